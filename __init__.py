@@ -1,0 +1,1 @@
+"""emperord: a process emperor with a memory."""

@@ -1,0 +1,34 @@
+"""What can be wrong with a journal, by who has to act."""
+
+
+class JournalError(Exception):
+    """Base of all. The text says what happened, to what, and what to do."""
+
+
+class NotAJournal(JournalError):
+    """The file is not a journal, or not one that can be opened at all."""
+
+
+class NewerFormat(JournalError):
+    """Written by a newer version; nothing is wrong with it, but this program cannot read it."""
+
+
+class JournalLocked(JournalError):
+    """Another process writes this journal."""
+
+
+class Damaged(JournalError):
+    """The record is not what was written. ``seq`` is the row, where one can be named."""
+
+    def __init__(self, message: str, seq: int | None = None, intact_to: int | None = None) -> None:
+        super().__init__(message)
+        self.seq = seq
+        self.intact_to = intact_to  # last event that is still proven, None if unknown
+
+
+class UnreadableEvent(Damaged):
+    """A row whose body does not fit its kind."""
+
+
+class JournalPaused(JournalError):
+    """The journal cannot be written now (disk full, I/O error); try again later."""

@@ -1,0 +1,270 @@
+"""The vocabulary: every kind of event and the fields of its body.
+
+Kinds and fields are a contract. A journal written by any released version stays readable for
+ever, so:
+
+- a kind's name is a literal that never changes and is never reused;
+- a field may be added with a default; it may not change its meaning, and none is removed;
+- a change that this does not allow raises the body's ``VERSION`` and adds an upcaster, a
+  function from the old body (a plain dict) to the next version's, to ``UPCASTERS``.
+
+Bodies hold what happened, never what was decided because of it: decisions are the fold's and
+stand in the event's ``actions``. Times in bodies are UTC nanoseconds unless a name says
+otherwise.
+"""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, Literal
+
+import msgspec
+
+from .errors import NewerFormat, UnreadableEvent
+from .policy import Policy
+
+
+class Spec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What a monitor says of a vassal.
+
+    ``ts`` is an integer that differs when the vassal changed: nanoseconds since the epoch where
+    the source has times, the source's own counter where it has one (a znode's mzxid).
+    ``config`` is the SHA-256 of the config text, ``None`` where the text is over 1 MiB.
+    """
+
+    ts: int
+    config: str | None = None
+    path: str | None = None  # the file to run; None means that the config is inline
+    cwd: str | None = None  # working directory; None means the daemon's own
+    uid: int | None = None
+    gid: int | None = None
+    socket: str | None = None  # on-demand address
+    settings: dict[str, str] = {}  # the config's own [emperor] section
+    attrs: dict[str, str] = {}  # what else the source knows, for people
+    bar: str | None = None  # why this must not run, when the monitor can tell
+
+
+class Body(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=True):
+    """Base of all bodies. ``v`` is the version of the fields, 1 when absent."""
+
+    VERSION: ClassVar[int] = 1
+    v: int = 1
+
+
+class Empty(Body):
+    """No fields: the event's columns say it all."""
+
+
+class Announced(Body):
+    """A vassal is there, or another than before. ``change`` says what differs."""
+
+    spec: Spec
+    change: str = ""
+
+
+class Gone(Body):
+    """A vassal is no longer wanted by its source."""
+
+    reason: str = ""
+
+
+class Rejected(Body):
+    """Something a monitor saw cannot be a vassal. ``name`` is escaped for printing."""
+
+    name: str
+    reason: str
+
+
+class Doubted(Body):
+    """A listing lacks so many vassals that the next one must agree."""
+
+    missing: tuple[str, ...]
+    known: int
+
+
+class Failed(Body):
+    """A source cannot be read. Nothing is concluded from that."""
+
+    reason: str
+
+
+class Spawned(Body):
+    """A process runs the attempt. ``start_time`` is in clock ticks since boot (proc(5))."""
+
+    attempt: int
+    pid: int
+    start_time: int
+    speaks: bool = True  # False: a plain program, which never says that it accepts
+
+
+Fault = Literal["exec", "resources", "interrupted"]
+
+
+class SpawnFailed(Body):
+    """No process came of the attempt.
+
+    ``exec``: it cannot be executed as it is; ``resources``: the machine refused (fork,
+    descriptors, memory); ``interrupted``: the daemon ended before it could try.
+    """
+
+    attempt: int
+    reason: str
+    fault: Fault
+
+
+class OfAttempt(Body):
+    """Something the process of an attempt said."""
+
+    attempt: int
+
+
+class HeartbeatLost(Body):
+    """No heartbeat came for ``silent`` seconds."""
+
+    attempt: int
+    silent: float
+
+
+class Exited(Body):
+    """The process of an attempt is gone, and its process tree with it.
+
+    Both ``code`` and ``signal`` are None where nobody could know. ``away``: it died while no
+    daemon was there to be its parent, which is not held against it. ``log``: the last lines it
+    wrote, for a death nobody asked for.
+    """
+
+    attempt: int
+    code: int | None = None
+    signal: int | None = None
+    away: bool = False
+    log: str = ""
+
+
+class Adopted(Body):
+    """A daemon found the process of an attempt running. ``control``: it can still talk to it."""
+
+    attempt: int
+    pid: int
+    start_time: int
+    control: bool = False
+
+
+class DeadlinePassed(Body):
+    """A deadline of the vassal passed; the fold ignores one that is not the vassal's own."""
+
+    deadline: int
+
+
+class DaemonStarted(Body):
+    """A daemon took over the journal. ``boot`` is the kernel's boot id."""
+
+    version: str
+    boot: str
+    pid: int
+    policy: Policy
+    monitors: tuple[str, ...] = ()
+
+
+class DaemonStopping(Body):
+    """The daemon was told to stop all vassals and leave."""
+
+    reason: str
+
+
+Request = Literal["start", "stop", "reload", "retry"]
+
+
+class OperatorRequested(Body):
+    """A person asked. The event's vassal is None when all are meant."""
+
+    request: Request
+    uid: int | None = None
+    via: str = ""
+
+
+KINDS: Final[dict[str, type[Body]]] = {
+    # from monitors
+    "vassal_added": Announced,
+    "vassal_changed": Announced,
+    "vassal_removed": Gone,
+    "vassal_destroyed": Gone,
+    "observation_rejected": Rejected,
+    "listing_doubted": Doubted,
+    "monitor_failed": Failed,
+    "monitor_recovered": Empty,
+    # from vassals and the host
+    "spawned": Spawned,
+    "spawn_failed": SpawnFailed,
+    "vassal_ready": OfAttempt,
+    "vassal_accepting": OfAttempt,
+    "vassal_loyal": OfAttempt,
+    "vassal_resigned": OfAttempt,
+    "heartbeat_started": OfAttempt,
+    "heartbeat_lost": HeartbeatLost,
+    "connection_waiting": Empty,
+    "exited": Exited,
+    "adopted": Adopted,
+    "deadline_passed": DeadlinePassed,
+    # from the daemon and people
+    "daemon_started": DaemonStarted,
+    "daemon_stopping": DaemonStopping,
+    "daemon_stopped": Empty,
+    "operator_requested": OperatorRequested,
+}
+
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+
+# (kind, version of the stored body) -> function to the next version's body.
+UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {}
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """One immutable fact with a number. ``at`` is UTC nanoseconds, strictly increasing."""
+
+    seq: int
+    at: int
+    kind: str
+    monitor: str | None
+    vassal: str | None
+    cause: int | None
+    body: Body
+
+
+_DECODERS: Final = {kind: msgspec.json.Decoder(body) for kind, body in KINDS.items()}
+_VERSIONS: Final = {kind: body.VERSION for kind, body in KINDS.items()}
+
+
+def decode_body(kind: str, text: str | bytes) -> Body:
+    """The body of an event of this kind, brought up to today's version.
+
+    Raises NewerFormat for a kind or version that this program does not know, and
+    UnreadableEvent for text that is not a body of that kind.
+    """
+    try:
+        body = _DECODERS[kind].decode(text)
+    except KeyError:
+        raise NewerFormat(f"event kind {kind!r} is not known to this version") from None
+    except msgspec.DecodeError as error:
+        return _decode_old(kind, text, error)
+    if body.v != _VERSIONS[kind]:
+        return _decode_old(kind, text, None)
+    return body
+
+
+def _decode_old(kind: str, text: str | bytes, error: Exception | None) -> Body:
+    try:
+        old = msgspec.json.decode(text)
+        version = old.get("v", 1)
+    except (msgspec.DecodeError, AttributeError):
+        raise UnreadableEvent(f"body of {kind} is not a JSON object") from None
+    target = KINDS[kind].VERSION
+    if version > target:
+        raise NewerFormat(f"body of {kind} has version {version}, this version knows {target}")
+    if version == target:
+        raise UnreadableEvent(f"body of {kind} does not fit: {error}")
+    while version < target:
+        old = UPCASTERS[kind, version](old)
+        version += 1
+    old["v"] = target
+    try:
+        return msgspec.convert(old, KINDS[kind])
+    except msgspec.ValidationError as unfit:
+        raise UnreadableEvent(f"body of {kind} does not fit: {unfit}") from None

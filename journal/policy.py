@@ -1,0 +1,40 @@
+"""The policy: the options that decide what the fold orders.
+
+It is journaled when the daemon starts and whenever it changes, so that a replay decides by the
+policy of that day. Options that only say where things are (journal, log directory, control
+socket) are not policy.
+"""
+
+import msgspec
+
+
+class Policy(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Every deciding option, under its command-line name. Units as on the command line."""
+
+    # Timing
+    freq: float = 3.0  # seconds between polls and safety-net rescans
+    throttle: int = 1000  # milliseconds before the second try after an unloyal death
+    max_throttle: int = 180_000  # milliseconds; ceiling of the doubling
+    required_heartbeat: float = 30.0  # seconds without a heartbeat, after the first one
+    mercy: float = 30.0  # seconds from the stop to the kill
+    max_starting: int = 4  # vassals spawned or reloaded and not yet accepting, at once
+    # A vassal that never says it accepts (cheap mode, a hung import) must not hold a slot for
+    # ever, or max_starting of them would end all deploys.
+    start_patience: float = 30.0  # seconds a starting or reloading vassal may hold its slot
+
+    # Who vassals run as, and how links are treated
+    tyrant: bool = False
+    tyrant_nofollow: bool = False
+    tyrant_initgroups: bool = False
+    nofollow: bool = False
+
+    # How a vassal is run
+    uwsgi: str | None = None
+    wrapper: str | None = None
+    graceful_shutdown: bool = False
+    extra_extension: tuple[str, ...] = ()
+    vassal_set: tuple[str, ...] = ()
+    vassals_inherit: tuple[str, ...] = ()
+    vassals_include: tuple[str, ...] = ()
+    vassals_inherit_before: tuple[str, ...] = ()
+    vassals_include_before: tuple[str, ...] = ()

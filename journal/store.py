@@ -1,0 +1,247 @@
+"""The store: the one writer of a journal.
+
+Who holds the lock writes; a second writer is refused. The lock is a BSD lock on a file beside
+the journal, not on the journal: SQLite's own POSIX locks on it would be dropped whenever any
+descriptor of the file is closed. As a BSD lock belongs to the open file and not to the process,
+a child between fork and exec still holds it, so when a new daemon gets the lock, no child of
+the dead one is still on its way to exec; the recovery relies on that.
+
+``append`` is synchronous and is meant to be called in a worker thread: it returns when the
+events are on disk (WAL, ``synchronous=FULL``: one fsync for all of them).
+"""
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Self
+
+from . import chain, schema
+from .errors import Damaged, JournalError, JournalLocked, JournalPaused, NotAJournal
+from .events import Event, decode_body
+
+SNAPSHOT_EVERY: Final = 10_000  # events
+
+_INSERT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_COLUMNS = "seq, at, kind, monitor, vassal, cause, body, actions"
+
+
+class Snapshot:
+    """The fleet as it stood after event ``seq``, as canonical JSON."""
+
+    def __init__(self, seq: int, fleet: bytes) -> None:
+        self.seq = seq
+        self.fleet = fleet
+
+
+class Journal:
+    """An open journal with the right to append."""
+
+    def __init__(self, path: str, connection: sqlite3.Connection, lock: int) -> None:
+        self.path = path
+        self._db = connection
+        self._lock = lock
+        self._inode = os.stat(path).st_ino
+        self._texts: sqlite3.Connection | None = None
+        seq, head = connection.execute("SELECT seq, hash FROM chain WHERE name = 'head'").fetchone()
+        self.seq: int = seq
+        self._hash: bytes = head
+        row = connection.execute("SELECT at FROM event WHERE seq = ?", (seq,)).fetchone()
+        self.last_at: int = row[0] if row else 0
+
+    @classmethod
+    def open(cls, path: str) -> Self:
+        """Open the journal for writing, creating it (0600) and its folder if need be.
+
+        Raises JournalLocked, NotAJournal, NewerFormat, Damaged; each text says what to do.
+        """
+        path = os.path.realpath(path)
+        try:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            lock = _take_lock(path + ".lock")
+        except OSError as error:
+            raise JournalError(f"{path}: cannot be opened: {error.strerror}") from None
+        try:
+            return cls(path, _connect(path), lock)
+        except BaseException:
+            os.close(lock)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the journal; the WAL is folded into the file."""
+        for connection in (self._texts, self._db):
+            if connection is not None:
+                connection.close()
+        os.close(self._lock)
+
+    # Reading what is needed to go on
+
+    def snapshot(self) -> Snapshot | None:
+        """The newest snapshot that is what was written, if there is one."""
+        rows = self._db.execute(
+            "SELECT s.seq, s.fleet, s.check_sum FROM snapshot AS s JOIN event AS e"
+            " ON e.seq = s.seq AND e.hash = s.hash WHERE s.seq <= ? ORDER BY s.seq DESC",
+            (self.seq,),
+        )
+        for seq, fleet, check_sum in rows:
+            if chain.digest(fleet) == check_sum:
+                return Snapshot(seq, zlib.decompress(fleet))
+        return None
+
+    def tail(self, after: int) -> Iterator[Event]:
+        """The events after ``after``, each checked against the chain; raises Damaged."""
+        anchor = self._db.execute("SELECT seq, hash FROM chain WHERE name = 'anchor'").fetchone()
+        previous = self._db.execute("SELECT seq, hash FROM event WHERE seq = ?", (after,)).fetchone()
+        last, current = previous or anchor
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS}, hash FROM event WHERE seq > ? ORDER BY seq", (last,)
+        )
+        for *columns, recorded in rows:
+            seq, at, kind, monitor, vassal, cause, body, _ = columns
+            if seq != last + 1:
+                raise self._damaged(f"event {last + 1} is missing", last + 1)
+            current = chain.link(current, tuple(columns))
+            if current != recorded:
+                raise self._damaged(f"event {seq} is not what was written", seq)
+            yield Event(seq, at, kind, monitor, vassal, cause, decode_body(kind, body))
+            last = seq
+        if (last, current) != (self.seq, self._hash):
+            raise self._damaged(f"events {last + 1} to {self.seq} are missing", last + 1)
+
+    def _damaged(self, what: str, seq: int) -> Damaged:
+        return Damaged(
+            f"{self.path}: {what}; 'emperor-replay --journal {self.path} verify' says more", seq
+        )
+
+    def config_text(self, digest: str) -> bytes | None:
+        """The config text stored under its digest. May be called while an append runs."""
+        if self._texts is None:
+            uri = f"file:{_quoted(self.path)}?mode=ro"
+            self._texts = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        row = self._texts.execute("SELECT content FROM config WHERE digest = ?", (digest,))
+        found = row.fetchone()
+        return None if found is None else bytes(found[0])
+
+    # Appending
+
+    def append(
+        self,
+        rows: Sequence[chain.Columns],
+        configs: Mapping[str, bytes] | None = None,
+        snapshot: Snapshot | None = None,
+    ) -> None:
+        """Append events, in order and numbered on from ``seq``; return when they are durable.
+
+        ``configs`` are new texts by digest, stored in the same transaction. Raises
+        JournalPaused if nothing could be written (disk full, I/O error, the file is gone): then
+        nothing was, and the same call may be made again.
+        """
+        hashes = list(chain.links(self._hash, rows))
+        try:
+            self._check_file()
+            with self._transaction():
+                if configs:
+                    self._db.executemany(
+                        "INSERT OR IGNORE INTO config VALUES (?, ?)", configs.items()
+                    )
+                self._db.executemany(
+                    _INSERT, [(*row, hash_) for row, hash_ in zip(rows, hashes, strict=True)]
+                )
+                self._db.execute(
+                    "UPDATE chain SET seq = ?, hash = ? WHERE name = 'head'",
+                    (rows[-1][0], hashes[-1]),
+                )
+                if snapshot is not None:
+                    self._insert_snapshot(snapshot, hashes[snapshot.seq - rows[0][0]])
+        except (sqlite3.OperationalError, OSError) as error:
+            raise JournalPaused(f"{self.path}: cannot be written: {error}") from error
+        self.seq, self.last_at, self._hash = rows[-1][0], rows[-1][1], hashes[-1]
+
+    def _insert_snapshot(self, snapshot: Snapshot, hash_: bytes) -> None:
+        packed = zlib.compress(snapshot.fleet, 1)
+        self._db.execute(
+            "INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?, ?)",
+            (snapshot.seq, hash_, packed, chain.digest(packed)),
+        )
+
+    def _check_file(self) -> None:
+        # Somebody who moves or deletes the journal would else let us write into nowhere.
+        if os.stat(self.path).st_ino != self._inode:
+            raise OSError("the file was replaced by another; put the journal back")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                with contextlib.suppress(sqlite3.OperationalError):
+                    self._db.execute("ROLLBACK")
+            raise
+
+
+def _take_lock(path: str) -> int:
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.read(lock, 32).decode(errors="replace").strip() or "unknown"
+        os.close(lock)
+        raise JournalLocked(
+            f"{path.removesuffix('.lock')}: in use by a running emperor (pid {owner}); "
+            "stop that one, or give this one another --journal"
+        ) from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    fresh = _create(path)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        if fresh:
+            connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        connection.execute("PRAGMA busy_timeout = 5000")
+        schema.check_ours(connection, path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA journal_size_limit = {64 << 20}")
+        schema.migrate(connection)
+        return connection
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        if isinstance(error, sqlite3.OperationalError):
+            raise JournalError(f"{path}: cannot be opened: {error}") from None
+        raise Damaged(f"{path}: {error}; restore it from a copy, or start a new journal") from None
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _create(path: str) -> bool:
+    """Make an empty file if there is none; True if it is empty and so ours to fill."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        start = os.read(file, len(schema.MAGIC))
+    finally:
+        os.close(file)
+    if start and start != schema.MAGIC:
+        raise NotAJournal(f"{path}: not an SQLite database; give another --journal")
+    return not start
+
+
+def _quoted(path: str) -> str:
+    from urllib.parse import quote
+
+    return quote(path)
