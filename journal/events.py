@@ -92,7 +92,6 @@ class Spawned(Body):
     attempt: int
     pid: int
     start_time: int
-    speaks: bool = True  # False: a plain program, which never says that it accepts
 
 
 Fault = Literal["exec", "resources", "interrupted"]
@@ -205,6 +204,7 @@ KINDS: Final[dict[str, type[Body]]] = {
     "deadline_passed": DeadlinePassed,
     # from the daemon and people
     "daemon_started": DaemonStarted,
+    "daemon_ready": Empty,  # recovered, and every source was heard or its time was up
     "daemon_stopping": DaemonStopping,
     "daemon_stopped": Empty,
     "operator_requested": OperatorRequested,

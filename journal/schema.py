@@ -93,7 +93,8 @@ def migrations() -> "Migrations":
         for statement in _RECORD.split(";\n"):
             if statement.strip():
                 db.execute(statement)
-        db.execute("INSERT INTO chain VALUES ('anchor', 0, zeroblob(32)), ('head', 0, zeroblob(32))")
+        for name in ("anchor", "head"):
+            db.execute("INSERT INTO chain VALUES (?, 0, zeroblob(32))", [name])
 
     @known(name=NAMES[1])
     def deploys(db: "Database") -> None:

@@ -98,8 +98,9 @@ class Journal:
 
     def tail(self, after: int) -> Iterator[Event]:
         """The events after ``after``, each checked against the chain; raises Damaged."""
-        anchor = self._db.execute("SELECT seq, hash FROM chain WHERE name = 'anchor'").fetchone()
-        previous = self._db.execute("SELECT seq, hash FROM event WHERE seq = ?", (after,)).fetchone()
+        one = "SELECT seq, hash FROM"
+        anchor = self._db.execute(f"{one} chain WHERE name = 'anchor'").fetchone()
+        previous = self._db.execute(f"{one} event WHERE seq = ?", (after,)).fetchone()
         last, current = previous or anchor
         rows = self._db.execute(
             f"SELECT {_COLUMNS}, hash FROM event WHERE seq > ? ORDER BY seq", (last,)

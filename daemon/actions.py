@@ -1,0 +1,28 @@
+"""What the fold can order. Actions are journaled in the row of the event that led to them."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from ..journal.chain import canonical
+
+Order = Literal["spawn", "reload", "stop", "kill", "listen", "unlisten"]
+
+
+class Action(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One order about one vassal.
+
+    ``attempt`` says which run of it is meant; ``config`` is the digest that a spawn or a reload
+    is to run with, so that the record says what was deployed without further reading.
+    """
+
+    do: Order
+    vassal: str
+    attempt: int | None = None
+    config: str | None = None
+
+
+def recorded(actions: Sequence[Action]) -> str:
+    """The canonical JSON that stands in the journal."""
+    return canonical(actions).decode() if actions else "[]"

@@ -1,0 +1,108 @@
+"""The fleet: the folded state, all that the daemon knows of its vassals.
+
+Three facts about a vassal are kept apart: whether it is *wanted* (its source lists it and no
+operator holds it), whether it is *up* (an attempt has a process), and whether it is *ready*.
+``phase`` says what is being done about the difference.
+
+The fleet is plain data: a snapshot of it is its JSON, and two fleets are the same when their
+JSON is. Only the fold changes it.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from ..journal.events import Spec
+from ..journal.policy import Policy
+
+Phase = Literal[
+    "queued",  # wanted, waits for one of the max-starting slots (or for the daemon to be ready)
+    "throttled",  # died unloyal; waits for its deadline
+    "listening",  # on demand: its socket waits for a first connection
+    "starting",  # spawn ordered; the process has not said that it is up
+    "ready",  # up, not known to accept
+    "accepting",  # up and accepting requests
+    "reloading",  # reload ordered, not accepting again yet
+    "stopping",  # stop or kill ordered; what follows depends on wanted and held
+    "held",  # an operator stopped it
+    "barred",  # may not run, the reason says why
+]
+PHASES: Final[tuple[Phase, ...]] = (
+    "queued",
+    "throttled",
+    "listening",
+    "starting",
+    "ready",
+    "accepting",
+    "reloading",
+    "stopping",
+    "held",
+    "barred",
+)
+# The phases in which an attempt exists, so a process may.
+UP: Final[frozenset[Phase]] = frozenset(("starting", "ready", "accepting", "reloading", "stopping"))
+
+
+class Vassal(msgspec.Struct, omit_defaults=True):
+    """One vassal. Times are UTC nanoseconds; ``because`` and ``order`` are seqs of events."""
+
+    name: str
+    monitor: str
+    spec: Spec  # what its source says now
+    phase: Phase
+    since: int  # when the phase began
+    because: int  # the event that led to the phase
+    wanted: bool = True
+    held: bool = False
+    deaths: int = 0  # in a row, unasked and unloyal
+    deadline: int | None = None  # of the phase: next try, end of patience, end of mercy
+    reason: str | None = None
+    # Facts of the attempt; meaningless without one.
+    attempt: int | None = None
+    order: int | None = None  # the event whose spawn, reload, stop or kill is under way
+    running: Spec | None = None  # what the attempt was ordered to run
+    pid: int | None = None
+    start_time: int | None = None
+    control: bool = True  # the daemon can talk to it
+    speaks: bool = True  # it speaks the emperor protocol
+    loyal: bool = False
+    heartbeat: bool = False  # it has begun to send heartbeats
+    due: bool = False  # to be reloaded as soon as it may
+    slot: bool = False  # counts against max-starting
+
+
+class Outage(msgspec.Struct, frozen=True):
+    """A source that cannot be read."""
+
+    reason: str
+    since: int
+
+
+class Fleet(msgspec.Struct):
+    """All vassals, the sources' outages, and the policy by which the fold decides."""
+
+    seq: int = 0
+    at: int = 0
+    policy: Policy = Policy()
+    boot: str = ""
+    monitors: tuple[str, ...] = ()  # the sources of the present daemon
+    open: bool = False  # vassals may be started: a daemon is ready and not stopping
+    vassals: dict[str, Vassal] = {}
+    outages: dict[str, Outage] = {}
+    queue: dict[str, None] = {}  # who waits for a slot, first come first served
+    starting: int = 0  # slots taken
+
+
+_decoder = msgspec.json.Decoder(Fleet)
+# Keeps the order of keys, unlike canonical JSON: the order of the queue is a fact.
+_encoder = msgspec.json.Encoder()
+
+
+def to_json(fleet: Fleet) -> bytes:
+    """The snapshot of a fleet; the same bytes for the same history."""
+    return _encoder.encode(fleet)
+
+
+def from_json(snapshot: bytes) -> Fleet:
+    """The fleet of a snapshot."""
+    return _decoder.decode(snapshot)

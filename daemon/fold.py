@@ -1,0 +1,205 @@
+"""The fold: each event turns the fleet into the next one and says what is to be done.
+
+    fold(fleet, event) -> actions
+
+It is the only place where anything is decided, and it is pure: it sees the fleet and the event,
+nothing else. Fold the same events again, on another machine, in another year, and the same
+actions come out; ``emperor-replay verify`` checks that, row by row. So this file and those it
+imports must not reach for the clock, the system, randomness or the journal, and a test sees to
+it.
+
+The table is total: each kind of event about a vassal has a cell for every phase, ``ignore``
+where nothing happens, none is missing. It is keyed by name, never by position. What a cell does
+is in ``moves.py``.
+
+Before the table is asked, an event is dropped that belongs to something that is over: what an
+attempt that is not the vassal's present one says, a deadline that is not the vassal's present
+one, what a monitor says of a vassal that another monitor owns.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from ..journal.events import Event
+from . import moves as m
+from .actions import Action
+from .fleet import Fleet, Outage, Vassal
+
+Move = Callable[[Fleet, Vassal, Event, list[Action]], None]
+FleetMove = Callable[[Fleet, Event, list[Action]], None]
+
+i = m.ignore
+
+# fmt: off
+TABLE: Final[dict[str, dict[str, Move]]] = {
+    # What monitors say
+    "vassal_added": dict(
+        queued=m.requeue, throttled=m.renew, listening=m.relisten, starting=m.amend, ready=m.amend,
+        accepting=m.amend, reloading=m.amend, stopping=m.readd, held=m.respec, barred=m.renew),
+    "vassal_changed": dict(
+        queued=m.requeue, throttled=m.renew, listening=m.relisten, starting=m.amend, ready=m.amend,
+        accepting=m.amend, reloading=m.amend, stopping=m.readd, held=m.respec, barred=m.renew),
+    "vassal_removed": dict(
+        queued=m.drop, throttled=m.drop, listening=m.drop, starting=m.dismiss, ready=m.dismiss,
+        accepting=m.dismiss, reloading=m.dismiss, stopping=m.dismiss, held=m.drop, barred=m.drop),
+    "vassal_destroyed": dict(
+        queued=m.drop, throttled=m.drop, listening=m.drop, starting=m.dismiss, ready=m.dismiss,
+        accepting=m.dismiss, reloading=m.dismiss, stopping=m.dismiss, held=m.drop, barred=m.drop),
+    # What the host and the vassals say
+    "spawned": dict(
+        queued=i, throttled=i, listening=i, starting=m.note_spawned, ready=i,
+        accepting=i, reloading=i, stopping=m.note_spawned, held=i, barred=i),
+    "spawn_failed": dict(
+        queued=i, throttled=i, listening=i, starting=m.fail_spawn, ready=i,
+        accepting=i, reloading=i, stopping=m.rest, held=i, barred=i),
+    "vassal_ready": dict(
+        queued=i, throttled=i, listening=i, starting=m.note_ready, ready=i,
+        accepting=i, reloading=i, stopping=i, held=i, barred=i),
+    "vassal_accepting": dict(
+        queued=i, throttled=i, listening=i, starting=m.accept, ready=m.accept,
+        accepting=i, reloading=m.accept, stopping=i, held=i, barred=i),
+    "vassal_loyal": dict(
+        queued=i, throttled=i, listening=i, starting=m.note_loyal, ready=m.note_loyal,
+        accepting=m.note_loyal, reloading=m.note_loyal, stopping=i, held=i, barred=i),
+    "vassal_resigned": dict(
+        queued=i, throttled=i, listening=i, starting=m.resign, ready=m.resign,
+        accepting=m.resign, reloading=m.resign, stopping=i, held=i, barred=i),
+    "heartbeat_started": dict(
+        queued=i, throttled=i, listening=i, starting=m.note_heartbeat, ready=m.note_heartbeat,
+        accepting=m.note_heartbeat, reloading=m.note_heartbeat, stopping=i, held=i, barred=i),
+    "heartbeat_lost": dict(
+        queued=i, throttled=i, listening=i, starting=m.lose_heartbeat, ready=m.lose_heartbeat,
+        accepting=m.lose_heartbeat, reloading=m.lose_heartbeat, stopping=i, held=i, barred=i),
+    "connection_waiting": dict(
+        queued=i, throttled=i, listening=m.wake, starting=i, ready=i,
+        accepting=i, reloading=i, stopping=i, held=i, barred=i),
+    "exited": dict(
+        queued=i, throttled=i, listening=i, starting=m.die, ready=m.die,
+        accepting=m.die, reloading=m.die, stopping=m.rest, held=i, barred=i),
+    "adopted": dict(
+        queued=i, throttled=i, listening=i, starting=m.adopt, ready=m.adopt,
+        accepting=m.adopt, reloading=m.adopt, stopping=m.adopt, held=i, barred=i),
+    "deadline_passed": dict(
+        queued=i, throttled=m.retry, listening=i, starting=m.run_out, ready=m.run_out,
+        accepting=i, reloading=m.run_out, stopping=m.lose_mercy, held=i, barred=i),
+    # What operators ask
+    "start": dict(
+        queued=i, throttled=m.release, listening=i, starting=i, ready=i,
+        accepting=i, reloading=i, stopping=m.unhold, held=m.release, barred=m.release),
+    "stop": dict(
+        queued=m.hold, throttled=m.hold, listening=m.hold, starting=m.hold_up, ready=m.hold_up,
+        accepting=m.hold_up, reloading=m.hold_up, stopping=m.hold_up, held=i, barred=m.hold),
+    "reload": dict(
+        queued=i, throttled=i, listening=i, starting=m.reload_when_up, ready=m.reload_when_up,
+        accepting=m.reload_when_up, reloading=m.reload_when_up, stopping=i, held=i, barred=i),
+    "retry": dict(
+        queued=i, throttled=m.release, listening=i, starting=i, ready=i,
+        accepting=i, reloading=i, stopping=i, held=i, barred=m.release),
+}
+# fmt: on
+
+_BY_MONITOR: Final = frozenset(
+    ("vassal_added", "vassal_changed", "vassal_removed", "vassal_destroyed")
+)
+_BY_ATTEMPT: Final = frozenset(
+    (
+        "spawned",
+        "spawn_failed",
+        "vassal_ready",
+        "vassal_accepting",
+        "vassal_loyal",
+        "vassal_resigned",
+        "heartbeat_started",
+        "heartbeat_lost",
+        "exited",
+        "adopted",
+    )
+)
+
+
+def fold(fleet: Fleet, event: Event) -> list[Action]:
+    """Fold one event into the fleet, which changes in place; the actions that it orders."""
+    actions: list[Action] = []
+    kind = event.kind
+    fleet.seq = event.seq
+    fleet.at = event.at
+    row = TABLE.get(kind)
+    if row is None:
+        FLEET_TABLE[kind](fleet, event, actions)
+    else:
+        vassal = fleet.vassals.get(event.vassal)  # type: ignore[arg-type]
+        if vassal is None:
+            if kind == "vassal_added":
+                m.add(fleet, event, actions)
+        elif not _is_over(fleet, vassal, event):
+            row[vassal.phase](fleet, vassal, event, actions)
+    if fleet.queue and fleet.open:
+        _advance(fleet, event, actions)
+    return actions
+
+
+def _is_over(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
+    kind = event.kind
+    body: Any = event.body
+    if kind in _BY_ATTEMPT:
+        return vassal.attempt != body.attempt
+    if kind == "deadline_passed":
+        return vassal.deadline != body.deadline
+    if kind in _BY_MONITOR and vassal.monitor != event.monitor:
+        # One name belongs to one monitor, until it lets go or is no longer configured.
+        return kind != "vassal_added" or (vassal.wanted and vassal.monitor in fleet.monitors)
+    return False
+
+
+def _advance(fleet: Fleet, event: Event, actions: list[Action]) -> None:
+    """Give free slots to those who wait for one."""
+    while fleet.queue and fleet.starting < fleet.policy.max_starting:
+        name = next(iter(fleet.queue))
+        del fleet.queue[name]
+        vassal = fleet.vassals[name]
+        if vassal.phase == "queued":
+            m.spawn(fleet, vassal, event, actions)
+        elif vassal.due:
+            m.reload(fleet, vassal, event, actions)
+
+
+# What is about the fleet or a source, not about one vassal.
+
+
+def _operate(fleet: Fleet, event: Event, actions: list[Action]) -> None:
+    body: Any = event.body
+    row = TABLE[body.request]
+    if event.vassal is None:
+        vassals = list(fleet.vassals.values())
+    else:
+        named = fleet.vassals.get(event.vassal)
+        vassals = [] if named is None else [named]
+    for vassal in vassals:
+        row[vassal.phase](fleet, vassal, event, actions)
+
+
+def _note_outage(fleet: Fleet, event: Event, actions: list[Action]) -> None:
+    body: Any = event.body
+    assert event.monitor is not None
+    fleet.outages[event.monitor] = Outage(body.reason, event.at)
+
+
+def _end_outage(fleet: Fleet, event: Event, actions: list[Action]) -> None:
+    fleet.outages.pop(event.monitor, None)  # type: ignore[arg-type]
+
+
+def _record_only(fleet: Fleet, event: Event, actions: list[Action]) -> None:
+    """The record is all that there is to it."""
+
+
+FLEET_TABLE: Final[dict[str, FleetMove]] = {
+    "observation_rejected": _record_only,
+    "listing_doubted": _record_only,
+    "monitor_failed": _note_outage,
+    "monitor_recovered": _end_outage,
+    "daemon_started": m.take_over,
+    "daemon_ready": m.open_up,
+    "daemon_stopping": m.wind_down,
+    "daemon_stopped": m.close_down,
+    "operator_requested": _operate,
+}

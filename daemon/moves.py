@@ -1,0 +1,481 @@
+"""The moves: what the cells of the fold's table do.
+
+Each move takes the fleet, the vassal, the event and the list of actions to add to. It reads
+nothing else: not the clock (time is ``event.at``), no randomness, nothing of the machine. A move
+that refuses changes nothing.
+
+The names say what happens to the vassal. Small helpers come first, then the moves in the order
+of the table's rows.
+"""
+
+from typing import Any, Final
+
+from ..journal.events import Event, Spec
+from ..journal.policy import Policy
+from .actions import Action, Order
+from .fleet import Fleet, Phase, Vassal
+
+EXILE: Final = 26  # a vassal that exits so says that it must not be started again
+_SECOND: Final = 1_000_000_000
+_MILLISECOND: Final = 1_000_000
+
+Actions = list[Action]
+
+
+def ignore(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Nothing happens. A cell says so rather than being missing."""
+
+
+# Helpers
+
+
+def enter(
+    vassal: Vassal,
+    phase: Phase,
+    event: Event,
+    reason: str | None = None,
+    deadline: int | None = None,
+) -> None:
+    vassal.phase = phase
+    vassal.since = event.at
+    vassal.because = event.seq
+    vassal.reason = reason
+    vassal.deadline = deadline
+
+
+def order(vassal: Vassal, do: Order, event: Event, actions: Actions) -> None:
+    vassal.order = event.seq
+    actions.append(Action(do, vassal.name, vassal.attempt))
+
+
+def take_slot(fleet: Fleet, vassal: Vassal) -> None:
+    if not vassal.slot:
+        vassal.slot = True
+        fleet.starting += 1
+
+
+def free_slot(fleet: Fleet, vassal: Vassal) -> None:
+    if vassal.slot:
+        vassal.slot = False
+        fleet.starting -= 1
+
+
+def bar_reason(spec: Spec, policy: Policy) -> str | None:
+    """Why a vassal with this spec may not run, or None."""
+    if spec.bar is not None:
+        return spec.bar
+    if policy.tyrant:
+        for what, number in (("uid", spec.uid), ("gid", spec.gid)):
+            if number is None:
+                return f"tyrant mode needs a {what}, and the source gives none"
+            if number == 0:
+                return f"tyrant mode: {what} 0 may not run a vassal"
+    return None
+
+
+def needs_restart(vassal: Vassal) -> bool:
+    """Whether a reload in place cannot turn what runs into what is wanted."""
+    old, new = vassal.running, vassal.spec
+    return old is not None and (
+        (old.uid, old.gid, old.socket, old.path, old.cwd)
+        != (new.uid, new.gid, new.socket, new.path, new.cwd)
+        or old.settings.get("command") != new.settings.get("command")
+        # Nobody is there to send the new text to a vassal that cannot ask for it.
+        or (new.path is None and not vassal.control)
+    )
+
+
+def seconds(duration: float) -> int:
+    return int(duration * _SECOND)
+
+
+def begin(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """It has no process and is wanted: bar it, listen for it, or launch it."""
+    reason = bar_reason(vassal.spec, fleet.policy)
+    if reason is not None:
+        enter(vassal, "barred", event, reason)
+    elif not fleet.open:
+        enter(vassal, "queued", event, "waits for the daemon")
+    elif vassal.spec.socket:
+        vassal.running = vassal.spec
+        enter(vassal, "listening", event)
+        actions.append(Action("listen", vassal.name))
+    else:
+        launch(fleet, vassal, event, actions)
+
+
+def launch(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Spawn it, or queue it for a slot."""
+    if not fleet.open or fleet.starting >= fleet.policy.max_starting:
+        enter(vassal, "queued", event, "max-starting vassals are starting")
+        fleet.queue[vassal.name] = None
+        return
+    spawn(fleet, vassal, event, actions)
+
+
+def spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    take_slot(fleet, vassal)
+    vassal.attempt = vassal.order = event.seq
+    vassal.running = vassal.spec
+    vassal.pid = vassal.start_time = None
+    vassal.control = True
+    # A plain program never says that it accepts, so nothing may wait for that.
+    vassal.speaks = "command" not in vassal.spec.settings
+    vassal.loyal = vassal.heartbeat = vassal.due = False
+    patience = event.at + seconds(fleet.policy.start_patience)
+    enter(vassal, "starting", event, deadline=patience)
+    actions.append(Action("spawn", vassal.name, event.seq, vassal.spec.config))
+
+
+def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Reload it in place now if a slot is free, else when one is."""
+    vassal.due = True
+    if not vassal.speaks or fleet.starting < fleet.policy.max_starting:
+        reload(fleet, vassal, event, actions)
+    else:
+        fleet.queue[vassal.name] = None
+
+
+def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    vassal.due = False
+    vassal.running = vassal.spec
+    vassal.order = event.seq
+    actions.append(Action("reload", vassal.name, vassal.attempt, vassal.spec.config))
+    if vassal.speaks:  # a plain program would never say that it accepts again
+        take_slot(fleet, vassal)
+        patience = event.at + seconds(fleet.policy.start_patience)
+        enter(vassal, "reloading", event, deadline=patience)
+
+
+def end(
+    fleet: Fleet, vassal: Vassal, event: Event, actions: Actions, do: Order, reason: str | None
+) -> None:
+    """Stop or kill its process; what follows is decided when it has gone."""
+    free_slot(fleet, vassal)
+    fleet.queue.pop(vassal.name, None)
+    vassal.due = False
+    order(vassal, do, event, actions)
+    enter(vassal, "stopping", event, reason, event.at + seconds(fleet.policy.mercy))
+
+
+def forget(fleet: Fleet, vassal: Vassal) -> None:
+    free_slot(fleet, vassal)
+    fleet.queue.pop(vassal.name, None)
+    del fleet.vassals[vassal.name]
+
+
+def clear_attempt(fleet: Fleet, vassal: Vassal) -> None:
+    free_slot(fleet, vassal)
+    fleet.queue.pop(vassal.name, None)
+    vassal.attempt = vassal.pid = vassal.start_time = None
+    vassal.loyal = vassal.heartbeat = vassal.due = False
+
+
+def punish(fleet: Fleet, vassal: Vassal, event: Event, reason: str) -> None:
+    """It died unasked and unloyal: it waits, twice as long each time."""
+    vassal.deaths += 1
+    policy = fleet.policy
+    # The exponent is bounded: a vassal may die for months.
+    delay = min(policy.throttle << min(vassal.deaths - 1, 32), policy.max_throttle)
+    clear_attempt(fleet, vassal)
+    enter(vassal, "throttled", event, reason, event.at + delay * _MILLISECOND)
+
+
+def how_it_died(body: Any) -> str:
+    if body.signal is not None:
+        return f"killed by signal {body.signal}"
+    return "died, nobody knows how" if body.code is None else f"exit code {body.code}"
+
+
+# Moves of what monitors say
+
+
+def add(fleet: Fleet, event: Event, actions: Actions) -> None:
+    """The first time that this name is seen."""
+    assert event.vassal is not None
+    assert event.monitor is not None
+    spec: Spec = event.body.spec  # type: ignore[attr-defined]
+    vassal = Vassal(event.vassal, event.monitor, spec, "queued", event.at, event.seq)
+    fleet.vassals[event.vassal] = vassal
+    begin(fleet, vassal, event, actions)
+
+
+def take_spec(vassal: Vassal, event: Event) -> None:
+    assert event.monitor is not None
+    vassal.spec = event.body.spec  # type: ignore[attr-defined]
+    vassal.monitor = event.monitor
+
+
+def readd(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """It comes back, or changes, while it is being stopped: it starts again after."""
+    take_spec(vassal, event)
+    vassal.wanted = True
+    vassal.deaths = 0
+
+
+def respec(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Held: the new config waits with it."""
+    take_spec(vassal, event)
+
+
+def requeue(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Queued: keeps its place, unless it may no longer run or is now on demand."""
+    take_spec(vassal, event)
+    vassal.deaths = 0
+    if bar_reason(vassal.spec, fleet.policy) is not None or vassal.spec.socket:
+        fleet.queue.pop(vassal.name, None)
+        begin(fleet, vassal, event, actions)
+
+
+def renew(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Throttled or barred: who fixes a config does not wait."""
+    take_spec(vassal, event)
+    vassal.deaths = 0
+    begin(fleet, vassal, event, actions)
+
+
+def relisten(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Listening: only another address, owner or a bar matters before it runs."""
+    take_spec(vassal, event)
+    vassal.deaths = 0
+    if needs_restart(vassal) or bar_reason(vassal.spec, fleet.policy) is not None:
+        actions.append(Action("unlisten", vassal.name))
+        begin(fleet, vassal, event, actions)
+
+
+def amend(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Up: reload it in place, or restart it where that is not enough."""
+    take_spec(vassal, event)
+    vassal.deaths = 0
+    reason = bar_reason(vassal.spec, fleet.policy)
+    if reason is not None:
+        end(fleet, vassal, event, actions, "stop", reason)
+    elif needs_restart(vassal):
+        end(fleet, vassal, event, actions, "stop", "restarts with its new settings")
+    else:
+        reload_when_up(fleet, vassal, event, actions)
+
+
+def reload_when_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Reload it, but not before it has finished what it is starting."""
+    if vassal.slot:
+        # It is still loading. What it says next would be taken for the new config's success.
+        vassal.due = True
+    elif vassal.phase == "starting":
+        # It outlasted our patience: a hung start does not get round to reloading.
+        end(fleet, vassal, event, actions, "stop", "restarts, as its start hangs")
+    else:
+        ask_reload(fleet, vassal, event, actions)
+
+
+def drop(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """No longer wanted, and no process: forgotten at once."""
+    if vassal.phase == "listening":
+        actions.append(Action("unlisten", vassal.name))
+    forget(fleet, vassal)
+
+
+def dismiss(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """No longer wanted, and up: stopped, then forgotten."""
+    vassal.wanted = False
+    if vassal.phase != "stopping":
+        end(fleet, vassal, event, actions, "stop", event.kind.replace("vassal_", ""))
+
+
+# Moves of what the host and vassals say
+
+
+def note_spawned(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    body: Any = event.body
+    vassal.pid, vassal.start_time = body.pid, body.start_time
+    if not vassal.speaks and vassal.phase == "starting":
+        free_slot(fleet, vassal)
+        due = vassal.due
+        enter(vassal, "ready", event)
+        if due:
+            ask_reload(fleet, vassal, event, actions)
+
+
+def fail_spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    body: Any = event.body
+    changed = vassal.due
+    if body.fault == "resources" and not changed:
+        punish(fleet, vassal, event, body.reason)
+        return
+    clear_attempt(fleet, vassal)
+    if body.fault == "exec" and not changed:
+        enter(vassal, "barred", event, body.reason)
+    else:
+        begin(fleet, vassal, event, actions)
+
+
+def note_ready(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    enter(vassal, "ready", event, deadline=vassal.deadline)
+
+
+def accept(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    free_slot(fleet, vassal)
+    enter(vassal, "accepting", event)
+    if vassal.due:
+        ask_reload(fleet, vassal, event, actions)
+
+
+def note_loyal(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    vassal.loyal = True
+    vassal.deaths = 0
+
+
+def resign(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """It wants to be stopped: back to listening if on demand, else started again."""
+    end(fleet, vassal, event, actions, "stop", "resigned")
+
+
+def note_heartbeat(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    vassal.heartbeat = True
+
+
+def lose_heartbeat(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    body: Any = event.body
+    reason = f"no heartbeat for {body.silent:g} s"
+    end(fleet, vassal, event, actions, "kill", reason)
+
+
+def wake(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    launch(fleet, vassal, event, actions)
+
+
+def die(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """It died unasked. Whose fault that was decides when it runs again."""
+    body: Any = event.body
+    # A death for which it cannot be blamed: nobody was there for it, or what ran is not what
+    # is wanted now.
+    excused = body.away or vassal.loyal or vassal.due or not vassal.control
+    if body.code == EXILE and not vassal.due:
+        clear_attempt(fleet, vassal)
+        enter(vassal, "barred", event, f"exit code {EXILE}: it asked not to be started again")
+    elif excused:
+        clear_attempt(fleet, vassal)
+        begin(fleet, vassal, event, actions)
+    else:
+        punish(fleet, vassal, event, how_it_died(body))
+
+
+def rest(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Its process was stopped and is gone: forget it, hold it, or begin anew."""
+    clear_attempt(fleet, vassal)
+    if not vassal.wanted:
+        forget(fleet, vassal)
+    elif vassal.held:
+        enter(vassal, "held", event, "stopped by an operator")
+    else:
+        begin(fleet, vassal, event, actions)
+
+
+def adopt(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """A new daemon found it running; an order that may not have arrived is given again."""
+    body: Any = event.body
+    vassal.pid, vassal.start_time, vassal.control = body.pid, body.start_time, body.control
+    if vassal.phase == "stopping":
+        order(vassal, "stop", event, actions)
+        vassal.deadline = event.at + seconds(fleet.policy.mercy)
+    elif vassal.phase == "reloading":
+        reload(fleet, vassal, event, actions)
+    elif vassal.phase == "starting" and not body.control:
+        free_slot(fleet, vassal)  # it cannot tell us that it accepts
+        enter(vassal, "ready", event)
+
+
+def run_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """It holds its slot no longer; where it got to, nobody knows."""
+    free_slot(fleet, vassal)
+    vassal.deadline = None
+    if vassal.phase == "starting":
+        vassal.reason = "slow to start"
+        if vassal.due:
+            end(fleet, vassal, event, actions, "stop", "restarts, as its start hangs")
+        return
+    enter(vassal, "ready", event, "has not said that it accepts")
+    if vassal.due:
+        ask_reload(fleet, vassal, event, actions)
+
+
+def retry(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Its waiting is over."""
+    begin(fleet, vassal, event, actions)
+
+
+def lose_mercy(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    order(vassal, "kill", event, actions)
+    vassal.reason = "did not stop in time, killed"
+    vassal.deadline = event.at + seconds(fleet.policy.mercy)
+
+
+# Moves of what operators ask
+
+
+def hold(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    vassal.held = True
+    if vassal.phase == "listening":
+        actions.append(Action("unlisten", vassal.name))
+    fleet.queue.pop(vassal.name, None)
+    enter(vassal, "held", event, "stopped by an operator")
+
+
+def hold_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    vassal.held = True
+    if vassal.phase != "stopping":
+        end(fleet, vassal, event, actions, "stop", "stopped by an operator")
+
+
+def release(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Held, throttled or barred: an operator wants it started now."""
+    vassal.held = False
+    vassal.deaths = 0
+    begin(fleet, vassal, event, actions)
+
+
+def unhold(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    vassal.held = False
+
+
+# Moves of the whole fleet
+
+
+def take_over(fleet: Fleet, event: Event, actions: Actions) -> None:
+    """A daemon starts. Nothing is launched before it has recovered and heard its sources."""
+    body: Any = event.body
+    other_policy = body.policy != fleet.policy
+    fleet.policy, fleet.boot, fleet.open = body.policy, body.boot, False
+    fleet.monitors = body.monitors
+    for vassal in list(fleet.vassals.values()):
+        # A bar may have been the old policy's; what barred it is judged again.
+        if vassal.phase == "barred" and other_policy:
+            begin(fleet, vassal, event, actions)
+        elif vassal.phase == "listening":
+            enter(vassal, "queued", event, "waits for the daemon")
+
+
+def open_up(fleet: Fleet, event: Event, actions: Actions) -> None:
+    """The daemon is ready: whoever waited for it begins."""
+    fleet.open = True
+    fleet.queue = {name: None for name in fleet.queue if fleet.vassals[name].phase != "queued"}
+    for vassal in list(fleet.vassals.values()):
+        if vassal.phase == "queued":
+            begin(fleet, vassal, event, actions)
+
+
+def wind_down(fleet: Fleet, event: Event, actions: Actions) -> None:
+    """The daemon was told to stop: so is every vassal, and none is started any more."""
+    body: Any = event.body
+    fleet.open = False
+    for vassal in fleet.vassals.values():
+        if vassal.phase in ("starting", "ready", "accepting", "reloading"):
+            end(fleet, vassal, event, actions, "stop", f"the daemon stops ({body.reason})")
+
+
+def close_down(fleet: Fleet, event: Event, actions: Actions) -> None:
+    """The daemon has left."""
+    fleet.open = False
+    for vassal in fleet.vassals.values():
+        if vassal.phase == "listening":
+            enter(vassal, "queued", event, "waits for the daemon")
