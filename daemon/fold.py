@@ -142,9 +142,9 @@ def _is_over(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
     kind = event.kind
     body: Any = event.body
     if kind in _BY_ATTEMPT:
-        return vassal.attempt != body.attempt
+        return bool(vassal.attempt != body.attempt)
     if kind == "deadline_passed":
-        return vassal.deadline != body.deadline
+        return bool(vassal.deadline != body.deadline)
     if kind in _BY_MONITOR and vassal.monitor != event.monitor:
         # One name belongs to one monitor, until it lets go or is no longer configured.
         return kind != "vassal_added" or (vassal.wanted and vassal.monitor in fleet.monitors)

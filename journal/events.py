@@ -49,44 +49,44 @@ class Body(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=Tr
     v: int = 1
 
 
-class Empty(Body):
+class Empty(Body, frozen=True):
     """No fields: the event's columns say it all."""
 
 
-class Announced(Body):
+class Announced(Body, frozen=True):
     """A vassal is there, or another than before. ``change`` says what differs."""
 
     spec: Spec
     change: str = ""
 
 
-class Gone(Body):
+class Gone(Body, frozen=True):
     """A vassal is no longer wanted by its source."""
 
     reason: str = ""
 
 
-class Rejected(Body):
+class Rejected(Body, frozen=True):
     """Something a monitor saw cannot be a vassal. ``name`` is escaped for printing."""
 
     name: str
     reason: str
 
 
-class Doubted(Body):
+class Doubted(Body, frozen=True):
     """A listing lacks so many vassals that the next one must agree."""
 
     missing: tuple[str, ...]
     known: int
 
 
-class Failed(Body):
+class Failed(Body, frozen=True):
     """A source cannot be read. Nothing is concluded from that."""
 
     reason: str
 
 
-class Spawned(Body):
+class Spawned(Body, frozen=True):
     """A process runs the attempt. ``start_time`` is in clock ticks since boot (proc(5))."""
 
     attempt: int
@@ -97,7 +97,7 @@ class Spawned(Body):
 Fault = Literal["exec", "resources", "interrupted"]
 
 
-class SpawnFailed(Body):
+class SpawnFailed(Body, frozen=True):
     """No process came of the attempt.
 
     ``exec``: it cannot be executed as it is; ``resources``: the machine refused (fork,
@@ -109,20 +109,20 @@ class SpawnFailed(Body):
     fault: Fault
 
 
-class OfAttempt(Body):
+class OfAttempt(Body, frozen=True):
     """Something the process of an attempt said."""
 
     attempt: int
 
 
-class HeartbeatLost(Body):
+class HeartbeatLost(Body, frozen=True):
     """No heartbeat came for ``silent`` seconds."""
 
     attempt: int
     silent: float
 
 
-class Exited(Body):
+class Exited(Body, frozen=True):
     """The process of an attempt is gone, and its process tree with it.
 
     Both ``code`` and ``signal`` are None where nobody could know. ``away``: it died while no
@@ -137,7 +137,7 @@ class Exited(Body):
     log: str = ""
 
 
-class Adopted(Body):
+class Adopted(Body, frozen=True):
     """A daemon found the process of an attempt running. ``control``: it can still talk to it."""
 
     attempt: int
@@ -146,13 +146,13 @@ class Adopted(Body):
     control: bool = False
 
 
-class DeadlinePassed(Body):
+class DeadlinePassed(Body, frozen=True):
     """A deadline of the vassal passed; the fold ignores one that is not the vassal's own."""
 
     deadline: int
 
 
-class DaemonStarted(Body):
+class DaemonStarted(Body, frozen=True):
     """A daemon took over the journal. ``boot`` is the kernel's boot id."""
 
     version: str
@@ -162,7 +162,7 @@ class DaemonStarted(Body):
     monitors: tuple[str, ...] = ()
 
 
-class DaemonStopping(Body):
+class DaemonStopping(Body, frozen=True):
     """The daemon was told to stop all vassals and leave."""
 
     reason: str
@@ -171,7 +171,7 @@ class DaemonStopping(Body):
 Request = Literal["start", "stop", "reload", "retry"]
 
 
-class OperatorRequested(Body):
+class OperatorRequested(Body, frozen=True):
     """A person asked. The event's vassal is None when all are meant."""
 
     request: Request
