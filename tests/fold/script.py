@@ -1,0 +1,238 @@
+"""Scripts: a history of a fleet as lines of text, and what the fold made of it.
+
+The words are those of the journal, one event a line, so that a golden file reads as a story:
+
+    policy max_starting=2          what the next daemon decides by
+    at +500ms                      time passes
+    daemon started|ready|stopping|stopped
+    added foo.ini ts=1 [uid=5 gid=5 socket=:80 config=c1 inline=yes command=x bar="..." from=a]
+    changed|removed|destroyed foo.ini ...
+    spawned foo.ini | failed foo.ini fault=exec | ready foo.ini | accepting foo.ini | loyal foo.ini
+    resigned foo.ini | heartbeat foo.ini | silent foo.ini | connection foo.ini
+    exited foo.ini code=1 | exited foo.ini signal=9 | exited foo.ini away=yes
+    adopted foo.ini control=no
+    deadline foo.ini               its deadline passes, however far away that is
+    operator stop foo.ini          without a name all are meant
+
+Attempts are counted for each vassal, from 1; ``attempt=1`` speaks for an older one. Monitors are
+``a`` and ``b``; ``a`` unless told.
+"""
+
+import shlex
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from emperord.daemon.actions import Action
+from emperord.daemon.fleet import Fleet, Vassal
+from emperord.daemon.fold import fold
+from emperord.journal.events import KINDS, Event, Spec
+from emperord.journal.policy import Policy
+
+START: Final = 1_700_000_000_000_000_000
+UNITS: Final = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+
+# The word of a script -> the kind of event, for what speaks of one vassal's attempt.
+SAID: Final = {
+    "spawned": "spawned",
+    "failed": "spawn_failed",
+    "ready": "vassal_ready",
+    "accepting": "vassal_accepting",
+    "loyal": "vassal_loyal",
+    "resigned": "vassal_resigned",
+    "heartbeat": "heartbeat_started",
+    "silent": "heartbeat_lost",
+    "exited": "exited",
+    "adopted": "adopted",
+}
+DEFAULTS: Final[dict[str, dict[str, Any]]] = {
+    "spawned": {"pid": 10, "start_time": 1},
+    "spawn_failed": {"reason": "no such file", "fault": "exec"},
+    "heartbeat_lost": {"silent": 30.0},
+    "adopted": {"pid": 10, "start_time": 1, "control": True},
+}
+OBSERVED: Final = {
+    "added": "vassal_added",
+    "changed": "vassal_changed",
+    "removed": "vassal_removed",
+    "destroyed": "vassal_destroyed",
+}
+
+
+class Script:
+    """A history under way: feed it lines, read what the fold printed."""
+
+    def __init__(self) -> None:
+        self.fleet = Fleet()
+        self.now = START
+        self.policy: dict[str, str] = {}
+        self.monitors: tuple[str, ...] = ("a",)
+        self.events: list[Event] = []
+        self.runs: dict[str, list[int]] = {}  # vassal -> its attempts, in order
+
+    def feed(self, line: str) -> list[str]:
+        """Carry out one line; what the fold printed because of it."""
+        word, *words = shlex.split(line)
+        settings = dict(part.split("=", 1) for part in words if "=" in part)
+        names = [part for part in words if "=" not in part]
+        if word == "policy":
+            self.policy |= settings
+            return []
+        if word == "monitors":
+            self.monitors = tuple(names)
+            return []
+        if word == "at":
+            self.now += duration(names[0])
+            return []
+        return self.fold(*self._event(word, names, settings))
+
+    def _event(
+        self, word: str, names: list[str], settings: dict[str, str]
+    ) -> tuple[str, str | None, str | None, dict[str, Any]]:
+        """Kind, vassal, monitor and body of the event that a line means."""
+        if word == "daemon":
+            return f"daemon_{names[0]}", None, None, self._of_daemon(names[0])
+        if word == "operator":
+            return "operator_requested", (names[1:] or [None])[0], None, {"request": names[0]}
+        name = names[0]
+        if word in OBSERVED:
+            monitor = settings.pop("from", "a")
+            body = {"spec": spec(name, settings)} if word in ("added", "changed") else {}
+            return OBSERVED[word], name, monitor, body
+        if word == "connection":
+            return "connection_waiting", name, None, {}
+        if word == "deadline":
+            passed = self.fleet.vassals[name].deadline
+            assert passed is not None, f"{name} has no deadline"
+            self.now = max(self.now, passed)
+            return "deadline_passed", name, None, {"deadline": passed}
+        kind = SAID[word]
+        run = self.runs[name][int(settings.pop("attempt", 0)) - 1]
+        return kind, name, None, {"attempt": run} | DEFAULTS.get(kind, {}) | plain(settings)
+
+    def _of_daemon(self, what: str) -> dict[str, Any]:
+        if what == "stopping":
+            return {"reason": "asked to"}
+        if what != "started":
+            return {}
+        return {
+            "version": "1",
+            "boot": "boot",
+            "pid": 1,
+            "policy": msgspec.convert(plain(self.policy), Policy, strict=False),
+            "monitors": self.monitors,
+        }
+
+    def fold(
+        self, kind: str, vassal: str | None, monitor: str | None, body: dict[str, Any]
+    ) -> list[str]:
+        """Number the event, fold it and print the difference."""
+        self.now += 1
+        made = msgspec.convert(body, KINDS[kind], strict=False)
+        event = Event(len(self.events) + 1, self.now, kind, monitor, vassal, None, made)
+        self.events.append(event)
+        before = msgspec.json.decode(msgspec.json.encode(self.fleet), type=Fleet)
+        actions = fold(self.fleet, event)
+        for action in actions:
+            if action.do == "spawn":
+                assert action.attempt is not None
+                self.runs.setdefault(action.vassal, []).append(action.attempt)
+        return [
+            *differences(before, self.fleet),
+            *(f"=> {self._printed(action)}" for action in actions),
+        ]
+
+    def _printed(self, action: Action) -> str:
+        told = f"{action.do} {action.vassal}"
+        if action.attempt is not None:
+            told += f" #{self.runs[action.vassal].index(action.attempt) + 1}"
+        if action.config is not None:
+            told += f" with {action.config}"
+        return told
+
+
+def play(text: str) -> Script:
+    """The script after all these lines."""
+    script = Script()
+    for line in filter(None, map(str.strip, text.replace(";", "\n").splitlines())):
+        script.feed(line)
+    return script
+
+
+def spec(name: str, settings: dict[str, str]) -> Spec:
+    """The spec that a line gives. A file, unless it says ``inline=yes``."""
+    told = dict(settings)
+    ts = int(told.pop("ts", "1"))
+    command = told.pop("command", None)
+    fields: dict[str, Any] = {"ts": ts, "config": f"c{ts}"}
+    if told.pop("inline", "no") == "no":
+        fields["path"] = f"/etc/vassals/{name}"
+    if command is not None:
+        fields["settings"] = {"command": command}
+    return msgspec.convert(fields | told, Spec, strict=False)
+
+
+def plain(settings: dict[str, str]) -> dict[str, Any]:
+    flags = {"yes": True, "no": False}
+    return {key: flags.get(value, value) for key, value in settings.items()}
+
+
+def duration(text: str) -> int:
+    digits = text.lstrip("+").rstrip("msh")
+    return int(digits) * UNITS[text.lstrip("+")[len(digits) :]]
+
+
+def span(nanoseconds: int) -> str:
+    for unit, size in (("s", 10**9), ("ms", 10**6)):
+        if nanoseconds % size == 0:
+            return f"+{nanoseconds // size}{unit}"
+    return f"{nanoseconds:+d}ns"
+
+
+# What is printed of a vassal besides its phase, when it differs.
+FACTS: Final[dict[str, Callable[[Vassal], Any]]] = {
+    "owner": lambda vassal: vassal.monitor,
+    "config": lambda vassal: vassal.spec.config,
+    "wanted": lambda vassal: vassal.wanted,
+    "held": lambda vassal: vassal.held,
+    "loyal": lambda vassal: vassal.loyal,
+    "due": lambda vassal: vassal.due,
+    "deaths": lambda vassal: vassal.deaths,
+}
+
+
+def differences(before: Fleet, after: Fleet) -> Iterator[str]:
+    """What an event changed, a line a vassal, and the queue if it is another."""
+    for name in sorted(before.vassals.keys() | after.vassals.keys()):
+        old, new = before.vassals.get(name), after.vassals.get(name)
+        if new is None:
+            assert old is not None
+            yield f"{name}: {old.phase} -> forgotten"
+        else:
+            told = moved(old, new, after.at)
+            if told:
+                yield f"{name}: {told}"
+    if list(before.queue) != list(after.queue):
+        yield f"queue: {' '.join(after.queue) or 'empty'}"
+
+
+def moved(old: Vassal | None, new: Vassal, at: int) -> str:
+    """What became of one vassal: ``starting -> ready, due (its reason) until +30s``."""
+    parts: list[str] = []
+    if old is None or old.because != new.because:
+        parts.append(f"{old.phase if old else 'new'} -> {new.phase}")
+    for fact, of in FACTS.items():
+        value = of(new)
+        if old is not None and value != of(old):
+            parts.append(
+                ("" if value else "not ") + fact if isinstance(value, bool) else f"{fact} {value}"
+            )
+    told = ", ".join(parts)
+    if new.reason is not None and (
+        old is None or (old.reason, old.since) != (new.reason, new.since)
+    ):
+        told += f" ({new.reason})"
+    if new.deadline is not None and (old is None or old.deadline != new.deadline):
+        told += f" until {span(new.deadline - at)}"
+    return told.strip()
