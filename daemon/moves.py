@@ -85,6 +85,11 @@ def needs_restart(vassal: Vassal) -> bool:
     )
 
 
+def tells(vassal: Vassal) -> bool:
+    """Whether its process can tell that it accepts. Nothing may wait for one that cannot."""
+    return vassal.speaks and vassal.control
+
+
 def seconds(duration: float) -> int:
     return int(duration * _SECOND)
 
@@ -145,6 +150,16 @@ def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
         take_slot(fleet, vassal)
         patience = event.at + seconds(fleet.policy.start_patience)
         enter(vassal, "reloading", event, deadline=patience)
+
+
+def arrive(
+    fleet: Fleet, vassal: Vassal, event: Event, actions: Actions, reason: str | None = None
+) -> None:
+    """It is up, and more than that is not known of it: it holds no slot."""
+    free_slot(fleet, vassal)
+    enter(vassal, "ready", event, reason)
+    if vassal.due:
+        ask_reload(fleet, vassal, event, actions)
 
 
 def end(
@@ -289,11 +304,7 @@ def note_spawned(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -
     body: Any = event.body
     vassal.pid, vassal.start_time = body.pid, body.start_time
     if not vassal.speaks and vassal.phase == "starting":
-        free_slot(fleet, vassal)
-        due = vassal.due
-        enter(vassal, "ready", event)
-        if due:
-            ask_reload(fleet, vassal, event, actions)
+        arrive(fleet, vassal, event, actions)
 
 
 def fail_spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -380,9 +391,8 @@ def adopt(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
         vassal.deadline = event.at + seconds(fleet.policy.mercy)
     elif vassal.phase == "reloading":
         reload(fleet, vassal, event, actions)
-    elif vassal.phase == "starting" and not body.control:
-        free_slot(fleet, vassal)  # it cannot tell us that it accepts
-        enter(vassal, "ready", event)
+    elif (vassal.slot or vassal.phase == "starting") and not tells(vassal):
+        arrive(fleet, vassal, event, actions)
 
 
 def run_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -394,9 +404,7 @@ def run_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
         if vassal.due:
             end(fleet, vassal, event, actions, "stop", "restarts, as its start hangs")
         return
-    enter(vassal, "ready", event, "has not said that it accepts")
-    if vassal.due:
-        ask_reload(fleet, vassal, event, actions)
+    arrive(fleet, vassal, event, actions, "has not said that it accepts")
 
 
 def retry(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
