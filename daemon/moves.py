@@ -135,18 +135,24 @@ def spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
 def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Reload it in place now if a slot is free, else when one is."""
     vassal.due = True
-    if not vassal.speaks or fleet.starting < fleet.policy.max_starting:
+    if not tells(vassal) or fleet.starting < fleet.policy.max_starting:
         reload(fleet, vassal, event, actions)
     else:
         fleet.queue[vassal.name] = None
 
 
 def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    if needs_restart(vassal):
+        end(fleet, vassal, event, actions, "stop", "restarts, as it cannot ask for its config")
+        return
     vassal.due = False
     vassal.running = vassal.spec
     vassal.order = event.seq
     actions.append(Action("reload", vassal.name, vassal.attempt, vassal.spec.config))
-    if vassal.speaks:  # a plain program would never say that it accepts again
+    if not tells(vassal):  # it would never say that it accepts again
+        if vassal.phase == "reloading":
+            arrive(fleet, vassal, event, actions)
+    else:
         take_slot(fleet, vassal)
         patience = event.at + seconds(fleet.policy.start_patience)
         enter(vassal, "reloading", event, deadline=patience)
