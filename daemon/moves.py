@@ -142,6 +142,7 @@ def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
 
 
 def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    fleet.queue.pop(vassal.name, None)  # its turn is now, whatever place it had
     if needs_restart(vassal):
         end(fleet, vassal, event, actions, "stop", "restarts, as it cannot ask for its config")
         return
