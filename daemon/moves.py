@@ -135,7 +135,9 @@ def spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
 def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Reload it in place now if a slot is free, else when one is."""
     vassal.due = True
-    if not tells(vassal) or fleet.starting < fleet.policy.max_starting:
+    # Whoever waits already goes first: one that changes all the time must not keep its slot.
+    free = fleet.starting < fleet.policy.max_starting and not fleet.queue
+    if free or not tells(vassal):
         reload(fleet, vassal, event, actions)
     else:
         fleet.queue[vassal.name] = None
