@@ -90,6 +90,19 @@ def tells(vassal: Vassal) -> bool:
     return vassal.speaks and vassal.control
 
 
+def moves_socket(vassal: Vassal) -> bool:
+    """Whether the on-demand socket it has is not the one it is to have."""
+    old, new = vassal.running, vassal.spec
+    return old is not None and (old.socket, old.uid, old.gid) != (new.socket, new.uid, new.gid)
+
+
+def close_socket(vassal: Vassal, actions: Actions) -> None:
+    """Give its address back, if it has one. What ran last tells; that outlives the attempt."""
+    if vassal.running is not None and vassal.running.socket:
+        vassal.running = None
+        actions.append(Action("unlisten", vassal.name))
+
+
 def seconds(duration: float) -> int:
     return int(duration * _SECOND)
 
@@ -97,6 +110,8 @@ def seconds(duration: float) -> int:
 def begin(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """It has no process and is wanted: bar it, listen for it, or launch it."""
     reason = bar_reason(vassal.spec, fleet.policy)
+    if reason is not None or (fleet.open and moves_socket(vassal)):
+        close_socket(vassal, actions)
     if reason is not None:
         enter(vassal, "barred", event, reason)
     elif not fleet.open:
@@ -182,7 +197,8 @@ def end(
     enter(vassal, "stopping", event, reason, event.at + seconds(fleet.policy.mercy))
 
 
-def forget(fleet: Fleet, vassal: Vassal) -> None:
+def forget(fleet: Fleet, vassal: Vassal, actions: Actions) -> None:
+    close_socket(vassal, actions)
     free_slot(fleet, vassal)
     fleet.queue.pop(vassal.name, None)
     del fleet.vassals[vassal.name]
@@ -246,7 +262,8 @@ def requeue(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
     """Queued: keeps its place, unless it may no longer run or is now on demand."""
     take_spec(vassal, event)
     vassal.deaths = 0
-    if bar_reason(vassal.spec, fleet.policy) is not None or vassal.spec.socket:
+    on_demand = vassal.spec.socket or moves_socket(vassal)
+    if on_demand or bar_reason(vassal.spec, fleet.policy) is not None:
         fleet.queue.pop(vassal.name, None)
         begin(fleet, vassal, event, actions)
 
@@ -262,8 +279,7 @@ def relisten(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> No
     """Listening: only another address, owner or a bar matters before it runs."""
     take_spec(vassal, event)
     vassal.deaths = 0
-    if needs_restart(vassal) or bar_reason(vassal.spec, fleet.policy) is not None:
-        actions.append(Action("unlisten", vassal.name))
+    if moves_socket(vassal) or bar_reason(vassal.spec, fleet.policy) is not None:
         begin(fleet, vassal, event, actions)
 
 
@@ -294,9 +310,7 @@ def reload_when_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions)
 
 def drop(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """No longer wanted, and no process: forgotten at once."""
-    if vassal.phase == "listening":
-        actions.append(Action("unlisten", vassal.name))
-    forget(fleet, vassal)
+    forget(fleet, vassal, actions)
 
 
 def dismiss(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -384,8 +398,9 @@ def rest(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Its process was stopped and is gone: forget it, hold it, or begin anew."""
     clear_attempt(fleet, vassal)
     if not vassal.wanted:
-        forget(fleet, vassal)
+        forget(fleet, vassal, actions)
     elif vassal.held:
+        close_socket(vassal, actions)
         enter(vassal, "held", event, "stopped by an operator")
     else:
         begin(fleet, vassal, event, actions)
@@ -432,8 +447,7 @@ def lose_mercy(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
 
 def hold(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     vassal.held = True
-    if vassal.phase == "listening":
-        actions.append(Action("unlisten", vassal.name))
+    close_socket(vassal, actions)
     fleet.queue.pop(vassal.name, None)
     enter(vassal, "held", event, "stopped by an operator")
 
