@@ -126,7 +126,10 @@ def begin(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
 
 def launch(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Spawn it, or queue it for a slot."""
-    if not fleet.open or fleet.starting >= fleet.policy.max_starting:
+    if not fleet.open:
+        enter(vassal, "queued", event, "waits for the daemon")
+        return
+    if fleet.starting >= fleet.policy.max_starting:
         enter(vassal, "queued", event, "max-starting vassals are starting")
         fleet.queue[vassal.name] = None
         return
