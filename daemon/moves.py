@@ -469,7 +469,9 @@ def release(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
 
 
 def unhold(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """It starts again after, and its past is forgiven as if it had stopped already."""
     vassal.held = False
+    vassal.deaths = 0
 
 
 # Moves of the whole fleet
