@@ -1,0 +1,66 @@
+"""From a text to the monitor it names. A source's module is imported when first used."""
+
+import os
+import unicodedata
+from importlib import import_module
+from typing import Final
+
+from . import names
+from .contract import Monitor
+from .options import MonitorOptions
+from .urls import MonitorURLError, split, without_secrets
+
+# scheme -> module here, with a function ``open_url(rest, options) -> Monitor`` that raises
+# MonitorURLError; ``rest`` is what follows ``scheme://``.
+SCHEMES: Final = {
+    "dir": "directory",
+    "glob": "pattern",
+}
+
+
+def open_monitor(text: str, options: MonitorOptions | None = None) -> Monitor:
+    """The monitor that ``text`` names: a URL, a directory or a pattern.
+
+    Nothing is opened or connected yet; only a text without a scheme is looked up, since an
+    existing directory is ``dir://`` whatever its name. Raises MonitorURLError.
+    """
+    _check_text(text)
+    scheme, rest = split(text)
+    if scheme is None:
+        scheme = _scheme_of_path(text, options or MonitorOptions())
+    module = SCHEMES.get(scheme)
+    if module is None:
+        raise MonitorURLError(
+            f"{names.shown(without_secrets(text))}: there is no monitor {scheme}://;"
+            f" use a path or one of {_known()}"
+        )
+    opened: Monitor = import_module(f".{module}", __package__).open_url(
+        rest, options or MonitorOptions()
+    )
+    return opened
+
+
+def _known() -> str:
+    return " ".join(f"{scheme}://" for scheme in SCHEMES)
+
+
+def _check_text(text: str) -> None:
+    if not text:
+        raise MonitorURLError(
+            f"a monitor is empty: give a directory, a pattern or a URL of {_known()}"
+        )
+    label = names.shown(without_secrets(text))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise MonitorURLError(f"{label}: not UTF-8; rename it, or give a symlink to it") from None
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise MonitorURLError(f"{label}: has a control character; remove it")
+
+
+def _scheme_of_path(path: str, options: MonitorOptions) -> str:
+    if os.path.isdir(path):
+        return "dir"
+    # Without a wildcard or a config's extension it can only be a directory yet to be made.
+    could_match = any(wild in path for wild in "*?[")
+    return "glob" if could_match or names.has_extension(path, options.extra_extension) else "dir"
