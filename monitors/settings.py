@@ -1,0 +1,171 @@
+"""The part of a config that is ours: ``[emperor]`` in .ini, a top-level ``emperor`` elsewhere.
+
+uWSGI ignores it, so one file can hold both. It is found as uWSGI would find it: .ini by a
+line scanner as forgiving as uWSGI's own (configparser would refuse many a config that runs),
+the others by their format. Placeholders (``%n``, ``$(VAR)``) are not expanded. A config that
+cannot be parsed has no such section; uWSGI complains of it better than we could.
+
+| key | |
+|---|---|
+| `command` | the program to run instead of uWSGI, split as a shell would |
+| `reload-signal` | what makes it reload: a signal's name, with or without SIG, or number |
+| `stop-signal` | what makes it stop, likewise |
+"""
+
+import shlex
+import signal
+import unicodedata
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+
+from . import names
+
+KEYS: Final = ("command", "reload-signal", "stop-signal")
+
+Settings = dict[str, str]
+Pairs = Iterable[tuple[str, Any]]
+
+
+def read(name: str, content: bytes) -> tuple[Settings, str | None]:
+    """The settings in the config ``content`` of the file ``name``, and what is wrong with them.
+
+    The flaw is one printable line that names the key; with a flaw there are no settings.
+    """
+    if b"emperor" not in content:
+        return {}, None
+    parse = _FORMATS.get(name[name.rfind(".") :])
+    if parse is None:
+        return {}, None
+    settings: Settings = {}
+    try:
+        for key, value in parse(content):
+            settings[key] = _checked(key, value)
+    except _Flaw as flaw:
+        return {}, f"[emperor] {flaw}"
+    return settings, None
+
+
+def signal_number(text: str) -> int | None:
+    """The number of a signal given as ``HUP``, ``SIGHUP`` or ``1``; None if there is none such."""
+    if text.isascii() and text.isdigit():
+        number = int(text) if len(text) < 4 else 0
+        return number if 0 < number < signal.NSIG else None
+    wanted = text.upper()
+    found = signal.Signals.__members__.get(wanted if wanted.startswith("SIG") else f"SIG{wanted}")
+    return None if found is None else int(found)
+
+
+class _Flaw(Exception):
+    pass
+
+
+def _brief(text: str) -> str:
+    return names.shown(text if len(text) <= 40 else f"{text[:40]}…")
+
+
+def _checked(key: str, value: Any) -> str:
+    """The value as text, or _Flaw if this key cannot have it."""
+    if key not in KEYS:
+        raise _Flaw(f"{_brief(key)}: no such setting, there are {', '.join(KEYS)}")
+    text = _text(key, value)
+    if not text:
+        raise _Flaw(f"{key}: has no value")
+    if any(
+        unicodedata.category(character) in ("Cc", "Cs") for character in text if character != "\t"
+    ):
+        raise _Flaw(f"{key}: has a control character or is not UTF-8")
+    if key == "command":
+        _check_command(text)
+    elif signal_number(text) is None:
+        raise _Flaw(f"{key}: no signal is called {_brief(text)}")
+    return text
+
+
+def _text(key: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, list) and all(isinstance(word, str | int) for word in value):
+        return shlex.join(str(word) for word in value)
+    raise _Flaw(f"{key}: has no value" if value is None else f"{key}: must be text")
+
+
+def _check_command(text: str) -> None:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise _Flaw(f"command: cannot be split into words: {error}") from None
+    if not words or not words[0]:
+        raise _Flaw("command: names no program")
+
+
+def _ini(content: bytes) -> Pairs:
+    section = b""
+    for line in content.split(b"\n"):
+        stripped = line.strip()
+        if stripped.startswith(b"["):
+            section = stripped[1:-1]  # as uWSGI: whatever the last character is
+        elif section == b"emperor" and stripped and stripped[0] not in b";#":
+            key, _, value = stripped.partition(b"=")
+            yield (
+                key.strip().decode("utf-8", "surrogateescape"),
+                value.strip().decode("utf-8", "surrogateescape"),
+            )
+
+
+def _yaml(content: bytes) -> Pairs:
+    import yaml  # slow to import, and most configs are not YAML
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        document = yaml.load(content, loader)  # both loaders are the safe ones
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return ()
+    return _mapping(document)
+
+
+def _json(content: bytes) -> Pairs:
+    try:
+        document = msgspec.json.decode(content)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ()
+    return _mapping(document)
+
+
+def _mapping(document: Any) -> Pairs:
+    if not isinstance(document, dict) or document.get("emperor") is None:
+        return ()
+    section = document["emperor"]
+    if not isinstance(section, dict):
+        raise _Flaw("must be a mapping of settings")
+    return [(str(key), value) for key, value in section.items()]
+
+
+def _xml(content: bytes) -> Pairs:
+    # expat itself limits entity expansion, and nothing external is ever fetched.
+    from xml.etree import ElementTree as ET
+
+    try:
+        root = ET.fromstring(content)
+    except (ET.ParseError, ValueError, LookupError):
+        return ()
+    for element in (root, *root):
+        # <emperor> with plain text in it is uWSGI's option of that name, not ours.
+        if element.tag == "emperor" and len(element):
+            return [
+                (child.tag, child.text or "") for child in element if isinstance(child.tag, str)
+            ]
+    return ()
+
+
+_FORMATS: Final[dict[str, Callable[[bytes], Pairs]]] = {
+    ".ini": _ini,
+    ".yml": _yaml,
+    ".yaml": _yaml,
+    ".json": _json,
+    ".js": _json,
+    ".xml": _xml,
+}
