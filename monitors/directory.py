@@ -1,0 +1,42 @@
+"""dir://PATH: each config file in a directory is a vassal, run with the directory as its own."""
+
+import os
+import re
+from typing import Final
+
+from .files import ANY, Home
+from .lookout import FileMonitor, Survey
+from .options import MonitorOptions
+from .urls import MonitorURLError
+
+_REDUNDANT: Final = re.compile(r"/(?:\.?/)+")
+
+
+class Directory:
+    """The place of dir://: one home, whose files are known by their bare names."""
+
+    def __init__(self, path: str) -> None:
+        self.root = path
+        self.cwd: str | None = path
+
+    def survey(self, survey: Survey) -> None:
+        """Where to look. Raises OSError if the directory cannot be opened or listed."""
+        survey.home(Home(self.root, "", ANY))
+
+    def locate(self, name: str) -> tuple[str, str]:
+        """The prefix of the home and the file's name in it, for a vassal's name."""
+        return "", name
+
+
+def absolute(path: str) -> str:
+    """The path from the root. ``..`` stays: after a symlink only the kernel knows its meaning."""
+    full = _REDUNDANT.sub("/", os.path.join(os.getcwd(), path) + "/")
+    return full.rstrip("/") or "/"
+
+
+def open_url(rest: str, options: MonitorOptions) -> FileMonitor:
+    """The monitor of ``dir://rest``; a relative path starts at the working directory of now."""
+    if not rest:
+        raise MonitorURLError("dir:// names no directory: write dir:///etc/vassals")
+    path = absolute(rest)
+    return FileMonitor(f"dir://{path}", Directory(path), options)

@@ -1,0 +1,408 @@
+"""From files to vassals: what dir:// and glob:// share when they look.
+
+A rescan looks at every file but reads only those that differ from last time. What differs is
+told by a *signature*: times, inode, device and size. A signature can lie: two edits within one
+tick of the file system's clock leave the same times. So one taken soon after the file changed
+is not kept (``RACY``), and the file is read once more by the next rescan.
+
+A *record* holds what was last told of a file. Reading never changes records: it makes new ones,
+and whoever ordered it puts them in place. So a thread that hangs on a dead network file system
+and comes back an hour later does no harm.
+"""
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from ..journal.chain import digest
+from ..journal.events import Spec
+from . import names, settings
+from .contract import Seen
+from .options import MonitorOptions
+
+LARGEST: Final = 1 << 20  # bytes of a config that the journal keeps; larger ones have no digest
+RACY: Final = 2_000_000_000  # nanoseconds; FAT has ticks of 2 s, all others finer ones
+HOPS: Final = 40  # symlinks on one path, as the kernel
+
+# O_NONBLOCK: a FIFO put in the file's place after it was looked at must not stop us.
+_READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_GONE: Final = (errno.ENOENT, errno.ENOTDIR)
+
+Signature = tuple[int, ...]
+Key = tuple[int, int]  # device and inode: which directory or file it is, whatever its path
+Step = tuple[str, str]  # a directory, and the name in it that leads on
+Watch = Callable[[tuple[Step, ...]], None]
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What was last told of a file, without its content.
+
+    ``signature`` is None where it could not be trusted. ``trail`` is the way from a symlink to
+    its target, empty for plain files.
+    """
+
+    signature: Signature | None
+    seen: Seen
+    trail: tuple[Step, ...] = ()
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A config is there. ``content`` is given when the spec differs from the known one."""
+
+    record: Record
+    content: bytes | None
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """Something is there, but not what it says."""
+
+    reason: str
+
+
+class Absent(msgspec.Struct, frozen=True):
+    """Nothing is there that could be a config."""
+
+
+class Unsettled(msgspec.Struct, frozen=True):
+    """It is being written."""
+
+
+Sight = Found | Unreadable | Absent | Unsettled
+ABSENT: Final = Absent()
+
+
+def why(error: OSError) -> str:
+    """The system's reason, without the path it may hold."""
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
+def key_of(status: os.stat_result) -> Key:
+    """Which file or directory this is."""
+    return status.st_dev, status.st_ino
+
+
+def trail(directory: str, name: str) -> tuple[Step, ...]:
+    """Every place where a change makes the path ``directory/name`` lead to something else.
+
+    Those are the symlinks on the way and the last step: the target, or the first thing missing.
+    """
+    steps: list[Step] = []
+    ahead = [part for part in reversed(name.split("/")) if part not in ("", ".")]
+    at = directory
+    hops = 0
+    while ahead:
+        part = ahead.pop()
+        here = os.path.join(at, part)
+        try:
+            target = os.readlink(here)
+        except OSError as error:
+            if error.errno != errno.EINVAL or not ahead:  # EINVAL: it is no symlink
+                steps.append((at, part))
+            if error.errno != errno.EINVAL:
+                break
+            at = here
+            continue
+        steps.append((at, part))
+        hops += 1
+        if hops > HOPS:
+            break
+        if target.startswith("/"):
+            at = "/"
+        ahead.extend(part for part in reversed(target.split("/")) if part not in ("", "."))
+    return tuple(steps)
+
+
+class Reader:
+    """Looks at files. ``cwd`` is where their vassals run, and what makes names into paths."""
+
+    def __init__(self, options: MonitorOptions, cwd: str | None) -> None:
+        self._cwd = cwd
+        self._nofollow = options.nofollow
+        self._tyrant = options.tyrant
+        self._link_owner = options.tyrant_nofollow
+        self._extra = options.extra_extension
+
+    def look(
+        self,
+        name: str,
+        step: tuple[int, str, str],
+        known: Record | None,
+        watch: Watch,
+        *,
+        force: bool = True,
+    ) -> Sight:
+        """What is there under this vassal's name.
+
+        ``step`` is the open directory, its path, and the file's name in it. ``watch`` is told
+        the way a symlink leads before its target is read, so that no edit falls in between.
+        Without ``force`` a file whose signature is as known is not read.
+        """
+        directory, path, file = step
+        try:
+            own = os.stat(file, dir_fd=directory, follow_symlinks=False)
+            way: tuple[Step, ...] = ()
+            if linked := stat.S_ISLNK(own.st_mode):
+                if not self._nofollow:
+                    way = trail(path, file)
+                    watch(way)
+            elif not stat.S_ISREG(own.st_mode):
+                return ABSENT
+            if known is not None and not (force and not (linked and self._nofollow)):
+                status = own if self._nofollow else os.stat(file, dir_fd=directory)
+                if known.signature == self.signature(status, own if linked else None):
+                    return Found(known, None)
+            if linked and not stat.S_ISREG(os.stat(file, dir_fd=directory).st_mode):
+                return ABSENT
+            return self._read(name, directory, file, own if linked else None, way, known)
+        except OSError as error:
+            return ABSENT if error.errno in _GONE else Unreadable(why(error))
+
+    def _read(
+        self,
+        name: str,
+        directory: int,
+        file: str,
+        link: os.stat_result | None,
+        way: tuple[Step, ...],
+        known: Record | None,
+    ) -> Sight:
+        taken = time.time_ns()
+        descriptor = os.open(file, _READ, dir_fd=directory)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return ABSENT
+            content = _contents(descriptor, status.st_size)
+            after = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+        if (status.st_mtime_ns, status.st_size) != (after.st_mtime_ns, after.st_size):
+            return Unsettled()
+        judged = link if link is not None and self._nofollow else status
+        # A link judged by itself is not read again: edits of its target must not be noticed.
+        racy = judged is status and _racy(status, taken)
+        signature = None if racy else self.signature(judged, link)
+        spec = self._spec(name, content, judged, link or status, known)
+        if known is not None and known.seen.spec == spec:
+            return Found(Record(signature, known.seen, way), None)
+        return Found(Record(signature, Seen(spec), way), content)
+
+    def _spec(
+        self,
+        name: str,
+        content: bytes | None,
+        judged: os.stat_result,
+        own: os.stat_result,
+        known: Record | None,
+    ) -> Spec:
+        mark = None if content is None else digest(content)
+        ours: dict[str, str] = {}
+        flaw = None
+        if known is not None and mark is not None and known.seen.spec.config == mark:
+            ours, flaw = known.seen.spec.settings, known.seen.spec.bar
+        elif content is not None:
+            ours, flaw = settings.read(name, content)
+        owner = own if self._link_owner else judged
+        return Spec(
+            ts=judged.st_mtime_ns,
+            config=mark,
+            path=name if self._cwd is None else os.path.join(self._cwd, name),
+            cwd=self._cwd,
+            uid=owner.st_uid if self._tyrant else None,
+            gid=owner.st_gid if self._tyrant else None,
+            settings=ours,
+            bar=flaw,
+        )
+
+    def signature(self, status: os.stat_result, link: os.stat_result | None) -> Signature:
+        """What differs when the file does. ``link`` is the symlink's own status, if it is one.
+
+        ``Sweep`` computes the same in line.
+        """
+        plain = (
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+            status.st_ino,
+            status.st_dev,
+            status.st_size,
+        )
+        return plain if link is None else (*plain, link.st_ino, link.st_ctime_ns)
+
+
+def _racy(status: os.stat_result, now: int) -> bool:
+    return status.st_ctime_ns > now - RACY or abs(now - status.st_mtime_ns) < RACY
+
+
+def _contents(descriptor: int, size: int) -> bytes | None:
+    """All of the file, or None if that is over LARGEST."""
+    if size > LARGEST:
+        return None
+    chunks = []
+    total = 0
+    while chunk := os.read(descriptor, max(size - total, 0) + 512):
+        chunks.append(chunk)
+        total += len(chunk)
+        if total > LARGEST:
+            return None
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+class Home(msgspec.Struct, frozen=True):
+    """A directory whose files may be vassals.
+
+    ``path`` leads to it; ``prefix`` is what stands before a file's name in the vassal's.
+    ``accepts`` tells whether a file name is one to look at; ``only`` is the one name there can
+    be, where that is known, so that the directory need not be listed.
+    """
+
+    path: str
+    prefix: str
+    accepts: Callable[[str], object]
+    only: str | None = None
+
+
+class Sweep:
+    """One look at all files of all homes; what comes of it is collected here.
+
+    ``held`` are names that are being written: they stay as they are known.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        options: MonitorOptions,
+        known: Mapping[str, Record],
+        held: Mapping[str, object],
+        watch: Callable[[str, tuple[Step, ...]], None],
+        beat: Callable[[], None],
+    ) -> None:
+        self._reader = reader
+        self._extra = options.extra_extension
+        self._extensions = (*names.EXTENSIONS, *options.extra_extension)
+        self._follow = not options.nofollow
+        self._known = known
+        self._held = held
+        self._watch = watch
+        self._beat = beat
+        self.records: dict[str, Record] = {}
+        self.seen: dict[str, Seen] = {}
+        self.fresh: set[str] = set()  # names that were read
+        self.waiting: set[str] = set()  # names not known yet that are being written
+        self.refused: dict[str, str] = {}
+
+    def home(self, home: Home, directory: int) -> None:
+        """Take in one home, open as ``directory``. Raises OSError if it cannot be listed."""
+        others = (home.only,) if home.only is not None else self._unchanged(home, directory)
+        for file in others:
+            self._beat()
+            self._one(home, directory, file)
+
+    def _unchanged(self, home: Home, directory: int) -> list[str]:
+        """Take in what is as known, and give the other names. Hot: once a file and rescan."""
+        others: list[str] = []
+        extensions, accepts, prefix = self._extensions, home.accepts, home.prefix
+        everything = home.accepts is ANY
+        known, held, follow = self._known.get, self._held, self._follow
+        records, seen = self.records, self.seen
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                file = entry.name
+                if not file.endswith(extensions) or not (everything or accepts(file)):
+                    continue
+                name = prefix + file if prefix else file
+                record = known(name)
+                if record is None or record.signature is None or (held and name in held):
+                    others.append(file)
+                    continue
+                try:
+                    status = entry.stat(follow_symlinks=follow)
+                    signature: Signature = (
+                        status.st_mtime_ns,
+                        status.st_ctime_ns,
+                        status.st_ino,
+                        status.st_dev,
+                        status.st_size,
+                    )
+                    if entry.is_symlink():
+                        link = entry.stat(follow_symlinks=False)
+                        signature = (*signature, link.st_ino, link.st_ctime_ns)
+                except OSError:
+                    others.append(file)
+                    continue
+                if signature == record.signature:
+                    records[name] = record
+                    seen[name] = record.seen
+                    if record.trail:
+                        self._watch(name, record.trail)
+                else:
+                    others.append(file)
+        return others
+
+    def _one(self, home: Home, directory: int, file: str) -> None:
+        name = home.prefix + file
+        record = self._known.get(name)
+        if record is None and (flaw := names.flaw(name, self._extra)) is not None:
+            if _may_be_config(directory, file):
+                self.refused[names.shown(name)] = flaw
+            return
+        if name in self._held:
+            self._keep(name, record)
+            return
+        sight = self._reader.look(
+            name,
+            (directory, home.path, file),
+            record,
+            lambda way: self._watch(name, way),
+            force=home.only is None or record is None or record.signature is None,
+        )
+        if isinstance(sight, Found):
+            self.records[name] = sight.record
+            seen = sight.record.seen
+            self.seen[name] = seen if sight.content is None else Seen(seen.spec, sight.content)
+            if sight.record is not record:
+                self.fresh.add(name)
+        elif isinstance(sight, Unreadable):
+            self.refused[names.shown(name)] = f"it cannot be read: {sight.reason}"
+            self._keep(name, record)
+        elif isinstance(sight, Unsettled):
+            self._keep(name, record)
+
+    def _keep(self, name: str, record: Record | None) -> None:
+        if record is None:
+            self.waiting.add(name)
+        else:
+            self.records[name] = record
+            self.seen[name] = record.seen
+            if record.trail:
+                self._watch(name, record.trail)
+
+    def revert(self, name: str) -> None:
+        """Undo what was read of this name: it changed meanwhile, and will be looked at again."""
+        record = self._known.get(name)
+        if record is None:
+            if self.records.pop(name, None) is not None:
+                self.waiting.add(name)
+            self.seen.pop(name, None)
+        else:
+            self.records[name] = record
+            self.seen[name] = record.seen
+        self.fresh.discard(name)
+
+
+def _may_be_config(directory: int, file: str) -> bool:
+    """Whether a file with a bad name is worth a complaint: directories and devices are not."""
+    try:
+        status = os.stat(file, dir_fd=directory)
+    except OSError as error:
+        return error.errno not in _GONE
+    return stat.S_ISREG(status.st_mode)
+
+
+def ANY(file: str) -> bool:  # noqa: N802  # a constant, compared by identity
+    """Accepts every name that has an extension of a config."""
+    return True

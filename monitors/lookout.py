@@ -1,0 +1,530 @@
+"""How dir:// and glob:// go on: rescans as the truth, inotify to be quick.
+
+A *place* says where to look; this file says when. Every ``freq`` seconds, and whenever something
+happened to a directory, all is looked at and told as a ``Listing``. When something happened to
+single files only these are looked at, and told as ``Touched`` or ``Vanished``, all of a burst in
+one go.
+
+What is read is not believed if the file was stirred meanwhile. Events are taken in after each
+reading, before anything is told, and sort the names into three tables:
+
+- ``unfinished``: written to, not closed yet. Its new state is not taken, by events or rescans,
+  until it is closed or has been quiet for a while (a writer on another machine gives no close).
+- ``pending``: to be looked at next, and read even if nothing seems to differ.
+- ``missing``: was not there. Told as ``Vanished`` if it still is not after ``GRACE``: editors
+  move the old file away before they write the new one, and that is no reason to stop a vassal.
+
+The directories to be watched are found anew by each rescan, so no state can go stale for longer
+than that. All that may block runs in one thread at a time; while it hangs, the monitor says so
+and starts no other.
+"""
+
+import contextlib
+import math
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol, TypeVar
+
+import trio
+
+from . import names, watches
+from .contract import Failed, Listing, Observation, Refused, Seen, Tell, Touched, Vanished
+from .files import (
+    Absent,
+    Found,
+    Home,
+    Key,
+    Reader,
+    Record,
+    Sight,
+    Step,
+    Sweep,
+    Unsettled,
+    key_of,
+    trail,
+    why,
+)
+from .options import MonitorOptions
+from .watches import Watches
+
+T = TypeVar("T")
+Sights = dict[str, Sight | str]  # what is there; or, as text, why it may not be a vassal
+Ways = list[tuple[str, tuple[Step, ...]]]
+
+PATIENCE: Final = 30.0  # seconds without progress until a source counts as hanging
+QUIET: Final = 3.0  # seconds, or freq if longer: after that an unclosed file is taken as it is
+GRACE: Final = 0.1  # seconds that a file may be missing between two states
+BREATH: Final = 0.02  # seconds of rest when files wake us that are none of ours, such as logs
+REST: Final = 4  # times as long as a rescan took, we rest before the next one that events want
+
+_OPEN: Final = os.O_DIRECTORY | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+class Place(Protocol):
+    """Where files are looked for, and how their vassals are called."""
+
+    root: str  # the directory without which nothing can be told
+    cwd: str | None  # working directory of the vassals
+
+    def survey(self, survey: "Survey") -> None:
+        """Show ``survey`` every home and fork. OSError means that the whole cannot be told."""
+        ...
+
+    def locate(self, name: str) -> tuple[str, str]:
+        """The prefix of the home and the file's name in it, for a vassal's name."""
+        ...
+
+
+class Post:
+    """What matters in one watched directory."""
+
+    __slots__ = ("bends", "forks", "homes", "mask", "steps")
+
+    def __init__(self) -> None:
+        self.mask = 0
+        self.homes: list[Home] = []  # files in here are vassals
+        self.steps: dict[str, set[str]] = {}  # name -> vassals whose symlinks lead past it
+        self.bends: set[str] = set()  # names on the way to the root
+        self.forks: list[Callable[[str], object]] = []  # directories in here lead to homes
+
+
+class Survey:
+    """One look at everything; runs in a thread and touches nothing but itself and the watches."""
+
+    def __init__(self, eyes: Watches, sweep: "Callable[[Survey], Sweep]") -> None:
+        self._eyes = eyes
+        self.posts: dict[str, Post] = {}
+        self.homes: dict[str, tuple[Home, Key]] = {}  # by prefix
+        self.device: int | None = None  # of the root
+        self.found = sweep(self)
+
+    def post(self, path: str, mask: int) -> Post:
+        """Watch a directory from now on, before anything in it is looked at."""
+        post = self.posts.get(path)
+        if post is None:
+            post = self.posts[path] = Post()
+        if post.mask | mask != post.mask:
+            post.mask |= mask
+            self._eyes.add(path, post.mask)
+        return post
+
+    def root(self, path: str) -> None:
+        """Make sure that the root is there. Raises OSError."""
+        descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self.device = os.fstat(descriptor).st_dev
+        finally:
+            os.close(descriptor)
+
+    def home(self, home: Home) -> None:
+        """Take in the files of a directory. Raises OSError if that cannot be done."""
+        self.post(home.path, watches.FILES).homes.append(home)
+        descriptor = open_home(home)
+        try:
+            status = os.fstat(descriptor)
+            self.homes[home.prefix] = (home, key_of(status))
+            self.found.home(home, descriptor)
+        finally:
+            os.close(descriptor)
+
+    def fork(self, path: str, accepts: Callable[[str], object]) -> None:
+        """Directories in this one whose names are accepted lead to homes."""
+        self.post(path, watches.NAMES).forks.append(accepts)
+
+    def bend(self, steps: Iterable[Step]) -> None:
+        """The way to the root passes here."""
+        for directory, name in steps:
+            self.post(directory, watches.NAMES).bends.add(name)
+
+    def follow(self, name: str, way: tuple[Step, ...]) -> None:
+        """A vassal's symlink leads past here."""
+        for directory, file in way:
+            self.post(directory, watches.FILES).steps.setdefault(file, set()).add(name)
+
+
+def open_home(home: Home) -> int:
+    """A descriptor of the directory. One that is not listed needs no permission to be read."""
+    return os.open(home.path, _OPEN | (os.O_RDONLY if home.only is None else os.O_PATH))
+
+
+def _gets_close(path: str) -> bool:
+    """Whether a name that has appeared is a new file, which will be closed when it is written."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+
+
+class FileMonitor:
+    """A monitor of files. ``patience`` is the time limit in seconds for a file system to answer."""
+
+    trusts_content = True
+
+    def __init__(
+        self, url: str, place: Place, options: MonitorOptions, patience: float = PATIENCE
+    ) -> None:
+        self.url = url
+        self._place = place
+        self._options = options
+        self._patience = patience
+        # It outlives a run: a thread that hangs still counts when the monitor is run again.
+        self._limiter = trio.CapacityLimiter(1)
+
+    async def run(self, tell: Tell) -> None:
+        """Watch until cancelled."""
+        eyes = Watches(self.url)
+        errands = Errands(self._limiter, self._patience)
+        try:
+            lookout = Lookout(self._place, self._options, eyes, errands, tell)
+            await lookout.go()
+        finally:
+            eyes.close()
+
+
+class Hangs(Exception):
+    """The thread has not come back, nor made any progress, for as long as we are patient."""
+
+
+class Errands:
+    """Runs what may block in a thread, one at a time, for as long as it gets on."""
+
+    def __init__(self, limiter: trio.CapacityLimiter, patience: float) -> None:
+        self._limiter = limiter
+        self._patience = patience
+        self._scope = trio.CancelScope()
+        self._beaten = 0.0
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """What the job returns. Raises Hangs if it does not; its thread is left behind."""
+        self._beaten = time.monotonic()
+        with trio.CancelScope(deadline=trio.current_time() + self._patience) as self._scope:
+            return await trio.to_thread.run_sync(job, abandon_on_cancel=True, limiter=self._limiter)
+        raise Hangs
+
+    def beat(self) -> None:
+        """Called in the thread whenever it gets on: ten thousand slow reads are not a hang."""
+        now = time.monotonic()
+        if now - self._beaten > min(1.0, self._patience / 4):
+            self._beaten = now
+            trio.from_thread.run_sync(self._extend, self._scope)
+
+    def _extend(self, scope: trio.CancelScope) -> None:
+        scope.deadline = max(scope.deadline, trio.current_time() + self._patience)
+
+
+class Lookout:
+    """One run of a monitor of files."""
+
+    def __init__(
+        self, place: Place, options: MonitorOptions, eyes: Watches, errands: Errands, tell: Tell
+    ) -> None:
+        self._place = place
+        self._options = options
+        self._eyes = eyes
+        self._errands = errands
+        self._tell = tell
+        self._reader = Reader(options, place.cwd)
+        self._extensions = (*names.EXTENSIONS, *options.extra_extension)
+        self._quiet = max(options.freq, QUIET)
+        # What was told last, and what it takes to be told again.
+        self._records: dict[str, Record] = {}
+        self._refused: dict[str, str] = {}
+        self._posts: dict[str, Post] = {}
+        self._homes: dict[str, tuple[Home, Key]] = {}
+        self._device: int | None = None  # of the root when it last had vassals
+        self._listed = False  # this run has told all at least once
+        self._failed = False
+        # What events said. Times are trio's.
+        self._unfinished: dict[str, float] = {}
+        self._missing: dict[str, float] = {}
+        # A path instead of None: it has appeared, and counts if it gets no close.
+        self._pending: dict[str, str | None] = {}
+        self._rescan = True
+        self._next = -math.inf  # when the next rescan is due
+        self._earliest = -math.inf  # when one that events want may start
+
+    async def go(self) -> None:
+        """Watch until cancelled."""
+        with contextlib.suppress(Hangs):  # the scan will wait for that thread, and say so
+            await self._errands.run(self._eyes.open)
+        while True:
+            now = trio.current_time()
+            self._expire(now)
+            if now >= self._next or (self._rescan and now >= self._earliest):
+                await self._scan(now)
+            elif self._pending and not self._failed:
+                await self._examine()
+            else:
+                await self._wait()
+
+    # Waiting and events
+
+    def _expire(self, now: float) -> None:
+        for name, since in list(self._unfinished.items()):
+            if now >= since + self._quiet:
+                del self._unfinished[name]
+                self._pending[name] = None
+        for name, since in self._missing.items():
+            if now >= since + GRACE:
+                self._pending[name] = None
+
+    async def _wait(self) -> None:
+        due = [self._next]
+        if self._rescan:
+            due.append(self._earliest)
+        if self._unfinished:
+            due.append(min(self._unfinished.values()) + self._quiet)
+        if self._missing and not self._failed:
+            due.append(min(self._missing.values()) + GRACE)
+        with trio.move_on_at(min(due)):
+            await self._eyes.wait()
+            self._take_events()
+            if not self._pending or self._failed:
+                await trio.sleep(BREATH)
+
+    def _take_events(self) -> set[str]:
+        """Sort in all events that have come; the names whose files may be other than before."""
+        stirred: set[str] = set()
+        for paths, mask, file in self._eyes.read():
+            if not file:  # something happened to the directory itself, or events were lost
+                self._rescan = True
+            for path in paths:
+                post = self._posts.get(path)
+                if post is not None and file:
+                    self._heed(post, path, mask, file, stirred)
+        return stirred
+
+    def _heed(self, post: Post, path: str, mask: int, file: str, stirred: set[str]) -> None:
+        is_directory = mask & watches.ISDIR
+        led_on = mask & (watches.MOVED_IN | watches.MOVED_OUT) or (
+            mask & watches.ATTRIB and is_directory
+        )
+        if led_on and (file in post.bends or any(fork(file) for fork in post.forks)):
+            self._rescan = True
+        if not is_directory and file.endswith(self._extensions):
+            for home in post.homes:
+                if home.accepts(file):
+                    self._news(home.prefix + file, mask, os.path.join(path, file), stirred)
+        for name in post.steps.get(file, ()):
+            self._news(name, mask, os.path.join(path, file), stirred)
+
+    def _news(self, name: str, mask: int, path: str, stirred: set[str]) -> None:
+        """Something happened to what a vassal's name leads to."""
+        now = trio.current_time()
+        if mask & watches.ATTRIB:
+            if name not in self._unfinished:
+                self._pending[name] = None
+            return
+        stirred.add(name)
+        if mask & watches.WRITTEN:
+            self._unfinished[name] = now
+            self._pending.pop(name, None)
+        elif mask & watches.CREATED and not mask & watches.ISDIR:
+            self._unfinished[name] = now
+            self._pending[name] = path
+            self._missing.pop(name, None)
+        else:
+            self._unfinished.pop(name, None)
+            self._pending[name] = None
+
+    # All at once
+
+    async def _scan(self, now: float) -> None:
+        self._rescan = False
+        try:
+            survey, reason = await self._errands.run(self._survey)
+        except Hangs:
+            survey, reason = None, f"{names.shown(self._place.root)} does not answer"
+        end = trio.current_time()
+        self._earliest = end + max(BREATH, REST * (end - now))
+        self._next = max(now + self._options.freq, end)
+        if survey is not None:
+            self._posts, self._homes = survey.posts, survey.homes
+            stirred = self._take_events()
+            reason = reason or self._unmounted(survey)
+        if survey is None or reason:
+            self._failed = True
+            await self._tell(Failed(reason))
+            return
+        self._failed = False
+        for name in stirred | self._missing.keys():
+            if name in survey.found.fresh or name not in survey.found.records:
+                survey.found.revert(name)
+        await self._tell(self._conclude(survey))
+
+    def _survey(self) -> tuple[Survey, str]:
+        """Look at everything (in a thread); and why that failed, if it did."""
+        root = self._place.root
+        with self._eyes:
+            survey = Survey(self._eyes, self._sweep)
+            way = trail("/" if root.startswith("/") else "", root)
+            survey.bend(way[:-1])
+            reason = ""
+            try:
+                self._place.survey(survey)
+            except OSError:
+                # From now on the last step is watched too, so that nothing is missed any more
+                # if it is still not there.
+                retry = Survey(self._eyes, self._sweep)
+                retry.bend(trail("/" if root.startswith("/") else "", root))
+                try:
+                    self._place.survey(retry)
+                except OSError as error:
+                    path = error.filename if isinstance(error.filename, str) else root
+                    reason = f"{names.shown(path)}: {why(error)}"
+                survey = retry
+            self._eyes.keep(survey.posts)
+        return survey, reason
+
+    def _sweep(self, survey: Survey) -> Sweep:
+        return Sweep(
+            self._reader,
+            self._options,
+            self._records,
+            dict(self._unfinished),
+            survey.follow,
+            self._errands.beat,
+        )
+
+    def _unmounted(self, survey: Survey) -> str:
+        if survey.found.records or self._device in (None, survey.device):
+            return ""
+        root = names.shown(self._place.root)
+        return f"{root} is empty and on another device than before: is it unmounted?"
+
+    def _conclude(self, survey: Survey) -> Listing:
+        found = survey.found
+        refused = found.refused
+        if not self._listed:
+            # Nothing is known of these from an earlier look, yet something is there.
+            refused |= dict.fromkeys(map(names.shown, found.waiting), "it is being written")
+        self._listed = True
+        self._records = found.records
+        self._refused = dict(refused)
+        if found.records:
+            self._device = survey.device
+        return Listing(found.seen, refused)
+
+    # Single files
+
+    async def _examine(self) -> None:
+        batch, self._pending = self._pending, {}
+        try:
+            sights, ways, doubtful = await self._errands.run(lambda: self._look_at(batch))
+        except Hangs:
+            self._pending = batch | self._pending
+            self._failed = True
+            await self._tell(Failed(f"{names.shown(self._place.root)} does not answer"))
+            return
+        self._rescan = self._rescan or doubtful
+        for name, way in ways:
+            for directory, file in way:
+                steps = self._posts.setdefault(directory, Post()).steps
+                steps.setdefault(file, set()).add(name)
+        stirred = self._take_events()
+        observations: list[Observation] = []
+        for name, sight in sights.items():
+            if name not in stirred:
+                self._unfinished.pop(name, None)
+                self._one(name, sight, observations)
+        if observations:
+            await self._tell(*observations)
+
+    def _look_at(self, batch: dict[str, str | None]) -> tuple[Sights, Ways, bool]:
+        """Look at single files (in a thread).
+
+        Gives what is there, or why it may not be a vassal; the ways of symlinks, which are
+        watched now; and whether a directory is not what it was.
+        """
+        sights: Sights = {}
+        ways: Ways = []
+        doubtful = False
+        with self._eyes:
+            by_home: dict[str, list[tuple[str, str]]] = {}
+            for name, created in batch.items():
+                if created is None or not _gets_close(created):
+                    prefix, file = self._place.locate(name)
+                    by_home.setdefault(prefix, []).append((name, file))
+            for prefix, files in by_home.items():
+                home = self._homes.get(prefix)
+                if home is None or not self._look_in(*home, files, ways, sights):
+                    doubtful = True
+        return sights, ways, doubtful
+
+    def _look_in(
+        self,
+        home: Home,
+        key: Key,
+        files: list[tuple[str, str]],
+        ways: Ways,
+        sights: Sights,
+    ) -> bool:
+        """Look at files of one home; False if it is not the directory that was scanned.
+
+        Nothing is concluded then: the files of another directory say nothing about ours.
+        """
+        here: Sights = {}
+        try:
+            descriptor = open_home(home)
+        except OSError:
+            return False
+        try:
+            if key_of(os.fstat(descriptor)) != key:
+                return False
+            for name, file in files:
+                self._errands.beat()
+                here[name] = self._sight(name, (descriptor, home.path, file), ways)
+            if key_of(os.stat(home.path)) != key:
+                return False
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
+        sights.update(here)
+        return True
+
+    def _sight(self, name: str, step: tuple[int, str, str], ways: Ways) -> Sight | str:
+        def watch(way: tuple[Step, ...]) -> None:
+            ways.append((name, way))
+            for directory, _ in way:
+                self._eyes.add(directory, watches.FILES)
+
+        known = self._records.get(name)
+        sight = self._reader.look(name, step, known, watch)
+        if known is None and not isinstance(sight, Absent):
+            return names.flaw(name, self._options.extra_extension) or sight
+        return sight
+
+    def _one(self, name: str, sight: Sight | str, observations: list[Observation]) -> None:
+        """What is to be told of one file."""
+        known = self._records.get(name)
+        if isinstance(sight, Absent):
+            self._gone(name, observations)
+            return
+        self._missing.pop(name, None)
+        if isinstance(sight, Found):
+            self._records[name] = sight.record
+            spec = sight.record.seen.spec
+            if known is None or known.seen.spec != spec:
+                observations.append(Touched(name, Seen(spec, sight.content)))
+        elif isinstance(sight, Unsettled):
+            self._unfinished[name] = trio.current_time()
+        else:
+            reason = sight if isinstance(sight, str) else f"it cannot be read: {sight.reason}"
+            label = names.shown(name)
+            if self._refused.get(label) != reason:
+                self._refused[label] = reason
+                observations.append(Refused(label, reason))
+
+    def _gone(self, name: str, observations: list[Observation]) -> None:
+        if name not in self._records:
+            self._missing.pop(name, None)
+            return
+        now = trio.current_time()
+        if now < self._missing.setdefault(name, now) + GRACE:
+            return
+        del self._missing[name], self._records[name]
+        observations.append(Vanished(name, "the file is gone"))

@@ -1,0 +1,128 @@
+"""glob://PATTERN: each config file that matches is a vassal, known by its path as matched.
+
+Patterns are those of glob(3): ``*``, ``?``, ``[a-z]``, ``[!a-z]`` and ``[^a-z]`` within one
+component, ``\\`` takes the next character as it is, a leading dot must be matched by a dot, and
+``**`` is nothing but ``*``. The walk is our own, because what cannot be read must not look like
+what is not there: ENOENT and ENOTDIR are holes in the tree, anything else means that the whole
+cannot be told. The part before the first wildcard must exist: where it does not, a disk is
+missing rather than every vassal.
+"""
+
+import errno
+import fnmatch
+import os
+import re
+from collections.abc import Callable
+from typing import Final
+
+from . import names
+from .files import Home
+from .lookout import FileMonitor, Survey
+from .options import MonitorOptions
+from .urls import MonitorURLError
+
+_HOLES: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+_ESCAPED: Final = re.compile(r"\\(.)|\[\^", re.DOTALL)
+_WILD: Final = re.compile(r"(?<!\\)(?:\\\\)*[*?\[]")
+
+Matcher = Callable[[str], object]
+
+
+def _is_wild(component: str) -> bool:
+    return _WILD.search(component) is not None
+
+
+def _plain(component: str) -> str:
+    return re.sub(r"\\(.)", r"\1", component, flags=re.DOTALL)
+
+
+def matcher(component: str) -> Matcher:
+    """What tells whether a name matches one component of a pattern."""
+    translated = fnmatch.translate(
+        _ESCAPED.sub(lambda found: f"[{found[1]}]" if found[1] else "[!", component)
+    )
+    match = re.compile(translated).match
+    if component.startswith((".", "\\.")):
+        return match
+    return lambda name: not name.startswith(".") and match(name)
+
+
+class Pattern:
+    """The place of glob://: a tree of directories, walked component by component."""
+
+    cwd: str | None = None
+
+    def __init__(self, pattern: str, extra_extension: tuple[str, ...]) -> None:
+        components = pattern.split("/")
+        first = next(
+            (at for at, part in enumerate(components) if _is_wild(part)), len(components) - 1
+        )
+        fixed = _plain("/".join(components[:first]))
+        self._prefix = f"{fixed}/" if first else ""
+        self.root = self._prefix or "."
+        # Each component: how to match it, or the one name it can be.
+        parts = [part for part in components[first:] if part]
+        self._parts: list[Matcher | str] = [
+            matcher(part) if _is_wild(part) else _plain(part) for part in parts
+        ]
+        self._extra = extra_extension
+
+    def survey(self, survey: Survey) -> None:
+        """Walk the directories. Raises OSError where a part cannot be read."""
+        survey.root(self.root)
+        self._walk(survey, self._prefix, 0)
+
+    def _walk(self, survey: Survey, prefix: str, depth: int) -> None:
+        part = self._parts[depth]
+        if depth == len(self._parts) - 1:
+            self._last(survey, prefix, part)
+        elif isinstance(part, str):
+            # The name may come and go: who watches here sees that.
+            survey.fork(prefix, part.__eq__)
+            self._walk(survey, f"{prefix}{part}/", depth + 1)
+        else:
+            survey.fork(prefix, part)
+            for name in self._branches(prefix, part):
+                self._walk(survey, f"{prefix}{name}/", depth + 1)
+
+    def _last(self, survey: Survey, prefix: str, part: Matcher | str) -> None:
+        if isinstance(part, str):
+            if not names.has_extension(part, self._extra):
+                return
+            home = Home(prefix or ".", prefix, part.__eq__, only=part)
+        else:
+            home = Home(prefix or ".", prefix, part)
+        try:
+            survey.home(home)
+        except OSError as error:
+            if not self._is_hole(prefix, error):
+                raise
+
+    def _branches(self, prefix: str, match: Matcher) -> list[str]:
+        try:
+            with os.scandir(prefix or ".") as entries:
+                return [
+                    entry.name
+                    for entry in entries
+                    if (entry.is_dir(follow_symlinks=False) or entry.is_symlink())
+                    and match(entry.name)
+                ]
+        except OSError as error:
+            if self._is_hole(prefix, error):
+                return []
+            raise
+
+    def _is_hole(self, prefix: str, error: OSError) -> bool:
+        return error.errno in _HOLES and prefix != self._prefix
+
+    def locate(self, name: str) -> tuple[str, str]:
+        """The prefix of the home and the file's name in it, for a vassal's name."""
+        head, slash, file = name.rpartition("/")
+        return head + slash, file
+
+
+def open_url(rest: str, options: MonitorOptions) -> FileMonitor:
+    """The monitor of ``glob://rest``; a relative pattern stays relative, as do its vassals."""
+    if not rest or rest.endswith("/"):
+        raise MonitorURLError("glob:// names no files: write glob:///etc/vassals/*.ini")
+    return FileMonitor(f"glob://{rest}", Pattern(rest, options.extra_extension), options)
