@@ -87,6 +87,7 @@ class Fleet(msgspec.Struct):
     boot: str = ""
     monitors: tuple[str, ...] = ()  # the sources of the present daemon
     open: bool = False  # vassals may be started: a daemon is ready and not stopping
+    leaving: bool = False  # the daemon was told to stop
     vassals: dict[str, Vassal] = {}
     outages: dict[str, Outage] = {}
     queue: dict[str, None] = {}  # who waits for a slot, first come first served

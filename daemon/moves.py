@@ -482,7 +482,7 @@ def take_over(fleet: Fleet, event: Event, actions: Actions) -> None:
     body: Any = event.body
     other_policy = body.policy != fleet.policy
     fleet.policy, fleet.boot, fleet.open = body.policy, body.boot, False
-    fleet.monitors = body.monitors
+    fleet.monitors, fleet.leaving = body.monitors, False
     for vassal in list(fleet.vassals.values()):
         # A bar may have been the old policy's; what barred it is judged again.
         if vassal.phase == "barred" and other_policy:
@@ -492,7 +492,9 @@ def take_over(fleet: Fleet, event: Event, actions: Actions) -> None:
 
 
 def open_up(fleet: Fleet, event: Event, actions: Actions) -> None:
-    """The daemon is ready: whoever waited for it begins."""
+    """The daemon is ready: whoever waited for it begins, unless it is leaving already."""
+    if fleet.leaving:
+        return
     fleet.open = True
     fleet.queue = {name: None for name in fleet.queue if fleet.vassals[name].phase != "queued"}
     for vassal in list(fleet.vassals.values()):
@@ -503,7 +505,7 @@ def open_up(fleet: Fleet, event: Event, actions: Actions) -> None:
 def wind_down(fleet: Fleet, event: Event, actions: Actions) -> None:
     """The daemon was told to stop: so is every vassal, and none is started any more."""
     body: Any = event.body
-    fleet.open = False
+    fleet.open, fleet.leaving = False, True
     for vassal in fleet.vassals.values():
         if vassal.phase in ("starting", "ready", "accepting", "reloading"):
             end(fleet, vassal, event, actions, "stop", f"the daemon stops ({body.reason})")

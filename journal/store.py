@@ -44,7 +44,7 @@ class Journal:
         self._db = connection
         self._lock = lock
         self._inode = os.stat(path).st_ino
-        self._texts: sqlite3.Connection | None = None
+        self._reading: sqlite3.Connection | None = None
         seq, head = connection.execute("SELECT seq, hash FROM chain WHERE name = 'head'").fetchone()
         self.seq: int = seq
         self._hash: bytes = head
@@ -77,7 +77,7 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the journal; the WAL is folded into the file."""
-        for connection in (self._texts, self._db):
+        for connection in (self._reading, self._db):
             if connection is not None:
                 connection.close()
         os.close(self._lock)
@@ -117,6 +117,11 @@ class Journal:
         if (last, current) != (self.seq, self._hash):
             raise self._damaged(f"events {last + 1} to {self.seq} are missing", last + 1)
 
+    def time_of(self, seq: int) -> int:
+        """The ``at`` of an event; 0 if it is not in this file any more."""
+        row = self._reader().execute("SELECT at FROM event WHERE seq = ?", (seq,)).fetchone()
+        return 0 if row is None else int(row[0])
+
     def _damaged(self, what: str, seq: int) -> Damaged:
         return Damaged(
             f"{self.path}: {what}; 'emperor-replay --journal {self.path} verify' says more", seq
@@ -124,12 +129,16 @@ class Journal:
 
     def config_text(self, digest: str) -> bytes | None:
         """The config text stored under its digest. May be called while an append runs."""
-        if self._texts is None:
+        sql = "SELECT content FROM config WHERE digest = ?"
+        row = self._reader().execute(sql, (digest,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def _reader(self) -> sqlite3.Connection:
+        # Its own connection, as the writing one may be in a transaction in another thread.
+        if self._reading is None:
             uri = f"file:{_quoted(self.path)}?mode=ro"
-            self._texts = sqlite3.connect(uri, uri=True, check_same_thread=False)
-        row = self._texts.execute("SELECT content FROM config WHERE digest = ?", (digest,))
-        found = row.fetchone()
-        return None if found is None else bytes(found[0])
+            self._reading = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        return self._reading
 
     # Appending
 

@@ -1,0 +1,65 @@
+"""``emperor --check``: what would be run, without running it."""
+
+import os
+import shlex
+from collections.abc import Sequence
+
+import trio
+
+from ..journal.policy import Policy
+from ..monitors import contract
+from ..monitors.names import shown
+from . import command
+from .moves import bar_reason
+
+_PATIENCE = 30.0  # seconds for a source to say its first word
+
+
+async def check(monitors: Sequence[contract.Monitor], policy: Policy) -> int:
+    """Print what each source has; 0 if all of it could run, 1 if not."""
+    flaws = 0
+    owners: dict[str, str] = {}
+    for monitor in monitors:
+        print(monitor.url)
+        observation = await _first_word(monitor)
+        if not isinstance(observation, contract.Listing):
+            reason = observation.reason if isinstance(observation, contract.Failed) else "silent"
+            print(f"  cannot be read: {reason}")
+            flaws += 1
+            continue
+        for name, seen in sorted(observation.seen.items()):
+            flaw, line = _would_run(name, seen, policy)
+            if name in owners:
+                flaw, line = True, f"rejected: the name belongs to {owners[name]}"
+            owners.setdefault(name, monitor.url)
+            flaws += flaw
+            print(f"  {shown(name)}: {line}")
+        for label, reason in sorted(observation.refused.items()):
+            print(f"  {shown(label)}: rejected: {reason}")
+            flaws += 1
+    return 1 if flaws else 0
+
+
+def _would_run(name: str, seen: contract.Seen, policy: Policy) -> tuple[bool, str]:
+    spec = seen.spec
+    reason = bar_reason(spec, policy)
+    if reason is not None:
+        return True, f"barred: {reason}"
+    try:
+        line = shlex.join(command.argv(name, spec, policy))
+    except command.CannotRun as error:
+        return True, f"barred: {error}"
+    return False, line + (f"  (in {spec.cwd})" if spec.cwd and spec.cwd != os.getcwd() else "")
+
+
+async def _first_word(monitor: contract.Monitor) -> contract.Observation | None:
+    heard: list[contract.Observation] = []
+    with trio.move_on_after(_PATIENCE) as scope:
+
+        async def tell(*observations: contract.Observation) -> None:
+            heard.extend(observations)
+            scope.cancel()
+            await trio.lowlevel.checkpoint()
+
+        await monitor.run(tell)
+    return heard[0] if heard else None

@@ -1,0 +1,508 @@
+"""The host: the hands of the daemon, everything it does to processes.
+
+It carries out the fold's actions and tells what comes of them; it decides nothing. All
+descriptors of all vassals (control sockets and pidfds) stand in one epoll set that one task
+waits for, so a thousand vassals cost a thousand table entries and no tasks.
+
+Spawning runs in a worker thread, one at a time: between making a descriptor inheritable and
+the exec, another spawn would inherit it too. What is ordered for a vassal whose spawn is under
+way waits for it. ``spawned`` is durable before the vassal's descriptors are listened to, so its
+first byte never overtakes it.
+
+A vassal leads its own session and process group. When its leader has died, what is left of its
+tree is killed and waited for, and only then is it told as ended: stopped means stopped. A
+zombie leader is reaped after its group was signalled, so that its pid cannot be another's yet.
+"""
+
+import contextlib
+import errno
+import logging
+import os
+import select
+import signal
+import socket
+import subprocess
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+import trio
+
+from ..journal.events import Exited, Fault, Spawned, SpawnFailed
+from ..journal.policy import Policy
+from . import command, process, protocol
+from .actions import Action
+from .fleet import Vassal
+from .observe import Draft
+from .recovery import Survivor
+from .vassal_log import LogDirectory
+
+log = logging.getLogger("emperor.host")
+
+
+class Said(msgspec.Struct, frozen=True, gc=False):
+    """A vassal sent a byte that the fleet may want to know of."""
+
+    vassal: str
+    attempt: int
+    byte: int
+
+
+class Happened(msgspec.Struct, frozen=True, gc=False):
+    """Something that is an event as it is."""
+
+    draft: Draft
+
+
+News = Said | Happened
+TellNews = Callable[[list[News]], Awaitable[None]]
+"""Hands over news; returns when what came of it is durable."""
+
+
+class Process:
+    """One attempt's process, and what the daemon holds of it."""
+
+    def __init__(self, vassal: Vassal, pid: int, pidfd: int) -> None:
+        assert vassal.attempt is not None
+        self.name = vassal.name
+        self.attempt: int = vassal.attempt
+        self.speaks = vassal.speaks  # it reads bytes; a plain program gets signals
+        self.mark = ""
+        self.pid = pid
+        self.pidfd = pidfd
+        self.control: socket.socket | None = None
+        self.config: socket.socket | None = None
+        self.unsent = b""  # rest of a config frame that did not fit
+        self.digest = vassal.running.config if vassal.running else None
+        self.reload_signal = command.reload_signal(vassal)
+        self.stop_signal = command.stop_signal(vassal)
+        self.log_start = 0
+        self.child: subprocess.Popen[bytes] | None = None  # None: adopted, not ours to reap
+        self.asked = False  # its end was ordered
+
+    def close(self) -> None:
+        for end in (self.control, self.config):
+            if end is not None:
+                end.close()
+        os.close(self.pidfd)
+
+
+class Host:
+    """Runs vassals on this machine. ``config_text`` finds an inline config by its digest."""
+
+    def __init__(
+        self,
+        policy: Callable[[], Policy],
+        logs: LogDirectory | None,
+        config_text: Callable[[str], bytes | None],
+        time_of: Callable[[int], int],
+        environ: Mapping[str, str] = os.environ,
+        nofile: tuple[int, int] | None = None,
+    ) -> None:
+        self._policy = policy
+        self._logs = logs
+        self._config_text = config_text
+        self._time_of = time_of  # the ``at`` of an event by its seq
+        self._environ = environ
+        self._nofile = nofile  # limits that vassals get back, where the daemon raised its own
+        self._epoll = select.epoll()
+        self._by_fd: dict[int, Process] = {}
+        self._by_name: dict[str, Process] = {}
+        # Orders for vassals whose spawn is under way, in order.
+        self._waiting: dict[str, list[Action]] = {}
+        self._one_spawn = trio.CapacityLimiter(1)
+        self._census: dict[str, list[int]] = {}
+        self._census_at = -1.0
+        self._census_lock = trio.Lock()
+        self._beats: dict[str, float] = {}  # name -> trio time of the last heartbeat
+        self._nursery: trio.Nursery | None = None
+        self._tell: TellNews | None = None
+
+    # Life of the host
+
+    async def run(
+        self, tell: TellNews, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Tell what happens to vassals, until cancelled."""
+        self._tell = tell
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                nursery.start_soon(self._reap_strays)
+                nursery.start_soon(self._bound_logs)
+                task_status.started()
+                while True:
+                    await trio.lowlevel.wait_readable(self._epoll.fileno())
+                    news = self._poll()
+                    if news:
+                        await tell(news)
+        finally:
+            for running in self._by_name.values():
+                running.close()
+            self._epoll.close()
+
+    def _poll(self) -> list[News]:
+        news: list[News] = []
+        for fd, _ in self._epoll.poll(0):
+            running = self._by_fd.get(fd)
+            if running is None:
+                continue
+            if fd == running.pidfd:
+                self._unwatch(fd)
+                assert self._nursery is not None
+                self._nursery.start_soon(self._bury, running)
+            elif running.config is not None and fd == running.config.fileno():
+                self._send_rest(running)
+            else:
+                news.extend(self._hear(running))
+        return news
+
+    def _watch(self, fd: int, running: Process, mask: int = select.EPOLLIN) -> None:
+        self._by_fd[fd] = running
+        self._epoll.register(fd, mask)
+
+    def _unwatch(self, fd: int) -> None:
+        if self._by_fd.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    # What vassals say
+
+    def _hear(self, running: Process) -> list[News]:
+        assert running.control is not None
+        try:
+            said = running.control.recv(4096)
+        except BlockingIOError:
+            return []
+        except OSError:
+            said = b""
+        if not said:
+            # A closed socket is not a death: only a reaped process is.
+            self._unwatch(running.control.fileno())
+            return []
+        news: list[News] = []
+        for byte in said:
+            if byte == protocol.WANTS_CONFIG:
+                self._send_config(running)
+            else:
+                if byte == protocol.HEARTBEAT:
+                    self._beats[running.name] = trio.current_time()
+                news.append(Said(running.name, running.attempt, byte))
+        return news
+
+    def silent_for(self, vassal: str) -> float:
+        """Seconds since the vassal's last heartbeat; counts from now when none was heard."""
+        now = trio.current_time()
+        return now - self._beats.setdefault(vassal, now)
+
+    def _send_config(self, running: Process) -> None:
+        if running.config is None or running.digest is None:
+            return
+        text = self._config_text(running.digest)
+        if text is None:
+            log.error("%s: its config %s is not in the journal", running.name, running.digest)
+            return
+        # One frame for each request, whole and in order.
+        running.unsent += protocol.config_frame(text)
+        self._send_rest(running)
+
+    def _send_rest(self, running: Process) -> None:
+        assert running.config is not None
+        fd = running.config.fileno()
+        try:
+            sent = running.config.send(running.unsent)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            sent = len(running.unsent)
+        running.unsent = running.unsent[sent:]
+        if not running.unsent:
+            self._unwatch(fd)
+        elif fd not in self._by_fd:
+            self._watch(fd, running, select.EPOLLOUT)
+
+    # Carrying out actions
+
+    def carry_out(self, action: Action, vassal: Vassal) -> None:
+        """Do what the fold ordered. Returns at once; what comes of it is told."""
+        assert self._nursery is not None
+        if action.do == "spawn":
+            self._waiting[action.vassal] = []
+            # A copy: the fleet goes on while the spawn waits for its turn.
+            self._nursery.start_soon(self._spawn, msgspec.structs.replace(vassal))
+        elif action.vassal in self._waiting:
+            self._waiting[action.vassal].append(action)
+        else:
+            self._order(action, vassal.running.config if vassal.running else None)
+
+    def _order(self, action: Action, digest: str | None) -> None:
+        running = self._by_name.get(action.vassal)
+        if running is None or running.attempt != action.attempt:
+            return  # it has gone meanwhile
+        if action.do == "reload":
+            running.digest = digest
+            self._send_or_signal(running, protocol.RELOAD, running.reload_signal)
+        elif action.do == "stop":
+            running.asked = True
+            graceful = self._policy().graceful_shutdown
+            byte = protocol.STOP_GRACEFULLY if graceful else protocol.STOP
+            self._send_or_signal(running, byte, running.stop_signal)
+        elif action.do == "kill":
+            running.asked = True
+            _kill_group(running.pid)
+            _signal(running.pidfd, signal.SIGKILL)
+
+    def _send_or_signal(self, running: Process, byte: bytes, number: signal.Signals) -> None:
+        if running.control is not None and running.speaks:
+            try:
+                running.control.send(byte)
+            except OSError as error:
+                log.info("%s: control socket: %s; using a signal", running.name, error)
+            else:
+                return
+        _signal(running.pidfd, number)
+
+    # Spawning
+
+    async def _spawn(self, vassal: Vassal) -> None:
+        assert self._tell is not None
+        name = vassal.name
+        assert vassal.attempt is not None
+        attempt = vassal.attempt
+        try:
+            running = await trio.to_thread.run_sync(
+                self._start, vassal, self._time_of(attempt), limiter=self._one_spawn
+            )
+        except command.CannotRun as error:
+            await self._fail(name, attempt, str(error), "exec")
+            return
+        except OSError as error:
+            await self._fail(name, attempt, *_explain(error))
+            return
+        self._by_name[name] = running
+        started = process.start_time(running.pid, dead_too=True) or 0
+        body = Spawned(attempt=attempt, pid=running.pid, start_time=started)
+        await self._tell([Happened(Draft("spawned", body, None, name, vassal.order))])
+        self._listen_to(running)
+        if running.config is not None:
+            self._send_config(running)
+        for action in self._waiting.pop(name):
+            self._order(action, action.config)
+
+    async def _fail(self, name: str, attempt: int, reason: str, fault: Fault) -> None:
+        assert self._tell is not None
+        del self._waiting[name]
+        body = SpawnFailed(attempt=attempt, reason=reason, fault=fault)
+        await self._tell([Happened(Draft("spawn_failed", body, None, name, attempt))])
+
+    def _listen_to(self, running: Process) -> None:
+        self._watch(running.pidfd, running)
+        if running.control is not None:
+            self._watch(running.control.fileno(), running)
+
+    def _start(self, vassal: Vassal, at: int) -> Process:
+        """Start the process (in a worker thread). Raises CannotRun, OSError."""
+        assert vassal.attempt is not None
+        assert vassal.running is not None
+        spec, policy = vassal.running, self._policy()
+        argv = command.limited(command.argv(vassal.name, spec, policy), self._nofile)
+        mark = process.mark(vassal.attempt, at)
+        log_start = self._logs.size(vassal.name) if self._logs is not None else 0
+        opened: list[socket.socket] = []
+        out = self._logs.open(vassal.name) if self._logs is not None else None
+        try:
+            ours, theirs = _pair(opened)
+            config_ours, config_theirs = _pair(opened) if spec.path is None else (None, None)
+            child = subprocess.Popen(
+                argv,
+                env=command.environment(
+                    self._environ,
+                    vassal.name,
+                    mark,
+                    theirs.fileno(),
+                    None if config_theirs is None else config_theirs.fileno(),
+                ),
+                cwd=spec.cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                # All our descriptors close on exec, and not a moment sooner: the journal's lock
+                # must outlive the way from fork to exec.
+                close_fds=False,
+                start_new_session=True,
+            )
+            running = Process(vassal, child.pid, os.pidfd_open(child.pid))
+        except BaseException:
+            for end in opened:
+                end.close()
+            raise
+        finally:
+            if out is not None:
+                os.close(out)
+        theirs.close()
+        if config_theirs is not None:
+            config_theirs.close()
+        running.child, running.mark, running.log_start = child, mark, log_start
+        running.control, running.config = ours, config_ours
+        return running
+
+    def adopt(self, survivor: Survivor) -> bool:
+        """Take over the process of a former daemon's vassal; False if it has just gone."""
+        try:
+            pidfd = os.pidfd_open(survivor.pid)
+        except OSError:
+            return False
+        if process.start_time(survivor.pid) != survivor.start_time:
+            os.close(pidfd)
+            return False
+        running = Process(survivor.vassal, survivor.pid, pidfd)
+        running.mark = survivor.mark
+        if self._logs is not None:
+            running.log_start = self._logs.size(running.name)
+        self._by_name[running.name] = running
+        self._listen_to(running)
+        return True
+
+    # Deaths
+
+    async def _bury(self, running: Process) -> None:
+        """The leader has died: end its tree, reap it, tell."""
+        assert self._tell is not None
+        _kill_group(running.pid)
+        code, number = _reap(running)
+        await self._end_tree(running)
+        last = ""
+        if self._logs is not None and not running.asked:
+            last = await trio.to_thread.run_sync(
+                self._logs.last_lines, running.name, running.log_start
+            )
+        if running.control is not None:
+            self._unwatch(running.control.fileno())
+        if running.config is not None:
+            self._unwatch(running.config.fileno())
+        running.close()
+        del self._by_name[running.name]
+        self._beats.pop(running.name, None)
+        body = Exited(attempt=running.attempt, code=code, signal=number, log=last)
+        await self._tell([Happened(Draft("exited", body, None, running.name))])
+
+    async def _end_tree(self, running: Process) -> None:
+        """Return when nothing of the vassal's process group or marked descendants is left."""
+        pause = 0.001
+        while True:
+            left = _group_left(running.pid)
+            for pid in await self._strays(running):
+                left = True
+                _kill_stray(pid)
+            if not left:
+                return
+            await trio.sleep(pause)
+            pause = min(pause * 2, 0.5)
+            _kill_group(running.pid)
+
+    async def _strays(self, running: Process) -> list[int]:
+        """Descendants that left the vassal's process group but carry its mark."""
+        if running.child is None:
+            # Adopted: its orphans were not handed to us, they can be anywhere.
+            census = await self._take_census()
+            return [pid for pid in census.get(running.mark, ()) if pid != running.pid]
+        leaders = {other.pid for other in self._by_name.values()}
+        suspects = set(process.children()) - leaders
+        return [pid for pid in suspects if process.mark_of(pid) == running.mark]
+
+    async def _take_census(self) -> dict[str, list[int]]:
+        """All marked processes of the machine as of now; one look serves all who wait for it."""
+        asked = trio.current_time()
+        async with self._census_lock:
+            if self._census_at < asked:
+                self._census_at = trio.current_time()
+                self._census = await trio.to_thread.run_sync(process.marked)
+            return self._census
+
+    async def _reap_strays(self) -> None:
+        """Orphans of vassals are handed to us; the dead ones among them are reaped now and then."""
+        while True:
+            await trio.sleep(5)
+            if self._waiting:
+                continue  # a child that is not in the table yet must not lose its status
+            leaders = {running.pid for running in self._by_name.values()}
+            for pid in process.children():
+                if pid not in leaders:
+                    _reap_quietly(os.P_PID, pid)
+
+    async def _bound_logs(self) -> None:
+        while True:
+            await trio.sleep(5)
+            if self._logs is None:
+                return
+            for name in list(self._by_name):
+                try:
+                    await trio.to_thread.run_sync(self._logs.bound, name)
+                except OSError as error:
+                    log.warning("%s: its log cannot be cut: %s", name, error)
+
+
+def _pair(opened: list[socket.socket]) -> tuple[socket.socket, socket.socket]:
+    """Our end, which does not block, and the vassal's, which it inherits."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    opened += (ours, theirs)
+    ours.setblocking(False)
+    theirs.set_inheritable(True)
+    return ours, theirs
+
+
+def _explain(error: OSError) -> tuple[str, Fault]:
+    """What a failed spawn means: the vassal's own fault, or the machine's."""
+    what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    if error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC):
+        return f"cannot start it now: {what}", "resources"
+    return f"cannot be executed: {what}", "exec"
+
+
+def _signal(pidfd: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # else its end is being told
+        signal.pidfd_send_signal(pidfd, number)
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _kill_stray(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    _reap_quietly(os.P_PID, pid)
+
+
+def _group_left(group: int) -> bool:
+    _reap_quietly(os.P_PGID, group)
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _reap_quietly(kind: int, number: int) -> None:
+    """Reap all dead children that are meant, if there are any."""
+    try:
+        while os.waitid(kind, number, os.WEXITED | os.WNOHANG) is not None:
+            if kind == os.P_PID:
+                return
+    except ChildProcessError:
+        pass
+
+
+def _reap(running: Process) -> tuple[int | None, int | None]:
+    """Exit code and signal of a dead leader; None, None where it was not our child."""
+    try:
+        status = os.waitid(os.P_PIDFD, running.pidfd, os.WEXITED)
+    except ChildProcessError:
+        return None, None
+    assert status is not None
+    if running.child is not None:
+        running.child.returncode = status.si_status  # nothing is left for Popen to wait for
+    if status.si_code == os.CLD_EXITED:
+        return status.si_status, None
+    return None, status.si_status

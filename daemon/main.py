@@ -1,0 +1,127 @@
+"""``emperor``: the command."""
+
+import logging
+import os
+import resource
+import sys
+import time
+from typing import Any
+
+import click
+import trio
+
+from ..journal.errors import JournalError
+from ..journal.events import DaemonStarted
+from ..journal.policy import Policy
+from ..journal.store import Journal
+from ..monitors.contract import Monitor
+from ..monitors.options import MonitorOptions
+from ..monitors.registry import open_monitor
+from ..monitors.urls import MonitorURLError
+from ..version import VERSION
+from . import process
+from .clock import Clock
+from .fleet import Fleet, from_json
+from .fold import fold
+from .host import Host
+from .options import options, policy
+from .shell import Shell
+from .systemd import Notifier
+from .vassal_log import LogDirectory
+
+CANNOT_START = 3
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@options
+@click.version_option(VERSION, prog_name="emperor")
+def main(**chosen: Any) -> None:
+    """Keep a fleet of vassals equal to what the MONITORs see.
+
+    A MONITOR is a directory (dir://PATH) or a pattern (glob://PATTERN, quote it). A config file
+    that appears there starts a vassal; touch it and the vassal reloads; remove it and it stops.
+    Everything seen and done is journaled; ask emperor-replay about it.
+    """
+    _set_up_log()
+    try:
+        _run(chosen, policy(chosen))
+    except (JournalError, MonitorURLError, OSError) as error:
+        print(f"emperor: {error}", file=sys.stderr)
+        sys.exit(CANNOT_START)
+
+
+def _run(chosen: dict[str, Any], decided: Policy) -> None:
+    monitors = open_monitors(chosen["monitor"], decided)
+    if chosen["check"]:
+        from .check import check
+
+        sys.exit(trio.run(check, monitors, decided))
+    process.close_on_exec_all()
+    with Journal.open(chosen["journal"]) as journal:
+        fleet = rebuild(journal)
+        logs = None
+        if chosen["log"] == "files":
+            beside = os.path.join(os.path.dirname(journal.path), "logs")
+            logs = LogDirectory(chosen["log_directory"] or beside, chosen["log_size"])
+        started = DaemonStarted(
+            version=VERSION,
+            boot=process.boot_id(),
+            pid=os.getpid(),
+            policy=decided,
+            monitors=tuple(monitor.url for monitor in monitors),
+        )
+        process.become_subreaper()
+        host = Host(
+            lambda: decided,
+            logs,
+            journal.config_text,
+            journal.time_of,
+            nofile=raise_file_limit(),
+        )
+        shell = Shell(journal, fleet, Clock(journal.last_at), host, started, Notifier())
+        trio.run(shell.run, monitors)
+
+
+def open_monitors(texts: tuple[str, ...], decided: Policy) -> list[Monitor]:
+    """The monitors that were named, each once. Raises MonitorURLError."""
+    eyesight = MonitorOptions(
+        freq=decided.freq,
+        extra_extension=decided.extra_extension,
+        nofollow=decided.nofollow,
+        tyrant=decided.tyrant,
+        tyrant_nofollow=decided.tyrant_nofollow,
+    )
+    by_url = {monitor.url: monitor for monitor in (open_monitor(t, eyesight) for t in texts)}
+    return list(by_url.values())
+
+
+def rebuild(journal: Journal) -> Fleet:
+    """The fleet as the journal has it: the newest snapshot, and the events after it."""
+    snapshot = journal.snapshot()
+    fleet = Fleet() if snapshot is None else from_json(snapshot.fleet)
+    for event in journal.tail(fleet.seq):
+        fold(fleet, event)
+    return fleet
+
+
+def raise_file_limit() -> tuple[int, int] | None:
+    """Allow as many open files as may be; the limits to give vassals if that changed them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == hard:
+        return None
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft, hard
+
+
+def _set_up_log() -> None:
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s.%(msecs)03dZ %(name)s: %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+        stream=sys.stderr,
+    )
+
+
+if __name__ == "__main__":
+    main()

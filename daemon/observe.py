@@ -1,0 +1,251 @@
+"""From observations to events: what of a monitor's news is new.
+
+A monitor says what its source has; here that is compared with the fleet, in one place for all
+sources, and what differs becomes events. Nothing is decided about vassals here; that is the
+fold's. What the observer remembers only keeps the record from repeating itself: which
+rejections were said, and which vassals a doubted listing lacked.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from ..journal.events import (
+    Announced,
+    Body,
+    Doubted,
+    Empty,
+    Failed,
+    Gone,
+    Rejected,
+    Spec,
+)
+from ..monitors import contract as c
+from ..monitors.names import shown
+from .fleet import Fleet, Vassal
+from .protocol import LONGEST_CONFIG
+
+DOUBT_FROM: Final = 5  # vassals
+_MOST_REMEMBERED: Final = 1000  # rejections of one source
+
+
+class Draft(msgspec.Struct, frozen=True, gc=False):
+    """An event that has no number and time yet."""
+
+    kind: str
+    body: Body
+    monitor: str | None = None
+    vassal: str | None = None
+    cause: int | None = None
+
+
+class Source(msgspec.Struct, frozen=True):
+    """What the observer needs to know of a monitor."""
+
+    url: str
+    trusts_content: bool
+
+
+class Observer:
+    """Turns observations into drafts. ``contents`` fills with config texts to be stored."""
+
+    def __init__(self) -> None:
+        self.contents: dict[str, bytes] = {}
+        self._said: dict[str, dict[str, str]] = {}  # url -> label -> reason
+        self._missing: dict[str, set[str]] = {}  # url -> what its doubted listing lacked
+        self._claims: dict[tuple[str, str], bytes] = {}  # texts of vassals that others own
+
+    def take_contents(self) -> dict[str, bytes]:
+        contents, self.contents = self.contents, {}
+        return contents
+
+    def translate(self, fleet: Fleet, source: Source, seen: c.Observation) -> list[Draft]:
+        """The events that an observation amounts to, none if it says nothing new."""
+        drafts: list[Draft] = []
+        url = source.url
+        if isinstance(seen, c.Failed):
+            if url not in fleet.outages:
+                drafts.append(Draft("monitor_failed", Failed(reason=seen.reason), url))
+            return drafts
+        if url in fleet.outages:
+            drafts.append(Draft("monitor_recovered", Empty(), url))
+        match seen:
+            case c.Listing():
+                self._list(fleet, source, seen, drafts)
+            case c.Touched():
+                self._sight(fleet, source, seen.name, seen.seen, drafts)
+            case c.Vanished() | c.Destroyed():
+                self._end(fleet, url, seen, drafts)
+            case c.Refused():
+                self._reject(url, seen.label, seen.reason, drafts)
+        return drafts
+
+    def orphans(self, fleet: Fleet) -> list[Draft]:
+        """The end of vassals whose source is not configured any more and that none claimed."""
+        reason = "its source is no longer configured"
+        return [
+            Draft("vassal_removed", Gone(reason=reason), vassal.monitor, vassal.name)
+            for vassal in fleet.vassals.values()
+            if vassal.wanted and vassal.monitor not in fleet.monitors
+        ]
+
+    # One listing
+
+    def _list(self, fleet: Fleet, source: Source, listing: c.Listing, drafts: list[Draft]) -> None:
+        url = source.url
+        before = self._said.get(url, {})
+        self._said[url] = {}
+        for name, seen in listing.seen.items():
+            vassal = fleet.vassals.get(name)
+            # The whole cost of an unchanged vassal, ten thousand times a rescan.
+            if (
+                vassal is not None
+                and vassal.spec is seen.spec
+                and vassal.wanted
+                and vassal.monitor == url
+            ):
+                continue
+            self._sight(fleet, source, name, seen, drafts, before)
+        for label, reason in listing.refused.items():
+            self._reject(url, label, reason, drafts, before)
+        if self._missing.get(url) or self._lacks(fleet, url, listing):
+            self._miss(fleet, url, listing, drafts)
+
+    @staticmethod
+    def _lacks(fleet: Fleet, url: str, listing: c.Listing) -> bool:
+        return any(
+            vassal.monitor == url and name not in listing.seen
+            for name, vassal in fleet.vassals.items()
+        )
+
+    def _miss(self, fleet: Fleet, url: str, listing: c.Listing, drafts: list[Draft]) -> None:
+        owned = [v.name for v in fleet.vassals.values() if v.monitor == url and v.wanted]
+        # What cannot be read is still there.
+        missing = {
+            name for name in owned if name not in listing.seen and name not in listing.refused
+        }
+        if len(missing) >= DOUBT_FROM and len(missing) * 2 > len(owned):
+            doubted = self._missing.get(url, set())
+            self._missing[url] = missing
+            fresh = missing - doubted
+            missing &= doubted
+            if fresh:
+                body = Doubted(missing=tuple(sorted(fresh)), known=len(owned))
+                drafts.append(Draft("listing_doubted", body, url))
+        else:
+            self._missing.pop(url, None)
+        drafts.extend(
+            Draft("vassal_removed", Gone(reason="no longer listed"), url, name)
+            for name in owned
+            if name in missing
+        )
+
+    # One vassal
+
+    def _sight(
+        self,
+        fleet: Fleet,
+        source: Source,
+        name: str,
+        seen: c.Seen,
+        drafts: list[Draft],
+        before: Mapping[str, str] | None = None,
+    ) -> None:
+        url, spec = source.url, seen.spec
+        vassal = fleet.vassals.get(name)
+        if spec.path is None and seen.content is not None and len(seen.content) > LONGEST_CONFIG:
+            reason = f"the config has {len(seen.content)} bytes, {LONGEST_CONFIG} fit the protocol"
+            self._reject(url, name, reason, drafts, before, name)
+        elif vassal is None:
+            self._announce("vassal_added", url, name, seen, "", drafts)
+        elif vassal.monitor != url:
+            self._claim(fleet, vassal, url, seen, drafts, before)
+        elif not vassal.wanted:
+            self._announce("vassal_added", url, name, seen, "again", drafts)
+        elif vassal.spec != spec:
+            change = difference(vassal.spec, spec)
+            if change == "config" and not source.trusts_content:
+                reason = "its config changed but its ts did not; give it another ts"
+                self._reject(url, name, reason, drafts, before, name)
+            elif change:
+                self._announce("vassal_changed", url, name, seen, change, drafts)
+
+    def _claim(
+        self,
+        fleet: Fleet,
+        vassal: Vassal,
+        url: str,
+        seen: c.Seen,
+        drafts: list[Draft],
+        before: Mapping[str, str] | None,
+    ) -> None:
+        """Another source's vassal has this name."""
+        name = vassal.name
+        if vassal.wanted and vassal.monitor in fleet.monitors:
+            if seen.content is not None:
+                self._claims[url, name] = seen.content
+            reason = f"the name belongs to {vassal.monitor}"
+            self._reject(url, name, reason, drafts, before, name)
+            return
+        content = self._claims.pop((url, name), seen.content)
+        if seen.content is None:
+            seen = c.Seen(seen.spec, content)
+        self._announce("vassal_added", url, name, seen, "claimed", drafts)
+
+    def _announce(
+        self, kind: str, url: str, name: str, seen: c.Seen, change: str, drafts: list[Draft]
+    ) -> None:
+        if seen.content is not None and seen.spec.config is not None:
+            self.contents[seen.spec.config] = seen.content
+        drafts.append(Draft(kind, Announced(spec=seen.spec, change=change), url, name))
+
+    def _end(
+        self, fleet: Fleet, url: str, seen: c.Vanished | c.Destroyed, drafts: list[Draft]
+    ) -> None:
+        self._claims.pop((url, seen.name), None)
+        vassal = fleet.vassals.get(seen.name)
+        destroyed = isinstance(seen, c.Destroyed)
+        if vassal is not None and vassal.monitor == url and vassal.wanted:
+            kind = "vassal_destroyed" if destroyed else "vassal_removed"
+            drafts.append(Draft(kind, Gone(reason=seen.reason), url, seen.name))
+        elif destroyed:
+            owner = None if vassal is None else vassal.monitor
+            reason = "told to destroy it, but there is no such vassal"
+            if owner not in (None, url):
+                reason = f"told to destroy it, but it belongs to {owner}"
+            drafts.append(
+                Draft("observation_rejected", Rejected(name=shown(seen.name), reason=reason), url)
+            )
+
+    def _reject(
+        self,
+        url: str,
+        label: str,
+        reason: str,
+        drafts: list[Draft],
+        before: Mapping[str, str] | None = None,
+        vassal: str | None = None,
+    ) -> None:
+        said = self._said.setdefault(url, {})
+        known = said.get(label) if before is None else before.get(label)
+        # A listing bounds itself; what is announced could go on for ever.
+        if before is None and len(said) >= _MOST_REMEMBERED and label not in said:
+            del said[next(iter(said))]
+        said[label] = reason
+        if known != reason:
+            body = Rejected(name=shown(label), reason=reason)
+            drafts.append(Draft("observation_rejected", body, url, vassal))
+
+
+def difference(old: Spec, new: Spec) -> str:
+    """What differs in a way that matters, as words: ts, config, owner, socket, place, settings."""
+    pairs: Iterable[tuple[str, object, object]] = (
+        ("ts", old.ts, new.ts),
+        ("config", old.config, new.config),
+        ("owner", (old.uid, old.gid), (new.uid, new.gid)),
+        ("socket", old.socket, new.socket),
+        ("place", (old.path, old.cwd), (new.path, new.cwd)),
+        ("settings", (old.settings, old.bar), (new.settings, new.bar)),
+    )
+    return ",".join(word for word, was, is_ in pairs if was != is_)

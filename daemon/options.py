@@ -1,0 +1,216 @@
+"""The options of ``emperor``: their names, defaults and sources.
+
+Each is taken from the command line, under our name and under uWSGI's, else from the environment
+(``EMPEROR_FREQ``), else from the file given by ``--config``, else from its default.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import click
+
+from ..journal.places import default_journal
+from ..journal.policy import Policy
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_DEFAULTS: Final = Policy()
+_LOG_SIZE: Final = 10 << 20
+
+
+def cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _load(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
+    """Take the file's values as defaults: whatever is said elsewhere wins over them."""
+    if path is None:
+        return None
+    import yaml
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            loaded = yaml.safe_load(file)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise click.BadParameter(f"{path} cannot be read: {reason}") from None
+    if loaded is None:
+        loaded = {}
+    if not isinstance(loaded, dict):
+        raise click.BadParameter(f"{path}: expected names and values, as in 'freq: 5'")
+    known = {p.name for p in context.command.params} - {"config"}
+    defaults = {}
+    for key, value in loaded.items():
+        name = str(key).replace("-", "_").removeprefix("emperor_")
+        if name not in known:
+            raise click.BadParameter(f"{path}: there is no option {key}")
+        defaults[name] = value
+    context.default_map = {**(context.default_map or {}), **defaults}
+    return path
+
+
+def _option(*names: str, **settings: Any) -> Callable[[_F], _F]:
+    """An option under our name (the first), uWSGI's, and in the environment."""
+    own = names[0].removeprefix("--")
+    variable = "EMPEROR_" + own.upper().replace("-", "_")
+    return click.option(
+        *names, f"--emperor-{own}", own.replace("-", "_"), envvar=variable, **settings
+    )
+
+
+def _all(function: _F, options: list[Callable[[_F], _F]]) -> _F:
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def options(function: _F) -> _F:
+    """Decorate a command with every option of the daemon."""
+    seconds = click.FloatRange(min=0.01)
+    milliseconds = click.IntRange(min=1)
+    many: dict[str, Any] = {"multiple": True, "metavar": "F"}
+    return _all(
+        function,
+        [
+            click.option(
+                "--config",
+                metavar="FILE",
+                envvar="EMPEROR_CONFIG",
+                is_eager=True,
+                callback=_load,
+                help="YAML file with the same names; the command line wins.",
+            ),
+            _option(
+                "--journal",
+                metavar="PATH",
+                default=default_journal,
+                show_default="/var/lib/emperord/journal.db, or your state directory",
+                help="Where the record is kept.",
+            ),
+            _option("--uwsgi", metavar="PATH", help="The uWSGI binary to run vassals with."),
+            _option(
+                "--freq",
+                type=seconds,
+                default=_DEFAULTS.freq,
+                metavar="S",
+                show_default=True,
+                help="Seconds between polls and safety-net rescans.",
+            ),
+            _option(
+                "--throttle",
+                type=milliseconds,
+                default=_DEFAULTS.throttle,
+                metavar="MS",
+                show_default=True,
+                help="First delay after an unloyal death; doubles with each in a row.",
+            ),
+            _option(
+                "--max-throttle",
+                type=milliseconds,
+                default=_DEFAULTS.max_throttle,
+                metavar="MS",
+                show_default=True,
+                help="Ceiling of the doubling.",
+            ),
+            _option(
+                "--required-heartbeat",
+                type=seconds,
+                default=_DEFAULTS.required_heartbeat,
+                metavar="S",
+                show_default=True,
+                help="A vassal that has begun to send heartbeats and is silent for so long is"
+                " killed and started again.",
+            ),
+            _option(
+                "--mercy",
+                "--curse-tolerance",
+                "--emperor-curse-tolerance",
+                type=seconds,
+                default=_DEFAULTS.mercy,
+                metavar="S",
+                show_default=True,
+                help="Seconds from the stop to the kill.",
+            ),
+            _option(
+                "--max-starting",
+                type=click.IntRange(min=1),
+                default=lambda: 2 * cores(),
+                metavar="N",
+                show_default="twice the cores",
+                help="Vassals spawned or reloaded and not yet accepting, at once.",
+            ),
+            _option(
+                "--start-patience",
+                type=seconds,
+                default=_DEFAULTS.start_patience,
+                metavar="S",
+                show_default=True,
+                help="How long a vassal that does not say it accepts counts as starting.",
+            ),
+            _option(
+                "--nofollow", is_flag=True, help="A symlink's own times count, not its target's."
+            ),
+            _option(
+                "--extra-extension",
+                "--emperor-extra-ext",
+                multiple=True,
+                metavar="EXT",
+                help="Files that end so are configs too; read with --config. Repeatable.",
+            ),
+            _option(
+                "--vassal-set",
+                "--vassals-set",
+                multiple=True,
+                metavar="K=V",
+                help="Set a placeholder in each vassal. Repeatable.",
+            ),
+            _option("--vassals-inherit", **many, help="Template for each vassal. Repeatable."),
+            _option("--vassals-include", **many, help="Config that each vassal includes."),
+            _option(
+                "--vassals-inherit-before", **many, help="The same, before the vassal's config."
+            ),
+            _option(
+                "--vassals-include-before", **many, help="The same, before the vassal's config."
+            ),
+            _option("--wrapper", metavar="PATH", help="Run this in place of uWSGI, same argv."),
+            _option(
+                "--graceful-shutdown",
+                is_flag=True,
+                help="Stop vassals gracefully: requests under way are finished.",
+            ),
+            _option(
+                "--log",
+                type=click.Choice(["files", "inherit"]),
+                default="files",
+                show_default=True,
+                help="Where vassals write: a file each, or the daemon's own output.",
+            ),
+            _option(
+                "--log-directory",
+                metavar="DIR",
+                show_default="logs/ beside the journal",
+                help="Where the vassals' logs are.",
+            ),
+            _option(
+                "--log-size",
+                type=click.IntRange(min=4096),
+                default=_LOG_SIZE,
+                metavar="BYTES",
+                show_default=True,
+                help="A log is cut at this size; the part before stays beside it as .1.",
+            ),
+            click.option(
+                "--check",
+                is_flag=True,
+                help="Read everything, print what would be run, start nothing.",
+            ),
+            click.argument("monitor", nargs=-1, required=True, envvar="EMPEROR_MONITOR"),
+        ],
+    )
+
+
+def policy(chosen: dict[str, Any]) -> Policy:
+    """The deciding ones among the chosen options."""
+    return Policy(**{field: chosen[field] for field in Policy.__struct_fields__ if field in chosen})

@@ -1,0 +1,112 @@
+"""Processes as the kernel knows them: identity, trees, and how to find an attempt's.
+
+A process is known by (boot id, pid, start time), never by pid alone. A process that belongs to
+an attempt carries the attempt's mark in its environment, which its descendants inherit.
+"""
+
+import ctypes
+import os
+from collections.abc import Iterator
+from typing import Final
+
+MARK: Final = "EMPERORD_ATTEMPT"
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+
+def boot_id() -> str:
+    """The kernel's name for this boot of the machine (random(4))."""
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        return file.read().strip()
+
+
+def _stat(pid: int) -> list[str] | None:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # The name stands in parentheses and may itself hold spaces and parentheses.
+            return file.read().rpartition(b")")[2].decode().split()
+    except OSError:
+        return None
+
+
+def start_time(pid: int, dead_too: bool = False) -> int | None:
+    """Clock ticks from boot to the start of a process (proc(5)).
+
+    None if there is none, or a dead one that nobody has reaped, unless that will do.
+    """
+    fields = _stat(pid)
+    if fields is None or (fields[0] in "ZX" and not dead_too):
+        return None
+    return int(fields[19])
+
+
+def session(pid: int) -> int | None:
+    """The session that a process belongs to; None if there is no such process."""
+    fields = _stat(pid)
+    return None if fields is None else int(fields[3])
+
+
+def mark(attempt: int, at: int) -> str:
+    """What marks the processes of an attempt: the number and time of the event that ordered it.
+
+    The time makes it unique across journals.
+    """
+    return f"{attempt}.{at}"
+
+
+def mark_of(pid: int) -> str | None:
+    """The mark of a process, None if it has none or may not be looked at."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            environment = b"\0" + file.read()
+    except OSError:
+        return None
+    _, found, rest = environment.partition(f"\0{MARK}=".encode())
+    return rest.partition(b"\0")[0].decode(errors="replace") if found else None
+
+
+def all_pids() -> Iterator[int]:
+    """Every process of the machine that can be seen."""
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            yield int(name)
+
+
+def marked() -> dict[str, list[int]]:
+    """All processes that carry a mark, by mark, in the order in which they started."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for pid in all_pids():
+        name = mark_of(pid)
+        if name is not None and (started := start_time(pid)) is not None:
+            found.setdefault(name, []).append((started, pid))
+    return {name: [pid for _, pid in sorted(pids)] for name, pids in found.items()}
+
+
+def children() -> list[int]:
+    """The pids of this process's children, adopted orphans included, zombies too."""
+    pids: list[int] = []
+    for task in os.listdir("/proc/self/task"):
+        try:
+            with open(f"/proc/self/task/{task}/children") as file:
+                pids.extend(map(int, file.read().split()))
+        except OSError:  # the thread ended meanwhile
+            continue
+    return pids
+
+
+def become_subreaper() -> None:
+    """Have orphaned descendants handed to this process instead of init (prctl(2))."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+
+
+def close_on_exec_all() -> None:
+    """Let no descriptor that this process was started with leak into vassals."""
+    for name in os.listdir("/proc/self/fd"):
+        descriptor = int(name)
+        if descriptor > 2:
+            try:
+                os.set_inheritable(descriptor, False)
+            except OSError:  # the one that listed the folder
+                continue

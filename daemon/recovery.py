@@ -1,0 +1,103 @@
+"""Recovery: what became of the vassals that a former daemon left.
+
+The fold knows which attempts were under way. Each is looked up by (boot id, pid, start time);
+one whose spawn was ordered but whose pid never reached the journal is looked up by the mark in
+its environment. What lives is adopted, what does not is recorded as gone, with all that is left
+of its tree ended first: never two of one, never none.
+
+When this runs, the journal's lock is ours, so no child of the dead daemon is still between fork
+and exec (see ``journal/store.py``).
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Final
+
+from ..journal.events import Adopted, Exited, SpawnFailed
+from . import process
+from .fleet import UP, Fleet, Vassal
+from .observe import Draft
+
+_PATIENCE: Final = 5.0  # seconds to wait for killed remnants
+
+
+class Survivor:
+    """A vassal whose process lives."""
+
+    def __init__(self, vassal: Vassal, pid: int, start_time: int, mark: str) -> None:
+        self.vassal = vassal
+        self.pid = pid
+        self.start_time = start_time
+        self.mark = mark
+
+    def draft(self) -> Draft:
+        assert self.vassal.attempt is not None
+        body = Adopted(attempt=self.vassal.attempt, pid=self.pid, start_time=self.start_time)
+        return Draft("adopted", body, None, self.vassal.name, self.vassal.order)
+
+
+def survey(
+    fleet: Fleet, boot: str, time_of: Callable[[int], int]
+) -> tuple[list[Survivor], list[Draft]]:
+    """Who lives, and the events that record who does not. Blocks; for a worker thread."""
+    under_way = [vassal for vassal in fleet.vassals.values() if vassal.phase in UP]
+    same_boot = fleet.boot == boot
+    marked = process.marked() if under_way and same_boot else {}
+    alive: list[Survivor] = []
+    gone: list[Draft] = []
+    for vassal in under_way:
+        assert vassal.attempt is not None
+        mark = process.mark(vassal.attempt, time_of(vassal.attempt))
+        leader = _leader(vassal, marked.get(mark, [])) if same_boot else None
+        if leader is not None:
+            alive.append(Survivor(vassal, *leader, mark))
+        else:
+            _end(marked.get(mark, []))
+            gone.append(death(vassal))
+    return alive, gone
+
+
+def _leader(vassal: Vassal, marked: list[int]) -> tuple[int, int] | None:
+    if vassal.pid is not None:
+        started = process.start_time(vassal.pid)
+        if started is not None and started == vassal.start_time:
+            return vassal.pid, started
+        return None
+    for pid in marked:
+        started = process.start_time(pid)
+        if started is not None and process.session(pid) == pid:
+            return pid, started
+    return None
+
+
+def death(vassal: Vassal) -> Draft:
+    """The record of an attempt of which nothing is left."""
+    assert vassal.attempt is not None
+    if vassal.pid is None:
+        reason = "the daemon ended before it started the process"
+        failed = SpawnFailed(attempt=vassal.attempt, reason=reason, fault="interrupted")
+        return Draft("spawn_failed", failed, None, vassal.name, vassal.order)
+    exited = Exited(attempt=vassal.attempt, away=True)
+    return Draft("exited", exited, None, vassal.name, vassal.order)
+
+
+def _end(pids: list[int]) -> None:
+    """Kill what is left of a tree whose leader has died, and wait until it is gone."""
+    waiting = {pid: process.start_time(pid) for pid in pids}
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    until = time.monotonic() + _PATIENCE
+    while time.monotonic() < until:
+        waiting = {
+            pid: started
+            for pid, started in waiting.items()
+            if started is not None and process.start_time(pid) == started
+        }
+        if not waiting:
+            return
+        time.sleep(0.005)

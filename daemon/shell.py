@@ -1,0 +1,402 @@
+"""The shell: one turn of the loop after the other.
+
+1. Take what has come in: observations, news of vassals, signals, deadlines. Each input says
+   what it means in the light of the fleet as it is at that moment.
+2. Number it and fold it; write events and their actions in one transaction (one fsync for all
+   that waited), off the event loop.
+3. Only when that is durable: tell whoever waits for it (a source may now be acknowledged), and
+   have the host carry the actions out.
+4. What they lead to comes in as the next input.
+
+Nothing is decided here. If the journal cannot be written, the turn stays at step 2: the same
+rows are tried again until they are durable, vassals keep running, sources wait.
+"""
+
+import heapq
+import logging
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import trio
+
+from ..journal import chain
+from ..journal.errors import JournalPaused
+from ..journal.events import (
+    DaemonStarted,
+    DaemonStopping,
+    DeadlinePassed,
+    Empty,
+    Event,
+    HeartbeatLost,
+    OfAttempt,
+    OperatorRequested,
+    Request,
+)
+from ..journal.store import SNAPSHOT_EVERY, Journal, Snapshot
+from ..monitors import contract
+from . import protocol, recovery
+from .actions import Action, recorded
+from .clock import Clock
+from .fleet import UP, Fleet, to_json
+from .fold import fold
+from .host import Happened, Host, News, Said
+from .observe import Draft, Observer, Source
+from .systemd import Notifier
+
+log = logging.getLogger("emperor")
+
+# What something that came in means, given the fleet as it is now.
+Input = Callable[[Fleet], Iterable[Draft]]
+
+_MOST_AT_ONCE: Final = 5000  # inputs of one turn
+_RETRY: Final = 1.0  # seconds until a paused journal is tried again
+_FIRST_WORD: Final = 1.0  # seconds that a start waits for sources that have said nothing yet
+_LONGEST_BACKOFF: Final = 60.0  # seconds between restarts of a monitor that fails
+
+
+class Shell:
+    """A daemon's loop. ``host``, ``clock`` and ``journal`` are given, so that tests can steer."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        fleet: Fleet,
+        clock: Clock,
+        host: Host,
+        started: DaemonStarted,
+        notifier: Notifier,
+    ) -> None:
+        self.fleet = fleet
+        self.paused: str | None = None
+        self._journal = journal
+        self._clock = clock
+        self._host = host
+        self._started = started
+        self._notifier = notifier
+        self._observer = Observer()
+        self._inbox, self._came = trio.open_memory_channel[tuple[Input, trio.Event]](256)
+        self._deadlines: list[tuple[int, str]] = []
+        self._planned: dict[str, int | None] = {}
+        self._replanned = trio.Event()
+        self._silent: set[str] = set()  # sources that have not said their first word
+        self._heard = trio.Event()
+        self._leaving = False
+
+    # The whole life
+
+    async def run(self, monitors: Sequence[contract.Monitor]) -> None:
+        """Recover, run, and return when all vassals were stopped as asked."""
+        started = self._started
+        survivors, gone = await trio.to_thread.run_sync(
+            recovery.survey, self.fleet, started.boot, self._journal.time_of
+        )
+        for survivor in survivors:
+            adopted = self._host.adopt(survivor)
+            gone.append(survivor.draft() if adopted else recovery.death(survivor.vassal))
+        async with trio.open_nursery() as nursery:
+            # The record says who was there before the host or any source says a word.
+            await self._turn([lambda _: [Draft("daemon_started", started), *gone]])
+            await nursery.start(self._host.run, self._tell_news)
+            nursery.start_soon(self._take_signals)
+            nursery.start_soon(self._watch_deadlines)
+            nursery.start_soon(self._watch_heartbeats)
+            nursery.start_soon(self._notifier.keep_alive)
+            for monitor in monitors:
+                self._silent.add(monitor.url)
+                nursery.start_soon(self._run_monitor, monitor)
+            nursery.start_soon(self._open)
+            await self._turns()
+            nursery.cancel_scope.cancel()
+
+    async def _open(self) -> None:
+        """Let the fleet begin when every source was heard, or has had its time to speak."""
+        with trio.move_on_after(_FIRST_WORD):
+            while self._silent:
+                await self._heard.wait()
+        await self._tell(
+            lambda _: [Draft("daemon_ready", Empty())],
+            self._observer.orphans,
+        )
+        self._notifier.tell("READY=1", f"STATUS={self.status()}")
+        log.info("ready: %s", self.status())
+
+    async def _turns(self) -> None:
+        while not self._done():
+            inputs, waiting = [], []
+            first, done = await self._came.receive()
+            inputs.append(first)
+            waiting.append(done)
+            while len(inputs) < _MOST_AT_ONCE:
+                try:
+                    more, done = self._came.receive_nowait()
+                except trio.WouldBlock:
+                    break
+                inputs.append(more)
+                waiting.append(done)
+            await self._turn(inputs)
+            for done in waiting:
+                done.set()
+        await self._turn([lambda _: [Draft("daemon_stopped", Empty())]])
+        log.info("stopped")
+
+    def _done(self) -> bool:
+        return self._leaving and not any(v.phase in UP for v in self.fleet.vassals.values())
+
+    # One turn
+
+    async def _turn(self, inputs: Iterable[Input]) -> None:
+        rows: list[chain.Columns] = []
+        ordered: list[Action] = []
+        before = self.fleet.seq
+        for given in inputs:
+            for draft in given(self.fleet):
+                row, actions = self._fold(draft)
+                rows.append(row)
+                ordered += actions
+        if not rows:
+            return
+        snapshot = None
+        if before // SNAPSHOT_EVERY != self.fleet.seq // SNAPSHOT_EVERY:
+            snapshot = Snapshot(self.fleet.seq, to_json(self.fleet))
+        await self._commit(rows, snapshot)
+        for action in ordered:
+            self._act(action)
+
+    def _fold(self, draft: Draft) -> tuple[chain.Columns, list[Action]]:
+        cause = draft.cause
+        if cause is None and draft.vassal is not None:
+            cause = self._cause(draft)
+        event = Event(
+            self.fleet.seq + 1,
+            self._clock.stamp(),
+            draft.kind,
+            draft.monitor,
+            draft.vassal,
+            cause,
+            draft.body,
+        )
+        actions = fold(self.fleet, event)
+        self._plan(draft.vassal, actions)
+        _say(event, self.fleet)
+        body = chain.text(event.body)
+        row = (
+            event.seq, event.at, event.kind, event.monitor, event.vassal, cause, body,
+            recorded(actions),
+        )  # fmt: skip
+        return row, actions
+
+    def _cause(self, draft: Draft) -> int | None:
+        """What a vassal says follows from the last order; a deadline, from what set it."""
+        vassal = self.fleet.vassals.get(draft.vassal or "")
+        if vassal is None or draft.monitor is not None or draft.kind == "operator_requested":
+            return None
+        return vassal.because if draft.kind == "deadline_passed" else vassal.order
+
+    async def _commit(self, rows: list[chain.Columns], snapshot: Snapshot | None) -> None:
+        contents = self._observer.take_contents()
+        while True:
+            try:
+                await trio.to_thread.run_sync(self._journal.append, rows, contents, snapshot)
+            except JournalPaused as pause:
+                self._note_pause(str(pause))
+                await trio.sleep(_RETRY)
+            else:
+                break
+        if self.paused is not None:
+            log.warning("the journal can be written again")
+            self.paused = None
+            self._notifier.tell(f"STATUS={self.status()}")
+
+    def _note_pause(self, reason: str) -> None:
+        if self.paused is None:
+            log.error("paused: %s; vassals keep running, nothing new is done", reason)
+        self.paused = reason
+        self._notifier.tell(f"STATUS={self.status()}")
+
+    def _act(self, action: Action) -> None:
+        vassal = self.fleet.vassals.get(action.vassal)
+        if vassal is not None:
+            self._host.carry_out(action, vassal)
+
+    # What comes in
+
+    async def _tell(self, *inputs: Input) -> None:
+        """Hand over inputs; return when what they mean is durable."""
+        done = trio.Event()
+        for given in inputs:
+            done = trio.Event()
+            await self._inbox.send((given, done))
+        await done.wait()
+
+    async def _tell_news(self, news: list[News]) -> None:
+        def meaning(fleet: Fleet) -> Iterable[Draft]:
+            for item in news:
+                if isinstance(item, Happened):
+                    yield item.draft
+                else:
+                    yield from _meaning_of_byte(fleet, item)
+
+        await self._tell(meaning)
+
+    async def _run_monitor(self, monitor: contract.Monitor) -> None:
+        source = Source(monitor.url, monitor.trusts_content)
+
+        async def tell(*observations: contract.Observation) -> None:
+            def meaning(fleet: Fleet) -> Iterable[Draft]:
+                for observation in observations:
+                    yield from self._observer.translate(fleet, source, observation)
+
+            await self._tell(meaning)
+            self._silent.discard(source.url)
+            self._heard.set()
+            self._heard = trio.Event()
+
+        backoff = 1.0
+        while True:
+            try:
+                await monitor.run(tell)
+                reason = "the monitor ended"
+            except Exception as error:
+                log.exception("%s failed", source.url)
+                reason = f"{type(error).__name__}: {error}"
+            await tell(contract.Failed(reason))
+            await trio.sleep(backoff)
+            backoff = min(backoff * 2, _LONGEST_BACKOFF)
+
+    async def _take_signals(self) -> None:
+        handled = (
+            signal.SIGTERM, signal.SIGINT, signal.SIGQUIT,
+            signal.SIGHUP, signal.SIGUSR1, signal.SIGURG,
+        )  # fmt: skip
+        with trio.open_signal_receiver(*handled) as received:
+            async for number in received:
+                name = signal.Signals(number).name
+                if number == signal.SIGUSR1:
+                    self.log_fleet()
+                elif number == signal.SIGHUP:
+                    await self._request("reload", name)
+                elif number == signal.SIGURG:
+                    await self._request("retry", name)
+                else:
+                    await self._stop(name)
+
+    async def _request(self, request: Request, via: str) -> None:
+        body = OperatorRequested(request=request, via=via)
+        await self._tell(lambda _: [Draft("operator_requested", body)])
+
+    async def _stop(self, reason: str) -> None:
+        """Stop all; asked a second time, wait for nobody."""
+        if self._leaving:
+            log.warning("%s again: killing what has not stopped yet", reason)
+            await self._tell(_impatience)
+            return
+        log.info("%s: stopping all vassals", reason)
+        self._leaving = True
+        self._notifier.tell("STOPPING=1")
+        await self._tell(lambda _: [Draft("daemon_stopping", DaemonStopping(reason=reason))])
+
+    # Time
+
+    def _plan(self, touched: str | None, actions: list[Action]) -> None:
+        """Remember the deadlines of the vassals that an event may have moved."""
+        names = {action.vassal for action in actions}
+        if touched is not None:
+            names.add(touched)
+        for name in names:
+            vassal = self.fleet.vassals.get(name)
+            deadline = None if vassal is None else vassal.deadline
+            if deadline is not None and self._planned.get(name) != deadline:
+                heapq.heappush(self._deadlines, (deadline, name))
+                self._replanned.set()
+            if deadline is None:
+                self._planned.pop(name, None)
+            else:
+                self._planned[name] = deadline
+
+    async def _watch_deadlines(self) -> None:
+        for vassal in self.fleet.vassals.values():
+            if vassal.deadline is not None:
+                heapq.heappush(self._deadlines, (vassal.deadline, vassal.name))
+                self._planned[vassal.name] = vassal.deadline
+        while True:
+            self._replanned = trio.Event()
+            if not self._deadlines:
+                await self._replanned.wait()
+                continue
+            deadline, name = self._deadlines[0]
+            if self._planned.get(name) != deadline:
+                heapq.heappop(self._deadlines)  # it was moved or is over
+            elif deadline <= self._clock.now():
+                heapq.heappop(self._deadlines)
+                del self._planned[name]
+                await self._tell(_passing(deadline, name))
+            else:
+                with trio.move_on_after(self._clock.seconds_until(deadline)):
+                    await self._replanned.wait()
+
+    async def _watch_heartbeats(self) -> None:
+        while True:
+            await trio.sleep(1)
+            required = self.fleet.policy.required_heartbeat
+            for vassal in self.fleet.vassals.values():
+                if vassal.heartbeat and self._host.silent_for(vassal.name) > required:
+                    await self._tell(_silence(vassal.name, vassal.attempt, required))
+                    break  # the fleet may have changed meanwhile
+
+    # How it is
+
+    def status(self) -> str:
+        """One line for people and systemd."""
+        if self.paused is not None:
+            return f"paused: {self.paused}"
+        counts = Counter(vassal.phase for vassal in self.fleet.vassals.values())
+        phases = ", ".join(f"{count} {phase}" for phase, count in sorted(counts.items()))
+        return f"{len(self.fleet.vassals)} vassals" + (f": {phases}" if phases else "")
+
+    def log_fleet(self) -> None:
+        """The fleet, a line a vassal."""
+        log.info("%s", self.status())
+        for name, vassal in sorted(self.fleet.vassals.items()):
+            reason = f" ({vassal.reason})" if vassal.reason else ""
+            log.info("%s: %s, pid %s%s", name, vassal.phase, vassal.pid, reason)
+        for url, outage in self.fleet.outages.items():
+            log.info("%s: away (%s)", url, outage.reason)
+
+
+def _meaning_of_byte(fleet: Fleet, said: Said) -> Iterable[Draft]:
+    vassal = fleet.vassals.get(said.vassal)
+    if vassal is None or vassal.attempt != said.attempt:
+        return
+    kind = protocol.news(vassal, said.byte)
+    if kind is not None:
+        yield Draft(kind, OfAttempt(attempt=said.attempt), None, said.vassal)
+
+
+def _passing(deadline: int, name: str) -> Input:
+    body = DeadlinePassed(deadline=deadline)
+    return lambda _: [Draft("deadline_passed", body, None, name)]
+
+
+def _impatience(fleet: Fleet) -> Iterable[Draft]:
+    for vassal in list(fleet.vassals.values()):
+        if vassal.phase == "stopping" and vassal.deadline is not None:
+            body = DeadlinePassed(deadline=vassal.deadline)
+            yield Draft("deadline_passed", body, None, vassal.name)
+
+
+def _silence(name: str, attempt: int | None, required: float) -> Input:
+    assert attempt is not None
+    body = HeartbeatLost(attempt=attempt, silent=required)
+    return lambda _: [Draft("heartbeat_lost", body, None, name)]
+
+
+def _say(event: Event, fleet: Fleet) -> None:
+    """The daemon's log: what an operator would want to read as it happens."""
+    if event.vassal is not None and log.isEnabledFor(logging.INFO):
+        vassal = fleet.vassals.get(event.vassal)
+        phase = "forgotten" if vassal is None else vassal.phase
+        log.info("%s: %s, now %s", event.vassal, event.kind, phase)
+    elif event.monitor is not None:
+        log.warning("%s: %s %s", event.monitor, event.kind, event.body)

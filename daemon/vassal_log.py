@@ -1,0 +1,72 @@
+"""A vassal's own log: one file each, opened for append and handed over as it is.
+
+There is no pipe between a vassal and its log that could break when the daemon dies. The file is
+kept within bounds by copying its end away and truncating it: the vassal appends, so it goes on
+at the new end.
+"""
+
+import hashlib
+import os
+import shutil
+from typing import Final
+from urllib.parse import quote
+
+LAST_LINES: Final = 10
+_LAST_BYTES: Final = 2048
+_LONGEST_NAME: Final = 200
+
+
+def log_name(vassal: str) -> str:
+    """A file name for any vassal's name: readable, unique, never a path."""
+    name = quote(vassal, safe=" +,:=@()[]")
+    if len(name) > _LONGEST_NAME:
+        name = name[: _LONGEST_NAME - 33] + "-" + hashlib.sha256(vassal.encode()).hexdigest()[:32]
+    return name + ".log"
+
+
+class LogDirectory:
+    """Where the logs are. ``limit`` is the size in bytes at which one is cut."""
+
+    def __init__(self, path: str, limit: int) -> None:
+        self._path = path
+        self._limit = limit
+        os.makedirs(path, mode=0o750, exist_ok=True)
+
+    def path(self, vassal: str) -> str:
+        return os.path.join(self._path, log_name(vassal))
+
+    def open(self, vassal: str) -> int:
+        """A descriptor to append to the vassal's log, created 0640."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        return os.open(self.path(vassal), flags, 0o640)
+
+    def size(self, vassal: str) -> int:
+        try:
+            return os.stat(self.path(vassal)).st_size
+        except FileNotFoundError:
+            return 0
+
+    def last_lines(self, vassal: str, since: int) -> str:
+        """The last lines written after offset ``since``; empty if there are none."""
+        try:
+            with open(self.path(vassal), "rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                if size < since:  # it was cut meanwhile
+                    since = 0
+                file.seek(max(since, size - _LAST_BYTES))
+                lines = file.read(_LAST_BYTES).decode(errors="backslashreplace").splitlines()
+        except OSError:
+            return ""
+        return "\n".join(lines[-LAST_LINES:])
+
+    def bound(self, vassal: str) -> bool:
+        """Cut the log if it is over the limit; the older part stays beside it as ``.1``."""
+        path = self.path(vassal)
+        if self.size(vassal) <= self._limit:
+            return False
+        try:
+            shutil.copyfile(path, path + ".1", follow_symlinks=False)
+        finally:
+            # On a full disk above all, the log must shrink.
+            os.truncate(path, 0)
+        return True

@@ -1,0 +1,5 @@
+"""The version, where both the package and its journal can read it."""
+
+from typing import Final
+
+VERSION: Final = "0.1.0"
