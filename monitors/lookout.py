@@ -159,23 +159,34 @@ def _gets_close(path: str) -> bool:
 
 
 class FileMonitor:
-    """A monitor of files. ``patience`` is the time limit in seconds for a file system to answer."""
+    """A monitor of files.
+
+    ``patience`` is the time limit in seconds for a file system to answer; ``eyes`` makes what
+    watches directories.
+    """
 
     trusts_content = True
 
     def __init__(
-        self, url: str, place: Place, options: MonitorOptions, patience: float = PATIENCE
+        self,
+        url: str,
+        place: Place,
+        options: MonitorOptions,
+        *,
+        patience: float = PATIENCE,
+        eyes: Callable[[str], Watches] = Watches,
     ) -> None:
         self.url = url
         self._place = place
         self._options = options
         self._patience = patience
+        self._eyes = eyes
         # It outlives a run: a thread that hangs still counts when the monitor is run again.
         self._limiter = trio.CapacityLimiter(1)
 
     async def run(self, tell: Tell) -> None:
         """Watch until cancelled."""
-        eyes = Watches(self.url)
+        eyes = self._eyes(self.url)
         errands = Errands(self._limiter, self._patience)
         try:
             lookout = Lookout(self._place, self._options, eyes, errands, tell)

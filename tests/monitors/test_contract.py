@@ -1,0 +1,146 @@
+"""What every monitor keeps, whatever its source. Later sources are added to SOURCES."""
+
+import os
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from emperord.monitors.contract import Failed, Listing, Observation
+from emperord.monitors.options import MonitorOptions
+
+from .sources import DirSource, GlobSource, Source
+from .watching import NEVER, OFTEN, Watching, watching
+
+SOURCES = {"dir": DirSource, "glob": GlobSource}
+SELDOM = MonitorOptions(freq=NEVER)
+BUSY = MonitorOptions(freq=OFTEN)
+
+
+@pytest.fixture(params=SOURCES)
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> Source:
+    made: Source = SOURCES[request.param](tmp_path)
+    return made
+
+
+async def test_first_it_lists_all_there_is(source: Source) -> None:
+    source.put("a.ini", "one")
+    source.put("b.yml", "two")
+    async with watching(source.monitor(SELDOM)) as watch:
+        assert watch.kinds() == ["Listing"]
+        assert watch.contents == {source.name("a.ini"): b"one", source.name("b.yml"): b"two"}
+
+
+async def test_an_empty_source_is_no_failure(source: Source) -> None:
+    async with watching(source.monitor(SELDOM)) as watch:
+        assert watch.told == [Listing({})]
+
+
+async def test_what_is_added_is_told(source: Source) -> None:
+    async with watching(source.monitor(SELDOM)) as watch:
+        source.put("a.ini", "one")
+        await watch.shows(source.name("a.ini"), "one")
+        assert watch.contents[source.name("a.ini")] == b"one"
+
+
+async def test_what_is_changed_is_told(source: Source) -> None:
+    source.put("a.ini", "one")
+    async with watching(source.monitor(SELDOM)) as watch:
+        source.put("a.ini", "two")
+        await watch.shows(source.name("a.ini"), "two")
+        assert watch.contents[source.name("a.ini")] == b"two"
+
+
+async def test_what_is_removed_is_told(source: Source) -> None:
+    source.put("a.ini", "one")
+    source.put("b.ini", "two")
+    async with watching(source.monitor(SELDOM)) as watch:
+        source.remove("a.ini")
+        await watch.until(lambda: source.name("a.ini") not in watch.seen)
+        assert list(watch.seen) == [source.name("b.ini")]
+
+
+async def test_a_repetition_costs_nothing(source: Source) -> None:
+    source.put("a.ini", "one")
+    async with watching(source.monitor(BUSY)) as watch:
+        first = watch.seen[source.name("a.ini")]
+        for listing in await watch.listings(3):
+            again = listing.seen[source.name("a.ini")]
+            assert again.spec is first.spec
+            assert again.content is None
+
+
+async def test_a_failure_concludes_nothing_and_ends(source: Source) -> None:
+    source.put("a.ini", "one")
+    async with watching(source.monitor(BUSY)) as watch:
+        source.fail()
+        await watch.until(lambda: len(watch.failures()) > 1)
+        assert list(watch.seen) == [source.name("a.ini")]
+        start = len(watch.told)
+        source.mend()
+        await watch.until(lambda: isinstance(watch.told[-1], Listing))
+        assert list(watch.seen) == [source.name("a.ini")]
+        assert {type(each) for each in watch.told[start:]} <= {Failed, Listing}
+        source.put("a.ini", "two")
+        await watch.shows(source.name("a.ini"), "two")
+
+
+async def test_a_source_that_is_away_at_first_is_waited_for(source: Source) -> None:
+    source.put("a.ini", "one")
+    source.fail()
+    async with watching(source.monitor(BUSY)) as watch:
+        assert watch.failures()
+        source.mend()
+        await watch.shows(source.name("a.ini"), "one")
+
+
+async def test_nothing_is_told_while_the_last_is_not_durable(source: Source) -> None:
+    gate = trio.Event()
+    watch = Watching()
+    inside = 0
+
+    async def tell(*observations: Observation) -> None:
+        nonlocal inside
+        assert inside == 0
+        inside += 1
+        await gate.wait()
+        await watch.tell(*observations)
+        inside -= 1
+
+    source.put("a.ini", "one")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(source.monitor(BUSY).run, tell)
+        await trio.testing.wait_all_tasks_blocked(0.1)
+        assert inside == 1
+        source.put("a.ini", "two")
+        gate.set()
+        await watch.shows(source.name("a.ini"), "two")
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_error_of_the_journal_gets_out(source: Source) -> None:
+    async def tell(*observations: Observation) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await source.monitor(SELDOM).run(tell)
+
+
+async def test_it_can_be_cancelled_and_run_again(source: Source) -> None:
+    source.put("a.ini", "one")
+    monitor = source.monitor(SELDOM)
+    async with watching(monitor):
+        pass
+    before = os.listdir("/proc/self/fd")
+    for _ in range(3):
+        async with watching(monitor) as watch:
+            # A new run knows nothing of the one before: it gives all contents again.
+            assert watch.contents == {source.name("a.ini"): b"one"}
+    assert os.listdir("/proc/self/fd") == before
+
+
+async def test_it_can_be_cancelled_at_once(source: Source) -> None:
+    for _ in range(20):
+        async with watching(source.monitor(SELDOM), listed=False):
+            pass

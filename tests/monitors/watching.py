@@ -1,0 +1,110 @@
+"""A monitor at work, and what it told so far."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import trio
+
+from emperord.journal.chain import digest
+from emperord.monitors.contract import (
+    Failed,
+    Listing,
+    Monitor,
+    Observation,
+    Refused,
+    Seen,
+    Touched,
+    Vanished,
+)
+from emperord.monitors.watches import Watches
+
+NEVER = 3600.0  # a freq in seconds: what is told is told because of an event
+OFTEN = 0.02
+
+
+class Blind(Watches):
+    """Eyes for a system without inotify: all is left to rescans."""
+
+    def open(self) -> None:
+        """See nothing."""
+
+
+class Watching:
+    """What a monitor told, and the state that follows from it."""
+
+    def __init__(self) -> None:
+        self.told: list[Observation] = []
+        self.calls = 0
+        self.seen: dict[str, Seen] = {}
+        self.contents: dict[str, bytes | None] = {}  # the last content given of each vassal
+        self.refused: dict[str, str] = {}
+        self._news = trio.Event()
+
+    async def tell(self, *observations: Observation) -> None:
+        """Take observations in."""
+        self.calls += 1
+        for each in observations:
+            self.told.append(each)
+            self._apply(each)
+        self._news.set()
+        self._news = trio.Event()
+        await trio.lowlevel.checkpoint()
+
+    def _apply(self, each: Observation) -> None:
+        if isinstance(each, Listing):
+            for name, seen in each.seen.items():
+                self._see(name, seen)
+            self.seen = dict(each.seen)
+            self.refused = dict(each.refused)
+        elif isinstance(each, Touched):
+            self._see(each.name, each.seen)
+            self.seen[each.name] = each.seen
+        elif isinstance(each, Vanished):
+            del self.seen[each.name]
+        elif isinstance(each, Refused):
+            self.refused[each.label] = each.reason
+
+    def _see(self, name: str, seen: Seen) -> None:
+        if seen.content is not None:
+            assert seen.spec.config == digest(seen.content)
+            self.contents[name] = seen.content
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Return when it holds."""
+        while not condition():
+            await self._news.wait()
+
+    async def shows(self, name: str, content: str) -> None:
+        """Return when the vassal is seen with this config."""
+        mark = digest(content.encode())
+        await self.until(lambda: name in self.seen and self.seen[name].spec.config == mark)
+
+    async def listings(self, count: int) -> list[Listing]:
+        """So many listings from now on."""
+        start = len(self.told)
+
+        def later() -> list[Listing]:
+            return [each for each in self.told[start:] if isinstance(each, Listing)]
+
+        await self.until(lambda: len(later()) >= count)
+        return later()
+
+    def failures(self) -> list[str]:
+        """The reasons of all failures told."""
+        return [each.reason for each in self.told if isinstance(each, Failed)]
+
+    def kinds(self) -> list[str]:
+        """The kinds of all that was told, in order."""
+        return [type(each).__name__ for each in self.told]
+
+
+@asynccontextmanager
+async def watching(monitor: Monitor, *, listed: bool = True) -> AsyncIterator[Watching]:
+    """The monitor runs in this block; with ``listed`` it has told once before it begins."""
+    watch = Watching()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(monitor.run, watch.tell)
+        if listed:
+            await watch.until(lambda: watch.told)
+        yield watch
+        nursery.cancel_scope.cancel()
