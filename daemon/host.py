@@ -304,7 +304,7 @@ class Host:
         assert vassal.running is not None
         spec, policy = vassal.running, self._policy()
         argv = command.limited(command.argv(vassal.name, spec, policy), self._nofile)
-        mark = process.mark(vassal.attempt, at)
+        mark = process.mark(vassal.attempt, at, vassal.name)
         log_start = self._logs.size(vassal.name) if self._logs is not None else 0
         opened: list[socket.socket] = []
         out = self._logs.open(vassal.name) if self._logs is not None else None

@@ -45,12 +45,12 @@ def session(pid: int) -> int | None:
     return None if fields is None else int(fields[3])
 
 
-def mark(attempt: int, at: int) -> str:
-    """What marks the processes of an attempt: the number and time of the event that ordered it.
+def mark(attempt: int, at: int, vassal: str) -> str:
+    """What marks the processes of an attempt: number and time of the event that ordered it.
 
-    The time makes it unique across journals.
+    The time tells journals apart, the name those vassals that one event let start.
     """
-    return f"{attempt}.{at}"
+    return f"{attempt}.{at}.{vassal}"
 
 
 def mark_of(pid: int) -> str | None:
@@ -61,7 +61,7 @@ def mark_of(pid: int) -> str | None:
     except OSError:
         return None
     _, found, rest = environment.partition(f"\0{MARK}=".encode())
-    return rest.partition(b"\0")[0].decode(errors="replace") if found else None
+    return os.fsdecode(rest.partition(b"\0")[0]) if found else None
 
 
 def all_pids() -> Iterator[int]:

@@ -49,7 +49,7 @@ def survey(
     gone: list[Draft] = []
     for vassal in under_way:
         assert vassal.attempt is not None
-        mark = process.mark(vassal.attempt, time_of(vassal.attempt))
+        mark = process.mark(vassal.attempt, time_of(vassal.attempt), vassal.name)
         leader = _leader(vassal, marked.get(mark, [])) if same_boot else None
         if leader is not None:
             alive.append(Survivor(vassal, *leader, mark))

@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
-
 from emperord.daemon.actions import Action
 from emperord.daemon.fleet import Fleet, Vassal
 from emperord.daemon.fold import fold

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import trio
-import trio.testing
 
 from emperord.monitors.contract import Failed, Listing, Observation
 from emperord.monitors.options import MonitorOptions
@@ -96,7 +95,7 @@ async def test_a_source_that_is_away_at_first_is_waited_for(source: Source) -> N
 
 
 async def test_nothing_is_told_while_the_last_is_not_durable(source: Source) -> None:
-    gate = trio.Event()
+    entered, gate = trio.Event(), trio.Event()
     watch = Watching()
     inside = 0
 
@@ -104,6 +103,7 @@ async def test_nothing_is_told_while_the_last_is_not_durable(source: Source) -> 
         nonlocal inside
         assert inside == 0
         inside += 1
+        entered.set()
         await gate.wait()
         await watch.tell(*observations)
         inside -= 1
@@ -111,7 +111,7 @@ async def test_nothing_is_told_while_the_last_is_not_durable(source: Source) -> 
     source.put("a.ini", "one")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(source.monitor(BUSY).run, tell)
-        await trio.testing.wait_all_tasks_blocked(0.1)
+        await entered.wait()
         assert inside == 1
         source.put("a.ini", "two")
         gate.set()
