@@ -93,7 +93,8 @@ class Script:
         if word == "daemon":
             return f"daemon_{names[0]}", None, None, self._of_daemon(names[0])
         if word == "operator":
-            return "operator_requested", (names[1:] or [None])[0], None, {"request": names[0]}
+            whom = names[1] if len(names) == 2 else None
+            return "operator_requested", whom, None, {"request": names[0]}
         name = names[0]
         if word in OBSERVED:
             monitor = settings.pop("from", "a")

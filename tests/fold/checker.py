@@ -1,0 +1,135 @@
+"""A second opinion: what must hold whatever happens, checked after every event.
+
+It shares no code with the fold. It follows the history by itself, from the events and the
+orders alone, and compares what the fold says with that.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from emperord.daemon.actions import Action
+from emperord.daemon.fleet import Fleet, Vassal
+from emperord.journal.events import Event
+
+
+class Violated(AssertionError):
+    """An invariant does not hold."""
+
+
+def must(holds: bool, said: str) -> None:
+    if not holds:
+        raise Violated(said)
+
+
+class Checker:
+    """Sees every event with the fleet after it and what was ordered."""
+
+    def __init__(self) -> None:
+        # Attempts that may have a process. One event can order several, so a number is not enough.
+        self.alive: set[tuple[str, int]] = set()
+        self.sockets: dict[str, str] = {}  # vassal -> the address that it was told to listen at
+        self.open = self.leaving = False
+        self.starting = 0
+
+    def see(self, event: Event, fleet: Fleet, actions: Sequence[Action]) -> None:
+        self._follow(event)
+        for action in actions:
+            self._check_action(fleet, action)
+        for vassal in fleet.vassals.values():
+            self._check_vassal(fleet, vassal)
+        self._check_slots(fleet)
+        self._check_queue(fleet)
+        known = {(v.name, v.attempt) for v in fleet.vassals.values() if v.attempt is not None}
+        must(self.alive == known, f"alive are {self.alive}, the fleet says {known}")
+        must(self.sockets.keys() <= fleet.vassals.keys(), "a socket outlives its vassal")
+
+    def _follow(self, event: Event) -> None:
+        body: Any = event.body
+        match event.kind:
+            case "exited" | "spawn_failed":
+                self.alive.discard((event.vassal or "", body.attempt))
+            case "daemon_ready":
+                self.open = not self.leaving
+            case "daemon_started":
+                self.open = self.leaving = False
+            case "daemon_stopping":
+                self.open, self.leaving = False, True
+            case "daemon_stopped":
+                self.open = False
+
+    def _check_action(self, fleet: Fleet, action: Action) -> None:
+        name = action.vassal
+        vassal = fleet.vassals.get(name)
+        if action.do == "unlisten":
+            must(self.sockets.pop(name, None) is not None, f"unlisten {name}: has no socket")
+            return
+        assert vassal is not None, f"{action.do} {name}: no such vassal"
+        address = vassal.spec.socket
+        if action.do == "listen":
+            must(bool(address), f"listen {name}: not on demand")
+            must(self.sockets.get(name, address) == address, f"listen {name}: has another socket")
+            self.sockets[name] = address or ""
+        elif action.do == "spawn":
+            must(self.open, f"spawn {name}: no daemon is ready")
+            must(all(name != other for other, _ in self.alive), f"spawn {name}: two of one")
+            must(vassal.wanted and not vassal.held, f"spawn {name}: not wanted")
+            must(self.sockets.get(name) == address, f"spawn {name}: not at its socket")
+            must(action.config == vassal.spec.config, f"spawn {name}: another config")
+            must(action.attempt == fleet.seq, f"spawn {name}: not named by its event")
+            self.alive.add((name, fleet.seq))
+        else:
+            alive = (name, action.attempt) in self.alive
+            must(alive, f"{action.do} {name}: attempt {action.attempt} is not alive")
+
+    def _check_vassal(self, fleet: Fleet, vassal: Vassal) -> None:
+        name, phase = vassal.name, vassal.phase
+        up = vassal.attempt is not None
+        must(fleet.vassals[name] is vassal, f"{name} is filed under another name")
+        must(not vassal.slot or up, f"{name} holds a slot for no attempt")
+        must(not vassal.due or up, f"{name} is to reload without an attempt")
+        must(vassal.since <= fleet.at, f"{name} is from the future")
+        match phase:
+            case "starting" | "ready" | "accepting" | "reloading":
+                must(up and vassal.wanted and not vassal.held, f"{name} is {phase}, not wanted")
+                if vassal.due:
+                    must(name in fleet.queue or vassal.slot, f"{name}: its reload is forgotten")
+                if vassal.slot:
+                    must(vassal.deadline is not None, f"{name} may hold its slot for ever")
+                current = vassal.due or vassal.running == vassal.spec
+                must(current, f"{name} runs what is not wanted, and nobody will change that")
+            case "stopping":
+                must(up and vassal.deadline is not None, f"{name} may stop for ever")
+            case "queued":
+                waits = name in fleet.queue or not fleet.open
+                must(not up and vassal.wanted and waits, f"{name} is queued nowhere")
+            case "throttled":
+                must(not up and vassal.deadline is not None, f"{name} is throttled for ever")
+            case "listening":
+                must(not up and vassal.wanted, f"{name} listens, not wanted")
+                must(self.sockets.get(name) == vassal.spec.socket, f"{name} listens elsewhere")
+            case "held":
+                must(not up and vassal.held, f"{name} is held by nobody")
+                must(name not in self.sockets, f"{name} is held and has a socket")
+            case "barred":
+                must(not up and bool(vassal.reason), f"{name} is barred without a reason")
+        if phase not in ("held", "stopping"):
+            must(vassal.wanted and not vassal.held, f"{name} is {phase}, held or not wanted")
+
+    def _check_slots(self, fleet: Fleet) -> None:
+        held = sum(vassal.slot for vassal in fleet.vassals.values())
+        must(fleet.starting == held, f"{fleet.starting} slots counted, {held} held")
+        # Another policy may leave more than there are; then nobody takes one.
+        most = max(fleet.policy.max_starting, self.starting)
+        must(fleet.starting <= most, f"{fleet.starting} are starting at once")
+        self.starting = fleet.starting
+
+    def _check_queue(self, fleet: Fleet) -> None:
+        for name in fleet.queue:
+            vassal = fleet.vassals.get(name)
+            must(vassal is not None, f"{name} waits in the queue and does not exist")
+            if vassal is not None:
+                waits = vassal.phase == "queued" or (vassal.due and not vassal.slot)
+                must(waits, f"{name} waits in the queue for nothing")
+        full = fleet.starting >= fleet.policy.max_starting
+        must(not fleet.queue or full or not self.open, "a slot is free and somebody waits for it")
+        must(fleet.open == self.open, "open differs")
