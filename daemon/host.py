@@ -113,6 +113,8 @@ class Host:
         self._census: dict[str, list[int]] = {}
         self._census_at = -1.0
         self._census_lock = trio.Lock()
+        self._said: dict[News, None] = {}  # not handed over yet, in order
+        self._spoken = trio.Event()
         self._beats: dict[str, float] = {}  # name -> trio time of the last heartbeat
         self._nursery: trio.Nursery | None = None
         self._tell: TellNews | None = None
@@ -127,21 +129,28 @@ class Host:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
+                nursery.start_soon(self._deliver)
                 nursery.start_soon(self._reap_strays)
                 nursery.start_soon(self._bound_logs)
                 task_status.started()
                 while True:
                     await trio.lowlevel.wait_readable(self._epoll.fileno())
-                    news = self._poll()
-                    if news:
-                        await tell(news)
+                    self._poll()
         finally:
             for running in self._by_name.values():
                 running.close()
             self._epoll.close()
 
-    def _poll(self) -> list[News]:
-        news: list[News] = []
+    async def _deliver(self) -> None:
+        """Hand over what vassals said. While the journal is paused, this alone waits."""
+        assert self._tell is not None
+        while True:
+            await self._spoken.wait()
+            self._spoken = trio.Event()
+            said, self._said = self._said, {}
+            await self._tell(list(said))
+
+    def _poll(self) -> None:
         for fd, _ in self._epoll.poll(0):
             running = self._by_fd.get(fd)
             if running is None:
@@ -153,8 +162,7 @@ class Host:
             elif running.config is not None and fd == running.config.fileno():
                 self._send_rest(running)
             else:
-                news.extend(self._hear(running))
-        return news
+                self._hear(running)
 
     def _watch(self, fd: int, running: Process, mask: int = select.EPOLLIN) -> None:
         self._by_fd[fd] = running
@@ -166,27 +174,29 @@ class Host:
 
     # What vassals say
 
-    def _hear(self, running: Process) -> list[News]:
+    def _hear(self, running: Process) -> None:
         assert running.control is not None
         try:
             said = running.control.recv(4096)
         except BlockingIOError:
-            return []
+            return
         except OSError:
             said = b""
         if not said:
             # A closed socket is not a death: only a reaped process is.
             self._unwatch(running.control.fileno())
-            return []
-        news: list[News] = []
+            return
         for byte in said:
             if byte == protocol.WANTS_CONFIG:
                 self._send_config(running)
+            elif byte == protocol.HEARTBEAT and running.name in self._beats:
+                self._beats[running.name] = trio.current_time()
             else:
                 if byte == protocol.HEARTBEAT:
                     self._beats[running.name] = trio.current_time()
-                news.append(Said(running.name, running.attempt, byte))
-        return news
+                # Said twice before it was handed over once is said once.
+                self._said[Said(running.name, running.attempt, byte)] = None
+                self._spoken.set()
 
     def silent_for(self, vassal: str) -> float:
         """Seconds since the vassal's last heartbeat; counts from now when none was heard."""

@@ -51,12 +51,24 @@ def _load(context: click.Context, parameter: click.Parameter, path: str | None) 
     return path
 
 
+class _Option(click.Option):
+    """Shows its own names only; that each has uWSGI's too is said once."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        names = self.opts
+        self.opts = [name for name in names if not name.startswith("--emperor-")]
+        try:
+            return super().get_help_record(ctx)
+        finally:
+            self.opts = names
+
+
 def _option(*names: str, **settings: Any) -> Callable[[_F], _F]:
     """An option under our name (the first), uWSGI's, and in the environment."""
     own = names[0].removeprefix("--")
     variable = "EMPEROR_" + own.upper().replace("-", "_")
     return click.option(
-        *names, f"--emperor-{own}", own.replace("-", "_"), envvar=variable, **settings
+        *names, f"--emperor-{own}", own.replace("-", "_"), cls=_Option, envvar=variable, **settings
     )
 
 
