@@ -1,0 +1,394 @@
+"""Believing nothing: whether the record is what was written, and if not, where.
+
+The audit reads everything once: the write-ahead log (``wal.py``), SQLite's own structure, each
+event against the chain, each config text against its digest, each snapshot against its checksum.
+It does not stop at the first thing that is wrong. Behind a bad row the chain is taken up again
+from the hash that the row claims, so that what still fits together can be told from what does
+not; how much of it there is, is what can be saved.
+
+Which of a row's columns is bad cannot be known, as the hash is over all of them, with two
+exceptions: if the next row goes on from what the hash should be, it is the hash that is bad;
+and a column may be bad on its face.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import msgspec
+
+from . import chain, wal
+from .errors import Damaged, JournalError
+from .events import KINDS, decode_body
+from .files import Files
+from .reading import COLUMNS, Reader, Row, Stored, as_bytes, unpacked
+from .times import rfc3339
+
+_AT_ONCE: Final = 2000  # rows
+_NAMED: Final = 20  # findings that are told one by one
+
+
+class Finding(msgspec.Struct):
+    """One thing that is wrong. ``seq`` is the row, where one can be named."""
+
+    what: str
+    seq: int | None = None
+
+
+class Audit:
+    """What was found out about one journal. Run the checks in the order they stand here."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.count = 0  # findings, told or not
+        self.notes: list[str] = []
+        self.events = 0  # that are what was written
+        self.behind = 0  # of those, how many are behind the first that is not
+        self.intact_to: int | None = None  # the chain is proven up to here
+
+    def find(self, what: str, seq: int | None = None) -> Finding:
+        finding = Finding(what, seq)
+        self.count += 1
+        if len(self.findings) < _NAMED:
+            self.findings.append(finding)
+        return finding
+
+    def saved(self) -> str:
+        """What can be saved, for people."""
+        if self.intact_to is None:
+            return "how much can be saved is not known; restore the journal from a copy"
+        if self.intact_to == 0:
+            proven = "no event is proven"
+        else:
+            proven = f"events up to {self.intact_to} are intact"
+        if self.behind:
+            proven += f"; behind them {self.behind} still fit together, but prove nothing alone"
+        return proven
+
+    # The write-ahead log
+
+    def check_log(self, files: Files) -> None:
+        """Look for transactions that SQLite silently passes over."""
+        walked = _walk(files)
+        if walked.damage is not None and files.live:
+            # A daemon may have begun its log anew while we walked it; damage stays.
+            again = _walk(Files(files.path))
+            walked = again if again.damage == walked.damage else wal.Walk(0, 0)
+        if walked.damage is not None:
+            self.find(walked.damage)
+        if walked.note is not None and not files.live:
+            self.notes.append(walked.note)
+
+    # SQLite's structure
+
+    def check_structure(self, reader: Reader) -> None:
+        """SQLite's own check of its pages."""
+        try:
+            rows = reader.db.execute(f"PRAGMA quick_check({_NAMED})").fetchall()
+        except sqlite3.DatabaseError as error:
+            rows = [(str(error),)]
+        for (message,) in rows:
+            if message != "ok":
+                for line in message.removeprefix("*** in database main ***\n").splitlines():
+                    self.find(f"the database file: {line}")
+
+    # Events
+
+    def intact_events(
+        self, reader: Reader, progress: Callable[[int], None] = lambda _: None
+    ) -> Iterator[Row]:
+        """The events up to the first that is damaged; all of them are checked.
+
+        ``progress`` is called now and then with the number of the event that was reached.
+        """
+        walker = _ChainWalk(self, reader)
+        broken = False
+        for rows in _pieces(reader):
+            for row in rows:
+                ok = walker.take(row)
+                broken = broken or not ok
+                if not broken and not isinstance(row, Gap):
+                    yield row
+            progress(walker.last)
+        walker.end()
+
+    # Configs
+
+    def check_configs(self, reader: Reader, referred: set[str]) -> int:
+        """Each text against its digest, and that none of those referred to is missing."""
+        there = 0
+        try:
+            for digest, content in reader.db.execute("SELECT digest, content FROM config"):
+                there += 1
+                referred.discard(digest)
+                if chain.digest(as_bytes(content)) != digest:
+                    self.find(
+                        f"config {digest}: the text is not what was deployed;"
+                        f" {_users(reader, digest)}"
+                    )
+        except sqlite3.DatabaseError as error:
+            self.find(f"the table of configs cannot be read to its end: {error}")
+            return there
+        if there == 0 and referred:
+            self.notes.append("it holds no config texts (exported without them?)")
+            return 0
+        for digest in sorted(referred):
+            self.find(f"config {digest}: the text is missing; {_users(reader, digest)}")
+        return there
+
+    # Snapshots
+
+    def snapshots(self, reader: Reader) -> Iterator[Stored]:
+        """The snapshots that are what was written, oldest first."""
+        last = -1
+        while True:
+            try:
+                row = reader.db.execute(
+                    "SELECT seq, hash, fleet, check_sum FROM snapshot WHERE seq > ?"
+                    " ORDER BY seq LIMIT 1",
+                    (last,),
+                ).fetchone()
+            except sqlite3.DatabaseError as error:
+                self.find(f"the snapshots behind event {max(last, 0)} cannot be read: {error}")
+                return
+            if row is None:
+                return
+            last = row[0]
+            stored = unpacked(*row)
+            if stored.fleet is None:
+                self.find(f"snapshot {last}: it does not have its checksum", last)
+            elif last > reader.head.seq and reader.files.live:
+                return  # written while we read
+            elif last > reader.head.seq or stored.hash != reader.hash_of(last):
+                self.find(f"snapshot {last}: its hash is not that of event {last}", last)
+            else:
+                yield stored
+
+
+def _walk(files: Files) -> wal.Walk:
+    with files.log() as log:
+        if log is None:
+            return wal.Walk(0, 0)
+        index = files.index
+        proven = None
+        if index is not None and _salts(log) == index.salts:
+            proven = index.committed
+        elif files.live:
+            return wal.Walk(0, 0)  # just begun anew: there is nothing to be checked yet
+        log.seek(0)
+        return wal.walk(log, proven, only_proven=files.live)
+
+
+def _salts(log: object) -> tuple[int, int]:
+    header = log.read(wal.HEADER_SIZE)  # type: ignore[attr-defined]
+    return int.from_bytes(header[16:20], "big"), int.from_bytes(header[20:24], "big")
+
+
+def _users(reader: Reader, digest: str) -> str:
+    """Which events and vassals refer to a config."""
+    try:
+        rows = reader.db.execute(
+            "SELECT seq, vassal FROM event WHERE kind IN ('vassal_added', 'vassal_changed')"
+            " AND CASE WHEN json_valid(body) THEN json_extract(body, '$.spec.config') END = ?"
+            " ORDER BY seq LIMIT 6",
+            (digest,),
+        ).fetchall()
+    except sqlite3.DatabaseError:
+        return "who refers to it cannot be read"
+    if not rows:
+        return "no event refers to it"
+    told = ", ".join(f"event {seq} ({vassal})" for seq, vassal in rows[:5])
+    return f"it was deployed in {told}{' and others' if len(rows) > 5 else ''}"
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """A row that SQLite cannot read."""
+
+    seq: int
+    why: str
+
+
+def _pieces(reader: Reader) -> Iterator[list[Row | Gap]]:
+    """All rows up to the head, in pieces; a damaged page costs only the rows on it."""
+    query = f"SELECT {COLUMNS} FROM event WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT {_AT_ONCE}"
+    last = reader.anchor.seq
+    while last < reader.head.seq:
+        rows: list[Row | Gap]
+        try:
+            rows = reader.fetch(query, last, reader.head.seq)
+        except JournalError:
+            rows = _one_by_one(reader, last, min(last + _AT_ONCE, reader.head.seq))
+            yield rows
+            last = min(last + _AT_ONCE, reader.head.seq)
+            continue
+        yield rows
+        if len(rows) < _AT_ONCE:
+            return
+        last = rows[-1].seq if isinstance(rows[-1], Gap) else rows[-1][0]
+
+
+def _one_by_one(reader: Reader, after: int, upto: int) -> list[Row | Gap]:
+    found: list[Row | Gap] = []
+    for seq in range(after + 1, upto + 1):
+        try:
+            row = reader.row(seq)
+        except JournalError as error:
+            cause = error.__context__
+            found.append(Gap(seq, str(cause if isinstance(cause, sqlite3.Error) else error)))
+        else:
+            if row is not None:
+                found.append(row)
+    return found
+
+
+class _ChainWalk:
+    """Goes from row to row and compares."""
+
+    def __init__(self, audit: Audit, reader: Reader) -> None:
+        self.audit = audit
+        self.head = reader.head
+        self.rows = reader.last
+        self.last = reader.anchor.seq
+        self.at = 0
+        self.hash: bytes | None = reader.anchor.hash  # None: not known, take the next on trust
+        # Of a bad row just passed: what its hash should be, and what was found about it.
+        self.should_be: bytes | None = None
+        self.finding: Finding | None = None
+        self.bad = False  # anything so far
+        self.gap: tuple[int, str] | None = None  # where rows that cannot be read begin
+
+    def take(self, row: Row | Gap) -> bool:
+        """Check one row; False if it is not what was written."""
+        if isinstance(row, Gap):
+            return self._skip(row)
+        seq = row[0]
+        self._end_gap(seq - 1)
+        if seq != self.last + 1:
+            self._break(_missing(self.last + 1, seq - 1), self.last + 1)
+            self.hash = None
+        self.last = seq
+        ok = self._matches(row)
+        if row[1].__class__ is int:  # SQLite's columns take anything
+            if row[1] <= self.at and ok:
+                self._break(f"event {seq}: its time is not after that of the event before", seq)
+                ok = False
+            self.at = row[1]
+        if ok:
+            self.audit.events += 1
+            if self.bad:
+                self.audit.behind += 1
+            else:
+                self.audit.intact_to = seq
+        return ok
+
+    def _matches(self, row: Row) -> bool:
+        recorded = row[8]
+        if self.hash is None:
+            self.hash = recorded
+            return False
+        computed = _link(self.hash, row)
+        if computed == recorded:
+            self.hash = recorded
+            self.should_be = self.finding = None
+            return True
+        if self.should_be is not None and _link(self.should_be, row) == recorded:
+            self._blame_hash()
+            self.hash = recorded
+            return True
+        finding = self._break(_described(row), row[0])
+        self.should_be, self.finding = computed, finding
+        self.hash = recorded
+        return False
+
+    def _blame_hash(self) -> None:
+        if self.finding is not None:
+            self.finding.what = f"event {self.finding.seq}: its hash is damaged, the rest is intact"
+        self.should_be = self.finding = None
+
+    def _break(self, what: str, seq: int) -> Finding:
+        if not self.bad:
+            self.bad = True
+            self.audit.intact_to = seq - 1
+        return self.audit.find(what, seq)
+
+    def _skip(self, gap: Gap) -> bool:
+        if gap.seq != self.last + 1:
+            self._break(_missing(self.last + 1, gap.seq - 1), self.last + 1)
+        if self.gap is None:
+            self.gap = (gap.seq, gap.why)
+        self.last, self.hash, self.should_be = gap.seq, None, None
+        return False
+
+    def _end_gap(self, last: int) -> None:
+        if self.gap is not None:
+            first, why = self.gap
+            which = f"event {first}" if first == last else f"events {first} to {last}"
+            self._break(f"{which}: cannot be read: {why}", first)
+            self.gap = None
+
+    def end(self) -> None:
+        """Compare where the chain ends with where it should."""
+        if self.audit.intact_to is None and not self.bad:
+            self.audit.intact_to = self.last
+        self._end_gap(self.last)
+        if self.last < self.head.seq:
+            self._break(_missing(self.last + 1, self.head.seq) + " at the end", self.last + 1)
+        elif self.rows > self.head.seq:
+            first = self.head.seq + 1
+            which = f"event {first}" if self.rows == first else f"events {first} to {self.rows}"
+            self._break(
+                f"{which}: behind the chain's head, so not of the record; or the row 'head' of"
+                " the table chain is damaged",
+                first,
+            )
+        elif self.should_be is not None and self.head.hash == self.should_be:
+            self._blame_hash()
+        elif self.hash is not None and self.head.hash != self.hash:
+            self._break(
+                f"the chain's head (table chain) is not the hash of event {self.last}:"
+                " one of the two is damaged",
+                self.last,
+            )
+
+
+def _missing(first: int, last: int) -> str:
+    return f"event {first} is missing" if first == last else f"events {first} to {last} are missing"
+
+
+def _link(previous: bytes, row: Row) -> bytes | None:
+    try:
+        return chain.link(previous, row[:8])
+    except (UnicodeEncodeError, TypeError):
+        return None
+
+
+def _described(row: Row) -> str:
+    seq, at, kind, _, vassal, _, _, _, _ = row
+    told = [f"kind {kind!r}", f"vassal {vassal!r}"]
+    if at.__class__ is int:
+        told.append(f"at {rfc3339(at)}")
+    text = f"event {seq}: its row is not what was written ({', '.join(told)})"
+    suspects = _suspects(row)
+    return f"{text}; {', '.join(suspects)}" if suspects else text
+
+
+def _suspects(row: Row) -> list[str]:
+    """Columns that are bad on their face."""
+    seq, at, kind, _, _, cause, body, actions, hash_ = row
+    found = list[str]()
+    if kind not in KINDS:
+        found.append("there is no such kind")
+    else:
+        try:
+            decode_body(kind, body)
+        except (Damaged, JournalError, UnicodeEncodeError, TypeError):
+            found.append("its body is none of that kind")
+    try:
+        msgspec.json.decode(actions)
+    except (msgspec.DecodeError, UnicodeEncodeError, TypeError):
+        found.append("its actions are not JSON")
+    if cause is not None and cause.__class__ is int and cause >= seq:
+        found.append("its cause is not before it")
+    if at.__class__ is not int or hash_.__class__ is not bytes or len(hash_) != 32:
+        found.append("a column has another type or length")
+    return found

@@ -1,0 +1,195 @@
+"""Opening a journal for reading without leaving a trace.
+
+SQLite's ``mode=ro`` is not enough: on a database in WAL mode it makes the files ``-wal`` and
+``-shm`` where there are none, and writes to the ``-shm`` that is there. What is done instead
+depends on what lies beside the file:
+
+==================  ============================================================================
+``-wal``, ``-shm``  ``mode=ro&readonly_shm=1``. If a daemon is at work, its wal-index is read;
+                    if those are what a dead one left, SQLite makes an index in memory.
+``-wal`` alone      the journal is copied, log and all, into a private temporary directory: SQLite
+                    cannot read a log without an index, nor keep the index elsewhere.
+``-journal``        same: an unfinished transaction of another program must be rolled back first.
+neither             ``immutable=1``: nobody has it open in WAL mode, and no lock can be taken
+                    without making files. If a daemon starts while we read, ``disturbed`` says so.
+==================  ============================================================================
+
+POSIX locks have a trap: closing *any* descriptor of a file drops all locks that the process has
+on it. So nothing here opens a file by itself that SQLite has open in this process, unless it
+keeps it open for good.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import sqlite3
+import struct
+import tempfile
+from collections.abc import Iterator
+from typing import BinaryIO, Final, Literal
+from urllib.parse import quote
+
+import msgspec
+
+from .errors import JournalError, NotAJournal
+from .schema import MAGIC
+
+Access = Literal["shared", "immutable", "copied", "plain"]
+
+# From SQLite's os_unix.c: whoever has a wal-index open keeps a lock on this byte of it.
+_SHM_IN_USE: Final = 128
+_FLOCK: Final = "hhqqi4x"  # struct flock
+_WAL_INDEX: Final = 48  # bytes of the first copy of the wal-index header
+
+_kept: list[int] = []
+
+
+class WalIndex(msgspec.Struct, frozen=True):
+    """What the ``-shm`` file says of the log it belongs to."""
+
+    salts: tuple[int, int]
+    committed: int  # frames
+    live: bool  # somebody has it open
+
+
+class Files:
+    """A journal's files, and the way they can be read."""
+
+    def __init__(self, path: str) -> None:
+        """Raises JournalError, NotAJournal."""
+        self.path = path
+        self.real = os.path.realpath(path)
+        self.index: WalIndex | None = None
+        with _reasons(path):
+            _check_regular(path, self.real)
+            shm = self._size("-shm")
+            wal = self._size("-wal")
+            if shm is not None and wal is not None:
+                self.index = _wal_index(self.real + "-shm")
+            self.live = self.index is not None and self.index.live
+            if not self.live:  # else it is a database, and in use
+                _check_magic(path, self.real)
+            self.access: Access = self._access(shm, wal)
+
+    def _access(self, shm: int | None, wal: int | None) -> Access:
+        if self._size("-journal"):
+            return "copied"
+        if shm is not None and wal is not None:
+            return "shared"
+        if wal:
+            return "copied"
+        return "immutable" if _is_wal_mode(self.real) else "plain"
+
+    def _size(self, suffix: str) -> int | None:
+        try:
+            return os.stat(self.real + suffix).st_size
+        except FileNotFoundError:
+            return None
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection that cannot write. Raises JournalError."""
+        with contextlib.ExitStack() as stack:
+            with _reasons(self.path):
+                uri = self._uri(stack)
+                connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+            stack.callback(connection.close)
+            connection.execute("PRAGMA query_only = 1")
+            connection.execute("PRAGMA busy_timeout = 5000")
+            yield connection
+
+    def _uri(self, stack: contextlib.ExitStack) -> str:
+        if self.access == "copied":
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="emperor-replay-"))
+            for suffix in ("-journal", "-wal", ""):
+                if self._size(suffix) is not None:
+                    shutil.copyfile(self.real + suffix, os.path.join(folder, "journal" + suffix))
+            return f"file:{quote(os.path.join(folder, 'journal'))}"
+        how = {
+            "shared": "mode=ro&readonly_shm=1",
+            "immutable": "mode=ro&immutable=1",
+            "plain": "mode=ro",
+        }
+        return f"file:{quote(self.real)}?{how[self.access]}"
+
+    @contextlib.contextmanager
+    def log(self) -> Iterator[BinaryIO | None]:
+        """The write-ahead log, if there is one. SQLite takes no locks on that file."""
+        with contextlib.ExitStack() as stack:
+            try:
+                file = stack.enter_context(open(self.real + "-wal", "rb"))
+            except FileNotFoundError:
+                yield None
+            else:
+                yield file
+
+    def disturbed(self) -> bool:
+        """Whether somebody began to write while we read a file that we took for still."""
+        return self.access in ("immutable", "copied") and self._size("-shm") is not None
+
+
+@contextlib.contextmanager
+def _reasons(path: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise JournalError(f"{path}: there is no such file; give the right --journal") from None
+    except PermissionError:
+        raise JournalError(
+            f"{path}: may not be read by this user; journals are private to their owner"
+        ) from None
+    except OSError as error:
+        raise JournalError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _check_regular(path: str, real: str) -> None:
+    status = os.stat(real)
+    if os.path.isdir(real):
+        raise NotAJournal(f"{path}: a directory, not a journal")
+    if not os.path.isfile(real):
+        raise NotAJournal(f"{path}: not a regular file, so not a journal")
+    if status.st_size == 0:
+        raise NotAJournal(f"{path}: empty; no daemon ever wrote to it")
+
+
+def _check_magic(path: str, real: str) -> None:
+    with open(real, "rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise NotAJournal(f"{path}: not an SQLite database, so not a journal")
+
+
+def _is_wal_mode(real: str) -> bool:
+    # Bytes 18 and 19 of the header: 2 for WAL, 1 for a rollback journal.
+    with open(real, "rb") as file:
+        file.seek(18)
+        return file.read(2) != b"\x01\x01"
+
+
+def _wal_index(shm: str) -> WalIndex | None:
+    """The wal-index header, and whether anybody, this process included, has it open."""
+    descriptor = os.open(shm, os.O_RDONLY | os.O_CLOEXEC)
+    holder = 0
+    try:
+        # The lock is asked for as an open file description's, so that our own process's locks
+        # are seen too; nothing is locked by asking.
+        ask = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _SHM_IN_USE, 1, 0)
+        kind, _, _, _, holder = struct.unpack(
+            _FLOCK, fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, ask)
+        )
+        live = kind != fcntl.F_UNLCK
+        return _parse_index(os.pread(descriptor, 2 * _WAL_INDEX, 0), live)
+    finally:
+        if holder == os.getpid():
+            _kept.append(descriptor)  # closing it would drop the locks of that connection
+        else:
+            os.close(descriptor)
+
+
+def _parse_index(header: bytes, live: bool) -> WalIndex | None:
+    # Struct WalIndexHdr of wal.c, in the machine's byte order; two copies that must agree.
+    if len(header) < 2 * _WAL_INDEX or header[:_WAL_INDEX] != header[_WAL_INDEX:]:
+        return WalIndex((0, 0), 0, live) if live else None
+    (committed,) = struct.unpack_from("=I", header, 16)
+    salts = struct.unpack_from(">2I", header, 32)
+    return WalIndex((salts[0], salts[1]), committed, live)

@@ -1,0 +1,362 @@
+"""Reading a journal: any journal, at any time, without leaving a trace.
+
+A ``Reader`` fixes at its start where the record ends (the ``head``) and shows what is before
+that. Events never change, so it reads them in pieces, each in a transaction of its own: who
+pages through a million events for an hour does not keep the daemon's write-ahead log from being
+folded in, and nothing large is ever in memory.
+
+The reader believes what it reads, but for two things that cost nothing: the text of a config
+must have the digest it is stored under, and a snapshot its own checksum. ``damage.py`` is who
+believes nothing.
+"""
+
+import contextlib
+import sqlite3
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from . import chain, schema
+from .errors import Damaged, JournalError, NewerFormat, NotAJournal, UnreadableEvent
+from .events import Event, decode_body
+from .files import Files
+
+# seq, at, kind, monitor, vassal, cause, body, actions, hash
+Row = tuple[int, int, str, str | None, str | None, int | None, str, str, bytes]
+
+COLUMNS: Final = "seq, at, kind, monitor, vassal, cause, body, actions, hash"
+_AT_ONCE: Final = 2000  # rows
+_TABLES: Final = frozenset(("event", "config", "snapshot", "chain"))
+DEPLOYED: Final = ("vassal_added", "vassal_changed")
+DEPLOYS: Final = (*DEPLOYED, "vassal_removed", "vassal_destroyed")
+
+
+class Link(msgspec.Struct, frozen=True):
+    """An end of the chain: an event's number and hash."""
+
+    seq: int
+    hash: bytes
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """A snapshot as it is stored. ``fleet`` is its JSON, None if it is not what was written."""
+
+    seq: int
+    hash: bytes
+    fleet: bytes | None
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A snapshot that is what was written."""
+
+    seq: int
+    hash: bytes
+    fleet: bytes
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Which events are meant; all parts must fit. Times are UTC nanoseconds, both inclusive."""
+
+    vassal: str | None = None
+    monitor: str | None = None
+    kinds: Sequence[str] = ()
+    since: int | None = None
+    until: int | None = None
+
+
+ALL: Final = Filter()
+
+
+class Reader:
+    """An open journal without the right to write. Not for two threads at once."""
+
+    def __init__(self, files: Files, connection: sqlite3.Connection) -> None:
+        self.path = files.path
+        self.files = files
+        self.db = connection
+        with self.reading():
+            self.db.execute("BEGIN")
+            schema.check_ours(connection, self.path)
+            self._check_tables()
+            ends = {
+                name: Link(seq, hash_)
+                for name, seq, hash_ in self.db.execute("SELECT name, seq, hash FROM chain")
+            }
+            (last,) = self.db.execute("SELECT max(seq) FROM event").fetchone()
+            self.db.execute("COMMIT")
+        for name in ("anchor", "head"):
+            if name not in ends:
+                raise Damaged(f"{self.path}: its table chain has no row {name!r}; {_RESTORE}")
+        self.anchor = ends["anchor"]
+        self.head = ends["head"]
+        self.last: int = self.anchor.seq if last is None else last  # the last row there is
+
+    def _check_tables(self) -> None:
+        there = {name for (name,) in self.db.execute("SELECT name FROM sqlite_master")}
+        if not there & _TABLES:
+            raise NotAJournal(
+                f"{self.path}: a journal without tables; if it was copied, its -wal file must be"
+                " copied with it"
+            )
+        if missing := sorted(_TABLES - there):
+            raise Damaged(f"{self.path}: it has no table {', '.join(missing)}; {_RESTORE}")
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """What SQLite says of a broken file, as Damaged."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _translated(self.path, error) from None
+
+    # Events
+
+    def rows(
+        self, which: Filter = ALL, after: int | None = None, upto: int | None = None
+    ) -> Iterator[Row]:
+        """The events as they are stored, in order, from the one behind ``after`` to ``upto``."""
+        last = self.anchor.seq if after is None else after
+        if which.since is not None:
+            last = max(last, self.seq_at(which.since - 1))
+        end = self.head.seq if which.until is None else self.seq_at(which.until)
+        end = end if upto is None else min(end, upto)
+        where, parameters = _conditions(which)
+        query = (
+            f"SELECT {COLUMNS} FROM event WHERE seq > ? AND seq <= ?{where}"
+            f" ORDER BY seq LIMIT {_AT_ONCE}"
+        )
+        while True:
+            rows: list[Row] = self.fetch(query, last, end, *parameters)
+            yield from rows
+            if len(rows) < _AT_ONCE:
+                return
+            last = rows[-1][0]
+
+    def events(self, which: Filter = ALL, after: int | None = None) -> Iterator[Event]:
+        """The events, decoded. Raises NewerFormat, UnreadableEvent."""
+        for row in self.rows(which, after):
+            yield self.decode(row)
+
+    def decode(self, row: Row) -> Event:
+        """The event of a row. Raises NewerFormat, UnreadableEvent, which name the row."""
+        seq, at, kind, monitor, vassal, cause, body, _, _ = row
+        try:
+            return Event(seq, at, kind, monitor, vassal, cause, decode_body(kind, body))
+        except NewerFormat as error:
+            raise NewerFormat(
+                f"{self.path}: event {seq}: {error}; read it with a newer emperord"
+            ) from None
+        except UnreadableEvent as error:
+            raise UnreadableEvent(
+                f"{self.path}: event {seq}: {error}; 'verify' says more", seq, seq - 1
+            ) from None
+        except (TypeError, UnicodeEncodeError):
+            raise UnreadableEvent(
+                f"{self.path}: event {seq}: its body is no text; 'verify' says more", seq, seq - 1
+            ) from None
+
+    def row(self, seq: int) -> Row | None:
+        """One event as it is stored."""
+        return self._row(f"SELECT {COLUMNS} FROM event WHERE seq = ?", seq)
+
+    def first_of(self, vassal: str) -> Row | None:
+        """The first event about a vassal."""
+        return self._row(
+            f"SELECT {COLUMNS} FROM event WHERE vassal = ? ORDER BY seq LIMIT 1", vassal
+        )
+
+    def last_of(self, vassal: str, kinds: Sequence[str], upto: int) -> Row | None:
+        """The last event of these kinds about a vassal, at or before ``upto``."""
+        marks = ", ".join("?" * len(kinds))
+        return self._row(
+            f"SELECT {COLUMNS} FROM event WHERE vassal = ? AND seq <= ? AND kind IN ({marks})"
+            " ORDER BY seq DESC LIMIT 1",
+            vassal, upto, *kinds,
+        )  # fmt: skip
+
+    def last_for_all(self, kind: str, upto: int, request: str) -> Row | None:
+        """The last operator's request for all vassals, at or before ``upto``."""
+        return self._row(
+            f"SELECT {COLUMNS} FROM event WHERE vassal IS NULL AND kind = ? AND seq <= ?"
+            " AND json_extract(body, '$.request') = ? ORDER BY seq DESC LIMIT 1",
+            kind, upto, request,
+        )  # fmt: skip
+
+    def last_rejection(self, label: str, upto: int) -> Row | None:
+        """The last time that a thing of this name was refused as a vassal."""
+        return self._row(
+            f"SELECT {COLUMNS} FROM event WHERE kind = 'observation_rejected' AND seq <= ?"
+            " AND json_extract(body, '$.name') = ? ORDER BY seq DESC LIMIT 1",
+            upto, label,
+        )  # fmt: skip
+
+    def _row(self, query: str, *parameters: object) -> Row | None:
+        rows = self.fetch(query, *parameters)
+        return rows[0] if rows else None
+
+    def _one(self, query: str, *parameters: object) -> Any:
+        rows = self.fetch(query, *parameters)
+        return rows[0] if rows else None
+
+    def fetch(self, query: str, *parameters: object) -> list[Any]:
+        with self.reading():
+            try:
+                return self.db.execute(query, parameters).fetchall()
+            except sqlite3.OperationalError as error:
+                if "UTF-8" not in str(error):
+                    raise
+                # A damaged text; who asked will find out by what it says.
+                self.db.text_factory = _lenient
+                try:
+                    return self.db.execute(query, parameters).fetchall()
+                finally:
+                    self.db.text_factory = str
+
+    def vassals(self) -> list[str]:
+        """Every name that the events speak of, sorted."""
+        rows = self.fetch(
+            "SELECT DISTINCT vassal FROM event WHERE vassal IS NOT NULL ORDER BY vassal"
+        )
+        return [name for (name,) in rows]
+
+    def seq_at(self, at: int) -> int:
+        """The last event at or before a time; the anchor's number if all came later."""
+        # Times rise with the numbers, so a binary search does without an index on them.
+        low, high = self.anchor.seq, self.head.seq
+        while low < high:
+            middle = (low + high + 1) // 2
+            row = self._one(
+                "SELECT seq, at FROM event WHERE seq <= ? ORDER BY seq DESC LIMIT 1", middle
+            )
+            # Without a row in between some are missing there.
+            if row is None or row[0] <= low or row[1] <= at:
+                low = middle
+            else:
+                high = row[0] - 1
+        return low
+
+    def first_at(self) -> int | None:
+        """When the first event of this file was."""
+        row = self._one("SELECT at FROM event ORDER BY seq LIMIT 1")
+        return None if row is None else int(row[0])
+
+    # Configs
+
+    def config_text(self, digest: str) -> bytes | None:
+        """The config text stored under its digest, or None. Raises Damaged if it is another."""
+        row = self._one("SELECT content FROM config WHERE digest = ?", digest)
+        if row is None:
+            return None
+        content = as_bytes(row[0])
+        if chain.digest(content) != digest:
+            raise Damaged(
+                f"{self.path}: the config text {digest} is not what was deployed;"
+                f" 'verify' names the events that refer to it"
+            )
+        return content
+
+    # Snapshots
+
+    def snapshots(self, upto: int | None = None) -> Iterator[Stored]:
+        """The snapshots, newest first, from the one at or before ``upto``."""
+        seq = self.head.seq if upto is None else upto
+        while True:
+            row = self._one(
+                "SELECT seq, hash, fleet, check_sum FROM snapshot WHERE seq <= ?"
+                " ORDER BY seq DESC LIMIT 1",
+                seq,
+            )
+            if row is None:
+                return
+            yield unpacked(*row)
+            seq = row[0] - 1
+
+    def whole_snapshots(self, upto: int) -> Iterator[Snapshot]:
+        """Those at or before an event that are what was written and belong to their event."""
+        for stored in self.snapshots(upto):
+            if stored.fleet is not None and stored.hash == self.hash_of(stored.seq):
+                yield Snapshot(stored.seq, stored.hash, stored.fleet)
+
+    def anchor_snapshot(self) -> Snapshot | None:
+        """The fleet where this file begins; None where it begins with the first event."""
+        if self.anchor.seq == 0:
+            return None
+        stored = next(self.snapshots(self.anchor.seq), None)
+        if (
+            stored is None
+            or stored.seq != self.anchor.seq
+            or stored.hash != self.anchor.hash
+            or stored.fleet is None
+        ):
+            raise Damaged(
+                f"{self.path}: it begins behind event {self.anchor.seq}, and the snapshot of"
+                " that event is missing or damaged: what the fleet was then is not known",
+                self.anchor.seq,
+            )
+        return Snapshot(stored.seq, stored.hash, stored.fleet)
+
+    def hash_of(self, seq: int) -> bytes | None:
+        if seq == self.anchor.seq:
+            return self.anchor.hash
+        row = self._one("SELECT hash FROM event WHERE seq = ?", seq)
+        return None if row is None else row[0]
+
+
+@contextlib.contextmanager
+def open_journal(path: str) -> Iterator[Reader]:
+    """A reader of the journal at ``path``, until the block ends.
+
+    Raises JournalError (not there, not readable), NotAJournal, NewerFormat, Damaged.
+    """
+    files = Files(path)
+    with files.connection() as connection:
+        yield Reader(files, connection)
+
+
+def unpacked(seq: int, hash_: bytes, packed: bytes, check_sum: str) -> Stored:
+    """A row of the table ``snapshot``."""
+    fleet = None
+    packed = as_bytes(packed)
+    if chain.digest(packed) == check_sum:
+        with contextlib.suppress(zlib.error):
+            fleet = zlib.decompress(packed)
+    return Stored(seq, hash_, fleet)
+
+
+def as_bytes(value: object) -> bytes:
+    """A column that should be a BLOB, whatever somebody made of it."""
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
+
+
+_RESTORE: Final = "restore it from a copy"
+
+
+def _lenient(text: bytes) -> str:
+    return text.decode("utf-8", "surrogateescape")
+
+
+def _conditions(which: Filter) -> tuple[str, list[object]]:
+    where, parameters = "", list[object]()
+    for column, wanted in (("vassal", which.vassal), ("monitor", which.monitor)):
+        if wanted is not None:
+            where += f" AND {column} = ?"
+            parameters.append(wanted)
+    if which.kinds:
+        where += f" AND kind IN ({', '.join('?' * len(which.kinds))})"
+        parameters.extend(which.kinds)
+    return where, parameters
+
+
+def _translated(path: str, error: sqlite3.Error) -> JournalError:
+    if isinstance(error, sqlite3.OperationalError) and not _is_corruption(error):
+        return JournalError(f"{path}: cannot be read: {error}")
+    if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
+        return NotAJournal(f"{path}: not an SQLite database, or its first page is damaged")
+    return Damaged(f"{path}: {error}; 'emperor-replay verify' says what can be saved")
+
+
+def _is_corruption(error: sqlite3.Error) -> bool:
+    name = getattr(error, "sqlite_errorname", "") or ""
+    return name.startswith("SQLITE_CORRUPT")

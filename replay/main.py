@@ -1,0 +1,326 @@
+"""``emperor-replay``: the command line.
+
+Each command opens the journal, asks one of the other files here, and prints. What is printed
+for people goes to stdout as text; JSON and config texts as bytes, whatever the locale.
+
+Exit codes: 0; 1 not found, or diverged; 2 usage; 3 unreadable or damaged.
+"""
+
+import signal
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+from functools import wraps
+from importlib.metadata import version
+from typing import Any, Concatenate, ParamSpec
+
+import click
+import msgspec
+
+from ..journal import times
+from ..journal.errors import JournalError
+from ..journal.events import KINDS
+from ..journal.places import default_journal
+from ..journal.reading import DEPLOYS, Filter, Reader, open_journal
+from . import deploys, record, state, texts, why
+from . import verify as verification
+from .names import check_known
+from .rebuild import NotFound, fleet_at, moment
+from .words import Progress
+
+P = ParamSpec("P")
+
+UNREADABLE = 3
+_BUNDLE = 500  # lines written at once
+
+
+def _time(_: click.Context, __: click.Parameter, told: str | None) -> int | None:
+    """An option that is a time, as nanoseconds."""
+    try:
+        return None if told is None else times.parse(told)
+    except (ValueError, OverflowError) as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _kinds(kinds: Sequence[str]) -> Callable[..., tuple[str, ...]]:
+    """An option that takes some of these kinds, with or without their ``vassal_``."""
+
+    def kinds_of(_: click.Context, __: click.Parameter, told: Sequence[str]) -> tuple[str, ...]:
+        return tuple(_kind(one, kinds) for one in told)
+
+    return kinds_of
+
+
+def _kind(told: str, kinds: Sequence[str]) -> str:
+    for kind in (told, f"vassal_{told}"):
+        if kind in kinds:
+            return kind
+    near = get_close_matches(told, kinds) or kinds
+    raise click.BadParameter(f"there is no kind {told!r}; did you mean {' or '.join(near)}?")
+
+
+@click.group()
+@click.option(
+    "--journal",
+    metavar="PATH",
+    envvar="EMPEROR_JOURNAL",
+    help="The journal to read.  [default: the one of this machine or user]",
+)
+@click.version_option(version("emperord"), prog_name="emperor-replay")
+@click.pass_context
+def cli(context: click.Context, journal: str | None) -> None:
+    """Read a journal: what was deployed, when, from where, and why things are as they are.
+
+    Works while a daemon runs, on a copy, on an archive, and never writes to it. T is a time as
+    in 2026-11-24T06:31:03Z (UTC where nothing is said), a date, or relative: -10m, -2h, -3d.
+    """
+    context.obj = journal or default_journal()
+
+
+def reading(
+    command: Callable[Concatenate[Reader, P], int | None],
+) -> Callable[Concatenate[P], None]:
+    """Give the command a reader of the journal; what cannot be done is one line and a code."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        path = click.get_current_context().obj
+        code: int | None = 0
+        try:
+            with open_journal(path) as reader:
+                code = command(reader, *args, **kwargs)
+        except NotFound as error:
+            code = _complain(error, 1)
+        except JournalError as error:
+            code = _complain(error, UNREADABLE)
+        sys.stdout.flush()
+        sys.exit(code or 0)
+
+    return run
+
+
+def _complain(error: Exception, code: int) -> int:
+    sys.stdout.flush()
+    click.echo(f"emperor-replay: {error}", err=True)
+    return code
+
+
+def moments(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say when; not both."""
+    command = click.option("--at", callback=_time, metavar="T", help="As it was at this time.")(
+        command
+    )
+    return click.option(
+        "--seq", type=click.IntRange(0), metavar="N", help="As it was after this event."
+    )(command)
+
+
+def periods(command: Callable[..., None]) -> Callable[..., None]:
+    command = click.option("--until", callback=_time, metavar="T", help="Only up to then.")(command)
+    return click.option("--since", callback=_time, metavar="T", help="Only from then on.")(command)
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
+
+
+def _when(reader: Reader, at: int | None, seq: int | None) -> int:
+    if at is not None and seq is not None:
+        raise click.UsageError("--at and --seq both say when; give one of them")
+    return moment(reader, at, seq)
+
+
+def _print(lines: Iterable[str]) -> None:
+    """Lines of text, some hundred with one write."""
+    bundle: list[str] = []
+    for line in lines:
+        bundle.append(line)
+        if len(bundle) == _BUNDLE:
+            sys.stdout.write("\n".join(bundle) + "\n")
+            bundle.clear()
+    if bundle:
+        sys.stdout.write("\n".join(bundle) + "\n")
+
+
+def _print_bytes(pieces: Iterable[bytes]) -> None:
+    sys.stdout.flush()
+    for piece in pieces:
+        sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()
+
+
+_encode = msgspec.json.encode
+
+
+@cli.command("state")
+@moments
+@click.option("--full", is_flag=True, help="Fold from the beginning, without snapshots.")
+@as_json
+@reading
+def state_command(
+    reader: Reader, at: int | None, seq: int | None, full: bool, as_json: bool
+) -> None:
+    """The fleet as it stood."""
+    fleet = fleet_at(reader, _when(reader, at, seq), full)
+    if as_json:
+        _print_bytes([_encode(state.fleet_record(fleet)), b"\n"])
+    else:
+        _print(state.lines(fleet))
+
+
+@cli.command()
+@click.argument("name", required=False)
+@periods
+@click.option("--monitor", metavar="M", help="Only from this source.")
+@click.option(
+    "--kind", "kinds", callback=_kinds(DEPLOYS), multiple=True, metavar="K", help="Only these."
+)
+@as_json
+@reading
+def history(
+    reader: Reader,
+    name: str | None,
+    since: int | None,
+    until: int | None,
+    monitor: str | None,
+    kinds: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Deploys: what came, from where, and what became of it."""
+    if name is not None:
+        check_known(reader, name)
+    found = deploys.deploys(reader, Filter(name, monitor, kinds, since, until))
+    if as_json:
+        _print_bytes(_json_array(deploys.deploy_record(deploy) for deploy in found))
+        return
+    first = next(found, None)
+    if first is None:
+        click.echo("no deploys", err=True)
+        return
+    _print([deploys.HEAD, deploys.line(first)])
+    _print(deploys.line(deploy) for deploy in found)
+
+
+def _json_array(records: Iterable[dict[str, Any]]) -> Iterable[bytes]:
+    """A JSON array, one element a line, written as they come."""
+    before = b"["
+    for one in records:
+        yield before + _encode(one)
+        before = b",\n"
+    yield b"[]\n" if before == b"[" else b"]\n"
+
+
+@cli.command()
+@click.argument("name", required=False)
+@periods
+@click.option(
+    "--kind", "kinds", callback=_kinds(tuple(KINDS)), multiple=True, metavar="K", help="Only these."
+)
+@as_json
+@reading
+def events(
+    reader: Reader,
+    name: str | None,
+    since: int | None,
+    until: int | None,
+    kinds: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """The raw record, one event a line."""
+    if name is not None:
+        check_known(reader, name)
+    bad: list[int] = []
+    rows = reader.rows(Filter(name, None, kinds, since, until))
+
+    def json_lines() -> Iterable[bytes]:
+        for row in rows:
+            one, good = record.event_record(row)
+            if not good:
+                bad.append(row[0])
+            yield _encode(one) + b"\n"
+
+    def lines() -> Iterable[str]:
+        for row in rows:
+            one, good = record.line(reader, row)
+            if not good:
+                bad.append(row[0])
+            yield one
+
+    if as_json:
+        _print_bytes(json_lines())
+    else:
+        _print(lines())
+    if not bad:
+        return 0
+    which = f"event {bad[0]}{f' and {len(bad) - 1} others' if len(bad) > 1 else ''}"
+    return _complain(
+        JournalError(f"{reader.path}: {which} cannot be read by this version; 'verify' says more"),
+        UNREADABLE,
+    )
+
+
+@cli.command("why")
+@click.argument("name")
+@click.option("--at", callback=_time, metavar="T", help="As it was at this time.")
+@reading
+def why_command(reader: Reader, name: str, at: int | None) -> None:
+    """The chain of causes that led to a vassal's present phase."""
+    _print(why.story(reader, name, moment(reader, at, None)))
+
+
+@cli.command()
+@click.argument("name")
+@moments
+@reading
+def show(reader: Reader, name: str, at: int | None, seq: int | None) -> None:
+    """The config text as deployed, bytes unchanged."""
+    _print_bytes([texts.deployed(reader, name, _when(reader, at, seq))])
+
+
+# Unknown options are arguments here, so that a time like -2h can be one.
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.argument("name")
+@click.argument("from_", metavar="[FROM]", required=False)
+@click.argument("to", metavar="[TO]", required=False)
+@reading
+def diff(reader: Reader, name: str, from_: str | None, to: str | None) -> None:
+    """Unified diff between two deployed configs; the last two unless told.
+
+    FROM and TO are numbers of events, digests (4 characters or more of one) or times.
+    """
+    try:
+        _print_bytes(texts.diff(reader, name, from_, to))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+@cli.command()
+@click.pass_obj
+def verify(path: str) -> None:
+    """Check and fold everything: are chain, actions and snapshots the same?
+
+    Exits with 0 if they are, 1 if the fold diverged from the record, 3 if the record is damaged.
+    """
+    progress = Progress()
+    try:
+        verdict = verification.verify(path, progress)
+    except JournalError as error:
+        progress.done()
+        sys.exit(_complain(error, UNREADABLE))
+    progress.done()
+    _print(verification.lines(path, verdict))
+    sys.stdout.flush()
+    sys.exit(verdict.exit_code)
+
+
+def main() -> None:
+    """The command ``emperor-replay``."""
+    # Who pipes us into head has seen enough: end quietly, as any filter does.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    cli(prog_name="emperor-replay")
+
+
+if __name__ == "__main__":
+    main()

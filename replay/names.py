@@ -1,0 +1,26 @@
+"""Names that were never there, and what may have been meant."""
+
+import difflib
+
+from ..journal.reading import Reader
+from ..monitors.names import shown
+from .rebuild import NotFound
+
+
+def check_known(reader: Reader, name: str) -> None:
+    """Raise NotFound, with names that are near, if no event speaks of the vassal."""
+    if reader.first_of(name) is None:
+        raise NotFound(unknown(reader, name))
+
+
+def unknown(reader: Reader, name: str) -> str:
+    """That a vassal was never known, why if something tells, and what may have been meant."""
+    text = f"no vassal {shown(name)} was ever known here"
+    refused = reader.last_rejection(shown(name), reader.head.seq)
+    if refused is not None:
+        reason = getattr(reader.decode(refused).body, "reason", "")
+        return f"{text}; event {refused[0]} refused it: {shown(reason)}"
+    near = difflib.get_close_matches(name, reader.vassals(), cutoff=0.5)
+    if near:
+        text += f"; did you mean {' or '.join(shown(other) for other in near)}?"
+    return text

@@ -1,0 +1,110 @@
+"""The fleet as it stood: a snapshot, and the fold of what came after it.
+
+Folding a million events takes seconds, so the nearest snapshot before is where it begins, and
+at most some ten thousand events are folded. What is folded is checked against the chain. A
+snapshot is a shortcut, never the truth: ``full`` does without, and ``verify`` compares.
+"""
+
+import msgspec
+
+from ..daemon.actions import Action
+from ..daemon.fleet import Fleet, from_json
+from ..daemon.fold import fold
+from ..journal import chain
+from ..journal.errors import Damaged, JournalError
+from ..journal.events import Event
+from ..journal.reading import Reader
+
+
+class FoldFailed(JournalError):
+    """An event is well-formed, but the fold of this version cannot take it."""
+
+
+class NotFound(Exception):
+    """What was asked for is not in the journal. The text says what is, or where to look."""
+
+
+def fold_one(fleet: Fleet, event: Event) -> list[Action]:
+    """Fold an event of unknown origin. Raises FoldFailed, which names it, where the fold breaks.
+
+    The fold may assert what every daemon keeps to; a journal can be anybody's.
+    """
+    try:
+        return fold(fleet, event)
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise FoldFailed(
+            f"event {event.seq} ({event.kind}) cannot be folded by this version: {what}"
+        ) from error
+
+
+def base(reader: Reader, upto: int, full: bool = False) -> tuple[Fleet, bytes]:
+    """The nearest fleet at or before event ``upto`` that need not be folded, and its hash."""
+    if not full:
+        for stored in reader.whole_snapshots(upto):
+            try:
+                return from_json(stored.fleet), stored.hash
+            except msgspec.DecodeError:
+                continue  # another version's idea of a fleet; an older one may do
+    first = reader.anchor_snapshot()
+    if first is None:
+        return Fleet(), reader.anchor.hash
+    try:
+        return from_json(first.fleet), first.hash
+    except msgspec.DecodeError as error:
+        raise JournalError(
+            f"{reader.path}: the snapshot it begins with is not of this version: {error}"
+        ) from None
+
+
+def fleet_at(reader: Reader, seq: int, full: bool = False) -> Fleet:
+    """The fleet after event ``seq``. Raises Damaged, NewerFormat, FoldFailed, NotFound."""
+    if not reader.anchor.seq <= seq <= reader.head.seq:
+        raise NotFound(where_it_is(reader, seq))
+    fleet, previous = base(reader, seq, full)
+    for row in reader.rows(after=fleet.seq, upto=seq):
+        if row[0] != fleet.seq + 1:
+            raise _damaged(reader, fleet.seq + 1, "is missing")
+        try:
+            previous = chain.link(previous, row[:8])
+        except (UnicodeEncodeError, TypeError):
+            previous = b""
+        if previous != row[8]:
+            raise _damaged(reader, row[0], "is not what was written")
+        fold_one(fleet, reader.decode(row))
+    if fleet.seq != seq:
+        raise _damaged(reader, fleet.seq + 1, "is missing")
+    return fleet
+
+
+def _damaged(reader: Reader, seq: int, what: str) -> Damaged:
+    return Damaged(
+        f"{reader.path}: event {seq} {what}, so what came of it cannot be told; 'verify' says"
+        f" more, and --seq {seq - 1} shows the fleet before it",
+        seq,
+        seq - 1,
+    )
+
+
+def where_it_is(reader: Reader, seq: int) -> str:
+    """Why an event is not in this file."""
+    if seq > reader.head.seq:
+        return f"there is no event {seq}; the last one is {reader.head.seq}"
+    return (
+        f"event {seq} is not in this file, which begins with event {reader.anchor.seq + 1};"
+        " look in the archive"
+    )
+
+
+def moment(reader: Reader, at: int | None, seq: int | None) -> int:
+    """The event at which the fleet is to be looked at: the last at or before a time, or told."""
+    if seq is not None:
+        return seq
+    if at is None:
+        return reader.head.seq
+    found = reader.seq_at(at)
+    if found == reader.anchor.seq > 0:
+        raise NotFound(
+            f"that was before event {found + 1}, with which this file begins; look in the archive"
+        )
+    return found

@@ -1,0 +1,66 @@
+"""``events``: the raw record, also of a journal that is newer or damaged."""
+
+from typing import Any
+
+import msgspec
+
+from ..journal.errors import JournalError
+from ..journal.reading import Reader, Row
+from ..journal.times import for_people, rfc3339
+from ..monitors.names import shown
+from .words import decode_actions, essence, orders
+
+
+def event_record(row: Row) -> tuple[dict[str, Any], bool]:
+    """An event in the shape of the surface; False with it where the row is not what it should be.
+
+    A body that is no JSON is given as a string, so that one bad row does not hide the others.
+    """
+    seq, at, kind, monitor, vassal, cause, body, actions, hash_ = row
+    shown_body, good_body = _value(body)
+    shown_actions, good_actions = _value(actions)
+    good = good_body and good_actions and at.__class__ is int and hash_.__class__ is bytes
+    record = {
+        "seq": seq,
+        "at": rfc3339(at) if at.__class__ is int else _text(at),
+        "kind": _text(kind),
+        "monitor": _text(monitor),
+        "vassal": _text(vassal),
+        "cause": cause,
+        "body": shown_body,
+        "actions": shown_actions,
+        "hash": hash_.hex() if hash_.__class__ is bytes else _text(hash_),
+    }
+    return record, good
+
+
+def _value(text: Any) -> tuple[Any, bool]:
+    try:
+        return msgspec.json.decode(text), True
+    except (msgspec.DecodeError, UnicodeEncodeError, TypeError):
+        return _text(text), False
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "surrogateescape")
+    return str(value).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def line(reader: Reader, row: Row) -> tuple[str, bool]:
+    """An event for people, on one line; False with it where its body cannot be read."""
+    seq, at, kind, monitor, vassal, _, body, actions, _ = row
+    good = True
+    try:
+        said = essence(reader.decode(row).body)
+    except JournalError:
+        said, good = shown(str(body)), False
+    about = vassal if vassal is not None else monitor
+    told = f"{seq:>8}  {for_people(at) if at.__class__ is int else at!s:23}  {shown(str(kind)):20}"
+    told += f"  {shown(str(about)) if about is not None else '-'}"
+    if said:
+        told += f"  {said}"
+    ordered = orders(decode_actions(actions), vassal)
+    return (f"{told}  -> {ordered}" if ordered else told), good

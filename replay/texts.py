@@ -1,0 +1,126 @@
+"""``show`` and ``diff``: config texts as they were deployed, byte by byte."""
+
+import difflib
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from ..journal.events import Announced
+from ..journal.reading import DEPLOYED, DEPLOYS, Filter, Reader
+from ..journal.times import parse, rfc3339
+from ..monitors.names import shown
+from .names import check_known
+from .rebuild import NotFound, fleet_at
+from .words import short
+
+_DIGEST: Final = re.compile(r"[0-9a-f]{4,64}", re.ASCII)
+
+
+class Text(msgspec.Struct, frozen=True):
+    """One config that was deployed for a vassal."""
+
+    seq: int
+    at: int
+    digest: str | None
+
+    def label(self, name: str) -> str:
+        return f"{shown(name)}\tevent {self.seq}, {rfc3339(self.at)}, {short(self.digest)}"
+
+
+def deployed(reader: Reader, name: str, seq: int) -> bytes:
+    """The config that a vassal was to run after event ``seq``. Raises NotFound, Damaged."""
+    vassal = fleet_at(reader, seq).vassals.get(name)
+    if vassal is None:
+        check_known(reader, name)
+        raise NotFound(_not_there(reader, name, seq))
+    return _content(reader, name, vassal.spec.config)
+
+
+def _not_there(reader: Reader, name: str, seq: int) -> str:
+    last = reader.last_of(name, DEPLOYS, seq)
+    if last is not None:
+        return (
+            f"{shown(name)} is not there after event {seq}: event {last[0]} removed it;"
+            f" 'show {shown(name)} --seq {last[0] - 1}' shows what it had before"
+        )
+    first = reader.first_of(name)
+    assert first is not None
+    return f"{shown(name)} was not known then; event {first[0]} is the first that speaks of it"
+
+
+def _content(reader: Reader, name: str, digest: str | None) -> bytes:
+    if digest is None:
+        raise NotFound(f"the config of {shown(name)} was over 1 MiB, so it was not recorded")
+    content = reader.config_text(digest)
+    if content is None:
+        raise NotFound(f"the config text {digest} of {shown(name)} is not in this journal")
+    return content
+
+
+def diff(reader: Reader, name: str, old: str | None, new: str | None) -> Iterator[bytes]:
+    """Lines of a unified diff between two configs of a vassal.
+
+    ``old`` and ``new`` are events, digests (4 characters or more of one) or times; the last two
+    different configs if None. Raises NotFound, ValueError for what is none of those, Damaged.
+    """
+    check_known(reader, name)
+    texts = _texts(reader, name)
+    if not texts:
+        raise NotFound(f"no config of {shown(name)} is in this journal")
+    after = texts[-1] if new is None else _pick(texts, name, new)
+    if old is not None:
+        before = _pick(texts, name, old)
+    else:
+        earlier = [text for text in texts if text.seq < after.seq]
+        if not earlier:
+            raise NotFound(f"{shown(name)} had no other config before event {after.seq}")
+        before = earlier[-1]
+    yield from _diff(
+        _content(reader, name, before.digest), _content(reader, name, after.digest),
+        before.label(name).encode(), after.label(name).encode(),
+    )  # fmt: skip
+
+
+def _texts(reader: Reader, name: str) -> list[Text]:
+    """What was deployed, in order; the same config twice in a row is told once."""
+    texts: list[Text] = []
+    for event in reader.events(Filter(vassal=name, kinds=DEPLOYED)):
+        assert isinstance(event.body, Announced)
+        digest = event.body.spec.config
+        if not texts or texts[-1].digest != digest:
+            texts.append(Text(event.seq, event.at, digest))
+    return texts
+
+
+def _pick(texts: list[Text], name: str, told: str) -> Text:
+    if told.isdecimal() and len(told) < 16:
+        found = [text for text in texts if text.seq <= int(told)]
+        what = f"at event {told}"
+    elif _DIGEST.fullmatch(told.lower()):
+        found = [text for text in texts if (text.digest or "").startswith(told.lower())]
+        if len({text.digest for text in found}) > 1:
+            raise NotFound(f"more than one config of {shown(name)} begins with {told}")
+        what = f"{told}"
+    else:
+        at = parse(told)
+        found = [text for text in texts if text.at <= at]
+        what = f"at {rfc3339(at)}"
+    if not found:
+        raise NotFound(f"{shown(name)} had no config {what}")
+    return found[-1]
+
+
+def _diff(old: bytes, new: bytes, old_label: bytes, new_label: bytes) -> Iterator[bytes]:
+    lines = difflib.diff_bytes(
+        difflib.unified_diff, _lines(old), _lines(new), old_label, new_label, lineterm=b"\n"
+    )
+    for line in lines:
+        yield line if line.endswith(b"\n") else line + b"\n\\ No newline at end of file\n"
+
+
+def _lines(content: bytes) -> list[bytes]:
+    # Not splitlines: a lone carriage return is a byte like any other.
+    pieces = content.split(b"\n")
+    return [piece + b"\n" for piece in pieces[:-1]] + ([pieces[-1]] if pieces[-1] else [])

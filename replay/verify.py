@@ -1,0 +1,210 @@
+"""``verify``: is the record what was written, and would today's code decide the same?
+
+Two different questions with two different answers. *Damaged* is about the record: a row, a
+config text, the file is not what it was. *Diverged* is about the code: the record is whole, but
+folding it gives other actions than those recorded, or a fleet other than a snapshot. What lies
+behind damage is not folded, as nothing follows from a wrong event.
+"""
+
+import gc
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from ..daemon.actions import recorded
+from ..daemon.fleet import Fleet, from_json, to_json
+from ..journal.damage import Audit
+from ..journal.errors import Damaged, JournalError
+from ..journal.events import Announced
+from ..journal.files import Files
+from ..journal.reading import Reader, Row, Stored
+from .rebuild import FoldFailed, fold_one
+
+
+class Divergence(msgspec.Struct, frozen=True):
+    """Where the fold went another way than the record."""
+
+    seq: int
+    kind: str
+    recorded: str
+    computed: str
+
+
+class Verdict:
+    """What ``verify`` found."""
+
+    def __init__(self) -> None:
+        self.audit = Audit()
+        self.head = (0, b"")
+        self.events = self.snapshots = self.configs = 0
+        self.first: Divergence | None = None
+        self.diverged = 0  # events
+        self.strange: list[int] = []  # snapshots that differ from the full fold
+        self.notes: list[str] = []
+
+    @property
+    def exit_code(self) -> int:
+        """0 the same, 1 diverged, 3 damaged."""
+        if self.audit.findings:
+            return 3
+        return 1 if self.diverged or self.strange else 0
+
+
+def verify(path: str, progress: Callable[[int, int], None] = lambda _done, _total: None) -> Verdict:
+    """Check everything. ``progress`` is called with the event reached and the last one.
+
+    Raises JournalError where the file is no journal, cannot be opened, or is of a newer format.
+    """
+    files = Files(path)
+    verdict = _verify(files, progress)
+    if verdict.exit_code == 3 and files.disturbed():
+        # A daemon began to write to what we took for a still file: look again, with care.
+        verdict = _verify(Files(path), progress)
+    return verdict
+
+
+def _verify(files: Files, progress: Callable[[int, int], None]) -> Verdict:
+    verdict = Verdict()
+    audit = verdict.audit
+    audit.check_log(files)
+    with files.connection() as connection:
+        try:
+            reader = Reader(files, connection)
+        except JournalError as error:
+            if not audit.findings and not isinstance(error, Damaged):
+                raise
+            audit.find(str(error).removeprefix(f"{files.path}: "))
+            return verdict
+        audit.check_structure(reader)
+        folder = _Folder(verdict, reader)
+        folder.run(lambda done: progress(done, reader.head.seq))
+        verdict.configs = audit.check_configs(reader, folder.referred)
+        verdict.head = (reader.head.seq, reader.head.hash)
+        verdict.events = audit.events
+    verdict.notes += audit.notes
+    return verdict
+
+
+class _Folder:
+    """Folds what is intact, and compares."""
+
+    def __init__(self, verdict: Verdict, reader: Reader) -> None:
+        self.verdict = verdict
+        self.reader = reader
+        self.referred: set[str] = set()  # digests of configs
+        self.fleet: Fleet | None = Fleet()  # None when it cannot go on
+        self._begin()
+
+    def _begin(self) -> None:
+        try:
+            first = self.reader.anchor_snapshot()
+            if first is not None:
+                self.fleet = from_json(first.fleet)
+        except Damaged as error:
+            self.verdict.audit.find(str(error).removeprefix(f"{self.reader.path}: "), error.seq)
+            self.fleet = None
+        except msgspec.DecodeError as error:
+            self.verdict.notes.append(
+                f"not folded: the snapshot it begins with does not fit: {error}"
+            )
+            self.fleet = None
+        if self.fleet is not None:
+            for vassal in self.fleet.vassals.values():
+                specs = (vassal.spec, vassal.running)
+                self.referred.update(spec.config for spec in specs if spec and spec.config)
+
+    def run(self, progress: Callable[[int], None]) -> None:
+        audit = self.verdict.audit
+        snapshots = audit.snapshots(self.reader)
+        snapshot = next(snapshots, None)
+        enabled = gc.isenabled()
+        gc.disable()  # nothing here is a cycle, and there is much of it
+        try:
+            for row in audit.intact_events(self.reader, progress):
+                if self.fleet is not None:
+                    self._fold(self.fleet, row)
+                while snapshot is not None and snapshot.seq <= row[0]:
+                    self._compare(snapshot)
+                    snapshot = next(snapshots, None)
+        finally:
+            if enabled:
+                gc.enable()
+        self._rest(snapshot, snapshots)
+
+    def _rest(self, snapshot: Stored | None, snapshots: Iterator[Stored]) -> None:
+        while snapshot is not None:  # behind damage; only their checksums are looked at
+            self.verdict.snapshots += 1
+            snapshot = next(snapshots, None)
+
+    def _fold(self, fleet: Fleet, row: Row) -> None:
+        event = None
+        try:
+            event = self.reader.decode(row)
+            computed = recorded(fold_one(fleet, event))
+        except FoldFailed as error:
+            self._diverge(row, f"none: {error}")
+            self.fleet = None
+            self.verdict.notes.append(f"nothing behind event {row[0]} was folded")
+        except Damaged as error:
+            # The chain says that it was written so; what wrote it was no emperord.
+            self.verdict.audit.find(str(error).removeprefix(f"{self.reader.path}: "), row[0])
+            self.fleet = None
+        else:
+            if computed != row[7]:
+                self._diverge(row, computed)
+        if event is not None and isinstance(event.body, Announced) and event.body.spec.config:
+            self.referred.add(event.body.spec.config)
+
+    def _diverge(self, row: Row, computed: str) -> None:
+        self.verdict.diverged += 1
+        if self.verdict.first is None:
+            self.verdict.first = Divergence(row[0], row[2], row[7], computed)
+
+    def _compare(self, snapshot: Stored) -> None:
+        self.verdict.snapshots += 1
+        fleet = self.fleet
+        if fleet is None or fleet.seq != snapshot.seq or snapshot.fleet is None:
+            return
+        try:
+            # Decoded and encoded again: an older version may have left out what is default.
+            same = to_json(from_json(snapshot.fleet)) == to_json(fleet)
+        except msgspec.DecodeError as error:
+            self.verdict.notes.append(f"snapshot {snapshot.seq} is not of this version: {error}")
+            return
+        if not same:
+            self.verdict.strange.append(snapshot.seq)
+
+
+def lines(path: str, verdict: Verdict) -> Iterator[str]:
+    """The verdict for people."""
+    audit = verdict.audit
+    if audit.findings:
+        yield f"{path}: damaged"
+        for finding in audit.findings:
+            yield f"  {finding.what}"
+        if audit.count > len(audit.findings):
+            yield f"  and {audit.count - len(audit.findings)} more like these"
+        yield f"  what can be saved: {audit.saved()}"
+    yield from _divergence(path, verdict)
+    if verdict.exit_code == 0:
+        seq, hash_ = verdict.head
+        yield (
+            f"{path}: verified: {verdict.events} events up to {seq}, {verdict.snapshots} snapshots,"
+            f" {verdict.configs} configs; head {hash_.hex()}"
+        )
+    for note in verdict.notes:
+        yield f"  note: {note}"
+
+
+def _divergence(path: str, verdict: Verdict) -> Iterator[str]:
+    first = verdict.first
+    if first is not None:
+        yield f"{path}: diverged at event {first.seq} ({first.kind})"
+        yield f"  recorded: {first.recorded}"
+        yield f"  computed: {first.computed}"
+        if verdict.diverged > 1:
+            yield f"  and {verdict.diverged - 1} events behind it"
+    if verdict.strange:
+        some = ", ".join(map(str, verdict.strange[:10]))
+        more = ", ..." if len(verdict.strange) > 10 else ""
+        yield f"{path}: diverged: snapshots that differ from a full fold: {some}{more}"

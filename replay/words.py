@@ -1,0 +1,143 @@
+"""How events and vassals are put into words for people. JSON is elsewhere, and has no words."""
+
+import shutil
+import signal
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from ..daemon.actions import Action
+from ..journal import events as e
+from ..journal.times import rfc3339
+from ..monitors.names import shown
+
+SHORT: Final = 12  # characters of a digest that tell it from any other in practice
+
+
+def short(digest: str | None) -> str:
+    """The beginning of a digest."""
+    return "-" if digest is None else shown(digest[:SHORT])
+
+
+def essence(body: e.Body) -> str:
+    """What an event's body says, in a few words."""
+    return _essence(body) if type(body) in _SAYS else _by_fields(body)
+
+
+def _essence(body: e.Body) -> str:
+    match body:
+        case e.Announced():
+            return _announced(body)
+        case e.Exited():
+            return how_it_ended(body)
+        case e.Rejected():
+            return f"{shown(body.name)}: {shown(body.reason)}"
+        case e.Doubted():
+            some = ", ".join(shown(name) for name in body.missing[:3])
+            more = ", ..." if len(body.missing) > 3 else ""
+            return f"{len(body.missing)} of {body.known} are missing: {some}{more}"
+        case e.Spawned():
+            return f"pid {body.pid}"
+        case e.SpawnFailed():
+            return f"{shown(body.reason)} ({body.fault})"
+        case e.HeartbeatLost():
+            return f"silent for {body.silent:g} s"
+        case e.Adopted():
+            return f"pid {body.pid}{'' if body.control else ', out of reach'}"
+        case e.DeadlinePassed():
+            return rfc3339(body.deadline)
+        case e.DaemonStarted():
+            return f"version {shown(body.version)}, pid {body.pid}"
+        case e.OperatorRequested():
+            return f"{body.request} by {operator(body)}"
+    raise AssertionError(body)
+
+
+_SAYS: Final = frozenset(
+    (
+        e.Announced, e.Exited, e.Rejected, e.Doubted, e.Spawned, e.SpawnFailed, e.HeartbeatLost,
+        e.Adopted, e.DeadlinePassed, e.DaemonStarted, e.OperatorRequested,
+    )
+)  # fmt: skip
+
+
+def _by_fields(body: e.Body) -> str:
+    """Bodies whose one text says it all, and those that say nothing."""
+    return shown(getattr(body, "reason", ""))
+
+
+def _announced(body: e.Announced) -> str:
+    spec = body.spec
+    told = [f"config {short(spec.config)}"] if spec.config else []
+    told += [shown(body.change)] if body.change else []
+    told += [f"on demand at {shown(spec.socket)}"] if spec.socket else []
+    told += [f"may not run: {shown(spec.bar)}"] if spec.bar else []
+    return ", ".join(told)
+
+
+def operator(body: e.OperatorRequested) -> str:
+    """Who asked."""
+    who = "somebody" if body.uid is None else f"uid {body.uid}"
+    return f"{who} via {shown(body.via)}" if body.via else who
+
+
+def how_it_ended(body: e.Exited) -> str:
+    """The end of a process."""
+    if body.signal is not None:
+        try:
+            how = f"killed by signal {body.signal} ({signal.Signals(body.signal).name})"
+        except ValueError:
+            how = f"killed by signal {body.signal}"
+    else:
+        how = "nobody knows how" if body.code is None else f"exit code {body.code}"
+    return f"{how}, while no daemon was there" if body.away else how
+
+
+def orders(actions: Iterable[Action], about: str | None) -> str:
+    """What was ordered: ``spawn``, or ``spawn other.ini`` where it is not about ``about``."""
+    return ", ".join(
+        action.do if action.vassal == about else f"{action.do} {shown(action.vassal)}"
+        for action in actions
+    )
+
+
+_actions: Final = msgspec.json.Decoder(list[Action])
+
+
+def decode_actions(text: str) -> list[Action]:
+    """Recorded actions; none where the text is no actions of this version."""
+    if text == "[]":
+        return []
+    try:
+        return _actions.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError, TypeError):
+        return []
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterable[str]:
+    """Lines of aligned columns; the last column may be as long as it likes."""
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    for row in (head, *rows):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        yield "  ".join(cells).rstrip()
+
+
+class Progress:
+    """A line on a terminal's stderr that says how far it has got; nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self.on = sys.stderr.isatty()
+
+    def __call__(self, done: int, total: int) -> None:
+        if self.on:
+            width = shutil.get_terminal_size().columns - 1
+            sys.stderr.write("\r" + f"event {done} of {total}"[:width])
+            sys.stderr.flush()
+
+    def done(self) -> None:
+        """Take the line away."""
+        if self.on:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
