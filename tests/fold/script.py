@@ -24,7 +24,7 @@ from typing import Any, Final
 
 import msgspec
 from emperord.daemon.actions import Action
-from emperord.daemon.fleet import Fleet, Vassal
+from emperord.daemon.fleet import Fleet, Vassal, from_json, to_json
 from emperord.daemon.fold import fold
 from emperord.journal.events import KINDS, Event, Spec
 from emperord.journal.policy import Policy
@@ -91,7 +91,7 @@ class Script:
     ) -> tuple[str, str | None, str | None, dict[str, Any]]:
         """Kind, vassal, monitor and body of the event that a line means."""
         if word == "daemon":
-            return f"daemon_{names[0]}", None, None, self._of_daemon(names[0])
+            return f"daemon_{names[0]}", None, None, self.of_daemon(names[0])
         if word == "operator":
             whom = names[1] if len(names) == 2 else None
             return "operator_requested", whom, None, {"request": names[0]}
@@ -111,7 +111,8 @@ class Script:
         run = self.runs[name][int(settings.pop("attempt", 0)) - 1]
         return kind, name, None, {"attempt": run} | DEFAULTS.get(kind, {}) | plain(settings)
 
-    def _of_daemon(self, what: str) -> dict[str, Any]:
+    def of_daemon(self, what: str) -> dict[str, Any]:
+        """The body of an event that the daemon writes about itself."""
         if what == "stopping":
             return {"reason": "asked to"}
         if what != "started":
@@ -127,21 +128,28 @@ class Script:
     def fold(
         self, kind: str, vassal: str | None, monitor: str | None, body: dict[str, Any]
     ) -> list[str]:
-        """Number the event, fold it and print the difference."""
+        """Fold an event and print the difference."""
+        before = from_json(to_json(self.fleet))
+        actions = self.happen(kind, vassal, monitor, body)
+        return [
+            *differences(before, self.fleet),
+            *(f"=> {self._printed(action)}" for action in actions),
+        ]
+
+    def happen(
+        self, kind: str, vassal: str | None, monitor: str | None, body: dict[str, Any]
+    ) -> list[Action]:
+        """Number an event and fold it; what that orders."""
         self.now += 1
         made = msgspec.convert(body, KINDS[kind], strict=False)
         event = Event(len(self.events) + 1, self.now, kind, monitor, vassal, None, made)
         self.events.append(event)
-        before = msgspec.json.decode(msgspec.json.encode(self.fleet), type=Fleet)
         actions = fold(self.fleet, event)
         for action in actions:
             if action.do == "spawn":
                 assert action.attempt is not None
                 self.runs.setdefault(action.vassal, []).append(action.attempt)
-        return [
-            *differences(before, self.fleet),
-            *(f"=> {self._printed(action)}" for action in actions),
-        ]
+        return actions
 
     def _printed(self, action: Action) -> str:
         told = f"{action.do} {action.vassal}"

@@ -1,0 +1,199 @@
+"""A vassal in each phase, in the ways that make a difference, and each event that can meet it.
+
+Situations are scripts (see ``script.py``) that bring foo.ini into a phase. Nothing here says what
+comes of it: the table's tests and ``tools/lifecycle`` try each event in each situation and see.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from emperord.daemon.actions import Action
+from emperord.daemon.fleet import Phase, Vassal, to_json
+
+from .script import Script, play, spec
+
+ONE_SLOT: Final = "policy max_starting=1; daemon started; daemon ready"
+BUSY: Final = f"{ONE_SLOT}; added busy.ini"
+BEHIND: Final = f"{BUSY}; accepting busy.ini; added foo.ini"
+READY: Final = "daemon started; daemon ready"
+UP: Final = f"{READY}; added foo.ini; spawned foo.ini; accepting foo.ini"
+ON_DEMAND: Final = f"{READY}; added foo.ini socket=:80"
+WOKEN: Final = f"{ON_DEMAND}; connection foo.ini"
+FAILED_TWICE: Final = (
+    f"{READY}; added foo.ini; exited foo.ini code=1; deadline foo.ini; exited foo.ini code=1"
+)
+
+SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
+    "queued": (
+        f"{BUSY}; added foo.ini",
+        f"{BUSY}; added foo.ini socket=:80; connection foo.ini",
+        "daemon started; added foo.ini",
+        "daemon started; added foo.ini socket=:80",
+    ),
+    "throttled": (
+        f"{READY}; added foo.ini; exited foo.ini code=1",
+        FAILED_TWICE,
+        f"{WOKEN}; exited foo.ini code=1",
+        f"{BEHIND}; exited foo.ini code=1; operator reload busy.ini",
+    ),
+    "listening": (
+        ON_DEMAND,
+        f"{BUSY}; added foo.ini socket=:80",
+        f"{ON_DEMAND}; daemon stopping",
+    ),
+    "starting": (
+        f"{READY}; added foo.ini",
+        f"{READY}; added foo.ini; changed foo.ini ts=2",
+        f"{READY}; added foo.ini; deadline foo.ini",
+        f"{READY}; added foo.ini command=gunicorn",
+        f"{FAILED_TWICE}; deadline foo.ini",
+        WOKEN,
+    ),
+    "ready": (
+        f"{READY}; added foo.ini; ready foo.ini",
+        f"{READY}; added foo.ini; ready foo.ini; changed foo.ini ts=2",
+        f"{READY}; added foo.ini; ready foo.ini; deadline foo.ini",
+        f"{READY}; added foo.ini command=gunicorn; spawned foo.ini",
+        f"{WOKEN}; ready foo.ini",
+    ),
+    "accepting": (
+        UP,
+        f"{UP}; loyal foo.ini",
+        f"{BEHIND}; accepting foo.ini; operator reload",
+        f"{WOKEN}; accepting foo.ini",
+        f"{UP}; daemon started; adopted foo.ini control=no; daemon ready",
+    ),
+    "reloading": (
+        f"{UP}; changed foo.ini ts=2",
+        f"{UP}; changed foo.ini ts=2; changed foo.ini ts=3",
+        f"{UP}; loyal foo.ini; changed foo.ini ts=2",
+        f"{WOKEN}; accepting foo.ini; changed foo.ini ts=2 socket=:80",
+    ),
+    "stopping": (
+        f"{UP}; removed foo.ini",
+        f"{UP}; operator stop foo.ini",
+        f"{UP}; changed foo.ini ts=2 uid=7",
+        f'{UP}; changed foo.ini ts=2 bar="not a config"',
+        f"{WOKEN}; accepting foo.ini; resigned foo.ini",
+        f"{UP}; daemon stopping",
+        f"{BEHIND}; resigned foo.ini; operator reload busy.ini",
+        f"{FAILED_TWICE}; deadline foo.ini; operator stop foo.ini",
+    ),
+    "held": (f"{UP}; operator stop foo.ini; exited foo.ini", f"{ON_DEMAND}; operator stop foo.ini"),
+    "barred": (
+        f'{READY}; added foo.ini bar="not a config"',
+        f"{READY}; added foo.ini; exited foo.ini code=26",
+        f"{WOKEN}; failed foo.ini fault=exec",
+    ),
+}
+
+
+class Trigger(NamedTuple):
+    """An event as one kind can come. ``label`` is how people would name this one."""
+
+    kind: str
+    label: str
+    body: dict[str, Any] = {}
+    monitor: str | None = None
+    vassal: str | None = "foo.ini"
+
+
+def _announced(**settings: str) -> dict[str, Any]:
+    return {"spec": msgspec.to_builtins(spec("foo.ini", {"ts": "9"} | settings))}
+
+
+NEWS: Final = tuple(
+    Trigger(f"vassal_{kind}", label, body, "a")
+    for kind in ("added", "changed")
+    for label, body in (
+        (kind, _announced()),
+        (kind, _announced(socket=":80")),
+        (f"{kind} (needs a restart)", _announced(uid="9")),
+        (f"{kind} (other address)", _announced(socket=":89")),
+        (f"{kind} (may not run)", _announced(bar="not a config")),
+    )
+)
+TRIGGERS: Final = (
+    *NEWS,
+    Trigger("vassal_removed", "removed", {}, "a"),
+    Trigger("vassal_destroyed", "destroyed", {}, "a"),
+    Trigger("spawned", "spawned", {"pid": 5, "start_time": 5}),
+    *(
+        Trigger("spawn_failed", f"spawn failed ({fault})", {"reason": "refused", "fault": fault})
+        for fault in ("exec", "resources", "interrupted")
+    ),
+    Trigger("vassal_ready", "ready"),
+    Trigger("vassal_accepting", "accepting"),
+    Trigger("vassal_loyal", "loyal"),
+    Trigger("vassal_resigned", "resigned"),
+    Trigger("heartbeat_started", "heartbeat started"),
+    Trigger("heartbeat_lost", "heartbeat lost", {"silent": 30.0}),
+    Trigger("connection_waiting", "connection waiting"),
+    Trigger("exited", "exited", {"code": 1}),
+    Trigger("exited", "exited (code 26)", {"code": 26}),
+    Trigger("adopted", "adopted", {"pid": 5, "start_time": 5, "control": True}),
+    Trigger("adopted", "adopted (no control)", {"pid": 5, "start_time": 5}),
+    Trigger("deadline_passed", "deadline"),
+    *(
+        Trigger("operator_requested", f"operator: {request}", {"request": request})
+        for request in ("start", "stop", "reload", "retry")
+    ),
+)
+# What is about the whole fleet or another vassal and can move this one, too.
+ELSEWHERE: Final = (
+    Trigger("daemon_started", "daemon started", vassal=None),
+    Trigger("daemon_ready", "daemon ready", vassal=None),
+    Trigger("daemon_stopping", "daemon stopping", {"reason": "asked to"}, vassal=None),
+    Trigger("daemon_stopped", "daemon stopped", vassal=None),
+    Trigger("vassal_accepting", "a slot is free", vassal="busy.ini"),
+)
+
+
+class Outcome(NamedTuple):
+    """What came of a trigger. ``after`` is None if the vassal was forgotten."""
+
+    phase: Phase
+    trigger: Trigger
+    after: Vassal | None
+    actions: list[Action]
+    changed: bool
+
+
+def row_of(trigger: Trigger) -> str:
+    """The row of the fold's table that decides."""
+    return str(trigger.body.get("request", trigger.kind))
+
+
+def try_all(phase: Phase, triggers: tuple[Trigger, ...] = TRIGGERS) -> Iterator[Outcome]:
+    """Each of the triggers in each situation of the phase."""
+    for text in SITUATIONS[phase]:
+        for trigger in triggers:
+            script = play(text)
+            if trigger.vassal is None or trigger.vassal in script.fleet.vassals:
+                yield _try(phase, script, trigger)
+
+
+def _try(phase: Phase, script: Script, trigger: Trigger) -> Outcome:
+    body = dict(trigger.body)
+    subject = script.fleet.vassals.get(trigger.vassal or "")
+    if subject is not None:
+        # Without an attempt or a deadline it gets one that is over.
+        body = {"attempt": subject.attempt or 1, "deadline": subject.deadline or 1} | body
+    if trigger.kind == "daemon_started":
+        body = script.of_daemon("started")
+    if trigger.kind == "deadline_passed" and subject is not None and subject.deadline:
+        script.now = subject.deadline
+    before = _facts(script)
+    actions = script.happen(trigger.kind, trigger.vassal, trigger.monitor, body)
+    after = script.fleet.vassals.get("foo.ini")
+    return Outcome(phase, trigger, after, actions, bool(actions) or _facts(script) != before)
+
+
+def _facts(script: Script) -> bytes:
+    """The fleet but for the number and time of the last event, which every event changes."""
+    seq, at = script.fleet.seq, script.fleet.at
+    script.fleet.seq = script.fleet.at = 0
+    facts = to_json(script.fleet)
+    script.fleet.seq, script.fleet.at = seq, at
+    return facts
