@@ -90,28 +90,27 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
 
 
 class Trigger(NamedTuple):
-    """An event as one kind can come. ``label`` is how people would name this one."""
+    """An event as one kind can come. ``label`` is how people would name this one.
+
+    ``change`` is what an announcement changes of the vassal's spec besides its config.
+    """
 
     kind: str
     label: str
     body: dict[str, Any] = {}
     monitor: str | None = None
     vassal: str | None = "foo.ini"
-
-
-def _announced(**settings: str) -> dict[str, Any]:
-    return {"spec": msgspec.to_builtins(spec("foo.ini", {"ts": "9"} | settings))}
+    change: dict[str, Any] | None = None
 
 
 NEWS: Final = tuple(
-    Trigger(f"vassal_{kind}", label, body, "a")
+    Trigger(f"vassal_{kind}", f"{kind}{which}", monitor="a", change=change)
     for kind in ("added", "changed")
-    for label, body in (
-        (kind, _announced()),
-        (kind, _announced(socket=":80")),
-        (f"{kind} (needs a restart)", _announced(uid="9")),
-        (f"{kind} (other address)", _announced(socket=":89")),
-        (f"{kind} (may not run)", _announced(bar="not a config")),
+    for which, change in (
+        ("", {}),
+        (" (needs a restart)", {"uid": 9}),
+        (" (other address)", {"socket": ":89"}),
+        (" (may not run)", {"bar": "not a config"}),
     )
 )
 TRIGGERS: Final = (
@@ -174,12 +173,21 @@ def try_all(phase: Phase, triggers: tuple[Trigger, ...] = TRIGGERS) -> Iterator[
                 yield _try(phase, script, trigger)
 
 
+def body_of(trigger: Trigger, vassal: Vassal | None) -> dict[str, Any]:
+    """The body with which the trigger meets a vassal, or a stranger."""
+    # Without an attempt or a deadline it gets one that is over.
+    attempt, deadline = (vassal.attempt, vassal.deadline) if vassal else (None, None)
+    body = {"attempt": attempt or 1, "deadline": deadline or 1} | trigger.body
+    if trigger.change is not None:
+        told = vassal.spec if vassal else spec("foo.ini", {})
+        news = {"ts": 9, "config": "c9", "bar": None} | trigger.change
+        body["spec"] = msgspec.to_builtins(msgspec.structs.replace(told, **news))
+    return body
+
+
 def _try(phase: Phase, script: Script, trigger: Trigger) -> Outcome:
-    body = dict(trigger.body)
     subject = script.fleet.vassals.get(trigger.vassal or "")
-    if subject is not None:
-        # Without an attempt or a deadline it gets one that is over.
-        body = {"attempt": subject.attempt or 1, "deadline": subject.deadline or 1} | body
+    body = body_of(trigger, subject)
     if trigger.kind == "daemon_started":
         body = script.of_daemon("started")
     if trigger.kind == "deadline_passed" and subject is not None and subject.deadline:

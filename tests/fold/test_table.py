@@ -11,7 +11,7 @@ from emperord.daemon.moves import ignore
 from emperord.journal.events import KINDS, Request
 
 from .script import play
-from .situations import SITUATIONS, TRIGGERS, Outcome, Trigger, row_of, try_all
+from .situations import SITUATIONS, TRIGGERS, Outcome, Trigger, body_of, row_of, try_all
 
 CELLS: Final = [(row, phase) for row in TABLE for phase in PHASES]
 ids = "-".join
@@ -59,8 +59,7 @@ def test_a_cell_does_something_exactly_if_it_is_not_ignore(row: str, phase: Phas
 @pytest.mark.parametrize("trigger", TRIGGERS, ids=lambda trigger: trigger.label)
 def test_a_stranger_is_news_only_when_added(trigger: Trigger) -> None:
     script = play("daemon started; daemon ready")
-    body = {"attempt": 1, "deadline": 1} | trigger.body
-    actions = script.happen(trigger.kind, "stranger.ini", "a", body)
+    actions = script.happen(trigger.kind, "stranger.ini", "a", body_of(trigger, None))
     added = trigger.kind == "vassal_added"
     assert ("stranger.ini" in script.fleet.vassals) == added
     assert added or not actions
