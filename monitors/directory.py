@@ -21,6 +21,7 @@ class Directory:
 
     def survey(self, survey: Survey) -> None:
         """Where to look. Raises OSError if the directory cannot be opened or listed."""
+        survey.root(self.root)
         survey.home(Home(self.root, "", ANY))
 
     def locate(self, name: str) -> tuple[str, str]:

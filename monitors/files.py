@@ -368,7 +368,8 @@ class Sweep:
                 self.fresh.add(name)
         elif isinstance(sight, Unreadable):
             self.refused[names.shown(name)] = f"it cannot be read: {sight.reason}"
-            self._keep(name, record)
+            if record is not None:
+                self._keep(name, record)
         elif isinstance(sight, Unsettled):
             self._keep(name, record)
 

@@ -300,6 +300,8 @@ class Lookout:
         """Sort in all events that have come; the names whose files may be other than before."""
         stirred: set[str] = set()
         for paths, mask, file in self._eyes.read():
+            if mask & watches.OVERFLOW:
+                self._lose_closes()
             if not file:  # something happened to the directory itself, or events were lost
                 self._rescan = True
             for path in paths:
@@ -307,6 +309,12 @@ class Lookout:
                 if post is not None and file:
                     self._heed(post, path, mask, file, stirred)
         return stirred
+
+    def _lose_closes(self) -> None:
+        """Events were lost: the close of an unfinished file may be one of them."""
+        latest = trio.current_time() - self._quiet + QUIET
+        for name, since in self._unfinished.items():
+            self._unfinished[name] = min(since, latest)
 
     def _heed(self, post: Post, path: str, mask: int, file: str, stirred: set[str]) -> None:
         is_directory = mask & watches.ISDIR

@@ -1,26 +1,25 @@
 """What every monitor keeps, whatever its source. Later sources are added to SOURCES."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import trio
-
 from emperord.monitors.contract import Failed, Listing, Observation
 from emperord.monitors.options import MonitorOptions
 
 from .sources import DirSource, GlobSource, Source
 from .watching import NEVER, OFTEN, Watching, watching
 
-SOURCES = {"dir": DirSource, "glob": GlobSource}
+SOURCES: dict[str, Callable[[Path], Source]] = {"dir": DirSource, "glob": GlobSource}
 SELDOM = MonitorOptions(freq=NEVER)
 BUSY = MonitorOptions(freq=OFTEN)
 
 
 @pytest.fixture(params=SOURCES)
 def source(request: pytest.FixtureRequest, tmp_path: Path) -> Source:
-    made: Source = SOURCES[request.param](tmp_path)
-    return made
+    return SOURCES[request.param](tmp_path)
 
 
 async def test_first_it_lists_all_there_is(source: Source) -> None:

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import trio
-
 from emperord.journal.chain import digest
 from emperord.monitors.contract import (
     Failed,

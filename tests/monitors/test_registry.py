@@ -1,0 +1,76 @@
+"""From a text to its monitor, and what is said of one that cannot be understood."""
+
+import os
+from pathlib import Path
+
+import pytest
+from emperord.monitors.options import MonitorOptions
+from emperord.monitors.registry import open_monitor
+from emperord.monitors.urls import MonitorURLError, without_secrets
+
+OPENED = {
+    "dir://{}": "dir://{}",
+    "DIR://{}/": "dir://{}",
+    "dir://{}//./x/": "dir://{}/x",
+    "dir://{}/x/../y": "dir://{}/x/../y",
+    "dir://here": "dir://{}/here",
+    "dir:///": "dir:///",
+    "glob://{}/*.ini": "glob://{}/*.ini",
+    "glob://*.ini": "glob://*.ini",
+    "{}": "dir://{}",
+    ".": "dir://{}",
+    "{}/there.ini": "dir://{}/there.ini",  # a directory, whatever it is called
+    "{}/*.ini": "glob://{}/*.ini",
+    "{}/*": "glob://{}/*",
+    "{}/a[bc]/x": "glob://{}/a[bc]/x",
+    "{}/later": "dir://{}/later",
+    "{}/later.ini": "glob://{}/later.ini",
+    "{}/later.own": "glob://{}/later.own",
+}
+
+REFUSED = {
+    "": "a monitor is empty: give a directory, a pattern or a URL of dir:// glob://",
+    "dir://": "dir:// names no directory: write dir:///etc/vassals",
+    "glob://": "glob:// names no files: write glob:///etc/vassals/*.ini",
+    "glob:///etc/": "glob:// names no files: write glob:///etc/vassals/*.ini",
+    "foo://u:p@ss/w@host": "foo://u:***@host: there is no monitor foo://;"
+    " use a path or one of dir:// glob://",
+    "foo://host/?password=x y": "foo://host/?password=*** y: there is no monitor foo://;"
+    " use a path or one of dir:// glob://",
+    "dir:///a\nb": "dir:///a\\nb: has a control character; remove it",
+    "dir:///a\0b": "dir:///a\\x00b: has a control character; remove it",
+    "dir:///\udcff": "dir:///\\xff: not UTF-8; rename it, or give a symlink to it",
+}
+
+HIDDEN = {
+    "amqp://guest:guest@host:5672/v": "amqp://guest:***@host:5672/v",
+    "amqp://host:5672/v": "amqp://host:5672/v",
+    "amqp://:secret@host": "amqp://:***@host",
+    "x://u:a:b@c/d@host": "x://u:***@host",
+    "pg://host=x password=y dbname=z;SELECT": "pg://host=x password=*** dbname=z;SELECT",
+    "pg://password='a b\\'c' user=x": "pg://password=*** user=x",
+    "/etc/a@b": "/etc/a@b",
+}
+
+
+@pytest.mark.parametrize(("text", "url"), OPENED.items(), ids=OPENED)
+def test_opened(text: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.ini").mkdir()
+    here = os.getcwd()
+    options = MonitorOptions(extra_extension=(".own",))
+    monitor = open_monitor(text.format(here), options)
+    assert monitor.url == url.format(here)
+    assert monitor.trusts_content
+
+
+@pytest.mark.parametrize(("text", "message"), REFUSED.items(), ids=[repr(text) for text in REFUSED])
+def test_refused(text: str, message: str) -> None:
+    with pytest.raises(MonitorURLError) as caught:
+        open_monitor(text)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(("text", "shown"), HIDDEN.items(), ids=HIDDEN)
+def test_secrets_are_hidden(text: str, shown: str) -> None:
+    assert without_secrets(text) == shown

@@ -1,0 +1,175 @@
+"""The [emperor] section in every format, and what is wrong with it."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+from emperord.monitors import settings
+
+GUNICORN = {"command": "gunicorn -w 4 app", "reload-signal": "HUP", "stop-signal": "15"}
+COMMAND = {"command": "run"}
+
+FOUND = {
+    "ini": (
+        "a.ini",
+        "[emperor]\ncommand = gunicorn -w 4 app\nreload-signal=HUP\nstop-signal = 15\n",
+        GUNICORN,
+    ),
+    "ini, CRLF and spaces": ("a.ini", " [emperor] \r\n\tcommand\t=  run  \r\n", COMMAND),
+    "ini, comments": ("a.ini", "[emperor]\n; x=1\n# y\n\n  #z=2\ncommand = run", COMMAND),
+    "ini, an equals sign in it": (
+        "a.ini",
+        "[emperor]\ncommand = env A=1 b",
+        {"command": "env A=1 b"},
+    ),
+    "ini, another section ends it": ("a.ini", "[emperor]\ncommand=run\n[uwsgi]\nbad", COMMAND),
+    "ini, the last one counts": (
+        "a.ini",
+        "[emperor]\ncommand=x\n[y]\n[emperor]\ncommand=run",
+        COMMAND,
+    ),
+    "ini, quotes": ("a.ini", '[emperor]\ncommand = "a b" c', {"command": '"a b" c'}),
+    "ini, what configparser refuses": ("a.ini", "x\n= y\n[a\n[]\n[emperor]\ncommand=run", COMMAND),
+    "ini, bytes that are not UTF-8 elsewhere": (
+        "a.ini",
+        "x=\udcff\n[emperor]\ncommand=run",
+        COMMAND,
+    ),
+    "ini, uWSGI's option": ("a.ini", "[uwsgi]\nemperor = /etc/vassals", {}),
+    "ini, another section": ("a.ini", "[emperor2]\nx=y\n[Emperor]\nx=y", {}),
+    "ini, empty": ("a.ini", "[emperor]\n", {}),
+    "yml": (
+        "a.yml",
+        "emperor:\n  command: gunicorn -w 4 app\n  reload-signal: HUP\n  stop-signal: 15\n",
+        GUNICORN,
+    ),
+    "yaml, a list of words": (
+        "a.yaml",
+        "emperor: {command: [run, a b, 3]}",
+        {"command": "run 'a b' 3"},
+    ),
+    "yaml, folded": (
+        "a.yaml",
+        "emperor:\n  command: >\n    run\n    fast\n",
+        {"command": "run fast"},
+    ),
+    "yaml, empty": ("a.yaml", "emperor:\n", {}),
+    "yaml, uWSGI's option": ("a.yaml", "uwsgi:\n  emperor: /etc/vassals\n", {}),
+    "yaml, cannot be parsed": ("a.yaml", "emperor: [\n", {}),
+    "yaml, an object of Python": ("a.yaml", "emperor: !!python/object/apply:os.getcwd []", {}),
+    "yaml, not UTF-8": ("a.yaml", "emperor: \udcff", {}),
+    "yaml, a list": ("a.yaml", "- emperor\n", {}),
+    "json": ("a.json", '{"uwsgi": {}, "emperor": {"command": "run"}}', COMMAND),
+    "js": (
+        "a.js",
+        '{"emperor": {"command": "run", "stop-signal": 9}}',
+        COMMAND | {"stop-signal": "9"},
+    ),
+    "json, null": ("a.json", '{"emperor": null}', {}),
+    "json, cannot be parsed": ("a.json", '{"emperor": {', {}),
+    "json, very deep": ("a.json", '{"emperor":' + "[" * 100_000, {}),
+    "json, not UTF-8": ("a.json", '{"emperor": "\udcff"}', {}),
+    "xml": ("a.xml", "<emperor><command>run</command></emperor>", COMMAND),
+    "xml, beside uwsgi": (
+        "a.xml",
+        "<x><uwsgi/><emperor><!-- x --><command> run </command></emperor></x>",
+        COMMAND,
+    ),
+    "xml, uWSGI's option": ("a.xml", "<uwsgi><emperor>/etc/vassals</emperor></uwsgi>", {}),
+    "xml, cannot be parsed": ("a.xml", "<emperor>", {}),
+    "xml, an unknown encoding": ("a.xml", '<?xml version="1.0" encoding="emperor"?><a/>', {}),
+    "another extension": ("a.conf", "[emperor]\ncommand=run", {}),
+    "no extension": ("a", "[emperor]\ncommand=run", {}),
+    "nothing of ours": ("a.ini", "[uwsgi]\nsocket=:80", {}),
+}
+
+THERE_ARE = "no such setting, there are command, reload-signal, stop-signal"
+NOT_TEXT = "has a control character or is not UTF-8"
+
+FLAWS = {
+    "unknown key": ("a.ini", "[emperor]\ncomand=x", "comand: " + THERE_ARE),
+    "no such signal": (
+        "a.ini",
+        "[emperor]\nreload-signal = FOO",
+        "reload-signal: no signal is called FOO",
+    ),
+    "signal 0": ("a.ini", "[emperor]\nstop-signal = 0", "stop-signal: no signal is called 0"),
+    "signal 999": ("a.ini", "[emperor]\nstop-signal = 999", "stop-signal: no signal is called 999"),
+    "an endless number": (
+        "a.ini",
+        f"[emperor]\nstop-signal = {'9' * 9999}",
+        f"stop-signal: no signal is called {'9' * 40}…",
+    ),
+    "a hostile value": ("a.ini", "[emperor]\nstop-signal = \x1b[2J", "stop-signal: " + NOT_TEXT),
+    "a hostile key": ("a.ini", "[emperor]\n\x1b\udcff = 1", "\\x1b\\xff: " + THERE_ARE),
+    "no value": ("a.ini", "[emperor]\ncommand =", "command: has no value"),
+    "no equals sign": ("a.ini", "[emperor]\ncommand", "command: has no value"),
+    "an open quote": (
+        "a.ini",
+        "[emperor]\ncommand = 'x",
+        "command: cannot be split into words: No closing quotation",
+    ),
+    "an empty program": ("a.ini", "[emperor]\ncommand = '' x", "command: names no program"),
+    "not UTF-8": ("a.ini", "[emperor]\ncommand = \udcff", "command: " + NOT_TEXT),
+    "a NUL": ("a.ini", "[emperor]\ncommand = a\0b", "command: " + NOT_TEXT),
+    "two lines": ("a.yml", "emperor:\n  command: |\n    a\n    b\n", "command: " + NOT_TEXT),
+    "a mapping": ("a.yml", "emperor: {command: {a: b}}", "command: must be text"),
+    "a truth": ("a.yml", "emperor: {stop-signal: on}", "stop-signal: must be text"),
+    "null": ("a.json", '{"emperor": {"command": null}}', "command: has no value"),
+    "an empty list": ("a.json", '{"emperor": {"command": []}}', "command: has no value"),
+    "not a mapping": ("a.json", '{"emperor": "/etc/vassals"}', "must be a mapping of settings"),
+    "a number for a key": ("a.yml", "emperor: {1: 2}", "1: " + THERE_ARE),
+    "xml": (
+        "a.xml",
+        "<emperor><stop-signal>x</stop-signal></emperor>",
+        "stop-signal: no signal is called x",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "text", "expected"), FOUND.values(), ids=FOUND)
+def test_found(name: str, text: str, expected: dict[str, str]) -> None:
+    assert settings.read(name, text.encode("utf-8", "surrogateescape")) == (expected, None)
+
+
+@pytest.mark.parametrize(("name", "text", "flaw"), FLAWS.values(), ids=FLAWS)
+def test_flaws(name: str, text: str, flaw: str) -> None:
+    content = text.encode("utf-8", "surrogateescape")
+    assert settings.read(name, content) == ({}, f"[emperor] {flaw}")
+
+
+SIGNALS = {
+    "HUP": signal.SIGHUP,
+    "SIGHUP": signal.SIGHUP,
+    "sigusr1": signal.SIGUSR1,
+    "term": signal.SIGTERM,
+    "1": 1,
+    "64": 64,
+    "RTMIN": signal.SIGRTMIN,
+    "": None,
+    "SIG": None,
+    "SIGFOO": None,
+    "0": None,
+    "65": None,
+    "-1": None,
+    "1.0": None,
+    "²": None,
+}
+
+
+@pytest.mark.parametrize(("text", "number"), SIGNALS.items(), ids=repr)
+def test_signal_number(text: str, number: int | None) -> None:
+    assert settings.signal_number(text) == number
+
+
+def test_parsers_are_not_imported_before_they_are_needed() -> None:
+    code = (
+        "import sys, emperord.monitors.pattern, emperord.monitors.directory as d\n"
+        "from emperord.monitors import settings, registry\n"
+        "settings.read('a.ini', b'[emperor]\\ncommand=x')\n"
+        "settings.read('a.yml', b'uwsgi:')\n"
+        "print([name for name in ('yaml', 'xml', 'configparser') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")

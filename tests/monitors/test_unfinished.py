@@ -1,0 +1,105 @@
+"""Files that are being written: their new state is not taken until it is complete."""
+
+import os
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from emperord.monitors.contract import Listing
+from emperord.monitors.options import MonitorOptions
+
+from .sources import DirSource
+from .watching import NEVER, OFTEN, watching
+
+FREQS = {"events": NEVER, "events and rescans": OFTEN}
+
+
+@pytest.mark.parametrize("freq", FREQS.values(), ids=FREQS)
+async def test_a_new_file_is_not_listed_before_it_is_closed(freq: float, tmp_path: Path) -> None:
+    source = DirSource(tmp_path)
+    async with watching(source.monitor(MonitorOptions(freq=freq))) as watch:
+        with (source.folder / "a.ini").open("w") as file:
+            file.write("on")
+            file.flush()
+            (source.folder / "b.ini").write_text("other")
+            await watch.shows("b.ini", "other")
+            if freq == OFTEN:
+                await watch.listings(2)
+            assert "a.ini" not in watch.seen
+            file.write("e")
+        await watch.shows("a.ini", "one")
+        assert watch.contents["a.ini"] == b"one"
+
+
+@pytest.mark.parametrize("freq", FREQS.values(), ids=FREQS)
+async def test_a_known_file_stays_as_it_was_until_it_is_closed(freq: float, tmp_path: Path) -> None:
+    source = DirSource(tmp_path)
+    source.put("a.ini", "one")
+    async with watching(source.monitor(MonitorOptions(freq=freq))) as watch:
+        before = watch.seen["a.ini"].spec
+        with (source.folder / "a.ini").open("w") as file:  # it is empty now
+            (source.folder / "b.ini").write_text("other")
+            await watch.shows("b.ini", "other")
+            if freq == OFTEN:
+                await watch.listings(2)
+            os.utime(source.folder / "a.ini")
+            assert watch.seen["a.ini"].spec is before
+            file.write("two")
+        await watch.shows("a.ini", "two")
+        assert "Vanished" not in watch.kinds()
+
+
+async def test_a_symlinks_target_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
+    source = DirSource(tmp_path)
+    target = tmp_path / "target"
+    target.write_text("one")
+    (source.folder / "a.ini").symlink_to(target)
+    async with watching(source.monitor(MonitorOptions(freq=OFTEN))) as watch:
+        before = watch.seen["a.ini"].spec
+        with target.open("w") as file:
+            await watch.listings(2)
+            assert watch.seen["a.ini"].spec is before
+            file.write("two")
+        await watch.shows("a.ini", "two")
+
+
+async def test_a_file_left_open_is_taken_when_it_has_been_quiet(tmp_path: Path) -> None:
+    source = DirSource(tmp_path)
+    async with watching(source.monitor(MonitorOptions(freq=OFTEN))) as watch:
+        with (source.folder / "a.ini").open("w") as file:
+            file.write("one")
+            file.flush()
+            start = trio.current_time()
+            await watch.shows("a.ini", "one")
+            assert trio.current_time() - start > 2.9
+
+
+async def test_one_written_while_the_first_listing_is_made_is_not_said_to_be_gone(
+    tmp_path: Path,
+) -> None:
+    # Nothing is known of it yet, but who remembers it must not take it for gone.
+    source = DirSource(tmp_path)
+    source.put("a.ini", "one")
+    monitor = source.monitor(MonitorOptions(freq=NEVER))
+    original = monitor._place.survey  # type: ignore[attr-defined]
+
+    def survey(survey: object) -> None:
+        original(survey)
+        with (source.folder / "a.ini").open("w") as file:
+            file.write("two")
+
+    monitor._place.survey = survey  # type: ignore[attr-defined]
+    async with watching(monitor) as watch:
+        assert watch.told[0] == Listing({}, {"a.ini": "it is being written"})
+        await watch.shows("a.ini", "two")
+
+
+async def test_a_deleted_one_is_gone_even_if_it_was_being_written(tmp_path: Path) -> None:
+    source = DirSource(tmp_path)
+    source.put("a.ini", "one")
+    async with watching(source.monitor(MonitorOptions(freq=NEVER))) as watch:
+        with (source.folder / "a.ini").open("w"):
+            source.remove("a.ini")
+            await watch.until(lambda: not watch.seen)
+        assert watch.kinds() == ["Listing", "Vanished"]
