@@ -43,6 +43,7 @@ from .fleet import UP, Fleet, to_json
 from .fold import fold
 from .host import Happened, Host, News, Said
 from .observe import Draft, Observer, Source
+from .saying import say
 from .systemd import Notifier
 
 log = logging.getLogger("emperor")
@@ -179,7 +180,9 @@ class Shell:
         )
         actions = fold(self.fleet, event)
         self._plan(draft.vassal, actions)
-        _say(event, self.fleet)
+        said = say(event, self.fleet)
+        if said is not None:
+            log.log(*said)
         body = chain.text(event.body)
         row = (
             event.seq, event.at, event.kind, event.monitor, event.vassal, cause, body,
@@ -390,13 +393,3 @@ def _silence(name: str, attempt: int | None, required: float) -> Input:
     assert attempt is not None
     body = HeartbeatLost(attempt=attempt, silent=required)
     return lambda _: [Draft("heartbeat_lost", body, None, name)]
-
-
-def _say(event: Event, fleet: Fleet) -> None:
-    """The daemon's log: what an operator would want to read as it happens."""
-    if event.vassal is not None and log.isEnabledFor(logging.INFO):
-        vassal = fleet.vassals.get(event.vassal)
-        phase = "forgotten" if vassal is None else vassal.phase
-        log.info("%s: %s, now %s", event.vassal, event.kind, phase)
-    elif event.monitor is not None:
-        log.warning("%s: %s %s", event.monitor, event.kind, event.body)
