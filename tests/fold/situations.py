@@ -34,6 +34,7 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
     "throttled": (
         f"{READY}; added foo.ini; exited foo.ini code=1",
         FAILED_TWICE,
+        f"{FAILED_TWICE}; daemon stopping",
         f"{WOKEN}; exited foo.ini code=1",
         f"{BEHIND}; exited foo.ini code=1; operator reload busy.ini",
     ),
@@ -48,6 +49,7 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f"{READY}; added foo.ini; deadline foo.ini",
         f"{READY}; added foo.ini command=gunicorn",
         f"{FAILED_TWICE}; deadline foo.ini",
+        f"{READY}; added foo.ini; daemon started",
         WOKEN,
     ),
     "ready": (
@@ -56,18 +58,21 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f"{READY}; added foo.ini; ready foo.ini; deadline foo.ini",
         f"{READY}; added foo.ini command=gunicorn; spawned foo.ini",
         f"{WOKEN}; ready foo.ini",
+        f"{READY}; added foo.ini; ready foo.ini; loyal foo.ini; daemon started",
     ),
     "accepting": (
         UP,
         f"{UP}; loyal foo.ini",
         f"{BEHIND}; accepting foo.ini; operator reload",
         f"{WOKEN}; accepting foo.ini",
+        f"{WOKEN}; accepting foo.ini; loyal foo.ini",
         f"{UP}; daemon started; adopted foo.ini control=no; daemon ready",
     ),
     "reloading": (
         f"{UP}; changed foo.ini ts=2",
         f"{UP}; changed foo.ini ts=2; changed foo.ini ts=3",
         f"{UP}; loyal foo.ini; changed foo.ini ts=2",
+        f"{UP}; loyal foo.ini; changed foo.ini ts=2; daemon started",
         f"{WOKEN}; accepting foo.ini; changed foo.ini ts=2 socket=:80",
     ),
     "stopping": (
@@ -109,7 +114,7 @@ NEWS: Final = tuple(
     for which, change in (
         ("", {}),
         (" (needs a restart)", {"uid": 9}),
-        (" (other address)", {"socket": ":89"}),
+        (" (new address)", {"socket": ":89"}),
         (" (may not run)", {"bar": "not a config"}),
     )
 )
