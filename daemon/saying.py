@@ -42,7 +42,7 @@ def _phase(vassal: Vassal | None, at: int) -> str:
     text = f"now {vassal.phase}"
     if vassal.phase == "throttled" and vassal.deadline is not None:
         wait = (vassal.deadline - at) / 1e9
-        text += f" after {vassal.deaths} deaths in a row, next try in {wait:g} s"
+        text += f": death {vassal.deaths} in a row, next try in {wait:g} s"
     elif vassal.phase in ("barred", "stopping", "held") and vassal.reason:
         text += f": {vassal.reason}"
     return text
