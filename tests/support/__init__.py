@@ -1,0 +1,1 @@
+"""What several folders of tests share. ``tests`` is on the path: ``from support.daemon import``."""

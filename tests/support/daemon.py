@@ -1,0 +1,308 @@
+"""A real daemon in a process of its own, on a folder of its own, seen through its journal.
+
+    with Daemon(tmp_path) as daemon:
+        daemon.vassals.joinpath("a.ini").write_text(...)
+        daemon.start()
+        daemon.phase("a.ini", "accepting")
+        daemon.stop()
+
+It finds everything that it started by a word in the environment, which vassals inherit: so a
+test can be held to it that nothing is left, and a failed test leaves nothing either.
+"""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self, TypeVar
+
+from emperord.daemon.fleet import Fleet, Vassal
+from emperord.daemon.fold import fold
+from emperord.journal.events import Event as JournaledEvent
+from emperord.journal.events import decode_body
+
+from . import processes
+from .waiting import PATIENCE, until
+
+STAMP = "STARTED_BY_TEST"  # in the environment of the daemon and of all that it starts
+MARK = "EMPERORD_ATTEMPT"
+
+_T = TypeVar("_T")
+
+
+class Event(NamedTuple):
+    """One row of the journal, bodies and actions as plain JSON."""
+
+    seq: int
+    at: int
+    kind: str
+    monitor: str | None
+    vassal: str | None
+    cause: int | None
+    body: Any
+    actions: Any
+
+
+class Daemon:
+    """One daemon after the other on the same journal.
+
+    ``monitors`` are ``vassals`` beside the journal unless told; ``options`` go before them.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        monitors: Sequence[str | Path] | None = None,
+        environ: Mapping[str, str] | None = None,
+        before: Sequence[str] = (),
+    ) -> None:
+        self.folder = folder
+        self.vassals = folder / "vassals"
+        self.vassals.mkdir(exist_ok=True)
+        self.state = folder / "state"
+        self.journal = self.state / "journal.db"
+        self.options = list(options)
+        self.monitors = [self.vassals] if monitors is None else list(monitors)
+        self.before = list(before)  # a command to run the daemon through
+        self.stamp = uuid.uuid4().hex
+        self.environ = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("EMPEROR_", "UWSGI_"))},
+            STAMP: self.stamp,
+            **(environ or {}),
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+        self._log = folder / "daemon.log"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.clean_up()
+
+    # Its life
+
+    @property
+    def argv(self) -> list[str]:
+        """The command."""
+        return [
+            *self.before,
+            *(sys.executable, "-W", "error", "-m", "emperord.daemon.main"),
+            *("--journal", str(self.journal)),
+            *self.options,
+            *map(str, self.monitors),
+        ]
+
+    def launch(self, *extra: str) -> Self:
+        """Start it and return at once."""
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*self.argv, *extra],
+                env=self.environ,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        return self
+
+    def start(self, *extra: str) -> Self:
+        """Start it and return when it is ready."""
+        after = self.last_seq()
+        self.launch(*extra)
+        self.event("daemon_ready", after=after)
+        return self
+
+    @property
+    def pid(self) -> int:
+        """The daemon's own pid."""
+        assert self.process is not None
+        return self.process.pid
+
+    def send(self, number: int) -> None:
+        """Send the daemon a signal."""
+        os.kill(self.pid, number)
+
+    def wait(self, patience: float = PATIENCE) -> int:
+        """Its exit code, when it has ended by itself."""
+        assert self.process is not None
+        process = self.process
+        self.until(lambda: process.poll() is not None, "the daemon ends", patience=patience)
+        self.process = None
+        return int(process.returncode)
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Have it stop; it exits 0, leaves nothing running and has nothing to complain of."""
+        self.send(number)
+        assert self.wait() == 0, self.account()
+        assert self.running() == [], self.account()
+        assert "Traceback" not in self.log(), self.log()
+
+    def kill(self) -> None:
+        """Kill it, as the kernel does when memory is short."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
+    def clean_up(self) -> None:
+        """End it and everything that it started, however things stand."""
+        if self.process is not None:
+            self.kill()
+        while left := self.running():
+            for pid in left:
+                processes.kill(pid)
+
+    # What it started
+
+    def running(self) -> list[int]:
+        """All processes that it or a daemon before it started, itself excepted."""
+        own = None if self.process is None else self.process.pid
+        return [pid for pid in processes.with_environment(STAMP, self.stamp) if pid != own]
+
+    def running_for(self, vassal: str) -> list[int]:
+        """The processes of one vassal, by their mark."""
+        return [
+            pid
+            for pid in self.running()
+            if processes.environment_of(pid).get(MARK, "").split(".", 2)[2:] == [vassal]
+        ]
+
+    # What it wrote
+
+    def log(self) -> str:
+        """All that daemons here wrote to stderr and stdout."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def vassal_log(self, name: str) -> str:
+        """What the vassal wrote."""
+        path = self.state / "logs" / f"{name}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def events(self, kind: str = "%", vassal: str = "%", after: int = 0) -> list[Event]:
+        """Events of the journal as it is now; ``kind`` and ``vassal`` as in LIKE."""
+        rows = self.query(
+            "SELECT seq, at, kind, monitor, vassal, cause, body, actions FROM event"
+            " WHERE kind LIKE ? AND coalesce(vassal, '') LIKE ? AND seq > ? ORDER BY seq",
+            kind,
+            vassal,
+            after,
+        )
+        return [
+            Event(seq, at, kind, monitor, name, cause, json.loads(body), json.loads(actions))
+            for seq, at, kind, monitor, name, cause, body, actions in rows
+        ]
+
+    def kinds(self, vassal: str = "%", after: int = 0) -> list[str]:
+        """The kinds of these events, in order."""
+        return [event.kind for event in self.events("%", vassal, after)]
+
+    def query(self, sql: str, *values: object) -> list[Any]:
+        """What SQL says of the journal; nothing if there is none yet."""
+        if not self.journal.exists():
+            return []
+        connection = sqlite3.connect(f"file:{self.journal}?mode=ro", uri=True)
+        try:
+            return connection.execute(sql, values).fetchall()
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):  # it is being made
+                return []
+            raise
+        finally:
+            connection.close()
+
+    def config_text(self, digest: str | None) -> bytes | None:
+        """The text that the journal has under this digest."""
+        rows = self.query("SELECT content FROM config WHERE digest = ?", digest)
+        return bytes(rows[0][0]) if rows else None
+
+    def last_seq(self) -> int:
+        """The number of the last event."""
+        rows = self.query("SELECT max(seq) FROM event")
+        return (rows[0][0] or 0) if rows else 0
+
+    def fleet(self) -> Fleet:
+        """The journal, folded."""
+        fleet = Fleet()
+        rows = self.query("SELECT seq, at, kind, monitor, vassal, cause, body FROM event")
+        for seq, at, kind, monitor, name, cause, body in rows:
+            decoded = decode_body(kind, body)
+            fold(fleet, JournaledEvent(seq, at, kind, monitor, name, cause, decoded))
+        return fleet
+
+    def vassal(self, name: str) -> Vassal | None:
+        """One vassal as the journal has it."""
+        return self.fleet().vassals.get(name)
+
+    def pid_of(self, name: str) -> int:
+        """The pid of a vassal that has a process."""
+        vassal = self.vassal(name)
+        assert vassal is not None, self.account()
+        assert vassal.pid is not None, self.account()
+        return vassal.pid
+
+    # Waiting
+
+    def until(self, condition: Callable[[], _T], what: str, *, patience: float = PATIENCE) -> _T:
+        """Wait for a condition; fail with the daemon's log and journal if it does not come."""
+
+        def checked() -> _T:
+            value = condition()
+            if not value and self.process is not None and self.process.poll() is not None:
+                value = condition()  # what it did last counts
+                assert value, f"{what}: the daemon has ended\n{self.account()}"
+            return value
+
+        return until(checked, what, patience=patience, account=self.account)
+
+    def event(
+        self,
+        kind: str,
+        vassal: str = "%",
+        *,
+        after: int = 0,
+        count: int = 1,
+        patience: float = PATIENCE,
+        **body: object,
+    ) -> Event:
+        """Wait for the ``count``-th such event after ``after`` whose body has these values."""
+
+        def found() -> list[Event]:
+            fitting = [
+                event
+                for event in self.events(kind, vassal, after)
+                if all(event.body.get(key) == value for key, value in body.items())
+            ]
+            return fitting[count - 1 : count]
+
+        which = f"{vassal}: {kind} {body or ''} ({count})"
+        return self.until(found, which, patience=patience)[0]
+
+    def phase(self, name: str, phase: str, *, patience: float = PATIENCE) -> Vassal:
+        """Wait until a vassal is in this phase."""
+
+        def found() -> Vassal | None:
+            vassal = self.vassal(name)
+            return vassal if vassal is not None and vassal.phase == phase else None
+
+        vassal = self.until(found, f"{name}: {phase}", patience=patience)
+        assert vassal is not None
+        return vassal
+
+    def gone(self, name: str, *, patience: float = PATIENCE) -> None:
+        """Wait until a vassal is forgotten."""
+        self.until(lambda: name not in self.fleet().vassals, f"{name}: gone", patience=patience)
+
+    def account(self) -> str:
+        """How things stand, for whoever reads a failed test."""
+        tail = "\n".join(
+            f"{event.seq} {event.kind} {event.vassal or event.monitor or ''} <- {event.cause}"
+            f" {json.dumps(event.body)} => {json.dumps(event.actions)}"
+            for event in self.events()[-40:]
+        )
+        return f"--- its log\n{self.log()[-6000:]}\n--- its journal\n{tail}"

@@ -1,0 +1,55 @@
+"""Looking at processes from outside, without the code that is tested."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    return stat.rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+
+
+def environment_of(pid: int) -> dict[str, str]:
+    """The environment a process was started with; empty if it has gone."""
+    try:
+        raw = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return {}
+    pairs = (entry.partition(b"=") for entry in raw.split(b"\0") if entry)
+    return {os.fsdecode(key): os.fsdecode(value) for key, _, value in pairs}
+
+
+def argv_of(pid: int) -> list[str]:
+    """The command line of a process; empty if it has gone."""
+    try:
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return []
+    return [os.fsdecode(word) for word in raw.split(b"\0")[:-1]]
+
+
+def with_environment(key: str, value: str) -> Iterator[int]:
+    """The living processes that have this in their environment."""
+    wanted = os.fsencode(f"{key}={value}")
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                raw = Path(f"/proc/{name}/environ").read_bytes()
+            except OSError:
+                continue
+            if wanted in raw.split(b"\0") and alive(int(name)):
+                yield int(name)
+
+
+def kill(pid: int, number: int = signal.SIGKILL) -> None:
+    """Send a signal to a process that may have gone."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
