@@ -206,6 +206,7 @@ FACTS: Final[dict[str, Callable[[Vassal], Any]]] = {
     "held": lambda vassal: vassal.held,
     "loyal": lambda vassal: vassal.loyal,
     "due": lambda vassal: vassal.due,
+    "heartbeat": lambda vassal: vassal.heartbeat,
     "deaths": lambda vassal: vassal.deaths,
 }
 
