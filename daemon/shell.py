@@ -97,9 +97,10 @@ class Shell:
             adopted = self._host.adopt(survivor)
             gone.append(survivor.draft() if adopted else recovery.death(survivor.vassal))
         async with trio.open_nursery() as nursery:
-            # The record says who was there before the host or any source says a word.
-            await self._turn([lambda _: [Draft("daemon_started", started), *gone]])
+            # The host is there first: orders that may not have arrived are given again.
             await nursery.start(self._host.run, self._tell_news)
+            # The record says who was there before any news is taken from the inbox.
+            await self._turn([lambda _: [Draft("daemon_started", started), *gone]])
             nursery.start_soon(self._take_signals)
             nursery.start_soon(self._watch_deadlines)
             nursery.start_soon(self._watch_heartbeats)
