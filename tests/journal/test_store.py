@@ -1,0 +1,272 @@
+"""The store: one writer, durable groups, and what it does when it cannot write."""
+
+import os
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from emperord.journal import chain
+from emperord.journal.errors import (
+    Damaged,
+    JournalError,
+    JournalLocked,
+    JournalPaused,
+    NotAJournal,
+)
+from emperord.journal.store import Journal, Snapshot
+from journal_builder import START, Builder, building
+
+
+def row(seq: int, body: str = "{}") -> chain.Columns:
+    return (seq, START + seq, "daemon_ready", None, None, None, body, "[]")
+
+
+def seqs(path: Path) -> list[int]:
+    db = sqlite3.connect(path)
+    try:
+        return [seq for (seq,) in db.execute("SELECT seq FROM event ORDER BY seq")]
+    finally:
+        db.close()
+
+
+def test_a_new_journal_is_private_and_so_is_its_folder(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "emperord" / "journal.db"
+    old = os.umask(0)
+    try:
+        with Journal.open(str(path)) as journal:
+            journal.append([row(1)])
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    finally:
+        os.umask(old)
+    assert modes == dict.fromkeys(
+        ("journal.db", "journal.db-wal", "journal.db-shm", "journal.db.lock"), 0o600
+    )
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_group_is_one_transaction(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with Journal.open(str(path)) as journal:
+        with pytest.raises(sqlite3.IntegrityError):
+            journal.append([row(1), row(2), row(2)])
+        assert (journal.seq, seqs(path)) == (0, [])
+        journal.append([row(1), row(2), row(3)], {chain.digest(b"x"): b"x"})
+        assert (journal.seq, journal.last_at, seqs(path)) == (3, START + 3, [1, 2, 3])
+        assert journal.config_text(chain.digest(b"x")) == b"x"
+        assert journal.config_text(chain.digest(b"y")) is None
+
+
+def test_reopened_it_goes_on_where_it_was(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    with Journal.open(path) as journal:
+        journal.append([row(1), row(2)])
+    with Journal.open(path) as journal:
+        assert (journal.seq, journal.last_at) == (2, START + 2)
+        journal.append([row(3)])
+        assert [event.seq for event in journal.tail(0)] == [1, 2, 3]
+        assert [event.seq for event in journal.tail(2)] == [3]
+
+
+OTHER = """
+import sys
+from emperord.journal.store import Journal
+from emperord.journal.errors import JournalLocked
+try:
+    Journal.open(sys.argv[1])
+except JournalLocked as error:
+    print(error)
+"""
+
+
+def test_a_second_writer_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    with Journal.open(path):
+        with pytest.raises(JournalLocked):
+            Journal.open(path)
+        other = subprocess.run(
+            [sys.executable, "-c", OTHER, path], capture_output=True, text=True, check=True
+        )
+    assert other.stdout.startswith(f"{path}: in use by a running emperor (pid {os.getpid()})")
+    assert "--journal" in other.stdout
+    assert other.stderr == ""
+    Journal.open(path).close()
+
+
+def test_a_link_to_a_journal_is_the_same_journal(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "journal.db")
+    with Journal.open(str(tmp_path / "journal.db")), pytest.raises(JournalLocked):
+        Journal.open(str(tmp_path / "link.db"))
+
+
+def replaced(path: Path) -> None:
+    shutil.copyfile(path, path.with_suffix(".new"))
+    os.replace(path.with_suffix(".new"), path)
+
+
+@pytest.mark.parametrize("what", [replaced, os.unlink], ids=["replaced", "deleted"])
+def test_a_journal_taken_away_pauses_it_until_it_is_back(tmp_path: Path, what: object) -> None:
+    path = tmp_path / "journal.db"
+    with Journal.open(str(path)) as journal:
+        journal.append([row(1)])
+        os.link(path, tmp_path / "kept")
+        assert callable(what)
+        what(path)
+        with pytest.raises(JournalPaused, match="cannot be written"):
+            journal.append([row(2)])
+        assert journal.seq == 1
+        os.replace(tmp_path / "kept", path)
+        journal.append([row(2)])
+    assert seqs(path) == [1, 2]
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Iterator[Path]:
+    """A file system with 400 KiB. Tests run as root, as those of --tyrant must."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)]
+    subprocess.run(mount, check=True)
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_pauses_it_and_room_lets_it_go_on(tiny: Path) -> None:
+    path = tiny / "journal.db"
+    (tiny / "ballast").write_bytes(bytes(64 << 10))
+    with Journal.open(str(path)) as journal:
+        body = '{"reason":"' + "x" * 4000 + '"}'
+
+        def fill() -> None:
+            for seq in range(1, 200):
+                journal.append([row(seq, body)])
+
+        with pytest.raises(JournalPaused, match="full"):
+            fill()
+        reached = journal.seq
+        assert 0 < reached < 199
+        with pytest.raises(JournalPaused):
+            journal.append([row(reached + 1, body)])
+        (tiny / "ballast").unlink()
+        journal.append([row(reached + 1, body)])
+        assert [event.seq for event in journal.tail(0)] == list(range(1, reached + 2))
+
+
+def test_a_read_only_directory_is_one_line(tiny: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(tiny)], check=True)
+    with pytest.raises(JournalError, match="cannot be opened: Read-only file system"):
+        Journal.open(str(tiny / "journal.db"))
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "says"),
+    [
+        pytest.param(b"hello\n", NotAJournal, "not an SQLite database", id="text"),
+        pytest.param(
+            b"SQLite format 3\x00" + bytes(4096), Damaged, "restore it", id="zeros behind the magic"
+        ),
+    ],
+)
+def test_a_file_that_is_no_journal_is_left_as_it_is(
+    tmp_path: Path, content: bytes, error: type[JournalError], says: str
+) -> None:
+    path = tmp_path / "journal.db"
+    path.write_bytes(content)
+    with pytest.raises(error, match=says):
+        Journal.open(str(path))
+    assert path.read_bytes() == content
+
+
+def test_another_programs_database_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE t (a)")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(NotAJournal, match="not a journal of emperord"):
+        Journal.open(str(path))
+    assert path.read_bytes() == before
+
+
+def test_an_empty_file_is_ours_to_fill(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    path.touch()
+    with Journal.open(str(path)) as journal:
+        journal.append([row(1)])
+    assert seqs(path) == [1]
+
+
+# Snapshots
+
+
+def test_a_snapshot_comes_back_as_it_was(tmp_path: Path) -> None:
+    with Journal.open(str(tmp_path / "journal.db")) as journal:
+        assert journal.snapshot() is None
+        journal.append([row(1), row(2)], snapshot=Snapshot(2, b'{"seq":2}'))
+        found = journal.snapshot()
+        assert found is not None
+        assert (found.seq, found.fleet) == (2, b'{"seq":2}')
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "UPDATE snapshot SET fleet = x'00' WHERE seq = 20",
+        "UPDATE snapshot SET hash = zeroblob(32) WHERE seq = 20",
+        "UPDATE snapshot SET check_sum = '' WHERE seq = 20",
+        "DELETE FROM snapshot WHERE seq = 20",
+    ],
+    ids=["fleet", "hash", "checksum", "gone"],
+)
+def test_a_damaged_snapshot_is_passed_over_for_an_older_one(tmp_path: Path, harm: str) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path, snapshot_every=10) as builder:
+        builder.start()
+        for number in range(18):
+            builder.removed(f"a{number}.ini")
+    db = sqlite3.connect(path)
+    db.execute(harm)
+    db.commit()
+    db.close()
+    with Journal.open(path) as journal:
+        found = journal.snapshot()
+        assert found is not None
+        assert found.seq == 10
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        ("UPDATE event SET body = '{ }' WHERE seq = 3", "event 3 is not what was written"),
+        ("DELETE FROM event WHERE seq = 3", "event 3 is missing"),
+        ("DELETE FROM event WHERE seq > 5", "events 6 to 8 are missing"),
+    ],
+    ids=["changed", "missing", "cut"],
+)
+def test_the_tail_is_checked_as_it_is_read(tmp_path: Path, harm: str, says: str) -> None:
+    path = str(tmp_path / "journal.db")
+    with Journal.open(path) as journal:
+        journal.append([row(seq) for seq in range(1, 9)])
+    db = sqlite3.connect(path)
+    db.execute(harm)
+    db.commit()
+    db.close()
+    with Journal.open(path) as journal, pytest.raises(Damaged, match=says):
+        list(journal.tail(0))
+
+
+def test_time_rises_whoever_writes(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    for _ in range(3):
+        with building(str(path)) as builder:
+            assert isinstance(builder, Builder)
+            builder.start()
+    db = sqlite3.connect(path)
+    times = [at for (at,) in db.execute("SELECT at FROM event ORDER BY seq")]
+    db.close()
+    assert times == sorted(set(times))
+    assert len(times) == 6

@@ -1,0 +1,67 @@
+"""Times as people write and read them."""
+
+import pytest
+from emperord.journal import times
+
+AT = 1_795_501_863_532_123_456  # 2026-11-24T06:31:03.532123456Z
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("2026-11-24T06:31:03.532123456Z", AT, id="nine digits"),
+        pytest.param("2026-11-24t06:31:03.532123456z", AT, id="small letters"),
+        pytest.param("2026-11-24 06:31:03.532123456", AT, id="a space, no offset"),
+        pytest.param("2026-11-24T07:31:03.532123456+01:00", AT, id="east"),
+        pytest.param("2026-11-24T02:01:03.532123456-04:30", AT, id="west"),
+        pytest.param("2026-11-24T06:31:03.5Z", AT - 32_123_456, id="one digit"),
+        pytest.param("2026-11-24T06:31:03Z", AT - 532_123_456, id="no fraction"),
+        pytest.param("2026-11-24T06:31Z", AT - 3_532_123_456, id="no seconds"),
+        pytest.param("2026-11-24", 1_795_478_400_000_000_000, id="date"),
+        pytest.param("1970-01-01T00:00:00Z", 0, id="the epoch"),
+        pytest.param("now", AT, id="now"),
+        pytest.param("-30s", AT - 30 * 10**9, id="seconds"),
+        pytest.param("-10m", AT - 600 * 10**9, id="minutes"),
+        pytest.param("-2h", AT - 7200 * 10**9, id="hours"),
+        pytest.param("-3d", AT - 3 * 86_400 * 10**9, id="days"),
+        pytest.param("-1w", AT - 7 * 86_400 * 10**9, id="a week"),
+        pytest.param("-1h30m", AT - 5400 * 10**9, id="two units"),
+    ],
+)
+def test_what_people_write_is_understood(text: str, expected: int) -> None:
+    assert times.parse(text, since=AT) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "yesterday", "-10", "10m", "-10y", "2026-13-01", "2026-11-24T25:00:00Z", "24.11.2026",
+     "2026-11-24T06:31:03+99:00", "2026-11-24T06:31:60Z", "-1.5h", "٢٠٢٦-11-24"],
+)  # fmt: skip
+def test_what_is_no_time_is_refused_by_its_text(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a time"):
+        times.parse(text, since=AT)
+
+
+@pytest.mark.parametrize("at", [0, 1, AT, 999_999_999, 10**18, 253_402_300_799_999_999_999])
+def test_nine_digits_and_a_z_and_back(at: int) -> None:
+    text = times.rfc3339(at)
+    assert len(text) == 30
+    assert text.endswith("Z")
+    assert times.parse(text) == at
+
+
+def test_a_time_that_no_calendar_has_is_still_printed() -> None:
+    assert times.rfc3339(2**69) == f"@{2**69}ns"
+
+
+def test_relative_to_the_present_unless_told() -> None:
+    before = times.now()
+    assert before - 10**9 <= times.parse("-1s") <= times.now() - 10**9
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.53, "0.53s"), (12, "12s"), (185, "3m05s"), (8040, "2h14m"), (529_200, "6d3h")],
+)
+def test_how_long_it_took(seconds: float, text: str) -> None:
+    assert times.took(int(seconds * 10**9)) == text
