@@ -1,0 +1,114 @@
+"""Small vassals to run: programs, a speaker of the protocol, and real uWSGI applications."""
+
+import http.client
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from . import speaker
+
+UWSGI = os.path.join(os.path.dirname(sys.executable), "uwsgi")
+
+
+def program(*words: str, **settings: str) -> str:
+    """The .ini of a vassal that is any program; settings are ``reload_signal`` and such."""
+    import shlex
+
+    lines = [f"{key.replace('_', '-')} = {value}" for key, value in settings.items()]
+    return "\n".join(["[emperor]", f"command = {shlex.join(words)}", *lines, ""])
+
+
+def shell(script: str, **settings: str) -> str:
+    """The .ini of a vassal that is a shell script of one line."""
+    return program("sh", "-c", script, **settings)
+
+
+SLEEPER = program("sleep", "1000")
+
+
+def speaker_path(folder: Path) -> str:
+    """A program for ``--uwsgi`` that runs ``speaker.py``."""
+    path = folder / "speaker"
+    path.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {speaker.__file__} "$@"\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+def notes(folder: Path, name: str, what: str) -> list[str]:
+    """What a speaker has ``heard`` or ``loaded``."""
+    path = folder / f"{name}.{what}"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody listens at now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+APP = """
+import json, os
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps({
+        "pid": os.getpid(), "parent": os.getppid(), "says": os.environ.get("SAYS"),
+        "environ": {k: v for k, v in os.environ.items()},
+    }).encode()]
+"""
+
+
+class Answer(NamedTuple):
+    """What the application answered: its pid, its master's, and what its config has it say."""
+
+    pid: int
+    master: int
+    says: str
+    environ: dict[str, str]
+
+
+class Application:
+    """A WSGI application under real uWSGI, served over HTTP at a port of its own."""
+
+    def __init__(self, folder: Path, code: str = APP) -> None:
+        self.port = free_port()
+        self.module = folder / f"app{self.port}.py"
+        self.module.write_text(code)
+
+    def options(self, says: str, **more: str) -> dict[str, str]:
+        """Its uWSGI options."""
+        return {
+            "http-socket": f"127.0.0.1:{self.port}",
+            "wsgi-file": str(self.module),
+            "master": "true",
+            "need-app": "true",
+            "env": f"SAYS={says}",
+            **{key.replace("_", "-"): value for key, value in more.items()},
+        }
+
+    def config(self, says: str, extension: str = ".ini", **more: str) -> str:
+        """Its config in the format of this extension."""
+        options = self.options(says, **more)
+        if extension == ".ini":
+            return "[uwsgi]\n" + "".join(f"{k} = {v}\n" for k, v in options.items())
+        if extension in (".yml", ".yaml"):
+            return "uwsgi:\n" + "".join(f"  {k}: {v}\n" for k, v in options.items())
+        if extension in (".json", ".js"):
+            return json.dumps({"uwsgi": options})
+        assert extension == ".xml"
+        return "<uwsgi>" + "".join(f"<{k}>{v}</{k}>" for k, v in options.items()) + "</uwsgi>"
+
+    def answers(self) -> Answer | None:
+        """What it says over HTTP; None if nobody answers."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", "/")
+            answer = json.loads(connection.getresponse().read())
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+        return Answer(answer["pid"], answer["parent"], answer["says"], answer["environ"])
