@@ -1,0 +1,76 @@
+"""sd_notify over a real datagram socket."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+from emperord.daemon.systemd import Notifier
+
+
+@pytest.fixture(params=["path", "abstract"])
+def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, socket.socket]]:
+    """What systemd puts in NOTIFY_SOCKET, and its end."""
+    address = str(tmp_path / "notify")
+    if request.param == "abstract":
+        address = f"@{address}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+        end.bind(address.replace("@", "\0"))
+        end.settimeout(10)
+        yield address, end
+
+
+def test_tells_states_in_one_datagram(systemd: tuple[str, socket.socket]) -> None:
+    address, end = systemd
+    Notifier({"NOTIFY_SOCKET": address}).tell("READY=1", "STATUS=3 vassals: ü")
+    assert end.recv(4096).decode() == "READY=1\nSTATUS=3 vassals: ü"
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        pytest.param({}, id="no systemd"),
+        pytest.param({"NOTIFY_SOCKET": ""}, id="empty"),
+        pytest.param({"NOTIFY_SOCKET": "/nowhere/notify"}, id="nobody there"),
+    ],
+)
+def test_without_systemd_nothing_happens(environ: dict[str, str]) -> None:
+    Notifier(environ).tell("READY=1")
+
+
+def test_a_full_socket_does_not_block(systemd: tuple[str, socket.socket]) -> None:
+    address, end = systemd
+    notifier = Notifier({"NOTIFY_SOCKET": address})
+    for number in range(2000):
+        notifier.tell(f"STATUS={number}")
+    assert end.recv(4096) == b"STATUS=0"
+
+
+async def test_feeds_the_watchdog_twice_an_interval(systemd: tuple[str, socket.socket]) -> None:
+    address, end = systemd
+    environ = {
+        "NOTIFY_SOCKET": address,
+        "WATCHDOG_USEC": "40000",
+        "WATCHDOG_PID": str(os.getpid()),
+    }
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(Notifier(environ).keep_alive)
+        for _ in range(3):
+            assert await trio.to_thread.run_sync(end.recv, 4096) == b"WATCHDOG=1"
+        nursery.cancel_scope.cancel()
+    assert trio.current_time() - began >= 0.04 * 0.9
+
+
+@pytest.mark.parametrize(
+    "watchdog",
+    [
+        pytest.param({}, id="none"),
+        pytest.param({"WATCHDOG_USEC": "nonsense"}, id="nonsense"),
+        pytest.param({"WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1"}, id="another process's"),
+    ],
+)
+async def test_no_watchdog_of_ours(watchdog: dict[str, str]) -> None:
+    await Notifier({"NOTIFY_SOCKET": "/nowhere", **watchdog}).keep_alive()

@@ -1,0 +1,115 @@
+"""Vassals' own logs: names, bounds, last lines."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from emperord.daemon.vassal_log import LogDirectory, log_name
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@pytest.mark.parametrize(
+    ("vassal", "name"),
+    [
+        pytest.param("a.ini", "a.ini.log", id="plain"),
+        pytest.param("/etc/v/a.ini", "%2Fetc%2Fv%2Fa.ini.log", id="path"),
+        pytest.param("../../x.ini", "..%2F..%2Fx.ini.log", id="dots"),
+        pytest.param("a b:c@(d).ini", "a b:c@(d).ini.log", id="readable"),
+        pytest.param("100%.ini", "100%25.ini.log", id="percent"),
+        pytest.param("ü.ini", "%C3%BC.ini.log", id="unicode"),
+        pytest.param("-x.ini", "-x.ini.log", id="dash"),
+    ],
+)
+def test_name(vassal: str, name: str) -> None:
+    assert log_name(vassal) == name
+
+
+NAMES = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=254)
+
+
+@given(NAMES)
+def test_a_name_is_never_a_path_and_fits_the_file_system(vassal: str) -> None:
+    name = log_name(vassal)
+    assert os.path.basename(name) == name
+    assert name not in (".", "..")
+    assert len(os.fsencode(name + ".1")) <= 255
+
+
+@given(NAMES, NAMES)
+def test_two_vassals_never_share_a_log(one: str, other: str) -> None:
+    assert (log_name(one) == log_name(other)) == (one == other)
+
+
+def test_two_long_names_with_one_beginning_differ() -> None:
+    assert log_name("x" * 300 + "1.ini") != log_name("x" * 300 + "2.ini")
+
+
+def write(logs: LogDirectory, vassal: str, text: bytes) -> None:
+    fd = logs.open(vassal)
+    try:
+        os.write(fd, text)
+    finally:
+        os.close(fd)
+
+
+def test_is_appended_to_and_private(tmp_path: Path) -> None:
+    logs = LogDirectory(str(tmp_path / "logs"), 4096)
+    for text in (b"one\n", b"two\n"):
+        write(logs, "a.ini", text)
+    path = tmp_path / "logs" / "a.ini.log"
+    assert path.read_bytes() == b"one\ntwo\n"
+    assert stat.S_IMODE(path.stat().st_mode) & 0o137 == 0
+    assert logs.size("a.ini") == 8
+    assert logs.size("b.ini") == 0
+
+
+def test_is_not_written_through_a_symlink(tmp_path: Path) -> None:
+    logs = LogDirectory(str(tmp_path), 4096)
+    (tmp_path / "a.ini.log").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic"):
+        logs.open("a.ini")
+
+
+@pytest.mark.parametrize(
+    ("text", "since", "last"),
+    [
+        pytest.param(b"", 0, "", id="nothing"),
+        pytest.param(b"one\ntwo\n", 0, "one\ntwo", id="all"),
+        pytest.param(b"old\nnew\n", 4, "new", id="this attempt's only"),
+        pytest.param(b"new\n", 400, "new", id="cut meanwhile"),
+        pytest.param(b"half a line", 0, "half a line", id="no newline"),
+        pytest.param(b"\xff\n", 0, "\\xff", id="not UTF-8"),
+        pytest.param(
+            b"".join(b"%d\n" % n for n in range(50)),
+            0,
+            "\n".join(map(str, range(40, 50))),
+            id="ten lines",
+        ),
+    ],
+)
+def test_last_lines(tmp_path: Path, text: bytes, since: int, last: str) -> None:
+    logs = LogDirectory(str(tmp_path), 4096)
+    write(logs, "a.ini", text)
+    assert logs.last_lines("a.ini", since) == last
+
+
+def test_last_lines_of_a_flood_are_few(tmp_path: Path) -> None:
+    logs = LogDirectory(str(tmp_path), 4096)
+    write(logs, "a.ini", b"x" * 100_000)
+    assert logs.last_lines("a.ini", 0) == "x" * 2048
+    assert logs.last_lines("b.ini", 0) == ""
+
+
+def test_is_cut_when_it_is_too_long(tmp_path: Path) -> None:
+    logs = LogDirectory(str(tmp_path), 4096)
+    fd = logs.open("a.ini")
+    os.write(fd, b"o" * 4096)
+    assert not logs.bound("a.ini")
+    os.write(fd, b"1")
+    assert logs.bound("a.ini")
+    os.write(fd, b"new")  # who has it open goes on at its new end
+    os.close(fd)
+    assert (tmp_path / "a.ini.log").read_bytes() == b"new"
+    assert (tmp_path / "a.ini.log.1").read_bytes() == b"o" * 4096 + b"1"
