@@ -1,0 +1,106 @@
+"""A journal read and checked with nothing but SQLite, SHA-256 and JSON, plus the fold."""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from emperord.daemon.actions import recorded
+from emperord.daemon.fleet import Fleet
+from emperord.daemon.fold import fold
+from emperord.journal.events import Event, decode_body
+
+
+class Row(NamedTuple):
+    """One event as it stands in the file."""
+
+    seq: int
+    at: int
+    kind: str
+    monitor: str | None
+    vassal: str | None
+    cause: int | None
+    body: str
+    actions: str
+    hash: bytes
+
+    def field(self, name: str) -> Any:
+        return json.loads(self.body).get(name)
+
+    def orders(self) -> list[dict[str, Any]]:
+        orders: list[dict[str, Any]] = json.loads(self.actions)
+        return orders
+
+
+def rows(journal: Path, after: int = 0) -> list[Row]:
+    """The events of a journal, which a daemon may be writing."""
+    connection = sqlite3.connect(f"file:{journal}?mode=ro", uri=True, timeout=10)
+    try:
+        found = connection.execute("SELECT * FROM event WHERE seq > ? ORDER BY seq", (after,))
+        return [Row(*row) for row in found]
+    finally:
+        connection.close()
+
+
+def check_chain(found: list[Row]) -> None:
+    """Every row is numbered on, later than the one before, and hashed over it."""
+    previous, last = bytes(32), Row(0, 0, "", None, None, None, "", "", b"")
+    for row in found:
+        assert row.seq == last.seq + 1
+        assert row.at > last.at
+        text = json.dumps(row[:8], ensure_ascii=False, separators=(",", ":"))
+        assert row.hash == hashlib.sha256(previous + text.encode()).digest(), row
+        previous, last = row.hash, row
+
+
+def check_head(journal: Path, found: list[Row]) -> None:
+    """SQLite finds the file sound, and the chain ends where the journal says."""
+    connection = sqlite3.connect(f"file:{journal}?mode=ro", uri=True, timeout=10)
+    try:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        head = connection.execute("SELECT seq, hash FROM chain WHERE name = 'head'").fetchone()
+        assert head == (found[-1].seq, found[-1].hash)
+    finally:
+        connection.close()
+
+
+def refold(found: list[Row]) -> Fleet:
+    """The fleet that the record leads to; every recorded action must come out again."""
+    fleet = Fleet()
+    for row in found:
+        event = Event(*row[:6], decode_body(row.kind, row.body))
+        assert recorded(fold(fleet, event)) == row.actions, row
+    return fleet
+
+
+def check_one_attempt_at_a_time(found: list[Row]) -> None:
+    """By the record alone: no spawn was ordered while another attempt had not ended."""
+    running: dict[str, int] = {}
+    for row in found:
+        if row.kind in ("exited", "spawn_failed"):
+            assert row.vassal is not None
+            if running.get(row.vassal) == row.field("attempt"):
+                del running[row.vassal]
+        for action in row.orders():
+            if action["do"] == "spawn":
+                assert action["vassal"] not in running, row
+                running[action["vassal"]] = action["attempt"]
+
+
+def ordered_marks(found: list[Row]) -> Iterator[str]:
+    """The marks of all attempts whose spawn stands in the record."""
+    for row in found:
+        for action in row.orders():
+            if action["do"] == "spawn":
+                yield f"{row.seq}.{row.at}.{action['vassal']}"
+
+
+def check(journal: Path) -> tuple[list[Row], Fleet]:
+    """All of the above."""
+    found = rows(journal)
+    check_chain(found)
+    check_head(journal, found)
+    check_one_attempt_at_a_time(found)
+    return found, refold(found)
