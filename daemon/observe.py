@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from ..journal.chain import digest
 from ..journal.events import (
     Announced,
     Body,
@@ -54,7 +55,8 @@ class Observer:
         self.contents: dict[str, bytes] = {}
         self._said: dict[str, dict[str, str]] = {}  # url -> label -> reason
         self._missing: dict[str, set[str]] = {}  # url -> what its doubted listing lacked
-        self._claims: dict[tuple[str, str], bytes] = {}  # texts of vassals that others own
+        # Texts that came with a rejection: a source need not give one again when it is accepted.
+        self._held_back: dict[str, dict[str, bytes]] = {}  # url -> name -> text
 
     def take_contents(self) -> dict[str, bytes]:
         contents, self.contents = self.contents, {}
@@ -96,6 +98,9 @@ class Observer:
         url = source.url
         before = self._said.get(url, {})
         self._said[url] = {}
+        held_back = self._held_back.get(url, {})
+        for name in held_back.keys() - listing.seen.keys():
+            del held_back[name]
         for name, seen in listing.seen.items():
             vassal = fleet.vassals.get(name)
             # The whole cost of an unchanged vassal, ten thousand times a rescan.
@@ -129,7 +134,7 @@ class Observer:
             doubted = self._missing.get(url, set())
             self._missing[url] = missing
             fresh = missing - doubted
-            missing &= doubted
+            missing = missing & doubted
             if fresh:
                 body = Doubted(missing=tuple(sorted(fresh)), known=len(owned))
                 drafts.append(Draft("listing_doubted", body, url))
@@ -167,6 +172,7 @@ class Observer:
             change = difference(vassal.spec, spec)
             if change == "config" and not source.trusts_content:
                 reason = "its config changed but its ts did not; give it another ts"
+                self._hold_back(url, name, seen)
                 self._reject(url, name, reason, drafts, before, name)
             elif change:
                 self._announce("vassal_changed", url, name, seen, change, drafts)
@@ -183,27 +189,31 @@ class Observer:
         """Another source's vassal has this name."""
         name = vassal.name
         if vassal.wanted and vassal.monitor in fleet.monitors:
-            if seen.content is not None:
-                self._claims[url, name] = seen.content
+            self._hold_back(url, name, seen)
             reason = f"the name belongs to {vassal.monitor}"
             self._reject(url, name, reason, drafts, before, name)
             return
-        content = self._claims.pop((url, name), seen.content)
-        if seen.content is None:
-            seen = c.Seen(seen.spec, content)
         self._announce("vassal_added", url, name, seen, "claimed", drafts)
+
+    def _hold_back(self, url: str, name: str, seen: c.Seen) -> None:
+        if seen.content is not None:
+            self._held_back.setdefault(url, {})[name] = seen.content
 
     def _announce(
         self, kind: str, url: str, name: str, seen: c.Seen, change: str, drafts: list[Draft]
     ) -> None:
-        if seen.content is not None and seen.spec.config is not None:
-            self.contents[seen.spec.config] = seen.content
+        held_back = self._held_back.get(url, {}).pop(name, None)
+        if seen.spec.config is not None:
+            if seen.content is not None:
+                self.contents[seen.spec.config] = seen.content
+            elif held_back is not None and digest(held_back) == seen.spec.config:
+                self.contents[seen.spec.config] = held_back
         drafts.append(Draft(kind, Announced(spec=seen.spec, change=change), url, name))
 
     def _end(
         self, fleet: Fleet, url: str, seen: c.Vanished | c.Destroyed, drafts: list[Draft]
     ) -> None:
-        self._claims.pop((url, seen.name), None)
+        self._held_back.get(url, {}).pop(seen.name, None)
         vassal = fleet.vassals.get(seen.name)
         destroyed = isinstance(seen, c.Destroyed)
         if vassal is not None and vassal.monitor == url and vassal.wanted:
