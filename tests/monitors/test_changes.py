@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from emperord.monitors import files, lookout
 from emperord.monitors.options import MonitorOptions
 
 from .sources import DirSource, GlobSource
@@ -282,3 +283,35 @@ async def test_tyrant_nofollow_tells_who_owns_the_link(
     os.chown(vassal, 1002, 1002, follow_symlinks=False)
     async with watching(source.monitor(options)) as watch:
         assert watch.seen["a.ini"].spec.uid == uid
+
+
+async def test_a_file_missing_for_a_moment_is_not_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookout, "GRACE", NEVER)
+    source, options = make("dir", "events", tmp_path)
+    path = source.folder / "a.ini"
+    path.write_text("one")
+    async with watching(source.monitor(options)) as watch:
+        path.rename(path.with_name("a.ini~"))
+        (source.folder / "b.ini").write_text("other")
+        await watch.shows("b.ini", "other")  # so it was seen that the other is missing
+        path.write_text("two")
+        await watch.shows("a.ini", "two")
+        assert "Vanished" not in watch.kinds()
+
+
+def test_the_signature_of_a_file_that_just_changed_is_not_trusted(tmp_path: Path) -> None:
+    # Another edit within the same tick of the file system's clock would leave it as it is.
+    (tmp_path / "a.ini").write_text("one")
+    old = Path(os.__file__)  # changed when Python was installed
+    for path, trusted in ((tmp_path / "a.ini", False), (old, True)):
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            step = (directory, str(path.parent), path.name)
+            reader = files.Reader(MonitorOptions(), None)
+            sight = reader.look(path.name, step, None, lambda way: None)
+        finally:
+            os.close(directory)
+        assert isinstance(sight, files.Found)
+        assert (sight.record.signature is not None) == trusted
