@@ -42,6 +42,8 @@ _SHM_IN_USE: Final = 128
 _FLOCK: Final = "hhqqi4x"  # struct flock
 _WAL_INDEX: Final = 48  # bytes of the first copy of the wal-index header
 
+_SMALLEST: Final = 512  # bytes; SQLite's smallest page
+
 _kept: list[int] = []
 
 
@@ -151,6 +153,10 @@ def _check_regular(path: str, real: str) -> None:
         raise NotAJournal(f"{path}: not a regular file, so not a journal")
     if status.st_size == 0:
         raise NotAJournal(f"{path}: empty; no daemon ever wrote to it")
+    if status.st_size < _SMALLEST:
+        raise NotAJournal(
+            f"{path}: not an SQLite database, or cut within its header: {status.st_size} bytes"
+        )
 
 
 def _check_magic(path: str, real: str) -> None:

@@ -1,0 +1,424 @@
+"""Each kind of damage has a generator here, is found, and is named.
+
+The generators work on a closed journal or on what a killed daemon left, as the real thing does:
+by SQL, by bytes of the file, by whole files.
+"""
+
+import shutil
+import sqlite3
+import struct
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from emperord.journal import chain
+from emperord.journal.errors import JournalError
+from emperord.journal.reading import open_journal
+from emperord.journal.store import Journal
+from emperord.replay.main import cli
+from emperord.replay.verify import verify
+from journal_builder import Builder, building, busy_fleet
+
+EVENTS = 60
+ROW = 30  # the row that is harmed where one is
+Harm = Callable[[Path], None]
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pristine") / "journal.db"
+    with building(str(path), snapshot_every=20) as builder:
+        busy_fleet(builder, EVENTS, 4)
+    return path
+
+
+@pytest.fixture(scope="module")
+def left_behind(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The three files of a journal whose daemon was killed, everything still in the log."""
+    folder = tmp_path_factory.mktemp("left")
+    with Journal.open(str(folder / "at-work.db")) as journal:
+        busy_fleet(Builder(journal, snapshot_every=20), EVENTS, 4)
+        for suffix in ("", "-wal", "-shm"):
+            shutil.copy(f"{journal.path}{suffix}", folder / f"journal.db{suffix}")
+    return folder / "journal.db"
+
+
+def run_verify(path: Path) -> tuple[int, str]:
+    result = CliRunner().invoke(cli, ["--journal", str(path), "verify"])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.exit_code, result.output
+
+
+def sql(statement: str, *parameters: object) -> Harm:
+    def harm(path: Path) -> None:
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            assert db.execute(statement, parameters).rowcount != 0, "nothing was harmed"
+
+    return harm
+
+
+def swap(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for old, new in ((ROW, -1), (ROW + 1, ROW), (-1, ROW + 1)):
+            db.execute("UPDATE event SET seq = ? WHERE seq = ?", (new, old))
+
+
+def rewrite(path: Path, change: Callable[[list[object]], None]) -> None:
+    """Change a row and make the chain fit again, as somebody who knows how it is made would."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        previous = bytes(32)
+        for row in db.execute("SELECT * FROM event ORDER BY seq").fetchall():
+            columns = list(row[:8])
+            if columns[0] == ROW:
+                change(columns)
+            previous = chain.link(previous, tuple(columns))
+            db.execute("DELETE FROM event WHERE seq = ?", (row[0],))
+            marks = ", ".join("?" * 9)
+            db.execute(f"INSERT INTO event VALUES ({marks})", (*columns, previous))
+            db.execute("UPDATE snapshot SET hash = ? WHERE seq = ?", (previous, row[0]))
+        db.execute("UPDATE chain SET hash = ? WHERE name = 'head'", (previous,))
+
+
+def turn_back_the_clock(path: Path) -> None:
+    def change(columns: list[object]) -> None:
+        at = columns[1]
+        assert isinstance(at, int)
+        columns[1] = at - 3600 * 10**9
+
+    rewrite(path, change)
+
+
+def forge_a_body(path: Path) -> None:
+    def change(columns: list[object]) -> None:
+        columns[6] = "[]"
+
+    rewrite(path, change)
+
+
+def flip_byte(offset: Callable[[bytes], int], suffix: str = "") -> Harm:
+    def harm(path: Path) -> None:
+        file = Path(f"{path}{suffix}")
+        content = bytearray(file.read_bytes())
+        content[offset(bytes(content))] ^= 0x20
+        file.write_bytes(content)
+
+    return harm
+
+
+def cut(size: Callable[[bytes], int], suffix: str = "") -> Harm:
+    def harm(path: Path) -> None:
+        file = Path(f"{path}{suffix}")
+        content = file.read_bytes()
+        file.write_bytes(content[: size(content)])
+
+    return harm
+
+
+def root_page(table: str, at: int) -> Harm:
+    """Overwrite the middle of a table's first page."""
+
+    def harm(path: Path) -> None:
+        with closing(sqlite3.connect(path)) as db:
+            query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+            (page,) = db.execute(query, (table,)).fetchone()
+        with open(path, "r+b") as file:
+            file.seek((page - 1) * 4096 + at)
+            file.write(b"\xff" * 16)
+
+    return harm
+
+
+def event_leaf(path: Path) -> None:
+    """Overwrite the head of the page on which row ROW is."""
+    with closing(sqlite3.connect(path)) as db:
+        (body,) = db.execute("SELECT hash FROM event WHERE seq = ?", (ROW,)).fetchone()
+    content = path.read_bytes()
+    page = content.index(body) // 4096
+    with open(path, "r+b") as file:
+        file.seek(page * 4096)
+        file.write(b"\xee" * 8)
+
+
+def replace_with(content: bytes) -> Harm:
+    def harm(path: Path) -> None:
+        path.write_bytes(content)
+
+    return harm
+
+
+not_written = f"event {ROW}: its row is not what was written"
+saved = f"what can be saved: events up to {ROW - 1} are intact; behind them"
+
+IN_THE_FILE = {
+    "at flipped": (sql("UPDATE event SET at = at + 1 WHERE seq = ?", ROW), [not_written, saved]),
+    "kind flipped": (
+        sql("UPDATE event SET kind = 'vassal_bdded' WHERE seq = ?", ROW),
+        [not_written, "there is no such kind", saved],
+    ),
+    "monitor flipped": (
+        sql("UPDATE event SET monitor = 'dir:///etc/vassalz' WHERE seq = ?", ROW),
+        [not_written, saved],
+    ),
+    "vassal flipped": (
+        sql("UPDATE event SET vassal = 'bpp.ini' WHERE seq = ?", ROW),
+        [not_written, "bpp.ini", saved],
+    ),
+    "cause flipped": (
+        sql("UPDATE event SET cause = 31 WHERE seq = ?", ROW),
+        [not_written, "its cause is not before it", saved],
+    ),
+    "body flipped": (
+        sql("UPDATE event SET body = replace(body, '{', '[') WHERE seq = ?", ROW),
+        [not_written, "its body is none of that kind", saved],
+    ),
+    "body no text": (
+        sql("UPDATE event SET body = CAST(x'7bff7d' AS TEXT) WHERE seq = ?", ROW),
+        [not_written, saved],
+    ),
+    "body a blob": (
+        sql("UPDATE event SET body = CAST(body AS BLOB) WHERE seq = ?", ROW), [not_written, saved]
+    ),
+    "actions flipped": (
+        sql("UPDATE event SET actions = '[' WHERE seq = ?", ROW),
+        [not_written, "its actions are not JSON", saved],
+    ),
+    "hash flipped": (
+        sql("UPDATE event SET hash = x'00' || substr(hash, 2) WHERE seq = ?", ROW),
+        [f"event {ROW}: its hash is damaged, the rest is intact", saved],
+    ),
+    "hash of the last row flipped": (
+        sql("UPDATE event SET hash = zeroblob(32) WHERE seq = (SELECT max(seq) FROM event)"),
+        ["its hash is damaged, the rest is intact"],
+    ),
+    "at a text": (sql("UPDATE event SET at = 'noon' WHERE seq = ?", ROW), [not_written, saved]),
+    "row missing": (
+        sql("DELETE FROM event WHERE seq = ?", ROW), [f"event {ROW} is missing", saved]
+    ),
+    "rows missing": (
+        sql("DELETE FROM event WHERE seq BETWEEN ? AND ?", ROW, ROW + 4),
+        [f"events {ROW} to {ROW + 4} are missing", saved],
+    ),
+    "first rows missing": (
+        sql("DELETE FROM event WHERE seq < 3"),
+        ["events 1 to 2 are missing", "no event is proven"],
+    ),
+    "tail missing": (
+        sql("DELETE FROM event WHERE seq >= ?", ROW),
+        [f"events {ROW} to", "are missing at the end", f"events up to {ROW - 1} are intact"],
+    ),
+    "last row missing": (
+        sql("DELETE FROM event WHERE seq = (SELECT max(seq) FROM event)"),
+        ["is missing at the end"],
+    ),
+    "all rows missing": (sql("DELETE FROM event"), ["events 1 to", "no event is proven"]),
+    "row added": (
+        sql(
+            "INSERT INTO event SELECT seq + 1, at + 1, kind, monitor, vassal, cause, body, actions,"
+            " hash FROM event ORDER BY seq DESC LIMIT 1"
+        ),
+        ["behind the chain's head"],
+    ),
+    "rows swapped": (swap, [not_written, f"event {ROW + 1}: its row", saved]),
+    "time runs back": (
+        turn_back_the_clock,
+        [f"event {ROW}: its time is not after that of the event before", saved],
+    ),
+    "a body that no daemon wrote": (forge_a_body, [f"event {ROW}: body of"]),
+    "head flipped": (
+        sql("UPDATE chain SET hash = zeroblob(32) WHERE name = 'head'"), ["the chain's head"]
+    ),
+    "head missing": (sql("DELETE FROM chain WHERE name = 'head'"), ["has no row 'head'"]),
+    "anchor flipped": (
+        sql("UPDATE chain SET hash = randomblob(32) WHERE name = 'anchor'"),
+        ["event 1: its row is not what was written"],
+    ),
+    "anchor moved": (
+        sql("UPDATE chain SET seq = 7 WHERE name = 'anchor'"),
+        ["it begins behind event 7", "the snapshot of that event is missing"],
+    ),
+    "config changed": (
+        sql("UPDATE config SET content = CAST('evil' AS BLOB)"),
+        [": the text is not what was deployed; it was deployed in event ", "(app0"],
+    ),
+    "config missing": (
+        sql("DELETE FROM config WHERE digest = (SELECT min(digest) FROM config)"),
+        [": the text is missing; it was deployed in event "],
+    ),
+    "snapshot changed": (
+        sql("UPDATE snapshot SET fleet = x'00' WHERE seq = 40"),
+        ["snapshot 40: it does not have its checksum"],
+    ),
+    "snapshot of another event": (
+        sql("UPDATE snapshot SET seq = 41 WHERE seq = 40"),
+        ["snapshot 41: its hash is not that of event 41"],
+    ),
+    "snapshot of no event": (
+        sql("UPDATE snapshot SET seq = 4000 WHERE seq = 40"),
+        ["snapshot 4000: its hash is not that of event 4000"],
+    ),
+    "table missing": (sql("DROP TABLE snapshot"), ["it has no table snapshot"]),
+    "a page of events": (event_leaf, ["the database file: ", "cannot be read: database disk image is malformed"]),
+    "the first page of configs": (root_page("config", 0), ["the database file: "]),
+    "the first page of the chain": (root_page("chain", 0), ["malformed"]),
+    "cut at half": (cut(lambda file: len(file) // 8192 * 4096), ["malformed"]),
+    "cut by a page": (cut(lambda file: len(file) - 4096), ["malformed"]),
+    "cut within a page": (cut(lambda file: len(file) - 1000), ["the database file: "]),
+    "cut to its first page": (cut(lambda _: 4096), ["malformed"]),
+    "cut within its header": (cut(lambda _: 50), ["not an SQLite database"]),
+    "magic flipped": (flip_byte(lambda _: 3), ["not an SQLite database"]),
+    "page size flipped": (flip_byte(lambda _: 17), ["not an SQLite database"]),
+    "empty": (replace_with(b""), ["empty"]),
+    "no journal": (replace_with(b"hello, world\n" * 100), ["not an SQLite database"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("harm", "says"), IN_THE_FILE.values(), ids=IN_THE_FILE.keys())
+def test_damage_to_the_file(pristine: Path, tmp_path: Path, harm: Harm, says: list[str]) -> None:
+    path = tmp_path / "journal.db"
+    shutil.copy(pristine, path)
+    assert run_verify(path)[0] == 0
+    harm(path)
+    code, text = run_verify(path)
+    assert code == 3, text
+    for part in says:
+        assert part in text
+
+
+def frame(number: int, offset: int) -> Callable[[bytes], int]:
+    return lambda _: 32 + (number - 1) * (24 + 4096) + offset
+
+
+def last_commit(log: bytes) -> int:
+    """Where the last frame that ends a transaction begins."""
+    return max(
+        start
+        for start in range(32, len(log) - 24, 24 + 4096)
+        if struct.unpack_from(">I", log, start + 4)[0]
+    )
+
+
+def without_index(harm: Harm) -> Harm:
+    def both(path: Path) -> None:
+        Path(f"{path}-shm").unlink()
+        harm(path)
+
+    return both
+
+
+IN_THE_LOG = {
+    "a page in a frame": (
+        flip_byte(frame(60, 500), "-wal"), ["frame 60 of the write-ahead log is damaged"]
+    ),
+    "a frame's header": (
+        flip_byte(frame(60, 2), "-wal"), ["frame 60 of the write-ahead log is damaged"]
+    ),
+    "a frame's salt": (
+        flip_byte(frame(60, 9), "-wal"), ["frame 60 of the write-ahead log is damaged"]
+    ),
+    "the header": (flip_byte(lambda _: 25, "-wal"), ["the header of the write-ahead log"]),
+    "the last frame": (
+        flip_byte(lambda log: last_commit(log) + 100, "-wal"),
+        ["of the write-ahead log is damaged", "lost power"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("index", [True, False], ids=["with its index", "without"])
+@pytest.mark.parametrize(("harm", "says"), IN_THE_LOG.values(), ids=IN_THE_LOG.keys())
+def test_damage_to_the_log(
+    left_behind: Path, tmp_path: Path, harm: Harm, says: list[str], index: bool
+) -> None:
+    path = tmp_path / "journal.db"
+    for suffix in ("", "-wal", "-shm") if index else ("", "-wal"):
+        shutil.copy(f"{left_behind}{suffix}", f"{path}{suffix}")
+    assert run_verify(path)[0] == 0
+    harm(path)
+    code, text = run_verify(path)
+    assert code == 3, text
+    for part in (*says, "what can be saved: "):
+        assert part in text
+
+
+def test_a_log_cut_between_transactions_is_found_by_its_index(
+    left_behind: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal.db"
+    for suffix in ("", "-wal", "-shm"):
+        shutil.copy(f"{left_behind}{suffix}", f"{path}{suffix}")
+    cut(last_commit, "-wal")(path)
+    code, text = run_verify(path)
+    assert code == 3
+    assert "the write-ahead log breaks off at frame" in text
+
+
+def test_a_transaction_that_was_never_finished_is_a_note(left_behind: Path, tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{left_behind}{suffix}", f"{path}{suffix}")
+    cut(lambda log: last_commit(log) + 1000, "-wal")(path)
+    code, text = run_verify(path)
+    assert code == 0, text
+    assert "verified" in text
+    assert "note: the write-ahead log ends with an unfinished transaction" in text
+
+
+def test_what_is_damaged_twice_is_told_twice_and_counted(pristine: Path, tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    shutil.copy(pristine, path)
+    sql("UPDATE event SET body = body || ' ' WHERE seq IN (11, 21)")(path)
+    sql("UPDATE config SET content = x'00'")(path)
+    found = verify(str(path)).audit
+    seqs = [finding.seq for finding in found.findings if finding.seq is not None]
+    assert seqs == [11, 21]
+    assert found.intact_to == 10
+    with open_journal(str(path)) as reader:
+        assert found.behind == reader.head.seq - 12
+    assert found.count > 2
+
+
+def test_very_much_damage_is_told_in_part(pristine: Path, tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    shutil.copy(pristine, path)
+    sql("UPDATE event SET body = body || ' '")(path)
+    code, text = run_verify(path)
+    assert code == 3
+    assert text.count("its row is not what was written") == 20
+    assert "more like these" in text
+
+
+def contents(path: Path) -> tuple[object, ...]:
+    """All that a reader can learn from a journal."""
+    with open_journal(str(path)) as reader:
+        rows = list(reader.rows())
+        texts = reader.db.execute("SELECT * FROM config ORDER BY digest").fetchall()
+        snapshots = reader.db.execute("SELECT * FROM snapshot ORDER BY seq").fetchall()
+        return rows, texts, snapshots, reader.anchor, reader.head
+
+
+def verdict(path: Path) -> int:
+    try:
+        return verify(str(path)).exit_code
+    except JournalError:
+        return 3
+
+
+def test_no_byte_can_be_flipped_unseen(pristine: Path, tmp_path: Path) -> None:
+    """Either it is found, or it is one that no reader ever looks at."""
+    path = tmp_path / "journal.db"
+    original = pristine.read_bytes()
+    expected = contents(pristine)
+    found = unseen = 0
+    for offset in range(0, len(original), 53):
+        harmed = bytearray(original)
+        harmed[offset] ^= 1 << offset % 8
+        path.write_bytes(harmed)
+        code = verdict(path)
+        if code == 0:
+            unseen += 1
+            assert contents(path) == expected, f"byte {offset}"
+        else:
+            assert code == 3, f"byte {offset}"
+            found += 1
+    assert found > unseen / 4, "most of what was flipped was not in use"
