@@ -3,16 +3,17 @@
 Pure, so that what would be run can be shown without running it.
 """
 
+import errno
 import os
 import shlex
 import shutil
-import signal
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from ..journal.events import Spec
 from ..journal.policy import Policy
+from ..monitors.settings import signal_number
 from .fleet import Vassal
 from .process import MARK
 
@@ -47,8 +48,10 @@ class CannotRun(Exception):
 def find_uwsgi(policy: Policy) -> str:
     """The uWSGI binary: as told, else beside the running Python, else on PATH."""
     if policy.uwsgi is not None:
-        if os.access(policy.uwsgi, os.X_OK):
-            return policy.uwsgi
+        # Relative to the daemon's working directory; the vassal's is another.
+        path = os.path.abspath(policy.uwsgi)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
         raise CannotRun(f"--uwsgi {policy.uwsgi}: there is no such program")
     beside = os.path.join(os.path.dirname(sys.executable), "uwsgi")
     found = beside if os.access(beside, os.X_OK) else shutil.which("uwsgi")
@@ -73,8 +76,8 @@ def uwsgi_argv(name: str, spec: Spec, policy: Policy) -> list[str]:
             yield value
 
     config = f"emperor://{name}" if spec.path is None else name
-    if ":" in name and spec.path is not None:
-        # uWSGI takes what follows the last colon for a section of the file.
+    if ":" in name:
+        # uWSGI takes what follows the last colon for a section, of an inline config too.
         config += ":uwsgi"
     return [
         policy.wrapper or find_uwsgi(policy),
@@ -94,18 +97,35 @@ def argv(name: str, spec: Spec, policy: Policy) -> list[str]:
     return shlex.split(command) if command is not None else uwsgi_argv(name, spec, policy)
 
 
-def limited(argv: list[str], nofile: tuple[int, int] | None) -> list[str]:
-    """argv that starts the program with these limits of open files, soft and hard.
+def limited(argv: list[str], nofile: tuple[int, int] | None, cwd: str | None) -> list[str]:
+    """argv that starts the program, in ``cwd``, with these limits of open files, soft and hard.
 
     The daemon may need more descriptors than a program should get: uWSGI closes every possible
-    one at its start, and who uses select(2) breaks past 1024. Raises FileNotFoundError for a
-    program that is not there, as executing it would have.
+    one at its start, and who uses select(2) breaks past 1024. Raises the OSError that executing
+    the program itself would have raised: prlimit's exit code tells nobody what was wrong.
     """
     if nofile is None:
         return argv
-    if shutil.which(argv[0]) is None:
-        raise FileNotFoundError(2, "No such file or directory", argv[0])
+    _check_program(argv[0], cwd or "")
     return ["prlimit", f"--nofile={nofile[0]}:{nofile[1]}", "--", *argv]
+
+
+def _check_program(name: str, cwd: str) -> None:
+    path = os.path.join(cwd, name) if "/" in name else shutil.which(name)
+    if path is None:
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+    try:
+        with open(path, "rb") as file:
+            start = file.read(256)
+    except PermissionError:
+        start = b""  # it need not be readable
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, name) from None
+    if not os.access(path, os.X_OK):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), name)
+    words = start.partition(b"\n")[0][2:].split() if start.startswith(b"#!") else []
+    if words and not os.path.exists(os.path.join(cwd, os.fsdecode(words[0]))):
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), name)
 
 
 def environment(
@@ -125,8 +145,9 @@ def environment(
         if key not in _PRIVATE and not key.startswith(("UWSGI_VASSAL_", "EMPEROR_"))
     }
     for key, value in own.items():
-        if key.startswith("UWSGI_VASSAL_"):
-            passed["UWSGI_" + key.removeprefix("UWSGI_VASSAL_")] = value
+        its = "UWSGI_" + key.removeprefix("UWSGI_VASSAL_")
+        if key.startswith("UWSGI_VASSAL_") and its not in _PRIVATE:
+            passed[its] = value
     if control_fd is not None:
         passed["UWSGI_EMPEROR_FD"] = str(control_fd)
     if config_fd is not None:
@@ -136,19 +157,19 @@ def environment(
     return passed
 
 
-def _signal(text: str) -> signal.Signals:
-    if text.isdigit():
-        return signal.Signals(int(text))
-    return signal.Signals["SIG" + text.upper().removeprefix("SIG")]
+def _signal(text: str) -> int:
+    number = signal_number(text)
+    assert number is not None  # the monitor has looked at it
+    return number
 
 
-def reload_signal(vassal: Vassal) -> signal.Signals:
+def reload_signal(vassal: Vassal) -> int:
     """What reloads it where no byte can."""
     assert vassal.running is not None
     return _signal(vassal.running.settings.get("reload-signal", "HUP"))
 
 
-def stop_signal(vassal: Vassal) -> signal.Signals:
+def stop_signal(vassal: Vassal) -> int:
     """What stops it where no byte can. uWSGI reloads on TERM, so it gets QUIT."""
     assert vassal.running is not None
     return _signal(vassal.running.settings.get("stop-signal", "QUIT" if vassal.speaks else "TERM"))

@@ -260,7 +260,7 @@ class Host:
             _kill_group(running.pid)
             _signal(running.pidfd, signal.SIGKILL)
 
-    def _send_or_signal(self, running: Process, byte: bytes, number: signal.Signals) -> None:
+    def _send_or_signal(self, running: Process, byte: bytes, number: int) -> None:
         if running.control is not None and running.speaks:
             try:
                 running.control.send(byte)
@@ -313,7 +313,7 @@ class Host:
         assert vassal.attempt is not None
         assert vassal.running is not None
         spec, policy = vassal.running, self._policy()
-        argv = command.limited(command.argv(vassal.name, spec, policy), self._nofile)
+        argv = command.limited(command.argv(vassal.name, spec, policy), self._nofile, spec.cwd)
         mark = process.mark(vassal.attempt, at, vassal.name)
         log_start = self._logs.size(vassal.name) if self._logs is not None else 0
         opened: list[socket.socket] = []
@@ -467,7 +467,7 @@ def _explain(error: OSError) -> tuple[str, Fault]:
     return f"cannot be executed: {what}", "exec"
 
 
-def _signal(pidfd: int, number: signal.Signals) -> None:
+def _signal(pidfd: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):  # else its end is being told
         signal.pidfd_send_signal(pidfd, number)
 
