@@ -11,20 +11,27 @@ exceptions: if the next row goes on from what the hash should be, it is the hash
 and a column may be bad on its face.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
 
-from . import chain, wal
+from . import chain, schema, wal
 from .errors import Damaged, JournalError
 from .events import KINDS, decode_body
 from .files import Files
-from .reading import COLUMNS, Reader, Row, Stored, as_bytes, unpacked
+from .reading import COLUMNS, Reader, Row, Stored, unpacked
 from .times import rfc3339
 
 _AT_ONCE: Final = 2000  # rows
+# What SQLite says of a broken file; its complaint may quote what is no UTF-8 any more.
+BROKEN: Final = (sqlite3.DatabaseError, UnicodeDecodeError)
+_DEFINITIONS: Final = (
+    "SELECT type || ' ' || name, sql FROM sqlite_master"
+    " WHERE substr(name, 1, 7) <> 'sqlite_' AND substr(name, 1, 1) <> '_'"
+)
 _NAMED: Final = 20  # findings that are told one by one
 
 
@@ -85,12 +92,33 @@ class Audit:
         """SQLite's own check of its pages, and of its indexes against the tables."""
         try:
             rows = reader.db.execute(f"PRAGMA integrity_check({_NAMED})").fetchall()
-        except sqlite3.DatabaseError as error:
+        except BROKEN as error:
             rows = [(str(error),)]
         for (message,) in rows:
             if message != "ok":
                 for line in message.removeprefix("*** in database main ***\n").splitlines():
                     self.find(f"the database file: {line}")
+        self._check_schema(reader)
+
+    def _check_schema(self, reader: Reader) -> None:
+        # A letter changed in a table's definition can make a column unreadable to SQLite
+        # without a word from its own check.
+        with reader.reading():
+            applied = schema.applied(reader.db)
+        if applied != schema.NAMES:
+            self.notes.append("its schema is that of an older version, and was not compared")
+            return
+        with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+            schema.migrate(fresh)
+            expected = dict(fresh.execute(_DEFINITIONS).fetchall())
+        try:
+            found = dict(reader.fetch(_DEFINITIONS))
+        except JournalError as error:
+            self.find(f"the schema cannot be read: {error}")
+            return
+        for name, definition in expected.items():
+            if found.get(name) != definition:
+                self.find(f"the schema: {name} is not defined as it was when it was made")
 
     # Events
 
@@ -121,12 +149,12 @@ class Audit:
             for digest, content in reader.db.execute("SELECT digest, content FROM config"):
                 there += 1
                 referred.discard(digest)
-                if chain.digest(as_bytes(content)) != digest:
+                if content.__class__ is not bytes or chain.digest(content) != digest:
                     self.find(
                         f"config {digest}: the text is not what was deployed;"
                         f" {_users(reader, digest)}"
                     )
-        except sqlite3.DatabaseError as error:
+        except BROKEN as error:
             self.find(f"the table of configs cannot be read to its end: {error}")
             return there
         if there == 0 and referred:
@@ -148,7 +176,7 @@ class Audit:
                     " ORDER BY seq LIMIT 1",
                     (last,),
                 ).fetchone()
-            except sqlite3.DatabaseError as error:
+            except BROKEN as error:
                 self.find(f"the snapshots behind event {max(last, 0)} cannot be read: {error}")
                 return
             if row is None:
@@ -159,16 +187,18 @@ class Audit:
                 self.find(f"snapshot {last}: it does not have its checksum", last)
             elif last > reader.head.seq and reader.files.live:
                 return  # written while we read
-            elif last > reader.head.seq or not self._belongs(reader, stored):
+            elif last > reader.head.seq or self._belongs(reader, stored) is False:
                 self.find(f"snapshot {last}: its hash is not that of event {last}", last)
             else:
                 yield stored
 
-    def _belongs(self, reader: Reader, stored: Stored) -> bool:
+    def _belongs(self, reader: Reader, stored: Stored) -> bool | None:
+        """Whether a snapshot is of its event; None if that event cannot be read."""
         try:
-            return stored.hash == reader.hash_of(stored.seq)
+            hash_ = reader.hash_of(stored.seq)
         except JournalError:
-            return False
+            return None
+        return None if hash_ is None else stored.hash == hash_
 
 
 def _walk(files: Files) -> wal.Walk:
@@ -199,7 +229,7 @@ def _users(reader: Reader, digest: str) -> str:
             " ORDER BY seq LIMIT 6",
             (digest,),
         ).fetchall()
-    except sqlite3.DatabaseError:
+    except BROKEN:
         return "who refers to it cannot be read"
     if not rows:
         return "no event refers to it"

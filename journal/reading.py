@@ -72,7 +72,8 @@ ALL: Final = Filter()
 class Reader:
     """An open journal without the right to write. Not for two threads at once."""
 
-    def __init__(self, files: Files, connection: sqlite3.Connection) -> None:
+    def __init__(self, files: Files, connection: sqlite3.Connection, salvage: bool = False) -> None:
+        """With ``salvage``, what should be in the table ``chain`` is taken from the events."""
         self.path = files.path
         self.files = files
         self.db = connection
@@ -80,18 +81,25 @@ class Reader:
             self.db.execute("BEGIN")
             schema.check_ours(connection, self.path)
             self._check_tables()
-            ends = {
-                name: Link(seq, hash_)
-                for name, seq, hash_ in self.db.execute("SELECT name, seq, hash FROM chain")
-            }
             (last,) = self.db.execute("SELECT max(seq) FROM event").fetchone()
+            self.anchor, self.head = self._events_ends() if salvage else self._ends()
             self.db.execute("COMMIT")
+        self.last: int = self.anchor.seq if last is None else last  # the last row there is
+
+    def _ends(self) -> tuple[Link, Link]:
+        ends = {
+            name: Link(seq, hash_)
+            for name, seq, hash_ in self.db.execute("SELECT name, seq, hash FROM chain")
+        }
         for name in ("anchor", "head"):
             if name not in ends:
                 raise Damaged(f"{self.path}: its table chain has no row {name!r}; {_RESTORE}")
-        self.anchor = ends["anchor"]
-        self.head = ends["head"]
-        self.last: int = self.anchor.seq if last is None else last  # the last row there is
+        return ends["anchor"], ends["head"]
+
+    def _events_ends(self) -> tuple[Link, Link]:
+        row = self.db.execute("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1").fetchone()
+        begin = Link(0, chain.GENESIS)
+        return begin, begin if row is None else Link(*row)
 
     def _check_tables(self) -> None:
         there = {name for (name,) in self.db.execute("SELECT name FROM sqlite_master")}
@@ -110,6 +118,8 @@ class Reader:
             yield
         except sqlite3.Error as error:
             raise _translated(self.path, error) from None
+        except UnicodeDecodeError:  # SQLite's complaint quotes a damaged definition
+            raise Damaged(f"{self.path}: its schema is damaged{SEE_VERIFY}") from None
 
     # Events
 
@@ -318,8 +328,7 @@ def open_journal(path: str) -> Iterator[Reader]:
 def unpacked(seq: int, hash_: bytes, packed: bytes, check_sum: str) -> Stored:
     """A row of the table ``snapshot``."""
     fleet = None
-    packed = as_bytes(packed)
-    if chain.digest(packed) == check_sum:
+    if packed.__class__ is bytes and chain.digest(packed) == check_sum:
         with contextlib.suppress(zlib.error):
             fleet = zlib.decompress(packed)
     return Stored(seq, hash_, fleet)
@@ -331,6 +340,7 @@ def as_bytes(value: object) -> bytes:
 
 
 _RESTORE: Final = "restore it from a copy"
+SEE_VERIFY: Final = "; 'emperor-replay verify' says what can be saved"
 
 
 def _lenient(text: bytes) -> str:
@@ -354,7 +364,7 @@ def _translated(path: str, error: sqlite3.Error) -> JournalError:
         return JournalError(f"{path}: cannot be read: {error}")
     if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
         return NotAJournal(f"{path}: not an SQLite database, or its first page is damaged")
-    return Damaged(f"{path}: {error}; 'emperor-replay verify' says what can be saved")
+    return Damaged(f"{path}: {error}{SEE_VERIFY}")
 
 
 def _is_corruption(error: sqlite3.Error) -> bool:

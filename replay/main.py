@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from functools import wraps
-from importlib.metadata import version
 from typing import Any, Concatenate, ParamSpec
 
 import click
@@ -66,7 +65,7 @@ def _kind(told: str, kinds: Sequence[str]) -> str:
     envvar="EMPEROR_JOURNAL",
     help="The journal to read.  [default: the one of this machine or user]",
 )
-@click.version_option(version("emperord"), prog_name="emperor-replay")
+@click.version_option(package_name="emperord", prog_name="emperor-replay")
 @click.pass_context
 def cli(context: click.Context, journal: str | None) -> None:
     """Read a journal: what was deployed, when, from where, and why things are as they are.

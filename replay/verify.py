@@ -7,6 +7,7 @@ behind damage is not folded, as nothing follows from a wrong event.
 """
 
 import gc
+import sqlite3
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -17,7 +18,7 @@ from ..journal.damage import Audit
 from ..journal.errors import Damaged, JournalError
 from ..journal.events import Announced
 from ..journal.files import Files
-from ..journal.reading import Reader, Row, Stored
+from ..journal.reading import SEE_VERIFY, Reader, Row, Stored
 from .rebuild import FoldFailed, fold_one
 
 
@@ -68,12 +69,8 @@ def _verify(files: Files, progress: Callable[[int, int], None]) -> Verdict:
     audit = verdict.audit
     audit.check_log(files)
     with files.connection() as connection:
-        try:
-            reader = Reader(files, connection)
-        except JournalError as error:
-            if not audit.findings and not isinstance(error, Damaged):
-                raise
-            audit.find(str(error).removeprefix(f"{files.path}: "))
+        reader = _reader(files, connection, audit)
+        if reader is None:
             return verdict
         audit.check_structure(reader)
         folder = _Folder(verdict, reader)
@@ -83,6 +80,26 @@ def _verify(files: Files, progress: Callable[[int, int], None]) -> Verdict:
         verdict.events = audit.events
     verdict.notes += audit.notes
     return verdict
+
+
+def _reader(files: Files, connection: sqlite3.Connection, audit: Audit) -> Reader | None:
+    """A reader, if need be one that does without the chain's ends; None if nothing helps."""
+    for salvage in (False, True):
+        try:
+            return Reader(files, connection, salvage)
+        except JournalError as error:
+            if not audit.findings and not isinstance(error, Damaged):
+                raise
+            if not salvage:
+                audit.find(_bare(files, error))
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+    return None
+
+
+def _bare(files: Files, error: JournalError) -> str:
+    """An error's text without what is said anyway."""
+    return str(error).removeprefix(f"{files.path}: ").removesuffix(SEE_VERIFY)
 
 
 class _Folder:
@@ -101,7 +118,7 @@ class _Folder:
             if first is not None:
                 self.fleet = from_json(first.fleet)
         except Damaged as error:
-            self.verdict.audit.find(str(error).removeprefix(f"{self.reader.path}: "), error.seq)
+            self.verdict.audit.find(_bare(self.reader.files, error), error.seq)
             self.fleet = None
         except msgspec.DecodeError as error:
             self.verdict.notes.append(
@@ -147,7 +164,7 @@ class _Folder:
             self.verdict.notes.append(f"nothing behind event {row[0]} was folded")
         except Damaged as error:
             # The chain says that it was written so; what wrote it was no emperord.
-            self.verdict.audit.find(str(error).removeprefix(f"{self.reader.path}: "), row[0])
+            self.verdict.audit.find(_bare(self.reader.files, error), row[0])
             self.fleet = None
         else:
             if computed != row[7]:

@@ -141,6 +141,16 @@ def event_leaf(path: Path) -> None:
         file.write(b"\xee" * 8)
 
 
+def change_definition(path: Path) -> None:
+    """One letter, and SQLite reads NULL from the column."""
+    content = path.read_bytes()
+    path.write_bytes(
+        content.replace(
+            b"TABLE snapshot (\n    seq   INTEGER", b"TABLE snapshot (\n    seq   INTEGES"
+        )
+    )
+
+
 def replace_with(content: bytes) -> Harm:
     def harm(path: Path) -> None:
         path.write_bytes(content)
@@ -229,7 +239,10 @@ IN_THE_FILE = {
     "head flipped": (
         sql("UPDATE chain SET hash = zeroblob(32) WHERE name = 'head'"), ["the chain's head"]
     ),
-    "head missing": (sql("DELETE FROM chain WHERE name = 'head'"), ["has no row 'head'"]),
+    "head missing": (
+        sql("DELETE FROM chain WHERE name = 'head'"),
+        ["has no row 'head'", f"what can be saved: events up to {EVENTS} are"],
+    ),
     "anchor flipped": (
         sql("UPDATE chain SET hash = randomblob(32) WHERE name = 'anchor'"),
         ["event 1: its row is not what was written"],
@@ -258,10 +271,17 @@ IN_THE_FILE = {
         sql("UPDATE snapshot SET seq = 4000 WHERE seq = 40"),
         ["snapshot 4000: its hash is not that of event 4000"],
     ),
+    "definition changed": (
+        change_definition, ["the schema: table snapshot is not defined as it was"]
+    ),
     "table missing": (sql("DROP TABLE snapshot"), ["it has no table snapshot"]),
-    "a page of events": (event_leaf, ["the database file: ", "cannot be read: database disk image is malformed"]),
+    "a page of events": (
+        event_leaf, ["the database file: ", "cannot be read: database disk image is malformed"]
+    ),
     "the first page of configs": (root_page("config", 0), ["the database file: "]),
-    "the first page of the chain": (root_page("chain", 0), ["malformed"]),
+    "the first page of the chain": (
+        root_page("chain", 0), ["malformed", f"what can be saved: events up to {EVENTS} are"]
+    ),
     "cut at half": (cut(lambda file: len(file) // 8192 * 4096), ["malformed"]),
     "cut by a page": (cut(lambda file: len(file) - 4096), ["malformed"]),
     "cut within a page": (cut(lambda file: len(file) - 1000), ["the database file: "]),
