@@ -55,6 +55,7 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     wanted: bool = True
     held: bool = False
     deaths: int = 0  # in a row, unasked and unloyal
+    exiled: bool = False  # barred by its own exit code, which no policy changes
     deadline: int | None = None  # of the phase: next try, end of patience, end of mercy
     reason: str | None = None
     # Facts of the attempt; meaningless without one.

@@ -109,6 +109,7 @@ def seconds(duration: float) -> int:
 
 def begin(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """It has no process and is wanted: bar it, listen for it, or launch it."""
+    vassal.exiled = False
     reason = bar_reason(vassal.spec, fleet.policy)
     if reason is not None or (fleet.open and moves_socket(vassal)):
         close_socket(vassal, actions)
@@ -389,6 +390,7 @@ def die(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     excused = body.away or vassal.loyal or vassal.due or not vassal.control
     if body.code == EXILE and not vassal.due:
         clear_attempt(fleet, vassal)
+        vassal.exiled = True
         enter(vassal, "barred", event, f"exit code {EXILE}: it asked not to be started again")
     elif excused:
         clear_attempt(fleet, vassal)
@@ -484,8 +486,9 @@ def take_over(fleet: Fleet, event: Event, actions: Actions) -> None:
     fleet.policy, fleet.boot, fleet.open = body.policy, body.boot, False
     fleet.monitors, fleet.leaving = body.monitors, False
     for vassal in list(fleet.vassals.values()):
-        # A bar may have been the old policy's; what barred it is judged again.
-        if vassal.phase == "barred" and other_policy:
+        # A bar may have been the old policy's: what barred it is judged again, unless it was
+        # the vassal itself.
+        if vassal.phase == "barred" and other_policy and not vassal.exiled:
             begin(fleet, vassal, event, actions)
         elif vassal.phase == "listening":
             enter(vassal, "queued", event, "waits for the daemon")
