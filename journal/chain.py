@@ -17,7 +17,9 @@ import msgspec
 
 GENESIS: Final = bytes(32)
 
-_encoder = msgspec.json.Encoder(order="deterministic")
+# Not "deterministic": that leaves the fields of structs as they are declared, and moving one in
+# the code would change what a body or an action is recorded as.
+_encoder = msgspec.json.Encoder(order="sorted")
 canonical = _encoder.encode
 
 # seq, at, kind, monitor, vassal, cause, body, actions
