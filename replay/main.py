@@ -6,6 +6,7 @@ for people goes to stdout as text; JSON and config texts as bytes, whatever the 
 Exit codes: 0; 1 not found, or diverged; 2 usage; 3 unreadable or damaged.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -39,6 +40,11 @@ def _time(_: click.Context, __: click.Parameter, told: str | None) -> int | None
         return None if told is None else times.parse(told)
     except (ValueError, OverflowError) as error:
         raise click.BadParameter(str(error)) from None
+
+
+def _name(_: click.Context, __: click.Parameter, told: str | None) -> str | None:
+    """An argument that is a name: UTF-8, whatever the locale takes it for."""
+    return None if told is None else os.fsencode(told).decode("utf-8", "replace")
 
 
 def _kinds(kinds: Sequence[str]) -> Callable[..., tuple[str, ...]]:
@@ -167,9 +173,9 @@ def state_command(
 
 
 @cli.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, callback=_name)
 @periods
-@click.option("--monitor", metavar="M", help="Only from this source.")
+@click.option("--monitor", metavar="M", callback=_name, help="Only from this source.")
 @click.option(
     "--kind", "kinds", callback=_kinds(DEPLOYS), multiple=True, metavar="K", help="Only these."
 )
@@ -209,7 +215,7 @@ def _json_array(records: Iterable[dict[str, Any]]) -> Iterable[bytes]:
 
 
 @cli.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, callback=_name)
 @periods
 @click.option(
     "--kind", "kinds", callback=_kinds(tuple(KINDS)), multiple=True, metavar="K", help="Only these."
@@ -258,7 +264,7 @@ def events(
 
 
 @cli.command("why")
-@click.argument("name")
+@click.argument("name", callback=_name)
 @click.option("--at", callback=_time, metavar="T", help="As it was at this time.")
 @reading
 def why_command(reader: Reader, name: str, at: int | None) -> None:
@@ -267,7 +273,7 @@ def why_command(reader: Reader, name: str, at: int | None) -> None:
 
 
 @cli.command()
-@click.argument("name")
+@click.argument("name", callback=_name)
 @moments
 @reading
 def show(reader: Reader, name: str, at: int | None, seq: int | None) -> None:
@@ -277,7 +283,7 @@ def show(reader: Reader, name: str, at: int | None, seq: int | None) -> None:
 
 # Unknown options are arguments here, so that a time like -2h can be one.
 @cli.command(context_settings={"ignore_unknown_options": True})
-@click.argument("name")
+@click.argument("name", callback=_name)
 @click.argument("from_", metavar="[FROM]", required=False)
 @click.argument("to", metavar="[TO]", required=False)
 @reading

@@ -6,7 +6,9 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from emperord.daemon.actions import Action
 from emperord.journal import chain
+from emperord.journal.events import Exited
 from journal_builder import building
 
 # The two vectors of docs/journal.md.
@@ -65,4 +67,7 @@ def test_a_journal_on_disk_follows_the_rule(tmp_path: Path) -> None:
 
 
 def test_canonical_json() -> None:
+    assert chain.text(Exited(signal=9, log="x", attempt=3)) == '{"attempt":3,"log":"x","signal":9}'
+    action = Action("spawn", "a.ini", 3, "c0ffee")
+    assert chain.text(action) == '{"attempt":3,"config":"c0ffee","do":"spawn","vassal":"a.ini"}'
     assert chain.text({"b": [1, None, True], "a": "ü/€"}) == '{"a":"ü/€","b":[1,null,true]}'

@@ -1,0 +1,139 @@
+"""``emperor-replay`` as a command: real processes, exit codes, pipes."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from emperord.replay.main import cli
+from journal_builder import building, busy_fleet
+
+COMMAND = [sys.executable, "-m", "emperord.replay.main"]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = str(tmp_path_factory.mktemp("command") / "journal.db")
+    with building(path, group=500) as builder:
+        busy_fleet(builder, 6000, 20)
+        builder.added("bücher.ini", "name = bücher\n".encode())
+    return path
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+COMMANDS = [
+    ["state"],
+    ["state", "--json"],
+    ["state", "--full"],
+    ["history"],
+    ["history", "app003.ini", "--since", "-999w", "--json"],
+    ["events"],
+    ["events", "--json"],
+    ["why", "app003.ini"],
+    ["show", "app003.ini"],
+    ["diff", "app003.ini"],
+    ["diff", "app003.ini", "2026-11-24", "-0s"],
+    ["verify"],
+]
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_every_command_ends_well_and_leaves_no_trace(path: str, arguments: list[str]) -> None:
+    folder = Path(path).parent
+
+    def fingerprint() -> dict[str, str]:
+        return {
+            file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()
+        }
+
+    if arguments[:2] == ["diff", "app003.ini"] and len(arguments) > 2:
+        arguments = ["diff", "app003.ini", "2026-11-24T06:30:00Z", "2027-01-01"]
+    before = fingerprint()
+    result = run("--journal", path, *arguments)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout
+    assert fingerprint() == before
+
+
+@pytest.mark.parametrize("arguments", [["events"], ["events", "--json"], ["history"]], ids=" ".join)
+def test_who_has_seen_enough_ends_it_quietly(path: str, arguments: list[str]) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "--journal", path, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8", "POSIX"])
+def test_any_locale(path: str, locale: str) -> None:
+    environment = {"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    result = run("--journal", path, "state", "--json", **environment)
+    assert result.returncode == 0, result.stderr
+    names = [vassal["name"] for vassal in json.loads(result.stdout)["vassals"]]
+    assert "bücher.ini" in names
+    result = run("--journal", path, "show", "bücher.ini", **environment)
+    assert result.stdout == "name = bücher\n"
+    assert run("--journal", path, "state", **environment).returncode == 0
+
+
+def test_no_colour_and_no_progress_without_a_terminal(path: str) -> None:
+    for arguments in (["state"], ["verify"], ["history"]):
+        result = run("--journal", path, *arguments)
+        assert "\x1b" not in result.stdout + result.stderr
+        assert "\r" not in result.stdout + result.stderr
+
+
+def test_the_journal_of_the_environment(path: str, tmp_path: Path) -> None:
+    assert run("verify", EMPEROR_JOURNAL=path).returncode == 0
+    missing = str(tmp_path / "none.db")
+    result = run("--journal", missing, "verify", EMPEROR_JOURNAL=path)
+    assert result.returncode == 3
+    assert result.stderr == (
+        f"emperor-replay: {missing}: there is no such file; give the right --journal\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [([], 2), (["nonsense"], 2), (["--help"], 0), (["why"], 2), (["verify", "x"], 2)],
+    ids=str,
+)
+def test_usage(arguments: list[str], code: int) -> None:
+    result = run(*arguments)
+    assert result.returncode == code
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("command", sorted(cli.commands))
+def test_every_command_has_help(command: str) -> None:
+    result = run(command, "--help")
+    assert result.returncode == 0
+    assert len(result.stdout.splitlines()) > 4
+
+
+def test_what_is_no_journal_is_one_line_for_every_command(tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.write_text("hello\n" * 200)
+    for arguments in COMMANDS:
+        result = run("--journal", str(text), *arguments)
+        assert result.returncode == 3
+        assert result.stdout == ""
+        assert result.stderr == (
+            f"emperor-replay: {text}: not an SQLite database, so not a journal\n"
+        )
