@@ -61,5 +61,5 @@ async def _first_word(monitor: contract.Monitor) -> contract.Observation | None:
             scope.cancel()
             await trio.lowlevel.checkpoint()
 
-        await monitor.run(tell)
+        await monitor.run(tell, {})
     return heard[0] if heard else None

@@ -25,7 +25,7 @@ from .fleet import Fleet, from_json
 from .fold import fold
 from .host import Host
 from .options import options, policy
-from .shell import Shell
+from .shell import Abandoned, Shell
 from .systemd import Notifier
 from .vassal_log import LogDirectory
 
@@ -82,7 +82,12 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             nofile=raise_file_limit(),
         )
         shell = Shell(journal, fleet, Clock(journal.last_at), host, started, Notifier())
-        trio.run(shell.run, monitors)
+        try:
+            trio.run(shell.run, monitors)
+        except* Abandoned as abandoned:
+            print(f"emperor: {abandoned.exceptions[0]}", file=sys.stderr, flush=True)
+            # At once, and so without closing the journal: its disk may hang.
+            os._exit(CANNOT_START)
 
 
 def open_monitors(texts: tuple[str, ...], decided: Policy) -> list[Monitor]:

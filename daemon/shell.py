@@ -33,6 +33,7 @@ from ..journal.events import (
     OfAttempt,
     OperatorRequested,
     Request,
+    Spec,
 )
 from ..journal.store import SNAPSHOT_EVERY, Journal, Snapshot
 from ..monitors import contract
@@ -55,6 +56,10 @@ _MOST_AT_ONCE: Final = 5000  # inputs of one turn
 _RETRY: Final = 1.0  # seconds until a paused journal is tried again
 _FIRST_WORD: Final = 1.0  # seconds that a start waits for sources that have said nothing yet
 _LONGEST_BACKOFF: Final = 60.0  # seconds between restarts of a monitor that fails
+
+
+class Abandoned(Exception):
+    """The daemon was told twice to leave and cannot record it; the text is for its user."""
 
 
 class Shell:
@@ -99,9 +104,9 @@ class Shell:
         async with trio.open_nursery() as nursery:
             # The host is there first: orders that may not have arrived are given again.
             await nursery.start(self._host.run, self._tell_news)
+            await nursery.start(self._take_signals, nursery)
             # The record says who was there before any news is taken from the inbox.
             await self._turn([lambda _: [Draft("daemon_started", started), *gone]])
-            nursery.start_soon(self._take_signals)
             nursery.start_soon(self._watch_deadlines)
             nursery.start_soon(self._watch_heartbeats)
             nursery.start_soon(self._notifier.keep_alive)
@@ -151,22 +156,27 @@ class Shell:
     async def _turn(self, inputs: Iterable[Input]) -> None:
         rows: list[chain.Columns] = []
         ordered: list[Action] = []
+        words: list[tuple[int, str] | None] = []
         before = self.fleet.seq
         for given in inputs:
             for draft in given(self.fleet):
-                row, actions = self._fold(draft)
+                row, actions, said = self._fold(draft)
                 rows.append(row)
                 ordered += actions
+                words.append(said)
         if not rows:
             return
         snapshot = None
         if before // SNAPSHOT_EVERY != self.fleet.seq // SNAPSHOT_EVERY:
             snapshot = Snapshot(self.fleet.seq, to_json(self.fleet))
         await self._commit(rows, snapshot)
+        for said in filter(None, words):
+            log.log(*said)
         for action in ordered:
             self._act(action)
 
-    def _fold(self, draft: Draft) -> tuple[chain.Columns, list[Action]]:
+    def _fold(self, draft: Draft) -> tuple[chain.Columns, list[Action], tuple[int, str] | None]:
+        """Number a draft and fold it: its row, what it orders, and what the log says of it."""
         cause = draft.cause
         if cause is None and draft.vassal is not None:
             cause = self._cause(draft)
@@ -181,15 +191,12 @@ class Shell:
         )
         actions = fold(self.fleet, event)
         self._plan(draft.vassal, actions)
-        said = say(event, self.fleet)
-        if said is not None:
-            log.log(*said)
         body = chain.text(event.body)
         row = (
             event.seq, event.at, event.kind, event.monitor, event.vassal, cause, body,
             recorded(actions),
         )  # fmt: skip
-        return row, actions
+        return row, actions, say(event, self.fleet)
 
     def _cause(self, draft: Draft) -> int | None:
         """What a vassal says follows from the last order; a deadline, from what set it."""
@@ -202,7 +209,13 @@ class Shell:
         contents = self._observer.take_contents()
         while True:
             try:
-                await trio.to_thread.run_sync(self._journal.append, rows, contents, snapshot)
+                await trio.to_thread.run_sync(
+                    self._journal.append,
+                    rows,
+                    contents,
+                    snapshot,
+                    abandon_on_cancel=self.paused is not None,  # who gives up does not wait
+                )
             except JournalPaused as pause:
                 self._note_pause(str(pause))
                 await trio.sleep(_RETRY)
@@ -216,6 +229,8 @@ class Shell:
     def _note_pause(self, reason: str) -> None:
         if self.paused is None:
             log.error("paused: %s; vassals keep running, nothing new is done", reason)
+            if self._leaving:
+                log.warning("waiting to record the stop; asked again, leaves at once")
         self.paused = reason
         self._notifier.tell(f"STATUS={self.status()}")
 
@@ -260,7 +275,7 @@ class Shell:
         backoff = 1.0
         while True:
             try:
-                await monitor.run(tell)
+                await monitor.run(tell, self._known(source.url))
                 reason = "the monitor ended"
             except Exception as error:
                 log.exception("%s failed", source.url)
@@ -269,37 +284,52 @@ class Shell:
             await trio.sleep(backoff)
             backoff = min(backoff * 2, _LONGEST_BACKOFF)
 
-    async def _take_signals(self) -> None:
+    def _known(self, url: str) -> dict[str, Spec]:
+        return {
+            vassal.name: vassal.spec
+            for vassal in self.fleet.vassals.values()
+            if vassal.monitor == url and vassal.wanted
+        }
+
+    async def _take_signals(
+        self, nursery: trio.Nursery, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
         handled = (
             signal.SIGTERM, signal.SIGINT, signal.SIGQUIT,
             signal.SIGHUP, signal.SIGUSR1, signal.SIGURG,
         )  # fmt: skip
         with trio.open_signal_receiver(*handled) as received:
+            task_status.started()
             async for number in received:
                 name = signal.Signals(number).name
                 if number == signal.SIGUSR1:
                     self.log_fleet()
-                elif number == signal.SIGHUP:
-                    await self._request("reload", name)
+                    continue
+                # Nobody waits here until it is durable: the next signal may say to give up.
+                if number == signal.SIGHUP:
+                    nursery.start_soon(self._tell, _request("reload", name))
                 elif number == signal.SIGURG:
-                    await self._request("retry", name)
+                    nursery.start_soon(self._tell, _request("retry", name))
                 else:
-                    await self._stop(name)
+                    nursery.start_soon(self._tell, self._stop(name))
 
-    async def _request(self, request: Request, via: str) -> None:
-        body = OperatorRequested(request=request, via=via)
-        await self._tell(lambda _: [Draft("operator_requested", body)])
-
-    async def _stop(self, reason: str) -> None:
-        """Stop all; asked a second time, wait for nobody."""
+    def _stop(self, reason: str) -> Input:
+        """Stop all; asked a second time, wait for nobody. Raises Abandoned."""
+        if self._leaving and self.paused is not None:
+            raise Abandoned(
+                f"{reason} again, left at once: {self.paused}; vassals are left as they are,"
+                " start emperor again on this journal to take them over"
+            )
         if self._leaving:
             log.warning("%s again: killing what has not stopped yet", reason)
-            await self._tell(_impatience)
-            return
+            return _impatience
         log.info("%s: stopping all vassals", reason)
+        if self.paused is not None:
+            log.warning("that cannot be recorded while paused, so it waits; asked again, leaves")
         self._leaving = True
         self._notifier.tell("STOPPING=1")
-        await self._tell(lambda _: [Draft("daemon_stopping", DaemonStopping(reason=reason))])
+        body = DaemonStopping(reason=reason)
+        return lambda _: [Draft("daemon_stopping", body)]
 
     # Time
 
@@ -381,6 +411,11 @@ def _meaning_of_byte(fleet: Fleet, said: Said) -> Iterable[Draft]:
 def _passing(deadline: int, name: str) -> Input:
     body = DeadlinePassed(deadline=deadline)
     return lambda _: [Draft("deadline_passed", body, None, name)]
+
+
+def _request(request: Request, via: str) -> Input:
+    body = OperatorRequested(request=request, via=via)
+    return lambda _: [Draft("operator_requested", body)]
 
 
 def _impatience(fleet: Fleet) -> Iterable[Draft]:

@@ -79,7 +79,11 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
 
 
 class Recovered(msgspec.Struct, frozen=True, gc=False):
-    """The source can be read again. A ``Listing`` says so by itself."""
+    """The source can be read (again). A ``Listing`` says so by itself.
+
+    A source that has no listing tells this when it is connected: a daemon that starts waits a
+    moment for the first word of each source.
+    """
 
 
 Observation = Listing | Touched | Vanished | Destroyed | Refused | Failed | Recovered
@@ -104,6 +108,10 @@ class Monitor(Protocol):
         """Whether another content with the same ts is a change (files) or a mistake (rows)."""
         ...
 
-    async def run(self, tell: Tell) -> None:
-        """Watch the source until cancelled."""
+    async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:
+        """Watch the source until cancelled.
+
+        ``known`` is what the fleet has of this source as the run begins. A source that is told
+        of its vassals rather than asked for them knows from it what it was told before.
+        """
         ...

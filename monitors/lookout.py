@@ -24,11 +24,12 @@ import math
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol, TypeVar
 
 import trio
 
+from ..journal.events import Spec
 from . import names, watches
 from .contract import Failed, Listing, Observation, Refused, Seen, Tell, Touched, Vanished
 from .files import (
@@ -184,8 +185,8 @@ class FileMonitor:
         # It outlives a run: a thread that hangs still counts when the monitor is run again.
         self._limiter = trio.CapacityLimiter(1)
 
-    async def run(self, tell: Tell) -> None:
-        """Watch until cancelled."""
+    async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:
+        """Watch until cancelled. The files say it all, so ``known`` says nothing new."""
         eyes = self._eyes(self.url)
         errands = Errands(self._limiter, self._patience)
         try:

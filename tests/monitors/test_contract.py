@@ -109,7 +109,7 @@ async def test_nothing_is_told_while_the_last_is_not_durable(source: Source) -> 
 
     source.put("a.ini", "one")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(source.monitor(BUSY).run, tell)
+        nursery.start_soon(source.monitor(BUSY).run, tell, {})
         await entered.wait()
         assert inside == 1
         source.put("a.ini", "two")
@@ -123,7 +123,7 @@ async def test_an_error_of_the_journal_gets_out(source: Source) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await source.monitor(SELDOM).run(tell)
+        await source.monitor(SELDOM).run(tell, {})
 
 
 async def test_it_can_be_cancelled_and_run_again(source: Source) -> None:

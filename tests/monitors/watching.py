@@ -102,7 +102,7 @@ async def watching(monitor: Monitor, *, listed: bool = True) -> AsyncIterator[Wa
     """The monitor runs in this block; with ``listed`` it has told once before it begins."""
     watch = Watching()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(monitor.run, watch.tell)
+        nursery.start_soon(monitor.run, watch.tell, {})
         if listed:
             await watch.until(lambda: watch.told)
         yield watch

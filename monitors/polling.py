@@ -1,0 +1,79 @@
+"""How sources that are asked go on: poll every ``freq`` seconds, sooner when they wake us.
+
+A source is connected once and kept. Whatever goes wrong with it (refused, hangs, answers
+nonsense) is told as ``Failed``, the connection is given up, and it is tried again with growing
+delay. Connecting and reading have a time limit each, so a server that accepts and stays silent
+holds up nobody.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol, TypeVar
+
+import trio
+
+from .contract import Failed, Listing, Tell
+
+T = TypeVar("T")
+
+LIMIT: Final = 10.0  # seconds for connecting, and for each reading
+_LONGEST_PAUSE: Final = 30.0  # seconds between tries
+_BREATH: Final = 0.005  # seconds; a burst of wakes is answered by one reading
+
+
+class SourceFailed(Exception):
+    """The source cannot be read now; the text says why and holds no secrets."""
+
+
+class Connection(Protocol):
+    """A connection to a source that can be asked for all it has."""
+
+    async def read(self) -> Listing:
+        """All that the source has. Raises SourceFailed."""
+        ...
+
+    async def wait(self) -> None:
+        """Return when something may have changed; never, if the source cannot tell.
+
+        Raises SourceFailed when the connection is lost. It runs only between readings.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of it; called once, and must not hang."""
+        ...
+
+
+async def poll(
+    connect: Callable[[], Awaitable[Connection]],
+    tell: Tell,
+    freq: float,
+    *,
+    limit: float = LIMIT,
+) -> None:
+    """Watch a source until cancelled."""
+    pause = 0.0
+    while True:
+        try:
+            connection = await _within(limit, connect(), "connecting to it")
+            try:
+                while True:
+                    listing = await _within(limit, connection.read(), "reading it")
+                    pause = 0.0
+                    await tell(listing)
+                    with trio.move_on_after(freq):
+                        await connection.wait()
+                        await trio.sleep(_BREATH)
+            finally:
+                with trio.move_on_after(limit) as scope:
+                    scope.shield = True
+                    await connection.close()
+        except SourceFailed as failure:
+            await tell(Failed(str(failure)))
+        pause = min(max(pause * 2, min(freq, 1.0)), _LONGEST_PAUSE)
+        await trio.sleep(pause)
+
+
+async def _within(limit: float, awaitable: Awaitable[T], what: str) -> T:
+    with trio.move_on_after(limit):
+        return await awaitable
+    raise SourceFailed(f"{what} took longer than {limit:g} s")

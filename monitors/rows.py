@@ -1,0 +1,152 @@
+"""Rows: what databases, queues and trees say of one vassal, as fields.
+
+Whatever the source, a vassal is a name, a config, a ts and perhaps a uid, a gid and a socket.
+Here untrusted values of these become a ``Seen``, or a ``Flaw`` that says which field is wrong
+and why, in words that whoever wrote the row understands.
+"""
+
+import math
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from ..journal.chain import digest
+from ..journal.events import Spec
+from . import names, settings
+from .contract import Seen
+from .options import MonitorOptions
+
+LONGEST_CONFIG: Final = 0xFFFF  # bytes; more does not fit the emperor protocol
+_LARGEST_ID: Final = 0xFFFFFFFE  # of a uid or gid; the one above means "unchanged"
+_SECOND: Final = 1_000_000_000
+
+
+class Flaw(Exception):
+    """A row that cannot be a vassal; the text says why."""
+
+
+class Row(msgspec.Struct):
+    """The fields of one vassal, as the source gave them. None and "" mean omitted."""
+
+    name: Any
+    config: Any
+    ts: Any
+    uid: Any = None
+    gid: Any = None
+    socket: Any = None
+
+
+def seen_of(row: Row, options: MonitorOptions) -> tuple[str, Seen]:
+    """The vassal's name and what is seen of it. Raises Flaw."""
+    name = name_of(row.name, options)
+    content = content_of(row.config)
+    found, flaw = settings.read(name, content)
+    uid, gid = (id_of("uid", row.uid), id_of("gid", row.gid))
+    spec = Spec(
+        ts=ts_of(row.ts),
+        config=digest(content),
+        # Whose it is matters only where vassals run as somebody.
+        uid=uid if options.tyrant else None,
+        gid=gid if options.tyrant else None,
+        socket=socket_of(row.socket),
+        settings=found,
+        bar=flaw,
+    )
+    return name, Seen(spec, content)
+
+
+def label_of(name: Any) -> str:
+    """A name to call a row by when it is refused, whatever its name is."""
+    if isinstance(name, bytes):
+        name = name.decode("utf-8", "surrogateescape")
+    if not isinstance(name, str):
+        name = repr(name)
+    return names.shown(name if len(name) <= 300 else name[:300] + "…")
+
+
+def name_of(value: Any, options: MonitorOptions) -> str:
+    """The name of a vassal. Raises Flaw."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "surrogateescape")
+    if not isinstance(value, str):
+        raise Flaw(f"the name is not a text but {_kind(value)}")
+    flaw = names.flaw(value, options.extra_extension)
+    if flaw is not None:
+        raise Flaw(flaw)
+    return value
+
+
+def content_of(value: Any) -> bytes:
+    """The config text. Raises Flaw."""
+    if isinstance(value, memoryview | bytearray):
+        value = bytes(value)
+    if isinstance(value, str):
+        value = value.encode("utf-8", "surrogateescape")
+    if not isinstance(value, bytes):
+        raise Flaw(f"the config is not a text but {_kind(value)}")
+    if not value:
+        raise Flaw("the config is empty")
+    if len(value) > LONGEST_CONFIG:
+        raise Flaw(f"the config has {len(value)} bytes, {LONGEST_CONFIG} fit the emperor protocol")
+    if b"\0" in value:
+        raise Flaw("the config has a NUL byte")
+    return value
+
+
+def ts_of(value: Any) -> int:
+    """Nanoseconds since the epoch from seconds (any kind of number) or a time. Raises Flaw."""
+    if isinstance(value, datetime):
+        whole = value if value.tzinfo else value.replace(tzinfo=UTC)
+        since = whole - datetime(1970, 1, 1, tzinfo=UTC)
+        return (since.days * 86_400 + since.seconds) * _SECOND + since.microseconds * 1000
+    if isinstance(value, str):
+        try:
+            value = Decimal(value)
+        except ArithmeticError:
+            raise Flaw(f"the ts is no number but {names.shown(value[:40])!r}") from None
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise Flaw(f"the ts is neither a number nor a time but {_kind(value)}")
+    if not math.isfinite(value):
+        raise Flaw("the ts is not finite")
+    scaled = int(value * _SECOND) if not isinstance(value, float) else round(value * _SECOND)
+    if abs(scaled) >= 1 << 63:
+        raise Flaw("the ts is out of range; it is seconds since 1970")
+    return scaled
+
+
+def id_of(what: str, value: Any) -> int | None:
+    """A uid or gid, None if omitted. Raises Flaw."""
+    if value is None or value in ("", b""):
+        return None
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "replace")
+    if isinstance(value, str):
+        if not (value.isascii() and value.isdigit()):
+            raise Flaw(f"the {what} is no number but {names.shown(value[:40])!r}")
+        value = int(value[:20])
+    if isinstance(value, Decimal | float) and value == int(value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Flaw(f"the {what} is no whole number but {_kind(value)}")
+    if not 0 <= value <= _LARGEST_ID:
+        raise Flaw(f"the {what} is {value}, it must be from 0 to {_LARGEST_ID}")
+    return value
+
+
+def socket_of(value: Any) -> str | None:
+    """An on-demand address, None if omitted. Raises Flaw."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "surrogateescape")
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise Flaw(f"the socket is not a text but {_kind(value)}")
+    if len(value.encode("utf-8", "surrogateescape")) > 255 or not value.isprintable():
+        raise Flaw("the socket is not an address: it is too long or has control characters")
+    return value
+
+
+def _kind(value: Any) -> str:
+    return "missing" if value is None else f"of type {type(value).__name__}"

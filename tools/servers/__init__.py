@@ -1,0 +1,1 @@
+"""Private instances of real servers, for tests and for trying things out."""
