@@ -85,15 +85,25 @@ class Journal:
     # Reading what is needed to go on
 
     def snapshot(self) -> Snapshot | None:
-        """The newest snapshot that is what was written, if there is one."""
+        """The newest snapshot that is what was written, if there is one.
+
+        Raises Damaged if there is none in a journal that does not begin with the first event:
+        without it, what the fleet was there is not known.
+        """
+        # The snapshot with which an archived journal begins is of an event that is not in it.
         rows = self._db.execute(
-            "SELECT s.seq, s.fleet, s.check_sum FROM snapshot AS s JOIN event AS e"
-            " ON e.seq = s.seq AND e.hash = s.hash WHERE s.seq <= ? ORDER BY s.seq DESC",
+            "SELECT seq, fleet, check_sum FROM snapshot AS s WHERE seq <= ? AND hash = coalesce("
+            "(SELECT hash FROM event AS e WHERE e.seq = s.seq),"
+            " (SELECT hash FROM chain AS c WHERE name = 'anchor' AND c.seq = s.seq))"
+            " ORDER BY seq DESC",
             (self.seq,),
         )
         for seq, fleet, check_sum in rows:
             if chain.digest(fleet) == check_sum:
                 return Snapshot(seq, zlib.decompress(fleet))
+        (begin,) = self._db.execute("SELECT seq FROM chain WHERE name = 'anchor'").fetchone()
+        if begin > 0:
+            raise self._damaged(f"the snapshot of event {begin}, where it begins, is gone", begin)
         return None
 
     def tail(self, after: int) -> Iterator[Event]:

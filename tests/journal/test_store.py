@@ -238,6 +238,35 @@ def test_a_damaged_snapshot_is_passed_over_for_an_older_one(tmp_path: Path, harm
         assert found.seq == 10
 
 
+def archived(path: str, seq: int) -> None:
+    """Cut off the events up to ``seq``, as an archive does."""
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute(
+        "UPDATE chain SET (seq, hash) = (SELECT seq, hash FROM event WHERE seq = ?)"
+        " WHERE name = 'anchor'",
+        (seq,),
+    )
+    db.execute("DELETE FROM event WHERE seq <= ?", (seq,))
+    db.close()
+
+
+def test_an_archived_journal_goes_on_from_the_snapshot_it_begins_with(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path, snapshot_every=10) as builder:
+        builder.start()
+        for number in range(15):
+            builder.added(f"a{number}.ini")
+    archived(path, 10)
+    with building(path) as builder:
+        assert len(builder.fleet.vassals) == 15
+        assert builder.seq == 17
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("DELETE FROM snapshot")
+    db.close()
+    with Journal.open(path) as journal, pytest.raises(Damaged, match="snapshot of event 10"):
+        journal.snapshot()
+
+
 @pytest.mark.parametrize(
     ("harm", "says"),
     [
