@@ -1,9 +1,10 @@
 """``why``: the story of how a vassal came to be as it is.
 
 Each event names its ``cause``; so from the event that led to the present phase (the vassal's
-``because``) a walk leads back to where it began. One step is not in the causes: an exit names
-its attempt, and who asked for the exit, if somebody did, is known from the fleet just before it.
-Such a vassal was ``stopping``, and the event that led to *that* is told too.
+``because``) a walk leads back to where it began. One step is not in the causes: what a process
+says or how it ends names its attempt, and that may have begun long before it was told to reload
+or to stop. The fleet knows which event ordered that (the vassal's ``order``, for an exit as it was
+just before), so that one is told too: the change that broke it, the operator who stopped it.
 """
 
 from collections.abc import Iterator
@@ -52,9 +53,11 @@ def _chain(reader: Reader, vassal: Vassal) -> list[Row]:
     last = found.get(vassal.because)
     if last is not None and last[2] == "exited" and last[0] - 1 > reader.anchor.seq:
         before = fleet_at(reader, last[0] - 1).vassals.get(vassal.name)
-        if before is not None and before.phase == "stopping":
-            _walk(reader, before.because, found)
-    return [found[seq] for seq in sorted(found)]
+        if before is not None:
+            _walk(reader, before.order, found)
+    elif vassal.attempt is not None:
+        _walk(reader, vassal.order, found)
+    return [found[seq] for seq in sorted(found) if seq <= vassal.because]
 
 
 def _walk(reader: Reader, seq: int | None, found: dict[int, Row]) -> None:

@@ -55,6 +55,18 @@ def restarted(b: Builder) -> None:
     b.exited("a.ini", signal=9)  # 8
 
 
+def broken_by_a_change(b: Builder) -> None:
+    b.up("a.ini")  # 3, 4, 5
+    b.changed("a.ini", b"workers = two\n")  # 6
+    b.exited("a.ini", code=1)  # 7
+
+
+def reloaded(b: Builder) -> None:
+    b.up("a.ini")
+    b.operator("reload", "a.ini")  # 6
+    b.accepting("a.ini")  # 7
+
+
 def removed(b: Builder) -> None:
     b.up("a.ini")
     b.removed("a.ini", reason="the file is gone")  # 6
@@ -99,6 +111,14 @@ STORIES: dict[Story, list[str]] = {
         "exited: killed by signal 9 (SIGKILL) -> spawn  (event 8)",
         "last exit:       killed by signal 9 (SIGKILL)",
     ],
+    broken_by_a_change: [
+        "a.ini is throttled: exit code 1",
+        "vassal_added: config",
+        "vassal_changed: config",
+        "-> reload  (event 6)",
+        "exited: exit code 1  (event 7)",
+    ],
+    reloaded: ["a.ini is accepting", "reload by uid 1000", "vassal_accepting  (event 7)"],
     removed: [
         "a.ini is not there any more (as of event 7)",
         f"vassal_removed: the file is gone, from {MONITOR} -> stop  (event 6)",
