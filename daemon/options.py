@@ -4,8 +4,9 @@ Each is taken from the command line, under our name and under uWSGI's, else from
 (``EMPEROR_FREQ``), else from the file given by ``--config``, else from its default.
 """
 
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import click
@@ -17,6 +18,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 _DEFAULTS: Final = Policy()
 _LOG_SIZE: Final = 10 << 20
+_LONGEST: Final = 365 * 24 * 3600  # seconds; deadlines are nanoseconds in 64 bits
 
 
 def cores() -> int:
@@ -40,13 +42,12 @@ def _load(context: click.Context, parameter: click.Parameter, path: str | None) 
         loaded = {}
     if not isinstance(loaded, dict):
         raise click.BadParameter(f"{path}: expected names and values, as in 'freq: 5'")
-    known = {p.name for p in context.command.params} - {"config"}
-    defaults = {}
-    for key, value in loaded.items():
-        name = str(key).replace("-", "_").removeprefix("emperor_")
-        if name not in known:
-            raise click.BadParameter(f"{path}: there is no option {key}")
-        defaults[name] = value
+    known = {str(p.name): p for p in context.command.params if p.name != "config"}
+    defaults = {
+        name: _value(path, key, value, known[name])
+        for key, value in loaded.items()
+        if (name := _known(path, key, known))
+    }
     context.default_map = {**(context.default_map or {}), **defaults}
     return path
 
@@ -61,6 +62,40 @@ class _Option(click.Option):
             return super().get_help_record(ctx)
         finally:
             self.opts = names
+
+
+def _known(path: str, key: object, known: Mapping[str, click.Parameter]) -> str:
+    name = str(key).replace("-", "_").removeprefix("emperor_")
+    if name not in known:
+        raise click.BadParameter(f"{path}: there is no option {key}")
+    return name
+
+
+def _value(path: str, key: object, value: object, option: click.Parameter) -> object:
+    """The value as the command line would have given it, so that it is checked in the same way."""
+    if isinstance(value, bool) and getattr(option, "is_flag", False):
+        return value
+    values = value if isinstance(value, list) else [value]
+    several = option.multiple or option.nargs == -1
+    if isinstance(value, list) and not several:
+        raise click.BadParameter(f"{path}: {key} takes one value, not a list")
+    for each in values:
+        if each is None or isinstance(each, dict | list):
+            raise click.BadParameter(f"{path}: {key} has no value that could be understood")
+    texts = [str(each) for each in values]
+    return texts if several else texts[0]
+
+
+class _Range(click.FloatRange):
+    """A range that nan is not in."""
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> float:
+        number = float(super().convert(value, parameter, context))
+        if math.isnan(number):
+            self.fail(f"{value} is not a number.", parameter, context)
+        return number
 
 
 def _option(*names: str, **settings: Any) -> Callable[[_F], _F]:
@@ -80,8 +115,8 @@ def _all(function: _F, options: list[Callable[[_F], _F]]) -> _F:
 
 def options(function: _F) -> _F:
     """Decorate a command with every option of the daemon."""
-    seconds = click.FloatRange(min=0.01)
-    milliseconds = click.IntRange(min=1)
+    seconds = _Range(min=0.01, max=_LONGEST)
+    milliseconds = click.IntRange(min=1, max=_LONGEST * 1000)
     many: dict[str, Any] = {"multiple": True, "metavar": "F"}
     return _all(
         function,

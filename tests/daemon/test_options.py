@@ -1,0 +1,350 @@
+"""The command line: every option under both names, the environment, --config, and refusals."""
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from emperord.daemon import options
+from emperord.daemon.main import main
+from emperord.journal.policy import Policy
+from support.daemon import Daemon
+
+# option -> (text as given, value), none of them the default
+VALUES: dict[str, tuple[str | None, Any]] = {
+    "journal": ("/j/x.db", "/j/x.db"),
+    "uwsgi": ("/u", "/u"),
+    "freq": ("0.5", 0.5),
+    "throttle": ("7", 7),
+    "max-throttle": ("8", 8),
+    "required-heartbeat": ("9.5", 9.5),
+    "mercy": ("1.5", 1.5),
+    "max-starting": ("11", 11),
+    "start-patience": ("12", 12.0),
+    "nofollow": (None, True),
+    "extra-extension": (".conf", (".conf",)),
+    "vassal-set": ("k=v", ("k=v",)),
+    "vassals-inherit": ("f", ("f",)),
+    "vassals-include": ("f", ("f",)),
+    "vassals-inherit-before": ("f", ("f",)),
+    "vassals-include-before": ("f", ("f",)),
+    "wrapper": ("/w", "/w"),
+    "graceful-shutdown": (None, True),
+    "log": ("inherit", "inherit"),
+    "log-directory": ("/l", "/l"),
+    "log-size": ("4096", 4096),
+}
+ELSEWHERE = {"config", "check", "monitor", "help", "version"}  # tested by what they do
+OTHER_NAMES = {
+    "curse-tolerance": "mercy",
+    "emperor-curse-tolerance": "mercy",
+    "emperor-extra-ext": "extra-extension",
+    "vassals-set": "vassal-set",
+}
+
+
+@click.command()
+@options.options
+def told(**chosen: Any) -> dict[str, Any]:
+    return chosen
+
+
+def tell(*arguments: str, environ: dict[str, str] | None = None) -> dict[str, Any]:
+    """What the options come to."""
+    result = run(*arguments, environ=environ)
+    assert result.exit_code == 0, result.output
+    chosen: dict[str, Any] = result.return_value
+    return chosen
+
+
+def run(*arguments: str, environ: dict[str, str] | None = None, standalone: bool = False) -> Result:
+    clean: dict[str, str | None] = {k: None for k in os.environ if k.startswith("EMPEROR_")}
+    runner = CliRunner(env={**clean, **(environ or {})})
+    return runner.invoke(told, arguments, standalone_mode=standalone)
+
+
+def key(option: str) -> str:
+    return option.replace("-", "_")
+
+
+def test_the_table_has_every_option() -> None:
+    names = {parameter.name for parameter in main.params}
+    assert names == {key(option) for option in VALUES} | (ELSEWHERE - {"help"})
+
+
+def test_every_deciding_option_can_be_set() -> None:
+    """All of the policy but what waits for its own issue."""
+    later = {"tyrant", "tyrant_nofollow", "tyrant_initgroups"}
+    assert set(Policy.__struct_fields__) - later <= {key(option) for option in VALUES}
+
+
+@pytest.mark.parametrize("option", VALUES)
+@pytest.mark.parametrize("prefix", ["--", "--emperor-"])
+def test_both_names(option: str, prefix: str) -> None:
+    text, value = VALUES[option]
+    assert tell("v")[key(option)] != value
+    given = [] if text is None else [text]
+    assert tell(prefix + option, *given, "v")[key(option)] == value
+
+
+@pytest.mark.parametrize("name", OTHER_NAMES)
+def test_uwsgis_other_names(name: str) -> None:
+    text, value = VALUES[OTHER_NAMES[name]]
+    assert text is not None
+    assert tell(f"--{name}", text, "v")[key(OTHER_NAMES[name])] == value
+
+
+@pytest.mark.parametrize("option", VALUES)
+def test_environment(option: str) -> None:
+    text, value = VALUES[option]
+    variable = f"EMPEROR_{key(option).upper()}"
+    assert tell("v", environ={variable: text or "1"})[key(option)] == value
+
+
+@pytest.mark.parametrize("option", VALUES)
+@pytest.mark.parametrize("prefix", ["", "emperor-"])
+@pytest.mark.parametrize("underscore", [False, True], ids=["dashes", "underscores"])
+def test_config_file(option: str, prefix: str, underscore: bool, tmp_path: Path) -> None:
+    text, value = VALUES[option]
+    name = key(prefix + option) if underscore else prefix + option
+    written = f"[{text}]" if isinstance(value, tuple) else text or "true"
+    file = tmp_path / "emperor.yml"
+    file.write_text(f"{name}: {written}\n")
+    assert tell("--config", str(file), "v")[key(option)] == value
+
+
+def test_one_value_is_enough_for_an_option_that_takes_several(tmp_path: Path) -> None:
+    file = tmp_path / "emperor.yml"
+    file.write_text("vassal-set: k=v\nextra-extension: [.a, .b]\n")
+    chosen = tell("--config", str(file), "v")
+    assert chosen["vassal_set"] == ("k=v",)
+    assert chosen["extra_extension"] == (".a", ".b")
+
+
+def test_config_file_may_name_the_monitors(tmp_path: Path) -> None:
+    file = tmp_path / "emperor.yml"
+    file.write_text("monitor: [dir:///a, 'glob:///b/*.ini']\nfreq: 9\n")
+    assert tell("--config", str(file))["monitor"] == ("dir:///a", "glob:///b/*.ini")
+
+
+@pytest.mark.parametrize(
+    ("line", "environ", "freq"),
+    [
+        pytest.param(["--freq", "1"], {"EMPEROR_FREQ": "2"}, 1, id="command line"),
+        pytest.param([], {"EMPEROR_FREQ": "2"}, 2, id="environment"),
+        pytest.param([], {}, 3.25, id="file"),
+    ],
+)
+def test_precedence(line: list[str], environ: dict[str, str], freq: float, tmp_path: Path) -> None:
+    file = tmp_path / "emperor.yml"
+    file.write_text("freq: 3.25\n")
+    for config in (["--config", str(file), *line], [*line, "--config", str(file)]):
+        assert tell(*config, "v", environ=environ)["freq"] == freq
+    by_environment = {**environ, "EMPEROR_CONFIG": str(file)}
+    assert tell(*line, "v", environ=by_environment)["freq"] == freq
+
+
+def test_monitors_from_the_environment() -> None:
+    assert tell(environ={"EMPEROR_MONITOR": "/a /b"})["monitor"] == ("/a", "/b")
+
+
+def test_defaults() -> None:
+    chosen = tell("v")
+    decided = options.policy(chosen)
+    assert decided == Policy(max_starting=2 * options.cores())
+    assert (chosen["log"], chosen["log_directory"], chosen["check"]) == ("files", None, False)
+
+
+# What bad input gets
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        pytest.param([], "MONITOR", id="no monitor"),
+        pytest.param(["--frequency", "1", "v"], "--frequency", id="unknown option"),
+        pytest.param(["--freq", "0", "v"], "--freq", id="freq 0"),
+        pytest.param(["--freq", "-1", "v"], "--freq", id="freq below 0"),
+        pytest.param(["--freq", "often", "v"], "--freq", id="freq in words"),
+        pytest.param(["--freq", "nan", "v"], "--freq", id="freq nan"),
+        pytest.param(["--mercy", "inf", "v"], "--mercy", id="mercy inf"),
+        pytest.param(["--required-heartbeat", "nan", "v"], "--required-heartbeat", id="heart nan"),
+        pytest.param(["--mercy", "1e300", "v"], "--mercy", id="mercy for ever"),
+        pytest.param(["--throttle", "0", "v"], "--throttle", id="throttle 0"),
+        pytest.param(["--throttle", "1.5", "v"], "--throttle", id="throttle no integer"),
+        pytest.param(["--throttle", "9" * 30, "v"], "--throttle", id="throttle for ever"),
+        pytest.param(["--max-starting", "0", "v"], "--max-starting", id="max-starting 0"),
+        pytest.param(["--log", "syslog", "v"], "--log", id="log"),
+        pytest.param(["--log-size", "10", "v"], "--log-size", id="log-size"),
+        pytest.param(["--config", "/nowhere.yml", "v"], "/nowhere.yml", id="no config file"),
+    ],
+)
+def test_bad_usage(arguments: list[str], named: str) -> None:
+    result = run(*arguments, standalone=True)
+    assert result.exit_code == 2
+    assert named in result.stderr
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        pytest.param("frequency: 1", "frequency", id="unknown key"),
+        pytest.param("config: x.yml", "config", id="config in config"),
+        pytest.param("freq: often", "freq", id="bad value"),
+        pytest.param("freq: [1, 2]", "freq", id="a list for one value"),
+        pytest.param("freq: {a: b}", "freq", id="a mapping for one value"),
+        pytest.param("freq:", "freq", id="no value"),
+        pytest.param("freq: true", "freq", id="a flag for a number"),
+        pytest.param("journal:", "journal", id="no value for a path"),
+        pytest.param("vassal-set: {k: v}", "vassal-set", id="a mapping for values"),
+        pytest.param("vassal-set: [[k]]", "vassal-set", id="a list in a list"),
+        pytest.param("emperor-emperor-freq: 1", "emperor-emperor-freq", id="prefixed twice"),
+        pytest.param("- freq", "names and values", id="a list"),
+        pytest.param("freq", "names and values", id="a word"),
+        pytest.param("a: [", "cannot be read", id="no YAML"),
+        pytest.param("\x00", "cannot be read", id="control characters"),
+        pytest.param("? [a]\n: b", "cannot be read", id="a list as key"),
+        pytest.param("nofollow: perhaps", "nofollow", id="a flag in words"),
+    ],
+)
+def test_bad_config_file(text: str, named: str, tmp_path: Path) -> None:
+    file = tmp_path / "emperor.yml"
+    file.write_text(text)
+    result = run("--config", str(file), "v", standalone=True)
+    assert result.exit_code == 2, result.output
+    assert named in result.stderr
+    assert "Traceback" not in result.output
+
+
+def refused(daemon: Daemon) -> str:
+    """What a daemon that cannot start says: one line, and exit code 3."""
+    daemon.launch()
+    assert daemon.wait() == 3, daemon.account()
+    (line,) = daemon.log().splitlines()
+    assert line.startswith("emperor: ")
+    return line
+
+
+@pytest.mark.parametrize(
+    ("monitor", "named"),
+    [
+        pytest.param("nosuch://x", "nosuch", id="unknown scheme"),
+        pytest.param("nosuch://user:geheim@x", "nosuch", id="its password is not shown"),
+        pytest.param("", "empty", id="empty"),
+        pytest.param("dir://", "dir://", id="no directory"),
+        pytest.param("glob://", "glob://", id="no pattern"),
+        pytest.param("a\nb.ini", "control character", id="newline"),
+    ],
+)
+def test_a_monitor_that_cannot_be_understood(monitor: str, named: str, tmp_path: Path) -> None:
+    with Daemon(tmp_path, monitors=["--", monitor]) as daemon:
+        line = refused(daemon)
+    assert named in line
+    assert "geheim" not in line
+
+
+def test_a_locked_journal(tmp_path: Path) -> None:
+    with Daemon(tmp_path) as first:
+        first.start()
+        second_home = tmp_path / "second"
+        second_home.mkdir()
+        with Daemon(second_home) as second:
+            second.journal = first.journal
+            line = refused(second)
+        assert str(first.pid) in line
+        assert str(first.journal) in line
+        first.stop()
+        assert [kind for kind in first.kinds() if kind.startswith("daemon")] == [
+            "daemon_started",
+            "daemon_ready",
+            "daemon_stopping",
+            "daemon_stopped",
+        ]
+
+
+def database(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE t (x)")
+    connection.close()
+
+
+def torn(path: Path) -> None:
+    database(path)
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda path: path.write_text("hello\n"), id="a text"),
+        pytest.param(database, id="another database"),
+        pytest.param(torn, id="a torn database"),
+        pytest.param(lambda path: path.mkdir(), id="a directory"),
+    ],
+)
+def test_a_file_that_is_no_journal(make: Any, tmp_path: Path) -> None:
+    with Daemon(tmp_path) as daemon:
+        daemon.state.mkdir()
+        make(daemon.journal)
+        before = daemon.journal.read_bytes() if daemon.journal.is_file() else None
+        assert str(daemon.journal) in refused(daemon) or before is None
+        assert (daemon.journal.read_bytes() if daemon.journal.is_file() else None) == before
+
+
+def test_a_journal_where_nothing_can_be_made(tmp_path: Path) -> None:
+    with Daemon(tmp_path) as daemon:
+        (tmp_path / "state").write_text("a file where a folder should be")
+        assert "state" in refused(daemon)
+
+
+def test_a_log_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with Daemon(tmp_path, "--log-directory", str(tmp_path / "file" / "logs")) as daemon:
+        assert "file" in refused(daemon)
+
+
+# --check
+
+CONFIGS = {
+    "a.ini": "[uwsgi]\nmaster = true\n",
+    "b.ini": "[emperor]\ncommand = sleep '1 0'\n",
+    "notes.txt": "no config",
+}
+
+
+def test_check_tells_what_would_run_and_runs_nothing(tmp_path: Path) -> None:
+    with Daemon(tmp_path, "--uwsgi", "/bin/true", "--check") as daemon:
+        for name, text in CONFIGS.items():
+            (daemon.vassals / name).write_text(text)
+        daemon.launch()
+        assert daemon.wait() == 0, daemon.account()
+        assert daemon.log().splitlines() == [
+            f"dir://{daemon.vassals}",
+            f"  a.ini: /bin/true --ini a.ini  (in {daemon.vassals})",
+            f"  b.ini: sleep '1 0'  (in {daemon.vassals})",
+        ]
+        assert not daemon.journal.exists()
+        assert daemon.running() == []
+
+
+def test_check_names_flaws(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "a.ini").write_text("")
+    with Daemon(tmp_path, "--uwsgi", "/no/uwsgi", "--check") as daemon:
+        daemon.monitors += [other, tmp_path / "missing"]
+        (daemon.vassals / "a.ini").write_text("")
+        (daemon.vassals / "b.ini").write_text("[emperor]\ncolour = blue\n")
+        (daemon.vassals / "c\n.ini").write_text("")
+        daemon.launch()
+        assert daemon.wait() == 1, daemon.account()
+        said = daemon.log()
+    assert "a.ini: barred: --uwsgi /no/uwsgi" in said
+    assert "b.ini: barred: [emperor] colour" in said
+    assert "c\\n.ini: rejected: the name has a control character" in said
+    assert f"a.ini: rejected: the name belongs to dir://{daemon.vassals}" in said
+    assert "cannot be read: " in said.partition("missing")[2]
