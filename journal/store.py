@@ -194,7 +194,11 @@ class Journal:
 
     def _check_file(self) -> None:
         # Somebody who moves or deletes the journal would else let us write into nowhere.
-        if os.stat(self.path).st_ino != self._inode:
+        try:
+            same = os.stat(self.path).st_ino == self._inode
+        except FileNotFoundError:
+            raise OSError("the file is gone; put it back where it was") from None
+        if not same:
             raise OSError("the file was replaced by another; put the journal back")
 
     @contextlib.contextmanager

@@ -1,0 +1,55 @@
+"""The ground that a journal stands on, made to fail: tiny disks, broken ones, write limits."""
+
+import contextlib
+import os
+import resource
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+needs_root: Final = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+
+
+class Disk:
+    """A small file system of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._ballast = path / "ballast"
+
+    def fill(self) -> None:
+        """Leave not one block free."""
+        with self._ballast.open("ab", buffering=0) as file:
+            for size in (4096, 1):
+                with contextlib.suppress(OSError):
+                    while True:
+                        file.write(bytes(size))
+
+    def free(self) -> None:
+        self._ballast.unlink()
+
+
+@contextlib.contextmanager
+def mounted(path: Path, *what: str) -> Iterator[Disk]:
+    path.mkdir(exist_ok=True)
+    subprocess.run(["mount", *what, str(path)], check=True)
+    try:
+        yield Disk(path)
+    finally:
+        # Lazily: it must go even if something still stands on it.
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def tiny_disk(path: Path) -> contextlib.AbstractContextManager[Disk]:
+    """A disk of one MiB."""
+    return mounted(path, "-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs")
+
+
+def limit_writing(pid: int, size: int | None) -> None:
+    """Let every write past this offset fail for a process; None lifts that."""
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    soft = resource.RLIM_INFINITY if size is None else size
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
