@@ -1,0 +1,59 @@
+"""The documents are true: generated pages are current, links lead somewhere, names are real."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from emperord.daemon.main import main as emperor
+from emperord.replay.main import cli as emperor_replay
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+
+def test_the_command_reference_is_current() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "commands", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text())
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_options_that_are_named_exist(page: Path) -> None:
+    """Every --option in the text of a page, its examples aside, is ours or plainly another's."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    ours = set(_options(emperor)) | set(_options(emperor_replay))
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
+    assert named - ours - OF_OTHERS == set()
+
+
+# Options of other programs that pages name: uWSGI's, pip's, sqlite-utils' and our tools'.
+OF_OTHERS = frozenset(("--emperor", "--ini", "--xml", "--yaml", "--json", "--emperor-magic-exec",
+    "--plugin", "--check", "--set"))  # fmt: skip
+
+
+def _options(command: click.Command) -> list[str]:
+    found = [name for parameter in command.params for name in (*parameter.opts, "--help")]
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            found += _options(inner)
+    return found
+
+
+def test_the_readme_names_the_two_commands() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for tool in ("tools/demo", "tools/test"):
+        assert tool in readme
+        assert (ROOT / tool).stat().st_mode & 0o111
