@@ -248,10 +248,12 @@ class Daemon:
 
     # Waiting
 
-    def until(self, condition: Callable[[], _T], what: str, *, patience: float = PATIENCE) -> _T:
+    def until(
+        self, condition: Callable[[], _T | None], what: str, *, patience: float = PATIENCE
+    ) -> _T:
         """Wait for a condition; fail with the daemon's log and journal if it does not come."""
 
-        def checked() -> _T:
+        def checked() -> _T | None:
             value = condition()
             if not value and self.process is not None and self.process.poll() is not None:
                 value = condition()  # what it did last counts
@@ -290,9 +292,7 @@ class Daemon:
             vassal = self.vassal(name)
             return vassal if vassal is not None and vassal.phase == phase else None
 
-        vassal = self.until(found, f"{name}: {phase}", patience=patience)
-        assert vassal is not None
-        return vassal
+        return self.until(found, f"{name}: {phase}", patience=patience)
 
     def gone(self, name: str, *, patience: float = PATIENCE) -> None:
         """Wait until a vassal is forgotten."""

@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from . import speaker
-
+_SPEAKER = Path(__file__).with_name("speaker.py")
 UWSGI = os.path.join(os.path.dirname(sys.executable), "uwsgi")
 
 
@@ -32,7 +31,7 @@ SLEEPER = program("sleep", "1000")
 def speaker_path(folder: Path) -> str:
     """A program for ``--uwsgi`` that runs ``speaker.py``."""
     path = folder / "speaker"
-    path.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {speaker.__file__} "$@"\n')
+    path.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {_SPEAKER} "$@"\n')
     path.chmod(0o755)
     return str(path)
 

@@ -21,7 +21,7 @@ def breathe() -> None:
 
 
 def until(
-    condition: Callable[[], _T],
+    condition: Callable[[], _T | None],
     what: str,
     *,
     patience: float = PATIENCE,

@@ -1,0 +1,34 @@
+"""Daemons for tests: each on a folder of its own, and ended whatever happens."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.daemon import Daemon
+from support.vassals import speaker_path
+
+MakeDaemon = Callable[..., Daemon]
+
+# Quick, so that what has to be waited for comes soon; none of the tests depends on these.
+QUICK = ("--freq", "0.2", "--throttle", "100")
+
+
+@pytest.fixture
+def make_daemon(tmp_path: Path) -> Iterator[MakeDaemon]:
+    """Make a daemon that is ended with the test; ``speakers`` lets speakers run for uWSGI."""
+    with ExitStack() as stack:
+
+        def make(*options: str, speakers: bool = False, **more: Any) -> Daemon:
+            if speakers:
+                options = ("--uwsgi", speaker_path(tmp_path), *options)
+            return stack.enter_context(Daemon(tmp_path, *QUICK, *options, **more))
+
+        yield make
+
+
+@pytest.fixture
+def daemon(make_daemon: MakeDaemon) -> Daemon:
+    """A daemon with quick options, not started yet."""
+    return make_daemon()

@@ -1,0 +1,290 @@
+"""Real uWSGI: a vassal starts, serves, reloads in place, dies and comes back."""
+
+import functools
+import os
+import signal
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from support import processes
+from support.daemon import Daemon
+from support.vassals import APP, UWSGI, Answer, Application
+
+from .conftest import MakeDaemon
+
+
+@functools.cache
+def understands(option: str) -> bool:
+    """Whether this build of uWSGI has an option; which formats it reads depends on the machine."""
+    told = subprocess.run([UWSGI, "--help"], capture_output=True, text=True, check=False)
+    return f"--{option} " in told.stdout
+
+
+def serving(daemon: Daemon, app: Application, says: str) -> Answer:
+    def asked() -> Answer | None:
+        answer = app.answers()
+        return answer if answer is not None and answer.says == says else None
+
+    return daemon.until(asked, f"the application says {says}")
+
+
+@pytest.mark.parametrize(
+    ("extension", "option"),
+    [
+        pytest.param(".ini", "ini", id="ini"),
+        pytest.param(".yml", "yaml", id="yml"),
+        pytest.param(".yaml", "yaml", id="yaml"),
+        pytest.param(".json", "json", id="json"),
+        pytest.param(".js", "json", id="js"),
+        pytest.param(".xml", "xml", id="xml"),
+    ],
+)
+def test_serves(daemon: Daemon, tmp_path: Path, extension: str, option: str) -> None:
+    if not understands(option):
+        pytest.skip(f"this uWSGI was built without --{option}")
+    app = Application(tmp_path)
+    name = f"app{extension}"
+    (daemon.vassals / name).write_text(app.config("hello", extension))
+    daemon.start()
+    answer = serving(daemon, app, "hello")
+    vassal = daemon.phase(name, "accepting")
+    assert answer.master == vassal.pid
+    daemon.event("vassal_loyal", name)
+    assert daemon.kinds(name) == [
+        "vassal_added",
+        "spawned",
+        "vassal_ready",
+        "vassal_accepting",
+        "vassal_loyal",
+    ]
+    daemon.stop()
+    assert app.answers() is None
+
+
+def test_a_touch_reloads_in_place(daemon: Daemon, tmp_path: Path) -> None:
+    app = Application(tmp_path)
+    config = daemon.vassals / "app.ini"
+    config.write_text(app.config("hello"))
+    daemon.start()
+    before = serving(daemon, app, "hello")
+    for count in (1, 2, 3):
+        seq = daemon.last_seq()
+        os.utime(config, ns=(0, count))  # an older time is a change as well
+        reloaded = daemon.event("vassal_changed", "app.ini", after=seq)
+        assert [action["do"] for action in reloaded.actions] == ["reload"]
+        daemon.event("vassal_accepting", "app.ini", after=seq)
+        after = serving(daemon, app, "hello")
+        assert after.master == before.master
+        assert after.pid != before.pid
+        before = after
+    assert daemon.kinds("app.ini").count("spawned") == 1
+    daemon.stop()
+
+
+def test_an_edit_takes_effect(daemon: Daemon, tmp_path: Path) -> None:
+    app = Application(tmp_path)
+    config = daemon.vassals / "app.ini"
+    config.write_text(app.config("one"))
+    daemon.start()
+    master = serving(daemon, app, "one").master
+    for says in ("two", "three"):
+        config.write_text(app.config(says))
+        assert serving(daemon, app, says).master == master
+    daemon.stop()
+
+
+GRANDCHILD = """
+import os, signal
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.execvp("sleep", ["sleep", "1000"])
+    os._exit(0)
+"""
+
+
+def test_removed_means_that_the_whole_tree_is_gone(daemon: Daemon, tmp_path: Path) -> None:
+    app = Application(tmp_path, APP + GRANDCHILD)
+    config = daemon.vassals / "app.ini"
+    config.write_text(app.config("hello", processes="2"))
+    daemon.start()
+    serving(daemon, app, "hello")
+
+    def sleepers() -> list[int]:
+        return [pid for pid in daemon.running() if processes.argv_of(pid)[:1] == ["sleep"]]
+
+    # One for each import of the application.
+    daemon.until(sleepers, "the application has left its child")
+    config.unlink()
+    daemon.event("exited", "app.ini")
+    assert daemon.running() == []
+    daemon.gone("app.ini")
+    daemon.stop()
+
+
+def test_a_bad_config_is_throttled_and_a_fix_takes_effect_at_once(
+    make_daemon: MakeDaemon, tmp_path: Path
+) -> None:
+    daemon = make_daemon("--throttle", "200", "--max-throttle", "400")
+    app = Application(tmp_path)
+    config = daemon.vassals / "app.ini"
+    config.write_text("[uwsgi]\nchdir = /there/is/no/such/directory\n")
+    daemon.start()
+    deaths = [daemon.event("exited", "app.ini", count=count) for count in (1, 2, 3, 4)]
+    assert all(death.body["code"] == 1 for death in deaths)
+    assert "chdir(): No such file or directory" in deaths[0].body["log"]
+    spawned = [event.at for event in daemon.events("spawned", "app.ini")]
+    waited = [spawn - death.at for spawn, death in zip(spawned[1:], deaths, strict=False)]
+    for pause, least in zip(waited, (200, 400, 400), strict=False):
+        assert pause >= least * 1_000_000
+    # A long pause now, which the fix must not wait for.
+    daemon.stop()
+    daemon.options += ["--throttle", "100000", "--max-throttle", "100000"]
+    daemon.start()
+    daemon.phase("app.ini", "throttled")
+    config.write_text(app.config("fixed"))
+    serving(daemon, app, "fixed")
+    daemon.phase("app.ini", "accepting")
+    daemon.stop()
+
+
+def test_a_killed_master_takes_its_workers_along_and_is_replaced(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    app = Application(tmp_path)
+    (daemon.vassals / "app.ini").write_text(app.config("hello", processes="2"))
+    daemon.start()
+    before = serving(daemon, app, "hello")
+    daemon.until(lambda: daemon.fleet().vassals["app.ini"].loyal, "it is loyal")
+    tree = daemon.running_for("app.ini")
+    assert {before.master, before.pid} < set(tree)
+    os.kill(before.master, signal.SIGKILL)
+    death = daemon.event("exited", "app.ini")
+    assert death.body["signal"] == signal.SIGKILL
+    assert [action["do"] for action in death.actions] == ["spawn"]  # it was loyal: at once
+    after = serving(daemon, app, "hello")
+    assert not set(tree) & set(daemon.running())
+    assert after.master == daemon.pid_of("app.ini")
+    daemon.stop()
+
+
+def test_exile(daemon: Daemon) -> None:
+    (daemon.vassals / "app.ini").write_text("[uwsgi]\nexit = 26\n")
+    (daemon.vassals / "other.ini").write_text("[emperor]\ncommand = sh -c 'exit 26'\n")
+    daemon.start()
+    vassal = daemon.phase("other.ini", "barred")
+    assert vassal.reason is not None
+    assert "26" in vassal.reason
+    daemon.stop()
+
+
+HOSTILE = [
+    pytest.param("a:b.ini", id="colon"),
+    pytest.param("a:b:c.yml", id="colons yaml"),
+    pytest.param("http://x.ini".replace("/", "%"), id="percent"),
+    pytest.param("%n.ini", id="placeholder"),
+    pytest.param("$(touch x).ini", id="command"),
+    pytest.param("@(app.py).ini", id="file placeholder"),
+    pytest.param("-x.ini", id="dash"),
+    pytest.param("--ini.ini", id="option"),
+    pytest.param("a b  c.ini", id="spaces"),
+    pytest.param(" .ini", id="space first"),
+    pytest.param("zürich ☃.ini", id="unicode"),
+    pytest.param("'\"`;&|*?.ini", id="shell"),
+    pytest.param("a\\b.ini", id="backslash"),
+    pytest.param("[uwsgi].ini", id="section"),
+    pytest.param("x" * 250 + ".ini", id="longest"),
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("url", ["dir://{}", "glob://{}/*"], ids=["dir", "glob"])
+def test_any_name_runs_with_its_own_content(
+    make_daemon: MakeDaemon, tmp_path: Path, name: str, url: str
+) -> None:
+    vassals = tmp_path / "vassals"
+    daemon = make_daemon(monitors=[url.format(vassals)])
+    app = Application(tmp_path)
+    path = vassals / name
+    path.write_text(app.config("right", path.suffix))
+    full = name if url.startswith("dir") else str(path)
+    daemon.start()
+    if len(os.fsencode(full)) > 254:
+        rejected = daemon.event("observation_rejected")
+        assert "254" in rejected.body["reason"]
+    else:
+        serving(daemon, app, "right")
+        daemon.phase(full, "accepting")
+        assert [v.name for v in daemon.fleet().vassals.values()] == [full]
+    assert [each.name for each in vassals.iterdir()] == [name]
+    daemon.stop()
+
+
+def test_what_a_vassal_sees_of_the_daemon(make_daemon: MakeDaemon, tmp_path: Path) -> None:
+    daemon = make_daemon(
+        environ={
+            "UWSGI_VASSAL_TOUCH_RELOAD": str(tmp_path),
+            "EMPEROR_MERCY": "20",
+            "NOTIFY_SOCKET": str(tmp_path / "nobody"),
+        }
+    )
+    app = Application(tmp_path)
+    (daemon.vassals / "app.ini").write_text(app.config("hello"))
+    daemon.start()
+    seen = serving(daemon, app, "hello").environ
+    assert seen["UWSGI_TOUCH_RELOAD"] == str(tmp_path)
+    assert "EMPEROR_MERCY" not in seen
+    assert "NOTIFY_SOCKET" not in seen
+    assert seen["EMPERORD_VASSAL"] == "app.ini"
+    daemon.stop()
+
+
+def test_templates_and_placeholders(make_daemon: MakeDaemon, tmp_path: Path) -> None:
+    app = Application(tmp_path)
+    template = tmp_path / "template.ini"
+    template.write_text("[uwsgi]\nenv = FROM_TEMPLATE=yes\n")
+    daemon = make_daemon("--vassals-inherit", str(template), "--vassal-set", "greeting=hello")
+    (daemon.vassals / "app.ini").write_text(app.config("%(greeting) from %n"))
+    daemon.start()
+    answer = serving(daemon, app, "hello from app")
+    assert answer.environ["FROM_TEMPLATE"] == "yes"
+    daemon.stop()
+
+
+SLOW = """
+import os, time
+def application(environ, start_response):
+    here = os.environ["SAYS"]
+    open(f"{here}/begun", "w").close()
+    while not os.path.exists(f"{here}/go"):
+        time.sleep(0.01)
+    start_response("200 OK", [])
+    return [b'{"pid": 1, "parent": 1, "says": "finished", "environ": {}}']
+"""
+
+
+def test_a_graceful_shutdown_finishes_what_is_under_way(
+    make_daemon: MakeDaemon, tmp_path: Path
+) -> None:
+    daemon = make_daemon("--graceful-shutdown")
+    app = Application(tmp_path, SLOW)
+    (daemon.vassals / "app.ini").write_text(app.config(str(tmp_path)))
+    daemon.start()
+    daemon.phase("app.ini", "accepting")
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(app.answers)
+        try:
+            daemon.until((tmp_path / "begun").exists, "the request is under way")
+            daemon.send(signal.SIGTERM)
+            daemon.event("daemon_stopping")
+        finally:
+            (tmp_path / "go").touch()
+        finished = answer.result()
+    assert finished is not None
+    assert finished.says == "finished"
+    assert daemon.wait() == 0
+    assert daemon.running() == []
