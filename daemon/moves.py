@@ -415,6 +415,8 @@ def adopt(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """A new daemon found it running; an order that may not have arrived is given again."""
     body: Any = event.body
     vassal.pid, vassal.start_time, vassal.control = body.pid, body.start_time, body.control
+    if not body.control:
+        vassal.order = event.seq  # what becomes of it now follows from that too
     if vassal.phase == "stopping":
         order(vassal, "stop", event, actions)
         vassal.deadline = event.at + seconds(fleet.policy.mercy)

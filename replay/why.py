@@ -30,8 +30,11 @@ def story(reader: Reader, name: str, seq: int) -> Iterator[str]:
         return
     yield _headline(vassal, fleet)
     yield ""
+    wrote = ""
     for row in _chain(reader, vassal):
-        yield from _told(reader, row, name)
+        yield from _told(reader, row, name, wrote)
+        body = reader.decode(row).body
+        wrote = body.log if isinstance(body, Exited) else wrote
     yield ""
     for label, fact in _facts(reader, vassal, fleet):
         yield f"{label + ':':16} {fact}"
@@ -69,7 +72,8 @@ def _walk(reader: Reader, seq: int | None, found: dict[int, Row]) -> None:
         seq = row[5]
 
 
-def _told(reader: Reader, row: Row, name: str) -> Iterator[str]:
+def _told(reader: Reader, row: Row, name: str, wrote: str = "") -> Iterator[str]:
+    """One event of the story; ``wrote`` is what the death told before had as its last lines."""
     seq, at, kind, monitor, vassal, _, _, actions, _ = row
     event = reader.decode(row)
     said = essence(event.body)
@@ -83,11 +87,13 @@ def _told(reader: Reader, row: Row, name: str) -> Iterator[str]:
     ours = [action for action in decode_actions(actions) if action.vassal == name]
     ordered = orders(ours, name)
     yield f"{told}{f' -> {ordered}' if ordered else ''}  (event {seq})"
-    yield from _log_lines(event.body)
+    yield from _log_lines(event.body, wrote)
 
 
-def _log_lines(body: Body) -> Iterator[str]:
-    if isinstance(body, Exited):
+def _log_lines(body: Body, wrote: str) -> Iterator[str]:
+    if isinstance(body, Exited) and body.log and body.log == wrote:
+        yield "    | (the same lines again)"
+    elif isinstance(body, Exited):
         for line in body.log.splitlines():
             yield f"    | {shown(line)}"
 

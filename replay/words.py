@@ -45,7 +45,9 @@ def _essence(body: e.Body) -> str:
         case e.HeartbeatLost():
             return f"silent for {body.silent:g} s"
         case e.Adopted():
-            return f"pid {body.pid}{'' if body.control else ', out of reach'}"
+            # uWSGI ends itself when the socket to its emperor closes.
+            lost = "" if body.control else ", its control socket was lost with the last daemon"
+            return f"pid {body.pid}{lost}"
         case e.DeadlinePassed():
             return rfc3339(body.deadline)
         case e.DaemonStarted():
