@@ -45,7 +45,10 @@ class Journal:
         self._lock = lock
         self._inode = os.stat(path).st_ino
         self._reading: sqlite3.Connection | None = None
-        seq, head = connection.execute("SELECT seq, hash FROM chain WHERE name = 'head'").fetchone()
+        found = connection.execute("SELECT seq, hash FROM chain WHERE name = 'head'").fetchone()
+        if found is None:
+            raise self._damaged("the end of the chain is missing", 0)
+        seq, head = found
         self.seq: int = seq
         self._hash: bytes = head
         row = connection.execute("SELECT at FROM event WHERE seq = ?", (seq,)).fetchone()
@@ -181,7 +184,10 @@ class Journal:
                 )
                 if snapshot is not None:
                     self._insert_snapshot(snapshot, hashes[snapshot.seq - rows[0][0]])
-        except (sqlite3.OperationalError, OSError) as error:
+        except sqlite3.ProgrammingError:
+            raise  # a bug of ours
+        except (sqlite3.DatabaseError, OSError) as error:
+            # Whatever it is, full, read-only or malformed: vassals are better off running.
             raise JournalPaused(f"{self.path}: cannot be written: {error}") from error
         self.seq, self.last_at, self._hash = rows[-1][0], rows[-1][1], hashes[-1]
 
@@ -243,7 +249,7 @@ def _connect(path: str) -> sqlite3.Connection:
         connection.execute(f"PRAGMA journal_size_limit = {64 << 20}")
         schema.migrate(connection)
         return connection
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         connection.close()
         if isinstance(error, sqlite3.OperationalError):
             raise JournalError(f"{path}: cannot be opened: {error}") from None
