@@ -52,7 +52,7 @@ def test_a_new_journal_is_private_and_so_is_its_folder(tmp_path: Path) -> None:
 def test_a_group_is_one_transaction(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     with Journal.open(str(path)) as journal:
-        with pytest.raises(sqlite3.IntegrityError):
+        with pytest.raises(JournalPaused):
             journal.append([row(1), row(2), row(2)])
         assert (journal.seq, seqs(path)) == (0, [])
         journal.append([row(1), row(2), row(3)], {chain.digest(b"x"): b"x"})
