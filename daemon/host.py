@@ -18,18 +18,20 @@ import contextlib
 import errno
 import logging
 import os
+import resource
 import select
 import signal
 import socket
 import subprocess
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 
 import msgspec
 import trio
 
 from ..journal.events import Exited, Fault, Spawned, SpawnFailed
 from ..journal.policy import Policy
-from . import command, process, protocol
+from . import command, process, protocol, threads
 from .actions import Action
 from .fleet import Vassal
 from .observe import Draft
@@ -37,6 +39,8 @@ from .recovery import Survivor
 from .vassal_log import LogDirectory
 
 log = logging.getLogger("emperor.host")
+
+_RESERVE: Final = 32  # descriptors that vassals leave to the daemon
 
 
 class Said(msgspec.Struct, frozen=True, gc=False):
@@ -61,13 +65,14 @@ TellNews = Callable[[list[News]], Awaitable[None]]
 class Process:
     """One attempt's process, and what the daemon holds of it."""
 
-    def __init__(self, vassal: Vassal, pid: int, pidfd: int) -> None:
+    def __init__(self, vassal: Vassal, pid: int, started: int, pidfd: int) -> None:
         assert vassal.attempt is not None
         self.name = vassal.name
         self.attempt: int = vassal.attempt
         self.speaks = vassal.speaks  # it reads bytes; a plain program gets signals
         self.mark = ""
         self.pid = pid
+        self.started = started  # clock ticks since boot
         self.pidfd = pidfd
         self.control: socket.socket | None = None
         self.config: socket.socket | None = None
@@ -94,14 +99,12 @@ class Host:
         policy: Callable[[], Policy],
         logs: LogDirectory | None,
         config_text: Callable[[str], bytes | None],
-        time_of: Callable[[int], int],
         environ: Mapping[str, str] = os.environ,
         nofile: tuple[int, int] | None = None,
     ) -> None:
         self._policy = policy
         self._logs = logs
         self._config_text = config_text
-        self._time_of = time_of  # the ``at`` of an event by its seq
         self._environ = environ
         self._nofile = nofile  # limits that vassals get back, where the daemon raised its own
         self._epoll = select.epoll()
@@ -231,13 +234,13 @@ class Host:
 
     # Carrying out actions
 
-    def carry_out(self, action: Action, vassal: Vassal) -> None:
-        """Do what the fold ordered. Returns at once; what comes of it is told."""
+    def carry_out(self, action: Action, vassal: Vassal, at: int) -> None:
+        """Do what the fold ordered ``at`` that time. Returns at once; what comes of it is told."""
         assert self._nursery is not None
         if action.do == "spawn":
             self._waiting[action.vassal] = []
             # A copy: the fleet goes on while the spawn waits for its turn.
-            self._nursery.start_soon(self._spawn, msgspec.structs.replace(vassal))
+            self._nursery.start_soon(self._spawn, msgspec.structs.replace(vassal), at)
         elif action.vassal in self._waiting:
             self._waiting[action.vassal].append(action)
         else:
@@ -272,15 +275,13 @@ class Host:
 
     # Spawning
 
-    async def _spawn(self, vassal: Vassal) -> None:
+    async def _spawn(self, vassal: Vassal, at: int) -> None:
         assert self._tell is not None
         name = vassal.name
         assert vassal.attempt is not None
         attempt = vassal.attempt
         try:
-            running = await trio.to_thread.run_sync(
-                self._start, vassal, self._time_of(attempt), limiter=self._one_spawn
-            )
+            running = await threads.run_sync(self._start, vassal, at, limiter=self._one_spawn)
         except command.CannotRun as error:
             await self._fail(name, attempt, str(error), "exec")
             return
@@ -288,8 +289,7 @@ class Host:
             await self._fail(name, attempt, *_explain(error))
             return
         self._by_name[name] = running
-        started = process.start_time(running.pid, dead_too=True) or 0
-        body = Spawned(attempt=attempt, pid=running.pid, start_time=started)
+        body = Spawned(attempt=attempt, pid=running.pid, start_time=running.started)
         await self._tell([Happened(Draft("spawned", body, None, name, vassal.order))])
         self._listen_to(running)
         if running.config is not None:
@@ -320,6 +320,7 @@ class Host:
         out = self._logs.open(vassal.name) if self._logs is not None else None
         try:
             ours, theirs = _pair(opened)
+            _check_room(theirs.fileno())
             config_ours, config_theirs = _pair(opened) if spec.path is None else (None, None)
             child = subprocess.Popen(
                 argv,
@@ -339,7 +340,7 @@ class Host:
                 close_fds=False,
                 start_new_session=True,
             )
-            running = Process(vassal, child.pid, os.pidfd_open(child.pid))
+            running = _hold(vassal, child)
         except BaseException:
             for end in opened:
                 end.close()
@@ -350,7 +351,7 @@ class Host:
         theirs.close()
         if config_theirs is not None:
             config_theirs.close()
-        running.child, running.mark, running.log_start = child, mark, log_start
+        running.mark, running.log_start = mark, log_start
         running.control, running.config = ours, config_ours
         return running
 
@@ -363,7 +364,7 @@ class Host:
         if process.start_time(survivor.pid) != survivor.start_time:
             os.close(pidfd)
             return False
-        running = Process(survivor.vassal, survivor.pid, pidfd)
+        running = Process(survivor.vassal, survivor.pid, survivor.start_time, pidfd)
         running.mark = survivor.mark
         if self._logs is not None:
             running.log_start = self._logs.size(running.name)
@@ -381,9 +382,7 @@ class Host:
         await self._end_tree(running)
         last = ""
         if self._logs is not None and not running.asked:
-            last = await trio.to_thread.run_sync(
-                self._logs.last_lines, running.name, running.log_start
-            )
+            last = await threads.run_sync(self._logs.last_lines, running.name, running.log_start)
         if running.control is not None:
             self._unwatch(running.control.fileno())
         if running.config is not None:
@@ -399,7 +398,11 @@ class Host:
         pause = 0.001
         while True:
             left = _group_left(running.pid)
-            for pid in await self._strays(running):
+            try:
+                strays = await self._strays(running)
+            except OSError:  # out of descriptors: who cannot look cannot say that all are gone
+                left, strays = True, []
+            for pid in strays:
                 left = True
                 _kill_stray(pid)
             if not left:
@@ -424,7 +427,7 @@ class Host:
         async with self._census_lock:
             if self._census_at < asked:
                 self._census_at = trio.current_time()
-                self._census = await trio.to_thread.run_sync(process.marked)
+                self._census = await threads.run_sync(process.marked)
             return self._census
 
     async def _reap_strays(self) -> None:
@@ -434,20 +437,26 @@ class Host:
             if self._waiting:
                 continue  # a child that is not in the table yet must not lose its status
             leaders = {running.pid for running in self._by_name.values()}
-            for pid in process.children():
-                if pid not in leaders:
-                    _reap_quietly(os.P_PID, pid)
+            with contextlib.suppress(OSError):  # out of descriptors; next time, then
+                for pid in process.children():
+                    if pid not in leaders:
+                        _reap_quietly(os.P_PID, pid)
 
     async def _bound_logs(self) -> None:
         while True:
             await trio.sleep(5)
             if self._logs is None:
                 return
-            for name in list(self._by_name):
-                try:
-                    await trio.to_thread.run_sync(self._logs.bound, name)
-                except OSError as error:
-                    log.warning("%s: its log cannot be cut: %s", name, error)
+            # All in one go: a thousand hops to a thread cost more than the looks.
+            await threads.run_sync(_bound, self._logs, list(self._by_name))
+
+
+def _bound(logs: LogDirectory, names: list[str]) -> None:
+    for name in names:
+        try:
+            logs.bound(name)
+        except OSError as error:
+            log.warning("%s: its log cannot be cut: %s", name, error)
 
 
 def _pair(opened: list[socket.socket]) -> tuple[socket.socket, socket.socket]:
@@ -457,6 +466,31 @@ def _pair(opened: list[socket.socket]) -> tuple[socket.socket, socket.socket]:
     ours.setblocking(False)
     theirs.set_inheritable(True)
     return ours, theirs
+
+
+def _check_room(descriptor: int) -> None:
+    """Raise OSError if vassals are about to use up the descriptors that the daemon lives on.
+
+    The kernel gives the lowest free number, so a high one says that few are left.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and descriptor >= soft - _RESERVE:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+def _hold(vassal: Vassal, child: subprocess.Popen[bytes]) -> Process:
+    """Take hold of a new child. One that cannot be held is ended: nobody would know of it."""
+    try:
+        started = process.start_time(child.pid, dead_too=True)
+        if started is None:
+            raise OSError(errno.EMFILE, "its start time cannot be read")
+        running = Process(vassal, child.pid, started, os.pidfd_open(child.pid))
+    except OSError:
+        _kill_group(child.pid)
+        child.wait()
+        raise
+    running.child = child
+    return running
 
 
 def _explain(error: OSError) -> tuple[str, Fault]:

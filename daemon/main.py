@@ -78,7 +78,6 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             lambda: decided,
             logs,
             journal.config_text,
-            journal.time_of,
             nofile=raise_file_limit(),
         )
         shell = Shell(journal, fleet, Clock(journal.last_at), host, started, Notifier())

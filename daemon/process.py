@@ -2,9 +2,13 @@
 
 A process is known by (boot id, pid, start time), never by pid alone. A process that belongs to
 an attempt carries the attempt's mark in its environment, which its descendants inherit.
+
+What cannot be looked at for want of descriptors is an error, never an answer: a process taken
+for dead would be started a second time.
 """
 
 import ctypes
+import errno
 import os
 from collections.abc import Iterator
 from typing import Final
@@ -24,8 +28,15 @@ def _stat(pid: int) -> list[str] | None:
         with open(f"/proc/{pid}/stat", "rb") as file:
             # The name stands in parentheses and may itself hold spaces and parentheses.
             return file.read().rpartition(b")")[2].decode().split()
-    except OSError:
+    except OSError as error:
+        _blind(error)
         return None
+
+
+def _blind(error: OSError) -> None:
+    """Raise the error again if it says nothing about the process."""
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        raise error
 
 
 def start_time(pid: int, dead_too: bool = False) -> int | None:
@@ -58,7 +69,8 @@ def mark_of(pid: int) -> str | None:
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             environment = b"\0" + file.read()
-    except OSError:
+    except OSError as error:
+        _blind(error)
         return None
     _, found, rest = environment.partition(f"\0{MARK}=".encode())
     return os.fsdecode(rest.partition(b"\0")[0]) if found else None
@@ -88,8 +100,8 @@ def children() -> list[int]:
         try:
             with open(f"/proc/self/task/{task}/children") as file:
                 pids.extend(map(int, file.read().split()))
-        except OSError:  # the thread ended meanwhile
-            continue
+        except OSError as error:  # the thread ended meanwhile
+            _blind(error)
     return pids
 
 

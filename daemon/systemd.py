@@ -1,5 +1,6 @@
 """sd_notify(3): telling systemd how the daemon is. Without systemd it does nothing."""
 
+import contextlib
 import os
 import socket
 from collections.abc import Mapping
@@ -22,12 +23,9 @@ class Notifier:
         """Send states such as ``READY=1``. A notification that cannot be sent is nobody's loss."""
         if not self._address:
             return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-            sender.setblocking(False)
-            try:
-                sender.sendto("\n".join(states).encode(), self._address)
-            except OSError:
-                return
+        kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, kind) as sender:
+            sender.sendto("\n".join(states).encode(), self._address)
 
     async def keep_alive(self) -> None:
         """Feed the watchdog while the event loop turns; returns at once where there is none."""

@@ -16,7 +16,7 @@ from .ground import Disk, limit_writing, mounted, needs_root, tiny_disk
 from .running import Ears, ears, until
 
 OPTIONS: Final = ("--freq", "0.2", "--throttle", "100", "--mercy", "1")
-RETRIES: Final = 3
+RETRIES: Final = 2
 SLEEPER: Final = "[emperor]\ncommand = sleep 1000\nreload-signal = CONT\n"
 
 
