@@ -21,6 +21,7 @@ from .options import MonitorOptions
 LONGEST_CONFIG: Final = 0xFFFF  # bytes; more does not fit the emperor protocol
 _LARGEST_ID: Final = 0xFFFFFFFE  # of a uid or gid; the one above means "unchanged"
 _SECOND: Final = 1_000_000_000
+_LARGEST_TS: Final = (1 << 63) // _SECOND  # seconds; as nanoseconds it fits 64 bits
 
 
 class Flaw(Exception):
@@ -108,12 +109,12 @@ def ts_of(value: Any) -> int:
             raise Flaw(f"the ts is no number but {names.shown(value[:40])!r}") from None
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise Flaw(f"the ts is neither a number nor a time but {_kind(value)}")
-    if not math.isfinite(value):
+    if not _finite(value):
         raise Flaw("the ts is not finite")
-    scaled = int(value * _SECOND) if not isinstance(value, float) else round(value * _SECOND)
-    if abs(scaled) >= 1 << 63:
+    # Before it is scaled: 1e999999 is a Decimal, but as nanoseconds it is an hour's work.
+    if abs(value) >= _LARGEST_TS:
         raise Flaw("the ts is out of range; it is seconds since 1970")
-    return scaled
+    return int(value * _SECOND) if not isinstance(value, float) else round(value * _SECOND)
 
 
 def id_of(what: str, value: Any) -> int | None:
@@ -126,8 +127,8 @@ def id_of(what: str, value: Any) -> int | None:
         if not (value.isascii() and value.isdigit()):
             raise Flaw(f"the {what} is no number but {names.shown(value[:40])!r}")
         value = int(value[:20])
-    if isinstance(value, Decimal | float) and value == int(value):
-        value = int(value)
+    if isinstance(value, Decimal | float) and _finite(value) and abs(value) <= _LARGEST_ID:
+        value = int(value) if value == int(value) else value
     if isinstance(value, bool) or not isinstance(value, int):
         raise Flaw(f"the {what} is no whole number but {_kind(value)}")
     if not 0 <= value <= _LARGEST_ID:
@@ -146,6 +147,12 @@ def socket_of(value: Any) -> str | None:
     if len(value.encode("utf-8", "surrogateescape")) > 255 or not value.isprintable():
         raise Flaw("the socket is not an address: it is too long or has control characters")
     return value
+
+
+def _finite(value: int | float | Decimal) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, Decimal) or value.is_finite()
 
 
 def _kind(value: Any) -> str:
