@@ -14,7 +14,6 @@ from typing import Final
 from ..journal.events import Spec
 from ..journal.policy import Policy
 from ..monitors.settings import signal_number
-from .fleet import Vassal
 from .process import MARK
 
 _LOADERS: Final = {
@@ -163,13 +162,12 @@ def _signal(text: str) -> int:
     return number
 
 
-def reload_signal(vassal: Vassal) -> int:
+def reload_signal(spec: Spec) -> int:
     """What reloads it where no byte can."""
-    assert vassal.running is not None
-    return _signal(vassal.running.settings.get("reload-signal", "HUP"))
+    return _signal(spec.settings.get("reload-signal", "HUP"))
 
 
-def stop_signal(vassal: Vassal) -> int:
+def stop_signal(spec: Spec) -> int:
     """What stops it where no byte can. uWSGI reloads on TERM, so it gets QUIT."""
-    assert vassal.running is not None
-    return _signal(vassal.running.settings.get("stop-signal", "QUIT" if vassal.speaks else "TERM"))
+    usual = "TERM" if "command" in spec.settings else "QUIT"
+    return _signal(spec.settings.get("stop-signal", usual))

@@ -29,7 +29,7 @@ from typing import Final
 import msgspec
 import trio
 
-from ..journal.events import Exited, Fault, Spawned, SpawnFailed
+from ..journal.events import Exited, Fault, Spawned, SpawnFailed, Spec
 from ..journal.policy import Policy
 from . import command, process, protocol, threads
 from .actions import Action
@@ -77,12 +77,17 @@ class Process:
         self.control: socket.socket | None = None
         self.config: socket.socket | None = None
         self.unsent = b""  # rest of a config frame that did not fit
-        self.digest = vassal.running.config if vassal.running else None
-        self.reload_signal = command.reload_signal(vassal)
-        self.stop_signal = command.stop_signal(vassal)
+        assert vassal.running is not None
+        self.heed(vassal.running)
         self.log_start = 0
         self.child: subprocess.Popen[bytes] | None = None  # None: adopted, not ours to reap
         self.asked = False  # its end was ordered
+
+    def heed(self, spec: Spec) -> None:
+        """From now on this spec says how it is told things, and what its config is."""
+        self.digest = spec.config
+        self.reload_signal = command.reload_signal(spec)
+        self.stop_signal = command.stop_signal(spec)
 
     def close(self) -> None:
         for end in (self.control, self.config):
@@ -111,7 +116,7 @@ class Host:
         self._by_fd: dict[int, Process] = {}
         self._by_name: dict[str, Process] = {}
         # Orders for vassals whose spawn is under way, in order.
-        self._waiting: dict[str, list[Action]] = {}
+        self._waiting: dict[str, list[tuple[Action, Spec | None]]] = {}
         self._one_spawn = trio.CapacityLimiter(1)
         self._census: dict[str, list[int]] = {}
         self._census_at = -1.0
@@ -242,16 +247,17 @@ class Host:
             # A copy: the fleet goes on while the spawn waits for its turn.
             self._nursery.start_soon(self._spawn, msgspec.structs.replace(vassal), at)
         elif action.vassal in self._waiting:
-            self._waiting[action.vassal].append(action)
+            self._waiting[action.vassal].append((action, vassal.running))
         else:
-            self._order(action, vassal.running.config if vassal.running else None)
+            self._order(action, vassal.running)
 
-    def _order(self, action: Action, digest: str | None) -> None:
+    def _order(self, action: Action, spec: Spec | None) -> None:
         running = self._by_name.get(action.vassal)
         if running is None or running.attempt != action.attempt:
             return  # it has gone meanwhile
         if action.do == "reload":
-            running.digest = digest
+            assert spec is not None
+            running.heed(spec)
             self._send_or_signal(running, protocol.RELOAD, running.reload_signal)
         elif action.do == "stop":
             running.asked = True
@@ -294,8 +300,8 @@ class Host:
         self._listen_to(running)
         if running.config is not None:
             self._send_config(running)
-        for action in self._waiting.pop(name):
-            self._order(action, action.config)
+        for action, spec in self._waiting.pop(name):
+            self._order(action, spec)
 
     async def _fail(self, name: str, attempt: int, reason: str, fault: Fault) -> None:
         assert self._tell is not None

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from emperord.daemon import command
-from emperord.daemon.fleet import Vassal
 from emperord.journal.events import Spec
 from emperord.journal.policy import Policy
 
@@ -156,10 +155,8 @@ def test_the_control_socket_cannot_be_talked_away(control: str) -> None:
     assert environment({control: "99"}) == environment({})
 
 
-def vassal(**settings: str) -> Vassal:
-    spec = Spec(ts=1, settings={key.replace("_", "-"): value for key, value in settings.items()})
-    speaks = "command" not in settings
-    return Vassal("a.ini", "m", spec, "ready", 0, 1, running=spec, speaks=speaks)
+def spec(**settings: str) -> Spec:
+    return Spec(ts=1, settings={key.replace("_", "-"): value for key, value in settings.items()})
 
 
 @pytest.mark.parametrize(
@@ -185,8 +182,8 @@ def vassal(**settings: str) -> Vassal:
     ],
 )
 def test_signals(settings: dict[str, Any], reload: int, stop: int) -> None:
-    assert command.reload_signal(vassal(**settings)) == reload
-    assert command.stop_signal(vassal(**settings)) == stop
+    assert command.reload_signal(spec(**settings)) == reload
+    assert command.stop_signal(spec(**settings)) == stop
 
 
 @pytest.mark.parametrize("text", ["1", "34", "35", "36", "63", "64", "HUP", "RTMIN", "sigrtmax"])
@@ -194,7 +191,7 @@ def test_any_signal_that_a_config_may_name_can_be_sent(text: str) -> None:
     """Real-time signals have numbers without a name of their own."""
     from emperord.monitors.settings import signal_number
 
-    assert command.stop_signal(vassal(command="x", stop_signal=text)) == signal_number(text)
+    assert command.stop_signal(spec(command="x", stop_signal=text)) == signal_number(text)
 
 
 # Limits of open files
