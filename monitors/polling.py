@@ -57,12 +57,15 @@ async def poll(
             connection = await _within(limit, connect(), "connecting to it")
             try:
                 while True:
+                    began = trio.current_time()
                     listing = await _within(limit, connection.read(), "reading it")
+                    took = trio.current_time() - began
                     pause = 0.0
                     await tell(listing)
                     with trio.move_on_after(freq):
                         await connection.wait()
-                        await trio.sleep(_BREATH)
+                        # Whoever wakes us without end has us read half of the time, not more.
+                        await trio.sleep(max(_BREATH, took))
             finally:
                 with trio.move_on_after(limit) as scope:
                     scope.shield = True

@@ -15,7 +15,7 @@ import msgspec
 from ..journal.chain import digest
 from ..journal.events import Spec
 from . import names, settings
-from .contract import Seen
+from .contract import Listing, Seen
 from .options import MonitorOptions
 
 LONGEST_CONFIG: Final = 0xFFFF  # bytes; more does not fit the emperor protocol
@@ -58,8 +58,79 @@ def seen_of(row: Row, options: MonitorOptions) -> tuple[str, Seen]:
     return name, Seen(spec, content)
 
 
+class Table:
+    """What readings of a whole source amount to, one after the other.
+
+    It remembers a mark of each row, not its text: a row that is as it was is told as the very
+    spec of before, and costs a digest.
+    """
+
+    def __init__(self, options: MonitorOptions) -> None:
+        self.options = options
+        self._before: dict[str, _Told] = {}
+
+    def reading(self) -> "Reading":
+        """A new reading; it counts when its listing is made."""
+        return Reading(self, self._before)
+
+    def keep(self, now: "dict[str, _Told]") -> None:
+        self._before = now
+
+
+class Reading:
+    """One reading: rows are added, then it is a listing. A bad row is refused, and only it."""
+
+    def __init__(self, table: Table, before: "dict[str, _Told]") -> None:
+        self._table = table
+        self._before = before
+        self._now: dict[str, _Told] = {}
+        self._seen: dict[str, Seen] = {}
+        self._refused: dict[str, str] = {}
+
+    def add(self, row: Row) -> None:
+        """Take a row in."""
+        try:
+            # As a label it stays as it is: a known vassal whose row is bad now is not gone.
+            label = name = name_of(row.name, self._table.options)
+        except Flaw as flaw:
+            self.refuse(label_of(row.name), str(flaw))
+            return
+        try:
+            self._add(name, row)
+        except Flaw as flaw:
+            self.refuse(label, str(flaw))
+
+    def refuse(self, label: str, reason: str) -> None:
+        """Note what cannot be a vassal, with the first reason there is."""
+        self._refused.setdefault(label, reason)
+
+    def listing(self) -> Listing:
+        """All that was read. The next reading is compared with this one."""
+        self._table.keep(self._now)
+        return Listing(self._seen, self._refused)
+
+    def _add(self, name: str, row: Row) -> None:
+        if name in self._seen:
+            raise Flaw("the name is there twice; the first one counts")
+        mark = (digest(content_of(row.config)), row.ts, row.uid, row.gid, row.socket)
+        told = self._before.get(name)
+        if told is None or told.mark != mark:
+            seen = seen_of(row, self._table.options)[1]
+            told = _Told(mark, Seen(seen.spec))
+        else:
+            seen = told.seen
+        self._now[name], self._seen[name] = told, seen
+
+
+class _Told(msgspec.Struct, frozen=True):
+    mark: tuple[Any, ...]
+    seen: Seen
+
+
 def label_of(name: Any) -> str:
     """A name to call a row by when it is refused, whatever its name is."""
+    if name is None or name in ("", b""):
+        return "(no name)"
     if isinstance(name, bytes):
         name = name.decode("utf-8", "surrogateescape")
     if not isinstance(name, str):
@@ -112,7 +183,7 @@ def ts_of(value: Any) -> int:
     if not _finite(value):
         raise Flaw("the ts is not finite")
     # Before it is scaled: 1e999999 is a Decimal, but as nanoseconds it is an hour's work.
-    if abs(value) >= _LARGEST_TS:
+    if not -_LARGEST_TS < value < _LARGEST_TS:
         raise Flaw("the ts is out of range; it is seconds since 1970")
     return int(value * _SECOND) if not isinstance(value, float) else round(value * _SECOND)
 
@@ -127,7 +198,7 @@ def id_of(what: str, value: Any) -> int | None:
         if not (value.isascii() and value.isdigit()):
             raise Flaw(f"the {what} is no number but {names.shown(value[:40])!r}")
         value = int(value[:20])
-    if isinstance(value, Decimal | float) and _finite(value) and abs(value) <= _LARGEST_ID:
+    if isinstance(value, Decimal | float) and _finite(value) and 0 <= value <= _LARGEST_ID:
         value = int(value) if value == int(value) else value
     if isinstance(value, bool) or not isinstance(value, int):
         raise Flaw(f"the {what} is no whole number but {_kind(value)}")
