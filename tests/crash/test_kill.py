@@ -8,6 +8,8 @@ and the same plan of kills, though not the same microseconds.
 import hashlib
 import os
 import random
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -154,6 +156,8 @@ def test_killed_over_and_over_it_always_comes_back_as_it_was(tmp_path: Path, tag
         assert {name: at_the_end[name] for name in steady} == steady, "an untouched one restarted"
         assert world.processes(tag) == []
         found, fleet = record.check(kingdom.journal)
+        verify = ["emperord.replay.main", "--journal", str(kingdom.journal), "verify"]
+        subprocess.run([sys.executable, "-m", *verify], check=True)
         assert watchman.marks <= set(record.ordered_marks(found)), "one ran unrecorded"
         assert not [v.name for v in fleet.vassals.values() if v.phase in UP]
         kingdom.check_log()
