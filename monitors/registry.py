@@ -15,6 +15,8 @@ from .urls import MonitorURLError, split, without_secrets
 SCHEMES: Final = {
     "dir": "directory",
     "glob": "pattern",
+    "zmq": "zeromq",
+    "pg": "postgres",
 }
 
 

@@ -1,0 +1,350 @@
+"""zmq://ENDPOINT: a PULL socket is bound there, and messages say what to run.
+
+A message has 2 to 6 frames: the command (``touch`` or ``destroy``), the vassal's name, and for
+``touch`` its config, uid, gid and on-demand socket. An empty frame means omitted. Without a
+config the name is that of a file in the daemon's working directory.
+
+What is pushed is told once, so nothing may be lost between libzmq and the journal, and nothing
+may pile up either. Two tasks see to it. One takes messages from libzmq, notes when they came,
+throws away what is too large, and puts the rest into a bounded inbox. The other takes all that
+is in the inbox and tells it in one go: while the journal writes, the next batch comes in, so a
+flood costs a few commits. When the journal is paused the inbox fills, then the few messages
+that libzmq may hold for each client (``QUEUE``), then the client's own queue; then its ``send``
+waits.
+
+The ts of a vassal is the moment when its message came, so that touched again is changed again.
+"""
+
+import logging
+import os
+import stat
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+
+import msgspec
+import trio
+import zmq
+
+from ..journal.chain import digest
+from ..journal.events import Spec
+from . import files, rows, settings
+from .contract import (
+    Destroyed,
+    Failed,
+    Observation,
+    Recovered,
+    Refused,
+    Seen,
+    Tell,
+    Touched,
+)
+from .options import MonitorOptions
+from .polling import SourceFailed
+from .rows import LONGEST_CONFIG, Flaw
+from .urls import MonitorURLError
+from .zeromq_door import (
+    Door,
+    Socket,
+    guard,
+    identity,
+    listen,
+    off_loop,
+    open_door,
+    open_guard,
+    parse,
+    receivable,
+)
+
+FIELDS: Final = ("command", "name", "config", "uid", "gid", "socket")
+PATIENCE: Final = 10.0  # seconds for a file system to answer
+_MOST: Final = 2000  # observations of one batch
+_MOST_BYTES: Final = 8 << 20
+_LONGEST_PAUSE: Final = 30.0  # seconds between tries to listen
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """A message of the right shape. ``ts`` is when it came; empty means omitted."""
+
+    ts: int
+    command: bytes
+    name: bytes
+    config: bytes = b""
+    uid: bytes = b""
+    gid: bytes = b""
+    socket: bytes = b""
+
+
+class Static(msgspec.Struct, frozen=True):
+    """A vassal whose config is a file that is still to be looked at."""
+
+    name: str
+    spec: Spec
+
+
+Item = Message | Failed | Recovered | Refused
+
+
+class Inbox:
+    """What came and is not told yet, bounded in number and in bytes."""
+
+    def __init__(self) -> None:
+        self._items: list[Item] = []
+        self._size = 0
+        self._came = trio.Event()
+        self._taken = trio.Event()
+
+    async def put(self, item: Item) -> None:
+        """Add one, when there is room for it."""
+        while len(self._items) >= _MOST or self._size >= _MOST_BYTES:
+            await self._taken.wait()
+        self._items.append(item)
+        if isinstance(item, Message):
+            self._size += len(item.config) + len(item.name) + len(item.socket)
+        self._came.set()
+        await trio.lowlevel.checkpoint()  # a flood must not keep the others from running
+
+    async def take(self) -> list[Item]:
+        """All there is, at least one."""
+        await self._came.wait()
+        items, self._items, self._size = self._items, [], 0
+        self._came = trio.Event()
+        self._taken.set()
+        self._taken = trio.Event()
+        return items
+
+
+class ZeroMQ:
+    """A monitor that is told of its vassals over a PULL socket."""
+
+    trusts_content = False
+
+    def __init__(self, door: Door, options: MonitorOptions) -> None:
+        # Without the files of keys: a key that is added must not make it another monitor, which
+        # knows nothing of the vassals that were announced to the first.
+        self.url = f"zmq://{door.endpoint}"
+        self._door = door
+        self._options = options
+        self._cwd = os.getcwd()
+        self._last = 0  # the ts given last
+        # It outlives a run: a thread that hangs still counts when the monitor is run again.
+        self._one_file = trio.CapacityLimiter(1)
+
+    async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:
+        """Listen until cancelled."""
+        self._last = max([self._last, *(spec.ts for spec in known.values())])
+        inbox = Inbox()
+        context: zmq.Context[Socket] = zmq.Context()
+        try:
+            async with _together() as nursery:
+                nursery.start_soon(self._tell_all, inbox, tell)
+                if (allowed := self._door.allowed_keys_file) is not None:
+                    nursery.start_soon(guard, open_guard(context), allowed, inbox.put)
+                await self._listen(context, inbox)
+        finally:
+            context.destroy(linger=0)
+
+    async def _listen(self, context: zmq.Context[Socket], inbox: Inbox) -> None:
+        socket = await self._open(context, inbox)
+        await inbox.put(Recovered())
+        if self._door.open_to_all:
+            _log.warning(
+                "%s: everybody who can reach this port decides what is run here;"
+                " see curve_secretkey_file",
+                self.url,
+            )
+        async with trio.open_nursery() as nursery:
+            if self._door.path is not None:
+                nursery.start_soon(self._keep_file, self._door.path, socket, inbox)
+            while True:
+                await receivable(socket)
+                await inbox.put(await self._receive(socket))
+
+    async def _open(self, context: zmq.Context[Socket], inbox: Inbox) -> Socket:
+        pause = 0.0
+        while True:
+            try:
+                return await open_door(context, self._door)
+            except SourceFailed as failure:
+                await inbox.put(Failed(str(failure)))
+            pause = min(max(pause * 2, min(self._options.freq, 1.0)), _LONGEST_PAUSE)
+            await trio.sleep(pause)
+
+    async def _keep_file(self, path: str, socket: Socket, inbox: Inbox) -> None:
+        """Listen anew when the socket's file is lost: who is connected does not notice."""
+        ours = identity(path)
+        away = False
+        while True:
+            await trio.sleep(self._options.freq)
+            if identity(path) == ours and not away:
+                continue
+            try:
+                listen(socket, self._door)
+            except SourceFailed as failure:
+                away = True
+                await inbox.put(Failed(f"{path} has been removed; {failure}"))
+            else:
+                ours, away = identity(path), False
+                await inbox.put(Recovered())
+
+    # From frames to messages
+
+    async def _receive(self, socket: Socket) -> Message | Refused:
+        """The message that is there. Of one that is too large only so much is kept."""
+        frames: list[bytes] = []
+        sizes: list[int] = []
+        count = 0
+        more = True
+        while more:
+            frame = socket.recv(zmq.NOBLOCK)
+            more = bool(socket.getsockopt(zmq.RCVMORE))
+            count += 1
+            if count <= len(FIELDS):
+                sizes.append(len(frame))
+                frames.append(frame[:LONGEST_CONFIG])
+            if count % 100 == 0:
+                await trio.lowlevel.checkpoint()
+        self._last = max(time.time_ns(), self._last + 1)
+        return _shaped(self._last, frames, sizes, count)
+
+    # From messages to observations
+
+    async def _tell_all(self, inbox: Inbox, tell: Tell) -> None:
+        while True:
+            items = await inbox.take()
+            # Some formats of config are slow to read.
+            understood = await off_loop(self._understand_all, items)
+            await tell(
+                *[
+                    await self._look(each) if isinstance(each, Static) else each
+                    for each in understood
+                ]
+            )
+
+    def _understand_all(self, items: list[Item]) -> list[Observation | Static]:
+        return [self._understand(item) if isinstance(item, Message) else item for item in items]
+
+    def _understand(self, message: Message) -> Observation | Static:
+        try:
+            if message.command not in (b"touch", b"destroy"):
+                given = rows.label_of(message.command[:40])
+                raise Flaw(f"the command is {given!r}; there are touch and destroy")
+            name = rows.name_of(message.name, self._options)
+            if message.command == b"destroy":
+                return Destroyed(name, "told to")
+            return self._touched(name, message)
+        except Flaw as flaw:
+            return Refused(_label(message.name), str(flaw))
+
+    def _touched(self, name: str, message: Message) -> Touched | Static:
+        """What is to run now. Raises Flaw."""
+        uid, gid = rows.id_of("uid", message.uid), rows.id_of("gid", message.gid)
+        spec = Spec(
+            ts=message.ts,
+            # Whose it is matters only where vassals run as somebody.
+            uid=uid if self._options.tyrant else None,
+            gid=gid if self._options.tyrant else None,
+            socket=rows.socket_of(message.socket),
+        )
+        if not message.config:
+            return Static(name, spec)
+        content = rows.content_of(message.config)
+        return Touched(name, Seen(_with(spec, name, content), content))
+
+    # Static files
+
+    async def _look(self, static: Static) -> Observation:
+        """What the file of a vassal says."""
+        reason = "a file asked for before is still being read"
+        if not self._one_file.borrowed_tokens:
+            with trio.move_on_after(PATIENCE):
+                try:
+                    seen = await off_loop(
+                        see_file, self._cwd, static.name, static.spec, limiter=self._one_file
+                    )
+                except Flaw as flaw:
+                    return Refused(_label(static.name), str(flaw))
+                return Touched(static.name, seen)
+            reason = f"its file could not be read within {PATIENCE:g} s"
+        return Refused(_label(static.name), reason)
+
+
+def see_file(cwd: str, name: str, spec: Spec) -> Seen:
+    """The vassal of a file in the directory ``cwd``; ``spec`` is what else is known of it.
+
+    The name comes from the network, so it must not lead anywhere else, symlinks included. One
+    file has one name: another spelling would be another vassal, and uWSGI takes ``exec://x.ini``
+    for more than a path. Raises Flaw.
+    """
+    parts = name.split("/")
+    if name.startswith("/") or ".." in parts:
+        raise Flaw(f"without a config the name is that of a file in {cwd}, which it may not leave")
+    if "" in parts or "." in parts:
+        raise Flaw(f"without a config the name is that of a file in {cwd}; leave out // and ./")
+    path = os.path.join(cwd, name)
+    real = os.path.realpath(path)
+    if os.path.commonpath((real, cwd)) != cwd:
+        raise Flaw(f"the file leads out of {cwd} by a symlink")
+    try:
+        content = _contents(real)
+    except (FileNotFoundError, NotADirectoryError):
+        raise Flaw(f"it came without a config, and there is no such file in {cwd}") from None
+    except OSError as error:
+        raise Flaw(f"its file cannot be read: {files.why(error)}") from None
+    spec = msgspec.structs.replace(spec, path=path)
+    return Seen(spec) if content is None else Seen(_with(spec, name, content), content)
+
+
+def _with(spec: Spec, name: str, content: bytes) -> Spec:
+    found, flaw = settings.read(name, content)
+    return msgspec.structs.replace(spec, config=digest(content), settings=found, bar=flaw)
+
+
+def _contents(path: str) -> bytes | None:
+    """All of a regular file, None if that is more than the journal keeps. Raises Flaw, OSError."""
+    # O_NONBLOCK: a FIFO must not stop us.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise Flaw("it came without a config, and what has its name is no regular file")
+        content = file.read(files.LARGEST + 1)
+    return content if len(content) <= files.LARGEST else None
+
+
+def _shaped(ts: int, frames: list[bytes], sizes: list[int], count: int) -> Message | Refused:
+    """The message that these frames are, cut where they were too large."""
+    label = _label(frames[1]) if count > 1 else "a message of one frame"
+    if not 2 <= count <= len(FIELDS):
+        number = f"{count} frames" if count > 1 else "one frame"
+        return Refused(label, f"it has {number}, 2 to 6 are expected: {', '.join(FIELDS)}")
+    for field, size in zip(FIELDS, sizes, strict=False):
+        if size > LONGEST_CONFIG:
+            fits = "fit the emperor protocol" if field == "config" else "are allowed"
+            return Refused(label, f"the {field} has {size} bytes, {LONGEST_CONFIG} {fits}")
+    return Message(ts, *frames)
+
+
+def _label(name: bytes | str) -> str:
+    return rows.label_of(name) if name else "a message without a name"
+
+
+@asynccontextmanager
+async def _together() -> AsyncIterator[trio.Nursery]:
+    """A nursery; what alone went wrong in it gets out as it is."""
+    try:
+        async with trio.open_nursery() as nursery:
+            yield nursery
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) > 1:
+            raise
+        raise group.exceptions[0] from None
+
+
+def open_url(rest: str, options: MonitorOptions) -> ZeroMQ:
+    """The monitor of ``zmq://rest``. Raises MonitorURLError."""
+    if not rest:
+        raise MonitorURLError("zmq:// names no endpoint: write zmq://tcp://127.0.0.1:5252")
+    return ZeroMQ(parse(rest), options)

@@ -1,0 +1,341 @@
+"""The door of zmq://: where it is, who may come in, and waiting for who does.
+
+Whoever can send to the socket decides what the daemon runs, so it matters who can. An ipc://
+door has the permissions that the umask gives its file. A tcp:// door is for everybody who gets
+there, unless it has a CURVE key (``curve_secretkey_file``): then a client must know the public
+key that belongs to it, and where ``curve_allowed_keys_file`` is given as well, its own public
+key must be in there. Those are asked at each handshake (ZAP, ZeroMQ RFC 27), so a key can be
+added or taken away while the daemon runs.
+
+libzmq removes whatever it finds in the place of an ipc:// socket, be it another daemon's or no
+socket at all. Here the place is looked at first.
+"""
+
+import errno
+import functools
+import os
+import re
+import socket as sockets
+import stat
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import unquote
+
+import msgspec
+import trio
+import zmq
+from zmq.utils import z85
+
+from . import names
+from .contract import Refused
+from .polling import SourceFailed
+from .urls import MonitorURLError
+
+LARGEST_FRAME: Final = 16 << 20  # bytes; libzmq hangs up on who sends a larger one
+QUEUE: Final = 32  # messages of one client that libzmq holds for us
+_LONGEST_PATH: Final = 107  # bytes of a UNIX socket's address
+_KEY_LENGTH: Final = 40  # characters of a CURVE key in Z85
+_KEY_FILE_LIMIT: Final = 1 << 20  # bytes
+_TCP: Final = re.compile(r"tcp://(\*|\[[0-9A-Za-z:.%]+\]|[^:\[\]/;*]+):(\d+)")
+_LOOPBACK: Final = re.compile(r"tcp://(127\.[0-9.]+|\[::1\]|lo):\d+")
+_HELP: Final = "write zmq://tcp://127.0.0.1:5252 or zmq://ipc:///run/emperor.zmq"
+
+Socket = zmq.Socket[bytes]
+
+
+class Door(msgspec.Struct, frozen=True):
+    """Where to listen, and the files of keys, if any."""
+
+    endpoint: str
+    secret_key_file: str | None = None
+    allowed_keys_file: str | None = None
+
+    @property
+    def path(self) -> str | None:
+        """The file of an ipc:// socket; None if it has none."""
+        path = self.endpoint.removeprefix("ipc://")
+        return None if path == self.endpoint or path.startswith("@") else path
+
+    @property
+    def open_to_all(self) -> bool:
+        """Whether everybody on the network can come in."""
+        tcp = self.endpoint.startswith("tcp://")
+        return tcp and self.secret_key_file is None and not _LOOPBACK.fullmatch(self.endpoint)
+
+
+def parse(rest: str) -> Door:
+    """The door that ``zmq://rest`` names. Raises MonitorURLError."""
+    endpoint, _, query = rest.partition("?")
+    settings = dict(_settings(query))
+    files = {key: os.path.abspath(value) for key, value in settings.items()}
+    door = Door(
+        _endpoint(endpoint),
+        files.get("curve_secretkey_file"),
+        files.get("curve_allowed_keys_file"),
+    )
+    if door.allowed_keys_file is not None and door.secret_key_file is None:
+        raise MonitorURLError(
+            "zmq:// has curve_allowed_keys_file without curve_secretkey_file: give both"
+        )
+    return door
+
+
+def _settings(query: str) -> list[tuple[str, str]]:
+    found = []
+    for setting in filter(None, query.split("&")):
+        key, _, value = setting.partition("=")
+        if key not in ("curve_secretkey_file", "curve_allowed_keys_file"):
+            raise MonitorURLError(
+                f"zmq:// has no setting {names.shown(key)}; there are curve_secretkey_file and"
+                " curve_allowed_keys_file"
+            )
+        if not value:
+            raise MonitorURLError(f"zmq:// has {key} without a path: write {key}=PATH")
+        found.append((key, unquote(value)))
+    return found
+
+
+def _endpoint(text: str) -> str:
+    shown = names.shown(text)
+    scheme, found, place = text.partition("://")
+    if scheme == "ipc" and found and place:
+        if place == "*":
+            raise MonitorURLError(f"zmq://{shown}: nobody could find it; {_HELP}")
+        if not place.startswith("@"):
+            place = os.path.abspath(place)
+        if len(os.fsencode(place)) > _LONGEST_PATH:
+            raise MonitorURLError(
+                f"zmq://{shown}: too long, a socket's path has at most {_LONGEST_PATH} bytes"
+            )
+        return f"ipc://{place}"
+    if scheme == "tcp" and found:
+        match = _TCP.fullmatch(text)
+        if match is None:
+            raise MonitorURLError(
+                f"zmq://{shown}: not an address and a port; {_HELP}, an IPv6 address in brackets"
+            )
+        if not 0 < int(match[2]) < 65536:
+            raise MonitorURLError(f"zmq://{shown}: the port must be from 1 to 65535")
+        return text
+    raise MonitorURLError(f"zmq://{shown}: not an endpoint to listen at; {_HELP}")
+
+
+# Opening it
+
+
+async def open_door(context: zmq.Context[Socket], door: Door) -> Socket:
+    """A PULL socket that listens. Raises SourceFailed."""
+    key = None
+    if door.secret_key_file is not None:
+        key = await off_loop(read_secret_key, door.secret_key_file)
+    socket = None
+    try:
+        socket = context.socket(zmq.PULL)
+        _set_up(socket, door, key)
+        listen(socket, door)
+    except (zmq.ZMQError, SourceFailed, OSError) as error:
+        if socket is not None:
+            socket.close(linger=0)
+        raise error if isinstance(error, SourceFailed) else _failure(error, door) from None
+    return socket
+
+
+def _set_up(socket: Socket, door: Door, key: bytes | None) -> None:
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.RCVHWM, QUEUE)
+    socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_FRAME)
+    socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+    # With IPv6 "*" is both families; the rest stays what it says.
+    socket.setsockopt(zmq.IPV6, int("[" in door.endpoint or "*" in door.endpoint))
+    if key is not None:
+        socket.setsockopt(zmq.CURVE_SERVER, 1)
+        socket.setsockopt(zmq.CURVE_SECRETKEY, key)
+    if door.allowed_keys_file is not None:
+        # With a domain libzmq refuses everybody when nobody is there to be asked.
+        socket.setsockopt(zmq.ZAP_DOMAIN, b"emperor")
+
+
+def listen(socket: Socket, door: Door) -> None:
+    """Bind the socket; may be done again when the file of an ipc:// one is lost.
+
+    Raises SourceFailed.
+    """
+    if door.path is not None:
+        _make_way(door.path)
+    try:
+        socket.bind(door.endpoint)
+    except zmq.ZMQError as error:
+        raise _failure(error, door) from None
+
+
+def _failure(error: zmq.ZMQError | OSError, door: Door) -> SourceFailed:
+    reason = os.strerror(error.errno) if error.errno else "it cannot be opened"
+    if error.errno == errno.EADDRINUSE:
+        reason = "somebody else listens there; stop that, or use another endpoint"
+    elif error.errno in (errno.ENODEV, errno.EADDRNOTAVAIL):
+        reason = (
+            "this machine has no such address; give one of its IP addresses, the name of a"
+            " network interface, or *"
+        )
+    elif error.errno == errno.ENOENT and door.path is not None:
+        reason = f"there is no directory {os.path.dirname(door.path)}; make it"
+    return SourceFailed(f"cannot listen at {door.endpoint}: {reason}")
+
+
+def _make_way(path: str) -> None:
+    """Remove the socket that a dead daemon left; nothing else. Raises SourceFailed."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise SourceFailed(f"{path} is in the way and is no socket; remove it")
+        with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as probe:
+            probe.setblocking(False)
+            probe.connect(path)
+    except (FileNotFoundError, ConnectionRefusedError):
+        return  # libzmq removes it
+    except BlockingIOError:
+        pass  # many wait to be let in
+    except OSError as error:
+        raise SourceFailed(f"cannot listen at {path}: {os.strerror(error.errno or 0)}") from None
+    raise SourceFailed(f"somebody else listens at {path}; stop that, or use another endpoint")
+
+
+def identity(path: str) -> tuple[int, int] | None:
+    """Which file is at the path, None if there is none."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+# Waiting
+
+
+async def receivable(socket: Socket) -> None:
+    """Return when a message can be received.
+
+    libzmq's descriptor tells that there is *something new* to be looked at, once; what it was
+    (a message, a client that came or left) and whether it has been looked at already is only
+    told by EVENTS, and asking for these makes the descriptor quiet again. So they are asked
+    before each wait and after it, never the descriptor alone.
+    """
+    descriptor = socket.getsockopt(zmq.FD)
+    assert isinstance(descriptor, int)
+    while not int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+        await trio.lowlevel.wait_readable(descriptor)
+
+
+async def off_loop(
+    job: Callable[..., Any], *args: Any, limiter: trio.CapacityLimiter | None = None
+) -> Any:
+    """What ``job`` returns, run in a thread that cancelling leaves to itself.
+
+    Where no thread can be had it is run right here: late is better than not at all.
+    """
+    try:
+        return await trio.to_thread.run_sync(
+            functools.partial(job, *args), limiter=limiter, abandon_on_cancel=True
+        )
+    except RuntimeError as error:
+        if str(error) != "can't start new thread":
+            raise
+    return job(*args)
+
+
+# Keys
+
+
+def read_secret_key(path: str) -> bytes:
+    """The secret key in a file that is ours alone. Raises SourceFailed, which never quotes it."""
+    what = f"curve_secretkey_file {path}"
+    try:
+        with open(path, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise SourceFailed(f"{what}: is no regular file")
+            if status.st_mode & 0o077:
+                raise SourceFailed(f"{what}: others can read or change it; chmod 600 {path}")
+            if status.st_uid not in (0, os.geteuid()):
+                raise SourceFailed(f"{what}: belongs to another user; chown it")
+            text = file.read(_KEY_FILE_LIMIT)
+    except OSError as error:
+        raise SourceFailed(f"{what}: cannot be read: {os.strerror(error.errno or 0)}") from None
+    keys = _keys(text, b"secret-key")
+    if len(keys) != 1 or not _is_key(keys[0]):
+        raise SourceFailed(
+            f"{what}: holds no secret key; give a file that zmq.auth.create_certificates made"
+            " (NAME.key_secret), or one with the 40 characters of the key"
+        )
+    return keys[0]
+
+
+def allowed_keys(path: str) -> frozenset[bytes]:
+    """The public keys in a file, or in the ``*.key`` files of a directory. Raises OSError."""
+    paths = [path]
+    if os.path.isdir(path):
+        paths = [os.path.join(path, name) for name in os.listdir(path) if name.endswith(".key")]
+    found: set[bytes] = set()
+    for each in paths:
+        descriptor = os.open(each, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            found.update(_keys(file.read(_KEY_FILE_LIMIT), b"public-key"))
+    return frozenset(key for key in found if _is_key(key))
+
+
+def _keys(text: bytes, what: bytes) -> list[bytes]:
+    """The keys in a certificate as pyzmq and czmq write it, or the first word of each line."""
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(b"#")]
+    named = [line.partition(b"=") for line in lines if line.startswith(what)]
+    if named:
+        return [value.strip(b" \t'\"") for _, _, value in named]
+    return [line.split()[0] for line in lines if len(line.split()[0]) == _KEY_LENGTH]
+
+
+def _is_key(key: bytes) -> bool:
+    try:
+        return len(key) == _KEY_LENGTH and bool(zmq.curve_public(key))
+    except (zmq.ZMQError, ValueError):
+        return False
+
+
+# Who may come in
+
+
+Report = Callable[[Refused], Awaitable[None]]
+
+
+async def guard(asked: Socket, path: str, report: Report) -> None:
+    """Answer libzmq's questions whether a client may come in, until cancelled.
+
+    ``asked`` is what ``open_guard`` gave; ``report`` is told of who was sent away.
+    """
+    limiter = trio.CapacityLimiter(1)
+    while True:
+        await receivable(asked)
+        frames = asked.recv_multipart(zmq.NOBLOCK)
+        reason = None
+        if len(frames) < 7 or frames[5] != b"CURVE":
+            reason = "it does not use CURVE"
+        else:
+            try:
+                known = await off_loop(allowed_keys, path, limiter=limiter)
+            except OSError as error:
+                reason = f"{path} cannot be read: {os.strerror(error.errno or 0)}"
+            else:
+                if z85.encode(frames[6]) not in known:
+                    reason = f"its public key is not in {path}"
+        status, text = (b"200", b"OK") if reason is None else (b"400", b"not allowed")
+        request = frames[1] if len(frames) > 1 else b""
+        asked.send_multipart([b"1.0", request, status, text, b"", b""], zmq.NOBLOCK)
+        if reason is not None:
+            address = frames[3].decode("ascii", "replace") if len(frames) > 3 else ""
+            await report(Refused(f"client {names.shown(address[:100])}", reason))
+
+
+def open_guard(context: zmq.Context[Socket]) -> Socket:
+    """The socket over which libzmq asks; it must be there before the door is opened."""
+    asked = context.socket(zmq.REP)
+    asked.setsockopt(zmq.LINGER, 0)
+    asked.bind("inproc://zeromq.zap.01")
+    return asked
