@@ -1,0 +1,452 @@
+"""The benchmarks; ``tools/bench`` runs them.
+
+Each line of the table says what was measured and what it is to be.
+"""
+
+import contextlib
+import os
+import random
+import select
+import shutil
+import signal
+import socket
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import trio
+from emperord.daemon.actions import recorded
+from emperord.daemon.fleet import Fleet, to_json
+from emperord.daemon.fold import fold
+from emperord.daemon.main import rebuild
+from emperord.journal import chain
+from emperord.journal.events import (
+    Announced,
+    Body,
+    DaemonStarted,
+    DeadlinePassed,
+    Empty,
+    Event,
+    Exited,
+    OfAttempt,
+    OperatorRequested,
+    Spawned,
+    Spec,
+    decode_body,
+)
+from emperord.journal.policy import Policy
+from emperord.journal.store import SNAPSHOT_EVERY, Journal, Snapshot
+from emperord.monitors.contract import Listing, Observation
+from emperord.monitors.options import MonitorOptions
+from emperord.monitors.registry import open_monitor
+
+SLEEPER = "[emperor]\ncommand = sleep 1000\n"
+BARRED = "[emperor]\nnonsense = 1\n"  # is known, never runs
+PATIENCE = 120.0
+
+Result = tuple[str, str, str, bool]
+BENCHES: dict[str, Callable[[Path], list[Result]]] = {}
+
+
+def bench(function: Callable[[Path], list[Result]]) -> Callable[[Path], list[Result]]:
+    BENCHES[function.__name__] = function
+    return function
+
+
+def at_most(what: str, value: float, goal: float, unit: str) -> Result:
+    return what, f"{value:.4g} {unit}", f"< {goal:g} {unit}", value < goal
+
+
+def at_least(what: str, value: float, goal: float, unit: str) -> Result:
+    return what, f"{value:,.0f} {unit}", f">= {goal:,.0f} {unit}", value >= goal
+
+
+# A daemon to look at
+
+
+class Daemon:
+    """A daemon on ``folder/vassals``, with its journal beside it."""
+
+    def __init__(self, folder: Path, *options: str, environ: dict[str, str] | None = None) -> None:
+        self.folder = folder
+        self.journal = folder / "journal.db"
+        vassals = folder / "vassals"
+        vassals.mkdir(exist_ok=True)
+        address = folder / "notify"
+        address.unlink(missing_ok=True)
+        self._ears = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._ears.bind(str(address))
+        with (folder / "log").open("wb") as log:
+            self._began = time.monotonic()
+            self.process = subprocess.Popen(
+                [
+                    sys.executable, "-m", "emperord.daemon.main",
+                    "--journal", str(self.journal), *options, str(vassals),
+                ],
+                env={**os.environ, "NOTIFY_SOCKET": str(address), **(environ or {})},
+                stdout=log,
+                stderr=log,
+            )  # fmt: skip
+
+    def ready(self) -> float:
+        """Seconds from the start until it said that it is ready."""
+        self._ears.settimeout(PATIENCE)
+        while b"READY=1" not in self._ears.recv(4096):
+            pass
+        return time.monotonic() - self._began
+
+    def cpu(self) -> float:
+        """Seconds of processor time that it has used, to the nanosecond (clock_getcpuclockid)."""
+        return time.clock_gettime((~self.process.pid << 3) | 2)
+
+    def memory(self) -> dict[str, float]:
+        """Rss and Pss in MB (of 2**20 bytes)."""
+        lines = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines()[1:]
+        values = {
+            key: int(rest.split()[0]) / 1024 for key, _, rest in (x.partition(":") for x in lines)
+        }
+        return {key: values[key] for key in ("Rss", "Pss")}
+
+    def last_seq(self) -> int:
+        return int(self._ask("SELECT coalesce(max(seq), 0) FROM event"))
+
+    def count(self, kind: str) -> int:
+        return int(self._ask(f"SELECT count(*) FROM event WHERE kind = '{kind}'"))
+
+    def _ask(self, sql: str) -> int:
+        connection = sqlite3.connect(f"file:{self.journal}?mode=ro", uri=True)
+        try:
+            return int(connection.execute(sql).fetchone()[0])
+        finally:
+            connection.close()
+
+    def wait_for(self, kind: str, count: int) -> None:
+        end = time.monotonic() + PATIENCE
+        while self.count(kind) < count:
+            if time.monotonic() > end:
+                sys.exit(f"{kind} came {self.count(kind)} times, not {count}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(PATIENCE)
+        self._ears.close()
+
+
+@contextlib.contextmanager
+def daemon(folder: Path, *options: str, environ: dict[str, str] | None = None) -> Iterator[Daemon]:
+    running = Daemon(folder, *options, environ=environ)
+    try:
+        running.ready()
+        yield running
+    finally:
+        running.stop()
+
+
+def write(folder: Path, count: int, text: str) -> None:
+    (folder / "vassals").mkdir(exist_ok=True)
+    for i in range(count):
+        (folder / "vassals" / f"v{i}.ini").write_text(text)
+
+
+# What the daemon takes
+
+SPEAKER = """#!{python} -IS
+import os, time
+control, out = int(os.environ["UWSGI_EMPEROR_FD"]), os.open(os.environ["BENCH_PIPE"], os.O_WRONLY)
+os.write(control, bytes([1, 5]))
+while byte := os.read(control, 1):
+    now = time.monotonic_ns()
+    if byte in b"\\0\\2":
+        break
+    os.write(control, bytes([5]))
+    os.write(out, b"%d\\n" % now)
+"""
+
+
+@bench
+def touch(folder: Path) -> list[Result]:
+    """A file is touched; the vassal's end of the control socket reads byte 1."""
+    program = folder / "speaker"
+    program.write_text(SPEAKER.format(python=sys.executable))
+    program.chmod(0o755)
+    pipe = folder / "pipe"
+    os.mkfifo(pipe)
+    inlet = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write(folder, 1, "[uwsgi]\n")
+    path = folder / "vassals" / "v0.ini"
+    took: list[float] = []
+    with daemon(folder, "--uwsgi", str(program), environ={"BENCH_PIPE": str(pipe)}) as running:
+        running.wait_for("vassal_accepting", 1)
+        os.set_blocking(inlet, True)
+        for _ in range(60):
+            time.sleep(0.1 + random.random() * 0.1)
+            began = time.monotonic_ns()
+            os.utime(path)
+            if not select.select([inlet], [], [], 10)[0]:
+                sys.exit("the touch was not seen")
+            took.append((int(os.read(inlet, 100)) - began) / 1e6)
+    os.close(inlet)
+    worst = statistics.quantiles(took, n=20)[-1]
+    return [
+        at_most("touch to byte 1, median of 60", statistics.median(took), 20, "ms"),
+        ("touch to byte 1, 95 %", f"{worst:.4g} ms", "", True),
+    ]
+
+
+@bench
+def spawn(folder: Path) -> list[Result]:
+    """All that starting costs the daemon: seeing the file, reading it, three events, the spawn."""
+    count = 200
+    with daemon(folder) as running:
+        before = running.cpu()
+        write(folder, count, SLEEPER)
+        running.wait_for("spawned", count)
+        took = running.cpu() - before
+    return [at_most(f"spawn: CPU of the daemon, {count} at once", took / count * 1e3, 1.5, "ms")]
+
+
+@bench
+def start(folder: Path) -> list[Result]:
+    """From exec to READY on an empty directory."""
+    took: list[float] = []
+    for _ in range(8):
+        running = Daemon(folder)
+        took.append(running.ready() * 1e3)
+        running.stop()
+    return [
+        at_most("start to READY, median of 7", statistics.median(took[1:]), 300, "ms"),
+        ("the very first start, which makes the journal", f"{took[0]:.4g} ms", "", True),
+    ]
+
+
+@bench
+def memory(folder: Path) -> list[Result]:
+    """1,000 running vassals."""
+    write(folder, 1000, SLEEPER)
+    with daemon(folder) as running:
+        running.wait_for("spawned", 1000)
+        time.sleep(12)  # what belongs to the start only has been given back
+        before = running.cpu()
+        time.sleep(10)
+        idle = (running.cpu() - before) / 10 * 1e3
+        used = running.memory()
+    return [
+        at_most("1,000 vassals: resident (RSS)", used["Rss"], 45, "MB"),
+        ("1,000 vassals: proportional (PSS)", f"{used['Pss']:.4g} MB", "", True),
+        ("1,000 vassals: CPU when nothing happens", f"{idle:.4g} ms/s", "", True),
+    ]
+
+
+BEAT = r'printf "\032" >&$UWSGI_EMPEROR_FD'
+BEATER = f"""[emperor]
+command = bash -c 'for i in 1 2 3 4 5 6; do {BEAT}; sleep 1; done; exec sleep 1000'
+"""
+
+
+@bench
+def heartbeats(folder: Path) -> list[Result]:
+    """1,000 vassals send six heartbeats each: the first is an event, the others none."""
+    write(folder, 1000, BEATER)
+    with daemon(folder, "--required-heartbeat", "600") as running:
+        running.wait_for("heartbeat_started", 1000)
+        before = running.last_seq()
+        time.sleep(7)
+        grown = running.last_seq() - before
+    return [("1,000 vassals, 6 heartbeats: events after the first", f"{grown}", "0", grown == 0)]
+
+
+@bench
+def rescan(folder: Path) -> list[Result]:
+    """10,000 files that do not change."""
+    write(folder, 10_000, BARRED)
+    with daemon(folder, "--freq", "1") as running:
+        running.wait_for("vassal_added", 10_000)
+        time.sleep(5)  # until the files are old enough for their times to be trusted
+        took: list[float] = []
+        for _ in range(10):
+            before = running.cpu()
+            time.sleep(1)
+            took.append((running.cpu() - before) * 1e3)
+    return [at_most("rescan of 10,000 files: CPU", statistics.median(took), 100, "ms")]
+
+
+# What the record takes
+
+
+class Story:
+    """Events as a fleet of 1,000 vassals makes them: deploys, reloads, deaths, next tries."""
+
+    def __init__(self, specs: dict[str, Spec], url: str) -> None:
+        self.fleet = Fleet()
+        self._specs = specs
+        self._url = url
+        self._at = time.time_ns() - 10**15
+        self._random = random.Random(1)
+        policy = Policy(max_starting=100_000)
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        self._first = [
+            self.row(
+                "daemon_started",
+                DaemonStarted(version="0", boot=boot, pid=1, policy=policy, monitors=(url,)),
+            ),
+            self.row("daemon_ready", Empty()),
+        ]
+
+    def row(self, kind: str, body: Body, vassal: str | None = None) -> chain.Columns:
+        self._at += 1_000_000
+        monitor = self._url if kind.startswith("vassal_") and isinstance(body, Announced) else None
+        known = self.fleet.vassals.get(vassal or "")
+        cause = known.order if known is not None else None
+        event = Event(self.fleet.seq + 1, self._at, kind, monitor, vassal, cause, body)
+        actions = recorded(fold(self.fleet, event))
+        return (event.seq, event.at, kind, monitor, vassal, cause, chain.text(body), actions)
+
+    def __iter__(self) -> Iterator[chain.Columns]:
+        yield from self._first
+        for name, spec in self._specs.items():
+            yield self.row("vassal_added", Announced(spec=spec), name)
+        names = list(self._specs)
+        while True:
+            yield from self._episode(self._random.choice(names))
+
+    def _episode(self, name: str) -> Iterator[chain.Columns]:
+        """One vassal goes one step on."""
+        vassal = self.fleet.vassals[name]
+        attempt = vassal.attempt or 0
+        match vassal.phase:
+            case "starting":
+                yield self.row(
+                    "spawned", Spawned(attempt=attempt, pid=attempt + 5000, start_time=1), name
+                )
+                yield self.row("vassal_ready", OfAttempt(attempt=attempt), name)
+                yield self.row("vassal_accepting", OfAttempt(attempt=attempt), name)
+            case "reloading":
+                yield self.row("vassal_accepting", OfAttempt(attempt=attempt), name)
+            case "throttled":
+                assert vassal.deadline is not None
+                self._at = max(self._at, vassal.deadline)
+                yield self.row("deadline_passed", DeadlinePassed(deadline=vassal.deadline), name)
+            case _ if self._random.random() < 0.7:
+                body = Announced(spec=self._specs[name], change="ts")
+                yield self.row("vassal_changed", body, name)
+            case _:
+                yield self.row(
+                    "exited", Exited(attempt=attempt, code=1, log="Traceback: why\n" * 5), name
+                )
+
+    def end(self) -> Iterator[chain.Columns]:
+        """An operator stops all, and they stop."""
+        yield self.row("operator_requested", OperatorRequested(request="stop", uid=0))
+        for name, vassal in self.fleet.vassals.items():
+            if vassal.attempt is not None:
+                yield self.row("exited", Exited(attempt=vassal.attempt, code=0), name)
+        yield self.row("daemon_stopped", Empty())
+
+
+def story(folder: Path) -> Story:
+    """A story of files that are really there."""
+    write(folder, 1000, SLEEPER)
+    monitor = open_monitor(str(folder / "vassals"), MonitorOptions())
+    seen: dict[str, Spec] = {}
+
+    async def look() -> None:
+        with trio.CancelScope() as scope:
+
+            async def tell(*told: Observation) -> None:
+                for observation in told:
+                    assert isinstance(observation, Listing)
+                    seen.update({name: one.spec for name, one in observation.seen.items()})
+                scope.cancel()
+
+            await monitor.run(tell, {})
+
+    trio.run(look)
+    return Story(seen, monitor.url)
+
+
+def some(rows: Iterator[chain.Columns], count: int) -> list[chain.Columns]:
+    return [next(rows) for _ in range(count)]
+
+
+@bench
+def folding(folder: Path) -> list[Result]:
+    """Decode and fold, as every start and every replay does."""
+    rows = some(iter(story(folder)), 200_000)
+    took: list[float] = []
+    for _ in range(3):
+        fleet = Fleet()
+        began = time.perf_counter()
+        for seq, at, kind, monitor, vassal, cause, body, _ in rows:
+            fold(fleet, Event(seq, at, kind, monitor, vassal, cause, decode_body(kind, body)))
+        took.append(time.perf_counter() - began)
+    return [at_least("decode and fold", len(rows) / min(took), 200_000, "events/s")]
+
+
+@bench
+def append(folder: Path) -> list[Result]:
+    """100,000 events that wait, in turns as the daemon takes them; each turn is synced."""
+    rows = some(iter(story(folder)), 100_000)
+    with Journal.open(str(folder / "append.db")) as journal:
+        began = time.perf_counter()
+        for i in range(0, len(rows), 5000):
+            journal.append(rows[i : i + 5000])
+        took = time.perf_counter() - began
+    return [at_least("append, durable", len(rows) / took, 60_000, "events/s")]
+
+
+@bench
+def million(folder: Path) -> list[Result]:
+    """A journal of a million events, the last snapshot almost 10,000 events ago."""
+    told = story(folder)
+    rows = iter(told)
+    path = folder / "journal.db"
+    with Journal.open(str(path)) as journal:
+        while journal.seq < 1_000_000:
+            turn = some(rows, SNAPSHOT_EVERY - told.fleet.seq % SNAPSHOT_EVERY)
+            journal.append(turn, None, Snapshot(told.fleet.seq, to_json(told.fleet)))
+        journal.append(some(rows, 6000))
+        journal.append(list(told.end()))
+        total = journal.seq
+    with Journal.open(str(path)) as journal:
+        began = time.perf_counter()
+        fleet = rebuild(journal)
+        rebuilt = time.perf_counter() - began
+    assert fleet.seq == total
+    took: list[float] = []
+    for _ in range(3):
+        running = Daemon(folder)
+        took.append(running.ready() * 1e3)
+        running.stop()
+    size = path.stat().st_size / (1 << 20)
+    return [
+        at_most(f"{total:,} events ({size:.0f} MB): rebuild the fleet", rebuilt * 1e3, 1000, "ms"),
+        at_most(f"{total:,} events: start to READY", statistics.median(took), 1000, "ms"),
+    ]
+
+
+def main() -> None:
+    names = sys.argv[1:] or list(BENCHES)
+    if unknown := set(names) - set(BENCHES):
+        sys.exit(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
+    missed = False
+    for name in names:
+        folder = Path(tempfile.mkdtemp(prefix="bench-"))
+        try:
+            for what, measured, goal, good in BENCHES[name](folder):
+                missed |= not good
+                print(
+                    f"{what:<55} {measured:>20}  {goal:<22} {'' if good else 'MISSED'}", flush=True
+                )
+        finally:
+            shutil.rmtree(folder)
+    sys.exit(missed)
+
+
+if __name__ == "__main__":
+    main()
