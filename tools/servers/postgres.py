@@ -1,17 +1,26 @@
 """A private PostgreSQL."""
 
+import contextlib
+import os
+import signal
 import subprocess
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
 
 from .base import Server, find_program
 
 
 class Postgres(Server):
-    """Superuser ``emperor``, database ``emperor``, no password on loopback."""
+    """Superuser ``emperor``, database ``emperor``, no password on loopback.
+
+    Whoever is in the role ``needs_password`` has to give one.
+    """
 
     name = "postgres"
     packages = ("postgresql",)
     user = "postgres"
+    stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # TERM waits for clients to leave
 
     def _program(self, name: str) -> str:
         return find_program(f"/usr/lib/postgresql/*/bin/{name}", name)
@@ -22,6 +31,8 @@ class Postgres(Server):
             *("--pgdata", str(self.folder / "data")),
             *("--username", "emperor", "--auth", "trust", "--encoding", "UTF8", "--no-sync"),
         )
+        rules = self.folder / "data" / "pg_hba.conf"
+        rules.write_text("host all +needs_password all scram-sha-256\n" + rules.read_text())
         self._made = False
 
     def command(self) -> list[str]:
@@ -42,10 +53,25 @@ class Postgres(Server):
         if asked.returncode != 0:
             return False
         if not self._made:
-            self.run(*psql, "-d", "postgres", "-qc", "create database emperor")
+            for order in ("create role needs_password", "create database emperor"):
+                self.run(*psql, "-d", "postgres", "-qc", order)
             self._made = True
         return True
+
+    def _signal(self, number: signal.Signals) -> None:
+        """As the base does, to each process: every one here leads a session of its own."""
+        started = None if self._process is None else self._process.pid
+        for pid in () if started is None else (started, *_children(started)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def address(self) -> dict[str, Any]:
         conninfo = f"host=127.0.0.1 port={self.port} user=emperor dbname=emperor"
         return {"port": self.port, "conninfo": conninfo}
+
+
+def _children(parent: int) -> Iterator[int]:
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
+                yield int(stat.parent.name)
