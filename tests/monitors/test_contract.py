@@ -8,11 +8,16 @@ import pytest
 import trio
 from emperord.monitors.contract import Failed, Listing, Observation
 from emperord.monitors.options import MonitorOptions
+from support.postgres import PostgresSource
 
 from .sources import DirSource, GlobSource, Source
 from .watching import NEVER, OFTEN, Watching, watching
 
-SOURCES: dict[str, Callable[[Path], Source]] = {"dir": DirSource, "glob": GlobSource}
+SOURCES: dict[str, Callable[[Path], Source]] = {
+    "dir": DirSource,
+    "glob": GlobSource,
+    "pg": PostgresSource,
+}
 SELDOM = MonitorOptions(freq=NEVER)
 BUSY = MonitorOptions(freq=OFTEN)
 

@@ -1,0 +1,390 @@
+"""pg://CONNINFO;QUERY: each row that a query gives is a vassal.
+
+One connection is kept. On it the query is asked every ``freq`` seconds, and at once when somebody
+says ``NOTIFY emperor``. The session is read-only and each query its own transaction; the server
+ends a query that takes too long, and we ask it to when we stop waiting.
+
+Values are taken as the server sends them. Were psycopg to convert them, one that it cannot
+convert (``infinity``, a year of five digits, bytes that are no text) would fail the whole result
+and not just its row. For the same reason the client's encoding is the server's: what is not
+converted cannot fail to convert.
+"""
+
+import asyncio
+import contextlib
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+# Before psycopg, which takes hold of functions of asyncio that this one replaces.
+import trio_asyncio  # type: ignore[import-untyped]
+
+# isort: split
+import psycopg
+import trio
+from psycopg import conninfo as libpq
+from psycopg import generators
+from psycopg.abc import PQGen
+from psycopg.pq import DiagnosticField, ExecStatus
+from psycopg.pq.abc import PGconn, PGresult
+from trio_asyncio import aio_as_trio
+
+from ..journal.events import Spec
+from . import names, polling
+from .contract import Listing, Tell
+from .options import MonitorOptions
+from .polling import SourceFailed
+from .rows import Row, Table
+from .urls import MonitorURLError
+
+DEFAULT_QUERY: Final = "SELECT name,config,EXTRACT(epoch FROM ts) FROM vassals"
+MOST_ROWS: Final = 100_000
+_COLUMNS: Final = "name, config, ts[, uid, gid[, socket]]"
+_TS: Final = 2  # which column it is
+_CHUNK: Final = 100  # rows that are taken in before others have their turn
+_FAREWELL: Final = 1.0  # seconds for asking a server to end a query that nobody waits for
+_EACH_ADDRESS: Final = 4  # seconds to connect to one, so that there is time for the next
+
+_ROWS: Final = (ExecStatus.TUPLES_OK, ExecStatus.SINGLE_TUPLE, ExecStatus.TUPLES_CHUNK)
+_WITHOUT_CODEC: Final = (b"EUC_TW", b"MULE_INTERNAL")  # Python has none; the server converts
+_BYTEA, _BPCHAR = 17, 1042
+_TIMES: Final = (1082, 1114, 1184)  # date, timestamp, timestamptz
+
+_SECRET: Final = re.compile(r"pass|secret|scram_", re.IGNORECASE)  # keys whose values are none of
+_MAY_HIDE: Final = re.compile(r"pass|secret|scram_|@", re.IGNORECASE)
+# dblink and its like take a conninfo inside SQL, where a quote may be doubled.
+_SECRET_IN_QUERY: Final = re.compile(
+    r"(\b(?:\w*password|passwd|pwd|passfile)\s*=\s*)(?:''.*?''|'(?:[^'\\]|\\.)*'|[^\s;&']+)",
+    re.IGNORECASE,
+)
+_FIRST: Final = ("host", "hostaddr", "port", "user", "dbname")
+_URI: Final = re.compile(r"\s*postgres(?:ql)?://")
+# libpq takes what is before the first @ for user and password, unless a / comes first.
+_MISPLACED_AT: Final = re.compile(r"\s*\w+://(?:[^@/]*@)?+[^?]*@")
+_UNTIL_SEMICOLON: Final = re.compile(r"(?:=\s*'(?:[^'\\]|\\.)*'|\\.?|[^;\\])*", re.DOTALL)
+_QUOTED: Final = re.compile(r'".*"', re.DOTALL)
+_STATEMENT: Final = re.compile(
+    r"\s*(?:\(|--|/\*|(?:SELECT|WITH|TABLE|VALUES|SHOW|EXPLAIN|EXECUTE|FETCH|CALL|COPY|INSERT|UPDATE"
+    r"|DELETE|MERGE|SET|DO|CREATE|DROP|ALTER|TRUNCATE|VACUUM|BEGIN|LISTEN|NOTIFY)\b)",
+    re.IGNORECASE,
+)
+
+# That it gave up on a server is told as the monitor's failure; psycopg need not say so, too.
+logging.getLogger("psycopg").setLevel(logging.ERROR)
+
+
+class Postgres:
+    """The monitor of pg://."""
+
+    trusts_content = False
+
+    def __init__(
+        self,
+        parameters: Mapping[str, str],
+        query: str,
+        options: MonitorOptions,
+        *,
+        limit: float = polling.LIMIT,
+    ) -> None:
+        self.url = url_of(parameters, query)
+        self._query = query
+        self._options = options
+        self._limit = limit
+        self._secrets = [value for key, value in parameters.items() if _SECRET.search(key)]
+        self._parameters: dict[str, Any] = {
+            "fallback_application_name": "emperord",
+            "connect_timeout": _EACH_ADDRESS,
+            "gssencmode": "disable",  # looking for a Kerberos ticket would block all of us
+            **parameters,
+        }
+
+    async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:
+        """Watch the table until cancelled."""
+        table = Table(self._options)
+        failure: Exception | None = None
+        async with trio_asyncio.open_loop() as loop:
+            loop.set_default_executor(_Threads())
+            try:
+                await polling.poll(
+                    partial(self._connect, table), tell, self._options.freq, limit=self._limit
+                )
+            except Exception as error:  # carried past the loop's nursery, which would wrap it
+                failure = error
+        if failure is not None:
+            raise failure
+
+    async def _connect(self, table: Table) -> "_Session":
+        session = _Session(self._parameters, self._query, table, self._redacted)
+        await aio_as_trio(session.open_aio)(self._limit)
+        return session
+
+    def _redacted(self, text: str) -> str:
+        """An error's text as one line that holds no secret."""
+        for secret in filter(None, self._secrets):
+            text = text.replace(secret, "***")
+        return names.shown(" ".join(text.split()))[:500]
+
+
+class _Session:
+    """One connection. Methods that end in ``_aio`` run in asyncio, the others in trio."""
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Any],
+        query: str,
+        table: Table,
+        redacted: Callable[[str], str],
+    ) -> None:
+        self._parameters = parameters
+        self._query = query
+        self._table = table
+        self._redacted = redacted
+        self._woken = False
+        self._codec = "utf-8"
+
+    # What polling asks of it
+
+    async def read(self) -> Listing:
+        """All rows there are."""
+        listing: Listing = await aio_as_trio(self._read_aio)()
+        return listing
+
+    async def wait(self) -> None:
+        """Return when somebody notified us."""
+        await aio_as_trio(self._wait_aio)()
+
+    async def close(self) -> None:
+        """Hang up."""
+        await aio_as_trio(self._link.close)()
+
+    # How
+
+    async def open_aio(self, limit: float) -> None:
+        """Connect, and make the session what this file says it is. Raises SourceFailed."""
+        with self._failing():
+            self._link = await _Link.connect(autocommit=True, **self._parameters)
+        try:
+            with self._failing():
+                await self._set_up_aio(limit)
+        except BaseException:
+            await self._link.close()
+            raise
+
+    async def _set_up_aio(self, limit: float) -> None:
+        # Not by psycopg: it would decode and hoard what others send along with a NOTIFY.
+        self._link.pgconn.notify_handler = self._note
+        server = self._link.pgconn.parameter_status(b"server_encoding") or b"UTF8"
+        encoding = "UTF8" if server in _WITHOUT_CODEC else server.decode()
+        settings = [
+            "default_transaction_read_only = on",
+            f"statement_timeout = {int(limit * 900)}",  # ms; so that the server is first to tell
+            "datestyle = ISO",
+            "timezone = 'UTC'",
+            "bytea_output = hex",
+            f"client_encoding = '{encoding}'",
+        ]
+        await self._link.execute(";".join(f"SET {setting}" for setting in settings))
+        if encoding != "SQL_ASCII":  # which is none at all
+            self._codec = self._link.info.encoding
+        try:
+            await self._link.execute("LISTEN emperor")
+        except psycopg.Error:
+            # A standby has no LISTEN, and a pooler may not let it through. Then there are polls.
+            if self._link.closed:
+                raise
+
+    def _note(self, _: object) -> None:
+        self._woken = True
+
+    async def _wait_aio(self) -> None:
+        pgconn = self._link.pgconn
+        with self._failing():
+            while True:
+                while pgconn.notifies():  # it may have come with the last result
+                    self._woken = True
+                if self._woken:
+                    return
+                await self._link.wait(generators.notifies(pgconn))
+
+    async def _read_aio(self) -> Listing:
+        self._woken = False  # what is notified from here on, this reading may lack
+        reading = self._table.reading()
+        count = 0
+        with self._failing():
+            await self._link.wait(_ask(self._link.pgconn, self._encoded_query()))
+            while True:
+                result = await self._link.wait(generators.fetch(self._link.pgconn))
+                if result is None:
+                    return reading.listing()
+                self._check(result)
+                count += result.ntuples
+                if count > MOST_ROWS:
+                    raise SourceFailed(f"the query gives more than {MOST_ROWS:,} rows")
+                for number in range(result.ntuples):
+                    reading.add(_row(result, number, self._codec))
+                await asyncio.sleep(0)  # others have their turn
+
+    def _encoded_query(self) -> bytes:
+        try:
+            return self._query.encode(self._codec)
+        except UnicodeEncodeError:
+            raise SourceFailed(
+                f"the query has characters that the database's encoding ({self._codec}) lacks"
+            ) from None
+
+    def _check(self, result: PGresult) -> None:
+        """Whether these are rows that can be vassals. Raises SourceFailed."""
+        if result.status == ExecStatus.FATAL_ERROR:
+            raise SourceFailed(self._redacted(_complaint(result, self._codec)))
+        if result.status not in _ROWS:
+            raise SourceFailed(f"the query gives no rows; it must be a SELECT of {_COLUMNS}")
+        if not 3 <= result.nfields <= 6:
+            raise SourceFailed(
+                f"the query gives {result.nfields} columns; it must give 3 to 6: {_COLUMNS}"
+            )
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            raise SourceFailed(self._redacted(str(error))) from None
+
+
+class _Link(psycopg.AsyncConnection[Any]):
+    """A connection that hurries to end."""
+
+    async def cancel_safe(self, *, timeout: float = _FAREWELL) -> None:  # noqa: ASYNC109
+        """Ask the server to end a query; hang up if it does not take even that."""
+        try:
+            await super().cancel_safe(timeout=min(timeout, _FAREWELL))
+        except psycopg.Error:
+            self.pgconn.finish()
+
+
+class _Threads(trio_asyncio.TrioExecutor):  # type: ignore[misc]
+    """Looks up host names. Who is cancelled does not wait for a name server that is silent."""
+
+    async def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run it in a thread, and leave the thread behind when cancelled."""
+        return await trio.to_thread.run_sync(function, *arguments, abandon_on_cancel=True)
+
+
+# One result
+
+
+def _ask(pgconn: PGconn, query: bytes) -> PQGen[None]:
+    """Send a query of one statement, for rows that come in pieces."""
+    pgconn.send_query_params(query, None)
+    if psycopg.capabilities.has_stream_chunked():
+        pgconn.set_chunked_rows_mode(_CHUNK)
+    else:
+        pgconn.set_single_row_mode()
+    yield from generators.send(pgconn)
+
+
+def _row(result: PGresult, number: int, codec: str) -> Row:
+    return Row(*(_value(result, number, column, codec) for column in range(result.nfields)))
+
+
+def _value(result: PGresult, number: int, column: int, codec: str) -> Any:
+    """One value: bytes as they are where they are UTF-8 or nobody knows, else text."""
+    value = result.get_value(number, column)
+    if value is None:
+        return None
+    kind = result.ftype(column)
+    if kind == _BYTEA:
+        return bytes.fromhex(value[2:].decode())
+    if kind == _BPCHAR:
+        value = value.rstrip(b" ")  # padding is no part of it
+    if column == _TS:
+        return _time(value.decode(codec, "replace"), kind)
+    if codec != "utf-8":
+        with contextlib.suppress(UnicodeDecodeError):
+            return value.decode(codec)
+    return value
+
+
+def _time(text: str, kind: int) -> datetime | str:
+    if kind in _TIMES:
+        with contextlib.suppress(ValueError):  # infinity, or a year that is not of four digits
+            return datetime.fromisoformat(text)
+    return text
+
+
+def _complaint(result: PGresult, codec: str) -> str:
+    """What the server says is wrong. Not where: that would quote the query."""
+    parts = (DiagnosticField.MESSAGE_PRIMARY, DiagnosticField.MESSAGE_HINT)
+    said = [(result.error_field(part) or b"").decode(codec, "replace") for part in parts]
+    return "; ".join(filter(None, said)) or "the server gives an error without a message"
+
+
+# The URL
+
+
+def open_url(rest: str, options: MonitorOptions) -> Postgres:
+    """The monitor of ``pg://rest``. Raises MonitorURLError."""
+    conninfo, query = split(rest)
+    return Postgres(parse(conninfo, query), query or DEFAULT_QUERY, options)
+
+
+def split(rest: str) -> tuple[str, str]:
+    """The conninfo and the query, which begins after the first ``;`` outside quotes."""
+    if _URI.match(rest):
+        conninfo, _, query = rest.partition(";")
+    else:
+        found = _UNTIL_SEMICOLON.match(rest)
+        assert found is not None  # it matches the empty text
+        conninfo, query = found[0], rest[found.end() + 1 :]
+    return conninfo.strip(), query.strip().rstrip("; ")
+
+
+def parse(conninfo: str, query: str = "") -> dict[str, str]:
+    """The parameters in a conninfo, as libpq reads it.
+
+    What could show a piece of a password as a host, a port or a query is refused, and no text
+    that could have one is quoted. Raises MonitorURLError.
+    """
+    hidden = bool(_MAY_HIDE.search(conninfo))
+    try:
+        found = {key: str(value) for key, value in libpq.conninfo_to_dict(conninfo).items()}
+    except (psycopg.Error, ValueError) as error:
+        told = " ".join(str(error).split())
+        told = _QUOTED.sub('"…"', told) if hidden else told
+        raise MonitorURLError(
+            f"pg://: the connection cannot be understood ({names.shown(told)}); write it as for"
+            " psql: pg://host=… user=… dbname=…;SELECT … or pg://postgresql://user@host/db;SELECT …"
+        ) from None
+    is_uri = _URI.match(conninfo)
+    if is_uri and _MISPLACED_AT.match(conninfo):
+        raise MonitorURLError(
+            "pg://: the URI has an @ in a wrong place; in a user name, a password or a database"
+            " name write @ as %40, / as %2F, : as %3A and ; as %3B"
+        )
+    if not all(re.fullmatch(r"[0-9]*", port) for port in found.get("port", "").split(",")):
+        raise MonitorURLError(
+            "pg://: the port is no number; in a password write / as %2F and : as %3A"
+        )
+    if (hidden or is_uri) and query and not _STATEMENT.match(query):
+        raise MonitorURLError(
+            "pg://: what follows the first ; is no SQL statement; if the ; is of a password, write"
+            " password='…' around it, or %3B for it in a URI"
+        )
+    return found
+
+
+def url_of(parameters: Mapping[str, str], query: str) -> str:
+    """The source's identity: the same however the conninfo is spelled and the secrets change."""
+    known = {key: value for key, value in parameters.items() if not _SECRET.search(key)}
+    first = [key for key in _FIRST if key in known]
+    shown = (f"{key}={_quoted(known[key])}" for key in (*first, *sorted(known.keys() - {*first})))
+    return f"pg://{' '.join(shown)};" + _SECRET_IN_QUERY.sub(r"\1***", query)
+
+
+def _quoted(value: str) -> str:
+    if re.fullmatch(r"[^\s'\\;]+", value):
+        return value
+    return "'" + re.sub(r"(['\\])", r"\\\1", value) + "'"
