@@ -6,6 +6,8 @@ and why, in words that whoever wrote the row understands.
 """
 
 import math
+import os
+import stat
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -16,6 +18,7 @@ from ..journal.chain import digest
 from ..journal.events import Spec
 from . import names, settings
 from .contract import Listing, Seen
+from .files import LARGEST, why
 from .options import MonitorOptions
 
 LONGEST_CONFIG: Final = 0xFFFF  # bytes; more does not fit the emperor protocol
@@ -43,11 +46,29 @@ def seen_of(row: Row, options: MonitorOptions) -> tuple[str, Seen]:
     """The vassal's name and what is seen of it. Raises Flaw."""
     name = name_of(row.name, options)
     content = content_of(row.config)
-    found, flaw = settings.read(name, content)
+    return name, Seen(_spec(name, row, content, options), content)
+
+
+def seen_of_file(row: Row, options: MonitorOptions) -> tuple[str, Seen]:
+    """As ``seen_of``, for a row without a config: its name is the path of a file. Blocks.
+
+    The file's own times do not count, the row's ts does. Raises Flaw.
+    """
+    name = name_of(row.name, options)
+    path = path_of(name)
+    content = _file_content(path)
+    return name, Seen(_spec(name, row, content, options, path), content)
+
+
+def _spec(
+    name: str, row: Row, content: bytes | None, options: MonitorOptions, path: str | None = None
+) -> Spec:
+    found, flaw = ({}, None) if content is None else settings.read(name, content)
     uid, gid = (id_of("uid", row.uid), id_of("gid", row.gid))
-    spec = Spec(
+    return Spec(
         ts=ts_of(row.ts),
-        config=digest(content),
+        config=None if content is None else digest(content),
+        path=path,
         # Whose it is matters only where vassals run as somebody.
         uid=uid if options.tyrant else None,
         gid=gid if options.tyrant else None,
@@ -55,18 +76,19 @@ def seen_of(row: Row, options: MonitorOptions) -> tuple[str, Seen]:
         settings=found,
         bar=flaw,
     )
-    return name, Seen(spec, content)
 
 
 class Table:
     """What readings of a whole source amount to, one after the other.
 
     It remembers a mark of each row, not its text: a row that is as it was is told as the very
-    spec of before, and costs a digest.
+    spec of before, and costs a digest. ``files``: a row without a config stands for the file of
+    its name; that is read when the row is new, so adding such a row may block.
     """
 
-    def __init__(self, options: MonitorOptions) -> None:
+    def __init__(self, options: MonitorOptions, *, files: bool = False) -> None:
         self.options = options
+        self.files = files
         self._before: dict[str, _Told] = {}
 
     def reading(self) -> "Reading":
@@ -112,10 +134,13 @@ class Reading:
     def _add(self, name: str, row: Row) -> None:
         if name in self._seen:
             raise Flaw("the name is there twice; the first one counts")
-        mark = (digest(content_of(row.config)), row.ts, row.uid, row.gid, row.socket)
+        is_file = self._table.files and row.config in (None, "")
+        config = None if is_file else digest(content_of(row.config))
+        mark = (config, row.ts, row.uid, row.gid, row.socket)
         told = self._before.get(name)
         if told is None or told.mark != mark:
-            seen = seen_of(row, self._table.options)[1]
+            make = seen_of_file if is_file else seen_of
+            seen = make(row, self._table.options)[1]
             told = _Told(mark, Seen(seen.spec))
         else:
             seen = told.seen
@@ -165,6 +190,35 @@ def content_of(value: Any) -> bytes:
     if b"\0" in value:
         raise Flaw("the config has a NUL byte")
     return value
+
+
+def path_of(name: str) -> str:
+    """The path that a name stands for where the source's contract has it stand for one.
+
+    It is absolute, or below the daemon's working directory. Raises Flaw.
+    """
+    if "://" in name:
+        raise Flaw("the name is no path: uWSGI would take what precedes :// for a scheme")
+    if ".." in name.split("/"):
+        raise Flaw("the name is a path that goes up (..)")
+    return os.path.abspath(name)
+
+
+def _file_content(path: str) -> bytes | None:
+    """All of a file; None if that is more than the journal keeps. Raises Flaw."""
+    try:
+        # O_NONBLOCK: a FIFO must not stop us.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise Flaw(f"it has no config, and {names.shown(path)} is no file")
+            with open(descriptor, "rb", closefd=False) as file:
+                content = file.read(LARGEST + 1)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise Flaw(f"it has no config, and {names.shown(path)}: {why(error)}") from None
+    return content if len(content) <= LARGEST else None
 
 
 def ts_of(value: Any) -> int:
