@@ -76,7 +76,8 @@ class Process:
         self.pidfd = pidfd
         self.control: socket.socket | None = None
         self.config: socket.socket | None = None
-        self.unsent = b""  # rest of a config frame that did not fit
+        self.owed = 0  # config frames that it asked for and that are not begun yet
+        self.unsent = b""  # rest of the one that is
         assert vassal.running is not None
         self.heed(vassal.running)
         self.log_start = 0
@@ -168,7 +169,7 @@ class Host:
                 assert self._nursery is not None
                 self._nursery.start_soon(self._bury, running)
             elif running.config is not None and fd == running.config.fileno():
-                self._send_rest(running)
+                self._send_config(running)
             else:
                 self._hear(running)
 
@@ -196,6 +197,7 @@ class Host:
             return
         for byte in said:
             if byte == protocol.WANTS_CONFIG:
+                running.owed += 1
                 self._send_config(running)
             elif byte == protocol.HEARTBEAT and running.name in self._beats:
                 self._beats[running.name] = trio.current_time()
@@ -212,30 +214,35 @@ class Host:
         return now - self._beats.setdefault(vassal, now)
 
     def _send_config(self, running: Process) -> None:
-        if running.config is None or running.digest is None:
-            return
-        text = self._config_text(running.digest)
-        if text is None:
-            log.error("%s: its config %s is not in the journal", running.name, running.digest)
-            return
-        # One frame for each request, whole and in order.
-        running.unsent += protocol.config_frame(text)
-        self._send_rest(running)
+        """Go on sending what it asked for: one frame for each request, whole and in order.
 
-    def _send_rest(self, running: Process) -> None:
-        assert running.config is not None
+        A frame is made when its turn comes, with the config of that moment. So requests of a
+        vassal that does not read pile up as a number, not as texts.
+        """
+        if running.config is None:
+            return
         fd = running.config.fileno()
+        if not running.unsent and running.owed:
+            running.owed -= 1
+            running.unsent = self._config_frame(running)
         try:
             sent = running.config.send(running.unsent)
         except BlockingIOError:
             sent = 0
         except OSError:
-            sent = len(running.unsent)
+            sent, running.owed = len(running.unsent), 0
         running.unsent = running.unsent[sent:]
-        if not running.unsent:
+        if not running.unsent and not running.owed:
             self._unwatch(fd)
         elif fd not in self._by_fd:
             self._watch(fd, running, select.EPOLLOUT)
+
+    def _config_frame(self, running: Process) -> bytes:
+        text = None if running.digest is None else self._config_text(running.digest)
+        if text is None:
+            log.error("%s: its config %s is not in the journal", running.name, running.digest)
+            return b""
+        return protocol.config_frame(text)
 
     # Carrying out actions
 
@@ -295,11 +302,12 @@ class Host:
             await self._fail(name, attempt, *_explain(error))
             return
         self._by_name[name] = running
+        # uWSGI waits five seconds for its config, so that does not wait for the journal's disk.
+        running.owed = 1
+        self._send_config(running)
         body = Spawned(attempt=attempt, pid=running.pid, start_time=running.started)
         await self._tell([Happened(Draft("spawned", body, None, name, vassal.order))])
         self._listen_to(running)
-        if running.config is not None:
-            self._send_config(running)
         for action, spec in self._waiting.pop(name):
             self._order(action, spec)
 
