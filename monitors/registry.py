@@ -13,6 +13,8 @@ from .urls import MonitorURLError, split, without_secrets
 # scheme -> module here, with a function ``open_url(rest, options) -> Monitor`` that raises
 # MonitorURLError; ``rest`` is what follows ``scheme://``.
 SCHEMES: Final = {
+    "amqp": "amqp",
+    "amqps": "amqps",
     "dir": "directory",
     "glob": "pattern",
     "zmq": "zeromq",

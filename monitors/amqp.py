@@ -1,0 +1,569 @@
+"""amqp://: whoever publishes a message on the exchange ``uwsgi.emperor`` announces a vassal.
+
+    routing key   body                  means
+    NAME          a config              this vassal has this config
+    NAME          nothing               this vassal is to end
+    none          an absolute path      the vassal of this name runs this file
+    none          an http(s) URL        the vassal of this name has the config that is there
+
+The broker tells everything once and remembers nothing: what it told is kept by the journal. A
+message is acknowledged when what it means is durable, so a daemon that dies in between may hear
+it again, which costs a reload. Each announcement has a ts of its own, later than all before:
+announcing again reloads, whatever else is the same.
+
+Three tasks may have something to tell: the messages, the files that were announced (they may
+go), and the URLs (they may answer late). They take turns, and what one has found out counts for
+nothing once a later message has announced that name again or destroyed it.
+
+A message whose URL does not answer stays unacknowledged, so that a durable queue gives it again
+after a crash; but only so many (``_MOST_HELD``), since the broker stops when it waits for too many.
+"""
+
+import re
+import ssl
+import time
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
+from functools import partial
+from typing import Final
+from urllib.parse import unquote
+
+import httpx
+import msgspec
+import pika  # type: ignore[import-untyped]
+import trio
+import trio_asyncio  # type: ignore[import-untyped]
+
+from ..journal.events import Spec
+from . import names, rows
+from .amqp_link import PREFETCH, Delivery, Link
+from .amqp_paths import PATIENCE, Paths, look, mount_of
+from .contract import (
+    Destroyed,
+    Failed,
+    Observation,
+    Recovered,
+    Refused,
+    Seen,
+    Tell,
+    Touched,
+    Vanished,
+)
+from .fetching import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    MOST,
+    Fetcher,
+    Fetches,
+    Nothing,
+    Outcome,
+    Silence,
+    Text,
+    Useless,
+)
+from .fetching import LIMIT as FETCH_LIMIT
+from .files import Absent, Found, Reader, Sight, Unreadable, Unsettled, why
+from .lookout import Errands, Hangs
+from .options import MonitorOptions
+from .polling import LIMIT, SourceFailed
+from .urls import MonitorURLError, split, without_secrets
+
+HEARTBEAT: Final = 10  # seconds between signs of life; after two of them a broker is given up
+_LONGEST_RETRY: Final = 30.0  # seconds between tries to connect
+_MOST_HELD: Final = PREFETCH // 2  # messages whose URLs have not answered
+_MOST_READ: Final = 8 << 20  # bytes of files that are told at once
+_UNSETTLED: Final = 0.05  # seconds until a file that is being written is looked at again
+_TRIES: Final = 20  # times that is done
+
+NO_KEY: Final = "a message without a routing key"
+
+
+# What a message means
+
+
+class Config(msgspec.Struct, frozen=True):
+    """It is the config of a vassal."""
+
+    name: str
+    content: bytes
+
+
+class End(msgspec.Struct, frozen=True):
+    """It ends a vassal."""
+
+    name: str
+
+
+class File(msgspec.Struct, frozen=True):
+    """It names a file."""
+
+    path: str
+
+
+class Address(msgspec.Struct, frozen=True):
+    """It names a URL."""
+
+    url: str
+
+
+Meaning = Config | End | File | Address | Refused
+
+
+def meaning(message: Delivery, options: MonitorOptions) -> Meaning:
+    """What a message wants, by its key and body alone."""
+    try:
+        if message.key:
+            return _keyed(message, options)
+    except rows.Flaw as flaw:
+        return Refused(rows.label_of(message.key), str(flaw))
+    return _keyless(message.body, message.size, options)
+
+
+def _keyed(message: Delivery, options: MonitorOptions) -> Meaning:
+    name = rows.name_of(message.key, options)
+    if message.body is None:
+        raise rows.Flaw(
+            f"the config has {message.size} bytes, {rows.LONGEST_CONFIG} fit the emperor protocol"
+        )
+    return Config(name, rows.content_of(message.body)) if message.size else End(name)
+
+
+def _keyless(body: bytes | None, size: int, options: MonitorOptions) -> Meaning:
+    if not size:
+        return Refused(NO_KEY, "its body is empty as well; to end a vassal, name it in the key")
+    # A whole config, published without its key, may hold secrets: it is not shown.
+    brief = body is not None and size <= names.LONGEST and b"\n" not in body
+    text = body.decode("utf-8", "surrogateescape") if body is not None and brief else ""
+    scheme = (split(text)[0] or "").lower()
+    if not text.startswith("/") and scheme not in ("http", "https"):
+        label = f"{NO_KEY}: {_harmless(text)}" if brief else f"{NO_KEY}, of {size} bytes"
+        return Refused(
+            label,
+            "its body is neither an absolute path nor an http(s) URL"
+            " (a config needs its vassal's name as the routing key)",
+        )
+    flaw = names.flaw(text, options.extra_extension)
+    if flaw is None and scheme:
+        flaw = _flaw_of_url(text)
+    if flaw is not None:
+        return Refused(_harmless(text), flaw)
+    return Address(text) if scheme else File(text)
+
+
+def _flaw_of_url(text: str) -> str | None:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        return f"the URL cannot be understood: {names.shown(str(error))}"
+    if not url.host:
+        return "the URL names no host"
+    if url.userinfo or without_secrets(text) != text:
+        return "the URL holds a secret, and as the vassal's name it would be seen everywhere"
+    return None
+
+
+def _harmless(text: str) -> str:
+    """A text to call a message by: printable, and no password in it."""
+    scheme, rest = split(text)
+    head, at, tail = rest.rpartition("@")
+    hidden = f"{scheme}://***@{tail}" if scheme and at and head else text
+    return names.shown(without_secrets(hidden))
+
+
+# The monitor
+
+
+class Broker(msgspec.Struct, frozen=True):
+    """Where the messages come from. ``queue`` is a durable queue's name, or None."""
+
+    parameters: pika.ConnectionParameters
+    queue: str | None = None
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Times in seconds: for connecting, for a URL's answer, between tries for one."""
+
+    connect: float = LIMIT
+    fetch: float = FETCH_LIMIT
+    pauses: tuple[float, float] = (FIRST_PAUSE, LONGEST_PAUSE)
+
+
+_USUAL: Final = Limits()
+
+
+class AmqpMonitor:
+    """A monitor of the exchange on one broker."""
+
+    trusts_content = False
+
+    def __init__(
+        self, url: str, broker: Broker, options: MonitorOptions, *, limits: Limits = _USUAL
+    ) -> None:
+        self.url = url
+        self.broker = broker
+        self.options = options
+        self.limits = limits
+
+    async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:
+        """Watch until cancelled. ``known`` are the files and URLs of earlier announcements."""
+        try:
+            async with trio_asyncio.open_loop() as loop, Fetcher(self.limits.fetch) as fetcher:
+                listener = Listener(self, tell, known, fetcher)
+                await listener.go(loop)
+        except BaseExceptionGroup as group:
+            raise _only(group) from None
+
+
+def _only(group: BaseException) -> BaseException:
+    """The error itself, where a group holds nothing else."""
+    while isinstance(group, BaseExceptionGroup) and len(group.exceptions) == 1:
+        group = group.exceptions[0]
+    return group
+
+
+class Held:
+    """Messages of one connection whose URLs have not answered yet, oldest first."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._tags: dict[int, str] = {}  # tag -> URL
+
+    def settle(self, batch: Iterable[tuple[Delivery, str | None]]) -> None:
+        """Acknowledge a batch but for those that wait for a URL."""
+        done = []
+        for delivery, url in batch:
+            if url is None:
+                done.append(delivery.tag)
+            else:
+                self._tags[delivery.tag] = url
+        if done and not any(tag < done[-1] for tag in self._tags):
+            self._link.acknowledge(done[-1], all_before=True)
+        else:
+            for tag in done:
+                self._link.acknowledge(tag, all_before=False)
+        while len(self._tags) > _MOST_HELD:
+            self._release(next(iter(self._tags)))
+
+    def answered(self, urls: Iterable[str]) -> None:
+        """These URLs are done with."""
+        gone = set(urls)
+        for tag in [tag for tag, url in self._tags.items() if url in gone]:
+            self._release(tag)
+
+    def _release(self, tag: int) -> None:
+        del self._tags[tag]
+        self._link.acknowledge(tag, all_before=False)
+
+
+class Listener:
+    """One run of the monitor."""
+
+    def __init__(
+        self, monitor: AmqpMonitor, tell: Tell, known: Mapping[str, Spec], fetcher: Fetcher
+    ) -> None:
+        self._broker = monitor.broker
+        self._options = monitor.options
+        self._limits = monitor.limits
+        self._tell = tell
+        self._turn = trio.Lock()
+        self._ts = max((spec.ts for spec in known.values()), default=0)
+        self._reader = Reader(self._options, None)
+        self._errands = Errands(trio.CapacityLimiter(1), PATIENCE / 2)
+        self._held: Held | None = None
+        self._fetches = Fetches(fetcher, self._limits.pauses)
+        # Names that have their config from there, as far as was told.
+        self._urls = {name for name, spec in known.items() if "url" in spec.attrs}
+        files = {
+            name: spec.attrs.get("mount", "")
+            for name, spec in known.items()
+            if spec.path is not None
+        }
+        self._paths = Paths(files, self._options, monitor.url, self._say)
+
+    async def go(self, loop: AbstractEventLoop) -> None:
+        """Listen until cancelled."""
+        async with trio.open_nursery() as nursery, self._fetches.running():
+            nursery.start_soon(self._paths.watch)
+            nursery.start_soon(self._report_fetches)
+            await self._stay_connected(loop)
+
+    async def _say(self, found: Callable[[], Iterable[Observation]]) -> None:
+        """Tell what ``found`` gives when it is our turn."""
+        async with self._turn:
+            observations = list(found())
+            if observations:
+                await self._tell(*observations)
+
+    def _stamp(self) -> int:
+        """A ts later than all before, whatever happens to the clock."""
+        self._ts = max(time.time_ns(), self._ts + 1)
+        return self._ts
+
+    # The connection
+
+    async def _stay_connected(self, loop: AbstractEventLoop) -> None:
+        pause = 0.0
+        while True:
+            link = Link(self._broker.queue)
+            try:
+                try:
+                    with trio.move_on_after(self._limits.connect) as scope:
+                        await link.open(self._broker.parameters, loop)
+                    if scope.cancelled_caught:
+                        raise SourceFailed(
+                            f"connecting to it took longer than {self._limits.connect:g} s"
+                        )
+                    pause = 0.0
+                    await self._say(partial(list, [Recovered()]))
+                    await self._listen(link)
+                finally:
+                    self._held = None
+                    with trio.CancelScope(shield=True):
+                        await link.close()
+            except SourceFailed as failure:
+                await self._say(partial(list, [Failed(str(failure))]))
+            pause = min(max(pause * 2, min(self._options.freq, 1.0)), _LONGEST_RETRY)
+            await trio.sleep(pause)
+
+    async def _listen(self, link: Link) -> None:
+        self._held = Held(link)
+        while True:
+            batch = await link.deliveries()
+            meanings = [meaning(message, self._options) for message in batch]
+            while batch:
+                sights = await self._look_ahead(meanings)
+                count = len(sights)
+                waits: list[str | None] = []
+                part = list(zip(meanings[:count], sights, strict=True))
+                await self._say(partial(self._judge, part, waits))
+                self._held.settle(zip(batch[:count], waits, strict=True))
+                batch, meanings = batch[count:], meanings[count:]
+
+    # Messages
+
+    async def _look_ahead(self, meanings: list[Meaning]) -> list[tuple[Sight, str] | None]:
+        """What is there under the paths, and where they are mounted, for as many messages as
+        may be told at once."""
+        if not any(isinstance(each, File) for each in meanings):
+            return [None] * len(meanings)
+
+        def search() -> list[tuple[Sight, str] | None]:
+            sights: list[tuple[Sight, str] | None] = []
+            read = 0
+            for each in meanings:
+                sights.append(None)
+                if isinstance(each, File):
+                    self._errands.beat()
+                    sight = self._look_at(each.path)
+                    sights[-1] = (sight, mount_of(each.path))
+                    if isinstance(sight, Found) and sight.content is not None:
+                        read += len(sight.content)
+                        if read > _MOST_READ:
+                            break
+            return sights
+
+        try:
+            return await self._errands.run(search)
+        except Hangs:
+            hangs = Unreadable("its file system does not answer"), ""
+            return [hangs if isinstance(each, File) else None for each in meanings]
+
+    def _look_at(self, path: str) -> Sight:
+        """What is there. Who announces a file has written it, or nearly so."""
+        for _ in range(_TRIES):
+            sight = look(self._reader, path)
+            if not isinstance(sight, Unsettled):
+                break
+            time.sleep(_UNSETTLED)
+        return sight
+
+    def _judge(
+        self,
+        part: list[tuple[Meaning, tuple[Sight, str] | None]],
+        waits: list[str | None],
+    ) -> Iterator[Observation]:
+        """What messages amount to; ``waits`` gets the URLs that they wait for."""
+        for each, found in part:
+            waits.append(None)
+            match each:
+                case Config():
+                    self._forget(each.name)
+                    yield Touched(each.name, self._inline(each.name, each.content, {}))
+                case End():
+                    self._forget(each.name)
+                    yield Destroyed(each.name, "an empty body")
+                case File():
+                    assert found is not None
+                    yield self._file(each.path, *found)
+                case Address():
+                    self._paths.discard(each.url)
+                    if self._fetches.begin(each.url):
+                        waits[-1] = each.url
+                    else:
+                        reason = f"{MOST} URLs are being waited for already"
+                        yield Refused(names.shown(each.url), reason)
+                case Refused():
+                    yield each
+
+    def _forget(self, name: str) -> None:
+        """Nothing that was found out about this name counts any more."""
+        self._paths.discard(name)
+        self._urls.discard(name)
+        self._fetches.forget(name)
+        if self._held is not None:
+            self._held.answered([name])
+
+    def _inline(self, name: str, content: bytes, attrs: dict[str, str]) -> Seen:
+        seconds = Decimal(self._stamp()).scaleb(-9)
+        _, seen = rows.seen_of(rows.Row(name, content, seconds), self._options)
+        return Seen(msgspec.structs.replace(seen.spec, attrs=attrs), content)
+
+    def _file(self, path: str, sight: Sight, mount: str) -> Observation:
+        label = names.shown(path)
+        match sight:
+            case Found(record, content):
+                self._forget(path)
+                self._paths.add(path, mount)
+                spec = msgspec.structs.replace(
+                    record.seen.spec, ts=self._stamp(), attrs={"mount": mount}
+                )
+                return Touched(path, Seen(spec, content))
+            case Absent() if path in self._paths:
+                self._paths.discard(path)
+                return Vanished(path, "the file is gone")
+            case Absent():
+                return Refused(label, "there is no such file")
+            case Unreadable(reason):
+                return Refused(label, f"it cannot be read: {reason}")
+        return Refused(label, "it is being written; announce it when it is complete")
+
+    # URLs
+
+    async def _report_fetches(self) -> None:
+        while True:
+            await self._fetches.wait()
+            done: list[str] = []
+            await self._say(partial(self._judge_answers, done))
+            if self._held is not None:
+                self._held.answered(done)
+
+    def _judge_answers(self, done: list[str]) -> Iterator[Observation]:
+        for url, outcome in self._fetches.take(PREFETCH).items():
+            word, final = self._judge_answer(url, outcome)
+            if final:
+                done.append(url)
+            yield word
+
+    def _judge_answer(self, url: str, outcome: Outcome) -> tuple[Observation, bool]:
+        label = names.shown(url)
+        match outcome:
+            case Text(content):
+                try:
+                    seen = self._inline(url, content, {"url": url})
+                except rows.Flaw as flaw:
+                    return Refused(label, str(flaw)), True
+                self._urls.add(url)
+                return Touched(url, seen), True
+            case Nothing(reason) if url in self._urls:
+                self._urls.discard(url)
+                return Vanished(url, reason), True
+            case Nothing(reason):
+                return Refused(label, reason), True
+            case Useless(reason):
+                return Refused(label, reason), True
+            case Silence(reason):
+                return Refused(label, f"no answer ({reason}); it is asked again"), False
+
+
+# URLs of monitors
+
+_AUTHORITY: Final = re.compile(
+    r"(?:(?P<user>[^:@]*)(?::(?P<password>.*))?@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^:@\[\]]*)"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+)
+_SETTINGS: Final = ("queue", "cacertfile")
+_LONGEST_WORD: Final = 255  # bytes of a name in AMQP
+
+
+def open_url(rest: str, options: MonitorOptions) -> AmqpMonitor:
+    """The monitor of ``amqp://rest``. Raises MonitorURLError."""
+    return _open("amqp", rest, options)
+
+
+def open_secured(rest: str, options: MonitorOptions) -> AmqpMonitor:
+    """The monitor of ``amqps://rest``. Raises MonitorURLError."""
+    return _open("amqps", rest, options)
+
+
+def _open(scheme: str, rest: str, options: MonitorOptions) -> AmqpMonitor:
+    end = min((rest.find(mark) for mark in "/?" if mark in rest), default=len(rest))
+    authority, tail = rest[:end], rest[end:]
+    try:
+        if "@" in tail:
+            raise _Misspelt("in user, password, virtual host and queue write / as %2F, ? as %3F,"
+                            " @ as %40")  # fmt: skip
+        found = _AUTHORITY.fullmatch(authority)
+        if found is None:
+            raise _Misspelt("write amqp://user:password@host:port/vhost")
+        path, _, query = tail.partition("?")
+        settings = dict(_settings(query))
+        host = (found["host"] or "localhost").strip("[]")
+        parameters = pika.ConnectionParameters(
+            host=host,
+            port=_port(found["port"], 5671 if scheme == "amqps" else 5672),
+            virtual_host=_decoded("the virtual host", path[1:]) or "/",
+            credentials=pika.PlainCredentials(
+                _decoded("the user", found["user"] or "guest"),
+                unquote(found["password"] if found["password"] is not None else "guest"),
+            ),
+            heartbeat=HEARTBEAT,
+            client_properties={"connection_name": "emperord"},
+            ssl_options=_security(host, settings.get("cacertfile")) if scheme == "amqps" else None,
+        )
+    except _Misspelt as flaw:
+        shown = names.shown(without_secrets(f"{scheme}://{rest}"))
+        raise MonitorURLError(f"{shown}: {flaw}") from None
+    secret = found["password"] is not None
+    address = f"{found['user']}:***@{authority.rpartition('@')[2]}" if secret else authority
+    return AmqpMonitor(
+        f"{scheme}://{address}{tail}", Broker(parameters, settings.get("queue")), options
+    )
+
+
+class _Misspelt(Exception):
+    pass
+
+
+def _settings(query: str) -> Iterator[tuple[str, str]]:
+    for pair in filter(None, query.split("&")):
+        key, _, value = pair.partition("=")
+        if key not in _SETTINGS:
+            raise _Misspelt(f"?{key}= is no setting, there are {', '.join(_SETTINGS)}")
+        if not value:
+            raise _Misspelt(f"?{key}= has no value")
+        yield key, _decoded(f"?{key}=", value)
+
+
+def _decoded(what: str, text: str) -> str:
+    try:
+        decoded = unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise _Misspelt(f"{what} is not UTF-8") from None
+    if len(decoded.encode()) > _LONGEST_WORD or not decoded.isprintable():
+        raise _Misspelt(f"{what} is longer than {_LONGEST_WORD} bytes or not printable")
+    return decoded
+
+
+def _port(text: str | None, usual: int) -> int:
+    port = usual if text is None else int(text)
+    if not 0 < port < 1 << 16:
+        raise _Misspelt(f"{port} is no port")
+    return port
+
+
+def _security(host: str, authorities: str | None) -> pika.SSLOptions:
+    try:
+        return pika.SSLOptions(ssl.create_default_context(cafile=authorities), host)
+    except OSError as error:
+        raise _Misspelt(f"?cacertfile= cannot be used: {why(error)}") from None

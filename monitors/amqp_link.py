@@ -1,0 +1,253 @@
+"""One connection to an AMQP broker, as something a task can wait for.
+
+pika reports by callbacks, made in the asyncio loop. Here each of them puts down what it has and
+sets an event; whoever waits looks again. So nothing polls, and a task that waits for an answer
+learns as well that there will be none.
+
+Messages are handed over in batches: all that have come while the last batch was being recorded.
+"""
+
+import logging
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+import pika  # type: ignore[import-untyped]
+import trio
+from pika import exceptions
+from pika.adapters.asyncio_connection import (  # type: ignore[import-untyped]
+    AsyncioConnection,
+)
+
+from . import names
+from .files import why
+from .polling import SourceFailed
+from .rows import LONGEST_CONFIG
+
+EXCHANGE: Final = "uwsgi.emperor"
+PREFETCH: Final = 500  # messages that the broker gives before it wants an answer
+_FAREWELL: Final = 1.0  # seconds for the broker to agree that a connection ends
+_NOT_FOUND: Final = 404
+
+# pika writes a page about every failure; what matters of it is told as the reason of a Failed.
+logging.getLogger("pika").setLevel(logging.CRITICAL)
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """A message. ``body`` is None where it is longer than any that means something."""
+
+    tag: int
+    key: str | bytes
+    body: bytes | None
+    size: int  # bytes of the body
+
+
+class ChannelClosed(SourceFailed):
+    """The broker closed the channel, as it does to say no."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(words(error))
+        self.code = getattr(error, "reply_code", None)
+
+
+class Link:
+    """A connection with one channel. ``queue`` is a durable queue's name, or None."""
+
+    def __init__(self, queue: str | None) -> None:
+        self._queue = queue
+        self._inbox: list[Delivery] = []
+        self._connection: Any = None
+        self._channel: Any = None
+        self._refusal: Exception | None = None  # why the channel was closed
+        self._lost: Exception | None = None  # why the connection was
+        self._closed = trio.Event()
+        self._news = trio.Event()
+
+    async def open(self, parameters: pika.ConnectionParameters, loop: AbstractEventLoop) -> None:
+        """Connect, and be given messages from now on. Raises SourceFailed.
+
+        ``close`` must follow, however far this came.
+        """
+        opened: list[object] = []
+        self._connection = AsyncioConnection(
+            parameters,
+            on_open_callback=lambda connection: self._tell(opened.append, connection),
+            on_open_error_callback=self._on_closed,
+            on_close_callback=self._on_closed,
+            custom_ioloop=loop,
+        )
+        await self._until(lambda: opened)
+        await self._find_exchange()
+        queue = await self._find_queue()
+        # Where somebody made the exchange a topic: all of it; a direct one: what has no key.
+        for key in ("#", ""):
+            await self._ask(
+                self._channel.queue_bind, queue=queue, exchange=EXCHANGE, routing_key=key
+            )
+        await self._ask(self._channel.basic_qos, prefetch_count=PREFETCH)
+        self._channel.add_on_cancel_callback(self._on_cancelled)
+        await self._ask(
+            self._channel.basic_consume, queue=queue, on_message_callback=self._on_message
+        )
+
+    async def deliveries(self) -> list[Delivery]:
+        """The messages that have come, at least one. Raises SourceFailed.
+
+        What came before the connection was lost is given first: from a queue that died with it,
+        it would not come again.
+        """
+        if not self._inbox:
+            await self._until(lambda: self._inbox)
+        batch, self._inbox = self._inbox, []
+        return batch
+
+    def acknowledge(self, tag: int, *, all_before: bool) -> None:
+        """Say that a message is done with, or all up to it. Nothing is said to who is gone."""
+        if self._channel.is_open:
+            self._channel.basic_ack(tag, multiple=all_before)
+
+    async def close(self) -> None:
+        """End it in order if the broker takes part, else at once."""
+        connection = self._connection
+        if connection is None or self._closed.is_set():
+            return
+        if not (connection.is_closing or connection.is_closed):
+            connection.close()
+        with trio.move_on_after(_FAREWELL):
+            await self._closed.wait()
+            return
+        # There is no public way to drop a connection whose broker does not answer.
+        connection._terminate_stream(exceptions.StreamLostError())
+        with trio.move_on_after(_FAREWELL):
+            await self._closed.wait()
+
+    # What must be there
+
+    async def _find_exchange(self) -> None:
+        """Use the exchange as it is; make it as publishers declare it if there is none."""
+        if not await self._is_there("exchange_declare", exchange=EXCHANGE):
+            await self._open_channel()
+            # Not durable: the scripts that publish declare it so too, and must agree with us.
+            await self._ask(
+                self._channel.exchange_declare, exchange=EXCHANGE, exchange_type="fanout"
+            )
+
+    async def _find_queue(self) -> str:
+        queue = self._queue
+        if queue is None:
+            made = await self._ask(
+                self._channel.queue_declare, queue="", exclusive=True, auto_delete=True
+            )
+            return str(made.method.queue)
+        if not await self._is_there("queue_declare", queue=queue):
+            await self._open_channel()
+            await self._ask(self._channel.queue_declare, queue=queue, durable=True)
+        return queue
+
+    async def _is_there(self, declare: str, **which: str) -> bool:
+        """Whether it exists. To say no the broker closes the channel."""
+        if self._channel is None:
+            await self._open_channel()
+        try:
+            await self._ask(getattr(self._channel, declare), passive=True, **which)
+        except ChannelClosed as closed:
+            if closed.code != _NOT_FOUND:
+                raise
+            return False
+        return True
+
+    async def _open_channel(self) -> None:
+        self._refusal = None
+        opened: list[object] = []
+        self._channel = self._connection.channel(
+            on_open_callback=lambda channel: self._tell(opened.append, channel)
+        )
+        self._channel.add_on_close_callback(self._on_refused)
+        await self._until(lambda: opened)
+
+    # Callbacks, and waiting for them
+
+    async def _ask(self, method: Callable[..., object], **arguments: Any) -> Any:
+        """The broker's answer. Raises SourceFailed."""
+        answers: list[object] = []
+        try:
+            method(callback=lambda answer: self._tell(answers.append, answer), **arguments)
+        except exceptions.AMQPError as error:  # it was closed a moment ago
+            raise SourceFailed(words(self._lost or self._refusal or error)) from None
+        await self._until(lambda: answers)
+        return answers[0]
+
+    async def _until(self, condition: Callable[[], object]) -> None:
+        while not condition():
+            if self._lost is not None:
+                raise SourceFailed(words(self._lost))
+            if self._refusal is not None:
+                raise ChannelClosed(self._refusal)
+            await self._news.wait()
+
+    def _tell(self, take: Callable[[Any], None], news: Any) -> None:
+        take(news)
+        self._news.set()
+        self._news = trio.Event()
+
+    def _on_closed(self, _: object, error: Exception) -> None:
+        self._lost = error
+        self._closed.set()
+        self._tell(lambda _: None, None)
+
+    def _on_refused(self, channel: object, error: Exception) -> None:
+        if channel is self._channel:
+            self._refusal = error
+            self._tell(lambda _: None, None)
+
+    def _on_cancelled(self, _: object) -> None:
+        self._on_refused(self._channel, exceptions.ConsumerCancelled())
+
+    def _on_message(self, _: object, method: Any, __: object, body: bytes) -> None:
+        # Hundreds of messages may wait here; of one that cannot mean anything its size is kept.
+        kept = body if len(body) <= LONGEST_CONFIG else None
+        delivery = Delivery(method.delivery_tag, method.routing_key, kept, len(body))
+        self._tell(self._inbox.append, delivery)
+
+
+def words(error: BaseException) -> str:
+    """What went wrong, for people; nothing of what we sent is in it."""
+    match error:
+        case exceptions.ProbableAuthenticationError():
+            return "it does not accept this user and password"
+        case exceptions.ProbableAccessDeniedError():
+            return f"it does not let this user use the virtual host{_quoted(error)}"
+        case exceptions.ChannelClosedByBroker() | exceptions.ConnectionClosedByBroker():
+            return f"it said no: {names.shown(str(error.reply_text))} ({error.reply_code})"
+        case exceptions.ConsumerCancelled():
+            return "the queue was deleted"
+        case exceptions.IncompatibleProtocolError() | exceptions.ProtocolVersionMismatch():
+            return "what answers there does not speak AMQP 0-9-1"
+        case exceptions.AMQPHeartbeatTimeout():
+            return "it gives no sign of life"
+        case exceptions.StreamLostError():
+            return "the connection was lost"
+    cause = _system_error(error)
+    if cause is not None:
+        return f"cannot connect: {names.shown(why(cause))}"
+    return f"the connection failed ({type(error).__name__})"
+
+
+def _quoted(error: BaseException) -> str:
+    """The broker's sentence, from the text that pika wrapped it in."""
+    _, _, text = str(error).partition(" - ")
+    return f": {names.shown(text[:200].rstrip(chr(39) + chr(34) + ')'))}" if text else ""
+
+
+def _system_error(error: object, depth: int = 8) -> OSError | None:
+    """The system's error inside pika's wrappings of it."""
+    if isinstance(error, OSError) or depth == 0:
+        return error if isinstance(error, OSError) else None
+    inner = [
+        *(getattr(error, "exceptions", None) or ())[-1:],
+        getattr(error, "exception", None),
+        *getattr(error, "args", ()),
+    ]
+    found = (_system_error(each, depth - 1) for each in inner if isinstance(each, BaseException))
+    return next((each for each in found if each is not None), None)

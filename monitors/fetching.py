@@ -1,0 +1,194 @@
+"""Configs that are named by an http(s) URL: fetched, with limits, until there is an answer.
+
+Any answer is final: 200 is the config, anything else means that there is none. No answer at all
+(refused, timed out, broken off) means nothing, so it is asked again, with growing pauses, until
+somebody answers or the URL is announced again.
+"""
+
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Final, Self
+
+import httpx
+import msgspec
+import trio
+
+from .names import shown
+from .rows import LONGEST_CONFIG
+
+LIMIT: Final = 10.0  # seconds for one fetch, redirects included
+FIRST_PAUSE: Final = 1.0  # seconds until the next try
+LONGEST_PAUSE: Final = 60.0
+AT_ONCE: Final = 16  # fetches
+MOST: Final = 5000  # URLs that are tried for at a time
+_REDIRECTS: Final = 5
+
+
+class Text(msgspec.Struct, frozen=True):
+    """The answer is a config."""
+
+    content: bytes
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """The answer is that there is no config."""
+
+    reason: str
+
+
+class Useless(msgspec.Struct, frozen=True):
+    """The answer is one, but no config can be made of it."""
+
+    reason: str
+
+
+class Silence(msgspec.Struct, frozen=True):
+    """There was no answer. It is tried again."""
+
+    reason: str
+
+
+Outcome = Text | Nothing | Useless | Silence
+
+
+class Fetcher:
+    """Gets texts over HTTP; one for each run of a monitor, to be used as a context."""
+
+    def __init__(self, limit: float = LIMIT) -> None:
+        self._limit = limit
+        self._client: httpx.AsyncClient | None = None
+        self._making = trio.Lock()
+        self._slots = trio.CapacityLimiter(AT_ONCE)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        if self._client is not None:
+            with trio.move_on_after(1) as scope:
+                scope.shield = True
+                await self._client.aclose()
+
+    async def fetch(self, url: str) -> Outcome:
+        """What the URL answers."""
+        async with self._slots:
+            client = await self._open()
+            with trio.move_on_after(self._limit):
+                try:
+                    return await _follow(client, httpx.URL(url))
+                except httpx.TransportError as error:
+                    return Silence(shown(str(error) or type(error).__name__))
+            return Silence(f"it took longer than {self._limit:g} s")
+
+    async def _open(self) -> httpx.AsyncClient:
+        async with self._making:
+            if self._client is None:
+                # Reads all certificates of the system, which takes a moment.
+                trusted = await trio.to_thread.run_sync(ssl.create_default_context)
+                self._client = httpx.AsyncClient(
+                    verify=trusted,
+                    trust_env=False,
+                    timeout=self._limit,
+                    # One program is to get what the next one gets: nothing is remembered.
+                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+                    headers={"Accept-Encoding": "identity", "User-Agent": "emperord"},
+                )
+            return self._client
+
+
+async def _follow(client: httpx.AsyncClient, url: httpx.URL) -> Outcome:
+    for _ in range(_REDIRECTS):
+        async with client.stream("GET", url) as response:
+            if not response.has_redirect_location:
+                return await _take(response)
+            try:
+                target = url.join(response.headers["location"])
+            except httpx.InvalidURL:
+                return Nothing(f"answered {response.status_code}, to an address that is none")
+        if target.host != url.host or target.scheme not in ("https", url.scheme):
+            return Nothing(f"answered {response.status_code}, a redirect to another host")
+        url = target
+    return Nothing("redirects too often")
+
+
+async def _take(response: httpx.Response) -> Outcome:
+    if response.status_code != httpx.codes.OK:
+        return Nothing(f"answered {response.status_code} {shown(response.reason_phrase)}".strip())
+    if response.headers.get("content-encoding", "identity") != "identity":
+        return Useless("the config came compressed, which was not asked for")
+    content = b""
+    async for chunk in response.aiter_raw():
+        content += chunk
+        if len(content) > LONGEST_CONFIG:
+            return Useless(f"the config has more than {LONGEST_CONFIG} bytes")
+    return Text(content)
+
+
+class Fetches:
+    """All URLs that are being tried for.
+
+    ``pauses`` are the first and the longest one between two tries, in seconds.
+    """
+
+    def __init__(
+        self, fetcher: Fetcher, pauses: tuple[float, float] = (FIRST_PAUSE, LONGEST_PAUSE)
+    ) -> None:
+        self._fetcher = fetcher
+        self._pauses = pauses
+        self._trying: dict[str, trio.CancelScope] = {}
+        self._outcomes: dict[str, Outcome] = {}
+        self._news = trio.Event()
+        self._nursery: trio.Nursery | None = None
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Fetches are made within this."""
+        async with trio.open_nursery() as self._nursery:
+            yield
+            self._nursery.cancel_scope.cancel()
+
+    def begin(self, url: str) -> bool:
+        """Try for this URL, from the beginning. False if too many are being tried for."""
+        self.forget(url)
+        if len(self._trying) >= MOST:
+            return False
+        assert self._nursery is not None
+        self._trying[url] = trio.CancelScope()
+        self._nursery.start_soon(self._try, url, self._trying[url])
+        return True
+
+    def forget(self, url: str) -> None:
+        """Try no longer; what has come of it does not count."""
+        scope = self._trying.pop(url, None)
+        if scope is not None:
+            scope.cancel()
+        self._outcomes.pop(url, None)
+
+    async def wait(self) -> None:
+        """Return when ``take`` has something to give."""
+        while not self._outcomes:
+            await self._news.wait()
+
+    def take(self, most: int) -> dict[str, Outcome]:
+        """What came of some URLs. Those that got an answer are done."""
+        urls = list(self._outcomes)[:most]
+        taken = {url: self._outcomes.pop(url) for url in urls}
+        for url, outcome in taken.items():
+            if not isinstance(outcome, Silence):
+                del self._trying[url]
+        return taken
+
+    async def _try(self, url: str, scope: trio.CancelScope) -> None:
+        pause, longest = self._pauses
+        with scope:
+            while True:
+                outcome = await self._fetcher.fetch(url)
+                self._outcomes[url] = outcome
+                self._news.set()
+                self._news = trio.Event()
+                if not isinstance(outcome, Silence):
+                    return
+                await trio.sleep(pause)
+                pause = min(pause * 2, longest)
