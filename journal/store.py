@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import os
 import sqlite3
+import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Self
@@ -247,7 +248,8 @@ def _connect(path: str) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {64 << 20}")
-        schema.migrate(connection)
+        with _without("numpy", "pandas"):
+            schema.migrate(connection)
         return connection
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         connection.close()
@@ -257,6 +259,23 @@ def _connect(path: str) -> sqlite3.Connection:
     except BaseException:
         connection.close()
         raise
+
+
+@contextlib.contextmanager
+def _without(*modules: str) -> Iterator[None]:
+    """Let these count as not installed if nobody has imported them yet.
+
+    sqlite-utils imports them where it can. That would cost a daemon that makes its journal
+    16 MB for as long as it runs, for nothing.
+    """
+    hidden = [name for name in modules if name not in sys.modules]
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def _create(path: str) -> bool:
