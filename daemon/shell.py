@@ -375,10 +375,17 @@ class Shell:
         while True:
             await trio.sleep(1)
             required = self.fleet.policy.required_heartbeat
-            for vassal in self.fleet.vassals.values():
-                if vassal.heartbeat and self._host.silent_for(vassal.name) > required:
-                    await self._tell(_silence(vassal.name, vassal.attempt, required))
-                    break  # the fleet may have changed meanwhile
+            silent = [
+                (vassal.name, vassal.attempt)
+                for vassal in self.fleet.vassals.values()
+                # Nobody hears one that was adopted without its pipe.
+                if vassal.heartbeat
+                and vassal.control
+                and vassal.phase != "stopping"
+                and self._host.silent_for(vassal.name) > required
+            ]
+            if silent:
+                await self._tell(_silence(silent, required))
 
     # How it is
 
@@ -426,7 +433,11 @@ def _impatience(fleet: Fleet) -> Iterable[Draft]:
             yield Draft("deadline_passed", body, None, vassal.name)
 
 
-def _silence(name: str, attempt: int | None, required: float) -> Input:
-    assert attempt is not None
-    body = HeartbeatLost(attempt=attempt, silent=required)
-    return lambda _: [Draft("heartbeat_lost", body, None, name)]
+def _silence(silent: list[tuple[str, int | None]], required: float) -> Input:
+    def meaning(fleet: Fleet) -> Iterable[Draft]:
+        for name, attempt in silent:
+            assert attempt is not None
+            body = HeartbeatLost(attempt=attempt, silent=required)
+            yield Draft("heartbeat_lost", body, None, name)
+
+    return meaning
