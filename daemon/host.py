@@ -111,7 +111,7 @@ class Host:
         self._policy = policy
         self._logs = logs
         self._config_text = config_text
-        self._environ = environ
+        self._environ = dict(environ)  # os.environ decodes all of it at each look
         self._nofile = nofile  # limits that vassals get back, where the daemon raised its own
         self._epoll = select.epoll()
         self._by_fd: dict[int, Process] = {}
