@@ -19,6 +19,8 @@ SCHEMES: Final = {
     "glob": "pattern",
     "zmq": "zeromq",
     "pg": "postgres",
+    "mongodb": "mongo",
+    "mongodb2": "mongo",  # as uWSGI calls its key=value form
 }
 
 

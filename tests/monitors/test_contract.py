@@ -8,6 +8,7 @@ import pytest
 import trio
 from emperord.monitors.contract import Failed, Listing, Observation
 from emperord.monitors.options import MonitorOptions
+from support.mongodb import MongoSource
 from support.postgres import PostgresSource
 
 from .sources import DirSource, GlobSource, Source
@@ -17,6 +18,7 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
     "dir": DirSource,
     "glob": GlobSource,
     "pg": PostgresSource,
+    "mongodb": MongoSource,
 }
 SELDOM = MonitorOptions(freq=NEVER)
 BUSY = MonitorOptions(freq=OFTEN)

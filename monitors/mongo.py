@@ -1,0 +1,345 @@
+"""mongodb://HOSTS,DB.COLLECTION,FILTER: each document that a filter finds is a vassal.
+
+One client is kept. All documents are read every ``freq`` seconds, and at once when the collection
+changes: a change stream says so where the server has them. It only wakes the reading, so what
+changes in it says does not matter, and a stream that breaks loses nothing.
+
+Documents are taken as they come over the wire and decoded one by one: one that cannot be decoded
+is refused like any other bad one, and the rest of its batch is not lost with it.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from decimal import Decimal
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import trio
+import trio_asyncio  # type: ignore[import-untyped]
+from bson import Decimal128, Timestamp
+from bson.codec_options import DatetimeConversion
+from bson.datetime_ms import DatetimeMS
+from bson.errors import BSONError
+from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.change_stream import AsyncCollectionChangeStream
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import OperationFailure, PyMongoError
+
+from ..journal.events import Spec
+from . import mongo_url, names, polling
+from .contract import Listing, Tell
+from .options import MonitorOptions
+from .polling import SourceFailed
+from .rows import Reading, Row, Table
+
+log = logging.getLogger("emperor")
+
+_CHUNK: Final = 100  # documents that are taken before others have their turn
+_MOST_DOCUMENTS: Final = 100_000
+_MOST_BYTES: Final = 256 << 20  # of one reading
+_FAREWELL: Final = 1.0  # seconds for taking leave of a server
+_PATIENCE: Final = 60.0  # seconds until a server that has no change streams is asked again
+
+_FIELDS: Final = ("name", "config", "ts", "uid", "gid", "socket")
+# Dates beyond the year 9999 and texts that are not UTF-8 are for us to judge.
+_CODEC: Final = DEFAULT_RAW_BSON_OPTIONS.with_options(
+    datetime_conversion=DatetimeConversion.DATETIME_MS,
+    unicode_decode_error_handler="surrogateescape",
+)
+
+T = TypeVar("T")
+Client = AsyncMongoClient[RawBSONDocument]
+
+
+class Mongo:
+    """The monitor of mongodb://."""
+
+    trusts_content = False
+
+    def __init__(
+        self, place: mongo_url.Place, options: MonitorOptions, *, limit: float = polling.LIMIT
+    ) -> None:
+        self.url = place.shown
+        self._place = place
+        self._options = options
+        self._limit = limit
+        self._polls_only = ""  # why, once that was logged
+
+    async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:
+        """Watch the collection until cancelled."""
+        table = Table(self._options, files=True)
+        failure: Exception | None = None
+        async with trio_asyncio.open_loop() as loop:
+            loop.set_default_executor(_Threads())
+            try:
+                await polling.poll(
+                    partial(self._connect, table), tell, self._options.freq, limit=self._limit
+                )
+            except Exception as error:  # carried past the loop's nursery, which would wrap it
+                failure = error
+        if failure is not None:
+            raise failure
+
+    async def _connect(self, table: Table) -> "_Session":
+        session = _Session(self._place, table, self._limit, self._note_polls_only)
+        try:
+            await _in_asyncio(session.open)
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await session.close()
+            raise
+        return session
+
+    def _note_polls_only(self, reason: str) -> None:
+        if reason != self._polls_only:
+            log.info("%s: no change stream, so it is polled: %s", self.url, reason)
+        self._polls_only = reason
+
+
+class _Threads(trio_asyncio.TrioExecutor):  # type: ignore[misc]
+    """Looks up host names, shakes hands for TLS. Who is cancelled does not wait for either."""
+
+    async def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run it in a thread, and leave the thread behind when cancelled."""
+        return await trio.to_thread.run_sync(function, *arguments, abandon_on_cancel=True)
+
+
+class _Session:
+    """One client and what it follows. ``_aio`` and ``open`` are asyncio's, the others trio's."""
+
+    def __init__(
+        self,
+        place: mongo_url.Place,
+        table: Table,
+        limit: float,
+        note_polls_only: Callable[[str], None],
+    ) -> None:
+        self._place = place
+        self._table = table
+        self._limit = limit
+        self._note_polls_only = note_polls_only
+        self._client: Client | None = None
+        self._follower: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._lost: SourceFailed | None = None
+
+    # What polling asks of it
+
+    async def read(self) -> Listing:
+        """All documents there are."""
+        return await _in_asyncio(self._read_aio)
+
+    async def wait(self) -> None:
+        """Until the collection changed."""
+        await _in_asyncio(self._changed.wait)
+        if self._lost is not None:
+            raise self._lost
+
+    async def close(self) -> None:
+        """Take leave, of a server that is silent without waiting for it."""
+        await _in_asyncio(self._close_aio)
+
+    # How
+
+    async def open(self) -> None:
+        """Connect, and follow what changes from now on. Raises SourceFailed."""
+        with self._failing():
+            self._client = self._make_client()
+            await self._client.admin.command("ping")
+            collection = self._collection()
+            opened = asyncio.Event()
+            self._follower = asyncio.create_task(self._follow_aio(collection, opened))
+            # Before the first reading: then no change falls between it and what is followed.
+            await opened.wait()
+        if self._lost is not None:
+            raise self._lost
+
+    def _make_client(self) -> Client:
+        """A client whose patience ends before ours, so that it can say what was wrong."""
+        given = self._place.options
+        most = {
+            "serverSelectionTimeoutMS": 0.4 * self._limit,
+            "connectTimeoutMS": 0.4 * self._limit,
+            "socketTimeoutMS": 0.9 * self._limit,
+        }
+        # None and 0 mean for ever.
+        times: dict[str, Any] = {
+            key: round(1000 * min(given.get(key) or longest, longest))
+            for key, longest in most.items()
+        }
+        return AsyncMongoClient(
+            self._place.uri,
+            document_class=RawBSONDocument,
+            appname=given.get("appName", "emperord"),
+            **times,
+        )
+
+    def _collection(self) -> AsyncCollection[RawBSONDocument]:
+        assert self._client is not None
+        database = self._client.get_database(self._place.database, codec_options=_CODEC)
+        return database.get_collection(self._place.collection)
+
+    async def _read_aio(self) -> Listing:
+        self._changed.clear()  # what changes from here on may be missing in this reading
+        reading = self._table.reading()
+        count = size = 0
+        with self._failing():
+            cursor = self._collection().find(
+                self._place.filter,
+                dict.fromkeys(_FIELDS, 1),
+                sort=[("_id", 1)],  # of two with one name, it is always the same that counts
+                batch_size=_CHUNK,
+                max_time_ms=round(800 * self._limit),
+            )
+            # Not closed when this is cancelled: that would tell a silent server to forget it.
+            while chunk := await cursor.to_list(_CHUNK):
+                count += len(chunk)
+                size += sum(len(document.raw) for document in chunk)
+                self._check_size(count, size)
+                await self._take_aio(reading, chunk)
+        return reading.listing()
+
+    def _check_size(self, count: int, size: int) -> None:
+        if count > _MOST_DOCUMENTS:
+            raise SourceFailed(f"more than {_MOST_DOCUMENTS} documents fit the filter; narrow it")
+        if size > _MOST_BYTES:
+            raise SourceFailed(
+                f"the documents that fit the filter have more than {_MOST_BYTES >> 20} MiB;"
+                " narrow it"
+            )
+
+    async def _take_aio(self, reading: Reading, chunk: list[RawBSONDocument]) -> None:
+        rows = list(_rows(reading, chunk))
+        if any(row.config in (None, "") for row in rows):  # of files, which may be slow to read
+            await asyncio.get_running_loop().run_in_executor(None, _add, reading, rows)
+        else:
+            _add(reading, rows)
+            await asyncio.sleep(0)
+
+    async def _follow_aio(
+        self, collection: AsyncCollection[RawBSONDocument], opened: asyncio.Event
+    ) -> None:
+        """Note that something changed, as long as the server says so. Ends when it is lost."""
+        try:
+            with self._failing():
+                while True:
+                    pause = 1.0
+                    try:
+                        stream = await collection.watch(
+                            [{"$project": {"_id": 1}}],
+                            max_await_time_ms=round(500 * self._limit),
+                            batch_size=1000,
+                        )
+                        async with stream:
+                            if opened.is_set():
+                                self._changed.set()  # while nobody looked
+                            opened.set()
+                            await self._drain_aio(stream)
+                    except OperationFailure as error:  # it has none, or we may not have it
+                        self._note_polls_only(self._brief(error))
+                        pause = _PATIENCE
+                    opened.set()
+                    await asyncio.sleep(pause)
+        except SourceFailed as failure:
+            self._lost = failure
+            self._changed.set()
+        finally:
+            opened.set()
+
+    async def _drain_aio(self, stream: AsyncCollectionChangeStream[RawBSONDocument]) -> None:
+        """Until the server ends the stream: the collection was dropped or renamed."""
+        count = 0
+        while stream.alive:
+            if await stream.try_next() is not None:
+                self._changed.set()
+                count += 1
+                if count % _CHUNK == 0:
+                    await asyncio.sleep(0)
+        self._changed.set()
+
+    async def _close_aio(self) -> None:
+        if self._follower is not None:
+            self._follower.cancel()
+            await _briefly(asyncio.wait([self._follower]))
+            if not self._follower.done():  # it was telling a silent server that it goes
+                self._follower.cancel()
+                await _briefly(asyncio.wait([self._follower]))
+        # A second time there is nothing to tell the server any more.
+        if self._client is not None and not await _briefly(self._client.close()):
+            await _briefly(self._client.close())
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except (PyMongoError, BSONError, OSError) as error:
+            raise SourceFailed(self._brief(error)) from None
+
+    def _brief(self, error: Exception) -> str:
+        """What went wrong, without pymongo's account of all it knows, and without secrets."""
+        text = str(error)
+        for end in (", full error: ", ", Timeout: ", " (configured timeouts: "):
+            text = text.partition(end)[0]
+        return mongo_url.without(self._place.secrets, text)[:500] or type(error).__name__
+
+
+async def _in_asyncio(function: Callable[[], Awaitable[T]]) -> T:
+    result: T = await trio_asyncio.aio_as_trio(function)()
+    return result
+
+
+async def _briefly(awaitable: Awaitable[Any]) -> bool:
+    """Whether it was done in the time for a farewell; it is cancelled if not."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(awaitable, _FAREWELL)
+        return True
+    return False
+
+
+# From documents to rows
+
+
+def _rows(reading: Reading, chunk: list[RawBSONDocument]) -> Iterator[Row]:
+    for document in chunk:
+        label = "a document that cannot be decoded"
+        try:
+            label = f"document {names.shown(str(document.get('_id')))[:100]}"
+            fields = [_plain(document.get(field)) for field in _FIELDS]
+        except (BSONError, ValueError, OverflowError) as error:
+            reading.refuse(label, f"it is not BSON: {error}")
+            continue
+        row = Row(*fields)
+        if isinstance(row.name, str) and row.name:
+            yield row
+        else:
+            reading.refuse(label, f"the name is {_kind(row.name)}")
+
+
+def _add(reading: Reading, rows: list[Row]) -> None:
+    for row in rows:
+        reading.add(row)
+
+
+def _plain(value: Any) -> Any:
+    """A value of BSON as one that rows know. Times become seconds."""
+    if isinstance(value, DatetimeMS):
+        return Decimal(int(value)) / 1000
+    if isinstance(value, Decimal128):
+        return value.to_decimal()
+    if isinstance(value, Timestamp):
+        return Decimal(value.time) + Decimal(value.inc) / 1_000_000_000
+    return dict(value) if isinstance(value, RawBSONDocument) else value
+
+
+def _kind(name: Any) -> str:
+    if name is None:
+        return "missing"
+    return "empty" if name == "" else f"not a text but of type {type(name).__name__}"
+
+
+def open_url(rest: str, options: MonitorOptions) -> Mongo:
+    """The monitor of ``mongodb://rest`` and ``mongodb2://rest``. Raises MonitorURLError."""
+    return Mongo(mongo_url.read(rest), options)

@@ -1,0 +1,172 @@
+"""What follows ``mongodb://``: which servers, which collection, which documents.
+
+    HOSTS[,DB.COLLECTION[,FILTER]]
+
+Commas are told apart from the right, because hosts may have any number of them: FILTER is what
+begins with a brace after a comma, DB.COLLECTION is the last part before it, and all the rest is
+HOSTS, a MongoDB connection string without its scheme:
+
+    user:password@h1:27017,h2:27017/?replicaSet=rs0&authSource=admin
+
+User and password end at the last ``@`` of HOSTS; what MongoDB wants percent-encoded there
+(``: / ? # [ ] @``) is refused if it is not, and so is a brace, so that no part of a password is
+ever taken for something that may be shown.
+
+uWSGI's other spelling, ``mongodb2://KEY=VALUE,…``, is known by its keys. There a backslash takes
+the next character as it is; other than upstream, a comma needs one only before another key.
+"""
+
+import re
+import warnings
+from typing import Any, Final
+from urllib.parse import quote_plus
+
+import msgspec
+from pymongo.errors import PyMongoError
+from pymongo.uri_parser import parse_uri
+
+from . import names
+from .mongo_filter import FilterError, parse
+from .urls import MonitorURLError
+
+HOSTS: Final = "127.0.0.1:27017"  # upstream's defaults
+COLLECTION: Final = "uwsgi.emperor.vassals"
+
+_FILTER: Final = re.compile(r",\s*(?=\{)")
+_NAMESPACE: Final = re.compile(r"([^\s/\\.\"$*<>:|?,]{1,63})\.([^$.][^$]*(?<!\.))")
+_SECRET_OPTION: Final = re.compile(r"(?i)password|secret|token|properties")
+_OPTION: Final = re.compile(r"([^=&;]*)(=[^&;]*)?")
+_KEYS: Final = {
+    "addr": "hosts", "address": "hosts", "server": "hosts",
+    "collection": "collection", "coll": "collection",
+    "json": "filter",
+    "database": "database", "db": "database",
+    "username": "username", "password": "password",
+    "predigest": "predigest",
+}  # fmt: skip
+_ASSIGNMENT: Final = re.compile(rf"(?:{'|'.join(_KEYS)})=")
+_NEXT_KEY: Final = re.compile(rf"(?<!\\),(?={_ASSIGNMENT.pattern})")
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where vassals are. ``uri`` has the secrets; ``shown``, the monitor's name, has none."""
+
+    uri: str
+    database: str
+    collection: str
+    filter: dict[str, Any]
+    shown: str
+    options: dict[str, Any]  # of the uri, times in seconds
+    secrets: tuple[str, ...]
+
+
+def read(rest: str) -> Place:
+    """What a URL says, given what follows its scheme. Raises MonitorURLError."""
+    hosts, namespace, text = _pairs(rest) if _ASSIGNMENT.match(rest) else _parts(rest)
+    hosts = hosts or HOSTS
+    userinfo, shown_hosts = _userinfo(hosts)
+    namespace, text = namespace or COLLECTION, text.strip()
+    shown = f"mongodb://{shown_hosts},{namespace}" + (f",{text}" if text else "")
+    named = _NAMESPACE.fullmatch(namespace)
+    if named is None:
+        raise _error(shown, f"{names.shown(namespace)!r} is no collection: write DATABASE.NAME")
+    try:
+        wanted = parse(text) if text else {}
+    except FilterError as error:
+        raise _error(shown, f"in the filter, {error}") from None
+    secrets = _secrets(userinfo, hosts)
+    uri = f"mongodb://{hosts}"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            parsed = parse_uri(uri, warn=False)
+    except (PyMongoError, ValueError, TypeError, Warning) as error:
+        raise _error(shown, without(secrets, str(error))) from None
+    if parsed["password"]:
+        secrets += (parsed["password"],)
+    return Place(uri, named[1], named[2], wanted, shown, dict(parsed["options"]), secrets)
+
+
+def without(secrets: tuple[str, ...], text: str) -> str:
+    """The text on one line, with ``***`` in place of every secret."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return names.shown(" ".join(text.split()))
+
+
+def _error(shown: str, what: str) -> MonitorURLError:
+    return MonitorURLError(f"{names.shown(shown)}: {what}")
+
+
+def _unescaped(hosts: str) -> MonitorURLError:
+    return _error(
+        f"mongodb://***@{hosts}",
+        "in user and password, write : / ? # [ ] @ { } percent-encoded, as %3A %2F and so on",
+    )
+
+
+def _parts(rest: str) -> tuple[str, str, str]:
+    """Hosts, collection and filter, told apart by commas; "" where there is none."""
+    found = _FILTER.search(rest)
+    head, text = (rest[: found.start()], rest[found.end() :]) if found else (rest, "")
+    if re.match(r"[^'\"/]*@", text):  # no filter has that, so a password is cut in two
+        raise _unescaped("***")
+    userinfo, at, others = head.rpartition("@")
+    parts = others.split(",")
+    if len(parts) > 1 and not found and not parts[-1].strip():
+        parts.pop()  # an empty filter
+    namespace = parts.pop().strip() if len(parts) > 1 else ""
+    return userinfo + at + ",".join(parts), namespace, text
+
+
+def _pairs(rest: str) -> tuple[str, str, str]:
+    """The same of uWSGI's ``addr=…,collection=…,json=…``. Raises MonitorURLError."""
+    given: dict[str, str] = {}
+    for pair in _NEXT_KEY.split(rest):
+        key, _, value = pair.partition("=")
+        given[_KEYS[key]] = re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL)
+    if "predigest" in given:
+        raise MonitorURLError(
+            "mongodb://: predigest was of MONGODB-CR, which servers no longer have; give the"
+            " password itself"
+        )
+    hosts = given.get("hosts") or HOSTS
+    if "username" in given:
+        hosts = hosts.rpartition("@")[2]
+        userinfo = quote_plus(given["username"])
+        if "password" in given:
+            userinfo += ":" + quote_plus(given["password"])
+        hosts = f"{userinfo}@{hosts}"
+        # Upstream logs in at this database.
+        if "database" in given and "?" not in hosts:
+            hosts += f"{'' if '/' in hosts else '/'}?authSource={quote_plus(given['database'])}"
+    return hosts, given.get("collection", "").strip(), given.get("filter", "")
+
+
+def _userinfo(hosts: str) -> tuple[str, str]:
+    """User and password as they stand there, and the hosts without secrets."""
+    userinfo, at, others = hosts.rpartition("@")
+    address, mark, options = others.partition("?")
+    masked = address + mark + _OPTION.sub(_masked, options)
+    if not at:
+        return "", masked
+    user, colon, password = userinfo.partition(":")
+    if re.search(r"[:/?#\[\]@{}]", user + password):
+        raise _unescaped(masked)
+    return userinfo, f"{user}{':***' if colon else ''}@{masked}"
+
+
+def _masked(option: re.Match[str]) -> str:
+    if option[2] and _SECRET_OPTION.search(option[1]):
+        return f"{option[1]}=***"
+    return option[0]
+
+
+def _secrets(userinfo: str, hosts: str) -> tuple[str, ...]:
+    options = hosts.rpartition("@")[2].partition("?")[2]
+    found = [
+        option[2][1:]
+        for option in _OPTION.finditer(options)
+        if option[2] and _SECRET_OPTION.search(option[1])
+    ]
+    return tuple(filter(None, (userinfo.partition(":")[2], *found)))
