@@ -29,7 +29,7 @@ import zmq
 
 from ..journal.chain import digest
 from ..journal.events import Spec
-from . import files, rows, settings
+from . import files, names, rows, settings
 from .contract import (
     Destroyed,
     Failed,
@@ -177,18 +177,22 @@ class ZeroMQ:
         """Listen anew when the socket's file is lost: who is connected does not notice."""
         ours = identity(path)
         away = False
-        while True:
-            await trio.sleep(self._options.freq)
-            if identity(path) == ours and not away:
-                continue
-            try:
-                listen(socket, self._door)
-            except SourceFailed as failure:
-                away = True
-                await inbox.put(Failed(f"{path} has been removed; {failure}"))
-            else:
-                ours, away = identity(path), False
-                await inbox.put(Recovered())
+        try:
+            while True:
+                await trio.sleep(self._options.freq)
+                if identity(path) == ours and not away:
+                    continue
+                try:
+                    listen(socket, self._door)
+                except SourceFailed as failure:
+                    away = True
+                    await inbox.put(Failed(f"{path} has been removed; {failure}"))
+                else:
+                    ours, away = identity(path), False
+                    await inbox.put(Recovered())
+        finally:
+            if ours is not None and identity(path) == ours:
+                os.unlink(path)
 
     # From frames to messages
 
@@ -230,14 +234,14 @@ class ZeroMQ:
     def _understand(self, message: Message) -> Observation | Static:
         try:
             if message.command not in (b"touch", b"destroy"):
-                given = rows.label_of(message.command[:40])
+                given = names.shown(message.command[:40].decode("utf-8", "surrogateescape"))
                 raise Flaw(f"the command is {given!r}; there are touch and destroy")
             name = rows.name_of(message.name, self._options)
             if message.command == b"destroy":
                 return Destroyed(name, "told to")
             return self._touched(name, message)
         except Flaw as flaw:
-            return Refused(_label(message.name), str(flaw))
+            return Refused(rows.label_of(message.name), str(flaw))
 
     def _touched(self, name: str, message: Message) -> Touched | Static:
         """What is to run now. Raises Flaw."""
@@ -266,10 +270,10 @@ class ZeroMQ:
                         see_file, self._cwd, static.name, static.spec, limiter=self._one_file
                     )
                 except Flaw as flaw:
-                    return Refused(_label(static.name), str(flaw))
+                    return Refused(rows.label_of(static.name), str(flaw))
                 return Touched(static.name, seen)
             reason = f"its file could not be read within {PATIENCE:g} s"
-        return Refused(_label(static.name), reason)
+        return Refused(rows.label_of(static.name), reason)
 
 
 def see_file(cwd: str, name: str, spec: Spec) -> Seen:
@@ -307,16 +311,19 @@ def _contents(path: str) -> bytes | None:
     """All of a regular file, None if that is more than the journal keeps. Raises Flaw, OSError."""
     # O_NONBLOCK: a FIFO must not stop us.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    with open(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise Flaw("it came without a config, and what has its name is no regular file")
-        content = file.read(files.LARGEST + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            content = file.read(files.LARGEST + 1)
+    finally:
+        os.close(descriptor)
     return content if len(content) <= files.LARGEST else None
 
 
 def _shaped(ts: int, frames: list[bytes], sizes: list[int], count: int) -> Message | Refused:
     """The message that these frames are, cut where they were too large."""
-    label = _label(frames[1]) if count > 1 else "a message of one frame"
+    label = rows.label_of(frames[1]) if count > 1 else "a message of one frame"
     if not 2 <= count <= len(FIELDS):
         number = f"{count} frames" if count > 1 else "one frame"
         return Refused(label, f"it has {number}, 2 to 6 are expected: {', '.join(FIELDS)}")
@@ -325,10 +332,6 @@ def _shaped(ts: int, frames: list[bytes], sizes: list[int], count: int) -> Messa
             fits = "fit the emperor protocol" if field == "config" else "are allowed"
             return Refused(label, f"the {field} has {size} bytes, {LONGEST_CONFIG} {fits}")
     return Message(ts, *frames)
-
-
-def _label(name: bytes | str) -> str:
-    return rows.label_of(name) if name else "a message without a name"
 
 
 @asynccontextmanager
