@@ -49,7 +49,8 @@ _FAREWELL: Final = 1.0  # seconds for asking a server to end a query that nobody
 _EACH_ADDRESS: Final = 4  # seconds to connect to one, so that there is time for the next
 
 _ROWS: Final = (ExecStatus.TUPLES_OK, ExecStatus.SINGLE_TUPLE, ExecStatus.TUPLES_CHUNK)
-_WITHOUT_CODEC: Final = (b"EUC_TW", b"MULE_INTERNAL")  # Python has none; the server converts
+# Python has no codec for these: the one is left to the server, the other is taken as it is.
+_INSTEAD: Final = {"EUC_TW": "UTF8", "MULE_INTERNAL": "SQL_ASCII"}
 _BYTEA, _BPCHAR = 17, 1042
 _TIMES: Final = (1082, 1114, 1184)  # date, timestamp, timestamptz
 
@@ -99,6 +100,7 @@ class Postgres:
             "connect_timeout": _EACH_ADDRESS,
             "gssencmode": "disable",  # looking for a Kerberos ticket would block all of us
             **parameters,
+            "client_encoding": "SQL_ASCII",  # which fits all, until the server says what its own is
         }
 
     async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:
@@ -176,8 +178,8 @@ class _Session:
     async def _set_up_aio(self, limit: float) -> None:
         # Not by psycopg: it would decode and hoard what others send along with a NOTIFY.
         self._link.pgconn.notify_handler = self._note
-        server = self._link.pgconn.parameter_status(b"server_encoding") or b"UTF8"
-        encoding = "UTF8" if server in _WITHOUT_CODEC else server.decode()
+        server = (self._link.pgconn.parameter_status(b"server_encoding") or b"UTF8").decode()
+        encoding = _INSTEAD.get(server, server)
         settings = [
             "default_transaction_read_only = on",
             f"statement_timeout = {int(limit * 900)}",  # ms; so that the server is first to tell

@@ -168,7 +168,7 @@ def name_of(value: Any, options: MonitorOptions) -> str:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "surrogateescape")
     if not isinstance(value, str):
-        raise Flaw(f"the name is not a text but {_kind(value)}")
+        raise Flaw(_not("name", "a text", value))
     flaw = names.flaw(value, options.extra_extension)
     if flaw is not None:
         raise Flaw(flaw)
@@ -182,7 +182,7 @@ def content_of(value: Any) -> bytes:
     if isinstance(value, str):
         value = value.encode("utf-8", "surrogateescape")
     if not isinstance(value, bytes):
-        raise Flaw(f"the config is not a text but {_kind(value)}")
+        raise Flaw(_not("config", "a text", value))
     if not value:
         raise Flaw("the config is empty")
     if len(value) > LONGEST_CONFIG:
@@ -233,7 +233,7 @@ def ts_of(value: Any) -> int:
         except ArithmeticError:
             raise Flaw(f"the ts is no number but {names.shown(value[:40])!r}") from None
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise Flaw(f"the ts is neither a number nor a time but {_kind(value)}")
+        raise Flaw(_not("ts", "a number or a time", value))
     if not _finite(value):
         raise Flaw("the ts is not finite")
     # Before it is scaled: 1e999999 is a Decimal, but as nanoseconds it is an hour's work.
@@ -255,7 +255,7 @@ def id_of(what: str, value: Any) -> int | None:
     if isinstance(value, Decimal | float) and _finite(value) and 0 <= value <= _LARGEST_ID:
         value = int(value) if value == int(value) else value
     if isinstance(value, bool) or not isinstance(value, int):
-        raise Flaw(f"the {what} is no whole number but {_kind(value)}")
+        raise Flaw(_not(what, "a whole number", value))
     if not 0 <= value <= _LARGEST_ID:
         raise Flaw(f"the {what} is {value}, it must be from 0 to {_LARGEST_ID}")
     return value
@@ -268,7 +268,7 @@ def socket_of(value: Any) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str):
-        raise Flaw(f"the socket is not a text but {_kind(value)}")
+        raise Flaw(_not("socket", "a text", value))
     if len(value.encode("utf-8", "surrogateescape")) > 255 or not value.isprintable():
         raise Flaw("the socket is not an address: it is too long or has control characters")
     return value
@@ -280,5 +280,7 @@ def _finite(value: int | float | Decimal) -> bool:
     return not isinstance(value, Decimal) or value.is_finite()
 
 
-def _kind(value: Any) -> str:
-    return "missing" if value is None else f"of type {type(value).__name__}"
+def _not(what: str, kind: str, value: Any) -> str:
+    if value is None:
+        return f"the {what} is missing"
+    return f"the {what} is not {kind} but of type {type(value).__name__}"

@@ -4,7 +4,8 @@ import atexit
 import functools
 import re
 import uuid
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,13 @@ def shared() -> Service:
     stack = ExitStack()
     atexit.register(stack.close)
     return stack.enter_context(service("postgres"))
+
+
+@contextmanager
+def talking(conninfo: str, encoding: str = "UTF8") -> Iterator[psycopg.Connection[Any]]:
+    """A connection of a test's own."""
+    with psycopg.connect(conninfo, autocommit=True, client_encoding=encoding) as link:
+        yield link
 
 
 @functools.cache
