@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from emperord.monitors.options import MonitorOptions
-from emperord.monitors.registry import open_monitor
+from emperord.monitors.registry import SCHEMES, open_monitor
 from emperord.monitors.urls import MonitorURLError, without_secrets
 
 OPENED = {
@@ -28,15 +28,17 @@ OPENED = {
     "{}/later.own": "glob://{}/later.own",
 }
 
+ALL = " ".join(f"{scheme}://" for scheme in SCHEMES)
+
 REFUSED = {
-    "": "a monitor is empty: give a directory, a pattern or a URL of dir:// glob://",
+    "": f"a monitor is empty: give a directory, a pattern or a URL of {ALL}",
     "dir://": "dir:// names no directory: write dir:///etc/vassals",
     "glob://": "glob:// names no files: write glob:///etc/vassals/*.ini",
     "glob:///etc/": "glob:// names no files: write glob:///etc/vassals/*.ini",
     "foo://u:p@ss/w@host": "foo://u:***@host: there is no monitor foo://;"
-    " use a path or one of dir:// glob://",
+    f" use a path or one of {ALL}",
     "foo://host/?password=x y": "foo://host/?password=*** y: there is no monitor foo://;"
-    " use a path or one of dir:// glob://",
+    f" use a path or one of {ALL}",
     "dir:///a\nb": "dir:///a\\nb: has a control character; remove it",
     "dir:///a\0b": "dir:///a\\x00b: has a control character; remove it",
     "dir:///\udcff": "dir:///\\xff: not UTF-8; rename it, or give a symlink to it",
