@@ -40,6 +40,7 @@ from .vassal_log import LogDirectory
 
 log = logging.getLogger("emperor.host")
 
+_PROMPT: Final = 0.05  # seconds in which killed processes are usually gone
 _RESERVE: Final = 32  # descriptors that vassals leave to the daemon
 
 
@@ -119,7 +120,7 @@ class Host:
         # Orders for vassals whose spawn is under way, in order.
         self._waiting: dict[str, list[tuple[Action, Spec | None]]] = {}
         self._one_spawn = trio.CapacityLimiter(1)
-        self._census: dict[str, list[int]] = {}
+        self._census = process.Census({}, {})
         self._census_at = -1.0
         self._census_lock = trio.Lock()
         self._said: dict[News, None] = {}  # not handed over yet, in order
@@ -413,6 +414,9 @@ class Host:
         while True:
             left = _group_left(running.pid)
             try:
+                if left and pause > _PROMPT:
+                    # An orphan's zombie stays where process 1 reaps nobody. It is no remnant.
+                    left = await threads.run_sync(process.lives_in_group, running.pid)
                 strays = await self._strays(running)
             except OSError:  # out of descriptors: who cannot look cannot say that all are gone
                 left, strays = True, []
@@ -426,22 +430,26 @@ class Host:
             _kill_group(running.pid)
 
     async def _strays(self, running: Process) -> list[int]:
-        """Descendants that left the vassal's process group but carry its mark."""
+        """Descendants that left the vassal's process group, known by their mark or its session."""
         if running.child is None:
             # Adopted: its orphans were not handed to us, they can be anywhere.
             census = await self._take_census()
-            return [pid for pid in census.get(running.mark, ()) if pid != running.pid]
+            return process.remnants(census, running.mark, running.pid, running.started)
         leaders = {other.pid for other in self._by_name.values()}
         suspects = set(process.children()) - leaders
-        return [pid for pid in suspects if process.mark_of(pid) == running.mark]
+        return [
+            pid
+            for pid in suspects
+            if process.mark_of(pid) == running.mark or process.session(pid) == running.pid
+        ]
 
-    async def _take_census(self) -> dict[str, list[int]]:
-        """All marked processes of the machine as of now; one look serves all who wait for it."""
+    async def _take_census(self) -> process.Census:
+        """All processes of the machine as of now; one look serves all who wait for it."""
         asked = trio.current_time()
         async with self._census_lock:
             if self._census_at < asked:
                 self._census_at = trio.current_time()
-                self._census = await threads.run_sync(process.marked)
+                self._census = await threads.run_sync(process.census)
             return self._census
 
     async def _reap_strays(self) -> None:

@@ -11,7 +11,7 @@ import ctypes
 import errno
 import os
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 MARK: Final = "EMPERORD_ATTEMPT"
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -83,14 +83,49 @@ def all_pids() -> Iterator[int]:
             yield int(name)
 
 
-def marked() -> dict[str, list[int]]:
-    """All processes that carry a mark, by mark, in the order in which they started."""
-    found: dict[str, list[tuple[int, int]]] = {}
+class Census(NamedTuple):
+    """All living processes that may be a vassal's, in the order in which they started."""
+
+    marked: dict[str, list[int]]  # by mark
+    unmarked: dict[int, list[int]]  # by session: who wiped or replaced its environment
+
+
+def census() -> Census:
+    """Look at every process of the machine."""
+    found: list[tuple[int, int, int, str | None]] = []
     for pid in all_pids():
-        name = mark_of(pid)
-        if name is not None and (started := start_time(pid)) is not None:
-            found.setdefault(name, []).append((started, pid))
-    return {name: [pid for _, pid in sorted(pids)] for name, pids in found.items()}
+        fields = _stat(pid)
+        if fields is not None and fields[0] not in "ZX":
+            found.append((int(fields[19]), pid, int(fields[3]), mark_of(pid)))
+    all_ = Census({}, {})
+    for _, pid, session_, mark_ in sorted(found, key=lambda each: each[:2]):
+        if mark_ is not None:
+            all_.marked.setdefault(mark_, []).append(pid)
+        else:
+            all_.unmarked.setdefault(session_, []).append(pid)
+    return all_
+
+
+def remnants(all_: Census, mark: str, leader: int | None, started: int | None) -> list[int]:
+    """What lives of an attempt's tree, its leader excepted, which is dead or about to be.
+
+    Those are the processes with its mark, and those without any in the leader's session: uWSGI
+    with ``auto-procname`` writes over its environment. A session's number is nobody else's
+    while a process is in it, so if a stranger has the leader's pid now, the session has ended.
+    """
+    left = list(all_.marked.get(mark, ()))
+    if leader is not None and start_time(leader, dead_too=True) in (None, started):
+        left += all_.unmarked.get(leader, ())
+    return [pid for pid in left if pid != leader]
+
+
+def lives_in_group(group: int) -> bool:
+    """Whether a process group has a member that is no zombie."""
+    return any(
+        fields[0] not in "ZX" and int(fields[2]) == group
+        for fields in map(_stat, all_pids())
+        if fields is not None
+    )
 
 
 def children() -> list[int]:

@@ -44,17 +44,17 @@ def survey(
     """Who lives, and the events that record who does not. Blocks; for a worker thread."""
     under_way = [vassal for vassal in fleet.vassals.values() if vassal.phase in UP]
     same_boot = fleet.boot == boot
-    marked = process.marked() if under_way and same_boot else {}
+    census = process.census() if under_way and same_boot else process.Census({}, {})
     alive: list[Survivor] = []
     gone: list[Draft] = []
     for vassal in under_way:
         assert vassal.attempt is not None
         mark = process.mark(vassal.attempt, time_of(vassal.attempt), vassal.name)
-        leader = _leader(vassal, marked.get(mark, [])) if same_boot else None
+        leader = _leader(vassal, census.marked.get(mark, [])) if same_boot else None
         if leader is not None:
             alive.append(Survivor(vassal, *leader, mark))
         else:
-            _end(marked.get(mark, []))
+            _end(process.remnants(census, mark, vassal.pid, vassal.start_time))
             gone.append(death(vassal))
     return alive, gone
 

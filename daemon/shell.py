@@ -149,7 +149,7 @@ class Shell:
         log.info("stopped")
 
     def _done(self) -> bool:
-        return self._leaving and not any(v.phase in UP for v in self.fleet.vassals.values())
+        return self.fleet.leaving and not any(v.phase in UP for v in self.fleet.vassals.values())
 
     # One turn
 

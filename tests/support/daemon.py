@@ -68,7 +68,7 @@ class Daemon:
         self.state = folder / "state"
         self.journal = self.state / "journal.db"
         self.options = list(options)
-        self.monitors = [self.vassals] if monitors is None else list(monitors)
+        self.monitors: list[str | Path] = [self.vassals] if monitors is None else list(monitors)
         self.before = list(before)  # a command to run the daemon through
         self.stamp = uuid.uuid4().hex
         self.environ = {
