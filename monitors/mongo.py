@@ -40,7 +40,9 @@ log = logging.getLogger("emperor")
 _CHUNK: Final = 100  # documents that are taken before others have their turn
 _MOST_DOCUMENTS: Final = 100_000
 _MOST_BYTES: Final = 256 << 20  # of one reading
-_FAREWELL: Final = 1.0  # seconds for taking leave of a server
+_FAREWELL: Final = 0.5  # seconds for taking leave of a server
+_CURT: Final = 0.05  # seconds, once it was silent
+_FAREWELLS: Final = 10  # each forgets one more thing that it would have told the server
 _PATIENCE: Final = 60.0  # seconds until a server that has no change streams is asked again
 
 _FIELDS: Final = ("name", "config", "ts", "uid", "gid", "socket")
@@ -261,15 +263,23 @@ class _Session:
         self._changed.set()
 
     async def _close_aio(self) -> None:
+        """Tell the server what it may forget, but a silent one only once; then hang up."""
+        patience = _FAREWELL
+        for part in (self._end_following_aio, self._hang_up_aio):
+            for _ in range(_FAREWELLS):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(part(), patience)
+                    break
+                patience = _CURT
+
+    async def _end_following_aio(self) -> None:
         if self._follower is not None:
             self._follower.cancel()
-            await _briefly(asyncio.wait([self._follower]))
-            if not self._follower.done():  # it was telling a silent server that it goes
-                self._follower.cancel()
-                await _briefly(asyncio.wait([self._follower]))
-        # A second time there is nothing to tell the server any more.
-        if self._client is not None and not await _briefly(self._client.close()):
-            await _briefly(self._client.close())
+            await asyncio.wait([self._follower])
+
+    async def _hang_up_aio(self) -> None:
+        if self._client is not None:
+            await self._client.close()
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
@@ -289,14 +299,6 @@ class _Session:
 async def _in_asyncio(function: Callable[[], Awaitable[T]]) -> T:
     result: T = await trio_asyncio.aio_as_trio(function)()
     return result
-
-
-async def _briefly(awaitable: Awaitable[Any]) -> bool:
-    """Whether it was done in the time for a farewell; it is cancelled if not."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(awaitable, _FAREWELL)
-        return True
-    return False
 
 
 # From documents to rows

@@ -138,8 +138,9 @@ def _pairs(rest: str) -> tuple[str, str, str]:
             userinfo += ":" + quote_plus(given["password"])
         hosts = f"{userinfo}@{hosts}"
         # Upstream logs in at this database.
-        if "database" in given and "?" not in hosts:
-            hosts += f"{'' if '/' in hosts else '/'}?authSource={quote_plus(given['database'])}"
+        if "database" in given and "authsource=" not in hosts.lower():
+            joint = "&" if "?" in hosts else "?" if "/" in hosts else "/?"
+            hosts += f"{joint}authSource={quote_plus(given['database'])}"
     return hosts, given.get("collection", "").strip(), given.get("filter", "")
 
 
