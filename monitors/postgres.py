@@ -13,8 +13,10 @@ converted cannot fail to convert.
 import asyncio
 import contextlib
 import logging
+import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -94,14 +96,7 @@ class Postgres:
         self._query = query
         self._options = options
         self._limit = limit
-        self._secrets = [value for key, value in parameters.items() if _SECRET.search(key)]
-        self._parameters: dict[str, Any] = {
-            "fallback_application_name": "emperord",
-            "connect_timeout": _EACH_ADDRESS,
-            "gssencmode": "disable",  # looking for a Kerberos ticket would block all of us
-            **parameters,
-            "client_encoding": "SQL_ASCII",  # which fits all, until the server says what its own is
-        }
+        self._given = parameters
 
     async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:
         """Watch the table until cancelled."""
@@ -119,15 +114,18 @@ class Postgres:
             raise failure
 
     async def _connect(self, table: Table) -> "_Session":
-        session = _Session(self._parameters, self._query, table, self._redacted)
+        found = await trio.to_thread.run_sync(with_service, self._given, abandon_on_cancel=True)
+        parameters = {
+            "fallback_application_name": "emperord",
+            "connect_timeout": _EACH_ADDRESS,
+            "gssencmode": "disable",  # looking for a Kerberos ticket would block all of us
+            **found,
+            "client_encoding": "SQL_ASCII",  # which fits all, until the server says what its own is
+        }
+        secrets = [value for key, value in found.items() if _SECRET.search(key)]
+        session = _Session(parameters, self._query, table, partial(_redacted, secrets))
         await aio_as_trio(session.open_aio)(self._limit)
         return session
-
-    def _redacted(self, text: str) -> str:
-        """An error's text as one line that holds no secret."""
-        for secret in filter(None, self._secrets):
-            text = text.replace(secret, "***")
-        return names.shown(" ".join(text.split()))[:500]
 
 
 class _Session:
@@ -167,7 +165,12 @@ class _Session:
     async def open_aio(self, limit: float) -> None:
         """Connect, and make the session what this file says it is. Raises SourceFailed."""
         with self._failing():
-            self._link = await _Link.connect(autocommit=True, **self._parameters)
+            try:
+                self._link = await _Link.connect(autocommit=True, **self._parameters)
+            except BaseException as error:
+                # They hold what is half connected, and it would be closed some time, as garbage.
+                traceback.clear_frames(error.__traceback__)
+                raise
         try:
             with self._failing():
                 await self._set_up_aio(limit)
@@ -254,6 +257,13 @@ class _Session:
             yield
         except psycopg.Error as error:
             raise SourceFailed(self._redacted(str(error))) from None
+
+
+def _redacted(secrets: Iterable[str], text: str) -> str:
+    """An error's text as one line that holds no secret."""
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "***")
+    return names.shown(" ".join(text.split()))[:500]
 
 
 class _Link(psycopg.AsyncConnection[Any]):
@@ -375,6 +385,43 @@ def parse(conninfo: str, query: str = "") -> dict[str, str]:
             "pg://: what follows the first ; is no SQL statement; if the ; is of a password, write"
             " password='…' around it, or %3B for it in a URI"
         )
+    return found
+
+
+def with_service(parameters: Mapping[str, str]) -> dict[str, str]:
+    """The parameters, and what the service that they name adds to them.
+
+    libpq would do it as well, but then look up the service's host while all of us wait. It is
+    left to libpq to complain of a service that is not found.
+    """
+    name = parameters.get("service") or os.environ.get("PGSERVICE")
+    if not name:
+        return dict(parameters)
+    own = os.environ.get("PGSERVICEFILE") or os.path.expanduser("~/.pg_service.conf")
+    shared = os.environ.get("PGSYSCONFDIR") or "/etc/postgresql-common"
+    for path in (own, os.path.join(shared, "pg_service.conf")):
+        section = _section(path, name)
+        if section is not None:
+            rest = {key: value for key, value in parameters.items() if key != "service"}
+            return section | rest
+    return dict(parameters)
+
+
+def _section(path: str, name: str) -> dict[str, str] | None:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            lines = [line.strip() for line in file]
+    except OSError:
+        return None
+    found: dict[str, str] | None = None
+    inside = False
+    for line in lines:
+        if line.startswith("["):
+            inside = found is None and line == f"[{name}]"
+            found = {} if inside else found
+        elif inside and found is not None and "=" in line and not line.startswith("#"):
+            key, _, value = line.partition("=")
+            found.setdefault(key, value)
     return found
 
 

@@ -1,10 +1,13 @@
 """pg:// on a real PostgreSQL: what is a vassal, what fails, what hangs, what is never shown."""
 
+import gc
+import os
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,11 +33,26 @@ def source() -> PostgresSource:
     return PostgresSource()
 
 
-@pytest.fixture
-def server() -> Iterator[Service]:
-    """A server to be stopped, killed and frozen."""
+@pytest.fixture(scope="module")
+def breakable() -> Iterator[Service]:
     with service("postgres") as running:
         yield running
+
+
+@pytest.fixture
+def server(breakable: Service) -> Iterator[Service]:
+    """A server to be stopped, killed and frozen; it runs again when the test is over."""
+    yield breakable
+    breakable("thaw")
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """What is closed by the garbage collector only was left behind."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def asking(source: PostgresSource, query: str, options: MonitorOptions = SELDOM) -> Postgres:
@@ -403,6 +421,38 @@ def guarded(source: PostgresSource) -> str:
     return source.conninfo.replace("user=emperor", f"user={role} password={quoted(SECRET)}")
 
 
+async def test_a_service(
+    source: PostgresSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source.put("a.ini", "one")
+    given = parse(source.conninfo)
+    lines = [f"{key}={value}" for key, value in given.items() if key != "user"]
+    file = tmp_path / "services"
+    file.write_text(
+        "\n".join(["[x]", "host=nowhere.invalid", "", "# [e]", "[e]", *lines, "[y]", "port=1"])
+    )
+    monkeypatch.setenv("PGSERVICEFILE", str(file))
+    monitor = open_url("service=e user=emperor", SELDOM)
+    assert monitor.url == f"pg://user=emperor service=e;{DEFAULT_QUERY}"
+    assert list((await listing_of(monitor)).seen) == ["a.ini"]
+    monkeypatch.setenv("PGSERVICE", "e")
+    assert list((await listing_of(open_url("user=emperor", SELDOM))).seen) == ["a.ini"]
+    monkeypatch.delenv("PGSERVICE")
+    reason = await failure_of(open_url("service=none", SELDOM))
+    assert reason == 'connection is bad: definition of service "none" not found'
+
+
+async def test_a_secret_of_a_service_is_hidden(
+    source: PostgresSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "services"
+    file.write_text("[e]\npassword=hidden\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(file))
+    query = "SELECT 1, 2, 'hidden'::int"
+    reason = await failure_of(open_url(f"{source.conninfo} service=e;{query}", SELDOM))
+    assert reason == 'invalid input syntax for type integer: "***"'
+
+
 async def test_the_next_host_has_its_turn(source: PostgresSource) -> None:
     source.put("a.ini", "one")
     port = shared().where["port"]
@@ -495,6 +545,7 @@ async def test_a_change_while_it_reads_is_not_missed(source: PostgresSource) -> 
 
 def filled(server: Service) -> str:
     with talking(conninfo_of(server)) as link:
+        link.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
         link.execute(blocks()[0])
         link.execute("INSERT INTO vassals (name, config) VALUES ('a.ini', 'one')")
     return conninfo_of(server)
@@ -542,6 +593,7 @@ async def test_a_server_that_is_silent_at_read(server: Service) -> None:
         await watch.shows("a.ini", "two")
 
 
+@pytest.mark.usefixtures("uncollected")
 @pytest.mark.parametrize("silent", ["connect", "read", "wait"])
 async def test_who_is_cancelled_does_not_wait_for_a_silent_server(
     server: Service, silent: str
@@ -551,6 +603,7 @@ async def test_who_is_cancelled_does_not_wait_for_a_silent_server(
     monitor = hurried(conninfo, DEFAULT_QUERY, options, limit=60)
     if silent == "connect":
         await order(server, "freeze")
+    before = os.listdir("/proc/self/fd")
     watch = Watching()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(partial(monitor.run, watch.tell, {}))
@@ -562,3 +615,4 @@ async def test_who_is_cancelled_does_not_wait_for_a_silent_server(
         began = trio.current_time()
         nursery.cancel_scope.cancel()
     assert trio.current_time() - began < 5
+    assert os.listdir("/proc/self/fd") == before
