@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import trio
+import zmq
 from emperord.daemon.actions import recorded
 from emperord.daemon.fleet import Fleet, to_json
 from emperord.daemon.fold import fold
@@ -169,34 +170,68 @@ while byte := os.read(control, 1):
 """
 
 
-@bench
-def touch(folder: Path) -> list[Result]:
-    """A file is touched; the vassal's end of the control socket reads byte 1."""
+def reactions(
+    folder: Path, what: str, change: Callable[[], object], *monitors: str
+) -> list[Result]:
+    """How long after a change of its one vassal a source has the daemon send byte 1.
+
+    ``change`` adds the vassal when it is called first. A speaker notes when it reads the byte.
+    """
     program = folder / "speaker"
     program.write_text(SPEAKER.format(python=sys.executable))
     program.chmod(0o755)
     pipe = folder / "pipe"
     os.mkfifo(pipe)
     inlet = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    write(folder, 1, "[uwsgi]\n")
-    path = folder / "vassals" / "v0.ini"
+    options = ("--uwsgi", str(program), *monitors)
     took: list[float] = []
-    with daemon(folder, "--uwsgi", str(program), environ={"BENCH_PIPE": str(pipe)}) as running:
+    with daemon(folder, *options, environ={"BENCH_PIPE": str(pipe)}) as running:
+        change()
         running.wait_for("vassal_accepting", 1)
         os.set_blocking(inlet, True)
         for _ in range(60):
             time.sleep(0.1 + random.random() * 0.1)
             began = time.monotonic_ns()
-            os.utime(path)
+            change()
             if not select.select([inlet], [], [], 10)[0]:
-                sys.exit("the touch was not seen")
+                sys.exit(f"{what}: the change was not seen")
             took.append((int(os.read(inlet, 100)) - began) / 1e6)
     os.close(inlet)
     worst = statistics.quantiles(took, n=20)[-1]
     return [
-        at_most("touch to byte 1, median of 60", statistics.median(took), 20, "ms"),
-        ("touch to byte 1, 95 %", f"{worst:.4g} ms", "", True),
+        at_most(f"{what} to byte 1, median of 60", statistics.median(took), 20, "ms"),
+        (f"{what} to byte 1, 95 %", f"{worst:.4g} ms", "", True),
     ]
+
+
+@bench
+def touch(folder: Path) -> list[Result]:
+    """dir://: a file is touched."""
+    return reactions(folder, "touch", (folder / "vassals" / "v0.ini").touch)
+
+
+@bench
+def zeromq(folder: Path) -> list[Result]:
+    """zmq://: a message is sent, and a flood of them."""
+    endpoint = f"ipc://{folder}/zmq"
+    with zmq.Context() as context, context.socket(zmq.PUSH) as push:
+        push.setsockopt(zmq.LINGER, 0)
+        push.setsockopt(zmq.RECONNECT_IVL, 10)
+        push.connect(endpoint)
+
+        def send() -> None:
+            push.send_multipart([b"touch", b"v0.ini", b"[uwsgi]\n"])
+
+        results = reactions(folder, "zmq:// message", send, f"zmq://{endpoint}")
+        text = BARRED.encode() + b"#" * 500
+        with daemon(folder, f"zmq://{endpoint}") as running:
+            before = running.count("vassal_changed")
+            began = time.monotonic()
+            for i in range(5000):
+                push.send_multipart([b"touch", b"v0.ini", text + b"%d" % i])
+            running.wait_for("vassal_changed", before + 5000)
+            took = time.monotonic() - began
+    return [*results, ("zmq:// 5,000 messages: until all are durable", f"{took:.3g} s", "", True)]
 
 
 @bench
