@@ -6,6 +6,7 @@ config is lines of orders, carried out one after the other; then it obeys what c
     say N...      send these bytes
     beat N S      send N heartbeats, S seconds apart
     await FILE    until there is such a file
+    take N        read N more frames of inline config, and note each as loaded
     deaf          ignore all that asks it to stop
     child         leave a child that made itself a session of its own
     exit N        end
@@ -69,6 +70,9 @@ class _Speaker:
             case ["await", path]:
                 while not os.path.exists(path):
                     select.select((), (), (), 0.01)
+            case ["take", count]:
+                for _ in range(int(count)):
+                    self.note("loaded", _frame().partition("\n")[0])
             case ["deaf"]:
                 self.deaf = True
                 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
@@ -91,6 +95,10 @@ def _inline(first: bool) -> str:
     """One frame from the daemon: it comes unasked at the start, later when asked for."""
     if not first:
         os.write(_CONTROL, b"\2")
+    return _frame()
+
+
+def _frame() -> str:
     fd = int(os.environ["UWSGI_EMPEROR_FD_CONFIG"])
     kind, length, zero = struct.unpack("<BHB", _exactly(fd, 4))
     assert (kind, zero) == (115, 0)

@@ -1,0 +1,138 @@
+"""A whole daemon inside the test: real journal, shell and host, and a source that a test steers."""
+
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import trio
+from emperord.daemon import process
+from emperord.daemon.clock import Clock
+from emperord.daemon.fleet import Fleet, Phase, Vassal
+from emperord.daemon.host import Host
+from emperord.daemon.shell import Shell
+from emperord.daemon.systemd import Notifier
+from emperord.daemon.vassal_log import LogDirectory
+from emperord.journal.chain import digest
+from emperord.journal.events import DaemonStarted, Spec
+from emperord.journal.policy import Policy
+from emperord.journal.store import Journal
+from emperord.monitors.contract import Listing, Observation, Seen, Tell
+
+from .waiting import PATIENCE, NeverHappened, breathe
+
+
+def inline(text: str, ts: int, **more: Any) -> Seen:
+    """A vassal whose config is not in a file."""
+    content = text.encode()
+    return Seen(Spec(ts=ts, config=digest(content), **more), content)
+
+
+class Source:
+    """A monitor that says what it is told to say. ``failures`` are raised by its runs in turn."""
+
+    def __init__(self, url: str = "test://source", *, trusts_content: bool = False) -> None:
+        self.url = url
+        self.trusts_content = trusts_content
+        self.failures: list[Exception] = []
+        self.runs = 0
+        self.known: dict[str, Spec] = {}  # what the last run was told that the fleet has
+        self._tell: Tell | None = None
+        self._begun = trio.Event()
+
+    async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:
+        """Say nothing until told to."""
+        self.runs += 1
+        self.known = dict(known)
+        if self.failures:
+            raise self.failures.pop(0)
+        self._tell = tell
+        self._begun.set()
+        await trio.sleep_forever()
+
+    async def says(self, *observations: Observation) -> None:
+        """Return when it is durable."""
+        await self._begun.wait()
+        assert self._tell is not None
+        await self._tell(*observations)
+
+    async def lists(self, **vassals: Seen) -> None:
+        """Names are given without their ``.ini``."""
+        await self.says(Listing({f"{name}.ini": seen for name, seen in vassals.items()}))
+
+
+class Steered:
+    """The daemon, as the test sees it."""
+
+    def __init__(self, folder: Path, journal: Journal, shell: Shell) -> None:
+        self.folder = folder
+        self.journal = journal
+        self.shell = shell
+
+    @property
+    def fleet(self) -> Fleet:
+        """As it is folded now."""
+        return self.shell.fleet
+
+    def vassal(self, name: str) -> Vassal | None:
+        """One of the fleet."""
+        return self.fleet.vassals.get(name)
+
+    async def until(self, condition: Callable[[], object], what: str) -> None:
+        """Wait for it; the test's own limit ends a vain wait."""
+        with trio.move_on_after(PATIENCE):
+            while not condition():
+                await trio.to_thread.run_sync(breathe)
+            return
+        raise NeverHappened(f"{what}: not in {PATIENCE:g} s; the fleet is {self.fleet}")
+
+    async def phase(self, name: str, phase: Phase) -> None:
+        """Wait until the vassal is in this phase."""
+
+        def reached() -> bool:
+            vassal = self.vassal(name)
+            return vassal is not None and vassal.phase == phase
+
+        await self.until(reached, f"{name} is {phase}")
+
+    def kinds(self, vassal: str | None = None) -> list[str]:
+        """The kinds of all events, or of those about one vassal."""
+        return [
+            event.kind for event in self.journal.tail(0) if vassal is None or event.vassal == vassal
+        ]
+
+
+@asynccontextmanager
+async def steered(folder: Path, *sources: Source, **policy: Any) -> AsyncIterator[Steered]:
+    """Run a daemon; it is stopped at the end, and ends of itself when all vassals have gone."""
+    decided = Policy(**policy)
+    with Journal.open(str(folder / "journal.db")) as journal:
+        process.become_subreaper()
+        started = DaemonStarted(
+            version="0",
+            boot=process.boot_id(),
+            pid=1,
+            policy=decided,
+            monitors=tuple(source.url for source in sources),
+        )
+        logs = LogDirectory(str(folder / "logs"), 1 << 20)
+        host = Host(lambda: decided, logs, journal.config_text)
+        shell = Shell(journal, Fleet(), Clock(journal.last_at), host, started, Notifier({}))
+        async with trio.open_nursery() as nursery:
+            ended = trio.Event()
+
+            async def live() -> None:
+                await shell.run(sources)
+                ended.set()
+
+            nursery.start_soon(live)
+            try:
+                yield Steered(folder, journal, shell)
+            finally:
+                with trio.CancelScope(shield=True), trio.move_on_after(20):
+                    signal.raise_signal(signal.SIGTERM)
+                    await ended.wait()
+                nursery.cancel_scope.cancel()
+        assert ended.is_set()
+        assert not any(vassal.pid for vassal in shell.fleet.vassals.values())
