@@ -531,13 +531,18 @@ async def test_notify_wakes(source: PostgresSource) -> None:
 
 
 async def test_a_change_while_it_reads_is_not_missed(source: PostgresSource) -> None:
-    source.put("a.ini", "0")
-    async with watching(source.monitor(SELDOM)) as watch:
-        for count in range(1, 30):  # many at once, so that some meet a reading
-            source.put("a.ini", str(count))
-            if count % 3 == 0:
+    source.put("a.ini", "one")
+    query = "SELECT name, config, ts FROM vassals, (SELECT pg_advisory_xact_lock_shared(1)) AS held"
+    with talking(conninfo_of(shared())) as link:
+        link.execute("SELECT pg_advisory_lock(1)")
+        async with watching(asking(source, query), listed=False) as watch:
+            waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            while link.execute(waiting).fetchone() is None:
                 await trio.lowlevel.checkpoint()
-        await watch.shows("a.ini", "29")
+            source.put("a.ini", "two")  # the reading has begun, so it does not see this
+            link.execute("SELECT pg_advisory_unlock(1)")
+            await watch.shows("a.ini", "one")
+            await watch.shows("a.ini", "two")
 
 
 # Servers that come, go and hang
