@@ -139,6 +139,41 @@ def test_what_died_while_the_daemon_was_away(daemon: Daemon) -> None:
     daemon.stop()
 
 
+def test_an_adopted_one_is_not_missed_for_heartbeats_that_nobody_hears(
+    make_daemon: MakeDaemon,
+) -> None:
+    """Its end of the control socket is still open; the other end died with the daemon."""
+    daemon = make_daemon("--required-heartbeat", "0.5")
+    beats = (
+        "import os, select, signal; signal.signal(signal.SIGPIPE, signal.SIG_IGN)\n"
+        "while True:\n"
+        "    try: os.write(int(os.environ['UWSGI_EMPEROR_FD']), bytes([26]))\n"
+        "    except OSError: pass\n"
+        "    select.select((), (), (), 0.05)\n"
+    )
+    script = daemon.folder / "beats.py"
+    script.write_text(beats)
+    (daemon.vassals / "a.ini").write_text(program(sys.executable, "-S", str(script)))
+    daemon.start()
+    daemon.event("heartbeat_started", "a.ini")
+    pid = daemon.pid_of("a.ini")
+    daemon.kill()
+    daemon.start()
+    # The daemon looks once a second. Another that is silent shows that it has looked.
+    script = daemon.folder / "once.py"
+    script.write_text(
+        "import os; os.write(int(os.environ['UWSGI_EMPEROR_FD']), bytes([26]))\n"
+        "os.execvp('sleep', ['sleep', '1000'])\n"
+    )
+    missed = program(sys.executable, "-S", str(script))
+    (daemon.vassals / "b.ini").write_text(missed)
+    daemon.event("heartbeat_lost", "b.ini", count=2)
+    assert "heartbeat_lost" not in daemon.kinds("a.ini")
+    assert daemon.pid_of("a.ini") == pid
+    assert processes.alive(pid)
+    daemon.stop()
+
+
 # What became of the files meanwhile
 
 

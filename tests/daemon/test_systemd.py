@@ -1,6 +1,7 @@
 """sd_notify over a real datagram socket."""
 
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,9 @@ from pathlib import Path
 import pytest
 import trio
 from emperord.daemon.systemd import Notifier
+from support.vassals import SLEEPER
+
+from .conftest import MakeDaemon
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -74,3 +78,60 @@ async def test_feeds_the_watchdog_twice_an_interval(systemd: tuple[str, socket.s
 )
 async def test_no_watchdog_of_ours(watchdog: dict[str, str]) -> None:
     await Notifier({"NOTIFY_SOCKET": "/nowhere", **watchdog}).keep_alive()
+
+
+# A whole daemon
+
+
+def heard_until(end: socket.socket, wanted: str) -> list[str]:
+    """All that is said up to this state, itself included."""
+    said: list[str] = []
+    while wanted not in said:
+        said += end.recv(4096).decode().splitlines()
+    return said
+
+
+def test_a_daemon_says_how_it_is(
+    systemd: tuple[str, socket.socket], make_daemon: MakeDaemon
+) -> None:
+    address, end = systemd
+    daemon = make_daemon(environ={"NOTIFY_SOCKET": address})
+    (daemon.vassals / "a.ini").write_text(SLEEPER)
+    daemon.launch()
+    said = heard_until(end, "READY=1")
+    assert "STATUS=1 vassals: 1 starting" in said
+    assert daemon.kinds().count("daemon_ready") == 1  # it was durable before it was said
+    daemon.send(signal.SIGTERM)
+    assert "READY=1" not in heard_until(end, "STOPPING=1")
+    assert daemon.wait() == 0
+
+
+def heard_status(end: socket.socket) -> list[str]:
+    """What follows at once."""
+    end.setblocking(False)
+    try:
+        return end.recv(4096).decode().splitlines()
+    except BlockingIOError:
+        return []
+    finally:
+        end.settimeout(10)
+
+
+def test_a_daemon_feeds_its_watchdog_while_it_is_well(
+    systemd: tuple[str, socket.socket], make_daemon: MakeDaemon
+) -> None:
+    address, end = systemd
+    daemon = make_daemon(environ={"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "100000"})
+    daemon.launch()
+    for _ in range(5):
+        heard_until(end, "WATCHDOG=1")
+    daemon.send(signal.SIGSTOP)  # it hangs: nothing is said for it
+    while heard_status(end):
+        pass
+    end.settimeout(0.5)
+    with pytest.raises(TimeoutError):
+        end.recv(4096)
+    daemon.send(signal.SIGCONT)
+    end.settimeout(10)
+    heard_until(end, "WATCHDOG=1")
+    daemon.stop()
