@@ -4,6 +4,7 @@ Each line of the table says what was measured and what it is to be.
 """
 
 import contextlib
+import json
 import os
 import random
 import select
@@ -17,8 +18,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import trio
 import zmq
 from emperord.daemon.actions import recorded
@@ -232,6 +236,48 @@ def zeromq(folder: Path) -> list[Result]:
             running.wait_for("vassal_changed", before + 5000)
             took = time.monotonic() - began
     return [*results, ("zmq:// 5,000 messages: until all are durable", f"{took:.3g} s", "", True)]
+
+
+@contextlib.contextmanager
+def server(name: str) -> Iterator[dict[str, Any]]:
+    """A private server by tools/services: what a client needs to know."""
+    tool = [sys.executable, str(Path(__file__).with_name("services")), name]
+    with subprocess.Popen(tool, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdin is not None
+        assert run.stdout is not None
+        try:
+            yield json.loads(run.stdout.readline())[name]
+        finally:
+            run.stdin.close()
+
+
+@bench
+def postgres(folder: Path) -> list[Result]:
+    """pg://: a row is updated, with the triggers of the documentation; and many that are not."""
+    page = (Path(__file__).parents[1] / "docs" / "sources-postgres.md").read_text()
+    table = page.partition("```sql\n")[2].partition("```")[0]
+    put = (
+        "INSERT INTO vassals (name, config) VALUES ('v0.ini', '[uwsgi]')"
+        " ON CONFLICT (name) DO UPDATE SET config = excluded.config"
+    )
+    fill = (
+        "INSERT INTO vassals (name, config) SELECT 'v' || n || '.ini', %s || repeat('#', 500)"
+        " FROM generate_series(1, 10000) AS n"
+    )
+    with server("postgres") as where, psycopg.connect(where["conninfo"], autocommit=True) as link:
+        link.execute(table)
+        url = f"pg://{where['conninfo']}"
+        results = reactions(folder, "pg:// update", partial(link.execute, put), url)
+        link.execute("TRUNCATE vassals")
+        link.execute(fill, (BARRED,))
+        (folder / "journal.db").unlink()
+        with daemon(folder, "--freq", "1", url) as running:
+            running.wait_for("vassal_added", 10_000)
+            time.sleep(2)
+            before = running.cpu()
+            time.sleep(10)
+            took = (running.cpu() - before) / 10 * 1e3
+    return [*results, at_most("pg:// poll of 10,000 rows: CPU", took, 300, "ms")]
 
 
 @bench
