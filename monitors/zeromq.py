@@ -19,9 +19,10 @@ import logging
 import os
 import stat
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 import msgspec
 import trio
@@ -56,6 +57,8 @@ from .zeromq_door import (
     parse,
     receivable,
 )
+
+T = TypeVar("T")
 
 FIELDS: Final = ("command", "name", "config", "uid", "gid", "socket")
 PATIENCE: Final = 10.0  # seconds for a file system to answer
@@ -142,13 +145,14 @@ class ZeroMQ:
             async with _together() as nursery:
                 nursery.start_soon(self._tell_all, inbox, tell)
                 if (allowed := self._door.allowed_keys_file) is not None:
-                    nursery.start_soon(guard, open_guard(context), allowed, inbox.put)
+                    asked = await self._succeed(inbox, partial(open_guard, context))
+                    nursery.start_soon(guard, asked, allowed, inbox.put)
                 await self._listen(context, inbox)
         finally:
             context.destroy(linger=0)
 
     async def _listen(self, context: zmq.Context[Socket], inbox: Inbox) -> None:
-        socket = await self._open(context, inbox)
+        socket = await self._succeed(inbox, partial(open_door, context, self._door))
         await inbox.put(Recovered())
         if self._door.open_to_all:
             _log.warning(
@@ -163,11 +167,12 @@ class ZeroMQ:
                 await receivable(socket)
                 await inbox.put(await self._receive(socket))
 
-    async def _open(self, context: zmq.Context[Socket], inbox: Inbox) -> Socket:
+    async def _succeed(self, inbox: Inbox, attempt: Callable[[], Awaitable[T]]) -> T:
+        """What ``attempt`` gives, when it does not fail any more."""
         pause = 0.0
         while True:
             try:
-                return await open_door(context, self._door)
+                return await attempt()
             except SourceFailed as failure:
                 await inbox.put(Failed(str(failure)))
             pause = min(max(pause * 2, min(self._options.freq, 1.0)), _LONGEST_PAUSE)

@@ -17,6 +17,7 @@ import os
 import re
 import socket as sockets
 import stat
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import unquote
@@ -36,6 +37,7 @@ QUEUE: Final = 32  # messages of one client that libzmq holds for us
 _LONGEST_PATH: Final = 107  # bytes of a UNIX socket's address
 _KEY_LENGTH: Final = 40  # characters of a CURVE key in Z85
 _KEY_FILE_LIMIT: Final = 1 << 20  # bytes
+_NEEDS: Final = 20  # descriptors, and then some for the first clients
 _TCP: Final = re.compile(r"tcp://(\*|\[[0-9A-Za-z:.%]+\]|[^:\[\]/;*]+):(\d+)")
 _LOOPBACK: Final = re.compile(r"tcp://(127\.[0-9.]+|\[::1\]|lo):\d+")
 _HELP: Final = "write zmq://tcp://127.0.0.1:5252 or zmq://ipc:///run/emperor.zmq"
@@ -123,8 +125,34 @@ def _endpoint(text: str) -> str:
 # Opening it
 
 
+def check_room() -> None:
+    """Raise SourceFailed where libzmq would not get the descriptors and threads it starts with.
+
+    It ends the whole process then, so it is better not asked.
+    """
+    held: list[int] = []
+    begun: list[threading.Thread] = []
+    over = threading.Event()
+    try:
+        while len(held) < _NEEDS:
+            held.append(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
+        for _ in range(3):
+            thread = threading.Thread(target=over.wait, daemon=True)
+            thread.start()
+            begun.append(thread)
+    except (OSError, RuntimeError):
+        raise SourceFailed("cannot listen: there are too few descriptors or threads") from None
+    finally:
+        over.set()
+        for thread in begun:
+            thread.join()
+        for descriptor in held:
+            os.close(descriptor)
+
+
 async def open_door(context: zmq.Context[Socket], door: Door) -> Socket:
     """A PULL socket that listens. Raises SourceFailed."""
+    check_room()
     key = None
     if door.secret_key_file is not None:
         key = await off_loop(read_secret_key, door.secret_key_file)
@@ -333,9 +361,16 @@ async def guard(asked: Socket, path: str, report: Report) -> None:
             await report(Refused(f"client {names.shown(address[:100])}", reason))
 
 
-def open_guard(context: zmq.Context[Socket]) -> Socket:
-    """The socket over which libzmq asks; it must be there before the door is opened."""
-    asked = context.socket(zmq.REP)
+async def open_guard(context: zmq.Context[Socket]) -> Socket:
+    """The socket over which libzmq asks; it must be there before the door is opened.
+
+    Raises SourceFailed.
+    """
+    check_room()
+    try:
+        asked = context.socket(zmq.REP)
+    except zmq.ZMQError as error:
+        raise SourceFailed(f"cannot listen: {os.strerror(error.errno or 0)}") from None
     asked.setsockopt(zmq.LINGER, 0)
     asked.bind("inproc://zeromq.zap.01")
     return asked

@@ -1,6 +1,9 @@
 """zmq://: what is sent is told, what cannot be is refused, and nothing is lost or piles up."""
 
+import contextlib
+import itertools
 import os
+import resource
 import socket
 import stat
 import subprocess
@@ -58,6 +61,28 @@ def endpoint() -> str:
 def pusher(endpoint: str) -> Iterator[Pusher]:
     with Pusher(endpoint) as made:
         yield made
+
+
+class Keys:
+    """A server's key and a client's, in files as pyzmq makes them."""
+
+    def __init__(self, folder: Path) -> None:
+        _, self.file = zmq.auth.create_certificates(folder, "server")
+        os.chmod(self.file, 0o600)
+        self.server, secret = zmq.auth.load_certificate(self.file)
+        assert secret is not None
+        self.secret = secret
+        public, own = zmq.curve_keypair()
+        self.client = (self.server, public, own)
+
+    def write(self, content: bytes) -> None:
+        """Put something else into the server's file."""
+        Path(self.file).write_bytes(content)
+
+
+@pytest.fixture
+def keys(here: Path) -> Keys:
+    return Keys(here)
 
 
 @asynccontextmanager
@@ -504,6 +529,26 @@ async def test_nowhere_to_listen(where: str, reason: str) -> None:
         assert reason in watch.failures()[0]
 
 
+@pytest.mark.parametrize("guarded", [False, True], ids=["open", "guarded"])
+async def test_too_few_descriptors_end_nothing(guarded: bool, endpoint: str, keys: Keys) -> None:
+    """libzmq would abort the whole process."""
+    url = endpoint
+    if guarded:
+        url += f"?curve_secretkey_file={keys.file}&curve_allowed_keys_file={keys.file}"
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = set(map(int, os.listdir("/proc/self/fd")))
+    free = itertools.filterfalse(used.__contains__, itertools.count())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next(itertools.islice(free, 12, None)), hard))
+    try:
+        async with listening(url) as watch:
+            await watch.until(lambda: len(watch.failures()) > 1)
+            assert "too few descriptors" in watch.failures()[0]
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            await watch.until(lambda: Recovered() in watch.told)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 # How it runs
 
 
@@ -627,28 +672,6 @@ async def test_it_can_be_cancelled_while_the_journal_is_paused(
 # CURVE
 
 
-class Keys:
-    """A server's key and a client's, in files as pyzmq makes them."""
-
-    def __init__(self, folder: Path) -> None:
-        _, self.file = zmq.auth.create_certificates(folder, "server")
-        os.chmod(self.file, 0o600)
-        self.server, secret = zmq.auth.load_certificate(self.file)
-        assert secret is not None
-        self.secret = secret
-        public, own = zmq.curve_keypair()
-        self.client = (self.server, public, own)
-
-    def write(self, content: bytes) -> None:
-        """Put something else into the server's file."""
-        Path(self.file).write_bytes(content)
-
-
-@pytest.fixture
-def keys(here: Path) -> Keys:
-    return Keys(here)
-
-
 @pytest.mark.parametrize("plain", [False, True], ids=["certificate", "key alone"])
 async def test_a_client_that_knows_the_key_comes_in(plain: bool, keys: Keys, endpoint: str) -> None:
     if plain:
@@ -663,13 +686,13 @@ async def test_others_get_nowhere(keys: Keys, endpoint: str) -> None:
     wrong = (zmq.curve_keypair()[0], *keys.client[1:])
     async with listening(f"{endpoint}?curve_secretkey_file={keys.file}") as watch:
         with (
-            Pusher(endpoint) as plain,
-            Pusher(endpoint, keys=wrong) as mistaken,
+            Pusher(endpoint, patience=0) as plain,
+            Pusher(endpoint, patience=0, keys=wrong) as mistaken,
             Pusher(endpoint, keys=keys.client) as good,
         ):
-            plain.touch("plain.ini", "x")
-            mistaken.touch("mistaken.ini", "x")
             for other in (plain, mistaken):
+                with contextlib.suppress(zmq.Again):  # it was sent away already
+                    other.touch("other.ini", "x")
                 await trio.to_thread.run_sync(until, other.sent_away, "it is sent away")
             good.touch("a.ini", "one")
             await watch.shows("a.ini", "one")
