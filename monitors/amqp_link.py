@@ -8,6 +8,7 @@ Messages are handed over in batches: all that have come while the last batch was
 """
 
 import logging
+import ssl
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from typing import Any, Final
@@ -27,6 +28,7 @@ from .rows import LONGEST_CONFIG
 
 EXCHANGE: Final = "uwsgi.emperor"
 PREFETCH: Final = 500  # messages that the broker gives before it wants an answer
+_GATHER: Final = 0.02  # seconds; a burst is recorded in few pieces, a single message at once
 _FAREWELL: Final = 1.0  # seconds for the broker to agree that a connection ends
 _NOT_FOUND: Final = 404
 
@@ -58,9 +60,10 @@ class Link:
         self._queue = queue
         self._inbox: list[Delivery] = []
         self._connection: Any = None
+        self._opened = False
         self._channel: Any = None
         self._refusal: Exception | None = None  # why the channel was closed
-        self._lost: Exception | None = None  # why the connection was
+        self._lost: BaseException | None = None  # why the connection was
         self._closed = trio.Event()
         self._news = trio.Event()
 
@@ -69,15 +72,14 @@ class Link:
 
         ``close`` must follow, however far this came.
         """
-        opened: list[object] = []
         self._connection = AsyncioConnection(
             parameters,
-            on_open_callback=lambda connection: self._tell(opened.append, connection),
+            on_open_callback=self._on_opened,
             on_open_error_callback=self._on_closed,
             on_close_callback=self._on_closed,
             custom_ioloop=loop,
         )
-        await self._until(lambda: opened)
+        await self._until(lambda: self._opened)
         await self._find_exchange()
         queue = await self._find_queue()
         # Where somebody made the exchange a topic: all of it; a direct one: what has no key.
@@ -99,6 +101,8 @@ class Link:
         """
         if not self._inbox:
             await self._until(lambda: self._inbox)
+        if 1 < len(self._inbox) < PREFETCH and self._lost is None:
+            await trio.sleep(_GATHER)
         batch, self._inbox = self._inbox, []
         return batch
 
@@ -112,12 +116,14 @@ class Link:
         connection = self._connection
         if connection is None or self._closed.is_set():
             return
-        if not (connection.is_closing or connection.is_closed):
-            connection.close()
-        with trio.move_on_after(_FAREWELL):
-            await self._closed.wait()
-            return
-        # There is no public way to drop a connection whose broker does not answer.
+        if self._opened:
+            if connection.is_open:
+                connection.close()
+            with trio.move_on_after(_FAREWELL):
+                await self._closed.wait()
+                return
+        # There is no public way to drop a connection whose broker does not answer; and close()
+        # during the handshake ends in a failed assertion of pika's (1.4.4).
         connection._terminate_stream(exceptions.StreamLostError())
         with trio.move_on_after(_FAREWELL):
             await self._closed.wait()
@@ -188,18 +194,25 @@ class Link:
 
     def _tell(self, take: Callable[[Any], None], news: Any) -> None:
         take(news)
+        self._stir()
+
+    def _stir(self) -> None:
         self._news.set()
         self._news = trio.Event()
 
-    def _on_closed(self, _: object, error: Exception) -> None:
+    def _on_opened(self, _: object) -> None:
+        self._opened = True
+        self._stir()
+
+    def _on_closed(self, _: object, error: BaseException) -> None:
         self._lost = error
         self._closed.set()
-        self._tell(lambda _: None, None)
+        self._stir()
 
     def _on_refused(self, channel: object, error: Exception) -> None:
         if channel is self._channel:
             self._refusal = error
-            self._tell(lambda _: None, None)
+            self._stir()
 
     def _on_cancelled(self, _: object) -> None:
         self._on_refused(self._channel, exceptions.ConsumerCancelled())
@@ -213,6 +226,7 @@ class Link:
 
 def words(error: BaseException) -> str:
     """What went wrong, for people; nothing of what we sent is in it."""
+    error = _innermost(error)
     match error:
         case exceptions.ProbableAuthenticationError():
             return "it does not accept this user and password"
@@ -228,9 +242,11 @@ def words(error: BaseException) -> str:
             return "it gives no sign of life"
         case exceptions.StreamLostError():
             return "the connection was lost"
-    cause = _system_error(error)
-    if cause is not None:
-        return f"cannot connect: {names.shown(why(cause))}"
+        case ssl.SSLError():
+            text = getattr(error, "verify_message", "") or error.reason or "TLS failed"
+            return f"no trusted connection: {names.shown(text)}"
+        case OSError():
+            return f"cannot connect: {names.shown(why(error))}"
     return f"the connection failed ({type(error).__name__})"
 
 
@@ -240,14 +256,12 @@ def _quoted(error: BaseException) -> str:
     return f": {names.shown(text[:200].rstrip(chr(39) + chr(34) + ')'))}" if text else ""
 
 
-def _system_error(error: object, depth: int = 8) -> OSError | None:
-    """The system's error inside pika's wrappings of it."""
-    if isinstance(error, OSError) or depth == 0:
-        return error if isinstance(error, OSError) else None
-    inner = [
-        *(getattr(error, "exceptions", None) or ())[-1:],
-        getattr(error, "exception", None),
-        *getattr(error, "args", ()),
-    ]
-    found = (_system_error(each, depth - 1) for each in inner if isinstance(each, BaseException))
-    return next((each for each in found if each is not None), None)
+def _innermost(error: BaseException) -> BaseException:
+    """The error that a failed attempt to connect is about: of the last address, the cause."""
+    while True:
+        errors = getattr(error, "exceptions", None)
+        inner = [*(errors or ())[-1:], getattr(error, "exception", None), *error.args]
+        cause = next((each for each in inner if isinstance(each, BaseException)), None)
+        if cause is None:
+            return error
+        error = cause

@@ -119,10 +119,16 @@ async def _take(response: httpx.Response) -> Outcome:
     if response.headers.get("content-encoding", "identity") != "identity":
         return Useless("the config came compressed, which was not asked for")
     content = b""
-    async for chunk in response.aiter_raw():
-        content += chunk
-        if len(content) > LONGEST_CONFIG:
-            return Useless(f"the config has more than {LONGEST_CONFIG} bytes")
+    with trio.CancelScope() as enough:
+        async for chunk in response.aiter_raw():
+            if len(content) <= LONGEST_CONFIG:
+                content += chunk
+            else:
+                # To leave the loop would leave httpx's inner iterators unfinished, each a
+                # warning; this ends them all.
+                enough.cancel()
+    if len(content) > LONGEST_CONFIG:
+        return Useless(f"the config has more than {LONGEST_CONFIG} bytes")
     return Text(content)
 
 
@@ -172,7 +178,7 @@ class Fetches:
             await self._news.wait()
 
     def take(self, most: int) -> dict[str, Outcome]:
-        """What came of some URLs. Those that got an answer are done."""
+        """What came of some URLs. Those that got an answer are done; silence is given once."""
         urls = list(self._outcomes)[:most]
         taken = {url: self._outcomes.pop(url) for url in urls}
         for url, outcome in taken.items():
@@ -182,13 +188,17 @@ class Fetches:
 
     async def _try(self, url: str, scope: trio.CancelScope) -> None:
         pause, longest = self._pauses
+        told = False
         with scope:
             while True:
                 outcome = await self._fetcher.fetch(url)
-                self._outcomes[url] = outcome
-                self._news.set()
-                self._news = trio.Event()
-                if not isinstance(outcome, Silence):
+                silent = isinstance(outcome, Silence)
+                if not (silent and told):
+                    told = True
+                    self._outcomes[url] = outcome
+                    self._news.set()
+                    self._news = trio.Event()
+                if not silent:
                     return
                 await trio.sleep(pause)
                 pause = min(pause * 2, longest)

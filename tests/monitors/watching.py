@@ -1,11 +1,13 @@
 """A monitor at work, and what it told so far."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import trio
 from emperord.journal.chain import digest
+from emperord.journal.events import Spec
 from emperord.monitors.contract import (
+    Destroyed,
     Failed,
     Listing,
     Monitor,
@@ -60,6 +62,8 @@ class Watching:
             self.seen[each.name] = each.seen
         elif isinstance(each, Vanished):
             del self.seen[each.name]
+        elif isinstance(each, Destroyed):
+            self.seen.pop(each.name, None)
         elif isinstance(each, Refused):
             self.refused[each.label] = each.reason
 
@@ -98,11 +102,17 @@ class Watching:
 
 
 @asynccontextmanager
-async def watching(monitor: Monitor, *, listed: bool = True) -> AsyncIterator[Watching]:
-    """The monitor runs in this block; with ``listed`` it has told once before it begins."""
+async def watching(
+    monitor: Monitor, *, listed: bool = True, known: Mapping[str, Spec] | None = None
+) -> AsyncIterator[Watching]:
+    """The monitor runs in this block; with ``listed`` it has told once before it begins.
+
+    ``known`` is what the fleet has of it already.
+    """
     watch = Watching()
+    watch.seen = {name: Seen(spec) for name, spec in (known or {}).items()}
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(monitor.run, watch.tell, {})
+        nursery.start_soon(monitor.run, watch.tell, known or {})
         if listed:
             await watch.until(lambda: watch.told)
         yield watch

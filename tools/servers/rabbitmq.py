@@ -24,16 +24,29 @@ class RabbitMQ(Server):
     """User ``guest`` on vhost ``/``, and another user who may use only the vhost of its own."""
 
     name = "rabbitmq"
-    packages = ("rabbitmq-server",)
+    packages = ("rabbitmq-server", "openssl")
     user = "rabbitmq"
 
     def prepare(self) -> None:
         self._epmd_port = free_port()
         self._distribution_port = free_port()
+        self._tls_port = free_port()
+        self._certificate = self.folder / "certificate.pem"
+        key = self.folder / "key.pem"
+        self.run(
+            *("openssl", "req", "-x509", "-nodes", "-days", "30", "-subj", "/CN=localhost"),
+            *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+            *("-keyout", str(key), "-out", str(self._certificate)),
+        )
         (self.folder / "enabled_plugins").write_text("[].\n")
         (self.folder / "definitions.json").write_text(json.dumps(_definitions()))
         (self.folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
+            f"listeners.ssl.1 = 127.0.0.1:{self._tls_port}\n"
+            f"ssl_options.certfile = {self._certificate}\n"
+            f"ssl_options.keyfile = {key}\n"
+            "ssl_options.verify = verify_none\n"
             f"load_definitions = {self.folder}/definitions.json\n"
             "heartbeat = 10\n"
             # A full disk or a small memory limit would make it refuse to be published to.
@@ -71,7 +84,7 @@ class RabbitMQ(Server):
         }
 
     def is_ready(self) -> bool:
-        return answers(self.port)
+        return answers(self.port) and answers(self._tls_port)
 
     def address(self) -> dict[str, Any]:
         return {
@@ -80,6 +93,8 @@ class RabbitMQ(Server):
             "user": _USER,
             "password": _PASSWORD,
             "vhost": _VHOST,
+            "tls_port": self._tls_port,
+            "certificate": str(self._certificate),
         }
 
 

@@ -1,0 +1,86 @@
+"""A way to a server that can be shut, cut, or made to lead nowhere."""
+
+import contextlib
+import socket
+import threading
+from typing import Self
+
+
+class Gate:
+    """A loopback port that leads to another one, while it is open."""
+
+    def __init__(self, behind: int) -> None:
+        self._behind = behind
+        self._listener: socket.socket | None = None
+        self._ends: set[socket.socket] = set()
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self.silent = False  # connections are accepted and kept, and nothing gets through
+        self.port = 0
+        self.open()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.shut()
+        for thread in self._threads:
+            thread.join(10)
+
+    def open(self) -> None:
+        """Let connections in, at the same port as ever."""
+        self._listener = socket.create_server(("127.0.0.1", self.port), reuse_port=True)
+        self.port = self._listener.getsockname()[1]
+        self._start(self._accept, self._listener)
+
+    def shut(self) -> None:
+        """Refuse connections and break off those there are."""
+        if self._listener is not None:
+            with contextlib.suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener = None
+        self.cut()
+
+    def cut(self) -> None:
+        """Break off all connections."""
+        with self._lock:
+            ends = set(self._ends)
+        for end in ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def _start(self, task: object, *arguments: object) -> None:
+        thread = threading.Thread(target=task, args=arguments, daemon=True)  # type: ignore[arg-type]
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self, listener: socket.socket) -> None:
+        with listener, contextlib.suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                self._start(self._serve, near)
+
+    def _serve(self, near: socket.socket) -> None:
+        with near, socket.socket() as far:
+            try:
+                far.connect(("127.0.0.1", self._behind))
+            except OSError:
+                return
+            with self._lock:
+                self._ends |= {near, far}
+            back = threading.Thread(target=self._pump, args=(far, near), daemon=True)
+            back.start()
+            self._pump(near, far)
+            back.join()
+            with self._lock:
+                self._ends -= {near, far}
+
+    def _pump(self, source: socket.socket, drain: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                if not self.silent:
+                    drain.sendall(data)
+        # Nor does the end of one side get through to the other.
+        for end in (source,) if self.silent else (source, drain):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
