@@ -47,7 +47,7 @@ _PATIENCE: Final = 60.0  # seconds until a server that has no change streams is 
 
 _FIELDS: Final = ("name", "config", "ts", "uid", "gid", "socket")
 # Dates beyond the year 9999 and texts that are not UTF-8 are for us to judge.
-_CODEC: Final = DEFAULT_RAW_BSON_OPTIONS.with_options(
+CODEC: Final = DEFAULT_RAW_BSON_OPTIONS.with_options(
     datetime_conversion=DatetimeConversion.DATETIME_MS,
     unicode_decode_error_handler="surrogateescape",
 )
@@ -181,7 +181,7 @@ class _Session:
 
     def _collection(self) -> AsyncCollection[RawBSONDocument]:
         assert self._client is not None
-        database = self._client.get_database(self._place.database, codec_options=_CODEC)
+        database = self._client.get_database(self._place.database, codec_options=CODEC)
         return database.get_collection(self._place.collection)
 
     async def _read_aio(self) -> Listing:
@@ -214,11 +214,11 @@ class _Session:
             )
 
     async def _take_aio(self, reading: Reading, chunk: list[RawBSONDocument]) -> None:
-        rows = list(_rows(reading, chunk))
-        if any(row.config in (None, "") for row in rows):  # of files, which may be slow to read
-            await asyncio.get_running_loop().run_in_executor(None, _add, reading, rows)
+        taken = list(rows(reading, chunk))
+        if any(row.config in (None, "") for row in taken):  # of files, which may be slow to read
+            await asyncio.get_running_loop().run_in_executor(None, _add, reading, taken)
         else:
-            _add(reading, rows)
+            _add(reading, taken)
             await asyncio.sleep(0)
 
     async def _follow_aio(
@@ -304,7 +304,8 @@ async def _in_asyncio(function: Callable[[], Awaitable[T]]) -> T:
 # From documents to rows
 
 
-def _rows(reading: Reading, chunk: list[RawBSONDocument]) -> Iterator[Row]:
+def rows(reading: Reading, chunk: list[RawBSONDocument]) -> Iterator[Row]:
+    """The documents as rows; those that have no name, or are none, are refused."""
     for document in chunk:
         label = "a document that cannot be decoded"
         try:
@@ -320,8 +321,8 @@ def _rows(reading: Reading, chunk: list[RawBSONDocument]) -> Iterator[Row]:
             reading.refuse(label, f"the name is {_kind(row.name)}")
 
 
-def _add(reading: Reading, rows: list[Row]) -> None:
-    for row in rows:
+def _add(reading: Reading, taken: list[Row]) -> None:
+    for row in taken:
         reading.add(row)
 
 

@@ -28,14 +28,9 @@ class MongoDB(Server):
         if self._mongod is None:
             beside = os.path.join(os.path.dirname(sys.executable), "secantusd-py")
             return [
-                *(
-                    find_program(beside, "secantusd-py"),
-                    "--storage-path",
-                    str(self._data),
-                    "--port",
-                    port,
-                ),
-                *("--enable-test-commands", *(["--standalone"] if self.standalone else [])),
+                *(find_program(beside, "secantusd-py"), "--enable-test-commands"),
+                *("--storage-path", str(self._data), "--port", port),
+                *(["--standalone"] if self.standalone else []),
             ]
         return [
             *(self._mongod, "--dbpath", str(self._data), "--port", port, "--bind_ip", "127.0.0.1"),
