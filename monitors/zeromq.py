@@ -62,7 +62,8 @@ T = TypeVar("T")
 
 FIELDS: Final = ("command", "name", "config", "uid", "gid", "socket")
 PATIENCE: Final = 10.0  # seconds for a file system to answer
-_MOST: Final = 2000  # observations of one batch
+# Observations of one batch: so many take the daemon some 10 ms, in which the others wait.
+_MOST: Final = 256
 _MOST_BYTES: Final = 8 << 20
 _LONGEST_PAUSE: Final = 30.0  # seconds between tries to listen
 
