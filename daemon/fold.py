@@ -95,6 +95,9 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
     "retry": dict(
         queued=i, throttled=m.release, listening=i, starting=i, ready=i,
         accepting=i, reloading=i, stopping=i, held=i, barred=m.release),
+    "upgrade": dict(  # of the daemon: no vassal is to notice
+        queued=i, throttled=i, listening=i, starting=i, ready=i,
+        accepting=i, reloading=i, stopping=i, held=i, barred=i),
 }
 # fmt: on
 

@@ -168,7 +168,7 @@ class DaemonStopping(Body, frozen=True):
     reason: str
 
 
-Request = Literal["start", "stop", "reload", "retry"]
+Request = Literal["start", "stop", "reload", "retry", "upgrade"]
 
 
 class OperatorRequested(Body, frozen=True):

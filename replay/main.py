@@ -17,6 +17,7 @@ from typing import Any, Concatenate, ParamSpec
 import click
 import msgspec
 
+from ..daemon.facts import fleet_record
 from ..journal import times
 from ..journal.errors import JournalError
 from ..journal.events import KINDS
@@ -167,7 +168,7 @@ def state_command(
     """The fleet as it stood."""
     fleet = fleet_at(reader, _when(reader, at, seq), full)
     if as_json:
-        _print_bytes([_encode(state.fleet_record(fleet)), b"\n"])
+        _print_bytes([_encode(fleet_record(fleet)), b"\n"])
     else:
         _print(state.lines(fleet))
 

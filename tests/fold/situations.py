@@ -141,7 +141,7 @@ TRIGGERS: Final = (
     Trigger("deadline_passed", "deadline"),
     *(
         Trigger("operator_requested", f"operator: {request}", {"request": request})
-        for request in ("start", "stop", "reload", "retry")
+        for request in ("start", "stop", "reload", "retry", "upgrade")
     ),
 )
 # What is about the whole fleet or another vassal and can move this one, too.

@@ -1,0 +1,141 @@
+"""What is answered at the control socket, and what becomes of what is asked there."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol, get_args
+
+from ..journal.events import OperatorRequested, Request
+from ..journal.times import rfc3339
+from ..monitors.names import shown
+from ..version import VERSION
+from .control import Refused
+from .facts import fleet_record, vassal_record
+from .fleet import Fleet, Vassal
+from .observe import Draft
+
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_NAMED: Final = ("start", "stop", "reload", "retry")
+_RUNS: Final = ("queued", "listening", "starting", "ready", "accepting", "reloading")
+# Where an order is carried out already; asking again is no error.
+_DONE: Final = {"start": _RUNS, "stop": ("held",), "reload": (), "retry": ()}
+# Where it makes no sense.
+_SENSELESS: Final = {
+    "start": (),
+    "stop": (),
+    "reload": ("queued", "throttled", "listening", "stopping", "held", "barred"),
+    "retry": (*_RUNS, "stopping", "held"),
+}
+
+
+class Daemon(Protocol):
+    """What the answers are made from."""
+
+    @property
+    def fleet(self) -> Fleet: ...
+
+    @property
+    def paused(self) -> str | None: ...
+
+    @property
+    def keeper_lives(self) -> bool: ...
+
+    @property
+    def journal_path(self) -> str: ...
+
+    def heartbeat_age(self, vassal: str) -> float | None: ...
+
+    def record(self, draft: Draft) -> Awaitable[None]: ...
+
+
+class Asks:
+    """Answers requests. ``upgrade`` is called when the daemon is to be replaced in place."""
+
+    def __init__(self, daemon: Daemon, upgrade: Callable[[], None]) -> None:
+        self._daemon = daemon
+        self._upgrade = upgrade
+
+    async def __call__(self, request: Mapping[str, Any], uid: int) -> dict[str, Any]:
+        """The answer to a request of this uid's. Raises Refused."""
+        do = request.get("do")
+        if do == "status":
+            return {"status": self._status()}
+        if do == "list":
+            return self._list()
+        if do == "upgrade":
+            return await self._replace(uid)
+        if do == "show":
+            return {"vassal": self._live(self._named(request))}
+        if do in _NAMED:
+            return await self._order(do, self._named(request), uid)
+        known = ", ".join(("status", "list", "show", *_NAMED, "upgrade"))
+        raise Refused(f"there is no {shown(str(do))[:40]!r}; ask one of {known}")
+
+    def _named(self, request: Mapping[str, Any]) -> Vassal:
+        name = request.get("name")
+        vassal = self._daemon.fleet.vassals.get(name) if isinstance(name, str) else None
+        if vassal is None:
+            raise Refused(f"there is no vassal {shown(str(name))[:300]}")
+        return vassal
+
+    def _status(self) -> dict[str, Any]:
+        fleet = self._daemon.fleet
+        phases = Counter(vassal.phase for vassal in fleet.vassals.values())
+        return {
+            "version": VERSION,
+            "pid": os.getpid(),
+            "journal": self._daemon.journal_path,
+            "seq": fleet.seq,
+            "at": rfc3339(fleet.at),
+            "monitors": list(fleet.monitors),
+            "outages": {url: outage.reason for url, outage in fleet.outages.items()},
+            "vassals": dict(sorted(phases.items())),
+            "stopping": fleet.leaving,
+            "keeper": self._daemon.keeper_lives,
+            "paused": self._daemon.paused,
+        }
+
+    def _list(self) -> dict[str, Any]:
+        fleet = self._daemon.fleet
+        record = fleet_record(fleet)
+        record["vassals"] = [self._live(fleet.vassals[v["name"]]) for v in record["vassals"]]
+        return record
+
+    def _live(self, vassal: Vassal) -> dict[str, Any]:
+        """A vassal's record and what only a running daemon knows."""
+        age = self._daemon.heartbeat_age(vassal.name)
+        uptime = None
+        if vassal.start_time is not None:
+            now = time.clock_gettime(time.CLOCK_BOOTTIME)
+            uptime = round(now - vassal.start_time / _TICKS, 3)
+        return {
+            **vassal_record(vassal),
+            "since": rfc3339(vassal.since),
+            "held": vassal.held,
+            "control": vassal.control,
+            "uptime_s": uptime,
+            "last_heartbeat": None if age is None else rfc3339(time.time_ns() - int(age * 1e9)),
+            "deadline": None if vassal.deadline is None else rfc3339(vassal.deadline),
+        }
+
+    async def _order(self, do: Request, vassal: Vassal, uid: int) -> dict[str, Any]:
+        if vassal.phase in _DONE[do]:
+            return {"phase": vassal.phase}
+        if vassal.phase in _SENSELESS[do]:
+            raise Refused(f"{vassal.name} is {vassal.phase}, so there is nothing to {do}")
+        body = OperatorRequested(request=do, uid=uid, via="control")
+        await self._daemon.record(Draft("operator_requested", body, None, vassal.name))
+        now = self._daemon.fleet.vassals.get(vassal.name)
+        return {"phase": "forgotten" if now is None else now.phase}
+
+    async def _replace(self, uid: int) -> dict[str, Any]:
+        if not self._daemon.keeper_lives:
+            raise Refused("there is no keeper that could hold the vassals meanwhile")
+        body = OperatorRequested(request="upgrade", uid=uid, via="control")
+        await self._daemon.record(Draft("operator_requested", body))
+        self._upgrade()
+        return {}
+
+
+assert set(_NAMED) <= set(get_args(Request))

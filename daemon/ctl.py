@@ -1,0 +1,171 @@
+"""``emperor-ctl``: asks a running daemon, over its control socket."""
+
+import json
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+import click
+
+from ..journal.places import default_journal
+from ..monitors.names import shown
+from ..version import VERSION
+
+REFUSED: Final = 1
+NO_DAEMON: Final = 4
+_PATIENCE: Final = 30.0  # seconds for an answer
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--control",
+    metavar="PATH",
+    envvar="EMPEROR_CONTROL",
+    help="The daemon's control socket.  [default: the default journal's path + .sock]",
+)
+@click.version_option(VERSION, prog_name="emperor-ctl")
+@click.pass_context
+def cli(context: click.Context, control: str | None) -> None:
+    """Ask a running daemon, or have it do something.
+
+    Exit codes: 0 done; 1 refused or failed, the reason on stderr; 2 usage; 4 no daemon there.
+    """
+    context.obj = control or default_journal() + ".sock"
+
+
+def ask(path: str, request: dict[str, Any]) -> dict[str, Any]:
+    """The daemon's answer; ends the program where there is none, or a refusal."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(_PATIENCE)
+            connection.connect(path)
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            with connection.makefile("rb") as stream:
+                line = stream.readline()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        _end(NO_DAEMON, f"no daemon answers at {shown(path)}: {reason}; is emperor running?")
+    if not line:
+        _end(NO_DAEMON, f"the daemon at {shown(path)} ended before it answered")
+    answer: dict[str, Any] = json.loads(line)
+    if not answer.pop("ok"):
+        _end(REFUSED, str(answer["error"]))
+    return answer
+
+
+def _end(code: int, text: str) -> None:
+    print(f"emperor-ctl: {text}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _as_json(function: Callable[..., None]) -> Callable[..., None]:
+    return click.option("--json", "as_json", is_flag=True, help="As JSON.")(function)
+
+
+def _print(answer: Any) -> None:
+    print(json.dumps(answer, ensure_ascii=False, indent=2))
+
+
+@cli.command()
+@_as_json
+@click.pass_obj
+def status(path: str, as_json: bool) -> None:
+    """How the daemon is. Exits 1 while its journal cannot be written."""
+    answer = ask(path, {"do": "status"})["status"]
+    if as_json:
+        _print(answer)
+    else:
+        for key, value in answer.items():
+            print(f"{key.replace('_', ' ') + ':':16} {_words(value)}")
+    if answer["paused"] is not None:
+        _end(REFUSED, f"paused: {answer['paused']}")
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{count} {name}" for name, count in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(shown(str(item)) for item in value) or "none"
+    return "no" if value is None else shown(str(value))
+
+
+@cli.command("list")
+@_as_json
+@click.pass_obj
+def list_(path: str, as_json: bool) -> None:
+    """The fleet as it is."""
+    answer = ask(path, {"do": "list"})
+    if as_json:
+        _print(answer)
+        return
+    rows = [("VASSAL", "PHASE", "PID", "DEATHS", "UPTIME", "REASON")]
+    for vassal in answer["vassals"]:
+        uptime = vassal["uptime_s"]
+        rows.append(
+            (
+                shown(vassal["name"]),
+                vassal["phase"] + (" (loyal)" if vassal["loyal"] else ""),
+                str(vassal["pid"] or "-"),
+                str(vassal["deaths"]),
+                "-" if uptime is None else f"{uptime:.0f} s",
+                shown(vassal["reason"] or ""),
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row[:5], widths, strict=True)]
+        print("  ".join([*cells, row[5]]).rstrip())
+
+
+@cli.command()
+@click.argument("name")
+@_as_json
+@click.pass_obj
+def show(path: str, name: str, as_json: bool) -> None:
+    """All that the daemon knows of a vassal."""
+    vassal = ask(path, {"do": "show", "name": name})["vassal"]
+    if as_json:
+        _print(vassal)
+        return
+    for key, value in vassal.items():
+        if value is not None:
+            print(f"{key.replace('_', ' ') + ':':16} {_words(value)}")
+
+
+def _order(do: str, help_: str) -> None:
+    @cli.command(do, help=help_)
+    @click.argument("name")
+    @_as_json
+    @click.pass_obj
+    def order(path: str, name: str, as_json: bool) -> None:
+        answer = ask(path, {"do": do, "name": name})
+        if as_json:
+            _print(answer)
+        else:
+            print(f"{shown(name)}: now {answer['phase']}")
+
+
+_order("start", "Start a vassal that was stopped, is throttled or barred.")
+_order("stop", "Stop a vassal and hold it, over restarts and changes, until it is started.")
+_order("reload", "Reload a vassal in place.")
+_order("retry", "Start a throttled or barred vassal now.")
+
+
+@cli.command()
+@_as_json
+@click.pass_obj
+def upgrade(path: str, as_json: bool) -> None:
+    """Replace the daemon in place by the version that is installed now; vassals run on."""
+    answer = ask(path, {"do": "upgrade"})
+    if as_json:
+        _print(answer)
+
+
+def main() -> None:
+    """The command ``emperor-ctl``."""
+    cli(prog_name="emperor-ctl")
+
+
+if __name__ == "__main__":
+    main()

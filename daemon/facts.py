@@ -1,0 +1,44 @@
+"""Vassals and fleets in the shape of the surface: what ``state`` and ``list`` say as JSON."""
+
+from typing import Any
+
+from ..journal.times import rfc3339
+from .fleet import Fleet, Vassal
+
+
+def vassal_record(vassal: Vassal) -> dict[str, Any]:
+    """A vassal in the shape of the surface; ``config`` and what follows is what its source says."""
+    spec = vassal.spec
+    return {
+        "name": vassal.name,
+        "monitor": vassal.monitor,
+        "phase": vassal.phase,
+        "loyal": vassal.loyal,
+        "pid": vassal.pid,
+        "attempt": vassal.attempt,
+        "config": spec.config,
+        "path": spec.path,
+        "ts": spec.ts,
+        "uid": spec.uid,
+        "gid": spec.gid,
+        "socket": spec.socket,
+        "deaths": vassal.deaths,
+        "not_before": next_try(vassal),
+        "reason": vassal.reason,
+    }
+
+
+def fleet_record(fleet: Fleet) -> dict[str, Any]:
+    """A fleet in the shape of the surface, vassals by name."""
+    return {
+        "seq": fleet.seq,
+        "at": rfc3339(fleet.at) if fleet.seq else None,
+        "vassals": [vassal_record(fleet.vassals[name]) for name in sorted(fleet.vassals)],
+    }
+
+
+def next_try(vassal: Vassal) -> str | None:
+    """When a throttled vassal is tried again, RFC 3339; None where it is not throttled."""
+    if vassal.phase != "throttled" or vassal.deadline is None:
+        return None
+    return rfc3339(vassal.deadline)

@@ -1,0 +1,288 @@
+"""The keeper: what ``emperor`` starts as, so that nothing dies with the daemon.
+
+It runs the daemon proper as its child and does as little as can be done, so that it has nothing
+to die of: no trio, no SQLite, no decisions about vassals.
+
+- It holds a duplicate of every descriptor that the daemon entrusts to it (the daemon's ends of
+  vassals' sockets, listening sockets). When the daemon dies these stay open, so no vassal notices
+  that its emperor is gone; the next daemon gets them all (``keeping.py`` has the protocol).
+- It is the subreaper of all below it. Vassals whose daemon died become its children: it reaps
+  them and tells the daemon how they ended, until that is acknowledged.
+- It starts the daemon again when it dies: at once, then with growing delay up to 30 s.
+- It hands on signals, and ends with the exit code of a daemon that left as it was told to.
+- A daemon that ends with RENEW wants a fresh one: the keeper executes itself anew, as whatever
+  version is installed now, and keeps children and descriptors over it.
+
+The daemon leads its own process group: a Ctrl-C in a terminal reaches the keeper only, which
+hands it on, so it arrives once.
+"""
+
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from typing import Any, NoReturn
+
+from . import keeping
+
+STATE = "EMPERORD_KEEPER_STATE"  # in the keeper's own, over an exec: a descriptor with its memory
+CANNOT_START = 3
+_FINAL = (0, 2)  # exit codes after which there is nothing to restart
+_LONGEST_DELAY = 30.0  # seconds between starts of a daemon that keeps dying
+_STABLE = 30.0  # seconds after which a death counts as the first again
+_PR_SET_CHILD_SUBREAPER = 36
+_FORWARDED = (
+    signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP,
+    signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG,
+)  # fmt: skip
+# Needs no daemon that could be restarted: it prints something and ends.
+_PASSING = ("-h", "--help", "--version", "--check")
+
+
+def main() -> NoReturn:
+    """The command ``emperor``."""
+    arguments = sys.argv[1:]
+    if any(argument in _PASSING for argument in arguments):
+        os.execv(sys.executable, _daemon_argv(arguments))
+    sys.exit(Keeper(arguments).run())
+
+
+def _daemon_argv(arguments: list[str]) -> list[str]:
+    return [sys.executable, "-m", "emperord.daemon.main", *arguments]
+
+
+def log(text: str) -> None:
+    now = time.time()
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+    try:
+        os.write(2, f"{stamp}.{int(now * 1000) % 1000:03d}Z emperor.keeper: {text}\n".encode())
+    except OSError:
+        return  # nobody reads it; that is no reason to die
+
+
+class Keeper:
+    """One keeper and the daemon it runs."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        self._arguments = arguments
+        self._memory = keeping.Memory(os.close)
+        self._daemon = 0  # pid, 0 while there is none
+        self._channel: socket.socket | None = None
+        self._unsent: list[tuple[dict[str, Any], list[int]]] = []
+        self._started = 0.0
+        self._delay = 0.0
+        self._due = 0.0  # when the next daemon is to be started
+        self._stopping: int | None = None  # the signal that told to stop all
+        self._hears = False  # the daemon takes signals; before that one would kill it
+        self._waiting: list[int] = []  # signals for it
+        self._wakes, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def run(self) -> int:
+        """Keep until the daemon has left for good; its exit code."""
+        self._prepare()
+        while True:
+            now = time.monotonic()
+            if not self._daemon and now >= self._due:
+                self._start()
+            for number in self._wait(None if self._daemon else self._due - now):
+                self._signalled(number)
+            code = self._reap()
+            if code is not None:
+                return code
+
+    def _prepare(self) -> None:
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        for number in (*_FORWARDED, signal.SIGCHLD):
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+        state = os.environ.pop(STATE, None)
+        if state is not None:
+            self._remember(int(state))
+
+    # The daemon
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        theirs.set_inheritable(True)
+        environment = {**os.environ, keeping.CHANNEL: str(theirs.fileno())}
+        # systemd says whom it watches; it is the daemon that will speak.
+        environment.pop("WATCHDOG_PID", None)
+        self._started = time.monotonic()
+        try:
+            self._daemon = os.posix_spawn(
+                sys.executable, _daemon_argv(self._arguments), environment, setpgroup=0
+            )
+        except OSError as error:
+            log(f"cannot start the daemon: {error.strerror}")
+            ours.close()
+            self._put_off()
+            return
+        finally:
+            theirs.close()
+        self._channel = ours
+        self._unsent = self._memory.greeting()
+
+    def _put_off(self) -> None:
+        """Delay the next start, unless the last daemon had lived for a while."""
+        now = time.monotonic()
+        if now - self._started > _STABLE:
+            self._delay = 0.0
+        self._due = now + self._delay
+        self._delay = min(max(self._delay * 2, 1.0), _LONGEST_DELAY)
+
+    def _ended(self, code: int | None, number: int | None) -> int | None:
+        """The daemon has ended; the exit code to end with, None to go on."""
+        self._daemon = 0
+        self._hears = False
+        self._hear()  # what it said last
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        self._unsent = []
+        if code == keeping.RENEW:
+            self._renew()
+        # One that could not even start has left nothing behind that would need a keeper.
+        if code in _FINAL or (code == CANNOT_START and not self._memory.kept):
+            return code
+        if self._stopping is not None:
+            if code is not None:
+                return code
+            self._waiting = [self._stopping]  # it died before it had stopped them all
+        how = f"with code {code}" if number is None else f"by signal {number}"
+        self._put_off()
+        delay = max(0.0, self._due - time.monotonic())
+        log(f"the daemon ended {how}; vassals run on, it is started again in {delay:.0f} s")
+        return None
+
+    # Signals and children
+
+    def _wait(self, timeout: float | None) -> bytes:
+        reading: list[Any] = [self._wakes]
+        writing: list[Any] = []
+        if self._channel is not None:
+            reading.append(self._channel)
+            writing = [self._channel] if self._unsent else []
+        ready, writable, _ = select.select(reading, writing, [], timeout)
+        if self._channel in ready:
+            self._hear()
+        if self._channel is not None and self._channel in writable:
+            self._say()
+        try:
+            return os.read(self._wakes, 4096)
+        except BlockingIOError:
+            return b""
+
+    def _signalled(self, number: int) -> None:
+        if number == signal.SIGCHLD:
+            return
+        if number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            self._due = 0.0  # who is to stop the vassals must first be there
+            if self._stopping is None:
+                self._stopping = number
+        self._waiting.append(number)
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        if self._daemon and self._hears:
+            for number in self._waiting:
+                os.kill(self._daemon, number)
+            self._waiting = []
+
+    def _reap(self) -> int | None:
+        """Reap all that have died; the exit code if the daemon has left for good."""
+        end: int | None = None
+        while True:
+            try:
+                status = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)
+            except ChildProcessError:
+                return end
+            if status is None:
+                return end
+            exited = status.si_code == os.CLD_EXITED
+            code = status.si_status if exited else None
+            number = None if exited else status.si_status
+            if status.si_pid == self._daemon:
+                end = self._ended(code, number)
+            else:
+                packet = self._memory.died(status.si_pid, code, number)
+                if self._channel is not None:
+                    self._unsent.append((packet, []))
+
+    # The channel
+
+    def _hear(self) -> None:
+        while self._channel is not None:
+            try:
+                data, descriptors, flags, _ = socket.recv_fds(
+                    self._channel, keeping.LONGEST, keeping.MOST_DESCRIPTORS
+                )
+            except BlockingIOError:
+                return
+            except OSError:
+                data, descriptors, flags = b"", [], 0
+            if not data:
+                self._channel.close()
+                self._channel = None
+                return
+            for descriptor in descriptors:
+                os.set_inheritable(descriptor, False)
+            try:
+                if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+                    raise keeping.BadPacket("cut short")
+                packet = keeping.decode(data)
+                if packet.get("do") == "hear":
+                    self._hears = True
+                    self._hand_on()
+                self._memory.told(packet, descriptors)
+            except keeping.BadPacket as error:
+                log(f"a packet of the daemon's makes no sense: {error}")
+
+    def _say(self) -> None:
+        while self._unsent and self._channel is not None:
+            packet, descriptors = self._unsent[0]
+            try:
+                socket.send_fds(self._channel, [keeping.encode(packet)], descriptors)
+            except BlockingIOError:
+                return
+            except OSError:
+                return  # it is about to be found dead
+            del self._unsent[0]
+
+    # Executing itself anew
+
+    def _renew(self) -> None:
+        """Become the keeper that is installed now; does not return unless that fails."""
+        state = os.memfd_create("keeper")
+        kept = [[name, about, fds] for name, (about, fds) in self._memory.kept.items()]
+        os.write(state, json.dumps([kept, list(self._memory.deaths.values())]).encode())
+        inherited = [state, *(fd for _, fds in self._memory.kept.values() for fd in fds)]
+        for descriptor in inherited:
+            os.set_inheritable(descriptor, True)
+        program = [sys.executable, "-m", "emperord.daemon.keeper", *self._arguments]
+        try:
+            os.execve(sys.executable, program, {**os.environ, STATE: str(state)})
+        except OSError as error:
+            log(f"cannot execute the keeper anew: {error.strerror}; the old one goes on")
+            for descriptor in inherited:
+                os.set_inheritable(descriptor, False)
+            os.close(state)
+
+    def _remember(self, state: int) -> None:
+        os.lseek(state, 0, os.SEEK_SET)
+        with os.fdopen(state, "rb") as file:
+            kept, deaths = json.load(file)
+        for name, about, descriptors in kept:
+            for descriptor in descriptors:
+                os.set_inheritable(descriptor, False)
+            self._memory.kept[name] = (about, descriptors)
+        for packet in deaths:
+            self._memory.deaths[packet["pid"]] = packet
+
+
+if __name__ == "__main__":
+    main()
