@@ -208,6 +208,7 @@ class Observer:
                 self.contents[seen.spec.config] = seen.content
             elif held_back is not None and digest(held_back) == seen.spec.config:
                 self.contents[seen.spec.config] = held_back
+        self._said.get(url, {}).pop(name, None)  # what was wrong with it is mended
         drafts.append(Draft(kind, Announced(spec=seen.spec, change=change), url, name))
 
     def _end(
@@ -224,9 +225,7 @@ class Observer:
             reason = "told to destroy it, but there is no such vassal"
             if owner not in (None, url):
                 reason = f"told to destroy it, but it belongs to {owner}"
-            drafts.append(
-                Draft("observation_rejected", Rejected(name=shown(seen.name), reason=reason), url)
-            )
+            self._reject(url, seen.name, reason, drafts)
 
     def _reject(
         self,
