@@ -256,6 +256,9 @@ class _Session:
         try:
             yield
         except psycopg.Error as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # it is only what came of hanging up
+                raise asyncio.CancelledError from None
             raise SourceFailed(self._redacted(str(error))) from None
 
 
