@@ -7,16 +7,16 @@ from typing import Self
 
 
 class Gate:
-    """A loopback port that leads to another one, while it is open."""
+    """A loopback port (``port``, or any) that leads to another one, while it is open."""
 
-    def __init__(self, behind: int) -> None:
+    def __init__(self, behind: int, port: int = 0) -> None:
         self._behind = behind
         self._listener: socket.socket | None = None
         self._ends: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self.silent = False  # connections are accepted and kept, and nothing gets through
-        self.port = 0
+        self.port = port
         self.open()
 
     def __enter__(self) -> Self:
