@@ -1,0 +1,94 @@
+"""What values of rows are taken for, whatever the source that gave them."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from emperord.monitors.options import MonitorOptions
+from emperord.monitors.rows import Flaw, Row, Table, id_of, ts_of
+
+SECOND = 10**9
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param(0, 0, id="zero"),
+        pytest.param(-1, -SECOND, id="before 1970"),
+        pytest.param(1.5, 1_500_000_000, id="float"),
+        pytest.param(Decimal("1700000000.123456789"), 1_700_000_000_123_456_789, id="Decimal"),
+        pytest.param("12.25", 12_250_000_000, id="text"),
+        pytest.param("1e-99999999", 0, id="tiny"),
+        pytest.param(datetime(1970, 1, 1, 0, 0, 1), SECOND, id="naive, as UTC"),
+        pytest.param(datetime(1970, 1, 2, tzinfo=UTC), 86_400 * SECOND, id="UTC"),
+        pytest.param(
+            datetime(1970, 1, 1, 1, tzinfo=timezone(timedelta(hours=1))), 0, id="elsewhere"
+        ),
+    ],
+)
+def test_ts(value: Any, expected: int) -> None:
+    assert ts_of(value) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, True, "", "soon", b"1", [], 10**400, 1e300, "1e999999", "1e999999999999"),
+        *("nan", "inf", float("nan"), float("inf"), Decimal("NaN"), Decimal("sNaN")),
+        *(1 << 63, -(1 << 63)),
+    ],
+)
+def test_what_is_no_ts(value: Any) -> None:
+    with pytest.raises(Flaw, match=r"^the ts "):
+        ts_of(value)
+
+
+@pytest.mark.parametrize("value", [33, "33", b"33", 33.0, Decimal("33"), Decimal("33.0")])
+def test_id(value: Any) -> None:
+    assert id_of("uid", value) == 33
+
+
+@pytest.mark.parametrize("value", [None, "", b""])
+def test_an_omitted_id(value: Any) -> None:
+    assert id_of("uid", value) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(-1, 0xFFFFFFFF, 1.5, -1.0, 1e300, True, "-1", "0x1", "٣", "9" * 50, []),
+        *(float("nan"), float("inf"), Decimal("NaN"), Decimal("sNaN"), Decimal("1e999999")),
+    ],
+)
+def test_what_is_no_id(value: Any) -> None:
+    with pytest.raises(Flaw, match=r"^the uid "):
+        id_of("uid", value)
+
+
+def test_a_table_remembers_what_was_listed_and_no_texts() -> None:
+    table = Table(MonitorOptions())
+
+    def read(*rows: Row) -> Any:
+        reading = table.reading()
+        for row in rows:
+            reading.add(row)
+        return reading
+
+    first = read(Row("a.ini", "one", 1)).listing().seen["a.ini"]
+    read(Row("a.ini", "two", 2))  # given up before its listing was made
+    again = read(Row("a.ini", "one", 1)).listing().seen["a.ini"]
+    assert first.content == b"one"
+    assert again.content is None
+    assert again.spec is first.spec
+    assert read().listing().seen == {}
+    assert read(Row("a.ini", "one", 1)).listing().seen["a.ini"].content == b"one"
+
+
+def test_the_first_of_two_rows_counts_and_the_second_is_refused() -> None:
+    reading = Table(MonitorOptions()).reading()
+    for row in (Row("a.ini", "one", 1), Row(b"a.ini", "two", 2), Row("a.ini", None, 3)):
+        reading.add(row)
+    listing = reading.listing()
+    assert listing.seen["a.ini"].content == b"one"
+    assert listing.refused == {"a.ini": "the name is there twice; the first one counts"}
