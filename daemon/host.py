@@ -120,9 +120,8 @@ class Host:
         # Orders for vassals whose spawn is under way, in order.
         self._waiting: dict[str, list[tuple[Action, Spec | None]]] = {}
         self._one_spawn = trio.CapacityLimiter(1)
-        self._census = process.Census({}, {})
-        self._census_at = -1.0
-        self._census_lock = trio.Lock()
+        self._census = threads.Shared(process.census)
+        self._orphans = threads.Shared(self._look_for_orphans)
         self._said: dict[News, None] = {}  # not handed over yet, in order
         self._spoken = trio.Event()
         self._beats: dict[str, float] = {}  # name -> trio time of the last heartbeat
@@ -431,26 +430,13 @@ class Host:
 
     async def _strays(self, running: Process) -> list[int]:
         """Descendants that left the vassal's process group, known by their mark or its session."""
-        if running.child is None:
-            # Adopted: its orphans were not handed to us, they can be anywhere.
-            census = await self._take_census()
-            return process.remnants(census, running.mark, running.pid, running.started)
-        leaders = {other.pid for other in self._by_name.values()}
-        suspects = set(process.children()) - leaders
-        return [
-            pid
-            for pid in suspects
-            if process.mark_of(pid) == running.mark or process.session(pid) == running.pid
-        ]
+        # The orphans of an adopted one were not handed to us, they can be anywhere.
+        look = self._census if running.child is None else self._orphans
+        return process.remnants(await look(), running.mark, running.pid, running.started)
 
-    async def _take_census(self) -> process.Census:
-        """All processes of the machine as of now; one look serves all who wait for it."""
-        asked = trio.current_time()
-        async with self._census_lock:
-            if self._census_at < asked:
-                self._census_at = trio.current_time()
-                self._census = await threads.run_sync(process.census)
-            return self._census
+    def _look_for_orphans(self) -> process.Census:
+        leaders = {running.pid for running in list(self._by_name.values())}
+        return process.census(set(process.children()) - leaders)
 
     async def _reap_strays(self) -> None:
         """Orphans of vassals are handed to us; the dead ones among them are reaped now and then."""

@@ -10,7 +10,7 @@ for dead would be started a second time.
 import ctypes
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 MARK: Final = "EMPERORD_ATTEMPT"
@@ -90,10 +90,10 @@ class Census(NamedTuple):
     unmarked: dict[int, list[int]]  # by session: who wiped or replaced its environment
 
 
-def census() -> Census:
-    """Look at every process of the machine."""
+def census(pids: Iterable[int] | None = None) -> Census:
+    """Look at these processes, or every one of the machine."""
     found: list[tuple[int, int, int, str | None]] = []
-    for pid in all_pids():
+    for pid in all_pids() if pids is None else pids:
         fields = _stat(pid)
         if fields is not None and fields[0] not in "ZX":
             found.append((int(fields[19]), pid, int(fields[3]), mark_of(pid)))
