@@ -175,6 +175,7 @@ def test_a_journal_that_fills_its_disk_by_itself_harms_nothing(daemon: Daemon, d
     path.write_text(SLEEPER)
     daemon.start()
     pid = daemon.phase("a.ini", "ready").pid
+    beside = path.with_suffix(".new")
     edits = 0
 
     def seen() -> bool:
@@ -182,7 +183,8 @@ def test_a_journal_that_fills_its_disk_by_itself_harms_nothing(daemon: Daemon, d
 
     while "paused: " not in daemon.log():
         edits += 1
-        path.write_text(f"{SLEEPER}# {os.urandom(8000).hex()}\n")
+        beside.write_text(f"{SLEEPER}# {os.urandom(8000).hex()}\n")
+        beside.rename(path)
         until(seen, "the change is seen")
     assert processes.alive(pid or 0)
     check(daemon)
