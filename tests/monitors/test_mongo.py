@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from bson.raw_bson import RawBSONDocument
 from emperord.journal.events import Spec
 from emperord.monitors import mongo
 from emperord.monitors.contract import Failed, Listing
+from emperord.monitors.mongo_filter import parse
 from emperord.monitors.mongo_url import read
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.registry import open_monitor
@@ -530,3 +531,40 @@ def test_the_library_is_imported_when_it_is_needed() -> None:
         "open_monitor('mongodb://'); assert 'pymongo' in sys.modules"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
+
+
+# The page
+
+
+async def test_what_the_page_says_to_type(source: MongoSource) -> None:
+    """Each line in mongosh does what stands above it. Our own parser reads what it is given."""
+    page = (Path(__file__).parents[2] / "docs" / "sources-mongodb.md").read_text()
+    (block,) = re.findall(r"^```js\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    methods: dict[str, Callable[..., object]] = {
+        "createIndex": lambda keys, options: source.vassals.create_index(list(keys), **options),
+        "insertOne": source.vassals.insert_one,
+        "updateOne": source.vassals.update_one,
+    }
+    lines = re.findall(r"^// (.*)\ndb\.vassals\.(\w+)\((.*)\)$", block, re.MULTILINE)
+    assert [comment for comment, _, _ in lines][1:] == [
+        "start one", "change it", "reload it as it is", "end it",
+    ]  # fmt: skip
+    async with watching(source.hurried(SELDOM, 10, ",{enabled:1}")) as watch:
+        before: Spec | None = None
+
+        def differs() -> bool:
+            return "hello.ini" in watch.seen and watch.seen["hello.ini"].spec != before
+
+        for comment, method, arguments in lines:
+            given = parse(f"{{x:[{arguments.replace('new Date()', 'new Date(1)')}]}}")
+            methods[method](*given["x"])
+            if comment == "end it":
+                await watch.until(lambda: not watch.seen)
+            elif method != "createIndex":
+                await watch.until(differs)
+                after = watch.seen["hello.ini"].spec
+                assert before is None or after.ts > before.ts
+                assert (before is not None and after.config == before.config) == (
+                    comment == "reload it as it is"
+                )
+                before = after
