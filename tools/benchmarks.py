@@ -281,6 +281,33 @@ def postgres(folder: Path) -> list[Result]:
 
 
 @bench
+def mongodb(folder: Path) -> list[Result]:
+    """mongodb://: a document is updated, told by a change stream; and many that are not."""
+    from pymongo import MongoClient
+
+    with (
+        server("mongodb") as where,
+        MongoClient[dict[str, Any]](where["hosts"]) as client,
+    ):
+        vassals = client["emperor"]["vassals"]
+        url = f"mongodb://{where['hosts']},emperor.vassals"
+        update = {"$set": {"config": "[uwsgi]"}, "$inc": {"ts": 1}}
+        put = partial(vassals.update_one, {"name": "v0.ini"}, update, upsert=True)
+        results = reactions(folder, "mongodb:// update", put, url)
+        vassals.delete_many({})
+        config = BARRED + "#" * 500
+        vassals.insert_many({"name": f"v{n}.ini", "config": config, "ts": n} for n in range(10_000))
+        (folder / "journal.db").unlink()
+        with daemon(folder, "--freq", "1", url) as running:
+            running.wait_for("vassal_added", 10_000)
+            time.sleep(2)
+            before = running.cpu()
+            time.sleep(10)
+            took = (running.cpu() - before) / 10 * 1e3
+    return [*results, at_most("mongodb:// poll of 10,000 documents: CPU", took, 300, "ms")]
+
+
+@bench
 def spawn(folder: Path) -> list[Result]:
     """All that starting costs the daemon: seeing the file, reading it, three events, the spawn."""
     count = 200
