@@ -27,7 +27,9 @@ from .polling import SourceFailed
 from .rows import LONGEST_CONFIG
 
 EXCHANGE: Final = "uwsgi.emperor"
-PREFETCH: Final = 500  # messages that the broker gives before it wants an answer
+# Messages that the broker gives before it wants an answer. So many may be told at once, and must
+# not hold up other sources: with 500, these noticed a flood.
+PREFETCH: Final = 200
 _GATHER: Final = 0.02  # seconds; a burst is recorded in few pieces, a single message at once
 _FAREWELL: Final = 1.0  # seconds for the broker to agree that a connection ends
 _NOT_FOUND: Final = 404

@@ -97,7 +97,7 @@ def test_what_means_nothing(
         pytest.param("amqp://", "localhost", 5672, "/", "guest", "guest", None, "amqp://",
             id="nothing"),
         pytest.param("amqp://h/", "h", 5672, "/", "guest", "guest", None, "amqp://h/", id="slash"),
-        pytest.param("amqp://h/v", "h", 5672, "v", "guest", "guest", None, "amqp://h/v", id="vhost"),
+        pytest.param("amqp://h/v", "h", 5672, "v", "guest", "guest", None, "amqp://h/v", id="v"),
         pytest.param("amqp://h/%2Fa%2fb", "h", 5672, "/a/b", "guest", "guest", None,
             "amqp://h/%2Fa%2fb", id="encoded vhost"),
         pytest.param("amqp://u:hush@h:1/v?queue=q%20x", "h", 1, "v", "u", "hush", "q x",

@@ -1,0 +1,296 @@
+"""amqp:// under a whole daemon: the examples as written, restarts, floods, and no secrets."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from support import processes
+from support.daemon import Daemon
+from support.rabbitmq import Publisher, shared
+from support.services import Service, service
+from support.vassals import SLEEPER, Application, free_port
+from support.web import Web
+
+from .conftest import MakeDaemon
+from .test_uwsgi import serving, understands
+
+BARRED = "[emperor]\nnonsense = {}\n"  # is known, and never runs
+
+
+@pytest.fixture
+def port() -> int:
+    return int(shared().where["port"])
+
+
+@pytest.fixture
+def publisher() -> Iterator[Publisher]:
+    with Publisher() as publisher:
+        publisher.channel.exchange_delete("uwsgi.emperor")
+        yield publisher
+
+
+@pytest.fixture
+def daemon(make_daemon: MakeDaemon, port: int) -> Daemon:
+    return make_daemon(monitors=[f"amqp://127.0.0.1:{port}"])
+
+
+# The scripts of the text that the project came from, as written, but for the places (host, port,
+# folder) and for what today's pika calls ``exchange_type`` where it was ``type`` before 1.0.
+CONNECT = """
+# The pika module is used in this example, but you're free to use whatever adapter you like.
+import pika
+# connect to RabbitMQ server
+connection = pika.BlockingConnection(pika.ConnectionParameters('192.168.0.1'))
+# get the channel
+channel = connection.channel()
+# create the exchange (if not already available)
+channel.exchange_declare(exchange='uwsgi.emperor', type='fanout')
+"""
+PATH = """
+# publish a new config file
+channel.basic_publish(exchange='uwsgi.emperor', routing_key='', body='/etc/vassals/mydjangoapp.xml')
+"""
+URL = """
+channel.basic_publish(exchange='uwsgi.emperor', routing_key='', body='http://example.com/confs/trac.ini')
+"""
+CONFIG = '''
+channel.basic_publish(
+exchange='uwsgi.emperor',
+routing_key='mydomain_trac_config.ini',
+body="""
+[uwsgi]
+socket=:3031
+env = TRAC_ENV=/accounts/unbit/trac/uwsgi
+module = trac.web.main:dispatch_request
+processes = 4""")
+'''
+END = """
+channel.basic_publish(exchange='uwsgi.emperor', routing_key='mydomain_trac_config.ini', body='')
+"""
+
+
+def run(script: str, port: int, **places: str) -> None:
+    """Run a publisher's script."""
+    text = CONNECT.replace("'192.168.0.1'", f"'127.0.0.1', {port}") + script
+    text = text.replace(" type='fanout'", " exchange_type='fanout'")
+    for place, here in places.items():
+        text = text.replace(
+            {"etc": "/etc/vassals", "example": "http://example.com", "trac": ":3031"}[place], here
+        )
+    subprocess.run([sys.executable, "-c", text], check=True, timeout=60)
+
+
+def test_the_example_of_a_path(daemon: Daemon, port: int, tmp_path: Path) -> None:
+    app = Application(tmp_path)
+    extension = ".xml" if understands("xml") else ".ini"  # some builds of uWSGI read no XML
+    path = tmp_path / f"mydjangoapp{extension}"
+    script = PATH.replace(".xml", extension)
+    daemon.start()
+    run(script, port, etc=str(tmp_path))
+    daemon.event("observation_rejected", name=str(path), reason="there is no such file")
+    path.write_text(app.config("one", extension))
+    run(script, port, etc=str(tmp_path))
+    master = serving(daemon, app, "one").master
+    path.write_text(app.config("two", extension))
+    run(script, port, etc=str(tmp_path))
+    assert serving(daemon, app, "two").master == master
+    assert processes.argv_of(master)[1:] == [f"--{extension[1:]}", str(path)]
+    path.unlink()
+    daemon.gone(str(path))
+    assert app.answers() is None
+    daemon.stop()
+
+
+def test_the_example_of_a_url(daemon: Daemon, port: int, tmp_path: Path) -> None:
+    app = Application(tmp_path)
+    daemon.start()
+    with Web() as web:
+        url = web.says("/confs/trac.ini", app.config("one"))
+        run(URL, port, example=web.url(""))
+        master = serving(daemon, app, "one").master
+        web.says("/confs/trac.ini", app.config("two"))
+        run(URL, port, example=web.url(""))
+        assert serving(daemon, app, "two").master == master
+        vassal = daemon.vassal(url)
+        assert vassal is not None
+        assert daemon.config_text(vassal.spec.config) == app.config("two").encode()
+        web.says("/confs/trac.ini", "", 410)
+        run(URL, port, example=web.url(""))
+        daemon.gone(url)
+        assert daemon.events("vassal_removed")[0].body["reason"] == "answered 410 Gone"
+    daemon.stop()
+
+
+def test_the_example_of_a_config(daemon: Daemon, port: int) -> None:
+    name, there = "mydomain_trac_config.ini", free_port()
+    daemon.start()
+    run(CONFIG, port, trac=f"127.0.0.1:{there}")
+    daemon.phase(name, "accepting")
+    master = daemon.pid_of(name)
+    assert processes.environment_of(master)["EMPERORD_VASSAL"] == name
+    assert processes.argv_of(master)[1:] == ["--ini", f"emperor://{name}"]
+    assert f"TCP address 127.0.0.1:{there} " in daemon.vassal_log(name)
+    seq = daemon.last_seq()
+    run(CONFIG, port, trac=f"127.0.0.1:{there}")
+    daemon.event("vassal_accepting", name, after=seq)
+    assert daemon.pid_of(name) == master
+    run(END, port)
+    daemon.gone(name)
+    daemon.stop()
+
+
+def test_vassals_come_back_without_being_announced(
+    daemon: Daemon, publisher: Publisher, tmp_path: Path
+) -> None:
+    path, doomed = tmp_path / "file.ini", tmp_path / "doomed.ini"
+    for each in (path, doomed):
+        each.write_text(SLEEPER)
+    daemon.start()
+    with Web() as web:
+        url = web.says("/web.ini", SLEEPER)
+        for key, body in [("a.ini", SLEEPER), ("", str(path)), ("", str(doomed)), ("", url)]:
+            publisher.publish(key, body)
+        names = ["a.ini", str(path), str(doomed), url]
+        for name in names:
+            daemon.phase(name, "ready")
+        asked = len(web.asked)
+        daemon.stop()
+        doomed.unlink()
+        daemon.start()
+        daemon.gone(str(doomed))
+        for name in ("a.ini", str(path), url):
+            daemon.phase(name, "ready")
+        assert len(web.asked) == asked
+    # It is still watched, without a further word of it.
+    path.unlink()
+    daemon.gone(str(path))
+    assert len(daemon.events("vassal_added")) == 4
+    daemon.stop()
+
+
+def test_a_durable_queue_waits_for_the_daemon(
+    make_daemon: MakeDaemon, publisher: Publisher, port: int
+) -> None:
+    daemon = make_daemon(monitors=[f"amqp://127.0.0.1:{port}?queue=waits"]).start()
+    publisher.publish("a.ini", SLEEPER)
+    daemon.phase("a.ini", "ready")
+    daemon.kill()
+    publisher.publish("b.ini", SLEEPER)
+    publisher.publish("a.ini", "")
+    daemon.start()
+    daemon.phase("b.ini", "ready")
+    daemon.gone("a.ini")
+    daemon.stop()
+    publisher.channel.queue_delete("waits")
+
+
+def test_through_restarts_and_freezes_of_the_broker(make_daemon: MakeDaemon) -> None:
+    with service("rabbitmq") as server:
+        port = server.where["port"]
+        daemon = make_daemon(monitors=["vassals", f"amqp://127.0.0.1:{port}?queue=q"])
+        server("freeze")  # it accepts, and says nothing
+        daemon.start()
+        (daemon.vassals / "first.ini").write_text(SLEEPER)
+        daemon.phase("first.ini", "ready")
+        server("thaw")
+        _publish(port, "a.ini", SLEEPER)
+        pid = daemon.phase("a.ini", "ready").pid
+        server("freeze")
+        (daemon.vassals / "beside.ini").write_text(SLEEPER)
+        daemon.phase("beside.ini", "ready")
+        server("thaw")
+        _publish(port, "b.ini", SLEEPER)
+        daemon.phase("b.ini", "ready")
+        server("stop")
+        failed = daemon.event("monitor_failed")
+        server("start")
+        daemon.event("monitor_recovered", after=failed.seq)
+        _publish(port, "c.ini", SLEEPER)
+        daemon.phase("c.ini", "ready")
+        assert daemon.pid_of("a.ini") == pid
+        assert daemon.kinds("a.ini").count("spawned") == 1
+        daemon.stop()
+
+
+def _publish(port: int, name: str, config: str) -> None:
+    with Publisher(port) as publisher:
+        # The daemon may still be about to make them.
+        publisher.channel.exchange_declare("uwsgi.emperor", exchange_type="fanout")
+        publisher.channel.queue_declare("q", durable=True)
+        publisher.channel.queue_bind("q", "uwsgi.emperor")
+        publisher.publish(name, config)
+
+
+def test_a_flood_loses_nothing_and_holds_up_nobody(
+    make_daemon: MakeDaemon, publisher: Publisher, port: int
+) -> None:
+    daemon = make_daemon(monitors=["vassals", f"amqp://127.0.0.1:{port}"]).start()
+    count, names = 5000, 500
+    before = _memory(daemon.pid)
+    texts = [BARRED.format(f"{number}{'x' * 2000}") for number in range(count)]
+    publisher.publish("first.ini", SLEEPER)
+    daemon.phase("first.ini", "ready")
+    publisher.flood((f"v{number % names}.ini", text.encode()) for number, text in enumerate(texts))
+    slowest = 0.0
+    for number in range(5):
+        began = time.monotonic()
+        (daemon.vassals / f"beside{number}.ini").write_text(BARRED.format("beside"))
+        daemon.event("vassal_added", f"beside{number}.ini")
+        slowest = max(slowest, time.monotonic() - began)
+    assert slowest < 5  # seconds; it is far less on a quiet machine
+    told = daemon.event("vassal_changed", "v%", count=count - names)
+    for number, text in enumerate(texts[-names:], count - names):
+        vassal = daemon.vassal(f"v{number % names}.ini") if number % 100 == 0 else None
+        assert vassal is None or daemon.config_text(vassal.spec.config) == text.encode()
+    assert told.seq
+    assert _memory(daemon.pid) - before < 100 << 20
+    daemon.stop()
+
+
+def _memory(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) << 10
+
+
+def test_secrets_are_shown_nowhere(make_daemon: MakeDaemon, server: Service) -> None:
+    where = server.where
+    user, vhost = quote(where["user"], safe=""), quote(where["vhost"], safe="")
+    address = f"127.0.0.1:{where['port']}/{vhost}"
+    secrets = [quote(where["password"], safe=""), where["password"], "hush"]
+    daemon = make_daemon(
+        monitors=[f"amqp://{user}:{secrets[0]}@{address}", f"amqp://nobody:hush@{address}"]
+    ).start()
+    failed = daemon.event("monitor_failed", reason="it does not accept this user and password")
+    assert failed.monitor == f"amqp://nobody:***@{address}"
+    with Publisher(vhost=where["vhost"]) as publisher:
+        publisher.publish("a.ini", SLEEPER)
+        publisher.publish("", "http://user:hush@127.0.0.1/a.ini")
+        publisher.publish("", "http://127.0.0.1/a.ini?token=hush.ini")
+    daemon.phase("a.ini", "ready")
+    daemon.event("observation_rejected", count=2)
+    children = [pid for pid in daemon.running() if pid != daemon.pid]
+    shown = [
+        daemon.log(),
+        daemon.journal.read_bytes().decode("latin1"),
+        daemon.journal.with_name("journal.db-wal").read_bytes().decode("latin1"),
+        *(str(processes.argv_of(pid)) for pid in children),
+        *(str(processes.environment_of(pid)) for pid in children),
+    ]
+    assert [secret for secret in secrets if any(secret in text for text in shown)] == []
+    daemon.stop()
+
+
+@pytest.fixture
+def server() -> Service:
+    return shared()
+
+
+def test_a_daemon_without_it_does_not_load_it(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon().start()
+    maps = Path(f"/proc/{daemon.pid}/maps").read_text()
+    assert "_asyncio" not in maps  # trio_asyncio would have brought it
+    daemon.stop()
