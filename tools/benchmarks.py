@@ -208,6 +208,21 @@ def reactions(
     ]
 
 
+@contextlib.contextmanager
+def serving(name: str) -> Iterator[dict[str, Any]]:
+    """A real server by ``tools/services``: where it is."""
+    tool = Path(__file__).with_name("services")
+    with subprocess.Popen(
+        [sys.executable, tool, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        try:
+            yield json.loads(running.stdout.readline())[name]
+        finally:
+            running.stdin.close()
+
+
 @bench
 def touch(folder: Path) -> list[Result]:
     """dir://: a file is touched."""
@@ -278,6 +293,32 @@ def postgres(folder: Path) -> list[Result]:
             time.sleep(10)
             took = (running.cpu() - before) / 10 * 1e3
     return [*results, at_most("pg:// poll of 10,000 rows: CPU", took, 300, "ms")]
+
+
+@bench
+def amqp(folder: Path) -> list[Result]:
+    """amqp://: a message is published, and a flood of them."""
+    import pika
+
+    with serving("rabbitmq") as where:
+        link = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", where["port"]))
+        channel = link.channel()
+        results = reactions(
+            folder,
+            "amqp:// message",
+            lambda: channel.basic_publish("uwsgi.emperor", "v0.ini", b"[uwsgi]\n"),
+            where["url"],
+        )
+        text = BARRED.encode() + b"#" * 500
+        with daemon(folder, where["url"]) as running:
+            before = running.count("vassal_changed")
+            began = time.monotonic()
+            for i in range(5000):
+                channel.basic_publish("uwsgi.emperor", "v0.ini", text + b"%d" % i)
+            running.wait_for("vassal_changed", before + 5000)
+            took = time.monotonic() - began
+        link.close()
+    return [*results, ("amqp:// 5,000 messages: until all are durable", f"{took:.3g} s", "", True)]
 
 
 @bench
