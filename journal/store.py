@@ -15,6 +15,7 @@ import fcntl
 import os
 import sqlite3
 import sys
+import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Self
@@ -24,6 +25,7 @@ from .errors import Damaged, JournalError, JournalLocked, JournalPaused, NotAJou
 from .events import Event, decode_body
 
 SNAPSHOT_EVERY: Final = 10_000  # events
+_LAST_CHILD: Final = 5.0  # seconds that a dead daemon's last child may take to its exec
 
 _INSERT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _COLUMNS = "seq, at, kind, monitor, vassal, cause, body, actions"
@@ -223,15 +225,20 @@ class Journal:
 
 def _take_lock(path: str) -> int:
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.read(lock, 32).decode(errors="replace").strip() or "unknown"
-        os.close(lock)
-        raise JournalLocked(
-            f"{path.removesuffix('.lock')}: in use by a running emperor (pid {owner}); "
-            "stop that one, or give this one another --journal"
-        ) from None
+    until = time.monotonic() + _LAST_CHILD
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            owner = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+        if time.monotonic() > until or not _has_died(owner):
+            os.close(lock)
+            raise JournalLocked(
+                f"{path.removesuffix('.lock')}: in use by a running emperor (pid {owner}); "
+                "stop that one, or give this one another --journal"
+            )
+        time.sleep(0.01)
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     return lock
@@ -259,6 +266,17 @@ def _connect(path: str) -> sqlite3.Connection:
     except BaseException:
         connection.close()
         raise
+
+
+def _has_died(owner: str) -> bool:
+    """Whether it is only a child on its way to exec that still holds a dead daemon's lock."""
+    if not owner.isdigit():
+        return False
+    try:
+        with open(f"/proc/{owner}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] in "ZX"
+    except FileNotFoundError:
+        return True
 
 
 @contextlib.contextmanager
