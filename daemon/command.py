@@ -14,6 +14,7 @@ from typing import Final
 from ..journal.events import Spec
 from ..journal.policy import Policy
 from ..monitors.settings import signal_number
+from .keeping import CHANNEL
 from .process import MARK
 
 _LOADERS: Final = {
@@ -36,6 +37,7 @@ _PRIVATE: Final = frozenset(
         "LISTEN_FDS",
         "LISTEN_FDNAMES",
         "LISTEN_PID",
+        CHANNEL,
     )
 )
 

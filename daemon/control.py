@@ -24,6 +24,8 @@ from typing import Any, Final
 import msgspec
 import trio
 
+from .addresses import reachable
+
 LONGEST: Final = 65_536  # bytes of a request
 _IDLE: Final = 300.0  # seconds that a client may say nothing
 _MOST_CLIENTS: Final = 64
@@ -51,7 +53,8 @@ def bind(path: str) -> socket.socket:
         # Only the owner, from the first moment: the mode of the socket is what umask leaves.
         former = os.umask(0o177)
         try:
-            listener.bind(path)
+            with reachable(path) as short:
+                listener.bind(short)
         finally:
             os.umask(former)
         listener.listen(_MOST_CLIENTS)
@@ -70,7 +73,8 @@ def _make_room(path: str) -> None:
         raise ControlInUse(errno.EEXIST, "there is a file that is no socket", path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
-            probe.connect(path)
+            with reachable(path) as short:
+                probe.connect(short)
         except ConnectionRefusedError:
             os.unlink(path)
         except OSError as error:

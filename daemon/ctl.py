@@ -11,6 +11,7 @@ import click
 from ..journal.places import default_journal
 from ..monitors.names import shown
 from ..version import VERSION
+from .addresses import reachable
 
 REFUSED: Final = 1
 NO_DAEMON: Final = 4
@@ -39,7 +40,8 @@ def ask(path: str, request: dict[str, Any]) -> dict[str, Any]:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(_PATIENCE)
-            connection.connect(path)
+            with reachable(path) as short:
+                connection.connect(short)
             connection.sendall(json.dumps(request).encode() + b"\n")
             with connection.makefile("rb") as stream:
                 line = stream.readline()

@@ -34,6 +34,7 @@ from ..journal.policy import Policy
 from . import command, process, protocol, threads
 from .actions import Action
 from .fleet import Vassal
+from .keeper_link import KeeperLink
 from .observe import Draft
 from .recovery import Survivor
 from .vassal_log import LogDirectory
@@ -91,6 +92,11 @@ class Process:
         self.reload_signal = command.reload_signal(spec)
         self.stop_signal = command.stop_signal(spec)
 
+    @property
+    def kept_name(self) -> str:
+        """Under which name its sockets are entrusted to the keeper."""
+        return kept_name(self.name, self.attempt)
+
     def close(self) -> None:
         for end in (self.control, self.config):
             if end is not None:
@@ -108,8 +114,10 @@ class Host:
         config_text: Callable[[str], bytes | None],
         environ: Mapping[str, str] = os.environ,
         nofile: tuple[int, int] | None = None,
+        keeper: KeeperLink | None = None,
     ) -> None:
         self._policy = policy
+        self._keeper = KeeperLink(None) if keeper is None else keeper
         self._logs = logs
         self._config_text = config_text
         self._environ = dict(environ)  # os.environ decodes all of it at each look
@@ -336,6 +344,9 @@ class Host:
             ours, theirs = _pair(opened)
             _check_room(theirs.fileno())
             config_ours, config_theirs = _pair(opened) if spec.path is None else (None, None)
+            # Before there is a child: its sockets must not close, whenever we die.
+            entrusted = [end.fileno() for end in (ours, config_ours) if end is not None]
+            self._keeper.keep(kept_name(vassal.name, vassal.attempt), entrusted)
             child = subprocess.Popen(
                 argv,
                 env=command.environment(
@@ -358,6 +369,7 @@ class Host:
         except BaseException:
             for end in opened:
                 end.close()
+            self._keeper.drop(kept_name(vassal.name, vassal.attempt))
             raise
         finally:
             if out is not None:
@@ -380,11 +392,26 @@ class Host:
             return False
         running = Process(survivor.vassal, survivor.pid, survivor.start_time, pidfd)
         running.mark = survivor.mark
+        kept = self._keeper.kept.pop(running.kept_name, None)
+        if kept is not None:
+            ends = [socket.socket(fileno=descriptor) for descriptor in kept.descriptors]
+            for end in ends:
+                end.setblocking(False)
+            running.control, running.config = ends[0], (ends[1] if len(ends) > 1 else None)
+            survivor.control = True
         if self._logs is not None:
             running.log_start = self._logs.size(running.name)
         self._by_name[running.name] = running
         self._listen_to(running)
         return True
+
+    def forget_kept(self) -> None:
+        """Let go of what was kept for vassals that nobody adopted: they are gone."""
+        for name, kept in self._keeper.kept.items():
+            for descriptor in kept.descriptors:
+                os.close(descriptor)
+            self._keeper.drop(name)
+        self._keeper.kept.clear()
 
     # Deaths
 
@@ -393,6 +420,10 @@ class Host:
         assert self._tell is not None
         _kill_group(running.pid)
         code, number = _reap(running)
+        if running.child is None:
+            death = await self._keeper.death_of(running.pid)
+            if death is not None:
+                code, number = death.code, death.signal
         await self._end_tree(running)
         last = ""
         if self._logs is not None and not running.asked:
@@ -406,6 +437,8 @@ class Host:
         self._beats.pop(running.name, None)
         body = Exited(attempt=running.attempt, code=code, signal=number, log=last)
         await self._tell([Happened(Draft("exited", body, None, running.name))])
+        self._keeper.drop(running.kept_name)
+        self._keeper.acknowledge(running.pid)
 
     async def _end_tree(self, running: Process) -> None:
         """Return when nothing of the vassal's process group or marked descendants is left."""
@@ -457,6 +490,11 @@ class Host:
                 return
             # All in one go: a thousand hops to a thread cost more than the looks.
             await threads.run_sync(_bound, self._logs, list(self._by_name))
+
+
+def kept_name(vassal: str, attempt: int) -> str:
+    """Under which name the sockets of an attempt are entrusted to the keeper."""
+    return f"{attempt}:{vassal}"
 
 
 def _bound(logs: LogDirectory, names: list[str]) -> None:

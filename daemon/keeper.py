@@ -33,6 +33,7 @@ STATE = "EMPERORD_KEEPER_STATE"  # in the keeper's own, over an exec: a descript
 CANNOT_START = 3
 _FINAL = (0, 2)  # exit codes after which there is nothing to restart
 _LONGEST_DELAY = 30.0  # seconds between starts of a daemon that keeps dying
+_SHORT_DELAY = 1.0  # seconds, where it was killed from outside
 _STABLE = 30.0  # seconds after which a death counts as the first again
 _PR_SET_CHILD_SUBREAPER = 36
 _FORWARDED = (
@@ -52,7 +53,8 @@ def main() -> NoReturn:
 
 
 def _daemon_argv(arguments: list[str]) -> list[str]:
-    return [sys.executable, "-m", "emperord.daemon.main", *arguments]
+    # -P: what lies in the working directory is none of ours to import.
+    return [sys.executable, "-P", "-m", "emperord.daemon.main", *arguments]
 
 
 def log(text: str) -> None:
@@ -127,11 +129,16 @@ class Keeper:
         self._channel = ours
         self._unsent = self._memory.greeting()
 
-    def _put_off(self) -> None:
-        """Delay the next start, unless the last daemon had lived for a while."""
+    def _put_off(self, killed: bool = False) -> None:
+        """Delay the next start, unless the last daemon had lived for a while.
+
+        One that somebody ``killed`` has not failed by itself, so the next need not wait long.
+        """
         now = time.monotonic()
         if now - self._started > _STABLE:
             self._delay = 0.0
+        if killed:
+            self._delay = min(self._delay, _SHORT_DELAY)
         self._due = now + self._delay
         self._delay = min(max(self._delay * 2, 1.0), _LONGEST_DELAY)
 
@@ -154,7 +161,7 @@ class Keeper:
                 return code
             self._waiting = [self._stopping]  # it died before it had stopped them all
         how = f"with code {code}" if number is None else f"by signal {number}"
-        self._put_off()
+        self._put_off(killed=number == signal.SIGKILL)
         delay = max(0.0, self._due - time.monotonic())
         log(f"the daemon ended {how}; vassals run on, it is started again in {delay:.0f} s")
         return None
@@ -263,7 +270,7 @@ class Keeper:
         inherited = [state, *(fd for _, fds in self._memory.kept.values() for fd in fds)]
         for descriptor in inherited:
             os.set_inheritable(descriptor, True)
-        program = [sys.executable, "-m", "emperord.daemon.keeper", *self._arguments]
+        program = [sys.executable, "-P", "-m", "emperord.daemon.keeper", *self._arguments]
         try:
             os.execve(sys.executable, program, {**os.environ, STATE: str(state)})
         except OSError as error:

@@ -1,5 +1,6 @@
 """``emperor``: the command."""
 
+import contextlib
 import logging
 import os
 import resource
@@ -19,11 +20,13 @@ from ..monitors.options import MonitorOptions
 from ..monitors.registry import open_monitor
 from ..monitors.urls import MonitorURLError
 from ..version import VERSION
-from . import process
+from . import control, process
 from .clock import Clock
 from .fleet import Fleet, from_json
 from .fold import fold
 from .host import Host
+from .keeper_link import KeeperLink
+from .keeping import RENEW
 from .options import options, policy
 from .shell import Abandoned, Shell
 from .systemd import Notifier
@@ -74,19 +77,30 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             monitors=tuple(monitor.url for monitor in monitors),
         )
         process.become_subreaper()
+        keeper = KeeperLink.from_environment()
         host = Host(
             lambda: decided,
             logs,
             journal.config_text,
             nofile=raise_file_limit(),
+            keeper=keeper,
         )
-        shell = Shell(journal, fleet, Clock(journal.last_at), host, started, Notifier())
+        control_path = os.path.abspath(chosen["control"] or journal.path + ".sock")
+        listener = control.bind(control_path)
+        clock = Clock(journal.last_at)
+        shell = Shell(journal, fleet, clock, host, started, Notifier(), keeper, listener)
         try:
             trio.run(shell.run, monitors)
         except* Abandoned as abandoned:
             print(f"emperor: {abandoned.exceptions[0]}", file=sys.stderr, flush=True)
             # At once, and so without closing the journal: its disk may hang.
             os._exit(CANNOT_START)
+        finally:
+            listener.close()
+    if shell.renewing:
+        sys.exit(RENEW)
+    with contextlib.suppress(OSError):
+        os.unlink(control_path)
 
 
 def open_monitors(texts: tuple[str, ...], decided: Policy) -> list[Monitor]:

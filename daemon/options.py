@@ -248,6 +248,12 @@ def options(function: _F) -> _F:
                 show_default=True,
                 help="A log is cut at this size; the part before stays beside it as .1.",
             ),
+            _option(
+                "--control",
+                metavar="PATH",
+                show_default="the journal's path + .sock",
+                help="The socket that emperor-ctl talks to.",
+            ),
             click.option(
                 "--check",
                 is_flag=True,

@@ -12,12 +12,13 @@ and exec (see ``journal/store.py``).
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from ..journal.events import Adopted, Exited, SpawnFailed
 from . import process
 from .fleet import UP, Fleet, Vassal
+from .keeper_link import Death
 from .observe import Draft
 
 _PATIENCE: Final = 5.0  # seconds to wait for killed remnants
@@ -31,15 +32,21 @@ class Survivor:
         self.pid = pid
         self.start_time = start_time
         self.mark = mark
+        self.control = False  # its sockets were kept
 
     def draft(self) -> Draft:
         assert self.vassal.attempt is not None
-        body = Adopted(attempt=self.vassal.attempt, pid=self.pid, start_time=self.start_time)
+        body = Adopted(
+            attempt=self.vassal.attempt,
+            pid=self.pid,
+            start_time=self.start_time,
+            control=self.control,
+        )
         return Draft("adopted", body, None, self.vassal.name, self.vassal.order)
 
 
 def survey(
-    fleet: Fleet, boot: str, time_of: Callable[[int], int]
+    fleet: Fleet, boot: str, time_of: Callable[[int], int], deaths: Mapping[int, Death]
 ) -> tuple[list[Survivor], list[Draft]]:
     """Who lives, and the events that record who does not. Blocks; for a worker thread."""
     under_way = [vassal for vassal in fleet.vassals.values() if vassal.phase in UP]
@@ -55,7 +62,8 @@ def survey(
             alive.append(Survivor(vassal, *leader, mark))
         else:
             _end(process.remnants(census, mark, vassal.pid, vassal.start_time))
-            gone.append(death(vassal))
+            known = deaths.get(vassal.pid) if vassal.pid is not None and same_boot else None
+            gone.append(death(vassal, known))
     return alive, gone
 
 
@@ -72,14 +80,16 @@ def _leader(vassal: Vassal, marked: list[int]) -> tuple[int, int] | None:
     return None
 
 
-def death(vassal: Vassal) -> Draft:
-    """The record of an attempt of which nothing is left."""
+def death(vassal: Vassal, known: Death | None = None) -> Draft:
+    """The record of an attempt of which nothing is left; ``known`` is what the keeper saw."""
     assert vassal.attempt is not None
     if vassal.pid is None:
         reason = "the daemon ended before it started the process"
         failed = SpawnFailed(attempt=vassal.attempt, reason=reason, fault="interrupted")
         return Draft("spawn_failed", failed, None, vassal.name, vassal.order)
     exited = Exited(attempt=vassal.attempt, away=True)
+    if known is not None:  # the keeper was there, so it is a death like any other
+        exited = Exited(attempt=vassal.attempt, code=known.code, signal=known.signal)
     return Draft("exited", exited, None, vassal.name, vassal.order)
 
 

@@ -15,6 +15,7 @@ rows are tried again until they are durable, vassals keep running, sources wait.
 import heapq
 import logging
 import signal
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
@@ -37,12 +38,14 @@ from ..journal.events import (
 )
 from ..journal.store import SNAPSHOT_EVERY, Journal, Snapshot
 from ..monitors import contract
-from . import protocol, recovery, threads
+from . import control, protocol, recovery, threads
 from .actions import Action, recorded
+from .asks import Asks
 from .clock import Clock
 from .fleet import UP, Fleet, to_json
 from .fold import fold
 from .host import Happened, Host, News, Said
+from .keeper_link import KeeperLink
 from .observe import Draft, Observer, Source
 from .saying import say
 from .systemd import Notifier
@@ -55,6 +58,7 @@ Input = Callable[[Fleet], Iterable[Draft]]
 _MOST_AT_ONCE: Final = 5000  # inputs of one turn
 _RETRY: Final = 1.0  # seconds until a paused journal is tried again
 _FIRST_WORD: Final = 1.0  # seconds that a start waits for sources that have said nothing yet
+_FAREWELL: Final = 0.1  # seconds for the answer to who asked that the daemon be replaced
 _LONGEST_BACKOFF: Final = 60.0  # seconds between restarts of a monitor that fails
 
 
@@ -73,6 +77,8 @@ class Shell:
         host: Host,
         started: DaemonStarted,
         notifier: Notifier,
+        keeper: KeeperLink | None = None,
+        listener: socket.socket | None = None,
     ) -> None:
         self.fleet = fleet
         self.paused: str | None = None
@@ -81,6 +87,9 @@ class Shell:
         self._host = host
         self._started = started
         self._notifier = notifier
+        self._keeper = KeeperLink(None) if keeper is None else keeper
+        self._listener = listener  # of the control socket
+        self.renewing = False  # to be replaced in place: leaves with its vassals running
         self._observer = Observer()
         self._inbox, self._came = trio.open_memory_channel[tuple[Input, trio.Event]](256)
         self._deadlines: list[tuple[int, str]] = []
@@ -95,18 +104,30 @@ class Shell:
     async def run(self, monitors: Sequence[contract.Monitor]) -> None:
         """Recover, run, and return when all vassals were stopped as asked."""
         started = self._started
+        await threads.run_sync(self._keeper.receive_all)
         survivors, gone = await threads.run_sync(
-            recovery.survey, self.fleet, started.boot, self._journal.time_of
+            recovery.survey,
+            self.fleet,
+            started.boot,
+            self._journal.time_of,
+            self._keeper.deaths,
         )
         for survivor in survivors:
             adopted = self._host.adopt(survivor)
             gone.append(survivor.draft() if adopted else recovery.death(survivor.vassal))
+        self._host.forget_kept()
         async with trio.open_nursery() as nursery:
             # The host is there first: orders that may not have arrived are given again.
             await nursery.start(self._host.run, self._tell_news)
             await nursery.start(self._take_signals, nursery)
             # The record says who was there before any news is taken from the inbox.
             await self._turn([lambda _: [Draft("daemon_started", started), *gone]])
+            self._keeper.acknowledge_all()
+            nursery.start_soon(self._keeper.run)
+            self._keeper.hear()
+            if self._listener is not None:
+                asks = Asks(self, lambda: nursery.start_soon(self._renew))
+                nursery.start_soon(control.serve, self._listener, asks)
             nursery.start_soon(self._watch_deadlines)
             nursery.start_soon(self._watch_heartbeats)
             nursery.start_soon(self._notifier.keep_alive)
@@ -130,7 +151,7 @@ class Shell:
         log.info("ready: %s", self.status())
 
     async def _turns(self) -> None:
-        while not self._done():
+        while not self._done() and not self.renewing:
             inputs, waiting = [], []
             first, done = await self._came.receive()
             inputs.append(first)
@@ -145,6 +166,9 @@ class Shell:
             await self._turn(inputs)
             for done in waiting:
                 done.set()
+        if self.renewing:
+            log.info("leaving the vassals to the daemon that replaces this one")
+            return
         await self._turn([lambda _: [Draft("daemon_stopped", Empty())]])
         log.info("stopped")
 
@@ -285,6 +309,43 @@ class Shell:
             await trio.sleep(backoff)
             backoff = min(backoff * 2, _LONGEST_BACKOFF)
 
+    # What those see who ask at the control socket
+
+    @property
+    def keeper_lives(self) -> bool:
+        return self._keeper.alive
+
+    @property
+    def journal_path(self) -> str:
+        return self._journal.path
+
+    def heartbeat_age(self, vassal: str) -> float | None:
+        """Seconds since a vassal's last heartbeat, None where it has sent none."""
+        known = self.fleet.vassals.get(vassal)
+        return self._host.silent_for(vassal) if known is not None and known.heartbeat else None
+
+    async def record(self, draft: Draft) -> None:
+        """Take something in; returns when it is durable."""
+        await self._tell(lambda _: [draft])
+
+    async def _upgrade(self) -> None:
+        """Be replaced in place, if there is a keeper that holds the vassals meanwhile."""
+        if not self._keeper.alive:
+            log.error("SIGUSR2: there is no keeper that could hold the vassals meanwhile")
+            return
+        body = OperatorRequested(request="upgrade", via="SIGUSR2")
+        await self._tell(lambda _: [Draft("operator_requested", body)])
+        await self._renew()
+
+    async def _renew(self) -> None:
+        await trio.sleep(_FAREWELL)
+
+        def leave(_: Fleet) -> Iterable[Draft]:
+            self.renewing = True
+            return ()
+
+        await self._tell(leave)
+
     def _known(self, url: str) -> dict[str, Spec]:
         return {
             vassal.name: vassal.spec
@@ -297,13 +358,15 @@ class Shell:
     ) -> None:
         handled = (
             signal.SIGTERM, signal.SIGINT, signal.SIGQUIT,
-            signal.SIGHUP, signal.SIGUSR1, signal.SIGURG,
+            signal.SIGHUP, signal.SIGUSR1, signal.SIGURG, signal.SIGUSR2,
         )  # fmt: skip
         with trio.open_signal_receiver(*handled) as received:
             task_status.started()
             async for number in received:
                 name = signal.Signals(number).name
-                if number == signal.SIGUSR1:
+                if number == signal.SIGUSR2:
+                    nursery.start_soon(self._upgrade)
+                elif number == signal.SIGUSR1:
                     self.log_fleet()
                     continue
                 # Nobody waits here until it is durable: the next signal may say to give up.
