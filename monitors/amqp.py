@@ -337,6 +337,8 @@ class Listener:
                 waits: list[str | None] = []
                 part = list(zip(meanings[:count], sights, strict=True))
                 await self._say(partial(self._judge, part, waits))
+                # A later message of the same batch may have put an end to it.
+                waits = [url if url in self._fetches else None for url in waits]
                 self._held.settle(zip(batch[:count], waits, strict=True))
                 batch, meanings = batch[count:], meanings[count:]
 

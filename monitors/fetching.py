@@ -148,6 +148,10 @@ class Fetches:
         self._news = trio.Event()
         self._nursery: trio.Nursery | None = None
 
+    def __contains__(self, url: object) -> bool:
+        """Whether it is being tried for."""
+        return url in self._trying
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Fetches are made within this."""
