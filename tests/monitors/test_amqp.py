@@ -412,6 +412,10 @@ async def test_a_replaced_url_is_acknowledged(source: AmqpSource, web: Web) -> N
     async with watching(source.monitor(SELDOM)) as watch:
         for url in urls:
             await watch.shows(url, "by hand")
+        source.put("mark.ini", "zero")  # is told when those before it are acknowledged
+        await watch.shows("mark.ini", "zero")
+    assert source.publisher.waiting(source.queue) <= 1
+    async with watching(source.monitor(SELDOM)) as watch:
         for url in urls:
             source.publisher.publish("", url)
         source.put("mark.ini", "one")
@@ -420,7 +424,7 @@ async def test_a_replaced_url_is_acknowledged(source: AmqpSource, web: Web) -> N
             source.publisher.publish(url, "again")  # in a later one
         for url in urls:
             await watch.shows(url, "again")
-        source.put("mark.ini", "two")  # is told when those before it are acknowledged
+        source.put("mark.ini", "two")
         await watch.shows("mark.ini", "two")
     assert source.publisher.waiting(source.queue) <= 1
 
