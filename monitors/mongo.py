@@ -228,38 +228,47 @@ class _Session:
         try:
             with self._failing():
                 while True:
-                    pause = 1.0
-                    try:
-                        stream = await collection.watch(
-                            [{"$project": {"_id": 1}}],
-                            max_await_time_ms=round(500 * self._limit),
-                            batch_size=1000,
-                        )
-                        async with stream:
-                            if opened.is_set():
-                                self._changed.set()  # while nobody looked
-                            opened.set()
-                            await self._drain_aio(stream)
-                    except OperationFailure as error:  # it has none, or we may not have it
-                        self._note_polls_only(self._brief(error))
-                        pause = _PATIENCE
+                    pause = _PATIENCE
+                    stream = await self._watch_aio(collection)
+                    if stream is not None:
+                        pause = 1.0
+                        if opened.is_set():
+                            self._changed.set()  # while nobody looked
+                        opened.set()
+                        await self._drain_aio(stream)
                     opened.set()
                     await asyncio.sleep(pause)
         except SourceFailed as failure:
             self._lost = failure
-            self._changed.set()
         finally:
             opened.set()
+            self._changed.set()
+
+    async def _watch_aio(
+        self, collection: AsyncCollection[RawBSONDocument]
+    ) -> AsyncCollectionChangeStream[RawBSONDocument] | None:
+        """A change stream that says the least; None if there is none, or not for us."""
+        try:
+            return await collection.watch(
+                [{"$project": {"_id": 1}}],
+                max_await_time_ms=round(500 * self._limit),
+                batch_size=1000,
+            )
+        except OperationFailure as error:
+            self._note_polls_only(self._brief(error))
+            return None
 
     async def _drain_aio(self, stream: AsyncCollectionChangeStream[RawBSONDocument]) -> None:
-        """Until the server ends the stream: the collection was dropped or renamed."""
+        """Until the server ends the stream: the collection was dropped, or it has lost count."""
         count = 0
-        while stream.alive:
-            if await stream.try_next() is not None:
-                self._changed.set()
-                count += 1
-                if count % _CHUNK == 0:
-                    await asyncio.sleep(0)
+        with contextlib.suppress(OperationFailure):
+            async with stream:
+                while stream.alive:
+                    if await stream.try_next() is not None:
+                        self._changed.set()
+                        count += 1
+                        if count % _CHUNK == 0:
+                            await asyncio.sleep(0)
         self._changed.set()
 
     async def _close_aio(self) -> None:

@@ -319,6 +319,20 @@ async def test_a_collection_that_is_dropped_and_made_again(source: MongoSource) 
         assert not watch.failures()
 
 
+async def test_a_change_stream_that_breaks_is_opened_again(source: MongoSource) -> None:
+    lost = {"failCommands": ["getMore"], "errorCode": 286}  # ChangeStreamHistoryLost
+    configure = partial(source.client.admin.command, "configureFailPoint", "failCommand")
+    async with watching(source.monitor(SELDOM)) as watch:
+        configure(mode={"times": 1}, data=lost)
+        try:
+            for config in ("one", "two", "three"):
+                source.put("a.ini", config)
+                await watch.shows("a.ini", config)
+        finally:
+            configure(mode="off")
+        assert not watch.failures()
+
+
 async def test_a_server_without_change_streams_is_polled(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
