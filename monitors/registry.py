@@ -17,6 +17,8 @@ SCHEMES: Final = {
     "amqps": "amqps",
     "dir": "directory",
     "glob": "pattern",
+    "ldap": "directory_service",
+    "ldaps": "ldaps",
     "zmq": "zeromq",
     "pg": "postgres",
     "mongodb": "mongo",

@@ -8,6 +8,7 @@ import pytest
 import trio
 from emperord.monitors.contract import Failed, Listing, Observation
 from emperord.monitors.options import MonitorOptions
+from support.ldap import LdapSource, PlainLdapSource
 from support.mongodb import MongoSource
 from support.postgres import PostgresSource
 
@@ -17,6 +18,8 @@ from .watching import NEVER, OFTEN, Watching, watching
 SOURCES: dict[str, Callable[[Path], Source]] = {
     "dir": DirSource,
     "glob": GlobSource,
+    "ldap": LdapSource,
+    "ldap-plain": PlainLdapSource,
     "pg": PostgresSource,
     "mongodb": MongoSource,
 }

@@ -1,0 +1,64 @@
+"""Who we are to a directory server: the DN and the password, from a file."""
+
+import os
+import stat
+from typing import Final
+
+import msgspec
+
+from . import names
+from .files import why
+from .ldap_url import Place
+from .polling import SourceFailed
+
+_LONGEST: Final = 1 << 16  # bytes
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """Whom to bind as. No name: as nobody."""
+
+    name: str = ""
+    password: str = ""
+
+
+def credentials(place: Place) -> Credentials:
+    """Read anew at each connection, so that a password can be changed. Blocks.
+
+    The file has the password; or, if the URL has no bindname, the DN in its first line and the
+    password in the second. Raises SourceFailed.
+    """
+    if not place.password_file:
+        return Credentials()
+    shown = f"the password file {names.shown(place.password_file)}"
+    try:
+        text = _content(place.password_file).decode()
+    except OSError as error:
+        raise SourceFailed(f"{shown}: {why(error)}") from None
+    except UnicodeDecodeError:
+        raise SourceFailed(f"{shown} is not UTF-8") from None
+    except _Open as flaw:
+        raise SourceFailed(f"{shown} {flaw}") from None
+    lines = text.removesuffix("\n").removesuffix("\r").splitlines()
+    wanted = ["password"] if place.bindname else ["DN", "password"]
+    if len(lines) != len(wanted) or not all(lines):
+        raise SourceFailed(
+            f"{shown} must have {'one line' if len(wanted) == 1 else 'two lines'}:"
+            f" the {' and the '.join(wanted)}"
+        )
+    return Credentials(place.bindname or lines[0].strip(), lines[-1])
+
+
+class _Open(Exception):
+    pass
+
+
+def _content(path: str) -> bytes:
+    # O_NONBLOCK: a FIFO must not stop us.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    with open(descriptor, "rb") as file:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise _Open("is no file")
+        if mode & stat.S_IRWXO:
+            raise _Open(f"is open to others (mode {stat.S_IMODE(mode):04o}): chmod o= it")
+        return file.read(_LONGEST)
