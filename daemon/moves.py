@@ -306,8 +306,9 @@ def reload_when_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions)
         # It is still loading. What it says next would be taken for the new config's success.
         vassal.due = True
     elif vassal.phase == "starting":
-        # It outlasted our patience: a hung start does not get round to reloading.
-        end(fleet, vassal, event, actions, "stop", "restarts, as its start hangs")
+        # It outlasted our patience: a hung start gets round neither to reloading nor to
+        # stopping, and who fixes a config does not wait for its mercy to end.
+        end(fleet, vassal, event, actions, "kill", "restarts, as its start hangs")
     else:
         ask_reload(fleet, vassal, event, actions)
 
@@ -433,7 +434,7 @@ def run_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
     if vassal.phase == "starting":
         vassal.reason = "slow to start"
         if vassal.due:
-            end(fleet, vassal, event, actions, "stop", "restarts, as its start hangs")
+            end(fleet, vassal, event, actions, "kill", "restarts, as its start hangs")
         return
     arrive(fleet, vassal, event, actions, "has not said that it accepts")
 

@@ -36,6 +36,7 @@ VALUES: dict[str, tuple[str | None, Any]] = {
     "log": ("inherit", "inherit"),
     "log-directory": ("/l", "/l"),
     "log-size": ("4096", 4096),
+    "control": ("/c", "/c"),
 }
 ELSEWHERE = {"config", "check", "monitor", "help", "version"}  # tested by what they do
 OTHER_NAMES = {

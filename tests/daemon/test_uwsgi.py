@@ -42,8 +42,7 @@ def serving(daemon: Daemon, app: Application, says: str) -> Answer:
     ],
 )
 def test_serves(daemon: Daemon, tmp_path: Path, extension: str, option: str) -> None:
-    if not understands(option):
-        pytest.skip(f"this uWSGI was built without --{option}")
+    assert understands(option), f"this uWSGI was built without --{option}; tools/install mends it"
     app = Application(tmp_path)
     name = f"app{extension}"
     (daemon.vassals / name).write_text(app.config("hello", extension))

@@ -105,9 +105,7 @@ async def test_a_file_in_the_directorys_place_is_a_failure(tmp_path: Path) -> No
 def mounted(tmp_path: Path) -> Path:
     folder = tmp_path / "vassals"
     folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "none", folder], capture_output=True)
-    if done.returncode:
-        pytest.skip("nothing can be mounted here")
+    subprocess.run(["mount", "-t", "tmpfs", "none", folder], check=True)
     return folder
 
 
@@ -167,8 +165,6 @@ async def test_a_file_system_that_hangs_is_a_failure_and_starts_no_second_thread
 
 
 async def test_events_that_were_lost_are_made_up_for(tmp_path: Path) -> None:
-    if QUEUE > 50_000:
-        pytest.skip("the queue is too long to be overrun")
     count = QUEUE // 3 + 100
     async with watching(open_monitor(f"dir://{tmp_path}", SELDOM)) as watch:
         for number in range(count):  # created, written, closed
