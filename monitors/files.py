@@ -27,6 +27,8 @@ from .options import MonitorOptions
 
 LARGEST: Final = 1 << 20  # bytes of a config that the journal keeps; larger ones have no digest
 RACY: Final = 2_000_000_000  # nanoseconds; FAT has ticks of 2 s, all others finer ones
+_YOUNG: Final = 10_000_000_000  # nanoseconds
+_NOTHING: Final = digest(b"")
 HOPS: Final = 40  # symlinks on one path, as the kernel
 
 # O_NONBLOCK: a FIFO put in the file's place after it was looked at must not stop us.
@@ -135,12 +137,14 @@ class Reader:
         watch: Watch,
         *,
         force: bool = True,
+        sweeping: bool = False,
     ) -> Sight:
         """What is there under this vassal's name.
 
         ``step`` is the open directory, its path, and the file's name in it. ``watch`` is told
         the way a symlink leads before its target is read, so that no edit falls in between.
-        Without ``force`` a file whose signature is as known is not read.
+        Without ``force`` a file whose signature is as known is not read. ``sweeping``: nobody
+        said that something happened to the file, so it may be in the middle of happening.
         """
         directory, path, file = step
         try:
@@ -158,7 +162,7 @@ class Reader:
                     return Found(known, None)
             if linked and not stat.S_ISREG(os.stat(file, dir_fd=directory).st_mode):
                 return ABSENT
-            return self._read(name, directory, file, own if linked else None, way, known)
+            return self._read(name, directory, file, own if linked else None, way, known, sweeping)
         except OSError as error:
             return ABSENT if error.errno in _GONE else Unreadable(why(error))
 
@@ -170,6 +174,7 @@ class Reader:
         link: os.stat_result | None,
         way: tuple[Step, ...],
         known: Record | None,
+        sweeping: bool,
     ) -> Sight:
         taken = time.time_ns()
         descriptor = os.open(file, _READ, dir_fd=directory)
@@ -182,6 +187,8 @@ class Reader:
         finally:
             os.close(descriptor)
         if (status.st_mtime_ns, status.st_size) != (after.st_mtime_ns, after.st_size):
+            return Unsettled()
+        if known is not None and not content and _being_emptied(status, known, taken, sweeping):
             return Unsettled()
         judged = link if link is not None and self._nofollow else status
         # A link judged by itself is not read again: edits of its target must not be noticed.
@@ -236,6 +243,23 @@ class Reader:
 
 def _racy(status: os.stat_result, now: int) -> bool:
     return status.st_ctime_ns > now - RACY or abs(now - status.st_mtime_ns) < RACY
+
+
+def _being_emptied(status: os.stat_result, known: Record, taken: int, sweeping: bool) -> bool:
+    """Whether an empty file is probably one that is about to be written anew.
+
+    To write a file in place is to empty it first. Some file systems show it empty, with its old
+    times, for many milliseconds before they are done with that, and only then send an event.
+    """
+    if status.st_size or known.seen.spec.config == _NOTHING:
+        return False
+    if status.st_mtime_ns == known.seen.spec.ts:
+        if known.signature is not None:
+            return status.st_ctime_ns == known.signature[1]
+        # What it was is not known: then it was young, and is so still.
+        unmoved = abs(status.st_ctime_ns - status.st_mtime_ns) < RACY
+        return unmoved and taken - status.st_ctime_ns < _YOUNG
+    return sweeping and taken - status.st_mtime_ns < RACY
 
 
 def _contents(descriptor: int, size: int) -> bytes | None:
@@ -359,6 +383,7 @@ class Sweep:
             record,
             lambda way: self._watch(name, way),
             force=home.only is None or record is None or record.signature is None,
+            sweeping=True,
         )
         if isinstance(sight, Found):
             self.records[name] = sight.record

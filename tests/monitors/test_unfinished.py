@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
-from emperord.monitors.contract import Listing
+from emperord.journal.chain import digest
+from emperord.journal.events import Spec
+from emperord.monitors import files
+from emperord.monitors.contract import Listing, Seen
 from emperord.monitors.options import MonitorOptions
 
 from .sources import DirSource
@@ -103,3 +106,52 @@ async def test_a_deleted_one_is_gone_even_if_it_was_being_written(tmp_path: Path
             source.remove("a.ini")
             await watch.until(lambda: not watch.seen)
         assert watch.kinds() == ["Listing", "Vanished"]
+
+
+# Where no event says that a file is being written
+
+
+async def test_an_emptied_file_that_nobody_spoke_of_is_waited_for(tmp_path: Path) -> None:
+    source = DirSource(tmp_path, blind=True)
+    source.put("a.ini", "one")
+    async with watching(source.monitor(MonitorOptions(freq=OFTEN))) as watch:
+        before = watch.seen["a.ini"].spec
+        with (source.folder / "a.ini").open("w") as file:  # it is empty now
+            await watch.listings(3)
+            assert watch.seen["a.ini"].spec is before
+            file.write("two")
+        await watch.shows("a.ini", "two")
+        assert b"" not in watch.contents.values()
+
+
+async def test_a_file_that_stays_empty_is_empty(tmp_path: Path) -> None:
+    source = DirSource(tmp_path, blind=True)
+    source.put("a.ini", "one")
+    async with watching(source.monitor(MonitorOptions(freq=OFTEN))) as watch:
+        os.truncate(source.folder / "a.ini", 0)
+        os.utime(source.folder / "a.ini", (1_000_000, 1_000_000))
+        await watch.until(lambda: watch.seen["a.ini"].spec.config == digest(b""))
+
+
+NOW = 1_800_000_000_000_000_000
+SECOND = 1_000_000_000
+OLD = NOW - 3600 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("mtime", "ctime", "known_ctime", "sweeping", "waited_for"),
+    [
+        pytest.param(OLD, OLD, OLD, False, True, id="old times: in the middle of it"),
+        pytest.param(OLD, NOW, OLD, False, False, id="times put back: it is done"),
+        pytest.param(NOW, NOW, OLD, False, False, id="new times, and an event said so"),
+        pytest.param(NOW, NOW, OLD, True, True, id="new times, and no event yet"),
+        pytest.param(NOW - 5 * SECOND, NOW, OLD, True, False, id="empty for a while"),
+    ],
+)
+def test_an_empty_file_is_believed(
+    mtime: int, ctime: int, known_ctime: int, sweeping: bool, waited_for: bool
+) -> None:
+    known = files.Record((OLD, known_ctime, 1, 1, 3), Seen(Spec(ts=OLD, config=digest(b"one"))))
+    fields = {"st_mtime_ns": mtime, "st_ctime_ns": ctime}
+    status = os.stat_result([0o100644, 1, 1, 1, 0, 0, 0, 0, 0, 0], fields)
+    assert files._being_emptied(status, known, NOW, sweeping) is waited_for
