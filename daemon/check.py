@@ -9,6 +9,7 @@ import trio
 from ..journal.policy import Policy
 from ..monitors import contract
 from ..monitors.names import shown
+from ..monitors.registry import ANNOUNCING
 from . import command
 from .moves import bar_reason
 
@@ -21,6 +22,10 @@ async def check(monitors: Sequence[contract.Monitor], policy: Policy) -> int:
     owners: dict[str, str] = {}
     for monitor in monitors:
         print(monitor.url)
+        if monitor.url.startswith(ANNOUNCING):
+            # To listen would be to take its messages away from the daemon.
+            print("  announces its vassals: there is nothing to read beforehand")
+            continue
         observation = await _first_word(monitor)
         if not isinstance(observation, contract.Listing):
             reason = observation.reason if isinstance(observation, contract.Failed) else "silent"
@@ -28,7 +33,7 @@ async def check(monitors: Sequence[contract.Monitor], policy: Policy) -> int:
             flaws += 1
             continue
         for name, seen in sorted(observation.seen.items()):
-            flaw, line = _would_run(name, seen, policy)
+            flaw, line = _would_run(name, seen, policy, monitor.url)
             if name in owners:
                 flaw, line = True, f"rejected: the name belongs to {owners[name]}"
             owners.setdefault(name, monitor.url)
@@ -40,9 +45,11 @@ async def check(monitors: Sequence[contract.Monitor], policy: Policy) -> int:
     return 1 if flaws else 0
 
 
-def _would_run(name: str, seen: contract.Seen, policy: Policy) -> tuple[bool, str]:
+def _would_run(
+    name: str, seen: contract.Seen, policy: Policy, source: str
+) -> tuple[bool, str]:
     spec = seen.spec
-    reason = bar_reason(spec, policy)
+    reason = bar_reason(spec, policy, source)
     if reason is not None:
         return True, f"barred: {reason}"
     try:

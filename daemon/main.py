@@ -112,7 +112,13 @@ def open_monitors(texts: tuple[str, ...], decided: Policy) -> list[Monitor]:
         tyrant=decided.tyrant,
         tyrant_nofollow=decided.tyrant_nofollow,
     )
-    by_url = {monitor.url: monitor for monitor in (open_monitor(t, eyesight) for t in texts)}
+    by_url: dict[str, Monitor] = {}
+    for text in dict.fromkeys(texts):
+        monitor = open_monitor(text, eyesight)
+        # What tells them apart would be a secret, and secrets are not journaled.
+        if monitor.url in by_url and "@" in text:
+            raise MonitorURLError(f"{monitor.url}: named twice; give it once")
+        by_url[monitor.url] = monitor
     return list(by_url.values())
 
 

@@ -30,6 +30,8 @@ from .protocol import LONGEST_CONFIG
 DOUBT_FROM: Final = 5  # vassals
 _MOST_REMEMBERED: Final = 1000  # rejections of one source
 
+Said = Mapping[str, set[str]]  # label -> the reasons that were given
+
 
 class Draft(msgspec.Struct, frozen=True, gc=False):
     """An event that has no number and time yet."""
@@ -53,7 +55,7 @@ class Observer:
 
     def __init__(self) -> None:
         self.contents: dict[str, bytes] = {}
-        self._said: dict[str, dict[str, str]] = {}  # url -> label -> reason
+        self._said: dict[str, dict[str, set[str]]] = {}  # url -> label -> reasons
         self._missing: dict[str, set[str]] = {}  # url -> what its doubted listing lacked
         # Texts that came with a rejection: a source need not give one again when it is accepted.
         self._held_back: dict[str, dict[str, bytes]] = {}  # url -> name -> text
@@ -155,7 +157,7 @@ class Observer:
         name: str,
         seen: c.Seen,
         drafts: list[Draft],
-        before: Mapping[str, str] | None = None,
+        before: Said | None = None,
     ) -> None:
         url, spec = source.url, seen.spec
         vassal = fleet.vassals.get(name)
@@ -184,7 +186,7 @@ class Observer:
         url: str,
         seen: c.Seen,
         drafts: list[Draft],
-        before: Mapping[str, str] | None,
+        before: Said | None,
     ) -> None:
         """Another source's vassal has this name."""
         name = vassal.name
@@ -233,16 +235,17 @@ class Observer:
         label: str,
         reason: str,
         drafts: list[Draft],
-        before: Mapping[str, str] | None = None,
+        before: Said | None = None,
         vassal: str | None = None,
     ) -> None:
         said = self._said.setdefault(url, {})
-        known = said.get(label) if before is None else before.get(label)
+        known = (said if before is None else before).get(label, ())
+        new = reason not in known
         # A listing bounds itself; what is announced could go on for ever.
         if before is None and len(said) >= _MOST_REMEMBERED and label not in said:
             del said[next(iter(said))]
-        said[label] = reason
-        if known != reason:
+        said.setdefault(label, set()).add(reason)
+        if new:
             body = Rejected(name=shown(label), reason=reason)
             drafts.append(Draft("observation_rejected", body, url, vassal))
 

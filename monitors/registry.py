@@ -23,7 +23,11 @@ SCHEMES: Final = {
     "pg": "postgres",
     "mongodb": "mongo",
     "mongodb2": "mongo",  # as uWSGI calls its key=value form
+    "zoo": "zookeeper",
+    "zookeeper": "zookeeper",
 }
+# Those that are told of their vassals and have no list of them.
+ANNOUNCING: Final = ("amqp://", "amqps://", "zmq://")
 
 
 def open_monitor(text: str, options: MonitorOptions | None = None) -> Monitor:
