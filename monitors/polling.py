@@ -27,8 +27,11 @@ class SourceFailed(Exception):
 class Connection(Protocol):
     """A connection to a source that can be asked for all it has."""
 
-    async def read(self) -> Listing:
-        """All that the source has. Raises SourceFailed."""
+    async def read(self) -> Listing | Failed:
+        """All that the source has; Failed if it has nothing to read, but the connection is good.
+
+        Raises SourceFailed.
+        """
         ...
 
     async def wait(self) -> None:
@@ -58,10 +61,10 @@ async def poll(
             try:
                 while True:
                     began = trio.current_time()
-                    listing = await _within(limit, connection.read(), "reading it")
+                    found = await _within(limit, connection.read(), "reading it")
                     took = trio.current_time() - began
                     pause = 0.0
-                    await tell(listing)
+                    await tell(found)
                     with trio.move_on_after(freq):
                         await connection.wait()
                         # Whoever wakes us without end has us read half of the time, not more.
