@@ -9,6 +9,8 @@ _USERINFO: Final = re.compile(r"(://[^:@/]*):.*@", re.DOTALL)
 _SETTING: Final = re.compile(
     r"\b(password|passwd|pwd|secret|token)(\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s;&]+)", re.IGNORECASE
 )
+# What follows may be more of a password, so nothing of it is shown.
+_AUTH: Final = re.compile(r"([?&]auth=).+", re.DOTALL)
 
 
 class MonitorURLError(ValueError):
@@ -23,4 +25,5 @@ def split(text: str) -> tuple[str | None, str]:
 
 def without_secrets(text: str) -> str:
     """The URL with ``***`` in place of every password."""
-    return _SETTING.sub(r"\1\2***", _USERINFO.sub(r"\1:***@", text))
+    shown = _AUTH.sub(r"\1***", _USERINFO.sub(r"\1:***@", text))
+    return _SETTING.sub(r"\1\2***", shown)
