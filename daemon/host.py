@@ -31,9 +31,9 @@ import trio
 
 from ..journal.events import Exited, Fault, Spawned, SpawnFailed, Spec
 from ..journal.policy import Policy
-from . import command, process, protocol, threads
+from . import command, process, protocol, recovery, threads
 from .actions import Action
-from .fleet import Vassal
+from .fleet import Fleet, Vassal
 from .keeper_link import KeeperLink
 from .observe import Draft
 from .recovery import Survivor
@@ -380,6 +380,20 @@ class Host:
         running.mark, running.log_start = mark, log_start
         running.control, running.config = ours, config_ours
         return running
+
+    async def recover(self, fleet: Fleet, boot: str, time_of: Callable[[int], int]) -> list[Draft]:
+        """Take over what lives of a former daemon's vassals; the record of who does and who not.
+
+        ``boot`` is the machine's present boot; ``time_of`` gives the ``at`` of an event.
+        """
+        survivors, found = await threads.run_sync(
+            recovery.survey, fleet, boot, time_of, self._keeper.deaths
+        )
+        for survivor in survivors:
+            adopted = self.adopt(survivor)
+            found.append(survivor.draft() if adopted else recovery.death(survivor.vassal))
+        self.forget_kept()
+        return found
 
     def adopt(self, survivor: Survivor) -> bool:
         """Take over the process of a former daemon's vassal; False if it has just gone."""

@@ -10,11 +10,14 @@ for dead would be started a second time.
 import ctypes
 import errno
 import os
+import signal
+import time
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 MARK: Final = "EMPERORD_ATTEMPT"
 _PR_SET_CHILD_SUBREAPER: Final = 36
+_PATIENCE: Final = 5.0  # seconds to wait for killed remnants
 
 
 def boot_id() -> str:
@@ -117,6 +120,26 @@ def remnants(all_: Census, mark: str, leader: int | None, started: int | None) -
     if leader is not None and start_time(leader, dead_too=True) in (None, started):
         left += all_.unmarked.get(leader, ())
     return [pid for pid in left if pid != leader]
+
+
+def end(pids: Iterable[int]) -> None:
+    """Kill what is left of a tree whose leader has died, and wait until it is gone. Blocks."""
+    waiting = {pid: start_time(pid) for pid in pids}
+    for pid in waiting:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    until = time.monotonic() + _PATIENCE
+    while time.monotonic() < until:
+        waiting = {
+            pid: started
+            for pid, started in waiting.items()
+            if started is not None and start_time(pid) == started
+        }
+        if not waiting:
+            return
+        time.sleep(0.005)
 
 
 def lives_in_group(group: int) -> bool:

@@ -9,11 +9,8 @@ When this runs, the journal's lock is ours, so no child of the dead daemon is st
 and exec (see ``journal/store.py``).
 """
 
-import os
-import signal
-import time
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from ..journal.events import Adopted, Exited, SpawnFailed
 from . import process
@@ -21,7 +18,21 @@ from .fleet import UP, Fleet, Vassal
 from .keeper_link import Death
 from .observe import Draft
 
-_PATIENCE: Final = 5.0  # seconds to wait for killed remnants
+
+class Machine(Protocol):
+    """Processes as the machine knows them; the module ``process`` is one."""
+
+    def census(self) -> process.Census: ...
+
+    def start_time(self, pid: int) -> int | None: ...
+
+    def session(self, pid: int) -> int | None: ...
+
+    def remnants(
+        self, all_: process.Census, mark: str, leader: int | None, started: int | None
+    ) -> list[int]: ...
+
+    def end(self, pids: Iterable[int]) -> None: ...
 
 
 class Survivor:
@@ -46,36 +57,40 @@ class Survivor:
 
 
 def survey(
-    fleet: Fleet, boot: str, time_of: Callable[[int], int], deaths: Mapping[int, Death]
+    fleet: Fleet,
+    boot: str,
+    time_of: Callable[[int], int],
+    deaths: Mapping[int, Death],
+    machine: Machine = process,
 ) -> tuple[list[Survivor], list[Draft]]:
     """Who lives, and the events that record who does not. Blocks; for a worker thread."""
     under_way = [vassal for vassal in fleet.vassals.values() if vassal.phase in UP]
     same_boot = fleet.boot == boot
-    census = process.census() if under_way and same_boot else process.Census({}, {})
+    census = machine.census() if under_way and same_boot else process.Census({}, {})
     alive: list[Survivor] = []
     gone: list[Draft] = []
     for vassal in under_way:
         assert vassal.attempt is not None
         mark = process.mark(vassal.attempt, time_of(vassal.attempt), vassal.name)
-        leader = _leader(vassal, census.marked.get(mark, [])) if same_boot else None
+        leader = _leader(machine, vassal, census.marked.get(mark, [])) if same_boot else None
         if leader is not None:
             alive.append(Survivor(vassal, *leader, mark))
         else:
-            _end(process.remnants(census, mark, vassal.pid, vassal.start_time))
+            machine.end(machine.remnants(census, mark, vassal.pid, vassal.start_time))
             known = deaths.get(vassal.pid) if vassal.pid is not None and same_boot else None
             gone.append(death(vassal, known))
     return alive, gone
 
 
-def _leader(vassal: Vassal, marked: list[int]) -> tuple[int, int] | None:
+def _leader(machine: Machine, vassal: Vassal, marked: list[int]) -> tuple[int, int] | None:
     if vassal.pid is not None:
-        started = process.start_time(vassal.pid)
+        started = machine.start_time(vassal.pid)
         if started is not None and started == vassal.start_time:
             return vassal.pid, started
         return None
     for pid in marked:
-        started = process.start_time(pid)
-        if started is not None and process.session(pid) == pid:
+        started = machine.start_time(pid)
+        if started is not None and machine.session(pid) == pid:
             return pid, started
     return None
 
@@ -91,23 +106,3 @@ def death(vassal: Vassal, known: Death | None = None) -> Draft:
     if known is not None:  # the keeper was there, so it is a death like any other
         exited = Exited(attempt=vassal.attempt, code=known.code, signal=known.signal)
     return Draft("exited", exited, None, vassal.name, vassal.order)
-
-
-def _end(pids: list[int]) -> None:
-    """Kill what is left of a tree whose leader has died, and wait until it is gone."""
-    waiting = {pid: process.start_time(pid) for pid in pids}
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-    until = time.monotonic() + _PATIENCE
-    while time.monotonic() < until:
-        waiting = {
-            pid: started
-            for pid, started in waiting.items()
-            if started is not None and process.start_time(pid) == started
-        }
-        if not waiting:
-            return
-        time.sleep(0.005)

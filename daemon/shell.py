@@ -36,15 +36,15 @@ from ..journal.events import (
     Request,
     Spec,
 )
-from ..journal.store import SNAPSHOT_EVERY, Journal, Snapshot
+from ..journal.store import SNAPSHOT_EVERY, Snapshot
 from ..monitors import contract
-from . import control, protocol, recovery, threads
+from . import control, outside, protocol, threads
 from .actions import Action, recorded
 from .asks import Asks
 from .clock import Clock
 from .fleet import UP, Fleet, to_json
 from .fold import fold
-from .host import Happened, Host, News, Said
+from .host import Happened, News, Said
 from .keeper_link import KeeperLink
 from .observe import Draft, Observer, Source
 from .saying import say
@@ -67,18 +67,19 @@ class Abandoned(Exception):
 
 
 class Shell:
-    """A daemon's loop. ``host``, ``clock`` and ``journal`` are given, so that tests can steer."""
+    """A daemon's loop on a world that is given, real or simulated (see ``outside.py``)."""
 
     def __init__(
         self,
-        journal: Journal,
+        journal: outside.Journal,
         fleet: Fleet,
         clock: Clock,
-        host: Host,
+        host: outside.Host,
         started: DaemonStarted,
         notifier: Notifier,
-        keeper: KeeperLink | None = None,
+        keeper: outside.Keeper | None = None,
         listener: socket.socket | None = None,
+        signals: outside.Signals = trio.open_signal_receiver,
     ) -> None:
         self.fleet = fleet
         self.paused: str | None = None
@@ -87,8 +88,9 @@ class Shell:
         self._host = host
         self._started = started
         self._notifier = notifier
-        self._keeper = KeeperLink(None) if keeper is None else keeper
+        self._keeper: outside.Keeper = KeeperLink(None) if keeper is None else keeper
         self._listener = listener  # of the control socket
+        self._signals = signals
         self.renewing = False  # to be replaced in place: leaves with its vassals running
         self._observer = Observer()
         self._inbox, self._came = trio.open_memory_channel[tuple[Input, trio.Event]](256)
@@ -105,23 +107,13 @@ class Shell:
         """Recover, run, and return when all vassals were stopped as asked."""
         started = self._started
         await threads.run_sync(self._keeper.receive_all)
-        survivors, gone = await threads.run_sync(
-            recovery.survey,
-            self.fleet,
-            started.boot,
-            self._journal.time_of,
-            self._keeper.deaths,
-        )
-        for survivor in survivors:
-            adopted = self._host.adopt(survivor)
-            gone.append(survivor.draft() if adopted else recovery.death(survivor.vassal))
-        self._host.forget_kept()
+        found = await self._host.recover(self.fleet, started.boot, self._journal.time_of)
         async with trio.open_nursery() as nursery:
             # The host is there first: orders that may not have arrived are given again.
             await nursery.start(self._host.run, self._tell_news)
             await nursery.start(self._take_signals, nursery)
             # The record says who was there before any news is taken from the inbox.
-            await self._turn([lambda _: [Draft("daemon_started", started), *gone]])
+            await self._turn([lambda _: [Draft("daemon_started", started), *found]])
             self._keeper.acknowledge_all()
             nursery.start_soon(self._keeper.run)
             self._keeper.hear()
@@ -360,7 +352,7 @@ class Shell:
             signal.SIGTERM, signal.SIGINT, signal.SIGQUIT,
             signal.SIGHUP, signal.SIGUSR1, signal.SIGURG, signal.SIGUSR2,
         )  # fmt: skip
-        with trio.open_signal_receiver(*handled) as received:
+        with self._signals(*handled) as received:
             task_status.started()
             async for number in received:
                 name = signal.Signals(number).name

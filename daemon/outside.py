@@ -1,0 +1,70 @@
+"""What the shell needs of the world outside of it.
+
+The real ones are in ``host.py``, ``journal/store.py`` and ``keeper_link.py``. A simulated world
+stands beside them in ``tests/simulation``, so that the shell can be tried under any order of
+crashes and faults.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import trio
+
+from ..journal import chain
+from ..journal.store import Snapshot
+from .actions import Action
+from .fleet import Fleet, Vassal
+from .host import TellNews
+from .observe import Draft
+
+
+class Host(Protocol):
+    """Runs the vassals."""
+
+    async def recover(
+        self, fleet: Fleet, boot: str, time_of: Callable[[int], int]
+    ) -> list[Draft]: ...
+
+    async def run(
+        self, tell: TellNews, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None: ...
+
+    def carry_out(self, action: Action, vassal: Vassal, at: int) -> None: ...
+
+    def silent_for(self, vassal: str) -> float: ...
+
+
+class Journal(Protocol):
+    """Keeps the record. ``append`` and ``time_of`` may be called in a worker thread."""
+
+    @property
+    def path(self) -> str: ...
+
+    def append(
+        self,
+        rows: Sequence[chain.Columns],
+        configs: Mapping[str, bytes] | None = None,
+        snapshot: Snapshot | None = None,
+    ) -> None: ...
+
+    def time_of(self, seq: int) -> int: ...
+
+
+class Keeper(Protocol):
+    """Keeps what must outlive the daemon."""
+
+    @property
+    def alive(self) -> bool: ...
+
+    def receive_all(self) -> None: ...
+
+    def acknowledge_all(self) -> None: ...
+
+    def hear(self) -> None: ...
+
+    async def run(self) -> None: ...
+
+
+# Takes signal numbers; within the context, those signals come as they arrive.
+Signals = Callable[..., AbstractContextManager[AsyncIterator[int]]]
