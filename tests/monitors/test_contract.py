@@ -11,6 +11,7 @@ from emperord.monitors.options import MonitorOptions
 from support.ldap import LdapSource, PlainLdapSource
 from support.mongodb import MongoSource
 from support.postgres import PostgresSource
+from support.zookeeper import ZooSource
 
 from .sources import DirSource, GlobSource, Source
 from .watching import NEVER, OFTEN, Watching, watching
@@ -22,6 +23,7 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
     "ldap-plain": PlainLdapSource,
     "pg": PostgresSource,
     "mongodb": MongoSource,
+    "zoo": ZooSource,
 }
 SELDOM = MonitorOptions(freq=NEVER)
 BUSY = MonitorOptions(freq=OFTEN)

@@ -1,0 +1,444 @@
+"""kazoo, as trio's: a session with ZooKeeper whose every wait can be cancelled.
+
+kazoo has a thread that speaks to the servers, and two that would run callbacks. Here it has only
+the first: what arrives is handed to trio by that thread itself, in the order in which it came.
+Order is worth something: ZooKeeper tells of a change before it answers with what changed, so
+whoever has read several znodes and was told of no change has read them as they were together.
+
+kazoo keeps the session alive: it goes from server to server, and gets a new session when one has
+expired. We wait for that, to a limit. A request that was lost is asked again. Watches are lost
+with the connection; ``epoch`` counts those.
+
+A thread cannot be cancelled, but a socket can be shut down. That ends whatever the thread does,
+so closing takes a moment, whatever the servers do.
+"""
+
+import contextlib
+import functools
+import logging
+import select
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+import trio
+from kazoo.client import KazooClient, KazooState  # type: ignore[import-untyped]
+from kazoo.exceptions import (  # type: ignore[import-untyped]
+    ConnectionClosedError,
+    ConnectionLoss,
+    NoAuthError,
+    NodeExistsError,
+    NoNodeError,
+    SessionExpiredError,
+)
+from kazoo.handlers.threading import (  # type: ignore[import-untyped]
+    SequentialThreadingHandler,
+)
+from kazoo.protocol.states import KeeperState  # type: ignore[import-untyped]
+from kazoo.retry import KazooRetry  # type: ignore[import-untyped]
+from kazoo.security import (  # type: ignore[import-untyped]
+    CREATOR_ALL_ACL,
+    OPEN_ACL_UNSAFE,
+    READ_ACL_UNSAFE,
+)
+
+from .polling import SourceFailed
+from .zoo_url import at
+
+__all__ = ["Client", "Down", "NoAuthError", "NoNodeError", "NodeExistsError"]
+
+_IN_FLIGHT: Final = 64  # requests; kazoo is told of each by a byte, and 250 of these would block
+_LONGEST: Final = 64 << 20  # bytes of one answer
+_LOST: Final = (ConnectionLoss, ConnectionClosedError, SessionExpiredError)
+_FAREWELL: Final = 0.5  # seconds for ending the session in order
+_LONGEST_DELAY: Final = 3.0  # seconds between tries to reach any server
+_GIVEN_UP: Final = 3  # times the limit, without a connection: then all begins anew
+
+
+class Down(SourceFailed):
+    """No server serves us now; kazoo goes on trying."""
+
+
+class Client:
+    """One session. All of it runs in trio, but for what is said to run in kazoo's thread.
+
+    ``limit``: seconds until an answer is overdue; the session may be away for half of it before
+    that is a failure, and is asked to last as long. ``told`` is called with the path of every
+    znode that was changed and watched; ``lost`` when all watches are lost.
+    """
+
+    def __init__(
+        self,
+        addresses: Iterable[tuple[str, int]],
+        credentials: Iterable[str],
+        limit: float,
+        told: Callable[[str], None],
+        lost: Callable[[], None],
+    ) -> None:
+        self.is_up = False
+        self.epoch = 0
+        self._limit = limit
+        self._told = told
+        self._lost = lost
+        self._credentials = [("digest", each) for each in credentials]
+        self._token = trio.lowlevel.current_trio_token()
+        self._turns = trio.Semaphore(_IN_FLIGHT)
+        self._news = trio.Event()
+        self._since = trio.current_time()
+        self._was_up = False
+        self._addresses = [at(*address) for address in addresses]
+        self._troubles: dict[str, str] = {}
+        self._end: str | None = None  # of kazoo's thread, and why
+        self._is_refused = False
+        self._handler = _Handler(self._note, self._note_end, self._patience())
+        retry = KazooRetry(
+            max_tries=-1, max_delay=_LONGEST_DELAY, sleep_func=self._handler.sleep_func
+        )
+        self._kazoo = KazooClient(
+            ",".join(self._addresses),
+            timeout=limit,
+            handler=self._handler,
+            auth_data=self._credentials,
+            connection_retry=retry,
+            logger=_silent(),
+        )
+        self._kazoo.add_listener(self._on_state)
+
+    def _patience(self) -> float:
+        """Seconds for one server, so that another has its turn before that is a failure."""
+        return self._limit * max(0.4 / len(self._addresses), 0.2)
+
+    # Its life
+
+    def start(self) -> None:
+        """Have kazoo connect."""
+        self._kazoo.start_async()
+
+    async def close(self) -> None:
+        """End the session, in order if that takes only a moment; leave no thread behind."""
+        with trio.CancelScope(shield=True):
+            ended = trio.Event()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._stop, ended)
+                with trio.move_on_after(_FAREWELL if self.is_up else 0):
+                    await ended.wait()
+                while not ended.is_set():
+                    self._handler.hang_up()
+                    with trio.move_on_after(0.05):
+                        await ended.wait()
+
+    async def _stop(self, ended: trio.Event) -> None:
+        await trio.to_thread.run_sync(self._kazoo.stop)
+        self._kazoo.close()
+        ended.set()
+
+    @property
+    def session(self) -> int | None:
+        """The number of the session, as in the owner of an ephemeral znode."""
+        identity = self._kazoo.client_id
+        return None if identity is None else int(identity[0])
+
+    # What can be asked. Each may raise SourceFailed, Down, or what ZooKeeper refuses with.
+
+    async def get(self, path: str) -> tuple[bytes | None, Any]:
+        """A znode's data and its ZnodeStat; both are watched. Raises NoNodeError, NoAuthError."""
+        data, stat = await self._ask("get_async", path, watch=self._on_event)
+        return data, stat
+
+    async def children(self, path: str) -> tuple[list[str], Any]:
+        """What is below a znode, which is watched, and its ZnodeStat. Raises as ``get``."""
+        found, stat = await self._ask(
+            "get_children_async", path, watch=self._on_event, include_data=True
+        )
+        return found, stat
+
+    async def exists(self, path: str) -> Any:
+        """A znode's ZnodeStat, or None; that it is there, and its data, is watched."""
+        return await self._ask("exists_async", path, watch=self._on_event)
+
+    async def create(self, path: str, data: bytes) -> None:
+        """Make a znode that ends with the session. Raises NoNodeError, NodeExistsError ..."""
+        await self._ask("create_async", path, data, acl=self._acl(), ephemeral=True)
+
+    async def make_folder(self, path: str) -> None:
+        """Make a znode that stays, and those above it, where there is none. Raises NoAuthError."""
+        await self._ask("ensure_path_async", path, acl=OPEN_ACL_UNSAFE)
+
+    async def set(self, path: str, data: bytes) -> None:
+        """Give a znode other data. Raises NoNodeError, NoAuthError."""
+        await self._ask("set_async", path, data)
+
+    async def delete(self, path: str) -> None:
+        """Delete a znode, if it is there. Raises NoAuthError."""
+        with contextlib.suppress(NoNodeError):
+            await self._ask("delete_async", path)
+
+    def _acl(self) -> list[Any]:
+        """Everybody may see what we make; whoever has our credentials may do all with it."""
+        return [*CREATOR_ALL_ACL, *READ_ACL_UNSAFE] if self._credentials else [*OPEN_ACL_UNSAFE]
+
+    async def changed(self) -> None:
+        """Return when we are told of something, or a connection came or went."""
+        await self._news.wait()
+
+    def check(self) -> None:
+        """Raise SourceFailed when kazoo has given up."""
+        if self._end is not None:
+            raise SourceFailed(self._end)
+
+    # How
+
+    async def _ask(self, method: str, *arguments: Any, **named: Any) -> Any:
+        async with self._turns:
+            while True:
+                await self._be_up()
+                epoch = self.epoch
+                with contextlib.suppress(*_LOST):
+                    return await self._outcome(getattr(self._kazoo, method)(*arguments, **named))
+                # The answer may be here before the news that the connection is not.
+                await self._be_up(after=epoch)
+
+    async def _outcome(self, result: Any) -> Any:
+        done = trio.Event()
+        result.rawlink(lambda _: self._soon(done.set))
+        with trio.move_on_after(self._limit):
+            await done.wait()
+        if not result.ready():
+            raise SourceFailed(f"ZooKeeper did not answer for {self._limit:g} s")
+        try:
+            return result.get_nowait()
+        except (*_LOST, NoNodeError, NoAuthError, NodeExistsError):
+            raise
+        except Exception as error:  # of kazoo, struct, a codec: whatever nonsense leads to
+            raise SourceFailed(f"ZooKeeper answered with {type(error).__name__}") from None
+
+    async def _be_up(self, after: int = -1) -> None:
+        """Wait for a connection, a later one than ``after``. Raises SourceFailed."""
+        started = trio.current_time()
+        while not (self.is_up and self.epoch > after):
+            self.check()
+            since = started if self.is_up else self._since
+            left = since + self._limit / 2 - trio.current_time()
+            if left <= 0 or self._is_hopeless():
+                raise self._down()
+            with trio.move_on_after(left):
+                await self._news.wait()
+
+    def _is_hopeless(self) -> bool:
+        """Whether nobody was ever there: then there is no outage that could be a short one."""
+        return not self._was_up and all(
+            self._troubles.get(each, _SILENT) != _SILENT for each in self._addresses
+        )
+
+    def _down(self) -> SourceFailed:
+        told = [
+            f"{each} {self._troubles[each]}" for each in self._addresses if each in self._troubles
+        ]
+        reason = "no server serves us: " + ("; ".join(told) or "they do not answer")
+        if trio.current_time() - self._since > _GIVEN_UP * self._limit:
+            return SourceFailed(reason)
+        return Down(reason)
+
+    def _ring(self) -> None:
+        self._news.set()
+        self._news = trio.Event()
+
+    def _change(self, path: str) -> None:
+        self._told(path)
+        self._ring()
+
+    def _set_state(self, is_up: bool) -> None:
+        if is_up:
+            self._was_up = True
+            self._troubles.clear()
+        else:
+            if self.is_up:
+                self._since = trio.current_time()
+            self.epoch += 1
+            self._lost()
+        self.is_up = is_up
+        self._ring()
+
+    def _set_trouble(self, address: str, what: str) -> None:
+        if not self.is_up:
+            self._troubles[address] = what
+        self._ring()
+
+    def _set_end(self, reason: str) -> None:
+        self._end = reason
+        self._ring()
+
+    # In kazoo's thread
+
+    def _soon(self, function: Callable[..., None], *arguments: Any) -> None:
+        with contextlib.suppress(trio.RunFinishedError):
+            self._token.run_sync_soon(function, *arguments)
+
+    def _on_event(self, event: Any) -> None:
+        if event.path is not None:  # else the connection is lost, and we hear of it as a state
+            self._soon(self._change, event.path)
+
+    def _on_state(self, state: str) -> None:
+        if self._kazoo.client_state == KeeperState.AUTH_FAILED:
+            self._is_refused = True
+        self._handler.is_greeting = False
+        self._soon(self._set_state, state == KazooState.CONNECTED)
+
+    def _note(self, address: str, what: str) -> None:
+        self._soon(self._set_trouble, address, what)
+
+    def _note_end(self, error: Exception | None) -> None:
+        reason = "kazoo has ended" if error is None else f"what answers is no ZooKeeper ({error})"
+        if self._is_refused:
+            reason = "ZooKeeper takes no such credentials"
+        self._soon(self._set_end, reason)
+
+
+_SILENT: Final = "takes connections and gives no session: it has no quorum, or it hangs"
+
+
+class _Handler(SequentialThreadingHandler):  # type: ignore[misc]
+    """What kazoo needs of a system: sockets, a thread, and somebody who takes what arrives."""
+
+    def __init__(
+        self,
+        note: Callable[[str, str], None],
+        note_end: Callable[[Exception | None], None],
+        patience: float,
+    ) -> None:
+        super().__init__()
+        self.completion_queue = self.callback_queue = _AtOnce()
+        self._note = note
+        self._note_end = note_end
+        self._patience = patience  # seconds to connect to one server, and to get a session
+        self.is_greeting = False
+        self._wire: _Wire | None = None
+        self._is_over = False
+
+    def start(self) -> None:
+        """Nothing needs to be started."""
+        self._running = True
+
+    def stop(self) -> None:
+        """Nor stopped."""
+        self._running = False
+
+    def spawn(self, func: Callable[..., None], *args: Any, **kwargs: Any) -> threading.Thread:
+        """A thread, which says how it ended."""
+
+        def run() -> None:
+            failure: Exception | None = None
+            try:
+                func(*args, **kwargs)
+            except Exception as error:
+                failure = error
+            self._note_end(failure)
+
+        thread = threading.Thread(target=run, name="kazoo", daemon=True)
+        thread.start()
+        return thread
+
+    def create_connection(
+        self, address: tuple[str, int], timeout: float | None = None, **_: object
+    ) -> "_Wire":
+        """Connect to an address, which is a number."""
+        label = at(*address)
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self._wire = wire = _Wire(family, socket.SOCK_STREAM)
+        wire.on_nonsense = functools.partial(self._note, label)
+        try:
+            if self._is_over:
+                raise ConnectionAbortedError
+            wire.settimeout(self._patience)
+            wire.connect(address)
+            wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            wire.close()
+            self._note(label, f"cannot be reached ({error.strerror or 'no answer'})")
+            raise
+        self._note(label, _SILENT)
+        self.is_greeting = True
+        return wire
+
+    def hang_up(self) -> None:
+        """Break off what the thread waits for. Called in trio's thread."""
+        self._is_over = True
+        if self._wire is not None:
+            with contextlib.suppress(OSError):
+                self._wire.shutdown(socket.SHUT_RDWR)
+
+    def select(self, rlist: list[Any], wlist: list[Any], xlist: list[Any], timeout: float) -> Any:
+        """As select.select."""
+        if self.is_greeting:
+            timeout = min(timeout, self._patience)
+        return poll_sockets(rlist, wlist, xlist, timeout)
+
+
+def poll_sockets(
+    rlist: list[Any], wlist: list[Any], _: list[Any], timeout: float | None = None
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """As select.select. kazoo's own makes an epoll each time, three times for each answer."""
+    poll = select.poll()
+    for each in rlist:
+        poll.register(each, select.POLLIN)
+    for each in wlist:
+        poll.register(each, select.POLLOUT)
+    ready = {descriptor for descriptor, _ in poll.poll(None if timeout is None else timeout * 1000)}
+    return (
+        [each for each in rlist if each.fileno() in ready],
+        [each for each in wlist if each.fileno() in ready],
+        [],
+    )
+
+
+class _AtOnce:
+    """Looks to kazoo like the queue of a thread that runs callbacks."""
+
+    @staticmethod
+    def put(function: Callable[[], None]) -> None:
+        """Run it; ours only hand over."""
+        function()
+
+
+class _Wire(socket.socket):
+    """A socket that is asked for a reasonable number of bytes only."""
+
+    on_nonsense: Callable[[str], None]
+
+    def recv(self, count: int, flags: int = 0, /) -> bytes:
+        """As the base. The number is what the other side says will come."""
+        if count > _LONGEST:
+            self.on_nonsense("is no ZooKeeper, or one of its answers is too long")
+            raise ConnectionAbortedError
+        return super().recv(count, flags)
+
+
+def _silent() -> logging.Logger:
+    """What kazoo has to say is told as the monitor's failure; its log may have credentials."""
+    logger = logging.Logger("kazoo", logging.CRITICAL + 1)
+    logger.addHandler(logging.NullHandler())
+    return logger
+
+
+async def look_up(hosts: Iterable[tuple[str, int]], limit: float) -> list[tuple[str, int]]:
+    """The addresses of servers. Raises SourceFailed if none has one."""
+    found: list[tuple[str, int]] = []
+    troubles: list[str] = []
+    for host, port in hosts:
+        with _noting(host, troubles), trio.move_on_after(limit) as scope:
+            answer = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found.extend((str(address[0]), port) for *_, address in answer)
+        if scope.cancelled_caught:
+            troubles.append(f"{host}: no name server answers")
+    if not found:
+        raise SourceFailed("; ".join(troubles))
+    return list(dict.fromkeys(found))
+
+
+@contextlib.contextmanager
+def _noting(host: str, troubles: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:  # socket.gaierror
+        troubles.append(f"{host}: {error.strerror}")

@@ -1,0 +1,126 @@
+"""``?announce=PATH``: an ephemeral znode that says that this daemon is at work.
+
+    {"host": "web1", "pid": 4711, "vassals": 12}
+
+It is made again when the session that it belonged to has expired, or somebody deleted it. Two
+cannot have one path: where another session's znode is, ours waits until that is gone, which for
+a daemon that crashed is when its session expires. A path that ends in a slash, or is one of a
+znode that stays, is a folder: in it, each has a znode of its own, named HOST:PID.
+"""
+
+import logging
+import math
+import os
+import socket
+from typing import Final
+
+import msgspec
+import trio
+
+from .polling import SourceFailed
+from .zoo_client import Client, NoAuthError, NodeExistsError, NoNodeError
+
+log = logging.getLogger("emperor")
+
+_TRIES: Final = 5  # somebody else may make and delete it while we do
+_PAUSE: Final = 10.0  # seconds until we try again what ZooKeeper does not let us do
+
+
+class Announcement(msgspec.Struct):
+    """What is announced, by one run of a monitor: it outlives sessions."""
+
+    url: str
+    path: str
+    session: int | None = None  # the last that had the znode, which may still be there
+    complaint: str = ""  # what was said last
+
+
+class Herald:
+    """Keeps the announcement in one session."""
+
+    def __init__(self, client: Client, announcement: Announcement) -> None:
+        self._client = client
+        self._about = announcement
+        self._host = socket.gethostname()
+        self._path = announcement.path
+        if self._path.endswith("/"):
+            self._path += self._own_name()
+        self._said: tuple[int | None, bytes] | None = None  # in which session, and what
+        self._is_stale = True
+        self._not_before = -math.inf
+
+    def hear(self, path: str) -> None:
+        """A znode was changed that somebody here watches."""
+        if path == self._path:
+            self.forget()
+
+    def is_due(self, vassals: int) -> bool:
+        """Whether there is something to do."""
+        return (self._is_stale or self._said != self._words(vassals)) and (
+            trio.current_time() >= self._not_before
+        )
+
+    def forget(self) -> None:
+        """The watch is lost, as after the loss of a connection."""
+        self._is_stale = True
+        self._not_before = -math.inf
+
+    async def keep(self, vassals: int) -> None:
+        """See to it that the znode is there and right. Raises SourceFailed.
+
+        That ZooKeeper does not let us is logged, and is no failure of the source.
+        """
+        try:
+            complaint = await self._keep(vassals)
+        except NoAuthError:
+            complaint = "ZooKeeper does not let us write there"
+        except SourceFailed:
+            self._is_stale = True
+            raise
+        if complaint:
+            self._is_stale = True
+            self._not_before = trio.current_time() + _PAUSE
+            if complaint != self._about.complaint:
+                log.warning("%s: no announcement: %s", self._about.url, complaint)
+        self._about.complaint = complaint
+
+    def _own_name(self) -> str:
+        return f"{self._host.replace('/', '_')}:{os.getpid()}"
+
+    def _words(self, vassals: int) -> tuple[int | None, bytes]:
+        words = {"host": self._host, "pid": os.getpid(), "vassals": vassals}
+        return self._client.session, msgspec.json.encode(words)
+
+    async def _keep(self, vassals: int) -> str:
+        """What keeps us from it, "" if nothing does."""
+        for _ in range(_TRIES):
+            self._is_stale = False  # what happens from here on is news
+            stat = await self._client.exists(self._path)
+            said = session, words = self._words(vassals)
+            owner = None if stat is None else stat.owner_session_id
+            try:
+                if stat is None:
+                    await self._make(words)
+                elif owner is None:
+                    if self._path != self._about.path:
+                        return f"{self._path} is there already, and it is none that ends"
+                    self._path += f"/{self._own_name()}"
+                elif owner == session:
+                    self._about.session = session
+                    if self._said != said:
+                        await self._client.set(self._path, words)
+                        self._said = said
+                    return ""
+                elif owner == self._about.session:
+                    await self._client.delete(self._path)
+                else:
+                    return "another one's is there; end the path with / to have one each below it"
+            except (NoNodeError, NodeExistsError):
+                continue
+        return "others keep changing it"
+
+    async def _make(self, words: bytes) -> None:
+        try:
+            await self._client.create(self._path, words)
+        except NoNodeError:
+            await self._client.make_folder(self._path.rpartition("/")[0])

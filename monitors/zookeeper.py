@@ -1,0 +1,372 @@
+"""zoo://HOST:PORT[,HOST:PORT…]/PATH: each znode below PATH is a vassal.
+
+Its data is the config; its mzxid, ZooKeeper's number of the transaction that set the data last,
+is the ts. Children ``uid``, ``gid`` and ``socket`` of it are the fields of the same name.
+
+Each znode that was read is watched, its data and what is below it, and only what was changed is
+read again. That would be enough; yet every ``freq`` seconds PATH is listed anew, with a share of
+the znodes, so that whatever a watch missed is found.
+
+What is read one by one is nowhere together, so:
+
+- A vassal is gone when a listing of PATH that was made *after* it could not be read lacks it.
+  Who deletes a znode and makes it again, a reading in between makes no vassal end.
+- A vassal that has fields is told as it was at one moment: if anything of it changed while it was
+  read, it is read again. No config is run as whom the config before was to be run.
+"""
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+import trio
+
+from ..journal.events import Spec
+from . import names, polling, zoo_url
+from .contract import Failed, Listing, Seen, Tell
+from .options import MonitorOptions
+from .polling import SourceFailed
+from .rows import Flaw, Row, label_of, name_of, seen_of
+from .zoo_client import Client, Down, NoAuthError, NoNodeError, look_up
+from .zoo_herald import Announcement, Herald
+
+MOST_ZNODES: Final = 100_000
+MOST_BYTES: Final = 256 << 20  # of all znodes together
+_READERS: Final = 32  # znodes that are read at the same time
+_BATCH: Final = 500  # changed znodes that are read before a listing is told
+_SHARE: Final = 200  # znodes that are read again every freq seconds though nobody said why
+_TRIES: Final = 5  # for finding a znode as it was at one moment
+_CHUNK: Final = 1000  # znodes that are looked through before others have their turn
+_FIELDS: Final = ("uid", "gid", "socket")
+
+
+class ZooKeeper:
+    """The monitor of zoo://."""
+
+    trusts_content = False
+
+    def __init__(
+        self, place: zoo_url.Place, options: MonitorOptions, *, limit: float = polling.LIMIT
+    ) -> None:
+        self.url = place.shown
+        self._place = place
+        self._options = options
+        self._limit = limit
+
+    async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:
+        """Watch the znodes until cancelled."""
+        census = _Census(self._options)
+        announcement = None
+        if self._place.announce is not None:
+            announcement = Announcement(self.url, self._place.announce)
+        connect = partial(self._connect, census, announcement)
+        # How long ZooKeeper may be silent is watched here, answer by answer: reading all there
+        # is may take longer.
+        await polling.poll(connect, tell, self._options.freq, limit=math.inf)
+
+    async def _connect(self, census: "_Census", announcement: Announcement | None) -> "_Session":
+        addresses = await look_up(self._place.hosts, self._limit)
+        session = _Session(
+            self._place, addresses, self._limit, census, announcement, self._options.freq
+        )
+        session.client.start()
+        return session
+
+
+class _Znode(msgspec.Struct, frozen=True, gc=False):
+    """One znode as it was read last. ``seen`` is without the config; None if there is a flaw."""
+
+    mark: tuple[object, ...]  # the same as long as it is the same
+    below: tuple[object, ...]  # likewise, of what is below it
+    fields: tuple[str, ...]  # which of these are there
+    epoch: int  # of the connection that has its watches
+    size: int
+    seen: Seen | None
+    flaw: str = ""
+
+
+class _Census:
+    """All znodes that are known, and what the next listing says of them."""
+
+    def __init__(self, options: MonitorOptions) -> None:
+        self.options = options
+        self.znodes: dict[str, _Znode] = {}
+        self.size = 0
+        self._fresh: dict[str, Seen] = {}  # with configs, until they are told
+
+    def put(self, name: str, znode: _Znode, fresh: Seen | None) -> None:
+        """Take in what was read. Raises SourceFailed if that is too much."""
+        self.drop(name)
+        self.znodes[name] = znode
+        self.size += znode.size
+        if fresh is not None:
+            self._fresh[name] = fresh
+        if self.size > MOST_BYTES:
+            raise SourceFailed(f"the znodes have more than {MOST_BYTES >> 20} MiB of data")
+
+    def drop(self, name: str) -> None:
+        """Forget it."""
+        known = self.znodes.pop(name, None)
+        self.size -= 0 if known is None else known.size
+
+    def forget_all_but(self, found: Iterable[str]) -> None:
+        """Forget what is not there any more."""
+        for name in self.znodes.keys() - found:
+            self.drop(name)
+            self._fresh.pop(name, None)
+
+    async def listing(self, refused: dict[str, str]) -> Listing:
+        """All that is known, and what else was refused."""
+        seen: dict[str, Seen] = {}
+        for count, (name, znode) in enumerate(self.znodes.items()):
+            if znode.seen is None:
+                refused[name] = znode.flaw
+            else:
+                seen[name] = self._fresh.get(name, znode.seen)
+            if count % _CHUNK == _CHUNK - 1:
+                await trio.lowlevel.checkpoint()
+        self._fresh = {}
+        return Listing(seen, refused)
+
+
+class _Session:
+    """One client, and what it made us know to be out of date."""
+
+    def __init__(
+        self,
+        place: zoo_url.Place,
+        addresses: list[tuple[str, int]],
+        limit: float,
+        census: _Census,
+        announcement: Announcement | None,
+        freq: float,
+    ) -> None:
+        self.client = Client(addresses, place.credentials, limit, self._hear, self._lose)
+        self._path = place.path
+        self._below = place.path.rstrip("/") + "/"
+        self._census = census
+        self._freq = freq
+        self._herald = None if announcement is None else Herald(self.client, announcement)
+        # What is out of date, or may be.
+        self._is_list_stale = True
+        self._stale: dict[str, None] = {}  # a set that keeps order: who waits longest is first
+        self._next_look = -math.inf  # when the safety net is due
+        self._turn = 0  # whose turn it is then
+        self._names: list[str] = []  # those that can be names
+        self._refused: dict[str, str] = {}
+        self._vassals = 0
+
+    # What polling asks of it
+
+    async def read(self) -> Listing | Failed:
+        """All znodes there are; Failed while kazoo tries to reach them. Raises SourceFailed."""
+        try:
+            is_there = await self._read()
+        except Down as reason:
+            return Failed(str(reason))
+        except NoAuthError:
+            return Failed(
+                f"ZooKeeper does not let us list {names.shown(self._path)}; check its ACL"
+            )
+        if not is_there:
+            return Failed(
+                f"there is no znode {names.shown(self._path)}; it is waited for until it is made"
+            )
+        listing = await self._census.listing(dict(self._refused))
+        self._vassals = len(listing.seen)
+        return listing
+
+    async def wait(self) -> None:
+        """Until something changed. Raises SourceFailed."""
+        while not (self.client.is_up and (self._is_list_stale or self._stale)):
+            self.client.check()
+            if (
+                self._herald is not None
+                and self.client.is_up
+                and self._herald.is_due(self._vassals)
+            ):
+                try:
+                    await self._herald.keep(self._vassals)
+                except Down:
+                    continue
+            else:
+                await self.client.changed()
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self.client.close()
+
+    # What we are told
+
+    def _hear(self, path: str) -> None:
+        if self._herald is not None:
+            self._herald.hear(path)
+        if path == self._path:
+            self._is_list_stale = True
+        elif path.startswith(self._below):
+            self._stale[path[len(self._below) :].partition("/")[0]] = None
+
+    def _lose(self) -> None:
+        self._is_list_stale = True
+        self._stale.update(dict.fromkeys(self._names))
+        if self._herald is not None:
+            self._herald.forget()
+
+    # Reading
+
+    async def _read(self) -> bool:
+        """Bring the census up to date; whether there is such a znode at all."""
+        is_due = trio.current_time() >= self._next_look
+        if (is_due or self._is_list_stale) and not await self._list():
+            return False
+        todo = self._out_of_date()
+        if is_due:
+            todo += self._share(set(todo))
+            self._next_look = trio.current_time() + self._freq
+        for _ in range(_TRIES):
+            absent = await self._look_at(todo)
+            if not absent:
+                return True
+            # Are they gone? Only a later listing can say so.
+            if not await self._list():
+                return False
+            todo = self._out_of_date(absent)
+        # What is still not there, though it is listed, comes and goes: it stays as it was.
+        self._stale.update(dict.fromkeys(todo))
+        return True
+
+    def _out_of_date(self, absent: Iterable[str] = ()) -> list[str]:
+        """What is to be read: all that is new or was not there, and a batch of the changed ones."""
+        known = self._census.znodes
+        stale = itertools.islice(self._stale, _BATCH)
+        changed = [name for name in (*absent, *stale) if name in known]
+        return list(dict.fromkeys((*(name for name in self._names if name not in known), *changed)))
+
+    def _share(self, without: set[str]) -> list[str]:
+        """Some that are to be looked at though nothing is known to have changed."""
+        if not self._names:
+            return []
+        self._turn %= len(self._names)
+        share = self._names[self._turn : self._turn + _SHARE]
+        self._turn += len(share)
+        return [name for name in share if name not in without]
+
+    async def _list(self) -> bool:
+        """See which znodes there are; whether the one that they are below is there."""
+        while True:
+            self._is_list_stale = False
+            try:
+                found, _ = await self.client.children(self._path)
+                break
+            except NoNodeError:
+                if await self.client.exists(self._path) is None:  # which is watched, too
+                    return False
+            except SourceFailed:
+                self._is_list_stale = True
+                raise
+        if len(found) > MOST_ZNODES:
+            raise SourceFailed(f"{names.shown(self._path)} has more than {MOST_ZNODES:,} znodes")
+        self._names, self._refused = [], {}
+        for count, name in enumerate(sorted(found)):
+            try:
+                self._names.append(name_of(name, self._census.options))
+            except Flaw as flaw:
+                self._refused[label_of(name)] = str(flaw)
+            if count % _CHUNK == _CHUNK - 1:
+                await trio.lowlevel.checkpoint()
+        self._census.forget_all_but(self._names)
+        for name in self._stale.keys() - self._names:
+            del self._stale[name]
+        return True
+
+    async def _look_at(self, todo: list[str]) -> list[str]:
+        """Read these; the ones that were not there."""
+        waiting = iter(todo)
+        absent: list[str] = []
+        failures: list[SourceFailed] = []
+
+        async def read_some() -> None:
+            try:
+                absent.extend([name for name in waiting if not await self._look(name)])
+            except SourceFailed as failure:
+                failures.append(failure)
+                nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(min(_READERS, len(todo))):
+                nursery.start_soon(read_some)
+        if failures:
+            self._stale.update(dict.fromkeys(todo))
+            raise failures[0]
+        return absent
+
+    async def _look(self, name: str) -> bool:
+        """Read one znode; whether it was there. Raises SourceFailed."""
+        for _ in range(_TRIES):
+            self._stale.pop(name, None)
+            epoch = self.client.epoch
+            try:
+                found = await self._read_znode(name, epoch)
+            except NoNodeError:
+                return False
+            except NoAuthError:
+                flaw = "ZooKeeper does not let us read all of it; check the ACLs"
+                found = _Znode((), (), (), epoch, 0, None, flaw), None
+            # Without fields it is of one moment; with them if nothing changed meanwhile.
+            if found is not None and (
+                not found[0].fields or (name not in self._stale and epoch == self.client.epoch)
+            ):
+                self._census.put(name, *found)
+                return True
+        self._stale[name] = None
+        return True
+
+    async def _read_znode(self, name: str, epoch: int) -> tuple[_Znode, Seen | None] | None:
+        """What is there now, None if that changes too fast. Raises NoNodeError, NoAuthError."""
+        path = self._below + name
+        known = self._census.znodes.get(name)
+        below: tuple[object, ...] = ()
+        if known is not None and known.epoch == epoch:
+            below, fields = known.below, known.fields  # what comes or goes there is watched
+        for _ in range(_TRIES):
+            if not below:
+                children, listed = await self.client.children(path)
+                below, fields = _below(listed), tuple(f for f in _FIELDS if f in children)
+            data, stat = await self.client.get(path)
+            if _below(stat) == below:
+                break
+            below = ()
+        else:
+            return None
+        values = {field: await self._read_field(f"{path}/{field}") for field in fields}
+        mark = (stat.czxid, stat.mzxid, *values.items())
+        if known is not None and known.mark == mark:
+            return msgspec.structs.replace(known, below=below, fields=fields, epoch=epoch), None
+        try:
+            _, seen = seen_of(Row(name, data, 0, **values), self._census.options)
+        except Flaw as flaw:
+            return _Znode(mark, below, fields, epoch, 0, None, str(flaw)), None
+        attrs = {"version": str(stat.version)}
+        spec = msgspec.structs.replace(seen.spec, ts=stat.mzxid, attrs=attrs)
+        znode = _Znode(mark, below, fields, epoch, stat.dataLength, Seen(spec))
+        return znode, Seen(spec, seen.content)
+
+    async def _read_field(self, path: str) -> bytes | None:
+        try:
+            data, _ = await self.client.get(path)
+        except NoNodeError:
+            return None  # it was just deleted, which is about to be told
+        return data and data.strip()
+
+
+def _below(stat: Any) -> tuple[object, ...]:
+    """The same as long as the same znodes are below this one."""
+    return stat.cversion, stat.pzxid
+
+
+def open_url(rest: str, options: MonitorOptions) -> ZooKeeper:
+    """The monitor of ``zoo://rest`` and ``zookeeper://rest``. Raises MonitorURLError."""
+    return ZooKeeper(zoo_url.read(rest), options)

@@ -1,0 +1,232 @@
+"""zoo:// when servers go, come back, hang, or are none."""
+
+import contextlib
+import gc
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+import trio
+from emperord.monitors import zoo_url
+from emperord.monitors.contract import Failed, Listing
+from emperord.monitors.options import MonitorOptions
+from emperord.monitors.zookeeper import ZooKeeper
+from support.services import Service, service
+from support.zookeeper import member, put, talking
+
+from .watching import NEVER, Watching, watching
+
+SELDOM = MonitorOptions(freq=NEVER)
+BUSY = MonitorOptions(freq=0.1)
+PATH = "/emperor/vassals"
+
+
+@pytest.fixture(scope="module")
+def breakable() -> Iterator[Service]:
+    with service("zookeeper") as running:
+        yield running
+
+
+@pytest.fixture
+def server(breakable: Service) -> Iterator[Service]:
+    """A server to be stopped, killed and frozen; it has one vassal."""
+    change(breakable.where["hosts"], "one")
+    yield breakable
+    breakable("thaw")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """What is closed by the garbage collector only was left behind."""
+    gc.collect()
+    gc.disable()
+    before = os.listdir("/proc/self/fd")
+    yield
+    gc.enable()
+    assert [each.name for each in threading.enumerate() if each.name == "kazoo"] == []
+    assert os.listdir("/proc/self/fd") == before
+
+
+def hurried(
+    hosts: str, options: MonitorOptions = BUSY, *, limit: float = 1, more: str = ""
+) -> ZooKeeper:
+    return ZooKeeper(zoo_url.read(f"{hosts}{PATH}{more}"), options, limit=limit)
+
+
+def change(hosts: str, content: str) -> None:
+    with talking(hosts) as client:
+        put(client, f"{PATH}/a.ini", content)
+
+
+async def order(server: Service, *orders: Any) -> None:
+    for each in orders:
+        await trio.to_thread.run_sync(server, each)
+
+
+async def until_listed(watch: Watching) -> None:
+    await watch.until(lambda: isinstance(watch.told[-1], Listing))
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+async def test_a_server_that_restarts(server: Service, end: str) -> None:
+    async with watching(hurried(server.where["hosts"])) as watch:
+        await order(server, end)
+        await watch.until(watch.failures)
+        assert "refused" in watch.failures()[0]
+        assert list(watch.seen) == ["a.ini"]
+        await order(server, "start")
+        await until_listed(watch)
+        await trio.to_thread.run_sync(change, server.where["hosts"], "two")
+        await watch.shows("a.ini", "two")
+
+
+async def test_a_short_outage_is_none(server: Service) -> None:
+    async with watching(hurried(server.where["hosts"], limit=20)) as watch:
+        await order(server, "kill", "start")
+        await trio.to_thread.run_sync(change, server.where["hosts"], "two")
+        await watch.shows("a.ini", "two")
+        assert watch.failures() == []
+
+
+async def test_a_server_that_is_not_there_is_a_failure_at_once(server: Service) -> None:
+    await order(server, "stop")
+    try:
+        began = trio.current_time()
+        async with watching(hurried(server.where["hosts"], limit=60)) as watch:
+            assert trio.current_time() - began < 10
+            assert watch.failures()[0] == (
+                f"no server serves us: {server.where['hosts']}"
+                " cannot be reached (Connection refused)"
+            )
+            await order(server, "start")
+            await watch.shows("a.ini", "one")
+    finally:
+        await order(server, "stop", "start")
+
+
+async def test_a_server_that_is_silent_at_connect(server: Service) -> None:
+    await order(server, "freeze")
+    async with watching(hurried(server.where["hosts"])) as watch:
+        assert "takes connections and gives no session" in watch.failures()[0]
+        await order(server, "thaw")
+        await watch.shows("a.ini", "one")
+
+
+async def test_a_server_that_is_silent_past_the_end_of_the_session(server: Service) -> None:
+    async with watching(hurried(server.where["hosts"])) as watch:
+        await order(server, "freeze")
+        await watch.until(watch.failures)
+        assert list(watch.seen) == ["a.ini"]
+        await order(server, "thaw")
+        await until_listed(watch)
+        await trio.to_thread.run_sync(change, server.where["hosts"], "two")
+        await watch.shows("a.ini", "two")
+
+
+async def test_one_of_two_that_hangs_is_left_for_the_other(server: Service) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes connections, and that is all
+        hosts = f"127.0.0.1:{silent.getsockname()[1]},{server.where['hosts']}"
+        for _ in range(3):  # whichever is tried first
+            async with watching(hurried(hosts, SELDOM, limit=4)) as watch:
+                assert list(watch.seen) == ["a.ini"]
+
+
+@pytest.mark.parametrize("silent", ["connect", "read", "wait"])
+async def test_who_is_cancelled_does_not_wait_for_a_silent_server(
+    server: Service, silent: str
+) -> None:
+    monitor = hurried(
+        server.where["hosts"], SELDOM if silent == "wait" else BUSY, limit=60, more="?announce=/e"
+    )
+    if silent == "connect":
+        await order(server, "freeze")
+    watch = Watching()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(monitor.run, watch.tell, {}))
+        if silent != "connect":
+            await watch.listings(1)
+            await order(server, "freeze")
+        with trio.move_on_after(0.3):  # let it run into the silence
+            await watch.listings(1000)
+        began = trio.current_time()
+        nursery.cancel_scope.cancel()
+    assert trio.current_time() - began < 5
+
+
+# What is no ZooKeeper
+
+
+def answer(listener: socket.socket, what: bytes | None) -> None:
+    """Answer whoever connects with this; hang up at once if it is None."""
+    kept = []
+    with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+        while True:
+            link = stack.enter_context(listener.accept()[0])
+            if what is None:
+                link.close()
+            else:
+                link.sendall(what)
+                kept.append(link)
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        pytest.param(b"HTTP/1.1 400 Bad Request\r\n\r\n", "is no ZooKeeper", id="HTTP"),
+        pytest.param(b"\x00\x00\x00\x04abcd", "gives no session", id="too short"),
+        pytest.param(b"\xff\xff\xff\xff" * 9, "gives no session", id="a negative length"),
+        pytest.param(
+            b"\x00\x00\x00\x24" + bytes(36) + b"\xff" * 60, "no", id="a session, then not"
+        ),
+        pytest.param(b"", "gives no session", id="silence"),
+        pytest.param(None, "gives no session", id="as without a quorum"),
+    ],
+)
+async def test_what_is_no_zookeeper_is_a_failure(what: bytes | None, reason: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=(listener, what))
+        thread.start()
+        try:
+            hosts = f"127.0.0.1:{listener.getsockname()[1]}"
+            async with watching(hurried(hosts)) as watch:
+                await watch.until(lambda: len(watch.failures()) > 2)
+                assert {type(each) for each in watch.told} == {Failed}
+                assert reason in watch.failures()[0]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+async def test_a_name_that_is_none(server: Service) -> None:
+    async with watching(hurried("no.such.host.invalid")) as watch:
+        assert watch.failures()[0].startswith("no.such.host.invalid: ")
+    async with watching(hurried(f"no.such.host.invalid,{server.where['hosts']}")) as watch:
+        assert list(watch.seen) == ["a.ini"]
+
+
+# Three
+
+
+async def test_a_quorum_of_which_one_and_then_two_are_killed() -> None:
+    with service("zookeeper-quorum") as quorum:
+        hosts = quorum.where["hosts"]
+        change(hosts, "one")
+        async with watching(hurried(hosts, limit=6)) as watch:
+            for number in (1, 2, 3):  # one after the other: the leader, ours, and the third
+                await order(member(quorum, number), "kill")
+                await trio.to_thread.run_sync(change, hosts, f"without {number}")
+                await watch.shows("a.ini", f"without {number}")
+                await order(member(quorum, number), "start")
+            assert watch.failures() == []
+            await order(member(quorum, 1), "kill")
+            await order(member(quorum, 2), "kill")
+            await watch.until(watch.failures)
+            assert list(watch.seen) == ["a.ini"]
+            await order(member(quorum, 1), "start")
+            await until_listed(watch)
+            await trio.to_thread.run_sync(change, hosts, "again")
+            await watch.shows("a.ini", "again")
