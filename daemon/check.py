@@ -45,9 +45,7 @@ async def check(monitors: Sequence[contract.Monitor], policy: Policy) -> int:
     return 1 if flaws else 0
 
 
-def _would_run(
-    name: str, seen: contract.Seen, policy: Policy, source: str
-) -> tuple[bool, str]:
+def _would_run(name: str, seen: contract.Seen, policy: Policy, source: str) -> tuple[bool, str]:
     spec = seen.spec
     reason = bar_reason(spec, policy, source)
     if reason is not None:

@@ -70,6 +70,7 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     heartbeat: bool = False  # it has begun to send heartbeats
     due: bool = False  # to be reloaded as soon as it may
     slot: bool = False  # counts against max-starting
+    own_user: bool = False  # it was started as its spec's uid and gid (tyrant mode)
 
 
 class Outage(msgspec.Struct, frozen=True):
@@ -93,6 +94,7 @@ class Fleet(msgspec.Struct):
     outages: dict[str, Outage] = {}
     queue: dict[str, None] = {}  # who waits for a slot, first come first served
     starting: int = 0  # slots taken
+    blocked: dict[str, str] = {}  # barred, because another vassal has the address: who -> holder
 
 
 _decoder = msgspec.json.Decoder(Fleet)

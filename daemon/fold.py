@@ -73,6 +73,9 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
     "connection_waiting": dict(
         queued=i, throttled=i, listening=m.wake, starting=i, ready=i,
         accepting=i, reloading=i, stopping=i, held=i, barred=i),
+    "listen_failed": dict(
+        queued=i, throttled=i, listening=m.fail_listen, starting=i, ready=i,
+        accepting=i, reloading=i, stopping=i, held=i, barred=i),
     "exited": dict(
         queued=i, throttled=i, listening=i, starting=m.die, ready=m.die,
         accepting=m.die, reloading=m.die, stopping=m.rest, held=i, barred=i),
@@ -136,6 +139,8 @@ def fold(fleet: Fleet, event: Event) -> list[Action]:
                 m.add(fleet, event, actions)
         elif not _is_over(fleet, vassal, event):
             row[vassal.phase](fleet, vassal, event, actions)
+    if fleet.blocked:
+        m.unblock(fleet, event, actions)
     if fleet.queue and fleet.open:
         _advance(fleet, event, actions)
     return actions

@@ -18,6 +18,9 @@ from .fleet import Fleet, Phase, Vassal
 EXILE: Final = 26  # a vassal that exits so says that it must not be started again
 _SECOND: Final = 1_000_000_000
 _MILLISECOND: Final = 1_000_000
+_NO_ID: Final = 2**32 - 1
+# What a running program was given once and for all.
+_FIXED: Final = ("command", "nofile", "nproc", "as")
 
 Actions = list[Action]
 
@@ -60,16 +63,19 @@ def free_slot(fleet: Fleet, vassal: Vassal) -> None:
         fleet.starting -= 1
 
 
-def bar_reason(spec: Spec, policy: Policy) -> str | None:
-    """Why a vassal with this spec may not run, or None."""
+def bar_reason(spec: Spec, policy: Policy, source: str) -> str | None:
+    """Why a vassal with this spec, of this source, may not run, or None."""
     if spec.bar is not None:
         return spec.bar
     if policy.tyrant:
         for what, number in (("uid", spec.uid), ("gid", spec.gid)):
-            if number is None:
-                return f"tyrant mode needs a {what}, and the source gives none"
-            if number == 0:
-                return f"tyrant mode: {what} 0 may not run a vassal"
+            # -1, in whatever guise, would leave the process as it is: root's.
+            if number is None or not 0 < number < _NO_ID:
+                gives = f"no {what}" if number is None else f"{what} {number}"
+                return (
+                    f"tyrant mode: {source} gives {gives};"
+                    " to run, it needs a uid and a gid that are not root's"
+                )
     return None
 
 
@@ -79,7 +85,7 @@ def needs_restart(vassal: Vassal) -> bool:
     return old is not None and (
         (old.uid, old.gid, old.socket, old.path, old.cwd)
         != (new.uid, new.gid, new.socket, new.path, new.cwd)
-        or old.settings.get("command") != new.settings.get("command")
+        or any(old.settings.get(key) != new.settings.get(key) for key in _FIXED)
         # Nobody is there to send the new text to a vassal that cannot ask for it.
         or (new.path is None and not vassal.control)
     )
@@ -110,7 +116,8 @@ def seconds(duration: float) -> int:
 def begin(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """It has no process and is wanted: bar it, listen for it, or launch it."""
     vassal.exiled = False
-    reason = bar_reason(vassal.spec, fleet.policy)
+    fleet.blocked.pop(vassal.name, None)
+    reason = bar_reason(vassal.spec, fleet.policy, vassal.monitor)
     if reason is not None or (fleet.open and moves_socket(vassal)):
         close_socket(vassal, actions)
     if reason is not None:
@@ -145,6 +152,7 @@ def spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     vassal.control = True
     # A plain program never says that it accepts, so nothing may wait for that.
     vassal.speaks = "command" not in vassal.spec.settings
+    vassal.own_user = fleet.policy.tyrant
     vassal.loyal = vassal.heartbeat = vassal.due = False
     patience = event.at + seconds(fleet.policy.start_patience)
     enter(vassal, "starting", event, deadline=patience)
@@ -205,6 +213,7 @@ def forget(fleet: Fleet, vassal: Vassal, actions: Actions) -> None:
     close_socket(vassal, actions)
     free_slot(fleet, vassal)
     fleet.queue.pop(vassal.name, None)
+    fleet.blocked.pop(vassal.name, None)
     del fleet.vassals[vassal.name]
 
 
@@ -267,7 +276,7 @@ def requeue(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
     take_spec(vassal, event)
     vassal.deaths = 0
     on_demand = vassal.spec.socket or moves_socket(vassal)
-    if on_demand or bar_reason(vassal.spec, fleet.policy) is not None:
+    if on_demand or bar_reason(vassal.spec, fleet.policy, vassal.monitor) is not None:
         fleet.queue.pop(vassal.name, None)
         begin(fleet, vassal, event, actions)
 
@@ -283,7 +292,8 @@ def relisten(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> No
     """Listening: only another address, owner or a bar matters before it runs."""
     take_spec(vassal, event)
     vassal.deaths = 0
-    if moves_socket(vassal) or bar_reason(vassal.spec, fleet.policy) is not None:
+    barred = bar_reason(vassal.spec, fleet.policy, vassal.monitor) is not None
+    if moves_socket(vassal) or barred:
         begin(fleet, vassal, event, actions)
 
 
@@ -291,13 +301,27 @@ def amend(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Up: reload it in place, or restart it where that is not enough."""
     take_spec(vassal, event)
     vassal.deaths = 0
-    reason = bar_reason(vassal.spec, fleet.policy)
+    reason = bar_reason(vassal.spec, fleet.policy, vassal.monitor)
     if reason is not None:
         end(fleet, vassal, event, actions, "stop", reason)
     elif needs_restart(vassal):
-        end(fleet, vassal, event, actions, "stop", "restarts with its new settings")
+        end(fleet, vassal, event, actions, "stop", _why_restart(vassal))
     else:
         reload_when_up(fleet, vassal, event, actions)
+
+
+def _why_restart(vassal: Vassal) -> str:
+    old, new = vassal.running, vassal.spec
+    assert old is not None
+    if (old.uid, old.gid) != (new.uid, new.gid):
+        return f"restarts as {_user(new)}; it was {_user(old)}"
+    return "restarts with its new settings"
+
+
+def _user(spec: Spec) -> str:
+    pairs = (("uid", spec.uid), ("gid", spec.gid))
+    told = [f"{what} {number}" for what, number in pairs if number is not None]
+    return " ".join(told) or "the daemon's user"
 
 
 def reload_when_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -381,6 +405,32 @@ def lose_heartbeat(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions)
 
 def wake(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     launch(fleet, vassal, event, actions)
+
+
+def fail_listen(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Nobody listens for it: wait and try again, or bar it until that may have changed."""
+    body: Any = event.body
+    if vassal.running is None or vassal.running.socket != body.address:
+        return  # that was before it had another address
+    vassal.running = None
+    if body.fault != "address":
+        punish(fleet, vassal, event, body.reason)
+        return
+    if body.holder is not None:
+        holder = fleet.vassals.get(body.holder)
+        if holder is None or holder.running is None or holder.running.socket != body.held_as:
+            begin(fleet, vassal, event, actions)  # who had it has let go meanwhile
+            return
+        fleet.blocked[vassal.name] = body.holder
+    enter(vassal, "barred", event, body.reason)
+
+
+def unblock(fleet: Fleet, event: Event, actions: Actions) -> None:
+    """Who was barred for want of an address that another vassal gave back just now, begins."""
+    freed = {action.vassal for action in actions if action.do == "unlisten"}
+    for name, holder in list(fleet.blocked.items()) if freed else ():
+        if holder in freed and fleet.vassals[name].phase == "barred":
+            begin(fleet, fleet.vassals[name], event, actions)
 
 
 def die(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -506,6 +556,19 @@ def open_up(fleet: Fleet, event: Event, actions: Actions) -> None:
     for vassal in list(fleet.vassals.values()):
         if vassal.phase == "queued":
             begin(fleet, vassal, event, actions)
+        elif vassal.phase in ("starting", "ready", "accepting", "reloading"):
+            _end_wrong_user(fleet, vassal, event, actions)
+
+
+def _end_wrong_user(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Stop it if this policy would not have let it run as it does."""
+    reason = bar_reason(vassal.spec, fleet.policy, vassal.monitor)
+    if reason is None and vassal.own_user != fleet.policy.tyrant:
+        tyrant = fleet.policy.tyrant
+        whose, turned = (_user(vassal.spec), "on") if tyrant else ("the daemon's user", "off")
+        reason = f"restarts as {whose}: tyrant mode was turned {turned}"
+    if reason is not None:
+        end(fleet, vassal, event, actions, "stop", reason)
 
 
 def wind_down(fleet: Fleet, event: Event, actions: Actions) -> None:

@@ -11,6 +11,7 @@ _WARNINGS: Final = frozenset(
     (
         "exited",
         "heartbeat_lost",
+        "listen_failed",
         "listing_doubted",
         "monitor_failed",
         "observation_rejected",
@@ -63,6 +64,8 @@ def _detail(event: Event) -> str:
             return f"{body.name}: {body.reason}"
         case "listing_doubted":
             return f"{len(body.missing)} of {body.known} vassals are missing at once"
-        case "monitor_failed" | "spawn_failed" | "vassal_removed" | "vassal_destroyed":
+        case "monitor_failed" | "spawn_failed" | "listen_failed":
+            return str(body.reason)
+        case "vassal_removed" | "vassal_destroyed":
             return str(body.reason)
     return ""

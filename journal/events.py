@@ -109,6 +109,24 @@ class SpawnFailed(Body, frozen=True):
     fault: Fault
 
 
+ListenFault = Literal["address", "busy", "resources"]
+
+
+class ListenFailed(Body, frozen=True):
+    """The address of a vassal on demand cannot be listened at.
+
+    ``address``: never, as things are; ``busy``: not now (a stranger has it, or it is not there
+    yet); ``resources``: the machine refused. ``holder`` is the vassal that has it, under
+    ``held_as``, where it is another vassal.
+    """
+
+    address: str
+    reason: str
+    fault: ListenFault
+    holder: str | None = None
+    held_as: str | None = None
+
+
 class OfAttempt(Body, frozen=True):
     """Something the process of an attempt said."""
 
@@ -199,6 +217,7 @@ KINDS: Final[dict[str, type[Body]]] = {
     "heartbeat_started": OfAttempt,
     "heartbeat_lost": HeartbeatLost,
     "connection_waiting": Empty,
+    "listen_failed": ListenFailed,
     "exited": Exited,
     "adopted": Adopted,
     "deadline_passed": DeadlinePassed,

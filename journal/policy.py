@@ -28,6 +28,14 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     tyrant_initgroups: bool = False
     nofollow: bool = False
 
+    # Vassals on demand
+    on_demand_mode: int = 0o666  # of socket files
+    on_demand_owner: tuple[int, int] | None = None  # uid and gid of socket files
+    on_demand_extension: str | None = None  # of the file beside a config that has its address
+    on_demand_directory: str | None = None  # where the sockets of files are
+    on_demand_exec: str | None = None  # says the address of a file
+    on_demand_backlog: int = 1024  # connections that may wait; the kernel's somaxconn caps it
+
     # How a vassal is run
     uwsgi: str | None = None
     wrapper: str | None = None

@@ -28,6 +28,7 @@ class Checker:
         # Attempts that may have a process. One event can order several, so a number is not enough.
         self.alive: set[tuple[str, int]] = set()
         self.sockets: dict[str, str] = {}  # vassal -> the address that it was told to listen at
+        self.listening: set[str] = set()  # who did before the event
         self.open = self.leaving = False
         self.starting = 0
 
@@ -39,6 +40,8 @@ class Checker:
             self._check_vassal(fleet, vassal)
         self._check_slots(fleet)
         self._check_queue(fleet)
+        self._check_blocked(fleet)
+        self.listening = {v.name for v in fleet.vassals.values() if v.phase == "listening"}
         known = {(v.name, v.attempt) for v in fleet.vassals.values() if v.attempt is not None}
         must(self.alive == known, f"alive are {self.alive}, the fleet says {known}")
         must(self.sockets.keys() <= fleet.vassals.keys(), "a socket outlives its vassal")
@@ -48,6 +51,10 @@ class Checker:
         match event.kind:
             case "exited" | "spawn_failed":
                 self.alive.discard((event.vassal or "", body.attempt))
+            case "listen_failed":
+                name = event.vassal or ""
+                if name in self.listening and self.sockets.get(name) == body.address:
+                    del self.sockets[name]
             case "daemon_ready":
                 self.open = not self.leaving
             case "daemon_started":
@@ -133,3 +140,10 @@ class Checker:
         full = fleet.starting >= fleet.policy.max_starting
         must(not fleet.queue or full or not self.open, "a slot is free and somebody waits for it")
         must(fleet.open == self.open, "open differs")
+
+    def _check_blocked(self, fleet: Fleet) -> None:
+        for name, holder in fleet.blocked.items():
+            vassal = fleet.vassals.get(name)
+            must(vassal is not None, f"{name} waits for an address and does not exist")
+            if vassal is not None and vassal.phase == "barred":
+                must(holder in self.sockets, f"{name} is barred for {holder}, which has no address")

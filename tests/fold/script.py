@@ -9,6 +9,7 @@ The words are those of the journal, one event a line, so that a golden file read
     changed|removed|destroyed foo.ini ...
     spawned foo.ini | failed foo.ini fault=exec | ready foo.ini | accepting foo.ini | loyal foo.ini
     resigned foo.ini | heartbeat foo.ini | silent foo.ini | connection foo.ini
+    deaf foo.ini fault=busy        its address cannot be had: address=:80 holder=b.ini held_as=:80
     exited foo.ini code=1 | exited foo.ini signal=9 | exited foo.ini away=yes
     adopted foo.ini control=no
     deadline foo.ini               its deadline passes, however far away that is
@@ -100,6 +101,10 @@ class Script:
             monitor = settings.pop("from", "a")
             body = {"spec": spec(name, settings)} if word in ("added", "changed") else {}
             return OBSERVED[word], name, monitor, body
+        if word == "deaf":
+            running = self.fleet.vassals[name].running
+            told = {"address": running.socket if running else None, "reason": "no", **settings}
+            return "listen_failed", name, None, {"fault": "address"} | told
         if word == "connection":
             return "connection_waiting", name, None, {}
         if word == "deadline":

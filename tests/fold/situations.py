@@ -20,6 +20,7 @@ READY: Final = "daemon started; daemon ready"
 UP: Final = f"{READY}; added foo.ini; spawned foo.ini; accepting foo.ini"
 ON_DEMAND: Final = f"{READY}; added foo.ini socket=:80"
 WOKEN: Final = f"{ON_DEMAND}; connection foo.ini"
+TAKEN: Final = "holder=b.ini held_as=:80"
 FAILED_TWICE: Final = (
     f"{READY}; added foo.ini; exited foo.ini code=1; deadline foo.ini; exited foo.ini code=1"
 )
@@ -90,6 +91,7 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f'{READY}; added foo.ini bar="not a config"',
         f"{READY}; added foo.ini; exited foo.ini code=26",
         f"{WOKEN}; failed foo.ini fault=exec",
+        f"{READY}; added b.ini socket=:80; added foo.ini socket=:80; deaf foo.ini {TAKEN}",
     ),
 }
 
@@ -118,6 +120,7 @@ NEWS: Final = tuple(
         (" (may not run)", {"bar": "not a config"}),
     )
 )
+LISTEN_FAILED: Final = {"address": ":80", "reason": "in use"}
 TRIGGERS: Final = (
     *NEWS,
     Trigger("vassal_removed", "removed", {}, "a"),
@@ -134,6 +137,8 @@ TRIGGERS: Final = (
     Trigger("heartbeat_started", "heartbeat started"),
     Trigger("heartbeat_lost", "heartbeat lost", {"silent": 30.0}),
     Trigger("connection_waiting", "connection waiting"),
+    Trigger("listen_failed", "listen failed (address)", LISTEN_FAILED | {"fault": "address"}),
+    Trigger("listen_failed", "listen failed (busy)", LISTEN_FAILED | {"fault": "busy"}),
     Trigger("exited", "exited", {"code": 1}),
     Trigger("exited", "exited (code 26)", {"code": 26}),
     Trigger("adopted", "adopted", {"pid": 5, "start_time": 5, "control": True}),

@@ -378,6 +378,21 @@ class Life(RuleBasedStateMachine):
         if vassal is not None and vassal.phase == "listening":
             self.world.happen("connection_waiting", name)
 
+    @precondition(lambda self: self.stage != "away")
+    @rule(
+        name=names,
+        address=st.sampled_from([":80", ":81"]),
+        fault=st.sampled_from(["address", "busy", "resources"]),
+        holder=st.none() | names,
+        held_as=st.sampled_from([":80", ":81"]),
+    )
+    def address_cannot_be_had(
+        self, name: str, address: str, fault: str, holder: str | None, held_as: str
+    ) -> None:
+        if name in self.world.fleet.vassals and holder != name:
+            fields = {"address": address, "reason": "no", "fault": fault}
+            self.world.happen("listen_failed", name, None, holder=holder, held_as=held_as, **fields)
+
     # Time and people
 
     @precondition(lambda self: self.stage != "away")
@@ -434,6 +449,14 @@ bodies: Final[dict[str, st.SearchStrategy[Any]]] = {
         attempt=attempts,
         reason=st.just("x"),
         fault=st.sampled_from(["exec", "resources", "interrupted"]),
+    ),
+    "listen_failed": st.builds(
+        KINDS["listen_failed"],
+        address=st.sampled_from([":80", ":81"]),
+        reason=st.just("x"),
+        fault=st.sampled_from(["address", "busy", "resources"]),
+        holder=st.none() | names,
+        held_as=st.sampled_from([None, ":80", ":81"]),
     ),
     "exited": st.builds(
         KINDS["exited"],
