@@ -20,7 +20,7 @@ from ..monitors.options import MonitorOptions
 from ..monitors.registry import open_monitor
 from ..monitors.urls import MonitorURLError
 from ..version import VERSION
-from . import control, process
+from . import control, process, succession
 from .clock import Clock
 from .fleet import Fleet, from_json
 from .fold import fold
@@ -63,7 +63,11 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
 
         sys.exit(trio.run(check, monitors, decided))
     process.close_on_exec_all()
-    with Journal.open(chosen["journal"]) as journal:
+    nofile = raise_file_limit()
+    keeper = KeeperLink.from_environment()
+    beside = os.path.realpath(chosen["journal"]) + ".sock"
+    control_path = os.path.abspath(chosen["control"] or beside)
+    with succession.open_journal(chosen["journal"], control_path, keeper) as journal:
         fleet = rebuild(journal)
         logs = None
         if chosen["log"] == "files":
@@ -77,16 +81,15 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             monitors=tuple(monitor.url for monitor in monitors),
         )
         process.become_subreaper()
-        keeper = KeeperLink.from_environment()
+        keeper.receive_all()
         host = Host(
             lambda: decided,
             logs,
             journal.config_text,
-            nofile=raise_file_limit(),
+            nofile=nofile,
             keeper=keeper,
         )
-        control_path = os.path.abspath(chosen["control"] or journal.path + ".sock")
-        listener = control.bind(control_path)
+        listener = control.inherit(control_path, keeper)
         clock = Clock(journal.last_at)
         shell = Shell(journal, fleet, clock, host, started, Notifier(), keeper, listener)
         try:
@@ -98,7 +101,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         finally:
             listener.close()
     if shell.renewing:
-        sys.exit(RENEW)
+        sys.exit(0 if shell.succeeded else RENEW)
     with contextlib.suppress(OSError):
         os.unlink(control_path)
 
@@ -111,6 +114,9 @@ def open_monitors(texts: tuple[str, ...], decided: Policy) -> list[Monitor]:
         nofollow=decided.nofollow,
         tyrant=decided.tyrant,
         tyrant_nofollow=decided.tyrant_nofollow,
+        on_demand_extension=decided.on_demand_extension,
+        on_demand_directory=decided.on_demand_directory,
+        on_demand_exec=decided.on_demand_exec,
     )
     by_url: dict[str, Monitor] = {}
     for text in dict.fromkeys(texts):

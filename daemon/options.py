@@ -4,8 +4,10 @@ Each is taken from the command line, under our name and under uWSGI's, else from
 (``EMPEROR_FREQ``), else from the file given by ``--config``, else from its default.
 """
 
+import grp
 import math
 import os
+import pwd
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -17,6 +19,7 @@ from ..journal.policy import Policy
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _DEFAULTS: Final = Policy()
+_ON_DEMAND: Final = ("on_demand_extension", "on_demand_directory", "on_demand_exec")
 _LOG_SIZE: Final = 10 << 20
 _LONGEST: Final = 365 * 24 * 3600  # seconds; deadlines are nanoseconds in 64 bits
 
@@ -34,7 +37,7 @@ def _load(context: click.Context, parameter: click.Parameter, path: str | None) 
 
     try:
         with open(path, encoding="utf-8") as file:
-            loaded = yaml.safe_load(file)
+            loaded = yaml.load(file, _as_written(yaml.SafeLoader))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise click.BadParameter(f"{path} cannot be read: {reason}") from None
@@ -50,6 +53,17 @@ def _load(context: click.Context, parameter: click.Parameter, path: str | None) 
     }
     context.default_map = {**(context.default_map or {}), **defaults}
     return path
+
+
+def _as_written(loader: type[Any]) -> type[Any]:
+    """The loader, but numbers stay text: in YAML, 0660 is 432, and 7:8 is 428."""
+    numbers = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
+    resolvers = {
+        first: [(tag, pattern) for tag, pattern in those if tag not in numbers]
+        for first, those in loader.yaml_implicit_resolvers.items()
+    }
+    return type("AsWritten", (loader,), {"yaml_implicit_resolvers": resolvers})
 
 
 class _Option(click.Option):
@@ -96,6 +110,32 @@ class _Range(click.FloatRange):
         if math.isnan(number):
             self.fail(f"{value} is not a number.", parameter, context)
         return number
+
+
+def _mode(text: str) -> int:
+    """Permissions in octal digits, as chmod(1) takes them."""
+    mode = int(text, 8) if text.isdigit() and not set(text) & set("89") else -1
+    if not 0 <= mode <= 0o777:
+        raise click.BadParameter(f"{text} is no mode; write octal digits, as in 660")
+    return mode
+
+
+def _owner(text: str) -> tuple[int, int]:
+    """A user and a group, by name or number; the user's own group where none is named."""
+    user, _, group = text.partition(":")
+    try:
+        account = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
+        uid, gid = account.pw_uid, account.pw_gid
+    except KeyError:
+        if not (user.isdigit() and group):
+            raise click.BadParameter(f"there is no user {user}") from None
+        uid = gid = int(user)
+    if group:
+        try:
+            gid = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+        except KeyError:
+            raise click.BadParameter(f"there is no group {group}") from None
+    return uid, gid
 
 
 def _option(*names: str, **settings: Any) -> Callable[[_F], _F]:
@@ -200,6 +240,47 @@ def options(function: _F) -> _F:
                 "--nofollow", is_flag=True, help="A symlink's own times count, not its target's."
             ),
             _option(
+                "--on-demand-extension",
+                metavar="EXT",
+                help="The file NAME + EXT beside a config file has the address at which its vassal"
+                " is started by the first connection.",
+            ),
+            _option(
+                "--on-demand-directory",
+                metavar="DIR",
+                type=click.Path(resolve_path=True),
+                help="Each config file's vassal is on demand, at DIR/NAME.socket (NAME without its"
+                " extension).",
+            ),
+            _option(
+                "--on-demand-exec",
+                metavar="CMD",
+                help="Run this with a config file's path; what it prints is its on-demand address.",
+            ),
+            _option(
+                "--on-demand-mode",
+                type=_mode,
+                default=f"{_DEFAULTS.on_demand_mode:04o}",
+                metavar="MODE",
+                show_default=True,
+                help="Mode of the socket files of vassals on demand.",
+            ),
+            _option(
+                "--on-demand-owner",
+                type=_owner,
+                metavar="USER[:GROUP]",
+                show_default="the daemon's; with --tyrant, the vassal's",
+                help="Whose these socket files are.",
+            ),
+            _option(
+                "--on-demand-backlog",
+                type=click.IntRange(min=1, max=2**31 - 1),
+                default=_DEFAULTS.on_demand_backlog,
+                metavar="N",
+                show_default=True,
+                help="How many clients may wait while a vassal on demand starts.",
+            ),
+            _option(
                 "--extra-extension",
                 "--emperor-extra-ext",
                 multiple=True,
@@ -266,4 +347,8 @@ def options(function: _F) -> _F:
 
 def policy(chosen: dict[str, Any]) -> Policy:
     """The deciding ones among the chosen options."""
+    ways = [way for way in _ON_DEMAND if chosen.get(way)]
+    if len(ways) > 1:
+        both = " and ".join("--" + way.replace("_", "-") for way in ways)
+        raise click.UsageError(f"{both} contradict each other; give one of them")
     return Policy(**{field: chosen[field] for field in Policy.__struct_fields__ if field in chosen})

@@ -21,7 +21,8 @@ import msgspec
 
 from ..journal.chain import digest
 from ..journal.events import Spec
-from . import names, settings
+from . import names, ownership, settings
+from .addresses import Addresses, BadAddress, NoAnswer
 from .contract import Seen
 from .options import MonitorOptions
 
@@ -127,7 +128,7 @@ class Reader:
         self._nofollow = options.nofollow
         self._tyrant = options.tyrant
         self._link_owner = options.tyrant_nofollow
-        self._extra = options.extra_extension
+        self.addresses = Addresses(options)
 
     def look(
         self,
@@ -158,73 +159,127 @@ class Reader:
                 return ABSENT
             if known is not None and not (force and not (linked and self._nofollow)):
                 status = own if self._nofollow else os.stat(file, dir_fd=directory)
-                if known.signature == self.signature(status, own if linked else None):
+                signature = self.signature(status, own if linked else None)
+                if known.signature == signature + self._beside(directory, file):
                     return Found(known, None)
             if linked and not stat.S_ISREG(os.stat(file, dir_fd=directory).st_mode):
                 return ABSENT
-            return self._read(name, directory, file, own if linked else None, way, known, sweeping)
+            return self._read(name, step, own, way, known, sweeping)
         except OSError as error:
             return ABSENT if error.errno in _GONE else Unreadable(why(error))
+        except NoAnswer as error:
+            return Unreadable(str(error))
 
     def _read(
         self,
         name: str,
-        directory: int,
-        file: str,
-        link: os.stat_result | None,
+        step: tuple[int, str, str],
+        own: os.stat_result,
         way: tuple[Step, ...],
         known: Record | None,
         sweeping: bool,
     ) -> Sight:
+        directory, _, file = step
+        link = own if stat.S_ISLNK(own.st_mode) else None
         taken = time.time_ns()
-        descriptor = os.open(file, _READ, dir_fd=directory)
+        beside = self._beside(directory, file)
+        descriptor = os.open(file, _READ | (0 if link else os.O_NOFOLLOW), dir_fd=directory)
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 return ABSENT
-            content = _contents(descriptor, status.st_size)
+            judged = link if link is not None and self._nofollow else status
+            spec = self._identity(name, judged, link or status, status)
+            content = None
+            bar = self._trespass(step, own, status)
+            if bar is None:
+                content = _contents(descriptor, status.st_size)
             after = os.fstat(descriptor)
         finally:
             os.close(descriptor)
         if (status.st_mtime_ns, status.st_size) != (after.st_mtime_ns, after.st_size):
             return Unsettled()
-        if known is not None and not content and _being_emptied(status, known, taken, sweeping):
+        empty = bar is None and not content
+        if known is not None and empty and _being_emptied(status, known, taken, sweeping):
             return Unsettled()
-        judged = link if link is not None and self._nofollow else status
         # A link judged by itself is not read again: edits of its target must not be noticed.
         racy = judged is status and _racy(status, taken)
-        signature = None if racy else self.signature(judged, link)
-        spec = self._spec(name, content, judged, link or status, known)
+        racy = racy or any(abs(taken - each) < RACY for each in beside[:2])
+        signature = None if racy else self.signature(judged, link) + beside
+        if bar is None:
+            spec = self._complete(spec, name, content, step, known)
+        else:
+            spec = msgspec.structs.replace(spec, bar=bar)
         if known is not None and known.seen.spec == spec:
             return Found(Record(signature, known.seen, way), None)
         return Found(Record(signature, Seen(spec), way), content)
 
-    def _spec(
+    def _identity(
         self,
         name: str,
-        content: bytes | None,
         judged: os.stat_result,
         own: os.stat_result,
-        known: Record | None,
+        opened: os.stat_result,
     ) -> Spec:
-        mark = None if content is None else digest(content)
-        ours: dict[str, str] = {}
-        flaw = None
-        if known is not None and mark is not None and known.seen.spec.config == mark:
-            ours, flaw = known.seen.spec.settings, known.seen.spec.bar
-        elif content is not None:
-            ours, flaw = settings.read(name, content)
-        owner = own if self._link_owner else judged
+        """What is known of a file without its content."""
+        owner = own if self._link_owner else opened
         return Spec(
             ts=judged.st_mtime_ns,
-            config=mark,
             path=name if self._cwd is None else os.path.join(self._cwd, name),
             cwd=self._cwd,
             uid=owner.st_uid if self._tyrant else None,
             gid=owner.st_gid if self._tyrant else None,
-            settings=ours,
-            bar=flaw,
         )
+
+    def _trespass(
+        self, step: tuple[int, str, str], own: os.stat_result, opened: os.stat_result
+    ) -> str | None:
+        """Why nobody's vassal may come of this, in tyrant mode."""
+        if not self._tyrant:
+            return None
+        directory, path, file = step
+        linked = stat.S_ISLNK(own.st_mode)
+        here = os.path.join(os.getcwd(), path)
+        return ownership.trespass(
+            (own if self._link_owner else opened).st_uid,
+            opened,
+            own,
+            os.fstat(directory),
+            trail("/", here) + (trail(here, file) if linked else ()),
+            by_link=self._link_owner,
+        )
+
+    def _complete(
+        self,
+        spec: Spec,
+        name: str,
+        content: bytes | None,
+        step: tuple[int, str, str],
+        known: Record | None,
+    ) -> Spec:
+        """The spec with what the content and its address say. Raises OSError, NoAnswer."""
+        mark = None if content is None else digest(content)
+        ours: dict[str, str] = {}
+        flaw = None
+        before = None if known is None else known.seen.spec
+        if before is not None and before.bar is None and mark is not None and before.config == mark:
+            ours = before.settings
+        elif content is not None:
+            ours, flaw = settings.read(name, content)
+        address = None
+        try:
+            assert spec.path is not None
+            owner = os.geteuid() if spec.uid is None else spec.uid
+            address = self.addresses.find(spec.path, step[0], step[2], owner)
+        except BadAddress as error:
+            flaw = flaw or str(error)
+        return msgspec.structs.replace(spec, config=mark, settings=ours, bar=flaw, socket=address)
+
+    def _beside(self, directory: int, file: str) -> Signature:
+        """The part of a signature that the file with the address has."""
+        if self.addresses.beside is None:
+            return ()
+        return self.addresses.signature(directory, file)
 
     def signature(self, status: os.stat_result, link: os.stat_result | None) -> Signature:
         """What differs when the file does. ``link`` is the symlink's own status, if it is one.
@@ -329,6 +384,8 @@ class Sweep:
     def _unchanged(self, home: Home, directory: int) -> list[str]:
         """Take in what is as known, and give the other names. Hot: once a file and rescan."""
         others: list[str] = []
+        addresses = self._reader.addresses
+        beside = addresses.beside is not None
         extensions, accepts, prefix = self._extensions, home.accepts, home.prefix
         everything = home.accepts is ANY
         known, held, follow = self._known.get, self._held, self._follow
@@ -355,6 +412,8 @@ class Sweep:
                     if entry.is_symlink():
                         link = entry.stat(follow_symlinks=False)
                         signature = (*signature, link.st_ino, link.st_ctime_ns)
+                    if beside:
+                        signature += addresses.signature(directory, file)
                 except OSError:
                     others.append(file)
                     continue

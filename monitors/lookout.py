@@ -240,6 +240,7 @@ class Lookout:
         self._tell = tell
         self._reader = Reader(options, place.cwd)
         self._extensions = (*names.EXTENSIONS, *options.extra_extension)
+        self._beside = options.on_demand_extension
         self._quiet = max(options.freq, QUIET)
         # What was told last, and what it takes to be told again.
         self._records: dict[str, Record] = {}
@@ -328,6 +329,12 @@ class Lookout:
             for home in post.homes:
                 if home.accepts(file):
                     self._news(home.prefix + file, mask, os.path.join(path, file), stirred)
+        if self._beside is not None and file.endswith(self._beside) and not is_directory:
+            config = file.removesuffix(self._beside)
+            if config.endswith(self._extensions):
+                for home in post.homes:
+                    if home.accepts(config):
+                        self._news(home.prefix + config, mask, os.path.join(path, file), stirred)
         for name in post.steps.get(file, ()):
             self._news(name, mask, os.path.join(path, file), stirred)
 

@@ -25,6 +25,12 @@ VALUES: dict[str, tuple[str | None, Any]] = {
     "max-starting": ("11", 11),
     "start-patience": ("12", 12.0),
     "nofollow": (None, True),
+    "on-demand-extension": (".sock", ".sock"),
+    "on-demand-directory": ("/d", "/d"),
+    "on-demand-exec": ("/e -x", "/e -x"),
+    "on-demand-mode": ("600", 0o600),
+    "on-demand-owner": ("7:8", (7, 8)),
+    "on-demand-backlog": ("9", 9),
     "extra-extension": (".conf", (".conf",)),
     "vassal-set": ("k=v", ("k=v",)),
     "vassals-inherit": ("f", ("f",)),
@@ -111,7 +117,8 @@ def test_environment(option: str) -> None:
 def test_config_file(option: str, prefix: str, underscore: bool, tmp_path: Path) -> None:
     text, value = VALUES[option]
     name = key(prefix + option) if underscore else prefix + option
-    written = f"[{text}]" if isinstance(value, tuple) else text or "true"
+    several = option in ("extra-extension", "vassal-set") or option.startswith("vassals-")
+    written = f"[{text}]" if several else text or "true"
     file = tmp_path / "emperor.yml"
     file.write_text(f"{name}: {written}\n")
     assert tell("--config", str(file), "v")[key(option)] == value

@@ -1,0 +1,120 @@
+"""Where a vassal that is a file listens on demand: what --on-demand-extension, -directory and
+-exec say.
+
+With an extension, the file beside the config, its name with the extension added, holds the
+address; it counts as part of the config, so its signature belongs to the config's. With a
+directory, the address is a socket file there that is named like the vassal. With a command, it is
+what that prints, asked whenever the config is read; no shell is involved.
+"""
+
+import errno
+import os
+import shlex
+import stat
+import subprocess
+from typing import Final
+
+from . import names
+from .options import MonitorOptions
+
+LONGEST: Final = 255  # bytes of an address
+LIMIT: Final = 5.0  # seconds for the command
+
+_READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_NOTHING: Final = (0,)
+
+
+class NoAnswer(Exception):
+    """It cannot be said whether there is an address; the text says why."""
+
+
+class BadAddress(Exception):
+    """What should be an address is none; the text says why."""
+
+
+class Addresses:
+    """Finds the addresses of files. ``beside`` is the extension, None without that option."""
+
+    def __init__(self, options: MonitorOptions) -> None:
+        self.beside = options.on_demand_extension
+        self._directory = options.on_demand_directory
+        self._command = shlex.split(options.on_demand_exec or "")
+        self._strict = options.tyrant
+
+    def signature(self, directory: int, file: str) -> tuple[int, ...]:
+        """What differs when the file beside does. ``directory`` is open, ``file`` the config."""
+        assert self.beside is not None
+        try:
+            status = os.stat(file + self.beside, dir_fd=directory)
+        except OSError:
+            return _NOTHING
+        return (
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+            status.st_ino,
+            status.st_dev,
+            status.st_size,
+        )
+
+    def find(self, path: str, directory: int, file: str, owner: int) -> str | None:
+        """The address of the config ``path``, which is ``file`` in the open ``directory``.
+
+        ``owner`` is the uid whose vassal it is. Raises OSError, NoAnswer, BadAddress.
+        """
+        if self.beside is not None:
+            return self._read(directory, file + self.beside, owner)
+        if self._directory is not None:
+            stem = os.path.splitext(os.path.basename(path))[0]
+            return os.path.join(self._directory, stem + ".socket")
+        return self._ask(path) if self._command else None
+
+    def _read(self, directory: int, file: str, owner: int) -> str | None:
+        try:
+            flags = _READ | (os.O_NOFOLLOW if self._strict else 0)
+            descriptor = os.open(file, flags, dir_fd=directory)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise BadAddress(f"{names.shown(file)} is a symlink") from None
+            raise
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            if self._strict and status.st_uid not in (0, owner):
+                reason = f"{names.shown(file)} belongs to uid {status.st_uid}, not to uid {owner}"
+                raise BadAddress(reason)
+            return checked(os.read(descriptor, LONGEST + 2), names.shown(file))
+        finally:
+            os.close(descriptor)
+
+    def _ask(self, path: str) -> str | None:
+        program = self._command[0]
+        what = f"--on-demand-exec {names.shown(program)}"
+        argument = f"./{path}" if path.startswith("-") else path
+        try:
+            run = subprocess.run(
+                [*self._command, argument],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                timeout=LIMIT,
+                check=False,
+                start_new_session=True,
+            )
+        except subprocess.TimeoutExpired:
+            raise NoAnswer(f"{what} did not end within {LIMIT:g} s") from None
+        except OSError as error:
+            raise NoAnswer(f"{what}: {error.strerror}") from None
+        if run.returncode != 0:
+            raise NoAnswer(f"{what} failed with code {run.returncode}")
+        return checked(run.stdout, f"the output of {what}")
+
+
+def checked(raw: bytes, where: str) -> str | None:
+    """The address on the first line of what was read; None if there is none. Raises BadAddress."""
+    line = raw.partition(b"\n")[0].strip()
+    text = line.decode("utf-8", "surrogateescape")
+    if len(line) > LONGEST or not text.isprintable():
+        raise BadAddress(f"{where} is no address: it is too long or not plain text")
+    return text or None
