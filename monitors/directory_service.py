@@ -237,9 +237,24 @@ class _Session:
 
     def _follow(self) -> None:
         """Ask for all that we lack, and all that changes."""
+        if not self._may_resume():
+            self._content.cookie = None
         self._content.begin()
         value = ldap_sync.request(self._content.cookie)
         self._news = self._search(RequestControl(ldap_sync.REQUEST, True, value))
+
+    def _may_resume(self) -> bool:
+        """Whether the server will find what we missed.
+
+        OpenLDAP looks for it by entryCSN, on our behalf: what we may not see, it does not find,
+        and says nothing of it.
+        """
+        content = self._content
+        if b"csn=" not in (content.cookie or b""):
+            return True  # another server, with another way
+        return bool(content.entries) and all(
+            ldap_entries.CSN in entry.attributes for entry in content.entries.values()
+        )
 
     def _search(self, control: RequestControl, attributes: tuple[str, ...] | None = None) -> int:
         place = self._place

@@ -7,6 +7,7 @@ that hold name, config, uid, gid and socket.
 
 import logging
 import re
+from collections.abc import Iterator
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
@@ -59,12 +60,16 @@ class Place(msgspec.Struct, frozen=True):
             extensions.append(f"bindname={quote(self.bindname, safe=_PLAIN.replace(',', ''))}")
         parts = [
             quote(self.base, safe=_PLAIN),
-            ",".join(self.attributes) if self.attributes != ATTRIBUTES else "",
+            ",".join(_unless(ATTRIBUTES, self.attributes)).rstrip(","),
             self.scope if self.scope != "sub" else "",
             quote(self.filter, safe=_PLAIN) if self.filter != FILTER else "",
             ",".join(extensions),
         ]
         return f"{self.scheme}://{host}{port}/" + "?".join(parts).rstrip("?")
+
+
+def _unless(defaults: tuple[str, ...], given: tuple[str, ...]) -> Iterator[str]:
+    return ("" if each == default else each for each, default in zip(given, defaults, strict=True))
 
 
 def read(scheme: str, rest: str) -> Place:

@@ -11,6 +11,7 @@ take is held up by TCP.
 """
 
 import contextlib
+import os
 import socket
 import ssl
 from typing import Final
@@ -183,4 +184,6 @@ def brief(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({error.verify_message})"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, ConnectionError) and error.errno:
+        text = os.strerror(error.errno)  # trio says more, which is known already
     return names.shown(" ".join(text.split()))[:300]
