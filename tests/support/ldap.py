@@ -1,19 +1,24 @@
 """An OpenLDAP for the tests of one process, and sources in it, each a branch of its own."""
 
 import atexit
+import contextlib
 import functools
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ldap  # type: ignore[import-untyped]
 import ldap.modlist  # type: ignore[import-untyped]
 import msgspec
-from emperord.monitors import ldap_url, polling
+import trio
+from emperord.monitors import ldap_sync, ldap_url, polling
 from emperord.monitors.directory_service import DirectoryService
+from emperord.monitors.ldap_ber import BadMessage, element, elements, length_of
 from emperord.monitors.options import MonitorOptions
+from ldap.controls.simple import ManageDSAITControl  # type: ignore[import-untyped]
 
 from .services import Service, service
 
@@ -44,6 +49,12 @@ class Directory:
         self._link.add_s(
             dn, ldap.modlist.addModlist({"objectClass": [kind.encode()], **_all(values)})
         )
+
+    def refer(self, dn: str, url: str) -> None:
+        """Add an entry that refers to another server."""
+        values = {"objectClass": ["referral", "extensibleObject"], "ref": url}
+        control = ManageDSAITControl()
+        self._link.add_ext_s(dn, ldap.modlist.addModlist(_all(values)), serverctrls=[control])
 
     def change(self, dn: str, **values: Any) -> None:
         """Give attributes other values; None removes one."""
@@ -178,3 +189,90 @@ class PlainLdapSource(LdapSource):
     def monitor(self, options: MonitorOptions) -> DirectoryService:
         """A monitor that polls, however seldom it is to."""
         return super().monitor(msgspec.structs.replace(options, freq=min(options.freq, 0.05)))
+
+
+# A server that says what a test has it say
+
+
+def message(number: int, *operation: bytes, controls: bytes = b"") -> bytes:
+    """A message of LDAP."""
+    given = [element(0xA0, controls)] if controls else []
+    return element(0x30, element(0x02, number.to_bytes(4, "big")), *operation, *given)
+
+
+def result(number: int, code: int = 0, text: str = "", tag: int = 0x65) -> bytes:
+    """That a request is done; of a search unless another tag is given."""
+    parts = (element(0x0A, bytes((code >> 8, code & 0xFF))), element(0x04), _text(text))
+    return message(number, element(tag, *parts))
+
+
+def entry(number: int, dn: str, state: bytes | None = None, **values: str) -> bytes:
+    """An entry that was found, with the value of a sync state control."""
+    attributes = [
+        element(0x30, _text(name), element(0x31, _text(value))) for name, value in values.items()
+    ]
+    controls = b"" if state is None else element(0x30, _text(ldap_sync.STATE), element(0x04, state))
+    found = element(0x64, _text(dn), element(0x30, *attributes))
+    return message(number, found, controls=controls)
+
+
+def info(number: int, value: bytes) -> bytes:
+    """A sync info message."""
+    name, content = element(0x80, ldap_sync.INFO.encode()), element(0x81, value)
+    return message(number, element(0x79, name, content))
+
+
+def state(kind: int, key: int, cookie: str | None = None) -> bytes:
+    """The value of a sync state control: 0 present, 1 add, 2 modify, 3 delete."""
+    given = [] if cookie is None else [_text(cookie)]
+    return element(0x30, element(0x0A, bytes((kind,))), element(0x04, uuid_of(key)), *given)
+
+
+def uuid_of(key: int) -> bytes:
+    """An entryUUID."""
+    return key.to_bytes(16, "big")
+
+
+def _text(text: str) -> bytes:
+    return element(0x04, text.encode())
+
+
+class Request(NamedTuple):
+    """What a client asked: the tag of the operation, its number, and all bytes of it."""
+
+    tag: int
+    number: int
+    whole: bytes
+
+    @property
+    def is_sync(self) -> bool:
+        """Whether it asks to be told of changes."""
+        return ldap_sync.REQUEST.encode() in self.whole
+
+
+@asynccontextmanager
+async def scripted(answer: Callable[[Request], bytes | None]) -> AsyncIterator[int]:
+    """A server on a loopback port; it sends what ``answer`` gives, or hangs up at None."""
+
+    async def serve(stream: trio.SocketStream) -> None:
+        data = b""
+        async with stream:
+            # What is no LDAP, such as the beginning of TLS, is hung up upon.
+            with contextlib.suppress(trio.BrokenResourceError, BadMessage, ValueError):
+                async for more in stream:
+                    data += more
+                    while (length := length_of(data)) is not None and length <= len(data):
+                        request, data = data[:length], data[length:]
+                        ((_, content),) = elements(request)
+                        (_, number), (tag, _), *_ = elements(content)
+                        said = answer(Request(tag, int.from_bytes(number, "big"), request))
+                        if said is None:
+                            return
+                        await stream.send_all(said)
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(
+            partial(trio.serve_tcp, serve, 0, host="127.0.0.1", handler_nursery=nursery)
+        )
+        yield listeners[0].socket.getsockname()[1]
+        nursery.cancel_scope.cancel()

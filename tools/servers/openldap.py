@@ -51,6 +51,13 @@ olcRootDN: cn=admin,{suffix}
 
 """
 
+_MONITOR = """\
+dn: olcDatabase=monitor,cn=config
+objectClass: olcDatabaseConfig
+olcDatabase: monitor
+
+"""
+
 _DATABASE = """\
 dn: olcDatabase={{{number}}}mdb,cn=config
 objectClass: olcDatabaseConfig
@@ -103,7 +110,8 @@ class OpenLDAP(Server):
 
     ``cn=admin`` may write both and ``cn=config``. ``cn=reader``, ``cn=limited`` (who is given
     three entries of a search at most) and ``cn=paging`` (three, unless by pages) have the same
-    password. Whoever is nobody sees everything but ``entryCSN``.
+    password. Whoever is nobody sees everything but ``entryCSN``. ``cn=Monitor`` counts what is
+    sent.
     """
 
     name = "openldap"
@@ -127,6 +135,7 @@ class OpenLDAP(Server):
             config += _DATABASE.format(number=number, suffix=suffix, folder=self.folder)
             self.run("mkdir", f"data{number}")
             config += _SYNCPROV if suffix == _SUFFIX else ""
+        config += _MONITOR
         self.run("mkdir", "config")
         self._load(0, config)
         accounts = "".join(
