@@ -115,7 +115,7 @@ class OpenLDAP(Server):
     """
 
     name = "openldap"
-    packages = ("slapd", "openssl")
+    packages = ("slapd", "ldap-utils", "openssl")
     user = "openldap"
     modules: ClassVar[tuple[str, ...]] = ("/usr/lib/ldap", "/usr/lib/*/openldap")
 
