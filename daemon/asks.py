@@ -1,6 +1,9 @@
 """What is answered at the control socket, and what becomes of what is asked there."""
 
 import os
+import socket
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,11 +13,13 @@ from ..journal.events import OperatorRequested, Request
 from ..journal.times import rfc3339
 from ..monitors.names import shown
 from ..version import VERSION
+from . import threads
 from .control import Refused
 from .facts import fleet_record, vassal_record
 from .fleet import Fleet, Vassal
 from .observe import Draft
 
+_TRIAL: Final = 20.0  # seconds for a new version to say which one it is
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _NAMED: Final = ("start", "stop", "reload", "retry")
 _RUNS: Final = ("queued", "listening", "starting", "ready", "accepting", "reloading")
@@ -50,13 +55,25 @@ class Daemon(Protocol):
 
 
 class Asks:
-    """Answers requests. ``upgrade`` is called when the daemon is to be replaced in place."""
+    """Answers requests.
 
-    def __init__(self, daemon: Daemon, upgrade: Callable[[], None]) -> None:
+    ``upgrade`` is called when the daemon is to be replaced in place, ``hand_over`` when another
+    takes over from it; that gives the socket over which it does.
+    """
+
+    def __init__(
+        self,
+        daemon: Daemon,
+        upgrade: Callable[[], None],
+        hand_over: Callable[[], socket.socket],
+    ) -> None:
         self._daemon = daemon
         self._upgrade = upgrade
+        self._hand_over = hand_over
 
-    async def __call__(self, request: Mapping[str, Any], uid: int) -> dict[str, Any]:
+    async def __call__(
+        self, request: Mapping[str, Any], uid: int
+    ) -> dict[str, Any] | tuple[dict[str, Any], socket.socket]:
         """The answer to a request of this uid's. Raises Refused."""
         do = request.get("do")
         if do == "status":
@@ -65,6 +82,8 @@ class Asks:
             return self._list()
         if do == "upgrade":
             return await self._replace(uid)
+        if do == "take_over":
+            return await self._give_way(uid)
         if do == "show":
             return {"vassal": self._live(self._named(request))}
         if do in _NAMED:
@@ -120,6 +139,7 @@ class Asks:
         }
 
     async def _order(self, do: Request, vassal: Vassal, uid: int) -> dict[str, Any]:
+        self._check_journal()
         if vassal.phase in _DONE[do]:
             return {"phase": vassal.phase}
         if vassal.phase in _SENSELESS[do]:
@@ -132,10 +152,39 @@ class Asks:
     async def _replace(self, uid: int) -> dict[str, Any]:
         if not self._daemon.keeper_lives:
             raise Refused("there is no keeper that could hold the vassals meanwhile")
+        self._check_journal()
+        await threads.run_sync(_try_new_version)
         body = OperatorRequested(request="upgrade", uid=uid, via="control")
         await self._daemon.record(Draft("operator_requested", body))
         self._upgrade()
         return {}
+
+    async def _give_way(self, uid: int) -> tuple[dict[str, Any], socket.socket]:
+        if self._daemon.keeper_lives:
+            raise Refused("this daemon has a keeper; nobody needs to take over from it")
+        self._check_journal()
+        body = OperatorRequested(request="upgrade", uid=uid, via="take_over")
+        await self._daemon.record(Draft("operator_requested", body))
+        return {}, self._hand_over()
+
+    def _check_journal(self) -> None:
+        if self._daemon.paused is not None:
+            raise Refused(f"nothing is done that cannot be recorded: {self._daemon.paused}")
+
+
+def _try_new_version() -> None:
+    """See whether what is installed now starts at all. Raises Refused."""
+    argv = [sys.executable, "-P", "-m", "emperord.daemon.main", "--version"]
+    try:
+        subprocess.run(argv, check=True, capture_output=True, timeout=_TRIAL, env=_bare())
+    except (OSError, subprocess.SubprocessError) as error:
+        said = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip()
+        reason = said.splitlines()[-1] if said else str(error)
+        raise Refused(f"what is installed now does not start: {shown(reason)}") from None
+
+
+def _bare() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if not key.startswith("EMPEROR")}
 
 
 assert set(_NAMED) <= set(get_args(Request))

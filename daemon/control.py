@@ -8,11 +8,13 @@ go on:
     {"do": "show", "name": N}               {"ok": true, "vassal": {...}}
     {"do": "start"|"stop"|"reload"|"retry", "name": N}   {"ok": true, "phase": P}
     {"do": "upgrade"}                       {"ok": true}
+    {"do": "take_over"}                     {"ok": true} and a descriptor, see succession.py
     anything that is refused                {"ok": false, "error": "..."}
 
 Every change is journaled with the uid of who asked (SO_PEERCRED), and answered when it is durable.
 """
 
+import array
 import errno
 import os
 import socket
@@ -24,14 +26,19 @@ from typing import Any, Final
 import msgspec
 import trio
 
-from .addresses import reachable
+from . import addresses
+from .keeper_link import KeeperLink
 
 LONGEST: Final = 65_536  # bytes of a request
 _IDLE: Final = 300.0  # seconds that a client may say nothing
 _MOST_CLIENTS: Final = 64
+_KEPT: Final = "control"  # under which name the keeper keeps it
 
-# From a request and the caller's uid to the answer; raises Refused.
-Answer = Callable[[Mapping[str, Any], int], Awaitable[dict[str, Any]]]
+# From a request and the caller's uid to the answer, which may come with a socket to pass on and
+# close; raises Refused.
+Answer = Callable[
+    [Mapping[str, Any], int], Awaitable[dict[str, Any] | tuple[dict[str, Any], socket.socket]]
+]
 
 
 class Refused(Exception):
@@ -50,18 +57,41 @@ def bind(path: str) -> socket.socket:
     _make_room(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # Only the owner, from the first moment: the mode of the socket is what umask leaves.
-        former = os.umask(0o177)
+        former = os.umask(0o177)  # for its owner only, from the first moment
         try:
-            with reachable(path) as short:
-                listener.bind(short)
+            addresses.bind(listener, path, 0o600)
         finally:
             os.umask(former)
-        listener.listen(_MOST_CLIENTS)
     except OSError as error:
         listener.close()
-        raise OSError(error.errno, f"{error.strerror}; give another --control", path) from None
+        reason = error.strerror or str(error)
+        raise OSError(error.errno, f"{reason}; give another --control", path) from None
     return listener
+
+
+def inherit(path: str, keeper: KeeperLink) -> socket.socket:
+    """The control socket of the daemon before, whose clients are still waiting, or a new one.
+
+    Raises ControlInUse, OSError.
+    """
+    kept = keeper.take(_KEPT)
+    if kept is not None:
+        if kept.about == _about(path):
+            return socket.socket(fileno=kept.descriptors[0])
+        keeper.drop(_KEPT)
+        os.close(kept.descriptors[0])
+    listener = bind(path)
+    keeper.keep(_KEPT, [listener.fileno()], _about(path))
+    return listener
+
+
+def _about(path: str) -> dict[str, Any]:
+    """Which file that is: another may be there by now."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return {}
+    return {"path": path, "device": status.st_dev, "inode": status.st_ino}
 
 
 def _make_room(path: str) -> None:
@@ -73,10 +103,9 @@ def _make_room(path: str) -> None:
         raise ControlInUse(errno.EEXIST, "there is a file that is no socket", path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
-            with reachable(path) as short:
-                probe.connect(short)
+            addresses.connect(probe, path)
         except ConnectionRefusedError:
-            os.unlink(path)
+            return  # nobody listens any more; it is replaced
         except OSError as error:
             raise ControlInUse(error.errno, str(error.strerror), path) from None
         else:
@@ -139,11 +168,11 @@ async def _converse(stream: trio.SocketStream, answer: Answer, patience: trio.Ca
         line, found, pending = pending.partition(b"\n")
         if found:
             patience.deadline = trio.current_time() + _IDLE
-            await stream.send_all(msgspec.json.encode(await _reply(line, uid, answer)) + b"\n")
+            await _send(stream, *await _reply(line, uid, answer))
             continue
         if len(line) > LONGEST:
             refusal = {"ok": False, "error": f"a request has {LONGEST} bytes at most"}
-            await stream.send_all(msgspec.json.encode(refusal) + b"\n")
+            await _send(stream, refusal)
             return
         received = await stream.receive_some()
         if not received:
@@ -151,17 +180,33 @@ async def _converse(stream: trio.SocketStream, answer: Answer, patience: trio.Ca
         pending = line + received
 
 
-async def _reply(line: bytes, uid: int, answer: Answer) -> dict[str, Any]:
+async def _send(
+    stream: trio.SocketStream, answer: dict[str, Any], passed: socket.socket | None = None
+) -> None:
+    line = msgspec.json.encode(answer) + b"\n"
+    if passed is None:
+        await stream.send_all(line)
+        return
+    with passed:
+        rights = array.array("i", [passed.fileno()])
+        await stream.socket.sendmsg([line], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+
+
+async def _reply(
+    line: bytes, uid: int, answer: Answer
+) -> tuple[dict[str, Any], socket.socket | None]:
     try:
         request = msgspec.json.decode(line)
-    except msgspec.DecodeError:
-        return {"ok": False, "error": "the request is not a line of JSON"}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {"ok": False, "error": "the request is not a line of JSON"}, None
     if not isinstance(request, dict):
-        return {"ok": False, "error": "the request is not a JSON object"}
+        return {"ok": False, "error": "the request is not a JSON object"}, None
     try:
-        return {"ok": True, **await answer(request, uid)}
+        answered = await answer(request, uid)
     except Refused as refused:
-        return {"ok": False, "error": str(refused)}
+        return {"ok": False, "error": str(refused)}, None
+    said, passed = answered if isinstance(answered, tuple) else (answered, None)
+    return {"ok": True, **said}, passed
 
 
 def _caller(stream: trio.SocketStream) -> int:

@@ -4,14 +4,14 @@ import json
 import socket
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 
 from ..journal.places import default_journal
 from ..monitors.names import shown
 from ..version import VERSION
-from .addresses import reachable
+from . import addresses
 
 REFUSED: Final = 1
 NO_DAEMON: Final = 4
@@ -40,8 +40,7 @@ def ask(path: str, request: dict[str, Any]) -> dict[str, Any]:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(_PATIENCE)
-            with reachable(path) as short:
-                connection.connect(short)
+            addresses.connect(connection, path)
             connection.sendall(json.dumps(request).encode() + b"\n")
             with connection.makefile("rb") as stream:
                 line = stream.readline()
@@ -50,13 +49,16 @@ def ask(path: str, request: dict[str, Any]) -> dict[str, Any]:
         _end(NO_DAEMON, f"no daemon answers at {shown(path)}: {reason}; is emperor running?")
     if not line:
         _end(NO_DAEMON, f"the daemon at {shown(path)} ended before it answered")
-    answer: dict[str, Any] = json.loads(line)
+    try:
+        answer: dict[str, Any] = json.loads(line)
+    except ValueError:
+        _end(NO_DAEMON, f"what answers at {shown(path)} is no emperor")
     if not answer.pop("ok"):
         _end(REFUSED, str(answer["error"]))
     return answer
 
 
-def _end(code: int, text: str) -> None:
+def _end(code: int, text: str) -> NoReturn:
     print(f"emperor-ctl: {text}", file=sys.stderr)
     sys.exit(code)
 

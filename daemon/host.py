@@ -2,7 +2,9 @@
 
 It carries out the fold's actions and tells what comes of them; it decides nothing. All
 descriptors of all vassals (control sockets and pidfds) stand in one epoll set that one task
-waits for, so a thousand vassals cost a thousand table entries and no tasks.
+waits for, so a thousand vassals cost a thousand table entries and no tasks. So do the sockets of
+vassals on demand, but only while nobody is there to accept: once a first client was told of,
+its socket is not looked at until the fold orders to listen again.
 
 Spawning runs in a worker thread, one at a time: between making a descriptor inheritable and
 the exec, another spawn would inherit it too. What is ordered for a vassal whose spawn is under
@@ -23,18 +25,20 @@ import select
 import signal
 import socket
 import subprocess
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import msgspec
 import trio
 
-from ..journal.events import Exited, Fault, Spawned, SpawnFailed, Spec
+from ..journal.events import Empty, Exited, Fault, ListenFailed, Spawned, SpawnFailed, Spec
 from ..journal.policy import Policy
 from . import command, process, protocol, recovery, threads
 from .actions import Action
 from .fleet import Fleet, Vassal
-from .keeper_link import KeeperLink
+from .keeper_link import Death, Identity, KeeperLink
+from .listeners import CannotListen, Listener, Listeners, binds_itself, terms
 from .observe import Draft
 from .recovery import Survivor
 from .vassal_log import LogDirectory
@@ -42,6 +46,7 @@ from .vassal_log import LogDirectory
 log = logging.getLogger("emperor.host")
 
 _PROMPT: Final = 0.05  # seconds in which killed processes are usually gone
+_KEEPERS_WORD: Final = 10.0  # seconds for the keeper to say how its child ended
 _RESERVE: Final = 32  # descriptors that vassals leave to the daemon
 
 
@@ -84,6 +89,7 @@ class Process:
         self.heed(vassal.running)
         self.log_start = 0
         self.child: subprocess.Popen[bytes] | None = None  # None: adopted, not ours to reap
+        self.keepers = False  # it is the keeper's child, who will tell how it ended
         self.asked = False  # its end was ordered
 
     def heed(self, spec: Spec) -> None:
@@ -102,6 +108,11 @@ class Process:
             if end is not None:
                 end.close()
         os.close(self.pidfd)
+
+    @property
+    def identity(self) -> Identity:
+        """What tells it from a later process with its pid."""
+        return self.pid, self.started
 
 
 class Host:
@@ -125,6 +136,8 @@ class Host:
         self._epoll = select.epoll()
         self._by_fd: dict[int, Process] = {}
         self._by_name: dict[str, Process] = {}
+        self._listeners = Listeners(self._keeper)
+        self._awaited: dict[int, Listener] = {}  # by fd: those with nobody there to accept
         # Orders for vassals whose spawn is under way, in order.
         self._waiting: dict[str, list[tuple[Action, Spec | None]]] = {}
         self._one_spawn = trio.CapacityLimiter(1)
@@ -156,6 +169,7 @@ class Host:
         finally:
             for running in self._by_name.values():
                 running.close()
+            self._listeners.close()
             self._epoll.close()
 
     async def _deliver(self) -> None:
@@ -171,6 +185,7 @@ class Host:
         for fd, _ in self._epoll.poll(0):
             running = self._by_fd.get(fd)
             if running is None:
+                self._knock(fd)
                 continue
             if fd == running.pidfd:
                 self._unwatch(fd)
@@ -232,7 +247,7 @@ class Host:
         fd = running.config.fileno()
         if not running.unsent and running.owed:
             running.owed -= 1
-            running.unsent = self._config_frame(running)
+            running.unsent = self._config_frame(running.digest)
         try:
             sent = running.config.send(running.unsent)
         except BlockingIOError:
@@ -245,19 +260,100 @@ class Host:
         elif fd not in self._by_fd:
             self._watch(fd, running, select.EPOLLOUT)
 
-    def _config_frame(self, running: Process) -> bytes:
-        text = None if running.digest is None else self._config_text(running.digest)
+    def _config_frame(self, digest: str | None) -> bytes:
+        text = None if digest is None else self._config_text(digest)
         if text is None:
-            log.error("%s: its config %s is not in the journal", running.name, running.digest)
+            log.error("the config %s is not in the journal", digest)
             return b""
         return protocol.config_frame(text)
 
+    # Addresses on demand
+
+    def _listen(self, vassal: Vassal) -> None:
+        """Listen at its address, and tell when the first client is there."""
+        spec = vassal.running
+        if spec is None or spec.socket is None:
+            return  # it has been told to be something else since
+        self._unlisten(vassal.name, spec.socket)
+        try:
+            listener = self._listeners.listen(vassal.name, spec.socket, terms(spec, self._policy()))
+        except CannotListen as error:
+            body = ListenFailed(
+                address=spec.socket,
+                reason=str(error),
+                fault=error.fault,
+                holder=error.holder,
+                held_as=error.held_as,
+            )
+            self._said[Happened(Draft("listen_failed", body, None, vassal.name))] = None
+            self._spoken.set()
+            return
+        fd = listener.socket.fileno()
+        if fd not in self._awaited:
+            self._awaited[fd] = listener
+            self._epoll.register(fd, select.EPOLLIN)
+        text = None if spec.config is None else self._config_text(spec.config)
+        if text is not None and binds_itself(text, spec.socket):
+            log.warning(
+                "%s: its config binds %s itself; what is on demand gets its socket as standard"
+                " input, and must not take the address away: remove that line",
+                vassal.name,
+                spec.socket,
+            )
+
+    def _unlisten(self, vassal: str, unless: str | None = None) -> None:
+        """Give its address back, unless it is this one."""
+        listener = self._listeners.get(vassal)
+        if listener is not None and (listener.address != unless or not listener.in_place()):
+            self._look_away(listener.socket.fileno())
+            self._listeners.unlisten(vassal)
+
+    def _look_away(self, fd: int) -> Listener | None:
+        """Whoever connects now waits: somebody is about to accept, or may not yet."""
+        listener = self._awaited.pop(fd, None)
+        if listener is not None:
+            self._epoll.unregister(fd)
+        return listener
+
+    def _knock(self, fd: int) -> None:
+        """A first client waits. It is said once; what comes of it says when to look again."""
+        listener = self._look_away(fd)
+        if listener is not None:
+            draft = Draft("connection_waiting", Empty(), None, listener.vassal)
+            self._said[Happened(draft)] = None
+            self._spoken.set()
+
+    def inherit(self, vassals: Iterable[Vassal]) -> None:
+        """Go on with the sockets that a former daemon entrusted to the keeper."""
+        self._listeners.inherit(
+            {
+                vassal.name: vassal.running.socket
+                for vassal in vassals
+                if vassal.running is not None and vassal.running.socket is not None
+            }
+        )
+
+    def unlisten_all(self) -> None:
+        """Give all addresses back: the daemon stops, and no other follows at once."""
+        for fd in list(self._awaited):
+            self._look_away(fd)
+        self._listeners.unlisten_all()
+
     # Carrying out actions
 
-    def carry_out(self, action: Action, vassal: Vassal, at: int) -> None:
-        """Do what the fold ordered ``at`` that time. Returns at once; what comes of it is told."""
+    def carry_out(self, action: Action, vassal: Vassal | None, at: int) -> None:
+        """Do what the fold ordered ``at`` that time. Returns at once; what comes of it is told.
+
+        ``vassal`` is None where it was forgotten since.
+        """
         assert self._nursery is not None
-        if action.do == "spawn":
+        if action.do == "unlisten":
+            self._unlisten(action.vassal)
+        elif vassal is None:
+            return
+        elif action.do == "listen":
+            self._listen(vassal)
+        elif action.do == "spawn":
             self._waiting[action.vassal] = []
             # A copy: the fleet goes on while the spawn waits for its turn.
             self._nursery.start_soon(self._spawn, msgspec.structs.replace(vassal), at)
@@ -296,6 +392,10 @@ class Host:
 
     # Spawning
 
+    def no_spawns(self) -> AbstractAsyncContextManager[object]:
+        """While in this context, no vassal is being started."""
+        return self._one_spawn
+
     async def _spawn(self, vassal: Vassal, at: int) -> None:
         assert self._tell is not None
         name = vassal.name
@@ -310,9 +410,8 @@ class Host:
             await self._fail(name, attempt, *_explain(error))
             return
         self._by_name[name] = running
-        # uWSGI waits five seconds for its config, so that does not wait for the journal's disk.
-        running.owed = 1
-        self._send_config(running)
+        if running.unsent:
+            self._send_config(running)
         body = Spawned(attempt=attempt, pid=running.pid, start_time=running.started)
         await self._tell([Happened(Draft("spawned", body, None, name, vassal.order))])
         self._listen_to(running)
@@ -339,6 +438,7 @@ class Host:
         mark = process.mark(vassal.attempt, at, vassal.name)
         log_start = self._logs.size(vassal.name) if self._logs is not None else 0
         opened: list[socket.socket] = []
+        stdin = self._stdin(vassal.name, spec)
         out = self._logs.open(vassal.name) if self._logs is not None else None
         try:
             ours, theirs = _pair(opened)
@@ -347,6 +447,9 @@ class Host:
             # Before there is a child: its sockets must not close, whenever we die.
             entrusted = [end.fileno() for end in (ours, config_ours) if end is not None]
             self._keeper.keep(kept_name(vassal.name, vassal.attempt), entrusted)
+            # uWSGI waits for its config from the first, so that is there before there is a child,
+            # whenever we die.
+            unsent = b"" if config_ours is None else self._first_config(spec, config_ours)
             child = subprocess.Popen(
                 argv,
                 env=command.environment(
@@ -357,7 +460,7 @@ class Host:
                     None if config_theirs is None else config_theirs.fileno(),
                 ),
                 cwd=spec.cwd,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=out,
                 stderr=out,
                 # All our descriptors close on exec, and not a moment sooner: the journal's lock
@@ -367,9 +470,9 @@ class Host:
             )
             running = _hold(vassal, child)
         except BaseException:
+            self._keeper.drop(kept_name(vassal.name, vassal.attempt))
             for end in opened:
                 end.close()
-            self._keeper.drop(kept_name(vassal.name, vassal.attempt))
             raise
         finally:
             if out is not None:
@@ -378,20 +481,36 @@ class Host:
         if config_theirs is not None:
             config_theirs.close()
         running.mark, running.log_start = mark, log_start
-        running.control, running.config = ours, config_ours
+        running.control, running.config, running.unsent = ours, config_ours, unsent
         return running
+
+    def _first_config(self, spec: Spec, end: socket.socket) -> bytes:
+        """Send what a vassal reads first; what does not fit into the socket yet."""
+        frame = self._config_frame(spec.config)
+        return frame[end.send(frame) :] if frame else b""
+
+    def _stdin(self, name: str, spec: Spec) -> int:
+        """What is its standard input: its socket on demand, else nothing. Raises OSError."""
+        if spec.socket is None:
+            return subprocess.DEVNULL
+        listener = self._listeners.get(name)
+        if listener is None or listener.address != spec.socket:
+            raise OSError(errno.ENOTCONN, "its socket on demand is not there")
+        return listener.socket.fileno()
 
     async def recover(self, fleet: Fleet, boot: str, time_of: Callable[[int], int]) -> list[Draft]:
         """Take over what lives of a former daemon's vassals; the record of who does and who not.
 
         ``boot`` is the machine's present boot; ``time_of`` gives the ``at`` of an event.
         """
-        survivors, found = await threads.run_sync(
-            recovery.survey, fleet, boot, time_of, self._keeper.deaths
-        )
-        for survivor in survivors:
-            adopted = self.adopt(survivor)
-            found.append(survivor.draft() if adopted else recovery.death(survivor.vassal))
+        survivors, gone = await threads.run_sync(recovery.survey, fleet, boot, time_of)
+        adopted = [survivor for survivor in survivors if self.adopt(survivor)]
+        gone += [survivor.vassal for survivor in survivors if survivor not in adopted]
+        await self._keeper.sync()  # now it is known how those ended that the keeper saw
+        known = self._keeper.deaths if fleet.boot == boot else {}
+        found = [survivor.draft() for survivor in adopted]
+        found += [recovery.death(vassal, known) for vassal in gone]
+        self.inherit(fleet.vassals.values())
         self.forget_kept()
         return found
 
@@ -406,7 +525,9 @@ class Host:
             return False
         running = Process(survivor.vassal, survivor.pid, survivor.start_time, pidfd)
         running.mark = survivor.mark
-        kept = self._keeper.kept.pop(running.kept_name, None)
+        running.keepers = self._keeper.alive and process.parent(survivor.pid) == os.getppid()
+        self._keeper.expect(running.identity)
+        kept = self._keeper.take(running.kept_name)
         if kept is not None:
             ends = [socket.socket(fileno=descriptor) for descriptor in kept.descriptors]
             for end in ends:
@@ -421,11 +542,11 @@ class Host:
 
     def forget_kept(self) -> None:
         """Let go of what was kept for vassals that nobody adopted: they are gone."""
-        for name, kept in self._keeper.kept.items():
+        for name, kept in list(self._keeper.kept.items()):
+            del self._keeper.kept[name]
+            self._keeper.drop(name)
             for descriptor in kept.descriptors:
                 os.close(descriptor)
-            self._keeper.drop(name)
-        self._keeper.kept.clear()
 
     # Deaths
 
@@ -433,11 +554,7 @@ class Host:
         """The leader has died: end its tree, reap it, tell."""
         assert self._tell is not None
         _kill_group(running.pid)
-        code, number = _reap(running)
-        if running.child is None:
-            death = await self._keeper.death_of(running.pid)
-            if death is not None:
-                code, number = death.code, death.signal
+        death = await self._reap(running)
         await self._end_tree(running)
         last = ""
         if self._logs is not None and not running.asked:
@@ -446,13 +563,27 @@ class Host:
             self._unwatch(running.control.fileno())
         if running.config is not None:
             self._unwatch(running.config.fileno())
+        self._keeper.drop(running.kept_name)
         running.close()
         del self._by_name[running.name]
         self._beats.pop(running.name, None)
-        body = Exited(attempt=running.attempt, code=code, signal=number, log=last)
+        body = Exited(attempt=running.attempt, code=death.code, signal=death.signal, log=last)
         await self._tell([Happened(Draft("exited", body, None, running.name))])
-        self._keeper.drop(running.kept_name)
-        self._keeper.acknowledge(running.pid)
+        self._keeper.acknowledge(running.identity)
+
+    async def _reap(self, running: Process) -> Death:
+        """How a dead leader ended. Nothing is known of one that is nobody's child that we know."""
+        if running.child is not None:
+            death = _peek(running.pidfd)
+            # Not reaped before somebody knows it who outlives us.
+            self._keeper.entrust_death(running.identity, death)
+            _reap_quietly(os.P_PIDFD, running.pidfd)
+            running.child.returncode = 0  # nothing is left for Popen to wait for
+            return death
+        told = None
+        if running.keepers:
+            told = await self._keeper.death_of(running.identity, _KEEPERS_WORD)
+        return told or Death(None, None)
 
     async def _end_tree(self, running: Process) -> None:
         """Return when nothing of the vassal's process group or marked descendants is left."""
@@ -556,6 +687,8 @@ def _hold(vassal: Vassal, child: subprocess.Popen[bytes]) -> Process:
 def _explain(error: OSError) -> tuple[str, Fault]:
     """What a failed spawn means: the vassal's own fault, or the machine's."""
     what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    if error.errno == errno.ENOTCONN:
+        return what, "interrupted"  # it begins anew, and so listens anew
     if error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC):
         return f"cannot start it now: {what}", "resources"
     return f"cannot be executed: {what}", "exec"
@@ -592,21 +725,16 @@ def _reap_quietly(kind: int, number: int) -> None:
     """Reap all dead children that are meant, if there are any."""
     try:
         while os.waitid(kind, number, os.WEXITED | os.WNOHANG) is not None:
-            if kind == os.P_PID:
+            if kind != os.P_PGID:
                 return
     except ChildProcessError:
         pass
 
 
-def _reap(running: Process) -> tuple[int | None, int | None]:
-    """Exit code and signal of a dead leader; None, None where it was not our child."""
-    try:
-        status = os.waitid(os.P_PIDFD, running.pidfd, os.WEXITED)
-    except ChildProcessError:
-        return None, None
+def _peek(pidfd: int) -> Death:
+    """How a child ended that is dead and not reaped yet."""
+    status = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)
     assert status is not None
-    if running.child is not None:
-        running.child.returncode = status.si_status  # nothing is left for Popen to wait for
     if status.si_code == os.CLD_EXITED:
-        return status.si_status, None
-    return None, status.si_status
+        return Death(status.si_status, None)
+    return Death(None, status.si_status)

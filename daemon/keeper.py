@@ -7,19 +7,24 @@ to die of: no trio, no SQLite, no decisions about vassals.
   vassals' sockets, listening sockets). When the daemon dies these stay open, so no vassal notices
   that its emperor is gone; the next daemon gets them all (``keeping.py`` has the protocol).
 - It is the subreaper of all below it. Vassals whose daemon died become its children: it reaps
-  them and tells the daemon how they ended, until that is acknowledged.
+  them and tells the daemon how they ended, until that is acknowledged. Of their orphans, which
+  fall to it as well, nobody wants to know: a vassal leads its own session.
 - It starts the daemon again when it dies: at once, then with growing delay up to 30 s.
 - It hands on signals, and ends with the exit code of a daemon that left as it was told to.
 - A daemon that ends with RENEW wants a fresh one: the keeper executes itself anew, as whatever
-  version is installed now, and keeps children and descriptors over it.
+  version is installed now, and keeps children and descriptors over it. Signals are blocked
+  meanwhile, so none is lost or kills it; a version that does not even start is not tried.
+- A daemon that systemd takes for hung is killed, not the keeper (SIGABRT, see WatchdogSec).
 
 The daemon leads its own process group: a Ctrl-C in a terminal reaches the keeper only, which
 hands it on, so it arrives once.
 """
 
 import ctypes
+import errno
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -31,15 +36,17 @@ from . import keeping
 
 STATE = "EMPERORD_KEEPER_STATE"  # in the keeper's own, over an exec: a descriptor with its memory
 CANNOT_START = 3
-_FINAL = (0, 2)  # exit codes after which there is nothing to restart
+BAD_USAGE = 2
 _LONGEST_DELAY = 30.0  # seconds between starts of a daemon that keeps dying
 _SHORT_DELAY = 1.0  # seconds, where it was killed from outside
+_CONGESTED = 0.1  # seconds until the kernel is asked again to take a packet
 _STABLE = 30.0  # seconds after which a death counts as the first again
 _PR_SET_CHILD_SUBREAPER = 36
 _FORWARDED = (
     signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP,
     signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG,
 )  # fmt: skip
+_HANDLED = {*_FORWARDED, signal.SIGCHLD, signal.SIGABRT}
 # Needs no daemon that could be restarted: it prints something and ends.
 _PASSING = ("-h", "--help", "--version", "--check")
 
@@ -75,6 +82,8 @@ class Keeper:
         self._daemon = 0  # pid, 0 while there is none
         self._channel: socket.socket | None = None
         self._unsent: list[tuple[dict[str, Any], list[int]]] = []
+        self._congested = False
+        self._sync = False  # the daemon wants to be told when all deaths were
         self._started = 0.0
         self._delay = 0.0
         self._due = 0.0  # when the next daemon is to be started
@@ -82,52 +91,71 @@ class Keeper:
         self._hears = False  # the daemon takes signals; before that one would kill it
         self._waiting: list[int] = []  # signals for it
         self._wakes, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._limits = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     def run(self) -> int:
         """Keep until the daemon has left for good; its exit code."""
         self._prepare()
         while True:
-            now = time.monotonic()
-            if not self._daemon and now >= self._due:
-                self._start()
-            for number in self._wait(None if self._daemon else self._due - now):
-                self._signalled(number)
             code = self._reap()
             if code is not None:
                 return code
+            now = time.monotonic()
+            if not self._daemon and now >= self._due:
+                self._start()
+            for number in self._wait():
+                self._signalled(number)
 
     def _prepare(self) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        for number in (*_FORWARDED, signal.SIGCHLD):
+        for number in _HANDLED:
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         state = os.environ.pop(STATE, None)
         if state is not None:
             self._remember(int(state))
+        self._limit(self._limits[1])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
+
+    def _limit(self, soft: int) -> None:
+        """Limit our open files. Ours may be all that may be; the daemon gets what we got."""
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, self._limits[1]))
 
     # The daemon
 
     def _start(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._started = time.monotonic()
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:
+            self._cannot_start(error)
+            return
         ours.setblocking(False)
         theirs.set_inheritable(True)
         environment = {**os.environ, keeping.CHANNEL: str(theirs.fileno())}
         # systemd says whom it watches; it is the daemon that will speak.
         environment.pop("WATCHDOG_PID", None)
-        self._started = time.monotonic()
+        self._limit(self._limits[0])
         try:
             self._daemon = os.posix_spawn(
                 sys.executable, _daemon_argv(self._arguments), environment, setpgroup=0
             )
         except OSError as error:
-            log(f"cannot start the daemon: {error.strerror}")
             ours.close()
-            self._put_off()
+            self._cannot_start(error)
             return
         finally:
             theirs.close()
+            self._limit(self._limits[1])
         self._channel = ours
         self._unsent = self._memory.greeting()
+
+    def _cannot_start(self, error: OSError) -> None:
+        self._put_off()
+        log(f"cannot start the daemon: {error.strerror}; tried again in {self._wait_left():.0f} s")
+
+    def _wait_left(self) -> float:
+        return max(0.0, self._due - time.monotonic())
 
     def _put_off(self, killed: bool = False) -> None:
         """Delay the next start, unless the last daemon had lived for a while.
@@ -145,47 +173,57 @@ class Keeper:
     def _ended(self, code: int | None, number: int | None) -> int | None:
         """The daemon has ended; the exit code to end with, None to go on."""
         self._daemon = 0
-        self._hears = False
         self._hear()  # what it said last
+        worked, self._hears = self._hears, False
         if self._channel is not None:
             self._channel.close()
             self._channel = None
         self._unsent = []
+        self._sync = False
+        if self._stopping is not None:
+            self._waiting = [self._stopping]  # if it has not stopped them all, the next one does
         if code == keeping.RENEW:
             self._renew()
-        # One that could not even start has left nothing behind that would need a keeper.
-        if code in _FINAL or (code == CANNOT_START and not self._memory.kept):
+        if code == 0 or (code in (BAD_USAGE, CANNOT_START) and self._may_leave()):
             return code
-        if self._stopping is not None:
-            if code is not None:
-                return code
-            self._waiting = [self._stopping]  # it died before it had stopped them all
         how = f"with code {code}" if number is None else f"by signal {number}"
-        self._put_off(killed=number == signal.SIGKILL)
-        delay = max(0.0, self._due - time.monotonic())
-        log(f"the daemon ended {how}; vassals run on, it is started again in {delay:.0f} s")
+        self._put_off(killed=number == signal.SIGKILL and worked)
+        if code == keeping.RENEW:
+            self._due = 0.0
+        log(
+            f"the daemon ended {how}; vassals run on, it is started again in"
+            f" {self._wait_left():.0f} s"
+        )
         return None
+
+    def _may_leave(self) -> bool:
+        """Whether a daemon that would not even start leaves nothing that needs a keeper."""
+        return self._stopping is not None or not self._memory.kept
 
     # Signals and children
 
-    def _wait(self, timeout: float | None) -> bytes:
-        reading: list[Any] = [self._wakes]
-        writing: list[Any] = []
+    def _wait(self) -> bytes:
+        """Wait for something to happen; the numbers of signals that came."""
+        poll = select.poll()  # select.select knows no descriptor above 1023
+        poll.register(self._wakes, select.POLLIN)
         if self._channel is not None:
-            reading.append(self._channel)
-            writing = [self._channel] if self._unsent else []
-        ready, writable, _ = select.select(reading, writing, [], timeout)
-        if self._channel in ready:
-            self._hear()
-        if self._channel is not None and self._channel in writable:
-            self._say()
-        try:
-            return os.read(self._wakes, 4096)
-        except BlockingIOError:
-            return b""
+            wants = select.POLLOUT if self._unsent and not self._congested else 0
+            poll.register(self._channel, select.POLLIN | wants)
+        timeout = None if self._daemon else self._wait_left()
+        if self._congested:
+            timeout, self._congested = _CONGESTED, False
+        poll.poll(None if timeout is None else timeout * 1000)
+        self._hear()
+        self._say()
+        return self._read_wakes()
 
     def _signalled(self, number: int) -> None:
         if number == signal.SIGCHLD:
+            return
+        if number == signal.SIGABRT:
+            if self._daemon:
+                log("SIGABRT: the daemon hangs; killing it")
+                os.kill(self._daemon, signal.SIGKILL)
             return
         if number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             self._due = 0.0  # who is to stop the vassals must first be there
@@ -205,20 +243,27 @@ class Keeper:
         end: int | None = None
         while True:
             try:
-                status = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)
+                status = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
-                return end
+                status = None
             if status is None:
-                return end
+                break
+            pid = status.si_pid
+            start = _start_of_leader(pid)
+            os.waitid(os.P_PID, pid, os.WEXITED)
             exited = status.si_code == os.CLD_EXITED
             code = status.si_status if exited else None
             number = None if exited else status.si_status
-            if status.si_pid == self._daemon:
+            if pid == self._daemon:
                 end = self._ended(code, number)
-            else:
-                packet = self._memory.died(status.si_pid, code, number)
+            elif start is not None:
+                packet = self._memory.died(pid, start, code, number)
                 if self._channel is not None:
                     self._unsent.append((packet, []))
+        if self._sync:
+            self._unsent.append(({"say": "synced"}, []))
+            self._sync = False
+        return end
 
     # The channel
 
@@ -240,14 +285,21 @@ class Keeper:
                 os.set_inheritable(descriptor, False)
             try:
                 if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
-                    raise keeping.BadPacket("cut short")
+                    for descriptor in descriptors:
+                        os.close(descriptor)
+                    raise keeping.BadPacket("cut short; are there no descriptors left?")
                 packet = keeping.decode(data)
-                if packet.get("do") == "hear":
-                    self._hears = True
-                    self._hand_on()
                 self._memory.told(packet, descriptors)
+                self._heed(packet.get("do"))
             except keeping.BadPacket as error:
                 log(f"a packet of the daemon's makes no sense: {error}")
+
+    def _heed(self, do: object) -> None:
+        if do == "sync":
+            self._sync = True
+        elif do == "hear":
+            self._hears = True
+            self._hand_on()
 
     def _say(self) -> None:
         while self._unsent and self._channel is not None:
@@ -256,39 +308,85 @@ class Keeper:
                 socket.send_fds(self._channel, [keeping.encode(packet)], descriptors)
             except BlockingIOError:
                 return
-            except OSError:
-                return  # it is about to be found dead
+            except OSError as error:
+                if error.errno in (errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM):
+                    self._congested = True
+                else:
+                    self._unsent = []  # it is about to be found dead
+                return
             del self._unsent[0]
 
     # Executing itself anew
 
     def _renew(self) -> None:
         """Become the keeper that is installed now; does not return unless that fails."""
-        state = os.memfd_create("keeper")
-        kept = [[name, about, fds] for name, (about, fds) in self._memory.kept.items()]
-        os.write(state, json.dumps([kept, list(self._memory.deaths.values())]).encode())
-        inherited = [state, *(fd for _, fds in self._memory.kept.values() for fd in fds)]
-        for descriptor in inherited:
-            os.set_inheritable(descriptor, True)
-        program = [sys.executable, "-P", "-m", "emperord.daemon.keeper", *self._arguments]
+        self._delay = 0.0
+        inherited: list[int] = []
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
         try:
+            _try_new_version()
+            state = os.memfd_create("keeper")
+            inherited = [state, *(fd for _, fds in self._memory.kept.values() for fd in fds)]
+            for number in self._read_wakes():
+                self._signalled(number)
+            os.write(state, json.dumps(self._state()).encode())
+            for descriptor in inherited:
+                os.set_inheritable(descriptor, True)
+            program = [sys.executable, "-P", "-m", "emperord.daemon.keeper", *self._arguments]
             os.execve(sys.executable, program, {**os.environ, STATE: str(state)})
         except OSError as error:
             log(f"cannot execute the keeper anew: {error.strerror}; the old one goes on")
             for descriptor in inherited:
                 os.set_inheritable(descriptor, False)
-            os.close(state)
+            for descriptor in inherited[:1]:
+                os.close(descriptor)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
+
+    def _read_wakes(self) -> bytes:
+        try:
+            return os.read(self._wakes, 4096)
+        except BlockingIOError:
+            return b""
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "kept": [[name, about, fds] for name, (about, fds) in self._memory.kept.items()],
+            "deaths": list(self._memory.deaths.values()),
+            "stopping": self._stopping,
+            "waiting": self._waiting,
+            "nofile": self._limits[0],
+        }
 
     def _remember(self, state: int) -> None:
         os.lseek(state, 0, os.SEEK_SET)
         with os.fdopen(state, "rb") as file:
-            kept, deaths = json.load(file)
-        for name, about, descriptors in kept:
+            known = json.load(file)
+        for name, about, descriptors in known["kept"]:
             for descriptor in descriptors:
                 os.set_inheritable(descriptor, False)
             self._memory.kept[name] = (about, descriptors)
-        for packet in deaths:
-            self._memory.deaths[packet["pid"]] = packet
+        for packet in known["deaths"]:
+            self._memory.deaths[packet["pid"], packet["start"]] = packet
+        self._stopping, self._waiting = known["stopping"], known["waiting"]
+        self._limits = (known["nofile"], self._limits[1])
+
+
+def _start_of_leader(pid: int) -> int | None:
+    """When a dead child started, in clock ticks since boot; None if it led no session."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return int(fields[19]) if int(fields[3]) == pid else None
+
+
+def _try_new_version() -> None:
+    """Raise OSError if what is installed now would not even start: then it is not executed."""
+    argv = [sys.executable, "-P", "-c", "import emperord.daemon.keeper"]
+    pid = os.posix_spawn(sys.executable, argv, os.environ)
+    if os.waitpid(pid, 0)[1] != 0:
+        raise OSError(errno.ENOEXEC, "what is installed now does not start")
 
 
 if __name__ == "__main__":

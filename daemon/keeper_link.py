@@ -2,8 +2,10 @@
 
 Descriptors are entrusted before anything depends on them: a vassal's sockets before the vassal
 is started, so there is no moment at which the daemon's death would close the last of them.
-Without a keeper (it died, or there never was one) everything works, only that it does not
-outlive the daemon.
+Deaths of the daemon's own children are entrusted before they are reaped, so their status is not
+lost either. Without a keeper (it died, or there never was one) everything works, only that it
+does not outlive the daemon; what was entrusted is still known here, for a newcomer that takes
+over (see ``succession.py``).
 """
 
 import contextlib
@@ -11,6 +13,8 @@ import logging
 import os
 import select
 import socket
+import threading
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -22,6 +26,9 @@ from . import keeping
 log = logging.getLogger("emperor.keeper")
 
 _PATIENCE: Final = 5.0  # seconds for the keeper to say all; it has nothing else to do
+_SOON: Final = 1.0  # seconds that a spawn waits for a keeper that takes nothing
+
+Identity = tuple[int, int]  # pid and start time
 
 
 class Kept(msgspec.Struct):
@@ -43,9 +50,16 @@ class KeeperLink:
 
     def __init__(self, channel: socket.socket | None) -> None:
         self._channel = channel
-        self.kept: dict[str, Kept] = {}
-        self.deaths: dict[int, Death] = {}
-        self._died = trio.Event()
+        self.died = False  # there was a keeper, and it is no more
+        self.kept: dict[str, Kept] = {}  # by a former daemon, not taken over yet
+        self.entrusted: dict[str, Kept] = {}  # by this one; the descriptors are their owners'
+        self.deaths: dict[Identity, Death] = {}
+        self._expected: set[Identity] = set()  # whose deaths somebody will ask for
+        self._news = trio.Event()
+        self.complete = False  # all that was kept has been told
+        self._synced = False
+        self._unsent: deque[tuple[dict[str, Any], list[int]]] = deque()
+        self._lock = threading.Lock()
         if channel is not None:
             channel.setblocking(False)
 
@@ -65,96 +79,192 @@ class KeeperLink:
 
     def receive_all(self) -> None:
         """Take over what a former daemon left: ``kept`` and ``deaths``. Blocks for a moment."""
-        while self._channel is not None:
-            ready, _, _ = select.select([self._channel], [], [], _PATIENCE)
-            if not ready:
+        while self._channel is not None and not self.complete:
+            if not _ready(self._channel, select.POLLIN, _PATIENCE):
                 log.error("the keeper says nothing; going on without what it keeps")
                 return
-            if self._receive():
-                return
+            self.complete = self._receive() == "all"
+
+    def take(self, name: str) -> Kept | None:
+        """What a former daemon entrusted under this name, to go on with; it stays entrusted."""
+        kept = self.kept.pop(name, None)
+        if kept is not None:
+            self.entrusted[name] = kept
+        return kept
+
+    def pass_on(self, name: str, kept: Kept) -> None:
+        """Entrust what another daemon hands over, to be taken when its turn comes."""
+        self.keep(name, kept.descriptors, kept.about)
+        self.kept[name] = self.entrusted.pop(name)
 
     async def run(self) -> None:
         """Hear of deaths until cancelled, or until the keeper dies."""
-        while self._channel is not None:
-            await trio.lowlevel.wait_readable(self._channel)
-            self._receive()
-        log.error(
-            "the keeper died: vassals would not outlive this daemon now; start another emperor on"
-            " this journal, it takes over from this one"
-        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._flush_now_and_then)
+            while self._channel is not None:
+                await trio.lowlevel.wait_readable(self._channel)
+                self.look()
+            nursery.cancel_scope.cancel()
+        if self.died:
+            log.error(
+                "the keeper died: vassals would not outlive this daemon now; start another"
+                " emperor on this journal, it takes over from this one"
+            )
 
-    async def death_of(self, pid: int, patience: float = 2.0) -> Death | None:
+    def look(self) -> None:
+        """Take in what the keeper has said, its death included. Returns at once."""
+        while self._channel is not None and _ready(self._channel, select.POLLIN, 0):
+            self._receive()
+
+    # Deaths
+
+    def expect(self, process: Identity) -> None:
+        """Somebody will ask how this process ended. Others' deaths are acknowledged unheard."""
+        self._expected.add(process)
+
+    async def death_of(self, process: Identity, patience: float) -> Death | None:
         """How a process that is no child of ours ended, if the keeper gets to know."""
         with trio.move_on_after(patience):
-            while self._channel is not None and pid not in self.deaths:
-                await self._died.wait()
-        return self.deaths.get(pid)
+            while self._channel is not None and process not in self.deaths:
+                await self._news.wait()
+        return self.deaths.get(process)
+
+    async def sync(self) -> None:
+        """Return when the deaths of all that are dead by now are known."""
+        self._send({"do": "sync"})
+        with trio.move_on_after(_PATIENCE):
+            while self._channel is not None and not self._synced:
+                await trio.lowlevel.wait_readable(self._channel)
+                self._receive()
+
+    def entrust_death(self, process: Identity, death: Death) -> None:
+        """How a child of ours ended, which is about to be reaped; until it is acknowledged."""
+        pid, start = process
+        packet = {"do": "died", "pid": pid, "start": start}
+        self._send({**packet, "code": death.code, "signal": death.signal})
+
+    def acknowledge(self, process: Identity) -> None:
+        """A death is recorded, or is nobody's that matters."""
+        self.deaths.pop(process, None)
+        self._expected.discard(process)
+        self._send({"do": "ack", "pid": process[0], "start": process[1]})
+
+    def acknowledge_all(self) -> None:
+        """All deaths known so far that nobody will ask for are recorded, or do not matter."""
+        for process in self.deaths.keys() - self._expected:
+            self.acknowledge(process)
 
     # What the daemon says
 
     def keep(self, name: str, descriptors: list[int], about: dict[str, Any] | None = None) -> None:
-        """Entrust duplicates of descriptors. May be called in a worker thread."""
-        self._send({"do": "keep", "name": name, "about": about or {}}, descriptors)
+        """Entrust duplicates of descriptors, for a moment's wait. May be called in a thread.
+
+        They are to be dropped before they are closed here.
+        """
+        self.entrusted[name] = Kept(about or {}, descriptors)
+        packet = {"do": "keep", "name": name, "about": about or {}}
+        channel = self._channel
+        if not self._send(packet, descriptors) and channel is not None:
+            with contextlib.suppress(OSError, ValueError):  # closed meanwhile
+                _ready(channel, select.POLLOUT, _SOON)
+                self._flush()
 
     def drop(self, name: str) -> None:
         """They are needed no longer."""
+        self.entrusted.pop(name, None)
+        with self._lock:
+            unsent = [each for each in self._unsent if each[0].get("name") != name]
+            self._unsent = deque(unsent)
         self._send({"do": "drop", "name": name})
-
-    def acknowledge(self, pid: int) -> None:
-        """A death is recorded, or is nobody's that matters."""
-        if self.deaths.pop(pid, None) is not None:
-            self._send({"do": "ack", "pid": pid})
-
-    def acknowledge_all(self) -> None:
-        """All deaths known so far are recorded or do not matter."""
-        for pid in list(self.deaths):
-            self.acknowledge(pid)
 
     def hear(self) -> None:
         """Signals may be handed on from now."""
         self._send({"do": "hear"})
 
-    def _send(self, packet: dict[str, Any], descriptors: list[int] | None = None) -> None:
-        channel = self._channel
-        if channel is None:
-            return
-        data = keeping.encode(packet)
-        with contextlib.suppress(OSError):  # a dead keeper is noticed where it is listened to
-            try:
-                socket.send_fds(channel, [data], descriptors or [])
-            except BlockingIOError:
-                # Its queue is full for an instant; a stopped keeper must not stop us for long.
-                select.select([], [channel], [], 1.0)
-                socket.send_fds(channel, [data], descriptors or [])
+    def _send(self, packet: dict[str, Any], descriptors: list[int] | None = None) -> bool:
+        """Send it, after what waits; False if it has to wait."""
+        with self._lock:
+            if self._channel is not None:
+                self._unsent.append((packet, descriptors or []))
+        return self._flush()
+
+    def _flush(self) -> bool:
+        with self._lock:
+            while self._unsent and self._channel is not None:
+                packet, descriptors = self._unsent[0]
+                try:
+                    socket.send_fds(self._channel, [keeping.encode(packet)], descriptors)
+                except BlockingIOError:
+                    return False  # its queue is full: it was stopped, or the machine is busy
+                except OSError as error:
+                    # A dead keeper is noticed where it is listened to.
+                    log.debug("%s was not said to the keeper: %s", packet["do"], error)
+                self._unsent.popleft()
+        return True
+
+    async def _flush_now_and_then(self) -> None:
+        while True:
+            await trio.sleep(_SOON)
+            if self._unsent:
+                self._flush()
 
     # What the keeper says
 
-    def _receive(self) -> bool:
-        """Take in one packet; True when that was all that is kept."""
+    def _receive(self) -> str | None:
+        """Take in one packet; what it said."""
         assert self._channel is not None
         try:
-            data, descriptors, _, _ = socket.recv_fds(
+            data, descriptors, flags, _ = socket.recv_fds(
                 self._channel, keeping.LONGEST, keeping.MOST_DESCRIPTORS
             )
         except BlockingIOError:
-            return False
+            return None
         except OSError:
-            data, descriptors = b"", []
+            data, descriptors, flags = b"", [], 0
         if not data:
-            self._channel.close()
-            self._channel = None
-            self._tell_of_death()
-            return True
+            self._lose()
+            return None
         packet = keeping.decode(data)
-        if packet["say"] == "kept":
-            for descriptor in descriptors:
-                os.set_inheritable(descriptor, False)
-            self.kept[packet["name"]] = Kept(packet["about"], descriptors)
-        elif packet["say"] == "died":
-            self.deaths[packet["pid"]] = Death(packet["code"], packet["signal"])
-            self._tell_of_death()
-        return bool(packet["say"] == "all")
+        said = packet["say"]
+        if said == "kept":
+            self._take(packet, descriptors, cut=bool(flags & socket.MSG_CTRUNC))
+        elif said == "died":
+            self._note((packet["pid"], packet["start"]), Death(packet["code"], packet["signal"]))
+        self._synced = self._synced or said == "synced"
+        return str(said)
 
-    def _tell_of_death(self) -> None:
-        self._died.set()
-        self._died = trio.Event()
+    def _take(self, packet: dict[str, Any], descriptors: list[int], cut: bool) -> None:
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+        if cut:
+            log.error("%s: its sockets are lost: no descriptors left", packet["name"])
+            for descriptor in descriptors:
+                os.close(descriptor)
+            return
+        self.kept[packet["name"]] = Kept(packet["about"], descriptors)
+
+    def _note(self, process: Identity, death: Death) -> None:
+        self.deaths[process] = death
+        # Until it is in step with the keeper, the daemon does not know whose death it awaits.
+        if self._synced and process not in self._expected:
+            self.acknowledge(process)
+        self._tell()
+
+    def _lose(self) -> None:
+        with self._lock:
+            channel, self._channel = self._channel, None
+        assert channel is not None
+        channel.close()
+        self.died = True
+        self._tell()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = trio.Event()
+
+
+def _ready(channel: socket.socket, event: int, patience: float) -> bool:
+    """Whether it is, within so many seconds. Unlike select(2), poll knows any descriptor."""
+    poll = select.poll()
+    poll.register(channel, event)
+    return bool(poll.poll(patience * 1000))

@@ -6,13 +6,18 @@ stay open when it dies; the keeper gives them all to the next daemon.
 
     daemon -> keeper   {"do": "keep", "name": N, "about": {...}} + descriptors
                        {"do": "drop", "name": N}
-                       {"do": "ack", "pid": P}
+                       {"do": "died", "pid": P, "start": T, "code": C, "signal": S}
+                       {"do": "ack", "pid": P, "start": T}
+                       {"do": "sync"}    say "synced" when all that has died by now was told
                        {"do": "hear"}    signals may be handed on from now
     keeper -> daemon   {"say": "kept", "name": N, "about": {...}} + descriptors
-                       {"say": "died", "pid": P, "code": C or null, "signal": S or null}
+                       {"say": "died", "pid": P, "start": T, "code": C or null, "signal": S or null}
                        {"say": "all"}    that was all that is kept; from here on it is news
+                       {"say": "synced"}
 
-A death is told until it is acknowledged, to one daemon after the other. Both sides import only
+A death is told until it is acknowledged, to one daemon after the other; the daemon entrusts the
+deaths of its own children too, before it reaps them, until they stand in the journal. A process
+is known by pid and start time (clock ticks since boot), as pids come again. Both sides import only
 this and the standard library's small modules: the keeper must stay small.
 """
 
@@ -45,8 +50,12 @@ def decode(data: bytes) -> dict[str, Any]:
     return packet
 
 
-def death(pid: int, code: int | None, signal: int | None) -> dict[str, Any]:
-    return {"say": "died", "pid": pid, "code": code, "signal": signal}
+def death(pid: int, start: int, code: int | None, signal: int | None) -> dict[str, Any]:
+    return {"say": "died", "pid": pid, "start": start, "code": code, "signal": signal}
+
+
+def _number_or_none(value: Any) -> bool:
+    return value is None or isinstance(value, int)
 
 
 class Memory:
@@ -55,7 +64,7 @@ class Memory:
     def __init__(self, close: Any) -> None:
         self._close = close
         self.kept: dict[str, tuple[dict[str, Any], list[int]]] = {}
-        self.deaths: dict[int, dict[str, Any]] = {}
+        self.deaths: dict[tuple[int, int], dict[str, Any]] = {}  # by pid and start time
 
     def told(self, packet: dict[str, Any], descriptors: list[int]) -> None:
         """Take in a packet of the daemon's. Raises BadPacket; no descriptor leaks then."""
@@ -66,7 +75,8 @@ class Memory:
             raise
 
     def _told(self, packet: dict[str, Any], descriptors: list[int]) -> None:
-        do, name, pid = packet.get("do"), packet.get("name"), packet.get("pid")
+        do, name = packet.get("do"), packet.get("name")
+        pid, start = packet.get("pid"), packet.get("start")
         if do == "keep" and isinstance(name, str) and descriptors:
             about = packet.get("about", {})
             if not isinstance(about, dict):
@@ -75,17 +85,25 @@ class Memory:
             self.kept[name] = (about, descriptors)
             return
         if descriptors:
-            raise BadPacket(f"descriptors beside {do!r}")
+            raise BadPacket(f"descriptors beside {str(do)[:40]!r}")
         if do == "drop" and isinstance(name, str):
             self._drop(name)
-        elif do == "ack" and isinstance(pid, int):
-            self.deaths.pop(pid, None)
-        elif do != "hear":
-            raise BadPacket(f"unknown order {do!r}")
+        elif do in ("ack", "died") and isinstance(pid, int) and isinstance(start, int):
+            self._note(do, pid, start, packet.get("code"), packet.get("signal"))
+        elif do not in ("hear", "sync"):
+            raise BadPacket(f"no order, or one without what it needs: {str(do)[:40]!r}")
 
-    def died(self, pid: int, code: int | None, signal: int | None) -> dict[str, Any]:
+    def _note(self, do: str, pid: int, start: int, code: Any, signal: Any) -> None:
+        if do == "ack":
+            self.deaths.pop((pid, start), None)
+        elif _number_or_none(code) and _number_or_none(signal):
+            self.died(pid, start, code, signal)
+        else:
+            raise BadPacket("a death without code and signal")
+
+    def died(self, pid: int, start: int, code: int | None, signal: int | None) -> dict[str, Any]:
         """Remember a death until it is acknowledged; the packet that tells it."""
-        self.deaths[pid] = packet = death(pid, code, signal)
+        self.deaths[pid, start] = packet = death(pid, start, code, signal)
         return packet
 
     def greeting(self) -> list[tuple[dict[str, Any], list[int]]]:

@@ -6,7 +6,7 @@ crashes and faults.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Protocol
 
 import trio
@@ -16,6 +16,7 @@ from ..journal.store import Snapshot
 from .actions import Action
 from .fleet import Fleet, Vassal
 from .host import TellNews
+from .keeper_link import Kept
 from .observe import Draft
 
 
@@ -30,9 +31,13 @@ class Host(Protocol):
         self, tell: TellNews, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None: ...
 
-    def carry_out(self, action: Action, vassal: Vassal, at: int) -> None: ...
+    def carry_out(self, action: Action, vassal: Vassal | None, at: int) -> None: ...
+
+    def unlisten_all(self) -> None: ...
 
     def silent_for(self, vassal: str) -> float: ...
+
+    def no_spawns(self) -> AbstractAsyncContextManager[object]: ...
 
 
 class Journal(Protocol):
@@ -56,6 +61,9 @@ class Keeper(Protocol):
 
     @property
     def alive(self) -> bool: ...
+
+    @property
+    def entrusted(self) -> Mapping[str, Kept]: ...
 
     def receive_all(self) -> None: ...
 

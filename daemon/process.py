@@ -53,6 +53,12 @@ def start_time(pid: int, dead_too: bool = False) -> int | None:
     return int(fields[19])
 
 
+def parent(pid: int) -> int | None:
+    """The pid of a process's parent; None if there is no such process."""
+    fields = _stat(pid)
+    return None if fields is None else int(fields[1])
+
+
 def session(pid: int) -> int | None:
     """The session that a process belongs to; None if there is no such process."""
     fields = _stat(pid)

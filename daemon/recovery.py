@@ -15,7 +15,7 @@ from typing import Protocol
 from ..journal.events import Adopted, Exited, SpawnFailed
 from . import process
 from .fleet import UP, Fleet, Vassal
-from .keeper_link import Death
+from .keeper_link import Death, Identity
 from .observe import Draft
 
 
@@ -60,15 +60,14 @@ def survey(
     fleet: Fleet,
     boot: str,
     time_of: Callable[[int], int],
-    deaths: Mapping[int, Death],
     machine: Machine = process,
-) -> tuple[list[Survivor], list[Draft]]:
-    """Who lives, and the events that record who does not. Blocks; for a worker thread."""
+) -> tuple[list[Survivor], list[Vassal]]:
+    """Who lives, and who does not any more. Blocks; for a worker thread."""
     under_way = [vassal for vassal in fleet.vassals.values() if vassal.phase in UP]
     same_boot = fleet.boot == boot
     census = machine.census() if under_way and same_boot else process.Census({}, {})
     alive: list[Survivor] = []
-    gone: list[Draft] = []
+    gone: list[Vassal] = []
     for vassal in under_way:
         assert vassal.attempt is not None
         mark = process.mark(vassal.attempt, time_of(vassal.attempt), vassal.name)
@@ -77,8 +76,7 @@ def survey(
             alive.append(Survivor(vassal, *leader, mark))
         else:
             machine.end(machine.remnants(census, mark, vassal.pid, vassal.start_time))
-            known = deaths.get(vassal.pid) if vassal.pid is not None and same_boot else None
-            gone.append(death(vassal, known))
+            gone.append(vassal)
     return alive, gone
 
 
@@ -95,13 +93,15 @@ def _leader(machine: Machine, vassal: Vassal, marked: list[int]) -> tuple[int, i
     return None
 
 
-def death(vassal: Vassal, known: Death | None = None) -> Draft:
-    """The record of an attempt of which nothing is left; ``known`` is what the keeper saw."""
+def death(vassal: Vassal, seen: Mapping[Identity, Death]) -> Draft:
+    """The record of an attempt of which nothing is left; ``seen`` are deaths known otherwise."""
     assert vassal.attempt is not None
     if vassal.pid is None:
         reason = "the daemon ended before it started the process"
         failed = SpawnFailed(attempt=vassal.attempt, reason=reason, fault="interrupted")
         return Draft("spawn_failed", failed, None, vassal.name, vassal.order)
+    assert vassal.start_time is not None
+    known = seen.get((vassal.pid, vassal.start_time))
     exited = Exited(attempt=vassal.attempt, away=True)
     if known is not None:  # the keeper was there, so it is a death like any other
         exited = Exited(attempt=vassal.attempt, code=known.code, signal=known.signal)

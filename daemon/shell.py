@@ -18,6 +18,7 @@ import signal
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final
 
 import trio
@@ -38,7 +39,7 @@ from ..journal.events import (
 )
 from ..journal.store import SNAPSHOT_EVERY, Snapshot
 from ..monitors import contract
-from . import control, outside, protocol, threads
+from . import control, outside, protocol, succession, threads
 from .actions import Action, recorded
 from .asks import Asks
 from .clock import Clock
@@ -57,6 +58,8 @@ Input = Callable[[Fleet], Iterable[Draft]]
 
 _MOST_AT_ONCE: Final = 5000  # inputs of one turn
 _RETRY: Final = 1.0  # seconds until a paused journal is tried again
+# What follows from the phase that a vassal is in, not from the last order.
+_OF_PHASE: Final = ("deadline_passed", "connection_waiting", "listen_failed")
 _FIRST_WORD: Final = 1.0  # seconds that a start waits for sources that have said nothing yet
 _FAREWELL: Final = 0.1  # seconds for the answer to who asked that the daemon be replaced
 _LONGEST_BACKOFF: Final = 60.0  # seconds between restarts of a monitor that fails
@@ -91,7 +94,9 @@ class Shell:
         self._keeper: outside.Keeper = KeeperLink(None) if keeper is None else keeper
         self._listener = listener  # of the control socket
         self._signals = signals
-        self.renewing = False  # to be replaced in place: leaves with its vassals running
+        self._had_keeper = self._keeper.alive
+        self.renewing = False  # to be replaced: leaves with its vassals running
+        self.succeeded = False  # by the daemon of another keeper
         self._observer = Observer()
         self._inbox, self._came = trio.open_memory_channel[tuple[Input, trio.Event]](256)
         self._deadlines: list[tuple[int, str]] = []
@@ -115,10 +120,12 @@ class Shell:
             # The record says who was there before any news is taken from the inbox.
             await self._turn([lambda _: [Draft("daemon_started", started), *found]])
             self._keeper.acknowledge_all()
-            nursery.start_soon(self._keeper.run)
+            nursery.start_soon(self._attend_keeper)
             self._keeper.hear()
             if self._listener is not None:
-                asks = Asks(self, lambda: nursery.start_soon(self._renew))
+                asks = Asks(
+                    self, lambda: nursery.start_soon(self._renew), partial(self._give_way, nursery)
+                )
                 nursery.start_soon(control.serve, self._listener, asks)
             nursery.start_soon(self._watch_deadlines)
             nursery.start_soon(self._watch_heartbeats)
@@ -162,6 +169,7 @@ class Shell:
             log.info("leaving the vassals to the daemon that replaces this one")
             return
         await self._turn([lambda _: [Draft("daemon_stopped", Empty())]])
+        self._host.unlisten_all()
         log.info("stopped")
 
     def _done(self) -> bool:
@@ -219,7 +227,7 @@ class Shell:
         vassal = self.fleet.vassals.get(draft.vassal or "")
         if vassal is None or draft.monitor is not None or draft.kind == "operator_requested":
             return None
-        return vassal.because if draft.kind == "deadline_passed" else vassal.order
+        return vassal.because if draft.kind in _OF_PHASE else vassal.order
 
     async def _commit(self, rows: list[chain.Columns], snapshot: Snapshot | None) -> None:
         contents = self._observer.take_contents()
@@ -251,9 +259,7 @@ class Shell:
         self._notifier.tell(f"STATUS={self.status()}")
 
     def _act(self, action: Action, at: int) -> None:
-        vassal = self.fleet.vassals.get(action.vassal)
-        if vassal is not None:
-            self._host.carry_out(action, vassal, at)
+        self._host.carry_out(action, self.fleet.vassals.get(action.vassal), at)
 
     # What comes in
 
@@ -329,9 +335,29 @@ class Shell:
         await self._tell(lambda _: [Draft("operator_requested", body)])
         await self._renew()
 
+    async def _attend_keeper(self) -> None:
+        await self._keeper.run()
+        self._notifier.tell(f"STATUS={self.status()}")
+
+    def _give_way(self, nursery: trio.Nursery) -> socket.socket:
+        """Hand everything over to a newcomer, over the socket of which this is its end."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        nursery.start_soon(self._hand_over, ours)
+        return theirs
+
+    async def _hand_over(self, channel: socket.socket) -> None:
+        with channel:
+            async with self._host.no_spawns():
+                entrusted = dict(self._keeper.entrusted)
+                if await threads.run_sync(succession.hand_over, channel, entrusted):
+                    self.succeeded = True
+                    await self._leave()
+
     async def _renew(self) -> None:
         await trio.sleep(_FAREWELL)
+        await self._leave()
 
+    async def _leave(self) -> None:
         def leave(_: Fleet) -> Iterable[Draft]:
             self.renewing = True
             return ()
@@ -450,7 +476,8 @@ class Shell:
             return f"paused: {self.paused}"
         counts = Counter(vassal.phase for vassal in self.fleet.vassals.values())
         phases = ", ".join(f"{count} {phase}" for phase, count in sorted(counts.items()))
-        return f"{len(self.fleet.vassals)} vassals" + (f": {phases}" if phases else "")
+        lost = "; the keeper died" if self._had_keeper and not self._keeper.alive else ""
+        return f"{len(self.fleet.vassals)} vassals" + (f": {phases}" if phases else "") + lost
 
     def log_fleet(self) -> None:
         """The fleet, a line a vassal."""

@@ -1,0 +1,346 @@
+"""The sockets of vassals on demand: bound and kept by the daemon, served by the vassals.
+
+The daemon listens at a vassal's address and never accepts: the first connection that waits is
+what starts the vassal, which gets the socket as its standard input. Because the daemon keeps its
+own copy, a vassal that dies leaves its clients waiting in the backlog, not refused; and because
+the keeper keeps another, so does a daemon that dies.
+
+| address | |
+|---|---|
+| `/run/app.sock`, `app.sock` | a UNIX socket; a relative path starts at the daemon's directory |
+| `@name` | an abstract UNIX socket |
+| `:8000`, `*:8000` | TCP, every IPv4 address of the machine |
+| `127.0.0.1:8000`, `localhost:8000` | TCP, this one |
+| `[::1]:8000`, `[::]:8000` | TCP over IPv6 |
+
+Names of hosts are not looked up: that takes time, and may come out differently the next time.
+
+A socket file that a dead daemon left is replaced. A file that is no socket, or a socket at which
+somebody listens, is never touched. In tyrant mode the directory of a socket file must belong to
+the vassal's user: nobody gets root to make files where they could not. It is opened first and
+everything is done below the open directory, so that a path that is bent meanwhile leads nowhere.
+"""
+
+import contextlib
+import errno
+import ipaddress
+import os
+import re
+import socket
+import stat
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from ..journal.events import ListenFault, Spec
+from ..journal.policy import Policy
+from ..monitors.names import shown
+from .keeper_link import KeeperLink, Kept
+
+_LONGEST_PATH: Final = 107  # bytes of a UNIX socket's address
+_KEPT: Final = "listener:"  # what the names start with under which the keeper keeps them
+_SHORTHANDS: Final = {"": "0.0.0.0", "*": "0.0.0.0", "localhost": "127.0.0.1"}  # noqa: S104  # asked for
+# What may be otherwise in a moment, whatever the vassal's source says.
+_BUSY: Final = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.ENOENT, errno.ENOTDIR, errno.EROFS)
+_SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ENOSPC)
+
+
+class CannotListen(Exception):
+    """The address cannot be had. ``holder`` is the vassal that has it, at ``held_as``."""
+
+    def __init__(
+        self,
+        reason: str,
+        fault: ListenFault,
+        holder: str | None = None,
+        held_as: str | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.fault = fault
+        self.holder = holder
+        self.held_as = held_as
+
+
+class Terms(NamedTuple):
+    """How to listen. ``user`` is whose the directory of a socket file must be; None: anybody's."""
+
+    mode: int
+    uid: int  # of the socket file; -1 leaves it as it is
+    gid: int
+    backlog: int
+    user: int | None = None
+
+
+class File(NamedTuple):
+    """A socket file that was made: where, and which one it is."""
+
+    path: str
+    device: int
+    inode: int
+
+
+class Listener:
+    """One vassal's socket."""
+
+    __slots__ = ("address", "file", "socket", "vassal")
+
+    def __init__(
+        self, vassal: str, address: str, listening: socket.socket, file: File | None
+    ) -> None:
+        self.vassal = vassal
+        self.address = address
+        self.socket = listening
+        self.file = file
+
+    def in_place(self) -> bool:
+        """Whether clients still find it: a socket file can be removed behind our back."""
+        if self.file is None:
+            return True
+        try:
+            status = os.lstat(self.file.path)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self.file[1:]
+
+
+def terms(spec: Spec, policy: Policy) -> Terms:
+    """How to listen for a vassal of this spec."""
+    uid = gid = -1
+    if policy.on_demand_owner is not None:
+        uid, gid = policy.on_demand_owner
+    elif policy.tyrant:
+        assert spec.uid is not None
+        assert spec.gid is not None
+        uid, gid = spec.uid, spec.gid
+    user = spec.uid if policy.tyrant else None
+    return Terms(policy.on_demand_mode, uid, gid, policy.on_demand_backlog, user)
+
+
+class Listeners:
+    """The sockets that there are, one a vassal at most."""
+
+    def __init__(self, keeper: KeeperLink) -> None:
+        self._keeper = keeper
+        self._by_vassal: dict[str, Listener] = {}
+
+    def get(self, vassal: str) -> Listener | None:
+        return self._by_vassal.get(vassal)
+
+    def listen(self, vassal: str, address: str, how: Terms) -> Listener:
+        """Listen for a vassal; what listens there for it already goes on. Raises CannotListen."""
+        known = self._by_vassal.get(vassal)
+        if known is not None and known.address == address and known.in_place():
+            return known
+        self.unlisten(vassal)
+        try:
+            listening, file = self._open(address, how)
+        except OSError as error:
+            raise self._explain(address, error) from None
+        listener = self._by_vassal[vassal] = Listener(vassal, address, listening, file)
+        about: dict[str, Any] = {"address": address, "file": file}
+        self._keeper.keep(_KEPT + vassal, [listening.fileno()], about)
+        return listener
+
+    def unlisten(self, vassal: str) -> None:
+        """Give the address back, if the vassal has one; its socket file goes too."""
+        listener = self._by_vassal.pop(vassal, None)
+        if listener is not None:
+            _remove(listener.file)
+            self._keeper.drop(_KEPT + vassal)
+            listener.socket.close()
+
+    def unlisten_all(self) -> None:
+        """The daemon stops for good."""
+        for vassal in list(self._by_vassal):
+            self.unlisten(vassal)
+
+    def inherit(self, wanted: dict[str, str]) -> None:
+        """Take over what former daemons entrusted; ``wanted`` is vassal -> address."""
+        for name in [name for name in self._keeper.kept if name.startswith(_KEPT)]:
+            kept = self._keeper.take(name)
+            assert kept is not None
+            vassal = name.removeprefix(_KEPT)
+            listener = _revive(vassal, kept)
+            self._by_vassal[vassal] = listener
+            if wanted.get(vassal) != listener.address:
+                self.unlisten(vassal)
+
+    def close(self) -> None:
+        """Let go of our copies; whoever else has one may go on."""
+        for listener in self._by_vassal.values():
+            listener.socket.close()
+        self._by_vassal.clear()
+
+    # Opening one
+
+    def _open(self, address: str, how: Terms) -> tuple[socket.socket, File | None]:
+        place = parse(address)
+        listening = socket.socket(place.family, socket.SOCK_STREAM)
+        try:
+            file = None
+            if place.path is not None:
+                file = self._bind_file(listening, place.path, how)
+            else:
+                # As uWSGI does: the connections of the one before may linger.
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listening.bind(place.name)
+            listening.listen(how.backlog)
+        except BaseException:
+            listening.close()
+            raise
+        return listening, file
+
+    def _bind_file(self, listening: socket.socket, path: str, how: Terms) -> File:
+        with _folder(path) as (folder, name):
+            if how.user is not None and os.fstat(folder).st_uid != how.user:
+                raise CannotListen(
+                    f"{shown(os.path.dirname(path))} does not belong to uid {how.user}; a socket"
+                    " on demand must be in a directory of its vassal's user",
+                    "address",
+                )
+            self._make_room(folder, name, path)
+            short = len(os.fsencode(path)) <= _LONGEST_PATH
+            # Below the open directory where the path could be bent; uWSGI likes plain ones.
+            listening.bind(path if short and how.user is None else _below(folder, name))
+            return _dress(folder, name, path, how)
+
+    def _make_room(self, folder: int, name: str, path: str) -> None:
+        """Remove the socket that a dead daemon left; nothing else. Raises CannotListen."""
+        try:
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        if not stat.S_ISSOCK(status.st_mode):
+            reason = f"{shown(path)} is in the way and is no socket; remove it"
+            raise CannotListen(reason, "address")
+        for other in self._by_vassal.values():
+            if other.file is not None and other.file[1:] == (status.st_dev, status.st_ino):
+                raise _taken(path, other)
+        if _answers(_below(folder, name)):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        os.unlink(name, dir_fd=folder)
+
+    def _explain(self, address: str, error: OSError) -> CannotListen:
+        if error.errno == errno.EADDRINUSE:
+            place = parse(address)
+            for other in self._by_vassal.values():
+                held = parse(other.address)
+                same = place.port is not None or (
+                    place.name is not None and place.name == held.name
+                )
+                if place.port == held.port and same:
+                    return _taken(address, other)
+        fault: ListenFault = "address"
+        if error.errno in _SHORT:
+            fault = "resources"
+        elif error.errno in _BUSY:
+            fault = "busy"
+        why = os.strerror(error.errno) if error.errno else str(error)
+        return CannotListen(f"cannot listen at {shown(address)}: {why}", fault)
+
+
+def _taken(address: str, other: Listener) -> CannotListen:
+    reason = f"cannot listen at {shown(address)}: it is {shown(other.vassal)}'s address"
+    if other.address != address:
+        reason += f" ({shown(other.address)})"
+    return CannotListen(reason, "address", other.vassal, other.address)
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where an address is. ``path`` is that of a socket file, ``port`` TCP's."""
+
+    family: socket.AddressFamily
+    name: Any  # as bind(2) takes it
+    path: str | None = None
+    port: int | None = None
+
+
+def parse(address: str) -> Place:
+    """Where this address is. Raises CannotListen."""
+    if address.startswith("@"):
+        return Place(socket.AF_UNIX, b"\0" + os.fsencode(address[1:]))
+    host, colon, port = address.rpartition(":")
+    if not colon or address.startswith("/"):
+        return Place(socket.AF_UNIX, None, path=os.path.abspath(address))
+    if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
+        raise CannotListen(f"{shown(address)} has no port from 1 to 65535", "address")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    bare = _SHORTHANDS.get(bare, bare)
+    try:
+        number = ipaddress.ip_address(bare)
+    except ValueError:
+        reason = f"{shown(address)}: {shown(bare)} is no IP address; names are not looked up"
+        raise CannotListen(reason, "address") from None
+    family = socket.AF_INET if number.version == 4 else socket.AF_INET6
+    return Place(family, (str(number), int(port)), port=int(port))
+
+
+def binds_itself(config: bytes, address: str) -> bool:
+    """Whether a config of any format seems to have uWSGI bind this address, and so steal it."""
+    value = re.escape(os.fsencode(address))
+    found = re.search(rb"socket[\"']?\s*[=:>]\s*[\"']?" + value + rb"[\"'\s]*(?:[,<}\n]|$)", config)
+    return found is not None
+
+
+# Socket files
+
+
+@contextlib.contextmanager
+def _folder(path: str) -> Iterator[tuple[int, str]]:
+    """The open directory of a path, and the name in it. Raises OSError."""
+    head, name = os.path.split(path)
+    folder = os.open(head or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield folder, name
+    finally:
+        os.close(folder)
+
+
+def _below(folder: int, name: str) -> str:
+    return f"/proc/self/fd/{folder}/{name}"
+
+
+def _dress(folder: int, name: str, path: str, how: Terms) -> File:
+    """Give a new socket file its owner and mode. It is held, so nothing else can take its place."""
+    file = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISSOCK(status.st_mode) or status.st_nlink != 1:
+            raise CannotListen(f"{shown(path)} was replaced while it was made", "busy")
+        itself = f"/proc/self/fd/{file}"
+        if (how.uid, how.gid) != (-1, -1):
+            os.chown(itself, how.uid, how.gid)
+        os.chmod(itself, how.mode)
+    finally:
+        os.close(file)
+    return File(path, status.st_dev, status.st_ino)
+
+
+def _answers(path: str) -> bool:
+    """Whether somebody listens at a socket file."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:  # its backlog is full, it is of another type, it is not for us
+            return True
+    return True
+
+
+def _remove(file: File | None) -> None:
+    """Remove a socket file, if it is still the one that was made."""
+    if file is None:
+        return
+    with contextlib.suppress(OSError), _folder(file.path) as (folder, name):
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if (status.st_dev, status.st_ino) == (file.device, file.inode):
+            os.unlink(name, dir_fd=folder)
+
+
+def _revive(vassal: str, kept: Kept) -> Listener:
+    file = kept.about["file"]
+    listening = socket.socket(fileno=kept.descriptors[0])
+    return Listener(vassal, kept.about["address"], listening, None if file is None else File(*file))

@@ -1,0 +1,102 @@
+"""Succession: a newcomer takes over from a running daemon whose keeper has died.
+
+    newcomer's keeper -> newcomer: the journal is locked
+    newcomer -> daemon             {"do": "take_over"} at the control socket
+    daemon -> newcomer             {"ok": true}, and one end of a SOCK_SEQPACKET pair
+    daemon -> newcomer, there      all that it has entrusted, as a keeper would (``keeping.py``)
+    newcomer -> its keeper         all of it
+    newcomer -> daemon, there      {"do": "taken"}
+    the daemon leaves, with its vassals running; the newcomer gets the lock and adopts them
+
+Until it hears "taken" the daemon goes on as if nothing had happened. From then on the newcomer's
+keeper holds every socket, so no vassal notices, whoever dies next. No vassal is started meanwhile:
+its sockets would not be handed over.
+"""
+
+import json
+import logging
+import socket
+import time
+from typing import Final
+
+from ..journal.errors import JournalLocked
+from ..journal.store import Journal
+from . import addresses, keeping
+from .keeper_link import KeeperLink, Kept
+
+log = logging.getLogger("emperor")
+
+_PATIENCE: Final = 10.0  # seconds for each step of the other side
+_LEAVING: Final = 30.0  # seconds until the journal of a daemon that leaves is free
+
+
+def open_journal(path: str, control_path: str, keeper: KeeperLink) -> Journal:
+    """The journal; from a daemon that lost its keeper it is taken over, vassals and all.
+
+    Raises JournalError, JournalLocked among them if its daemon does not hand it over.
+    """
+    try:
+        return Journal.open(path)
+    except JournalLocked:
+        if not keeper.alive or not _take_over(control_path, keeper):
+            raise
+    until = time.monotonic() + _LEAVING
+    while True:
+        try:
+            return Journal.open(path)
+        except JournalLocked:
+            if time.monotonic() > until:
+                raise
+        time.sleep(0.02)
+
+
+def _take_over(control_path: str, keeper: KeeperLink) -> bool:
+    """Ask for all that the running daemon has; False if it refuses or does not answer."""
+    try:
+        channel = _ask(control_path)
+    except (OSError, ValueError, LookupError) as error:
+        log.debug("%s: %s", control_path, error)
+        return False
+    if channel is None:
+        return False
+    with channel:
+        link = KeeperLink(channel)
+        link.receive_all()
+        if not link.complete:
+            return False
+        for name, kept in link.kept.items():
+            keeper.pass_on(name, kept)
+        log.info("taking over from the running daemon, whose keeper died")
+        channel.setblocking(True)
+        channel.send(keeping.encode({"do": "taken"}))
+    return True
+
+
+def _ask(control_path: str) -> socket.socket | None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_PATIENCE)
+        addresses.connect(connection, control_path)
+        connection.sendall(b'{"do": "take_over"}\n')
+        line, descriptors, _, _ = socket.recv_fds(connection, keeping.LONGEST, 1)
+        if not descriptors:
+            return None  # refused: its keeper lives
+        channel = socket.socket(fileno=descriptors[0])
+        if json.loads(line)["ok"] is not True:
+            channel.close()
+            return None
+        return channel
+
+
+def hand_over(channel: socket.socket, entrusted: dict[str, Kept]) -> bool:
+    """Give a newcomer all this; True when it has it. Blocks, for a worker thread."""
+    memory = keeping.Memory(lambda _: None)
+    memory.kept = {name: (kept.about, kept.descriptors) for name, kept in entrusted.items()}
+    channel.setblocking(True)
+    channel.settimeout(_PATIENCE)
+    try:
+        for packet, descriptors in memory.greeting():
+            socket.send_fds(channel, [keeping.encode(packet)], descriptors)
+        return keeping.decode(channel.recv(keeping.LONGEST)).get("do") == "taken"
+    except (OSError, keeping.BadPacket) as error:
+        log.warning("the emperor that wanted to take over did not: %s", error)
+        return False

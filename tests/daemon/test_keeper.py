@@ -1,0 +1,457 @@
+"""Nothing dies with the daemon: real keepers, real vassals, and kill -9."""
+
+import contextlib
+import http.client
+import os
+import pty
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import pytest
+from support import processes
+from support.daemon import STAMP
+from support.kept import Emperor
+from support.vassals import SLEEPER, Application, notes, program, shell, speaker_path
+from support.waiting import until
+
+from .conftest import QUICK
+
+MakeEmperor = Callable[..., Emperor]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def make_emperor(tmp_path: Path) -> Iterator[MakeEmperor]:
+    with ExitStack() as stack:
+
+        def make(*options: str, speakers: bool = False, folder: Path = tmp_path) -> Emperor:
+            if speakers:
+                options = ("--uwsgi", speaker_path(tmp_path), *options)
+            return stack.enter_context(Emperor(folder, *QUICK, *options))
+
+        yield make
+
+
+@pytest.fixture
+def emperor(make_emperor: MakeEmperor) -> Emperor:
+    return make_emperor()
+
+
+def up(emperor: Emperor, *names: str) -> dict[str, int]:
+    """Wait until these run; their pids."""
+    for name in names:
+        emperor.event("spawned", name)
+    return {name: emperor.pid_of(name) for name in names}
+
+
+class Client:
+    """One connection that is kept, with a request under way at all times."""
+
+    def __init__(self, app: Application) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=20)
+        self._connection.connect()
+        self.local = self._connection.sock.getsockname()
+        self.answers = 0
+        self.error: BaseException | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._go)
+
+    def __enter__(self) -> "Client":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self._connection.close()
+
+    def moved_on(self, since: int) -> bool:
+        """Whether more was answered than so many, or nothing ever will."""
+        return self.answers > since or self.error is not None
+
+    def _go(self) -> None:
+        try:
+            while not self._over.is_set():
+                self._connection.request("GET", "/")
+                answer = self._connection.getresponse()
+                assert answer.status == 200
+                answer.read()
+                assert self._connection.sock.getsockname() == self.local  # never made anew
+                self.answers += 1
+        except BaseException as error:
+            self.error = error
+
+
+FAST = """
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
+    return [b"ok"]
+"""
+SLOW = """
+import os, select
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "6")])
+    yield b"one"
+    while not os.path.exists(os.environ["SAYS"]):
+        select.select((), (), (), 0.01)
+    yield b"two"
+"""
+
+
+def test_vassals_do_not_notice(emperor: Emperor, tmp_path: Path) -> None:
+    """Same processes, same connections, a request under way over many deaths of the daemon."""
+    app, slow = Application(tmp_path), Application(tmp_path)
+    slow.module = tmp_path / "slow.py"
+    slow.module.write_text(SLOW)
+    app.module = tmp_path / "fast.py"
+    app.module.write_text(FAST)
+    options = app.options("hello")
+    options["http11-socket"] = options.pop("http-socket")
+    text = "[uwsgi]\n" + "".join(f"{key} = {value}\n" for key, value in options.items())
+    (emperor.vassals / "app.ini").write_text(text)
+    (emperor.vassals / "slow.ini").write_text(slow.config(str(tmp_path / "go on")))
+    (emperor.vassals / "plain.ini").write_text(SLEEPER)
+    emperor.start()
+    for name in ("app.ini", "slow.ini"):
+        emperor.phase(name, "accepting")
+    pids = up(emperor, "app.ini", "slow.ini", "plain.ini")
+    before = set(emperor.running())
+    long = http.client.HTTPConnection("127.0.0.1", slow.port, timeout=20)
+    long.request("GET", "/")
+    answer = long.getresponse()
+    assert answer.read(3) == b"one"
+    daemons = {emperor.daemon_pid()}
+    with Client(app) as client:
+        for _ in range(5):
+            served = client.answers
+            daemons.add(emperor.restart())
+            emperor.until(partial(client.moved_on, served), "it serves")
+    assert client.error is None
+    (tmp_path / "go on").touch()
+    assert answer.read() == b"two"
+    long.close()
+    assert len(daemons) == 6
+    assert set(emperor.running()) == before
+    assert {name: emperor.pid_of(name) for name in pids} == pids
+    assert emperor.kinds().count("spawned") == 3
+    assert {e.body["control"] for e in emperor.events("adopted")} == {True}
+    assert "exited" not in emperor.kinds()
+    # They are in the hands of the last one: a change reloads in place, over the old socket.
+    seq = emperor.last_seq()
+    (emperor.vassals / "app.ini").write_text(text + "# changed\n")
+    emperor.event("vassal_accepting", "app.ini", after=seq)
+    assert emperor.pid_of("app.ini") == pids["app.ini"]
+    emperor.stop()
+
+
+@pytest.mark.parametrize("how", [3, 0, signal.SIGKILL, signal.SIGSEGV])
+def test_a_death_while_there_is_no_daemon_is_known_exactly(emperor: Emperor, how: int) -> None:
+    how_it_ends = f"exit {how}" if how in (0, 3) else f"kill -{int(how)} $$"
+    go = emperor.folder / "go"
+    script = f"until [ -e {go} ]; do sleep 0.02; done; {how_it_ends}"
+    (emperor.vassals / "a.ini").write_text(shell(script))
+    emperor.start()
+    pid = up(emperor, "a.ini")["a.ini"]
+    assert emperor.process is not None
+    daemon = emperor.daemon_pid()
+    seq = emperor.last_seq()
+    os.kill(emperor.pid, signal.SIGSTOP)  # so that no daemon follows before it has died
+    os.kill(daemon, signal.SIGKILL)
+    until(lambda: not processes.alive(daemon), "the daemon is dead")
+    go.touch()
+    until(lambda: not processes.alive(pid), "the vassal is dead")
+    os.kill(emperor.pid, signal.SIGCONT)
+    death = emperor.event("exited", "a.ini", after=seq)
+    expected = (how, None) if how in (0, 3) else (None, int(how))
+    assert (death.body.get("code"), death.body.get("signal")) == expected
+    assert "away" not in death.body
+    emperor.stop()
+
+
+def test_an_adopted_one_ends_with_its_exact_status(emperor: Emperor) -> None:
+    go = emperor.folder / "go"
+    script = f"until [ -e {go} ]; do sleep 0.02; done; exit 7"
+    (emperor.vassals / "a.ini").write_text(shell(script))
+    (emperor.vassals / "b.ini").write_text(SLEEPER)
+    emperor.start()
+    pids = up(emperor, "a.ini", "b.ini")
+    emperor.restart()
+    emperor.restart()
+    go.touch()
+    assert emperor.event("exited", "a.ini").body["code"] == 7
+    os.kill(pids["b.ini"], signal.SIGTERM)
+    assert emperor.event("exited", "b.ini").body["signal"] == signal.SIGTERM
+    emperor.stop()
+
+
+def test_a_death_that_the_daemon_saw_and_could_not_record(emperor: Emperor) -> None:
+    """It is reaped, and the journal does not know yet when the daemon dies."""
+    (emperor.vassals / "a.ini").write_text(SLEEPER)
+    emperor.start()
+    pid = up(emperor, "a.ini")["a.ini"]
+    daemon = emperor.daemon_pid()
+    seq = emperor.last_seq()
+    resource.prlimit(daemon, resource.RLIMIT_FSIZE, (16384, resource.RLIM_INFINITY))
+    os.kill(pid, signal.SIGUSR1)
+    emperor.until(lambda: "paused" in emperor.log(), "it is paused")
+    until(lambda: not Path(f"/proc/{pid}").exists(), "it is reaped")
+    assert emperor.last_seq() == seq
+    emperor.kill_daemon()
+    death = emperor.event("exited", "a.ini", after=seq)
+    assert death.body["signal"] == signal.SIGUSR1
+    emperor.stop()
+
+
+def test_inline_sockets_and_words_said_meanwhile_are_kept(make_emperor: MakeEmperor) -> None:
+    """What a vassal says while there is no daemon is heard by the next one."""
+    emperor = make_emperor(speakers=True)
+    go = emperor.folder / "go"
+    (emperor.vassals / "a.ini").write_text(f"say 1\nawait {go}\nsay 5 17\n")
+    emperor.start()
+    emperor.event("vassal_ready", "a.ini")
+    daemon = emperor.daemon_pid()
+    os.kill(emperor.pid, signal.SIGSTOP)
+    os.kill(daemon, signal.SIGKILL)
+    until(lambda: not processes.alive(daemon), "the daemon is dead")
+    go.touch()
+    os.kill(emperor.pid, signal.SIGCONT)
+    assert emperor.phase("a.ini", "accepting").loyal
+    seq = emperor.last_seq()
+    os.utime(emperor.vassals / "a.ini", ns=(0, 1))
+    emperor.event("vassal_accepting", "a.ini", after=seq)
+    assert notes(emperor.vassals, "a.ini", "heard") == ["1"]
+    emperor.stop()
+    assert notes(emperor.vassals, "a.ini", "heard") == ["1", "0"]
+
+
+# How it leaves
+
+
+def test_a_daemon_that_cannot_start_ends_the_keeper(emperor: Emperor) -> None:
+    emperor.monitors = ["nonsense://x"]
+    emperor.launch()
+    assert emperor.wait() == 3
+    (line,) = emperor.log().splitlines()
+    assert "nonsense" in line
+
+
+def test_bad_usage(emperor: Emperor) -> None:
+    emperor.launch("--no-such-option")
+    assert emperor.wait() == 2
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["--check", "."]])
+def test_what_prints_and_ends(emperor: Emperor, words: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "emperord.daemon.keeper", *words],
+        capture_output=True,
+        check=True,
+        cwd=emperor.vassals,
+    )
+    assert done.stderr == b""
+    assert not emperor.state.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_a_stop_reaches_the_daemon_once(emperor: Emperor, number: int) -> None:
+    (emperor.vassals / "a.ini").write_text(SLEEPER)
+    emperor.start()
+    up(emperor, "a.ini")
+    emperor.stop(number)
+    assert emperor.kinds().count("daemon_stopping") == 1
+    assert "again" not in emperor.log()
+    assert not emperor.control.exists()
+
+
+def test_other_signals_are_handed_on(emperor: Emperor) -> None:
+    emperor.start()
+    emperor.send(signal.SIGHUP)
+    emperor.event("operator_requested", request="reload", via="SIGHUP")
+    emperor.send(signal.SIGURG)
+    emperor.event("operator_requested", request="retry", via="SIGURG")
+    emperor.send(signal.SIGUSR1)
+    emperor.until(lambda: emperor.log().count("0 vassals") == 2, "it says how it is")
+    emperor.stop()
+
+
+def test_ctrl_c_in_a_terminal_arrives_once(emperor: Emperor) -> None:
+    """Also if it is pressed before the daemon takes signals."""
+    (emperor.vassals / "a.ini").write_text(SLEEPER)
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(emperor.folder)
+        os.execve(sys.executable, emperor.argv, {**emperor.environ, STAMP: emperor.stamp})
+    try:
+        emperor.event("daemon_ready")
+        os.write(terminal, b"\x03")
+        said = b""
+        with contextlib.suppress(OSError):
+            while data := os.read(terminal, 4096):
+                said += data
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, said
+        assert b"again" not in said
+        assert emperor.kinds().count("daemon_stopping") == 1
+    finally:
+        os.close(terminal)
+
+
+def test_told_to_stop_while_the_daemon_is_being_restarted(emperor: Emperor) -> None:
+    """Whoever is told must first be there; nobody forgets, and nothing is left."""
+    (emperor.vassals / "a.ini").write_text(SLEEPER)
+    emperor.start()
+    up(emperor, "a.ini")
+    for _ in range(3):  # from here on the next start is put off
+        emperor.restart()
+    os.kill(emperor.daemon_pid(), signal.SIGKILL)
+    emperor.stop()
+
+
+def test_killed_while_it_stops_the_next_one_goes_on(make_emperor: MakeEmperor) -> None:
+    emperor = make_emperor("--mercy", "60")
+    (emperor.vassals / "a.ini").write_text(shell("trap '' TERM; while :; do sleep 1000; done"))
+    emperor.start()
+    up(emperor, "a.ini")
+    emperor.send(signal.SIGTERM)
+    emperor.event("daemon_stopping")
+    seq = emperor.last_seq()
+    emperor.kill_daemon()
+    emperor.event("daemon_stopping", after=seq)
+    emperor.send(signal.SIGTERM)  # again: waits for nobody
+    assert emperor.wait() == 0, emperor.account()
+    assert emperor.running() == []
+
+
+def test_a_daemon_that_keeps_dying_is_started_ever_more_rarely(tmp_path: Path) -> None:
+    """A daemon that is any program: how long it is waited for stands in the log."""
+    script = tmp_path / "emperord.py"
+    script.write_text(
+        "import os, sys\n"
+        "from emperord.daemon import keeper\n"
+        "keeper._daemon_argv = lambda _: [sys.executable, '-c', 'raise SystemExit(9)']\n"
+        "keeper._LONGEST_DELAY = 2.0\n"
+        "keeper.main()\n"
+    )
+    script = script.rename(tmp_path / "run.py")
+    with subprocess.Popen([sys.executable, script], stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        said = [child.stderr.readline() for _ in range(4)]
+        child.kill()
+    assert [line.split("again in ")[1].strip() for line in said] == ["0 s", "1 s", "2 s", "2 s"]
+    assert all("ended with code 9" in line for line in said)
+
+
+def test_a_hung_daemon_is_killed_for_the_watchdog(emperor: Emperor) -> None:
+    (emperor.vassals / "a.ini").write_text(SLEEPER)
+    emperor.start()
+    pids = up(emperor, "a.ini")
+    seq = emperor.last_seq()
+    os.kill(emperor.daemon_pid(), signal.SIGSTOP)
+    emperor.send(signal.SIGABRT)
+    emperor.next_ready(seq)
+    assert emperor.running() == list(pids.values())
+    emperor.stop()
+
+
+# How it is made
+
+
+def test_it_is_small(emperor: Emperor) -> None:
+    emperor.start()
+    status = Path(f"/proc/{emperor.pid}/status").read_text()
+    assert int(status.split("VmRSS:")[1].split()[0]) < 15 * 1024
+    assert len((ROOT / "daemon" / "keeper.py").read_text().splitlines()) < 400
+    emperor.stop()
+
+
+def test_it_imports_the_standard_library_only() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import emperord.daemon.keeper;"
+        "print(*(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    )
+    tops = {name.partition(".")[0] for name in done.stdout.split()}
+    assert tops - set(sys.stdlib_module_names) == {"emperord"}
+    assert "sqlite3" not in tops
+
+
+def test_vassals_get_nothing_of_it(emperor: Emperor) -> None:
+    """Neither descriptors nor words in the environment, from no daemon of a row."""
+    for name in ("a.ini", "b.ini"):
+        (emperor.vassals / name).write_text(SLEEPER)
+        if name == "a.ini":
+            emperor.start()
+            up(emperor, "a.ini")
+            emperor.restart()
+    for pid in up(emperor, "a.ini", "b.ini").values():
+        fds = {int(fd): os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+        assert {0, 1, 2} <= set(fds)
+        assert fds[0] == "/dev/null"
+        assert len(fds) == 4, fds  # its end of the control socket
+        environ = processes.environment_of(pid)
+        assert not {key for key in environ if key.startswith("EMPERORD_KEEPER")}
+        (status,) = [
+            line
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+            if line.startswith("SigBlk")
+        ]
+        assert int(status.split()[1], 16) == 0
+    emperor.stop()
+
+
+def test_what_it_keeps_it_lets_go(emperor: Emperor) -> None:
+    """No descriptor and no death stays for vassals that are gone."""
+    emperor.start()
+    before = len(os.listdir(f"/proc/{emperor.pid}/fd"))
+    for number in range(10):
+        (emperor.vassals / f"{number}.ini").write_text(SLEEPER)
+    names = [f"{number}.ini" for number in range(10)]
+    up(emperor, *names)
+    emperor.until(
+        lambda: len(os.listdir(f"/proc/{emperor.pid}/fd")) == before + 10, "they are kept"
+    )
+    emperor.restart()
+    for name in names:
+        (emperor.vassals / name).unlink()
+    for name in names:
+        emperor.gone(name)
+    emperor.until(lambda: len(os.listdir(f"/proc/{emperor.pid}/fd")) == before, "all are let go")
+    emperor.stop()
+
+
+CROWDED = """
+import os, resource, sys
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (1200, hard))
+while os.dup(0) < 1150:
+    pass
+for number in range(3, 1151):
+    os.set_inheritable(number, True)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_it_holds_more_than_a_program_should(emperor: Emperor) -> None:
+    """Descriptors past 1023, which select(2) cannot, and past the limit that vassals get back."""
+    emperor.before = [sys.executable, "-c", CROWDED]
+    (emperor.vassals / "first.ini").write_text(program("sh", "-c", "ulimit -n >limit; sleep 1000"))
+    names = [f"{number}.ini" for number in range(60)]
+    for name in names:
+        (emperor.vassals / name).write_text(SLEEPER)
+    emperor.options += ["--max-starting", "100"]
+    emperor.start()
+    pids = up(emperor, "first.ini", *names)
+    emperor.restart()
+    emperor.until(lambda: len(emperor.events("adopted")) == 61, "all are adopted")
+    assert {name: emperor.pid_of(name) for name in pids} == pids
+    assert {e.body["control"] for e in emperor.events("adopted")} == {True}
+    assert (emperor.vassals / "limit").read_text() == "1200\n"
+    emperor.stop()

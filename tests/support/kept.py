@@ -1,0 +1,95 @@
+"""A daemon with a keeper, as users run it: ``emperor``, the two processes of it told apart."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from . import processes
+from .daemon import Daemon
+from .waiting import until
+
+_DAEMON = "emperord.daemon.main"
+
+
+class Emperor(Daemon):
+    """``process`` is the keeper; ``daemon_pid`` the daemon proper."""
+
+    @property
+    def argv(self) -> list[str]:
+        """The command."""
+        return [
+            *self.before,
+            *(sys.executable, "-P", "-m", "emperord.daemon.keeper"),
+            *("--journal", str(self.journal)),
+            *self.options,
+            *map(str, self.monitors),
+        ]
+
+    def launch(self, *extra: str) -> "Emperor":
+        """Start it and return at once."""
+        self.environ["PYTHONWARNINGS"] = "error"
+        super().launch(*extra)
+        return self
+
+    @property
+    def control(self) -> Path:
+        """The control socket."""
+        return self.journal.with_name(self.journal.name + ".sock")
+
+    def daemons(self) -> list[int]:
+        """The daemons proper that live."""
+        return [pid for pid in super().running() if _DAEMON in processes.argv_of(pid)]
+
+    def daemon_pid(self) -> int:
+        """The daemon proper, when there is one that works."""
+
+        def works() -> int | None:
+            text = Path(f"{self.journal}.lock").read_text().strip()
+            return int(text) if text and int(text) in self.daemons() else None
+
+        return self.until(works, "a daemon has the journal")
+
+    def running(self) -> list[int]:
+        """All processes of vassals."""
+        return [pid for pid in super().running() if not _ours(pid)]
+
+    def kill_daemon(self, number: int = signal.SIGKILL) -> int:
+        """Kill the daemon proper; return its pid when it is gone."""
+        pid = self.daemon_pid()
+        os.kill(pid, number)
+        until(lambda: not processes.alive(pid), "the daemon is gone")
+        return pid
+
+    def next_ready(self, after: int) -> int:
+        """Wait for the daemon that is ready after this event; its pid."""
+        self.event("daemon_ready", after=after)
+        return self.daemon_pid()
+
+    def restart(self) -> int:
+        """Kill the daemon and wait for the next one; its pid."""
+        seq = self.last_seq()
+        self.kill_daemon()
+        return self.next_ready(seq)
+
+    def clean_up(self) -> None:
+        """End it and everything that it started, however things stand."""
+        if self.process is not None:
+            self.kill()
+        while left := Daemon.running(self):
+            for pid in left:
+                processes.kill(pid)
+
+    def ctl(self, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
+        """Run ``emperor-ctl``."""
+        argv = [sys.executable, "-m", "emperord.daemon.ctl", "--control", str(self.control), *words]
+        return subprocess.run(
+            argv, capture_output=True, text=True, check=False, env=self.environ, **more
+        )
+
+
+def _ours(pid: int) -> bool:
+    argv = processes.argv_of(pid)
+    return _DAEMON in argv or "emperord.daemon.keeper" in argv or "-c" in argv[:3]
