@@ -1,0 +1,177 @@
+"""The keeper's protocol without I/O: what it remembers, and that nothing it is told leaks."""
+
+import json
+from typing import Any
+
+import pytest
+from emperord.daemon.keeping import LONGEST, BadPacket, Memory, decode, encode
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+class Kernel:
+    """Counts descriptors: each is closed once, and only if it is open."""
+
+    def __init__(self) -> None:
+        self.open: set[int] = set()
+        self._next = 100
+        self.memory = Memory(self.open.remove)
+
+    def pass_(self, count: int) -> list[int]:
+        """So many new descriptors, as they come beside a packet."""
+        given = list(range(self._next, self._next + count))
+        self._next += count
+        self.open.update(given)
+        return given
+
+    def kept(self) -> set[int]:
+        """Those that the memory says it has."""
+        return {fd for _, fds in self.memory.kept.values() for fd in fds}
+
+
+def test_what_is_kept_is_told_to_every_daemon() -> None:
+    kernel = Kernel()
+    memory = kernel.memory
+    a, b = kernel.pass_(2), kernel.pass_(1)
+    memory.told({"do": "keep", "name": "a", "about": {"x": 1}}, a)
+    memory.told({"do": "keep", "name": "b"}, b)
+    death = memory.died(7, 8, 3, None)
+    greeting = [
+        ({"say": "kept", "name": "a", "about": {"x": 1}}, a),
+        ({"say": "kept", "name": "b", "about": {}}, b),
+        ({"say": "died", "pid": 7, "start": 8, "code": 3, "signal": None}, []),
+        ({"say": "all"}, []),
+    ]
+    assert memory.greeting() == greeting == memory.greeting()
+    assert death == greeting[2][0]
+    memory.told({"do": "drop", "name": "a"}, [])
+    memory.told({"do": "ack", "pid": 7, "start": 8}, [])
+    assert memory.greeting() == [greeting[1], greeting[3]]
+    assert kernel.open == set(b)
+
+
+def test_a_name_that_is_kept_again_lets_the_former_go() -> None:
+    kernel = Kernel()
+    kernel.memory.told({"do": "keep", "name": "a"}, kernel.pass_(2))
+    again = kernel.pass_(1)
+    kernel.memory.told({"do": "keep", "name": "a"}, again)
+    assert kernel.open == set(again)
+
+
+def test_a_pid_that_comes_again_is_another_process() -> None:
+    memory = Kernel().memory
+    memory.died(7, 8, 3, None)
+    memory.died(7, 9, None, 15)
+    memory.told({"do": "ack", "pid": 7, "start": 8}, [])
+    assert list(memory.deaths) == [(7, 9)]
+
+
+def test_a_death_that_a_daemon_entrusts_is_told_to_the_next() -> None:
+    memory = Kernel().memory
+    memory.told({"do": "died", "pid": 7, "start": 8, "code": None, "signal": 9}, [])
+    assert memory.greeting()[0] == (
+        {"say": "died", "pid": 7, "start": 8, "code": None, "signal": 9},
+        [],
+    )
+
+
+NONSENSE = [
+    {},
+    {"do": None},
+    {"do": "keep", "name": "a"},  # nothing to keep
+    {"do": "drop"},
+    {"do": "drop", "name": 1},
+    {"do": "ack", "pid": 7},
+    {"do": "ack", "pid": "7", "start": 8},
+    {"do": "died", "pid": 7, "start": 8, "code": "x"},
+    {"do": ["keep"], "name": "a"},
+    {"say": "kept"},
+]
+
+
+@pytest.mark.parametrize("packet", NONSENSE, ids=json.dumps)
+def test_nonsense_changes_nothing(packet: dict[str, Any]) -> None:
+    kernel = Kernel()
+    with pytest.raises(BadPacket):
+        kernel.memory.told(packet, [])
+    assert kernel.memory.greeting() == [({"say": "all"}, [])]
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        {"do": "keep", "name": 1},
+        {"do": "keep", "name": "a", "about": []},
+        {"do": "drop", "name": "a"},
+        {"do": "hear"},
+        {},
+    ],
+    ids=json.dumps,
+)
+def test_descriptors_beside_nonsense_are_closed(packet: dict[str, Any]) -> None:
+    kernel = Kernel()
+    with pytest.raises(BadPacket):
+        kernel.memory.told(packet, kernel.pass_(3))
+    assert kernel.open == set()
+
+
+def test_the_longest_name_fits_into_a_packet() -> None:
+    packet = {"do": "keep", "name": f"{2**63}:" + "\U0001f600" * 64, "about": {}}
+    assert len(encode(packet)) < LONGEST / 8
+    assert decode(encode(packet)) == packet
+
+
+# Anything at all
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+orders = st.sampled_from(["keep", "drop", "ack", "died", "hear", "sync", "", None, 3, [], {}])
+few = st.integers(0, 2)
+packets = st.fixed_dictionaries(
+    {"do": orders | anything},
+    optional={
+        "name": st.sampled_from(["a", "b"]) | anything,
+        "pid": few | anything,
+        "start": few | anything,
+        "code": few | anything,
+        "signal": few | anything,
+        "about": st.just({}) | anything,
+    },
+)
+
+
+@given(st.binary(max_size=300) | anything.map(lambda value: json.dumps(value).encode()))
+def test_any_bytes_are_a_packet_or_refused(data: bytes) -> None:
+    try:
+        packet = decode(data)
+    except BadPacket:
+        return
+    assert isinstance(packet, dict)
+
+
+@pytest.mark.parametrize(
+    "data", [b"[" * 60000, b'{"a":' * 10000, b"1" * 60000, b"\xff", b"", b"\0" * 100, b'"\\ud800"']
+)
+def test_what_breaks_parsers(data: bytes) -> None:
+    with pytest.raises(BadPacket):
+        decode(data)
+
+
+@given(st.lists(st.tuples(packets, st.integers(0, 3)), max_size=30))
+def test_no_descriptor_leaks_whatever_is_said(told: list[tuple[dict[str, Any], int]]) -> None:
+    kernel = Kernel()
+    for packet, count in told:
+        before = kernel.memory.greeting()
+        try:
+            kernel.memory.told(packet, kernel.pass_(count))
+        except BadPacket:
+            assert kernel.memory.greeting() == before  # what is refused changes nothing
+        assert kernel.open == kernel.kept()
+    for packet, _ in kernel.memory.greeting():  # all of it can be said
+        assert decode(encode(packet)).keys() == packet.keys()
+    for name in list(kernel.memory.kept):
+        kernel.memory.told({"do": "drop", "name": name}, [])
+    assert kernel.open == set()
