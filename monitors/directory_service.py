@@ -19,13 +19,14 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from operator import itemgetter
 from typing import Final
 
 import trio
 
 from ..journal.events import Spec
 from . import polling
-from .contract import Listing, Tell
+from .contract import Listing, Seen, Tell
 from .options import MonitorOptions
 from .polling import SourceFailed
 from .rows import Table
@@ -137,6 +138,7 @@ class _Session:
         self._context = place.base  # the entry that has the contextCSN
         self._asked = trio.current_time()  # when we asked for stamps
         self._csn: list[bytes] = []  # contextCSN when all stamps were as ours
+        self._listed: Listing | None = None  # the last time
         self._strange: set[tuple[bytes, Mark]] = set()  # stamps that were not, last time
 
     # What polling asks of it
@@ -409,15 +411,24 @@ class _Session:
     # What it amounts to
 
     async def _listing(self) -> Listing:
+        if self._listed is not None and not self._content.changed:
+            return self._listed
         self._content.changed = False
         reading = self._table.reading()
         # Of two with one name, it is always the same that counts.
-        entries = sorted(self._content.entries.items())
+        entries = sorted(self._content.entries.items(), key=itemgetter(0))
         for number, (_, entry) in enumerate(entries):
             ldap_entries.add(reading, entry, self._place.attributes, self._options)
             if number % _CHUNK == _CHUNK - 1:
                 await trio.lowlevel.checkpoint()
-        return reading.listing()
+        listing = reading.listing()
+        # Told again, it needs no texts.
+        seen = {
+            name: one if one.content is None else Seen(one.spec)
+            for name, one in listing.seen.items()
+        }
+        self._listed = Listing(seen, listing.refused)
+        return listing
 
 
 def _next_page(last: Message) -> bytes:

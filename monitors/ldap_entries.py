@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Final
 
 import ldap.dn  # type: ignore[import-untyped]
+import msgspec
 
 from . import names
 from .ldap_sync import Entry
@@ -50,17 +51,32 @@ def mark_of(entry: Entry) -> Mark:
     return entry.dn.encode(), csn, modified
 
 
+class Refusal(msgspec.Struct, frozen=True):
+    """Why an entry cannot be a row."""
+
+    label: str
+    reason: str
+
+
 def add(reading: Reading, entry: Entry, fields: Sequence[str], options: MonitorOptions) -> None:
     """Take an entry in as a row; ``fields`` are the attributes of name, config, uid and so on."""
+    if entry.memo is None:
+        entry.memo = _row(entry, fields, options)
+    made: Row | Refusal = entry.memo
+    if isinstance(made, Row):
+        reading.add(made)
+    else:
+        reading.refuse(made.label, made.reason)
+
+
+def _row(entry: Entry, fields: Sequence[str], options: MonitorOptions) -> Row | Refusal:
     name: bytes | None = None
     try:
         name = _name(entry, fields[0])
         config, uid, gid, socket = (_value(entry, field) for field in fields[1:])
-        row = Row(name, config, Decimal(ts_of(entry)) / _SECOND, uid, gid, socket)
+        return Row(name, config, Decimal(ts_of(entry)) / _SECOND, uid, gid, socket)
     except Flaw as flaw:
-        reading.refuse(_label(name, entry, options), str(flaw))
-    else:
-        reading.add(row)
+        return Refusal(_label(name, entry, options), str(flaw))
 
 
 def _label(name: bytes | None, entry: Entry, options: MonitorOptions) -> str:

@@ -13,7 +13,7 @@ This is pure: no connection, no clock.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -40,11 +40,16 @@ class TooMuch(Exception):
     """More than we can hold; the text says what."""
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
-    """An entry of the directory. ``attributes`` are named in lower case."""
+class Entry(msgspec.Struct, gc=False):
+    """An entry of the directory as it was sent; it never changes, another takes its place.
+
+    ``attributes`` are named in lower case. ``memo`` is for whoever makes something of it that
+    need not be made twice.
+    """
 
     dn: str
     attributes: Mapping[str, list[bytes]]
+    memo: Any = None
 
     def size(self) -> int:
         """Bytes of its values."""
