@@ -349,6 +349,61 @@ def mongodb(folder: Path) -> list[Result]:
 
 
 @bench
+def openldap(folder: Path) -> list[Result]:
+    """ldap://: an entry is written, told by synchronization; and many that are not."""
+    import ldap  # type: ignore[import-untyped]
+
+    with server("openldap") as where:
+        link = ldap.initialize(f"ldap://127.0.0.1:{where['port']}")
+        link.simple_bind_s(where["admin"], where["password"])
+        base = f"ou=vassals,{where['suffix']}"
+        link.add_s(base, [("objectClass", b"organizationalUnit")])
+
+        def add(name: str, config: str) -> None:
+            entry = [("objectClass", b"emperorVassal"), ("emperorConfig", config.encode())]
+            link.add_s(f"cn={name},{base}", entry)
+
+        def put() -> None:
+            change = [(ldap.MOD_REPLACE, "emperorConfig", b"[uwsgi]")]
+            try:
+                link.modify_s(f"cn=v0.ini,{base}", change)
+            except ldap.NO_SUCH_OBJECT:
+                add("v0.ini", "[uwsgi]")
+
+        secret = folder / "password"
+        secret.write_text(f"{where['admin']}\n{where['password']}\n")
+        secret.chmod(0o600)
+        url = f"ldap://127.0.0.1:{where['port']}/{base}????x-bindpw-file={secret}"
+        results = reactions(folder, "ldap:// modify", put, url)
+        for n in range(1, 10_000):
+            add(f"v{n}.ini", BARRED + "#" * 500)
+        (folder / "journal.db").unlink()
+        with daemon(folder, "--freq", "1", url) as running:
+            running.wait_for("vassal_added", 10_000)
+            time.sleep(2)
+            before = running.cpu()
+            time.sleep(10)
+            took = (running.cpu() - before) / 10 * 1e3
+            busy = changes_among_many(running, put)
+        link.unbind_s()
+    return [
+        *results,
+        at_most("ldap:// 10,000 entries, at rest: CPU", took, 300, "ms"),
+        ("ldap:// a change among 10,000 entries: CPU", f"{busy:.4g} ms", "", True),
+    ]
+
+
+def changes_among_many(running: Daemon, put: Callable[[], object]) -> float:
+    """Milliseconds of processor time that one change costs."""
+    before = running.cpu()
+    seen = running.count("vassal_changed")
+    for number in range(1, 11):
+        put()
+        running.wait_for("vassal_changed", seen + number)
+    return (running.cpu() - before) / 10 * 1e3
+
+
+@bench
 def spawn(folder: Path) -> list[Result]:
     """All that starting costs the daemon: seeing the file, reading it, three events, the spawn."""
     count = 200
