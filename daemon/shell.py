@@ -382,13 +382,12 @@ class Shell:
             task_status.started()
             async for number in received:
                 name = signal.Signals(number).name
+                # Nobody waits here until it is durable: the next signal may say to give up.
                 if number == signal.SIGUSR2:
                     nursery.start_soon(self._upgrade)
                 elif number == signal.SIGUSR1:
                     self.log_fleet()
-                    continue
-                # Nobody waits here until it is durable: the next signal may say to give up.
-                if number == signal.SIGHUP:
+                elif number == signal.SIGHUP:
                     nursery.start_soon(self._tell, _request("reload", name))
                 elif number == signal.SIGURG:
                     nursery.start_soon(self._tell, _request("retry", name))
