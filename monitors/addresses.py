@@ -7,9 +7,11 @@ directory, the address is a socket file there that is named like the vassal. Wit
 what that prints, asked whenever the config is read; no shell is involved.
 """
 
+import contextlib
 import errno
 import os
 import shlex
+import signal
 import stat
 import subprocess
 from typing import Final
@@ -19,6 +21,7 @@ from .options import MonitorOptions
 
 LONGEST: Final = 255  # bytes of an address
 LIMIT: Final = 5.0  # seconds for the command
+_GRACE: Final = 1.0  # seconds more, to see that it was ended
 
 _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _NOTHING: Final = (0,)
@@ -94,21 +97,28 @@ class Addresses:
         what = f"--on-demand-exec {names.shown(program)}"
         argument = f"./{path}" if path.startswith("-") else path
         try:
-            run = subprocess.run(
-                [*self._command, argument],
+            run = subprocess.Popen(
+                # It is held to its time even if nobody is left to look at the clock.
+                ["timeout", "--signal=KILL", f"{LIMIT:g}", *self._command, argument],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                timeout=LIMIT,
-                check=False,
                 start_new_session=True,
             )
-        except subprocess.TimeoutExpired:
-            raise NoAnswer(f"{what} did not end within {LIMIT:g} s") from None
         except OSError as error:
             raise NoAnswer(f"{what}: {error.strerror}") from None
+        late = NoAnswer(f"{what} did not end within {LIMIT:g} s")
+        with run:
+            try:
+                output, _ = run.communicate(timeout=LIMIT + _GRACE)
+            except subprocess.TimeoutExpired:  # something that it left behind has its output
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(run.pid, signal.SIGKILL)
+                raise late from None
+        if run.returncode == -signal.SIGKILL:
+            raise late
         if run.returncode != 0:
             raise NoAnswer(f"{what} failed with code {run.returncode}")
-        return checked(run.stdout, f"the output of {what}")
+        return checked(output, f"the output of {what}")
 
 
 def checked(raw: bytes, where: str) -> str | None:

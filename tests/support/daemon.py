@@ -76,6 +76,7 @@ class Daemon:
             STAMP: self.stamp,
             **(environ or {}),
         }
+        self.module = "emperord.daemon.main"  # the daemon itself, without a keeper
         self.process: subprocess.Popen[bytes] | None = None
         self._log = folder / "daemon.log"
 
@@ -92,7 +93,7 @@ class Daemon:
         """The command."""
         return [
             *self.before,
-            *(sys.executable, "-W", "error", "-m", "emperord.daemon.main"),
+            *(sys.executable, "-P", "-W", "error", "-m", self.module),
             *("--journal", str(self.journal)),
             *self.options,
             *map(str, self.monitors),

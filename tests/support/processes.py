@@ -47,6 +47,14 @@ def with_environment(key: str, value: str) -> Iterator[int]:
                 yield int(name)
 
 
+def children_of(pid: int) -> list[int]:
+    """The children of a process, in the order of their pids."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        found += map(int, task.read_text().split())
+    return sorted(found)
+
+
 def kill(pid: int, number: int = signal.SIGKILL) -> None:
     """Send a signal to a process that may have gone."""
     try:

@@ -1,0 +1,59 @@
+"""HTTP clients that need no library: over TCP or a UNIX socket, with time to wait."""
+
+import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+PATIENCE = 30.0  # seconds for an answer
+REQUEST = b"GET / HTTP/1.0\r\nHost: x\r\n\r\n"
+
+
+def dial(address: str) -> socket.socket:
+    """A connection to an on-demand address as a vassal's source gives it. Raises OSError."""
+    if address.startswith("@") or ":" not in address:
+        path = "\0" + address[1:] if address.startswith("@") else address
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(PATIENCE)
+        try:
+            connection.connect(path)
+        except OSError:
+            connection.close()
+            raise
+        return connection
+    host, _, port = address.rpartition(":")
+    return socket.create_connection((host.strip("[]") or "127.0.0.1", int(port)), PATIENCE)
+
+
+def ask(address: str) -> Any:
+    """What an application answers: its JSON. Raises OSError if it is refused or cut off."""
+    with dial(address) as connection:
+        return finish(connection)
+
+
+def finish(connection: socket.socket) -> Any:
+    """Ask over a connection and read the answer to its end."""
+    connection.sendall(REQUEST)
+    return answer(connection)
+
+
+def answer(connection: socket.socket) -> Any:
+    """Read the answer to its end."""
+    said = b""
+    while chunk := connection.recv(65536):
+        said += chunk
+    head, _, body = said.partition(b"\r\n\r\n")
+    if b" 200 " not in head.partition(b"\r\n")[0]:
+        raise ConnectionError(f"answered {said[:200]!r}")
+    return json.loads(body)
+
+
+def ask_at_once(address: str, count: int) -> list[Any]:
+    """The answers to that many clients that all connect before the first one is answered."""
+    connections = [dial(address) for _ in range(count)]
+    with ThreadPoolExecutor(count) as pool:
+        try:
+            return list(pool.map(finish, connections))
+        finally:
+            for connection in connections:
+                connection.close()
