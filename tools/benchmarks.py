@@ -404,6 +404,51 @@ def changes_among_many(running: Daemon, put: Callable[[], object]) -> float:
 
 
 @bench
+def zookeeper(folder: Path) -> list[Result]:
+    """zoo://: a znode is set, told by its watch; a storm; and many that are not changed."""
+    from kazoo.client import KazooClient
+
+    def set_all(orders: Callable[[str, bytes], Any], config: bytes) -> None:
+        for start in range(0, 2000, 100):
+            for result in [orders(f"/v/s{n}.ini", config) for n in range(start, start + 100)]:
+                result.get()
+
+    with server("zookeeper") as where:
+        client = KazooClient(where["hosts"])
+        client.start()
+        client.create("/one")
+
+        def put() -> None:
+            if client.exists("/one/v0.ini"):
+                client.set("/one/v0.ini", b"[uwsgi]")
+            else:
+                client.create("/one/v0.ini", b"[uwsgi]")
+
+        results = reactions(folder, "zoo:// set", put, f"zoo://{where['hosts']}/one")
+        (folder / "journal.db").unlink()
+        client.create("/v")
+        config = BARRED.encode() + b"#" * 500
+        set_all(client.create_async, config)
+        with daemon(folder, f"zoo://{where['hosts']}/v") as running:
+            running.wait_for("vassal_added", 2000)
+            began = time.monotonic()
+            set_all(client.set_async, config + b"#")
+            running.wait_for("vassal_changed", 2000)
+            storm = time.monotonic() - began
+            time.sleep(2)
+            before = running.cpu()
+            time.sleep(10)
+            idle = (running.cpu() - before) / 10 * 1e3
+        client.stop()
+        client.close()
+    return [
+        *results,
+        at_most("zoo:// 2,000 znodes set: until all are durable", storm, 10, "s"),
+        ("zoo:// 2,000 znodes, unchanged: CPU", f"{idle:.4g} ms/s", "", True),
+    ]
+
+
+@bench
 def spawn(folder: Path) -> list[Result]:
     """All that starting costs the daemon: seeing the file, reading it, three events, the spawn."""
     count = 200
