@@ -1,8 +1,9 @@
 """A whole daemon inside the test: real journal, shell and host, and a source that a test steers."""
 
 import signal
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +98,12 @@ class Steered:
         await self.until(reached, f"{name} is {phase}")
 
     def kinds(self, vassal: str | None = None) -> list[str]:
-        """The kinds of all events, or of those about one vassal."""
-        return [
-            event.kind for event in self.journal.tail(0) if vassal is None or event.vassal == vassal
-        ]
+        """The kinds of all durable events, or of those about one vassal."""
+        # By a connection of its own: the writer's may be in a transaction in another thread.
+        uri = f"file:{self.journal.path}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True)) as reading:
+            rows = reading.execute("SELECT kind, vassal FROM event ORDER BY seq").fetchall()
+        return [kind for kind, name in rows if vassal is None or name == vassal]
 
 
 @asynccontextmanager
