@@ -499,6 +499,36 @@ command = bash -c 'for i in 1 2 3 4 5 6; do {BEAT}; sleep 1; done; exec sleep 10
 
 
 @bench
+def listening(folder: Path) -> list[Result]:
+    """What vassals on demand cost that nobody has asked for yet."""
+    sockets = folder / "sockets"
+    sockets.mkdir()
+    write(folder, 5000, SLEEPER)
+    began = time.monotonic()
+    with daemon(folder, "--on-demand-directory", str(sockets)) as running:
+        while len(os.listdir(sockets)) < 5000:
+            time.sleep(0.05)
+        took = time.monotonic() - began
+        time.sleep(2)
+        memory = running.memory()["Rss"]
+        before = running.cpu()
+        time.sleep(10)
+        idle = (running.cpu() - before) / 10 * 1e3
+        with socket.socket(socket.AF_UNIX) as client:
+            wanted = time.monotonic()
+            client.connect(str(sockets / "v2500.socket"))
+            while not running.count("spawned"):
+                time.sleep(0.001)
+            woken = (time.monotonic() - wanted) * 1e3
+    return [
+        at_most("5,000 vassals on demand: memory of the daemon", memory, 100, "MB"),
+        at_most("5,000 vassals on demand: start to listening", took, 20, "s"),
+        at_most("5,000 vassals on demand: CPU at rest, a second", idle, 50, "ms"),
+        at_most("5,000 vassals on demand: first client to spawn", woken, 100, "ms"),
+    ]
+
+
+@bench
 def heartbeats(folder: Path) -> list[Result]:
     """1,000 vassals send six heartbeats each: the first is an event, the others none."""
     write(folder, 1000, BEATER)
