@@ -153,7 +153,7 @@ class Asks:
         if not self._daemon.keeper_lives:
             raise Refused("there is no keeper that could hold the vassals meanwhile")
         self._check_journal()
-        await threads.run_sync(_try_new_version)
+        await threads.run_sync(try_new_version)
         body = OperatorRequested(request="upgrade", uid=uid, via="control")
         await self._daemon.record(Draft("operator_requested", body))
         self._upgrade()
@@ -172,7 +172,7 @@ class Asks:
             raise Refused(f"nothing is done that cannot be recorded: {self._daemon.paused}")
 
 
-def _try_new_version() -> None:
+def try_new_version() -> None:
     """See whether what is installed now starts at all. Raises Refused."""
     argv = [sys.executable, "-P", "-m", "emperord.daemon.main", "--version"]
     try:

@@ -41,6 +41,7 @@ from .keeper_link import Death, Identity, KeeperLink
 from .listeners import CannotListen, Listener, Listeners, binds_itself, terms
 from .observe import Draft
 from .recovery import Survivor
+from .users import NoAccount, user_of
 from .vassal_log import LogDirectory
 
 log = logging.getLogger("emperor.host")
@@ -227,6 +228,8 @@ class Host:
             else:
                 if byte == protocol.HEARTBEAT:
                     self._beats[running.name] = trio.current_time()
+                elif byte == protocol.ACCEPTING:
+                    self._beats.pop(running.name, None)  # the next one is a first one again
                 # Said twice before it was handed over once is said once.
                 self._said[Said(running.name, running.attempt, byte)] = None
                 self._spoken.set()
@@ -403,7 +406,7 @@ class Host:
         attempt = vassal.attempt
         try:
             running = await threads.run_sync(self._start, vassal, at, limiter=self._one_spawn)
-        except command.CannotRun as error:
+        except (command.CannotRun, NoAccount) as error:
             await self._fail(name, attempt, str(error), "exec")
             return
         except OSError as error:
@@ -430,16 +433,24 @@ class Host:
             self._watch(running.control.fileno(), running)
 
     def _start(self, vassal: Vassal, at: int) -> Process:
-        """Start the process (in a worker thread). Raises CannotRun, OSError."""
+        """Start the process (in a worker thread). Raises CannotRun, NoAccount, OSError."""
         assert vassal.attempt is not None
         assert vassal.running is not None
         spec, policy = vassal.running, self._policy()
-        argv = command.limited(command.argv(vassal.name, spec, policy), self._nofile, spec.cwd)
+        user = user_of(spec, policy)
+        argv = command.limited(
+            command.argv(vassal.name, spec, policy),
+            self._nofile,
+            spec.cwd,
+            spec.settings,
+            tyrant=user is not None,
+        )
         mark = process.mark(vassal.attempt, at, vassal.name)
         log_start = self._logs.size(vassal.name) if self._logs is not None else 0
         opened: list[socket.socket] = []
         stdin = self._stdin(vassal.name, spec)
-        out = self._logs.open(vassal.name) if self._logs is not None else None
+        owner = None if user is None else (user.uid, user.gid)
+        out = self._logs.open(vassal.name, owner) if self._logs is not None else None
         try:
             ours, theirs = _pair(opened)
             _check_room(theirs.fileno())
@@ -458,7 +469,11 @@ class Host:
                     mark,
                     theirs.fileno(),
                     None if config_theirs is None else config_theirs.fileno(),
+                    user,
                 ),
+                user=None if user is None else user.uid,
+                group=None if user is None else user.gid,
+                extra_groups=None if user is None else user.groups,
                 cwd=spec.cwd,
                 stdin=stdin,
                 stdout=out,
@@ -578,7 +593,6 @@ class Host:
             # Not reaped before somebody knows it who outlives us.
             self._keeper.entrust_death(running.identity, death)
             _reap_quietly(os.P_PIDFD, running.pidfd)
-            running.child.returncode = 0  # nothing is left for Popen to wait for
             return death
         told = None
         if running.keepers:
@@ -681,6 +695,7 @@ def _hold(vassal: Vassal, child: subprocess.Popen[bytes]) -> Process:
         child.wait()
         raise
     running.child = child
+    child.returncode = 0  # it is reaped here; Popen shall neither wait for it nor warn of it
     return running
 
 

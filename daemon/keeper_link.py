@@ -77,6 +77,11 @@ class KeeperLink:
         """Whether there is a keeper."""
         return self._channel is not None
 
+    def close(self) -> None:
+        """The daemon leaves."""
+        if self._channel is not None:
+            self._channel.close()
+
     def receive_all(self) -> None:
         """Take over what a former daemon left: ``kept`` and ``deaths``. Blocks for a moment."""
         while self._channel is not None and not self.complete:

@@ -62,17 +62,26 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         from .check import check
 
         sys.exit(trio.run(check, monitors, decided))
+    if decided.tyrant and os.geteuid() != 0:
+        raise OSError(
+            f"--tyrant needs root, to run vassals as other users; this is uid {os.geteuid()}:"
+            " start it as root, or without --tyrant"
+        )
     process.close_on_exec_all()
     nofile = raise_file_limit()
-    keeper = KeeperLink.from_environment()
     beside = os.path.realpath(chosen["journal"]) + ".sock"
     control_path = os.path.abspath(chosen["control"] or beside)
-    with succession.open_journal(chosen["journal"], control_path, keeper) as journal:
+    with (
+        contextlib.closing(KeeperLink.from_environment()) as keeper,
+        succession.open_journal(chosen["journal"], control_path, keeper) as journal,
+    ):
         fleet = rebuild(journal)
         logs = None
         if chosen["log"] == "files":
             beside = os.path.join(os.path.dirname(journal.path), "logs")
             logs = LogDirectory(chosen["log_directory"] or beside, chosen["log_size"])
+            if decided.tyrant:
+                logs.give_away()
         started = DaemonStarted(
             version=VERSION,
             boot=process.boot_id(),

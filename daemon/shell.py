@@ -41,7 +41,7 @@ from ..journal.store import SNAPSHOT_EVERY, Snapshot
 from ..monitors import contract
 from . import control, outside, protocol, succession, threads
 from .actions import Action, recorded
-from .asks import Asks
+from .asks import Asks, try_new_version
 from .clock import Clock
 from .fleet import UP, Fleet, to_json
 from .fold import fold
@@ -331,6 +331,11 @@ class Shell:
         if not self._keeper.alive:
             log.error("SIGUSR2: there is no keeper that could hold the vassals meanwhile")
             return
+        try:
+            await threads.run_sync(try_new_version)
+        except control.Refused as refused:
+            log.error("SIGUSR2: %s", refused)
+            return
         body = OperatorRequested(request="upgrade", via="SIGUSR2")
         await self._tell(lambda _: [Draft("operator_requested", body)])
         await self._renew()
@@ -461,7 +466,8 @@ class Shell:
                 # Nobody hears one that was adopted without its pipe.
                 if vassal.heartbeat
                 and vassal.control
-                and vassal.phase != "stopping"
+                # A program that loads itself anew has nobody in it to send any.
+                and vassal.phase not in ("stopping", "reloading")
                 and self._host.silent_for(vassal.name) > required
             ]
             if silent:

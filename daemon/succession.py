@@ -26,7 +26,7 @@ from .keeper_link import KeeperLink, Kept
 
 log = logging.getLogger("emperor")
 
-_PATIENCE: Final = 10.0  # seconds for each step of the other side
+_PATIENCE: Final = 5.0  # seconds for each step of the other side
 _LEAVING: Final = 30.0  # seconds until the journal of a daemon that leaves is free
 
 

@@ -105,6 +105,8 @@ def _facts(reader: Reader, vassal: Vassal, fleet: Fleet) -> Iterator[tuple[str, 
     yield "phase", f"{vassal.phase} since {for_people(vassal.since)} UTC"
     if vassal.pid is not None:
         yield "process", f"pid {vassal.pid}{', loyal' if vassal.loyal else ''}"
+        if not vassal.control:
+            yield "control socket", f"lost with a former daemon: {_without_control(vassal)}"
     if vassal.deaths:
         yield "deaths in a row", str(vassal.deaths)
     if vassal.phase == "throttled" and vassal.deadline is not None:
@@ -123,6 +125,12 @@ def _facts(reader: Reader, vassal: Vassal, fleet: Fleet) -> Iterator[tuple[str, 
     if outage is not None:
         since = for_people(outage.since)
         yield "its source", f"cannot be read since {since} UTC: {shown(outage.reason)}"
+
+
+def _without_control(vassal: Vassal) -> str:
+    if vassal.spec.path is None:
+        return "a config cannot be sent to it, so its next change starts it anew"
+    return "it is reloaded and stopped by signals"
 
 
 def _who_stopped(reader: Reader, name: str, seq: int) -> str:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from support.daemon import Daemon
+from support.kept import Emperor
 from support.vassals import speaker_path
 
 MakeDaemon = Callable[..., Daemon]
+MakeEmperor = Callable[..., Emperor]
 
 # Quick, so that what has to be waited for comes soon; none of the tests depends on these.
 QUICK = ("--freq", "0.2", "--throttle", "100")
@@ -32,3 +34,22 @@ def make_daemon(tmp_path: Path) -> Iterator[MakeDaemon]:
 def daemon(make_daemon: MakeDaemon) -> Daemon:
     """A daemon with quick options, not started yet."""
     return make_daemon()
+
+
+@pytest.fixture
+def make_emperor(tmp_path: Path) -> Iterator[MakeEmperor]:
+    """Make an emperor, a keeper and its daemon, ended with the test."""
+    with ExitStack() as stack:
+
+        def make(*options: str, speakers: bool = False, **more: Any) -> Emperor:
+            if speakers:
+                options = ("--uwsgi", speaker_path(tmp_path), *options)
+            return stack.enter_context(Emperor(tmp_path, *QUICK, *options, **more))
+
+        yield make
+
+
+@pytest.fixture
+def emperor(make_emperor: MakeEmperor) -> Emperor:
+    """An emperor with quick options, not started yet."""
+    return make_emperor()

@@ -9,8 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -18,37 +16,12 @@ import pytest
 from support import processes
 from support.daemon import STAMP
 from support.kept import Emperor
-from support.vassals import SLEEPER, Application, notes, program, shell, speaker_path
+from support.vassals import SLEEPER, Application, notes, program, shell
 from support.waiting import until
 
-from .conftest import QUICK
+from .conftest import MakeEmperor
 
-MakeEmperor = Callable[..., Emperor]
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def make_emperor(tmp_path: Path) -> Iterator[MakeEmperor]:
-    with ExitStack() as stack:
-
-        def make(*options: str, speakers: bool = False, folder: Path = tmp_path) -> Emperor:
-            if speakers:
-                options = ("--uwsgi", speaker_path(tmp_path), *options)
-            return stack.enter_context(Emperor(folder, *QUICK, *options))
-
-        yield make
-
-
-@pytest.fixture
-def emperor(make_emperor: MakeEmperor) -> Emperor:
-    return make_emperor()
-
-
-def up(emperor: Emperor, *names: str) -> dict[str, int]:
-    """Wait until these run; their pids."""
-    for name in names:
-        emperor.event("spawned", name)
-    return {name: emperor.pid_of(name) for name in names}
 
 
 class Client:
@@ -121,7 +94,7 @@ def test_vassals_do_not_notice(emperor: Emperor, tmp_path: Path) -> None:
     emperor.start()
     for name in ("app.ini", "slow.ini"):
         emperor.phase(name, "accepting")
-    pids = up(emperor, "app.ini", "slow.ini", "plain.ini")
+    pids = emperor.up("app.ini", "slow.ini", "plain.ini")
     before = set(emperor.running())
     long = http.client.HTTPConnection("127.0.0.1", slow.port, timeout=20)
     long.request("GET", "/")
@@ -158,7 +131,7 @@ def test_a_death_while_there_is_no_daemon_is_known_exactly(emperor: Emperor, how
     script = f"until [ -e {go} ]; do sleep 0.02; done; {how_it_ends}"
     (emperor.vassals / "a.ini").write_text(shell(script))
     emperor.start()
-    pid = up(emperor, "a.ini")["a.ini"]
+    pid = emperor.up("a.ini")["a.ini"]
     assert emperor.process is not None
     daemon = emperor.daemon_pid()
     seq = emperor.last_seq()
@@ -181,7 +154,7 @@ def test_an_adopted_one_ends_with_its_exact_status(emperor: Emperor) -> None:
     (emperor.vassals / "a.ini").write_text(shell(script))
     (emperor.vassals / "b.ini").write_text(SLEEPER)
     emperor.start()
-    pids = up(emperor, "a.ini", "b.ini")
+    pids = emperor.up("a.ini", "b.ini")
     emperor.restart()
     emperor.restart()
     go.touch()
@@ -195,7 +168,7 @@ def test_a_death_that_the_daemon_saw_and_could_not_record(emperor: Emperor) -> N
     """It is reaped, and the journal does not know yet when the daemon dies."""
     (emperor.vassals / "a.ini").write_text(SLEEPER)
     emperor.start()
-    pid = up(emperor, "a.ini")["a.ini"]
+    pid = emperor.up("a.ini")["a.ini"]
     daemon = emperor.daemon_pid()
     seq = emperor.last_seq()
     resource.prlimit(daemon, resource.RLIMIT_FSIZE, (16384, resource.RLIM_INFINITY))
@@ -263,7 +236,7 @@ def test_what_prints_and_ends(emperor: Emperor, words: list[str]) -> None:
 def test_a_stop_reaches_the_daemon_once(emperor: Emperor, number: int) -> None:
     (emperor.vassals / "a.ini").write_text(SLEEPER)
     emperor.start()
-    up(emperor, "a.ini")
+    emperor.up("a.ini")
     emperor.stop(number)
     assert emperor.kinds().count("daemon_stopping") == 1
     assert "again" not in emperor.log()
@@ -306,7 +279,7 @@ def test_told_to_stop_while_the_daemon_is_being_restarted(emperor: Emperor) -> N
     """Whoever is told must first be there; nobody forgets, and nothing is left."""
     (emperor.vassals / "a.ini").write_text(SLEEPER)
     emperor.start()
-    up(emperor, "a.ini")
+    emperor.up("a.ini")
     for _ in range(3):  # from here on the next start is put off
         emperor.restart()
     os.kill(emperor.daemon_pid(), signal.SIGKILL)
@@ -317,7 +290,7 @@ def test_killed_while_it_stops_the_next_one_goes_on(make_emperor: MakeEmperor) -
     emperor = make_emperor("--mercy", "60")
     (emperor.vassals / "a.ini").write_text(shell("trap '' TERM; while :; do sleep 1000; done"))
     emperor.start()
-    up(emperor, "a.ini")
+    emperor.up("a.ini")
     emperor.send(signal.SIGTERM)
     emperor.event("daemon_stopping")
     seq = emperor.last_seq()
@@ -350,7 +323,7 @@ def test_a_daemon_that_keeps_dying_is_started_ever_more_rarely(tmp_path: Path) -
 def test_a_hung_daemon_is_killed_for_the_watchdog(emperor: Emperor) -> None:
     (emperor.vassals / "a.ini").write_text(SLEEPER)
     emperor.start()
-    pids = up(emperor, "a.ini")
+    pids = emperor.up("a.ini")
     seq = emperor.last_seq()
     os.kill(emperor.daemon_pid(), signal.SIGSTOP)
     emperor.send(signal.SIGABRT)
@@ -389,9 +362,9 @@ def test_vassals_get_nothing_of_it(emperor: Emperor) -> None:
         (emperor.vassals / name).write_text(SLEEPER)
         if name == "a.ini":
             emperor.start()
-            up(emperor, "a.ini")
+            emperor.up("a.ini")
             emperor.restart()
-    for pid in up(emperor, "a.ini", "b.ini").values():
+    for pid in emperor.up("a.ini", "b.ini").values():
         fds = {int(fd): os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
         assert {0, 1, 2} <= set(fds)
         assert fds[0] == "/dev/null"
@@ -414,7 +387,7 @@ def test_what_it_keeps_it_lets_go(emperor: Emperor) -> None:
     for number in range(10):
         (emperor.vassals / f"{number}.ini").write_text(SLEEPER)
     names = [f"{number}.ini" for number in range(10)]
-    up(emperor, *names)
+    emperor.up(*names)
     emperor.until(
         lambda: len(os.listdir(f"/proc/{emperor.pid}/fd")) == before + 10, "they are kept"
     )
@@ -448,7 +421,7 @@ def test_it_holds_more_than_a_program_should(emperor: Emperor) -> None:
         (emperor.vassals / name).write_text(SLEEPER)
     emperor.options += ["--max-starting", "100"]
     emperor.start()
-    pids = up(emperor, "first.ini", *names)
+    pids = emperor.up("first.ini", *names)
     emperor.restart()
     emperor.until(lambda: len(emperor.events("adopted")) == 61, "all are adopted")
     assert {name: emperor.pid_of(name) for name in pids} == pids

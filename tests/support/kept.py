@@ -74,6 +74,12 @@ class Emperor(Daemon):
         self.kill_daemon()
         return self.next_ready(seq)
 
+    def up(self, *names: str) -> dict[str, int]:
+        """Wait until these vassals run; their pids."""
+        for name in names:
+            self.event("spawned", name)
+        return {name: self.pid_of(name) for name in names}
+
     def clean_up(self) -> None:
         """End it and everything that it started, however things stand."""
         if self.process is not None:
