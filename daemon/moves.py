@@ -378,6 +378,8 @@ def note_ready(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
 
 def accept(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     free_slot(fleet, vassal)
+    if vassal.phase == "reloading":
+        vassal.heartbeat = False  # what runs now has sent none yet, and may never mean to
     enter(vassal, "accepting", event)
     if vassal.due:
         ask_reload(fleet, vassal, event, actions)
