@@ -13,9 +13,10 @@ from typing import Final
 
 from ..journal.events import Spec
 from ..journal.policy import Policy
-from ..monitors.settings import signal_number
+from ..monitors.settings import LIMITS, amount, signal_number
 from .keeping import CHANNEL
 from .process import MARK
+from .users import User
 
 _LOADERS: Final = {
     ".xml": "--xml",
@@ -98,17 +99,33 @@ def argv(name: str, spec: Spec, policy: Policy) -> list[str]:
     return shlex.split(command) if command is not None else uwsgi_argv(name, spec, policy)
 
 
-def limited(argv: list[str], nofile: tuple[int, int] | None, cwd: str | None) -> list[str]:
+def limited(
+    argv: list[str],
+    nofile: tuple[int, int] | None,
+    cwd: str | None,
+    settings: Mapping[str, str] | None = None,
+    *,
+    tyrant: bool = False,
+) -> list[str]:
     """argv that starts the program, in ``cwd``, with these limits of open files, soft and hard.
+
+    ``settings`` may have limits of the vassal's own. In tyrant mode it gets no new privileges.
 
     The daemon may need more descriptors than a program should get: uWSGI closes every possible
     one at its start, and who uses select(2) breaks past 1024. Raises the OSError that executing
     the program itself would have raised: prlimit's exit code tells nobody what was wrong.
     """
-    if nofile is None:
-        return argv
-    _check_program(argv[0], cwd or "")
-    return ["prlimit", f"--nofile={nofile[0]}:{nofile[1]}", "--", *argv]
+    limits = {} if nofile is None else {"nofile": f"{nofile[0]}:{nofile[1]}"}
+    for key in LIMITS:
+        if settings and key in settings:
+            limits[key] = str(amount(settings[key]))
+    before = ["setpriv", "--no-new-privs", "--"] if tyrant else []
+    if limits:
+        told = [f"--{key}={value}" for key, value in limits.items()]
+        before = ["prlimit", *told, "--", *before]
+    if before:
+        _check_program(argv[0], cwd or "")
+    return before + argv
 
 
 def _check_program(name: str, cwd: str) -> None:
@@ -135,16 +152,22 @@ def environment(
     mark: str,
     control_fd: int | None,
     config_fd: int | None,
+    user: User | None = None,
 ) -> dict[str, str]:
     """The vassal's environment, from the daemon's ``own``.
 
-    ``UWSGI_VASSAL_X`` becomes ``UWSGI_X``; the daemon's own settings do not get through.
+    ``UWSGI_VASSAL_X`` becomes ``UWSGI_X``; the daemon's own settings do not get through. Who runs
+    as another ``user`` gets little else.
     """
-    passed = {
-        key: value
-        for key, value in own.items()
-        if key not in _PRIVATE and not key.startswith(("UWSGI_VASSAL_", "EMPEROR_"))
-    }
+    passed = (
+        user.environment(own)
+        if user is not None
+        else {
+            key: value
+            for key, value in own.items()
+            if key not in _PRIVATE and not key.startswith(("UWSGI_VASSAL_", "EMPEROR_"))
+        }
+    )
     for key, value in own.items():
         its = "UWSGI_" + key.removeprefix("UWSGI_VASSAL_")
         if key.startswith("UWSGI_VASSAL_") and its not in _PRIVATE:

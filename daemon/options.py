@@ -237,6 +237,22 @@ def options(function: _F) -> _F:
                 help="How long a vassal that does not say it accepts counts as starting.",
             ),
             _option(
+                "--tyrant",
+                is_flag=True,
+                help="Run each vassal as the user and group that its source gives: for files, their"
+                " owner. Needs root.",
+            ),
+            _option(
+                "--tyrant-nofollow",
+                is_flag=True,
+                help="With --tyrant: a symlink's own owner counts, not its target's.",
+            ),
+            _option(
+                "--tyrant-initgroups",
+                is_flag=True,
+                help="With --tyrant: vassals get the supplementary groups of their users.",
+            ),
+            _option(
                 "--nofollow", is_flag=True, help="A symlink's own times count, not its target's."
             ),
             _option(
@@ -347,6 +363,11 @@ def options(function: _F) -> _F:
 
 def policy(chosen: dict[str, Any]) -> Policy:
     """The deciding ones among the chosen options."""
+    for modifier in ("tyrant_nofollow", "tyrant_initgroups"):
+        if chosen.get(modifier) and not chosen.get("tyrant"):
+            raise click.UsageError(
+                f"--{modifier.replace('_', '-')} says how --tyrant is meant; add that"
+            )
     ways = [way for way in _ON_DEMAND if chosen.get(way)]
     if len(ways) > 1:
         both = " and ".join("--" + way.replace("_", "-") for way in ways)

@@ -8,6 +8,7 @@ at the new end.
 import hashlib
 import os
 import shutil
+import stat
 from typing import Final
 from urllib.parse import quote
 
@@ -35,10 +36,31 @@ class LogDirectory:
     def path(self, vassal: str) -> str:
         return os.path.join(self._path, log_name(vassal))
 
-    def open(self, vassal: str) -> int:
-        """A descriptor to append to the vassal's log, created 0640."""
+    def give_away(self) -> None:
+        """Make sure that logs in here can be other users' (tyrant mode). Raises OSError.
+
+        Each may then reach their own by its name; nobody else may make files here, so what is
+        opened here is what we made.
+        """
+        status = os.stat(self._path)
+        if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise OSError(
+                f"{self._path}: logs of other users must be in a directory that only root can"
+                " write to; chown and chmod it, or give another --log-directory"
+            )
+        os.chmod(self._path, stat.S_IMODE(status.st_mode) | stat.S_IXOTH)
+
+    def open(self, vassal: str, owner: tuple[int, int] | None = None) -> int:
+        """A descriptor to append to the vassal's log, created 0640, and its ``owner``'s."""
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        return os.open(self.path(vassal), flags, 0o640)
+        descriptor = os.open(self.path(vassal), flags, 0o640)
+        if owner is not None:
+            try:
+                os.fchown(descriptor, *owner)
+            except OSError:
+                os.close(descriptor)
+                raise
+        return descriptor
 
     def size(self, vassal: str) -> int:
         try:
@@ -66,6 +88,10 @@ class LogDirectory:
             return False
         try:
             shutil.copyfile(path, path + ".1", follow_symlinks=False)
+            status = os.stat(path)
+            os.chmod(path + ".1", stat.S_IMODE(status.st_mode))
+            if status.st_uid != os.geteuid():
+                os.chown(path + ".1", status.st_uid, status.st_gid)
         finally:
             # On a full disk above all, the log must shrink.
             os.truncate(path, 0)

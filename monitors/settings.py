@@ -10,8 +10,11 @@ cannot be parsed has no such section; uWSGI complains of it better than we could
 | `command` | the program to run instead of uWSGI, split as a shell would |
 | `reload-signal` | what makes it reload: a signal's name, with or without SIG, or number |
 | `stop-signal` | what makes it stop, likewise |
+| `nofile`, `nproc` | how many files it may have open, and processes its user may have |
+| `as` | how much memory each of its processes may address: bytes, or with K, M, G, T (1024s) |
 """
 
+import re
 import shlex
 import signal
 import unicodedata
@@ -22,7 +25,8 @@ import msgspec
 
 from . import names
 
-KEYS: Final = ("command", "reload-signal", "stop-signal")
+LIMITS: Final = ("nofile", "nproc", "as")
+KEYS: Final = ("command", "reload-signal", "stop-signal", *LIMITS)
 
 Settings = dict[str, str]
 Pairs = Iterable[tuple[str, Any]]
@@ -57,6 +61,14 @@ def signal_number(text: str) -> int | None:
     return None if found is None else int(found)
 
 
+def amount(text: str) -> int | None:
+    """How much ``100``, ``64M`` and the like are; None if that is nothing to be limited to."""
+    found = re.fullmatch(r"([1-9][0-9]{0,14})([KMGT]?)", text, re.ASCII)
+    if found is None:
+        return None
+    return int(found[1]) << 10 * " KMGT".index(found[2] or " ")
+
+
 class _Flaw(Exception):
     pass
 
@@ -78,6 +90,9 @@ def _checked(key: str, value: Any) -> str:
         raise _Flaw(f"{key}: has a control character or is not UTF-8")
     if key == "command":
         _check_command(text)
+    elif key in LIMITS:
+        if amount(text) is None or (key != "as" and not text.isdigit()):
+            raise _Flaw(f"{key}: {_brief(text)} is no such limit; write a whole number")
     elif signal_number(text) is None:
         raise _Flaw(f"{key}: no signal is called {_brief(text)}")
     return text

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.daemon import Daemon
 from support.kept import Emperor
+from support.tyrant import TyrantDaemon, common_ground
 from support.vassals import speaker_path
 
 MakeDaemon = Callable[..., Daemon]
@@ -28,6 +29,25 @@ def make_daemon(tmp_path: Path) -> Iterator[MakeDaemon]:
             return stack.enter_context(Daemon(tmp_path, *QUICK, *options, **more))
 
         yield make
+
+
+@pytest.fixture
+def make_tyrant() -> Iterator[Callable[..., TyrantDaemon]]:
+    """Make a daemon in tyrant mode, on a folder that all users can reach."""
+    with ExitStack() as stack:
+
+        def make(*options: str, **more: Any) -> TyrantDaemon:
+            folder = stack.enter_context(common_ground())
+            made = TyrantDaemon(folder, *QUICK, "--tyrant", *options, **more)
+            return stack.enter_context(made)
+
+        yield make
+
+
+@pytest.fixture
+def tyrant(make_tyrant: Callable[..., TyrantDaemon]) -> TyrantDaemon:
+    """A daemon in tyrant mode with quick options, not started yet."""
+    return make_tyrant()
 
 
 @pytest.fixture

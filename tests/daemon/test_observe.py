@@ -121,15 +121,17 @@ BASE: dict[str, Any] = dict(
         pytest.param({"ts": 2}, "ts", id="a newer ts"),
         pytest.param({"config": "d"}, "config", id="config"),
         pytest.param({"config": None}, "config", id="too long to keep"),
-        pytest.param({"uid": 2}, "owner", id="uid"),
-        pytest.param({"gid": None}, "owner", id="gid"),
+        pytest.param({"uid": 2}, "owner 1:1 to 2:1", id="uid"),
+        pytest.param({"gid": None}, "owner 1:1 to 1:-", id="gid"),
         pytest.param({"socket": ":80"}, "socket", id="socket"),
         pytest.param({"path": "/w/a.ini"}, "place", id="path"),
         pytest.param({"path": None}, "place", id="inline now"),
         pytest.param({"cwd": "/w"}, "place", id="cwd"),
         pytest.param({"settings": {"command": "true"}}, "settings", id="settings"),
         pytest.param({"bar": "may not"}, "settings", id="bar"),
-        pytest.param({"ts": 2, "config": "d", "uid": 2}, "ts,config,owner", id="several"),
+        pytest.param(
+            {"ts": 2, "config": "d", "uid": 2}, "ts,config,owner 1:1 to 2:1", id="several"
+        ),
     ],
 )
 def test_difference(change: dict[str, Any], words: str) -> None:

@@ -53,8 +53,13 @@ class App:
         self.write(says, **options)
         if self.daemon.process is None:
             self.daemon.start()
-        self.daemon.phase(self.name, "listening")
+        self.wait()
         return self
+
+    def wait(self) -> None:
+        """Until it is listened for: an order is journaled before it is carried out."""
+        self.daemon.phase(self.name, "listening")
+        self.daemon.until(lambda: clients.listened_at(self.address), "it is listened for")
 
     def says(self) -> str:
         """What it answers a client."""
@@ -168,7 +173,7 @@ def test_thirty_turns(daemon: Daemon, tmp_path: Path) -> None:
     app.listen()
     (daemon.vassals / app.name).write_text(brief(tmp_path))
     daemon.start()
-    daemon.phase(app.name, "listening")
+    app.wait()
     pids = [clients.ask(app.address)["pid"] for _ in range(30)]
     assert len(set(pids)) == 30
     daemon.event("exited", app.name, count=30)
@@ -234,7 +239,7 @@ def test_while_nobody_accepts_the_daemon_does_not_spin(daemon: Daemon) -> None:
     app.listen()
     (daemon.vassals / app.name).write_text(shell("sleep 1000"))
     daemon.start()
-    daemon.phase(app.name, "listening")
+    app.wait()
     with clients.dial(app.address):
         daemon.phase(app.name, "ready")
         before = cpu(daemon.pid)
@@ -268,7 +273,7 @@ def test_restarted_while_listening(daemon: Daemon, how: int) -> None:
         daemon.stop()
         assert not os.path.exists(app.address)
     daemon.start()
-    daemon.phase(app.name, "listening")
+    app.wait()
     assert app.says() == "hello"
     daemon.stop()
 
@@ -322,7 +327,7 @@ def test_changing_adding_and_removing_the_address(daemon: Daemon, tmp_path: Path
     assert not os.path.exists(first)
     second = app.address
     app.listen(first)  # while it listens
-    daemon.until(lambda: os.path.exists(first), "it listens at the first again")
+    daemon.until(lambda: clients.listened_at(first), "it listens at the first again")
     assert refused(second)
     assert app.says() == "hello"
     daemon.phase(app.name, "accepting")
@@ -350,7 +355,7 @@ def test_two_vassals_with_one_address(daemon: Daemon) -> None:
     assert barred.reason == f"cannot listen at {one.address}: it is one.ini's address"
     assert clients.ask(one.address)["says"] == "one"
     (daemon.vassals / one.name).unlink()
-    daemon.phase(two.name, "listening")  # who was first is gone
+    two.wait()  # who was first is gone
     assert two.says() == "two"
     daemon.stop()
 
@@ -410,7 +415,7 @@ def test_a_socket_at_which_somebody_listens_is_left_alone(daemon: Daemon) -> Non
         throttled = daemon.phase(app.name, "throttled")
         assert throttled.reason == f"cannot listen at {app.address}: Address already in use"
         assert not refused(app.address)
-    daemon.phase(app.name, "listening")  # tried again, and the stranger is gone
+    app.wait()  # tried again, and the stranger is gone
     assert app.says() == "hello"
     daemon.stop()
 
@@ -440,7 +445,7 @@ def test_an_address_that_is_not_there_yet_is_waited_for(daemon: Daemon, tmp_path
     daemon.start()
     daemon.phase(app.name, "throttled")
     (tmp_path / "later").mkdir()
-    daemon.phase(app.name, "listening")
+    app.wait()
     assert app.says() == "hello"
     daemon.stop()
 
@@ -474,7 +479,7 @@ def test_a_directory_of_sockets(make_daemon: MakeDaemon, tmp_path: Path) -> None
     app.write()
     app.address = str(sockets / "web.socket")
     daemon.start()
-    daemon.phase(app.name, "listening")
+    app.wait()
     assert app.says() == "hello"
     daemon.stop()
 
@@ -495,7 +500,7 @@ def test_a_command_says_the_address(make_daemon: MakeDaemon, tmp_path: Path) -> 
         == f"it cannot be read: --on-demand-exec {script} failed with code 1"
     )
     (tmp_path / f"{name}.address").write_text(app.address)
-    daemon.phase(app.name, "listening")
+    app.wait()
     assert app.says() == "hello"
     (tmp_path / f"{name}.address").unlink()
     app.write("changed")  # who cannot say the address does not end what runs

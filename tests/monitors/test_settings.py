@@ -79,12 +79,18 @@ FOUND = {
     "xml, uWSGI's option": ("a.xml", "<uwsgi><emperor>/etc/vassals</emperor></uwsgi>", {}),
     "xml, cannot be parsed": ("a.xml", "<emperor>", {}),
     "xml, an unknown encoding": ("a.xml", '<?xml version="1.0" encoding="emperor"?><a/>', {}),
+    "limits": (
+        "a.yml",
+        "emperor: {nofile: 1024, nproc: 64, as: 512M}",
+        {"nofile": "1024", "nproc": "64", "as": "512M"},
+    ),
     "another extension": ("a.conf", "[emperor]\ncommand=run", {}),
     "no extension": ("a", "[emperor]\ncommand=run", {}),
     "nothing of ours": ("a.ini", "[uwsgi]\nsocket=:80", {}),
 }
 
-THERE_ARE = "no such setting, there are command, reload-signal, stop-signal"
+THERE_ARE = "no such setting, there are command, reload-signal, stop-signal, nofile, nproc, as"
+NO_LIMIT = "is no such limit; write a whole number"
 NOT_TEXT = "has a control character or is not UTF-8"
 
 FLAWS = {
@@ -94,6 +100,12 @@ FLAWS = {
         "[emperor]\nreload-signal = FOO",
         "reload-signal: no signal is called FOO",
     ),
+    "no number": ("a.ini", "[emperor]\nnofile = many", f"nofile: many {NO_LIMIT}"),
+    "zero": ("a.ini", "[emperor]\nnproc = 0", f"nproc: 0 {NO_LIMIT}"),
+    "a unit of what has none": ("a.ini", "[emperor]\nnofile = 1K", f"nofile: 1K {NO_LIMIT}"),
+    "an unknown unit": ("a.ini", "[emperor]\nas = 1X", f"as: 1X {NO_LIMIT}"),
+    "an endless limit": ("a.ini", f"[emperor]\nas = {'9' * 16}", f"as: {'9' * 16} {NO_LIMIT}"),
+    "another's digits": ("a.ini", "[emperor]\nas = ٣", f"as: ٣ {NO_LIMIT}"),
     "signal 0": ("a.ini", "[emperor]\nstop-signal = 0", "stop-signal: no signal is called 0"),
     "signal 999": ("a.ini", "[emperor]\nstop-signal = 999", "stop-signal: no signal is called 999"),
     "an endless number": (

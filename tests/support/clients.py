@@ -3,6 +3,7 @@
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 PATIENCE = 30.0  # seconds for an answer
@@ -23,6 +24,23 @@ def dial(address: str) -> socket.socket:
         return connection
     host, _, port = address.rpartition(":")
     return socket.create_connection((host.strip("[]") or "127.0.0.1", int(port)), PATIENCE)
+
+
+def listened_at(address: str) -> bool:
+    """Whether somebody listens there, found out without connecting: that would start a vassal."""
+    if ":" in address and not address.startswith(("/", "@")):
+        port = f":{int(address.rpartition(':')[2]):04X}"
+        tables = [Path(f"/proc/net/{name}").read_text() for name in ("tcp", "tcp6")]
+        rows = [line.split() for table in tables for line in table.splitlines()[1:]]
+        return any(row[1].endswith(port) and row[3] == "0A" for row in rows)
+    name = f"/{Path(address).name}"
+    for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
+        fields = line.split(maxsplit=7)
+        if len(fields) == 8 and int(fields[3], 16) & 0x10000:  # it accepts connections
+            below = fields[7].startswith("/proc/self/fd/") and fields[7].endswith(name)
+            if fields[7] == address or below:
+                return address.startswith("@") or Path(address).exists()
+    return False
 
 
 def ask(address: str) -> Any:

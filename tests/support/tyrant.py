@@ -1,0 +1,60 @@
+"""Daemons in tyrant mode: run as root, with vassals of throw-away users that need no account."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from . import processes
+from .daemon import STAMP, Daemon
+from .vassals import SLEEPER
+
+# Users and groups that nobody has.
+ALICE, BOB = 61_001, 61_002
+ALICES, BOBS = 62_001, 62_002
+
+
+class TyrantDaemon(Daemon):
+    """A daemon whose vassals are found although they get little of its environment."""
+
+    def __init__(self, folder: Path, *options: str, **more: Any) -> None:
+        super().__init__(folder, *options, **more)
+        self.environ[f"UWSGI_VASSAL_{STAMP}"] = self.stamp  # what is meant for vassals gets through
+
+    def running(self) -> list[int]:
+        """All processes that it started."""
+        return [*super().running(), *processes.with_environment(f"UWSGI_{STAMP}", self.stamp)]
+
+    def put(self, name: str, text: str = SLEEPER, uid: int = ALICE, gid: int = ALICES) -> Path:
+        """A vassal of this user's: it is there at once, with its owner."""
+        ready = self.folder / f"{name}.new"
+        ready.write_text(text)
+        os.chown(ready, uid, gid)
+        path = self.vassals / name
+        ready.rename(path)
+        return path
+
+
+@contextmanager
+def common_ground() -> Iterator[Path]:
+    """A folder that every user can reach; pytest's own are for root alone."""
+    with tempfile.TemporaryDirectory(prefix="emperord-tyrant-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+def status_of(pid: int) -> dict[str, list[str]]:
+    """What the kernel says of a process: Uid, Gid, Groups, NoNewPrivs ..."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {key: rest.split() for key, _, rest in (line.partition(":") for line in lines)}
+
+
+def uwsgi_for_all(folder: Path) -> str:
+    """A uWSGI that every user may execute, wherever the tests' own is."""
+    from .vassals import UWSGI
+
+    return shutil.copy(UWSGI, folder / "uwsgi")
