@@ -152,6 +152,7 @@ class _Session:
         self._herald = None if announcement is None else Herald(self.client, announcement)
         # What is out of date, or may be.
         self._is_list_stale = True
+        self._is_listed = False  # the last try to list succeeded
         self._stale: dict[str, None] = {}  # a set that keeps order: who waits longest is first
         self._next_look = -math.inf  # when the safety net is due
         self._turn = 0  # whose turn it is then
@@ -220,7 +221,8 @@ class _Session:
     async def _read(self) -> bool:
         """Bring the census up to date; whether there is such a znode at all."""
         is_due = trio.current_time() >= self._next_look
-        if (is_due or self._is_list_stale) and not await self._list():
+        must_list = is_due or self._is_list_stale or not self._is_listed
+        if must_list and not await self._list():
             return False
         todo = self._out_of_date()
         if is_due:
@@ -257,7 +259,7 @@ class _Session:
     async def _list(self) -> bool:
         """See which znodes there are; whether the one that they are below is there."""
         while True:
-            self._is_list_stale = False
+            self._is_list_stale = self._is_listed = False
             try:
                 found, _ = await self.client.children(self._path)
                 break
@@ -280,6 +282,7 @@ class _Session:
         self._census.forget_all_but(self._names)
         for name in self._stale.keys() - self._names:
             del self._stale[name]
+        self._is_listed = True
         return True
 
     async def _look_at(self, todo: list[str]) -> list[str]:

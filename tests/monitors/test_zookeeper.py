@@ -451,6 +451,28 @@ async def test_what_may_not_be_read_is_refused_and_not_gone(source: ZooSource, h
         assert list(watch.seen) == ["b.ini"]
 
 
+async def test_what_may_not_be_listed_stays_a_failure_whatever_else_may_be_read(
+    source: ZooSource, meddler: Meddler
+) -> None:
+    def fail() -> None:
+        meddler.deeds = {}
+        source.fail()
+
+    source.put("a.ini", "one")
+    async with watching(source.monitor(SELDOM)) as watch:
+        meddler.deeds = {f"{source.path} listed": fail}
+        source.put("b.ini", "one")
+        await watch.until(watch.failures)
+        start = len(watch.told)
+        source.put("a.ini", "two")
+        await watch.until(lambda: len(watch.told) > start)
+        assert watch.kinds()[start:] == ["Failed"]
+        source.mend()
+        source.put("a.ini", "three")
+        await watch.shows("a.ini", "three")
+        assert sorted(watch.seen) == ["a.ini", "b.ini"]
+
+
 # The announcement
 
 
