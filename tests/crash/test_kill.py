@@ -5,7 +5,6 @@ vassal ran twice at any moment. The seed of a failing run is printed; it gives t
 and the same plan of kills, though not the same microseconds.
 """
 
-import hashlib
 import os
 import random
 import subprocess
@@ -16,10 +15,11 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from emperord.daemon.fleet import UP, Fleet
+from emperord.daemon.fleet import UP
 
 from . import record, world
-from .churn import ALWAYS_UP, NEVER_UP, Churn, command_of, kind_of
+from .churn import Churn
+from .kingdom import Kingdom, wait_until_equal
 from .running import Daemon, Ears, ears, until
 
 KILLS: Final = 55
@@ -35,14 +35,12 @@ def tag() -> Iterator[str]:
     world.kill_all(name)
 
 
-class Kingdom:
-    """A directory, a journal, and the daemons that come after each other."""
+class Realm(Kingdom):
+    """A kingdom, and the daemons that come after each other in it."""
 
     def __init__(self, root: Path, tag: str, hearing: Ears) -> None:
-        self.files = root / "vassals"
+        super().__init__(root / "vassals", root / "journal.db", tag)
         self.files.mkdir()
-        self.journal = root / "journal.db"
-        self.tag = tag
         self._hearing = hearing
         self._log = root / "daemon.log"
 
@@ -54,63 +52,6 @@ class Kingdom:
     def check_log(self) -> None:
         text = self._log.read_text()
         assert "Traceback" not in text, text[text.index("Traceback") :][:5000]
-
-    def leaders(self) -> dict[str, int]:
-        return {p.vassal: p.pid for p in world.processes(self.tag) if p.leads}
-
-    def unequal(self) -> list[str]:
-        """What runs otherwise than the files ask for, at this moment."""
-        wrong: list[str] = []
-        running = world.by_vassal(world.processes(self.tag))
-        files = {path.name: path.read_text() for path in self.files.glob("*.ini")}
-        wrong += [f"{name} is not wanted and runs" for name in running if name not in files]
-        for name, text in files.items():
-            kind = kind_of(name)
-            leaders = [process.pid for process in running.get(name, []) if process.leads]
-            if kind in ALWAYS_UP and len(leaders) != 1:
-                wrong.append(f"{name} has leaders {leaders}")
-            elif kind in NEVER_UP and leaders:
-                wrong.append(f"{name} cannot run and does: {leaders}")
-            elif kind in ALWAYS_UP and kind != "uwsgi":
-                line = world.command_line(leaders[0])
-                if line != command_of(text):
-                    wrong.append(f"{name} runs {line}")
-        return wrong
-
-    def unequal_fleet(self, fleet: Fleet) -> list[str]:
-        """What the record says otherwise than the files."""
-        wrong: list[str] = []
-        files = {path.name: path.read_bytes() for path in self.files.glob("*.ini")}
-        vassals = fleet.vassals
-        if vassals.keys() != files.keys():
-            wrong.append(f"known: {sorted(vassals)}, files: {sorted(files)}")
-        for name in vassals.keys() & files.keys():
-            vassal, kind = vassals[name], kind_of(name)
-            if vassal.spec.config != hashlib.sha256(files[name]).hexdigest():
-                wrong.append(f"{name}: another text is known")
-            if kind in NEVER_UP and vassal.phase != "barred":
-                wrong.append(f"{name}: {vassal.phase}, not barred")
-            if kind in ALWAYS_UP and vassal.phase not in ("ready", "accepting"):
-                wrong.append(f"{name}: {vassal.phase}")
-            if kind in ALWAYS_UP and vassal.running != vassal.spec:
-                wrong.append(f"{name}: runs what is no longer wanted")
-        return wrong
-
-
-def wait_until_equal(kingdom: Kingdom, what: str) -> None:
-    """Until processes and record both are as the files; says what is not."""
-    last: list[str] = []
-
-    def equal() -> bool:
-        last[:] = kingdom.unequal()
-        if not last:
-            last[:] = kingdom.unequal_fleet(record.refold(record.rows(kingdom.journal)))
-        return not last
-
-    try:
-        until(equal, what)
-    except AssertionError as error:
-        raise AssertionError(f"{error}: {last}") from None
 
 
 def kill_at_some_moment(chance: random.Random, daemon: Daemon, churn: Churn, tag: str) -> None:
@@ -135,7 +76,7 @@ def test_killed_over_and_over_it_always_comes_back_as_it_was(tmp_path: Path, tag
     print(f"CRASH_SEED={seed}")
     chance = random.Random(seed)
     with ears(tmp_path / "notify") as hearing:
-        kingdom = Kingdom(tmp_path, tag, hearing)
+        kingdom = Realm(tmp_path, tag, hearing)
         churn = Churn(kingdom.files, tmp_path, seed)
         for name in STEADY:
             (kingdom.files / name).write_text(churn.text(name))

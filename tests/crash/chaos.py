@@ -1,0 +1,269 @@
+"""Chaos: a whole emperor under load, and its daemon killed over and over. ``tools/chaos`` runs it.
+
+Vassals of real uWSGI that nobody touches answer requests all the time; beside them files come,
+go and change (``churn.py``). The daemon is killed at random moments, of its start as well as of
+its work. At the end: not one failed request, not one changed pid of a vassal nobody touched, none
+that ever ran twice, the fleet as the files say, the record whole, and every death in it, with its
+status. The seed is printed; it gives the same changes and the same plan of kills.
+"""
+
+import argparse
+import contextlib
+import http.client
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from emperord.daemon.fleet import UP
+from support import processes
+from support.kept import Emperor
+from support.vassals import Application
+
+from . import record, world
+from .churn import Churn
+from .ground import Disk, mounted
+from .kingdom import Kingdom, wait_until_equal
+from .running import until
+
+WEB: Final = 3  # vassals under load
+OPTIONS: Final = ("--freq", "0.5", "--throttle", "200", "--max-throttle", "400", "--mercy", "0.5")
+_PAUSE: Final = 0.01  # seconds between a client's requests
+
+
+class Load:
+    """Clients that ask all the time, and remember what failed."""
+
+    def __init__(self, apps: list[Application]) -> None:
+        self.answers = 0
+        self.failures: list[str] = []
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=(app,)) for app in apps]
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self, app: Application) -> None:
+        while not self._over.wait(_PAUSE):
+            connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=30)
+            try:
+                connection.request("GET", "/")
+                answer = connection.getresponse()
+                answer.read()
+                assert answer.status == 200, answer.status
+                self.answers += 1
+            except Exception as error:
+                self.failures.append(f"port {app.port}: {type(error).__name__}: {error}")
+            finally:
+                connection.close()
+
+
+class Chaos:
+    """One run."""
+
+    def __init__(self, folder: Path, emperor: Emperor, seed: int) -> None:
+        self.emperor = emperor
+        self.chance = random.Random(seed)
+        self.kills = 0
+        self.faults = 0  # other ones
+        self._disk: Disk | None = None
+        self.apps: dict[str, Application] = {}
+        for number in range(WEB):
+            home = folder / f"web{number}"
+            home.mkdir()
+            app = self.apps[f"web-{number}.ini"] = Application(home)
+            text = app.config("chaos", processes="2", disable_logging="true", listen="100")
+            (emperor.vassals / f"web-{number}.ini").write_text(text)
+
+    def daemon(self) -> int:
+        """The pid of the daemon proper, however far it has come."""
+
+        def found() -> int | None:
+            assert self.emperor.process is not None
+            assert self.emperor.process.poll() is None, self.emperor.account()
+            mine = Path(f"/proc/{self.emperor.pid}/task/{self.emperor.pid}/children").read_text()
+            argvs = {int(pid): processes.argv_of(int(pid)) for pid in mine.split()}
+            return next(
+                (pid for pid, argv in argvs.items() if "emperord.daemon.main" in argv), None
+            )
+
+        return self.emperor.until(found, "there is a daemon", patience=60)
+
+    def kill(self) -> None:
+        """Kill the daemon at some moment, most often when it works, now and then as it starts."""
+        pid = self.daemon()
+        if self.chance.random() < 0.7:
+            seq = self.emperor.last_seq()
+            with contextlib.suppress(AssertionError):
+                self.emperor.event("daemon_ready", after=seq - 1, patience=0.5)
+        time.sleep(self.chance.random() * 0.5)
+        processes.kill(pid)
+        until(lambda: not processes.alive(pid), "the daemon dies")
+        self.kills += 1
+
+    def stop_for_a_while(self) -> None:
+        """SIGSTOP, and SIGCONT up to a second later."""
+        self.faults += 1
+        pid = self.daemon()
+        processes.kill(pid, signal.SIGSTOP)
+        time.sleep(self.chance.random())
+        processes.kill(pid, signal.SIGCONT)
+
+    def fill_for_a_while(self, disk: Disk) -> None:
+        """The journal's disk is full; the daemon may be killed meanwhile."""
+        self.faults += 1
+        disk.fill()
+        if self.chance.random() < 0.5:
+            self.kill()
+        time.sleep(self.chance.random())
+        disk.free()
+
+    def break_disk(self, device: Path) -> None:
+        """The journal's file system turns read-only, and is mounted anew under a later daemon."""
+        self.faults += 1
+        state = str(self.emperor.state)
+        subprocess.run(["mount", "-o", "remount,abort", state], check=True)
+        time.sleep(self.chance.random())
+        pid = self.daemon()
+        self.emperor.send(signal.SIGSTOP)  # so that none starts before the disk is back
+        processes.kill(pid)
+        until(lambda: not processes.alive(pid), "the daemon dies")
+        self.kills += 1
+        subprocess.run(["umount", "--lazy", state], check=True)
+        subprocess.run(["mount", "-o", "loop", str(device), state], check=True)
+        self.emperor.send(signal.SIGCONT)
+
+
+def run(kills: int, seed: int, options: argparse.Namespace) -> str:
+    """Do it all; what was seen, in words. Raises AssertionError."""
+    tag = uuid.uuid4().hex
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
+        stack.callback(world.kill_all, tag)
+        logs = ("--log-directory", str(folder / "logs"))
+        control = ("--control", str(folder / "control"))
+        emperor = Emperor(folder, *OPTIONS, *logs, *control, environ={world.TAG: tag})
+        emperor.state.mkdir()
+        disk, device = stack.enter_context(_ground(folder, emperor.state, options))
+        stack.enter_context(emperor)
+        return _run(Chaos(folder, emperor, seed), tag, seed, kills, options.stop, disk, device)
+
+
+@contextlib.contextmanager
+def _ground(
+    folder: Path, state: Path, options: argparse.Namespace
+) -> Iterator[tuple[Disk | None, Path | None]]:
+    if options.full_disk:
+        with mounted(state, "-t", "tmpfs", "-o", "size=32m,mode=0700", "tmpfs") as disk:
+            yield disk, None
+    elif options.read_only:
+        device = folder / "device"
+        with device.open("wb") as file:
+            file.truncate(64 << 20)
+        subprocess.run(["mkfs.ext4", "-q", str(device)], check=True)
+        with mounted(state, "-o", "loop", str(device)):
+            yield None, device
+    else:
+        yield None, None
+
+
+def _run(
+    chaos: Chaos,
+    tag: str,
+    seed: int,
+    kills: int,
+    stop: bool,
+    disk: Disk | None,
+    device: Path | None,
+) -> str:
+    emperor = chaos.emperor
+    kingdom = Kingdom(emperor.vassals, emperor.journal, tag)
+    churn = Churn(emperor.vassals, emperor.folder, seed)
+    emperor.start()
+    for name in chaos.apps:
+        emperor.phase(name, "accepting", patience=60)
+    untouched = {name: kingdom.leaders()[name] for name in chaos.apps}
+    with world.Watchman(tag) as watchman, Load(list(chaos.apps.values())) as load:
+        with churn:
+            while chaos.kills < kills:
+                chaos.kill()
+                if stop and chaos.chance.random() < 0.3:
+                    chaos.stop_for_a_while()
+                if disk is not None and chaos.chance.random() < 0.2:
+                    chaos.fill_for_a_while(disk)
+                if device is not None and chaos.chance.random() < 0.2:
+                    chaos.break_disk(device)
+                assert not watchman.wrong, watchman.wrong
+                assert not load.failures, load.failures
+        wait_until_equal(kingdom, "all is as the files say")
+        leaders = kingdom.leaders()
+    assert not load.failures, load.failures
+    assert not watchman.wrong, watchman.wrong
+    assert {name: leaders[name] for name in untouched} == untouched, "an untouched one restarted"
+    emperor.send(signal.SIGTERM)
+    assert emperor.wait(60) == 0, emperor.account()
+    assert world.processes(tag) == []
+    assert "Traceback" not in emperor.log(), emperor.log()
+    said = check_record(emperor.journal, watchman.marks)
+    return (
+        f"{chaos.kills} kills, {chaos.faults} other faults, {load.answers} answers,"
+        f" {churn.done} changes of files, {said}"
+    )
+
+
+def check_record(journal: Path, marks: set[str]) -> str:
+    """The record is whole, every attempt and how it ended stands in it; how much there is."""
+    found, fleet = record.check(journal)
+    verify = [sys.executable, "-m", "emperord.replay.main", "--journal", str(journal), "verify"]
+    subprocess.run(verify, check=True, capture_output=True)
+    assert marks <= set(record.ordered_marks(found)), "one ran unrecorded"
+    assert not [vassal.name for vassal in fleet.vassals.values() if vassal.phase in UP]
+    ends = {
+        (row.vassal, row.field("attempt"))
+        for row in found
+        if row.kind in ("exited", "spawn_failed")
+    }
+    for row in found:
+        for action in row.orders():
+            if action["do"] == "spawn":
+                assert (action["vassal"], action["attempt"]) in ends, f"its end is missing: {row}"
+        if row.kind == "exited":
+            known = row.field("code") is not None or row.field("signal") is not None
+            assert known, f"nobody knows how it ended: {row}"
+    deaths = sum(row.kind == "exited" for row in found)
+    return f"{len(found)} events, {deaths} deaths"
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="tools/chaos", description=(__doc__ or "").strip())
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    parser.add_argument("--stop", action="store_true", help="SIGSTOP the daemon now and then, too")
+    parser.add_argument("--full-disk", action="store_true", help="as root: fill it now and then")
+    parser.add_argument("--read-only", action="store_true", help="as root: let its disk fail")
+    options = parser.parse_args()
+    print(f"seed {options.seed}, {options.kills} kills", flush=True)
+    began = time.monotonic()
+    print(run(options.kills, options.seed, options), f"in {time.monotonic() - began:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    os.environ.pop("EMPEROR_JOURNAL", None)
+    sys.exit(main())

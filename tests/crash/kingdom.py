@@ -1,0 +1,76 @@
+"""Files and what they ask for, held against what runs and what is recorded."""
+
+import hashlib
+from pathlib import Path
+
+from emperord.daemon.fleet import Fleet
+
+from . import record, world
+from .churn import ALWAYS_UP, NEVER_UP, command_of, kind_of
+from .running import until
+
+
+class Kingdom:
+    """A directory of vassals, their journal, and the mark of all that runs."""
+
+    def __init__(self, files: Path, journal: Path, tag: str) -> None:
+        self.files = files
+        self.journal = journal
+        self.tag = tag
+
+    def leaders(self) -> dict[str, int]:
+        return {p.vassal: p.pid for p in world.processes(self.tag) if p.leads}
+
+    def unequal(self) -> list[str]:
+        """What runs otherwise than the files ask for, at this moment."""
+        wrong: list[str] = []
+        running = world.by_vassal(world.processes(self.tag))
+        files = {path.name: path.read_text() for path in self.files.glob("*.ini")}
+        wrong += [f"{name} is not wanted and runs" for name in running if name not in files]
+        for name, text in files.items():
+            kind = kind_of(name)
+            leaders = [process.pid for process in running.get(name, []) if process.leads]
+            if kind in ALWAYS_UP and len(leaders) != 1:
+                wrong.append(f"{name} has leaders {leaders}")
+            elif kind in NEVER_UP and leaders:
+                wrong.append(f"{name} cannot run and does: {leaders}")
+            elif kind in ALWAYS_UP and kind != "uwsgi":
+                line = world.command_line(leaders[0])
+                if line != command_of(text):
+                    wrong.append(f"{name} runs {line}")
+        return wrong
+
+    def unequal_fleet(self, fleet: Fleet) -> list[str]:
+        """What the record says otherwise than the files."""
+        wrong: list[str] = []
+        files = {path.name: path.read_bytes() for path in self.files.glob("*.ini")}
+        vassals = fleet.vassals
+        if vassals.keys() != files.keys():
+            wrong.append(f"known: {sorted(vassals)}, files: {sorted(files)}")
+        for name in vassals.keys() & files.keys():
+            vassal, kind = vassals[name], kind_of(name)
+            if vassal.spec.config != hashlib.sha256(files[name]).hexdigest():
+                wrong.append(f"{name}: another text is known")
+            if kind in NEVER_UP and vassal.phase != "barred":
+                wrong.append(f"{name}: {vassal.phase}, not barred")
+            if kind in ALWAYS_UP and vassal.phase not in ("ready", "accepting"):
+                wrong.append(f"{name}: {vassal.phase}")
+            if kind in ALWAYS_UP and vassal.running != vassal.spec:
+                wrong.append(f"{name}: runs what is no longer wanted")
+        return wrong
+
+
+def wait_until_equal(kingdom: Kingdom, what: str) -> None:
+    """Until processes and record both are as the files; says what is not."""
+    last: list[str] = []
+
+    def equal() -> bool:
+        last[:] = kingdom.unequal()
+        if not last:
+            last[:] = kingdom.unequal_fleet(record.refold(record.rows(kingdom.journal)))
+        return not last
+
+    try:
+        until(equal, what)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {last}") from None
