@@ -6,11 +6,21 @@ import signal
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from support import clients, processes
-from support.tyrant import ALICE, ALICES, BOB, BOBS, TyrantDaemon, status_of, uwsgi_for_all
+from support.tyrant import (
+    ALICE,
+    ALICES,
+    BOB,
+    BOBS,
+    TyrantDaemon,
+    executes,
+    status_of,
+    uwsgi_for_all,
+)
 from support.vassals import APP, SLEEPER, shell
 
 MakeTyrant = Callable[..., TyrantDaemon]
@@ -23,7 +33,7 @@ def test_user_group_groups_session_and_privileges(tyrant: TyrantDaemon) -> None:
     for name, uid, gid in (("a.ini", ALICE, ALICES), ("b.ini", BOB, BOBS)):
         tyrant.phase(name, "ready")
         pid = tyrant.pid_of(name)
-        tyrant.until(lambda pid=pid: "sleep" in processes.argv_of(pid), "it is executed")
+        tyrant.until(partial(executes, pid, "sleep"), "it is executed")
         status = status_of(pid)
         assert status["Uid"] == [str(uid)] * 4
         assert status["Gid"] == [str(gid)] * 4

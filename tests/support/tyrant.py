@@ -53,8 +53,13 @@ def status_of(pid: int) -> dict[str, list[str]]:
     return {key: rest.split() for key, _, rest in (line.partition(":") for line in lines)}
 
 
+def executes(pid: int, program: str) -> bool:
+    """Whether a process has come to execute this program: what sets its limits goes before."""
+    return status_of(pid)["Name"] == [program]
+
+
 def uwsgi_for_all(folder: Path) -> str:
     """A uWSGI that every user may execute, wherever the tests' own is."""
     from .vassals import UWSGI
 
-    return shutil.copy(UWSGI, folder / "uwsgi")
+    return shutil.copy(UWSGI, str(folder / "uwsgi"))

@@ -1,0 +1,113 @@
+"""Tyrant mode: a vassal holds nothing of root's, and no more than it may."""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+from support.tyrant import ALICE, TyrantDaemon, executes
+from support.vassals import SLEEPER, shell
+
+MakeTyrant = Callable[..., TyrantDaemon]
+
+
+def descriptors(pid: int) -> dict[int, str]:
+    """What a process has open."""
+    found = {}
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        found[int(entry.name)] = os.readlink(entry)
+    return found
+
+
+def test_no_descriptor_of_the_daemons_leaks(make_tyrant: MakeTyrant) -> None:
+    """Whatever else is open there: the journal, listeners, other vassals' sockets."""
+    tyrant = make_tyrant("--on-demand-extension", ".socket")
+    for number in range(5):
+        tyrant.put(f"{number}.ini")
+    for number in range(3):
+        tyrant.put(f"{number}.ini.socket", f"@{tyrant.stamp}-{number}")
+    tyrant.start()
+    own = {os.readlink(f"/proc/{tyrant.pid}/fd/0")}
+    for name in ("3.ini", "4.ini"):
+        tyrant.phase(name, "ready")
+        pid = tyrant.pid_of(name)
+        tyrant.until(partial(executes, pid, "sleep"), "it is executed")
+        held = descriptors(pid)
+        log = str(tyrant.state / "logs" / f"{name}.log")
+        assert held.pop(0) == "/dev/null"
+        assert [held.pop(1), held.pop(2)] == [log, log]
+        assert len(held) == 1  # its own end of the control socket
+        assert all(target.startswith("socket:") for target in held.values())
+        assert not set(held.values()) & own
+        assert not set(held.values()) & set(descriptors(tyrant.pid).values())
+    tyrant.stop()
+
+
+def limits_of(pid: int) -> dict[str, tuple[str, str]]:
+    """Soft and hard limits by the kernel's names; to read them otherwise takes privileges."""
+    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()[1:]
+    rows = (re.split(r"\s{2,}", line) for line in lines)
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+@pytest.mark.parametrize("under_root", [False, True])
+def test_limits(make_tyrant: MakeTyrant, under_root: bool) -> None:
+    tyrant = make_tyrant()
+    if under_root:  # they are settings of any vassal
+        tyrant.options.remove("--tyrant")
+    asked = {"nofile": "200", "nproc": "50", "as": "1G"}
+    path = tyrant.put("a.ini", shell("exec sleep 1000", **asked))
+    tyrant.start()
+    tyrant.phase("a.ini", "ready")
+    pid = tyrant.pid_of("a.ini")
+    tyrant.until(partial(executes, pid, "sleep"), "it is executed")
+    limits = limits_of(pid)
+    assert limits["Max open files"] == ("200", "200")
+    assert limits["Max processes"] == ("50", "50")
+    assert limits["Max address space"] == (str(1 << 30), str(1 << 30))
+    # Another limit takes effect: that needs another process.
+    path.write_text(shell("exec sleep 1000", **asked | {"nofile": "300"}))
+    tyrant.event("spawned", "a.ini", count=2)
+    other = tyrant.pid_of("a.ini")
+    tyrant.until(partial(executes, other, "sleep"), "it is executed")
+    assert limits_of(other)["Max open files"] == ("300", "300")
+    tyrant.stop()
+
+
+def test_limits_bite(tyrant: TyrantDaemon) -> None:
+    script = "ulimit -n; exec 3</dev/null 4<&3 5<&3 6<&3 7<&3 8<&3 9<&3 && echo all"
+    tyrant.put("a.ini", shell(f"({script}); exec sleep 1000", nofile="8"))
+    tyrant.start()
+    tyrant.phase("a.ini", "ready")
+    tyrant.until(lambda: "8\n" in tyrant.vassal_log("a.ini"), "it has tried")
+    assert "all" not in tyrant.vassal_log("a.ini")
+    tyrant.stop()
+
+
+def test_a_set_uid_program_gives_nothing_back(tyrant: TyrantDaemon) -> None:
+    """What no_new_privs is for."""
+    program = tyrant.folder / "id"
+    program.write_bytes(Path("/usr/bin/id").read_bytes())
+    program.chmod(0o4755)
+    without = ("setpriv", f"--reuid={ALICE}", "--regid=1", "--clear-groups", str(program), "-u")
+    assert subprocess.check_output(without, text=True) == "0\n"  # so it would be
+    tyrant.put("a.ini", shell(f"{program} -u; exec sleep 1000"))
+    tyrant.start()
+    tyrant.until(lambda: tyrant.vassal_log("a.ini"), "it has said who it is")
+    assert tyrant.vassal_log("a.ini") == f"{ALICE}\n"
+    tyrant.stop()
+
+
+def test_a_vassal_cannot_harm_the_daemon(tyrant: TyrantDaemon) -> None:
+    """Nor another vassal, nor read what is the daemon's."""
+    tyrant.put("quiet.ini", SLEEPER)
+    tyrant.start()
+    tyrant.phase("quiet.ini", "ready")
+    tries = (f"kill -9 {tyrant.pid}", f"cat {tyrant.journal}", f"cat /proc/{tyrant.pid}/environ")
+    tyrant.put("a.ini", shell("; ".join(f"{each} && echo DONE" for each in tries) + "; echo END"))
+    tyrant.until(lambda: "END" in tyrant.vassal_log("a.ini"), "it has tried")
+    assert "DONE" not in tyrant.vassal_log("a.ini")
+    tyrant.stop()
