@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
+from emperord.daemon.ctl import cli as emperor_ctl
 from emperord.daemon.main import main as emperor
 from emperord.replay.main import cli as emperor_replay
 
@@ -34,7 +35,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_options_that_are_named_exist(page: Path) -> None:
     """Every --option in the text of a page, its examples aside, is ours or plainly another's."""
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
-    ours = set(_options(emperor)) | set(_options(emperor_replay))
+    commands = (emperor, emperor_ctl, emperor_replay)
+    ours = {option for command in commands for option in _options(command)}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
     assert named - ours - OF_OTHERS == set()
 
