@@ -77,6 +77,11 @@ class KeeperLink:
         """Whether there is a keeper."""
         return self._channel is not None
 
+    @property
+    def congested(self) -> bool:
+        """Whether something waits to be said."""
+        return bool(self._unsent)
+
     def close(self) -> None:
         """The daemon leaves."""
         if self._channel is not None:
@@ -210,7 +215,7 @@ class KeeperLink:
     async def _flush_now_and_then(self) -> None:
         while True:
             await trio.sleep(_SOON)
-            if self._unsent:
+            if self.congested:
                 self._flush()
 
     # What the keeper says

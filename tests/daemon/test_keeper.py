@@ -428,3 +428,39 @@ def test_it_holds_more_than_a_program_should(emperor: Emperor) -> None:
     assert {e.body["control"] for e in emperor.events("adopted")} == {True}
     assert (emperor.vassals / "limit").read_text() == "1200\n"
     emperor.stop()
+
+
+def test_told_to_stop_at_any_moment_of_its_start(emperor: Emperor) -> None:
+    """A stop that comes before the daemon takes signals waits for it, and is not lost."""
+    (emperor.vassals / "a.ini").write_text(SLEEPER)
+    emperor.launch()
+    emperor.until(lambda: handles(emperor.pid, signal.SIGTERM), "the keeper takes signals")
+    emperor.stop()
+    assert emperor.kinds()[-1] == "daemon_stopped"
+
+
+def handles(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("SigCgt:"):
+            return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return False
+
+
+def test_a_stopped_keeper_holds_up_nothing_for_long(emperor: Emperor) -> None:
+    """More is to be said to it than fits into its socket; all of it arrives later."""
+    emperor.start()
+    fds = f"/proc/{emperor.pid}/fd"
+    before = len(os.listdir(fds))
+    emperor.send(signal.SIGSTOP)
+    names = [f"{number}.ini" for number in range(5)]
+    for name in names:
+        (emperor.vassals / name).write_text(SLEEPER)
+    emperor.up(*names)
+    (emperor.vassals / "0.ini").unlink()
+    emperor.gone("0.ini")
+    emperor.send(signal.SIGCONT)
+    emperor.until(lambda: len(os.listdir(fds)) == before + 4, "it keeps those that are left")
+    emperor.restart()
+    assert {e.body["control"] for e in emperor.events("adopted")} == {True}
+    emperor.stop()

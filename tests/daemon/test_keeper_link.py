@@ -1,0 +1,110 @@
+"""The daemon's end of the channel, against a keeper that a test plays."""
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+import trio
+from emperord.daemon import keeping
+from emperord.daemon.keeper_link import Death, KeeperLink, Kept
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, KeeperLink]]:
+    """The keeper's end, and the daemon's link."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.settimeout(10)
+    link = KeeperLink(theirs)
+    with ours:
+        yield ours, link
+        link.close()
+
+
+def heard(keeper: socket.socket) -> tuple[dict[str, object], int]:
+    """The next packet, and how many descriptors came with it."""
+    data, descriptors, _, _ = socket.recv_fds(keeper, keeping.LONGEST, 16)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    return keeping.decode(data), len(descriptors)
+
+
+def died(pid: int, start: int, code: int) -> bytes:
+    return keeping.encode(keeping.death(pid, start, code, None))
+
+
+async def test_what_a_keeper_does_not_take_waits_in_order(
+    ends: tuple[socket.socket, KeeperLink],
+) -> None:
+    keeper, link = ends
+    count = 0
+    while not link.congested and count < 10_000:
+        link.acknowledge((count, 1))
+        count += 1
+    assert link.congested
+    link.keep("late", [0])
+    link.drop("late")  # never said, so not unsaid either, but for the drop itself
+    link.acknowledge((count, 1))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(link.run)
+        for number in range(count):
+            said, _ = await trio.to_thread.run_sync(heard, keeper)
+            assert said["pid"] == number
+        said, _ = await trio.to_thread.run_sync(heard, keeper)
+        assert said == {"do": "drop", "name": "late"}
+        said, _ = await trio.to_thread.run_sync(heard, keeper)
+        assert said["pid"] == count
+        nursery.cancel_scope.cancel()
+
+
+async def test_deaths_that_nobody_asks_for_are_acknowledged(
+    ends: tuple[socket.socket, KeeperLink],
+) -> None:
+    keeper, link = ends
+    link.expect((7, 70))
+    keeper.send(died(6, 60, 0))
+    keeper.send(died(7, 70, 3))
+    keeper.send(keeping.encode({"say": "synced"}))
+    await link.sync()
+    assert link.deaths.keys() == {(6, 60), (7, 70)}  # recovery may ask for any
+    link.acknowledge_all()
+    assert link.deaths == {(7, 70): Death(3, None)}
+    keeper.send(died(8, 80, 0))  # an orphan's
+    keeper.send(died(7, 71, 0))  # another process with that pid
+    link.look()
+    assert link.deaths == {(7, 70): Death(3, None)}
+    assert await link.death_of((7, 70), 10) == Death(3, None)
+    link.acknowledge((7, 70))
+    said = [heard(keeper)[0] for _ in range(5)]
+    assert [packet["do"] for packet in said] == ["sync", "ack", "ack", "ack", "ack"]
+    assert [(packet["pid"], packet["start"]) for packet in said[1:]] == [
+        (6, 60),
+        (8, 80),
+        (7, 71),
+        (7, 70),
+    ]
+
+
+async def test_a_keeper_that_dies_ends_all_waiting(ends: tuple[socket.socket, KeeperLink]) -> None:
+    keeper, link = ends
+    link.keep("a", [0], {"x": 1})
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(link.run)
+        keeper.close()
+        assert await link.death_of((7, 70), 30) is None
+    assert link.died
+    assert not link.alive
+    link.keep("b", [1])
+    link.acknowledge((1, 1))
+    await link.sync()
+    assert link.entrusted == {"a": Kept({"x": 1}, [0]), "b": Kept({}, [1])}  # for a newcomer
+
+
+def test_no_keeper_at_all() -> None:
+    link = KeeperLink.from_environment({})
+    link.receive_all()
+    trio.run(link.run)
+    link.keep("a", [0])
+    link.drop("a")
+    assert not link.alive
+    assert not link.died
