@@ -128,7 +128,9 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-orders: st.SearchStrategy[Any] = st.sampled_from(["keep", "drop", "ack", "died", "hear", "sync", "", None, 3, [], {}])
+orders: st.SearchStrategy[Any] = st.sampled_from(
+    ["keep", "drop", "ack", "died", "hear", "sync", "", None, 3, [], {}]
+)
 few = st.integers(0, 2)
 packets = st.fixed_dictionaries(
     {"do": orders | anything},
