@@ -520,7 +520,10 @@ class Host:
         """
         survivors, gone = await threads.run_sync(recovery.survey, fleet, boot, time_of)
         adopted = [survivor for survivor in survivors if self.adopt(survivor)]
-        gone += [survivor.vassal for survivor in survivors if survivor not in adopted]
+        late = [survivor for survivor in survivors if survivor not in adopted]
+        if late:  # they have died since, and left behind what they had started
+            await threads.run_sync(recovery.end_trees, late)
+            gone += [survivor.vassal for survivor in late]
         await self._keeper.sync()  # now it is known how those ended that the keeper saw
         known = self._keeper.deaths if fleet.boot == boot else {}
         found = [survivor.draft() for survivor in adopted]

@@ -80,6 +80,14 @@ def survey(
     return alive, gone
 
 
+def end_trees(dead: Iterable[Survivor], machine: Machine = process) -> None:
+    """End what is left of those that died after they were found alive. Blocks."""
+    census = machine.census()
+    for survivor in dead:
+        started = survivor.start_time
+        machine.end(machine.remnants(census, survivor.mark, survivor.pid, started))
+
+
 def _leader(machine: Machine, vassal: Vassal, marked: list[int]) -> tuple[int, int] | None:
     if vassal.pid is not None:
         started = machine.start_time(vassal.pid)
