@@ -54,6 +54,8 @@ def _would_run(name: str, seen: contract.Seen, policy: Policy, source: str) -> t
         line = shlex.join(command.argv(name, spec, policy))
     except command.CannotRun as error:
         return True, f"barred: {error}"
+    if spec.socket is not None:
+        line += f"  (on demand at {shown(spec.socket)})"
     return False, line + (f"  (in {spec.cwd})" if spec.cwd and spec.cwd != os.getcwd() else "")
 
 

@@ -38,7 +38,7 @@ from . import command, process, protocol, recovery, threads
 from .actions import Action
 from .fleet import Fleet, Vassal
 from .keeper_link import Death, Identity, KeeperLink
-from .listeners import CannotListen, Listener, Listeners, binds_itself, terms
+from .listeners import CannotListen, Listener, Listeners, Terms, binds_itself, terms
 from .observe import Draft
 from .recovery import Survivor
 from .users import NoAccount, user_of
@@ -48,6 +48,7 @@ log = logging.getLogger("emperor.host")
 
 _PROMPT: Final = 0.05  # seconds in which killed processes are usually gone
 _KEEPERS_WORD: Final = 10.0  # seconds for the keeper to say how its child ended
+_LOOK_AFTER: Final = 3.0  # seconds between looks at the files of sockets
 _RESERVE: Final = 32  # descriptors that vassals leave to the daemon
 
 
@@ -163,6 +164,7 @@ class Host:
                 nursery.start_soon(self._deliver)
                 nursery.start_soon(self._reap_strays)
                 nursery.start_soon(self._bound_logs)
+                nursery.start_soon(self._mend_listeners)
                 task_status.started()
                 while True:
                     await trio.lowlevel.wait_readable(self._epoll.fileno())
@@ -277,24 +279,7 @@ class Host:
         spec = vassal.running
         if spec is None or spec.socket is None:
             return  # it has been told to be something else since
-        self._unlisten(vassal.name, spec.socket)
-        try:
-            listener = self._listeners.listen(vassal.name, spec.socket, terms(spec, self._policy()))
-        except CannotListen as error:
-            body = ListenFailed(
-                address=spec.socket,
-                reason=str(error),
-                fault=error.fault,
-                holder=error.holder,
-                held_as=error.held_as,
-            )
-            self._said[Happened(Draft("listen_failed", body, None, vassal.name))] = None
-            self._spoken.set()
-            return
-        fd = listener.socket.fileno()
-        if fd not in self._awaited:
-            self._awaited[fd] = listener
-            self._epoll.register(fd, select.EPOLLIN)
+        self._listen_at(vassal.name, spec.socket, terms(spec, self._policy()))
         text = None if spec.config is None else self._config_text(spec.config)
         if text is not None and binds_itself(text, spec.socket):
             log.warning(
@@ -303,6 +288,35 @@ class Host:
                 vassal.name,
                 spec.socket,
             )
+
+    def _listen_at(self, vassal: str, address: str, how: Terms) -> None:
+        self._unlisten(vassal, address)
+        try:
+            listener = self._listeners.listen(vassal, address, how)
+        except CannotListen as error:
+            body = ListenFailed(
+                address=address,
+                reason=str(error),
+                fault=error.fault,
+                holder=error.holder,
+                held_as=error.held_as,
+            )
+            self._said[Happened(Draft("listen_failed", body, None, vassal))] = None
+            self._spoken.set()
+            return
+        fd = listener.socket.fileno()
+        if fd not in self._awaited:
+            self._awaited[fd] = listener
+            self._epoll.register(fd, select.EPOLLIN)
+
+    async def _mend_listeners(self) -> None:
+        """Listen anew where a socket file is lost: whatever tidies up directories takes them."""
+        while True:
+            await trio.sleep(_LOOK_AFTER)
+            for listener in list(self._awaited.values()):
+                if listener.how is not None and not listener.in_place():
+                    log.warning("%s: its socket file is gone; making it anew", listener.vassal)
+                    self._listen_at(listener.vassal, listener.address, listener.how)
 
     def _unlisten(self, vassal: str, unless: str | None = None) -> None:
         """Give its address back, unless it is this one."""

@@ -83,11 +83,17 @@ class File(NamedTuple):
 class Listener:
     """One vassal's socket."""
 
-    __slots__ = ("address", "file", "socket", "vassal")
+    __slots__ = ("address", "file", "how", "socket", "vassal")
 
     def __init__(
-        self, vassal: str, address: str, listening: socket.socket, file: File | None
+        self,
+        vassal: str,
+        address: str,
+        listening: socket.socket,
+        file: File | None,
+        how: Terms | None = None,
     ) -> None:
+        self.how = how  # None where a former daemon made it
         self.vassal = vassal
         self.address = address
         self.socket = listening
@@ -131,13 +137,14 @@ class Listeners:
         """Listen for a vassal; what listens there for it already goes on. Raises CannotListen."""
         known = self._by_vassal.get(vassal)
         if known is not None and known.address == address and known.in_place():
+            known.how = how
             return known
         self.unlisten(vassal)
         try:
             listening, file = self._open(address, how)
         except OSError as error:
             raise self._explain(address, error) from None
-        listener = self._by_vassal[vassal] = Listener(vassal, address, listening, file)
+        listener = self._by_vassal[vassal] = Listener(vassal, address, listening, file, how)
         about: dict[str, Any] = {"address": address, "file": file}
         self._keeper.keep(_KEPT + vassal, [listening.fileno()], about)
         return listener

@@ -458,6 +458,14 @@ def test_a_config_that_binds_the_address_itself_is_told_of(daemon: Daemon) -> No
     daemon.stop()
 
 
+def test_a_socket_file_that_is_lost_is_made_anew(daemon: Daemon) -> None:
+    app = App(daemon).start()
+    os.unlink(app.address)
+    daemon.until(lambda: clients.listened_at(app.address), "it is there again")
+    assert app.says() == "hello"
+    daemon.stop()
+
+
 # Options
 
 
