@@ -81,6 +81,7 @@ class Chaos:
         self.chance = random.Random(seed)
         self.kills = 0
         self.faults = 0  # other ones
+        self._killed_at = 0  # the last event before
         self._disk: Disk | None = None
         self.apps: dict[str, Application] = {}
         for number in range(WEB):
@@ -104,14 +105,18 @@ class Chaos:
 
         return self.emperor.until(found, "there is a daemon", patience=60)
 
-    def kill(self) -> None:
-        """Kill the daemon at some moment, most often when it works, now and then as it starts."""
+    def kill(self, mostly_at_work: bool = True) -> None:
+        """Kill the daemon at some moment, most often when it works, now and then as it starts.
+
+        One that is killed as it starts has failed, so the next is put off: too many of those in
+        a row, and most of the time there is no daemon to kill.
+        """
         pid = self.daemon()
-        if self.chance.random() < 0.7:
-            seq = self.emperor.last_seq()
-            with contextlib.suppress(AssertionError):
-                self.emperor.event("daemon_ready", after=seq - 1, patience=0.5)
+        if mostly_at_work and self.chance.random() < 0.75:
+            self.emperor.event("daemon_ready", after=self._killed_at, patience=60)
+            pid = self.daemon()
         time.sleep(self.chance.random() * 0.5)
+        self._killed_at = self.emperor.last_seq()
         processes.kill(pid)
         until(lambda: not processes.alive(pid), "the daemon dies")
         self.kills += 1
@@ -129,7 +134,7 @@ class Chaos:
         self.faults += 1
         disk.fill()
         if self.chance.random() < 0.5:
-            self.kill()
+            self.kill(mostly_at_work=False)
         time.sleep(self.chance.random())
         disk.free()
 
@@ -141,6 +146,7 @@ class Chaos:
         time.sleep(self.chance.random())
         pid = self.daemon()
         self.emperor.send(signal.SIGSTOP)  # so that none starts before the disk is back
+        self._killed_at = self.emperor.last_seq()
         processes.kill(pid)
         until(lambda: not processes.alive(pid), "the daemon dies")
         self.kills += 1
@@ -210,7 +216,7 @@ def _run(
                     chaos.break_disk(device)
                 assert not watchman.wrong, watchman.wrong
                 assert not load.failures, load.failures
-        wait_until_equal(kingdom, "all is as the files say")
+        wait_until_equal(kingdom, "all is as the files say", patience=60)
         leaders = kingdom.leaders()
     assert not load.failures, load.failures
     assert not watchman.wrong, watchman.wrong

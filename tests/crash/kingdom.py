@@ -7,7 +7,7 @@ from emperord.daemon.fleet import Fleet
 
 from . import record, world
 from .churn import ALWAYS_UP, NEVER_UP, command_of, kind_of
-from .running import until
+from .running import PATIENCE, until
 
 
 class Kingdom:
@@ -60,7 +60,7 @@ class Kingdom:
         return wrong
 
 
-def wait_until_equal(kingdom: Kingdom, what: str) -> None:
+def wait_until_equal(kingdom: Kingdom, what: str, patience: float = PATIENCE) -> None:
     """Until processes and record both are as the files; says what is not."""
     last: list[str] = []
 
@@ -71,6 +71,9 @@ def wait_until_equal(kingdom: Kingdom, what: str) -> None:
         return not last
 
     try:
-        until(equal, what)
+        until(equal, what, patience)
     except AssertionError as error:
-        raise AssertionError(f"{error}: {last}") from None
+        names = {name for wrong in last for name in wrong.replace(":", "").split()[:1]}
+        told = [row for row in record.rows(kingdom.journal) if row.vassal in names][-12:]
+        lines = "\n".join(" ".join(map(str, row[:8])) for row in told)
+        raise AssertionError(f"{error}: {last}\n{lines}") from None
