@@ -66,7 +66,7 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
         accepting=m.resign, reloading=m.resign, stopping=i, held=i, barred=i),
     "heartbeat_started": dict(
         queued=i, throttled=i, listening=i, starting=m.note_heartbeat, ready=m.note_heartbeat,
-        accepting=m.note_heartbeat, reloading=m.note_heartbeat, stopping=i, held=i, barred=i),
+        accepting=m.note_heartbeat, reloading=i, stopping=i, held=i, barred=i),
     "heartbeat_lost": dict(
         queued=i, throttled=i, listening=i, starting=m.lose_heartbeat, ready=m.lose_heartbeat,
         accepting=m.lose_heartbeat, reloading=m.lose_heartbeat, stopping=i, held=i, barred=i),

@@ -176,6 +176,7 @@ def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
         end(fleet, vassal, event, actions, "stop", "restarts, as it cannot ask for its config")
         return
     vassal.due = False
+    vassal.heartbeat = False  # what it loads now has sent none yet, and may never mean to
     vassal.running = vassal.spec
     vassal.order = event.seq
     actions.append(Action("reload", vassal.name, vassal.attempt, vassal.spec.config))
@@ -378,8 +379,6 @@ def note_ready(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
 
 def accept(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     free_slot(fleet, vassal)
-    if vassal.phase == "reloading":
-        vassal.heartbeat = False  # what runs now has sent none yet, and may never mean to
     enter(vassal, "accepting", event)
     if vassal.due:
         ask_reload(fleet, vassal, event, actions)

@@ -466,8 +466,7 @@ class Shell:
                 # Nobody hears one that was adopted without its pipe.
                 if vassal.heartbeat
                 and vassal.control
-                # A program that loads itself anew has nobody in it to send any.
-                and vassal.phase not in ("stopping", "reloading")
+                and vassal.phase != "stopping"
                 and self._host.silent_for(vassal.name) > required
             ]
             if silent:

@@ -94,7 +94,8 @@ def test_a_closed_socket_is_no_death(make_daemon: MakeDaemon, tmp_path: Path) ->
 
 
 def test_a_lost_heartbeat(make_daemon: MakeDaemon) -> None:
-    daemon = make_daemon("--required-heartbeat", "0.5", speakers=True)
+    # What is deaf hears of no reload and no stop, so its mercy is short.
+    daemon = make_daemon("--required-heartbeat", "0.5", "--mercy", "1", speakers=True)
     write(daemon, HEALTHY + "deaf\nbeat 3 0.05\n")
     daemon.start()
     lost = daemon.event("heartbeat_lost", "a.ini")
