@@ -11,7 +11,7 @@ SPOKEN: dict[int, tuple[set[Phase], str]] = {
     5: ({"starting", "ready", "reloading"}, "vassal_accepting"),
     17: (set(PHASES) - {"stopping"}, "vassal_loyal"),
     22: (set(PHASES) - {"stopping"}, "vassal_resigned"),
-    26: (set(PHASES) - {"stopping"}, "heartbeat_started"),
+    26: (set(PHASES) - {"stopping", "reloading"}, "heartbeat_started"),
 }
 
 
