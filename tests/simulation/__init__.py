@@ -1,0 +1,1 @@
+"""A simulated world for the daemon's shell: docs/simulation.md tells what it is for."""

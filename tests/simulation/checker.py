@@ -1,0 +1,186 @@
+"""The safety of a run: a second opinion, formed from the durable record and the processes alone.
+
+It shares no code with the fold, and asks it nothing. It follows the rows as they become
+durable, and is told of every order that is carried out and of every process that begins or
+ends. Rows are read as JSON: what they say is what anybody could read in the journal.
+"""
+
+import json
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+from .trouble import must
+
+SLACK: Final = 1.6  # virtual seconds: the shell looks at its deadlines, the disk takes its time
+
+
+class Attempt(NamedTuple):
+    """One try at running a vassal."""
+
+    vassal: str
+    number: int
+
+
+class Checker:
+    """Sees all of one run."""
+
+    def __init__(self) -> None:
+        self.seq = self.at = 0
+        self.policy: dict[str, Any] = {}
+        self.monitors: list[str] = []
+        self.owner: dict[str, str] = {}
+        self.wanted: dict[str, dict[str, Any]] = {}  # vassal -> its spec
+        self.held: set[str] = set()
+        self.ordered: set[Attempt] = set()  # spawns that are durable
+        self.over: set[Attempt] = set()  # whose end is durable
+        self.programs: set[Attempt] = set()  # those that cannot say that they accept
+        self.starting: dict[Attempt, int | None] = {}  # fresh; until which deadline it may be
+        self.due: deque[dict[str, Any]] = deque()  # durable orders, not carried out yet
+        self.living: dict[int, Attempt] = {}  # by pid, leaders and strays
+        self.stopping: dict[int, float] = {}  # pid -> since when it knows that it is to stop
+        self.open = False
+        self.may_leave = False  # somebody told the daemon to stop all vassals
+
+    # The record
+
+    def appended(self, rows: Iterable[Any]) -> None:
+        """These rows are durable now."""
+        must(not self.due, "every order is carried out", f"{list(self.due)} were not")
+        for seq, at, kind, monitor, vassal, _, body, actions in rows:
+            must(seq == self.seq + 1, "numbers follow", f"{seq} after {self.seq}")
+            must(at > self.at, "time grows", f"event {seq} at {at}, after {self.at}")
+            self.seq, self.at = seq, at
+            self._follow(kind, monitor, vassal, json.loads(body))
+            for action in json.loads(actions):
+                self._order(action)
+                self.due.append(action)
+
+    def _follow(self, kind: str, monitor: str | None, vassal: str | None, body: Any) -> None:
+        if kind == "vassal_added":
+            taken = vassal in self.wanted and self.owner[vassal] in self.monitors
+            if not taken or self.owner[vassal or ""] == monitor:
+                self.owner[vassal or ""] = monitor or ""
+                self.wanted[vassal or ""] = body["spec"]
+        elif kind == "vassal_changed":
+            if self.owner.get(vassal or "") == monitor:
+                self.wanted[vassal or ""] = body["spec"]
+        elif kind in ("vassal_removed", "vassal_destroyed"):
+            if self.owner.get(vassal or "") == monitor:
+                self.wanted.pop(vassal or "", None)
+                self._release(vassal or "")
+        elif kind == "operator_requested" and vassal is not None:
+            if body["request"] == "stop" and (vassal in self.wanted or self._under_way(vassal)):
+                self.held.add(vassal)
+            elif body["request"] == "start":
+                self.held.discard(vassal)
+        elif kind == "daemon_started":
+            self.policy, self.monitors = body["policy"], body.get("monitors", [])
+            self.open = False
+        elif kind == "daemon_ready":
+            self.open = True
+        elif kind in ("daemon_stopping", "daemon_stopped"):
+            must(self.may_leave, "leaves when told", f"{kind}, and nobody asked for it")
+            self.open = False
+        elif "attempt" in body:
+            self._heard(kind, Attempt(vassal or "", body["attempt"]), body)
+        elif kind == "deadline_passed":
+            for attempt, until in list(self.starting.items()):
+                if attempt.vassal == vassal and until == body["deadline"]:
+                    del self.starting[attempt]
+
+    def _heard(self, kind: str, attempt: Attempt, body: dict[str, Any]) -> None:
+        if kind in ("exited", "spawn_failed"):
+            self.over.add(attempt)
+            left = [pid for pid, of in self.living.items() if of == attempt]
+            must(not left, "gone means gone", f"{attempt} is recorded as {kind}, {left} live")
+            self.starting.pop(attempt, None)
+            self._release(attempt.vassal)
+        elif kind == "vassal_accepting" or (kind == "spawned" and attempt in self.programs):
+            self.starting.pop(attempt, None)
+        elif kind == "adopted" and (not body.get("control") or attempt in self.programs):
+            self.starting.pop(attempt, None)  # it cannot tell when it accepts
+
+    def _release(self, vassal: str) -> None:
+        """Nobody remembers who is neither wanted nor under way."""
+        if vassal not in self.wanted and not self._under_way(vassal):
+            self.held.discard(vassal)
+            self.owner.pop(vassal, None)
+
+    def _under_way(self, vassal: str) -> bool:
+        return any(each.vassal == vassal for each in self.ordered - self.over)
+
+    # Orders
+
+    def _order(self, action: dict[str, Any]) -> None:
+        do, vassal = action["do"], action["vassal"]
+        if do == "spawn":
+            self._spawn(vassal, Attempt(vassal, action["attempt"]), action)
+        elif do in ("stop", "kill"):
+            self.starting.pop(Attempt(vassal, action["attempt"]), None)
+
+    def _spawn(self, vassal: str, attempt: Attempt, action: dict[str, Any]) -> None:
+        must(self.open, "starts when ready", f"{attempt} is ordered, no daemon is ready")
+        must(vassal in self.wanted, "starts what is wanted", f"nobody wants {vassal}")
+        must(vassal not in self.held, "held stays down", f"{vassal} is held, spawn is ordered")
+        config = self.wanted[vassal].get("config")
+        must(action.get("config") == config, "starts what is wanted", f"{vassal}: not {config}")
+        must(not self._under_way(vassal), "never two", f"{vassal}: an attempt is under way")
+        most = self.policy.get("max_starting", 4)
+        busy = len(self.starting)
+        must(busy < most, "max-starting", f"{attempt} starts beside {list(self.starting)}")
+        patience = self.policy.get("start_patience", 30.0)
+        self.starting[attempt] = self.at + int(patience * 1_000_000_000)
+        self.ordered.add(attempt)
+        if "command" in self.wanted[vassal].get("settings", {}):
+            self.programs.add(attempt)
+
+    def carried_out(self, do: str, vassal: str, attempt: int | None) -> None:
+        """The host was handed this order."""
+        order = (do, vassal, attempt)
+        must(bool(self.due), "durable first", f"{order} is carried out and was not recorded")
+        due = self.due.popleft()
+        recorded = (due["do"], due["vassal"], due.get("attempt"))
+        must(order == recorded, "in order", f"{order} is carried out, {recorded} was due")
+
+    # Processes
+
+    def born(self, pid: int, vassal: str, number: int) -> None:
+        """A process runs an attempt."""
+        attempt = Attempt(vassal, number)
+        must(attempt in self.ordered, "durable first", f"{attempt} runs, its spawn is not durable")
+        must(attempt not in self.over, "gone means gone", f"{attempt} runs and is over")
+        others = {p: of for p, of in self.living.items() if of.vassal == vassal}
+        must(not others, "never two", f"{attempt} runs beside {others}")
+        self.living[pid] = attempt
+
+    def strayed(self, pid: int, vassal: str, number: int) -> None:
+        """A descendant left its leader."""
+        self.living[pid] = Attempt(vassal, number)
+
+    def died(self, pid: int) -> None:
+        """A process is gone."""
+        del self.living[pid]
+        self.stopping.pop(pid, None)
+
+    def told_to_stop(self, pid: int, now: float) -> None:
+        """A vassal was told to stop; from here on its mercy counts."""
+        self.stopping.setdefault(pid, now)
+
+    def forgive(self, now: float) -> None:
+        """There is no daemon, or it cannot write: nobody can keep the time."""
+        self.stopping = dict.fromkeys(self.stopping, now)
+
+    def no_daemon(self) -> None:
+        """The daemon has died: what it had not carried out is the next one's."""
+        self.due.clear()
+        self.stopping.clear()
+        self.may_leave = False
+
+    def look(self, now: float) -> None:
+        """What must hold at any time."""
+        bound = self.policy.get("mercy", 30.0) + SLACK
+        for pid, since in self.stopping.items():
+            late = now - since
+            said = f"{self.living[pid]} was told to stop {late:.2f} s ago and lives"
+            must(late <= bound, "mercy ends", said)

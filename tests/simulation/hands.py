@@ -1,0 +1,320 @@
+"""The simulated host: the hands of one daemon on the simulated machine.
+
+It keeps the contract of ``daemon/host.py``: orders for a vassal whose spawn is under way wait
+for it, ``spawned`` is durable before its bytes are listened to, an end is told when the whole
+tree is gone, a byte that is said twice before it was handed over is said once. Everything takes
+some virtual time, and between any two things the daemon may be killed.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Final
+
+import trio
+from emperord.daemon import process as marks
+from emperord.daemon import protocol, recovery, threads
+from emperord.daemon.actions import Action
+from emperord.daemon.fleet import Fleet, Vassal
+from emperord.daemon.host import Happened, News, Said, TellNews, kept_name
+from emperord.daemon.keeper_link import Identity, Kept
+from emperord.daemon.observe import Draft
+from emperord.journal.events import Empty, Exited, Fault, Spawned, SpawnFailed, Spec
+
+from .disk import Disk
+from .machine import Machine, Process
+from .trouble import must
+
+LISTENER: Final = "listener:"
+
+
+class CannotStart(Exception):
+    """There will be no process."""
+
+    def __init__(self, reason: str, fault: Fault) -> None:
+        super().__init__(reason)
+        self.reason, self.fault = reason, fault
+
+
+class Hands:
+    """What one daemon holds of the machine; of no use when it is dead."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        disk: Disk,
+        moment: Callable[[str], None],
+        pause: Callable[[], float],
+        *,
+        graceful: bool,
+    ) -> None:
+        self._machine = machine
+        self._disk = disk
+        self._moment = moment
+        self._pause = pause  # a short random time
+        self._stop = protocol.STOP_GRACEFULLY if graceful else protocol.STOP
+        self.dead = False
+        self._by_name: dict[str, Process] = {}
+        self._waiting: dict[str, list[tuple[Action, Spec | None]]] = {}
+        self._awaited: set[str] = set()  # vassals whose first client is waited for
+        self._said: dict[News, None] = {}
+        self._spoken = trio.Event()
+        self._beats: dict[str, float] = {}
+        self._one_spawn = trio.CapacityLimiter(1)
+        self._nursery: trio.Nursery | None = None
+        self._tell: TellNews | None = None
+
+    # Its life
+
+    async def recover(self, fleet: Fleet, boot: str, time_of: Callable[[int], int]) -> list[Draft]:
+        """With the verdicts of the real recovery."""
+        machine = self._machine
+        survivors, gone = await threads.run_sync(recovery.survey, fleet, boot, time_of, machine)
+        self._moment("recover")
+        adopted = [survivor for survivor in survivors if self._adopt(survivor)]
+        late = [survivor for survivor in survivors if survivor not in adopted]
+        if late:
+            await threads.run_sync(recovery.end_trees, late, machine)
+            gone += [survivor.vassal for survivor in late]
+        found = [survivor.draft() for survivor in adopted]
+        known = machine.deaths if fleet.boot == boot else {}
+        found += [recovery.death(vassal, known) for vassal in gone]
+        wanted = {v.name: v.running.socket for v in fleet.vassals.values() if v.running}
+        for name, address in list(machine.listening.items()):
+            if wanted.get(name) != address:
+                self._close_address(name)
+        held = {kept_name(p.name, p.attempt) for p in self._by_name.values()}
+        machine.kept = {kept for kept in machine.kept if kept in held or kept[0] == LISTENER[0]}
+        return found
+
+    def _adopt(self, survivor: recovery.Survivor) -> bool:
+        process = self._machine.processes.get(survivor.pid)
+        if process is not None:
+            survivor.control = process.connected
+            self._by_name[process.name] = process
+        return process is not None
+
+    async def run(
+        self, tell: TellNews, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Tell what happens to vassals, until cancelled."""
+        self._tell = tell
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            for process in self._by_name.values():
+                self._listen_to(process)
+            task_status.started()
+            while True:
+                await self._spoken.wait()
+                self._spoken = trio.Event()
+                said, self._said = self._said, {}
+                heard = {news.vassal: news.attempt for news in said if isinstance(news, Said)}
+                read = [p for p in self._by_name.values() if heard.get(p.name) == p.attempt]
+                counts = [len(process.unread) for process in read]
+                await tell(list(said))
+                # Only what is durable is taken out of the socket: else it would die with us.
+                for process, count in zip(read, counts, strict=True):
+                    del process.unread[:count]
+
+    def silent_for(self, vassal: str) -> float:
+        """Seconds since the last heartbeat; counts from now when none was heard."""
+        now = trio.current_time()
+        return now - self._beats.setdefault(vassal, now)
+
+    def no_spawns(self) -> AbstractAsyncContextManager[object]:
+        """Nobody takes over here."""
+        return nullcontext()
+
+    def expects(self) -> set[Identity]:
+        """The processes whose ends it will tell."""
+        return {process.identity for process in self._by_name.values()}
+
+    # What vassals say and how they end
+
+    def _listen_to(self, process: Process) -> None:
+        process.parent = self
+        for byte in list(process.unread):
+            self.heard(process, byte)
+        if not process.alive:
+            self.buries(process)
+
+    def heard(self, process: Process, byte: int) -> None:
+        """There is something in its socket."""
+        if byte == protocol.ACCEPTING:
+            self._beats.pop(process.name, None)
+        if byte == protocol.HEARTBEAT:
+            known = process.name in self._beats
+            self._beats[process.name] = trio.current_time()
+            if known:
+                return
+        self._say(Said(process.name, process.attempt, byte))
+
+    def _say(self, news: News) -> None:
+        self._said[news] = None
+        self._spoken.set()
+
+    def buries(self, process: Process) -> None:
+        """The leader has died."""
+        assert self._nursery is not None
+        self._nursery.start_soon(self._bury, process)
+
+    async def _bury(self, process: Process) -> None:
+        assert self._tell is not None
+        await trio.sleep(self._pause())
+        for pid in process.strays:
+            self._machine.kill(pid)
+        await trio.sleep(self._pause())
+        code, signal = process.code, process.signal
+        if process.child_of is not self:
+            death = self._machine.deaths.get(process.identity)
+            code, signal = (death.code, death.signal) if death else (None, None)
+        self._moment("bury")
+        del self._by_name[process.name]
+        self._beats.pop(process.name, None)
+        body = Exited(attempt=process.attempt, code=code, signal=signal)
+        await self._tell([Happened(Draft("exited", body, None, process.name))])
+        self._machine.kept.discard(kept_name(process.name, process.attempt))
+        self._machine.deaths.pop(process.identity, None)
+
+    # Orders
+
+    def carry_out(self, action: Action, vassal: Vassal | None, at: int) -> None:
+        """Do what the fold ordered."""
+        if self.dead:
+            return
+        self._moment("act")
+        self._disk.checker.carried_out(action.do, action.vassal, action.attempt)
+        assert self._nursery is not None
+        if action.do == "unlisten":
+            self._close_address(action.vassal)
+        elif vassal is None:
+            return
+        elif action.do == "listen":
+            self._listen(vassal)
+        elif action.do == "spawn":
+            assert vassal.attempt is not None
+            assert vassal.running is not None
+            self._waiting[action.vassal] = []
+            arguments = (vassal.name, vassal.attempt, vassal.running, at, vassal.order)
+            self._nursery.start_soon(self._spawn, *arguments)
+        elif action.vassal in self._waiting:
+            self._waiting[action.vassal].append((action, vassal.running))
+        else:
+            self._order(action, vassal.running)
+
+    def _order(self, action: Action, spec: Spec | None) -> None:
+        process = self._by_name.get(action.vassal)
+        if process is None or process.attempt != action.attempt or not process.alive:
+            return
+        if action.do == "reload":
+            assert spec is not None
+            self._machine.reload(process, self._text(spec))
+        elif action.do == "stop":
+            self._machine.told(process, self._stop)
+        elif action.do == "kill":
+            self._machine.kill(process.pid)
+
+    def _text(self, spec: Spec) -> str:
+        text = self._disk.configs.get(spec.config or "")
+        must(text is not None, "texts are kept", f"config {spec.config} is not in the journal")
+        assert text is not None
+        return text.decode()
+
+    # Spawning
+
+    async def _spawn(self, name: str, attempt: int, spec: Spec, at: int, order: int | None) -> None:
+        assert self._tell is not None
+        try:
+            process = await threads.run_sync(
+                self._start, name, attempt, spec, at, limiter=self._one_spawn
+            )
+        except CannotStart as error:
+            del self._waiting[name]
+            self._machine.kept.discard(kept_name(name, attempt))
+            body = SpawnFailed(attempt=attempt, reason=error.reason, fault=error.fault)
+            await self._tell([Happened(Draft("spawn_failed", body, None, name, attempt))])
+            return
+        self._by_name[name] = process
+        self._moment("forked")
+        spawned = Spawned(attempt=attempt, pid=process.pid, start_time=process.started)
+        await self._tell([Happened(Draft("spawned", spawned, None, name, order))])
+        self._moment("told")
+        self._listen_to(process)
+        for action, wanted in self._waiting.pop(name):
+            self._order(action, wanted)
+
+    def _start(self, name: str, attempt: int, spec: Spec, at: int) -> Process:
+        self._moment("fork")
+        text = self._text(spec)
+        if spec.socket is not None and self._machine.listening.get(name) != spec.socket:
+            raise CannotStart("its socket on demand is not there", "interrupted")
+        if self._machine.starved:
+            raise CannotStart("cannot start it now: out of processes", "resources")
+        if text.startswith("noexec"):
+            raise CannotStart("cannot be executed: no such file", "exec")
+        if self._machine.keeper:
+            self._machine.kept.add(kept_name(name, attempt))
+        process = self._machine.fork(name, attempt, marks.mark(attempt, at, name), text)
+        process.child_of = self
+        return process
+
+    # Addresses on demand
+
+    def _listen(self, vassal: Vassal) -> None:
+        spec = vassal.running
+        if spec is None or spec.socket is None:
+            return
+        machine, name = self._machine, vassal.name
+        if machine.listening.get(name) != spec.socket:
+            self._close_address(name)
+            machine.listening[name] = spec.socket
+        self._awaited.add(name)
+        self.knock(name)
+
+    def knock(self, name: str) -> None:
+        """Clients may be waiting."""
+        if name in self._awaited and name in self._machine.clients:
+            self._awaited.discard(name)
+            self._say(Happened(Draft("connection_waiting", Empty(), None, name)))
+
+    def _close_address(self, name: str) -> None:
+        self._awaited.discard(name)
+        self._machine.listening.pop(name, None)
+        self._machine.clients.discard(name)
+
+    def unlisten_all(self) -> None:
+        """The daemon stops, and no other follows at once."""
+        for name in list(self._machine.listening):
+            self._close_address(name)
+
+
+class Link:
+    """The channel of one daemon to the keeper."""
+
+    def __init__(self, machine: Machine, hands: Hands) -> None:
+        self._machine = machine
+        self._hands = hands
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a keeper."""
+        return self._machine.keeper
+
+    @property
+    def entrusted(self) -> Mapping[str, Kept]:
+        """Asked for when another daemon takes over, which none does here."""
+        return {}
+
+    def receive_all(self) -> None:
+        """What it keeps is the machine's to know."""
+
+    def acknowledge_all(self) -> None:
+        """Those deaths are recorded, or nobody's that matters."""
+        for identity in list(self._machine.deaths.keys() - self._hands.expects()):
+            del self._machine.deaths[identity]
+
+    def hear(self) -> None:
+        """Signals come from the world."""
+
+    async def run(self) -> None:
+        """Deaths are looked up."""
+        await trio.sleep_forever()

@@ -1,0 +1,282 @@
+"""The simulated machine: processes, what they do, and what outlives a daemon beside them.
+
+A vassal behaves as the first word of its config says. It is a heap of timers, not a task: it
+says bytes, reacts to bytes, and ends. Processes live on when the daemon is killed; its end of a
+control socket does if the keeper was entrusted with it.
+"""
+
+from collections.abc import Callable, Iterable
+from random import Random
+from typing import Final, Protocol
+
+from emperord.daemon import protocol
+from emperord.daemon.keeper_link import Death, Identity
+from emperord.daemon.process import Census
+
+from .checker import Checker
+
+TICKS: Final = 100  # a second, as start times are counted
+
+
+class Parent(Protocol):
+    """The daemon that listens to a process."""
+
+    def heard(self, process: "Process", byte: int) -> None: ...
+
+    def buries(self, process: "Process") -> None: ...
+
+
+class Process:
+    """The leader of a vassal's tree."""
+
+    def __init__(
+        self, pid: int, started: int, name: str, attempt: int, mark: str, config: str
+    ) -> None:
+        self.pid = pid
+        self.started = started
+        self.name = name
+        self.attempt = attempt
+        self.mark = mark
+        self.config = config  # the text that it runs
+        self.alive = True
+        self.code: int | None = None
+        self.signal: int | None = None
+        self.parent: Parent | None = None  # who listens to it
+        self.child_of: object = None  # who reaps it; None: whoever is the subreaper
+        self.connected = True  # its control socket leads somewhere
+        self.unread: list[int] = []  # bytes in that socket
+        self.accepting = False
+        self.mute = False  # it sends no heartbeats
+        self.strays: list[int] = []
+        self.generation = 0  # reloads; what an older one was about to do is not done
+
+    @property
+    def identity(self) -> Identity:
+        """What nobody else has, now or later."""
+        return self.pid, self.started
+
+    @property
+    def behaviour(self) -> str:
+        """How it behaves: the first word of its config."""
+        return self.config.partition(" ")[0]
+
+
+class Machine:
+    """Processes of one machine, and the keeper's memory."""
+
+    def __init__(
+        self,
+        rng: Random,
+        checker: Checker,
+        now: Callable[[], float],
+        later: Callable[[float, Callable[[], None]], None],
+    ) -> None:
+        self._rng = rng
+        self._checker = checker
+        self._now = now
+        self._later = later
+        self._last_pid = 100
+        self.boot = "boot 1"
+        self.processes: dict[int, Process] = {}  # that live
+        self.marked: dict[int, str] = {}  # pid -> mark, of all that live, strays too
+        self.strangers: dict[int, int] = {}  # pid -> start time, of processes of somebody else
+        self.starved = False  # nothing can be forked
+        self.keeper = True
+        self.kept: set[str] = set()  # what the keeper was entrusted with
+        self.deaths: dict[Identity, Death] = {}  # that the keeper knows of
+        self.listening: dict[str, str] = {}  # vassal on demand -> its address
+        self.clients: set[str] = set()  # vassals for which clients wait
+
+    def _pid(self) -> int:
+        self._last_pid += 1
+        return self._last_pid
+
+    # As the kernel shows it: what recovery looks at
+
+    def census(self) -> Census:
+        """All that lives and has a mark."""
+        marked: dict[str, list[int]] = {}
+        for pid, mark in sorted(self.marked.items()):
+            marked.setdefault(mark, []).append(pid)
+        return Census(marked, {})
+
+    def start_time(self, pid: int) -> int | None:
+        """Of a process that lives."""
+        if pid in self.processes:
+            return self.processes[pid].started
+        return self.strangers.get(pid)
+
+    def session(self, pid: int) -> int | None:
+        """A leader's own; a stray's is another."""
+        return pid if pid in self.processes else None
+
+    def remnants(
+        self, all_: Census, mark: str, leader: int | None, started: int | None
+    ) -> list[int]:
+        """What lives of an attempt's tree beside its leader."""
+        return [pid for pid in all_.marked.get(mark, ()) if pid != leader]
+
+    def end(self, pids: Iterable[int]) -> None:
+        """Kill, and wait until they are gone."""
+        for pid in pids:
+            self.kill(pid)
+
+    def kill(self, pid: int) -> None:
+        """SIGKILL to any process of ours."""
+        if pid in self.processes:
+            self.dies(self.processes[pid], None, 9)
+        elif pid in self.marked:
+            del self.marked[pid]
+            self._checker.died(pid)
+
+    # The lives of vassals
+
+    def fork(self, name: str, attempt: int, mark: str, config: str) -> Process:
+        """A process begins."""
+        pid = self._pid()
+        process = Process(pid, int(self._now() * TICKS) + 1, name, attempt, mark, config)
+        self._checker.born(pid, name, attempt)
+        self.processes[pid] = process
+        self.marked[pid] = mark
+        self._begin(process, fresh=True)
+        if process.behaviour == "strays":
+            stray = self._pid()
+            process.strays.append(stray)
+            self.marked[stray] = mark
+            self._checker.strayed(stray, name, attempt)
+        return process
+
+    def _begin(self, process: Process, *, fresh: bool) -> None:
+        """What it does of itself from here on."""
+        rng, behaviour = self._rng, process.behaviour
+        ready = rng.uniform(0.01, 0.1)
+        accepts = ready + rng.uniform(0.02, 0.3)
+        if behaviour == "slow":
+            accepts += rng.uniform(0.5, 3.0)
+        if behaviour in ("crashes", "exile"):
+            code = 26 if behaviour == "exile" else 1
+            self._in(process, accepts * rng.random(), lambda: self.dies(process, code, None))
+        if behaviour in ("silent", "program"):
+            process.accepting = behaviour == "program"
+            return
+        if behaviour == "fickle" and rng.random() < 0.5:
+            self._in(process, accepts * rng.random(), lambda: self.dies(process, None, 11))
+        if fresh:
+            self._in(process, ready, lambda: self.says(process, protocol.READY))
+        self._in(process, accepts, lambda: self._accepts(process))
+        if behaviour != "late":
+            loyal = accepts + rng.uniform(0.5, 1.5)
+            self._in(process, loyal, lambda: self.says(process, protocol.LOYAL))
+        if behaviour in ("beats", "mutes"):
+            self._in(process, accepts, lambda: self._beats(process))
+        ends = {"late": lambda: self.dies(process, 3, None), "mutes": lambda: self.mutes(process)}
+        ends["resigns"] = lambda: self.says(process, protocol.RESIGNS)
+        if behaviour in ends:
+            self._in(process, accepts + rng.uniform(0.3, 2.5), ends[behaviour])
+
+    def _in(self, process: Process, seconds: float, do: Callable[[], None]) -> None:
+        generation = process.generation
+
+        def unless_over() -> None:
+            if process.alive and process.generation == generation:
+                do()
+
+        self._later(seconds, unless_over)
+
+    def _accepts(self, process: Process) -> None:
+        process.accepting = True
+        self.clients.discard(process.name)
+        self.says(process, protocol.ACCEPTING)
+
+    def _beats(self, process: Process) -> None:
+        if not process.mute:
+            self.says(process, protocol.HEARTBEAT)
+        self._in(process, 0.6, lambda: self._beats(process))
+
+    def mutes(self, process: Process) -> None:
+        process.mute = True
+
+    def says(self, process: Process, byte: int) -> None:
+        """It writes a byte."""
+        if process.connected and process.behaviour != "program":
+            process.unread.append(byte)
+            if process.parent is not None:
+                process.parent.heard(process, byte)
+
+    def told(self, process: Process, byte: bytes) -> None:
+        """A byte or the signal that stands for it reaches it."""
+        if byte == protocol.RELOAD:
+            raise AssertionError("a reload comes with a config")
+        self._checker.told_to_stop(process.pid, self._now())
+        if process.behaviour in ("deaf", "silent") and process.config.endswith("!"):
+            return
+        self._later(self._rng.uniform(0.01, 0.4), lambda: self.dies(process, 0, None))
+
+    def reload(self, process: Process, config: str) -> None:
+        """It loads this config in place."""
+        process.generation += 1
+        process.config = config
+        process.accepting = process.mute = False
+        self._begin(process, fresh=False)
+
+    def dies(self, process: Process, code: int | None, signal: int | None) -> None:
+        """It ends; whoever reaps it gets to know how."""
+        if not process.alive:
+            return
+        process.alive = process.accepting = False
+        process.code, process.signal = code, signal
+        del self.processes[process.pid]
+        del self.marked[process.pid]
+        self._checker.died(process.pid)
+        if self.keeper:  # it reaps those of a dead daemon, and is told of the others
+            self.deaths[process.identity] = Death(code, signal)
+        if process.parent is not None:
+            process.parent.buries(process)
+
+    # What happens to the machine
+
+    def of(self, name: str) -> Process | None:
+        """The process of a vassal, if it has one."""
+        for process in self.processes.values():
+            if process.name == name:
+                return process
+        return None
+
+    def daemon_died(self) -> None:
+        """Its children fall to the keeper; what was not entrusted to it is closed."""
+        for process in self.processes.values():
+            process.parent = process.child_of = None
+            if not self.keeper or f"{process.attempt}:{process.name}" not in self.kept:
+                self._disconnect(process)
+        if not self.keeper:
+            self.listening.clear()
+            self.clients.clear()
+
+    def _disconnect(self, process: Process) -> None:
+        process.connected = False
+        process.unread.clear()
+
+    def keeper_died(self) -> None:
+        """All that it knew is forgotten."""
+        self.keeper = False
+        self.kept.clear()
+        self.deaths.clear()
+
+    def reboot(self, boot: int) -> None:
+        """Nothing is left."""
+        self.boot = f"boot {boot}"
+        for pid in list(self.marked):
+            self._checker.died(pid)
+        for process in self.processes.values():
+            process.alive = False
+        for left in (self.processes, self.marked, self.strangers, self.listening):
+            left.clear()
+        self.clients.clear()
+        self.kept.clear()
+        self.deaths.clear()
+        self.keeper = True
+
+    def take_pid(self, pid: int) -> None:
+        """Somebody else's process gets this number, which nobody has."""
+        if pid not in self.marked:
+            self.strangers[pid] = int(self._now() * TICKS) + 7

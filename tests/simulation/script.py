@@ -1,0 +1,113 @@
+"""The script of one run: who the sources are, and what happens when. A seed gives one script.
+
+A step stands for itself: it says what happens in words that make sense whatever happened before
+(a kill of a vassal that does not run is nothing). So any part of a script is a script too, and
+one that fails can be cut down.
+"""
+
+from random import Random
+from typing import Final
+
+import msgspec
+
+# How vassals behave, by the first word of their config. What each does is in machine.py.
+HEALTHY: Final = ("healthy", "slow", "beats", "strays", "deaf", "program", "demand")
+SICK: Final = ("crashes", "late", "exile", "silent", "mutes", "resigns", "noexec", "fickle")
+NAMES: Final = ("a.ini", "b.ini", "c.ini", "d.ini", "e.ini", "f.ini", "g.ini")
+SOURCES: Final = ("files", "rows", "messages")
+# Moments at which a daemon can be made to crash; how they are met is in hands.py and disk.py.
+MOMENTS: Final = ("append", "appended", "act", "fork", "forked", "told", "bury", "recover")
+
+
+class Step(msgspec.Struct, frozen=True):
+    """At this virtual second, this happens to whom."""
+
+    at: float
+    do: str
+    whom: str = ""
+    what: str = ""
+    much: float = 0.0
+
+    def __str__(self) -> str:
+        words = [f"{self.at:7.3f}", self.do, self.whom, self.what]
+        if self.much:
+            words.append(f"{self.much:g}")
+        return " ".join(filter(None, words))
+
+
+class Script(msgspec.Struct, frozen=True):
+    """All that a run is made from."""
+
+    seed: int
+    steps: tuple[Step, ...]
+    length: float  # virtual seconds until the faults end
+    max_starting: int
+    graceful: bool
+
+    def only(self, kept: list[int]) -> "Script":
+        """The same with these steps alone, by number."""
+        return msgspec.structs.replace(self, steps=tuple(self.steps[number] for number in kept))
+
+
+def write(seed: int) -> Script:
+    """The script of a seed."""
+    rng = Random(f"{seed}/script")
+    length = rng.uniform(6.0, 16.0)
+    steps = _opening(rng)
+    for _ in range(rng.randint(6, 26)):
+        steps.append(_step(rng, round(rng.uniform(0.0, length), 3)))
+    steps.sort(key=lambda step: step.at)
+    return Script(seed, tuple(steps), length, rng.choice((1, 1, 2, 3)), rng.random() < 0.3)
+
+
+def _opening(rng: Random) -> list[Step]:
+    """The fleet with which it begins, mostly healthy."""
+    names = rng.sample(NAMES, rng.randint(2, 6))
+    return [Step(0.0, "put", rng.choice(SOURCES), f"{name} {_behaviour(rng)}") for name in names]
+
+
+def _behaviour(rng: Random) -> str:
+    return rng.choice(HEALTHY if rng.random() < 0.65 else SICK)
+
+
+def _step(rng: Random, at: float) -> Step:
+    group = rng.choices(list(_GROUPS), weights=[weight for weight, _ in _GROUPS.values()])[0]
+    do = rng.choice(_GROUPS[group][1])
+    whom, what, much = "", "", 0.0
+    if group in ("change", "source"):
+        whom = rng.choice(SOURCES)
+    if group == "change":
+        what = rng.choice(NAMES)
+        if do == "put":
+            what += f" {_behaviour(rng)}"
+    elif group in ("vassal", "operator"):
+        whom = rng.choice(NAMES)
+    if do in ("fail", "hold", "starve", "full", "slow"):
+        much = round(rng.choice((0.3, 1.0, 3.0)) * rng.uniform(0.5, 1.5), 3)
+    elif do == "lie":
+        what = rng.choice(("nothing", "half", "phantom"))
+    elif do == "crash at":
+        what, much = rng.choice(MOMENTS), rng.randint(1, 4)
+    elif do == "wall":
+        much = round(rng.choice((-86400.0, -3.0, 2.0, 3600.0)) * rng.uniform(0.5, 1.5), 3)
+    elif do == "sources":
+        what = " ".join(rng.sample(SOURCES, rng.randint(1, 3)))
+    elif do == "max-starting":
+        much = rng.randint(1, 3)
+    elif do == "away":
+        much = round(rng.uniform(0.5, 4.0), 3)
+    return Step(at, do, whom, what, much)
+
+
+_GROUPS: Final[dict[str, tuple[int, tuple[str, ...]]]] = {
+    "change": (30, ("put", "put", "put", "touch", "drop", "drop", "mistake")),
+    "source": (12, ("fail", "raise", "lie", "repeat", "hold")),
+    "vassal": (18, ("kill", "exit", "exile", "resign", "mute", "connect", "connect")),
+    "operator": (10, ("stop", "start", "reload", "retry")),
+    "machine": (6, ("starve", "keeper", "stranger")),
+    "reboot": (1, ("reboot",)),
+    "disk": (8, ("full", "slow", "hiccup")),
+    "crash": (24, ("crash", "crash at", "crash at", "crash at", "away")),
+    "daemon": (8, ("term", "term twice", "hup", "urg", "usr2")),
+    "next life": (6, ("wall", "sources", "max-starting")),
+}

@@ -1,0 +1,113 @@
+"""The liveness of a run: whether the fleet is what the sources say, and if not, why not.
+
+It compares what the sources have, what runs, and what the daemon thinks runs, and knows nothing
+of how one comes from the other.
+"""
+
+import typing
+
+from emperord.daemon.fleet import Vassal
+from emperord.journal.events import Spec
+
+from .script import HEALTHY
+from .sources import Source
+
+if typing.TYPE_CHECKING:
+    from .world import World
+
+
+def unsettled(world: "World") -> str:
+    """The first thing that is not as it should be; empty if there is none."""
+    if world.life is None:
+        return "there is no daemon"
+    if world.checker.may_leave:
+        return "the daemon is leaving"
+    fleet = world.life.shell.fleet
+    sources = [world.sources[kind] for kind in world.life.configured]
+    for source in sources:
+        if source.queue:
+            return f"{source.url} has messages left"
+    claims = _claims(sources)
+    for name in sorted(claims.keys() | fleet.vassals.keys()):
+        reason = _wrong(world, name, claims.get(name, {}), fleet.vassals.get(name))
+        if reason:
+            return f"{name}: {reason}"
+    names = {attempt.vassal for attempt in world.checker.living.values()}
+    strangers = sorted(names - fleet.vassals.keys())
+    if strangers:
+        return f"{strangers} run and nobody wants them"
+    unheard = sorted(world.machine.listening.keys() - fleet.vassals.keys())
+    return f"the addresses of {unheard} are open" if unheard else ""
+
+
+def _claims(sources: list[Source]) -> dict[str, dict[str, Spec]]:
+    """Vassal -> the sources that have it, and as what."""
+    found: dict[str, dict[str, Spec]] = {}
+    for source in sources:
+        for name, seen in (source.has if source.lists else source.told).items():
+            found.setdefault(name, {})[source.url] = seen.spec
+    return found
+
+
+def _wrong(world: "World", name: str, claims: dict[str, Spec], vassal: Vassal | None) -> str:
+    running = world.machine.of(name)
+    if not claims:
+        return "nobody wants it, and it is there" if vassal or running else ""
+    if vassal is None or not vassal.wanted:
+        # A message that was rejected or orphaned is not said again.
+        said_once = all(url.startswith("messages:") for url in claims)
+        return "" if said_once and vassal is None and not running else "wanted, and is not there"
+    if vassal.monitor not in claims:
+        return f"belongs to {vassal.monitor}, which has it no longer"
+    if vassal.spec != claims[vassal.monitor]:
+        return f"is {vassal.spec}, its source says {claims[vassal.monitor]}"
+    if vassal.held:
+        return "is held and runs" if running or vassal.phase != "held" else ""
+    if vassal.phase == "barred" and (vassal.exiled or _sick(world, vassal)):
+        return ""
+    return _poorly(world, vassal)
+
+
+def _sick(world: "World", vassal: Vassal) -> bool:
+    return _text(world, vassal).partition(" ")[0] not in HEALTHY
+
+
+def _text(world: "World", vassal: Vassal) -> str:
+    return world.texts[vassal.spec.config]
+
+
+def _poorly(world: "World", vassal: Vassal) -> str:
+    """What is wrong with a vassal that is wanted and may run."""
+    machine, name = world.machine, vassal.name
+    running, text = machine.of(name), _text(world, vassal)
+    if _sick(world, vassal):
+        return _forgotten(world, vassal)
+    if text.startswith("demand") and running is None:
+        if machine.listening.get(name) != vassal.spec.socket:
+            return "nobody listens at its address"
+        waits = name in machine.clients
+        return "" if vassal.phase == "listening" and not waits else f"is {vassal.phase}"
+    if running is None:
+        return f"does not run, it is {vassal.phase}"
+    if vassal.due:
+        return "is still to be reloaded"
+    if running.config != text:
+        return f"runs {running.config!r}, wanted is {text!r}"
+    if not running.accepting:
+        return "does not accept"
+    if running.mute and vassal.control:
+        return "hangs"
+    # Who cannot tell that it accepts is taken at its word that it is up.
+    known = ("accepting",) if vassal.speaks and vassal.control else ("ready", "accepting")
+    return "" if vassal.phase in known else f"accepts, and is said to be {vassal.phase}"
+
+
+def _forgotten(world: "World", vassal: Vassal) -> str:
+    """A sick one dies again and again; somebody has to go on trying."""
+    phase, now = vassal.phase, world.life.clock.now() if world.life else 0
+    if phase in ("starting", "ready", "accepting", "reloading", "stopping"):
+        return ""
+    if phase == "throttled" and vassal.deadline is not None:
+        late = (now - vassal.deadline) / 1e9
+        return f"was to be tried {late} s ago" if late > 1 else ""
+    return "" if phase in ("queued", "listening") else f"is {phase}"
