@@ -3,8 +3,15 @@
 import functools
 import inspect
 
+import hypothesis
 import pytest
 import trio
+
+# How long an example takes says more of the machine than of us.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tests")
 
 LIMIT = 60  # seconds; a test that waits for something that never comes fails, it does not hang
 
