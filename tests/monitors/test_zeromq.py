@@ -227,7 +227,8 @@ FULL = {
         Spec(
             ts=0,
             config=digest(b'{"emperor": {"x": 1}}'),
-            bar="[emperor] x: no such setting, there are command, reload-signal, stop-signal",
+            bar="[emperor] x: no such setting, there are command, reload-signal, stop-signal,"
+            " nofile, nproc, as",
         ),
     ),
     "any bytes": (("a.ini", b"\xff\n"), Spec(ts=0, config=digest(b"\xff\n"))),
