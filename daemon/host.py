@@ -9,7 +9,8 @@ its socket is not looked at until the fold orders to listen again.
 Spawning runs in a worker thread, one at a time: between making a descriptor inheritable and
 the exec, another spawn would inherit it too. What is ordered for a vassal whose spawn is under
 way waits for it. ``spawned`` is durable before the vassal's descriptors are listened to, so its
-first byte never overtakes it.
+first byte never overtakes it. What a vassal says stays in its socket until it is durable: it says
+most things once, and a daemon that is killed in between leaves them to the next one.
 
 A vassal leads its own session and process group. When its leader has died, what is left of its
 tree is killed and waited for, and only then is it told as ended: stopped means stopped. A
@@ -50,6 +51,10 @@ _PROMPT: Final = 0.05  # seconds in which killed processes are usually gone
 _KEEPERS_WORD: Final = 10.0  # seconds for the keeper to say how its child ended
 _LOOK_AFTER: Final = 3.0  # seconds between looks at the files of sockets
 _RESERVE: Final = 32  # descriptors that vassals leave to the daemon
+# Bytes that may stay in a socket: far fewer than fit, so that nobody who writes one ever waits.
+_MOST_UNREAD: Final = 64
+_CHUNK: Final = 4096  # bytes that are heard at once
+_NEWS: Final = select.EPOLLIN | select.EPOLLET  # edge-triggered: what stays in a socket is none
 
 
 class Said(msgspec.Struct, frozen=True, gc=False):
@@ -85,6 +90,7 @@ class Process:
         self.pidfd = pidfd
         self.control: socket.socket | None = None
         self.config: socket.socket | None = None
+        self.heard = 0  # bytes that were heard and are in its socket still
         self.owed = 0  # config frames that it asked for and that are not begun yet
         self.unsent = b""  # rest of the one that is
         assert vassal.running is not None
@@ -146,6 +152,9 @@ class Host:
         self._census = threads.Shared(process.census)
         self._orphans = threads.Shared(self._look_for_orphans)
         self._said: dict[News, None] = {}  # not handed over yet, in order
+        # Whose words are among them, or are not durable yet -> how much it had said by then.
+        self._speakers: dict[Process, int] = {}
+        self._undurable: dict[Process, int] = {}
         self._spoken = trio.Event()
         self._beats: dict[str, float] = {}  # name -> trio time of the last heartbeat
         self._nursery: trio.Nursery | None = None
@@ -182,7 +191,13 @@ class Host:
             await self._spoken.wait()
             self._spoken = trio.Event()
             said, self._said = self._said, {}
+            self._undurable, self._speakers = self._speakers, {}
             await self._tell(list(said))
+            heard, self._undurable = self._undurable, {}
+            for running, count in heard.items():
+                if self._by_name.get(running.name) is running:
+                    # What came later and was no word went past with it.
+                    self._take_out(running, count if running in self._speakers else running.heard)
 
     def _poll(self) -> None:
         for fd, _ in self._epoll.poll(0):
@@ -212,7 +227,7 @@ class Host:
     def _hear(self, running: Process) -> None:
         assert running.control is not None
         try:
-            said = running.control.recv(4096)
+            said = running.control.recv(_CHUNK, socket.MSG_PEEK)
         except BlockingIOError:
             return
         except OSError:
@@ -221,10 +236,12 @@ class Host:
             # A closed socket is not a death: only a reaped process is.
             self._unwatch(running.control.fileno())
             return
-        for byte in said:
+        answered = False
+        for byte in said[running.heard :]:
             if byte == protocol.WANTS_CONFIG:
                 running.owed += 1
                 self._send_config(running)
+                answered = True  # a frame too many is worse than a word that is lost
             elif byte == protocol.HEARTBEAT and running.name in self._beats:
                 self._beats[running.name] = trio.current_time()
             else:
@@ -235,6 +252,25 @@ class Host:
                 # Said twice before it was handed over once is said once.
                 self._said[Said(running.name, running.attempt, byte)] = None
                 self._spoken.set()
+                self._speakers[running] = 0
+        running.heard = len(said)
+        if running in self._speakers:
+            self._speakers[running] = running.heard
+        waits = running in self._speakers or running in self._undurable
+        if answered or not waits or running.heard > _MOST_UNREAD:
+            self._take_out(running, running.heard)
+        if len(said) == _CHUNK:
+            self._epoll.modify(running.control.fileno(), _NEWS)  # what is left is news, too
+
+    def _take_out(self, running: Process, count: int) -> None:
+        """So many bytes from its socket, which were heard."""
+        assert running.control is not None
+        if count:
+            running.control.recv(count)
+        running.heard -= count
+        for waiting in (self._speakers, self._undurable):
+            if running in waiting:
+                waiting[running] = max(0, waiting[running] - count)
 
     def silent_for(self, vassal: str) -> float:
         """Seconds since the vassal's last heartbeat; counts from now when none was heard."""
@@ -444,7 +480,7 @@ class Host:
     def _listen_to(self, running: Process) -> None:
         self._watch(running.pidfd, running)
         if running.control is not None:
-            self._watch(running.control.fileno(), running)
+            self._watch(running.control.fileno(), running, _NEWS)
 
     def _start(self, vassal: Vassal, at: int) -> Process:
         """Start the process (in a worker thread). Raises CannotRun, NoAccount, OSError."""

@@ -464,3 +464,25 @@ def test_a_stopped_keeper_holds_up_nothing_for_long(emperor: Emperor) -> None:
     emperor.restart()
     assert {e.body["control"] for e in emperor.events("adopted")} == {True}
     emperor.stop()
+
+
+def test_what_a_vassal_said_to_a_dying_daemon_is_heard_by_the_next(
+    make_emperor: MakeEmperor, tmp_path: Path
+) -> None:
+    """It says once that it accepts, to a daemon that cannot write that down and is killed."""
+    emperor = make_emperor(speakers=True)
+    going_on = tmp_path / "go"
+    (emperor.vassals / "a.ini").write_text(f"say 1\nawait {going_on}\nsay 26 5 17 26\n")
+    emperor.start()
+    emperor.phase("a.ini", "ready")
+    pid = emperor.pid_of("a.ini")
+    hidden = emperor.journal.with_name("hidden")
+    emperor.journal.rename(hidden)
+    going_on.touch()
+    emperor.until(lambda: "paused: " in emperor.log(), "the daemon has heard it in vain")
+    os.kill(emperor.daemon_pid(), signal.SIGSTOP)  # it does not try again
+    hidden.rename(emperor.journal)
+    emperor.kill_daemon()
+    assert emperor.phase("a.ini", "accepting").pid == pid
+    emperor.event("vassal_loyal", "a.ini")
+    assert emperor.kinds("a.ini").count("vassal_accepting") == 1
