@@ -15,6 +15,20 @@ from .trouble import must
 SLACK: Final = 1.6  # virtual seconds: the shell looks at its deadlines, the disk takes its time
 
 
+# What may end a vassal's process when it is said of it.
+ENDING: Final = frozenset(
+    (
+        "vassal_added",
+        "vassal_changed",
+        "vassal_removed",
+        "vassal_destroyed",
+        "vassal_resigned",
+        "heartbeat_lost",
+        "operator_requested",
+    )
+)
+
+
 class Attempt(NamedTuple):
     """One try at running a vassal."""
 
@@ -36,9 +50,13 @@ class Checker:
         self.over: set[Attempt] = set()  # whose end is durable
         self.programs: set[Attempt] = set()  # those that cannot say that they accept
         self.starting: dict[Attempt, int | None] = {}  # fresh; until which deadline it may be
+        self.ends: dict[Attempt, tuple[int | None, int | None, bool]] = {}  # as they really were
+        self.deprived: set[str] = set()  # vassals to which nobody can talk
+        self.told: set[Attempt] = set()  # that were ordered to end
         self.due: deque[dict[str, Any]] = deque()  # durable orders, not carried out yet
         self.living: dict[int, Attempt] = {}  # by pid, leaders and strays
         self.stopping: dict[int, float] = {}  # pid -> since when it knows that it is to stop
+        self.changed: set[str] = set()  # vassals that were to be reloaded since their start
         self.open = False
         self.may_leave = False  # somebody told the daemon to stop all vassals
 
@@ -54,6 +72,8 @@ class Checker:
             self._follow(kind, monitor, vassal, json.loads(body))
             for action in json.loads(actions):
                 self._order(action)
+                if action["do"] in ("stop", "kill"):
+                    self._check_end(kind, vassal, action)
                 self.due.append(action)
 
     def _follow(self, kind: str, monitor: str | None, vassal: str | None, body: Any) -> None:
@@ -62,13 +82,17 @@ class Checker:
             if not taken or self.owner[vassal or ""] == monitor:
                 self.owner[vassal or ""] = monitor or ""
                 self.wanted[vassal or ""] = body["spec"]
+                self.changed.add(vassal or "")
         elif kind == "vassal_changed":
             if self.owner.get(vassal or "") == monitor:
                 self.wanted[vassal or ""] = body["spec"]
+                self.changed.add(vassal or "")
         elif kind in ("vassal_removed", "vassal_destroyed"):
             if self.owner.get(vassal or "") == monitor:
                 self.wanted.pop(vassal or "", None)
                 self._release(vassal or "")
+        elif kind == "operator_requested" and body["request"] == "reload":
+            self.changed |= self.wanted.keys() if vassal is None else {vassal}
         elif kind == "operator_requested" and vassal is not None:
             if body["request"] == "stop" and (vassal in self.wanted or self._under_way(vassal)):
                 self.held.add(vassal)
@@ -95,11 +119,18 @@ class Checker:
             left = [pid for pid, of in self.living.items() if of == attempt]
             must(not left, "gone means gone", f"{attempt} is recorded as {kind}, {left} live")
             self.starting.pop(attempt, None)
+            self.deprived.discard(attempt.vassal)
             self._release(attempt.vassal)
-        elif kind == "vassal_accepting" or (kind == "spawned" and attempt in self.programs):
-            self.starting.pop(attempt, None)
-        elif kind == "adopted" and (not body.get("control") or attempt in self.programs):
+            # One whose pid nobody wrote down is not told from one that never was.
+            if kind == "exited":
+                self._check_death(attempt, body)
+        elif kind == "adopted" and not body.get("control"):
+            self.deprived.add(attempt.vassal)
             self.starting.pop(attempt, None)  # it cannot tell when it accepts
+        elif kind == "vassal_accepting" or (
+            kind in ("spawned", "adopted") and attempt in self.programs
+        ):
+            self.starting.pop(attempt, None)
 
     def _release(self, vassal: str) -> None:
         """Nobody remembers who is neither wanted nor under way."""
@@ -110,6 +141,13 @@ class Checker:
     def _under_way(self, vassal: str) -> bool:
         return any(each.vassal == vassal for each in self.ordered - self.over)
 
+    def _check_death(self, attempt: Attempt, body: dict[str, Any]) -> None:
+        """How it ended is told as it was, and it is told if anybody can know it."""
+        code, signal, known = self.ends.get(attempt, (None, None, False))
+        told = body.get("code"), body.get("signal")
+        right = told == (code, signal) or (told == (None, None) and not known)
+        must(right, "deaths are told right", f"{attempt}: {told}, it was {(code, signal)}")
+
     # Orders
 
     def _order(self, action: dict[str, Any]) -> None:
@@ -118,6 +156,18 @@ class Checker:
             self._spawn(vassal, Attempt(vassal, action["attempt"]), action)
         elif do in ("stop", "kill"):
             self.starting.pop(Attempt(vassal, action["attempt"]), None)
+
+    def _check_end(self, kind: str, about: str | None, action: dict[str, Any]) -> None:
+        """Nobody is stopped for nothing: it follows from what is said of that vassal."""
+        vassal, attempt = action["vassal"], Attempt(action["vassal"], action["attempt"])
+        mine = about in (vassal, None) and kind in ENDING
+        again = kind in ("adopted", "deadline_passed") and about == vassal and attempt in self.told
+        late = kind == "deadline_passed" and about == vassal and vassal in self.changed
+        # A reload that needs a word to its vassal is a restart where none gets through.
+        mute = vassal in self.deprived
+        reason = mine or again or late or mute or kind == "daemon_stopping"
+        must(reason, "stopped for a reason", f"{attempt}: {action['do']} because of {kind} {about}")
+        self.told.add(attempt)
 
     def _spawn(self, vassal: str, attempt: Attempt, action: dict[str, Any]) -> None:
         must(self.open, "starts when ready", f"{attempt} is ordered, no daemon is ready")
@@ -132,6 +182,7 @@ class Checker:
         patience = self.policy.get("start_patience", 30.0)
         self.starting[attempt] = self.at + int(patience * 1_000_000_000)
         self.ordered.add(attempt)
+        self.changed.discard(vassal)
         if "command" in self.wanted[vassal].get("settings", {}):
             self.programs.add(attempt)
 
@@ -162,6 +213,16 @@ class Checker:
         """A process is gone."""
         del self.living[pid]
         self.stopping.pop(pid, None)
+
+    def ended(
+        self, vassal: str, number: int, code: int | None, signal: int | None, *, known: bool
+    ) -> None:
+        """A leader ended so; ``known``: a keeper saw it."""
+        self.ends[Attempt(vassal, number)] = code, signal, known
+
+    def forgotten(self) -> None:
+        """Nobody knows any more how those ended whose end is not recorded."""
+        self.ends = {attempt: (c, s, False) for attempt, (c, s, _) in self.ends.items()}
 
     def told_to_stop(self, pid: int, now: float) -> None:
         """A vassal was told to stop; from here on its mercy counts."""

@@ -18,7 +18,7 @@ from emperord.daemon.fleet import Fleet, Vassal
 from emperord.daemon.host import Happened, News, Said, TellNews, kept_name
 from emperord.daemon.keeper_link import Identity, Kept
 from emperord.daemon.observe import Draft
-from emperord.journal.events import Empty, Exited, Fault, Spawned, SpawnFailed, Spec
+from emperord.journal.events import Empty, Exited, Fault, ListenFailed, Spawned, SpawnFailed, Spec
 
 from .disk import Disk
 from .machine import Machine, Process
@@ -266,9 +266,27 @@ class Hands:
         machine, name = self._machine, vassal.name
         if machine.listening.get(name) != spec.socket:
             self._close_address(name)
+            if not self._free(name, spec.socket):
+                return
             machine.listening[name] = spec.socket
         self._awaited.add(name)
         self.knock(name)
+
+    def _free(self, name: str, address: str) -> bool:
+        """Whether the address can be had; if not, that is told."""
+        holders = [v for v, other in self._machine.listening.items() if other == address]
+        holder = holders[0] if holders else None
+        if holder is None and not self._machine.busy:
+            return True
+        body = ListenFailed(
+            address=address,
+            reason="cannot be listened at",
+            fault="busy" if holder is None else "address",
+            holder=holder,
+            held_as=None if holder is None else address,
+        )
+        self._say(Happened(Draft("listen_failed", body, None, name)))
+        return False
 
     def knock(self, name: str) -> None:
         """Clients may be waiting."""

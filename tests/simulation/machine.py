@@ -81,6 +81,7 @@ class Machine:
         self.marked: dict[int, str] = {}  # pid -> mark, of all that live, strays too
         self.strangers: dict[int, int] = {}  # pid -> start time, of processes of somebody else
         self.starved = False  # nothing can be forked
+        self.busy = False  # strangers have the addresses that nobody listens at
         self.keeper = True
         self.kept: set[str] = set()  # what the keeper was entrusted with
         self.deaths: dict[Identity, Death] = {}  # that the keeper knows of
@@ -228,6 +229,7 @@ class Machine:
         del self.processes[process.pid]
         del self.marked[process.pid]
         self._checker.died(process.pid)
+        self._checker.ended(process.name, process.attempt, code, signal, known=self.keeper)
         if self.keeper:  # it reaps those of a dead daemon, and is told of the others
             self.deaths[process.identity] = Death(code, signal)
         if process.parent is not None:
@@ -261,10 +263,12 @@ class Machine:
         self.keeper = False
         self.kept.clear()
         self.deaths.clear()
+        self._checker.forgotten()
 
     def reboot(self, boot: int) -> None:
         """Nothing is left."""
         self.boot = f"boot {boot}"
+        self._checker.forgotten()
         for pid in list(self.marked):
             self._checker.died(pid)
         for process in self.processes.values():

@@ -11,9 +11,9 @@ from typing import Final
 import msgspec
 
 # How vassals behave, by the first word of their config. What each does is in machine.py.
-HEALTHY: Final = ("healthy", "slow", "beats", "strays", "deaf", "program", "demand")
+HEALTHY: Final = ("healthy", "slow", "beats", "strays", "deaf", "program", "demand", "shares")
 SICK: Final = ("crashes", "late", "exile", "silent", "mutes", "resigns", "noexec", "fickle")
-NAMES: Final = ("a.ini", "b.ini", "c.ini", "d.ini", "e.ini", "f.ini", "g.ini")
+NAMES: Final = ("a.ini", "b.ini", "c.ini", "d.ini", "e.ini")
 SOURCES: Final = ("files", "rows", "messages")
 # Moments at which a daemon can be made to crash; how they are met is in hands.py and disk.py.
 MOMENTS: Final = ("append", "appended", "act", "fork", "forked", "told", "bury", "recover")
@@ -62,7 +62,7 @@ def write(seed: int) -> Script:
 
 def _opening(rng: Random) -> list[Step]:
     """The fleet with which it begins, mostly healthy."""
-    names = rng.sample(NAMES, rng.randint(2, 6))
+    names = rng.sample(NAMES, rng.randint(2, 5))
     return [Step(0.0, "put", rng.choice(SOURCES), f"{name} {_behaviour(rng)}") for name in names]
 
 
@@ -80,14 +80,14 @@ def _step(rng: Random, at: float) -> Step:
         what = rng.choice(NAMES)
         if do == "put":
             what += f" {_behaviour(rng)}"
-    elif group in ("vassal", "operator"):
+    elif group in ("vassal", "operator", "stranger"):
         whom = rng.choice(NAMES)
-    if do in ("fail", "hold", "starve", "full", "slow"):
+    if do in ("fail", "hold", "starve", "busy", "full", "slow"):
         much = round(rng.choice((0.3, 1.0, 3.0)) * rng.uniform(0.5, 1.5), 3)
     elif do == "lie":
         what = rng.choice(("nothing", "half", "phantom"))
     elif do == "crash at":
-        what, much = rng.choice(MOMENTS), rng.randint(1, 4)
+        what, much = rng.choice(MOMENTS), rng.choice((1, 1, 2, 5))
     elif do == "wall":
         much = round(rng.choice((-86400.0, -3.0, 2.0, 3600.0)) * rng.uniform(0.5, 1.5), 3)
     elif do == "sources":
@@ -103,8 +103,9 @@ _GROUPS: Final[dict[str, tuple[int, tuple[str, ...]]]] = {
     "change": (30, ("put", "put", "put", "touch", "drop", "drop", "mistake")),
     "source": (12, ("fail", "raise", "lie", "repeat", "hold")),
     "vassal": (18, ("kill", "exit", "exile", "resign", "mute", "connect", "connect")),
-    "operator": (10, ("stop", "start", "reload", "retry")),
-    "machine": (6, ("starve", "keeper", "stranger")),
+    "operator": (12, ("stop", "stop", "start", "start", "reload", "retry")),
+    "stranger": (2, ("stranger",)),
+    "machine": (6, ("starve", "busy", "keeper")),
     "reboot": (1, ("reboot",)),
     "disk": (8, ("full", "slow", "hiccup")),
     "crash": (24, ("crash", "crash at", "crash at", "crash at", "away")),

@@ -65,6 +65,9 @@ def _wrong(world: "World", name: str, claims: dict[str, Spec], vassal: Vassal | 
         return "is held and runs" if running or vassal.phase != "held" else ""
     if vassal.phase == "barred" and (vassal.exiled or _sick(world, vassal)):
         return ""
+    if vassal.phase == "barred" and vassal.spec.socket == "@shared":
+        others = {n for n, a in world.machine.listening.items() if a == "@shared"} - {name}
+        return "" if others else "is barred, and nobody else has its address"
     return _poorly(world, vassal)
 
 
@@ -82,7 +85,7 @@ def _poorly(world: "World", vassal: Vassal) -> str:
     running, text = machine.of(name), _text(world, vassal)
     if _sick(world, vassal):
         return _forgotten(world, vassal)
-    if text.startswith("demand") and running is None:
+    if vassal.spec.socket is not None and running is None:
         if machine.listening.get(name) != vassal.spec.socket:
             return "nobody listens at its address"
         waits = name in machine.clients

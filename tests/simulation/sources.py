@@ -55,7 +55,7 @@ class Source:
             ts=self._ts if ts or name not in self.has else self.has[name].spec.ts,
             config=digest(text),
             path=f"/simulated/{name}" if self.kind == "files" else None,
-            socket=f"@{name}" if behaviour == "demand" else None,
+            socket={"demand": f"@{name}", "shares": "@shared"}.get(behaviour),
             settings={"command": "sleep"} if behaviour == "program" else {},
         )
         self._change(name, c.Seen(spec, text))
@@ -159,11 +159,13 @@ class Monitor:
                 source.raises = False
                 raise RuntimeError("a bug of the monitor")
             now = trio.current_time()
-            if now < source.fails_until:
+            if now < source.held_until:
+                pass
+            elif now < source.fails_until:
                 await tell(c.Failed("is away"))
             elif source.lists:
                 await tell(source.listing())
-            elif now >= source.held_until and source.queue:
+            elif source.queue:
                 await self._tell_next(tell)
                 continue
             with trio.move_on_after(FREQUENCY):

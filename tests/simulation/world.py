@@ -69,6 +69,7 @@ class World:
         self.calm = False  # no faults any more
         self.over = False
         self.armed: dict[str, int] = {}  # moment -> how often it passes before a crash
+        self.killed: list[str] = []  # the moments at which daemons were
         self.boots = 1
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
@@ -129,7 +130,7 @@ class World:
         self.calm = True
         self.armed.clear()
         self.disk.refused, self.disk.hiccups, self.slow = False, 0, False
-        self.machine.starved = False
+        self.machine.starved = self.machine.busy = False
         for source in self.sources.values():
             source.mend()
 
@@ -140,7 +141,7 @@ class World:
         while trio.current_time() < since + CALM:
             reason = unsettled(self)
             if reason:
-                must(trio.current_time() < until, "settles", f"{reason}\n{self.account()}")
+                must(trio.current_time() < until, "settles", reason)
                 since = trio.current_time()
             await trio.sleep(0.25)
 
@@ -151,7 +152,7 @@ class World:
         with trio.move_on_after(PATIENCE):
             while self.life is not None:  # noqa: ASYNC110  # time is virtual
                 await trio.sleep(0.1)
-        must(self.life is None, "stops", f"the daemon did not end\n{self.account()}")
+        must(self.life is None, "stops", "the daemon did not end")
         left = sorted(self.checker.living.items())
         must(not left, "stops", f"the daemon left, {left} did not")
         must(not self.machine.kept, "forgets", f"the keeper keeps {self.machine.kept}")
@@ -246,13 +247,20 @@ class World:
     def _starve(self, on: bool) -> None:
         self.machine.starved = on
 
+    def _do_busy(self, step: Step) -> None:
+        self._for(step, lambda: self._occupy(True), lambda: self._occupy(False))
+
+    def _occupy(self, on: bool) -> None:
+        self.machine.busy = on
+
     def _do_keeper(self, step: Step) -> None:
         self.machine.keeper_died()
 
     def _do_stranger(self, step: Step) -> None:
         """Somebody else's process gets the number of a vassal's that has died."""
         process = self.machine.of(step.whom)
-        if process is not None and self.life is None:
+        self._do_crash(step)
+        if process is not None:
             self.machine.dies(process, None, 9)
             self.machine.take_pid(process.pid)
 
@@ -318,18 +326,16 @@ class World:
 
     # For whoever reads a failed run
 
-    def account(self) -> str:
-        """How things stand."""
-        lines = ["the end of the record:"]
-        lines += [
-            f"  {seq} {(at - EPOCH) / 1e9:.3f} {kind} {vassal or monitor or ''} {body} {actions}"
-            for seq, at, kind, monitor, vassal, _, body, actions in self.disk.rows[-30:]
+    def record(self) -> list[str]:
+        """The journal, a line an event, times in virtual seconds, and what runs at the end."""
+        lines = [
+            f"{seq} {(at - EPOCH) / 1e9:.3f} {kind} {vassal or monitor or ''} {body} {actions}"
+            for seq, at, kind, monitor, vassal, _, body, actions in self.disk.rows
         ]
         if self.life is not None:
-            lines.append("the fleet:")
-            lines += [f"  {vassal}" for vassal in self.life.shell.fleet.vassals.values()]
-        lines.append(f"running: {self.checker.living}")
-        return "\n".join(lines)
+            lines += map(str, self.life.shell.fleet.vassals.values())
+        killed = f"killed at: {' '.join(self.killed)}"
+        return [*lines, killed, f"running: {list(self.checker.living.values())}"]
 
     def digest(self) -> str:
         """What tells this run from any other: SHA-256 of its record and of when it ended."""
@@ -423,6 +429,7 @@ class Life:
             armed[name] -= 1
             if armed[name] <= 0:
                 del armed[name]
+                self._world.killed.append(name)
                 self.die()
                 raise Crash
 
@@ -444,14 +451,7 @@ class Life:
 
     @contextmanager
     def _signals(self, *_: int) -> Iterator[AsyncIterator[int]]:
-        yield self._arriving()
-
-    async def _arriving(self) -> AsyncIterator[int]:
-        while True:
-            while self.signals:
-                yield self.signals.pop(0)
-            self.signalled = trio.Event()
-            await self.signalled.wait()
+        yield Arriving(self)
 
     async def work(self, job: Callable[[*Ts], T], *args: *Ts, patient: bool) -> T:
         """What a worker thread does: it takes time, and cannot be called back."""
@@ -471,6 +471,22 @@ class Life:
         world = self._world
         world.checker.forgive(trio.current_time())
         return world.rng.uniform(0.1, 0.5) if world.slow else world.pause()
+
+
+class Arriving:
+    """The signals that one daemon gets. No generator: those end when it pleases the collector."""
+
+    def __init__(self, life: Life) -> None:
+        self._life = life
+
+    def __aiter__(self) -> "Arriving":
+        return self
+
+    async def __anext__(self) -> int:
+        while not self._life.signals:
+            self._life.signalled = trio.Event()
+            await self._life.signalled.wait()
+        return self._life.signals.pop(0)
 
 
 _working: list[Life] = []
@@ -510,14 +526,20 @@ def determined(seed: int) -> Iterator[None]:
         logging.disable(disabled)
 
 
-def play(script: Script, daemon: type[Shell] = Shell) -> str:
-    """Run a script; the digest of the run. Raises Violation."""
+def play(
+    script: Script, daemon: type[Shell] = Shell, note: Callable[[str], None] | None = None
+) -> str:
+    """Run a script; the digest of the run. ``note`` gets the record. Raises Violation."""
     found: list[str] = []
 
     async def run() -> None:
         world = World(script, daemon)
-        await world.run()
-        found.append(world.digest())
+        try:
+            await world.run()
+            found.append(world.digest())
+        finally:
+            for line in world.record() if note is not None else ():
+                note(line)  # type: ignore[misc]
 
     with determined(script.seed):
         try:

@@ -1,0 +1,91 @@
+"""The daemon in a simulated world: it holds in all seeds, and those that do not hold are caught."""
+
+import os
+import subprocess
+import sys
+from itertools import count
+from pathlib import Path
+
+import pytest
+from emperord.daemon.shell import Shell
+
+from .canaries import CANARIES
+from .script import MOMENTS, write
+from .shrink import shrunk, trouble
+from .trouble import Violation
+from .world import play
+
+SIMULATE = Path(__file__).parents[2] / "tools" / "simulate"
+
+
+def simulate(*arguments: str, hash_seed: int = 0) -> str:
+    """What tools/simulate prints; it has to succeed."""
+    done = subprocess.run(
+        [sys.executable, SIMULATE, *arguments],
+        env={**os.environ, "PYTHONHASHSEED": str(hash_seed)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_two_thousand_seeds() -> None:
+    simulate("--seeds", "0..2000")
+
+
+def test_a_seed_gives_one_run_to_the_byte() -> None:
+    """Whatever the order of sets is, and in whatever process it runs."""
+    assert simulate("--seeds", "0..30", hash_seed=1) == simulate("--seeds", "0..30", hash_seed=2)
+    record = simulate("--seed", "7", "--record", hash_seed=1)
+    assert record == simulate("--seed", "7", "--record", hash_seed=2)
+    assert "daemon_started" in record
+
+
+def test_daemons_are_killed_at_every_moment() -> None:
+    """A script that never meets one would prove nothing about it."""
+    left = set(MOMENTS)
+    for seed in range(500):
+        lines: list[str] = []
+        play(write(seed), note=lines.append)
+        [killed] = [line for line in lines if line.startswith("killed at:")]
+        left -= set(killed.split()[2:])
+        if not left:
+            return
+    pytest.fail(f"never in 500 seeds: {left}")
+
+
+def first_failure(daemon: type[Shell]) -> tuple[int, Violation]:
+    """The first seed in which a daemon fails."""
+    for seed in count():
+        assert seed < 300, f"{daemon.__name__} gets away with it"
+        found = trouble(write(seed), daemon)
+        if found is not None:
+            return seed, found
+    raise AssertionError
+
+
+@pytest.mark.parametrize("daemon", CANARIES, ids=lambda daemon: daemon.__name__)
+def test_a_planted_bug_is_caught_and_cut_down(daemon: type[Shell]) -> None:
+    seed, found = first_failure(daemon)
+    assert found.rule in CANARIES[daemon], found
+    script = write(seed)
+    failure = shrunk(script, found, daemon)
+    assert 0 < len(failure.kept) <= 6 < len(script.steps), failure
+    # What is left fails in the same way, and none of it can go.
+    again = trouble(script.only(failure.kept), daemon)
+    assert again is not None
+    assert again.rule == found.rule
+    assert f"tools/simulate --seed {seed} --only" in str(failure)
+    assert trouble(script.only(failure.kept)) is None  # it is the bug, not the script
+
+
+def test_a_bug_of_another_kind_is_a_failure_too() -> None:
+    class Stumbles(Shell):
+        def status(self) -> str:
+            raise KeyError("no such thing")
+
+    found = trouble(write(0), Stumbles)
+    assert found is not None
+    assert found.rule == "KeyError"
