@@ -105,7 +105,7 @@ def death(vassal: Vassal, seen: Mapping[Identity, Death]) -> Draft:
     """The record of an attempt of which nothing is left; ``seen`` are deaths known otherwise."""
     assert vassal.attempt is not None
     if vassal.pid is None:
-        reason = "the daemon ended before it started the process"
+        reason = "the daemon ended before it recorded a process, and there is none"
         failed = SpawnFailed(attempt=vassal.attempt, reason=reason, fault="interrupted")
         return Draft("spawn_failed", failed, None, vassal.name, vassal.order)
     assert vassal.start_time is not None
