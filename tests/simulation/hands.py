@@ -53,6 +53,7 @@ class Hands:
         self._pause = pause  # a short random time
         self._stop = protocol.STOP_GRACEFULLY if graceful else protocol.STOP
         self.dead = False
+        self.expected: set[Identity] = set()  # adopted processes whose ends it will tell
         self._by_name: dict[str, Process] = {}
         self._waiting: dict[str, list[tuple[Action, Spec | None]]] = {}
         self._awaited: set[str] = set()  # vassals whose first client is waited for
@@ -90,6 +91,7 @@ class Hands:
         process = self._machine.processes.get(survivor.pid)
         if process is not None:
             survivor.control = process.connected
+            self.expected.add(process.identity)
             self._by_name[process.name] = process
         return process is not None
 
@@ -123,10 +125,6 @@ class Hands:
     def no_spawns(self) -> AbstractAsyncContextManager[object]:
         """Nobody takes over here."""
         return nullcontext()
-
-    def expects(self) -> set[Identity]:
-        """The processes whose ends it will tell."""
-        return {process.identity for process in self._by_name.values()}
 
     # What vassals say and how they end
 
@@ -254,7 +252,7 @@ class Hands:
         if self._machine.keeper:
             self._machine.kept.add(kept_name(name, attempt))
         process = self._machine.fork(name, attempt, marks.mark(attempt, at, name), text)
-        process.child_of = self
+        process.child_of, process.address = self, spec.socket
         return process
 
     # Addresses on demand
@@ -276,7 +274,9 @@ class Hands:
         """Whether the address can be had; if not, that is told."""
         holders = [v for v, other in self._machine.listening.items() if other == address]
         holder = holders[0] if holders else None
-        if holder is None and not self._machine.busy:
+        running = self._machine.processes.values()
+        taken = any(p.address == address for p in running if p.name != name)
+        if holder is None and not taken and not self._machine.busy:
             return True
         body = ListenFailed(
             address=address,
@@ -327,7 +327,7 @@ class Link:
 
     def acknowledge_all(self) -> None:
         """Those deaths are recorded, or nobody's that matters."""
-        for identity in list(self._machine.deaths.keys() - self._hands.expects()):
+        for identity in list(self._machine.deaths.keys() - self._hands.expected):
             del self._machine.deaths[identity]
 
     def hear(self) -> None:

@@ -45,6 +45,7 @@ class Process:
         self.child_of: object = None  # who reaps it; None: whoever is the subreaper
         self.connected = True  # its control socket leads somewhere
         self.unread: list[int] = []  # bytes in that socket
+        self.address: str | None = None  # on demand: its standard input listens there
         self.accepting = False
         self.mute = False  # it sends no heartbeats
         self.strays: list[int] = []

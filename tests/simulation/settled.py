@@ -67,6 +67,7 @@ def _wrong(world: "World", name: str, claims: dict[str, Spec], vassal: Vassal | 
         return ""
     if vassal.phase == "barred" and vassal.spec.socket == "@shared":
         others = {n for n, a in world.machine.listening.items() if a == "@shared"} - {name}
+        others |= {p.name for p in world.machine.processes.values() if p.address == "@shared"}
         return "" if others else "is barred, and nobody else has its address"
     return _poorly(world, vassal)
 
