@@ -29,7 +29,6 @@ from functools import partial
 from typing import Final
 from urllib.parse import unquote
 
-import httpx
 import msgspec
 import pika  # type: ignore[import-untyped]
 import trio
@@ -61,6 +60,7 @@ from .fetching import (
     Silence,
     Text,
     Useless,
+    flaw_of,
 )
 from .fetching import LIMIT as FETCH_LIMIT
 from .files import Absent, Found, Reader, Sight, Unreadable, Unsettled, why
@@ -152,15 +152,10 @@ def _keyless(body: bytes | None, size: int, options: MonitorOptions) -> Meaning:
 
 
 def _flaw_of_url(text: str) -> str | None:
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL as error:
-        return f"the URL cannot be understood: {names.shown(str(error))}"
-    if not url.host:
-        return "the URL names no host"
-    if url.userinfo or without_secrets(text) != text:
+    # Before the rest, which quotes what it does not understand.
+    if _harmless(text) != names.shown(text):
         return "the URL holds a secret, and as the vassal's name it would be seen everywhere"
-    return None
+    return flaw_of(text)
 
 
 def _harmless(text: str) -> str:

@@ -8,13 +8,13 @@ somebody answers or the URL is announced again.
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, Self
 
 import httpx
 import msgspec
 import trio
 
+from .files import why
 from .names import shown
 from .rows import LONGEST_CONFIG
 
@@ -24,6 +24,7 @@ LONGEST_PAUSE: Final = 60.0
 AT_ONCE: Final = 16  # fetches
 MOST: Final = 5000  # URLs that are tried for at a time
 _REDIRECTS: Final = 5
+_HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "emperord"}
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -58,7 +59,9 @@ class Fetcher:
 
     def __init__(self, limit: float = LIMIT) -> None:
         self._limit = limit
-        self._client: httpx.AsyncClient | None = None
+        # Not a client, which would look into each answer before we do, and remember what one
+        # program set as a cookie when it asks the next.
+        self._transport: httpx.AsyncHTTPTransport | None = None
         self._making = trio.Lock()
         self._slots = trio.CapacityLimiter(AT_ONCE)
 
@@ -66,51 +69,76 @@ class Fetcher:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        if self._client is not None:
+        if self._transport is not None:
             with trio.move_on_after(1) as scope:
                 scope.shield = True
-                await self._client.aclose()
+                await self._transport.aclose()
 
     async def fetch(self, url: str) -> Outcome:
-        """What the URL answers."""
+        """What the URL answers, one in which ``flaw_of`` found no flaw."""
         async with self._slots:
-            client = await self._open()
+            transport = await self._open()
             with trio.move_on_after(self._limit):
                 try:
-                    return await _follow(client, httpx.URL(url))
+                    return await self._follow(transport, httpx.URL(url))
                 except httpx.TransportError as error:
-                    return Silence(shown(str(error) or type(error).__name__))
+                    return Silence(_why(error))
             return Silence(f"it took longer than {self._limit:g} s")
 
-    async def _open(self) -> httpx.AsyncClient:
+    async def _open(self) -> httpx.AsyncHTTPTransport:
         async with self._making:
-            if self._client is None:
+            if self._transport is None:
                 # Reads all certificates of the system, which takes a moment.
                 trusted = await trio.to_thread.run_sync(ssl.create_default_context)
-                self._client = httpx.AsyncClient(
-                    verify=trusted,
-                    trust_env=False,
-                    timeout=self._limit,
-                    # One program is to get what the next one gets: nothing is remembered.
-                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-                    headers={"Accept-Encoding": "identity", "User-Agent": "emperord"},
-                )
-            return self._client
+                self._transport = httpx.AsyncHTTPTransport(verify=trusted, trust_env=False)
+            return self._transport
 
-
-async def _follow(client: httpx.AsyncClient, url: httpx.URL) -> Outcome:
-    for _ in range(_REDIRECTS):
-        async with client.stream("GET", url) as response:
-            if not response.has_redirect_location:
-                return await _take(response)
+    async def _follow(self, transport: httpx.AsyncHTTPTransport, url: httpx.URL) -> Outcome:
+        extensions = {"timeout": httpx.Timeout(self._limit).as_dict()}
+        for _ in range(_REDIRECTS):
+            request = httpx.Request("GET", url, headers=_HEADERS, extensions=extensions)
+            response = await transport.handle_async_request(request)
             try:
-                target = url.join(response.headers["location"])
-            except httpx.InvalidURL:
-                return Nothing(f"answered {response.status_code}, to an address that is none")
-        if target.host != url.host or target.scheme not in ("https", url.scheme):
-            return Nothing(f"answered {response.status_code}, a redirect to another host")
-        url = target
-    return Nothing("redirects too often")
+                if not response.has_redirect_location:
+                    return await _take(response)
+                status, location = response.status_code, response.headers["location"]
+            finally:
+                await response.aclose()
+            try:
+                target = url.join(location)
+                elsewhere = target.host != url.host or target.scheme not in ("https", url.scheme)
+            except (httpx.InvalidURL, ValueError):
+                return Nothing(f"answered {status}, a redirect to an address that is none")
+            if elsewhere:
+                return Nothing(f"answered {status}, a redirect to another host")
+            url = target
+        return Nothing("redirects too often")
+
+
+def flaw_of(text: str) -> str | None:
+    """Why nothing can be fetched from this URL, or None if it can be tried."""
+    try:
+        url = httpx.URL(text)
+        # As whoever looks it up will read it.
+        host = url.raw_host.decode("ascii").encode("idna") and url.host
+    except httpx.InvalidURL as error:
+        return f"the URL cannot be understood: {shown(str(error))}"
+    except UnicodeError:
+        return "the URL's host is no name that a host can have"
+    return None if host else "the URL names no host"
+
+
+def _why(error: httpx.TransportError) -> str:
+    """What went wrong, of the last address that was tried where there are several."""
+    cause: BaseException = error
+    while (below := cause.__cause__ or cause.__context__) is not None:
+        cause = below.exceptions[-1] if isinstance(below, BaseExceptionGroup) else below
+    match cause:
+        case ssl.SSLCertVerificationError():
+            return f"no trusted connection: {shown(cause.verify_message)}"
+        case OSError(errno=int()):
+            return f"cannot connect: {shown(why(cause))}"
+    return shown(str(error) or type(error).__name__)
 
 
 async def _take(response: httpx.Response) -> Outcome:

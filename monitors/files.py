@@ -81,7 +81,10 @@ ABSENT: Final = Absent()
 
 def why(error: OSError) -> str:
     """The system's reason, without the path it may hold."""
-    return os.strerror(error.errno) if error.errno else str(error)
+    if error.errno is None:
+        return str(error)
+    # Those of the resolver are negative, and mean nothing to the system.
+    return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)
 
 
 def key_of(status: os.stat_result) -> Key:

@@ -260,6 +260,8 @@ class _Session:
             if task is not None and task.cancelling():  # it is only what came of hanging up
                 raise asyncio.CancelledError from None
             raise SourceFailed(self._redacted(str(error))) from None
+        except UnicodeError:  # of the resolver
+            raise SourceFailed("the host is no name that a host can have") from None
 
 
 def _redacted(secrets: Iterable[str], text: str) -> str:

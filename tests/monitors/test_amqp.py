@@ -381,7 +381,10 @@ async def test_a_web_server_that_is_away_is_waited_for(publisher: Publisher) -> 
     url = f"http://127.0.0.1:{port}/a.ini"
     async with watching(monitor()) as watch:
         publisher.publish("", url)
-        await watch.until(lambda: "no answer" in watch.refused.get(url, ""))
+        await watch.until(lambda: url in watch.refused)
+        assert watch.refused[url] == (
+            "no answer (cannot connect: Connection refused); it is asked again"
+        )
         with Web(port) as web:
             web.says("/a.ini", "one")
             await watch.shows(url, "one")
@@ -442,6 +445,10 @@ async def test_a_replaced_url_is_acknowledged(source: AmqpSource, web: Web) -> N
         pytest.param("", 302, {"Location": "http://localhost/a.ini"}, "another host", id="host"),
         pytest.param("", 302, {"Location": "ftp://127.0.0.1/a.ini"}, "another host", id="scheme"),
         pytest.param("", 301, {"Location": "/bad.ini"}, "redirects too often", id="loop"),
+        pytest.param("", 302, {"Location": "http://xn--/a.ini"}, "that is none", id="no name"),
+        pytest.param("", 302, {"Location": "http://[::1/a.ini"}, "that is none", id="no address"),
+        pytest.param("", 302, {"Location": "/\1.ini"}, "that is none", id="control character"),
+        pytest.param("", 302, {"Location": "mailto:a@b"}, "another host", id="no place"),
     ],
 )
 async def test_answers_that_are_no_config(
@@ -455,11 +462,18 @@ async def test_answers_that_are_no_config(
 
 
 async def test_redirects_on_the_same_host_are_followed(publisher: Publisher, web: Web) -> None:
+    def there(request: BaseHTTPRequestHandler) -> None:
+        cookies.append(request.headers["Cookie"])
+        one(request)
+
+    cookies: list[str | None] = []
     url = web.says("/a.ini", "", 302, Location="/there.php", Set_Cookie="a=b")
     web.says("/there.php", "one")
+    one, web.answers["/there.php"] = web.answers["/there.php"], there
     async with watching(monitor()) as watch:
         publisher.publish("", url)
         await watch.shows(url, "one")
+    assert cookies == [None]
 
 
 async def test_a_config_that_never_ends_is_cut_short(publisher: Publisher, web: Web) -> None:
@@ -602,6 +616,13 @@ async def test_a_broker_that_falls_silent(source: AmqpSource) -> None:
         source.gate.silent = False
         source.put("b.ini", "two")
         await watch.shows("b.ini", "two")
+
+
+async def test_a_broker_of_no_known_name() -> None:
+    async with watching(open_url("nowhere.invalid", BUSY)) as watch:
+        await watch.until(watch.failures)
+    assert watch.failures()[0].startswith("cannot connect: ")
+    assert "error" not in watch.failures()[0].lower()
 
 
 @pytest.mark.parametrize(

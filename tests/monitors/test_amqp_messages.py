@@ -66,6 +66,14 @@ def test_what_a_message_means(key: str | bytes, body: bytes, expected: Meaning) 
         pytest.param("", b"http://h/a", "http://h/a", "no extension", id="URL, no extension"),
         pytest.param("", b"http:///a.ini", "http:///a.ini", "no host", id="URL without host"),
         pytest.param("", b"http://h:x/a.ini", None, "cannot be understood", id="bad port"),
+        pytest.param("", b"http://a..b/a.ini", None, "no name that a host", id="empty label"),
+        pytest.param(
+            "", b"http://" + b"x" * 64 + b"/a.ini", None, "no name that a host", id="long label"
+        ),
+        pytest.param("", b"http://xn--/a.ini", None, "no name that a host", id="no Punycode"),
+        pytest.param(
+            "", b"http://u:hush/x@h/a.ini", "http://***@h/a.ini", "a secret", id="half a password"
+        ),
         pytest.param(
             "", b"http://u:hush@h/a.ini", "http://***@h/a.ini", "a secret", id="password in URL"
         ),

@@ -461,9 +461,15 @@ async def test_the_next_host_has_its_turn(source: PostgresSource) -> None:
     assert list(told.seen) == ["a.ini"]
 
 
-async def test_a_host_that_does_not_exist() -> None:
-    reason = await failure_of(open_url("host=nowhere.invalid user=x", SELDOM))
-    assert "nowhere.invalid" in reason
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [
+        pytest.param("nowhere.invalid", "nowhere.invalid", id="unknown"),
+        pytest.param("a..b", "no name that a host can have", id="impossible"),
+    ],
+)
+async def test_a_host_that_does_not_exist(host: str, reason: str) -> None:
+    assert reason in await failure_of(open_url(f"host={host} user=x", SELDOM))
 
 
 # The connection
