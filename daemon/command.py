@@ -105,17 +105,21 @@ def limited(
     cwd: str | None,
     settings: Mapping[str, str] | None = None,
     *,
+    brand: int | None = None,
     tyrant: bool = False,
 ) -> list[str]:
     """argv that starts the program, in ``cwd``, with these limits of open files, soft and hard.
 
-    ``settings`` may have limits of the vassal's own. In tyrant mode it gets no new privileges.
+    ``settings`` may have limits of the vassal's own. Its ``brand`` is one as well (see
+    ``process.py``). In tyrant mode it gets no new privileges.
 
     The daemon may need more descriptors than a program should get: uWSGI closes every possible
     one at its start, and who uses select(2) breaks past 1024. Raises the OSError that executing
     the program itself would have raised: prlimit's exit code tells nobody what was wrong.
     """
     limits = {} if nofile is None else {"nofile": f"{nofile[0]}:{nofile[1]}"}
+    if brand is not None:
+        limits["rttime"] = f"{brand}:"  # the soft one
     for key in LIMITS:
         if settings and key in settings:
             limits[key] = str(amount(settings[key]))

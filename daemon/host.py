@@ -488,14 +488,15 @@ class Host:
         assert vassal.running is not None
         spec, policy = vassal.running, self._policy()
         user = user_of(spec, policy)
+        mark = process.mark(vassal.attempt, at, vassal.name)
         argv = command.limited(
             command.argv(vassal.name, spec, policy),
             self._nofile,
             spec.cwd,
             spec.settings,
+            brand=process.brand(mark) if process.can_brand() else None,
             tyrant=user is not None,
         )
-        mark = process.mark(vassal.attempt, at, vassal.name)
         log_start = self._logs.size(vassal.name) if self._logs is not None else 0
         opened: list[socket.socket] = []
         stdin = self._stdin(vassal.name, spec)
@@ -655,6 +656,7 @@ class Host:
     async def _end_tree(self, running: Process) -> None:
         """Return when nothing of the vassal's process group or marked descendants is left."""
         pause = 0.001
+        spared: set[int] = set()
         while True:
             left = _group_left(running.pid)
             try:
@@ -665,8 +667,16 @@ class Host:
             except OSError:  # out of descriptors: who cannot look cannot say that all are gone
                 left, strays = True, []
             for pid in strays:
-                left = True
-                _kill_stray(pid)
+                if _kill_stray(pid):
+                    left = True
+                elif pid not in spared:
+                    spared.add(pid)
+                    log.warning(
+                        "%s: it has left process %d, which runs as another user: it cannot be"
+                        " killed without root",
+                        running.name,
+                        pid,
+                    )
             if not left:
                 return
             await trio.sleep(pause)
@@ -674,7 +684,7 @@ class Host:
             _kill_group(running.pid)
 
     async def _strays(self, running: Process) -> list[int]:
-        """Descendants that left the vassal's process group, known by their mark or its session."""
+        """Descendants that left the vassal's process group (see ``process.py``)."""
         # The orphans of an adopted one were not handed to us, they can be anywhere.
         look = self._census if running.child is None else self._orphans
         return process.remnants(await look(), running.mark, running.pid, running.started)
@@ -772,20 +782,24 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _kill_stray(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
+def _kill_stray(pid: int) -> bool:
+    """Kill it; False if it is not ours to kill."""
+    try:
         os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    except PermissionError:
+        return False
     _reap_quietly(os.P_PID, pid)
+    return True
 
 
 def _group_left(group: int) -> bool:
     _reap_quietly(os.P_PGID, group)
     try:
         os.killpg(group, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # nobody, or nobody who is ours to kill
         return False
-    except PermissionError:
-        return True
     return True
 
 

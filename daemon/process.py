@@ -1,7 +1,10 @@
 """Processes as the kernel knows them: identity, trees, and how to find an attempt's.
 
 A process is known by (boot id, pid, start time), never by pid alone. A process that belongs to
-an attempt carries the attempt's mark in its environment, which its descendants inherit.
+an attempt carries the attempt's mark in its environment, which its descendants inherit. They may
+clear that, so they carry a brand as well: a number made from the mark, as their soft limit of
+real-time CPU (setrlimit(2)), which is so high that it limits nothing. It is inherited like the
+environment, but hardly any program touches it. A session of one's own takes neither away.
 
 What cannot be looked at for want of descriptors is an error, never an answer: a process taken
 for dead would be started a second time.
@@ -9,7 +12,9 @@ for dead would be started a second time.
 
 import ctypes
 import errno
+import hashlib
 import os
+import resource
 import signal
 import time
 from collections.abc import Iterable, Iterator
@@ -85,6 +90,32 @@ def mark_of(pid: int) -> str | None:
     return os.fsdecode(rest.partition(b"\0")[0]) if found else None
 
 
+def brand(mark: str) -> int:
+    """The mark as a limit of real-time CPU, in microseconds: no less than 146,000 years."""
+    number = int.from_bytes(
+        hashlib.blake2b(mark.encode(errors="surrogateescape"), digest_size=8).digest()
+    )
+    return 1 << 62 | number >> 2
+
+
+def can_brand() -> bool:
+    """Whether processes may have such a limit; not if somebody has limited real-time CPU."""
+    return resource.getrlimit(resource.RLIMIT_RTTIME)[1] == resource.RLIM_INFINITY
+
+
+def brand_of(pid: int) -> int | None:
+    """The brand of a process; None if it has none (proc(5))."""
+    try:
+        with open(f"/proc/{pid}/limits", "rb") as file:
+            _, _, rest = file.read().partition(b"Max realtime timeout")
+    except OSError as error:
+        _blind(error)
+        return None
+    soft = rest.split(maxsplit=1)[:1]
+    number = int(soft[0]) if soft and soft[0].isdigit() else 0
+    return number if number >> 62 == 1 else None
+
+
 def all_pids() -> Iterator[int]:
     """Every process of the machine that can be seen."""
     for name in os.listdir("/proc"):
@@ -96,35 +127,44 @@ class Census(NamedTuple):
     """All living processes that may be a vassal's, in the order in which they started."""
 
     marked: dict[str, list[int]]  # by mark
-    unmarked: dict[int, list[int]]  # by session: who wiped or replaced its environment
+    branded: dict[int, list[int]]  # by brand: who wiped or replaced its environment
+    others: dict[int, list[int]]  # by session: who has neither
+
+    def of(self, mark: str) -> list[int]:
+        """Who belongs to an attempt, by its mark."""
+        return self.marked.get(mark, []) + self.branded.get(brand(mark), [])
 
 
 def census(pids: Iterable[int] | None = None) -> Census:
     """Look at these processes, or every one of the machine."""
-    found: list[tuple[int, int, int, str | None]] = []
+    found: list[tuple[int, int, int]] = []
     for pid in all_pids() if pids is None else pids:
         fields = _stat(pid)
         if fields is not None and fields[0] not in "ZX":
-            found.append((int(fields[19]), pid, int(fields[3]), mark_of(pid)))
-    all_ = Census({}, {})
-    for _, pid, session_, mark_ in sorted(found, key=lambda each: each[:2]):
+            found.append((int(fields[19]), pid, int(fields[3])))
+    all_ = Census({}, {}, {})
+    for _, pid, session_ in sorted(found):
+        mark_ = mark_of(pid)
+        brand_ = brand_of(pid) if mark_ is None else None
         if mark_ is not None:
             all_.marked.setdefault(mark_, []).append(pid)
+        elif brand_ is not None:
+            all_.branded.setdefault(brand_, []).append(pid)
         else:
-            all_.unmarked.setdefault(session_, []).append(pid)
+            all_.others.setdefault(session_, []).append(pid)
     return all_
 
 
 def remnants(all_: Census, mark: str, leader: int | None, started: int | None) -> list[int]:
     """What lives of an attempt's tree, its leader excepted, which is dead or about to be.
 
-    Those are the processes with its mark, and those without any in the leader's session: uWSGI
-    with ``auto-procname`` writes over its environment. A session's number is nobody else's
-    while a process is in it, so if a stranger has the leader's pid now, the session has ended.
+    Those are the processes with its mark or brand, and those with neither in the leader's
+    session. A session's number is nobody else's while a process is in it, so if a stranger has
+    the leader's pid now, the session has ended.
     """
-    left = list(all_.marked.get(mark, ()))
+    left = all_.of(mark)
     if leader is not None and start_time(leader, dead_too=True) in (None, started):
-        left += all_.unmarked.get(leader, ())
+        left += all_.others.get(leader, ())
     return [pid for pid in left if pid != leader]
 
 
@@ -134,7 +174,7 @@ def end(pids: Iterable[int]) -> None:
     for pid in waiting:
         try:
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
+        except (ProcessLookupError, PermissionError):
             continue
     until = time.monotonic() + _PATIENCE
     while time.monotonic() < until:

@@ -1,9 +1,9 @@
 """Recovery: what became of the vassals that a former daemon left.
 
 The fold knows which attempts were under way. Each is looked up by (boot id, pid, start time);
-one whose spawn was ordered but whose pid never reached the journal is looked up by the mark in
-its environment. What lives is adopted, what does not is recorded as gone, with all that is left
-of its tree ended first: never two of one, never none.
+one whose spawn was ordered but whose pid never reached the journal is looked up by its mark. What
+lives is adopted, what does not is recorded as gone, with all that is left of its tree ended
+first: never two of one, never none.
 
 When this runs, the journal's lock is ours, so no child of the dead daemon is still between fork
 and exec (see ``journal/store.py``).
@@ -65,13 +65,13 @@ def survey(
     """Who lives, and who does not any more. Blocks; for a worker thread."""
     under_way = [vassal for vassal in fleet.vassals.values() if vassal.phase in UP]
     same_boot = fleet.boot == boot
-    census = machine.census() if under_way and same_boot else process.Census({}, {})
+    census = machine.census() if under_way and same_boot else process.Census({}, {}, {})
     alive: list[Survivor] = []
     gone: list[Vassal] = []
     for vassal in under_way:
         assert vassal.attempt is not None
         mark = process.mark(vassal.attempt, time_of(vassal.attempt), vassal.name)
-        leader = _leader(machine, vassal, census.marked.get(mark, [])) if same_boot else None
+        leader = _leader(machine, vassal, census.of(mark)) if same_boot else None
         if leader is not None:
             alive.append(Survivor(vassal, *leader, mark))
         else:

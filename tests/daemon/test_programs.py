@@ -32,8 +32,8 @@ def told(path: Path, expected: list[str]) -> bool:
 
 
 def begun(pid: int, program: str) -> bool:
-    """Whether the process has come to run this program, and not what starts it."""
-    return processes.argv_of(pid)[:1] == [program]
+    """Whether the process has come to run this program, loaded, and not what starts it."""
+    return processes.argv_of(pid)[:1] == [program] and processes.sleeps(pid)
 
 
 def up(daemon: Daemon, count: int = 1) -> None:
@@ -389,6 +389,7 @@ def test_the_same_file_name_in_two_directories(make_daemon: MakeDaemon, tmp_path
     daemon.event("spawned", "a.ini", count=2)
     vassal = daemon.phase("a.ini", "ready")
     assert vassal.monitor == f"dir://{second}"
+    daemon.until(partial(begun, vassal.pid or 0, "sleep"), "it has begun")
     assert processes.argv_of(vassal.pid or 0) == ["sleep", "2000"]
     assert daemon.config_text(vassal.spec.config) == program("sleep", "2000").encode()
     assert len(daemon.running()) == 1

@@ -391,6 +391,17 @@ def test_the_same_attempt_of_another_journal_is_not_taken_for_it(
         assert stranger.poll() is None
 
 
+def test_a_process_that_cleared_its_environment_is_found_by_its_brand(daemon: Daemon) -> None:
+    crafted = Crafted(daemon)
+    brand = process.brand(crafted.environ[MARK])
+    with started("prlimit", f"--rttime={brand}:", "env", "-i", "sleep", "1000") as child:
+        daemon.until(lambda: processes.argv_of(child.pid)[:1] == ["sleep"], "it runs")
+        daemon.start()
+        assert daemon.event("adopted", "a.ini").body["pid"] == child.pid
+        daemon.stop()
+        assert child.wait() == -signal.SIGTERM
+
+
 def test_what_is_left_of_a_tree_is_ended_before_it_starts_again(daemon: Daemon) -> None:
     """The leader died unrecorded; a child of it lives on."""
     crafted = Crafted(daemon)

@@ -100,7 +100,7 @@ class Machine:
         marked: dict[str, list[int]] = {}
         for pid, mark in sorted(self.marked.items()):
             marked.setdefault(mark, []).append(pid)
-        return Census(marked, {})
+        return Census(marked, {}, {})
 
     def start_time(self, pid: int) -> int | None:
         """Of a process that lives."""

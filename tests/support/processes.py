@@ -8,11 +8,21 @@ from pathlib import Path
 
 def alive(pid: int) -> bool:
     """Whether a process runs; a zombie does not."""
+    return _state(pid) not in ("", "Z", "X")
+
+
+def sleeps(pid: int) -> bool:
+    """Whether a process waits for something to happen, and not for a disk."""
+    return _state(pid) == "S"
+
+
+def _state(pid: int) -> str:
+    """Its state as ps shows it; empty if it has gone (proc(5))."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
-        return False
-    return stat.rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+        return ""
+    return stat.rpartition(b")")[2].split()[0].decode()
 
 
 def environment_of(pid: int) -> dict[str, str]:

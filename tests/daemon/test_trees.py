@@ -1,0 +1,115 @@
+"""Stopped means stopped, for descendants that hide as well: real process trees."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support import processes
+from support.daemon import Daemon
+from support.kept import Emperor
+from support.vassals import SLEEPER, Application, shell
+
+# It leads a session of its own, has an empty environment, and its parent has gone.
+HIDES = "(env -i setsid sleep 3000 & echo $! >hidden); echo >up; exec sleep 1000"
+# In Python, as applications do it, from inside of uWSGI.
+POPEN = """
+import subprocess
+child = subprocess.Popen(["sleep", "3000"], env={}, start_new_session=True)
+with open("HIDDEN", "w") as file:
+    file.write(f"{child.pid}\\n")
+"""
+
+
+@contextmanager
+def hidden(daemon: Daemon) -> Iterator[Callable[[], int]]:
+    """Gives the pid of who hides, once it is there; ends it whatever happens."""
+    path = daemon.vassals / "hidden"
+
+    def there() -> bool:
+        return path.exists() and path.read_text().endswith("\n") and asleep(int(path.read_text()))
+
+    def pid() -> int:
+        daemon.until(there, "who hides is there")
+        return int(path.read_text())
+
+    try:
+        yield pid
+    finally:
+        if path.exists() and path.read_text() and asleep(int(path.read_text())):
+            processes.kill(int(path.read_text()))
+
+
+def asleep(pid: int) -> bool:
+    return processes.argv_of(pid) == ["sleep", "3000"]
+
+
+def removed(daemon: Daemon) -> None:
+    (daemon.vassals / "a.ini").unlink()
+
+
+def crashed(daemon: Daemon) -> None:
+    processes.kill(daemon.pid_of("a.ini"))
+
+
+ENDS = [pytest.param(removed, id="removed"), pytest.param(crashed, id="crashed")]
+
+
+@pytest.mark.parametrize("ends", ENDS)
+def test_who_hides_is_gone_before_the_end_is_told(
+    daemon: Daemon, ends: Callable[[Daemon], None]
+) -> None:
+    (daemon.vassals / "a.ini").write_text(shell(HIDES))
+    with hidden(daemon) as find:
+        daemon.start()
+        pid = find()
+        assert processes.environment_of(pid) == {}
+        ends(daemon)
+        daemon.event("exited", "a.ini")
+        assert not asleep(pid)
+        daemon.stop()
+
+
+@pytest.mark.parametrize("ends", ENDS)
+def test_who_hides_is_found_by_the_next_daemon(
+    emperor: Emperor, ends: Callable[[Daemon], None]
+) -> None:
+    (emperor.vassals / "a.ini").write_text(shell(HIDES))
+    with hidden(emperor) as find:
+        emperor.start()
+        pid = find()
+        emperor.restart()
+        ends(emperor)
+        emperor.event("exited", "a.ini")
+        assert not asleep(pid)
+        emperor.stop()
+
+
+def test_who_hides_from_uwsgi_is_gone_too(daemon: Daemon, tmp_path: Path) -> None:
+    app = Application(tmp_path)
+    app.module.write_text(
+        app.module.read_text() + POPEN.replace("HIDDEN", f"{daemon.vassals}/hidden")
+    )
+    (daemon.vassals / "a.ini").write_text(app.config("hello"))
+    with hidden(daemon) as find:
+        daemon.start()
+        pid = find()
+        daemon.phase("a.ini", "accepting")
+        daemon.stop(signal.SIGTERM)
+        assert not asleep(pid)
+
+
+def test_who_hides_from_another_vassal_lives_on(daemon: Daemon) -> None:
+    (daemon.vassals / "a.ini").write_text(SLEEPER)
+    (daemon.vassals / "b.ini").write_text(shell(HIDES))
+    with hidden(daemon) as find:
+        daemon.start()
+        pid = find()
+        os.kill(daemon.pid_of("a.ini"), signal.SIGKILL)
+        daemon.event("exited", "a.ini")
+        daemon.event("spawned", "a.ini", count=2)
+        assert asleep(pid)
+        daemon.stop()
+        assert not asleep(pid)
