@@ -26,6 +26,7 @@ import msgspec
 from . import names
 
 LIMITS: Final = ("nofile", "nproc", "as")
+_NULLS: Final = ("", "~", "null", "Null", "NULL")  # how YAML writes that there is nothing
 KEYS: Final = ("command", "reload-signal", "stop-signal", *LIMITS)
 
 Settings = dict[str, str]
@@ -66,7 +67,8 @@ def amount(text: str) -> int | None:
     found = re.fullmatch(r"([1-9][0-9]{0,14})([KMGT]?)", text, re.ASCII)
     if found is None:
         return None
-    return int(found[1]) << 10 * " KMGT".index(found[2] or " ")
+    number = int(found[1]) << 10 * " KMGT".index(found[2] or " ")
+    return number if number < 1 << 63 else None
 
 
 class _Flaw(Exception):
@@ -134,12 +136,14 @@ def _ini(content: bytes) -> Pairs:
 def _yaml(content: bytes) -> Pairs:
     import yaml  # slow to import, and most configs are not YAML
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    # Scalars stay as they are written: the constructors of numbers, times and the like can be made
+    # to compute for minutes, or to fail in ways of their own, and whoever writes a config may.
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
-        document = yaml.load(content, loader)  # both loaders are the safe ones
+        document = yaml.load(content, loader)  # it makes text, lists and mappings, nothing else
     except (yaml.YAMLError, ValueError, RecursionError):
         return ()
-    return _mapping(document)
+    return _mapping(document, _NULLS)
 
 
 def _json(content: bytes) -> Pairs:
@@ -150,10 +154,10 @@ def _json(content: bytes) -> Pairs:
     return _mapping(document)
 
 
-def _mapping(document: Any) -> Pairs:
-    if not isinstance(document, dict) or document.get("emperor") is None:
+def _mapping(document: Any, nothing: tuple[str, ...] = ()) -> Pairs:
+    section = document.get("emperor") if isinstance(document, dict) else None
+    if section is None or section in nothing:
         return ()
-    section = document["emperor"]
     if not isinstance(section, dict):
         raise _Flaw("must be a mapping of settings")
     return [(str(key), value) for key, value in section.items()]
