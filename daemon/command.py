@@ -7,6 +7,7 @@ import errno
 import os
 import shlex
 import shutil
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -137,17 +138,31 @@ def _check_program(name: str, cwd: str) -> None:
     if path is None:
         raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), name)
     try:
-        with open(path, "rb") as file:
-            start = file.read(256)
+        start = _start_of(path)
     except PermissionError:
         start = b""  # it need not be readable
     except OSError as error:
         raise OSError(error.errno, error.strerror, name) from None
-    if not os.access(path, os.X_OK):
+    if start is None or not os.access(path, os.X_OK):
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), name)
     words = start.partition(b"\n")[0][2:].split() if start.startswith(b"#!") else []
     if words and not os.path.exists(os.path.join(cwd, os.fsdecode(words[0]))):
         raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+
+
+def _start_of(path: str) -> bytes | None:
+    """How a file begins, None if it is no regular one. Raises OSError.
+
+    Nothing else is opened, which takes effect on devices, nor waited for: a user may name, or put
+    in the place of a program, a FIFO that nobody ever writes to.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        return None
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, 256) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+    finally:
+        os.close(descriptor)
 
 
 def environment(

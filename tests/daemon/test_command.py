@@ -230,6 +230,14 @@ def test_a_script_whose_interpreter_is_missing(tmp_path: Path) -> None:
     assert command.limited([str(script)], (7, 8), None)[-1] == str(script)
 
 
+def test_only_a_regular_file_is_opened(tmp_path: Path) -> None:
+    """Nobody ever writes to this FIFO; and of some devices to be opened is not nothing."""
+    os.mkfifo(tmp_path / "fifo", 0o777)
+    for path in (tmp_path / "fifo", tmp_path, Path("/dev/null")):
+        with pytest.raises(PermissionError):
+            command.limited([str(path)], (7, 8), None)
+
+
 def test_a_relative_program_is_found_where_the_vassal_runs(tmp_path: Path) -> None:
     (tmp_path / "run").symlink_to("/bin/true")
     assert command.limited(["./run"], (7, 8), str(tmp_path))[-1] == "./run"

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from support.tyrant import ALICE, TyrantDaemon, executes
-from support.vassals import SLEEPER, shell
+from support.tyrant import ALICE, BOB, BOBS, TyrantDaemon, executes
+from support.vassals import SLEEPER, program, shell
 
 MakeTyrant = Callable[..., TyrantDaemon]
 
@@ -110,4 +110,16 @@ def test_a_vassal_cannot_harm_the_daemon(tyrant: TyrantDaemon) -> None:
     tyrant.put("a.ini", shell("; ".join(f"{each} && echo DONE" for each in tries) + "; echo END"))
     tyrant.until(lambda: "END" in tyrant.vassal_log("a.ini"), "it has tried")
     assert "DONE" not in tyrant.vassal_log("a.ini")
+    tyrant.stop()
+
+
+def test_a_program_that_is_a_fifo_holds_up_nobody(tyrant: TyrantDaemon) -> None:
+    """Root looks at a program before it is executed; of a FIFO nothing would ever come."""
+    os.mkfifo(tyrant.folder / "fifo", 0o777)
+    tyrant.put("a.ini", program(str(tyrant.folder / "fifo")))
+    tyrant.start()
+    reason = tyrant.phase("a.ini", "barred").reason
+    assert reason == f"cannot be executed: {tyrant.folder / 'fifo'}: Permission denied"
+    tyrant.put("b.ini", SLEEPER, BOB, BOBS)
+    tyrant.phase("b.ini", "ready")
     tyrant.stop()
