@@ -2,12 +2,12 @@
 
 There is no pipe between a vassal and its log that could break when the daemon dies. The file is
 kept within bounds by copying its end away and truncating it: the vassal appends, so it goes on
-at the new end.
+at the new end. In tyrant mode it belongs to the vassal's user, and to no other one after.
 """
 
+import contextlib
 import hashlib
 import os
-import shutil
 import stat
 from typing import Final
 from urllib.parse import quote
@@ -51,9 +51,15 @@ class LogDirectory:
         os.chmod(self._path, stat.S_IMODE(status.st_mode) | stat.S_IXOTH)
 
     def open(self, vassal: str, owner: tuple[int, int] | None = None) -> int:
-        """A descriptor to append to the vassal's log, created 0640, and its ``owner``'s."""
+        """A descriptor to append to the vassal's log, created 0640, and its ``owner``'s.
+
+        What was written under another owner stays that one's, as the older part.
+        """
+        path = self.path(vassal)
+        if owner is not None:
+            _set_aside(path, owner)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(self.path(vassal), flags, 0o640)
+        descriptor = os.open(path, flags, 0o640)
         if owner is not None:
             try:
                 os.fchown(descriptor, *owner)
@@ -82,17 +88,42 @@ class LogDirectory:
         return "\n".join(lines[-LAST_LINES:])
 
     def bound(self, vassal: str) -> bool:
-        """Cut the log if it is over the limit; the older part stays beside it as ``.1``."""
+        """Cut the log if it is over the limit; its end stays beside it as ``.1``."""
         path = self.path(vassal)
-        if self.size(vassal) <= self._limit:
+        size = self.size(vassal)
+        if size <= self._limit:
             return False
         try:
-            shutil.copyfile(path, path + ".1", follow_symlinks=False)
-            status = os.stat(path)
-            os.chmod(path + ".1", stat.S_IMODE(status.st_mode))
-            if status.st_uid != os.geteuid():
-                os.chown(path + ".1", status.st_uid, status.st_gid)
+            _keep_end(path, size, 2 * self._limit)
         finally:
             # On a full disk above all, the log must shrink.
             os.truncate(path, 0)
         return True
+
+
+def _set_aside(path: str, owner: tuple[int, int]) -> None:
+    """Begin a new log if this one is another's: who could read it may have it open still."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if stat.S_ISREG(status.st_mode) and (status.st_uid, status.st_gid) != owner:
+        os.rename(path, path + ".1")
+
+
+def _keep_end(path: str, size: int, most: int) -> None:
+    """Copy the end of a log to a new ``.1``, with the same mode and owner.
+
+    Not all of it: a log can have any size, of which nothing need ever have been written.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path + ".1")  # it may have been another's, who has it open still
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with open(path, "rb") as log, open(os.open(path + ".1", flags, 0o600), "wb") as older:
+        at = max(0, size - most)
+        while at < size and (sent := os.sendfile(older.fileno(), log.fileno(), at, size - at)):
+            at += sent
+        status = os.fstat(log.fileno())
+        if status.st_uid != os.geteuid():
+            os.fchown(older.fileno(), status.st_uid, status.st_gid)
+        os.fchmod(older.fileno(), stat.S_IMODE(status.st_mode))

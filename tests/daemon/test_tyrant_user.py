@@ -51,7 +51,9 @@ def test_the_environment_is_what_the_page_lists(make_tyrant: MakeTyrant) -> None
     tyrant.put("a.ini")
     tyrant.start()
     tyrant.phase("a.ini", "ready")
-    passed = processes.environment_of(tyrant.pid_of("a.ini"))
+    pid = tyrant.pid_of("a.ini")
+    tyrant.until(partial(executes, pid, "sleep"), "it is executed")
+    passed = processes.environment_of(pid)
     ours = {"EMPERORD_ATTEMPT", "EMPERORD_VASSAL", "UWSGI_EMPEROR_FD", "UWSGI_STARTED_BY_TEST"}
     assert {key: passed[key] for key in meant} == meant
     assert passed["UWSGI_FOR_IT"] == "yes"
@@ -99,6 +101,7 @@ def test_an_account(make_tyrant: MakeTyrant, account: pwd.struct_passwd, initgro
     tyrant.start()
     tyrant.phase("a.ini", "ready")
     pid = tyrant.pid_of("a.ini")
+    tyrant.until(partial(executes, pid, "sleep"), "it is executed")
     groups = set(map(int, status_of(pid)["Groups"]))
     all_of_them = set(os.getgrouplist(account.pw_name, account.pw_gid))
     assert len(all_of_them) == 2
@@ -214,6 +217,24 @@ def test_the_log_belongs_to_the_vassals_user(make_tyrant: MakeTyrant) -> None:
     tyrant.until(lambda: (logs / "a.ini.log.1").stat().st_uid == ALICE, "so is the older part")
     assert (logs / "a.ini.log.1").stat().st_mode & 0o777 == 0o640
     assert logs.stat().st_uid == 0
+    tyrant.stop()
+
+
+def test_a_log_is_never_another_users(make_tyrant: MakeTyrant) -> None:
+    """Who could read it has it open still, and must not read on; nor may the next read back."""
+    tyrant = make_tyrant("--log-size", "4096")
+    path = tyrant.put("a.ini", shell("echo of-alice; exec sleep 1000"))
+    tyrant.start()
+    tyrant.until(lambda: tyrant.vassal_log("a.ini"), "alice's has written")
+    older = tyrant.state / "logs" / "a.ini.log.1"
+    with (tyrant.state / "logs" / "a.ini.log").open() as alices:
+        path.write_text(shell("head -c 9000 /dev/zero | tr '\\0' x; exec sleep 1000"))
+        os.chown(path, BOB, BOBS)
+        tyrant.until(older.exists, "hers is set aside")
+        assert older.stat().st_uid == ALICE
+        tyrant.until(lambda: older.stat().st_uid == BOB, "bob's is cut")
+        assert older.read_text() == "x" * 8192
+        assert alices.read() == "of-alice\n"
     tyrant.stop()
 
 

@@ -113,3 +113,14 @@ def test_is_cut_when_it_is_too_long(tmp_path: Path) -> None:
     os.close(fd)
     assert (tmp_path / "a.ini.log").read_bytes() == b"new"
     assert (tmp_path / "a.ini.log.1").read_bytes() == b"o" * 4096 + b"1"
+
+
+def test_of_a_flood_the_end_is_kept(tmp_path: Path) -> None:
+    """A log that is all hole must not fill the disk."""
+    logs = LogDirectory(str(tmp_path), 4096)
+    os.close(logs.open("a.ini"))
+    os.truncate(tmp_path / "a.ini.log", 1 << 40)
+    write(logs, "a.ini", b"end")
+    assert logs.bound("a.ini")
+    assert (tmp_path / "a.ini.log.1").read_bytes() == bytes(8189) + b"end"
+    assert (tmp_path / "a.ini.log").read_bytes() == b""
