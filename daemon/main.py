@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import click
+import msgspec
 import trio
 
 from ..journal.errors import JournalError
@@ -138,12 +139,32 @@ def open_monitors(texts: tuple[str, ...], decided: Policy) -> list[Monitor]:
 
 
 def rebuild(journal: Journal) -> Fleet:
-    """The fleet as the journal has it: the newest snapshot, and the events after it."""
-    snapshot = journal.snapshot()
-    fleet = Fleet() if snapshot is None else from_json(snapshot.fleet)
+    """The fleet as the journal has it: the newest snapshot, and the events after it.
+
+    Raises JournalError.
+    """
+    fleet = _newest(journal)
     for event in journal.tail(fleet.seq):
-        fold(fleet, event)
+        try:
+            fold(fleet, event)
+        except Exception as error:  # what every daemon keeps to is asserted; this may be another's
+            what = f"{type(error).__name__}: {error}".removesuffix(": ")
+            raise JournalError(
+                f"{journal.path}: event {event.seq} ({event.kind}) cannot be folded by this"
+                f" version: {what}; go on with the version that wrote it, or start a new journal"
+            ) from error
     return fleet
+
+
+def _newest(journal: Journal) -> Fleet:
+    """The fleet of the newest snapshot that this version can read."""
+    before = None
+    while (snapshot := journal.snapshot(before)) is not None:
+        try:
+            return from_json(snapshot.fleet)
+        except msgspec.DecodeError:
+            before = snapshot.seq
+    return Fleet()
 
 
 def raise_file_limit() -> tuple[int, int] | None:

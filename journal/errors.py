@@ -1,5 +1,10 @@
 """What can be wrong with a journal, by who has to act."""
 
+import sqlite3
+from typing import Final
+
+SEE_VERIFY: Final = "; 'emperor-replay verify' says what can be saved"
+
 
 class JournalError(Exception):
     """Base of all. The text says what happened, to what, and what to do."""
@@ -26,9 +31,23 @@ class Damaged(JournalError):
         self.intact_to = intact_to  # last event that is still proven, None if unknown
 
 
+class SchemaDamaged(Damaged):
+    """A table, a column, an index is missing or changed, or there is what should not be."""
+
+
 class UnreadableEvent(Damaged):
     """A row whose body does not fit its kind."""
 
 
 class JournalPaused(JournalError):
     """The journal cannot be written now (disk full, I/O error); try again later."""
+
+
+def of_sqlite(path: str, error: sqlite3.Error) -> JournalError:
+    """What SQLite says of a file that it was to read."""
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if isinstance(error, sqlite3.OperationalError) and not name.startswith("SQLITE_CORRUPT"):
+        return JournalError(f"{path}: cannot be read: {error}")
+    if name == "SQLITE_NOTADB":
+        return NotAJournal(f"{path}: not an SQLite database, or its first page is damaged")
+    return Damaged(f"{path}: {error}{SEE_VERIFY}")

@@ -19,7 +19,14 @@ from typing import Any, Final
 import msgspec
 
 from . import chain, schema
-from .errors import Damaged, JournalError, NewerFormat, NotAJournal, UnreadableEvent
+from .errors import (
+    SEE_VERIFY,
+    Damaged,
+    NewerFormat,
+    NotAJournal,
+    UnreadableEvent,
+    of_sqlite,
+)
 from .events import Event, decode_body
 from .files import Files
 
@@ -28,7 +35,7 @@ Row = tuple[int, int, str, str | None, str | None, int | None, str, str, bytes]
 
 COLUMNS: Final = "seq, at, kind, monitor, vassal, cause, body, actions, hash"
 _AT_ONCE: Final = 2000  # rows
-_TABLES: Final = frozenset(("event", "config", "snapshot", "chain"))
+_HASH: Final = 32  # bytes
 DEPLOYED: Final = ("vassal_added", "vassal_changed")
 DEPLOYS: Final = (*DEPLOYED, "vassal_removed", "vassal_destroyed")
 
@@ -67,6 +74,7 @@ class Filter(msgspec.Struct, frozen=True):
 
 
 ALL: Final = Filter()
+_NAMES: Final = frozenset((str, type(None)))
 
 
 class Reader:
@@ -80,36 +88,29 @@ class Reader:
         with self.reading():
             self.db.execute("BEGIN")
             schema.check_ours(connection, self.path)
-            self._check_tables()
+            self._check_tables(salvage)
             (last,) = self.db.execute("SELECT max(seq) FROM event").fetchone()
             self.anchor, self.head = self._events_ends() if salvage else self._ends()
             self.db.execute("COMMIT")
         self.last: int = self.anchor.seq if last is None else last  # the last row there is
 
     def _ends(self) -> tuple[Link, Link]:
-        ends = {
-            name: Link(seq, hash_)
-            for name, seq, hash_ in self.db.execute("SELECT name, seq, hash FROM chain")
-        }
-        for name in ("anchor", "head"):
-            if name not in ends:
-                raise Damaged(f"{self.path}: its table chain has no row {name!r}; {_RESTORE}")
-        return ends["anchor"], ends["head"]
+        return ends(self.db, self.path)
 
     def _events_ends(self) -> tuple[Link, Link]:
         row = self.db.execute("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1").fetchone()
         begin = Link(0, chain.GENESIS)
         return begin, begin if row is None else Link(*row)
 
-    def _check_tables(self) -> None:
-        there = {name for (name,) in self.db.execute("SELECT name FROM sqlite_master")}
-        if not there & _TABLES:
+    def _check_tables(self, salvage: bool) -> None:
+        lacking = schema.lacking(self.db)
+        if len(lacking) == len(schema.TABLES):
             raise NotAJournal(
                 f"{self.path}: a journal without tables; if it was copied, its -wal file must be"
                 " copied with it"
             )
-        if missing := sorted(_TABLES - there):
-            raise Damaged(f"{self.path}: it has no table {', '.join(missing)}; {_RESTORE}")
+        if "event" in lacking or (lacking and not salvage):
+            raise schema.as_error(self.path, lacking.values())
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
@@ -117,7 +118,7 @@ class Reader:
         try:
             yield
         except sqlite3.Error as error:
-            raise _translated(self.path, error) from None
+            raise of_sqlite(self.path, error) from None
         except UnicodeDecodeError:  # SQLite's complaint quotes a damaged definition
             raise Damaged(f"{self.path}: its schema is damaged{SEE_VERIFY}") from None
 
@@ -151,21 +152,7 @@ class Reader:
 
     def decode(self, row: Row) -> Event:
         """The event of a row. Raises NewerFormat, UnreadableEvent, which name the row."""
-        seq, at, kind, monitor, vassal, cause, body, _, _ = row
-        try:
-            return Event(seq, at, kind, monitor, vassal, cause, decode_body(kind, body))
-        except NewerFormat as error:
-            raise NewerFormat(
-                f"{self.path}: event {seq}: {error}; read it with a newer emperord"
-            ) from None
-        except UnreadableEvent as error:
-            raise UnreadableEvent(
-                f"{self.path}: event {seq}: {error}; 'verify' says more", seq, seq - 1
-            ) from None
-        except (TypeError, UnicodeEncodeError):
-            raise UnreadableEvent(
-                f"{self.path}: event {seq}: its body is no text; 'verify' says more", seq, seq - 1
-            ) from None
+        return decoded(self.path, row)
 
     def row(self, seq: int) -> Row | None:
         """One event as it is stored."""
@@ -325,6 +312,44 @@ def open_journal(path: str) -> Iterator[Reader]:
         yield Reader(files, connection)
 
 
+def decoded(path: str, row: Row) -> Event:
+    """The event of a row. Raises NewerFormat, UnreadableEvent, which name the row."""
+    seq, at, kind, monitor, vassal, cause, body, _, _ = row
+    # SQLite's columns take anything.
+    if at.__class__ is not int or not {monitor.__class__, vassal.__class__} <= _NAMES:
+        raise UnreadableEvent(
+            f"{path}: event {seq}: a column has another type; 'verify' says more",
+            seq, seq - 1,
+        )  # fmt: skip
+    try:
+        return Event(seq, at, kind, monitor, vassal, cause, decode_body(kind, body))
+    except NewerFormat as error:
+        raise NewerFormat(f"{path}: event {seq}: {error}; read it with a newer emperord") from None
+    except UnreadableEvent as error:
+        raise UnreadableEvent(
+            f"{path}: event {seq}: {error}; 'verify' says more", seq, seq - 1
+        ) from None
+    except (TypeError, UnicodeEncodeError):
+        raise UnreadableEvent(
+            f"{path}: event {seq}: its body is no text; 'verify' says more", seq, seq - 1
+        ) from None
+
+
+def ends(connection: sqlite3.Connection, path: str) -> tuple[Link, Link]:
+    """Where the chain in this file begins and ends. Raises Damaged."""
+    found = {
+        name: Link(seq, hash_)
+        for name, seq, hash_ in connection.execute("SELECT name, seq, hash FROM chain")
+        if seq.__class__ is int and seq >= 0 and hash_.__class__ is bytes and len(hash_) == _HASH
+    }
+    for name in ("anchor", "head"):
+        if name not in found:
+            raise Damaged(
+                f"{path}: its table chain has no row {name!r} with a number and a hash; {_RESTORE}"
+            )
+    return found["anchor"], found["head"]
+
+
 def unpacked(seq: int, hash_: bytes, packed: bytes, check_sum: str) -> Stored:
     """A row of the table ``snapshot``."""
     fleet = None
@@ -340,7 +365,6 @@ def as_bytes(value: object) -> bytes:
 
 
 _RESTORE: Final = "restore it from a copy"
-SEE_VERIFY: Final = "; 'emperor-replay verify' says what can be saved"
 
 
 def _lenient(text: bytes) -> str:
@@ -357,16 +381,3 @@ def _conditions(which: Filter) -> tuple[str, list[object]]:
         where += f" AND kind IN ({', '.join('?' * len(which.kinds))})"
         parameters.extend(which.kinds)
     return where, parameters
-
-
-def _translated(path: str, error: sqlite3.Error) -> JournalError:
-    if isinstance(error, sqlite3.OperationalError) and not _is_corruption(error):
-        return JournalError(f"{path}: cannot be read: {error}")
-    if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
-        return NotAJournal(f"{path}: not an SQLite database, or its first page is damaged")
-    return Damaged(f"{path}: {error}{SEE_VERIFY}")
-
-
-def _is_corruption(error: sqlite3.Error) -> bool:
-    name = getattr(error, "sqlite_errorname", "") or ""
-    return name.startswith("SQLITE_CORRUPT")

@@ -21,14 +21,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Self
 
 from . import chain, schema
-from .errors import Damaged, JournalError, JournalLocked, JournalPaused, NotAJournal
-from .events import Event, decode_body
+from .errors import (
+    Damaged,
+    JournalError,
+    JournalLocked,
+    JournalPaused,
+    NotAJournal,
+    of_sqlite,
+)
+from .events import Event
+from .reading import COLUMNS, as_bytes, decoded, ends, unpacked
 
 SNAPSHOT_EVERY: Final = 10_000  # events
 _LAST_CHILD: Final = 5.0  # seconds that a dead daemon's last child may take to its exec
 
 _INSERT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_COLUMNS = "seq, at, kind, monitor, vassal, cause, body, actions"
 
 
 class Snapshot:
@@ -48,14 +55,12 @@ class Journal:
         self._lock = lock
         self._inode = os.stat(path).st_ino
         self._reading: sqlite3.Connection | None = None
-        found = connection.execute("SELECT seq, hash FROM chain WHERE name = 'head'").fetchone()
-        if found is None:
-            raise self._damaged("the end of the chain is missing", 0)
-        seq, head = found
-        self.seq: int = seq
-        self._hash: bytes = head
-        row = connection.execute("SELECT at FROM event WHERE seq = ?", (seq,)).fetchone()
-        self.last_at: int = row[0] if row else 0
+        with self._readable():
+            self._anchor, head = ends(connection, path)
+            row = connection.execute("SELECT at FROM event WHERE seq = ?", (head.seq,)).fetchone()
+        self.seq = head.seq
+        self._hash = head.hash
+        self.last_at: int = row[0] if row and row[0].__class__ is int else 0
 
     @classmethod
     def open(cls, path: str) -> Self:
@@ -90,52 +95,68 @@ class Journal:
 
     # Reading what is needed to go on
 
-    def snapshot(self) -> Snapshot | None:
-        """The newest snapshot that is what was written, if there is one.
+    def snapshot(self, before: int | None = None) -> Snapshot | None:
+        """The newest snapshot that is what was written, if there is one (before that event).
 
         Raises Damaged if there is none in a journal that does not begin with the first event:
         without it, what the fleet was there is not known.
         """
         # The snapshot with which an archived journal begins is of an event that is not in it.
-        rows = self._db.execute(
-            "SELECT seq, fleet, check_sum FROM snapshot AS s WHERE seq <= ? AND hash = coalesce("
-            "(SELECT hash FROM event AS e WHERE e.seq = s.seq),"
+        query = (
+            "SELECT seq, hash, fleet, check_sum FROM snapshot AS s WHERE seq <= ? AND hash ="
+            " coalesce((SELECT hash FROM event AS e WHERE e.seq = s.seq),"
             " (SELECT hash FROM chain AS c WHERE name = 'anchor' AND c.seq = s.seq))"
-            " ORDER BY seq DESC",
-            (self.seq,),
+            " ORDER BY seq DESC"
         )
-        for seq, fleet, check_sum in rows:
-            if chain.digest(fleet) == check_sum:
-                return Snapshot(seq, zlib.decompress(fleet))
-        (begin,) = self._db.execute("SELECT seq FROM chain WHERE name = 'anchor'").fetchone()
+        upto = self.seq if before is None else before - 1
+        with self._readable():
+            for row in self._db.execute(query, (upto,)):
+                stored = unpacked(*row)
+                if stored.fleet is not None:
+                    return Snapshot(stored.seq, stored.fleet)
+        begin = self._anchor.seq
         if begin > 0:
             raise self._damaged(f"the snapshot of event {begin}, where it begins, is gone", begin)
         return None
 
     def tail(self, after: int) -> Iterator[Event]:
         """The events after ``after``, each checked against the chain; raises Damaged."""
-        one = "SELECT seq, hash FROM"
-        anchor = self._db.execute(f"{one} chain WHERE name = 'anchor'").fetchone()
-        previous = self._db.execute(f"{one} event WHERE seq = ?", (after,)).fetchone()
-        last, current = previous or anchor
-        rows = self._db.execute(
-            f"SELECT {_COLUMNS}, hash FROM event WHERE seq > ? ORDER BY seq", (last,)
-        )
-        for *columns, recorded in rows:
-            seq, at, kind, monitor, vassal, cause, body, _ = columns
+        with self._readable():
+            yield from self._tail(after)
+
+    def _tail(self, after: int) -> Iterator[Event]:
+        # The event of the snapshot is looked at as well: its time is where the clock goes on.
+        one = "SELECT seq, hash FROM event WHERE seq = ?"
+        begin = self._db.execute(one, (after - 1,)).fetchone()
+        last, current = begin or (self._anchor.seq, self._anchor.hash)
+        rows = self._db.execute(f"SELECT {COLUMNS} FROM event WHERE seq > ? ORDER BY seq", (last,))
+        for row in rows:
+            seq, recorded = row[0], row[8]
             if seq != last + 1:
                 raise self._damaged(f"event {last + 1} is missing", last + 1)
-            current = chain.link(current, tuple(columns))
+            current = chain.link(current, row[:8])
             if current != recorded:
                 raise self._damaged(f"event {seq} is not what was written", seq)
-            yield Event(seq, at, kind, monitor, vassal, cause, decode_body(kind, body))
+            if seq > after:
+                yield decoded(self.path, row)
             last = seq
-        if (last, current) != (self.seq, self._hash):
+        if last < self.seq:
             raise self._damaged(f"events {last + 1} to {self.seq} are missing", last + 1)
+        if (last, current) != (self.seq, self._hash):
+            raise self._damaged(f"the chain's head is not that of event {last}, the last", last)
+
+    @contextlib.contextmanager
+    def _readable(self) -> Iterator[None]:
+        """What SQLite says of a broken file, as Damaged."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise of_sqlite(self.path, error) from None
 
     def time_of(self, seq: int) -> int:
         """The ``at`` of an event; 0 if it is not in this file any more."""
-        row = self._reader().execute("SELECT at FROM event WHERE seq = ?", (seq,)).fetchone()
+        with self._readable():
+            row = self._reader().execute("SELECT at FROM event WHERE seq = ?", (seq,)).fetchone()
         return 0 if row is None else int(row[0])
 
     def _damaged(self, what: str, seq: int) -> Damaged:
@@ -144,10 +165,17 @@ class Journal:
         )
 
     def config_text(self, digest: str) -> bytes | None:
-        """The config text stored under its digest. May be called while an append runs."""
+        """The config text stored under its digest, None if it is not there, or is another.
+
+        May be called while an append runs.
+        """
         sql = "SELECT content FROM config WHERE digest = ?"
-        row = self._reader().execute(sql, (digest,)).fetchone()
-        return None if row is None else bytes(row[0])
+        try:
+            row = self._reader().execute(sql, (digest,)).fetchone()
+        except sqlite3.Error:
+            return None
+        content = b"" if row is None else as_bytes(row[0])
+        return content if chain.digest(content) == digest else None
 
     def _reader(self) -> sqlite3.Connection:
         # Its own connection, as the writing one may be in a transaction in another thread.
@@ -252,6 +280,7 @@ def _connect(path: str) -> sqlite3.Connection:
             connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
         connection.execute("PRAGMA busy_timeout = 5000")
         schema.check_ours(connection, path)
+        schema.check_whole(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {64 << 20}")

@@ -15,10 +15,10 @@ import msgspec
 from ..daemon.actions import recorded
 from ..daemon.fleet import Fleet, from_json, to_json
 from ..journal.damage import Audit
-from ..journal.errors import Damaged, JournalError
+from ..journal.errors import SEE_VERIFY, Damaged, JournalError, SchemaDamaged
 from ..journal.events import Announced
 from ..journal.files import Files
-from ..journal.reading import SEE_VERIFY, Reader, Row, Stored
+from ..journal.reading import Reader, Row, Stored
 from .rebuild import FoldFailed, fold_one
 
 
@@ -41,7 +41,7 @@ class Verdict:
         self.first: Divergence | None = None
         self.diverged = 0  # events
         self.strange: list[int] = []  # snapshots that differ from the full fold
-        self.notes: list[str] = []
+        self.notes = self.audit.notes
 
     @property
     def exit_code(self) -> int:
@@ -70,6 +70,7 @@ def _verify(files: Files, progress: Callable[[int, int], None]) -> Verdict:
     audit.check_log(files)
     with files.connection() as connection:
         reader = _reader(files, connection, audit)
+        audit.check_schema(connection)
         if reader is None:
             return verdict
         audit.check_structure(reader)
@@ -78,7 +79,6 @@ def _verify(files: Files, progress: Callable[[int, int], None]) -> Verdict:
         verdict.configs = audit.check_configs(reader, folder.referred)
         verdict.head = (reader.head.seq, reader.head.hash)
         verdict.events = audit.events
-    verdict.notes += audit.notes
     return verdict
 
 
@@ -90,7 +90,7 @@ def _reader(files: Files, connection: sqlite3.Connection, audit: Audit) -> Reade
         except JournalError as error:
             if not audit.findings and not isinstance(error, Damaged):
                 raise
-            if not salvage:
+            if not salvage and not isinstance(error, SchemaDamaged):
                 audit.find(_bare(files, error))
             if connection.in_transaction:
                 connection.execute("ROLLBACK")

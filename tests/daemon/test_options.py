@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 from emperord.daemon import options
-from emperord.daemon.main import main
+from emperord.daemon.main import main, rebuild
 from emperord.journal.policy import Policy
+from emperord.journal.store import Journal, Snapshot
+from journal_builder import building
 from support.daemon import Daemon
 
 # option -> (text as given, value), none of them the default
@@ -302,6 +305,58 @@ def test_a_file_that_is_no_journal(make: Any, tmp_path: Path) -> None:
         before = daemon.journal.read_bytes() if daemon.journal.is_file() else None
         assert str(daemon.journal) in refused(daemon) or before is None
         assert (daemon.journal.read_bytes() if daemon.journal.is_file() else None) == before
+
+
+def without_events(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE event")
+    connection.close()
+
+
+def from_elsewhere(path: Path) -> None:
+    """An event whose chain fits, but which the fold cannot take."""
+    with Journal.open(str(path)) as journal:
+        body = '{"reason":"whose?"}'
+        at = journal.last_at + 1
+        journal.append([(journal.seq + 1, at, "monitor_failed", None, None, None, body, "[]")])
+
+
+def newer(path: Path) -> None:
+    with Journal.open(str(path)) as journal:
+        at = journal.last_at + 1
+        journal.append([(journal.seq + 1, at, "vassal_cloned", None, None, None, "{}", "[]")])
+
+
+@pytest.mark.parametrize(
+    ("harm", "named"),
+    [
+        pytest.param(without_events, "no table event", id="no table"),
+        pytest.param(from_elsewhere, "(monitor_failed) cannot be folded by this", id="fold"),
+        pytest.param(newer, "read it with a newer emperord", id="newer event"),
+    ],
+)
+def test_a_journal_that_it_cannot_go_on_with(
+    harm: Callable[[Path], None], named: str, tmp_path: Path
+) -> None:
+    with Daemon(tmp_path) as daemon:
+        daemon.state.mkdir()
+        Journal.open(str(daemon.journal)).close()
+        harm(daemon.journal)
+        line = refused(daemon)
+        assert f"{daemon.journal}: " in line
+        assert named in line
+
+
+def test_a_snapshot_of_another_version_is_passed_over(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path, snapshot_every=3) as builder:
+        builder.start()
+        builder.added("a.ini")
+    with Journal.open(path) as journal:
+        body, at = '{"attempt":3,"pid":1,"start_time":1}', journal.last_at + 1
+        row = (journal.seq + 1, at, "spawned", None, "a.ini", 3, body, "[]")
+        journal.append([row], snapshot=Snapshot(4, b'{"seq":"four"}'))
+        assert rebuild(journal).vassals["a.ini"].pid == 1
 
 
 def test_a_journal_where_nothing_can_be_made(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from emperord.daemon.main import rebuild
 from emperord.journal import chain
 from emperord.journal.errors import JournalError
 from emperord.journal.reading import open_journal
@@ -160,6 +161,7 @@ def replace_with(content: bytes) -> Harm:
 
 not_written = f"event {ROW}: its row is not what was written"
 saved = f"what can be saved: events up to {ROW - 1} are intact; behind them"
+all_intact = f"what can be saved: events up to {EVENTS} are intact"
 
 IN_THE_FILE = {
     "at flipped": (sql("UPDATE event SET at = at + 1 WHERE seq = ?", ROW), [not_written, saved]),
@@ -274,7 +276,65 @@ IN_THE_FILE = {
     "definition changed": (
         change_definition, ["the schema: table snapshot is not defined as it was"]
     ),
-    "table missing": (sql("DROP TABLE snapshot"), ["it has no table snapshot"]),
+    "no table event": (
+        sql("DROP TABLE event"),
+        ["the schema: no table event", "how much can be saved is not known"],
+    ),
+    "no table config": (sql("DROP TABLE config"), ["the schema: no table config", all_intact]),
+    "no table snapshot": (
+        sql("DROP TABLE snapshot"), ["the schema: no table snapshot", all_intact]
+    ),
+    "no table chain": (sql("DROP TABLE chain"), ["the schema: no table chain", all_intact]),
+    "no table of migrations": (
+        sql("DROP TABLE _sqlite_migrations"),
+        ["the schema: table _sqlite_migrations is gone", all_intact],
+    ),
+    "a migration forgotten": (
+        sql("DELETE FROM _sqlite_migrations WHERE name = '0001_record'"),
+        ["the schema: table _sqlite_migrations is gone or does not name all", all_intact],
+    ),
+    "no view": (sql("DROP VIEW deploys"), ["the schema: no view deploys", all_intact]),
+    "no index": (sql("DROP INDEX event_vassal"), ["the schema: no index event_vassal", all_intact]),
+    "a column of events renamed": (
+        sql("ALTER TABLE event RENAME COLUMN body TO bodi"),
+        ["the schema: table event has no column body", "view deploys is not defined as it was"],
+    ),
+    "a column of configs renamed": (
+        sql("ALTER TABLE config RENAME COLUMN content TO text"),
+        ["the schema: table config has no column content", all_intact],
+    ),
+    "a column of snapshots renamed": (
+        sql("ALTER TABLE snapshot RENAME COLUMN fleet TO army"),
+        ["the schema: table snapshot has no column fleet", all_intact],
+    ),
+    "a column of the chain renamed": (
+        sql("ALTER TABLE chain RENAME COLUMN seq TO number"),
+        ["the schema: table chain has no column seq", all_intact],
+    ),
+    "a column added": (
+        sql("ALTER TABLE event ADD COLUMN more"),
+        ["the schema: table event is not defined as it was when it was made", all_intact],
+    ),
+    "a trigger": (
+        sql("CREATE TRIGGER t INSERT ON event BEGIN DELETE FROM event WHERE seq = new.seq; END"),
+        ["the schema: trigger 't' on 'event' is none of emperord's, and can change", all_intact],
+    ),
+    "a unique index": (
+        sql("CREATE UNIQUE INDEX u ON event (at)"),
+        ["the schema: index 'u' on 'event' is none of emperord's, and can change", all_intact],
+    ),
+    "head a text": (
+        sql("UPDATE chain SET seq = 'x' WHERE name = 'head'"), ["no row 'head' with a number"]
+    ),
+    "anchor a text": (
+        sql("UPDATE chain SET seq = 'x' WHERE name = 'anchor'"), ["no row 'anchor' with a number"]
+    ),
+    "anchor's hash a text": (
+        sql("UPDATE chain SET hash = 'x' WHERE name = 'anchor'"), ["no row 'anchor' with a number"]
+    ),
+    "head beyond all": (
+        sql("UPDATE chain SET seq = ? WHERE name = 'head'", 2**63 - 1), ["are missing at the end"]
+    ),
     "a page of events": (
         event_leaf, ["the database file: ", "cannot be read: database disk image is malformed"]
     ),
@@ -304,6 +364,59 @@ def test_damage_to_the_file(pristine: Path, tmp_path: Path, harm: Harm, says: li
     assert code == 3, text
     for part in says:
         assert part in text
+
+
+COMMANDS = (
+    ["state"], ["history"], ["events"], ["why", "app000.ini"], ["show", "app000.ini"],
+    ["diff", "app000.ini"],
+)  # fmt: skip
+
+
+def refused_by_the_daemon(path: Path) -> str | None:
+    try:
+        with Journal.open(str(path)) as journal:
+            rebuild(journal)
+    except JournalError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("harm", [harm for harm, _ in IN_THE_FILE.values()], ids=IN_THE_FILE)
+def test_no_damage_is_a_traceback_to_anybody(pristine: Path, tmp_path: Path, harm: Harm) -> None:
+    """The other commands say one line and exit with 3, or tell what they can read."""
+    path = tmp_path / "journal.db"
+    shutil.copy(pristine, path)
+    harm(path)
+    for command in COMMANDS:
+        result = CliRunner().invoke(cli, ["--journal", str(path), *command])
+        assert result.exception is None or isinstance(result.exception, SystemExit), command
+        assert result.exit_code in (0, 1, 3), command
+        complaint = result.stderr.splitlines()
+        assert len(complaint) == 1 or (not complaint and result.exit_code == 0), result.stderr
+    refusal = refused_by_the_daemon(path)
+    assert refusal is None or (str(path) in refusal and "\n" not in refusal)
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("CREATE TABLE notes (text)", "table 'notes' is none of emperord's"),
+        ("CREATE VIEW people AS SELECT vassal FROM event", "view 'people' is none of emperord's"),
+        ("CREATE INDEX kinds ON event (kind)", "index 'kinds' is none of emperord's"),
+        ("PRAGMA user_version = 7", "somebody set its user_version to 7; emperord leaves it 0"),
+    ],
+    ids=["table", "view", "index", "user_version"],
+)
+def test_what_somebody_added_is_a_note(
+    pristine: Path, tmp_path: Path, statement: str, said: str
+) -> None:
+    path = tmp_path / "journal.db"
+    shutil.copy(pristine, path)
+    sql(statement)(path)
+    code, text = run_verify(path)
+    assert code == 0
+    assert f"  note: {said}\n" in text
+    Journal.open(str(path)).close()
 
 
 def frame(number: int, offset: int) -> Callable[[bytes], int]:

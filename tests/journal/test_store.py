@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from emperord.journal import chain
+from emperord.journal import chain, schema
 from emperord.journal.errors import (
     Damaged,
     JournalError,
@@ -273,8 +273,9 @@ def test_an_archived_journal_goes_on_from_the_snapshot_it_begins_with(tmp_path: 
         ("UPDATE event SET body = '{ }' WHERE seq = 3", "event 3 is not what was written"),
         ("DELETE FROM event WHERE seq = 3", "event 3 is missing"),
         ("DELETE FROM event WHERE seq > 5", "events 6 to 8 are missing"),
+        ("UPDATE chain SET hash = randomblob(32) WHERE name = 'head'", "is not that of event 8"),
     ],
-    ids=["changed", "missing", "cut"],
+    ids=["changed", "missing", "cut", "head"],
 )
 def test_the_tail_is_checked_as_it_is_read(tmp_path: Path, harm: str, says: str) -> None:
     path = str(tmp_path / "journal.db")
@@ -286,6 +287,83 @@ def test_the_tail_is_checked_as_it_is_read(tmp_path: Path, harm: str, says: str)
     db.close()
     with Journal.open(path) as journal, pytest.raises(Damaged, match=says):
         list(journal.tail(0))
+
+
+def test_the_event_of_the_newest_snapshot_is_checked(tmp_path: Path) -> None:
+    # Its time is where the clock goes on from.
+    path = str(tmp_path / "journal.db")
+    with Journal.open(path) as journal:
+        journal.append([row(seq) for seq in range(1, 4)], snapshot=Snapshot(3, b"{}"))
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("UPDATE event SET at = 9223372036854775807 WHERE seq = 3")
+    db.close()
+    with Journal.open(path) as journal, pytest.raises(Damaged, match="event 3 is not what was"):
+        list(journal.tail(3))
+
+
+def test_a_config_text_that_was_changed_is_not_deployed(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    digest = chain.digest(b"good")
+    with Journal.open(path) as journal:
+        journal.append([row(1)], {digest: b"good"})
+        assert journal.config_text(digest) == b"good"
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("UPDATE config SET content = CAST('evil' AS BLOB)")
+    db.close()
+    with Journal.open(path) as journal:
+        assert journal.config_text(digest) is None
+
+
+SCHEMA_HARMS = {
+    "event": "DROP TABLE event",
+    "config": "DROP TABLE config",
+    "snapshot": "DROP TABLE snapshot",
+    "chain": "DROP TABLE chain",
+    "deploys": "DROP VIEW deploys",
+    "event_vassal": "DROP INDEX event_vassal",
+    "_sqlite_migrations": "DROP TABLE _sqlite_migrations",
+    "column body": "ALTER TABLE event RENAME COLUMN body TO b",
+    "column content": "ALTER TABLE config RENAME COLUMN content TO b",
+    "column fleet": "ALTER TABLE snapshot RENAME COLUMN fleet TO b",
+    "column hash": "ALTER TABLE chain RENAME COLUMN hash TO b",
+    "trigger 'spy' on 'config'": "CREATE TRIGGER spy INSERT ON config BEGIN SELECT 1; END",
+    "index 'u' on 'config'": "CREATE UNIQUE INDEX u ON config (length(content))",
+}
+
+
+@pytest.mark.parametrize(("named", "harm"), SCHEMA_HARMS.items(), ids=SCHEMA_HARMS)
+def test_a_schema_that_is_not_what_was_made_keeps_the_daemon_away(
+    tmp_path: Path, named: str, harm: str
+) -> None:
+    path = str(tmp_path / "journal.db")
+    with Journal.open(path) as journal:
+        journal.append([row(1)])
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute(harm)
+    db.close()
+    with pytest.raises(Damaged) as caught:
+        Journal.open(path)
+    assert named in str(caught.value)
+    assert "restore the journal from a copy" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("harm", "repair"),
+    [
+        ("DROP VIEW deploys", "DELETE FROM _sqlite_migrations WHERE name = '0002_deploys'"),
+        ("DROP INDEX event_vassal", schema._RECORD.split(";\n")[1]),
+    ],
+    ids=["view", "index"],
+)
+def test_what_holds_nothing_can_be_made_again(tmp_path: Path, harm: str, repair: str) -> None:
+    path = str(tmp_path / "journal.db")
+    Journal.open(path).close()
+    db = sqlite3.connect(path, isolation_level=None)
+    for statement in (harm, repair):
+        db.execute(statement)
+    db.close()
+    Journal.open(path).close()
 
 
 def test_time_rises_whoever_writes(tmp_path: Path) -> None:
