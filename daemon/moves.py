@@ -19,6 +19,7 @@ EXILE: Final = 26  # a vassal that exits so says that it must not be started aga
 _SECOND: Final = 1_000_000_000
 _MILLISECOND: Final = 1_000_000
 _NO_ID: Final = 2**32 - 1
+_SENT: Final = 1.0  # seconds in which a reload that nobody confirms has been carried out
 # What a running program was given once and for all.
 _FIXED: Final = ("command", "nofile", "nproc", "as")
 
@@ -180,13 +181,13 @@ def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
     vassal.running = vassal.spec
     vassal.order = event.seq
     actions.append(Action("reload", vassal.name, vassal.attempt, vassal.spec.config))
-    if not tells(vassal):  # it would never say that it accepts again
-        if vassal.phase == "reloading":
-            arrive(fleet, vassal, event, actions)
-    else:
+    patience = _SENT  # it would never say that it accepts again
+    if tells(vassal):
         take_slot(fleet, vassal)
-        patience = event.at + seconds(fleet.policy.start_patience)
-        enter(vassal, "reloading", event, deadline=patience)
+        patience = fleet.policy.start_patience
+    else:
+        free_slot(fleet, vassal)
+    enter(vassal, "reloading", event, deadline=event.at + seconds(patience))
 
 
 def arrive(
@@ -487,7 +488,8 @@ def run_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
         if vassal.due:
             end(fleet, vassal, event, actions, "kill", "restarts, as its start hangs")
         return
-    arrive(fleet, vassal, event, actions, "has not said that it accepts")
+    reason = "has not said that it accepts" if tells(vassal) else None
+    arrive(fleet, vassal, event, actions, reason)
 
 
 def retry(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:

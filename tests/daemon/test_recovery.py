@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 from emperord.daemon import process
 from emperord.journal.chain import digest
@@ -317,18 +318,32 @@ class Crafted:
                 monitors=(f"dir://{daemon.vassals}",),
             )
             builder.event("daemon_ready")
-            spec = Spec(
+            self.spec = Spec(
                 ts=self.path.stat().st_mtime_ns,
                 config=digest(config.encode()),
                 path=str(self.path),
                 cwd=str(daemon.vassals),
                 settings={"command": "sleep 1000"},
             )
-            builder.event("vassal_added", name, f"dir://{daemon.vassals}", spec=spec)
+            builder.event("vassal_added", name, f"dir://{daemon.vassals}", spec=self.spec)
             self.order = builder.seq
             self.at = builder.at
             self.attempt = builder.attempt(name)
             assert [action.do for action in builder.actions] == ["spawn"]
+
+    def change(self, pid: int) -> int:
+        """The vassal ran as this process, and was to be reloaded; the number of that event."""
+        start_time = process.start_time(pid)
+        os.utime(self.path, ns=(0, 1))
+        spec = msgspec.structs.replace(self.spec, ts=1)
+        with Journal.open(str(self.daemon.journal)) as journal:
+            builder = Builder(journal)
+            builder.event(
+                "spawned", self.name, attempt=self.attempt, pid=pid, start_time=start_time
+            )
+            builder.event("vassal_changed", self.name, f"dir://{self.daemon.vassals}", spec=spec)
+            assert [action.do for action in builder.actions] == ["reload"]
+            return builder.seq
 
     @property
     def environ(self) -> dict[str, str]:
@@ -526,17 +541,34 @@ def test_a_stop_that_may_not_have_arrived_is_given_again(make_daemon: MakeDaemon
     verified(daemon)
 
 
-def test_a_reload_that_may_not_have_arrived_is_given_again(daemon: Daemon) -> None:
-    """Killed right after the change was journaled, the daemon's successor reloads."""
+def test_a_reload_that_was_never_carried_out_is(daemon: Daemon) -> None:
+    """Also to a program, of which nobody will ever hear that it has reloaded."""
+    crafted = Crafted(daemon)
+    with started(**crafted.environ) as child:
+        seq = crafted.change(child.pid)
+        daemon.start()
+        adopted = daemon.event("adopted", "a.ini")
+        assert [action["do"] for action in adopted.actions] == ["reload"]
+        assert adopted.cause == seq
+        # It knows no reload, and dies of it.
+        assert child.wait() == -signal.SIGHUP
+        daemon.event("spawned", "a.ini", after=adopted.seq)
+        daemon.stop()
+    verified(daemon)
+
+
+def test_a_reload_that_was_carried_out_is_not_given_again(daemon: Daemon) -> None:
     config = daemon.vassals / "a.ini"
-    config.write_text(shell("trap 'echo >>got' HUP; echo >up; while :; do sleep 1000 & wait; done"))
+    config.write_text(SLEEPER + "reload-signal = CONT\n")
     daemon.start()
-    daemon.until((daemon.vassals / "up").exists, "it is up")
-    daemon.kill()
+    daemon.phase("a.ini", "ready")
     os.utime(config, ns=(0, 1))
+    daemon.event("deadline_passed", "a.ini")
+    daemon.kill()
     daemon.start()
-    daemon.until((daemon.vassals / "got").exists, "it is told")
+    assert daemon.event("adopted", "a.ini").actions == []
     daemon.stop()
+    verified(daemon)
 
 
 @pytest.mark.parametrize("count", range(5))
