@@ -1,10 +1,14 @@
 """The store: the one writer of a journal.
 
 Who holds the lock writes; a second writer is refused. The lock is a BSD lock on a file beside
-the journal, not on the journal: SQLite's own POSIX locks on it would be dropped whenever any
-descriptor of the file is closed. As a BSD lock belongs to the open file and not to the process,
-a child between fork and exec still holds it, so when a new daemon gets the lock, no child of
-the dead one is still on its way to exec; the recovery relies on that.
+the journal, which also says whose it is. As a BSD lock belongs to the open file and not to the
+process, a child between fork and exec still holds it, so when a new daemon gets the lock, no
+child of the dead one is still on its way to exec; the recovery relies on that.
+
+A journal with a second name (a hard link, a bind mount) has a second such file beside that, so
+the journal itself is locked as well. Such a lock and SQLite's own, which are POSIX ones, do not
+see each other; but SQLite's are lost whenever the process closes any descriptor of the file, so
+ours stays open until SQLite has let go.
 
 ``append`` is synchronous and is meant to be called in a worker thread: it returns when the
 events are on disk (WAL, ``synchronous=FULL``: one fsync for all of them).
@@ -33,6 +37,7 @@ from .events import Event
 from .reading import COLUMNS, as_bytes, decoded, ends, unpacked
 
 SNAPSHOT_EVERY: Final = 10_000  # events
+_SAME_CHILD: Final = 0.5  # seconds; as it executes, it lets go of one lock after the other
 _LAST_CHILD: Final = 5.0  # seconds that a dead daemon's last child may take to its exec
 
 _INSERT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -49,10 +54,12 @@ class Snapshot:
 class Journal:
     """An open journal with the right to append."""
 
-    def __init__(self, path: str, connection: sqlite3.Connection, lock: int) -> None:
+    def __init__(
+        self, path: str, connection: sqlite3.Connection, opened: contextlib.ExitStack
+    ) -> None:
         self.path = path
         self._db = connection
-        self._lock = lock
+        self._opened = opened  # the connection and the locks
         self._inode = os.stat(path).st_ino
         self._reading: sqlite3.Connection | None = None
         with self._readable():
@@ -69,15 +76,19 @@ class Journal:
         Raises JournalLocked, NotAJournal, NewerFormat, Damaged; each text says what to do.
         """
         path = os.path.realpath(path)
+        opened = contextlib.ExitStack()
         try:
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            lock = _take_lock(path + ".lock")
-        except OSError as error:
-            raise JournalError(f"{path}: cannot be opened: {error.strerror}") from None
-        try:
-            return cls(path, _connect(path), lock)
+            try:
+                os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+                opened.callback(os.close, _take_lock(path + ".lock"))
+                opened.callback(os.close, _take_file(path))
+            except OSError as error:
+                raise JournalError(f"{path}: cannot be opened: {error.strerror}") from None
+            connection = _connect(path)
+            opened.callback(connection.close)
+            return cls(path, connection, opened)
         except BaseException:
-            os.close(lock)
+            opened.close()
             raise
 
     def __enter__(self) -> Self:
@@ -88,10 +99,9 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the journal; the WAL is folded into the file."""
-        for connection in (self._reading, self._db):
-            if connection is not None:
-                connection.close()
-        os.close(self._lock)
+        if self._reading is not None:
+            self._reading.close()
+        self._opened.close()
 
     # Reading what is needed to go on
 
@@ -272,8 +282,42 @@ def _take_lock(path: str) -> int:
     return lock
 
 
+def _take_file(path: str) -> int:
+    """Lock the journal itself, whatever it is called, making it if there is none."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        start = os.pread(file, len(schema.MAGIC), 0)
+        if start and start != schema.MAGIC:
+            raise NotAJournal(f"{path}: not an SQLite database; give another --journal")
+        _lock_file(path, file)
+        # SQLite keeps a log beside the name that it was given, and nobody knows of both.
+        if (names := os.fstat(file).st_nlink) > 1:
+            raise JournalError(
+                f"{path}: the file has {names} names (hard links), and events may be in a -wal file"
+                " beside each of them; remove all but the one that was in use"
+            )
+    except BaseException:
+        os.close(file)
+        raise
+    return file
+
+
+def _lock_file(path: str, file: int) -> None:
+    until = time.monotonic() + _SAME_CHILD
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise JournalLocked(
+                    f"{path}: in use by a running emperor, to which it has another name;"
+                    " stop that one, or give this one another --journal"
+                ) from None
+        time.sleep(0.01)
+
+
 def _connect(path: str) -> sqlite3.Connection:
-    fresh = _create(path)
+    fresh = os.path.getsize(path) == 0
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         if fresh:
@@ -323,18 +367,6 @@ def _without(*modules: str) -> Iterator[None]:
     finally:
         for name in hidden:
             del sys.modules[name]
-
-
-def _create(path: str) -> bool:
-    """Make an empty file if there is none; True if it is empty and so ours to fill."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        start = os.read(file, len(schema.MAGIC))
-    finally:
-        os.close(file)
-    if start and start != schema.MAGIC:
-        raise NotAJournal(f"{path}: not an SQLite database; give another --journal")
-    return not start
 
 
 def _quoted(path: str) -> str:

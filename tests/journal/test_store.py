@@ -1,11 +1,13 @@
 """The store: one writer, durable groups, and what it does when it cannot write."""
 
+import fcntl
 import os
 import shutil
 import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,6 +103,60 @@ def test_a_link_to_a_journal_is_the_same_journal(tmp_path: Path) -> None:
     (tmp_path / "link.db").symlink_to(tmp_path / "journal.db")
     with Journal.open(str(tmp_path / "journal.db")), pytest.raises(JournalLocked):
         Journal.open(str(tmp_path / "link.db"))
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Path]:
+    """A second name of the journal, by a bind mount of the one file."""
+    name = tmp_path / "elsewhere" / "journal.db"
+    name.parent.mkdir()
+    name.touch()
+    Journal.open(str(tmp_path / "journal.db")).close()
+    subprocess.run(["mount", "--bind", str(tmp_path / "journal.db"), str(name)], check=True)
+    yield name
+    subprocess.run(["umount", str(name)], check=True)
+
+
+def open_elsewhere(path: Path) -> str:
+    """What another process says that opens it to write."""
+    ran = subprocess.run(
+        [sys.executable, "-c", OTHER, str(path)], capture_output=True, text=True, check=True
+    )
+    return ran.stdout
+
+
+def test_a_journal_is_locked_under_every_name(tmp_path: Path, mounted: Path) -> None:
+    with Journal.open(str(tmp_path / "journal.db")) as journal:
+        assert open_elsewhere(mounted).startswith(f"{mounted}: in use by a running emperor")
+        os.link(journal.path, tmp_path / "linked.db")
+        assert open_elsewhere(tmp_path / "linked.db").startswith(f"{tmp_path}/linked.db: in use")
+        journal.append([row(1)])
+    os.unlink(tmp_path / "linked.db")
+    assert open_elsewhere(mounted) == ""
+
+
+def test_a_journal_with_two_names_is_refused(tmp_path: Path) -> None:
+    # Opened under the other, the events in the log beside the first would be lost.
+    path = tmp_path / "journal.db"
+    Journal.open(str(path)).close()
+    os.link(path, tmp_path / "linked.db")
+    for name in (path, tmp_path / "linked.db"):
+        with pytest.raises(JournalError, match=f"{name}: the file has 2 names"):
+            Journal.open(str(name))
+    os.unlink(tmp_path / "linked.db")
+    Journal.open(str(path)).close()
+
+
+def test_a_child_on_its_way_to_exec_holds_no_lock_for_long(tmp_path: Path) -> None:
+    # It lets go of the lock beside the journal first.
+    path = tmp_path / "journal.db"
+    Journal.open(str(path)).close()
+    held = os.open(path, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    timer = threading.Timer(0.1, os.close, [held])
+    timer.start()
+    Journal.open(str(path)).close()
+    timer.join()
 
 
 def replaced(path: Path) -> None:
