@@ -340,7 +340,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, DatetimeMS):
         return Decimal(int(value)) / 1000
     if isinstance(value, Decimal128):
-        return value.to_decimal()
+        decimal = value.to_decimal()
+        # One that signals cannot even be compared with what was there before.
+        return float("nan") if decimal.is_snan() else decimal
     if isinstance(value, Timestamp):
         return Decimal(value.time) + Decimal(value.inc) / 1_000_000_000
     return dict(value) if isinstance(value, RawBSONDocument) else value

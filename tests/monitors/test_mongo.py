@@ -180,6 +180,27 @@ async def test_a_bad_document_is_refused_and_only_it(
         assert again.refused == first.refused
 
 
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        pytest.param({"ts": Decimal128("sNaN")}, "the ts is not finite", id="signalling NaN"),
+        pytest.param({"ts": [1]}, "of type list", id="list"),
+        pytest.param({"uid": Decimal128("sNaN")}, "the uid is not a whole", id="NaN as uid"),
+        pytest.param({"config": 1}, "the config is not a text", id="number as config"),
+    ],
+)
+async def test_a_document_that_goes_bad_is_not_gone(
+    source: MongoSource, fields: dict[str, Any], reason: str
+) -> None:
+    source.vassals.insert_one({"name": "a.ini", "config": "x", "ts": Decimal128("1")})
+    async with watching(source.monitor(BUSY)) as watch:
+        source.vassals.update_one({"name": "a.ini"}, {"$set": fields})
+        await watch.until(lambda: watch.refused)
+        assert list(watch.refused) == ["a.ini"]
+        assert reason in watch.refused["a.ini"]
+        assert not watch.failures()
+
+
 def test_documents_that_cannot_be_decoded() -> None:
     """Not every server looks at what drivers send it."""
     good = {"_id": 1, "name": "a.ini", "config": "x", "ts": 1}
