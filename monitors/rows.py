@@ -69,6 +69,8 @@ def _spec(
         ts=ts_of(row.ts),
         config=None if content is None else digest(content),
         path=path,
+        # A daemon that is started in another directory finds it where it was.
+        cwd=None if path in (None, name) else os.getcwd(),
         # Whose it is matters only where vassals run as somebody.
         uid=uid if options.tyrant else None,
         gid=gid if options.tyrant else None,

@@ -304,7 +304,8 @@ def see_file(cwd: str, name: str, spec: Spec) -> Seen:
         raise Flaw(f"it came without a config, and there is no such file in {cwd}") from None
     except OSError as error:
         raise Flaw(f"its file cannot be read: {files.why(error)}") from None
-    spec = msgspec.structs.replace(spec, path=path)
+    # A daemon that is started in another directory finds it where it was.
+    spec = msgspec.structs.replace(spec, path=path, cwd=cwd)
     return Seen(spec) if content is None else Seen(_with(spec, name, content), content)
 
 

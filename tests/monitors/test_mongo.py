@@ -268,10 +268,11 @@ async def test_a_file_of_that_name(source: MongoSource, here: Path, config: str 
         source.vassals.insert_one(document)
     listing = await listing_of(source)
     assert listing.refused == {}
-    assert {name: seen.spec.path for name, seen in listing.seen.items()} == {
-        "a.ini": f"{here}/a.ini",
-        "sub/b.ini": f"{here}/sub/b.ini",
-        f"{here}/c.ini": f"{here}/c.ini",
+    places = {name: (seen.spec.path, seen.spec.cwd) for name, seen in listing.seen.items()}
+    assert places == {
+        "a.ini": (f"{here}/a.ini", str(here)),
+        "sub/b.ini": (f"{here}/sub/b.ini", str(here)),
+        f"{here}/c.ini": (f"{here}/c.ini", None),
     }
     seen = listing.seen["a.ini"]
     assert seen.content == b"[emperor]\ncommand = true\n"

@@ -243,7 +243,7 @@ async def test_fields(
 ) -> None:
     (here / "a.ini").write_text("from the file")
     if spec is None:
-        spec = Spec(ts=0, config=digest(b"from the file"), path=str(here / "a.ini"))
+        spec = Spec(ts=0, config=digest(b"from the file"), path=str(here / "a.ini"), cwd=str(here))
     async with listening(endpoint, TYRANT) as watch:
         pusher.send("touch", *frames)
         [sight] = await told(watch, 1)
@@ -349,7 +349,7 @@ async def test_a_file_is_read_for_the_record(endpoint: str, here: Path) -> None:
     (here / "sub" / "a.ini").write_text("[emperor]\nstop-signal = INT\n")
     seen = touched(await _answer(endpoint, "sub/a.ini"))
     assert seen.spec.path == str(here / "sub" / "a.ini")
-    assert seen.spec.cwd is None
+    assert seen.spec.cwd == str(here)
     assert seen.content == b"[emperor]\nstop-signal = INT\n"
     assert seen.spec.settings == {"stop-signal": "INT"}
 
