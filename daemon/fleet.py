@@ -92,7 +92,11 @@ class Fleet(msgspec.Struct):
     leaving: bool = False  # the daemon was told to stop
     vassals: dict[str, Vassal] = {}
     outages: dict[str, Outage] = {}
-    queue: dict[str, None] = {}  # who waits for a slot, first come first served
+    # Who waits for a slot; lines.py says who is next.
+    queue: dict[str, None] = {}
+    express: dict[str, None] = {}
+    retries: dict[str, None] = {}
+    reloaded_last: bool = False  # the last slot went to a reload
     starting: int = 0  # slots taken
     blocked: dict[str, str] = {}  # barred, because another vassal has the address: who -> holder
 

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ..journal.events import Event
+from . import lines
 from . import moves as m
 from .actions import Action
 from .fleet import Fleet, Outage, Vassal
@@ -141,7 +142,7 @@ def fold(fleet: Fleet, event: Event) -> list[Action]:
             row[vassal.phase](fleet, vassal, event, actions)
     if fleet.blocked:
         m.unblock(fleet, event, actions)
-    if fleet.queue and fleet.open:
+    if fleet.open:
         _advance(fleet, event, actions)
     return actions
 
@@ -161,9 +162,9 @@ def _is_over(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
 
 def _advance(fleet: Fleet, event: Event, actions: list[Action]) -> None:
     """Give free slots to those who wait for one."""
-    while fleet.queue and fleet.starting < fleet.policy.max_starting:
-        name = next(iter(fleet.queue))
-        del fleet.queue[name]
+    while fleet.starting < fleet.policy.max_starting and lines.waits(fleet):
+        name = lines.next_of(fleet)
+        lines.leave(fleet, name)
         vassal = fleet.vassals[name]
         if vassal.phase == "queued":
             m.spawn(fleet, vassal, event, actions)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ..journal.events import Event, Spec
 from ..journal.policy import Policy
+from . import lines
 from .actions import Action, Order
 from .fleet import Fleet, Phase, Vassal
 
@@ -140,13 +141,14 @@ def launch(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
         return
     if fleet.starting >= fleet.policy.max_starting:
         enter(vassal, "queued", event, "max-starting vassals are starting")
-        fleet.queue[vassal.name] = None
+        lines.join(fleet, vassal, event)
         return
     spawn(fleet, vassal, event, actions)
 
 
 def spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     take_slot(fleet, vassal)
+    fleet.reloaded_last = False
     vassal.attempt = vassal.order = event.seq
     vassal.running = vassal.spec
     vassal.pid = vassal.start_time = None
@@ -164,15 +166,15 @@ def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
     """Reload it in place now if a slot is free, else when one is."""
     vassal.due = True
     # Whoever waits already goes first: one that changes all the time must not keep its slot.
-    free = fleet.starting < fleet.policy.max_starting and not fleet.queue
+    free = fleet.starting < fleet.policy.max_starting and not lines.waits(fleet)
     if free or not tells(vassal):
         reload(fleet, vassal, event, actions)
     else:
-        fleet.queue[vassal.name] = None
+        lines.join(fleet, vassal, event)
 
 
 def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
-    fleet.queue.pop(vassal.name, None)  # its turn is now, whatever place it had
+    lines.leave(fleet, vassal.name)  # its turn is now, whatever place it had
     if needs_restart(vassal):
         end(fleet, vassal, event, actions, "stop", "restarts, as it cannot ask for its config")
         return
@@ -184,6 +186,7 @@ def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
     patience = _SENT  # it would never say that it accepts again
     if tells(vassal):
         take_slot(fleet, vassal)
+        fleet.reloaded_last = True
         patience = fleet.policy.start_patience
     else:
         free_slot(fleet, vassal)
@@ -205,7 +208,7 @@ def end(
 ) -> None:
     """Stop or kill its process; what follows is decided when it has gone."""
     free_slot(fleet, vassal)
-    fleet.queue.pop(vassal.name, None)
+    lines.leave(fleet, vassal.name)
     vassal.due = False
     order(vassal, do, event, actions)
     enter(vassal, "stopping", event, reason, event.at + seconds(fleet.policy.mercy))
@@ -214,14 +217,14 @@ def end(
 def forget(fleet: Fleet, vassal: Vassal, actions: Actions) -> None:
     close_socket(vassal, actions)
     free_slot(fleet, vassal)
-    fleet.queue.pop(vassal.name, None)
+    lines.leave(fleet, vassal.name)
     fleet.blocked.pop(vassal.name, None)
     del fleet.vassals[vassal.name]
 
 
 def clear_attempt(fleet: Fleet, vassal: Vassal) -> None:
     free_slot(fleet, vassal)
-    fleet.queue.pop(vassal.name, None)
+    lines.leave(fleet, vassal.name)
     vassal.attempt = vassal.pid = vassal.start_time = None
     vassal.loyal = vassal.heartbeat = vassal.due = False
 
@@ -277,9 +280,10 @@ def requeue(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
     """Queued: keeps its place, unless it may no longer run or is now on demand."""
     take_spec(vassal, event)
     vassal.deaths = 0
+    lines.forgive(fleet, vassal.name)
     on_demand = vassal.spec.socket or moves_socket(vassal)
     if on_demand or bar_reason(vassal.spec, fleet.policy, vassal.monitor) is not None:
-        fleet.queue.pop(vassal.name, None)
+        lines.leave(fleet, vassal.name)
         begin(fleet, vassal, event, actions)
 
 
@@ -509,7 +513,7 @@ def lose_mercy(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
 def hold(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     vassal.held = True
     close_socket(vassal, actions)
-    fleet.queue.pop(vassal.name, None)
+    lines.leave(fleet, vassal.name)
     enter(vassal, "held", event, "stopped by an operator")
 
 
@@ -555,9 +559,9 @@ def open_up(fleet: Fleet, event: Event, actions: Actions) -> None:
     if fleet.leaving:
         return
     fleet.open = True
-    fleet.queue = {name: None for name in fleet.queue if fleet.vassals[name].phase != "queued"}
     for vassal in list(fleet.vassals.values()):
         if vassal.phase == "queued":
+            lines.leave(fleet, vassal.name)
             begin(fleet, vassal, event, actions)
         elif vassal.phase in ("starting", "ready", "accepting", "reloading"):
             _end_wrong_user(fleet, vassal, event, actions)

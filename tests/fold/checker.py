@@ -99,7 +99,7 @@ class Checker:
             case "starting" | "ready" | "accepting" | "reloading":
                 must(up and vassal.wanted and not vassal.held, f"{name} is {phase}, not wanted")
                 if vassal.due:
-                    must(name in fleet.queue or vassal.slot, f"{name}: its reload is forgotten")
+                    must(name in fleet.express or vassal.slot, f"{name}: its reload is forgotten")
                 if vassal.slot:
                     must(vassal.deadline is not None, f"{name} may hold its slot for ever")
                 current = vassal.due or vassal.running == vassal.spec
@@ -107,7 +107,7 @@ class Checker:
             case "stopping":
                 must(up and vassal.deadline is not None, f"{name} may stop for ever")
             case "queued":
-                waits = name in fleet.queue or not fleet.open
+                waits = name in _waiting(fleet) or not fleet.open
                 must(not up and vassal.wanted and waits, f"{name} is queued nowhere")
             case "throttled":
                 must(not up and vassal.deadline is not None, f"{name} is throttled for ever")
@@ -131,14 +131,16 @@ class Checker:
         self.starting = fleet.starting
 
     def _check_queue(self, fleet: Fleet) -> None:
-        for name in fleet.queue:
+        waiting = _waiting(fleet)
+        must(len(waiting) == len(set(waiting)), f"somebody waits twice: {waiting}")
+        for name in waiting:
             vassal = fleet.vassals.get(name)
             must(vassal is not None, f"{name} waits in the queue and does not exist")
             if vassal is not None:
                 waits = vassal.phase == "queued" or (vassal.due and not vassal.slot)
                 must(waits, f"{name} waits in the queue for nothing")
         full = fleet.starting >= fleet.policy.max_starting
-        must(not fleet.queue or full or not self.open, "a slot is free and somebody waits for it")
+        must(not waiting or full or not self.open, "a slot is free and somebody waits for it")
         must(fleet.open == self.open, "open differs")
 
     def _check_blocked(self, fleet: Fleet) -> None:
@@ -147,3 +149,7 @@ class Checker:
             must(vassal is not None, f"{name} waits for an address and does not exist")
             if vassal is not None and vassal.phase == "barred":
                 must(holder in self.sockets, f"{name} is barred for {holder}, which has no address")
+
+
+def _waiting(fleet: Fleet) -> list[str]:
+    return [*fleet.express, *fleet.queue, *fleet.retries]

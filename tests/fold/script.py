@@ -217,7 +217,7 @@ FACTS: Final[dict[str, Callable[[Vassal], Any]]] = {
 
 
 def differences(before: Fleet, after: Fleet) -> Iterator[str]:
-    """What an event changed, a line a vassal, and the queue if it is another."""
+    """What an event changed, a line a vassal, and the lines that are others."""
     for name in sorted(before.vassals.keys() | after.vassals.keys()):
         old, new = before.vassals.get(name), after.vassals.get(name)
         if new is None:
@@ -227,8 +227,10 @@ def differences(before: Fleet, after: Fleet) -> Iterator[str]:
             told = moved(old, new, after.at)
             if told:
                 yield f"{name}: {told}"
-    if list(before.queue) != list(after.queue):
-        yield f"queue: {' '.join(after.queue) or 'empty'}"
+    for line in ("express", "queue", "retries"):
+        old_line, new_line = getattr(before, line), getattr(after, line)
+        if list(old_line) != list(new_line):
+            yield f"{line}: {' '.join(new_line) or 'empty'}"
 
 
 def moved(old: Vassal | None, new: Vassal, at: int) -> str:

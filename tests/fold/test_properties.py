@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 import pytest
+from emperord.daemon import lines
 from emperord.daemon.actions import Action, recorded
 from emperord.daemon.fleet import Fleet, from_json, to_json
 from emperord.daemon.fold import TABLE, fold
@@ -241,7 +242,7 @@ class World:
                 assert vassal.running == vassal.spec
                 assert name in self.processes
         assert self.fleet.starting == 0
-        assert not self.fleet.queue
+        assert not lines.waits(self.fleet)
 
     def check_again(self) -> None:
         """The same events, the same bytes."""
