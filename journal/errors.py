@@ -1,6 +1,5 @@
 """What can be wrong with a journal, by who has to act."""
 
-import sqlite3
 from typing import Final
 
 SEE_VERIFY: Final = "; 'emperor-replay verify' says what can be saved"
@@ -41,13 +40,3 @@ class UnreadableEvent(Damaged):
 
 class JournalPaused(JournalError):
     """The journal cannot be written now (disk full, I/O error); try again later."""
-
-
-def of_sqlite(path: str, error: sqlite3.Error) -> JournalError:
-    """What SQLite says of a file that it was to read."""
-    name = getattr(error, "sqlite_errorname", "") or ""
-    if isinstance(error, sqlite3.OperationalError) and not name.startswith("SQLITE_CORRUPT"):
-        return JournalError(f"{path}: cannot be read: {error}")
-    if name == "SQLITE_NOTADB":
-        return NotAJournal(f"{path}: not an SQLite database, or its first page is damaged")
-    return Damaged(f"{path}: {error}{SEE_VERIFY}")

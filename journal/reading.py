@@ -22,10 +22,10 @@ from . import chain, schema
 from .errors import (
     SEE_VERIFY,
     Damaged,
+    JournalError,
     NewerFormat,
     NotAJournal,
     UnreadableEvent,
-    of_sqlite,
 )
 from .events import Event, decode_body
 from .files import Files
@@ -381,3 +381,13 @@ def _conditions(which: Filter) -> tuple[str, list[object]]:
         where += f" AND kind IN ({', '.join('?' * len(which.kinds))})"
         parameters.extend(which.kinds)
     return where, parameters
+
+
+def of_sqlite(path: str, error: sqlite3.Error) -> JournalError:
+    """What SQLite says of a file that it was to read."""
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if isinstance(error, sqlite3.OperationalError) and not name.startswith("SQLITE_CORRUPT"):
+        return JournalError(f"{path}: cannot be read: {error}")
+    if name == "SQLITE_NOTADB":
+        return NotAJournal(f"{path}: not an SQLite database, or its first page is damaged")
+    return Damaged(f"{path}: {error}{SEE_VERIFY}")

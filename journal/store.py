@@ -31,10 +31,9 @@ from .errors import (
     JournalLocked,
     JournalPaused,
     NotAJournal,
-    of_sqlite,
 )
 from .events import Event
-from .reading import COLUMNS, as_bytes, decoded, ends, unpacked
+from .reading import COLUMNS, as_bytes, decoded, ends, of_sqlite, unpacked
 
 SNAPSHOT_EVERY: Final = 10_000  # events
 _SAME_CHILD: Final = 0.5  # seconds; as it executes, it lets go of one lock after the other
