@@ -403,8 +403,9 @@ class Shell:
         """Stop all; asked a second time, wait for nobody. Raises Abandoned."""
         if self._leaving and self.paused is not None:
             raise Abandoned(
-                f"{reason} again, left at once: {self.paused}; vassals are left as they are,"
-                " start emperor again on this journal to take them over"
+                f"{reason} again, left at once: {self.paused}; nobody was told to stop: uWSGI ends"
+                " by itself without an emperor, other programs run on; start emperor again on this"
+                " journal to take them over"
             )
         if self._leaving:
             log.warning("%s again: killing what has not stopped yet", reason)

@@ -10,6 +10,8 @@ from typing import Final
 import pytest
 from support import processes
 from support.daemon import Daemon
+from support.kept import Emperor
+from support.vassals import Application
 
 from . import record
 from .ground import Disk, limit_writing, mounted, needs_root, tiny_disk
@@ -231,6 +233,31 @@ def test_asked_twice_while_paused_it_leaves_at_once_and_vassals_run_on(
     assert daemon.pid_of("a.ini") == pid
     check(daemon)
     daemon.stop()
+
+
+def test_asked_twice_while_paused_the_keeper_leaves_too_and_uwsgi_ends(tmp_path: Path) -> None:
+    """As the daemon says when it leaves."""
+    with Emperor(tmp_path, *OPTIONS) as emperor:
+        app = Application(tmp_path)
+        (emperor.vassals / "app.ini").write_text(app.config("hello"))
+        (emperor.vassals / "a.ini").write_text(SLEEPER)
+        emperor.start()
+        pid = emperor.phase("a.ini", "ready").pid
+        served_by = emperor.phase("app.ini", "accepting").pid or 0
+        limit_writing(emperor.daemon_pid(), 16384)
+        emperor.send(signal.SIGTERM)
+        paused(emperor)
+        emperor.send(signal.SIGTERM)
+        assert emperor.wait() == 3
+        said = emperor.log().splitlines()[-1]
+        assert "uWSGI ends by itself without an emperor, other programs run on" in said
+        until(lambda: not processes.alive(served_by), "uWSGI ends")
+        assert emperor.running() == [pid]
+        emperor.start()
+        emperor.until(app.answers, "it serves again")
+        assert emperor.pid_of("a.ini") == pid
+        check(emperor)
+        emperor.stop()
 
 
 def test_a_journal_that_was_moved_away_is_waited_for(daemon: Daemon, hearing: Ears) -> None:
