@@ -72,7 +72,7 @@ class Absent(msgspec.Struct, frozen=True):
 
 
 class Unsettled(msgspec.Struct, frozen=True):
-    """It is being written."""
+    """It is being written, or replaced."""
 
 
 Sight = Found | Unreadable | Absent | Unsettled
@@ -172,6 +172,8 @@ class Reader:
             return ABSENT if error.errno in _GONE else Unreadable(why(error))
         except NoAnswer as error:
             return Unreadable(str(error))
+        except ownership.Replaced:
+            return Unsettled()
 
     def _read(
         self,
@@ -241,14 +243,12 @@ class Reader:
         if not self._tyrant:
             return None
         directory, path, file = step
-        linked = stat.S_ISLNK(own.st_mode)
-        here = os.path.join(os.getcwd(), path)
         return ownership.trespass(
             (own if self._link_owner else opened).st_uid,
             opened,
             own,
             os.fstat(directory),
-            trail("/", here) + (trail(here, file) if linked else ()),
+            (os.path.join(os.getcwd(), path), file),
             by_link=self._link_owner,
         )
 

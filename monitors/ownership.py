@@ -1,21 +1,29 @@
 """Tyrant mode: whose vassal a file is, and whether that user can have put it there.
 
 Whoever may write to a directory can put a link there, to a file of somebody else's that root
-could read and would run. So on the way from the directory watched to the file everything must
-belong to root or to the user whose vassal it is: each symlink, and each directory that holds one
-or holds the file. A hard link looks like the file itself; one is believed only where nobody but
-root can have made it.
+could read and would run; or another directory in the place of one, after it was looked at and
+before its vassal is started. So on the way from the root to the file everything must belong to
+root or to the user whose vassal it is: each directory and each symlink. None of the directories
+may be one that everybody can move things in. A hard link looks like the file itself; one is
+believed only where nobody but root can have made it.
 
 What was opened is judged, not what its name leads to now: the descriptor cannot be bent.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterable
+from typing import Final
 
 from . import names
 
-Step = tuple[str, str]  # a directory, and the name in it that leads on
+_HOPS: Final = 40  # symlinks on one path, as the kernel
+_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
+
+
+class Replaced(Exception):
+    """The path leads to something else than what was opened, by now."""
 
 
 def trespass(
@@ -23,40 +31,114 @@ def trespass(
     opened: os.stat_result,
     own: os.stat_result,
     home: os.stat_result,
-    way: Iterable[Step],
+    place: tuple[str, str],
     *,
     by_link: bool,
 ) -> str | None:
-    """Why the file may not run as ``owner``, or None.
+    """Why the file may not run as ``owner``, or None. Raises Replaced, OSError.
 
-    ``own`` is the status of the name itself, ``home`` that of its directory, ``way`` all places
-    where something else could be put in. ``by_link``: the owner is the symlink's.
+    ``own`` is the status of the name itself, ``home`` that of its directory, ``place`` the path
+    of that from the root, and the name in it. ``by_link``: the owner is the symlink's.
     """
-    made_by_root = home.st_uid == 0 and not home.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    if by_link and stat.S_ISLNK(own.st_mode) and made_by_root:
-        return None  # root says who runs what
-    allowed = (0, owner)
-    if home.st_uid not in allowed:
+    roots = _only_root_writes(home)
+    linked = stat.S_ISLNK(own.st_mode)
+    if home.st_uid not in (0, owner):
         return (
             f"tyrant mode: it is a file of uid {owner} in a directory of uid {home.st_uid};"
             " the directory must be root's or the file owner's"
         )
-    if own.st_nlink > 1 and not made_by_root:
-        return (
-            f"tyrant mode: it has {own.st_nlink} hard links, and not only root could make one"
-            " there; copy the file instead"
-        )
-    if opened.st_uid != owner:
+    if own.st_nlink > 1 and not roots:
+        return _has_links(own)
+    # Where only root can have made the link, root says who runs what.
+    if opened.st_uid != owner and not (by_link and linked and roots):
         return (
             f"tyrant mode: the symlink of uid {owner} leads to a file of uid {opened.st_uid};"
             " both must have one owner"
         )
-    for directory, name in way:
-        for path in (directory, os.path.join(directory, name)):
-            uid = os.lstat(path).st_uid
-            if uid not in allowed:
-                return (
-                    f"tyrant mode: the way to this file of uid {owner} leads over"
-                    f" {names.shown(path)}, which belongs to uid {uid}"
-                )
+    if not linked:
+        return _leads_to("/", os.path.join(*place), owner, opened)
+    before, at = _walk("/", place[0])
+    link = os.path.join(at, place[1])
+    # Only that one link is root's: whoever bends the way behind it bends it for themselves.
+    return _flaw([*before, link], owner) or _leads_to(at, os.readlink(link), opened.st_uid, opened)
+
+
+def trespass_at(path: str, owner: int, opened: os.stat_result) -> str | None:
+    """Why what was opened at a path may not run as ``owner``, or None. Raises Replaced, OSError.
+
+    For paths that a source gives together with the owner: the file may be root's, too.
+    """
+    if opened.st_uid not in (0, owner):
+        return (
+            f"tyrant mode: it is to run as uid {owner}, and {names.shown(path)} belongs to uid"
+            f" {opened.st_uid}; it must be root's or that user's"
+        )
+    if opened.st_nlink > 1 and not _only_root_writes(os.stat(os.path.dirname(path))):
+        return _has_links(opened)
+    return _leads_to("/", path, owner, opened)
+
+
+def _leads_to(at: str, path: str, owner: int, opened: os.stat_result) -> str | None:
+    """What is wrong with the way to what was opened, for this owner."""
+    way, end = _walk("/" if path.startswith("/") else at, path)
+    flaw = _flaw(way, owner)
+    if flaw is None and not os.path.samestat(os.lstat(end), opened):
+        raise Replaced
+    return flaw
+
+
+def _walk(at: str, path: str) -> tuple[list[str], str]:
+    """All that is passed on a path: directories, symlinks, and where it ends. Raises OSError.
+
+    ``at`` is where the path begins, and no symlink is in it; so none is in where it ends.
+    """
+    passed = [at]
+    ahead = [*reversed(path.split("/"))]
+    hops = 0
+    while ahead:
+        part = ahead.pop()
+        if part in ("", "."):
+            continue
+        if part == "..":
+            at = os.path.dirname(at)
+            continue
+        here = os.path.join(at, part)
+        passed.append(here)
+        try:
+            target = os.readlink(here)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # it is no symlink
+                raise
+            at = here
+            continue
+        hops += 1
+        if hops > _HOPS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        if target.startswith("/"):
+            at = "/"
+        ahead.extend(reversed(target.split("/")))
+    return passed, at
+
+
+def _flaw(way: Iterable[str], owner: int) -> str | None:
+    """Where somebody else could have bent the way."""
+    for path in way:
+        status = os.lstat(path)
+        whose = f"tyrant mode: the way to this file of uid {owner} leads over {names.shown(path)},"
+        if status.st_uid not in (0, owner):
+            return f"{whose} which belongs to uid {status.st_uid}"
+        everybodys = status.st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH
+        if stat.S_ISDIR(status.st_mode) and everybodys:
+            return f"{whose} where everybody may move things; chmod o-w or +t"
     return None
+
+
+def _only_root_writes(directory: os.stat_result) -> bool:
+    return directory.st_uid == 0 and not directory.st_mode & _OTHERS
+
+
+def _has_links(status: os.stat_result) -> str:
+    return (
+        f"tyrant mode: it has {status.st_nlink} hard links, and not only root could make one"
+        " there; copy the file instead"
+    )

@@ -16,7 +16,7 @@ import msgspec
 
 from ..journal.chain import digest
 from ..journal.events import Spec
-from . import names, settings
+from . import names, ownership, settings
 from .contract import Listing, Seen
 from .files import LARGEST, why
 from .options import MonitorOptions
@@ -29,6 +29,10 @@ _LARGEST_TS: Final = (1 << 63) // _SECOND  # seconds; as nanoseconds it fits 64 
 
 class Flaw(Exception):
     """A row that cannot be a vassal; the text says why."""
+
+
+class Barred(Exception):
+    """What a row names may not run, though it may be a vassal's; the text says why."""
 
 
 class Row(msgspec.Struct):
@@ -56,7 +60,13 @@ def seen_of_file(row: Row, options: MonitorOptions) -> tuple[str, Seen]:
     """
     name = name_of(row.name, options)
     path = path_of(name)
-    content = _file_content(path)
+    try:
+        content = contents_of(path, id_of("uid", row.uid), options)
+    except Barred as bar:
+        spec = msgspec.structs.replace(_spec(name, row, None, options, path), bar=str(bar))
+        return name, Seen(spec, None)
+    except OSError as error:
+        raise Flaw(f"it has no config, and {names.shown(path)}: {why(error)}") from None
     return name, Seen(_spec(name, row, content, options, path), content)
 
 
@@ -206,21 +216,34 @@ def path_of(name: str) -> str:
     return os.path.abspath(name)
 
 
-def _file_content(path: str) -> bytes | None:
-    """All of a file; None if that is more than the journal keeps. Raises Flaw."""
+def contents_of(path: str, uid: int | None, options: MonitorOptions) -> bytes | None:
+    """All of a file that is to run as ``uid``; None if that is more than the journal keeps.
+
+    Raises Flaw, OSError; in tyrant mode Barred, if it is not for this user to run.
+    """
+    # O_NONBLOCK: a FIFO must not stop us.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
-        # O_NONBLOCK: a FIFO must not stop us.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise Flaw(f"it has no config, and {names.shown(path)} is no file")
-            with open(descriptor, "rb", closefd=False) as file:
-                content = file.read(LARGEST + 1)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise Flaw(f"it has no config, and {names.shown(path)}: {why(error)}") from None
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise Flaw(f"it has no config, and {names.shown(path)} is no file")
+        if options.tyrant:
+            check_owner(path, uid or 0, status)
+        with open(descriptor, "rb", closefd=False) as file:
+            content = file.read(LARGEST + 1)
+    finally:
+        os.close(descriptor)
     return content if len(content) <= LARGEST else None
+
+
+def check_owner(path: str, uid: int, opened: os.stat_result) -> None:
+    """In tyrant mode, make sure that a file may run as this user. Raises Barred, Flaw, OSError."""
+    try:
+        bar = ownership.trespass_at(path, uid, opened)
+    except ownership.Replaced:
+        raise Flaw(f"{names.shown(path)} was replaced while it was read") from None
+    if bar is not None:
+        raise Barred(bar)
 
 
 def ts_of(value: Any) -> int:

@@ -298,14 +298,16 @@ def see_file(cwd: str, name: str, spec: Spec) -> Seen:
     real = os.path.realpath(path)
     if os.path.commonpath((real, cwd)) != cwd:
         raise Flaw(f"the file leads out of {cwd} by a symlink")
+    # A daemon that is started in another directory finds it where it was.
+    spec = msgspec.structs.replace(spec, path=path, cwd=cwd)
     try:
-        content = _contents(real)
+        content = _contents(real, path, spec.uid)
+    except rows.Barred as bar:
+        return Seen(msgspec.structs.replace(spec, bar=str(bar)))
     except (FileNotFoundError, NotADirectoryError):
         raise Flaw(f"it came without a config, and there is no such file in {cwd}") from None
     except OSError as error:
         raise Flaw(f"its file cannot be read: {files.why(error)}") from None
-    # A daemon that is started in another directory finds it where it was.
-    spec = msgspec.structs.replace(spec, path=path, cwd=cwd)
     return Seen(spec) if content is None else Seen(_with(spec, name, content), content)
 
 
@@ -314,13 +316,19 @@ def _with(spec: Spec, name: str, content: bytes) -> Spec:
     return msgspec.structs.replace(spec, config=digest(content), settings=found, bar=flaw)
 
 
-def _contents(path: str) -> bytes | None:
-    """All of a regular file, None if that is more than the journal keeps. Raises Flaw, OSError."""
+def _contents(real: str, path: str, uid: int | None) -> bytes | None:
+    """All of a regular file, to which ``path`` leads; None if that is more than the journal keeps.
+
+    Raises Flaw, OSError; Barred, if it is not for the user whom it is to run as.
+    """
     # O_NONBLOCK: a FIFO must not stop us.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise Flaw("it came without a config, and what has its name is no regular file")
+        if uid is not None:
+            rows.check_owner(path, uid, status)
         with open(descriptor, "rb", closefd=False) as file:
             content = file.read(files.LARGEST + 1)
     finally:

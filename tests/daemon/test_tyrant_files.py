@@ -1,13 +1,14 @@
 """Tyrant mode: no link makes root read or run what is another's."""
 
 import os
+import subprocess
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 from support.tyrant import ALICE, ALICES, BOB, BOBS, TyrantDaemon, status_of
-from support.vassals import SLEEPER
+from support.vassals import SLEEPER, shell
 
 MakeTyrant = Callable[..., TyrantDaemon]
 BOBS_CONFIG = "[uwsgi]\nsecret = of-bob\n"
@@ -30,11 +31,17 @@ def file_of(path: Path, uid: int, text: str = BOBS_CONFIG) -> Path:
     return path
 
 
+def kept_of_bobs(tyrant: TyrantDaemon) -> list[str]:
+    """The configs in the journal that are what bob's file says."""
+    contents = [content for (content,) in tyrant.query("SELECT content FROM config")]
+    return [text for content in contents if "of-bob" in (text := content.decode())]
+
+
 def never_read(tyrant: TyrantDaemon, name: str) -> str:
     """It is barred, nothing of it runs, and root kept nothing of what is in it."""
     reason = tyrant.phase(name, "barred").reason or ""
     assert tyrant.running() == []
-    assert tyrant.query("SELECT * FROM config WHERE content LIKE '%of-bob%'") == []
+    assert kept_of_bobs(tyrant) == []
     assert "of-bob" not in tyrant.log()
     tyrant.stop()
     return reason
@@ -172,6 +179,78 @@ def test_a_users_symlink_with_nofollow(make_tyrant: MakeTyrant) -> None:
         f"tyrant mode: the symlink of uid {ALICE} leads to a file of uid {BOB};"
         " both must have one owner"
     )
+
+
+def test_behind_roots_symlink_users_bend_the_way_for_themselves(make_tyrant: MakeTyrant) -> None:
+    """--tyrant-nofollow: the link is alice's, by root's word, but not where she lets it lead."""
+    tyrant = make_tyrant("--tyrant-nofollow")
+    bobs = folder_of(tyrant, "bob", BOB, 0o700)
+    file_of(bobs / "x.ini", BOB, shell("echo of-bob; sleep 1000"))
+    home = folder_of(tyrant, "alice", ALICE)
+    (home / "x.ini").symlink_to(bobs / "x.ini")
+    os.lchown(home / "x.ini", ALICE, ALICES)
+    (tyrant.vassals / "a.ini").symlink_to(home / "x.ini")
+    (tyrant.vassals / "b.ini").symlink_to(bobs / "x.ini")  # root says so
+    for name in ("a.ini", "b.ini"):
+        os.lchown(tyrant.vassals / name, ALICE, ALICES)
+    tyrant.start()
+    tyrant.phase("b.ini", "ready")
+    assert tyrant.phase("a.ini", "barred").reason == (
+        f"tyrant mode: the way to this file of uid {BOB} leads over {home}, which belongs to uid"
+        f" {ALICE}"
+    )
+    assert tyrant.running_for("a.ini") == []
+    tyrant.stop()
+
+
+def test_a_users_file_below_anothers_directory(make_tyrant: MakeTyrant) -> None:
+    """Who owns a directory above can put another one in its place, once the file was looked at."""
+    tyrant = make_tyrant(monitors=["srv/*/app/*.ini"])
+    (tyrant.folder / "srv").mkdir()
+    bobs = folder_of(tyrant, "srv/bob", BOB)
+    file_of(folder_of(tyrant, "srv/bob/app", ALICE) / "x.ini", ALICE)
+    tyrant.start()
+    assert never_read(tyrant, "srv/bob/app/x.ini") == (
+        f"tyrant mode: the way to this file of uid {ALICE} leads over {bobs}, which belongs to uid"
+        f" {BOB}"
+    )
+
+
+def test_a_directory_in_which_everybody_may_move_things(tyrant: TyrantDaemon) -> None:
+    tyrant.vassals.chmod(0o777)
+    tyrant.put("a.ini", BOBS_CONFIG)
+    tyrant.start()
+    assert never_read(tyrant, "a.ini") == (
+        f"tyrant mode: the way to this file of uid {ALICE} leads over {tyrant.vassals}, where"
+        " everybody may move things; chmod o-w or +t"
+    )
+
+
+def test_what_is_swapped_all_the_time_is_never_anothers(make_tyrant: MakeTyrant) -> None:
+    """Between listing and opening, too: file, link and directory take each other's place."""
+    tyrant = make_tyrant(monitors=["home/*/vassals/*.ini"])
+    (tyrant.folder / "home").mkdir()
+    bobs = folder_of(tyrant, "bobs", BOB, 0o700)
+    file_of(bobs / "x.ini", BOB)
+    home = folder_of(tyrant, "home/alice", ALICE)
+    file_of(folder_of(tyrant, "home/alice/vassals", ALICE) / "x.ini", ALICE, SLEEPER)
+    (home / "link").symlink_to(bobs)
+    tyrant.start()
+    swaps = (
+        "mv vassals v; mv link vassals; mv vassals link; mv v vassals; "
+        "mv vassals/x.ini x; ln -s ../../../bobs/x.ini vassals/x.ini; mv -f x vassals/x.ini; "
+    )
+    alice = (f"--reuid={ALICE}", f"--regid={ALICES}", "--clear-groups", "--")
+    loop = ("sh", "-c", f"while :; do {swaps} done")
+    with subprocess.Popen(["setpriv", *alice, *loop], cwd=home) as swapper:
+        try:
+            tyrant.event("vassal_%", count=10)
+        finally:
+            swapper.kill()
+    assert kept_of_bobs(tyrant) == []
+    for pid in tyrant.running():
+        assert status_of(pid)["Uid"] == [str(ALICE)] * 4
+    tyrant.stop()
 
 
 def test_nofollow_alone_does_not_change_whose_it_is(make_tyrant: MakeTyrant) -> None:
