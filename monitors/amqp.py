@@ -17,6 +17,8 @@ nothing once a later message has announced that name again or destroyed it.
 
 A message whose URL does not answer stays unacknowledged, so that a durable queue gives it again
 after a crash; but only so many (``_MOST_HELD``), since the broker stops when it waits for too many.
+Any other queue ends with its connection and gives nothing again; there nothing stays
+unacknowledged, since a broker that has waited for half an hour closes the channel.
 """
 
 import re
@@ -220,15 +222,16 @@ def _only(group: BaseException) -> BaseException:
 class Held:
     """Messages of one connection whose URLs have not answered yet, oldest first."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, *, durable: bool) -> None:
         self._link = link
+        self._durable = durable
         self._tags: dict[int, str] = {}  # tag -> URL
 
     def settle(self, batch: Iterable[tuple[Delivery, str | None]]) -> None:
         """Acknowledge a batch but for those that wait for a URL."""
         done = []
         for delivery, url in batch:
-            if url is None:
+            if url is None or not self._durable:
                 done.append(delivery.tag)
             else:
                 self._tags[delivery.tag] = url
@@ -322,7 +325,7 @@ class Listener:
             await trio.sleep(pause)
 
     async def _listen(self, link: Link) -> None:
-        self._held = Held(link)
+        self._held = Held(link, durable=self._broker.queue is not None)
         while True:
             batch = await link.deliveries()
             meanings = [meaning(message, self._options) for message in batch]

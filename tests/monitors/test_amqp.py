@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from emperord.monitors.contract import (
     Vanished,
 )
 from emperord.monitors.options import MonitorOptions
+from support.gate import Gate
 from support.rabbitmq import EXCHANGE, AmqpSource, Publisher, shared
 from support.services import service
 from support.web import Web
@@ -430,6 +432,38 @@ async def test_a_replaced_url_is_acknowledged(source: AmqpSource, web: Web) -> N
         source.put("mark.ini", "two")
         await watch.shows("mark.ini", "two")
     assert source.publisher.waiting(source.queue) <= 1
+
+
+def _acknowledged(gate: Gate) -> list[tuple[int, bool]]:
+    """The tag of each basic.ack that passed, and whether it meant all before it as well."""
+    found = re.findall(rb"\x00\x3c\x00\x50(.{8})(.)\xce", bytes(gate.passed), re.DOTALL)
+    return [(int.from_bytes(tag), bool(multiple[0])) for tag, multiple in found]
+
+
+@pytest.mark.parametrize(
+    ("named", "order"),
+    [
+        pytest.param(True, [(2, False), (1, False)], id="named"),
+        pytest.param(False, [(1, True), (2, True)], id="its own"),
+    ],
+)
+async def test_only_a_queue_that_remembers_is_made_to_wait(
+    source: AmqpSource, web: Web, named: bool, order: list[tuple[int, bool]]
+) -> None:
+    url = web.url("/a.ini")
+    web.answers["/a.ini"] = _hang
+    opened = source.monitor(SELDOM) if named else monitor(port=source.gate.port)
+    opened.limits = QUICK
+    async with watching(opened) as watch:
+        source.publisher.publish("", url)
+        await watch.until(lambda: url in watch.refused)
+        source.put("b.ini", "one")
+        await watch.shows("b.ini", "one")
+        web.says("/a.ini", "two")
+        await watch.shows(url, "two")
+        source.put("c.ini", "one")
+        await watch.shows("c.ini", "one")
+    assert _acknowledged(source.gate)[:2] == order
 
 
 @pytest.mark.parametrize(

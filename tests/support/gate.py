@@ -16,6 +16,7 @@ class Gate:
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self.silent = False  # connections are accepted and kept, and nothing gets through
+        self.passed = bytearray()  # what clients have sent
         self.port = port
         self.open()
 
@@ -70,14 +71,18 @@ class Gate:
                 self._ends |= {near, far}
             back = threading.Thread(target=self._pump, args=(far, near), daemon=True)
             back.start()
-            self._pump(near, far)
+            self._pump(near, far, self.passed)
             back.join()
             with self._lock:
                 self._ends -= {near, far}
 
-    def _pump(self, source: socket.socket, drain: socket.socket) -> None:
+    def _pump(
+        self, source: socket.socket, drain: socket.socket, passed: bytearray | None = None
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
+                if passed is not None:
+                    passed += data
                 if not self.silent:
                     drain.sendall(data)
         # Nor does the end of one side get through to the other.
