@@ -20,6 +20,7 @@ The daemon leads its own process group: a Ctrl-C in a terminal reaches the keepe
 hands it on, so it arrives once.
 """
 
+import contextlib
 import ctypes
 import errno
 import json
@@ -56,7 +57,9 @@ def main() -> NoReturn:
     arguments = sys.argv[1:]
     if any(argument in _PASSING for argument in arguments):
         os.execv(sys.executable, _daemon_argv(arguments))
-    sys.exit(Keeper(arguments).run())
+    code = Keeper(arguments).run()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)  # the last one would have the say
+    sys.exit(code)
 
 
 def _daemon_argv(arguments: list[str]) -> list[str]:
@@ -67,10 +70,8 @@ def _daemon_argv(arguments: list[str]) -> list[str]:
 def log(text: str) -> None:
     now = time.time()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
-    try:
+    with contextlib.suppress(OSError):  # nobody reads it; that is no reason to die
         os.write(2, f"{stamp}.{int(now * 1000) % 1000:03d}Z emperor.keeper: {text}\n".encode())
-    except OSError:
-        return  # nobody reads it; that is no reason to die
 
 
 class Keeper:
@@ -88,6 +89,7 @@ class Keeper:
         self._delay = 0.0
         self._due = 0.0  # when the next daemon is to be started
         self._stopping: int | None = None  # the signal that told to stop all
+        self._failures = 0  # ends of daemons since then
         self._hears = False  # the daemon takes signals; before that one would kill it
         self._waiting: list[int] = []  # signals for it
         self._wakes, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -184,8 +186,8 @@ class Keeper:
             self._waiting = [self._stopping]  # if it has not stopped them all, the next one does
         if code == keeping.RENEW:
             self._renew()
-        if code == 0 or (code in (BAD_USAGE, CANNOT_START) and self._may_leave()):
-            return code
+        if code == 0 or (number != signal.SIGKILL and self._may_leave(code, worked)):
+            return code if number is None else 128 + number
         how = f"with code {code}" if number is None else f"by signal {number}"
         self._put_off(killed=number == signal.SIGKILL and worked)
         if code == keeping.RENEW:
@@ -196,9 +198,13 @@ class Keeper:
         )
         return None
 
-    def _may_leave(self) -> bool:
-        """Whether a daemon that would not even start leaves nothing that needs a keeper."""
-        return self._stopping is not None or not self._memory.kept
+    def _may_leave(self, code: int | None, worked: bool) -> bool:
+        """Whether to end with a daemon that failed: to start, or for the third time to stop all."""
+        cannot = code in (BAD_USAGE, CANNOT_START)
+        if self._stopping is None or code == keeping.RENEW:
+            return cannot and not self._memory.kept
+        self._failures += 1
+        return cannot or not worked or self._failures > 2
 
     # Signals and children
 
@@ -221,8 +227,8 @@ class Keeper:
         if number == signal.SIGCHLD:
             return
         if number == signal.SIGABRT:
+            log("SIGABRT: the daemon hangs; killing it")
             if self._daemon:
-                log("SIGABRT: the daemon hangs; killing it")
                 os.kill(self._daemon, signal.SIGKILL)
             return
         if number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):

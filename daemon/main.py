@@ -4,8 +4,10 @@ import contextlib
 import logging
 import os
 import resource
+import signal
 import sys
 import time
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import click
@@ -101,7 +103,9 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         )
         listener = control.inherit(control_path, keeper)
         clock = Clock(journal.last_at)
-        shell = Shell(journal, fleet, clock, host, started, Notifier(), keeper, listener)
+        shell = Shell(
+            journal, fleet, clock, host, started, Notifier(), keeper, listener, signals_to_the_end
+        )
         try:
             trio.run(shell.run, monitors)
         except* Abandoned as abandoned:
@@ -114,6 +118,20 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         sys.exit(0 if shell.succeeded else RENEW)
     with contextlib.suppress(OSError):
         os.unlink(control_path)
+
+
+@contextlib.contextmanager
+def signals_to_the_end(*numbers: int) -> Iterator[AsyncIterator[int]]:
+    """Signals as they arrive. One that comes later finds a daemon that leaves, and changes nothing.
+
+    Who asks again and again would else have the last word, and be the cause that it ended.
+    """
+    try:
+        with trio.open_signal_receiver(*numbers) as received:
+            yield received
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def open_monitors(texts: tuple[str, ...], decided: Policy) -> list[Monitor]:

@@ -61,6 +61,7 @@ _RETRY: Final = 1.0  # seconds until a paused journal is tried again
 # What follows from the phase that a vassal is in, not from the last order.
 _OF_PHASE: Final = ("deadline_passed", "connection_waiting", "listen_failed")
 _FIRST_WORD: Final = 1.0  # seconds that a start waits for sources that have said nothing yet
+_ONE_REQUEST: Final = 1.0  # seconds: timeout(1) asks a process, and then its group
 _FAREWELL: Final = 0.1  # seconds for the answer to who asked that the daemon be replaced
 _LONGEST_BACKOFF: Final = 60.0  # seconds between restarts of a monitor that fails
 
@@ -105,6 +106,7 @@ class Shell:
         self._silent: set[str] = set()  # sources that have not said their first word
         self._heard = trio.Event()
         self._leaving = False
+        self._asked = 0.0  # trio's time of that
 
     # The whole life
 
@@ -401,6 +403,9 @@ class Shell:
 
     def _stop(self, reason: str) -> Input:
         """Stop all; asked a second time, wait for nobody. Raises Abandoned."""
+        if self._leaving and trio.current_time() < self._asked + _ONE_REQUEST:
+            log.info("%s: the same request", reason)
+            return lambda _: []
         if self._leaving and self.paused is not None:
             raise Abandoned(
                 f"{reason} again, left at once: {self.paused}; nobody was told to stop: uWSGI ends"
@@ -413,7 +418,7 @@ class Shell:
         log.info("%s: stopping all vassals", reason)
         if self.paused is not None:
             log.warning("that cannot be recorded while paused, so it waits; asked again, leaves")
-        self._leaving = True
+        self._leaving, self._asked = True, trio.current_time()
         self._notifier.tell("STOPPING=1")
         body = DaemonStopping(reason=reason)
         return lambda _: [Draft("daemon_stopping", body)]

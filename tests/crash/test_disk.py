@@ -223,8 +223,7 @@ def test_asked_twice_while_paused_it_leaves_at_once_and_vassals_run_on(
     daemon.send(signal.SIGTERM)
     daemon.until(lambda: "asked again" in daemon.log(), "it says what asking again would do")
     retried(hearing)
-    daemon.send(signal.SIGTERM)
-    assert daemon.wait() == 3
+    assert daemon.insist() == 3
     last = daemon.log().splitlines()[-1]
     assert last.startswith("emperor: SIGTERM again, left at once: "), last
     assert daemon.running() == [pid]
@@ -297,8 +296,7 @@ def test_a_file_system_that_turns_read_only_harms_nothing(daemon: Daemon, hearin
         assert daemon.running() == [pid]
         daemon.send(signal.SIGINT)
         daemon.until(lambda: "asked again" in daemon.log(), "it says what asking again would do")
-        daemon.send(signal.SIGINT)
-        assert daemon.wait() == 3
+        assert daemon.insist(signal.SIGINT) == 3
     with mounted(daemon.state, "-o", "loop", str(image)):
         daemon.start()
         daemon.phase("b.ini", "ready")

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -296,28 +297,65 @@ def test_killed_while_it_stops_the_next_one_goes_on(make_emperor: MakeEmperor) -
     seq = emperor.last_seq()
     emperor.kill_daemon()
     emperor.event("daemon_stopping", after=seq)
-    emperor.send(signal.SIGTERM)  # again: waits for nobody
-    assert emperor.wait() == 0, emperor.account()
+    assert emperor.insist() == 0, emperor.account()
     assert emperor.running() == []
 
 
-def test_a_daemon_that_keeps_dying_is_started_ever_more_rarely(tmp_path: Path) -> None:
-    """A daemon that is any program: how long it is waited for stands in the log."""
-    script = tmp_path / "emperord.py"
+@contextlib.contextmanager
+def keeper_of(tmp_path: Path, program: str) -> Iterator[subprocess.Popen[str]]:
+    """A keeper of a daemon that is any program in Python; how it fares stands in its log."""
+    script = tmp_path / "run.py"
     script.write_text(
-        "import os, sys\n"
+        "import sys\n"
         "from emperord.daemon import keeper\n"
-        "keeper._daemon_argv = lambda _: [sys.executable, '-c', 'raise SystemExit(9)']\n"
+        f"keeper._daemon_argv = lambda _: [sys.executable, '-c', {program!r}]\n"
         "keeper._LONGEST_DELAY = 2.0\n"
         "keeper.main()\n"
     )
-    script = script.rename(tmp_path / "run.py")
     with subprocess.Popen([sys.executable, script], stderr=subprocess.PIPE, text=True) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def test_a_daemon_that_keeps_dying_is_started_ever_more_rarely(tmp_path: Path) -> None:
+    with keeper_of(tmp_path, "raise SystemExit(9)") as child:
         assert child.stderr is not None
         said = [child.stderr.readline() for _ in range(4)]
-        child.kill()
     assert [line.split("again in ")[1].strip() for line in said] == ["0 s", "1 s", "2 s", "2 s"]
     assert all("ended with code 9" in line for line in said)
+
+
+UP = "import os; os.write(2, b'up\\n')\n"
+# Says that it takes signals; the one to stop ends it, and it alone.
+USELESS = """
+import socket
+from emperord.daemon import keeping
+with socket.socket(fileno=int(os.environ[keeping.CHANNEL])) as channel:
+    channel.send(keeping.encode({"do": "hear"}))
+    while channel.recv(keeping.LONGEST):
+        pass
+"""
+HOPELESS = [
+    pytest.param(UP + "raise SystemExit(9)", 1, 9, id="ends at its start"),
+    pytest.param(UP + "os.abort()", 1, 128 + signal.SIGABRT, id="crashes at its start"),
+    pytest.param(UP + USELESS, 2, 128 + signal.SIGTERM, id="ends when it is told"),
+]
+
+
+@pytest.mark.parametrize(("program", "starts", "code"), HOPELESS)
+def test_told_to_stop_it_does_not_wait_for_a_hopeless_daemon(
+    tmp_path: Path, program: str, starts: int, code: int
+) -> None:
+    with keeper_of(tmp_path, program) as child:
+        assert child.stderr is not None
+        while child.stderr.readline() != "up\n":
+            pass
+        child.send_signal(signal.SIGTERM)
+        more = child.stderr.read().count("up\n")
+        assert child.wait() == code
+    assert more <= starts
 
 
 def test_a_hung_daemon_is_killed_for_the_watchdog(emperor: Emperor) -> None:

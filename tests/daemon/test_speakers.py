@@ -160,9 +160,8 @@ def test_the_silence_of_one_that_stops_is_no_news(make_daemon: MakeDaemon) -> No
     assert "heartbeat_lost" not in daemon.kinds("a.ini")
     for name in ("b.ini", "c.ini"):
         (daemon.vassals / name).unlink()
-    daemon.send(signal.SIGTERM)
-    daemon.event("daemon_stopping")
-    daemon.stop()
+    assert daemon.insist() == 0
+    assert daemon.running() == []
 
 
 # Resigning

@@ -300,7 +300,7 @@ class World:
 
     def _do_term_twice(self, step: Step) -> None:
         self._signal(signal.SIGTERM)
-        self.later(0.3, lambda: self._signal(signal.SIGTERM))
+        self.later(1.3, lambda: self._signal(signal.SIGTERM))
 
     def _do_hup(self, step: Step) -> None:
         self._signal(signal.SIGHUP)

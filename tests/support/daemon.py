@@ -144,6 +144,18 @@ class Daemon:
         assert self.running() == [], self.account()
         assert "Traceback" not in self.log(), self.log()
 
+    def insist(self, number: int = signal.SIGTERM) -> int:
+        """Ask until it ends, for what comes within a second is one request; its exit code."""
+        assert self.process is not None
+        process = self.process
+
+        def ended() -> bool:
+            self.send(number)
+            return process.poll() is not None
+
+        self.until(ended, "it is impatient")
+        return self.wait()
+
     def kill(self) -> None:
         """Kill it, as the kernel does when memory is short."""
         assert self.process is not None
