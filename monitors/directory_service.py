@@ -10,11 +10,16 @@ there. Where it has no synchronization, stamps that moved have the entries read 
 has, they are the safety net: OpenLDAP, for one, does not tell of entries that moved along with
 one above them.
 
+A contextCSN that nobody keeps any more (the overlay was removed, or the database comes from the
+dump of a server that had it) stays as it is for ever. So a poll heeds it once it was seen to move,
+and nobody does for longer than a minute.
+
 ``modifyTimestamp`` counts seconds, and an entry may change twice in one. Where the server gives
 us nothing finer, entries are read again until such a second is over.
 """
 
 import logging
+import math
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -53,6 +58,7 @@ from .ldap_wire import connect
 _PAGE: Final = 500  # entries
 _CHUNK: Final = 100  # entries that are listed before others have their turn
 _BATCH: Final = 1000  # messages that are taken in before what they amount to is told
+_TRUSTED: Final = 60.0  # seconds for which a contextCSN that stays the same is believed
 _SETTLED: Final = 2.0  # seconds until a stamp that counts seconds cannot be given again
 _SCOPES: Final = {
     "base": ldap.SCOPE_BASE,
@@ -138,6 +144,8 @@ class _Session:
         self._context = place.base  # the entry that has the contextCSN
         self._asked = trio.current_time()  # when we asked for stamps
         self._csn: list[bytes] = []  # contextCSN when all stamps were as ours
+        self._csn_moves = False  # it was seen to
+        self._looked = -math.inf  # when the stamps came
         self._listed: Listing | None = None  # the last time
         self._strange: set[tuple[bytes, Mark]] = set()  # stamps that were not, last time
 
@@ -317,7 +325,7 @@ class _Session:
     async def _verify(self) -> None:
         """See to it that what we were told is what is there."""
         csn = await self._ask_csn()
-        if csn and csn == self._csn:
+        if self._is_idle(csn):
             return
         theirs = await self._ask_marks()
         await self._catch_up()  # some of it may have been on its way
@@ -334,19 +342,27 @@ class _Session:
             strange = set()
         self._strange = strange
 
+    def _is_idle(self, csn: list[bytes]) -> bool:
+        """Whether nothing was written since all stamps were as ours, as contextCSN has it."""
+        is_kept = self._follows or self._csn_moves
+        is_old = trio.current_time() - self._looked > _TRUSTED
+        return bool(csn) and csn == self._csn and is_kept and not is_old
+
     # Polling
 
     async def _read_what_moved(self) -> None:
         """Read all entries if anything says that one has changed."""
         now = trio.current_time()
         csn = await self._ask_csn()
-        if csn and csn == self._csn and self._content.unsettled is None:
-            return
         content = self._content
+        if self._is_idle(csn) and content.unsettled is None:
+            return
+        written = csn != self._csn
+        self._csn_moves |= written and bool(self._csn)
         marks = await self._ask_marks()
         moved = marks != self._marks()
         coarse = not all(csn for _, csn, _ in marks.values())
-        if moved or content.unsettled is not None or (csn and coarse):
+        if moved or content.unsettled is not None or (written and coarse):
             content.replace(await self._ask_entries())
         if moved and coarse:
             content.unsettled = trio.current_time()
@@ -378,6 +394,7 @@ class _Session:
 
     async def _ask_marks(self) -> dict[bytes, Mark]:
         entries = await self._ask_entries(ldap_entries.MARKS)
+        self._looked = trio.current_time()
         return {key: ldap_entries.mark_of(entry) for key, entry in entries.items()}
 
     def _marks(self) -> dict[bytes, Mark]:

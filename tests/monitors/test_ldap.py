@@ -364,9 +364,9 @@ async def test_changes_within_a_second_are_seen(source: LdapSource) -> None:
 # Who asks
 
 
-@pytest.mark.parametrize("plain", [False, True], ids=["synchronized", "plain"])
-async def test_somebody_sees_the_csn(plain: bool, tmp_path: Path) -> None:
-    source = LdapSource(plain=plain)
+@pytest.mark.parametrize("below", ["suffix", "plain"])
+async def test_somebody_sees_the_csn(below: str, tmp_path: Path) -> None:
+    source = LdapSource(below=below)
     source.put("a.ini", "one")
     monitor = source.hurried(BUSY, 10, f"????{as_account(tmp_path, 'reader', shared())}")
     async with watching(monitor) as watch:
@@ -484,9 +484,9 @@ async def test_strange_answers_to_starttls(said: bytes, reason: str) -> None:
 # Limits
 
 
-@pytest.mark.parametrize("plain", [False, True], ids=["synchronized", "plain"])
-async def test_a_part_is_not_taken_for_all(plain: bool, tmp_path: Path) -> None:
-    source = LdapSource(plain=plain)
+@pytest.mark.parametrize("below", ["suffix", "plain"])
+async def test_a_part_is_not_taken_for_all(below: str, tmp_path: Path) -> None:
+    source = LdapSource(below=below)
     for count in range(3):
         source.put(f"v{count}.ini", "one")
     # As nobody, so that base and context do not count.
@@ -494,19 +494,19 @@ async def test_a_part_is_not_taken_for_all(plain: bool, tmp_path: Path) -> None:
     async with watching(source.hurried(BUSY, 10, more)) as watch:
         assert len(watch.seen) == 3
         source.put("v3.ini", "one")
-        if plain:
+        if below == "plain":
             await watch.until(watch.failures)
             assert watch.failures()[0] == "Size limit exceeded"
         else:
             await watch.shows("v3.ini", "one")  # one by one there may be more
-        assert len(watch.seen) == 3 + (not plain)
+        assert len(watch.seen) == 3 + (below != "plain")
     reason = await failure_of(source.hurried(BUSY, 10, more))
     assert reason == "Size limit exceeded"
 
 
 async def test_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(directory_service, "_PAGE", 3)
-    source = LdapSource(plain=True)
+    source = LdapSource(below="plain")
     for count in range(10):
         source.put(f"v{count}.ini", "one")
     more = f"????{as_account(tmp_path, 'paging', shared())}"
@@ -516,10 +516,10 @@ async def test_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         await watch.shows("v10.ini", "one")
 
 
-@pytest.mark.parametrize("plain", [False, True], ids=["synchronized", "plain"])
-async def test_too_many(plain: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("below", ["suffix", "plain"])
+async def test_too_many(below: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ldap_sync, "MOST_ENTRIES", 3)
-    source = LdapSource(plain=plain)
+    source = LdapSource(below=below)
     for count in range(4):
         source.put(f"v{count}.ini", "one")
     reason = await failure_of(source.hurried(BUSY, 10))
@@ -540,9 +540,9 @@ async def order(server: Service, *orders: Any) -> None:
         await trio.to_thread.run_sync(server, each)
 
 
-def filled(server: Service, plain: bool = False) -> LdapSource:
+def filled(server: Service, below: str = "suffix") -> LdapSource:
     directory = Directory(server)
-    source = LdapSource(server=server, directory=directory, plain=plain)
+    source = LdapSource(server=server, directory=directory, below=below)
     source.put("a.ini", "one")
     return source
 
@@ -560,11 +560,11 @@ def sent(server: Service) -> int:
     return int(value)
 
 
-@pytest.mark.parametrize("plain", [False, True], ids=["synchronized", "plain"])
+@pytest.mark.parametrize("below", ["suffix", "plain"])
 @pytest.mark.parametrize("end", ["stop", "kill"])
-async def test_a_server_that_restarts(server: Service, end: str, plain: bool) -> None:
-    source = filled(server, plain)
-    async with watching(source.hurried(BUSY if plain else SELDOM, 10)) as watch:
+async def test_a_server_that_restarts(server: Service, end: str, below: str) -> None:
+    source = filled(server, below)
+    async with watching(source.hurried(BUSY if below == "plain" else SELDOM, 10)) as watch:
         await order(server, end)
         await watch.until(watch.failures)
         assert list(watch.seen) == ["a.ini"]
@@ -601,12 +601,30 @@ async def test_what_did_not_change_is_not_read(server: Service, tmp_path: Path, 
         source.put(f"v{count}.ini", "one")
     more = f"????{more}{as_account(tmp_path, 'reader', server)}"
     async with watching(source.hurried(BUSY, 10, more)) as watch:
+        # A poll believes the server's contextCSN once it was seen to move.
+        source.put("v7.ini", "changed")
+        await watch.shows("v7.ini", "changed")
         await watch.listings(5)  # until it is certain of what it has
         before = sent(server)
         await watch.listings(10)
         assert sent(server) - before < 100
         source.put("v7.ini", "two")
         await watch.shows("v7.ini", "two")
+
+
+async def test_a_csn_that_nobody_keeps_is_not_believed(tmp_path: Path) -> None:
+    """As after syncprov was removed, and in the dump of a server that had it."""
+    source = LdapSource(below="stale")
+    assert source.directory.values(source.server.where["stale"], "contextCSN")
+    source.put("a.ini", "0")
+    more = f"????{as_account(tmp_path, 'reader', shared())}"
+    async with watching(source.hurried(BUSY, 10, more)) as watch:
+        await watch.listings(5)
+        for count in range(1, 4):
+            source.put("a.ini", str(count))
+            await watch.shows("a.ini", str(count))
+        source.remove("a.ini")
+        await watch.until(lambda: not watch.seen)
 
 
 @pytest.mark.parametrize("somebody", [True, False], ids=["somebody", "nobody"])
@@ -652,9 +670,9 @@ async def test_a_server_that_is_silent_at_connect(server: Service) -> None:
         await watch.shows("a.ini", "one")
 
 
-@pytest.mark.parametrize("plain", [False, True], ids=["synchronized", "plain"])
-async def test_a_server_that_is_silent_at_read(server: Service, plain: bool) -> None:
-    source = filled(server, plain)
+@pytest.mark.parametrize("below", ["suffix", "plain"])
+async def test_a_server_that_is_silent_at_read(server: Service, below: str) -> None:
+    source = filled(server, below)
     async with watching(source.hurried(BUSY)) as watch:
         await order(server, "freeze")
         await watch.until(watch.failures)
@@ -770,6 +788,25 @@ async def test_servers_without_synchronization_are_polled(said: bytes) -> None:
         monitor = scripted_monitor(port, "???(cn=*)")
         async with watching(monitor) as watch:
             assert watch.contents == {"v1.ini": b"polled"}
+
+
+async def test_a_csn_that_moved_is_not_believed_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when syncprov is removed from a server that runs, or not all is in one database."""
+    monkeypatch.setattr(directory_service, "_TRUSTED", 0.1)
+    csns, said = iter("1"), vassal(PLACEHOLDER, 1, "one", None)
+
+    def answer(request: Request) -> bytes:
+        if b"contextCSN" in request.whole:
+            found = entry(request.number, "o=x", contextCSN=next(csns, "2"))
+        else:
+            found = said if b"entryUUID" in request.whole else b""
+        found = found.replace(NUMBER, number_of(request))
+        return result(request.number, 12) if request.is_sync else found + result(request.number)
+
+    async with scripted(answer) as port, watching(scripted_monitor(port, options=BUSY)) as watch:
+        await watch.listings(5)
+        said = vassal(PLACEHOLDER, 1, "two", None).replace(b"#000000#000#", b"#000001#000#")
+        await watch.shows("v1.ini", "two")
 
 
 REFUSED = {

@@ -116,19 +116,23 @@ def talk() -> Directory:
 
 
 class LdapSource:
-    """``ou=vassals`` in a branch of its own. ``plain``: where there is no synchronization."""
+    """``ou=vassals`` in a branch of its own, below the suffix that is called so.
+
+    ``suffix``: where synchronization is; ``plain``: where there is none; ``stale``: nor is there,
+    but a contextCSN that stays as it is.
+    """
 
     def __init__(
         self,
         _: Path | None = None,
         *,
-        plain: bool = False,
+        below: str = "suffix",
         server: Service | None = None,
         directory: Directory | None = None,
     ) -> None:
         self.server = server or shared()
         self.directory = directory or talk()
-        self.branch = f"o={uuid.uuid4().hex},{self.server.where['plain' if plain else 'suffix']}"
+        self.branch = f"o={uuid.uuid4().hex},{self.server.where[below]}"
         self.base = f"ou=vassals,{self.branch}"
         self.directory.add(self.branch, "organization")
         self.directory.add(self.base, "organizationalUnit")
@@ -184,7 +188,7 @@ class PlainLdapSource(LdapSource):
     """Where there is no synchronization, so that it is asked often."""
 
     def __init__(self, _: Path | None = None) -> None:
-        super().__init__(plain=True)
+        super().__init__(below="plain")
 
     def monitor(self, options: MonitorOptions) -> DirectoryService:
         """A monitor that polls, however seldom it is to."""

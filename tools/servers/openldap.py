@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from .base import Server, answers, find_program, free_port
 
 _SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "emperor.ldif"
-_SUFFIX, _PLAIN = "dc=emperor,dc=test", "dc=plain,dc=test"
+_SUFFIX, _PLAIN, _STALE = "dc=emperor,dc=test", "dc=plain,dc=test", "dc=stale,dc=test"
 _PASSWORD = "s3cr/t %41?of,the \xe4dmin"  # noqa: S105 - must survive every quoting there is
 
 _CONFIG = """\
@@ -95,6 +95,9 @@ o: {dc}
 
 """
 
+# As in the dump of a server that had synchronization.
+_STALE_CSN = "contextCSN: 20260101000000.000000Z#000000#000#000000\n"
+
 _ACCOUNT = """\
 dn: cn={name},{suffix}
 objectClass: organizationalRole
@@ -106,7 +109,8 @@ userPassword: {password}
 
 
 class OpenLDAP(Server):
-    """Two databases: one offers syncrepl; the other does not.
+    """Three databases: one offers syncrepl; two do not, and one of these has a contextCSN that
+    stays as it is.
 
     ``cn=admin`` may write both and ``cn=config``. ``cn=reader``, ``cn=limited`` (who is given
     three entries of a search at most) and ``cn=paging`` (three, unless by pages) have the same
@@ -131,7 +135,7 @@ class OpenLDAP(Server):
             )[0],
             suffix=_SUFFIX,
         )
-        for number, suffix in ((1, _SUFFIX), (2, _PLAIN)):
+        for number, suffix in ((1, _SUFFIX), (2, _PLAIN), (3, _STALE)):
             config += _DATABASE.format(number=number, suffix=suffix, folder=self.folder)
             self.run("mkdir", f"data{number}")
             config += _SYNCPROV if suffix == _SUFFIX else ""
@@ -144,6 +148,8 @@ class OpenLDAP(Server):
         )
         self._load(1, _SUFFIX_ENTRY.format(suffix=_SUFFIX, dc="emperor") + accounts)
         self._load(2, _SUFFIX_ENTRY.format(suffix=_PLAIN, dc="plain"))
+        stale = _SUFFIX_ENTRY.format(suffix=_STALE, dc="stale").rstrip()
+        self._load(3, f"{stale}\n{_STALE_CSN}")
 
     def _make_certificate(self) -> None:
         self.run(
@@ -177,6 +183,7 @@ class OpenLDAP(Server):
             "certificate": str(self.folder / "certificate.pem"),
             "suffix": _SUFFIX,
             "plain": _PLAIN,
+            "stale": _STALE,
             "admin": f"cn=admin,{_SUFFIX}",
             "password": _PASSWORD,
         }
