@@ -205,4 +205,4 @@ def _set_up_log() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="emperor")

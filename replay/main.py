@@ -65,7 +65,7 @@ def _kind(told: str, kinds: Sequence[str]) -> str:
     raise click.BadParameter(f"there is no kind {told!r}; did you mean {' or '.join(near)}?")
 
 
-@click.group()
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--journal",
     metavar="PATH",

@@ -1,5 +1,6 @@
 """The documents are true: generated pages are current, links lead somewhere, names are real."""
 
+import os
 import re
 import subprocess
 import sys
@@ -23,6 +24,24 @@ def test_the_command_reference_is_current() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["emperor", "emperor-ctl", "emperor-replay"])
+def test_the_command_reference_is_what_the_commands_say(name: str) -> None:
+    """As they are installed: the words of --help, and the name in a usage error."""
+    command = Path(sys.executable).parent / name
+    environ = {**os.environ, "COLUMNS": "200"}
+
+    def say(option: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [command, option], capture_output=True, text=True, check=False, env=environ
+        )
+
+    assert f"```text\n{say('--help').stdout}```" in (ROOT / "docs" / "commands.md").read_text()
+    mistaken = say("--no-such-option")
+    assert mistaken.returncode == 2
+    assert f"Usage: {name} [OPTIONS]" in mistaken.stderr
+    assert f"Try '{name} --help' for help." in mistaken.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
