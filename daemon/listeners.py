@@ -63,13 +63,17 @@ class CannotListen(Exception):
 
 
 class Terms(NamedTuple):
-    """How to listen. ``user`` is whose the directory of a socket file must be; None: anybody's."""
+    """How to listen. ``user`` is whose the directory of a socket file must be; None: anybody's.
+
+    It may also be ``directory``, the one for all vassals, if only root can write there.
+    """
 
     mode: int
     uid: int  # of the socket file; -1 leaves it as it is
     gid: int
     backlog: int
     user: int | None = None
+    directory: str | None = None
 
 
 class File(NamedTuple):
@@ -120,7 +124,8 @@ def terms(spec: Spec, policy: Policy) -> Terms:
         assert spec.gid is not None
         uid, gid = spec.uid, spec.gid
     user = spec.uid if policy.tyrant else None
-    return Terms(policy.on_demand_mode, uid, gid, policy.on_demand_backlog, user)
+    backlog, directory = policy.on_demand_backlog, policy.on_demand_directory
+    return Terms(policy.on_demand_mode, uid, gid, backlog, user, directory)
 
 
 class Listeners:
@@ -200,12 +205,7 @@ class Listeners:
 
     def _bind_file(self, listening: socket.socket, path: str, how: Terms) -> File:
         with _folder(path) as (folder, name):
-            if how.user is not None and os.fstat(folder).st_uid != how.user:
-                raise CannotListen(
-                    f"{shown(os.path.dirname(path))} does not belong to uid {how.user}; a socket"
-                    " on demand must be in a directory of its vassal's user",
-                    "address",
-                )
+            _check_folder(folder, os.path.dirname(path), how)
             self._make_room(folder, name, path)
             short = len(os.fsencode(path)) <= _LONGEST_PATH
             # Below the open directory where the path could be bent; uWSGI likes plain ones.
@@ -291,6 +291,27 @@ def binds_itself(config: bytes, address: str) -> bool:
 
 
 # Socket files
+
+
+def _check_folder(folder: int, path: str, how: Terms) -> None:
+    """Make sure that the vassal's user may have a socket made in this directory.
+
+    Raises CannotListen.
+    """
+    status = os.fstat(folder)
+    if how.user is None or status.st_uid == how.user:
+        return
+    others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if path != how.directory:
+        reason = (
+            f"{shown(path)} does not belong to uid {how.user}; a socket on demand must be in a"
+            " directory of its vassal's user"
+        )
+    elif status.st_uid != 0 or others:
+        reason = f"others than root can write to {shown(path)}; chown or chmod it"
+    else:
+        return
+    raise CannotListen(reason, "address")
 
 
 @contextlib.contextmanager

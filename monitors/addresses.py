@@ -25,6 +25,7 @@ _GRACE: Final = 1.0  # seconds more, to see that it was ended
 
 _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _NOTHING: Final = (0,)
+_LOWEST: Final = "/proc/sys/net/ipv4/ip_unprivileged_port_start"  # ip(7)
 
 
 class NoAnswer(Exception):
@@ -85,10 +86,12 @@ class Addresses:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 return None
-            if self._strict and status.st_uid not in (0, owner):
-                reason = f"{names.shown(file)} belongs to uid {status.st_uid}, not to uid {owner}"
-                raise BadAddress(reason)
-            return checked(os.read(descriptor, LONGEST + 2), names.shown(file))
+            if self._strict:
+                _check_owner(status, names.shown(file), owner)
+            address = checked(os.read(descriptor, LONGEST + 2), names.shown(file))
+            if self._strict and status.st_uid != 0:
+                _check_port(address or "", owner)
+            return address
         finally:
             os.close(descriptor)
 
@@ -119,6 +122,28 @@ class Addresses:
         if run.returncode != 0:
             raise NoAnswer(f"{what} failed with code {run.returncode}")
         return checked(output, f"the output of {what}")
+
+
+def _check_owner(status: os.stat_result, file: str, owner: int) -> None:
+    """Make sure that the user can have meant what is in the file. Raises BadAddress."""
+    if status.st_uid not in (0, owner):
+        raise BadAddress(f"{file} belongs to uid {status.st_uid}, not to uid {owner}")
+    if status.st_nlink > 1:
+        raise BadAddress(f"{file} has {status.st_nlink} hard links; copy the file instead")
+
+
+def _check_port(address: str, owner: int) -> None:
+    """Make sure that the user could listen there without root's help. Raises BadAddress."""
+    port = address.rpartition(":")[2]
+    if ":" not in address or address.startswith(("/", "@")) or not port.isdecimal():
+        return  # not TCP, or no address at all
+    with open(_LOWEST) as file:
+        lowest = int(file.read())
+    if int(port[:6]) < lowest:
+        raise BadAddress(
+            f"uid {owner} may not listen at {names.shown(address)}, ports below {lowest} are"
+            " root's; let the file with the address be root's if that is meant"
+        )
 
 
 def checked(raw: bytes, where: str) -> str | None:

@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -96,4 +97,64 @@ def test_the_daemon_restarts(tyrant: TyrantDaemon) -> None:
         tyrant.start()
         tyrant.phase("a.ini", "listening")
     tyrant.until(lambda: clients.listened_at(str(path)), "it is listened for")
+    tyrant.stop()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:81", "[::1]:81", ":1023", "localhost:0001"])
+def test_roots_ports_are_roots(tyrant: TyrantDaemon, address: str) -> None:
+    """What root listens at for a user is what that user could listen at."""
+    beside = tyrant.put("a.ini.socket", address)
+    tyrant.put("a.ini", SLEEPER)
+    tyrant.start()
+    assert tyrant.phase("a.ini", "barred").reason == (
+        f"uid {ALICE} may not listen at {address}, ports below 1024 are root's; let the file with"
+        " the address be root's if that is meant"
+    )
+    tyrant.put(beside.name, f"127.0.0.1:{clients.free_root_port()}", 0, 0)  # so it is meant
+    tyrant.phase("a.ini", "listening")
+    tyrant.stop()
+
+
+def test_a_hard_link_for_the_file_beside(tyrant: TyrantDaemon) -> None:
+    secret = tyrant.folder / "secret"
+    secret.write_text("@of-root")
+    (tyrant.vassals / "a.ini.socket").hardlink_to(secret)
+    tyrant.put("a.ini", SLEEPER)
+    tyrant.start()
+    reason = tyrant.phase("a.ini", "barred").reason
+    assert reason == "a.ini.socket has 2 hard links; copy the file instead"
+    tyrant.stop()
+
+
+def test_one_directory_for_all(make_tyrant: MakeTyrant) -> None:
+    tyrant = make_tyrant()
+    sockets = tyrant.folder / "sockets"
+    sockets.mkdir()
+    tyrant.options += ["--on-demand-directory", str(sockets)]
+    for name, uid in (("a.ini", ALICE), ("b.ini", BOB)):
+        tyrant.put(name, SLEEPER, uid, uid)
+    tyrant.start()
+    for name, uid in (("a", ALICE), ("b", BOB)):
+        path = sockets / f"{name}.socket"
+        tyrant.until(partial(clients.listened_at, str(path)), "it is listened for")
+        assert path.lstat().st_uid == uid
+        clients.dial(str(path)).close()
+        tyrant.phase(f"{name}.ini", "ready")
+    tyrant.stop()
+    assert list(sockets.iterdir()) == []
+
+
+@pytest.mark.parametrize(("uid", "mode"), [(BOB, 0o755), (0, 0o1777), (0, 0o775)])
+def test_one_directory_that_others_can_write_to(
+    make_tyrant: MakeTyrant, uid: int, mode: int
+) -> None:
+    tyrant = make_tyrant()
+    sockets = folder_of(tyrant, "sockets", uid)
+    sockets.chmod(mode)
+    tyrant.options += ["--on-demand-directory", str(sockets)]
+    tyrant.put("a.ini", SLEEPER)
+    tyrant.start()
+    reason = tyrant.phase("a.ini", "barred").reason
+    assert reason == f"others than root can write to {sockets}; chown or chmod it"
+    assert list(sockets.iterdir()) == []
     tyrant.stop()
