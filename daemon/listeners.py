@@ -232,11 +232,7 @@ class Listeners:
         if error.errno == errno.EADDRINUSE:
             place = parse(address)
             for other in self._by_vassal.values():
-                held = parse(other.address)
-                same = place.port is not None or (
-                    place.name is not None and place.name == held.name
-                )
-                if place.port == held.port and same:
+                if _excludes(parse(other.address), place):
                     return _taken(address, other)
         fault: ListenFault = "address"
         if error.errno in _SHORT:
@@ -279,8 +275,21 @@ def parse(address: str) -> Place:
     except ValueError:
         reason = f"{shown(address)}: {shown(bare)} is no IP address; names are not looked up"
         raise CannotListen(reason, "address") from None
+    number = getattr(number, "ipv4_mapped", None) or number  # ::ffff:127.0.0.1
     family = socket.AF_INET if number.version == 4 else socket.AF_INET6
     return Place(family, (str(number), int(port)), port=int(port))
+
+
+def _excludes(held: Place, wanted: Place) -> bool:
+    """Whether who listens at the one place keeps others from listening at the other one."""
+    if held.port is None or wanted.port is None:
+        return held.name is not None and held.name == wanted.name
+    hosts = (held.name[0], wanted.name[0])
+    return held.port == wanted.port and (
+        hosts[0] == hosts[1]
+        or "::" in hosts  # every address of IPv4, too
+        or ("0.0.0.0" in hosts and held.family == wanted.family)  # noqa: S104  # asked for
+    )
 
 
 def binds_itself(config: bytes, address: str) -> bool:

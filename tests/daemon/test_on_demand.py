@@ -354,8 +354,10 @@ def test_two_vassals_with_one_address(daemon: Daemon) -> None:
     barred = daemon.phase(two.name, "barred")
     assert barred.reason == f"cannot listen at {one.address}: it is one.ini's address"
     assert clients.ask(one.address)["says"] == "one"
+    first = clients.socket_at(one.address)
     (daemon.vassals / one.name).unlink()
-    two.wait()  # who was first is gone
+    # Who was first is gone, and so is the socket that it had.
+    daemon.until(lambda: clients.socket_at(one.address) not in (None, first), "the second listens")
     assert two.says() == "two"
     daemon.stop()
 
@@ -369,6 +371,22 @@ def test_the_same_port_written_otherwise(daemon: Daemon) -> None:
     two.write()
     reason = daemon.phase(two.name, "barred").reason
     assert reason == f"cannot listen at 127.0.0.1:{port}: it is one.ini's address (:{port})"
+    daemon.stop()
+
+
+def test_a_strangers_port_is_not_another_vassals(daemon: Daemon) -> None:
+    """The port is the same, the address is not: who has it is somebody else, and may leave."""
+    one, two = App(daemon, "one"), App(daemon, "two")
+    one.address = f"127.0.0.1:{free_port()}"
+    one.start()
+    two.address = one.address.replace("127.0.0.1", "127.0.0.2")
+    with socket.create_server(("127.0.0.2", int(two.address.rpartition(":")[2]))):
+        two.listen()
+        two.write("two")
+        reason = daemon.phase(two.name, "throttled").reason
+        assert reason == f"cannot listen at {two.address}: Address already in use"
+    two.wait()
+    assert two.says() == "two"
     daemon.stop()
 
 

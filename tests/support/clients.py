@@ -38,19 +38,26 @@ def free_root_port() -> int:
 
 def listened_at(address: str) -> bool:
     """Whether somebody listens there, found out without connecting: that would start a vassal."""
+    return socket_at(address) is not None
+
+
+def socket_at(address: str) -> int | None:
+    """The number of the socket that listens there; no two have the same."""
     if ":" in address and not address.startswith(("/", "@")):
         port = f":{int(address.rpartition(':')[2]):04X}"
         tables = [Path(f"/proc/net/{name}").read_text() for name in ("tcp", "tcp6")]
         rows = [line.split() for table in tables for line in table.splitlines()[1:]]
-        return any(row[1].endswith(port) and row[3] == "0A" for row in rows)
+        listening = (int(row[9]) for row in rows if row[1].endswith(port) and row[3] == "0A")
+        return next(listening, None)
     name = f"/{Path(address).name}"
     for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
         fields = line.split(maxsplit=7)
         if len(fields) == 8 and int(fields[3], 16) & 0x10000:  # it accepts connections
             below = fields[7].startswith("/proc/self/fd/") and fields[7].endswith(name)
-            if fields[7] == address or below:
-                return address.startswith("@") or Path(address).exists()
-    return False
+            there = address.startswith("@") or Path(address).exists()
+            if there and (fields[7] == address or below):
+                return int(fields[6])
+    return None
 
 
 def ask(address: str) -> Any:

@@ -1,0 +1,71 @@
+"""Who has an address that cannot be had: another vassal, or a stranger."""
+
+import re
+import socket
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from emperord.daemon.keeper_link import KeeperLink
+from emperord.daemon.listeners import CannotListen, Listeners, Terms
+from support.vassals import free_port
+
+TERMS = Terms(0o666, -1, -1, 8)
+
+
+@pytest.fixture
+def listeners() -> Iterator[Listeners]:
+    listeners = Listeners(KeeperLink(None))
+    yield listeners
+    listeners.unlisten_all()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "excludes"),
+    [
+        ("127.0.0.1:1", "localhost:1", True),
+        ("127.0.0.1:1", "[::ffff:127.0.0.1]:1", True),
+        ("127.0.0.1:1", "127.0.0.2:1", False),
+        ("127.0.0.1:1", "127.0.0.1:2", False),
+        (":1", "127.0.0.2:1", True),
+        ("[::]:1", ":1", True),
+        ("[::]:1", "[::1]:1", True),
+        ("[::1]:1", ":1", False),
+        ("[::1]:1", "[0:0:0:0:0:0:0:1]:1", True),
+        ("@x", "@x", True),
+        ("@x", "@y", False),
+        ("@x", ":1", False),
+    ],
+)
+def test_two_vassals(listeners: Listeners, first: str, second: str, excludes: bool) -> None:
+    """The kernel says which two addresses exclude each other, and we say why."""
+    ports = {"1": str(free_port()), "2": str(free_port())}
+    stamp = uuid.uuid4().hex
+
+    def real(address: str) -> str:
+        port = re.sub(r"(?<=:)[12]$", lambda found: ports[found[0]], address)
+        return port.replace("@", f"@{stamp}")
+
+    for one, other in ((first, second), (second, first)):
+        listeners.listen("one.ini", real(one), TERMS)
+        if excludes:
+            with pytest.raises(CannotListen, match=r"it is one\.ini's address") as error:
+                listeners.listen("two.ini", real(other), TERMS)
+            assert (error.value.holder, error.value.fault) == ("one.ini", "address")
+            assert error.value.held_as == real(one)
+        else:
+            listeners.listen("two.ini", real(other), TERMS)
+        listeners.unlisten_all()
+
+
+def test_a_stranger(listeners: Listeners) -> None:
+    """The port is another vassal's too, but not this address: the stranger may leave again."""
+    port = free_port()
+    listeners.listen("one.ini", f"127.0.0.1:{port}", TERMS)
+    with (
+        socket.create_server(("127.0.0.2", port)),
+        pytest.raises(CannotListen, match="Address already in use") as error,
+    ):
+        listeners.listen("two.ini", f"127.0.0.2:{port}", TERMS)
+    assert (error.value.holder, error.value.fault) == (None, "busy")
+    listeners.listen("two.ini", f"127.0.0.2:{port}", TERMS)
