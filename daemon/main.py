@@ -46,7 +46,9 @@ def main(**chosen: Any) -> None:
 
     A MONITOR is a directory (dir://PATH) or a pattern (glob://PATTERN, quote it). A config file
     that appears there starts a vassal; touch it and the vassal reloads; remove it and it stops.
-    Everything seen and done is journaled; ask emperor-replay about it.
+    Or it is a database, a directory service or a queue where configs are kept or announced (pg://,
+    mongodb://, zoo://, ldap[s]://, amqp[s]://, zmq://; see docs/sources.md). Everything seen and
+    done is journaled; ask emperor-replay about it.
 
     Each option is also taken under uWSGI's name (--emperor-freq) and from the environment
     (EMPEROR_FREQ).
