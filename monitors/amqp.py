@@ -522,7 +522,9 @@ def _open(scheme: str, rest: str, options: MonitorOptions) -> AmqpMonitor:
             ssl_options=_security(host, settings.get("cacertfile")) if scheme == "amqps" else None,
         )
     except _Misspelt as flaw:
-        shown = names.shown(without_secrets(f"{scheme}://{rest}"))
+        # What is misspelt may be a password that is not where it belongs.
+        shown = names.shown(without_secrets(f"{scheme}://{rest.partition('?')[0]}"))
+        shown = shown if _AUTHORITY.fullmatch(authority) else f"{scheme}://…"
         raise MonitorURLError(f"{shown}: {flaw}") from None
     secret = found["password"] is not None
     address = f"{found['user']}:***@{authority.rpartition('@')[2]}" if secret else authority

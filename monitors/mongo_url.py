@@ -131,6 +131,11 @@ def _pairs(rest: str) -> tuple[str, str, str]:
             " password itself"
         )
     hosts = given.get("hosts") or HOSTS
+    stray = re.search(r",([^,=?@/]*)=", hosts.partition("?")[0])
+    if stray:
+        raise MonitorURLError(
+            f"mongodb://: {names.shown(stray[1])} is no setting, there are {', '.join(_KEYS)}"
+        )
     if "username" in given:
         hosts = hosts.rpartition("@")[2]
         userinfo = quote_plus(given["username"])

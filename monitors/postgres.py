@@ -58,9 +58,10 @@ _TIMES: Final = (1082, 1114, 1184)  # date, timestamp, timestamptz
 
 _SECRET: Final = re.compile(r"pass|secret|scram_", re.IGNORECASE)  # keys whose values are none of
 _MAY_HIDE: Final = re.compile(r"pass|secret|scram_|@", re.IGNORECASE)
-# dblink and its like take a conninfo inside SQL, where a quote may be doubled.
+# dblink and its like take a conninfo inside SQL, where a quote may be doubled; or a URI.
 _SECRET_IN_QUERY: Final = re.compile(
-    r"(\b(?:\w*password|passwd|pwd|passfile)\s*=\s*)(?:''.*?''|'(?:[^'\\]|\\.)*'|[^\s;&']+)",
+    r"(\b(?:\w*password|passwd|pwd|passfile)\s*=\s*)(?:''.*?''|'(?:[^'\\]|\\.)*'|[^\s;&']+)"
+    r"|(\b\w+://[^\s:@/']*:)[^\s']*(?=@)",
     re.IGNORECASE,
 )
 _FIRST: Final = ("host", "hostaddr", "port", "user", "dbname")
@@ -435,7 +436,7 @@ def url_of(parameters: Mapping[str, str], query: str) -> str:
     known = {key: value for key, value in parameters.items() if not _SECRET.search(key)}
     first = [key for key in _FIRST if key in known]
     shown = (f"{key}={_quoted(known[key])}" for key in (*first, *sorted(known.keys() - {*first})))
-    return f"pg://{' '.join(shown)};" + _SECRET_IN_QUERY.sub(r"\1***", query)
+    return f"pg://{' '.join(shown)};" + _SECRET_IN_QUERY.sub(r"\1\2***", query)
 
 
 def _quoted(value: str) -> str:

@@ -30,7 +30,7 @@ from zmq.utils import z85
 from . import names
 from .contract import Refused
 from .polling import SourceFailed
-from .urls import MonitorURLError
+from .urls import MonitorURLError, without_secrets
 
 LARGEST_FRAME: Final = 16 << 20  # bytes; libzmq hangs up on who sends a larger one
 QUEUE: Final = 32  # messages of one client that libzmq holds for us
@@ -98,7 +98,7 @@ def _settings(query: str) -> list[tuple[str, str]]:
 
 
 def _endpoint(text: str) -> str:
-    shown = names.shown(text)
+    shown = names.shown(without_secrets(text))
     scheme, found, place = text.partition("://")
     if scheme == "ipc" and found and place:
         if place == "*":

@@ -147,6 +147,8 @@ def test_urls(
     [
         pytest.param("amqp://u:hu/sh@h", "%2F", id="slash in the password"),
         pytest.param("amqp://u:hu?sh@h", "%2F", id="question mark in the password"),
+        pytest.param("amqp://u:hush", "amqp://user:password@host:port/vhost", id="no host"),
+        pytest.param("amqp://h?pasword=hush", "?pasword= is no setting", id="password setting"),
         pytest.param("amqp://h:0", "0 is no port", id="port 0"),
         pytest.param("amqp://h:99999", "99999 is no port", id="port too high"),
         pytest.param("amqp://h:x", "amqp://user:password@host:port/vhost", id="port no number"),
@@ -165,5 +167,4 @@ def test_urls_that_cannot_be_understood(url: str, advice: str) -> None:
     text = str(raised.value)
     assert advice in text
     assert "\n" not in text
-    assert "hu/sh" not in text
-    assert "hu?sh" not in text
+    assert [word for word in ("hush", "hu/sh", "hu?sh") if word in text] == []

@@ -77,7 +77,7 @@ REFUSED = {
     "h,a.b,{x:hello}": "in the filter, a value was expected (texts need quotes) at character 4",
     "h:x,a.b": "Port contains non-digit characters",
     "h:99999,a.b": "Port must be an integer between 0 and 65535",
-    "h/?nonsense=1,a.b": "Unknown option: nonsense",
+    "h/?nonsense=1,a.b": "mongodb://h/?nonsense=1,a.b: Unknown option",
     "h/?w=1&w=2,a.b": "Duplicate URI option 'w'",
     "h/?tls=maybe,a.b": "tls must be 'true' or 'false'",
     "u:hidden@h:x,a.b": "mongodb://u:***@h:x,a.b: Port contains non-digit characters",
@@ -90,6 +90,7 @@ REFUSED = {
     "u:hidden%zz@h,a.b": "Username and password must be escaped",
     ":hidden@h,a.b": "not valid username",
     "addr=h,username=u,predigest=hidden": "give the password itself",
+    "addr=h,pasword=hidden,coll=a.b": "pasword is no setting, there are addr, address,",
 }
 
 

@@ -130,12 +130,23 @@ def test_the_url_has_no_secret_and_does_not_depend_on_it(rest: str) -> None:
     assert open_monitor(f"pg://{rest}").url == f"pg://host=h user=u;{DEFAULT_QUERY}"
 
 
-def test_a_conninfo_inside_the_query_is_hidden_too() -> None:
-    query = "SELECT * FROM dblink('host=x password=''hid den'' user=y', 'q') AS t(a, b, c)"
-    url = open_monitor(f"pg://host=h;{query}").url
-    assert (
-        url == "pg://host=h;SELECT * FROM dblink('host=x password=*** user=y', 'q') AS t(a, b, c)"
-    )
+@pytest.mark.parametrize(
+    ("conninfo", "shown"),
+    [
+        pytest.param(
+            "host=x password=''hid den'' user=y", "host=x password=*** user=y", id="pairs"
+        ),
+        pytest.param("postgresql://u:hid@den@h/d", "postgresql://u:***@h/d", id="URI"),
+        pytest.param(
+            "postgresql://u@h/d?password=hid", "postgresql://u@h/d?password=***", id="URI's query"
+        ),
+        pytest.param("postgresql://h:5432/d", "postgresql://h:5432/d", id="URI without one"),
+    ],
+)
+def test_a_conninfo_inside_the_query_is_hidden_too(conninfo: str, shown: str) -> None:
+    query = "SELECT * FROM dblink('{}', 'SELECT 1 AS \"x@y\"') AS t(a, b, c)"
+    url = open_monitor(f"pg://host=h;{query.format(conninfo)}").url
+    assert url == f"pg://host=h;{query.format(shown)}"
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,7 @@ NO_MONITOR = {
     "tcp://127.0.0.1": "not an address and a port",
     "tcp://::1:5252": "brackets",
     "tcp://127.0.0.1:*": "not an address and a port",
+    "tcp://u:hidden@127.0.0.1:1": "tcp://u:***@127.0.0.1:1: not an address and a port",
     "tcp://127.0.0.1:0": "from 1 to 65535",
     "tcp://127.0.0.1:65536": "from 1 to 65535",
     "tcp://*:1?curve=1": "no setting curve",
