@@ -12,8 +12,9 @@ orders are those that were recorded, not those that today's fold would give.
 ``accepting``   that attempt said that it accepts
 ``running``     it is up, and no more can be known: a plain program, which never says so; one
                 that outlived a daemon and cannot say so; one that did not say so in time after
-                a reload, or that became loyal without it. Where it is not a plain program, a
-                later ``accepting`` or ``died`` takes its place.
+                a reload, or that became loyal without it. A later ``accepting`` or ``died``
+                takes its place; of a plain program only within ``start-patience``, for so long
+                it counts as starting here.
 ``died``        it ended unasked before it accepted, its heartbeat was lost, or the machine
                 could not start it. That a later try may go better does not change it. A death
                 while no daemon was there is held against nobody: the next try tells.
@@ -33,6 +34,7 @@ outcome is found: what is kept meanwhile are deploys, never events.
 
 from collections import deque
 from collections.abc import Iterator
+from heapq import heappop, heappush
 from typing import Any, Literal
 
 import msgspec
@@ -68,6 +70,7 @@ class Deploy(msgspec.Struct):
     settled: bool = False
     attempt: int | None = None  # that runs its config
     order: int | None = None  # the event that ordered it to
+    trial: int | None = None  # until then the death of a plain program counts
 
     def settle(self, outcome: Outcome, event: Event, for_good: bool = True) -> None:
         """This is what became of it; ``for_good`` unless a better answer may come."""
@@ -95,6 +98,7 @@ class _History:
         self.kinds = frozenset(which.kinds or DEPLOYS)
         self.told: deque[Deploy] = deque()  # in order, those that must wait for another
         self.open: dict[str, Deploy] = {}  # by vassal, those without an outcome
+        self.trials: list[tuple[int, int, Deploy]] = []  # a heap: when they end
         self.first = reader.anchor.seq
         if which.since is not None:
             self.first = reader.seq_at(which.since - 1)
@@ -110,6 +114,7 @@ class _History:
             if seq > self.last and not self.open:
                 break
             event = self.reader.decode(row)
+            self._end_trials(event.at)
             before = None if vassal is None else fleet.vassals.get(vassal)
             if kind in DEPLOYS and vassal is not None and seq > self.first:
                 self._deploy(fleet, event, before)
@@ -168,6 +173,8 @@ class _History:
             deploy = self.open[name]
             vassal = fleet.vassals.get(name)
             if name not in new and event.vassal is not None:
+                if _plain_is_up(deploy, event, phase, vassal):
+                    self._try(fleet, deploy, event)
                 _of_attempt(deploy, event, phase, vassal)
             if not deploy.settled:
                 _of_phase(deploy, event, vassal)
@@ -183,8 +190,20 @@ class _History:
             deploy.attempt, deploy.order = action.attempt, event.seq
             vassal = fleet.vassals.get(action.vassal)
             if action.do == "reload" and vassal is not None and not vassal.speaks:
-                deploy.settle("running", event)
-                del self.open[action.vassal]
+                self._try(fleet, deploy, event)
+
+    def _try(self, fleet: Fleet, deploy: Deploy, event: Event) -> None:
+        """A plain program has the config now: wait whether it dies of it."""
+        deploy.settle("running", event, for_good=False)
+        deploy.trial = event.at + int(fleet.policy.start_patience * 1e9)
+        heappush(self.trials, (deploy.trial, event.seq, deploy))
+
+    def _end_trials(self, at: int) -> None:
+        while self.trials and self.trials[0][0] < at:
+            ended, _, deploy = heappop(self.trials)
+            if deploy.trial == ended and self.open.get(deploy.vassal) is deploy:
+                deploy.settled = True
+                del self.open[deploy.vassal]
 
 
 def _taken(fleet: Fleet, event: Event, owned: bool) -> bool:
@@ -193,6 +212,13 @@ def _taken(fleet: Fleet, event: Event, owned: bool) -> bool:
         return owned
     vassal = fleet.vassals.get(event.vassal or "")
     return vassal is not None and vassal.spec is getattr(event.body, "spec", None)
+
+
+def _plain_is_up(deploy: Deploy, event: Event, phase: Phase | None, vassal: Vassal | None) -> bool:
+    """Whether the event says that a plain program was started with the deployed config."""
+    if event.kind != "spawned" or vassal is None or vassal.speaks or phase == "stopping":
+        return False
+    return deploy.attempt is not None and getattr(event.body, "attempt", None) == deploy.attempt
 
 
 def _of_attempt(deploy: Deploy, event: Event, phase: Phase | None, vassal: Vassal | None) -> None:
@@ -213,8 +239,6 @@ def _of_attempt(deploy: Deploy, event: Event, phase: Phase | None, vassal: Vassa
         return
     if kind == "vassal_accepting":
         deploy.settle("accepting", event)
-    elif kind == "spawned" and vassal is not None and not vassal.speaks:
-        deploy.settle("running", event)
     elif kind == "vassal_loyal" or (kind == "adopted" and not body.control):
         deploy.settle("running", event, for_good=False)
     elif (
@@ -242,7 +266,9 @@ def _of_phase(deploy: Deploy, event: Event, vassal: Vassal | None) -> None:
         and vassal.held
         and deploy.kind in DEPLOYED
     ):
-        deploy.settle("stopped", event)
+        if deploy.outcome == "pending":
+            deploy.settle("stopped", event)
+        deploy.settled = True
 
 
 def deploy_record(deploy: Deploy) -> dict[str, Any]:

@@ -134,6 +134,48 @@ def plain_program_dies(b: Builder) -> None:
     b.exited("a.ini", code=1)  # 5
 
 
+def plain_program_dies_late(b: Builder) -> None:
+    b.added("a.ini", settings={"command": "sleep 31"})  # 3
+    b.spawned("a.ini")  # 4
+    b.exited("a.ini", after=31, code=1)
+
+
+def plain_program_exiled(b: Builder) -> None:
+    b.added("a.ini", settings={"command": "exit 26"})  # 3
+    b.spawned("a.ini")  # 4
+    b.exited("a.ini", code=26)  # 5
+
+
+def plain_program_recovers(b: Builder) -> None:
+    plain_program_dies(b)
+    b.event("deadline_passed", "a.ini", deadline=b.fleet.vassals["a.ini"].deadline)
+    b.spawned("a.ini")
+
+
+def plain_program_dies_of_its_reload(b: Builder) -> None:
+    plain_program(b)  # 3, 4, 5
+    b.exited("a.ini", signal=1)  # 6
+
+
+def plain_program_reloads_and_dies_late(b: Builder) -> None:
+    plain_program(b)  # 3, 4, 5
+    b.exited("a.ini", after=31, code=1)
+
+
+def plain_program_stopped(b: Builder) -> None:
+    b.added("a.ini", settings={"command": "sleep 9"})  # 3
+    b.spawned("a.ini")  # 4
+    b.operator("stop", "a.ini")
+    b.exited("a.ini", code=0)
+
+
+def plain_program_leaves_with_the_daemon(b: Builder) -> None:
+    b.added("a.ini", settings={"command": "sleep 9"})  # 3
+    b.spawned("a.ini")  # 4
+    b.event("daemon_stopping", reason="SIGTERM")
+    b.exited("a.ini", signal=15)
+
+
 def slow_reload(b: Builder) -> None:
     accepts(b)
     b.changed("a.ini", b"new\n")  # 6
@@ -290,7 +332,14 @@ STORIES: dict[Story, Outcomes] = {
     reload_dies: [(3, "accepting", 5), (6, "died", 7)],
     restarts_for_another_uid: [(3, "accepting", 5), (6, "accepting", 8)],
     plain_program: [(3, "running", 4), (5, "running", 5)],
-    plain_program_dies: [(3, "running", 4)],
+    plain_program_dies: [(3, "died", 5)],
+    plain_program_dies_late: [(3, "running", 4)],
+    plain_program_exiled: [(3, "barred", 5)],
+    plain_program_recovers: [(3, "died", 5)],
+    plain_program_dies_of_its_reload: [(3, "running", 4), (5, "died", 6)],
+    plain_program_reloads_and_dies_late: [(3, "running", 4), (5, "running", 5)],
+    plain_program_stopped: [(3, "running", 4)],
+    plain_program_leaves_with_the_daemon: [(3, "running", 4)],
     slow_reload: [(3, "accepting", 5), (6, "running", 7)],
     slow_reload_accepts: [(3, "accepting", 5), (6, "accepting", 8)],
     slow_reload_dies: [(3, "accepting", 5), (6, "died", 8)],
