@@ -20,6 +20,7 @@ zombie leader is reaped after its group was signalled, so that its pid cannot be
 import contextlib
 import errno
 import logging
+import math
 import os
 import resource
 import select
@@ -50,6 +51,10 @@ log = logging.getLogger("emperor.host")
 _PROMPT: Final = 0.05  # seconds in which killed processes are usually gone
 _KEEPERS_WORD: Final = 10.0  # seconds for the keeper to say how its child ended
 _LOOK_AFTER: Final = 3.0  # seconds between looks at the files of sockets
+# Seconds from a vassal's word that it accepts until a reload is sent. It is the first of uWSGI's
+# workers who says it; one that is still starting would not heed the reload's signal, and hold it up
+# for a minute (worker-reload-mercy).
+SETTLING: Final = 1.0
 _RESERVE: Final = 32  # descriptors that vassals leave to the daemon
 # Bytes that may stay in a socket: far fewer than fit, so that nobody who writes one ever waits.
 _MOST_UNREAD: Final = 64
@@ -99,6 +104,7 @@ class Process:
         self.child: subprocess.Popen[bytes] | None = None  # None: adopted, not ours to reap
         self.keepers = False  # it is the keeper's child, who will tell how it ended
         self.asked = False  # its end was ordered
+        self.accepted = -math.inf  # when it said that it accepts, or may have, in trio's time
 
     def heed(self, spec: Spec) -> None:
         """From now on this spec says how it is told things, and what its config is."""
@@ -249,6 +255,7 @@ class Host:
                     self._beats[running.name] = trio.current_time()
                 elif byte == protocol.ACCEPTING:
                     self._beats.pop(running.name, None)  # the next one is a first one again
+                    running.accepted = trio.current_time()
                 # Said twice before it was handed over once is said once.
                 self._said[Said(running.name, running.attempt, byte)] = None
                 self._spoken.set()
@@ -422,7 +429,8 @@ class Host:
         if action.do == "reload":
             assert spec is not None
             running.heed(spec)
-            self._send_or_signal(running, protocol.RELOAD, running.reload_signal)
+            assert self._nursery is not None
+            self._nursery.start_soon(self._reload, running)
         elif action.do == "stop":
             running.asked = True
             graceful = self._policy().graceful_shutdown
@@ -432,6 +440,12 @@ class Host:
             running.asked = True
             _kill_group(running.pid)
             _signal(running.pidfd, signal.SIGKILL)
+
+    async def _reload(self, running: Process) -> None:
+        if running.speaks and running.control is not None:
+            await trio.sleep_until(running.accepted + SETTLING)
+        if self._by_name.get(running.name) is running and not running.asked:
+            self._send_or_signal(running, protocol.RELOAD, running.reload_signal)
 
     def _send_or_signal(self, running: Process, byte: bytes, number: int) -> None:
         if running.control is not None and running.speaks:
@@ -594,6 +608,7 @@ class Host:
             return False
         running = Process(survivor.vassal, survivor.pid, survivor.start_time, pidfd)
         running.mark = survivor.mark
+        running.accepted = trio.current_time()
         running.keepers = self._keeper.alive and process.parent(survivor.pid) == os.getppid()
         self._keeper.expect(running.identity)
         kept = self._keeper.take(running.kept_name)

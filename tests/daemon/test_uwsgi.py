@@ -106,6 +106,22 @@ if os.fork() == 0:
 """
 
 
+def test_an_edit_while_it_starts_waits_for_all_its_workers(daemon: Daemon, tmp_path: Path) -> None:
+    """The first says that it accepts; another, still loading, would be deaf to a reload."""
+    load = "\nimport time, uwsgi\nif uwsgi.worker_id() == 2:\n    time.sleep(0.5)\n"
+    app = Application(tmp_path, APP + load)
+    config = daemon.vassals / "app.ini"
+    lazily = {"lazy_apps": "true", "processes": "2"}
+    config.write_text(app.config("one", **lazily))
+    daemon.start()
+    daemon.event("vassal_ready", "app.ini")
+    config.write_text(app.config("two", **lazily))
+    serving(daemon, app, "two")
+    daemon.event("vassal_accepting", "app.ini", count=2)
+    assert daemon.events("deadline_passed") == []
+    daemon.stop()
+
+
 def test_removed_means_that_the_whole_tree_is_gone(daemon: Daemon, tmp_path: Path) -> None:
     app = Application(tmp_path, APP + GRANDCHILD)
     config = daemon.vassals / "app.ini"

@@ -1,9 +1,10 @@
 """The simulated host: the hands of one daemon on the simulated machine.
 
 It keeps the contract of ``daemon/host.py``: orders for a vassal whose spawn is under way wait
-for it, ``spawned`` is durable before its bytes are listened to, an end is told when the whole
-tree is gone, a byte that is said twice before it was handed over is said once. Everything takes
-some virtual time, and between any two things the daemon may be killed.
+for it, ``spawned`` is durable before its bytes are listened to, a reload is not sent before all
+workers hear it, an end is told when the whole tree is gone, a byte that is said twice before it was
+handed over is said once. Everything takes some virtual time, and between any two things the daemon
+may be killed.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from emperord.daemon import process as marks
 from emperord.daemon import protocol, recovery, threads
 from emperord.daemon.actions import Action
 from emperord.daemon.fleet import Fleet, Vassal
-from emperord.daemon.host import Happened, News, Said, TellNews, kept_name
+from emperord.daemon.host import SETTLING, Happened, News, Said, TellNews, kept_name
 from emperord.daemon.keeper_link import Identity, Kept
 from emperord.daemon.observe import Draft
 from emperord.journal.events import Empty, Exited, Fault, ListenFailed, Spawned, SpawnFailed, Spec
@@ -60,6 +61,7 @@ class Hands:
         self._said: dict[News, None] = {}
         self._spoken = trio.Event()
         self._beats: dict[str, float] = {}
+        self._accepted: dict[str, float] = {}  # since when, or since when it is known here
         self._one_spawn = trio.CapacityLimiter(1)
         self._nursery: trio.Nursery | None = None
         self._tell: TellNews | None = None
@@ -93,6 +95,7 @@ class Hands:
             survivor.control = process.connected
             self.expected.add(process.identity)
             self._by_name[process.name] = process
+            self._accepted[process.name] = trio.current_time()
         return process is not None
 
     async def run(
@@ -139,6 +142,7 @@ class Hands:
         """There is something in its socket."""
         if byte == protocol.ACCEPTING:
             self._beats.pop(process.name, None)
+            self._accepted[process.name] = trio.current_time()
         if byte == protocol.HEARTBEAT:
             known = process.name in self._beats
             self._beats[process.name] = trio.current_time()
@@ -168,6 +172,7 @@ class Hands:
         self._moment("bury")
         del self._by_name[process.name]
         self._beats.pop(process.name, None)
+        self._accepted.pop(process.name, None)
         body = Exited(attempt=process.attempt, code=code, signal=signal)
         await self._tell([Happened(Draft("exited", body, None, process.name))])
         self._machine.kept.discard(kept_name(process.name, process.attempt))
@@ -205,11 +210,20 @@ class Hands:
             return
         if action.do == "reload":
             assert spec is not None
-            self._machine.reload(process, self._text(spec))
+            assert self._nursery is not None
+            self._nursery.start_soon(self._reload, process, self._text(spec))
         elif action.do == "stop":
+            process.asked = True
             self._machine.told(process, self._stop)
         elif action.do == "kill":
+            process.asked = True
             self._machine.kill(process.pid)
+
+    async def _reload(self, process: Process, text: str) -> None:
+        if process.connected and process.behaviour != "program":
+            await trio.sleep_until(self._accepted.get(process.name, -SETTLING) + SETTLING)
+        if self._by_name.get(process.name) is process and process.alive and not process.asked:
+            self._machine.reload(process, text)
 
     def _text(self, spec: Spec) -> str:
         text = self._disk.configs.get(spec.config or "")

@@ -16,6 +16,7 @@ from emperord.daemon.process import Census
 from .checker import Checker
 
 TICKS: Final = 100  # a second, as start times are counted
+DEAF: Final = 0.5  # seconds after its first worker accepts in which others may not hear a reload
 
 
 class Parent(Protocol):
@@ -47,6 +48,8 @@ class Process:
         self.unread: list[int] = []  # bytes in that socket
         self.address: str | None = None  # on demand: its standard input listens there
         self.accepting = False
+        self.accepted = -DEAF  # when it began to
+        self.asked = False  # it was told to end
         self.mute = False  # it sends no heartbeats
         self.strays: list[int] = []
         self.generation = 0  # reloads; what an older one was about to do is not done
@@ -187,6 +190,7 @@ class Machine:
 
     def _accepts(self, process: Process) -> None:
         process.accepting = True
+        process.accepted = self._now()
         self.clients.discard(process.name)
         self.says(process, protocol.ACCEPTING)
 
@@ -216,6 +220,9 @@ class Machine:
 
     def reload(self, process: Process, config: str) -> None:
         """It loads this config in place."""
+        speaks = process.connected and process.behaviour != "program"
+        if speaks and self._now() < process.accepted + DEAF:
+            return  # it hangs for longer than anybody waits here
         process.generation += 1
         process.config = config
         process.accepting = process.mute = False
