@@ -1,16 +1,12 @@
 """The ground that a journal stands on, made to fail: tiny disks, broken ones, write limits."""
 
 import contextlib
-import os
 import resource
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
-import pytest
-
-needs_root: Final = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+from support.root import need_root
 
 
 class Disk:
@@ -34,6 +30,7 @@ class Disk:
 
 @contextlib.contextmanager
 def mounted(path: Path, *what: str) -> Iterator[Disk]:
+    need_root("mount file systems")
     path.mkdir(exist_ok=True)
     subprocess.run(["mount", *what, str(path)], check=True)
     try:

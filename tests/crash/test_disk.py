@@ -14,7 +14,7 @@ from support.kept import Emperor
 from support.vassals import Application
 
 from . import record
-from .ground import Disk, limit_writing, mounted, needs_root, tiny_disk
+from .ground import Disk, limit_writing, mounted, tiny_disk
 from .running import Ears, ears, until
 
 OPTIONS: Final = ("--freq", "0.2", "--throttle", "100", "--mercy", "1")
@@ -89,7 +89,6 @@ def check(daemon: Daemon) -> None:
     assert marks <= set(record.ordered_marks(found))
 
 
-@needs_root
 def test_on_a_full_disk_nothing_is_done_until_there_is_room(
     daemon: Daemon, disk: Disk, hearing: Ears
 ) -> None:
@@ -131,7 +130,6 @@ def test_on_a_full_disk_nothing_is_done_until_there_is_room(
     daemon.stop()
 
 
-@needs_root
 def test_killed_while_the_disk_is_full_it_goes_on_when_there_is_room(
     daemon: Daemon, disk: Disk
 ) -> None:
@@ -158,7 +156,6 @@ def test_killed_while_the_disk_is_full_it_goes_on_when_there_is_room(
     daemon.stop()
 
 
-@needs_root
 def test_on_a_full_disk_no_journal_can_be_begun(daemon: Daemon, disk: Disk) -> None:
     disk.fill()
     daemon.launch()
@@ -171,7 +168,6 @@ def test_on_a_full_disk_no_journal_can_be_begun(daemon: Daemon, disk: Disk) -> N
     daemon.stop()
 
 
-@needs_root
 def test_a_journal_that_fills_its_disk_by_itself_harms_nothing(daemon: Daemon, disk: Disk) -> None:
     path = daemon.vassals / "a.ini"
     path.write_text(SLEEPER)
@@ -278,7 +274,6 @@ def test_a_journal_that_was_moved_away_is_waited_for(daemon: Daemon, hearing: Ea
     daemon.stop()
 
 
-@needs_root
 def test_a_file_system_that_turns_read_only_harms_nothing(daemon: Daemon, hearing: Ears) -> None:
     image = daemon.folder / "image"
     with image.open("wb") as file:

@@ -12,9 +12,9 @@ from typing import Final
 import pytest
 from support import processes
 from support.daemon import Daemon
+from support.root import need_root
 
 from . import record
-from .ground import needs_root
 from .running import until
 
 OPTIONS: Final = ("--freq", "0.2", "--throttle", "100", "--max-throttle", "200", "--mercy", "1")
@@ -46,6 +46,7 @@ class Commoner(Daemon):
 
 @pytest.fixture
 def commoner(tmp_path: Path) -> Iterator[Commoner]:
+    need_root("start processes of another user")
     with Commoner(tmp_path) as made:
         yield made
 
@@ -131,7 +132,6 @@ def test_without_a_single_free_descriptor_the_daemon_lives_and_knows_that_it_is_
     end_well(daemon)
 
 
-@needs_root
 def test_when_no_process_can_be_had_it_is_tried_again(commoner: Commoner) -> None:
     names = write(commoner, 2)
     commoner.start()
@@ -149,7 +149,6 @@ def test_when_no_process_can_be_had_it_is_tried_again(commoner: Commoner) -> Non
     end_well(commoner)
 
 
-@needs_root
 def test_when_no_thread_can_be_had_it_does_without(commoner: Commoner) -> None:
     commoner.start().stop()  # to have a journal
     names = write(commoner, 2)

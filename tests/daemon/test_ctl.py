@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crash.ground import needs_root
 from emperord.daemon import addresses
 from emperord.daemon.control import LONGEST, ControlInUse, bind
 from support.kept import Emperor
+from support.root import need_root
 from support.vassals import SLEEPER, program, shell
 
 from .conftest import MakeEmperor
@@ -254,8 +254,8 @@ def asked_as(uid: int, path: str) -> str:
     return {13: "refused"}.get(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), "let in")
 
 
-@needs_root
 def test_only_its_owner_may_ask(emperor: Emperor) -> None:
+    need_root("be several users")
     # Not below pytest's own folder, which others may not enter.
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)  # noqa: S103

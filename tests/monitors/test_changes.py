@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from emperord.monitors import files, lookout
 from emperord.monitors.options import MonitorOptions
+from support.root import need_root
 
 from .sources import DirSource, GlobSource
 from .watching import NEVER, OFTEN, watching
@@ -255,6 +256,7 @@ async def test_with_nofollow_only_the_link_itself_counts(eyes: str, tmp_path: Pa
 
 
 async def test_tyrant_tells_who_owns_the_file(tmp_path: Path) -> None:
+    need_root("give files away")
     source, options = make("dir", "events", tmp_path, MonitorOptions(tyrant=True))
     path = source.folder / "a.ini"
     path.write_text("one")
@@ -262,16 +264,16 @@ async def test_tyrant_tells_who_owns_the_file(tmp_path: Path) -> None:
     async with watching(source.monitor(options)) as watch:
         spec = watch.seen["a.ini"].spec
         assert (spec.uid, spec.gid) == (own.st_uid, own.st_gid)
-        if os.geteuid() == 0:
-            os.chown(path, 4711, 4712)
-            await watch.until(lambda: watch.seen["a.ini"].spec.uid == 4711)
-            assert watch.seen["a.ini"].spec.gid == 4712
+        os.chown(path, 4711, 4712)
+        await watch.until(lambda: watch.seen["a.ini"].spec.uid == 4711)
+        assert watch.seen["a.ini"].spec.gid == 4712
 
 
 @pytest.mark.parametrize(("nofollow", "uid"), [(False, 1001), (True, 1002)], ids=["file", "link"])
 async def test_tyrant_nofollow_tells_who_owns_the_link(
     nofollow: bool, uid: int, tmp_path: Path
 ) -> None:
+    need_root("give files away")
     source, options = make(
         "dir", "events", tmp_path, MonitorOptions(tyrant=True, tyrant_nofollow=nofollow)
     )

@@ -9,6 +9,7 @@ from emperord.journal.events import Spec
 from emperord.monitors import rows, zeromq
 from emperord.monitors.contract import Seen
 from emperord.monitors.options import MonitorOptions
+from support.root import need_root
 
 ALICE, BOB = 61_001, 61_002
 
@@ -27,6 +28,7 @@ def by_message(path: Path) -> Seen:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    need_root("give files away")
     (tmp_path / "files").mkdir()
     return tmp_path / "files"
 

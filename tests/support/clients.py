@@ -3,6 +3,7 @@
 import contextlib
 import json
 import socket
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,12 @@ def ask(address: str) -> Any:
     """What an application answers: its JSON. Raises OSError if it is refused or cut off."""
     with dial(address) as connection:
         return finish(connection)
+
+
+def curl(path: str) -> Any:
+    """What an application answers curl at a UNIX socket."""
+    argv = ["curl", "-sSf", "--max-time", f"{PATIENCE:g}", "--unix-socket", path, "http://x/"]
+    return json.loads(subprocess.run(argv, check=True, capture_output=True).stdout)
 
 
 def finish(connection: socket.socket) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from . import processes
 from .daemon import STAMP, Daemon
+from .root import need_root
 from .vassals import SLEEPER
 
 # Users and groups that nobody has.
@@ -41,6 +42,7 @@ class TyrantDaemon(Daemon):
 @contextmanager
 def common_ground() -> Iterator[Path]:
     """A folder that every user can reach; pytest's own are for root alone."""
+    need_root("run vassals as other users")
     with tempfile.TemporaryDirectory(prefix="emperord-tyrant-") as name:
         folder = Path(name)
         folder.chmod(0o755)
