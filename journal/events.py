@@ -27,7 +27,8 @@ class Spec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     ``ts`` is an integer that differs when the vassal changed: nanoseconds since the epoch where
     the source has times, the source's own counter where it has one (a znode's mzxid).
-    ``config`` is the SHA-256 of the config text, ``None`` where the text is over 1 MiB.
+    ``config`` is the SHA-256 of the config text, ``None`` where it may not be read (or, in 0.1.0,
+    has more than 1 MiB).
     """
 
     ts: int

@@ -26,7 +26,7 @@ from .addresses import Addresses, BadAddress, NoAnswer
 from .contract import Seen
 from .options import MonitorOptions
 
-LARGEST: Final = 1 << 20  # bytes of a config that the journal keeps; larger ones have no digest
+LARGEST: Final = 1 << 20  # bytes of a config: all of it is read for its settings, and journaled
 RACY: Final = 2_000_000_000  # nanoseconds; FAT has ticks of 2 s, all others finer ones
 _YOUNG: Final = 10_000_000_000  # nanoseconds
 _NOTHING: Final = digest(b"")
@@ -73,6 +73,13 @@ class Absent(msgspec.Struct, frozen=True):
 
 class Unsettled(msgspec.Struct, frozen=True):
     """It is being written, or replaced."""
+
+
+class TooLarge(Exception):
+    """A config that is not read to its end. What it says there would be ignored silently."""
+
+    def __init__(self) -> None:
+        super().__init__(f"it has more than {LARGEST >> 20} MiB, the most that a config may have")
 
 
 Sight = Found | Unreadable | Absent | Unsettled
@@ -170,7 +177,7 @@ class Reader:
             return self._read(name, step, own, way, known, sweeping)
         except OSError as error:
             return ABSENT if error.errno in _GONE else Unreadable(why(error))
-        except NoAnswer as error:
+        except (NoAnswer, TooLarge) as error:
             return Unreadable(str(error))
         except ownership.Replaced:
             return Unsettled()
@@ -320,17 +327,17 @@ def _being_emptied(status: os.stat_result, known: Record, taken: int, sweeping: 
     return sweeping and taken - status.st_mtime_ns < RACY
 
 
-def _contents(descriptor: int, size: int) -> bytes | None:
-    """All of the file, or None if that is over LARGEST."""
+def _contents(descriptor: int, size: int) -> bytes:
+    """All of the file. Raises TooLarge."""
     if size > LARGEST:
-        return None
+        raise TooLarge
     chunks = []
     total = 0
     while chunk := os.read(descriptor, max(size - total, 0) + 512):
         chunks.append(chunk)
         total += len(chunk)
         if total > LARGEST:
-            return None
+            raise TooLarge
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 

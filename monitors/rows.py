@@ -18,7 +18,7 @@ from ..journal.chain import digest
 from ..journal.events import Spec
 from . import names, ownership, settings
 from .contract import Listing, Seen
-from .files import LARGEST, why
+from .files import LARGEST, TooLarge, why
 from .options import MonitorOptions
 
 LONGEST_CONFIG: Final = 0xFFFF  # bytes; more does not fit the emperor protocol
@@ -67,6 +67,8 @@ def seen_of_file(row: Row, options: MonitorOptions) -> tuple[str, Seen]:
         return name, Seen(spec, None)
     except OSError as error:
         raise Flaw(f"it has no config, and {names.shown(path)}: {why(error)}") from None
+    except TooLarge as error:
+        raise Flaw(f"it has no config, and {names.shown(path)}: {error}") from None
     return name, Seen(_spec(name, row, content, options, path), content)
 
 
@@ -216,10 +218,10 @@ def path_of(name: str) -> str:
     return os.path.abspath(name)
 
 
-def contents_of(path: str, uid: int | None, options: MonitorOptions) -> bytes | None:
-    """All of a file that is to run as ``uid``; None if that is more than the journal keeps.
+def contents_of(path: str, uid: int | None, options: MonitorOptions) -> bytes:
+    """All of a file that is to run as ``uid``.
 
-    Raises Flaw, OSError; in tyrant mode Barred, if it is not for this user to run.
+    Raises Flaw, OSError, TooLarge; in tyrant mode Barred, if it is not for this user to run.
     """
     # O_NONBLOCK: a FIFO must not stop us.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
@@ -233,7 +235,9 @@ def contents_of(path: str, uid: int | None, options: MonitorOptions) -> bytes | 
             content = file.read(LARGEST + 1)
     finally:
         os.close(descriptor)
-    return content if len(content) <= LARGEST else None
+    if len(content) > LARGEST:
+        raise TooLarge
+    return content
 
 
 def check_owner(path: str, uid: int, opened: os.stat_result) -> None:

@@ -308,7 +308,9 @@ def see_file(cwd: str, name: str, spec: Spec) -> Seen:
         raise Flaw(f"it came without a config, and there is no such file in {cwd}") from None
     except OSError as error:
         raise Flaw(f"its file cannot be read: {files.why(error)}") from None
-    return Seen(spec) if content is None else Seen(_with(spec, name, content), content)
+    except files.TooLarge as error:
+        raise Flaw(f"its file cannot be read: {error}") from None
+    return Seen(_with(spec, name, content), content)
 
 
 def _with(spec: Spec, name: str, content: bytes) -> Spec:
@@ -316,10 +318,10 @@ def _with(spec: Spec, name: str, content: bytes) -> Spec:
     return msgspec.structs.replace(spec, config=digest(content), settings=found, bar=flaw)
 
 
-def _contents(real: str, path: str, uid: int | None) -> bytes | None:
-    """All of a regular file, to which ``path`` leads; None if that is more than the journal keeps.
+def _contents(real: str, path: str, uid: int | None) -> bytes:
+    """All of a regular file, to which ``path`` leads.
 
-    Raises Flaw, OSError; Barred, if it is not for the user whom it is to run as.
+    Raises Flaw, OSError, TooLarge; Barred, if it is not for the user whom it is to run as.
     """
     # O_NONBLOCK: a FIFO must not stop us.
     descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
@@ -333,7 +335,9 @@ def _contents(real: str, path: str, uid: int | None) -> bytes | None:
             content = file.read(files.LARGEST + 1)
     finally:
         os.close(descriptor)
-    return content if len(content) <= files.LARGEST else None
+    if len(content) > files.LARGEST:
+        raise files.TooLarge
+    return content
 
 
 def _shaped(ts: int, frames: list[bytes], sizes: list[int], count: int) -> Message | Refused:

@@ -162,22 +162,36 @@ async def test_a_known_file_that_becomes_unreadable_stays(
 
 
 SIZES = {
-    "empty": (0, True),
-    "as large as is kept": (LARGEST, True),
-    "one byte more": (LARGEST + 1, False),
-    "10 MB": (10_000_000, False),
+    "one byte more than is kept": LARGEST + 1,
+    "10 MB": 10_000_000,
 }
+TOO_LARGE = "it cannot be read: it has more than 1 MiB, the most that a config may have"
 
 
-@pytest.mark.parametrize(("size", "kept"), SIZES.values(), ids=SIZES)
-async def test_large_files_have_no_digest(size: int, kept: bool, tmp_path: Path) -> None:
-    (tmp_path / "a.ini").write_bytes(b"#" * size)
+async def test_the_largest_file_is_kept(tmp_path: Path) -> None:
+    text = b"[emperor]\nstop-signal = INT\n".rjust(LARGEST, b"\n")
+    (tmp_path / "a.ini").write_bytes(text)
     async with watching(open_monitor(f"dir://{tmp_path}", SELDOM)) as watch:
-        seen = watch.seen["a.ini"]
-        assert (seen.spec.config is not None) == kept
-        assert (seen.content is not None) == kept
-        os.utime(tmp_path / "a.ini", ns=(5, 5))
-        await watch.until(lambda: watch.seen["a.ini"].spec.ts == 5)
+        assert watch.seen["a.ini"].content == text
+        assert watch.seen["a.ini"].spec.settings == {"stop-signal": "INT"}
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+async def test_a_larger_file_is_refused_and_its_vassal_goes_on(size: int, tmp_path: Path) -> None:
+    # What it says of [emperor] would be ignored without a word.
+    (tmp_path / "a.ini").write_bytes(b"#")
+    (tmp_path / "b.ini").write_bytes(b"#" * size)
+    often = MonitorOptions(freq=0.05)
+    async with watching(open_monitor(f"dir://{tmp_path}", often)) as watch:
+        before = watch.seen["a.ini"].spec
+        assert watch.refused == {"b.ini": TOO_LARGE}
+        (tmp_path / "a.ini").write_bytes(b"#" * size)
+        await watch.until(lambda: "a.ini" in watch.refused)
+        (listing,) = await watch.listings(1)
+        assert listing.seen["a.ini"].spec is before
+        assert listing.refused == {"a.ini": TOO_LARGE, "b.ini": TOO_LARGE}
+        (tmp_path / "a.ini").write_bytes(b"# smaller")
+        await watch.shows("a.ini", "# smaller")
 
 
 def test_a_system_without_inotify_is_said_once(

@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+from emperord.monitors.files import LARGEST
 from emperord.monitors.options import MonitorOptions
-from emperord.monitors.rows import Flaw, Row, Table, id_of, ts_of
+from emperord.monitors.rows import Flaw, Row, Table, id_of, seen_of_file, ts_of
 
 SECOND = 10**9
 
@@ -92,3 +94,14 @@ def test_the_first_of_two_rows_counts_and_the_second_is_refused() -> None:
     listing = reading.listing()
     assert listing.seen["a.ini"].content == b"one"
     assert listing.refused == {"a.ini": "the name is there twice; the first one counts"}
+
+
+def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.ini"
+    path.write_bytes(b"#" * LARGEST)
+    content = seen_of_file(Row(str(path), None, 1), MonitorOptions())[1].content
+    assert content is not None
+    assert len(content) == LARGEST
+    path.write_bytes(b"#" * (LARGEST + 1))
+    with pytest.raises(Flaw, match=f"{path}: it has more than 1 MiB"):
+        seen_of_file(Row(str(path), None, 1), MonitorOptions())

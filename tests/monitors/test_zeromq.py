@@ -355,11 +355,13 @@ async def test_a_file_is_read_for_the_record(endpoint: str, here: Path) -> None:
     assert seen.spec.settings == {"stop-signal": "INT"}
 
 
-async def test_a_file_too_large_to_keep_still_runs(endpoint: str, here: Path) -> None:
+async def test_a_file_too_large_to_keep_is_refused(endpoint: str, here: Path) -> None:
     (here / "a.ini").write_text("#" * (LARGEST + 1))
-    seen = touched(await _answer(endpoint, "a.ini"))
-    assert (seen.spec.config, seen.content) == (None, None)
-    assert seen.spec.path == str(here / "a.ini")
+    answer = await _answer(endpoint, "a.ini")
+    assert isinstance(answer, Refused)
+    assert answer.reason == (
+        "its file cannot be read: it has more than 1 MiB, the most that a config may have"
+    )
 
 
 async def test_a_symlink_within_is_followed(endpoint: str, here: Path) -> None:
