@@ -23,6 +23,7 @@ hands it on, so it arrives once.
 import contextlib
 import ctypes
 import errno
+import functools
 import json
 import os
 import resource
@@ -34,6 +35,7 @@ import time
 from typing import Any, NoReturn
 
 from . import keeping
+from .arguments import command, concealed, hidden
 
 STATE = "EMPERORD_KEEPER_STATE"  # in the keeper's own, over an exec: a descriptor with its memory
 CANNOT_START = 3
@@ -50,21 +52,18 @@ _FORWARDED = (
 _HANDLED = {*_FORWARDED, signal.SIGCHLD, signal.SIGABRT}
 # Needs no daemon that could be restarted: it prints something and ends.
 _PASSING = ("-h", "--help", "--version", "--check")
+_daemon_argv = functools.partial(command, "main")
 
 
 def main() -> NoReturn:
     """The command ``emperor``."""
-    arguments = sys.argv[1:]
+    arguments = hidden()
     if any(argument in _PASSING for argument in arguments):
-        os.execv(sys.executable, _daemon_argv(arguments))
+        shown, secret = concealed(arguments)
+        os.execve(sys.executable, _daemon_argv(shown), {**os.environ, **secret})
     code = Keeper(arguments).run()
     signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)  # the last one would have the say
     sys.exit(code)
-
-
-def _daemon_argv(arguments: list[str]) -> list[str]:
-    # -P: what lies in the working directory is none of ours to import.
-    return [sys.executable, "-P", "-m", "emperord.daemon.main", *arguments]
 
 
 def log(text: str) -> None:
@@ -78,7 +77,7 @@ class Keeper:
     """One keeper and the daemon it runs."""
 
     def __init__(self, arguments: list[str]) -> None:
-        self._arguments = arguments
+        self._arguments, self._secret = concealed(arguments)
         self._memory = keeping.Memory(os.close)
         self._daemon = 0  # pid, 0 while there is none
         self._channel: socket.socket | None = None
@@ -134,7 +133,7 @@ class Keeper:
             return
         ours.setblocking(False)
         theirs.set_inheritable(True)
-        environment = {**os.environ, keeping.CHANNEL: str(theirs.fileno())}
+        environment = {**os.environ, **self._secret, keeping.CHANNEL: str(theirs.fileno())}
         # systemd says whom it watches; it is the daemon that will speak.
         environment.pop("WATCHDOG_PID", None)
         self._limit(self._limits[0])
@@ -338,8 +337,8 @@ class Keeper:
             os.write(state, json.dumps(self._state()).encode())
             for descriptor in inherited:
                 os.set_inheritable(descriptor, True)
-            program = [sys.executable, "-P", "-m", "emperord.daemon.keeper", *self._arguments]
-            os.execve(sys.executable, program, {**os.environ, STATE: str(state)})
+            environment = {**os.environ, **self._secret, STATE: str(state)}
+            os.execve(sys.executable, command("keeper", self._arguments), environment)
         except OSError as error:
             log(f"cannot execute the keeper anew: {error.strerror}; the old one goes on")
             for descriptor in inherited:

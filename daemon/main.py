@@ -24,6 +24,7 @@ from ..monitors.registry import open_monitor
 from ..monitors.urls import MonitorURLError
 from ..version import VERSION
 from . import control, process, succession
+from .arguments import given
 from .clock import Clock
 from .fleet import Fleet, from_json
 from .fold import fold
@@ -207,4 +208,4 @@ def _set_up_log() -> None:
 
 
 if __name__ == "__main__":
-    main(prog_name="emperor")
+    main(given(), prog_name="emperor")

@@ -7,7 +7,8 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 # A password may itself hold "@" or "/", so it ends at the last "@" there is.
 _USERINFO: Final = re.compile(r"(://[^:@/]*):.*@", re.DOTALL)
 _SETTING: Final = re.compile(
-    r"\b(password|passwd|pwd|secret|token)(\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s;&]+)", re.IGNORECASE
+    r"\b(\w*(?:password|passwd|secret|token|api_?key)|pwd)(\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s;&]+)",
+    re.IGNORECASE,
 )
 # What follows may be more of a password, so nothing of it is shown.
 _AUTH: Final = re.compile(r"([?&]auth=).+", re.DOTALL)

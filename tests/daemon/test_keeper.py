@@ -394,6 +394,35 @@ def test_it_imports_the_standard_library_only() -> None:
     assert "sqlite3" not in tops
 
 
+def test_a_password_on_the_command_line_is_in_no_list_of_processes(
+    make_emperor: MakeEmperor, tmp_path: Path
+) -> None:
+    """Over restarts and upgrades as well, and what was given is what counts."""
+    (tmp_path / "vassals").mkdir()
+    (tmp_path / "vassals" / "a.ini").write_text(SLEEPER)
+    emperor = make_emperor(
+        *("--vassal-set", "token=hidden"),
+        monitors=[tmp_path / "vassals", "amqp://u:hidden@127.0.0.1:1"],
+    ).start()
+    for end in (None, signal.SIGKILL, signal.SIGUSR2):
+        if end is not None:
+            emperor.next_ready(after=_ended(emperor, end))
+        pids = [emperor.pid, emperor.daemon_pid(), *emperor.up("a.ini").values()]
+        assert [pid for pid in pids if "hidden" in str(processes.argv_of(pid))] == []
+        assert "amqp://u:***@127.0.0.1:1" in processes.argv_of(emperor.daemon_pid())
+        started = emperor.events("daemon_started")[-1]
+        assert started.body["policy"]["vassal_set"] == ["token=hidden"]
+        (vassal,) = emperor.up("a.ini").values()
+        assert "hidden" not in str(processes.environment_of(vassal))
+    emperor.stop()
+
+
+def _ended(emperor: Emperor, end: int) -> int:
+    seq = emperor.last_seq()
+    os.kill(emperor.daemon_pid(), end)
+    return seq
+
+
 def test_vassals_get_nothing_of_it(emperor: Emperor) -> None:
     """Neither descriptors nor words in the environment, from no daemon of a row."""
     for name in ("a.ini", "b.ini"):

@@ -51,6 +51,9 @@ HIDDEN = {
     "x://u:a:b@c/d@host": "x://u:***@host",
     "pg://host=x password=y dbname=z;SELECT": "pg://host=x password=*** dbname=z;SELECT",
     "pg://password='a b\\'c' user=x": "pg://password=*** user=x",
+    "http://h/?access_token=y&api_key=z": "http://h/?access_token=***&api_key=***",
+    "mongodb://h/?tlsCertificateKeyFilePassword=y": "mongodb://h/?tlsCertificateKeyFilePassword=***",
+    "zmq://tcp://h:1?curve_secretkey_file=/f": "zmq://tcp://h:1?curve_secretkey_file=/f",
     "/etc/a@b": "/etc/a@b",
 }
 

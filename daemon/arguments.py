@@ -1,0 +1,45 @@
+"""The command line, and what of it everybody may see.
+
+Who can list processes can read their arguments, and a URL among them may hold a password. So the
+keeper and its daemon are executed with arguments that show none. What was really given reaches
+them by the environment, which only their own user can read, and goes no further.
+"""
+
+import json
+import os
+import sys
+from typing import Final
+
+from ..monitors.urls import without_secrets
+
+GIVEN: Final = "EMPERORD_ARGUMENTS"  # in the environment, where they are not the arguments
+
+
+def given() -> list[str]:
+    """What this process was told; asked once, for then the environment says it no longer."""
+    told = os.environ.pop(GIVEN, None)
+    if told is None:
+        return sys.argv[1:]
+    arguments: list[str] = json.loads(told)
+    return arguments
+
+
+def hidden() -> list[str]:
+    """What the keeper was told; if that shows a secret, it is executed once more to hide it."""
+    arguments = given()
+    shown, secret = concealed(arguments)
+    if shown != sys.argv[1:]:
+        os.execve(sys.executable, command("keeper", shown), {**os.environ, **secret})
+    return arguments
+
+
+def command(part: str, arguments: list[str]) -> list[str]:
+    """argv of the keeper or the daemon proper (``main``)."""
+    # -P: what lies in the working directory is none of ours to import.
+    return [sys.executable, "-P", "-m", f"emperord.daemon.{part}", *arguments]
+
+
+def concealed(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
+    """The arguments to execute a process with, and what its environment needs besides."""
+    shown = [without_secrets(argument) for argument in arguments]
+    return shown, {} if shown == arguments else {GIVEN: json.dumps(arguments)}
