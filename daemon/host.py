@@ -12,21 +12,17 @@ way waits for it. ``spawned`` is durable before the vassal's descriptors are lis
 first byte never overtakes it. What a vassal says stays in its socket until it is durable: it says
 most things once, and a daemon that is killed in between leaves them to the next one.
 
-A vassal leads its own session and process group. When its leader has died, what is left of its
-tree is killed and waited for, and only then is it told as ended: stopped means stopped. A
+A vassal leads its own session and process group (``starting.py``). When its leader has died, what
+is left of its tree is killed and waited for (``trees.py``), and only then is it told as ended. A
 zombie leader is reaped after its group was signalled, so that its pid cannot be another's yet.
 """
 
 import contextlib
-import errno
 import logging
-import math
 import os
-import resource
 import select
 import signal
 import socket
-import subprocess
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Final
@@ -39,23 +35,24 @@ from ..journal.policy import Policy
 from . import command, process, protocol, recovery, threads
 from .actions import Action
 from .fleet import Fleet, Vassal
-from .keeper_link import Death, Identity, KeeperLink
+from .keeper_link import Death, KeeperLink
 from .listeners import CannotListen, Listener, Listeners, Terms, binds_itself, terms
 from .observe import Draft
 from .recovery import Survivor
-from .users import NoAccount, user_of
+from .running import Process
+from .starting import Starter, explain
+from .trees import Trees, kill_group, reap_quietly
+from .users import NoAccount
 from .vassal_log import LogDirectory
 
 log = logging.getLogger("emperor.host")
 
-_PROMPT: Final = 0.05  # seconds in which killed processes are usually gone
 _KEEPERS_WORD: Final = 10.0  # seconds for the keeper to say how its child ended
 _LOOK_AFTER: Final = 3.0  # seconds between looks at the files of sockets
 # Seconds from a vassal's word that it accepts until a reload is sent. It is the first of uWSGI's
 # workers who says it; one that is still starting would not heed the reload's signal, and hold it up
 # for a minute (worker-reload-mercy).
 SETTLING: Final = 1.0
-_RESERVE: Final = 32  # descriptors that vassals leave to the daemon
 # Bytes that may stay in a socket: far fewer than fit, so that nobody who writes one ever waits.
 _MOST_UNREAD: Final = 64
 _CHUNK: Final = 4096  # bytes that are heard at once
@@ -81,54 +78,6 @@ TellNews = Callable[[list[News]], Awaitable[None]]
 """Hands over news; returns when what came of it is durable."""
 
 
-class Process:
-    """One attempt's process, and what the daemon holds of it."""
-
-    def __init__(self, vassal: Vassal, pid: int, started: int, pidfd: int) -> None:
-        assert vassal.attempt is not None
-        self.name = vassal.name
-        self.attempt: int = vassal.attempt
-        self.speaks = vassal.speaks  # it reads bytes; a plain program gets signals
-        self.mark = ""
-        self.pid = pid
-        self.started = started  # clock ticks since boot
-        self.pidfd = pidfd
-        self.control: socket.socket | None = None
-        self.config: socket.socket | None = None
-        self.heard = 0  # bytes that were heard and are in its socket still
-        self.owed = 0  # config frames that it asked for and that are not begun yet
-        self.unsent = b""  # rest of the one that is
-        assert vassal.running is not None
-        self.heed(vassal.running)
-        self.log_start = 0
-        self.child: subprocess.Popen[bytes] | None = None  # None: adopted, not ours to reap
-        self.keepers = False  # it is the keeper's child, who will tell how it ended
-        self.asked = False  # its end was ordered
-        self.accepted = -math.inf  # when it said that it accepts, or may have, in trio's time
-
-    def heed(self, spec: Spec) -> None:
-        """From now on this spec says how it is told things, and what its config is."""
-        self.digest = spec.config
-        self.reload_signal = command.reload_signal(spec)
-        self.stop_signal = command.stop_signal(spec)
-
-    @property
-    def kept_name(self) -> str:
-        """Under which name its sockets are entrusted to the keeper."""
-        return kept_name(self.name, self.attempt)
-
-    def close(self) -> None:
-        for end in (self.control, self.config):
-            if end is not None:
-                end.close()
-        os.close(self.pidfd)
-
-    @property
-    def identity(self) -> Identity:
-        """What tells it from a later process with its pid."""
-        return self.pid, self.started
-
-
 class Host:
     """Runs vassals on this machine. ``config_text`` finds an inline config by its digest."""
 
@@ -145,18 +94,18 @@ class Host:
         self._keeper = KeeperLink(None) if keeper is None else keeper
         self._logs = logs
         self._config_text = config_text
-        self._environ = dict(environ)  # os.environ decodes all of it at each look
-        self._nofile = nofile  # limits that vassals get back, where the daemon raised its own
         self._epoll = select.epoll()
         self._by_fd: dict[int, Process] = {}
         self._by_name: dict[str, Process] = {}
         self._listeners = Listeners(self._keeper)
+        self._starter = Starter(
+            policy, logs, self._config_frame, environ, nofile, self._keeper, self._listeners
+        )
         self._awaited: dict[int, Listener] = {}  # by fd: those with nobody there to accept
         # Orders for vassals whose spawn is under way, in order.
         self._waiting: dict[str, list[tuple[Action, Spec | None]]] = {}
         self._one_spawn = trio.CapacityLimiter(1)
-        self._census = threads.Shared(process.census)
-        self._orphans = threads.Shared(self._look_for_orphans)
+        self._trees = Trees(lambda: {running.pid for running in list(self._by_name.values())})
         self._said: dict[News, None] = {}  # not handed over yet, in order
         # Whose words are among them, or are not durable yet -> how much it had said by then.
         self._speakers: dict[Process, int] = {}
@@ -438,7 +387,7 @@ class Host:
             self._send_or_signal(running, byte, running.stop_signal)
         elif action.do == "kill":
             running.asked = True
-            _kill_group(running.pid)
+            kill_group(running.pid)
             _signal(running.pidfd, signal.SIGKILL)
 
     async def _reload(self, running: Process) -> None:
@@ -469,12 +418,13 @@ class Host:
         assert vassal.attempt is not None
         attempt = vassal.attempt
         try:
-            running = await threads.run_sync(self._start, vassal, at, limiter=self._one_spawn)
+            start = self._starter.start
+            running = await threads.run_sync(start, vassal, at, limiter=self._one_spawn)
         except (command.CannotRun, NoAccount) as error:
             await self._fail(name, attempt, str(error), "exec")
             return
         except OSError as error:
-            await self._fail(name, attempt, *_explain(error))
+            await self._fail(name, attempt, *explain(error))
             return
         self._by_name[name] = running
         if running.unsent:
@@ -495,88 +445,6 @@ class Host:
         self._watch(running.pidfd, running)
         if running.control is not None:
             self._watch(running.control.fileno(), running, _NEWS)
-
-    def _start(self, vassal: Vassal, at: int) -> Process:
-        """Start the process (in a worker thread). Raises CannotRun, NoAccount, OSError."""
-        assert vassal.attempt is not None
-        assert vassal.running is not None
-        spec, policy = vassal.running, self._policy()
-        user = user_of(spec, policy)
-        mark = process.mark(vassal.attempt, at, vassal.name)
-        argv = command.limited(
-            command.argv(vassal.name, spec, policy),
-            self._nofile,
-            spec.cwd,
-            spec.settings,
-            brand=process.brand(mark) if process.can_brand() else None,
-            tyrant=user is not None,
-        )
-        log_start = self._logs.size(vassal.name) if self._logs is not None else 0
-        opened: list[socket.socket] = []
-        stdin = self._stdin(vassal.name, spec)
-        owner = None if user is None else (user.uid, user.gid)
-        out = self._logs.open(vassal.name, owner) if self._logs is not None else None
-        try:
-            ours, theirs = _pair(opened)
-            _check_room(theirs.fileno())
-            config_ours, config_theirs = _pair(opened) if spec.path is None else (None, None)
-            # Before there is a child: its sockets must not close, whenever we die.
-            entrusted = [end.fileno() for end in (ours, config_ours) if end is not None]
-            self._keeper.keep(kept_name(vassal.name, vassal.attempt), entrusted)
-            # uWSGI waits for its config from the first, so that is there before there is a child,
-            # whenever we die.
-            unsent = b"" if config_ours is None else self._first_config(spec, config_ours)
-            child = subprocess.Popen(
-                argv,
-                env=command.environment(
-                    self._environ,
-                    vassal.name,
-                    mark,
-                    theirs.fileno(),
-                    None if config_theirs is None else config_theirs.fileno(),
-                    user,
-                ),
-                user=None if user is None else user.uid,
-                group=None if user is None else user.gid,
-                extra_groups=None if user is None else user.groups,
-                cwd=spec.cwd,
-                stdin=stdin,
-                stdout=out,
-                stderr=out,
-                # All our descriptors close on exec, and not a moment sooner: the journal's lock
-                # must outlive the way from fork to exec.
-                close_fds=False,
-                start_new_session=True,
-            )
-            running = _hold(vassal, child)
-        except BaseException:
-            self._keeper.drop(kept_name(vassal.name, vassal.attempt))
-            for end in opened:
-                end.close()
-            raise
-        finally:
-            if out is not None:
-                os.close(out)
-        theirs.close()
-        if config_theirs is not None:
-            config_theirs.close()
-        running.mark, running.log_start = mark, log_start
-        running.control, running.config, running.unsent = ours, config_ours, unsent
-        return running
-
-    def _first_config(self, spec: Spec, end: socket.socket) -> bytes:
-        """Send what a vassal reads first; what does not fit into the socket yet."""
-        frame = self._config_frame(spec.config)
-        return frame[end.send(frame) :] if frame else b""
-
-    def _stdin(self, name: str, spec: Spec) -> int:
-        """What is its standard input: its socket on demand, else nothing. Raises OSError."""
-        if spec.socket is None:
-            return subprocess.DEVNULL
-        listener = self._listeners.get(name)
-        if listener is None or listener.address != spec.socket:
-            raise OSError(errno.ENOTCONN, "its socket on demand is not there")
-        return listener.socket.fileno()
 
     async def recover(self, fleet: Fleet, boot: str, time_of: Callable[[int], int]) -> list[Draft]:
         """Take over what lives of a former daemon's vassals; the record of who does and who not.
@@ -637,9 +505,9 @@ class Host:
     async def _bury(self, running: Process) -> None:
         """The leader has died: end its tree, reap it, tell."""
         assert self._tell is not None
-        _kill_group(running.pid)
+        kill_group(running.pid)
         death = await self._reap(running)
-        await self._end_tree(running)
+        await self._trees.end(running)
         last = ""
         if self._logs is not None and not running.asked:
             last = await threads.run_sync(self._logs.last_lines, running.name, running.log_start)
@@ -661,64 +529,18 @@ class Host:
             death = _peek(running.pidfd)
             # Not reaped before somebody knows it who outlives us.
             self._keeper.entrust_death(running.identity, death)
-            _reap_quietly(os.P_PIDFD, running.pidfd)
+            reap_quietly(os.P_PIDFD, running.pidfd)
             return death
         told = None
         if running.keepers:
             told = await self._keeper.death_of(running.identity, _KEEPERS_WORD)
         return told or Death(None, None)
 
-    async def _end_tree(self, running: Process) -> None:
-        """Return when nothing of the vassal's process group or marked descendants is left."""
-        pause = 0.001
-        spared: set[int] = set()
-        while True:
-            left = _group_left(running.pid)
-            try:
-                if left and pause > _PROMPT:
-                    # An orphan's zombie stays where process 1 reaps nobody. It is no remnant.
-                    left = await threads.run_sync(process.lives_in_group, running.pid)
-                strays = await self._strays(running)
-            except OSError:  # out of descriptors: who cannot look cannot say that all are gone
-                left, strays = True, []
-            for pid in strays:
-                if _kill_stray(pid):
-                    left = True
-                elif pid not in spared:
-                    spared.add(pid)
-                    log.warning(
-                        "%s: it has left process %d, which runs as another user: it cannot be"
-                        " killed without root",
-                        running.name,
-                        pid,
-                    )
-            if not left:
-                return
-            await trio.sleep(pause)
-            pause = min(pause * 2, 0.5)
-            _kill_group(running.pid)
-
-    async def _strays(self, running: Process) -> list[int]:
-        """Descendants that left the vassal's process group (see ``process.py``)."""
-        # The orphans of an adopted one were not handed to us, they can be anywhere.
-        look = self._census if running.child is None else self._orphans
-        return process.remnants(await look(), running.mark, running.pid, running.started)
-
-    def _look_for_orphans(self) -> process.Census:
-        leaders = {running.pid for running in list(self._by_name.values())}
-        return process.census(set(process.children()) - leaders)
-
     async def _reap_strays(self) -> None:
-        """Orphans of vassals are handed to us; the dead ones among them are reaped now and then."""
         while True:
             await trio.sleep(5)
-            if self._waiting:
-                continue  # a child that is not in the table yet must not lose its status
-            leaders = {running.pid for running in self._by_name.values()}
-            with contextlib.suppress(OSError):  # out of descriptors; next time, then
-                for pid in process.children():
-                    if pid not in leaders:
-                        _reap_quietly(os.P_PID, pid)
+            if not self._waiting:  # a child that is not in the table yet must not lose its status
+                self._trees.reap_strays()
 
     async def _bound_logs(self) -> None:
         while True:
@@ -729,11 +551,6 @@ class Host:
             await threads.run_sync(_bound, self._logs, list(self._by_name))
 
 
-def kept_name(vassal: str, attempt: int) -> str:
-    """Under which name the sockets of an attempt are entrusted to the keeper."""
-    return f"{attempt}:{vassal}"
-
-
 def _bound(logs: LogDirectory, names: list[str]) -> None:
     for name in names:
         try:
@@ -742,90 +559,9 @@ def _bound(logs: LogDirectory, names: list[str]) -> None:
             log.warning("%s: its log cannot be cut: %s", name, error)
 
 
-def _pair(opened: list[socket.socket]) -> tuple[socket.socket, socket.socket]:
-    """Our end, which does not block, and the vassal's, which it inherits."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    opened += (ours, theirs)
-    ours.setblocking(False)
-    theirs.set_inheritable(True)
-    return ours, theirs
-
-
-def _check_room(descriptor: int) -> None:
-    """Raise OSError if vassals are about to use up the descriptors that the daemon lives on.
-
-    The kernel gives the lowest free number, so a high one says that few are left.
-    """
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and descriptor >= soft - _RESERVE:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-
-
-def _hold(vassal: Vassal, child: subprocess.Popen[bytes]) -> Process:
-    """Take hold of a new child. One that cannot be held is ended: nobody would know of it."""
-    try:
-        started = process.start_time(child.pid, dead_too=True)
-        if started is None:
-            raise OSError(errno.EMFILE, "its start time cannot be read")
-        running = Process(vassal, child.pid, started, os.pidfd_open(child.pid))
-    except OSError:
-        _kill_group(child.pid)
-        child.wait()
-        raise
-    running.child = child
-    child.returncode = 0  # it is reaped here; Popen shall neither wait for it nor warn of it
-    return running
-
-
-def _explain(error: OSError) -> tuple[str, Fault]:
-    """What a failed spawn means: the vassal's own fault, or the machine's."""
-    what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
-    if error.errno == errno.ENOTCONN:
-        return what, "interrupted"  # it begins anew, and so listens anew
-    if error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC):
-        return f"cannot start it now: {what}", "resources"
-    return f"cannot be executed: {what}", "exec"
-
-
 def _signal(pidfd: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):  # else its end is being told
         signal.pidfd_send_signal(pidfd, number)
-
-
-def _kill_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-
-
-def _kill_stray(pid: int) -> bool:
-    """Kill it; False if it is not ours to kill."""
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    except PermissionError:
-        return False
-    _reap_quietly(os.P_PID, pid)
-    return True
-
-
-def _group_left(group: int) -> bool:
-    _reap_quietly(os.P_PGID, group)
-    try:
-        os.killpg(group, 0)
-    except (ProcessLookupError, PermissionError):  # nobody, or nobody who is ours to kill
-        return False
-    return True
-
-
-def _reap_quietly(kind: int, number: int) -> None:
-    """Reap all dead children that are meant, if there are any."""
-    try:
-        while os.waitid(kind, number, os.WEXITED | os.WNOHANG) is not None:
-            if kind != os.P_PGID:
-                return
-    except ChildProcessError:
-        pass
 
 
 def _peek(pidfd: int) -> Death:

@@ -1,0 +1,64 @@
+"""One attempt's process, and what the daemon holds of it."""
+
+import math
+import os
+import socket
+import subprocess
+
+from ..journal.events import Spec
+from . import command
+from .fleet import Vassal
+from .keeper_link import Identity
+
+
+class Process:
+    """One attempt's process, and what the daemon holds of it."""
+
+    def __init__(self, vassal: Vassal, pid: int, started: int, pidfd: int) -> None:
+        assert vassal.attempt is not None
+        self.name = vassal.name
+        self.attempt: int = vassal.attempt
+        self.speaks = vassal.speaks  # it reads bytes; a plain program gets signals
+        self.mark = ""
+        self.pid = pid
+        self.started = started  # clock ticks since boot
+        self.pidfd = pidfd
+        self.control: socket.socket | None = None
+        self.config: socket.socket | None = None
+        self.heard = 0  # bytes that were heard and are in its socket still
+        self.owed = 0  # config frames that it asked for and that are not begun yet
+        self.unsent = b""  # rest of the one that is
+        assert vassal.running is not None
+        self.heed(vassal.running)
+        self.log_start = 0
+        self.child: subprocess.Popen[bytes] | None = None  # None: adopted, not ours to reap
+        self.keepers = False  # it is the keeper's child, who will tell how it ended
+        self.asked = False  # its end was ordered
+        self.accepted = -math.inf  # when it said that it accepts, or may have, in trio's time
+
+    def heed(self, spec: Spec) -> None:
+        """From now on this spec says how it is told things, and what its config is."""
+        self.digest = spec.config
+        self.reload_signal = command.reload_signal(spec)
+        self.stop_signal = command.stop_signal(spec)
+
+    @property
+    def kept_name(self) -> str:
+        """Under which name its sockets are entrusted to the keeper."""
+        return kept_name(self.name, self.attempt)
+
+    def close(self) -> None:
+        for end in (self.control, self.config):
+            if end is not None:
+                end.close()
+        os.close(self.pidfd)
+
+    @property
+    def identity(self) -> Identity:
+        """What tells it from a later process with its pid."""
+        return self.pid, self.started
+
+
+def kept_name(vassal: str, attempt: int) -> str:
+    """Under which name the sockets of an attempt are entrusted to the keeper."""
+    return f"{attempt}:{vassal}"

@@ -1,0 +1,174 @@
+"""How a vassal's process is started: its user, its limits, its descriptors, its mark."""
+
+import errno
+import os
+import resource
+import socket
+import subprocess
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from ..journal.events import Fault, Spec
+from ..journal.policy import Policy
+from . import command, process
+from .fleet import Vassal
+from .keeper_link import KeeperLink
+from .listeners import Listeners
+from .running import Process, kept_name
+from .trees import kill_group
+from .users import user_of
+from .vassal_log import LogDirectory
+
+_RESERVE: Final = 32  # descriptors that vassals leave to the daemon
+
+
+class Starter:
+    """Starts vassals, one at a time. ``config_frame`` gives an inline config by its digest."""
+
+    def __init__(
+        self,
+        policy: Callable[[], Policy],
+        logs: LogDirectory | None,
+        config_frame: Callable[[str | None], bytes],
+        environ: Mapping[str, str],
+        nofile: tuple[int, int] | None,
+        keeper: KeeperLink,
+        listeners: Listeners,
+    ) -> None:
+        self._policy = policy
+        self._logs = logs
+        self._config_frame = config_frame
+        self._environ = dict(environ)  # os.environ decodes all of it at each look
+        self._nofile = nofile  # limits that vassals get back, where the daemon raised its own
+        self._keeper = keeper
+        self._listeners = listeners
+
+    def start(self, vassal: Vassal, at: int) -> Process:
+        """Start the process that was ordered ``at`` that time. Blocks, for a worker thread.
+
+        Raises CannotRun and NoAccount for what cannot be, OSError for what failed.
+        """
+        assert vassal.attempt is not None
+        assert vassal.running is not None
+        spec, policy = vassal.running, self._policy()
+        user = user_of(spec, policy)
+        mark = process.mark(vassal.attempt, at, vassal.name)
+        argv = command.limited(
+            command.argv(vassal.name, spec, policy),
+            self._nofile,
+            spec.cwd,
+            spec.settings,
+            brand=process.brand(mark) if process.can_brand() else None,
+            tyrant=user is not None,
+        )
+        log_start = self._logs.size(vassal.name) if self._logs is not None else 0
+        opened: list[socket.socket] = []
+        stdin = self._stdin(vassal.name, spec)
+        owner = None if user is None else (user.uid, user.gid)
+        out = self._logs.open(vassal.name, owner) if self._logs is not None else None
+        try:
+            ours, theirs = _pair(opened)
+            _check_room(theirs.fileno())
+            config_ours, config_theirs = _pair(opened) if spec.path is None else (None, None)
+            # Before there is a child: its sockets must not close, whenever we die.
+            entrusted = [end.fileno() for end in (ours, config_ours) if end is not None]
+            self._keeper.keep(kept_name(vassal.name, vassal.attempt), entrusted)
+            # uWSGI waits for its config from the first, so that is there before there is a child,
+            # whenever we die.
+            unsent = b"" if config_ours is None else self._first_config(spec, config_ours)
+            child = subprocess.Popen(
+                argv,
+                env=command.environment(
+                    self._environ,
+                    vassal.name,
+                    mark,
+                    theirs.fileno(),
+                    None if config_theirs is None else config_theirs.fileno(),
+                    user,
+                ),
+                user=None if user is None else user.uid,
+                group=None if user is None else user.gid,
+                extra_groups=None if user is None else user.groups,
+                cwd=spec.cwd,
+                stdin=stdin,
+                stdout=out,
+                stderr=out,
+                # All our descriptors close on exec, and not a moment sooner: the journal's lock
+                # must outlive the way from fork to exec.
+                close_fds=False,
+                start_new_session=True,
+            )
+            running = _hold(vassal, child)
+        except BaseException:
+            self._keeper.drop(kept_name(vassal.name, vassal.attempt))
+            for end in opened:
+                end.close()
+            raise
+        finally:
+            if out is not None:
+                os.close(out)
+        theirs.close()
+        if config_theirs is not None:
+            config_theirs.close()
+        running.mark, running.log_start = mark, log_start
+        running.control, running.config, running.unsent = ours, config_ours, unsent
+        return running
+
+    def _first_config(self, spec: Spec, end: socket.socket) -> bytes:
+        """Send what a vassal reads first; what does not fit into the socket yet."""
+        frame = self._config_frame(spec.config)
+        return frame[end.send(frame) :] if frame else b""
+
+    def _stdin(self, name: str, spec: Spec) -> int:
+        """What is its standard input: its socket on demand, else nothing. Raises OSError."""
+        if spec.socket is None:
+            return subprocess.DEVNULL
+        listener = self._listeners.get(name)
+        if listener is None or listener.address != spec.socket:
+            raise OSError(errno.ENOTCONN, "its socket on demand is not there")
+        return listener.socket.fileno()
+
+
+def _pair(opened: list[socket.socket]) -> tuple[socket.socket, socket.socket]:
+    """Our end, which does not block, and the vassal's, which it inherits."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    opened += (ours, theirs)
+    ours.setblocking(False)
+    theirs.set_inheritable(True)
+    return ours, theirs
+
+
+def _check_room(descriptor: int) -> None:
+    """Raise OSError if vassals are about to use up the descriptors that the daemon lives on.
+
+    The kernel gives the lowest free number, so a high one says that few are left.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and descriptor >= soft - _RESERVE:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+def _hold(vassal: Vassal, child: subprocess.Popen[bytes]) -> Process:
+    """Take hold of a new child. One that cannot be held is ended: nobody would know of it."""
+    try:
+        started = process.start_time(child.pid, dead_too=True)
+        if started is None:
+            raise OSError(errno.EMFILE, "its start time cannot be read")
+        running = Process(vassal, child.pid, started, os.pidfd_open(child.pid))
+    except OSError:
+        kill_group(child.pid)
+        child.wait()
+        raise
+    running.child = child
+    child.returncode = 0  # it is reaped here; Popen shall neither wait for it nor warn of it
+    return running
+
+
+def explain(error: OSError) -> tuple[str, Fault]:
+    """What a failed spawn means: the vassal's own fault, or the machine's."""
+    what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    if error.errno == errno.ENOTCONN:
+        return what, "interrupted"  # it begins anew, and so listens anew
+    if error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC):
+        return f"cannot start it now: {what}", "resources"
+    return f"cannot be executed: {what}", "exec"

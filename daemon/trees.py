@@ -1,0 +1,114 @@
+"""Process trees of vassals, and how they end: stopped means that nothing is left.
+
+The leader's process group is killed, and whoever left that is found by what descendants inherit
+(see ``process.py``). The daemon is the subreaper of all that it started itself, so the orphans
+of its own vassals are among its children; those of adopted ones can be anywhere.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from . import process, threads
+from .running import Process
+
+log = logging.getLogger("emperor.host")
+
+_PROMPT: Final = 0.05  # seconds in which killed processes are usually gone
+
+
+class Trees:
+    """Ends what vassals leave behind. ``leaders`` gives the pids of those that run."""
+
+    def __init__(self, leaders: Callable[[], set[int]]) -> None:
+        self._leaders = leaders
+        self._census = threads.Shared(process.census)
+        self._orphans = threads.Shared(self._look_for_orphans)
+
+    async def end(self, running: Process) -> None:
+        """Kill what a dead leader left, and return when nothing of it is there any more."""
+        pause = 0.001
+        told: set[int] = set()
+        while True:
+            left = _group_left(running.pid)
+            if left:
+                kill_group(running.pid)
+            try:
+                if left and pause > _PROMPT:
+                    # An orphan's zombie stays where process 1 reaps nobody. It is no remnant.
+                    left = await threads.run_sync(process.lives_in_group, running.pid)
+                strays = await self._strays(running)
+            except OSError:  # out of descriptors: who cannot look cannot say that all are gone
+                left, strays = True, []
+            not_ours = {pid for pid in strays if not _kill_stray(pid)}
+            for pid in not_ours - told:
+                log.warning(
+                    "%s: it has left process %d, which runs as another user: it cannot be"
+                    " killed without root",
+                    running.name,
+                    pid,
+                )
+            told |= not_ours
+            if not left and told.issuperset(strays):
+                return
+            await trio.sleep(pause)
+            pause = min(pause * 2, 0.5)
+
+    async def _strays(self, running: Process) -> list[int]:
+        """Descendants that left the vassal's process group (see ``process.py``)."""
+        # The orphans of an adopted one were not handed to us, they can be anywhere.
+        look = self._census if running.child is None else self._orphans
+        return process.remnants(await look(), running.mark, running.pid, running.started)
+
+    def _look_for_orphans(self) -> process.Census:
+        return process.census(set(process.children()) - self._leaders())
+
+    def reap_strays(self) -> None:
+        """Orphans of vassals are handed to us; reap those that have died."""
+        leaders = self._leaders()
+        with contextlib.suppress(OSError):  # out of descriptors; next time, then
+            for pid in process.children():
+                if pid not in leaders:
+                    reap_quietly(os.P_PID, pid)
+
+
+def kill_group(pid: int) -> None:
+    """Kill what is in the process group of this leader."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _kill_stray(pid: int) -> bool:
+    """Kill it; False if it is not ours to kill."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    except PermissionError:
+        return False
+    reap_quietly(os.P_PID, pid)
+    return True
+
+
+def _group_left(group: int) -> bool:
+    reap_quietly(os.P_PGID, group)
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):  # nobody, or nobody who is ours to kill
+        return False
+    return True
+
+
+def reap_quietly(kind: int, number: int) -> None:
+    """Reap all dead children that are meant, if there are any."""
+    try:
+        while os.waitid(kind, number, os.WEXITED | os.WNOHANG) is not None:
+            if kind != os.P_PGID:
+                return
+    except ChildProcessError:
+        pass
