@@ -21,15 +21,15 @@ async def check(monitors: Sequence[contract.Monitor], policy: Policy) -> int:
     flaws = 0
     owners: dict[str, str] = {}
     for monitor in monitors:
-        print(monitor.url)
+        _say(monitor.url)
         if monitor.url.startswith(ANNOUNCING):
             # To listen would be to take its messages away from the daemon.
-            print("  announces its vassals: there is nothing to read beforehand")
+            _say("  announces its vassals: there is nothing to read beforehand")
             continue
         observation = await _first_word(monitor)
         if not isinstance(observation, contract.Listing):
             reason = observation.reason if isinstance(observation, contract.Failed) else "silent"
-            print(f"  cannot be read: {reason}")
+            _say(f"  cannot be read: {reason}")
             flaws += 1
             continue
         for name, seen in sorted(observation.seen.items()):
@@ -38,11 +38,15 @@ async def check(monitors: Sequence[contract.Monitor], policy: Policy) -> int:
                 flaw, line = True, f"rejected: the name belongs to {owners[name]}"
             owners.setdefault(name, monitor.url)
             flaws += flaw
-            print(f"  {shown(name)}: {line}")
+            _say(f"  {name}: {line}")
         for label, reason in sorted(observation.refused.items()):
-            print(f"  {shown(label)}: rejected: {reason}")
+            _say(f"  {label}: rejected: {reason}")
             flaws += 1
     return 1 if flaws else 0
+
+
+def _say(line: str) -> None:
+    print(shown(line))  # names, paths and reasons can be anybody's
 
 
 def _would_run(name: str, seen: contract.Seen, policy: Policy, source: str) -> tuple[bool, str]:
@@ -55,7 +59,7 @@ def _would_run(name: str, seen: contract.Seen, policy: Policy, source: str) -> t
     except command.CannotRun as error:
         return True, f"barred: {error}"
     if spec.socket is not None:
-        line += f"  (on demand at {shown(spec.socket)})"
+        line += f"  (on demand at {spec.socket})"
     return False, line + (f"  (in {spec.cwd})" if spec.cwd and spec.cwd != os.getcwd() else "")
 
 

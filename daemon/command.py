@@ -63,6 +63,18 @@ def find_uwsgi(policy: Policy) -> str:
     return found
 
 
+def _program(policy: Policy) -> str:
+    """What is run: the wrapper, if there is one, else uWSGI. Raises CannotRun."""
+    wrapper = policy.wrapper
+    if wrapper is None:
+        return find_uwsgi(policy)
+    # Relative to the daemon's working directory, as everything on its command line.
+    path = os.path.abspath(wrapper) if "/" in wrapper else shutil.which(wrapper)
+    if path is None or not (os.path.isfile(path) and os.access(path, os.X_OK)):
+        raise CannotRun(f"--wrapper {wrapper}: there is no such program")
+    return path
+
+
 def loader(name: str, policy: Policy) -> str:
     """The uWSGI option that reads a config of this name."""
     if name.endswith(policy.extra_extension):
@@ -83,7 +95,7 @@ def uwsgi_argv(name: str, spec: Spec, policy: Policy) -> list[str]:
         # uWSGI takes what follows the last colon for a section, of an inline config too.
         config += ":uwsgi"
     return [
-        policy.wrapper or find_uwsgi(policy),
+        _program(policy),
         *options("--inherit", policy.vassals_inherit_before),
         *options("--include", policy.vassals_include_before),
         *options("--set", policy.vassal_set),

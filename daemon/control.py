@@ -54,9 +54,9 @@ def bind(path: str) -> socket.socket:
 
     Raises ControlInUse, OSError.
     """
-    _make_room(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        _make_room(path)
         former = os.umask(0o177)  # for its owner only, from the first moment
         try:
             addresses.bind(listener, path, 0o600)
@@ -65,7 +65,7 @@ def bind(path: str) -> socket.socket:
     except OSError as error:
         listener.close()
         reason = error.strerror or str(error)
-        raise OSError(error.errno, f"{reason}; give another --control", path) from None
+        raise type(error)(error.errno, f"{reason}; give another --control", path) from None
     return listener
 
 

@@ -19,6 +19,7 @@ from ..journal.events import DaemonStarted
 from ..journal.policy import Policy
 from ..journal.store import Journal
 from ..monitors.contract import Monitor
+from ..monitors.names import shown
 from ..monitors.options import MonitorOptions
 from ..monitors.registry import open_monitor
 from ..monitors.urls import MonitorURLError
@@ -58,8 +59,15 @@ def main(**chosen: Any) -> None:
     try:
         _run(chosen, policy(chosen))
     except (JournalError, MonitorURLError, OSError) as error:
-        print(f"emperor: {error}", file=sys.stderr)
+        print(f"emperor: {shown(_in_words(error))}", file=sys.stderr)
         sys.exit(CANNOT_START)
+
+
+def _in_words(error: Exception) -> str:
+    """An error for people: the system's own says neither of what nor in what order."""
+    if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _run(chosen: dict[str, Any], decided: Policy) -> None:
@@ -112,7 +120,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         try:
             trio.run(shell.run, monitors)
         except* Abandoned as abandoned:
-            print(f"emperor: {abandoned.exceptions[0]}", file=sys.stderr, flush=True)
+            print(f"emperor: {shown(str(abandoned.exceptions[0]))}", file=sys.stderr, flush=True)
             # At once, and so without closing the journal: its disk may hang.
             os._exit(CANNOT_START)
         finally:
@@ -197,14 +205,20 @@ def raise_file_limit() -> tuple[int, int] | None:
     return soft, hard
 
 
+class _Lines(logging.Formatter):
+    """One line each, in which nothing upsets a terminal: names and reasons can be anybody's."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
+        record.message = shown(record.message)
+        return super().formatMessage(record)
+
+
 def _set_up_log() -> None:
     logging.Formatter.converter = time.gmtime
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s.%(msecs)03dZ %(name)s: %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S",
-        stream=sys.stderr,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    form = "%(asctime)s.%(msecs)03dZ %(name)s: %(message)s"
+    handler.setFormatter(_Lines(form, "%Y-%m-%dT%H:%M:%S"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 if __name__ == "__main__":

@@ -67,7 +67,13 @@ def _as_written(loader: type[Any]) -> type[Any]:
 
 
 class _Option(click.Option):
-    """Shows its own names only; that each has uWSGI's too is said once."""
+    """Shows its own names only; that each has uWSGI's too is said once. Takes no empty text."""
+
+    def process_value(self, ctx: click.Context, value: Any) -> Any:
+        # An empty path is the working directory, an empty ending is that of every file.
+        if value == "" or (isinstance(value, list | tuple) and "" in value):
+            raise click.BadParameter("has no value", ctx=ctx, param=self)
+        return super().process_value(ctx, value)
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         names = self.opts

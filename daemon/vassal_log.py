@@ -29,9 +29,23 @@ class LogDirectory:
     """Where the logs are. ``limit`` is the size in bytes at which one is cut."""
 
     def __init__(self, path: str, limit: int) -> None:
+        """Raises OSError, whose text says what to do."""
         self._path = path
         self._limit = limit
-        os.makedirs(path, mode=0o750, exist_ok=True)
+        reason = None
+        try:
+            os.makedirs(path, mode=0o750, exist_ok=True)
+            if not os.access(path, os.W_OK | os.X_OK):
+                reason = "this user may not write there"
+        except FileExistsError:
+            reason = "that is no directory"
+        except OSError as error:
+            reason = error.strerror
+        if reason is not None:
+            raise OSError(
+                f"{path}: logs of vassals cannot be kept there: {reason};"
+                " give another --log-directory, or --log inherit"
+            )
 
     def path(self, vassal: str) -> str:
         return os.path.join(self._path, log_name(vassal))

@@ -18,6 +18,7 @@ import contextlib
 import fcntl
 import os
 import sqlite3
+import stat
 import sys
 import time
 import zlib
@@ -39,6 +40,7 @@ SNAPSHOT_EVERY: Final = 10_000  # events
 _SAME_CHILD: Final = 0.5  # seconds; as it executes, it lets go of one lock after the other
 _LAST_CHILD: Final = 5.0  # seconds that a dead daemon's last child may take to its exec
 
+_ELSEWHERE: Final = "give a --journal in a directory that this user may write to"
 _INSERT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -81,8 +83,12 @@ class Journal:
                 os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
                 opened.callback(os.close, _take_lock(path + ".lock"))
                 opened.callback(os.close, _take_file(path))
+            except FileExistsError:
+                raise JournalError(f"{path}: its folder is a file; {_ELSEWHERE}") from None
             except OSError as error:
-                raise JournalError(f"{path}: cannot be opened: {error.strerror}") from None
+                raise JournalError(
+                    f"{path}: cannot be opened: {error.strerror}; {_ELSEWHERE}"
+                ) from None
             connection = _connect(path)
             opened.callback(connection.close)
             return cls(path, connection, opened)
@@ -285,9 +291,11 @@ def _take_file(path: str) -> int:
     """Lock the journal itself, whatever it is called, making it if there is none."""
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise NotAJournal(f"{path}: not a regular file; {_ELSEWHERE}")
         start = os.pread(file, len(schema.MAGIC), 0)
         if start and start != schema.MAGIC:
-            raise NotAJournal(f"{path}: not an SQLite database; give another --journal")
+            raise NotAJournal(f"{path}: not an SQLite database; {_ELSEWHERE}")
         _lock_file(path, file)
         # SQLite keeps a log beside the name that it was given, and nobody knows of both.
         if (names := os.fstat(file).st_nlink) > 1:
@@ -333,7 +341,8 @@ def _connect(path: str) -> sqlite3.Connection:
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         connection.close()
         if isinstance(error, sqlite3.OperationalError):
-            raise JournalError(f"{path}: cannot be opened: {error}") from None
+            todo = "see who has it open" if "locked" in str(error) else _ELSEWHERE
+            raise JournalError(f"{path}: cannot be opened: {error}; {todo}") from None
         raise Damaged(f"{path}: {error}; restore it from a copy, or start a new journal") from None
     except BaseException:
         connection.close()

@@ -18,7 +18,8 @@ def lines(fleet: Fleet) -> Iterable[str]:
     count = "1 vassal" if len(vassals) == 1 else f"{len(vassals)} vassals"
     yield f"after event {fleet.seq}, {for_people(fleet.at)} UTC: {count}"
     for url, outage in fleet.outages.items():
-        yield f"cannot be read since {for_people(outage.since)}: {shown(url)}: {outage.reason}"
+        since = for_people(outage.since)
+        yield f"cannot be read since {since}: {shown(url)}: {shown(outage.reason)}"
     if vassals:
         head = ("VASSAL", "PHASE", "SINCE", "PID", "DEATHS", "CONFIG", "MONITOR", "REASON")
         yield from table(head, [_cells(vassal) for vassal in vassals])

@@ -59,9 +59,29 @@ def test_order_is_upstreams() -> None:
     ).split(" ")
 
 
-def test_a_wrapper_takes_the_place_of_uwsgi() -> None:
-    policy = Policy(uwsgi="/nowhere/uwsgi", wrapper="/opt/wrap")
-    assert command.argv("a.ini", FILE, policy) == ["/opt/wrap", "--ini", "a.ini"]
+@pytest.mark.parametrize(
+    ("told", "run"),
+    [
+        pytest.param("/bin/true", "/bin/true", id="absolute"),
+        pytest.param("./wrap", "{}/wrap", id="relative to the daemon's directory"),
+        pytest.param("true", "/usr/bin/true", id="on PATH"),
+    ],
+)
+def test_a_wrapper_takes_the_place_of_uwsgi(
+    told: str, run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "wrap").touch(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    policy = Policy(uwsgi="/nowhere/uwsgi", wrapper=told)
+    assert command.argv("a.ini", FILE, policy) == [run.format(tmp_path), "--ini", "a.ini"]
+
+
+@pytest.mark.parametrize("told", ["/nowhere/wrap", "./wrap", "nosuchwrap"])
+def test_a_wrapper_that_is_not_there(told: str, tmp_path: Path) -> None:
+    policy = Policy(wrapper=told)
+    with pytest.raises(command.CannotRun, match=f"--wrapper {told}: there is no such program"):
+        command.argv("a.ini", FILE, policy)
 
 
 @pytest.mark.parametrize(

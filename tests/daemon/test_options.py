@@ -192,6 +192,11 @@ def test_defaults() -> None:
         pytest.param(["--log", "syslog", "v"], "--log", id="log"),
         pytest.param(["--log-size", "10", "v"], "--log-size", id="log-size"),
         pytest.param(["--config", "/nowhere.yml", "v"], "/nowhere.yml", id="no config file"),
+        *(
+            pytest.param([f"--{name}", "", "v"], f"--{name}", id=f"{name} empty")
+            for name, (text, _) in VALUES.items()
+            if text is not None
+        ),
     ],
 )
 def test_bad_usage(arguments: list[str], named: str) -> None:
@@ -221,6 +226,8 @@ def test_bad_usage(arguments: list[str], named: str) -> None:
         pytest.param("\x00", "cannot be read", id="control characters"),
         pytest.param("? [a]\n: b", "cannot be read", id="a list as key"),
         pytest.param("nofollow: perhaps", "nofollow", id="a flag in words"),
+        pytest.param("extra-extension: ''", "extra-extension", id="an empty text"),
+        pytest.param("extra-extension: [.a, '']", "extra-extension", id="an empty text in a list"),
     ],
 )
 def test_bad_config_file(text: str, named: str, tmp_path: Path) -> None:
@@ -359,16 +366,34 @@ def test_a_snapshot_of_another_version_is_passed_over(tmp_path: Path) -> None:
         assert rebuild(journal).vassals["a.ini"].pid == 1
 
 
-def test_a_journal_where_nothing_can_be_made(tmp_path: Path) -> None:
-    with Daemon(tmp_path) as daemon:
-        (tmp_path / "state").write_text("a file where a folder should be")
-        assert "state" in refused(daemon)
-
-
-def test_a_log_directory_that_cannot_be_made(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with Daemon(tmp_path, "--log-directory", str(tmp_path / "file" / "logs")) as daemon:
-        assert "file" in refused(daemon)
+@pytest.mark.parametrize(
+    ("option", "path", "says"),
+    [
+        ("--journal", "file/j.db", "its folder is a file; give a --journal in a directory"),
+        ("--journal", "file/x/j.db", "cannot be opened: Not a directory; give a --journal in"),
+        ("--journal", "/proc/x/j.db", "cannot be opened: No such file or directory; give a --jou"),
+        ("--journal", "folder", "cannot be opened: Is a directory; give a --journal"),
+        ("--journal", "fifo", "not a regular file; give a --journal"),
+        ("--journal", "x" * 300, "cannot be opened: File name too long; give a --journal"),
+        ("--log-directory", "file", "that is no directory; give another --log-directory, or"),
+        ("--log-directory", "file/x", "cannot be kept there: Not a directory; give another --log"),
+        ("--log-directory", "/proc/x", "cannot be kept there: No such file or directory; give"),
+        ("--control", "file/x", "Not a directory; give another --control"),
+        ("--control", "file", "there is a file that is no socket; give another --control"),
+        ("--control", "x" * 300, "File name too long; give another --control"),
+    ],
+)
+def test_a_place_where_nothing_can_be_made(
+    option: str, path: str, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("a file where a folder should be")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "fifo")
+    with Daemon(tmp_path, option, str(tmp_path / path)) as daemon:
+        line = refused(daemon)
+    assert str(tmp_path / path) in line
+    assert says in line
+    assert "Errno" not in line
 
 
 # --check
@@ -393,6 +418,20 @@ def test_check_tells_what_would_run_and_runs_nothing(tmp_path: Path) -> None:
         ]
         assert not daemon.journal.exists()
         assert daemon.running() == []
+
+
+def test_check_shows_the_wrapper_that_would_run(tmp_path: Path) -> None:
+    (tmp_path / "wrap").touch(0o755)
+    (tmp_path / "vassals").mkdir()
+    (tmp_path / "vassals" / "a\u202e.ini").touch()
+    for told, code, said in (
+        ("./wrap", 0, f"  a\\u202e.ini: {tmp_path}/wrap --ini 'a\\u202e.ini'"),
+        ("./nosuch", 1, "  a\\u202e.ini: barred: --wrapper ./nosuch: there is no such program"),
+    ):
+        with Daemon(tmp_path, "--wrapper", told, "--check") as daemon:
+            daemon.launch()
+            assert daemon.wait() == code, daemon.account()
+            assert said in daemon.log()
 
 
 def test_check_names_flaws(tmp_path: Path) -> None:

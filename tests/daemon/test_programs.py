@@ -462,3 +462,20 @@ def test_an_idle_daemon_writes_nothing(make_daemon: MakeDaemon) -> None:
     with pytest.raises(NeverHappened):
         daemon.until(lambda: daemon.last_seq() > seq, "something is journaled", patience=1.5)
     daemon.stop()
+
+
+def test_no_name_upsets_the_log(daemon: Daemon) -> None:
+    """A name may hold what turns a line around or breaks it; the log shows it escaped."""
+    names = ("a\u202eini.ini", "b\u2028c.ini", "d\u200b.ini")
+    for name in names:
+        (daemon.vassals / name).write_text(SLEEPER)
+    daemon.start()
+    for name in names:
+        daemon.phase(name, "ready")
+    daemon.send(signal.SIGUSR1)
+    daemon.until(lambda: "3 vassals: 3 ready" in daemon.log(), "it logs the fleet")
+    daemon.stop()
+    log = daemon.log()
+    for shown in ("a\\u202eini.ini: added", "b\\u2028c.ini: ready, pid", "d\\u200b.ini: exited"):
+        assert shown in log
+    assert log.replace("\n", "").isprintable()

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,16 @@ def test_a_name_is_never_a_path_and_fits_the_file_system(vassal: str) -> None:
 @given(NAMES, NAMES)
 def test_two_vassals_never_share_a_log(one: str, other: str) -> None:
     assert (log_name(one) == log_name(other)) == (one == other)
+
+
+def test_a_directory_that_cannot_be_written_to_is_said_at_once(tmp_path: Path) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(tmp_path)]
+    subprocess.run(mount, check=True)
+    try:
+        with pytest.raises(OSError, match=f"^{tmp_path}: .* may not write there; give another"):
+            LogDirectory(str(tmp_path), 4096)
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
 
 
 def test_two_long_names_with_one_beginning_differ() -> None:
