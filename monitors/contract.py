@@ -105,7 +105,8 @@ class Monitor(Protocol):
 
     @property
     def trusts_content(self) -> bool:
-        """Whether another content with the same ts is a change (files) or a mistake (rows)."""
+        """Whether another content with the same ts is a change (files, and what the
+        source itself stamps) or a mistake (rows, stamped by whoever writes them)."""
         ...
 
     async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:

@@ -79,7 +79,8 @@ _log: Final = logging.getLogger("emperor")
 class DirectoryService:
     """The monitor of ldap:// and ldaps://."""
 
-    trusts_content = False
+    # The stamp is no row's to forget: it stays when a dump is edited and loaded.
+    trusts_content = True
 
     def __init__(
         self, place: ldap_url.Place, options: MonitorOptions, *, limit: float = polling.LIMIT

@@ -14,6 +14,7 @@ from emperord.journal.chain import digest
 from kazoo.security import make_digest_acl  # type: ignore[import-untyped]
 from support import processes
 from support.daemon import Daemon
+from support.gate import Gate
 from support.services import Service, service
 from support.vassals import SLEEPER, Application
 from support.zookeeper import ALL, UNREADABLE, member, put, talking
@@ -212,6 +213,24 @@ def test_the_daemon_restarts_in_between(daemon: Daemon, client: Any) -> None:
     assert same is not None
     assert same.spec == before["same"]
     daemon.stop()
+
+
+def test_a_server_that_was_made_anew_may_give_a_ts_again(make_daemon: MakeDaemon) -> None:
+    """It counts its transactions from the start."""
+    with service("zookeeper") as one, service("zookeeper") as other:
+        for each in (one, other):
+            with talking(each.where["hosts"]) as client:
+                put(client, f"{PATH}/a.ini", f"{SLEEPER}# {each.where['port']}\n")
+        with Gate(one.where["port"]) as gate:
+            daemon = make_daemon(monitors=[f"zoo://127.0.0.1:{gate.port}{PATH}"]).start()
+            before = daemon.phase("a.ini", "ready").spec
+            daemon.stop()
+        with Gate(other.where["port"], gate.port):
+            daemon.start()
+            changed = daemon.event("vassal_changed", "a.ini")
+            assert changed.body["change"] == "config"
+            assert changed.body["spec"]["ts"] == before.ts
+            daemon.stop()
 
 
 def test_a_silent_server_holds_up_nobody(

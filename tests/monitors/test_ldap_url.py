@@ -60,7 +60,7 @@ SHOWN = {
 def test_shown(text: str, shown: str) -> None:
     monitor = open_monitor(text)
     assert monitor.url == shown
-    assert not monitor.trusts_content
+    assert monitor.trusts_content
     assert open_monitor(shown.replace("bindname", "x-bindpw-file=/p,bindname")).url == shown
 
 
