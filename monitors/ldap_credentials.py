@@ -38,7 +38,8 @@ def credentials(place: Place) -> Credentials:
         raise SourceFailed(f"{shown} is not UTF-8") from None
     except _Open as flaw:
         raise SourceFailed(f"{shown} {flaw}") from None
-    lines = text.removesuffix("\n").removesuffix("\r").splitlines()
+    # Not splitlines: a password may have what else counts as an end there.
+    lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
     wanted = ["password"] if place.bindname else ["DN", "password"]
     if len(lines) != len(wanted) or not all(lines):
         raise SourceFailed(

@@ -95,7 +95,9 @@ class Link:
             kind, data, number, controls = self._ldap.take()
         except ldap.LDAPError as error:
             number = _details(error).get("msgid")
-            if number is None or isinstance(error, ldap.SERVER_DOWN):
+            if isinstance(error, ldap.SERVER_DOWN):  # libldap gives up, too, on what it cannot read
+                raise SourceFailed(self._wire.why_lost or "what answers speaks no LDAP") from None
+            if number is None:
                 raise SourceFailed(self._wire.why_lost or explain(error)) from None
             return Message(ldap.RES_SEARCH_RESULT, number, error=error)
         except UnicodeDecodeError:

@@ -183,6 +183,8 @@ def brief(error: BaseException) -> str:
         return brief(cause)
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({error.verify_message})"
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.replace("_", " ").lower()
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if isinstance(error, ConnectionError) and error.errno:
         text = os.strerror(error.errno)  # trio says more, which is known already

@@ -2,8 +2,10 @@
 
 import gc
 import os
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -376,6 +378,20 @@ async def test_somebody_sees_the_csn(below: str, tmp_path: Path) -> None:
         await watch.shows("a.ini", "two")
 
 
+async def test_a_password_is_a_line_whatever_is_in_it(tmp_path: Path) -> None:
+    password, asked = "a\x0bb\x85c\u2028d\re ", b""
+
+    def answer(request: Request) -> bytes:
+        nonlocal asked
+        asked += request.whole
+        return result(request.number, 53, tag=0x61)
+
+    more = f"????bindname=cn=r,x-bindpw-file={password_file(tmp_path, password)}"
+    async with scripted(answer) as port:
+        await failure_of(scripted_monitor(port, more))
+    assert password.encode() in asked
+
+
 async def test_dn_and_password_from_one_file(tmp_path: Path) -> None:
     source = LdapSource()
     where = source.server.where
@@ -457,9 +473,31 @@ async def test_tls(synchronized: LdapSource, scheme: str, more: str) -> None:
     assert "not valid for '127.1'" in reason
 
 
+async def test_a_port_without_tls() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=greet, args=(listener,))
+        thread.start()
+        place = ldap_url.read("ldaps", f"127.0.0.1:{listener.getsockname()[1]}/o=x")
+        reason = await failure_of(DirectoryService(place, SELDOM))
+        thread.join()
+    assert reason == "no TLS with 127.0.0.1: wrong version number"
+
+
+def greet(listener: socket.socket) -> None:
+    with listener.accept()[0] as link:
+        link.sendall(b"220 mail.example.com ESMTP\r\n")
+        link.recv(1 << 16)
+
+
 async def test_certificates_that_cannot_be_read(synchronized: LdapSource, tmp_path: Path) -> None:
-    reason = await failure_of(secured(synchronized, f"????x-starttls,x-tls-cacert={tmp_path}/no"))
-    assert reason == f"the certificates in {tmp_path}/no cannot be read: No such file or directory"
+    (tmp_path / "empty").touch()
+    for name, why in (
+        ("no", "No such file or directory"),
+        ("empty", "no certificate or crl found"),
+    ):
+        more = f"????x-starttls,x-tls-cacert={tmp_path}/{name}"
+        reason = await failure_of(secured(synchronized, more))
+        assert reason == f"the certificates in {tmp_path}/{name} cannot be read: {why}"
 
 
 STRANGE = {
@@ -871,8 +909,12 @@ async def test_all_is_to_be_read_anew_some_time_later() -> None:
             "what the server tells of changes makes no sense",
             id="?",
         ),
-        pytest.param(b"\x30\x03\x02\x01", "", id="cut"),
-        pytest.param(b"HTTP/1.0 400\r\n\r\n", "", id="another protocol"),
+        pytest.param(b"\x30\x03\x02\x01", "took longer than 1 s", id="cut"),
+        pytest.param(
+            b"HTTP/1.0 400 Bad Request\r\n" * 9,
+            "what answers speaks no LDAP",
+            id="another protocol",
+        ),
         pytest.param(None, "the server closed the connection", id="hangs up"),
     ],
 )
