@@ -1,11 +1,13 @@
 """``?announce=PATH``: an ephemeral znode that says that this daemon is at work.
 
-    {"host": "web1", "pid": 4711, "vassals": 12}
+    {"host": "web1", "pid": 4711, "path": "/vassals", "vassals": 12}
 
 It is made again when the session that it belonged to has expired, or somebody deleted it. Two
 cannot have one path: where another session's znode is, ours waits until that is gone, which for
 a daemon that crashed is when its session expires. A path that ends in a slash, or is one of a
-znode that stays, is a folder: in it, each has a znode of its own, named HOST:PID.
+znode that stays, is a folder: in it, each has a znode of its own, named HOST:PID. Where that is
+taken, by another source of the same daemon or from a container with the same numbers, it is
+HOST:PID.2, and so on.
 """
 
 import logging
@@ -22,7 +24,7 @@ from .zoo_client import Client, NoAuthError, NodeExistsError, NoNodeError
 
 log = logging.getLogger("emperor")
 
-_TRIES: Final = 5  # somebody else may make and delete it while we do
+_TRIES: Final = 100  # names may be taken, and somebody else may make and delete it while we do
 _PAUSE: Final = 10.0  # seconds until we try again what ZooKeeper does not let us do
 
 
@@ -31,6 +33,7 @@ class Announcement(msgspec.Struct):
 
     url: str
     path: str
+    source: str  # the path of the vassals
     session: int | None = None  # the last that had the znode, which may still be there
     complaint: str = ""  # what was said last
 
@@ -43,8 +46,10 @@ class Herald:
         self._about = announcement
         self._host = socket.gethostname()
         self._path = announcement.path
+        self._folder = ""
+        self._name = 0  # which of our names it is
         if self._path.endswith("/"):
-            self._path += self._own_name()
+            self._enter(self._path)
         self._said: tuple[int | None, bytes] | None = None  # in which session, and what
         self._is_stale = True
         self._not_before = -math.inf
@@ -84,11 +89,21 @@ class Herald:
                 log.warning("%s: no announcement: %s", self._about.url, complaint)
         self._about.complaint = complaint
 
-    def _own_name(self) -> str:
-        return f"{self._host.replace('/', '_')}:{os.getpid()}"
+    def _enter(self, folder: str) -> None:
+        """Take the next of our names in a folder."""
+        self._folder = folder
+        self._name += 1
+        self._path = f"{folder}{self._host.replace('/', '_')}:{os.getpid()}"
+        if self._name > 1:
+            self._path += f".{self._name}"
 
     def _words(self, vassals: int) -> tuple[int | None, bytes]:
-        words = {"host": self._host, "pid": os.getpid(), "vassals": vassals}
+        words = {
+            "host": self._host,
+            "pid": os.getpid(),
+            "path": self._about.source,
+            "vassals": vassals,
+        }
         return self._client.session, msgspec.json.encode(words)
 
     async def _keep(self, vassals: int) -> str:
@@ -101,10 +116,8 @@ class Herald:
             try:
                 if stat is None:
                     await self._make(words)
-                elif owner is None:
-                    if self._path != self._about.path:
-                        return f"{self._path} is there already, and it is none that ends"
-                    self._path += f"/{self._own_name()}"
+                elif owner is None and not self._folder:
+                    self._enter(f"{self._path}/")
                 elif owner == session:
                     self._about.session = session
                     if self._said != said:
@@ -113,6 +126,8 @@ class Herald:
                     return ""
                 elif owner == self._about.session:
                     await self._client.delete(self._path)
+                elif self._folder:
+                    self._enter(self._folder)
                 else:
                     return "another one's is there; end the path with / to have one each below it"
             except (NoNodeError, NodeExistsError):

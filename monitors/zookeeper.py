@@ -62,7 +62,7 @@ class ZooKeeper:
         census = _Census(self._options)
         announcement = None
         if self._place.announce is not None:
-            announcement = Announcement(self.url, self._place.announce)
+            announcement = Announcement(self.url, self._place.announce, self._place.path)
         connect = partial(self._connect, census, announcement)
         # How long ZooKeeper may be silent is watched here, answer by answer: reading all there
         # is may take longer.

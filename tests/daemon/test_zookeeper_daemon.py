@@ -160,7 +160,7 @@ def test_it_is_announced_while_it_runs(make_daemon: MakeDaemon, client: Any, url
 
     put(client, f"{PATH}/a.ini", SLEEPER)
     daemon = make_daemon(monitors=[f"{url}?announce=/emperor/emperors/"]).start()
-    expected = {"host": os.uname().nodename, "pid": daemon.pid, "vassals": 1}
+    expected = {"host": os.uname().nodename, "pid": daemon.pid, "path": PATH, "vassals": 1}
     daemon.until(lambda: announced() == [expected], "it is announced")
     put(client, f"{PATH}/b.ini", SLEEPER)
     daemon.until(lambda: announced() == [{**expected, "vassals": 2}], "it is announced anew")

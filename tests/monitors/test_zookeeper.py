@@ -475,15 +475,22 @@ async def test_what_may_not_be_listed_stays_a_failure_whatever_else_may_be_read(
 
 # The announcement
 
+OURS = f"{socket.gethostname()}:{os.getpid()}"
+
 
 async def soon(condition: Callable[[], object]) -> None:
     """Wait for what happens elsewhere, while the monitor runs."""
     await trio.to_thread.run_sync(until, condition, "what happens elsewhere")
 
 
-async def announced(path: str, vassals: int, but_by: int | None = None) -> int:
+async def announced(path: str, source: ZooSource, vassals: int, but_by: int | None = None) -> int:
     """Wait until that is announced, not by the session ``but_by``; the session that does."""
-    expected = {"host": socket.gethostname(), "pid": os.getpid(), "vassals": vassals}
+    expected = {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "path": source.path,
+        "vassals": vassals,
+    }
     owner = 0
 
     def is_there() -> bool:
@@ -507,16 +514,16 @@ async def test_it_is_announced_while_it_runs(source: ZooSource, meddler: Meddler
     assert monitor.url == f"{source.url}?announce={path}"
     async with watching(monitor):
         (client,) = meddler.clients
-        await announced(path, 1)
+        await announced(path, source, 1)
         source.put("b.ini", "one")
-        await announced(path, 2)
+        await announced(path, source, 2)
         session = client.session
         await expire(client)
-        await announced(path, 2, but_by=session)
+        await announced(path, source, 2, but_by=session)
         talk().delete(path)
-        await announced(path, 2)
+        await announced(path, source, 2)
         source.remove("a.ini")
-        await announced(path, 1)
+        await announced(path, source, 1)
     assert talk().exists(path) is None
 
 
@@ -525,7 +532,7 @@ async def test_it_is_announced_that_there_is_nothing(source: ZooSource) -> None:
     talk().delete(source.path)
     async with watching(open_url(f"{source.url[6:]}?announce={path}", SELDOM)) as watch:
         assert watch.failures()
-        await announced(path, 0)
+        await announced(path, source, 0)
 
 
 @pytest.mark.parametrize("slash", ["/", ""])
@@ -534,8 +541,23 @@ async def test_a_folder_has_all_of_them(source: ZooSource, slash: str) -> None:
     if not slash:
         talk().create(folder)
     async with watching(open_url(f"{source.url[6:]}?announce={folder}{slash}", SELDOM)):
-        await announced(f"{folder}/{socket.gethostname()}:{os.getpid()}", 0)
+        await announced(f"{folder}/{OURS}", source, 0)
     assert talk().get_children(folder) == []
+
+
+async def test_a_daemon_with_two_sources_announces_both_in_one_folder(
+    source: ZooSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, other = f"{source.path}-emperors", ZooSource()
+    source.put("a.ini", "one")
+    async with watching(open_url(f"{source.url[6:]}?announce={folder}/", SELDOM)):
+        await announced(f"{folder}/{OURS}", source, 1)
+        async with watching(open_url(f"{other.url[6:]}?announce={folder}/", SELDOM)):
+            await announced(f"{folder}/{OURS}.2", other, 0)
+            other.put("b.ini", "one")
+            await announced(f"{folder}/{OURS}.2", other, 1)
+        assert talk().get_children(folder) == [OURS]
+    assert not caplog.messages
 
 
 async def test_anothers_place_is_waited_for(
@@ -552,7 +574,7 @@ async def test_anothers_place_is_waited_for(
             await soon(lambda: caplog.messages)
             assert talk().get(path)[0] == b"{}"
             await trio.to_thread.run_sync(another.delete, path)
-            await announced(path, 1)
+            await announced(path, source, 1)
             assert watch.failures() == []
     assert len(caplog.messages) == 1
     assert "another one's is there" in caplog.messages[0]
@@ -582,6 +604,6 @@ async def test_an_announcement_with_credentials_can_be_seen_by_all_and_changed_b
     path = f"{source.path}-emperor"
     monitor = open_url(f"{source.url[6:]}?announce={path}&auth=digest:deployer:{QUOTED}", SELDOM)
     async with watching(monitor):
-        await announced(path, 0)
+        await announced(path, source, 0)
         acls, _ = talk().get_acls(path)
         assert {(acl.id.scheme, acl.perms) for acl in acls} == {("digest", 31), ("world", 1)}
