@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ from .conftest import MakeDaemon
 
 BARRED = "[emperor]\nnonsense = {}\n"  # is known, and never runs
 PATH = "/emperor/vassals"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "sources-zookeeper.md"
+CLI = "/usr/share/zookeeper/bin"  # where Debian has zkCli.sh
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +80,46 @@ def test_a_znode_runs_reloads_and_ends(
     daemon.gone("django.ini")
     assert app.answers() is None
     daemon.stop()
+
+
+def test_the_commands_of_the_page(
+    make_daemon: MakeDaemon, client: Any, server: Service, tmp_path: Path
+) -> None:
+    block = re.search(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    assert block is not None
+    folder, create, change, delete = block[1].splitlines()
+
+    def run(command: str) -> None:
+        there = command.replace("127.0.0.1:2181", server.where["hosts"])
+        path = f"{CLI}:{os.environ['PATH']}"
+        done = subprocess.run(
+            ["sh", "-c", there],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path},
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+    app = Application(tmp_path)
+    config = tmp_path / "hello.ini"
+    config.write_text(app.config("hello"))
+    run(folder)
+    hosts = server.where["hosts"]
+    daemon = make_daemon("--freq", "3600", monitors=[f"zoo://{hosts}/vassals"]).start()
+    run(create)
+    master = says(daemon, app, "hello")
+    config.write_text(app.config("changed"))
+    run(change)
+    assert says(daemon, app, "changed") == master
+    seq = daemon.last_seq()
+    run(change)
+    assert daemon.event("vassal_changed", "hello.ini", after=seq).body["change"] == "ts"
+    run(delete)
+    daemon.gone("hello.ini")
+    daemon.stop()
+    client.delete("/vassals")
 
 
 def test_a_socket_that_is_added_puts_it_on_demand(
