@@ -110,6 +110,8 @@ class Server:
     def freeze(self) -> None:
         """It keeps its connections and answers nothing."""
         self._signal(signal.SIGSTOP)
+        if self._process is not None:
+            self._wait_for("freeze", self._is_still)  # the signal is sent, not yet heeded
 
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
@@ -175,6 +177,18 @@ class Server:
             if time.monotonic() > until:
                 raise ServerFailed(f"{self.name} did not {what}:\n{self._log_end()}")
             select.select([], [], [], 0.02)
+
+    def _is_still(self) -> bool:
+        """Whether every thread of the group is stopped, or has ended."""
+        assert self._process is not None
+        for process in Path("/proc").glob("[0-9]*"):
+            # One may end meanwhile.
+            with contextlib.suppress(OSError):
+                if os.getpgid(int(process.name)) == self._process.pid:
+                    stats = [task.read_text() for task in process.glob("task/*/stat")]
+                    if any(stat.rpartition(")")[2].split()[0] not in "TtZX" for stat in stats):
+                        return False
+        return True
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is None:
