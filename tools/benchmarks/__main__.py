@@ -1,0 +1,38 @@
+"""The benchmarks; ``tools/bench`` runs them.
+
+Each line of the table says what was measured and what it is to be.
+"""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import fleets
+import journals
+import sources
+from measuring import BENCHES
+
+FILES = (sources, fleets, journals)  # each has put its own into BENCHES
+
+
+def main() -> None:
+    names = sys.argv[1:] or list(BENCHES)
+    if unknown := set(names) - set(BENCHES):
+        sys.exit(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
+    missed = False
+    for name in names:
+        folder = Path(tempfile.mkdtemp(prefix="bench-"))
+        try:
+            for what, measured, goal, good in BENCHES[name](folder):
+                missed |= not good
+                print(
+                    f"{what:<55} {measured:>20}  {goal:<22} {'' if good else 'MISSED'}", flush=True
+                )
+        finally:
+            shutil.rmtree(folder)
+    sys.exit(missed)
+
+
+if __name__ == "__main__":
+    main()
