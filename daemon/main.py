@@ -24,7 +24,7 @@ from ..monitors.options import MonitorOptions
 from ..monitors.registry import open_monitor
 from ..monitors.urls import MonitorURLError
 from ..version import VERSION
-from . import control, process, succession
+from . import control, process, recovery, succession
 from .arguments import given
 from .clock import Clock
 from .fleet import Fleet, from_json
@@ -36,6 +36,8 @@ from .options import options, policy
 from .shell import Abandoned, Shell
 from .systemd import Notifier
 from .vassal_log import LogDirectory
+
+log = logging.getLogger("emperor")
 
 CANNOT_START = 3
 
@@ -90,6 +92,8 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         succession.open_journal(chosen["journal"], control_path, keeper) as journal,
     ):
         fleet = rebuild(journal)
+        if fleet.seq == 0:
+            _warn_of_strays()
         logs = None
         if chosen["log"] == "files":
             beside = os.path.join(os.path.dirname(journal.path), "logs")
@@ -165,6 +169,16 @@ def open_monitors(texts: tuple[str, ...], decided: Policy) -> list[Monitor]:
             raise MonitorURLError(f"{monitor.url}: named twice; give it once")
         by_url[monitor.url] = monitor
     return list(by_url.values())
+
+
+def _warn_of_strays() -> None:
+    for name, pid in recovery.strays():
+        log.warning(
+            "%s: process %d was started by an emperor that has died, of which this new journal"
+            " knows nothing: end it, or it runs beside the one that is started now",
+            name,
+            pid,
+        )
 
 
 def rebuild(journal: Journal) -> Fleet:

@@ -80,6 +80,28 @@ def survey(
     return alive, gone
 
 
+def strays() -> list[tuple[str, int]]:
+    """Vassals whose emperors have died, name and pid: to a new journal, those of a lost one.
+
+    What such a journal does not know it cannot adopt, and will start a second time. Blocks.
+    """
+    return [
+        (mark.split(".", 2)[-1], pid)
+        for mark, pids in process.census().marked.items()
+        for pid in pids
+        if process.session(pid) == pid and not _is_emperor(process.parent(pid))
+    ]
+
+
+def _is_emperor(pid: int | None) -> bool:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().split(b"\0")
+    except OSError:
+        return False
+    return any(word.startswith(b"emperord.") or word.endswith(b"/emperor") for word in words)
+
+
 def end_trees(dead: Iterable[Survivor], machine: Machine = process) -> None:
     """End what is left of those that died after they were found alive. Blocks."""
     census = machine.census()
