@@ -21,7 +21,7 @@ from . import chain, schema, wal
 from .errors import Damaged, JournalError
 from .events import KINDS, decode_body
 from .files import Files
-from .reading import COLUMNS, Reader, Row, Stored, unpacked
+from .reading import COLUMNS, Reader, Row, Stored, brief, unpacked
 from .times import rfc3339
 
 _AT_ONCE: Final = 2000  # rows
@@ -105,7 +105,7 @@ class Audit:
             self.lacking = set(schema.lacking(connection))
             self.notes += schema.additions(connection)
         except BROKEN as error:
-            self.find(f"the schema cannot be read: {error}")
+            self.find(f"the schema cannot be read: {brief(error)}")
 
     # Events
 
@@ -144,7 +144,7 @@ class Audit:
                         f" {_users(reader, digest)}"
                     )
         except BROKEN as error:
-            self.find(f"the table of configs cannot be read to its end: {error}")
+            self.find(f"the table of configs cannot be read to its end: {brief(error)}")
             return there
         if there == 0 and referred:
             self.notes.append("it holds no config texts (exported without them?)")
@@ -166,7 +166,8 @@ class Audit:
                     (last,),
                 ).fetchone()
             except BROKEN as error:
-                self.find(f"the snapshots behind event {max(last, 0)} cannot be read: {error}")
+                why = brief(error)
+                self.find(f"the snapshots behind event {max(last, 0)} cannot be read: {why}")
                 return
             if row is None:
                 return

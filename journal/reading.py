@@ -36,6 +36,7 @@ Row = tuple[int, int, str, str | None, str | None, int | None, str, str, bytes]
 COLUMNS: Final = "seq, at, kind, monitor, vassal, cause, body, actions, hash"
 _AT_ONCE: Final = 2000  # rows
 _HASH: Final = 32  # bytes
+_BRIEF: Final = 120  # characters
 DEPLOYED: Final = ("vassal_added", "vassal_changed")
 DEPLOYS: Final = (*DEPLOYED, "vassal_removed", "vassal_destroyed")
 
@@ -386,8 +387,15 @@ def _conditions(which: Filter) -> tuple[str, list[object]]:
 def of_sqlite(path: str, error: sqlite3.Error) -> JournalError:
     """What SQLite says of a file that it was to read."""
     name = getattr(error, "sqlite_errorname", "") or ""
-    if isinstance(error, sqlite3.OperationalError) and not name.startswith("SQLITE_CORRUPT"):
-        return JournalError(f"{path}: cannot be read: {error}")
+    damaged = name.startswith("SQLITE_CORRUPT") or "decode" in str(error)
+    if isinstance(error, sqlite3.OperationalError) and not damaged:
+        return JournalError(f"{path}: cannot be read: {brief(error)}")
     if name == "SQLITE_NOTADB":
         return NotAJournal(f"{path}: not an SQLite database, or its first page is damaged")
-    return Damaged(f"{path}: {error}{SEE_VERIFY}")
+    return Damaged(f"{path}: {brief(error)}{SEE_VERIFY}")
+
+
+def brief(error: Exception) -> str:
+    """What SQLite says, on one line; it may quote a whole definition."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= _BRIEF else f"{text[:_BRIEF]}..."

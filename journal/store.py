@@ -34,7 +34,7 @@ from .errors import (
     NotAJournal,
 )
 from .events import Event
-from .reading import COLUMNS, as_bytes, decoded, ends, of_sqlite, unpacked
+from .reading import COLUMNS, as_bytes, brief, decoded, ends, of_sqlite, unpacked
 
 SNAPSHOT_EVERY: Final = 10_000  # events
 _SAME_CHILD: Final = 0.5  # seconds; as it executes, it lets go of one lock after the other
@@ -234,7 +234,7 @@ class Journal:
             raise  # a bug of ours
         except (sqlite3.DatabaseError, OSError) as error:
             # Whatever it is, full, read-only or malformed: vassals are better off running.
-            raise JournalPaused(f"{self.path}: cannot be written: {error}") from error
+            raise JournalPaused(f"{self.path}: cannot be written: {brief(error)}") from error
         self.seq, self.last_at, self._hash = rows[-1][0], rows[-1][1], hashes[-1]
 
     def _insert_snapshot(self, snapshot: Snapshot, hash_: bytes) -> None:
@@ -338,12 +338,17 @@ def _connect(path: str) -> sqlite3.Connection:
         with _without("numpy", "pandas"):
             schema.migrate(connection)
         return connection
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if isinstance(reason := of_sqlite(path, error), Damaged):
+            raise reason from None
+        todo = "see who has it open" if "locked" in str(error) else _ELSEWHERE
+        raise JournalError(f"{path}: cannot be opened: {brief(error)}; {todo}") from None
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         connection.close()
-        if isinstance(error, sqlite3.OperationalError):
-            todo = "see who has it open" if "locked" in str(error) else _ELSEWHERE
-            raise JournalError(f"{path}: cannot be opened: {error}; {todo}") from None
-        raise Damaged(f"{path}: {error}; restore it from a copy, or start a new journal") from None
+        raise Damaged(
+            f"{path}: {brief(error)}; restore it from a copy, or start a new journal"
+        ) from None
     except BaseException:
         connection.close()
         raise

@@ -142,14 +142,13 @@ def event_leaf(path: Path) -> None:
         file.write(b"\xee" * 8)
 
 
-def change_definition(path: Path) -> None:
-    """One letter, and SQLite reads NULL from the column."""
-    content = path.read_bytes()
-    path.write_bytes(
-        content.replace(
-            b"TABLE snapshot (\n    seq   INTEGER", b"TABLE snapshot (\n    seq   INTEGES"
-        )
-    )
+def swap_bytes(old: bytes, new: bytes) -> Harm:
+    def harm(path: Path) -> None:
+        content = path.read_bytes()
+        assert old in content
+        path.write_bytes(content.replace(old, new))
+
+    return harm
 
 
 def replace_with(content: bytes) -> Harm:
@@ -274,7 +273,8 @@ IN_THE_FILE = {
         ["snapshot 4000: its hash is not that of event 4000"],
     ),
     "definition changed": (
-        change_definition, ["the schema: table snapshot is not defined as it was"]
+        swap_bytes(b"TABLE snapshot (\n    seq   INTEGER", b"TABLE snapshot (\n    seq   INTEGES"),
+        ["the schema: table snapshot is not defined as it was"]
     ),
     "no table event": (
         sql("DROP TABLE event"),
@@ -310,6 +310,12 @@ IN_THE_FILE = {
     "a column of the chain renamed": (
         sql("ALTER TABLE chain RENAME COLUMN seq TO number"),
         ["the schema: table chain has no column seq", all_intact],
+    ),
+    "a definition that is none": (
+        swap_bytes(b"body    TEXT NOT", b"`ody    TEXT NOT"), ["malformed database schema (event)"]
+    ),
+    "a definition that is no text": (
+        swap_bytes(b"cause   INTEGER", b"\xffause   INTEGER"), ["decode", "how much can be saved"]
     ),
     "a column added": (
         sql("ALTER TABLE event ADD COLUMN more"),
