@@ -75,7 +75,6 @@ class Filter(msgspec.Struct, frozen=True):
 
 
 ALL: Final = Filter()
-_NAMES: Final = frozenset((str, type(None)))
 
 
 class Reader:
@@ -217,7 +216,7 @@ class Reader:
         rows = self.fetch(
             "SELECT DISTINCT vassal FROM event WHERE vassal IS NOT NULL ORDER BY vassal"
         )
-        return [name for (name,) in rows]
+        return [name for (name,) in rows if name.__class__ is str]  # an index can be damaged, too
 
     def seq_at(self, at: int) -> int:
         """The last event at or before a time; the anchor's number if all came later."""
@@ -316,8 +315,8 @@ def open_journal(path: str) -> Iterator[Reader]:
 def decoded(path: str, row: Row) -> Event:
     """The event of a row. Raises NewerFormat, UnreadableEvent, which name the row."""
     seq, at, kind, monitor, vassal, cause, body, _, _ = row
-    # SQLite's columns take anything.
-    if at.__class__ is not int or not {monitor.__class__, vassal.__class__} <= _NAMES:
+    # SQLite's columns take anything, also text that is none.
+    if at.__class__ is not int or not (_is_name(monitor) and _is_name(vassal)):
         raise UnreadableEvent(
             f"{path}: event {seq}: a column has another type; 'verify' says more",
             seq, seq - 1,
@@ -334,6 +333,13 @@ def decoded(path: str, row: Row) -> Event:
         raise UnreadableEvent(
             f"{path}: event {seq}: its body is no text; 'verify' says more", seq, seq - 1
         ) from None
+
+
+def _is_name(value: object) -> bool:
+    """Whether a column is a name, or none; a damaged one may hold what is no UTF-8."""
+    if not isinstance(value, str):
+        return value is None
+    return value.isascii() or not any("\ud800" <= each <= "\udfff" for each in value)
 
 
 def ends(connection: sqlite3.Connection, path: str) -> tuple[Link, Link]:

@@ -237,6 +237,13 @@ IN_THE_FILE = {
         [f"event {ROW}: its time is not after that of the event before", saved],
     ),
     "a body that no daemon wrote": (forge_a_body, [f"event {ROW}: body of"]),
+    "a source that is no UTF-8": (
+        sql(f"UPDATE event SET monitor = CAST(x'64ff' AS TEXT) WHERE seq = {ROW}"),
+        [not_written, saved],
+    ),
+    "a number for a name": (
+        sql(f"UPDATE event SET vassal = x'07' WHERE seq = {ROW}"), [not_written, saved]
+    ),
     "head flipped": (
         sql("UPDATE chain SET hash = zeroblob(32) WHERE name = 'head'"), ["the chain's head"]
     ),
@@ -374,7 +381,8 @@ def test_damage_to_the_file(pristine: Path, tmp_path: Path, harm: Harm, says: li
 
 COMMANDS = (
     ["state"], ["history"], ["events"], ["why", "app000.ini"], ["show", "app000.ini"],
-    ["diff", "app000.ini"],
+    ["diff", "app000.ini"], ["state", "--json"], ["history", "--json"], ["events", "--json"],
+    ["why", "ap000.ini"],
 )  # fmt: skip
 
 
