@@ -135,9 +135,12 @@ def begin(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
 
 
 def launch(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
-    """Spawn it, or queue it for a slot."""
+    """Spawn it, or queue it for a slot, or let it wait if it was started a moment ago."""
     if not fleet.open:
         enter(vassal, "queued", event, "waits for the daemon")
+        return
+    if vassal.earliest is not None and event.at < vassal.earliest:
+        enter(vassal, "throttled", event, "was started a moment ago", vassal.earliest)
         return
     if fleet.starting >= fleet.policy.max_starting:
         enter(vassal, "queued", event, "max-starting vassals are starting")
@@ -149,6 +152,7 @@ def launch(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
 def spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     take_slot(fleet, vassal)
     fleet.reloaded_last = False
+    vassal.launched, vassal.earliest = event.at, None
     vassal.attempt = vassal.order = event.seq
     vassal.running = vassal.spec
     vassal.pid = vassal.start_time = None
@@ -239,6 +243,17 @@ def punish(fleet: Fleet, vassal: Vassal, event: Event, reason: str) -> None:
     enter(vassal, "throttled", event, reason, event.at + delay * _MILLISECOND)
 
 
+def pace(fleet: Fleet, vassal: Vassal) -> None:
+    """It ends and is not to blame, but one that does so in a loop must not keep the machine busy.
+
+    From start to start it takes a throttle, so who ran for longer is started again at once, as is
+    who is to run another config.
+    """
+    if vassal.launched is not None and not vassal.due:
+        delay = min(fleet.policy.throttle, fleet.policy.max_throttle)
+        vassal.earliest = vassal.launched + delay * _MILLISECOND
+
+
 def how_it_died(body: Any) -> str:
     if body.signal is not None:
         return f"killed by signal {body.signal}"
@@ -262,6 +277,7 @@ def take_spec(vassal: Vassal, event: Event) -> None:
     assert event.monitor is not None
     vassal.spec = event.body.spec  # type: ignore[attr-defined]
     vassal.monitor = event.monitor
+    vassal.earliest = None  # who fixes a config does not wait
 
 
 def readd(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -396,6 +412,7 @@ def note_loyal(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
 
 def resign(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """It wants to be stopped: back to listening if on demand, else started again."""
+    pace(fleet, vassal)
     end(fleet, vassal, event, actions, "stop", "resigned")
 
 
@@ -450,6 +467,8 @@ def die(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
         vassal.exiled = True
         enter(vassal, "barred", event, f"exit code {EXILE}: it asked not to be started again")
     elif excused:
+        if vassal.loyal:
+            pace(fleet, vassal)
         clear_attempt(fleet, vassal)
         begin(fleet, vassal, event, actions)
     else:
@@ -527,6 +546,7 @@ def release(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
     """Held, throttled or barred: an operator wants it started now."""
     vassal.held = False
     vassal.deaths = 0
+    vassal.earliest = None
     begin(fleet, vassal, event, actions)
 
 
@@ -534,6 +554,7 @@ def unhold(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
     """It starts again after, and its past is forgiven as if it had stopped already."""
     vassal.held = False
     vassal.deaths = 0
+    vassal.earliest = None
 
 
 # Moves of the whole fleet

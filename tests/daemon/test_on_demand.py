@@ -7,6 +7,7 @@ import stat
 import sys
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -226,6 +227,37 @@ def test_a_crash_at_start_under_load(daemon: Daemon) -> None:
     pairs = list(zip(deaths, starts[1:-1], strict=False))
     assert all(start - death >= 200_000_000 for death, start in pairs)
     assert len(starts) <= len(deaths) + 1
+    daemon.stop()
+
+
+RESIGNS = "; ".join(
+    (
+        "import os, time",
+        "os.write(int(os.environ['UWSGI_EMPEROR_FD']), bytes([22]))",
+        "time.sleep(1000)",
+    )
+)
+
+
+def test_who_resigns_before_taking_the_client_is_not_started_in_a_loop(daemon: Daemon) -> None:
+    """The client waits on, and is served when the app is mended, which waits for nothing."""
+    app = App(daemon)
+    app.listen()
+    (daemon.vassals / app.name).write_text(program(sys.executable, "-c", RESIGNS))
+    daemon.start()
+    app.wait()
+    with clients.dial(app.address) as waiting:
+        daemon.event("vassal_resigned", app.name, count=4)
+        app.write("mended")
+        assert clients.finish(waiting)["says"] == "mended"
+    ordered = [
+        event.at
+        for event in daemon.events(vassal=app.name)
+        if any(action["do"] == "spawn" for action in event.actions)
+    ]
+    assert len(ordered) > 4
+    pauses = [later - former for former, later in pairwise(ordered[:4])]
+    assert all(pause >= 200_000_000 for pause in pauses)
     daemon.stop()
 
 
