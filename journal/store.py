@@ -25,7 +25,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Self
 
-from . import chain, schema
+from . import chain, schema, wal
 from .errors import (
     Damaged,
     JournalError,
@@ -89,6 +89,7 @@ class Journal:
                 raise JournalError(
                     f"{path}: cannot be opened: {error.strerror}; {_ELSEWHERE}"
                 ) from None
+            _check_log(path)
             connection = _connect(path)
             opened.callback(connection.close)
             return cls(path, connection, opened)
@@ -321,6 +322,20 @@ def _lock_file(path: str, file: int) -> None:
                     " stop that one, or give this one another --journal"
                 ) from None
         time.sleep(0.01)
+
+
+def _check_log(path: str) -> None:
+    """Raise Damaged if SQLite would pass over events in the log, and write over them."""
+    try:
+        with open(f"{path}-wal", "rb") as log:
+            walked = wal.walk(log)
+    except FileNotFoundError:
+        return
+    if walked.certain:
+        raise Damaged(
+            f"{path}: {walked.damage}; copy the journal away, -wal and -shm too, and restore it. To"
+            f" do without what is lost: sqlite3 {path} 'PRAGMA wal_checkpoint(TRUNCATE)'"
+        )
 
 
 def _connect(path: str) -> sqlite3.Connection:

@@ -38,6 +38,7 @@ class Walk(msgspec.Struct, frozen=True):
     committed: int  # the last frame of the last transaction that SQLite reads
     salts: Sum = (0, 0)
     damage: str | None = None
+    certain: bool = False  # it is damage, and not what a power failure may leave
     note: str | None = None
 
 
@@ -80,8 +81,9 @@ def _headless(log: BinaryIO, header: bytes) -> Walk:
     if not rest:
         return Walk(0, 0, note="the write-ahead log ends with its header, which was not finished")
     return Walk(
-        0, 0, damage="the header of the write-ahead log is damaged: nothing in it can be read"
-    )
+        0, 0, damage="the header of the write-ahead log is damaged: nothing in it can be read",
+        certain=True,
+    )  # fmt: skip
 
 
 class _Walker:
@@ -91,6 +93,7 @@ class _Walker:
         self.frames = 0
         self.committed = 0  # as SQLite reads it
         self.commits = 0  # the last frame that says that it commits, bad ones included
+        self.unread = 0  # commits that SQLite does not get to
         self.bad: list[int] = []
         self.cut = False  # the file ends within a frame
 
@@ -98,7 +101,11 @@ class _Walker:
         while not (only_proven and proven is not None and self.frames >= proven):
             if not self._step():
                 break
-        return Walk(self.frames, self.committed, self.salts, self._damage(proven), self._note())
+        # One is on disk before the next begins, so only the last can have been cut short.
+        return Walk(
+            self.frames, self.committed, self.salts, self._damage(proven), self.unread > 1,
+            self._note(),
+        )  # fmt: skip
 
     def _step(self) -> bool:
         """Take one frame; False where the log ends."""
@@ -126,6 +133,8 @@ class _Walker:
             self.commits = self.frames
             if not self.bad:
                 self.committed = self.frames
+            else:
+                self.unread += 1
         self.running = recorded
 
     def _resume(self, page: bytes) -> bool:

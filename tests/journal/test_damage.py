@@ -488,6 +488,40 @@ def test_damage_to_the_log(
         assert part in text
 
 
+@pytest.mark.parametrize("index", [True, False], ids=["with its index", "without"])
+@pytest.mark.parametrize(
+    "harm", [harm for harm, _ in list(IN_THE_LOG.values())[:4]], ids=list(IN_THE_LOG)[:4]
+)
+def test_no_daemon_writes_over_what_it_cannot_read_in_the_log(
+    left_behind: Path, tmp_path: Path, harm: Harm, index: bool
+) -> None:
+    """It would go on from an older event, start what runs already, and destroy the rest."""
+    path = tmp_path / "journal.db"
+    for suffix in ("", "-wal", "-shm") if index else ("", "-wal"):
+        shutil.copy(f"{left_behind}{suffix}", f"{path}{suffix}")
+    harm(path)
+    before = Path(f"{path}-wal").read_bytes()
+    refusal = refused_by_the_daemon(path) or "not refused"
+    assert "of the write-ahead log is damaged" in refusal
+    assert "copy the journal away" in refusal
+    assert Path(f"{path}-wal").read_bytes() == before
+    _, _, way_out = refusal.partition(f"sqlite3 {path} ")
+    sql(way_out.strip("'"))(path)
+    assert refused_by_the_daemon(path) is None
+
+
+def test_a_last_transaction_that_a_power_failure_may_have_torn_is_done_without(
+    left_behind: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal.db"
+    shutil.copy(left_behind, path)
+    shutil.copy(f"{left_behind}-wal", f"{path}-wal")
+    flip_byte(lambda log: last_commit(log) + 100, "-wal")(path)
+    assert refused_by_the_daemon(path) is None
+    with open_journal(str(path)) as reader:
+        assert reader.head.seq == EVENTS - 1
+
+
 def test_a_log_cut_between_transactions_is_found_by_its_index(
     left_behind: Path, tmp_path: Path
 ) -> None:
