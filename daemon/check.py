@@ -11,6 +11,7 @@ from ..monitors import contract
 from ..monitors.names import shown
 from ..monitors.registry import ANNOUNCING
 from . import command
+from .listeners import binds_itself
 from .moves import bar_reason
 
 _PATIENCE = 30.0  # seconds for a source to say its first word
@@ -59,7 +60,9 @@ def _would_run(name: str, seen: contract.Seen, policy: Policy, source: str) -> t
     except command.CannotRun as error:
         return True, f"barred: {error}"
     if spec.socket is not None:
-        line += f"  (on demand at {spec.socket})"
+        theft = seen.content is not None and binds_itself(seen.content, spec.socket)
+        warning = ", which its config must not bind itself: remove that line" if theft else ""
+        line += f"  (on demand at {spec.socket}{warning})"
     return False, line + (f"  (in {spec.cwd})" if spec.cwd and spec.cwd != os.getcwd() else "")
 
 

@@ -46,6 +46,15 @@ _BUSY: Final = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.ENOENT, errno.ENOTD
 _SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ENOSPC)
 
 
+# Options with which uWSGI binds an address, as .ini, YAML, JSON and XML write them; and what they
+# take for a comment.
+_BINDING: Final = re.compile(
+    rb"""(?<![\w-])(?:(?:[sp]?uwsgi|https?|http11|fastcgi(?:-nph)?|scgi(?:-nph)?|raw|shared)-)?"""
+    rb"""(?:socket|https?|stats)["']?\s*[=:>]\s*["']?([^\s"'<>,]+)"""
+)
+_COMMENT: Final = re.compile(rb"(?m:^[ \t]*[;#].*$)|(?s:<!--.*?-->)")
+
+
 class CannotListen(Exception):
     """The address cannot be had. ``holder`` is the vassal that has it, at ``held_as``."""
 
@@ -294,9 +303,17 @@ def _excludes(held: Place, wanted: Place) -> bool:
 
 def binds_itself(config: bytes, address: str) -> bool:
     """Whether a config of any format seems to have uWSGI bind this address, and so steal it."""
-    value = re.escape(os.fsencode(address))
-    found = re.search(rb"socket[\"']?\s*[=:>]\s*[\"']?" + value + rb"[\"'\s]*(?:[,<}\n]|$)", config)
-    return found is not None
+    with contextlib.suppress(CannotListen):  # what is no address cannot be stolen
+        wanted = parse(address)
+        return any(_binds(value, wanted) for value in _BINDING.findall(_COMMENT.sub(b"", config)))
+    return False
+
+
+def _binds(value: bytes, wanted: Place) -> bool:
+    with contextlib.suppress(CannotListen):
+        held = parse(value.decode("utf-8", "surrogateescape"))
+        return _excludes(held, wanted) or (held.path is not None and held.path == wanted.path)
+    return False
 
 
 # Socket files

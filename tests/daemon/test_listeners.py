@@ -1,4 +1,4 @@
-"""Who has an address that cannot be had: another vassal, or a stranger."""
+"""Who has an address that cannot be had, and which configs would take one away."""
 
 import re
 import socket
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from emperord.daemon.keeper_link import KeeperLink
-from emperord.daemon.listeners import CannotListen, Listeners, Terms
+from emperord.daemon.listeners import CannotListen, Listeners, Terms, binds_itself
 from support.vassals import free_port
 
 TERMS = Terms(0o666, -1, -1, 8)
@@ -69,3 +69,32 @@ def test_a_stranger(listeners: Listeners) -> None:
         listeners.listen("two.ini", f"127.0.0.2:{port}", TERMS)
     assert (error.value.holder, error.value.fault) == (None, "busy")
     listeners.listen("two.ini", f"127.0.0.2:{port}", TERMS)
+
+
+BINDS = {
+    "ini": (b"[uwsgi]\nhttp-socket = /run/x.sock\n", "/run/x.sock", True),
+    "ini, no spaces": (b"[uwsgi]\r\nsocket=@x\r\n", "@x", True),
+    "yaml": (b"uwsgi:\n  socket: :8000\n", ":8000", True),
+    "yaml, quoted": (b"uwsgi:\n  uwsgi-socket: '@x'\n", "@x", True),
+    "json": (b'{"uwsgi":{"master":true,"http":"127.0.0.1:8000"}}', "127.0.0.1:8000", True),
+    "xml": (b"<uwsgi><socket>/run/x.sock</socket></uwsgi>", "/run/x.sock", True),
+    "stats": (b"[uwsgi]\nstats = /run/x.sock\n", "/run/x.sock", True),
+    "written otherwise": (b"[uwsgi]\nsocket = 0.0.0.0:8000\n", ":8000", True),
+    "a part of it": (b"[uwsgi]\nsocket = 127.0.0.1:8000\n", ":8000", True),
+    "another path": (b"[uwsgi]\nsocket = /run/x.sock2\n", "/run/x.sock", False),
+    "another port": (b"[uwsgi]\nsocket = :80001\n", ":8000", False),
+    "another address": (b"[uwsgi]\nsocket = 127.0.0.2:80\n", "127.0.0.1:80", False),
+    "no address": (b"[uwsgi]\nsocket = %n:http\n", ":8000", False),
+    "another option": (b"[uwsgi]\nchmod-socket = 666\nsocket-timeout = 5\n", "666", False),
+    "an address that is none": (b"[uwsgi]\nsocket = x:http\n", "x:http", False),
+    "a comment": (b"[uwsgi]\n ; socket = @x\n# socket = @x\n", "@x", False),
+    "a comment of xml": (b"<uwsgi><!-- <socket>\n@x</socket> --></uwsgi>", "@x", False),
+    "nothing": (b"", "@x", False),
+}
+
+
+@pytest.mark.parametrize(("config", "address", "binds"), BINDS.values(), ids=BINDS)
+def test_whether_a_config_binds_the_address_itself(
+    config: bytes, address: str, binds: bool
+) -> None:
+    assert binds_itself(config, address) == binds

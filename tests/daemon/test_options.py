@@ -434,6 +434,21 @@ def test_check_shows_the_wrapper_that_would_run(tmp_path: Path) -> None:
             assert said in daemon.log()
 
 
+def test_check_tells_who_is_on_demand(tmp_path: Path) -> None:
+    options = ("--uwsgi", "/bin/true", "--on-demand-extension", ".at", "--check")
+    with Daemon(tmp_path, *options) as daemon:
+        for name, config in (("a.ini", ""), ("b.ini", "[uwsgi]\nsocket = 0.0.0.0:80\n")):
+            (daemon.vassals / name).write_text(config)
+            (daemon.vassals / f"{name}.at").write_text(":80")
+        daemon.launch()
+        assert daemon.wait() == 0, daemon.account()
+        assert daemon.log().splitlines()[1:] == [
+            f"  a.ini: /bin/true --ini a.ini  (on demand at :80)  (in {daemon.vassals})",
+            "  b.ini: /bin/true --ini b.ini  (on demand at :80, which its config must not bind"
+            f" itself: remove that line)  (in {daemon.vassals})",
+        ]
+
+
 def test_check_names_flaws(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
