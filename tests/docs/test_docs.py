@@ -10,6 +10,7 @@ import click
 import pytest
 from emperord.daemon.ctl import cli as emperor_ctl
 from emperord.daemon.main import main as emperor
+from emperord.monitors.registry import SCHEMES
 from emperord.replay.main import cli as emperor_replay
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +43,18 @@ def test_the_command_reference_is_what_the_commands_say(name: str) -> None:
     assert mistaken.returncode == 2
     assert f"Usage: {name} [OPTIONS]" in mistaken.stderr
     assert f"Try '{name} --help' for help." in mistaken.stderr
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_each_source_is_in_the_table_of_sources(scheme: str) -> None:
+    rows = (ROOT / "docs" / "sources.md").read_text().splitlines()
+    (row,) = (row for row in rows if f"`{scheme}://`" in row and row.endswith(".md) |"))
+    _, _, _, way, latency, page, _ = row.split("|")
+    assert "push" in way
+    assert re.fullmatch(r" \d+ ms ", latency)
+    target = re.search(r"\]\((.+)\)", page)
+    assert target is not None
+    assert f"{scheme}://" in (ROOT / "docs" / target[1]).read_text()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
