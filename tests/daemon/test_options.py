@@ -444,8 +444,10 @@ def test_check_tells_who_is_on_demand(tmp_path: Path) -> None:
         assert daemon.wait() == 0, daemon.account()
         assert daemon.log().splitlines()[1:] == [
             f"  a.ini: /bin/true --ini a.ini  (on demand at :80)  (in {daemon.vassals})",
-            "  b.ini: /bin/true --ini b.ini  (on demand at :80, which its config must not bind"
-            f" itself: remove that line)  (in {daemon.vassals})",
+            (
+                "  b.ini: /bin/true --ini b.ini  (on demand at :80, which its config must not bind"
+                f" itself: remove that line)  (in {daemon.vassals})"
+            ),
         ]
 
 
