@@ -103,17 +103,30 @@ class Files:
 
     def _uri(self, stack: contextlib.ExitStack) -> str:
         if self.access == "copied":
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="emperor-replay-"))
-            for suffix in ("-journal", "-wal", ""):
-                if self._size(suffix) is not None:
-                    shutil.copyfile(self.real + suffix, os.path.join(folder, "journal" + suffix))
-            return f"file:{quote(os.path.join(folder, 'journal'))}"
+            return f"file:{quote(self._copy(stack))}"
         how = {
             "shared": "mode=ro&readonly_shm=1",
             "immutable": "mode=ro&immutable=1",
             "plain": "mode=ro",
         }
         return f"file:{quote(self.real)}?{how[self.access]}"
+
+    def _copy(self, stack: contextlib.ExitStack) -> str:
+        """Where a copy of the journal and its log is, until the stack is closed."""
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="emperor-replay-"))
+            for suffix in ("-journal", "-wal", ""):
+                if self._size(suffix) is not None:
+                    shutil.copyfile(self.real + suffix, os.path.join(folder, "journal" + suffix))
+        except OSError as error:
+            if isinstance(error, PermissionError | FileNotFoundError) and error.filename:
+                raise  # the journal's own
+            size = sum(self._size(suffix) or 0 for suffix in ("-journal", "-wal", ""))
+            raise JournalError(
+                f"{self.path}: its log can be read in a copy only, which takes {size} bytes in a"
+                f" temporary directory: {error.strerror}; set TMPDIR to one that has room"
+            ) from None
+        return os.path.join(folder, "journal")
 
     @contextlib.contextmanager
     def log(self) -> Iterator[BinaryIO | None]:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, NoReturn, ParamSpec
 
 import click
 import msgspec
@@ -23,6 +23,7 @@ from ..journal.errors import JournalError
 from ..journal.events import KINDS
 from ..journal.places import default_journal
 from ..journal.reading import DEPLOYS, Filter, Reader, open_journal
+from ..monitors.names import shown
 from . import deploys, record, state, texts, why
 from . import verify as verification
 from .names import check_known
@@ -80,6 +81,8 @@ def cli(context: click.Context, journal: str | None) -> None:
     Works while a daemon runs, on a copy, on an archive, and never writes to it. T is a time as
     in 2026-11-24T06:31:03Z (UTC where nothing is said), a date, or relative: -10m, -2h, -3d.
     """
+    if journal == "":
+        raise click.BadParameter("has no value", param_hint="--journal")
     context.obj = journal or default_journal()
 
 
@@ -107,7 +110,7 @@ def reading(
 
 def _complain(error: Exception, code: int) -> int:
     sys.stdout.flush()
-    click.echo(f"emperor-replay: {error}", err=True)
+    click.echo(f"emperor-replay: {shown(str(error))}", err=True)
     return code
 
 
@@ -325,7 +328,16 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    cli(prog_name="emperor-replay")
+    try:
+        cli(prog_name="emperor-replay")
+    except OSError as error:
+        what = error.filename or "the output cannot be written"
+        _complain_of_output(f"{what}: {error.strerror}")
+
+
+def _complain_of_output(text: str) -> NoReturn:
+    print(f"emperor-replay: {shown(text)}", file=sys.stderr, flush=True)
+    os._exit(UNREADABLE)  # Python would try to write the rest once more, and complain as well
 
 
 if __name__ == "__main__":

@@ -236,6 +236,23 @@ def test_private_copies_are_removed(
     assert list(scratch.iterdir()) == []
 
 
+def test_where_no_copy_can_be_made_that_is_said(
+    writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer.kill()
+    (tmp_path / "live" / "journal.db-shm").unlink()
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(scratch)], check=True)
+    try:
+        monkeypatch.setattr("tempfile.tempdir", str(scratch))
+        with pytest.raises(JournalError, match="No space left on device; set TMPDIR"):
+            all_of(tmp_path / "live" / "journal.db")
+        assert list(scratch.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(scratch)], check=True)
+
+
 def test_it_cannot_write(closed: Path) -> None:
     with (
         open_journal(str(closed)) as reader,

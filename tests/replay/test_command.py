@@ -111,7 +111,10 @@ def test_the_journal_of_the_environment(path: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
-    [([], 2), (["nonsense"], 2), (["--help"], 0), (["why"], 2), (["verify", "x"], 2)],
+    [
+        *(([], 2), (["nonsense"], 2), (["--help"], 0), (["why"], 2), (["verify", "x"], 2)),
+        (["--journal", "", "state"], 2),
+    ],
     ids=str,
 )
 def test_usage(arguments: list[str], code: int) -> None:
@@ -137,3 +140,23 @@ def test_what_is_no_journal_is_one_line_for_every_command(tmp_path: Path) -> Non
         assert result.stderr == (
             f"emperor-replay: {text}: not an SQLite database, so not a journal\n"
         )
+
+
+@pytest.mark.parametrize("arguments", COMMANDS[:8], ids=" ".join)
+def test_output_that_cannot_be_written_is_one_line(path: str, arguments: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [*COMMAND, "--journal", path, *arguments],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert result.returncode == 3
+    assert result.stderr == (
+        "emperor-replay: the output cannot be written: No space left on device\n"
+    )
+
+
+def test_a_path_is_shown_on_one_line(tmp_path: Path) -> None:
+    result = run("--journal", str(tmp_path / "a\nb\u202e"), "state")
+    assert result.returncode == 3
+    said = f"emperor-replay: {tmp_path}/a\\nb\\u202e: there is no such file; give the right"
+    assert result.stderr == f"{said} --journal\n"
