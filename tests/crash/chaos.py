@@ -1,15 +1,17 @@
 """Chaos: a whole emperor under load, and its daemon killed over and over. ``tools/chaos`` runs it.
 
-Vassals of real uWSGI that nobody touches answer requests all the time; beside them files come,
-go and change (``churn.py``). The daemon is killed at random moments, of its start as well as of
-its work. At the end: not one failed request, not one changed pid of a vassal nobody touched, none
-that ever ran twice, the fleet as the files say, the record whole, and every death in it, with its
-status. The seed is printed; it gives the same changes and the same plan of kills.
+Vassals of real uWSGI that nobody touches answer requests all the time; beside them files come, go
+and change (``churn.py``), and rows of a database if it is told so (``rows.py``). The daemon is
+killed at random moments, of its start as well as of its work. At the end: not one failed request,
+not one changed pid of a vassal nobody touched, none that ever ran twice, none whose start or reload
+hung, the fleet as its sources say, the record whole, and every death in it, with its status. The
+seed is printed; it gives the same changes and the same plan of kills.
 """
 
 import argparse
 import contextlib
 import http.client
+import itertools
 import os
 import random
 import signal
@@ -19,19 +21,22 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from emperord.daemon.fleet import UP
 from support import processes
 from support.kept import Emperor
+from support.postgres import ALL_COLUMNS
 from support.vassals import Application
 
 from . import record, world
 from .churn import Churn
-from .ground import Disk, mounted
+from .ground import Commoner, Disk, mounted
 from .kingdom import Kingdom, wait_until_equal
+from .rows import Rows
 from .running import until
 
 WEB: Final = 3  # vassals under load
@@ -82,7 +87,6 @@ class Chaos:
         self.kills = 0
         self.faults = 0  # other ones
         self._killed_at = 0  # the last event before
-        self._disk: Disk | None = None
         self.apps: dict[str, Application] = {}
         for number in range(WEB):
             home = folder / f"web{number}"
@@ -105,6 +109,11 @@ class Chaos:
 
         return self.emperor.until(found, "there is a daemon", patience=60)
 
+    def at_work(self) -> int:
+        """The pid of a daemon that has come so far as to be ready."""
+        self.emperor.event("daemon_ready", after=self._killed_at, patience=60)
+        return self.daemon()
+
     def kill(self, mostly_at_work: bool = True) -> None:
         """Kill the daemon at some moment, most often when it works, now and then as it starts.
 
@@ -113,8 +122,7 @@ class Chaos:
         """
         pid = self.daemon()
         if mostly_at_work and self.chance.random() < 0.75:
-            self.emperor.event("daemon_ready", after=self._killed_at, patience=60)
-            pid = self.daemon()
+            pid = self.at_work()
         time.sleep(self.chance.random() * 0.5)
         self._killed_at = self.emperor.last_seq()
         processes.kill(pid)
@@ -138,6 +146,32 @@ class Chaos:
         time.sleep(self.chance.random())
         disk.free()
 
+    def starve_for_a_while(self, user: Commoner) -> None:
+        """Not one more descriptor, or no process and no thread, is to be had for the daemon.
+
+        One that works: Python cannot even start without.
+        """
+        self.faults += 1
+        pid = self.at_work()
+        what, full = "nofile", len(os.listdir(f"/proc/{pid}/fd"))
+        if self.chance.random() < 0.5:
+            what, full = "nproc", 1
+        was = soft_limit(pid, what)
+        user.limit(pid, what, full)
+        if self.chance.random() < 0.3:
+            self.kill(mostly_at_work=False)
+            return
+        time.sleep(self.chance.random())
+        if processes.alive(pid):
+            user.limit(pid, what, was)
+
+    def hang_for_a_while(self, rows: Rows) -> None:
+        """The database answers nobody."""
+        self.faults += 1
+        rows.hang(on=True)
+        time.sleep(self.chance.random())
+        rows.hang(on=False)
+
     def break_disk(self, device: Path) -> None:
         """The journal's file system turns read-only, and is mounted anew under a later daemon."""
         self.faults += 1
@@ -155,6 +189,14 @@ class Chaos:
         self.emperor.send(signal.SIGCONT)
 
 
+def soft_limit(pid: int, what: str) -> int:
+    """What a process has of it now; a great many if it is not limited."""
+    name = {"nofile": "Max open files", "nproc": "Max processes"}[what]
+    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
+    soft = next(line for line in lines if line.startswith(name))[len(name) :].split()[0]
+    return 1_000_000 if soft == "unlimited" else int(soft)
+
+
 def run(kills: int, seed: int, options: argparse.Namespace) -> str:
     """Do it all; what was seen, in words. Raises AssertionError."""
     tag = uuid.uuid4().hex
@@ -163,11 +205,29 @@ def run(kills: int, seed: int, options: argparse.Namespace) -> str:
         stack.callback(world.kill_all, tag)
         logs = ("--log-directory", str(folder / "logs"))
         control = ("--control", str(folder / "control"))
-        emperor = Emperor(folder, *OPTIONS, *logs, *control, environ={world.TAG: tag})
+        user = Commoner() if options.starve else None
+        before = user.before if user is not None else []
+        environ = {world.TAG: tag}
+        emperor = Emperor(folder, *OPTIONS, *logs, *control, environ=environ, before=before)
         emperor.state.mkdir()
         disk, device = stack.enter_context(_ground(folder, emperor.state, options))
         stack.enter_context(emperor)
-        return _run(Chaos(folder, emperor, seed), tag, seed, kills, options.stop, disk, device)
+        chaos = Chaos(folder, emperor, seed)
+        faults: list[tuple[float, Callable[[], None]]] = []
+        if options.stop:
+            faults.append((0.3, chaos.stop_for_a_while))
+        if disk is not None:
+            faults.append((0.2, partial(chaos.fill_for_a_while, disk)))
+        if device is not None:
+            faults.append((0.2, partial(chaos.break_disk, device)))
+        if user is not None:
+            faults.append((0.3, partial(chaos.starve_for_a_while, user)))
+        rows = None
+        if options.rows:
+            rows = Rows(Churn(emperor.vassals, folder, seed).text, seed)
+            emperor.monitors.append(f"pg://{rows.source.conninfo};{ALL_COLUMNS}")
+            faults.append((0.1, partial(chaos.hang_for_a_while, rows)))
+        return _run(chaos, tag, seed, kills, faults, rows)
 
 
 @contextlib.contextmanager
@@ -193,30 +253,29 @@ def _run(
     tag: str,
     seed: int,
     kills: int,
-    stop: bool,
-    disk: Disk | None,
-    device: Path | None,
+    faults: list[tuple[float, Callable[[], None]]],
+    rows: Rows | None,
 ) -> str:
     emperor = chaos.emperor
-    kingdom = Kingdom(emperor.vassals, emperor.journal, tag)
+    more = dict if rows is None else rows.texts
+    kingdom = Kingdom(emperor.vassals, emperor.journal, tag, more, emperor.folder / "logs")
     churn = Churn(emperor.vassals, emperor.folder, seed)
     emperor.start()
     for name in chaos.apps:
         emperor.phase(name, "accepting", patience=60)
     untouched = {name: kingdom.leaders()[name] for name in chaos.apps}
     with world.Watchman(tag) as watchman, Load(list(chaos.apps.values())) as load:
-        with churn:
-            while chaos.kills < kills:
+        with churn, rows or contextlib.nullcontext():
+            for turn in itertools.count():
                 chaos.kill()
-                if stop and chaos.chance.random() < 0.3:
-                    chaos.stop_for_a_while()
-                if disk is not None and chaos.chance.random() < 0.2:
-                    chaos.fill_for_a_while(disk)
-                if device is not None and chaos.chance.random() < 0.2:
-                    chaos.break_disk(device)
+                for chance, fault in faults:
+                    if turn == 0 or chaos.chance.random() < chance:
+                        fault()
+                if chaos.kills >= kills:
+                    break
                 assert not watchman.wrong, watchman.wrong
                 assert not load.failures, load.failures
-        wait_until_equal(kingdom, "all is as the files say", patience=60)
+        wait_until_equal(kingdom, "all is as its sources say", patience=60)
         leaders = kingdom.leaders()
     assert not load.failures, load.failures
     assert not watchman.wrong, watchman.wrong
@@ -226,9 +285,12 @@ def _run(
     assert world.processes(tag) == []
     assert "Traceback" not in emperor.log(), emperor.log()
     said = check_record(emperor.journal, watchman.marks)
+    hung = record.out_of_patience(record.rows(emperor.journal))
+    assert not hung, "\n".join(f"{row}\n{kingdom.log(row.vassal or '')}" for row in hung)
+    of_rows = "" if rows is None else f" {rows.done} of rows,"
     return (
         f"{chaos.kills} kills, {chaos.faults} other faults, {load.answers} answers,"
-        f" {churn.done} changes of files, {said}"
+        f" {churn.done} changes of files,{of_rows} {said}"
     )
 
 
@@ -262,6 +324,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--stop", action="store_true", help="SIGSTOP the daemon now and then, too")
     parser.add_argument("--full-disk", action="store_true", help="as root: fill it now and then")
+    parser.add_argument("--rows", action="store_true", help="rows of a PostgreSQL change, too")
+    parser.add_argument("--starve", action="store_true", help="as root: no descriptors, no forks")
     parser.add_argument("--read-only", action="store_true", help="as root: let its disk fail")
     options = parser.parse_args()
     print(f"seed {options.seed}, {options.kills} kills", flush=True)

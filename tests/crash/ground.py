@@ -1,6 +1,7 @@
-"""The ground that a journal stands on, made to fail: tiny disks, broken ones, write limits."""
+"""The ground that a daemon stands on, made to fail: disks, descriptors, processes."""
 
 import contextlib
+import random
 import resource
 import subprocess
 from collections.abc import Iterator
@@ -50,3 +51,18 @@ def limit_writing(pid: int, size: int | None) -> None:
     _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     soft = resource.RLIM_INFINITY if size is None else size
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+
+
+class Commoner:
+    """A user of its own, as root is not limited in processes. It may read and write all files."""
+
+    def __init__(self) -> None:
+        need_root("start processes of another user")
+        capabilities = "+dac_override,+dac_read_search"
+        self._become = ["setpriv", f"--reuid={random.randrange(70_000, 1 << 30)}", "--clear-groups"]
+        may = [f"--inh-caps={capabilities}", f"--ambient-caps={capabilities}"]
+        self.before = [*self._become, *may]  # to run a command through
+
+    def limit(self, pid: int, what: str, soft: int) -> None:
+        """Set one of a process's soft limits, by the name that prlimit(1) has for it."""
+        subprocess.run([*self._become, "prlimit", f"--pid={pid}", f"--{what}={soft}:"], check=True)

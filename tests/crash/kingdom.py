@@ -1,6 +1,7 @@
-"""Files and what they ask for, held against what runs and what is recorded."""
+"""Sources and what they ask for, held against what runs and what is recorded."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from emperord.daemon.fleet import Fleet
@@ -11,21 +12,44 @@ from .running import PATIENCE, until
 
 
 class Kingdom:
-    """A directory of vassals, their journal, and the mark of all that runs."""
+    """A directory of vassals, their journal, and the mark of all that runs.
 
-    def __init__(self, files: Path, journal: Path, tag: str) -> None:
+    ``more`` gives what another source has; ``logs`` is where vassals write.
+    """
+
+    def __init__(
+        self,
+        files: Path,
+        journal: Path,
+        tag: str,
+        more: Callable[[], dict[str, str]] = dict,
+        logs: Path | None = None,
+    ) -> None:
         self.files = files
         self.journal = journal
         self.tag = tag
+        self._more = more
+        self._logs = logs
+
+    def texts(self) -> dict[str, str]:
+        """What the sources say."""
+        return {path.name: path.read_text() for path in self.files.glob("*.ini")} | self._more()
+
+    def log(self, name: str) -> str:
+        """The last that a vassal wrote."""
+        path = None if self._logs is None else self._logs / f"{name}.log"
+        if path is None or not path.exists():
+            return ""
+        return f"--- {path.name}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-40:])
 
     def leaders(self) -> dict[str, int]:
         return {p.vassal: p.pid for p in world.processes(self.tag) if p.leads}
 
     def unequal(self) -> list[str]:
-        """What runs otherwise than the files ask for, at this moment."""
+        """What runs otherwise than the sources ask for, at this moment."""
         wrong: list[str] = []
         running = world.by_vassal(world.processes(self.tag))
-        files = {path.name: path.read_text() for path in self.files.glob("*.ini")}
+        files = self.texts()
         wrong += [f"{name} is not wanted and runs" for name in running if name not in files]
         for name, text in files.items():
             kind = kind_of(name)
@@ -41,9 +65,9 @@ class Kingdom:
         return wrong
 
     def unequal_fleet(self, fleet: Fleet) -> list[str]:
-        """What the record says otherwise than the files."""
+        """What the record says otherwise than the sources."""
         wrong: list[str] = []
-        files = {path.name: path.read_bytes() for path in self.files.glob("*.ini")}
+        files = {name: text.encode() for name, text in self.texts().items()}
         vassals = fleet.vassals
         if vassals.keys() != files.keys():
             wrong.append(f"known: {sorted(vassals)}, files: {sorted(files)}")
@@ -61,7 +85,7 @@ class Kingdom:
 
 
 def wait_until_equal(kingdom: Kingdom, what: str, patience: float = PATIENCE) -> None:
-    """Until processes and record both are as the files; says what is not."""
+    """Until processes and record both are as the sources; says what is not."""
     last: list[str] = []
 
     def equal() -> bool:
@@ -76,4 +100,5 @@ def wait_until_equal(kingdom: Kingdom, what: str, patience: float = PATIENCE) ->
         names = {name for wrong in last for name in wrong.replace(":", "").split()[:1]}
         told = [row for row in record.rows(kingdom.journal) if row.vassal in names][-12:]
         lines = "\n".join(" ".join(map(str, row[:8])) for row in told)
-        raise AssertionError(f"{error}: {last}\n{lines}") from None
+        logs = "\n".join(filter(None, map(kingdom.log, sorted(names))))
+        raise AssertionError(f"{error}: {last}\n{lines}\n{logs}") from None

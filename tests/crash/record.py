@@ -5,12 +5,14 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from emperord.daemon.actions import recorded
 from emperord.daemon.fleet import Fleet
 from emperord.daemon.fold import fold
 from emperord.journal.events import Event, decode_body
+
+_HUNG: Final = ("slow to start", "has not said that it accepts")
 
 
 class Row(NamedTuple):
@@ -64,6 +66,17 @@ def check_head(journal: Path, found: list[Row]) -> None:
         assert head == (found[-1].seq, found[-1].hash)
     finally:
         connection.close()
+
+
+def out_of_patience(found: list[Row]) -> list[Row]:
+    """Deadlines that passed before a vassal said that it accepts: something hung."""
+    fleet, hung = Fleet(), []
+    for row in found:
+        fold(fleet, Event(*row[:6], decode_body(row.kind, row.body)))
+        vassal = fleet.vassals.get(row.vassal or "")
+        if row.kind == "deadline_passed" and vassal is not None and vassal.reason in _HUNG:
+            hung.append(row)
+    return hung
 
 
 def refold(found: list[Row]) -> Fleet:

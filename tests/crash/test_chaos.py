@@ -1,15 +1,35 @@
-"""A short run of ``tools/chaos``: nobody notices that the daemon is killed 30 times."""
+"""Short runs of ``tools/chaos``: nobody notices kills of the daemon, nor what else goes wrong."""
 
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CHAOS = Path(__file__).resolve().parents[2] / "tools" / "chaos"
 
 
-def test_nobody_notices() -> None:
+def survived(*options: str) -> str:
+    """What a run says at its end; it has to succeed."""
     done = subprocess.run(
-        [sys.executable, CHAOS, "--kills", "30"], capture_output=True, text=True, check=False
+        [sys.executable, CHAOS, *options], capture_output=True, text=True, check=False
     )
     print(done.stdout)  # the seed, above all
     assert done.returncode == 0, done.stderr[-8000:]
+    return done.stdout
+
+
+def test_nobody_notices() -> None:
+    survived("--kills", "30", "--rows")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(["--stop", "--starve", "--full-disk"], id="stopped, starved, full"),
+        pytest.param(["--read-only"], id="read-only"),
+    ],
+)
+def test_nobody_notices_other_faults(options: list[str]) -> None:
+    said = survived("--kills", "10", *options)
+    assert " 0 other faults" not in said

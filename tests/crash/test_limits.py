@@ -1,10 +1,8 @@
 """The machine refuses descriptors, processes or threads: vassals wait, the daemon goes on."""
 
 import os
-import random
 import resource
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -12,9 +10,9 @@ from typing import Final
 import pytest
 from support import processes
 from support.daemon import Daemon
-from support.root import need_root
 
 from . import record
+from .ground import Commoner
 from .running import until
 
 OPTIONS: Final = ("--freq", "0.2", "--throttle", "100", "--max-throttle", "200", "--mercy", "1")
@@ -27,27 +25,21 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
         yield made
 
 
-class Commoner(Daemon):
-    """A daemon of a user of its own: root is not limited in processes. It may read all files."""
+class Common(Daemon):
+    """A daemon of a user of its own."""
 
     def __init__(self, folder: Path) -> None:
-        capabilities = "+dac_override,+dac_read_search"
-        user = random.randrange(70_000, 1 << 30)
-        self._become = ["setpriv", f"--reuid={user}", "--clear-groups"]
-        may = [f"--inh-caps={capabilities}", f"--ambient-caps={capabilities}"]
-        super().__init__(folder, *OPTIONS, before=[*self._become, *may])
+        self._user = Commoner()
+        super().__init__(folder, *OPTIONS, before=self._user.before)
 
     def limit_processes(self, count: int | None) -> None:
         """Allow its user so many, threads included; None lifts that."""
-        soft = 10_000 if count is None else count
-        prlimit = ["prlimit", f"--pid={self.pid}", f"--nproc={soft}:"]
-        subprocess.run([*self._become, *prlimit], check=True)
+        self._user.limit(self.pid, "nproc", 10_000 if count is None else count)
 
 
 @pytest.fixture
-def commoner(tmp_path: Path) -> Iterator[Commoner]:
-    need_root("start processes of another user")
-    with Commoner(tmp_path) as made:
+def commoner(tmp_path: Path) -> Iterator[Common]:
+    with Common(tmp_path) as made:
         yield made
 
 
@@ -132,7 +124,7 @@ def test_without_a_single_free_descriptor_the_daemon_lives_and_knows_that_it_is_
     end_well(daemon)
 
 
-def test_when_no_process_can_be_had_it_is_tried_again(commoner: Commoner) -> None:
+def test_when_no_process_can_be_had_it_is_tried_again(commoner: Common) -> None:
     names = write(commoner, 2)
     commoner.start()
     ready(commoner, names)
@@ -149,7 +141,7 @@ def test_when_no_process_can_be_had_it_is_tried_again(commoner: Commoner) -> Non
     end_well(commoner)
 
 
-def test_when_no_thread_can_be_had_it_does_without(commoner: Commoner) -> None:
+def test_when_no_thread_can_be_had_it_does_without(commoner: Common) -> None:
     commoner.start().stop()  # to have a journal
     names = write(commoner, 2)
     commoner.before += ["prlimit", "--nproc=1:"]
