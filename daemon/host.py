@@ -228,6 +228,13 @@ class Host:
             if running in waiting:
                 waiting[running] = max(0, waiting[running] - count)
 
+    def is_stale(self, said: Said) -> bool:
+        """Whether a word is of the program that a reload, ordered but not sent, will replace."""
+        running = self._by_name.get(said.vassal)
+        if running is None or running.attempt != said.attempt:
+            return False
+        return said.byte == protocol.ACCEPTING and running.to_reload
+
     def silent_for(self, vassal: str) -> float:
         """Seconds since the vassal's last heartbeat; counts from now when none was heard."""
         now = trio.current_time()
@@ -378,6 +385,7 @@ class Host:
         if action.do == "reload":
             assert spec is not None
             running.heed(spec)
+            running.to_reload = True
             assert self._nursery is not None
             self._nursery.start_soon(self._reload, running)
         elif action.do == "stop":
@@ -393,6 +401,7 @@ class Host:
     async def _reload(self, running: Process) -> None:
         if running.speaks and running.control is not None:
             await trio.sleep_until(running.accepted + SETTLING)
+        running.to_reload = False
         if self._by_name.get(running.name) is running and not running.asked:
             self._send_or_signal(running, protocol.RELOAD, running.reload_signal)
 
@@ -477,6 +486,7 @@ class Host:
         running = Process(survivor.vassal, survivor.pid, survivor.start_time, pidfd)
         running.mark = survivor.mark
         running.accepted = trio.current_time()
+        running.to_reload = survivor.vassal.phase == "reloading"  # it will be ordered again
         running.keepers = self._keeper.alive and process.parent(survivor.pid) == os.getppid()
         self._keeper.expect(running.identity)
         kept = self._keeper.take(running.kept_name)

@@ -15,7 +15,7 @@ from ..journal import chain
 from ..journal.store import Snapshot
 from .actions import Action
 from .fleet import Fleet, Vassal
-from .host import TellNews
+from .host import Said, TellNews
 from .keeper_link import Kept
 from .observe import Draft
 
@@ -34,6 +34,8 @@ class Host(Protocol):
     def carry_out(self, action: Action, vassal: Vassal | None, at: int) -> None: ...
 
     def unlisten_all(self) -> None: ...
+
+    def is_stale(self, said: Said) -> bool: ...
 
     def silent_for(self, vassal: str) -> float: ...
 

@@ -35,6 +35,7 @@ class Process:
         self.keepers = False  # it is the keeper's child, who will tell how it ended
         self.asked = False  # its end was ordered
         self.accepted = -math.inf  # when it said that it accepts, or may have, in trio's time
+        self.to_reload = False  # that was ordered, and is not sent yet
 
     def heed(self, spec: Spec) -> None:
         """From now on this spec says how it is told things, and what its config is."""

@@ -278,7 +278,7 @@ class Shell:
             for item in news:
                 if isinstance(item, Happened):
                     yield item.draft
-                else:
+                elif not self._host.is_stale(item):
                     yield from _meaning_of_byte(fleet, item)
 
         await self._tell(meaning)

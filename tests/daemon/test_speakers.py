@@ -269,6 +269,22 @@ def test_changes_while_it_starts_are_not_lost(make_daemon: MakeDaemon) -> None:
     daemon.stop()
 
 
+def test_a_word_of_what_is_to_be_reloaded_is_not_taken_for_the_new(make_daemon: MakeDaemon) -> None:
+    """A first worker that is replaced says again that it accepts, before the reload was sent."""
+    daemon = make_daemon(speakers=True)
+    write(daemon, "say 1\nawait one\nsay 5\nawait two\nsay 5\n")
+    daemon.start()
+    daemon.event("vassal_ready", "a.ini")
+    write(daemon, "say 5\n")
+    daemon.event("vassal_changed", "a.ini")
+    (daemon.vassals / "one").touch()
+    daemon.phase("a.ini", "reloading")
+    (daemon.vassals / "two").touch()
+    daemon.event("vassal_accepting", "a.ini", count=2)
+    assert heard(daemon, "a.ini") == ["1"]
+    daemon.stop()
+
+
 def test_a_change_while_it_stops_is_not_lost(make_daemon: MakeDaemon) -> None:
     daemon = make_daemon("--mercy", "1", speakers=True)
     write(daemon, "; old\ndeaf\nsay 1 5\n")

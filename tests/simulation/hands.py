@@ -62,6 +62,7 @@ class Hands:
         self._said: dict[News, None] = {}
         self._spoken = trio.Event()
         self._beats: dict[str, float] = {}
+        self._to_reload: set[str] = set()  # that was ordered, and is not sent yet
         self._accepted: dict[str, float] = {}  # since when, or since when it is known here
         self._one_spawn = trio.CapacityLimiter(1)
         self._nursery: trio.Nursery | None = None
@@ -97,6 +98,8 @@ class Hands:
             self.expected.add(process.identity)
             self._by_name[process.name] = process
             self._accepted[process.name] = trio.current_time()
+            if survivor.vassal.phase == "reloading":
+                self._to_reload.add(process.name)
         return process is not None
 
     async def run(
@@ -120,6 +123,10 @@ class Hands:
                 # Only what is durable is taken out of the socket: else it would die with us.
                 for process, count in zip(read, counts, strict=True):
                     del process.unread[:count]
+
+    def is_stale(self, said: Said) -> bool:
+        """Whether it is a word of the program that is about to be reloaded."""
+        return said.byte == protocol.ACCEPTING and said.vassal in self._to_reload
 
     def silent_for(self, vassal: str) -> float:
         """Seconds since the last heartbeat; counts from now when none was heard."""
@@ -174,6 +181,7 @@ class Hands:
         del self._by_name[process.name]
         self._beats.pop(process.name, None)
         self._accepted.pop(process.name, None)
+        self._to_reload.discard(process.name)
         body = Exited(attempt=process.attempt, code=code, signal=signal)
         await self._tell([Happened(Draft("exited", body, None, process.name))])
         self._machine.kept.discard(kept_name(process.name, process.attempt))
@@ -212,6 +220,7 @@ class Hands:
         if action.do == "reload":
             assert spec is not None
             assert self._nursery is not None
+            self._to_reload.add(process.name)
             self._nursery.start_soon(self._reload, process, self._text(spec))
         elif action.do == "stop":
             process.asked = True
@@ -223,6 +232,7 @@ class Hands:
     async def _reload(self, process: Process, text: str) -> None:
         if process.connected and process.behaviour != "program":
             await trio.sleep_until(self._accepted.get(process.name, -SETTLING) + SETTLING)
+        self._to_reload.discard(process.name)
         if self._by_name.get(process.name) is process and process.alive and not process.asked:
             self._machine.reload(process, text)
 
