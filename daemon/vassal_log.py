@@ -35,7 +35,7 @@ class LogDirectory:
         reason = None
         try:
             os.makedirs(path, mode=0o750, exist_ok=True)
-            if not os.access(path, os.W_OK | os.X_OK):
+            if not os.access(path, os.W_OK | os.X_OK, effective_ids=True):
                 reason = "this user may not write there"
         except FileExistsError:
             reason = "that is no directory"
