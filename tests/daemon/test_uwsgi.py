@@ -68,12 +68,13 @@ def test_a_touch_reloads_in_place(daemon: Daemon, tmp_path: Path) -> None:
     config.write_text(app.config("hello"))
     daemon.start()
     before = serving(daemon, app, "hello")
+    daemon.event("vassal_accepting", "app.ini")
     for count in (1, 2, 3):
         seq = daemon.last_seq()
         os.utime(config, ns=(0, count))  # an older time is a change as well
         reloaded = daemon.event("vassal_changed", "app.ini", after=seq)
         assert [action["do"] for action in reloaded.actions] == ["reload"]
-        daemon.event("vassal_accepting", "app.ini", after=seq)
+        daemon.event("vassal_accepting", "app.ini", after=reloaded.seq)
         after = serving(daemon, app, "hello")
         assert after.master == before.master
         assert after.pid != before.pid
