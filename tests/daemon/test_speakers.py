@@ -68,7 +68,7 @@ def test_its_words_in_order(make_daemon: MakeDaemon) -> None:
 
 def test_last_words_are_heard(make_daemon: MakeDaemon) -> None:
     """Who says that it is loyal and dies is loyal."""
-    daemon = make_daemon(speakers=True)
+    daemon = make_daemon("--throttle", "1", speakers=True)
     write(daemon, HEALTHY + "exit 3\n")
     daemon.start()
     death = daemon.event("exited", "a.ini")
@@ -168,7 +168,7 @@ def test_the_silence_of_one_that_stops_is_no_news(make_daemon: MakeDaemon) -> No
 
 
 def test_who_resigns_is_restarted_without_penalty(make_daemon: MakeDaemon) -> None:
-    daemon = make_daemon("--throttle", "100000", speakers=True)
+    daemon = make_daemon("--throttle", "1", speakers=True)
     write(daemon, "say 1 5 22\n")
     daemon.start()
     for count in (1, 2, 3):
