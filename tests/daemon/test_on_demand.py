@@ -6,6 +6,7 @@ import socket
 import stat
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -212,15 +213,17 @@ def test_reloads_keep_the_socket(daemon: Daemon) -> None:
 def test_a_crash_at_start_under_load(daemon: Daemon) -> None:
     """Who waits in the backlog is not refused, and gets an answer when the app is mended."""
     app = App(daemon, code="raise SystemExit('broken')\n").start()
-    with clients.dial(app.address) as early:
-        early.sendall(clients.REQUEST)
+    with ExitStack() as stack:
+        early = [stack.enter_context(clients.dial(app.address)) for _ in range(100)]
+        for each in early:
+            each.sendall(clients.REQUEST)
         died = daemon.event("exited", app.name, count=2)
         throttled = daemon.event("deadline_passed", app.name)
         assert throttled.at < died.at
         app.module.write_text(APP)
         app.write("mended")
         assert clients.ask(app.address)["says"] == "mended"
-        assert clients.answer(early)["says"] == "mended"
+        assert [clients.answer(each)["says"] for each in early] == ["mended"] * 100
     deaths = [event.at for event in daemon.events("exited", app.name)]
     starts = [event.at for event in daemon.events("spawned", app.name)]
     # Somebody always waits, yet it starts no sooner than the throttle says.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support import clients, processes
+from support.pushing import Pusher
 from support.tyrant import (
     ALICE,
     ALICES,
@@ -136,6 +137,39 @@ def test_root_runs_no_vassal(tyrant: TyrantDaemon, uid: int, gid: int, gives: st
     assert tyrant.running() == []
     os.chown(path, ALICE, ALICES)  # who is told what is wrong can mend it
     tyrant.phase("a.ini", "ready")
+    tyrant.stop()
+
+
+WHOSE = {
+    "as.ini": (str(ALICE), str(ALICES), None),
+    "none.ini": ("", "", "no uid"),
+    "no-gid.ini": (str(ALICE), "", "no gid"),
+    "root.ini": ("0", str(ALICES), "uid 0"),
+    "roots.ini": (str(ALICE), "0", "gid 0"),
+}
+
+
+def test_a_source_that_says_whose_each_is(make_tyrant: MakeTyrant, tmp_path: Path) -> None:
+    url = f"zmq://ipc://{tmp_path}/zmq"
+    tyrant = make_tyrant(monitors=[url])
+    tyrant.start()
+    with Pusher(f"ipc://{tmp_path}/zmq") as pusher:
+        for name, (uid, gid, _) in WHOSE.items():
+            pusher.touch(name, SLEEPER, uid, gid)
+        pusher.touch("below.ini", SLEEPER, "-1", str(ALICES))
+        pusher.touch("beyond.ini", SLEEPER, str(2**32 + ALICE), str(ALICES))
+        tyrant.event("observation_rejected", count=2)
+    for name, (_, _, gives) in WHOSE.items():
+        if gives is None:
+            tyrant.phase(name, "ready")
+            assert status_of(tyrant.pid_of(name))["Uid"] == [str(ALICE)] * 4
+            assert status_of(tyrant.pid_of(name))["Gid"] == [str(ALICES)] * 4
+        else:
+            assert tyrant.phase(name, "barred").reason == (
+                f"tyrant mode: {url} gives {gives};"
+                " to run, it needs a uid and a gid that are not root's"
+            )
+    assert tyrant.fleet().vassals.keys() == WHOSE.keys()
     tyrant.stop()
 
 
