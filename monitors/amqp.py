@@ -34,12 +34,12 @@ from urllib.parse import unquote
 import msgspec
 import pika  # type: ignore[import-untyped]
 import trio
-import trio_asyncio  # type: ignore[import-untyped]
 
 from ..journal.events import Spec
 from . import names, rows
 from .amqp_link import PREFETCH, Delivery, Link
 from .amqp_paths import PATIENCE, Paths, look, mount_of
+from .asyncio_loop import asyncio_loop
 from .contract import (
     Destroyed,
     Failed,
@@ -204,19 +204,8 @@ class AmqpMonitor:
 
     async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:
         """Watch until cancelled. ``known`` are the files and URLs of earlier announcements."""
-        try:
-            async with trio_asyncio.open_loop() as loop, Fetcher(self.limits.fetch) as fetcher:
-                listener = Listener(self, tell, known, fetcher)
-                await listener.go(loop)
-        except BaseExceptionGroup as group:
-            raise _only(group) from None
-
-
-def _only(group: BaseException) -> BaseException:
-    """The error itself, where a group holds nothing else."""
-    while isinstance(group, BaseExceptionGroup) and len(group.exceptions) == 1:
-        group = group.exceptions[0]
-    return group
+        async with asyncio_loop() as loop, Fetcher(self.limits.fetch) as fetcher:
+            await Listener(self, tell, known, fetcher).go(loop)
 
 
 class Held:

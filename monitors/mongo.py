@@ -30,6 +30,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from ..journal.events import Spec
 from . import mongo_url, names, polling
+from .asyncio_loop import asyncio_loop
 from .contract import Listing, Tell
 from .options import MonitorOptions
 from .polling import SourceFailed
@@ -73,17 +74,10 @@ class Mongo:
     async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:
         """Watch the collection until cancelled."""
         table = Table(self._options, files=True)
-        failure: Exception | None = None
-        async with trio_asyncio.open_loop() as loop:
-            loop.set_default_executor(_Threads())
-            try:
-                await polling.poll(
-                    partial(self._connect, table), tell, self._options.freq, limit=self._limit
-                )
-            except Exception as error:  # carried past the loop's nursery, which would wrap it
-                failure = error
-        if failure is not None:
-            raise failure
+        async with asyncio_loop():
+            await polling.poll(
+                partial(self._connect, table), tell, self._options.freq, limit=self._limit
+            )
 
     async def _connect(self, table: Table) -> "_Session":
         session = _Session(self._place, table, self._limit, self._note_polls_only)
@@ -99,14 +93,6 @@ class Mongo:
         if reason != self._polls_only:
             log.info("%s: no change stream, so it is polled: %s", self.url, reason)
         self._polls_only = reason
-
-
-class _Threads(trio_asyncio.TrioExecutor):  # type: ignore[misc]
-    """Looks up host names, shakes hands for TLS. Who is cancelled does not wait for either."""
-
-    async def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Run it in a thread, and leave the thread behind when cancelled."""
-        return await trio.to_thread.run_sync(function, *arguments, abandon_on_cancel=True)
 
 
 class _Session:

@@ -22,7 +22,7 @@ from functools import partial
 from typing import Any, Final
 
 # Before psycopg, which takes hold of functions of asyncio that this one replaces.
-import trio_asyncio  # type: ignore[import-untyped]
+from trio_asyncio import aio_as_trio  # type: ignore[import-untyped]
 
 # isort: split
 import psycopg
@@ -32,10 +32,10 @@ from psycopg import generators
 from psycopg.abc import PQGen
 from psycopg.pq import DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
-from trio_asyncio import aio_as_trio
 
 from ..journal.events import Spec
 from . import names, polling
+from .asyncio_loop import asyncio_loop
 from .contract import Listing, Tell
 from .options import MonitorOptions
 from .polling import SourceFailed
@@ -102,17 +102,10 @@ class Postgres:
     async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:
         """Watch the table until cancelled."""
         table = Table(self._options)
-        failure: Exception | None = None
-        async with trio_asyncio.open_loop() as loop:
-            loop.set_default_executor(_Threads())
-            try:
-                await polling.poll(
-                    partial(self._connect, table), tell, self._options.freq, limit=self._limit
-                )
-            except Exception as error:  # carried past the loop's nursery, which would wrap it
-                failure = error
-        if failure is not None:
-            raise failure
+        async with asyncio_loop():
+            await polling.poll(
+                partial(self._connect, table), tell, self._options.freq, limit=self._limit
+            )
 
     async def _connect(self, table: Table) -> "_Session":
         found = await trio.to_thread.run_sync(with_service, self._given, abandon_on_cancel=True)
@@ -281,14 +274,6 @@ class _Link(psycopg.AsyncConnection[Any]):
             await super().cancel_safe(timeout=min(timeout, _FAREWELL))
         except psycopg.Error:
             self.pgconn.finish()
-
-
-class _Threads(trio_asyncio.TrioExecutor):  # type: ignore[misc]
-    """Looks up host names. Who is cancelled does not wait for a name server that is silent."""
-
-    async def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Run it in a thread, and leave the thread behind when cancelled."""
-        return await trio.to_thread.run_sync(function, *arguments, abandon_on_cancel=True)
 
 
 # One result
