@@ -44,6 +44,7 @@ from .urls import MonitorURLError
 
 DEFAULT_QUERY: Final = "SELECT name,config,EXTRACT(epoch FROM ts) FROM vassals"
 MOST_ROWS: Final = 100_000
+MOST_BYTES: Final = 256 << 20  # of the configs in one reading
 _COLUMNS: Final = "name, config, ts[, uid, gid[, socket]]"
 _TS: Final = 2  # which column it is
 _CHUNK: Final = 100  # rows that are taken in before others have their turn
@@ -211,7 +212,7 @@ class _Session:
     async def _read_aio(self) -> Listing:
         self._woken = False  # what is notified from here on, this reading may lack
         reading = self._table.reading()
-        count = 0
+        count = size = 0
         with self._failing():
             await self._link.wait(_ask(self._link.pgconn, self._encoded_query()))
             while True:
@@ -223,7 +224,11 @@ class _Session:
                 if count > MOST_ROWS:
                     raise SourceFailed(f"the query gives more than {MOST_ROWS:,} rows")
                 for number in range(result.ntuples):
-                    reading.add(_row(result, number, self._codec))
+                    row = _row(result, number, self._codec)
+                    size += len(row.config or "")
+                    reading.add(row)
+                if size > MOST_BYTES:
+                    raise SourceFailed(f"the configs have more than {MOST_BYTES >> 20} MiB")
                 await asyncio.sleep(0)  # others have their turn
 
     def _encoded_query(self) -> bytes:

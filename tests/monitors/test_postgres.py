@@ -309,6 +309,14 @@ async def test_too_many_rows_fail(source: PostgresSource, monkeypatch: pytest.Mo
     assert reason == "the query gives more than 1,000 rows"
 
 
+async def test_too_much_text_fails(source: PostgresSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "MOST_BYTES", 1 << 20)
+    query = "SELECT n || '.ini', repeat('x', 65535), n FROM generate_series(1, {}) AS n"
+    assert len((await listing_of(asking(source, query.format(16)))).seen) == 16
+    reason = await failure_of(asking(source, query.format(17)))
+    assert reason == "the configs have more than 1 MiB"
+
+
 # Encodings
 
 
