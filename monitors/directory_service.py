@@ -326,7 +326,7 @@ class _Session:
     async def _verify(self) -> None:
         """See to it that what we were told is what is there."""
         csn = await self._ask_csn()
-        if self._is_idle(csn):
+        if self._is_idle(csn) and not self._strange:
             return
         theirs = await self._ask_marks()
         await self._catch_up()  # some of it may have been on its way

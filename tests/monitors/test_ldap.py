@@ -828,22 +828,30 @@ async def test_servers_without_synchronization_are_polled(said: bytes) -> None:
             assert watch.contents == {"v1.ini": b"polled"}
 
 
-async def test_a_csn_that_moved_is_not_believed_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("follows", [False, True], ids=["polled", "synchronized"])
+async def test_a_csn_that_moved_is_not_believed_for_ever(
+    monkeypatch: pytest.MonkeyPatch, follows: bool
+) -> None:
     """As when syncprov is removed from a server that runs, or not all is in one database."""
     monkeypatch.setattr(directory_service, "_TRUSTED", 0.1)
-    csns, said = iter("1"), vassal(PLACEHOLDER, 1, "one", None)
+    csns, text, stamp = iter("1"), "one", b"#000000#000#"
 
     def answer(request: Request) -> bytes:
-        if b"contextCSN" in request.whole:
-            found = entry(request.number, "o=x", contextCSN=next(csns, "2"))
+        if request.is_sync and not follows:
+            return result(request.number, 12)
+        if request.is_sync:
+            found = vassal(PLACEHOLDER, 1, text) + over(PLACEHOLDER)
+        elif b"contextCSN" in request.whole:
+            found = entry(PLACEHOLDER, "o=x", contextCSN=next(csns, "2")) + result(PLACEHOLDER)
+        elif b"entryUUID" in request.whole:
+            found = vassal(PLACEHOLDER, 1, text, None) + result(PLACEHOLDER)
         else:
-            found = said if b"entryUUID" in request.whole else b""
-        found = found.replace(NUMBER, number_of(request))
-        return result(request.number, 12) if request.is_sync else found + result(request.number)
+            found = result(PLACEHOLDER)
+        return found.replace(NUMBER, number_of(request)).replace(b"#000000#000#", stamp)
 
     async with scripted(answer) as port, watching(scripted_monitor(port, options=BUSY)) as watch:
         await watch.listings(5)
-        said = vassal(PLACEHOLDER, 1, "two", None).replace(b"#000000#000#", b"#000001#000#")
+        text, stamp = "two", b"#000001#000#"
         await watch.shows("v1.ini", "two")
 
 
