@@ -285,7 +285,9 @@ class _Session:
 
     def _brief(self, error: Exception) -> str:
         """What went wrong, without pymongo's account of all it knows, and without secrets."""
-        text = str(error)
+        text = polling.in_words(str(error))
+        if text.startswith("No servers found yet"):
+            text = "no server was found, and nobody said why"
         for end in (", full error: ", ", Timeout: ", " (configured timeouts: "):
             text = text.partition(end)[0]
         return mongo_url.without(self._place.secrets, text)[:500] or type(error).__name__

@@ -6,6 +6,8 @@ delay. Connecting and reading have a time limit each, so a server that accepts a
 holds up nobody.
 """
 
+import os
+import re
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeVar
 
@@ -20,8 +22,16 @@ _LONGEST_PAUSE: Final = 30.0  # seconds between tries
 _BREATH: Final = 0.005  # seconds; a burst of wakes is answered by one reading
 
 
+_ERRNO: Final = re.compile(r"\[Errno (-?\d+)\] (Connect call failed \([^)]*\))?")
+
+
 class SourceFailed(Exception):
     """The source cannot be read now; the text says why and holds no secrets."""
+
+
+def in_words(text: str) -> str:
+    """What a library says, with the system's words for what Python has numbered."""
+    return _ERRNO.sub(lambda found: os.strerror(int(found[1])) if found[2] else "", text)
 
 
 class Connection(Protocol):

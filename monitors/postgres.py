@@ -267,7 +267,7 @@ def _redacted(secrets: Iterable[str], text: str) -> str:
     """An error's text as one line that holds no secret."""
     for secret in filter(None, secrets):
         text = text.replace(secret, "***")
-    return names.shown(" ".join(text.split()))[:500]
+    return names.shown(polling.in_words(" ".join(text.split())))[:500]
 
 
 class _Link(psycopg.AsyncConnection[Any]):

@@ -27,14 +27,14 @@ def resolver(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    "url",
+    ("url", "reason"),
     [
-        pytest.param("amqp://host.example.com", id="amqp"),
-        pytest.param("pg://host=host.example.com user=x", id="pg"),
-        pytest.param("mongodb://host.example.com,a.b", id="mongodb"),
+        pytest.param("amqp://host.example.com", "longer than 10 s", id="amqp"),
+        pytest.param("pg://host=host.example.com user=x", "longer than 10 s", id="pg"),
+        pytest.param("mongodb://host.example.com,a.b", "no server was found", id="mongodb"),
     ],
 )
-def test_it_holds_up_nobody(make_daemon: MakeDaemon, resolver: Path, url: str) -> None:
+def test_it_holds_up_nobody(make_daemon: MakeDaemon, resolver: Path, url: str, reason: str) -> None:
     daemon = make_daemon(monitors=["vassals", url], before=["unshare", "-m", "sh", "-c", ENTER,
         str(resolver)])  # fmt: skip
     (daemon.vassals / "a.ini").write_text(SLEEPER)
@@ -43,6 +43,7 @@ def test_it_holds_up_nobody(make_daemon: MakeDaemon, resolver: Path, url: str) -
     failed = daemon.event("monitor_failed")
     assert failed.monitor is not None
     assert "host.example.com" in failed.monitor
+    assert reason in failed.body["reason"]
     began = time.monotonic()
     daemon.stop()  # while it is being asked again
     assert time.monotonic() - began < 8

@@ -557,7 +557,7 @@ async def test_what_is_no_mongodb(manners: Any) -> None:
 
 async def test_nobody_is_there() -> None:
     async with watching(mongo.Mongo(read("127.0.0.1:1,x.y"), BUSY, limit=HASTE)) as watch:
-        assert re.fullmatch(r"127\.0\.0\.1:1: .*\('127\.0\.0\.1', 1\)", watch.failures()[0])
+        assert watch.failures()[0] == "127.0.0.1:1: Connection refused"
 
 
 def test_the_library_is_imported_when_it_is_needed() -> None:
