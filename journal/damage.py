@@ -157,17 +157,17 @@ class Audit:
 
     def snapshots(self, reader: Reader) -> Iterator[Stored]:
         """The snapshots that are what was written, oldest first."""
-        last = -1
+        last = None
         while "snapshot" not in self.lacking:
             try:
                 row = reader.db.execute(
-                    "SELECT seq, hash, fleet, check_sum FROM snapshot WHERE seq > ?"
-                    " ORDER BY seq LIMIT 1",
+                    "SELECT seq, hash, fleet, check_sum FROM snapshot"
+                    " WHERE ?1 IS NULL OR seq > ?1 ORDER BY seq LIMIT 1",
                     (last,),
                 ).fetchone()
             except BROKEN as error:
                 why = brief(error)
-                self.find(f"the snapshots behind event {max(last, 0)} cannot be read: {why}")
+                self.find(f"the snapshots behind event {last or 0} cannot be read: {why}")
                 return
             if row is None:
                 return
@@ -177,7 +177,7 @@ class Audit:
                 self.find(f"snapshot {last}: it does not have its checksum", last)
             elif last > reader.head.seq and reader.files.live:
                 return  # written while we read
-            elif last > reader.head.seq or self._belongs(reader, stored) is False:
+            elif not 0 < last <= reader.head.seq or self._belongs(reader, stored) is False:
                 self.find(f"snapshot {last}: its hash is not that of event {last}", last)
             else:
                 yield stored

@@ -227,8 +227,8 @@ class Reader:
             row = self._one(
                 "SELECT seq, at FROM event WHERE seq <= ? ORDER BY seq DESC LIMIT 1", middle
             )
-            # Without a row in between some are missing there.
-            if row is None or row[0] <= low or row[1] <= at:
+            # Without a row in between some are missing there; a damaged time tells nothing.
+            if row is None or row[0] <= low or row[1].__class__ is not int or row[1] <= at:
                 low = middle
             else:
                 high = row[0] - 1
@@ -261,7 +261,7 @@ class Reader:
         seq = self.head.seq if upto is None else upto
         while True:
             row = self._one(
-                "SELECT seq, hash, fleet, check_sum FROM snapshot WHERE seq <= ?"
+                "SELECT seq, hash, fleet, check_sum FROM snapshot WHERE seq > 0 AND seq <= ?"
                 " ORDER BY seq DESC LIMIT 1",
                 seq,
             )

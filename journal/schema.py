@@ -131,8 +131,9 @@ def check_ours(connection: sqlite3.Connection, path: str) -> None:
     (identity,) = connection.execute("PRAGMA application_id").fetchone()
     if identity != APPLICATION_ID:
         raise NotAJournal(f"{path}: an SQLite database, but not a journal of emperord")
-    unknown = [name for name in applied(connection) if name not in NAMES]
-    if unknown:
+    names = applied(connection)
+    unknown = [str(name) for name in names if name not in NAMES]
+    if unknown and set(NAMES) <= set(names):  # who is newer has all of ours; else it is damage
         raise NewerFormat(
             f"{path}: written by a newer emperord (it has {', '.join(unknown)}); "
             "read it with that version or a later one"
@@ -169,7 +170,7 @@ def flaws(connection: sqlite3.Connection) -> list[str]:
     found = []
     names = applied(connection)
     there = {(each.type, each.name): each for each in _objects(connection)}
-    made, all_ = _made(names), _made(NAMES)
+    made, all_ = _made(tuple(name for name in names if name in NAMES)), _made(NAMES)
     if there.keys() & (all_.objects.keys() - made.objects.keys()):
         found.append(f"table {_MIGRATIONS} is gone or does not name all migrations")
         made = all_

@@ -145,6 +145,8 @@ class Journal:
         one = "SELECT seq, hash FROM event WHERE seq = ?"
         begin = self._db.execute(one, (after - 1,)).fetchone()
         last, current = begin or (self._anchor.seq, self._anchor.hash)
+        if current.__class__ is not bytes:
+            raise self._damaged(f"event {last} is not what was written", last)
         rows = self._db.execute(f"SELECT {COLUMNS} FROM event WHERE seq > ? ORDER BY seq", (last,))
         for row in rows:
             seq, recorded = row[0], row[8]

@@ -31,11 +31,11 @@ def _second(seconds: int) -> str:
 
 def rfc3339(at: int) -> str:
     """As in JSON and everywhere else: ``2026-11-24T06:31:03.532123456Z``."""
-    seconds, rest = divmod(at, _SECOND)
     try:
+        seconds, rest = divmod(at, _SECOND)
         return f"{_second(seconds)}.{rest:09d}Z"
-    except OverflowError:  # past the year 9999: only a damaged row has that
-        return f"@{at}ns"
+    except (OverflowError, TypeError):  # past the year 9999, or no number: only in a damaged row
+        return f"@{at!r}ns"
 
 
 def for_people(at: int) -> str:

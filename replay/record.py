@@ -19,14 +19,16 @@ def event_record(row: Row) -> tuple[dict[str, Any], bool]:
     seq, at, kind, monitor, vassal, cause, body, actions, hash_ = row
     shown_body, good_body = _value(body)
     shown_actions, good_actions = _value(actions)
-    good = good_body and good_actions and at.__class__ is int and hash_.__class__ is bytes
+    good_cause = cause is None or cause.__class__ is int
+    good = good_body and good_actions and good_cause
+    good = good and at.__class__ is int and hash_.__class__ is bytes
     record = {
         "seq": seq,
         "at": rfc3339(at) if at.__class__ is int else _text(at),
         "kind": _text(kind),
         "monitor": _text(monitor),
         "vassal": _text(vassal),
-        "cause": cause,
+        "cause": cause if good_cause else _text(cause),
         "body": shown_body,
         "actions": shown_actions,
         "hash": hash_.hex() if hash_.__class__ is bytes else _text(hash_),
@@ -58,7 +60,8 @@ def line(reader: Reader, row: Row) -> tuple[str, bool]:
     except JournalError:
         said, good = shown(str(body)), False
     about = vassal if vassal is not None else monitor
-    told = f"{seq:>8}  {for_people(at) if at.__class__ is int else at!s:23}  {shown(str(kind)):20}"
+    when = for_people(at) if at.__class__ is int else shown(str(at))
+    told = f"{seq:>8}  {when:23}  {shown(str(kind)):20}"
     told += f"  {shown(str(about)) if about is not None else '-'}"
     if said:
         told += f"  {said}"

@@ -203,6 +203,21 @@ IN_THE_FILE = {
         sql("UPDATE event SET hash = zeroblob(32) WHERE seq = (SELECT max(seq) FROM event)"),
         ["its hash is damaged, the rest is intact"],
     ),
+    "cause no text": (
+        sql("UPDATE event SET cause = CAST(x'ff' AS TEXT) WHERE seq = ?", ROW), [not_written, saved]
+    ),
+    "at of a death a text": (
+        sql("UPDATE event SET at = '' WHERE seq = (SELECT max(seq) FROM event"
+            " WHERE kind = 'exited')"),
+        ["its row is not what was written"],
+    ),
+    "at no text": (
+        sql("UPDATE event SET at = CAST(x'ff' AS TEXT) WHERE seq = ?", ROW), [not_written, saved]
+    ),
+    "hash before the last a number": (
+        sql("UPDATE event SET hash = 7 WHERE seq = ?", EVENTS - 1),
+        [f"event {EVENTS - 1}: its hash is damaged, the rest is intact"],
+    ),
     "at a text": (sql("UPDATE event SET at = 'noon' WHERE seq = ?", ROW), [not_written, saved]),
     "row missing": (
         sql("DELETE FROM event WHERE seq = ?", ROW), [f"event {ROW} is missing", saved]
@@ -275,6 +290,10 @@ IN_THE_FILE = {
         sql("UPDATE snapshot SET seq = 41 WHERE seq = 40"),
         ["snapshot 41: its hash is not that of event 41"],
     ),
+    "snapshot before all events": (
+        sql("UPDATE snapshot SET seq = ? WHERE seq = 40", -(2**63)),
+        [f"snapshot {-(2**63)}: its hash is not that of event", all_intact],
+    ),
     "snapshot of no event": (
         sql("UPDATE snapshot SET seq = 4000 WHERE seq = 40"),
         ["snapshot 4000: its hash is not that of event 4000"],
@@ -295,6 +314,14 @@ IN_THE_FILE = {
     "no table of migrations": (
         sql("DROP TABLE _sqlite_migrations"),
         ["the schema: table _sqlite_migrations is gone", all_intact],
+    ),
+    "a migration renamed": (
+        sql("UPDATE _sqlite_migrations SET name = '0001_recore' WHERE name = '0001_record'"),
+        ["the schema: table _sqlite_migrations is gone or does not name all", all_intact],
+    ),
+    "a migration with a name that is no text": (
+        sql("UPDATE _sqlite_migrations SET name = x'ff' WHERE name = '0002_deploys'"),
+        ["the schema: table _sqlite_migrations is gone or does not name all", all_intact],
     ),
     "a migration forgotten": (
         sql("DELETE FROM _sqlite_migrations WHERE name = '0001_record'"),
@@ -380,7 +407,8 @@ def test_damage_to_the_file(pristine: Path, tmp_path: Path, harm: Harm, says: li
 
 
 COMMANDS = (
-    ["state"], ["history"], ["events"], ["why", "app000.ini"], ["show", "app000.ini"],
+    ["state"], ["history"], ["events"], ["events", "--json"], ["why", "app000.ini"], ["why", "app002.ini"],
+    ["show", "app000.ini"],
     ["diff", "app000.ini"], ["state", "--json"], ["history", "--json"], ["events", "--json"],
     ["why", "ap000.ini"],
 )  # fmt: skip
