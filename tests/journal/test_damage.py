@@ -409,7 +409,7 @@ def test_damage_to_the_file(pristine: Path, tmp_path: Path, harm: Harm, says: li
 COMMANDS = (
     ["state"], ["history"], ["events"], ["why", "app000.ini"], ["why", "app002.ini"],
     ["show", "app000.ini"], ["diff", "app000.ini"], ["state", "--json"], ["history", "--json"],
-    ["events", "--json"], ["state", "--at", "2026-11-24T06:00:20Z"],
+    ["events", "--json"], ["state", "--at", "2026-11-24T06:00:20Z"], ["why", "ap000.ini"],
 )  # fmt: skip
 
 
