@@ -14,6 +14,7 @@ from emperord.monitors import zookeeper
 from emperord.monitors.contract import Failed, Listing
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.zoo_client import Client
+from emperord.monitors.zoo_herald import Announcement, Herald
 from emperord.monitors.zookeeper import ZooKeeper, open_url
 from kazoo.exceptions import NoNodeError  # type: ignore[import-untyped]
 from kazoo.security import make_acl, make_digest_acl  # type: ignore[import-untyped]
@@ -558,6 +559,23 @@ async def test_a_daemon_with_two_sources_announces_both_in_one_folder(
             await announced(f"{folder}/{OURS}.2", other, 1)
         assert talk().get_children(folder) == [OURS]
     assert not caplog.messages
+
+
+@pytest.mark.parametrize("name", ["", f"/{OURS}"], ids=["path", "folder"])
+async def test_the_znode_of_a_session_before_is_replaced(source: ZooSource, name: str) -> None:
+    """A server that hangs is left without a farewell, and may not have missed us yet."""
+    path = f"{source.path}-emperor"
+    about = Announcement(source.url, f"{path}/" if name else path, source.path)
+    host, _, port = shared().where["hosts"].partition(":")
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(2):
+            client = Client([(host, int(port))], (), 10, lambda _: None, lambda: None)
+            stack.push_async_callback(client.close)
+            client.start()
+            await Herald(client, about).keep(1)
+            await announced(f"{path}{name}", source, 1)
+            assert talk().exists(f"{path}{name}").ephemeralOwner == client.session
+    assert talk().exists(f"{path}{name}") is None
 
 
 async def test_anothers_place_is_waited_for(
