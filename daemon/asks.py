@@ -173,8 +173,8 @@ class Asks:
 
 
 def try_new_version() -> None:
-    """See whether what is installed now starts at all. Raises Refused."""
-    argv = [sys.executable, "-P", "-m", "emperord.daemon.main", "--version"]
+    """See whether what is installed now, keeper and daemon, starts at all. Raises Refused."""
+    argv = [sys.executable, "-P", "-m", "emperord.daemon.keeper", "--version"]
     try:
         subprocess.run(argv, check=True, capture_output=True, timeout=_TRIAL, env=_bare())
     except (OSError, subprocess.SubprocessError) as error:

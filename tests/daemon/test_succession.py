@@ -10,6 +10,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import emperord
 import pytest
 from emperord.journal.store import Journal
 from journal_builder import Builder
@@ -120,9 +121,15 @@ class Broken:
         self.path = folder / "broken"
         self._package = self.path / "emperord"
 
-    def install(self) -> None:
+    def install(self, part: str = "") -> None:
+        """``part`` is the one module that is broken; all are unless told."""
         self._package.mkdir(parents=True)
-        (self._package / "__init__.py").write_text("raise ImportError('half of it is missing')")
+        lines = (
+            f"import sys\n__path__ = [{str(Path(emperord.__file__).parent)!r}]",
+            f"if {part!r} in ' '.join(sys.orig_argv):",
+            "    raise ImportError('half of it is missing')",
+        )
+        (self._package / "__init__.py").write_text("\n".join(lines))
 
     def mend(self) -> None:
         shutil.rmtree(self._package)
@@ -139,9 +146,12 @@ def broken(emperor: Emperor) -> Broken:
     return broken
 
 
-def test_a_version_that_does_not_start_is_refused(emperor: Emperor, broken: Broken) -> None:
+@pytest.mark.parametrize("part", ["", "daemon.keeper", "daemon.main"])
+def test_a_version_that_does_not_start_is_refused(
+    emperor: Emperor, broken: Broken, part: str
+) -> None:
     seq = emperor.last_seq()
-    broken.install()
+    broken.install(part)
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(emperor.control))
         client.sendall(b'{"do": "upgrade"}\n')
