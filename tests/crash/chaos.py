@@ -86,6 +86,7 @@ class Chaos:
         self.chance = random.Random(seed)
         self.kills = 0
         self.faults = 0  # other ones
+        self.keepers_lost = 0
         self._killed_at = 0  # the last event before
         self.apps: dict[str, Application] = {}
         for number in range(WEB):
@@ -165,6 +166,19 @@ class Chaos:
         if processes.alive(pid):
             user.limit(pid, what, was)
 
+    def lose_keeper(self) -> None:
+        """Kill the keeper; after a while a new emperor takes over from the daemon that is left."""
+        self.faults += 1
+        self.keepers_lost += 1
+        self.at_work()
+        assert self.emperor.process is not None
+        self._killed_at = self.emperor.last_seq()
+        self.emperor.process.kill()
+        self.emperor.process.wait()
+        time.sleep(self.chance.random())
+        self.emperor.launch()
+        self.at_work()
+
     def hang_for_a_while(self, rows: Rows) -> None:
         """The database answers nobody."""
         self.faults += 1
@@ -216,6 +230,8 @@ def run(kills: int, seed: int, options: argparse.Namespace) -> str:
         faults: list[tuple[float, Callable[[], None]]] = []
         if options.stop:
             faults.append((0.3, chaos.stop_for_a_while))
+        if options.keeper:
+            faults.append((0.3, chaos.lose_keeper))
         if disk is not None:
             faults.append((0.2, partial(chaos.fill_for_a_while, disk)))
         if device is not None:
@@ -284,7 +300,7 @@ def _run(
     assert emperor.wait(60) == 0, emperor.account()
     assert world.processes(tag) == []
     assert "Traceback" not in emperor.log(), emperor.log()
-    said = check_record(emperor.journal, watchman.marks)
+    said = check_record(emperor.journal, watchman.marks, known=not chaos.keepers_lost)
     hung = record.out_of_patience(record.rows(emperor.journal))
     assert not hung, "\n".join(f"{row}\n{kingdom.log(row.vassal or '')}" for row in hung)
     of_rows = "" if rows is None else f" {rows.done} of rows,"
@@ -294,8 +310,11 @@ def _run(
     )
 
 
-def check_record(journal: Path, marks: set[str]) -> str:
-    """The record is whole, every attempt and how it ended stands in it; how much there is."""
+def check_record(journal: Path, marks: set[str], *, known: bool) -> str:
+    """The record is whole, every attempt and its end stands in it; how much there is.
+
+    ``known``: how each ended is, too, as nobody lost the keeper who is its parent.
+    """
     found, fleet = record.check(journal)
     verify = [sys.executable, "-m", "emperord.replay.main", "--journal", str(journal), "verify"]
     subprocess.run(verify, check=True, capture_output=True)
@@ -311,8 +330,8 @@ def check_record(journal: Path, marks: set[str]) -> str:
             if action["do"] == "spawn":
                 assert (action["vassal"], action["attempt"]) in ends, f"its end is missing: {row}"
         if row.kind == "exited":
-            known = row.field("code") is not None or row.field("signal") is not None
-            assert known, f"nobody knows how it ended: {row}"
+            told = row.field("code") is not None or row.field("signal") is not None
+            assert told or not known, f"nobody knows how it ended: {row}"
     deaths = sum(row.kind == "exited" for row in found)
     return f"{len(found)} events, {deaths} deaths"
 
@@ -323,6 +342,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--stop", action="store_true", help="SIGSTOP the daemon now and then, too")
+    parser.add_argument("--keeper", action="store_true", help="kill the keeper now and then, too")
     parser.add_argument("--full-disk", action="store_true", help="as root: fill it now and then")
     parser.add_argument("--rows", action="store_true", help="rows of a PostgreSQL change, too")
     parser.add_argument("--starve", action="store_true", help="as root: no descriptors, no forks")

@@ -28,6 +28,7 @@ def test_nobody_notices() -> None:
     [
         pytest.param(["--stop", "--starve", "--full-disk"], id="stopped, starved, full"),
         pytest.param(["--read-only"], id="read-only"),
+        pytest.param(["--keeper"], id="keeper"),
     ],
 )
 def test_nobody_notices_other_faults(options: list[str]) -> None:
