@@ -592,6 +592,17 @@ async def test_an_exchange_is_used_as_it_is(
         await watch.shows(str(path), "two")
 
 
+async def test_a_direct_exchange_gives_what_has_no_key(
+    publisher: Publisher, tmp_path: Path
+) -> None:
+    publisher.declare("direct")
+    path = tmp_path / "a.ini"
+    path.write_text("one")
+    async with watching(monitor()) as watch:
+        publisher.publish("", str(path))
+        await watch.shows(str(path), "one")
+
+
 async def test_who_connects_may_be_told(publisher: Publisher) -> None:
     where = shared().where
     user, password, vhost = (quote(where[key], safe="") for key in ("user", "password", "vhost"))
