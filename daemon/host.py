@@ -400,7 +400,8 @@ class Host:
 
     async def _reload(self, running: Process) -> None:
         if running.speaks and running.control is not None:
-            await trio.sleep_until(running.accepted + SETTLING)
+            for _ in range(2):  # it may say so meanwhile, but not put it off for ever
+                await trio.sleep_until(running.accepted + SETTLING)
         running.to_reload = False
         if self._by_name.get(running.name) is running and not running.asked:
             self._send_or_signal(running, protocol.RELOAD, running.reload_signal)

@@ -231,7 +231,8 @@ class Hands:
 
     async def _reload(self, process: Process, text: str) -> None:
         if process.connected and process.behaviour != "program":
-            await trio.sleep_until(self._accepted.get(process.name, -SETTLING) + SETTLING)
+            for _ in range(2):
+                await trio.sleep_until(self._accepted.get(process.name, -SETTLING) + SETTLING)
         self._to_reload.discard(process.name)
         if self._by_name.get(process.name) is process and process.alive and not process.asked:
             self._machine.reload(process, text)
