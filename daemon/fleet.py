@@ -74,6 +74,11 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     slot: bool = False  # counts against max-starting
     own_user: bool = False  # it was started as its spec's uid and gid (tyrant mode)
 
+    @property
+    def uid(self) -> int | None:
+        """Whom its attempt was started as, if not as the daemon's user."""
+        return self.running.uid if self.running is not None and self.own_user else None
+
 
 class Outage(msgspec.Struct, frozen=True):
     """A source that cannot be read."""

@@ -155,17 +155,32 @@ def census(pids: Iterable[int] | None = None) -> Census:
     return all_
 
 
-def remnants(all_: Census, mark: str, leader: int | None, started: int | None) -> list[int]:
+def owner(pid: int) -> int | None:
+    """The real uid of a process; None if there is no such process."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            _, _, rest = file.read().partition(b"\nUid:")
+    except OSError as error:
+        _blind(error)
+        return None
+    return int(rest.split(maxsplit=1)[0]) if rest else None
+
+
+def remnants(
+    all_: Census, mark: str, leader: int | None, started: int | None, uid: int | None = None
+) -> list[int]:
     """What lives of an attempt's tree, its leader excepted, which is dead or about to be.
 
     Those are the processes with its mark or brand, and those with neither in the leader's
     session. A session's number is nobody else's while a process is in it, so if a stranger has
     the leader's pid now, the session has ended.
+
+    Anybody can imitate mark and brand. In tyrant mode all of a tree runs as the vassal's ``uid``.
     """
     left = all_.of(mark)
     if leader is not None and start_time(leader, dead_too=True) in (None, started):
         left += all_.others.get(leader, ())
-    return [pid for pid in left if pid != leader]
+    return [pid for pid in left if pid != leader and (uid is None or owner(pid) == uid)]
 
 
 def end(pids: Iterable[int]) -> None:

@@ -28,8 +28,15 @@ class Machine(Protocol):
 
     def session(self, pid: int) -> int | None: ...
 
+    def owner(self, pid: int) -> int | None: ...
+
     def remnants(
-        self, all_: process.Census, mark: str, leader: int | None, started: int | None
+        self,
+        all_: process.Census,
+        mark: str,
+        leader: int | None,
+        started: int | None,
+        uid: int | None = None,
     ) -> list[int]: ...
 
     def end(self, pids: Iterable[int]) -> None: ...
@@ -75,7 +82,7 @@ def survey(
         if leader is not None:
             alive.append(Survivor(vassal, *leader, mark))
         else:
-            machine.end(machine.remnants(census, mark, vassal.pid, vassal.start_time))
+            machine.end(machine.remnants(census, mark, vassal.pid, vassal.start_time, vassal.uid))
             gone.append(vassal)
     return alive, gone
 
@@ -107,7 +114,8 @@ def end_trees(dead: Iterable[Survivor], machine: Machine = process) -> None:
     census = machine.census()
     for survivor in dead:
         started = survivor.start_time
-        machine.end(machine.remnants(census, survivor.mark, survivor.pid, started))
+        uid = survivor.vassal.uid
+        machine.end(machine.remnants(census, survivor.mark, survivor.pid, started, uid))
 
 
 def _leader(machine: Machine, vassal: Vassal, marked: list[int]) -> tuple[int, int] | None:
@@ -118,7 +126,8 @@ def _leader(machine: Machine, vassal: Vassal, marked: list[int]) -> tuple[int, i
         return None
     for pid in marked:
         started = machine.start_time(pid)
-        if started is not None and machine.session(pid) == pid:
+        its = vassal.uid is None or machine.owner(pid) == vassal.uid  # others can imitate a mark
+        if started is not None and machine.session(pid) == pid and its:
             return pid, started
     return None
 

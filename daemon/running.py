@@ -19,6 +19,7 @@ class Process:
         self.name = vassal.name
         self.attempt: int = vassal.attempt
         self.speaks = vassal.speaks  # it reads bytes; a plain program gets signals
+        self.uid = vassal.uid  # whom all of its tree runs as, in tyrant mode
         self.mark = ""
         self.pid = pid
         self.started = started  # clock ticks since boot

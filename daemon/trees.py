@@ -63,7 +63,9 @@ class Trees:
         """Descendants that left the vassal's process group (see ``process.py``)."""
         # The orphans of an adopted one were not handed to us, they can be anywhere.
         look = self._census if running.child is None else self._orphans
-        return process.remnants(await look(), running.mark, running.pid, running.started)
+        return process.remnants(
+            await look(), running.mark, running.pid, running.started, running.uid
+        )
 
     def _look_for_orphans(self) -> process.Census:
         return process.census(set(process.children()) - self._leaders())

@@ -123,3 +123,35 @@ def test_a_program_that_is_a_fifo_holds_up_nobody(tyrant: TyrantDaemon) -> None:
     tyrant.put("b.ini", SLEEPER, BOB, BOBS)
     tyrant.phase("b.ini", "ready")
     tyrant.stop()
+
+
+# It leaves processes faster than they can be killed.
+IMPOSTOR = """
+import os, sys
+attempt, at, name = os.environ["EMPERORD_ATTEMPT"].split(".", 2)
+os.environ["EMPERORD_ATTEMPT"] = f"{attempt}.{at}.a.ini"
+while os.path.exists(sys.argv[1]):
+    if os.fork() == 0:
+        if os.fork() == 0:
+            os.execlp("sleep", "sleep", "0.02")
+        os._exit(0)
+    os.wait()
+"""
+
+
+def test_who_imitates_anothers_vassal_holds_up_nothing(tyrant: TyrantDaemon) -> None:
+    """Descendants are known by what anybody can imitate; by the user, too, which nobody can."""
+    script = tyrant.folder / "impostor.py"
+    script.write_text(IMPOSTOR)
+    tyrant.put("a.ini")
+    until = tyrant.folder / "until"
+    until.touch()
+    tyrant.put("b.ini", program("python3", str(script), str(until)), BOB, BOBS)
+    tyrant.start()
+    for name in ("a.ini", "b.ini"):
+        tyrant.phase(name, "ready")
+    tyrant.until(lambda: len(tyrant.running_for("a.ini")) > 1, "it is imitated")
+    (tyrant.vassals / "a.ini").unlink()
+    tyrant.gone("a.ini", patience=5)
+    until.unlink()
+    tyrant.stop()

@@ -115,8 +115,17 @@ class Machine:
         """A leader's own; a stray's is another."""
         return pid if pid in self.processes else None
 
+    def owner(self, pid: int) -> int | None:
+        """Nobody is another user here."""
+        return 0 if pid in self.processes else None
+
     def remnants(
-        self, all_: Census, mark: str, leader: int | None, started: int | None
+        self,
+        all_: Census,
+        mark: str,
+        leader: int | None,
+        started: int | None,
+        uid: int | None = None,
     ) -> list[int]:
         """What lives of an attempt's tree beside its leader."""
         return [pid for pid in all_.marked.get(mark, ()) if pid != leader]
