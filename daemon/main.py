@@ -83,6 +83,11 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             f"--tyrant needs root, to run vassals as other users; this is uid {os.geteuid()}:"
             " start it as root, or without --tyrant"
         )
+    if decided.tyrant and chosen["log"] == "inherit" and (os.isatty(1) or os.isatty(2)):
+        raise OSError(
+            "--tyrant with --log inherit would give this terminal to every vassal, to read from"
+            " as well: let it have log files, or send the output elsewhere"
+        )
     process.close_on_exec_all()
     nofile = raise_file_limit()
     beside = os.path.realpath(chosen["journal"]) + ".sock"

@@ -1,6 +1,7 @@
 """Tyrant mode: a vassal runs as its file's owner, and as nobody else."""
 
 import os
+import pty
 import pwd
 import signal
 import subprocess
@@ -284,6 +285,24 @@ def test_logs_in_a_directory_of_others_are_refused(
     tyrant.launch("--log-directory", str(logs))
     assert tyrant.wait() == 3
     assert "must be in a directory that only root can write to" in tyrant.log()
+
+
+def test_no_terminal_is_given_away(make_tyrant: MakeTyrant) -> None:
+    tyrant = make_tyrant("--log", "inherit")
+    ours, theirs = pty.openpty()
+    try:
+        done = subprocess.run(
+            tyrant.argv, cwd=tyrant.folder, stdout=theirs, stderr=subprocess.PIPE, text=True,
+            timeout=20, check=False,
+        )  # fmt: skip
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert done.returncode == 3
+    assert done.stderr == (
+        "emperor: --tyrant with --log inherit would give this terminal to every vassal, to read"
+        " from as well: let it have log files, or send the output elsewhere\n"
+    )
 
 
 def test_a_link_in_place_of_a_log_is_not_followed(tyrant: TyrantDaemon, tmp_path: Path) -> None:
