@@ -130,12 +130,13 @@ def _pairs(rest: str) -> tuple[str, str, str]:
             "mongodb://: predigest was of MONGODB-CR, which servers no longer have; give the"
             " password itself"
         )
+    for setting in ("hosts", "collection", "username", "database"):
+        stray = re.search(r",([^,=?@/]*)=", given.get(setting, "").partition("?")[0])
+        if stray:
+            raise MonitorURLError(
+                f"mongodb://: {names.shown(stray[1])} is no setting, there are {', '.join(_KEYS)}"
+            )
     hosts = given.get("hosts") or HOSTS
-    stray = re.search(r",([^,=?@/]*)=", hosts.partition("?")[0])
-    if stray:
-        raise MonitorURLError(
-            f"mongodb://: {names.shown(stray[1])} is no setting, there are {', '.join(_KEYS)}"
-        )
     if "username" in given:
         hosts = hosts.rpartition("@")[2]
         userinfo = quote_plus(given["username"])

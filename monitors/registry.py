@@ -73,6 +73,13 @@ def _check_text(text: str) -> None:
 def _scheme_of_path(path: str, options: MonitorOptions) -> str:
     if os.path.isdir(path):
         return "dir"
+    # A URL with a slip in it may hold a password, which as a path would be seen everywhere.
+    start = path.lstrip().partition(":")[0].lower()
+    if ":" in path and start in SCHEMES:
+        raise MonitorURLError(
+            f"{start}: a URL begins with {start}://, and nothing before it; if this is a path,"
+            " write ./ before it"
+        )
     # Without a wildcard or a config's extension it can only be a directory yet to be made.
     could_match = any(wild in path for wild in "*?[")
     return "glob" if could_match or names.has_extension(path, options.extra_extension) else "dir"

@@ -91,6 +91,7 @@ REFUSED = {
     ":hidden@h,a.b": "not valid username",
     "addr=h,username=u,predigest=hidden": "give the password itself",
     "addr=h,pasword=hidden,coll=a.b": "pasword is no setting, there are addr, address,",
+    "addr=h,coll=a.b,username=u,passwd=hidden": "passwd is no setting, there are addr,",
 }
 
 

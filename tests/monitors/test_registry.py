@@ -9,6 +9,7 @@ from emperord.monitors.registry import SCHEMES, open_monitor
 from emperord.monitors.urls import MonitorURLError, without_secrets
 
 OPENED = {
+    "./pg:x": "dir://{}/pg:x",
     "dir://{}": "dir://{}",
     "DIR://{}/": "dir://{}",
     "dir://{}//./x/": "dir://{}/x",
@@ -30,6 +31,7 @@ OPENED = {
 
 ALL = " ".join(f"{scheme}://" for scheme in SCHEMES)
 
+SLIP = "a URL begins with {}://, and nothing before it; if this is a path, write ./ before it"
 REFUSED = {
     "": f"a monitor is empty: give a directory, a pattern or a URL of {ALL}",
     "dir://": "dir:// names no directory: write dir:///etc/vassals",
@@ -41,6 +43,9 @@ REFUSED = {
     f" use a path or one of {ALL}",
     "dir:///a\nb": "dir:///a\\nb: has a control character; remove it",
     "dir:///a\0b": "dir:///a\\x00b: has a control character; remove it",
+    "amqp:u:hidden@host": f"amqp: {SLIP.format('amqp')}",
+    "PG:/host=h password=hidden": f"pg: {SLIP.format('pg')}",
+    " zmq://tcp://u:hidden@h:1": f"zmq: {SLIP.format('zmq')}",
     "dir:///\udcff": "dir:///\\xff: not UTF-8; rename it, or give a symlink to it",
 }
 
