@@ -545,6 +545,27 @@ def test_mode_and_owner(make_daemon: MakeDaemon) -> None:
     daemon.stop()
 
 
+def test_so_many_clients_may_wait(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon(*BESIDE, "--on-demand-backlog", "3")
+    app = App(daemon)
+    app.listen()
+    (daemon.vassals / app.name).write_text(program("sleep", "1000"))  # it takes none of them
+    daemon.start()
+    app.wait()
+    waiting = 0
+    with ExitStack() as stack:
+        while True:
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.setblocking(False)
+            try:
+                client.connect(app.address)
+            except BlockingIOError:  # a client that can wait would, here too
+                break
+            waiting += 1
+    assert waiting == 4  # the kernel lets in one more than it is told (listen(2))
+    daemon.stop()
+
+
 def test_a_directory_of_sockets(make_daemon: MakeDaemon, tmp_path: Path) -> None:
     sockets = tmp_path / "sockets"
     sockets.mkdir()
