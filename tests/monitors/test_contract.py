@@ -71,6 +71,16 @@ async def test_what_is_removed_is_told(source: Source) -> None:
         assert list(watch.seen) == [source.name("b.ini")]
 
 
+# One that has to poll never rests.
+@pytest.mark.parametrize("source", sorted(SOURCES.keys() - {"ldap-plain"}), indirect=True)
+async def test_it_rests_when_nothing_happens(source: Source) -> None:
+    source.put("a.ini", "one")
+    async with watching(source.monitor(SELDOM)) as watch:
+        source.put("a.ini", "two")
+        await watch.shows(source.name("a.ini"), "two")
+        await watch.rest()
+
+
 async def test_a_repetition_costs_nothing(source: Source) -> None:
     source.put("a.ini", "one")
     async with watching(source.monitor(BUSY)) as watch:

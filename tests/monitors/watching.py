@@ -21,6 +21,7 @@ from emperord.monitors.watches import Watches
 
 NEVER = 3600.0  # a freq in seconds: what is told is told because of an event
 OFTEN = 0.02
+QUIET = 0.5  # seconds without a word; who is woken without end has told many times by then
 
 
 class Blind(Watches):
@@ -81,6 +82,14 @@ class Watching:
         """Return when the vassal is seen with this config."""
         mark = digest(content.encode())
         await self.until(lambda: name in self.seen and self.seen[name].spec.config == mark)
+
+    async def rest(self) -> None:
+        """Return when nothing has been told for a while, as it must be when nothing happens."""
+        while True:
+            with trio.move_on_after(QUIET) as quiet:
+                await self._news.wait()
+            if quiet.cancelled_caught:
+                return
 
     async def listings(self, count: int) -> list[Listing]:
         """So many listings from now on."""
