@@ -174,7 +174,11 @@ def _extended(place: Place, text: str) -> Place:
             )
         else:
             # RFC 4516: it must be ignored. But it may be a slip of the pen.
-            _log.warning("%s: the extension %s is not known", place.shown, names.shown(key)[:40])
+            _log.warning(
+                "%s: the extension %s is not known, and ignored; in a DN write , as %%2C",
+                place.shown,
+                names.shown(key)[:40],
+            )
     return _checked(
         msgspec.structs.replace(
             place,

@@ -115,6 +115,6 @@ def test_an_extension_that_need_not_be_known(caplog: pytest.LogCaptureFixture) -
         assert open_url("h/o=x????x-new=1", MonitorOptions()).url == "ldap://h/o=x"
         assert open_secured("h/o=x????e=1", MonitorOptions()).url == "ldaps://h/o=x"
     assert caplog.messages == [
-        "ldap://h/o=x: the extension x-new is not known",
-        "ldaps://h/o=x: the extension e is not known",
+        "ldap://h/o=x: the extension x-new is not known, and ignored; in a DN write , as %2C",
+        "ldaps://h/o=x: the extension e is not known, and ignored; in a DN write , as %2C",
     ]
