@@ -494,29 +494,32 @@ def test_a_process_that_only_has_its_number_is_left_alone(daemon: Daemon) -> Non
 
 
 def test_after_a_reboot_nothing_is_adopted(daemon: Daemon) -> None:
-    """Pid and start time may be anybody's, then."""
-    (daemon.vassals / "a.ini").write_text(SLEEPER)
+    """Pid and start time may be anybody's, then. What an operator stopped stays down."""
+    names = ("a.ini", "held.ini")
+    for name in names:
+        (daemon.vassals / name).write_text(SLEEPER)
     with started() as stranger:
         with Journal.open(str(daemon.journal)) as journal:
             builder = Builder(journal)
-            builder.start((f"dir://{daemon.vassals}",))  # of another boot
-            builder.added(
-                "a.ini",
-                SLEEPER.encode(),
-                f"dir://{daemon.vassals}",
-                settings={"command": "sleep 1000"},
-            )
-            builder.event(
-                "spawned",
-                "a.ini",
-                attempt=builder.attempt("a.ini"),
-                pid=stranger.pid,
-                start_time=process.start_time(stranger.pid),
-            )
+            url = f"dir://{daemon.vassals}"
+            builder.start((url,))  # of another boot
+            for name in names:
+                builder.added(name, SLEEPER.encode(), url, settings={"command": "sleep 1000"})
+                builder.event(
+                    "spawned",
+                    name,
+                    attempt=builder.attempt(name),
+                    pid=stranger.pid,
+                    start_time=process.start_time(stranger.pid),
+                )
+            builder.event("operator_requested", "held.ini", request="stop")
         seq = daemon.last_seq()
         daemon.start()
-        daemon.event("exited", "a.ini", after=seq, away=True)
+        for name in names:
+            daemon.event("exited", name, after=seq, away=True)
         daemon.event("spawned", "a.ini", after=seq)
+        daemon.phase("held.ini", "held")
+        assert daemon.events("spawned", "held.ini", after=seq) == []
         daemon.stop()
         assert stranger.poll() is None
 
