@@ -504,6 +504,10 @@ async def _run_sync(
         return await life.work(job, *args, patient=not abandon_on_cancel)
 
 
+def _no_trial() -> None:
+    """What is installed now is none of a simulated daemon's business."""
+
+
 @contextmanager
 def determined(seed: int) -> Iterator[None]:
     """Nothing but the seed decides what happens in here, and nothing is logged."""
@@ -511,11 +515,13 @@ def determined(seed: int) -> Iterator[None]:
     before = internals._ALLOW_DETERMINISTIC_SCHEDULING
     loop: Any = shell
     real, every = threads.run_sync, loop.SNAPSHOT_EVERY
+    try_new_version = loop.try_new_version
     state, disabled = internals._r.getstate(), logging.root.manager.disable
     internals._ALLOW_DETERMINISTIC_SCHEDULING = True
     internals._r.seed(seed)
     threads.run_sync = _run_sync
     loop.SNAPSHOT_EVERY = 40
+    loop.try_new_version = _no_trial
     logging.disable(logging.CRITICAL)
     try:
         yield
@@ -523,6 +529,7 @@ def determined(seed: int) -> Iterator[None]:
         internals._ALLOW_DETERMINISTIC_SCHEDULING = before
         internals._r.setstate(state)
         threads.run_sync, loop.SNAPSHOT_EVERY = real, every
+        loop.try_new_version = try_new_version
         logging.disable(disabled)
 
 
