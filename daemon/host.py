@@ -19,6 +19,7 @@ zombie leader is reaped after its group was signalled, so that its pid cannot be
 
 import contextlib
 import logging
+import math
 import os
 import select
 import signal
@@ -51,7 +52,7 @@ _KEEPERS_WORD: Final = 10.0  # seconds for the keeper to say how its child ended
 _LOOK_AFTER: Final = 3.0  # seconds between looks at the files of sockets
 # Seconds from a vassal's word that it accepts until a reload is sent. It is the first of uWSGI's
 # workers who says it; one that is still starting would not heed the reload's signal, and hold it up
-# for a minute (worker-reload-mercy).
+# for a minute (worker-reload-mercy). It does not heed the one to stop either.
 SETTLING: Final = 1.0
 # Bytes that may stay in a socket: far fewer than fit, so that nobody who writes one ever waits.
 _MOST_UNREAD: Final = 64
@@ -393,6 +394,10 @@ class Host:
             graceful = self._policy().graceful_shutdown
             byte = protocol.STOP_GRACEFULLY if graceful else protocol.STOP
             self._send_or_signal(running, byte, running.stop_signal)
+            settled = -math.inf < running.accepted < trio.current_time() - SETTLING
+            if running.speaks and not settled:
+                assert self._nursery is not None
+                self._nursery.start_soon(self._tell_workers, running, graceful)
         elif action.do == "kill":
             running.asked = True
             kill_group(running.pid)
@@ -405,6 +410,16 @@ class Host:
         running.to_reload = False
         if self._by_name.get(running.name) is running and not running.asked:
             self._send_or_signal(running, protocol.RELOAD, running.reload_signal)
+
+    async def _tell_workers(self, running: Process, graceful: bool) -> None:
+        """Its master tells them once to stop; who was still starting did not hear it."""
+        while True:
+            await trio.sleep(SETTLING)
+            if self._by_name.get(running.name) is not running:
+                return
+            with contextlib.suppress(OSError):  # out of descriptors, or they have just gone
+                for pid in process.children(running.pid):
+                    os.kill(pid, signal.SIGHUP if graceful else signal.SIGINT)
 
     def _send_or_signal(self, running: Process, byte: bytes, number: int) -> None:
         if running.control is not None and running.speaks:

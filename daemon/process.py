@@ -212,15 +212,22 @@ def lives_in_group(group: int) -> bool:
     )
 
 
-def children() -> list[int]:
-    """The pids of this process's children, adopted orphans included, zombies too."""
+def children(pid: int | None = None) -> list[int]:
+    """The pids of a process's children, of this one's unless told, zombies too.
+
+    Orphans that were handed to it are among them.
+    """
+    tasks = f"/proc/{'self' if pid is None else pid}/task"
     pids: list[int] = []
-    for task in os.listdir("/proc/self/task"):
-        try:
-            with open(f"/proc/self/task/{task}/children") as file:
-                pids.extend(map(int, file.read().split()))
-        except OSError as error:  # the thread ended meanwhile
-            _blind(error)
+    try:
+        for task in os.listdir(tasks):
+            try:
+                with open(f"{tasks}/{task}/children") as file:
+                    pids.extend(map(int, file.read().split()))
+            except OSError as error:  # the thread ended meanwhile
+                _blind(error)
+    except FileNotFoundError:  # the process did
+        return []
     return pids
 
 

@@ -123,6 +123,24 @@ def test_an_edit_while_it_starts_waits_for_all_its_workers(daemon: Daemon, tmp_p
     daemon.stop()
 
 
+@pytest.mark.parametrize("graceful", [False, True], ids=["at once", "gracefully"])
+def test_a_stop_while_it_starts_needs_no_mercy(
+    make_daemon: MakeDaemon, tmp_path: Path, graceful: bool
+) -> None:
+    """A worker that is still loading is deaf to what its master tells it once."""
+    daemon = make_daemon(*["--graceful-shutdown"] * graceful)
+    load = "\nimport time\ntime.sleep(0.5)\n"
+    app = Application(tmp_path, APP + load)
+    config = daemon.vassals / "app.ini"
+    config.write_text(app.config("one", lazy_apps="true", processes="2"))
+    daemon.start()
+    daemon.event("vassal_ready", "app.ini")
+    config.unlink()
+    daemon.event("exited", "app.ini")
+    assert not [a for e in daemon.events() for a in e.actions if a["do"] == "kill"]
+    daemon.stop()
+
+
 def test_removed_means_that_the_whole_tree_is_gone(daemon: Daemon, tmp_path: Path) -> None:
     app = Application(tmp_path, APP + GRANDCHILD)
     config = daemon.vassals / "app.ini"
