@@ -17,12 +17,13 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 MARK: Final = "EMPERORD_ATTEMPT"
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _PATIENCE: Final = 5.0  # seconds to wait for killed remnants
+_MOST_LISTS: Final = 20  # of processes, for one look at all
 
 
 def boot_id() -> str:
@@ -124,7 +125,11 @@ def all_pids() -> Iterator[int]:
 
 
 class Census(NamedTuple):
-    """All living processes that may be a vassal's, in the order in which they started."""
+    """All processes that may be a vassal's, in the order in which they started.
+
+    Dead ones are left out, but for our own children that nobody has reaped: who forks and dies,
+    over and over, may be seen in no other state.
+    """
 
     marked: dict[str, list[int]]  # by mark
     branded: dict[int, list[int]]  # by brand: who wiped or replaced its environment
@@ -135,14 +140,27 @@ class Census(NamedTuple):
         return self.marked.get(mark, []) + self.branded.get(brand(mark), [])
 
 
-def census(pids: Iterable[int] | None = None) -> Census:
-    """Look at these processes, or every one of the machine."""
-    found: list[tuple[int, int, int]] = []
-    for pid in all_pids() if pids is None else pids:
-        fields = _stat(pid)
-        if fields is not None and fields[0] not in "ZX":
-            found.append((int(fields[19]), pid, int(fields[3])))
+def census(listed: Callable[[], Iterable[int]] = all_pids) -> Census:
+    """Look at the processes that ``listed`` gives, or every one of the machine."""
     all_ = Census({}, {}, {})
+    known: set[int] = set()
+    # A process may fork and die between the list and the look at it, and so may its child.
+    for _ in range(_MOST_LISTS):
+        fresh = set(listed()) - known
+        if not fresh:
+            break
+        known |= fresh
+        _take_in(fresh, all_)
+    return all_
+
+
+def _take_in(pids: Iterable[int], all_: Census) -> None:
+    found: list[tuple[int, int, int]] = []
+    us = os.getpid()
+    for pid in pids:
+        fields = _stat(pid)
+        if fields is not None and (fields[0] not in "ZX" or int(fields[1]) == us):
+            found.append((int(fields[19]), pid, int(fields[3])))
     for _, pid, session_ in sorted(found):
         mark_ = mark_of(pid)
         brand_ = brand_of(pid) if mark_ is None else None
@@ -152,7 +170,6 @@ def census(pids: Iterable[int] | None = None) -> Census:
             all_.branded.setdefault(brand_, []).append(pid)
         else:
             all_.others.setdefault(session_, []).append(pid)
-    return all_
 
 
 def owner(pid: int) -> int | None:

@@ -9,7 +9,7 @@ When this runs, the journal's lock is ours, so no child of the dead daemon is st
 and exec (see ``journal/store.py``).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from ..journal.events import Adopted, Exited, SpawnFailed
@@ -17,6 +17,9 @@ from . import process
 from .fleet import UP, Fleet, Vassal
 from .keeper_link import Death, Identity
 from .observe import Draft
+
+# The mark of an attempt, its leader's pid and start time, its user: where they are known.
+Tree = tuple[str, int | None, int | None, int | None]
 
 
 class Machine(Protocol):
@@ -75,6 +78,7 @@ def survey(
     census = machine.census() if under_way and same_boot else process.Census({}, {}, {})
     alive: list[Survivor] = []
     gone: list[Vassal] = []
+    trees: list[Tree] = []
     for vassal in under_way:
         assert vassal.attempt is not None
         mark = process.mark(vassal.attempt, time_of(vassal.attempt), vassal.name)
@@ -82,8 +86,9 @@ def survey(
         if leader is not None:
             alive.append(Survivor(vassal, *leader, mark))
         else:
-            machine.end(machine.remnants(census, mark, vassal.pid, vassal.start_time, vassal.uid))
+            trees.append((mark, vassal.pid, vassal.start_time, vassal.uid))
             gone.append(vassal)
+    _end(trees, census, machine)
     return alive, gone
 
 
@@ -111,11 +116,19 @@ def _is_emperor(pid: int | None) -> bool:
 
 def end_trees(dead: Iterable[Survivor], machine: Machine = process) -> None:
     """End what is left of those that died after they were found alive. Blocks."""
-    census = machine.census()
-    for survivor in dead:
-        started = survivor.start_time
-        uid = survivor.vassal.uid
-        machine.end(machine.remnants(census, survivor.mark, survivor.pid, started, uid))
+    trees = [(each.mark, each.pid, each.start_time, each.vassal.uid) for each in dead]
+    _end(trees, machine.census(), machine)
+
+
+def _end(trees: Sequence[Tree], census: process.Census, machine: Machine) -> None:
+    """End what is left of trees, and look again: who is killed may have forked just before."""
+    before: list[int] = []
+    while True:
+        left = [pid for tree in trees for pid in machine.remnants(census, *tree)]
+        if not left or left == before:  # or nothing can end them
+            return
+        machine.end(left)
+        before, census = left, machine.census()
 
 
 def _leader(machine: Machine, vassal: Vassal, marked: list[int]) -> tuple[int, int] | None:

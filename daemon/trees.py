@@ -68,7 +68,7 @@ class Trees:
         )
 
     def _look_for_orphans(self) -> process.Census:
-        return process.census(set(process.children()) - self._leaders())
+        return process.census(lambda: set(process.children()) - self._leaders())
 
     def reap_strays(self) -> None:
         """Orphans of vassals are handed to us; reap those that have died."""
@@ -88,6 +88,9 @@ def kill_group(pid: int) -> None:
 def _kill_stray(pid: int) -> bool:
     """Kill it; False if it is not ours to kill."""
     try:
+        with contextlib.suppress(ChildProcessError):
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG) is not None:
+                return True  # it was dead already
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         pass

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,17 @@ from support.vassals import SLEEPER, Application, shell
 
 # It leads a session of its own, has an empty environment, and its parent has gone.
 HIDES = "(env -i setsid sleep 3000 & echo $! >hidden); echo >up; exec sleep 1000"
+# It is never one process for long: each forks the next and dies, in a session of its own.
+WALKER = """
+import os, sys, time
+track = os.open(sys.argv[1], os.O_WRONLY)
+while True:
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    os.write(track, b".")  # nobody reads it any more: it ends
+    time.sleep(0.005)
+"""
 # In Python, as applications do it, from inside of uWSGI.
 POPEN = """
 import subprocess
@@ -107,9 +119,68 @@ def test_who_hides_from_another_vassal_lives_on(daemon: Daemon) -> None:
     with hidden(daemon) as find:
         daemon.start()
         pid = find()
+        daemon.event("spawned", "a.ini")
         os.kill(daemon.pid_of("a.ini"), signal.SIGKILL)
         daemon.event("exited", "a.ini")
         daemon.event("spawned", "a.ini", count=2)
         assert asleep(pid)
         daemon.stop()
         assert not asleep(pid)
+
+
+class Track:
+    """The FIFO that a walker holds open; it ends when nobody reads that."""
+
+    def __init__(self, path: Path) -> None:
+        os.mkfifo(path)
+        self.path = path
+        self.end = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+
+    def steps(self) -> int:
+        """How many steps it made since it was asked last; -1 if nobody is there to make one."""
+        count = 0
+        try:
+            while steps := os.read(self.end, 4096):
+                count += len(steps)
+        except BlockingIOError:
+            return count
+        return -1
+
+
+@pytest.fixture
+def track(tmp_path: Path) -> Iterator[Track]:
+    track = Track(tmp_path / "track")
+    yield track
+    os.close(track.end)
+
+
+@pytest.mark.parametrize("ends", ENDS)
+def test_who_forks_and_dies_over_and_over_is_caught(
+    daemon: Daemon, track: Track, ends: Callable[[Daemon], None]
+) -> None:
+    walker = daemon.vassals / "walker.py"
+    walker.write_text(WALKER)
+    script = f"({sys.executable} {walker} {track.path} &); exec sleep 1000"
+    (daemon.vassals / "a.ini").write_text(shell(script))
+    daemon.start()
+    daemon.until(lambda: track.steps() > 0, "it walks")
+    ends(daemon)
+    daemon.event("exited", "a.ini")
+    assert track.steps() == -1
+    daemon.stop()
+
+
+def test_who_forks_and_dies_over_and_over_is_caught_by_the_next_daemon(
+    emperor: Emperor, track: Track
+) -> None:
+    walker = emperor.vassals / "walker.py"
+    walker.write_text(WALKER)
+    script = f"({sys.executable} {walker} {track.path} &); exec sleep 1000"
+    (emperor.vassals / "a.ini").write_text(shell(script))
+    emperor.start()
+    emperor.until(lambda: track.steps() > 0, "it walks")
+    emperor.restart()
+    removed(emperor)
+    emperor.event("exited", "a.ini")
+    assert track.steps() == -1
+    emperor.stop()
