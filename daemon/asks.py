@@ -9,12 +9,15 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol, get_args
 
+import msgspec
+
 from ..journal.events import OperatorRequested, Request
 from ..journal.times import rfc3339
 from ..monitors.names import shown
 from ..version import VERSION
 from . import threads
 from .control import Refused
+from .explain import Explain
 from .facts import fleet_record, vassal_record
 from .fleet import Fleet, Vassal
 from .observe import Draft
@@ -58,7 +61,8 @@ class Asks:
     """Answers requests.
 
     ``upgrade`` is called when the daemon is to be replaced in place, ``hand_over`` when another
-    takes over from it; that gives the socket over which it does.
+    takes over from it; that gives the socket over which it does. ``explain`` says what a vassal
+    would run with; it may block.
     """
 
     def __init__(
@@ -66,8 +70,10 @@ class Asks:
         daemon: Daemon,
         upgrade: Callable[[], None],
         hand_over: Callable[[], socket.socket],
+        explain: Explain,
     ) -> None:
         self._daemon = daemon
+        self._explain = explain
         self._upgrade = upgrade
         self._hand_over = hand_over
 
@@ -86,9 +92,12 @@ class Asks:
             return await self._give_way(uid)
         if do == "show":
             return {"vassal": self._live(self._named(request))}
+        if do == "explain":
+            vassal = msgspec.structs.replace(self._named(request))  # the fleet goes on meanwhile
+            return {"explanation": await threads.run_sync(self._explain, vassal)}
         if do in _NAMED:
             return await self._order(do, self._named(request), uid)
-        known = ", ".join(("status", "list", "show", *_NAMED, "upgrade"))
+        known = ", ".join(("status", "list", "show", "explain", *_NAMED, "upgrade"))
         raise Refused(f"there is no {shown(str(do))[:40]!r}; ask one of {known}")
 
     def _named(self, request: Mapping[str, Any]) -> Vassal:

@@ -10,7 +10,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..journal.events import Spec
 from ..journal.policy import Policy
@@ -82,34 +82,49 @@ def loader(name: str, policy: Policy) -> str:
     return _LOADERS.get(os.path.splitext(name)[1], "--inherit")
 
 
-def uwsgi_argv(name: str, spec: Spec, policy: Policy) -> list[str]:
+class Word(NamedTuple):
+    """One word of a command line, and who wants it there."""
+
+    word: str
+    origin: str
+
+
+def words(name: str, spec: Spec, policy: Policy) -> list[Word]:
+    """What is executed for a vassal, each word with its origin. Raises CannotRun."""
+    command = spec.settings.get("command")
+    if command is not None:
+        return [Word(word, "command in its [emperor] section") for word in shlex.split(command)]
+    return _uwsgi(name, spec, policy)
+
+
+def _uwsgi(name: str, spec: Spec, policy: Policy) -> list[Word]:
     """argv of a vassal that uWSGI runs, as upstream builds it. Raises CannotRun."""
 
-    def options(option: str, values: tuple[str, ...]) -> Iterator[str]:
+    def options(option: str, values: tuple[str, ...], origin: str) -> Iterator[Word]:
         for value in values:
-            yield option
-            yield value
+            yield Word(option, origin)
+            yield Word(value, origin)
 
     config = f"emperor://{name}" if spec.path is None else name
     if ":" in name:
         # uWSGI takes what follows the last colon for a section, of an inline config too.
         config += ":uwsgi"
+    which = "--wrapper" if policy.wrapper else "--uwsgi" if policy.uwsgi else "uWSGI as found"
     return [
-        _program(policy),
-        *options("--inherit", policy.vassals_inherit_before),
-        *options("--include", policy.vassals_include_before),
-        *options("--set", policy.vassal_set),
-        loader(name, policy),
-        config,
-        *options("--inherit", policy.vassals_inherit),
-        *options("--include", policy.vassals_include),
+        Word(_program(policy), which),
+        *options("--inherit", policy.vassals_inherit_before, "--vassals-inherit-before"),
+        *options("--include", policy.vassals_include_before, "--vassals-include-before"),
+        *options("--set", policy.vassal_set, "--vassal-set"),
+        Word(loader(name, policy), "the ending of its name"),
+        Word(config, "its name" if spec.path is not None else "its config, over a socket"),
+        *options("--inherit", policy.vassals_inherit, "--vassals-inherit"),
+        *options("--include", policy.vassals_include, "--vassals-include"),
     ]
 
 
 def argv(name: str, spec: Spec, policy: Policy) -> list[str]:
     """What is executed for a vassal. Raises CannotRun."""
-    command = spec.settings.get("command")
-    return shlex.split(command) if command is not None else uwsgi_argv(name, spec, policy)
+    return [word.word for word in words(name, spec, policy)]
 
 
 def limited(

@@ -137,6 +137,44 @@ def show(path: str, name: str, as_json: bool) -> None:
             print(f"{key.replace('_', ' ') + ':':16} {_words(value)}")
 
 
+@cli.command()
+@click.argument("name")
+@_as_json
+@click.pass_obj
+def explain(path: str, name: str, as_json: bool) -> None:
+    """What a vassal would be started with: command line, environment, config, and why so."""
+    answer = ask(path, {"do": "explain", "name": name})["explanation"]
+    if as_json:
+        _print(answer)
+        return
+    user = answer["user"]
+    print(f"{shown(answer['name'])}, from {shown(answer['monitor'])}")
+    for key, value in (
+        ("in", answer["cwd"]),
+        ("as", user and f"uid {user['uid']}, gid {user['gid']}, groups {user['groups']}"),
+        ("on demand at", answer["socket"]),
+        ("limits", _words(answer["limits"]) if answer["limits"] else None),
+    ):
+        if value is not None:
+            print(f"{key}: {shown(value)}")
+    _list_origins("runs", [(each["word"], each["from"]) for each in answer["argv"]])
+    environment = [(f"{e['name']}={e['value']}", e["from"]) for e in answer["environment"]]
+    _list_origins("environment", environment)
+    digest, text = answer["config"], answer["text"]
+    print(f"config {(digest or 'none')[:12]}{'' if answer['path'] is None else ', a file'}:")
+    for line in (text or "").splitlines():
+        print(f"  {shown(line)}")
+    for note in answer["notes"]:
+        print(f"note: {shown(note)}")
+
+
+def _list_origins(title: str, rows: list[tuple[str, str]]) -> None:
+    print(f"{title}:")
+    width = max((len(shown(what)) for what, _ in rows if len(what) <= 50), default=0)
+    for what, origin in rows:
+        print(f"  {shown(what).ljust(width)}  ({shown(origin)})")
+
+
 def _order(do: str, help_: str) -> None:
     @cli.command(do, help=help_)
     @click.argument("name")

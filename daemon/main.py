@@ -27,6 +27,7 @@ from ..version import VERSION
 from . import control, process, recovery, succession
 from .arguments import given
 from .clock import Clock
+from .explain import Explainer
 from .fleet import Fleet, from_json
 from .fold import fold
 from .host import Host
@@ -124,7 +125,16 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         listener = control.inherit(control_path, keeper)
         clock = Clock(journal.last_at)
         shell = Shell(
-            journal, fleet, clock, host, started, Notifier(), keeper, listener, signals_to_the_end
+            journal,
+            fleet,
+            clock,
+            host,
+            started,
+            Notifier(),
+            keeper,
+            listener,
+            signals_to_the_end,
+            Explainer(decided, journal.config_text, os.environ),
         )
         try:
             trio.run(shell.run, monitors)

@@ -43,6 +43,7 @@ from . import control, outside, protocol, succession, threads
 from .actions import Action, recorded
 from .asks import Asks, try_new_version
 from .clock import Clock
+from .explain import Explain
 from .fleet import UP, Fleet, to_json
 from .fold import fold
 from .host import Happened, News, Said
@@ -84,6 +85,7 @@ class Shell:
         keeper: outside.Keeper | None = None,
         listener: socket.socket | None = None,
         signals: outside.Signals = trio.open_signal_receiver,
+        explain: Explain = lambda _: {},
     ) -> None:
         self.fleet = fleet
         self.paused: str | None = None
@@ -95,6 +97,7 @@ class Shell:
         self._keeper: outside.Keeper = KeeperLink(None) if keeper is None else keeper
         self._listener = listener  # of the control socket
         self._signals = signals
+        self._explain = explain
         self._had_keeper = self._keeper.alive
         self.renewing = False  # to be replaced: leaves with its vassals running
         self.succeeded = False  # by the daemon of another keeper
@@ -126,7 +129,10 @@ class Shell:
             self._keeper.hear()
             if self._listener is not None:
                 asks = Asks(
-                    self, lambda: nursery.start_soon(self._renew), partial(self._give_way, nursery)
+                    self,
+                    lambda: nursery.start_soon(self._renew),
+                    partial(self._give_way, nursery),
+                    self._explain,
                 )
                 nursery.start_soon(control.serve, self._listener, asks)
             nursery.start_soon(self._watch_deadlines)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from emperord.daemon import addresses
 from emperord.daemon.control import LONGEST, ControlInUse, bind
+from support.daemon import STAMP
 from support.kept import Emperor
 from support.root import need_root
 from support.vassals import SLEEPER, program, shell
@@ -119,6 +120,62 @@ def test_show(running: Emperor) -> None:
     assert "phase:           ready" in running.ctl("show", "a.ini").stdout
     assert refused(running, "show", "b.ini") == "there is no vassal b.ini"
     running.stop()
+
+
+def test_explain(make_emperor: MakeEmperor, tmp_path: Path) -> None:
+    emperor = make_emperor(
+        "--vassals-inherit", "all.ini", "--vassal-set", "k=v", "--on-demand-extension", ".socket",
+        environ={"UWSGI_VASSAL_HARAKIRI": "30", "EMPEROR_LOG_SIZE": "100000"},
+    )  # fmt: skip
+    address = tmp_path / "a.sock"
+    text = f"[uwsgi]\nsocket = {address}\n[emperor]\nnofile = 2048\n"
+    (emperor.vassals / "a.ini").write_text(text)
+    (emperor.vassals / "a.ini.socket").write_text(str(address))
+    emperor.start()
+    emperor.phase("a.ini", "listening")
+    said = asked(emperor, "explain", "a.ini")
+    words = [(each["word"], each["from"]) for each in said["argv"]]
+    assert words[0][0].endswith("uwsgi")
+    assert words[0][1] == "uWSGI as found"
+    assert words[1:] == [
+        ("--set", "--vassal-set"), ("k=v", "--vassal-set"),
+        ("--ini", "the ending of its name"), ("a.ini", "its name"),
+        ("--inherit", "--vassals-inherit"), ("all.ini", "--vassals-inherit"),
+    ]  # fmt: skip
+    origins = {each["name"]: (each["value"], each["from"]) for each in said["environment"]}
+    assert origins["UWSGI_HARAKIRI"] == ("30", "UWSGI_VASSAL_HARAKIRI")
+    assert origins["EMPERORD_VASSAL"] == ("a.ini", "emperor")
+    assert origins[STAMP] == (emperor.stamp, "environment")
+    assert "EMPEROR_LOG_SIZE" not in origins
+    assert (said["text"], said["limits"]) == (text, {"nofile": "2048"})
+    assert (said["cwd"], said["user"]) == (str(emperor.vassals), None)
+    (note,) = said["notes"]
+    assert f"binds {address} itself" in note
+    text = emperor.ctl("explain", "a.ini").stdout
+    for line in (f"on demand at: {address}", "  UWSGI_HARAKIRI=30", "  nofile = 2048", "note: its"):
+        assert f"\n{line}" in text
+    assert refused(emperor, "explain", "b.ini") == "there is no vassal b.ini"
+    emperor.stop()
+
+
+EXPLAINED = [
+    pytest.param("[emperor]\ncommand = sleep '1 2'\n", ["sleep", "1 2"], None, id="a program"),
+    pytest.param("[emperor]\nnonsense = 1\n", None, "barred: ", id="barred"),
+]
+
+
+@pytest.mark.parametrize(("text", "argv", "note"), EXPLAINED)
+def test_what_else_is_explained(
+    emperor: Emperor, text: str, argv: list[str] | None, note: str | None
+) -> None:
+    (emperor.vassals / "a.ini").write_text(text)
+    emperor.start()
+    said = asked(emperor, "explain", "a.ini")
+    if argv is not None:
+        assert [each["word"] for each in said["argv"]] == argv
+        assert {each["from"] for each in said["argv"]} == {"command in its [emperor] section"}
+    assert [each[: len(note or "")] for each in said["notes"]] == ([note] if note else [])
+    emperor.stop()
 
 
 def test_stop_and_start(running: Emperor) -> None:

@@ -1,0 +1,90 @@
+"""What a vassal would run with if it were started now: words, environment, config, and why so."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..journal.policy import Policy
+from ..monitors.settings import LIMITS
+from . import command
+from .fleet import Vassal
+from .listeners import binds_itself
+from .moves import bar_reason
+from .process import MARK
+from .users import NoAccount, user_of
+
+Explain = Callable[[Vassal], dict[str, Any]]
+
+_OURS = (MARK, "EMPERORD_VASSAL", "UWSGI_EMPEROR_FD", "UWSGI_EMPEROR_FD_CONFIG")
+
+
+class Explainer:
+    """Explains vassals. ``config_text`` finds a config by its digest."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        config_text: Callable[[str], bytes | None],
+        environ: Mapping[str, str],
+    ) -> None:
+        self._policy = policy
+        self._config_text = config_text
+        self._environ = dict(environ)
+
+    def __call__(self, vassal: Vassal) -> dict[str, Any]:
+        """The vassal in the shape of docs/control.md. Blocks: it asks for accounts."""
+        spec = vassal.spec
+        text = None if spec.config is None else self._config_text(spec.config)
+        answer: dict[str, Any] = {
+            "name": vassal.name,
+            "monitor": vassal.monitor,
+            "argv": [],
+            "cwd": spec.cwd,
+            "user": None,
+            "environment": [],
+            "socket": spec.socket,
+            "limits": {key: spec.settings[key] for key in LIMITS if key in spec.settings},
+            "path": spec.path,
+            "config": spec.config,
+            "text": None if text is None else text.decode(errors="replace"),
+            "notes": [],
+        }
+        try:
+            answer |= self._run(vassal)
+        except (command.CannotRun, NoAccount) as error:
+            answer["notes"].append(f"cannot be run: {error}")
+        reason = bar_reason(spec, self._policy, vassal.monitor)
+        if reason is not None:
+            answer["notes"].append(f"barred: {reason}")
+        if text is not None and spec.socket is not None and binds_itself(text, spec.socket):
+            answer["notes"].append(
+                f"its config binds {spec.socket} itself, which would take the address away from the"
+                " socket on demand: remove that line"
+            )
+        if vassal.running is not None and vassal.running != spec:
+            answer["notes"].append("what runs now was told something else; it gets this next")
+        return answer
+
+    def _run(self, vassal: Vassal) -> dict[str, Any]:
+        """What is executed. Raises CannotRun, NoAccount."""
+        spec, policy = vassal.spec, self._policy
+        barred = bar_reason(spec, policy, vassal.monitor) is not None
+        user = None if barred else user_of(spec, policy)
+        words = command.words(vassal.name, spec, policy)
+        its = command.environment(self._environ, vassal.name, "(which one)", None, None, user)
+        named = None if user is None else {"uid": user.uid, "gid": user.gid, "groups": user.groups}
+        return {
+            "argv": [{"word": word, "from": origin} for word, origin in words],
+            "user": named,
+            "environment": [
+                {"name": name, "value": value, "from": self._origin(name, value)}
+                for name, value in sorted(its.items())
+            ],
+        }
+
+    def _origin(self, name: str, value: str) -> str:
+        if name in _OURS:
+            return "emperor"
+        handed = "UWSGI_VASSAL_" + name.removeprefix("UWSGI_")
+        if name.startswith("UWSGI_") and self._environ.get(handed) == value:
+            return handed
+        return "environment" if self._environ.get(name) == value else "account"
