@@ -108,6 +108,7 @@ class Shell:
         self._replanned = trio.Event()
         self._silent: set[str] = set()  # sources that have not said their first word
         self._heard = trio.Event()
+        self._can_answer = trio.Event()
         self._leaving = False
         self._asked = 0.0  # trio's time of that
 
@@ -122,19 +123,13 @@ class Shell:
             # The host is there first: orders that may not have arrived are given again.
             await nursery.start(self._host.run, self._tell_news)
             await nursery.start(self._take_signals, nursery)
+            nursery.start_soon(self._answer, nursery)
             # The record says who was there before any news is taken from the inbox.
             await self._turn([lambda _: [Draft("daemon_started", started), *found]])
             self._keeper.acknowledge_all()
             nursery.start_soon(self._attend_keeper)
             self._keeper.hear()
-            if self._listener is not None:
-                asks = Asks(
-                    self,
-                    lambda: nursery.start_soon(self._renew),
-                    partial(self._give_way, nursery),
-                    self._explain,
-                )
-                nursery.start_soon(control.serve, self._listener, asks)
+            self._can_answer.set()
             nursery.start_soon(self._watch_deadlines)
             nursery.start_soon(self._watch_heartbeats)
             nursery.start_soon(self._notifier.keep_alive)
@@ -144,6 +139,18 @@ class Shell:
             nursery.start_soon(self._open)
             await self._turns()
             nursery.cancel_scope.cancel()
+
+    async def _answer(self, nursery: trio.Nursery) -> None:
+        """Serve the control socket, once it is recorded who is there, or known why it is not."""
+        await self._can_answer.wait()
+        if self._listener is not None:
+            asks = Asks(
+                self,
+                lambda: nursery.start_soon(self._renew),
+                partial(self._give_way, nursery),
+                self._explain,
+            )
+            await control.serve(self._listener, asks)
 
     async def _open(self) -> None:
         """Let the fleet begin when every source was heard, or has had its time to speak."""
@@ -264,6 +271,7 @@ class Shell:
             if self._leaving:
                 log.warning("waiting to record the stop; asked again, leaves at once")
         self.paused = reason
+        self._can_answer.set()
         self._notifier.tell(f"STATUS={self.status()}")
 
     def _act(self, action: Action, at: int) -> None:

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -146,6 +147,17 @@ def test_killed_while_the_disk_is_full_it_goes_on_when_there_is_room(
     # Its first words cannot be recorded either.
     daemon.launch()
     daemon.until(lambda: daemon.log().count("paused: ") == 2, "it says that it is paused")
+    asked = subprocess.run(
+        [
+            Path(sys.executable).parent / "emperor-ctl",
+            "--control",
+            f"{daemon.journal}.sock",
+            "status",
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert (asked.returncode, asked.stderr[:20]) == (1, "emperor-ctl: paused:"), asked.stderr
     assert reader.reloads() == 0
     assert daemon.running_for("read.ini")[0] == pid
 
@@ -242,8 +254,7 @@ def test_asked_twice_while_paused_the_keeper_leaves_too_and_uwsgi_ends(tmp_path:
         limit_writing(emperor.daemon_pid(), 16384)
         emperor.send(signal.SIGTERM)
         paused(emperor)
-        emperor.send(signal.SIGTERM)
-        assert emperor.wait() == 3
+        assert emperor.insist() == 3
         said = emperor.log().splitlines()[-1]
         assert "uWSGI ends by itself without an emperor, other programs run on" in said
         until(lambda: not processes.alive(served_by), "uWSGI ends")
