@@ -33,10 +33,16 @@ def boot_id() -> str:
 
 
 def _stat(pid: int) -> list[str] | None:
+    text = _read(pid, "stat")
+    # The name stands in parentheses and may itself hold spaces and parentheses.
+    return None if text is None else text.rpartition(b")")[2].decode().split()
+
+
+def _read(pid: int, file: str) -> bytes | None:
+    """What a file of proc(5) says of a process; None if there is none, or it may not be asked."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            # The name stands in parentheses and may itself hold spaces and parentheses.
-            return file.read().rpartition(b")")[2].decode().split()
+        with open(f"/proc/{pid}/{file}", "rb") as opened:
+            return opened.read()
     except OSError as error:
         _blind(error)
         return None
@@ -81,12 +87,7 @@ def mark(attempt: int, at: int, vassal: str) -> str:
 
 def mark_of(pid: int) -> str | None:
     """The mark of a process, None if it has none or may not be looked at."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            environment = b"\0" + file.read()
-    except OSError as error:
-        _blind(error)
-        return None
+    environment = b"\0" + (_read(pid, "environ") or b"")
     _, found, rest = environment.partition(f"\0{MARK}=".encode())
     return os.fsdecode(rest.partition(b"\0")[0]) if found else None
 
@@ -106,12 +107,7 @@ def can_brand() -> bool:
 
 def brand_of(pid: int) -> int | None:
     """The brand of a process; None if it has none (proc(5))."""
-    try:
-        with open(f"/proc/{pid}/limits", "rb") as file:
-            _, _, rest = file.read().partition(b"Max realtime timeout")
-    except OSError as error:
-        _blind(error)
-        return None
+    _, _, rest = (_read(pid, "limits") or b"").partition(b"Max realtime timeout")
     soft = rest.split(maxsplit=1)[:1]
     number = int(soft[0]) if soft and soft[0].isdigit() else 0
     return number if number >> 62 == 1 else None
@@ -174,12 +170,7 @@ def _take_in(pids: Iterable[int], all_: Census) -> None:
 
 def owner(pid: int) -> int | None:
     """The real uid of a process; None if there is no such process."""
-    try:
-        with open(f"/proc/{pid}/status", "rb") as file:
-            _, _, rest = file.read().partition(b"\nUid:")
-    except OSError as error:
-        _blind(error)
-        return None
+    _, _, rest = (_read(pid, "status") or b"").partition(b"\nUid:")
     return int(rest.split(maxsplit=1)[0]) if rest else None
 
 
