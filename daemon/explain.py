@@ -48,11 +48,11 @@ class Explainer:
             "text": None if text is None else text.decode(errors="replace"),
             "notes": [],
         }
+        reason = bar_reason(spec, self._policy, vassal.monitor)
         try:
-            answer |= self._run(vassal)
+            answer |= self._run(vassal, barred=reason is not None)
         except (command.CannotRun, NoAccount) as error:
             answer["notes"].append(f"cannot be run: {error}")
-        reason = bar_reason(spec, self._policy, vassal.monitor)
         if reason is not None:
             answer["notes"].append(f"barred: {reason}")
         if text is not None and spec.socket is not None and binds_itself(text, spec.socket):
@@ -64,10 +64,9 @@ class Explainer:
             answer["notes"].append("what runs now was told something else; it gets this next")
         return answer
 
-    def _run(self, vassal: Vassal) -> dict[str, Any]:
+    def _run(self, vassal: Vassal, *, barred: bool) -> dict[str, Any]:
         """What is executed. Raises CannotRun, NoAccount."""
         spec, policy = vassal.spec, self._policy
-        barred = bar_reason(spec, policy, vassal.monitor) is not None
         user = None if barred else user_of(spec, policy)
         words = command.words(vassal.name, spec, policy)
         its = command.environment(self._environ, vassal.name, "(which one)", None, None, user)
