@@ -85,7 +85,7 @@ def kill_leader(daemon: Daemon, vassal: str) -> None:
 
 def check(daemon: Daemon) -> None:
     """The record is whole, and nothing runs that does not stand in it."""
-    marks = {processes.environment_of(pid)["EMPERORD_ATTEMPT"] for pid in daemon.running()}
+    marks = {its["EMPERORD_ATTEMPT"] for its in daemon.environments().values()}
     found, _ = record.check(daemon.journal)
     assert marks <= set(record.ordered_marks(found))
 

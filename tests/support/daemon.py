@@ -173,10 +173,15 @@ class Daemon:
 
     # What it started
 
-    def running(self) -> list[int]:
+    def environments(self) -> dict[int, dict[str, str]]:
         """All processes that it or a daemon before it started, itself excepted."""
         own = None if self.process is None else self.process.pid
-        return [pid for pid in processes.with_environment(STAMP, self.stamp) if pid != own]
+        found = processes.environments(STAMP, self.stamp)
+        return {pid: its for pid, its in found if pid != own}
+
+    def running(self) -> list[int]:
+        """The pids of those."""
+        return list(self.environments())
 
     def running_for(self, vassal: str) -> list[int]:
         """The processes of one vassal, by their mark."""

@@ -41,7 +41,7 @@ class Emperor(Daemon):
 
     def daemons(self) -> list[int]:
         """The daemons proper that live."""
-        return [pid for pid in super().running() if _DAEMON in processes.argv_of(pid)]
+        return [pid for pid in super().environments() if _DAEMON in processes.argv_of(pid)]
 
     def daemon_pid(self) -> int:
         """The daemon proper, when there is one that works."""
@@ -52,9 +52,9 @@ class Emperor(Daemon):
 
         return self.until(works, "a daemon has the journal")
 
-    def running(self) -> list[int]:
+    def environments(self) -> dict[int, dict[str, str]]:
         """All processes of vassals."""
-        return [pid for pid in super().running() if not _ours(pid)]
+        return {pid: its for pid, its in super().environments().items() if not _ours(pid)}
 
     def kill_daemon(self, number: int = signal.SIGKILL) -> int:
         """Kill the daemon proper; return its pid when it is gone."""

@@ -44,17 +44,16 @@ def argv_of(pid: int) -> list[str]:
     return [os.fsdecode(word) for word in raw.split(b"\0")[:-1]]
 
 
-def with_environment(key: str, value: str) -> Iterator[int]:
-    """The living processes that have this in their environment."""
-    wanted = os.fsencode(f"{key}={value}")
+def environments(key: str, value: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """The living processes that have this in their environment, each with all of it.
+
+    One look says both: at a second one the process may have ended, or be about to execute.
+    """
     for name in os.listdir("/proc"):
         if name.isdigit():
-            try:
-                raw = Path(f"/proc/{name}/environ").read_bytes()
-            except OSError:
-                continue
-            if wanted in raw.split(b"\0") and alive(int(name)):
-                yield int(name)
+            its = environment_of(int(name))
+            if its.get(key) == value and alive(int(name)):
+                yield int(name), its
 
 
 def children_of(pid: int) -> list[int]:

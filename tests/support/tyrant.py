@@ -25,9 +25,10 @@ class TyrantDaemon(Daemon):
         super().__init__(folder, *options, **more)
         self.environ[f"UWSGI_VASSAL_{STAMP}"] = self.stamp  # what is meant for vassals gets through
 
-    def running(self) -> list[int]:
+    def environments(self) -> dict[int, dict[str, str]]:
         """All processes that it started."""
-        return [*super().running(), *processes.with_environment(f"UWSGI_{STAMP}", self.stamp)]
+        passed_on = processes.environments(f"UWSGI_{STAMP}", self.stamp)
+        return {**super().environments(), **dict(passed_on)}
 
     def put(self, name: str, text: str = SLEEPER, uid: int = ALICE, gid: int = ALICES) -> Path:
         """A vassal of this user's: it is there at once, with its owner."""
