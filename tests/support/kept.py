@@ -84,7 +84,7 @@ class Emperor(Daemon):
         """End it and everything that it started, however things stand."""
         if self.process is not None:
             self.kill()
-        while left := Daemon.running(self):
+        while left := Daemon.environments(self):
             for pid in left:
                 processes.kill(pid)
 
