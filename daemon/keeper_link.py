@@ -207,6 +207,8 @@ class KeeperLink:
                 except BlockingIOError:
                     return False  # its queue is full: it was stopped, or the machine is busy
                 except OSError as error:
+                    if error.errno in keeping.CONGESTED:
+                        return False
                     # A dead keeper is noticed where it is listened to.
                     log.debug("%s was not said to the keeper: %s", packet["do"], error)
                 self._unsent.popleft()
@@ -229,6 +231,8 @@ class KeeperLink:
             )
         except BlockingIOError:
             return None
+        except ConnectionResetError:
+            return None  # it left packets unread, which is told once, before what it said last
         except OSError:
             data, descriptors, flags = b"", [], 0
         if not data:

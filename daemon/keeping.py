@@ -21,6 +21,7 @@ is known by pid and start time (clock ticks since boot), as pids come again. Bot
 this and the standard library's small modules: the keeper must stay small.
 """
 
+import errno
 import json
 from typing import Any
 
@@ -28,6 +29,8 @@ CHANNEL = "EMPERORD_KEEPER_FD"  # in the daemon's environment: its end of the pa
 RENEW = 75  # exit code of a daemon that is to be replaced in place
 LONGEST = 65_536  # bytes of a packet
 MOST_DESCRIPTORS = 16  # beside one packet
+# The kernel takes no more descriptors on their way, or has no memory, for now: unix(7), send(2).
+CONGESTED = (errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM)
 
 
 class BadPacket(Exception):

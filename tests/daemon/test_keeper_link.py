@@ -2,12 +2,15 @@
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 import trio
 from emperord.daemon import keeping
 from emperord.daemon.keeper_link import Death, KeeperLink, Kept
+from support.root import need_root
 
 
 @pytest.fixture
@@ -57,6 +60,33 @@ async def test_what_a_keeper_does_not_take_waits_in_order(
         nursery.cancel_scope.cancel()
 
 
+# More descriptors on their way than an ordinary user may have (unix(7)).
+CROWDED = """
+import os, resource, socket
+from emperord.daemon import keeping
+from emperord.daemon.keeper_link import KeeperLink
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+os.setuid(65534)
+keeper, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+link = KeeperLink(theirs)
+for number in range(20):
+    link.keep(str(number), [0] * 8)
+assert link.congested
+for number in range(20):
+    data, descriptors, _, _ = socket.recv_fds(keeper, keeping.LONGEST, 16)
+    assert keeping.decode(data)["name"] == str(number)
+    assert len(descriptors) == 8
+    for descriptor in descriptors:
+        os.close(descriptor)
+    link.drop("nobody")
+"""
+
+
+def test_what_the_kernel_does_not_take_waits_too() -> None:
+    need_root("become an ordinary user")
+    subprocess.run([sys.executable, "-P", "-c", CROWDED], check=True)
+
+
 async def test_deaths_that_nobody_asks_for_are_acknowledged(
     ends: tuple[socket.socket, KeeperLink],
 ) -> None:
@@ -98,6 +128,18 @@ async def test_a_keeper_that_dies_ends_all_waiting(ends: tuple[socket.socket, Ke
     link.acknowledge((1, 1))
     await link.sync()
     assert link.entrusted == {"a": Kept({"x": 1}, [0]), "b": Kept({}, [1])}  # for a newcomer
+
+
+def test_what_a_keeper_said_last_is_heard_whatever_it_left_unread(
+    ends: tuple[socket.socket, KeeperLink],
+) -> None:
+    keeper, link = ends
+    link.acknowledge((1, 1))
+    keeper.send(died(7, 70, 3))
+    keeper.close()
+    link.look()
+    assert link.deaths == {(7, 70): Death(3, None)}
+    assert link.died
 
 
 def test_no_keeper_at_all() -> None:
