@@ -102,8 +102,8 @@ class Keeper:
             if code is not None:
                 return code
             now = time.monotonic()
-            if not self._daemon and now >= self._due:
-                self._start()
+            if not self._daemon and now >= self._due and not self._start():
+                return CANNOT_START
             for number in self._wait():
                 self._signalled(number)
 
@@ -124,36 +124,37 @@ class Keeper:
 
     # The daemon
 
-    def _start(self) -> None:
+    def _start(self) -> bool:
+        """Start the daemon; False if there is nothing to start it again for."""
         self._started = time.monotonic()
         try:
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self._spawn()
         except OSError as error:
-            self._cannot_start(error)
-            return
+            self._put_off()
+            leave = self._may_leave(CANNOT_START, worked=False)
+            again = "" if leave else f"; tried again in {self._wait_left():.0f} s"
+            log(f"cannot start the daemon: {sys.executable}: {error.strerror}{again}")
+            return not leave
+        return True
+
+    def _spawn(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         theirs.set_inheritable(True)
         environment = {**os.environ, **self._secret, keeping.CHANNEL: str(theirs.fileno())}
         # systemd says whom it watches; it is the daemon that will speak.
         environment.pop("WATCHDOG_PID", None)
+        argv = _daemon_argv(self._arguments)
         self._limit(self._limits[0])
         try:
-            self._daemon = os.posix_spawn(
-                sys.executable, _daemon_argv(self._arguments), environment, setpgroup=0
-            )
-        except OSError as error:
+            self._daemon = os.posix_spawn(argv[0], argv, environment, setpgroup=0)
+        except OSError:
             ours.close()
-            self._cannot_start(error)
-            return
+            raise
         finally:
             theirs.close()
             self._limit(self._limits[1])
-        self._channel = ours
-        self._unsent = self._memory.greeting()
-
-    def _cannot_start(self, error: OSError) -> None:
-        self._put_off()
-        log(f"cannot start the daemon: {error.strerror}; tried again in {self._wait_left():.0f} s")
+        self._channel, self._unsent = ours, self._memory.greeting()
 
     def _wait_left(self) -> float:
         return max(0.0, self._due - time.monotonic())
@@ -191,10 +192,7 @@ class Keeper:
         self._put_off(killed=number == signal.SIGKILL and worked)
         if code == keeping.RENEW:
             self._due = 0.0
-        log(
-            f"the daemon ended {how}; vassals run on, it is started again in"
-            f" {self._wait_left():.0f} s"
-        )
+        log(f"the daemon ended {how}; vassals run on, it starts again in {self._wait_left():.0f} s")
         return None
 
     def _may_leave(self, code: int | None, worked: bool) -> bool:
@@ -280,6 +278,8 @@ class Keeper:
                 )
             except BlockingIOError:
                 return
+            except ConnectionResetError:
+                continue  # it left packets unread: told once, before what it said last
             except OSError:
                 data, descriptors, flags = b"", [], 0
             if not data:
@@ -314,7 +314,7 @@ class Keeper:
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno in (errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM):
+                if error.errno in keeping.CONGESTED:
                     self._congested = True
                 else:
                     self._unsent = []  # it is about to be found dead

@@ -18,7 +18,7 @@ from support import processes
 from support.daemon import STAMP
 from support.kept import Emperor
 from support.vassals import SLEEPER, Application, notes, program, shell
-from support.waiting import until
+from support.waiting import PATIENCE, until
 
 from .conftest import MakeEmperor
 
@@ -302,13 +302,15 @@ def test_killed_while_it_stops_the_next_one_goes_on(make_emperor: MakeEmperor) -
 
 
 @contextlib.contextmanager
-def keeper_of(tmp_path: Path, program: str) -> Iterator[subprocess.Popen[str]]:
+def keeper_of(
+    tmp_path: Path, program: str, python: str = sys.executable
+) -> Iterator[subprocess.Popen[str]]:
     """A keeper of a daemon that is any program in Python; how it fares stands in its log."""
     script = tmp_path / "run.py"
     script.write_text(
         "import sys\n"
         "from emperord.daemon import keeper\n"
-        f"keeper._daemon_argv = lambda _: [sys.executable, '-c', {program!r}]\n"
+        f"keeper._daemon_argv = lambda _: [{python!r}, '-c', {program!r}]\n"
         "keeper._LONGEST_DELAY = 2.0\n"
         "keeper.main()\n"
     )
@@ -356,6 +358,53 @@ def test_told_to_stop_it_does_not_wait_for_a_hopeless_daemon(
         more = child.stderr.read().count("up\n")
         assert child.wait() == code
     assert more <= starts
+
+
+def test_a_daemon_that_cannot_be_executed_ends_a_keeper_that_keeps_nothing(tmp_path: Path) -> None:
+    with keeper_of(tmp_path, "", python="/does/not/exist") as child:
+        assert child.wait(PATIENCE) == 3
+        assert child.stderr is not None
+        (line,) = child.stderr.readlines()
+    assert "cannot start the daemon: " in line
+    assert "tried again" not in line
+
+
+# Its program is gone. It stops its keeper, entrusts a descriptor to it, and dies, all unread.
+ENTRUSTS = f"""\
+#!{sys.executable}
+import os, pathlib, select, signal, socket, sys
+from emperord.daemon import keeping
+keeper = pathlib.Path(f"/proc/{{os.getppid()}}/stat")
+os.unlink(sys.argv[0])
+with socket.socket(fileno=int(os.environ[keeping.CHANNEL])) as channel:
+    select.select([channel], [], [])
+    os.kill(os.getppid(), signal.SIGSTOP)
+    while keeper.read_text().rpartition(")")[2].split()[0] != "T":
+        os.sched_yield()
+    packet = keeping.encode({{"do": "keep", "name": "a", "about": {{}}}})
+    socket.send_fds(channel, [packet], [0])
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_it_keeps_is_worth_another_try_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    """What a daemon said last is heard, too, whatever it left unread."""
+    python = tmp_path / "python"
+    python.write_text(ENTRUSTS)
+    python.chmod(0o755)
+    with keeper_of(tmp_path, "", python=str(python)) as child:
+        until(lambda: dead_children(child.pid), "the daemon is dead")
+        child.send_signal(signal.SIGCONT)
+        assert child.stderr is not None
+        while "cannot start the daemon: " not in (line := child.stderr.readline()):
+            assert line
+        assert "tried again in" in line
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(PATIENCE) == 3
+
+
+def dead_children(pid: int) -> list[int]:
+    return [child for child in processes.children_of(pid) if not processes.alive(child)]
 
 
 def test_a_hung_daemon_is_killed_for_the_watchdog(emperor: Emperor) -> None:
