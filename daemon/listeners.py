@@ -52,7 +52,8 @@ _BINDING: Final = re.compile(
     rb"""(?<![\w-])(?:(?:[sp]?uwsgi|https?|http11|fastcgi(?:-nph)?|scgi(?:-nph)?|raw|shared)-)?"""
     rb"""(?:socket|https?|stats)["']?\s*[=:>]\s*["']?([^\s"'<>,]+)"""
 )
-_COMMENT: Final = re.compile(rb"(?m:^[ \t]*[;#].*$)|(?s:<!--.*?-->)")
+# One that is not closed goes on to the end, or whoever writes many has the daemon look for minutes.
+_COMMENT: Final = re.compile(rb"(?m:^[ \t]*[;#].*$)|(?s:<!--.*?(?:-->|\Z))")
 
 
 class CannotListen(Exception):

@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 import uuid
 from collections.abc import Iterator
 
@@ -98,3 +99,10 @@ def test_whether_a_config_binds_the_address_itself(
     config: bytes, address: str, binds: bool
 ) -> None:
     assert binds_itself(config, address) == binds
+
+
+def test_a_config_of_beginnings_of_comments_is_looked_at_once() -> None:
+    """Whoever writes a config must not keep the daemon busy with it: this took a minute."""
+    before = time.process_time()
+    assert not binds_itself(b"<!--" * (1 << 16), "@x")
+    assert time.process_time() - before < 5
