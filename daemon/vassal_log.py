@@ -9,12 +9,14 @@ import contextlib
 import hashlib
 import os
 import stat
-from typing import Final
+from typing import BinaryIO, Final
 from urllib.parse import quote
 
 LAST_LINES: Final = 10
 _LAST_BYTES: Final = 2048
 _LONGEST_NAME: Final = 200
+# Its owner may have a lease on a log (fcntl(2)): who opens it without O_NONBLOCK waits for 45 s.
+_UNHELD: Final = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def log_name(vassal: str) -> str:
@@ -72,14 +74,14 @@ class LogDirectory:
         path = self.path(vassal)
         if owner is not None:
             _set_aside(path, owner)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(path, flags, 0o640)
-        if owner is not None:
-            try:
+        descriptor = os.open(path, _UNHELD | os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        try:
+            os.set_blocking(descriptor, True)  # the vassal is to have it as ever
+            if owner is not None:
                 os.fchown(descriptor, *owner)
-            except OSError:
-                os.close(descriptor)
-                raise
+        except OSError:
+            os.close(descriptor)
+            raise
         return descriptor
 
     def size(self, vassal: str) -> int:
@@ -91,7 +93,7 @@ class LogDirectory:
     def last_lines(self, vassal: str, since: int) -> str:
         """The last lines written after offset ``since``; empty if there are none."""
         try:
-            with open(self.path(vassal), "rb") as file:
+            with open(os.open(self.path(vassal), _UNHELD | os.O_RDONLY), "rb") as file:
                 size = file.seek(0, os.SEEK_END)
                 if size < since:  # it was cut meanwhile
                     since = 0
@@ -107,11 +109,12 @@ class LogDirectory:
         size = self.size(vassal)
         if size <= self._limit:
             return False
-        try:
-            _keep_end(path, size, 2 * self._limit)
-        finally:
-            # On a full disk above all, the log must shrink.
-            os.truncate(path, 0)
+        with open(os.open(path, _UNHELD | os.O_RDWR), "rb+") as log:
+            try:
+                _keep_end(log, path + ".1", size, 2 * self._limit)
+            finally:
+                # On a full disk above all, the log must shrink.
+                os.truncate(log.fileno(), 0)
         return True
 
 
@@ -125,15 +128,15 @@ def _set_aside(path: str, owner: tuple[int, int]) -> None:
         os.rename(path, path + ".1")
 
 
-def _keep_end(path: str, size: int, most: int) -> None:
-    """Copy the end of a log to a new ``.1``, with the same mode and owner.
+def _keep_end(log: BinaryIO, end: str, size: int, most: int) -> None:
+    """Copy the end of a log to a new file, with the same mode and owner.
 
     Not all of it: a log can have any size, of which nothing need ever have been written.
     """
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(path + ".1")  # it may have been another's, who has it open still
+        os.unlink(end)  # it may have been another's, who has it open still
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    with open(path, "rb") as log, open(os.open(path + ".1", flags, 0o600), "wb") as older:
+    with open(os.open(end, flags, 0o600), "wb") as older:
         at = max(0, size - most)
         while at < size and (sent := os.sendfile(older.fileno(), log.fileno(), at, size - at)):
             at += sent

@@ -1,5 +1,6 @@
 """Tyrant mode: a vassal runs as its file's owner, and as nobody else."""
 
+import fcntl
 import os
 import pty
 import pwd
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from support import clients, processes
+from support.leases import lease
 from support.pushing import Pusher
 from support.tyrant import (
     ALICE,
@@ -315,4 +317,20 @@ def test_a_link_in_place_of_a_log_is_not_followed(tyrant: TyrantDaemon, tmp_path
     tyrant.phase("a.ini", "barred")
     assert precious.read_text() == "precious"
     assert precious.stat().st_uid == 0
+    tyrant.stop()
+
+
+def test_a_lease_on_a_log_holds_up_nobody_else(tyrant: TyrantDaemon) -> None:
+    """It is the user's file, so the user may have one; the next start opens it."""
+    path = tyrant.put("a.ini", shell("exit 1"))
+    tyrant.start()
+    tyrant.event("exited", "a.ini")
+    after = tyrant.last_seq()
+    with lease(tyrant.state / "logs" / "a.ini.log", fcntl.F_RDLCK):
+        path.write_text(SLEEPER)
+        failed = tyrant.event("spawn_failed", "a.ini", after=after)
+        assert failed.body["fault"] == "resources"
+        tyrant.put("b.ini", SLEEPER, BOB, BOBS)
+        tyrant.phase("b.ini", "ready")
+    tyrant.phase("a.ini", "ready")
     tyrant.stop()

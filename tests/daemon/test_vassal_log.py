@@ -1,5 +1,6 @@
 """Vassals' own logs: names, bounds, last lines."""
 
+import fcntl
 import os
 import stat
 import subprocess
@@ -9,6 +10,7 @@ import pytest
 from emperord.daemon.vassal_log import LogDirectory, log_name
 from hypothesis import given
 from hypothesis import strategies as st
+from support.leases import lease
 
 
 @pytest.mark.parametrize(
@@ -135,3 +137,19 @@ def test_of_a_flood_the_end_is_kept(tmp_path: Path) -> None:
     assert logs.bound("a.ini")
     assert (tmp_path / "a.ini.log.1").read_bytes() == bytes(8189) + b"end"
     assert (tmp_path / "a.ini.log").read_bytes() == b""
+
+
+def test_nobody_waits_for_who_has_a_lease_on_it(tmp_path: Path) -> None:
+    """Its owner may take one; the kernel breaks it after 45 seconds."""
+    logs = LogDirectory(str(tmp_path), 4096)
+    write(logs, "a.ini", b"x" * 5000)
+    path = tmp_path / "a.ini.log"
+    with lease(path, fcntl.F_RDLCK), pytest.raises(BlockingIOError):
+        logs.open("a.ini")
+    with lease(path, fcntl.F_RDLCK), pytest.raises(BlockingIOError):
+        logs.bound("a.ini")
+    with lease(path, fcntl.F_WRLCK):
+        assert logs.last_lines("a.ini", 0) == ""
+    descriptor = logs.open("a.ini")
+    assert os.get_blocking(descriptor)
+    os.close(descriptor)
