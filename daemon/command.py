@@ -139,7 +139,8 @@ def limited(
     """argv that starts the program, in ``cwd``, with these limits of open files, soft and hard.
 
     ``settings`` may have limits of the vassal's own. Its ``brand`` is one as well (see
-    ``process.py``). In tyrant mode it gets no new privileges.
+    ``process.py``). In tyrant mode a program of root's goes first in any case: whoever executes the
+    user's own can be kept waiting by the user (a lease on the file), and that must not be us.
 
     The daemon may need more descriptors than a program should get: uWSGI closes every possible
     one at its start, and who uses select(2) breaks past 1024. Raises the OSError that executing

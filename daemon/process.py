@@ -22,6 +22,7 @@ from typing import Final, NamedTuple
 
 MARK: Final = "EMPERORD_ATTEMPT"
 _PR_SET_CHILD_SUBREAPER: Final = 36
+_PR_SET_NO_NEW_PRIVS: Final = 38
 _PATIENCE: Final = 5.0  # seconds to wait for killed remnants
 _MOST_LISTS: Final = 20  # of processes, for one look at all
 
@@ -241,8 +242,17 @@ def children(pid: int | None = None) -> list[int]:
 
 def become_subreaper() -> None:
     """Have orphaned descendants handed to this process instead of init (prctl(2))."""
+    _prctl(_PR_SET_CHILD_SUBREAPER)
+
+
+def forbid_new_privileges() -> None:
+    """Let no exec of this thread, or of what it starts, give privileges; for ever (prctl(2))."""
+    _prctl(_PR_SET_NO_NEW_PRIVS)
+
+
+def _prctl(option: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+    if libc.prctl(option, 1, 0, 0, 0) != 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
 

@@ -1,8 +1,10 @@
 """Tyrant mode: as whom a vassal runs, and what of the daemon's environment it gets.
 
-The order before exec is: a session of its own, groups, group, user; then ``setpriv`` forbids new
-privileges, so that no program that is set-uid can give any back. All that is root's stays behind:
-of its environment only what ``PASSED`` names gets through, besides what is meant for vassals.
+The order before exec is: no new privileges, so that no program that is set-uid can give any back;
+a session of its own, groups, group, user. From its first exec on a process is in reach of all that
+its user runs, so nothing that binds the user may come after (see ``starting.py``). All that is
+root's stays behind: of its environment only what ``PASSED`` names gets through, besides what is
+meant for vassals.
 """
 
 import os

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from support.tyrant import ALICE, BOB, BOBS, TyrantDaemon, executes
+from support.tyrant import ALICE, BOB, BOBS, TyrantDaemon, executes, status_of
 from support.vassals import SLEEPER, program, shell
 
 MakeTyrant = Callable[..., TyrantDaemon]
@@ -98,6 +98,25 @@ def test_a_set_uid_program_gives_nothing_back(tyrant: TyrantDaemon) -> None:
     tyrant.start()
     tyrant.until(lambda: tyrant.vassal_log("a.ini"), "it has said who it is")
     assert tyrant.vassal_log("a.ini") == f"{ALICE}\n"
+    tyrant.stop()
+
+
+def test_no_new_privileges_before_the_first_program(tyrant: TyrantDaemon) -> None:
+    """The user's other processes can trace it from then on, and have it run what is set-uid."""
+    first = tyrant.folder / "bin"
+    first.mkdir()
+    says = first / "prlimit"  # what sets its limits
+    says.write_text("#!/bin/sh\ngrep -e NoNewPrivs -e Uid /proc/$$/status; exec sleep 1000\n")
+    says.chmod(0o755)
+    tyrant.environ["PATH"] = f"{first}:{os.environ['PATH']}"
+    tyrant.put("a.ini", program("sleep", "1000", nproc="100"))
+    tyrant.start()
+    tyrant.until(lambda: "Uid" in tyrant.vassal_log("a.ini"), "it says how it runs")
+    tyrant.until(lambda: "NoNewPrivs" in tyrant.vassal_log("a.ini"), "it says how it runs")
+    said = tyrant.vassal_log("a.ini").split()
+    assert said == ["Uid:", *[str(ALICE)] * 4, "NoNewPrivs:", "1"]
+    # It is a thread of the daemon's that cannot get any, not the daemon.
+    assert status_of(tyrant.pid)["NoNewPrivs"] == ["0"]
     tyrant.stop()
 
 
