@@ -294,6 +294,7 @@ class Host:
         try:
             listener = self._listeners.listen(vassal, address, how)
         except CannotListen as error:
+            self._unlisten(vassal)  # what a former daemon had need not be what it may have now
             body = ListenFailed(
                 address=address,
                 reason=str(error),

@@ -151,11 +151,12 @@ class Listeners:
     def listen(self, vassal: str, address: str, how: Terms) -> Listener:
         """Listen for a vassal; what listens there for it already goes on. Raises CannotListen."""
         known = self._by_vassal.get(vassal)
-        if known is not None and known.address == address and known.in_place():
-            known.how = how
-            return known
-        self.unlisten(vassal)
         try:
+            if known is not None and known.address == address and known.in_place():
+                if known.how != how:
+                    _suit(known, how)
+                return known
+            self.unlisten(vassal)
             listening, file = self._open(address, how)
         except OSError as error:
             raise self._explain(address, error) from None
@@ -356,13 +357,32 @@ def _below(folder: int, name: str) -> str:
     return f"/proc/self/fd/{folder}/{name}"
 
 
-def _dress(folder: int, name: str, path: str, how: Terms) -> File:
-    """Give a new socket file its owner and mode. It is held, so nothing else can take its place."""
+def _suit(listener: Listener, how: Terms) -> None:
+    """Have a socket that goes on, maybe a former daemon's, be as it would be made now.
+
+    Raises CannotListen, OSError.
+    """
+    if listener.file is not None:
+        path = listener.file.path
+        with _folder(path) as (folder, name):
+            _check_folder(folder, os.path.dirname(path), how)
+            _dress(folder, name, path, how, listener.file)
+    listener.socket.listen(how.backlog)
+    listener.how = how
+
+
+def _dress(folder: int, name: str, path: str, how: Terms, known: File | None = None) -> File:
+    """Give a socket file its owner and mode: a new one, or the one that is ``known``.
+
+    It is held, so nothing else can take its place.
+    """
     file = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
         status = os.fstat(file)
         if not stat.S_ISSOCK(status.st_mode) or status.st_nlink != 1:
             raise CannotListen(f"{shown(path)} was replaced while it was made", "busy")
+        if known is not None and (status.st_dev, status.st_ino) != known[1:]:
+            raise CannotListen(f"{shown(path)} was replaced just now", "busy")
         itself = f"/proc/self/fd/{file}"
         if (how.uid, how.gid) != (-1, -1):
             os.chown(itself, how.uid, how.gid)

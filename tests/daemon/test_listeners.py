@@ -1,10 +1,14 @@
 """Who has an address that cannot be had, and which configs would take one away."""
 
+import os
 import re
 import socket
+import stat
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from emperord.daemon.keeper_link import KeeperLink
@@ -70,6 +74,34 @@ def test_a_stranger(listeners: Listeners) -> None:
         listeners.listen("two.ini", f"127.0.0.2:{port}", TERMS)
     assert (error.value.holder, error.value.fault) == (None, "busy")
     listeners.listen("two.ini", f"127.0.0.2:{port}", TERMS)
+
+
+def fit(path: Path) -> int:
+    """How many clients may wait there."""
+    with ExitStack() as stack:
+        for number in range(100):
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.setblocking(False)
+            try:
+                client.connect(str(path))
+            except BlockingIOError:
+                return number
+    raise AssertionError("any number")
+
+
+def test_other_terms_for_a_socket_that_goes_on(listeners: Listeners, tmp_path: Path) -> None:
+    path = tmp_path / "x.sock"
+    first = listeners.listen("one.ini", str(path), TERMS)
+    assert fit(path) == 9
+    for _ in range(9):
+        first.socket.accept()[0].close()
+    again = listeners.listen("one.ini", str(path), TERMS._replace(mode=0o600, backlog=3))
+    assert again.socket is first.socket
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert fit(path) == 4
+    other = TERMS._replace(user=os.geteuid() + 1)
+    with pytest.raises(CannotListen, match="must be in a directory of its vassal's user"):
+        listeners.listen("one.ini", str(path), other)
 
 
 BINDS = {

@@ -352,6 +352,24 @@ def test_under_a_keeper_the_address_is_never_refused(make_daemon: MakeDaemon) ->
     assert not os.path.exists(app.address)
 
 
+def test_an_upgrade_with_other_options_changes_the_socket(
+    make_daemon: MakeDaemon, tmp_path: Path
+) -> None:
+    options = tmp_path / "emperor.yml"
+    options.write_text("on-demand-mode: '666'\n")
+    daemon = make_daemon(*BESIDE, "--config", str(options))
+    daemon.module = "emperord.daemon.keeper"
+    app = App(daemon).start()
+    before = os.stat(app.address)
+    assert stat.S_IMODE(before.st_mode) == 0o666
+    options.write_text("on-demand-mode: '600'\n")
+    daemon.send(signal.SIGUSR2)
+    daemon.until(lambda: stat.S_IMODE(os.stat(app.address).st_mode) == 0o600, "its mode is new")
+    assert os.stat(app.address).st_ino == before.st_ino
+    assert app.says() == "hello"
+    daemon.stop()
+
+
 # Addresses that change
 
 
