@@ -311,12 +311,12 @@ class Host:
             self._epoll.register(fd, select.EPOLLIN)
 
     async def _mend_listeners(self) -> None:
-        """Listen anew where a socket file is lost: whatever tidies up directories takes them."""
+        """Listen anew where a socket is lost: whatever tidies up directories takes its file."""
         while True:
             await trio.sleep(_LOOK_AFTER)
             for listener in list(self._awaited.values()):
                 if listener.how is not None and not listener.in_place():
-                    log.warning("%s: its socket file is gone; making it anew", listener.vassal)
+                    log.warning("%s: its socket is lost; making it anew", listener.vassal)
                     self._listen_at(listener.vassal, listener.address, listener.how)
 
     def _unlisten(self, vassal: str, unless: str | None = None) -> None:

@@ -26,6 +26,7 @@ import errno
 import ipaddress
 import os
 import re
+import select
 import socket
 import stat
 from collections.abc import Iterator
@@ -114,7 +115,13 @@ class Listener:
         self.file = file
 
     def in_place(self) -> bool:
-        """Whether clients still find it: a socket file can be removed behind our back."""
+        """Whether clients still find it.
+
+        A socket file can be removed behind our back, and a vassal that shuts its copy of the
+        socket down shuts down ours: it is one and the same.
+        """
+        if _is_shut(self.socket):
+            return False
         if self.file is None:
             return True
         try:
@@ -390,6 +397,13 @@ def _dress(folder: int, name: str, path: str, how: Terms, known: File | None = N
     finally:
         os.close(file)
     return File(path, status.st_dev, status.st_ino)
+
+
+def _is_shut(listening: socket.socket) -> bool:
+    """Whether somebody has shut it down (shutdown(2)): it refuses whoever comes, for ever."""
+    poll = select.poll()
+    poll.register(listening, select.POLLRDHUP)  # and what is always told
+    return bool(poll.poll(0))
 
 
 def _answers(path: str) -> bool:

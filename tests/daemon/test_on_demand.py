@@ -280,6 +280,44 @@ def test_a_death_leaves_clients_waiting(daemon: Daemon, tmp_path: Path) -> None:
     daemon.stop()
 
 
+SHUTS = """
+import json, os, socket
+control = int(os.environ["UWSGI_EMPEROR_FD"])
+listening = socket.socket(fileno=0)
+connection, _ = listening.accept()
+connection.recv(65536)
+listening.shutdown(int(os.environ["UWSGI_HOW"]))  # as many do to end their threads that accept
+connection.sendall(b"HTTP/1.0 200 OK\\r\\n\\r\\n" + json.dumps({"pid": os.getpid()}).encode())
+connection.close()
+os.write(control, bytes([22]))
+os.read(control, 1)
+"""
+
+
+@pytest.mark.parametrize("how", [socket.SHUT_RD, socket.SHUT_RDWR])
+@pytest.mark.parametrize("kind", ["path", "v4"])
+def test_who_shuts_the_socket_down_does_not_end_the_address(
+    daemon: Daemon, tmp_path: Path, kind: str, how: int
+) -> None:
+    """It is the daemon's socket as well: what one copy suffers, all do."""
+    script = tmp_path / "shuts.py"
+    script.write_text(SHUTS)
+    daemon.environ["UWSGI_VASSAL_HOW"] = str(int(how))
+    app = App(daemon)
+    if kind == "v4":
+        app.address = f"127.0.0.1:{free_port()}"
+    app.listen()
+    (daemon.vassals / app.name).write_text(program(sys.executable, str(script)))
+    daemon.start()
+    seen: set[int | None] = {None}
+    for _ in range(3):
+        daemon.until(lambda: clients.socket_at(app.address) not in seen, "it is made anew")
+        seen.add(clients.socket_at(app.address))
+        assert clients.ask(app.address)["pid"] > 1
+    assert daemon.kinds(app.name).count("spawned") == 3
+    daemon.stop()
+
+
 def test_while_nobody_accepts_the_daemon_does_not_spin(daemon: Daemon) -> None:
     """A client waits for a vassal that hangs at its start: that costs nothing."""
     app = App(daemon)
