@@ -303,7 +303,7 @@ def test_who_shuts_the_socket_down_does_not_end_the_address(
     script = tmp_path / "shuts.py"
     script.write_text(SHUTS)
     daemon.environ["UWSGI_VASSAL_HOW"] = str(int(how))
-    app = App(daemon)
+    app = App(daemon, "shuts")
     if kind == "v4":
         app.address = f"127.0.0.1:{free_port()}"
     app.listen()
