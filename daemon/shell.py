@@ -124,11 +124,12 @@ class Shell:
             await nursery.start(self._host.run, self._tell_news)
             await nursery.start(self._take_signals, nursery)
             nursery.start_soon(self._answer, nursery)
+            # On a full disk the first words wait, and who asks twice must not wait with them.
+            self._keeper.hear()
             # The record says who was there before any news is taken from the inbox.
             await self._turn([lambda _: [Draft("daemon_started", started), *found]])
             self._keeper.acknowledge_all()
             nursery.start_soon(self._attend_keeper)
-            self._keeper.hear()
             self._can_answer.set()
             nursery.start_soon(self._watch_deadlines)
             nursery.start_soon(self._watch_heartbeats)

@@ -266,6 +266,24 @@ def test_asked_twice_while_paused_the_keeper_leaves_too_and_uwsgi_ends(tmp_path:
         emperor.stop()
 
 
+def test_a_daemon_that_starts_on_a_full_disk_leaves_when_asked_twice(tmp_path: Path) -> None:
+    logs = ("--log-directory", str(tmp_path / "logs"))
+    with Emperor(tmp_path, *OPTIONS, *logs) as emperor, tiny_disk(emperor.state) as disk:
+        (emperor.vassals / "a.ini").write_text(SLEEPER)
+        emperor.start()
+        pid = emperor.phase("a.ini", "ready").pid
+        disk.fill()
+        emperor.kill_daemon()
+        paused(emperor)
+        assert emperor.insist() == 3
+        assert emperor.running() == [pid]
+        disk.free()
+        emperor.start()
+        assert emperor.pid_of("a.ini") == pid
+        check(emperor)
+        emperor.stop()
+
+
 def test_a_journal_that_was_moved_away_is_waited_for(daemon: Daemon, hearing: Ears) -> None:
     reader = Reader(daemon.folder)
     (daemon.vassals / "read.ini").write_text(reader.text)
