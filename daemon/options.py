@@ -45,11 +45,15 @@ def _load(context: click.Context, parameter: click.Parameter, path: str | None) 
         loaded = {}
     if not isinstance(loaded, dict):
         raise click.BadParameter(f"{path}: expected names and values, as in 'freq: 5'")
-    known = {str(p.name): p for p in context.command.params if p.name != "config"}
+    known = {
+        _plain(name): parameter
+        for parameter in context.command.params
+        for name in (str(parameter.name), *parameter.opts)
+        if parameter.name != "config"
+    }
+    meant = {key: _known(path, key, known) for key in loaded}
     defaults = {
-        name: _value(path, key, value, known[name])
-        for key, value in loaded.items()
-        if (name := _known(path, key, known))
+        str(option.name): _value(path, key, loaded[key], option) for key, option in meant.items()
     }
     context.default_map = {**(context.default_map or {}), **defaults}
     return path
@@ -84,11 +88,16 @@ class _Option(click.Option):
             self.opts = names
 
 
-def _known(path: str, key: object, known: Mapping[str, click.Parameter]) -> str:
-    name = str(key).replace("-", "_").removeprefix("emperor_")
-    if name not in known:
+def _plain(name: str) -> str:
+    """What is the same in all ways to write a name."""
+    return name.lstrip("-").replace("-", "_").removeprefix("emperor_")
+
+
+def _known(path: str, key: object, known: Mapping[str, click.Parameter]) -> click.Parameter:
+    option = known.get(_plain(str(key)))
+    if option is None:
         raise click.BadParameter(f"{path}: there is no option {key}")
-    return name
+    return option
 
 
 def _value(path: str, key: object, value: object, option: click.Parameter) -> object:
@@ -147,9 +156,10 @@ def _owner(text: str) -> tuple[int, int]:
 def _option(*names: str, **settings: Any) -> Callable[[_F], _F]:
     """An option under our name (the first), uWSGI's, and in the environment."""
     own = names[0].removeprefix("--")
-    variable = "EMPEROR_" + own.upper().replace("-", "_")
+    # The environment knows it by all of its names, ours first.
+    variables = list(dict.fromkeys(f"EMPEROR_{_plain(name).upper()}" for name in names))
     return click.option(
-        *names, f"--emperor-{own}", own.replace("-", "_"), cls=_Option, envvar=variable, **settings
+        *names, f"--emperor-{own}", own.replace("-", "_"), cls=_Option, envvar=variables, **settings
     )
 
 
@@ -167,10 +177,9 @@ def options(function: _F) -> _F:
     return _all(
         function,
         [
-            click.option(
+            _option(
                 "--config",
                 metavar="FILE",
-                envvar="EMPEROR_CONFIG",
                 is_eager=True,
                 callback=_load,
                 help="YAML file with the same names; the command line wins.",
@@ -263,12 +272,14 @@ def options(function: _F) -> _F:
             ),
             _option(
                 "--on-demand-extension",
+                "--emperor-on-demand-ext",
                 metavar="EXT",
                 help="The file NAME + EXT beside a config file has the address at which its vassal"
                 " is started by the first connection.",
             ),
             _option(
                 "--on-demand-directory",
+                "--emperor-on-demand-dir",
                 metavar="DIR",
                 type=click.Path(resolve_path=True),
                 help="Each config file's vassal is on demand, at DIR/NAME.socket (NAME without its"
@@ -357,7 +368,7 @@ def options(function: _F) -> _F:
                 show_default="the journal's path + .sock",
                 help="The socket that emperor-ctl talks to.",
             ),
-            click.option(
+            _option(
                 "--check",
                 is_flag=True,
                 help="Read everything, print what would be run, start nothing.",

@@ -55,6 +55,8 @@ OTHER_NAMES = {
     "curse-tolerance": "mercy",
     "emperor-curse-tolerance": "mercy",
     "emperor-extra-ext": "extra-extension",
+    "emperor-on-demand-ext": "on-demand-extension",
+    "emperor-on-demand-dir": "on-demand-directory",
     "vassals-set": "vassal-set",
 }
 
@@ -106,6 +108,26 @@ def test_uwsgis_other_names(name: str) -> None:
     text, value = VALUES[OTHER_NAMES[name]]
     assert text is not None
     assert tell(f"--{name}", text, "v")[key(OTHER_NAMES[name])] == value
+
+
+@pytest.mark.parametrize("name", OTHER_NAMES)
+def test_uwsgis_other_names_elsewhere(name: str, tmp_path: Path) -> None:
+    text, value = VALUES[OTHER_NAMES[name]]
+    assert text is not None
+    chosen = key(OTHER_NAMES[name])
+    variable = f"EMPEROR_{key(name).upper().removeprefix('EMPEROR_')}"
+    assert tell("v", environ={variable: text})[chosen] == value
+    file = tmp_path / "emperor.yml"
+    file.write_text(f"{name}: {text}\n")
+    assert tell("--config", str(file), "v")[chosen] == value
+
+
+def test_config_and_check_under_all_names(tmp_path: Path) -> None:
+    file = tmp_path / "emperor.yml"
+    file.write_text("freq: 3.25\n")
+    assert tell("--emperor-config", str(file), "v")["freq"] == 3.25
+    assert tell("--emperor-check", "v")["check"]
+    assert tell("v", environ={"EMPEROR_CHECK": "1"})["check"]
 
 
 @pytest.mark.parametrize("option", VALUES)
