@@ -90,6 +90,7 @@ class Keeper:
         self._stopping: int | None = None  # the signal that told to stop all
         self._failures = 0  # ends of daemons since then
         self._hears = False  # the daemon takes signals; before that one would kill it
+        self._passing = False  # it only prints something, and its code is the last word
         self._waiting: list[int] = []  # signals for it
         self._wakes, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -197,7 +198,7 @@ class Keeper:
 
     def _may_leave(self, code: int | None, worked: bool) -> bool:
         """Whether to end with a daemon that failed: to start, or for the third time to stop all."""
-        cannot = code in (BAD_USAGE, CANNOT_START)
+        cannot = self._passing or code in (BAD_USAGE, CANNOT_START)
         if self._stopping is None or code == keeping.RENEW:
             return cannot and not self._memory.kept
         self._failures += 1
@@ -302,8 +303,8 @@ class Keeper:
     def _heed(self, do: object) -> None:
         if do == "sync":
             self._sync = True
-        elif do == "hear":
-            self._hears = True
+        elif do in ("hear", "pass"):
+            self._hears, self._passing = True, do == "pass"
             self._hand_on()
 
     def _say(self) -> None:

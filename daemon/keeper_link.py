@@ -191,6 +191,10 @@ class KeeperLink:
         """Signals may be handed on from now."""
         self._send({"do": "hear"})
 
+    def passing(self) -> None:
+        """This is no daemon: it prints something, and its exit code is the last word."""
+        self._send({"do": "pass"})
+
     def _send(self, packet: dict[str, Any], descriptors: list[int] | None = None) -> bool:
         """Send it, after what waits; False if it has to wait."""
         with self._lock:

@@ -10,6 +10,8 @@ stay open when it dies; the keeper gives them all to the next daemon.
                        {"do": "ack", "pid": P, "start": T}
                        {"do": "sync"}    say "synced" when all that has died by now was told
                        {"do": "hear"}    signals may be handed on from now
+                       {"do": "pass"}    as "hear"; and it only prints something, so there is no
+                                         daemon to start again when it ends
     keeper -> daemon   {"say": "kept", "name": N, "about": {...}} + descriptors
                        {"say": "died", "pid": P, "start": T, "code": C or null, "signal": S or null}
                        {"say": "all"}    that was all that is kept; from here on it is news
@@ -93,7 +95,7 @@ class Memory:
             self._drop(name)
         elif do in ("ack", "died") and isinstance(pid, int) and isinstance(start, int):
             self._note(do, pid, start, packet.get("code"), packet.get("signal"))
-        elif do not in ("hear", "sync"):
+        elif do not in ("hear", "pass", "sync"):
             raise BadPacket(f"no order, or one without what it needs: {str(do)[:40]!r}")
 
     def _note(self, do: str, pid: int, start: int, code: Any, signal: Any) -> None:

@@ -78,7 +78,10 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
     if chosen["check"]:
         from .check import check
 
-        sys.exit(trio.run(check, monitors, decided))
+        # The keeper knows of it only where it stands in the arguments.
+        with contextlib.closing(KeeperLink.from_environment()) as keeper:
+            keeper.passing()
+            sys.exit(trio.run(check, monitors, decided))
     if decided.tyrant and os.geteuid() != 0:
         raise OSError(
             f"--tyrant needs root, to run vassals as other users; this is uid {os.geteuid()}:"

@@ -233,6 +233,18 @@ def test_what_prints_and_ends(emperor: Emperor, words: list[str]) -> None:
     assert not emperor.state.exists()
 
 
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_check_that_is_asked_for_elsewhere_is_made_once(emperor: Emperor, code: int) -> None:
+    emperor.environ["EMPEROR_CHECK"] = "1"
+    (emperor.vassals / "a.ini").write_text(SLEEPER)
+    if code:
+        (emperor.vassals / "b.ini").write_text("[emperor]\ncolour = blue\n")
+    emperor.launch()
+    assert emperor.wait() == code
+    assert emperor.log().count("dir://") == 1
+    assert not emperor.state.exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_a_stop_reaches_the_daemon_once(emperor: Emperor, number: int) -> None:
     (emperor.vassals / "a.ini").write_text(SLEEPER)

@@ -104,6 +104,7 @@ def test_nonsense_changes_nothing(packet: dict[str, Any]) -> None:
         {"do": "keep", "name": "a", "about": []},
         {"do": "drop", "name": "a"},
         {"do": "hear"},
+        {"do": "pass"},
         {},
     ],
     ids=json.dumps,
