@@ -153,6 +153,15 @@ def _owner(text: str) -> tuple[int, int]:
     return uid, gid
 
 
+class _Monitors(click.types.StringParamType):
+    """Monitors; in the environment between blanks, but URLs may hold some: those, one a line."""
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        if "://" not in rv:
+            return rv.split()
+        return [line.strip() for line in rv.splitlines() if line.strip()]
+
+
 def _option(*names: str, **settings: Any) -> Callable[[_F], _F]:
     """An option under our name (the first), uWSGI's, and in the environment."""
     own = names[0].removeprefix("--")
@@ -373,7 +382,9 @@ def options(function: _F) -> _F:
                 is_flag=True,
                 help="Read everything, print what would be run, start nothing.",
             ),
-            click.argument("monitor", nargs=-1, required=True, envvar="EMPEROR_MONITOR"),
+            click.argument(
+                "monitor", nargs=-1, required=True, envvar="EMPEROR_MONITOR", type=_Monitors()
+            ),
         ],
     )
 

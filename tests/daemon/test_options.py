@@ -185,6 +185,12 @@ def test_monitors_from_the_environment() -> None:
     assert tell(environ={"EMPEROR_MONITOR": "/a /b"})["monitor"] == ("/a", "/b")
 
 
+def test_urls_from_the_environment_may_hold_blanks() -> None:
+    """Else a password among them would be a path, which is shown."""
+    urls = ("pg://host=h password=geheim;SELECT name, config, ts FROM v", "dir:///a b")
+    assert tell(environ={"EMPEROR_MONITOR": "\n".join(urls)})["monitor"] == urls
+
+
 def test_defaults() -> None:
     chosen = tell("v")
     decided = options.policy(chosen)
