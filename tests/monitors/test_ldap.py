@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -39,6 +40,7 @@ from support.services import Service, service
 
 from .watching import NEVER, OFTEN, Watching, watching
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "sources-ldap.md"
 SELDOM = MonitorOptions(freq=NEVER)
 BUSY = MonitorOptions(freq=OFTEN)
 
@@ -258,6 +260,17 @@ async def test_scopes(source: LdapSource) -> None:
         "sub": ["a.ini", "in.ini"],
         "": ["a.ini", "in.ini"],
     }
+
+
+async def test_the_filter_of_the_page(source: LdapSource) -> None:
+    """What it asks for is something that an entry of our class may have."""
+    ((wanted, name, value),) = re.findall(
+        r"(\(&\(objectClass=\w+\)\((\w+)=(\w+)\)\))", PAGE.read_text()
+    )
+    source.put("a.ini", "one", **{name: value})
+    source.put("b.ini", "two")
+    told = await listing_of(source.hurried(SELDOM, 10, f"??one?{wanted}"))
+    assert list(told.seen) == ["a.ini"]
 
 
 async def test_referrals_are_not_followed(source: LdapSource) -> None:
