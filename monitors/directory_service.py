@@ -22,7 +22,7 @@ import logging
 import math
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from operator import itemgetter
 from typing import Final
@@ -71,6 +71,8 @@ _NO_SYNC: Final = (
     ldap.UNWILLING_TO_PERFORM,
     ldap.PROTOCOL_ERROR,
 )
+# How they say that there is no such entry, for us.
+_HIDDEN: Final = (ldap.NO_SUCH_OBJECT, ldap.INSUFFICIENT_ACCESS)
 _REFRESH_REQUIRED: Final = 4096  # RFC 4533: the cookie is too old
 
 _log: Final = logging.getLogger("emperor")
@@ -390,7 +392,8 @@ class _Session:
         self._asked = trio.current_time()
         csn = await self._look(self._place.base, "contextCSN")  # fails if the base has gone
         if not csn and self._context != self._place.base:
-            csn = await self._look(self._context, "contextCSN")
+            with suppress(*_HIDDEN):  # whoever may see nothing but the branch of the vassals
+                csn = await self._look(self._context, "contextCSN")
         return sorted(csn)
 
     async def _ask_marks(self) -> dict[bytes, Mark]:

@@ -532,6 +532,22 @@ async def test_strange_answers_to_starttls(said: bytes, reason: str) -> None:
         assert reason in await failure_of(scripted_monitor(port, "????!x-starttls"))
 
 
+# Rights
+
+
+@pytest.mark.parametrize("below", ["suffix", "plain"])
+async def test_whoever_sees_only_the_vassals(below: str, tmp_path: Path) -> None:
+    """And not the suffix, which has the contextCSN."""
+    source = LdapSource(below=below)
+    source.put("a.ini", "one")
+    more = f"????{as_account(tmp_path, 'tenant', shared())}"
+    async with watching(source.hurried(BUSY, 10, more)) as watch:
+        await watch.listings(5)
+        source.put("a.ini", "two")
+        await watch.shows("a.ini", "two")
+        assert not watch.failures()
+
+
 # Limits
 
 

@@ -71,6 +71,7 @@ olcDbIndex: objectClass,entryUUID,entryCSN eq
 olcRootDN: cn=admin,dc=emperor,dc=test
 olcAccess: to attrs=userPassword by anonymous auth by * none
 olcAccess: to attrs=entryCSN by anonymous none by * read
+olcAccess: to dn.exact="{suffix}" by dn.exact="cn=tenant,dc=emperor,dc=test" none by * read
 olcAccess: to * by * read
 olcLimits: dn.exact="cn=limited,dc=emperor,dc=test" size=3
 olcLimits: dn.exact="cn=paging,dc=emperor,dc=test" size=3 size.prtotal=unlimited
@@ -113,9 +114,9 @@ class OpenLDAP(Server):
     stays as it is.
 
     ``cn=admin`` may write both and ``cn=config``. ``cn=reader``, ``cn=limited`` (who is given
-    three entries of a search at most) and ``cn=paging`` (three, unless by pages) have the same
-    password. Whoever is nobody sees everything but ``entryCSN``. ``cn=Monitor`` counts what is
-    sent.
+    three entries of a search at most), ``cn=paging`` (three, unless by pages) and ``cn=tenant``
+    (who does not see the suffixes themselves) have the same password. Whoever is nobody sees
+    everything but ``entryCSN``. ``cn=Monitor`` counts what is sent.
     """
 
     name = "openldap"
@@ -144,7 +145,7 @@ class OpenLDAP(Server):
         self._load(0, config)
         accounts = "".join(
             _ACCOUNT.format(name=name, suffix=_SUFFIX, password=_PASSWORD)
-            for name in ("admin", "reader", "limited", "paging")
+            for name in ("admin", "reader", "limited", "paging", "tenant")
         )
         self._load(1, _SUFFIX_ENTRY.format(suffix=_SUFFIX, dc="emperor") + accounts)
         self._load(2, _SUFFIX_ENTRY.format(suffix=_PLAIN, dc="plain"))
