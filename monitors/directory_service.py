@@ -73,6 +73,8 @@ _NO_SYNC: Final = (
 )
 # How they say that there is no such entry, for us.
 _HIDDEN: Final = (ldap.NO_SUCH_OBJECT, ldap.INSUFFICIENT_ACCESS)
+# How they say that we are given no more.
+_LIMITS: Final = (ldap.SIZELIMIT_EXCEEDED, ldap.TIMELIMIT_EXCEEDED, ldap.ADMINLIMIT_EXCEEDED)
 _REFRESH_REQUIRED: Final = 4096  # RFC 4533: the cookie is too old
 
 _log: Final = logging.getLogger("emperor")
@@ -151,6 +153,7 @@ class _Session:
         self._looked = -math.inf  # when the stamps came
         self._listed: Listing | None = None  # the last time
         self._strange: set[tuple[bytes, Mark]] = set()  # stamps that were not, last time
+        self._is_unverified = False  # as the server does not give all stamps, which was logged
 
     # What polling asks of it
 
@@ -330,7 +333,11 @@ class _Session:
         csn = await self._ask_csn()
         if self._is_idle(csn) and not self._strange:
             return
-        theirs = await self._ask_marks()
+        try:
+            theirs = await self._ask_marks()
+        except _LIMITS as error:  # what is told of changes is right all the same
+            self._leave_unverified(csn, error)
+            return
         await self._catch_up()  # some of it may have been on its way
         strange = _difference(theirs, self._marks())
         if not strange:
@@ -344,6 +351,17 @@ class _Session:
             await self._catch_up()
             strange = set()
         self._strange = strange
+
+    def _leave_unverified(self, csn: list[bytes], error: ldap.LDAPError) -> None:
+        if not self._is_unverified:
+            _log.warning(
+                "%s: changes are told, but not all entries given, as they have to be after a"
+                " restart (%s): have the server allow us more",
+                self._place.shown,
+                self._redacted(explain(error)),
+            )
+        self._is_unverified = True
+        self._csn, self._looked = csn, trio.current_time()
 
     def _is_idle(self, csn: list[bytes]) -> bool:
         """Whether nothing was written since all stamps were as ours, as contextCSN has it."""
