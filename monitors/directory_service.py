@@ -47,7 +47,7 @@ except ImportError:
 import ldap.dn  # type: ignore[import-untyped]
 from ldap.controls import RequestControl  # type: ignore[import-untyped]
 
-from . import ldap_entries, ldap_sync, ldap_url
+from . import ldap_entries, ldap_sync, ldap_url, names
 from .ldap_ber import BadMessage, element, sequence
 from .ldap_credentials import Credentials, credentials
 from .ldap_entries import Mark
@@ -207,6 +207,16 @@ class _Session:
         except ldap.INVALID_CREDENTIALS:
             raise SourceFailed(
                 f"the server does not take the DN or the password of {self._given.name}"
+            ) from None
+        except ldap.NO_SUCH_OBJECT:
+            raise SourceFailed(
+                f"there is no entry {names.shown(self._place.base)}, or we may not see it; it is"
+                " waited for"
+            ) from None
+        except _LIMITS as error:
+            raise SourceFailed(
+                f"the server does not give us all entries ({self._redacted(explain(error))}): have"
+                " it allow us more, or narrow the filter"
             ) from None
         except ldap.LDAPError as error:
             raise SourceFailed(self._redacted(explain(error))) from None
