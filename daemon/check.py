@@ -10,7 +10,7 @@ from ..journal.policy import Policy
 from ..monitors import contract
 from ..monitors.names import shown
 from ..monitors.registry import ANNOUNCING
-from . import command
+from . import command, starting
 from .listeners import binds_itself
 from .moves import bar_reason
 
@@ -56,9 +56,13 @@ def _would_run(name: str, seen: contract.Seen, policy: Policy, source: str) -> t
     if reason is not None:
         return True, f"barred: {reason}"
     try:
-        line = shlex.join(command.argv(name, spec, policy))
+        words = command.argv(name, spec, policy)
+        command.check_program(words[0], spec.cwd or "")
     except command.CannotRun as error:
         return True, f"barred: {error}"
+    except OSError as error:
+        return True, f"barred: {starting.explain(error)[0]}"
+    line = shlex.join(words)
     if spec.socket is not None:
         theft = seen.content is not None and binds_itself(seen.content, spec.socket)
         warning = ", which its config must not bind itself: remove that line" if theft else ""

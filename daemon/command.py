@@ -157,11 +157,12 @@ def limited(
         told = [f"--{key}={value}" for key, value in limits.items()]
         before = ["prlimit", *told, "--", *before]
     if before:
-        _check_program(argv[0], cwd or "")
+        check_program(argv[0], cwd or "")
     return before + argv
 
 
-def _check_program(name: str, cwd: str) -> None:
+def check_program(name: str, cwd: str) -> None:
+    """Raise the OSError with which executing a program in ``cwd`` would fail."""
     path = os.path.join(cwd, name) if "/" in name else shutil.which(name)
     if path is None:
         raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), name)

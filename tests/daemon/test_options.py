@@ -488,11 +488,13 @@ def test_check_names_flaws(tmp_path: Path) -> None:
         (daemon.vassals / "a.ini").write_text("")
         (daemon.vassals / "b.ini").write_text("[emperor]\ncolour = blue\n")
         (daemon.vassals / "c\n.ini").write_text("")
+        (daemon.vassals / "d.ini").write_text("[emperor]\ncommand = ./no-such-program\n")
         daemon.launch()
         assert daemon.wait() == 1, daemon.account()
         said = daemon.log()
     assert "a.ini: barred: --uwsgi /no/uwsgi" in said
     assert "b.ini: barred: [emperor] colour" in said
     assert "c\\n.ini: rejected: the name has a control character" in said
+    assert "d.ini: barred: cannot be executed: ./no-such-program: No such file" in said
     assert f"a.ini: rejected: the name belongs to dir://{daemon.vassals}" in said
     assert "cannot be read: " in said.partition("missing")[2]
