@@ -316,7 +316,7 @@ class Listener:
     async def _listen(self, link: Link) -> None:
         self._held = Held(link, durable=self._broker.queue is not None)
         while True:
-            batch = await link.deliveries()
+            batch = await link.deliveries(self._options.freq)
             meanings = [meaning(message, self._options) for message in batch]
             while batch:
                 sights = await self._look_ahead(meanings)

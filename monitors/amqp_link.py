@@ -64,6 +64,7 @@ class Link:
         self._connection: Any = None
         self._opened = False
         self._channel: Any = None
+        self._bound = ""  # the queue that messages come from
         self._refusal: Exception | None = None  # why the channel was closed
         self._lost: BaseException | None = None  # why the connection was
         self._closed = trio.Event()
@@ -83,26 +84,30 @@ class Link:
         )
         await self._until(lambda: self._opened)
         await self._find_exchange()
-        queue = await self._find_queue()
-        # Where somebody made the exchange a topic: all of it; a direct one: what has no key.
-        for key in ("#", ""):
-            await self._ask(
-                self._channel.queue_bind, queue=queue, exchange=EXCHANGE, routing_key=key
-            )
+        self._bound = await self._find_queue()
+        await self._bind()
         await self._ask(self._channel.basic_qos, prefetch_count=PREFETCH)
         self._channel.add_on_cancel_callback(self._on_cancelled)
         await self._ask(
-            self._channel.basic_consume, queue=queue, on_message_callback=self._on_message
+            self._channel.basic_consume, queue=self._bound, on_message_callback=self._on_message
         )
 
-    async def deliveries(self) -> list[Delivery]:
+    async def deliveries(self, freq: float) -> list[Delivery]:
         """The messages that have come, at least one. Raises SourceFailed.
 
         What came before the connection was lost is given first: from a queue that died with it,
-        it would not come again.
+        it would not come again. While none come, the queue is bound again every ``freq`` seconds:
+        a broker tells nobody that an exchange was deleted, even if it was made anew.
         """
-        if not self._inbox:
-            await self._until(lambda: self._inbox)
+        while not self._inbox:
+            with trio.move_on_after(freq) as quiet:
+                await self._until(lambda: self._inbox)
+            if quiet.cancelled_caught:
+                try:
+                    await self._bind()
+                except SourceFailed:
+                    if not self._inbox:
+                        raise
         if 1 < len(self._inbox) < PREFETCH and self._lost is None:
             await trio.sleep(_GATHER)
         batch, self._inbox = self._inbox, []
@@ -139,6 +144,14 @@ class Link:
             # Not durable: the scripts that publish declare it so too, and must agree with us.
             await self._ask(
                 self._channel.exchange_declare, exchange=EXCHANGE, exchange_type="fanout"
+            )
+
+    async def _bind(self) -> None:
+        """Have the exchange give to the queue. Done again it changes nothing."""
+        # Where somebody made the exchange a topic: all of it; a direct one: what has no key.
+        for key in ("#", ""):
+            await self._ask(
+                self._channel.queue_bind, queue=self._bound, exchange=EXCHANGE, routing_key=key
             )
 
     async def _find_queue(self) -> str:

@@ -578,6 +578,23 @@ async def test_an_exchange_that_is_deleted_is_made_again(publisher: Publisher) -
         await watch.shows("a.ini", "one")
 
 
+@pytest.mark.parametrize("durable", [None, False, True], ids=["gone", "anew", "made durable"])
+async def test_an_exchange_that_is_deleted_under_it_is_noticed(
+    publisher: Publisher, durable: bool | None
+) -> None:
+    async with watching(monitor(BUSY)) as watch:
+        await recovered(watch)
+        publisher.channel.exchange_delete(EXCHANGE)
+        if durable is None:
+            await recovered(watch, 2)
+            assert "no exchange" in watch.failures()[0]
+        else:
+            publisher.channel.exchange_declare(EXCHANGE, "fanout", durable=durable)
+        while "a.ini" not in watch.seen:  # what nobody is bound to yet is lost
+            publisher.publish("a.ini", "one")
+            await trio.sleep(OFTEN)
+
+
 @pytest.mark.parametrize("kind", ["topic", "headers", "fanout"])
 async def test_an_exchange_is_used_as_it_is(
     publisher: Publisher, kind: str, tmp_path: Path
