@@ -6,10 +6,19 @@ from typing import Final
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 # A password may itself hold "@" or "/", so it ends at the last "@" there is.
 _USERINFO: Final = re.compile(r"(://[^:@/]*):.*@", re.DOTALL)
-_SETTING: Final = re.compile(
-    r"\b(\w*(?:password|passwd|secret|token|api_?key)|pwd)(\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s;&]+)",
-    re.IGNORECASE,
+_KEY: Final = (
+    r"\b(\w*(?:password|passwd|secret|token|api_?key|scram_\w+_key|mechanismproperties)|pwd)"
 )
+_SETTING: Final = re.compile(_KEY + r"(\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s;&]+)", re.IGNORECASE)
+# As libpq reads key=value pairs: & is as good as a letter, and so is what follows a backslash.
+# In SQL that has such pairs in quotes, their own quotes are doubled.
+_IN_CONNINFO: Final = re.compile(
+    _KEY + r"(\s*=\s*)(''.*?''|'(?:[^'\\]|\\.)*'|(?:[^\s;\\]|\\.)+)", re.IGNORECASE | re.DOTALL
+)
+_CONNINFO: Final = re.compile(r"pg://(?!\s*postgres(?:ql)?://)", re.IGNORECASE)
+# uWSGI's other spelling. What ends a password there only its monitor can say.
+_IN_PAIRS: Final = re.compile(r"((?<=[,/])password=).+", re.DOTALL)
+_PAIRS: Final = re.compile(r"mongodb2?://[a-z]+=", re.IGNORECASE)
 # What follows may be more of a password, so nothing of it is shown.
 _AUTH: Final = re.compile(r"([?&]auth=).+", re.DOTALL)
 
@@ -27,4 +36,7 @@ def split(text: str) -> tuple[str | None, str]:
 def without_secrets(text: str) -> str:
     """The URL with ``***`` in place of every password."""
     shown = _AUTH.sub(r"\1***", _USERINFO.sub(r"\1:***@", text))
-    return _SETTING.sub(r"\1\2***", shown)
+    if _PAIRS.match(text):
+        shown = _IN_PAIRS.sub(r"\1***", shown)
+    setting = _IN_CONNINFO if _CONNINFO.match(text) else _SETTING
+    return setting.sub(r"\1\2***", shown)
