@@ -80,6 +80,8 @@ def read(rest: str) -> Place:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             parsed = parse_uri(uri, warn=False)
+    except OSError as error:  # of a certificate's file
+        raise _error(shown, without(secrets, error.strerror or str(error))) from None
     except (PyMongoError, ValueError, TypeError, Warning) as error:
         raise _error(shown, without(secrets, str(error))) from None
     if parsed["password"]:

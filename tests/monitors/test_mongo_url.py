@@ -79,6 +79,7 @@ REFUSED = {
     "h:99999,a.b": "Port must be an integer between 0 and 65535",
     "h/?nonsense=1,a.b": "mongodb://h/?nonsense=1,a.b: Unknown option",
     "h/?w=1&w=2,a.b": "Duplicate URI option 'w'",
+    "u:hidden@h/?tls=true&tlsCAFile=/x,a.b": "tlsCAFile=/x,a.b: The tlscafile file is not",
     "h/?tls=maybe,a.b": "tls must be 'true' or 'false'",
     "u:hidden@h:x,a.b": "mongodb://u:***@h:x,a.b: Port contains non-digit characters",
     "u:hidden@hidden@h": "mongodb://***@h: in user and password, write : / ? # [ ] @ { } percent",
