@@ -288,6 +288,8 @@ class _Session:
         text = polling.in_words(str(error))
         if text.startswith("No servers found yet"):
             text = "no server was found, and nobody said why"
+        elif text == "operation cancelled":  # by pymongo's watch over servers
+            text = "the server stopped answering"
         for end in (", full error: ", ", Timeout: ", " (configured timeouts: "):
             text = text.partition(end)[0]
         return mongo_url.without(self._place.secrets, text)[:500] or type(error).__name__

@@ -506,6 +506,20 @@ async def test_a_server_that_freezes(server: Service, own: MongoSource, freq: fl
         await watch.shows("a.ini", "two")
 
 
+async def test_pymongo_is_the_first_to_notice_that_a_server_freezes(
+    server: Service, own: MongoSource
+) -> None:
+    own.put("a.ini", "one")
+    often = "heartbeatFrequencyMS=500&serverSelectionTimeoutMS=500"
+    place = read(f"{own.hosts}/?directConnection=true&{often},{own.database}.vassals")
+    async with watching(mongo.Mongo(place, BUSY, limit=5 * HASTE)) as watch:
+        await watch.until(lambda: watch.seen)
+        server("freeze")
+        await watch.until(lambda: watch.failures())
+        assert watch.failures() == ["the server stopped answering"]
+        server("thaw")
+
+
 @pytest.mark.parametrize("freq", [OFTEN, NEVER], ids=["while reading", "while waiting"])
 async def test_cancelled_while_the_server_is_frozen(server: Service, freq: float) -> None:
     source = MongoSource(hosts=server.where["hosts"])
