@@ -34,7 +34,7 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from . import keeping
+from . import keeping, stdio
 from .arguments import command, concealed, hidden
 
 STATE = "EMPERORD_KEEPER_STATE"  # in the keeper's own, over an exec: a descriptor with its memory
@@ -57,6 +57,7 @@ _daemon_argv = functools.partial(command, "main")
 
 def main() -> NoReturn:
     """The command ``emperor``."""
+    stdio.hold()
     arguments = hidden()
     if any(argument in _PASSING for argument in arguments):
         shown, secret = concealed(arguments)
@@ -301,9 +302,8 @@ class Keeper:
                 log(f"a packet of the daemon's makes no sense: {error}")
 
     def _heed(self, do: object) -> None:
-        if do == "sync":
-            self._sync = True
-        elif do in ("hear", "pass"):
+        self._sync = self._sync or do == "sync"
+        if do in ("hear", "pass"):
             self._hears, self._passing = True, do == "pass"
             self._hand_on()
 

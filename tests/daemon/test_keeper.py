@@ -434,6 +434,19 @@ def test_a_hung_daemon_is_killed_for_the_watchdog(emperor: Emperor) -> None:
 # How it is made
 
 
+def test_nothing_of_ours_takes_the_place_of_a_standard_stream_that_is_closed(
+    make_emperor: MakeEmperor,
+) -> None:
+    emperor = make_emperor()
+    emperor.before = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    emperor.start()
+    for pid in (emperor.pid, emperor.daemon_pid()):
+        streams = [os.readlink(f"/proc/{pid}/fd/{number}") for number in range(3)]
+        assert streams == ["/dev/null"] * 3
+    emperor.restart()
+    emperor.stop()
+
+
 def test_it_is_small(emperor: Emperor) -> None:
     emperor.start()
     status = Path(f"/proc/{emperor.pid}/status").read_text()
