@@ -325,6 +325,8 @@ def main() -> None:
     """The command ``emperor-replay``."""
     # Who pipes us into head has seen enough: end quietly, as any filter does.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    if sys.stdout is None:
+        _complain_of_output("the output is closed")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

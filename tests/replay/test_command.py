@@ -155,6 +155,16 @@ def test_output_that_cannot_be_written_is_one_line(path: str, arguments: list[st
     )
 
 
+def test_output_that_is_closed_is_one_line(path: str) -> None:
+    script = 'exec "$@" >&-'
+    result = subprocess.run(
+        ["sh", "-c", script, "sh", *COMMAND, "--journal", path, "events"],
+        stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 3
+    assert result.stderr == "emperor-replay: the output is closed\n"
+
+
 def test_a_path_is_shown_on_one_line(tmp_path: Path) -> None:
     result = run("--journal", str(tmp_path / "a\nb\u202e"), "state")
     assert result.returncode == 3
