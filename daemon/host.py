@@ -495,8 +495,8 @@ class Host:
         """Take over the process of a former daemon's vassal; False if it has just gone."""
         try:
             pidfd = os.pidfd_open(survivor.pid)
-        except OSError:
-            return False
+        except ProcessLookupError:
+            return False  # anything else says nothing of it: taken for dead, it would run twice
         if process.start_time(survivor.pid) != survivor.start_time:
             os.close(pidfd)
             return False

@@ -1,6 +1,7 @@
 """A daemon that comes back: what lives is adopted, what died is recorded, nothing runs twice."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -13,8 +14,12 @@ from pathlib import Path
 import msgspec
 import pytest
 from emperord.daemon import process
+from emperord.daemon.fleet import Vassal
+from emperord.daemon.host import Host
+from emperord.daemon.recovery import Survivor
 from emperord.journal.chain import digest
 from emperord.journal.events import Spec
+from emperord.journal.policy import Policy
 from emperord.journal.store import Journal
 from journal_builder import Builder
 from support import processes
@@ -458,6 +463,22 @@ def test_remnants_of_a_dead_tree_are_ended(daemon: Daemon, child: str) -> None:
     daemon.event("spawned", "a.ini", after=seq)
     assert not processes.alive(left)
     daemon.stop()
+
+
+def test_who_cannot_be_held_is_not_taken_for_dead() -> None:
+    """Without a free descriptor nobody knows whether it lives; taken for dead, it runs twice."""
+    pid, spec = os.getpid(), Spec(ts=1, path="/a.ini")
+    started = process.start_time(pid)
+    assert started is not None
+    vassal = Vassal("a.ini", "dir:///", spec, "ready", since=1, because=1, attempt=1, running=spec)
+    host = Host(Policy, None, lambda _: None)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            host.adopt(Survivor(vassal, pid, started, "1.1.a.ini"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_process_that_only_has_its_number_is_left_alone(daemon: Daemon) -> None:
