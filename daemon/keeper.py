@@ -16,8 +16,9 @@ to die of: no trio, no SQLite, no decisions about vassals.
   meanwhile, so none is lost or kills it; a version that does not even start is not tried.
 - A daemon that systemd takes for hung is killed, not the keeper (SIGABRT, see WatchdogSec).
 
-The daemon leads its own process group: a Ctrl-C in a terminal reaches the keeper only, which
-hands it on, so it arrives once.
+The daemon leads its own session: a Ctrl-C in a terminal reaches the keeper only, which hands it
+on, so it arrives once. Nor does the kernel send it a HUP, which would reload all, when the keeper
+is killed while it is stopped: that is what an orphaned group of the keeper's session gets.
 """
 
 import contextlib
@@ -149,7 +150,7 @@ class Keeper:
         argv = _daemon_argv(self._arguments)
         self._limit(self._limits[0])
         try:
-            self._daemon = os.posix_spawn(argv[0], argv, environment, setpgroup=0)
+            self._daemon = os.posix_spawn(argv[0], argv, environment, setsid=True)
         except OSError:
             ours.close()
             raise

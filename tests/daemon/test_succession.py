@@ -304,6 +304,25 @@ def test_a_newcomer_that_does_not_go_through_with_it(emperor: Emperor, silent: b
     emperor.stop()
 
 
+def test_a_keeper_that_is_killed_while_its_daemon_is_stopped_reloads_nobody(
+    emperor: Emperor,
+) -> None:
+    """What the kernel does to orphaned process groups with stopped members."""
+    (emperor.vassals / "a.ini").write_text(SLEEPER)
+    emperor.start()
+    pids = emperor.up("a.ini")
+    daemon, seq = emperor.daemon_pid(), emperor.last_seq()
+    os.kill(daemon, signal.SIGSTOP)
+    emperor.kill()
+    os.kill(daemon, signal.SIGCONT)
+    emperor.until(lambda: "the keeper died" in emperor.log(), "it notices")
+    emperor.launch()
+    emperor.next_ready(seq)
+    assert [e.body["request"] for e in emperor.events("operator_requested")] == ["upgrade"]
+    assert emperor.pid_of("a.ini") == pids["a.ini"]
+    emperor.stop()
+
+
 # Both
 
 
