@@ -14,6 +14,7 @@ import os
 import select
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
@@ -27,6 +28,7 @@ log = logging.getLogger("emperor.keeper")
 
 _PATIENCE: Final = 5.0  # seconds for the keeper to say all; it has nothing else to do
 _SOON: Final = 1.0  # seconds that a spawn waits for a keeper that takes nothing
+_AGAIN: Final = 0.02  # seconds between tries to say what has to be said
 
 Identity = tuple[int, int]  # pid and start time
 
@@ -57,6 +59,7 @@ class KeeperLink:
         self._expected: set[Identity] = set()  # whose deaths somebody will ask for
         self._news = trio.Event()
         self.complete = False  # all that was kept has been told
+        self.lost = 0  # packets whose descriptors did not get here
         self._synced = False
         self._unsent: deque[tuple[dict[str, Any], list[int]]] = deque()
         self._lock = threading.Lock()
@@ -106,6 +109,15 @@ class KeeperLink:
         """Entrust what another daemon hands over, to be taken when its turn comes."""
         self.keep(name, kept.descriptors, kept.about)
         self.kept[name] = self.entrusted.pop(name)
+
+    def deliver(self) -> bool:
+        """Whether the keeper was told all there is to say. Blocks until it is, for a while."""
+        until = time.monotonic() + _PATIENCE
+        while not self._flush():
+            if time.monotonic() > until:
+                return False
+            time.sleep(_AGAIN)
+        return True
 
     async def run(self) -> None:
         """Hear of deaths until cancelled, or until the keeper dies."""
@@ -255,7 +267,10 @@ class KeeperLink:
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)
         if cut:
+            self.lost += 1
             log.error("%s: its sockets are lost: no descriptors left", packet["name"])
+        # Of what was passed on meanwhile, the keeper's word is the older one.
+        if cut or packet["name"] in self.kept:
             for descriptor in descriptors:
                 os.close(descriptor)
             return

@@ -15,6 +15,8 @@ its sockets would not be handed over.
 
 import json
 import logging
+import os
+import resource
 import socket
 import time
 from typing import Final
@@ -27,6 +29,7 @@ from .keeper_link import KeeperLink, Kept
 log = logging.getLogger("emperor")
 
 _PATIENCE: Final = 5.0  # seconds for each step of the other side
+_SPARE: Final = 32  # descriptors to live on, beside those of vassals
 _LEAVING: Final = 30.0  # seconds until the journal of a daemon that leaves is free
 
 
@@ -62,14 +65,32 @@ def _take_over(control_path: str, keeper: KeeperLink) -> bool:
     with channel:
         link = KeeperLink(channel)
         link.receive_all()
-        if not link.complete:
+        if not link.complete or not _can_hold(link):
             return False
         for name, kept in link.kept.items():
             keeper.pass_on(name, kept)
+        if not keeper.deliver():
+            log.error("not taking over: the keeper of this emperor takes nothing")
+            return False
         log.info("taking over from the running daemon, whose keeper died")
         channel.setblocking(True)
         channel.send(keeping.encode({"do": "taken"}))
     return True
+
+
+def _can_hold(link: KeeperLink) -> bool:
+    """Whether there are descriptors enough here for what another daemon lives with."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # For each vassal one more will tell when it dies.
+    needed = len(os.listdir("/proc/self/fd")) + len(link.kept) + _SPARE
+    if not link.lost and (soft == resource.RLIM_INFINITY or needed <= soft):
+        return True
+    log.error(
+        "not taking over from the running daemon: it has more than %d open files allow here; start"
+        " emperor with a higher limit (ulimit -n)",
+        soft,
+    )
+    return False
 
 
 def _ask(control_path: str) -> socket.socket | None:

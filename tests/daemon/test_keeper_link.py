@@ -87,6 +87,36 @@ def test_what_the_kernel_does_not_take_waits_too() -> None:
     subprocess.run([sys.executable, "-P", "-c", CROWDED], check=True)
 
 
+async def test_what_is_delivered_has_been_told(ends: tuple[socket.socket, KeeperLink]) -> None:
+    """Who takes over says that it has, and the other daemon is gone: nothing may wait then."""
+    keeper, link = ends
+    count = 0
+    while not link.congested and count < 10_000:
+        link.acknowledge((count, 1))
+        count += 1
+    link.acknowledge((count, 1))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, link.deliver)
+        for number in range(count + 1):
+            said, _ = await trio.to_thread.run_sync(heard, keeper)
+            assert said["pid"] == number
+    assert not link.congested
+
+
+def test_what_was_passed_on_is_newer_than_what_the_keeper_says(
+    ends: tuple[socket.socket, KeeperLink],
+) -> None:
+    """A newcomer that was killed while it took over has left its keeper with what was then."""
+    keeper, link = ends
+    socket.send_fds(keeper, [b'{"say": "kept", "name": "a", "about": {"at": "old"}}'], [0])
+    keeper.send(b'{"say": "all"}')
+    opened = len(os.listdir("/proc/self/fd"))
+    link.pass_on("a", Kept({"at": "new"}, [1]))
+    link.receive_all()
+    assert link.kept == {"a": Kept({"at": "new"}, [1])}
+    assert len(os.listdir("/proc/self/fd")) == opened
+
+
 async def test_deaths_that_nobody_asks_for_are_acknowledged(
     ends: tuple[socket.socket, KeeperLink],
 ) -> None:

@@ -304,6 +304,33 @@ def test_a_newcomer_that_does_not_go_through_with_it(emperor: Emperor, silent: b
     emperor.stop()
 
 
+def test_a_newcomer_that_cannot_hold_it_all_takes_nothing(emperor: Emperor) -> None:
+    """The daemon would be gone, and the next one could not even look at its vassals."""
+    names = [f"{number}.ini" for number in range(20)]
+    for name in names:
+        (emperor.vassals / name).write_text(SLEEPER)
+    emperor.start()
+    pids = emperor.up(*names)
+    old, seq = lose_keeper(emperor), emperor.last_seq()
+    newcomer = subprocess.run(
+        ["prlimit", "--nofile=48:48", *emperor.argv],
+        timeout=30,
+        env=emperor.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert newcomer.returncode == 3
+    assert "more than 48 open files" in newcomer.stderr
+    assert emperor.daemon_pid() == old
+    emperor.launch()
+    emperor.next_ready(seq)
+    assert {name: emperor.pid_of(name) for name in names} == pids
+    emperor.restart()
+    assert {name: emperor.pid_of(name) for name in names} == pids
+    emperor.stop()
+
+
 def test_a_keeper_that_is_killed_while_its_daemon_is_stopped_reloads_nobody(
     emperor: Emperor,
 ) -> None:
