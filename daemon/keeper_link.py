@@ -28,6 +28,7 @@ log = logging.getLogger("emperor.keeper")
 
 _PATIENCE: Final = 5.0  # seconds for the keeper to say all; it has nothing else to do
 _SOON: Final = 1.0  # seconds that a spawn waits for a keeper that takes nothing
+_HANGUP: Final = 0  # what poll(2) tells of without being asked
 _AGAIN: Final = 0.02  # seconds between tries to say what has to be said
 
 Identity = tuple[int, int]  # pid and start time
@@ -77,8 +78,8 @@ class KeeperLink:
 
     @property
     def alive(self) -> bool:
-        """Whether there is a keeper."""
-        return self._channel is not None
+        """Whether there is a keeper. One that has just died is none, heard of or not."""
+        return self._channel is not None and not _ready(self._channel, _HANGUP, 0)
 
     @property
     def congested(self) -> bool:

@@ -166,7 +166,7 @@ class Shell:
         log.info("ready: %s", self.status())
 
     async def _turns(self) -> None:
-        while not self._done() and not self.renewing:
+        while not self._done() and not self._may_leave():
             inputs, waiting = [], []
             first, done = await self._came.receive()
             inputs.append(first)
@@ -187,6 +187,13 @@ class Shell:
         await self._turn([lambda _: [Draft("daemon_stopped", Empty())]])
         self._host.unlisten_all()
         log.info("stopped")
+
+    def _may_leave(self) -> bool:
+        """Whether it is to be replaced, and somebody holds the vassals meanwhile."""
+        if self.renewing and not self.succeeded and not self._keeper.alive:
+            log.error("not leaving to be replaced: the keeper died, and would hold no vassal")
+            self.renewing = False
+        return self.renewing
 
     def _done(self) -> bool:
         return self.fleet.leaving and not any(v.phase in UP for v in self.fleet.vassals.values())

@@ -172,6 +172,15 @@ def test_what_a_keeper_said_last_is_heard_whatever_it_left_unread(
     assert link.died
 
 
+def test_a_keeper_that_has_just_died_is_none(ends: tuple[socket.socket, KeeperLink]) -> None:
+    """Who is about to leave relies on it, and need not have heard of it yet."""
+    keeper, link = ends
+    keeper.send(died(6, 60, 0))
+    assert link.alive
+    keeper.close()
+    assert not link.alive
+
+
 def test_no_keeper_at_all() -> None:
     link = KeeperLink.from_environment({})
     link.receive_all()

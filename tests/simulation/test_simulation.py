@@ -10,7 +10,7 @@ import pytest
 from emperord.daemon.shell import Shell
 
 from .canaries import CANARIES
-from .script import MOMENTS, write
+from .script import MOMENTS, Script, Step, write
 from .shrink import shrunk, trouble
 from .trouble import Violation
 from .world import play
@@ -54,6 +54,20 @@ def test_daemons_are_killed_at_every_moment() -> None:
         if not left:
             return
     pytest.fail(f"never in 500 seeds: {left}")
+
+
+def test_a_daemon_whose_keeper_dies_does_not_leave_to_be_replaced() -> None:
+    """It was asked to while there was one; now nobody would hold the vassals' sockets."""
+    steps = (
+        Step(0.0, "put", "files", "a.ini healthy"),
+        Step(5.0, "usr2"),
+        Step(5.05, "keeper"),
+    )
+    lines: list[str] = []
+    play(Script(1, steps, length=6.0, max_starting=1, graceful=False), note=lines.append)
+    kinds = [line.split()[2] for line in lines if line[0].isdigit()]
+    assert "operator_requested" in kinds
+    assert kinds.count("daemon_started") == 1
 
 
 def first_failure(daemon: type[Shell]) -> tuple[int, Violation]:
