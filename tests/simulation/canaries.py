@@ -1,15 +1,21 @@
 """Daemons with a planted bug. A checker that lets one of them pass checks nothing."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
 
 import msgspec
+from emperord.daemon import shell
 from emperord.daemon.actions import Action
+from emperord.daemon.fleet import Fleet
+from emperord.daemon.fold import fold
 from emperord.daemon.observe import Draft
 from emperord.daemon.shell import Shell
 from emperord.journal import chain
-from emperord.journal.events import Adopted, SpawnFailed
+from emperord.journal.events import Adopted, Event, SpawnFailed
 from emperord.journal.store import Snapshot
+
+from . import disk
 
 _ACTIONS: Final = msgspec.json.Decoder(list[Action])
 
@@ -84,3 +90,67 @@ CANARIES: Final[dict[type[Shell], tuple[str, ...]]] = {
     ActsBeforeItCommits: ("durable first",),
     ActsOnHalf: ("every order is carried out",),
 }
+
+
+# Folds with a planted bug: they decide wrongly, and a replay decides the same again.
+
+Fold = Callable[[Fleet, Event], list[Action]]
+
+
+def overlooks(kind: str, request: str | None = None) -> Fold:
+    """It takes no notice of such events."""
+
+    def decide(fleet: Fleet, event: Event) -> list[Action]:
+        body: Any = event.body
+        if event.kind != kind or (request is not None and body.request != request):
+            return fold(fleet, event)
+        fleet.seq, fleet.at = event.seq, event.at
+        return []
+
+    return decide
+
+
+def _never_waits(fleet: Fleet, event: Event) -> list[Action]:
+    """Who crashes is started again at once."""
+    actions = fold(fleet, event)
+    for vassal in fleet.vassals.values():
+        if vassal.phase == "throttled" and vassal.deadline is not None:
+            vassal.deadline = min(vassal.deadline, event.at + 1)
+    return actions
+
+
+def _never_waits_longer(fleet: Fleet, event: Event) -> list[Action]:
+    """Who crashes in a loop waits no longer than who crashed once."""
+    actions = fold(fleet, event)
+    for vassal in fleet.vassals.values():
+        vassal.deaths = min(vassal.deaths, 1)
+    return actions
+
+
+FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
+    "start is overlooked": (
+        overlooks("operator_requested", "start"),
+        ("started at once", "settles"),
+    ),
+    "retry is overlooked": (overlooks("operator_requested", "retry"), ("started at once",)),
+    "stop is overlooked": (overlooks("operator_requested", "stop"), ("settles", "held stays down")),
+    "reload is overlooked": (overlooks("operator_requested", "reload"), ("settles",)),
+    "resigning is overlooked": (overlooks("vassal_resigned"), ("who resigns is stopped",)),
+    "loyalty is overlooked": (overlooks("vassal_loyal"), ("started at once",)),
+    "silence is overlooked": (overlooks("heartbeat_lost"), ("settles", "who hangs is ended")),
+    "nobody waits": (_never_waits, ("throttled",)),
+    "nobody waits longer": (_never_waits_longer, ("throttled",)),
+}
+
+
+@contextmanager
+def planted(decide: Fold) -> Iterator[None]:
+    """The daemon and its replay decide so."""
+    modules: tuple[Any, ...] = (shell, disk)
+    for module in modules:
+        module.fold = decide
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.fold = fold

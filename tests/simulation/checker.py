@@ -57,7 +57,16 @@ class Checker:
         self.living: dict[int, Attempt] = {}  # by pid, leaders and strays
         self.stopping: dict[int, float] = {}  # pid -> since when it knows that it is to stop
         self.changed: set[str] = set()  # vassals that were to be reloaded since their start
-        self.open = False
+        self.owed: dict[str, Attempt] = {}  # reloads that were asked for and not ordered yet
+        self.reloading: set[Attempt] = set()  # since that was ordered; they take slots, too
+        self.loyal: set[Attempt] = set()
+        self.launched: dict[str, int] = {}  # when the vassal's last spawn was ordered
+        self.deaths: dict[str, int] = {}  # in a row, unasked and unloyal
+        self.not_before: dict[str, int] = {}  # as it died so, it has to wait until then
+        self.beating: set[Attempt] = set()  # that send heartbeats
+        self.silent: dict[int, float] = {}  # pid -> since when it sends none
+        self.alone = False  # no daemon has written anything since the last one died
+        self.open = self.leaving = False
         self.may_leave = False  # somebody told the daemon to stop all vassals
 
     # The record
@@ -70,40 +79,85 @@ class Checker:
             must(at > self.at, "time grows", f"event {seq} at {at}, after {self.at}")
             self.seq, self.at = seq, at
             self._follow(kind, monitor, vassal, json.loads(body))
+            self._check_at_once(kind, vassal, json.loads(body), json.loads(actions))
             for action in json.loads(actions):
                 self._order(action)
                 if action["do"] in ("stop", "kill"):
                     self._check_end(kind, vassal, action)
                 self.due.append(action)
 
+    def _check_at_once(
+        self, kind: str, vassal: str | None, body: Any, actions: list[dict[str, Any]]
+    ) -> None:
+        """What has to follow in the same breath."""
+        if kind == "operator_requested" and body["request"] in ("start", "retry"):
+            self._must_start(self.wanted if vassal is None else [vassal], actions)
+        elif (
+            kind == "exited"
+            and body.get("code") != 26
+            and Attempt(vassal or "", body["attempt"]) in self.loyal
+        ):
+            throttle = int(self.policy.get("throttle", 1000)) * 1_000_000
+            if self.at >= self.launched.get(vassal or "", self.at) + throttle:
+                self._must_start([vassal or ""], actions)
+        elif kind == "vassal_resigned":
+            attempt = Attempt(vassal or "", body["attempt"])
+            stopped = [each for each in actions if each["do"] == "stop"]
+            must(
+                bool(stopped) or attempt in self.told | self.over,
+                "who resigns is stopped",
+                f"{attempt} resigned, {actions} was ordered",
+            )
+
+    def _must_start(self, vassals: Iterable[str], actions: list[dict[str, Any]]) -> None:
+        """Whoever of these is wanted and down is started, as far as there is room."""
+        if not self.open or self.reloading:
+            return
+        down = [
+            each
+            for each in vassals
+            if each in self.wanted
+            and each not in self.held
+            and not self.wanted[each].get("socket")
+            and not self._under_way(each)
+        ]
+        room = self.policy.get("max_starting", 4) - len(self.starting)
+        started = [each["vassal"] for each in actions if each["do"] == "spawn"]
+        enough = len(set(down) & set(started)) >= min(room, len(down))
+        must(enough, "started at once", f"{down} are to start, there is room for {room}: {actions}")
+
     def _follow(self, kind: str, monitor: str | None, vassal: str | None, body: Any) -> None:
         if kind == "vassal_added":
             taken = vassal in self.wanted and self.owner[vassal] in self.monitors
             if not taken or self.owner[vassal or ""] == monitor:
                 self.owner[vassal or ""] = monitor or ""
-                self.wanted[vassal or ""] = body["spec"]
-                self.changed.add(vassal or "")
+                self._take(vassal or "", body["spec"])
         elif kind == "vassal_changed":
             if self.owner.get(vassal or "") == monitor:
-                self.wanted[vassal or ""] = body["spec"]
-                self.changed.add(vassal or "")
+                self._take(vassal or "", body["spec"])
         elif kind in ("vassal_removed", "vassal_destroyed"):
             if self.owner.get(vassal or "") == monitor:
                 self.wanted.pop(vassal or "", None)
                 self._release(vassal or "")
         elif kind == "operator_requested" and body["request"] == "reload":
             self.changed |= self.wanted.keys() if vassal is None else {vassal}
+            for each in self.wanted if vassal is None else [vassal]:
+                self._owe_reload(each)
+        elif kind == "operator_requested" and body["request"] == "retry" and vassal is None:
+            self._forgive_all(self.wanted)
         elif kind == "operator_requested" and vassal is not None:
+            self._forgive_all([vassal])
             if body["request"] == "stop" and (vassal in self.wanted or self._under_way(vassal)):
                 self.held.add(vassal)
             elif body["request"] == "start":
                 self.held.discard(vassal)
         elif kind == "daemon_started":
             self.policy, self.monitors = body["policy"], body.get("monitors", [])
-            self.open = False
+            self.open = self.leaving = False
         elif kind == "daemon_ready":
-            self.open = True
+            self.open = not self.leaving
         elif kind in ("daemon_stopping", "daemon_stopped"):
+            self.leaving = True
             must(self.may_leave, "leaves when told", f"{kind}, and nobody asked for it")
             self.open = False
         elif "attempt" in body:
@@ -113,12 +167,48 @@ class Checker:
                 if attempt.vassal == vassal and until == body["deadline"]:
                     del self.starting[attempt]
 
+    def _take(self, vassal: str, spec: dict[str, Any]) -> None:
+        """Its owner says that it is so."""
+        self.wanted[vassal] = spec
+        self.changed.add(vassal)
+        self._owe_reload(vassal)
+        self._forgive_all([vassal])
+
+    def _owe_reload(self, vassal: str) -> None:
+        """Who runs and is not about to end is to be reloaded."""
+        for attempt in self.ordered - self.over - self.told:
+            if attempt.vassal == vassal and vassal in self.wanted:
+                self.owed[vassal] = attempt
+
+    def _forgive_all(self, vassals: Iterable[str]) -> None:
+        """These need wait no longer."""
+        for vassal in vassals:
+            self.deaths.pop(vassal, None)
+            self.not_before.pop(vassal, None)
+
+    def _blame(self, attempt: Attempt, code: int | None) -> None:
+        """It died unasked and unloyal, so its next start has to wait."""
+        vassal = attempt.vassal
+        # Who cannot be heard cannot say that it is loyal.
+        innocent = attempt in self.told | self.loyal or vassal in self.changed | self.deprived
+        if innocent or code == 26:
+            return
+        self.deaths[vassal] = deaths = self.deaths.get(vassal, 0) + 1
+        delay = self.policy.get("throttle", 1000) << min(deaths - 1, 32)
+        delay = min(delay, self.policy.get("max_throttle", 180_000))
+        self.not_before[vassal] = self.at + delay * 1_000_000
+
     def _heard(self, kind: str, attempt: Attempt, body: dict[str, Any]) -> None:
         if kind in ("exited", "spawn_failed"):
             self.over.add(attempt)
             left = [pid for pid, of in self.living.items() if of == attempt]
             must(not left, "gone means gone", f"{attempt} is recorded as {kind}, {left} live")
             self.starting.pop(attempt, None)
+            self.reloading.discard(attempt)
+            if self.owed.get(attempt.vassal) == attempt:
+                del self.owed[attempt.vassal]
+            if kind == "exited" and not body.get("away"):
+                self._blame(attempt, body.get("code"))
             self.deprived.discard(attempt.vassal)
             self._release(attempt.vassal)
             # One whose pid nobody wrote down is not told from one that never was.
@@ -127,16 +217,23 @@ class Checker:
         elif kind == "adopted" and not body.get("control"):
             self.deprived.add(attempt.vassal)
             self.starting.pop(attempt, None)  # it cannot tell when it accepts
+        elif kind == "vassal_loyal":
+            self.loyal.add(attempt)
+            self.deaths.pop(attempt.vassal, None)
+        elif kind == "heartbeat_started":
+            self.beating.add(attempt)
         elif kind == "vassal_accepting" or (
             kind in ("spawned", "adopted") and attempt in self.programs
         ):
             self.starting.pop(attempt, None)
+            self.reloading.discard(attempt)
 
     def _release(self, vassal: str) -> None:
         """Nobody remembers who is neither wanted nor under way."""
         if vassal not in self.wanted and not self._under_way(vassal):
             self.held.discard(vassal)
             self.owner.pop(vassal, None)
+            self._forgive_all([vassal])
 
     def _under_way(self, vassal: str) -> bool:
         return any(each.vassal == vassal for each in self.ordered - self.over)
@@ -154,8 +251,15 @@ class Checker:
         do, vassal = action["do"], action["vassal"]
         if do == "spawn":
             self._spawn(vassal, Attempt(vassal, action["attempt"]), action)
-        elif do in ("stop", "kill"):
-            self.starting.pop(Attempt(vassal, action["attempt"]), None)
+        elif do in ("stop", "kill", "reload"):
+            attempt = Attempt(vassal, action["attempt"])
+            self.owed.pop(vassal, None)
+            if do == "reload":
+                self.reloading.add(attempt)
+                self.beating.discard(attempt)
+            else:
+                self.starting.pop(attempt, None)
+                self.reloading.discard(attempt)
 
     def _check_end(self, kind: str, about: str | None, action: dict[str, Any]) -> None:
         """Nobody is stopped for nothing: it follows from what is said of that vassal."""
@@ -176,6 +280,11 @@ class Checker:
         config = self.wanted[vassal].get("config")
         must(action.get("config") == config, "starts what is wanted", f"{vassal}: not {config}")
         must(not self._under_way(vassal), "never two", f"{vassal}: an attempt is under way")
+        until = self.not_before.pop(vassal, 0)
+        must(
+            self.at >= until, "throttled", f"{attempt} starts {(until - self.at) / 1e9:.3f} s early"
+        )
+        self.launched[vassal] = self.at
         most = self.policy.get("max_starting", 4)
         busy = len(self.starting)
         must(busy < most, "max-starting", f"{attempt} starts beside {list(self.starting)}")
@@ -213,6 +322,7 @@ class Checker:
         """A process is gone."""
         del self.living[pid]
         self.stopping.pop(pid, None)
+        self.silent.pop(pid, None)
 
     def ended(
         self, vassal: str, number: int, code: int | None, signal: int | None, *, known: bool
@@ -228,14 +338,25 @@ class Checker:
         """A vassal was told to stop; from here on its mercy counts."""
         self.stopping.setdefault(pid, now)
 
+    def fell_silent(self, pid: int, now: float) -> None:
+        """It hangs: no heartbeats come any more."""
+        self.silent.setdefault(pid, now)
+
+    def speaks_again(self, pid: int) -> None:
+        """It was reloaded, and hangs no longer."""
+        self.silent.pop(pid, None)
+
     def forgive(self, now: float) -> None:
         """There is no daemon, or it cannot write: nobody can keep the time."""
         self.stopping = dict.fromkeys(self.stopping, now)
+        self.silent = dict.fromkeys(self.silent, now)
+        self.alone = False
 
     def no_daemon(self) -> None:
         """The daemon has died: what it had not carried out is the next one's."""
         self.due.clear()
         self.stopping.clear()
+        self.alone = True
         self.may_leave = False
 
     def look(self, now: float) -> None:
@@ -245,3 +366,10 @@ class Checker:
             late = now - since
             said = f"{self.living[pid]} was told to stop {late:.2f} s ago and lives"
             must(late <= bound, "mercy ends", said)
+        # It looks every second, and counts from its first look.
+        bound = self.policy.get("required_heartbeat", 30.0) + 2 + SLACK
+        for pid, since in self.silent.items() if not self.alone else ():
+            attempt = self.living[pid]
+            if attempt in self.beating - self.told and attempt.vassal not in self.deprived:
+                said = f"{attempt} has sent no heartbeat for {now - since:.2f} s and was left alone"
+                must(now - since <= bound, "who hangs is ended", said)

@@ -209,7 +209,9 @@ class Machine:
         self._in(process, 0.6, lambda: self._beats(process))
 
     def mutes(self, process: Process) -> None:
+        """It hangs."""
         process.mute = True
+        self._checker.fell_silent(process.pid, self._now())
 
     def says(self, process: Process, byte: int) -> None:
         """It writes a byte."""
@@ -235,6 +237,7 @@ class Machine:
         process.generation += 1
         process.config = config
         process.accepting = process.mute = False
+        self._checker.speaks_again(process.pid)
         self._begin(process, fresh=False)
 
     def dies(self, process: Process, code: int | None, signal: int | None) -> None:

@@ -61,7 +61,12 @@ def _wrong(world: "World", name: str, claims: dict[str, Spec], vassal: Vassal | 
         return f"belongs to {vassal.monitor}, which has it no longer"
     if vassal.spec != claims[vassal.monitor]:
         return f"is {vassal.spec}, its source says {claims[vassal.monitor]}"
-    if vassal.held:
+    held, owed = name in world.checker.held, name in world.checker.owed
+    if vassal.held != held:
+        return f"is {'' if vassal.held else 'not '}held, and by the record it is otherwise"
+    if owed and running is not None:
+        return "was to be reloaded, and that was not ordered"
+    if held:
         return "is held and runs" if running or vassal.phase != "held" else ""
     if vassal.phase == "barred" and (vassal.exiled or _sick(world, vassal)):
         return ""

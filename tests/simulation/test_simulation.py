@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from emperord.daemon.shell import Shell
 
-from .canaries import CANARIES
+from .canaries import CANARIES, FOLDS, planted
 from .script import MOMENTS, Script, Step, write
 from .shrink import shrunk, trouble
 from .trouble import Violation
@@ -93,6 +93,15 @@ def test_a_planted_bug_is_caught_and_cut_down(daemon: type[Shell]) -> None:
     assert again.rule == found.rule
     assert f"tools/simulate --seed {seed} --only" in str(failure)
     assert trouble(script.only(failure.kept)) is None  # it is the bug, not the script
+
+
+@pytest.mark.parametrize("bug", FOLDS)
+def test_a_wrong_decision_is_caught(bug: str) -> None:
+    decide, rules = FOLDS[bug]
+    with planted(decide):
+        seed, found = first_failure(Shell)
+    assert found.rule in rules, found
+    assert trouble(write(seed)) is None
 
 
 def test_a_bug_of_another_kind_is_a_failure_too() -> None:

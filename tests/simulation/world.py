@@ -220,7 +220,7 @@ class World:
     def _do_mute(self, step: Step) -> None:
         process = self.machine.of(step.whom)
         if process is not None and process.accepting and process.behaviour == "beats":
-            process.mute = True
+            self.machine.mutes(process)
 
     def _do_connect(self, step: Step) -> None:
         if step.whom in self.machine.listening:
