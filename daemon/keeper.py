@@ -16,9 +16,8 @@ to die of: no trio, no SQLite, no decisions about vassals.
   meanwhile, so none is lost or kills it; a version that does not even start is not tried.
 - A daemon that systemd takes for hung is killed, not the keeper (SIGABRT, see WatchdogSec).
 
-The daemon leads its own session: a Ctrl-C in a terminal reaches the keeper only, which hands it
-on, so it arrives once. Nor does the kernel send it a HUP, which would reload all, when the keeper
-is killed while it is stopped: that is what an orphaned group of the keeper's session gets.
+The daemon leads its own session: a Ctrl-C in a terminal reaches the keeper only, and arrives once.
+Nor does the kernel HUP it, which reloads all, when the keeper is killed while it is stopped.
 """
 
 import contextlib
