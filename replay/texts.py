@@ -15,6 +15,7 @@ from .names import check_known
 from .rebuild import NotFound, fleet_at
 from .words import short
 
+_NUMBER: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
 _DIGEST: Final = re.compile(r"[0-9a-f]{4,64}", re.ASCII)
 
 
@@ -69,9 +70,9 @@ def diff(reader: Reader, name: str, old: str | None, new: str | None) -> Iterato
     texts = _texts(reader, name)
     if not texts:
         raise NotFound(f"no config of {shown(name)} is in this journal")
-    after = texts[-1] if new is None else _pick(texts, name, new)
+    after = texts[-1] if new is None else _pick(texts, name, new, reader.head.seq)
     if old is not None:
-        before = _pick(texts, name, old)
+        before = _pick(texts, name, old, reader.head.seq)
     else:
         earlier = [text for text in texts if text.seq < after.seq]
         if not earlier:
@@ -94,8 +95,10 @@ def _texts(reader: Reader, name: str) -> list[Text]:
     return texts
 
 
-def _pick(texts: list[Text], name: str, told: str) -> Text:
-    if told.isdecimal() and len(told) < 16:
+def _pick(texts: list[Text], name: str, told: str, last: int) -> Text:
+    numeric = _NUMBER.fullmatch(told)
+    # Behind the last event it is a digest that begins with digits only.
+    if numeric and int(told) <= last:
         found = [text for text in texts if text.seq <= int(told)]
         what = f"at event {told}"
     elif _DIGEST.fullmatch(told.lower()):
@@ -103,6 +106,8 @@ def _pick(texts: list[Text], name: str, told: str) -> Text:
         if len({text.digest for text in found}) > 1:
             raise NotFound(f"more than one config of {shown(name)} begins with {told}")
         what = f"{told}"
+    elif numeric:
+        raise NotFound(f"there is no event {told}; the last one is {last}")
     else:
         at = parse(told)
         found = [text for text in texts if text.at <= at]
