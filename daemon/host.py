@@ -553,7 +553,7 @@ class Host:
     async def _reap(self, running: Process) -> Death:
         """How a dead leader ended. Nothing is known of one that is nobody's child that we know."""
         if running.child is not None:
-            death = _peek(running.pidfd)
+            death = _peek(running)
             # Not reaped before somebody knows it who outlives us.
             self._keeper.entrust_death(running.identity, death)
             reap_quietly(os.P_PIDFD, running.pidfd)
@@ -591,10 +591,13 @@ def _signal(pidfd: int, number: int) -> None:
         signal.pidfd_send_signal(pidfd, number)
 
 
-def _peek(pidfd: int) -> Death:
+def _peek(running: Process) -> Death:
     """How a child ended that is dead and not reaped yet."""
-    status = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)
-    assert status is not None
+    status = os.waitid(os.P_PIDFD, running.pidfd, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    if status is None:
+        # Who traces it (ptrace(2)) is told first and takes its time: that may be any process of
+        # its user, and must not keep us. It is reaped when it can be.
+        return Death(*process.ended(running.pid))
     if status.si_code == os.CLD_EXITED:
         return Death(status.si_status, None)
     return Death(None, status.si_status)

@@ -66,6 +66,21 @@ def start_time(pid: int, dead_too: bool = False) -> int | None:
     return int(fields[19])
 
 
+def ended(pid: int) -> tuple[int | None, int | None]:
+    """The exit code of a dead process that nobody has reaped, or the signal that killed it."""
+    fields = _stat(pid)
+    if fields is None:
+        return None, None
+    status = int(fields[49])
+    return (None, os.WTERMSIG(status)) if os.WTERMSIG(status) else (os.WEXITSTATUS(status), None)
+
+
+def _is_traced(pid: int) -> bool:
+    """Whether somebody traces a process (ptrace(2)): dead, it is theirs to reap first."""
+    _, _, tracer = (_read(pid, "status") or b"").partition(b"\nTracerPid:")
+    return tracer.split(maxsplit=1)[:1] not in ([], [b"0"])
+
+
 def parent(pid: int) -> int | None:
     """The pid of a process's parent; None if there is no such process."""
     fields = _stat(pid)
@@ -125,7 +140,7 @@ class Census(NamedTuple):
     """All processes that may be a vassal's, in the order in which they started.
 
     Dead ones are left out, but for our own children that nobody has reaped: who forks and dies,
-    over and over, may be seen in no other state.
+    over and over, may be seen in no other state. Who is traced is left out, too: it stays.
     """
 
     marked: dict[str, list[int]]  # by mark
@@ -156,7 +171,9 @@ def _take_in(pids: Iterable[int], all_: Census) -> None:
     us = os.getpid()
     for pid in pids:
         fields = _stat(pid)
-        if fields is not None and (fields[0] not in "ZX" or int(fields[1]) == us):
+        if fields is None:
+            continue
+        if fields[0] not in "ZX" or (int(fields[1]) == us and not _is_traced(pid)):
             found.append((int(fields[19]), pid, int(fields[3])))
     for _, pid, session_ in sorted(found):
         mark_ = mark_of(pid)

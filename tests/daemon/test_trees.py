@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -184,3 +185,65 @@ def test_who_forks_and_dies_over_and_over_is_caught_by_the_next_daemon(
     emperor.event("exited", "a.ini")
     assert track.steps() == -1
     emperor.stop()
+
+
+# It traces a process and never looks, as a debugger does that somebody has left alone.
+TRACES = """
+import ctypes, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.ptrace(0x4206, int(sys.argv[1]), None, None) == 0, ctypes.get_errno()  # PTRACE_SEIZE
+print("up", flush=True)
+time.sleep(1000)
+"""
+
+
+@contextmanager
+def traced(pid: int) -> Iterator[None]:
+    """Have a process traced: when it dies, its parent is not told."""
+    argv = [sys.executable, "-c", TRACES, str(pid)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as tracer:
+        try:
+            assert tracer.stdout is not None
+            assert tracer.stdout.readline() == "up\n"
+            yield
+        finally:
+            tracer.kill()
+
+
+@pytest.mark.parametrize("how", [{"signal": 9}, {"code": 7}], ids=["killed", "exited"])
+def test_who_is_traced_holds_up_nobody(daemon: Daemon, tmp_path: Path, how: dict[str, int]) -> None:
+    """Any process of its user may trace a vassal."""
+    gate = tmp_path / "gate"  # a signal would not reach it
+    os.mkfifo(gate)
+    (daemon.vassals / "a.ini").write_text(shell(f"read x <{gate}; exit 7"))
+    daemon.start()
+    daemon.phase("a.ini", "ready")
+    pid = daemon.pid_of("a.ini")
+    daemon.until(lambda: processes.argv_of(pid)[:1] == ["sh"], "it is executed")
+    with traced(pid):
+        if "code" in how:
+            gate.write_text("\n")
+        else:
+            os.kill(pid, signal.SIGKILL)
+        body = daemon.event("exited", "a.ini").body
+        assert {key: body[key] for key in ("code", "signal") if key in body} == how
+        (daemon.vassals / "b.ini").write_text(SLEEPER)
+        daemon.phase("b.ini", "ready")
+        daemon.event("spawned", "a.ini", count=2)
+    daemon.until(lambda: not zombies(daemon.pid), "it is reaped in the end")
+    daemon.stop()
+
+
+def zombies(parent: int) -> list[int]:
+    """The dead children of a process."""
+    states = {pid: Path(f"/proc/{pid}/stat").read_text() for pid in processes.children_of(parent)}
+    return [pid for pid, text in states.items() if text.rpartition(")")[2].split()[0] == "Z"]
+
+
+def test_a_descendant_that_is_traced_does_not_keep_its_vassal(daemon: Daemon) -> None:
+    (daemon.vassals / "a.ini").write_text(shell(HIDES))
+    daemon.start()
+    with hidden(daemon) as pid, traced(pid()):
+        (daemon.vassals / "a.ini").unlink()
+        daemon.gone("a.ini")
+    daemon.stop()
