@@ -24,6 +24,7 @@ EXTENSIONS: Final = ("bindname", "x-bindpw-file", "x-starttls", "x-tls-cacert", 
 
 _DESCRIPTION: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)+)(?:;[A-Za-z0-9-]+)*")
 _HOST: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([^\s:\[\]]*))(?::(\d{1,5}))?")
+_TLS: Final = re.compile(r"tls|ssl", re.IGNORECASE)
 _PASSWORDS: Final = re.compile(r"pass|pw|secret|cred", re.IGNORECASE)
 # What need not be escaped in a DN or a filter, beyond letters, digits and _.-~
 _PLAIN: Final = "=,+:;@!$'()*/&<>| "
@@ -167,7 +168,7 @@ def _extended(place: Place, text: str) -> Place:
             raise _Wrong(
                 "a password is not written into the URL; name its file: x-bindpw-file=PATH"
             )
-        elif critical:
+        elif critical or _TLS.search(key):  # to ignore that would show the password to all
             raise _Wrong(
                 f"there is no extension {names.shown(key)[:40]}, there are {' '.join(EXTENSIONS)};"
                 " in a DN or a path write , as %2C and ? as %3F"

@@ -96,6 +96,8 @@ REFUSED = {
     " the URL; name its file: x-bindpw-file=PATH",
     f"ldap://h/o=x????!password={HIDDEN}": "ldap://: a password is not written into the URL;"
     " name its file: x-bindpw-file=PATH",
+    "ldap://h/o=x????starttls": "ldap://: there is no extension starttls, there are bindname"
+    " x-bindpw-file x-starttls x-tls-cacert x-poll; in a DN or a path write , as %2C and ? as %3F",
     "ldap://h/o=x????bindname=cn=r,!dc=x": "ldap://: there is no extension dc, there are bindname"
     " x-bindpw-file x-starttls x-tls-cacert x-poll; in a DN or a path write , as %2C and ? as %3F",
     "ldaps://h/o=x????x-starttls": "ldaps://: x-starttls is for ldap://; ldaps:// speaks TLS from"
