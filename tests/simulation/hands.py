@@ -8,7 +8,7 @@ may be killed.
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import trio
@@ -134,8 +134,15 @@ class Hands:
         return now - self._beats.setdefault(vassal, now)
 
     def no_spawns(self) -> AbstractAsyncContextManager[object]:
-        """Nobody takes over here."""
-        return nullcontext()
+        """While in this context, nothing is being started."""
+        return self._one_spawn
+
+    def hand_over(self) -> None:
+        """Give a newcomer's keeper the sockets of all that run."""
+        self._moment("hand")
+        connected = [process for process in self._by_name.values() if process.connected]
+        self._machine.succeeded(kept_name(p.name, p.attempt) for p in connected)
+        self._moment("handed")
 
     # What vassals say and how they end
 
@@ -345,7 +352,7 @@ class Link:
 
     @property
     def entrusted(self) -> Mapping[str, Kept]:
-        """Asked for when another daemon takes over, which none does here."""
+        """Descriptors, of which there are none here."""
         return {}
 
     def receive_all(self) -> None:

@@ -44,6 +44,7 @@ class Process:
         self.signal: int | None = None
         self.parent: Parent | None = None  # who listens to it
         self.child_of: object = None  # who reaps it; None: whoever is the subreaper
+        self.orphan = False  # it came from another keeper: nobody here will reap it
         self.connected = True  # its control socket leads somewhere
         self.unread: list[int] = []  # bytes in that socket
         self.address: str | None = None  # on demand: its standard input listens there
@@ -249,8 +250,9 @@ class Machine:
         del self.processes[process.pid]
         del self.marked[process.pid]
         self._checker.died(process.pid)
-        self._checker.ended(process.name, process.attempt, code, signal, known=self.keeper)
-        if self.keeper:  # it reaps those of a dead daemon, and is told of the others
+        known = self.keeper and not process.orphan
+        self._checker.ended(process.name, process.attempt, code, signal, known=known)
+        if known:  # it reaps those of a dead daemon, and is told of the others
             self.deaths[process.identity] = Death(code, signal)
         if process.parent is not None:
             process.parent.buries(process)
@@ -284,6 +286,13 @@ class Machine:
         self.kept.clear()
         self.deaths.clear()
         self._checker.forgotten()
+
+    def succeeded(self, handed: Iterable[str]) -> None:
+        """A newcomer's keeper holds what the daemon has handed over; it is nobody's parent yet."""
+        self.keeper = True
+        self.kept = set(handed)
+        for process in self.processes.values():
+            process.orphan = True
 
     def reboot(self, boot: int) -> None:
         """Nothing is left."""

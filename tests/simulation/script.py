@@ -16,7 +16,9 @@ SICK: Final = ("crashes", "late", "exile", "silent", "mutes", "resigns", "noexec
 NAMES: Final = ("a.ini", "b.ini", "c.ini", "d.ini", "e.ini")
 SOURCES: Final = ("files", "rows", "messages")
 # Moments at which a daemon can be made to crash; how they are met is in hands.py and disk.py.
-MOMENTS: Final = ("append", "appended", "act", "fork", "forked", "told", "bury", "recover")
+MOMENTS: Final = (
+    "append", "appended", "act", "fork", "forked", "told", "bury", "recover", "hand", "handed",
+)  # fmt: skip
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -84,6 +86,8 @@ def _step(rng: Random, at: float) -> Step:
         whom = rng.choice(NAMES)
     if do in ("fail", "hold", "starve", "busy", "full", "slow"):
         much = round(rng.choice((0.3, 1.0, 3.0)) * rng.uniform(0.5, 1.5), 3)
+    elif do == "keeper":
+        much = rng.choice((0.0, round(rng.uniform(0.05, 2.0), 3)))
     elif do == "lie":
         what = rng.choice(("nothing", "half", "phantom"))
     elif do == "crash at":

@@ -70,6 +70,22 @@ def test_a_daemon_whose_keeper_dies_does_not_leave_to_be_replaced() -> None:
     assert kinds.count("daemon_started") == 1
 
 
+def test_a_newcomer_takes_over_from_a_daemon_without_a_keeper() -> None:
+    """With all sockets, and for the next keeper to keep; nobody is started or ends."""
+    steps = (
+        Step(0.0, "put", "files", "a.ini healthy"),
+        Step(5.0, "keeper", much=0.5),
+        Step(6.5, "crash"),
+    )
+    lines: list[str] = []
+    play(Script(1, steps, length=8.0, max_starting=1, graceful=False), note=lines.append)
+    kinds = [line.split()[2] for line in lines if line[0].isdigit()]
+    assert kinds.count("daemon_started") == 3
+    assert kinds.count("spawned") == 1
+    adopted = [line for line in lines if " adopted " in line]
+    assert ["true" if '"control":true' in line else "false" for line in adopted] == ["true"] * 2
+
+
 def first_failure(daemon: type[Shell]) -> tuple[int, Violation]:
     """The first seed in which a daemon fails."""
     for seed in count():

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar, TypeVarTuple
 
 import trio
 import trio.testing
-from emperord.daemon import shell, threads
+from emperord.daemon import shell, succession, threads
 from emperord.daemon.clock import Clock
 from emperord.daemon.observe import Draft
 from emperord.daemon.shell import Abandoned, Shell
@@ -254,7 +254,14 @@ class World:
         self.machine.busy = on
 
     def _do_keeper(self, step: Step) -> None:
+        """It dies; after a while a newcomer may take over, with a keeper of its own."""
         self.machine.keeper_died()
+        if step.much:
+            self.later(step.much, self._newcomer)
+
+    def _newcomer(self) -> None:
+        if self.life is not None and not self.machine.keeper:
+            self.life.give_way()
 
     def _do_stranger(self, step: Step) -> None:
         """Somebody else's process gets the number of a vassal's that has died."""
@@ -449,6 +456,17 @@ class Life:
         body = OperatorRequested(request=do, uid=0, via="control")
         await self.shell.record(Draft("operator_requested", body, None, name))
 
+    def give_way(self) -> None:
+        """A newcomer asks for all that this daemon has."""
+        if self._nursery is not None and not self.dead:
+            self._nursery.start_soon(self._give_way)
+
+    async def _give_way(self) -> None:
+        body = OperatorRequested(request="upgrade", uid=0, via="take_over")
+        await self.shell.record(Draft("operator_requested", body))
+        channel: Any = nullcontext()
+        await self.shell._hand_over(channel)
+
     @contextmanager
     def _signals(self, *_: int) -> Iterator[AsyncIterator[int]]:
         yield Arriving(self)
@@ -508,6 +526,12 @@ def _no_trial() -> None:
     """What is installed now is none of a simulated daemon's business."""
 
 
+def _hand_over(_channel: object, _entrusted: object) -> bool:
+    """In place of ``succession.hand_over``."""
+    _working[-1].hands.hand_over()
+    return True
+
+
 @contextmanager
 def determined(seed: int) -> Iterator[None]:
     """Nothing but the seed decides what happens in here, and nothing is logged."""
@@ -522,6 +546,8 @@ def determined(seed: int) -> Iterator[None]:
     threads.run_sync = _run_sync
     loop.SNAPSHOT_EVERY = 40
     loop.try_new_version = _no_trial
+    heirs: Any = succession
+    hand_over, heirs.hand_over = heirs.hand_over, _hand_over
     logging.disable(logging.CRITICAL)
     try:
         yield
@@ -530,6 +556,7 @@ def determined(seed: int) -> Iterator[None]:
         internals._r.setstate(state)
         threads.run_sync, loop.SNAPSHOT_EVERY = real, every
         loop.try_new_version = try_new_version
+        heirs.hand_over = hand_over
         logging.disable(disabled)
 
 
