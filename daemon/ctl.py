@@ -44,17 +44,24 @@ def ask(path: str, request: dict[str, Any]) -> dict[str, Any]:
             connection.sendall(json.dumps(request).encode() + b"\n")
             with connection.makefile("rb") as stream:
                 line = stream.readline()
+    except PermissionError:
+        _end(
+            REFUSED,
+            f"{shown(path)}: permission denied; only the daemon's own user and root may ask",
+        )
     except OSError as error:
         reason = error.strerror or str(error)
         _end(NO_DAEMON, f"no daemon answers at {shown(path)}: {reason}; is emperor running?")
     if not line:
         _end(NO_DAEMON, f"the daemon at {shown(path)} ended before it answered")
     try:
-        answer: dict[str, Any] = json.loads(line)
-    except ValueError:
+        answer = json.loads(line)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict) or not isinstance(answer.get("ok"), bool):
         _end(NO_DAEMON, f"what answers at {shown(path)} is no emperor")
     if not answer.pop("ok"):
-        _end(REFUSED, str(answer["error"]))
+        _end(REFUSED, str(answer.get("error")))
     return answer
 
 

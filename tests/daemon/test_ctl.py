@@ -243,7 +243,38 @@ def test_no_daemon_there(emperor: Emperor) -> None:
     assert emperor.ctl("list").returncode == 4
 
 
-def test_a_stranger_that_listens_there(emperor: Emperor) -> None:
+def test_who_may_not_ask_is_refused_and_not_told_that_nobody_is_there(emperor: Emperor) -> None:
+    """A script that starts what is not there would start a second one."""
+    need_root("be several users")
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)  # noqa: S103
+        path = f"{folder}/control"
+        emperor.options += ["--control", path]
+        emperor.start()
+        done = subprocess.run(
+            [sys.executable, "-c", ASKS_AS_ANOTHER, path],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert "permission denied" in done.stderr
+        emperor.stop()
+
+
+ASKS_AS_ANOTHER = """
+import os, sys
+from emperord.daemon import ctl
+os.setgroups([])
+os.setuid(61_009)
+ctl.ask(sys.argv[1], {"do": "status"})
+"""
+
+
+@pytest.mark.parametrize(
+    "said", [b"220 mail.example.org ESMTP\n", b"{}\n", b"[]\n", b"3\n", b'{"ok": "yes"}\n']
+)
+def test_a_stranger_that_listens_there(emperor: Emperor, said: bytes) -> None:
     emperor.state.mkdir()
     with socket.socket(socket.AF_UNIX) as stranger:
         stranger.bind(str(emperor.control))
@@ -252,7 +283,7 @@ def test_a_stranger_that_listens_there(emperor: Emperor) -> None:
         def answer() -> None:
             with stranger.accept()[0] as client:
                 client.recv(100)
-                client.sendall(b"220 mail.example.org ESMTP\n")
+                client.sendall(said)
 
         thread = threading.Thread(target=answer)
         thread.start()
