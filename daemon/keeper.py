@@ -20,7 +20,6 @@ The daemon leads its own session: a Ctrl-C in a terminal reaches the keeper only
 Nor does the kernel HUP it, which reloads all, when the keeper is killed while it is stopped.
 """
 
-import contextlib
 import ctypes
 import errno
 import functools
@@ -70,8 +69,7 @@ def main() -> NoReturn:
 def log(text: str) -> None:
     now = time.time()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
-    with contextlib.suppress(OSError):  # nobody reads it; that is no reason to die
-        os.write(2, f"{stamp}.{int(now * 1000) % 1000:03d}Z emperor.keeper: {text}\n".encode())
+    stdio.say(f"{stamp}.{int(now * 1000) % 1000:03d}Z emperor.keeper: {text}\n".encode())
 
 
 class Keeper:

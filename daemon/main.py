@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, TextIO
 
 import click
 import msgspec
@@ -24,7 +24,7 @@ from ..monitors.options import MonitorOptions
 from ..monitors.registry import open_monitor
 from ..monitors.urls import MonitorURLError
 from ..version import VERSION
-from . import control, process, recovery, succession
+from . import control, process, recovery, stdio, succession
 from .arguments import given
 from .clock import Clock
 from .explain import Explainer
@@ -41,6 +41,7 @@ from .vassal_log import LogDirectory
 log = logging.getLogger("emperor")
 
 CANNOT_START = 3
+_SLOW_READER = 1.0  # seconds
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -237,6 +238,22 @@ def raise_file_limit() -> tuple[int, int] | None:
     return soft, hard
 
 
+class _Log(logging.StreamHandler[TextIO]):
+    """The log on standard error. If nobody reads it lines are lost, but the daemon goes on."""
+
+    _lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # Who is only slow is waited for; who was waited for in vain is not again.
+        if not stdio.has_room(2, 0.0 if self._lost else _SLOW_READER):
+            self._lost += 1
+            return
+        if self._lost:
+            lost = f"{self._lost} lines before this one are lost, as nobody read them"
+            record.msg, record.args, self._lost = f"{record.getMessage()} ({lost})", (), 0
+        super().emit(record)
+
+
 class _Lines(logging.Formatter):
     """One line each, in which nothing upsets a terminal: names and reasons can be anybody's."""
 
@@ -247,7 +264,7 @@ class _Lines(logging.Formatter):
 
 def _set_up_log() -> None:
     logging.Formatter.converter = time.gmtime
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Log(sys.stderr)
     form = "%(asctime)s.%(msecs)03dZ %(name)s: %(message)s"
     handler.setFormatter(_Lines(form, "%Y-%m-%dT%H:%M:%S"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -1,6 +1,7 @@
 """Nothing dies with the daemon: real keepers, real vassals, and kill -9."""
 
 import contextlib
+import fcntl
 import http.client
 import os
 import pty
@@ -445,6 +446,37 @@ def test_nothing_of_ours_takes_the_place_of_a_standard_stream_that_is_closed(
         assert streams == ["/dev/null"] * 3
     emperor.restart()
     emperor.stop()
+
+
+def test_a_log_that_nobody_reads_holds_up_nothing(
+    make_emperor: MakeEmperor, tmp_path: Path
+) -> None:
+    fifo = tmp_path / "log"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+        emperor = make_emperor()
+        emperor.before = ["sh", "-c", 'exec "$@" 2>"$0"', str(fifo)]
+        emperor.start()
+        for count in range(20):
+            name = f"{count}{'x' * 200}.ini"
+            (emperor.vassals / name).write_text(SLEEPER)
+            emperor.up(name)
+        emperor.restart()
+        said = b""
+
+        def lost() -> bool:
+            nonlocal said
+            os.kill(emperor.pid, signal.SIGUSR1)
+            with contextlib.suppress(BlockingIOError):
+                said += os.read(reader, 65_536)
+            return b" lines before this one are lost" in said
+
+        until(lost, "it says so to who reads it again")
+        emperor.stop()
+    finally:
+        os.close(reader)
 
 
 def test_it_is_small(emperor: Emperor) -> None:
