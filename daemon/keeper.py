@@ -288,14 +288,9 @@ class Keeper:
                 return
             for descriptor in descriptors:
                 os.set_inheritable(descriptor, False)
+            cut = bool(flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC))
             try:
-                if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
-                    for descriptor in descriptors:
-                        os.close(descriptor)
-                    raise keeping.BadPacket("cut short; are there no descriptors left?")
-                packet = keeping.decode(data)
-                self._memory.told(packet, descriptors)
-                self._heed(packet.get("do"))
+                self._heed(self._memory.heard(data, descriptors, cut).get("do"))
             except keeping.BadPacket as error:
                 log(f"a packet of the daemon's makes no sense: {error}")
 

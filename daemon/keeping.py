@@ -71,6 +71,18 @@ class Memory:
         self.kept: dict[str, tuple[dict[str, Any], list[int]]] = {}
         self.deaths: dict[tuple[int, int], dict[str, Any]] = {}  # by pid and start time
 
+    def heard(self, data: bytes, descriptors: list[int], cut: bool) -> dict[str, Any]:
+        """Take in what came, and return it. Raises BadPacket; no descriptor leaks then."""
+        try:
+            if cut:
+                raise BadPacket("cut short; are there no descriptors left?")
+            packet = decode(data)
+        except BadPacket:
+            self._release(descriptors)
+            raise
+        self.told(packet, descriptors)
+        return packet
+
     def told(self, packet: dict[str, Any], descriptors: list[int]) -> None:
         """Take in a packet of the daemon's. Raises BadPacket; no descriptor leaks then."""
         try:

@@ -1,5 +1,6 @@
 """The keeper's protocol without I/O: what it remembers, and that nothing it is told leaks."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -161,6 +162,18 @@ def test_any_bytes_are_a_packet_or_refused(data: bytes) -> None:
 def test_what_breaks_parsers(data: bytes) -> None:
     with pytest.raises(BadPacket):
         decode(data)
+
+
+garbled = st.binary(max_size=30) | packets.map(lambda packet: json.dumps(packet).encode())
+
+
+@given(st.lists(st.tuples(garbled, st.integers(0, 3), st.booleans()), max_size=30))
+def test_no_descriptor_leaks_whatever_comes(came: list[tuple[bytes, int, bool]]) -> None:
+    kernel = Kernel()
+    for data, count, cut in came:
+        with contextlib.suppress(BadPacket):
+            kernel.memory.heard(data, kernel.pass_(count), cut)
+        assert kernel.open == kernel.kept()
 
 
 @given(st.lists(st.tuples(packets, st.integers(0, 3)), max_size=30))
