@@ -134,13 +134,12 @@ def limited(
     settings: Mapping[str, str] | None = None,
     *,
     brand: int | None = None,
-    tyrant: bool = False,
+    user: User | None = None,
 ) -> list[str]:
     """argv that starts the program, in ``cwd``, with these limits of open files, soft and hard.
 
     ``settings`` may have limits of the vassal's own. Its ``brand`` is one as well (see
-    ``process.py``). In tyrant mode a program of root's goes first in any case: whoever executes the
-    user's own can be kept waiting by the user (a lease on the file), and that must not be us.
+    ``process.py``). Who runs as another ``user`` becomes that one first (see ``users.py``).
 
     The daemon may need more descriptors than a program should get: uWSGI closes every possible
     one at its start, and who uses select(2) breaks past 1024. Raises the OSError that executing
@@ -152,13 +151,24 @@ def limited(
     for key in LIMITS:
         if settings and key in settings:
             limits[key] = str(amount(settings[key]))
-    before = ["setpriv", "--no-new-privs", "--"] if tyrant else []
+    before: list[str] = []
+    if user is not None:
+        groups = ",".join(map(str, user.groups))
+        who = [f"--regid={user.gid}", f"--groups={groups}", f"--reuid={user.uid}"]
+        before = [_tool("setpriv"), "--no-new-privs", *who, "--"]
     if limits:
-        told = [f"--{key}={value}" for key, value in limits.items()]
-        before = ["prlimit", *told, "--", *before]
+        before += ["prlimit", *(f"--{key}={value}" for key, value in limits.items()), "--"]
     if before:
         check_program(argv[0], cwd or "")
     return before + argv
+
+
+def _tool(name: str) -> str:
+    """Where a program of the system's is, whatever the directory in which it is run."""
+    path = shutil.which(name)
+    if path is None:
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+    return os.path.abspath(path)
 
 
 def check_program(name: str, cwd: str) -> None:

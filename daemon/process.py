@@ -22,7 +22,6 @@ from typing import Final, NamedTuple
 
 MARK: Final = "EMPERORD_ATTEMPT"
 _PR_SET_CHILD_SUBREAPER: Final = 36
-_PR_SET_NO_NEW_PRIVS: Final = 38
 _PATIENCE: Final = 5.0  # seconds to wait for killed remnants
 _MOST_LISTS: Final = 20  # of processes, for one look at all
 
@@ -201,12 +200,13 @@ def remnants(
     session. A session's number is nobody else's while a process is in it, so if a stranger has
     the leader's pid now, the session has ended.
 
-    Anybody can imitate mark and brand. In tyrant mode all of a tree runs as the vassal's ``uid``.
+    Anybody can imitate mark and brand. In tyrant mode all of a tree runs as the vassal's ``uid``,
+    or is about to.
     """
     left = all_.of(mark)
     if leader is not None and start_time(leader, dead_too=True) in (None, started):
         left += all_.others.get(leader, ())
-    return [pid for pid in left if pid != leader and (uid is None or owner(pid) == uid)]
+    return [pid for pid in left if pid != leader and (uid is None or owner(pid) in (0, uid))]
 
 
 def end(pids: Iterable[int]) -> None:
@@ -259,17 +259,8 @@ def children(pid: int | None = None) -> list[int]:
 
 def become_subreaper() -> None:
     """Have orphaned descendants handed to this process instead of init (prctl(2))."""
-    _prctl(_PR_SET_CHILD_SUBREAPER)
-
-
-def forbid_new_privileges() -> None:
-    """Let no exec of this thread, or of what it starts, give privileges; for ever (prctl(2))."""
-    _prctl(_PR_SET_NO_NEW_PRIVS)
-
-
-def _prctl(option: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, 1, 0, 0, 0) != 0:
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
 

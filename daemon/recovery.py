@@ -139,7 +139,8 @@ def _leader(machine: Machine, vassal: Vassal, marked: list[int]) -> tuple[int, i
         return None
     for pid in marked:
         started = machine.start_time(pid)
-        its = vassal.uid is None or machine.owner(pid) == vassal.uid  # others can imitate a mark
+        # Other users can imitate a mark; root's is on its way to be the vassal's user.
+        its = vassal.uid is None or machine.owner(pid) in (0, vassal.uid)
         if started is not None and machine.session(pid) == pid and its:
             return pid, started
     return None

@@ -5,14 +5,12 @@ import os
 import resource
 import socket
 import subprocess
-import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from typing import Final, TypeVar
+from typing import Final
 
 from ..journal.events import Fault, Spec
 from ..journal.policy import Policy
-from . import command, process, threads
+from . import command, process
 from .fleet import Vassal
 from .keeper_link import KeeperLink
 from .listeners import Listeners
@@ -20,8 +18,6 @@ from .running import Process, kept_name
 from .trees import kill_group
 from .users import user_of
 from .vassal_log import LogDirectory
-
-T = TypeVar("T")
 
 _RESERVE: Final = 32  # descriptors that vassals leave to the daemon
 
@@ -63,7 +59,7 @@ class Starter:
             spec.cwd,
             spec.settings,
             brand=process.brand(mark) if process.can_brand() else None,
-            tyrant=user is not None,
+            user=user,
         )
         log_start = self._logs.size(vassal.name) if self._logs is not None else 0
         opened: list[socket.socket] = []
@@ -80,32 +76,26 @@ class Starter:
             # uWSGI waits for its config from the first, so that is there before there is a child,
             # whenever we die.
             unsent = b"" if config_ours is None else self._first_config(spec, config_ours)
-
-            def start() -> subprocess.Popen[bytes]:
-                return subprocess.Popen(
-                    argv,
-                    env=command.environment(
-                        self._environ,
-                        vassal.name,
-                        mark,
-                        theirs.fileno(),
-                        None if config_theirs is None else config_theirs.fileno(),
-                        user,
-                    ),
-                    user=None if user is None else user.uid,
-                    group=None if user is None else user.gid,
-                    extra_groups=None if user is None else user.groups,
-                    cwd=spec.cwd,
-                    stdin=stdin,
-                    stdout=out,
-                    stderr=out,
-                    # All our descriptors close on exec, and not a moment sooner: the journal's lock
-                    # must outlive the way from fork to exec.
-                    close_fds=False,
-                    start_new_session=True,
-                )
-
-            running = _hold(vassal, start() if user is None else _unprivileged(start))
+            child = subprocess.Popen(
+                argv,
+                env=command.environment(
+                    self._environ,
+                    vassal.name,
+                    mark,
+                    theirs.fileno(),
+                    None if config_theirs is None else config_theirs.fileno(),
+                    user,
+                ),
+                cwd=spec.cwd,
+                stdin=stdin,
+                stdout=out,
+                stderr=out,
+                # All our descriptors close on exec, and not a moment sooner: the journal's lock
+                # must outlive the way from fork to exec.
+                close_fds=False,
+                start_new_session=True,
+            )
+            running = _hold(vassal, child)
         except BaseException:
             self._keeper.drop(kept_name(vassal.name, vassal.attempt))
             for end in opened:
@@ -134,33 +124,6 @@ class Starter:
         if listener is None or listener.address != spec.socket:
             raise OSError(errno.ENOTCONN, "its socket on demand is not there")
         return listener.socket.fileno()
-
-
-def _unprivileged(start: Callable[[], T]) -> T:
-    """Start a program that gets no new privileges, nor anything that it starts. Raises OSError.
-
-    It is forked so. Were it for a program to say it, that one would be the user's own already,
-    and in the moment before it does, the user's other processes could lay hands on it (ptrace(2)).
-    A thread has the flag for ever, so it is one of its own, which ends.
-    """
-    outcome: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            process.forbid_new_privileges()
-            outcome.set_result(start())
-        except BaseException as error:
-            outcome.set_exception(error)
-
-    thread = threading.Thread(target=run, name="start a vassal")
-    try:
-        thread.start()
-    except RuntimeError as error:
-        if threads.refused(error):
-            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
-        raise
-    thread.join()
-    return outcome.result()
 
 
 def _pair(opened: list[socket.socket]) -> tuple[socket.socket, socket.socket]:

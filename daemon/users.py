@@ -1,10 +1,13 @@
 """Tyrant mode: as whom a vassal runs, and what of the daemon's environment it gets.
 
-The order before exec is: no new privileges, so that no program that is set-uid can give any back;
-a session of its own, groups, group, user. From its first exec on a process is in reach of all that
-its user runs, so nothing that binds the user may come after (see ``starting.py``). All that is
-root's stays behind: of its environment only what ``PASSED`` names gets through, besides what is
-meant for vassals.
+The order is: a session of its own; then ``setpriv``, executed as root, forbids new privileges, so
+that no program that is set-uid can give any back, and takes on group, groups and user. It is not us
+who do, between fork and exec: from the moment in which it is the user's, the user's other processes
+may stop it, and we would wait for its exec for ever. Once it has executed something as the user
+they may trace it, so nothing that binds the user may come later.
+
+All that is root's stays behind: of its environment only what ``PASSED`` names gets through, besides
+what is meant for vassals.
 """
 
 import os

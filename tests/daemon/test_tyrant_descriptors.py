@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from functools import partial
@@ -115,8 +116,25 @@ def test_no_new_privileges_before_the_first_program(tyrant: TyrantDaemon) -> Non
     tyrant.until(lambda: "NoNewPrivs" in tyrant.vassal_log("a.ini"), "it says how it runs")
     said = tyrant.vassal_log("a.ini").split()
     assert said == ["Uid:", *[str(ALICE)] * 4, "NoNewPrivs:", "1"]
-    # It is a thread of the daemon's that cannot get any, not the daemon.
-    assert status_of(tyrant.pid)["NoNewPrivs"] == ["0"]
+    tyrant.stop()
+
+
+def test_nothing_is_the_users_before_something_is_executed(tyrant: TyrantDaemon) -> None:
+    """The user's other processes can stop it from then on, and the daemon waits for its exec."""
+    real = shutil.which("setpriv")
+    first = tyrant.folder / "bin"
+    first.mkdir()
+    says = first / "setpriv"
+    says.write_text(f'#!/bin/sh\ngrep Uid /proc/$$/status; exec {real} "$@"\n')
+    says.chmod(0o755)
+    tyrant.environ["PATH"] = f"{first}:{os.environ['PATH']}"
+    tyrant.put("a.ini")
+    tyrant.start()
+    tyrant.phase("a.ini", "ready")
+    pid = tyrant.pid_of("a.ini")
+    tyrant.until(partial(executes, pid, "sleep"), "it is executed")
+    assert status_of(pid)["Uid"] == [str(ALICE)] * 4
+    assert tyrant.vassal_log("a.ini").split() == ["Uid:", *["0"] * 4]
     tyrant.stop()
 
 
