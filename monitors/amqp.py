@@ -110,6 +110,7 @@ class Address(msgspec.Struct, frozen=True):
 
 
 Meaning = Config | End | File | Address | Refused
+Ahead = tuple[Sight, str] | Seen | None  # what was found out of a message beforehand
 
 
 def meaning(message: Delivery, options: MonitorOptions) -> Meaning:
@@ -331,18 +332,22 @@ class Listener:
 
     # Messages
 
-    async def _look_ahead(self, meanings: list[Meaning]) -> list[tuple[Sight, str] | None]:
-        """What is there under the paths, and where they are mounted, for as many messages as
-        may be told at once."""
-        if not any(isinstance(each, File) for each in meanings):
+    async def _look_ahead(self, meanings: list[Meaning]) -> list[Ahead]:
+        """What is there under the paths, and where they are mounted, and what the configs say,
+        for as many messages as may be told at once."""
+        size = sum(len(each.content) for each in meanings if isinstance(each, Config))
+        if size <= rows.MUCH and not any(isinstance(each, File) for each in meanings):
             return [None] * len(meanings)
 
-        def search() -> list[tuple[Sight, str] | None]:
-            sights: list[tuple[Sight, str] | None] = []
+        def search() -> list[Ahead]:
+            sights: list[Ahead] = []
             read = 0
             for each in meanings:
                 sights.append(None)
-                if isinstance(each, File):
+                if isinstance(each, Config):
+                    self._errands.beat()
+                    sights[-1] = self._understand(each)
+                elif isinstance(each, File):
                     self._errands.beat()
                     sight = self._look_at(each.path)
                     sights[-1] = (sight, mount_of(each.path))
@@ -369,7 +374,7 @@ class Listener:
 
     def _judge(
         self,
-        part: list[tuple[Meaning, tuple[Sight, str] | None]],
+        part: list[tuple[Meaning, Ahead]],
         waits: list[str | None],
     ) -> Iterator[Observation]:
         """What messages amount to; ``waits`` gets the URLs that they wait for."""
@@ -378,12 +383,14 @@ class Listener:
             match each:
                 case Config():
                     self._forget(each.name)
-                    yield Touched(each.name, self._inline(each.name, each.content, {}))
+                    seen = found if isinstance(found, Seen) else self._understand(each)
+                    spec = msgspec.structs.replace(seen.spec, ts=self._stamp())
+                    yield Touched(each.name, Seen(spec, each.content))
                 case End():
                     self._forget(each.name)
                     yield Destroyed(each.name, "an empty body")
                 case File():
-                    assert found is not None
+                    assert isinstance(found, tuple)
                     yield self._file(each.path, *found)
                 case Address():
                     self._paths.discard(each.url)
@@ -402,6 +409,10 @@ class Listener:
         self._fetches.forget(name)
         if self._held is not None:
             self._held.answered([name])
+
+    def _understand(self, config: Config) -> Seen:
+        """What a config says, without its time."""
+        return rows.seen_of(rows.Row(config.name, config.content, 0), self._options)[1]
 
     def _inline(self, name: str, content: bytes, attrs: dict[str, str]) -> Seen:
         seconds = Decimal(self._stamp()).scaleb(-9)

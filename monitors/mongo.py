@@ -34,7 +34,7 @@ from .asyncio_loop import asyncio_loop
 from .contract import Listing, Tell
 from .options import MonitorOptions
 from .polling import SourceFailed
-from .rows import Reading, Row, Table
+from .rows import Reading, Row, Table, much
 
 log = logging.getLogger("emperor")
 
@@ -201,10 +201,11 @@ class _Session:
 
     async def _take_aio(self, reading: Reading, chunk: list[RawBSONDocument]) -> None:
         taken = list(rows(reading, chunk))
-        if any(row.config in (None, "") for row in taken):  # of files, which may be slow to read
-            await asyncio.get_running_loop().run_in_executor(None, _add, reading, taken)
+        # Files and long texts may be slow to read.
+        if any(row.config in (None, "") for row in taken) or much(taken):
+            await asyncio.get_running_loop().run_in_executor(None, reading.add_all, taken)
         else:
-            _add(reading, taken)
+            reading.add_all(taken)
             await asyncio.sleep(0)
 
     async def _follow_aio(
@@ -318,11 +319,6 @@ def rows(reading: Reading, chunk: list[RawBSONDocument]) -> Iterator[Row]:
             yield row
         else:
             reading.refuse(label, f"the name is {_kind(row.name)}")
-
-
-def _add(reading: Reading, taken: list[Row]) -> None:
-    for row in taken:
-        reading.add(row)
 
 
 def _plain(value: Any) -> Any:

@@ -39,7 +39,7 @@ from .asyncio_loop import asyncio_loop
 from .contract import Listing, Tell
 from .options import MonitorOptions
 from .polling import SourceFailed
-from .rows import Row, Table
+from .rows import Row, Table, much
 from .urls import MonitorURLError
 
 DEFAULT_QUERY: Final = "SELECT name,config,EXTRACT(epoch FROM ts) FROM vassals"
@@ -223,13 +223,16 @@ class _Session:
                 count += result.ntuples
                 if count > MOST_ROWS:
                     raise SourceFailed(f"the query gives more than {MOST_ROWS:,} rows")
-                for number in range(result.ntuples):
-                    row = _row(result, number, self._codec)
-                    size += len(row.config or "")
-                    reading.add(row)
+                found = [_row(result, at, self._codec) for at in range(result.ntuples)]
+                size += sum(len(row.config or "") for row in found)
                 if size > MOST_BYTES:
                     raise SourceFailed(f"the configs have more than {MOST_BYTES >> 20} MiB")
-                await asyncio.sleep(0)  # others have their turn
+                if much(found):
+                    loop = asyncio.get_running_loop()
+                    await loop.run_in_executor(None, reading.add_all, found)
+                else:
+                    reading.add_all(found)
+                    await asyncio.sleep(0)  # others have their turn
 
     def _encoded_query(self) -> bytes:
         try:

@@ -22,6 +22,7 @@ from .files import LARGEST, TooLarge, why
 from .options import MonitorOptions
 
 LONGEST_CONFIG: Final = 0xFFFF  # bytes; more does not fit the emperor protocol
+MUCH: Final = 128 << 10  # bytes of configs; to understand more, some formats take too long
 _LARGEST_ID: Final = 0xFFFFFFFE  # of a uid or gid; the one above means "unchanged"
 _SECOND: Final = 1_000_000_000
 _LARGEST_TS: Final = (1 << 63) // _SECOND  # seconds; as nanoseconds it fits 64 bits
@@ -103,14 +104,19 @@ class Table:
     def __init__(self, options: MonitorOptions, *, files: bool = False) -> None:
         self.options = options
         self.files = files
+        # Of readings that came to no end: a text that is slow to read is read once.
+        self.unfinished: dict[str, _Told] = {}
+        self.current: Reading | None = None
         self._before: dict[str, _Told] = {}
 
     def reading(self) -> "Reading":
         """A new reading; it counts when its listing is made."""
-        return Reading(self, self._before)
+        self.current = Reading(self, self._before)
+        return self.current
 
     def keep(self, now: "dict[str, _Told]") -> None:
         self._before = now
+        self.unfinished = {}
 
 
 class Reading:
@@ -136,6 +142,15 @@ class Reading:
         except Flaw as flaw:
             self.refuse(label, str(flaw))
 
+    def add_all(self, rows: list[Row]) -> None:
+        """Take rows in; in a thread, please, where there is ``much`` in them, or files.
+
+        It ends when another reading has begun: then nobody waits for this one.
+        """
+        for row in rows:
+            if self._table.current is self:
+                self.add(row)
+
     def refuse(self, label: str, reason: str) -> None:
         """Note what cannot be a vassal, with the first reason there is."""
         self._refused.setdefault(label, reason)
@@ -153,12 +168,26 @@ class Reading:
         mark = (config, row.ts, row.uid, row.gid, row.socket)
         told = self._before.get(name)
         if told is None or told.mark != mark:
-            make = seen_of_file if is_file else seen_of
-            seen = make(row, self._table.options)[1]
+            seen = self._read_file(row) if is_file else self._understand(name, row, mark)
             told = _Told(mark, Seen(seen.spec))
         else:
             seen = told.seen
         self._now[name], self._seen[name] = told, seen
+
+    def _read_file(self, row: Row) -> Seen:
+        return seen_of_file(row, self._table.options)[1]
+
+    def _understand(self, name: str, row: Row, mark: tuple[Any, ...]) -> Seen:
+        unfinished = self._table.unfinished
+        told = unfinished.get(name)
+        if told is None or told.mark != mark:
+            told = unfinished[name] = _Told(mark, seen_of(row, self._table.options)[1])
+        return told.seen
+
+
+def much(rows: list[Row]) -> bool:
+    """Whether others would have to wait for their turn while these are understood."""
+    return sum(len(row.config) for row in rows if isinstance(row.config, str | bytes)) > MUCH
 
 
 class _Told(msgspec.Struct, frozen=True):

@@ -38,7 +38,7 @@ from .test_contract import (  # noqa: F401  # what suits a source that tells is 
     test_what_is_added_is_told,
     test_what_is_changed_is_told,
 )
-from .watching import NEVER, OFTEN, Watching, watching
+from .watching import NEVER, OFTEN, SLOW, Watching, taking_turns, watching
 
 SELDOM = MonitorOptions(freq=NEVER)
 BUSY = MonitorOptions(freq=OFTEN)
@@ -154,6 +154,16 @@ async def test_a_flood_loses_nothing_and_is_told_in_few_pieces(publisher: Publis
         await watch.until(lambda: len(watch.seen) == len(names))
         assert list(watch.seen) == names
         assert watch.calls < 200
+
+
+async def test_configs_that_are_slow_to_read_hold_up_nobody(publisher: Publisher) -> None:
+    names = [f"{number}.yml" for number in range(40)]
+    async with watching(monitor()) as watch:
+        await recovered(watch)
+        async with taking_turns() as turns:
+            publisher.flood((name, SLOW.encode()) for name in names)
+            await watch.until(lambda: len(watch.seen) == len(names))
+    assert turns.longest < turns.all / 2
 
 
 async def test_what_is_not_recorded_is_not_acknowledged(source: AmqpSource) -> None:

@@ -21,7 +21,7 @@ from emperord.monitors.urls import MonitorURLError
 from support.postgres import PostgresSource, blocks, conninfo_of, shared, talking
 from support.services import Service, service
 
-from .watching import NEVER, OFTEN, Watching, watching
+from .watching import NEVER, OFTEN, SLOW, Watching, taking_turns, watching
 
 SELDOM = MonitorOptions(freq=NEVER)
 BUSY = MonitorOptions(freq=OFTEN)
@@ -532,6 +532,17 @@ async def test_the_session_is_what_the_page_says(source: PostgresSource) -> None
         "default_transaction_read_only.ini": b"on",
         "statement_timeout.ini": b"9000",
     }
+
+
+async def test_configs_that_are_slow_to_read_are_read_at_last_and_hold_up_nobody(
+    source: PostgresSource,
+) -> None:
+    query = f"SELECT n || '.yml', '{SLOW}', n FROM generate_series(1, 20) AS n"
+    monitor = hurried(source.conninfo, query, limit=0.5)
+    async with taking_turns() as turns, watching(monitor) as watch:
+        await watch.until(lambda: len(watch.seen) == 20)
+        assert set(watch.contents) == set(watch.seen)
+    assert turns.longest < turns.all / 2
 
 
 async def test_a_slow_query_is_ended_by_the_server(source: PostgresSource) -> None:

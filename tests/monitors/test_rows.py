@@ -105,3 +105,17 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"#" * (LARGEST + 1))
     with pytest.raises(Flaw, match=f"{path}: it has more than 1 MiB"):
         seen_of_file(Row(str(path), None, 1), MonitorOptions())
+
+
+def test_a_reading_that_came_to_no_end_was_not_for_nothing() -> None:
+    table = Table(MonitorOptions())
+    rows = [Row("a.ini", "one", 1), Row("b.ini", "two", 1)]
+    table.reading().add_all(rows)
+    understood = {name: told.seen for name, told in table.unfinished.items()}
+    reading = table.reading()
+    reading.add_all([rows[0], Row("b.ini", "other", 1)])
+    listing = reading.listing()
+    assert listing.seen["a.ini"] is understood["a.ini"]
+    assert listing.seen["a.ini"].content == b"one"
+    assert listing.seen["b.ini"].content == b"other"
+    assert not table.unfinished

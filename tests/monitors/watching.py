@@ -110,6 +110,39 @@ class Watching:
         return [type(each).__name__ for each in self.told]
 
 
+# A text that fits the emperor protocol and is slow to read: some 50 ms.
+SLOW = "uwsgi:\n" + "".join(f"  x{n}: [a, b, {{c: d}}, e{n}]\n" for n in range(2000)) + "emperor:\n"
+
+
+class Turns:
+    """How others got on while a monitor worked, in seconds."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self.all = 0.0
+
+    async def take(self) -> None:
+        """Wait for one turn after the other, until cancelled."""
+        while True:
+            began = trio.current_time()
+            try:
+                await trio.sleep(OFTEN)  # not to be in the way itself
+            finally:
+                took = trio.current_time() - began
+                self.longest = max(self.longest, took)
+                self.all += took
+
+
+@asynccontextmanager
+async def taking_turns() -> AsyncIterator[Turns]:
+    """Somebody else waits for turns as long as the block runs."""
+    turns = Turns()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(turns.take)
+        yield turns
+        nursery.cancel_scope.cancel()
+
+
 @asynccontextmanager
 async def watching(
     monitor: Monitor, *, listed: bool = True, known: Mapping[str, Spec] | None = None
