@@ -164,6 +164,7 @@ class Shell:
         )
         self._notifier.tell("READY=1", f"STATUS={self.status()}")
         log.info("ready: %s", self.status())
+        await self._notifier.keep_status(self.status)
 
     async def _turns(self) -> None:
         while not self._done() and not self._may_leave():

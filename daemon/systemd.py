@@ -3,9 +3,12 @@
 import contextlib
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import trio
+
+_OFTEN: Final = 1.0  # seconds between two looks at the status
 
 
 class Notifier:
@@ -15,6 +18,7 @@ class Notifier:
         self._address = environ.get("NOTIFY_SOCKET", "")
         if self._address.startswith("@"):
             self._address = "\0" + self._address[1:]
+        self._told: dict[str, str] = {}
         watched = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         microseconds = environ.get("WATCHDOG_USEC", "") if watched else ""
         self._interval = int(microseconds) / 2e6 if microseconds.isdigit() else 0.0
@@ -23,6 +27,7 @@ class Notifier:
         """Send states such as ``READY=1``. A notification that cannot be sent is nobody's loss."""
         if not self._address:
             return
+        self._told.update(state.partition("=")[::2] for state in states)
         kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, kind) as sender:
             sender.sendto("\n".join(states).encode(), self._address)
@@ -32,3 +37,10 @@ class Notifier:
         while self._interval:
             self.tell("WATCHDOG=1")
             await trio.sleep(self._interval)
+
+    async def keep_status(self, status: Callable[[], str]) -> None:
+        """Tell the status when it has changed; returns at once where nobody is told."""
+        while self._address:
+            if (now := status()) != self._told.get("STATUS"):
+                self.tell(f"STATUS={now}")
+            await trio.sleep(_OFTEN)

@@ -117,6 +117,19 @@ def heard_status(end: socket.socket) -> list[str]:
         end.settimeout(10)
 
 
+def test_the_status_follows_the_fleet(
+    systemd: tuple[str, socket.socket], make_daemon: MakeDaemon
+) -> None:
+    address, end = systemd
+    daemon = make_daemon(environ={"NOTIFY_SOCKET": address})
+    (daemon.vassals / "a.ini").write_text(SLEEPER)
+    daemon.start()
+    heard_until(end, "STATUS=1 vassals: 1 ready")
+    (daemon.vassals / "a.ini").unlink()
+    heard_until(end, "STATUS=0 vassals")
+    daemon.stop()
+
+
 def test_a_daemon_feeds_its_watchdog_while_it_is_well(
     systemd: tuple[str, socket.socket], make_daemon: MakeDaemon
 ) -> None:
