@@ -6,8 +6,8 @@ Order is worth something: ZooKeeper tells of a change before it answers with wha
 whoever has read several znodes and was told of no change has read them as they were together.
 
 kazoo keeps the session alive: it goes from server to server, and gets a new session when one has
-expired. We wait for that, to a limit. A request that was lost is asked again. Watches are lost
-with the connection; ``epoch`` counts those.
+expired, which ``has_expired`` tells. We wait for that, to a limit. A request that was lost is asked
+again. Watches are lost with the connection; ``epoch`` counts those.
 
 A thread cannot be cancelled, but a socket can be shut down. That ends whatever the thread does,
 so closing takes a moment, whatever the servers do.
@@ -78,6 +78,7 @@ class Client:
     ) -> None:
         self.is_up = False
         self.epoch = 0
+        self.has_expired = False  # a session did, since somebody set it to False
         self._limit = limit
         self._told = told
         self._lost = lost
@@ -248,7 +249,8 @@ class Client:
         self._told(path)
         self._ring()
 
-    def _set_state(self, is_up: bool) -> None:
+    def _set_state(self, is_up: bool, has_expired: bool) -> None:
+        self.has_expired |= has_expired
         if is_up:
             self._was_up = True
             self._troubles.clear()
@@ -283,7 +285,8 @@ class Client:
         if self._kazoo.client_state == KeeperState.AUTH_FAILED:
             self._is_refused = True
         self._handler.is_greeting = False
-        self._soon(self._set_state, state == KazooState.CONNECTED)
+        has_expired = self._kazoo.client_state == KeeperState.EXPIRED_SESSION
+        self._soon(self._set_state, state == KazooState.CONNECTED, has_expired)
 
     def _note(self, address: str, what: str) -> None:
         self._soon(self._set_trouble, address, what)

@@ -13,6 +13,9 @@ What is read one by one is nowhere together, so:
   Who deletes a znode and makes it again, a reading in between makes no vassal end.
 - A vassal that has fields is told as it was at one moment: if anything of it changed while it was
   read, it is read again. No config is run as whom the config before was to be run.
+
+A session that expires is told as a failure, also where the next one is there at once: for a while
+nobody told us of changes, and who was to see that we are here was told that we are not.
 """
 
 import itertools
@@ -41,6 +44,10 @@ _SHARE: Final = 200  # znodes that are read again every freq seconds though nobo
 _TRIES: Final = 5  # for finding a znode as it was at one moment
 _CHUNK: Final = 1000  # znodes that are looked through before others have their turn
 _FIELDS: Final = ("uid", "gid", "socket")
+_EXPIRED: Final = (
+    "the session expired, as ZooKeeper had not heard of us in time; it is begun anew, and all is"
+    " read again"
+)
 
 
 class ZooKeeper:
@@ -165,6 +172,10 @@ class _Session:
 
     async def read(self) -> Listing | Failed:
         """All znodes there are; Failed while kazoo tries to reach them. Raises SourceFailed."""
+        if self.client.has_expired:
+            self.client.has_expired = False
+            self._is_list_stale = True  # what is told next was read after it
+            return Failed(_EXPIRED)
         try:
             is_there = await self._read()
         except Down as reason:
@@ -183,7 +194,7 @@ class _Session:
 
     async def wait(self) -> None:
         """Until something changed. Raises SourceFailed."""
-        while not (self.client.is_up and (self._is_list_stale or self._stale)):
+        while not (self.client.is_up and self._must_read()):
             self.client.check()
             if (
                 self._herald is not None
@@ -196,6 +207,9 @@ class _Session:
                     continue
             else:
                 await self.client.changed()
+
+    def _must_read(self) -> bool:
+        return self._is_list_stale or bool(self._stale) or self.client.has_expired
 
     async def close(self) -> None:
         """Hang up."""

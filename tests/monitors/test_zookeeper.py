@@ -28,6 +28,10 @@ BUSY = MonitorOptions(freq=OFTEN)
 TYRANT = MonitorOptions(freq=NEVER, tyrant=True)
 SECRET = "s3cr3t:&?%/@ x"  # noqa: S105
 QUOTED = "s3cr3t:%26?%25/@ x"
+EXPIRED = (
+    "the session expired, as ZooKeeper had not heard of us in time; it is begun anew, and all is"
+    " read again"
+)
 
 
 @pytest.fixture
@@ -413,7 +417,8 @@ async def test_a_session_that_expires_is_replaced(source: ZooSource, meddler: Me
         source.put("a.ini", "three")
         await watch.shows("a.ini", "three")
         assert client.session not in (None, session)
-        assert watch.failures() == []
+        assert watch.failures() == [EXPIRED]
+        assert watch.kinds()[-1] == "Listing"
         assert len(meddler.clients) == 1
 
 

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 import trio
-from emperord.monitors import zoo_url
+from emperord.monitors import zoo_url, zookeeper
 from emperord.monitors.contract import Failed, Listing
 from emperord.monitors.options import MonitorOptions
+from emperord.monitors.zoo_client import Client
 from emperord.monitors.zookeeper import ZooKeeper
+from support.gate import Gate
 from support.services import Service, service
 from support.waiting import until
 from support.zookeeper import member, put, talking
@@ -24,6 +26,10 @@ from .watching import NEVER, Watching, watching
 SELDOM = MonitorOptions(freq=NEVER)
 BUSY = MonitorOptions(freq=0.1)
 PATH = "/emperor/vassals"
+EXPIRED = (
+    "the session expired, as ZooKeeper had not heard of us in time; it is begun anew, and all is"
+    " read again"
+)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +67,11 @@ def hurried(
 def change(hosts: str, content: str) -> None:
     with talking(hosts) as client:
         put(client, f"{PATH}/a.ini", content)
+
+
+def await_no_znode(server: Service, path: str) -> None:
+    with talking(server.where["hosts"]) as client:
+        until(lambda: client.exists(path) is None, f"{path} is gone")
 
 
 async def order(server: Service, *orders: Any) -> None:
@@ -150,6 +161,34 @@ async def test_a_server_that_is_silent_past_the_end_of_the_session(server: Servi
         await until_listed(watch)
         await trio.to_thread.run_sync(change, server.where["hosts"], "two")
         await watch.shows("a.ini", "two")
+
+
+async def test_a_session_that_expires_behind_a_partition_is_a_failure_once_each(
+    server: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way is free again before anybody asks, so nothing else would say that it was not."""
+    clients: list[Client] = []
+
+    class Kept(Client):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            clients.append(self)
+
+    monkeypatch.setattr(zookeeper, "Client", Kept)
+    with Gate(int(server.where["hosts"].rpartition(":")[2])) as gate:
+        async with watching(hurried(f"127.0.0.1:{gate.port}", SELDOM, limit=2)) as watch:
+            for count in (1, 2):
+                await clients[0].create("/proof", b"")  # it goes with the session
+                gate.shut()
+                await trio.to_thread.run_sync(await_no_znode, server, "/proof")
+                await trio.to_thread.run_sync(change, server.where["hosts"], f"{count}")
+                assert len(watch.failures()) == count - 1
+                gate.open()
+                await watch.shows("a.ini", f"{count}")
+                assert watch.kinds()[-2:] == ["Failed", "Listing"]
+                await watch.rest()
+            assert watch.failures() == [EXPIRED, EXPIRED]
+    assert len(clients) == 1
 
 
 async def test_one_of_two_that_hangs_is_left_for_the_other(server: Service) -> None:
