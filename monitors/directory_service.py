@@ -14,6 +14,10 @@ A contextCSN that nobody keeps any more (the overlay was removed, or the databas
 dump of a server that had it) stays as it is for ever. So a poll heeds it once it was seen to move,
 and nobody does for longer than a minute.
 
+However much there is to read, and however slow the line: what has a limit is silence. A reading
+goes on as long as message follows message; that they come to an end, the limits of ``ldap_sync``
+see to, and one for messages that bring nothing.
+
 ``modifyTimestamp`` counts seconds, and an entry may change twice in one. Where the server gives
 us nothing finer, entries are read again until such a second is over.
 """
@@ -58,6 +62,7 @@ from .ldap_wire import connect
 _PAGE: Final = 500  # entries
 _CHUNK: Final = 100  # entries that are listed before others have their turn
 _BATCH: Final = 1000  # messages that are taken in before what they amount to is told
+_MOST_MESSAGES: Final = 1_000_000  # in one reading; some bring no entry
 _TRUSTED: Final = 60.0  # seconds for which a contextCSN that stays the same is believed
 _SETTLED: Final = 2.0  # seconds until a stamp that counts seconds cannot be given again
 _SCOPES: Final = {
@@ -105,7 +110,7 @@ class DirectoryService:
                     partial(self._connect, table, content, nursery),
                     tell,
                     self._options.freq,
-                    limit=self._limit,
+                    limit=math.inf,  # we see to it, answer by answer
                 )
             except Exception as error:  # carried past the nursery, which would wrap it
                 failure = error
@@ -113,9 +118,15 @@ class DirectoryService:
             raise failure
 
     async def _connect(self, table: Table, content: Content, nursery: trio.Nursery) -> "_Session":
+        opening = self._open(table, content, nursery)
+        return await polling.within(self._limit, opening, "connecting to it")
+
+    async def _open(self, table: Table, content: Content, nursery: trio.Nursery) -> "_Session":
         given = await trio.to_thread.run_sync(credentials, self._place, abandon_on_cancel=True)
         wire = await connect(self._place)
-        session = _Session(self._place, self._options, given, table, content, Link(wire))
+        session = _Session(
+            self._place, self._options, given, table, content, Link(wire), self._limit
+        )
         nursery.start_soon(wire.carry)
         try:
             await session.open()
@@ -137,6 +148,7 @@ class _Session:
         table: Table,
         content: Content,
         link: Link,
+        limit: float,
     ) -> None:
         self._place = place
         self._options = options
@@ -144,6 +156,9 @@ class _Session:
         self._table = table
         self._content = content
         self._link = link
+        self._limit = limit
+        self._patience = math.inf  # seconds for the next message; connecting has its own limit
+        self._taken = 0  # messages in this reading
         self._follows = not place.poll
         self._news: int | None = None  # the request that goes on for ever
         self._context = place.base  # the entry that has the contextCSN
@@ -159,6 +174,7 @@ class _Session:
 
     async def read(self) -> Listing:
         """All entries there are."""
+        self._patience, self._taken = self._limit, 0
         with self._failing():
             if self._follows:
                 await self._catch_up()
@@ -239,6 +255,15 @@ class _Session:
         self._sort(message)
         return message
 
+    async def _await(self) -> Message:
+        """As ``_take``, of a server that owes us one. Any message will do: it is not silent."""
+        self._taken += 1
+        if self._taken > _MOST_MESSAGES:
+            raise SourceFailed(f"the server sent {_MOST_MESSAGES:,} messages and was not done")
+        with trio.move_on_after(self._patience):
+            return await self._take()
+        raise SourceFailed(f"the server was silent for {self._patience:g} s")
+
     def _sort(self, message: Message) -> None:
         if message.number == 0:  # a notice of disconnection
             raise message.error or SourceFailed("the server is about to hang up")
@@ -250,7 +275,7 @@ class _Session:
     ) -> Message:
         """The last message about a request; those before are handed to ``take``."""
         while True:
-            message = await self._take()
+            message = await self._await()
             if message.number != number:
                 continue
             if message.error is not None:
@@ -336,7 +361,7 @@ class _Session:
                 break
             self._sort(message)
         while self._follows and self._content.refreshing:
-            await self._take()
+            await self._await()
 
     async def _verify(self) -> None:
         """See to it that what we were told is what is there."""

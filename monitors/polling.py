@@ -3,7 +3,8 @@
 A source is connected once and kept. Whatever goes wrong with it (refused, hangs, answers
 nonsense) is told as ``Failed``, the connection is given up, and it is tried again with growing
 delay. Connecting and reading have a time limit each, so a server that accepts and stays silent
-holds up nobody.
+holds up nobody. A source whose readings may take long says that it has none, and watches by itself
+that each answer comes in time.
 """
 
 import os
@@ -67,11 +68,11 @@ async def poll(
     pause = 0.0
     while True:
         try:
-            connection = await _within(limit, connect(), "connecting to it")
+            connection = await within(limit, connect(), "connecting to it")
             try:
                 while True:
                     began = trio.current_time()
-                    found = await _within(limit, connection.read(), "reading it")
+                    found = await within(limit, connection.read(), "reading it")
                     took = trio.current_time() - began
                     pause = 0.0
                     await tell(found)
@@ -89,7 +90,8 @@ async def poll(
         await trio.sleep(pause)
 
 
-async def _within(limit: float, awaitable: Awaitable[T], what: str) -> T:
+async def within(limit: float, awaitable: Awaitable[T], what: str) -> T:
+    """What is awaited, if it is there in ``limit`` seconds. Raises SourceFailed."""
     with trio.move_on_after(limit):
         return await awaitable
     raise SourceFailed(f"{what} took longer than {limit:g} s")

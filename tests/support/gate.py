@@ -1,8 +1,10 @@
-"""A way to a server that can be shut, cut, or made to lead nowhere."""
+"""A way to a server that can be shut, cut, slowed down, or made to lead nowhere."""
 
 import contextlib
+import math
 import socket
 import threading
+import time
 from typing import Self
 
 
@@ -16,6 +18,8 @@ class Gate:
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self.silent = False  # connections are accepted and kept, and nothing gets through
+        self.silent_after = math.inf  # bytes that clients are sent before it is
+        self.rate = math.inf  # bytes a second that clients are sent
         self.passed = bytearray()  # what clients have sent
         self.port = port
         self.open()
@@ -76,12 +80,19 @@ class Gate:
             with self._lock:
                 self._ends -= {near, far}
 
+    def _slow_down(self, count: int) -> None:
+        self.silent_after -= count
+        self.silent |= self.silent_after < 0
+        time.sleep(count / self.rate)
+
     def _pump(
         self, source: socket.socket, drain: socket.socket, passed: bytearray | None = None
     ) -> None:
         with contextlib.suppress(OSError):
-            while data := source.recv(1 << 16):
-                if passed is not None:
+            while data := source.recv(1 << 14):
+                if passed is None:
+                    self._slow_down(len(data))
+                else:
                     passed += data
                 if not self.silent:
                     drain.sendall(data)
