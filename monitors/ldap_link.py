@@ -108,11 +108,12 @@ class Link:
 
     async def take(self) -> Message:
         """The next message. Raises SourceFailed if no more can come."""
+        # Others have their turn before one is taken: whoever is cancelled then has lost none.
+        if self._taken % _CHUNK == _CHUNK - 1:
+            await trio.lowlevel.checkpoint()
         while (message := self.take_now()) is None:
             await trio.lowlevel.wait_readable(self._descriptor)
         self._taken += 1
-        if self._taken % _CHUNK == 0:
-            await trio.lowlevel.checkpoint()
         return message
 
     async def close(self) -> None:

@@ -21,6 +21,8 @@ from emperord.monitors.contract import Listing
 from emperord.monitors.directory_service import DirectoryService
 from emperord.monitors.ldap_ber import element
 from emperord.monitors.ldap_entries import entry_of, ts_of
+from emperord.monitors.ldap_link import Link, Message
+from emperord.monitors.ldap_wire import connect
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.rows import Flaw
 from support.gate import Gate
@@ -1038,6 +1040,30 @@ async def test_nonsense_is_a_failure(said: bytes | None, reason: str) -> None:
     async with scripted(Script(said)) as port:
         told = await failure_of(scripted_monitor(port, limit=1))
         assert reason in told
+
+
+async def test_who_is_cancelled_has_taken_no_message() -> None:
+    """As whoever waits for news is, every freq seconds, however many are coming."""
+
+    def answer(request: Request) -> bytes:
+        return b"".join(entry(request.number, f"cn={count}") for count in range(300)) + result(
+            request.number
+        )
+
+    taken: list[Message] = []
+    async with scripted(answer) as port, trio.open_nursery() as nursery:
+        wire = await connect(ldap_url.read("ldap", f"127.0.0.1:{port}/o=x"))
+        nursery.start_soon(wire.carry)
+        link = Link(wire)
+        link.search("o=x", ldap.SCOPE_SUBTREE, "(cn=*)", ())
+        while not (taken and taken[-1].is_last):
+            with trio.CancelScope() as impatient:
+                impatient.cancel()
+                taken.append(await link.take())
+            if impatient.cancelled_caught:
+                taken.append(await link.take())
+        await link.close()
+    assert len(taken) == 301
 
 
 # A flood
