@@ -72,7 +72,9 @@ class Absent(msgspec.Struct, frozen=True):
 
 
 class Unsettled(msgspec.Struct, frozen=True):
-    """It is being written, or replaced."""
+    """It is being written, or replaced; or its new state is not taken for this ``reason``."""
+
+    reason: str = ""
 
 
 class TooLarge(Exception):
@@ -92,6 +94,15 @@ def why(error: OSError) -> str:
         return str(error)
     # Those of the resolver are negative, and mean nothing to the system.
     return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)
+
+
+def is_there(directory: int, file: str) -> bool:
+    """Whether the open directory has this name."""
+    try:
+        os.stat(file, dir_fd=directory, follow_symlinks=False)
+    except OSError as error:
+        return error.errno not in _GONE
+    return True
 
 
 def key_of(status: os.stat_result) -> Key:
@@ -358,7 +369,8 @@ class Home(msgspec.Struct, frozen=True):
 class Sweep:
     """One look at all files of all homes; what comes of it is collected here.
 
-    ``held`` are names that are being written: they stay as they are known.
+    ``held`` are names that are being written: they stay as they are known. If there is more to
+    say of one than that, it has a reason.
     """
 
     def __init__(
@@ -366,7 +378,7 @@ class Sweep:
         reader: Reader,
         options: MonitorOptions,
         known: Mapping[str, Record],
-        held: Mapping[str, object],
+        held: Mapping[str, str],
         watch: Callable[[str, tuple[Step, ...]], None],
         beat: Callable[[], None],
     ) -> None:
@@ -443,8 +455,10 @@ class Sweep:
             if _may_be_config(directory, file):
                 self.refused[names.shown(name)] = flaw
             return
-        if name in self._held:
+        if name in self._held and not (self._held[name] and not is_there(directory, file)):
             self._keep(name, record)
+            if self._held[name]:
+                self.refused[names.shown(name)] = self._held[name]
             return
         sight = self._reader.look(
             name,

@@ -6,13 +6,14 @@ single files only these are looked at, and told as ``Touched`` or ``Vanished``, 
 one go.
 
 What is read is not believed if the file was stirred meanwhile. Events are taken in after each
-reading, before anything is told, and sort the names into three tables:
+reading, before anything is told, and sort the names into four tables:
 
 - ``unfinished``: written to, not closed yet. Its new state is not taken, by events or rescans,
   until it is closed or has been quiet for a while (a writer on another machine gives no close).
 - ``pending``: to be looked at next, and read even if nothing seems to differ.
 - ``missing``: was not there. Told as ``Vanished`` if it still is not after ``GRACE``: editors
   move the old file away before they write the new one, and that is no reason to stop a vassal.
+- ``later``: has changed beyond all measure (``allowance``), so it is looked at when it may.
 
 The directories to be watched are found anew by each rescan, so no state can go stale for longer
 than that. All that may block runs in one thread at a time; while it hangs, the monitor says so
@@ -31,6 +32,7 @@ import trio
 
 from ..journal.events import Spec
 from . import names, watches
+from .allowance import SPENT, Allowance
 from .contract import Failed, Listing, Observation, Refused, Seen, Tell, Touched, Vanished
 from .files import (
     Absent,
@@ -43,6 +45,7 @@ from .files import (
     Step,
     Sweep,
     Unsettled,
+    is_there,
     key_of,
     trail,
     why,
@@ -163,7 +166,7 @@ class FileMonitor:
     """A monitor of files.
 
     ``patience`` is the time limit in seconds for a file system to answer; ``eyes`` makes what
-    watches directories.
+    watches directories; ``allowance`` is how much one file may change.
     """
 
     trusts_content = True
@@ -176,12 +179,14 @@ class FileMonitor:
         *,
         patience: float = PATIENCE,
         eyes: Callable[[str], Watches] = Watches,
+        allowance: Allowance | None = None,
     ) -> None:
         self.url = url
         self._place = place
         self._options = options
         self._patience = patience
         self._eyes = eyes
+        self._allowance = allowance or Allowance()
         # It outlives a run: a thread that hangs still counts when the monitor is run again.
         self._limiter = trio.CapacityLimiter(1)
 
@@ -190,7 +195,7 @@ class FileMonitor:
         eyes = self._eyes(self.url)
         errands = Errands(self._limiter, self._patience)
         try:
-            lookout = Lookout(self._place, self._options, eyes, errands, tell)
+            lookout = Lookout(self._place, self._options, eyes, errands, tell, self._allowance)
             await lookout.go()
         finally:
             eyes.close()
@@ -231,9 +236,16 @@ class Lookout:
     """One run of a monitor of files."""
 
     def __init__(
-        self, place: Place, options: MonitorOptions, eyes: Watches, errands: Errands, tell: Tell
+        self,
+        place: Place,
+        options: MonitorOptions,
+        eyes: Watches,
+        errands: Errands,
+        tell: Tell,
+        allowance: Allowance,
     ) -> None:
         self._place = place
+        self._allowance = allowance
         self._options = options
         self._eyes = eyes
         self._errands = errands
@@ -253,6 +265,8 @@ class Lookout:
         # What events said. Times are trio's.
         self._unfinished: dict[str, float] = {}
         self._missing: dict[str, float] = {}
+        self._later: dict[str, float] = {}
+        self._spent: list[str] = []  # may not change for now
         # A path instead of None: it has appeared, and counts if it gets no close.
         self._pending: dict[str, str | None] = {}
         self._rescan = True
@@ -283,6 +297,10 @@ class Lookout:
         for name, since in self._missing.items():
             if now >= since + GRACE:
                 self._pending[name] = None
+        for name, due in list(self._later.items()):
+            if now >= due:
+                del self._later[name]
+                self._pending[name] = None
 
     async def _wait(self) -> None:
         due = [self._next]
@@ -290,6 +308,7 @@ class Lookout:
             due.append(self._earliest)
         if self._unfinished:
             due.append(min(self._unfinished.values()) + self._quiet)
+        due += self._later.values()
         if self._missing and not self._failed:
             due.append(min(self._missing.values()) + GRACE)
         with trio.move_on_at(min(due)):
@@ -361,6 +380,7 @@ class Lookout:
 
     async def _scan(self, now: float) -> None:
         self._rescan = False
+        self._spent = self._allowance.spent(now)
         try:
             survey, reason = await self._errands.run(self._survey)
         except Hangs:
@@ -411,7 +431,7 @@ class Lookout:
             self._reader,
             self._options,
             self._records,
-            dict(self._unfinished),
+            {**dict.fromkeys(self._unfinished, ""), **dict.fromkeys(self._spent, SPENT)},
             survey.follow,
             self._errands.beat,
         )
@@ -428,6 +448,8 @@ class Lookout:
         if not self._listed:
             # Nothing is known of these from an earlier look, yet something is there.
             refused |= dict.fromkeys(map(names.shown, found.waiting), "it is being written")
+        for name in found.fresh if self._listed else ():
+            self._charge(name, found.seen[name].content)
         self._listed = True
         self._records = found.records
         self._refused = dict(refused)
@@ -439,6 +461,8 @@ class Lookout:
 
     async def _examine(self) -> None:
         batch, self._pending = self._pending, {}
+        now = trio.current_time()
+        self._spent = [name for name in batch if self._allowance.is_spent(name, now)]
         try:
             sights, ways, doubtful = await self._errands.run(lambda: self._look_at(batch))
         except Hangs:
@@ -520,6 +544,8 @@ class Lookout:
                 self._eyes.add(directory, watches.FILES)
 
         known = self._records.get(name)
+        if name in self._spent and is_there(step[0], step[2]):
+            return Unsettled(SPENT)
         sight = self._reader.look(name, step, known, watch)
         if known is None and not isinstance(sight, Absent):
             return names.flaw(name, self._options.extra_extension) or sight
@@ -537,14 +563,24 @@ class Lookout:
             spec = sight.record.seen.spec
             if known is None or known.seen.spec != spec:
                 observations.append(Touched(name, Seen(spec, sight.content)))
+                self._charge(name, sight.content)
+        elif isinstance(sight, Unsettled) and sight.reason:
+            self._later[name] = self._allowance.room_at(name, trio.current_time())
+            self._refuse(name, sight.reason, observations)
         elif isinstance(sight, Unsettled):
             self._unfinished[name] = trio.current_time()
         else:
             reason = sight if isinstance(sight, str) else f"it cannot be read: {sight.reason}"
-            label = names.shown(name)
-            if self._refused.get(label) != reason:
-                self._refused[label] = reason
-                observations.append(Refused(label, reason))
+            self._refuse(name, reason, observations)
+
+    def _refuse(self, name: str, reason: str, observations: list[Observation]) -> None:
+        label = names.shown(name)
+        if self._refused.get(label) != reason:
+            self._refused[label] = reason
+            observations.append(Refused(label, reason))
+
+    def _charge(self, name: str, content: bytes | None) -> None:
+        self._allowance.charge(name, len(content or b""), trio.current_time())
 
     def _gone(self, name: str, observations: list[Observation]) -> None:
         if name not in self._records:
