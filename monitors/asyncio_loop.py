@@ -1,7 +1,9 @@
 """A loop of asyncio within trio's, for client libraries that want one."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import trio
@@ -14,9 +16,25 @@ async def asyncio_loop() -> AsyncIterator[Any]:
     try:
         async with trio_asyncio.open_loop() as loop:
             loop.set_default_executor(_Threads())
+            loop.sock_connect = _closing(loop, loop.sock_connect)
             yield loop
     except BaseExceptionGroup as group:
         raise _only(group) from None
+
+
+def _closing(
+    loop: Any, connect: Callable[[socket.socket, Any], Awaitable[None]]
+) -> Callable[[socket.socket, Any], Awaitable[None]]:
+    """pymongo forgets the socket whose connecting is cancelled; it would be closed by chance."""
+
+    async def sock_connect(sock: socket.socket, address: Any) -> None:
+        try:
+            await connect(sock, address)
+        except asyncio.CancelledError:
+            loop.call_soon(sock.close)  # the loop lets go of its descriptor first
+            raise
+
+    return sock_connect
 
 
 def _only(group: BaseException) -> BaseException:

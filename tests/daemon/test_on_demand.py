@@ -425,8 +425,8 @@ def test_changing_adding_and_removing_the_address(daemon: Daemon, tmp_path: Path
     assert app.says() == "hello"
     app.listen(f"127.0.0.1:{free_port()}")  # while it runs
     daemon.event("exited", app.name)
-    daemon.phase(app.name, "listening")
-    assert refused(first)
+    app.wait()
+    daemon.until(lambda: refused(first), "it listens at the first no longer")
     assert not os.path.exists(first)
     second = app.address
     app.listen(first)  # while it listens
