@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from . import processes
-from .daemon import Daemon
+from .daemon import MARK, Daemon
 from .waiting import until
 
 _DAEMON = "emperord.daemon.main"
@@ -53,8 +53,8 @@ class Emperor(Daemon):
         return self.until(works, "a daemon has the journal")
 
     def environments(self) -> dict[int, dict[str, str]]:
-        """All processes of vassals."""
-        return {pid: its for pid, its in super().environments().items() if not _ours(pid)}
+        """All processes of vassals, by their mark."""
+        return {pid: its for pid, its in super().environments().items() if MARK in its}
 
     def kill_daemon(self, number: int = signal.SIGKILL) -> int:
         """Kill the daemon proper; return its pid when it is gone."""
@@ -94,8 +94,3 @@ class Emperor(Daemon):
         return subprocess.run(
             argv, capture_output=True, text=True, check=False, env=self.environ, **more
         )
-
-
-def _ours(pid: int) -> bool:
-    argv = processes.argv_of(pid)
-    return _DAEMON in argv or "emperord.daemon.keeper" in argv or "-c" in argv[:3]
