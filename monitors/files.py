@@ -455,10 +455,11 @@ class Sweep:
             if _may_be_config(directory, file):
                 self.refused[names.shown(name)] = flaw
             return
-        if name in self._held and not (self._held[name] and not is_there(directory, file)):
+        reason = self._held.get(name)
+        if reason is not None and is_there(directory, file):
             self._keep(name, record)
-            if self._held[name]:
-                self.refused[names.shown(name)] = self._held[name]
+            if reason:
+                self.refused[names.shown(name)] = reason
             return
         sight = self._reader.look(
             name,

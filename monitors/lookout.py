@@ -449,7 +449,7 @@ class Lookout:
             # Nothing is known of these from an earlier look, yet something is there.
             refused |= dict.fromkeys(map(names.shown, found.waiting), "it is being written")
         for name in found.fresh if self._listed else ():
-            self._charge(name, found.seen[name].content)
+            self._charge(name, found.seen[name])
         self._listed = True
         self._records = found.records
         self._refused = dict(refused)
@@ -553,17 +553,15 @@ class Lookout:
 
     def _one(self, name: str, sight: Sight | str, observations: list[Observation]) -> None:
         """What is to be told of one file."""
-        known = self._records.get(name)
         if isinstance(sight, Absent):
             self._gone(name, observations)
             return
         self._missing.pop(name, None)
         if isinstance(sight, Found):
+            seen = Seen(sight.record.seen.spec, sight.content)
+            if self._charge(name, seen):
+                observations.append(Touched(name, seen))
             self._records[name] = sight.record
-            spec = sight.record.seen.spec
-            if known is None or known.seen.spec != spec:
-                observations.append(Touched(name, Seen(spec, sight.content)))
-                self._charge(name, sight.content)
         elif isinstance(sight, Unsettled) and sight.reason:
             self._later[name] = self._allowance.room_at(name, trio.current_time())
             self._refuse(name, sight.reason, observations)
@@ -579,8 +577,13 @@ class Lookout:
             self._refused[label] = reason
             observations.append(Refused(label, reason))
 
-    def _charge(self, name: str, content: bytes | None) -> None:
-        self._allowance.charge(name, len(content or b""), trio.current_time())
+    def _charge(self, name: str, seen: Seen) -> bool:
+        """Whether it is another than was told last; that is charged to the file's allowance."""
+        known = self._records.get(name)
+        if known is not None and known.seen.spec == seen.spec:
+            return False
+        self._allowance.charge(name, len(seen.content or b""), trio.current_time())
+        return True
 
     def _gone(self, name: str, observations: list[Observation]) -> None:
         if name not in self._records:

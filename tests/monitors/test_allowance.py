@@ -127,3 +127,12 @@ async def test_the_last_version_is_told_when_there_is_room(
         await watch.until(lambda: watch.seen[name].spec.config == mark)
         os.utime(restless.path, ns=(0, 0))
         await watch.until(lambda: watch.seen[name].spec.ts == 0)
+
+
+async def test_what_is_read_again_and_as_before_costs_nothing(tmp_path: Path) -> None:
+    """A file that was changed just now is read by each rescan, as its times may lie."""
+    (tmp_path / "a.ini").write_text("one")
+    allowance = Allowance(burst=0, rate=0)
+    async with watching(of_directory(tmp_path, MonitorOptions(freq=OFTEN), allowance)) as watch:
+        await watch.listings(5)
+        assert watch.refused == {}
