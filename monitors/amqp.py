@@ -26,7 +26,6 @@ import ssl
 import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from decimal import Decimal
 from functools import partial
 from typing import Final
 from urllib.parse import unquote
@@ -384,8 +383,7 @@ class Listener:
                 case Config():
                     self._forget(each.name)
                     seen = found if isinstance(found, Seen) else self._understand(each)
-                    spec = msgspec.structs.replace(seen.spec, ts=self._stamp())
-                    yield Touched(each.name, Seen(spec, each.content))
+                    yield Touched(each.name, self._stamped(seen, each.content, {}))
                 case End():
                     self._forget(each.name)
                     yield Destroyed(each.name, "an empty body")
@@ -414,10 +412,10 @@ class Listener:
         """What a config says, without its time."""
         return rows.seen_of(rows.Row(config.name, config.content, 0), self._options)[1]
 
-    def _inline(self, name: str, content: bytes, attrs: dict[str, str]) -> Seen:
-        seconds = Decimal(self._stamp()).scaleb(-9)
-        _, seen = rows.seen_of(rows.Row(name, content, seconds), self._options)
-        return Seen(msgspec.structs.replace(seen.spec, attrs=attrs), content)
+    def _stamped(self, seen: Seen, content: bytes, attrs: dict[str, str]) -> Seen:
+        """What a config says, announced now."""
+        spec = msgspec.structs.replace(seen.spec, ts=self._stamp(), attrs=attrs)
+        return Seen(spec, content)
 
     def _file(self, path: str, sight: Sight, mount: str) -> Observation:
         label = names.shown(path)
@@ -460,11 +458,11 @@ class Listener:
         match outcome:
             case Text(content):
                 try:
-                    seen = self._inline(url, content, {"url": url})
+                    seen = self._understand(Config(url, content))
                 except rows.Flaw as flaw:
                     return Refused(label, str(flaw)), True
                 self._urls.add(url)
-                return Touched(url, seen), True
+                return Touched(url, self._stamped(seen, content, {"url": url})), True
             case Nothing(reason) if url in self._urls:
                 self._urls.discard(url)
                 return Vanished(url, reason), True
