@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -243,23 +244,30 @@ def test_no_daemon_there(emperor: Emperor) -> None:
     assert emperor.ctl("list").returncode == 4
 
 
-def test_who_may_not_ask_is_refused_and_not_told_that_nobody_is_there(emperor: Emperor) -> None:
-    """A script that starts what is not there would start a second one."""
+@pytest.fixture
+def control(emperor: Emperor) -> Iterator[str]:
+    """The control socket of a daemon that runs, where other users can get at its path."""
     need_root("be several users")
+    # Not below pytest's own folder, which others may not enter.
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)  # noqa: S103
         path = f"{folder}/control"
         emperor.options += ["--control", path]
         emperor.start()
-        done = subprocess.run(
-            [sys.executable, "-c", ASKS_AS_ANOTHER, path],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 1
-        assert "permission denied" in done.stderr
+        yield path
         emperor.stop()
+
+
+def test_who_may_not_ask_is_refused_and_not_told_that_nobody_is_there(control: str) -> None:
+    """A script that starts what is not there would start a second one."""
+    done = subprocess.run(
+        [sys.executable, "-c", ASKS_AS_ANOTHER, control],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "permission denied" in done.stderr
 
 
 ASKS_AS_ANOTHER = """
@@ -342,19 +350,11 @@ def asked_as(uid: int, path: str) -> str:
     return {13: "refused"}.get(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), "let in")
 
 
-def test_only_its_owner_may_ask(emperor: Emperor) -> None:
-    need_root("be several users")
-    # Not below pytest's own folder, which others may not enter.
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)  # noqa: S103
-        path = f"{folder}/control"
-        emperor.options += ["--control", path]
-        emperor.start()
-        assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
-        assert asked_as(65534, path) == "refused"
-        os.chmod(path, 0o666)  # noqa: S103
-        assert asked_as(65534, path) == "let in"  # it was the mode that refused
-        emperor.stop()
+def test_only_its_owner_may_ask(control: str) -> None:
+    assert stat.S_IMODE(os.stat(control).st_mode) == 0o600
+    assert asked_as(65534, control) == "refused"
+    os.chmod(control, 0o666)  # noqa: S103
+    assert asked_as(65534, control) == "let in"  # it was the mode that refused
 
 
 # Whoever means no good
