@@ -14,7 +14,7 @@ import click
 import msgspec
 import trio
 
-from ..journal.errors import JournalError
+from ..journal.errors import JournalError, NewerFormat
 from ..journal.events import DaemonStarted
 from ..journal.policy import Policy
 from ..journal.store import Journal
@@ -34,6 +34,7 @@ from .host import Host
 from .keeper_link import KeeperLink
 from .keeping import RENEW
 from .options import options, policy
+from .rules import RULES
 from .shell import Abandoned, Shell
 from .systemd import Notifier
 from .vassal_log import LogDirectory
@@ -116,6 +117,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             pid=os.getpid(),
             policy=decided,
             monitors=tuple(monitor.url for monitor in monitors),
+            rules=RULES,
         )
         process.become_subreaper()
         keeper.receive_all()
@@ -209,6 +211,8 @@ def rebuild(journal: Journal) -> Fleet:
     for event in journal.tail(fleet.seq):
         try:
             fold(fleet, event)
+        except NewerFormat as newer:
+            raise NewerFormat(f"{journal.path}: event {event.seq}: {newer}") from None
         except Exception as error:  # what every daemon keeps to is asserted; this may be another's
             what = f"{type(error).__name__}: {error}".removesuffix(": ")
             raise JournalError(

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ..journal.events import Event, Spec
 from ..journal.policy import Policy
-from . import lines
+from . import lines, rules
 from .actions import Action, Order
 from .fleet import Fleet, Phase, Vassal
 
@@ -563,9 +563,10 @@ def unhold(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
 def take_over(fleet: Fleet, event: Event, actions: Actions) -> None:
     """A daemon starts. Nothing is launched before it has recovered and heard its sources."""
     body: Any = event.body
+    rules.check(body.rules)
     other_policy = body.policy != fleet.policy
     fleet.policy, fleet.boot, fleet.open = body.policy, body.boot, False
-    fleet.monitors, fleet.leaving = body.monitors, False
+    fleet.monitors, fleet.leaving, fleet.rules = body.monitors, False, body.rules
     for vassal in list(fleet.vassals.values()):
         # A bar may have been the old policy's: what barred it is judged again, unless it was
         # the vassal itself.

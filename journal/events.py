@@ -172,13 +172,17 @@ class DeadlinePassed(Body, frozen=True):
 
 
 class DaemonStarted(Body, frozen=True):
-    """A daemon took over the journal. ``boot`` is the kernel's boot id."""
+    """A daemon took over the journal. ``boot`` is the kernel's boot id.
+
+    ``rules`` is the version of the decisions that it made from here on (``daemon/rules.py``).
+    """
 
     version: str
     boot: str
     pid: int
     policy: Policy
     monitors: tuple[str, ...] = ()
+    rules: int = 1
 
 
 class DaemonStopping(Body, frozen=True):

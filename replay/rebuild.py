@@ -11,7 +11,7 @@ from ..daemon.actions import Action
 from ..daemon.fleet import Fleet, from_json
 from ..daemon.fold import fold
 from ..journal import chain
-from ..journal.errors import Damaged, JournalError
+from ..journal.errors import Damaged, JournalError, NewerFormat
 from ..journal.events import Event
 from ..journal.reading import Reader
 
@@ -25,12 +25,17 @@ class NotFound(Exception):
 
 
 def fold_one(fleet: Fleet, event: Event) -> list[Action]:
-    """Fold an event of unknown origin. Raises FoldFailed, which names it, where the fold breaks.
+    """Fold an event of unknown origin.
+
+    Raises FoldFailed, which names the event, where the fold breaks, and NewerFormat where a later
+    version decided.
 
     The fold may assert what every daemon keeps to; a journal can be anybody's.
     """
     try:
         return fold(fleet, event)
+    except NewerFormat as newer:
+        raise NewerFormat(f"event {event.seq}: {newer}") from None
     except Exception as error:
         what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise FoldFailed(

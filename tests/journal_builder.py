@@ -7,6 +7,7 @@ from typing import Any, Final
 from emperord.daemon.actions import Action, recorded
 from emperord.daemon.fleet import Fleet, from_json, to_json
 from emperord.daemon.fold import fold
+from emperord.daemon.rules import RULES
 from emperord.journal import chain
 from emperord.journal.events import KINDS, Event, Spec
 from emperord.journal.policy import Policy
@@ -86,7 +87,13 @@ class Builder:
         """A daemon starts and is ready; the number of ``daemon_started``."""
         chosen = Policy(**{"max_starting": 100, **policy})
         seq = self.event(
-            "daemon_started", version="0.1.0", boot=BOOT, pid=100, policy=chosen, monitors=monitors
+            "daemon_started",
+            version="0.1.0",
+            boot=BOOT,
+            pid=100,
+            policy=chosen,
+            monitors=monitors,
+            rules=RULES,
         )
         self.event("daemon_ready", cause=seq)
         return seq

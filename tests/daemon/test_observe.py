@@ -8,6 +8,7 @@ import pytest
 from emperord.daemon.fleet import Fleet
 from emperord.daemon.fold import fold
 from emperord.daemon.observe import Draft, Observer, Source, difference
+from emperord.daemon.rules import RULES
 from emperord.journal.chain import digest
 from emperord.journal.events import DaemonStarted, Empty, Event, Exited, Spec
 from emperord.journal.policy import Policy
@@ -39,7 +40,9 @@ class World:
         self.configure(*urls or (DIR, OTHER))
 
     def configure(self, *urls: str) -> None:
-        body = DaemonStarted(version="0", boot="b", pid=1, policy=Policy(), monitors=urls)
+        body = DaemonStarted(
+            version="0", boot="b", pid=1, policy=Policy(), monitors=urls, rules=RULES
+        )
         self.fold([Draft("daemon_started", body), Draft("daemon_ready", Empty())])
 
     def fold(self, drafts: Iterable[Draft]) -> None:

@@ -27,6 +27,7 @@ import msgspec
 from emperord.daemon.actions import Action
 from emperord.daemon.fleet import Fleet, Vassal, from_json, to_json
 from emperord.daemon.fold import fold
+from emperord.daemon.rules import RULES
 from emperord.journal.events import KINDS, Event, Spec
 from emperord.journal.policy import Policy
 
@@ -63,7 +64,8 @@ OBSERVED: Final = {
 class Script:
     """A history under way: feed it lines, read what the fold printed."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: int = RULES) -> None:
+        self.rules = rules
         self.fleet = Fleet()
         self.now = START
         self.policy: dict[str, str] = {}
@@ -128,6 +130,7 @@ class Script:
             "pid": 1,
             "policy": msgspec.convert(plain(self.policy), Policy, strict=False),
             "monitors": self.monitors,
+            "rules": self.rules,
         }
 
     def fold(

@@ -2,11 +2,15 @@
 
 Each file in ``golden/`` is a series of paragraphs: lines of a script (see ``script.py``), then
 ``----`` and what the fold printed. ``pytest --rewrite`` writes what it prints now; read the diff.
+
+What a former version of the rules decided stays as it was: the scripts in ``golden/rules1`` are
+those of 0.1.0, and are folded by its rules. They are never written anew.
 """
 
 from pathlib import Path
 
 import pytest
+from emperord.daemon.rules import RULES
 
 from .script import Script
 
@@ -14,9 +18,9 @@ GOLDEN = Path(__file__).parent / "golden"
 DIVIDER = "----"
 
 
-def replayed(text: str) -> str:
-    """The script again, with what the fold prints today."""
-    script = Script()
+def replayed(text: str, rules: int = RULES) -> str:
+    """The script again, with what the fold prints by these rules."""
+    script = Script(rules)
     return "\n\n".join(_paragraph(script, each) for each in text.strip().split("\n\n")) + "\n"
 
 
@@ -37,3 +41,9 @@ def test_golden(path: Path, request: pytest.FixtureRequest) -> None:
         path.write_text(printed)
     else:
         assert printed == expected
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("rules1/*.txt")), ids=lambda path: path.stem)
+def test_the_first_rules_decide_as_ever(path: Path) -> None:
+    expected = path.read_text()
+    assert replayed(expected, rules=1) == expected

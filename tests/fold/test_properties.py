@@ -14,6 +14,7 @@ from emperord.daemon import lines
 from emperord.daemon.actions import Action, recorded
 from emperord.daemon.fleet import Fleet, from_json, to_json
 from emperord.daemon.fold import TABLE, fold
+from emperord.daemon.rules import RULES
 from emperord.journal.events import KINDS, Body, Event, Spec
 from emperord.journal.policy import Policy
 from hypothesis import HealthCheck, given, settings
@@ -73,6 +74,7 @@ class World:
         self.refused: set[tuple[str, str]] = set()
         self.policy = Policy()
         self.configured: tuple[str, ...] = MONITORS
+        self.rules = RULES  # of the next daemon
 
     def happen(
         self, kind: str, vassal: str | None = None, monitor: str | None = None, **fields: Any
@@ -113,6 +115,7 @@ class World:
             pid=1,
             policy=self.policy,
             monitors=self.configured,
+            rules=self.rules,
         )
         for process in list(self.processes.values()):
             attempt = process.attempt
@@ -443,6 +446,7 @@ bodies: Final[dict[str, st.SearchStrategy[Any]]] = {
         pid=st.just(1),
         policy=policies,
         monitors=st.sampled_from([MONITORS, MONITORS[:1], ()]),
+        rules=st.integers(1, RULES),
     ),
     "operator_requested": st.builds(KINDS["operator_requested"], request=requests),
     "spawn_failed": st.builds(

@@ -22,6 +22,7 @@ import trio.testing
 from emperord.daemon import shell, succession, threads
 from emperord.daemon.clock import Clock
 from emperord.daemon.observe import Draft
+from emperord.daemon.rules import RULES
 from emperord.daemon.shell import Abandoned, Shell
 from emperord.daemon.systemd import Notifier
 from emperord.journal.chain import canonical
@@ -375,7 +376,9 @@ class Life:
         self.configured = world.configured
         self.monitors = [world.sources[kind].monitor() for kind in world.configured]
         urls = tuple(monitor.url for monitor in self.monitors)
-        started = DaemonStarted(version="0", boot=machine.boot, pid=1, policy=policy, monitors=urls)
+        started = DaemonStarted(
+            version="0", boot=machine.boot, pid=1, policy=policy, monitors=urls, rules=RULES
+        )
         skew = world.rng.randrange(10**12)  # since boot, whenever that was
         self.clock = Clock(
             world.disk.last_at,

@@ -12,6 +12,7 @@ from emperord.daemon import process
 from emperord.daemon.clock import Clock
 from emperord.daemon.fleet import Fleet, Phase, Vassal
 from emperord.daemon.host import Host
+from emperord.daemon.rules import RULES
 from emperord.daemon.shell import Shell
 from emperord.daemon.systemd import Notifier
 from emperord.daemon.vassal_log import LogDirectory
@@ -118,6 +119,7 @@ async def steered(folder: Path, *sources: Source, **policy: Any) -> AsyncIterato
             pid=1,
             policy=decided,
             monitors=tuple(source.url for source in sources),
+            rules=RULES,
         )
         logs = LogDirectory(str(folder / "logs"), 1 << 20)
         host = Host(lambda: decided, logs, journal.config_text)

@@ -11,6 +11,7 @@ from emperord.daemon.actions import recorded
 from emperord.daemon.fleet import Fleet, to_json
 from emperord.daemon.fold import fold
 from emperord.daemon.main import rebuild
+from emperord.daemon.rules import RULES
 from emperord.journal import chain
 from emperord.journal.events import (
     Announced,
@@ -48,7 +49,9 @@ class Story:
         self._first = [
             self.row(
                 "daemon_started",
-                DaemonStarted(version="0", boot=boot, pid=1, policy=policy, monitors=(url,)),
+                DaemonStarted(
+                    version="0", boot=boot, pid=1, policy=policy, monitors=(url,), rules=RULES
+                ),
             ),
             self.row("daemon_ready", Empty()),
         ]

@@ -1,0 +1,44 @@
+"""The rules: which of the fold's decisions changed, in which version, and why.
+
+A start folds old events anew, and a replay folds all of them. If today's decisions were applied
+to yesterday's events, attempts would get other numbers, a daemon would not find the processes
+that it started, and each old journal would diverge. So ``daemon_started`` carries the version of
+the rules that its daemon decides by, the fleet keeps it, and a decision that ever changed asks
+here which of its branches holds. An old branch stays for ever.
+
+A release has one version, not a commit. Version 1 is what 0.1.0 decides; its events do not
+carry a version. To change a decision: add a ``Change`` here, branch on ``holds(fleet, change)``
+in the move, keep the old branch, and let the golden scripts of the old version pass unchanged.
+
+Options need no rule: a new field of the policy has a default that means the old behaviour, and
+policies are stored without what equals a default (see ``journal/policy.py``).
+"""
+
+from typing import Final, NamedTuple
+
+from ..journal.errors import NewerFormat
+from .fleet import Fleet
+
+RULES: Final = 2  # what a daemon of this version decides by
+
+
+class Change(NamedTuple):
+    """One changed decision: since which version of the rules, what it is, and its reason."""
+
+    since: int
+    decision: str
+    reason: str
+
+
+def check(version: int) -> None:
+    """Raise NewerFormat for the rules of a later version, which this one cannot decide by."""
+    if version > RULES:
+        raise NewerFormat(
+            f"a daemon decided by version {version} of the rules, and this version knows"
+            f" {RULES}: use the version of emperord that wrote it"
+        )
+
+
+def holds(fleet: Fleet, change: Change) -> bool:
+    """Whether the fleet is decided by the changed decision, not by the one before."""
+    return fleet.rules >= change.since

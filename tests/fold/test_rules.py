@@ -1,0 +1,50 @@
+"""The rules have versions: a journal is folded by those of its day, and by no later ones."""
+
+import pytest
+from emperord.daemon import rules
+from emperord.daemon.fleet import Fleet
+from emperord.daemon.fold import fold
+from emperord.journal.errors import NewerFormat
+from emperord.journal.events import KINDS, Event, decode_body
+from emperord.journal.policy import Policy
+
+STARTED = KINDS["daemon_started"]
+
+
+def started(version: int) -> Event:
+    body = STARTED(version="1", boot="b", pid=1, policy=Policy(), rules=version)  # type: ignore[call-arg]
+    return Event(1, 1, "daemon_started", None, None, None, body)
+
+
+def test_a_start_of_the_first_release_has_no_version_and_means_the_first() -> None:
+    body = decode_body("daemon_started", '{"version":"0.1.0","boot":"b","pid":1,"policy":{}}')
+    fleet = Fleet()
+    fold(fleet, Event(1, 1, "daemon_started", None, None, None, body))
+    assert fleet.rules == 1
+
+
+@pytest.mark.parametrize("version", range(1, rules.RULES + 1))
+def test_the_fleet_keeps_the_version_of_the_daemon_that_decides(version: int) -> None:
+    fleet = Fleet()
+    fold(fleet, started(version))
+    assert fleet.rules == version
+
+
+def test_rules_of_a_later_version_are_refused_and_change_nothing() -> None:
+    fleet = Fleet()
+    with pytest.raises(NewerFormat, match="use the version of emperord that wrote it"):
+        fold(fleet, started(rules.RULES + 1))
+    assert fleet.rules == 1
+    assert fleet.boot == ""
+
+
+def changes() -> dict[str, rules.Change]:
+    return {name: each for name, each in vars(rules).items() if isinstance(each, rules.Change)}
+
+
+@pytest.mark.parametrize("name", sorted(changes()))
+def test_a_changed_decision_says_since_when_and_why(name: str) -> None:
+    change = changes()[name]
+    assert 1 < change.since <= rules.RULES
+    assert change.decision.endswith(".")
+    assert change.reason.endswith(".")
