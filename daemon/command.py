@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from ..journal.events import Spec
 from ..journal.policy import Policy
 from ..monitors.settings import LIMITS, amount, signal_number
+from . import magic
 from .keeping import CHANNEL
 from .process import MARK
 from .users import User
@@ -207,15 +208,16 @@ def _start_of(path: str) -> bytes | None:
 def environment(
     own: Mapping[str, str],
     name: str,
+    spec: Spec,
     mark: str,
     control_fd: int | None,
     config_fd: int | None,
     user: User | None = None,
 ) -> dict[str, str]:
-    """The vassal's environment, from the daemon's ``own``.
+    """The vassal's environment, from the daemon's ``own``. Blocks where that asks for accounts.
 
-    ``UWSGI_VASSAL_X`` becomes ``UWSGI_X``; the daemon's own settings do not get through. Who runs
-    as another ``user`` gets little else.
+    ``UWSGI_VASSAL_X`` becomes ``UWSGI_X`` (see ``magic.py``); the daemon's own settings do not get
+    through. Who runs as another ``user`` gets little else.
     """
     passed = (
         user.environment(own)
@@ -223,12 +225,11 @@ def environment(
         else {
             key: value
             for key, value in own.items()
-            if key not in _PRIVATE and not key.startswith(("UWSGI_VASSAL_", "EMPEROR_"))
+            if key not in _PRIVATE and not key.startswith((magic.PREFIX, "EMPEROR_"))
         }
     )
-    for key, value in own.items():
-        its = "UWSGI_" + key.removeprefix("UWSGI_VASSAL_")
-        if key.startswith("UWSGI_VASSAL_") and its not in _PRIVATE:
+    for its, (value, _) in magic.handed(own, name, spec, user).items():
+        if its not in _PRIVATE:
             passed[its] = value
     if control_fd is not None:
         passed["UWSGI_EMPEROR_FD"] = str(control_fd)

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..journal.policy import Policy
 from ..monitors.settings import LIMITS
-from . import command
+from . import command, magic
 from .fleet import Vassal
 from .listeners import binds_itself
 from .moves import bar_reason
@@ -69,21 +69,21 @@ class Explainer:
         spec, policy = vassal.spec, self._policy
         user = None if barred else user_of(spec, policy)
         words = command.words(vassal.name, spec, policy)
-        its = command.environment(self._environ, vassal.name, "(which one)", None, None, user)
+        its = command.environment(self._environ, vassal.name, spec, "(which one)", None, None, user)
+        handed = magic.handed(self._environ, vassal.name, spec, user)
         named = None if user is None else {"uid": user.uid, "gid": user.gid, "groups": user.groups}
         return {
             "argv": [{"word": word, "from": origin} for word, origin in words],
             "user": named,
             "environment": [
-                {"name": name, "value": value, "from": self._origin(name, value)}
+                {"name": name, "value": value, "from": self._origin(name, value, handed)}
                 for name, value in sorted(its.items())
             ],
         }
 
-    def _origin(self, name: str, value: str) -> str:
+    def _origin(self, name: str, value: str, handed: Mapping[str, magic.Handed]) -> str:
         if name in _OURS:
             return "emperor"
-        handed = "UWSGI_VASSAL_" + name.removeprefix("UWSGI_")
-        if name.startswith("UWSGI_") and self._environ.get(handed) == value:
-            return handed
+        if name in handed and handed[name].value == value:
+            return handed[name].origin
         return "environment" if self._environ.get(name) == value else "account"

@@ -81,6 +81,7 @@ class Starter:
                 env=command.environment(
                     self._environ,
                     vassal.name,
+                    spec,
                     mark,
                     theirs.fileno(),
                     None if config_theirs is None else config_theirs.fileno(),

@@ -10,6 +10,7 @@ All that is root's stays behind: of its environment only what ``PASSED`` names g
 what is meant for vassals.
 """
 
+import grp
 import os
 import pwd
 from collections.abc import Mapping
@@ -71,3 +72,19 @@ def user_of(spec: Spec, policy: Policy) -> User | None:
     if policy.tyrant_initgroups:
         groups = tuple(os.getgrouplist(known.pw_name, spec.gid))
     return User(spec.uid, spec.gid, groups, account)
+
+
+def user_name(uid: int) -> str:
+    """The account's name, the number where there is none. May block."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def group_name(gid: int) -> str:
+    """The group's name, the number where there is none. May block."""
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
