@@ -58,7 +58,8 @@ def main(**chosen: Any) -> None:
     done is journaled; ask emperor-replay about it.
 
     Each option is also taken under uWSGI's name (--emperor-freq) and from the environment
-    (EMPEROR_FREQ).
+    (EMPEROR_FREQ). Durations take units: 500ms, 3s, 2m, 1h, 7d; a plain number counts in S,
+    seconds, or MS, milliseconds. Sizes take K, M, G and T, powers of 1024: 10M, 1GiB.
     """
     _set_up_log()
     try:

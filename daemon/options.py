@@ -5,69 +5,29 @@ Each is taken from the command line, under our name and under uWSGI's, else from
 """
 
 import grp
-import math
 import os
 import pwd
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import click
 
 from ..journal.places import default_journal
 from ..journal.policy import Policy
+from ..journal.quantities import duration_text, size_text
+from . import config_file
+from .option_types import duration, milliseconds, size, whole
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _DEFAULTS: Final = Policy()
 _ON_DEMAND: Final = ("on_demand_extension", "on_demand_directory", "on_demand_exec")
 _LOG_SIZE: Final = 10 << 20
-_LONGEST: Final = 365 * 24 * 3600  # seconds; deadlines are nanoseconds in 64 bits
 
 
 def cores() -> int:
     """The processors that this process may use."""
     return len(os.sched_getaffinity(0))
-
-
-def _load(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
-    """Take the file's values as defaults: whatever is said elsewhere wins over them."""
-    if path is None:
-        return None
-    import yaml
-
-    try:
-        with open(path, encoding="utf-8") as file:
-            loaded = yaml.load(file, _as_written(yaml.SafeLoader))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise click.BadParameter(f"{path} cannot be read: {reason}") from None
-    if loaded is None:
-        loaded = {}
-    if not isinstance(loaded, dict):
-        raise click.BadParameter(f"{path}: expected names and values, as in 'freq: 5'")
-    known = {
-        _plain(name): parameter
-        for parameter in context.command.params
-        for name in (str(parameter.name), *parameter.opts)
-        if parameter.name != "config"
-    }
-    meant = {key: _known(path, key, known) for key in loaded}
-    defaults = {
-        str(option.name): _value(path, key, loaded[key], option) for key, option in meant.items()
-    }
-    context.default_map = {**(context.default_map or {}), **defaults}
-    return path
-
-
-def _as_written(loader: type[Any]) -> type[Any]:
-    """The loader, but numbers stay text: in YAML, 0660 is 432, and 7:8 is 428."""
-    numbers = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
-
-    resolvers = {
-        first: [(tag, pattern) for tag, pattern in those if tag not in numbers]
-        for first, those in loader.yaml_implicit_resolvers.items()
-    }
-    return type("AsWritten", (loader,), {"yaml_implicit_resolvers": resolvers})
 
 
 class _Option(click.Option):
@@ -86,45 +46,6 @@ class _Option(click.Option):
             return super().get_help_record(ctx)
         finally:
             self.opts = names
-
-
-def _plain(name: str) -> str:
-    """What is the same in all ways to write a name."""
-    return name.lstrip("-").replace("-", "_").removeprefix("emperor_")
-
-
-def _known(path: str, key: object, known: Mapping[str, click.Parameter]) -> click.Parameter:
-    option = known.get(_plain(str(key)))
-    if option is None:
-        raise click.BadParameter(f"{path}: there is no option {key}")
-    return option
-
-
-def _value(path: str, key: object, value: object, option: click.Parameter) -> object:
-    """The value as the command line would have given it, so that it is checked in the same way."""
-    if isinstance(value, bool) and getattr(option, "is_flag", False):
-        return value
-    values = value if isinstance(value, list) else [value]
-    several = option.multiple or option.nargs == -1
-    if isinstance(value, list) and not several:
-        raise click.BadParameter(f"{path}: {key} takes one value, not a list")
-    for each in values:
-        if each is None or isinstance(each, dict | list):
-            raise click.BadParameter(f"{path}: {key} has no value that could be understood")
-    texts = [str(each) for each in values]
-    return texts if several else texts[0]
-
-
-class _Range(click.FloatRange):
-    """A range that nan is not in."""
-
-    def convert(
-        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
-    ) -> float:
-        number = float(super().convert(value, parameter, context))
-        if math.isnan(number):
-            self.fail(f"{value} is not a number.", parameter, context)
-        return number
 
 
 def _mode(text: str) -> int:
@@ -166,7 +87,7 @@ def _option(*names: str, **settings: Any) -> Callable[[_F], _F]:
     """An option under our name (the first), uWSGI's, and in the environment."""
     own = names[0].removeprefix("--")
     # The environment knows it by all of its names, ours first.
-    variables = list(dict.fromkeys(f"EMPEROR_{_plain(name).upper()}" for name in names))
+    variables = list(dict.fromkeys(f"EMPEROR_{config_file.plain(name).upper()}" for name in names))
     return click.option(
         *names, f"--emperor-{own}", own.replace("-", "_"), cls=_Option, envvar=variables, **settings
     )
@@ -180,8 +101,8 @@ def _all(function: _F, options: list[Callable[[_F], _F]]) -> _F:
 
 def options(function: _F) -> _F:
     """Decorate a command with every option of the daemon."""
-    seconds = _Range(min=0.01, max=_LONGEST)
-    milliseconds = click.IntRange(min=1, max=_LONGEST * 1000)
+    seconds = duration()
+    thousandths = milliseconds()
     many: dict[str, Any] = {"multiple": True, "metavar": "F"}
     return _all(
         function,
@@ -190,7 +111,7 @@ def options(function: _F) -> _F:
                 "--config",
                 metavar="FILE",
                 is_eager=True,
-                callback=_load,
+                callback=config_file.load,
                 help="YAML file with the same names; the command line wins.",
             ),
             _option(
@@ -204,23 +125,23 @@ def options(function: _F) -> _F:
             _option(
                 "--freq",
                 type=seconds,
-                default=_DEFAULTS.freq,
+                default=duration_text(_DEFAULTS.freq),
                 metavar="S",
                 show_default=True,
-                help="Seconds between polls and safety-net rescans.",
+                help="Time between polls and safety-net rescans.",
             ),
             _option(
                 "--throttle",
-                type=milliseconds,
-                default=_DEFAULTS.throttle,
+                type=thousandths,
+                default=duration_text(_DEFAULTS.throttle, "ms"),
                 metavar="MS",
                 show_default=True,
                 help="First delay after an unloyal death; doubles with each in a row.",
             ),
             _option(
                 "--max-throttle",
-                type=milliseconds,
-                default=_DEFAULTS.max_throttle,
+                type=thousandths,
+                default=duration_text(_DEFAULTS.max_throttle, "ms"),
                 metavar="MS",
                 show_default=True,
                 help="Ceiling of the doubling.",
@@ -228,7 +149,7 @@ def options(function: _F) -> _F:
             _option(
                 "--required-heartbeat",
                 type=seconds,
-                default=_DEFAULTS.required_heartbeat,
+                default=duration_text(_DEFAULTS.required_heartbeat),
                 metavar="S",
                 show_default=True,
                 help="A vassal that has begun to send heartbeats and is silent for so long is"
@@ -239,14 +160,14 @@ def options(function: _F) -> _F:
                 "--curse-tolerance",
                 "--emperor-curse-tolerance",
                 type=seconds,
-                default=_DEFAULTS.mercy,
+                default=duration_text(_DEFAULTS.mercy),
                 metavar="S",
                 show_default=True,
-                help="Seconds from the stop to the kill.",
+                help="Time from the stop to the kill.",
             ),
             _option(
                 "--max-starting",
-                type=click.IntRange(min=1),
+                type=whole(),
                 default=lambda: 2 * cores(),
                 metavar="N",
                 show_default="twice the cores",
@@ -255,7 +176,7 @@ def options(function: _F) -> _F:
             _option(
                 "--start-patience",
                 type=seconds,
-                default=_DEFAULTS.start_patience,
+                default=duration_text(_DEFAULTS.start_patience),
                 metavar="S",
                 show_default=True,
                 help="How long a vassal that does not say it accepts counts as starting.",
@@ -316,7 +237,7 @@ def options(function: _F) -> _F:
             ),
             _option(
                 "--on-demand-backlog",
-                type=click.IntRange(min=1, max=2**31 - 1),
+                type=whole(most=2**31 - 1),
                 default=_DEFAULTS.on_demand_backlog,
                 metavar="N",
                 show_default=True,
@@ -365,9 +286,9 @@ def options(function: _F) -> _F:
             ),
             _option(
                 "--log-size",
-                type=click.IntRange(min=4096),
-                default=_LOG_SIZE,
-                metavar="BYTES",
+                type=size(4096),
+                default=size_text(_LOG_SIZE),
+                metavar="SIZE",
                 show_default=True,
                 help="A log is cut at this size; the part before stays beside it as .1.",
             ),

@@ -11,10 +11,9 @@ cannot be parsed has no such section; uWSGI complains of it better than we could
 | `reload-signal` | what makes it reload: a signal's name, with or without SIG, or number |
 | `stop-signal` | what makes it stop, likewise |
 | `nofile`, `nproc` | how many files it may have open, and processes its user may have |
-| `as` | how much memory each of its processes may address: bytes, or with K, M, G, T (1024s) |
+| `as` | how much memory each of its processes may address: bytes, or as `64M`, `1GiB` |
 """
 
-import re
 import shlex
 import signal
 import unicodedata
@@ -23,6 +22,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ..journal import quantities
 from . import names
 
 LIMITS: Final = ("nofile", "nproc", "as")
@@ -64,11 +64,8 @@ def signal_number(text: str) -> int | None:
 
 def amount(text: str) -> int | None:
     """How much ``100``, ``64M`` and the like are; None if that is nothing to be limited to."""
-    found = re.fullmatch(r"([1-9][0-9]{0,14})([KMGT]?)", text, re.ASCII)
-    if found is None:
-        return None
-    number = int(found[1]) << 10 * " KMGT".index(found[2] or " ")
-    return number if number < 1 << 63 else None
+    number = quantities.size(text)
+    return number if number and number < 1 << 63 else None
 
 
 class _Flaw(Exception):
@@ -93,8 +90,10 @@ def _checked(key: str, value: Any) -> str:
     if key == "command":
         _check_command(text)
     elif key in LIMITS:
-        if amount(text) is None or (key != "as" and not text.isdigit()):
-            raise _Flaw(f"{key}: {_brief(text)} is no such limit; write a whole number")
+        counts = key != "as"
+        if amount(text) is None or (counts and not text.isdigit()):
+            write = "a whole number" if counts else quantities.SIZES
+            raise _Flaw(f"{key}: {_brief(text)} is no such limit; write {write}")
     elif signal_number(text) is None:
         raise _Flaw(f"{key}: no signal is called {_brief(text)}")
     return text

@@ -18,6 +18,7 @@ import click
 import msgspec
 
 from ..daemon.facts import fleet_record
+from ..daemon.option_types import whole
 from ..journal import times
 from ..journal.errors import JournalError
 from ..journal.events import KINDS
@@ -119,9 +120,9 @@ def moments(command: Callable[..., None]) -> Callable[..., None]:
     command = click.option("--at", callback=_time, metavar="T", help="As it was at this time.")(
         command
     )
-    return click.option(
-        "--seq", type=click.IntRange(0), metavar="N", help="As it was after this event."
-    )(command)
+    return click.option("--seq", type=whole(0), metavar="N", help="As it was after this event.")(
+        command
+    )
 
 
 def periods(command: Callable[..., None]) -> Callable[..., None]:

@@ -198,7 +198,75 @@ def test_defaults() -> None:
     assert (chosen["log"], chosen["log_directory"], chosen["check"]) == ("files", None, False)
 
 
+UNITS = [
+    ("freq", "500ms", 0.5),
+    ("freq", "2m", 120.0),
+    ("mercy", "1m30s", 90.0),
+    ("required-heartbeat", "1h", 3600.0),
+    ("start-patience", "7d", 604800.0),
+    ("throttle", "1.5s", 1500),
+    ("throttle", "250ms", 250),
+    ("max-throttle", "3m", 180_000),
+    ("log-size", "64K", 64 << 10),
+    ("log-size", "1GiB", 1 << 30),
+]
+
+
+@pytest.mark.parametrize(("option", "text", "value"), UNITS)
+def test_units_are_taken_wherever_a_value_comes_from(
+    option: str, text: str, value: float, tmp_path: Path
+) -> None:
+    file = tmp_path / "emperor.yml"
+    file.write_text(f"{option}: {text}\n")
+    for chosen in (
+        tell(f"--{option}", text, "v"),
+        tell("v", environ={f"EMPEROR_{key(option).upper()}": text}),
+        tell("--config", str(file), "v"),
+    ):
+        assert chosen[key(option)] == value
+        assert type(chosen[key(option)]) is type(value)
+
+
+def test_help_has_values_with_units_and_no_formulas() -> None:
+    said = run("--help", standalone=True).output
+    assert "[default: 3s]" in said
+    assert "[default: 10M]" in said
+    assert "<=" not in said
+    assert ">=" not in said
+
+
 # What bad input gets
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "says"),
+    [
+        (
+            "throttle",
+            "soon",
+            "'soon' is not a duration; write 500ms, 3s, 2m, 1h or 7d, or a number of milliseconds",
+        ),
+        ("mercy", "3 years", "'3 years' is not a duration; write"),
+        ("freq", "2y", "or a number of seconds"),
+        ("freq", "1ms", "1ms is out of range; write a duration from 10ms to 365d"),
+        ("mercy", "366d", "366d is out of range; write a duration from 10ms to 365d"),
+        ("throttle", "0.5", "0.5 is out of range; write a duration from 1ms to 365d"),
+        ("throttle", "1.5", "1.5 is no whole number of milliseconds"),
+        ("max-starting", "x", "'x' is not a whole number; write one, 1 or more"),
+        ("max-starting", "0", "0 is out of range; write a whole number, 1 or more"),
+        ("on-demand-backlog", "1s", "'1s' is not a whole number; write one, 1 to 2147483647"),
+        (
+            "log-size",
+            "big",
+            "'big' is not a size; write 64K, 10M or 1GiB, or a number of bytes",
+        ),
+        ("log-size", "1K", "1K is out of range; write 4K or more"),
+    ],
+)
+def test_what_is_expected_is_said_in_words(option: str, text: str, says: str) -> None:
+    result = run(f"--{option}", text, "v", standalone=True)
+    assert result.exit_code == 2
+    assert says in " ".join(result.stderr.split())
 
 
 @pytest.mark.parametrize(

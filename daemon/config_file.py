@@ -1,0 +1,74 @@
+"""The file that ``--config`` names: YAML, with the names of the options."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+
+def load(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
+    """Take the file's values as defaults: whatever is said elsewhere wins over them."""
+    if path is None:
+        return None
+    import yaml
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            loaded = yaml.load(file, _as_written(yaml.SafeLoader))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise click.BadParameter(f"{path} cannot be read: {reason}") from None
+    if loaded is None:
+        loaded = {}
+    if not isinstance(loaded, dict):
+        raise click.BadParameter(f"{path}: expected names and values, as in 'freq: 5'")
+    known = {
+        plain(name): parameter
+        for parameter in context.command.params
+        for name in (str(parameter.name), *parameter.opts)
+        if parameter.name != "config"
+    }
+    meant = {key: _known(path, key, known) for key in loaded}
+    defaults = {
+        str(option.name): _value(path, key, loaded[key], option) for key, option in meant.items()
+    }
+    context.default_map = {**(context.default_map or {}), **defaults}
+    return path
+
+
+def _as_written(loader: type[Any]) -> type[Any]:
+    """The loader, but numbers stay text: in YAML, 0660 is 432, and 7:8 is 428."""
+    numbers = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
+    resolvers = {
+        first: [(tag, pattern) for tag, pattern in those if tag not in numbers]
+        for first, those in loader.yaml_implicit_resolvers.items()
+    }
+    return type("AsWritten", (loader,), {"yaml_implicit_resolvers": resolvers})
+
+
+def plain(name: str) -> str:
+    """What is the same in all ways to write a name."""
+    return name.lstrip("-").replace("-", "_").removeprefix("emperor_")
+
+
+def _known(path: str, key: object, known: Mapping[str, click.Parameter]) -> click.Parameter:
+    option = known.get(plain(str(key)))
+    if option is None:
+        raise click.BadParameter(f"{path}: there is no option {key}")
+    return option
+
+
+def _value(path: str, key: object, value: object, option: click.Parameter) -> object:
+    """The value as the command line would have given it, so that it is checked in the same way."""
+    if isinstance(value, bool) and getattr(option, "is_flag", False):
+        return value
+    values = value if isinstance(value, list) else [value]
+    several = option.multiple or option.nargs == -1
+    if isinstance(value, list) and not several:
+        raise click.BadParameter(f"{path}: {key} takes one value, not a list")
+    for each in values:
+        if each is None or isinstance(each, dict | list):
+            raise click.BadParameter(f"{path}: {key} has no value that could be understood")
+    texts = [str(each) for each in values]
+    return texts if several else texts[0]

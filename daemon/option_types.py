@@ -1,0 +1,82 @@
+"""What options can be: durations, sizes and whole numbers, with errors that say what to write.
+
+Each function makes what ``click.option`` takes as ``type``.
+"""
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Final
+
+import click
+
+from ..journal import quantities
+from ..journal.quantities import duration_text, size_text
+
+YEAR: Final = 365 * 24 * 3600  # seconds; deadlines are nanoseconds in 64 bits
+_UNITS: Final = {"s": "seconds", "ms": "milliseconds"}
+_DIGITS: Final = re.compile(r"[+-]?[0-9]{1,30}")
+
+
+def duration(least: float = 0.01) -> Callable[[object], float]:
+    """Seconds, ``least`` or more and a year at most; a plain number counts in seconds."""
+    return lambda value: float(_duration(str(value), least, YEAR, "s"))
+
+
+def milliseconds(least: int = 1) -> Callable[[object], int]:
+    """Whole milliseconds, ``least`` or more and a year at most; a plain number counts in them."""
+
+    def convert(value: object) -> int:
+        amount = _duration(str(value), least, YEAR * 1000, "ms")
+        if amount != int(amount):
+            raise click.BadParameter(f"{value} is no whole number of milliseconds")
+        return int(amount)
+
+    return convert
+
+
+def _duration(text: str, least: float, most: float, unit: str) -> Decimal:
+    found = quantities.duration(text, unit)
+    if found is None:
+        raise click.BadParameter(
+            f"{text!r} is not a duration; write {quantities.DURATIONS}, or a number of"
+            f" {_UNITS[unit]}"
+        )
+    if not least <= found <= most:
+        lowest, highest = duration_text(least, unit), duration_text(most, unit)
+        raise click.BadParameter(
+            f"{text} is out of range; write a duration from {lowest} to {highest}"
+        )
+    return found
+
+
+def size(least: int = 0) -> Callable[[object], int]:
+    """Bytes, ``least`` or more."""
+
+    def convert(value: object) -> int:
+        found = quantities.size(str(value))
+        if found is None:
+            raise click.BadParameter(
+                f"{str(value)!r} is not a size; write {quantities.SIZES}, or a number of bytes"
+            )
+        if not least <= found < 1 << 63:
+            raise click.BadParameter(f"{value} is out of range; write {size_text(least)} or more")
+        return found
+
+    return convert
+
+
+def whole(least: int = 1, most: int | None = None) -> Callable[[object], int]:
+    """A whole number, ``least`` or more, and at most ``most`` where there is a limit."""
+    limits = f"{least} or more" if most is None else f"{least} to {most}"
+
+    def convert(value: object) -> int:
+        text = str(value).strip()
+        if not _DIGITS.fullmatch(text):
+            raise click.BadParameter(f"{text!r} is not a whole number; write one, {limits}")
+        number = int(text)
+        if number < least or (most is not None and number > most):
+            raise click.BadParameter(f"{text} is out of range; write a whole number, {limits}")
+        return number
+
+    return convert
