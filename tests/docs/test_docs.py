@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import click
@@ -84,6 +85,15 @@ def _options(command: click.Command) -> list[str]:
         for inner in command.commands.values():
             found += _options(inner)
     return found
+
+
+def test_the_package_brings_its_licence() -> None:
+    installed = metadata.distribution("emperord")
+    assert installed.metadata["License-Expression"] == "MIT"
+    text = installed.read_text("licenses/LICENSE")
+    assert text is not None
+    assert text == (ROOT / "LICENSE").read_text()
+    assert text.startswith("MIT License")
 
 
 def test_the_readme_names_the_two_commands() -> None:
