@@ -41,5 +41,13 @@ def command(part: str, arguments: list[str]) -> list[str]:
 
 def concealed(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
     """The arguments to execute a process with, and what its environment needs besides."""
-    shown = [without_secrets(argument) for argument in arguments]
+    shown = [_shown(argument) for argument in arguments]
     return shown, {} if shown == arguments else {GIVEN: json.dumps(arguments)}
+
+
+def _shown(argument: str) -> str:
+    """The argument without secrets. In ``--emperor=URL`` the URL begins behind the ``=``."""
+    option, equals, value = argument.partition("=")
+    if equals and option.startswith("--"):
+        argument = f"{option}={without_secrets(value)}"
+    return without_secrets(argument)

@@ -1,15 +1,47 @@
-"""The file that ``--config`` names: YAML, with the names of the options."""
+"""The file that ``--config`` names: YAML, with the names of the options.
 
-from collections.abc import Mapping
-from typing import Any
+``emperor`` is a section with options in it, or, as in uWSGI's own configs, names monitors. uWSGI's
+magic variables are expanded in monitors that are paths, as in uWSGI's own configs. A URL of a
+server stays as it is: there ``%d0`` is a character, and ``LIKE '%n'`` a pattern.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import click
+
+from ..journal.events import Spec
+from . import magic
+
+_PATHS: Final = ("dir", "glob")
 
 
 def load(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
     """Take the file's values as defaults: whatever is said elsewhere wins over them."""
     if path is None:
         return None
+    known = {
+        plain(name): parameter
+        for parameter in context.command.params
+        for name in (str(parameter.name), *parameter.opts)
+        if parameter.name not in ("config", "emperor")
+    }
+    known["emperor"] = known["monitor"]
+    defaults: dict[str, Any] = {}
+    for key, value in _pairs(path, _read(path)):
+        option = _known(path, key, known)
+        name, given = str(option.name), _value(path, key, value, option)
+        if name == "monitor":
+            given = [*defaults.get(name, ()), *(_expanded(each, path) for each in given)]
+        elif name in defaults:
+            raise click.BadParameter(f"{path}: {key} is there twice")
+        defaults[name] = given
+    context.default_map = {**(context.default_map or {}), **defaults}
+    return path
+
+
+def _read(path: str) -> Mapping[object, object]:
     import yaml
 
     try:
@@ -22,18 +54,7 @@ def load(context: click.Context, parameter: click.Parameter, path: str | None) -
         loaded = {}
     if not isinstance(loaded, dict):
         raise click.BadParameter(f"{path}: expected names and values, as in 'freq: 5'")
-    known = {
-        plain(name): parameter
-        for parameter in context.command.params
-        for name in (str(parameter.name), *parameter.opts)
-        if parameter.name != "config"
-    }
-    meant = {key: _known(path, key, known) for key in loaded}
-    defaults = {
-        str(option.name): _value(path, key, loaded[key], option) for key, option in meant.items()
-    }
-    context.default_map = {**(context.default_map or {}), **defaults}
-    return path
+    return loaded
 
 
 def _as_written(loader: type[Any]) -> type[Any]:
@@ -45,6 +66,15 @@ def _as_written(loader: type[Any]) -> type[Any]:
         for first, those in loader.yaml_implicit_resolvers.items()
     }
     return type("AsWritten", (loader,), {"yaml_implicit_resolvers": resolvers})
+
+
+def _pairs(path: str, loaded: Mapping[object, object]) -> Iterable[tuple[object, object]]:
+    """Names and values, those of a section ``emperor`` included, in the order of the file."""
+    for key, value in loaded.items():
+        if key == "emperor" and isinstance(value, dict):
+            yield from value.items()
+        else:
+            yield key, value
 
 
 def plain(name: str) -> str:
@@ -59,7 +89,7 @@ def _known(path: str, key: object, known: Mapping[str, click.Parameter]) -> clic
     return option
 
 
-def _value(path: str, key: object, value: object, option: click.Parameter) -> object:
+def _value(path: str, key: object, value: object, option: click.Parameter) -> Any:
     """The value as the command line would have given it, so that it is checked in the same way."""
     if isinstance(value, bool) and getattr(option, "is_flag", False):
         return value
@@ -72,3 +102,12 @@ def _value(path: str, key: object, value: object, option: click.Parameter) -> ob
             raise click.BadParameter(f"{path}: {key} has no value that could be understood")
     texts = [str(each) for each in values]
     return texts if several else texts[0]
+
+
+def _expanded(monitor: str, path: str) -> str:
+    scheme, separator, _ = monitor.partition("://")
+    if separator and scheme.lower() not in _PATHS:
+        return monitor
+    full = os.path.abspath(path)
+    expanded, _ = magic.expand(monitor, full, Spec(ts=0, path=full), None)
+    return expanded

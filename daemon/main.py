@@ -33,7 +33,7 @@ from .fold import fold
 from .host import Host
 from .keeper_link import KeeperLink
 from .keeping import RENEW
-from .options import options, policy
+from .options import Command, options, policy
 from .rules import RULES
 from .shell import Abandoned, Shell
 from .systemd import Notifier
@@ -45,7 +45,10 @@ CANNOT_START = 3
 _SLOW_READER = 1.0  # seconds
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.command(
+    cls=Command,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @options
 @click.version_option(VERSION, prog_name="emperor")
 def main(**chosen: Any) -> None:

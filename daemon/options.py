@@ -22,6 +22,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 _DEFAULTS: Final = Policy()
 _ON_DEMAND: Final = ("on_demand_extension", "on_demand_directory", "on_demand_exec")
+_EMPEROR: Final = "--emperor"
 _LOG_SIZE: Final = 10 << 20
 
 
@@ -46,6 +47,37 @@ class _Option(click.Option):
             return super().get_help_record(ctx)
         finally:
             self.opts = names
+
+
+class Command(click.Command):
+    """Takes monitors as arguments and by ``--emperor``, in the order in which they stand."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put each ``--emperor``'s value among the arguments; click keeps no order of both."""
+        valued = {
+            name
+            for parameter in self.params
+            if isinstance(parameter, click.Option) and not parameter.is_flag
+            for name in parameter.opts
+        }
+        options: list[str] = []
+        monitors: list[str] = []
+        rest = list(args)
+        while rest:
+            word = rest.pop(0)
+            name, equals, value = word.partition("=")
+            if word == "--":
+                monitors += rest
+                break
+            if name == _EMPEROR and (equals or rest):
+                monitors.append(value if equals else rest.pop(0))
+            elif word.startswith("-") and word != "-":
+                options.append(word)
+                if word in valued and rest:
+                    options.append(rest.pop(0))
+            else:
+                monitors.append(word)
+        return super().parse_args(ctx, [*options, *(["--", *monitors] if monitors else [])])
 
 
 def _mode(text: str) -> int:
@@ -302,6 +334,13 @@ def options(function: _F) -> _F:
                 "--check",
                 is_flag=True,
                 help="Read everything, print what would be run, start nothing.",
+            ),
+            click.option(
+                _EMPEROR,
+                multiple=True,
+                metavar="MONITOR",
+                expose_value=False,
+                help="The same as a MONITOR argument, as uWSGI has it. Repeatable.",
             ),
             click.argument(
                 "monitor", nargs=-1, required=True, envvar="EMPEROR_MONITOR", type=_Monitors()

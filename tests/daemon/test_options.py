@@ -50,7 +50,7 @@ VALUES: dict[str, tuple[str | None, Any]] = {
     "log-size": ("4096", 4096),
     "control": ("/c", "/c"),
 }
-ELSEWHERE = {"config", "check", "monitor", "help", "version"}  # tested by what they do
+ELSEWHERE = {"config", "check", "monitor", "emperor", "help", "version"}  # tested by what they do
 OTHER_NAMES = {
     "curse-tolerance": "mercy",
     "emperor-curse-tolerance": "mercy",
@@ -61,7 +61,7 @@ OTHER_NAMES = {
 }
 
 
-@click.command()
+@click.command(cls=options.Command)
 @options.options
 def told(**chosen: Any) -> dict[str, Any]:
     return chosen
@@ -162,6 +162,53 @@ def test_config_file_may_name_the_monitors(tmp_path: Path) -> None:
     file = tmp_path / "emperor.yml"
     file.write_text("monitor: [dir:///a, 'glob:///b/*.ini']\nfreq: 9\n")
     assert tell("--config", str(file))["monitor"] == ("dir:///a", "glob:///b/*.ini")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "monitors"),
+    [
+        pytest.param(["--emperor", "a"], ("a",), id="alone"),
+        pytest.param(["--emperor=a"], ("a",), id="with ="),
+        pytest.param(["a", "--emperor", "b", "c", "--emperor=d"], tuple("abcd"), id="in order"),
+        pytest.param(["--uwsgi", "u", "--emperor", "a", "b"], ("a", "b"), id="after an option"),
+        pytest.param(["--emperor", "--x", "b"], ("--x", "b"), id="like an option"),
+        pytest.param(["--emperor", "a", "--", "--emperor"], ("a", "--emperor"), id="after --"),
+        pytest.param(["--emperor", "/%n", "%d"], ("/%n", "%d"), id="taken as they are"),
+    ],
+)
+def test_emperor_names_a_monitor(arguments: list[str], monitors: tuple[str, ...]) -> None:
+    assert tell(*arguments)["monitor"] == monitors
+
+
+@pytest.mark.parametrize(
+    ("text", "monitors"),
+    [
+        pytest.param("emperor: /a", ("/a",), id="as in uWSGI"),
+        pytest.param("emperor: [/a, /b]", ("/a", "/b"), id="a list"),
+        pytest.param("emperor: /a\nmonitor: /b", ("/a", "/b"), id="both"),
+        pytest.param("emperor: {monitor: [/a, /b], freq: 7}", ("/a", "/b"), id="a section"),
+        pytest.param("emperor: {emperor: /a}\nmonitor: /b", ("/a", "/b"), id="and beside it"),
+        pytest.param("monitor: '%d%n.d'", ("{folder}/main.d",), id="directory and name"),
+        pytest.param("monitor: 'dir://%d%c-%e'", ("dir://{folder}/conf-yml",), id="a URL"),
+        pytest.param("monitor: glob://%p.*", ("glob://{folder}/main.yml.*",), id="a pattern"),
+        pytest.param("monitor: '/100%%/%s'", ("/100%/main.yml",), id="a percent sign"),
+        pytest.param("monitor: 'amqp://u:%d0@h'", ("amqp://u:%d0@h",), id="a server's URL"),
+    ],
+)
+def test_monitors_of_a_config_file(text: str, monitors: tuple[str, ...], tmp_path: Path) -> None:
+    file = tmp_path / "conf" / "main.yml"
+    file.parent.mkdir()
+    file.write_text(text)
+    expected = tuple(each.format(folder=file.parent) for each in monitors)
+    assert tell("--config", str(file))["monitor"] == expected
+    assert tell("--config", os.path.relpath(file))["monitor"] == expected
+
+
+def test_options_of_a_config_file_may_be_in_a_section(tmp_path: Path) -> None:
+    file = tmp_path / "emperor.yml"
+    file.write_text("emperor:\n  monitor: /a\n  emperor-freq: 7\nthrottle: 2s\n")
+    chosen = tell("--config", str(file))
+    assert (chosen["freq"], chosen["throttle"]) == (7, 2000)
 
 
 @pytest.mark.parametrize(
@@ -273,6 +320,7 @@ def test_what_is_expected_is_said_in_words(option: str, text: str, says: str) ->
     ("arguments", "named"),
     [
         pytest.param([], "MONITOR", id="no monitor"),
+        pytest.param(["--emperor"], "--emperor", id="emperor without a value"),
         pytest.param(["--frequency", "1", "v"], "--frequency", id="unknown option"),
         pytest.param(["--freq", "0", "v"], "--freq", id="freq 0"),
         pytest.param(["--freq", "-1", "v"], "--freq", id="freq below 0"),
@@ -321,6 +369,9 @@ def test_bad_usage(arguments: list[str], named: str) -> None:
         pytest.param("a: [", "cannot be read", id="no YAML"),
         pytest.param("\x00", "cannot be read", id="control characters"),
         pytest.param("? [a]\n: b", "cannot be read", id="a list as key"),
+        pytest.param("freq: 1\nemperor: {freq: 2}", "freq", id="there twice"),
+        pytest.param("emperor: {frequency: 1}", "frequency", id="unknown key in the section"),
+        pytest.param("emperor:", "emperor", id="an empty section"),
         pytest.param("nofollow: perhaps", "nofollow", id="a flag in words"),
         pytest.param("extra-extension: ''", "extra-extension", id="an empty text"),
         pytest.param("extra-extension: [.a, '']", "extra-extension", id="an empty text in a list"),
