@@ -158,9 +158,11 @@ class Shell:
         with trio.move_on_after(_FIRST_WORD):
             while self._silent:
                 await self._heard.wait()
+        # Vassals that left with their source leave first. Otherwise daemon_ready would give them
+        # slots, spawn them, and their removal would stop them at once.
         await self._tell(
-            lambda _: [Draft("daemon_ready", Empty())],
             self._observer.orphans,
+            lambda _: [Draft("daemon_ready", Empty())],
         )
         self._notifier.tell("READY=1", f"STATUS={self.status()}")
         log.info("ready: %s", self.status())

@@ -10,7 +10,7 @@ from emperord.daemon.actions import Action
 from emperord.daemon.fleet import Fleet
 from emperord.daemon.fold import fold
 from emperord.daemon.observe import Draft
-from emperord.daemon.shell import Shell
+from emperord.daemon.shell import Input, Shell
 from emperord.journal import chain
 from emperord.journal.events import Adopted, Event, SpawnFailed
 from emperord.journal.store import Snapshot
@@ -77,6 +77,13 @@ class ActsOnHalf(Shell):
             super()._act(action, at)
 
 
+class OpensTooEarly(Shell):
+    """It gives out slots, and only then removes the vassals that left with their source."""
+
+    async def _tell(self, *inputs: Input) -> None:
+        await super()._tell(*reversed(inputs))
+
+
 def _number(rows: Sequence[chain.Columns]) -> int:
     orders = sum(len(_ACTIONS.decode(row[7])) for row in rows)
     return orders + (orders == 1)  # a single one is carried out
@@ -89,6 +96,7 @@ CANARIES: Final[dict[type[Shell], tuple[str, ...]]] = {
     SpawnsTwice: ("gone means gone", "never two"),
     ActsBeforeItCommits: ("durable first",),
     ActsOnHalf: ("every order is carried out",),
+    OpensTooEarly: ("starts what is configured",),
 }
 
 

@@ -276,6 +276,8 @@ class Checker:
     def _spawn(self, vassal: str, attempt: Attempt, action: dict[str, Any]) -> None:
         must(self.open, "starts when ready", f"{attempt} is ordered, no daemon is ready")
         must(vassal in self.wanted, "starts what is wanted", f"nobody wants {vassal}")
+        owner = self.owner[vassal]
+        must(owner in self.monitors, "starts what is configured", f"{vassal} belongs to {owner}")
         must(vassal not in self.held, "held stays down", f"{vassal} is held, spawn is ordered")
         config = self.wanted[vassal].get("config")
         must(action.get("config") == config, "starts what is wanted", f"{vassal}: not {config}")
