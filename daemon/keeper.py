@@ -44,6 +44,7 @@ _SHORT_DELAY = 0.5  # seconds, where it was killed from outside
 _CONGESTED = 0.1  # seconds until the kernel is asked again to take a packet
 _STABLE = 30.0  # seconds after which a death counts as the first again
 _PR_SET_CHILD_SUBREAPER = 36
+_ERROR, _WARNING = 3, 4  # of syslog(3)
 _FORWARDED = (
     signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP,
     signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG,
@@ -66,7 +67,11 @@ def main() -> NoReturn:
     sys.exit(code)
 
 
-def log(text: str) -> None:
+def log(text: str, priority: int = _WARNING) -> None:
+    """Log a line; the priority is syslog(3)'s."""
+    if stdio.is_journal():  # it adds the time, and takes the priority from the line
+        stdio.say(f"<{priority}>emperor.keeper: {text}\n".encode())
+        return
     now = time.time()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
     stdio.say(f"{stamp}.{int(now * 1000) % 1000:03d}Z emperor.keeper: {text}\n".encode())
@@ -133,7 +138,7 @@ class Keeper:
             self._put_off()
             leave = self._may_leave(CANNOT_START, worked=False)
             again = "" if leave else f"; tried again in {self._wait_left():.0f} s"
-            log(f"cannot start the daemon: {sys.executable}: {error.strerror}{again}")
+            log(f"cannot start the daemon: {sys.executable}: {error.strerror}{again}", _ERROR)
             return not leave
         return True
 
@@ -224,7 +229,7 @@ class Keeper:
         if number == signal.SIGCHLD:
             return
         if number == signal.SIGABRT:
-            log("SIGABRT: the daemon hangs; killing it")
+            log("SIGABRT: the daemon hangs; killing it", _ERROR)
             if self._daemon:
                 os.kill(self._daemon, signal.SIGKILL)
             return

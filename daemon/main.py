@@ -6,9 +6,8 @@ import os
 import resource
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, TextIO
+from typing import Any
 
 import click
 import msgspec
@@ -19,12 +18,11 @@ from ..journal.events import DaemonStarted
 from ..journal.policy import Policy
 from ..journal.store import Journal
 from ..monitors.contract import Monitor
-from ..monitors.names import shown
 from ..monitors.options import MonitorOptions
 from ..monitors.registry import open_monitor
 from ..monitors.urls import MonitorURLError
 from ..version import VERSION
-from . import control, process, recovery, stdio, succession
+from . import control, daemon_log, process, recovery, succession
 from .arguments import given
 from .clock import Clock
 from .explain import Explainer
@@ -35,14 +33,14 @@ from .keeper_link import KeeperLink
 from .keeping import RENEW
 from .options import Command, options, policy
 from .rules import RULES
-from .shell import Abandoned, Shell
+from .shell import Shell
+from .signals import Abandoned
 from .systemd import Notifier
 from .vassal_log import LogDirectory
 
 log = logging.getLogger("emperor")
 
 CANNOT_START = 3
-_SLOW_READER = 1.0  # seconds
 
 
 @click.command(
@@ -64,11 +62,11 @@ def main(**chosen: Any) -> None:
     (EMPEROR_FREQ). Durations take units: 500ms, 3s, 2m, 1h, 7d; a plain number counts in S,
     seconds, or MS, milliseconds. Sizes take K, M, G and T, powers of 1024: 10M, 1GiB.
     """
-    _set_up_log()
+    daemon_log.set_up()
     try:
         _run(chosen, policy(chosen))
     except (JournalError, MonitorURLError, OSError) as error:
-        print(f"emperor: {shown(_in_words(error))}", file=sys.stderr)
+        daemon_log.complain(_in_words(error))
         sys.exit(CANNOT_START)
 
 
@@ -149,7 +147,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         try:
             trio.run(shell.run, monitors)
         except* Abandoned as abandoned:
-            print(f"emperor: {shown(str(abandoned.exceptions[0]))}", file=sys.stderr, flush=True)
+            daemon_log.complain(str(abandoned.exceptions[0]))
             # At once, and so without closing the journal: its disk may hang.
             os._exit(CANNOT_START)
         finally:
@@ -244,38 +242,6 @@ def raise_file_limit() -> tuple[int, int] | None:
         return None
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return soft, hard
-
-
-class _Log(logging.StreamHandler[TextIO]):
-    """The log on standard error. If nobody reads it lines are lost, but the daemon goes on."""
-
-    _lost = 0
-
-    def emit(self, record: logging.LogRecord) -> None:
-        # Who is only slow is waited for; who was waited for in vain is not again.
-        if not stdio.has_room(2, 0.0 if self._lost else _SLOW_READER):
-            self._lost += 1
-            return
-        if self._lost:
-            lost = f"{self._lost} lines before this one are lost, as nobody read them"
-            record.msg, record.args, self._lost = f"{record.getMessage()} ({lost})", (), 0
-        super().emit(record)
-
-
-class _Lines(logging.Formatter):
-    """One line each, in which nothing upsets a terminal: names and reasons can be anybody's."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
-        record.message = shown(record.message)
-        return super().formatMessage(record)
-
-
-def _set_up_log() -> None:
-    logging.Formatter.converter = time.gmtime
-    handler = _Log(sys.stderr)
-    form = "%(asctime)s.%(msecs)03dZ %(name)s: %(message)s"
-    handler.setFormatter(_Lines(form, "%Y-%m-%dT%H:%M:%S"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """What the daemon's log says of an event: the line an operator wants to read as it happens."""
 
 import logging
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from ..journal.events import Event
 from ..monitors.names import shown
+from .actions import Action
 from .fleet import Fleet, Vassal
 
 _WARNINGS: Final = frozenset(
@@ -18,10 +20,20 @@ _WARNINGS: Final = frozenset(
         "spawn_failed",
     )
 )
+# Orders that get a line of their own. A spawn is told when it has a process.
+_TOLD: Final = ("reload", "stop", "kill")
+
+Line = tuple[int, str]
+"""A level and a text."""
 
 
-def say(event: Event, fleet: Fleet) -> tuple[int, str] | None:
-    """Level and text for an event that was just folded; None where there is nothing to say."""
+def say(event: Event, fleet: Fleet, actions: Iterable[Action] = ()) -> list[Line]:
+    """What the log says of an event that was just folded, and of what it ordered."""
+    own = _of_event(event, fleet)
+    return [*([] if own is None else [own]), *_of_others(event, fleet, actions)]
+
+
+def _of_event(event: Event, fleet: Fleet) -> Line | None:
     what = event.kind.replace("vassal_", "").replace("_", " ")
     detail = _detail(event)
     if detail:
@@ -31,18 +43,32 @@ def say(event: Event, fleet: Fleet) -> tuple[int, str] | None:
         vassal = fleet.vassals.get(event.vassal)
         if event.kind == "exited" and (vassal is None or event.cause != event.body.attempt):  # type: ignore[attr-defined]
             level = logging.INFO  # it was asked to
-        return level, f"{event.vassal}: {what}, {_phase(vassal, event.at)}"
+        return level, f"{event.vassal}: {what}, {_now(vassal, event, fleet)}"
     if event.monitor is not None:
         return level, f"{shown(event.monitor)}: {what}"
     return None
 
 
-def _phase(vassal: Vassal | None, at: int) -> str:
+def _of_others(event: Event, fleet: Fleet, actions: Iterable[Action]) -> Iterator[Line]:
+    """A line for each vassal but the event's own that is reloaded, stopped or killed.
+
+    A request about all vassals orders such, and so does one vassal's event that frees a slot.
+    """
+    for action in actions:
+        vassal = fleet.vassals.get(action.vassal)
+        if action.do in _TOLD and action.vassal != event.vassal and vassal is not None:
+            yield logging.INFO, f"{action.vassal}: {_now(vassal, event, fleet)}"
+
+
+def _now(vassal: Vassal | None, event: Event, fleet: Fleet) -> str:
     if vassal is None:
         return "forgotten"
+    if fleet.leaving and vassal.phase == "queued":
+        # The fold queues it for the next daemon; this one starts none any more.
+        return "stopped" if event.kind == "exited" else "not started, as the daemon stops"
     text = f"now {vassal.phase}"
     if vassal.phase == "throttled" and vassal.deadline is not None:
-        wait = (vassal.deadline - at) / 1e9
+        wait = (vassal.deadline - event.at) / 1e9
         text += f": death {vassal.deaths} in a row, next try in {wait:g} s"
     elif vassal.phase in ("barred", "stopping", "held") and vassal.reason:
         text += f": {vassal.reason}"
@@ -62,6 +88,8 @@ def _detail(event: Event) -> str:
             return "status unknown" if body.code is None else f"code {body.code}"
         case "observation_rejected":
             return f"{body.name}: {body.reason}"
+        case "operator_requested":
+            return str(body.request)
         case "listing_doubted":
             return f"{len(body.missing)} of {body.known} vassals are missing at once"
         case "monitor_failed" | "spawn_failed" | "listen_failed":

@@ -14,7 +14,6 @@ rows are tried again until they are durable, vassals keep running, sources wait.
 
 import heapq
 import logging
-import signal
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -27,21 +26,18 @@ from ..journal import chain
 from ..journal.errors import JournalPaused
 from ..journal.events import (
     DaemonStarted,
-    DaemonStopping,
     DeadlinePassed,
     Empty,
     Event,
     HeartbeatLost,
     OfAttempt,
-    OperatorRequested,
-    Request,
     Spec,
 )
 from ..journal.store import SNAPSHOT_EVERY, Snapshot
 from ..monitors import contract
 from . import control, outside, protocol, succession, threads
 from .actions import Action, recorded
-from .asks import Asks, try_new_version
+from .asks import Asks
 from .clock import Clock
 from .explain import Explain
 from .fleet import UP, Fleet, to_json
@@ -49,7 +45,8 @@ from .fold import fold
 from .host import Happened, News, Said
 from .keeper_link import KeeperLink
 from .observe import Draft, Observer, Source
-from .saying import say
+from .saying import Line, say
+from .signals import Signals
 from .systemd import Notifier
 
 log = logging.getLogger("emperor")
@@ -62,13 +59,8 @@ _RETRY: Final = 1.0  # seconds until a paused journal is tried again
 # What follows from the phase that a vassal is in, not from the last order.
 _OF_PHASE: Final = ("deadline_passed", "connection_waiting", "listen_failed")
 _FIRST_WORD: Final = 1.0  # seconds that a start waits for sources that have said nothing yet
-_ONE_REQUEST: Final = 1.0  # seconds: timeout(1) asks a process, and then its group
 _FAREWELL: Final = 0.1  # seconds for the answer to who asked that the daemon be replaced
 _LONGEST_BACKOFF: Final = 60.0  # seconds between restarts of a monitor that fails
-
-
-class Abandoned(Exception):
-    """The daemon was told twice to leave and cannot record it; the text is for its user."""
 
 
 class Shell:
@@ -96,7 +88,6 @@ class Shell:
         self._notifier = notifier
         self._keeper: outside.Keeper = KeeperLink(None) if keeper is None else keeper
         self._listener = listener  # of the control socket
-        self._signals = signals
         self._explain = explain
         self._had_keeper = self._keeper.alive
         self.renewing = False  # to be replaced: leaves with its vassals running
@@ -109,8 +100,7 @@ class Shell:
         self._silent: set[str] = set()  # sources that have not said their first word
         self._heard = trio.Event()
         self._can_answer = trio.Event()
-        self._leaving = False
-        self._asked = 0.0  # trio's time of that
+        self._signals = Signals(self, signals, notifier)
 
     # The whole life
 
@@ -122,7 +112,7 @@ class Shell:
         async with trio.open_nursery() as nursery:
             # The host is there first: orders that may not have arrived are given again.
             await nursery.start(self._host.run, self._tell_news)
-            await nursery.start(self._take_signals, nursery)
+            await nursery.start(self._signals.run, nursery)
             nursery.start_soon(self._answer, nursery)
             # On a full disk the first words wait, and who asks twice must not wait with them.
             self._keeper.hear()
@@ -147,7 +137,7 @@ class Shell:
         if self._listener is not None:
             asks = Asks(
                 self,
-                lambda: nursery.start_soon(self._renew),
+                lambda: nursery.start_soon(self.renew),
                 partial(self._give_way, nursery),
                 self._explain,
             )
@@ -160,7 +150,7 @@ class Shell:
                 await self._heard.wait()
         # Vassals that left with their source leave first. Otherwise daemon_ready would give them
         # slots, spawn them, and their removal would stop them at once.
-        await self._tell(
+        await self.tell(
             self._observer.orphans,
             lambda _: [Draft("daemon_ready", Empty())],
         )
@@ -206,26 +196,26 @@ class Shell:
     async def _turn(self, inputs: Iterable[Input]) -> None:
         rows: list[chain.Columns] = []
         ordered: list[tuple[Action, int]] = []
-        words: list[tuple[int, str] | None] = []
+        lines: list[Line] = []
         before = self.fleet.seq
         for given in inputs:
             for draft in given(self.fleet):
                 row, actions, said = self._fold(draft)
                 rows.append(row)
                 ordered += [(action, row[1]) for action in actions]
-                words.append(said)
+                lines += said
         if not rows:
             return
         snapshot = None
         if before // SNAPSHOT_EVERY != self.fleet.seq // SNAPSHOT_EVERY:
             snapshot = Snapshot(self.fleet.seq, to_json(self.fleet))
         await self._commit(rows, snapshot)
-        for said in filter(None, words):
-            log.log(*said)
+        for level, text in lines:
+            log.log(level, "%s", text)
         for action, at in ordered:
             self._act(action, at)
 
-    def _fold(self, draft: Draft) -> tuple[chain.Columns, list[Action], tuple[int, str] | None]:
+    def _fold(self, draft: Draft) -> tuple[chain.Columns, list[Action], list[Line]]:
         """Number a draft and fold it: its row, what it orders, and what the log says of it."""
         cause = draft.cause
         if cause is None and draft.vassal is not None:
@@ -246,7 +236,7 @@ class Shell:
             event.seq, event.at, event.kind, event.monitor, event.vassal, cause, body,
             recorded(actions),
         )  # fmt: skip
-        return row, actions, say(event, self.fleet)
+        return row, actions, say(event, self.fleet, actions)
 
     def _cause(self, draft: Draft) -> int | None:
         """What a vassal says follows from the last order; a deadline, from what set it."""
@@ -279,7 +269,7 @@ class Shell:
     def _note_pause(self, reason: str) -> None:
         if self.paused is None:
             log.error("paused: %s; vassals keep running, nothing new is done", reason)
-            if self._leaving:
+            if self._signals.leaving:
                 log.warning("waiting to record the stop; asked again, leaves at once")
         self.paused = reason
         self._can_answer.set()
@@ -290,7 +280,7 @@ class Shell:
 
     # What comes in
 
-    async def _tell(self, *inputs: Input) -> None:
+    async def tell(self, *inputs: Input) -> None:
         """Hand over inputs; return when what they mean is durable."""
         done = trio.Event()
         for given in inputs:
@@ -306,7 +296,7 @@ class Shell:
                 elif not self._host.is_stale(item):
                     yield from _meaning_of_byte(fleet, item)
 
-        await self._tell(meaning)
+        await self.tell(meaning)
 
     async def _run_monitor(self, monitor: contract.Monitor) -> None:
         source = Source(monitor.url, monitor.trusts_content)
@@ -316,7 +306,7 @@ class Shell:
                 for observation in observations:
                     yield from self._observer.translate(fleet, source, observation)
 
-            await self._tell(meaning)
+            await self.tell(meaning)
             self._silent.discard(source.url)
             self._heard.set()
             self._heard = trio.Event()
@@ -351,21 +341,7 @@ class Shell:
 
     async def record(self, draft: Draft) -> None:
         """Take something in; returns when it is durable."""
-        await self._tell(lambda _: [draft])
-
-    async def _upgrade(self) -> None:
-        """Be replaced in place, if there is a keeper that holds the vassals meanwhile."""
-        if not self._keeper.alive:
-            log.error("SIGUSR2: there is no keeper that could hold the vassals meanwhile")
-            return
-        try:
-            await threads.run_sync(try_new_version)
-        except control.Refused as refused:
-            log.error("SIGUSR2: %s", refused)
-            return
-        body = OperatorRequested(request="upgrade", via="SIGUSR2")
-        await self._tell(lambda _: [Draft("operator_requested", body)])
-        await self._renew()
+        await self.tell(lambda _: [draft])
 
     async def _attend_keeper(self) -> None:
         await self._keeper.run()
@@ -385,7 +361,7 @@ class Shell:
                     self.succeeded = True
                     await self._leave()
 
-    async def _renew(self) -> None:
+    async def renew(self) -> None:
         await trio.sleep(_FAREWELL)
         await self._leave()
 
@@ -394,7 +370,7 @@ class Shell:
             self.renewing = True
             return ()
 
-        await self._tell(leave)
+        await self.tell(leave)
 
     def _known(self, url: str) -> dict[str, Spec]:
         return {
@@ -402,51 +378,6 @@ class Shell:
             for vassal in self.fleet.vassals.values()
             if vassal.monitor == url and vassal.wanted
         }
-
-    async def _take_signals(
-        self, nursery: trio.Nursery, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
-        handled = (
-            signal.SIGTERM, signal.SIGINT, signal.SIGQUIT,
-            signal.SIGHUP, signal.SIGUSR1, signal.SIGURG, signal.SIGUSR2,
-        )  # fmt: skip
-        with self._signals(*handled) as received:
-            task_status.started()
-            async for number in received:
-                name = signal.Signals(number).name
-                # Nobody waits here until it is durable: the next signal may say to give up.
-                if number == signal.SIGUSR2:
-                    nursery.start_soon(self._upgrade)
-                elif number == signal.SIGUSR1:
-                    self.log_fleet()
-                elif number == signal.SIGHUP:
-                    nursery.start_soon(self._tell, _request("reload", name))
-                elif number == signal.SIGURG:
-                    nursery.start_soon(self._tell, _request("retry", name))
-                else:
-                    nursery.start_soon(self._tell, self._stop(name))
-
-    def _stop(self, reason: str) -> Input:
-        """Stop all; asked a second time, wait for nobody. Raises Abandoned."""
-        if self._leaving and trio.current_time() < self._asked + _ONE_REQUEST:
-            log.info("%s: the same request", reason)
-            return lambda _: []
-        if self._leaving and self.paused is not None:
-            raise Abandoned(
-                f"{reason} again, left at once: {self.paused}; nobody was told to stop: uWSGI ends"
-                " by itself without an emperor, other programs run on; start emperor again on this"
-                " journal to take them over"
-            )
-        if self._leaving:
-            log.warning("%s again: killing what has not stopped yet", reason)
-            return _impatience
-        log.info("%s: stopping all vassals", reason)
-        if self.paused is not None:
-            log.warning("that cannot be recorded while paused, so it waits; asked again, leaves")
-        self._leaving, self._asked = True, trio.current_time()
-        self._notifier.tell("STOPPING=1")
-        body = DaemonStopping(reason=reason)
-        return lambda _: [Draft("daemon_stopping", body)]
 
     # Time
 
@@ -482,7 +413,7 @@ class Shell:
             elif deadline <= self._clock.now():
                 heapq.heappop(self._deadlines)
                 del self._planned[name]
-                await self._tell(_passing(deadline, name))
+                await self.tell(_passing(deadline, name))
             else:
                 with trio.move_on_after(self._clock.seconds_until(deadline)):
                     await self._replanned.wait()
@@ -501,7 +432,7 @@ class Shell:
                 and self._host.silent_for(vassal.name) > required
             ]
             if silent:
-                await self._tell(_silence(silent, required))
+                await self.tell(_silence(silent, required))
 
     # How it is
 
@@ -518,8 +449,9 @@ class Shell:
         """The fleet, a line a vassal."""
         log.info("%s", self.status())
         for name, vassal in sorted(self.fleet.vassals.items()):
+            pid = "" if vassal.pid is None else f", pid {vassal.pid}"
             reason = f" ({vassal.reason})" if vassal.reason else ""
-            log.info("%s: %s, pid %s%s", name, vassal.phase, vassal.pid, reason)
+            log.info("%s: %s%s%s", name, vassal.phase, pid, reason)
         for url, outage in self.fleet.outages.items():
             log.info("%s: away (%s)", url, outage.reason)
 
@@ -536,18 +468,6 @@ def _meaning_of_byte(fleet: Fleet, said: Said) -> Iterable[Draft]:
 def _passing(deadline: int, name: str) -> Input:
     body = DeadlinePassed(deadline=deadline)
     return lambda _: [Draft("deadline_passed", body, None, name)]
-
-
-def _request(request: Request, via: str) -> Input:
-    body = OperatorRequested(request=request, via=via)
-    return lambda _: [Draft("operator_requested", body)]
-
-
-def _impatience(fleet: Fleet) -> Iterable[Draft]:
-    for vassal in list(fleet.vassals.values()):
-        if vassal.phase == "stopping" and vassal.deadline is not None:
-            body = DeadlinePassed(deadline=vassal.deadline)
-            yield Draft("deadline_passed", body, None, vassal.name)
 
 
 def _silence(silent: list[tuple[str, int | None]], required: float) -> Input:

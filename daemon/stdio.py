@@ -18,6 +18,16 @@ def hold() -> None:
     os.close(opened)
 
 
+def is_journal() -> bool:
+    """Whether standard error leads to the systemd journal (JOURNAL_STREAM in systemd.exec(5))."""
+    device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
+    try:
+        status = os.fstat(2)
+    except OSError:
+        return False
+    return (device, inode) == (str(status.st_dev), str(status.st_ino))
+
+
 def has_room(number: int, patience: float = 0.0) -> bool:
     """Whether a line can be written without waiting for who reads it; within so many seconds."""
     waiting = select.poll()

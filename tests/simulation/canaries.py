@@ -10,6 +10,7 @@ from emperord.daemon.actions import Action
 from emperord.daemon.fleet import Fleet
 from emperord.daemon.fold import fold
 from emperord.daemon.observe import Draft
+from emperord.daemon.saying import Line
 from emperord.daemon.shell import Input, Shell
 from emperord.journal import chain
 from emperord.journal.events import Adopted, Event, SpawnFailed
@@ -41,7 +42,7 @@ class ForgetsMercy(Shell):
 class SpawnsTwice(Shell):
     """It takes those that it finds running for dead, and starts them beside themselves."""
 
-    def _fold(self, draft: Draft) -> tuple[chain.Columns, list[Action], tuple[int, str] | None]:
+    def _fold(self, draft: Draft) -> tuple[chain.Columns, list[Action], list[Line]]:
         body = draft.body
         if isinstance(body, Adopted):
             lost = SpawnFailed(attempt=body.attempt, reason="not found", fault="interrupted")
@@ -80,8 +81,8 @@ class ActsOnHalf(Shell):
 class OpensTooEarly(Shell):
     """It gives out slots, and only then removes the vassals that left with their source."""
 
-    async def _tell(self, *inputs: Input) -> None:
-        await super()._tell(*reversed(inputs))
+    async def tell(self, *inputs: Input) -> None:
+        await super().tell(*reversed(inputs))
 
 
 def _number(rows: Sequence[chain.Columns]) -> int:

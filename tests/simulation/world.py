@@ -19,11 +19,12 @@ from typing import Any, Final, TypeVar, TypeVarTuple
 
 import trio
 import trio.testing
-from emperord.daemon import shell, succession, threads
+from emperord.daemon import shell, signals, succession, threads
 from emperord.daemon.clock import Clock
 from emperord.daemon.observe import Draft
 from emperord.daemon.rules import RULES
-from emperord.daemon.shell import Abandoned, Shell
+from emperord.daemon.shell import Shell
+from emperord.daemon.signals import Abandoned
 from emperord.daemon.systemd import Notifier
 from emperord.journal.chain import canonical
 from emperord.journal.events import DaemonStarted, OperatorRequested, Request
@@ -542,13 +543,14 @@ def determined(seed: int) -> Iterator[None]:
     before = internals._ALLOW_DETERMINISTIC_SCHEDULING
     loop: Any = shell
     real, every = threads.run_sync, loop.SNAPSHOT_EVERY
-    try_new_version = loop.try_new_version
+    taking: Any = signals
+    try_new_version = taking.try_new_version
     state, disabled = internals._r.getstate(), logging.root.manager.disable
     internals._ALLOW_DETERMINISTIC_SCHEDULING = True
     internals._r.seed(seed)
     threads.run_sync = _run_sync
     loop.SNAPSHOT_EVERY = 40
-    loop.try_new_version = _no_trial
+    taking.try_new_version = _no_trial
     heirs: Any = succession
     hand_over, heirs.hand_over = heirs.hand_over, _hand_over
     logging.disable(logging.CRITICAL)
@@ -558,7 +560,7 @@ def determined(seed: int) -> Iterator[None]:
         internals._ALLOW_DETERMINISTIC_SCHEDULING = before
         internals._r.setstate(state)
         threads.run_sync, loop.SNAPSHOT_EVERY = real, every
-        loop.try_new_version = try_new_version
+        taking.try_new_version = try_new_version
         heirs.hand_over = hand_over
         logging.disable(disabled)
 

@@ -1,0 +1,134 @@
+"""Signals: each one the daemon takes, what it has the daemon do, and what the log says of it."""
+
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, Protocol
+
+import trio
+
+from ..journal.events import DaemonStopping, DeadlinePassed, OperatorRequested, Request
+from . import outside, threads
+from .asks import try_new_version
+from .control import Refused
+from .fleet import Fleet
+from .observe import Draft
+from .systemd import Notifier
+
+log = logging.getLogger("emperor")
+
+HANDLED: Final = (
+    signal.SIGTERM, signal.SIGINT, signal.SIGQUIT,
+    signal.SIGHUP, signal.SIGUSR1, signal.SIGURG, signal.SIGUSR2,
+)  # fmt: skip
+# A signal that is recorded as a request about all vassals: the request, and what the log says.
+_REQUESTS: Final[dict[int, tuple[Request, str]]] = {
+    signal.SIGHUP: ("reload", "reloading all vassals"),
+    signal.SIGURG: ("retry", "trying throttled and barred vassals again now"),
+}
+_ONE_REQUEST: Final = 1.0  # seconds: timeout(1) asks a process, and then its group
+
+
+class Abandoned(Exception):
+    """The daemon was told twice to leave and cannot record it; the text is for its user."""
+
+
+class Daemon(Protocol):
+    """What signals act upon."""
+
+    @property
+    def paused(self) -> str | None: ...
+
+    @property
+    def keeper_lives(self) -> bool: ...
+
+    def log_fleet(self) -> None: ...
+
+    async def tell(self, *inputs: Callable[[Fleet], Iterable[Draft]]) -> None: ...
+
+    async def renew(self) -> None: ...
+
+
+class Signals:
+    """Carries out signals. ``leaving``: one of them told the daemon to stop all vassals."""
+
+    def __init__(self, daemon: Daemon, receive: outside.Signals, notifier: Notifier) -> None:
+        self._daemon = daemon
+        self._receive = receive
+        self._notifier = notifier
+        self.leaving = False
+        self._asked = 0.0  # trio's time of that
+
+    async def run(
+        self, nursery: trio.Nursery, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Take signals until cancelled. What they order runs in the nursery. Raises Abandoned."""
+        with self._receive(*HANDLED) as received:
+            task_status.started()
+            async for number in received:
+                # No order is waited for here: the next signal may say to give up.
+                for task in self._taken(number):
+                    nursery.start_soon(task)
+
+    def _taken(self, number: int) -> Iterable[Callable[[], Awaitable[None]]]:
+        name = signal.Signals(number).name
+        if number == signal.SIGUSR1:
+            log.info("%s: the fleet as it is", name)
+            self._daemon.log_fleet()
+        elif number == signal.SIGUSR2:
+            yield self._upgrade
+        elif number in _REQUESTS:
+            request, what = _REQUESTS[number]
+            log.info("%s: %s", name, what)
+            if self._daemon.paused is not None:
+                log.warning("that cannot be recorded while paused, so it waits")
+            body = OperatorRequested(request=request, via=name)
+            yield lambda: self._daemon.tell(lambda _: [Draft("operator_requested", body)])
+        else:
+            stop = self._stop(name)
+            yield lambda: self._daemon.tell(stop)
+
+    async def _upgrade(self) -> None:
+        """Be replaced in place, if there is a keeper that holds the vassals meanwhile."""
+        if not self._daemon.keeper_lives:
+            log.error("SIGUSR2: there is no keeper that could hold the vassals meanwhile")
+            return
+        log.info("SIGUSR2: replacing the daemon in place; vassals run on")
+        try:
+            await threads.run_sync(try_new_version)
+        except Refused as refused:
+            log.error("SIGUSR2: not replaced: %s", refused)
+            return
+        body = OperatorRequested(request="upgrade", via="SIGUSR2")
+        await self._daemon.tell(lambda _: [Draft("operator_requested", body)])
+        await self._daemon.renew()
+
+    def _stop(self, name: str) -> Callable[[Fleet], Iterable[Draft]]:
+        """Stop all; asked a second time, wait for no vassal. Raises Abandoned."""
+        paused = self._daemon.paused
+        if self.leaving and trio.current_time() < self._asked + _ONE_REQUEST:
+            log.info("%s: the same request", name)
+            return lambda _: []
+        if self.leaving and paused is not None:
+            raise Abandoned(
+                f"{name} again, left at once: {paused}; nobody was told to stop: uWSGI ends"
+                " by itself without an emperor, other programs run on; start emperor again on this"
+                " journal to take them over"
+            )
+        if self.leaving:
+            log.warning("%s again: killing what has not stopped yet", name)
+            return _impatience
+        log.info("%s: stopping all vassals", name)
+        if paused is not None:
+            log.warning("that cannot be recorded while paused, so it waits; asked again, leaves")
+        self.leaving, self._asked = True, trio.current_time()
+        self._notifier.tell("STOPPING=1")
+        body = DaemonStopping(reason=name)
+        return lambda _: [Draft("daemon_stopping", body)]
+
+
+def _impatience(fleet: Fleet) -> Iterable[Draft]:
+    for vassal in list(fleet.vassals.values()):
+        if vassal.phase == "stopping" and vassal.deadline is not None:
+            body = DeadlinePassed(deadline=vassal.deadline)
+            yield Draft("deadline_passed", body, None, vassal.name)
