@@ -11,14 +11,17 @@ import click
 from ..journal.places import default_journal
 from ..monitors.names import shown
 from ..version import VERSION
-from . import addresses
+from . import addresses, commandline
+from .commandline import Group
 
 REFUSED: Final = 1
 NO_DAEMON: Final = 4
 _PATIENCE: Final = 30.0  # seconds for an answer
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.option(
     "--control",
     metavar="PATH",
@@ -211,9 +214,9 @@ def upgrade(path: str, as_json: bool) -> None:
         _print(answer)
 
 
-def main() -> None:
+def main() -> NoReturn:
     """The command ``emperor-ctl``."""
-    cli(prog_name="emperor-ctl")
+    commandline.run(cli, "emperor-ctl")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from ..monitors.options import MonitorOptions
 from ..monitors.registry import open_monitor
 from ..monitors.urls import MonitorURLError
 from ..version import VERSION
-from . import control, daemon_log, process, recovery, succession
+from . import commandline, control, daemon_log, process, recovery, succession
 from .arguments import given
 from .clock import Clock
 from .explain import Explainer
@@ -245,4 +245,4 @@ def raise_file_limit() -> tuple[int, int] | None:
 
 
 if __name__ == "__main__":
-    main(given(), prog_name="emperor")
+    commandline.run(main, "emperor", given())

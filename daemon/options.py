@@ -15,7 +15,7 @@ import click
 from ..journal.places import default_journal
 from ..journal.policy import Policy
 from ..journal.quantities import duration_text, size_text
-from . import config_file
+from . import commandline, config_file
 from .option_types import duration, milliseconds, size, whole
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -49,7 +49,7 @@ class _Option(click.Option):
             self.opts = names
 
 
-class Command(click.Command):
+class Command(commandline.Command):
     """Takes monitors as arguments and by ``--emperor``, in the order in which they stand."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -71,7 +71,7 @@ class Command(click.Command):
                 break
             if name == _EMPEROR and (equals or rest):
                 monitors.append(value if equals else rest.pop(0))
-            elif word.startswith("-") and word != "-":
+            elif commandline.is_option(word):
                 options.append(word)
                 if word in valued and rest:
                     options.append(rest.pop(0))

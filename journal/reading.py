@@ -29,6 +29,7 @@ from .errors import (
 )
 from .events import Event, decode_body
 from .files import Files
+from .times import EventNumber, Moment
 
 # seq, at, kind, monitor, vassal, cause, body, actions, hash
 Row = tuple[int, int, str, str | None, str | None, int | None, str, str, bytes]
@@ -65,13 +66,13 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """Which events are meant; all parts must fit. Times are UTC nanoseconds, both inclusive."""
+    """Which events are meant; all parts must fit. Both moments are inclusive."""
 
     vassal: str | None = None
     monitor: str | None = None
     kinds: Sequence[str] = ()
-    since: int | None = None
-    until: int | None = None
+    since: Moment | None = None
+    until: Moment | None = None
 
 
 ALL: Final = Filter()
@@ -130,8 +131,8 @@ class Reader:
         """The events as they are stored, in order, from the one behind ``after`` to ``upto``."""
         last = self.anchor.seq if after is None else after
         if which.since is not None:
-            last = max(last, self.seq_at(which.since - 1))
-        end = self.head.seq if which.until is None else self.seq_at(which.until)
+            last = max(last, self.seq_before(which.since))
+        end = self.head.seq if which.until is None else self.seq_of(which.until)
         end = end if upto is None else min(end, upto)
         where, parameters = _conditions(which)
         query = (
@@ -233,6 +234,18 @@ class Reader:
             else:
                 high = row[0] - 1
         return low
+
+    def seq_of(self, when: Moment) -> int:
+        """The last event up to a moment, an end of the record where that is not in it."""
+        if isinstance(when, EventNumber):
+            return min(max(when.seq, self.anchor.seq), self.head.seq)
+        return self.seq_at(when)
+
+    def seq_before(self, when: Moment) -> int:
+        """The last event before a moment, an end of the record where that is not in it."""
+        if isinstance(when, EventNumber):
+            return self.seq_of(EventNumber(when.seq - 1))
+        return self.seq_at(when - 1)
 
     def first_at(self) -> int | None:
         """When the first event of this file was."""

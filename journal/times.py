@@ -3,18 +3,40 @@
 import functools
 import re
 import time
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Final
 
+import msgspec
+
 _SECOND: Final = 1_000_000_000
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_DAY: Final = 86_400 * _SECOND
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_ABSOLUTE: Final = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)"
-    r"(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s?([Zz]|[+-]\d\d:?\d\d)?)?",
-    re.ASCII,
-)
-_RELATIVE: Final = re.compile(r"-(?:\d+[smhdw])+", re.ASCII)
+_CLOCK: Final = r"(\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s?([Zz]|[+-]\d\d:?\d\d)?"
+_ABSOLUTE: Final = re.compile(rf"(\d{{4}})-(\d\d)-(\d\d)(?:[Tt ]{_CLOCK})?", re.ASCII)
+_OF_A_DAY: Final = re.compile(rf"(?:(today|yesterday)(?: {_CLOCK})?)", re.ASCII)
+_OF_THE_CLOCK: Final = re.compile(_CLOCK, re.ASCII)
+# At most nine digits: more would be before all calendars.
+_SPAN: Final = r"(?:\d{1,9}\s?[a-z]+[ ,]*)+"
+_RELATIVE: Final = re.compile(rf"-\s?({_SPAN})|({_SPAN})(?:ago)?", re.ASCII)
+_EVENT: Final = re.compile(r"@(\d{1,18})", re.ASCII)
+_UNITS: Final = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600),
+    **dict.fromkeys(("d", "day", "days"), 86_400),
+    **dict.fromkeys(("w", "week", "weeks"), 604_800),
+}
+_FORMS: Final = "2026-11-24T06:31:03Z, 2026-11-24, 06:41, yesterday, 10m, -2h, '3 days ago' or @SEQ"
+
+
+class EventNumber(msgspec.Struct, frozen=True):
+    """A time given as ``@SEQ``: that of an event."""
+
+    seq: int
+
+
+# A moment in a journal: UTC nanoseconds, or an event.
+Moment = int | EventNumber
 
 
 def now() -> int:
@@ -58,33 +80,77 @@ def took(nanoseconds: int) -> str:
     return f"{whole // 86_400}d{whole % 86_400 // 3600}h"
 
 
+def moment(text: str, since: int | None = None) -> Moment:
+    """A time as people write it, or ``@SEQ``. Raises ValueError with a text for people."""
+    found = _EVENT.fullmatch(text.strip())
+    return parse(text, since) if found is None else EventNumber(int(found[1]))
+
+
 def parse(text: str, since: int | None = None) -> int:
     """UTC nanoseconds of a time as people write it.
 
     RFC 3339 (a space for the T, no seconds, no time at all are fine; without an offset it is
-    UTC), ``now``, or relative to ``since`` (the present, if None): ``-30s``, ``-1h30m``, ``-3d``.
+    UTC), ``now``, ``today``, ``yesterday``, a clock time (the last one that has passed), or
+    relative to ``since`` (the present, if None): ``-30s``, ``1h30m``, ``3 days ago``.
     Raises ValueError with a text for people.
     """
     text = text.strip()
-    if text == "now" or _RELATIVE.fullmatch(text):
-        seconds = sum(
-            int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([smhdw])", text)
-        )
-        return (now() if since is None else since) - seconds * _SECOND
-    found = _ABSOLUTE.fullmatch(text)
-    if found is None:
-        raise ValueError(
-            f"{text!r} is not a time; write 2026-11-24T06:31:03Z, 2026-11-24, or -10m, -2h, -3d"
-        )
-    year, month, day, hour, minute, second, fraction, offset = found.groups(default="")
+    present = now() if since is None else since
+    if text == "now":
+        return present
     try:
-        moment = datetime(
-            int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0),
-            tzinfo=_zone(offset),
-        )  # fmt: skip
+        for form, meaning in _MEANINGS:
+            if found := form.fullmatch(text):
+                return meaning(found, present)
     except ValueError as error:
         raise ValueError(f"{text!r} is not a time: {error}") from None
-    between = moment - _EPOCH
+    raise ValueError(f"{text!r} is not a time; write {_FORMS}")
+
+
+def _absolute(found: re.Match[str], _: int) -> int:
+    year, month, day, *clock = found.groups(default="")
+    return _instant(date(int(year), int(month), int(day)), *clock)
+
+
+def _relative(found: re.Match[str], present: int) -> int:
+    seconds = 0
+    for number, unit in re.findall(r"(\d+)\s?([a-z]+)", found[1] or found[2].removesuffix("ago")):
+        if unit not in _UNITS:
+            raise ValueError(f"there is no unit {unit!r}; units are s, m, h, d, w")
+        seconds += int(number) * _UNITS[unit]
+    return present - seconds * _SECOND
+
+
+def _of_a_day(found: re.Match[str], present: int) -> int:
+    day, *clock = found.groups(default="")
+    return _instant(_date(present) - timedelta(days=day == "yesterday"), *clock)
+
+
+def _of_the_clock(found: re.Match[str], present: int) -> int:
+    """The last time that a clock showed this: a journal knows nothing of the future."""
+    at = _instant(_date(present), *found.groups(default=""))
+    # An offset may have moved it by a day in either direction.
+    return at + (present - at) // _DAY * _DAY
+
+
+_MEANINGS: Final = (
+    (_ABSOLUTE, _absolute),
+    (_OF_A_DAY, _of_a_day),
+    (_OF_THE_CLOCK, _of_the_clock),
+    (_RELATIVE, _relative),
+)
+
+
+def _date(at: int) -> date:
+    return (_EPOCH + timedelta(seconds=at // _SECOND)).date()
+
+
+def _instant(
+    day: date, hour: str = "", minute: str = "", second: str = "", fraction: str = "",
+    offset: str = "",
+) -> int:  # fmt: skip
+    clock = (int(hour or 0), int(minute or 0), int(second or 0))
+    between = datetime(day.year, day.month, day.day, *clock, tzinfo=_zone(offset)) - _EPOCH
     whole = between.days * 86_400 + between.seconds
     return whole * _SECOND + int(fraction.ljust(9, "0") or 0)
 

@@ -101,11 +101,11 @@ class _History:
         self.trials: list[tuple[int, int, Deploy]] = []  # a heap: when they end
         self.first = reader.anchor.seq
         if which.since is not None:
-            self.first = reader.seq_at(which.since - 1)
+            self.first = reader.seq_before(which.since)
         if which.vassal is not None:
             row = reader.first_of(which.vassal)
             self.first = max(self.first, row[0] - 1 if row else reader.head.seq)
-        self.last = reader.head.seq if which.until is None else reader.seq_at(which.until)
+        self.last = reader.head.seq if which.until is None else reader.seq_of(which.until)
 
     def run(self) -> Iterator[Deploy]:
         fleet, _ = base(self.reader, min(self.first, self.reader.head.seq))

@@ -7,7 +7,6 @@ Exit codes: 0; 1 not found, or diverged; 2 usage; 3 unreadable or damaged.
 """
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
@@ -17,13 +16,15 @@ from typing import Any, Concatenate, NoReturn, ParamSpec
 import click
 import msgspec
 
+from ..daemon import commandline
+from ..daemon.commandline import TIME, Group
 from ..daemon.facts import fleet_record
 from ..daemon.option_types import whole
-from ..journal import times
 from ..journal.errors import JournalError
 from ..journal.events import KINDS
 from ..journal.places import default_journal
 from ..journal.reading import DEPLOYS, Filter, Reader, open_journal
+from ..journal.times import Moment
 from ..monitors.names import shown
 from . import deploys, record, state, texts, why
 from . import verify as verification
@@ -35,14 +36,6 @@ P = ParamSpec("P")
 
 UNREADABLE = 3
 _BUNDLE = 500  # lines written at once
-
-
-def _time(_: click.Context, __: click.Parameter, told: str | None) -> int | None:
-    """An option that is a time, as nanoseconds."""
-    try:
-        return None if told is None else times.parse(told)
-    except (ValueError, OverflowError) as error:
-        raise click.BadParameter(str(error)) from None
 
 
 def _name(_: click.Context, __: click.Parameter, told: str | None) -> str | None:
@@ -67,7 +60,9 @@ def _kind(told: str, kinds: Sequence[str]) -> str:
     raise click.BadParameter(f"there is no kind {told!r}; did you mean {' or '.join(near)}?")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.option(
     "--journal",
     metavar="PATH",
@@ -80,7 +75,8 @@ def cli(context: click.Context, journal: str | None) -> None:
     """Read a journal: what was deployed, when, from where, and why things are as they are.
 
     Works while a daemon runs, on a copy, on an archive, and never writes to it. T is a time as
-    in 2026-11-24T06:31:03Z (UTC where nothing is said), a date, or relative: -10m, -2h, -3d.
+    in 2026-11-24T06:31:03Z (UTC where nothing is said), a date, a clock time (06:41, the last one
+    that has passed), yesterday, '10 minutes ago', 10m, -10m, or an event: @SEQ.
     """
     if journal == "":
         raise click.BadParameter("has no value", param_hint="--journal")
@@ -103,6 +99,8 @@ def reading(
             code = _complain(error, 1)
         except JournalError as error:
             code = _complain(error, UNREADABLE)
+        except OSError as error:  # standard output is not meant: that is OutputLost
+            code = _complain(JournalError(commandline.os_error_text(error)), UNREADABLE)
         sys.stdout.flush()
         sys.exit(code or 0)
 
@@ -117,23 +115,21 @@ def _complain(error: Exception, code: int) -> int:
 
 def moments(command: Callable[..., None]) -> Callable[..., None]:
     """The options that say when; not both."""
-    command = click.option("--at", callback=_time, metavar="T", help="As it was at this time.")(
-        command
-    )
+    command = click.option("--at", type=TIME, metavar="T", help="As it was at this time.")(command)
     return click.option("--seq", type=whole(0), metavar="N", help="As it was after this event.")(
         command
     )
 
 
 def periods(command: Callable[..., None]) -> Callable[..., None]:
-    command = click.option("--until", callback=_time, metavar="T", help="Only up to then.")(command)
-    return click.option("--since", callback=_time, metavar="T", help="Only from then on.")(command)
+    command = click.option("--until", type=TIME, metavar="T", help="Only up to then.")(command)
+    return click.option("--since", type=TIME, metavar="T", help="Only from then on.")(command)
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
-def _when(reader: Reader, at: int | None, seq: int | None) -> int:
+def _when(reader: Reader, at: Moment | None, seq: int | None) -> int:
     if at is not None and seq is not None:
         raise click.UsageError("--at and --seq both say when; give one of them")
     return moment(reader, at, seq)
@@ -167,7 +163,7 @@ _encode = msgspec.json.encode
 @as_json
 @reading
 def state_command(
-    reader: Reader, at: int | None, seq: int | None, full: bool, as_json: bool
+    reader: Reader, at: Moment | None, seq: int | None, full: bool, as_json: bool
 ) -> None:
     """The fleet as it stood."""
     fleet = fleet_at(reader, _when(reader, at, seq), full)
@@ -189,8 +185,8 @@ def state_command(
 def history(
     reader: Reader,
     name: str | None,
-    since: int | None,
-    until: int | None,
+    since: Moment | None,
+    until: Moment | None,
     monitor: str | None,
     kinds: tuple[str, ...],
     as_json: bool,
@@ -230,8 +226,8 @@ def _json_array(records: Iterable[dict[str, Any]]) -> Iterable[bytes]:
 def events(
     reader: Reader,
     name: str | None,
-    since: int | None,
-    until: int | None,
+    since: Moment | None,
+    until: Moment | None,
     kinds: tuple[str, ...],
     as_json: bool,
 ) -> int:
@@ -270,9 +266,9 @@ def events(
 
 @cli.command("why")
 @click.argument("name", callback=_name)
-@click.option("--at", callback=_time, metavar="T", help="As it was at this time.")
+@click.option("--at", type=TIME, metavar="T", help="As it was at this time.")
 @reading
-def why_command(reader: Reader, name: str, at: int | None) -> None:
+def why_command(reader: Reader, name: str, at: Moment | None) -> None:
     """The chain of causes that led to a vassal's present phase."""
     _print(why.story(reader, name, moment(reader, at, None)))
 
@@ -281,13 +277,12 @@ def why_command(reader: Reader, name: str, at: int | None) -> None:
 @click.argument("name", callback=_name)
 @moments
 @reading
-def show(reader: Reader, name: str, at: int | None, seq: int | None) -> None:
+def show(reader: Reader, name: str, at: Moment | None, seq: int | None) -> None:
     """The config text as deployed, bytes unchanged."""
     _print_bytes([texts.deployed(reader, name, _when(reader, at, seq))])
 
 
-# Unknown options are arguments here, so that a time like -2h can be one.
-@cli.command(context_settings={"ignore_unknown_options": True})
+@cli.command()
 @click.argument("name", callback=_name)
 @click.argument("from_", metavar="[FROM]", required=False)
 @click.argument("to", metavar="[TO]", required=False)
@@ -295,7 +290,7 @@ def show(reader: Reader, name: str, at: int | None, seq: int | None) -> None:
 def diff(reader: Reader, name: str, from_: str | None, to: str | None) -> None:
     """Unified diff between two deployed configs; the last two unless told.
 
-    FROM and TO are numbers of events, digests (4 characters or more of one) or times.
+    FROM and TO are numbers of events, digests (4 characters or more of one) or times (T).
     """
     try:
         _print_bytes(texts.diff(reader, name, from_, to))
@@ -322,25 +317,9 @@ def verify(path: str) -> None:
     sys.exit(verdict.exit_code)
 
 
-def main() -> None:
+def main() -> NoReturn:
     """The command ``emperor-replay``."""
-    # Who pipes us into head has seen enough: end quietly, as any filter does.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    if sys.stdout is None:
-        _complain_of_output("the output is closed")
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        cli(prog_name="emperor-replay")
-    except OSError as error:
-        what = error.filename or "the output cannot be written"
-        _complain_of_output(f"{what}: {error.strerror}")
-
-
-def _complain_of_output(text: str) -> NoReturn:
-    print(f"emperor-replay: {shown(text)}", file=sys.stderr, flush=True)
-    os._exit(UNREADABLE)  # Python would try to write the rest once more, and complain as well
+    commandline.run(cli, "emperor-replay")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from ..journal import chain
 from ..journal.errors import Damaged, JournalError, NewerFormat
 from ..journal.events import Event
 from ..journal.reading import Reader
+from ..journal.times import EventNumber, Moment
 
 
 class FoldFailed(JournalError):
@@ -101,10 +102,12 @@ def where_it_is(reader: Reader, seq: int) -> str:
     )
 
 
-def moment(reader: Reader, at: int | None, seq: int | None) -> int:
+def moment(reader: Reader, at: Moment | None, seq: int | None) -> int:
     """The event at which the fleet is to be looked at: the last at or before a time, or told."""
     if seq is not None:
         return seq
+    if isinstance(at, EventNumber):
+        return at.seq
     if at is None:
         return reader.head.seq
     found = reader.seq_at(at)

@@ -2,14 +2,14 @@
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
 
 from ..journal.events import Announced
 from ..journal.reading import DEPLOYED, DEPLOYS, Filter, Reader
-from ..journal.times import parse, rfc3339
+from ..journal.times import EventNumber, moment, rfc3339
 from ..monitors.names import shown
 from .names import check_known
 from .rebuild import NotFound, fleet_at
@@ -96,24 +96,39 @@ def _texts(reader: Reader, name: str) -> list[Text]:
 
 
 def _pick(texts: list[Text], name: str, told: str, last: int) -> Text:
-    numeric = _NUMBER.fullmatch(told)
-    # Behind the last event it is a digest that begins with digits only.
-    if numeric and int(told) <= last:
-        found = [text for text in texts if text.seq <= int(told)]
-        what = f"at event {told}"
-    elif _DIGEST.fullmatch(told.lower()):
+    """The text that was deployed at an event, under a digest, or at a time."""
+    if _NUMBER.fullmatch(told) and int(told) <= last:
+        return _at_event(texts, name, int(told), last)
+    # Behind the last event it is a digest that begins with digits only; 100d is a time, too.
+    if _DIGEST.fullmatch(told.lower()):
         found = [text for text in texts if (text.digest or "").startswith(told.lower())]
         if len({text.digest for text in found}) > 1:
             raise NotFound(f"more than one config of {shown(name)} begins with {told}")
-        what = f"{told}"
-    elif numeric:
-        raise NotFound(f"there is no event {told}; the last one is {last}")
-    else:
-        at = parse(told)
-        found = [text for text in texts if text.at <= at]
-        what = f"at {rfc3339(at)}"
+        if found:
+            return found[-1]
+    try:
+        when = moment(told)
+    except ValueError:
+        if _DIGEST.fullmatch(told.lower()):
+            raise NotFound(f"{shown(name)} had no config {told}") from None
+        if _NUMBER.fullmatch(told):
+            return _at_event(texts, name, int(told), last)
+        raise
+    if isinstance(when, EventNumber):
+        return _at_event(texts, name, when.seq, last)
+    return _latest(texts, name, lambda text: text.at <= when, rfc3339(when))
+
+
+def _at_event(texts: list[Text], name: str, seq: int, last: int) -> Text:
+    if seq > last:
+        raise NotFound(f"there is no event {seq}; the last one is {last}")
+    return _latest(texts, name, lambda text: text.seq <= seq, f"event {seq}")
+
+
+def _latest(texts: list[Text], name: str, fits: Callable[[Text], bool], when: str) -> Text:
+    found = [text for text in texts if fits(text)]
     if not found:
-        raise NotFound(f"{shown(name)} had no config {what}")
+        raise NotFound(f"{shown(name)} had no config at {when}")
     return found[-1]
 
 

@@ -26,6 +26,19 @@ AT = 1_795_501_863_532_123_456  # 2026-11-24T06:31:03.532123456Z
         pytest.param("-3d", AT - 3 * 86_400 * 10**9, id="days"),
         pytest.param("-1w", AT - 7 * 86_400 * 10**9, id="a week"),
         pytest.param("-1h30m", AT - 5400 * 10**9, id="two units"),
+        pytest.param("10m", AT - 600 * 10**9, id="without a sign"),
+        pytest.param("10 minutes ago", AT - 600 * 10**9, id="in words"),
+        pytest.param("1 hour, 30 min ago", AT - 5400 * 10**9, id="two units in words"),
+        pytest.param("2h ago", AT - 7200 * 10**9, id="a unit ago"),
+        pytest.param("3days", AT - 3 * 86_400 * 10**9, id="a word at its number"),
+        pytest.param("06:41", 1_795_416_060_000_000_000, id="a clock time: yesterday's, as yet"),
+        pytest.param("06:31", 1_795_501_860_000_000_000, id="a clock time that has passed"),
+        pytest.param("06:31:03.5", AT - 32_123_456, id="a clock time with a fraction"),
+        pytest.param("08:31+02:00", 1_795_501_860_000_000_000, id="a clock time with an offset"),
+        pytest.param("22:31-08:00", 1_795_501_860_000_000_000, id="of another day there"),
+        pytest.param("today", 1_795_478_400_000_000_000, id="today"),
+        pytest.param("yesterday", 1_795_392_000_000_000_000, id="yesterday"),
+        pytest.param("yesterday 06:31:03Z", AT - 86_400 * 10**9 - 532_123_456, id="then"),
     ],
 )
 def test_what_people_write_is_understood(text: str, expected: int) -> None:
@@ -34,7 +47,9 @@ def test_what_people_write_is_understood(text: str, expected: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "yesterday", "-10", "10m", "-10y", "2026-13-01", "2026-11-24T25:00:00Z", "24.11.2026",
+    ["", "tomorrow", "-10", "10", "ago", "-", "-10y", "10 parsecs ago", "-10m ago", "25:00",
+     "yesterday 6:41", "@", "@17", "9999999999d", "-99999999999999999999m", "2026-13-01",
+     "2026-11-24T25:00:00Z", "24.11.2026",
      "2026-11-24T06:31:03+99:00", "2026-11-24T06:31:60Z", "-1.5h", "٢٠٢٦-11-24"],
 )  # fmt: skip
 def test_what_is_no_time_is_refused_by_its_text(text: str) -> None:
@@ -48,6 +63,20 @@ def test_nine_digits_and_a_z_and_back(at: int) -> None:
     assert len(text) == 30
     assert text.endswith("Z")
     assert times.parse(text) == at
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("@17", times.EventNumber(17)), (" @0 ", times.EventNumber(0)), ("-30s", AT - 30 * 10**9)],
+)
+def test_a_moment_is_a_time_or_an_event(text: str, expected: times.Moment) -> None:
+    assert times.moment(text, since=AT) == expected
+
+
+@pytest.mark.parametrize("text", ["@", "@-1", "@1.5", "@" + "9" * 5000, "17"])
+def test_what_is_no_moment(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a time; write .* or @SEQ"):
+        times.moment(text)
 
 
 def test_a_time_that_no_calendar_has_is_still_printed() -> None:

@@ -45,7 +45,7 @@ COMMANDS = [
     ["why", "app003.ini"],
     ["show", "app003.ini"],
     ["diff", "app003.ini"],
-    ["diff", "app003.ini", "2026-11-24", "-0s"],
+    ["diff", "app003.ini", "@100", "-0s"],
     ["verify"],
 ]
 
@@ -59,25 +59,11 @@ def test_every_command_ends_well_and_leaves_no_trace(path: str, arguments: list[
             file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()
         }
 
-    if arguments[:2] == ["diff", "app003.ini"] and len(arguments) > 2:
-        arguments = ["diff", "app003.ini", "2026-11-24T06:30:00Z", "2027-01-01"]
     before = fingerprint()
     result = run("--journal", path, *arguments)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout
     assert fingerprint() == before
-
-
-@pytest.mark.parametrize("arguments", [["events"], ["events", "--json"], ["history"]], ids=" ".join)
-def test_who_has_seen_enough_ends_it_quietly(path: str, arguments: list[str]) -> None:
-    with subprocess.Popen(
-        [*COMMAND, "--journal", path, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert process.stdout.readline()
-        process.stdout.close()
-        assert process.stderr.read() == b""
 
 
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8", "POSIX"])
@@ -140,29 +126,6 @@ def test_what_is_no_journal_is_one_line_for_every_command(tmp_path: Path) -> Non
         assert result.stderr == (
             f"emperor-replay: {text}: not an SQLite database, so not a journal\n"
         )
-
-
-@pytest.mark.parametrize("arguments", COMMANDS[:8], ids=" ".join)
-def test_output_that_cannot_be_written_is_one_line(path: str, arguments: list[str]) -> None:
-    with open("/dev/full", "w") as full:
-        result = subprocess.run(
-            [*COMMAND, "--journal", path, *arguments],
-            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
-        )  # fmt: skip
-    assert result.returncode == 3
-    assert result.stderr == (
-        "emperor-replay: the output cannot be written: No space left on device\n"
-    )
-
-
-def test_output_that_is_closed_is_one_line(path: str) -> None:
-    script = 'exec "$@" >&-'
-    result = subprocess.run(
-        ["sh", "-c", script, "sh", *COMMAND, "--journal", path, "events"],
-        stderr=subprocess.PIPE, text=True, check=False,
-    )  # fmt: skip
-    assert result.returncode == 3
-    assert result.stderr == "emperor-replay: the output is closed\n"
 
 
 def test_a_path_is_shown_on_one_line(tmp_path: Path) -> None:

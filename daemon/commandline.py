@@ -1,0 +1,181 @@
+"""What the three commands share: how arguments are read, and what becomes of their output.
+
+The parser of click takes ``-2h`` for the option ``-h``. Here nothing that begins with ``-`` and
+a digit is an option, so that a relative time can stand wherever a time is taken.
+
+Output that cannot be written is one line on stderr and exit code 1. A reader that closed its end
+of a pipe, as ``head`` does, has seen enough: the command ends without a line, by SIGPIPE, as
+``cat`` and ``git`` do.
+"""
+
+import errno
+import io
+import os
+import re
+import select
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any, Final, NoReturn
+
+import click
+
+from ..journal import times
+from ..monitors.names import shown
+from . import stdio
+
+FAILED: Final = 1
+_NEGATIVE: Final = re.compile(r"-\d", re.ASCII)
+_VEIL: Final = "\0"  # no argument can contain it: the kernel takes it for the end
+
+
+class _NegativeArguments(click.Command):
+    """A command to which ``-`` and a digit begin a value."""
+
+    def make_parser(self, ctx: click.Context) -> Any:
+        parser = super().make_parser(ctx)
+        parse = parser.parse_args
+
+        def parse_args(args: list[str]) -> tuple[dict[str, Any], list[str], list[click.Parameter]]:
+            values, rest, order = parse([_veiled(each) for each in args])
+            return {name: _unveiled(each) for name, each in values.items()}, _unveiled(rest), order
+
+        parser.parse_args = parse_args  # type: ignore[method-assign]
+        return parser
+
+
+def is_option(word: str) -> bool:
+    """Whether a word of the command line is an option, or ``--``."""
+    return len(word) > 1 and word[0] == "-" and not _NEGATIVE.match(word)
+
+
+def _veiled(word: str) -> str:
+    return _VEIL + word if _NEGATIVE.match(word) else word
+
+
+def _unveiled(value: Any) -> Any:
+    """A parsed value, or several of them, as the user wrote it."""
+    if isinstance(value, str):
+        return value.removeprefix(_VEIL)
+    if isinstance(value, list | tuple):
+        return type(value)(_unveiled(each) for each in value)
+    return value
+
+
+class Command(_NegativeArguments):
+    """A command without subcommands."""
+
+
+class Group(_NegativeArguments, click.Group):
+    """A command with subcommands."""
+
+    command_class = Command
+
+
+class _Time(click.types.StringParamType):
+    """A time, or ``@SEQ``: any form that ``journal.times`` knows."""
+
+    name = "T"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return times.moment(value)
+        except (ValueError, OverflowError) as error:
+            self.fail(str(error), param, ctx)
+
+
+TIME: Final = _Time()
+
+
+class OutputLost(Exception):
+    """Standard output cannot be written. No OSError, so that it is not taken for another's."""
+
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(reason)
+        self.number = number
+
+
+class _Output(io.RawIOBase):
+    """Standard output; what goes wrong with it is OutputLost."""
+
+    def __init__(self, closed: bool) -> None:
+        self._given = not closed
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return 1
+
+    def isatty(self) -> bool:
+        return self._given and os.isatty(1)
+
+    def write(self, data: Any) -> int:
+        if not self._given:
+            raise OutputLost(errno.EBADF, "the output is closed")
+        while True:
+            try:
+                return os.write(1, data)
+            except BlockingIOError:  # whoever shares it with us has made it so
+                waiting = select.poll()
+                waiting.register(1, select.POLLOUT)
+                waiting.poll()
+            except OSError as error:
+                reason = f"the output cannot be written: {error.strerror}"
+                raise OutputLost(error.errno or 0, reason) from None
+
+
+class _Errors(io.FileIO):
+    """Standard error. A line that cannot be written is lost; the exit code still tells."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
+def run(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command to the end of this process."""
+    _set_up_streams()
+    try:
+        try:
+            command.main(arguments, prog_name=program)
+        finally:
+            sys.stdout.flush()
+    except OutputLost as lost:
+        _end_without_output(program, lost)
+    except OSError as error:
+        print(f"{program}: {shown(os_error_text(error))}", file=sys.stderr, flush=True)
+        sys.exit(FAILED)
+    sys.exit()
+
+
+def _set_up_streams() -> None:
+    """Whatever the locale, a name that it has no letters for is printed escaped."""
+    closed = sys.stdout is None
+    stdio.hold()  # else the next file to be opened would be the output
+    output = io.BufferedWriter(_Output(closed))
+    encoding = "utf-8" if sys.stdout is None else sys.stdout.encoding
+    sys.stdout = io.TextIOWrapper(
+        output, encoding, "backslashreplace", line_buffering=not closed and os.isatty(1)
+    )
+    errors = io.BufferedWriter(_Errors(2, "wb", closefd=False))
+    encoding = "utf-8" if sys.stderr is None else sys.stderr.encoding
+    sys.stderr = io.TextIOWrapper(errors, encoding, "backslashreplace", line_buffering=True)
+
+
+def _end_without_output(program: str, lost: OutputLost) -> NoReturn:
+    """End at once: Python would try to write the rest once more, and complain as well."""
+    if lost.number == errno.EPIPE:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)
+        os._exit(128 + signal.SIGPIPE)  # the signal is blocked
+    print(f"{program}: {lost}", file=sys.stderr, flush=True)
+    os._exit(FAILED)
+
+
+def os_error_text(error: OSError) -> str:
+    """An error of the operating system: of what, and which."""
+    text = error.strerror or str(error)
+    return text if error.filename is None else f"{error.filename}: {text}"
