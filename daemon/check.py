@@ -17,9 +17,16 @@ from .moves import bar_reason
 _PATIENCE = 30.0  # seconds for a source to say its first word
 
 
-async def check(monitors: Sequence[contract.Monitor], policy: Policy) -> int:
-    """Print what each source has; 0 if all of it could run, 1 if not."""
-    flaws = 0
+async def check(
+    monitors: Sequence[contract.Monitor], policy: Policy, left_out: Sequence[str] = ()
+) -> int:
+    """Print what each source has; 0 if all of it could run, 1 if not.
+
+    ``left_out`` says which files were given as monitors and are none.
+    """
+    flaws = len(left_out)
+    for line in left_out:
+        _say(f"left out: {line}")
     owners: dict[str, str] = {}
     for monitor in monitors:
         _say(monitor.url)

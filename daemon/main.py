@@ -18,6 +18,7 @@ from ..journal.events import DaemonStarted
 from ..journal.policy import Policy
 from ..journal.store import Journal
 from ..monitors.contract import Monitor
+from ..monitors.given import NoConfig, summary
 from ..monitors.options import MonitorOptions
 from ..monitors.registry import open_monitor
 from ..monitors.urls import MonitorURLError
@@ -52,8 +53,9 @@ CANNOT_START = 3
 def main(**chosen: Any) -> None:
     """Keep a fleet of vassals equal to what the MONITORs see.
 
-    A MONITOR is a directory (dir://PATH) or a pattern (glob://PATTERN, quote it). A config file
-    that appears there starts a vassal; touch it and the vassal reloads; remove it and it stops.
+    A MONITOR is a directory (dir://PATH), a pattern (glob://PATTERN, quote it) or a config file. A
+    config that appears there starts a vassal; touch it and the vassal reloads; remove it and it
+    stops.
     Or it is a database, a directory service or a queue where configs are kept or announced (pg://,
     mongodb://, zoo://, ldap[s]://, amqp[s]://, zmq://; see docs/sources.md). Everything seen and
     done is journaled; ask emperor-replay about it.
@@ -78,14 +80,19 @@ def _in_words(error: Exception) -> str:
 
 
 def _run(chosen: dict[str, Any], decided: Policy) -> None:
-    monitors = open_monitors(chosen["monitor"], decided)
+    monitors, no_configs = open_monitors(chosen["monitor"], decided)
+    left_out = summary(no_configs, decided.extra_extension)
     if chosen["check"]:
         from .check import check
 
         # The keeper knows of it only where it stands in the arguments.
         with contextlib.closing(KeeperLink.from_environment()) as keeper:
             keeper.passing()
-            sys.exit(trio.run(check, monitors, decided))
+            sys.exit(trio.run(check, monitors, decided, left_out))
+    if not monitors:
+        raise MonitorURLError("; ".join(left_out))
+    for line in left_out:
+        log.warning("left out: %s", line)
     if decided.tyrant and os.geteuid() != 0:
         raise OSError(
             f"--tyrant needs root, to run vassals as other users; this is uid {os.geteuid()}:"
@@ -172,8 +179,10 @@ def signals_to_the_end(*numbers: int) -> Iterator[AsyncIterator[int]]:
             signal.signal(number, signal.SIG_IGN)
 
 
-def open_monitors(texts: tuple[str, ...], decided: Policy) -> list[Monitor]:
-    """The monitors that were named, each once. Raises MonitorURLError."""
+def open_monitors(texts: tuple[str, ...], decided: Policy) -> tuple[list[Monitor], list[NoConfig]]:
+    """The monitors that were named, each once; and files that can be none, as a shell's expansion
+    of a pattern gives them. Raises MonitorURLError.
+    """
     eyesight = MonitorOptions(
         freq=decided.freq,
         extra_extension=decided.extra_extension,
@@ -183,15 +192,26 @@ def open_monitors(texts: tuple[str, ...], decided: Policy) -> list[Monitor]:
         on_demand_extension=decided.on_demand_extension,
         on_demand_directory=decided.on_demand_directory,
         on_demand_exec=decided.on_demand_exec,
+        templates=bool(
+            decided.vassals_inherit
+            or decided.vassals_include
+            or decided.vassals_inherit_before
+            or decided.vassals_include_before
+        ),
     )
     by_url: dict[str, Monitor] = {}
+    no_configs: list[NoConfig] = []
     for text in dict.fromkeys(texts):
-        monitor = open_monitor(text, eyesight)
+        try:
+            monitor = open_monitor(text, eyesight)
+        except NoConfig as flaw:
+            no_configs.append(flaw)
+            continue
         # What tells them apart would be a secret, and secrets are not journaled.
         if monitor.url in by_url and "@" in text:
             raise MonitorURLError(f"{monitor.url}: named twice; give it once")
         by_url[monitor.url] = monitor
-    return list(by_url.values())
+    return list(by_url.values()), no_configs
 
 
 def _warn_of_strays() -> None:

@@ -21,7 +21,7 @@ import msgspec
 
 from ..journal.chain import digest
 from ..journal.events import Spec
-from . import names, ownership, settings
+from . import given, names, ownership, settings
 from .addresses import Addresses, BadAddress, NoAnswer
 from .contract import Seen
 from .options import MonitorOptions
@@ -357,13 +357,15 @@ class Home(msgspec.Struct, frozen=True):
 
     ``path`` leads to it; ``prefix`` is what stands before a file's name in the vassal's.
     ``accepts`` tells whether a file name is one to look at; ``only`` is the one name there can
-    be, where that is known, so that the directory need not be listed.
+    be, where that is known, so that the directory need not be listed. ``given``: it was named as
+    a monitor itself.
     """
 
     path: str
     prefix: str
     accepts: Callable[[str], object]
     only: str | None = None
+    given: bool = False
 
 
 class Sweep:
@@ -383,6 +385,7 @@ class Sweep:
         beat: Callable[[], None],
     ) -> None:
         self._reader = reader
+        self._options = options
         self._extra = options.extra_extension
         self._extensions = (*names.EXTENSIONS, *options.extra_extension)
         self._follow = not options.nofollow
@@ -469,7 +472,11 @@ class Sweep:
             force=home.only is None or record is None or record.signature is None,
             sweeping=True,
         )
-        if isinstance(sight, Found):
+        if isinstance(sight, Found) and (flaw := misfit(home, sight, self._options)) is not None:
+            self.refused[names.shown(name)] = flaw
+            if record is not None:
+                self._keep(name, record)
+        elif isinstance(sight, Found):
             self.records[name] = sight.record
             seen = sight.record.seen
             self.seen[name] = seen if sight.content is None else Seen(seen.spec, sight.content)
@@ -502,6 +509,14 @@ class Sweep:
             self.records[name] = record
             self.seen[name] = record.seen
         self.fresh.discard(name)
+
+
+def misfit(home: Home, found: Found, options: MonitorOptions) -> str | None:
+    """Why a file that was named as a monitor itself may not be a vassal, if it may not."""
+    if not home.given or found.content is None:
+        return None
+    what = given.misfit(home.only or "", found.content, templates=options.templates)
+    return None if what is None else f"it {what}"
 
 
 def _may_be_config(directory: int, file: str) -> bool:

@@ -47,6 +47,7 @@ from .files import (
     Unsettled,
     is_there,
     key_of,
+    misfit,
     trail,
     why,
 )
@@ -527,7 +528,11 @@ class Lookout:
                 return False
             for name, file in files:
                 self._errands.beat()
-                here[name] = self._sight(name, (descriptor, home.path, file), ways)
+                sight = self._sight(name, (descriptor, home.path, file), ways)
+                if isinstance(sight, Found):
+                    here[name] = misfit(home, sight, self._options) or sight
+                else:
+                    here[name] = sight
             if key_of(os.stat(home.path)) != key:
                 return False
         except OSError:

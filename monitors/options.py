@@ -11,7 +11,8 @@ class MonitorOptions(msgspec.Struct, frozen=True):
     target do not count. ``tyrant``: a vassal's uid and gid are its file's owner;
     ``tyrant_nofollow``: the owner of the symlink itself. What says where a file's vassal listens
     on demand is one of: the file beside it with this extension added, a socket in this directory
-    (an absolute path), the output of this command.
+    (an absolute path), the output of this command. ``templates``: each vassal includes other
+    configs, so its own may be empty.
     """
 
     freq: float = 3.0
@@ -22,3 +23,4 @@ class MonitorOptions(msgspec.Struct, frozen=True):
     on_demand_extension: str | None = None
     on_demand_directory: str | None = None
     on_demand_exec: str | None = None
+    templates: bool = False

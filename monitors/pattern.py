@@ -89,7 +89,8 @@ class Pattern:
         if isinstance(part, str):
             if not names.has_extension(part, self._extra):
                 return
-            home = Home(prefix or ".", prefix, part.__eq__, only=part)
+            given = len(self._parts) == 1
+            home = Home(prefix or ".", prefix, part.__eq__, only=part, given=given)
         else:
             home = Home(prefix or ".", prefix, part)
         try:

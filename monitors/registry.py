@@ -1,11 +1,12 @@
 """From a text to the monitor it names. A source's module is imported when first used."""
 
 import os
+import re
 import unicodedata
 from importlib import import_module
 from typing import Final
 
-from . import names
+from . import given, names
 from .contract import Monitor
 from .options import MonitorOptions
 from .urls import MonitorURLError, split, without_secrets
@@ -34,12 +35,13 @@ def open_monitor(text: str, options: MonitorOptions | None = None) -> Monitor:
     """The monitor that ``text`` names: a URL, a directory or a pattern.
 
     Nothing is opened or connected yet; only a text without a scheme is looked up, since an
-    existing directory is ``dir://`` whatever its name. Raises MonitorURLError.
+    existing directory is ``dir://`` and an existing file ``glob://``, whatever their names.
+    Raises MonitorURLError, NoConfig for a file that can be no config.
     """
     _check_text(text)
     scheme, rest = split(text)
     if scheme is None:
-        scheme = _scheme_of_path(text, options or MonitorOptions())
+        scheme, rest = _of_path(text, options or MonitorOptions())
     module = SCHEMES.get(scheme)
     if module is None:
         raise MonitorURLError(
@@ -70,9 +72,14 @@ def _check_text(text: str) -> None:
         raise MonitorURLError(f"{label}: has a control character; remove it")
 
 
-def _scheme_of_path(path: str, options: MonitorOptions) -> str:
+def _of_path(path: str, options: MonitorOptions) -> tuple[str, str]:
+    """The scheme of a text without one, and what follows it. Raises MonitorURLError, NoConfig."""
     if os.path.isdir(path):
-        return "dir"
+        return "dir", path
+    if os.path.exists(path):
+        given.check(path, options.extra_extension)
+        # The file itself is meant, so no character of its name is a wildcard.
+        return "glob", re.sub(r"([*?\[\\])", r"\\\1", path)
     # A URL with a slip in it may hold a password, which as a path would be seen everywhere.
     start = path.lstrip().partition(":")[0].lower()
     if ":" in path and start in SCHEMES:
@@ -82,4 +89,5 @@ def _scheme_of_path(path: str, options: MonitorOptions) -> str:
         )
     # Without a wildcard or a config's extension it can only be a directory yet to be made.
     could_match = any(wild in path for wild in "*?[")
-    return "glob" if could_match or names.has_extension(path, options.extra_extension) else "dir"
+    is_pattern = could_match or names.has_extension(path, options.extra_extension)
+    return ("glob" if is_pattern else "dir"), path
