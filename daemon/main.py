@@ -15,6 +15,7 @@ import trio
 
 from ..journal.errors import JournalError, NewerFormat
 from ..journal.events import DaemonStarted
+from ..journal.places import default_logs
 from ..journal.policy import Policy
 from ..journal.store import Journal
 from ..monitors.contract import Monitor
@@ -116,8 +117,8 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             _warn_of_strays()
         logs = None
         if chosen["log"] == "files":
-            beside = os.path.join(os.path.dirname(journal.path), "logs")
-            logs = LogDirectory(chosen["log_directory"] or beside, chosen["log_size"])
+            usual = default_logs(journal.path, began=fleet.seq > 0)
+            logs = LogDirectory(chosen["log_directory"] or usual, chosen["log_size"])
             if decided.tyrant:
                 logs.give_away()
         started = DaemonStarted(

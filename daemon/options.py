@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from ..journal.places import default_journal
+from ..journal.places import default_config, default_journal
 from ..journal.policy import Policy
 from ..journal.quantities import duration_text, size_text
 from . import commandline, config_file
@@ -143,6 +143,8 @@ def options(function: _F) -> _F:
                 "--config",
                 metavar="FILE",
                 is_eager=True,
+                default=default_config,
+                show_default="emperor.yml in the unit's ConfigurationDirectory=, if it is there",
                 callback=config_file.load,
                 help="YAML file with the same names; the command line wins.",
             ),
@@ -150,7 +152,8 @@ def options(function: _F) -> _F:
                 "--journal",
                 metavar="PATH",
                 default=default_journal,
-                show_default="/var/lib/emperord/journal.db, or your state directory",
+                show_default="in the unit's StateDirectory=, /var/lib/emperord or your state"
+                " directory: journal.db",
                 help="Where the record is kept.",
             ),
             _option("--uwsgi", metavar="PATH", help="The uWSGI binary to run vassals with."),
@@ -313,7 +316,7 @@ def options(function: _F) -> _F:
             _option(
                 "--log-directory",
                 metavar="DIR",
-                show_default="logs/ beside the journal",
+                show_default="the journal's path + .logs, or that in the unit's LogsDirectory=",
                 help="Where the vassals' logs are.",
             ),
             _option(

@@ -1,23 +1,60 @@
-"""Where a journal is when nobody says so."""
+"""Where things are when the operator does not say.
+
+A systemd unit may give directories (``StateDirectory=``, ``LogsDirectory=`` and
+``ConfigurationDirectory=``, see systemd.exec(5)). systemd makes them for the unit's user, who can
+often write nowhere else, and names them in the environment.
+"""
 
 import os
 from typing import Final
 
 SYSTEM: Final = "/var/lib/emperord/journal.db"
+_NAME: Final = "journal.db"
+_CONFIG: Final = "emperor.yml"
 
 
 def default_journal() -> str:
     """The journal of this machine for root, of this user's state directory for anybody else.
 
-    ``EMPEROR_JOURNAL`` in the environment wins. The user's state directory is the one of the
-    XDG Base Directory specification: ``$XDG_STATE_HOME``, else ``~/.local/state``.
+    ``EMPEROR_JOURNAL`` in the environment wins, then the unit's ``$STATE_DIRECTORY``. The user's
+    state directory is the one of the XDG Base Directory specification: ``$XDG_STATE_HOME``, else
+    ``~/.local/state``.
     """
     told = os.environ.get("EMPEROR_JOURNAL")
     if told:
         return told
+    state = _of_unit("STATE")
+    if state is not None:
+        return os.path.join(state, _NAME)
     if os.geteuid() == 0:
         return SYSTEM
     state = os.environ.get("XDG_STATE_HOME", "")
     if not os.path.isabs(state):  # the specification: relative ones are to be ignored
         state = os.path.expanduser("~/.local/state")
-    return os.path.join(state, "emperord", "journal.db")
+    return os.path.join(state, "emperord", _NAME)
+
+
+def default_logs(journal: str, *, began: bool) -> str:
+    """Where the logs of a journal's vassals are: its name with ``.logs`` behind it.
+
+    That is in the unit's ``$LOGS_DIRECTORY``, else beside the journal. 0.1.0 kept them in ``logs``
+    beside the journal, for all journals there. A journal that ``began`` already goes on with that,
+    because its vassals have these files open.
+    """
+    beside, name = os.path.split(journal)
+    own = os.path.join(_of_unit("LOGS") or beside, f"{name}.logs")
+    shared = os.path.join(beside, "logs")
+    return shared if began and os.path.isdir(shared) and not os.path.isdir(own) else own
+
+
+def default_config() -> str | None:
+    """``emperor.yml`` in the unit's ``$CONFIGURATION_DIRECTORY``, if it is there."""
+    directory = _of_unit("CONFIGURATION")
+    path = None if directory is None else os.path.join(directory, _CONFIG)
+    return path if path is not None and os.path.lexists(path) else None
+
+
+def _of_unit(which: str) -> str | None:
+    """The first directory of that kind that the unit gives, None if it gives none."""
+    first = os.environ.get(f"{which}_DIRECTORY", "").partition(":")[0]
+    return first if os.path.isabs(first) else None

@@ -298,7 +298,7 @@ def test_its_descriptors(make_daemon: MakeDaemon) -> None:
         links = {int(fd.name): os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir()}
         assert set(links) == {0, 1, 2, control}
         assert links[0] == "/dev/null"
-        assert links[1] == links[2] == str(daemon.state / "logs" / f"{name}.log")
+        assert links[1] == links[2] == str(daemon.logs / f"{name}.log")
         assert links[control].startswith("socket:")
         assert os.getsid(pid) == os.getpgid(pid) == pid
     daemon.stop()
@@ -356,7 +356,7 @@ def test_the_daemons_own_log(make_daemon: MakeDaemon) -> None:
     (daemon.vassals / "a.ini").write_text(shell("echo hello; exec sleep 1000"))
     daemon.start()
     daemon.until(lambda: "\nhello\n" in daemon.log(), "it has written")
-    assert not (daemon.state / "logs").exists()
+    assert not daemon.logs.exists()
     daemon.stop()
 
 
@@ -365,8 +365,8 @@ def test_a_log_is_cut(make_daemon: MakeDaemon) -> None:
     flood = "while :; do echo 0123456789012345678901234567890123456789; sleep 0.001; done"
     (daemon.vassals / "a.ini").write_text(shell(flood))
     daemon.start()
-    log = daemon.state / "logs" / "a.ini.log"
-    older = daemon.state / "logs" / "a.ini.log.1"
+    log = daemon.logs / "a.ini.log"
+    older = daemon.logs / "a.ini.log.1"
     daemon.until(older.exists, "the log is cut")
     daemon.until(lambda: 0 < log.stat().st_size < older.stat().st_size, "it goes on being written")
     assert older.stat().st_size > 4096

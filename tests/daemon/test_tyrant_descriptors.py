@@ -37,7 +37,7 @@ def test_no_descriptor_of_the_daemons_leaks(make_tyrant: MakeTyrant) -> None:
         pid = tyrant.pid_of(name)
         tyrant.until(partial(executes, pid, "sleep"), "it is executed")
         held = descriptors(pid)
-        log = str(tyrant.state / "logs" / f"{name}.log")
+        log = str(tyrant.logs / f"{name}.log")
         assert held.pop(0) == "/dev/null"
         assert [held.pop(1), held.pop(2)] == [log, log]
         assert len(held) == 1  # its own end of the control socket

@@ -272,7 +272,7 @@ def test_a_file_name_meets_no_shell(tyrant: TyrantDaemon, name: str) -> None:
     tyrant.start()
     said = partial(tyrant.vassal_log, name.replace("$", "%24").replace(";", "%3B"))
     tyrant.event("exited", name)
-    logs = "".join(path.read_text() for path in (tyrant.state / "logs").iterdir())
+    logs = "".join(path.read_text() for path in tyrant.logs.iterdir())
     assert logs.startswith(f"--ini {name}\n"), said()
     assert not list(tyrant.vassals.glob("x*"))
     tyrant.stop()

@@ -247,7 +247,7 @@ def test_the_log_belongs_to_the_vassals_user(make_tyrant: MakeTyrant) -> None:
     tyrant.put("a.ini", shell("head -c 9000 /dev/zero | tr '\\\\0' x; echo END; exec sleep 1000"))
     tyrant.start()
     tyrant.phase("a.ini", "ready")
-    logs = tyrant.state / "logs"
+    logs = tyrant.logs
     status = (logs / "a.ini.log").stat()
     assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (ALICE, ALICES, 0o640)
     tyrant.until((logs / "a.ini.log.1").exists, "the log is cut")
@@ -263,8 +263,8 @@ def test_a_log_is_never_another_users(make_tyrant: MakeTyrant) -> None:
     path = tyrant.put("a.ini", shell("echo of-alice; exec sleep 1000"))
     tyrant.start()
     tyrant.until(lambda: tyrant.vassal_log("a.ini"), "alice's has written")
-    older = tyrant.state / "logs" / "a.ini.log.1"
-    with (tyrant.state / "logs" / "a.ini.log").open() as alices:
+    older = tyrant.logs / "a.ini.log.1"
+    with (tyrant.logs / "a.ini.log").open() as alices:
         path.write_text(shell("head -c 9000 /dev/zero | tr '\\0' x; exec sleep 1000"))
         os.chown(path, BOB, BOBS)
         tyrant.until(older.exists, "hers is set aside")
@@ -310,8 +310,8 @@ def test_no_terminal_is_given_away(make_tyrant: MakeTyrant) -> None:
 def test_a_link_in_place_of_a_log_is_not_followed(tyrant: TyrantDaemon, tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("precious")
-    (tyrant.state / "logs").mkdir(parents=True)
-    (tyrant.state / "logs" / "a.ini.log").symlink_to(precious)
+    tyrant.logs.mkdir(parents=True)
+    (tyrant.logs / "a.ini.log").symlink_to(precious)
     tyrant.put("a.ini", shell("echo x; exec sleep 1000"))
     tyrant.start()
     tyrant.phase("a.ini", "barred")
@@ -326,7 +326,7 @@ def test_a_lease_on_a_log_holds_up_nobody_else(tyrant: TyrantDaemon) -> None:
     tyrant.start()
     tyrant.event("exited", "a.ini")
     after = tyrant.last_seq()
-    with lease(tyrant.state / "logs" / "a.ini.log", fcntl.F_RDLCK):
+    with lease(tyrant.logs / "a.ini.log", fcntl.F_RDLCK):
         path.write_text(SLEEPER)
         failed = tyrant.event("spawn_failed", "a.ini", after=after)
         assert failed.body["fault"] == "resources"

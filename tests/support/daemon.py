@@ -120,6 +120,11 @@ class Daemon:
         return self
 
     @property
+    def logs(self) -> Path:
+        """Where the vassals' logs are, unless told."""
+        return self.journal.with_name(f"{self.journal.name}.logs")
+
+    @property
     def pid(self) -> int:
         """The daemon's own pid."""
         assert self.process is not None
@@ -199,7 +204,7 @@ class Daemon:
 
     def vassal_log(self, name: str) -> str:
         """What the vassal wrote."""
-        path = self.state / "logs" / f"{name}.log"
+        path = self.logs / f"{name}.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
     def events(self, kind: str = "%", vassal: str = "%", after: int = 0) -> list[Event]:

@@ -1,0 +1,81 @@
+"""The systemd unit that is shipped: what it gives, and a daemon with that, as a user of its own."""
+
+import configparser
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.tyrant import ALICE, ALICES, TyrantDaemon, common_ground, status_of
+from support.vassals import SLEEPER
+
+UNIT = Path(__file__).resolve().parents[2] / "docs" / "emperor.service"
+KINDS = {
+    "StateDirectory": "STATE",
+    "LogsDirectory": "LOGS",
+    "ConfigurationDirectory": "CONFIGURATION",
+}
+# Wherever the tests' own Python is, that user may read it; it may write in its directories only.
+USER = ("setpriv", f"--reuid={ALICE}", f"--regid={ALICES}", "--clear-groups",
+        "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")  # fmt: skip
+
+
+class UnitDaemon(TyrantDaemon):
+    """A daemon that is told of its places by systemd alone."""
+
+    @property
+    def argv(self) -> list[str]:
+        return [*self.before, *self.command("daemon.main"), *self.options, *map(str, self.monitors)]
+
+    def command(self, module: str) -> list[str]:
+        return [sys.executable, "-P", "-W", "error", "-m", f"emperord.{module}"]
+
+    def ask(self, module: str, *words: str) -> str:
+        return subprocess.run(
+            [*self.before, *self.command(module), *words],
+            env=self.environ,
+            cwd="/",
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+
+
+@pytest.fixture
+def unit() -> Iterator[UnitDaemon]:
+    """A daemon with ``User=`` and the directories of the unit, below another root."""
+    parser = configparser.ConfigParser(strict=False)
+    parser.read(UNIT)
+    service = parser["Service"]
+    with common_ground() as root:
+        environ = {"HOME": "/nonexistent"}
+        for key, variable in KINDS.items():
+            directory = root / variable.lower() / service[key.lower()]
+            directory.mkdir(parents=True, mode=0o755)
+            if key != "ConfigurationDirectory":
+                os.chown(directory, ALICE, ALICES)
+                directory.chmod(int(service[f"{key}Mode"], 8))
+            environ[f"{variable}_DIRECTORY"] = str(directory)
+        with UnitDaemon(root, before=USER, environ=environ) as daemon:
+            daemon.environ.pop("XDG_STATE_HOME", None)
+            daemon.journal = root / "state" / service["StateDirectory"] / "journal.db"
+            yield daemon
+
+
+def test_a_user_of_its_own_needs_no_other_place(unit: UnitDaemon) -> None:
+    config = Path(unit.environ["CONFIGURATION_DIRECTORY"]) / "emperor.yml"
+    config.write_text(f"emperor: {unit.vassals}\nfreq: 200ms\n")
+    unit.monitors = []
+    (unit.vassals / "a.ini").write_text(SLEEPER)
+    unit.start()
+    unit.phase("a.ini", "ready")
+    assert status_of(unit.pid)["Uid"] == [str(ALICE)] * 4
+    log = Path(unit.environ["LOGS_DIRECTORY"]) / "journal.db.logs" / "a.ini.log"
+    assert log.stat().st_uid == ALICE
+    assert json.loads(unit.ask("daemon.ctl", "status", "--json"))["journal"] == str(unit.journal)
+    state = json.loads(unit.ask("replay.main", "state", "--json"))
+    assert [vassal["name"] for vassal in state["vassals"]] == ["a.ini"]
+    unit.stop()
