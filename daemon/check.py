@@ -43,7 +43,9 @@ async def check(
         for name, seen in sorted(observation.seen.items()):
             flaw, line = _would_run(name, seen, policy, monitor.url)
             if name in owners:
-                flaw, line = True, f"rejected: the name belongs to {owners[name]}"
+                owner = owners[name]
+                flaw = True
+                line = f"rejected: the name belongs to {owner}, which is given before this source"
             owners.setdefault(name, monitor.url)
             flaws += flaw
             _say(f"  {name}: {line}")

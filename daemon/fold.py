@@ -14,14 +14,14 @@ is in ``moves.py``.
 
 Before the table is asked, an event is dropped that belongs to something that is over: what an
 attempt that is not the vassal's present one says, a deadline that is not the vassal's present
-one, what a monitor says of a vassal that another monitor owns.
+one, what a monitor says of a vassal that another monitor owns (``claims.py``).
 """
 
 from collections.abc import Callable
 from typing import Any, Final
 
 from ..journal.events import Event
-from . import lines
+from . import claims, lines
 from . import moves as m
 from .actions import Action
 from .fleet import Fleet, Outage, Vassal
@@ -155,8 +155,7 @@ def _is_over(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
     if kind == "deadline_passed":
         return bool(vassal.deadline != body.deadline)
     if kind in _BY_MONITOR and vassal.monitor != event.monitor:
-        # One name belongs to one monitor, until it lets go or is no longer configured.
-        return kind != "vassal_added" or (vassal.wanted and vassal.monitor in fleet.monitors)
+        return not claims.takes_effect(fleet, vassal, event)
     return False
 
 

@@ -24,6 +24,7 @@ from ..journal.events import (
 )
 from ..monitors import contract as c
 from ..monitors.names import shown
+from . import claims
 from .fleet import Fleet, Vassal
 from .protocol import LONGEST_CONFIG
 
@@ -188,14 +189,20 @@ class Observer:
         drafts: list[Draft],
         before: Said | None,
     ) -> None:
-        """Another source's vassal has this name."""
-        name = vassal.name
-        if vassal.wanted and vassal.monitor in fleet.monitors:
+        """Another source's vassal has this name: the source that is given first owns it.
+
+        A rejected claim is kept by sources that list their vassals: the next listing claims
+        again. A source that announces each thing once has to announce it again.
+        """
+        name, owner = vassal.name, vassal.monitor
+        if claims.is_free(fleet, vassal):
+            self._announce("vassal_added", url, name, seen, "claimed", drafts)
+        elif claims.precedes(fleet, url, owner):
+            self._announce("vassal_changed", url, name, seen, f"claimed from {owner}", drafts)
+        else:
             self._hold_back(url, name, seen)
-            reason = f"the name belongs to {vassal.monitor}"
+            reason = f"the name belongs to {owner}, which is given before this source"
             self._reject(url, name, reason, drafts, before, name)
-            return
-        self._announce("vassal_added", url, name, seen, "claimed", drafts)
 
     def _hold_back(self, url: str, name: str, seen: c.Seen) -> None:
         if seen.content is not None:

@@ -316,7 +316,44 @@ def test_a_name_belongs_to_the_first_that_says_it() -> None:
     world.see(listing("a.ini"))
     claim = Listing({"a.ini": seen(b"theirs", 5)})
     assert world.see(claim, claim, url=OTHER) == ["observation_rejected a.ini"]
+    assert world.last == []
     assert world.fleet.vassals["a.ini"].spec.config == digest(b"[uwsgi]\n")
+
+
+def test_a_later_source_is_rejected_with_the_reason() -> None:
+    world = World()
+    world.see(listing("a.ini"))
+    world.see(listing("a.ini"), url=OTHER)
+    reason = f"the name belongs to {DIR}, which is given before this source"
+    assert [body.reason for body in world.last] == [reason]
+
+
+@pytest.mark.parametrize("announced", [False, True], ids=["listed", "announced"])
+def test_an_earlier_source_takes_a_name_over(announced: bool) -> None:
+    """It was heard last: that is a change of the vassal, and the later one is rejected."""
+    world = World()
+    theirs, ours = seen(b"theirs", 5), seen(b"ours", 3)
+    world.see(Listing({"a.ini": theirs}), url=OTHER)
+    claim = Touched("a.ini", ours) if announced else Listing({"a.ini": ours})
+    assert world.see(claim) == ["vassal_changed a.ini"]
+    assert world.last[0].change == f"claimed from {OTHER}"
+    assert world.fleet.vassals["a.ini"].spec == ours.spec
+    assert world.contents[digest(b"ours")] == b"ours"
+    assert world.see(claim) == []
+    again = Listing({"a.ini": Seen(theirs.spec)})
+    assert world.see(again, again, url=OTHER) == ["observation_rejected a.ini"]
+    assert world.names() == {"a.ini"}
+    assert world.see(Listing({})) == ["vassal_removed a.ini"]
+    assert world.see(again, url=OTHER) == ["vassal_added a.ini"]
+
+
+def test_another_order_hands_names_over() -> None:
+    world = World()
+    world.see(listing("a.ini", "b.ini"))
+    world.configure(OTHER, DIR)
+    assert world.see(listing("a.ini"), url=OTHER) == ["vassal_changed a.ini"]
+    assert world.see(listing("a.ini", "b.ini")) == ["observation_rejected a.ini"]
+    assert (world.names(OTHER), world.names()) == ({"a.ini"}, {"b.ini"})
 
 
 @pytest.mark.parametrize("stopped", [False, True], ids=["while it stops", "when it has stopped"])
@@ -455,11 +492,18 @@ def test_a_listing_folded_is_the_listing(listings: list[dict[str, Seen]]) -> Non
 
 
 @given(st.lists(st.tuples(st.sampled_from([DIR, OTHER]), ANY_LISTING), max_size=8))
-def test_a_name_has_one_owner_at_a_time(told: list[tuple[str, dict[str, Seen]]]) -> None:
+def test_a_name_belongs_to_the_first_source_that_has_it(
+    told: list[tuple[str, dict[str, Seen]]],
+) -> None:
+    """Whatever was listed before, in whatever order: once each source has had another look."""
     world = World()
+    has: dict[str, dict[str, Seen]] = {DIR: {}, OTHER: {}}
     for url, each in told:
-        before = {v.name: v.monitor for v in world.fleet.vassals.values() if v.wanted}
         world.see(Listing(each), url=url)
-        for name, owner in before.items():
-            now = world.fleet.vassals.get(name)
-            assert now is None or not now.wanted or now.monitor == owner or owner == url
+        has[url] = each
+    for url in (DIR, DIR, OTHER, OTHER):  # a doubted listing is believed when it comes again
+        world.see(Listing(has[url]), url=url)
+    wanted = {v.name: (v.monitor, v.spec) for v in world.fleet.vassals.values() if v.wanted}
+    assert wanted == {
+        name: (url, now.spec) for url in (OTHER, DIR) for name, now in has[url].items()
+    }

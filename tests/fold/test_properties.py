@@ -154,11 +154,16 @@ class World:
             known = self.fleet.vassals.get(name)
             if known is None or not known.wanted or known.monitor not in self.configured:
                 self.happen("vassal_added", name, monitor, spec=spec)
+            elif known.monitor != monitor and self._is_first(monitor, known.monitor):
+                self.happen("vassal_changed", name, monitor, spec=spec)
             elif known.monitor != monitor and (monitor, name) not in self.refused:
                 self.refused.add((monitor, name))
                 self.happen("observation_rejected", None, monitor, name=name, reason="not yours")
             elif known.monitor == monitor and known.spec != spec:
                 self.happen("vassal_changed", name, monitor, spec=spec)
+
+    def _is_first(self, monitor: str, owner: str) -> bool:
+        return self.configured.index(monitor) < self.configured.index(owner)
 
     def look_around(self) -> None:
         for name, vassal in list(self.fleet.vassals.items()):
@@ -234,7 +239,8 @@ class World:
         claims = {name for each in self.configured for name in self.sources[each]}
         assert set(self.fleet.vassals) == claims
         for name, vassal in self.fleet.vassals.items():
-            assert vassal.monitor in self.configured
+            first = next(each for each in self.configured if name in self.sources[each])
+            assert vassal.monitor == first
             assert vassal.spec == self.sources[vassal.monitor][name]
             if vassal.held:
                 assert vassal.phase == "held"
@@ -267,7 +273,9 @@ class Life(RuleBasedStateMachine):
 
     @rule(
         policy=policies,
-        configured=st.sampled_from([MONITORS, MONITORS, MONITORS[:1], MONITORS[1:]]),
+        configured=st.sampled_from(
+            [MONITORS, MONITORS, MONITORS[::-1], MONITORS[:1], MONITORS[1:]]
+        ),
         data=st.data(),
     )
     def daemon_starts(

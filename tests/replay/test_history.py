@@ -264,6 +264,14 @@ def claimed_by_another(b: Builder) -> None:
     b.added("a.ini", monitor=OTHER)  # 5
 
 
+def claimed_by_an_earlier_source(b: Builder) -> None:
+    b.start((MONITOR, OTHER))  # 3, 4
+    b.added("a.ini", monitor=OTHER)  # 5
+    b.changed("a.ini", b"theirs")  # 6
+    b.accepting("a.ini")  # 7
+    b.accepting("a.ini")  # 8
+
+
 def removed_by_another(b: Builder) -> None:
     waits(b)
     b.removed("a.ini", OTHER)  # 5
@@ -360,6 +368,7 @@ STORIES: dict[Story, Outcomes] = {
     changes_while_held_and_is_started: [(3, "accepting", 5), (8, "accepting", 10)],
     superseded: [(3, "superseded", 5), (5, "superseded", 6), (6, "pending", None)],
     claimed_by_another: [(3, "pending", None), (5, "superseded", 5)],
+    claimed_by_an_earlier_source: [(5, "superseded", 6), (6, "accepting", 8)],
     removed_by_another: [(3, "pending", None), (5, "superseded", 5)],
     on_demand: [(3, "pending", None)],
     on_demand_and_wanted: [(3, "accepting", 5)],

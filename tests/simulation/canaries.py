@@ -136,6 +136,15 @@ def _never_waits_longer(fleet: Fleet, event: Event) -> list[Action]:
     return actions
 
 
+def _first_come(fleet: Fleet, event: Event) -> list[Action]:
+    """A name stays with the source that was heard first, whatever their order."""
+    vassal = fleet.vassals.get(event.vassal or "")
+    if event.kind != "vassal_changed" or vassal is None or vassal.monitor == event.monitor:
+        return fold(fleet, event)
+    fleet.seq, fleet.at = event.seq, event.at
+    return []
+
+
 FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     "start is overlooked": (
         overlooks("operator_requested", "start"),
@@ -148,6 +157,7 @@ FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     "loyalty is overlooked": (overlooks("vassal_loyal"), ("started at once",)),
     "silence is overlooked": (overlooks("heartbeat_lost"), ("settles", "who hangs is ended")),
     "nobody waits": (_never_waits, ("throttled",)),
+    "the order of sources is overlooked": (_first_come, ("settles", "starts what is wanted")),
     "nobody waits longer": (_never_waits_longer, ("throttled",)),
 }
 

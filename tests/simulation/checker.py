@@ -129,12 +129,13 @@ class Checker:
     def _follow(self, kind: str, monitor: str | None, vassal: str | None, body: Any) -> None:
         if kind == "vassal_added":
             taken = vassal in self.wanted and self.owner[vassal] in self.monitors
-            if not taken or self.owner[vassal or ""] == monitor:
+            if not taken or self._owns(monitor, vassal):
                 self.owner[vassal or ""] = monitor or ""
                 self._take(vassal or "", body["spec"])
         elif kind == "vassal_changed":
-            if self.owner.get(vassal or "") == monitor:
-                self._take(vassal or "", body["spec"])
+            if vassal in self.owner and self._owns(monitor, vassal):
+                self.owner[vassal] = monitor or ""
+                self._take(vassal, body["spec"])
         elif kind in ("vassal_removed", "vassal_destroyed"):
             if self.owner.get(vassal or "") == monitor:
                 self.wanted.pop(vassal or "", None)
@@ -166,6 +167,13 @@ class Checker:
             for attempt, until in list(self.starting.items()):
                 if attempt.vassal == vassal and until == body["deadline"]:
                     del self.starting[attempt]
+
+    def _owns(self, monitor: str | None, vassal: str | None) -> bool:
+        """The source has the name already, or is given before the one that has it."""
+        owner = self.owner[vassal or ""]
+        order = self.monitors
+        before = owner in order and monitor in order[: order.index(owner)]
+        return owner == monitor or before
 
     def _take(self, vassal: str, spec: dict[str, Any]) -> None:
         """Its owner says that it is so."""

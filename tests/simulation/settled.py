@@ -41,7 +41,7 @@ def unsettled(world: "World") -> str:
 
 
 def _claims(sources: list[Source]) -> dict[str, dict[str, Spec]]:
-    """Vassal -> the sources that have it, and as what."""
+    """Vassal -> the sources that have it, in the order of the sources, and as what."""
     found: dict[str, dict[str, Spec]] = {}
     for source in sources:
         for name, seen in (source.has if source.lists else source.told).items():
@@ -59,6 +59,11 @@ def _wrong(world: "World", name: str, claims: dict[str, Spec], vassal: Vassal | 
         return "" if said_once and vassal is None and not running else "wanted, and is not there"
     if vassal.monitor not in claims:
         return f"belongs to {vassal.monitor}, which has it no longer"
+    # A message that was rejected is not said again, so only sources that list are waited for.
+    first = next((url for url in claims if not url.startswith("messages:")), vassal.monitor)
+    order = list(claims)
+    if order.index(first) < order.index(vassal.monitor):
+        return f"belongs to {vassal.monitor}, and {first} is given before"
     if vassal.spec != claims[vassal.monitor]:
         return f"is {vassal.spec}, its source says {claims[vassal.monitor]}"
     held, owed = name in world.checker.held, name in world.checker.owed
