@@ -21,6 +21,7 @@ from .explain import Explain
 from .facts import fleet_record, vassal_record
 from .fleet import Fleet, Vassal
 from .observe import Draft
+from .turn import NOT_RECORDED
 
 _TRIAL: Final = 20.0  # seconds for a new version to say which one it is
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -45,6 +46,9 @@ class Daemon(Protocol):
 
     @property
     def paused(self) -> str | None: ...
+
+    @property
+    def unrecorded(self) -> int: ...
 
     @property
     def keeper_lives(self) -> bool: ...
@@ -122,6 +126,7 @@ class Asks:
             "stopping": fleet.leaving,
             "keeper": self._daemon.keeper_lives,
             "paused": self._daemon.paused,
+            "unrecorded": self._daemon.unrecorded,
         }
 
     def _list(self) -> dict[str, Any]:
@@ -178,7 +183,7 @@ class Asks:
 
     def _check_journal(self) -> None:
         if self._daemon.paused is not None:
-            raise Refused(f"nothing is done that cannot be recorded: {self._daemon.paused}")
+            raise Refused(NOT_RECORDED + self._daemon.paused)
 
 
 def try_new_version() -> None:

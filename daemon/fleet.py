@@ -122,3 +122,8 @@ def to_json(fleet: Fleet) -> bytes:
 def from_json(snapshot: bytes) -> Fleet:
     """The fleet of a snapshot."""
     return _decoder.decode(snapshot)
+
+
+def copied(fleet: Fleet) -> Fleet:
+    """A fleet of its own that is the same."""
+    return from_json(to_json(fleet))

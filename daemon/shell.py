@@ -9,14 +9,16 @@
 4. What they lead to comes in as the next input.
 
 Nothing is decided here. If the journal cannot be written, the turn stays at step 2: the same
-rows are tried again until they are durable, vassals keep running, sources wait.
+rows are tried again until they are durable, vassals keep running, sources wait. Operators do not:
+what they asked for is taken back and refused. All that is told of the fleet meanwhile is what is
+recorded: events are folded twice, into the fleet that runs ahead of the journal, and, when they
+are durable, into the one that others see.
 """
 
-import heapq
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Final
 
@@ -26,7 +28,6 @@ from ..journal import chain
 from ..journal.errors import JournalPaused
 from ..journal.events import (
     DaemonStarted,
-    DeadlinePassed,
     Empty,
     Event,
     HeartbeatLost,
@@ -39,20 +40,19 @@ from . import control, outside, protocol, succession, threads
 from .actions import Action, recorded
 from .asks import Asks
 from .clock import Clock
+from .deadlines import Deadlines
 from .explain import Explain
-from .fleet import UP, Fleet, to_json
+from .fleet import UP, Fleet, copied, to_json
 from .fold import fold
 from .host import Happened, News, Said
 from .keeper_link import KeeperLink
 from .observe import Draft, Observer, Source
-from .saying import Line, say
+from .saying import say
 from .signals import Signals
 from .systemd import Notifier
+from .turn import Asked, Folded, Input, Requests, Turn
 
 log = logging.getLogger("emperor")
-
-# What something that came in means, given the fleet as it is now.
-Input = Callable[[Fleet], Iterable[Draft]]
 
 _MOST_AT_ONCE: Final = 5000  # inputs of one turn
 _RETRY: Final = 1.0  # seconds until a paused journal is tried again
@@ -79,8 +79,10 @@ class Shell:
         signals: outside.Signals = trio.open_signal_receiver,
         explain: Explain = lambda _: {},
     ) -> None:
-        self.fleet = fleet
+        self.fleet = fleet  # as it is recorded
+        self._ahead = copied(fleet)  # with what is being recorded
         self.paused: str | None = None
+        self.unrecorded = 0  # events that wait while paused
         self._journal = journal
         self._clock = clock
         self._host = host
@@ -94,9 +96,9 @@ class Shell:
         self.succeeded = False  # by the daemon of another keeper
         self._observer = Observer()
         self._inbox, self._came = trio.open_memory_channel[tuple[Input, trio.Event]](256)
-        self._deadlines: list[tuple[int, str]] = []
-        self._planned: dict[str, int | None] = {}
-        self._replanned = trio.Event()
+        self._deadlines = Deadlines(clock, self.tell)
+        self._deadlines.plan_all(fleet)
+        self._requests = Requests(self.tell)
         self._silent: set[str] = set()  # sources that have not said their first word
         self._heard = trio.Event()
         self._can_answer = trio.Event()
@@ -121,7 +123,7 @@ class Shell:
             self._keeper.acknowledge_all()
             nursery.start_soon(self._attend_keeper)
             self._can_answer.set()
-            nursery.start_soon(self._watch_deadlines)
+            nursery.start_soon(self._deadlines.watch)
             nursery.start_soon(self._watch_heartbeats)
             nursery.start_soon(self._notifier.keep_alive)
             for monitor in monitors:
@@ -160,20 +162,18 @@ class Shell:
 
     async def _turns(self) -> None:
         while not self._done() and not self._may_leave():
-            inputs, waiting = [], []
-            first, done = await self._came.receive()
-            inputs.append(first)
-            waiting.append(done)
-            while len(inputs) < _MOST_AT_ONCE:
+            came = [await self._came.receive()]
+            while len(came) < _MOST_AT_ONCE:
                 try:
-                    more, done = self._came.receive_nowait()
+                    came.append(self._came.receive_nowait())
                 except trio.WouldBlock:
                     break
-                inputs.append(more)
-                waiting.append(done)
-            await self._turn(inputs)
-            for done in waiting:
-                done.set()
+            # Requests make a turn of their own, which can be given up as a whole.
+            for requests in (False, True):
+                part = [each for each in came if isinstance(each[0], Asked) is requests]
+                await self._turn([given for given, _ in part], requests=requests)
+                for _, done in part:
+                    done.set()
         if self.renewing:
             log.info("leaving the vassals to the daemon that replaces this one")
             return
@@ -193,35 +193,31 @@ class Shell:
 
     # One turn
 
-    async def _turn(self, inputs: Iterable[Input]) -> None:
-        rows: list[chain.Columns] = []
-        ordered: list[tuple[Action, int]] = []
-        lines: list[Line] = []
-        before = self.fleet.seq
+    async def _turn(self, inputs: Sequence[Input], *, requests: bool = False) -> None:
+        turn = Turn(requests=requests)
         for given in inputs:
-            for draft in given(self.fleet):
-                row, actions, said = self._fold(draft)
-                rows.append(row)
-                ordered += [(action, row[1]) for action in actions]
-                lines += said
-        if not rows:
+            for draft in given(self._ahead):
+                turn.folded.append(self._fold(draft))
+        if not turn.folded:
             return
-        snapshot = None
-        if before // SNAPSHOT_EVERY != self.fleet.seq // SNAPSHOT_EVERY:
-            snapshot = Snapshot(self.fleet.seq, to_json(self.fleet))
-        await self._commit(rows, snapshot)
-        for level, text in lines:
-            log.log(level, "%s", text)
-        for action, at in ordered:
+        await self._commit(turn)
+        for given in inputs:
+            if isinstance(given, Asked):
+                given.durable = True
+        for each in turn.folded:
+            fold(self.fleet, each.event)
+            for level, text in each.lines:
+                log.log(level, "%s", text)
+        for action, at in turn.ordered:
             self._act(action, at)
 
-    def _fold(self, draft: Draft) -> tuple[chain.Columns, list[Action], list[Line]]:
-        """Number a draft and fold it: its row, what it orders, and what the log says of it."""
+    def _fold(self, draft: Draft) -> Folded:
+        """Number a draft and fold it."""
         cause = draft.cause
         if cause is None and draft.vassal is not None:
             cause = self._cause(draft)
         event = Event(
-            self.fleet.seq + 1,
+            self._ahead.seq + 1,
             self._clock.stamp(),
             draft.kind,
             draft.monitor,
@@ -229,49 +225,65 @@ class Shell:
             cause,
             draft.body,
         )
-        actions = fold(self.fleet, event)
+        actions = fold(self._ahead, event)
         self._plan(draft.vassal, actions)
         body = chain.text(event.body)
         row = (
             event.seq, event.at, event.kind, event.monitor, event.vassal, cause, body,
             recorded(actions),
         )  # fmt: skip
-        return row, actions, say(event, self.fleet, actions)
+        return Folded(event, row, actions, say(event, self._ahead, actions))
 
     def _cause(self, draft: Draft) -> int | None:
         """What a vassal says follows from the last order; a deadline, from what set it."""
-        vassal = self.fleet.vassals.get(draft.vassal or "")
+        vassal = self._ahead.vassals.get(draft.vassal or "")
         if vassal is None or draft.monitor is not None or draft.kind == "operator_requested":
             return None
         return vassal.because if draft.kind in _OF_PHASE else vassal.order
 
-    async def _commit(self, rows: list[chain.Columns], snapshot: Snapshot | None) -> None:
+    async def _commit(self, turn: Turn) -> None:
+        """Return when the turn is durable, or given up and something else can be recorded."""
         contents = self._observer.take_contents()
         while True:
             try:
                 await threads.run_sync(
                     self._journal.append,
-                    rows,
+                    turn.rows,
                     contents,
-                    snapshot,
+                    self._snapshot(),
                     abandon_on_cancel=self.paused is not None,  # who gives up does not wait
                 )
             except JournalPaused as pause:
-                self._note_pause(str(pause))
+                if turn.requests:
+                    self._give_up(turn)
+                self._note_pause(str(pause), len(turn.folded))
                 await trio.sleep(_RETRY)
             else:
                 break
         if self.paused is not None:
             log.warning("the journal can be written again")
-            self.paused = None
+            self.paused, self.unrecorded = None, 0
             self._notifier.tell(f"STATUS={self.status()}")
 
-    def _note_pause(self, reason: str) -> None:
+    def _snapshot(self) -> Snapshot | None:
+        """The fleet, if this turn passes an event of which the journal has a snapshot."""
+        if self.fleet.seq // SNAPSHOT_EVERY == self._ahead.seq // SNAPSHOT_EVERY:
+            return None
+        return Snapshot(self._ahead.seq, to_json(self._ahead))
+
+    def _give_up(self, turn: Turn) -> None:
+        """Take the turn back. With nothing to append, the journal says if it can be written."""
+        turn.folded.clear()
+        self._ahead = copied(self.fleet)
+        self._deadlines.plan_all(self._ahead)
+
+    def _note_pause(self, reason: str, unrecorded: int) -> None:
         if self.paused is None:
             log.error("paused: %s; vassals keep running, nothing new is done", reason)
             if self._signals.leaving:
                 log.warning("waiting to record the stop; asked again, leaves at once")
-        self.paused = reason
+        self.paused, self.unrecorded = reason, unrecorded
+        self._requests.refuse(reason)
         self._can_answer.set()
         self._notifier.tell(f"STATUS={self.status()}")
 
@@ -340,8 +352,8 @@ class Shell:
         return self._host.silent_for(vassal) if known is not None and known.heartbeat else None
 
     async def record(self, draft: Draft) -> None:
-        """Take something in; returns when it is durable."""
-        await self.tell(lambda _: [draft])
+        """Take a request in; returns when it is durable. Raises Refused if it cannot be."""
+        await self._requests.record(draft)
 
     async def _attend_keeper(self) -> None:
         await self._keeper.run()
@@ -386,37 +398,7 @@ class Shell:
         names = {action.vassal for action in actions}
         if touched is not None:
             names.add(touched)
-        for name in names:
-            vassal = self.fleet.vassals.get(name)
-            deadline = None if vassal is None else vassal.deadline
-            if deadline is not None and self._planned.get(name) != deadline:
-                heapq.heappush(self._deadlines, (deadline, name))
-                self._replanned.set()
-            if deadline is None:
-                self._planned.pop(name, None)
-            else:
-                self._planned[name] = deadline
-
-    async def _watch_deadlines(self) -> None:
-        for vassal in self.fleet.vassals.values():
-            if vassal.deadline is not None:
-                heapq.heappush(self._deadlines, (vassal.deadline, vassal.name))
-                self._planned[vassal.name] = vassal.deadline
-        while True:
-            self._replanned = trio.Event()
-            if not self._deadlines:
-                await self._replanned.wait()
-                continue
-            deadline, name = self._deadlines[0]
-            if self._planned.get(name) != deadline:
-                heapq.heappop(self._deadlines)  # it was moved or is over
-            elif deadline <= self._clock.now():
-                heapq.heappop(self._deadlines)
-                del self._planned[name]
-                await self.tell(_passing(deadline, name))
-            else:
-                with trio.move_on_after(self._clock.seconds_until(deadline)):
-                    await self._replanned.wait()
+        self._deadlines.plan(self._ahead, names)
 
     async def _watch_heartbeats(self) -> None:
         while True:
@@ -463,11 +445,6 @@ def _meaning_of_byte(fleet: Fleet, said: Said) -> Iterable[Draft]:
     kind = protocol.news(vassal, said.byte)
     if kind is not None:
         yield Draft(kind, OfAttempt(attempt=said.attempt), None, said.vassal)
-
-
-def _passing(deadline: int, name: str) -> Input:
-    body = DeadlinePassed(deadline=deadline)
-    return lambda _: [Draft("deadline_passed", body, None, name)]
 
 
 def _silence(silent: list[tuple[str, int | None]], required: float) -> Input:

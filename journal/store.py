@@ -15,6 +15,7 @@ events are on disk (WAL, ``synchronous=FULL``: one fsync for all of them).
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import sqlite3
@@ -39,6 +40,7 @@ from .reading import COLUMNS, as_bytes, brief, decoded, ends, of_sqlite, unpacke
 SNAPSHOT_EVERY: Final = 10_000  # events
 _SAME_CHILD: Final = 0.5  # seconds; as it executes, it lets go of one lock after the other
 _LAST_CHILD: Final = 5.0  # seconds that a dead daemon's last child may take to its exec
+_ROOM: Final = 32 << 10  # bytes that a few rows may take, indexes and all
 
 _ELSEWHERE: Final = "give a --journal in a directory that this user may write to"
 _INSERT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -212,24 +214,30 @@ class Journal:
     ) -> None:
         """Append events, in order and numbered on from ``seq``; return when they are durable.
 
+        Without rows this changes nothing, and says whether a few rows could be appended.
         ``configs`` are new texts by digest, stored in the same transaction. Raises
         JournalPaused if nothing could be written (disk full, I/O error, the file is gone): then
         nothing was, and the same call may be made again.
         """
         hashes = list(chain.links(self._hash, rows))
+        seq, at, hash_ = (
+            (rows[-1][0], rows[-1][1], hashes[-1]) if rows else (self.seq, self.last_at, self._hash)
+        )
         try:
             self._check_file()
+            if not rows:
+                self._check_room()
             with self._transaction():
                 if configs:
                     self._db.executemany(
                         "INSERT OR IGNORE INTO config VALUES (?, ?)", configs.items()
                     )
                 self._db.executemany(
-                    _INSERT, [(*row, hash_) for row, hash_ in zip(rows, hashes, strict=True)]
+                    _INSERT, [(*row, link) for row, link in zip(rows, hashes, strict=True)]
                 )
                 self._db.execute(
                     "UPDATE chain SET seq = ?, hash = ? WHERE name = 'head'",
-                    (rows[-1][0], hashes[-1]),
+                    (seq, hash_),
                 )
                 if snapshot is not None:
                     self._insert_snapshot(snapshot, hashes[snapshot.seq - rows[0][0]])
@@ -238,7 +246,7 @@ class Journal:
         except (sqlite3.DatabaseError, OSError) as error:
             # Whatever it is, full, read-only or malformed: vassals are better off running.
             raise JournalPaused(f"{self.path}: cannot be written: {brief(error)}") from error
-        self.seq, self.last_at, self._hash = rows[-1][0], rows[-1][1], hashes[-1]
+        self.seq, self.last_at, self._hash = seq, at, hash_
 
     def _insert_snapshot(self, snapshot: Snapshot, hash_: bytes) -> None:
         packed = zlib.compress(snapshot.fleet, 1)
@@ -255,6 +263,19 @@ class Journal:
             raise OSError("the file is gone; put it back where it was") from None
         if not same:
             raise OSError("the file was replaced by another; put the journal back")
+
+    def _check_room(self) -> None:
+        # SQLite may have room left in its log for what changes nothing, and for nothing else.
+        try:
+            file = os.open(os.path.dirname(self.path), os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in (errno.EOPNOTSUPP, errno.EISDIR):
+                return  # this file system has no files without a name
+            raise
+        try:
+            os.posix_fallocate(file, 0, _ROOM)
+        finally:
+            os.close(file)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """The journal cannot be written: nothing is done that is not recorded, and nothing is lost."""
 
+import json
 import os
 import signal
 import subprocess
@@ -164,6 +165,80 @@ def test_killed_while_the_disk_is_full_it_goes_on_when_there_is_room(
     disk.free()
     until(lambda: reader.reloads() == 1, "the change takes effect")
     assert daemon.pid_of("read.ini") == pid
+    check(daemon)
+    daemon.stop()
+
+
+def asked(daemon: Daemon, *words: str) -> tuple[int, str, str]:
+    """What comes of a command: exit code, standard output and error. It answers at once."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "emperord.daemon.ctl"),
+            *("--control", f"{daemon.journal}.sock", *words),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=10,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("do", ["stop", "reload"])
+def test_a_request_that_finds_the_disk_full_is_refused_and_changes_nothing(
+    daemon: Daemon, disk: Disk, hearing: Ears, do: str
+) -> None:
+    """No pause is known yet: the request itself meets it."""
+    reader = Reader(daemon.folder)
+    (daemon.vassals / "read.ini").write_text(reader.text)
+    daemon.start()
+    pid = daemon.phase("read.ini", "ready").pid
+    before = daemon.last_seq()
+    disk.fill()
+    code, out, error = asked(daemon, do, "read.ini")
+    assert (code, out) == (1, "")
+    assert error.startswith("emperor-ctl: nothing is done that cannot be recorded: ")
+    status = json.loads(asked(daemon, "status", "--json")[1])
+    assert status["vassals"] == {"ready": 1}
+    assert (status["seq"], status["unrecorded"]) == (before, 0)
+    assert status["paused"] is not None
+
+    # Nothing waits to be recorded, and the daemon notices nevertheless that it can go on.
+    retried(hearing)
+    disk.free()
+    daemon.until(lambda: "can be written again" in daemon.log(), "it goes on")
+    assert daemon.last_seq() == before
+    assert reader.reloads() == 0
+    assert daemon.running_for("read.ini")[0] == pid
+    assert asked(daemon, "reload", "read.ini")[0] == 0
+    until(lambda: reader.reloads() == 1, "it is reloaded")
+    check(daemon)
+    daemon.stop()
+
+
+def test_a_request_behind_what_waits_for_room_is_refused(daemon: Daemon, disk: Disk) -> None:
+    """And what is told of the fleet is what is recorded, as nothing else is carried out."""
+    for name in ("a.ini", "gone.ini"):
+        (daemon.vassals / name).write_text(SLEEPER)
+    daemon.start()
+    daemon.phase("gone.ini", "ready")
+    daemon.phase("a.ini", "ready")
+    before = daemon.last_seq()
+    disk.fill()
+    (daemon.vassals / "gone.ini").unlink()
+    (daemon.vassals / "new.ini").write_text(SLEEPER)
+    paused(daemon)
+    assert asked(daemon, "stop", "a.ini")[0] == 1
+    status = json.loads(asked(daemon, "status", "--json")[1])
+    assert status["vassals"] == {"ready": 2}
+    assert status["seq"] == before
+    assert status["unrecorded"] >= 1
+    listed = json.loads(asked(daemon, "list", "--json")[1])["vassals"]
+    assert [(v["name"], v["phase"]) for v in listed] == [("a.ini", "ready"), ("gone.ini", "ready")]
+    disk.free()
+    daemon.phase("new.ini", "ready")
+    daemon.gone("gone.ini")
+    assert json.loads(asked(daemon, "status", "--json")[1])["unrecorded"] == 0
+    assert daemon.kinds("a.ini", before) == []
     check(daemon)
     daemon.stop()
 

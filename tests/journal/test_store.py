@@ -191,6 +191,12 @@ def tiny(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
+def free(folder: Path) -> int:
+    """Bytes that there is room for."""
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize
+
+
 def test_a_full_disk_pauses_it_and_room_lets_it_go_on(tiny: Path) -> None:
     path = tiny / "journal.db"
     (tiny / "ballast").write_bytes(bytes(64 << 10))
@@ -207,7 +213,12 @@ def test_a_full_disk_pauses_it_and_room_lets_it_go_on(tiny: Path) -> None:
         assert 0 < reached < 199
         with pytest.raises(JournalPaused):
             journal.append([row(reached + 1, body)])
+        (tiny / "filler").write_bytes(bytes(free(tiny)))
+        with pytest.raises(JournalPaused):
+            journal.append([])  # not even what changes nothing can be written
         (tiny / "ballast").unlink()
+        journal.append([])
+        assert journal.seq == reached
         journal.append([row(reached + 1, body)])
         assert [event.seq for event in journal.tail(0)] == list(range(1, reached + 2))
 

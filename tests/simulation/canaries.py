@@ -1,31 +1,26 @@
 """Daemons with a planted bug. A checker that lets one of them pass checks nothing."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-import msgspec
 from emperord.daemon import shell
 from emperord.daemon.actions import Action
 from emperord.daemon.fleet import Fleet
 from emperord.daemon.fold import fold
 from emperord.daemon.observe import Draft
-from emperord.daemon.saying import Line
-from emperord.daemon.shell import Input, Shell
-from emperord.journal import chain
+from emperord.daemon.shell import Shell
+from emperord.daemon.turn import Folded, Input, Turn
 from emperord.journal.events import Adopted, Event, SpawnFailed
-from emperord.journal.store import Snapshot
 
 from . import disk
-
-_ACTIONS: Final = msgspec.json.Decoder(list[Action])
 
 
 class ForgetsToRespawn(Shell):
     """A vassal that is throttled is never tried again."""
 
     def _plan(self, touched: str | None, actions: list[Action]) -> None:
-        vassal = self.fleet.vassals.get(touched or "")
+        vassal = self._ahead.vassals.get(touched or "")
         if vassal is None or vassal.phase != "throttled":
             super()._plan(touched, actions)
 
@@ -34,7 +29,7 @@ class ForgetsMercy(Shell):
     """A vassal that is deaf to its stop is never killed."""
 
     def _plan(self, touched: str | None, actions: list[Action]) -> None:
-        vassal = self.fleet.vassals.get(touched or "")
+        vassal = self._ahead.vassals.get(touched or "")
         if vassal is None or vassal.phase != "stopping":
             super()._plan(touched, actions)
 
@@ -42,7 +37,7 @@ class ForgetsMercy(Shell):
 class SpawnsTwice(Shell):
     """It takes those that it finds running for dead, and starts them beside themselves."""
 
-    def _fold(self, draft: Draft) -> tuple[chain.Columns, list[Action], list[Line]]:
+    def _fold(self, draft: Draft) -> Folded:
         body = draft.body
         if isinstance(body, Adopted):
             lost = SpawnFailed(attempt=body.attempt, reason="not found", fault="interrupted")
@@ -53,11 +48,10 @@ class SpawnsTwice(Shell):
 class ActsBeforeItCommits(Shell):
     """It carries out what it has not written down yet."""
 
-    async def _commit(self, rows: list[chain.Columns], snapshot: Snapshot | None) -> None:
-        for row in rows:
-            for action in _ACTIONS.decode(row[7]):
-                super()._act(action, row[1])
-        await super()._commit(rows, snapshot)
+    async def _commit(self, turn: Turn) -> None:
+        for action, at in turn.ordered:
+            super()._act(action, at)
+        await super()._commit(turn)
 
     def _act(self, action: Action, at: int) -> None:
         """Done already."""
@@ -68,9 +62,10 @@ class ActsOnHalf(Shell):
 
     _left = 0
 
-    async def _commit(self, rows: list[chain.Columns], snapshot: Snapshot | None) -> None:
-        await super()._commit(rows, snapshot)
-        self._left = _number(rows)
+    async def _commit(self, turn: Turn) -> None:
+        await super()._commit(turn)
+        orders = len(turn.ordered)
+        self._left = orders + (orders == 1)  # a single one is carried out
 
     def _act(self, action: Action, at: int) -> None:
         if self._left > 1:
@@ -83,11 +78,6 @@ class OpensTooEarly(Shell):
 
     async def tell(self, *inputs: Input) -> None:
         await super().tell(*reversed(inputs))
-
-
-def _number(rows: Sequence[chain.Columns]) -> int:
-    orders = sum(len(_ACTIONS.decode(row[7])) for row in rows)
-    return orders + (orders == 1)  # a single one is carried out
 
 
 # And the rules by which each is to be caught.

@@ -1,0 +1,70 @@
+"""The deadlines of vassals: which is next, and when it has passed."""
+
+import heapq
+from collections.abc import Awaitable, Callable, Iterable
+
+import trio
+
+from ..journal.events import DeadlinePassed
+from .clock import Clock
+from .fleet import Fleet
+from .observe import Draft
+from .turn import Input
+
+
+class Deadlines:
+    """Remembers the deadline of each vassal that has one. ``tell`` is told of those that pass."""
+
+    def __init__(self, clock: Clock, tell: Callable[[Input], Awaitable[None]]) -> None:
+        self._clock = clock
+        self._tell = tell
+        self._heap: list[tuple[int, str]] = []
+        self._planned: dict[str, int | None] = {}
+        self._replanned = trio.Event()
+
+    def plan(self, fleet: Fleet, names: Iterable[str]) -> None:
+        """Take over the deadlines of these vassals."""
+        for name in names:
+            vassal = fleet.vassals.get(name)
+            deadline = None if vassal is None else vassal.deadline
+            if deadline is not None and self._planned.get(name) != deadline:
+                heapq.heappush(self._heap, (deadline, name))
+                self._replanned.set()
+            if deadline is None:
+                self._planned.pop(name, None)
+            else:
+                self._planned[name] = deadline
+
+    def plan_all(self, fleet: Fleet) -> None:
+        """Take over the deadlines of the whole fleet, and forget all others."""
+        self._planned = {
+            vassal.name: vassal.deadline
+            for vassal in fleet.vassals.values()
+            if vassal.deadline is not None
+        }
+        self._heap = [(at, name) for name, at in self._planned.items() if at is not None]
+        heapq.heapify(self._heap)
+        self._replanned.set()
+
+    async def watch(self) -> None:
+        """Tell of each deadline that passes, until cancelled."""
+        while True:
+            self._replanned = trio.Event()
+            if not self._heap:
+                await self._replanned.wait()
+                continue
+            deadline, name = self._heap[0]
+            if self._planned.get(name) != deadline:
+                heapq.heappop(self._heap)  # it was moved or is over
+            elif deadline <= self._clock.now():
+                heapq.heappop(self._heap)
+                del self._planned[name]
+                await self._tell(_passing(deadline, name))
+            else:
+                with trio.move_on_after(self._clock.seconds_until(deadline)):
+                    await self._replanned.wait()
+
+
+def _passing(deadline: int, name: str) -> Input:
+    body = DeadlinePassed(deadline=deadline)
+    return lambda _: [Draft("deadline_passed", body, None, name)]

@@ -1,0 +1,86 @@
+"""What one turn of the loop records, and operators' requests on their way into the record."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, NamedTuple
+
+import trio
+
+from ..journal import chain
+from ..journal.events import Event
+from .actions import Action
+from .control import Refused
+from .fleet import Fleet
+from .observe import Draft
+from .saying import Line
+
+# What something that came in means, given the fleet as it is now.
+Input = Callable[[Fleet], Iterable[Draft]]
+
+NOT_RECORDED: Final = "nothing is done that cannot be recorded: "
+
+
+class Folded(NamedTuple):
+    """One event: its row, what it orders, and what the log says of it."""
+
+    event: Event
+    row: chain.Columns
+    actions: list[Action]
+    lines: list[Line]
+
+
+class Turn:
+    """The events of one transaction. ``requests``: it has nothing but operators' requests."""
+
+    def __init__(self, *, requests: bool) -> None:
+        self.requests = requests
+        self.folded: list[Folded] = []
+
+    @property
+    def rows(self) -> list[chain.Columns]:
+        """What the journal is to append."""
+        return [each.row for each in self.folded]
+
+    @property
+    def ordered(self) -> list[tuple[Action, int]]:
+        """What is to be carried out, each with the time of its event."""
+        return [(action, each.event.at) for each in self.folded for action in each.actions]
+
+
+class Asked:
+    """An operator's request as an input. Refused, it has no meaning any more."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+        self.scope = trio.CancelScope()
+        self.refused: str | None = None
+        self.durable = False
+
+    def __call__(self, fleet: Fleet) -> Iterable[Draft]:
+        return () if self.refused is not None else (self._draft,)
+
+
+class Requests:
+    """The requests that are not durable yet. Each is recorded or refused, never both."""
+
+    def __init__(self, tell: Callable[[Input], Awaitable[None]]) -> None:
+        self._tell = tell
+        self._open: dict[Asked, None] = {}  # in order
+
+    async def record(self, draft: Draft) -> None:
+        """Return when a request is durable. Raises Refused while the journal cannot be written."""
+        asked = Asked(draft)
+        self._open[asked] = None
+        try:
+            with asked.scope:
+                await self._tell(asked)
+        finally:
+            del self._open[asked]
+        if asked.refused is not None:
+            raise Refused(NOT_RECORDED + asked.refused)
+
+    def refuse(self, reason: str) -> None:
+        """Refuse all: the journal cannot be written."""
+        for asked in self._open:
+            if not asked.durable:
+                asked.refused = reason
+                asked.scope.cancel()
