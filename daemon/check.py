@@ -1,4 +1,7 @@
-"""``emperor --check``: what would be run, without running it."""
+"""``emperor --check``: what would be run, without running it.
+
+Every source is reached, all at the same time, because each that is away takes until its time limit.
+"""
 
 import os
 import shlex
@@ -9,10 +12,11 @@ import trio
 from ..journal.policy import Policy
 from ..monitors import contract
 from ..monitors.names import shown
-from ..monitors.registry import ANNOUNCING
+from ..monitors.polling import SourceFailed
 from . import command, starting
 from .listeners import binds_itself
 from .moves import bar_reason
+from .start_warnings import lacks
 
 _PATIENCE = 30.0  # seconds for a source to say its first word
 
@@ -28,31 +32,39 @@ async def check(
     for line in left_out:
         _say(f"left out: {line}")
     owners: dict[str, str] = {}
-    for monitor in monitors:
+    found = await _ask_all(monitors)
+    for monitor, answer in zip(monitors, found, strict=True):
         _say(monitor.url)
-        if monitor.url.startswith(ANNOUNCING):
-            # To listen would be to take its messages away from the daemon.
-            _say("  announces its vassals: there is nothing to read beforehand")
-            continue
-        observation = await _first_word(monitor)
-        if not isinstance(observation, contract.Listing):
-            reason = observation.reason if isinstance(observation, contract.Failed) else "silent"
-            _say(f"  cannot be read: {reason}")
-            flaws += 1
-            continue
-        for name, seen in sorted(observation.seen.items()):
-            flaw, line = _would_run(name, seen, policy, monitor.url)
-            if name in owners:
-                owner = owners[name]
-                flaw = True
-                line = f"rejected: the name belongs to {owner}, which is given before this source"
-            owners.setdefault(name, monitor.url)
-            flaws += flaw
-            _say(f"  {name}: {line}")
-        for label, reason in sorted(observation.refused.items()):
-            _say(f"  {label}: rejected: {reason}")
-            flaws += 1
+        match answer:
+            case contract.Failed(reason):
+                verb = "reached" if isinstance(monitor, contract.Announcer) else "read"
+                _say(f"  cannot be {verb}: {reason}")
+                flaws += 1
+            case contract.Listing():
+                flaws += _list(answer, monitor.url, owners, policy)
+            case _:
+                _say("  reached; it announces its vassals, so there is nothing to read beforehand")
     return 1 if flaws else 0
+
+
+def _list(listing: contract.Listing, url: str, owners: dict[str, str], policy: Policy) -> int:
+    """Print what one source lists; the number of flaws. ``owners``: who has which name."""
+    flaws = 0
+    for name, seen in sorted(listing.seen.items()):
+        flaw, line = _would_run(name, seen, policy, url)
+        if name in owners:
+            owner = owners[name]
+            flaw = True
+            line = f"rejected: the name belongs to {owner}, which is given before this source"
+        owners.setdefault(name, url)
+        flaws += flaw
+        _say(f"  {name}: {line}")
+    for label, reason in sorted(listing.refused.items()):
+        _say(f"  {label}: rejected: {reason}")
+        flaws += 1
+    if not listing.seen and not listing.refused:
+        _say(f"  warning: {lacks(url)}")
+    return flaws
 
 
 def _say(line: str) -> None:
@@ -79,14 +91,44 @@ def _would_run(name: str, seen: contract.Seen, policy: Policy, source: str) -> t
     return False, line + (f"  (in {spec.cwd})" if spec.cwd and spec.cwd != os.getcwd() else "")
 
 
-async def _first_word(monitor: contract.Monitor) -> contract.Observation | None:
+async def _ask_all(monitors: Sequence[contract.Monitor]) -> list[contract.Observation]:
+    """What each source answers: Failed, a Listing, or Recovered from one that announces."""
+    answers: dict[int, contract.Observation] = {}
+
+    async def ask(number: int, monitor: contract.Monitor) -> None:
+        if isinstance(monitor, contract.Announcer):
+            answers[number] = await _reach(monitor)
+        else:
+            answers[number] = await _first_word(monitor)
+
+    async with trio.open_nursery() as nursery:
+        for number, monitor in enumerate(monitors):
+            nursery.start_soon(ask, number, monitor)
+    return [answers[number] for number in range(len(monitors))]
+
+
+async def _reach(monitor: contract.Announcer) -> contract.Observation:
+    try:
+        await monitor.reach()
+    except SourceFailed as failure:
+        return contract.Failed(str(failure))
+    return contract.Recovered()
+
+
+async def _first_word(monitor: contract.Monitor) -> contract.Observation:
+    """The first listing or failure."""
     heard: list[contract.Observation] = []
     with trio.move_on_after(_PATIENCE) as scope:
 
         async def tell(*observations: contract.Observation) -> None:
-            heard.extend(observations)
-            scope.cancel()
+            heard.extend(
+                each
+                for each in observations
+                if isinstance(each, contract.Listing | contract.Failed)
+            )
+            if heard:
+                scope.cancel()
             await trio.lowlevel.checkpoint()
 
         await monitor.run(tell, {})
-    return heard[0] if heard else None
+    return heard[0] if heard else contract.Failed(f"no answer within {_PATIENCE:g} s")

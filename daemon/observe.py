@@ -86,6 +86,10 @@ class Observer:
                 self._reject(url, seen.label, seen.reason, drafts)
         return drafts
 
+    def rejects(self, url: str) -> bool:
+        """Whether something of this source was rejected."""
+        return bool(self._said.get(url))
+
     def orphans(self, fleet: Fleet) -> list[Draft]:
         """The end of vassals whose source is not configured any more and that none claimed."""
         reason = "its source is no longer configured"

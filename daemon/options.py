@@ -336,7 +336,8 @@ def options(function: _F) -> _F:
             _option(
                 "--check",
                 is_flag=True,
-                help="Read everything, print what would be run, start nothing.",
+                help="Reach every source, print what would be run, start nothing; exit 1 if"
+                " something would not work.",
             ),
             click.option(
                 _EMPEROR,

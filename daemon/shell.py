@@ -49,6 +49,7 @@ from .keeper_link import KeeperLink
 from .observe import Draft, Observer, Source
 from .saying import say
 from .signals import Signals
+from .start_warnings import warnings
 from .systemd import Notifier
 from .turn import Asked, Folded, Input, Requests, Turn
 
@@ -102,6 +103,7 @@ class Shell:
         self._silent: set[str] = set()  # sources that have not said their first word
         self._heard = trio.Event()
         self._can_answer = trio.Event()
+        self._began = 0  # the journal's time of this start
         self._signals = Signals(self, signals, notifier)
 
     # The whole life
@@ -120,6 +122,7 @@ class Shell:
             self._keeper.hear()
             # The record says who was there before any news is taken from the inbox.
             await self._turn([lambda _: [Draft("daemon_started", started), *found]])
+            self._began = self.fleet.at
             self._keeper.acknowledge_all()
             nursery.start_soon(self._attend_keeper)
             self._can_answer.set()
@@ -158,6 +161,8 @@ class Shell:
         )
         self._notifier.tell("READY=1", f"STATUS={self.status()}")
         log.info("ready: %s", self.status())
+        for line in warnings(self.fleet, self._began, self._silent, self._observer.rejects):
+            log.warning("%s", line)
         await self._notifier.keep_status(self.status)
 
     async def _turns(self) -> None:

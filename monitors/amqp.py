@@ -67,7 +67,7 @@ from .fetching import LIMIT as FETCH_LIMIT
 from .files import Absent, Found, Reader, Sight, Unreadable, Unsettled, why
 from .lookout import Errands, Hangs
 from .options import MonitorOptions
-from .polling import LIMIT, SourceFailed
+from .polling import LIMIT, SourceFailed, within
 from .urls import MonitorURLError, split, without_secrets
 
 HEARTBEAT: Final = 10  # seconds between signs of life; after two of them a broker is given up
@@ -207,6 +207,17 @@ class AmqpMonitor:
         async with asyncio_loop() as loop, Fetcher(self.limits.fetch) as fetcher:
             await Listener(self, tell, known, fetcher).go(loop)
 
+    async def reach(self) -> None:
+        """Return when the broker lets us in. Raises SourceFailed."""
+        link = Link(self.broker.queue)
+        async with asyncio_loop() as loop:
+            try:
+                reaching = link.reach(self.broker.parameters, loop)
+                await within(self.limits.connect, reaching, "connecting to it")
+            finally:
+                with trio.CancelScope(shield=True):
+                    await link.close()
+
 
 class Held:
     """Messages of one connection whose URLs have not answered yet, oldest first."""
@@ -295,12 +306,8 @@ class Listener:
             link = Link(self._broker.queue)
             try:
                 try:
-                    with trio.move_on_after(self._limits.connect) as scope:
-                        await link.open(self._broker.parameters, loop)
-                    if scope.cancelled_caught:
-                        raise SourceFailed(
-                            f"connecting to it took longer than {self._limits.connect:g} s"
-                        )
+                    opening = link.open(self._broker.parameters, loop)
+                    await within(self._limits.connect, opening, "connecting to it")
                     pause = 0.0
                     await self._say(partial(list, [Recovered()]))
                     await self._listen(link)

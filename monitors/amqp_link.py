@@ -75,14 +75,7 @@ class Link:
 
         ``close`` must follow, however far this came.
         """
-        self._connection = AsyncioConnection(
-            parameters,
-            on_open_callback=self._on_opened,
-            on_open_error_callback=self._on_closed,
-            on_close_callback=self._on_closed,
-            custom_ioloop=loop,
-        )
-        await self._until(lambda: self._opened)
+        await self._connect(parameters, loop)
         await self._find_exchange()
         self._bound = await self._find_queue()
         await self._bind()
@@ -91,6 +84,30 @@ class Link:
         await self._ask(
             self._channel.basic_consume, queue=self._bound, on_message_callback=self._on_message
         )
+
+    async def reach(self, parameters: pika.ConnectionParameters, loop: AbstractEventLoop) -> None:
+        """Connect and look at the exchange and the queue, but be given nothing.
+
+        Either may be missing: ``open`` makes it. Raises SourceFailed. ``close`` must follow.
+        """
+        await self._connect(parameters, loop)
+        await self._is_there("exchange_declare", exchange=EXCHANGE)
+        if self._queue is not None:
+            if not self._channel.is_open:  # that is how the broker says no
+                await self._open_channel()
+            await self._is_there("queue_declare", queue=self._queue)
+
+    async def _connect(
+        self, parameters: pika.ConnectionParameters, loop: AbstractEventLoop
+    ) -> None:
+        self._connection = AsyncioConnection(
+            parameters,
+            on_open_callback=self._on_opened,
+            on_open_error_callback=self._on_closed,
+            on_close_callback=self._on_closed,
+            custom_ioloop=loop,
+        )
+        await self._until(lambda: self._opened)
 
     async def deliveries(self, freq: float) -> list[Delivery]:
         """The messages that have come, at least one. Raises SourceFailed.

@@ -16,7 +16,7 @@ Rules that every monitor keeps, and the contract suite in the tests checks:
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -114,5 +114,17 @@ class Monitor(Protocol):
 
         ``known`` is what the fleet has of this source as the run begins. A source that is told
         of its vassals rather than asked for them knows from it what it was told before.
+        """
+        ...
+
+
+@runtime_checkable
+class Announcer(Protocol):
+    """A monitor whose source announces vassals and lists none: to run it is to take its news."""
+
+    async def reach(self) -> None:
+        """Return when the source was reached; nothing is taken from it, and nothing is made there.
+
+        Has a time limit. Raises ``polling.SourceFailed``.
         """
         ...

@@ -27,8 +27,6 @@ SCHEMES: Final = {
     "zoo": "zookeeper",
     "zookeeper": "zookeeper",
 }
-# Those that are told of their vassals and have no list of them.
-ANNOUNCING: Final = ("amqp://", "amqps://", "zmq://")
 
 
 def open_monitor(text: str, options: MonitorOptions | None = None) -> Monitor:

@@ -42,7 +42,7 @@ from .contract import (
     Touched,
 )
 from .options import MonitorOptions
-from .polling import SourceFailed
+from .polling import SourceFailed, within
 from .rows import LONGEST_CONFIG, Flaw
 from .urls import MonitorURLError
 from .zeromq_door import (
@@ -57,6 +57,7 @@ from .zeromq_door import (
     parse,
     receivable,
 )
+from .zeromq_probe import probe
 
 T = TypeVar("T")
 
@@ -151,6 +152,10 @@ class ZeroMQ:
                 await self._listen(context, inbox)
         finally:
             context.destroy(linger=0)
+
+    async def reach(self) -> None:
+        """Return when the daemon could listen there. Raises SourceFailed."""
+        await within(PATIENCE, off_loop(probe, self._door), "looking at it")
 
     async def _listen(self, context: zmq.Context[Socket], inbox: Inbox) -> None:
         socket = await self._succeed(inbox, partial(open_door, context, self._door))

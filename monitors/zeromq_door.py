@@ -164,7 +164,7 @@ async def open_door(context: zmq.Context[Socket], door: Door) -> Socket:
     except (zmq.ZMQError, SourceFailed, OSError) as error:
         if socket is not None:
             socket.close(linger=0)
-        raise error if isinstance(error, SourceFailed) else _failure(error, door) from None
+        raise error if isinstance(error, SourceFailed) else failure(error, door) from None
     return socket
 
 
@@ -193,10 +193,10 @@ def listen(socket: Socket, door: Door) -> None:
     try:
         socket.bind(door.endpoint)
     except zmq.ZMQError as error:
-        raise _failure(error, door) from None
+        raise failure(error, door) from None
 
 
-def _failure(error: zmq.ZMQError | OSError, door: Door) -> SourceFailed:
+def failure(error: zmq.ZMQError | OSError, door: Door) -> SourceFailed:
     reason = os.strerror(error.errno) if error.errno else "it cannot be opened"
     if error.errno == errno.EADDRINUSE:
         reason = "somebody else listens there; stop that, or use another endpoint"

@@ -38,6 +38,13 @@ def daemon(make_daemon: MakeDaemon, port: int) -> Daemon:
     return make_daemon(monitors=[f"amqp://127.0.0.1:{port}"])
 
 
+def test_check_reaches_it(daemon: Daemon) -> None:
+    daemon.launch("--check")
+    assert daemon.wait() == 0
+    told = "  reached; it announces its vassals, so there is nothing to read beforehand"
+    assert daemon.log().splitlines()[1:] == [told]
+
+
 # The scripts of the text that the project came from, as written, but for the places (host, port,
 # folder) and for what today's pika calls ``exchange_type`` where it was ``type`` before 1.0.
 CONNECT = """

@@ -1,7 +1,15 @@
 """``emperor --check``, and what a start says at once of monitors that give nothing."""
 
+import contextlib
+import socket
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+from emperord.daemon.check import check
+from emperord.journal.policy import Policy
+from emperord.monitors.registry import open_monitor
 from support.daemon import Daemon
 from support.vassals import SLEEPER
 
@@ -82,3 +90,93 @@ def test_an_empty_config_is_complete_with_a_template(
     options = ("--uwsgi", "/bin/true", "--vassals-include", "all.ini")
     code, said = checked(make_daemon(*options, monitors=["app.ini"]))
     assert (code, said[1]) == (0, "  app.ini: /bin/true --ini app.ini --include all.ini")
+
+
+# Sources that are away
+
+REFUSED = "Connection refused"
+AWAY = {
+    "pg": ("pg://host=127.0.0.1 port={}", "cannot be read", REFUSED),
+    "mongodb": ("mongodb://127.0.0.1:{}", "cannot be read", REFUSED),
+    "zoo": ("zoo://127.0.0.1:{}/v", "cannot be read", REFUSED),
+    "ldap": ("ldap://127.0.0.1:{}/dc=x", "cannot be read", REFUSED),
+    "amqp": ("amqp://127.0.0.1:{}", "cannot be reached", REFUSED),
+    "amqps": ("amqps://127.0.0.1:{}", "cannot be reached", REFUSED),
+    "zmq": ("zmq://tcp://127.0.0.1:{}", "cannot be reached", "somebody else listens there"),
+    "dir": ("/nowhere/{}", "cannot be read", "No such file or directory"),
+    "glob": ("/nowhere/{}/*.ini", "cannot be read", "No such file or directory"),
+}
+
+
+@contextlib.contextmanager
+def held_port(*, listens: bool) -> Iterator[int]:
+    """A port that is taken: clients are refused there, or accepted and told nothing."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        if listens:
+            holder.listen()
+        yield holder.getsockname()[1]
+
+
+@pytest.mark.parametrize(("url", "verdict", "reason"), AWAY.values(), ids=AWAY)
+async def test_a_source_that_is_away_fails_the_check(
+    url: str, verdict: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with held_port(listens=url.startswith("zmq")) as port:
+        code = await check([open_monitor(url.format(port))], Policy())
+    assert code == 1
+    _, told = capsys.readouterr().out.splitlines()
+    assert told.startswith(f"  {verdict}: ")
+    assert reason in told
+
+
+async def test_one_source_that_is_away_does_not_keep_the_others_from_being_checked(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "a.ini").write_text(SLEEPER)
+    with held_port(listens=False) as port:
+        monitors = [open_monitor(f"amqp://127.0.0.1:{port}"), open_monitor(str(tmp_path))]
+        assert await check(monitors, Policy()) == 1
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        f"dir://{tmp_path}",
+        f"  a.ini: sleep 1000  (in {tmp_path})",
+    ]
+
+
+LACKING = {
+    "a directory": ("{}", "it has no vassal"),
+    "a pattern": ("{}/*.ini", "no config matches it"),
+    "a file": ("{}/a.ini", "there is no such file"),
+}
+
+
+@pytest.mark.parametrize(("monitor", "told"), LACKING.values(), ids=LACKING)
+async def test_a_source_with_nothing_in_it_is_warned_of(
+    monitor: str, told: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert await check([open_monitor(monitor.format(tmp_path))], Policy()) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [f"  warning: {told}"]
+
+
+def test_a_start_says_at_once_what_gives_nothing(make_daemon: MakeDaemon, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").touch()
+    (tmp_path / "b.ini").touch()
+    daemon = make_daemon(monitors=["nosuchdir", "*.txt", "a.ini", "vassals", "b.ini"])
+    daemon.start()
+    missing = f"dir://{tmp_path}/nosuchdir: "
+    daemon.until(lambda: "glob://a.ini: there is no such file" in daemon.log(), "it was said")
+    log = daemon.log()
+    assert f"{missing}monitor failed ({tmp_path}/nosuchdir: No such file or directory)" in log
+    assert "glob://*.txt: no config matches it" in log
+    assert f"dir://{daemon.vassals}: " not in log  # a directory may be empty
+    assert log.count("glob://b.ini: ") == 1  # it was rejected, which is said once
+    daemon.stop()
+    # The outage is recorded once; a person at the terminal is told at each start.
+    before = len(daemon.log())
+    daemon.start()
+    daemon.until(lambda: f"{missing}still cannot be read, since 2" in daemon.log(), "it was said")
+    assert "monitor failed" not in daemon.log()[before:]
+    daemon.stop()
+    with contextlib.closing(sqlite3.connect(daemon.journal)) as journal:
+        told = "SELECT count(*) FROM event WHERE kind = 'monitor_failed'"
+        assert journal.execute(told).fetchone() == (1,)

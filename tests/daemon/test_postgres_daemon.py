@@ -64,6 +64,13 @@ def says(daemon: Daemon, app: Application, what: str) -> int:
     return daemon.until(asked, f"the application says {what}")
 
 
+def test_check_reads_it(daemon: Daemon, server: Service) -> None:
+    put(server, "a.ini", SLEEPER)
+    daemon.launch("--check")
+    assert daemon.wait() == 0
+    assert daemon.log().splitlines()[1:] == ["  a.ini: sleep 1000"]
+
+
 # As written
 
 

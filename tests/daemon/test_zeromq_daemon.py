@@ -37,6 +37,20 @@ def pusher(endpoint: str) -> Iterator[Pusher]:
         yield made
 
 
+def test_check_reaches_it_whether_or_not_a_daemon_runs(daemon: Daemon, endpoint: str) -> None:
+    told = [
+        f"zmq://{endpoint}",
+        "  reached; it announces its vassals, so there is nothing to read beforehand",
+    ]
+    daemon.launch("--check")
+    assert daemon.wait() == 0
+    assert daemon.log().splitlines() == told
+    daemon.start()
+    second = subprocess.run([*daemon.argv, "--check"], capture_output=True, text=True, check=False)
+    assert (second.returncode, second.stdout.splitlines()) == (0, told)
+    daemon.stop()
+
+
 # The text that the project came from, as written but for what Python 3 asks: bytes.
 SEED = """
 import zmq

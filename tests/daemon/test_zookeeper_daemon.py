@@ -63,6 +63,13 @@ def says(daemon: Daemon, app: Application, what: str) -> int:
     return daemon.until(asked, f"the application says {what}")
 
 
+def test_check_reads_it(daemon: Daemon, client: Any) -> None:
+    put(client, f"{PATH}/a.ini", SLEEPER)
+    daemon.launch("--check")
+    assert daemon.wait() == 0
+    assert daemon.log().splitlines()[1:] == ["  a.ini: sleep 1000"]
+
+
 def test_a_znode_runs_reloads_and_ends(
     make_daemon: MakeDaemon, client: Any, url: str, tmp_path: Path
 ) -> None:

@@ -26,6 +26,7 @@ from emperord.monitors.contract import (
     Vanished,
 )
 from emperord.monitors.options import MonitorOptions
+from emperord.monitors.polling import SourceFailed
 from support.gate import Gate
 from support.rabbitmq import EXCHANGE, AmqpSource, Publisher, shared
 from support.services import service
@@ -77,6 +78,37 @@ def touched(watch: Watching, name: str) -> list[Touched]:
 
 async def recovered(watch: Watching, count: int = 1) -> None:
     await watch.until(lambda: watch.kinds().count("Recovered") >= count)
+
+
+# Before a start
+
+
+@pytest.mark.parametrize("queue", ["", "?queue=checked"], ids=["its own queue", "a named queue"])
+async def test_to_reach_it_takes_nothing_and_makes_nothing(
+    queue: str, publisher: Publisher
+) -> None:
+    broker = open_url(f"127.0.0.1:{shared().where['port']}{queue}", SELDOM)
+    publisher.channel.exchange_delete(EXCHANGE)
+    await broker.reach()
+    for which, name in (("exchange_declare", EXCHANGE), ("queue_declare", "checked")):
+        with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="NOT_FOUND"):
+            getattr(publisher.channel, which)(name, passive=True)
+        publisher.channel = publisher._connection.channel()
+    publisher.declare()
+    publisher.channel.queue_declare("checked", durable=True)
+    try:
+        publisher.channel.queue_bind("checked", EXCHANGE)
+        publisher.publish("a.ini", "one")
+        await broker.reach()
+        assert publisher.waiting("checked") == 1
+    finally:
+        publisher.channel.queue_delete("checked")
+
+
+async def test_a_broker_that_does_not_let_us_in_is_not_reached() -> None:
+    wrong = open_url(f"guest:wrong@127.0.0.1:{shared().where['port']}", SELDOM)
+    with pytest.raises(SourceFailed, match="it does not accept this user and password"):
+        await wrong.reach()
 
 
 # Messages

@@ -1,0 +1,32 @@
+"""What a start says at once of sources that give nothing, so that a typing error is seen."""
+
+from collections.abc import Callable, Collection, Iterator
+
+from ..journal.times import rfc3339
+from .fleet import Fleet
+
+
+def warnings(
+    fleet: Fleet, began: int, silent: Collection[str], rejects: Callable[[str], bool]
+) -> Iterator[str]:
+    """The lines for a start that ``began`` at that time.
+
+    An outage that began since then was logged as it was recorded; one that is older is not recorded
+    again. ``silent`` sources have not answered yet. What a source had ``rejects`` of was said.
+    """
+    owners = {vassal.monitor for vassal in fleet.vassals.values()}
+    for url in fleet.monitors:
+        outage = fleet.outages.get(url)
+        if outage is not None:
+            if outage.since <= began:
+                since = rfc3339(outage.since)
+                yield f"{url}: still cannot be read, since {since} ({outage.reason})"
+        elif url.startswith("glob://") and not (url in owners or url in silent or rejects(url)):
+            yield f"{url}: {lacks(url)}"
+
+
+def lacks(url: str) -> str:
+    """What to say of a source that has no vassal."""
+    if not url.startswith("glob://"):
+        return "it has no vassal"
+    return "no config matches it" if any(wild in url for wild in "*?[") else "there is no such file"

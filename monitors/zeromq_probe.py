@@ -1,0 +1,123 @@
+"""Whether zmq:// could listen at its endpoint, found out without listening there.
+
+Clients whose daemon is away connect again many times a second and send what they have to any PULL
+socket that listens. A message that a mere check received would be lost. So the address is bound
+and never listened at; of a socket's file only the place is looked at.
+"""
+
+import errno
+import os
+import re
+import socket as sockets
+import stat
+from typing import Final
+
+import zmq
+
+from .files import why
+from .polling import SourceFailed
+from .zeromq_door import Door, Socket, allowed_keys, check_room, failure, read_secret_key
+
+_TIMEOUT: Final = 1.0  # seconds for what listens there to greet
+_SIGNATURE: Final = 10  # bytes, FF to 7F: each side of ZMTP sends them first
+
+
+def probe(door: Door) -> None:
+    """Raise SourceFailed where the daemon could not listen. Blocks.
+
+    A ZeroMQ socket that listens there already is taken for that of a running daemon.
+    """
+    if door.secret_key_file is not None:
+        read_secret_key(door.secret_key_file)
+    if door.allowed_keys_file is not None:
+        try:
+            allowed_keys(door.allowed_keys_file)
+        except OSError as error:
+            raise SourceFailed(
+                f"curve_allowed_keys_file {door.allowed_keys_file}: cannot be read: {why(error)}"
+            ) from None
+    try:
+        if door.endpoint.startswith("tcp://"):
+            _probe_tcp(door)
+        elif door.path is not None:
+            _probe_file(door.path)
+        else:
+            _probe_address(sockets.AF_UNIX, "\0" + door.endpoint.removeprefix("ipc://@"))
+    except (OSError, zmq.ZMQError) as error:
+        raise failure(error, door) from None
+
+
+def _probe_tcp(door: Door) -> None:
+    host, port = _numeric(door)
+    family = sockets.AF_INET6 if ":" in host else sockets.AF_INET
+    _probe_address(family, (host, port))
+
+
+def _numeric(door: Door) -> tuple[str, int]:
+    """The address as numbers. libzmq alone knows how it reads the name of an interface."""
+    check_room()
+    place, _, port = door.endpoint.rpartition(":")
+    context: zmq.Context[Socket] = zmq.Context()
+    try:
+        with context.socket(zmq.PULL) as socket:
+            socket.setsockopt(zmq.IPV6, int("[" in place or "*" in place))
+            socket.bind(f"{place}:*")  # a port that no client knows
+            bound = socket.getsockopt(zmq.LAST_ENDPOINT)
+    finally:
+        context.destroy(linger=0)
+    assert isinstance(bound, bytes)
+    found = re.fullmatch(r"tcp://\[?([^\]]+?)\]?:\d+\0?", bound.decode())
+    assert found is not None
+    return found[1], int(port)
+
+
+def _probe_address(family: int, address: str | tuple[str, int]) -> None:
+    """Bind the address. Raises OSError."""
+    with sockets.socket(family, sockets.SOCK_STREAM) as probe:
+        if family != sockets.AF_UNIX:
+            probe.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
+        if family == sockets.AF_INET6:
+            probe.setsockopt(sockets.IPPROTO_IPV6, sockets.IPV6_V6ONLY, 0)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not _greets(family, address):
+                raise
+
+
+def _probe_file(path: str) -> None:
+    """Look whether a socket could be made at the path. Raises OSError, SourceFailed."""
+    folder = os.path.dirname(path)
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        os.stat(folder)
+    else:
+        if not stat.S_ISSOCK(mode):
+            raise SourceFailed(f"{path} is in the way and is no socket; remove it")
+        if _greets(sockets.AF_UNIX, path):
+            return
+        if _accepts(path):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def _accepts(path: str) -> bool:
+    with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as client:
+        client.setblocking(False)
+        return client.connect_ex(path) != errno.ECONNREFUSED
+
+
+def _greets(family: int, address: str | tuple[str, int]) -> bool:
+    """Whether what listens there speaks ZeroMQ's protocol."""
+    with sockets.socket(family, sockets.SOCK_STREAM) as client:
+        client.settimeout(_TIMEOUT)
+        greeting = b""
+        try:
+            client.connect(address)  # 0.0.0.0 and :: lead to this machine
+            while len(greeting) < _SIGNATURE and (more := client.recv(_SIGNATURE - len(greeting))):
+                greeting += more
+        except OSError:
+            return False
+        return len(greeting) == _SIGNATURE and greeting[0] == 0xFF and greeting[-1] == 0x7F
