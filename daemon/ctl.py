@@ -104,6 +104,12 @@ def _words(value: Any) -> str:
     return "no" if value is None else shown(str(value))
 
 
+def _phase(vassal: dict[str, Any]) -> str:
+    facts = [fact for fact in ("loyal", "deaf") if vassal.get(fact)]
+    phase = str(vassal["phase"])
+    return f"{phase} ({', '.join(facts)})" if facts else phase
+
+
 @cli.command("list")
 @_as_json
 @click.pass_obj
@@ -119,7 +125,7 @@ def list_(path: str, as_json: bool) -> None:
         rows.append(
             (
                 shown(vassal["name"]),
-                vassal["phase"] + (" (loyal)" if vassal["loyal"] else ""),
+                _phase(vassal),
                 str(vassal["pid"] or "-"),
                 str(vassal["deaths"]),
                 "-" if uptime is None else f"{uptime:.0f} s",

@@ -60,6 +60,11 @@ class Explainer:
                 f"its config binds {spec.socket} itself, which would take the address away from the"
                 " socket on demand: remove that line"
             )
+        if vassal.deaf is not None:
+            answer["notes"].append(
+                "it reads no orders from its control socket (deaf): a reload is a restart, and a"
+                " stop is a signal; with master = true uWSGI reads them"
+            )
         if vassal.running is not None and vassal.running != spec:
             answer["notes"].append("what runs now was told something else; it gets this next")
         return answer

@@ -14,6 +14,7 @@ def vassal_record(vassal: Vassal) -> dict[str, Any]:
         "monitor": vassal.monitor,
         "phase": vassal.phase,
         "loyal": vassal.loyal,
+        "deaf": vassal.deaf is not None,
         "pid": vassal.pid,
         "attempt": vassal.attempt,
         "config": spec.config,
@@ -26,6 +27,13 @@ def vassal_record(vassal: Vassal) -> dict[str, Any]:
         "not_before": next_try(vassal),
         "reason": vassal.reason,
     }
+
+
+def phase_of(vassal: Vassal) -> str:
+    """Its phase, and what is known of it besides: ``accepting (loyal, deaf)``."""
+    known = {"loyal": vassal.loyal, "deaf": vassal.deaf is not None}
+    facts = [fact for fact, holds in known.items() if holds]
+    return vassal.phase + (f" ({', '.join(facts)})" if facts else "")
 
 
 def fleet_record(fleet: Fleet) -> dict[str, Any]:

@@ -73,6 +73,10 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     due: bool = False  # to be reloaded as soon as it may
     slot: bool = False  # counts against max-starting
     own_user: bool = False  # it was started as its spec's uid and gid (tyrant mode)
+    loaded: str | None = None  # the config that the process has loaded for certain
+    # What was learnt of it, which outlives the attempt.
+    deaf: str | None = None  # it read no order while it ran with this config
+    restarts: bool = False  # a reload by signal ended it, so it is reloaded by a restart
 
     @property
     def uid(self) -> int | None:

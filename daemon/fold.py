@@ -65,6 +65,9 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
     "vassal_resigned": dict(
         queued=i, throttled=i, listening=i, starting=m.resign, ready=m.resign,
         accepting=m.resign, reloading=m.resign, stopping=i, held=i, barred=i),
+    "vassal_deaf": dict(
+        queued=i, throttled=i, listening=i, starting=i, ready=m.note_deaf,
+        accepting=m.note_deaf, reloading=m.note_deaf, stopping=i, held=i, barred=i),
     "heartbeat_started": dict(
         queued=i, throttled=i, listening=i, starting=m.note_heartbeat, ready=m.note_heartbeat,
         accepting=m.note_heartbeat, reloading=i, stopping=i, held=i, barred=i),
@@ -85,7 +88,7 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
         accepting=m.adopt, reloading=m.adopt, stopping=m.adopt, held=i, barred=i),
     "deadline_passed": dict(
         queued=i, throttled=m.retry, listening=i, starting=m.run_out, ready=m.run_out,
-        accepting=i, reloading=m.run_out, stopping=m.lose_mercy, held=i, barred=i),
+        accepting=m.forgive, reloading=m.run_out, stopping=m.lose_mercy, held=i, barred=i),
     # What operators ask
     "start": dict(
         queued=i, throttled=m.release, listening=i, starting=i, ready=i,
@@ -116,6 +119,7 @@ _BY_ATTEMPT: Final = frozenset(
         "vassal_accepting",
         "vassal_loyal",
         "vassal_resigned",
+        "vassal_deaf",
         "heartbeat_started",
         "heartbeat_lost",
         "exited",

@@ -17,13 +17,16 @@ is left of its tree is killed and waited for (``trees.py``), and only then is it
 zombie leader is reaped after its group was signalled, so that its pid cannot be another's yet.
 """
 
+import array
 import contextlib
+import fcntl
 import logging
 import math
 import os
 import select
 import signal
 import socket
+import termios
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Final
@@ -31,7 +34,16 @@ from typing import Final
 import msgspec
 import trio
 
-from ..journal.events import Empty, Exited, Fault, ListenFailed, Spawned, SpawnFailed, Spec
+from ..journal.events import (
+    Empty,
+    Exited,
+    Fault,
+    ListenFailed,
+    OfAttempt,
+    Spawned,
+    SpawnFailed,
+    Spec,
+)
 from ..journal.policy import Policy
 from . import command, process, protocol, recovery, threads
 from .actions import Action
@@ -54,6 +66,8 @@ _LOOK_AFTER: Final = 3.0  # seconds between looks at the files of sockets
 # workers who says it; one that is still starting would not heed the reload's signal, and hold it up
 # for a minute (worker-reload-mercy). It does not heed the one to stop either.
 SETTLING: Final = 1.0
+_MARGIN: Final = 0.5  # seconds from the last look at an order to the end of patience
+_UNHEARD: Final = 5.0  # seconds after which an order to stop that was not read becomes a signal
 # Bytes that may stay in a socket: far fewer than fit, so that nobody who writes one ever waits.
 _MOST_UNREAD: Final = 64
 _CHUNK: Final = 4096  # bytes that are heard at once
@@ -394,10 +408,13 @@ class Host:
             running.asked = True
             graceful = self._policy().graceful_shutdown
             byte = protocol.STOP_GRACEFULLY if graceful else protocol.STOP
-            self._send_or_signal(running, byte, running.stop_signal)
+            assert self._nursery is not None
+            if running.deaf or not self._send(running, byte):
+                _signal(running.pidfd, running.stop_signal)
+            else:
+                self._nursery.start_soon(self._watch_stop, running)
             settled = -math.inf < running.accepted < trio.current_time() - SETTLING
             if running.speaks and not settled:
-                assert self._nursery is not None
                 self._nursery.start_soon(self._tell_workers, running, graceful)
         elif action.do == "kill":
             running.asked = True
@@ -409,8 +426,23 @@ class Host:
             for _ in range(2):  # it may say so meanwhile, but not put it off for ever
                 await trio.sleep_until(running.accepted + SETTLING)
         running.to_reload = False
-        if self._by_name.get(running.name) is running and not running.asked:
-            self._send_or_signal(running, protocol.RELOAD, running.reload_signal)
+        if self._by_name.get(running.name) is not running or running.asked:
+            return
+        if self._send(running, protocol.RELOAD):
+            await self._watch_reload(running)
+        else:
+            running.signalled = trio.current_time()
+            _signal(running.pidfd, running.reload_signal)
+
+    async def _watch_reload(self, running: Process) -> None:
+        """Tell if it has not read the order when its patience is about to end: it is deaf."""
+        patience = self._policy().start_patience
+        await trio.sleep(max(patience - 2 * SETTLING - _MARGIN, patience / 2))
+        if self._by_name.get(running.name) is running and not running.asked and unread(running):
+            running.deaf = True
+            body = OfAttempt(attempt=running.attempt)
+            self._said[Happened(Draft("vassal_deaf", body, None, running.name))] = None
+            self._spoken.set()
 
     async def _tell_workers(self, running: Process, graceful: bool) -> None:
         """Its master tells them once to stop; who was still starting did not hear it."""
@@ -422,15 +454,23 @@ class Host:
                 for pid in process.children(running.pid):
                     os.kill(pid, signal.SIGHUP if graceful else signal.SIGINT)
 
-    def _send_or_signal(self, running: Process, byte: bytes, number: int) -> None:
-        if running.control is not None and running.speaks:
-            try:
-                running.control.send(byte)
-            except OSError as error:
-                log.info("%s: control socket: %s; using a signal", running.name, error)
-            else:
-                return
-        _signal(running.pidfd, number)
+    async def _watch_stop(self, running: Process) -> None:
+        """Say it by a signal as well if its order to stop stays unread."""
+        await trio.sleep(_UNHEARD)
+        if self._by_name.get(running.name) is running and unread(running):
+            log.info("%s: it has not read the order to stop; using a signal", running.name)
+            _signal(running.pidfd, running.stop_signal)
+
+    def _send(self, running: Process, byte: bytes) -> bool:
+        """Send an order; False if there is no socket for it, so that a signal has to do."""
+        if running.control is None or not running.speaks:
+            return False
+        try:
+            running.control.send(byte)
+        except OSError as error:
+            log.info("%s: control socket: %s; using a signal", running.name, error)
+            return False
+        return True
 
     # Spawning
 
@@ -546,9 +586,20 @@ class Host:
         running.close()
         del self._by_name[running.name]
         self._beats.pop(running.name, None)
-        body = Exited(attempt=running.attempt, code=death.code, signal=death.signal, log=last)
+        body = Exited(
+            attempt=running.attempt,
+            code=death.code,
+            signal=death.signal,
+            log=last,
+            reload=self._is_of_reload(running, death),
+        )
         await self._tell([Happened(Draft("exited", body, None, running.name))])
         self._keeper.acknowledge(running.identity)
+
+    def _is_of_reload(self, running: Process, death: Death) -> bool:
+        """Whether it died of the signal that was to reload it."""
+        recent = trio.current_time() - running.signalled <= self._policy().mercy
+        return recent and death.signal == running.reload_signal and not running.asked
 
     async def _reap(self, running: Process) -> Death:
         """How a dead leader ended. Nothing is known of one that is nobody's child that we know."""
@@ -584,6 +635,18 @@ def _bound(logs: LogDirectory, names: list[str]) -> None:
             logs.bound(name)
         except OSError as error:
             log.warning("%s: its log cannot be cut: %s", name, error)
+
+
+def unread(running: Process) -> bool:
+    """Whether bytes that were sent to it wait in its socket still (unix(7), SIOCOUTQ)."""
+    if running.control is None:
+        return False
+    waiting = array.array("i", [0])
+    try:
+        fcntl.ioctl(running.control, termios.TIOCOUTQ, waiting)
+    except OSError:
+        return False  # it is closed, and a closed socket is read by nobody
+    return waiting[0] > 0
 
 
 def _signal(pidfd: int, number: int) -> None:

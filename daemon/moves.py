@@ -8,15 +8,14 @@ The names say what happens to the vassal. Small helpers come first, then the mov
 of the table's rows.
 """
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from ..journal.events import Event, Spec
 from ..journal.policy import Policy
-from . import lines, rules
+from . import deaths, lines, rules
 from .actions import Action, Order
 from .fleet import Fleet, Phase, Vassal
 
-EXILE: Final = 26  # a vassal that exits so says that it must not be started again
 _SECOND: Final = 1_000_000_000
 _MILLISECOND: Final = 1_000_000
 _NO_ID: Final = 2**32 - 1
@@ -93,6 +92,18 @@ def needs_restart(vassal: Vassal) -> bool:
     )
 
 
+Way = Literal["tell", "restart", "none"]
+
+
+def way_to_reload(vassal: Vassal) -> Way:
+    """How a change of what it loads gets to it: told in place, by a restart, or not at all."""
+    chosen = vassal.spec.settings.get("reload", "auto")
+    if chosen == "none":
+        return "none"
+    learnt = vassal.deaf is not None or (chosen == "auto" and vassal.restarts)
+    return "restart" if chosen == "restart" or learnt else "tell"
+
+
 def tells(vassal: Vassal) -> bool:
     """Whether its process can tell that it accepts. Nothing may wait for one that cannot."""
     return vassal.speaks and vassal.control
@@ -161,6 +172,10 @@ def spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     vassal.speaks = "command" not in vassal.spec.settings
     vassal.own_user = fleet.policy.tyrant
     vassal.loyal = vassal.heartbeat = vassal.due = False
+    if rules.holds(fleet, rules.LOADED):
+        vassal.loaded = vassal.spec.config
+    if vassal.deaf != vassal.spec.config:
+        vassal.deaf = None  # with another config it may hear
     patience = event.at + seconds(fleet.policy.start_patience)
     enter(vassal, "starting", event, deadline=patience)
     actions.append(Action("spawn", vassal.name, event.seq, vassal.spec.config))
@@ -171,7 +186,7 @@ def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
     vassal.due = True
     # Whoever waits already goes first: one that changes all the time must not keep its slot.
     free = fleet.starting < fleet.policy.max_starting and not lines.waits(fleet)
-    if free or not tells(vassal):
+    if free or (not tells(vassal) and way_to_reload(vassal) == "tell"):
         reload(fleet, vassal, event, actions)
     else:
         lines.join(fleet, vassal, event)
@@ -181,6 +196,9 @@ def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
     lines.leave(fleet, vassal.name)  # its turn is now, whatever place it had
     if needs_restart(vassal):
         end(fleet, vassal, event, actions, "stop", "restarts, as it cannot ask for its config")
+        return
+    if way_to_reload(vassal) == "restart":
+        restart(fleet, vassal, event, actions)
         return
     vassal.due = False
     vassal.heartbeat = False  # what it loads now has sent none yet, and may never mean to
@@ -197,6 +215,19 @@ def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
     enter(vassal, "reloading", event, deadline=event.at + seconds(patience))
 
 
+def restart(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Reload it by a restart. It keeps its slot over that, so a restart of many is bounded."""
+    if vassal.deaf is not None:
+        reason = "restarts, as it takes no orders to reload (deaf)"
+    elif vassal.spec.settings.get("reload") == "restart":
+        reason = "restarts, as its setting reload = restart says"
+    else:
+        reason = "restarts, as a reload by signal ended it before"
+    end(fleet, vassal, event, actions, "stop", reason)
+    take_slot(fleet, vassal)
+    fleet.reloaded_last = True
+
+
 def arrive(
     fleet: Fleet, vassal: Vassal, event: Event, actions: Actions, reason: str | None = None
 ) -> None:
@@ -205,6 +236,14 @@ def arrive(
     enter(vassal, "ready", event, reason)
     if vassal.due:
         ask_reload(fleet, vassal, event, actions)
+    else:
+        await_forgiveness(fleet, vassal, event)
+
+
+def await_forgiveness(fleet: Fleet, vassal: Vassal, event: Event) -> None:
+    """From now on it runs; if it does so quietly for a while, its deaths are forgotten."""
+    if vassal.deaths and fleet.policy.forgive:
+        vassal.deadline = event.at + seconds(fleet.policy.forgive)
 
 
 def end(
@@ -254,12 +293,6 @@ def pace(fleet: Fleet, vassal: Vassal) -> None:
         vassal.earliest = vassal.launched + delay * _MILLISECOND
 
 
-def how_it_died(body: Any) -> str:
-    if body.signal is not None:
-        return f"killed by signal {body.signal}"
-    return "died, nobody knows how" if body.code is None else f"exit code {body.code}"
-
-
 # Moves of what monitors say
 
 
@@ -275,7 +308,9 @@ def add(fleet: Fleet, event: Event, actions: Actions) -> None:
 
 def take_spec(vassal: Vassal, event: Event) -> None:
     assert event.monitor is not None
-    vassal.spec = event.body.spec  # type: ignore[attr-defined]
+    before, vassal.spec = vassal.spec, event.body.spec  # type: ignore[attr-defined]
+    if vassal.spec.settings.get("command") != before.settings.get("command"):
+        vassal.restarts = False  # another program may reload as it is told
     vassal.monitor = event.monitor
     vassal.earliest = None  # who fixes a config does not wait
 
@@ -326,10 +361,19 @@ def amend(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     reason = bar_reason(vassal.spec, fleet.policy, vassal.monitor)
     if reason is not None:
         end(fleet, vassal, event, actions, "stop", reason)
+    elif way_to_reload(vassal) == "none" and not is_anothers(vassal):
+        vassal.due = False
+        vassal.reason = "its change waits for the next start (reload = none)"
     elif needs_restart(vassal):
         end(fleet, vassal, event, actions, "stop", _why_restart(vassal))
     else:
         reload_when_up(fleet, vassal, event, actions)
+
+
+def is_anothers(vassal: Vassal) -> bool:
+    """Whether what runs belongs to another user, or to another address, than what is wanted."""
+    old, new = vassal.running, vassal.spec
+    return old is not None and ((old.uid, old.gid, old.socket) != (new.uid, new.gid, new.socket))
 
 
 def _why_restart(vassal: Vassal) -> str:
@@ -348,6 +392,8 @@ def _user(spec: Spec) -> str:
 
 def reload_when_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Reload it, but not before it has finished what it is starting."""
+    if way_to_reload(vassal) == "none":
+        return
     if vassal.slot:
         # It is still loading. What it says next would be taken for the new config's success.
         vassal.due = True
@@ -401,19 +447,31 @@ def note_ready(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
 def accept(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     free_slot(fleet, vassal)
     enter(vassal, "accepting", event)
+    if vassal.running is not None and rules.holds(fleet, rules.LOADED):
+        vassal.loaded = vassal.running.config
     if vassal.due:
         ask_reload(fleet, vassal, event, actions)
+    else:
+        await_forgiveness(fleet, vassal, event)
 
 
 def note_loyal(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     vassal.loyal = True
     vassal.deaths = 0
+    if vassal.phase == "accepting":
+        vassal.deadline = None  # there is nothing left to be forgiven
 
 
 def resign(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """It wants to be stopped: back to listening if on demand, else started again."""
     pace(fleet, vassal)
     end(fleet, vassal, event, actions, "stop", "resigned")
+
+
+def note_deaf(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """It has not read the order to reload, so that is carried out as a restart."""
+    vassal.deaf = vassal.loaded or vassal.spec.config or ""
+    restart(fleet, vassal, event, actions)
 
 
 def note_heartbeat(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -457,22 +515,29 @@ def unblock(fleet: Fleet, event: Event, actions: Actions) -> None:
 
 
 def die(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
-    """It died unasked. Whose fault that was decides when it runs again."""
+    """It ended and no end was ordered; ``deaths.py`` says what that amounts to."""
     body: Any = event.body
-    # A death for which it cannot be blamed: nobody was there for it, or what ran is not what
-    # is wanted now.
-    excused = body.away or vassal.loyal or vassal.due or not vassal.control
-    if body.code == EXILE and not vassal.due:
-        clear_attempt(fleet, vassal)
+    verdict = deaths.judge(fleet, vassal, event)
+    if verdict == "blamed":
+        punish(fleet, vassal, event, deaths.how_it_died(body))
+        return
+    if verdict == "succeeded" or (vassal.loyal and verdict in ("loyal", "excused")):
+        pace(fleet, vassal)
+    if verdict == "reloaded" and body.reload:
+        vassal.restarts = True
+    clear_attempt(fleet, vassal)
+    if verdict == "exiled":
         vassal.exiled = True
-        enter(vassal, "barred", event, f"exit code {EXILE}: it asked not to be started again")
-    elif excused:
-        if vassal.loyal:
-            pace(fleet, vassal)
-        clear_attempt(fleet, vassal)
-        begin(fleet, vassal, event, actions)
+        reason = f"exit code {deaths.EXILE}: it asked not to be started again"
+        enter(vassal, "barred", event, reason)
+    elif verdict == "finished":
+        vassal.exiled = True
+        wish = vassal.spec.settings["restart"]
+        enter(vassal, "barred", event, f"{deaths.how_it_died(body)}, and restart = {wish}")
     else:
-        punish(fleet, vassal, event, how_it_died(body))
+        begin(fleet, vassal, event, actions)
+        if verdict == "reloaded" and vassal.phase == "starting":
+            vassal.reason = "restarts, as the reload ended it"
 
 
 def rest(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -504,15 +569,26 @@ def adopt(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
 
 def run_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """It holds its slot no longer; where it got to, nobody knows."""
+    if not vassal.slot and vassal.phase != "reloading":
+        forgive(fleet, vassal, event, actions)
+        return
     free_slot(fleet, vassal)
     vassal.deadline = None
     if vassal.phase == "starting":
         vassal.reason = "slow to start"
         if vassal.due:
             end(fleet, vassal, event, actions, "kill", "restarts, as its start hangs")
+        else:
+            await_forgiveness(fleet, vassal, event)
         return
     reason = "has not said that it accepts" if tells(vassal) else None
     arrive(fleet, vassal, event, actions, reason)
+
+
+def forgive(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """It has run quietly for a while: what it died of before is forgotten."""
+    vassal.deaths = 0
+    vassal.deadline = None
 
 
 def retry(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:

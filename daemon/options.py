@@ -21,6 +21,7 @@ from .option_types import duration, milliseconds, size, whole
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _DEFAULTS: Final = Policy()
+_FORGIVE: Final = 60.0  # seconds; the policy's own default is that of journals without it
 _ON_DEMAND: Final = ("on_demand_extension", "on_demand_directory", "on_demand_exec")
 _EMPEROR: Final = "--emperor"
 _LOG_SIZE: Final = 10 << 20
@@ -180,6 +181,15 @@ def options(function: _F) -> _F:
                 metavar="MS",
                 show_default=True,
                 help="Ceiling of the doubling.",
+            ),
+            _option(
+                "--forgive",
+                type=duration(0.0),
+                default=duration_text(_FORGIVE),
+                metavar="S",
+                show_default=True,
+                help="How long a vassal has to run quietly until its deaths are forgotten; 0: for"
+                " ever.",
             ),
             _option(
                 "--required-heartbeat",

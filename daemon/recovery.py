@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from ..journal.events import Adopted, Exited, SpawnFailed
-from . import process
+from . import command, process
 from .fleet import UP, Fleet, Vassal
 from .keeper_link import Death, Identity
 from .observe import Draft
@@ -157,5 +157,12 @@ def death(vassal: Vassal, seen: Mapping[Identity, Death]) -> Draft:
     known = seen.get((vassal.pid, vassal.start_time))
     exited = Exited(attempt=vassal.attempt, away=True)
     if known is not None:  # the keeper was there, so it is a death like any other
-        exited = Exited(attempt=vassal.attempt, code=known.code, signal=known.signal)
+        # The order to reload may have been carried out by the daemon that died.
+        told, spec = vassal.phase == "reloading" and not vassal.speaks, vassal.running
+        exited = Exited(
+            attempt=vassal.attempt,
+            code=known.code,
+            signal=known.signal,
+            reload=told and spec is not None and known.signal == command.reload_signal(spec),
+        )
     return Draft("exited", exited, None, vassal.name, vassal.order)

@@ -30,6 +30,23 @@ class Change(NamedTuple):
     reason: str
 
 
+RELOAD_ENDS: Final = Change(
+    2,
+    "A program that ends of the reload that was ordered is started again at once.",
+    "It was punished as a death: sleep(1) dies of HUP, uWSGI with exit-on-reload exits with 0.",
+)
+SUCCESS: Final = Change(
+    2,
+    "An end with a success exit code, after a throttle's time, is no death.",
+    "A worker that ends well after its work was throttled ever longer.",
+)
+LOADED: Final = Change(
+    2,
+    "The fleet keeps which config a process has loaded for certain.",
+    "A vassal that does not read its orders is known to be deaf only with that config.",
+)
+
+
 def check(version: int) -> None:
     """Raise NewerFormat for the rules of a later version, which this one cannot decide by."""
     if version > RULES:

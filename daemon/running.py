@@ -37,6 +37,8 @@ class Process:
         self.asked = False  # its end was ordered
         self.accepted = -math.inf  # when it said that it accepts, or may have, in trio's time
         self.to_reload = False  # that was ordered, and is not sent yet
+        self.deaf = vassal.deaf is not None  # it reads no orders, so it gets signals
+        self.signalled = -math.inf  # when its reload signal was sent, in trio's time
 
     def heed(self, spec: Spec) -> None:
         """From now on this spec says how it is told things, and what its config is."""

@@ -18,6 +18,7 @@ _WARNINGS: Final = frozenset(
         "monitor_failed",
         "observation_rejected",
         "spawn_failed",
+        "vassal_deaf",
     )
 )
 # Orders that get a line of their own. A spawn is told when it has a process.
@@ -70,7 +71,7 @@ def _now(vassal: Vassal | None, event: Event, fleet: Fleet) -> str:
     if vassal.phase == "throttled" and vassal.deadline is not None:
         wait = (vassal.deadline - event.at) / 1e9
         text += f": death {vassal.deaths} in a row, next try in {wait:g} s"
-    elif vassal.phase in ("barred", "stopping", "held") and vassal.reason:
+    elif vassal.phase in ("starting", "barred", "stopping", "held") and vassal.reason:
         text += f": {vassal.reason}"
     return text
 
@@ -83,6 +84,8 @@ def _detail(event: Event) -> str:
         case "spawned" | "adopted":
             return f"pid {body.pid}"
         case "exited":
+            if body.reload:
+                return f"signal {body.signal}, of the reload that was ordered"
             if body.signal is not None:
                 return f"signal {body.signal}"
             return "status unknown" if body.code is None else f"code {body.code}"

@@ -146,7 +146,8 @@ class Exited(Body, frozen=True):
 
     Both ``code`` and ``signal`` are None where nobody could know. ``away``: it died while no
     daemon was there to be its parent, which is not held against it. ``log``: the last lines it
-    wrote, for a death nobody asked for.
+    wrote, for a death nobody asked for. ``reload``: the signal is the one that was sent to it a
+    moment before, to reload it.
     """
 
     attempt: int
@@ -154,6 +155,7 @@ class Exited(Body, frozen=True):
     signal: int | None = None
     away: bool = False
     log: str = ""
+    reload: bool = False
 
 
 class Adopted(Body, frozen=True):
@@ -219,6 +221,7 @@ KINDS: Final[dict[str, type[Body]]] = {
     "vassal_accepting": OfAttempt,
     "vassal_loyal": OfAttempt,
     "vassal_resigned": OfAttempt,
+    "vassal_deaf": OfAttempt,  # it has not read an order in all the time that it had
     "heartbeat_started": OfAttempt,
     "heartbeat_lost": HeartbeatLost,
     "connection_waiting": Empty,

@@ -15,6 +15,7 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     freq: float = 3.0  # seconds between polls and safety-net rescans
     throttle: int = 1000  # milliseconds before the second try after an unloyal death
     max_throttle: int = 180_000  # milliseconds; ceiling of the doubling
+    forgive: float = 0.0  # seconds of quiet running after which deaths are forgotten; 0: never
     required_heartbeat: float = 30.0  # seconds without a heartbeat, after the first one
     mercy: float = 30.0  # seconds from the stop to the kill
     max_starting: int = 4  # vassals spawned or reloaded and not yet accepting, at once

@@ -8,12 +8,16 @@ cannot be parsed has no such section; uWSGI complains of it better than we could
 | key | |
 |---|---|
 | `command` | the program to run instead of uWSGI, split as a shell would |
+| `reload` | how a change gets to it: `auto`, `signal`, `restart` or `none` |
+| `restart` | after which ends it is started again: `always`, `on-failure` or `no` |
+| `success-exit-codes` | the exit codes of an end that is none of a failure, 0 to 255 |
 | `reload-signal` | what makes it reload: a signal's name, with or without SIG, or number |
 | `stop-signal` | what makes it stop, likewise |
 | `nofile`, `nproc` | how many files it may have open, and processes its user may have |
 | `as` | how much memory each of its processes may address: bytes, or as `64M`, `1GiB` |
 """
 
+import re
 import shlex
 import signal
 import unicodedata
@@ -27,7 +31,14 @@ from . import names
 
 LIMITS: Final = ("nofile", "nproc", "as")
 _NULLS: Final = ("", "~", "null", "Null", "NULL")  # how YAML writes that there is nothing
-KEYS: Final = ("command", "reload-signal", "stop-signal", *LIMITS)
+# Settings that are one of a few words; the first is the default.
+CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "reload": ("auto", "signal", "restart", "none"),
+    "restart": ("always", "on-failure", "no"),
+}
+KEYS: Final = (
+    "command", *CHOICES, "success-exit-codes", "reload-signal", "stop-signal", *LIMITS
+)  # fmt: skip
 
 Settings = dict[str, str]
 Pairs = Iterable[tuple[str, Any]]
@@ -89,6 +100,11 @@ def _checked(key: str, value: Any) -> str:
         raise _Flaw(f"{key}: has a control character or is not UTF-8")
     if key == "command":
         _check_command(text)
+    elif key in CHOICES:
+        if text not in CHOICES[key]:
+            raise _Flaw(f"{key}: {_brief(text)} is none of {', '.join(CHOICES[key])}")
+    elif key == "success-exit-codes":
+        _check_codes(key, text)
     elif key in LIMITS:
         counts = key != "as"
         if amount(text) is None or (counts and not text.isdigit()):
@@ -116,6 +132,12 @@ def _check_command(text: str) -> None:
         raise _Flaw(f"command: cannot be split into words: {error}") from None
     if not words or not words[0]:
         raise _Flaw("command: names no program")
+
+
+def _check_codes(key: str, text: str) -> None:
+    for code in text.replace(",", " ").split():
+        if not re.fullmatch(r"0|[1-9][0-9]{0,2}", code, re.ASCII) or int(code) > 255:
+            raise _Flaw(f"{key}: {_brief(code)} is no exit code; write numbers from 0 to 255")
 
 
 def _ini(content: bytes) -> Pairs:

@@ -39,6 +39,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from ..daemon import deaths
 from ..daemon.actions import Action
 from ..daemon.fleet import UP, Fleet, Phase, Vassal
 from ..journal.events import Event
@@ -241,12 +242,20 @@ def _of_attempt(deploy: Deploy, event: Event, phase: Phase | None, vassal: Vassa
         deploy.settle("accepting", event)
     elif kind == "vassal_loyal" or (kind == "adopted" and not body.control):
         deploy.settle("running", event, for_good=False)
+    elif kind == "exited" and vassal is not None and _is_no_failure(phase, vassal, body):
+        if phase != "reloading":
+            deploy.settle("running", event)
     elif (
         kind == "heartbeat_lost"
         or (kind == "exited" and not body.away)
         or (kind == "spawn_failed" and body.fault != "interrupted")
     ):
         deploy.settle(_barred_or_died(vassal), event)
+
+
+def _is_no_failure(phase: Phase, vassal: Vassal, body: Any) -> bool:
+    """Whether an end was one that a reload asked for, or one that went well."""
+    return body.reload or (deaths.succeeded(vassal, body) and vassal.phase != "throttled")
 
 
 def _barred_or_died(vassal: Vassal | None) -> Outcome:

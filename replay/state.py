@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ..daemon.facts import next_try
+from ..daemon.facts import next_try, phase_of
 from ..daemon.fleet import Fleet, Vassal
 from ..journal.times import for_people
 from ..monitors.names import shown
@@ -32,7 +32,7 @@ def _cells(vassal: Vassal) -> tuple[str, ...]:
         reason = f"{reason}; next try {deadline[11:23]}".removeprefix("; ")
     return (
         shown(vassal.name),
-        f"{vassal.phase}{' (loyal)' if vassal.loyal else ''}",
+        phase_of(vassal),
         for_people(vassal.since)[:19],
         "-" if vassal.pid is None else str(vassal.pid),
         str(vassal.deaths),

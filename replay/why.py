@@ -105,6 +105,8 @@ def _facts(reader: Reader, vassal: Vassal, fleet: Fleet) -> Iterator[tuple[str, 
     yield "phase", f"{vassal.phase} since {for_people(vassal.since)} UTC"
     if vassal.pid is not None:
         yield "process", f"pid {vassal.pid}{', loyal' if vassal.loyal else ''}"
+        if vassal.deaf is not None:
+            yield "deaf", "it reads no orders; a reload is a restart, a stop is a signal"
         if not vassal.control:
             yield "control socket", f"lost with a former daemon: {_without_control(vassal)}"
     if vassal.deaths:

@@ -94,6 +94,8 @@ def how_it_ended(body: e.Exited) -> str:
             how = f"killed by signal {body.signal}"
     else:
         how = "nobody knows how" if body.code is None else f"exit code {body.code}"
+    if body.reload:
+        return f"{how}, of the reload that was ordered"
     return f"{how}, while no daemon was there" if body.away else how
 
 

@@ -25,8 +25,8 @@ from support.vassals import SLEEPER, program, shell
 from .conftest import MakeEmperor
 
 STATE = [
-    "name", "monitor", "phase", "loyal", "pid", "attempt", "config", "path", "ts", "uid", "gid",
-    "socket", "deaths", "not_before", "reason",
+    "name", "monitor", "phase", "loyal", "deaf", "pid", "attempt", "config", "path", "ts", "uid",
+    "gid", "socket", "deaths", "not_before", "reason",
 ]  # fmt: skip
 
 

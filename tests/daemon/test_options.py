@@ -23,6 +23,7 @@ VALUES: dict[str, tuple[str | None, Any]] = {
     "freq": ("0.5", 0.5),
     "throttle": ("7", 7),
     "max-throttle": ("8", 8),
+    "forgive": ("8.5", 8.5),
     "required-heartbeat": ("9.5", 9.5),
     "mercy": ("1.5", 1.5),
     "max-starting": ("11", 11),
@@ -241,7 +242,7 @@ def test_urls_from_the_environment_may_hold_blanks() -> None:
 def test_defaults() -> None:
     chosen = tell("v")
     decided = options.policy(chosen)
-    assert decided == Policy(max_starting=2 * options.cores())
+    assert decided == Policy(max_starting=2 * options.cores(), forgive=60.0)
     assert (chosen["log"], chosen["log_directory"], chosen["check"]) == ("files", None, False)
 
 

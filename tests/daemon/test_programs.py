@@ -479,3 +479,68 @@ def test_no_name_upsets_the_log(daemon: Daemon) -> None:
     for shown in ("a\\u202eini.ini: added", "b\\u2028c.ini: ready, pid", "d\\u200b.ini: exited"):
         assert shown in log
     assert log.replace("\n", "").isprintable()
+
+
+def test_a_program_that_dies_of_its_reload_is_restarted_and_not_punished(daemon: Daemon) -> None:
+    config = daemon.vassals / "a.ini"
+    config.write_text(SLEEPER)
+    daemon.start()
+    daemon.phase("a.ini", "ready")
+    os.utime(config, ns=(0, 1))
+    ended = daemon.event("exited", "a.ini")
+    assert (ended.body["signal"], ended.body["reload"]) == (signal.SIGHUP, True)
+    assert [action["do"] for action in ended.actions] == ["spawn"]
+    daemon.event("spawned", "a.ini", count=2)
+    # From now on it is known: a reload is a restart.
+    os.utime(config, ns=(0, 2))
+    change = daemon.event("vassal_changed", "a.ini", count=2)
+    assert [action["do"] for action in change.actions] == ["stop"]
+    daemon.event("spawned", "a.ini", count=3)
+    vassal = daemon.phase("a.ini", "ready")
+    assert vassal.deaths == 0
+    daemon.stop()
+
+
+def test_deaths_are_forgotten_after_a_quiet_time(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon("--forgive", "0.3")
+    config = daemon.vassals / "a.ini"
+    config.write_text(shell("test -e died || { touch died; exit 1; }; exec sleep 1000"))
+    daemon.start()
+    assert daemon.event("exited", "a.ini").actions == []  # it waits for its throttle
+    daemon.event("deadline_passed", "a.ini", count=2)
+    assert daemon.phase("a.ini", "ready").deaths == 0
+    daemon.stop()
+
+
+@pytest.mark.parametrize(
+    ("restart", "code", "phase"),
+    [
+        pytest.param("no", 0, "barred", id="no, success"),
+        pytest.param("no", 1, "barred", id="no, failure"),
+        pytest.param("on-failure", 0, "barred", id="on-failure, success"),
+        pytest.param("on-failure", 1, "throttled", id="on-failure, failure"),
+        pytest.param("always", 1, "throttled", id="always, failure"),
+    ],
+)
+def test_restart(make_daemon: MakeDaemon, restart: str, code: int, phase: str) -> None:
+    daemon = make_daemon("--throttle", "60000")
+    config = daemon.vassals / "a.ini"
+    config.write_text(shell(f"exit {code}", restart=restart))
+    daemon.start()
+    vassal = daemon.phase("a.ini", phase)
+    if phase == "barred":
+        assert vassal.reason == f"exit code {code}, and restart = {restart}"
+        config.write_text(shell("exec sleep 1000", restart=restart))
+        daemon.phase("a.ini", "ready")  # a change starts it again
+    daemon.stop()
+
+
+def test_a_worker_that_ends_well_is_started_again_at_once(daemon: Daemon) -> None:
+    (daemon.vassals / "a.ini").write_text(shell("sleep 0.3"))
+    daemon.start()
+    ended = daemon.event("exited", "a.ini", count=2)
+    assert [action["do"] for action in ended.actions] == ["spawn"]
+    vassal = daemon.vassal("a.ini")
+    assert vassal is not None
+    assert vassal.deaths == 0
+    daemon.stop()

@@ -102,7 +102,7 @@ class Checker:
                     must(name in fleet.express or vassal.slot, f"{name}: its reload is forgotten")
                 if vassal.slot:
                     must(vassal.deadline is not None, f"{name} may hold its slot for ever")
-                current = vassal.due or vassal.running == vassal.spec
+                current = vassal.due or vassal.running == vassal.spec or _waits(vassal)
                 must(current, f"{name} runs what is not wanted, and nobody will change that")
             case "stopping":
                 must(up and vassal.deadline is not None, f"{name} may stop for ever")
@@ -149,6 +149,11 @@ class Checker:
             must(vassal is not None, f"{name} waits for an address and does not exist")
             if vassal is not None and vassal.phase == "barred":
                 must(holder in self.sockets, f"{name} is barred for {holder}, which has no address")
+
+
+def _waits(vassal: Vassal) -> bool:
+    """Whether its config asks that a change waits for the next start."""
+    return vassal.spec.settings.get("reload") == "none"
 
 
 def _waiting(fleet: Fleet) -> list[str]:

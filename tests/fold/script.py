@@ -5,12 +5,15 @@ The words are those of the journal, one event a line, so that a golden file read
     policy max_starting=2          what the next daemon decides by
     at +500ms                      time passes
     daemon started|ready|stopping|stopped
-    added foo.ini ts=1 [uid=5 gid=5 socket=:80 config=c1 inline=yes command=x bar="..." from=a]
+    added foo.ini ts=1 [uid=5 gid=5 socket=:80 config=c1 inline=yes bar="..." from=a
+                  command=x reload=restart restart=no success-exit-codes=3]
     changed|removed|destroyed foo.ini ...
     spawned foo.ini | failed foo.ini fault=exec | ready foo.ini | accepting foo.ini | loyal foo.ini
+    ignores foo.ini                it has not read an order
     resigned foo.ini | heartbeat foo.ini | silent foo.ini | connection foo.ini
     deaf foo.ini fault=busy        its address cannot be had: address=:80 holder=b.ini held_as=:80
     exited foo.ini code=1 | exited foo.ini signal=9 | exited foo.ini away=yes
+    exited foo.ini signal=1 reload=yes      of the signal that was to reload it
     adopted foo.ini control=no
     deadline foo.ini               its deadline passes, however far away that is
     operator stop foo.ini          without a name all are meant
@@ -41,12 +44,15 @@ SAID: Final = {
     "ready": "vassal_ready",
     "accepting": "vassal_accepting",
     "loyal": "vassal_loyal",
+    "ignores": "vassal_deaf",
     "resigned": "vassal_resigned",
     "heartbeat": "heartbeat_started",
     "silent": "heartbeat_lost",
     "exited": "exited",
     "adopted": "adopted",
 }
+# What a line says of a config's own section.
+OURS: Final = ("command", "reload", "restart", "success-exit-codes")
 DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "spawned": {"pid": 10, "start_time": 1},
     "spawn_failed": {"reason": "no such file", "fault": "exec"},
@@ -180,12 +186,12 @@ def spec(name: str, settings: dict[str, str]) -> Spec:
     """The spec that a line gives. A file, unless it says ``inline=yes``."""
     told = dict(settings)
     ts = int(told.pop("ts", "1"))
-    command = told.pop("command", None)
+    ours = {key: told.pop(key) for key in OURS if key in told}
     fields: dict[str, Any] = {"ts": ts, "config": f"c{ts}"}
     if told.pop("inline", "no") == "no":
         fields["path"] = f"/etc/vassals/{name}"
-    if command is not None:
-        fields["settings"] = {"command": command}
+    if ours:
+        fields["settings"] = ours
     return msgspec.convert(fields | told, Spec, strict=False)
 
 
@@ -216,6 +222,8 @@ FACTS: Final[dict[str, Callable[[Vassal], Any]]] = {
     "due": lambda vassal: vassal.due,
     "heartbeat": lambda vassal: vassal.heartbeat,
     "deaths": lambda vassal: vassal.deaths,
+    "deaf": lambda vassal: vassal.deaf is not None,
+    "restarts": lambda vassal: vassal.restarts,
 }
 
 

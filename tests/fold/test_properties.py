@@ -35,7 +35,17 @@ specs = st.builds(
     uid=st.sampled_from([None, 0, 5, 5, 5]),
     gid=st.sampled_from([None, 5, 5]),
     socket=st.sampled_from([None, None, ":80", ":81"]),
-    settings=st.sampled_from([{}, {}, {"command": "gunicorn"}]),
+    settings=st.sampled_from(
+        [
+            {},
+            {},
+            {"command": "gunicorn"},
+            {"command": "sleep 9", "restart": "on-failure"},
+            {"reload": "restart"},
+            {"reload": "none"},
+            {"restart": "no"},
+        ]
+    ),
     bar=st.sampled_from([None, None, None, "not a config"]),
 )
 policies = st.builds(
@@ -43,6 +53,7 @@ policies = st.builds(
     max_starting=st.integers(1, 3),
     throttle=st.sampled_from([0, 1000]),
     max_throttle=st.just(3000),
+    forgive=st.sampled_from([0.0, 60.0]),
     tyrant=st.booleans(),
 )
 names = st.sampled_from(NAMES)
@@ -179,6 +190,8 @@ class World:
     def say(self, process: Process, kind: str) -> None:
         running = self.fleet.vassals[process.vassal].running
         assert running is not None
+        if kind == "vassal_deaf" and not process.loads:
+            return  # only an order that was given can be ignored
         if process.pipe and process.born and "command" not in running.settings:
             process.loads = process.loads and kind != "vassal_accepting"
             self.happen(kind, process.vassal, attempt=process.attempt)
@@ -188,9 +201,10 @@ class World:
             process.born = True
             self.happen("spawned", process.vassal, attempt=process.attempt, pid=1, start_time=1)
 
-    def end(self, process: Process, code: int | None = 0) -> None:
+    def end(self, process: Process, code: int | None = 0, *, reload: bool = False) -> None:
         del self.processes[process.vassal]
-        self.happen("exited", process.vassal, attempt=process.attempt, code=code)
+        fields = {"code": code} if not reload else {"signal": 1, "reload": True}
+        self.happen("exited", process.vassal, attempt=process.attempt, **fields)
 
     def pass_deadline(self, name: str) -> None:
         deadline = self.fleet.vassals[name].deadline
@@ -248,7 +262,7 @@ class World:
                 assert (vassal.phase, vassal.reason) == ("barred", vassal.spec.bar)
             else:
                 assert vassal.phase in ("ready", "accepting")
-                assert vassal.running == vassal.spec
+                assert vassal.running == vassal.spec or vassal.spec.settings["reload"] == "none"
                 assert name in self.processes
         assert self.fleet.starting == 0
         assert not lines.waits(self.fleet)
@@ -352,6 +366,7 @@ class Life(RuleBasedStateMachine):
                 "vassal_accepting",
                 "vassal_loyal",
                 "vassal_resigned",
+                "vassal_deaf",
                 "heartbeat_started",
             ]
         ),
@@ -368,11 +383,11 @@ class Life(RuleBasedStateMachine):
             self.world.happen("heartbeat_lost", process.vassal, None, **fields)
 
     @precondition(lambda self: self.stage != "away" and self.world.processes)
-    @rule(data=st.data(), code=st.sampled_from([0, 1, 1, 26, None]))
-    def process_dies(self, data: st.DataObject, code: int | None) -> None:
+    @rule(data=st.data(), code=st.sampled_from([0, 1, 1, 26, None]), reload=st.booleans())
+    def process_dies(self, data: st.DataObject, code: int | None, reload: bool) -> None:
         process = self._some_process(data)
         self.world.bear(process)
-        self.world.end(process, code)
+        self.world.end(process, code, reload=reload and code is None)
 
     @precondition(lambda self: self.stage != "away" and self.world.processes)
     @rule(data=st.data(), fault=st.sampled_from(["exec", "resources"]))
@@ -475,6 +490,7 @@ bodies: Final[dict[str, st.SearchStrategy[Any]]] = {
         KINDS["exited"],
         attempt=attempts,
         code=st.sampled_from([None, 0, 26]),
+        reload=st.booleans(),
         away=st.booleans(),
     ),
     "vassal_added": st.builds(KINDS["vassal_added"], spec=specs),

@@ -63,6 +63,17 @@ FOUND = {
     "yaml, very deep": ("a.yaml", "emperor: " + "[" * 100_000, {}),
     "yaml, not UTF-8": ("a.yaml", "emperor: \udcff", {}),
     "yaml, a list": ("a.yaml", "- emperor\n", {}),
+    "ini, how it is reloaded and restarted": (
+        "a.ini",
+        "[emperor]\nreload = restart\nrestart = on-failure\nsuccess-exit-codes = 0, 3 255\n",
+        {"reload": "restart", "restart": "on-failure", "success-exit-codes": "0, 3 255"},
+    ),
+    "yaml, a no that is no boolean": ("a.yaml", "emperor: {restart: no}", {"restart": "no"}),
+    "json, a list of codes": (
+        "a.json",
+        '{"emperor": {"success-exit-codes": [0, 3]}}',
+        {"success-exit-codes": "0 3"},
+    ),
     "json": ("a.json", '{"uwsgi": {}, "emperor": {"command": "run"}}', COMMAND),
     "js": (
         "a.js",
@@ -93,7 +104,10 @@ FOUND = {
     "nothing of ours": ("a.ini", "[uwsgi]\nsocket=:80", {}),
 }
 
-THERE_ARE = "no such setting, there are command, reload-signal, stop-signal, nofile, nproc, as"
+THERE_ARE = (
+    "no such setting, there are command, reload, restart, success-exit-codes, reload-signal,"
+    " stop-signal, nofile, nproc, as"
+)
 NO_LIMIT = "is no such limit; write a whole number"
 NO_SIZE = "is no such limit; write 64K, 10M or 1GiB"
 NOT_TEXT = "has a control character or is not UTF-8"
@@ -116,6 +130,26 @@ FLAWS = {
         f"as: {'9' * 15}T {NO_SIZE}",
     ),
     "another's digits": ("a.ini", "[emperor]\nas = ٣", f"as: ٣ {NO_SIZE}"),
+    "no such way to reload": (
+        "a.ini",
+        "[emperor]\nreload = maybe",
+        "reload: maybe is none of auto, signal, restart, none",
+    ),
+    "no such time to restart": (
+        "a.ini",
+        "[emperor]\nrestart = never",
+        "restart: never is none of always, on-failure, no",
+    ),
+    "no exit code": (
+        "a.ini",
+        "[emperor]\nsuccess-exit-codes = 0 256",
+        "success-exit-codes: 256 is no exit code; write numbers from 0 to 255",
+    ),
+    "a signal among exit codes": (
+        "a.ini",
+        "[emperor]\nsuccess-exit-codes = TERM",
+        "success-exit-codes: TERM is no exit code; write numbers from 0 to 255",
+    ),
     "signal 0": ("a.ini", "[emperor]\nstop-signal = 0", "stop-signal: no signal is called 0"),
     "signal 999": ("a.ini", "[emperor]\nstop-signal = 999", "stop-signal: no signal is called 999"),
     "an endless number": (

@@ -1,0 +1,73 @@
+"""Deaths: what follows when the process of a vassal has ended and no end of it was ordered.
+
+    exiled     exit code 26: the program asked not to be started again
+    reloaded   it ended of the reload that was ordered: a restart that was asked for
+    excused    nobody was there for it, or another config than the wanted one ran
+    finished   it ended, and its ``restart`` setting wants no other start
+    loyal      it had served a request
+    succeeded  a success exit code, after it had run for as long as the first throttle
+    blamed     none of these: its next start waits, twice as long each time
+
+The order is that of precedence. A success within the first throttle counts as a death: a program
+that ends well at once, again and again, would otherwise be started once a second for ever.
+"""
+
+from typing import Any, Final, Literal
+
+from ..journal.events import Event
+from . import rules
+from .fleet import Fleet, Vassal
+
+EXILE: Final = 26  # a vassal that exits so says that it must not be started again
+_MILLISECOND: Final = 1_000_000
+
+Verdict = Literal["exiled", "reloaded", "excused", "finished", "loyal", "succeeded", "blamed"]
+
+
+def judge(fleet: Fleet, vassal: Vassal, event: Event) -> Verdict:
+    """What an unasked ``exited`` of the vassal's attempt amounts to."""
+    body: Any = event.body
+    if body.code == EXILE and not vassal.due:
+        return "exiled"
+    if rules.holds(fleet, rules.RELOAD_ENDS) and _ended_by_reload(vassal, body):
+        return "reloaded"
+    if body.away or vassal.due or not vassal.control:
+        return "excused"
+    if _wants_no_other(vassal, body):
+        # On demand the next client starts it, whatever it wants.
+        return "succeeded" if vassal.spec.socket else "finished"
+    if vassal.loyal:
+        return "loyal"
+    if rules.holds(fleet, rules.SUCCESS) and succeeded(vassal, body) and _ran(fleet, vassal, event):
+        return "succeeded"
+    return "blamed"
+
+
+def succeeded(vassal: Vassal, body: Any) -> bool:
+    """Whether its exit code is one of its success codes."""
+    codes = vassal.spec.settings.get("success-exit-codes", "0")
+    return body.code is not None and str(body.code) in codes.replace(",", " ").split()
+
+
+def _ended_by_reload(vassal: Vassal, body: Any) -> bool:
+    # uWSGI with exit-on-reload, say, ends well in place of loading anew.
+    return body.reload or (vassal.phase == "reloading" and succeeded(vassal, body))
+
+
+def _wants_no_other(vassal: Vassal, body: Any) -> bool:
+    """Whether its settings want no other start after this end."""
+    restart = vassal.spec.settings.get("restart", "always")
+    return restart == "no" or (restart == "on-failure" and succeeded(vassal, body))
+
+
+def _ran(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
+    """Whether it ran for as long as the first throttle."""
+    began = event.at if vassal.launched is None else vassal.launched
+    return event.at - began >= fleet.policy.throttle * _MILLISECOND
+
+
+def how_it_died(body: Any) -> str:
+    """The end of a process in words."""
+    if body.signal is not None:
+        return f"killed by signal {body.signal}"
+    return "died, nobody knows how" if body.code is None else f"exit code {body.code}"
