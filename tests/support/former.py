@@ -1,0 +1,38 @@
+"""The release before: its code, taken from the repository's history, to be run beside today's."""
+
+import subprocess
+import tarfile
+from io import BytesIO
+from pathlib import Path
+from typing import Final
+
+FORMER: Final = "e0a8b5fa1d2b"  # what 0.1.0 decides, under the first rules
+_ROOT: Final = Path(__file__).resolve().parents[2]
+_PACKAGES: Final = ("__init__.py", "version.py", "journal", "daemon", "monitors", "replay")
+
+
+class Installation:
+    """A folder for PYTHONPATH in which ``emperord`` is the former version until it is upgraded."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "installation"
+        self.path.mkdir()
+        archive = subprocess.run(
+            ["git", "-C", str(_ROOT), "archive", FORMER, *_PACKAGES],
+            check=True,
+            capture_output=True,
+        ).stdout
+        former = folder / "former"
+        with tarfile.open(fileobj=BytesIO(archive)) as packed:
+            packed.extractall(former, filter="data")
+        (self.path / "emperord").symlink_to(former)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment in which this is what is installed."""
+        return {"PYTHONPATH": str(self.path)}
+
+    def upgrade(self) -> None:
+        """From now on what starts is of today's version."""
+        link = self.path / "emperord"
+        link.unlink()
