@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..journal.events import Spec
 from ..journal.times import rfc3339
 from .fleet import Fleet, Vassal
 
@@ -34,6 +35,11 @@ def phase_of(vassal: Vassal) -> str:
     known = {"loyal": vassal.loyal, "deaf": vassal.deaf is not None}
     facts = [fact for fact, holds in known.items() if holds]
     return vassal.phase + (f" ({', '.join(facts)})" if facts else "")
+
+
+def vassal_columns() -> tuple[str, ...]:
+    """The keys of a vassal's record, in order."""
+    return tuple(vassal_record(Vassal("", "", Spec(ts=0), "queued", since=0, because=0)))
 
 
 def fleet_record(fleet: Fleet) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from typing import Final
 
 SEE_VERIFY: Final = "; 'emperor-replay verify' says what can be saved"
+VERIFY_SAYS_MORE: Final = "; 'verify' says more"
+GIVE_THE_RIGHT_ONE: Final = "; give the right --journal"
 
 
 class JournalError(Exception):

@@ -32,7 +32,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from .errors import JournalError, NotAJournal
+from .errors import GIVE_THE_RIGHT_ONE, JournalError, NotAJournal
 from .schema import MAGIC
 
 Access = Literal["shared", "immutable", "copied", "plain"]
@@ -149,10 +149,13 @@ def _reasons(path: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise JournalError(f"{path}: there is no such file; give the right --journal") from None
+        raise JournalError(f"{path}: there is no such file{GIVE_THE_RIGHT_ONE}") from None
+    except NotADirectoryError:
+        raise JournalError(f"{path}: its folder is a file{GIVE_THE_RIGHT_ONE}") from None
     except PermissionError:
         raise JournalError(
-            f"{path}: may not be read by this user; journals are private to their owner"
+            f"{path}: may not be read by this user; journals are private: read it as its owner"
+            " or as root"
         ) from None
     except OSError as error:
         raise JournalError(f"{path}: cannot be read: {error.strerror}") from None
@@ -161,21 +164,24 @@ def _reasons(path: str) -> Iterator[None]:
 def _check_regular(path: str, real: str) -> None:
     status = os.stat(real)
     if os.path.isdir(real):
-        raise NotAJournal(f"{path}: a directory, not a journal")
+        raise NotAJournal(f"{path}: a directory, not a journal; give the file in it")
     if not os.path.isfile(real):
-        raise NotAJournal(f"{path}: not a regular file, so not a journal")
+        raise NotAJournal(f"{path}: not a regular file, so not a journal{GIVE_THE_RIGHT_ONE}")
     if status.st_size == 0:
-        raise NotAJournal(f"{path}: empty; no daemon ever wrote to it")
+        raise NotAJournal(f"{path}: empty; no daemon ever wrote to it{GIVE_THE_RIGHT_ONE}")
     if status.st_size < _SMALLEST:
         raise NotAJournal(
             f"{path}: not an SQLite database, or cut within its header: {status.st_size} bytes"
+            f"{GIVE_THE_RIGHT_ONE}"
         )
 
 
 def _check_magic(path: str, real: str) -> None:
     with open(real, "rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
-            raise NotAJournal(f"{path}: not an SQLite database, so not a journal")
+            raise NotAJournal(
+                f"{path}: not an SQLite database, so not a journal{GIVE_THE_RIGHT_ONE}"
+            )
 
 
 def _is_wal_mode(real: str) -> bool:

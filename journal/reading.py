@@ -21,6 +21,7 @@ import msgspec
 from . import chain, schema
 from .errors import (
     SEE_VERIFY,
+    VERIFY_SAYS_MORE,
     Damaged,
     JournalError,
     NewerFormat,
@@ -219,6 +220,15 @@ class Reader:
         )
         return [name for (name,) in rows if name.__class__ is str]  # an index can be damaged, too
 
+    def monitors(self) -> list[str]:
+        """Every source that the events speak of or that a daemon was started with, sorted."""
+        rows = self.fetch("SELECT DISTINCT monitor FROM event WHERE monitor IS NOT NULL")
+        rows += self.fetch(
+            "SELECT DISTINCT json_each.value FROM event, json_each(body, '$.monitors')"
+            " WHERE kind = 'daemon_started' AND json_valid(body)"
+        )
+        return sorted({name for (name,) in rows if name.__class__ is str})
+
     def seq_at(self, at: int) -> int:
         """The last event at or before a time; the anchor's number if all came later."""
         # Times rise with the numbers, so a binary search does without an index on them.
@@ -331,7 +341,7 @@ def decoded(path: str, row: Row) -> Event:
     # SQLite's columns take anything, also text that is none.
     if at.__class__ is not int or not (_is_name(monitor) and _is_name(vassal)):
         raise UnreadableEvent(
-            f"{path}: event {seq}: a column has another type; 'verify' says more",
+            f"{path}: event {seq}: a column has another type{VERIFY_SAYS_MORE}",
             seq, seq - 1,
         )  # fmt: skip
     try:
@@ -340,11 +350,11 @@ def decoded(path: str, row: Row) -> Event:
         raise NewerFormat(f"{path}: event {seq}: {error}; read it with a newer emperord") from None
     except UnreadableEvent as error:
         raise UnreadableEvent(
-            f"{path}: event {seq}: {error}; 'verify' says more", seq, seq - 1
+            f"{path}: event {seq}: {error}{VERIFY_SAYS_MORE}", seq, seq - 1
         ) from None
     except (TypeError, UnicodeEncodeError):
         raise UnreadableEvent(
-            f"{path}: event {seq}: its body is no text; 'verify' says more", seq, seq - 1
+            f"{path}: event {seq}: its body is no text{VERIFY_SAYS_MORE}", seq, seq - 1
         ) from None
 
 

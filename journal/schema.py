@@ -16,7 +16,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from .errors import NewerFormat, NotAJournal, SchemaDamaged
+from .errors import GIVE_THE_RIGHT_ONE, NewerFormat, NotAJournal, SchemaDamaged
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -130,7 +130,9 @@ def check_ours(connection: sqlite3.Connection, path: str) -> None:
     """Raise NotAJournal or NewerFormat unless this program can read the journal."""
     (identity,) = connection.execute("PRAGMA application_id").fetchone()
     if identity != APPLICATION_ID:
-        raise NotAJournal(f"{path}: an SQLite database, but not a journal of emperord")
+        raise NotAJournal(
+            f"{path}: an SQLite database, but not a journal of emperord{GIVE_THE_RIGHT_ONE}"
+        )
     names = applied(connection)
     unknown = [str(name) for name in names if name not in NAMES]
     if unknown and set(NAMES) <= set(names):  # who is newer has all of ours; else it is damage

@@ -42,7 +42,24 @@ _SAME_CHILD: Final = 0.5  # seconds; as it executes, it lets go of one lock afte
 _LAST_CHILD: Final = 5.0  # seconds that a dead daemon's last child may take to its exec
 _ROOM: Final = 32 << 10  # bytes that a few rows may take, indexes and all
 
+# What to do where a journal cannot be opened, by the reason.
 _ELSEWHERE: Final = "give a --journal in a directory that this user may write to"
+_ROOM: Final = "make room on its disk, or give a --journal on another"
+_ANOTHER: Final = "give another --journal"
+_DISK: Final = "see what is wrong with its disk, or give a --journal on another"
+_NOT_OURS: Final = "give the --journal of an emperor, or a path where nothing is yet"
+_BY_ERRNO: Final = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _ELSEWHERE),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _ROOM),
+    errno.EIO: _DISK,
+    errno.EISDIR: "give a file in it",
+}
+_BY_SQLITE: Final = {
+    "BUSY": "see who has it open",
+    "FULL": _ROOM,
+    "IOERR": _DISK,
+    "NOMEM": "free some memory",
+}
 _INSERT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -85,12 +102,11 @@ class Journal:
                 os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
                 opened.callback(os.close, _take_lock(path + ".lock"))
                 opened.callback(os.close, _take_file(path))
-            except FileExistsError:
-                raise JournalError(f"{path}: its folder is a file; {_ELSEWHERE}") from None
+            except (FileExistsError, NotADirectoryError):
+                raise JournalError(f"{path}: its folder is a file; {_ANOTHER}") from None
             except OSError as error:
-                raise JournalError(
-                    f"{path}: cannot be opened: {error.strerror}; {_ELSEWHERE}"
-                ) from None
+                todo = _BY_ERRNO.get(error.errno or 0, _ANOTHER)
+                raise JournalError(f"{path}: cannot be opened: {error.strerror}; {todo}") from None
             _check_log(path)
             connection = _connect(path)
             opened.callback(connection.close)
@@ -292,23 +308,29 @@ class Journal:
 
 def _take_lock(path: str) -> int:
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _lock_exclusively(lock, path)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock
+
+
+def _lock_exclusively(lock: int, path: str) -> None:
     until = time.monotonic() + _LAST_CHILD
     while True:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
         if time.monotonic() > until or not _has_died(owner):
-            os.close(lock)
             raise JournalLocked(
                 f"{path.removesuffix('.lock')}: in use by a running emperor (pid {owner}); "
                 "stop that one, or give this one another --journal"
             )
         time.sleep(0.01)
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    return lock
 
 
 def _take_file(path: str) -> int:
@@ -316,10 +338,10 @@ def _take_file(path: str) -> int:
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise NotAJournal(f"{path}: not a regular file; {_ELSEWHERE}")
+            raise NotAJournal(f"{path}: not a regular file; {_NOT_OURS}")
         start = os.pread(file, len(schema.MAGIC), 0)
         if start and start != schema.MAGIC:
-            raise NotAJournal(f"{path}: not an SQLite database; {_ELSEWHERE}")
+            raise NotAJournal(f"{path}: not an SQLite database; {_NOT_OURS}")
         _lock_file(path, file)
         # SQLite keeps a log beside the name that it was given, and nobody knows of both.
         if (names := os.fstat(file).st_nlink) > 1:
@@ -380,7 +402,8 @@ def _connect(path: str) -> sqlite3.Connection:
         connection.close()
         if isinstance(reason := of_sqlite(path, error), Damaged):
             raise reason from None
-        todo = "see who has it open" if "locked" in str(error) else _ELSEWHERE
+        name = error.sqlite_errorname.removeprefix("SQLITE_").partition("_")[0]
+        todo = _BY_SQLITE.get(name, _ELSEWHERE)
         raise JournalError(f"{path}: cannot be opened: {brief(error)}; {todo}") from None
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         connection.close()

@@ -296,6 +296,7 @@ def deploy_record(deploy: Deploy) -> dict[str, Any]:
     }
 
 
+COLUMNS = tuple(deploy_record(Deploy(0, 0, "", None, "", None, None)))
 HEAD = f"{'SEQ':>8}  {'AT (UTC)':23}  {'WHAT':9}  {'CONFIG':28}  {'OUTCOME':22}  VASSAL, MONITOR"
 
 

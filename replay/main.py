@@ -18,17 +18,18 @@ import msgspec
 
 from ..daemon import commandline
 from ..daemon.commandline import TIME, Group
-from ..daemon.facts import fleet_record
+from ..daemon.facts import fleet_record, vassal_columns
 from ..daemon.option_types import whole
-from ..journal.errors import JournalError
+from ..daemon.tables import formatted, listing
+from ..journal.errors import VERIFY_SAYS_MORE, JournalError
 from ..journal.events import KINDS
 from ..journal.places import default_journal
-from ..journal.reading import DEPLOYS, Filter, Reader, open_journal
+from ..journal.reading import COLUMNS, DEPLOYS, Filter, Reader, open_journal
 from ..journal.times import Moment
 from ..monitors.names import shown
 from . import deploys, record, state, texts, why
 from . import verify as verification
-from .names import check_known
+from .names import check_known, check_monitor_known
 from .rebuild import NotFound, fleet_at, moment
 from .words import Progress
 
@@ -56,8 +57,9 @@ def _kind(told: str, kinds: Sequence[str]) -> str:
     for kind in (told, f"vassal_{told}"):
         if kind in kinds:
             return kind
-    near = get_close_matches(told, kinds) or kinds
-    raise click.BadParameter(f"there is no kind {told!r}; did you mean {' or '.join(near)}?")
+    near = get_close_matches(told, kinds)
+    others = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(kinds)}"
+    raise click.BadParameter(f"there is no kind {told!r}; {others}")
 
 
 @click.group(
@@ -121,12 +123,49 @@ def moments(command: Callable[..., None]) -> Callable[..., None]:
     )
 
 
-def periods(command: Callable[..., None]) -> Callable[..., None]:
-    command = click.option("--until", type=TIME, metavar="T", help="Only up to then.")(command)
-    return click.option("--since", type=TIME, metavar="T", help="Only from then on.")(command)
+def filters(kinds: Sequence[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The arguments that say which events; the function gets them as a Filter, ``which``."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def run(
+            reader: Reader, name: str | None, monitor: str | None, chosen: tuple[str, ...],
+            since: Moment | None, until: Moment | None, **rest: Any,
+        ) -> Any:  # fmt: skip
+            which = Filter(name, monitor, chosen, since, until)
+            _check_filter(reader, which)
+            return function(reader, which, **rest)
+
+        for option in (
+            click.option("--kind", "chosen", callback=_kinds(kinds), multiple=True, metavar="K",
+                         help="Only these."),
+            click.option("--monitor", metavar="M", callback=_name, help="Only from this source."),
+            click.option("--until", type=TIME, metavar="T", help="Only up to then."),
+            click.option("--since", type=TIME, metavar="T", help="Only from then on."),
+            click.argument("name", required=False, callback=_name),
+        ):  # fmt: skip
+            run = option(run)
+        return run
+
+    return decorate
 
 
-as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
+def _check_filter(reader: Reader, which: Filter) -> None:
+    """Raise where a filter can match nothing: NotFound, UsageError."""
+    if which.vassal is not None:
+        check_known(reader, which.vassal)
+    if which.monitor is not None:
+        check_monitor_known(reader, which.monitor)
+    if _is_after(reader, which.since, which.until):
+        raise click.UsageError("--since is after --until")
+
+
+def _is_after(reader: Reader, since: Moment | None, until: Moment | None) -> bool:
+    if since is None or until is None:
+        return False
+    if isinstance(since, int) and isinstance(until, int):
+        return since > until
+    return reader.seq_before(since) > reader.seq_of(until)
 
 
 def _when(reader: Reader, at: Moment | None, seq: int | None) -> int:
@@ -154,49 +193,33 @@ def _print_bytes(pieces: Iterable[bytes]) -> None:
     sys.stdout.buffer.flush()
 
 
-_encode = msgspec.json.encode
-
-
 @cli.command("state")
 @moments
 @click.option("--full", is_flag=True, help="Fold from the beginning, without snapshots.")
-@as_json
+@listing()
 @reading
 def state_command(
-    reader: Reader, at: Moment | None, seq: int | None, full: bool, as_json: bool
+    reader: Reader, at: Moment | None, seq: int | None, full: bool, form: str
 ) -> None:
     """The fleet as it stood."""
     fleet = fleet_at(reader, _when(reader, at, seq), full)
-    if as_json:
-        _print_bytes([_encode(fleet_record(fleet)), b"\n"])
-    else:
+    if form == "short":
         _print(state.lines(fleet))
+    elif form == "json":
+        _print_bytes([msgspec.json.encode(fleet_record(fleet)), b"\n"])
+    else:
+        _print_bytes(formatted(form, vassal_columns(), fleet_record(fleet)["vassals"]))
 
 
 @cli.command()
-@click.argument("name", required=False, callback=_name)
-@periods
-@click.option("--monitor", metavar="M", callback=_name, help="Only from this source.")
-@click.option(
-    "--kind", "kinds", callback=_kinds(DEPLOYS), multiple=True, metavar="K", help="Only these."
-)
-@as_json
+@listing()
 @reading
-def history(
-    reader: Reader,
-    name: str | None,
-    since: Moment | None,
-    until: Moment | None,
-    monitor: str | None,
-    kinds: tuple[str, ...],
-    as_json: bool,
-) -> None:
+@filters(DEPLOYS)
+def history(reader: Reader, which: Filter, form: str) -> None:
     """Deploys: what came, from where, and what became of it."""
-    if name is not None:
-        check_known(reader, name)
-    found = deploys.deploys(reader, Filter(name, monitor, kinds, since, until))
-    if as_json:
-        _print_bytes(_json_array(deploys.deploy_record(deploy) for deploy in found))
+    found = deploys.deploys(reader, which)
+    if form != "short":
+        _print_bytes(formatted(form, deploys.COLUMNS, map(deploys.deploy_record, found)))
         return
     first = next(found, None)
     if first is None:
@@ -206,43 +229,21 @@ def history(
     _print(deploys.line(deploy) for deploy in found)
 
 
-def _json_array(records: Iterable[dict[str, Any]]) -> Iterable[bytes]:
-    """A JSON array, one element a line, written as they come."""
-    before = b"["
-    for one in records:
-        yield before + _encode(one)
-        before = b",\n"
-    yield b"[]\n" if before == b"[" else b"]\n"
-
-
 @cli.command()
-@click.argument("name", required=False, callback=_name)
-@periods
-@click.option(
-    "--kind", "kinds", callback=_kinds(tuple(KINDS)), multiple=True, metavar="K", help="Only these."
-)
-@as_json
+@listing(json="jsonl")
 @reading
-def events(
-    reader: Reader,
-    name: str | None,
-    since: Moment | None,
-    until: Moment | None,
-    kinds: tuple[str, ...],
-    as_json: bool,
-) -> int:
+@filters(tuple(KINDS))
+def events(reader: Reader, which: Filter, form: str) -> int:
     """The raw record, one event a line."""
-    if name is not None:
-        check_known(reader, name)
     bad: list[int] = []
-    rows = reader.rows(Filter(name, None, kinds, since, until))
+    rows = reader.rows(which)
 
-    def json_lines() -> Iterable[bytes]:
+    def records() -> Iterable[dict[str, Any]]:
         for row in rows:
             one, good = record.event_record(row)
             if not good:
                 bad.append(row[0])
-            yield _encode(one) + b"\n"
+            yield one
 
     def lines() -> Iterable[str]:
         for row in rows:
@@ -251,17 +252,15 @@ def events(
                 bad.append(row[0])
             yield one
 
-    if as_json:
-        _print_bytes(json_lines())
-    else:
+    if form == "short":
         _print(lines())
+    else:
+        _print_bytes(formatted(form, COLUMNS.split(", "), records()))
     if not bad:
         return 0
-    which = f"event {bad[0]}{f' and {len(bad) - 1} others' if len(bad) > 1 else ''}"
-    return _complain(
-        JournalError(f"{reader.path}: {which} cannot be read by this version; 'verify' says more"),
-        UNREADABLE,
-    )
+    which_ = f"event {bad[0]}{f' and {len(bad) - 1} others' if len(bad) > 1 else ''}"
+    text = f"{reader.path}: {which_} cannot be read by this version{VERIFY_SAYS_MORE}"
+    return _complain(JournalError(text), UNREADABLE)
 
 
 @cli.command("why")

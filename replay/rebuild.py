@@ -11,7 +11,7 @@ from ..daemon.actions import Action
 from ..daemon.fleet import Fleet, from_json
 from ..daemon.fold import fold
 from ..journal import chain
-from ..journal.errors import Damaged, JournalError, NewerFormat
+from ..journal.errors import VERIFY_SAYS_MORE, Damaged, JournalError, NewerFormat
 from ..journal.events import Event
 from ..journal.reading import Reader
 from ..journal.times import EventNumber, Moment
@@ -40,7 +40,8 @@ def fold_one(fleet: Fleet, event: Event) -> list[Action]:
     except Exception as error:
         what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise FoldFailed(
-            f"event {event.seq} ({event.kind}) cannot be folded by this version: {what}"
+            f"event {event.seq} ({event.kind}) cannot be folded by this version: {what};"
+            " read it with the version that wrote it"
         ) from error
 
 
@@ -85,8 +86,8 @@ def fleet_at(reader: Reader, seq: int, full: bool = False) -> Fleet:
 
 def _damaged(reader: Reader, seq: int, what: str) -> Damaged:
     return Damaged(
-        f"{reader.path}: event {seq} {what}, so what came of it cannot be told; 'verify' says"
-        f" more, and --seq {seq - 1} shows the fleet before it",
+        f"{reader.path}: event {seq} {what}, so what came of it cannot be told{VERIFY_SAYS_MORE},"
+        f" and 'state --seq {seq - 1}' shows the fleet before it",
         seq,
         seq - 1,
     )

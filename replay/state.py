@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 from ..daemon.facts import next_try, phase_of
 from ..daemon.fleet import Fleet, Vassal
+from ..daemon.tables import aligned
 from ..journal.times import for_people
 from ..monitors.names import shown
-from .words import short, table
+from .words import short
 
 
 def lines(fleet: Fleet) -> Iterable[str]:
@@ -22,7 +23,7 @@ def lines(fleet: Fleet) -> Iterable[str]:
         yield f"cannot be read since {since}: {shown(url)}: {shown(outage.reason)}"
     if vassals:
         head = ("VASSAL", "PHASE", "SINCE", "PID", "DEATHS", "CONFIG", "MONITOR", "REASON")
-        yield from table(head, [_cells(vassal) for vassal in vassals])
+        yield from aligned(head, [_cells(vassal) for vassal in vassals])
 
 
 def _cells(vassal: Vassal) -> tuple[str, ...]:

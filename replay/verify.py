@@ -15,7 +15,7 @@ import msgspec
 from ..daemon.actions import recorded
 from ..daemon.fleet import Fleet, from_json, to_json
 from ..journal.damage import Audit
-from ..journal.errors import SEE_VERIFY, Damaged, JournalError, SchemaDamaged
+from ..journal.errors import SEE_VERIFY, VERIFY_SAYS_MORE, Damaged, JournalError, SchemaDamaged
 from ..journal.events import Announced
 from ..journal.files import Files
 from ..journal.reading import Reader, Row, Stored
@@ -99,7 +99,8 @@ def _reader(files: Files, connection: sqlite3.Connection, audit: Audit) -> Reade
 
 def _bare(files: Files, error: JournalError) -> str:
     """An error's text without what is said anyway."""
-    return str(error).removeprefix(f"{files.path}: ").removesuffix(SEE_VERIFY)
+    text = str(error).removeprefix(f"{files.path}: ")
+    return text.removesuffix(SEE_VERIFY).removesuffix(VERIFY_SAYS_MORE)
 
 
 class _Folder:

@@ -3,7 +3,7 @@
 import shutil
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -118,14 +118,6 @@ def decode_actions(text: str) -> list[Action]:
         return _actions.decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError, TypeError):
         return []
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterable[str]:
-    """Lines of aligned columns; the last column may be as long as it likes."""
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    for row in (head, *rows):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        yield "  ".join(cells).rstrip()
 
 
 class Progress:

@@ -1,5 +1,6 @@
 """The store: one writer, durable groups, and what it does when it cannot write."""
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -227,6 +228,18 @@ def test_a_read_only_directory_is_one_line(tiny: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(tiny)], check=True)
     with pytest.raises(JournalError, match="cannot be opened: Read-only file system"):
         Journal.open(str(tiny / "journal.db"))
+
+
+def test_a_full_disk_at_the_start_is_answered_with_room(tiny: Path) -> None:
+    with contextlib.suppress(OSError), open(tiny / "ballast", "wb", 0) as ballast:
+        while True:
+            ballast.write(bytes(4096))
+    with pytest.raises(JournalError) as caught:
+        Journal.open(str(tiny / "journal.db"))
+    assert str(caught.value) == (
+        f"{tiny}/journal.db: cannot be opened: No space left on device;"
+        " make room on its disk, or give a --journal on another"
+    )
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,12 @@ COMMANDS = [
     ["state"],
     ["state", "--json"],
     ["state", "--full"],
+    ["state", "-o", "csv"],
+    ["history", "-o", "wide"],
+    ["history", "-o", "jsonl"],
+    ["history", "-o", "csv"],
+    ["events", "-o", "json"],
+    ["events", "-o", "csv"],
     ["history"],
     ["history", "app003.ini", "--since", "-999w", "--json"],
     ["events"],
@@ -124,7 +130,8 @@ def test_what_is_no_journal_is_one_line_for_every_command(tmp_path: Path) -> Non
         assert result.returncode == 3
         assert result.stdout == ""
         assert result.stderr == (
-            f"emperor-replay: {text}: not an SQLite database, so not a journal\n"
+            f"emperor-replay: {text}: not an SQLite database, so not a journal;"
+            " give the right --journal\n"
         )
 
 

@@ -1,5 +1,7 @@
 """``events``: the raw record."""
 
+import csv
+import io
 import json
 import sqlite3
 from contextlib import closing
@@ -47,6 +49,43 @@ def test_every_key_of_every_event(path: str) -> None:
         assert chain.text(event["body"]) == row[6]
         assert chain.text(event["actions"]) == row[7]
         assert bytes.fromhex(event["hash"]) == row[8]
+
+
+def test_as_a_table_for_programs(path: str) -> None:
+    records = [json.loads(line) for line in run(path, "--json").stdout.splitlines()]
+    assert json.loads(run(path, "-o", "json").stdout) == records
+    rows = list(csv.DictReader(io.StringIO(run(path, "-o", "csv").stdout)))
+    for row, record in zip(rows, records, strict=True):
+        assert row["vassal"] == (record["vassal"] or "")
+        assert json.loads(row["body"]) == record["body"]
+        assert json.loads(row["actions"]) == record["actions"]
+    assert "\r" not in run(path, "-o", "csv").stdout
+    wide = run(path, "-o", "wide").stdout.splitlines()
+    assert wide[0].split()[:3] == ["SEQ", "AT", "KIND"]
+    assert len(wide) == len(records) + 1
+    assert "the last\\nwords" in wide[7]  # on one line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("nonsuch",), 1, "no vassal nonsuch was ever known here"),
+        (("--monitor", "nonsuch"), 1, f"there are {MONITOR}, pg://db;SELECT 1"),
+        (("--kind", "exitd"), 2, "did you mean exited"),
+        (("--since", "1h", "--until", "2h"), 2, "--since is after --until"),
+    ],
+)
+def test_a_filter_that_fits_nothing(
+    path: str, arguments: tuple[str, ...], code: int, says: str
+) -> None:
+    result = run(path, *arguments)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert says in result.stderr
+
+
+def test_one_monitor(path: str) -> None:
+    lines = run(path, "--monitor", "pg://db;SELECT 1").stdout.splitlines()
+    assert [line.split()[3] for line in lines] == ["monitor_failed"]
 
 
 def test_json_is_utf_8_and_values_are_values(path: str) -> None:

@@ -1,5 +1,6 @@
 """``history``: deploys, and what became of them."""
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -440,7 +441,7 @@ def test_every_key(path: str) -> None:
         (("a.ini",), [3, 7, 9, 11]),
         (("b.ini",), [6]),
         (("--monitor", OTHER), [6]),
-        (("--monitor", "dir:///nowhere"), []),
+        (("--monitor", MONITOR, "--kind", "destroyed"), []),
         (("--kind", "vassal_removed"), [9]),
         (("--kind", "added", "--kind", "changed"), [3, 6, 7, 11]),
         (("--since", "2026-11-24T06:00:07Z"), [7, 9, 11]),
@@ -493,6 +494,29 @@ def test_for_people(path: str) -> None:
     ]  # fmt: skip
 
 
+def test_a_monitor_without_deploys_is_none_that_is_not_there(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        builder.start((MONITOR, OTHER))
+    result = run(path, "--monitor", OTHER)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "no deploys\n")
+    assert "there are dir:///etc/vassals, pg" in run(path, "--monitor", "zoo://h/p").stderr
+
+
+def test_as_a_table_for_programs(path: str) -> None:
+    records = history(path)
+    rows = list(csv.DictReader(run(path, "-o", "csv").stdout.splitlines()))
+    assert rows == [{k: "" if v is None else str(v) for k, v in each.items()} for each in records]
+    lines = run(path, "-o", "jsonl").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == records
+    assert json.loads(run(path, "-o", "json").stdout) == records
+    head, *table = run(path, "-o", "wide").stdout.splitlines()
+    assert head.split() == [key.upper() for key in records[0]]
+    assert [line.split()[0] for line in table] == [str(each["seq"]) for each in records]
+    nothing = run(path, "-o", "csv", "--since", "2099-01-01")
+    assert nothing.stdout == ",".join(records[0]) + "\n"
+
+
 def test_nothing_to_tell(path: str) -> None:
     result = run(path, "--since", "2099-01-01")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "no deploys\n")
@@ -504,6 +528,12 @@ def test_nothing_to_tell(path: str) -> None:
     [
         (("c.ini",), 1, "no vassal c.ini was ever known here; did you mean b.ini or a.ini?"),
         (("--kind", "chnged"), 2, "did you mean vassal_changed"),
+        (("--kind", "nonsuch"), 2, "there are vassal_added, vassal_changed, vassal_removed,"),
+        (("--monitor", "nonsuch"), 1, f"there are {MONITOR}, {OTHER}"),
+        (("--monitor", f"{MONITOR}s"), 1, f"did you mean {MONITOR}?"),
+        (("--since", "@9", "--until", "@7"), 2, "--since is after --until"),
+        (("--json", "-o", "csv"), 2, "--json is -o json; give one of them"),
+        (("-o", "xml"), 2, "'xml' is not one of 'short', 'wide', 'json', 'jsonl', 'csv'"),
         (("--kind", "exited"), 2, "there is no kind 'exited'"),
         (("--since", "soon"), 2, "'soon' is not a time"),
     ],

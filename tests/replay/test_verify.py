@@ -154,6 +154,18 @@ def test_an_event_that_breaks_the_fold_is_reported(path: Path) -> None:
         assert "event 120 (monitor_failed) cannot be folded by this version" in result.stderr
 
 
+def test_verify_does_not_send_its_reader_to_verify(path: Path) -> None:
+    def change(columns: list[object]) -> None:
+        if columns[0] == 120:
+            columns[2], columns[6] = "exited", '{"attempt":"seven"}'
+
+    rebuilt(path, change)
+    result = run(path)
+    assert result.exit_code == 3
+    assert "event 120: body of exited does not fit" in result.stdout
+    assert "verify" not in result.stdout.replace(str(path), "")
+
+
 WEIRD = {
     "no vassal": ("spawned", None, None, '{"attempt":1,"pid":1,"start_time":1}'),
     "no monitor": ("vassal_added", "x.ini", None, '{"spec":{"ts":1}}'),

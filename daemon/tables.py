@@ -1,0 +1,118 @@
+"""Lists in the formats that the commands share: ``-o short|wide|json|jsonl|csv``.
+
+``short`` is a command's own: lines for people. The others tell all that is known. ``wide`` is a
+table for people, ``json`` an array, ``jsonl`` an object a line. ``csv`` has a header; in it unknown
+values are empty, and lists and objects are JSON.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import wraps
+from itertools import islice
+from typing import Any, Final
+
+import click
+import msgspec
+
+from ..monitors.names import shown
+
+FORMATS: Final = ("short", "wide", "json", "jsonl", "csv")
+Record = Mapping[str, Any]
+_AT_ONCE: Final = 500  # records; a list may be longer than memory
+_encode: Final = msgspec.json.encode
+
+
+def listing(json: str = "json") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the options ``-o`` and ``--json``, and the function the parameter ``form``.
+
+    ``json`` is the format that ``--json`` means.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def run(*args: Any, form: str | None, as_json: bool, **kwargs: Any) -> Any:
+            if as_json and form not in (None, json):
+                raise click.UsageError(f"--json is -o {json}; give one of them")
+            told = form or (json if as_json else "short")
+            return function(*args, form=told, **kwargs)
+
+        run = click.option("--json", "as_json", is_flag=True, help=f"For programs: -o {json}.")(run)
+        return click.option(
+            "-o", "--output", "form", type=click.Choice(FORMATS), metavar="FORMAT",
+            help="short (the default), wide, json, jsonl (an object a line) or csv.",
+        )(run)  # fmt: skip
+
+    return decorate
+
+
+def formatted(form: str, columns: Sequence[str], records: Iterable[Record]) -> Iterator[bytes]:
+    """Records in any format but ``short``, as UTF-8, some at a time."""
+    return _FORMATTED[form](columns, records)
+
+
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines of aligned columns; the last column may be as long as it likes."""
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    for row in (head, *rows):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        yield "  ".join(cells).rstrip()
+
+
+def _json(_: Sequence[str], records: Iterable[Record]) -> Iterator[bytes]:
+    """A JSON array, one element a line."""
+    before = b"["
+    for one in records:
+        yield before + _encode(one)
+        before = b",\n"
+    yield b"[]\n" if before == b"[" else b"]\n"
+
+
+def _jsonl(_: Sequence[str], records: Iterable[Record]) -> Iterator[bytes]:
+    for one in records:
+        yield _encode(one) + b"\n"
+
+
+def _csv(columns: Sequence[str], records: Iterable[Record]) -> Iterator[bytes]:
+    text = io.StringIO()
+    # Not CRLF: a carriage return would stick to the last field in cut, awk and read.
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for one in records:
+        if text.tell() > 1 << 16:
+            yield _taken(text)
+        writer.writerow([_plain(one[name]) for name in columns])
+    yield _taken(text)
+
+
+def _taken(text: io.StringIO) -> bytes:
+    """What was written; the buffer is empty afterwards."""
+    written = text.getvalue().encode("utf-8", "backslashreplace")
+    text.seek(0)
+    text.truncate()
+    return written
+
+
+def _wide(columns: Sequence[str], records: Iterable[Record]) -> Iterator[bytes]:
+    """A table; columns are as wide as the first records need."""
+    head = [name.upper() for name in columns]
+    rest = iter(records)
+    while rows := [_shown_cells(columns, one) for one in islice(rest, _AT_ONCE)]:
+        widest = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
+        lines = list(aligned(head, rows))
+        yield "".join(line + "\n" for line in (lines if head[0].strip() else lines[1:])).encode()
+        head = [" " * width for width in widest]
+
+
+def _shown_cells(columns: Sequence[str], one: Record) -> list[str]:
+    return ["-" if one[name] is None else shown(str(_plain(one[name]))) for name in columns]
+
+
+def _plain(value: Any) -> Any:
+    """A value as one field."""
+    if isinstance(value, bool | dict | list | tuple):
+        return _encode(value).decode()
+    return "" if value is None else value
+
+
+_FORMATTED: Final = {"wide": _wide, "json": _json, "jsonl": _jsonl, "csv": _csv}

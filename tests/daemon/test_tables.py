@@ -1,0 +1,61 @@
+"""Lists in the formats that the commands share."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from emperord.daemon.tables import FORMATS, formatted
+
+COLUMNS = ("name", "pid", "loyal", "log", "actions")
+RECORDS: list[dict[str, Any]] = [
+    {"name": "bücher.ini", "pid": 7, "loyal": True, "log": 'a,"b"\nc', "actions": [{"do": "x"}]},
+    {"name": "\x1b[2Ja", "pid": None, "loyal": False, "log": "", "actions": []},
+]
+
+
+def text(form: str, records: list[dict[str, Any]]) -> str:
+    return b"".join(formatted(form, COLUMNS, records)).decode()
+
+
+def test_json_and_jsonl() -> None:
+    assert json.loads(text("json", RECORDS)) == RECORDS
+    assert [json.loads(line) for line in text("jsonl", RECORDS).splitlines()] == RECORDS
+    assert (text("json", []), text("jsonl", [])) == ("[]\n", "")
+
+
+def test_csv() -> None:
+    rows = list(csv.reader(io.StringIO(text("csv", RECORDS))))
+    assert rows == [
+        list(COLUMNS),
+        ["bücher.ini", "7", "true", 'a,"b"\nc', '[{"do":"x"}]'],
+        ["\x1b[2Ja", "", "false", "", "[]"],
+    ]
+    assert text("csv", []) == "name,pid,loyal,log,actions\n"
+
+
+def test_wide_is_for_people() -> None:
+    assert text("wide", RECORDS).splitlines() == [
+        "NAME        PID  LOYAL  LOG       ACTIONS",
+        'bücher.ini  7    true   a,"b"\\nc  [{"do":"x"}]',
+        "\\x1b[2Ja    -    false            []",
+    ]
+
+
+@pytest.mark.parametrize("form", [form for form in FORMATS if form != "short"])
+def test_a_long_list_is_given_as_it_comes(form: str) -> None:
+    taken = 0
+
+    def endless() -> Iterator[dict[str, Any]]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield {"name": f"{taken}.ini", "pid": taken, "loyal": False, "log": "", "actions": []}
+
+    pieces = formatted(form, COLUMNS, endless())
+    said = b""
+    while b"2000.ini" not in said:
+        said += next(pieces)
+    assert taken < 20_000
