@@ -13,6 +13,8 @@ from ..monitors.names import shown
 from ..version import VERSION
 from . import addresses, commandline
 from .commandline import Group
+from .facts import LIVE, vassal_columns
+from .tables import formatted, listing, write
 
 REFUSED: Final = 1
 NO_DAEMON: Final = 4
@@ -111,13 +113,16 @@ def _phase(vassal: dict[str, Any]) -> str:
 
 
 @cli.command("list")
-@_as_json
+@listing()
 @click.pass_obj
-def list_(path: str, as_json: bool) -> None:
+def list_(path: str, form: str) -> None:
     """The fleet as it is."""
     answer = ask(path, {"do": "list"})
-    if as_json:
+    if form == "json":
         _print(answer)
+        return
+    if form != "short":
+        write(formatted(form, (*vassal_columns(), *LIVE), answer["vassals"]))
         return
     rows = [("VASSAL", "PHASE", "PID", "DEATHS", "UPTIME", "REASON")]
     for vassal in answer["vassals"]:

@@ -1,6 +1,6 @@
 """Vassals and fleets in the shape of the surface: what ``state`` and ``list`` say as JSON."""
 
-from typing import Any
+from typing import Any, Final
 
 from ..journal.events import Spec
 from ..journal.times import rfc3339
@@ -40,6 +40,10 @@ def phase_of(vassal: Vassal) -> str:
 def vassal_columns() -> tuple[str, ...]:
     """The keys of a vassal's record, in order."""
     return tuple(vassal_record(Vassal("", "", Spec(ts=0), "queued", since=0, because=0)))
+
+
+# What a running daemon knows besides.
+LIVE: Final = ("since", "held", "control", "uptime_s", "last_heartbeat", "deadline")
 
 
 def fleet_record(fleet: Fleet) -> dict[str, Any]:

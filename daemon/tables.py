@@ -7,6 +7,7 @@ values are empty, and lists and objects are JSON.
 
 import csv
 import io
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from itertools import islice
@@ -51,6 +52,14 @@ def formatted(form: str, columns: Sequence[str], records: Iterable[Record]) -> I
     return _FORMATTED[form](columns, records)
 
 
+def write(pieces: Iterable[bytes]) -> None:
+    """Write to standard output, whatever the locale."""
+    sys.stdout.flush()
+    for piece in pieces:
+        sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()
+
+
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Lines of aligned columns; the last column may be as long as it likes."""
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
@@ -81,7 +90,7 @@ def _csv(columns: Sequence[str], records: Iterable[Record]) -> Iterator[bytes]:
     for one in records:
         if text.tell() > 1 << 16:
             yield _taken(text)
-        writer.writerow([_plain(one[name]) for name in columns])
+        writer.writerow([_plain(one.get(name)) for name in columns])
     yield _taken(text)
 
 
@@ -105,7 +114,9 @@ def _wide(columns: Sequence[str], records: Iterable[Record]) -> Iterator[bytes]:
 
 
 def _shown_cells(columns: Sequence[str], one: Record) -> list[str]:
-    return ["-" if one[name] is None else shown(str(_plain(one[name]))) for name in columns]
+    # A daemon of another version may know other keys.
+    values = [one.get(name) for name in columns]
+    return ["-" if value is None else shown(str(_plain(value))) for value in values]
 
 
 def _plain(value: Any) -> Any:

@@ -20,7 +20,7 @@ from ..daemon import commandline
 from ..daemon.commandline import TIME, Group
 from ..daemon.facts import fleet_record, vassal_columns
 from ..daemon.option_types import whole
-from ..daemon.tables import formatted, listing
+from ..daemon.tables import formatted, listing, write
 from ..journal.errors import VERIFY_SAYS_MORE, JournalError
 from ..journal.events import KINDS
 from ..journal.places import default_journal
@@ -186,13 +186,6 @@ def _print(lines: Iterable[str]) -> None:
         sys.stdout.write("\n".join(bundle) + "\n")
 
 
-def _print_bytes(pieces: Iterable[bytes]) -> None:
-    sys.stdout.flush()
-    for piece in pieces:
-        sys.stdout.buffer.write(piece)
-    sys.stdout.buffer.flush()
-
-
 @cli.command("state")
 @moments
 @click.option("--full", is_flag=True, help="Fold from the beginning, without snapshots.")
@@ -206,9 +199,9 @@ def state_command(
     if form == "short":
         _print(state.lines(fleet))
     elif form == "json":
-        _print_bytes([msgspec.json.encode(fleet_record(fleet)), b"\n"])
+        write([msgspec.json.encode(fleet_record(fleet)), b"\n"])
     else:
-        _print_bytes(formatted(form, vassal_columns(), fleet_record(fleet)["vassals"]))
+        write(formatted(form, vassal_columns(), fleet_record(fleet)["vassals"]))
 
 
 @cli.command()
@@ -219,7 +212,7 @@ def history(reader: Reader, which: Filter, form: str) -> None:
     """Deploys: what came, from where, and what became of it."""
     found = deploys.deploys(reader, which)
     if form != "short":
-        _print_bytes(formatted(form, deploys.COLUMNS, map(deploys.deploy_record, found)))
+        write(formatted(form, deploys.COLUMNS, map(deploys.deploy_record, found)))
         return
     first = next(found, None)
     if first is None:
@@ -255,7 +248,7 @@ def events(reader: Reader, which: Filter, form: str) -> int:
     if form == "short":
         _print(lines())
     else:
-        _print_bytes(formatted(form, COLUMNS.split(", "), records()))
+        write(formatted(form, COLUMNS.split(", "), records()))
     if not bad:
         return 0
     which_ = f"event {bad[0]}{f' and {len(bad) - 1} others' if len(bad) > 1 else ''}"
@@ -278,7 +271,7 @@ def why_command(reader: Reader, name: str, at: Moment | None) -> None:
 @reading
 def show(reader: Reader, name: str, at: Moment | None, seq: int | None) -> None:
     """The config text as deployed, bytes unchanged."""
-    _print_bytes([texts.deployed(reader, name, _when(reader, at, seq))])
+    write([texts.deployed(reader, name, _when(reader, at, seq))])
 
 
 @cli.command()
@@ -292,7 +285,7 @@ def diff(reader: Reader, name: str, from_: str | None, to: str | None) -> None:
     FROM and TO are numbers of events, digests (4 characters or more of one) or times (T).
     """
     try:
-        _print_bytes(texts.diff(reader, name, from_, to))
+        write(texts.diff(reader, name, from_, to))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
 

@@ -1,6 +1,7 @@
 """emperor-ctl and the control socket: every command, and whoever means no good."""
 
 import contextlib
+import csv
 import json
 import os
 import signal
@@ -95,6 +96,11 @@ def test_list(running: Emperor) -> None:
     header, row = running.ctl("list").stdout.splitlines()
     assert header.split()[:3] == ["VASSAL", "PHASE", "PID"]
     assert row.split()[:3] == ["a.ini", "ready", str(vassal["pid"])]
+    (told,) = csv.DictReader(running.ctl("list", "-o", "csv").stdout.splitlines())
+    assert list(told) == list(vassal)
+    assert (told["name"], told["loyal"], told["uid"]) == ("a.ini", "false", "")
+    assert json.loads(running.ctl("list", "-o", "jsonl").stdout)["name"] == "a.ini"
+    assert running.ctl("list", "-o", "wide").stdout.split()[:3] == ["NAME", "MONITOR", "PHASE"]
     running.stop()
 
 
