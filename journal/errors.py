@@ -5,6 +5,8 @@ from typing import Final
 SEE_VERIFY: Final = "; 'emperor-replay verify' says what can be saved"
 VERIFY_SAYS_MORE: Final = "; 'verify' says more"
 GIVE_THE_RIGHT_ONE: Final = "; give the right --journal"
+GIVE_ANOTHER: Final = "give another --journal"
+NOT_OURS: Final = "give the --journal of an emperor, or a path where nothing is yet"
 
 
 class JournalError(Exception):

@@ -27,7 +27,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Self
 
 from . import chain, schema, wal
+from .advice import advice
 from .errors import (
+    GIVE_ANOTHER,
+    NOT_OURS,
     Damaged,
     JournalError,
     JournalLocked,
@@ -41,25 +44,6 @@ SNAPSHOT_EVERY: Final = 10_000  # events
 _SAME_CHILD: Final = 0.5  # seconds; as it executes, it lets go of one lock after the other
 _LAST_CHILD: Final = 5.0  # seconds that a dead daemon's last child may take to its exec
 _ROOM: Final = 32 << 10  # bytes that a few rows may take, indexes and all
-
-# What to do where a journal cannot be opened, by the reason.
-_ELSEWHERE: Final = "give a --journal in a directory that this user may write to"
-_ROOM: Final = "make room on its disk, or give a --journal on another"
-_ANOTHER: Final = "give another --journal"
-_DISK: Final = "see what is wrong with its disk, or give a --journal on another"
-_NOT_OURS: Final = "give the --journal of an emperor, or a path where nothing is yet"
-_BY_ERRNO: Final = {
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _ELSEWHERE),
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _ROOM),
-    errno.EIO: _DISK,
-    errno.EISDIR: "give a file in it",
-}
-_BY_SQLITE: Final = {
-    "BUSY": "see who has it open",
-    "FULL": _ROOM,
-    "IOERR": _DISK,
-    "NOMEM": "free some memory",
-}
 _INSERT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -103,10 +87,11 @@ class Journal:
                 opened.callback(os.close, _take_lock(path + ".lock"))
                 opened.callback(os.close, _take_file(path))
             except (FileExistsError, NotADirectoryError):
-                raise JournalError(f"{path}: its folder is a file; {_ANOTHER}") from None
+                raise JournalError(f"{path}: its folder is a file; {GIVE_ANOTHER}") from None
             except OSError as error:
-                todo = _BY_ERRNO.get(error.errno or 0, _ANOTHER)
-                raise JournalError(f"{path}: cannot be opened: {error.strerror}; {todo}") from None
+                raise JournalError(
+                    f"{path}: cannot be opened: {error.strerror}; {advice(error)}"
+                ) from None
             _check_log(path)
             connection = _connect(path)
             opened.callback(connection.close)
@@ -338,10 +323,10 @@ def _take_file(path: str) -> int:
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise NotAJournal(f"{path}: not a regular file; {_NOT_OURS}")
+            raise NotAJournal(f"{path}: not a regular file; {NOT_OURS}")
         start = os.pread(file, len(schema.MAGIC), 0)
         if start and start != schema.MAGIC:
-            raise NotAJournal(f"{path}: not an SQLite database; {_NOT_OURS}")
+            raise NotAJournal(f"{path}: not an SQLite database; {NOT_OURS}")
         _lock_file(path, file)
         # SQLite keeps a log beside the name that it was given, and nobody knows of both.
         if (names := os.fstat(file).st_nlink) > 1:
@@ -402,9 +387,7 @@ def _connect(path: str) -> sqlite3.Connection:
         connection.close()
         if isinstance(reason := of_sqlite(path, error), Damaged):
             raise reason from None
-        name = error.sqlite_errorname.removeprefix("SQLITE_").partition("_")[0]
-        todo = _BY_SQLITE.get(name, _ELSEWHERE)
-        raise JournalError(f"{path}: cannot be opened: {brief(error)}; {todo}") from None
+        raise JournalError(f"{path}: cannot be opened: {brief(error)}; {advice(error)}") from None
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         connection.close()
         raise Damaged(
