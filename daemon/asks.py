@@ -58,6 +58,8 @@ class Daemon(Protocol):
 
     def heartbeat_age(self, vassal: str) -> float | None: ...
 
+    def renamed_logs(self) -> dict[str, str]: ...
+
     def record(self, draft: Draft) -> Awaitable[None]: ...
 
 
@@ -127,6 +129,7 @@ class Asks:
             "keeper": self._daemon.keeper_lives,
             "paused": self._daemon.paused,
             "unrecorded": self._daemon.unrecorded,
+            "renamed_logs": self._daemon.renamed_logs(),
         }
 
     def _list(self) -> dict[str, Any]:

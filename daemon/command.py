@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from ..journal.events import Spec
 from ..journal.policy import Policy
 from ..monitors.settings import LIMITS, amount, signal_number
-from . import magic
+from . import magic, stdio
 from .keeping import CHANNEL
 from .process import MARK
 from .users import User
@@ -41,6 +41,7 @@ _PRIVATE: Final = frozenset(
         "LISTEN_FDNAMES",
         "LISTEN_PID",
         CHANNEL,
+        stdio.FILE,
     )
 )
 

@@ -4,6 +4,7 @@ import json
 import socket
 import sys
 from collections.abc import Callable
+from itertools import starmap
 from typing import Any, Final, NoReturn
 
 import click
@@ -100,7 +101,7 @@ def status(path: str, as_json: bool) -> None:
 
 def _words(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{count} {name}" for name, count in value.items()) or "none"
+        return ", ".join(starmap(_pair, value.items())) or "none"
     if isinstance(value, list):
         return ", ".join(shown(str(item)) for item in value) or "none"
     return "no" if value is None else shown(str(value))
@@ -110,6 +111,10 @@ def _phase(vassal: dict[str, Any]) -> str:
     facts = [fact for fact in ("loyal", "deaf") if vassal.get(fact)]
     phase = str(vassal["phase"])
     return f"{phase} ({', '.join(facts)})" if facts else phase
+
+
+def _pair(name: str, value: Any) -> str:
+    return f"{value} {name}" if isinstance(value, int) else shown(f"{name}: {value}")
 
 
 @cli.command("list")

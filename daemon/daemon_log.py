@@ -8,14 +8,27 @@ from typing import Final, TextIO
 from ..monitors.names import shown
 from . import stdio
 
+_log: Final = logging.getLogger("emperor")
 _SLOW_READER: Final = 1.0  # seconds
 
 
 def set_up() -> None:
     """Log to standard error, in the form that fits what it is connected to."""
+    stdio.remember()
     handler = _Handler(sys.stderr)
     handler.setFormatter(ForJournal() if stdio.is_journal() else _Lines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def reopen() -> None:
+    """Go on in a new file, if standard error is a file that was renamed."""
+    try:
+        reopened = stdio.reopen()
+    except OSError as error:
+        _log.error("the log cannot be reopened: %s: %s", error.filename, error.strerror)
+    else:
+        if reopened:
+            _log.info("the log was renamed; this is the new one")
 
 
 def complain(text: str) -> None:

@@ -61,6 +61,7 @@ from .vassal_log import LogDirectory
 log = logging.getLogger("emperor.host")
 
 _KEEPERS_WORD: Final = 10.0  # seconds for the keeper to say how its child ended
+_LOOK_AT_LOGS: Final = 2.0  # seconds between looks at the vassals' logs
 _LOOK_AFTER: Final = 3.0  # seconds between looks at the files of sockets
 # Seconds from a vassal's word that it accepts until a reload is sent. It is the first of uWSGI's
 # workers who says it; one that is still starting would not heed the reload's signal, and hold it up
@@ -142,7 +143,7 @@ class Host:
                 self._nursery = nursery
                 nursery.start_soon(self._deliver)
                 nursery.start_soon(self._reap_strays)
-                nursery.start_soon(self._bound_logs)
+                nursery.start_soon(self._look_after_logs)
                 nursery.start_soon(self._mend_listeners)
                 task_status.started()
                 while True:
@@ -555,6 +556,7 @@ class Host:
             survivor.control = True
         if self._logs is not None:
             running.log_start = self._logs.size(running.name)
+            running.log_file = self._logs.written_by(running.pid)
         self._by_name[running.name] = running
         self._listen_to(running)
         return True
@@ -577,7 +579,8 @@ class Host:
         await self._trees.end(running)
         last = ""
         if self._logs is not None and not running.asked:
-            last = await threads.run_sync(self._logs.last_lines, running.name, running.log_start)
+            args = (running.name, running.log_start, running.log_file)
+            last = await threads.run_sync(self._logs.last_lines, *args)
         if running.control is not None:
             self._unwatch(running.control.fileno())
         if running.config is not None:
@@ -620,21 +623,42 @@ class Host:
             if not self._waiting:  # a child that is not in the table yet must not lose its status
                 self._trees.reap_strays()
 
-    async def _bound_logs(self) -> None:
+    async def _look_after_logs(self) -> None:
         while True:
-            await trio.sleep(5)
+            await trio.sleep(_LOOK_AT_LOGS)
             if self._logs is None:
                 return
             # All in one go: a thousand hops to a thread cost more than the looks.
-            await threads.run_sync(_bound, self._logs, list(self._by_name))
+            await threads.run_sync(_look_after, self._logs, list(self._by_name.values()))
+
+    def renamed_logs(self) -> dict[str, str]:
+        """Vassals that do not write to their log's path, and where they write."""
+        return {
+            running.name: running.log_renamed
+            for running in self._by_name.values()
+            if running.log_renamed is not None
+        }
 
 
-def _bound(logs: LogDirectory, names: list[str]) -> None:
-    for name in names:
+def _look_after(logs: LogDirectory, processes: list[Process]) -> None:
+    """Cut logs that are too long, and see which were renamed."""
+    for running in processes:
         try:
-            logs.bound(name)
+            logs.bound(running.name)
+            if running.log_file is None:
+                continue
+            before = running.log_renamed
+            running.log_renamed = logs.renamed_to(running.name, running.log_file)
         except OSError as error:
-            log.warning("%s: its log cannot be cut: %s", name, error)
+            log.warning("%s: its log cannot be cut: %s", running.name, error)
+            continue
+        if before is None and running.log_renamed is not None:
+            log.warning(
+                "%s: its log was renamed, and it writes to %s until it is started again;"
+                " logrotate needs copytruncate (see docs/emperor.logrotate)",
+                running.name,
+                running.log_renamed,
+            )
 
 
 def unread(running: Process) -> bool:

@@ -58,6 +58,7 @@ _daemon_argv = functools.partial(command, "main")
 def main() -> NoReturn:
     """The command ``emperor``."""
     stdio.hold()
+    stdio.remember()
     arguments = hidden()
     if any(argument in _PASSING for argument in arguments):
         shown, secret = concealed(arguments)
@@ -233,6 +234,8 @@ class Keeper:
             if self._daemon:
                 os.kill(self._daemon, signal.SIGKILL)
             return
+        if number == signal.SIGUSR1:
+            _reopen_log()
         if number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             self._due = 0.0  # who is to stop the vassals must first be there
             if self._stopping is None:
@@ -373,6 +376,13 @@ class Keeper:
             self._memory.deaths[packet["pid"], packet["start"]] = packet
         self._stopping, self._waiting = known["stopping"], known["waiting"]
         self._limits = (known["nofile"], self._limits[1])
+
+
+def _reopen_log() -> None:
+    try:
+        stdio.reopen()
+    except OSError as error:
+        log(f"the log cannot be reopened: {error.filename}: {error.strerror}")
 
 
 def _start_of_leader(pid: int) -> int | None:

@@ -118,7 +118,9 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         logs = None
         if chosen["log"] == "files":
             usual = default_logs(journal.path, began=fleet.seq > 0)
-            logs = LogDirectory(chosen["log_directory"] or usual, chosen["log_size"])
+            logs = LogDirectory(
+                chosen["log_directory"] or usual, chosen["log_size"], chosen["log_keep"]
+            )
             if decided.tyrant:
                 logs.give_away()
         started = DaemonStarted(

@@ -338,6 +338,14 @@ def options(function: _F) -> _F:
                 help="A log is cut at this size; the part before stays beside it as .1.",
             ),
             _option(
+                "--log-keep",
+                type=whole(0),
+                default=1,
+                metavar="N",
+                show_default=True,
+                help="How many parts that were cut off stay beside a log, .1 to .N.",
+            ),
+            _option(
                 "--control",
                 metavar="PATH",
                 show_default="the journal's path + .sock",

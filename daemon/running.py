@@ -9,6 +9,7 @@ from ..journal.events import Spec
 from . import command
 from .fleet import Vassal
 from .keeper_link import Identity
+from .vassal_log import LogFile
 
 
 class Process:
@@ -32,6 +33,8 @@ class Process:
         assert vassal.running is not None
         self.heed(vassal.running)
         self.log_start = 0
+        self.log_file: LogFile | None = None  # what it was given to write to, if that is known
+        self.log_renamed: str | None = None  # where that is now, if it is not in its place
         self.child: subprocess.Popen[bytes] | None = None  # None: adopted, not ours to reap
         self.keepers = False  # it is the keeper's child, who will tell how it ended
         self.asked = False  # its end was ordered

@@ -351,6 +351,10 @@ class Shell:
     def journal_path(self) -> str:
         return self._journal.path
 
+    def renamed_logs(self) -> dict[str, str]:
+        """Vassals whose log was renamed while they run, and what they write to."""
+        return self._host.renamed_logs()
+
     def heartbeat_age(self, vassal: str) -> float | None:
         """Seconds since a vassal's last heartbeat, None where it has sent none."""
         known = self.fleet.vassals.get(vassal)

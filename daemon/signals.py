@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import trio
 
 from ..journal.events import DaemonStopping, DeadlinePassed, OperatorRequested, Request
-from . import outside, threads
+from . import daemon_log, outside, threads
 from .asks import try_new_version
 from .control import Refused
 from .fleet import Fleet
@@ -73,6 +73,7 @@ class Signals:
     def _taken(self, number: int) -> Iterable[Callable[[], Awaitable[None]]]:
         name = signal.Signals(number).name
         if number == signal.SIGUSR1:
+            daemon_log.reopen()
             log.info("%s: the fleet as it is", name)
             self._daemon.log_fleet()
         elif number == signal.SIGUSR2:

@@ -17,7 +17,7 @@ from .listeners import Listeners
 from .running import Process, kept_name
 from .trees import kill_group
 from .users import user_of
-from .vassal_log import LogDirectory
+from .vassal_log import LogDirectory, log_file
 
 _RESERVE: Final = 32  # descriptors that vassals leave to the daemon
 
@@ -97,6 +97,7 @@ class Starter:
                 start_new_session=True,
             )
             running = _hold(vassal, child)
+            running.log_file = None if out is None else log_file(out)
         except BaseException:
             self._keeper.drop(kept_name(vassal.name, vassal.attempt))
             for end in opened:

@@ -9,6 +9,11 @@ Where nobody reads them, a pipe or a terminal is full some day, and who writes t
 import contextlib
 import os
 import select
+import stat
+from typing import Final
+
+# In the environment of the keeper and its daemon: the file that standard error is appended to.
+FILE: Final = "EMPERORD_STDERR"
 
 
 def hold() -> None:
@@ -40,3 +45,40 @@ def say(line: bytes) -> None:
     with contextlib.suppress(OSError):
         if has_room(2):
             os.write(2, line)
+
+
+def remember() -> None:
+    """Note which file standard error is, before that is renamed; who starts us may have done so."""
+    try:
+        status = os.fstat(2)
+        if not stat.S_ISREG(status.st_mode):
+            os.environ.pop(FILE, None)
+        elif FILE not in os.environ:
+            path = os.readlink("/proc/self/fd/2")
+            if os.path.samestat(os.stat(path), status):
+                os.environ[FILE] = path
+    except OSError:
+        return
+
+
+def reopen() -> bool:
+    """Append to the file that has the path of standard error now; False where there is none such.
+
+    Standard output follows if it is the same file. Raises OSError.
+    """
+    path = os.environ.get(FILE)
+    if path is None:
+        return False
+    old = os.fstat(2)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    opened = os.open(path, flags, stat.S_IMODE(old.st_mode))
+    try:
+        if os.path.samestat(os.fstat(opened), old):
+            return False
+        both = os.path.samestat(os.fstat(1), old)
+        os.set_blocking(opened, True)
+        for number in (1, 2) if both else (2,):
+            os.dup2(opened, number)
+    finally:
+        os.close(opened)
+    return True

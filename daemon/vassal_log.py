@@ -3,20 +3,37 @@
 There is no pipe between a vassal and its log that could break when the daemon dies. The file is
 kept within bounds by copying its end away and truncating it: the vassal appends, so it goes on
 at the new end. In tyrant mode it belongs to the vassal's user, and to no other one after.
+
+If logrotate renames a log, the vassal writes on to the renamed file: it has that open, and the
+daemon cannot change that. Its next start has a new one. Until then the daemon says so.
 """
 
 import contextlib
 import hashlib
 import os
 import stat
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 from urllib.parse import quote
 
 LAST_LINES: Final = 10
+REMOVED: Final = "a removed file"
 _LAST_BYTES: Final = 2048
 _LONGEST_NAME: Final = 200
 # Its owner may have a lease on a log (fcntl(2)): who opens it without O_NONBLOCK waits for 45 s.
 _UNHELD: Final = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class LogFile(NamedTuple):
+    """Which file a log is, whatever its name is now."""
+
+    device: int
+    inode: int
+
+
+def log_file(descriptor: int) -> LogFile:
+    """The file of an open log."""
+    status = os.fstat(descriptor)
+    return LogFile(status.st_dev, status.st_ino)
 
 
 def log_name(vassal: str) -> str:
@@ -28,12 +45,16 @@ def log_name(vassal: str) -> str:
 
 
 class LogDirectory:
-    """Where the logs are. ``limit`` is the size in bytes at which one is cut."""
+    """Where the logs are.
 
-    def __init__(self, path: str, limit: int) -> None:
+    A log is cut at the size ``limit``, in bytes. Of what was cut away, ``keep`` older parts stay.
+    """
+
+    def __init__(self, path: str, limit: int, keep: int = 1) -> None:
         """Raises OSError, whose text says what to do."""
         self._path = path
         self._limit = limit
+        self._keep = keep
         reason = None
         try:
             os.makedirs(path, mode=0o750, exist_ok=True)
@@ -48,6 +69,7 @@ class LogDirectory:
                 f"{path}: logs of vassals cannot be kept there: {reason};"
                 " give another --log-directory, or --log inherit"
             )
+        self._canonical = os.path.realpath(path)  # as /proc names it
 
     def path(self, vassal: str) -> str:
         return os.path.join(self._path, log_name(vassal))
@@ -73,7 +95,7 @@ class LogDirectory:
         """
         path = self.path(vassal)
         if owner is not None:
-            _set_aside(path, owner)
+            self._set_aside(path, owner)
         descriptor = os.open(path, _UNHELD | os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         try:
             os.set_blocking(descriptor, True)  # the vassal is to have it as ever
@@ -90,42 +112,87 @@ class LogDirectory:
         except FileNotFoundError:
             return 0
 
-    def last_lines(self, vassal: str, since: int) -> str:
-        """The last lines written after offset ``since``; empty if there are none."""
+    def written_by(self, pid: int) -> LogFile | None:
+        """The log in here that a process has as its output; None where that is not known."""
+        for number in (1, 2):
+            link = f"/proc/{pid}/fd/{number}"
+            try:
+                if os.path.dirname(os.readlink(link)) == self._canonical:
+                    status = os.stat(link)
+                    return LogFile(status.st_dev, status.st_ino)
+            except OSError:
+                continue
+        return None
+
+    def renamed_to(self, vassal: str, file: LogFile) -> str | None:
+        """Where the vassal's log is if it is not at its path: a path, or ``a removed file``."""
+        path = self.path(vassal)
+        with contextlib.suppress(FileNotFoundError):
+            status = os.lstat(path)
+            if LogFile(status.st_dev, status.st_ino) == file:
+                return None
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._path) as entries:
+            for entry in entries:
+                if entry.inode() == file.inode:
+                    return entry.path
+        return REMOVED
+
+    def last_lines(self, vassal: str, since: int, file: LogFile | None = None) -> str:
+        """The last lines written after offset ``since``; empty if there are none.
+
+        They are read from this ``file``, if it is in the directory under another name now.
+        """
         try:
-            with open(os.open(self.path(vassal), _UNHELD | os.O_RDONLY), "rb") as file:
-                size = file.seek(0, os.SEEK_END)
+            path = self.path(vassal)
+            if file is not None:
+                path = self.renamed_to(vassal, file) or path
+            if path == REMOVED:
+                return ""
+            with open(os.open(path, _UNHELD | os.O_RDONLY), "rb") as log:
+                size = log.seek(0, os.SEEK_END)
                 if size < since:  # it was cut meanwhile
                     since = 0
-                file.seek(max(since, size - _LAST_BYTES))
-                lines = file.read(_LAST_BYTES).decode(errors="backslashreplace").splitlines()
+                log.seek(max(since, size - _LAST_BYTES))
+                lines = log.read(_LAST_BYTES).decode(errors="backslashreplace").splitlines()
         except OSError:
             return ""
         return "\n".join(lines[-LAST_LINES:])
 
     def bound(self, vassal: str) -> bool:
-        """Cut the log if it is over the limit; its end stays beside it as ``.1``."""
+        """Cut the log if it is over the limit; unless none is kept, its end stays as ``.1``."""
         path = self.path(vassal)
         size = self.size(vassal)
         if size <= self._limit:
             return False
         with open(os.open(path, _UNHELD | os.O_RDWR), "rb+") as log:
             try:
-                _keep_end(log, path + ".1", size, 2 * self._limit)
+                if self._keep:
+                    self._make_room(path)
+                    _keep_end(log, path + ".1", size, 2 * self._limit)
             finally:
                 # On a full disk above all, the log must shrink.
                 os.truncate(log.fileno(), 0)
         return True
 
+    def _make_room(self, path: str) -> None:
+        """Number the older parts anew: ``.1`` is free then, and the oldest is gone."""
+        for number in range(self._keep - 1, 0, -1):
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(f"{path}.{number}", f"{path}.{number + 1}")
 
-def _set_aside(path: str, owner: tuple[int, int]) -> None:
-    """Begin a new log if this one is another's: who could read it may have it open still."""
-    try:
-        status = os.lstat(path)
-    except FileNotFoundError:
-        return
-    if stat.S_ISREG(status.st_mode) and (status.st_uid, status.st_gid) != owner:
-        os.rename(path, path + ".1")
+    def _set_aside(self, path: str, owner: tuple[int, int]) -> None:
+        """Begin a new log if this one is another's: its reader may have it open still."""
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
+            return
+        if not stat.S_ISREG(status.st_mode) or (status.st_uid, status.st_gid) == owner:
+            return
+        if status.st_size and self._keep:
+            self._make_room(path)
+            os.rename(path, path + ".1")
+        else:  # nothing was written: an older part is worth more
+            os.unlink(path)
 
 
 def _keep_end(log: BinaryIO, end: str, size: int, most: int) -> None:

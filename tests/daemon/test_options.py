@@ -49,6 +49,7 @@ VALUES: dict[str, tuple[str | None, Any]] = {
     "log": ("inherit", "inherit"),
     "log-directory": ("/l", "/l"),
     "log-size": ("4096", 4096),
+    "log-keep": ("7", 7),
     "control": ("/c", "/c"),
 }
 ELSEWHERE = {"config", "check", "monitor", "emperor", "help", "version"}  # tested by what they do

@@ -361,7 +361,7 @@ def test_the_daemons_own_log(make_daemon: MakeDaemon) -> None:
 
 
 def test_a_log_is_cut(make_daemon: MakeDaemon) -> None:
-    daemon = make_daemon("--log-size", "4096")
+    daemon = make_daemon("--log-size", "4K", "--log-keep", "2")
     flood = "while :; do echo 0123456789012345678901234567890123456789; sleep 0.001; done"
     (daemon.vassals / "a.ini").write_text(shell(flood))
     daemon.start()
@@ -370,6 +370,7 @@ def test_a_log_is_cut(make_daemon: MakeDaemon) -> None:
     daemon.until(older.exists, "the log is cut")
     daemon.until(lambda: 0 < log.stat().st_size < older.stat().st_size, "it goes on being written")
     assert older.stat().st_size > 4096
+    daemon.until((daemon.logs / "a.ini.log.2").exists, "it is cut again")
     daemon.stop()
 
 

@@ -7,10 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from emperord.daemon.vassal_log import LogDirectory, log_name
+from emperord.daemon.vassal_log import REMOVED, LogDirectory, log_file, log_name
 from hypothesis import given
 from hypothesis import strategies as st
 from support.leases import lease
+from support.root import need_root
 
 
 @pytest.mark.parametrize(
@@ -126,6 +127,60 @@ def test_is_cut_when_it_is_too_long(tmp_path: Path) -> None:
     os.close(fd)
     assert (tmp_path / "a.ini.log").read_bytes() == b"new"
     assert (tmp_path / "a.ini.log.1").read_bytes() == b"o" * 4096 + b"1"
+
+
+def cut_thrice(folder: Path, keep: int) -> dict[str, bytes]:
+    """What is there when a log was cut three times."""
+    logs = LogDirectory(str(folder), 4096, keep)
+    for letter in b"abc":
+        write(logs, "a.ini", bytes([letter]) * 5000)
+        assert logs.bound("a.ini")
+    return {path.name: path.read_bytes()[:1] for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("keep", [0, 1, 2, 3, 9])
+def test_so_many_parts_are_kept(tmp_path: Path, keep: int) -> None:
+    parts = {1: b"c", 2: b"b", 3: b"a"}
+    kept = {f"a.ini.log.{number}": parts[number] for number in parts if number <= keep}
+    assert cut_thrice(tmp_path, keep) == {"a.ini.log": b"", **kept}
+
+
+def test_an_empty_log_of_another_owner_takes_no_older_part_away(tmp_path: Path) -> None:
+    need_root("give files away")
+    logs = LogDirectory(str(tmp_path), 4096)
+    (tmp_path / "a.ini.log.1").write_text("older")
+    (tmp_path / "a.ini.log").touch()  # root's, as logrotate's "create" makes it
+    os.close(logs.open("a.ini", (61_001, 62_001)))
+    assert (tmp_path / "a.ini.log").stat().st_uid == 61_001
+    assert (tmp_path / "a.ini.log.1").read_text() == "older"
+
+
+def test_where_a_renamed_log_is(tmp_path: Path) -> None:
+    logs = LogDirectory(str(tmp_path), 4096)
+    descriptor = logs.open("a.ini")
+    file, log = log_file(descriptor), tmp_path / "a.ini.log"
+    assert logs.renamed_to("a.ini", file) is None
+    os.write(descriptor, b"words\n")
+    log.rename(tmp_path / "a.ini.log.2")
+    assert logs.renamed_to("a.ini", file) == str(tmp_path / "a.ini.log.2")
+    log.write_text("others\n")
+    assert logs.renamed_to("a.ini", file) == str(tmp_path / "a.ini.log.2")
+    assert logs.last_lines("a.ini", 0, file) == "words"
+    (tmp_path / "a.ini.log.2").unlink()
+    assert logs.renamed_to("a.ini", file) == REMOVED
+    assert logs.last_lines("a.ini", 0, file) == ""
+    os.close(descriptor)
+
+
+def test_what_a_process_writes_to(tmp_path: Path) -> None:
+    logs = LogDirectory(str(tmp_path / "x" / ".." / "logs"), 4096)
+    descriptor = logs.open("a.ini")
+    with subprocess.Popen(["sleep", "60"], stdout=descriptor, stderr=subprocess.DEVNULL) as child:
+        assert logs.written_by(child.pid) == log_file(descriptor)
+        os.close(descriptor)
+        child.kill()
+    assert logs.written_by(child.pid) is None
+    assert logs.written_by(os.getpid()) is None
 
 
 def test_of_a_flood_the_end_is_kept(tmp_path: Path) -> None:

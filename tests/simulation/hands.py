@@ -128,6 +128,9 @@ class Hands:
         """Whether it is a word of the program that is about to be reloaded."""
         return said.byte == protocol.ACCEPTING and said.vassal in self._to_reload
 
+    def renamed_logs(self) -> dict[str, str]:
+        return {}
+
     def silent_for(self, vassal: str) -> float:
         """Seconds since the last heartbeat; counts from now when none was heard."""
         now = trio.current_time()

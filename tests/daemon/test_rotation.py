@@ -1,0 +1,95 @@
+"""Logs that are rotated: by logrotate as the shipped file has it, by a rename, and our own."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from support.daemon import Daemon
+from support.kept import Emperor
+from support.vassals import program
+
+from .conftest import MakeDaemon
+
+SHIPPED = Path(__file__).resolve().parents[2] / "docs" / "emperor.logrotate"
+COUNTS = program("sh", "-c", "n=0; while :; do n=$((n+1)); echo line $n; sleep 0.02; done")
+
+
+def status(daemon: Daemon) -> dict[str, Any]:
+    """What ``emperor-ctl status`` says."""
+    control = f"{daemon.journal}.sock"
+    words = [sys.executable, "-m", "emperord.daemon.ctl", "--control", control, "status", "--json"]
+    asked = subprocess.run(words, capture_output=True, check=False)
+    told: dict[str, Any] = json.loads(asked.stdout)
+    return told
+
+
+def rotate(folder: Path, stanza: str, log: str) -> None:
+    """Have logrotate do now what a stanza of the shipped file says, for this log."""
+    text = SHIPPED.read_text()
+    rules = text[text.index(stanza) :].partition("{")[2].partition("}")[0]
+    config = folder / "logrotate.conf"
+    config.write_text(f"{log} {{{rules}}}")
+    config.chmod(0o600)
+    tool = shutil.which("logrotate") or "/usr/sbin/logrotate"
+    state = ["--state", str(folder / "logrotate.state")]
+    subprocess.run([tool, "--force", *state, str(config)], check=True)
+
+
+def test_the_shipped_logrotate_file_loses_no_log(daemon: Daemon) -> None:
+    (daemon.vassals / "a.ini").write_text(COUNTS)
+    daemon.start()
+    daemon.until(lambda: "line 5\n" in daemon.vassal_log("a.ini"), "it writes")
+    rotate(daemon.folder, "/var/log/emperord/journal.db.logs/*.log", f"{daemon.logs}/*.log")
+    (older,) = daemon.logs.glob("a.ini.log-*.gz")
+    assert subprocess.check_output(["zcat", str(older)]).startswith(b"line 1\nline 2\n")
+    daemon.until(lambda: "line" in daemon.vassal_log("a.ini"), "it goes on at the new end")
+    assert "\0" not in daemon.vassal_log("a.ini")
+    assert not daemon.vassal_log("a.ini").startswith("line 1\n")
+    daemon.stop()
+
+
+def test_a_renamed_log_is_noticed_and_new_at_the_next_start(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon()
+    (daemon.vassals / "a.ini").write_text(COUNTS)
+    daemon.start()
+    daemon.until(lambda: "line 1\n" in daemon.vassal_log("a.ini"), "it writes")
+    log, renamed = daemon.logs / "a.ini.log", daemon.logs / "a.ini.log.old"
+    log.rename(renamed)
+    log.touch()  # as logrotate's "create" does
+    daemon.until(lambda: status(daemon)["renamed_logs"] == {"a.ini": str(renamed)}, "status")
+    assert f"a.ini: its log was renamed, and it writes to {renamed} until" in daemon.log()
+    daemon.kill()
+    daemon.start()  # a new daemon finds that out for itself
+    daemon.until(lambda: status(daemon)["renamed_logs"] == {"a.ini": str(renamed)}, "status")
+    assert log.read_bytes() == b""
+    os.kill(daemon.pid_of("a.ini"), signal.SIGKILL)
+    died = daemon.event("exited", "a.ini")
+    assert died.body["log"].splitlines()[-1] == renamed.read_text().splitlines()[-1]
+    daemon.until(lambda: "line 1\n" in daemon.vassal_log("a.ini"), "it writes to a new one")
+    daemon.until(lambda: not status(daemon)["renamed_logs"], "status")
+    daemon.stop()
+
+
+def test_daemon_and_keeper_reopen_their_log(emperor: Emperor) -> None:
+    emperor.start()
+    log, renamed = emperor.folder / "daemon.log", emperor.folder / "daemon.log.1"
+    log.rename(renamed)
+    emperor.send(signal.SIGUSR1)
+    emperor.until(lambda: "SIGUSR1: the fleet as it is" in emperor.log(), "the daemon reopened it")
+    assert "the fleet as it is" not in renamed.read_text()
+    assert log.stat().st_mode == renamed.stat().st_mode
+    log.rename(renamed)
+    # The next daemon is born with the renamed one.
+    after = emperor.last_seq()
+    emperor.kill_daemon()
+    emperor.event("daemon_ready", after=after)
+    emperor.send(signal.SIGUSR1)
+    emperor.until(lambda: "SIGUSR1: the fleet as it is" in emperor.log(), "the next one too")
+    emperor.kill_daemon()
+    emperor.until(lambda: "emperor.keeper: the daemon ended" in emperor.log(), "and the keeper")
+    emperor.stop()
