@@ -24,7 +24,6 @@ unacknowledged, since a broker that has waited for half an hour closes the chann
 import re
 import ssl
 import time
-from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Final
@@ -38,7 +37,7 @@ from ..journal.events import Spec
 from . import names, rows
 from .amqp_link import PREFETCH, Delivery, Link
 from .amqp_paths import PATIENCE, Paths, look, mount_of
-from .asyncio_loop import asyncio_loop
+from .asyncio_loop import AsyncioLoop, asyncio_loop
 from .contract import (
     Destroyed,
     Failed,
@@ -205,25 +204,26 @@ class AmqpMonitor:
     async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:
         """Watch until cancelled. ``known`` are the files and URLs of earlier announcements."""
         async with asyncio_loop() as loop, Fetcher(self.limits.fetch) as fetcher:
-            await Listener(self, tell, known, fetcher).go(loop)
+            await Listener(self, tell, known, fetcher, loop).go()
 
     async def reach(self) -> None:
         """Return when the broker lets us in. Raises SourceFailed."""
         link = Link(self.broker.queue)
         async with asyncio_loop() as loop:
             try:
-                reaching = link.reach(self.broker.parameters, loop)
+                reaching = loop.run(link.reach, self.broker.parameters)
                 await within(self.limits.connect, reaching, "connecting to it")
             finally:
                 with trio.CancelScope(shield=True):
-                    await link.close()
+                    await loop.run(link.close)
 
 
 class Held:
     """Messages of one connection whose URLs have not answered yet, oldest first."""
 
-    def __init__(self, link: Link, *, durable: bool) -> None:
+    def __init__(self, link: Link, loop: AsyncioLoop, *, durable: bool) -> None:
         self._link = link
+        self._loop = loop
         self._durable = durable
         self._tags: dict[int, str] = {}  # tag -> URL
 
@@ -236,10 +236,10 @@ class Held:
             else:
                 self._tags[delivery.tag] = url
         if done and not any(tag < done[-1] for tag in self._tags):
-            self._link.acknowledge(done[-1], all_before=True)
+            self._acknowledge(done[-1], all_before=True)
         else:
             for tag in done:
-                self._link.acknowledge(tag, all_before=False)
+                self._acknowledge(tag, all_before=False)
         while len(self._tags) > _MOST_HELD:
             self._release(next(iter(self._tags)))
 
@@ -251,15 +251,24 @@ class Held:
 
     def _release(self, tag: int) -> None:
         del self._tags[tag]
-        self._link.acknowledge(tag, all_before=False)
+        self._acknowledge(tag, all_before=False)
+
+    def _acknowledge(self, tag: int, *, all_before: bool) -> None:
+        self._loop.post(partial(self._link.acknowledge, tag, all_before=all_before))
 
 
 class Listener:
     """One run of the monitor."""
 
     def __init__(
-        self, monitor: AmqpMonitor, tell: Tell, known: Mapping[str, Spec], fetcher: Fetcher
+        self,
+        monitor: AmqpMonitor,
+        tell: Tell,
+        known: Mapping[str, Spec],
+        fetcher: Fetcher,
+        loop: AsyncioLoop,
     ) -> None:
+        self._loop = loop
         self._broker = monitor.broker
         self._options = monitor.options
         self._limits = monitor.limits
@@ -279,12 +288,12 @@ class Listener:
         }
         self._paths = Paths(files, self._options, monitor.url, self._say)
 
-    async def go(self, loop: AbstractEventLoop) -> None:
+    async def go(self) -> None:
         """Listen until cancelled."""
         async with trio.open_nursery() as nursery, self._fetches.running():
             nursery.start_soon(self._paths.watch)
             nursery.start_soon(self._report_fetches)
-            await self._stay_connected(loop)
+            await self._stay_connected()
 
     async def _say(self, found: Callable[[], Iterable[Observation]]) -> None:
         """Tell what ``found`` gives when it is our turn."""
@@ -300,13 +309,13 @@ class Listener:
 
     # The connection
 
-    async def _stay_connected(self, loop: AbstractEventLoop) -> None:
+    async def _stay_connected(self) -> None:
         pause = 0.0
         while True:
             link = Link(self._broker.queue)
             try:
                 try:
-                    opening = link.open(self._broker.parameters, loop)
+                    opening = self._loop.run(link.open, self._broker.parameters)
                     await within(self._limits.connect, opening, "connecting to it")
                     pause = 0.0
                     await self._say(partial(list, [Recovered()]))
@@ -314,16 +323,16 @@ class Listener:
                 finally:
                     self._held = None
                     with trio.CancelScope(shield=True):
-                        await link.close()
+                        await self._loop.run(link.close)
             except SourceFailed as failure:
                 await self._say(partial(list, [Failed(str(failure))]))
             pause = min(max(pause * 2, min(self._options.freq, 1.0)), _LONGEST_RETRY)
             await trio.sleep(pause)
 
     async def _listen(self, link: Link) -> None:
-        self._held = Held(link, durable=self._broker.queue is not None)
+        self._held = Held(link, self._loop, durable=self._broker.queue is not None)
         while True:
-            batch = await link.deliveries(self._options.freq)
+            batch = await self._loop.run(link.deliveries, self._options.freq)
             meanings = [meaning(message, self._options) for message in batch]
             while batch:
                 sights = await self._look_ahead(meanings)

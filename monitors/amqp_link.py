@@ -2,23 +2,24 @@
 
 pika reports by callbacks, made in the asyncio loop. Here each of them puts down what it has and
 sets an event; whoever waits looks again. So nothing polls, and a task that waits for an answer
-learns as well that there will be none.
+learns as well that there will be none. Every method of a link is called in that loop.
 
 Messages are handed over in batches: all that have come while the last batch was being recorded.
 """
 
+import asyncio
+import contextlib
 import logging
 import ssl
-from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 import pika  # type: ignore[import-untyped]
-import trio
 from pika import exceptions
 from pika.adapters.asyncio_connection import (  # type: ignore[import-untyped]
     AsyncioConnection,
+    _AsyncioIOServicesAdapter,
 )
 
 from . import names
@@ -55,6 +56,35 @@ class ChannelClosed(SourceFailed):
         self.code = getattr(error, "reply_code", None)
 
 
+class _Services(_AsyncioIOServicesAdapter):  # type: ignore[misc]
+    """asyncio for pika, which fails (1.4.4) when an address comes after it cancelled looking it up.
+
+    A look-up that has just ended is not cancelled any more, and its result is reported.
+    """
+
+    def getaddrinfo(self, *where: Any, on_done: Callable[[Any], None], **hints: Any) -> "_LookUp":
+        look_up = _LookUp(on_done)
+        look_up.task = super().getaddrinfo(*where, on_done=look_up.report, **hints)
+        return look_up
+
+
+class _LookUp:
+    """One look-up of a host's addresses. A cancelled one reports nothing."""
+
+    task: Any
+
+    def __init__(self, on_done: Callable[[Any], None]) -> None:
+        self._on_done: Callable[[Any], None] | None = on_done
+
+    def report(self, result: Any) -> None:
+        if self._on_done is not None:
+            self._on_done(result)
+
+    def cancel(self) -> bool:
+        self._on_done = None
+        return bool(self.task.cancel())
+
+
 class Link:
     """A connection with one channel. ``queue`` is a durable queue's name, or None."""
 
@@ -67,15 +97,15 @@ class Link:
         self._bound = ""  # the queue that messages come from
         self._refusal: Exception | None = None  # why the channel was closed
         self._lost: BaseException | None = None  # why the connection was
-        self._closed = trio.Event()
-        self._news = trio.Event()
+        self._closed = asyncio.Event()
+        self._news = asyncio.Event()
 
-    async def open(self, parameters: pika.ConnectionParameters, loop: AbstractEventLoop) -> None:
+    async def open(self, parameters: pika.ConnectionParameters) -> None:
         """Connect, and be given messages from now on. Raises SourceFailed.
 
         ``close`` must follow, however far this came.
         """
-        await self._connect(parameters, loop)
+        await self._connect(parameters)
         await self._find_exchange()
         self._bound = await self._find_queue()
         await self._bind()
@@ -85,27 +115,25 @@ class Link:
             self._channel.basic_consume, queue=self._bound, on_message_callback=self._on_message
         )
 
-    async def reach(self, parameters: pika.ConnectionParameters, loop: AbstractEventLoop) -> None:
+    async def reach(self, parameters: pika.ConnectionParameters) -> None:
         """Connect and look at the exchange and the queue, but be given nothing.
 
         Either may be missing: ``open`` makes it. Raises SourceFailed. ``close`` must follow.
         """
-        await self._connect(parameters, loop)
+        await self._connect(parameters)
         await self._is_there("exchange_declare", exchange=EXCHANGE)
         if self._queue is not None:
             if not self._channel.is_open:  # that is how the broker says no
                 await self._open_channel()
             await self._is_there("queue_declare", queue=self._queue)
 
-    async def _connect(
-        self, parameters: pika.ConnectionParameters, loop: AbstractEventLoop
-    ) -> None:
+    async def _connect(self, parameters: pika.ConnectionParameters) -> None:
         self._connection = AsyncioConnection(
             parameters,
             on_open_callback=self._on_opened,
             on_open_error_callback=self._on_closed,
             on_close_callback=self._on_closed,
-            custom_ioloop=loop,
+            custom_ioloop=_Services(asyncio.get_running_loop()),
         )
         await self._until(lambda: self._opened)
 
@@ -117,16 +145,17 @@ class Link:
         a broker tells nobody that an exchange was deleted, even if it was made anew.
         """
         while not self._inbox:
-            with trio.move_on_after(freq) as quiet:
-                await self._until(lambda: self._inbox)
-            if quiet.cancelled_caught:
+            try:
+                async with asyncio.timeout(freq):
+                    await self._until(lambda: self._inbox)
+            except TimeoutError:
                 try:
                     await self._bind()
                 except SourceFailed:
                     if not self._inbox:
                         raise
         if 1 < len(self._inbox) < PREFETCH and self._lost is None:
-            await trio.sleep(_GATHER)
+            await asyncio.sleep(_GATHER)
         batch, self._inbox = self._inbox, []
         return batch
 
@@ -143,14 +172,16 @@ class Link:
         if self._opened:
             if connection.is_open:
                 connection.close()
-            with trio.move_on_after(_FAREWELL):
-                await self._closed.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_FAREWELL):
+                    await self._closed.wait()
                 return
         # There is no public way to drop a connection whose broker does not answer; and close()
         # during the handshake ends in a failed assertion of pika's (1.4.4).
         connection._terminate_stream(exceptions.StreamLostError())
-        with trio.move_on_after(_FAREWELL):
-            await self._closed.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL):
+                await self._closed.wait()
 
     # What must be there
 
@@ -230,7 +261,7 @@ class Link:
 
     def _stir(self) -> None:
         self._news.set()
-        self._news = trio.Event()
+        self._news = asyncio.Event()
 
     def _on_opened(self, _: object) -> None:
         self._opened = True

@@ -11,13 +11,12 @@ is refused like any other bad one, and the rest of its batch is not lost with it
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import trio
-import trio_asyncio  # type: ignore[import-untyped]
 from bson import Decimal128, Timestamp
 from bson.codec_options import DatetimeConversion
 from bson.datetime_ms import DatetimeMS
@@ -30,7 +29,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from ..journal.events import Spec
 from . import mongo_url, names, polling
-from .asyncio_loop import asyncio_loop
+from .asyncio_loop import AsyncioLoop, asyncio_loop
 from .contract import Listing, Tell
 from .options import MonitorOptions
 from .polling import SourceFailed
@@ -53,7 +52,6 @@ CODEC: Final = DEFAULT_RAW_BSON_OPTIONS.with_options(
     unicode_decode_error_handler="surrogateescape",
 )
 
-T = TypeVar("T")
 Client = AsyncMongoClient[RawBSONDocument]
 
 
@@ -74,15 +72,15 @@ class Mongo:
     async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:
         """Watch the collection until cancelled."""
         table = Table(self._options, files=True)
-        async with asyncio_loop():
+        async with asyncio_loop() as loop:
             await polling.poll(
-                partial(self._connect, table), tell, self._options.freq, limit=self._limit
+                partial(self._connect, loop, table), tell, self._options.freq, limit=self._limit
             )
 
-    async def _connect(self, table: Table) -> "_Session":
-        session = _Session(self._place, table, self._limit, self._note_polls_only)
+    async def _connect(self, loop: AsyncioLoop, table: Table) -> "_Session":
+        session = _Session(loop, self._place, table, self._limit, self._note_polls_only)
         try:
-            await _in_asyncio(session.open)
+            await loop.run(session.open)
         except BaseException:
             with trio.CancelScope(shield=True):
                 await session.close()
@@ -100,11 +98,13 @@ class _Session:
 
     def __init__(
         self,
+        loop: AsyncioLoop,
         place: mongo_url.Place,
         table: Table,
         limit: float,
         note_polls_only: Callable[[str], None],
     ) -> None:
+        self._loop = loop
         self._place = place
         self._table = table
         self._limit = limit
@@ -118,17 +118,17 @@ class _Session:
 
     async def read(self) -> Listing:
         """All documents there are."""
-        return await _in_asyncio(self._read_aio)
+        return await self._loop.run(self._read_aio)
 
     async def wait(self) -> None:
         """Until the collection changed."""
-        await _in_asyncio(self._changed.wait)
+        await self._loop.run(self._changed.wait)
         if self._lost is not None:
             raise self._lost
 
     async def close(self) -> None:
         """Take leave, of a server that is silent without waiting for it."""
-        await _in_asyncio(self._close_aio)
+        await self._loop.run(self._close_aio)
 
     # How
 
@@ -294,11 +294,6 @@ class _Session:
         for end in (", full error: ", ", Timeout: ", " (configured timeouts: "):
             text = text.partition(end)[0]
         return mongo_url.without(self._place.secrets, text)[:500] or type(error).__name__
-
-
-async def _in_asyncio(function: Callable[[], Awaitable[T]]) -> T:
-    result: T = await trio_asyncio.aio_as_trio(function)()
-    return result
 
 
 # From documents to rows

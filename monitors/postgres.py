@@ -21,8 +21,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-# Before psycopg, which takes hold of functions of asyncio that this one replaces.
-from trio_asyncio import aio_as_trio  # type: ignore[import-untyped]
+# Before psycopg, which takes hold of functions of asyncio that trio-asyncio replaces.
+from .asyncio_loop import AsyncioLoop, asyncio_loop
 
 # isort: split
 import psycopg
@@ -35,7 +35,6 @@ from psycopg.pq.abc import PGconn, PGresult
 
 from ..journal.events import Spec
 from . import names, polling
-from .asyncio_loop import asyncio_loop
 from .contract import Listing, Tell
 from .options import MonitorOptions
 from .polling import SourceFailed
@@ -103,12 +102,12 @@ class Postgres:
     async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:
         """Watch the table until cancelled."""
         table = Table(self._options)
-        async with asyncio_loop():
+        async with asyncio_loop() as loop:
             await polling.poll(
-                partial(self._connect, table), tell, self._options.freq, limit=self._limit
+                partial(self._connect, loop, table), tell, self._options.freq, limit=self._limit
             )
 
-    async def _connect(self, table: Table) -> "_Session":
+    async def _connect(self, loop: AsyncioLoop, table: Table) -> "_Session":
         found = await trio.to_thread.run_sync(with_service, self._given, abandon_on_cancel=True)
         parameters = {
             "fallback_application_name": "emperord",
@@ -118,8 +117,8 @@ class Postgres:
             "client_encoding": "SQL_ASCII",  # which fits all, until the server says what its own is
         }
         secrets = [value for key, value in found.items() if _SECRET.search(key)]
-        session = _Session(parameters, self._query, table, partial(_redacted, secrets))
-        await aio_as_trio(session.open_aio)(self._limit)
+        session = _Session(loop, parameters, self._query, table, partial(_redacted, secrets))
+        await loop.run(session.open_aio, self._limit)
         return session
 
 
@@ -128,11 +127,13 @@ class _Session:
 
     def __init__(
         self,
+        loop: AsyncioLoop,
         parameters: Mapping[str, Any],
         query: str,
         table: Table,
         redacted: Callable[[str], str],
     ) -> None:
+        self._loop = loop
         self._parameters = parameters
         self._query = query
         self._table = table
@@ -144,16 +145,15 @@ class _Session:
 
     async def read(self) -> Listing:
         """All rows there are."""
-        listing: Listing = await aio_as_trio(self._read_aio)()
-        return listing
+        return await self._loop.run(self._read_aio)
 
     async def wait(self) -> None:
         """Return when somebody notified us."""
-        await aio_as_trio(self._wait_aio)()
+        await self._loop.run(self._wait_aio)
 
     async def close(self) -> None:
         """Hang up."""
-        await aio_as_trio(self._link.close)()
+        await self._loop.run(self._link.close)
 
     # How
 

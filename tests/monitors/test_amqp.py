@@ -47,7 +47,7 @@ QUICK = Limits(connect=0.3, fetch=0.3, pauses=(0.02, 0.1))
 
 
 @pytest.fixture
-def source() -> Iterator[AmqpSource]:
+def source(way: str) -> Iterator[AmqpSource]:
     source = AmqpSource()
     yield source
     source.close()
@@ -708,6 +708,7 @@ async def test_a_broker_that_stays_silent(source: AmqpSource) -> None:
         source.gate.silent = True
 
 
+@pytest.mark.parametrize("way", ["trio-asyncio"], indirect=True)  # it takes long
 async def test_a_broker_that_falls_silent(source: AmqpSource) -> None:
     opened = source.monitor(BUSY)
     opened.broker.parameters.heartbeat = 1
@@ -729,6 +730,7 @@ async def test_a_broker_of_no_known_name() -> None:
     assert "error" not in watch.failures()[0].lower()
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize(
     "greeting",
     [
@@ -753,6 +755,7 @@ async def test_what_is_no_broker(greeting: bytes) -> None:
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.usefixtures("way")
 async def test_nothing_is_left_when_it_ends(publisher: Publisher, tmp_path: Path) -> None:
     path = tmp_path / "a.ini"
     path.write_text("one")
@@ -785,6 +788,7 @@ async def test_a_broker_that_is_restarted() -> None:
             assert set(watch.seen) == {"a.ini", "b.ini"}
 
 
+@pytest.mark.usefixtures("way")
 async def test_through_tls(publisher: Publisher) -> None:
     where = shared().where
     address = f"127.0.0.1:{where['tls_port']}"

@@ -25,12 +25,18 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
     "mongodb": MongoSource,
     "zoo": ZooSource,
 }
+THREAD = "-thread"  # the client runs in a thread of its own, as it does on the newest Pythons
+SOURCES |= {name + THREAD: SOURCES[name] for name in ("pg", "mongodb")}
 SELDOM = MonitorOptions(freq=NEVER)
 BUSY = MonitorOptions(freq=OFTEN)
 
 
 @pytest.fixture(params=SOURCES)
-def source(request: pytest.FixtureRequest, tmp_path: Path) -> Source:
+def source(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Source:
+    if request.param.endswith(THREAD):
+        monkeypatch.setenv("EMPEROR_ASYNCIO", "thread")
     return SOURCES[request.param](tmp_path)
 
 

@@ -520,6 +520,7 @@ async def test_pymongo_is_the_first_to_notice_that_a_server_freezes(
         server("thaw")
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("freq", [OFTEN, NEVER], ids=["while reading", "while waiting"])
 async def test_cancelled_while_the_server_is_frozen(server: Service, freq: float) -> None:
     source = MongoSource(hosts=server.where["hosts"])
@@ -548,6 +549,7 @@ async def _hang_up(stream: trio.SocketStream) -> None:
     await stream.aclose()
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize(
     "manners",
     [

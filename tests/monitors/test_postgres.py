@@ -534,6 +534,7 @@ async def test_the_session_is_what_the_page_says(source: PostgresSource) -> None
     }
 
 
+@pytest.mark.usefixtures("way")
 async def test_configs_that_are_slow_to_read_are_read_at_last_and_hold_up_nobody(
     source: PostgresSource,
 ) -> None:
@@ -552,6 +553,7 @@ async def test_a_slow_query_is_ended_by_the_server(source: PostgresSource) -> No
     await gone(source.schema)
 
 
+@pytest.mark.usefixtures("way")
 async def test_a_query_that_nobody_waits_for_is_cancelled(source: PostgresSource) -> None:
     conninfo = f"{source.conninfo} application_name={source.schema}"
     monitor = hurried(conninfo, "SELECT 'a.ini', 'c', pg_sleep(100)", limit=60)
@@ -636,6 +638,7 @@ async def test_a_server_that_is_silent_at_read(server: Service) -> None:
         await watch.shows("a.ini", "two")
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.usefixtures("uncollected")
 @pytest.mark.parametrize("silent", ["connect", "read", "wait"])
 async def test_who_is_cancelled_does_not_wait_for_a_silent_server(
