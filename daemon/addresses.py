@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Iterator
 
+_BACKLOG = 1024  # clients that may wait; one more is refused (EAGAIN)
 _BESIDE = ".{pid}.sock"  # the name under which a socket is made, before it gets its own
 
 
@@ -29,7 +30,7 @@ def bind(listener: socket.socket, path: str, mode: int) -> None:
         listener.bind(beside)
         try:
             os.chmod(beside, mode)
-            listener.listen()
+            listener.listen(_BACKLOG)
             os.rename(beside, os.path.join(folder, os.path.basename(path)))
         except BaseException:
             os.unlink(beside)

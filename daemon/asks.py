@@ -16,10 +16,12 @@ from ..journal.times import rfc3339
 from ..monitors.names import shown
 from ..version import VERSION
 from . import threads
+from .attention import Daemon as Troubled
+from .attention import attention
 from .control import Refused
 from .explain import Explain
 from .facts import fleet_record, vassal_record
-from .fleet import Fleet, Vassal
+from .fleet import Vassal
 from .observe import Draft
 from .turn import NOT_RECORDED
 
@@ -38,23 +40,16 @@ _SENSELESS: Final = {
 }
 
 
-class Daemon(Protocol):
+class Daemon(Troubled, Protocol):
     """What the answers are made from."""
-
-    @property
-    def fleet(self) -> Fleet: ...
-
-    @property
-    def paused(self) -> str | None: ...
-
-    @property
-    def unrecorded(self) -> int: ...
 
     @property
     def keeper_lives(self) -> bool: ...
 
     @property
     def journal_path(self) -> str: ...
+
+    def now(self) -> int: ...
 
     def heartbeat_age(self, vassal: str) -> float | None: ...
 
@@ -130,6 +125,8 @@ class Asks:
             "paused": self._daemon.paused,
             "unrecorded": self._daemon.unrecorded,
             "renamed_logs": self._daemon.renamed_logs(),
+            "held": sorted(vassal.name for vassal in fleet.vassals.values() if vassal.held),
+            "attention": attention(self._daemon, self._daemon.now()),
         }
 
     def _list(self) -> dict[str, Any]:

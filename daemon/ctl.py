@@ -18,6 +18,7 @@ from .facts import LIVE, vassal_columns
 from .tables import formatted, listing, write
 
 REFUSED: Final = 1
+ATTENTION: Final = 3
 NO_DAEMON: Final = 4
 _PATIENCE: Final = 30.0  # seconds for an answer
 
@@ -36,7 +37,8 @@ _PATIENCE: Final = 30.0  # seconds for an answer
 def cli(context: click.Context, control: str | None) -> None:
     """Ask a running daemon, or have it do something.
 
-    Exit codes: 0 done; 1 refused or failed, the reason on stderr; 2 usage; 4 no daemon there.
+    Exit codes: 0 done; 1 refused or failed, the reason on stderr; 2 usage; 3 something wants
+    attention (status); 4 no daemon there.
     """
     context.obj = control or default_journal() + ".sock"
 
@@ -88,20 +90,37 @@ def _print(answer: Any) -> None:
 @_as_json
 @click.pass_obj
 def status(path: str, as_json: bool) -> None:
-    """How the daemon is. Exits 1 while its journal cannot be written."""
+    """How the daemon is, and what wants attention. Exits 3 if anything does."""
     answer = ask(path, {"do": "status"})["status"]
+    # A daemon of a former version knows of no attention.
+    wanting = answer.get("attention", [])
     if as_json:
         _print(answer)
     else:
         for key, value in answer.items():
-            print(f"{key.replace('_', ' ') + ':':16} {_words(value)}")
-    if answer["paused"] is not None:
-        _end(REFUSED, f"paused: {answer['paused']}")
+            if key != "attention":
+                print(f"{key.replace('_', ' ') + ':':16} {_words(value)}")
+        print(f"{'attention:':16} {'' if wanting else 'none'}".rstrip())
+        for each in wanting:
+            print(f"  {_in_words(each)}")
+    if wanting:
+        sys.exit(ATTENTION)
+
+
+def _in_words(wanting: dict[str, Any]) -> str:
+    """One entry of what wants attention, as a line."""
+    whose = wanting["vassal"] or wanting["monitor"]
+    text = wanting["what"] if whose is None else f"{whose}: {wanting['what']}"
+    if wanting["since"] is not None:
+        text += f" since {wanting['since']}"
+    return shown(text if wanting["reason"] is None else f"{text}: {wanting['reason']}")
 
 
 def _words(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(starmap(_pair, value.items())) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(shown(str(item)) for item in value) or "none"
     return "no" if value is None else shown(str(value))

@@ -61,6 +61,11 @@ class Observer:
         # Texts that came with a rejection: a source need not give one again when it is accepted.
         self._held_back: dict[str, dict[str, bytes]] = {}  # url -> name -> text
 
+    @property
+    def doubted(self) -> Mapping[str, set[str]]:
+        """What the last listing of a source lacks, where the next one must agree."""
+        return self._missing
+
     def take_contents(self) -> dict[str, bytes]:
         contents, self.contents = self.contents, {}
         return contents

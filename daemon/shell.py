@@ -18,7 +18,7 @@ are durable, into the one that others see.
 import logging
 import socket
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -39,6 +39,7 @@ from ..monitors import contract
 from . import control, outside, protocol, succession, threads
 from .actions import Action, recorded
 from .asks import Asks
+from .attention import Recent
 from .clock import Clock
 from .deadlines import Deadlines
 from .explain import Explain
@@ -84,6 +85,7 @@ class Shell:
         self._ahead = copied(fleet)  # with what is being recorded
         self.paused: str | None = None
         self.unrecorded = 0  # events that wait while paused
+        self.recent = Recent()
         self._journal = journal
         self._clock = clock
         self._host = host
@@ -211,6 +213,7 @@ class Shell:
                 given.durable = True
         for each in turn.folded:
             fold(self.fleet, each.event)
+            self.recent.note(each.event)
             for level, text in each.lines:
                 log.log(level, "%s", text)
         for action, at in turn.ordered:
@@ -287,6 +290,7 @@ class Shell:
             log.error("paused: %s; vassals keep running, nothing new is done", reason)
             if self._signals.leaving:
                 log.warning("waiting to record the stop; asked again, leaves at once")
+            self.recent.paused = self.now()
         self.paused, self.unrecorded = reason, unrecorded
         self._requests.refuse(reason)
         self._can_answer.set()
@@ -348,6 +352,15 @@ class Shell:
         return self._keeper.alive
 
     @property
+    def doubted(self) -> Mapping[str, set[str]]:
+        """By source, what its last listing lacks, where the next one must agree."""
+        return self._observer.doubted
+
+    def now(self) -> int:
+        """The time by which events are stamped."""
+        return self._clock.now()
+
+    @property
     def journal_path(self) -> str:
         return self._journal.path
 
@@ -366,6 +379,7 @@ class Shell:
 
     async def _attend_keeper(self) -> None:
         await self._keeper.run()
+        self.recent.keeper_died = self.now() if self._had_keeper else None
         self._notifier.tell(f"STATUS={self.status()}")
 
     def _give_way(self, nursery: trio.Nursery) -> socket.socket:

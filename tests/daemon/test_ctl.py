@@ -63,7 +63,7 @@ def test_status(running: Emperor) -> None:
     said = asked(running, "status")
     assert list(said) == [
         "version", "pid", "journal", "seq", "at", "monitors", "outages", "vassals", "stopping",
-        "keeper", "paused", "unrecorded", "renamed_logs",
+        "keeper", "paused", "unrecorded", "renamed_logs", "held", "attention",
     ]  # fmt: skip
     assert said["pid"] == running.daemon_pid()
     assert said["journal"] == str(running.journal)
@@ -328,9 +328,9 @@ def test_while_the_journal_cannot_be_written(running: Emperor) -> None:
     (running.vassals / "b.ini").write_text(SLEEPER)
     running.until(lambda: "paused" in running.log(), "it is paused")
     done = running.ctl("status")
-    assert done.returncode == 1
-    assert "paused: " in done.stderr
-    assert asked(running, "status", code=1)["paused"] is not None
+    assert (done.returncode, done.stderr) == (3, "")
+    assert "\n  paused since " in done.stdout
+    assert asked(running, "status", code=3)["paused"] is not None
     assert "cannot be recorded" in refused(running, "stop", "a.ini")
     subprocess.run(
         ["prlimit", "--pid", str(running.daemon_pid()), "--fsize=unlimited:"], check=True

@@ -1,0 +1,128 @@
+"""What wants an operator's attention: everything for which ``emperor-ctl status`` exits 3."""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Protocol
+
+from ..journal.events import Event
+from ..journal.times import rfc3339
+from .fleet import Fleet, Vassal
+
+# The values of ``what``, in the order in which they are told.
+KINDS: Final = (
+    "paused", "keeper died", "unreachable", "doubted", "barred", "throttled", "crashing", "hanging",
+)  # fmt: skip
+_OFTEN: Final = 3  # deaths
+_LATELY: Final = 600 * 10**9  # nanoseconds in which so many deaths are often
+
+
+class Daemon(Protocol):
+    """What attention is found in."""
+
+    @property
+    def fleet(self) -> Fleet: ...
+
+    @property
+    def recent(self) -> "Recent": ...
+
+    @property
+    def paused(self) -> str | None: ...
+
+    @property
+    def unrecorded(self) -> int: ...
+
+    @property
+    def doubted(self) -> Mapping[str, set[str]]: ...
+
+
+class Recent:
+    """What happened since this daemon started and the fleet does not remember."""
+
+    def __init__(self) -> None:
+        self.paused: int | None = None  # since when; times are UTC nanoseconds
+        self.keeper_died: int | None = None
+        self._deaths: dict[str, deque[int]] = {}
+        self._doubts: dict[str, int] = {}
+
+    def note(self, event: Event) -> None:
+        """Take in an event that is recorded."""
+        body: Any = event.body
+        if event.kind == "listing_doubted" and event.monitor is not None:
+            self._doubts[event.monitor] = event.at
+        elif event.kind in ("vassal_removed", "vassal_destroyed") and event.vassal is not None:
+            self._deaths.pop(event.vassal, None)
+        elif event.kind == "exited" and event.vassal is not None:
+            # Its cause is its own spawn: neither a stop nor a reload was ordered since.
+            unasked = event.cause == body.attempt and not body.away
+            if unasked and (body.code or body.signal is not None):
+                self._deaths.setdefault(event.vassal, deque(maxlen=_OFTEN)).append(event.at)
+
+    def first_of_many(self, vassal: str, now: int) -> int | None:
+        """When the first of its last few deaths was, if they came within a short time."""
+        deaths = self._deaths.get(vassal)
+        if deaths is None or len(deaths) < _OFTEN or now - deaths[0] > _LATELY:
+            return None
+        return deaths[0]
+
+    def doubt(self, monitor: str) -> int | None:
+        """When a listing of this monitor was doubted last."""
+        return self._doubts.get(monitor)
+
+
+def attention(daemon: Daemon, now: int) -> list[dict[str, Any]]:
+    """What wants attention, in the shape of the surface."""
+    found = [*_of_daemon(daemon), *_of_monitors(daemon)]
+    for _, vassal in sorted(daemon.fleet.vassals.items()):
+        found += _of_vassal(vassal, daemon.recent, now)
+    return sorted(found, key=lambda each: KINDS.index(each["what"]))
+
+
+def _of_daemon(daemon: Daemon) -> Iterator[dict[str, Any]]:
+    recent = daemon.recent
+    if daemon.paused is not None:
+        waiting = f"; {daemon.unrecorded} events wait to be recorded" if daemon.unrecorded else ""
+        yield _entry("paused", recent.paused, daemon.paused + waiting)
+    if recent.keeper_died is not None:
+        reason = "nothing outlives this daemon until emperor is started once more"
+        yield _entry("keeper died", recent.keeper_died, reason)
+
+
+def _of_monitors(daemon: Daemon) -> Iterator[dict[str, Any]]:
+    for url in daemon.fleet.monitors:
+        outage = daemon.fleet.outages.get(url)
+        if outage is not None:
+            yield _entry("unreachable", outage.since, outage.reason, monitor=url)
+        missing = daemon.doubted.get(url)
+        if missing:
+            reason = f"its last listing lacks {len(missing)} vassals; the next one must agree"
+            yield _entry("doubted", daemon.recent.doubt(url), reason, monitor=url)
+
+
+def _of_vassal(vassal: Vassal, recent: Recent, now: int) -> Iterator[dict[str, Any]]:
+    many = recent.first_of_many(vassal.name, now)
+    since, reason = vassal.since, vassal.reason
+    if vassal.phase == "barred":
+        yield _entry("barred", since, reason, vassal.name)
+    elif vassal.phase == "throttled" and vassal.deaths:
+        times = f"death {vassal.deaths} in a row"
+        yield _entry("throttled", since, f"{times}: {reason}" if reason else times, vassal.name)
+    elif many is not None and vassal.phase not in ("held", "stopping"):
+        yield _entry("crashing", many, f"died {_OFTEN} times in ten minutes", vassal.name)
+    elif vassal.phase == "starting" and vassal.deadline is None:
+        yield _entry("hanging", since, reason, vassal.name)
+
+
+def _entry(
+    what: str,
+    since: int | None,
+    reason: str | None,
+    vassal: str | None = None,
+    monitor: str | None = None,
+) -> dict[str, Any]:
+    return {
+        "what": what,
+        "vassal": vassal,
+        "monitor": monitor,
+        "since": None if since is None else rfc3339(since),
+        "reason": reason,
+    }

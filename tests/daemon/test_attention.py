@@ -1,0 +1,183 @@
+"""What wants attention: by histories folded, by a whole emperor, and as the page says."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from emperord.daemon.actions import Action
+from emperord.daemon.attention import KINDS, Recent, attention
+from emperord.daemon.fleet import Fleet
+from fold.script import Script
+from support.kept import Emperor
+from support.vassals import SLEEPER, program, shell
+
+from .conftest import MakeEmperor
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "control.md"
+
+
+@dataclass
+class Daemon:
+    """A daemon after a history."""
+
+    fleet: Fleet
+    recent: Recent
+    paused: str | None = None
+    unrecorded: int = 0
+    doubted: Mapping[str, set[str]] = field(default_factory=dict)
+
+
+class Watched(Script):
+    """A script whose daemon remembers what happened, and what caused it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recent = Recent()
+
+    def happen(
+        self, kind: str, vassal: str | None, monitor: str | None, body: dict[str, Any]
+    ) -> list[Action]:
+        known = self.fleet.vassals.get(vassal or "")
+        cause = None if known is None else known.order
+        actions = super().happen(kind, vassal, monitor, body)
+        self.recent.note(msgspec.structs.replace(self.events[-1], cause=cause))
+        return actions
+
+
+UP = ["daemon started", "daemon ready", "added a.ini", "spawned a.ini", "accepting a.ini"]
+DIES = ["exited a.ini code=1", "deadline a.ini", "spawned a.ini"]
+LOYAL = ["loyal a.ini", "exited a.ini signal=9", "spawned a.ini", "accepting a.ini", "at +2s"]
+
+# A history, and of each thing that wants attention: what, vassal or monitor, reason.
+WANTING: dict[str, tuple[list[str], list[tuple[str, str, str | None]]]] = {
+    "all is well": (UP, []),
+    "barred": (
+        [*UP[:2], "added a.ini bar='no such user'"],
+        [("barred", "a.ini", "no such user")],
+    ),
+    "died once": (
+        [*UP, "exited a.ini code=1"],
+        [("throttled", "a.ini", "death 1 in a row: exit code 1")],
+    ),
+    "died once and is up again": ([*UP, *DIES], []),
+    "died often and is up again": (
+        [*UP, *DIES, *DIES, *DIES],
+        [("crashing", "a.ini", "died 3 times in ten minutes")],
+    ),
+    "died often and was changed": (
+        [*UP, *DIES, *DIES, *DIES, "removed a.ini", "exited a.ini code=0", "added a.ini"],
+        [],
+    ),
+    "loyal ones die often": (
+        [*UP, *LOYAL, *LOYAL, *LOYAL],
+        [("crashing", "a.ini", "died 3 times in ten minutes")],
+    ),
+    "died often, but long ago": ([*UP, *DIES, *DIES, *DIES, "at +11m"], []),
+    "ended well, often": ([*UP, *[line.replace("signal=9", "code=0") for line in LOYAL] * 3], []),
+    "was reloaded often": ([*UP, *["operator reload a.ini", "accepting a.ini"] * 4], []),
+    "was stopped and started often": (
+        [*UP, *["operator stop a.ini", "exited a.ini code=1", "operator start a.ini"] * 4],
+        [],
+    ),
+    "a start hangs": (
+        [*UP[:3], "spawned a.ini", "deadline a.ini"],
+        [("hanging", "a.ini", "slow to start")],
+    ),
+    "held": ([*UP, "operator stop a.ini", "exited a.ini code=0"], []),
+}
+
+
+@pytest.mark.parametrize(("history", "wanting"), WANTING.values(), ids=WANTING)
+def test_what_wants_attention(
+    history: list[str], wanting: list[tuple[str, str, str | None]]
+) -> None:
+    script = Watched()
+    for line in history:
+        script.feed(line)
+    found = attention(Daemon(script.fleet, script.recent), script.now)
+    assert [(each["what"], each["vassal"], each["reason"]) for each in found] == wanting
+    for each in found:
+        assert each["monitor"] is None
+        assert re.fullmatch(r"2023-11-14T.*Z", each["since"])
+
+
+def test_what_is_about_the_daemon_and_its_sources() -> None:
+    script = Watched()
+    script.feed("daemon started")
+    script.happen("monitor_failed", None, "a", {"reason": "refused"})
+    script.happen("monitor_failed", None, "no longer configured", {"reason": "gone"})
+    script.happen("listing_doubted", None, "a", {"missing": ("b.ini",), "known": 1})
+    script.recent.paused = script.recent.keeper_died = script.now
+    daemon = Daemon(script.fleet, script.recent, "full", 3, {"a": {"b.ini"}})
+    found = attention(daemon, script.now)
+    assert [(each["what"], each["monitor"]) for each in found] == [
+        ("paused", None), ("keeper died", None), ("unreachable", "a"), ("doubted", "a"),
+    ]  # fmt: skip
+    assert found[0]["reason"] == "full; 3 events wait to be recorded"
+    assert all(each["since"] for each in found)
+
+
+def test_status_of_an_emperor_with_troubles(make_emperor: MakeEmperor, tmp_path: Path) -> None:
+    emperor = make_emperor("--throttle", "60000", "--max-throttle", "60000")
+    away = tmp_path / "away"
+    away.mkdir()
+    emperor.monitors.append(away)
+    (emperor.vassals / "barred.ini").write_text(program("/nowhere/program"))
+    (emperor.vassals / "dies.ini").write_text(shell("exit 3"))
+    (emperor.vassals / "held.ini").write_text(SLEEPER)
+    emperor.start()
+    emperor.phase("held.ini", "ready")
+    away.rmdir()
+    emperor.event("monitor_failed")
+    emperor.phase("barred.ini", "barred")
+    emperor.phase("dies.ini", "throttled")
+    assert emperor.ctl("stop", "held.ini").returncode == 0
+    emperor.phase("held.ini", "held")
+
+    done = emperor.ctl("status", "--json")
+    assert (done.returncode, done.stderr) == (3, "")
+    status = json.loads(done.stdout)
+    assert status["held"] == ["held.ini"]
+    found = status["attention"]
+    assert [each["what"] for each in found] == ["unreachable", "barred", "throttled"]
+    assert [each["vassal"] or each["monitor"] for each in found] == [
+        f"dir://{away}", "barred.ini", "dies.ini",
+    ]  # fmt: skip
+    done = emperor.ctl("status")
+    assert (done.returncode, done.stderr) == (3, "")
+    title, *lines = done.stdout.partition("attention:")[2].splitlines()
+    assert title == ""
+    assert [re.sub("since [^ ]+:", "since T:", line) for line in lines] == [
+        f"  {each['vassal'] or each['monitor']}: {each['what']} since T: {each['reason']}"
+        for each in found
+    ]
+
+    # All of it mended, all is well.
+    away.mkdir()
+    (emperor.vassals / "barred.ini").unlink()
+    (emperor.vassals / "dies.ini").unlink()
+    emperor.event("monitor_recovered")
+    emperor.gone("barred.ini")
+    emperor.gone("dies.ini")
+    done = emperor.ctl("status")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "attention:       none")
+    assert "held:            held.ini" in done.stdout
+    emperor.stop()
+
+
+def test_the_page_has_all_that_status_says(emperor: Emperor) -> None:
+    emperor.start()
+    status = json.loads(emperor.ctl("status", "--json").stdout)
+    emperor.stop()
+    page = PAGE.read_text()
+    of_status = page.partition("- `status` has")[2].partition("\n- ")[0]
+    assert [key for key in status if f"`{key}`" not in of_status] == []
+    table = page.partition("## What wants attention")[2]
+    assert re.findall(r"^\| `([a-z ]+)` \| (?:the|a) ", table, re.MULTILINE) == list(KINDS)
+    example = json.loads(page.partition("```json\n")[2].partition("```")[0])
+    assert list(example) == ["what", "vassal", "monitor", "since", "reason"]
