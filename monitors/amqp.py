@@ -493,7 +493,7 @@ class Listener:
 # URLs of monitors
 
 _AUTHORITY: Final = re.compile(
-    r"(?:(?P<user>[^:@]*)(?::(?P<password>.*))?@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^:@\[\]]*)"
+    r"(?:(?P<user>[^:@]*)(?::(?P<password>.*))?@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^:@\[\]\s]*)"
     r"(?::(?P<port>[0-9]{1,5}))?"
 )
 _SETTINGS: Final = ("queue", "cacertfile")
@@ -519,7 +519,7 @@ def _open(scheme: str, rest: str, options: MonitorOptions) -> AmqpMonitor:
                             " @ as %40")  # fmt: skip
         found = _AUTHORITY.fullmatch(authority)
         if found is None:
-            raise _Misspelt("write amqp://user:password@host:port/vhost")
+            raise _Misspelt(_flaw_of_authority(authority))
         path, _, query = tail.partition("?")
         settings = dict(_settings(query))
         host = (found["host"] or "localhost").strip("[]")
@@ -551,6 +551,19 @@ class _Misspelt(Exception):
     pass
 
 
+def _flaw_of_authority(authority: str) -> str:
+    """What is wrong with what should be user, password, host and port. It quotes nothing of it."""
+    userinfo, _, place = authority.rpartition("@")
+    if "@" in userinfo:
+        return "in user and password write @ as %40, : as %3A, / as %2F"
+    if "[" in place or "::" in place:
+        return "an IPv6 address is written in brackets: amqp://user:password@[::1]:5672/vhost"
+    template = "write amqp://user:password@host:port/vhost"
+    if re.fullmatch(r"[^\s:]*:[^:]*", place):
+        return f"the host is followed by : and no port, a number from 1 to 65535; {template}"
+    return template
+
+
 def _settings(query: str) -> Iterator[tuple[str, str]]:
     for pair in filter(None, query.split("&")):
         key, _, value = pair.partition("=")
@@ -574,7 +587,7 @@ def _decoded(what: str, text: str) -> str:
 def _port(text: str | None, usual: int) -> int:
     port = usual if text is None else int(text)
     if not 0 < port < 1 << 16:
-        raise _Misspelt(f"{port} is no port")
+        raise _Misspelt(f"the port is {port}, it must be from 1 to 65535")
     return port
 
 

@@ -119,6 +119,8 @@ def _read(scheme: str, rest: str) -> Place:
 def _host(authority: str, port: int) -> tuple[str, int]:
     found = _HOST.fullmatch(authority)
     if found is None:
+        if re.fullmatch(r"[^\s:\[\]]*:[^:]*", authority):
+            raise _Wrong("the host is followed by : and no port, a number from 1 to 65535")
         raise _Wrong("the host is not understood; write HOST, HOST:PORT or [IPv6]:PORT")
     if found[3] is not None:
         port = int(found[3])

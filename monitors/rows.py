@@ -7,6 +7,7 @@ and why, in words that whoever wrote the row understands.
 
 import math
 import os
+import re
 import stat
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,6 +25,7 @@ from .options import MonitorOptions
 LONGEST_CONFIG: Final = 0xFFFF  # bytes; more does not fit the emperor protocol
 MUCH: Final = 128 << 10  # bytes of configs; to understand more, some formats take too long
 _LARGEST_ID: Final = 0xFFFFFFFE  # of a uid or gid; the one above means "unchanged"
+_LONGEST_ADDRESS: Final = 255  # bytes
 _SECOND: Final = 1_000_000_000
 _LARGEST_TS: Final = (1 << 63) // _SECOND  # seconds; as nanoseconds it fits 64 bits
 
@@ -289,7 +291,9 @@ def ts_of(value: Any) -> int:
         try:
             value = Decimal(value)
         except ArithmeticError:
-            raise Flaw(f"the ts is no number but {names.shown(value[:40])!r}") from None
+            raise Flaw(
+                f"the ts is no number but {names.shown(value[:40])!r}; it is seconds since 1970"
+            ) from None
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise Flaw(_not("ts", "a number or a time", value))
     if not _finite(value):
@@ -307,16 +311,26 @@ def id_of(what: str, value: Any) -> int | None:
     if isinstance(value, bytes):
         value = value.decode("ascii", "replace")
     if isinstance(value, str):
-        if not (value.isascii() and value.isdigit()):
-            raise Flaw(f"the {what} is no number but {names.shown(value[:40])!r}")
-        value = int(value[:20])
-    if isinstance(value, Decimal | float) and _finite(value) and 0 <= value <= _LARGEST_ID:
-        value = int(value) if value == int(value) else value
-    if isinstance(value, bool) or not isinstance(value, int):
+        if not re.fullmatch(r"-?[0-9]+", value):
+            raise Flaw(f"the {what} is no whole number but {names.shown(value[:40])!r}")
+        value = int(value[:40])
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise Flaw(_not(what, "a whole number", value))
+    if not _finite(value):
+        raise Flaw(f"the {what} is {value}, it must be a whole number")
+    # Before it is made whole: 1e999999 is a Decimal, but as an int it is an hour's work.
     if not 0 <= value <= _LARGEST_ID:
-        raise Flaw(f"the {what} is {value}, it must be from 0 to {_LARGEST_ID}")
-    return value
+        raise Flaw(f"the {what} is {_brief(value)}, it must be from 0 to {_LARGEST_ID}")
+    if value != int(value):
+        raise Flaw(f"the {what} is {_brief(value)}, it must be a whole number")
+    return int(value)
+
+
+def _brief(value: int | float | Decimal) -> str:
+    # Python refuses to write out an int of thousands of digits.
+    if isinstance(value, int) and value.bit_length() > 128:
+        return "far too " + ("large" if value > 0 else "small")
+    return str(value)[:40]
 
 
 def socket_of(value: Any) -> str | None:
@@ -327,8 +341,13 @@ def socket_of(value: Any) -> str | None:
         return None
     if not isinstance(value, str):
         raise Flaw(_not("socket", "a text", value))
-    if len(value.encode("utf-8", "surrogateescape")) > 255 or not value.isprintable():
-        raise Flaw("the socket is not an address: it is too long or has control characters")
+    size = len(value.encode("utf-8", "surrogateescape"))
+    if size > _LONGEST_ADDRESS:
+        raise Flaw(
+            f"the socket is not an address: it has {size} bytes, {_LONGEST_ADDRESS} are allowed"
+        )
+    if not value.isprintable():
+        raise Flaw("the socket is not an address: it has a character that cannot be printed")
     return value
 
 

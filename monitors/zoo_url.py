@@ -96,11 +96,22 @@ def _query(label: str, query: str) -> tuple[tuple[str, ...], str | None]:
         elif key == "announce" and announce is None and decoded.startswith("/"):
             announce = _announce(label, decoded)
         else:
-            raise MonitorURLError(
-                f"{label}: what follows ? must be auth=digest:USER:PASSWORD or announce=/PATH,"
-                " with & between them; in a password write & as %26 and % as %25"
-            )
+            raise MonitorURLError(f"{label}: {_flaw_of(key, credentials, announce)}")
     return tuple(dict.fromkeys(credentials)), announce
+
+
+def _flaw_of(key: str, credentials: list[str], announce: str | None) -> str:
+    """What is wrong with a setting. It may be a piece of a password, so it is not quoted."""
+    if credentials:
+        return (
+            "what follows the password is no setting: there are auth= and announce=, with & between"
+            " them; in a password write & as %26 and % as %25"
+        )
+    if key == "auth":
+        return "?auth= must be digest:USER:PASSWORD"
+    if key == "announce":
+        return "?announce= is there twice" if announce else "?announce= must be a path, as /PATH"
+    return "what follows ? is no setting, there are auth=digest:USER:PASSWORD and announce=/PATH"
 
 
 def _announce(label: str, decoded: str) -> str:

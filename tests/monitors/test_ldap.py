@@ -128,7 +128,11 @@ BAD: dict[str, tuple[dict[str, Any], str | None, str]] = {
     "long": ({"cn": "x" * 251 + ".ini"}, None, "the name has 255 bytes, 254 are allowed"),
     "NUL in the config": ({"emperorConfig": "a\0b"}, "x.ini", "the config has a NUL byte"),
     "too large": ({"emperorConfig": "x" * 65_536}, "x.ini", "the config has 65536 bytes"),
-    "a uid that is none": ({"uidNumber": "-1"}, "x.ini", "the uid is no number but '-1'"),
+    "a uid that is none": (
+        {"uidNumber": "-1"},
+        "x.ini",
+        "the uid is -1, it must be from 0 to 4294967294",
+    ),
     "a huge gid": ({"gidNumber": "4294967295"}, "x.ini", "the gid is 4294967295"),
     "a socket with a newline": ({"emperorSocket": "a\nb"}, "x.ini", "the socket is not an"),
 }

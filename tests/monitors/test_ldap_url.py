@@ -74,7 +74,8 @@ REFUSED = {
     " ldaps://HOST/ou=vassals,dc=example,dc=com",
     f"ldap://u:{HIDDEN}@h/o=x": "ldap://: a URL of LDAP has no user and password before its host;"
     " write ????bindname=DN,x-bindpw-file=PATH behind it",
-    "ldap://h:x/o=x": "ldap://: the host is not understood; write HOST, HOST:PORT or [IPv6]:PORT",
+    "ldap://h:x/o=x": "ldap://: the host is followed by : and no port, a number from 1 to 65535",
+    "ldap://::1/o=x": "ldap://: the host is not understood; write HOST, HOST:PORT or [IPv6]:PORT",
     "ldap://h:0/o=x": "ldap://: the port must be from 1 to 65535",
     "ldap://h:65536/o=x": "ldap://: the port must be from 1 to 65535",
     "ldap://h/o=x?cn?sub?(cn=?)?": "ldap://: there is more than"

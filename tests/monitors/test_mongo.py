@@ -152,10 +152,12 @@ BAD = [
     pytest.param({"config": "x" * 65536}, "b.ini", "has 65536 bytes, 65535 fit", id="64 KiB"),
     pytest.param({"config": "x" * 16_000_000}, "b.ini", "has 16000000 bytes", id="16 MB"),
     pytest.param({"config": None}, "b.ini", "it has no config, and ", id="no config, no file"),
-    pytest.param({"uid": "www-data"}, "b.ini", "the uid is no number", id="uid by name"),
+    pytest.param({"uid": "www-data"}, "b.ini", "the uid is no whole number", id="uid by name"),
     pytest.param({"uid": -1}, "b.ini", "the uid is -1", id="negative uid"),
-    pytest.param({"gid": 0.5}, "b.ini", "the gid is not a whole", id="half a gid"),
-    pytest.param({"gid": Decimal128("NaN")}, "b.ini", "the gid is not a whole", id="gid is NaN"),
+    pytest.param({"gid": 0.5}, "b.ini", "the gid is 0.5, it must be a whole", id="half a gid"),
+    pytest.param(
+        {"gid": Decimal128("NaN")}, "b.ini", "the gid is NaN, it must be a whole", id="gid is NaN"
+    ),
     pytest.param({"socket": 5}, "b.ini", "the socket is not a text", id="number as socket"),
     pytest.param({"socket": "a\nb"}, "b.ini", "the socket is not an address", id="bad socket"),
 ]
@@ -185,7 +187,9 @@ async def test_a_bad_document_is_refused_and_only_it(
     [
         pytest.param({"ts": Decimal128("sNaN")}, "the ts is not finite", id="signalling NaN"),
         pytest.param({"ts": [1]}, "of type list", id="list"),
-        pytest.param({"uid": Decimal128("sNaN")}, "the uid is not a whole", id="NaN as uid"),
+        pytest.param(
+            {"uid": Decimal128("sNaN")}, "the uid is nan, it must be a whole", id="NaN as uid"
+        ),
         pytest.param({"config": 1}, "the config is not a text", id="number as config"),
     ],
 )

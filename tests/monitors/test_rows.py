@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from emperord.monitors.files import LARGEST
 from emperord.monitors.options import MonitorOptions
-from emperord.monitors.rows import Flaw, Row, Table, id_of, seen_of_file, ts_of
+from emperord.monitors.rows import Flaw, Row, Table, id_of, seen_of_file, socket_of, ts_of
 
 SECOND = 10**9
 
@@ -66,6 +66,49 @@ def test_an_omitted_id(value: Any) -> None:
 def test_what_is_no_id(value: Any) -> None:
     with pytest.raises(Flaw, match=r"^the uid "):
         id_of("uid", value)
+
+
+RANGE = "it must be from 0 to 4294967294"
+
+
+@pytest.mark.parametrize(
+    ("value", "flaw"),
+    [
+        *((value, f"the uid is -1, {RANGE}") for value in (-1, "-1", b"-1", Decimal(-1))),
+        (-1.0, f"the uid is -1.0, {RANGE}"),
+        (0xFFFFFFFF, f"the uid is 4294967295, {RANGE}"),
+        ("9" * 25, f"the uid is {'9' * 25}, {RANGE}"),
+        pytest.param(10**5000, f"the uid is far too large, {RANGE}", id="huge"),
+        (Decimal("1e999999"), f"the uid is 1E+999999, {RANGE}"),
+        (1.5, "the uid is 1.5, it must be a whole number"),
+        (float("nan"), "the uid is nan, it must be a whole number"),
+        (Decimal("sNaN"), "the uid is sNaN, it must be a whole number"),
+        ("1.5", "the uid is no whole number but '1.5'"),
+        (" 1", "the uid is no whole number but ' 1'"),
+        ("root", "the uid is no whole number but 'root'"),
+        (True, "the uid is not a whole number but of type bool"),
+        ([1], "the uid is not a whole number but of type list"),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_the_reason_names_the_flaw_of_an_id(value: Any, flaw: str) -> None:
+    with pytest.raises(Flaw) as caught:
+        id_of("uid", value)
+    assert str(caught.value) == flaw
+
+
+@pytest.mark.parametrize(
+    ("value", "flaw"),
+    [
+        (5, "the socket is not a text but of type int"),
+        ("x" * 256, "the socket is not an address: it has 256 bytes, 255 are allowed"),
+        ("a\nb", "the socket is not an address: it has a character that cannot be printed"),
+    ],
+)
+def test_the_reason_names_the_flaw_of_a_socket(value: Any, flaw: str) -> None:
+    with pytest.raises(Flaw) as caught:
+        socket_of(value)
+    assert str(caught.value) == flaw
 
 
 def test_a_table_remembers_what_was_listed_and_no_texts() -> None:
