@@ -338,3 +338,8 @@ def _kind(name: Any) -> str:
 def open_url(rest: str, options: MonitorOptions) -> Mongo:
     """The monitor of ``mongodb://rest`` and ``mongodb2://rest``. Raises MonitorURLError."""
     return Mongo(mongo_url.read(rest), options)
+
+
+def open_srv(rest: str, options: MonitorOptions) -> Mongo:
+    """The monitor of ``mongodb+srv://rest``. Raises MonitorURLError."""
+    return Mongo(mongo_url.read(rest, srv=True), options)

@@ -12,6 +12,9 @@ User and password end at the last ``@`` of HOSTS; what MongoDB wants percent-enc
 (``: / ? # [ ] @``) is refused if it is not, and so is a brace, so that no part of a password is
 ever taken for something that may be shown.
 
+With ``mongodb+srv://`` HOSTS is one name without a port. DNS is asked at each connecting which
+servers it stands for, and not before.
+
 uWSGI's other spelling, ``mongodb2://KEY=VALUE,…``, is known by its keys. There a backslash takes
 the next character as it is; other than upstream, a comma needs one only before another key.
 """
@@ -34,6 +37,8 @@ COLLECTION: Final = "uwsgi.emperor.vassals"
 
 _FILTER: Final = re.compile(r",\s*(?=\{)")
 _NAMESPACE: Final = re.compile(r"([^\s/\\.\"$*<>:|?,]{1,63})\.([^$.][^$]*(?<!\.))")
+# A host with its port, or the path of a UNIX socket.
+_SERVER: Final = re.compile(r"(?:\[[^\s\[\]]+\]|[^\s:\[\]]+)(?::([0-9]+))?|\S*%2[Ff]\S*")
 _SECRET_OPTION: Final = re.compile(r"(?i)password|secret|token|properties")
 _OPTION: Final = re.compile(r"([^=&;]*)(=[^&;]*)?")
 _KEYS: Final = {
@@ -44,6 +49,7 @@ _KEYS: Final = {
     "username": "username", "password": "password",
     "predigest": "predigest",
 }  # fmt: skip
+_SETTINGS: Final = [key for key in _KEYS if key != "predigest"]  # that is of old servers
 _ASSIGNMENT: Final = re.compile(rf"(?:{'|'.join(_KEYS)})=")
 _NEXT_KEY: Final = re.compile(rf"(?<!\\),(?={_ASSIGNMENT.pattern})")
 
@@ -60,13 +66,15 @@ class Place(msgspec.Struct, frozen=True):
     secrets: tuple[str, ...]
 
 
-def read(rest: str) -> Place:
+def read(rest: str, *, srv: bool = False) -> Place:
     """What a URL says, given what follows its scheme. Raises MonitorURLError."""
+    scheme = "mongodb+srv" if srv else "mongodb"
     hosts, namespace, text = _pairs(rest) if _ASSIGNMENT.match(rest) else _parts(rest)
-    hosts = hosts or HOSTS
+    hosts = hosts or ("" if srv else HOSTS)
     userinfo, shown_hosts = _userinfo(hosts)
+    _check_hosts(scheme, hosts, shown_hosts)
     namespace, text = namespace or COLLECTION, text.strip()
-    shown = f"mongodb://{shown_hosts},{namespace}" + (f",{text}" if text else "")
+    shown = f"{scheme}://{shown_hosts},{namespace}" + (f",{text}" if text else "")
     named = _NAMESPACE.fullmatch(namespace)
     if named is None:
         raise _error(shown, f"{names.shown(namespace)!r} is no collection: write DATABASE.NAME")
@@ -75,18 +83,66 @@ def read(rest: str) -> Place:
     except FilterError as error:
         raise _error(shown, f"in the filter, {error}") from None
     secrets = _secrets(userinfo, hosts)
-    uri = f"mongodb://{hosts}"
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            parsed = parse_uri(uri, warn=False)
+        parsed = _understood(_without_srv(hosts) if srv else hosts)
     except OSError as error:  # of a certificate's file
         raise _error(shown, without(secrets, error.strerror or str(error))) from None
     except (PyMongoError, ValueError, TypeError, Warning) as error:
-        raise _error(shown, without(secrets, str(error))) from None
+        text = str(error).removesuffix(" Refer to docstring.")
+        raise _error(shown, without(secrets, _culprit(hosts) + text)) from None
     if parsed["password"]:
         secrets += (parsed["password"],)
+    uri = f"{scheme}://{hosts}"
     return Place(uri, named[1], named[2], wanted, shown, dict(parsed["options"]), secrets)
+
+
+def _understood(hosts: str) -> dict[str, Any]:
+    """A connection string as pymongo reads it; warnings are errors here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return dict(parse_uri(f"mongodb://{hosts}", warn=False))
+
+
+def _without_srv(hosts: str) -> str:
+    """The hosts without options that only mongodb+srv:// has, to be understood without DNS."""
+    address, mark, options = hosts.partition("?")
+    kept = [each for each in re.split("[&;]", options) if not each.lower().startswith("srv")]
+    return address + mark + "&".join(kept)
+
+
+def _culprit(hosts: str) -> str:
+    """Which option pymongo does not take; it does not say so itself."""
+    for option in re.split("[&;]", hosts.rpartition("@")[2].partition("?")[2]):
+        try:
+            _understood(f"h/?{option}")
+        except (PyMongoError, ValueError, TypeError, Warning, OSError):
+            return f"?{option.partition('=')[0]}=: "
+    return ""
+
+
+def _check_hosts(scheme: str, hosts: str, shown: str) -> None:
+    """Refuse what is no server. Raises MonitorURLError."""
+    _, at, others = hosts.rpartition("@")
+    servers = [each.strip() for each in re.split("[/?]", others)[0].split(",")]
+    for server in filter(None, servers):
+        found = _SERVER.fullmatch(server)
+        if found is None and not at:  # it may be a password
+            what = "a host is followed by : and no port, a number from 1 to 65535"
+            if "[" in server or server.count(":") > 1:
+                what = "an IPv6 address is written in brackets"
+            raise MonitorURLError(f"{scheme}://…: {what}; a user and a password end with an @")
+        if found is None or not 0 < int((found[1] or "1")[:6]) < 1 << 16:
+            raise _error(
+                f"{scheme}://{shown}",
+                f"{names.shown(server)!r} is no server: write HOST:PORT, with a port from 1 to"
+                " 65535 and an IPv6 address in brackets",
+            )
+        if scheme == "mongodb+srv" and (found[1] or len(servers) > 1):
+            raise _error(
+                f"{scheme}://{shown}", "give one name without a port: DNS says which servers it has"
+            )
+    if scheme == "mongodb+srv" and not servers[0]:
+        raise _error(f"{scheme}://", "names no host: write mongodb+srv://HOST,DATABASE.COLLECTION")
 
 
 def without(secrets: tuple[str, ...], text: str) -> str:
@@ -136,7 +192,8 @@ def _pairs(rest: str) -> tuple[str, str, str]:
         stray = re.search(r",([^,=?@/]*)=", given.get(setting, "").partition("?")[0])
         if stray:
             raise MonitorURLError(
-                f"mongodb://: {names.shown(stray[1])} is no setting, there are {', '.join(_KEYS)}"
+                f"mongodb://: {names.shown(stray[1])} is no setting, there are"
+                f" {', '.join(_SETTINGS)}"
             )
     hosts = given.get("hosts") or HOSTS
     if "username" in given:

@@ -1,4 +1,4 @@
-"""pg://CONNINFO;QUERY: each row that a query gives is a vassal.
+"""pg://CONNINFO;QUERY and postgresql://…;QUERY: each row that a query gives is a vassal.
 
 One connection is kept. On it the query is asked every ``freq`` seconds, and at once when somebody
 says ``NOTIFY emperor``. The session is read-only and each query its own transaction; the server
@@ -342,6 +342,14 @@ def open_url(rest: str, options: MonitorOptions) -> Postgres:
     return Postgres(parse(conninfo, query), query or DEFAULT_QUERY, options)
 
 
+def open_uri(rest: str, options: MonitorOptions) -> Postgres:
+    """The monitor of ``postgresql://rest``: pg:// with that URI. Raises MonitorURLError."""
+    try:
+        return open_url(f"postgresql://{rest}", options)
+    except MonitorURLError as error:
+        raise MonitorURLError(f"postgresql://{str(error).removeprefix('pg://')}") from None
+
+
 def split(rest: str) -> tuple[str, str]:
     """The conninfo and the query, which begins after the first ``;`` outside quotes."""
     if _URI.match(rest):
@@ -367,7 +375,7 @@ def parse(conninfo: str, query: str = "") -> dict[str, str]:
         told = _QUOTED.sub('"…"', told) if hidden else told
         raise MonitorURLError(
             f"pg://: the connection cannot be understood ({names.shown(told)}); write it as for"
-            " psql: pg://host=… user=… dbname=…;SELECT … or pg://postgresql://user@host/db;SELECT …"
+            " psql: pg://host=… user=… dbname=…;SELECT … or postgresql://user@host/db;SELECT …"
         ) from None
     is_uri = _URI.match(conninfo)
     if is_uri and _MISPLACED_AT.match(conninfo):
@@ -375,16 +383,29 @@ def parse(conninfo: str, query: str = "") -> dict[str, str]:
             "pg://: the URI has an @ in a wrong place; in a user name, a password or a database"
             " name write @ as %40, / as %2F, : as %3A and ; as %3B"
         )
-    if not all(re.fullmatch(r"[0-9]*", port) for port in found.get("port", "").split(",")):
-        raise MonitorURLError(
-            "pg://: the port is no number; in a password write / as %2F and : as %3A"
-        )
+    _check_ports(found.get("port", ""), conninfo)
     if (hidden or is_uri) and query and not _STATEMENT.match(query):
         raise MonitorURLError(
             "pg://: what follows the first ; is no SQL statement; if the ; is of a password, write"
             " password='…' around it, or %3B for it in a URI"
         )
     return found
+
+
+def _check_ports(ports: str, conninfo: str) -> None:
+    """Refuse what is no port. Raises MonitorURLError.
+
+    In a URI without an @ a port may be a password whose host is missing, so it is not quoted.
+    """
+    for port in filter(None, ports.split(",")):
+        if _URI.match(conninfo) and "@" not in conninfo and not port.isdecimal():
+            raise MonitorURLError(
+                "pg://: in the URI a host is followed by : and no port, a number from 1 to 65535;"
+                " a user and a password end with an @, and within them : is %3A, / is %2F, ; is %3B"
+            )
+        if not (port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 1 << 16):
+            given = "" if _MAY_HIDE.search(conninfo) else f" {names.shown(port[:20])!r}"
+            raise MonitorURLError(f"pg://: the port{given} is no number from 1 to 65535")
 
 
 def with_service(parameters: Mapping[str, str]) -> dict[str, str]:

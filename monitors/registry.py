@@ -22,7 +22,10 @@ SCHEMES: Final = {
     "ldaps": "ldaps",
     "zmq": "zeromq",
     "pg": "postgres",
+    "postgresql": "postgres_uri",
+    "postgres": "postgres_uri",
     "mongodb": "mongo",
+    "mongodb+srv": "mongo_srv",
     "mongodb2": "mongo",  # as uWSGI calls its key=value form
     "zoo": "zookeeper",
     "zookeeper": "zookeeper",

@@ -18,7 +18,7 @@ _IN_CONNINFO: Final = re.compile(
 _CONNINFO: Final = re.compile(r"pg://(?!\s*postgres(?:ql)?://)", re.IGNORECASE)
 # uWSGI's other spelling. What ends a password there only its monitor can say.
 _IN_PAIRS: Final = re.compile(r"((?<=[,/])password=).+", re.DOTALL)
-_PAIRS: Final = re.compile(r"mongodb2?://[a-z]+=", re.IGNORECASE)
+_PAIRS: Final = re.compile(r"mongodb(?:2|\+srv)?://[a-z]+=", re.IGNORECASE)
 # What follows may be more of a password, so nothing of it is shown.
 _AUTH: Final = re.compile(r"([?&]auth=).+", re.DOTALL)
 

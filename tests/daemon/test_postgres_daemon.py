@@ -66,9 +66,17 @@ def says(daemon: Daemon, app: Application, what: str) -> int:
 
 def test_check_reads_it(daemon: Daemon, server: Service) -> None:
     put(server, "a.ini", SLEEPER)
+    port = server.where["port"]
+    uri = f"postgresql://emperor@127.0.0.1:{port}/emperor?application_name=it"
+    daemon.monitors.append(f"{uri};{ALL_COLUMNS}")
     daemon.launch("--check")
-    assert daemon.wait() == 0
-    assert daemon.log().splitlines()[1:] == ["  a.ini: sleep 1000"]
+    daemon.wait()
+    first, sleeps, second, rejected = daemon.log().splitlines()
+    place = f"host=127.0.0.1 port={port} user=emperor dbname=emperor"
+    assert first == f"pg://{place};{ALL_COLUMNS}"
+    assert sleeps == "  a.ini: sleep 1000"
+    assert second == f"pg://{place} application_name=it;{ALL_COLUMNS}"
+    assert rejected.startswith(f"  a.ini: rejected: the name belongs to {first}")
 
 
 # As written

@@ -130,6 +130,16 @@ def test_the_url_has_no_secret_and_does_not_depend_on_it(rest: str) -> None:
     assert open_monitor(f"pg://{rest}").url == f"pg://host=h user=u;{DEFAULT_QUERY}"
 
 
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "POSTGRESQL"])
+def test_a_uri_may_stand_alone(scheme: str) -> None:
+    uri = f"{scheme}://u:hid%3Bden@h:5433/d?sslmode=require;SELECT name, config, ts FROM v;"
+    monitor = open_monitor(uri)
+    assert monitor.url == (
+        "pg://host=h port=5433 user=u dbname=d sslmode=require;SELECT name, config, ts FROM v"
+    )
+    assert open_monitor(f"{scheme}://").url == f"pg://;{DEFAULT_QUERY}"
+
+
 @pytest.mark.parametrize(
     ("conninfo", "shown"),
     [
@@ -153,7 +163,7 @@ def test_a_conninfo_inside_the_query_is_hidden_too(conninfo: str, shown: str) ->
     ("rest", "advice"),
     [
         pytest.param("host", "write it as for psql", id="no ="),
-        pytest.param("user:hidden@h/d", "pg://postgresql://user@host", id="URI without its scheme"),
+        pytest.param("user:hidden@h/d", "postgresql://user@host", id="URI without its scheme"),
         pytest.param("host=h nonsense=1", 'invalid connection option "nonsense"', id="option"),
         pytest.param("host=h password=it hidden", "write it as for psql", id="unquoted space"),
         pytest.param("host=h password='hidden", "unterminated quoted string", id="open quote"),
