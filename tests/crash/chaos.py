@@ -28,6 +28,7 @@ from typing import Final
 
 from emperord.daemon.fleet import UP
 from support import processes
+from support.former import Installation
 from support.kept import Emperor
 from support.postgres import ALL_COLUMNS
 from support.vassals import Application
@@ -87,6 +88,7 @@ class Chaos:
         self.kills = 0
         self.faults = 0  # other ones
         self.keepers_lost = 0
+        self.upgrades: dict[int, Callable[[], None]] = {}  # by the number of kills before
         self._killed_at = 0  # the last event before
         self.apps: dict[str, Application] = {}
         for number in range(WEB):
@@ -126,6 +128,7 @@ class Chaos:
             pid = self.at_work()
         time.sleep(self.chance.random() * 0.5)
         self._killed_at = self.emperor.last_seq()
+        self.upgrades.pop(self.kills, lambda: None)()
         processes.kill(pid)
         until(lambda: not processes.alive(pid), "the daemon dies")
         self.kills += 1
@@ -222,6 +225,9 @@ def run(kills: int, seed: int, options: argparse.Namespace) -> str:
         user = Commoner() if options.starve else None
         before = user.before if user is not None else []
         environ = {world.TAG: tag}
+        former = Installation(folder) if options.former else None
+        if former is not None:
+            environ |= former.environ
         emperor = Emperor(folder, *OPTIONS, *logs, *control, environ=environ, before=before)
         emperor.state.mkdir()
         disk, device = stack.enter_context(_ground(folder, emperor.state, options))
@@ -243,6 +249,8 @@ def run(kills: int, seed: int, options: argparse.Namespace) -> str:
             rows = Rows(Churn(emperor.vassals, folder, seed).text, seed)
             emperor.monitors.append(f"pg://{rows.source.conninfo};{ALL_COLUMNS}")
             faults.append((0.1, partial(chaos.hang_for_a_while, rows)))
+        if former is not None:
+            chaos.upgrades[kills // 3] = former.upgrade
         return _run(chaos, tag, seed, kills, faults, rows)
 
 
@@ -295,6 +303,7 @@ def _run(
         leaders = kingdom.leaders()
     assert not load.failures, load.failures
     assert not watchman.wrong, watchman.wrong
+    assert not chaos.upgrades, "the former version was never replaced"
     assert {name: leaders[name] for name in untouched} == untouched, "an untouched one restarted"
     emperor.send(signal.SIGTERM)
     assert emperor.wait(60) == 0, emperor.account()
@@ -345,6 +354,7 @@ def main() -> int:
     parser.add_argument("--keeper", action="store_true", help="kill the keeper now and then, too")
     parser.add_argument("--full-disk", action="store_true", help="as root: fill it now and then")
     parser.add_argument("--rows", action="store_true", help="rows of a PostgreSQL change, too")
+    parser.add_argument("--former", action="store_true", help="begin with the release before")
     parser.add_argument("--starve", action="store_true", help="as root: no descriptors, no forks")
     parser.add_argument("--read-only", action="store_true", help="as root: let its disk fail")
     options = parser.parse_args()

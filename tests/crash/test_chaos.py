@@ -20,7 +20,7 @@ def survived(*options: str) -> str:
 
 
 def test_nobody_notices() -> None:
-    survived("--kills", "30", "--rows")
+    survived("--kills", "30", "--rows", "--former")
 
 
 @pytest.mark.parametrize(
