@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+import msgspec
 from emperord.daemon import shell
 from emperord.daemon.actions import Action
 from emperord.daemon.fleet import Fleet
@@ -82,7 +83,7 @@ class OpensTooEarly(Shell):
 
 # And the rules by which each is to be caught.
 CANARIES: Final[dict[type[Shell], tuple[str, ...]]] = {
-    ForgetsToRespawn: ("settles",),
+    ForgetsToRespawn: ("settles", "punished no longer"),
     ForgetsMercy: ("mercy ends", "stops", "settles"),
     SpawnsTwice: ("gone means gone", "never two"),
     ActsBeforeItCommits: ("durable first",),
@@ -135,6 +136,23 @@ def _first_come(fleet: Fleet, event: Event) -> list[Action]:
     return []
 
 
+def _punishes_reloads(fleet: Fleet, event: Event) -> list[Action]:
+    """A program that died of its reload is punished for it."""
+    body: Any = event.body
+    if event.kind == "exited" and body.reload:
+        event = msgspec.structs.replace(event, body=msgspec.structs.replace(body, reload=False))
+    return fold(fleet, event)
+
+
+def _forgives_nothing(fleet: Fleet, event: Event) -> list[Action]:
+    """However quietly a vassal runs, its deaths are remembered."""
+    body: Any = event.body
+    if event.kind == "daemon_started":
+        policy = msgspec.structs.replace(body.policy, forgive=0.0)
+        event = msgspec.structs.replace(event, body=msgspec.structs.replace(body, policy=policy))
+    return fold(fleet, event)
+
+
 FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     "start is overlooked": (
         overlooks("operator_requested", "start"),
@@ -146,6 +164,9 @@ FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     "resigning is overlooked": (overlooks("vassal_resigned"), ("who resigns is stopped",)),
     "loyalty is overlooked": (overlooks("vassal_loyal"), ("started at once",)),
     "silence is overlooked": (overlooks("heartbeat_lost"), ("settles", "who hangs is ended")),
+    "deafness is overlooked": (overlooks("vassal_deaf"), ("settles",)),
+    "reloads are punished": (_punishes_reloads, ("started at once",)),
+    "nothing is forgiven": (_forgives_nothing, ("punished no longer",)),
     "nobody waits": (_never_waits, ("throttled",)),
     "the order of sources is overlooked": (_first_come, ("settles", "starts what is wanted")),
     "nobody waits longer": (_never_waits_longer, ("throttled",)),

@@ -23,6 +23,7 @@ ENDING: Final = frozenset(
         "vassal_removed",
         "vassal_destroyed",
         "vassal_resigned",
+        "vassal_deaf",
         "heartbeat_lost",
         "operator_requested",
     )
@@ -59,10 +60,14 @@ class Checker:
         self.changed: set[str] = set()  # vassals that were to be reloaded since their start
         self.owed: dict[str, Attempt] = {}  # reloads that were asked for and not ordered yet
         self.reloading: set[Attempt] = set()  # since that was ordered; they take slots, too
+        self.restarting: set[Attempt] = set()  # stopped in place of a reload; they keep slots
         self.loyal: set[Attempt] = set()
+        self.up_since: dict[str, int] = {}  # since when the vassal runs, as far as is known
         self.launched: dict[str, int] = {}  # when the vassal's last spawn was ordered
         self.deaths: dict[str, int] = {}  # in a row, unasked and unloyal
         self.not_before: dict[str, int] = {}  # as it died so, it has to wait until then
+        self.failures: dict[str, int] = {}  # all that could count as deaths in a row
+        self.not_after: dict[str, int] = {}  # with so many of them, it waits no longer than that
         self.beating: set[Attempt] = set()  # that send heartbeats
         self.silent: dict[int, float] = {}  # pid -> since when it sends none
         self.alone = False  # no daemon has written anything since the last one died
@@ -100,6 +105,8 @@ class Checker:
             throttle = int(self.policy.get("throttle", 1000)) * 1_000_000
             if self.at >= self.launched.get(vassal or "", self.at) + throttle:
                 self._must_start([vassal or ""], actions)
+        elif kind == "exited" and body.get("reload"):
+            self._must_start([vassal or ""], actions)
         elif kind == "vassal_resigned":
             attempt = Attempt(vassal or "", body["attempt"])
             stopped = [each for each in actions if each["do"] == "stop"]
@@ -111,7 +118,7 @@ class Checker:
 
     def _must_start(self, vassals: Iterable[str], actions: list[dict[str, Any]]) -> None:
         """Whoever of these is wanted and down is started, as far as there is room."""
-        if not self.open or self.reloading:
+        if not self.open or self.reloading or self.restarting:
             return
         down = [
             each
@@ -163,10 +170,10 @@ class Checker:
             self.open = False
         elif "attempt" in body:
             self._heard(kind, Attempt(vassal or "", body["attempt"]), body)
+        elif kind == "listen_failed":
+            self._count(vassal or "")
         elif kind == "deadline_passed":
-            for attempt, until in list(self.starting.items()):
-                if attempt.vassal == vassal and until == body["deadline"]:
-                    del self.starting[attempt]
+            self._pass(vassal or "", body["deadline"])
 
     def _owns(self, monitor: str | None, vassal: str | None) -> bool:
         """The source has the name already, or is given before the one that has it."""
@@ -175,10 +182,37 @@ class Checker:
         before = owner in order and monitor in order[: order.index(owner)]
         return owner == monitor or before
 
+    def _pass(self, vassal: str, deadline: int) -> None:
+        """Time is up: for a start to hold its slot, or for deaths to be remembered."""
+        most = self.not_after.get(vassal)
+        if most is not None and not self._under_way(vassal):
+            over = (deadline - most) / 1e9
+            must(deadline <= most, "punished no longer", f"{vassal} waits {over:.3f} s too long")
+        late = [a for a, until in self.starting.items() if a.vassal == vassal and until == deadline]
+        for attempt in late:
+            del self.starting[attempt]
+            self.up_since[vassal] = self.at
+        quiet = int(self.policy.get("forgive", 0.0) * 1e9)
+        since = self.up_since.get(vassal)
+        if quiet and not late and since is not None and self.at >= since + quiet:
+            self.deaths.pop(vassal, None)
+            self.failures.pop(vassal, None)
+
+    def _count(self, vassal: str) -> None:
+        """Something of it has failed: the longest that it may wait until the next try."""
+        self.failures[vassal] = failures = self.failures.get(vassal, 0) + 1
+        self.not_after[vassal] = self.at + self._delay(failures)
+
+    def _delay(self, times: int) -> int:
+        """Nanoseconds to wait after so many failures in a row."""
+        delay = self.policy.get("throttle", 1000) << min(times - 1, 32)
+        return int(min(delay, self.policy.get("max_throttle", 180_000))) * 1_000_000
+
     def _take(self, vassal: str, spec: dict[str, Any]) -> None:
         """Its owner says that it is so."""
         self.wanted[vassal] = spec
         self.changed.add(vassal)
+        self.failures.pop(vassal, None)
         self._owe_reload(vassal)
         self._forgive_all([vassal])
 
@@ -194,29 +228,34 @@ class Checker:
             self.deaths.pop(vassal, None)
             self.not_before.pop(vassal, None)
 
-    def _blame(self, attempt: Attempt, code: int | None) -> None:
+    def _blame(self, attempt: Attempt, body: dict[str, Any]) -> None:
         """It died unasked and unloyal, so its next start has to wait."""
-        vassal = attempt.vassal
+        vassal, code = attempt.vassal, body.get("code")
         # Who cannot be heard cannot say that it is loyal.
         innocent = attempt in self.told | self.loyal or vassal in self.changed | self.deprived
-        if innocent or code == 26:
+        if innocent or code == 26 or body.get("reload"):
+            return
+        throttle = self.policy.get("throttle", 1000) * 1_000_000
+        worked = self.at >= self.launched.get(vassal, self.at) + throttle
+        if code == 0 and (worked or attempt in self.reloading):
             return
         self.deaths[vassal] = deaths = self.deaths.get(vassal, 0) + 1
-        delay = self.policy.get("throttle", 1000) << min(deaths - 1, 32)
-        delay = min(delay, self.policy.get("max_throttle", 180_000))
-        self.not_before[vassal] = self.at + delay * 1_000_000
+        self.not_before[vassal] = self.at + self._delay(deaths)
 
     def _heard(self, kind: str, attempt: Attempt, body: dict[str, Any]) -> None:
         if kind in ("exited", "spawn_failed"):
             self.over.add(attempt)
+            self._count(attempt.vassal)
             left = [pid for pid, of in self.living.items() if of == attempt]
             must(not left, "gone means gone", f"{attempt} is recorded as {kind}, {left} live")
             self.starting.pop(attempt, None)
+            if kind == "exited" and not body.get("away"):
+                self._blame(attempt, body)
             self.reloading.discard(attempt)
+            self.restarting.discard(attempt)
+            self.up_since.pop(attempt.vassal, None)
             if self.owed.get(attempt.vassal) == attempt:
                 del self.owed[attempt.vassal]
-            if kind == "exited" and not body.get("away"):
-                self._blame(attempt, body.get("code"))
             self.deprived.discard(attempt.vassal)
             self._release(attempt.vassal)
             # One whose pid nobody wrote down is not told from one that never was.
@@ -228,6 +267,7 @@ class Checker:
         elif kind == "vassal_loyal":
             self.loyal.add(attempt)
             self.deaths.pop(attempt.vassal, None)
+            self.failures.pop(attempt.vassal, None)
         elif kind == "heartbeat_started":
             self.beating.add(attempt)
         elif kind == "vassal_accepting" or (
@@ -235,12 +275,15 @@ class Checker:
         ):
             self.starting.pop(attempt, None)
             self.reloading.discard(attempt)
+            self.up_since[attempt.vassal] = self.at
 
     def _release(self, vassal: str) -> None:
         """Nobody remembers who is neither wanted nor under way."""
         if vassal not in self.wanted and not self._under_way(vassal):
             self.held.discard(vassal)
             self.owner.pop(vassal, None)
+            self.failures.pop(vassal, None)
+            self.not_after.pop(vassal, None)
             self._forgive_all([vassal])
 
     def _under_way(self, vassal: str) -> bool:
@@ -261,7 +304,8 @@ class Checker:
             self._spawn(vassal, Attempt(vassal, action["attempt"]), action)
         elif do in ("stop", "kill", "reload"):
             attempt = Attempt(vassal, action["attempt"])
-            self.owed.pop(vassal, None)
+            if self.owed.pop(vassal, None) == attempt and do == "stop":
+                self.restarting.add(attempt)
             if do == "reload":
                 self.reloading.add(attempt)
                 self.beating.discard(attempt)
@@ -276,7 +320,7 @@ class Checker:
         again = kind in ("adopted", "deadline_passed") and about == vassal and attempt in self.told
         late = kind == "deadline_passed" and about == vassal and vassal in self.changed
         # A reload that needs a word to its vassal is a restart where none gets through.
-        mute = vassal in self.deprived
+        mute = vassal in self.deprived or attempt in self.restarting
         reason = mine or again or late or mute or kind == "daemon_stopping"
         must(reason, "stopped for a reason", f"{attempt}: {action['do']} because of {kind} {about}")
         self.told.add(attempt)

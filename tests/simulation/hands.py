@@ -20,13 +20,23 @@ from emperord.daemon.host import SETTLING, Happened, News, Said, TellNews
 from emperord.daemon.keeper_link import Identity, Kept
 from emperord.daemon.observe import Draft
 from emperord.daemon.running import kept_name
-from emperord.journal.events import Empty, Exited, Fault, ListenFailed, Spawned, SpawnFailed, Spec
+from emperord.journal.events import (
+    Empty,
+    Exited,
+    Fault,
+    ListenFailed,
+    OfAttempt,
+    Spawned,
+    SpawnFailed,
+    Spec,
+)
 
 from .disk import Disk
 from .machine import Machine, Process
 from .trouble import must
 
 LISTENER: Final = "listener:"
+UNREAD: Final = 0.8  # seconds after which an order that was not read is told of
 
 
 class CannotStart(Exception):
@@ -192,7 +202,8 @@ class Hands:
         self._beats.pop(process.name, None)
         self._accepted.pop(process.name, None)
         self._to_reload.discard(process.name)
-        body = Exited(attempt=process.attempt, code=code, signal=signal)
+        reloads = process.reloads and signal == 1
+        body = Exited(attempt=process.attempt, code=code, signal=signal, reload=reloads)
         await self._tell([Happened(Draft("exited", body, None, process.name))])
         self._machine.kept.discard(kept_name(process.name, process.attempt))
         self._machine.deaths.pop(process.identity, None)
@@ -221,9 +232,9 @@ class Hands:
         elif action.vassal in self._waiting:
             self._waiting[action.vassal].append((action, vassal.running))
         else:
-            self._order(action, vassal.running)
+            self._order(action, vassal.running, deaf=vassal.deaf is not None)
 
-    def _order(self, action: Action, spec: Spec | None) -> None:
+    def _order(self, action: Action, spec: Spec | None, *, deaf: bool = False) -> None:
         process = self._by_name.get(action.vassal)
         if process is None or process.attempt != action.attempt or not process.alive:
             return
@@ -234,18 +245,25 @@ class Hands:
             self._nursery.start_soon(self._reload, process, self._text(spec))
         elif action.do == "stop":
             process.asked = True
-            self._machine.told(process, self._stop)
+            self._machine.told(process, self._stop, signal=deaf)
         elif action.do == "kill":
             process.asked = True
             self._machine.kill(process.pid)
 
     async def _reload(self, process: Process, text: str) -> None:
-        if process.connected and process.behaviour != "program":
+        if process.connected and process.speaks:
             for _ in range(2):
                 await trio.sleep_until(self._accepted.get(process.name, -SETTLING) + SETTLING)
         self._to_reload.discard(process.name)
         if self._by_name.get(process.name) is process and process.alive and not process.asked:
             self._machine.reload(process, text)
+            await self._watch_reload(process)
+
+    async def _watch_reload(self, process: Process) -> None:
+        await trio.sleep(UNREAD)
+        if self._by_name.get(process.name) is process and process.ignored and not process.asked:
+            body = OfAttempt(attempt=process.attempt)
+            self._say(Happened(Draft("vassal_deaf", body, None, process.name)))
 
     def _text(self, spec: Spec) -> str:
         text = self._disk.configs.get(spec.config or "")

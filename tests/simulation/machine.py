@@ -14,6 +14,7 @@ from emperord.daemon.keeper_link import Death, Identity
 from emperord.daemon.process import Census
 
 from .checker import Checker
+from .script import PROGRAMS
 
 TICKS: Final = 100  # a second, as start times are counted
 DEAF: Final = 0.5  # seconds after its first worker accepts in which others may not hear a reload
@@ -52,6 +53,8 @@ class Process:
         self.accepted = -DEAF  # when it began to
         self.asked = False  # it was told to end
         self.mute = False  # it sends no heartbeats
+        self.reloads = False  # it died of the signal that was to reload it
+        self.ignored = False  # there is an order that it has not read
         self.strays: list[int] = []
         self.generation = 0  # reloads; what an older one was about to do is not done
 
@@ -64,6 +67,11 @@ class Process:
     def behaviour(self) -> str:
         """How it behaves: the first word of its config."""
         return self.config.partition(" ")[0]
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it uses its control socket."""
+        return self.behaviour not in PROGRAMS
 
 
 class Machine:
@@ -171,8 +179,10 @@ class Machine:
         if behaviour in ("crashes", "exile"):
             code = 26 if behaviour == "exile" else 1
             self._in(process, accepts * rng.random(), lambda: self.dies(process, code, None))
-        if behaviour in ("silent", "program"):
-            process.accepting = behaviour == "program"
+        if behaviour in ("worker", "once"):
+            self._in(process, rng.uniform(0.05, 3.0), lambda: self.dies(process, 0, None))
+        if behaviour == "silent" or not process.speaks:
+            process.accepting = not process.speaks
             return
         if behaviour == "fickle" and rng.random() < 0.5:
             self._in(process, accepts * rng.random(), lambda: self.dies(process, None, 11))
@@ -216,23 +226,32 @@ class Machine:
 
     def says(self, process: Process, byte: int) -> None:
         """It writes a byte."""
-        if process.connected and process.behaviour != "program":
+        if process.connected and process.speaks:
             process.unread.append(byte)
             if process.parent is not None:
                 process.parent.heard(process, byte)
 
-    def told(self, process: Process, byte: bytes) -> None:
-        """A byte or the signal that stands for it reaches it."""
+    def told(self, process: Process, byte: bytes, *, signal: bool = False) -> None:
+        """A byte, or the signal that stands for it, reaches it."""
         if byte == protocol.RELOAD:
             raise AssertionError("a reload comes with a config")
         self._checker.told_to_stop(process.pid, self._now())
         if process.behaviour in ("deaf", "silent") and process.config.endswith("!"):
             return
+        if process.behaviour == "masterless" and process.connected and not signal:
+            return
         self._later(self._rng.uniform(0.01, 0.4), lambda: self.dies(process, 0, None))
 
     def reload(self, process: Process, config: str) -> None:
         """It loads this config in place."""
-        speaks = process.connected and process.behaviour != "program"
+        if process.behaviour == "masterless" and process.connected:
+            process.ignored = True
+            return
+        if process.behaviour == "fragile":
+            process.reloads = True
+            self.dies(process, None, 1)
+            return
+        speaks = process.connected and process.speaks
         if speaks and self._now() < process.accepted + DEAF:
             return  # it hangs for longer than anybody waits here
         process.generation += 1

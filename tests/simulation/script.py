@@ -11,8 +11,15 @@ from typing import Final
 import msgspec
 
 # How vassals behave, by the first word of their config. What each does is in machine.py.
-HEALTHY: Final = ("healthy", "slow", "beats", "strays", "deaf", "program", "demand", "shares")
-SICK: Final = ("crashes", "late", "exile", "silent", "mutes", "resigns", "noexec", "fickle")
+HEALTHY: Final = (
+    "healthy", "slow", "beats", "strays", "deaf", "program", "demand", "shares",
+    "fragile", "masterless", "restarts",
+)  # fmt: skip
+SICK: Final = (
+    "crashes", "late", "exile", "silent", "mutes", "resigns", "noexec", "fickle", "worker", "once",
+)  # fmt: skip
+# Those that do not speak the emperor protocol, and so count as up once they run.
+PROGRAMS: Final = ("program", "fragile", "worker", "once")
 NAMES: Final = ("a.ini", "b.ini", "c.ini", "d.ini", "e.ini")
 SOURCES: Final = ("files", "rows", "messages")
 # Moments at which a daemon can be made to crash; how they are met is in hands.py and disk.py.
@@ -45,6 +52,7 @@ class Script(msgspec.Struct, frozen=True):
     length: float  # virtual seconds until the faults end
     max_starting: int
     graceful: bool
+    forgive: float = 0.0  # seconds of quiet running; 0: never
 
     def only(self, kept: list[int]) -> "Script":
         """The same with these steps alone, by number."""
@@ -59,7 +67,14 @@ def write(seed: int) -> Script:
     for _ in range(rng.randint(6, 26)):
         steps.append(_step(rng, round(rng.uniform(0.0, length), 3)))
     steps.sort(key=lambda step: step.at)
-    return Script(seed, tuple(steps), length, rng.choice((1, 1, 2, 3)), rng.random() < 0.3)
+    return Script(
+        seed,
+        tuple(steps),
+        length,
+        rng.choice((1, 1, 2, 3)),
+        rng.random() < 0.3,
+        rng.choice((0.0, 0.5, 2.0)),
+    )
 
 
 def _opening(rng: Random) -> list[Step]:

@@ -15,7 +15,16 @@ from emperord.journal.chain import digest
 from emperord.journal.events import Spec
 from emperord.monitors import contract as c
 
+from .script import PROGRAMS
+
 FREQUENCY: Final = 0.8  # seconds between listings
+
+
+def _settings(behaviour: str) -> dict[str, str]:
+    """What its config says in a section of the emperor's."""
+    settings = {"command": behaviour} if behaviour in PROGRAMS else {}
+    more = {"once": {"restart": "no"}, "restarts": {"reload": "restart"}}
+    return settings | more.get(behaviour, {})
 
 
 class Source:
@@ -56,7 +65,7 @@ class Source:
             config=digest(text),
             path=f"/simulated/{name}" if self.kind == "files" else None,
             socket={"demand": f"@{name}", "shares": "@shared"}.get(behaviour),
-            settings={"command": "sleep"} if behaviour == "program" else {},
+            settings=_settings(behaviour),
         )
         self._change(name, c.Seen(spec, text))
 

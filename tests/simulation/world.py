@@ -369,6 +369,7 @@ class Life:
         policy = Policy(
             throttle=200,
             max_throttle=1600,
+            forgive=world.script.forgive,
             required_heartbeat=2.0,
             mercy=1.5,
             start_patience=2.0,
