@@ -22,12 +22,18 @@ _PATIENCE = 30.0  # seconds for a source to say its first word
 
 
 async def check(
-    monitors: Sequence[contract.Monitor], policy: Policy, left_out: Sequence[str] = ()
+    monitors: Sequence[contract.Monitor],
+    policy: Policy,
+    left_out: Sequence[str] = (),
+    as_root: str | None = None,
 ) -> int:
     """Print what each source has; 0 if all of it could run, 1 if not.
 
-    ``left_out`` says which files were given as monitors and are none.
+    ``left_out`` says which files were given as monitors and are none, ``as_root`` what to do about
+    vassals that would run as root.
     """
+    if as_root is not None:
+        _say(f"warning: {as_root}")
     flaws = len(left_out)
     for line in left_out:
         _say(f"left out: {line}")

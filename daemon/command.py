@@ -220,15 +220,13 @@ def environment(
     ``UWSGI_VASSAL_X`` becomes ``UWSGI_X`` (see ``magic.py``); the daemon's own settings do not get
     through. Who runs as another ``user`` gets little else.
     """
-    passed = (
-        user.environment(own)
-        if user is not None
-        else {
-            key: value
-            for key, value in own.items()
-            if key not in _PRIVATE and not key.startswith((magic.PREFIX, "EMPEROR_"))
-        }
-    )
+    passed = {
+        key: value
+        for key, value in own.items()
+        if key not in _PRIVATE and not key.startswith((magic.PREFIX, "EMPEROR_"))
+    }
+    if user is not None:
+        passed = user.environment(passed)
     for its, (value, _) in magic.handed(own, name, spec, user).items():
         if its not in _PRIVATE:
             passed[its] = value

@@ -73,6 +73,7 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     due: bool = False  # to be reloaded as soon as it may
     slot: bool = False  # counts against max-starting
     own_user: bool = False  # it was started as its spec's uid and gid (tyrant mode)
+    user: tuple[int, int] | None = None  # uid and gid of its process, where --user gave them
     loaded: str | None = None  # the config that the process has loaded for certain
     # What was learnt of it, which outlives the attempt.
     deaf: str | None = None  # it read no order while it ran with this config
@@ -81,6 +82,8 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     @property
     def uid(self) -> int | None:
         """Whom its attempt was started as, if not as the daemon's user."""
+        if self.user is not None:
+            return self.user[0]
         return self.running.uid if self.running is not None and self.own_user else None
 
 

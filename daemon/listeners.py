@@ -140,6 +140,8 @@ def terms(spec: Spec, policy: Policy) -> Terms:
         assert spec.uid is not None
         assert spec.gid is not None
         uid, gid = spec.uid, spec.gid
+    elif policy.user is not None:
+        uid, gid = policy.user
     user = spec.uid if policy.tyrant else None
     backlog, directory = policy.on_demand_backlog, policy.on_demand_directory
     return Terms(policy.on_demand_mode, uid, gid, backlog, user, directory)

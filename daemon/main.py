@@ -24,7 +24,7 @@ from ..monitors.options import MonitorOptions
 from ..monitors.registry import open_monitor
 from ..monitors.urls import MonitorURLError
 from ..version import VERSION
-from . import commandline, control, daemon_log, process, recovery, succession
+from . import commandline, control, daemon_log, process, recovery, succession, users
 from .arguments import given
 from .clock import Clock
 from .explain import Explainer
@@ -83,25 +83,24 @@ def _in_words(error: Exception) -> str:
 def _run(chosen: dict[str, Any], decided: Policy) -> None:
     monitors, no_configs = open_monitors(chosen["monitor"], decided)
     left_out = summary(no_configs, decided.extra_extension)
+    as_root = users.root_warning(decided, meant=chosen["as_root"])
     if chosen["check"]:
         from .check import check
 
         # The keeper knows of it only where it stands in the arguments.
         with contextlib.closing(KeeperLink.from_environment()) as keeper:
             keeper.passing()
-            sys.exit(trio.run(check, monitors, decided, left_out))
+            sys.exit(trio.run(check, monitors, decided, left_out, as_root))
     if not monitors:
         raise MonitorURLError("; ".join(left_out))
     for line in left_out:
         log.warning("left out: %s", line)
-    if decided.tyrant and os.geteuid() != 0:
+    users.check_root(decided)
+    of_others = decided.tyrant or decided.user is not None
+    if of_others and chosen["log"] == "inherit" and (os.isatty(1) or os.isatty(2)):
+        option = "--tyrant" if decided.tyrant else "--user"
         raise OSError(
-            f"--tyrant needs root, to run vassals as other users; this is uid {os.geteuid()}:"
-            " start it as root, or without --tyrant"
-        )
-    if decided.tyrant and chosen["log"] == "inherit" and (os.isatty(1) or os.isatty(2)):
-        raise OSError(
-            "--tyrant with --log inherit would give this terminal to every vassal, to read from"
+            f"{option} with --log inherit would give this terminal to every vassal, to read from"
             " as well: let it have log files, or send the output elsewhere"
         )
     process.close_on_exec_all()
@@ -121,8 +120,10 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             logs = LogDirectory(
                 chosen["log_directory"] or usual, chosen["log_size"], chosen["log_keep"]
             )
-            if decided.tyrant:
+            if of_others:
                 logs.give_away()
+        if as_root is not None:
+            log.warning("%s", as_root)
         started = DaemonStarted(
             version=VERSION,
             boot=process.boot_id(),

@@ -170,7 +170,7 @@ def spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     vassal.control = True
     # A plain program never says that it accepts, so nothing may wait for that.
     vassal.speaks = "command" not in vassal.spec.settings
-    vassal.own_user = fleet.policy.tyrant
+    vassal.own_user, vassal.user = fleet.policy.tyrant, fleet.policy.user
     vassal.loyal = vassal.heartbeat = vassal.due = False
     if rules.holds(fleet, rules.LOADED):
         vassal.loaded = vassal.spec.config
@@ -672,8 +672,17 @@ def _end_wrong_user(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions
         tyrant = fleet.policy.tyrant
         whose, turned = (_user(vassal.spec), "on") if tyrant else ("the daemon's user", "off")
         reason = f"restarts as {whose}: tyrant mode was turned {turned}"
+    elif reason is None and vassal.user != fleet.policy.user:
+        reason = f"restarts as {_by_option(fleet.policy)}: --user was changed"
     if reason is not None:
         end(fleet, vassal, event, actions, "stop", reason)
+
+
+def _by_option(policy: Policy) -> str:
+    if policy.user is None:
+        return "the daemon's user"
+    uid, gid = policy.user
+    return f"uid {uid} gid {gid}"
 
 
 def wind_down(fleet: Fleet, event: Event, actions: Actions) -> None:

@@ -1,8 +1,10 @@
-"""What options can be: durations, sizes and whole numbers, with errors that say what to write.
+"""What options can be: durations, sizes, numbers, users; with errors that say what to write.
 
-Each function makes what ``click.option`` takes as ``type``.
+Each function is what ``click.option`` takes as ``type``, or makes that.
 """
 
+import grp
+import pwd
 import re
 from collections.abc import Callable
 from decimal import Decimal
@@ -15,6 +17,7 @@ from ..journal.quantities import duration_text, size_text
 
 YEAR: Final = 365 * 24 * 3600  # seconds; deadlines are nanoseconds in 64 bits
 _UNITS: Final = {"s": "seconds", "ms": "milliseconds"}
+_NO_ID: Final = 2**32 - 1
 _DIGITS: Final = re.compile(r"[+-]?[0-9]{1,30}")
 
 
@@ -80,3 +83,39 @@ def whole(least: int = 1, most: int | None = None) -> Callable[[object], int]:
         return number
 
     return convert
+
+
+def mode(text: str) -> int:
+    """Permissions in octal digits, as chmod(1) takes them."""
+    bits = int(text, 8) if text.isdigit() and not set(text) & set("89") else -1
+    if not 0 <= bits <= 0o777:
+        raise click.BadParameter(f"{text} is no mode; write octal digits, as in 660")
+    return bits
+
+
+def owner(text: str) -> tuple[int, int]:
+    """A user and a group, by name or number; the user's own group where none is named."""
+    user, _, group = text.partition(":")
+    try:
+        account = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
+        uid, gid = account.pw_uid, account.pw_gid
+    except KeyError:
+        if not (user.isdigit() and group):
+            raise click.BadParameter(f"there is no user {user}") from None
+        uid = gid = int(user)
+    if group:
+        try:
+            gid = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+        except KeyError:
+            raise click.BadParameter(f"there is no group {group}") from None
+    return uid, gid
+
+
+def vassals_user(text: str) -> tuple[int, int]:
+    """Whom vassals run as: anybody but root. -1, in whatever guise, would leave root's id."""
+    uid, gid = owner(text)
+    if uid == 0:
+        raise click.BadParameter(f"{text} is root; if that is meant, say --as-root")
+    if uid >= _NO_ID or gid >= _NO_ID:
+        raise click.BadParameter(f"{text} has no uid and gid that a process can have")
+    return uid, gid

@@ -4,9 +4,7 @@ Each is taken from the command line, under our name and under uWSGI's, else from
 (``EMPEROR_FREQ``), else from the file given by ``--config``, else from its default.
 """
 
-import grp
 import os
-import pwd
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -16,7 +14,7 @@ from ..journal.places import default_config, default_journal
 from ..journal.policy import Policy
 from ..journal.quantities import duration_text, size_text
 from . import commandline, config_file
-from .option_types import duration, milliseconds, size, whole
+from .option_types import duration, milliseconds, mode, owner, size, vassals_user, whole
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -79,32 +77,6 @@ class Command(commandline.Command):
             else:
                 monitors.append(word)
         return super().parse_args(ctx, [*options, *(["--", *monitors] if monitors else [])])
-
-
-def _mode(text: str) -> int:
-    """Permissions in octal digits, as chmod(1) takes them."""
-    mode = int(text, 8) if text.isdigit() and not set(text) & set("89") else -1
-    if not 0 <= mode <= 0o777:
-        raise click.BadParameter(f"{text} is no mode; write octal digits, as in 660")
-    return mode
-
-
-def _owner(text: str) -> tuple[int, int]:
-    """A user and a group, by name or number; the user's own group where none is named."""
-    user, _, group = text.partition(":")
-    try:
-        account = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
-        uid, gid = account.pw_uid, account.pw_gid
-    except KeyError:
-        if not (user.isdigit() and group):
-            raise click.BadParameter(f"there is no user {user}") from None
-        uid = gid = int(user)
-    if group:
-        try:
-            gid = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
-        except KeyError:
-            raise click.BadParameter(f"there is no group {group}") from None
-    return uid, gid
 
 
 class _Monitors(click.types.StringParamType):
@@ -243,6 +215,18 @@ def options(function: _F) -> _F:
                 help="With --tyrant: vassals get the supplementary groups of their users.",
             ),
             _option(
+                "--user",
+                type=vassals_user,
+                metavar="USER[:GROUP]",
+                show_default="the daemon's; with --tyrant, the source's",
+                help="Whom all vassals run as, with the groups of its account. Needs root.",
+            ),
+            _option(
+                "--as-root",
+                is_flag=True,
+                help="Vassals are meant to run as root: no warning of that.",
+            ),
+            _option(
                 "--nofollow", is_flag=True, help="A symlink's own times count, not its target's."
             ),
             _option(
@@ -267,7 +251,7 @@ def options(function: _F) -> _F:
             ),
             _option(
                 "--on-demand-mode",
-                type=_mode,
+                type=mode,
                 default=f"{_DEFAULTS.on_demand_mode:04o}",
                 metavar="MODE",
                 show_default=True,
@@ -275,9 +259,9 @@ def options(function: _F) -> _F:
             ),
             _option(
                 "--on-demand-owner",
-                type=_owner,
+                type=owner,
                 metavar="USER[:GROUP]",
-                show_default="the daemon's; with --tyrant, the vassal's",
+                show_default="the daemon's; with --tyrant or --user, the vassal's",
                 help="Whose these socket files are.",
             ),
             _option(
@@ -378,6 +362,12 @@ def policy(chosen: dict[str, Any]) -> Policy:
             raise click.UsageError(
                 f"--{modifier.replace('_', '-')} says how --tyrant is meant; add that"
             )
+    if chosen.get("user") is not None:
+        for other in ("tyrant", "as_root"):
+            if chosen.get(other):
+                raise click.UsageError(
+                    f"--user and --{other.replace('_', '-')} contradict each other; give one"
+                )
     ways = [way for way in _ON_DEMAND if chosen.get(way)]
     if len(ways) > 1:
         both = " and ".join("--" + way.replace("_", "-") for way in ways)

@@ -1,4 +1,6 @@
-"""Tyrant mode: as whom a vassal runs, and what of the daemon's environment it gets.
+"""As whom a vassal runs, and what of the daemon's environment it gets.
+
+In tyrant mode that is its source's user, with ``--user`` one user for all.
 
 The order is: a session of its own; then ``setpriv``, executed as root, forbids new privileges, so
 that no program that is set-uid can give any back, and takes on group, groups and user. It is not us
@@ -6,8 +8,9 @@ who do, between fork and exec: from the moment in which it is the user's, the us
 may stop it, and we would wait for its exec for ever. Once it has executed something as the user
 they may trace it, so nothing that binds the user may come later.
 
-All that is root's stays behind: of its environment only what ``PASSED`` names gets through, besides
-what is meant for vassals.
+In tyrant mode all that is root's stays behind: of its environment only what ``PASSED`` names gets
+through, besides what is meant for vassals. With ``--user`` vassals are the operator's own, so they
+get the daemon's environment, with the account of that user.
 """
 
 import grp
@@ -20,6 +23,7 @@ from ..journal.events import Spec
 from ..journal.policy import Policy
 
 PASSED: Final = ("PATH", "LANG", "LANGUAGE", "TZ")  # and LC_*
+_ACCOUNT: Final = ("HOME", "USER", "LOGNAME", "SHELL")
 _PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -34,9 +38,12 @@ class User(NamedTuple):
     gid: int
     groups: tuple[int, ...]
     account: Mapping[str, str]
+    tenant: bool = True  # not to see what the daemon's environment has
 
     def environment(self, own: Mapping[str, str]) -> dict[str, str]:
         """What the vassal gets of the daemon's ``own`` environment, and of its account."""
+        if not self.tenant:
+            return {key: own[key] for key in own if key not in _ACCOUNT} | dict(self.account)
         passed = {
             key: value for key, value in own.items() if key in PASSED or key.startswith("LC_")
         }
@@ -48,30 +55,56 @@ def user_of(spec: Spec, policy: Policy) -> User | None:
 
     Raises NoAccount.
     """
-    if not policy.tyrant:
+    if policy.tyrant:
+        assert spec.uid is not None
+        assert spec.gid is not None
+        return _user(spec.uid, spec.gid, initgroups=policy.tyrant_initgroups)
+    if policy.user is None:
         return None
-    assert spec.uid is not None
-    assert spec.gid is not None
+    uid, gid = policy.user
     try:
-        known = pwd.getpwuid(spec.uid)
+        user = _user(uid, gid, initgroups=True)
+    except NoAccount:
+        user = _user(uid, gid, initgroups=False)
+    return user._replace(tenant=False)
+
+
+def _user(uid: int, gid: int, *, initgroups: bool) -> User:
+    """The user with the groups of its account, or with its own group alone. Raises NoAccount."""
+    try:
+        known = pwd.getpwuid(uid)
     except KeyError:
-        if policy.tyrant_initgroups:
+        if initgroups:
             raise NoAccount(
-                f"uid {spec.uid} has no account, so --tyrant-initgroups cannot tell its groups;"
-                " make one"
+                f"uid {uid} has no account, so --tyrant-initgroups cannot tell its groups; make one"
             ) from None
         # Its own group alone: an empty list is not set by every Python.
-        return User(spec.uid, spec.gid, (spec.gid,), {})
-    account = {
-        "HOME": known.pw_dir,
-        "USER": known.pw_name,
-        "LOGNAME": known.pw_name,
-        "SHELL": known.pw_shell,
-    }
-    groups: tuple[int, ...] = (spec.gid,)
-    if policy.tyrant_initgroups:
-        groups = tuple(os.getgrouplist(known.pw_name, spec.gid))
-    return User(spec.uid, spec.gid, groups, account)
+        return User(uid, gid, (gid,), {})
+    account = (known.pw_dir, known.pw_name, known.pw_name, known.pw_shell)
+    groups: tuple[int, ...] = (gid,)
+    if initgroups:
+        groups = tuple(os.getgrouplist(known.pw_name, gid))
+    return User(uid, gid, groups, dict(zip(_ACCOUNT, account, strict=True)))
+
+
+def root_warning(policy: Policy, *, meant: bool) -> str | None:
+    """What to say to an operator whose vassals all run as root, unless that is ``meant``."""
+    if meant or policy.tyrant or policy.user is not None or os.geteuid() != 0:
+        return None
+    return (
+        "all vassals run as root: give --user USER to run them as another user, --tyrant to run"
+        " each as its source's user, or --as-root if root is meant"
+    )
+
+
+def check_root(policy: Policy) -> None:
+    """Raise OSError where vassals are to run as others and this is not root."""
+    option = "--tyrant" if policy.tyrant else "--user" if policy.user is not None else None
+    if option is not None and os.geteuid() != 0:
+        raise OSError(
+            f"{option} needs root, to run vassals as other users; this is uid {os.geteuid()}:"
+            f" start it as root, or without {option}"
+        )
 
 
 def user_name(uid: int) -> str:

@@ -28,6 +28,7 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     tyrant_nofollow: bool = False
     tyrant_initgroups: bool = False
     nofollow: bool = False
+    user: tuple[int, int] | None = None  # uid and gid of all vassals; None: the daemon's own
 
     # Vassals on demand
     on_demand_mode: int = 0o666  # of socket files

@@ -1,5 +1,8 @@
 """Daemons for tests: each on a folder of its own, and ended whatever happens."""
 
+import pwd
+import subprocess
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -73,3 +76,16 @@ def make_emperor(tmp_path: Path) -> Iterator[MakeEmperor]:
 def emperor(make_emperor: MakeEmperor) -> Emperor:
     """An emperor with quick options, not started yet."""
     return make_emperor()
+
+
+@pytest.fixture
+def account() -> Iterator[pwd.struct_passwd]:
+    """An account that is in a group besides its own, and is gone after the test."""
+    name = f"emp{uuid.uuid4().hex[:12]}"
+    subprocess.run(["groupadd", f"{name}g"], check=True)
+    try:
+        subprocess.run(["useradd", "-M", "-G", f"{name}g", name], check=True)
+        yield pwd.getpwnam(name)
+    finally:
+        subprocess.run(["userdel", name], check=False, capture_output=True)
+        subprocess.run(["groupdel", f"{name}g"], check=False)

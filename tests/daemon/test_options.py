@@ -32,6 +32,8 @@ VALUES: dict[str, tuple[str | None, Any]] = {
     "tyrant-nofollow": (None, True),
     "tyrant-initgroups": (None, True),
     "nofollow": (None, True),
+    "as-root": (None, True),
+    "user": ("7:8", (7, 8)),
     "on-demand-extension": (".sock", ".sock"),
     "on-demand-directory": ("/d", "/d"),
     "on-demand-exec": ("/e -x", "/e -x"),
@@ -337,6 +339,10 @@ def test_what_is_expected_is_said_in_words(option: str, text: str, says: str) ->
         pytest.param(["--max-starting", "0", "v"], "--max-starting", id="max-starting 0"),
         pytest.param(["--log", "syslog", "v"], "--log", id="log"),
         pytest.param(["--log-size", "10", "v"], "--log-size", id="log-size"),
+        pytest.param(["--user", "nosuchuser", "v"], "--user", id="no such user"),
+        pytest.param(["--user", "root", "v"], "say --as-root", id="user root"),
+        pytest.param(["--user", "4294967295:8", "v"], "--user", id="user -1"),
+        pytest.param(["--user", "7:4294967295", "v"], "--user", id="group -1"),
         pytest.param(["--config", "/nowhere.yml", "v"], "/nowhere.yml", id="no config file"),
         *(
             pytest.param([f"--{name}", "", "v"], f"--{name}", id=f"{name} empty")

@@ -6,8 +6,7 @@ import pty
 import pwd
 import signal
 import subprocess
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -83,19 +82,6 @@ def test_real_uwsgi(make_tyrant: MakeTyrant) -> None:
     os.kill(tyrant.phase("a.ini", "accepting").pid or 0, signal.SIGKILL)  # root can, of course
     assert clients.ask(beside.read_text())["parent"] == ALICE
     tyrant.stop()
-
-
-@pytest.fixture
-def account() -> Iterator[pwd.struct_passwd]:
-    """An account that is in a group besides its own, and is gone after the test."""
-    name = f"emp{uuid.uuid4().hex[:12]}"
-    subprocess.run(["groupadd", f"{name}g"], check=True)
-    try:
-        subprocess.run(["useradd", "-M", "-G", f"{name}g", name], check=True)
-        yield pwd.getpwnam(name)
-    finally:
-        subprocess.run(["userdel", name], check=False, capture_output=True)
-        subprocess.run(["groupdel", f"{name}g"], check=False)
 
 
 @pytest.mark.parametrize("initgroups", [False, True])

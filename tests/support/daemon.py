@@ -74,6 +74,7 @@ class Daemon:
         self.environ = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("EMPEROR_", "UWSGI_"))},
             STAMP: self.stamp,
+            "EMPEROR_AS_ROOT": "1",  # vassals of tests may run as root
             **(environ or {}),
         }
         self.module = "emperord.daemon.main"  # the daemon itself, without a keeper
