@@ -107,10 +107,7 @@ class Reader:
     def _check_tables(self, salvage: bool) -> None:
         lacking = schema.lacking(self.db)
         if len(lacking) == len(schema.TABLES):
-            raise NotAJournal(
-                f"{self.path}: a journal without tables; if it was copied, its -wal file must be"
-                " copied with it"
-            )
+            raise NotAJournal(f"{self.path}: a journal without tables; {COPY_THE_LOG}")
         if "event" in lacking or (lacking and not salvage):
             raise schema.as_error(self.path, lacking.values())
 
@@ -395,6 +392,7 @@ def as_bytes(value: object) -> bytes:
 
 
 _RESTORE: Final = "restore it from a copy"
+COPY_THE_LOG: Final = "if it was copied, its -wal file must be copied with it"
 
 
 def _lenient(text: bytes) -> str:

@@ -1,117 +1,26 @@
-"""The tables, as named migrations, and what makes a file ours.
+"""Whether a file is a journal, and whether its schema is what the migrations made.
 
-The schema is public: readers, sqlite-utils and Datasette may open a journal any time. Each
-migration runs once, inside a transaction, and is recorded by name in ``_sqlite_migrations`` (the
-table that ``sqlite-utils migrate`` uses too). A journal that carries a migration this program
-does not know was written by a newer one.
-
-sqlite-utils is imported only when there is something to migrate: it would double the start of
-a daemon whose journal is as it should be.
+The schema is public: readers, sqlite-utils and Datasette may open a journal any time. A journal
+that carries a migration this program does not know was written by a newer one. A journal that
+lacks some of ours was written by an older one, and is read as it is.
 """
 
 import contextlib
 import functools
 import itertools
 import sqlite3
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 from .errors import GIVE_THE_RIGHT_ONE, NewerFormat, NotAJournal, SchemaDamaged
-
-if TYPE_CHECKING:
-    from sqlite_utils import Database
-    from sqlite_utils.migrations import Migrations
+from .migrations import MIGRATION_SET, NAMES, migrations, statements
 
 # "EMPR"; SQLite's place for saying which program a database file belongs to.
 APPLICATION_ID: Final = 0x454D5052
-MIGRATION_SET: Final = "emperord"
 MAGIC: Final = b"SQLite format 3\x00"
 
-_RECORD = """
-CREATE TABLE event (
-    seq     INTEGER PRIMARY KEY,
-    at      INTEGER NOT NULL,  -- UTC nanoseconds, strictly increasing
-    kind    TEXT NOT NULL,
-    monitor TEXT,
-    vassal  TEXT,
-    cause   INTEGER,           -- seq of the event that led here
-    body    TEXT NOT NULL,     -- canonical JSON, fields by kind
-    actions TEXT NOT NULL,     -- canonical JSON, what the fold ordered because of it
-    hash    BLOB NOT NULL      -- SHA-256 over the hash before and all other columns
-);
-CREATE INDEX event_vassal ON event (vassal, seq) WHERE vassal IS NOT NULL;
-CREATE TABLE config (
-    digest  TEXT PRIMARY KEY,  -- SHA-256 of content, hex
-    content BLOB NOT NULL
-);
-CREATE TABLE snapshot (
-    seq   INTEGER PRIMARY KEY, -- the fleet as it stood after this event
-    hash  BLOB NOT NULL,       -- that event's hash
-    fleet BLOB NOT NULL,       -- canonical JSON, zlib
-    check_sum TEXT NOT NULL    -- SHA-256 of fleet, hex
-);
--- Where the chain in this file begins ('anchor': the event before its first) and ends ('head').
-CREATE TABLE chain (
-    name TEXT PRIMARY KEY,
-    seq  INTEGER NOT NULL,
-    hash BLOB NOT NULL
-) WITHOUT ROWID;
-"""
-
-_DEPLOYS = """
-CREATE VIEW deploys AS
-WITH deploy AS (
-    SELECT seq, at, kind, monitor, vassal,
-           json_extract(body, '$.spec.config') AS config,
-           lag(json_extract(body, '$.spec.config')) OVER same AS previous,
-           lead(seq) OVER same AS next_seq
-    FROM event
-    WHERE kind IN ('vassal_added', 'vassal_changed', 'vassal_removed', 'vassal_destroyed')
-    WINDOW same AS (PARTITION BY vassal ORDER BY seq)
-)
-SELECT seq,
-       strftime('%Y-%m-%dT%H:%M:%S', at / 1000000000, 'unixepoch')
-           || printf('.%09dZ', at % 1000000000) AS at,
-       vassal, monitor, kind, config, previous,
-       (SELECT e.kind FROM event AS e
-        WHERE e.vassal = deploy.vassal AND e.seq > deploy.seq
-          AND (next_seq IS NULL OR e.seq < next_seq)
-          AND e.kind IN ('vassal_accepting', 'exited', 'spawn_failed')
-        ORDER BY e.seq LIMIT 1) AS first_news
-FROM deploy
-ORDER BY seq;
-"""
-
-NAMES: Final = ("0001_record", "0002_deploys")
-_SCRIPTS: Final = dict(zip(NAMES, (_RECORD, _DEPLOYS), strict=True))
 TABLES: Final = ("event", "config", "snapshot", "chain")
 _MIGRATIONS: Final = "_sqlite_migrations"
-
-
-def migrations() -> "Migrations":
-    """The set, for sqlite-utils."""
-    from sqlite_utils.migrations import Migrations
-
-    known = Migrations(MIGRATION_SET)
-
-    @known(name=NAMES[0])
-    def record(db: "Database") -> None:
-        for statement in _statements(NAMES[0]):
-            db.execute(statement)
-        for name in ("anchor", "head"):
-            db.execute("INSERT INTO chain VALUES (?, 0, zeroblob(32))", [name])
-
-    @known(name=NAMES[1])
-    def deploys(db: "Database") -> None:
-        for statement in _statements(NAMES[1]):
-            db.execute(statement)
-
-    return known
-
-
-def _statements(name: str) -> Iterator[str]:
-    # Each by itself: executescript would commit the migration's transaction.
-    return (each for each in _SCRIPTS[name].split(";\n") if each.strip())
 
 
 def applied(connection: sqlite3.Connection) -> tuple[str, ...]:
@@ -229,7 +138,7 @@ class _Made(NamedTuple):
 def _made(names: tuple[str, ...]) -> _Made:
     """What these migrations make."""
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
-        for statement in itertools.chain(*(_statements(name) for name in names)):
+        for statement in itertools.chain(*(statements(name) for name in names)):
             fresh.execute(statement)
         objects = {(each.type, each.name): each for each in _objects(fresh)}
         return _Made(objects, {t: _columns(fresh, t) for t in TABLES if ("table", t) in objects})
@@ -267,9 +176,20 @@ def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the journal to today's schema; does nothing if it is."""
-    if applied(connection) == NAMES:
+    """Bring the journal to today's schema; does nothing if it is.
+
+    What was migrated is folded into the file, as tools that open it as immutable see no log. A
+    journal on a full disk keeps its old views: nothing here needs new ones.
+    """
+    done = set(applied(connection))
+    if done >= set(NAMES):
         return
+    # It would double the start of a daemon whose journal is as it should be.
     from sqlite_utils import Database
 
-    migrations().apply(Database(connection))
+    try:
+        migrations().apply(Database(connection))
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.OperationalError as error:
+        if NAMES[0] not in done or error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+            raise

@@ -24,7 +24,7 @@ from ..daemon.tables import formatted, listing, write
 from ..journal.errors import VERIFY_SAYS_MORE, JournalError
 from ..journal.events import KINDS
 from ..journal.places import default_journal
-from ..journal.reading import COLUMNS, DEPLOYS, Filter, Reader, open_journal
+from ..journal.reading import COLUMNS, COPY_THE_LOG, DEPLOYS, Filter, Reader, open_journal
 from ..journal.times import Moment
 from ..monitors.names import shown
 from . import deploys, record, state, texts, why
@@ -96,20 +96,22 @@ def reading(
         code: int | None = 0
         try:
             with open_journal(path) as reader:
+                if reader.head.seq == 0:
+                    _complain(f"{path}: no event was written yet; {COPY_THE_LOG}")
                 code = command(reader, *args, **kwargs)
         except NotFound as error:
             code = _complain(error, 1)
         except JournalError as error:
             code = _complain(error, UNREADABLE)
         except OSError as error:  # standard output is not meant: that is OutputLost
-            code = _complain(JournalError(commandline.os_error_text(error)), UNREADABLE)
+            code = _complain(commandline.os_error_text(error), UNREADABLE)
         sys.stdout.flush()
         sys.exit(code or 0)
 
     return run
 
 
-def _complain(error: Exception, code: int) -> int:
+def _complain(error: Exception | str, code: int = 0) -> int:
     sys.stdout.flush()
     click.echo(f"emperor-replay: {shown(str(error))}", err=True)
     return code
@@ -253,7 +255,7 @@ def events(reader: Reader, which: Filter, form: str) -> int:
         return 0
     which_ = f"event {bad[0]}{f' and {len(bad) - 1} others' if len(bad) > 1 else ''}"
     text = f"{reader.path}: {which_} cannot be read by this version{VERIFY_SAYS_MORE}"
-    return _complain(JournalError(text), UNREADABLE)
+    return _complain(text, UNREADABLE)
 
 
 @cli.command("why")

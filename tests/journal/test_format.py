@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from emperord.journal import events, schema
+from emperord.journal import events, migrations, schema
 from emperord.journal.errors import NewerFormat, UnreadableEvent
 from emperord.journal.reading import open_journal
 from emperord.journal.store import Journal
@@ -29,10 +29,10 @@ def path(tmp_path: Path) -> str:
 
 def test_migrations_are_recorded_where_sqlite_utils_looks(path: str) -> None:
     db = Database(path)
-    applied = schema.migrations().applied(db)
-    pending = schema.migrations().pending(db)
+    applied = migrations.migrations().applied(db)
+    pending = migrations.migrations().pending(db)
     db.close()
-    assert [migration.name for migration in applied] == list(schema.NAMES)
+    assert [migration.name for migration in applied] == list(migrations.NAMES)
     assert pending == []
 
 
@@ -40,7 +40,7 @@ def test_a_second_start_migrates_nothing(path: str) -> None:
     before = Path(path).read_bytes()
     Journal.open(path).close()
     db = sqlite3.connect(path)
-    assert schema.applied(db) == schema.NAMES
+    assert schema.applied(db) == migrations.NAMES
     db.close()
     assert len(Path(path).read_bytes()) == len(before)
 
@@ -48,7 +48,7 @@ def test_a_second_start_migrates_nothing(path: str) -> None:
 def test_a_journal_of_the_first_migration_alone_is_brought_up(path: str) -> None:
     db = sqlite3.connect(path)
     db.execute("DROP VIEW deploys")
-    db.execute("DELETE FROM _sqlite_migrations WHERE name = ?", [schema.NAMES[1]])
+    db.execute("DELETE FROM _sqlite_migrations WHERE name = ?", [migrations.NAMES[1]])
     db.commit()
     db.close()
     Journal.open(path).close()
@@ -61,7 +61,7 @@ def test_the_schema_is_what_it_was_released_as(path: str) -> None:
     db = sqlite3.connect(path)
     tables = {
         table: [column[1] for column in db.execute(f"PRAGMA table_info({table})")]
-        for table in ("event", "config", "snapshot", "chain", "deploys")
+        for table in ("event", "config", "snapshot", "chain", "deploys", "events")
     }
     (identity,) = db.execute("PRAGMA application_id").fetchone()
     (mode,) = db.execute("PRAGMA journal_mode").fetchone()
@@ -76,6 +76,10 @@ def test_the_schema_is_what_it_was_released_as(path: str) -> None:
         "chain": ["name", "seq", "hash"],
         "deploys": [
             "seq", "at", "vassal", "monitor", "kind", "config", "previous", "first_news"
+        ],
+        "events": [
+            "seq", "at", "day", "kind", "monitor", "vassal", "cause", "reason", "config",
+            "attempt", "pid", "code", "signal", "request", "by", "orders", "body",
         ],
     }  # fmt: skip
 

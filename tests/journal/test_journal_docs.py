@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from emperord.journal import schema
+from emperord.journal import migrations
 from journal_builder import building, busy_fleet
 
 PAGE = (Path(__file__).parents[2] / "docs" / "journal.md").read_text()
@@ -22,7 +22,7 @@ def block(language: str) -> str:
 
 
 def test_the_schema_is_the_one_that_is_made() -> None:
-    assert block("sql").split() == schema._RECORD.split()
+    assert block("sql").split() == migrations._RECORD.split()
 
 
 @pytest.fixture

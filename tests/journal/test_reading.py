@@ -298,13 +298,6 @@ def make_fifo(path: Path) -> None:
     os.mkfifo(path)
 
 
-def make_without_log(path: Path) -> None:
-    # The copy of a young journal, without the log in which all of it still is.
-    other = path.parent / "other.db"
-    with Journal.open(str(other)):
-        shutil.copy(other, path)
-
-
 def make_headless(path: Path) -> None:
     with building(str(path)) as builder:
         builder.start()
@@ -328,12 +321,11 @@ def make_without_table(path: Path) -> None:
         (make_other, NotAJournal, "not a journal of emperord"),
         (make_empty, NotAJournal, "empty"),
         (make_fifo, NotAJournal, "not a regular file"),
-        (make_without_log, NotAJournal, "its -wal file must be copied"),
         (make_headless, Damaged, "no row 'head'"),
         (make_without_table, Damaged, "no table snapshot"),
     ],
     ids=[
-        "missing", "directory", "text", "other database", "empty", "fifo", "copied without its log",
+        "missing", "directory", "text", "other database", "empty", "fifo",
         "no head", "no table",
     ],
 )  # fmt: skip

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from emperord.journal import chain, schema
+from emperord.journal import chain, migrations, schema
 from emperord.journal.errors import (
     Damaged,
     JournalError,
@@ -242,6 +242,40 @@ def test_a_full_disk_at_the_start_is_answered_with_room(tiny: Path) -> None:
     )
 
 
+def older(path: Path) -> None:
+    """Make a journal what a version before this one left."""
+    db = sqlite3.connect(path, isolation_level=None)
+    for name in migrations.NAMES[2:]:
+        db.execute("DELETE FROM _sqlite_migrations WHERE name = ?", [name])
+    db.execute("DROP VIEW events")
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+
+
+def test_a_full_disk_puts_off_new_views(tiny: Path) -> None:
+    path = tiny / "journal.db"
+    with Journal.open(str(path)) as journal:
+        journal.append([row(1)])
+    older(path)
+    (tiny / "journal.db.lock").write_text("123456\n")
+    with contextlib.suppress(OSError), open(tiny / "ballast", "wb", 0) as ballast:
+        while True:
+            ballast.write(bytes(4096))
+    # Room for the shared memory of the log, and not for the views.
+    os.truncate(tiny / "ballast", os.path.getsize(tiny / "ballast") - (40 << 10))
+    with Journal.open(str(path)) as journal:
+        assert journal.seq == 1
+        db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        assert schema.applied(db) == migrations.NAMES[:2]
+        db.close()
+        (tiny / "ballast").unlink()
+    with Journal.open(str(path)) as journal:
+        journal.append([row(2)])
+    db = sqlite3.connect(path)
+    assert schema.applied(db) == migrations.NAMES
+    db.close()
+
+
 @pytest.mark.parametrize(
     ("content", "error", "says"),
     [
@@ -400,6 +434,7 @@ SCHEMA_HARMS = {
     "snapshot": "DROP TABLE snapshot",
     "chain": "DROP TABLE chain",
     "deploys": "DROP VIEW deploys",
+    "events": "DROP VIEW events",
     "event_vassal": "DROP INDEX event_vassal",
     "_sqlite_migrations": "DROP TABLE _sqlite_migrations",
     "column body": "ALTER TABLE event RENAME COLUMN body TO b",
@@ -432,9 +467,10 @@ def test_a_schema_that_is_not_what_was_made_keeps_the_daemon_away(
     ("harm", "repair"),
     [
         ("DROP VIEW deploys", "DELETE FROM _sqlite_migrations WHERE name = '0002_deploys'"),
-        ("DROP INDEX event_vassal", schema._RECORD.split(";\n")[1]),
+        ("DROP VIEW events", "DELETE FROM _sqlite_migrations WHERE name = '0003_events'"),
+        ("DROP INDEX event_vassal", migrations._RECORD.split(";\n")[1]),
     ],
-    ids=["view", "index"],
+    ids=["view deploys", "view events", "index"],
 )
 def test_what_holds_nothing_can_be_made_again(tmp_path: Path, harm: str, repair: str) -> None:
     path = str(tmp_path / "journal.db")

@@ -250,3 +250,16 @@ def test_a_source_that_is_away_is_told(tmp_path: Path) -> None:
         "cannot be read since 2026-11-24 06:00:03.000: pg://db;SELECT 1: refused"
         in run(path).stdout
     )
+
+
+def test_a_young_journal_copied_without_its_log(tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    with building(str(tmp_path / "journal.db")) as builder:
+        builder.start()
+        shutil.copy(tmp_path / "journal.db", copy)
+    result = run(str(copy))
+    assert (result.exit_code, result.stdout) == (0, "before the first event: no vassals\n")
+    assert result.stderr == (
+        f"emperor-replay: {copy}: no event was written yet;"
+        " if it was copied, its -wal file must be copied with it\n"
+    )

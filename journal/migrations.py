@@ -1,0 +1,134 @@
+"""The tables and views of a journal, as named migrations.
+
+Each migration runs once, in a transaction, and is recorded by name in ``_sqlite_migrations``, the
+table of ``sqlite-utils migrate``. That command can be given this file, so nothing is imported here
+but the standard library and sqlite-utils:
+
+    sqlite-utils migrate journal.db .../emperord/journal/migrations.py --list
+
+A migration that was released is never changed; a view is changed by one that makes it anew.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+    from sqlite_utils.migrations import Migrations
+
+MIGRATION_SET: Final = "emperord"
+
+_RECORD = """
+CREATE TABLE event (
+    seq     INTEGER PRIMARY KEY,
+    at      INTEGER NOT NULL,  -- UTC nanoseconds, strictly increasing
+    kind    TEXT NOT NULL,
+    monitor TEXT,
+    vassal  TEXT,
+    cause   INTEGER,           -- seq of the event that led here
+    body    TEXT NOT NULL,     -- canonical JSON, fields by kind
+    actions TEXT NOT NULL,     -- canonical JSON, what the fold ordered because of it
+    hash    BLOB NOT NULL      -- SHA-256 over the hash before and all other columns
+);
+CREATE INDEX event_vassal ON event (vassal, seq) WHERE vassal IS NOT NULL;
+CREATE TABLE config (
+    digest  TEXT PRIMARY KEY,  -- SHA-256 of content, hex
+    content BLOB NOT NULL
+);
+CREATE TABLE snapshot (
+    seq   INTEGER PRIMARY KEY, -- the fleet as it stood after this event
+    hash  BLOB NOT NULL,       -- that event's hash
+    fleet BLOB NOT NULL,       -- canonical JSON, zlib
+    check_sum TEXT NOT NULL    -- SHA-256 of fleet, hex
+);
+-- Where the chain in this file begins ('anchor': the event before its first) and ends ('head').
+CREATE TABLE chain (
+    name TEXT PRIMARY KEY,
+    seq  INTEGER NOT NULL,
+    hash BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+
+_DEPLOYS = """
+CREATE VIEW deploys AS
+WITH deploy AS (
+    SELECT seq, at, kind, monitor, vassal,
+           json_extract(body, '$.spec.config') AS config,
+           lag(json_extract(body, '$.spec.config')) OVER same AS previous,
+           lead(seq) OVER same AS next_seq
+    FROM event
+    WHERE kind IN ('vassal_added', 'vassal_changed', 'vassal_removed', 'vassal_destroyed')
+    WINDOW same AS (PARTITION BY vassal ORDER BY seq)
+)
+SELECT seq,
+       strftime('%Y-%m-%dT%H:%M:%S', at / 1000000000, 'unixepoch')
+           || printf('.%09dZ', at % 1000000000) AS at,
+       vassal, monitor, kind, config, previous,
+       (SELECT e.kind FROM event AS e
+        WHERE e.vassal = deploy.vassal AND e.seq > deploy.seq
+          AND (next_seq IS NULL OR e.seq < next_seq)
+          AND e.kind IN ('vassal_accepting', 'exited', 'spawn_failed')
+        ORDER BY e.seq LIMIT 1) AS first_news
+FROM deploy
+ORDER BY seq;
+"""
+
+_EVENTS = """
+CREATE VIEW events AS
+SELECT seq,
+       strftime('%Y-%m-%dT%H:%M:%S', at / 1000000000, 'unixepoch')
+           || printf('.%09dZ', at % 1000000000) AS at,
+       date(at / 1000000000, 'unixepoch') AS day,
+       kind, monitor, vassal, cause,
+       coalesce(json_extract(body, '$.reason'), json_extract(body, '$.spec.bar')) AS reason,
+       json_extract(body, '$.spec.config') AS config,
+       json_extract(body, '$.attempt') AS attempt,
+       json_extract(body, '$.pid') AS pid,
+       json_extract(body, '$.code') AS code,
+       json_extract(body, '$.signal') AS signal,
+       json_extract(body, '$.request') AS request,
+       json_extract(body, '$.uid') AS by,
+       (SELECT group_concat(
+                   json_extract(value, '$.do') || CASE WHEN json_extract(value, '$.vassal') = vassal
+                       THEN '' ELSE ' ' || json_extract(value, '$.vassal') END, ', ')
+        FROM json_each(actions)) AS orders,
+       body
+FROM (SELECT seq, at, kind, monitor, vassal, cause,
+             CASE WHEN json_valid(body) THEN body END AS body,  -- a damaged row hides no other
+             CASE WHEN json_valid(actions) THEN actions END AS actions
+      FROM event)
+ORDER BY seq;
+"""
+
+NAMES: Final = ("0001_record", "0002_deploys", "0003_events")
+_SCRIPTS: Final = dict(zip(NAMES, (_RECORD, _DEPLOYS, _EVENTS), strict=True))
+
+
+def statements(name: str) -> Iterator[str]:
+    """Those of a migration, one by one: executescript would commit its transaction."""
+    return (each for each in _SCRIPTS[name].split(";\n") if each.strip())
+
+
+def migrations() -> "Migrations":
+    """The set, for sqlite-utils."""
+    from sqlite_utils.migrations import Migrations
+
+    known = Migrations(MIGRATION_SET)
+    for name in NAMES:
+        known(name=name)(_migration(name))
+    return known
+
+
+def _migration(name: str) -> Callable[["Database"], None]:
+    def migrate(db: "Database") -> None:
+        for statement in statements(name):
+            db.execute(statement)
+        if name == NAMES[0]:
+            for end in ("anchor", "head"):
+                db.execute("INSERT INTO chain VALUES (?, 0, zeroblob(32))", [end])
+
+    return migrate
+
+
+if __name__ != "emperord.journal.migrations":  # sqlite-utils executes it, and looks for sets
+    emperord = migrations()
