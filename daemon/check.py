@@ -17,6 +17,7 @@ from . import command, starting
 from .listeners import binds_itself
 from .moves import bar_reason
 from .start_warnings import lacks
+from .users import NoAccount, user_of
 
 _PATIENCE = 30.0  # seconds for a source to say its first word
 
@@ -84,8 +85,10 @@ def _would_run(name: str, seen: contract.Seen, policy: Policy, source: str) -> t
         return True, f"barred: {reason}"
     try:
         words = command.argv(name, spec, policy)
-        command.check_program(words[0], spec.cwd or "")
-    except command.CannotRun as error:
+        user = user_of(spec, policy)
+        tenant = None if user is None else user.rights
+        command.check_program(words[0], spec.cwd or "", tenant)
+    except (command.CannotRun, NoAccount) as error:
         return True, f"barred: {error}"
     except OSError as error:
         return True, f"barred: {starting.explain(error)[0]}"

@@ -7,14 +7,15 @@ import errno
 import os
 import shlex
 import shutil
-import stat
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from ..journal.events import Spec
 from ..journal.policy import Policy
+from ..monitors.regular_file import Denied, NotRegular, located, reopened
 from ..monitors.settings import LIMITS, amount, signal_number
+from ..monitors.tenant import Tenant, become, passed
 from . import magic, stdio
 from .keeping import CHANNEL
 from .process import MARK
@@ -155,13 +156,11 @@ def limited(
             limits[key] = str(amount(settings[key]))
     before: list[str] = []
     if user is not None:
-        groups = ",".join(map(str, user.groups))
-        who = [f"--regid={user.gid}", f"--groups={groups}", f"--reuid={user.uid}"]
-        before = [_tool("setpriv"), "--no-new-privs", *who, "--"]
+        before = become(user.rights, _tool("setpriv"))
     if limits:
         before += ["prlimit", *(f"--{key}={value}" for key, value in limits.items()), "--"]
     if before:
-        check_program(argv[0], cwd or "")
+        check_program(argv[0], cwd or "", None if user is None else user.rights)
     return before + argv
 
 
@@ -173,35 +172,53 @@ def _tool(name: str) -> str:
     return os.path.abspath(path)
 
 
-def check_program(name: str, cwd: str) -> None:
-    """Raise the OSError with which executing a program in ``cwd`` would fail."""
-    path = os.path.join(cwd, name) if "/" in name else shutil.which(name)
-    if path is None:
-        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), name)
-    try:
-        start = _start_of(path)
-    except PermissionError:
-        start = b""  # it need not be readable
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, name) from None
-    if start is None or not os.access(path, os.X_OK):
-        raise OSError(errno.EACCES, os.strerror(errno.EACCES), name)
-    words = start.partition(b"\n")[0][2:].split() if start.startswith(b"#!") else []
-    if words and not os.path.exists(os.path.join(cwd, os.fsdecode(words[0]))):
-        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+def check_program(name: str, cwd: str, tenant: Tenant | None = None) -> None:
+    """Raise the OSError with which executing a program in ``cwd`` would fail.
 
-
-def _start_of(path: str) -> bytes | None:
-    """How a file begins, None if it is no regular one. Raises OSError.
-
-    Nothing else is opened, which takes effect on devices, nor waited for: a user may name, or put
-    in the place of a program, a FIFO that nobody ever writes to.
+    In tyrant mode the tenant names the program, so the tenant's rights decide what is told of it.
     """
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        return None
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    paths = [name]
+    if "/" not in name:  # as execvp(3)
+        paths = [os.path.join(each, name) for each in os.get_exec_path(passed(os.environ))]
+    at = os.open(cwd or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    obstacle = errno.ENOENT
     try:
-        return os.read(descriptor, 256) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+        for path in paths:
+            found = _obstacle(path, at, tenant)
+            if found == 0:
+                return
+            if found not in (errno.ENOENT, errno.ENOTDIR):
+                obstacle = found
+    finally:
+        os.close(at)
+    raise OSError(obstacle, os.strerror(obstacle), name)
+
+
+def _obstacle(path: str, at: int, tenant: Tenant | None) -> int:
+    """The errno with which the tenant's execve(2) in the directory ``at`` would fail, or 0."""
+    try:
+        with located(path, tenant, at=at) as place:
+            if not os.access(f"/proc/self/fd/{place}", os.X_OK, effective_ids=tenant is not None):
+                return errno.EACCES
+            start = _start_of(place)
+            words = start.partition(b"\n")[0][2:].split() if start.startswith(b"#!") else []
+            if words:
+                os.stat(words[0], dir_fd=at)
+    except (Denied, NotRegular):
+        return errno.EACCES
+    except OSError as error:
+        return error.errno or errno.EACCES
+    return 0
+
+
+def _start_of(place: int) -> bytes:
+    """How a program begins, if it can be read; it need not be readable. Raises OSError."""
+    try:
+        descriptor = reopened(place)
+    except PermissionError:
+        return b""
+    try:
+        return os.read(descriptor, 256)
     finally:
         os.close(descriptor)
 

@@ -247,7 +247,8 @@ def options(function: _F) -> _F:
             _option(
                 "--on-demand-exec",
                 metavar="CMD",
-                help="Run this with a config file's path; what it prints is its on-demand address.",
+                help="Run this with a config file's path; what it prints is its on-demand address."
+                " With --tyrant it runs as the vassal's user.",
             ),
             _option(
                 "--on-demand-mode",

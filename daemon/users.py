@@ -8,7 +8,7 @@ who do, between fork and exec: from the moment in which it is the user's, the us
 may stop it, and we would wait for its exec for ever. Once it has executed something as the user
 they may trace it, so nothing that binds the user may come later.
 
-In tyrant mode all that is root's stays behind: of its environment only what ``PASSED`` names gets
+In tyrant mode all that is root's stays behind: of its environment only what ``passed`` picks gets
 through, besides what is meant for vassals. With ``--user`` vassals are the operator's own, so they
 get the daemon's environment, with the account of that user.
 """
@@ -21,10 +21,9 @@ from typing import Final, NamedTuple
 
 from ..journal.events import Spec
 from ..journal.policy import Policy
+from ..monitors.tenant import Tenant, passed
 
-PASSED: Final = ("PATH", "LANG", "LANGUAGE", "TZ")  # and LC_*
 _ACCOUNT: Final = ("HOME", "USER", "LOGNAME", "SHELL")
-_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 
 
 class NoAccount(Exception):
@@ -40,14 +39,16 @@ class User(NamedTuple):
     account: Mapping[str, str]
     tenant: bool = True  # not to see what the daemon's environment has
 
+    @property
+    def rights(self) -> Tenant:
+        """The rights that its processes have."""
+        return Tenant(self.uid, self.gid, self.groups)
+
     def environment(self, own: Mapping[str, str]) -> dict[str, str]:
         """What the vassal gets of the daemon's ``own`` environment, and of its account."""
         if not self.tenant:
             return {key: own[key] for key in own if key not in _ACCOUNT} | dict(self.account)
-        passed = {
-            key: value for key, value in own.items() if key in PASSED or key.startswith("LC_")
-        }
-        return {"PATH": _PATH, **passed, **self.account}
+        return {**passed(own), **self.account}
 
 
 def user_of(spec: Spec, policy: Policy) -> User | None:

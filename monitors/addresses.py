@@ -5,6 +5,9 @@ With an extension, the file beside the config, its name with the extension added
 address; it counts as part of the config, so its signature belongs to the config's. With a
 directory, the address is a socket file there that is named like the vassal. With a command, it is
 what that prints, asked whenever the config is read; no shell is involved.
+
+In tyrant mode the tenant's rights count for both the file and the command. So the tenant could
+forge what either says, and neither may name a port that the tenant could not have.
 """
 
 import contextlib
@@ -12,18 +15,18 @@ import errno
 import os
 import shlex
 import signal
-import stat
 import subprocess
 from typing import Final
 
 from . import names
 from .options import MonitorOptions
+from .regular_file import Denied, NotRegular, opened
+from .tenant import Tenant, become, passed
 
 LONGEST: Final = 255  # bytes of an address
 LIMIT: Final = 5.0  # seconds for the command
 _GRACE: Final = 1.0  # seconds more, to see that it was ended
 
-_READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _NOTHING: Final = (0,)
 _LOWEST: Final = "/proc/sys/net/ipv4/ip_unprivileged_port_start"  # ip(7)
 
@@ -43,7 +46,6 @@ class Addresses:
         self.beside = options.on_demand_extension
         self._directory = options.on_demand_directory
         self._command = shlex.split(options.on_demand_exec or "")
-        self._strict = options.tyrant
 
     def signature(self, directory: int, file: str) -> tuple[int, ...]:
         """What differs when the file beside does. ``directory`` is open, ``file`` the config."""
@@ -60,51 +62,59 @@ class Addresses:
             status.st_size,
         )
 
-    def find(self, path: str, directory: int, file: str, owner: int) -> str | None:
+    def find(self, path: str, directory: int, file: str, tenant: Tenant | None) -> str | None:
         """The address of the config ``path``, which is ``file`` in the open ``directory``.
 
-        ``owner`` is the uid whose vassal it is. Raises OSError, NoAnswer, BadAddress.
+        ``tenant`` is given in tyrant mode: whose vassal it is. Raises OSError, NoAnswer,
+        BadAddress.
         """
         if self.beside is not None:
-            return self._read(directory, file + self.beside, owner)
+            return self._read(directory, file + self.beside, tenant)
         if self._directory is not None:
             stem = os.path.splitext(os.path.basename(path))[0]
             return os.path.join(self._directory, stem + ".socket")
-        return self._ask(path) if self._command else None
+        return self._ask(path, tenant) if self._command else None
 
-    def _read(self, directory: int, file: str, owner: int) -> str | None:
+    def _read(self, directory: int, file: str, tenant: Tenant | None) -> str | None:
+        shown = names.shown(file)
         try:
-            flags = _READ | (os.O_NOFOLLOW if self._strict else 0)
-            descriptor = os.open(file, flags, dir_fd=directory)
-        except FileNotFoundError:
+            with opened(
+                file, tenant, at=directory, follow=tenant is None, shown=shown
+            ) as descriptor:
+                status = os.fstat(descriptor)
+                if tenant is not None:
+                    _check_owner(status, shown, tenant.uid)
+                address = checked(os.read(descriptor, LONGEST + 2), shown)
+        except (FileNotFoundError, NotRegular):
             return None
+        except Denied as denied:
+            raise BadAddress(str(denied)) from None
         except OSError as error:
             if error.errno == errno.ELOOP:
-                raise BadAddress(f"{names.shown(file)} is a symlink") from None
+                raise BadAddress(f"{shown} is a symlink") from None
             raise
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                return None
-            if self._strict:
-                _check_owner(status, names.shown(file), owner)
-            address = checked(os.read(descriptor, LONGEST + 2), names.shown(file))
-            if self._strict and status.st_uid != 0:
-                _check_port(address or "", owner)
-            return address
-        finally:
-            os.close(descriptor)
+        if tenant is not None and status.st_uid != 0:
+            hint = "let the file with the address be root's if that is meant"
+            _check_port(address or "", tenant.uid, hint)
+        return address
 
-    def _ask(self, path: str) -> str | None:
+    def _ask(self, path: str, tenant: Tenant | None) -> str | None:
         program = self._command[0]
         what = f"--on-demand-exec {names.shown(program)}"
         argument = f"./{path}" if path.startswith("-") else path
         try:
             run = subprocess.Popen(
                 # It is held to its time even if nobody is left to look at the clock.
-                ["timeout", "--signal=KILL", f"{LIMIT:g}", *self._command, argument],
+                [
+                    *("timeout", "--signal=KILL", f"{LIMIT:g}"),
+                    *(() if tenant is None else become(tenant)),
+                    *(*self._command, argument),
+                ],
+                env=None if tenant is None else passed(os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
+                # In tyrant mode this would be the daemon's log, or a terminal to read from.
+                stderr=None if tenant is None else subprocess.DEVNULL,
                 start_new_session=True,
             )
         except OSError as error:
@@ -120,8 +130,13 @@ class Addresses:
         if run.returncode == -signal.SIGKILL:
             raise late
         if run.returncode != 0:
-            raise NoAnswer(f"{what} failed with code {run.returncode}")
-        return checked(output, f"the output of {what}")
+            whose = "" if tenant is None else f", run as uid {tenant.uid},"
+            raise NoAnswer(f"{what}{whose} failed with code {run.returncode}")
+        address = checked(output, f"the output of {what}")
+        if tenant is not None:
+            hint = f"a program run as uid {tenant.uid} cannot give them"
+            _check_port(address or "", tenant.uid, hint)
+        return address
 
 
 def _check_owner(status: os.stat_result, file: str, owner: int) -> None:
@@ -132,7 +147,7 @@ def _check_owner(status: os.stat_result, file: str, owner: int) -> None:
         raise BadAddress(f"{file} has {status.st_nlink} hard links; copy the file instead")
 
 
-def _check_port(address: str, owner: int) -> None:
+def _check_port(address: str, owner: int, hint: str) -> None:
     """Make sure that the user could listen there without root's help. Raises BadAddress."""
     port = address.rpartition(":")[2]
     if ":" not in address or address.startswith(("/", "@")) or not port.isdecimal():
@@ -142,7 +157,7 @@ def _check_port(address: str, owner: int) -> None:
     if int(port[:6]) < lowest:
         raise BadAddress(
             f"uid {owner} may not listen at {names.shown(address)}, ports below {lowest} are"
-            " root's; let the file with the address be root's if that is meant"
+            f" root's; {hint}"
         )
 
 

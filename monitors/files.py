@@ -10,6 +10,7 @@ and whoever ordered it puts them in place. So a thread that hangs on a dead netw
 and comes back an hour later does no harm.
 """
 
+import contextlib
 import errno
 import os
 import stat
@@ -23,17 +24,19 @@ from ..journal.chain import digest
 from ..journal.events import Spec
 from . import given, names, ownership, settings
 from .addresses import Addresses, BadAddress, NoAnswer
+from .config_file import LARGEST as LARGEST
+from .config_file import ConfigFiles
+from .config_file import TooLarge as TooLarge
 from .contract import Seen
 from .options import MonitorOptions
+from .regular_file import Denied, NotRegular
+from .tenant import Tenants
 
-LARGEST: Final = 1 << 20  # bytes of a config: all of it is read for its settings, and journaled
 RACY: Final = 2_000_000_000  # nanoseconds; FAT has ticks of 2 s, all others finer ones
 _YOUNG: Final = 10_000_000_000  # nanoseconds
 _NOTHING: Final = digest(b"")
 HOPS: Final = 40  # symlinks on one path, as the kernel
 
-# O_NONBLOCK: a FIFO put in the file's place after it was looked at must not stop us.
-_READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _GONE: Final = (errno.ENOENT, errno.ENOTDIR)
 
 Signature = tuple[int, ...]
@@ -75,13 +78,6 @@ class Unsettled(msgspec.Struct, frozen=True):
     """It is being written, or replaced; or its new state is not taken for this ``reason``."""
 
     reason: str = ""
-
-
-class TooLarge(Exception):
-    """A config that is not read to its end. What it says there would be ignored silently."""
-
-    def __init__(self) -> None:
-        super().__init__(f"it has more than {LARGEST >> 20} MiB, the most that a config may have")
 
 
 Sight = Found | Unreadable | Absent | Unsettled
@@ -149,6 +145,8 @@ class Reader:
         self._nofollow = options.nofollow
         self._tyrant = options.tyrant
         self._link_owner = options.tyrant_nofollow
+        self._tenants = Tenants(initgroups=options.tyrant_initgroups)
+        self._configs = ConfigFiles(options, cwd, self._tenants)
         self.addresses = Addresses(options)
 
     def look(
@@ -179,12 +177,11 @@ class Reader:
             elif not stat.S_ISREG(own.st_mode):
                 return ABSENT
             if known is not None and not (force and not (linked and self._nofollow)):
-                status = own if self._nofollow else os.stat(file, dir_fd=directory)
-                signature = self.signature(status, own if linked else None)
-                if known.signature == signature + self._beside(directory, file):
-                    return Found(known, None)
-            if linked and not stat.S_ISREG(os.stat(file, dir_fd=directory).st_mode):
-                return ABSENT
+                with contextlib.suppress(OSError):  # the reader's rights decide what is told
+                    status = own if self._nofollow else os.stat(file, dir_fd=directory)
+                    signature = self.signature(status, own if linked else None)
+                    if known.signature == signature + self._beside(directory, file):
+                        return Found(known, None)
             return self._read(name, step, own, way, known, sweeping)
         except OSError as error:
             return ABSENT if error.errno in _GONE else Unreadable(why(error))
@@ -202,40 +199,43 @@ class Reader:
         known: Record | None,
         sweeping: bool,
     ) -> Sight:
-        directory, _, file = step
         link = own if stat.S_ISLNK(own.st_mode) else None
         taken = time.time_ns()
-        beside = self._beside(directory, file)
-        descriptor = os.open(file, _READ | (0 if link else os.O_NOFOLLOW), dir_fd=directory)
+        beside = self._beside(step[0], step[2])
         try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                return ABSENT
-            judged = link if link is not None and self._nofollow else status
-            spec = self._identity(name, judged, link or status, status)
-            content = None
-            bar = self._trespass(step, own, status)
-            if bar is None:
-                content = _contents(descriptor, status.st_size)
-            after = os.fstat(descriptor)
-        finally:
-            os.close(descriptor)
-        if (status.st_mtime_ns, status.st_size) != (after.st_mtime_ns, after.st_size):
-            return Unsettled()
-        empty = bar is None and not content
+            status, bar, content = self._configs.take(name, step, own)
+        except NotRegular:
+            return ABSENT
+        except Denied as error:
+            # Read again by the next rescan: no signature tells of directories on the way.
+            spec = msgspec.structs.replace(
+                self._identity(name, own, own, own),
+                uid=error.tenant.uid,
+                gid=error.tenant.gid,
+                bar=str(error),
+            )
+            return self._found(Record(None, Seen(spec), way), None, known)
+        judged = link if link is not None and self._nofollow else status
+        spec = self._identity(name, judged, link or status, status)
+        empty = bar is None and content == b""
         if known is not None and empty and _being_emptied(status, known, taken, sweeping):
             return Unsettled()
         # A link judged by itself is not read again: edits of its target must not be noticed.
         racy = judged is status and _racy(status, taken)
         racy = racy or any(abs(taken - each) < RACY for each in beside[:2])
         signature = None if racy else self.signature(judged, link) + beside
-        if bar is None:
-            spec = self._complete(spec, name, content, step, known)
-        else:
+        if bar is not None:
             spec = msgspec.structs.replace(spec, bar=bar)
-        if known is not None and known.seen.spec == spec:
-            return Found(Record(signature, known.seen, way), None)
-        return Found(Record(signature, Seen(spec), way), content)
+        elif content is not None:
+            spec = self._complete(spec, name, content, step, known)
+        return self._found(Record(signature, Seen(spec), way), content, known)
+
+    @staticmethod
+    def _found(record: Record, content: bytes | None, known: Record | None) -> Found:
+        """The news of a file; its content counts only if the spec is another than before."""
+        if known is not None and known.seen.spec == record.seen.spec:
+            return Found(Record(record.signature, known.seen, record.trail), None)
+        return Found(record, content)
 
     def _identity(
         self,
@@ -252,22 +252,6 @@ class Reader:
             cwd=self._cwd,
             uid=owner.st_uid if self._tyrant else None,
             gid=owner.st_gid if self._tyrant else None,
-        )
-
-    def _trespass(
-        self, step: tuple[int, str, str], own: os.stat_result, opened: os.stat_result
-    ) -> str | None:
-        """Why nobody's vassal may come of this, in tyrant mode."""
-        if not self._tyrant:
-            return None
-        directory, path, file = step
-        return ownership.trespass(
-            (own if self._link_owner else opened).st_uid,
-            opened,
-            own,
-            os.fstat(directory),
-            (os.path.join(os.getcwd(), path), file),
-            by_link=self._link_owner,
         )
 
     def _complete(
@@ -290,8 +274,8 @@ class Reader:
         address = None
         try:
             assert spec.path is not None
-            owner = os.geteuid() if spec.uid is None else spec.uid
-            address = self.addresses.find(spec.path, step[0], step[2], owner)
+            tenant = self._tenants.of(spec.uid, spec.gid)
+            address = self.addresses.find(spec.path, step[0], step[2], tenant)
         except BadAddress as error:
             flaw = flaw or str(error)
         return msgspec.structs.replace(spec, config=mark, settings=ours, bar=flaw, socket=address)
@@ -336,20 +320,6 @@ def _being_emptied(status: os.stat_result, known: Record, taken: int, sweeping: 
         unmoved = abs(status.st_ctime_ns - status.st_mtime_ns) < RACY
         return unmoved and taken - status.st_ctime_ns < _YOUNG
     return sweeping and taken - status.st_mtime_ns < RACY
-
-
-def _contents(descriptor: int, size: int) -> bytes:
-    """All of the file. Raises TooLarge."""
-    if size > LARGEST:
-        raise TooLarge
-    chunks = []
-    total = 0
-    while chunk := os.read(descriptor, max(size - total, 0) + 512):
-        chunks.append(chunk)
-        total += len(chunk)
-        if total > LARGEST:
-            raise TooLarge
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 class Home(msgspec.Struct, frozen=True):

@@ -9,18 +9,17 @@ below the emperor is meant.
 
 import os
 import re
-import stat
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from . import names
+from .regular_file import NotRegular, opened
 from .urls import MonitorURLError, without_secrets
 
 _MOST: Final = 1 << 16  # bytes of a file that are looked at to say what it is
 _NAMED: Final = 3  # files that one message names
-_READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _SUPERVISORD: Final = re.compile(r"supervisor(?:d|ctl)|program:.+|group:.+|eventlistener:.+")
 _EMPEROR: Final = "emperor"
 # What has none of these is not taken apart.
@@ -147,12 +146,7 @@ def _lines(text: str) -> Iterator[tuple[str, dict[str, str]]]:
 def _beginning(path: str) -> bytes:
     """How a regular file begins; nothing of anything else, and of what cannot be read."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            return b""
-        descriptor = os.open(path, _READ)
-    except OSError:
+        with opened(path) as descriptor:
+            return os.read(descriptor, _MOST)
+    except (OSError, NotRegular):
         return b""
-    try:
-        return os.read(descriptor, _MOST) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
-    finally:
-        os.close(descriptor)

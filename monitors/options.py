@@ -9,10 +9,11 @@ class MonitorOptions(msgspec.Struct, frozen=True):
     ``freq`` is the period of polls and rescans in seconds. ``extra_extension`` are further
     endings of configs, dot included. ``nofollow``: a symlink is judged by itself, edits of its
     target do not count. ``tyrant``: a vassal's uid and gid are its file's owner;
-    ``tyrant_nofollow``: the owner of the symlink itself. What says where a file's vassal listens
-    on demand is one of: the file beside it with this extension added, a socket in this directory
-    (an absolute path), the output of this command. ``templates``: each vassal includes other
-    configs, so its own may be empty.
+    ``tyrant_nofollow``: the owner of the symlink itself; ``tyrant_initgroups``: a vassal has the
+    groups of its user's account. What says where a file's vassal listens on demand is one of: the
+    file beside it with this extension added, a socket in this directory (an absolute path), the
+    output of this command. ``templates``: each vassal includes other configs, so its own may be
+    empty.
     """
 
     freq: float = 3.0
@@ -20,6 +21,7 @@ class MonitorOptions(msgspec.Struct, frozen=True):
     nofollow: bool = False
     tyrant: bool = False
     tyrant_nofollow: bool = False
+    tyrant_initgroups: bool = False
     on_demand_extension: str | None = None
     on_demand_directory: str | None = None
     on_demand_exec: str | None = None

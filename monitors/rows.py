@@ -8,7 +8,6 @@ and why, in words that whoever wrote the row understands.
 import math
 import os
 import re
-import stat
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -17,10 +16,13 @@ import msgspec
 
 from ..journal.chain import digest
 from ..journal.events import Spec
-from . import names, ownership, settings
+from . import config_file, names, ownership, settings
+from .config_file import TooLarge
 from .contract import Listing, Seen
-from .files import LARGEST, TooLarge, why
+from .files import why
 from .options import MonitorOptions
+from .regular_file import Denied, NotRegular, opened
+from .tenant import Tenant, Tenants
 
 LONGEST_CONFIG: Final = 0xFFFF  # bytes; more does not fit the emperor protocol
 MUCH: Final = 128 << 10  # bytes of configs; to understand more, some formats take too long
@@ -63,11 +65,17 @@ def seen_of_file(row: Row, options: MonitorOptions) -> tuple[str, Seen]:
     """
     name = name_of(row.name, options)
     path = path_of(name)
+    spec = _spec(name, row, None, options, path)
+    tenant = Tenants(initgroups=options.tyrant_initgroups).of(spec.uid, spec.gid)
+    if options.tyrant and tenant is None:
+        return name, Seen(spec)  # it may not run, so nothing is read
     try:
-        content = contents_of(path, id_of("uid", row.uid), options)
-    except Barred as bar:
-        spec = msgspec.structs.replace(_spec(name, row, None, options, path), bar=str(bar))
-        return name, Seen(spec, None)
+        with opened(path, tenant, shown=names.shown(path)) as descriptor:
+            content = contents_of(descriptor, path, tenant)
+    except (Barred, Denied) as bar:
+        return name, Seen(msgspec.structs.replace(spec, bar=str(bar)))
+    except NotRegular:
+        raise Flaw(f"it has no config, and {names.shown(path)} is no file") from None
     except OSError as error:
         raise Flaw(f"it has no config, and {names.shown(path)}: {why(error)}") from None
     except TooLarge as error:
@@ -249,29 +257,18 @@ def path_of(name: str) -> str:
     return os.path.abspath(name)
 
 
-def contents_of(path: str, uid: int | None, options: MonitorOptions) -> bytes:
-    """All of a file that is to run as ``uid``.
+def contents_of(descriptor: int, path: str, tenant: Tenant | None) -> bytes:
+    """All of an open file, to which the path leads.
 
-    Raises Flaw, OSError, TooLarge; in tyrant mode Barred, if it is not for this user to run.
+    Raises Flaw, OSError, TooLarge; Barred, if it is not for the tenant to run.
     """
-    # O_NONBLOCK: a FIFO must not stop us.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise Flaw(f"it has no config, and {names.shown(path)} is no file")
-        if options.tyrant:
-            check_owner(path, uid or 0, status)
-        with open(descriptor, "rb", closefd=False) as file:
-            content = file.read(LARGEST + 1)
-    finally:
-        os.close(descriptor)
-    if len(content) > LARGEST:
-        raise TooLarge
-    return content
+    status = os.fstat(descriptor)
+    if tenant is not None:
+        _check_owner(path, tenant.uid, status)
+    return config_file.contents_of(descriptor, status.st_size)
 
 
-def check_owner(path: str, uid: int, opened: os.stat_result) -> None:
+def _check_owner(path: str, uid: int, opened: os.stat_result) -> None:
     """In tyrant mode, make sure that a file may run as this user. Raises Barred, Flaw, OSError."""
     try:
         bar = ownership.trespass_at(path, uid, opened)

@@ -17,7 +17,6 @@ The ts of a vassal is the moment when its message came, so that touched again is
 
 import logging
 import os
-import stat
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -31,6 +30,7 @@ import zmq
 from ..journal.chain import digest
 from ..journal.events import Spec
 from . import files, names, rows, settings
+from .config_file import TooLarge
 from .contract import (
     Destroyed,
     Failed,
@@ -43,7 +43,9 @@ from .contract import (
 )
 from .options import MonitorOptions
 from .polling import SourceFailed, within
+from .regular_file import Denied, NotRegular, opened
 from .rows import LONGEST_CONFIG, Flaw
+from .tenant import Tenant, Tenants
 from .urls import MonitorURLError
 from .zeromq_door import (
     Door,
@@ -278,7 +280,9 @@ class ZeroMQ:
             with trio.move_on_after(PATIENCE):
                 try:
                     seen = await off_loop(
-                        see_file, self._cwd, static.name, static.spec, limiter=self._one_file
+                        see_file,
+                        *(self._cwd, static.name, static.spec, self._options),
+                        limiter=self._one_file,
                     )
                 except Flaw as flaw:
                     return Refused(rows.label_of(static.name), str(flaw))
@@ -287,7 +291,7 @@ class ZeroMQ:
         return Refused(rows.label_of(static.name), reason)
 
 
-def see_file(cwd: str, name: str, spec: Spec) -> Seen:
+def see_file(cwd: str, name: str, spec: Spec, options: MonitorOptions) -> Seen:
     """The vassal of a file in the directory ``cwd``; ``spec`` is what else is known of it.
 
     The name comes from the network, so it must not lead anywhere else, symlinks included. One
@@ -299,21 +303,22 @@ def see_file(cwd: str, name: str, spec: Spec) -> Seen:
         raise Flaw(f"without a config the name is that of a file in {cwd}, which it may not leave")
     if "" in parts or "." in parts:
         raise Flaw(f"without a config the name is that of a file in {cwd}; leave out // and ./")
-    path = os.path.join(cwd, name)
-    real = os.path.realpath(path)
-    if os.path.commonpath((real, cwd)) != cwd:
-        raise Flaw(f"the file leads out of {cwd} by a symlink")
     # A daemon that is started in another directory finds it where it was.
-    spec = msgspec.structs.replace(spec, path=path, cwd=cwd)
+    spec = msgspec.structs.replace(spec, path=os.path.join(cwd, name), cwd=cwd)
+    tenant = Tenants(initgroups=options.tyrant_initgroups).of(spec.uid, spec.gid)
+    if options.tyrant and tenant is None:
+        return Seen(spec)  # it may not run, so nothing is read
     try:
-        content = _contents(real, path, spec.uid)
-    except rows.Barred as bar:
+        content = _contents(cwd, name, tenant)
+    except (rows.Barred, Denied) as bar:
         return Seen(msgspec.structs.replace(spec, bar=str(bar)))
+    except NotRegular:
+        raise Flaw("it came without a config, and what has its name is no regular file") from None
     except (FileNotFoundError, NotADirectoryError):
         raise Flaw(f"it came without a config, and there is no such file in {cwd}") from None
     except OSError as error:
         raise Flaw(f"its file cannot be read: {files.why(error)}") from None
-    except files.TooLarge as error:
+    except TooLarge as error:
         raise Flaw(f"its file cannot be read: {error}") from None
     return Seen(_with(spec, name, content), content)
 
@@ -323,26 +328,23 @@ def _with(spec: Spec, name: str, content: bytes) -> Spec:
     return msgspec.structs.replace(spec, config=digest(content), settings=found, bar=flaw)
 
 
-def _contents(real: str, path: str, uid: int | None) -> bytes:
-    """All of a regular file, to which ``path`` leads.
+def _contents(cwd: str, name: str, tenant: Tenant | None) -> bytes:
+    """All of a regular file in the directory ``cwd``.
 
-    Raises Flaw, OSError, TooLarge; Barred, if it is not for the user whom it is to run as.
+    Raises Flaw, NotRegular, OSError, TooLarge; Barred or Denied, if it is not for the tenant.
     """
-    # O_NONBLOCK: a FIFO must not stop us.
-    descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    path = os.path.join(cwd, name)
+    real = os.path.realpath(path)
+    if os.path.commonpath((real, cwd)) != cwd:
+        raise Flaw(f"the file leads out of {cwd} by a symlink")
+    at = os.open(cwd, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise Flaw("it came without a config, and what has its name is no regular file")
-        if uid is not None:
-            rows.check_owner(path, uid, status)
-        with open(descriptor, "rb", closefd=False) as file:
-            content = file.read(files.LARGEST + 1)
+        # Its vassal runs in the directory, so the tenant need not reach that by itself.
+        within = os.path.relpath(real, cwd)
+        with opened(within, tenant, at=at, follow=False, shown=names.shown(path)) as descriptor:
+            return rows.contents_of(descriptor, path, tenant)
     finally:
-        os.close(descriptor)
-    if len(content) > files.LARGEST:
-        raise files.TooLarge
-    return content
+        os.close(at)
 
 
 def _shaped(ts: int, frames: list[bytes], sizes: list[int], count: int) -> Message | Refused:

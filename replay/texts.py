@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from ..daemon.moves import bar_reason
 from ..journal.events import Announced
 from ..journal.reading import DEPLOYED, DEPLOYS, Filter, Reader
 from ..journal.times import EventNumber, moment, rfc3339
@@ -32,10 +33,15 @@ class Text(msgspec.Struct, frozen=True):
 
 def deployed(reader: Reader, name: str, seq: int) -> bytes:
     """The config that a vassal was to run after event ``seq``. Raises NotFound, Damaged."""
-    vassal = fleet_at(reader, seq).vassals.get(name)
+    fleet = fleet_at(reader, seq)
+    vassal = fleet.vassals.get(name)
     if vassal is None:
         check_known(reader, name)
         raise NotFound(_not_there(reader, name, seq))
+    if vassal.spec.config is None:
+        reason = bar_reason(vassal.spec, fleet.policy, vassal.monitor)
+        if reason is not None:
+            raise NotFound(f"the config of {shown(name)} was not read: {reason}")
     return _content(reader, name, vassal.spec.config)
 
 

@@ -1,8 +1,6 @@
 """Daemons for tests: each on a folder of its own, and ended whatever happens."""
 
 import pwd
-import subprocess
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import Any
 import pytest
 from support.daemon import Daemon
 from support.kept import Emperor
-from support.tyrant import TyrantDaemon, common_ground
+from support.tyrant import TyrantDaemon, account_in_a_group, common_ground
 from support.vassals import speaker_path
 
 MakeDaemon = Callable[..., Daemon]
@@ -81,11 +79,5 @@ def emperor(make_emperor: MakeEmperor) -> Emperor:
 @pytest.fixture
 def account() -> Iterator[pwd.struct_passwd]:
     """An account that is in a group besides its own, and is gone after the test."""
-    name = f"emp{uuid.uuid4().hex[:12]}"
-    subprocess.run(["groupadd", f"{name}g"], check=True)
-    try:
-        subprocess.run(["useradd", "-M", "-G", f"{name}g", name], check=True)
-        yield pwd.getpwnam(name)
-    finally:
-        subprocess.run(["userdel", name], check=False, capture_output=True)
-        subprocess.run(["groupdel", f"{name}g"], check=False)
+    with account_in_a_group() as made:
+        yield made

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -37,6 +38,12 @@ def kept_of_bobs(tyrant: TyrantDaemon) -> list[str]:
     return [text for content in contents if "of-bob" in (text := content.decode())]
 
 
+def says(module: str, *words: object) -> subprocess.CompletedProcess[str]:
+    """What one of the commands prints."""
+    argv = [sys.executable, "-m", f"emperord.{module}", *map(str, words)]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+
+
 def never_read(tyrant: TyrantDaemon, name: str) -> str:
     """It is barred, nothing of it runs, and root kept nothing of what is in it."""
     reason = tyrant.phase(name, "barred").reason or ""
@@ -55,10 +62,7 @@ def test_a_users_symlink_to_anothers_file(tyrant: TyrantDaemon) -> None:
     link.symlink_to(secret)
     os.lchown(link, ALICE, ALICES)
     tyrant.start()
-    assert never_read(tyrant, "a.ini") == (
-        f"tyrant mode: the way to this file of uid {BOB} leads over {link}, which belongs to uid"
-        f" {ALICE}"
-    )
+    assert never_read(tyrant, "a.ini") == f"tyrant mode: uid {ALICE} may not read {link}"
 
 
 def test_a_hard_link_to_anothers_file(tyrant: TyrantDaemon) -> None:
@@ -176,16 +180,52 @@ def test_a_users_symlink_with_nofollow(make_tyrant: MakeTyrant) -> None:
     os.lchown(tyrant.vassals / "a.ini", ALICE, ALICES)
     tyrant.start()
     assert never_read(tyrant, "a.ini") == (
-        f"tyrant mode: the symlink of uid {ALICE} leads to a file of uid {BOB};"
-        " both must have one owner"
+        f"tyrant mode: uid {ALICE} may not read {tyrant.vassals}/a.ini"
     )
+
+
+def test_a_root_only_file_behind_a_users_symlink(make_tyrant: MakeTyrant) -> None:
+    """--tyrant-nofollow: it is read as alice or not at all, and no command prints its text."""
+    tyrant = make_tyrant("--tyrant-nofollow")
+    secret = file_of(tyrant.folder / "secret.ini", 0, "[uwsgi]\nsecret = of-root\n")
+    link = tyrant.vassals / "a.ini"
+    link.symlink_to(secret)
+    os.lchown(link, ALICE, ALICES)
+    tyrant.start()
+    reason = f"tyrant mode: uid {ALICE} may not read {link}"
+    assert tyrant.phase("a.ini", "barred").reason == reason
+    show = ("replay.main", "--journal", tyrant.journal, "show", "a.ini")
+    control = f"{tyrant.journal}.sock"
+    assert reason in says("daemon.ctl", "--control", control, "explain", "a.ini").stdout
+    shown = says(*show)
+    assert (shown.stdout, shown.returncode) == ("", 1)
+    assert shown.stderr == f"emperor-replay: the config of a.ini was not read: {reason}\n"
+    assert tyrant.query("SELECT content FROM config") == []
+    secret.chmod(0o644)
+    tyrant.event("vassal_changed", "a.ini")
+    assert "of-root" in says(*show).stdout
+    tyrant.stop()
+
+
+def test_a_program_that_only_root_can_reach(tyrant: TyrantDaemon) -> None:
+    """Whether it is there is not told: both are what alice would be told by the kernel."""
+    closed = folder_of(tyrant, "closed", 0, 0o700)
+    (closed / "there").write_text("#!/bin/sh\n")
+    (closed / "there").chmod(0o755)
+    for name in ("there", "missing"):
+        tyrant.put(f"{name}.ini", f"[emperor]\ncommand = {closed}/{name}\n")
+    tyrant.start()
+    for name in ("there", "missing"):
+        reason = tyrant.phase(f"{name}.ini", "barred").reason
+        assert reason == f"cannot be executed: {closed}/{name}: Permission denied"
+    tyrant.stop()
 
 
 def test_behind_roots_symlink_users_bend_the_way_for_themselves(make_tyrant: MakeTyrant) -> None:
     """--tyrant-nofollow: the link is alice's, by root's word, but not where she lets it lead."""
     tyrant = make_tyrant("--tyrant-nofollow")
-    bobs = folder_of(tyrant, "bob", BOB, 0o700)
-    file_of(bobs / "x.ini", BOB, shell("echo of-bob; sleep 1000"))
+    bobs = folder_of(tyrant, "bob", BOB)
+    file_of(bobs / "x.ini", BOB, shell("echo of-bob; sleep 1000")).chmod(0o644)
     home = folder_of(tyrant, "alice", ALICE)
     (home / "x.ini").symlink_to(bobs / "x.ini")
     os.lchown(home / "x.ini", ALICE, ALICES)

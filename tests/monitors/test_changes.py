@@ -9,6 +9,7 @@ import pytest
 from emperord.monitors import files, lookout
 from emperord.monitors.options import MonitorOptions
 from support.root import need_root
+from support.tyrant import common_ground
 
 from .sources import DirSource, GlobSource
 from .watching import NEVER, OFTEN, watching
@@ -270,20 +271,17 @@ async def test_tyrant_tells_who_owns_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("nofollow", "uid"), [(False, 1001), (True, 1002)], ids=["file", "link"])
-async def test_tyrant_nofollow_tells_who_owns_the_link(
-    nofollow: bool, uid: int, tmp_path: Path
-) -> None:
-    need_root("give files away")
-    source, options = make(
-        "dir", "events", tmp_path, MonitorOptions(tyrant=True, tyrant_nofollow=nofollow)
-    )
-    target, vassal = tmp_path / "target", source.folder / "a.ini"
-    target.write_text("one")
-    vassal.symlink_to(target)
-    os.chown(target, 1001, 1001)
-    os.chown(vassal, 1002, 1002, follow_symlinks=False)
-    async with watching(source.monitor(options)) as watch:
-        assert watch.seen["a.ini"].spec.uid == uid
+async def test_tyrant_nofollow_tells_who_owns_the_link(nofollow: bool, uid: int) -> None:
+    tyrant = MonitorOptions(tyrant=True, tyrant_nofollow=nofollow)
+    with common_ground() as ground:
+        source, options = make("dir", "events", ground, tyrant)
+        target, vassal = ground / "target", source.folder / "a.ini"
+        target.write_text("one")
+        vassal.symlink_to(target)
+        os.chown(target, 1001, 1001)
+        os.chown(vassal, 1002, 1002, follow_symlinks=False)
+        async with watching(source.monitor(options)) as watch:
+            assert watch.seen["a.ini"].spec.uid == uid
 
 
 async def test_a_file_missing_for_a_moment_is_not_gone(

@@ -1,7 +1,7 @@
 """Tyrant mode: files that a source names by path, for a user that it gives, too."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ from emperord.journal.events import Spec
 from emperord.monitors import rows, zeromq
 from emperord.monitors.contract import Seen
 from emperord.monitors.options import MonitorOptions
-from support.root import need_root
+from support.tyrant import common_ground
 
 ALICE, BOB = 61_001, 61_002
 
@@ -23,14 +23,15 @@ def by_row(path: Path) -> Seen:
 def by_message(path: Path) -> Seen:
     """The vassal of a message without a config."""
     spec = Spec(ts=1, uid=ALICE, gid=ALICE)
-    return zeromq.see_file(str(path.parents[1]), f"{path.parent.name}/{path.name}", spec)
+    options = MonitorOptions(tyrant=True)
+    return zeromq.see_file(str(path.parents[1]), f"{path.parent.name}/{path.name}", spec, options)
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    need_root("give files away")
-    (tmp_path / "files").mkdir()
-    return tmp_path / "files"
+def folder() -> Iterator[Path]:
+    with common_ground() as ground:
+        (ground / "files").mkdir()
+        yield ground / "files"
 
 
 def file_of(uid: int, path: Path) -> Path:

@@ -1,8 +1,11 @@
 """Daemons in tyrant mode: run as root, with vassals of throw-away users that need no account."""
 
 import os
+import pwd
 import shutil
+import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +51,19 @@ def common_ground() -> Iterator[Path]:
         folder = Path(name)
         folder.chmod(0o755)
         yield folder
+
+
+@contextmanager
+def account_in_a_group() -> Iterator[pwd.struct_passwd]:
+    """An account that is in a group besides its own."""
+    name = f"emp{uuid.uuid4().hex[:12]}"
+    subprocess.run(["groupadd", f"{name}g"], check=True)
+    try:
+        subprocess.run(["useradd", "-M", "-G", f"{name}g", name], check=True)
+        yield pwd.getpwnam(name)
+    finally:
+        subprocess.run(["userdel", name], check=False, capture_output=True)
+        subprocess.run(["groupdel", f"{name}g"], check=False)
 
 
 def status_of(pid: int) -> dict[str, list[str]]:

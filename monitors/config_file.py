@@ -1,0 +1,152 @@
+"""Opens the config file of a vassal, with whose rights it must be, and judges whose it may be.
+
+In tyrant mode the *tenant* is whom the vassal is to run as: the owner of the file, or of the
+symlink in its place (--tyrant-nofollow). The file is opened with the tenant's rights
+(``tenant.py``), and its place is judged before it is read (``ownership.py``).
+"""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from . import names, ownership
+from .options import MonitorOptions
+from .regular_file import NotRegular, denied, opened
+from .tenant import Tenant, Tenants, rights_of
+
+LARGEST: Final = 1 << 20  # bytes of a config: all of it is read for its settings, and journaled
+
+Place = tuple[int, str, str]
+"""An open directory, its path, and the file's name in it."""
+
+
+class TooLarge(Exception):
+    """A config that is not read to its end. What it says there would be ignored silently."""
+
+    def __init__(self) -> None:
+        super().__init__(f"it has more than {LARGEST >> 20} MiB, the most that a config may have")
+
+
+class Taken(NamedTuple):
+    """What was opened; why it may not run, or None; its content, None if it was not read."""
+
+    status: os.stat_result
+    bar: str | None
+    content: bytes | None
+
+
+class ConfigFiles:
+    """Reads config files. ``cwd`` is where their vassals run, if the monitor says so."""
+
+    def __init__(self, options: MonitorOptions, cwd: str | None, tenants: Tenants) -> None:
+        self._cwd = cwd
+        self._tyrant = options.tyrant
+        self._link_owner = options.tyrant_nofollow
+        self._tenants = tenants
+
+    def take(self, name: str, place: Place, own: os.stat_result) -> Taken:
+        """The file of the vassal ``name``; ``own`` is the status of the name itself.
+
+        In tyrant mode a file of root's is not read: no vassal may run as root. Raises Denied,
+        NotRegular, TooLarge, OSError; Replaced if it changes meanwhile.
+        """
+        linked = stat.S_ISLNK(own.st_mode)
+        if not self._tyrant:
+            return self._read(name, place, own, None, follow=linked)
+        whose = own
+        if linked and not self._link_owner:
+            whose = self._target(name, place, own)
+        tenant = self._tenants.of(whose.st_uid, whose.st_gid)
+        if tenant is None:
+            status = os.stat(place[2], dir_fd=place[0])
+            if not stat.S_ISREG(status.st_mode):
+                raise NotRegular
+            return Taken(status, self._trespass(place, own, status), None)
+        self._check_way(name, place, tenant)
+        taken = self._read(name, place, own, tenant, follow=linked)
+        if not (linked and self._link_owner) and not _same(whose, taken.status):
+            raise ownership.Replaced
+        return taken
+
+    def _read(
+        self, name: str, place: Place, own: os.stat_result, tenant: Tenant | None, *, follow: bool
+    ) -> Taken:
+        shown = self._shown(name)
+        with opened(place[2], tenant, at=place[0], follow=follow, shown=shown) as descriptor:
+            status = os.fstat(descriptor)
+            bar = self._trespass(place, own, status) if self._tyrant else None
+            content = contents_of(descriptor, status.st_size) if bar is None else None
+            after = os.fstat(descriptor)
+        if (status.st_mtime_ns, status.st_size) != (after.st_mtime_ns, after.st_size):
+            raise ownership.Replaced
+        return Taken(status, bar, content)
+
+    def _trespass(self, place: Place, own: os.stat_result, opened: os.stat_result) -> str | None:
+        """Why nobody's vassal may come of this, in tyrant mode. Raises Replaced, OSError."""
+        directory, path, file = place
+        return ownership.trespass(
+            (own if self._link_owner else opened).st_uid,
+            opened,
+            own,
+            os.fstat(directory),
+            (os.path.join(os.getcwd(), path), file),
+            by_link=self._link_owner,
+        )
+
+    def _target(self, name: str, place: Place, own: os.stat_result) -> os.stat_result:
+        """What a symlink leads to, found with the rights of its own user.
+
+        Otherwise the reason that is told would tell that user what is there. Raises Denied,
+        OSError.
+        """
+        maker = Tenant(own.st_uid, own.st_gid, (own.st_gid,)) if own.st_uid else None
+        with self._allowed(maker, name):
+            return os.stat(place[2], dir_fd=place[0])
+
+    def _check_way(self, name: str, place: Place, tenant: Tenant) -> None:
+        """Make sure that the tenant can reach the directory, where its vassal must.
+
+        One that runs in the directory has it from the daemon. Raises Denied, Replaced, OSError.
+        """
+        if self._cwd is not None:
+            return
+        with self._allowed(tenant, name):
+            reached = os.stat(os.path.join(place[1], "."))
+        if not os.path.samestat(reached, os.fstat(place[0])):
+            raise ownership.Replaced
+
+    @contextlib.contextmanager
+    def _allowed(self, tenant: Tenant | None, name: str) -> Iterator[None]:
+        """Run the block with a tenant's rights. Raises Denied where these do not suffice."""
+        try:
+            with rights_of(tenant):
+                yield
+        except PermissionError:
+            if tenant is None:
+                raise
+            raise denied(tenant, self._shown(name)) from None
+
+    def _shown(self, name: str) -> str:
+        return names.shown(os.path.join(self._cwd or "", name))
+
+
+def _same(one: os.stat_result, other: os.stat_result) -> bool:
+    """Whether it is the same file, of the same owner."""
+    ids = ((each.st_uid, each.st_gid) for each in (one, other))
+    return os.path.samestat(one, other) and len(set(ids)) == 1
+
+
+def contents_of(descriptor: int, size: int) -> bytes:
+    """All of an open file. Raises TooLarge, OSError."""
+    if size > LARGEST:
+        raise TooLarge
+    chunks = []
+    total = 0
+    while chunk := os.read(descriptor, max(size - total, 0) + 512):
+        chunks.append(chunk)
+        total += len(chunk)
+        if total > LARGEST:
+            raise TooLarge
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)

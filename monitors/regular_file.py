@@ -1,0 +1,178 @@
+"""Opens regular files and nothing else, with a tenant's rights where there is a tenant.
+
+To open a device, or some files of procfs, is to do something. A FIFO makes the reader wait. To look
+first and open by name afterwards would leave a moment in which the name can come to lead elsewhere.
+So the file is first opened with O_PATH, which has no effect on it, and judged by that descriptor.
+Then exactly that file is opened for reading, through /proc/self/fd.
+"""
+
+import contextlib
+import ctypes
+import errno
+import os
+import platform
+import stat
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+from .tenant import Tenant, rights_of
+
+# O_NONBLOCK: a lease on the file (fcntl(2), F_SETLEASE) must not stop us.
+_READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_OPENAT2: Final = 437  # on every architecture
+_NO_MAGICLINKS: Final = 0x02  # RESOLVE_NO_MAGICLINKS
+_DENIED: Final = (errno.EACCES, errno.EPERM)
+
+# File systems whose files are the kernel's own, by the magic numbers of statfs(2) and magic.h.
+_KERNELS: Final = frozenset(
+    (
+        0x00001CD1,  # devpts
+        0x00009FA0,  # proc
+        0x0027E0EB,  # cgroup
+        0x07655821,  # resctrl
+        0x19800202,  # mqueue
+        0x42494E4D,  # binfmt_misc
+        0x43415D53,  # smackfs
+        0x5A3C69F0,  # apparmorfs
+        0x62656570,  # configfs
+        0x62656572,  # sysfs
+        0x63677270,  # cgroup2
+        0x64626720,  # debugfs
+        0x65735543,  # fusectl
+        0x6165676C,  # pstore
+        0x67596969,  # rpc_pipefs
+        0x6E667364,  # nfsd
+        0x6E736673,  # nsfs
+        0x73636673,  # securityfs
+        0x74726163,  # tracefs
+        0xABBA1974,  # xenfs
+        0xCAFE4A11,  # bpf
+        0xDE5E81E4,  # efivarfs
+        0xF97CFF8C,  # selinuxfs
+    )
+)
+# The size of f_type, the first field of struct statfs.
+_WORD: Final = 4 if platform.machine() == "s390x" else ctypes.sizeof(ctypes.c_long)
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+class NotRegular(Exception):
+    """What is there is no regular file."""
+
+
+class Denied(Exception):
+    """The file is not read for this tenant; the text tells no more than the tenant can know."""
+
+    def __init__(self, tenant: Tenant, reason: str) -> None:
+        super().__init__(f"tyrant mode: {reason}")
+        self.tenant = tenant
+
+
+def denied(tenant: Tenant, shown: str) -> Denied:
+    """What to raise when the tenant's rights do not suffice for a file."""
+    return Denied(tenant, f"uid {tenant.uid} may not read {shown}")
+
+
+@contextlib.contextmanager
+def located(
+    path: str,
+    tenant: Tenant | None = None,
+    *,
+    at: int | None = None,
+    follow: bool = True,
+    shown: str = "",
+) -> Iterator[int]:
+    """An O_PATH descriptor of a regular file, for ``reopened``; the block has the tenant's rights.
+
+    ``at`` is the open directory in which a relative path begins; ``shown`` is what the file is
+    called in errors. Raises NotRegular; Denied, also if the block may not do something; OSError
+    (ELOOP for a symlink that is not to be followed).
+    """
+    try:
+        with rights_of(tenant):
+            place = _open_path(path, at, follow=follow, magic=tenant is None)
+            try:
+                _judge(place, path, tenant, shown or path)
+                yield place
+            finally:
+                os.close(place)
+    except OSError as error:
+        if tenant is None or error.errno not in _DENIED:
+            raise
+        raise denied(tenant, shown or path) from None
+
+
+def _judge(place: int, path: str, tenant: Tenant | None, shown: str) -> None:
+    mode = os.fstat(place).st_mode
+    if stat.S_ISLNK(mode):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+    if not stat.S_ISREG(mode):
+        raise NotRegular
+    if tenant is not None and _file_system(place) in _KERNELS:
+        raise Denied(tenant, f"{shown} is one of the kernel's own files, as those in /proc are")
+
+
+def reopened(place: int) -> int:
+    """The file of an O_PATH descriptor, opened for reading. Raises OSError."""
+    return os.open(f"/proc/self/fd/{place}", _READ)
+
+
+@contextlib.contextmanager
+def opened(
+    path: str,
+    tenant: Tenant | None = None,
+    *,
+    at: int | None = None,
+    follow: bool = True,
+    shown: str = "",
+) -> Iterator[int]:
+    """A regular file, open for reading; the block itself runs with the daemon's own rights.
+
+    As ``located``, otherwise. Raises NotRegular, Denied, OSError.
+    """
+    with located(path, tenant, at=at, follow=follow, shown=shown) as place:
+        descriptor = reopened(place)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _open_path(path: str, at: int | None, *, follow: bool, magic: bool) -> int:
+    """An O_PATH descriptor.
+
+    Without ``magic`` it does not come about through a link of procfs such as /proc/self/fd/7:
+    these lead to the daemon's own files, past the permissions of directories.
+    """
+    flags = os.O_PATH | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    if not magic:
+        with contextlib.suppress(NotImplementedError):
+            return _openat2(path, at, flags)
+    return os.open(path, flags, dir_fd=at)
+
+
+def _openat2(path: str, at: int | None, flags: int) -> int:
+    """openat2(2). Raises OSError; NotImplementedError where the kernel is older than 5.6."""
+    how = (ctypes.c_uint64 * 3)(flags, 0, _NO_MAGICLINKS)
+    descriptor = _libc.syscall(
+        ctypes.c_long(_OPENAT2),
+        ctypes.c_long(-100 if at is None else at),  # AT_FDCWD
+        ctypes.c_char_p(os.fsencode(path)),
+        ctypes.byref(how),
+        ctypes.c_size_t(ctypes.sizeof(how)),
+    )
+    if descriptor >= 0:
+        return int(descriptor)
+    error = ctypes.get_errno()
+    if error in (errno.ENOSYS, errno.EPERM):  # EPERM: a seccomp filter that does not know it
+        raise NotImplementedError
+    raise OSError(error, os.strerror(error), path)
+
+
+def _file_system(descriptor: int) -> int:
+    """The type of the file system that an open file is on (fstatfs(2)). Raises OSError."""
+    buffer = ctypes.create_string_buffer(512)
+    if _libc.fstatfs(descriptor, buffer) != 0:
+        raise OSError(error := ctypes.get_errno(), os.strerror(error))
+    return int.from_bytes(buffer.raw[:_WORD], sys.byteorder) & 0xFFFFFFFF

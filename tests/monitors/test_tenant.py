@@ -1,0 +1,392 @@
+"""Tyrant mode: what is read for a tenant is read with the tenant's rights, or not at all."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import pytest
+from emperord.journal.events import Spec
+from emperord.monitors import amqp_paths, files, regular_file, rows, zeromq
+from emperord.monitors.addresses import Addresses, BadAddress
+from emperord.monitors.contract import Seen
+from emperord.monitors.options import MonitorOptions
+from emperord.monitors.rows import Row
+from emperord.monitors.tenant import Tenant, rights_of
+from support.tyrant import ALICE, ALICES, BOB, BOBS, account_in_a_group, common_ground
+
+OF_ROOT = "[uwsgi]\nsecret = of-root\n"
+PLAIN = "[uwsgi]\nplain = text\n"
+ME = Tenant(ALICE, ALICES, (ALICES,))
+
+
+@pytest.fixture
+def ground() -> Iterator[Path]:
+    """A folder that all can reach, with a directory ``vassals`` that only root can write to."""
+    with common_ground() as folder:
+        (folder / "vassals").mkdir()
+        yield folder
+
+
+def file_of(path: Path, uid: int, gid: int, mode: int = 0o644, text: str = PLAIN) -> Path:
+    path.write_text(text)
+    path.chmod(mode)
+    os.chown(path, uid, gid)
+    return path
+
+
+def closed(ground: Path) -> Path:
+    """A directory that only root can search."""
+    (ground / "closed").mkdir(mode=0o700)
+    return ground / "closed"
+
+
+def fifo(path: Path) -> Path:
+    os.mkfifo(path)
+    os.chown(path, ALICE, ALICES)
+    return path
+
+
+def device(path: Path) -> Path:
+    os.mknod(path, 0o20666, os.makedev(1, 5))  # as /dev/zero
+    return path
+
+
+# What a link leads to, by what alice is to see of it.
+Make = Callable[[Path], Path | str]
+TEXT, DENIED, NOTHING = "text", "denied", "nothing"
+TARGETS: dict[str, tuple[Make, str]] = {
+    "hers": (lambda ground: file_of(ground / "t", ALICE, ALICES, 0o400), TEXT),
+    "everybody's": (lambda ground: file_of(ground / "t", 0, 0), TEXT),
+    "her group's": (lambda ground: file_of(ground / "t", 0, ALICES, 0o640), TEXT),
+    "root's alone": (lambda ground: file_of(ground / "t", 0, 0, 0o600, OF_ROOT), DENIED),
+    "root's group's": (lambda ground: file_of(ground / "t", BOB, 0, 0o640, OF_ROOT), DENIED),
+    "bob's alone": (lambda ground: file_of(ground / "t", BOB, BOBS, 0o600, OF_ROOT), DENIED),
+    "not hers to read": (lambda ground: file_of(ground / "t", ALICE, ALICES, 0o200), DENIED),
+    "all but her group's": (lambda ground: file_of(ground / "t", 0, ALICES, 0o604), DENIED),
+    "behind a closed door": (lambda ground: file_of(closed(ground) / "t", 0, 0), DENIED),
+    "not even there": (lambda ground: closed(ground) / "t", DENIED),
+    "a closed directory": (closed, NOTHING),
+    "not there": (lambda ground: ground / "t", NOTHING),
+    "/proc/kmsg": (lambda _: "/proc/kmsg", DENIED),
+    "/proc/version": (lambda _: "/proc/version", DENIED),
+    "/sys": (lambda _: "/sys/kernel/notes", DENIED),
+    "the daemon's environment": (lambda _: "/proc/self/environ", DENIED),
+    "FIFO": (lambda ground: fifo(ground / "t"), NOTHING),
+    "device": (lambda ground: device(ground / "t"), NOTHING),
+}
+
+
+def link_of(ground: Path, target: Path | str, uid: int = ALICE, gid: int = ALICES) -> Path:
+    link = ground / "vassals" / "a.ini"
+    link.symlink_to(target)
+    os.lchown(link, uid, gid)
+    return link
+
+
+TYRANT = MonitorOptions(tyrant=True)
+BY_LINK = MonitorOptions(tyrant=True, tyrant_nofollow=True)
+
+
+def look(path: Path, cwd: Path | None = None, options: MonitorOptions = TYRANT) -> files.Sight:
+    """What a monitor of files sees of a config."""
+    reader = files.Reader(options, None if cwd is None else str(cwd))
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        name = str(path) if cwd is None else path.name
+        return reader.look(name, (directory, str(path.parent), path.name), None, lambda _: None)
+    finally:
+        os.close(directory)
+
+
+def by_dir(path: Path) -> files.Sight:
+    return look(path, path.parent, BY_LINK)
+
+
+def by_glob(path: Path) -> files.Sight:
+    return look(path, None, BY_LINK)
+
+
+def by_amqp(path: Path) -> files.Sight:
+    return amqp_paths.look(files.Reader(BY_LINK, None), str(path))
+
+
+@pytest.mark.parametrize("see", [by_dir, by_glob, by_amqp])
+@pytest.mark.parametrize(("make", "sees"), TARGETS.values(), ids=TARGETS)
+def test_where_a_link_leads(
+    ground: Path, make: Make, sees: str, see: Callable[[Path], files.Sight]
+) -> None:
+    """--tyrant-nofollow: the vassal is the link's owner's, who can read the file or cannot."""
+    link = link_of(ground, make(ground))
+    sight = see(link)
+    if sees == NOTHING:
+        assert isinstance(sight, files.Absent)
+        return
+    assert isinstance(sight, files.Found)
+    spec = sight.record.seen.spec
+    assert (spec.uid, spec.gid) == (ALICE, ALICES)
+    if sees == TEXT:
+        assert (sight.content, spec.bar) == (PLAIN.encode(), None)
+        return
+    assert (sight.content, spec.config, spec.settings) == (None, None, {})
+    kernels = f"tyrant mode: {link} is one of the kernel's own files, as those in /proc are"
+    assert spec.bar in (f"tyrant mode: uid {ALICE} may not read {link}", kernels)
+    assert (spec.bar == kernels) == str(os.readlink(link)).startswith(("/proc/", "/sys/"))
+    # It is looked at again by each rescan: a directory on the way may be opened to her.
+    assert sight.record.signature is None
+    assert spec.ts == os.lstat(link).st_mtime_ns
+
+
+def test_what_the_daemon_has_open_is_not_within_reach(ground: Path) -> None:
+    """/proc/self/fd leads past the permissions of directories."""
+    hidden = file_of(closed(ground) / "t", 0, 0, 0o644, OF_ROOT)
+    with hidden.open() as opened:
+        sight = by_dir(link_of(ground, f"/proc/self/fd/{opened.fileno()}"))
+    assert sight == files.Unreadable("Too many levels of symbolic links")
+
+
+@pytest.mark.parametrize("initgroups", [False, True])
+def test_supplementary_groups(ground: Path, initgroups: bool) -> None:
+    """They count where the vassal has them, too."""
+    with account_in_a_group() as account:
+        uid, gid = account.pw_uid, account.pw_gid
+        (other,) = set(os.getgrouplist(account.pw_name, gid)) - {gid}
+        link = link_of(ground, file_of(ground / "t", 0, other, 0o640), uid, gid)
+        options = msgspec.structs.replace(BY_LINK, tyrant_initgroups=initgroups)
+        sight = look(link, None, options)
+    assert isinstance(sight, files.Found)
+    assert sight.content == (PLAIN.encode() if initgroups else None)
+
+
+@pytest.mark.parametrize(
+    ("uid", "gid"), [(0, 0), (0, ALICES), (ALICE, 0)], ids=["root's", "uid 0", "gid 0"]
+)
+@pytest.mark.parametrize("link", [False, True], ids=["file", "link"])
+def test_nothing_is_read_for_root(ground: Path, uid: int, gid: int, link: bool) -> None:
+    """No vassal may run as root, so no config of root's is kept."""
+    path = ground / "vassals" / "a.ini"
+    if link:
+        link_of(ground, file_of(ground / "t", ALICE, ALICES), uid, gid)
+    else:
+        file_of(path, uid, gid)
+    sight = by_dir(path)
+    assert isinstance(sight, files.Found)
+    assert (sight.content, sight.record.seen.spec.config) == (None, None)
+    assert (sight.record.seen.spec.uid, sight.record.seen.spec.gid) == (uid, gid)
+
+
+@pytest.mark.parametrize(("mode", "reads"), [(0o755, True), (0o700, False)])
+def test_the_way_to_a_file_that_is_matched(ground: Path, mode: int, reads: bool) -> None:
+    """Its vassal gets the path, so its user must reach it; dir:// has it run in the directory."""
+    path = file_of(ground / "vassals" / "a.ini", ALICE, ALICES, 0o600)
+    ground.chmod(mode)
+    for sight in (look(path), by_amqp(path)):
+        assert isinstance(sight, files.Found)
+        assert sight.content == (PLAIN.encode() if reads else None)
+        bar = None if reads else f"tyrant mode: uid {ALICE} may not read {path}"
+        assert sight.record.seen.spec.bar == bar
+    within = look(path, path.parent)
+    assert isinstance(within, files.Found)
+    assert within.content == PLAIN.encode()
+
+
+# Sources that give a path with the user
+
+
+def by_row(path: Path, uid: int | None, gid: int | None) -> Seen:
+    row = Row(str(path), None, 1, uid, gid)
+    return rows.seen_of_file(row, TYRANT)[1]
+
+
+def by_message(path: Path, uid: int | None, gid: int | None) -> Seen:
+    spec = Spec(ts=1, uid=uid, gid=gid)
+    name = f"{path.parent.name}/{path.name}"
+    return zeromq.see_file(str(path.parents[1]), name, spec, TYRANT)
+
+
+@pytest.mark.parametrize("see", [by_row, by_message])
+@pytest.mark.parametrize(
+    ("uid", "gid", "mode", "reads"),
+    [
+        pytest.param(ALICE, ALICES, 0o644, True, id="everybody's"),
+        pytest.param(ALICE, ALICES, 0o600, False, id="root's alone"),
+        pytest.param(None, None, 0o644, False, id="no user"),
+        pytest.param(0, 0, 0o644, False, id="root"),
+        pytest.param(ALICE, None, 0o644, False, id="no group"),
+        pytest.param(ALICE, 0, 0o640, False, id="root's group"),
+    ],
+)
+def test_a_path_with_a_user(
+    ground: Path,
+    see: Callable[[Path, int | None, int | None], Seen],
+    uid: int | None,
+    gid: int | None,
+    mode: int,
+    reads: bool,
+) -> None:
+    path = file_of(ground / "vassals" / "a.ini", 0, 0, mode)
+    seen = see(path, uid, gid)
+    assert (seen.spec.uid, seen.spec.gid) == (uid, gid)
+    assert seen.content == (PLAIN.encode() if reads else None)
+    assert (seen.spec.config is not None) == reads
+    denied = f"tyrant mode: uid {ALICE} may not read {path}"
+    assert seen.spec.bar == (denied if uid and gid and not reads else None)
+
+
+# Addresses
+
+
+@pytest.mark.parametrize(
+    ("mode", "address"), [(0o644, ":8000"), (0o600, None)], ids=["everybody's", "root's alone"]
+)
+def test_the_file_beside(ground: Path, mode: int, address: str | None) -> None:
+    """In a directory of alice's, who can give a file of root's another name."""
+    os.chown(ground / "vassals", ALICE, ALICES)
+    file_of(ground / "vassals" / "a.ini.socket", 0, 0, mode, ":8000\n")
+    addresses = Addresses(MonitorOptions(tyrant=True, on_demand_extension=".socket"))
+    directory = os.open(ground / "vassals", os.O_PATH)
+    try:
+        if address is not None:
+            assert addresses.find("a.ini", directory, "a.ini", ME) == address
+            return
+        with pytest.raises(BadAddress, match=rf"uid {ALICE} may not read a\.ini\.socket$"):
+            addresses.find("a.ini", directory, "a.ini", ME)
+    finally:
+        os.close(directory)
+
+
+def test_the_command_runs_as_the_tenant(ground: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is given a path that the tenant may have made lead anywhere."""
+    monkeypatch.setenv("ROOTS_SECRET", "x")
+    command = "sh -c 'echo /$(id -u).$(id -g).$(id -G | tr \" \" .).$ROOTS_SECRET'"
+    addresses = Addresses(MonitorOptions(tyrant=True, on_demand_exec=command))
+    found = addresses.find(str(ground), -1, "a.ini", Tenant(ALICE, ALICES, (ALICES, BOBS)))
+    assert found == f"/{ALICE}.{ALICES}.{ALICES}.{BOBS}."
+
+
+def test_what_the_command_says_is_the_tenants_word() -> None:
+    """A user may trace, and so alter, what runs as that user."""
+    addresses = Addresses(MonitorOptions(tyrant=True, on_demand_exec="sh -c 'echo :80'"))
+    with pytest.raises(BadAddress, match=f"uid {ALICE} may not listen at :80"):
+        addresses.find("a.ini", -1, "a.ini", ME)
+
+
+# Races
+
+
+def test_what_is_swapped_while_it_is_read_is_never_anothers(ground: Path) -> None:
+    """File, link, FIFO and directory take each other's place, between all looks."""
+    file_of(closed(ground) / "a.ini", 0, 0, 0o644, OF_ROOT)
+    home = ground / "home"
+    home.mkdir()
+    file_of(home / "a.ini", ALICE, ALICES)
+    os.chown(home, ALICE, ALICES)
+    (home / "link").symlink_to("../closed/a.ini")
+    fifo(home / "fifo")
+    (ground / "way").symlink_to("closed")
+    over = threading.Event()
+
+    def swap() -> None:
+        while not over.is_set():
+            for other in ("link", "fifo"):
+                os.rename(home / "a.ini", home / "own")
+                os.rename(home / other, home / "a.ini")
+                os.rename(home / "a.ini", home / other)
+                os.rename(home / "own", home / "a.ini")
+            os.rename(home, ground / "aside")
+            os.rename(ground / "way", home)
+            os.rename(home, ground / "way")
+            os.rename(ground / "aside", home)
+
+    swapper = threading.Thread(target=swap)
+    swapper.start()
+    told = set()
+    try:
+        for _ in range(3000):
+            try:
+                told |= {text_of(look(home / "a.ini", cwd)) for cwd in (None, home)}
+                told.add(by_row(home / "a.ini", ALICE, ALICES).content)
+            except (OSError, rows.Flaw):
+                continue
+    finally:
+        over.set()
+        swapper.join()
+    assert told == {PLAIN.encode(), None}
+
+
+def text_of(sight: files.Sight) -> bytes | None:
+    return sight.content if isinstance(sight, files.Found) else None
+
+
+def test_a_fifo_in_the_files_place_is_not_opened(ground: Path) -> None:
+    """Not for a moment: the other end would see it."""
+    with pytest.raises(regular_file.NotRegular), regular_file.opened(str(fifo(ground / "t")), ME):
+        pass
+    with pytest.raises(OSError, match="No such device or address"):  # nobody reads
+        os.open(ground / "t", os.O_WRONLY | os.O_NONBLOCK)
+
+
+# The rights themselves
+
+
+class Rights(NamedTuple):
+    uids: str
+    gids: str
+    groups: str
+    capabilities: str
+
+    @classmethod
+    def here(cls) -> "Rights":
+        """Those of this thread."""
+        lines = Path("/proc/thread-self/status").read_text().splitlines()
+        fields = dict(line.split(":\t", 1) for line in lines)
+        return cls(*(fields[key].strip() for key in ("Uid", "Gid", "Groups", "CapEff")))
+
+
+def test_only_this_thread_has_them_and_only_for_the_block() -> None:
+    before = Rights.here()
+    others: list[Rights] = []
+    taken = threading.Event()
+    other = threading.Thread(target=lambda: others.append(Rights.here()) if taken.wait() else None)
+    other.start()
+    with rights_of(Tenant(ALICE, ALICES, (ALICES, BOBS))):
+        during = Rights.here()
+        taken.set()
+        other.join()
+    assert during.uids.split() == ["0", "0", "0", str(ALICE)]
+    assert during.gids.split() == ["0", "0", "0", str(ALICES)]
+    assert during.groups.split() == [str(ALICES), str(BOBS)]
+    assert int(during.capabilities, 16) & 0b110 == 0
+    assert others == [before]
+    assert Rights.here() == before
+
+
+def test_an_error_in_the_block_gives_them_up() -> None:
+    before = Rights.here()
+    with pytest.raises(ZeroDivisionError), rights_of(ME):
+        raise ZeroDivisionError
+    assert Rights.here() == before
+
+
+def test_they_are_refused_where_root_would_stay_root() -> None:
+    """SECBIT_NO_SETUID_FIXUP: the kernel leaves all capabilities."""
+    code = (
+        "import ctypes\n"
+        "from emperord.monitors.tenant import Tenant, rights_of\n"
+        "assert ctypes.CDLL(None).prctl(28, 4, 0, 0, 0) == 0\n"
+        "try:\n"
+        "    with rights_of(Tenant(5001, 5001, (5001,))):\n"
+        "        print('taken')\n"
+        "except OSError as error:\n"
+        "    print(error)\n"
+        "print(open('/proc/thread-self/status').read().split('Uid:')[1].split()[:4])\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == (
+        "cannot take on the rights of uid 5001: the daemon would keep root's capabilities\n"
+        "['0', '0', '0', '0']\n"
+    )
