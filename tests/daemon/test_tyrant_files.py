@@ -38,6 +38,12 @@ def kept_of_bobs(tyrant: TyrantDaemon) -> list[str]:
     return [text for content in contents if "of-bob" in (text := content.decode())]
 
 
+def runs_as(tyrant: TyrantDaemon, name: str, uid: int) -> None:
+    """Wait until its process has become the user's: it is root's until then."""
+    pid = tyrant.pid_of(name)
+    tyrant.until(lambda: status_of(pid)["Uid"] == [str(uid)] * 4, f"{name} runs as uid {uid}")
+
+
 def says(module: str, *words: object) -> subprocess.CompletedProcess[str]:
     """What one of the commands prints."""
     argv = [sys.executable, "-m", f"emperord.{module}", *map(str, words)]
@@ -89,7 +95,7 @@ def test_a_users_own_directory_of_vassals(make_tyrant: MakeTyrant) -> None:
     for name, uid in (("alice", ALICE), ("bob", BOB)):
         vassal = f"home/{name}/vassals/own.ini"
         tyrant.phase(vassal, "ready")
-        assert status_of(tyrant.pid_of(vassal))["Uid"][0] == str(uid)
+        runs_as(tyrant, vassal, uid)
     reason = tyrant.phase("home/alice/vassals/theirs.ini", "barred").reason
     assert reason == (
         f"tyrant mode: it is a file of uid {BOB} in a directory of uid {ALICE};"
@@ -117,7 +123,7 @@ def test_roots_symlink_to_a_users_file(tyrant: TyrantDaemon) -> None:
     (tyrant.vassals / "a.ini").symlink_to(own)
     tyrant.start()
     tyrant.phase("a.ini", "ready")
-    assert status_of(tyrant.pid_of("a.ini"))["Uid"][0] == str(ALICE)
+    runs_as(tyrant, "a.ini", ALICE)
     own.write_text(SLEEPER + "# edited\n")
     tyrant.event("vassal_changed", "a.ini")
     tyrant.stop()
@@ -168,7 +174,7 @@ def test_the_symlinks_own_owner(make_tyrant: MakeTyrant) -> None:
     tyrant.start()
     for name, uid in (("a.ini", ALICE), ("b.ini", BOB)):
         tyrant.phase(name, "ready")
-        assert status_of(tyrant.pid_of(name))["Uid"][0] == str(uid)
+        runs_as(tyrant, name, uid)
     tyrant.stop()
 
 
@@ -300,7 +306,7 @@ def test_nofollow_alone_does_not_change_whose_it_is(make_tyrant: MakeTyrant) -> 
     (tyrant.vassals / "a.ini").symlink_to(own)
     tyrant.start()
     tyrant.phase("a.ini", "ready")
-    assert status_of(tyrant.pid_of("a.ini"))["Uid"][0] == str(ALICE)
+    runs_as(tyrant, "a.ini", ALICE)
     tyrant.stop()
 
 
