@@ -24,7 +24,7 @@ from ..monitors.options import MonitorOptions
 from ..monitors.registry import open_monitor
 from ..monitors.urls import MonitorURLError
 from ..version import VERSION
-from . import commandline, control, daemon_log, process, recovery, succession, users
+from . import altered, commandline, control, daemon_log, process, recovery, succession, users
 from .arguments import given
 from .clock import Clock
 from .explain import Explainer
@@ -33,6 +33,7 @@ from .fold import fold
 from .host import Host
 from .keeper_link import KeeperLink
 from .keeping import RENEW
+from .observe import Observer
 from .options import Command, options, policy
 from .rules import RULES
 from .shell import Shell
@@ -114,6 +115,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         fleet = rebuild(journal)
         if fleet.seq == 0:
             _warn_of_strays()
+        observer = Observer(altered.find(fleet, journal))
         logs = None
         if chosen["log"] == "files":
             usual = default_logs(journal.path, began=fleet.seq > 0)
@@ -154,6 +156,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             listener,
             signals_to_the_end,
             Explainer(decided, journal.config_text, os.environ),
+            observer,
         )
         try:
             trio.run(shell.run, monitors)

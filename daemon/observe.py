@@ -52,10 +52,15 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Observer:
-    """Turns observations into drafts. ``contents`` fills with config texts to be stored."""
+    """Turns observations into drafts. ``contents`` fills with config texts to be stored.
 
-    def __init__(self) -> None:
+    ``altered`` are vassals whose config text in the journal is not what was recorded. It is taken
+    anew as soon as the source gives it.
+    """
+
+    def __init__(self, altered: Iterable[str] = ()) -> None:
         self.contents: dict[str, bytes] = {}
+        self._altered = set(altered)
         self._said: dict[str, dict[str, set[str]]] = {}  # url -> label -> reasons
         self._missing: dict[str, set[str]] = {}  # url -> what its doubted listing lacked
         # Texts that came with a rejection: a source need not give one again when it is accepted.
@@ -65,6 +70,15 @@ class Observer:
     def doubted(self) -> Mapping[str, set[str]]:
         """What the last listing of a source lacks, where the next one must agree."""
         return self._missing
+
+    def known(self, vassal: Vassal) -> Spec:
+        """What to tell a source that is known of a vassal.
+
+        A source need not give a text whose digest is known, so an altered one is not.
+        """
+        if vassal.name in self._altered:
+            return msgspec.structs.replace(vassal.spec, config=None)
+        return vassal.spec
 
     def take_contents(self) -> dict[str, bytes]:
         contents, self.contents = self.contents, {}
@@ -188,6 +202,8 @@ class Observer:
                 self._reject(url, name, reason, drafts, before, name)
             elif change:
                 self._announce("vassal_changed", url, name, seen, change, drafts)
+        elif name in self._altered and seen.content is not None:
+            self._announce("vassal_changed", url, name, seen, "text taken anew", drafts)
 
     def _claim(
         self,
@@ -226,6 +242,8 @@ class Observer:
                 self.contents[seen.spec.config] = seen.content
             elif held_back is not None and digest(held_back) == seen.spec.config:
                 self.contents[seen.spec.config] = held_back
+            if seen.spec.config in self.contents:
+                self._altered.discard(name)
         self._said.get(url, {}).pop(name, None)  # what was wrong with it is mended
         drafts.append(Draft(kind, Announced(spec=seen.spec, change=change), url, name))
 

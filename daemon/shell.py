@@ -80,6 +80,7 @@ class Shell:
         listener: socket.socket | None = None,
         signals: outside.Signals = trio.open_signal_receiver,
         explain: Explain = lambda _: {},
+        observer: Observer | None = None,
     ) -> None:
         self.fleet = fleet  # as it is recorded
         self._ahead = copied(fleet)  # with what is being recorded
@@ -97,7 +98,7 @@ class Shell:
         self._had_keeper = self._keeper.alive
         self.renewing = False  # to be replaced: leaves with its vassals running
         self.succeeded = False  # by the daemon of another keeper
-        self._observer = Observer()
+        self._observer = Observer() if observer is None else observer
         self._inbox, self._came = trio.open_memory_channel[tuple[Input, trio.Event]](256)
         self._deadlines = Deadlines(clock, self.tell)
         self._deadlines.plan_all(fleet)
@@ -409,7 +410,7 @@ class Shell:
 
     def _known(self, url: str) -> dict[str, Spec]:
         return {
-            vassal.name: vassal.spec
+            vassal.name: self._observer.known(vassal)
             for vassal in self.fleet.vassals.values()
             if vassal.monitor == url and vassal.wanted
         }

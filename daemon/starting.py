@@ -114,9 +114,17 @@ class Starter:
         return running
 
     def _first_config(self, spec: Spec, end: socket.socket) -> bytes:
-        """Send what a vassal reads first; what does not fit into the socket yet."""
+        """Send what a vassal reads first; what does not fit into the socket yet.
+
+        Raises CannotRun where there is no config: uWSGI would wait for it for ever.
+        """
         frame = self._config_frame(spec.config)
-        return frame[end.send(frame) :] if frame else b""
+        if not frame:
+            raise command.CannotRun(
+                "its config is not in the journal as it was recorded; give it another ts at its"
+                " source, or announce it again"
+            )
+        return frame[end.send(frame) :]
 
     def _stdin(self, name: str, spec: Spec) -> int:
         """What is its standard input: its socket on demand, else nothing. Raises OSError."""

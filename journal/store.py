@@ -23,7 +23,7 @@ import stat
 import sys
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Self
 
 from . import chain, schema, wal
@@ -53,6 +53,13 @@ class Snapshot:
     def __init__(self, seq: int, fleet: bytes) -> None:
         self.seq = seq
         self.fleet = fleet
+
+
+# A text that somebody has altered is put right.
+_INSERT_CONFIG: Final = (
+    "INSERT INTO config VALUES (?, ?) ON CONFLICT (digest)"
+    " DO UPDATE SET content = excluded.content WHERE content IS NOT excluded.content"
+)
 
 
 class Journal:
@@ -198,6 +205,17 @@ class Journal:
         content = b"" if row is None else as_bytes(row[0])
         return content if chain.digest(content) == digest else None
 
+    def altered(self, digests: Iterable[str]) -> set[str]:
+        """Those digests whose text is gone, or is another than was recorded. Raises Damaged."""
+        sql = "SELECT content FROM config WHERE digest = ?"
+        found = set()
+        with self._readable():
+            for digest in digests:
+                row = self._db.execute(sql, (digest,)).fetchone()
+                if row is None or chain.digest(as_bytes(row[0])) != digest:
+                    found.add(digest)
+        return found
+
     def _reader(self) -> sqlite3.Connection:
         # Its own connection, as the writing one may be in a transaction in another thread.
         if self._reading is None:
@@ -230,9 +248,7 @@ class Journal:
                 self._check_room()
             with self._transaction():
                 if configs:
-                    self._db.executemany(
-                        "INSERT OR IGNORE INTO config VALUES (?, ?)", configs.items()
-                    )
+                    self._db.executemany(_INSERT_CONFIG, configs.items())
                 self._db.executemany(
                     _INSERT, [(*row, link) for row, link in zip(rows, hashes, strict=True)]
                 )

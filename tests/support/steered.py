@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import trio
-from emperord.daemon import process
+from emperord.daemon import altered, process
 from emperord.daemon.clock import Clock
 from emperord.daemon.fleet import Fleet, Phase, Vassal
 from emperord.daemon.host import Host
+from emperord.daemon.main import rebuild
+from emperord.daemon.observe import Observer
 from emperord.daemon.rules import RULES
 from emperord.daemon.shell import Shell
 from emperord.daemon.systemd import Notifier
@@ -109,7 +111,7 @@ class Steered:
 
 @asynccontextmanager
 async def steered(folder: Path, *sources: Source, **policy: Any) -> AsyncIterator[Steered]:
-    """Run a daemon; it is stopped at the end, and ends of itself when all vassals have gone."""
+    """Run a daemon on the folder's journal; it is stopped at the end, with all its vassals."""
     decided = Policy(**policy)
     with Journal.open(str(folder / "journal.db")) as journal:
         process.become_subreaper()
@@ -123,7 +125,9 @@ async def steered(folder: Path, *sources: Source, **policy: Any) -> AsyncIterato
         )
         logs = LogDirectory(str(folder / "logs"), 1 << 20)
         host = Host(lambda: decided, logs, journal.config_text)
-        shell = Shell(journal, Fleet(), Clock(journal.last_at), host, started, Notifier({}))
+        fleet = rebuild(journal)
+        clock, observer = Clock(journal.last_at), Observer(altered.find(fleet, journal))
+        shell = Shell(journal, fleet, clock, host, started, Notifier({}), observer=observer)
         async with trio.open_nursery() as nursery:
             ended = trio.Event()
 

@@ -1,0 +1,36 @@
+"""Config texts of the journal that are not what was recorded, as somebody changed the file.
+
+A text is not covered by the chain of the events, but by its digest, which is. The daemon never runs
+such a text. It looks for them at its start and takes each anew when the vassal's source gives it.
+"""
+
+import logging
+from typing import Final
+
+from ..journal.store import Journal
+from .fleet import Fleet
+
+log = logging.getLogger("emperor")
+
+_MOST_NAMED: Final = 20
+
+
+def find(fleet: Fleet, journal: Journal) -> list[str]:
+    """Vassals whose config text is not what was recorded; the log names them. Raises Damaged."""
+    wanted = {
+        name: vassal.spec.config
+        for name, vassal in fleet.vassals.items()
+        if vassal.spec.config is not None
+    }
+    altered = journal.altered(set(wanted.values()))
+    names = [name for name, digest in wanted.items() if digest in altered]
+    for name in names[:_MOST_NAMED]:
+        log.error(
+            "%s: the journal's text of its config is not what was recorded (%s), so it is taken"
+            " anew from its source; 'emperor-replay verify' says what else was altered",
+            name,
+            wanted[name],
+        )
+    if len(names) > _MOST_NAMED:
+        log.error("and so for %d others", len(names) - _MOST_NAMED)
+    return names

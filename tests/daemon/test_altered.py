@@ -1,0 +1,126 @@
+"""A journal in which somebody changed the text of a config: it is never run, and taken anew."""
+
+import hashlib
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from emperord.journal import chain
+from emperord.journal.store import Journal
+from emperord.monitors.contract import Touched
+from support.steered import Source, inline, steered
+from support.vassals import notes, program, speaker_path
+
+from .conftest import MakeDaemon
+
+SWAPPED = "UPDATE config SET content = CAST('[emperor]\ncommand = evil' AS BLOB)"
+GONE = "DELETE FROM config"
+
+
+def harmed(journal: Path, statement: str) -> None:
+    with sqlite3.connect(journal) as connection:
+        connection.execute(statement)
+    connection.close()
+
+
+def verify(journal: Path) -> int:
+    words = [sys.executable, "-m", "emperord.replay.main", "--journal", str(journal), "verify"]
+    return subprocess.run(words, check=False, capture_output=True).returncode
+
+
+@pytest.mark.parametrize("statement", [SWAPPED, GONE], ids=["swapped", "gone"])
+def test_a_file_is_taken_anew_and_recorded(make_daemon: MakeDaemon, statement: str) -> None:
+    daemon = make_daemon()
+    text = program("sleep", "1000")
+    for name in ("a.ini", "b.ini"):
+        (daemon.vassals / name).write_text(f"; {name}\n{text}")
+    daemon.start()
+    pids = {daemon.phase(name, "ready").pid for name in ("a.ini", "b.ini")}
+    daemon.kill()
+    digest = hashlib.sha256(f"; a.ini\n{text}".encode()).hexdigest()
+    harmed(daemon.journal, f"{statement} WHERE digest = '{digest}'")
+    assert verify(daemon.journal) == 3
+    after = daemon.last_seq()
+    daemon.start()
+    changed = daemon.event("vassal_changed", "a.ini", after=after)
+    assert (changed.body["change"], changed.body["spec"]["config"]) == ("text taken anew", digest)
+    assert daemon.config_text(digest) == f"; a.ini\n{text}".encode()
+    assert f"a.ini: the journal's text of its config is not what was recorded ({digest})" in (
+        daemon.log()
+    )
+    assert "vassal_changed" not in daemon.kinds("b.ini", after=after)
+    assert daemon.pid_of("b.ini") in pids
+    daemon.stop()
+    assert verify(daemon.journal) == 0
+    # Nothing is said of it any more.
+    after = daemon.last_seq()
+    daemon.start()
+    assert "vassal_changed" not in daemon.kinds(after=after)
+    daemon.stop()
+
+
+TEXT = "; text\nsay 1 5 17\n"
+
+
+@pytest.fixture
+def speaker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("SPEAKER_NOTES", str(tmp_path))
+    return speaker_path(tmp_path)
+
+
+async def deployed_and_harmed(folder: Path, speaker: str, statement: str) -> None:
+    """A journal with an inline vassal whose text was altered while no daemon ran."""
+    source = Source()
+    async with steered(folder, source, uwsgi=speaker) as daemon:
+        await source.lists(a=inline(TEXT, 1))
+        await daemon.phase("a.ini", "accepting")
+    harmed(folder / "journal.db", statement)
+
+
+@pytest.mark.parametrize("statement", [SWAPPED, GONE], ids=["swapped", "gone"])
+async def test_an_inline_config_is_not_run_until_its_source_gives_it(
+    tmp_path: Path, speaker: str, statement: str
+) -> None:
+    await deployed_and_harmed(tmp_path, speaker, statement)
+    source = Source()
+    async with steered(tmp_path, source, uwsgi=speaker) as daemon:
+        await daemon.phase("a.ini", "barred")
+        vassal = daemon.vassal("a.ini")
+        assert vassal is not None
+        assert vassal.reason is not None
+        assert vassal.reason.startswith("its config is not in the journal as it was recorded")
+        assert source.known["a.ini"].config is None
+        await source.says(Touched("a.ini", inline(TEXT, 1)))
+        await daemon.phase("a.ini", "accepting")
+        assert notes(tmp_path, "a.ini", "loaded") == ["; text"] * 2
+    assert verify(tmp_path / "journal.db") == 0
+
+
+async def test_an_inline_config_that_its_source_lists_at_once_is_no_matter(
+    tmp_path: Path, speaker: str
+) -> None:
+    await deployed_and_harmed(tmp_path, speaker, SWAPPED)
+    source = Source()
+    async with steered(tmp_path, source, uwsgi=speaker) as daemon:
+        await source.lists(a=inline(TEXT, 1))
+        await daemon.phase("a.ini", "accepting")
+        assert "spawn_failed" not in daemon.kinds("a.ini")
+        assert daemon.kinds("a.ini").count("vassal_changed") == 1
+
+
+def test_a_text_that_is_stored_again_is_put_right(tmp_path: Path) -> None:
+    path, digest, other = tmp_path / "journal.db", chain.digest(b"good"), chain.digest(b"other")
+    with Journal.open(str(path)) as journal:
+        journal.append([ROW], {digest: b"good", other: b"other"})
+        assert journal.altered([digest, other]) == set()
+    harmed(path, f"UPDATE config SET content = 'good' WHERE digest = '{other}'")
+    with Journal.open(str(path)) as journal:
+        assert journal.altered([digest, other, "no such"]) == {other, "no such"}
+        journal.append([(2, 2, *ROW[2:])], {other: b"other"})
+        assert journal.altered([digest, other]) == set()
+        assert journal.config_text(other) == b"other"
+
+
+ROW = (1, 1, "daemon_ready", None, None, None, "{}", "[]")
