@@ -517,6 +517,8 @@ def unblock(fleet: Fleet, event: Event, actions: Actions) -> None:
 def die(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """It ended and no end was ordered; ``deaths.py`` says what that amounts to."""
     body: Any = event.body
+    if _is_quiet(vassal, event):
+        vassal.deaths = 0  # it had run quietly for long enough; that was not recorded in time
     verdict = deaths.judge(fleet, vassal, event)
     if verdict == "blamed":
         punish(fleet, vassal, event, deaths.how_it_died(body))
@@ -538,6 +540,12 @@ def die(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
         begin(fleet, vassal, event, actions)
         if verdict == "reloaded" and vassal.phase == "starting":
             vassal.reason = "restarts, as the reload ended it"
+
+
+def _is_quiet(vassal: Vassal, event: Event) -> bool:
+    """Whether it has run quietly until its deadline. In a reload that is another deadline."""
+    waits = vassal.slot or vassal.phase == "reloading" or vassal.deadline is None
+    return not waits and event.at >= (vassal.deadline or 0)
 
 
 def rest(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:

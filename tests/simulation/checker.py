@@ -192,9 +192,14 @@ class Checker:
         for attempt in late:
             del self.starting[attempt]
             self.up_since[vassal] = self.at
+        if not late:
+            self._forget_if_quiet(vassal)
+
+    def _forget_if_quiet(self, vassal: str) -> None:
+        """Forget its deaths if it has run quietly for long enough by now."""
         quiet = int(self.policy.get("forgive", 0.0) * 1e9)
         since = self.up_since.get(vassal)
-        if quiet and not late and since is not None and self.at >= since + quiet:
+        if quiet and since is not None and self.at >= since + quiet:
             self.deaths.pop(vassal, None)
             self.failures.pop(vassal, None)
 
@@ -245,6 +250,7 @@ class Checker:
     def _heard(self, kind: str, attempt: Attempt, body: dict[str, Any]) -> None:
         if kind in ("exited", "spawn_failed"):
             self.over.add(attempt)
+            self._forget_if_quiet(attempt.vassal)
             self._count(attempt.vassal)
             left = [pid for pid, of in self.living.items() if of == attempt]
             must(not left, "gone means gone", f"{attempt} is recorded as {kind}, {left} live")
@@ -308,6 +314,7 @@ class Checker:
                 self.restarting.add(attempt)
             if do == "reload":
                 self.reloading.add(attempt)
+                self.up_since.pop(vassal, None)
                 self.beating.discard(attempt)
             else:
                 self.starting.pop(attempt, None)
