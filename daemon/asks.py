@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final, Protocol, get_args
 
 import msgspec
@@ -18,12 +19,13 @@ from ..version import VERSION
 from . import threads
 from .attention import Daemon as Troubled
 from .attention import attention
-from .control import Refused
+from .control import Client, Refused
 from .explain import Explain
 from .facts import fleet_record, vassal_record
 from .fleet import Vassal
 from .observe import Draft
 from .turn import NOT_RECORDED
+from .waiting import Goal, Waiting
 
 _TRIAL: Final = 20.0  # seconds for a new version to say which one it is
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -31,6 +33,9 @@ _NAMED: Final = ("start", "stop", "reload", "retry")
 _RUNS: Final = ("queued", "listening", "starting", "ready", "accepting", "reloading")
 # Where an order is carried out already; asking again is no error.
 _DONE: Final = {"start": _RUNS, "stop": ("held",), "reload": (), "retry": ()}
+# Where a vassal's log says nothing of a failure: no process of it failed or is late.
+_SAYS_NOTHING: Final = ("forgotten", "held", "listening", "queued")
+WAIT: Final = 60.0  # seconds that a client waits unless it says otherwise
 # Where it makes no sense.
 _SENSELESS: Final = {
     "start": (),
@@ -53,7 +58,12 @@ class Daemon(Troubled, Protocol):
 
     def heartbeat_age(self, vassal: str) -> float | None: ...
 
+    @property
+    def waiting(self) -> Waiting: ...
+
     def renamed_logs(self) -> dict[str, str]: ...
+
+    def last_lines(self, vassal: str) -> str: ...
 
     def record(self, draft: Draft) -> Awaitable[None]: ...
 
@@ -79,10 +89,10 @@ class Asks:
         self._hand_over = hand_over
 
     async def __call__(
-        self, request: Mapping[str, Any], uid: int
+        self, request: Mapping[str, Any], client: Client
     ) -> dict[str, Any] | tuple[dict[str, Any], socket.socket]:
-        """The answer to a request of this uid's. Raises Refused."""
-        do = request.get("do")
+        """The answer to a client's request. Raises Refused."""
+        do, uid = request.get("do"), client.uid
         if do == "status":
             return {"status": self._status()}
         if do == "list":
@@ -97,8 +107,12 @@ class Asks:
             vassal = msgspec.structs.replace(self._named(request))  # the fleet goes on meanwhile
             return {"explanation": await threads.run_sync(self._explain, vassal)}
         if do in _NAMED:
-            return await self._order(do, self._named(request), uid)
-        known = ", ".join(("status", "list", "show", "explain", *_NAMED, "upgrade"))
+            timeout = _timeout(request) if request.get("wait") is True else None
+            answer = await self._order(do, self._named(request), uid)
+            return answer if timeout is None else await self._wait(request, do, timeout, client)
+        if do == "wait":
+            return await self._wait(request, _goal(request), _timeout(request), client)
+        known = ", ".join(("status", "list", "show", "explain", *_NAMED, "wait", "upgrade"))
         raise Refused(f"there is no {shown(str(do))[:40]!r}; ask one of {known}")
 
     def _named(self, request: Mapping[str, Any]) -> Vassal:
@@ -163,6 +177,20 @@ class Asks:
         now = self._daemon.fleet.vassals.get(vassal.name)
         return {"phase": "forgotten" if now is None else now.phase}
 
+    async def _wait(
+        self, request: Mapping[str, Any], goal: Goal, patience: float, client: Client
+    ) -> dict[str, Any]:
+        """Answer when a vassal has come to what was asked, or will not."""
+        name = str(request.get("name"))
+        waiting = partial(self._daemon.waiting.until, name, goal, patience)
+        phase, failure = await client.aside(waiting)
+        if failure is None:
+            return {"phase": phase}
+        log = ""
+        if phase not in _SAYS_NOTHING and self._daemon.paused is None:
+            log = await threads.run_sync(self._daemon.last_lines, name)
+        raise Refused(failure, phase=phase, log=log.splitlines())
+
     async def _replace(self, uid: int) -> dict[str, Any]:
         if not self._daemon.keeper_lives:
             raise Refused("there is no keeper that could hold the vassals meanwhile")
@@ -184,6 +212,20 @@ class Asks:
     def _check_journal(self) -> None:
         if self._daemon.paused is not None:
             raise Refused(NOT_RECORDED + self._daemon.paused)
+
+
+def _timeout(request: Mapping[str, Any]) -> float:
+    timeout = request.get("timeout", WAIT)
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < 1e9:
+        raise Refused("timeout: a number of seconds is needed")
+    return float(timeout)
+
+
+def _goal(request: Mapping[str, Any]) -> Goal:
+    for goal in get_args(Goal):
+        if request.get("for") == goal:
+            return goal  # type: ignore[no-any-return]
+    raise Refused(f"for: one of {', '.join(get_args(Goal))} is needed")
 
 
 def try_new_version() -> None:

@@ -7,6 +7,7 @@ go on:
     {"do": "list"}                          {"ok": true, "vassals": [...]}
     {"do": "show", "name": N}               {"ok": true, "vassal": {...}}
     {"do": "start"|"stop"|"reload"|"retry", "name": N}   {"ok": true, "phase": P}
+    {"do": "wait", "name": N, "for": "start"|...}        {"ok": true, "phase": P}
     {"do": "upgrade"}                       {"ok": true}
     {"do": "take_over"}                     {"ok": true} and a descriptor, see succession.py
     anything that is refused                {"ok": false, "error": "..."}
@@ -16,12 +17,14 @@ Every change is journaled with the uid of who asked (SO_PEERCRED), and answered 
 
 import array
 import errno
+import math
 import os
+import select
 import socket
 import stat
 import struct
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import trio
@@ -32,21 +35,89 @@ from .keeper_link import KeeperLink
 LONGEST: Final = 65_536  # bytes of a request
 _IDLE: Final = 300.0  # seconds that a client may say nothing
 _MOST_CLIENTS: Final = 64
+_MOST_WAITING: Final = 1024  # clients that wait for a vassal, beside those
+_LOOK: Final = 2.0  # seconds between looks whether a client is there that waits
+T = TypeVar("T")
 _KEPT: Final = "control"  # under which name the keeper keeps it
-
-# From a request and the caller's uid to the answer, which may come with a socket to pass on and
-# close; raises Refused.
-Answer = Callable[
-    [Mapping[str, Any], int], Awaitable[dict[str, Any] | tuple[dict[str, Any], socket.socket]]
-]
 
 
 class Refused(Exception):
-    """What was asked cannot be done; the text says why."""
+    """What was asked cannot be done; the text says why, ``more`` what else the answer has."""
+
+    def __init__(self, reason: str, **more: Any) -> None:
+        super().__init__(reason)
+        self.more = more
 
 
 class ControlInUse(OSError):
     """Somebody else listens there, or it is no socket."""
+
+
+class Places:
+    """How many clients are served at a time, and how many wait beside them."""
+
+    def __init__(self) -> None:
+        self.served = trio.Semaphore(_MOST_CLIENTS)
+        self.waiting = 0
+
+
+class Client:
+    """A client that has one of the places. ``uid`` is its user's."""
+
+    def __init__(self, stream: trio.SocketStream, places: Places) -> None:
+        self.stream = stream
+        self.uid = _caller(stream)
+        self._places = places
+        self._placed = True
+
+    async def enter(self) -> None:
+        """Take a place again, if it was left."""
+        if not self._placed:
+            await self._places.served.acquire()
+            self._placed = True
+
+    def leave(self) -> None:
+        """Leave the place to another client."""
+        if self._placed:
+            self._places.served.release()
+            self._placed = False
+
+    async def aside(self, wait: Callable[[], Awaitable[T]]) -> T:
+        """Wait for a long time: others are served meanwhile. Ends when the client has gone.
+
+        Raises Refused when too many wait already, trio.BrokenResourceError for a client that left.
+        """
+        if self._places.waiting >= _MOST_WAITING:
+            raise Refused(f"{_MOST_WAITING} clients wait already; ask without waiting")
+        self.leave()
+        self._places.waiting += 1
+        came: list[T] = []
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._end_with_client, nursery.cancel_scope)
+                came.append(await wait())
+                nursery.cancel_scope.cancel()
+        finally:
+            self._places.waiting -= 1
+        if not came:
+            raise trio.BrokenResourceError("the client has gone")
+        return came[0]
+
+    async def _end_with_client(self, scope: trio.CancelScope) -> None:
+        # A client that only closed its sending half still wants its answer: that is no POLLHUP.
+        poll = select.poll()
+        poll.register(self.stream.socket, 0)
+        while True:
+            if poll.poll(0):
+                scope.cancel()
+            await trio.sleep(_LOOK)
+
+
+# From a request and its client to the answer, which may come with a socket to pass on and close;
+# raises Refused.
+Answer = Callable[
+    [Mapping[str, Any], Client], Awaitable[dict[str, Any] | tuple[dict[str, Any], socket.socket]]
+]
 
 
 def bind(path: str) -> socket.socket:
@@ -118,42 +189,33 @@ async def serve(
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Answer clients until cancelled."""
-    room = trio.CapacityLimiter(_MOST_CLIENTS)
+    places = Places()
     server = trio.SocketListener(trio.socket.from_stdlib_socket(_listening(listener)))
-
-    async def client(stream: trio.SocketStream) -> None:
-        async with stream:
-            with trio.move_on_after(_IDLE) as patience:
-                try:
-                    await _converse(stream, answer, patience)
-                except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    return  # it has gone; so be it
-
     async with trio.open_nursery() as nursery:
         task_status.started()
         while True:
-            await room.acquire_on_behalf_of(token := object())
+            await places.served.acquire()
             try:
                 stream = await server.accept()
             except OSError as error:
-                room.release_on_behalf_of(token)
+                places.served.release()
                 if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
                     raise
                 await trio.sleep(0.5)
                 continue
-            nursery.start_soon(_then, client, stream, room, token)
+            nursery.start_soon(_serve, Client(stream, places), answer)
 
 
-async def _then(
-    client: Callable[[trio.SocketStream], Awaitable[None]],
-    stream: trio.SocketStream,
-    room: trio.CapacityLimiter,
-    token: object,
-) -> None:
+async def _serve(client: Client, answer: Answer) -> None:
     try:
-        await client(stream)
+        async with client.stream:
+            with trio.move_on_after(_IDLE) as patience:
+                try:
+                    await _converse(client, answer, patience)
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    return  # it has gone; so be it
     finally:
-        room.release_on_behalf_of(token)
+        client.leave()
 
 
 def _listening(listener: socket.socket) -> socket.socket:
@@ -161,14 +223,17 @@ def _listening(listener: socket.socket) -> socket.socket:
     return listener
 
 
-async def _converse(stream: trio.SocketStream, answer: Answer, patience: trio.CancelScope) -> None:
-    uid = _caller(stream)
+async def _converse(client: Client, answer: Answer, patience: trio.CancelScope) -> None:
+    stream = client.stream
     pending = b""
     while True:
         line, found, pending = pending.partition(b"\n")
         if found:
+            patience.deadline = math.inf  # a request has its own limits
+            reply = await _reply(line, client, answer)
             patience.deadline = trio.current_time() + _IDLE
-            await _send(stream, *await _reply(line, uid, answer))
+            await _send(stream, *reply)
+            await client.enter()
             continue
         if len(line) > LONGEST:
             refusal = {"ok": False, "error": f"a request has {LONGEST} bytes at most"}
@@ -193,7 +258,7 @@ async def _send(
 
 
 async def _reply(
-    line: bytes, uid: int, answer: Answer
+    line: bytes, client: Client, answer: Answer
 ) -> tuple[dict[str, Any], socket.socket | None]:
     try:
         request = msgspec.json.decode(line)
@@ -202,9 +267,9 @@ async def _reply(
     if not isinstance(request, dict):
         return {"ok": False, "error": "the request is not a JSON object"}, None
     try:
-        answered = await answer(request, uid)
+        answered = await answer(request, client)
     except Refused as refused:
-        return {"ok": False, "error": str(refused)}, None
+        return {"ok": False, "error": str(refused), **refused.more}, None
     said, passed = answered if isinstance(answered, tuple) else (answered, None)
     return {"ok": True, **said}, passed
 

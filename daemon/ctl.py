@@ -3,6 +3,7 @@
 import json
 import socket
 import sys
+import time
 from collections.abc import Callable
 from itertools import starmap
 from typing import Any, Final, NoReturn
@@ -15,12 +16,14 @@ from ..version import VERSION
 from . import addresses, commandline
 from .commandline import Group
 from .facts import LIVE, vassal_columns
+from .option_types import duration
 from .tables import formatted, listing, write
 
 REFUSED: Final = 1
 ATTENTION: Final = 3
 NO_DAEMON: Final = 4
 _PATIENCE: Final = 30.0  # seconds for an answer
+_AGAIN: Final = 0.1  # seconds until the next daemon is asked
 
 
 @click.group(
@@ -45,13 +48,24 @@ def cli(context: click.Context, control: str | None) -> None:
 
 def ask(path: str, request: dict[str, Any]) -> dict[str, Any]:
     """The daemon's answer; ends the program where there is none, or a refusal."""
+    answer = _answer(path, request)
+    if answer is None:
+        _end(NO_DAEMON, f"the daemon at {shown(path)} ended before it answered")
+    return _accepted(answer)
+
+
+def _answer(path: str, request: dict[str, Any], wait: float = 0.0) -> dict[str, Any] | None:
+    """What a daemon answers, which may ``wait`` for so many seconds; None where it ended first."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(_PATIENCE)
+            connection.settimeout(_PATIENCE + wait)
             addresses.connect(connection, path)
-            connection.sendall(json.dumps(request).encode() + b"\n")
-            with connection.makefile("rb") as stream:
-                line = stream.readline()
+            try:
+                connection.sendall(json.dumps(request).encode() + b"\n")
+                with connection.makefile("rb") as stream:
+                    line = stream.readline()
+            except (BrokenPipeError, ConnectionResetError):
+                return None
     except PermissionError:
         _end(
             REFUSED,
@@ -61,16 +75,48 @@ def ask(path: str, request: dict[str, Any]) -> dict[str, Any]:
         reason = error.strerror or str(error)
         _end(NO_DAEMON, f"no daemon answers at {shown(path)}: {reason}; is emperor running?")
     if not line:
-        _end(NO_DAEMON, f"the daemon at {shown(path)} ended before it answered")
+        return None
     try:
         answer = json.loads(line)
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict) or not isinstance(answer.get("ok"), bool):
         _end(NO_DAEMON, f"what answers at {shown(path)} is no emperor")
-    if not answer.pop("ok"):
-        _end(REFUSED, str(answer.get("error")))
     return answer
+
+
+def _accepted(answer: dict[str, Any]) -> dict[str, Any]:
+    """What else an answer has; ends the program where it is a refusal."""
+    if not answer.pop("ok"):
+        lines = [str(answer.get("error"))]
+        if log := answer.get("log"):
+            lines += ["the last lines of its log:", *(f"  {line}" for line in log)]
+        _end(REFUSED, "\n".join(shown(line) for line in lines))
+    return answer
+
+
+def _come_to(path: str, do: str, name: str, timeout: float) -> dict[str, Any] | None:
+    """The answer when a vassal has come to what was asked; None where the daemon cannot wait.
+
+    The daemon may be replaced or killed meanwhile. Then the next one is asked.
+    """
+    until, left = time.monotonic() + timeout, timeout
+    while True:
+        request = {"do": "wait", "name": name, "for": do, "timeout": left}
+        answer = _answer(path, request, left)
+        if answer is not None:
+            break
+        left = until - time.monotonic()
+        if left <= 0:
+            _end(
+                NO_DAEMON,
+                f"{shown(name)}: {do} is recorded, but the daemon ended and no other came",
+            )
+        time.sleep(_AGAIN)
+    # A daemon of a former version cannot wait.
+    if str(answer.get("error")).startswith("there is no 'wait'"):
+        return None
+    return _accepted(answer)
 
 
 def _end(code: int, text: str) -> NoReturn:
@@ -223,20 +269,38 @@ def _list_origins(title: str, rows: list[tuple[str, str]]) -> None:
 def _order(do: str, help_: str) -> None:
     @cli.command(do, help=help_)
     @click.argument("name")
+    @click.option(
+        "--timeout",
+        type=duration(),
+        metavar="DURATION",
+        default="60s",
+        show_default=True,
+        help="How long to wait.",
+    )
+    @click.option("--no-wait", is_flag=True, help="Do not wait: it is enough that it is recorded.")
     @_as_json
     @click.pass_obj
-    def order(path: str, name: str, as_json: bool) -> None:
+    def order(path: str, name: str, timeout: float, no_wait: bool, as_json: bool) -> None:
         answer = ask(path, {"do": do, "name": name})
+        if not no_wait:
+            answer = _come_to(path, do, name, timeout) or answer
         if as_json:
             _print(answer)
         else:
             print(f"{shown(name)}: now {answer['phase']}")
 
 
-_order("start", "Start a vassal that was stopped, is throttled or barred.")
-_order("stop", "Stop a vassal and hold it, over restarts and changes, until it is started.")
-_order("reload", "Reload a vassal in place.")
-_order("retry", "Start a throttled or barred vassal now.")
+_order(
+    "start",
+    "Start a vassal that was stopped, is throttled or barred. Waits until it is ready.",
+)
+_order(
+    "stop",
+    "Stop a vassal and hold it, over restarts and changes, until it is started. Waits until its"
+    " processes are gone.",
+)
+_order("reload", "Reload a vassal in place. Waits until it is ready again.")
+_order("retry", "Start a throttled or barred vassal now. Waits until it is ready.")
 
 
 @cli.command()

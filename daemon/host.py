@@ -631,6 +631,13 @@ class Host:
             # All in one go: a thousand hops to a thread cost more than the looks.
             await threads.run_sync(_look_after, self._logs, list(self._by_name.values()))
 
+    def last_lines(self, vassal: str) -> str:
+        """The end of a vassal's log: what its process wrote, or its last one if it has none."""
+        if self._logs is None:
+            return ""
+        running = self._by_name.get(vassal)
+        return self._logs.last_lines(vassal, 0 if running is None else running.log_start)
+
     def renamed_logs(self) -> dict[str, str]:
         """Vassals that do not write to their log's path, and where they write."""
         return {

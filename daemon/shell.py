@@ -53,6 +53,7 @@ from .signals import Signals
 from .start_warnings import warnings
 from .systemd import Notifier
 from .turn import Asked, Folded, Input, Requests, Turn
+from .waiting import Waiting
 
 log = logging.getLogger("emperor")
 
@@ -87,6 +88,7 @@ class Shell:
         self.paused: str | None = None
         self.unrecorded = 0  # events that wait while paused
         self.recent = Recent()
+        self.waiting = Waiting(self)
         self._journal = journal
         self._clock = clock
         self._host = host
@@ -215,6 +217,7 @@ class Shell:
         for each in turn.folded:
             fold(self.fleet, each.event)
             self.recent.note(each.event)
+            self.waiting.look(each.event.vassal, each.actions)
             for level, text in each.lines:
                 log.log(level, "%s", text)
         for action, at in turn.ordered:
@@ -294,6 +297,7 @@ class Shell:
             self.recent.paused = self.now()
         self.paused, self.unrecorded = reason, unrecorded
         self._requests.refuse(reason)
+        self.waiting.look(None)
         self._can_answer.set()
         self._notifier.tell(f"STATUS={self.status()}")
 
@@ -368,6 +372,10 @@ class Shell:
     def renamed_logs(self) -> dict[str, str]:
         """Vassals whose log was renamed while they run, and what they write to."""
         return self._host.renamed_logs()
+
+    def last_lines(self, vassal: str) -> str:
+        """The end of a vassal's log; may block."""
+        return self._host.last_lines(vassal)
 
     def heartbeat_age(self, vassal: str) -> float | None:
         """Seconds since a vassal's last heartbeat, None where it has sent none."""

@@ -141,6 +141,9 @@ class Hands:
     def renamed_logs(self) -> dict[str, str]:
         return {}
 
+    def last_lines(self, vassal: str) -> str:
+        return ""
+
     def silent_for(self, vassal: str) -> float:
         """Seconds since the last heartbeat; counts from now when none was heard."""
         now = trio.current_time()
