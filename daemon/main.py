@@ -19,7 +19,7 @@ from ..journal.places import default_logs
 from ..journal.policy import Policy
 from ..journal.store import Journal
 from ..monitors.contract import Monitor
-from ..monitors.given import NoConfig, summary
+from ..monitors.given import NoConfig, is_one_file, summary
 from ..monitors.options import MonitorOptions
 from ..monitors.registry import open_monitor
 from ..monitors.urls import MonitorURLError
@@ -96,6 +96,12 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         raise MonitorURLError("; ".join(left_out))
     for line in left_out:
         log.warning("left out: %s", line)
+    files = sum(is_one_file(monitor.url) for monitor in monitors)
+    if files > 1:
+        log.info(
+            "%d files are given by name; quote a pattern, and files that are made later run, too",
+            files,
+        )
     users.check_root(decided)
     of_others = decided.tyrant or decided.user is not None
     if of_others and chosen["log"] == "inherit" and (os.isatty(1) or os.isatty(2)):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator
 
 from ..journal.times import rfc3339
+from ..monitors.given import is_one_file
 from .fleet import Fleet
 
 
@@ -29,4 +30,4 @@ def lacks(url: str) -> str:
     """What to say of a source that has no vassal."""
     if not url.startswith("glob://"):
         return "it has no vassal"
-    return "no config matches it" if any(wild in url for wild in "*?[") else "there is no such file"
+    return "there is no such file" if is_one_file(url) else "no config matches it"

@@ -57,6 +57,11 @@ def summary(refused: Sequence[NoConfig], extra: Sequence[str]) -> list[str]:
     return lines
 
 
+def is_one_file(url: str) -> bool:
+    """Whether this monitor's URL is a path, of which no part is a wildcard."""
+    return url.startswith("glob://") and re.search(r"(?<!\\)(?:\\\\)*[*?\[]", url) is None
+
+
 def _no_config(extra: Sequence[str], plural: str = "") -> str:
     return f"no config{plural} ({' '.join((*names.EXTENSIONS, *extra))})"
 

@@ -47,6 +47,7 @@ def test_an_unquoted_pattern_runs_the_configs_and_names_the_rest(
     log = daemon.log()
     left_out = f"left out: app.py is {NO}; quote a pattern, or your shell expands it"
     assert log.count(left_out) == 1
+    assert "3 files are given by name; quote a pattern, and files that are made later run" in log
     assert log.count("rejected (app_emperor.ini: it is the config of a uWSGI Emperor") == 1
     assert log.count("rejected (app_empty.ini: it is empty: write a config into it") == 1
     assert "monitor failed" not in log

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from emperord.monitors.given import NoConfig, misfit, summary
+from emperord.monitors.given import NoConfig, is_one_file, misfit, summary
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.registry import open_monitor
 
@@ -111,6 +111,20 @@ def test_many_are_named_once(plain: int, known: int, lines: list[str]) -> None:
         *(NoConfig(f"{number}.py", None, ()) for number in range(plain)),
     ]
     assert summary(refused, ()) == lines
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("glob:///v/a.ini", True),
+        ("glob://a\\[1].ini", True),
+        ("glob://a\\\\[1].ini", False),
+        ("glob://*/a.ini", False),
+        ("dir:///v", False),
+    ],
+)
+def test_which_monitor_is_one_file(url: str, expected: bool) -> None:
+    assert is_one_file(url) is expected
 
 
 # At work

@@ -32,6 +32,7 @@ from emperord.monitors.contract import (
 from emperord.monitors.files import LARGEST
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.registry import open_monitor
+from emperord.monitors.settings import KEYS
 from emperord.monitors.urls import MonitorURLError
 from emperord.monitors.zeromq_door import QUEUE
 from support.pushing import Pusher
@@ -228,8 +229,7 @@ FULL = {
         Spec(
             ts=0,
             config=digest(b'{"emperor": {"x": 1}}'),
-            bar="[emperor] x: no such setting, there are command, reload-signal, stop-signal,"
-            " nofile, nproc, as",
+            bar=f"[emperor] x: no such setting, there are {', '.join(KEYS)}",
         ),
     ),
     "any bytes": (("a.ini", b"\xff\n"), Spec(ts=0, config=digest(b"\xff\n"))),
