@@ -66,6 +66,7 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     running: Spec | None = None  # what the attempt was ordered to run
     pid: int | None = None
     start_time: int | None = None
+    mark: str | None = None  # of its process, where it is not made from the attempt
     control: bool = True  # the daemon can talk to it
     speaks: bool = True  # it speaks the emperor protocol
     loyal: bool = False

@@ -214,4 +214,6 @@ FLEET_TABLE: Final[dict[str, FleetMove]] = {
     "daemon_stopping": m.wind_down,
     "daemon_stopped": m.close_down,
     "operator_requested": _operate,
+    "journal_adopted": _record_only,
+    "journal_forked": m.let_go,
 }

@@ -166,7 +166,7 @@ def spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     vassal.launched, vassal.earliest = event.at, None
     vassal.attempt = vassal.order = event.seq
     vassal.running = vassal.spec
-    vassal.pid = vassal.start_time = None
+    vassal.pid = vassal.start_time = vassal.mark = None
     vassal.control = True
     # A plain program never says that it accepts, so nothing may wait for that.
     vassal.speaks = "command" not in vassal.spec.settings
@@ -268,7 +268,7 @@ def forget(fleet: Fleet, vassal: Vassal, actions: Actions) -> None:
 def clear_attempt(fleet: Fleet, vassal: Vassal) -> None:
     free_slot(fleet, vassal)
     lines.leave(fleet, vassal.name)
-    vassal.attempt = vassal.pid = vassal.start_time = None
+    vassal.attempt = vassal.pid = vassal.start_time = vassal.mark = None
     vassal.loyal = vassal.heartbeat = vassal.due = False
 
 
@@ -423,8 +423,19 @@ def dismiss(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
 def note_spawned(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     body: Any = event.body
     vassal.pid, vassal.start_time = body.pid, body.start_time
-    if not vassal.speaks and vassal.phase == "starting":
+    vassal.mark, vassal.control = body.mark, body.control
+    if body.runs is not None:  # it was taken over, and may run something else than was ordered
+        vassal.running, vassal.speaks = body.runs, "command" not in body.runs.settings
+        vassal.due = _is_outdated(vassal)
+    if not tells(vassal) and vassal.phase == "starting":
         arrive(fleet, vassal, event, actions)
+
+
+def _is_outdated(vassal: Vassal) -> bool:
+    """Whether what runs is not what is wanted, in a way that a reload or a restart changes."""
+    old, new = vassal.running, vassal.spec
+    assert old is not None
+    return (old.ts, old.config) != (new.ts, new.config) or needs_restart(vassal)
 
 
 def fail_spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -658,6 +669,14 @@ def take_over(fleet: Fleet, event: Event, actions: Actions) -> None:
             begin(fleet, vassal, event, actions)
         elif vassal.phase == "listening":
             enter(vassal, "queued", event, "waits for the daemon")
+
+
+def let_go(fleet: Fleet, event: Event, actions: Actions) -> None:
+    """This journal is a copy: the processes are the original's, and all is started anew."""
+    fleet.open = fleet.leaving = False
+    for vassal in list(fleet.vassals.values()):
+        if vassal.attempt is not None:
+            rest(fleet, vassal, event, actions)
 
 
 def open_up(fleet: Fleet, event: Event, actions: Actions) -> None:

@@ -88,11 +88,19 @@ class Failed(Body, frozen=True):
 
 
 class Spawned(Body, frozen=True):
-    """A process runs the attempt. ``start_time`` is in clock ticks since boot (proc(5))."""
+    """A process runs the attempt. ``start_time`` is in clock ticks since boot (proc(5)).
+
+    A process that was started for a journal that is lost is taken over instead of starting a
+    second one. Then ``mark`` is what marks it, ``runs`` the spec that it was started or reloaded
+    with, where that is known, and ``control`` tells whether the daemon can still talk to it.
+    """
 
     attempt: int
     pid: int
     start_time: int
+    mark: str | None = None
+    runs: Spec | None = None
+    control: bool = True
 
 
 Fault = Literal["exec", "resources", "interrupted"]
@@ -193,6 +201,35 @@ class DaemonStopping(Body, frozen=True):
     reason: str
 
 
+class JournalAdopted(Body, frozen=True):
+    """An operator told a daemon that did not know its own journal to go on with this one.
+
+    ``identity``, ``seq`` and ``hash`` (hex) are of the last event that was known to be durable.
+    ``reason`` says how the journal differed from that. ``file`` is the copy that an operator had
+    put in place of the journal, ``aside`` where the journal from before is now.
+    """
+
+    identity: str
+    seq: int
+    hash: str
+    reason: str
+    uid: int | None = None
+    file: str | None = None
+    aside: str | None = None
+
+
+class JournalForked(Body, frozen=True):
+    """This copy of a journal goes its own way: the event's hash is its identity from now on.
+
+    ``identity`` (hex) is the one from before. ``path``, ``device`` and ``inode`` are of the copy.
+    """
+
+    identity: str
+    path: str
+    device: int
+    inode: int
+
+
 Request = Literal["start", "stop", "reload", "retry", "upgrade"]
 
 
@@ -235,7 +272,10 @@ KINDS: Final[dict[str, type[Body]]] = {
     "daemon_stopping": DaemonStopping,
     "daemon_stopped": Empty,
     "operator_requested": OperatorRequested,
+    "journal_adopted": JournalAdopted,
+    "journal_forked": JournalForked,
 }
+FORKED: Final = "journal_forked"
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 

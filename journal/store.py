@@ -23,8 +23,10 @@ import stat
 import sys
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Self
+
+import msgspec
 
 from . import chain, schema, wal
 from .advice import advice
@@ -37,14 +39,27 @@ from .errors import (
     JournalPaused,
     NotAJournal,
 )
-from .events import Event
-from .reading import COLUMNS, as_bytes, brief, decoded, ends, of_sqlite, unpacked
+from .events import FORKED, Event
+from .reading import COLUMNS, Link, as_bytes, brief, decoded, ends, of_sqlite, unpacked
 
 SNAPSHOT_EVERY: Final = 10_000  # events
 _SAME_CHILD: Final = 0.5  # seconds; as it executes, it lets go of one lock after the other
 _LAST_CHILD: Final = 5.0  # seconds that a dead daemon's last child may take to its exec
 _ROOM: Final = 32 << 10  # bytes that a few rows may take, indexes and all
 _INSERT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+class Head(msgspec.Struct, frozen=True):
+    """How far a journal is durable: its last event, and the identity of the journal.
+
+    The identity is the hash of the first event. A copy that was told to go its own way
+    (``journal_forked``) has the hash of that event instead.
+    """
+
+    identity: bytes
+    seq: int
+    hash: bytes
+    at: int = 0
 
 
 class Snapshot:
@@ -78,7 +93,10 @@ class Journal:
             row = connection.execute("SELECT at FROM event WHERE seq = ?", (head.seq,)).fetchone()
         self.seq = head.seq
         self._hash = head.hash
+        self._identity = _identity(connection)
         self.last_at: int = row[0] if row and row[0].__class__ is int else 0
+        # Called after each append, in its thread, when the events are durable.
+        self.when_durable: Callable[[Head], None] = lambda _: None
 
     @classmethod
     def open(cls, path: str) -> Self:
@@ -118,6 +136,56 @@ class Journal:
         if self._reading is not None:
             self._reading.close()
         self._opened.close()
+
+    # Which journal this is
+
+    @property
+    def head(self) -> Head | None:
+        """Identity and last event; None where there was no event yet."""
+        if self._identity is None:
+            return None
+        return Head(self._identity, self.seq, self._hash, self.last_at)
+
+    def hash_of(self, seq: int) -> bytes | None:
+        """The hash of an event. None if it is not in this file: not yet, or archived."""
+        if seq == self._anchor.seq:
+            return self._anchor.hash
+        with self._readable():
+            row = self._db.execute("SELECT hash FROM event WHERE seq = ?", (seq,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def identity_event(self) -> Event | None:
+        """The event whose hash is the journal's identity, if it is in this file."""
+        with self._readable():
+            row = self._db.execute(
+                f"SELECT {COLUMNS} FROM event WHERE hash = ? AND seq ="
+                " coalesce((SELECT seq FROM chain WHERE name = 'identity'), 1)",
+                (self._identity,),
+            ).fetchone()
+        return None if row is None else decoded(self.path, row)
+
+    @property
+    def begin(self) -> int:
+        """The number of the event before the first in this file: what is older was archived."""
+        return self._anchor.seq
+
+    def number_on(self, head: Head, snapshot: Snapshot) -> None:
+        """Let a journal without events follow the last event of one that was lost.
+
+        It keeps that one's identity and chain, as a journal does whose events were archived.
+        ``snapshot`` is the fleet with which it begins. Raises JournalPaused.
+        """
+        assert self.seq == 0
+        try:
+            with self._transaction():
+                for name in ("anchor", "head"):
+                    self._set_link(name, head.seq, head.hash)
+                self._set_link("identity", 1, head.identity)
+                self._insert_snapshot(snapshot, head.hash)
+        except (sqlite3.DatabaseError, OSError) as error:
+            raise JournalPaused(f"{self.path}: cannot be written: {brief(error)}") from error
+        self.seq, self._hash, self._identity = head.seq, head.hash, head.identity
+        self._anchor, self.last_at = Link(head.seq, head.hash), head.at
 
     # Reading what is needed to go on
 
@@ -242,6 +310,7 @@ class Journal:
         seq, at, hash_ = (
             (rows[-1][0], rows[-1][1], hashes[-1]) if rows else (self.seq, self.last_at, self._hash)
         )
+        identity = _renamed(rows, hashes)
         try:
             self._check_file()
             if not rows:
@@ -252,10 +321,9 @@ class Journal:
                 self._db.executemany(
                     _INSERT, [(*row, link) for row, link in zip(rows, hashes, strict=True)]
                 )
-                self._db.execute(
-                    "UPDATE chain SET seq = ?, hash = ? WHERE name = 'head'",
-                    (seq, hash_),
-                )
+                self._set_link("head", seq, hash_)
+                if identity is not None:
+                    self._set_link("identity", *identity)
                 if snapshot is not None:
                     self._insert_snapshot(snapshot, hashes[snapshot.seq - rows[0][0]])
         except sqlite3.ProgrammingError:
@@ -264,6 +332,13 @@ class Journal:
             # Whatever it is, full, read-only or malformed: vassals are better off running.
             raise JournalPaused(f"{self.path}: cannot be written: {brief(error)}") from error
         self.seq, self.last_at, self._hash = seq, at, hash_
+        if identity is not None:
+            self._identity = identity[1]
+        if rows and self._identity is not None:
+            self.when_durable(Head(self._identity, self.seq, self._hash, self.last_at))
+
+    def _set_link(self, name: str, seq: int, hash_: bytes) -> None:
+        self._db.execute("INSERT OR REPLACE INTO chain VALUES (?, ?, ?)", (name, seq, hash_))
 
     def _insert_snapshot(self, snapshot: Snapshot, hash_: bytes) -> None:
         packed = zlib.compress(snapshot.fleet, 1)
@@ -305,6 +380,26 @@ class Journal:
                 with contextlib.suppress(sqlite3.OperationalError):
                     self._db.execute("ROLLBACK")
             raise
+
+
+def _renamed(rows: Sequence[chain.Columns], hashes: Sequence[bytes]) -> tuple[int, bytes] | None:
+    """The event among these whose hash is the journal's identity from then on."""
+    for row, hash_ in zip(reversed(rows), reversed(hashes), strict=True):
+        if row[0] == 1 or row[2] == FORKED:
+            return row[0], hash_
+    return None
+
+
+def _identity(connection: sqlite3.Connection) -> bytes | None:
+    """The identity of a journal, None where it has no event. 0.1.0 did not store it."""
+    for query in (
+        "SELECT hash FROM chain WHERE name = 'identity'",
+        "SELECT hash FROM event WHERE seq = 1",
+    ):
+        row = connection.execute(query).fetchone()
+        if row is not None:
+            return bytes(row[0])
+    return None
 
 
 def _take_lock(path: str) -> int:

@@ -59,6 +59,9 @@ class Checker:
                 self.open = not self.leaving
             case "daemon_started":
                 self.open = self.leaving = False
+            case "journal_forked":
+                self.alive.clear()  # what runs is the original's
+                self.open = self.leaving = False
             case "daemon_stopping":
                 self.open, self.leaving = False, True
             case "daemon_stopped":
