@@ -60,6 +60,7 @@ class KeeperLink:
         self._expected: set[Identity] = set()  # whose deaths somebody will ask for
         self._news = trio.Event()
         self.complete = False  # all that was kept has been told
+        self.version = 1  # of the protocol, as the keeper knows it
         self.lost = 0  # packets whose descriptors did not get here
         self._synced = False
         self._unsent: deque[tuple[dict[str, Any], list[int]]] = deque()
@@ -101,10 +102,9 @@ class KeeperLink:
 
     def take(self, name: str) -> Kept | None:
         """What a former daemon entrusted under this name, to go on with; it stays entrusted."""
-        kept = self.kept.pop(name, None)
-        if kept is not None:
-            self.entrusted[name] = kept
-        return kept
+        if name in self.kept:
+            self.entrusted[name] = self.kept.pop(name)
+        return self.entrusted.get(name)
 
     def pass_on(self, name: str, kept: Kept) -> None:
         """Entrust what another daemon hands over, to be taken when its turn comes."""
@@ -192,6 +192,27 @@ class KeeperLink:
                 _ready(channel, select.POLLOUT, _SOON)
                 self._flush()
 
+    def tell_about(self, name: str, about: dict[str, Any]) -> None:
+        """Something changed about what is entrusted under this name. May be called in a thread."""
+        kept = self.entrusted.get(name)
+        if kept is None:
+            return
+        kept.about = {**kept.about, **about}
+        if self._merge(name, about):
+            self._flush()
+        elif self.version >= 2:
+            self._send({"do": "about", "name": name, "about": about})
+        else:
+            packet = {"do": "keep", "name": name, "about": kept.about}
+            self._send(packet, kept.descriptors)
+
+    def rename(self, name: str, new: str) -> None:
+        """Keep what a former daemon entrusted under another name from now on."""
+        kept = self.kept.pop(name)
+        self.keep(new, kept.descriptors, kept.about)
+        self.kept[new] = self.entrusted.pop(new)
+        self.drop(name)
+
     def drop(self, name: str) -> None:
         """They are needed no longer."""
         self.entrusted.pop(name, None)
@@ -202,7 +223,7 @@ class KeeperLink:
 
     def hear(self) -> None:
         """Signals may be handed on from now."""
-        self._send({"do": "hear"})
+        self._send({"do": "hear", "version": keeping.VERSION})
 
     def passing(self) -> None:
         """This is no daemon: it prints something, and its exit code is the last word."""
@@ -214,6 +235,18 @@ class KeeperLink:
             if self._channel is not None:
                 self._unsent.append((packet, descriptors or []))
         return self._flush()
+
+    def _merge(self, name: str, about: dict[str, Any]) -> bool:
+        """Put what changed about a name into a packet about it that still waits, if one does.
+
+        A keeper that was stopped takes nothing. It then costs a packet a name, not one a commit.
+        """
+        with self._lock:
+            for packet, _ in reversed(self._unsent):
+                if packet["do"] in ("keep", "about") and packet["name"] == name:
+                    packet["about"] = {**packet["about"], **about}
+                    return True
+        return False
 
     def _flush(self) -> bool:
         with self._lock:
@@ -261,6 +294,8 @@ class KeeperLink:
             self._take(packet, descriptors, cut=bool(flags & socket.MSG_CTRUNC))
         elif said == "died":
             self._note((packet["pid"], packet["start"]), Death(packet["code"], packet["signal"]))
+        elif said == "all":
+            self.version = keeping.version_of(packet)
         self._synced = self._synced or said == "synced"
         return str(said)
 

@@ -5,17 +5,27 @@ descriptors beside it (SCM_RIGHTS). The daemon *entrusts* descriptors under a na
 stay open when it dies; the keeper gives them all to the next daemon.
 
     daemon -> keeper   {"do": "keep", "name": N, "about": {...}} + descriptors
+                       {"do": "about", "name": N, "about": {...}}   version 2: what changed of it
                        {"do": "drop", "name": N}
                        {"do": "died", "pid": P, "start": T, "code": C, "signal": S}
                        {"do": "ack", "pid": P, "start": T}
                        {"do": "sync"}    say "synced" when all that has died by now was told
-                       {"do": "hear"}    signals may be handed on from now
+                       {"do": "hear", "version": V}    signals may be handed on from now
                        {"do": "pass"}    as "hear"; and it only prints something, so there is no
                                          daemon to start again when it ends
     keeper -> daemon   {"say": "kept", "name": N, "about": {...}} + descriptors
                        {"say": "died", "pid": P, "start": T, "code": C or null, "signal": S or null}
-                       {"say": "all"}    that was all that is kept; from here on it is news
+                       {"say": "all", "version": V}    that was all that is kept; the rest is news
                        {"say": "synced"}
+
+Either side may be of another release than the other: the daemon's after an upgrade, the keeper's
+where it could not execute itself anew. So both give the version of the protocol that they know,
+1 where they give none, and neither sends a packet that the other's version does not have.
+
+Under the name JOURNAL the daemon entrusts the lock of its journal's identity. Beside it stands the
+last event that is durable, which the daemon tells after each commit. So the keeper knows whether
+the journal that the next daemon finds is the one that the vassals were started for. A daemon of
+version 1 drops all that it does not know; that name it cannot drop.
 
 A death is told until it is acknowledged, to one daemon after the other; the daemon entrusts the
 deaths of its own children too, before it reaps them, until they stand in the journal. A process
@@ -29,6 +39,8 @@ from typing import Any
 
 CHANNEL = "EMPERORD_KEEPER_FD"  # in the daemon's environment: its end of the pair
 RENEW = 75  # exit code of a daemon that is to be replaced in place
+VERSION = 2  # of this protocol
+JOURNAL = "journal"  # under which name the identity of the journal is kept
 LONGEST = 65_536  # bytes of a packet
 MOST_DESCRIPTORS = 16  # beside one packet
 # The kernel takes no more descriptors on their way, or has no memory, for now: unix(7), send(2).
@@ -55,6 +67,12 @@ def decode(data: bytes) -> dict[str, Any]:
     return packet
 
 
+def version_of(packet: dict[str, Any]) -> int:
+    """The version that the other side gives in its greeting; 1 if it gives none."""
+    version = packet.get("version", 1)
+    return version if isinstance(version, int) else 1
+
+
 def death(pid: int, start: int, code: int | None, signal: int | None) -> dict[str, Any]:
     return {"say": "died", "pid": pid, "start": start, "code": code, "signal": signal}
 
@@ -70,6 +88,7 @@ class Memory:
         self._close = close
         self.kept: dict[str, tuple[dict[str, Any], list[int]]] = {}
         self.deaths: dict[tuple[int, int], dict[str, Any]] = {}  # by pid and start time
+        self.version = 1  # the daemon's, as long as it has not told
 
     def heard(self, data: bytes, descriptors: list[int], cut: bool) -> dict[str, Any]:
         """Take in what came, and return it. Raises BadPacket; no descriptor leaks then."""
@@ -104,10 +123,15 @@ class Memory:
         if descriptors:
             raise BadPacket(f"descriptors beside {str(do)[:40]!r}")
         if do == "drop" and isinstance(name, str):
-            self._drop(name)
+            if name != JOURNAL or self.version >= 2:
+                self._drop(name)
+        elif do == "about" and isinstance(name, str) and isinstance(packet.get("about"), dict):
+            self._amend(name, packet["about"])
+        elif do == "hear":
+            self.version = version_of(packet)
         elif do in ("ack", "died") and isinstance(pid, int) and isinstance(start, int):
             self._note(do, pid, start, packet.get("code"), packet.get("signal"))
-        elif do not in ("hear", "pass", "sync"):
+        elif do not in ("pass", "sync"):
             raise BadPacket(f"no order, or one without what it needs: {str(do)[:40]!r}")
 
     def _note(self, do: str, pid: int, start: int, code: Any, signal: Any) -> None:
@@ -125,12 +149,18 @@ class Memory:
 
     def greeting(self) -> list[tuple[dict[str, Any], list[int]]]:
         """What a new daemon is told first, with the descriptors that go with each packet."""
+        self.version = 1
         told: list[tuple[dict[str, Any], list[int]]] = [
             ({"say": "kept", "name": name, "about": about}, descriptors)
             for name, (about, descriptors) in self.kept.items()
         ]
         told += [(packet, []) for packet in self.deaths.values()]
-        return [*told, ({"say": "all"}, [])]
+        return [*told, ({"say": "all", "version": VERSION}, [])]
+
+    def _amend(self, name: str, about: dict[str, Any]) -> None:
+        if name in self.kept:
+            known, descriptors = self.kept[name]
+            self.kept[name] = ({**known, **about}, descriptors)
 
     def _drop(self, name: str) -> None:
         _, descriptors = self.kept.pop(name, ({}, []))

@@ -189,3 +189,70 @@ def test_no_keeper_at_all() -> None:
     link.drop("a")
     assert not link.alive
     assert not link.died
+
+
+def greet(keeper: socket.socket, link: KeeperLink, **version: int) -> None:
+    """Say what a keeper says first, of the version that it knows."""
+    keeper.send(keeping.encode({"say": "all", **version}))
+    link.receive_all()
+    assert link.complete
+
+
+@pytest.mark.parametrize(
+    ("version", "said", "descriptors"),
+    [
+        ({"version": 2}, {"do": "about", "name": "a", "about": {"x": 2}}, 0),
+        ({"version": 3}, {"do": "about", "name": "a", "about": {"x": 2}}, 0),
+        ({}, {"do": "keep", "name": "a", "about": {"x": 2, "y": 1}}, 1),
+    ],
+    ids=["of this version", "of a later one", "of the one before"],
+)
+def test_a_keeper_is_told_what_changed_in_the_packets_of_its_version(
+    ends: tuple[socket.socket, KeeperLink],
+    version: dict[str, int],
+    said: dict[str, object],
+    descriptors: int,
+) -> None:
+    keeper, link = ends
+    greet(keeper, link, **version)
+    link.keep("a", [0], {"x": 1, "y": 1})
+    link.tell_about("a", {"x": 2})
+    link.tell_about("never kept", {"x": 2})
+    assert heard(keeper) == ({"do": "keep", "name": "a", "about": {"x": 1, "y": 1}}, 1)
+    assert heard(keeper) == (said, descriptors)
+    assert link.entrusted["a"].about == {"x": 2, "y": 1}
+    link.hear()
+    assert heard(keeper)[0] == {"do": "hear", "version": keeping.VERSION}
+
+
+@pytest.mark.parametrize("version", [{}, {"version": 2}], ids=["one", "two"])
+def test_a_keeper_that_takes_nothing_is_told_the_last_of_many(
+    ends: tuple[socket.socket, KeeperLink], version: dict[str, int]
+) -> None:
+    """A commit must not cost memory as long as the keeper is stopped."""
+    keeper, link = ends
+    greet(keeper, link, **version)
+    link.keep("a", [0], {"x": -1})
+    count = 0
+    while not link.congested:
+        link.acknowledge((count, 1))
+        count += 1
+    for number in range(1000):
+        link.tell_about("a", {"x": number})
+    assert heard(keeper)[1] == 1
+    for _ in range(count):
+        link.deliver()
+        assert heard(keeper)[0]["do"] == "ack"
+    link.deliver()
+    said, _ = heard(keeper)
+    assert said["about"] == {"x": 999}
+    keeper.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        heard(keeper)
+
+
+def test_what_is_taken_stays_there_for_its_owner(ends: tuple[socket.socket, KeeperLink]) -> None:
+    _, link = ends
+    link.kept["a"] = Kept({"x": 1}, [0])
+    assert link.take("a") is link.take("a") is link.entrusted["a"]
+    assert link.take("b") is None

@@ -5,7 +5,16 @@ import json
 from typing import Any
 
 import pytest
-from emperord.daemon.keeping import LONGEST, BadPacket, Memory, decode, encode
+from emperord.daemon.keeping import (
+    JOURNAL,
+    LONGEST,
+    VERSION,
+    BadPacket,
+    Memory,
+    decode,
+    encode,
+    version_of,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,7 +50,7 @@ def test_what_is_kept_is_told_to_every_daemon() -> None:
         ({"say": "kept", "name": "a", "about": {"x": 1}}, a),
         ({"say": "kept", "name": "b", "about": {}}, b),
         ({"say": "died", "pid": 7, "start": 8, "code": 3, "signal": None}, []),
-        ({"say": "all"}, []),
+        ({"say": "all", "version": VERSION}, []),
     ]
     assert memory.greeting() == greeting == memory.greeting()
     assert death == greeting[2][0]
@@ -76,8 +85,49 @@ def test_a_death_that_a_daemon_entrusts_is_told_to_the_next() -> None:
     )
 
 
+def test_what_changes_about_a_name_is_told_with_the_rest() -> None:
+    memory = Kernel().memory
+    memory.told({"do": "keep", "name": "a", "about": {"x": 1, "y": 1}}, [5])
+    memory.told({"do": "about", "name": "a", "about": {"x": 2}}, [])
+    memory.told({"do": "about", "name": "gone", "about": {"x": 3}}, [])
+    said, descriptors = memory.greeting()[0]
+    assert (said["about"], descriptors) == ({"x": 2, "y": 1}, [5])
+
+
+def test_a_daemon_of_the_release_before_cannot_drop_what_it_does_not_know() -> None:
+    """It lets go of all that it has no vassal for."""
+    kernel = Kernel()
+    kernel.memory.told({"do": "keep", "name": JOURNAL}, kernel.pass_(1))
+    kernel.memory.greeting()
+    kernel.memory.told({"do": "drop", "name": JOURNAL}, [])
+    kernel.memory.told({"do": "hear"}, [])
+    kernel.memory.told({"do": "drop", "name": JOURNAL}, [])
+    assert list(kernel.memory.kept) == [JOURNAL]
+    kernel.memory.told({"do": "hear", "version": VERSION}, [])
+    kernel.memory.told({"do": "drop", "name": JOURNAL}, [])
+    assert kernel.open == set()
+
+
+@pytest.mark.parametrize(
+    ("packet", "version"),
+    [
+        ({}, 1),
+        ({"version": 2}, 2),
+        ({"version": 9}, 9),
+        ({"version": "2"}, 1),
+        ({"version": []}, 1),
+    ],
+    ids=["none", "two", "later", "text", "list"],
+)
+def test_the_version_that_a_greeting_gives(packet: dict[str, Any], version: int) -> None:
+    assert version_of(packet) == version
+
+
 NONSENSE = [
     {},
+    {"do": "about"},
+    {"do": "about", "name": "a"},
+    {"do": "about", "name": "a", "about": 5},
     {"do": None},
     {"do": "keep", "name": "a"},  # nothing to keep
     {"do": "drop"},
@@ -95,7 +145,7 @@ def test_nonsense_changes_nothing(packet: dict[str, Any]) -> None:
     kernel = Kernel()
     with pytest.raises(BadPacket):
         kernel.memory.told(packet, [])
-    assert kernel.memory.greeting() == [({"say": "all"}, [])]
+    assert kernel.memory.greeting() == [({"say": "all", "version": VERSION}, [])]
 
 
 @pytest.mark.parametrize(
