@@ -106,6 +106,8 @@ class Asks:
         if do == "explain":
             vassal = msgspec.structs.replace(self._named(request))  # the fleet goes on meanwhile
             return {"explanation": await threads.run_sync(self._explain, vassal)}
+        if do in ("adopt", "restore"):
+            raise Refused(f"the daemon has its journal, so there is nothing to {do}")
         if do in _NAMED:
             timeout = _timeout(request) if request.get("wait") is True else None
             answer = await self._order(do, self._named(request), uid)
@@ -137,6 +139,7 @@ class Asks:
             "stopping": fleet.leaving,
             "keeper": self._daemon.keeper_lives,
             "paused": self._daemon.paused,
+            "estranged": None,
             "unrecorded": self._daemon.unrecorded,
             "renamed_logs": self._daemon.renamed_logs(),
             "held": sorted(vassal.name for vassal in fleet.vassals.values() if vassal.held),

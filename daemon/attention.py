@@ -10,7 +10,8 @@ from .fleet import Fleet, Vassal
 
 # The values of ``what``, in the order in which they are told.
 KINDS: Final = (
-    "paused", "keeper died", "unreachable", "doubted", "barred", "throttled", "crashing", "hanging",
+    "estranged", "paused", "keeper died", "unreachable", "doubted", "barred", "throttled",
+    "crashing", "hanging",
 )  # fmt: skip
 _OFTEN: Final = 3  # deaths
 _LATELY: Final = 600 * 10**9  # nanoseconds in which so many deaths are often

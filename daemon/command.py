@@ -18,7 +18,7 @@ from ..monitors.settings import LIMITS, amount, signal_number
 from ..monitors.tenant import Tenant, become, passed
 from . import magic, stdio
 from .keeping import CHANNEL
-from .process import MARK
+from .process import IDENTITY, MARK
 from .users import User
 
 _LOADERS: Final = {
@@ -231,6 +231,7 @@ def environment(
     control_fd: int | None,
     config_fd: int | None,
     user: User | None = None,
+    identity: str | None = None,
 ) -> dict[str, str]:
     """The vassal's environment, from the daemon's ``own``. Blocks where that asks for accounts.
 
@@ -253,6 +254,9 @@ def environment(
         passed["UWSGI_EMPEROR_FD_CONFIG"] = str(config_fd)
     passed[MARK] = mark
     passed["EMPERORD_VASSAL"] = name
+    passed.pop(IDENTITY, None)
+    if identity is not None:
+        passed[IDENTITY] = identity
     return passed
 
 

@@ -9,6 +9,7 @@ go on:
     {"do": "start"|"stop"|"reload"|"retry", "name": N}   {"ok": true, "phase": P}
     {"do": "wait", "name": N, "for": "start"|...}        {"ok": true, "phase": P}
     {"do": "upgrade"}                       {"ok": true}
+    {"do": "adopt"}, {"do": "restore", "file": F}   of an estranged daemon, see estranged.py
     {"do": "take_over"}                     {"ok": true} and a descriptor, see succession.py
     anything that is refused                {"ok": false, "error": "..."}
 

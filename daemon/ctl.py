@@ -1,6 +1,7 @@
 """``emperor-ctl``: asks a running daemon, over its control socket."""
 
 import json
+import os
 import socket
 import sys
 import time
@@ -24,6 +25,7 @@ ATTENTION: Final = 3
 NO_DAEMON: Final = 4
 _PATIENCE: Final = 30.0  # seconds for an answer
 _AGAIN: Final = 0.1  # seconds until the next daemon is asked
+_LONG: Final = 3600.0  # seconds for a copy of a journal to be verified
 
 
 @click.group(
@@ -46,9 +48,9 @@ def cli(context: click.Context, control: str | None) -> None:
     context.obj = control or default_journal() + ".sock"
 
 
-def ask(path: str, request: dict[str, Any]) -> dict[str, Any]:
+def ask(path: str, request: dict[str, Any], wait: float = 0.0) -> dict[str, Any]:
     """The daemon's answer; ends the program where there is none, or a refusal."""
-    answer = _answer(path, request)
+    answer = _answer(path, request, wait)
     if answer is None:
         _end(NO_DAEMON, f"the daemon at {shown(path)} ended before it answered")
     return _accepted(answer)
@@ -311,6 +313,41 @@ def upgrade(path: str, as_json: bool) -> None:
     answer = ask(path, {"do": "upgrade"})
     if as_json:
         _print(answer)
+
+
+@cli.command()
+@_as_json
+@click.pass_obj
+def adopt(path: str, as_json: bool) -> None:
+    """Let an estranged daemon go on with the journal that it has.
+
+    A daemon is estranged when its journal is not the one that the vassals run for: it was lost,
+    cut or replaced. Vassals that run are taken over when their sources name them; none is started
+    twice.
+    """
+    answer = ask(path, {"do": "adopt"})
+    if as_json:
+        _print(answer)
+    else:
+        print(f"goes on after event {answer['after']}")
+
+
+@cli.command()
+@click.argument("file", type=click.Path())
+@_as_json
+@click.pass_obj
+def restore(path: str, file: str, as_json: bool) -> None:
+    """Let an estranged daemon go on with FILE, a copy of the journal that was lost.
+
+    The copy is verified first, and copied. Vassals that were started after it was made are taken
+    over when their sources name them; none is started twice.
+    """
+    answer = ask(path, {"do": "restore", "file": os.path.abspath(file)}, _LONG)
+    if as_json:
+        _print(answer)
+    else:
+        lost = f"; {answer['lost']} events are lost" if answer["lost"] else ""
+        print(f"goes on after event {answer['after']}{lost}")
 
 
 def main() -> NoReturn:

@@ -9,12 +9,12 @@ from . import command, magic
 from .fleet import Vassal
 from .listeners import binds_itself
 from .moves import bar_reason
-from .process import MARK
+from .process import IDENTITY, MARK
 from .users import NoAccount, user_of
 
 Explain = Callable[[Vassal], dict[str, Any]]
 
-_OURS = (MARK, "EMPERORD_VASSAL", "UWSGI_EMPEROR_FD", "UWSGI_EMPEROR_FD_CONFIG")
+_OURS = (MARK, IDENTITY, "EMPERORD_VASSAL", "UWSGI_EMPEROR_FD", "UWSGI_EMPEROR_FD_CONFIG")
 
 
 class Explainer:
@@ -74,7 +74,9 @@ class Explainer:
         spec, policy = vassal.spec, self._policy
         user = None if barred else user_of(spec, policy)
         words = command.words(vassal.name, spec, policy)
-        its = command.environment(self._environ, vassal.name, spec, "(which one)", None, None, user)
+        its = command.environment(
+            self._environ, vassal.name, spec, "(which one)", None, None, user, "(the journal's)"
+        )
         handed = magic.handed(self._environ, vassal.name, spec, user)
         named = None if user is None else {"uid": user.uid, "gid": user.gid, "groups": user.groups}
         return {

@@ -45,11 +45,12 @@ from ..journal.events import (
     Spec,
 )
 from ..journal.policy import Policy
-from . import command, process, protocol, recovery, threads
+from . import adoption, command, leftovers, process, protocol, recovery, threads
 from .actions import Action
 from .fleet import Fleet, Vassal
 from .keeper_link import Death, KeeperLink
-from .listeners import CannotListen, Listener, Listeners, Terms, binds_itself, terms
+from .leftovers import Leftovers
+from .listeners import LEFT, CannotListen, Listener, Listeners, Terms, binds_itself, terms
 from .observe import Draft
 from .recovery import Survivor
 from .running import Process
@@ -72,6 +73,8 @@ _UNHEARD: Final = 5.0  # seconds after which an order to stop that was not read 
 # Bytes that may stay in a socket: far fewer than fit, so that nobody who writes one ever waits.
 _MOST_UNREAD: Final = 64
 _CHUNK: Final = 4096  # bytes that are heard at once
+# What it says once, and a daemon that has lost its journal could not know.
+_LASTING: Final = (protocol.ACCEPTING, protocol.LOYAL, protocol.HEARTBEAT)
 _NEWS: Final = select.EPOLLIN | select.EPOLLET  # edge-triggered: what stays in a socket is none
 
 
@@ -105,8 +108,11 @@ class Host:
         environ: Mapping[str, str] = os.environ,
         nofile: tuple[int, int] | None = None,
         keeper: KeeperLink | None = None,
+        identity: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._policy = policy
+        self._identity = identity
+        self._leftovers = Leftovers()
         self._keeper = KeeperLink(None) if keeper is None else keeper
         self._logs = logs
         self._config_text = config_text
@@ -115,7 +121,14 @@ class Host:
         self._by_name: dict[str, Process] = {}
         self._listeners = Listeners(self._keeper)
         self._starter = Starter(
-            policy, logs, self._config_frame, environ, nofile, self._keeper, self._listeners
+            policy,
+            logs,
+            self._config_frame,
+            environ,
+            nofile,
+            self._keeper,
+            self._listeners,
+            identity,
         )
         self._awaited: dict[int, Listener] = {}  # by fd: those with nobody there to accept
         # Orders for vassals whose spawn is under way, in order.
@@ -221,6 +234,7 @@ class Host:
                 elif byte == protocol.ACCEPTING:
                     self._beats.pop(running.name, None)  # the next one is a first one again
                     running.accepted = trio.current_time()
+                self._remember(running, byte)
                 # Said twice before it was handed over once is said once.
                 self._said[Said(running.name, running.attempt, byte)] = None
                 self._spoken.set()
@@ -233,6 +247,12 @@ class Host:
             self._take_out(running, running.heard)
         if len(said) == _CHUNK:
             self._epoll.modify(running.control.fileno(), _NEWS)  # what is left is news, too
+
+    def _remember(self, running: Process, byte: int) -> None:
+        """Let the keeper know what it said, for a daemon that has lost its journal."""
+        if byte in _LASTING and byte not in running.said:
+            running.said.append(byte)
+            running.tell_keeper(self._keeper, said=running.said)
 
     def _take_out(self, running: Process, count: int) -> None:
         """So many bytes from its socket, which were heard."""
@@ -295,6 +315,9 @@ class Host:
         if spec is None or spec.socket is None:
             return  # it has been told to be something else since
         self._listen_at(vassal.name, spec.socket, terms(spec, self._policy()))
+        listener = self._listeners.get(vassal.name)
+        if listener is not None and vassal.name in self._leftovers:
+            self._knock(listener.socket.fileno())  # it serves there already
         text = None if spec.config is None else self._config_text(spec.config)
         if text is not None and binds_itself(text, spec.socket):
             log.warning(
@@ -429,6 +452,9 @@ class Host:
         running.to_reload = False
         if self._by_name.get(running.name) is not running or running.asked:
             return
+        running.said = [byte for byte in running.said if byte == protocol.LOYAL]
+        about = leftovers.about(running.mark, running.spec)
+        running.tell_keeper(self._keeper, spec=about["spec"], said=running.said)
         if self._send(running, protocol.RELOAD):
             await self._watch_reload(running)
         else:
@@ -485,8 +511,10 @@ class Host:
         assert vassal.attempt is not None
         attempt = vassal.attempt
         try:
-            start = self._starter.start
-            running = await threads.run_sync(start, vassal, at, limiter=self._one_spawn)
+            running = adoption.take_over(self._leftovers, vassal, self._keeper)
+            if running is None:
+                start = self._starter.start
+                running = await threads.run_sync(start, vassal, at, limiter=self._one_spawn)
         except (command.CannotRun, NoAccount) as error:
             await self._fail(name, attempt, str(error), "exec")
             return
@@ -497,8 +525,15 @@ class Host:
         if running.unsent:
             self._send_config(running)
         body = Spawned(attempt=attempt, pid=running.pid, start_time=running.started)
+        if running.former is not None:
+            control = running.control is not None
+            runs = running.former.spec
+            body = msgspec.structs.replace(body, mark=running.mark, runs=runs, control=control)
         await self._tell([Happened(Draft("spawned", body, None, name, vassal.order))])
         self._listen_to(running)
+        for byte in running.said if running.former is not None else ():
+            self._said[Said(name, attempt, byte)] = None  # to those who do not know it yet
+            self._spoken.set()
         for action, spec in self._waiting.pop(name):
             self._order(action, spec)
 
@@ -529,31 +564,18 @@ class Host:
         found = [survivor.draft() for survivor in adopted]
         found += [recovery.death(vassal, known) for vassal in gone]
         self.inherit(fleet.vassals.values())
+        adopted_pids = {survivor.pid for survivor in adopted}
+        kept, identity = self._keeper.kept, self._identity()
+        left = await threads.run_sync(leftovers.find, kept, adopted_pids, identity, time_of)
+        self._leftovers.add(left)
         self.forget_kept()
         return found
 
     def adopt(self, survivor: Survivor) -> bool:
         """Take over the process of a former daemon's vassal; False if it has just gone."""
-        try:
-            pidfd = os.pidfd_open(survivor.pid)
-        except ProcessLookupError:
-            return False  # anything else says nothing of it: taken for dead, it would run twice
-        if process.start_time(survivor.pid) != survivor.start_time:
-            os.close(pidfd)
+        running = adoption.adopt(survivor, self._keeper)
+        if running is None:
             return False
-        running = Process(survivor.vassal, survivor.pid, survivor.start_time, pidfd)
-        running.mark = survivor.mark
-        running.accepted = trio.current_time()
-        running.to_reload = survivor.vassal.phase == "reloading"  # it will be ordered again
-        running.keepers = self._keeper.alive and process.parent(survivor.pid) == os.getppid()
-        self._keeper.expect(running.identity)
-        kept = self._keeper.take(running.kept_name)
-        if kept is not None:
-            ends = [socket.socket(fileno=descriptor) for descriptor in kept.descriptors]
-            for end in ends:
-                end.setblocking(False)
-            running.control, running.config = ends[0], (ends[1] if len(ends) > 1 else None)
-            survivor.control = True
         if self._logs is not None:
             running.log_start = self._logs.size(running.name)
             running.log_file = self._logs.written_by(running.pid)
@@ -562,8 +584,15 @@ class Host:
         return True
 
     def forget_kept(self) -> None:
-        """Let go of what was kept for vassals that nobody adopted: they are gone."""
+        """Let go of what was kept for vassals that nobody adopted: they are gone.
+
+        That of leftovers stays, and the addresses that were set aside for them.
+        """
+        left = self._leftovers.kept
         for name, kept in list(self._keeper.kept.items()):
+            if name in left or name.startswith(LEFT):
+                self._keeper.take(name)
+                continue
             del self._keeper.kept[name]
             self._keeper.drop(name)
             for descriptor in kept.descriptors:

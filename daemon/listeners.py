@@ -41,6 +41,8 @@ from .keeper_link import KeeperLink, Kept
 
 _LONGEST_PATH: Final = 107  # bytes of a UNIX socket's address
 _KEPT: Final = "listener:"  # what the names start with under which the keeper keeps them
+# And of those that were kept for a journal that is lost, until a vassal is to listen there again.
+LEFT: Final = "left:"
 _SHORTHANDS: Final = {"": "0.0.0.0", "*": "0.0.0.0", "localhost": "127.0.0.1"}  # noqa: S104  # asked for
 # What may be otherwise in a moment, whatever the vassal's source says.
 _BUSY: Final = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.ENOENT, errno.ENOTDIR, errno.EROFS)
@@ -159,7 +161,7 @@ class Listeners:
 
     def listen(self, vassal: str, address: str, how: Terms) -> Listener:
         """Listen for a vassal; what listens there for it already goes on. Raises CannotListen."""
-        known = self._by_vassal.get(vassal)
+        known = self._by_vassal.get(vassal) or self._reclaim(vassal)
         try:
             if known is not None and known.address == address and known.in_place():
                 if known.how != how:
@@ -187,8 +189,28 @@ class Listeners:
         for vassal in list(self._by_vassal):
             self.unlisten(vassal)
 
+    def _reclaim(self, vassal: str) -> Listener | None:
+        """Go on with the socket that was set aside, if there is one."""
+        kept = self._keeper.take(LEFT + _KEPT + vassal)
+        if kept is None:
+            return None
+        listener = self._by_vassal[vassal] = _revive(vassal, kept)
+        self._keeper.keep(_KEPT + vassal, kept.descriptors, kept.about)
+        self._keeper.drop(LEFT + _KEPT + vassal)
+        return listener
+
+    @staticmethod
+    def set_aside(keeper: KeeperLink) -> None:
+        """Keep what former daemons entrusted, although the journal does not know of it."""
+        for name in [name for name in keeper.kept if name.startswith(_KEPT)]:
+            keeper.rename(name, LEFT + name)
+
     def inherit(self, wanted: dict[str, str]) -> None:
         """Take over what former daemons entrusted; ``wanted`` is vassal -> address."""
+        for vassal, address in wanted.items():
+            aside = self._keeper.kept.get(LEFT + _KEPT + vassal)
+            if aside is not None and aside.about["address"] == address:
+                self._reclaim(vassal)
         for name in [name for name in self._keeper.kept if name.startswith(_KEPT)]:
             kept = self._keeper.take(name)
             assert kept is not None

@@ -24,16 +24,18 @@ from ..monitors.options import MonitorOptions
 from ..monitors.registry import open_monitor
 from ..monitors.urls import MonitorURLError
 from ..version import VERSION
-from . import altered, commandline, control, daemon_log, process, recovery, succession, users
+from . import altered, commandline, daemon_log, process, users
 from .arguments import given
 from .clock import Clock
 from .explain import Explainer
 from .fleet import Fleet, from_json
 from .fold import fold
 from .host import Host
+from .identity import short
 from .keeper_link import KeeperLink
 from .keeping import RENEW
 from .observe import Observer
+from .opening import Opening
 from .options import Command, options, policy
 from .rules import RULES
 from .shell import Shell
@@ -114,13 +116,13 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
     nofile = raise_file_limit()
     beside = os.path.realpath(chosen["journal"]) + ".sock"
     control_path = os.path.abspath(chosen["control"] or beside)
-    with (
-        contextlib.closing(KeeperLink.from_environment()) as keeper,
-        succession.open_journal(chosen["journal"], control_path, keeper) as journal,
-    ):
-        fleet = rebuild(journal)
-        if fleet.seq == 0:
-            _warn_of_strays()
+    with contextlib.ExitStack() as stack:
+        keeper = stack.enter_context(contextlib.closing(KeeperLink.from_environment()))
+        notifier = Notifier()
+        journal, fleet, holder, listener = Opening(
+            chosen["journal"], control_path, keeper, notifier, rebuild, fork=chosen["restore"]
+        ).run()
+        stack.enter_context(journal)
         observer = Observer(altered.find(fleet, journal))
         logs = None
         if chosen["log"] == "files":
@@ -141,23 +143,22 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             rules=RULES,
         )
         process.become_subreaper()
-        keeper.receive_all()
         host = Host(
             lambda: decided,
             logs,
             journal.config_text,
             nofile=nofile,
             keeper=keeper,
+            identity=lambda: None if journal.head is None else short(journal.head.identity),
         )
-        listener = control.inherit(control_path, keeper)
-        clock = Clock(journal.last_at)
+        clock = Clock(max(journal.last_at, fleet.at))
         shell = Shell(
             journal,
             fleet,
             clock,
             host,
             started,
-            Notifier(),
+            notifier,
             keeper,
             listener,
             signals_to_the_end,
@@ -174,6 +175,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             listener.close()
     if shell.renewing:
         sys.exit(0 if shell.succeeded else RENEW)
+    holder.forget()
     with contextlib.suppress(OSError):
         os.unlink(control_path)
 
@@ -226,16 +228,6 @@ def open_monitors(texts: tuple[str, ...], decided: Policy) -> tuple[list[Monitor
             raise MonitorURLError(f"{monitor.url}: named twice; give it once")
         by_url[monitor.url] = monitor
     return list(by_url.values()), no_configs
-
-
-def _warn_of_strays() -> None:
-    for name, pid in recovery.strays():
-        log.warning(
-            "%s: process %d was started by an emperor that has died, of which this new journal"
-            " knows nothing: end it, or it runs beside the one that is started now",
-            name,
-            pid,
-        )
 
 
 def rebuild(journal: Journal) -> Fleet:

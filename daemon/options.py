@@ -337,6 +337,12 @@ def options(function: _F) -> _F:
                 help="The socket that emperor-ctl talks to.",
             ),
             _option(
+                "--restore",
+                is_flag=True,
+                help="Give this copy of a journal an identity of its own, and start all vassals"
+                " anew: the original goes on elsewhere. Given again, it does nothing.",
+            ),
+            _option(
                 "--check",
                 is_flag=True,
                 help="Reach every source, print what would be run, start nothing; exit 1 if"

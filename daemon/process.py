@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 MARK: Final = "EMPERORD_ATTEMPT"
+IDENTITY: Final = "EMPERORD_IDENTITY"  # the identity of the journal that ordered the attempt
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _PATIENCE: Final = 5.0  # seconds to wait for killed remnants
 _MOST_LISTS: Final = 20  # of processes, for one look at all
@@ -102,9 +103,55 @@ def mark(attempt: int, at: int, vassal: str) -> str:
 
 def mark_of(pid: int) -> str | None:
     """The mark of a process, None if it has none or may not be looked at."""
+    return _variable(pid, MARK)
+
+
+def identity_of(pid: int) -> str | None:
+    """The identity of the journal that a process was started for; 0.1.0 did not give it."""
+    return _variable(pid, IDENTITY)
+
+
+def of_journal(identity: str) -> list[int]:
+    """The processes that were started for a journal with this identity."""
+    return [pid for pid in all_pids() if identity_of(pid) == identity]
+
+
+def _variable(pid: int, name: str) -> str | None:
     environment = b"\0" + (_read(pid, "environ") or b"")
-    _, found, rest = environment.partition(f"\0{MARK}=".encode())
+    _, found, rest = environment.partition(f"\0{name}=".encode())
     return os.fsdecode(rest.partition(b"\0")[0]) if found else None
+
+
+def foreign(pid: int) -> int | None:
+    """The emperor that a process runs below, if that is another one than ours.
+
+    An emperor that runs as the vassal of another has that one above it, and so have its vassals.
+    Process 1 says nothing: it is the parent of all orphans.
+    """
+    ours = set(_lineage(os.getpid()))
+    for above in _lineage(pid):
+        if above in ours:
+            return None
+        if above != pid and _is_emperor(above):
+            return above
+    return None
+
+
+def _lineage(pid: int) -> Iterator[int]:
+    """A process and those above it, without process 1."""
+    above: int | None = pid
+    while above is not None and above > 1:
+        yield above
+        above = parent(above)
+
+
+def _is_emperor(pid: int) -> bool:
+    words = (_read(pid, "cmdline") or b"").split(b"\0")
+    module = words[words.index(b"-m") + 1 :][:1] if b"-m" in words else []
+    installed = any(word.endswith(b"/emperor") for word in words[:2])
+    ours = installed or module in ([b"emperord.daemon.keeper"], [b"emperord.daemon.main"])
+    # A tenant may call a program so, and no process of another user's is a tenant's emperor.
+    return ours and owner(pid) in (0, os.geteuid())
 
 
 def brand(mark: str) -> int:
@@ -201,12 +248,16 @@ def remnants(
     the leader's pid now, the session has ended.
 
     Anybody can imitate mark and brand. In tyrant mode all of a tree runs as the vassal's ``uid``,
-    or is about to.
+    or is about to. A process that runs below another emperor is that one's, whatever its mark.
     """
     left = all_.of(mark)
     if leader is not None and start_time(leader, dead_too=True) in (None, started):
         left += all_.others.get(leader, ())
-    return [pid for pid in left if pid != leader and (uid is None or owner(pid) in (0, uid))]
+    return [
+        pid
+        for pid in left
+        if pid != leader and (uid is None or owner(pid) in (0, uid)) and foreign(pid) is None
+    ]
 
 
 def end(pids: Iterable[int]) -> None:

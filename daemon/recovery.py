@@ -81,7 +81,7 @@ def survey(
     trees: list[Tree] = []
     for vassal in under_way:
         assert vassal.attempt is not None
-        mark = process.mark(vassal.attempt, time_of(vassal.attempt), vassal.name)
+        mark = vassal.mark or process.mark(vassal.attempt, time_of(vassal.attempt), vassal.name)
         leader = _leader(machine, vassal, census.of(mark)) if same_boot else None
         if leader is not None:
             alive.append(Survivor(vassal, *leader, mark))
@@ -90,28 +90,6 @@ def survey(
             gone.append(vassal)
     _end(trees, census, machine)
     return alive, gone
-
-
-def strays() -> list[tuple[str, int]]:
-    """Vassals whose emperors have died, name and pid: to a new journal, those of a lost one.
-
-    What such a journal does not know it cannot adopt, and will start a second time. Blocks.
-    """
-    return [
-        (mark.split(".", 2)[-1], pid)
-        for mark, pids in process.census().marked.items()
-        for pid in pids
-        if process.session(pid) == pid and not _is_emperor(process.parent(pid))
-    ]
-
-
-def _is_emperor(pid: int | None) -> bool:
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            words = file.read().split(b"\0")
-    except OSError:
-        return False
-    return any(word.startswith(b"emperord.") or word.endswith(b"/emperor") for word in words)
 
 
 def end_trees(dead: Iterable[Survivor], machine: Machine = process) -> None:

@@ -4,11 +4,13 @@ import math
 import os
 import socket
 import subprocess
+from typing import Any
 
 from ..journal.events import Spec
 from . import command
 from .fleet import Vassal
-from .keeper_link import Identity
+from .keeper_link import Identity, KeeperLink
+from .leftovers import Leftover
 from .vassal_log import LogFile
 
 
@@ -42,9 +44,12 @@ class Process:
         self.to_reload = False  # that was ordered, and is not sent yet
         self.deaf = vassal.deaf is not None  # it reads no orders, so it gets signals
         self.signalled = -math.inf  # when its reload signal was sent, in trio's time
+        self.said: list[int] = []  # bytes that it has sent since it was started or reloaded
+        self.former: Leftover | None = None  # it was taken over, unknown to the journal
 
     def heed(self, spec: Spec) -> None:
         """From now on this spec says how it is told things, and what its config is."""
+        self.spec = spec
         self.digest = spec.config
         self.reload_signal = command.reload_signal(spec)
         self.stop_signal = command.stop_signal(spec)
@@ -53,6 +58,10 @@ class Process:
     def kept_name(self) -> str:
         """Under which name its sockets are entrusted to the keeper."""
         return kept_name(self.name, self.attempt)
+
+    def tell_keeper(self, keeper: KeeperLink, **about: Any) -> None:
+        """What a daemon needs to know of it that has lost its journal."""
+        keeper.tell_about(self.kept_name, about)
 
     def close(self) -> None:
         for end in (self.control, self.config):

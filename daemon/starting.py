@@ -10,7 +10,7 @@ from typing import Final
 
 from ..journal.events import Fault, Spec
 from ..journal.policy import Policy
-from . import command, process
+from . import command, leftovers, process
 from .fleet import Vassal
 from .keeper_link import KeeperLink
 from .listeners import Listeners
@@ -34,7 +34,9 @@ class Starter:
         nofile: tuple[int, int] | None,
         keeper: KeeperLink,
         listeners: Listeners,
+        identity: Callable[[], str | None] = lambda: None,
     ) -> None:
+        self._identity = identity  # of the journal that orders the starts
         self._policy = policy
         self._logs = logs
         self._config_frame = config_frame
@@ -72,7 +74,8 @@ class Starter:
             config_ours, config_theirs = _pair(opened) if spec.path is None else (None, None)
             # Before there is a child: its sockets must not close, whenever we die.
             entrusted = [end.fileno() for end in (ours, config_ours) if end is not None]
-            self._keeper.keep(kept_name(vassal.name, vassal.attempt), entrusted)
+            told = leftovers.about(mark, spec)
+            self._keeper.keep(kept_name(vassal.name, vassal.attempt), entrusted, told)
             # uWSGI waits for its config from the first, so that is there before there is a child,
             # whenever we die.
             unsent = b"" if config_ours is None else self._first_config(spec, config_ours)
@@ -86,6 +89,7 @@ class Starter:
                     theirs.fileno(),
                     None if config_theirs is None else config_theirs.fileno(),
                     user,
+                    self._identity(),
                 ),
                 cwd=spec.cwd,
                 stdin=stdin,
@@ -98,6 +102,7 @@ class Starter:
             )
             running = _hold(vassal, child)
             running.log_file = None if out is None else log_file(out)
+            running.tell_keeper(self._keeper, pid=running.pid, start=running.started)
         except BaseException:
             self._keeper.drop(kept_name(vassal.name, vassal.attempt))
             for end in opened:

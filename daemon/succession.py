@@ -23,7 +23,7 @@ from typing import Final
 
 from ..journal.errors import JournalLocked
 from ..journal.store import Journal
-from . import addresses, keeping
+from . import addresses, keeping, process
 from .keeper_link import KeeperLink, Kept
 
 log = logging.getLogger("emperor")
@@ -41,16 +41,30 @@ def open_journal(path: str, control_path: str, keeper: KeeperLink) -> Journal:
     try:
         return Journal.open(path)
     except JournalLocked:
+        leaving = _owner(path)
         if not keeper.alive or not _take_over(control_path, keeper):
             raise
     until = time.monotonic() + _LEAVING
     while True:
         try:
-            return Journal.open(path)
+            journal = Journal.open(path)
+            # Its children are another emperor's as long as it is there (see process.foreign).
+            while process.start_time(leaving) is not None and time.monotonic() < until:
+                time.sleep(0.005)
+            return journal
         except JournalLocked:
             if time.monotonic() > until:
                 raise
         time.sleep(0.02)
+
+
+def _owner(path: str) -> int:
+    """The pid of the daemon that has the journal; 0 where that is not known."""
+    try:
+        with open(os.path.realpath(path) + ".lock") as file:
+            return int(file.read(32))
+    except (OSError, ValueError):
+        return 0
 
 
 def _take_over(control_path: str, keeper: KeeperLink) -> bool:

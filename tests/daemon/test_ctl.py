@@ -63,7 +63,7 @@ def test_status(running: Emperor) -> None:
     said = asked(running, "status")
     assert list(said) == [
         "version", "pid", "journal", "seq", "at", "monitors", "outages", "vassals", "stopping",
-        "keeper", "paused", "unrecorded", "renamed_logs", "held", "attention",
+        "keeper", "paused", "estranged", "unrecorded", "renamed_logs", "held", "attention",
     ]  # fmt: skip
     assert said["pid"] == running.daemon_pid()
     assert said["journal"] == str(running.journal)

@@ -2,7 +2,6 @@
 
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -679,25 +678,3 @@ def nobody_reaps(folder: Path) -> Path:
         "sys.exit(code)\n"
     )
     return path
-
-
-def test_vassals_of_a_lost_journal_are_told_of(daemon: Daemon) -> None:
-    """A new journal does not know them and starts them again: somebody must end them."""
-    (daemon.vassals / "a.ini").write_text(SLEEPER)
-    daemon.start()
-    daemon.phase("a.ini", "ready")
-    old = daemon.pid_of("a.ini")
-    daemon.kill()
-    shutil.rmtree(daemon.state)
-    said = f"a.ini: process {old} was started by an emperor that has died"
-    daemon.start()
-    daemon.phase("a.ini", "ready")
-    assert said in daemon.log()
-    daemon.send(signal.SIGTERM)
-    assert daemon.wait() == 0
-    daemon.start()  # the journal is not new any more
-    daemon.phase("a.ini", "ready")
-    assert daemon.log().count(said) == 1
-    assert processes.alive(old)
-    processes.kill(old)
-    daemon.stop()

@@ -57,7 +57,13 @@ def test_the_environment_is_what_the_page_lists(make_tyrant: MakeTyrant) -> None
     pid = tyrant.pid_of("a.ini")
     tyrant.until(partial(executes, pid, "sleep"), "it is executed")
     passed = processes.environment_of(pid)
-    ours = {"EMPERORD_ATTEMPT", "EMPERORD_VASSAL", "UWSGI_EMPEROR_FD", "UWSGI_STARTED_BY_TEST"}
+    ours = {
+        "EMPERORD_ATTEMPT",
+        "EMPERORD_IDENTITY",
+        "EMPERORD_VASSAL",
+        "UWSGI_EMPEROR_FD",
+        "UWSGI_STARTED_BY_TEST",
+    }
     assert {key: passed[key] for key in meant} == meant
     assert passed["UWSGI_FOR_IT"] == "yes"
     others = {key for key in os.environ if key.startswith("LC_")}

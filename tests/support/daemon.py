@@ -75,6 +75,7 @@ class Daemon:
             **{k: v for k, v in os.environ.items() if not k.startswith(("EMPEROR_", "UWSGI_"))},
             STAMP: self.stamp,
             "EMPEROR_AS_ROOT": "1",  # vassals of tests may run as root
+            "RUNTIME_DIRECTORY": str(folder / "run"),  # nothing is left behind in /run
             **(environ or {}),
         }
         self.module = "emperord.daemon.main"  # the daemon itself, without a keeper

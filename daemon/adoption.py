@@ -1,0 +1,89 @@
+"""Taking hold of a vassal's process that another daemon started."""
+
+import os
+import socket
+
+import trio
+
+from . import process
+from .fleet import Vassal
+from .keeper_link import KeeperLink
+from .leftovers import Leftover, Leftovers, about
+from .protocol import ACCEPTING
+from .recovery import Survivor
+from .running import Process
+
+
+def adopt(survivor: Survivor, keeper: KeeperLink) -> Process | None:
+    """The process of an attempt that the journal knows; None if it has just gone."""
+    vassal = survivor.vassal
+    running = _hold(vassal, survivor.pid, survivor.start_time, keeper)
+    if running is None:
+        return None
+    running.mark = survivor.mark
+    running.to_reload = vassal.phase == "reloading"  # it will be ordered again
+    survivor.control = _take_sockets(running, keeper, running.kept_name)
+    return running
+
+
+def take_over(leftovers: Leftovers, vassal: Vassal, keeper: KeeperLink) -> Process | None:
+    """A process of this vassal that the journal does not know; None if there is none.
+
+    In tyrant mode it must run as its user, because another one can imitate its mark.
+    """
+    while (left := leftovers.take(vassal.name)) is not None:
+        spec = vassal.running if left.spec is None else left.spec
+        owned = spec is None or not vassal.own_user or process.owner(left.pid) in (0, spec.uid)
+        running = _hold(vassal, left.pid, left.start, keeper) if owned else None
+        if running is not None:
+            _introduce(running, left, keeper)
+            return running
+    return None
+
+
+def _introduce(running: Process, left: Leftover, keeper: KeeperLink) -> None:
+    """Go on with a leftover as the vassal's present attempt."""
+    running.mark, running.former = left.mark, left
+    if left.spec is not None:
+        running.heed(left.spec)
+        running.speaks = "command" not in left.spec.settings
+        running.uid = left.spec.uid if running.uid is not None else None
+    sockets = left.kept is not None and _take_sockets(running, keeper, left.kept)
+    if left.said is None and running.speaks:
+        running.said = [ACCEPTING]  # one of 0.1.0: it has run for a while
+    if left.kept is None or not sockets:
+        return
+    told = {**about(running.mark, running.spec), "said": running.said}
+    told |= {"pid": running.pid, "start": running.started}
+    ends = keeper.entrusted[left.kept].descriptors
+    keeper.keep(running.kept_name, ends, told)
+    if left.kept != running.kept_name:
+        keeper.drop(left.kept)
+
+
+def _hold(vassal: Vassal, pid: int, started: int, keeper: KeeperLink) -> Process | None:
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None  # anything else says nothing of it: taken for dead, it would run twice
+    if process.start_time(pid) != started:
+        os.close(pidfd)
+        return None
+    running = Process(vassal, pid, started, pidfd)
+    running.accepted = trio.current_time()
+    running.keepers = keeper.alive and process.parent(pid) == os.getppid()
+    keeper.expect(running.identity)
+    return running
+
+
+def _take_sockets(running: Process, keeper: KeeperLink, name: str) -> bool:
+    """Go on with the sockets that the keeper holds under this name; False if it holds none."""
+    kept = keeper.take(name)
+    if kept is None:
+        return False
+    ends = [socket.socket(fileno=descriptor) for descriptor in kept.descriptors]
+    for end in ends:
+        end.setblocking(False)
+    running.control, running.config = ends[0], (ends[1] if len(ends) > 1 else None)
+    running.said = [byte for byte in kept.about.get("said", ()) if isinstance(byte, int)]
+    return True

@@ -1,0 +1,265 @@
+"""The life of an estranged daemon: its journal is not the one that its vassals run for.
+
+The keeper knows the identity of the journal and the last event that was durable. Where the journal
+does not hold that event it was lost, cut, or replaced by another. A daemon that went on would start
+each vassal a second time. So it touches no process, answers ``status`` and waits for an operator:
+
+    emperor-ctl adopt          go on with this journal; vassals that run are taken over by name
+    emperor-ctl restore FILE   put a verified copy of the lost journal in its place, and go on
+
+Both are recorded as ``journal_adopted``. TERM, INT and QUIT end the daemon and its keeper with exit
+code 3. No vassal is told to stop then; uWSGI ends by itself when its emperor has gone.
+"""
+
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, Literal
+
+import msgspec
+import trio
+
+from ..journal.events import JournalAdopted
+from ..journal.store import Head, Journal, Snapshot
+from ..journal.times import rfc3339
+from ..monitors.names import shown
+from ..version import VERSION
+from . import control, restoring, succession, threads
+from .asks import try_new_version
+from .control import Refused
+from .fleet import Fleet, to_json
+from .identity import Holder, IdentityInUse
+from .keeper_link import KeeperLink
+from .listeners import Listeners
+from .observe import Draft
+from .systemd import Notifier
+
+log = logging.getLogger("emperor")
+
+_FAREWELL: Final = 0.1  # seconds for the answer to the last request
+_LEAVE: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+_TODO: Final = (
+    "'emperor-ctl adopt' goes on with this journal, 'emperor-ctl restore FILE' with a copy of the"
+    " one that was lost"
+)
+_UNREADABLE: Final = (
+    "'emperor-ctl restore FILE' goes on with a copy of it; or move it away and have the daemon look"
+    " again ('emperor-ctl upgrade')"
+)
+
+
+class Decision(msgspec.Struct):
+    """How the life of an estranged daemon ended."""
+
+    do: Literal["adopt", "restore", "renew", "give way", "leave"]
+    uid: int | None = None
+    copy: restoring.Copy | None = None
+
+
+class Estranged:
+    """A daemon that waits. ``journal`` is None where it cannot be read, as ``reason`` says."""
+
+    def __init__(
+        self,
+        path: str,
+        journal: Journal | None,
+        known: Head,
+        reason: str,
+        keeper: KeeperLink,
+        holder: Holder,
+    ) -> None:
+        self.path = path
+        self.journal = journal
+        self.known = known
+        self.reason = reason
+        self._todo = _TODO if journal is not None else _UNREADABLE
+        self._keeper = keeper
+        self._holder = holder
+        self._since = time.time_ns()
+        self._decided = trio.Event()
+        self._decision = Decision("leave")
+
+    async def run(self, listener: socket.socket, notifier: Notifier) -> Decision:
+        """Answer at the control socket until it is decided how to go on."""
+        log.error("estranged: %s; no process is touched. %s", self.reason, self._todo)
+        notifier.tell("READY=1", f"STATUS=estranged: {self.reason}")
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._take_signals)
+            self._keeper.hear()
+            nursery.start_soon(notifier.keep_alive)
+            nursery.start_soon(self._keeper.run)
+            nursery.start_soon(control.serve, listener, partial(self._answer, nursery))
+            await self._decided.wait()
+            await trio.sleep(_FAREWELL)
+            nursery.cancel_scope.cancel()
+        return self._decision
+
+    def _decide(self, decision: Decision) -> None:
+        self._decision = decision
+        self._decided.set()
+
+    async def _take_signals(
+        self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        others = (signal.SIGHUP, signal.SIGURG, signal.SIGUSR1, signal.SIGUSR2)
+        with trio.open_signal_receiver(*_LEAVE, *others) as received:
+            task_status.started()
+            async for number in received:
+                name = signal.Signals(number).name
+                if number in _LEAVE:
+                    log.error(
+                        "%s: leaving. No vassal was told to stop: uWSGI ends by itself, other"
+                        " programs run on",
+                        name,
+                    )
+                    self._decide(Decision("leave"))
+                elif number == signal.SIGUSR2:
+                    try:
+                        await self._renew()
+                    except Refused as refused:
+                        log.error("%s: %s", name, refused)
+                else:
+                    log.error(
+                        "%s: nothing is done. Estranged: %s; %s", name, self.reason, self._todo
+                    )
+
+    # What is asked
+
+    async def _answer(
+        self, nursery: trio.Nursery, request: Mapping[str, Any], uid: int
+    ) -> dict[str, Any] | tuple[dict[str, Any], socket.socket]:
+        do = request.get("do")
+        if do == "status":
+            return {"status": self._status()}
+        if do == "list":
+            return {"seq": self._seq, "at": None, "vassals": []}
+        if do == "upgrade":
+            await self._renew()
+            return {}
+        if do == "take_over":
+            return {}, self._give_way(nursery)
+        if self._decided.is_set():
+            raise Refused("another request was first; ask again in a moment")
+        if do == "adopt":
+            return await self._adopt(uid)
+        if do == "restore":
+            return await self._restore(request.get("file"), uid)
+        raise Refused(f"estranged: {self.reason}; {self._todo}")
+
+    @property
+    def _seq(self) -> int:
+        return 0 if self.journal is None else self.journal.seq
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "version": VERSION,
+            "pid": os.getpid(),
+            "journal": self.path,
+            "seq": self._seq,
+            "at": None,
+            "monitors": [],
+            "outages": {},
+            "vassals": {},
+            "stopping": False,
+            "keeper": self._keeper.alive,
+            "paused": None,
+            "estranged": f"{self.reason}; {self._todo}",
+            "unrecorded": 0,
+            "renamed_logs": {},
+            "held": [],
+            "attention": [
+                {
+                    "what": "estranged",
+                    "vassal": None,
+                    "monitor": None,
+                    "since": rfc3339(self._since),
+                    "reason": f"{self.reason}; {self._todo}",
+                }
+            ],
+        }
+
+    async def _renew(self) -> None:
+        if not self._keeper.alive:
+            raise Refused("there is no keeper that could hold the vassals meanwhile")
+        await threads.run_sync(try_new_version)
+        self._decide(Decision("renew"))
+
+    def _give_way(self, nursery: trio.Nursery) -> socket.socket:
+        if self._keeper.alive:
+            raise Refused("this daemon has a keeper; nobody needs to take over from it")
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        nursery.start_soon(self._hand_over, ours)
+        return theirs
+
+    async def _hand_over(self, channel: socket.socket) -> None:
+        held = {**self._keeper.kept, **self._keeper.entrusted}
+        with channel:
+            if await threads.run_sync(succession.hand_over, channel, held):
+                self._decide(Decision("give way"))
+
+    async def _adopt(self, uid: int) -> dict[str, Any]:
+        if self.journal is None:
+            raise Refused(f"{self.reason}; {self._todo}")
+        head = self.journal.head
+        try:
+            if head is not None:
+                self._holder.take(head.identity)
+        except IdentityInUse as error:
+            raise Refused(str(error)) from None
+        self._decide(Decision("adopt", uid))
+        return {"after": max(self._seq, self.known.seq) if head is None else self._seq}
+
+    async def _restore(self, file: object, uid: int) -> dict[str, Any]:
+        if not isinstance(file, str) or not os.path.isabs(file):
+            raise Refused(f"{shown(str(file))[:300]}: give the whole path of a copy")
+        verified = await threads.run_sync(restoring.verify, file, self.path, self.known)
+        if self._decided.is_set():
+            restoring.discard(verified.staged)
+            raise Refused("another request was first")
+        self._decide(Decision("restore", uid, verified))
+        return {"after": verified.head.seq, "lost": max(0, self.known.seq - verified.head.seq)}
+
+    # What follows
+
+    def adopted(self, decision: Decision) -> Draft:
+        """Go on with the journal as it is; the event that says so. Raises JournalPaused."""
+        assert self.journal is not None
+        if self.journal.head is None:
+            number, at = self.known.seq, self.known.at
+            begin = Snapshot(number, to_json(Fleet(seq=number, at=at)))
+            self.journal.number_on(self.known, begin)
+        Listeners.set_aside(self._keeper)
+        return self._draft(decision)
+
+    def restored(
+        self, decision: Decision, open_journal: Callable[[], Journal]
+    ) -> tuple[Journal, Draft]:
+        """Put the copy in the journal's place; it, and the event that says so.
+
+        Raises JournalError, OSError.
+        """
+        assert decision.copy is not None
+        empty = self.journal is not None and self.journal.seq == 0
+        if self.journal is not None:
+            self.journal.close()
+        aside = restoring.put(decision.copy, self.path, empty)
+        Listeners.set_aside(self._keeper)
+        return open_journal(), self._draft(decision, decision.copy.file, aside)
+
+    def _draft(
+        self, decision: Decision, file: str | None = None, aside: str | None = None
+    ) -> Draft:
+        body = JournalAdopted(
+            identity=self.known.identity.hex(),
+            seq=self.known.seq,
+            hash=self.known.hash.hex(),
+            reason=self.reason,
+            uid=decision.uid,
+            file=file,
+            aside=aside,
+        )
+        return Draft("journal_adopted", body)

@@ -1,0 +1,186 @@
+"""Leftovers: vassals that run, but of whose start the journal does not know.
+
+They are there after a journal was lost and another one is gone on with, a new one or an older copy.
+The keeper holds their sockets and knows what each was started with; others are found by their mark.
+When the fold orders a vassal of that name to be started, the process is taken over instead of
+starting a second one (``host.py``). Until then no leftover is touched.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from ..journal.events import Spec
+from . import process
+from .keeper_link import Kept
+
+log = logging.getLogger("emperor")
+
+_LONGEST_SPEC: Final = 16_384  # bytes of JSON that go to the keeper: a packet is bounded
+
+
+class Leftover(msgspec.Struct):
+    """A process that may be taken over.
+
+    ``spec`` is what it was started or reloaded with, ``said`` are the bytes that it sent since.
+    Both are unknown (None) where a daemon of 0.1.0 started it, or no keeper knew it.
+    """
+
+    name: str
+    pid: int
+    start: int
+    mark: str
+    spec: Spec | None = None
+    said: tuple[int, ...] | None = None
+    kept: str | None = None  # under which name the keeper holds its sockets
+
+
+class Machine(Protocol):
+    """Processes as the machine knows them; the module ``process`` is one."""
+
+    def census(self) -> process.Census: ...
+
+    def start_time(self, pid: int) -> int | None: ...
+
+    def session(self, pid: int) -> int | None: ...
+
+    def foreign(self, pid: int) -> int | None: ...
+
+    def identity_of(self, pid: int) -> str | None: ...
+
+
+def about(mark: str, spec: Spec) -> dict[str, Any]:
+    """What the keeper is told of an attempt beside its sockets."""
+    bare = msgspec.structs.replace(spec, attrs={})
+    fits = len(msgspec.json.encode(bare)) <= _LONGEST_SPEC
+    return {"mark": mark, "spec": msgspec.to_builtins(bare) if fits else None, "said": []}
+
+
+def find(
+    kept: Mapping[str, Kept],
+    known: set[int],
+    identity: str | None,
+    time_of: Callable[[int], int],
+    machine: Machine = process,
+) -> list[Leftover]:
+    """The processes that the journal does not know, in the order in which they were started.
+
+    ``kept`` is what the keeper holds and no adopted vassal uses, ``known`` are the pids of those.
+    ``time_of`` gives the ``at`` of an event of the journal, 0 where it has none. Blocks.
+    """
+    entries = {name: each for name, each in kept.items() if _parts(name, ":") is not None}
+    if not entries and identity is None:
+        return []
+    census = machine.census()
+    found = [_kept(name, each, census, machine) for name, each in entries.items()]
+    left = {each.pid: each for each in found if each is not None}
+    for mark, pids in census.marked.items():
+        leader = next((pid for pid in pids if machine.session(pid) == pid), None)
+        started = None if leader is None else machine.start_time(leader)
+        if leader is None or started is None or leader in left or _parts(mark, ".") is None:
+            continue
+        if machine.identity_of(leader) == identity is not None:
+            name = mark.split(".", 2)[2]
+            left[leader] = Leftover(name=name, pid=leader, start=started, mark=mark)
+    return sorted(
+        (
+            each
+            for pid, each in left.items()
+            if pid not in known
+            and not _is_over(each.mark, time_of)
+            and machine.foreign(pid) is None
+        ),
+        key=lambda each: each.start,
+    )
+
+
+def _kept(name: str, kept: Kept, census: process.Census, machine: Machine) -> Leftover | None:
+    """The process whose sockets are kept under this name, if it lives."""
+    parts = _parts(name, ":")
+    assert parts is not None
+    number, vassal = parts
+    told = kept.about
+    mark, pid, start = told.get("mark"), told.get("pid"), told.get("start")
+    if not isinstance(pid, int):  # a daemon of 0.1.0, or one that died amid the start
+        marks = [mark] if mark else _marks(census, number, vassal)
+        pids = [pid for each in marks for pid in census.of(each) if machine.session(pid) == pid]
+        pid, mark = (pids[0], marks[0]) if pids else (None, mark)
+        start = None if pid is None else machine.start_time(pid)
+    if pid is None or start is None or machine.start_time(pid) != start:
+        return None
+    said = told.get("said")
+    return Leftover(
+        name=vassal,
+        pid=pid,
+        start=start,
+        mark=str(mark),
+        spec=_spec(told.get("spec")),
+        said=None if said is None else tuple(said),
+        kept=name,
+    )
+
+
+def _marks(census: process.Census, number: int, vassal: str) -> list[str]:
+    return [
+        mark
+        for mark in census.marked
+        if mark.startswith(f"{number}.") and mark.split(".", 2)[2:] == [vassal]
+    ]
+
+
+def _parts(name: str, separator: str) -> tuple[int, str] | None:
+    """The number with which a kept name or a mark begins, and the rest; None if it is neither."""
+    number, _, rest = name.partition(separator)
+    return (int(number), rest) if number.isascii() and number.isdigit() and rest else None
+
+
+def _is_over(mark: str, time_of: Callable[[int], int]) -> bool:
+    """Whether the journal knows this attempt: it is adopted, or its end is recorded."""
+    number, at, _ = [*mark.split(".", 2), "", ""][:3]
+    return number.isdigit() and at.isdigit() and time_of(int(number)) == int(at)
+
+
+def _spec(told: Any) -> Spec | None:
+    try:
+        return msgspec.convert(told, Spec)
+    except msgspec.ValidationError:
+        return None
+
+
+class Leftovers:
+    """Those that nobody has taken over yet."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, list[Leftover]] = {}
+
+    def add(self, found: list[Leftover]) -> None:
+        """Remember them, and name them in the log."""
+        for each in found:
+            self._by_name.setdefault(each.name, []).append(each)
+            log.warning(
+                "%s: process %d runs, and this journal does not know of it; it is taken over when"
+                " a source has %s, and left alone otherwise: end it if it is not wanted",
+                each.name,
+                each.pid,
+                each.name,
+            )
+
+    def __contains__(self, vassal: str) -> bool:
+        return vassal in self._by_name
+
+    def take(self, vassal: str) -> Leftover | None:
+        """The newest of this name; it is nobody else's from now on."""
+        found = self._by_name.get(vassal, [])
+        if not found:
+            return None
+        newest = found.pop()
+        if not found:
+            del self._by_name[vassal]
+        return newest
+
+    @property
+    def kept(self) -> set[str]:
+        """The names under which the keeper holds their sockets."""
+        return {each.kept for found in self._by_name.values() for each in found if each.kept}

@@ -1,0 +1,194 @@
+"""Opening the journal at a start: it must be the one that the vassals run for, and no copy.
+
+| the keeper, or the runtime directory, knows | the journal | the daemon |
+|---|---|---|
+| nothing | has no events | begins |
+| nothing | its identity is not locked | locks it and begins |
+| nothing | another emperor has its identity | refuses to start; with ``--restore``, renames it |
+| a last event | holds that event | goes on |
+| a last event | does not, or cannot be read | is estranged until an operator decides |
+"""
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+import trio
+
+from ..journal import chain
+from ..journal.errors import Damaged, JournalError, NotAJournal
+from ..journal.events import FORKED, Event, JournalForked
+from ..journal.store import Head, Journal
+from . import control, process, succession
+from .actions import recorded
+from .clock import Clock
+from .estranged import Estranged
+from .fleet import UP, Fleet
+from .fold import fold
+from .identity import Holder, check_original, estrangement
+from .keeper_link import KeeperLink
+from .keeping import RENEW
+from .observe import Draft
+from .systemd import Notifier
+
+log = logging.getLogger("emperor")
+
+_CANNOT_GO_ON = 3
+
+
+class Opened(NamedTuple):
+    """A journal to go on with, what it says, and the control socket."""
+
+    journal: Journal
+    fleet: Fleet
+    holder: Holder
+    listener: socket.socket
+
+
+class Opening:
+    """Opens the journal at ``path``; ``rebuild`` folds it. ``fork`` is what ``--restore`` asks."""
+
+    def __init__(
+        self,
+        path: str,
+        control_path: str,
+        keeper: KeeperLink,
+        notifier: Notifier,
+        rebuild: Callable[[Journal], Fleet],
+        *,
+        fork: bool = False,
+    ) -> None:
+        self._path = os.path.realpath(path)
+        self._control_path = control_path
+        self._keeper = keeper
+        self._notifier = notifier
+        self._rebuild = rebuild
+        self._fork = fork
+        self._holder = Holder(keeper, path)
+        self._journal: Journal | None = None
+        self._error: JournalError | None = None
+
+    def run(self) -> Opened:
+        """Return when there is a journal to go on with; the program may end instead.
+
+        Raises JournalError, OSError.
+        """
+        try:
+            return self._run()
+        except BaseException:
+            if self._journal is not None:
+                self._journal.close()
+            raise
+
+    def _run(self) -> Opened:
+        fleet = self._read()
+        self._keeper.receive_all()
+        known = self._holder.inherit() or self._holder.recall()
+        drafts: list[Draft] = []
+        if known is None:
+            if fleet is None:
+                assert self._error is not None
+                raise self._error
+            drafts = self._first_start(fleet)
+            listener = control.inherit(self._control_path, self._keeper)
+        else:
+            self._holder.take(known.identity)
+            if self._fork:
+                log.warning("--restore does nothing, as vassals of this journal run")
+            listener = control.inherit(self._control_path, self._keeper)
+            reason = self._reason(known)
+            if reason is not None:
+                self._holder.tell(known)  # a new keeper does not know it yet
+                drafts = [self._wait(known, reason, listener)]
+                assert self._journal is not None
+                fleet = self._rebuild(self._journal)
+        assert self._journal is not None
+        assert fleet is not None
+        self._journal.when_durable = self._holder.tell
+        head = self._journal.head
+        if head is not None and not any(draft.kind == FORKED for draft in drafts):
+            self._holder.tell(head)
+        for draft in drafts:
+            _record(self._journal, fleet, draft)
+        return Opened(self._journal, fleet, self._holder, listener)
+
+    def _read(self) -> Fleet | None:
+        """Open the journal and fold it; None if it is damaged."""
+        try:
+            self._journal = self._open()
+            return self._rebuild(self._journal)
+        except (Damaged, NotAJournal) as error:
+            self._error = error
+            if self._journal is not None:
+                self._journal.close()
+                self._journal = None
+            return None
+
+    def _open(self) -> Journal:
+        return succession.open_journal(self._path, self._control_path, self._keeper)
+
+    def _reason(self, known: Head) -> str | None:
+        if self._journal is None:
+            return str(self._error)
+        return estrangement(self._journal, known)
+
+    def _first_start(self, fleet: Fleet) -> list[Draft]:
+        """Nobody knows of vassals for this journal. Raises IdentityInUse."""
+        assert self._journal is not None
+        head = self._journal.head
+        if head is None:
+            return []
+        if self._fork and not self._is_forked():
+            status = os.stat(self._path)
+            body = JournalForked(
+                identity=head.identity.hex(),
+                path=self._path,
+                device=status.st_dev,
+                inode=status.st_ino,
+            )
+            return [Draft(FORKED, body)]
+        attempts = {
+            vassal.pid: vassal.start_time
+            for vassal in fleet.vassals.values()
+            if vassal.phase in UP and vassal.pid is not None and vassal.start_time is not None
+        }
+        self._holder.take(head.identity)
+        check_original(self._journal, attempts if fleet.boot == process.boot_id() else {})
+        return []
+
+    def _is_forked(self) -> bool:
+        """Whether this very copy goes its own way already: so ``--restore`` may stay in a unit."""
+        assert self._journal is not None
+        event = self._journal.identity_event()
+        if event is None or not isinstance(event.body, JournalForked):
+            return False
+        status = os.stat(self._path)
+        copy = (event.body.path, event.body.device, event.body.inode)
+        return copy == (self._path, status.st_dev, status.st_ino)
+
+    def _wait(self, known: Head, reason: str, listener: socket.socket) -> Draft:
+        """Be estranged until it is decided how to go on; the event that says so."""
+        life = Estranged(self._path, self._journal, known, reason, self._keeper, self._holder)
+        decision = trio.run(life.run, listener, self._notifier)
+        if decision.do == "renew":
+            sys.exit(RENEW)
+        if decision.do == "give way":
+            sys.exit(0)
+        if decision.do == "adopt":
+            return life.adopted(decision)
+        if decision.do == "restore":
+            self._journal, draft = life.restored(decision, self._open)
+            return draft
+        sys.exit(_CANNOT_GO_ON)
+
+
+def _record(journal: Journal, fleet: Fleet, draft: Draft) -> None:
+    """Append one event before the daemon's first turn. Raises JournalPaused."""
+    at = Clock(max(journal.last_at, fleet.at)).stamp()
+    event = Event(fleet.seq + 1, at, draft.kind, None, None, None, draft.body)
+    actions = fold(fleet, event)
+    body = chain.text(event.body)
+    journal.append([(event.seq, at, event.kind, None, None, None, body, recorded(actions))])

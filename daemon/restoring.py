@@ -1,0 +1,95 @@
+"""Putting a copy of a journal in the place of one that was lost, after the copy was verified."""
+
+import contextlib
+import os
+import sqlite3
+import time
+
+import msgspec
+
+from ..journal.errors import JournalError
+from ..journal.files import Files
+from ..journal.store import Head, Journal
+from .control import Refused
+from .identity import short
+
+_SUFFIXES = ("", "-wal", "-shm")
+
+
+class Copy(msgspec.Struct, frozen=True):
+    """A verified copy beside the journal, ready to be put in its place."""
+
+    staged: str
+    file: str  # that it was made from
+    head: Head
+
+
+def verify(file: str, path: str, known: Head) -> Copy:
+    """Copy a file beside the journal at ``path`` and verify the copy. Blocks; raises Refused.
+
+    It must be a journal with the identity that is known, and its whole chain must hold.
+    """
+    staged = path + ".restoring"
+    if os.path.realpath(file) == os.path.realpath(path):
+        raise Refused(f"{file} is the journal itself; give a copy of the one that was lost")
+    try:
+        _copy(file, staged)
+        with Journal.open(staged) as journal:
+            head = journal.head
+            if head is None:
+                raise Refused(f"{file} has no events")
+            if head.identity != known.identity:
+                raise Refused(
+                    f"{file} is a copy of another journal: its identity is {short(head.identity)},"
+                    f" and the vassals run for {short(known.identity)}"
+                )
+            for _ in journal.tail(journal.begin):
+                pass
+    except (JournalError, OSError, sqlite3.Error) as error:
+        discard(staged)
+        raise Refused(f"{file} cannot be restored: {error}") from None
+    except BaseException:
+        discard(staged)
+        raise
+    with contextlib.suppress(OSError):
+        os.unlink(staged + ".lock")
+    return Copy(staged=staged, file=file, head=head)
+
+
+def put(copy: Copy, path: str, empty: bool) -> str | None:
+    """Put the copy in the journal's place; where that is now, None if it was ``empty``."""
+    aside = f"{path}.replaced-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+    for suffix in _SUFFIXES:
+        with contextlib.suppress(FileNotFoundError):
+            if empty:
+                os.unlink(path + suffix)
+            else:
+                os.rename(path + suffix, aside + suffix)
+    os.rename(copy.staged, path)
+    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return None if empty else aside
+
+
+def discard(staged: str) -> None:
+    """Remove a copy that is not to be used."""
+    for suffix in (*_SUFFIXES, ".lock"):
+        with contextlib.suppress(OSError):
+            os.unlink(staged + suffix)
+
+
+def _copy(file: str, staged: str) -> None:
+    discard(staged)
+    descriptor = os.open(staged, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with (
+            Files(file).connection() as source,
+            contextlib.closing(sqlite3.connect(staged)) as target,
+        ):
+            source.backup(target)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

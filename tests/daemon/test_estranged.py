@@ -1,0 +1,409 @@
+"""A daemon whose journal is not the one that its vassals run for waits, and doubles none."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from emperord.journal.store import Journal
+from journal_builder import building
+from support import processes
+from support.daemon import Daemon
+from support.kept import Emperor
+from support.vassals import SLEEPER, Answer, Application, program
+from support.waiting import until
+
+from .conftest import MakeEmperor
+
+
+def backup(journal: Path, copy: Path) -> Path:
+    """Copy a journal that is in use, as SQLite does it."""
+    with closing(sqlite3.connect(journal)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    return copy
+
+
+def beside(emperor: Emperor) -> list[Path]:
+    return [emperor.journal.with_name(emperor.journal.name + suffix) for suffix in ("-wal", "-shm")]
+
+
+def remove(emperor: Emperor, older: Path) -> None:
+    for path in (emperor.journal, *beside(emperor)):
+        path.unlink()
+
+
+def remove_log(emperor: Emperor, older: Path) -> None:
+    beside(emperor)[0].unlink()
+
+
+def put_back(emperor: Emperor, older: Path) -> None:
+    remove(emperor, older)
+    shutil.copyfile(older, emperor.journal)
+
+
+def swap(emperor: Emperor, older: Path) -> None:
+    strange = older.with_name("strange.db")
+    with building(str(strange)) as builder:
+        builder.start()
+        builder.added("strange.ini")
+    remove(emperor, older)
+    shutil.copyfile(strange, emperor.journal)
+
+
+def spoil(emperor: Emperor, older: Path) -> None:
+    remove(emperor, older)
+    emperor.journal.write_bytes(b"no journal at all" * 100)
+
+
+Lose = Callable[[Emperor, Path], None]
+LOSSES = [
+    pytest.param(remove, "has no events", id="removed"),
+    pytest.param(remove_log, "no events", id="log removed"),
+    pytest.param(put_back, "was durable", id="older copy"),
+    pytest.param(swap, "is another journal", id="another"),
+]
+
+
+def verified(emperor: Emperor) -> None:
+    argv = [
+        sys.executable,
+        "-m",
+        "emperord.replay.main",
+        "--journal",
+        str(emperor.journal),
+        "verify",
+    ]
+    subprocess.run(argv, check=True, capture_output=True)
+
+
+@pytest.fixture
+def app(emperor: Emperor, tmp_path: Path) -> Application:
+    """A uWSGI application and a program run; ``older.db`` was copied before the second program."""
+    app = Application(tmp_path)
+    (emperor.vassals / "app.ini").write_text(app.config("hello"))
+    (emperor.vassals / "plain.ini").write_text(SLEEPER)
+    emperor.start()
+    emperor.phase("app.ini", "accepting")
+    emperor.up("plain.ini")
+    answered(app)
+    emperor.event("vassal_loyal", "app.ini")
+    backup(emperor.journal, tmp_path / "older.db")
+    (emperor.vassals / "late.ini").write_text(program("sleep", "1001"))
+    emperor.up("late.ini")
+    return app
+
+
+def estrange(emperor: Emperor, lose: Lose, tmp_path: Path) -> None:
+    """Lose the journal and the daemon, and wait until the next one says so."""
+    (pid,) = emperor.daemons()
+    lose(emperor, tmp_path / "older.db")
+    os.kill(pid, signal.SIGKILL)
+    emperor.until(lambda: "emperor: estranged: " in emperor.log(), "it is estranged")
+
+
+def decide(emperor: Emperor, *words: str) -> None:
+    seq = emperor.last_seq()
+    done = emperor.ctl(*words)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    emperor.event("daemon_ready", after=seq)
+
+
+@pytest.mark.parametrize(("lose", "reason"), LOSSES)
+def test_nothing_is_touched_until_somebody_adopts(
+    emperor: Emperor, app: Application, tmp_path: Path, lose: Lose, reason: str
+) -> None:
+    before, last = emperor.environments(), emperor.last_seq()
+    worker = answered(app)
+    estrange(emperor, lose, tmp_path)
+    status = emperor.ctl("status")
+    assert status.returncode == 3
+    assert reason in status.stdout
+    assert "emperor-ctl adopt" in status.stdout
+    assert emperor.ctl("list").returncode == 0
+    stop = emperor.ctl("stop", "plain.ini")
+    assert stop.returncode == 1
+    assert "emperor-ctl adopt" in stop.stderr
+    emperor.send(signal.SIGHUP)
+    emperor.until(lambda: "SIGHUP: nothing is done" in emperor.log(), "it was told")
+    assert emperor.environments() == before
+    decide(emperor, "adopt")
+    emperor.until(lambda: not waiting(emperor), "all are taken over")
+    assert emperor.environments() == before
+    assert answered(app) == worker
+    assert emperor.ctl("status").returncode == 0
+    adopted = emperor.event("journal_adopted")
+    assert (adopted.body["uid"], adopted.body["seq"]) == (os.getuid(), last)
+    if reason == "has no events":
+        assert adopted.seq == last + 1
+    # They are in its hands: a change reloads in place, a removal stops, a death is known.
+    seq = emperor.last_seq()
+    (emperor.vassals / "app.ini").write_text(app.config("changed"))
+    emperor.event("vassal_accepting", "app.ini", after=seq)
+    emperor.until(lambda: answered(app).says == "changed", "it serves its new text")
+    assert answered(app).master == worker.master
+    (emperor.vassals / "late.ini").unlink()
+    emperor.gone("late.ini")
+    os.kill(emperor.pid_of("plain.ini"), signal.SIGUSR1)
+    assert emperor.event("exited", "plain.ini", after=seq).body["signal"] == signal.SIGUSR1
+    verified(emperor)
+    emperor.restart()
+    emperor.stop()
+    verified(emperor)
+
+
+def answered(app: Application) -> Answer:
+    return until(app.answers, "it serves")
+
+
+def waiting(emperor: Emperor) -> set[str]:
+    """The vassals of which no process is known yet."""
+    fleet = emperor.fleet()
+    return {name for name in ("app.ini", "plain.ini", "late.ini") if not fleet.vassals[name].pid}
+
+
+@pytest.mark.parametrize("lost", [True, False], ids=["older", "whole"])
+@pytest.mark.parametrize("lose", [remove, spoil])
+def test_a_copy_is_restored(
+    emperor: Emperor, app: Application, tmp_path: Path, lose: Lose, lost: bool
+) -> None:
+    before, last = emperor.environments(), emperor.last_seq()
+    backup(emperor.journal, tmp_path / "whole.db")
+    other = tmp_path / "other.db"
+    with building(str(other)) as builder:
+        builder.start()
+    estrange(emperor, lose, tmp_path)
+    if lose is spoil:
+        assert "restore FILE" in emperor.ctl("adopt").stderr
+    for bad, why in ((other, "another journal"), (tmp_path / "nosuch.db", "no such file")):
+        refused = emperor.ctl("restore", str(bad))
+        assert refused.returncode == 1
+        assert why in refused.stderr
+    copy = tmp_path / ("older.db" if lost else "whole.db")
+    with Journal.open(str(copy)) as journal:
+        count = last - journal.seq
+    done = emperor.ctl("restore", str(copy))
+    assert done.returncode == 0
+    assert (f"{count} events are lost" in done.stdout) == lost
+    emperor.until(lambda: emperor.log().count("emperor: ready: ") == 2, "it goes on")
+    emperor.event("journal_adopted", file=str(copy))
+    emperor.event("daemon_ready", after=last - count + 1)
+    emperor.until(lambda: not waiting(emperor), "all are taken over")
+    assert emperor.environments() == before
+    aside = list(emperor.state.glob("journal.db.replaced-*"))
+    assert len(aside) == (lose is spoil)
+    assert not list(emperor.state.glob("*.restoring*"))
+    verified(emperor)
+    emperor.stop()
+
+
+def test_term_ends_daemon_and_keeper_and_the_next_is_estranged_too(
+    emperor: Emperor, app: Application, tmp_path: Path
+) -> None:
+    """Programs run on, and no new keeper starts them a second time."""
+    plain = emperor.running_for("plain.ini")
+    estrange(emperor, remove, tmp_path)
+    emperor.send(signal.SIGTERM)
+    assert emperor.wait() == 3
+    assert emperor.running_for("plain.ini") == plain
+    emperor.launch()
+    emperor.until(lambda: emperor.log().count("estranged: ") == 2, "it is estranged again")
+    assert emperor.running_for("plain.ini") == plain
+    decide(emperor, "adopt")
+    emperor.until(lambda: not waiting(emperor), "all are taken over")
+    assert emperor.running_for("plain.ini") == plain
+    verified(emperor)
+    emperor.stop()
+
+
+def test_both_were_killed_and_the_journal_is_lost(
+    emperor: Emperor, app: Application, tmp_path: Path
+) -> None:
+    """No keeper knows anything any more; the file in the runtime directory does."""
+    plain, pids = emperor.running_for("plain.ini"), [emperor.pid, *emperor.daemons()]
+    for pid in pids:
+        processes.kill(pid)
+    emperor.kill()
+    until(lambda: not any(map(processes.alive, pids)), "both are dead")
+    remove(emperor, tmp_path)
+    emperor.launch()
+    emperor.until(lambda: "estranged: " in emperor.log(), "it is estranged")
+    decide(emperor, "adopt")
+    emperor.until(lambda: not waiting(emperor), "all are taken over")
+    assert emperor.running_for("plain.ini") == plain
+    emperor.stop()
+
+
+def test_it_stays_so_over_kills_and_upgrades_and_hands_over(
+    emperor: Emperor, app: Application, tmp_path: Path
+) -> None:
+    before = emperor.environments()
+    estrange(emperor, remove, tmp_path)
+
+    def again(count: int) -> None:
+        emperor.until(lambda: emperor.log().count("estranged: ") == count, "it is estranged")
+        assert emperor.environments() == before
+
+    (pid,) = emperor.daemons()
+    os.kill(pid, signal.SIGKILL)
+    again(2)
+    assert emperor.ctl("upgrade").returncode == 0
+    again(3)
+    emperor.kill()  # the keeper; a newcomer takes over from a daemon that is estranged
+    emperor.launch()
+    again(4)
+    until(lambda: len(emperor.daemons()) == 1, "the one before has left")
+    decide(emperor, "adopt")
+    emperor.until(lambda: not waiting(emperor), "all are taken over")
+    assert emperor.environments() == before
+    verified(emperor)
+    emperor.stop()
+
+
+def test_what_no_source_has_is_left_alone_until_one_has(
+    emperor: Emperor, app: Application, tmp_path: Path
+) -> None:
+    """One that is announced by a message is not listed when the daemon starts."""
+    before = emperor.environments()
+    estrange(emperor, remove, tmp_path)
+    (emperor.vassals / "app.ini").rename(tmp_path / "app.ini")
+    decide(emperor, "adopt")
+    (pid, _) = emperor.running_for("app.ini")
+    assert f"app.ini: process {pid} runs, and this journal does not know of it" in emperor.log()
+    emperor.restart()
+    worker = answered(app)
+    (tmp_path / "app.ini").rename(emperor.vassals / "app.ini")
+    emperor.phase("app.ini", "accepting")
+    assert emperor.environments() == before
+    assert answered(app) == worker
+    verified(emperor)
+    emperor.stop()
+
+
+def test_addresses_on_demand_are_kept(make_emperor: MakeEmperor, tmp_path: Path) -> None:
+    """One that serves is taken over, one that waits goes on waiting: no client is refused."""
+    emperor = make_emperor("--on-demand-extension", ".socket")
+    served, idle = Application(tmp_path), Application(tmp_path)
+    for name, each in (("served", served), ("idle", idle)):
+        (emperor.vassals / f"{name}.ini.socket").write_text(f"127.0.0.1:{each.port}")
+        text = f"[uwsgi]\nmaster = true\nprotocol = http\nwsgi-file = {each.module}\n"
+        (emperor.vassals / f"{name}.ini").write_text(text)
+    emperor.start()
+    worker = answered(served)
+    emperor.event("vassal_loyal", "served.ini")
+    before = emperor.environments()
+    estrange(emperor, remove, tmp_path)
+    assert answered(served) == worker
+    decide(emperor, "adopt")
+    emperor.phase("served.ini", "accepting")
+    emperor.phase("idle.ini", "listening")
+    assert emperor.environments() == before
+    assert answered(served) == worker
+    assert answered(idle).pid
+    verified(emperor)
+    emperor.stop()
+
+
+def test_adopt_and_restore_are_refused_where_nothing_is_lost(emperor: Emperor) -> None:
+    emperor.start()
+    for words in (("adopt",), ("restore", "/x.db")):
+        refused = emperor.ctl(*words)
+        assert refused.returncode == 1
+        assert "the daemon has its journal" in refused.stderr
+    emperor.stop()
+
+
+# Copies
+
+
+@pytest.fixture
+def copy(emperor: Emperor, app: Application, tmp_path: Path, make_emperor: MakeEmperor) -> Emperor:
+    """An emperor on a copy of the journal, which is in use; not started yet."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    other = Emperor(folder, "--freq", "0.2", monitors=[folder / "vassals"])
+    other.state.mkdir()
+    other.environ["RUNTIME_DIRECTORY"] = emperor.environ["RUNTIME_DIRECTORY"]
+    backup(emperor.journal, other.journal)
+    return other
+
+
+@pytest.mark.parametrize("locks", ["seen", "elsewhere", "none"])
+def test_a_copy_beside_the_live_one_is_refused(
+    emperor: Emperor, copy: Emperor, tmp_path: Path, locks: str
+) -> None:
+    before = emperor.environments()
+    if locks == "elsewhere":
+        copy.environ["RUNTIME_DIRECTORY"] = str(tmp_path / "another")
+    elif locks == "none":
+        shutil.rmtree(emperor.environ["RUNTIME_DIRECTORY"])
+    with copy:
+        assert copy.launch().wait() == 3
+        (line,) = copy.log().splitlines()
+    assert "a copy of a journal that is in use" in line
+    assert "--restore" in line
+    assert emperor.environments() == before
+    emperor.stop()
+
+
+def test_a_copy_is_refused_while_the_original_is_between_two_daemons(
+    emperor: Emperor, copy: Emperor
+) -> None:
+    """The keeper holds the lock."""
+    (pid,) = emperor.daemons()
+    os.kill(emperor.pid, signal.SIGSTOP)
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not processes.alive(pid), "the daemon is dead")
+    with copy:
+        assert copy.launch().wait() == 3
+    os.kill(emperor.pid, signal.SIGCONT)
+    emperor.daemon_pid()
+    emperor.stop()
+
+
+def test_a_copy_with_an_identity_of_its_own_starts_anew(emperor: Emperor, copy: Emperor) -> None:
+    before = emperor.environments()
+    (copy.vassals / "plain.ini").write_text(SLEEPER)
+    copy.options.append("--restore")
+    with copy:
+        copy.start()
+        (forked,) = copy.events("journal_forked")
+        assert forked.body["path"] == str(copy.journal)
+        copy.phase("plain.ini", "ready")
+        mine = copy.pid_of("plain.ini")
+        assert mine not in before
+        verified(copy)
+        copy.restart()  # with the same option, as a unit has it
+        assert copy.pid_of("plain.ini") == mine
+        for pid in (copy.pid, *copy.daemons()):
+            processes.kill(pid)
+        copy.kill()
+        copy.start()
+        assert len(copy.events("journal_forked")) == 1
+        assert copy.pid_of("plain.ini") == mine
+        assert "does not know of it" not in copy.log()  # of the original's, which are strangers
+        copy.stop()
+    assert emperor.environments() == before
+    emperor.stop()
+
+
+def test_a_new_journal_does_not_name_what_others_run(
+    emperor: Emperor, app: Application, daemon: Daemon, tmp_path: Path
+) -> None:
+    """Neither those of another living emperor, nor those whose emperor has died."""
+    for pid in (emperor.pid, *emperor.daemons()):
+        processes.kill(pid)
+    emperor.kill()
+    with Daemon(tmp_path, "--freq", "0.2", monitors=[tmp_path / "none"]) as other:
+        other.journal = tmp_path / "new" / "journal.db"
+        (tmp_path / "none").mkdir()
+        other.start()
+        assert "process" not in other.log()
+        other.send(signal.SIGTERM)
+        assert other.wait() == 0
+    assert emperor.running_for("plain.ini")
