@@ -37,6 +37,7 @@ import msgspec
 from ..journal.events import ListenFault, Spec
 from ..journal.policy import Policy
 from ..monitors.names import shown
+from ..monitors.tenant import Tenant, rights_of
 from .keeper_link import KeeperLink, Kept
 
 _LONGEST_PATH: Final = 107  # bytes of a UNIX socket's address
@@ -78,7 +79,8 @@ class CannotListen(Exception):
 class Terms(NamedTuple):
     """How to listen. ``user`` is whose the directory of a socket file must be; None: anybody's.
 
-    It may also be ``directory``, the one for all vassals, if only root can write there.
+    It may also be ``directory``, the one for all vassals, if only root can write there. ``group``
+    is the group of that user.
     """
 
     mode: int
@@ -87,6 +89,7 @@ class Terms(NamedTuple):
     backlog: int
     user: int | None = None
     directory: str | None = None
+    group: int | None = None
 
 
 class File(NamedTuple):
@@ -144,9 +147,9 @@ def terms(spec: Spec, policy: Policy) -> Terms:
         uid, gid = spec.uid, spec.gid
     elif policy.user is not None:
         uid, gid = policy.user
-    user = spec.uid if policy.tyrant else None
+    user, group = (spec.uid, spec.gid) if policy.tyrant else (None, None)
     backlog, directory = policy.on_demand_backlog, policy.on_demand_directory
-    return Terms(policy.on_demand_mode, uid, gid, backlog, user, directory)
+    return Terms(policy.on_demand_mode, uid, gid, backlog, user, directory, group)
 
 
 class Listeners:
@@ -246,8 +249,7 @@ class Listeners:
         return listening, file
 
     def _bind_file(self, listening: socket.socket, path: str, how: Terms) -> File:
-        with _folder(path) as (folder, name):
-            _check_folder(folder, os.path.dirname(path), how)
+        with _suitable_folder(path, how) as (folder, name):
             self._make_room(folder, name, path)
             short = len(os.fsencode(path)) <= _LONGEST_PATH
             # Below the open directory where the path could be bent; uWSGI likes plain ones.
@@ -373,6 +375,17 @@ def _check_folder(folder: int, path: str, how: Terms) -> None:
     raise CannotListen(reason, "address")
 
 
+def _check_reach(path: str, how: Terms) -> None:
+    """Raise the OSError that the vassal's user gets at this directory, if there is one.
+
+    A tenant names the directory, so a failure there must not tell what only root can see.
+    """
+    if how.user is None or how.group is None or path == how.directory:
+        return
+    with rights_of(Tenant(how.user, how.group, (how.group,))):
+        os.stat(os.path.join(path, "."))
+
+
 @contextlib.contextmanager
 def _folder(path: str) -> Iterator[tuple[int, str]]:
     """The open directory of a path, and the name in it. Raises OSError."""
@@ -382,6 +395,19 @@ def _folder(path: str) -> Iterator[tuple[int, str]]:
         yield folder, name
     finally:
         os.close(folder)
+
+
+@contextlib.contextmanager
+def _suitable_folder(path: str, how: Terms) -> Iterator[tuple[int, str]]:
+    """As ``_folder``, if a socket may be made there. Raises CannotListen, OSError."""
+    with contextlib.ExitStack() as stack:
+        try:
+            folder, name = stack.enter_context(_folder(path))
+            _check_folder(folder, os.path.dirname(path), how)
+        except (OSError, CannotListen):
+            _check_reach(os.path.dirname(path), how)
+            raise
+        yield folder, name
 
 
 def _below(folder: int, name: str) -> str:
@@ -395,8 +421,7 @@ def _suit(listener: Listener, how: Terms) -> None:
     """
     if listener.file is not None:
         path = listener.file.path
-        with _folder(path) as (folder, name):
-            _check_folder(folder, os.path.dirname(path), how)
+        with _suitable_folder(path, how) as (folder, name):
             _dress(folder, name, path, how, listener.file)
     listener.socket.listen(how.backlog)
     listener.how = how

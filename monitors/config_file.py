@@ -17,6 +17,7 @@ from .regular_file import NotRegular, denied, opened
 from .tenant import Tenant, Tenants, rights_of
 
 LARGEST: Final = 1 << 20  # bytes of a config: all of it is read for its settings, and journaled
+_NOGROUP: Final = 65534
 
 Place = tuple[int, str, str]
 """An open directory, its path, and the file's name in it."""
@@ -57,7 +58,7 @@ class ConfigFiles:
             return self._read(name, place, own, None, follow=linked)
         whose = own
         if linked and not self._link_owner:
-            whose = self._target(name, place, own)
+            whose = self._target(name, place)
         tenant = self._tenants.of(whose.st_uid, whose.st_gid)
         if tenant is None:
             status = os.stat(place[2], dir_fd=place[0])
@@ -95,13 +96,19 @@ class ConfigFiles:
             by_link=self._link_owner,
         )
 
-    def _target(self, name: str, place: Place, own: os.stat_result) -> os.stat_result:
-        """What a symlink leads to, found with the rights of its own user.
+    def _target(self, name: str, place: Place) -> os.stat_result:
+        """What a symlink leads to, found with the rights of the user who chose that.
 
         Otherwise the reason that is told would tell that user what is there. Raises Denied,
         OSError.
         """
-        maker = Tenant(own.st_uid, own.st_gid, (own.st_gid,)) if own.st_uid else None
+        chosen = ownership.chooser((os.path.join(os.getcwd(), place[1]), place[2]))
+        maker = None
+        if chosen is not None:
+            uid, gids = chosen
+            gid = gids[0] if gids else _NOGROUP
+            known = self._tenants.of(uid, gid)
+            maker = Tenant(uid, gid, tuple({*gids, *(known.groups if known else ())}))
         with self._allowed(maker, name):
             return os.stat(place[2], dir_fd=place[0])
 

@@ -359,6 +359,7 @@ class Sweep:
         self._extra = options.extra_extension
         self._extensions = (*names.EXTENSIONS, *options.extra_extension)
         self._follow = not options.nofollow
+        self._tyrant = options.tyrant
         self._known = known
         self._held = held
         self._watch = watch
@@ -425,7 +426,7 @@ class Sweep:
         name = home.prefix + file
         record = self._known.get(name)
         if record is None and (flaw := names.flaw(name, self._extra)) is not None:
-            if _may_be_config(directory, file):
+            if _may_be_config(directory, file, follow=not self._tyrant):
                 self.refused[names.shown(name)] = flaw
             return
         reason = self._held.get(name)
@@ -489,13 +490,16 @@ def misfit(home: Home, found: Found, options: MonitorOptions) -> str | None:
     return None if what is None else f"it {what}"
 
 
-def _may_be_config(directory: int, file: str) -> bool:
-    """Whether a file with a bad name is worth a complaint: directories and devices are not."""
+def _may_be_config(directory: int, file: str, *, follow: bool) -> bool:
+    """Whether a file with a bad name is worth a complaint: directories and devices are not.
+
+    Without ``follow`` a symlink is: in tyrant mode, the link's owner may not know what it leads to.
+    """
     try:
-        status = os.stat(file, dir_fd=directory)
+        status = os.stat(file, dir_fd=directory, follow_symlinks=follow)
     except OSError as error:
         return error.errno not in _GONE
-    return stat.S_ISREG(status.st_mode)
+    return stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)
 
 
 def ANY(file: str) -> bool:  # noqa: N802  # a constant, compared by identity

@@ -10,6 +10,7 @@ believed only where nobody but root can have made it.
 What was opened is judged, not what its name leads to now: the descriptor cannot be bent.
 """
 
+import contextlib
 import errno
 import os
 import stat
@@ -78,6 +79,31 @@ def trespass_at(path: str, owner: int, opened: os.stat_result) -> str | None:
     return _leads_to("/", path, owner, opened)
 
 
+def chooser(place: tuple[str, str]) -> tuple[int, tuple[int, ...]] | None:
+    """The uid that has a path lead where it leads, and its groups as the path shows them.
+
+    It is the first owner on the way who is not root: that user can have the rest lead anywhere.
+    None if all is root's. ``place`` is the path of the directory from the root, and the name in it.
+    Raises OSError.
+    """
+    before, at = _walk("/", place[0])
+    passed = [*before]
+    with contextlib.suppress(OSError):  # it may lead to nothing
+        _walk(at, place[1], passed)
+    owned: dict[int, list[int]] = {}
+    for path in passed:
+        try:
+            status = os.lstat(path)
+        except OSError:
+            break
+        if status.st_uid != 0:
+            owned.setdefault(status.st_uid, []).append(status.st_gid)
+    if not owned:
+        return None
+    uid, gids = next(iter(owned.items()))
+    return uid, tuple(dict.fromkeys(gid for gid in gids if gid != 0))
+
+
 def _leads_to(at: str, path: str, owner: int, opened: os.stat_result) -> str | None:
     """What is wrong with the way to what was opened, for this owner."""
     way, end = _walk("/" if path.startswith("/") else at, path)
@@ -87,12 +113,14 @@ def _leads_to(at: str, path: str, owner: int, opened: os.stat_result) -> str | N
     return flaw
 
 
-def _walk(at: str, path: str) -> tuple[list[str], str]:
+def _walk(at: str, path: str, passed: list[str] | None = None) -> tuple[list[str], str]:
     """All that is passed on a path: directories, symlinks, and where it ends. Raises OSError.
 
     ``at`` is where the path begins, and no symlink is in it; so none is in where it ends.
+    ``passed`` is added to, as far as the path leads.
     """
-    passed = [at]
+    passed = [] if passed is None else passed
+    passed.append(at)
     ahead = [*reversed(path.split("/"))]
     hops = 0
     while ahead:

@@ -57,6 +57,21 @@ def test_in_a_directory_of(tyrant: TyrantDaemon, owner: int, whose: str) -> None
     tyrant.stop()
 
 
+def test_in_a_directory_that_the_user_cannot_see(tyrant: TyrantDaemon) -> None:
+    """Whether it is there is not told."""
+    closed = folder_of(tyrant, "closed", 0)
+    closed.chmod(0o700)
+    (closed / "there").mkdir()
+    for name in ("there", "missing"):
+        tyrant.put(f"{name}.ini.socket", f"{closed}/{name}/x.sock")
+        tyrant.put(f"{name}.ini", SLEEPER)
+    tyrant.start()
+    for name in ("there", "missing"):
+        reason = tyrant.phase(f"{name}.ini", "barred").reason
+        assert reason == f"cannot listen at {closed}/{name}/x.sock: Permission denied"
+    tyrant.stop()
+
+
 def test_over_a_symlink_to_anothers_directory(tyrant: TyrantDaemon) -> None:
     theirs = folder_of(tyrant, "bob", BOB)
     link = folder_of(tyrant, "alice", ALICE) / "link"

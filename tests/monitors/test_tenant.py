@@ -141,6 +141,39 @@ def test_where_a_link_leads(
     assert spec.ts == os.lstat(link).st_mtime_ns
 
 
+@pytest.mark.parametrize("there", [True, False], ids=["there", "missing"])
+@pytest.mark.parametrize("whose", ["alice's", "root's, over alice's"])
+def test_what_is_there_is_not_told(ground: Path, whose: str, there: bool) -> None:
+    """Where the file's owner counts, root has to look first: as the one who chose the file."""
+    target = closed(ground) / "t"
+    if there:
+        file_of(target, BOB, BOBS)
+    if whose == "alice's":
+        link = link_of(ground, target)
+    else:
+        (ground / "home").mkdir()
+        (ground / "home" / "x.ini").symlink_to(target)
+        os.chown(ground / "home", ALICE, ALICES)
+        link = link_of(ground, ground / "home" / "x.ini", 0, 0)
+    for sight in (look(link), look(link, link.parent)):
+        assert isinstance(sight, files.Found)
+        spec = sight.record.seen.spec
+        assert (spec.uid, spec.bar) == (ALICE, f"tyrant mode: uid {ALICE} may not read {link}")
+
+
+def test_a_users_own_file_behind_a_group(ground: Path) -> None:
+    """The groups on the way count, too: a file's group is its vassal's."""
+    team = ground / "team"
+    team.mkdir(mode=0o750)
+    os.chown(team, 0, BOBS)
+    (team / "home").mkdir()
+    os.chown(team / "home", ALICE, ALICES)
+    file_of(team / "home" / "x.ini", ALICE, BOBS, 0o400)
+    sight = look(link_of(ground, team / "home" / "x.ini", 0, 0))
+    assert isinstance(sight, files.Found)
+    assert (sight.record.seen.spec.uid, sight.content) == (ALICE, PLAIN.encode())
+
+
 def test_what_the_daemon_has_open_is_not_within_reach(ground: Path) -> None:
     """/proc/self/fd leads past the permissions of directories."""
     hidden = file_of(closed(ground) / "t", 0, 0, 0o644, OF_ROOT)
