@@ -101,7 +101,7 @@ def _would_run(name: str, seen: contract.Seen, policy: Policy, source: str) -> t
 
 
 async def _ask_all(monitors: Sequence[contract.Monitor]) -> list[contract.Observation]:
-    """What each source answers: Failed, a Listing, or Recovered from one that announces."""
+    """Each source's answer: Failed, a Listing, or Recovered from one that announces."""
     answers: dict[int, contract.Observation] = {}
 
     async def ask(number: int, monitor: contract.Monitor) -> None:

@@ -26,7 +26,7 @@ class Handed(NamedTuple):
 
 
 def handed(own: Mapping[str, str], name: str, spec: Spec, user: User | None) -> dict[str, Handed]:
-    """What ``UWSGI_VASSAL_X`` in the daemon's ``own`` environment becomes: ``UWSGI_X``. Blocks."""
+    """Each ``UWSGI_X`` that comes of ``UWSGI_VASSAL_X`` in the environment ``own``. Blocks."""
     found = {}
     for key, value in own.items():
         if key.startswith(PREFIX):

@@ -1,4 +1,4 @@
-"""What a start says at once of sources that give nothing, so that a typing error is seen."""
+"""Warnings of a start about sources that give nothing, so that a typing error is seen at once."""
 
 from collections.abc import Callable, Collection, Iterator
 
@@ -13,7 +13,8 @@ def warnings(
     """The lines for a start that ``began`` at that time.
 
     An outage that began since then was logged as it was recorded; one that is older is not recorded
-    again. ``silent`` sources have not answered yet. What a source had ``rejects`` of was said.
+    again. ``silent`` sources have not answered yet. A source that ``rejects`` something has said
+    so already.
     """
     owners = {vassal.monitor for vassal in fleet.vassals.values()}
     for url in fleet.monitors:
@@ -27,7 +28,7 @@ def warnings(
 
 
 def lacks(url: str) -> str:
-    """What to say of a source that has no vassal."""
+    """The warning about a source that has no vassal."""
     if not url.startswith("glob://"):
         return "it has no vassal"
     return "there is no such file" if is_one_file(url) else "no config matches it"

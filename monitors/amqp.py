@@ -552,7 +552,7 @@ class _Misspelt(Exception):
 
 
 def _flaw_of_authority(authority: str) -> str:
-    """What is wrong with what should be user, password, host and port. It quotes nothing of it."""
+    """The flaw of what should be user, password, host and port. Nothing of it is quoted."""
     userinfo, _, place = authority.rpartition("@")
     if "@" in userinfo:
         return "in user and password write @ as %40, : as %3A, / as %2F"

@@ -22,7 +22,7 @@ _MOST: Final = 1 << 16  # bytes of a file that are looked at to say what it is
 _NAMED: Final = 3  # files that one message names
 _SUPERVISORD: Final = re.compile(r"supervisor(?:d|ctl)|program:.+|group:.+|eventlistener:.+")
 _EMPEROR: Final = "emperor"
-# What has none of these is not taken apart.
+# A config with none of these words is a vassal's, and is not parsed.
 _TELLING: Final = re.compile(rb"emperor|supervisor|program:|group:|eventlistener:")
 
 
@@ -45,7 +45,7 @@ def check(path: str, extra: Sequence[str]) -> None:
 
 
 def summary(refused: Sequence[NoConfig], extra: Sequence[str]) -> list[str]:
-    """What to say of several: of each what it is, and of those that are nothing known one line."""
+    """The lines for several: one for each that is recognised, and one for all others."""
     plain = [each for each in refused if each.what is None]
     lines = [str(each) for each in refused if each.what or len(plain) == 1]
     if len(plain) > 1:
@@ -67,7 +67,7 @@ def _no_config(extra: Sequence[str], plural: str = "") -> str:
 
 
 def misfit(name: str, content: bytes, *, templates: bool) -> str | None:
-    """What this config is instead of a vassal's, and what to do; None if it can be a vassal's.
+    """The kind of a config that is not a vassal's, and the advice; None if it can be a vassal's.
 
     With ``templates`` an empty config is complete: each vassal includes another one.
     """

@@ -101,7 +101,7 @@ def _query(label: str, query: str) -> tuple[tuple[str, ...], str | None]:
 
 
 def _flaw_of(key: str, credentials: list[str], announce: str | None) -> str:
-    """What is wrong with a setting. It may be a piece of a password, so it is not quoted."""
+    """The flaw of a setting. The setting may be a piece of a password, so it is not quoted."""
     if credentials:
         return (
             "what follows the password is no setting: there are auth= and announce=, with & between"

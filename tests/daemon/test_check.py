@@ -28,7 +28,7 @@ def checked(daemon: Daemon) -> tuple[int, list[str]]:
 
 
 def expansion(folder: Path) -> list[str]:
-    """What a shell makes of ``app*`` in this folder."""
+    """The names that a shell makes of ``app*`` in this folder."""
     for name, text in {
         "app.ini": SLEEPER,
         "app.py": "x = 1",

@@ -23,7 +23,7 @@ ALL = (
 
 
 def by_uwsgi(folder: Path, name: str, argument: str) -> str:
-    """What uWSGI itself makes of ``ALL`` in the config ``name``."""
+    """The text that uWSGI itself makes of ``ALL`` in the config ``name``."""
     (folder / name).write_text(f"[uwsgi]\nshow-config = true\nset-placeholder = all={ALL}\n")
     told = subprocess.run(
         [UWSGI, "--ini", argument],

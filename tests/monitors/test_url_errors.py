@@ -1,4 +1,4 @@
-"""What is said of a URL names the flaw that it has, and gives the advice that fits."""
+"""An error about a URL names the flaw that it has, and gives the advice that fits."""
 
 import pytest
 from emperord.monitors.registry import open_monitor
