@@ -11,7 +11,7 @@ from .fleet import Fleet, Vassal
 # The values of ``what``, in the order in which they are told.
 KINDS: Final = (
     "estranged", "paused", "keeper died", "unreachable", "doubted", "barred", "throttled",
-    "crashing", "hanging",
+    "crashing", "hanging", "log renamed",
 )  # fmt: skip
 _OFTEN: Final = 3  # deaths
 _LATELY: Final = 600 * 10**9  # nanoseconds in which so many deaths are often
@@ -34,6 +34,8 @@ class Daemon(Protocol):
 
     @property
     def doubted(self) -> Mapping[str, set[str]]: ...
+
+    def renamed_logs(self) -> Mapping[str, str]: ...
 
 
 class Recent:
@@ -75,6 +77,9 @@ def attention(daemon: Daemon, now: int) -> list[dict[str, Any]]:
     found = [*_of_daemon(daemon), *_of_monitors(daemon)]
     for _, vassal in sorted(daemon.fleet.vassals.items()):
         found += _of_vassal(vassal, daemon.recent, now)
+    for name, file in sorted(daemon.renamed_logs().items()):
+        reason = f"it writes to {file} until it is started again"
+        found.append(_entry("log renamed", None, reason, name))
     return sorted(found, key=lambda each: KINDS.index(each["what"]))
 
 

@@ -30,6 +30,10 @@ class Daemon:
     paused: str | None = None
     unrecorded: int = 0
     doubted: Mapping[str, set[str]] = field(default_factory=dict)
+    renamed: dict[str, str] = field(default_factory=dict)
+
+    def renamed_logs(self) -> dict[str, str]:
+        return self.renamed
 
 
 class Watched(Script):
@@ -120,6 +124,21 @@ def test_what_is_about_the_daemon_and_its_sources() -> None:
     ]  # fmt: skip
     assert found[0]["reason"] == "full; 3 events wait to be recorded"
     assert all(each["since"] for each in found)
+
+
+def test_a_renamed_log_wants_attention() -> None:
+    script = Watched()
+    for line in UP:
+        script.feed(line)
+    daemon = Daemon(script.fleet, script.recent, renamed={"a.ini": "/logs/a.ini.log.2"})
+    (found,) = attention(daemon, script.now)
+    assert found == {
+        "what": "log renamed",
+        "vassal": "a.ini",
+        "monitor": None,
+        "since": None,
+        "reason": "it writes to /logs/a.ini.log.2 until it is started again",
+    }
 
 
 def test_status_of_an_emperor_with_troubles(make_emperor: MakeEmperor, tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ def test_a_renamed_log_is_noticed_and_new_at_the_next_start(make_daemon: MakeDae
     log.touch()  # as logrotate's "create" does
     daemon.until(lambda: status(daemon)["renamed_logs"] == {"a.ini": str(renamed)}, "status")
     assert f"a.ini: its log was renamed, and it writes to {renamed} until" in daemon.log()
+    assert [each["what"] for each in status(daemon)["attention"]] == ["log renamed"]
     daemon.kill()
     daemon.start()  # a new daemon finds that out for itself
     daemon.until(lambda: status(daemon)["renamed_logs"] == {"a.ini": str(renamed)}, "status")
