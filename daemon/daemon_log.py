@@ -22,13 +22,8 @@ def set_up() -> None:
 
 def reopen() -> None:
     """Go on in a new file, if standard error is a file that was renamed."""
-    try:
-        reopened = stdio.reopen()
-    except OSError as error:
-        _log.error("the log cannot be reopened: %s: %s", error.filename, error.strerror)
-    else:
-        if reopened:
-            _log.info("the log was renamed; this is the new one")
+    if stdio.reopen(_log.error):
+        _log.info("the log was renamed; this is the new one")
 
 
 def complain(text: str) -> None:

@@ -37,8 +37,7 @@ from . import keeping, stdio
 from .arguments import command, concealed, hidden
 
 STATE = "EMPERORD_KEEPER_STATE"  # in the keeper's own, over an exec: a descriptor with its memory
-CANNOT_START = 3
-BAD_USAGE = 2
+CANNOT_START, BAD_USAGE = 3, 2
 _LONGEST_DELAY = 30.0  # seconds between starts of a daemon that keeps dying
 _SHORT_DELAY = 0.5  # seconds, where it was killed from outside
 _CONGESTED = 0.1  # seconds until the kernel is asked again to take a packet
@@ -235,7 +234,7 @@ class Keeper:
                 os.kill(self._daemon, signal.SIGKILL)
             return
         if number == signal.SIGUSR1:
-            _reopen_log()
+            stdio.reopen(log)
         if number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             self._due = 0.0  # who is to stop the vassals must first be there
             if self._stopping is None:
@@ -376,13 +375,6 @@ class Keeper:
             self._memory.deaths[packet["pid"], packet["start"]] = packet
         self._stopping, self._waiting = known["stopping"], known["waiting"]
         self._limits = (known["nofile"], self._limits[1])
-
-
-def _reopen_log() -> None:
-    try:
-        stdio.reopen()
-    except OSError as error:
-        log(f"the log cannot be reopened: {error.filename}: {error.strerror}")
 
 
 def _start_of_leader(pid: int) -> int | None:

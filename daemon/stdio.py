@@ -10,6 +10,7 @@ import contextlib
 import os
 import select
 import stat
+from collections.abc import Callable
 from typing import Final
 
 # In the environment of the keeper and its daemon: the file that standard error is appended to.
@@ -61,17 +62,21 @@ def remember() -> None:
         return
 
 
-def reopen() -> bool:
-    """Append to the file that has the path of standard error now; False where there is none such.
+def reopen(complain: Callable[[str], None]) -> bool:
+    """Append to the file that has the path of standard error now; whether that is another one.
 
-    Standard output follows if it is the same file. Raises OSError.
+    Standard output follows if it is the same file.
     """
     path = os.environ.get(FILE)
     if path is None:
         return False
     old = os.fstat(2)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    opened = os.open(path, flags, stat.S_IMODE(old.st_mode))
+    try:
+        opened = os.open(path, flags, stat.S_IMODE(old.st_mode))
+    except OSError as error:
+        complain(f"the log cannot be reopened: {path}: {error.strerror}")
+        return False
     try:
         if os.path.samestat(os.fstat(opened), old):
             return False
