@@ -95,6 +95,19 @@ class Outage(msgspec.Struct, frozen=True):
     since: int
 
 
+class Pressure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How much work waits for processors, memory and disks, in steps from 0 (idle)."""
+
+    cpu: int = 0
+    memory: int = 0
+    io: int = 0
+
+    @property
+    def most(self) -> int:
+        """The step of the resource that is under the highest pressure."""
+        return max(self.cpu, self.memory, self.io)
+
+
 class Fleet(msgspec.Struct):
     """All vassals, the sources' outages, and the policy by which the fold decides."""
 
@@ -114,6 +127,7 @@ class Fleet(msgspec.Struct):
     retries: dict[str, None] = {}
     reloaded_last: bool = False  # the last slot went to a reload
     starting: int = 0  # slots taken
+    pressure: Pressure | None = None  # of the machine, as the present daemon saw it last
     blocked: dict[str, str] = {}  # barred, because another vassal has the address: who -> holder
 
 

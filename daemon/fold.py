@@ -24,7 +24,7 @@ from ..journal.events import Event
 from . import claims, lines
 from . import moves as m
 from .actions import Action
-from .fleet import Fleet, Outage, Vassal
+from .fleet import Fleet, Outage, Pressure, Vassal
 
 Move = Callable[[Fleet, Vassal, Event, list[Action]], None]
 FleetMove = Callable[[Fleet, Event, list[Action]], None]
@@ -165,7 +165,7 @@ def _is_over(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
 
 def _advance(fleet: Fleet, event: Event, actions: list[Action]) -> None:
     """Give free slots to those who wait for one."""
-    while fleet.starting < fleet.policy.max_starting and lines.waits(fleet):
+    while fleet.starting < lines.slots(fleet) and lines.waits(fleet):
         name = lines.next_of(fleet)
         lines.leave(fleet, name)
         vassal = fleet.vassals[name]
@@ -200,6 +200,11 @@ def _end_outage(fleet: Fleet, event: Event, actions: list[Action]) -> None:
     fleet.outages.pop(event.monitor, None)  # type: ignore[arg-type]
 
 
+def _note_pressure(fleet: Fleet, event: Event, actions: list[Action]) -> None:
+    body: Any = event.body
+    fleet.pressure = Pressure(body.cpu, body.memory, body.io)
+
+
 def _record_only(fleet: Fleet, event: Event, actions: list[Action]) -> None:
     """The record is all that there is to it."""
 
@@ -216,4 +221,5 @@ FLEET_TABLE: Final[dict[str, FleetMove]] = {
     "operator_requested": _operate,
     "journal_adopted": _record_only,
     "journal_forked": m.let_go,
+    "pressure_observed": _note_pressure,
 }

@@ -1,4 +1,8 @@
-"""Who waits for one of the ``max-starting`` slots, and who is next.
+"""How many slots there are, who waits for one of them, and who is next.
+
+There are ``max_starting`` slots. Where the policy gives a ceiling, too, there are as many as the
+machine's pressure allows: the ceiling at rest, half of it for each step of pressure, and never
+less than ``max_starting``. A pressure that is not known yet allows ``max_starting``.
 
 There are three lines, first come first served in each:
 
@@ -12,6 +16,14 @@ thousands that crash, and what is reloaded over and over keeps nobody from start
 
 from ..journal.events import Event
 from .fleet import Fleet, Vassal
+
+
+def slots(fleet: Fleet) -> int:
+    """How many vassals may be starting or reloading at once."""
+    floor, ceiling = fleet.policy.max_starting, fleet.policy.max_starting_ceiling
+    if fleet.pressure is None:
+        return floor
+    return max(floor, ceiling >> fleet.pressure.most)
 
 
 def join(fleet: Fleet, vassal: Vassal, event: Event) -> None:

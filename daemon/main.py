@@ -24,7 +24,7 @@ from ..monitors.options import MonitorOptions
 from ..monitors.registry import open_monitor
 from ..monitors.urls import MonitorURLError
 from ..version import VERSION
-from . import altered, commandline, daemon_log, process, users
+from . import altered, commandline, daemon_log, pressure, process, users
 from .arguments import given
 from .clock import Clock
 from .explain import Explainer
@@ -164,6 +164,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             signals_to_the_end,
             Explainer(decided, journal.config_text, os.environ),
             observer,
+            pressure.gauge(),
         )
         try:
             trio.run(shell.run, monitors)

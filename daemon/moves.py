@@ -153,7 +153,7 @@ def launch(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
     if vassal.earliest is not None and event.at < vassal.earliest:
         enter(vassal, "throttled", event, "was started a moment ago", vassal.earliest)
         return
-    if fleet.starting >= fleet.policy.max_starting:
+    if fleet.starting >= lines.slots(fleet):
         enter(vassal, "queued", event, "max-starting vassals are starting")
         lines.join(fleet, vassal, event)
         return
@@ -185,7 +185,7 @@ def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
     """Reload it in place now if a slot is free, else when one is."""
     vassal.due = True
     # Whoever waits already goes first: one that changes all the time must not keep its slot.
-    free = fleet.starting < fleet.policy.max_starting and not lines.waits(fleet)
+    free = fleet.starting < lines.slots(fleet) and not lines.waits(fleet)
     if free or (not tells(vassal) and way_to_reload(vassal) == "tell"):
         reload(fleet, vassal, event, actions)
     else:
@@ -662,6 +662,7 @@ def take_over(fleet: Fleet, event: Event, actions: Actions) -> None:
     other_policy = body.policy != fleet.policy
     fleet.policy, fleet.boot, fleet.open = body.policy, body.boot, False
     fleet.monitors, fleet.leaving, fleet.rules = body.monitors, False, body.rules
+    fleet.pressure = None
     for vassal in list(fleet.vassals.values()):
         # A bar may have been the old policy's: what barred it is judged again, unless it was
         # the vassal itself.

@@ -15,6 +15,7 @@ import click
 from ..journal import quantities
 from ..journal.quantities import duration_text, size_text
 
+AUTO: Final = "auto"
 YEAR: Final = 365 * 24 * 3600  # seconds; deadlines are nanoseconds in 64 bits
 _UNITS: Final = {"s": "seconds", "ms": "milliseconds"}
 _NO_ID: Final = 2**32 - 1
@@ -119,3 +120,18 @@ def vassals_user(text: str) -> tuple[int, int]:
     if uid >= _NO_ID or gid >= _NO_ID:
         raise click.BadParameter(f"{text} has no uid and gid that a process can have")
     return uid, gid
+
+
+def whole_or_auto() -> Callable[[object], int | str]:
+    """A whole number, 1 or more, or ``auto``."""
+    convert = whole()
+
+    def convert_or_auto(value: object) -> int | str:
+        if str(value).strip() == AUTO:
+            return AUTO
+        try:
+            return convert(value)
+        except click.BadParameter as wrong:
+            raise click.BadParameter(f"{wrong.message}, or {AUTO}") from None
+
+    return convert_or_auto

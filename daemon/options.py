@@ -14,7 +14,17 @@ from ..journal.places import default_config, default_journal
 from ..journal.policy import Policy
 from ..journal.quantities import duration_text, size_text
 from . import commandline, config_file
-from .option_types import duration, milliseconds, mode, owner, size, vassals_user, whole
+from .option_types import (
+    AUTO,
+    duration,
+    milliseconds,
+    mode,
+    owner,
+    size,
+    vassals_user,
+    whole,
+    whole_or_auto,
+)
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -23,6 +33,12 @@ _FORGIVE: Final = 60.0  # seconds; the policy's own default is that of journals 
 _ON_DEMAND: Final = ("on_demand_extension", "on_demand_directory", "on_demand_exec")
 _EMPEROR: Final = "--emperor"
 _LOG_SIZE: Final = 10 << 20
+
+
+# Slots for each core with --max-starting auto. uWSGI takes a second for a reload and uses the
+# processor for a tenth of it, so an idle machine can do with many more than it has cores.
+FLOOR: Final = 2
+CEILING: Final = 32
 
 
 def cores() -> int:
@@ -184,11 +200,12 @@ def options(function: _F) -> _F:
             ),
             _option(
                 "--max-starting",
-                type=whole(),
-                default=lambda: 2 * cores(),
-                metavar="N",
-                show_default="twice the cores",
-                help="Vassals spawned or reloaded and not yet accepting, at once.",
+                type=whole_or_auto(),
+                default=AUTO,
+                metavar="N|auto",
+                show_default=True,
+                help="Vassals spawned or reloaded and not yet accepting, at once. With auto from"
+                f" {FLOOR} to {CEILING} for each core, by the pressure that the machine is under.",
             ),
             _option(
                 "--start-patience",
@@ -379,4 +396,8 @@ def policy(chosen: dict[str, Any]) -> Policy:
     if len(ways) > 1:
         both = " and ".join("--" + way.replace("_", "-") for way in ways)
         raise click.UsageError(f"{both} contradict each other; give one of them")
-    return Policy(**{field: chosen[field] for field in Policy.__struct_fields__ if field in chosen})
+    decided = {field: chosen[field] for field in Policy.__struct_fields__ if field in chosen}
+    if decided.get("max_starting") == AUTO:
+        decided["max_starting"] = FLOOR * cores()
+        decided["max_starting_ceiling"] = CEILING * cores()
+    return Policy(**decided)

@@ -45,6 +45,11 @@ LOADED: Final = Change(
     "The fleet keeps which config a process has loaded for certain.",
     "A vassal that does not read its orders is known to be deaf only with that config.",
 )
+ORDER_OF_SOURCES: Final = Change(
+    since=2,
+    decision="A source that is given before the owner of a name takes the name over.",
+    reason="On a fresh journal the source that was heard first owned the name, which was chance.",
+)
 
 
 def check(version: int) -> None:
@@ -59,10 +64,3 @@ def check(version: int) -> None:
 def holds(fleet: Fleet, change: Change) -> bool:
     """Whether the fleet is decided by the changed decision, not by the one before."""
     return fleet.rules >= change.since
-
-
-ORDER_OF_SOURCES: Final = Change(
-    since=2,
-    decision="A source that is given before the owner of a name takes the name over.",
-    reason="On a fresh journal the source that was heard first owned the name, which was chance.",
-)

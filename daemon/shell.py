@@ -36,7 +36,7 @@ from ..journal.events import (
 )
 from ..journal.store import SNAPSHOT_EVERY, Snapshot
 from ..monitors import contract
-from . import control, outside, protocol, succession, threads
+from . import control, lines, outside, pressure, protocol, succession, threads
 from .actions import Action, recorded
 from .asks import Asks
 from .attention import Recent
@@ -82,6 +82,7 @@ class Shell:
         signals: outside.Signals = trio.open_signal_receiver,
         explain: Explain = lambda _: {},
         observer: Observer | None = None,
+        gauge: pressure.Gauge = lambda: None,
     ) -> None:
         self.fleet = fleet  # as it is recorded
         self._ahead = copied(fleet)  # with what is being recorded
@@ -101,6 +102,7 @@ class Shell:
         self.renewing = False  # to be replaced: leaves with its vassals running
         self.succeeded = False  # by the daemon of another keeper
         self._observer = Observer() if observer is None else observer
+        self._pressure = pressure.Watch(gauge, self.tell)
         self._inbox, self._came = trio.open_memory_channel[tuple[Input, trio.Event]](256)
         self._deadlines = Deadlines(clock, self.tell)
         self._deadlines.plan_all(fleet)
@@ -133,6 +135,8 @@ class Shell:
             self._can_answer.set()
             nursery.start_soon(self._deadlines.watch)
             nursery.start_soon(self._watch_heartbeats)
+            if started.policy.max_starting_ceiling > started.policy.max_starting:
+                nursery.start_soon(self._pressure.run, lambda: self._ahead)
             nursery.start_soon(self._notifier.keep_alive)
             for monitor in monitors:
                 self._silent.add(monitor.url)
@@ -210,6 +214,8 @@ class Shell:
                 turn.folded.append(self._fold(draft))
         if not turn.folded:
             return
+        if lines.waits(self._ahead):
+            self._pressure.slot_wanted()
         await self._commit(turn)
         for given in inputs:
             if isinstance(given, Asked):

@@ -14,7 +14,7 @@ otherwise.
 """
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 
@@ -181,6 +181,20 @@ class DeadlinePassed(Body, frozen=True):
     deadline: int
 
 
+Step = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class PressureObserved(Body, frozen=True):
+    """How much work waits for the machine, in steps: 0 is idle, 4 saturated.
+
+    It is recorded when it has changed and a vassal waits for a slot.
+    """
+
+    cpu: Step = 0
+    memory: Step = 0
+    io: Step = 0
+
+
 class DaemonStarted(Body, frozen=True):
     """A daemon took over the journal. ``boot`` is the kernel's boot id.
 
@@ -274,6 +288,7 @@ KINDS: Final[dict[str, type[Body]]] = {
     "operator_requested": OperatorRequested,
     "journal_adopted": JournalAdopted,
     "journal_forked": JournalForked,
+    "pressure_observed": PressureObserved,  # of the machine, while a vassal waits for a slot
 }
 FORKED: Final = "journal_forked"
 

@@ -52,6 +52,8 @@ def _essence(body: e.Body) -> str:
             return rfc3339(body.deadline)
         case e.DaemonStarted():
             return f"version {shown(body.version)}, pid {body.pid}"
+        case e.PressureObserved():
+            return f"cpu {body.cpu}, memory {body.memory}, io {body.io}"
         case e.OperatorRequested():
             return f"{body.request} by {operator(body)}"
     raise AssertionError(body)
@@ -61,6 +63,7 @@ _SAYS: Final = frozenset(
     (
         e.Announced, e.Exited, e.Rejected, e.Doubted, e.Spawned, e.SpawnFailed, e.HeartbeatLost,
         e.Adopted, e.DeadlinePassed, e.DaemonStarted, e.OperatorRequested,
+        e.PressureObserved,
     )
 )  # fmt: skip
 

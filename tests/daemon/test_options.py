@@ -95,7 +95,8 @@ def test_the_table_has_every_option() -> None:
 
 
 def test_every_deciding_option_can_be_set() -> None:
-    assert set(Policy.__struct_fields__) <= {key(option) for option in VALUES}
+    follow = {"max_starting_ceiling"}  # from --max-starting auto
+    assert set(Policy.__struct_fields__) - follow <= {key(option) for option in VALUES}
 
 
 @pytest.mark.parametrize("option", VALUES)
@@ -245,8 +246,28 @@ def test_urls_from_the_environment_may_hold_blanks() -> None:
 def test_defaults() -> None:
     chosen = tell("v")
     decided = options.policy(chosen)
-    assert decided == Policy(max_starting=2 * options.cores(), forgive=60.0)
+    cores = options.cores()
+    assert decided == Policy(max_starting=2 * cores, max_starting_ceiling=32 * cores, forgive=60.0)
     assert (chosen["log"], chosen["log_directory"], chosen["check"]) == ("files", None, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "floor", "ceiling"),
+    [("7", 7, 0), ("auto", 2 * options.cores(), 32 * options.cores())],
+)
+@pytest.mark.parametrize("place", ["line", "environment", "file"])
+def test_max_starting_is_a_number_or_auto(
+    text: str, floor: int, ceiling: int, place: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "emperor.yml"
+    file.write_text(f"max-starting: {text}\n")
+    chosen = {
+        "line": lambda: tell("--max-starting", text, "v"),
+        "environment": lambda: tell("v", environ={"EMPEROR_MAX_STARTING": text}),
+        "file": lambda: tell("--config", str(file), "v"),
+    }[place]()
+    decided = options.policy(chosen)
+    assert (decided.max_starting, decided.max_starting_ceiling) == (floor, ceiling)
 
 
 UNITS = [
@@ -303,8 +324,8 @@ def test_help_has_values_with_units_and_no_formulas() -> None:
         ("mercy", "366d", "366d is out of range; write a duration from 10ms to 365d"),
         ("throttle", "0.5", "0.5 is out of range; write a duration from 1ms to 365d"),
         ("throttle", "1.5", "1.5 is no whole number of milliseconds"),
-        ("max-starting", "x", "'x' is not a whole number; write one, 1 or more"),
-        ("max-starting", "0", "0 is out of range; write a whole number, 1 or more"),
+        ("max-starting", "x", "'x' is not a whole number; write one, 1 or more, or auto"),
+        ("max-starting", "0", "0 is out of range; write a whole number, 1 or more, or auto"),
         ("on-demand-backlog", "1s", "'1s' is not a whole number; write one, 1 to 2147483647"),
         (
             "log-size",

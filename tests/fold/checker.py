@@ -31,6 +31,7 @@ class Checker:
         self.listening: set[str] = set()  # who did before the event
         self.open = self.leaving = False
         self.starting = 0
+        self.pressure: list[int] | None = None  # of this daemon, by resource
 
     def see(self, event: Event, fleet: Fleet, actions: Sequence[Action]) -> None:
         self._follow(event)
@@ -59,9 +60,12 @@ class Checker:
                 self.open = not self.leaving
             case "daemon_started":
                 self.open = self.leaving = False
+                self.pressure = None
             case "journal_forked":
                 self.alive.clear()  # what runs is the original's
                 self.open = self.leaving = False
+            case "pressure_observed":
+                self.pressure = [body.cpu, body.memory, body.io]
             case "daemon_stopping":
                 self.open, self.leaving = False, True
             case "daemon_stopped":
@@ -128,10 +132,19 @@ class Checker:
     def _check_slots(self, fleet: Fleet) -> None:
         held = sum(vassal.slot for vassal in fleet.vassals.values())
         must(fleet.starting == held, f"{fleet.starting} slots counted, {held} held")
-        # Another policy may leave more than there are; then nobody takes one.
-        most = max(fleet.policy.max_starting, self.starting)
+        # Another policy or a higher pressure may leave more than there are; none is taken then.
+        most = max(self._slots(fleet), self.starting)
         must(fleet.starting <= most, f"{fleet.starting} are starting at once")
         self.starting = fleet.starting
+
+    def _slots(self, fleet: Fleet) -> int:
+        """How many may be starting: the ceiling, halved for each step, but not below the floor."""
+        most = fleet.policy.max_starting_ceiling
+        if self.pressure is None:
+            most = 0
+        for _ in range(max(self.pressure or [0])):
+            most //= 2
+        return max(most, fleet.policy.max_starting)
 
     def _check_queue(self, fleet: Fleet) -> None:
         waiting = _waiting(fleet)
@@ -142,7 +155,7 @@ class Checker:
             if vassal is not None:
                 waits = vassal.phase == "queued" or (vassal.due and not vassal.slot)
                 must(waits, f"{name} waits in the queue for nothing")
-        full = fleet.starting >= fleet.policy.max_starting
+        full = fleet.starting >= self._slots(fleet)
         must(not waiting or full or not self.open, "a slot is free and somebody waits for it")
         must(fleet.open == self.open, "open differs")
 

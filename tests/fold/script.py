@@ -17,6 +17,7 @@ The words are those of the journal, one event a line, so that a golden file read
     adopted foo.ini control=no
     deadline foo.ini               its deadline passes, however far away that is
     operator stop foo.ini          without a name all are meant
+    pressure cpu=3 io=1            steps of the machine's pressure; none is 0
 
 Attempts are counted for each vassal, from 1; ``attempt=1`` speaks for an older one. Monitors are
 ``a`` and ``b``; ``a`` unless told.
@@ -104,6 +105,8 @@ class Script:
         if word == "operator":
             whom = names[1] if len(names) == 2 else None
             return "operator_requested", whom, None, {"request": names[0]}
+        if word == "pressure":
+            return "pressure_observed", None, None, dict(settings)
         name = names[0]
         if word in OBSERVED:
             monitor = settings.pop("from", "a")

@@ -51,6 +51,7 @@ specs = st.builds(
 policies = st.builds(
     Policy,
     max_starting=st.integers(1, 3),
+    max_starting_ceiling=st.sampled_from([0, 0, 2, 4, 8]),
     throttle=st.sampled_from([0, 1000]),
     max_throttle=st.just(3000),
     forgive=st.sampled_from([0.0, 60.0]),
@@ -420,7 +421,12 @@ class Life(RuleBasedStateMachine):
             fields = {"address": address, "reason": "no", "fault": fault}
             self.world.happen("listen_failed", name, None, holder=holder, held_as=held_as, **fields)
 
-    # Time and people
+    # Time, the machine and people
+
+    @precondition(lambda self: self.stage == "ready")
+    @rule(cpu=st.integers(0, 5), memory=st.sampled_from([0, 0, 3]))
+    def machine_is_under_pressure(self, cpu: int, memory: int) -> None:
+        self.world.happen("pressure_observed", cpu=cpu, memory=memory)
 
     @precondition(lambda self: self.stage != "away")
     @rule(name=names)

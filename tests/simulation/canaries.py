@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from emperord.daemon import shell
 from emperord.daemon.actions import Action
-from emperord.daemon.fleet import Fleet
+from emperord.daemon.fleet import Fleet, Pressure
 from emperord.daemon.fold import fold
 from emperord.daemon.observe import Draft
 from emperord.daemon.shell import Shell
@@ -153,6 +153,13 @@ def _forgives_nothing(fleet: Fleet, event: Event) -> list[Action]:
     return fold(fleet, event)
 
 
+def _knows_no_pressure(fleet: Fleet, event: Event) -> list[Action]:
+    """As many start as the ceiling says, whatever the pressure."""
+    if fleet.pressure is not None:
+        fleet.pressure = Pressure()
+    return fold(fleet, event)
+
+
 FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     "start is overlooked": (
         overlooks("operator_requested", "start"),
@@ -169,6 +176,8 @@ FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     "nothing is forgiven": (_forgives_nothing, ("punished no longer",)),
     "nobody waits": (_never_waits, ("throttled",)),
     "the order of sources is overlooked": (_first_come, ("settles", "starts what is wanted")),
+    "pressure is overlooked": (overlooks("pressure_observed"), ("pressure is told in need",)),
+    "pressure has no effect": (_knows_no_pressure, ("max-starting", "pressure is told in need")),
     "nobody waits longer": (_never_waits_longer, ("throttled",)),
 }
 

@@ -72,6 +72,8 @@ class Checker:
         self.silent: dict[int, float] = {}  # pid -> since when it sends none
         self.alone = False  # no daemon has written anything since the last one died
         self.open = self.leaving = False
+        self.pressure: dict[str, int] | None = None  # steps, as this daemon told them last
+        self.pressed = 0  # when it did
         self.may_leave = False  # somebody told the daemon to stop all vassals
 
     # The record
@@ -128,7 +130,7 @@ class Checker:
             and not self.wanted[each].get("socket")
             and not self._under_way(each)
         ]
-        room = self.policy.get("max_starting", 4) - len(self.starting)
+        room = self._slots() - len(self.starting)
         started = [each["vassal"] for each in actions if each["do"] == "spawn"]
         enough = len(set(down) & set(started)) >= min(room, len(down))
         must(enough, "started at once", f"{down} are to start, there is room for {room}: {actions}")
@@ -161,7 +163,10 @@ class Checker:
                 self.held.discard(vassal)
         elif kind == "daemon_started":
             self.policy, self.monitors = body["policy"], body.get("monitors", [])
+            self.pressure = None
             self.open = self.leaving = False
+        elif kind == "pressure_observed":
+            self._press(body)
         elif kind == "daemon_ready":
             self.open = not self.leaving
         elif kind in ("daemon_stopping", "daemon_stopped"):
@@ -212,6 +217,23 @@ class Checker:
         """Nanoseconds to wait after so many failures in a row."""
         delay = self.policy.get("throttle", 1000) << min(times - 1, 32)
         return int(min(delay, self.policy.get("max_throttle", 180_000))) * 1_000_000
+
+    def _press(self, body: dict[str, Any]) -> None:
+        """The machine is under this pressure."""
+        steps = {each: body.get(each, 0) for each in ("cpu", "memory", "io")}
+        must(self.open, "pressure is told in need", f"{steps}, and no daemon is ready")
+        must(steps != self.pressure, "pressure is told in need", f"{steps} was told before")
+        late = self.pressure is None or self.at - self.pressed >= 999_000_000
+        must(late, "pressure is told in need", f"{steps} within a second")
+        self.pressure, self.pressed = steps, self.at
+
+    def _slots(self) -> int:
+        """How many may start at once."""
+        floor = int(self.policy.get("max_starting", 4))
+        ceiling = int(self.policy.get("max_starting_ceiling", 0))
+        if self.pressure is None:
+            return floor
+        return max(floor, ceiling >> max(self.pressure.values()))
 
     def _take(self, vassal: str, spec: dict[str, Any]) -> None:
         """Its owner says that it is so."""
@@ -346,7 +368,7 @@ class Checker:
             self.at >= until, "throttled", f"{attempt} starts {(until - self.at) / 1e9:.3f} s early"
         )
         self.launched[vassal] = self.at
-        most = self.policy.get("max_starting", 4)
+        most = self._slots()
         busy = len(self.starting)
         must(busy < most, "max-starting", f"{attempt} starts beside {list(self.starting)}")
         patience = self.policy.get("start_patience", 30.0)

@@ -53,6 +53,7 @@ class Script(msgspec.Struct, frozen=True):
     max_starting: int
     graceful: bool
     forgive: float = 0.0  # seconds of quiet running; 0: never
+    ceiling: int = 0  # of the slots, where the machine's pressure decides
 
     def only(self, kept: list[int]) -> "Script":
         """The same with these steps alone, by number."""
@@ -67,20 +68,27 @@ def write(seed: int) -> Script:
     for _ in range(rng.randint(6, 26)):
         steps.append(_step(rng, round(rng.uniform(0.0, length), 3)))
     steps.sort(key=lambda step: step.at)
-    return Script(
-        seed,
-        tuple(steps),
-        length,
-        rng.choice((1, 1, 2, 3)),
-        rng.random() < 0.3,
-        rng.choice((0.0, 0.5, 2.0)),
-    )
+    most, graceful = rng.choice((1, 1, 2, 3)), rng.random() < 0.3
+    forgive, ceiling = rng.choice((0.0, 0.5, 2.0)), rng.choice((0, 0, 2, 4, 8))
+    if ceiling:
+        steps += _pressure(rng, length)
+        steps.sort(key=lambda step: step.at)
+    return Script(seed, tuple(steps), length, most, graceful, forgive, ceiling)
 
 
 def _opening(rng: Random) -> list[Step]:
     """The fleet with which it begins, mostly healthy."""
     names = rng.sample(NAMES, rng.randint(2, 5))
     return [Step(0.0, "put", rng.choice(SOURCES), f"{name} {_behaviour(rng)}") for name in names]
+
+
+def _pressure(rng: Random, length: float) -> list[Step]:
+    """The machine's pressure changes now and then; steps of processors, memory, disks."""
+    times = sorted(rng.uniform(0.0, length) for _ in range(rng.randint(1, 8)))
+    return [
+        Step(round(at, 3), "pressure", what=f"{rng.randint(0, 3)} {rng.choice((0, 0, 2, 4))} 0")
+        for at in times
+    ]
 
 
 def _behaviour(rng: Random) -> str:

@@ -22,6 +22,7 @@ import trio.testing
 from emperord.daemon import shell, signals, succession, threads
 from emperord.daemon.clock import Clock
 from emperord.daemon.control import Refused
+from emperord.daemon.fleet import Pressure
 from emperord.daemon.observe import Draft
 from emperord.daemon.rules import RULES
 from emperord.daemon.shell import Shell
@@ -65,6 +66,7 @@ class World:
         }
         self.configured: tuple[str, ...] = SOURCES  # of the next daemon
         self.max_starting = script.max_starting
+        self.pressure: Pressure | None = Pressure()
         self.wall = 0.0  # seconds that the wall clock is off
         self.away = 0.0  # seconds until the next daemon starts
         self.slow = False  # the disk takes its time
@@ -331,6 +333,9 @@ class World:
     def _do_sources(self, step: Step) -> None:
         self.configured = tuple(step.what.split())
 
+    def _do_pressure(self, step: Step) -> None:
+        self.pressure = Pressure(*map(int, step.what.split()))
+
     def _do_max_starting(self, step: Step) -> None:
         self.max_starting = int(step.much)
 
@@ -374,6 +379,7 @@ class Life:
             mercy=1.5,
             start_patience=2.0,
             max_starting=world.max_starting,
+            max_starting_ceiling=world.script.ceiling,
             graceful_shutdown=world.script.graceful,
         )
         self.configured = world.configured
@@ -397,6 +403,7 @@ class Life:
             Notifier({}),
             Link(machine, self.hands),
             signals=self._signals,
+            gauge=lambda: world.pressure,
         )
         self._scope = trio.CancelScope()
         self._nursery: trio.Nursery | None = None

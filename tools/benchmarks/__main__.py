@@ -8,12 +8,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+import deploys
 import fleets
 import journals
 import sources
 from measuring import BENCHES
 
-FILES = (sources, fleets, journals)  # each has put its own into BENCHES
+FILES = (sources, fleets, journals, deploys)  # each has put its own into BENCHES
 
 
 def main() -> None:
