@@ -20,6 +20,9 @@ from .tenant import Tenant, rights_of
 
 # O_NONBLOCK: a lease on the file (fcntl(2), F_SETLEASE) must not stop us.
 _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_PATH: Final = os.O_PATH | os.O_CLOEXEC
+_HOPS: Final = 40  # symlinks on one path, as the kernel
+_PROC: Final = 0x9FA0  # PROC_SUPER_MAGIC
 _OPENAT2: Final = 437  # on every architecture
 _NO_MAGICLINKS: Final = 0x02  # RESOLVE_NO_MAGICLINKS
 _DENIED: Final = (errno.EACCES, errno.EPERM)
@@ -28,7 +31,7 @@ _DENIED: Final = (errno.EACCES, errno.EPERM)
 _KERNELS: Final = frozenset(
     (
         0x00001CD1,  # devpts
-        0x00009FA0,  # proc
+        _PROC,
         0x0027E0EB,  # cgroup
         0x07655821,  # resctrl
         0x19800202,  # mqueue
@@ -145,11 +148,42 @@ def _open_path(path: str, at: int | None, *, follow: bool, magic: bool) -> int:
     Without ``magic`` it does not come about through a link of procfs such as /proc/self/fd/7:
     these lead to the daemon's own files, past the permissions of directories.
     """
-    flags = os.O_PATH | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
-    if not magic:
-        with contextlib.suppress(NotImplementedError):
-            return _openat2(path, at, flags)
-    return os.open(path, flags, dir_fd=at)
+    if magic:
+        return os.open(path, _PATH | (0 if follow else os.O_NOFOLLOW), dir_fd=at)
+    try:
+        return _openat2(path, at, _PATH | (0 if follow else os.O_NOFOLLOW))
+    except NotImplementedError:
+        return _step_by_step(path, at, follow=follow)
+
+
+def _step_by_step(path: str, at: int | None, *, follow: bool) -> int:
+    """What openat2(2) does, for kernels without it: each component by itself. Raises OSError."""
+    here = os.open("/" if path.startswith("/") else ".", _PATH, dir_fd=at)
+    ahead = [*reversed(path.split("/"))]
+    hops = 0
+    try:
+        while ahead:
+            part = ahead.pop() or "."
+            there = os.open(part, _PATH | os.O_NOFOLLOW, dir_fd=here)
+            if not stat.S_ISLNK(os.fstat(there).st_mode) or not (ahead or follow):
+                here, there = there, here
+                os.close(there)
+                continue
+            try:
+                hops += 1
+                if hops > _HOPS or _file_system(there) == _PROC:
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+                target = os.readlink("", dir_fd=there)
+            finally:
+                os.close(there)
+            ahead.extend(reversed(target.split("/")))
+            if target.startswith("/"):
+                os.close(here)
+                here = os.open("/", _PATH)
+    except BaseException:
+        os.close(here)
+        raise
+    return here
 
 
 def _openat2(path: str, at: int | None, flags: int) -> int:

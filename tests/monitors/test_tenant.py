@@ -1,6 +1,7 @@
 """Tyrant mode: what is read for a tenant is read with the tenant's rights, or not at all."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -75,7 +76,7 @@ TARGETS: dict[str, tuple[Make, str]] = {
     "/proc/kmsg": (lambda _: "/proc/kmsg", DENIED),
     "/proc/version": (lambda _: "/proc/version", DENIED),
     "/sys": (lambda _: "/sys/kernel/notes", DENIED),
-    "the daemon's environment": (lambda _: "/proc/self/environ", DENIED),
+    "the daemon's environment": (lambda _: f"/proc/{os.getpid()}/environ", DENIED),
     "FIFO": (lambda ground: fifo(ground / "t"), NOTHING),
     "device": (lambda ground: device(ground / "t"), NOTHING),
 }
@@ -115,6 +116,14 @@ def by_amqp(path: Path) -> files.Sight:
     return amqp_paths.look(files.Reader(BY_LINK, None), str(path))
 
 
+@pytest.fixture(params=["openat2", "older kernel"])
+def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels before 5.6 have no openat2(2), and answer what this one says to another number."""
+    if request.param == "older kernel":
+        monkeypatch.setattr(regular_file, "_OPENAT2", 100_000)
+
+
+@pytest.mark.usefixtures("kernel")
 @pytest.mark.parametrize("see", [by_dir, by_glob, by_amqp])
 @pytest.mark.parametrize(("make", "sees"), TARGETS.values(), ids=TARGETS)
 def test_where_a_link_leads(
@@ -174,6 +183,24 @@ def test_a_users_own_file_behind_a_group(ground: Path) -> None:
     assert (sight.record.seen.spec.uid, sight.content) == (ALICE, PLAIN.encode())
 
 
+@pytest.mark.usefixtures("kernel")
+def test_links_to_links(ground: Path) -> None:
+    """Over directories, absolute and relative, up and down, but not for ever."""
+    (ground / "sub").mkdir()
+    file_of(ground / "sub" / "t", ALICE, ALICES, 0o400)
+    (ground / "sub" / "up").symlink_to("..")
+    (ground / "there").symlink_to(ground / "sub")
+    link = link_of(ground, "..//./there/up/sub/../there/t")
+    assert text_of(by_dir(link)) == PLAIN.encode()
+    (ground / "sub" / "t").unlink()
+    (ground / "sub" / "t").symlink_to("t")
+    assert by_dir(link) == files.Unreadable("Too many levels of symbolic links")
+    (ground / "sub" / "t").unlink()
+    (ground / "sub" / "t").symlink_to("../vassals/x/y")
+    assert by_dir(link) == files.ABSENT
+
+
+@pytest.mark.usefixtures("kernel")
 def test_what_the_daemon_has_open_is_not_within_reach(ground: Path) -> None:
     """/proc/self/fd leads past the permissions of directories."""
     hidden = file_of(closed(ground) / "t", 0, 0, 0o644, OF_ROOT)
@@ -423,3 +450,18 @@ def test_they_are_refused_where_root_would_stay_root() -> None:
         "cannot take on the rights of uid 5001: the daemon would keep root's capabilities\n"
         "['0', '0', '0', '0']\n"
     )
+
+
+def test_a_thread_that_cannot_give_them_up_ends_the_daemon() -> None:
+    """The keeper starts another one. A thread with a tenant's rights would fail at other work."""
+    code = (
+        "import ctypes\n"
+        "from emperord.monitors.tenant import Tenant, rights_of\n"
+        "with rights_of(Tenant(5001, 5001, (5001,))):\n"
+        "    header = (ctypes.c_uint32 * 2)(0x20080522, 0)\n"
+        "    assert ctypes.CDLL(None).capset(header, (ctypes.c_uint32 * 6)()) == 0\n"
+        "print('goes on')\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (-signal.SIGABRT, "")
+    assert run.stderr.startswith("emperor: cannot give up the rights of uid 5001\n")
