@@ -78,6 +78,8 @@ class Explainer:
             self._environ, vassal.name, spec, "(which one)", None, None, user, "(the journal's)"
         )
         handed = magic.handed(self._environ, vassal.name, spec, user)
+        if user is None and policy.tyrant:
+            its = {}  # a barred vassal gets nothing, least of all the daemon's own environment
         named = None if user is None else {"uid": user.uid, "gid": user.gid, "groups": user.groups}
         return {
             "argv": [{"word": word, "from": origin} for word, origin in words],

@@ -194,7 +194,7 @@ def test_a_users_symlink_with_nofollow(make_tyrant: MakeTyrant) -> None:
 
 def test_a_root_only_file_behind_a_users_symlink(make_tyrant: MakeTyrant) -> None:
     """--tyrant-nofollow: it is read as alice or not at all, and no command prints its text."""
-    tyrant = make_tyrant("--tyrant-nofollow")
+    tyrant = make_tyrant("--tyrant-nofollow", environ={"ROOTS": "of-root"})
     secret = file_of(tyrant.folder / "secret.ini", 0, "[uwsgi]\nsecret = of-root\n")
     link = tyrant.vassals / "a.ini"
     link.symlink_to(secret)
@@ -204,7 +204,9 @@ def test_a_root_only_file_behind_a_users_symlink(make_tyrant: MakeTyrant) -> Non
     assert tyrant.phase("a.ini", "barred").reason == reason
     show = ("replay.main", "--journal", tyrant.journal, "show", "a.ini")
     control = f"{tyrant.journal}.sock"
-    assert reason in says("daemon.ctl", "--control", control, "explain", "a.ini").stdout
+    explained = says("daemon.ctl", "--control", control, "explain", "a.ini").stdout
+    assert reason in explained
+    assert "of-root" not in explained  # nor in the daemon's environment, which it would not get
     shown = says(*show)
     assert (shown.stdout, shown.returncode) == ("", 1)
     assert shown.stderr == f"emperor-replay: the config of a.ini was not read: {reason}\n"
