@@ -545,12 +545,12 @@ def test_a_snapshot_of_another_version_is_passed_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "path", "says"),
     [
-        ("--journal", "file/j.db", "its folder is a file; give a --journal in a directory"),
-        ("--journal", "file/x/j.db", "cannot be opened: Not a directory; give a --journal in"),
-        ("--journal", "/proc/x/j.db", "cannot be opened: No such file or directory; give a --jou"),
-        ("--journal", "folder", "cannot be opened: Is a directory; give a --journal"),
-        ("--journal", "fifo", "not a regular file; give a --journal"),
-        ("--journal", "x" * 300, "cannot be opened: File name too long; give a --journal"),
+        ("--journal", "file/j.db", "its folder is a file; give another --journal"),
+        ("--journal", "file/x/j.db", "its folder is a file; give another --journal"),
+        ("--journal", "/proc/x/j.db", "cannot be opened: No such file or directory; give another"),
+        ("--journal", "folder", "cannot be opened: Is a directory; give a file in it"),
+        ("--journal", "fifo", "not a regular file; give the --journal of an emperor"),
+        ("--journal", "x" * 300, "cannot be opened: File name too long; give another --journal"),
         ("--log-directory", "file", "that is no directory; give another --log-directory, or"),
         ("--log-directory", "file/x", "cannot be kept there: Not a directory; give another --log"),
         ("--log-directory", "/proc/x", "cannot be kept there: No such file or directory; give"),
