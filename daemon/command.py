@@ -43,6 +43,7 @@ _PRIVATE: Final = frozenset(
         "LISTEN_PID",
         CHANNEL,
         stdio.FILE,
+        stdio.FORM,
     )
 )
 

@@ -1,8 +1,7 @@
-"""The daemon's own log on standard error: lines of text, or what the systemd journal takes."""
+"""The daemon's own log on standard error: lines of text, of JSON, or as journald takes them."""
 
 import logging
 import sys
-import time
 from typing import Final, TextIO
 
 from ..monitors.names import shown
@@ -12,11 +11,12 @@ _log: Final = logging.getLogger("emperor")
 _SLOW_READER: Final = 1.0  # seconds
 
 
-def set_up() -> None:
-    """Log to standard error, in the form that fits what it is connected to."""
+def set_up(form: str | None) -> None:
+    """Log to standard error, in this form or in that which fits what it is connected to."""
     stdio.remember()
+    stdio.choose(form)
     handler = _Handler(sys.stderr)
-    handler.setFormatter(ForJournal() if stdio.is_journal() else _Lines())
+    handler.setFormatter(Lines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
@@ -28,8 +28,9 @@ def reopen() -> None:
 
 def complain(text: str) -> None:
     """Say why the daemon does not run: one line on standard error."""
-    priority = "<3>" if stdio.is_journal() else ""
-    print(f"{priority}emperor: {shown(text)}", file=sys.stderr, flush=True)
+    text = shown(text)
+    line = f"emperor: {text}" if stdio.form() == "text" else stdio.written("emperor", 3, text)
+    print(line, file=sys.stderr, flush=True)
 
 
 class _Handler(logging.StreamHandler[TextIO]):
@@ -48,30 +49,22 @@ class _Handler(logging.StreamHandler[TextIO]):
         super().emit(record)
 
 
-class _Lines(logging.Formatter):
-    """One line each, in which nothing upsets a terminal: names and reasons can be anybody's."""
-
-    converter = staticmethod(time.gmtime)
-
-    def __init__(self) -> None:
-        form = "%(asctime)s.%(msecs)03dZ %(name)s: %(message)s"
-        super().__init__(form, "%Y-%m-%dT%H:%M:%S")
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
-        record.message = shown(record.message)
-        return super().formatMessage(record)
-
-
-class ForJournal(_Lines):
-    """As sd-daemon(3) has it: a priority before each line, and no time, which journald adds."""
-
-    def __init__(self) -> None:
-        logging.Formatter.__init__(self, "%(name)s: %(message)s")
+class Lines(logging.Formatter):
+    """Lines in which nothing upsets a terminal: names and reasons can be anybody's."""
 
     def format(self, record: logging.LogRecord) -> str:
-        priority = f"<{_priority(record.levelno)}>"
-        # journald makes an entry of each line, so each line of a traceback has its priority.
-        return "\n".join(priority + line for line in super().format(record).split("\n"))
+        trace = self.formatException(record.exc_info).split("\n") if record.exc_info else []
+        priority, message = _priority(record.levelno), record.getMessage()
+
+        def written(text: str) -> str:
+            return stdio.written(record.name, priority, text, record.created)
+
+        if stdio.form() == "json":
+            return written("\n".join([message, *trace]))
+        if stdio.form() == "journal":
+            # journald makes an entry of each line, so each line of a traceback has its priority.
+            return "\n".join(written(line) for line in [shown(message), *trace])
+        return "\n".join([written(shown(message)), *trace])
 
 
 def _priority(level: int) -> int:

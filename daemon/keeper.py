@@ -43,7 +43,6 @@ _SHORT_DELAY = 0.5  # seconds, where it was killed from outside
 _CONGESTED = 0.1  # seconds until the kernel is asked again to take a packet
 _STABLE = 30.0  # seconds after which a death counts as the first again
 _PR_SET_CHILD_SUBREAPER = 36
-_ERROR, _WARNING = 3, 4  # of syslog(3)
 _FORWARDED = (
     signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP,
     signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG,
@@ -52,6 +51,7 @@ _HANDLED = {*_FORWARDED, signal.SIGCHLD, signal.SIGABRT}
 # Needs no daemon that could be restarted: it prints something and ends.
 _PASSING = ("-h", "--help", "--version", "--check")
 _daemon_argv = functools.partial(command, "main")
+log = functools.partial(stdio.log, "emperor.keeper")
 
 
 def main() -> NoReturn:
@@ -65,16 +65,6 @@ def main() -> NoReturn:
     code = Keeper(arguments).run()
     signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)  # the last one would have the say
     sys.exit(code)
-
-
-def log(text: str, priority: int = _WARNING) -> None:
-    """Log a line; the priority is syslog(3)'s."""
-    if stdio.is_journal():  # it adds the time, and takes the priority from the line
-        stdio.say(f"<{priority}>emperor.keeper: {text}\n".encode())
-        return
-    now = time.time()
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
-    stdio.say(f"{stamp}.{int(now * 1000) % 1000:03d}Z emperor.keeper: {text}\n".encode())
 
 
 class Keeper:
@@ -138,7 +128,7 @@ class Keeper:
             self._put_off()
             leave = self._may_leave(CANNOT_START, worked=False)
             again = "" if leave else f"; tried again in {self._wait_left():.0f} s"
-            log(f"cannot start the daemon: {sys.executable}: {error.strerror}{again}", _ERROR)
+            log(f"cannot start the daemon: {sys.executable}: {error.strerror}{again}", stdio.ERROR)
             return not leave
         return True
 
@@ -229,7 +219,7 @@ class Keeper:
         if number == signal.SIGCHLD:
             return
         if number == signal.SIGABRT:
-            log("SIGABRT: the daemon hangs; killing it", _ERROR)
+            log("SIGABRT: the daemon hangs; killing it", stdio.ERROR)
             if self._daemon:
                 os.kill(self._daemon, signal.SIGKILL)
             return
@@ -297,14 +287,16 @@ class Keeper:
                 os.set_inheritable(descriptor, False)
             cut = bool(flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC))
             try:
-                self._heed(self._memory.heard(data, descriptors, cut).get("do"))
+                self._heed(self._memory.heard(data, descriptors, cut))
             except keeping.BadPacket as error:
                 log(f"a packet of the daemon's makes no sense: {error}")
 
-    def _heed(self, do: object) -> None:
+    def _heed(self, packet: dict[str, Any]) -> None:
+        do = packet.get("do")
         self._sync = self._sync or do == "sync"
         if do in ("hear", "pass"):
             self._hears, self._passing = True, do == "pass"
+            stdio.choose(packet.get("log"))
             self._hand_on()
 
     def _say(self) -> None:

@@ -22,7 +22,7 @@ from typing import Any, Final
 import msgspec
 import trio
 
-from . import keeping
+from . import keeping, stdio
 
 log = logging.getLogger("emperor.keeper")
 
@@ -222,8 +222,8 @@ class KeeperLink:
         self._send({"do": "drop", "name": name})
 
     def hear(self) -> None:
-        """Signals may be handed on from now."""
-        self._send({"do": "hear", "version": keeping.VERSION})
+        """Signals may be handed on from now. The keeper writes its own lines as we do."""
+        self._send({"do": "hear", "version": keeping.VERSION, "log": stdio.form()})
 
     def passing(self) -> None:
         """This is no daemon: it prints something, and its exit code is the last word."""

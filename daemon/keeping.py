@@ -10,7 +10,8 @@ stay open when it dies; the keeper gives them all to the next daemon.
                        {"do": "died", "pid": P, "start": T, "code": C, "signal": S}
                        {"do": "ack", "pid": P, "start": T}
                        {"do": "sync"}    say "synced" when all that has died by now was told
-                       {"do": "hear", "version": V}    signals may be handed on from now
+                       {"do": "hear", "version": V, "log": F}    signals may be handed on from now;
+                                         the daemon writes its log in the form F
                        {"do": "pass"}    as "hear"; and it only prints something, so there is no
                                          daemon to start again when it ends
     keeper -> daemon   {"say": "kept", "name": N, "about": {...}} + descriptors

@@ -68,7 +68,7 @@ def main(**chosen: Any) -> None:
     (EMPEROR_FREQ). Durations take units: 500ms, 3s, 2m, 1h, 7d; a plain number counts in S,
     seconds, or MS, milliseconds. Sizes take K, M, G and T, powers of 1024: 10M, 1GiB.
     """
-    daemon_log.set_up()
+    daemon_log.set_up(chosen["log_format"])
     try:
         _run(chosen, policy(chosen))
     except (JournalError, MonitorURLError, OSError) as error:

@@ -13,7 +13,7 @@ import click
 from ..journal.places import default_config, default_journal
 from ..journal.policy import Policy
 from ..journal.quantities import duration_text, size_text
-from . import commandline, config_file
+from . import commandline, config_file, stdio
 from .option_types import (
     AUTO,
     duration,
@@ -346,6 +346,12 @@ def options(function: _F) -> _F:
                 metavar="N",
                 show_default=True,
                 help="How many parts that were cut off stay beside a log, .1 to .N.",
+            ),
+            _option(
+                "--log-format",
+                type=click.Choice(stdio.FORMS),
+                show_default="journal where standard error is the systemd journal, else text",
+                help="The form of the daemon's own log.",
             ),
             _option(
                 "--control",

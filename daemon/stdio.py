@@ -7,14 +7,22 @@ Where nobody reads them, a pipe or a terminal is full some day, and who writes t
 """
 
 import contextlib
+import json
 import os
 import select
 import stat
+import time
 from collections.abc import Callable
 from typing import Final
 
 # In the environment of the keeper and its daemon: the file that standard error is appended to.
 FILE: Final = "EMPERORD_STDERR"
+# There as well: the form of lines that was chosen.
+FORM: Final = "EMPERORD_LOG_FORM"
+FORMS: Final = ("text", "json", "journal")
+ERROR: Final = 3  # a priority of syslog(3), as the next
+WARNING: Final = 4
+LEVELS: Final = {2: "critical", 3: "error", 4: "warning", 6: "info", 7: "debug"}  # by priority
 
 
 def hold() -> None:
@@ -32,6 +40,37 @@ def is_journal() -> bool:
     except OSError:
         return False
     return (device, inode) == (str(status.st_dev), str(status.st_ino))
+
+
+def choose(form: object) -> None:
+    """Have lines written in this form; anything else means that which fits standard error."""
+    if form in FORMS:
+        os.environ[FORM] = str(form)
+    else:
+        os.environ.pop(FORM, None)
+
+
+def form() -> str:
+    """The form in which the daemon's and the keeper's own lines are written."""
+    return os.environ.get(FORM) or ("journal" if is_journal() else "text")
+
+
+def written(name: str, priority: int, text: str, at: float | None = None) -> str:
+    """A line of the log, without its end. The priority is syslog(3)'s, the time Unix time."""
+    if form() == "journal":  # sd-daemon(3); journald adds the time
+        return f"<{priority}>{name}: {text}"
+    at = time.time() if at is None else at
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
+    stamp += f".{int(at * 1000) % 1000:03d}Z"
+    if form() == "json":
+        line = {"at": stamp, "level": LEVELS[priority], "logger": name, "message": text}
+        return json.dumps(line)
+    return f"{stamp} {name}: {text}"
+
+
+def log(name: str, text: str, priority: int = WARNING) -> None:
+    """Write a line of the log."""
+    say(f"{written(name, priority, text)}\n".encode())
 
 
 def has_room(number: int, patience: float = 0.0) -> bool:

@@ -1,5 +1,6 @@
 """The daemon's own log: what it says of signals and of vassals, and its form for journald."""
 
+import json
 import logging
 import os
 import re
@@ -8,7 +9,7 @@ import sys
 from typing import Any
 
 import pytest
-from emperord.daemon import daemon_log
+from emperord.daemon import daemon_log, stdio
 from emperord.daemon.actions import Action
 from emperord.daemon.saying import say
 from fold.script import Script
@@ -148,7 +149,8 @@ def test_under_journald_a_line_has_a_priority_and_no_time(
     lines = emperor.log().splitlines()
     starts = [line.partition(": ")[0] for line in lines]
     if journal:
-        assert set(starts[:-1]) == {"<6>emperor", "<4>emperor.keeper"}
+        # As root, the daemon warns that its vassals are root as well.
+        assert set(starts[:-1]) - {"<4>emperor"} == {"<6>emperor", "<4>emperor.keeper"}
         assert starts[-1] == "<3>emperor"
     else:
         assert all(re.fullmatch(r"[-0-9T:.]{23}Z emperor(.keeper)?", each) for each in starts[:-1])
@@ -162,12 +164,54 @@ def open_log(emperor: Emperor) -> os.stat_result:
     return path.stat()
 
 
-def test_each_line_of_a_traceback_has_its_priority() -> None:
+TRACEBACKS = {
+    "text": r"[-0-9T:.]+Z emperor: failed\\nly\nTraceback .*\nRuntimeError: a bug",
+    "journal": r"<3>emperor: failed\\nly\n<3>emperor: Traceback .*"
+    r"\n<3>emperor: RuntimeError: a bug",
+    "json": r'{"at": "[-0-9T:.]+Z", "level": "error", "logger": "emperor",'
+    r' "message": "failed\\nly\\nTraceback [^\n]*RuntimeError: a bug"}',
+}
+
+
+@pytest.mark.parametrize(("form", "expected"), TRACEBACKS.items(), ids=TRACEBACKS)
+def test_a_traceback_in_each_form(
+    monkeypatch: pytest.MonkeyPatch, form: str, expected: str
+) -> None:
+    monkeypatch.setenv(stdio.FORM, form)
     try:
         raise RuntimeError("a bug")
     except RuntimeError:
-        record = logging.LogRecord("emperor", logging.ERROR, "", 0, "failed", (), sys.exc_info())
-    lines = daemon_log.ForJournal().format(record).splitlines()
-    assert lines[0] == "<3>emperor: failed"
-    assert lines[-1] == "<3>RuntimeError: a bug"
-    assert all(line.startswith("<3>") for line in lines)
+        record = logging.LogRecord(
+            "emperor", logging.ERROR, "", 0, "failed\nly", (), sys.exc_info()
+        )
+    written = daemon_log.Lines().format(record)
+    assert re.fullmatch(expected, written, re.DOTALL), written
+
+
+@pytest.mark.parametrize("how", ["option", "config file", "environment"])
+def test_each_line_is_an_object_where_json_is_wanted(emperor: Emperor, how: str) -> None:
+    """The keeper's, too, which reads none of these."""
+    if how == "option":
+        emperor.options += ["--log-format", "json"]
+    elif how == "config file":
+        config = emperor.folder / "emperor.yml"
+        config.write_text("log-format: json\n")
+        emperor.options += ["--config", str(config)]
+    else:
+        emperor.environ["EMPEROR_LOG_FORMAT"] = "json"
+    name = "a\u202e.ini"
+    (emperor.vassals / name).write_text(SLEEPER)
+    emperor.start()
+    emperor.phase(name, "ready")
+    assert stdio.FORM not in next(iter(emperor.environments().values()))
+    emperor.restart()
+    emperor.stop()
+    assert emperor.log().isascii()
+    lines = [json.loads(line) for line in emperor.log().splitlines()]
+    assert {tuple(line) for line in lines} == {("at", "level", "logger", "message")}
+    assert {line["logger"] for line in lines} == {"emperor", "emperor.keeper"}
+    assert any(line["message"].startswith(f"{name}: added") for line in lines)
+    emperor.journal.write_text("no journal")
+    emperor.launch()
+    assert emperor.wait() == 3
+    assert json.loads(emperor.log().splitlines()[-1])["level"] == "error"
