@@ -158,6 +158,9 @@ class Host:
                 nursery.start_soon(self._reap_strays)
                 nursery.start_soon(self._look_after_logs)
                 nursery.start_soon(self._mend_listeners)
+                for running in self._by_name.values():
+                    if running.speaks and unread(running):  # an order of the former daemon's
+                        nursery.start_soon(self._watch_reload, running)
                 task_status.started()
                 while True:
                     await trio.lowlevel.wait_readable(self._epoll.fileno())

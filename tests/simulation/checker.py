@@ -291,6 +291,7 @@ class Checker:
                 self._check_death(attempt, body)
         elif kind == "adopted" and not body.get("control"):
             self.deprived.add(attempt.vassal)
+            self.up_since.setdefault(attempt.vassal, self.at)
             self.starting.pop(attempt, None)  # it cannot tell when it accepts
         elif kind == "vassal_loyal":
             self.loyal.add(attempt)
@@ -303,7 +304,8 @@ class Checker:
         ):
             self.starting.pop(attempt, None)
             self.reloading.discard(attempt)
-            self.up_since[attempt.vassal] = self.at
+            if kind != "adopted" or attempt.vassal not in self.up_since:
+                self.up_since[attempt.vassal] = self.at
 
     def _release(self, vassal: str) -> None:
         """Nobody remembers who is neither wanted nor under way."""
@@ -346,6 +348,8 @@ class Checker:
         """Nobody is stopped for nothing: it follows from what is said of that vassal."""
         vassal, attempt = action["vassal"], Attempt(action["vassal"], action["attempt"])
         mine = about in (vassal, None) and kind in ENDING
+        if kind == "vassal_deaf":
+            self.restarting.add(attempt)
         again = kind in ("adopted", "deadline_passed") and about == vassal and attempt in self.told
         late = kind == "deadline_passed" and about == vassal and vassal in self.changed
         # A reload that needs a word to its vassal is a restart where none gets through.

@@ -121,6 +121,8 @@ class Hands:
             self._nursery = nursery
             for process in self._by_name.values():
                 self._listen_to(process)
+                if process.ignored:
+                    nursery.start_soon(self._watch_reload, process)
             task_status.started()
             while True:
                 await self._spoken.wait()
