@@ -27,6 +27,7 @@ from ..version import VERSION
 from . import altered, commandline, daemon_log, pressure, process, users
 from .arguments import given
 from .clock import Clock
+from .deploys import followed
 from .explain import Explainer
 from .fleet import Fleet, from_json
 from .fold import fold
@@ -165,6 +166,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             Explainer(decided, journal.config_text, os.environ),
             observer,
             pressure.gauge(),
+            followed(journal),
         )
         try:
             trio.run(shell.run, monitors)

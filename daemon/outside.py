@@ -12,6 +12,7 @@ from typing import Protocol
 import trio
 
 from ..journal import chain
+from ..journal.deploys import Row
 from ..journal.store import Snapshot
 from .actions import Action
 from .fleet import Fleet, Vassal
@@ -57,6 +58,7 @@ class Journal(Protocol):
         rows: Sequence[chain.Columns],
         configs: Mapping[str, bytes] | None = None,
         snapshot: Snapshot | None = None,
+        known: Sequence[Row] = (),
     ) -> None: ...
 
     def time_of(self, seq: int) -> int: ...

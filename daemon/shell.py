@@ -42,6 +42,7 @@ from .asks import Asks
 from .attention import Recent
 from .clock import Clock
 from .deadlines import Deadlines
+from .deploys import Deploys
 from .explain import Explain
 from .fleet import UP, Fleet, copied, to_json
 from .fold import fold
@@ -83,9 +84,11 @@ class Shell:
         explain: Explain = lambda _: {},
         observer: Observer | None = None,
         gauge: pressure.Gauge = lambda: None,
+        deploys: Deploys | None = None,
     ) -> None:
         self.fleet = fleet  # as it is recorded
         self._ahead = copied(fleet)  # with what is being recorded
+        self._deploys = Deploys() if deploys is None else deploys  # as far as ``_ahead``
         self.paused: str | None = None
         self.unrecorded = 0  # events that wait while paused
         self.recent = Recent()
@@ -208,7 +211,7 @@ class Shell:
     # One turn
 
     async def _turn(self, inputs: Sequence[Input], *, requests: bool = False) -> None:
-        turn = Turn(requests=requests)
+        turn = Turn(self._deploys, requests=requests)
         for given in inputs:
             for draft in given(self._ahead):
                 turn.folded.append(self._fold(draft))
@@ -243,7 +246,7 @@ class Shell:
             cause,
             draft.body,
         )
-        actions = fold(self._ahead, event)
+        actions = self._deploys.take(self._ahead, event, fold=fold)
         self._plan(draft.vassal, actions)
         body = chain.text(event.body)
         row = (
@@ -269,6 +272,7 @@ class Shell:
                     turn.rows,
                     contents,
                     self._snapshot(),
+                    self._deploys.rows,
                     abandon_on_cancel=self.paused is not None,  # who gives up does not wait
                 )
             except JournalPaused as pause:
@@ -278,6 +282,7 @@ class Shell:
                 await trio.sleep(_RETRY)
             else:
                 break
+        self._deploys.touched.clear()
         if self.paused is not None:
             log.warning("the journal can be written again")
             self.paused, self.unrecorded = None, 0
@@ -293,6 +298,7 @@ class Shell:
         """Take the turn back. With nothing to append, the journal says if it can be written."""
         turn.folded.clear()
         self._ahead = copied(self.fleet)
+        self._deploys = turn.deploys
         self._deadlines.plan_all(self._ahead)
 
     def _note_pause(self, reason: str, unrecorded: int) -> None:

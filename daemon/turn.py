@@ -9,6 +9,7 @@ from ..journal import chain
 from ..journal.events import Event
 from .actions import Action
 from .control import Refused
+from .deploys import Deploys
 from .fleet import Fleet
 from .observe import Draft
 from .saying import Line
@@ -29,10 +30,14 @@ class Folded(NamedTuple):
 
 
 class Turn:
-    """The events of one transaction. ``requests``: it has nothing but operators' requests."""
+    """The events of one transaction. ``requests``: it has nothing but operators' requests.
 
-    def __init__(self, *, requests: bool) -> None:
+    Such a turn may be given up; ``deploys`` is then what was known before it.
+    """
+
+    def __init__(self, deploys: Deploys, *, requests: bool) -> None:
         self.requests = requests
+        self.deploys = deploys.copied() if requests else deploys
         self.folded: list[Folded] = []
 
     @property

@@ -100,8 +100,42 @@ FROM (SELECT seq, at, kind, monitor, vassal, cause,
 ORDER BY seq;
 """
 
-NAMES: Final = ("0001_record", "0002_deploys", "0003_events")
-_SCRIPTS: Final = dict(zip(NAMES, (_RECORD, _DEPLOYS, _EVENTS), strict=True))
+_OUTCOMES = """
+-- What became of each deploy. It follows from the events: 'verify' compares it with a full fold.
+CREATE TABLE deploy (
+    seq         INTEGER PRIMARY KEY, -- the event that deployed
+    previous    TEXT,                -- digest of the config that was wanted before
+    outcome     TEXT NOT NULL,
+    outcome_seq INTEGER,             -- the event that it follows from
+    attempt     INTEGER,             -- that runs its config
+    ordered     INTEGER,             -- the event that ordered it to
+    trial       INTEGER,             -- UTC nanoseconds; until then a program's death counts
+    settled     INTEGER NOT NULL     -- 0: more may be known some day
+);
+CREATE INDEX deploy_open ON deploy (seq) WHERE NOT settled;
+"""
+
+_DEPLOYS_AGAIN = """
+DROP VIEW IF EXISTS deploys;
+CREATE VIEW deploys AS
+SELECT event.seq AS seq,
+       strftime('%Y-%m-%dT%H:%M:%S', event.at / 1000000000, 'unixepoch')
+           || printf('.%09dZ', event.at % 1000000000) AS at,
+       event.vassal AS vassal, event.monitor AS monitor, event.kind AS kind,
+       CASE WHEN json_valid(event.body) THEN json_extract(event.body, '$.spec.config') END
+           AS config,
+       previous, outcome, outcome_seq,
+       strftime('%Y-%m-%dT%H:%M:%S', news.at / 1000000000, 'unixepoch')
+           || printf('.%09dZ', news.at % 1000000000) AS outcome_at
+FROM deploy JOIN event ON event.seq = deploy.seq
+    LEFT JOIN event AS news ON news.seq = deploy.outcome_seq
+ORDER BY deploy.seq;
+"""
+
+NAMES: Final = ("0001_record", "0002_deploys", "0003_events", "0004_outcomes", "0005_deploys")
+_SCRIPTS: Final = dict(
+    zip(NAMES, (_RECORD, _DEPLOYS, _EVENTS, _OUTCOMES, _DEPLOYS_AGAIN), strict=True)
+)
 
 
 def statements(name: str) -> Iterator[str]:

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
-from . import chain, schema
+from . import chain, deploys, schema
 from .errors import (
     SEE_VERIFY,
     VERIFY_SAYS_MORE,
@@ -39,8 +39,6 @@ COLUMNS: Final = "seq, at, kind, monitor, vassal, cause, body, actions, hash"
 _AT_ONCE: Final = 2000  # rows
 _HASH: Final = 32  # bytes
 _BRIEF: Final = 120  # characters
-DEPLOYED: Final = ("vassal_added", "vassal_changed")
-DEPLOYS: Final = (*DEPLOYED, "vassal_removed", "vassal_destroyed")
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -273,6 +271,18 @@ class Reader:
                 f" 'verify' names the events that refer to it"
             )
         return content
+
+    # Deploys
+
+    def deploys(self) -> list[Any]:
+        """What the journal says became of deploys: seq, previous, outcome, outcome_seq.
+
+        Only of those whose events are in this file; nothing where a daemon has yet to find out.
+        """
+        with self.reading():
+            filled = deploys.is_made(self.db) and deploys.is_filled(self.db)
+        query = "SELECT seq, previous, outcome, outcome_seq FROM deploy WHERE seq > ? ORDER BY seq"
+        return self.fetch(query, self.anchor.seq) if filled else []
 
     # Snapshots
 

@@ -82,7 +82,7 @@ def flaws(connection: sqlite3.Connection) -> list[str]:
     names = applied(connection)
     there = {(each.type, each.name): each for each in _objects(connection)}
     made, all_ = _made(tuple(name for name in names if name in NAMES)), _made(NAMES)
-    if there.keys() & (all_.objects.keys() - made.objects.keys()):
+    if there.keys() & (all_.objects.keys() - made.objects.keys() | _passed_over(names)):
         found.append(f"table {_MIGRATIONS} is gone or does not name all migrations")
         made = all_
     lost = lacking(connection, tuple(made.columns))
@@ -92,7 +92,8 @@ def flaws(connection: sqlite3.Connection) -> list[str]:
         if kind == "table" and name in lost:
             continue
         if here is None:
-            found.append(f"no {kind} {name}")
+            if all_.objects[kind, name].sql == object_.sql:  # else a migration makes it anew
+                found.append(f"no {kind} {name}")
         elif here.sql != object_.sql:
             found.append(f"{kind} {name} is not defined as it was when it was made")
     return found + [
@@ -101,6 +102,17 @@ def flaws(connection: sqlite3.Connection) -> list[str]:
         for each in _strangers(connection)
         if _meddles(each)
     ]
+
+
+def _passed_over(names: tuple[str, ...]) -> set[tuple[str, str]]:
+    """What those migrations made that are not named though later ones are."""
+    found = set[tuple[str, str]]()
+    for number, name in enumerate(NAMES):
+        if name not in names and set(NAMES[number + 1 :]) & set(names):
+            found |= (
+                _made(NAMES[: number + 1]).objects.keys() - _made(NAMES[:number]).objects.keys()
+            )
+    return found
 
 
 def lacking(connection: sqlite3.Connection, tables: Iterable[str] = TABLES) -> dict[str, str]:

@@ -24,11 +24,11 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import msgspec
 
-from . import chain, schema, wal
+from . import chain, deploys, schema, wal
 from .advice import advice
 from .errors import (
     GIVE_ANOTHER,
@@ -88,6 +88,7 @@ class Journal:
         self._opened = opened  # the connection and the locks
         self._inode = os.stat(path).st_ino
         self._reading: sqlite3.Connection | None = None
+        self._keeps_deploys = deploys.is_made(connection)
         with self._readable():
             self._anchor, head = ends(connection, path)
             row = connection.execute("SELECT at FROM event WHERE seq = ?", (head.seq,)).fetchone()
@@ -255,6 +256,32 @@ class Journal:
             row = self._reader().execute("SELECT at FROM event WHERE seq = ?", (seq,)).fetchone()
         return 0 if row is None else int(row[0])
 
+    # Deploys
+
+    @property
+    def lacks_deploys(self) -> bool:
+        """Whether what became of deploys is to be found out anew."""
+        with self._readable():
+            return self._keeps_deploys and not deploys.is_filled(self._db)
+
+    @property
+    def begins_after(self) -> int:
+        """The event before the first one in this file."""
+        return self._anchor.seq
+
+    def fill_deploys(self, known: Sequence[deploys.Row]) -> None:
+        """Store what became of all deploys. Raises JournalPaused."""
+        try:
+            with self._transaction():
+                deploys.store(self._db, known)
+        except sqlite3.DatabaseError as error:
+            raise JournalPaused(f"{self.path}: cannot be written: {brief(error)}") from error
+
+    def unsettled_deploys(self) -> list[Any]:
+        """Those of which more may be known some day, as the fields of a ``Deploy``, in order."""
+        with self._readable():
+            return deploys.unsettled(self._db) if self._keeps_deploys else []
+
     def _damaged(self, what: str, seq: int) -> Damaged:
         return Damaged(
             f"{self.path}: {what}; 'emperor-replay --journal {self.path} verify' says more", seq
@@ -298,13 +325,14 @@ class Journal:
         rows: Sequence[chain.Columns],
         configs: Mapping[str, bytes] | None = None,
         snapshot: Snapshot | None = None,
+        known: Sequence[deploys.Row] = (),
     ) -> None:
         """Append events, in order and numbered on from ``seq``; return when they are durable.
 
         Without rows this changes nothing, and says whether a few rows could be appended.
-        ``configs`` are new texts by digest, stored in the same transaction. Raises
-        JournalPaused if nothing could be written (disk full, I/O error, the file is gone): then
-        nothing was, and the same call may be made again.
+        ``configs`` are new texts by digest, ``known`` is what is new of deploys; both are stored
+        in the same transaction. Raises JournalPaused if nothing could be written (disk full, I/O
+        error, the file is gone): then nothing was, and the same call may be made again.
         """
         hashes = list(chain.links(self._hash, rows))
         seq, at, hash_ = (
@@ -324,6 +352,8 @@ class Journal:
                 self._set_link("head", seq, hash_)
                 if identity is not None:
                     self._set_link("identity", *identity)
+                if self._keeps_deploys:
+                    deploys.store(self._db, known)
                 if snapshot is not None:
                     self._insert_snapshot(snapshot, hashes[snapshot.seq - rows[0][0]])
         except sqlite3.ProgrammingError:

@@ -21,10 +21,11 @@ from ..daemon.commandline import TIME, Group
 from ..daemon.facts import fleet_record, vassal_columns
 from ..daemon.option_types import whole
 from ..daemon.tables import formatted, listing, write
+from ..journal.deploys import DEPLOYS
 from ..journal.errors import VERIFY_SAYS_MORE, JournalError
 from ..journal.events import KINDS
 from ..journal.places import default_journal
-from ..journal.reading import COLUMNS, COPY_THE_LOG, DEPLOYS, Filter, Reader, open_journal
+from ..journal.reading import COLUMNS, COPY_THE_LOG, Filter, Reader, open_journal
 from ..journal.times import Moment
 from ..monitors.names import shown
 from . import deploys, record, state, texts, why

@@ -8,8 +8,9 @@ from typing import Final
 import msgspec
 
 from ..daemon.moves import bar_reason
+from ..journal.deploys import DEPLOYED, DEPLOYS
 from ..journal.events import Announced
-from ..journal.reading import DEPLOYED, DEPLOYS, Filter, Reader
+from ..journal.reading import Filter, Reader
 from ..journal.times import EventNumber, moment, rfc3339
 from ..monitors.names import shown
 from .names import check_known

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from ..daemon.actions import recorded
+from ..daemon.deploys import Deploys
 from ..daemon.fleet import Fleet, from_json, to_json
 from ..journal.damage import Audit
 from ..journal.errors import SEE_VERIFY, VERIFY_SAYS_MORE, Damaged, JournalError, SchemaDamaged
@@ -20,6 +21,7 @@ from ..journal.events import Announced
 from ..journal.files import Files
 from ..journal.reading import Reader, Row, Stored
 from .rebuild import FoldFailed, fold_one
+from .words import decode_actions
 
 
 class Divergence(msgspec.Struct, frozen=True):
@@ -76,6 +78,7 @@ def _verify(files: Files, progress: Callable[[int, int], None]) -> Verdict:
         audit.check_structure(reader)
         folder = _Folder(verdict, reader)
         folder.run(lambda done: progress(done, reader.head.seq))
+        folder.compare_deploys()
         verdict.configs = audit.check_configs(reader, folder.referred)
         verdict.head = (reader.head.seq, reader.head.hash)
         verdict.events = audit.events
@@ -111,6 +114,7 @@ class _Folder:
         self.reader = reader
         self.referred: set[str] = set()  # digests of configs
         self.fleet: Fleet | None = Fleet()  # None when it cannot go on
+        self.follower = Deploys()
         self._begin()
 
     def _begin(self) -> None:
@@ -158,7 +162,8 @@ class _Folder:
         event = None
         try:
             event = self.reader.decode(row)
-            computed = recorded(fold_one(fleet, event))
+            orders = decode_actions(row[7])
+            computed = recorded(self.follower.take(fleet, event, orders, fold_one))
         except FoldFailed as error:
             self._diverge(row, f"none: {error}")
             self.fleet = None
@@ -191,6 +196,27 @@ class _Folder:
             return
         if not same:
             self.verdict.strange.append(snapshot.seq)
+
+    def compare_deploys(self) -> None:
+        """Compare the table ``deploy`` with what the full fold knows."""
+        fleet = self.fleet
+        if fleet is None or fleet.seq != self.reader.head.seq or self.verdict.diverged:
+            return
+        audit = self.verdict.audit
+        found = {deploy.seq: deploy.row[1:4] for deploy in self.follower.touched.values()}
+        try:
+            stored = self.reader.deploys()
+        except JournalError as error:
+            audit.find(_bare(self.reader.files, error))
+            return
+        for seq, *known in stored:
+            if max(seq, known[2] or 0) > fleet.seq:
+                found.pop(seq, None)  # a daemon has gone on meanwhile
+            elif found.pop(seq, None) != tuple(known):
+                audit.find(f"deploy {seq}: its outcome is not what follows from the events", seq)
+        if stored:
+            for seq in sorted(found):
+                audit.find(f"deploy {seq}: its outcome is missing", seq)
 
 
 def lines(path: str, verdict: Verdict) -> Iterator[str]:

@@ -10,8 +10,9 @@ just before), so that one is told too: the change that broke it, the operator wh
 from collections.abc import Iterator
 
 from ..daemon.fleet import Fleet, Vassal
+from ..journal.deploys import DEPLOYED, DEPLOYS
 from ..journal.events import Announced, Body, Exited, OperatorRequested
-from ..journal.reading import DEPLOYED, DEPLOYS, Reader, Row
+from ..journal.reading import Reader, Row
 from ..journal.times import for_people, took
 from ..monitors.names import shown
 from .names import unknown

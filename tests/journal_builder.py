@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from emperord.daemon.actions import Action, recorded
+from emperord.daemon.deploys import followed
 from emperord.daemon.fleet import Fleet, from_json, to_json
 from emperord.daemon.fold import fold
 from emperord.daemon.rules import RULES
@@ -31,6 +32,7 @@ class Builder:
         self.group = group
         self.snapshot_every = snapshot_every
         self.fleet = Fleet()
+        self.deploys = followed(journal)
         self.seq = journal.seq
         self.at = journal.last_at or START
         self.actions: list[Action] = []  # of the last event
@@ -59,7 +61,7 @@ class Builder:
         self.at += int(after * SECOND)
         body = KINDS[kind](**fields)
         event = Event(self.seq, self.at, kind, monitor, vassal, cause, body)
-        self.actions = fold(self.fleet, event)
+        self.actions = self.deploys.take(self.fleet, event, fold=fold)
         self._rows.append(
             (
                 self.seq, self.at, kind, monitor, vassal, cause,
@@ -78,8 +80,9 @@ class Builder:
         if self._rows[0][0] <= self.seq // self.snapshot_every * self.snapshot_every <= self.seq:
             # Of the group's last event, as that is what the fleet is.
             snapshot = Snapshot(self.seq, to_json(self.fleet))
-        self.journal.append(self._rows, self._configs, snapshot)
+        self.journal.append(self._rows, self._configs, snapshot, self.deploys.rows)
         self._rows, self._configs = [], {}
+        self.deploys.touched.clear()
 
     # What happens often
 

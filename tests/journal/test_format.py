@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from emperord.daemon.deploys import followed
 from emperord.journal import events, migrations, schema
 from emperord.journal.errors import NewerFormat, UnreadableEvent
 from emperord.journal.reading import open_journal
@@ -47,11 +48,13 @@ def test_a_second_start_migrates_nothing(path: str) -> None:
 
 def test_a_journal_of_the_first_migration_alone_is_brought_up(path: str) -> None:
     db = sqlite3.connect(path)
-    db.execute("DROP VIEW deploys")
-    db.execute("DELETE FROM _sqlite_migrations WHERE name = ?", [migrations.NAMES[1]])
+    for made in ("VIEW deploys", "VIEW events", "TABLE deploy"):
+        db.execute(f"DROP {made}")
+    db.execute("DELETE FROM _sqlite_migrations WHERE name > ?", [migrations.NAMES[0]])
     db.commit()
     db.close()
-    Journal.open(path).close()
+    with Journal.open(path) as journal:
+        followed(journal)
     db = sqlite3.connect(path)
     assert db.execute("SELECT count(*) FROM deploys").fetchone() == (3,)
     db.close()
@@ -61,7 +64,7 @@ def test_the_schema_is_what_it_was_released_as(path: str) -> None:
     db = sqlite3.connect(path)
     tables = {
         table: [column[1] for column in db.execute(f"PRAGMA table_info({table})")]
-        for table in ("event", "config", "snapshot", "chain", "deploys", "events")
+        for table in ("event", "config", "snapshot", "chain", "deploy", "deploys", "events")
     }
     (identity,) = db.execute("PRAGMA application_id").fetchone()
     (mode,) = db.execute("PRAGMA journal_mode").fetchone()
@@ -75,7 +78,11 @@ def test_the_schema_is_what_it_was_released_as(path: str) -> None:
         "snapshot": ["seq", "hash", "fleet", "check_sum"],
         "chain": ["name", "seq", "hash"],
         "deploys": [
-            "seq", "at", "vassal", "monitor", "kind", "config", "previous", "first_news"
+            "seq", "at", "vassal", "monitor", "kind", "config", "previous", "outcome",
+            "outcome_seq", "outcome_at",
+        ],
+        "deploy": [
+            "seq", "previous", "outcome", "outcome_seq", "attempt", "ordered", "trial", "settled"
         ],
         "events": [
             "seq", "at", "day", "kind", "monitor", "vassal", "cause", "reason", "config",
@@ -86,13 +93,13 @@ def test_the_schema_is_what_it_was_released_as(path: str) -> None:
 
 def test_deploys_for_people(path: str) -> None:
     db = sqlite3.connect(path)
-    rows = db.execute("SELECT seq, at, vassal, kind, first_news FROM deploys").fetchall()
+    rows = db.execute("SELECT seq, at, vassal, kind, outcome, outcome_seq FROM deploys").fetchall()
     links = db.execute("SELECT config, previous FROM deploys").fetchall()
     db.close()
     assert rows == [
-        (3, "2026-11-24T06:00:03.000000000Z", "app.ini", "vassal_added", "vassal_accepting"),
-        (6, "2026-11-24T06:00:06.000000000Z", "app.ini", "vassal_changed", "exited"),
-        (8, "2026-11-24T06:00:08.000000000Z", "app.ini", "vassal_removed", None),
+        (3, "2026-11-24T06:00:03.000000000Z", "app.ini", "vassal_added", "accepting", 5),
+        (6, "2026-11-24T06:00:06.000000000Z", "app.ini", "vassal_changed", "died", 7),
+        (8, "2026-11-24T06:00:08.000000000Z", "app.ini", "vassal_removed", "stopped", 8),
     ]
     assert links[0][0] == links[1][1]
     assert links[1][0] == links[2][1]

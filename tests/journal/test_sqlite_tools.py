@@ -45,7 +45,10 @@ def objects(path: str, how: str = "mode=ro") -> set[object]:
     return {name for (name,) in query(path, sql, how)}
 
 
-ALL = {"event", "config", "snapshot", "chain", "deploys", "events", "_sqlite_migrations"}
+ALL = {
+    *("event", "config", "snapshot", "chain", "deploy"),
+    *("deploys", "events", "_sqlite_migrations"),
+}
 
 
 # The schema
@@ -85,9 +88,11 @@ def test_sqlite_utils_lists_the_migrations_of_the_installed_file(path: str, tmp_
 def older(path: str) -> None:
     """Make a journal what 0.1.0 left."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.execute("DROP VIEW events")
-        for name in migrations.NAMES[2:]:
-            db.execute("DELETE FROM _sqlite_migrations WHERE name = ?", [name])
+        for made in ("VIEW deploys", "VIEW events", "TABLE deploy"):
+            db.execute(f"DROP {made}")
+        for statement in migrations.statements("0002_deploys"):
+            db.execute(statement)
+        db.execute("DELETE FROM _sqlite_migrations WHERE name > '0002_deploys'")
 
 
 @pytest.mark.parametrize("command", ["state", "history", "events", "verify", "why a.ini"])

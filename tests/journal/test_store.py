@@ -245,9 +245,11 @@ def test_a_full_disk_at_the_start_is_answered_with_room(tiny: Path) -> None:
 def older(path: Path) -> None:
     """Make a journal what a version before this one left."""
     db = sqlite3.connect(path, isolation_level=None)
-    for name in migrations.NAMES[2:]:
-        db.execute("DELETE FROM _sqlite_migrations WHERE name = ?", [name])
-    db.execute("DROP VIEW events")
+    for made in ("VIEW deploys", "VIEW events", "TABLE deploy"):
+        db.execute(f"DROP {made}")
+    for statement in migrations.statements("0002_deploys"):
+        db.execute(statement)
+    db.execute("DELETE FROM _sqlite_migrations WHERE name > '0002_deploys'")
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.close()
 
@@ -435,6 +437,8 @@ SCHEMA_HARMS = {
     "chain": "DROP TABLE chain",
     "deploys": "DROP VIEW deploys",
     "events": "DROP VIEW events",
+    "table deploy": "DROP TABLE deploy",
+    "index deploy_open": "DROP INDEX deploy_open",
     "event_vassal": "DROP INDEX event_vassal",
     "_sqlite_migrations": "DROP TABLE _sqlite_migrations",
     "column body": "ALTER TABLE event RENAME COLUMN body TO b",
@@ -466,7 +470,7 @@ def test_a_schema_that_is_not_what_was_made_keeps_the_daemon_away(
 @pytest.mark.parametrize(
     ("harm", "repair"),
     [
-        ("DROP VIEW deploys", "DELETE FROM _sqlite_migrations WHERE name = '0002_deploys'"),
+        ("DROP VIEW deploys", "DELETE FROM _sqlite_migrations WHERE name = '0005_deploys'"),
         ("DROP VIEW events", "DELETE FROM _sqlite_migrations WHERE name = '0003_events'"),
         ("DROP INDEX event_vassal", migrations._RECORD.split(";\n")[1]),
     ],

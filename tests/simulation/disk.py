@@ -7,10 +7,13 @@ which the daemon is killed: before anything is written, or when all is.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import msgspec
 from emperord.daemon.actions import recorded
+from emperord.daemon.deploys import Deploy, Deploys, Outcome
 from emperord.daemon.fleet import Fleet, from_json, to_json
 from emperord.daemon.fold import fold
 from emperord.journal import chain
+from emperord.journal.deploys import Row
 from emperord.journal.errors import JournalPaused
 from emperord.journal.events import Event, decode_body
 from emperord.journal.store import Snapshot
@@ -27,6 +30,7 @@ class Disk:
         self.hashes: list[bytes] = []
         self.configs: dict[str, bytes] = {}
         self.snapshot: Snapshot | None = None
+        self.deploys: dict[int, Row] = {}
         self.checker = checker
         self.refused = False  # nothing can be written now
         self.hiccups = 0  # appends that are refused
@@ -58,6 +62,32 @@ class Disk:
         must(to_json(fleet) == to_json(whole), "refold", "the snapshot leads elsewhere")
         return fleet
 
+    def unsettled(self) -> Deploys:
+        """The deploys that a daemon goes on with."""
+        return Deploys(self._deploy(row) for row in self.deploys.values() if not row[7])
+
+    def _deploy(self, row: Row) -> Deploy:
+        seq, previous, outcome, outcome_seq, attempt, order, trial, settled = row
+        _, at, kind, monitor, vassal, _, body, _ = self.rows[seq - 1]
+        spec = getattr(decode_body(kind, body), "spec", None)
+        assert vassal is not None
+        return Deploy(
+            seq, at, vassal, monitor, kind, None if spec is None else spec.config, previous,
+            msgspec.convert(outcome, Outcome), outcome_seq,
+            None if outcome_seq is None else self.rows[outcome_seq - 1][1],
+            settled, attempt, order, trial,
+        )  # fmt: skip
+
+    def check_deploys(self) -> None:
+        """Whatever was given up and whoever was killed: a full fold knows the same of deploys."""
+        whole, fleet = Deploys(), Fleet()
+        for event in self.events(0):
+            whole.take(fleet, event, fold=fold)
+        for row in whole.rows:
+            kept = self.deploys.get(row[0])
+            must(kept == row, "deploys", f"{kept} is kept, a full fold says {row}")
+        must(len(whole.rows) == len(self.deploys), "deploys", "some are kept that never were")
+
 
 class Record:
     """The journal of one daemon. ``moment`` is where it may be killed."""
@@ -73,6 +103,7 @@ class Record:
         rows: Sequence[chain.Columns],
         configs: Mapping[str, bytes] | None = None,
         snapshot: Snapshot | None = None,
+        known: Sequence[Row] = (),
     ) -> None:
         """As the real one: all of it, or JournalPaused and nothing."""
         disk = self._disk
@@ -84,6 +115,7 @@ class Record:
         disk.hashes += chain.links(previous, rows)
         disk.rows += rows
         disk.configs.update(configs or {})
+        disk.deploys.update((each[0], each) for each in known)
         if snapshot is not None:
             disk.snapshot = snapshot
         disk.checker.appended(rows)

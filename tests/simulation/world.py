@@ -163,6 +163,7 @@ class World:
         must(not self.machine.kept, "forgets", f"the keeper keeps {self.machine.kept}")
         must(not self.machine.listening, "forgets", f"open still: {self.machine.listening}")
         self.disk.rebuild()
+        self.disk.check_deploys()
 
     # What happens
 
@@ -404,6 +405,7 @@ class Life:
             Link(machine, self.hands),
             signals=self._signals,
             gauge=lambda: world.pressure,
+            deploys=world.disk.unsettled(),
         )
         self._scope = trio.CancelScope()
         self._nursery: trio.Nursery | None = None

@@ -1,0 +1,317 @@
+"""Deploys, and what became of them: one definition, for the view ``deploys`` and ``history``.
+
+A *deploy* is an event by which a source changes what is wanted: a vassal added, changed, removed
+or destroyed. What became of it is looked for in what follows, up to the next deploy of the same
+name. The events alone do not tell: a vassal that says that it accepts may say so of the config
+before, when the new one came while it was still starting. So the events are folded, and a
+success or a death counts only if it is of the attempt that runs the deployed config: the one of
+the first ``spawn`` or ``reload`` of that name that was ordered by the deploy or after it. The
+orders are those that were recorded, not those that today's fold would give.
+
+==============  ================================================================================
+``accepting``   that attempt said that it accepts
+``running``     it is up, and no more can be known: a plain program, which never says so; one
+                that outlived a daemon and cannot say so; one that did not say so in time after
+                a reload, or that became loyal without it. A later ``accepting`` or ``died``
+                takes its place; of a plain program only within ``start-patience``, for so long
+                it counts as starting here.
+``died``        it ended unasked before it accepted, its heartbeat was lost, or the machine
+                could not start it. That a later try may go better does not change it. A death
+                while no daemon was there is held against nobody: the next try tells.
+``barred``      it may not run: the source says so, the policy, exit code 26, a failed exec
+``stopped``     removed, and its process has gone (or there was none); or an operator stopped it
+                before it accepted. A change that comes while it is held waits with it: pending.
+``superseded``  another deploy of the name came first. A deploy that nothing was concluded from,
+                as the name belongs to another source or is not known, is superseded by itself.
+``pending``     none of that yet: queued, starting, listening for its first connection, held
+==============  ================================================================================
+
+``previous`` is the digest of the config that was wanted before.
+
+The daemon stores what it concludes with the events that it concludes it from. ``history`` folds the
+events again, and ``verify`` compares.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heappop, heappush
+from typing import Any, Final, Literal
+
+import msgspec
+
+from ..journal.deploys import DEPLOYED, DEPLOYS, Row
+from ..journal.events import Event
+from ..journal.store import Journal
+from . import deaths
+from .actions import Action
+from .fleet import UP, Fleet, Phase, Vassal, from_json
+from .fold import fold
+
+log = logging.getLogger("emperor")
+
+Outcome = Literal["accepting", "running", "died", "stopped", "barred", "superseded", "pending"]
+
+
+_ABOUT_ALL: Final = frozenset(("daemon_started", "daemon_ready", "operator_requested"))
+
+
+class Deploy(msgspec.Struct):
+    """One deploy and what is known of its outcome."""
+
+    seq: int
+    at: int
+    vassal: str
+    monitor: str | None
+    kind: str
+    config: str | None
+    previous: str | None
+    outcome: Outcome = "pending"
+    outcome_seq: int | None = None
+    outcome_at: int | None = None
+    settled: bool = False
+    attempt: int | None = None  # that runs its config
+    order: int | None = None  # the event that ordered it to
+    trial: int | None = None  # until then the death of a plain program counts
+
+    def settle(self, outcome: Outcome, event: Event, for_good: bool = True) -> None:
+        """This is what became of it; ``for_good`` unless a better answer may come."""
+        if for_good or self.outcome == "pending":
+            self.outcome, self.outcome_seq, self.outcome_at = outcome, event.seq, event.at
+        self.settled = for_good
+
+    def supersede(self, event: Event) -> None:
+        """Another deploy of the name came."""
+        if self.outcome == "pending":
+            self.settle("superseded", event)
+        self.settled = True
+
+    @property
+    def row(self) -> Row:
+        """As it is stored."""
+        return (
+            self.seq, self.previous, self.outcome, self.outcome_seq,
+            self.attempt, self.order, self.trial, self.settled,
+        )  # fmt: skip
+
+
+def followed(journal: Journal) -> "Deploys":
+    """Those that the journal knows as unsettled; before that, the rows that it lacks are made."""
+    if journal.lacks_deploys:
+        try:
+            _fill(journal)
+        except Exception as error:  # an old event is damaged, or the disk is full: no vassal's loss
+            log.warning("the view deploys lacks former ones: %s", error)
+    return Deploys(Deploy(*fields) for fields in journal.unsettled_deploys())
+
+
+def _fill(journal: Journal) -> None:
+    begin = journal.snapshot(journal.begins_after + 1) if journal.begins_after else None
+    fleet = Fleet() if begin is None else from_json(begin.fleet)
+    follower = Deploys()
+    for event in journal.tail(journal.begins_after):
+        follower.take(fleet, event)
+    journal.fill_deploys(follower.rows)
+
+
+def _any(_: Event) -> bool:
+    return True
+
+
+class Deploys:
+    """Follows a fleet as events are folded. ``fits`` says which deploys are of interest."""
+
+    def __init__(self, open_: Iterable[Deploy] = (), fits: Callable[[Event], bool] = _any) -> None:
+        self.open = {deploy.vassal: deploy for deploy in open_}  # those without an outcome
+        self.touched: dict[int, Deploy] = {}  # by number, those of which something new is known
+        self._fits = fits
+        # A heap: when trials end.
+        self._trials: list[tuple[int, int, str]] = []
+        for deploy in self.open.values():
+            self._push_trial(deploy)
+
+    @property
+    def rows(self) -> list[Row]:
+        """What is to be stored."""
+        return [deploy.row for deploy in self.touched.values()]
+
+    def copied(self) -> "Deploys":
+        """The same, to go on from should what follows be given up."""
+        return Deploys([msgspec.structs.replace(each) for each in self.open.values()], self._fits)
+
+    def take(
+        self,
+        fleet: Fleet,
+        event: Event,
+        recorded: Sequence[Action] | None = None,
+        fold: Callable[[Fleet, Event], list[Action]] = fold,
+    ) -> list[Action]:
+        """Fold an event and see what it says; what the fold orders.
+
+        ``recorded`` are the orders that count where they are another's than this fold's.
+        """
+        self._end_trials(event.at)
+        before = None if event.vassal is None else fleet.vassals.get(event.vassal)
+        phase = None if before is None else before.phase
+        previous = before.spec.config if before is not None and before.wanted else None
+        owned = before is not None and before.monitor == event.monitor
+        actions = fold(fleet, event)
+        if event.kind in DEPLOYS and event.vassal is not None:
+            self._deploy(fleet, event, phase, previous, owned)
+        else:
+            self._look(fleet, event, phase, ())
+        if self.open:
+            self._order(fleet, event, actions if recorded is None else recorded)
+        return actions
+
+    def _deploy(
+        self, fleet: Fleet, event: Event, phase: Phase | None, previous: str | None, owned: bool
+    ) -> None:
+        assert event.vassal is not None
+        taken = _taken(fleet, event, owned)
+        if taken and (last := self.open.pop(event.vassal, None)) is not None:
+            last.supersede(event)
+            self._touch(last)
+        if not self._fits(event):
+            return
+        spec = getattr(event.body, "spec", None)
+        deploy = Deploy(
+            event.seq, event.at, event.vassal, event.monitor, event.kind,
+            None if spec is None else spec.config, previous,
+        )  # fmt: skip
+        self._touch(deploy)
+        if taken:
+            self.open[event.vassal] = deploy
+            self._look(fleet, event, phase, (event.vassal,))
+        elif phase is None and event.kind not in DEPLOYED:
+            deploy.settle("stopped", event)
+        else:
+            deploy.settle("superseded", event)
+
+    def _touch(self, deploy: Deploy) -> None:
+        self.touched[deploy.seq] = deploy
+
+    def _look(self, fleet: Fleet, event: Event, phase: Phase | None, new: tuple[str, ...]) -> None:
+        """See what an event, just folded, says of the deploys that are open."""
+        names: tuple[str, ...] = ()
+        if event.vassal is not None:
+            names = (event.vassal,) if event.vassal in self.open else ()
+        elif event.kind in _ABOUT_ALL:
+            names = tuple(self.open)
+        for name in names:
+            deploy = self.open[name]
+            was = deploy.row
+            vassal = fleet.vassals.get(name)
+            if name not in new and event.vassal is not None:
+                if _plain_is_up(deploy, event, phase, vassal):
+                    self._try(fleet, deploy, event)
+                _of_attempt(deploy, event, phase, vassal)
+            if not deploy.settled:
+                _of_phase(deploy, event, vassal)
+            if deploy.settled:
+                del self.open[name]
+            if deploy.row != was:
+                self._touch(deploy)
+
+    def _order(self, fleet: Fleet, event: Event, actions: Sequence[Action]) -> None:
+        """Note which attempt runs the config of an open deploy."""
+        for action in actions:
+            deploy = self.open.get(action.vassal)
+            if deploy is None or action.do not in ("spawn", "reload"):
+                continue
+            self._touch(deploy)
+            deploy.attempt, deploy.order = action.attempt, event.seq
+            vassal = fleet.vassals.get(action.vassal)
+            if action.do == "reload" and vassal is not None and not vassal.speaks:
+                self._try(fleet, deploy, event)
+
+    def _try(self, fleet: Fleet, deploy: Deploy, event: Event) -> None:
+        """A plain program has the config now: wait whether it dies of it."""
+        deploy.settle("running", event, for_good=False)
+        deploy.trial = event.at + int(fleet.policy.start_patience * 1e9)
+        self._push_trial(deploy)
+
+    def _push_trial(self, deploy: Deploy) -> None:
+        if deploy.trial is not None:
+            heappush(self._trials, (deploy.trial, deploy.seq, deploy.vassal))
+
+    def _end_trials(self, at: int) -> None:
+        while self._trials and self._trials[0][0] < at:
+            ended, seq, name = heappop(self._trials)
+            deploy = self.open.get(name)
+            if deploy is not None and (deploy.seq, deploy.trial) == (seq, ended):
+                deploy.settled = True
+                self._touch(deploy)
+                del self.open[name]
+
+
+def _taken(fleet: Fleet, event: Event, owned: bool) -> bool:
+    """Whether the fold concluded anything from a deploy."""
+    if event.kind not in DEPLOYED:
+        return owned
+    vassal = fleet.vassals.get(event.vassal or "")
+    return vassal is not None and vassal.spec is getattr(event.body, "spec", None)
+
+
+def _plain_is_up(deploy: Deploy, event: Event, phase: Phase | None, vassal: Vassal | None) -> bool:
+    """Whether the event says that a plain program was started with the deployed config."""
+    if event.kind != "spawned" or vassal is None or vassal.speaks or phase == "stopping":
+        return False
+    return deploy.attempt is not None and getattr(event.body, "attempt", None) == deploy.attempt
+
+
+def _of_attempt(deploy: Deploy, event: Event, phase: Phase | None, vassal: Vassal | None) -> None:
+    """What the event says of the attempt that runs the deployed config.
+
+    ``phase`` is what the vassal was in before the event, ``vassal`` what it is after it.
+    """
+    body: Any = event.body
+    kind = event.kind
+    if kind == "deadline_passed":
+        waits_no_longer = phase == "reloading" and vassal is not None and vassal.phase == "ready"
+        if deploy.attempt is not None and waits_no_longer:
+            deploy.settle("running", event, for_good=False)
+        return
+    if deploy.attempt is None or getattr(body, "attempt", None) != deploy.attempt:
+        return
+    if phase not in UP or phase == "stopping":
+        return
+    if kind == "vassal_accepting":
+        deploy.settle("accepting", event)
+    elif kind == "vassal_loyal" or (kind == "adopted" and not body.control):
+        deploy.settle("running", event, for_good=False)
+    elif kind == "exited" and vassal is not None and _is_no_failure(phase, vassal, body):
+        if phase != "reloading":
+            deploy.settle("running", event)
+    elif (
+        kind == "heartbeat_lost"
+        or (kind == "exited" and not body.away)
+        or (kind == "spawn_failed" and body.fault != "interrupted")
+    ):
+        deploy.settle(_barred_or_died(vassal), event)
+
+
+def _is_no_failure(phase: Phase, vassal: Vassal, body: Any) -> bool:
+    """Whether an end was one that a reload asked for, or one that went well."""
+    return body.reload or (deaths.succeeded(vassal, body) and vassal.phase != "throttled")
+
+
+def _barred_or_died(vassal: Vassal | None) -> Outcome:
+    return "barred" if vassal is not None and vassal.phase == "barred" else "died"
+
+
+def _of_phase(deploy: Deploy, event: Event, vassal: Vassal | None) -> None:
+    """What the vassal's phase after the event says."""
+    body: Any = event.body
+    if vassal is None:
+        deploy.settle("stopped", event)
+    elif vassal.phase == "barred":
+        deploy.settle("barred", event)
+    elif (
+        event.kind == "operator_requested"
+        and body.request == "stop"
+        and vassal.held
+        and deploy.kind in DEPLOYED
+    ):
+        if deploy.outcome == "pending":
+            deploy.settle("stopped", event)
+        deploy.settled = True

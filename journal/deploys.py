@@ -1,0 +1,49 @@
+"""The table ``deploy``: what became of each deploy, as the daemon concluded it.
+
+Each row follows from the events, so it is no part of the chain. It is written in the transaction
+of the event that it follows from, and a journal that lacks rows gets them anew when a daemon
+starts: one that an older version wrote, or whose disk was full when the table was to be made.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+DEPLOYED: Final = ("vassal_added", "vassal_changed")
+DEPLOYS: Final = (*DEPLOYED, "vassal_removed", "vassal_destroyed")
+# seq, previous, outcome, outcome_seq, attempt, ordered, trial, settled
+Row = tuple[int, str | None, str, int | None, int | None, int | None, int | None, bool]
+
+_MADE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'deploy'"
+_FIRST: Final = (
+    "SELECT seq FROM event WHERE kind IN ('vassal_added', 'vassal_changed', 'vassal_removed',"
+    " 'vassal_destroyed') ORDER BY seq LIMIT 1"
+)
+_OPEN: Final = """
+SELECT seq, at, vassal, monitor, kind,
+       CASE WHEN json_valid(body) THEN json_extract(body, '$.spec.config') END, previous, outcome,
+       outcome_seq, (SELECT at FROM event WHERE seq = outcome_seq), settled, attempt, ordered, trial
+FROM deploy JOIN event USING (seq) WHERE NOT settled ORDER BY seq
+"""
+
+
+def is_made(db: sqlite3.Connection) -> bool:
+    """Whether the journal has the table."""
+    return db.execute(_MADE).fetchone() is not None
+
+
+def is_filled(db: sqlite3.Connection) -> bool:
+    """Whether there is a row for each deploy. They come together, so the first one tells."""
+    first = db.execute(_FIRST).fetchone()
+    if first is None:
+        return True
+    return db.execute("SELECT 1 FROM deploy WHERE seq = ?", first).fetchone() is not None
+
+
+def store(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    db.executemany("INSERT OR REPLACE INTO deploy VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def unsettled(db: sqlite3.Connection) -> list[Any]:
+    """Those of which more may be known some day, as the fields of a ``Deploy``, in order."""
+    return db.execute(_OPEN).fetchall()

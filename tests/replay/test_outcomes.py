@@ -1,0 +1,225 @@
+"""The view ``deploys`` and ``history`` say the same, of every history that there is a record of."""
+
+import json
+import lzma
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from emperord.daemon.actions import recorded
+from emperord.daemon.deploys import followed
+from emperord.daemon.fleet import Fleet
+from emperord.daemon.fold import fold
+from emperord.daemon.rules import RULES
+from emperord.journal import chain, migrations
+from emperord.journal.reading import Filter, open_journal
+from emperord.journal.store import Journal
+from emperord.replay.deploys import deploy_record, deploys
+from emperord.replay.verify import verify
+from fold.script import Script
+from journal_builder import building
+from simulation.script import write
+from simulation.world import World, determined
+
+TESTS = Path(__file__).parents[1]
+GOLDEN = sorted((TESTS / "fold/golden").glob("**/*.txt"))
+LIVES = lzma.decompress((TESTS / "recorded/0.1.0/simulated.jsonl.xz").read_bytes()).splitlines()
+Columns = Sequence[Any]
+
+
+def viewed(path: str) -> list[dict[str, Any]]:
+    """What the view says."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        cursor = db.execute("SELECT * FROM deploys")
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def told(path: str) -> list[dict[str, Any]]:
+    """What ``history`` says."""
+    with open_journal(path) as reader:
+        return [deploy_record(deploy) for deploy in deploys(reader, Filter())]
+
+
+def same(path: str) -> int:
+    """Compare; how many deploys there are."""
+    history = told(path)
+    view = viewed(path)
+    assert [{key: each[key] for key in history[0]} for each in view] == history
+    return len(history)
+
+
+def journal_of(path: Path, rows: Iterable[Columns]) -> str:
+    """A journal of these rows, as a version wrote it that kept no outcomes."""
+    with Journal.open(str(path)) as journal:
+        journal.append([tuple(row) for row in rows])
+    return str(path)
+
+
+def gone_on_with(path: str) -> None:
+    """As by a daemon that starts: it finds out what became of former deploys."""
+    with Journal.open(path) as journal:
+        assert journal.lacks_deploys
+        followed(journal)
+        assert not journal.lacks_deploys
+
+
+def golden_rows(text: str, rules: int) -> list[Columns]:
+    script = Script(rules)
+    for paragraph in text.strip().split("\n\n"):
+        for line in paragraph.partition("----")[0].splitlines():
+            if line and not line.startswith("#"):
+                script.feed(line)
+    fleet = Fleet()
+    return [
+        (
+            event.seq, event.at, event.kind, event.monitor, event.vassal, event.cause,
+            chain.text(event.body), recorded(fold(fleet, event)),
+        )
+        for event in script.events
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("golden", GOLDEN, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_golden_scripts(tmp_path: Path, golden: Path) -> None:
+    rules = 1 if golden.parent.name == "rules1" else RULES
+    path = journal_of(tmp_path / "journal.db", golden_rows(golden.read_text(), rules))
+    gone_on_with(path)
+    assert same(path) > 0
+    assert verify(path).exit_code == 0
+
+
+@pytest.mark.parametrize("life", range(len(LIVES)))
+def test_lives_of_a_former_version(tmp_path: Path, life: int) -> None:
+    path = journal_of(tmp_path / "journal.db", json.loads(LIVES[life]))
+    gone_on_with(path)
+    assert same(path) > 0
+    assert verify(path).exit_code == 0
+
+
+def test_a_real_journal_of_a_former_version(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    packed = TESTS / "recorded/0.1.0/chaos.db.xz"
+    path.write_bytes(lzma.decompress(packed.read_bytes()))
+    gone_on_with(str(path))
+    assert same(str(path)) > 100
+    verdict = verify(str(path))
+    assert (verdict.exit_code, verdict.events) == (0, 1163)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_simulated_daemons(tmp_path: Path, seed: int) -> None:
+    """As they stored it, killed at any moment and given up at any; and as it is found anew."""
+    worlds: list[World] = []
+
+    async def run() -> None:
+        worlds.append(World(write(seed)))
+        await worlds[0].run()
+
+    with determined(seed):
+        trio.run(run, clock=trio.testing.MockClock(autojump_threshold=0))
+    disk = worlds[0].disk
+    path = journal_of(tmp_path / "anew.db", disk.rows)
+    gone_on_with(path)
+    count = same(path)
+    assert count == len(disk.deploys)
+    with Journal.open(str(tmp_path / "stored.db")) as journal:
+        journal.append(disk.rows, known=list(disk.deploys.values()))
+        assert not journal.lacks_deploys
+    assert viewed(str(tmp_path / "stored.db")) == viewed(path)
+
+
+# What the table is worth
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """A journal with three deploys."""
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        builder.start()
+        builder.up("a.ini", b"one\n")  # 3, 4, 5
+        builder.added("b.ini", settings={"command": "false"})  # 6
+        builder.spawned("b.ini")
+        builder.changed("a.ini", b"two\n")  # 8
+    return path
+
+
+def test_a_plain_program_that_was_reloaded_is_not_judged_by_its_old_process(tmp_path: Path) -> None:
+    """The view said ``exited`` where ``history`` said ``running``."""
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        builder.start()
+        builder.added("a.ini", settings={"command": "sleep 9"})  # 3
+        builder.spawned("a.ini")
+        builder.changed("a.ini", b"new\n", settings={"command": "sleep 9"})  # 5
+        builder.exited("a.ini", after=31, code=1)  # 6
+    outcomes = [(each["seq"], each["outcome"], each["outcome_seq"]) for each in viewed(path)]
+    assert outcomes == [(3, "running", 4), (5, "running", 5)]
+    same(path)
+
+
+def test_a_daemon_that_starts_goes_on_with_what_is_open(path: str) -> None:
+    assert [each["outcome"] for each in viewed(path)] == ["accepting", "running", "pending"]
+    with building(path) as builder:  # knows no more than the journal
+        builder.accepting("a.ini")  # 9
+        builder.exited("b.ini", code=1)  # 10
+    assert [(each["outcome"], each["outcome_seq"]) for each in viewed(path)] == [
+        ("accepting", 5), ("died", 10), ("accepting", 9)
+    ]  # fmt: skip
+    same(path)
+
+
+@pytest.mark.parametrize(
+    ("harm", "seq"),
+    [
+        ("UPDATE deploy SET outcome = 'accepting' WHERE seq = 6", 6),
+        ("UPDATE deploy SET outcome_seq = 4 WHERE seq = 3", 3),
+        ("UPDATE deploy SET previous = 'x' WHERE seq = 8", 8),
+        ("DELETE FROM deploy WHERE seq = 8", 8),
+        ("INSERT INTO deploy VALUES (5, NULL, 'died', 5, NULL, NULL, NULL, 1)", 5),
+    ],
+)
+def test_a_row_that_was_changed_is_found(path: str, harm: str, seq: int) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(harm)
+    verdict = verify(path)
+    assert verdict.exit_code == 3
+    (finding,) = verdict.audit.findings
+    assert (finding.seq, finding.what.split(":")[0]) == (seq, f"deploy {seq}")
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("DELETE FROM deploy")  # as the page on damage says
+    gone_on_with(path)
+    assert verify(path).exit_code == 0
+    same(path)
+
+
+def test_a_damaged_event_keeps_no_daemon_from_starting(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("DELETE FROM deploy")
+        db.execute("UPDATE event SET body = '{' WHERE seq = 3")
+    with Journal.open(path) as journal:
+        assert followed(journal).open == {}
+    assert "the view deploys lacks former ones" in caplog.text
+
+
+def test_a_journal_of_the_version_before_is_read_and_verifies(path: str) -> None:
+    before = told(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("DROP VIEW deploys")
+        db.execute("DROP TABLE deploy")
+        for statement in migrations.statements("0002_deploys"):
+            db.execute(statement)
+        db.execute("DELETE FROM _sqlite_migrations WHERE name > '0003_events'")
+    assert told(path) == before
+    assert verify(path).exit_code == 0
+    gone_on_with(path)
+    same(path)
+    assert verify(path).exit_code == 0
