@@ -23,14 +23,17 @@ from typing import Any, Final, Literal
 import msgspec
 import trio
 
+from ..journal import chain
 from ..journal.events import JournalAdopted
 from ..journal.store import Head, Journal, Snapshot
 from ..journal.times import rfc3339
 from ..monitors.names import shown
 from ..version import VERSION
 from . import control, restoring, succession, threads
+from .actions import recorded
 from .asks import try_new_version
-from .control import Refused
+from .clock import Clock
+from .control import Client, Refused
 from .fleet import Fleet, to_json
 from .identity import Holder, IdentityInUse
 from .keeper_link import KeeperLink
@@ -92,7 +95,8 @@ class Estranged:
             self._keeper.hear()
             nursery.start_soon(notifier.keep_alive)
             nursery.start_soon(self._keeper.run)
-            nursery.start_soon(control.serve, listener, partial(self._answer, nursery))
+            answer: control.Answer = partial(self._answer, nursery)
+            nursery.start_soon(control.serve, listener, answer)
             await self._decided.wait()
             await trio.sleep(_FAREWELL)
             nursery.cancel_scope.cancel()
@@ -130,9 +134,9 @@ class Estranged:
     # What is asked
 
     async def _answer(
-        self, nursery: trio.Nursery, request: Mapping[str, Any], uid: int
+        self, nursery: trio.Nursery, request: Mapping[str, Any], client: Client
     ) -> dict[str, Any] | tuple[dict[str, Any], socket.socket]:
-        do = request.get("do")
+        do, uid = request.get("do"), client.uid
         if do == "status":
             return {"status": self._status()}
         if do == "list":
@@ -225,15 +229,19 @@ class Estranged:
 
     # What follows
 
-    def adopted(self, decision: Decision) -> Draft:
-        """Go on with the journal as it is; the event that says so. Raises JournalPaused."""
+    def adopted(self, decision: Decision) -> list[Draft]:
+        """Go on with the journal as it is; the events that are to say so. Raises JournalPaused."""
         assert self.journal is not None
-        if self.journal.head is None:
-            number, at = self.known.seq, self.known.at
-            begin = Snapshot(number, to_json(Fleet(seq=number, at=at)))
-            self.journal.number_on(self.known, begin)
+        draft = self._draft(decision)
         Listeners.set_aside(self._keeper)
-        return self._draft(decision)
+        if self.journal.head is not None:
+            return [draft]
+        number, at = self.known.seq, self.known.at
+        begin = Snapshot(number, to_json(Fleet(seq=number, at=at)))
+        # In one transaction: a journal that is numbered on looks as if nothing had happened.
+        row = (number + 1, Clock(at).stamp(), draft.kind, None, None, None, chain.text(draft.body))
+        self.journal.number_on(self.known, begin, (*row, recorded([])))
+        return []
 
     def restored(
         self, decision: Decision, open_journal: Callable[[], Journal]

@@ -102,14 +102,14 @@ class Opening:
             reason = self._reason(known)
             if reason is not None:
                 self._holder.tell(known)  # a new keeper does not know it yet
-                drafts = [self._wait(known, reason, listener)]
+                drafts = self._wait(known, reason, listener)
                 assert self._journal is not None
                 fleet = self._rebuild(self._journal)
         assert self._journal is not None
         assert fleet is not None
         self._journal.when_durable = self._holder.tell
         head = self._journal.head
-        if head is not None and not any(draft.kind == FORKED for draft in drafts):
+        if head is not None and not drafts:  # else the keeper learns of it with the record
             self._holder.tell(head)
         for draft in drafts:
             _record(self._journal, fleet, draft)
@@ -169,20 +169,21 @@ class Opening:
         copy = (event.body.path, event.body.device, event.body.inode)
         return copy == (self._path, status.st_dev, status.st_ino)
 
-    def _wait(self, known: Head, reason: str, listener: socket.socket) -> Draft:
-        """Be estranged until it is decided how to go on; the event that says so."""
+    def _wait(self, known: Head, reason: str, listener: socket.socket) -> list[Draft]:
+        """Be estranged until it is decided how to go on; the events that are to say so."""
         life = Estranged(self._path, self._journal, known, reason, self._keeper, self._holder)
         decision = trio.run(life.run, listener, self._notifier)
         if decision.do == "renew":
             sys.exit(RENEW)
         if decision.do == "give way":
             sys.exit(0)
+        if decision.do == "leave":
+            sys.exit(_CANNOT_GO_ON)
+        log.warning("no longer estranged: uid %s asked to %s", decision.uid, decision.do)
         if decision.do == "adopt":
             return life.adopted(decision)
-        if decision.do == "restore":
-            self._journal, draft = life.restored(decision, self._open)
-            return draft
-        sys.exit(_CANNOT_GO_ON)
+        self._journal, draft = life.restored(decision, self._open)
+        return [draft]
 
 
 def _record(journal: Journal, fleet: Fleet, draft: Draft) -> None:

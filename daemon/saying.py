@@ -81,7 +81,10 @@ def _detail(event: Event) -> str:
     match event.kind:
         case "vassal_changed":
             return str(body.change)
-        case "spawned" | "adopted":
+        case "spawned":
+            taken = ", taken over" if body.mark is not None else ""
+            return f"pid {body.pid}{taken}"
+        case "adopted":
             return f"pid {body.pid}"
         case "exited":
             if body.reload:

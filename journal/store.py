@@ -170,23 +170,26 @@ class Journal:
         """The number of the event before the first in this file: what is older was archived."""
         return self._anchor.seq
 
-    def number_on(self, head: Head, snapshot: Snapshot) -> None:
+    def number_on(self, head: Head, snapshot: Snapshot, row: chain.Columns) -> None:
         """Let a journal without events follow the last event of one that was lost.
 
         It keeps that one's identity and chain, as a journal does whose events were archived.
-        ``snapshot`` is the fleet with which it begins. Raises JournalPaused.
+        ``snapshot`` is the fleet with which it begins, ``row`` its first event. It raises
+        JournalPaused.
         """
         assert self.seq == 0
+        first = chain.link(head.hash, row)
         try:
             with self._transaction():
-                for name in ("anchor", "head"):
-                    self._set_link(name, head.seq, head.hash)
+                self._set_link("anchor", head.seq, head.hash)
+                self._set_link("head", row[0], first)
                 self._set_link("identity", 1, head.identity)
                 self._insert_snapshot(snapshot, head.hash)
+                self._db.execute(_INSERT, (*row, first))
         except (sqlite3.DatabaseError, OSError) as error:
             raise JournalPaused(f"{self.path}: cannot be written: {brief(error)}") from error
-        self.seq, self._hash, self._identity = head.seq, head.hash, head.identity
-        self._anchor, self.last_at = Link(head.seq, head.hash), head.at
+        self.seq, self._hash, self._identity = row[0], first, head.identity
+        self._anchor, self.last_at = Link(head.seq, head.hash), row[1]
 
     # Reading what is needed to go on
 

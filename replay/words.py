@@ -39,7 +39,12 @@ def _essence(body: e.Body) -> str:
             more = ", ..." if len(body.missing) > 3 else ""
             return f"{len(body.missing)} of {body.known} are missing: {some}{more}"
         case e.Spawned():
-            return f"pid {body.pid}"
+            taken = ", taken over: it ran already" if body.mark is not None else ""
+            return f"pid {body.pid}{taken}"
+        case e.JournalAdopted():
+            return _adopted(body)
+        case e.JournalForked():
+            return f"a copy of journal {shown(body.identity[:16])} goes its own way"
         case e.SpawnFailed():
             return f"{shown(body.reason)} ({body.fault})"
         case e.HeartbeatLost():
@@ -63,7 +68,7 @@ _SAYS: Final = frozenset(
     (
         e.Announced, e.Exited, e.Rejected, e.Doubted, e.Spawned, e.SpawnFailed, e.HeartbeatLost,
         e.Adopted, e.DeadlinePassed, e.DaemonStarted, e.OperatorRequested,
-        e.PressureObserved,
+        e.PressureObserved, e.JournalAdopted, e.JournalForked,
     )
 )  # fmt: skip
 
@@ -80,6 +85,12 @@ def _announced(body: e.Announced) -> str:
     told += [f"on demand at {shown(spec.socket)}"] if spec.socket else []
     told += [f"may not run: {shown(spec.bar)}"] if spec.bar else []
     return ", ".join(told)
+
+
+def _adopted(body: e.JournalAdopted) -> str:
+    how = "went on" if body.file is None else f"restored {shown(body.file)}"
+    who = "somebody" if body.uid is None else f"uid {body.uid}"
+    return f"{how} by {who}, after event {body.seq} was durable: {shown(body.reason)}"
 
 
 def operator(body: e.OperatorRequested) -> str:

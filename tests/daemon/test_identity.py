@@ -194,8 +194,7 @@ def test_a_journal_without_events_is_known(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("seq", "fits"), [(30, True), (41, True), (42, True), (43, False)])
 def test_archived_events_count_as_there(tmp_path: Path, seq: int, fits: bool) -> None:
     with Journal.open(str(tmp_path / "new.db")) as journal:
-        journal.number_on(Head(I, 41, H, START), Snapshot(41, b"{}"))
-        journal.append([row(42)])
+        journal.number_on(Head(I, 41, H, START), Snapshot(41, b"{}"), row(42))
         told = Head(I, seq, journal.hash_of(seq) or H)
         assert (estrangement(journal, told) is None) == fits
 

@@ -81,9 +81,10 @@ def test_a_new_journal_may_follow_one_that_was_lost(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     lost = Head(b"i" * 32, 41, b"h" * 32, START)
     with Journal.open(str(path)) as journal:
-        journal.number_on(lost, Snapshot(41, to_json(Fleet(seq=41, at=START))))
-        assert journal.head == lost
-        journal.append([row(42)])
+        journal.number_on(lost, Snapshot(41, to_json(Fleet(seq=41, at=START))), row(42))
+        told = journal.head
+        assert told == Head(lost.identity, 42, chain.link(lost.hash, row(42)), START + 42)
+        journal.append([row(43)])
         assert journal.hash_of(41) == lost.hash
         assert journal.hash_of(40) is None
         assert journal.hash_of(42) == chain.link(lost.hash, row(42))
