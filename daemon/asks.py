@@ -23,6 +23,7 @@ from .control import Client, Refused
 from .explain import Explain
 from .facts import fleet_record, vassal_record
 from .fleet import Vassal
+from .moves import way_to_reload
 from .observe import Draft
 from .turn import NOT_RECORDED
 from .waiting import Goal, Waiting
@@ -175,6 +176,11 @@ class Asks:
             return {"phase": vassal.phase}
         if vassal.phase in _SENSELESS[do]:
             raise Refused(f"{vassal.name} is {vassal.phase}, so there is nothing to {do}")
+        if do == "reload" and way_to_reload(vassal) == "none":
+            raise Refused(
+                f"{vassal.name} has reload = none: a change waits for its next start; stop it, then"
+                " start it"
+            )
         body = OperatorRequested(request=do, uid=uid, via="control")
         await self._daemon.record(Draft("operator_requested", body, None, vassal.name))
         now = self._daemon.fleet.vassals.get(vassal.name)

@@ -107,6 +107,8 @@ def _of_monitors(daemon: Daemon) -> Iterator[dict[str, Any]]:
 def _of_vassal(vassal: Vassal, recent: Recent, now: int) -> Iterator[dict[str, Any]]:
     many = recent.first_of_many(vassal.name, now)
     since, reason = vassal.since, vassal.reason
+    if vassal.done:
+        return  # its work is over, as it wanted
     if vassal.phase == "barred":
         yield _entry("barred", since, reason, vassal.name)
     elif vassal.phase == "throttled" and vassal.deaths:

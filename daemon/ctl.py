@@ -175,7 +175,7 @@ def _words(value: Any) -> str:
 
 
 def _phase(vassal: dict[str, Any]) -> str:
-    facts = [fact for fact in ("loyal", "deaf") if vassal.get(fact)]
+    facts = [fact for fact in ("loyal", "deaf", "done") if vassal.get(fact)]
     phase = str(vassal["phase"])
     return f"{phase} ({', '.join(facts)})" if facts else phase
 

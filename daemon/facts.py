@@ -16,6 +16,7 @@ def vassal_record(vassal: Vassal) -> dict[str, Any]:
         "phase": vassal.phase,
         "loyal": vassal.loyal,
         "deaf": vassal.deaf is not None,
+        "done": vassal.done,
         "pid": vassal.pid,
         "attempt": vassal.attempt,
         "config": spec.config,
@@ -32,7 +33,7 @@ def vassal_record(vassal: Vassal) -> dict[str, Any]:
 
 def phase_of(vassal: Vassal) -> str:
     """Its phase, and what is known of it besides: ``accepting (loyal, deaf)``."""
-    known = {"loyal": vassal.loyal, "deaf": vassal.deaf is not None}
+    known = {"loyal": vassal.loyal, "deaf": vassal.deaf is not None, "done": vassal.done}
     facts = [fact for fact, holds in known.items() if holds]
     return vassal.phase + (f" ({', '.join(facts)})" if facts else "")
 

@@ -128,7 +128,7 @@ def seconds(duration: float) -> int:
 
 def begin(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """It has no process and is wanted: bar it, listen for it, or launch it."""
-    vassal.exiled = False
+    vassal.exiled = vassal.done = False
     fleet.blocked.pop(vassal.name, None)
     reason = bar_reason(vassal.spec, fleet.policy, vassal.monitor)
     if reason is not None or (fleet.open and moves_socket(vassal)):
@@ -544,7 +544,7 @@ def die(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
         reason = f"exit code {deaths.EXILE}: it asked not to be started again"
         enter(vassal, "barred", event, reason)
     elif verdict == "finished":
-        vassal.exiled = True
+        vassal.exiled, vassal.done = True, deaths.succeeded(vassal, body)
         wish = vassal.spec.settings["restart"]
         enter(vassal, "barred", event, f"{deaths.how_it_died(body)}, and restart = {wish}")
     else:

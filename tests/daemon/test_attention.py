@@ -64,6 +64,14 @@ WANTING: dict[str, tuple[list[str], list[tuple[str, str, str | None]]]] = {
         [*UP[:2], "added a.ini bar='no such user'"],
         [("barred", "a.ini", "no such user")],
     ),
+    "its work is done": (
+        [*UP[:2], "added a.ini command=job restart=no", "spawned a.ini", "exited a.ini code=0"],
+        [],
+    ),
+    "its work failed": (
+        [*UP[:2], "added a.ini command=job restart=no", "spawned a.ini", "exited a.ini code=1"],
+        [("barred", "a.ini", "exit code 1, and restart = no")],
+    ),
     "died once": (
         [*UP, "exited a.ini code=1"],
         [("throttled", "a.ini", "death 1 in a row: exit code 1")],

@@ -26,8 +26,8 @@ from support.vassals import SLEEPER, program, shell
 from .conftest import MakeEmperor
 
 STATE = [
-    "name", "monitor", "phase", "loyal", "deaf", "pid", "attempt", "config", "path", "ts", "uid",
-    "gid", "socket", "deaths", "not_before", "reason",
+    "name", "monitor", "phase", "loyal", "deaf", "done", "pid", "attempt", "config", "path", "ts",
+    "uid", "gid", "socket", "deaths", "not_before", "reason",
 ]  # fmt: skip
 
 
@@ -206,6 +206,15 @@ def test_stop_and_start(running: Emperor) -> None:
         ("a.ini", {"request": "start", "uid": os.getuid(), "via": "control"}),
     ]
     running.stop()
+
+
+def test_a_reload_is_refused_where_changes_wait_for_the_next_start(emperor: Emperor) -> None:
+    (emperor.vassals / "a.ini").write_text(program("sleep", "1000", reload="none"))
+    emperor.start()
+    emperor.phase("a.ini", "ready")
+    assert "a change waits for its next start" in refused(emperor, "reload", "a.ini")
+    assert emperor.events("operator_requested") == []
+    emperor.stop()
 
 
 def test_reload(make_emperor: MakeEmperor) -> None:
