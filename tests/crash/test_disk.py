@@ -30,7 +30,7 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self._notes = folder / "reloads"
         script = (
-            f"trap 'echo reloaded >> {self._notes}' HUP; while :; do sleep 1000 & wait \\$!; done"
+            f"trap 'echo reloaded >> {self._notes}' HUP; while :; do sleep 1000 & wait $!; done"
         )
         self.text = f'[emperor]\ncommand = sh -c "{script}"\n'
 
