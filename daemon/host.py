@@ -459,6 +459,7 @@ class Host:
         about = leftovers.about(running.mark, running.spec)
         running.tell_keeper(self._keeper, spec=about["spec"], said=running.said)
         if self._send(running, protocol.RELOAD):
+            running.accepted = -math.inf  # what it loads now has not said so
             await self._watch_reload(running)
         else:
             running.signalled = trio.current_time()

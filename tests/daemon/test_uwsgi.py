@@ -141,6 +141,24 @@ def test_a_stop_while_it_starts_needs_no_mercy(
     daemon.stop()
 
 
+def test_a_stop_while_it_reloads_needs_no_mercy(daemon: Daemon, tmp_path: Path) -> None:
+    """It had said that it accepts, but that was before its reload."""
+    loads = tmp_path / "loads"
+    load = f"\nimport time\nopen({str(loads)!r}, 'a').write('x')\ntime.sleep(0.5)\n"
+    app = Application(tmp_path, APP + load)
+    config = daemon.vassals / "app.ini"
+    config.write_text(app.config("one"))
+    daemon.start()
+    serving(daemon, app, "one")
+    before = len(loads.read_text())
+    config.write_text(app.config("two"))
+    daemon.until(lambda: len(loads.read_text()) > before, "it loads again")
+    config.unlink()
+    daemon.event("exited", "app.ini")
+    assert not [a for e in daemon.events() for a in e.actions if a["do"] == "kill"]
+    daemon.stop()
+
+
 def test_removed_means_that_the_whole_tree_is_gone(daemon: Daemon, tmp_path: Path) -> None:
     app = Application(tmp_path, APP + GRANDCHILD)
     config = daemon.vassals / "app.ini"
