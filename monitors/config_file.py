@@ -17,8 +17,6 @@ from .regular_file import NotRegular, denied, opened
 from .tenant import Tenant, Tenants, rights_of
 
 LARGEST: Final = 1 << 20  # bytes of a config: all of it is read for its settings, and journaled
-_NOGROUP: Final = 65534
-
 Place = tuple[int, str, str]
 """An open directory, its path, and the file's name in it."""
 
@@ -106,9 +104,8 @@ class ConfigFiles:
         maker = None
         if chosen is not None:
             uid, gids = chosen
-            gid = gids[0] if gids else _NOGROUP
-            known = self._tenants.of(uid, gid)
-            maker = Tenant(uid, gid, tuple({*gids, *(known.groups if known else ())}))
+            known = self._tenants.of(uid, gids[0])
+            maker = Tenant(uid, gids[0], tuple({*gids, *(known.groups if known else ())}))
         with self._allowed(maker, name):
             return os.stat(place[2], dir_fd=place[0])
 

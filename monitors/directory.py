@@ -1,5 +1,6 @@
 """dir://PATH: each config file in a directory is a vassal, run with the directory as its own."""
 
+import errno
 import os
 import re
 from typing import Final
@@ -7,6 +8,7 @@ from typing import Final
 from .files import ANY, Home
 from .lookout import FileMonitor, Survey
 from .options import MonitorOptions
+from .regular_file import Denied
 from .urls import MonitorURLError
 
 _REDUNDANT: Final = re.compile(r"/(?:\.?/)+")
@@ -22,7 +24,10 @@ class Directory:
     def survey(self, survey: Survey) -> None:
         """Where to look. Raises OSError if the directory cannot be opened or listed."""
         survey.root(self.root)
-        survey.home(Home(self.root, "", ANY))
+        try:
+            survey.home(Home(self.root, "", ANY))
+        except Denied:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), self.root) from None
 
     def locate(self, name: str) -> tuple[str, str]:
         """The prefix of the home and the file's name in it, for a vassal's name."""

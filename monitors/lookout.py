@@ -51,7 +51,9 @@ from .files import (
     trail,
     why,
 )
+from .listing import open_directory
 from .options import MonitorOptions
+from .regular_file import Denied
 from .watches import Watches
 
 T = TypeVar("T")
@@ -63,8 +65,6 @@ QUIET: Final = 3.0  # seconds, or freq if longer: after that an unclosed file is
 GRACE: Final = 0.1  # seconds that a file may be missing between two states
 BREATH: Final = 0.02  # seconds of rest when files wake us that are none of ours, such as logs
 REST: Final = 4  # times as long as a rescan took, we rest before the next one that events want
-
-_OPEN: Final = os.O_DIRECTORY | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class Place(Protocol):
@@ -98,8 +98,11 @@ class Post:
 class Survey:
     """One look at everything; runs in a thread and touches nothing but itself and the watches."""
 
-    def __init__(self, eyes: Watches, sweep: "Callable[[Survey], Sweep]") -> None:
+    def __init__(
+        self, eyes: Watches, sweep: "Callable[[Survey], Sweep]", *, tyrant: bool = False
+    ) -> None:
         self._eyes = eyes
+        self._tyrant = tyrant
         self.posts: dict[str, Post] = {}
         self.homes: dict[str, tuple[Home, Key]] = {}  # by prefix
         self.device: int | None = None  # of the root
@@ -123,10 +126,23 @@ class Survey:
         finally:
             os.close(descriptor)
 
+    def branches(self, path: str) -> list[str]:
+        """The names in a directory that may be directories. Raises OSError, Denied."""
+        descriptor = open_directory(path, tyrant=self._tyrant)
+        try:
+            with os.scandir(descriptor) as entries:
+                return [
+                    entry.name
+                    for entry in entries
+                    if entry.is_dir(follow_symlinks=False) or entry.is_symlink()
+                ]
+        finally:
+            os.close(descriptor)
+
     def home(self, home: Home) -> None:
-        """Take in the files of a directory. Raises OSError if that cannot be done."""
+        """Take in the files of a directory. Raises OSError if that cannot be done, Denied."""
         self.post(home.path, watches.FILES).homes.append(home)
-        descriptor = open_home(home)
+        descriptor = open_home(home, tyrant=self._tyrant)
         try:
             status = os.fstat(descriptor)
             self.homes[home.prefix] = (home, key_of(status))
@@ -149,9 +165,14 @@ class Survey:
             self.post(directory, watches.FILES).steps.setdefault(file, set()).add(name)
 
 
-def open_home(home: Home) -> int:
-    """A descriptor of the directory. One that is not listed needs no permission to be read."""
-    return os.open(home.path, _OPEN | (os.O_RDONLY if home.only is None else os.O_PATH))
+def open_home(home: Home, *, tyrant: bool) -> int:
+    """A descriptor of the directory. One that is not listed needs no permission to be read.
+
+    Raises OSError, Denied.
+    """
+    if home.only is None:
+        return open_directory(home.path, tyrant=tyrant)
+    return os.open(home.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def _gets_close(path: str) -> bool:
@@ -407,7 +428,7 @@ class Lookout:
         """Look at everything (in a thread); and why that failed, if it did."""
         root = self._place.root
         with self._eyes:
-            survey = Survey(self._eyes, self._sweep)
+            survey = Survey(self._eyes, self._sweep, tyrant=self._options.tyrant)
             way = trail("/" if root.startswith("/") else "", root)
             survey.bend(way[:-1])
             reason = ""
@@ -416,7 +437,7 @@ class Lookout:
             except OSError:
                 # From now on the last step is watched too, so that nothing is missed any more
                 # if it is still not there.
-                retry = Survey(self._eyes, self._sweep)
+                retry = Survey(self._eyes, self._sweep, tyrant=self._options.tyrant)
                 retry.bend(trail("/" if root.startswith("/") else "", root))
                 try:
                     self._place.survey(retry)
@@ -520,8 +541,8 @@ class Lookout:
         """
         here: Sights = {}
         try:
-            descriptor = open_home(home)
-        except OSError:
+            descriptor = open_home(home, tyrant=self._options.tyrant)
+        except (Denied, OSError):
             return False
         try:
             if key_of(os.fstat(descriptor)) != key:

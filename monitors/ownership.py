@@ -20,6 +20,7 @@ from typing import Final
 from . import names
 
 _HOPS: Final = 40  # symlinks on one path, as the kernel
+_NOGROUP: Final = 65534  # of a user of whom only root's group is seen
 _OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -90,18 +91,35 @@ def chooser(place: tuple[str, str]) -> tuple[int, tuple[int, ...]] | None:
     passed = [*before]
     with contextlib.suppress(OSError):  # it may lead to nothing
         _walk(at, place[1], passed)
-    owned: dict[int, list[int]] = {}
     for path in passed:
-        try:
+        with contextlib.suppress(OSError):
+            if uid := os.lstat(path).st_uid:
+                return uid, _groups(uid, passed)
+    return None
+
+
+def linker(path: str) -> tuple[tuple[int, tuple[int, ...]] | None, str]:
+    """The first owner of a symlink on the way who is not root, as ``chooser`` tells it, or None.
+
+    And where the path ends, without symlinks. Raises OSError.
+    """
+    passed, end = _walk("/", path)
+    for each in passed:
+        status = os.lstat(each)
+        if stat.S_ISLNK(status.st_mode) and status.st_uid != 0:
+            return (status.st_uid, _groups(status.st_uid, passed)), end
+    return None, end
+
+
+def _groups(uid: int, passed: Iterable[str]) -> tuple[int, ...]:
+    """The groups of what is a user's on a way, but root's."""
+    groups: dict[int, None] = {}
+    for path in passed:
+        with contextlib.suppress(OSError):
             status = os.lstat(path)
-        except OSError:
-            break
-        if status.st_uid != 0:
-            owned.setdefault(status.st_uid, []).append(status.st_gid)
-    if not owned:
-        return None
-    uid, gids = next(iter(owned.items()))
-    return uid, tuple(dict.fromkeys(gid for gid in gids if gid != 0))
+            if status.st_uid == uid and status.st_gid != 0:
+                groups[status.st_gid] = None
+    return tuple(groups) or (_NOGROUP,)
 
 
 def _leads_to(at: str, path: str, owner: int, opened: os.stat_result) -> str | None:

@@ -10,7 +10,6 @@ missing rather than every vassal.
 
 import errno
 import fnmatch
-import os
 import re
 from collections.abc import Callable
 from typing import Final
@@ -19,6 +18,7 @@ from . import names
 from .files import Home
 from .lookout import FileMonitor, Survey
 from .options import MonitorOptions
+from .regular_file import Denied
 from .urls import MonitorURLError
 
 _HOLES: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
@@ -82,7 +82,7 @@ class Pattern:
             self._walk(survey, f"{prefix}{part}/", depth + 1)
         else:
             survey.fork(prefix, part)
-            for name in self._branches(prefix, part):
+            for name in self._branches(survey, prefix, part):
                 self._walk(survey, f"{prefix}{name}/", depth + 1)
 
     def _last(self, survey: Survey, prefix: str, part: Matcher | str) -> None:
@@ -95,19 +95,18 @@ class Pattern:
             home = Home(prefix or ".", prefix, part)
         try:
             survey.home(home)
+        except Denied as error:
+            survey.found.refused[names.shown(prefix)] = str(error)
         except OSError as error:
             if not self._is_hole(prefix, error):
                 raise
 
-    def _branches(self, prefix: str, match: Matcher) -> list[str]:
+    def _branches(self, survey: Survey, prefix: str, match: Matcher) -> list[str]:
         try:
-            with os.scandir(prefix or ".") as entries:
-                return [
-                    entry.name
-                    for entry in entries
-                    if (entry.is_dir(follow_symlinks=False) or entry.is_symlink())
-                    and match(entry.name)
-                ]
+            return [name for name in survey.branches(prefix or ".") if match(name)]
+        except Denied as error:
+            survey.found.refused[names.shown(prefix)] = str(error)
+            return []
         except OSError as error:
             if self._is_hole(prefix, error):
                 return []

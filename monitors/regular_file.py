@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
+from .resolving import NO_MAGICLINKS, openat2
 from .tenant import Tenant, rights_of
 
 # O_NONBLOCK: a lease on the file (fcntl(2), F_SETLEASE) must not stop us.
@@ -23,8 +24,6 @@ _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _PATH: Final = os.O_PATH | os.O_CLOEXEC
 _HOPS: Final = 40  # symlinks on one path, as the kernel
 _PROC: Final = 0x9FA0  # PROC_SUPER_MAGIC
-_OPENAT2: Final = 437  # on every architecture
-_NO_MAGICLINKS: Final = 0x02  # RESOLVE_NO_MAGICLINKS
 _DENIED: Final = (errno.EACCES, errno.EPERM)
 
 # File systems whose files are the kernel's own, by the magic numbers of statfs(2) and magic.h.
@@ -151,7 +150,7 @@ def _open_path(path: str, at: int | None, *, follow: bool, magic: bool) -> int:
     if magic:
         return os.open(path, _PATH | (0 if follow else os.O_NOFOLLOW), dir_fd=at)
     try:
-        return _openat2(path, at, _PATH | (0 if follow else os.O_NOFOLLOW))
+        return openat2(path, at, _PATH | (0 if follow else os.O_NOFOLLOW), NO_MAGICLINKS)
     except NotImplementedError:
         return _step_by_step(path, at, follow=follow)
 
@@ -184,24 +183,6 @@ def _step_by_step(path: str, at: int | None, *, follow: bool) -> int:
         os.close(here)
         raise
     return here
-
-
-def _openat2(path: str, at: int | None, flags: int) -> int:
-    """openat2(2). Raises OSError; NotImplementedError where the kernel is older than 5.6."""
-    how = (ctypes.c_uint64 * 3)(flags, 0, _NO_MAGICLINKS)
-    descriptor = _libc.syscall(
-        ctypes.c_long(_OPENAT2),
-        ctypes.c_long(-100 if at is None else at),  # AT_FDCWD
-        ctypes.c_char_p(os.fsencode(path)),
-        ctypes.byref(how),
-        ctypes.c_size_t(ctypes.sizeof(how)),
-    )
-    if descriptor >= 0:
-        return int(descriptor)
-    error = ctypes.get_errno()
-    if error in (errno.ENOSYS, errno.EPERM):  # EPERM: a seccomp filter that does not know it
-        raise NotImplementedError
-    raise OSError(error, os.strerror(error), path)
 
 
 def _file_system(descriptor: int) -> int:

@@ -107,7 +107,7 @@ def test_a_users_own_directory_of_vassals(make_tyrant: MakeTyrant) -> None:
 def test_a_directory_that_is_a_link_to_anothers(make_tyrant: MakeTyrant) -> None:
     tyrant = make_tyrant(monitors=["home/*/vassals/*.ini"])
     (tyrant.folder / "home").mkdir()
-    bobs = folder_of(tyrant, "bobs", BOB, 0o700)
+    bobs = folder_of(tyrant, "bobs", BOB)
     file_of(bobs / "x.ini", BOB)
     alice = folder_of(tyrant, "home/alice", ALICE)
     (alice / "vassals").symlink_to(bobs)

@@ -12,13 +12,16 @@ from typing import NamedTuple
 import msgspec
 import pytest
 from emperord.journal.events import Spec
-from emperord.monitors import amqp_paths, files, regular_file, rows, zeromq
+from emperord.monitors import amqp_paths, files, listing, regular_file, resolving, rows, zeromq
 from emperord.monitors.addresses import Addresses, BadAddress
 from emperord.monitors.contract import Seen
 from emperord.monitors.options import MonitorOptions
+from emperord.monitors.registry import open_monitor
 from emperord.monitors.rows import Row
 from emperord.monitors.tenant import Tenant, rights_of
 from support.tyrant import ALICE, ALICES, BOB, BOBS, account_in_a_group, common_ground
+
+from .watching import watching
 
 OF_ROOT = "[uwsgi]\nsecret = of-root\n"
 PLAIN = "[uwsgi]\nplain = text\n"
@@ -120,7 +123,7 @@ def by_amqp(path: Path) -> files.Sight:
 def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Kernels before 5.6 have no openat2(2), and answer what this one says to another number."""
     if request.param == "older kernel":
-        monkeypatch.setattr(regular_file, "_OPENAT2", 100_000)
+        monkeypatch.setattr(resolving, "_OPENAT2", 100_000)
 
 
 @pytest.mark.usefixtures("kernel")
@@ -252,6 +255,75 @@ def test_the_way_to_a_file_that_is_matched(ground: Path, mode: int, reads: bool)
     within = look(path, path.parent)
     assert isinstance(within, files.Found)
     assert within.content == PLAIN.encode()
+
+
+# Directories
+
+
+def listed(path: Path) -> list[str] | str:
+    """What is in a directory, or why it is not told."""
+    try:
+        descriptor = listing.open_directory(f"{path}/", tyrant=True)
+    except regular_file.Denied as error:
+        return str(error)
+    try:
+        return os.listdir(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.usefixtures("kernel")
+@pytest.mark.parametrize("over", ["link", "over/vassals"])
+@pytest.mark.parametrize(
+    ("whose", "mode", "lists"), [(ALICE, 0o755, True), (ALICE, 0o700, False), (0, 0o700, True)]
+)
+def test_a_directory_behind_a_link(
+    ground: Path, whose: int, mode: int, lists: bool, over: str
+) -> None:
+    """Alice's leads only to what she can list; root's to anything."""
+    (ground / "theirs").mkdir(mode=mode)
+    (ground / "theirs").chmod(mode)
+    (ground / "theirs" / "vassals").mkdir()
+    (ground / "link").symlink_to("theirs/vassals" if over == "link" else "theirs")
+    (ground / "over").symlink_to("theirs")
+    for link in ("link", "over"):
+        os.lchown(ground / link, whose, whose)
+    path = ground / over
+    denied = f"tyrant mode: uid {ALICE} may not read {path}/"
+    assert listed(path) == ([] if lists else denied)
+
+
+@pytest.mark.usefixtures("kernel")
+def test_a_directory_without_links_is_roots_to_list(ground: Path) -> None:
+    """Alice's mistake with her own directory does not end what runs."""
+    closed(ground)
+    os.chown(ground / "closed", ALICE, ALICES)
+    (ground / "closed").chmod(0)
+    assert listed(ground / "closed") == []
+
+
+async def test_a_pattern_over_anothers_directory(ground: Path) -> None:
+    """Its names are not told, and the others' vassals are."""
+    for name, uid in (("alice", ALICE), ("bob", BOB)):
+        home = ground / "home" / name
+        (home / "vassals").mkdir(parents=True)
+        file_of(home / "vassals" / "own.ini", uid, uid)
+        os.chown(home / "vassals", uid, uid)
+        os.chown(home, uid, uid)
+    file_of(closed(ground) / "secret-name.ini", 0, 0, 0o600)
+    (ground / "home" / "alice" / "vassals").rename(ground / "home" / "alice" / "aside")
+    link = ground / "home" / "alice" / "vassals"
+    link.symlink_to(ground / "closed")
+    os.lchown(link, ALICE, ALICES)
+    monitor = open_monitor(f"glob://{ground}/home/*/vassals/*.ini", TYRANT)
+    async with watching(monitor) as watch:
+        assert list(watch.seen) == [f"{ground}/home/bob/vassals/own.ini"]
+        denied = f"tyrant mode: uid {ALICE} may not read {link}/"
+        assert watch.refused == {f"{link}/": denied}
+        link.unlink()
+        link.symlink_to("aside")
+        os.lchown(link, ALICE, ALICES)
+        await watch.until(lambda: len(watch.seen) == 2)
 
 
 # Sources that give a path with the user
