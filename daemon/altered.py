@@ -16,14 +16,18 @@ _MOST_NAMED: Final = 20
 
 
 def find(fleet: Fleet, journal: Journal) -> list[str]:
-    """Vassals whose config text is not what was recorded; the log names them. Raises Damaged."""
-    wanted = {
-        name: vassal.spec.config
-        for name, vassal in fleet.vassals.items()
-        if vassal.spec.config is not None
-    }
+    """Vassals whose config text is not what was recorded; the log names them. Raises Damaged.
+
+    A text that is gone counts where there is no file, since the vassal gets its config from here.
+    """
+    specs = {name: vassal.spec for name, vassal in fleet.vassals.items()}
+    wanted = {name: spec.config for name, spec in specs.items() if spec.config is not None}
     altered = journal.altered(set(wanted.values()))
-    names = [name for name, digest in wanted.items() if digest in altered]
+    names = [
+        name
+        for name, digest in wanted.items()
+        if altered.get(digest) == "changed" or (digest in altered and specs[name].path is None)
+    ]
     for name in names[:_MOST_NAMED]:
         log.error(
             "%s: the journal's text of its config is not what was recorded (%s), so it is taken"

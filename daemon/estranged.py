@@ -29,7 +29,7 @@ from ..journal.store import Head, Journal, Snapshot
 from ..journal.times import rfc3339
 from ..monitors.names import shown
 from ..version import VERSION
-from . import control, restoring, succession, threads
+from . import control, daemon_log, restoring, succession, threads
 from .actions import recorded
 from .asks import try_new_version
 from .clock import Clock
@@ -114,6 +114,8 @@ class Estranged:
             task_status.started()
             async for number in received:
                 name = signal.Signals(number).name
+                if number == signal.SIGUSR1:
+                    daemon_log.reopen()
                 if number in _LEAVE:
                     log.error(
                         "%s: leaving. No vassal was told to stop: uWSGI ends by itself, other"

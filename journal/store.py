@@ -24,7 +24,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import msgspec
 
@@ -303,15 +303,20 @@ class Journal:
         content = b"" if row is None else as_bytes(row[0])
         return content if chain.digest(content) == digest else None
 
-    def altered(self, digests: Iterable[str]) -> set[str]:
-        """Those digests whose text is gone, or is another than was recorded. Raises Damaged."""
+    def altered(self, digests: Iterable[str]) -> dict[str, Literal["changed", "gone"]]:
+        """What became of config texts that are not there as they were recorded, by digest.
+
+        Raises Damaged.
+        """
         sql = "SELECT content FROM config WHERE digest = ?"
-        found = set()
+        found: dict[str, Literal["changed", "gone"]] = {}
         with self._readable():
             for digest in digests:
                 row = self._db.execute(sql, (digest,)).fetchone()
-                if row is None or chain.digest(as_bytes(row[0])) != digest:
-                    found.add(digest)
+                if row is None:
+                    found[digest] = "gone"
+                elif chain.digest(as_bytes(row[0])) != digest:
+                    found[digest] = "changed"
         return found
 
     def _reader(self) -> sqlite3.Connection:

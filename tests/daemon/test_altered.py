@@ -30,8 +30,7 @@ def verify(journal: Path) -> int:
     return subprocess.run(words, check=False, capture_output=True).returncode
 
 
-@pytest.mark.parametrize("statement", [SWAPPED, GONE], ids=["swapped", "gone"])
-def test_a_file_is_taken_anew_and_recorded(make_daemon: MakeDaemon, statement: str) -> None:
+def test_a_file_is_taken_anew_and_recorded(make_daemon: MakeDaemon) -> None:
     daemon = make_daemon()
     text = program("sleep", "1000")
     for name in ("a.ini", "b.ini"):
@@ -40,7 +39,7 @@ def test_a_file_is_taken_anew_and_recorded(make_daemon: MakeDaemon, statement: s
     pids = {daemon.phase(name, "ready").pid for name in ("a.ini", "b.ini")}
     daemon.kill()
     digest = hashlib.sha256(f"; a.ini\n{text}".encode()).hexdigest()
-    harmed(daemon.journal, f"{statement} WHERE digest = '{digest}'")
+    harmed(daemon.journal, f"{SWAPPED} WHERE digest = '{digest}'")
     assert verify(daemon.journal) == 3
     after = daemon.last_seq()
     daemon.start()
@@ -58,6 +57,20 @@ def test_a_file_is_taken_anew_and_recorded(make_daemon: MakeDaemon, statement: s
     after = daemon.last_seq()
     daemon.start()
     assert "vassal_changed" not in daemon.kinds(after=after)
+    daemon.stop()
+
+
+def test_a_running_file_is_left_alone_where_its_text_is_gone(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon()
+    (daemon.vassals / "a.ini").write_text(program("sleep", "1000"))
+    daemon.start()
+    pid = daemon.phase("a.ini", "ready").pid
+    daemon.kill()
+    harmed(daemon.journal, GONE)
+    after = daemon.last_seq()
+    daemon.start()
+    assert "vassal_changed" not in daemon.kinds(after=after)
+    assert daemon.running() == [pid]
     daemon.stop()
 
 
@@ -114,12 +127,15 @@ def test_a_text_that_is_stored_again_is_put_right(tmp_path: Path) -> None:
     path, digest, other = tmp_path / "journal.db", chain.digest(b"good"), chain.digest(b"other")
     with Journal.open(str(path)) as journal:
         journal.append([ROW], {digest: b"good", other: b"other"})
-        assert journal.altered([digest, other]) == set()
+        assert journal.altered([digest, other]) == {}
     harmed(path, f"UPDATE config SET content = 'good' WHERE digest = '{other}'")
     with Journal.open(str(path)) as journal:
-        assert journal.altered([digest, other, "no such"]) == {other, "no such"}
+        assert journal.altered([digest, other, "no such"]) == {
+            other: "changed",
+            "no such": "gone",
+        }
         journal.append([(2, 2, *ROW[2:])], {other: b"other"})
-        assert journal.altered([digest, other]) == set()
+        assert journal.altered([digest, other]) == {}
         assert journal.config_text(other) == b"other"
 
 
