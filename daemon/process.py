@@ -126,13 +126,15 @@ def foreign(pid: int) -> int | None:
     """The emperor that a process runs below, if that is another one than ours.
 
     An emperor that runs as the vassal of another has that one above it, and so have its vassals.
-    Process 1 says nothing: it is the parent of all orphans.
+    One that carries the same mark as the process is no other: both are of one vassal, which is an
+    emperor. Process 1 says nothing, as it is the parent of all orphans.
     """
-    ours = set(_lineage(os.getpid()))
+    ours, mark_ = set(_lineage(os.getpid())), mark_of(pid)
     for above in _lineage(pid):
         if above in ours:
             return None
-        if above != pid and _is_emperor(above):
+        of_one_vassal = mark_ is not None and mark_of(above) == mark_
+        if above != pid and not of_one_vassal and _is_emperor(above):
             return above
     return None
 

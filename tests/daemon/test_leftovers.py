@@ -1,0 +1,194 @@
+"""Which processes the journal does not know, and may be taken over."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from emperord.daemon import leftovers, process
+from emperord.daemon.keeper_link import Kept
+from emperord.daemon.leftovers import Leftover, Leftovers
+from emperord.journal.events import Spec
+from support import processes
+from support.kept import Emperor
+from support.vassals import program
+from support.waiting import until
+
+OURS, AT = "0011223344556677", 1_795_500_000_000_000_000
+MARK = f"7.{AT}.a.ini"
+SPEC = Spec(ts=1, path="/a.ini", config="c1", attrs={"owner": "somebody"})
+
+
+class Machine:
+    """One process, 50, that leads its session and carries our identity, unless told otherwise."""
+
+    def __init__(self, mark: str = MARK, **but: Any) -> None:
+        self.mark = mark
+        self.but = {"start": 5, "session": 50, "foreign": None, "identity": OURS} | but
+
+    def census(self) -> process.Census:
+        branded = {process.brand(self.mark): [50]} if self.but.get("wiped") else {}
+        return process.Census({} if branded else {self.mark: [50]}, branded, {})
+
+    def start_time(self, pid: int) -> int | None:
+        return self.but["start"] if pid == 50 else None
+
+    def session(self, pid: int) -> int | None:
+        return self.but["session"]  # type: ignore[no-any-return]
+
+    def foreign(self, pid: int) -> int | None:
+        return self.but["foreign"]  # type: ignore[no-any-return]
+
+    def identity_of(self, pid: int) -> str | None:
+        return self.but["identity"]  # type: ignore[no-any-return]
+
+
+def found(
+    machine: Machine,
+    kept: dict[str, Kept] | None = None,
+    known: set[int] = frozenset(),  # type: ignore[assignment]
+    times: dict[int, int] | None = None,
+    identity: str | None = OURS,
+) -> list[Leftover]:
+    return leftovers.find(
+        kept or {}, known, identity, lambda seq: (times or {}).get(seq, 0), machine
+    )
+
+
+BARE = Leftover(name="a.ini", pid=50, start=5, mark=MARK)
+
+
+@pytest.mark.parametrize(
+    ("machine", "known", "times", "identity"),
+    [
+        pytest.param(Machine(identity="8" * 16), set(), {}, OURS, id="another journal's"),
+        pytest.param(Machine(identity=None), set(), {}, OURS, id="of no journal"),
+        pytest.param(Machine(identity=None), set(), {}, None, id="to a new journal"),
+        pytest.param(Machine(foreign=9), set(), {}, OURS, id="below another emperor"),
+        pytest.param(Machine(session=49), set(), {}, OURS, id="no leader"),
+        pytest.param(Machine(start=None), set(), {}, OURS, id="dead"),
+        pytest.param(Machine(), {50}, {}, OURS, id="adopted"),
+        pytest.param(Machine(), set(), {7: AT}, OURS, id="its end is recorded"),
+        pytest.param(Machine("nonsense"), set(), {}, OURS, id="no mark of ours"),
+    ],
+)
+def test_a_process_that_is_nobody_to_take_over(
+    machine: Machine, known: set[int], times: dict[int, int], identity: str | None
+) -> None:
+    assert found(machine, None, known, times, identity) == []
+
+
+@pytest.mark.parametrize("times", [{}, {7: AT + 1}], ids=["unknown attempt", "another's attempt"])
+def test_one_that_the_journal_does_not_know(times: dict[int, int]) -> None:
+    assert found(Machine(), times=times) == [BARE]
+
+
+def kept(**about: Any) -> dict[str, Kept]:
+    return {"7:a.ini": Kept(about, [3]), "control": Kept({}, [4]), "listener:a.ini": Kept({}, [5])}
+
+
+TOLD = leftovers.about(MARK, SPEC) | {"pid": 50, "start": 5, "said": [5, 17]}
+WITH_ALL = msgspec.structs.replace(
+    BARE, spec=msgspec.structs.replace(SPEC, attrs={}), said=(5, 17), kept="7:a.ini"
+)
+
+
+@pytest.mark.parametrize("wiped", [False, True], ids=["marked", "wiped environment"])
+def test_one_whose_sockets_the_keeper_holds(wiped: bool) -> None:
+    assert found(Machine(wiped=wiped, identity=None), kept(**TOLD), identity=None) == [WITH_ALL]
+
+
+@pytest.mark.parametrize("wiped", [False, True], ids=["marked", "wiped environment"])
+def test_one_whose_daemon_died_amid_its_start(wiped: bool) -> None:
+    about = leftovers.about(MARK, SPEC)
+    expected = msgspec.structs.replace(WITH_ALL, said=())
+    assert found(Machine(wiped=wiped), kept(**about)) == [expected]
+
+
+def test_one_that_the_release_before_started() -> None:
+    expected = msgspec.structs.replace(BARE, kept="7:a.ini")
+    assert found(Machine(identity=None), kept(), identity=None) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("machine", "about", "times"),
+    [
+        pytest.param(Machine(start=6, identity=None), TOLD, {}, id="another has its pid"),
+        pytest.param(Machine(), TOLD, {7: AT}, id="its end is recorded"),
+        pytest.param(Machine(foreign=9), TOLD, {}, id="below another emperor"),
+        pytest.param(Machine(f"8.{AT}.a.ini"), {}, {8: AT}, id="another attempt"),
+    ],
+)
+def test_sockets_of_nobody(machine: Machine, about: dict[str, Any], times: dict[int, int]) -> None:
+    assert found(machine, kept(**about), times=times) == []
+
+
+def test_a_spec_that_does_not_fit_a_packet_is_not_told() -> None:
+    long = msgspec.structs.replace(SPEC, settings={"command": "x" * 20_000})
+    assert leftovers.about(MARK, long)["spec"] is None
+    assert leftovers.about(MARK, SPEC)["spec"]["config"] == "c1"
+
+
+def test_each_is_taken_once_and_the_newest_first(caplog: pytest.LogCaptureFixture) -> None:
+    left = Leftovers()
+    newer = msgspec.structs.replace(BARE, pid=60, start=6, kept="8:a.ini")
+    left.add([BARE, newer])
+    assert "a.ini: process 60 runs, and this journal does not know of it" in caplog.text
+    assert "a.ini" in left
+    assert left.kept == {"8:a.ini"}
+    assert [left.take("a.ini"), left.take("a.ini"), left.take("a.ini")] == [newer, BARE, None]
+    assert "a.ini" not in left
+
+
+# Real processes below real emperors
+
+
+def test_a_process_below_another_emperor_is_foreign(emperor: Emperor) -> None:
+    (emperor.vassals / "a.ini").write_text(program("sleep", "1000"))
+    emperor.start()
+    pid = emperor.up("a.ini")["a.ini"]
+    (daemon,) = emperor.daemons()
+    assert process.foreign(pid) == daemon
+    os.kill(emperor.pid, 19)  # between two daemons it is the keeper's
+    processes.kill(daemon)
+    until(lambda: not processes.alive(daemon), "the daemon is dead")
+    until(lambda: process.parent(pid) == emperor.pid, "the keeper has it")
+    assert process.foreign(pid) == emperor.pid
+    census = process.census()
+    (mark,) = [mark for mark, pids in census.marked.items() if pid in pids]
+    assert process.remnants(census, mark, None, None) == []
+    os.kill(emperor.pid, 18)
+    emperor.daemon_pid()
+    emperor.stop()
+
+
+def test_a_process_of_our_own_is_not() -> None:
+    with subprocess.Popen(["sleep", "100"]) as child:
+        assert process.foreign(child.pid) is None
+        assert process.foreign(os.getpid()) is None
+        assert process.foreign(1) is None
+        child.kill()
+
+
+def test_an_emperor_may_be_a_vassal(emperor: Emperor, tmp_path: Path) -> None:
+    """It is below ours and has vassals of its own. Both of ours are killed, and it is adopted."""
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (inner / "x.ini").write_text(program("sleep", "1001"))
+    words = (sys.executable, "-P", "-m", "emperord.daemon.keeper", "--as-root")
+    command = program(*words, "--journal", str(tmp_path / "inner.db"), str(inner))
+    (emperor.vassals / "inner.ini").write_text(command)
+    emperor.start()
+    pid = emperor.up("inner.ini")["inner.ini"]
+    (x,) = emperor.until(lambda: emperor.running_for("x.ini"), "it runs its own")
+    (outer,) = (each for each in emperor.daemons() if process.parent(each) == emperor.pid)
+    processes.kill(outer)
+    emperor.kill()
+    until(lambda: not processes.alive(outer), "both are dead")
+    emperor.start()
+    assert emperor.pid_of("inner.ini") == pid
+    assert emperor.running_for("x.ini") == [x]
+    emperor.stop()
