@@ -162,8 +162,8 @@ class Audit:
             try:
                 row = reader.db.execute(
                     "SELECT seq, hash, fleet, check_sum FROM snapshot"
-                    " WHERE ?1 IS NULL OR seq > ?1 ORDER BY seq LIMIT 1",
-                    (last,),
+                    " WHERE :last IS NULL OR seq > :last ORDER BY seq LIMIT 1",
+                    {"last": last},
                 ).fetchone()
             except BROKEN as error:
                 why = brief(error)
