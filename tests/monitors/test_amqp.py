@@ -43,7 +43,8 @@ from .watching import NEVER, OFTEN, SLOW, Watching, taking_turns, watching
 
 SELDOM = MonitorOptions(freq=NEVER)
 BUSY = MonitorOptions(freq=OFTEN)
-QUICK = Limits(connect=0.3, fetch=0.3, pauses=(0.02, 0.1))
+# The usual limit for connecting: a message of before a second try would be lost.
+QUICK = Limits(fetch=0.3, pauses=(0.02, 0.1))
 
 
 @pytest.fixture
@@ -697,7 +698,7 @@ async def test_who_is_refused_says_why_and_not_how(who: str, reason: str) -> Non
 async def test_a_broker_that_stays_silent(source: AmqpSource) -> None:
     source.gate.silent = True
     opened = source.monitor(BUSY)
-    silent = AmqpMonitor(opened.url, opened.broker, BUSY, limits=QUICK)
+    silent = AmqpMonitor(opened.url, opened.broker, BUSY, limits=Limits(connect=0.3))
     async with watching(silent) as watch:
         await watch.until(lambda: len(watch.failures()) > 1)
         assert set(watch.failures()) == {"connecting to it took longer than 0.3 s"}
