@@ -13,7 +13,7 @@ an idle fleet writes nothing.
 import os
 import time
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -34,20 +34,26 @@ _MEMORY: Final = (5.0, 10.0, 20.0, 40.0)  # in which some task waited for memory
 _IO: Final = (20.0, 40.0, 60.0, 80.0)  # in which all tasks that had work waited for a disk
 # Runnable tasks beyond one per processor, from which each step begins.
 _QUEUE: Final = (0.5, 1.0, 2.0, 8.0)
+_BACK: Final = 0.8  # a step ends when the figure is below this part of its threshold
 
 Gauge = Callable[[], Pressure | None]
 Tell = Callable[[Callable[[Fleet], Iterable[Draft]]], Awaitable[None]]
 
 
-class _Mean:
-    """The mean of what is measured and of the mean before."""
+class _Level:
+    """One figure as a step. The mean of what is measured and of the mean before counts."""
 
-    def __init__(self) -> None:
-        self._mean: float | None = None
+    def __init__(self, thresholds: Sequence[float], first: float) -> None:
+        self._rises = thresholds
+        # A figure about a threshold must not be news each second.
+        self._falls = [threshold * _BACK for threshold in thresholds]
+        self._mean = first
+        self.step = bisect_right(thresholds, first)
 
-    def add(self, value: float) -> float:
-        self._mean = value if self._mean is None else (self._mean + value) / 2
-        return self._mean
+    def add(self, value: float) -> None:
+        self._mean = (self._mean + value) / 2
+        highest = bisect_right(self._falls, self._mean)
+        self.step = max(bisect_right(self._rises, self._mean), min(self.step, highest))
 
 
 class Stalls:
@@ -60,12 +66,10 @@ class Stalls:
         self._clock = clock
         self._at = clock()
         self._totals: dict[str, int] = {}
-        self._means: dict[str, _Mean] = {}
-        self._steps: dict[str, int] = {}
+        self._levels: dict[str, _Level] = {}
         for name, (line, thresholds) in self._FILES.items():
             recent, self._totals[name] = self._read(name, line)
-            self._means[name] = _Mean()
-            self._steps[name] = bisect_right(thresholds, self._means[name].add(recent))
+            self._levels[name] = _Level(thresholds, recent)
 
     def __call__(self) -> Pressure:
         """The present steps."""
@@ -73,13 +77,12 @@ class Stalls:
         elapsed = now - self._at
         if elapsed >= _SHORTEST:
             self._at = now
-            for name, (line, thresholds) in self._FILES.items():
+            for name, (line, _) in self._FILES.items():
                 _, total = self._read(name, line)
                 stalled = (total - self._totals[name]) / 1e6
-                percent = min(100.0, 100.0 * stalled / elapsed)
                 self._totals[name] = total
-                self._steps[name] = bisect_right(thresholds, self._means[name].add(percent))
-        return Pressure(**self._steps)
+                self._levels[name].add(min(100.0, 100.0 * stalled / elapsed))
+        return Pressure(**{name: level.step for name, level in self._levels.items()})
 
     def _read(self, name: str, line: str) -> tuple[float, int]:
         """Percent of the last 10 seconds, and microseconds in total, that tasks were stalled."""
@@ -97,14 +100,17 @@ class RunQueue:
     def __init__(self, file: Path, cores: int) -> None:
         self._file = file
         self._cores = cores
-        self._mean = _Mean()
-        self()
+        self._level = _Level(_QUEUE, self._waiting())
 
     def __call__(self) -> Pressure:
         """The present step, of the processors alone."""
+        self._level.add(self._waiting())
+        return Pressure(cpu=self._level.step)
+
+    def _waiting(self) -> float:
+        """Runnable tasks for which there is no core, for each core."""
         running = int(self._file.read_text().split()[3].partition("/")[0])
-        waiting = max(0, running - 1 - self._cores) / self._cores
-        return Pressure(cpu=bisect_right(_QUEUE, self._mean.add(waiting)))
+        return max(0, running - 1 - self._cores) / self._cores
 
 
 def gauge(proc: Path = Path("/proc")) -> Gauge:

@@ -84,7 +84,18 @@ def test_the_mean_of_the_last_seconds_counts(tmp_path: Path) -> None:
     for share in (100, 100, 100, 100, 100, 0, 0):
         kernel.passes(cpu=share)
         found.append(read().cpu)
-    assert found == [0, 1, 2, 2, 3, 0, 0]
+    assert found == [0, 1, 2, 2, 3, 1, 0]
+
+
+def test_a_figure_about_a_threshold_is_one_step(tmp_path: Path) -> None:
+    """It rises to a step above the threshold, and falls well below it."""
+    kernel = Kernel(tmp_path)
+    read = kernel.stalls()
+    found = []
+    for share in (*(62,) * 6, 57, 62, 57, 62, 57, *(45,) * 4):
+        kernel.passes(cpu=share)
+        found.append(read().cpu)
+    assert found == [0, 0, 0, 0, 1, 1, *(1,) * 5, 1, 1, 0, 0]
 
 
 def test_the_kernels_own_mean_is_the_first_figure(tmp_path: Path) -> None:
