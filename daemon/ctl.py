@@ -73,6 +73,9 @@ def _answer(path: str, request: dict[str, Any], wait: float = 0.0) -> dict[str, 
             REFUSED,
             f"{shown(path)}: permission denied; only the daemon's own user and root may ask",
         )
+    except TimeoutError:
+        within = f"within {_PATIENCE + wait:.3g} s"
+        _end(NO_DAEMON, f"the daemon at {shown(path)} has not answered {within}")
     except OSError as error:
         reason = error.strerror or str(error)
         _end(NO_DAEMON, f"no daemon answers at {shown(path)}: {reason}; is emperor running?")
@@ -121,6 +124,20 @@ def _come_to(path: str, do: str, name: str, timeout: float) -> dict[str, Any] | 
     return _accepted(answer)
 
 
+def _next_daemon(path: str, former: int, timeout: float) -> dict[str, Any]:
+    """Version and pid of the daemon that answers instead of the former one."""
+    until = time.monotonic() + timeout
+    while True:
+        left = max(0.0, until - time.monotonic())
+        answer = _answer(path, {"do": "status"}, left)
+        status = {} if answer is None else _accepted(answer)["status"]
+        if status.get("pid", former) != former:
+            return {"version": status["version"], "pid": status["pid"]}
+        if not left:
+            _end(REFUSED, f"the daemon is still the one with pid {former}; its log says why")
+        time.sleep(_AGAIN)
+
+
 def _end(code: int, text: str) -> NoReturn:
     print(f"emperor-ctl: {text}", file=sys.stderr)
     sys.exit(code)
@@ -128,6 +145,21 @@ def _end(code: int, text: str) -> NoReturn:
 
 def _as_json(function: Callable[..., None]) -> Callable[..., None]:
     return click.option("--json", "as_json", is_flag=True, help="As JSON.")(function)
+
+
+def _waiting(function: Callable[..., None]) -> Callable[..., None]:
+    return click.option(
+        "--timeout",
+        type=duration(),
+        metavar="DURATION",
+        default="60s",
+        show_default=True,
+        help="How long to wait.",
+    )(
+        click.option(
+            "--no-wait", is_flag=True, help="Do not wait: it is enough that it is recorded."
+        )(function)
+    )
 
 
 def _print(answer: Any) -> None:
@@ -271,15 +303,7 @@ def _list_origins(title: str, rows: list[tuple[str, str]]) -> None:
 def _order(do: str, help_: str) -> None:
     @cli.command(do, help=help_)
     @click.argument("name")
-    @click.option(
-        "--timeout",
-        type=duration(),
-        metavar="DURATION",
-        default="60s",
-        show_default=True,
-        help="How long to wait.",
-    )
-    @click.option("--no-wait", is_flag=True, help="Do not wait: it is enough that it is recorded.")
+    @_waiting
     @_as_json
     @click.pass_obj
     def order(path: str, name: str, timeout: float, no_wait: bool, as_json: bool) -> None:
@@ -306,13 +330,22 @@ _order("retry", "Start a throttled or barred vassal now. Waits until it is ready
 
 
 @cli.command()
+@_waiting
 @_as_json
 @click.pass_obj
-def upgrade(path: str, as_json: bool) -> None:
-    """Replace the daemon in place by the version that is installed now; vassals run on."""
+def upgrade(path: str, timeout: float, no_wait: bool, as_json: bool) -> None:
+    """Replace the daemon in place by the version that is installed now; vassals run on.
+
+    Waits until the next daemon answers.
+    """
+    former = ask(path, {"do": "status"})["status"]["pid"]
     answer = ask(path, {"do": "upgrade"})
+    if not no_wait:
+        answer = _next_daemon(path, former, timeout)
     if as_json:
         _print(answer)
+    elif not no_wait:
+        print(f"now version {shown(str(answer['version']))}, pid {answer['pid']}")
 
 
 @cli.command()

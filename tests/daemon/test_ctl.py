@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emperord.daemon import addresses
+from emperord.daemon import addresses, ctl
 from emperord.daemon.control import LONGEST, ControlInUse, bind
 from support.daemon import STAMP
 from support.kept import Emperor
@@ -312,6 +312,19 @@ def test_a_stranger_that_listens_there(emperor: Emperor, said: bytes) -> None:
         thread.join()
     assert done.returncode == 4
     assert "no emperor" in done.stderr
+
+
+def test_a_daemon_that_does_not_answer_is_not_called_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ctl, "_PATIENCE", 0.1)
+    with socket.socket(socket.AF_UNIX) as hanging:
+        hanging.bind(str(tmp_path / "s"))
+        hanging.listen()
+        with pytest.raises(SystemExit, match="4"):
+            ctl.ask(str(tmp_path / "s"), {"do": "status"})
+    said = f"emperor-ctl: the daemon at {tmp_path}/s has not answered within 0.1 s\n"
+    assert capsys.readouterr().err == said
 
 
 def test_asked_while_it_is_restarted_it_waits(running: Emperor) -> None:

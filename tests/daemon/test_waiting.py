@@ -331,6 +331,23 @@ def test_who_waits_while_the_journal_cannot_be_written_is_told(
     emperor.stop()
 
 
+def test_an_upgrade_is_over_when_the_next_daemon_answers(emperor: Emperor) -> None:
+    pid = run(emperor, "a.ini", SLEEPER)
+    former = emperor.daemon_pid()
+    done = emperor.ctl("upgrade", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    upgraded = json.loads(done.stdout)
+    status = json.loads(emperor.ctl("status", "--json").stdout)
+    assert upgraded == {"version": status["version"], "pid": status["pid"]}
+    assert status["pid"] != former
+    done = emperor.ctl("upgrade", "--no-wait")
+    assert said(done) == (0, "", "")
+    emperor.until(lambda: status["pid"] not in emperor.daemons(), "it leaves")
+    assert emperor.pid_of("a.ini") == pid
+    emperor.daemon_pid()
+    emperor.stop()
+
+
 # The protocol
 
 
