@@ -116,7 +116,7 @@ class _Output(io.RawIOBase):
         while True:
             try:
                 return os.write(1, data)
-            except BlockingIOError:  # whoever shares it with us has made it so
+            except BlockingIOError:  # another process that shares it made it so
                 waiting = select.poll()
                 waiting.register(1, select.POLLOUT)
                 waiting.poll()

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 from emperord.daemon import shell
 from emperord.daemon.actions import Action
+from emperord.daemon.deploys import Deploys
 from emperord.daemon.fleet import Fleet, Pressure
 from emperord.daemon.fold import fold
 from emperord.daemon.observe import Draft
@@ -81,6 +82,23 @@ class OpensTooEarly(Shell):
         await super().tell(*reversed(inputs))
 
 
+class TakesNothingBack(Shell):
+    """It stores the outcomes of a turn that was given up."""
+
+    def _give_up(self, turn: Turn) -> None:
+        kept = self._deploys
+        super()._give_up(turn)
+        self._deploys = kept
+
+
+class ForgetsOpenDeploys(Shell):
+    """It follows only those deploys that it saw itself."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._deploys = Deploys()
+
+
 # And the rules by which each is to be caught.
 CANARIES: Final[dict[type[Shell], tuple[str, ...]]] = {
     ForgetsToRespawn: ("settles", "punished no longer"),
@@ -89,6 +107,8 @@ CANARIES: Final[dict[type[Shell], tuple[str, ...]]] = {
     ActsBeforeItCommits: ("durable first",),
     ActsOnHalf: ("every order is carried out",),
     OpensTooEarly: ("starts what is configured",),
+    TakesNothingBack: ("deploys",),
+    ForgetsOpenDeploys: ("deploys",),
 }
 
 
