@@ -1,4 +1,4 @@
-"""What the three commands share: how arguments are read, and what becomes of their output.
+"""Shared by the three commands: reading arguments, and output that cannot be written.
 
 The parser of click takes ``-2h`` for the option ``-h``. Here nothing that begins with ``-`` and
 a digit is an option, so that a relative time can stand wherever a time is taken.
@@ -152,7 +152,7 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
 
 
 def _set_up_streams() -> None:
-    """Whatever the locale, a name that it has no letters for is printed escaped."""
+    """Names that the locale has no letters for are printed escaped."""
     closed = sys.stdout is None
     stdio.hold()  # else the next file to be opened would be the output
     output = io.BufferedWriter(_Output(closed))

@@ -131,7 +131,7 @@ class Deploys:
 
     @property
     def rows(self) -> list[Row]:
-        """What is to be stored."""
+        """The rows to store."""
         return [deploy.row for deploy in self.touched.values()]
 
     def copied(self) -> "Deploys":

@@ -95,7 +95,7 @@ def _csv(columns: Sequence[str], records: Iterable[Record]) -> Iterator[bytes]:
 
 
 def _taken(text: io.StringIO) -> bytes:
-    """What was written; the buffer is empty afterwards."""
+    """The text written so far; the buffer is empty afterwards."""
     written = text.getvalue().encode("utf-8", "backslashreplace")
     text.seek(0)
     text.truncate()

@@ -24,7 +24,7 @@ _BY_SQLITE: Final = {
 
 
 def advice(error: OSError | sqlite3.OperationalError) -> str:
-    """What to do about a journal that cannot be opened, by the reason."""
+    """An operator's next step with a journal that cannot be opened, by the reason."""
     if isinstance(error, OSError):
         return _BY_ERRNO.get(error.errno or 0, GIVE_ANOTHER)
     name = error.sqlite_errorname.removeprefix("SQLITE_").partition("_")[0]
