@@ -315,6 +315,15 @@ def daemon_stops_first(b: Builder) -> None:
     b.event("daemon_stopped")
 
 
+def waits_until_the_pressure_is_known(b: Builder) -> None:
+    b.start(max_starting=1, max_starting_ceiling=8)  # 3, 4
+    b.added("b.ini")  # 5
+    b.added("a.ini")  # 6
+    b.event("pressure_observed", cpu=2)  # 7
+    b.accepting("a.ini")  # 8
+    b.accepting("b.ini")  # 9
+
+
 def waits_for_a_slot(b: Builder) -> None:
     b.start(max_starting=1)  # 3, 4
     b.added("a.ini")  # 5
@@ -377,6 +386,7 @@ STORIES: dict[Story, Outcomes] = {
     dies_while_nobody_is_there: [(3, "accepting", 8)],
     outlives_its_daemon: [(3, "running", 7)],
     daemon_stops_first: [(3, "pending", None)],
+    waits_until_the_pressure_is_known: [(5, "accepting", 9), (6, "accepting", 8)],
     waits_for_a_slot: [(5, "accepting", 7), (6, "accepting", 8)],
 }
 
