@@ -132,13 +132,21 @@ STREAMS = {
 
 
 @pytest.mark.parametrize(("stream", "journal"), STREAMS.values(), ids=STREAMS)
-def test_under_journald_a_line_has_a_priority_and_no_time(
-    emperor: Emperor, stream: str, journal: bool
+def test_standard_error_is_the_journal_if_systemd_says_so(
+    monkeypatch: pytest.MonkeyPatch, stream: str, journal: bool
 ) -> None:
+    status = os.fstat(2)
+    said = stream.format(device=status.st_dev, inode=status.st_ino)
+    monkeypatch.setenv("JOURNAL_STREAM", said)
+    assert stdio.is_journal() is journal
+
+
+@pytest.mark.parametrize("journal", [True, False], ids=["the journal", "a file"])
+def test_under_journald_a_line_has_a_priority_and_no_time(emperor: Emperor, journal: bool) -> None:
     """The keeper's own lines as well, and why a daemon does not start."""
     status = open_log(emperor)
-    environ = stream.format(device=status.st_dev, inode=status.st_ino)
-    emperor.environ["JOURNAL_STREAM"] = environ
+    if journal:
+        emperor.environ["JOURNAL_STREAM"] = f"{status.st_dev}:{status.st_ino}"
     (emperor.vassals / "a.ini").write_text(SLEEPER)
     emperor.start()
     emperor.restart()
