@@ -196,7 +196,10 @@ FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     "nothing is forgiven": (_forgives_nothing, ("punished no longer",)),
     "nobody waits": (_never_waits, ("throttled",)),
     "the order of sources is overlooked": (_first_come, ("settles", "starts what is wanted")),
-    "pressure is overlooked": (overlooks("pressure_observed"), ("pressure is told in need",)),
+    "pressure is overlooked": (
+        overlooks("pressure_observed"),
+        ("pressure is told in need", "started at once"),
+    ),
     "pressure has no effect": (_knows_no_pressure, ("max-starting", "pressure is told in need")),
     "nobody waits longer": (_never_waits_longer, ("throttled",)),
 }
