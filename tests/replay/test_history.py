@@ -2,7 +2,9 @@
 
 import csv
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -402,6 +404,9 @@ def test_what_became_of_it(tmp_path: Path, story: Story, outcomes: Outcomes) -> 
     deploys = history(path)
     found = [(deploy["seq"], deploy["outcome"], deploy["outcome_seq"]) for deploy in deploys]
     assert found == outcomes
+    with closing(sqlite3.connect(path)) as db:
+        view = db.execute("SELECT seq, outcome, outcome_seq FROM deploys").fetchall()
+    assert view == outcomes
     verified = CliRunner().invoke(cli, ["--journal", path, "verify"])
     assert verified.exit_code == 0, verified.output
 
