@@ -32,6 +32,7 @@ import trio
 
 from . import addresses
 from .keeper_link import KeeperLink
+from .keeping import CONTROL
 
 LONGEST: Final = 65_536  # bytes of a request
 _IDLE: Final = 300.0  # seconds that a client may say nothing
@@ -39,7 +40,6 @@ _MOST_CLIENTS: Final = 64
 _MOST_WAITING: Final = 1024  # clients that wait for a vassal, beside those
 _LOOK: Final = 2.0  # seconds between looks whether a client is there that waits
 T = TypeVar("T")
-_KEPT: Final = "control"  # under which name the keeper keeps it
 
 
 class Refused(Exception):
@@ -146,14 +146,14 @@ def inherit(path: str, keeper: KeeperLink) -> socket.socket:
 
     Raises ControlInUse, OSError.
     """
-    kept = keeper.take(_KEPT)
+    kept = keeper.take(CONTROL)
     if kept is not None:
         if kept.about == _about(path):
             return socket.socket(fileno=kept.descriptors[0])
-        keeper.drop(_KEPT)
+        keeper.drop(CONTROL)
         os.close(kept.descriptors[0])
     listener = bind(path)
-    keeper.keep(_KEPT, [listener.fileno()], _about(path))
+    keeper.keep(CONTROL, [listener.fileno()], _about(path))
     return listener
 
 

@@ -194,7 +194,7 @@ class Keeper:
         """Whether to end with a daemon that failed: to start, or for the third time to stop all."""
         cannot = self._passing or code in (BAD_USAGE, CANNOT_START)
         if self._stopping is None or code == keeping.RENEW:
-            return cannot and not self._memory.kept
+            return cannot and not self._memory.of_vassals()
         self._failures += 1
         return cannot or not worked or self._failures > 2
 

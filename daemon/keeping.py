@@ -42,6 +42,7 @@ CHANNEL = "EMPERORD_KEEPER_FD"  # in the daemon's environment: its end of the pa
 RENEW = 75  # exit code of a daemon that is to be replaced in place
 VERSION = 2  # of this protocol
 JOURNAL = "journal"  # under which name the identity of the journal is kept
+CONTROL = "control"  # under which name the control socket is kept
 LONGEST = 65_536  # bytes of a packet
 MOST_DESCRIPTORS = 16  # beside one packet
 # The kernel takes no more descriptors on their way, or has no memory, for now: unix(7), send(2).
@@ -142,6 +143,10 @@ class Memory:
             self.died(pid, start, code, signal)
         else:
             raise BadPacket("a death without code and signal")
+
+    def of_vassals(self) -> bool:
+        """Whether anything is kept for vassals. The rest is of no use without a daemon."""
+        return not self.kept.keys() <= {JOURNAL, CONTROL}
 
     def died(self, pid: int, start: int, code: int | None, signal: int | None) -> dict[str, Any]:
         """Remember a death until it is acknowledged; the packet that tells it."""

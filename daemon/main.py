@@ -124,6 +124,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             chosen["journal"], control_path, keeper, notifier, rebuild, fork=chosen["restore"]
         ).run()
         stack.enter_context(journal)
+        stack.enter_context(contextlib.closing(listener))
         observer = Observer(altered.find(fleet, journal))
         logs = None
         if chosen["log"] == "files":
@@ -174,8 +175,6 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             daemon_log.complain(str(abandoned.exceptions[0]))
             # At once, and so without closing the journal: its disk may hang.
             os._exit(CANNOT_START)
-        finally:
-            listener.close()
     if shell.renewing:
         sys.exit(0 if shell.succeeded else RENEW)
     holder.forget()

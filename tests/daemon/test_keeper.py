@@ -217,6 +217,15 @@ def test_a_daemon_that_cannot_start_ends_the_keeper(emperor: Emperor) -> None:
     assert "nonsense" in line
 
 
+def test_a_daemon_that_cannot_keep_logs_ends_the_keeper(emperor: Emperor) -> None:
+    """It has opened its journal and its control socket by then, which nobody needs any more."""
+    (emperor.folder / "file").touch()
+    emperor.launch("--log-directory", str(emperor.folder / "file" / "logs"))
+    assert emperor.wait() == 3
+    (line,) = emperor.log().splitlines()
+    assert "cannot be kept there" in line
+
+
 def test_bad_usage(emperor: Emperor) -> None:
     emperor.launch("--no-such-option")
     assert emperor.wait() == 2

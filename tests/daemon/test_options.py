@@ -49,6 +49,8 @@ VALUES: dict[str, tuple[str | None, Any]] = {
     "wrapper": ("/w", "/w"),
     "graceful-shutdown": (None, True),
     "log": ("inherit", "inherit"),
+    "restore": (None, True),
+    "log-format": ("json", "json"),
     "log-directory": ("/l", "/l"),
     "log-size": ("4096", 4096),
     "log-keep": ("7", 7),
