@@ -21,7 +21,7 @@ from . import chain, schema, wal
 from .errors import Damaged, JournalError
 from .events import KINDS, decode_body
 from .files import Files
-from .reading import COLUMNS, Reader, Row, Stored, brief, unpacked
+from .reading import COLUMNS, Reader, Row, Stored, brief, identity_link, unpacked
 from .times import rfc3339
 
 _AT_ONCE: Final = 2000  # rows
@@ -126,6 +126,21 @@ class Audit:
                     yield row
             progress(walker.last)
         walker.end()
+        self._check_identity(reader)
+
+    def _check_identity(self, reader: Reader) -> None:
+        """Whether the journal's identity is the hash of the event that gave it, if that is here."""
+        try:
+            named = identity_link(reader.db)
+        except BROKEN:
+            return  # the table cannot be read, which is told where its ends are
+        row = None if named is None else reader.row(named.seq)
+        if named is not None and row is not None and row[8] != named.hash:
+            self.find(
+                f"the journal's identity (table chain) is not the hash of event {named.seq}: one"
+                " of the two is damaged",
+                named.seq,
+            )
 
     # Configs
 

@@ -387,6 +387,21 @@ def ends(connection: sqlite3.Connection, path: str) -> tuple[Link, Link]:
     return found["anchor"], found["head"]
 
 
+def identity_link(connection: sqlite3.Connection) -> Link | None:
+    """The event whose hash is the journal's identity; None where there was none yet.
+
+    0.1.0 did not store it: there it is the first event.
+    """
+    for query in (
+        "SELECT seq, hash FROM chain WHERE name = 'identity'",
+        "SELECT seq, hash FROM event WHERE seq = 1",
+    ):
+        for seq, hash_ in connection.execute(query):
+            if seq.__class__ is int and hash_.__class__ is bytes and len(hash_) == _HASH:
+                return Link(seq, hash_)
+    return None
+
+
 def unpacked(seq: int, hash_: bytes, packed: bytes, check_sum: str) -> Stored:
     """A row of the table ``snapshot``."""
     fleet = None

@@ -40,7 +40,17 @@ from .errors import (
     NotAJournal,
 )
 from .events import FORKED, Event
-from .reading import COLUMNS, Link, as_bytes, brief, decoded, ends, of_sqlite, unpacked
+from .reading import (
+    COLUMNS,
+    Link,
+    as_bytes,
+    brief,
+    decoded,
+    ends,
+    identity_link,
+    of_sqlite,
+    unpacked,
+)
 
 SNAPSHOT_EVERY: Final = 10_000  # events
 _SAME_CHILD: Final = 0.5  # seconds; as it executes, it lets go of one lock after the other
@@ -92,9 +102,10 @@ class Journal:
         with self._readable():
             self._anchor, head = ends(connection, path)
             row = connection.execute("SELECT at FROM event WHERE seq = ?", (head.seq,)).fetchone()
+            named = identity_link(connection)
         self.seq = head.seq
         self._hash = head.hash
-        self._identity = _identity(connection)
+        self._identity = None if named is None else named.hash
         self.last_at: int = row[0] if row and row[0].__class__ is int else 0
         # Called after each append, in its thread, when the events are durable.
         self.when_durable: Callable[[Head], None] = lambda _: None
@@ -425,18 +436,6 @@ def _renamed(rows: Sequence[chain.Columns], hashes: Sequence[bytes]) -> tuple[in
     for row, hash_ in zip(reversed(rows), reversed(hashes), strict=True):
         if row[0] == 1 or row[2] == FORKED:
             return row[0], hash_
-    return None
-
-
-def _identity(connection: sqlite3.Connection) -> bytes | None:
-    """The identity of a journal, None where it has no event. 0.1.0 did not store it."""
-    for query in (
-        "SELECT hash FROM chain WHERE name = 'identity'",
-        "SELECT hash FROM event WHERE seq = 1",
-    ):
-        row = connection.execute(query).fetchone()
-        if row is not None:
-            return bytes(row[0])
     return None
 
 

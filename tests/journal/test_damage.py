@@ -266,6 +266,10 @@ IN_THE_FILE = {
         sql("DELETE FROM chain WHERE name = 'head'"),
         ["has no row 'head'", f"what can be saved: events up to {EVENTS} are"],
     ),
+    "identity flipped": (
+        sql("UPDATE chain SET hash = randomblob(32) WHERE name = 'identity'"),
+        ["the journal's identity (table chain) is not the hash of event 1", all_intact],
+    ),
     "anchor flipped": (
         sql("UPDATE chain SET hash = randomblob(32) WHERE name = 'anchor'"),
         ["event 1: its row is not what was written"],
