@@ -170,15 +170,17 @@ def estrangement(journal: Journal, known: Head) -> str | None:
     return None
 
 
-def check_original(journal: Journal, attempts: Mapping[int, int]) -> None:
+def check_original(journal: Journal, attempts: Mapping[int, int], *, marks: bool) -> None:
     """Raise IdentityInUse if processes of this journal run below another living emperor.
 
-    ``attempts`` are those that the journal knows to be under way, pid to start time. So a copy is
-    known where the lock cannot be: it is in another directory, or of 0.1.0, which has none.
+    ``attempts`` are those that the journal knows to be under way, pid to start time. With
+    ``marks``, others that carry its identity count too; in tyrant mode a user could imitate that.
+    So a copy is known where the lock cannot be: it is in another directory, or of 0.1.0, which
+    has none.
     """
     head = journal.head
     pids = [pid for pid, start in attempts.items() if process.start_time(pid) == start]
-    if head is not None:
+    if head is not None and marks:
         pids += process.of_journal(short(head.identity))
     for pid in pids:
         other = process.foreign(pid)

@@ -18,6 +18,7 @@ from .keeper_link import Kept
 
 log = logging.getLogger("emperor")
 
+_MOST_NAMED: Final = 100  # processes that the log names at a start
 _LONGEST_SPEC: Final = 16_384  # bytes of JSON that go to the keeper: a packet is bounded
 
 
@@ -159,6 +160,7 @@ class Leftovers:
         """Remember them, and name them in the log."""
         for each in found:
             self._by_name.setdefault(each.name, []).append(each)
+        for each in found[:_MOST_NAMED]:
             log.warning(
                 "%s: process %d runs, and this journal does not know of it; it is taken over when"
                 " a source has %s, and left alone otherwise: end it if it is not wanted",
@@ -166,6 +168,8 @@ class Leftovers:
                 each.pid,
                 each.name,
             )
+        if len(found) > _MOST_NAMED:
+            log.warning("and so do %d others", len(found) - _MOST_NAMED)
 
     def __contains__(self, vassal: str) -> bool:
         return vassal in self._by_name

@@ -156,7 +156,8 @@ class Opening:
             if vassal.phase in UP and vassal.pid is not None and vassal.start_time is not None
         }
         self._holder.take(head.identity)
-        check_original(self._journal, attempts if fleet.boot == process.boot_id() else {})
+        same_boot = fleet.boot == process.boot_id()
+        check_original(self._journal, attempts if same_boot else {}, marks=not fleet.policy.tyrant)
         return []
 
     def _is_forked(self) -> bool:

@@ -143,6 +143,14 @@ def test_each_is_taken_once_and_the_newest_first(caplog: pytest.LogCaptureFixtur
     assert "a.ini" not in left
 
 
+def test_of_very_many_some_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    """A user can make processes that carry our identity, as many as it may have."""
+    left = Leftovers()
+    left.add([msgspec.structs.replace(BARE, pid=pid) for pid in range(1000)])
+    assert len(caplog.records) == 101
+    assert "and so do 900 others" in caplog.text
+
+
 # Real processes below real emperors
 
 
