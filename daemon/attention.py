@@ -1,7 +1,7 @@
 """What wants an operator's attention: everything for which ``emperor-ctl status`` exits 3."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
 from ..journal.events import Event
@@ -11,7 +11,7 @@ from .fleet import Fleet, Vassal
 # The values of ``what``, in the order in which they are told.
 KINDS: Final = (
     "estranged", "paused", "keeper died", "unreachable", "doubted", "barred", "throttled",
-    "crashing", "hanging", "log renamed",
+    "crashing", "hanging", "log renamed", "unknown process",
 )  # fmt: skip
 _OFTEN: Final = 3  # deaths
 _LATELY: Final = 600 * 10**9  # nanoseconds in which so many deaths are often
@@ -36,6 +36,8 @@ class Daemon(Protocol):
     def doubted(self) -> Mapping[str, set[str]]: ...
 
     def renamed_logs(self) -> Mapping[str, str]: ...
+
+    def leftovers(self) -> Iterable[tuple[str, int]]: ...
 
 
 class Recent:
@@ -80,6 +82,9 @@ def attention(daemon: Daemon, now: int) -> list[dict[str, Any]]:
     for name, file in sorted(daemon.renamed_logs().items()):
         reason = f"it writes to {file} until it is started again"
         found.append(_entry("log renamed", None, reason, name))
+    for name, pid in sorted(daemon.leftovers()):
+        reason = f"process {pid} runs and no source names it; end it if it is not wanted"
+        found.append(_entry("unknown process", None, reason, name))
     return sorted(found, key=lambda each: KINDS.index(each["what"]))
 
 

@@ -671,6 +671,10 @@ class Host:
         running = self._by_name.get(vassal)
         return self._logs.last_lines(vassal, 0 if running is None else running.log_start)
 
+    def leftovers(self) -> list[tuple[str, int]]:
+        """Processes that run, and that the journal does not know: vassal and pid."""
+        return self._leftovers.alive()
+
     def renamed_logs(self) -> dict[str, str]:
         """Vassals that do not write to their log's path, and where they write."""
         return {

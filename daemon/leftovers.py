@@ -184,6 +184,15 @@ class Leftovers:
             del self._by_name[vassal]
         return newest
 
+    def alive(self) -> list[tuple[str, int]]:
+        """Name and pid of those that live still, as many as the log would name."""
+        left = [each for found in self._by_name.values() for each in found]
+        return [
+            (each.name, each.pid)
+            for each in left[:_MOST_NAMED]
+            if process.start_time(each.pid) == each.start
+        ]
+
     @property
     def kept(self) -> set[str]:
         """The names under which the keeper holds their sockets."""

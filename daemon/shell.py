@@ -385,6 +385,10 @@ class Shell:
         """Vassals whose log was renamed while they run, and what they write to."""
         return self._host.renamed_logs()
 
+    def leftovers(self) -> list[tuple[str, int]]:
+        """Processes that the journal does not know and no source names: vassal and pid."""
+        return self._host.leftovers()
+
     def last_lines(self, vassal: str) -> str:
         """The end of a vassal's log; may block."""
         return self._host.last_lines(vassal)

@@ -32,8 +32,13 @@ class Daemon:
     doubted: Mapping[str, set[str]] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
 
+    left: list[tuple[str, int]] = field(default_factory=list)
+
     def renamed_logs(self) -> dict[str, str]:
         return self.renamed
+
+    def leftovers(self) -> list[tuple[str, int]]:
+        return self.left
 
 
 class Watched(Script):
@@ -147,6 +152,14 @@ def test_a_renamed_log_wants_attention() -> None:
         "since": None,
         "reason": "it writes to /logs/a.ini.log.2 until it is started again",
     }
+
+
+def test_a_process_that_no_source_names_wants_attention() -> None:
+    script = Watched()
+    script.feed("daemon started")
+    (found,) = attention(Daemon(script.fleet, script.recent, left=[("b.ini", 7)]), script.now)
+    assert (found["what"], found["vassal"], found["since"]) == ("unknown process", "b.ini", None)
+    assert "process 7 runs" in found["reason"]
 
 
 def test_status_of_an_emperor_with_troubles(make_emperor: MakeEmperor, tmp_path: Path) -> None:

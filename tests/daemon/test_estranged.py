@@ -277,11 +277,15 @@ def test_what_no_source_has_is_left_alone_until_one_has(
     (pid, _) = emperor.running_for("app.ini")
     assert f"app.ini: process {pid} runs, and this journal does not know of it" in emperor.log()
     emperor.restart()
+    status = emperor.ctl("status")
+    assert status.returncode == 3
+    assert f"app.ini: unknown process: process {pid} runs" in status.stdout
     worker = answered(app)
     (tmp_path / "app.ini").rename(emperor.vassals / "app.ini")
     emperor.phase("app.ini", "accepting")
     assert emperor.environments() == before
     assert answered(app) == worker
+    assert emperor.ctl("status").returncode == 0
     verified(emperor)
     emperor.stop()
 

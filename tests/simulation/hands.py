@@ -143,6 +143,9 @@ class Hands:
     def renamed_logs(self) -> dict[str, str]:
         return {}
 
+    def leftovers(self) -> list[tuple[str, int]]:
+        return []
+
     def last_lines(self, vassal: str) -> str:
         return ""
 
