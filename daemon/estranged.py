@@ -196,7 +196,7 @@ class Estranged:
 
     def _give_way(self, nursery: trio.Nursery) -> socket.socket:
         if self._keeper.alive:
-            raise Refused("this daemon has a keeper; nobody needs to take over from it")
+            raise Refused("this daemon has a keeper, so no other emperor may take over from it")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         nursery.start_soon(self._hand_over, ours)
         return theirs

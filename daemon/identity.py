@@ -84,15 +84,17 @@ class Holder:
         self._identity = None if head is None else head.identity
         return head
 
-    def recall(self) -> Head | None:
-        """The last event of this path that a file says, if vassals of it still run.
+    def recall(self, identity: bytes | None) -> Head | None:
+        """The last event that a file says of this path or identity, if vassals of it still run.
 
         That is for a new keeper: the one before has died with its daemon.
         """
         for name in _names(self._directory):
             about = _read(os.path.join(self._directory, name))
             head = _head(about)
-            if head is None or about.get("journal") != self._path:
+            if head is None:
+                continue
+            if about.get("journal") != self._path and head.identity != identity:
                 continue
             if any(
                 process.foreign(pid) is None for pid in process.of_journal(short(head.identity))
@@ -122,7 +124,7 @@ class Holder:
     def tell(self, head: Head) -> None:
         """Let the keeper know the last event that is durable. Called in the journal's thread."""
         if head.identity != self._identity:
-            # A new journal, or a copy that has gone its own way: nobody else can have that one.
+            # A new journal, or a copy that has gone its own way: no other process can have it.
             with contextlib.suppress(IdentityInUse):
                 self.take(head.identity)
         assert self._lock is not None

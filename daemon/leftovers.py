@@ -151,7 +151,7 @@ def _spec(told: Any) -> Spec | None:
 
 
 class Leftovers:
-    """Those that nobody has taken over yet."""
+    """The leftovers that are not taken over yet."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, list[Leftover]] = {}
@@ -175,7 +175,7 @@ class Leftovers:
         return vassal in self._by_name
 
     def take(self, vassal: str) -> Leftover | None:
-        """The newest of this name; it is nobody else's from now on."""
+        """Remove and return the newest of this name; None if there is none."""
         found = self._by_name.get(vassal, [])
         if not found:
             return None

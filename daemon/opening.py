@@ -86,7 +86,9 @@ class Opening:
     def _run(self) -> Opened:
         fleet = self._read()
         self._keeper.receive_all()
-        known = self._holder.inherit() or self._holder.recall()
+        head = None if self._journal is None else self._journal.head
+        own = None if head is None else head.identity
+        known = self._holder.inherit() or self._holder.recall(own)
         drafts: list[Draft] = []
         if known is None:
             if fleet is None:
@@ -96,8 +98,8 @@ class Opening:
             listener = control.inherit(self._control_path, self._keeper)
         else:
             self._holder.take(known.identity)
-            if self._fork:
-                log.warning("--restore does nothing, as vassals of this journal run")
+            if self._fork and self._journal is not None and not self._is_forked():
+                log.warning("--restore does nothing, because vassals of this journal run")
             listener = control.inherit(self._control_path, self._keeper)
             reason = self._reason(known)
             if reason is not None:
@@ -136,7 +138,7 @@ class Opening:
         return estrangement(self._journal, known)
 
     def _first_start(self, fleet: Fleet) -> list[Draft]:
-        """Nobody knows of vassals for this journal. Raises IdentityInUse."""
+        """Begin on a journal of which no keeper knew. Raises IdentityInUse."""
         assert self._journal is not None
         head = self._journal.head
         if head is None:

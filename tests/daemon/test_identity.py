@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,6 +141,26 @@ def test_the_next_daemon_gets_lock_and_knowledge(
     two = holder(tmp_path, link)
     assert two.inherit() == known
     two.take(I)  # no lock is asked for that is held already
+
+
+@pytest.mark.parametrize(
+    ("name", "identity_", "expected"),
+    [("a.db", None, True), ("b.db", I, True), ("b.db", None, False), ("b.db", H, False)],
+    ids=["the same path", "a copy", "another path", "another journal"],
+)
+def test_a_new_keeper_learns_of_what_still_runs(
+    tmp_path: Path, name: str, identity_: bytes | None, expected: bool
+) -> None:
+    known = Head(I, 5, H, START)
+    one = holder(tmp_path, KeeperLink(None))
+    one.take(I)
+    one.tell(known)
+    two = holder(tmp_path, KeeperLink(None), name)
+    assert two.recall(identity_) is None  # nothing runs
+    environ = {**os.environ, "EMPERORD_IDENTITY": identity.short(I)}
+    with subprocess.Popen(["sleep", "100"], env=environ) as vassal:
+        assert (two.recall(identity_) == known) == expected
+        vassal.kill()
 
 
 def test_a_keeper_of_the_release_before_knows_nothing(tmp_path: Path) -> None:
