@@ -91,11 +91,11 @@ class LogDirectory:
     def open(self, vassal: str, owner: tuple[int, int] | None = None) -> int:
         """A descriptor to append to the vassal's log, created 0640, and its ``owner``'s.
 
-        What was written under another owner stays that one's, as the older part.
+        Without an owner it is the daemon's user's. What was written under another owner stays that
+        one's, as the older part.
         """
         path = self.path(vassal)
-        if owner is not None:
-            self._set_aside(path, owner)
+        self._set_aside(path, owner)
         descriptor = os.open(path, _UNHELD | os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         try:
             os.set_blocking(descriptor, True)  # the vassal is to have it as ever
@@ -180,13 +180,21 @@ class LogDirectory:
             with contextlib.suppress(FileNotFoundError):
                 os.rename(f"{path}.{number}", f"{path}.{number + 1}")
 
-    def _set_aside(self, path: str, owner: tuple[int, int]) -> None:
-        """Begin a new log if this one is another's: its reader may have it open still."""
+    def _set_aside(self, path: str, owner: tuple[int, int] | None) -> None:
+        """Begin a new log if this one is another's: its reader may have it open still.
+
+        The group of a log of the daemon's user can be any: that of a directory with the set-gid
+        bit, or one that the operator chose.
+        """
         try:
             status = os.lstat(path)
         except FileNotFoundError:
             return
-        if not stat.S_ISREG(status.st_mode) or (status.st_uid, status.st_gid) == owner:
+        if owner is None:
+            same = status.st_uid == os.geteuid()
+        else:
+            same = (status.st_uid, status.st_gid) == owner
+        if same or not stat.S_ISREG(status.st_mode):
             return
         if status.st_size and self._keep:
             self._make_room(path)

@@ -155,6 +155,25 @@ def test_an_empty_log_of_another_owner_takes_no_older_part_away(tmp_path: Path) 
     assert (tmp_path / "a.ini.log.1").read_text() == "older"
 
 
+def test_a_log_begins_anew_with_each_owner(tmp_path: Path) -> None:
+    need_root("give files away")
+    logs, (log, older) = LogDirectory(str(tmp_path), 4096), _log_and_older(tmp_path)
+    for owner, uid in (((61_001, 62_001), 61_001), (None, 0), ((61_002, 62_002), 61_002)):
+        before = log.stat().st_ino if log.exists() else None
+        descriptor = logs.open("a.ini", owner)
+        os.write(descriptor, b"words of %d\n" % uid)
+        os.close(descriptor)
+        assert (log.stat().st_uid, log.read_text()) == (uid, f"words of {uid}\n")
+        assert before is None or older.stat().st_ino == before
+    os.chown(log, 0, 62_003)  # the group of the daemon's own logs is the operator's choice
+    os.close(logs.open("a.ini"))
+    assert log.stat().st_gid == 62_003
+
+
+def _log_and_older(folder: Path) -> tuple[Path, Path]:
+    return folder / "a.ini.log", folder / "a.ini.log.1"
+
+
 def test_where_a_renamed_log_is(tmp_path: Path) -> None:
     logs = LogDirectory(str(tmp_path), 4096)
     descriptor = logs.open("a.ini")
