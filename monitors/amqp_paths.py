@@ -22,8 +22,10 @@ import trio
 from . import names, watches
 from .contract import Observation, Refused, Vanished
 from .files import ABSENT, Reader, Sight, Step, Unreadable, trail, why
+from .listing import REACH, open_directory, status
 from .lookout import BREATH, GRACE, Errands, Hangs
 from .options import MonitorOptions
+from .regular_file import Denied
 from .watches import Watches
 
 PATIENCE: Final = 10.0  # seconds without progress until a file system counts as hanging
@@ -45,9 +47,11 @@ def look(reader: Reader, path: str) -> Sight:
     """What is there. Blocks as long as the file system does."""
     head, _, file = path.rpartition("/")
     try:
-        directory = os.open(head or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        directory = open_directory(head or "/", tyrant=reader.tyrant, flags=REACH)
     except _GONE:
         return ABSENT
+    except Denied as error:
+        return Unreadable(str(error))
     except OSError as error:
         return Unreadable(why(error))
     try:
@@ -180,11 +184,12 @@ class Paths:
 
     def _lack(self, path: str, mount: str) -> Lack | None:
         try:
-            os.stat(path, follow_symlinks=not self._options.nofollow)
+            options = self._options
+            status(path, tyrant=options.tyrant, follow=not options.nofollow)
         except _GONE:
             unmounted = mount and mount_of(path) != mount
             return Lack(unmounted=mount if unmounted else "")
-        except OSError:
+        except (OSError, Denied):
             pass  # who cannot see does not know
         return None
 

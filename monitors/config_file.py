@@ -5,16 +5,15 @@ symlink in its place (--tyrant-nofollow). The file is opened with the tenant's r
 (``tenant.py``), and its place is judged before it is read (``ownership.py``).
 """
 
-import contextlib
 import os
 import stat
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from . import names, ownership
+from .listing import status_for
 from .options import MonitorOptions
-from .regular_file import NotRegular, denied, opened
-from .tenant import Tenant, Tenants, rights_of
+from .regular_file import NotRegular, opened
+from .tenant import Tenant, Tenants
 
 LARGEST: Final = 1 << 20  # bytes of a config: all of it is read for its settings, and journaled
 Place = tuple[int, str, str]
@@ -59,7 +58,7 @@ class ConfigFiles:
             whose = self._target(name, place)
         tenant = self._tenants.of(whose.st_uid, whose.st_gid)
         if tenant is None:
-            status = os.stat(place[2], dir_fd=place[0])
+            status = whose if whose is not own else os.stat(place[2], dir_fd=place[0])
             if not stat.S_ISREG(status.st_mode):
                 raise NotRegular
             return Taken(status, self._trespass(place, own, status), None)
@@ -106,8 +105,9 @@ class ConfigFiles:
             uid, gids = chosen
             known = self._tenants.of(uid, gids[0])
             maker = Tenant(uid, gids[0], tuple({*gids, *(known.groups if known else ())}))
-        with self._allowed(maker, name):
+        if maker is None:
             return os.stat(place[2], dir_fd=place[0])
+        return status_for(maker, place[2], place[0], self._shown(name))
 
     def _check_way(self, name: str, place: Place, tenant: Tenant) -> None:
         """Make sure that the tenant can reach the directory, where its vassal must.
@@ -116,21 +116,9 @@ class ConfigFiles:
         """
         if self._cwd is not None:
             return
-        with self._allowed(tenant, name):
-            reached = os.stat(os.path.join(place[1], "."))
+        reached = status_for(tenant, os.path.join(place[1], "."), None, self._shown(name))
         if not os.path.samestat(reached, os.fstat(place[0])):
             raise ownership.Replaced
-
-    @contextlib.contextmanager
-    def _allowed(self, tenant: Tenant | None, name: str) -> Iterator[None]:
-        """Run the block with a tenant's rights. Raises Denied where these do not suffice."""
-        try:
-            with rights_of(tenant):
-                yield
-        except PermissionError:
-            if tenant is None:
-                raise
-            raise denied(tenant, self._shown(name)) from None
 
     def _shown(self, name: str) -> str:
         return names.shown(os.path.join(self._cwd or "", name))

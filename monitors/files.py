@@ -143,7 +143,7 @@ class Reader:
     def __init__(self, options: MonitorOptions, cwd: str | None) -> None:
         self._cwd = cwd
         self._nofollow = options.nofollow
-        self._tyrant = options.tyrant
+        self.tyrant = options.tyrant
         self._link_owner = options.tyrant_nofollow
         self._tenants = Tenants(initgroups=options.tyrant_initgroups)
         self._configs = ConfigFiles(options, cwd, self._tenants)
@@ -250,8 +250,8 @@ class Reader:
             ts=judged.st_mtime_ns,
             path=name if self._cwd is None else os.path.join(self._cwd, name),
             cwd=self._cwd,
-            uid=owner.st_uid if self._tyrant else None,
-            gid=owner.st_gid if self._tyrant else None,
+            uid=owner.st_uid if self.tyrant else None,
+            gid=owner.st_gid if self.tyrant else None,
         )
 
     def _complete(

@@ -51,7 +51,7 @@ from .files import (
     trail,
     why,
 )
-from .listing import open_directory
+from .listing import LIST, REACH, open_directory
 from .options import MonitorOptions
 from .regular_file import Denied
 from .watches import Watches
@@ -170,9 +170,8 @@ def open_home(home: Home, *, tyrant: bool) -> int:
 
     Raises OSError, Denied.
     """
-    if home.only is None:
-        return open_directory(home.path, tyrant=tyrant)
-    return os.open(home.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    flags = LIST if home.only is None else REACH
+    return open_directory(home.path, tyrant=tyrant, flags=flags)
 
 
 def _gets_close(path: str) -> bool:

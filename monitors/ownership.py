@@ -18,8 +18,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from . import names
+from .resolving import HOPS, PROC, LeadsIntoProc, file_system
 
-_HOPS: Final = 40  # symlinks on one path, as the kernel
 _NOGROUP: Final = 65534  # of a user of whom only root's group is seen
 _OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
@@ -101,13 +101,21 @@ def chooser(place: tuple[str, str]) -> tuple[int, tuple[int, ...]] | None:
 def linker(path: str) -> tuple[tuple[int, tuple[int, ...]] | None, str]:
     """The first owner of a symlink on the way who is not root, as ``chooser`` tells it, or None.
 
-    And where the path ends, without symlinks. Raises OSError.
+    And where the path ends, without symlinks. Where a user's symlink leads nowhere, or into procfs,
+    the user is told all the same: that user's rights decide about the reason. Raises OSError.
     """
-    passed, end = _walk("/", path)
-    for each in passed:
+    passed: list[str] = []
+    failed, end = None, path
+    try:
+        _, end = _walk("/", path, passed)
+    except OSError as error:
+        failed = error
+    for each in passed if failed is None else passed[:-1]:
         status = os.lstat(each)
         if stat.S_ISLNK(status.st_mode) and status.st_uid != 0:
             return (status.st_uid, _groups(status.st_uid, passed)), end
+    if failed is not None:
+        raise failed
     return None, end
 
 
@@ -157,13 +165,24 @@ def _walk(at: str, path: str, passed: list[str] | None = None) -> tuple[list[str
                 raise
             at = here
             continue
+        if _is_of_proc(here):
+            raise LeadsIntoProc(path)
         hops += 1
-        if hops > _HOPS:
+        if hops > HOPS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         if target.startswith("/"):
             at = "/"
         ahead.extend(reversed(target.split("/")))
     return passed, at
+
+
+def _is_of_proc(link: str) -> bool:
+    """Whether a symlink is one of procfs, which leads each process elsewhere. Raises OSError."""
+    place = os.open(link, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        return file_system(place) == PROC
+    finally:
+        os.close(place)
 
 
 def _flaw(way: Iterable[str], owner: int) -> str | None:

@@ -7,30 +7,25 @@ Then exactly that file is opened for reading, through /proc/self/fd.
 """
 
 import contextlib
-import ctypes
 import errno
 import os
-import platform
 import stat
-import sys
 from collections.abc import Iterator
 from typing import Final
 
-from .resolving import NO_MAGICLINKS, openat2
+from .resolving import PROC, LeadsIntoProc, file_system, open_outside_proc
 from .tenant import Tenant, rights_of
 
 # O_NONBLOCK: a lease on the file (fcntl(2), F_SETLEASE) must not stop us.
 _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _PATH: Final = os.O_PATH | os.O_CLOEXEC
-_HOPS: Final = 40  # symlinks on one path, as the kernel
-_PROC: Final = 0x9FA0  # PROC_SUPER_MAGIC
 _DENIED: Final = (errno.EACCES, errno.EPERM)
 
 # File systems whose files are the kernel's own, by the magic numbers of statfs(2) and magic.h.
 _KERNELS: Final = frozenset(
     (
         0x00001CD1,  # devpts
-        _PROC,
+        PROC,
         0x0027E0EB,  # cgroup
         0x07655821,  # resctrl
         0x19800202,  # mqueue
@@ -54,9 +49,6 @@ _KERNELS: Final = frozenset(
         0xF97CFF8C,  # selinuxfs
     )
 )
-# The size of f_type, the first field of struct statfs.
-_WORD: Final = 4 if platform.machine() == "s390x" else ctypes.sizeof(ctypes.c_long)
-_libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
 class NotRegular(Exception):
@@ -71,8 +63,15 @@ class Denied(Exception):
         self.tenant = tenant
 
 
-def denied(tenant: Tenant, shown: str) -> Denied:
+def is_denial(error: OSError) -> bool:
+    """Whether a tenant may not have a file, so that ``denied`` has the reason."""
+    return isinstance(error, LeadsIntoProc) or error.errno in _DENIED
+
+
+def denied(tenant: Tenant, shown: str, error: OSError) -> Denied:
     """What to raise when the tenant's rights do not suffice for a file."""
+    if isinstance(error, LeadsIntoProc):
+        return Denied(tenant, f"{shown} leads over a symlink into /proc, the kernel's own files")
     return Denied(tenant, f"uid {tenant.uid} may not read {shown}")
 
 
@@ -100,9 +99,9 @@ def located(
             finally:
                 os.close(place)
     except OSError as error:
-        if tenant is None or error.errno not in _DENIED:
+        if tenant is None or not is_denial(error):
             raise
-        raise denied(tenant, shown or path) from None
+        raise denied(tenant, shown or path, error) from None
 
 
 def _judge(place: int, path: str, tenant: Tenant | None, shown: str) -> None:
@@ -111,7 +110,7 @@ def _judge(place: int, path: str, tenant: Tenant | None, shown: str) -> None:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
     if not stat.S_ISREG(mode):
         raise NotRegular
-    if tenant is not None and _file_system(place) in _KERNELS:
+    if tenant is not None and file_system(place) in _KERNELS:
         raise Denied(tenant, f"{shown} is one of the kernel's own files, as those in /proc are")
 
 
@@ -142,52 +141,7 @@ def opened(
 
 
 def _open_path(path: str, at: int | None, *, follow: bool, magic: bool) -> int:
-    """An O_PATH descriptor.
-
-    Without ``magic`` it does not come about through a link of procfs such as /proc/self/fd/7:
-    these lead to the daemon's own files, past the permissions of directories.
-    """
+    """An O_PATH descriptor; without ``magic`` it comes about through no symlink into procfs."""
     if magic:
         return os.open(path, _PATH | (0 if follow else os.O_NOFOLLOW), dir_fd=at)
-    try:
-        return openat2(path, at, _PATH | (0 if follow else os.O_NOFOLLOW), NO_MAGICLINKS)
-    except NotImplementedError:
-        return _step_by_step(path, at, follow=follow)
-
-
-def _step_by_step(path: str, at: int | None, *, follow: bool) -> int:
-    """What openat2(2) does, for kernels without it: each component by itself. Raises OSError."""
-    here = os.open("/" if path.startswith("/") else ".", _PATH, dir_fd=at)
-    ahead = [*reversed(path.split("/"))]
-    hops = 0
-    try:
-        while ahead:
-            part = ahead.pop() or "."
-            there = os.open(part, _PATH | os.O_NOFOLLOW, dir_fd=here)
-            if not stat.S_ISLNK(os.fstat(there).st_mode) or not (ahead or follow):
-                here, there = there, here
-                os.close(there)
-                continue
-            try:
-                hops += 1
-                if hops > _HOPS or _file_system(there) == _PROC:
-                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-                target = os.readlink("", dir_fd=there)
-            finally:
-                os.close(there)
-            ahead.extend(reversed(target.split("/")))
-            if target.startswith("/"):
-                os.close(here)
-                here = os.open("/", _PATH)
-    except BaseException:
-        os.close(here)
-        raise
-    return here
-
-
-def _file_system(descriptor: int) -> int:
-    """The type of the file system that an open file is on (fstatfs(2)). Raises OSError."""
-    buffer = ctypes.create_string_buffer(512)
-    if _libc.fstatfs(descriptor, buffer) != 0:
-        raise OSError(error := ctypes.get_errno(), os.strerror(error))
-    return int.from_bytes(buffer.raw[:_WORD], sys.byteorder) & 0xFFFFFFFF
+    return open_outside_proc(path, at, follow=follow)

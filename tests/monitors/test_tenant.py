@@ -80,6 +80,7 @@ TARGETS: dict[str, tuple[Make, str]] = {
     "/proc/version": (lambda _: "/proc/version", DENIED),
     "/sys": (lambda _: "/sys/kernel/notes", DENIED),
     "the daemon's environment": (lambda _: f"/proc/{os.getpid()}/environ", DENIED),
+    "nothing in /proc": (lambda _: "/proc/none", DENIED),
     "FIFO": (lambda ground: fifo(ground / "t"), NOTHING),
     "device": (lambda ground: device(ground / "t"), NOTHING),
 }
@@ -145,9 +146,15 @@ def test_where_a_link_leads(
         assert (sight.content, spec.bar) == (PLAIN.encode(), None)
         return
     assert (sight.content, spec.config, spec.settings) == (None, None, {})
-    kernels = f"tyrant mode: {link} is one of the kernel's own files, as those in /proc are"
-    assert spec.bar in (f"tyrant mode: uid {ALICE} may not read {link}", kernels)
-    assert (spec.bar == kernels) == str(os.readlink(link)).startswith(("/proc/", "/sys/"))
+    reasons = {
+        "/proc/": into_proc(link),
+        "/sys/": f"tyrant mode: {link} is one of the kernel's own",
+    }
+    assert spec.bar is not None
+    assert spec.bar.removesuffix(" files, as those in /proc are") == next(
+        (reason for way, reason in reasons.items() if os.readlink(link).startswith(way)),
+        f"tyrant mode: uid {ALICE} may not read {link}",
+    )
     # It is looked at again by each rescan: a directory on the way may be opened to her.
     assert sight.record.signature is None
     assert spec.ts == os.lstat(link).st_mtime_ns
@@ -204,12 +211,89 @@ def test_links_to_links(ground: Path) -> None:
 
 
 @pytest.mark.usefixtures("kernel")
-def test_what_the_daemon_has_open_is_not_within_reach(ground: Path) -> None:
-    """/proc/self/fd leads past the permissions of directories."""
-    hidden = file_of(closed(ground) / "t", 0, 0, 0o644, OF_ROOT)
-    with hidden.open() as opened:
-        sight = by_dir(link_of(ground, f"/proc/self/fd/{opened.fileno()}"))
-    assert sight == files.Unreadable("Too many levels of symbolic links")
+@pytest.mark.parametrize("options", [TYRANT, BY_LINK], ids=["the file's owner", "the link's"])
+@pytest.mark.parametrize("way", ["fd/{}", "cwd/t", "root{}/t", "../{pid}/cwd/t", "task/none"])
+@pytest.mark.parametrize("whose", [0, ALICE, None], ids=["root's", "alice's", "missing"])
+def test_what_the_daemon_has_open_is_not_within_reach(
+    ground: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    whose: int | None,
+    way: str,
+    options: MonitorOptions,
+) -> None:
+    """Links of /proc lead past the permissions of directories; all have the same reason."""
+    hidden = closed(ground)
+    monkeypatch.chdir(hidden)
+    descriptor = 999
+    if whose is not None:
+        file = file_of(hidden / "t", whose, whose, 0o644, OF_ROOT)
+        descriptor = os.open(file, os.O_RDONLY)
+    told = descriptor if way.startswith("fd") else hidden
+    link = link_of(ground, "/proc/self/" + way.format(told, pid=os.getpid()))
+    sights = [look(link, link.parent, options), look(link, None, options)]
+    sights.append(amqp_paths.look(files.Reader(options, None), str(link)))
+    if whose is not None:
+        os.close(descriptor)
+    for sight in sights:
+        assert isinstance(sight, files.Found)
+        spec = sight.record.seen.spec
+        assert (spec.uid, spec.bar, sight.content) == (ALICE, into_proc(link), None)
+
+
+@pytest.mark.usefixtures("kernel")
+@pytest.mark.parametrize("there", [True, False], ids=["there", "missing"])
+def test_a_directory_behind_proc_leads_nowhere(
+    ground: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    """On the way to a config and when names are listed: the daemon's directory is its own."""
+    hidden = closed(ground)
+    if there:
+        (hidden / "sub").mkdir()
+        file_of(hidden / "sub" / "t.ini", ALICE, ALICES, 0o400)
+    monkeypatch.chdir(hidden)
+    link = link_of(ground, "/proc/self/cwd/sub")
+    assert listed(link) == into_proc(f"{link}/")
+    path = f"{link}/t.ini"
+    sight = amqp_paths.look(files.Reader(TYRANT, None), path)
+    assert sight == files.Unreadable(into_proc(link))
+    # A directory that was opened before the link was made is no way either.
+    if there:
+        directory = os.open(hidden / "sub", os.O_PATH)
+        step = (directory, str(link), "t.ini")
+        found = files.Reader(TYRANT, None).look(path, step, None, lambda _: None)
+        os.close(directory)
+        assert isinstance(found, files.Found)
+        assert (found.record.seen.spec.bar, found.content) == (into_proc(path), None)
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["there", "missing"])
+def test_a_directory_that_a_user_cannot_search_is_not_told(ground: Path, there: bool) -> None:
+    """Behind a user's link, whether a closed directory has something in it is not told."""
+    hidden = closed(ground)
+    if there:
+        (hidden / "sub").mkdir()
+    link = link_of(ground, hidden / "sub")
+    assert listed(link) == f"tyrant mode: uid {ALICE} may not read {link}/"
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["there", "missing"])
+@pytest.mark.parametrize("target", ["closed/t", "/proc/self/cwd/t"])
+def test_the_end_of_an_announced_file_is_not_told(
+    ground: Path, monkeypatch: pytest.MonkeyPatch, there: bool, target: str
+) -> None:
+    """A rescan looks for the file behind a user's link as that user."""
+    hidden = closed(ground)
+    if there:
+        file_of(hidden / "t", 0, 0)
+    monkeypatch.chdir(hidden)
+    link = link_of(ground, os.path.join(ground, target))
+    with pytest.raises(regular_file.Denied):
+        listing.status(str(link), tyrant=True, follow=True)
+    assert listing.status(str(link), tyrant=True, follow=False).st_uid == ALICE
+
+
+def into_proc(path: Path | str) -> str:
+    return f"tyrant mode: {path} leads over a symlink into /proc, the kernel's own files"
 
 
 @pytest.mark.parametrize("initgroups", [False, True])
