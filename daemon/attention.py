@@ -10,8 +10,8 @@ from .fleet import Fleet, Vassal
 
 # The values of ``what``, in the order in which they are told.
 KINDS: Final = (
-    "estranged", "paused", "keeper died", "unreachable", "doubted", "barred", "throttled",
-    "crashing", "hanging", "log renamed", "unknown process",
+    "estranged", "paused", "keeper died", "logs shared", "unreachable", "doubted", "barred",
+    "throttled", "crashing", "hanging", "log renamed", "unknown process",
 )  # fmt: skip
 _OFTEN: Final = 3  # deaths
 _LATELY: Final = 600 * 10**9  # nanoseconds in which so many deaths are often
@@ -36,6 +36,8 @@ class Daemon(Protocol):
     def doubted(self) -> Mapping[str, set[str]]: ...
 
     def renamed_logs(self) -> Mapping[str, str]: ...
+
+    def log_troubles(self) -> Mapping[str, str]: ...
 
     def leftovers(self) -> Iterable[tuple[str, int]]: ...
 
@@ -96,6 +98,8 @@ def _of_daemon(daemon: Daemon) -> Iterator[dict[str, Any]]:
     if recent.keeper_died is not None:
         reason = "nothing outlives this daemon until emperor is started once more"
         yield _entry("keeper died", recent.keeper_died, reason)
+    for what, reason in daemon.log_troubles().items():
+        yield _entry(what, None, reason)
 
 
 def _of_monitors(daemon: Daemon) -> Iterator[dict[str, Any]]:

@@ -661,6 +661,8 @@ class Host:
             await trio.sleep(_LOOK_AT_LOGS)
             if self._logs is None:
                 return
+            if await threads.run_sync(self._logs.look_for_others):
+                log.warning("%s", self._logs.sharing)
             # All in one go: a thousand hops to a thread cost more than the looks.
             await threads.run_sync(_look_after, self._logs, list(self._by_name.values()))
 
@@ -674,6 +676,12 @@ class Host:
     def leftovers(self) -> list[tuple[str, int]]:
         """Processes that run, and that the journal does not know: vassal and pid."""
         return self._leftovers.alive()
+
+    def log_troubles(self) -> dict[str, str]:
+        """What is wrong with the directory of logs: what wants attention, and the reason."""
+        if self._logs is None or not self._logs.others:
+            return {}
+        return {"logs shared": self._logs.sharing}
 
     def renamed_logs(self) -> dict[str, str]:
         """Vassals that do not write to their log's path, and where they write."""

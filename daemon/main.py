@@ -42,7 +42,7 @@ from .rules import RULES
 from .shell import Shell
 from .signals import Abandoned
 from .systemd import Notifier
-from .vassal_log import LogDirectory
+from .vassal_log import LogDirectory, keep_former
 
 log = logging.getLogger("emperor")
 
@@ -128,10 +128,8 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         observer = Observer(altered.find(fleet, journal))
         logs = None
         if chosen["log"] == "files":
-            usual = default_logs(journal.path, began=fleet.seq > 0)
-            logs = LogDirectory(
-                chosen["log_directory"] or usual, chosen["log_size"], chosen["log_keep"]
-            )
+            directory = chosen["log_directory"] or _usual_logs(journal, fleet)
+            logs = LogDirectory(directory, chosen["log_size"], chosen["log_keep"])
             if of_others:
                 logs.give_away()
         if as_root is not None:
@@ -180,6 +178,16 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
     holder.forget()
     with contextlib.suppress(OSError):
         os.unlink(control_path)
+
+
+def _usual_logs(journal: Journal, fleet: Fleet) -> str:
+    """Where logs are when the operator does not say. Raises OSError."""
+    path = default_logs(journal.path)
+    if fleet.seq and fleet.rules == 1:
+        former = keep_former(path, journal.path, fleet.vassals)
+        if former is not None:
+            log.info("%s leads to %s: version 0.1.0 has kept the logs there", path, former)
+    return path
 
 
 @contextlib.contextmanager

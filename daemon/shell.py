@@ -385,6 +385,10 @@ class Shell:
         """Vassals whose log was renamed while they run, and what they write to."""
         return self._host.renamed_logs()
 
+    def log_troubles(self) -> dict[str, str]:
+        """What is wrong with where logs go: what wants attention, and the reason."""
+        return self._host.log_troubles()
+
     def leftovers(self) -> list[tuple[str, int]]:
         """Processes that the journal does not know and no source names: vassal and pid."""
         return self._host.leftovers()

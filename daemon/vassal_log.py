@@ -9,9 +9,12 @@ daemon cannot change that. Its next start has a new one. Until then the daemon s
 """
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import os
 import stat
+from collections.abc import Iterable
 from typing import BinaryIO, Final, NamedTuple
 from urllib.parse import quote
 
@@ -44,6 +47,23 @@ def log_name(vassal: str) -> str:
     return name + ".log"
 
 
+def keep_former(path: str, journal: str, vassals: Iterable[str]) -> str | None:
+    """Have ``path`` lead to the logs of a journal that 0.1.0 began; where they are, if they are.
+
+    0.1.0 kept them in ``logs`` beside the journal, for all journals there. Vassals that it started
+    have these files open. Where none of the ``vassals`` has a log in it, it is another program's.
+    Raises OSError.
+    """
+    former = os.path.join(os.path.dirname(journal), "logs")
+    if os.path.lexists(path) or not os.path.isdir(former):
+        return None
+    if not any(os.path.lexists(os.path.join(former, log_name(each))) for each in vassals):
+        return None
+    os.makedirs(os.path.dirname(path), mode=0o750, exist_ok=True)
+    os.symlink(former, path)
+    return former
+
+
 class LogDirectory:
     """Where the logs are.
 
@@ -55,8 +75,12 @@ class LogDirectory:
         self._path = path
         self._limit = limit
         self._keep = keep
+        self._made = False  # by this daemon
+        self._lock: int | None = None
+        self.others = False  # another daemon keeps its logs here
         reason = None
         try:
+            self._made = not os.path.lexists(path)
             os.makedirs(path, mode=0o750, exist_ok=True)
             if not os.access(path, os.W_OK | os.X_OK, effective_ids=True):
                 reason = "this user may not write there"
@@ -77,8 +101,9 @@ class LogDirectory:
     def give_away(self) -> None:
         """Make sure that logs in here can be other users' (tyrant mode). Raises OSError.
 
-        Each may then reach their own by its name; nobody else may make files here, so what is
-        opened here is what we made.
+        Only root may make files here, so what is opened here is what we made. In a directory that
+        this daemon made, each user may reach their own log by its name. The mode of any other
+        directory is its maker's decision: a vassal gets its log open, and needs no way to it.
         """
         status = os.stat(self._path)
         if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -86,7 +111,44 @@ class LogDirectory:
                 f"{self._path}: logs of other users must be in a directory that only root can"
                 " write to; chown and chmod it, or give another --log-directory"
             )
-        os.chmod(self._path, stat.S_IMODE(status.st_mode) | stat.S_IXOTH)
+        if self._made:
+            os.chmod(self._path, stat.S_IMODE(status.st_mode) | stat.S_IXOTH)
+
+    def look_for_others(self) -> bool:
+        """See whether another daemon keeps its logs here; True where that is new.
+
+        The first daemon locks the directory.
+        """
+        before, self.others = self.others, self._lock is None and not self._locked()
+        return self.others and not before
+
+    def _locked(self) -> bool:
+        """Lock the directory; False if another daemon has done so."""
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:  # it may be one that cannot be read
+            return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            return error.errno != errno.EWOULDBLOCK
+        self._lock = descriptor
+        return True
+
+    def close(self) -> None:
+        """Leave the directory to another daemon."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    @property
+    def sharing(self) -> str:
+        """What to tell an operator of two daemons with one directory."""
+        return (
+            f"{self._path}: another emperor keeps its logs there too, so vassals of one name share"
+            " a log; give one of them another --log-directory"
+        )
 
     def open(self, vassal: str, owner: tuple[int, int] | None = None) -> int:
         """A descriptor to append to the vassal's log, created 0640, and its ``owner``'s.

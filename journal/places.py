@@ -34,17 +34,13 @@ def default_journal() -> str:
     return os.path.join(state, "emperord", _NAME)
 
 
-def default_logs(journal: str, *, began: bool) -> str:
+def default_logs(journal: str) -> str:
     """Where the logs of a journal's vassals are: its name with ``.logs`` behind it.
 
-    That is in the unit's ``$LOGS_DIRECTORY``, else beside the journal. 0.1.0 kept them in ``logs``
-    beside the journal, for all journals there. A journal that ``began`` already goes on with that,
-    because its vassals have these files open.
+    That is in the unit's ``$LOGS_DIRECTORY``, else beside the journal.
     """
     beside, name = os.path.split(journal)
-    own = os.path.join(_of_unit("LOGS") or beside, f"{name}.logs")
-    shared = os.path.join(beside, "logs")
-    return shared if began and os.path.isdir(shared) and not os.path.isdir(own) else own
+    return os.path.join(_of_unit("LOGS") or beside, f"{name}.logs")
 
 
 def default_config() -> str | None:

@@ -32,10 +32,14 @@ class Daemon:
     doubted: Mapping[str, set[str]] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
 
+    troubles: dict[str, str] = field(default_factory=dict)
     left: list[tuple[str, int]] = field(default_factory=list)
 
     def renamed_logs(self) -> dict[str, str]:
         return self.renamed
+
+    def log_troubles(self) -> dict[str, str]:
+        return self.troubles
 
     def leftovers(self) -> list[tuple[str, int]]:
         return self.left

@@ -86,6 +86,7 @@ def test_each_phase_is_gone_on_with(make_emperor: MakeEmperor, tmp_path: Path) -
         assert vassal.attempt == former.vassals[name].attempt, name
         assert (vassal.pid in before.values()) == (phase in UP), name
     assert emperor.events("spawned", after=seq) == []
+    assert emperor.logs.readlink() == emperor.state / "logs", "they have these files open"
     assert {event.vassal for event in emperor.events("adopted", after=seq)} == before.keys()
     assert verify(str(emperor.journal)).exit_code == 0
 

@@ -7,7 +7,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from emperord.daemon.vassal_log import REMOVED, LogDirectory, log_file, log_name
+from emperord.daemon.vassal_log import (
+    REMOVED,
+    LogDirectory,
+    keep_former,
+    log_file,
+    log_name,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from support.leases import lease
@@ -172,6 +178,52 @@ def test_a_log_begins_anew_with_each_owner(tmp_path: Path) -> None:
 
 def _log_and_older(folder: Path) -> tuple[Path, Path]:
     return folder / "a.ini.log", folder / "a.ini.log.1"
+
+
+# Whose directory it is
+
+
+def test_the_logs_of_0_1_0_are_gone_on_with_once(tmp_path: Path) -> None:
+    journal, path, former = tmp_path / "j.db", tmp_path / "j.db.logs", tmp_path / "logs"
+    words = (str(path), str(journal), ["a.ini"])
+    assert keep_former(*words) is None
+    former.mkdir()
+    (former / "other.log").touch()
+    assert keep_former(*words) is None, "it is another program's"
+    assert not path.exists()
+    (former / "a.ini.log").touch()
+    assert keep_former(*words) == str(former)
+    assert path.readlink() == former
+    assert keep_former(*words) is None
+    logs = LogDirectory(str(path), 4096)
+    with subprocess.Popen(["sleep", "60"], stdout=(out := logs.open("a.ini"))) as child:
+        os.close(out)
+        assert logs.written_by(child.pid) is not None
+        child.kill()
+
+
+def test_only_a_directory_of_its_own_has_its_mode_changed(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir(0o700)
+    LogDirectory(str(theirs), 4096).give_away()
+    assert stat.S_IMODE(theirs.stat().st_mode) == 0o700
+    LogDirectory(str(tmp_path / "ours"), 4096).give_away()
+    assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == 0o751
+
+
+def test_two_daemons_with_one_directory_of_logs_notice(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "link").symlink_to("logs")
+    one, two = (
+        LogDirectory(str(tmp_path / "logs"), 4096),
+        LogDirectory(str(tmp_path / "link"), 4096),
+    )
+    assert [one.look_for_others(), one.others] == [False, False]
+    assert [two.look_for_others(), two.others] == [True, True]
+    assert [two.look_for_others(), two.others] == [False, True], "it is said once"
+    one.close()
+    assert [two.look_for_others(), two.others] == [False, False]
+    two.close()
 
 
 def test_where_a_renamed_log_is(tmp_path: Path) -> None:

@@ -63,25 +63,12 @@ def test_default_journal(
         pytest.param("/var/log/e:/var/log/f", "/var/log/e/my.db.logs", id="the first of them"),
     ],
 )
-@pytest.mark.parametrize("began", [False, True], ids=["a new journal", "an old one"])
 def test_default_logs(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str, expected: str, began: bool
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str, expected: str
 ) -> None:
     monkeypatch.setenv("LOGS_DIRECTORY", given)
-    found = default_logs(str(tmp_path / "my.db"), began=began)
-    assert found == expected.format(folder=tmp_path)
-
-
-def test_an_old_journal_goes_on_with_the_logs_of_its_vassals(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.delenv("LOGS_DIRECTORY", raising=False)
-    (tmp_path / "logs").mkdir()
-    journal, own = str(tmp_path / "my.db"), str(tmp_path / "my.db.logs")
-    assert default_logs(journal, began=True) == str(tmp_path / "logs")
-    assert default_logs(journal, began=False) == own
-    (tmp_path / "my.db.logs").mkdir()
-    assert default_logs(journal, began=True) == own
+    (tmp_path / "logs").mkdir()  # another program's
+    assert default_logs(str(tmp_path / "my.db")) == expected.format(folder=tmp_path)
 
 
 def test_default_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -140,6 +140,10 @@ class Hands:
         """Whether it is a word of the program that is about to be reloaded."""
         return said.byte == protocol.ACCEPTING and said.vassal in self._to_reload
 
+    def log_troubles(self) -> dict[str, str]:
+        """There are no logs."""
+        return {}
+
     def renamed_logs(self) -> dict[str, str]:
         return {}
 
