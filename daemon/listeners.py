@@ -34,6 +34,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from ..journal import quantities
 from ..journal.events import ListenFault, Spec
 from ..journal.policy import Policy
 from ..monitors.names import shown
@@ -310,7 +311,8 @@ def parse(address: str) -> Place:
     host, colon, port = address.rpartition(":")
     if not colon or address.startswith("/"):
         return Place(socket.AF_UNIX, None, path=os.path.abspath(address))
-    if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
+    at = quantities.port(port)
+    if at is None:
         raise CannotListen(f"{shown(address)} has no port from 1 to 65535", "address")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     bare = _SHORTHANDS.get(bare, bare)
@@ -321,7 +323,7 @@ def parse(address: str) -> Place:
         raise CannotListen(reason, "address") from None
     number = getattr(number, "ipv4_mapped", None) or number  # ::ffff:127.0.0.1
     family = socket.AF_INET if number.version == 4 else socket.AF_INET6
-    return Place(family, (str(number), int(port)), port=int(port))
+    return Place(family, (str(number), at), port=at)
 
 
 def _excludes(held: Place, wanted: Place) -> bool:

@@ -24,6 +24,7 @@ _NUMBER: Final = r"(?:[0-9]{1,19}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})"
 _PLAIN: Final = re.compile(_NUMBER + r"(?:[eE][+-]?[0-9]{1,3})?")
 _PART: Final = re.compile(rf"({_NUMBER}) ?(ms|min|[smhdw])")
 _PARTS: Final = re.compile(rf"{_PART.pattern}(?: ?{_PART.pattern})*")
+_PORT: Final = re.compile(r"[0-9]{1,5}")
 _SIZE: Final = re.compile(rf"({_NUMBER}) ?(?:([kKmMgGtT])(?:i?B)?|B)?")
 
 
@@ -49,6 +50,12 @@ def size(text: str) -> int | None:
         return None
     number = Decimal(found[1]) * (1 << 10 * " KMGT".index((found[2] or " ").upper()))
     return int(number) if number == int(number) else None
+
+
+def port(text: str) -> int | None:
+    """The port that ``text`` means, from 1 to 65535; None if it means none."""
+    number = int(text) if _PORT.fullmatch(text) else 0
+    return number if 0 < number < 1 << 16 else None
 
 
 def duration_text(amount: float, unit: str = "s") -> str:

@@ -18,6 +18,7 @@ import signal
 import subprocess
 from typing import Final
 
+from ..journal import quantities
 from . import names
 from .options import MonitorOptions
 from .regular_file import Denied, NotRegular, opened
@@ -149,12 +150,12 @@ def _check_owner(status: os.stat_result, file: str, owner: int) -> None:
 
 def _check_port(address: str, owner: int, hint: str) -> None:
     """Make sure that the user could listen there without root's help. Raises BadAddress."""
-    port = address.rpartition(":")[2]
-    if ":" not in address or address.startswith(("/", "@")) or not port.isdecimal():
+    port = quantities.port(address.rpartition(":")[2])
+    if ":" not in address or address.startswith(("/", "@")) or port is None:
         return  # not TCP, or no address at all
     with open(_LOWEST) as file:
         lowest = int(file.read())
-    if int(port[:6]) < lowest:
+    if port < lowest:
         raise BadAddress(
             f"uid {owner} may not listen at {names.shown(address)}, ports below {lowest} are"
             f" root's; {hint}"

@@ -28,6 +28,7 @@ import msgspec
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
+from ..journal import quantities
 from . import names
 from .mongo_filter import FilterError, parse
 from .urls import MonitorURLError
@@ -131,7 +132,7 @@ def _check_hosts(scheme: str, hosts: str, shown: str) -> None:
             if "[" in server or server.count(":") > 1:
                 what = "an IPv6 address is written in brackets"
             raise MonitorURLError(f"{scheme}://…: {what}; a user and a password end with an @")
-        if found is None or not 0 < int((found[1] or "1")[:6]) < 1 << 16:
+        if found is None or (found[1] and quantities.port(found[1]) is None):
             raise _error(
                 f"{scheme}://{shown}",
                 f"{names.shown(server)!r} is no server: write HOST:PORT, with a port from 1 to"

@@ -33,6 +33,7 @@ from psycopg.abc import PQGen
 from psycopg.pq import DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 
+from ..journal import quantities
 from ..journal.events import Spec
 from . import names, polling
 from .contract import Listing, Tell
@@ -403,7 +404,7 @@ def _check_ports(ports: str, conninfo: str) -> None:
                 "pg://: in the URI a host is followed by : and no port, a number from 1 to 65535;"
                 " a user and a password end with an @, and within them : is %3A, / is %2F, ; is %3B"
             )
-        if not (port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 1 << 16):
+        if quantities.port(port) is None:
             given = "" if _MAY_HIDE.search(conninfo) else f" {names.shown(port[:20])!r}"
             raise MonitorURLError(f"pg://: the port{given} is no number from 1 to 65535")
 

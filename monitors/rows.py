@@ -26,6 +26,7 @@ from .tenant import Tenant, Tenants
 
 LONGEST_CONFIG: Final = 0xFFFF  # bytes; more does not fit the emperor protocol
 MUCH: Final = 128 << 10  # bytes of configs; to understand more, some formats take too long
+_LONGEST_ID: Final = 40  # characters of a uid or gid that is given as text
 _LARGEST_ID: Final = 0xFFFFFFFE  # of a uid or gid; the one above means "unchanged"
 _LONGEST_ADDRESS: Final = 255  # bytes
 _SECOND: Final = 1_000_000_000
@@ -310,7 +311,10 @@ def id_of(what: str, value: Any) -> int | None:
     if isinstance(value, str):
         if not re.fullmatch(r"-?[0-9]+", value):
             raise Flaw(f"the {what} is no whole number but {names.shown(value[:40])!r}")
-        value = int(value[:40])
+        # Text is never cut before it is read: that would make it another user's id.
+        if len(value) > _LONGEST_ID:
+            raise Flaw(f"the {what} is too long, it must be from 0 to {_LARGEST_ID}")
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise Flaw(_not(what, "a whole number", value))
     if not _finite(value):

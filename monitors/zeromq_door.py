@@ -27,6 +27,7 @@ import trio
 import zmq
 from zmq.utils import z85
 
+from ..journal import quantities
 from . import names
 from .contract import Refused
 from .polling import SourceFailed
@@ -116,7 +117,7 @@ def _endpoint(text: str) -> str:
             raise MonitorURLError(
                 f"zmq://{shown}: not an address and a port; {_HELP}, an IPv6 address in brackets"
             )
-        if not 0 < int(match[2]) < 65536:
+        if quantities.port(match[2]) is None:
             raise MonitorURLError(f"zmq://{shown}: the port must be from 1 to 65535")
         return text
     raise MonitorURLError(f"zmq://{shown}: not an endpoint to listen at; {_HELP}")

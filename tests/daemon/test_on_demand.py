@@ -546,6 +546,7 @@ def test_a_socket_at_which_somebody_listens_is_left_alone(daemon: Daemon) -> Non
     [
         ("example.com:80", "example.com is no IP address; names are not looked up"),
         ("127.0.0.1:0", "has no port from 1 to 65535"),
+        ("127.0.0.1:0000080", "has no port from 1 to 65535"),
         ("127.0.0.1:http", "has no port from 1 to 65535"),
         ("@" + "x" * 200, "too long"),
     ],

@@ -78,6 +78,8 @@ RANGE = "it must be from 0 to 4294967294"
         (-1.0, f"the uid is -1.0, {RANGE}"),
         (0xFFFFFFFF, f"the uid is 4294967295, {RANGE}"),
         ("9" * 25, f"the uid is {'9' * 25}, {RANGE}"),
+        pytest.param("0" * 37 + "1000", f"the uid is too long, {RANGE}", id="cut, another user's"),
+        pytest.param(b"9" * 5000, f"the uid is too long, {RANGE}", id="huge text"),
         pytest.param(10**5000, f"the uid is far too large, {RANGE}", id="huge"),
         (Decimal("1e999999"), f"the uid is 1E+999999, {RANGE}"),
         (1.5, "the uid is 1.5, it must be a whole number"),

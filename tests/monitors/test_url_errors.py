@@ -29,6 +29,21 @@ REFUSED = {
         f"pg://port={'9' * 5000}",
         f"pg://: the port '{'9' * 20}' is no number from 1 to 65535",
     ),
+    "pg, port that begins as one": (
+        "pg://port=000054321",
+        "pg://: the port '000054321' is no number from 1 to 65535",
+    ),
+    "mongodb, port that begins as one": (
+        "mongodb://h:000054321",
+        (
+            "mongodb://h:000054321: 'h:000054321' is no server: write HOST:PORT, with a port"
+            " from 1 to 65535 and an IPv6 address in brackets"
+        ),
+    ),
+    "zmq, port endless": (
+        f"zmq://tcp://h:{'9' * 5000}",
+        f"zmq://tcp://h:{'9' * 5000}: the port must be from 1 to 65535",
+    ),
     "pg, second port": (
         "pg://host=a,b port=5432,x",
         "pg://: the port 'x' is no number from 1 to 65535",
