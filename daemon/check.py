@@ -16,7 +16,7 @@ from ..monitors.polling import SourceFailed
 from . import command, starting
 from .listeners import binds_itself
 from .moves import bar_reason
-from .start_warnings import lacks
+from .start_warnings import NO_FILE, lacks
 from .users import NoAccount, user_of
 
 _PATIENCE = 30.0  # seconds for a source to say its first word
@@ -70,7 +70,11 @@ def _list(listing: contract.Listing, url: str, owners: dict[str, str], policy: P
         _say(f"  {label}: rejected: {reason}")
         flaws += 1
     if not listing.seen and not listing.refused:
-        _say(f"  warning: {lacks(url)}")
+        reason = lacks(url)
+        # A pattern may match nothing yet. The name of one file that is not there is a typing error.
+        missing = reason == NO_FILE
+        _say(f"  {'cannot be read' if missing else 'warning'}: {reason}")
+        flaws += missing
     return flaws
 
 

@@ -1,10 +1,13 @@
 """Warnings of a start about sources that give nothing, so that a typing error is seen at once."""
 
 from collections.abc import Callable, Collection, Iterator
+from typing import Final
 
 from ..journal.times import rfc3339
 from ..monitors.given import is_one_file
 from .fleet import Fleet
+
+NO_FILE: Final = "there is no such file"
 
 
 def warnings(
@@ -31,4 +34,4 @@ def lacks(url: str) -> str:
     """The warning about a source that has no vassal."""
     if not url.startswith("glob://"):
         return "it has no vassal"
-    return "there is no such file" if is_one_file(url) else "no config matches it"
+    return NO_FILE if is_one_file(url) else "no config matches it"

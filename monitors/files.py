@@ -453,6 +453,10 @@ class Sweep:
             self.seen[name] = seen if sight.content is None else Seen(seen.spec, sight.content)
             if sight.record is not record:
                 self.fresh.add(name)
+        elif isinstance(sight, Absent):
+            what = home.given and given.kind(directory, file, follow=not self._tyrant)
+            if what and record is None:
+                self.refused[names.shown(name)] = f"it {what}"
         elif isinstance(sight, Unreadable):
             self.refused[names.shown(name)] = f"it cannot be read: {sight.reason}"
             if record is not None:

@@ -9,6 +9,7 @@ below the emperor is meant.
 
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -24,6 +25,15 @@ _SUPERVISORD: Final = re.compile(r"supervisor(?:d|ctl)|program:.+|group:.+|event
 _EMPEROR: Final = "emperor"
 # A config with none of these words is a vassal's, and is not parsed.
 _TELLING: Final = re.compile(rb"emperor|supervisor|program:|group:|eventlistener:")
+
+_LINK: Final = "is a symlink that leads to no file"
+_KINDS: Final = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 class NoConfig(MonitorURLError):
@@ -60,6 +70,26 @@ def summary(refused: Sequence[NoConfig], extra: Sequence[str]) -> list[str]:
 def is_one_file(url: str) -> bool:
     """Whether this monitor's URL is a path, of which no part is a wildcard."""
     return url.startswith("glob://") and re.search(r"(?<!\\)(?:\\\\)*[*?\[]", url) is None
+
+
+def kind(directory: int, file: str, *, follow: bool) -> str | None:
+    """The kind of what has this name in the open directory and is no file; None if nothing has it.
+
+    Without ``follow`` a symlink's target is not told: in tyrant mode its owner may not know it.
+    """
+    try:
+        own = os.stat(file, dir_fd=directory, follow_symlinks=False)
+    except OSError:
+        return None
+    linked = stat.S_ISLNK(own.st_mode)
+    try:
+        status = os.stat(file, dir_fd=directory) if linked and follow else own
+    except OSError:
+        return _LINK
+    found = _KINDS.get(stat.S_IFMT(status.st_mode))
+    if found is None:
+        return _LINK if linked and not follow else None
+    return f"leads to {found}, not to a config file" if linked else f"is {found}, not a config file"
 
 
 def _no_config(extra: Sequence[str], plural: str = "") -> str:

@@ -1,14 +1,16 @@
 """``emperor --check``, and what a start says at once of monitors that give nothing."""
 
 import contextlib
+import os
 import socket
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from emperord.daemon.check import check
 from emperord.journal.policy import Policy
+from emperord.monitors.options import MonitorOptions
 from emperord.monitors.registry import open_monitor
 from support.daemon import Daemon
 from support.vassals import SLEEPER
@@ -147,7 +149,6 @@ async def test_one_source_that_is_away_does_not_keep_the_others_from_being_check
 LACKING = {
     "a directory": ("{}", "it has no vassal"),
     "a pattern": ("{}/*.ini", "no config matches it"),
-    "a file": ("{}/a.ini", "there is no such file"),
 }
 
 
@@ -157,6 +158,45 @@ async def test_a_source_with_nothing_in_it_is_warned_of(
 ) -> None:
     assert await check([open_monitor(monitor.format(tmp_path))], Policy()) == 0
     assert capsys.readouterr().out.splitlines()[1:] == [f"  warning: {told}"]
+
+
+NO_CONFIG = {
+    "a file that is missing": (None, "cannot be read: there is no such file"),
+    "a FIFO": (os.mkfifo, "{}: rejected: it is a FIFO, not a config file"),
+    "a directory": (Path.mkdir, "{}: rejected: it is a directory, not a config file"),
+    "a device": (
+        lambda path: path.symlink_to("/dev/null"),
+        "{}: rejected: it leads to a device, not to a config file",
+    ),
+    "a symlink to nothing": (
+        lambda path: path.symlink_to("nothing"),
+        "{}: rejected: it is a symlink that leads to no file",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "told"), NO_CONFIG.values(), ids=NO_CONFIG)
+async def test_a_file_that_is_given_by_name_must_be_one(
+    make: Callable[[Path], None] | None,
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.ini"
+    if make is not None:
+        make(path)
+    assert await check([open_monitor(f"glob://{path}")], Policy()) == 1
+    assert capsys.readouterr().out.splitlines()[1:] == [f"  {told.format(path)}"]
+
+
+async def test_in_tyrant_mode_the_target_of_a_symlink_is_not_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.ini"
+    path.symlink_to("/dev/null")
+    monitor = open_monitor(f"glob://{path}", MonitorOptions(tyrant=True))
+    assert await check([monitor], Policy()) == 1
+    assert f"  {path}: rejected: it is a symlink that leads to no file\n" in capsys.readouterr().out
 
 
 def test_a_start_says_at_once_what_gives_nothing(make_daemon: MakeDaemon, tmp_path: Path) -> None:

@@ -159,6 +159,17 @@ async def test_a_vassal_whose_config_is_a_misfit_now_stays_as_it_is(
         assert watch.seen[str(path)].spec is before
 
 
+async def test_a_fifo_is_told_until_a_config_takes_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "a.ini"
+    os.mkfifo(path)
+    async with watching(open_monitor(str(path), MonitorOptions(freq=OFTEN))) as watch:
+        assert watch.refused == {str(path): "it is a FIFO, not a config file"}
+        (tmp_path / "new").write_text("[uwsgi]\n")
+        (tmp_path / "new").rename(path)
+        await watch.shows(str(path), "[uwsgi]\n")
+        await watch.until(lambda: watch.refused == {})
+
+
 @pytest.mark.parametrize("name", ["a[1].ini", "*.ini", "a?.ini", "a\\b.ini", "a.ini"])
 async def test_the_file_itself_is_meant(name: str, tmp_path: Path) -> None:
     for each in (name, "a1.ini", "ab.ini"):
