@@ -65,9 +65,9 @@ def _of_config(name: str, spec: Spec) -> dict[str, str]:
         directory, file = "", name.rpartition("/")[2]
         found = {"o": f"emperor://{name}", "p": "", "d": ""}
     else:
-        full = os.path.join(spec.cwd or os.getcwd(), name)
-        # As uWSGI: a symlink has its own name, all else its canonical one.
-        path = os.path.abspath(full) if os.path.islink(full) else os.path.realpath(full)
+        full = os.path.join(_working_directory(spec), name)
+        # As uWSGI: a symlink keeps its path as it was given, anything else has its canonical one.
+        path = full if os.path.islink(full) else os.path.realpath(full)
         directory, _, file = path.rpartition("/")
         found = {"o": name, "p": path, "d": f"{directory}/"}
     stem, dot, extension = file.rpartition(".")
@@ -79,6 +79,11 @@ def _of_config(name: str, spec: Spec) -> dict[str, str]:
     return found | {str(number): parts[number] for number in range(10)}
 
 
+def _working_directory(spec: Spec) -> str:
+    """The vassal's working directory as the kernel names it, without symlinks. Blocks."""
+    return os.path.realpath(spec.cwd or os.getcwd())
+
+
 def _of_process(spec: Spec, user: User | None) -> dict[str, str]:
     """The variables of the process: its user, its directory, its machine."""
     uid, gid = (os.getuid(), os.getgid()) if user is None else (user.uid, user.gid)
@@ -87,6 +92,6 @@ def _of_process(spec: Spec, user: User | None) -> dict[str, str]:
         "U": user_name(uid),
         "g": str(gid),
         "G": group_name(gid),
-        "v": spec.cwd or os.getcwd(),
+        "v": _working_directory(spec),
         "h": os.uname().nodename,
     }

@@ -58,6 +58,32 @@ def test_as_uwsgi_does_for_a_pattern(
     assert expand(ALL, name, spec, None)[0] == by_uwsgi(tmp_path, name, name)
 
 
+@pytest.mark.parametrize("target", [None, "target.conf"], ids=["a file", "a symlink"])
+def test_as_uwsgi_does_in_a_directory_that_is_a_symlink(target: str | None, tmp_path: Path) -> None:
+    (tmp_path / "mag").mkdir()
+    folder = tmp_path / "maglink"
+    folder.symlink_to("mag")
+    if target is not None:
+        (folder / "a.ini").symlink_to(target)
+    spec = Spec(ts=1, path=str(folder / "a.ini"), cwd=str(folder))
+    assert expand(ALL, "a.ini", spec, None)[0] == by_uwsgi(folder, "a.ini", "a.ini")
+
+
+@pytest.mark.parametrize(
+    "path", ["apps/a.ini", "{}/apps/a.ini", "./apps/../apps/a.ini", "{}/apps/./a.ini"]
+)
+def test_as_uwsgi_does_for_a_pattern_of_symlinks(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "apps").symlink_to("real")
+    (tmp_path / "real" / "a.ini").symlink_to("target.conf")
+    monkeypatch.chdir(tmp_path)
+    name = path.format(tmp_path)
+    spec = Spec(ts=1, path=name)
+    assert expand(ALL, name, spec, None)[0] == by_uwsgi(tmp_path, name, name)
+
+
 def test_as_uwsgi_does_for_a_symlink(tmp_path: Path) -> None:
     (tmp_path / "link.ini").symlink_to("target.conf")
     spec = Spec(ts=1, path=str(tmp_path / "link.ini"), cwd=str(tmp_path))
