@@ -5,15 +5,20 @@ magic variables are expanded in monitors that are paths, as in uWSGI's own confi
 server stays as it is: there ``%d0`` is a character, and ``LIKE '%n'`` a pattern.
 """
 
+import io
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import click
 
 from ..journal.events import Spec
+from ..monitors.urls import without_secrets
 from . import magic
 
+# A key, or the dash of a list; and a value that begins with a character that YAML keeps for itself.
+_UNQUOTED: Final = re.compile(r"(\s*(?:- |[\w-]+:\s+))((?:[%@`*&!]|\[[^]]*\][^ #]).*?)\s*")
 _PATHS: Final = ("dir", "glob")
 
 
@@ -44,17 +49,34 @@ def load(context: click.Context, parameter: click.Parameter, path: str | None) -
 def _read(path: str) -> Mapping[object, object]:
     import yaml
 
+    text = ""
     try:
         with open(path, encoding="utf-8") as file:
-            loaded = yaml.load(file, _as_written(yaml.SafeLoader))
+            text = file.read()
+        # From a stream: of a text PyYAML would quote the line, which may hold a password.
+        loaded = yaml.load(io.StringIO(text), _as_written(yaml.SafeLoader))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()).replace('"<file>", ', "")
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        if mark is not None:
+            reason += _advice(text, mark.line)
         raise click.BadParameter(f"{path} cannot be read: {reason}") from None
     if loaded is None:
         loaded = {}
     if not isinstance(loaded, dict):
         raise click.BadParameter(f"{path}: expected names and values, as in 'freq: 5'")
     return loaded
+
+
+def _advice(text: str, number: int) -> str:
+    """The advice to quote the value in this line, if its first character is YAML's own."""
+    # A flow sequence can be meant by [, and [a-z].ini be a pattern; YAML complains of the latter.
+    line = "".join(text.splitlines()[number : number + 1])
+    found = _UNQUOTED.fullmatch(line)
+    if found is None:
+        return ""
+    value = without_secrets(found[2]).replace("'", "''")
+    return f"; put the value in quotes, as in {found[1].strip()} '{value}'"
 
 
 def _as_written(loader: type[Any]) -> type[Any]:

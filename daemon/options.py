@@ -379,7 +379,11 @@ def options(function: _F) -> _F:
                 help="The same as a MONITOR argument, as uWSGI has it. Repeatable.",
             ),
             click.argument(
-                "monitor", nargs=-1, required=True, envvar="EMPEROR_MONITOR", type=_Monitors()
+                "monitor",
+                nargs=-1,
+                required=True,
+                envvar=["EMPEROR_MONITOR", "EMPEROR_EMPEROR"],
+                type=_Monitors(),
             ),
         ],
     )

@@ -235,8 +235,15 @@ def test_precedence(line: list[str], environ: dict[str, str], freq: float, tmp_p
     assert tell(*line, "v", environ=by_environment)["freq"] == freq
 
 
-def test_monitors_from_the_environment() -> None:
-    assert tell(environ={"EMPEROR_MONITOR": "/a /b"})["monitor"] == ("/a", "/b")
+@pytest.mark.parametrize("variable", ["EMPEROR_MONITOR", "EMPEROR_EMPEROR"])
+def test_monitors_from_the_environment(variable: str) -> None:
+    assert tell(environ={variable: "/a /b"})["monitor"] == ("/a", "/b")
+    assert tell("/c", environ={variable: "/a /b"})["monitor"] == ("/c",)
+
+
+def test_our_own_variable_of_monitors_wins() -> None:
+    environ = {"EMPEROR_EMPEROR": "/b", "EMPEROR_MONITOR": "/a"}
+    assert tell(environ=environ)["monitor"] == ("/a",)
 
 
 def test_urls_from_the_environment_may_hold_blanks() -> None:
@@ -415,6 +422,46 @@ def test_bad_config_file(text: str, named: str, tmp_path: Path) -> None:
     assert result.exit_code == 2, result.output
     assert named in result.stderr
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        pytest.param("emperor: %d%n.d", "as in emperor: '%d%n.d'", id="a magic variable"),
+        pytest.param("freq: 5\nmonitor: *.ini", "as in monitor: '*.ini'", id="a pattern"),
+        pytest.param("emperor:\n  - /a\n  - %d", "as in - '%d'", id="in a list"),
+        pytest.param("control: @emperor", "as in control: '@emperor'", id="an abstract name"),
+        pytest.param("monitor: [ab]*.ini", "as in monitor: '[ab]*.ini'", id="a class"),
+        pytest.param("wrapper: %d'x", "as in wrapper: '%d''x'", id="with a quote"),
+        pytest.param("a: [", None, id="a list without an end"),
+        pytest.param("a: b: c", None, id="something else"),
+    ],
+)
+def test_a_value_that_yaml_cannot_read_is_to_be_quoted(
+    text: str, advice: str | None, tmp_path: Path
+) -> None:
+    file = tmp_path / "emperor.yml"
+    file.write_text(text)
+    said = " ".join(run("--config", str(file), "v", standalone=True).stderr.split())
+    assert "cannot be read" in said
+    _, quotes, told = said.partition("; put the value in quotes, ")
+    assert (told if quotes else None) == advice
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "monitor: pg://host=h password=hidden: x",
+        "monitor: [pg://host=h password=hidden;SELECT 1] x",
+        "monitor: '%d\nwrapper: pg://password=hidden",
+    ],
+)
+def test_no_password_is_told_of_a_file_that_yaml_cannot_read(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "emperor.yml"
+    file.write_text(text)
+    result = run("--config", str(file), "v", standalone=True)
+    assert "cannot be read" in result.stderr
+    assert "hidden" not in result.stderr
 
 
 def refused(daemon: Daemon) -> str:
