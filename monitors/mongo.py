@@ -25,7 +25,12 @@ from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.change_stream import AsyncCollectionChangeStream
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import (
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
 
 from ..journal.events import Spec
 from . import mongo_url, names, polling
@@ -44,6 +49,7 @@ _FAREWELL: Final = 0.5  # seconds for taking leave of a server
 _CURT: Final = 0.05  # seconds, once it was silent
 _FAREWELLS: Final = 10  # each forgets one more thing that it would have told the server
 _PATIENCE: Final = 60.0  # seconds until a server that has no change streams is asked again
+_PROBE: Final = 0.1  # of the limit: for connecting to a server that gave no answer
 
 _FIELDS: Final = ("name", "config", "ts", "uid", "gid", "socket")
 # Dates beyond the year 9999 and texts that are not UTF-8 are for us to judge.
@@ -136,7 +142,12 @@ class _Session:
         """Connect, and follow what changes from now on. Raises SourceFailed."""
         with self._failing():
             self._client = self._make_client()
-            await self._client.admin.command("ping")
+            try:
+                await self._client.admin.command("ping")
+            except ServerSelectionTimeoutError:
+                if silence := await self._silence_aio(self._client):
+                    raise SourceFailed(silence) from None
+                raise
             collection = self._collection()
             opened = asyncio.Event()
             self._follower = asyncio.create_task(self._follow_aio(collection, opened))
@@ -144,6 +155,38 @@ class _Session:
             await opened.wait()
         if self._lost is not None:
             raise self._lost
+
+    async def _silence_aio(self, client: Client) -> str:
+        """The reason, if a server has not answered in time; else nothing.
+
+        pymongo does not say whether a server that is silent takes connections. So each of them is
+        connected to once more.
+        """
+        servers = client.topology_description.server_descriptions().values()
+        unknown = [each for each in servers if not each.is_server_type_known]
+        silent = [
+            each for each in unknown if each.error is None or isinstance(each.error, NetworkTimeout)
+        ]
+        told = await asyncio.gather(*(self._silence_of_aio(*each.address) for each in silent))
+        if not told:
+            return ""
+        told += [self._brief(each.error) for each in unknown if each not in silent and each.error]
+        return mongo_url.without(self._place.secrets, ", ".join(told))[:500]
+
+    async def _silence_of_aio(self, host: str, port: int | None) -> str:
+        shown = names.shown(host if port is None else f"{host}:{port}")
+        if port is None:
+            connecting = asyncio.open_unix_connection(host)
+        else:
+            connecting = asyncio.open_connection(host, port)
+        try:
+            _, writer = await asyncio.wait_for(connecting, _PROBE * self._limit)
+        except TimeoutError:
+            return f"{shown} does not answer"
+        except OSError as error:
+            return f"{shown}: {polling.in_words(str(error))}"
+        writer.transport.abort()
+        return f"{shown} takes connections and does not answer"
 
     def _make_client(self) -> Client:
         """A client whose patience ends before ours, so that it can say what was wrong."""
@@ -288,7 +331,7 @@ class _Session:
         """What went wrong, without pymongo's account of all it knows, and without secrets."""
         text = polling.in_words(str(error))
         if text.startswith("No servers found yet"):
-            text = "no server was found, and nobody said why"
+            text = "no server was found, and none gave a reason"
         elif text == "operation cancelled":  # by pymongo's watch over servers
             text = "the server stopped answering"
         for end in (", full error: ", ", Timeout: ", " (configured timeouts: "):

@@ -1,8 +1,10 @@
 """mongodb:// against a real server: what is a vassal, what fails, what hangs, what wakes it."""
 
+import contextlib
 import logging
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -573,6 +575,28 @@ async def test_what_is_no_mongodb(manners: Any) -> None:
             assert all(isinstance(each, Failed) for each in watch.told)
             assert "hidden" not in "".join(watch.failures())
         nursery.cancel_scope.cancel()
+
+
+async def test_a_server_that_takes_connections_and_does_not_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"127.0.0.1:{silent.getsockname()[1]}"
+        monitor = mongo.Mongo(read(f"u:hidden@{place},x.y"), BUSY, limit=HASTE)
+        async with watching(monitor) as watch:
+            assert watch.failures()[0] == f"{place} takes connections and does not answer"
+
+
+async def test_a_server_that_takes_no_connection() -> None:
+    """Its backlog is full, so that the kernel drops what else comes."""
+    with socket.socket() as full, contextlib.ExitStack() as stack:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(2):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(full.getsockname())
+        place = f"127.0.0.1:{full.getsockname()[1]}"
+        async with watching(mongo.Mongo(read(f"{place},x.y"), BUSY, limit=HASTE)) as watch:
+            assert watch.failures()[0] == f"{place} does not answer"
 
 
 async def test_nobody_is_there() -> None:
