@@ -10,8 +10,8 @@ from .fleet import Fleet, Vassal
 
 # The values of ``what``, in the order in which they are told.
 KINDS: Final = (
-    "estranged", "paused", "keeper died", "logs shared", "unreachable", "doubted", "barred",
-    "throttled", "crashing", "hanging", "log renamed", "unknown process",
+    "estranged", "paused", "keeper died", "own log", "logs shared", "unreachable",
+    "doubted", "barred", "throttled", "crashing", "hanging", "log renamed", "unknown process",
 )  # fmt: skip
 _OFTEN: Final = 3  # deaths
 _LATELY: Final = 600 * 10**9  # nanoseconds in which so many deaths are often

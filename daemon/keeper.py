@@ -54,6 +54,10 @@ _daemon_argv = functools.partial(command, "main")
 log = functools.partial(stdio.log, "emperor.keeper")
 
 
+def _unheard(_: str) -> None:
+    """Say nothing."""
+
+
 def main() -> NoReturn:
     """The command ``emperor``."""
     stdio.hold()
@@ -224,7 +228,7 @@ class Keeper:
                 os.kill(self._daemon, signal.SIGKILL)
             return
         if number == signal.SIGUSR1:
-            stdio.reopen(log)
+            stdio.reopen(_unheard if self._daemon else log)  # the daemon says why it cannot
         if number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             self._due = 0.0  # who is to stop the vassals must first be there
             if self._stopping is None:

@@ -36,7 +36,7 @@ from ..journal.events import (
 )
 from ..journal.store import SNAPSHOT_EVERY, Snapshot
 from ..monitors import contract
-from . import control, lines, outside, pressure, protocol, succession, threads
+from . import control, lines, outside, pressure, protocol, stdio, succession, threads
 from .actions import Action, recorded
 from .asks import Asks
 from .attention import Recent
@@ -387,7 +387,8 @@ class Shell:
 
     def log_troubles(self) -> dict[str, str]:
         """What is wrong with where logs go: what wants attention, and the reason."""
-        return self._host.log_troubles()
+        own = stdio.astray()
+        return self._host.log_troubles() | ({} if own is None else {"own log": own})
 
     def leftovers(self) -> list[tuple[str, int]]:
         """Processes that the journal does not know and no source names: vassal and pid."""

@@ -101,6 +101,29 @@ def remember() -> None:
         return
 
 
+def astray() -> str | None:
+    """Why standard error is not the file that has its path now; None if it is.
+
+    The file was renamed, and SIGUSR1 has not come or could not help.
+    """
+    path = os.environ.get(FILE)
+    if path is None:
+        return None
+    try:
+        there = os.stat(path)
+    except OSError:
+        there = None
+    if there is not None and os.path.samestat(there, os.fstat(2)):
+        return None
+    place = path if there is not None else os.path.dirname(path)
+    if not os.access(place, os.W_OK, effective_ids=True):
+        return (
+            f"it is not written to {path}, because this user may not write to {place}; chown it, or"
+            " give logrotate nocreate, and send USR1"
+        )
+    return f"it was renamed, so it is not written to {path}; send USR1"
+
+
 def reopen(complain: Callable[[str], None]) -> bool:
     """Append to the file that has the path of standard error now; whether that is another one.
 

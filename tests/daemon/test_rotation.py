@@ -11,11 +11,15 @@ from typing import Any
 
 from support.daemon import Daemon
 from support.kept import Emperor
+from support.tyrant import ALICE, ALICES, common_ground
 from support.vassals import program
 
 from .conftest import MakeDaemon
 
 SHIPPED = Path(__file__).resolve().parents[2] / "docs" / "emperor.logrotate"
+# Wherever the tests' own Python is, that user may read it.
+AS_ALICE = ("setpriv", f"--reuid={ALICE}", f"--regid={ALICES}", "--clear-groups",
+            "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")  # fmt: skip
 COUNTS = program("sh", "-c", "n=0; while :; do n=$((n+1)); echo line $n; sleep 0.02; done")
 
 
@@ -28,12 +32,17 @@ def status(daemon: Daemon) -> dict[str, Any]:
     return told
 
 
-def rotate(folder: Path, stanza: str, log: str) -> None:
-    """Have logrotate do now what a stanza of the shipped file says, for this log."""
+def rotate(folder: Path, stanza: str, log: str, pid: int = 0) -> None:
+    """Have logrotate do now what a stanza of the shipped file says, for this log.
+
+    Debian's /etc/logrotate.conf begins with ``create``. The signal goes to ``pid``.
+    """
     text = SHIPPED.read_text()
     rules = text[text.index(stanza) :].partition("{")[2].partition("}")[0]
+    systemctl = "systemctl kill --kill-whom=main --signal=USR1 emperor.service"
+    rules = rules.replace(systemctl, f"kill -USR1 {pid}")
     config = folder / "logrotate.conf"
-    config.write_text(f"{log} {{{rules}}}")
+    config.write_text(f"create\n{log} {{{rules}}}")
     config.chmod(0o600)
     tool = shutil.which("logrotate") or "/usr/sbin/logrotate"
     state = ["--state", str(folder / "logrotate.state")]
@@ -74,6 +83,35 @@ def test_a_renamed_log_is_noticed_and_new_at_the_next_start(make_daemon: MakeDae
     daemon.until(lambda: "line 1\n" in daemon.vassal_log("a.ini"), "it writes to a new one")
     daemon.until(lambda: not status(daemon)["renamed_logs"], "status")
     daemon.stop()
+
+
+def test_a_log_that_root_made_for_a_daemon_of_another_user() -> None:
+    """systemd opens it as root (StandardError=append:), and so does what starts this one."""
+    with common_ground() as folder, Emperor(folder, before=AS_ALICE) as emperor:
+        os.chown(folder, ALICE, ALICES)
+        emperor.start()
+        log = folder / "daemon.log"
+        assert log.stat().st_uid == 0
+        assert emperor.process is not None
+        rotate(folder, "/var/log/emperord/emperor.log", str(log), emperor.process.pid)
+        emperor.until(lambda: log.exists() and "the fleet" in log.read_text(), "it is reopened")
+        assert log.stat().st_uid == ALICE
+        assert status(emperor)["attention"] == []
+
+        log.rename(renamed := folder / "renamed.log")
+        (told,) = status(emperor)["attention"]
+        assert (told["what"], told["reason"]) == (
+            "own log",
+            f"it was renamed, so it is not written to {log}; send USR1",
+        )
+        log.touch(0o644)  # as logrotate's "create" does
+        emperor.send(signal.SIGUSR1)
+        emperor.until(lambda: "the fleet as it is" in renamed.read_text(), "it has tried")
+        (told,) = status(emperor)["attention"]
+        assert told["reason"].startswith(f"it is not written to {log}, because this user may not")
+        assert renamed.read_text().count("the log cannot be reopened") == 1
+        assert log.read_text() == ""
+        emperor.stop()
 
 
 def test_daemon_and_keeper_reopen_their_log(emperor: Emperor) -> None:
