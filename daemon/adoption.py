@@ -9,6 +9,7 @@ from . import process
 from .fleet import Vassal
 from .keeper_link import KeeperLink
 from .leftovers import Leftover, Leftovers, about
+from .orders import unread
 from .protocol import ACCEPTING
 from .recovery import Survivor
 from .running import Process
@@ -23,6 +24,10 @@ def adopt(survivor: Survivor, keeper: KeeperLink) -> Process | None:
     running.mark = survivor.mark
     running.to_reload = vassal.phase == "reloading"  # it will be ordered again
     survivor.control = _take_sockets(running, keeper, running.kept_name)
+    if vassal.reload_at is not None:
+        running.signalled = trio.current_time()  # by the daemon before
+    if running.control is not None:
+        running.orders.unsure = running.to_reload or unread(running.control) > 0
     return running
 
 

@@ -1,7 +1,7 @@
 """Deaths: what follows when the process of a vassal has ended and no end of it was ordered.
 
     exiled     exit code 26: the program asked not to be started again
-    reloaded   it ended of the reload that was ordered: a restart that was asked for
+    reloaded   it ended of a reload that was ordered: a restart that was asked for
     excused    nobody was there for it, or another config than the wanted one ran
     finished   it ended, and its ``restart`` setting wants no other start
     loyal      it had served a request
@@ -19,6 +19,7 @@ from . import rules
 from .fleet import Fleet, Vassal
 
 EXILE: Final = 26  # a vassal that exits so says that it must not be started again
+_SECOND: Final = 1_000_000_000
 _MILLISECOND: Final = 1_000_000
 
 Verdict = Literal["exiled", "reloaded", "excused", "finished", "loyal", "succeeded", "blamed"]
@@ -29,13 +30,15 @@ def judge(fleet: Fleet, vassal: Vassal, event: Event) -> Verdict:
     body: Any = event.body
     if body.code == EXILE and not vassal.due:
         return "exiled"
-    if rules.holds(fleet, rules.RELOAD_ENDS) and _ended_by_reload(vassal, body):
+    if _ended_by_reload(fleet, vassal, event):
         return "reloaded"
     if body.away or vassal.due or not vassal.control:
         return "excused"
     if _wants_no_other(vassal, body):
-        # On demand the next client starts it, whatever it wants.
-        return "succeeded" if vassal.spec.socket else "finished"
+        if not vassal.spec.socket:
+            return "finished"
+        if succeeded(vassal, body):
+            return "succeeded"  # the next client starts it, whatever it wants
     if vassal.loyal:
         return "loyal"
     if rules.holds(fleet, rules.SUCCESS) and succeeded(vassal, body) and _ran(fleet, vassal, event):
@@ -49,9 +52,21 @@ def succeeded(vassal: Vassal, body: Any) -> bool:
     return body.code is not None and str(body.code) in codes.replace(",", " ").split()
 
 
-def _ended_by_reload(vassal: Vassal, body: Any) -> bool:
-    # uWSGI with exit-on-reload, say, ends well in place of loading anew.
-    return body.reload or (vassal.phase == "reloading" and succeeded(vassal, body))
+def _ended_by_reload(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
+    """Whether the reload that it has not confirmed ended it.
+
+    uWSGI may take long over its requests before it ends in place of loading anew
+    (exit-on-reload), and confirms a reload in the end. A program confirms none, so only for as long
+    as a stop may take does its end count as one of the reload.
+    """
+    body: Any = event.body
+    if vassal.reload_at is None:
+        return False
+    confirms = vassal.speaks and vassal.control
+    if not confirms and event.at > vassal.reload_at + int(fleet.policy.mercy * _SECOND):
+        return False
+    unknown = body.code is None and body.signal is None  # its parent is neither daemon nor keeper
+    return body.reload or unknown or succeeded(vassal, body)
 
 
 def _wants_no_other(vassal: Vassal, body: Any) -> bool:

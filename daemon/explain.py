@@ -6,6 +6,7 @@ from typing import Any
 from ..journal.policy import Policy
 from ..monitors.settings import LIMITS
 from . import command, magic
+from .facts import deafness
 from .fleet import Vassal
 from .listeners import binds_itself
 from .moves import bar_reason
@@ -60,11 +61,8 @@ class Explainer:
                 f"its config binds {spec.socket} itself, which would take the address away from the"
                 " socket on demand: remove that line"
             )
-        if vassal.deaf is not None:
-            answer["notes"].append(
-                "it reads no orders from its control socket (deaf): a reload is a restart, and a"
-                " stop is a signal; with master = true uWSGI reads them"
-            )
+        if (deaf := deafness(vassal)) is not None:
+            answer["notes"].append(f"{deaf}. uWSGI reads them if it has master = true")
         if vassal.running is not None and vassal.running != spec:
             answer["notes"].append("what runs now was told something else; it gets this next")
         return answer

@@ -31,6 +31,15 @@ def vassal_record(vassal: Vassal) -> dict[str, Any]:
     }
 
 
+def deafness(vassal: Vassal) -> str | None:
+    """The consequences of orders that it did not read, in words; None where it has read all."""
+    if vassal.is_deaf:
+        return "it reads no orders: a reload is a restart, a stop is a signal"
+    if vassal.deaf is not None:
+        return "it read no orders with another config; its next reload shows if it does now"
+    return None
+
+
 def phase_of(vassal: Vassal) -> str:
     """Its phase, and what is known of it besides: ``accepting (loyal, deaf)``."""
     known = {"loyal": vassal.loyal, "deaf": vassal.deaf is not None, "done": vassal.done}

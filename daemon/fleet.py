@@ -77,8 +77,9 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     own_user: bool = False  # it was started as its spec's uid and gid (tyrant mode)
     user: tuple[int, int] | None = None  # uid and gid of its process, where --user gave them
     loaded: str | None = None  # the config that the process has loaded for certain
+    reload_at: int | None = None  # when a reload was ordered that it has not confirmed
     # What was learnt of it, which outlives the attempt.
-    deaf: str | None = None  # it read no order while it ran with this config
+    deaf: str | None = None  # it read no order while it ran with this config ("": an unknown one)
     restarts: bool = False  # a reload by signal ended it, so it is reloaded by a restart
 
     @property
@@ -87,6 +88,11 @@ class Vassal(msgspec.Struct, omit_defaults=True):
         if self.user is not None:
             return self.user[0]
         return self.running.uid if self.running is not None and self.own_user else None
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether it is known to read no orders. With another config it is only suspected."""
+        return self.deaf is not None and self.deaf == self.loaded
 
 
 class Outage(msgspec.Struct, frozen=True):

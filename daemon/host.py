@@ -17,16 +17,13 @@ is left of its tree is killed and waited for (``trees.py``), and only then is it
 zombie leader is reaped after its group was signalled, so that its pid cannot be another's yet.
 """
 
-import array
 import contextlib
-import fcntl
 import logging
 import math
 import os
 import select
 import signal
 import socket
-import termios
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Final
@@ -52,6 +49,7 @@ from .keeper_link import Death, KeeperLink
 from .leftovers import Leftovers
 from .listeners import LEFT, CannotListen, Listener, Listeners, Terms, binds_itself, terms
 from .observe import Draft
+from .orders import unread
 from .recovery import Survivor
 from .running import Process
 from .starting import Starter, explain
@@ -68,6 +66,8 @@ _LOOK_AFTER: Final = 3.0  # seconds between looks at the files of sockets
 # workers who says it; one that is still starting would not heed the reload's signal, and hold it up
 # for a minute (worker-reload-mercy). It does not heed the one to stop either.
 SETTLING: Final = 1.0
+_SUSPECTED: Final = 5.0  # seconds for one that read no orders with another config
+_UNSURE: Final = 4  # times the patience, where it may be loading for a daemon that has died
 _MARGIN: Final = 0.5  # seconds from the last look at an order to the end of patience
 _UNHEARD: Final = 5.0  # seconds after which an order to stop that was not read becomes a signal
 # Bytes that may stay in a socket: far fewer than fit, so that nobody who writes one ever waits.
@@ -159,7 +159,7 @@ class Host:
                 nursery.start_soon(self._look_after_logs)
                 nursery.start_soon(self._mend_listeners)
                 for running in self._by_name.values():
-                    if running.speaks and unread(running):  # an order of the former daemon's
+                    if running.speaks and running.orders.unsure:
                         nursery.start_soon(self._watch_reload, running)
                 task_status.started()
                 while True:
@@ -235,6 +235,7 @@ class Host:
                 if byte == protocol.HEARTBEAT:
                     self._beats[running.name] = trio.current_time()
                 elif byte == protocol.ACCEPTING:
+                    running.orders.accepted()
                     self._beats.pop(running.name, None)  # the next one is a first one again
                     running.accepted = trio.current_time()
                 self._remember(running, byte)
@@ -436,7 +437,8 @@ class Host:
             graceful = self._policy().graceful_shutdown
             byte = protocol.STOP_GRACEFULLY if graceful else protocol.STOP
             assert self._nursery is not None
-            if running.deaf or not self._send(running, byte):
+            by_signal = running.deaf or (running.suspected and not graceful)
+            if by_signal or not self._send(running, byte):
                 _signal(running.pidfd, running.stop_signal)
             else:
                 self._nursery.start_soon(self._watch_stop, running)
@@ -468,8 +470,14 @@ class Host:
     async def _watch_reload(self, running: Process) -> None:
         """Tell if it has not read the order when its patience is about to end: it is deaf."""
         patience = self._policy().start_patience
+        if running.orders.unsure:
+            patience *= _UNSURE
+        elif running.suspected:
+            patience = min(patience, _SUSPECTED)
         await trio.sleep(max(patience - 2 * SETTLING - _MARGIN, patience / 2))
-        if self._by_name.get(running.name) is running and not running.asked and unread(running):
+        if self._by_name.get(running.name) is not running or running.asked:
+            return
+        if running.control is not None and running.orders.ignored(running.control):
             running.deaf = True
             body = OfAttempt(attempt=running.attempt)
             self._said[Happened(Draft("vassal_deaf", body, None, running.name))] = None
@@ -488,7 +496,9 @@ class Host:
     async def _watch_stop(self, running: Process) -> None:
         """Say it by a signal as well if its order to stop stays unread."""
         await trio.sleep(_UNHEARD)
-        if self._by_name.get(running.name) is running and unread(running):
+        if self._by_name.get(running.name) is not running or running.control is None:
+            return
+        if unread(running.control):
             log.info("%s: it has not read the order to stop; using a signal", running.name)
             _signal(running.pidfd, running.stop_signal)
 
@@ -497,7 +507,7 @@ class Host:
         if running.control is None or not running.speaks:
             return False
         try:
-            running.control.send(byte)
+            running.orders.send(running.control, byte)
         except OSError as error:
             log.info("%s: control socket: %s; using a signal", running.name, error)
             return False
@@ -635,7 +645,8 @@ class Host:
     def _is_of_reload(self, running: Process, death: Death) -> bool:
         """Whether it died of the signal that was to reload it."""
         recent = trio.current_time() - running.signalled <= self._policy().mercy
-        return recent and death.signal == running.reload_signal and not running.asked
+        of_it = recovery.of_signal(death, running.reload_signal)
+        return recent and of_it and not running.asked
 
     async def _reap(self, running: Process) -> Death:
         """How a dead leader ended. Nothing is known of one that is nobody's child that we know."""
@@ -711,18 +722,6 @@ def _look_after(logs: LogDirectory, processes: list[Process]) -> None:
                 running.name,
                 running.log_renamed,
             )
-
-
-def unread(running: Process) -> bool:
-    """Whether bytes that were sent to it wait in its socket still (unix(7), SIOCOUTQ)."""
-    if running.control is None:
-        return False
-    waiting = array.array("i", [0])
-    try:
-        fcntl.ioctl(running.control, termios.TIOCOUTQ, waiting)
-    except OSError:
-        return False  # it is closed, and a closed socket is read by nobody
-    return waiting[0] > 0
 
 
 def _signal(pidfd: int, number: int) -> None:

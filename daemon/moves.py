@@ -20,6 +20,7 @@ _SECOND: Final = 1_000_000_000
 _MILLISECOND: Final = 1_000_000
 _NO_ID: Final = 2**32 - 1
 _SENT: Final = 1.0  # seconds in which a reload that nobody confirms has been carried out
+_WAITS: Final = "its change waits for the next start (reload = none)"
 # What a running program was given once and for all.
 _FIXED: Final = ("command", "nofile", "nproc", "as")
 
@@ -100,7 +101,7 @@ def way_to_reload(vassal: Vassal) -> Way:
     chosen = vassal.spec.settings.get("reload", "auto")
     if chosen == "none":
         return "none"
-    learnt = vassal.deaf is not None or (chosen == "auto" and vassal.restarts)
+    learnt = vassal.is_deaf or (chosen == "auto" and vassal.restarts)
     return "restart" if chosen == "restart" or learnt else "tell"
 
 
@@ -174,8 +175,9 @@ def spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     vassal.loyal = vassal.heartbeat = vassal.due = False
     if rules.holds(fleet, rules.LOADED):
         vassal.loaded = vassal.spec.config
-    if vassal.deaf != vassal.spec.config:
-        vassal.deaf = None  # with another config it may hear
+    vassal.reload_at = None
+    if not vassal.speaks:
+        vassal.deaf = None  # a program gets signals
     patience = event.at + seconds(fleet.policy.start_patience)
     enter(vassal, "starting", event, deadline=patience)
     actions.append(Action("spawn", vassal.name, event.seq, vassal.spec.config))
@@ -201,6 +203,11 @@ def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
         restart(fleet, vassal, event, actions)
         return
     vassal.due = False
+    if way_to_reload(vassal) == "none":
+        vassal.reason = _WAITS
+        return
+    if rules.holds(fleet, rules.RELOAD_ENDS):
+        vassal.reload_at = event.at
     vassal.heartbeat = False  # what it loads now has sent none yet, and may never mean to
     vassal.running = vassal.spec
     vassal.order = event.seq
@@ -237,13 +244,13 @@ def arrive(
     if vassal.due:
         ask_reload(fleet, vassal, event, actions)
     else:
-        await_forgiveness(fleet, vassal, event)
+        await_forgiveness(fleet, vassal)
 
 
-def await_forgiveness(fleet: Fleet, vassal: Vassal, event: Event) -> None:
-    """From now on it runs; if it does so quietly for a while, its deaths are forgotten."""
+def await_forgiveness(fleet: Fleet, vassal: Vassal) -> None:
+    """Have its deaths forgotten if it has run quietly for a while since its phase began."""
     if vassal.deaths and fleet.policy.forgive:
-        vassal.deadline = event.at + seconds(fleet.policy.forgive)
+        vassal.deadline = vassal.since + seconds(fleet.policy.forgive)
 
 
 def end(
@@ -363,7 +370,7 @@ def amend(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
         end(fleet, vassal, event, actions, "stop", reason)
     elif way_to_reload(vassal) == "none" and not is_anothers(vassal):
         vassal.due = False
-        vassal.reason = "its change waits for the next start (reload = none)"
+        vassal.reason = _WAITS
     elif needs_restart(vassal):
         end(fleet, vassal, event, actions, "stop", _why_restart(vassal))
     else:
@@ -371,9 +378,12 @@ def amend(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
 
 
 def is_anothers(vassal: Vassal) -> bool:
-    """Whether what runs belongs to another user, or to another address, than what is wanted."""
+    """Whether what runs is of another user, at another address or another place than is wanted."""
     old, new = vassal.running, vassal.spec
-    return old is not None and ((old.uid, old.gid, old.socket) != (new.uid, new.gid, new.socket))
+    return old is not None and (
+        (old.uid, old.gid, old.socket, old.path, old.cwd)
+        != (new.uid, new.gid, new.socket, new.path, new.cwd)
+    )
 
 
 def _why_restart(vassal: Vassal) -> str:
@@ -423,8 +433,9 @@ def dismiss(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
 def note_spawned(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     body: Any = event.body
     vassal.pid, vassal.start_time = body.pid, body.start_time
-    vassal.mark, vassal.control = body.mark, body.control
+    vassal.mark = body.mark
     if body.runs is not None:  # it was taken over, and may run something else than was ordered
+        vassal.control = body.control
         vassal.running, vassal.speaks = body.runs, "command" not in body.runs.settings
         vassal.due = _is_outdated(vassal)
     if not tells(vassal) and vassal.phase == "starting":
@@ -456,6 +467,9 @@ def note_ready(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
 
 
 def accept(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    if vassal.phase == "reloading":
+        vassal.deaf = None  # it has heard
+    vassal.reload_at = None
     free_slot(fleet, vassal)
     enter(vassal, "accepting", event)
     if vassal.running is not None and rules.holds(fleet, rules.LOADED):
@@ -463,7 +477,7 @@ def accept(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
     if vassal.due:
         ask_reload(fleet, vassal, event, actions)
     else:
-        await_forgiveness(fleet, vassal, event)
+        await_forgiveness(fleet, vassal)
 
 
 def note_loyal(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -481,7 +495,7 @@ def resign(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
 
 def note_deaf(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """It has not read the order to reload, so that is carried out as a restart."""
-    vassal.deaf = vassal.loaded or vassal.spec.config or ""
+    vassal.deaf = vassal.loaded or ""
     restart(fleet, vassal, event, actions)
 
 
@@ -597,8 +611,6 @@ def run_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
         vassal.reason = "slow to start"
         if vassal.due:
             end(fleet, vassal, event, actions, "kill", "restarts, as its start hangs")
-        else:
-            await_forgiveness(fleet, vassal, event)
         return
     reason = "has not said that it accepts" if tells(vassal) else None
     arrive(fleet, vassal, event, actions, reason)
@@ -639,6 +651,8 @@ def hold_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
 
 def release(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Held, throttled or barred: an operator wants it started now."""
+    if vassal.done and event.vassal is None:
+        return  # it was not named, and its work is over
     vassal.held = False
     vassal.deaths = 0
     vassal.earliest = None
@@ -670,6 +684,9 @@ def take_over(fleet: Fleet, event: Event, actions: Actions) -> None:
             begin(fleet, vassal, event, actions)
         elif vassal.phase == "listening":
             enter(vassal, "queued", event, "waits for the daemon")
+        elif vassal.phase in ("ready", "accepting") and not vassal.slot:
+            vassal.deadline = None
+            await_forgiveness(fleet, vassal)
 
 
 def let_go(fleet: Fleet, event: Event, actions: Actions) -> None:

@@ -124,6 +124,14 @@ def _leader(machine: Machine, vassal: Vassal, marked: list[int]) -> tuple[int, i
     return None
 
 
+def of_signal(death: Death, number: int | None) -> bool:
+    """Whether a process died of this signal, or ended as if it had.
+
+    A JVM, a shell and others that handle signals exit with 128 and the signal's number.
+    """
+    return number is not None and (death.signal == number or death.code == 128 + number)
+
+
 def death(vassal: Vassal, seen: Mapping[Identity, Death]) -> Draft:
     """The record of an attempt of which nothing is left; ``seen`` are deaths known otherwise."""
     assert vassal.attempt is not None
@@ -136,11 +144,12 @@ def death(vassal: Vassal, seen: Mapping[Identity, Death]) -> Draft:
     exited = Exited(attempt=vassal.attempt, away=True)
     if known is not None:  # the keeper was there, so it is a death like any other
         # The order to reload may have been carried out by the daemon that died.
-        told, spec = vassal.phase == "reloading" and not vassal.speaks, vassal.running
+        told = vassal.phase == "reloading" or vassal.reload_at is not None
+        number = None if vassal.running is None else command.reload_signal(vassal.running)
         exited = Exited(
             attempt=vassal.attempt,
             code=known.code,
             signal=known.signal,
-            reload=told and spec is not None and known.signal == command.reload_signal(spec),
+            reload=told and not vassal.speaks and of_signal(known, number),
         )
     return Draft("exited", exited, None, vassal.name, vassal.order)

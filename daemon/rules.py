@@ -11,7 +11,7 @@ carry a version. To change a decision: add a ``Change`` here, branch on ``holds(
 in the move, keep the old branch, and let the golden scripts of the old version pass unchanged.
 
 Options need no rule: a new field of the policy has a default that means the old behaviour, and
-policies are stored without what equals a default (see ``journal/policy.py``).
+journals that were written without the field mean that default (see ``journal/policy.py``).
 """
 
 from typing import Final, NamedTuple

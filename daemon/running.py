@@ -11,6 +11,7 @@ from . import command
 from .fleet import Vassal
 from .keeper_link import Identity, KeeperLink
 from .leftovers import Leftover
+from .orders import Orders
 from .vassal_log import LogFile
 
 
@@ -42,7 +43,9 @@ class Process:
         self.asked = False  # its end was ordered
         self.accepted = -math.inf  # when it said that it accepts, or may have, in trio's time
         self.to_reload = False  # that was ordered, and is not sent yet
-        self.deaf = vassal.deaf is not None  # it reads no orders, so it gets signals
+        self.orders = Orders()
+        self.deaf = vassal.is_deaf  # it reads no orders, so it gets signals
+        self.suspected = vassal.deaf is not None  # it read none with this config, or another one
         self.signalled = -math.inf  # when its reload signal was sent, in trio's time
         self.said: list[int] = []  # bytes that it has sent since it was started or reloaded
         self.former: Leftover | None = None  # it was taken over, unknown to the journal

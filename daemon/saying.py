@@ -87,11 +87,10 @@ def _detail(event: Event) -> str:
         case "adopted":
             return f"pid {body.pid}"
         case "exited":
-            if body.reload:
-                return f"signal {body.signal}, of the reload that was ordered"
+            how = "status unknown" if body.code is None else f"code {body.code}"
             if body.signal is not None:
-                return f"signal {body.signal}"
-            return "status unknown" if body.code is None else f"code {body.code}"
+                how = f"signal {body.signal}"
+            return f"{how}, of the reload that was ordered" if body.reload else how
         case "observation_rejected":
             return f"{body.name}: {body.reason}"
         case "operator_requested":

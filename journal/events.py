@@ -154,8 +154,8 @@ class Exited(Body, frozen=True):
 
     Both ``code`` and ``signal`` are None where nobody could know. ``away``: it died while no
     daemon was there to be its parent, which is not held against it. ``log``: the last lines it
-    wrote, for a death nobody asked for. ``reload``: the signal is the one that was sent to it a
-    moment before, to reload it.
+    wrote, for a death nobody asked for. ``reload``: it ended of the signal that was sent to it a
+    moment before to reload it, or with 128 and that signal as its exit code.
     """
 
     attempt: int

@@ -9,6 +9,7 @@ just before), so that one is told too: the change that broke it, the operator wh
 
 from collections.abc import Iterator
 
+from ..daemon.facts import deafness
 from ..daemon.fleet import Fleet, Vassal
 from ..journal.deploys import DEPLOYED, DEPLOYS
 from ..journal.events import Announced, Body, Exited, OperatorRequested
@@ -106,8 +107,8 @@ def _facts(reader: Reader, vassal: Vassal, fleet: Fleet) -> Iterator[tuple[str, 
     yield "phase", f"{vassal.phase} since {for_people(vassal.since)} UTC"
     if vassal.pid is not None:
         yield "process", f"pid {vassal.pid}{', loyal' if vassal.loyal else ''}"
-        if vassal.deaf is not None:
-            yield "deaf", "it reads no orders; a reload is a restart, a stop is a signal"
+        if (deaf := deafness(vassal)) is not None:
+            yield "deaf", deaf
         if not vassal.control:
             yield "control socket", f"lost with a former daemon: {_without_control(vassal)}"
     if vassal.deaths:

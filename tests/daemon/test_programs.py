@@ -104,7 +104,8 @@ def test_another_command_is_another_process(daemon: Daemon) -> None:
     second = daemon.phase("a.ini", "ready").pid
     assert second is not None
     assert second != first
-    assert processes.argv_of(second) == ["sleep", "2000"]
+    pid = second
+    daemon.until(lambda: processes.argv_of(pid) == ["sleep", "2000"], "the program is executed")
     assert daemon.running() == [second]
     daemon.stop()
 

@@ -60,9 +60,12 @@ class Checker:
         self.changed: set[str] = set()  # vassals that were to be reloaded since their start
         self.owed: dict[str, Attempt] = {}  # reloads that were asked for and not ordered yet
         self.reloading: set[Attempt] = set()  # since that was ordered; they take slots, too
+        self.done: set[str] = set()  # whose work is over; only who names one starts it again
         self.restarting: set[Attempt] = set()  # stopped in place of a reload; they keep slots
         self.loyal: set[Attempt] = set()
-        self.up_since: dict[str, int] = {}  # since when the vassal runs, as far as is known
+        self.up_since: dict[str, int] = {}  # since when the vassal may have run
+        self.quiet_since: dict[str, int] = {}  # since when it has run for certain
+        self.reload_at: dict[Attempt, int] = {}  # when one was ordered that is not confirmed
         self.launched: dict[str, int] = {}  # when the vassal's last spawn was ordered
         self.deaths: dict[str, int] = {}  # in a row, unasked and unloyal
         self.not_before: dict[str, int] = {}  # as it died so, it has to wait until then
@@ -98,7 +101,8 @@ class Checker:
     ) -> None:
         """What has to follow in the same breath."""
         if kind == "operator_requested" and body["request"] in ("start", "retry"):
-            self._must_start(self.wanted if vassal is None else [vassal], actions)
+            unnamed = [each for each in self.wanted if each not in self.done]
+            self._must_start(unnamed if vassal is None else [vassal], actions)
         elif (
             kind == "exited"
             and body.get("code") != 26
@@ -206,6 +210,8 @@ class Checker:
         since = self.up_since.get(vassal)
         if quiet and since is not None and self.at >= since + quiet:
             self.deaths.pop(vassal, None)
+        since = self.quiet_since.get(vassal)
+        if quiet and since is not None and self.at >= since + quiet:
             self.failures.pop(vassal, None)
 
     def _count(self, vassal: str) -> None:
@@ -260,18 +266,30 @@ class Checker:
         vassal, code = attempt.vassal, body.get("code")
         # Who cannot be heard cannot say that it is loyal.
         innocent = attempt in self.told | self.loyal or vassal in self.changed | self.deprived
-        if innocent or code == 26 or body.get("reload"):
+        if innocent or code == 26 or self._is_of_reload(attempt, body):
             return
         throttle = self.policy.get("throttle", 1000) * 1_000_000
-        worked = self.at >= self.launched.get(vassal, self.at) + throttle
-        if code == 0 and (worked or attempt in self.reloading):
+        if code == 0 and self.at >= self.launched.get(vassal, self.at) + throttle:
             return
         self.deaths[vassal] = deaths = self.deaths.get(vassal, 0) + 1
         self.not_before[vassal] = self.at + self._delay(deaths)
 
+    def _is_of_reload(self, attempt: Attempt, body: dict[str, Any]) -> bool:
+        """Whether a reload that it has not confirmed ended it. A program confirms none."""
+        since = self.reload_at.get(attempt)
+        if since is None:
+            return False
+        if attempt in self.programs and self.at > since + int(self.policy.get("mercy", 30.0) * 1e9):
+            return False
+        code, signal = body.get("code"), body.get("signal")
+        return body.get("reload", False) or code == 0 or (code is None and signal is None)
+
     def _heard(self, kind: str, attempt: Attempt, body: dict[str, Any]) -> None:
         if kind in ("exited", "spawn_failed"):
             self.over.add(attempt)
+            restart = self.wanted.get(attempt.vassal, {}).get("settings", {}).get("restart")
+            if restart == "no" and kind == "exited" and body.get("code") == 0:
+                self.done.add(attempt.vassal)
             self._forget_if_quiet(attempt.vassal)
             self._count(attempt.vassal)
             left = [pid for pid, of in self.living.items() if of == attempt]
@@ -282,6 +300,8 @@ class Checker:
             self.reloading.discard(attempt)
             self.restarting.discard(attempt)
             self.up_since.pop(attempt.vassal, None)
+            self.quiet_since.pop(attempt.vassal, None)
+            self.reload_at.pop(attempt, None)
             if self.owed.get(attempt.vassal) == attempt:
                 del self.owed[attempt.vassal]
             self.deprived.discard(attempt.vassal)
@@ -304,6 +324,9 @@ class Checker:
         ):
             self.starting.pop(attempt, None)
             self.reloading.discard(attempt)
+            self.quiet_since[attempt.vassal] = self.at
+            if kind == "vassal_accepting":
+                self.reload_at.pop(attempt, None)
             if kind != "adopted" or attempt.vassal not in self.up_since:
                 self.up_since[attempt.vassal] = self.at
 
@@ -339,6 +362,8 @@ class Checker:
             if do == "reload":
                 self.reloading.add(attempt)
                 self.up_since.pop(vassal, None)
+                self.quiet_since.pop(vassal, None)
+                self.reload_at[attempt] = self.at
                 self.beating.discard(attempt)
             else:
                 self.starting.pop(attempt, None)
@@ -372,6 +397,7 @@ class Checker:
             self.at >= until, "throttled", f"{attempt} starts {(until - self.at) / 1e9:.3f} s early"
         )
         self.launched[vassal] = self.at
+        self.done.discard(vassal)
         most = self._slots()
         busy = len(self.starting)
         must(busy < most, "max-starting", f"{attempt} starts beside {list(self.starting)}")

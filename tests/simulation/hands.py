@@ -244,7 +244,7 @@ class Hands:
         elif action.vassal in self._waiting:
             self._waiting[action.vassal].append((action, vassal.running))
         else:
-            self._order(action, vassal.running, deaf=vassal.deaf is not None)
+            self._order(action, vassal.running, deaf=vassal.is_deaf)
 
     def _order(self, action: Action, spec: Spec | None, *, deaf: bool = False) -> None:
         process = self._by_name.get(action.vassal)
