@@ -95,7 +95,10 @@ def mode(text: str) -> int:
 
 
 def owner(text: str) -> tuple[int, int]:
-    """A user and a group, by name or number; the user's own group where none is named."""
+    """A user and a group, by name or number; the user's own group where none is named.
+
+    The largest id is -1, with which chown(2) and setuid(2) leave the id as it is.
+    """
     user, _, group = text.partition(":")
     try:
         account = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
@@ -109,16 +112,16 @@ def owner(text: str) -> tuple[int, int]:
             gid = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
         except KeyError:
             raise click.BadParameter(f"there is no group {group}") from None
+    if uid >= _NO_ID or gid >= _NO_ID:
+        raise click.BadParameter(f"{text} has no uid and gid that a process can have")
     return uid, gid
 
 
 def vassals_user(text: str) -> tuple[int, int]:
-    """Whom vassals run as: anybody but root. -1, in whatever guise, would leave root's id."""
+    """Whom vassals run as: anybody but root."""
     uid, gid = owner(text)
     if uid == 0:
         raise click.BadParameter(f"{text} is root; if that is meant, say --as-root")
-    if uid >= _NO_ID or gid >= _NO_ID:
-        raise click.BadParameter(f"{text} has no uid and gid that a process can have")
     return uid, gid
 
 

@@ -373,6 +373,12 @@ def test_what_is_expected_is_said_in_words(option: str, text: str, says: str) ->
         pytest.param(["--user", "root", "v"], "say --as-root", id="user root"),
         pytest.param(["--user", "4294967295:8", "v"], "--user", id="user -1"),
         pytest.param(["--user", "7:4294967295", "v"], "--user", id="group -1"),
+        pytest.param(
+            ["--on-demand-owner", "4294967295:8", "v"], "that a process can have", id="owner -1"
+        ),
+        pytest.param(
+            ["--on-demand-owner", "7:99999999999", "v"], "that a process can have", id="no gid"
+        ),
         pytest.param(["--config", "/nowhere.yml", "v"], "/nowhere.yml", id="no config file"),
         *(
             pytest.param([f"--{name}", "", "v"], f"--{name}", id=f"{name} empty")
