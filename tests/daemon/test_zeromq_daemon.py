@@ -46,7 +46,8 @@ def test_check_reaches_it_whether_or_not_a_daemon_runs(daemon: Daemon, endpoint:
     assert daemon.wait() == 0
     assert daemon.log().splitlines() == told
     daemon.start()
-    second = subprocess.run([*daemon.argv, "--check"], capture_output=True, text=True, check=False)
+    argv = [*daemon.argv, "--check"]
+    second = subprocess.run(argv, capture_output=True, text=True, check=False, env=daemon.environ)
     assert (second.returncode, second.stdout.splitlines()) == (0, told)
     daemon.stop()
 
