@@ -13,6 +13,8 @@ from ..journal.policy import Policy
 from ..monitors import contract
 from ..monitors.names import shown
 from ..monitors.polling import SourceFailed
+from ..monitors.regular_file import Denied, NotRegular, located, reopened
+from ..monitors.tenant import Tenant
 from . import command, starting
 from .listeners import binds_itself
 from .moves import bar_reason
@@ -27,15 +29,19 @@ async def check(
     policy: Policy,
     left_out: Sequence[str] = (),
     as_root: str | None = None,
+    no_root: str | None = None,
 ) -> int:
     """Print what each source has; 0 if all of it could run, 1 if not.
 
     ``left_out`` says which files were given as monitors and are none, ``as_root`` what to do about
-    vassals that would run as root.
+    vassals that would run as root, ``no_root`` why a start as this user would fail.
     """
     if as_root is not None:
         _say(f"warning: {as_root}")
     flaws = len(left_out)
+    if no_root is not None:
+        _say(f"cannot start: {no_root}")
+        flaws += 1
     for line in left_out:
         _say(f"left out: {line}")
     owners: dict[str, str] = {}
@@ -90,9 +96,12 @@ def _would_run(name: str, seen: contract.Seen, policy: Policy, source: str) -> t
     try:
         words = command.argv(name, spec, policy)
         user = user_of(spec, policy)
-        tenant = None if user is None else user.rights
+        # Only root can look with the rights of another user.
+        tenant = None if user is None or os.geteuid() != 0 else user.rights
         command.check_program(words[0], spec.cwd or "", tenant)
-    except (command.CannotRun, NoAccount) as error:
+        if policy.user is not None and "command" not in spec.settings and spec.path is not None:
+            _check_config(name, spec.cwd or "", tenant)
+    except (command.CannotRun, NoAccount, _Unreadable) as error:
         return True, f"barred: {error}"
     except OSError as error:
         return True, f"barred: {starting.explain(error)[0]}"
@@ -102,6 +111,27 @@ def _would_run(name: str, seen: contract.Seen, policy: Policy, source: str) -> t
         warning = ", which its config must not bind itself: remove that line" if theft else ""
         line += f"  (on demand at {spec.socket}{warning})"
     return False, line + (f"  (in {spec.cwd})" if spec.cwd and spec.cwd != os.getcwd() else "")
+
+
+class _Unreadable(Exception):
+    """The user of ``--user`` may not read a config that the daemon can read."""
+
+
+def _check_config(name: str, cwd: str, tenant: Tenant | None) -> None:
+    """Open the config as uWSGI will: by its name, in ``cwd``, with the vassal's rights."""
+    at = os.open(cwd or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with located(name, tenant, at=at) as place:
+            os.close(reopened(place))
+    except (Denied, NotRegular, OSError):
+        if tenant is None:
+            raise
+        raise _Unreadable(
+            f"uid {tenant.uid} with gid {tenant.gid} may not read this config, and uWSGI reads it"
+            " as that user (--user): chgrp and chmod it"
+        ) from None
+    finally:
+        os.close(at)
 
 
 async def _ask_all(monitors: Sequence[contract.Monitor]) -> list[contract.Observation]:

@@ -19,6 +19,8 @@ from . import magic
 
 # A key, or the dash of a list; and a value that begins with a character that YAML keeps for itself.
 _UNQUOTED: Final = re.compile(r"(\s*(?:- |[\w-]+:\s+))((?:[%@`*&!]|\[[^]]*\][^ #]).*?)\s*")
+# For those who know uWSGI's uid and gid.
+USER_ADVICE: Final = "to run all vassals as one user, give user (--user USER[:GROUP])"
 _PATHS: Final = ("dir", "glob")
 
 
@@ -107,7 +109,8 @@ def plain(name: str) -> str:
 def _known(path: str, key: object, known: Mapping[str, click.Parameter]) -> click.Parameter:
     option = known.get(plain(str(key)))
     if option is None:
-        raise click.BadParameter(f"{path}: there is no option {key}")
+        advice = "; " + USER_ADVICE if plain(str(key)) in ("uid", "gid") else ""
+        raise click.BadParameter(f"{path}: there is no option {key}{advice}")
     return option
 
 

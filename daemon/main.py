@@ -88,13 +88,14 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
     monitors, no_configs = open_monitors(chosen["monitor"], decided)
     left_out = summary(no_configs, decided.extra_extension)
     as_root = users.root_warning(decided, meant=chosen["as_root"])
+    no_root = users.lacks_root(decided)
     if chosen["check"]:
         from .check import check
 
         # The keeper knows of it only where it stands in the arguments.
         with contextlib.closing(KeeperLink.from_environment()) as keeper:
             keeper.passing()
-            sys.exit(trio.run(check, monitors, decided, left_out, as_root))
+            sys.exit(trio.run(check, monitors, decided, left_out, as_root, no_root))
     if not monitors:
         raise MonitorURLError("; ".join(left_out))
     for line in left_out:
@@ -105,7 +106,8 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             "%d files are given by name; quote a pattern, and files that are made later run, too",
             files,
         )
-    users.check_root(decided)
+    if no_root is not None:
+        raise OSError(no_root)
     of_others = decided.tyrant or decided.user is not None
     if of_others and chosen["log"] == "inherit" and (os.isatty(1) or os.isatty(2)):
         option = "--tyrant" if decided.tyrant else "--user"

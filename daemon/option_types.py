@@ -19,6 +19,7 @@ AUTO: Final = "auto"
 YEAR: Final = 365 * 24 * 3600  # seconds; deadlines are nanoseconds in 64 bits
 _UNITS: Final = {"s": "seconds", "ms": "milliseconds"}
 _NO_ID: Final = 2**32 - 1
+_ID: Final = re.compile(r"[0-9]{1,30}")  # str.isdigit also knows ², which is no number
 _DIGITS: Final = re.compile(r"[+-]?[0-9]{1,30}")
 
 
@@ -88,7 +89,7 @@ def whole(least: int = 1, most: int | None = None) -> Callable[[object], int]:
 
 def mode(text: str) -> int:
     """Permissions in octal digits, as chmod(1) takes them."""
-    bits = int(text, 8) if text.isdigit() and not set(text) & set("89") else -1
+    bits = int(text, 8) if re.fullmatch("[0-7]{1,30}", text) else -1
     if not 0 <= bits <= 0o777:
         raise click.BadParameter(f"{text} is no mode; write octal digits, as in 660")
     return bits
@@ -100,16 +101,19 @@ def owner(text: str) -> tuple[int, int]:
     The largest id is -1, with which chown(2) and setuid(2) leave the id as it is.
     """
     user, _, group = text.partition(":")
+    if not user:
+        raise click.BadParameter(f"{text} names no user; write USER or USER:GROUP")
+    number = _ID.fullmatch(user)
     try:
-        account = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
+        account = pwd.getpwuid(int(user)) if number else pwd.getpwnam(user)
         uid, gid = account.pw_uid, account.pw_gid
     except KeyError:
-        if not (user.isdigit() and group):
+        if not (number and group):
             raise click.BadParameter(f"there is no user {user}") from None
         uid = gid = int(user)
     if group:
         try:
-            gid = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+            gid = int(group) if _ID.fullmatch(group) else grp.getgrnam(group).gr_gid
         except KeyError:
             raise click.BadParameter(f"there is no group {group}") from None
     if uid >= _NO_ID or gid >= _NO_ID:
@@ -118,10 +122,12 @@ def owner(text: str) -> tuple[int, int]:
 
 
 def vassals_user(text: str) -> tuple[int, int]:
-    """Whom vassals run as: anybody but root."""
+    """A user and group other than root's, as in tyrant mode."""
     uid, gid = owner(text)
     if uid == 0:
         raise click.BadParameter(f"{text} is root; if that is meant, say --as-root")
+    if gid == 0:
+        raise click.BadParameter(f"{text} has root's group; write USER:GROUP with another group")
     return uid, gid
 
 

@@ -92,7 +92,13 @@ class Command(commandline.Command):
                     options.append(rest.pop(0))
             else:
                 monitors.append(word)
-        return super().parse_args(ctx, [*options, *(["--", *monitors] if monitors else [])])
+        try:
+            return super().parse_args(ctx, [*options, *(["--", *monitors] if monitors else [])])
+        except click.NoSuchOption as wrong:
+            if config_file.plain(wrong.option_name) not in ("uid", "gid"):
+                raise
+            message = f"No such option {wrong.option_name}; {config_file.USER_ADVICE}"
+            raise click.NoSuchOption(wrong.option_name, message, ctx=ctx) from None
 
 
 class _Monitors(click.types.StringParamType):

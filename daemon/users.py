@@ -98,14 +98,15 @@ def root_warning(policy: Policy, *, meant: bool) -> str | None:
     )
 
 
-def check_root(policy: Policy) -> None:
-    """Raise OSError where vassals are to run as others and this is not root."""
+def lacks_root(policy: Policy) -> str | None:
+    """Why a start fails where vassals are to run as others and this is not root."""
     option = "--tyrant" if policy.tyrant else "--user" if policy.user is not None else None
-    if option is not None and os.geteuid() != 0:
-        raise OSError(
-            f"{option} needs root, to run vassals as other users; this is uid {os.geteuid()}:"
-            f" start it as root, or without {option}"
-        )
+    if option is None or os.geteuid() == 0:
+        return None
+    return (
+        f"{option} needs root, to run vassals as other users; this is uid {os.geteuid()}:"
+        f" start it as root, or without {option}"
+    )
 
 
 def user_name(uid: int) -> str:

@@ -701,3 +701,37 @@ def test_check_names_flaws(tmp_path: Path) -> None:
     assert "d.ini: barred: cannot be executed: ./no-such-program: No such file" in said
     assert f"a.ini: rejected: the name belongs to dir://{daemon.vassals}" in said
     assert "cannot be read: " in said.partition("missing")[2]
+
+
+@pytest.mark.parametrize(
+    ("user", "reason"),
+    [
+        pytest.param("²", "there is no user ²", id="a digit that is no number"),
+        pytest.param(":www-data", ":www-data names no user; write USER or USER:GROUP", id="none"),
+        pytest.param("61001:²", "there is no group ²", id="a group that is no number"),
+        pytest.param("61001:0", "61001:0 has root's group; write USER:GROUP", id="root's gid"),
+        pytest.param("61001:root", "61001:root has root's group", id="root's group"),
+        pytest.param("0:61001", "0:61001 is root; if that is meant, say --as-root", id="root"),
+        pytest.param("-5", "there is no user -5", id="a negative number"),
+    ],
+)
+def test_why_a_user_is_refused(user: str, reason: str) -> None:
+    result = run("--user", user, "dir:///v", standalone=True)
+    assert result.exit_code == 2
+    assert reason in " ".join(result.output.split())
+
+
+def test_a_mode_that_is_no_number() -> None:
+    result = run("--on-demand-mode", "²", "dir:///v", standalone=True)
+    assert "² is no mode; write octal digits" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("name", ["uid", "gid", "emperor-uid"])
+def test_uwsgis_uid_is_answered_with_user(tmp_path: Path, name: str) -> None:
+    config = tmp_path / "emperor.yml"
+    config.write_text(f"{name}: www-data\n")
+    for words in (("--config", str(config)), (f"--{name}", "www-data")):
+        result = run(*words, "dir:///v", standalone=True)
+        assert result.exit_code == 2
+        advice = "to run all vassals as one user, give user (--user USER[:GROUP])"
+        assert advice in " ".join(result.output.split())

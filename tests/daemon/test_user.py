@@ -196,3 +196,35 @@ def test_root_is_warned_of_at_each_start_and_by_check(make_root: MakeRoot) -> No
     daemon.launch("--as-root", "--check")
     assert daemon.wait() == 0
     assert daemon.log().count(WARNING) == seen
+
+
+@pytest.mark.parametrize(
+    ("mode", "flaw"),
+    [
+        pytest.param(0o600, "barred: uid 61001 with gid 62001 may not read this config", id="0600"),
+        pytest.param(0o644, None, id="0644"),
+    ],
+)
+def test_check_reads_configs_as_the_user(make_root: MakeRoot, mode: int, flaw: str | None) -> None:
+    daemon = make_root(*USER)
+    daemon.options += ["--uwsgi", uwsgi_for_all(daemon.folder)]
+    daemon.put("a.ini", "[uwsgi]\nmaster = true\n", 0, 0).chmod(mode)
+    daemon.put("b.ini", SLEEPER, 0, 0).chmod(0o600)  # a program does not read it
+    daemon.launch("--check")
+    assert daemon.wait() == (0 if flaw is None else 1)
+    assert (f"  a.ini: {flaw}" in daemon.log()) == (flaw is not None)
+    assert "  b.ini: sleep 1000" in daemon.log()
+
+
+@pytest.mark.parametrize("option", ["--user", "--tyrant"])
+def test_check_says_that_a_start_needs_root(make_root: MakeRoot, option: str) -> None:
+    before = ("setpriv", f"--reuid={ALICE}", f"--regid={ALICES}", "--clear-groups",
+              "--inh-caps=+dac_override", "--ambient-caps=+dac_override")  # fmt: skip
+    words = ["--user", f"{BOB}:{BOBS}"] if option == "--user" else [option]
+    daemon = make_root(*words, before=before)
+    daemon.put("a.ini", SLEEPER, BOB, BOBS)
+    daemon.launch("--check")
+    assert daemon.wait() == 1
+    assert daemon.log().startswith(f"cannot start: {option} needs root, to run vassals as other")
+    if option == "--user":
+        assert "  a.ini: sleep 1000" in daemon.log()
