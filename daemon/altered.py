@@ -10,6 +10,9 @@ from typing import Final
 from ..journal.store import Journal
 from .fleet import Fleet
 
+NOT_THERE: Final = "its config is not in the journal as it was recorded"
+_ANNOUNCING: Final = ("amqp", "amqps", "zmq")  # sources that say each thing once
+
 log = logging.getLogger("emperor")
 
 _MOST_NAMED: Final = 20
@@ -30,11 +33,19 @@ def find(fleet: Fleet, journal: Journal) -> list[str]:
     ]
     for name in names[:_MOST_NAMED]:
         log.error(
-            "%s: the journal's text of its config is not what was recorded (%s), so it is taken"
-            " anew from its source; 'emperor-replay verify' says what else was altered",
+            "%s: the journal's text of its config is not what was recorded (%s); %s;"
+            " 'emperor-replay verify' says what else was altered",
             name,
             wanted[name],
+            advice(fleet.vassals[name].monitor),
         )
     if len(names) > _MOST_NAMED:
         log.error("and so for %d others", len(names) - _MOST_NAMED)
     return names
+
+
+def advice(source: str) -> str:
+    """How the text comes back from a source, by its URL."""
+    if source.partition("://")[0] in _ANNOUNCING:
+        return "announce it again, as its source tells each config once"
+    return "the daemon asks its source for it at each start, and takes it anew when that answers"

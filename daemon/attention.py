@@ -1,17 +1,19 @@
 """What wants an operator's attention: everything for which ``emperor-ctl status`` exits 3."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any, Final, Protocol
 
 from ..journal.events import Event
 from ..journal.times import rfc3339
+from . import altered
 from .fleet import Fleet, Vassal
 
 # The values of ``what``, in the order in which they are told.
 KINDS: Final = (
     "estranged", "paused", "keeper died", "own log", "logs shared", "unreachable",
-    "doubted", "barred", "throttled", "crashing", "hanging", "log renamed", "unknown process",
+    "doubted", "barred", "throttled", "crashing", "hanging", "text altered",
+    "log renamed", "unknown process",
 )  # fmt: skip
 _OFTEN: Final = 3  # deaths
 _LATELY: Final = 600 * 10**9  # nanoseconds in which so many deaths are often
@@ -34,6 +36,9 @@ class Daemon(Protocol):
 
     @property
     def doubted(self) -> Mapping[str, set[str]]: ...
+
+    @property
+    def altered(self) -> Set[str]: ...
 
     def renamed_logs(self) -> Mapping[str, str]: ...
 
@@ -81,6 +86,9 @@ def attention(daemon: Daemon, now: int) -> list[dict[str, Any]]:
     found = [*_of_daemon(daemon), *_of_monitors(daemon)]
     for _, vassal in sorted(daemon.fleet.vassals.items()):
         found += _of_vassal(vassal, daemon.recent, now)
+        if vassal.name in daemon.altered:
+            reason = f"{altered.NOT_THERE}; {altered.advice(vassal.monitor)}"
+            found.append(_entry("text altered", None, reason, vassal.name))
     for name, file in sorted(daemon.renamed_logs().items()):
         reason = f"it writes to {file} until it is started again"
         found.append(_entry("log renamed", None, reason, name))

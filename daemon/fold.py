@@ -46,6 +46,9 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
     "vassal_destroyed": dict(
         queued=m.drop, throttled=m.drop, listening=m.drop, starting=m.dismiss, ready=m.dismiss,
         accepting=m.dismiss, reloading=m.dismiss, stopping=m.dismiss, held=m.drop, barred=m.drop),
+    "config_restored": dict(
+        queued=i, throttled=i, listening=i, starting=i, ready=i,
+        accepting=i, reloading=i, stopping=i, held=i, barred=m.begin_restored),
     # What the host and the vassals say
     "spawned": dict(
         queued=i, throttled=i, listening=i, starting=m.note_spawned, ready=i,
@@ -68,6 +71,9 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
     "vassal_deaf": dict(
         queued=i, throttled=i, listening=i, starting=i, ready=m.note_deaf,
         accepting=m.note_deaf, reloading=m.note_deaf, stopping=i, held=i, barred=i),
+    "reload_failed": dict(
+        queued=i, throttled=i, listening=i, starting=i, ready=i,
+        accepting=i, reloading=m.fail_reload, stopping=i, held=i, barred=i),
     "heartbeat_started": dict(
         queued=i, throttled=i, listening=i, starting=m.note_heartbeat, ready=m.note_heartbeat,
         accepting=m.note_heartbeat, reloading=i, stopping=i, held=i, barred=i),
@@ -109,7 +115,13 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
 # fmt: on
 
 _BY_MONITOR: Final = frozenset(
-    ("vassal_added", "vassal_changed", "vassal_removed", "vassal_destroyed")
+    (
+        "vassal_added",
+        "vassal_changed",
+        "vassal_removed",
+        "vassal_destroyed",
+        "config_restored",
+    )
 )
 _BY_ATTEMPT: Final = frozenset(
     (
@@ -120,6 +132,7 @@ _BY_ATTEMPT: Final = frozenset(
         "vassal_loyal",
         "vassal_resigned",
         "vassal_deaf",
+        "reload_failed",
         "heartbeat_started",
         "heartbeat_lost",
         "exited",

@@ -37,12 +37,13 @@ from ..journal.events import (
     Fault,
     ListenFailed,
     OfAttempt,
+    ReloadFailed,
     Spawned,
     SpawnFailed,
     Spec,
 )
 from ..journal.policy import Policy
-from . import adoption, command, leftovers, process, protocol, recovery, threads
+from . import adoption, altered, command, leftovers, process, protocol, recovery, threads
 from .actions import Action
 from .fleet import Fleet, Vassal
 from .keeper_link import Death, KeeperLink
@@ -307,7 +308,7 @@ class Host:
     def _config_frame(self, digest: str | None) -> bytes:
         text = None if digest is None else self._config_text(digest)
         if text is None:
-            log.error("the config %s is not in the journal", digest)
+            log.error("the config %s is not in the journal as it was recorded", digest)
             return b""
         return protocol.config_frame(text)
 
@@ -422,12 +423,25 @@ class Host:
         else:
             self._order(action, vassal.running)
 
+    def _lacks_text(self, running: Process, spec: Spec) -> bool:
+        """Tell of a reload that is not sent, as uWSGI would end for want of its config."""
+        if spec.path is not None or not running.speaks or spec.config is None:
+            return False
+        if self._config_text(spec.config) is not None:
+            return False
+        body = ReloadFailed(attempt=running.attempt, reason=altered.NOT_THERE)
+        self._said[Happened(Draft("reload_failed", body, None, running.name))] = None
+        self._spoken.set()
+        return True
+
     def _order(self, action: Action, spec: Spec | None) -> None:
         running = self._by_name.get(action.vassal)
         if running is None or running.attempt != action.attempt:
             return  # it has gone meanwhile
         if action.do == "reload":
             assert spec is not None
+            if self._lacks_text(running, spec):
+                return
             running.heed(spec)
             running.to_reload = True
             assert self._nursery is not None

@@ -352,6 +352,12 @@ def renew(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     begin(fleet, vassal, event, actions)
 
 
+def begin_restored(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Barred: its text is in the journal again, so it can start unless something else bars it."""
+    if not vassal.exiled and vassal.spec.bar is None and vassal.name not in fleet.blocked:
+        begin(fleet, vassal, event, actions)
+
+
 def relisten(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Listening: only another address, owner or a bar matters before it runs."""
     take_spec(vassal, event)
@@ -497,6 +503,12 @@ def note_deaf(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> N
     """It has not read the order to reload, so that is carried out as a restart."""
     vassal.deaf = vassal.loaded or ""
     restart(fleet, vassal, event, actions)
+
+
+def fail_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """The daemon has not sent the order to reload: the process runs on as it is."""
+    body: Any = event.body
+    arrive(fleet, vassal, event, actions, f"not reloaded: {body.reason}")
 
 
 def note_heartbeat(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:

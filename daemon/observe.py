@@ -6,7 +6,7 @@ fold's. What the observer remembers only keeps the record from repeating itself:
 rejections were said, and which vassals a doubted listing lacked.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Final
 
 import msgspec
@@ -20,6 +20,7 @@ from ..journal.events import (
     Failed,
     Gone,
     Rejected,
+    Restored,
     Spec,
 )
 from ..monitors import contract as c
@@ -65,6 +66,11 @@ class Observer:
         self._missing: dict[str, set[str]] = {}  # url -> what its doubted listing lacked
         # Texts that came with a rejection: a source need not give one again when it is accepted.
         self._held_back: dict[str, dict[str, bytes]] = {}  # url -> name -> text
+
+    @property
+    def altered(self) -> Set[str]:
+        """Vassals whose config text in the journal is not what was recorded."""
+        return self._altered
 
     @property
     def doubted(self) -> Mapping[str, set[str]]:
@@ -203,7 +209,18 @@ class Observer:
             elif change:
                 self._announce("vassal_changed", url, name, seen, change, drafts)
         elif name in self._altered and seen.content is not None:
-            self._announce("vassal_changed", url, name, seen, "text taken anew", drafts)
+            self._restore(fleet, seen.content, drafts)
+
+    def _restore(self, fleet: Fleet, content: bytes, drafts: list[Draft]) -> None:
+        """Put a text back for all vassals that have it. They run it, so none is reloaded."""
+        config = digest(content)
+        self.contents[config] = content
+        for name in sorted(self._altered):
+            vassal = fleet.vassals.get(name)
+            if vassal is not None and vassal.spec.config == config:
+                self._altered.discard(name)
+                body = Restored(config=config)
+                drafts.append(Draft("config_restored", body, vassal.monitor, name))
 
     def _claim(
         self,
@@ -254,6 +271,7 @@ class Observer:
         vassal = fleet.vassals.get(seen.name)
         destroyed = isinstance(seen, c.Destroyed)
         if vassal is not None and vassal.monitor == url and vassal.wanted:
+            self._altered.discard(seen.name)
             kind = "vassal_destroyed" if destroyed else "vassal_removed"
             drafts.append(Draft(kind, Gone(reason=seen.reason), url, seen.name))
         elif destroyed:

@@ -17,6 +17,7 @@ _WARNINGS: Final = frozenset(
         "listing_doubted",
         "monitor_failed",
         "observation_rejected",
+        "reload_failed",
         "spawn_failed",
         "vassal_deaf",
     )
@@ -79,6 +80,8 @@ def _now(vassal: Vassal | None, event: Event, fleet: Fleet) -> str:
 def _detail(event: Event) -> str:
     body: Any = event.body
     match event.kind:
+        case "config_restored":
+            return "the journal has its text as it was recorded again"
         case "vassal_changed":
             return str(body.change)
         case "spawned":
@@ -97,7 +100,7 @@ def _detail(event: Event) -> str:
             return str(body.request)
         case "listing_doubted":
             return f"{len(body.missing)} of {body.known} vassals are missing at once"
-        case "monitor_failed" | "spawn_failed" | "listen_failed":
+        case "monitor_failed" | "spawn_failed" | "listen_failed" | "reload_failed":
             return str(body.reason)
         case "vassal_removed" | "vassal_destroyed":
             return str(body.reason)

@@ -18,7 +18,7 @@ are durable, into the one that others see.
 import logging
 import socket
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import partial
 from typing import Final
 
@@ -372,6 +372,11 @@ class Shell:
     def doubted(self) -> Mapping[str, set[str]]:
         """By source, what its last listing lacks, where the next one must agree."""
         return self._observer.doubted
+
+    @property
+    def altered(self) -> Set[str]:
+        """Vassals whose config text in the journal is not what was recorded."""
+        return self._observer.altered
 
     def now(self) -> int:
         """The time by which events are stamped."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from ..journal.events import Fault, Spec
 from ..journal.policy import Policy
-from . import command, leftovers, process
+from . import altered, command, leftovers, process
 from .fleet import Vassal
 from .keeper_link import KeeperLink
 from .listeners import Listeners
@@ -78,7 +78,11 @@ class Starter:
             self._keeper.keep(kept_name(vassal.name, vassal.attempt), entrusted, told)
             # uWSGI waits for its config from the first, so that is there before there is a child,
             # whenever we die.
-            unsent = b"" if config_ours is None else self._first_config(spec, config_ours)
+            unsent = (
+                b""
+                if config_ours is None
+                else self._first_config(spec, config_ours, vassal.monitor)
+            )
             child = subprocess.Popen(
                 argv,
                 env=command.environment(
@@ -118,17 +122,15 @@ class Starter:
         running.control, running.config, running.unsent = ours, config_ours, unsent
         return running
 
-    def _first_config(self, spec: Spec, end: socket.socket) -> bytes:
+    def _first_config(self, spec: Spec, end: socket.socket, source: str) -> bytes:
         """Send what a vassal reads first; what does not fit into the socket yet.
 
-        Raises CannotRun where there is no config: uWSGI would wait for it for ever.
+        Raises CannotRun where there is no config: uWSGI would wait for it for ever. A program that
+        a ``command`` names needs none.
         """
         frame = self._config_frame(spec.config)
-        if not frame:
-            raise command.CannotRun(
-                "its config is not in the journal as it was recorded; give it another ts at its"
-                " source, or announce it again"
-            )
+        if not frame and "command" not in spec.settings:
+            raise command.CannotRun(f"{altered.NOT_THERE}; {altered.advice(source)}")
         return frame[end.send(frame) :]
 
     def _stdin(self, name: str, spec: Spec) -> int:

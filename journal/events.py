@@ -61,6 +61,15 @@ class Announced(Body, frozen=True):
     change: str = ""
 
 
+class Restored(Body, frozen=True):
+    """The config text that somebody had altered in the journal is there again as it was recorded.
+
+    ``config`` is its digest, which the vassal has as before.
+    """
+
+    config: str
+
+
 class Gone(Body, frozen=True):
     """A vassal is no longer wanted by its source."""
 
@@ -140,6 +149,13 @@ class OfAttempt(Body, frozen=True):
     """Something the process of an attempt said."""
 
     attempt: int
+
+
+class ReloadFailed(Body, frozen=True):
+    """A reload that was ordered was not sent to the process of an attempt, which runs on."""
+
+    attempt: int
+    reason: str
 
 
 class HeartbeatLost(Body, frozen=True):
@@ -261,6 +277,7 @@ KINDS: Final[dict[str, type[Body]]] = {
     "vassal_changed": Announced,
     "vassal_removed": Gone,
     "vassal_destroyed": Gone,
+    "config_restored": Restored,
     "observation_rejected": Rejected,
     "listing_doubted": Doubted,
     "monitor_failed": Failed,
@@ -273,6 +290,7 @@ KINDS: Final[dict[str, type[Body]]] = {
     "vassal_loyal": OfAttempt,
     "vassal_resigned": OfAttempt,
     "vassal_deaf": OfAttempt,  # it has not read an order in all the time that it had
+    "reload_failed": ReloadFailed,
     "heartbeat_started": OfAttempt,
     "heartbeat_lost": HeartbeatLost,
     "connection_waiting": Empty,

@@ -32,6 +32,8 @@ def _essence(body: e.Body) -> str:
             return _announced(body)
         case e.Exited():
             return how_it_ended(body)
+        case e.Restored():
+            return f"the text of config {short(body.config)} is there again as it was recorded"
         case e.Rejected():
             return f"{shown(body.name)}: {shown(body.reason)}"
         case e.Doubted():
@@ -66,8 +68,8 @@ def _essence(body: e.Body) -> str:
 
 _SAYS: Final = frozenset(
     (
-        e.Announced, e.Exited, e.Rejected, e.Doubted, e.Spawned, e.SpawnFailed, e.HeartbeatLost,
-        e.Adopted, e.DeadlinePassed, e.DaemonStarted, e.OperatorRequested,
+        e.Announced, e.Restored, e.Exited, e.Rejected, e.Doubted, e.Spawned, e.SpawnFailed,
+        e.HeartbeatLost, e.Adopted, e.DeadlinePassed, e.DaemonStarted, e.OperatorRequested,
         e.PressureObserved, e.JournalAdopted, e.JournalForked,
     )
 )  # fmt: skip

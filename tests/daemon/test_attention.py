@@ -30,6 +30,7 @@ class Daemon:
     paused: str | None = None
     unrecorded: int = 0
     doubted: Mapping[str, set[str]] = field(default_factory=dict)
+    altered: frozenset[str] = frozenset()
     renamed: dict[str, str] = field(default_factory=dict)
 
     troubles: dict[str, str] = field(default_factory=dict)

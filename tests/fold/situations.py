@@ -129,6 +129,7 @@ TRIGGERS: Final = (
     *NEWS,
     Trigger("vassal_removed", "removed", {}, "a"),
     Trigger("vassal_destroyed", "destroyed", {}, "a"),
+    Trigger("config_restored", "config restored", {"config": "c1"}, "a"),
     Trigger("spawned", "spawned", {"pid": 5, "start_time": 5}),
     *(
         Trigger("spawn_failed", f"spawn failed ({fault})", {"reason": "refused", "fault": fault})
@@ -139,6 +140,7 @@ TRIGGERS: Final = (
     Trigger("vassal_loyal", "loyal"),
     Trigger("vassal_resigned", "resigned"),
     Trigger("vassal_deaf", "deaf"),
+    Trigger("reload_failed", "reload failed", {"reason": "no text"}),
     Trigger("heartbeat_started", "heartbeat started"),
     Trigger("heartbeat_lost", "heartbeat lost", {"silent": 30.0}),
     Trigger("connection_waiting", "connection waiting"),
