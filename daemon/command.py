@@ -224,20 +224,13 @@ def _start_of(place: int) -> bytes:
         os.close(descriptor)
 
 
-def environment(
-    own: Mapping[str, str],
-    name: str,
-    spec: Spec,
-    mark: str,
-    control_fd: int | None,
-    config_fd: int | None,
-    user: User | None = None,
-    identity: str | None = None,
+def handed_down(
+    own: Mapping[str, str], name: str, spec: Spec, user: User | None = None
 ) -> dict[str, str]:
-    """The vassal's environment, from the daemon's ``own``. Blocks where that asks for accounts.
+    """What programs of the vassal get of the daemon's environment ``own``. May block.
 
     ``UWSGI_VASSAL_X`` becomes ``UWSGI_X`` (see ``magic.py``); the daemon's own settings do not get
-    through. Who runs as another ``user`` gets little else.
+    through. A vassal of another ``user`` gets little else.
     """
     passed = {
         key: value
@@ -249,6 +242,21 @@ def environment(
     for its, (value, _) in magic.handed(own, name, spec, user).items():
         if its not in _PRIVATE:
             passed[its] = value
+    return passed
+
+
+def environment(
+    own: Mapping[str, str],
+    name: str,
+    spec: Spec,
+    mark: str,
+    control_fd: int | None,
+    config_fd: int | None,
+    user: User | None = None,
+    identity: str | None = None,
+) -> dict[str, str]:
+    """The vassal's environment, from the daemon's ``own``. Blocks where that asks for accounts."""
+    passed = handed_down(own, name, spec, user)
     if control_fd is not None:
         passed["UWSGI_EMPEROR_FD"] = str(control_fd)
     if config_fd is not None:

@@ -24,7 +24,7 @@ from ..monitors.options import MonitorOptions
 from ..monitors.registry import open_monitor
 from ..monitors.urls import MonitorURLError
 from ..version import VERSION
-from . import altered, commandline, daemon_log, pressure, process, users
+from . import altered, command, commandline, daemon_log, pressure, process, users
 from .arguments import given
 from .clock import Clock
 from .deploys import followed
@@ -220,6 +220,9 @@ def open_monitors(texts: tuple[str, ...], decided: Policy) -> tuple[list[Monitor
         on_demand_extension=decided.on_demand_extension,
         on_demand_directory=decided.on_demand_directory,
         on_demand_exec=decided.on_demand_exec,
+        environment=lambda name, spec, tenant: command.handed_down(
+            os.environ, name, spec, users.of_tenant(tenant)
+        ),
         templates=bool(
             decided.vassals_inherit
             or decided.vassals_include

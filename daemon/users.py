@@ -51,6 +51,11 @@ class User(NamedTuple):
         return {**passed(own), **self.account}
 
 
+def of_tenant(tenant: Tenant) -> User:
+    """The user that a tenant is, with what the system knows of the account. May block."""
+    return _user(tenant.uid, tenant.gid, initgroups=False)._replace(groups=tenant.groups)
+
+
 def user_of(spec: Spec, policy: Policy) -> User | None:
     """Whom a vassal of this spec runs as, None for the daemon's own user. May block.
 

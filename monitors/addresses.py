@@ -16,9 +16,11 @@ import os
 import shlex
 import signal
 import subprocess
+from collections.abc import Mapping
 from typing import Final
 
 from ..journal import quantities
+from ..journal.events import Spec
 from . import names
 from .options import MonitorOptions
 from .regular_file import Denied, NotRegular, opened
@@ -47,6 +49,7 @@ class Addresses:
         self.beside = options.on_demand_extension
         self._directory = options.on_demand_directory
         self._command = shlex.split(options.on_demand_exec or "")
+        self._environment = options.environment
 
     def signature(self, directory: int, file: str) -> tuple[int, ...]:
         """What differs when the file beside does. ``directory`` is open, ``file`` the config."""
@@ -63,8 +66,10 @@ class Addresses:
             status.st_size,
         )
 
-    def find(self, path: str, directory: int, file: str, tenant: Tenant | None) -> str | None:
-        """The address of the config ``path``, which is ``file`` in the open ``directory``.
+    def find(
+        self, name: str, spec: Spec, directory: int, file: str, tenant: Tenant | None
+    ) -> str | None:
+        """The address of the vassal ``name``; its config is ``file`` in the open ``directory``.
 
         ``tenant`` is given in tyrant mode: whose vassal it is. Raises OSError, NoAnswer,
         BadAddress.
@@ -72,9 +77,9 @@ class Addresses:
         if self.beside is not None:
             return self._read(directory, file + self.beside, tenant)
         if self._directory is not None:
-            stem = os.path.splitext(os.path.basename(path))[0]
+            stem = os.path.splitext(file)[0]
             return os.path.join(self._directory, stem + ".socket")
-        return self._ask(path, tenant) if self._command else None
+        return self._ask(name, spec, tenant) if self._command else None
 
     def _read(self, directory: int, file: str, tenant: Tenant | None) -> str | None:
         shown = names.shown(file)
@@ -99,7 +104,13 @@ class Addresses:
             _check_port(address or "", tenant.uid, hint)
         return address
 
-    def _ask(self, path: str, tenant: Tenant | None) -> str | None:
+    def _environ(self, name: str, spec: Spec, tenant: Tenant) -> Mapping[str, str]:
+        if self._environment is None:
+            return passed(os.environ)
+        return self._environment(name, spec, tenant)
+
+    def _ask(self, name: str, spec: Spec, tenant: Tenant | None) -> str | None:
+        path = spec.path or name
         program = self._command[0]
         what = f"--on-demand-exec {names.shown(program)}"
         argument = f"./{path}" if path.startswith("-") else path
@@ -111,7 +122,7 @@ class Addresses:
                     *(() if tenant is None else become(tenant)),
                     *(*self._command, argument),
                 ],
-                env=None if tenant is None else passed(os.environ),
+                env=None if tenant is None else self._environ(name, spec, tenant),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 # In tyrant mode this would be the daemon's log, or a terminal to read from.

@@ -273,9 +273,8 @@ class Reader:
             ours, flaw = settings.read(name, content)
         address = None
         try:
-            assert spec.path is not None
             tenant = self._tenants.of(spec.uid, spec.gid)
-            address = self.addresses.find(spec.path, step[0], step[2], tenant)
+            address = self.addresses.find(name, spec, step[0], step[2], tenant)
         except BadAddress as error:
             flaw = flaw or str(error)
         return msgspec.structs.replace(spec, config=mark, settings=ours, bar=flaw, socket=address)

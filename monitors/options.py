@@ -1,6 +1,14 @@
 """What the command line tells all monitors."""
 
+from collections.abc import Callable, Mapping
+
 import msgspec
+
+from ..journal.events import Spec
+from .tenant import Tenant
+
+Environment = Callable[[str, Spec, Tenant], Mapping[str, str]]
+"""What a program of the vassal of this name and spec has in its environment, as the tenant."""
 
 
 class MonitorOptions(msgspec.Struct, frozen=True):
@@ -12,8 +20,8 @@ class MonitorOptions(msgspec.Struct, frozen=True):
     ``tyrant_nofollow``: the owner of the symlink itself; ``tyrant_initgroups``: a vassal has the
     groups of its user's account. What says where a file's vassal listens on demand is one of: the
     file beside it with this extension added, a socket in this directory (an absolute path), the
-    output of this command. ``templates``: each vassal includes other configs, so its own may be
-    empty.
+    output of this command, which in tyrant mode has this ``environment``. ``templates``: each
+    vassal includes other configs, so its own may be empty.
     """
 
     freq: float = 3.0
@@ -25,4 +33,5 @@ class MonitorOptions(msgspec.Struct, frozen=True):
     on_demand_extension: str | None = None
     on_demand_directory: str | None = None
     on_demand_exec: str | None = None
+    environment: Environment | None = None
     templates: bool = False

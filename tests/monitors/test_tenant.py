@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 import msgspec
 import pytest
+from emperord.daemon.main import open_monitors
 from emperord.journal.events import Spec
+from emperord.journal.policy import Policy
 from emperord.monitors import amqp_paths, files, listing, regular_file, resolving, rows, zeromq
 from emperord.monitors.addresses import Addresses, BadAddress
 from emperord.monitors.contract import Seen
@@ -25,6 +27,7 @@ from .watching import watching
 
 OF_ROOT = "[uwsgi]\nsecret = of-root\n"
 PLAIN = "[uwsgi]\nplain = text\n"
+PLACED = Spec(ts=1, path="a.ini")
 ME = Tenant(ALICE, ALICES, (ALICES,))
 
 
@@ -467,10 +470,10 @@ def test_the_file_beside(ground: Path, mode: int, address: str | None) -> None:
     directory = os.open(ground / "vassals", os.O_PATH)
     try:
         if address is not None:
-            assert addresses.find("a.ini", directory, "a.ini", ME) == address
+            assert addresses.find("a.ini", PLACED, directory, "a.ini", ME) == address
             return
         with pytest.raises(BadAddress, match=rf"uid {ALICE} may not read a\.ini\.socket$"):
-            addresses.find("a.ini", directory, "a.ini", ME)
+            addresses.find("a.ini", PLACED, directory, "a.ini", ME)
     finally:
         os.close(directory)
 
@@ -480,15 +483,34 @@ def test_the_command_runs_as_the_tenant(ground: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("ROOTS_SECRET", "x")
     command = "sh -c 'echo /$(id -u).$(id -g).$(id -G | tr \" \" .).$ROOTS_SECRET'"
     addresses = Addresses(MonitorOptions(tyrant=True, on_demand_exec=command))
-    found = addresses.find(str(ground), -1, "a.ini", Tenant(ALICE, ALICES, (ALICES, BOBS)))
+    found = addresses.find("a.ini", PLACED, -1, "a.ini", Tenant(ALICE, ALICES, (ALICES, BOBS)))
     assert found == f"/{ALICE}.{ALICES}.{ALICES}.{BOBS}."
+
+
+async def test_the_command_has_a_vassals_environment(
+    ground: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of the account, and what the daemon has for all vassals."""
+    for key, value in {"ROOTS_SECRET": "x", "UWSGI_VASSAL_FOO": "%n", "HOME": "/root"}.items():
+        monkeypatch.setenv(key, value)
+    with account_in_a_group() as account:
+        file_of(ground / "vassals" / "a.ini", account.pw_uid, account.pw_gid)
+        command = (
+            "sh -c 'echo /$HOME,$USER,$LOGNAME,$SHELL,$UWSGI_FOO,$ROOTS_SECRET$EMPERORD_ATTEMPT'"
+        )
+        policy = Policy(tyrant=True, on_demand_exec=command)
+        (monitor,), _ = open_monitors((f"dir://{ground}/vassals",), policy)
+        async with watching(monitor) as watch:
+            found = watch.seen["a.ini"].spec.socket
+    its = (account.pw_dir, account.pw_name, account.pw_name, account.pw_shell, "a", "")
+    assert found == "/" + ",".join(its)
 
 
 def test_what_the_command_says_is_the_tenants_word() -> None:
     """A user may trace, and so alter, what runs as that user."""
     addresses = Addresses(MonitorOptions(tyrant=True, on_demand_exec="sh -c 'echo :80'"))
     with pytest.raises(BadAddress, match=f"uid {ALICE} may not listen at :80"):
-        addresses.find("a.ini", -1, "a.ini", ME)
+        addresses.find("a.ini", PLACED, -1, "a.ini", ME)
 
 
 # Races
