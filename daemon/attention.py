@@ -90,7 +90,7 @@ def attention(daemon: Daemon, now: int) -> list[dict[str, Any]]:
             reason = f"{altered.NOT_THERE}; {altered.advice(vassal.monitor)}"
             found.append(_entry("text altered", None, reason, vassal.name))
     for name, file in sorted(daemon.renamed_logs().items()):
-        reason = f"it writes to {file} until it is started again"
+        reason = f"it writes to {file}, which is not cut at --log-size, until it is started again"
         found.append(_entry("log renamed", None, reason, name))
     for name, pid in sorted(daemon.leftovers()):
         reason = f"process {pid} runs and no source names it; end it if it is not wanted"

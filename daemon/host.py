@@ -56,7 +56,7 @@ from .running import Process
 from .starting import Starter, explain
 from .trees import Trees, kill_group, reap_quietly
 from .users import NoAccount
-from .vassal_log import LogDirectory
+from .vassal_log import LOGROTATE, LogDirectory
 
 log = logging.getLogger("emperor.host")
 
@@ -606,7 +606,7 @@ class Host:
             return False
         if self._logs is not None:
             running.log_start = self._logs.size(running.name)
-            running.log_file = self._logs.written_by(running.pid)
+            running.log_file = self._logs.written_by(running.pid, running.name)
         self._by_name[running.name] = running
         self._listen_to(running)
         return True
@@ -725,16 +725,17 @@ def _look_after(logs: LogDirectory, processes: list[Process]) -> None:
             if running.log_file is None:
                 continue
             before = running.log_renamed
-            running.log_renamed = logs.renamed_to(running.name, running.log_file)
+            running.log_renamed = logs.renamed_to(running.name, running.log_file, running.pid)
         except OSError as error:
             log.warning("%s: its log cannot be cut: %s", running.name, error)
             continue
         if before is None and running.log_renamed is not None:
             log.warning(
-                "%s: its log was renamed, and it writes to %s until it is started again;"
-                " logrotate needs copytruncate (see docs/emperor.logrotate)",
+                "%s: its log was renamed, and it writes to %s until it is started again; that file"
+                " is not cut at --log-size; logrotate needs copytruncate, as in %s",
                 running.name,
                 running.log_renamed,
+                LOGROTATE,
             )
 
 

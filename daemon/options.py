@@ -25,6 +25,7 @@ from .option_types import (
     whole,
     whole_or_auto,
 )
+from .vassal_log import MOST_PARTS
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -347,11 +348,11 @@ def options(function: _F) -> _F:
             ),
             _option(
                 "--log-keep",
-                type=whole(0),
+                type=whole(0, MOST_PARTS),
                 default=1,
                 metavar="N",
                 show_default=True,
-                help="How many parts that were cut off stay beside a log, .1 to .N.",
+                help="How many parts that were cut off stay beside a log, .1 to .N; 1000 at most.",
             ),
             _option(
                 "--log-format",

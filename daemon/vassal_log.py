@@ -13,13 +13,18 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterable
+from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 from urllib.parse import quote
 
+LOGROTATE: Final = str(Path(__file__).resolve().parent.parent / "docs" / "emperor.logrotate")
+MOST_PARTS: Final = 1000  # of one log: each cut renames them
 LAST_LINES: Final = 10
 REMOVED: Final = "a removed file"
+ELSEWHERE: Final = "a file that was moved away or removed"
 _LAST_BYTES: Final = 2048
 _LONGEST_NAME: Final = 200
 # Its owner may have a lease on a log (fcntl(2)): who opens it without O_NONBLOCK waits for 45 s.
@@ -174,30 +179,41 @@ class LogDirectory:
         except FileNotFoundError:
             return 0
 
-    def written_by(self, pid: int) -> LogFile | None:
-        """The log in here that a process has as its output; None where that is not known."""
+    def written_by(self, pid: int, vassal: str) -> LogFile | None:
+        """The vassal's log that a process has as its output; None where that is not known.
+
+        Other files can be in here: uWSGI's own log (``logto``) takes the place of its output.
+        """
+        name = log_name(vassal)
         for number in (1, 2):
             link = f"/proc/{pid}/fd/{number}"
             try:
-                if os.path.dirname(os.readlink(link)) == self._canonical:
+                directory, base = os.path.split(os.readlink(link))
+                if directory == self._canonical and base.startswith(name):
                     status = os.stat(link)
                     return LogFile(status.st_dev, status.st_ino)
             except OSError:
                 continue
         return None
 
-    def renamed_to(self, vassal: str, file: LogFile) -> str | None:
-        """Where the vassal's log is if it is not at its path: a path, or ``a removed file``."""
+    def renamed_to(self, vassal: str, file: LogFile, pid: int | None = None) -> str | None:
+        """Where the vassal's log is if it is not at its path: a path, or words.
+
+        Its process ``pid`` may have left it for another output; then there is nothing to tell.
+        """
         path = self.path(vassal)
         with contextlib.suppress(FileNotFoundError):
             status = os.lstat(path)
             if LogFile(status.st_dev, status.st_ino) == file:
                 return None
+        if pid is not None:
+            with contextlib.suppress(OSError):  # it is gone, or not for us to look at
+                return _output_in(pid, file)
         with contextlib.suppress(FileNotFoundError), os.scandir(self._path) as entries:
             for entry in entries:
                 if entry.inode() == file.inode:
                     return entry.path
-        return REMOVED
+        return ELSEWHERE
 
     def last_lines(self, vassal: str, since: int, file: LogFile | None = None) -> str:
         """The last lines written after offset ``since``; empty if there are none.
@@ -208,7 +224,7 @@ class LogDirectory:
             path = self.path(vassal)
             if file is not None:
                 path = self.renamed_to(vassal, file) or path
-            if path == REMOVED:
+            if path in (REMOVED, ELSEWHERE):
                 return ""
             with open(os.open(path, _UNHELD | os.O_RDONLY), "rb") as log:
                 size = log.seek(0, os.SEEK_END)
@@ -221,15 +237,18 @@ class LogDirectory:
         return "\n".join(lines[-LAST_LINES:])
 
     def bound(self, vassal: str) -> bool:
-        """Cut the log if it is over the limit; unless none is kept, its end stays as ``.1``."""
+        """Cut the log if it is over the limit; unless none is kept, its end stays as ``.1``.
+
+        What is written between the copy of that end and the cut is lost.
+        """
         path = self.path(vassal)
         size = self.size(vassal)
         if size <= self._limit:
             return False
         with open(os.open(path, _UNHELD | os.O_RDWR), "rb+") as log:
             try:
+                self._make_room(path)
                 if self._keep:
-                    self._make_room(path)
                     _keep_end(log, path + ".1", size, 2 * self._limit)
             finally:
                 # On a full disk above all, the log must shrink.
@@ -237,10 +256,18 @@ class LogDirectory:
         return True
 
     def _make_room(self, path: str) -> None:
-        """Number the older parts anew: ``.1`` is free then, and the oldest is gone."""
-        for number in range(self._keep - 1, 0, -1):
+        """Number the older parts anew, so that ``.1`` is free; remove those that are too many."""
+        directory, name = os.path.split(path)
+        part = re.compile(re.escape(name) + r"\.([1-9][0-9]{0,2}|1000)")  # a longer one is a date
+        found = map(part.fullmatch, os.listdir(directory))
+        numbers = [int(each[1]) for each in found if each is not None]
+        for number in sorted(numbers, reverse=True):
+            older = f"{path}.{number}"
             with contextlib.suppress(FileNotFoundError):
-                os.rename(f"{path}.{number}", f"{path}.{number + 1}")
+                if number >= self._keep:
+                    os.unlink(older)
+                else:
+                    os.rename(older, f"{path}.{number + 1}")
 
     def _set_aside(self, path: str, owner: tuple[int, int] | None) -> None:
         """Begin a new log if this one is another's: its reader may have it open still.
@@ -263,6 +290,16 @@ class LogDirectory:
             os.rename(path, path + ".1")
         else:  # nothing was written: an older part is worth more
             os.unlink(path)
+
+
+def _output_in(pid: int, file: LogFile) -> str | None:
+    """The path by which a process has this file as its output; None if it has others. OSError."""
+    for number in (1, 2):
+        link = f"/proc/{pid}/fd/{number}"
+        status = os.stat(link)
+        if LogFile(status.st_dev, status.st_ino) == file:
+            return os.readlink(link) if status.st_nlink else REMOVED
+    return None
 
 
 def _keep_end(log: BinaryIO, end: str, size: int, most: int) -> None:

@@ -155,7 +155,10 @@ def test_a_renamed_log_wants_attention() -> None:
         "vassal": "a.ini",
         "monitor": None,
         "since": None,
-        "reason": "it writes to /logs/a.ini.log.2 until it is started again",
+        "reason": (
+            "it writes to /logs/a.ini.log.2, which is not cut at --log-size, until it is started"
+            " again"
+        ),
     }
 
 

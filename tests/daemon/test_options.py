@@ -735,3 +735,11 @@ def test_uwsgis_uid_is_answered_with_user(tmp_path: Path, name: str) -> None:
         assert result.exit_code == 2
         advice = "to run all vassals as one user, give user (--user USER[:GROUP])"
         assert advice in " ".join(result.output.split())
+
+
+def test_a_ceiling_of_parts_that_are_kept() -> None:
+    assert tell("--log-keep", "1000", "dir:///v")["log_keep"] == 1000
+    result = run("--log-keep", "1001", "dir:///v", standalone=True)
+    assert "1001 is out of range; write a whole number, 0 to 1000" in " ".join(
+        result.output.split()
+    )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from emperord.daemon.vassal_log import (
+    ELSEWHERE,
+    LOGROTATE,
     REMOVED,
     LogDirectory,
     keep_former,
@@ -180,6 +182,32 @@ def _log_and_older(folder: Path) -> tuple[Path, Path]:
     return folder / "a.ini.log", folder / "a.ini.log.1"
 
 
+def test_a_log_of_uwsgis_own_is_not_the_vassals(tmp_path: Path) -> None:
+    """uWSGI with ``logto = LOGS/%n.log`` makes that its output."""
+    logs = LogDirectory(str(tmp_path), 4096)
+    own = os.open(tmp_path / "a.log", os.O_WRONLY | os.O_CREAT)
+    with subprocess.Popen(["sleep", "60"], stdout=own, stderr=own) as child:
+        os.close(own)
+        assert logs.written_by(child.pid, "a.ini") is None
+        child.kill()
+
+
+def test_parts_beyond_those_kept_are_removed_at_a_cut(tmp_path: Path) -> None:
+    for number in (1, 2, 3, 4, 999, 20261126):
+        (tmp_path / f"a.ini.log.{number}").write_text(str(number))
+    (tmp_path / "a.ini.log-20261126-1").touch()
+    logs = LogDirectory(str(tmp_path), 4096, 2)
+    write(logs, "a.ini", b"x" * 5000)
+    assert logs.bound("a.ini")
+    names = {".1", ".2", ".20261126", "-20261126-1", ""}
+    assert {path.name for path in tmp_path.iterdir()} == {f"a.ini.log{each}" for each in names}
+    assert (tmp_path / "a.ini.log.2").read_text() == "1"
+
+
+def test_the_file_for_logrotate_is_installed() -> None:
+    assert "copytruncate" in Path(LOGROTATE).read_text()
+
+
 # Whose directory it is
 
 
@@ -198,7 +226,7 @@ def test_the_logs_of_0_1_0_are_gone_on_with_once(tmp_path: Path) -> None:
     logs = LogDirectory(str(path), 4096)
     with subprocess.Popen(["sleep", "60"], stdout=(out := logs.open("a.ini"))) as child:
         os.close(out)
-        assert logs.written_by(child.pid) is not None
+        assert logs.written_by(child.pid, "a.ini") is not None
         child.kill()
 
 
@@ -237,8 +265,17 @@ def test_where_a_renamed_log_is(tmp_path: Path) -> None:
     log.write_text("others\n")
     assert logs.renamed_to("a.ini", file) == str(tmp_path / "a.ini.log.2")
     assert logs.last_lines("a.ini", 0, file) == "words"
-    (tmp_path / "a.ini.log.2").unlink()
-    assert logs.renamed_to("a.ini", file) == REMOVED
+    (tmp_path / "a.ini.log.2").rename(tmp_path.parent / "gone.log")  # as logrotate's olddir does
+    gone = str(tmp_path.parent / "gone.log")
+    with subprocess.Popen(["sleep", "60"], stdout=descriptor) as child:
+        assert logs.renamed_to("a.ini", file, child.pid) == gone
+        os.unlink(gone)
+        assert logs.renamed_to("a.ini", file, child.pid) == REMOVED
+        child.kill()
+    with subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL) as child:
+        assert logs.renamed_to("a.ini", file, child.pid) is None, "it has another output"
+        child.kill()
+    assert logs.renamed_to("a.ini", file, child.pid) == ELSEWHERE
     assert logs.last_lines("a.ini", 0, file) == ""
     os.close(descriptor)
 
@@ -247,11 +284,11 @@ def test_what_a_process_writes_to(tmp_path: Path) -> None:
     logs = LogDirectory(str(tmp_path / "x" / ".." / "logs"), 4096)
     descriptor = logs.open("a.ini")
     with subprocess.Popen(["sleep", "60"], stdout=descriptor, stderr=subprocess.DEVNULL) as child:
-        assert logs.written_by(child.pid) == log_file(descriptor)
+        assert logs.written_by(child.pid, "a.ini") == log_file(descriptor)
         os.close(descriptor)
         child.kill()
-    assert logs.written_by(child.pid) is None
-    assert logs.written_by(os.getpid()) is None
+    assert logs.written_by(child.pid, "a.ini") is None
+    assert logs.written_by(os.getpid(), "a.ini") is None
 
 
 def test_of_a_flood_the_end_is_kept(tmp_path: Path) -> None:
