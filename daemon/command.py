@@ -41,6 +41,12 @@ _PRIVATE: Final = frozenset(
         "LISTEN_FDS",
         "LISTEN_FDNAMES",
         "LISTEN_PID",
+        # The unit's directories that the daemon has its own files in. An emperor that is a vassal
+        # would take this daemon's journal for its own. RUNTIME_DIRECTORY gets through: vassals may
+        # have sockets there, and each of our files there has a journal's identity as its name.
+        "STATE_DIRECTORY",
+        "LOGS_DIRECTORY",
+        "CONFIGURATION_DIRECTORY",
         CHANNEL,
         stdio.FILE,
         stdio.FORM,

@@ -67,7 +67,8 @@ def main(**chosen: Any) -> None:
 
     Each option is also taken under uWSGI's name (--emperor-freq) and from the environment
     (EMPEROR_FREQ). Durations take units: 500ms, 3s, 2m, 1h, 7d; a plain number counts in S,
-    seconds, or MS, milliseconds. Sizes take K, M, G and T, powers of 1024: 10M, 1GiB.
+    seconds, or MS, milliseconds, and can be 1e3. Sizes take K, M, G and T, powers of 1024: 10M,
+    1GiB; a plain number counts in bytes, and has digits only.
     """
     daemon_log.set_up(chosen["log_format"])
     try:

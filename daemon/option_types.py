@@ -41,13 +41,13 @@ def milliseconds(least: int = 1) -> Callable[[object], int]:
 
 
 def _duration(text: str, least: float, most: float, unit: str) -> Decimal:
-    found = quantities.duration(text, unit)
+    found = quantities.duration(text.strip().removeprefix("-"), unit)
     if found is None:
         raise click.BadParameter(
             f"{text!r} is not a duration; write {quantities.DURATIONS}, or a number of"
             f" {_UNITS[unit]}"
         )
-    if not least <= found <= most:
+    if text.strip().startswith("-") or not least <= found <= most:
         lowest, highest = duration_text(least, unit), duration_text(most, unit)
         raise click.BadParameter(
             f"{text} is out of range; write a duration from {lowest} to {highest}"
@@ -59,12 +59,13 @@ def size(least: int = 0) -> Callable[[object], int]:
     """Bytes, ``least`` or more."""
 
     def convert(value: object) -> int:
-        found = quantities.size(str(value))
+        text = str(value).strip()
+        found = quantities.size(text.removeprefix("-"))
         if found is None:
             raise click.BadParameter(
                 f"{str(value)!r} is not a size; write {quantities.SIZES}, or a number of bytes"
             )
-        if not least <= found < 1 << 63:
+        if text.startswith("-") or not least <= found < 1 << 63:
             raise click.BadParameter(f"{value} is out of range; write {size_text(least)} or more")
         return found
 

@@ -1,4 +1,4 @@
-"""Standard input, output and error, when whoever started us does not care for them.
+"""Standard input, output and error, when the parent process does not care for them.
 
 Where they are closed, the next thing that a process opens gets the lowest free number. A socket or
 the journal that is number 2 is where a last word goes, of the interpreter or of a library.
@@ -88,7 +88,7 @@ def say(line: bytes) -> None:
 
 
 def remember() -> None:
-    """Note which file standard error is, before that is renamed; who starts us may have done so."""
+    """Note which file standard error is, unless the parent has noted it: it may be renamed."""
     try:
         status = os.fstat(2)
         if not stat.S_ISREG(status.st_mode):

@@ -82,7 +82,7 @@ class ConfigFiles:
         return Taken(status, bar, content)
 
     def _trespass(self, place: Place, own: os.stat_result, opened: os.stat_result) -> str | None:
-        """Why nobody's vassal may come of this, in tyrant mode. Raises Replaced, OSError."""
+        """Why tyrant mode runs no vassal of this, None if it may. Raises Replaced, OSError."""
         directory, path, file = place
         return ownership.trespass(
             (own if self._link_owner else opened).st_uid,

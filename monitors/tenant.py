@@ -102,7 +102,7 @@ def passed(own: Mapping[str, str]) -> dict[str, str]:
 
 
 def become(tenant: Tenant, setpriv: str = "setpriv") -> list[str]:
-    """The words before a command that have it run as the tenant, without new privileges."""
+    """The arguments that go before a command: it runs as the tenant, without new privileges."""
     groups = ",".join(map(str, tenant.groups))
     ids = [f"--regid={tenant.gid}", f"--groups={groups}", f"--reuid={tenant.uid}"]
     return [setpriv, "--no-new-privs", *ids, "--"]

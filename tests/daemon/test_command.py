@@ -147,6 +147,13 @@ def test_environment_says_who_it_is() -> None:
     [
         pytest.param({"PATH": "/bin"}, {"PATH": "/bin"}, id="the rest gets through"),
         pytest.param({"UWSGI_X": "1"}, {"UWSGI_X": "1"}, id="uWSGI's own too"),
+        *(
+            pytest.param({f"{kind}_DIRECTORY": "/u"}, {}, id=f"the unit's {kind}_DIRECTORY")
+            for kind in ("STATE", "LOGS", "CONFIGURATION")
+        ),
+        pytest.param(
+            {"RUNTIME_DIRECTORY": "/u"}, {"RUNTIME_DIRECTORY": "/u"}, id="RUNTIME_DIRECTORY"
+        ),
         pytest.param({"UWSGI_VASSAL_X": "1"}, {"UWSGI_X": "1"}, id="vassal's"),
         pytest.param(
             {"UWSGI_X": "ours", "UWSGI_VASSAL_X": "its"}, {"UWSGI_X": "its"}, id="vassal's wins"

@@ -743,3 +743,18 @@ def test_a_ceiling_of_parts_that_are_kept() -> None:
     assert "1001 is out of range; write a whole number, 0 to 1000" in " ".join(
         result.output.split()
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--freq=-1",), "-1 is out of range; write a duration from 10ms to 365d"),
+        (("--throttle", "-3s"), "-3s is out of range; write a duration from 1ms to 365d"),
+        (("--log-size=-4K",), "-4K is out of range; write 4K or more"),
+        (("--forgive", "-0"), "-0 is out of range"),
+        (("--freq=--1",), "'--1' is not a duration"),
+    ],
+)
+def test_less_than_nothing_is_out_of_range(words: tuple[str, ...], reason: str) -> None:
+    result = run(*words, "dir:///v", standalone=True)
+    assert reason in " ".join(result.output.split())
