@@ -15,6 +15,10 @@ KINDS: Final = (
     "doubted", "barred", "throttled", "crashing", "hanging", "text altered",
     "log renamed", "unknown process",
 )  # fmt: skip
+# With these a text comes from its source, or the vassal goes.
+_TEXT_GIVEN: Final = (
+    "config_restored", "vassal_added", "vassal_changed", "vassal_removed", "vassal_destroyed",
+)  # fmt: skip
 _OFTEN: Final = 3  # deaths
 _LATELY: Final = 600 * 10**9  # nanoseconds in which so many deaths are often
 
@@ -55,10 +59,15 @@ class Recent:
         self.keeper_died: int | None = None
         self._deaths: dict[str, deque[int]] = {}
         self._doubts: dict[str, int] = {}
+        self._without_text: set[str] = set()
 
     def note(self, event: Event) -> None:
         """Take in an event that is recorded."""
         body: Any = event.body
+        if event.kind == "reload_failed" and event.vassal is not None:
+            self._without_text.add(event.vassal)
+        elif event.kind in _TEXT_GIVEN and event.vassal is not None:
+            self._without_text.discard(event.vassal)
         if event.kind == "listing_doubted" and event.monitor is not None:
             self._doubts[event.monitor] = event.at
         elif event.kind in ("vassal_removed", "vassal_destroyed") and event.vassal is not None:
@@ -76,6 +85,10 @@ class Recent:
             return None
         return deaths[0]
 
+    def lacks_text(self, vassal: str) -> bool:
+        """Whether it was not reloaded for want of its text, which has not come since."""
+        return vassal in self._without_text
+
     def doubt(self, monitor: str) -> int | None:
         """When a listing of this monitor was doubted last."""
         return self._doubts.get(monitor)
@@ -86,7 +99,7 @@ def attention(daemon: Daemon, now: int) -> list[dict[str, Any]]:
     found = [*_of_daemon(daemon), *_of_monitors(daemon)]
     for _, vassal in sorted(daemon.fleet.vassals.items()):
         found += _of_vassal(vassal, daemon.recent, now)
-        if vassal.name in daemon.altered:
+        if vassal.name in daemon.altered or daemon.recent.lacks_text(vassal.name):
             reason = f"{altered.NOT_THERE}; {altered.advice(vassal.monitor)}"
             found.append(_entry("text altered", None, reason, vassal.name))
     for name, file in sorted(daemon.renamed_logs().items()):

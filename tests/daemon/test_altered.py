@@ -182,9 +182,11 @@ async def test_a_reload_without_its_text_is_not_sent(
         assert (vassal.phase, vassal.pid) == ("ready", pid)
         assert vassal.reason == f"not reloaded: {altered.NOT_THERE}"
         assert notes(tmp_path, "a.ini", "loaded") == ["; text"]
+        assert [each["what"] for each in attention(daemon.shell, 0)] == ["text altered"]
         await source.says(Touched("a.ini", inline("; text\nsay 1 5 17 \n", 2)))
         await daemon.phase("a.ini", "accepting")
         assert "exited" not in daemon.kinds("a.ini")
+        assert attention(daemon.shell, 0) == []
 
 
 async def test_a_program_needs_no_text(tmp_path: Path, speaker: str) -> None:
