@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
 
 import trio
 
@@ -10,6 +11,29 @@ from .clock import Clock
 from .fleet import Fleet
 from .observe import Draft
 from .turn import Input
+
+# Events of the fleet or a source that move no vassal, except by an order.
+_MOVES_NO_VASSAL: Final = frozenset(
+    (
+        "observation_rejected",
+        "listing_doubted",
+        "monitor_failed",
+        "monitor_recovered",
+        "journal_adopted",
+        "pressure_observed",
+    )
+)
+
+
+def may_move(fleet: Fleet, kind: str, vassal: str | None) -> set[str]:
+    """The vassals whose deadline such an event may move without an order.
+
+    ``fleet`` is the one before the event. A blocked vassal may begin when another one gives
+    its address back.
+    """
+    if vassal is not None:
+        return {vassal, *fleet.blocked}
+    return set() if kind in _MOVES_NO_VASSAL else set(fleet.vassals)
 
 
 class Deadlines:

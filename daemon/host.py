@@ -85,6 +85,7 @@ class Said(msgspec.Struct, frozen=True, gc=False):
     vassal: str
     attempt: int
     byte: int
+    reloads: int = 0  # that this daemon had sent to the process by then
 
 
 class Happened(msgspec.Struct, frozen=True, gc=False):
@@ -241,7 +242,8 @@ class Host:
                     running.accepted = trio.current_time()
                 self._remember(running, byte)
                 # Said twice before it was handed over once is said once.
-                self._said[Said(running.name, running.attempt, byte)] = None
+                said_now = Said(running.name, running.attempt, byte, running.reloads)
+                self._said[said_now] = None
                 self._spoken.set()
                 self._speakers[running] = 0
         running.heard = len(said)
@@ -270,11 +272,12 @@ class Host:
                 waiting[running] = max(0, waiting[running] - count)
 
     def is_stale(self, said: Said) -> bool:
-        """Whether a word is of the program that a reload, ordered but not sent, will replace."""
+        """Whether the program said it that a reload replaces, whether sent since or to be sent."""
         running = self._by_name.get(said.vassal)
         if running is None or running.attempt != said.attempt:
             return False
-        return said.byte == protocol.ACCEPTING and running.to_reload
+        replaced = running.to_reload or said.reloads != running.reloads
+        return said.byte == protocol.ACCEPTING and replaced
 
     def silent_for(self, vassal: str) -> float:
         """Seconds since the vassal's last heartbeat; counts from now when none was heard."""
@@ -474,6 +477,7 @@ class Host:
         running.said = [byte for byte in running.said if byte == protocol.LOYAL]
         about = leftovers.about(running.mark, running.spec)
         running.tell_keeper(self._keeper, spec=about["spec"], said=running.said)
+        running.reloads += 1
         if self._send(running, protocol.RELOAD):
             running.accepted = -math.inf  # what it loads now has not said so
             await self._watch_reload(running)

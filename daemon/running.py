@@ -43,6 +43,7 @@ class Process:
         self.asked = False  # its end was ordered
         self.accepted = -math.inf  # when it said that it accepts, or may have, in trio's time
         self.to_reload = False  # that was ordered, and is not sent yet
+        self.reloads = 0  # that this daemon has sent to it
         self.orders = Orders()
         self.deaf = vassal.is_deaf  # it reads no orders, so it gets signals
         self.suspected = vassal.deaf is not None  # it read none with this config, or another one

@@ -41,7 +41,7 @@ from .actions import Action, recorded
 from .asks import Asks
 from .attention import Recent
 from .clock import Clock
-from .deadlines import Deadlines
+from .deadlines import Deadlines, may_move
 from .deploys import Deploys
 from .explain import Explain
 from .fleet import UP, Fleet, copied, to_json
@@ -246,8 +246,9 @@ class Shell:
             cause,
             draft.body,
         )
+        moved = may_move(self._ahead, draft.kind, draft.vassal)
         actions = self._deploys.take(self._ahead, event, fold=fold)
-        self._plan(draft.vassal, actions)
+        self._plan(moved, actions)
         body = chain.text(event.body)
         row = (
             event.seq, event.at, event.kind, event.monitor, event.vassal, cause, body,
@@ -331,10 +332,20 @@ class Shell:
             for item in news:
                 if isinstance(item, Happened):
                     yield item.draft
-                elif not self._host.is_stale(item):
+                elif not (self._host.is_stale(item) or self._is_outrun(fleet, item)):
                     yield from _meaning_of_byte(fleet, item)
 
         await self.tell(meaning)
+
+    def _is_outrun(self, fleet: Fleet, said: Said) -> bool:
+        """Whether this turn orders a reload, so that the old program said that it accepts.
+
+        The host cannot know that yet, because it gets the order when the turn is durable.
+        """
+        vassal = fleet.vassals.get(said.vassal)
+        if vassal is None or said.byte != protocol.ACCEPTING or vassal.phase != "reloading":
+            return False
+        return vassal.order is not None and vassal.order > self.fleet.seq
 
     async def _run_monitor(self, monitor: contract.Monitor) -> None:
         source = Source(monitor.url, monitor.trusts_content)
@@ -451,12 +462,9 @@ class Shell:
 
     # Time
 
-    def _plan(self, touched: str | None, actions: list[Action]) -> None:
+    def _plan(self, moved: set[str], actions: list[Action]) -> None:
         """Remember the deadlines of the vassals that an event may have moved."""
-        names = {action.vassal for action in actions}
-        if touched is not None:
-            names.add(touched)
-        self._deadlines.plan(self._ahead, names)
+        self._deadlines.plan(self._ahead, moved | {action.vassal for action in actions})
 
     async def _watch_heartbeats(self) -> None:
         while True:

@@ -29,6 +29,7 @@ from typing import Any, Final
 
 import msgspec
 from emperord.daemon.actions import Action
+from emperord.daemon.deadlines import may_move
 from emperord.daemon.fleet import Fleet, Vassal, from_json, to_json
 from emperord.daemon.fold import fold
 from emperord.daemon.rules import RULES
@@ -161,7 +162,7 @@ class Script:
         made = msgspec.convert(body, KINDS[kind], strict=False)
         event = Event(len(self.events) + 1, self.now, kind, monitor, vassal, None, made)
         self.events.append(event)
-        actions = fold(self.fleet, event)
+        actions = fold_and_plan(self.fleet, event)
         for action in actions:
             if action.do == "spawn":
                 assert action.attempt is not None
@@ -175,6 +176,18 @@ class Script:
         if action.config is not None:
             told += f" with {action.config}"
         return told
+
+
+def fold_and_plan(fleet: Fleet, event: Event) -> list[Action]:
+    """Fold an event. The shell finds each deadline that it sets, or that would never pass."""
+    before = {name: vassal.deadline for name, vassal in fleet.vassals.items()}
+    found = may_move(fleet, event.kind, event.vassal)
+    actions = fold(fleet, event)
+    found |= {action.vassal for action in actions}
+    for name, vassal in fleet.vassals.items():
+        is_new = vassal.deadline is not None and vassal.deadline != before.get(name)
+        assert name in found or not is_new, f"nobody plans the deadline of {name}"
+    return actions
 
 
 def play(text: str) -> Script:

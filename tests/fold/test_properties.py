@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from .checker import Checker, Violated
+from .script import fold_and_plan
 
 NAMES: Final = ("a.ini", "b.ini", "c.ini", "d.ini")
 MONITORS: Final = ("one", "two")
@@ -97,7 +98,7 @@ class World:
         body: Body = msgspec.convert(fields, KINDS[kind])
         event = Event(seq, self.now, kind, monitor, vassal, None, body)
         restored = from_json(to_json(self.fleet))
-        actions = fold(self.fleet, event)
+        actions = fold_and_plan(self.fleet, event)
         self.journal.append((event, recorded(actions)))
         # A fleet from its snapshot decides the same; by induction so does any tail after any cut.
         assert fold(restored, event) == actions

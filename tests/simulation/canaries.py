@@ -8,7 +8,7 @@ import msgspec
 from emperord.daemon import shell
 from emperord.daemon.actions import Action
 from emperord.daemon.deploys import Deploys
-from emperord.daemon.fleet import Fleet, Pressure
+from emperord.daemon.fleet import Fleet, Phase, Pressure
 from emperord.daemon.fold import fold
 from emperord.daemon.observe import Draft
 from emperord.daemon.shell import Shell
@@ -18,22 +18,29 @@ from emperord.journal.events import Adopted, Event, SpawnFailed
 from . import disk
 
 
+def _not_in(fleet: Fleet, names: set[str], phase: Phase) -> set[str]:
+    """Those of the vassals that are not in this phase."""
+    return {
+        name
+        for name in names
+        if (vassal := fleet.vassals.get(name)) is None or vassal.phase != phase
+    }
+
+
 class ForgetsToRespawn(Shell):
     """A vassal that is throttled is never tried again."""
 
-    def _plan(self, touched: str | None, actions: list[Action]) -> None:
-        vassal = self._ahead.vassals.get(touched or "")
-        if vassal is None or vassal.phase != "throttled":
-            super()._plan(touched, actions)
+    def _plan(self, moved: set[str], actions: list[Action]) -> None:
+        super()._plan(_not_in(self._ahead, moved, "throttled"), actions)
 
 
 class ForgetsMercy(Shell):
     """A vassal that is deaf to its stop is never killed."""
 
-    def _plan(self, touched: str | None, actions: list[Action]) -> None:
-        vassal = self._ahead.vassals.get(touched or "")
-        if vassal is None or vassal.phase != "stopping":
-            super()._plan(touched, actions)
+    def _plan(self, moved: set[str], actions: list[Action]) -> None:
+        left = _not_in(self._ahead, moved, "stopping")
+        ordered = _not_in(self._ahead, {action.vassal for action in actions}, "stopping")
+        super()._plan(left, [action for action in actions if action.vassal in ordered])
 
 
 class SpawnsTwice(Shell):

@@ -214,6 +214,13 @@ class Checker:
         if quiet and since is not None and self.at >= since + quiet:
             self.failures.pop(vassal, None)
 
+    def _end_quiet(self, vassal: str) -> None:
+        """It was ordered to end; the time until it has ended is no quiet running."""
+        quiet = int(self.policy.get("forgive", 0.0) * 1e9)
+        since = self.up_since.pop(vassal, None)
+        if quiet and since is not None and self.at >= since + quiet:
+            self.deaths.pop(vassal, None)  # may be forgotten; the record need not say so in time
+
     def _count(self, vassal: str) -> None:
         """Something of it has failed: the longest that it may wait until the next try."""
         self.failures[vassal] = failures = self.failures.get(vassal, 0) + 1
@@ -368,6 +375,7 @@ class Checker:
             else:
                 self.starting.pop(attempt, None)
                 self.reloading.discard(attempt)
+                self._end_quiet(vassal)
 
     def _check_end(self, kind: str, about: str | None, action: dict[str, Any]) -> None:
         """Nobody is stopped for nothing: it follows from what is said of that vassal."""

@@ -73,6 +73,7 @@ class Hands:
         self._spoken = trio.Event()
         self._beats: dict[str, float] = {}
         self._to_reload: set[str] = set()  # that was ordered, and is not sent yet
+        self._reloads: dict[Identity, int] = {}  # that were sent
         self._accepted: dict[str, float] = {}  # since when, or since when it is known here
         self._one_spawn = trio.CapacityLimiter(1)
         self._nursery: trio.Nursery | None = None
@@ -138,7 +139,11 @@ class Hands:
 
     def is_stale(self, said: Said) -> bool:
         """Whether it is a word of the program that is about to be reloaded."""
-        return said.byte == protocol.ACCEPTING and said.vassal in self._to_reload
+        process = self._by_name.get(said.vassal)
+        if process is None or said.byte != protocol.ACCEPTING:
+            return False
+        sent = self._reloads.get(process.identity, 0)
+        return said.vassal in self._to_reload or said.reloads != sent
 
     def log_troubles(self) -> dict[str, str]:
         """There are no logs."""
@@ -188,7 +193,8 @@ class Hands:
             self._beats[process.name] = trio.current_time()
             if known:
                 return
-        self._say(Said(process.name, process.attempt, byte))
+        sent = self._reloads.get(process.identity, 0)
+        self._say(Said(process.name, process.attempt, byte, sent))
 
     def _say(self, news: News) -> None:
         self._said[news] = None
@@ -268,6 +274,7 @@ class Hands:
                 await trio.sleep_until(self._accepted.get(process.name, -SETTLING) + SETTLING)
         self._to_reload.discard(process.name)
         if self._by_name.get(process.name) is process and process.alive and not process.asked:
+            self._reloads[process.identity] = self._reloads.get(process.identity, 0) + 1
             self._machine.reload(process, text)
             await self._watch_reload(process)
 

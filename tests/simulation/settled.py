@@ -98,7 +98,9 @@ def _poorly(world: "World", vassal: Vassal) -> str:
         return _forgotten(world, vassal)
     if vassal.spec.socket is not None and running is None:
         if machine.listening.get(name) != vassal.spec.socket:
-            return "nobody listens at its address"
+            others = [p for p in machine.processes.values() if p.address == vassal.spec.socket]
+            # A process that was adopted without its keeper has the address on its own.
+            return _forgotten(world, vassal) if others else "nobody listens at its address"
         waits = name in machine.clients
         return "" if vassal.phase == "listening" and not waits else f"is {vassal.phase}"
     if running is None:
