@@ -5,7 +5,6 @@ Pure, so that what would be run can be shown without running it.
 
 import errno
 import os
-import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,8 +12,9 @@ from typing import Final, NamedTuple
 
 from ..journal.events import Spec
 from ..journal.policy import Policy
+from ..monitors import shell_words
 from ..monitors.regular_file import Denied, NotRegular, located, reopened
-from ..monitors.settings import LIMITS, amount, signal_number
+from ..monitors.settings import LIMITS, LONGEST_COMMAND, amount, signal_number
 from ..monitors.tenant import Tenant, become, passed
 from . import magic, stdio
 from .keeping import CHANNEL
@@ -103,8 +103,15 @@ def words(name: str, spec: Spec, policy: Policy) -> list[Word]:
     """What is executed for a vassal, each word with its origin. Raises CannotRun."""
     command = spec.settings.get("command")
     if command is not None:
-        return [Word(word, "command in its [emperor] section") for word in shlex.split(command)]
+        return [Word(word, "command in its [emperor] section") for word in _split(command)]
     return _uwsgi(name, spec, policy)
+
+
+def _split(command: str) -> list[str]:
+    """The words of a command. Raises CannotRun for one that a former version let through."""
+    if len(command) > LONGEST_COMMAND:
+        raise CannotRun(f"its command has {len(command)} characters, {LONGEST_COMMAND} are allowed")
+    return shell_words.split(command)
 
 
 def _uwsgi(name: str, spec: Spec, policy: Policy) -> list[Word]:

@@ -42,6 +42,8 @@ from ..monitors.tenant import Tenant, rights_of
 from .keeper_link import KeeperLink, Kept
 
 _LONGEST_PATH: Final = 107  # bytes of a UNIX socket's address
+_LONGEST_ADDRESS: Final = 4095  # characters, as of a path (PATH_MAX)
+_LOOKED_AT: Final = 1 << 16  # bytes of a config in which a line that binds is looked for
 _KEPT: Final = "listener:"  # what the names start with under which the keeper keeps them
 # And of those that were kept for a journal that is lost, until a vassal is to listen there again.
 LEFT: Final = "left:"
@@ -175,6 +177,8 @@ class Listeners:
             listening, file = self._open(address, how)
         except OSError as error:
             raise self._explain(address, error) from None
+        except (ValueError, TypeError, OverflowError) as error:  # bind(2) cannot take it
+            raise CannotListen(f"cannot listen at {shown(address)}: {error}", "address") from None
         listener = self._by_vassal[vassal] = Listener(vassal, address, listening, file, how)
         about: dict[str, Any] = {"address": address, "file": file}
         self._keeper.keep(_KEPT + vassal, [listening.fileno()], about)
@@ -277,8 +281,9 @@ class Listeners:
         if error.errno == errno.EADDRINUSE:
             place = parse(address)
             for other in self._by_vassal.values():
-                if _excludes(parse(other.address), place):
-                    return _taken(address, other)
+                with contextlib.suppress(CannotListen):  # as a former version could read it
+                    if _excludes(parse(other.address), place):
+                        return _taken(address, other)
         fault: ListenFault = "address"
         if error.errno in _SHORT:
             fault = "resources"
@@ -306,6 +311,10 @@ class Place(msgspec.Struct, frozen=True):
 
 def parse(address: str) -> Place:
     """Where this address is. Raises CannotListen."""
+    if len(address) > _LONGEST_ADDRESS or "\0" in address:
+        raise CannotListen(
+            f"{shown(address[:40])}… is too long for an address, or has a NUL", "address"
+        )
     if address.startswith("@"):
         return Place(socket.AF_UNIX, b"\0" + os.fsencode(address[1:]))
     host, colon, port = address.rpartition(":")
@@ -317,13 +326,13 @@ def parse(address: str) -> Place:
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     bare = _SHORTHANDS.get(bare, bare)
     try:
-        number = ipaddress.ip_address(bare)
+        where = ipaddress.ip_address(bare)
     except ValueError:
         reason = f"{shown(address)}: {shown(bare)} is no IP address; names are not looked up"
         raise CannotListen(reason, "address") from None
-    number = getattr(number, "ipv4_mapped", None) or number  # ::ffff:127.0.0.1
-    family = socket.AF_INET if number.version == 4 else socket.AF_INET6
-    return Place(family, (str(number), at), port=at)
+    where = getattr(where, "ipv4_mapped", None) or where  # ::ffff:127.0.0.1
+    family = socket.AF_INET if where.version == 4 else socket.AF_INET6
+    return Place(family, (str(where), at), port=at)
 
 
 def _excludes(held: Place, wanted: Place) -> bool:
@@ -342,7 +351,8 @@ def binds_itself(config: bytes, address: str) -> bool:
     """Whether a config of any format seems to have uWSGI bind this address, and so steal it."""
     with contextlib.suppress(CannotListen):  # what is no address cannot be stolen
         wanted = parse(address)
-        return any(_binds(value, wanted) for value in _BINDING.findall(_COMMENT.sub(b"", config)))
+        text = _COMMENT.sub(b"", config[:_LOOKED_AT])
+        return any(_binds(value, wanted) for value in _BINDING.findall(text))
     return False
 
 

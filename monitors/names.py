@@ -37,7 +37,10 @@ def flaw(name: str, extra: Sequence[str] = ()) -> str | None:
 
 def shown(name: str) -> str:
     """The name with everything escaped that could upset a terminal, a log or JSON."""
-    escaped = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    try:
+        escaped = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        escaped = name  # surrogates that stand for no byte are not printable either
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in escaped

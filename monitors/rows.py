@@ -26,7 +26,7 @@ from .tenant import Tenant, Tenants
 
 LONGEST_CONFIG: Final = 0xFFFF  # bytes; more does not fit the emperor protocol
 MUCH: Final = 128 << 10  # bytes of configs; to understand more, some formats take too long
-_LONGEST_ID: Final = 40  # characters of a uid or gid that is given as text
+_LONGEST_NUMBER: Final = 40  # characters of a number that is given as text
 _LARGEST_ID: Final = 0xFFFFFFFE  # of a uid or gid; the one above means "unchanged"
 _LONGEST_ADDRESS: Final = 255  # bytes
 _SECOND: Final = 1_000_000_000
@@ -286,6 +286,8 @@ def ts_of(value: Any) -> int:
         since = whole - datetime(1970, 1, 1, tzinfo=UTC)
         return (since.days * 86_400 + since.seconds) * _SECOND + since.microseconds * 1000
     if isinstance(value, str):
+        if len(value) > _LONGEST_NUMBER:
+            raise Flaw(f"the ts has {len(value)} characters, {_LONGEST_NUMBER} are allowed")
         try:
             value = Decimal(value)
         except ArithmeticError:
@@ -312,7 +314,7 @@ def id_of(what: str, value: Any) -> int | None:
         if not re.fullmatch(r"-?[0-9]+", value):
             raise Flaw(f"the {what} is no whole number but {names.shown(value[:40])!r}")
         # Text is never cut before it is read: that would make it another user's id.
-        if len(value) > _LONGEST_ID:
+        if len(value) > _LONGEST_NUMBER:
             raise Flaw(f"the {what} is too long, it must be from 0 to {_LARGEST_ID}")
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):

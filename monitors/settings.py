@@ -27,9 +27,15 @@ from typing import Any, Final
 import msgspec
 
 from ..journal import quantities
-from . import names
+from . import names, shell_words
 
+LONGEST_COMMAND: Final = 32 << 10  # characters
+LONGEST_VALUE: Final = 4 << 10  # characters of any other setting
+MOST: Final = 1000  # settings of one config, repeated ones included
+LARGEST_YAML: Final = 128 << 10  # bytes; 1 MiB of flow mappings takes 3 s to parse
 LIMITS: Final = ("nofile", "nproc", "as")
+# As a key at the beginning of a line, or in a flow mapping.
+_SECTION_IN_YAML: Final = re.compile(rb"""(?:^|[{,?]\s?)["']?emperor["']?[ \t]?:""", re.MULTILINE)
 _NULLS: Final = ("", "~", "null", "Null", "NULL")  # how YAML writes that there is nothing
 # Settings that are one of a few words; the first is the default.
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
@@ -56,7 +62,9 @@ def read(name: str, content: bytes) -> tuple[Settings, str | None]:
         return {}, None
     settings: Settings = {}
     try:
-        for key, value in parse(content):
+        for number, (key, value) in enumerate(parse(content)):
+            if number == MOST:
+                raise _Flaw(f"has more than {MOST} settings")
             settings[key] = _checked(key, value)
     except _Flaw as flaw:
         return {}, f"[emperor] {flaw}"
@@ -94,6 +102,7 @@ def _checked(key: str, value: Any) -> str:
     text = _text(key, value)
     if not text:
         raise _Flaw(f"{key}: has no value")
+    _check_length(key, len(text))
     if any(
         unicodedata.category(character) in ("Cc", "Cs") for character in text if character != "\t"
     ):
@@ -119,15 +128,30 @@ def _text(key: str, value: Any) -> str:
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
+        return _number(key, value)
     if isinstance(value, list) and all(isinstance(word, str | int) for word in value):
-        return shlex.join(str(word) for word in value)
+        # Python refuses to write out a number of thousands of digits, so it is not written out.
+        _check_length(key, sum(len(word) + 1 if isinstance(word, str) else 1 for word in value))
+        return shlex.join(_number(key, word) if isinstance(word, int) else word for word in value)
     raise _Flaw(f"{key}: has no value" if value is None else f"{key}: must be text")
+
+
+def _number(key: str, value: int) -> str:
+    if value.bit_length() > 64:
+        raise _Flaw(f"{key}: has a number of more than 64 bits")
+    return str(value)
+
+
+def _check_length(key: str, length: int) -> None:
+    """Raise _Flaw for a value that is too long to be looked at."""
+    most = LONGEST_COMMAND if key == "command" else LONGEST_VALUE
+    if length > most:
+        raise _Flaw(f"{key}: has {length} characters, {most} are allowed")
 
 
 def _check_command(text: str) -> None:
     try:
-        words = shlex.split(text)
+        words = shell_words.split(text)
     except ValueError as error:
         raise _Flaw(f"command: cannot be split into words: {error}") from None
     if not words or not words[0]:
@@ -155,6 +179,10 @@ def _ini(content: bytes) -> Pairs:
 
 
 def _yaml(content: bytes) -> Pairs:
+    if len(content) > LARGEST_YAML:
+        if _SECTION_IN_YAML.search(content) is None:
+            return ()
+        raise _Flaw(f"is in a YAML config of {len(content)} bytes, {LARGEST_YAML} are allowed")
     import yaml  # slow to import, and most configs are not YAML
 
     # Scalars stay as they are written: the constructors of numbers, times and the like can be made

@@ -104,6 +104,28 @@ def test_other_terms_for_a_socket_that_goes_on(listeners: Listeners, tmp_path: P
         listeners.listen("one.ini", str(path), other)
 
 
+NO_ADDRESSES = {
+    "eight digits": ("127.0.0.1:00102480", "has no port"),
+    "a number of thousands of digits": (":" + "9" * 4000, "has no port"),
+    "other digits": (":\u0668\u0660", "has no port"),
+    "too large": (":65536", "has no port"),
+    "a scope that is no name": ("[fe80::1%\u00e9\u2028]:80", "cannot listen at"),
+    "a NUL": ("/run/a\0b", "or has a NUL"),
+    "a surrogate": ("/run/\ud800", "cannot listen at"),
+    "a megabyte": ("/" * (1 << 20), "is too long"),
+}
+
+
+@pytest.mark.parametrize(("address", "reason"), NO_ADDRESSES.values(), ids=NO_ADDRESSES)
+def test_an_address_that_bind_cannot_take_is_a_reason(
+    listeners: Listeners, address: str, reason: str
+) -> None:
+    with pytest.raises(CannotListen, match=reason) as error:
+        listeners.listen("one.ini", address, TERMS)
+    assert error.value.fault == "address"
+    assert not binds_itself(b"[uwsgi]\nsocket = %b\n" % address.encode(errors="replace"), ":80")
+
+
 BINDS = {
     "ini": (b"[uwsgi]\nhttp-socket = /run/x.sock\n", "/run/x.sock", True),
     "ini, no spaces": (b"[uwsgi]\r\nsocket=@x\r\n", "@x", True),
@@ -138,3 +160,10 @@ def test_a_config_of_beginnings_of_comments_is_looked_at_once() -> None:
     before = time.process_time()
     assert not binds_itself(b"<!--" * (1 << 16), "@x")
     assert time.process_time() - before < 5
+
+
+def test_a_config_of_addresses_is_looked_at_in_part() -> None:
+    """A file has a megabyte at most, and the daemon does nothing else meanwhile: this took 1 s."""
+    before = time.process_time()
+    assert not binds_itself(b"socket=a:1\n" * (1 << 17), ":80")
+    assert time.process_time() - before < 0.3

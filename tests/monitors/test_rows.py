@@ -85,6 +85,8 @@ RANGE = "it must be from 0 to 4294967294"
         (1.5, "the uid is 1.5, it must be a whole number"),
         (float("nan"), "the uid is nan, it must be a whole number"),
         (Decimal("sNaN"), "the uid is sNaN, it must be a whole number"),
+        ("0" * 40 + "1000", "the uid has 44 digits, 40 are allowed"),
+        ("9" * 5000, "the uid has 5000 digits, 40 are allowed"),
         ("1.5", "the uid is no whole number but '1.5'"),
         (" 1", "the uid is no whole number but ' 1'"),
         ("root", "the uid is no whole number but 'root'"),
