@@ -52,7 +52,7 @@ class Host(Protocol):
 
 
 class Journal(Protocol):
-    """Keeps the record. ``append`` and ``time_of`` may be called in a worker thread."""
+    """Keeps the record. Its methods may be called in a worker thread."""
 
     @property
     def path(self) -> str: ...
@@ -64,6 +64,8 @@ class Journal(Protocol):
         snapshot: Snapshot | None = None,
         known: Sequence[Row] = (),
     ) -> None: ...
+
+    def is_whole(self) -> bool: ...
 
     def time_of(self, seq: int) -> int: ...
 

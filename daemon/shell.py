@@ -59,6 +59,7 @@ from .waiting import Waiting
 log = logging.getLogger("emperor")
 
 _MOST_AT_ONCE: Final = 5000  # inputs of one turn
+_LOOK: Final = 1.0  # seconds between two looks at the journal's files
 _RETRY: Final = 1.0  # seconds until a paused journal is tried again
 # What follows from the phase that a vassal is in, not from the last order.
 _OF_PHASE: Final = ("deadline_passed", "connection_waiting", "listen_failed")
@@ -110,6 +111,7 @@ class Shell:
         self._deadlines = Deadlines(clock, self.tell)
         self._deadlines.plan_all(fleet)
         self._requests = Requests(self.tell)
+        self._lost = False  # a file of the journal is; the next turn pauses, or saves it
         self._silent: set[str] = set()  # sources that have not said their first word
         self._heard = trio.Event()
         self._can_answer = trio.Event()
@@ -138,6 +140,7 @@ class Shell:
             self._can_answer.set()
             nursery.start_soon(self._deadlines.watch)
             nursery.start_soon(self._watch_heartbeats)
+            nursery.start_soon(self._watch_journal)
             if started.policy.max_starting_ceiling > started.policy.max_starting:
                 nursery.start_soon(self._pressure.run, lambda: self._ahead)
             nursery.start_soon(self._notifier.keep_alive)
@@ -215,8 +218,9 @@ class Shell:
         for given in inputs:
             for draft in given(self._ahead):
                 turn.folded.append(self._fold(draft))
-        if not turn.folded:
+        if not turn.folded and not self._lost:
             return
+        self._lost = False
         if lines.waits(self._ahead):
             self._pressure.slot_wanted()
         await self._commit(turn)
@@ -316,6 +320,14 @@ class Shell:
 
     def _act(self, action: Action, at: int) -> None:
         self._host.carry_out(action, self.fleet.vassals.get(action.vassal), at)
+
+    async def _watch_journal(self) -> None:
+        """Have an idle daemon notice that its journal was deleted or cut."""
+        while True:
+            await trio.sleep(_LOOK)
+            if not await threads.run_sync(self._journal.is_whole):
+                self._lost = True
+                await self.tell(lambda _: ())
 
     # What comes in
 

@@ -21,6 +21,7 @@ import os
 import sqlite3
 import stat
 import sys
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -40,6 +41,7 @@ from .errors import (
     NotAJournal,
 )
 from .events import FORKED, Event
+from .guard import Guard
 from .reading import (
     COLUMNS,
     Link,
@@ -95,14 +97,19 @@ class Journal:
     ) -> None:
         self.path = path
         self._db = connection
-        self._opened = opened  # the connection and the locks
-        self._inode = os.stat(path).st_ino
+        self._opened = opened  # the locks
         self._reading: sqlite3.Connection | None = None
+        self._reads = threading.Lock()  # held while ``_reading`` is used
+        self._writes = threading.Lock()  # held while the files are being changed
+        self._doubtful = False  # the connection may be of no use any more
+        self._loss: OSError | None = None  # of a file, which was noticed and not told yet
+        self._closed = False  # there is no connection, as it could not be made anew
         self._keeps_deploys = deploys.is_made(connection)
         with self._readable():
             self._anchor, head = ends(connection, path)
             row = connection.execute("SELECT at FROM event WHERE seq = ?", (head.seq,)).fetchone()
             named = identity_link(connection)
+        self._guard = Guard(path)
         self.seq = head.seq
         self._hash = head.hash
         self._identity = None if named is None else named.hash
@@ -131,8 +138,16 @@ class Journal:
                 ) from None
             _check_log(path)
             connection = _connect(path)
-            opened.callback(connection.close)
-            return cls(path, connection, opened)
+            try:
+                return cls(path, connection, opened)
+            except OSError as error:
+                connection.close()
+                raise JournalError(
+                    f"{path}: cannot be opened: {error.strerror}; {advice(error)}"
+                ) from None
+            except BaseException:
+                connection.close()
+                raise
         except BaseException:
             opened.close()
             raise
@@ -145,9 +160,28 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the journal; the WAL is folded into the file."""
-        if self._reading is not None:
-            self._reading.close()
+        if self._is_sound():
+            self._disconnect()
         self._opened.close()
+
+    def _is_sound(self) -> bool:
+        """Whether the log may be folded in: SQLite would copy what is there, cut or overwritten."""
+        try:
+            if not self._closed and (self._doubtful or not self._look()):
+                self._guard.check_log()
+        except OSError:
+            return False
+        return True
+
+    def _disconnect(self) -> None:
+        with self._reads:
+            if self._reading is not None:
+                self._reading.close()
+                self._reading = None
+        if not self._closed:
+            self._db.close()
+            self._guard.close()
+            self._closed = True
 
     # Which journal this is
 
@@ -267,7 +301,7 @@ class Journal:
     def time_of(self, seq: int) -> int:
         """The ``at`` of an event; 0 if it is not in this file any more."""
         with self._readable():
-            row = self._reader().execute("SELECT at FROM event WHERE seq = ?", (seq,)).fetchone()
+            row = self._read_one("SELECT at FROM event WHERE seq = ?", seq)
         return 0 if row is None else int(row[0])
 
     # Deploys
@@ -308,7 +342,7 @@ class Journal:
         """
         sql = "SELECT content FROM config WHERE digest = ?"
         try:
-            row = self._reader().execute(sql, (digest,)).fetchone()
+            row = self._read_one(sql, digest)
         except sqlite3.Error:
             return None
         content = b"" if row is None else as_bytes(row[0])
@@ -330,12 +364,13 @@ class Journal:
                     found[digest] = "changed"
         return found
 
-    def _reader(self) -> sqlite3.Connection:
+    def _read_one(self, sql: str, key: object) -> Any:
         # Its own connection, as the writing one may be in a transaction in another thread.
-        if self._reading is None:
-            uri = f"file:{_quoted(self.path)}?mode=ro"
-            self._reading = sqlite3.connect(uri, uri=True, check_same_thread=False)
-        return self._reading
+        with self._reads:
+            if self._reading is None:
+                uri = f"file:{_quoted(self.path)}?mode=ro"
+                self._reading = sqlite3.connect(uri, uri=True, check_same_thread=False)
+            return self._reading.execute(sql, (key,)).fetchone()
 
     # Appending
 
@@ -358,33 +393,128 @@ class Journal:
             (rows[-1][0], rows[-1][1], hashes[-1]) if rows else (self.seq, self.last_at, self._hash)
         )
         identity = _renamed(rows, hashes)
-        try:
-            self._check_file()
-            if not rows:
-                self._check_room()
-            with self._transaction():
-                if configs:
-                    self._db.executemany(_INSERT_CONFIG, configs.items())
-                self._db.executemany(
-                    _INSERT, [(*row, link) for row, link in zip(rows, hashes, strict=True)]
-                )
-                self._set_link("head", seq, hash_)
-                if identity is not None:
-                    self._set_link("identity", *identity)
-                if self._keeps_deploys:
-                    deploys.store(self._db, known)
-                if snapshot is not None:
-                    self._insert_snapshot(snapshot, hashes[snapshot.seq - rows[0][0]])
-        except sqlite3.ProgrammingError:
-            raise  # a bug of ours
-        except (sqlite3.DatabaseError, OSError) as error:
-            # Whatever it is, full, read-only or malformed: vassals are better off running.
-            raise JournalPaused(f"{self.path}: cannot be written: {brief(error)}") from error
+        with self._writes:
+            self._ready(room=not rows)
+            try:
+                with self._transaction():
+                    if configs:
+                        self._db.executemany(_INSERT_CONFIG, configs.items())
+                    self._db.executemany(
+                        _INSERT, [(*row, link) for row, link in zip(rows, hashes, strict=True)]
+                    )
+                    self._set_link("head", seq, hash_)
+                    if identity is not None:
+                        self._set_link("identity", *identity)
+                    if self._keeps_deploys:
+                        deploys.store(self._db, known)
+                    if snapshot is not None:
+                        self._insert_snapshot(snapshot, hashes[snapshot.seq - rows[0][0]])
+            except sqlite3.ProgrammingError:
+                raise  # a bug of ours
+            except (sqlite3.DatabaseError, OSError) as error:
+                # Whatever it is, full, read-only or malformed: vassals are better off running.
+                raise self._paused(error) from error
+            self._look()  # a loss meanwhile is the next append's
         self.seq, self.last_at, self._hash = seq, at, hash_
         if identity is not None:
             self._identity = identity[1]
         if rows and self._identity is not None:
             self.when_durable(Head(self._identity, self.seq, self._hash, self.last_at))
+
+    def is_whole(self) -> bool:
+        """Whether the journal's files are still those that SQLite has open.
+
+        Where they are not, the next ``append`` says so, and the one after it saves what it can.
+        """
+        if not self._writes.acquire(blocking=False):
+            return True  # an append looks at them itself
+        try:
+            return not self._doubtful and self._look()
+        finally:
+            self._writes.release()
+
+    def _look(self) -> bool:
+        try:
+            self._guard.check()
+        except OSError as error:
+            self._doubtful, self._loss = True, error
+            return False
+        return True
+
+    def _ready(self, *, room: bool) -> None:
+        """Have a connection that can be written through. Raises JournalPaused."""
+        try:
+            if self._loss is not None:
+                loss, self._loss = self._loss, None
+                raise loss
+            if self._doubtful:
+                self._open_anew()
+            self._guard.check()
+            if room:
+                self._check_room()
+        except (sqlite3.Error, OSError, JournalError) as error:
+            raise self._paused(error) from error
+
+    def _paused(self, error: Exception) -> JournalPaused:
+        # What a full disk lacks is room, not another connection.
+        full = getattr(error, "sqlite_errorname", None) == "SQLITE_FULL" or (
+            isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        )
+        self._doubtful = self._doubtful or not full
+        if isinstance(error, JournalError):
+            return JournalPaused(str(error))
+        return JournalPaused(f"{self.path}: cannot be written: {brief(error)}")
+
+    def _open_anew(self) -> None:
+        """Save what only the connection has, and make another one.
+
+        A file that was opened read-only stays so (a ``-wal`` with ``chattr +i``), whatever becomes
+        of the file. Raises JournalError, OSError, sqlite3.Error.
+        """
+        if not self._closed:
+            self._guard.check_main()
+            self._guard.check_log()
+            if self._guard.astray:
+                self._save()
+            self._disconnect()
+        connection = _connect(self.path)
+        try:
+            _, head = ends(connection, self.path)
+            self._take_back(connection, head.seq)
+            guard = Guard(self.path)
+        except BaseException:
+            connection.close()
+            raise
+        self._db, self._guard = connection, guard
+        self._closed = self._doubtful = False
+
+    def _save(self) -> None:
+        """Copy all events into the journal itself, as its ``-wal`` or ``-shm`` has no name."""
+        busy, frames, copied = self._db.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+        if busy or frames != copied:
+            raise OSError("the -wal file is lost, and another program reads the journal")
+        self._guard.set_aside()
+
+    def _take_back(self, connection: sqlite3.Connection, last: int) -> None:
+        """Make the journal end with the last event that was durable. Raises OSError.
+
+        An append that failed may have left its events in the log.
+        """
+        row = connection.execute("SELECT hash FROM event WHERE seq = ?", (self.seq,)).fetchone()
+        known = self._hash if self.seq == self._anchor.seq else None if row is None else row[0]
+        if last < self.seq or known != self._hash:
+            raise OSError(
+                f"event {self.seq} was durable and is not there; when this daemon is killed (kill"
+                " -9), the next one waits for 'emperor-ctl adopt' or 'restore'"
+            )
+        if last == self.seq:
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        for table in ("event", "snapshot"):
+            connection.execute(f"DELETE FROM {table} WHERE seq > ?", (self.seq,))
+        sql = "INSERT OR REPLACE INTO chain VALUES ('head', ?, ?)"
+        connection.execute(sql, (self.seq, self._hash))
+        connection.execute("COMMIT")
 
     def _set_link(self, name: str, seq: int, hash_: bytes) -> None:
         self._db.execute("INSERT OR REPLACE INTO chain VALUES (?, ?, ?)", (name, seq, hash_))
@@ -395,15 +525,6 @@ class Journal:
             "INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?, ?)",
             (snapshot.seq, hash_, packed, chain.digest(packed)),
         )
-
-    def _check_file(self) -> None:
-        # Somebody who moves or deletes the journal would else let us write into nowhere.
-        try:
-            same = os.stat(self.path).st_ino == self._inode
-        except FileNotFoundError:
-            raise OSError("the file is gone; put it back where it was") from None
-        if not same:
-            raise OSError("the file was replaced by another; put the journal back")
 
     def _check_room(self) -> None:
         # SQLite may have room left in its log for what changes nothing, and for nothing else.

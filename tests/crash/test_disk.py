@@ -350,6 +350,33 @@ def test_a_daemon_that_starts_on_a_full_disk_leaves_when_asked_twice(tmp_path: P
         emperor.stop()
 
 
+@pytest.mark.parametrize("asked", [False, True], ids=["goes on", "stops"])
+def test_a_pause_ends_with_its_reason(tmp_path: Path, asked: bool) -> None:
+    """A log that the next daemon could only open for reading is opened anew."""
+    with Emperor(tmp_path, *OPTIONS) as emperor:
+        (emperor.vassals / "a.ini").write_text(SLEEPER)
+        emperor.start()
+        pid = emperor.phase("a.ini", "ready").pid
+        seq, log = emperor.last_seq(), f"{emperor.journal}-wal"
+        subprocess.run(["chattr", "+i", log], check=True)
+        try:
+            emperor.kill_daemon()
+            paused(emperor)
+            if asked:
+                emperor.send(signal.SIGTERM)
+                emperor.until(lambda: "asked again, leaves" in emperor.log(), "it was heard")
+        finally:
+            subprocess.run(["chattr", "-i", log], check=True)
+        if asked:
+            assert emperor.wait() == 0
+            assert emperor.running() == []
+        else:
+            emperor.next_ready(seq)
+            assert emperor.running_for("a.ini") == [pid]
+            emperor.stop()
+        check(emperor)
+
+
 def test_a_journal_that_was_moved_away_is_waited_for(daemon: Daemon, hearing: Ears) -> None:
     reader = Reader(daemon.folder)
     (daemon.vassals / "read.ini").write_text(reader.text)

@@ -158,6 +158,33 @@ def test_nothing_is_touched_until_somebody_adopts(
     verified(emperor)
 
 
+def test_a_lost_log_pauses_an_idle_daemon_and_a_kill_doubles_nothing(
+    emperor: Emperor, app: Application
+) -> None:
+    """A log that was deleted is saved, as the daemon has it open; one that was cut is not."""
+    before, last = emperor.environments(), emperor.last_seq()
+    remove_log(emperor, emperor.journal)
+    emperor.until(lambda: "can be written again" in emperor.log(), "it has saved the events")
+    assert "cannot be written: the -wal file is gone; vassals keep running" in emperor.log()
+    emperor.restart()
+    assert emperor.last_seq() > last
+    assert emperor.environments() == before
+
+    os.truncate(beside(emperor)[0], 0)
+    emperor.until(lambda: "cannot be written: the -wal file was cut" in emperor.log(), "it pauses")
+    status = emperor.ctl("status")
+    assert (status.returncode, "the -wal file was cut" in status.stdout) == (3, True)
+    (pid,) = emperor.daemons()
+    os.kill(pid, signal.SIGKILL)
+    emperor.until(lambda: "emperor: estranged: " in emperor.log(), "the next one is estranged")
+    assert emperor.environments() == before
+    decide(emperor, "adopt")
+    emperor.until(lambda: not waiting(emperor), "all are taken over")
+    assert emperor.environments() == before
+    verified(emperor)
+    emperor.stop()
+
+
 def answered(app: Application) -> Answer:
     return until(app.answers, "it serves")
 

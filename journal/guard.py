@@ -1,0 +1,141 @@
+"""The three files of an open journal: each has to stay the one that SQLite has open.
+
+SQLite opens a file once and looks at its name no more. A ``-wal`` that was deleted is written on
+without a name, and all events in it are gone when the daemon dies (sqlite.org/howtocorrupt.html,
+section 4.4). So the files are looked at before and after each append, and every second:
+
+| file | lost when |
+|---|---|
+| journal | its name is gone or is another file's; the file has become shorter |
+| ``-wal`` | the same; or it is shorter than the frames that were committed to it |
+| ``-shm`` | its name is gone or is another file's; other programs would see no locks |
+
+The number of committed frames stands in the ``-shm``. So a checkpoint by another program, which
+may cut the ``-wal`` to nothing, is not taken for a loss. It is read by a descriptor that stays
+open: a process that closes any descriptor of that file loses SQLite's locks of it.
+"""
+
+import contextlib
+import os
+import struct
+import time
+from typing import Final
+
+from . import wal
+
+_INDEX: Final = 136  # bytes: the wal-index header, twice, and the checkpoint's
+_FIRST: Final = 48  # bytes of one copy
+_FRAME: Final = wal.FRAME_HEADER_SIZE
+
+
+class FileLost(OSError):
+    """One of the files is not the one that SQLite has open."""
+
+
+class Guard:
+    """Looks after the files of the journal at ``path``, which SQLite has open."""
+
+    def __init__(self, path: str) -> None:
+        """Raises OSError."""
+        self._path = path
+        self._main = os.stat(path)
+        self._files: dict[str, int] = {}
+        try:
+            for suffix in ("-wal", "-shm"):
+                self._files[suffix] = os.open(path + suffix, os.O_RDONLY | os.O_CLOEXEC)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go. Call it when SQLite has closed the files, not before."""
+        for file in self._files.values():
+            os.close(file)
+        self._files.clear()
+
+    def check(self) -> None:
+        """Raise FileLost, OSError if something is lost."""
+        self.check_main()
+        for suffix in self._files:
+            self._check_name(suffix)
+        if not self._holds_log():
+            raise FileLost("the -wal file was cut; events in it are lost")
+
+    def check_main(self) -> None:
+        """Raise FileLost if the journal itself is not the one that SQLite has open."""
+        try:
+            now = os.stat(self._path)
+        except FileNotFoundError:
+            raise FileLost("the file is gone; put it back where it was") from None
+        if not os.path.samestat(now, self._main):
+            raise FileLost("the file was replaced by another; put the journal back")
+        if now.st_size < self._main.st_size:
+            raise FileLost("the file was cut; events in it may be lost")
+        self._main = now
+
+    @property
+    def astray(self) -> bool:
+        """Whether the ``-wal`` or ``-shm`` that SQLite has open is no longer found by its name."""
+        try:
+            for suffix in self._files:
+                self._check_name(suffix)
+        except OSError:
+            return True
+        return False
+
+    def check_log(self) -> None:
+        """Raise FileLost if the ``-wal`` that SQLite has open lacks what was committed to it.
+
+        A checkpoint would copy what is there instead into the journal, as SQLite checks no sums
+        then. What was copied before is not missed.
+        """
+        index = self._index()
+        if index is None:
+            return
+        committed, copied, _ = index
+        if committed <= copied:
+            return
+        with open(os.dup(self._files["-wal"]), "rb") as log:
+            log.seek(0)
+            walked = wal.walk(log, proven=committed, only_proven=True)
+        if walked.committed < committed:
+            raise FileLost("the -wal file was cut or written to; events in it are lost")
+
+    def set_aside(self) -> None:
+        """Rename a ``-wal`` that is not ours: SQLite would take it for the journal's.
+
+        Raises OSError.
+        """
+        name = self._path + "-wal"
+        with contextlib.suppress(FileNotFoundError):
+            if not os.path.samestat(os.stat(name), os.fstat(self._files["-wal"])):
+                os.rename(name, f"{name}.replaced-{time.time_ns()}")
+
+    def _check_name(self, suffix: str) -> None:
+        what = f"the {suffix} file"
+        try:
+            now = os.stat(self._path + suffix)
+        except FileNotFoundError:
+            raise FileLost(f"{what} is gone") from None
+        if not os.path.samestat(now, os.fstat(self._files[suffix])):
+            raise FileLost(f"{what} was replaced by another")
+
+    def _holds_log(self) -> bool:
+        index = self._index()
+        if index is None:
+            return True
+        committed, _, page = index
+        size = os.fstat(self._files["-wal"]).st_size
+        if committed == 0 or size >= wal.HEADER_SIZE + committed * (_FRAME + page):
+            return True
+        return self._index() != index  # another program has begun it anew meanwhile
+
+    def _index(self) -> tuple[int, int, int] | None:
+        """Frames that were committed, those copied into the journal, and the size of a page."""
+        # Struct WalIndexHdr and WalCkptInfo of SQLite's wal.c, in the machine's byte order.
+        header = os.pread(self._files["-shm"], _INDEX, 0)
+        if len(header) < _INDEX or header[:_FIRST] != header[_FIRST : 2 * _FIRST]:
+            return None  # being written
+        page, committed = struct.unpack_from("=HI", header, 14)
+        (copied,) = struct.unpack_from("=I", header, 2 * _FIRST)
+        return committed, copied, 65536 if page == 1 else page

@@ -1,0 +1,217 @@
+"""What becomes of a journal of which a file is lost while it is open."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from emperord.journal import chain
+from emperord.journal.errors import JournalPaused
+from emperord.journal.events import Event
+from emperord.journal.store import Journal
+
+# A daemon that appends and is killed: its log stays.
+DYING = """
+import ast, os, sys
+from emperord.journal.store import Journal
+Journal.open(sys.argv[1]).append(ast.literal_eval(sys.argv[2]))
+os._exit(0)
+"""
+START = 1_700_000_000_000_000_000
+
+
+def row(seq: int) -> chain.Columns:
+    body = '{"reason":"' + "x" * 3000 + '"}'
+    return (seq, START + seq, "daemon_stopping", None, None, None, body, "[]")
+
+
+def seqs(path: Path) -> list[int]:
+    with closing(sqlite3.connect(path)) as db:
+        return [seq for (seq,) in db.execute("SELECT seq FROM event ORDER BY seq")]
+
+
+def beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def remove_log(path: Path) -> None:
+    beside(path, "-wal").unlink()
+
+
+def remove_index(path: Path) -> None:
+    beside(path, "-shm").unlink()
+
+
+def remove_both(path: Path) -> None:
+    remove_log(path)
+    remove_index(path)
+
+
+def replace_log(path: Path) -> None:
+    """Put an older one in its place."""
+    beside(path, ".older").rename(beside(path, "-wal"))
+
+
+def opened(path: Path) -> Journal:
+    """A journal with five events in its log, and an older copy of that log."""
+    journal = Journal.open(str(path))
+    for seq in range(1, 4):
+        journal.append([row(seq)])
+    shutil.copyfile(beside(path, "-wal"), beside(path, ".older"))
+    for seq in range(4, 6):
+        journal.append([row(seq)])
+    return journal
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [
+        pytest.param(remove_log, id="log removed"),
+        pytest.param(remove_index, id="index removed"),
+        pytest.param(remove_both, id="both removed"),
+        pytest.param(replace_log, id="older log"),
+    ],
+)
+def test_a_lost_file_is_noticed_and_no_event_is_lost(
+    path: Path, lose: Callable[[Path], None]
+) -> None:
+    with opened(path) as journal:
+        assert journal.is_whole()
+        lose(path)
+        assert not journal.is_whole()
+        with pytest.raises(JournalPaused, match=r"the -(wal|shm) file"):
+            journal.append([row(6)])
+        journal.append([row(6)])
+        assert journal.is_whole()
+        # What a daemon would find that starts after a kill -9 now.
+        copy = path.with_name("copy.db")
+        for suffix in ("", "-wal"):
+            shutil.copyfile(beside(path, suffix), beside(copy, suffix))
+        assert seqs(copy) == [1, 2, 3, 4, 5, 6]
+    assert seqs(path) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_loss_that_no_look_has_noticed_is_the_appends(path: Path) -> None:
+    with opened(path) as journal:
+        remove_log(path)
+        with pytest.raises(JournalPaused, match="the -wal file is gone"):
+            journal.append([row(6)])
+        assert journal.seq == 5
+        journal.append([row(6)])
+    assert seqs(path) == [1, 2, 3, 4, 5, 6]
+
+
+def empty(log: Path) -> None:
+    os.truncate(log, 0)
+
+
+def halve(log: Path) -> None:
+    os.truncate(log, log.stat().st_size // 2)
+
+
+@pytest.mark.parametrize("cut", [empty, halve])
+def test_a_log_that_was_cut_pauses_until_it_is_put_back(
+    path: Path, cut: Callable[[Path], None]
+) -> None:
+    with opened(path) as journal:
+        log = beside(path, "-wal")
+        text = log.read_bytes()
+        cut(log)
+        assert not journal.is_whole()
+        for _ in range(2):
+            with pytest.raises(JournalPaused, match="the -wal file was cut"):
+                journal.append([row(6)])
+        log.write_bytes(text)
+        journal.append([row(6)])
+    assert seqs(path) == [1, 2, 3, 4, 5, 6]
+
+
+def test_closing_does_not_copy_a_spoilt_log_into_the_journal(path: Path) -> None:
+    with opened(path) as journal:
+        size = beside(path, "-wal").stat().st_size
+        os.truncate(beside(path, "-wal"), 0)
+        assert not journal.is_whole()
+        os.truncate(beside(path, "-wal"), size)  # zeros, and as long as it was
+        before = path.read_bytes()
+    assert path.read_bytes() == before
+
+
+def test_another_program_may_empty_the_log(path: Path) -> None:
+    """All that is in it is in the journal by then."""
+    with opened(path) as journal:
+        subprocess.run(["sqlite3", path, "PRAGMA wal_checkpoint(TRUNCATE)"], check=True)
+        assert beside(path, "-wal").stat().st_size == 0
+        assert journal.is_whole()
+        journal.append([row(6)])
+    assert seqs(path) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_journal_that_was_cut_pauses(path: Path) -> None:
+    with opened(path) as journal:
+        subprocess.run(["sqlite3", path, "PRAGMA wal_checkpoint(TRUNCATE)"], check=True)
+        assert journal.is_whole()
+        text = path.read_bytes()
+        os.truncate(path, 4096)
+        with pytest.raises(JournalPaused, match="the file was cut"):
+            journal.append([row(6)])
+        path.write_bytes(text)
+        journal.append([row(6)])
+    assert seqs(path) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_log_that_could_not_be_opened_for_writing_is_opened_anew(path: Path) -> None:
+    """SQLite opens it read-only then, and keeps that."""
+    argv = [sys.executable, "-c", DYING, str(path), repr([row(1), row(2)])]
+    subprocess.run(argv, check=True)
+    log = beside(path, "-wal")
+    subprocess.run(["chattr", "+i", log], check=True)
+    try:
+        journal = Journal.open(str(path))
+        for _ in range(2):
+            with pytest.raises(JournalPaused):
+                journal.append([row(3)])
+    finally:
+        subprocess.run(["chattr", "-i", log], check=True)
+    with journal:
+        journal.append([row(3)])
+        assert [event.seq for event in journal.tail(0)] == [1, 2, 3]
+    assert seqs(path) == [1, 2, 3]
+
+
+def test_events_of_an_append_that_failed_do_not_come_back(path: Path) -> None:
+    """The request that they recorded was refused, so nothing may come of it."""
+    with opened(path) as journal:
+        before = journal.head
+        journal.append([row(6), row(7)])
+        assert before is not None
+        journal.seq, journal._hash = before.seq, before.hash
+        remove_index(path)
+        with pytest.raises(JournalPaused, match="the -shm file is gone"):
+            journal.append([row(6)])
+        journal.append([row(6)])
+        events: list[Event] = list(journal.tail(0))
+    assert [event.seq for event in events] == [1, 2, 3, 4, 5, 6]
+
+
+def test_texts_can_be_read_while_the_connection_is_made_anew(path: Path) -> None:
+    text = b"[uwsgi]\n"
+    digest = chain.digest(text)
+    with opened(path) as journal:
+        journal.append([row(6)], {digest: text})
+        assert journal.config_text(digest) == text
+        remove_log(path)
+        with pytest.raises(JournalPaused, match="the -wal file is gone"):
+            journal.append([row(7)])
+        journal.append([row(7)])
+        assert journal.config_text(digest) == text
+        assert journal.time_of(7) == START + 7
