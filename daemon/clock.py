@@ -3,10 +3,20 @@
 It reads the wall clock once, when the daemon starts, and counts CLOCK_BOOTTIME from there on:
 a clock that is set back while the daemon runs does not rewind the record, and time spent
 suspended counts. Where the wall clock is behind the last event, time goes on from that event.
+
+A wall clock that runs ahead is worse: later events cannot go back any more. Within one boot the
+daemon before has recorded what CLOCK_BOOTTIME counts from, so each step of the wall clock since
+then is known. After a boot only the last event is known, and the machine may have been off. With a
+largest step (``--max-clock-step``) a wall clock that is further ahead is not taken until it is
+confirmed (see ``jumps.py``): time goes on as the journal knows it.
 """
 
 import time
 from collections.abc import Callable
+from typing import Final
+
+SLACK: Final = 2 * 10**9  # nanoseconds that are no jump: a leap second, and the time of two reads
+_LONG_OFF: Final = 365 * 24 * 3600 * 10**9  # a machine is not off for longer
 
 
 def boot_time() -> int:
@@ -15,15 +25,49 @@ def boot_time() -> int:
 
 
 class Clock:
-    """Gives each event its ``at``. ``elapsed`` counts nanoseconds from any fixed point."""
+    """Gives each event its ``at``. ``elapsed`` counts nanoseconds from any fixed point.
+
+    ``last_at`` is of the last event, 0 where there is none. ``booted`` is what the daemon before
+    counted ``elapsed`` from, 0 where that is not known. ``most`` is the largest step that is taken.
+    A ``wall`` clock that is given never jumps.
+    """
 
     def __init__(
-        self, last_at: int, wall: int | None = None, elapsed: Callable[[], int] = boot_time
+        self,
+        last_at: int,
+        wall: int | None = None,
+        elapsed: Callable[[], int] = boot_time,
+        *,
+        booted: int = 0,
+        most: int | None = None,
     ) -> None:
-        wall = time.time_ns() if wall is None else wall
         self._elapsed = elapsed
+        self._wall = None if wall is None else wall - elapsed()  # one that never jumps
+        wall = self.wall()
         self._last = last_at
-        self._offset = max(wall, last_at + 1) - elapsed()
+        expected = booted + elapsed() if booted else last_at
+        ahead = wall - expected if last_at else 0
+        self.most = most
+        self.held = most is not None and ahead > most
+        """Whether the wall clock is too far ahead to be taken, and was not confirmed."""
+        jumped = abs(ahead) > SLACK if booted else not -SLACK <= ahead <= _LONG_OFF
+        self.jumped = ahead if jumped or self.held else 0
+        """How far the wall clock has jumped since the last daemon, in nanoseconds."""
+        self._offset = max(expected if self.held else wall, last_at + 1) - elapsed()
+
+    @property
+    def booted(self) -> int:
+        """The time from which ``elapsed`` counts: of the machine's boot."""
+        return self._offset
+
+    def wall(self) -> int:
+        """The wall clock."""
+        return time.time_ns() if self._wall is None else self._wall + self._elapsed()
+
+    def take(self, wall: int) -> None:
+        """Go on with a wall clock that was confirmed. No time goes back."""
+        self._offset = max(self._offset, wall - self._elapsed())
+        self.held = False
 
     def now(self) -> int:
         """UTC nanoseconds, without claiming them for an event."""

@@ -20,6 +20,7 @@ _MOVES_NO_VASSAL: Final = frozenset(
         "monitor_failed",
         "monitor_recovered",
         "journal_adopted",
+        "clock_jumped",
         "pressure_observed",
     )
 )

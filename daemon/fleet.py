@@ -122,6 +122,7 @@ class Fleet(msgspec.Struct):
     at: int = 0
     policy: Policy = Policy()
     boot: str = ""
+    booted: int = 0  # when, by the journal's clock; 0: not known
     rules: int = 1  # the version of the decisions by which it is folded; see rules.py
     monitors: tuple[str, ...] = ()  # the sources of the present daemon
     open: bool = False  # vassals may be started: a daemon is ready and not stopping

@@ -218,6 +218,12 @@ def _note_pressure(fleet: Fleet, event: Event, actions: list[Action]) -> None:
     fleet.pressure = Pressure(body.cpu, body.memory, body.io)
 
 
+def _set_clock(fleet: Fleet, event: Event, actions: list[Action]) -> None:
+    body: Any = event.body
+    if body.taken:
+        fleet.booted = body.booted
+
+
 def _record_only(fleet: Fleet, event: Event, actions: list[Action]) -> None:
     """The record is all that there is to it."""
 
@@ -234,5 +240,6 @@ FLEET_TABLE: Final[dict[str, FleetMove]] = {
     "operator_requested": _operate,
     "journal_adopted": _record_only,
     "journal_forked": m.let_go,
+    "clock_jumped": _set_clock,
     "pressure_observed": _note_pressure,
 }

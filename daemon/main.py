@@ -123,8 +123,16 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
     with contextlib.ExitStack() as stack:
         keeper = stack.enter_context(contextlib.closing(KeeperLink.from_environment()))
         notifier = Notifier()
+        step = chosen["max_clock_step"]
+        max_step = None if step is None else int(step * 1e9)
         journal, fleet, holder, listener = Opening(
-            chosen["journal"], control_path, keeper, notifier, rebuild, fork=chosen["restore"]
+            chosen["journal"],
+            control_path,
+            keeper,
+            notifier,
+            rebuild,
+            fork=chosen["restore"],
+            max_clock_step=max_step,
         ).run()
         stack.enter_context(journal)
         stack.enter_context(contextlib.closing(listener))
@@ -137,6 +145,11 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
                 logs.give_away()
         if as_root is not None:
             log.warning("%s", as_root)
+        clock = Clock(
+            max(journal.last_at, fleet.at),
+            booted=fleet.booted if fleet.boot == process.boot_id() else 0,
+            most=max_step,
+        )
         started = DaemonStarted(
             version=VERSION,
             boot=process.boot_id(),
@@ -144,6 +157,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             policy=decided,
             monitors=tuple(monitor.url for monitor in monitors),
             rules=RULES,
+            booted=clock.booted,
         )
         process.become_subreaper()
         host = Host(
@@ -154,7 +168,6 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             keeper=keeper,
             identity=lambda: None if journal.head is None else short(journal.head.identity),
         )
-        clock = Clock(max(journal.last_at, fleet.at))
         shell = Shell(
             journal,
             fleet,

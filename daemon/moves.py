@@ -688,7 +688,7 @@ def take_over(fleet: Fleet, event: Event, actions: Actions) -> None:
     other_policy = body.policy != fleet.policy
     fleet.policy, fleet.boot, fleet.open = body.policy, body.boot, False
     fleet.monitors, fleet.leaving, fleet.rules = body.monitors, False, body.rules
-    fleet.pressure = None
+    fleet.pressure, fleet.booted = None, body.booted
     for vassal in list(fleet.vassals.values()):
         # A bar may have been the old policy's: what barred it is judged again, unless it was
         # the vassal itself.

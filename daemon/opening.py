@@ -60,6 +60,7 @@ class Opening:
         rebuild: Callable[[Journal], Fleet],
         *,
         fork: bool = False,
+        max_clock_step: int | None = None,
     ) -> None:
         self._path = os.path.realpath(path)
         self._control_path = control_path
@@ -67,6 +68,7 @@ class Opening:
         self._notifier = notifier
         self._rebuild = rebuild
         self._fork = fork
+        self._max_clock_step = max_clock_step
         self._holder = Holder(keeper, path)
         self._journal: Journal | None = None
         self._error: JournalError | None = None
@@ -114,7 +116,7 @@ class Opening:
         if head is not None and not drafts:  # else the keeper learns of it with the record
             self._holder.tell(head)
         for draft in drafts:
-            _record(self._journal, fleet, draft)
+            _record(self._journal, fleet, draft, self._max_clock_step)
         return Opened(self._journal, fleet, self._holder, listener)
 
     def _read(self) -> Fleet | None:
@@ -189,9 +191,10 @@ class Opening:
         return [draft]
 
 
-def _record(journal: Journal, fleet: Fleet, draft: Draft) -> None:
+def _record(journal: Journal, fleet: Fleet, draft: Draft, most: int | None) -> None:
     """Append one event before the daemon's first turn. Raises JournalPaused."""
-    at = Clock(max(journal.last_at, fleet.at)).stamp()
+    booted = fleet.booted if fleet.boot == process.boot_id() else 0
+    at = Clock(max(journal.last_at, fleet.at), booted=booted, most=most).stamp()
     event = Event(fleet.seq + 1, at, draft.kind, None, None, None, draft.body)
     actions = fold(fleet, event)
     body = chain.text(event.body)

@@ -367,6 +367,13 @@ def options(function: _F) -> _F:
                 help="The socket that emperor-ctl talks to.",
             ),
             _option(
+                "--max-clock-step",
+                type=duration(1),
+                metavar="S",
+                help="Do not take the time from a wall clock that jumped further ahead since the"
+                " last daemon, until the kernel calls it synchronized.",
+            ),
+            _option(
                 "--restore",
                 is_flag=True,
                 help="Give this copy of a journal an identity of its own, and start all vassals"

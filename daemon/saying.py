@@ -2,15 +2,17 @@
 
 import logging
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from typing import Any, Final
 
-from ..journal.events import Event
+from ..journal.events import ClockJumped, Event
 from ..monitors.names import shown
 from .actions import Action
 from .fleet import Fleet, Vassal
 
 _WARNINGS: Final = frozenset(
     (
+        "clock_jumped",
         "exited",
         "heartbeat_lost",
         "listen_failed",
@@ -48,7 +50,21 @@ def _of_event(event: Event, fleet: Fleet) -> Line | None:
         return level, f"{event.vassal}: {what}, {_now(vassal, event, fleet)}"
     if event.monitor is not None:
         return level, f"{shown(event.monitor)}: {what}"
+    if isinstance(event.body, ClockJumped):
+        return level, jump_text(event.body)
     return None
+
+
+def jump_text(body: ClockJumped) -> str:
+    """How far the wall clock has jumped, and whether it is to be believed."""
+    by = f"{'-' if body.by < 0 else '+'}{timedelta(seconds=abs(body.by) // 10**9)}"
+    state = body.clock
+    if state is None:
+        known = "the kernel does not say whether it is synchronized"
+    else:
+        known = f"the kernel calls it {'synchronized' if state.synchronized else 'unsynchronized'}"
+    taken = "times are by it from now on" if body.taken else "times do not follow it"
+    return f"clock jumped by {by}; {known}; {taken}"
 
 
 def _of_others(event: Event, fleet: Fleet, actions: Iterable[Action]) -> Iterator[Line]:

@@ -36,7 +36,7 @@ from ..journal.events import (
 )
 from ..journal.store import SNAPSHOT_EVERY, Snapshot
 from ..monitors import contract
-from . import control, lines, outside, pressure, protocol, stdio, succession, threads
+from . import control, jumps, lines, outside, pressure, protocol, stdio, succession, threads
 from .actions import Action, recorded
 from .asks import Asks
 from .attention import Recent
@@ -141,6 +141,7 @@ class Shell:
             nursery.start_soon(self._deadlines.watch)
             nursery.start_soon(self._watch_heartbeats)
             nursery.start_soon(self._watch_journal)
+            nursery.start_soon(jumps.Watch(self._clock, self.tell).run, lambda: self._ahead)
             if started.policy.max_starting_ceiling > started.policy.max_starting:
                 nursery.start_soon(self._pressure.run, lambda: self._ahead)
             nursery.start_soon(self._notifier.keep_alive)

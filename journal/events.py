@@ -211,10 +211,36 @@ class PressureObserved(Body, frozen=True):
     io: Step = 0
 
 
+class KernelClock(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What the kernel knows of its clock (adjtimex(2)).
+
+    ``synchronized``: NTP or PTP disciplines it. ``status`` has its STA_ bits, ``max_error`` is in
+    microseconds.
+    """
+
+    synchronized: bool
+    status: int = 0
+    max_error: int = 0
+
+
+class ClockJumped(Body, frozen=True):
+    """The wall clock has jumped ``by`` nanoseconds, compared with the journal's clock.
+
+    ``taken``: times are by the new wall clock from here on. Then ``booted`` is the time from which
+    CLOCK_BOOTTIME counts now.
+    """
+
+    by: int
+    taken: bool = False
+    booted: int = 0
+    clock: KernelClock | None = None
+
+
 class DaemonStarted(Body, frozen=True):
     """A daemon took over the journal. ``boot`` is the kernel's boot id.
 
     ``rules`` is the version of the decisions that it made from here on (``daemon/rules.py``).
+    ``booted`` is the time from which CLOCK_BOOTTIME counts, 0 where it was not recorded.
     """
 
     version: str
@@ -223,6 +249,7 @@ class DaemonStarted(Body, frozen=True):
     policy: Policy
     monitors: tuple[str, ...] = ()
     rules: int = 1
+    booted: int = 0
 
 
 class DaemonStopping(Body, frozen=True):
@@ -306,6 +333,7 @@ KINDS: Final[dict[str, type[Body]]] = {
     "operator_requested": OperatorRequested,
     "journal_adopted": JournalAdopted,
     "journal_forked": JournalForked,
+    "clock_jumped": ClockJumped,
     "pressure_observed": PressureObserved,  # of the machine, while a vassal waits for a slot
 }
 FORKED: Final = "journal_forked"

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from ..daemon.actions import Action
+from ..daemon.saying import jump_text
 from ..journal import events as e
 from ..journal.times import rfc3339
 from ..monitors.names import shown
@@ -61,6 +62,8 @@ def _essence(body: e.Body) -> str:
             return f"version {shown(body.version)}, pid {body.pid}"
         case e.PressureObserved():
             return f"cpu {body.cpu}, memory {body.memory}, io {body.io}"
+        case e.ClockJumped():
+            return jump_text(body).removeprefix("clock jumped ")
         case e.OperatorRequested():
             return f"{body.request} by {operator(body)}"
     raise AssertionError(body)
@@ -70,7 +73,7 @@ _SAYS: Final = frozenset(
     (
         e.Announced, e.Restored, e.Exited, e.Rejected, e.Doubted, e.Spawned, e.SpawnFailed,
         e.HeartbeatLost, e.Adopted, e.DeadlinePassed, e.DaemonStarted, e.OperatorRequested,
-        e.PressureObserved, e.JournalAdopted, e.JournalForked,
+        e.PressureObserved, e.ClockJumped, e.JournalAdopted, e.JournalForked,
     )
 )  # fmt: skip
 

@@ -1,0 +1,105 @@
+"""Jumps of the wall clock: each is recorded, with what the kernel knows of the clock.
+
+The wall clock is compared with the journal's each second. A jump while the daemon runs changes no
+stamp, but the next daemon would take it. A wall clock that is not taken (``Clock.held``) is
+confirmed when the kernel says that it is synchronized (adjtimex(2): NTP or PTP disciplines it), or
+when it is back within the largest step. It is taken in a moment in which no vassal is starting or
+stopping: otherwise the deadlines of all these would pass at once.
+"""
+
+import ctypes
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+import trio
+
+from ..journal.events import ClockJumped, KernelClock
+from .clock import SLACK, Clock
+from .fleet import Fleet
+from .observe import Draft
+
+_PERIOD: Final = 1.0  # seconds between looks
+_UNSYNCHRONIZED: Final = 0x0040  # STA_UNSYNC, <sys/timex.h>
+_SHORT: Final = ("starting", "stopping", "reloading")
+
+Tell = Callable[[Callable[[Fleet], Iterable[Draft]]], Awaitable[None]]
+
+
+class _Timex(ctypes.Structure):
+    """The beginning of struct timex, and room for the rest."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_char * 256),
+    )
+
+
+def kernel_clock() -> KernelClock | None:
+    """What the kernel says of its clock; None where it does not tell."""
+    timex = _Timex()  # no modes: nothing is set
+    try:
+        state = ctypes.CDLL(None).adjtimex(ctypes.byref(timex))
+    except (OSError, AttributeError):
+        return None
+    if state < 0:
+        return None
+    return KernelClock(
+        synchronized=not timex.status & _UNSYNCHRONIZED,
+        status=timex.status,
+        max_error=timex.maxerror,
+    )
+
+
+class Watch:
+    """Compares the wall clock with the journal's, and tells of jumps."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        tell: Tell,
+        wall: Callable[[], int] | None = None,
+        kernel: Callable[[], KernelClock | None] = kernel_clock,
+    ) -> None:
+        self._clock = clock
+        self._tell = tell
+        self._wall = clock.wall if wall is None else wall
+        self._kernel = kernel
+        self._known = self._difference()
+
+    def _difference(self) -> int:
+        return self._wall() - self._clock.now()
+
+    async def run(self, present: Callable[[], Fleet]) -> None:
+        """Tell of the jump since the last daemon, if there was one; then look each second."""
+        if self._clock.jumped:
+            await self._say(self._clock.jumped, taken=not self._clock.held)
+        while True:
+            await trio.sleep(_PERIOD)
+            difference = self._difference()
+            if self._clock.held and self._confirmed(difference) and _is_quiet(present()):
+                self._clock.take(self._wall())
+                self._known = self._difference()
+                await self._say(difference, taken=True)
+            elif abs(difference - self._known) > SLACK:
+                by, self._known = difference - self._known, difference
+                await self._say(by, taken=False)
+
+    def _confirmed(self, difference: int) -> bool:
+        assert self._clock.most is not None
+        known = self._kernel()
+        return difference <= self._clock.most or (known is not None and known.synchronized)
+
+    async def _say(self, by: int, *, taken: bool) -> None:
+        body = ClockJumped(
+            by=by, taken=taken, booted=self._clock.booted if taken else 0, clock=self._kernel()
+        )
+        await self._tell(lambda _: [Draft("clock_jumped", body)])
+
+
+def _is_quiet(fleet: Fleet) -> bool:
+    return not any(vassal.phase in _SHORT for vassal in fleet.vassals.values())
