@@ -140,15 +140,28 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
     _set_up_streams()
     try:
         try:
-            command.main(arguments, prog_name=program)
+            code = command.main(arguments, prog_name=program, standalone_mode=False)
         finally:
             sys.stdout.flush()
+    except click.ClickException as error:
+        sys.exit(_refused(error))
+    except click.Abort:
+        sys.exit(FAILED)
     except OutputLost as lost:
         _end_without_output(program, lost)
     except OSError as error:
         print(f"{program}: {shown(os_error_text(error))}", file=sys.stderr, flush=True)
         sys.exit(FAILED)
-    sys.exit()
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _refused(error: click.ClickException) -> int:
+    """Say what is wrong with the command line, which may have names of others: a shell's ``*``."""
+    text = io.StringIO()
+    error.show(text)
+    for line in text.getvalue().splitlines():
+        print(shown(line), file=sys.stderr, flush=True)
+    return error.exit_code
 
 
 def _set_up_streams() -> None:

@@ -30,7 +30,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import trio
 
-from . import addresses
+from . import addresses, escapes
 from .keeper_link import KeeperLink
 from .keeping import CONTROL
 
@@ -249,7 +249,7 @@ async def _converse(client: Client, answer: Answer, patience: trio.CancelScope) 
 async def _send(
     stream: trio.SocketStream, answer: dict[str, Any], passed: socket.socket | None = None
 ) -> None:
-    line = msgspec.json.encode(answer) + b"\n"
+    line = escapes.encode(answer) + b"\n"
     if passed is None:
         await stream.send_all(line)
         return

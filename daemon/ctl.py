@@ -14,7 +14,7 @@ import click
 from ..journal.places import default_journal
 from ..monitors.names import shown
 from ..version import VERSION
-from . import addresses, commandline
+from . import addresses, commandline, escapes
 from .commandline import Group
 from .facts import LIVE, vassal_columns
 from .option_types import duration
@@ -163,7 +163,7 @@ def _waiting(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _print(answer: Any) -> None:
-    print(json.dumps(answer, ensure_ascii=False, indent=2))
+    print(escapes.escaped(json.dumps(answer, ensure_ascii=False, indent=2)))
 
 
 @cli.command()

@@ -63,8 +63,8 @@ class Lines(logging.Formatter):
             return written("\n".join([message, *trace]))
         if stdio.form() == "journal":
             # journald makes an entry of each line, so each line of a traceback has its priority.
-            return "\n".join(written(line) for line in [shown(message), *trace])
-        return "\n".join([written(shown(message)), *trace])
+            return "\n".join(written(shown(line)) for line in [message, *trace])
+        return "\n".join([written(shown(message)), *map(shown, trace)])
 
 
 def _priority(level: int) -> int:

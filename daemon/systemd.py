@@ -8,6 +8,8 @@ from typing import Final
 
 import trio
 
+from ..monitors.names import shown
+
 _OFTEN: Final = 1.0  # seconds between two looks at the status
 
 
@@ -30,7 +32,8 @@ class Notifier:
         self._told.update(state.partition("=")[::2] for state in states)
         kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, kind) as sender:
-            sender.sendto("\n".join(states).encode(), self._address)
+            # A path in a reason may have a line end, which would begin another state.
+            sender.sendto("\n".join(map(shown, states)).encode(), self._address)
 
     async def keep_alive(self) -> None:
         """Feed the watchdog while the event loop turns; returns at once where there is none."""

@@ -14,14 +14,14 @@ from itertools import islice
 from typing import Any, Final
 
 import click
-import msgspec
 
 from ..monitors.names import shown
+from . import escapes
 
 FORMATS: Final = ("short", "wide", "json", "jsonl", "csv")
 Record = Mapping[str, Any]
 _AT_ONCE: Final = 500  # records; a list may be longer than memory
-_encode: Final = msgspec.json.encode
+_encode: Final = escapes.encode
 
 
 def listing(json: str = "json") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -52,12 +52,16 @@ def formatted(form: str, columns: Sequence[str], records: Iterable[Record]) -> I
     return _FORMATTED[form](columns, records)
 
 
-def write(pieces: Iterable[bytes]) -> None:
-    """Write to standard output, whatever the locale."""
+def write(pieces: Iterable[bytes], *, raw: bool = False) -> None:
+    """Write to standard output, whatever the locale; on a terminal escaped unless ``raw``."""
     sys.stdout.flush()
+    terminal = escapes.to_terminal() and not raw
     for piece in pieces:
-        sys.stdout.buffer.write(piece)
-    sys.stdout.buffer.flush()
+        if terminal:
+            sys.stdout.write(escapes.for_terminal(piece))
+        else:
+            sys.stdout.buffer.write(piece)
+    sys.stdout.flush()
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -14,9 +14,8 @@ from functools import wraps
 from typing import Any, Concatenate, NoReturn, ParamSpec
 
 import click
-import msgspec
 
-from ..daemon import commandline
+from ..daemon import commandline, escapes
 from ..daemon.commandline import TIME, Group
 from ..daemon.facts import fleet_record, vassal_columns
 from ..daemon.option_types import whole
@@ -126,6 +125,13 @@ def moments(command: Callable[..., None]) -> Callable[..., None]:
     )
 
 
+def raw_option(command: Callable[..., None]) -> Callable[..., None]:
+    """The option of commands that print texts of others."""
+    return click.option(
+        "--raw", is_flag=True, help="Print the bytes as they are, on a terminal too."
+    )(command)
+
+
 def filters(kinds: Sequence[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The arguments that say which events; the function gets them as a Filter, ``which``."""
 
@@ -202,7 +208,7 @@ def state_command(
     if form == "short":
         _print(state.lines(fleet))
     elif form == "json":
-        write([msgspec.json.encode(fleet_record(fleet)), b"\n"])
+        write([escapes.encode(fleet_record(fleet)), b"\n"])
     else:
         write(formatted(form, vassal_columns(), fleet_record(fleet)["vassals"]))
 
@@ -271,24 +277,29 @@ def why_command(reader: Reader, name: str, at: Moment | None) -> None:
 @cli.command()
 @click.argument("name", callback=_name)
 @moments
+@raw_option
 @reading
-def show(reader: Reader, name: str, at: Moment | None, seq: int | None) -> None:
-    """The config text as deployed, bytes unchanged."""
-    write([texts.deployed(reader, name, _when(reader, at, seq))])
+def show(reader: Reader, name: str, at: Moment | None, seq: int | None, raw: bool) -> None:
+    """The config text as deployed.
+
+    Its bytes are unchanged in a pipe. On a terminal what is not printable is escaped.
+    """
+    write([texts.deployed(reader, name, _when(reader, at, seq))], raw=raw)
 
 
 @cli.command()
 @click.argument("name", callback=_name)
 @click.argument("from_", metavar="[FROM]", required=False)
 @click.argument("to", metavar="[TO]", required=False)
+@raw_option
 @reading
-def diff(reader: Reader, name: str, from_: str | None, to: str | None) -> None:
+def diff(reader: Reader, name: str, from_: str | None, to: str | None, raw: bool) -> None:
     """Unified diff between two deployed configs; the last two unless told.
 
     FROM and TO are numbers of events, digests (4 characters or more of one) or times (T).
     """
     try:
-        write(texts.diff(reader, name, from_, to))
+        write(texts.diff(reader, name, from_, to), raw=raw)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
 
