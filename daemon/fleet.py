@@ -78,6 +78,8 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     user: tuple[int, int] | None = None  # uid and gid of its process, where --user gave them
     loaded: str | None = None  # the config that the process has loaded for certain
     reload_at: int | None = None  # when a reload was ordered that it has not confirmed
+    slot_of: str | None = None  # the user or source that its slot counts for
+    waits_as: str | None = None  # the user or source in whose lines it waits for a slot
     # What was learnt of it, which outlives the attempt.
     deaf: str | None = None  # it read no order while it ran with this config ("": an unknown one)
     restarts: bool = False  # a reload by signal ended it, so it is reloaded by a restart
@@ -115,6 +117,15 @@ class Pressure(msgspec.Struct, frozen=True, omit_defaults=True):
         return max(self.cpu, self.memory, self.io)
 
 
+class Waiting(msgspec.Struct, omit_defaults=True):
+    """Vassals of one user or source that wait for a slot; lines.py says what each line is."""
+
+    express: dict[str, None] = {}
+    queue: dict[str, None] = {}
+    retries: dict[str, None] = {}
+    last: Literal["express", "queue", "retries"] = "retries"  # the line that had the last turn
+
+
 class Fleet(msgspec.Struct):
     """All vassals, the sources' outages, and the policy by which the fold decides."""
 
@@ -129,7 +140,9 @@ class Fleet(msgspec.Struct):
     leaving: bool = False  # the daemon was told to stop
     vassals: dict[str, Vassal] = {}
     outages: dict[str, Outage] = {}
-    # Who waits for a slot; lines.py says who is next.
+    # Who waits for a slot; lines.py says who is next. With rules from 2 on, vassals wait by user.
+    users: dict[str, Waiting] = {}  # in the order of their turns
+    held: dict[str, int] = {}  # the slots that each user has taken
     queue: dict[str, None] = {}
     express: dict[str, None] = {}
     retries: dict[str, None] = {}

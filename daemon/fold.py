@@ -178,9 +178,8 @@ def _is_over(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
 
 def _advance(fleet: Fleet, event: Event, actions: list[Action]) -> None:
     """Give free slots to those who wait for one."""
-    while fleet.starting < lines.slots(fleet) and lines.waits(fleet):
-        name = lines.next_of(fleet)
-        lines.leave(fleet, name)
+    while (name := lines.next_of(fleet)) is not None:
+        lines.take(fleet, name)
         vassal = fleet.vassals[name]
         if vassal.phase == "queued":
             m.spawn(fleet, vassal, event, actions)

@@ -4,18 +4,33 @@ There are ``max_starting`` slots. Where the policy gives a ceiling, too, there a
 machine's pressure allows: the ceiling at rest, half of it for each step of pressure, and never
 less than ``max_starting``. A pressure that is not known yet allows ``max_starting``.
 
-There are three lines, first come first served in each:
+A vassal waits in one of three lines, first come first served in each:
 
-- ``express``: somebody waits for it. It runs and is to be reloaded, or an operator named it.
-- ``queue``: the others that are to be started.
-- ``retries``: those of them that died before; they are next when nobody is in ``queue``.
+- ``express``: it runs and is to be reloaded, or an operator named it.
+- ``queue``: another one that is to be started.
+- ``retries``: one that died before.
 
-Reloads and starts take turns. So a deploy waits neither for the first starts of thousands nor for
-thousands that crash, and what is reloaded over and over keeps nobody from starting.
+Slots are shared by user in tyrant mode, else by source (``SHARES``). Each of them has its own
+three lines. Whenever a slot is free, the user that comes next gets it, and then comes after all
+others that wait. So a start waits for at most one start of each other user, however many they
+have waiting. The three lines of a user take turns in the same way.
+
+The order of turns alone does not help against starts that hang: a slot that such a start gets is
+lost for ``start_patience``, so soon all slots are. Therefore the last free slot is for a user that
+holds none. It is kept free where several users or sources can be, and with two slots or more.
+
+Before ``SHARES``, all vassals had the same three lines. Reloads and starts took turns, and
+``retries`` came when ``queue`` was empty.
 """
 
+from typing import Final, Literal
+
 from ..journal.events import Event
-from .fleet import Fleet, Vassal
+from . import rules
+from .fleet import Fleet, Vassal, Waiting
+
+_Line = Literal["express", "queue", "retries"]
+_LINES: Final[tuple[_Line, ...]] = ("express", "queue", "retries")
 
 
 def slots(fleet: Fleet) -> int:
@@ -26,36 +41,161 @@ def slots(fleet: Fleet) -> int:
     return max(floor, ceiling >> fleet.pressure.most)
 
 
+def user_of(fleet: Fleet, vassal: Vassal) -> str:
+    """The user or the source that shares slots with the others on behalf of a vassal."""
+    return f"uid {vassal.spec.uid}" if fleet.policy.tyrant else vassal.monitor
+
+
+# Waiting
+
+
 def join(fleet: Fleet, vassal: Vassal, event: Event) -> None:
     """It waits from now on, or goes on waiting where it does."""
     if vassal.due or (event.kind == "operator_requested" and event.vassal is not None):
-        line = fleet.express
+        line: _Line = "express"
     else:
-        line = fleet.retries if vassal.deaths else fleet.queue
-    line[vassal.name] = None
+        line = "retries" if vassal.deaths else "queue"
+    _put(fleet, vassal, line)
 
 
-def leave(fleet: Fleet, vassal: str) -> None:
+def _put(fleet: Fleet, vassal: Vassal, line: _Line) -> None:
+    if not rules.holds(fleet, rules.SHARES):
+        getattr(fleet, line)[vassal.name] = None
+        return
+    user = user_of(fleet, vassal)
+    if vassal.waits_as != user:
+        leave(fleet, vassal.name)
+    vassal.waits_as = user
+    # A user keeps its place among the users, even if this is all that it has waiting.
+    waiting = fleet.users.setdefault(user, Waiting())
+    for other in _LINES:
+        if other != line:
+            getattr(waiting, other).pop(vassal.name, None)
+    getattr(waiting, line)[vassal.name] = None
+
+
+def leave(fleet: Fleet, name: str) -> None:
     """It waits no longer."""
     for line in (fleet.express, fleet.queue, fleet.retries):
-        line.pop(vassal, None)
+        line.pop(name, None)
+    vassal = fleet.vassals.get(name)
+    if vassal is not None and vassal.waits_as is not None:
+        waiting = fleet.users[vassal.waits_as]
+        for line in (waiting.express, waiting.queue, waiting.retries):
+            line.pop(name, None)
+        if not (waiting.express or waiting.queue or waiting.retries):
+            del fleet.users[vassal.waits_as]
+        vassal.waits_as = None
 
 
 def waits(fleet: Fleet) -> bool:
-    """Whether anybody does."""
-    return bool(fleet.express or fleet.queue or fleet.retries)
+    """Whether any vassal does."""
+    return bool(fleet.users or fleet.express or fleet.queue or fleet.retries)
 
 
-def forgive(fleet: Fleet, vassal: str) -> None:
-    """What it died of is over: if it waits for another try, it is a start like any other."""
-    if vassal in fleet.retries:
-        del fleet.retries[vassal]
-        fleet.queue[vassal] = None
+def renew(fleet: Fleet, vassal: Vassal) -> None:
+    """Its spec is another one: its deaths count no longer, and it may be another user's."""
+    line = _line_of(fleet, vassal)
+    if line is not None:
+        fleet.retries.pop(vassal.name, None)
+        _put(fleet, vassal, "queue" if line == "retries" else line)
 
 
-def next_of(fleet: Fleet) -> str:
-    """Who gets the slot that is free; somebody waits."""
-    starts = fleet.queue or fleet.retries
-    turn_of_starts = fleet.reloaded_last or not fleet.express
-    line = starts if starts and turn_of_starts else fleet.express
-    return next(iter(line))
+def _line_of(fleet: Fleet, vassal: Vassal) -> _Line | None:
+    lines: Fleet | Waiting = fleet
+    if vassal.waits_as is not None:
+        lines = fleet.users[vassal.waits_as]
+    return next((each for each in _LINES if vassal.name in getattr(lines, each)), None)
+
+
+def regroup(fleet: Fleet) -> None:
+    """A daemon starts: its policy says by what slots are shared, its rules whether they are."""
+    found = [
+        (fleet.vassals[name], line)
+        for lines in (fleet, *fleet.users.values())
+        for line in _LINES
+        for name in getattr(lines, line)
+    ]
+    for vassal, _ in found:
+        leave(fleet, vassal.name)
+    for vassal, line in found:
+        _put(fleet, vassal, line)
+    fleet.held = {}
+    for vassal in fleet.vassals.values():
+        vassal.slot_of = None
+        if vassal.slot:
+            took(fleet, vassal)
+
+
+# Turns
+
+
+def next_of(fleet: Fleet) -> str | None:
+    """The vassal that gets a slot now; None where none waits or none may have one."""
+    free = slots(fleet) - fleet.starting
+    if free <= 0 or not waits(fleet):
+        return None
+    if not rules.holds(fleet, rules.SHARES):
+        starts = fleet.queue or fleet.retries
+        turn_of_starts = fleet.reloaded_last or not fleet.express
+        return next(iter(starts if starts and turn_of_starts else fleet.express))
+    for user, waiting in fleet.users.items():
+        if free > 1 or not fleet.held.get(user) or not _keeps_one_free(fleet):
+            return _first(waiting)
+    return None
+
+
+def _keeps_one_free(fleet: Fleet) -> bool:
+    several = fleet.policy.tyrant or len(fleet.monitors) > 1
+    return several and slots(fleet) > 1
+
+
+def _first(waiting: Waiting) -> str:
+    """The first one of the line that has its turn."""
+    after = _LINES.index(waiting.last) + 1
+    for line in _LINES[after:] + _LINES[:after]:
+        for name in getattr(waiting, line):
+            return str(name)
+    raise AssertionError("a user is kept while one of its lines is not empty")
+
+
+def take(fleet: Fleet, name: str) -> None:
+    """It has its turn. When that takes a slot, its user comes after all others."""
+    vassal = fleet.vassals[name]
+    line, waiting = _line_of(fleet, vassal), fleet.users.get(vassal.waits_as or "")
+    if waiting is not None and line is not None:
+        waiting.last = line
+    leave(fleet, name)
+
+
+def gets_slot(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
+    """Whether it is its turn at once. Otherwise it waits from now on.
+
+    What is about the whole fleet lets many begin. All of them wait then, and take turns when the
+    event has been folded, whatever the order of the fleet. Before a daemon is ready, no vassal
+    that waits has a turn.
+    """
+    may_be_first = event.vassal is not None and (fleet.open or not waits(fleet))
+    join(fleet, vassal, event)
+    if not may_be_first or next_of(fleet) != vassal.name:
+        return False
+    take(fleet, vassal.name)
+    return True
+
+
+def took(fleet: Fleet, vassal: Vassal) -> None:
+    """It holds a slot from now on."""
+    if rules.holds(fleet, rules.SHARES):
+        vassal.slot_of = user = user_of(fleet, vassal)
+        fleet.held[user] = fleet.held.get(user, 0) + 1
+        if user in fleet.users:
+            fleet.users[user] = fleet.users.pop(user)
+
+
+def gave_back(fleet: Fleet, vassal: Vassal) -> None:
+    """It holds its slot no longer."""
+    user, vassal.slot_of = vassal.slot_of, None
+    if user is not None:
+        fleet.held[user] -= 1
+        if not fleet.held[user]:
+            del fleet.held[user]

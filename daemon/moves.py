@@ -57,12 +57,14 @@ def take_slot(fleet: Fleet, vassal: Vassal) -> None:
     if not vassal.slot:
         vassal.slot = True
         fleet.starting += 1
+        lines.took(fleet, vassal)
 
 
 def free_slot(fleet: Fleet, vassal: Vassal) -> None:
     if vassal.slot:
         vassal.slot = False
         fleet.starting -= 1
+        lines.gave_back(fleet, vassal)
 
 
 def bar_reason(spec: Spec, policy: Policy, source: str) -> str | None:
@@ -127,8 +129,13 @@ def seconds(duration: float) -> int:
     return int(duration * _SECOND)
 
 
-def begin(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
-    """It has no process and is wanted: bar it, listen for it, or launch it."""
+def begin(
+    fleet: Fleet, vassal: Vassal, event: Event, actions: Actions, *, had_turn: bool = False
+) -> None:
+    """It has no process and is wanted: bar it, listen for it, or launch it.
+
+    ``had_turn``: it held a slot until now, and this start belongs to the same turn.
+    """
     vassal.exiled = vassal.done = False
     fleet.blocked.pop(vassal.name, None)
     reason = bar_reason(vassal.spec, fleet.policy, vassal.monitor)
@@ -143,10 +150,12 @@ def begin(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
         enter(vassal, "listening", event)
         actions.append(Action("listen", vassal.name))
     else:
-        launch(fleet, vassal, event, actions)
+        launch(fleet, vassal, event, actions, had_turn=had_turn)
 
 
-def launch(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+def launch(
+    fleet: Fleet, vassal: Vassal, event: Event, actions: Actions, *, had_turn: bool = False
+) -> None:
     """Spawn it, or queue it for a slot, or let it wait if it was started a moment ago."""
     if not fleet.open:
         enter(vassal, "queued", event, "waits for the daemon")
@@ -154,9 +163,14 @@ def launch(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
     if vassal.earliest is not None and event.at < vassal.earliest:
         enter(vassal, "throttled", event, "was started a moment ago", vassal.earliest)
         return
-    if fleet.starting >= lines.slots(fleet):
-        enter(vassal, "queued", event, "max-starting vassals are starting")
+    full = fleet.starting >= lines.slots(fleet)
+    if rules.holds(fleet, rules.SHARES):
+        waits = not had_turn and not lines.gets_slot(fleet, vassal, event)
+    elif waits := full:
         lines.join(fleet, vassal, event)
+    if waits:
+        reason = "max-starting vassals are starting" if full else "waits for its turn to start"
+        enter(vassal, "queued", event, reason)
         return
     spawn(fleet, vassal, event, actions)
 
@@ -186,9 +200,13 @@ def spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
 def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Reload it in place now if a slot is free, else when one is."""
     vassal.due = True
+    if not tells(vassal) and way_to_reload(vassal) == "tell":
+        reload(fleet, vassal, event, actions)  # that takes no slot
+    elif rules.holds(fleet, rules.SHARES):
+        if lines.gets_slot(fleet, vassal, event):
+            reload(fleet, vassal, event, actions)
     # Whoever waits already goes first: one that changes all the time must not keep its slot.
-    free = fleet.starting < lines.slots(fleet) and not lines.waits(fleet)
-    if free or (not tells(vassal) and way_to_reload(vassal) == "tell"):
+    elif fleet.starting < lines.slots(fleet) and not lines.waits(fleet):
         reload(fleet, vassal, event, actions)
     else:
         lines.join(fleet, vassal, event)
@@ -338,7 +356,7 @@ def requeue(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
     """Queued: keeps its place, unless it may no longer run or is now on demand."""
     take_spec(vassal, event)
     vassal.deaths = 0
-    lines.forgive(fleet, vassal.name)
+    lines.renew(fleet, vassal)
     on_demand = vassal.spec.socket or moves_socket(vassal)
     if on_demand or bar_reason(vassal.spec, fleet.policy, vassal.monitor) is not None:
         lines.leave(fleet, vassal.name)
@@ -564,6 +582,7 @@ def die(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
         pace(fleet, vassal)
     if verdict == "reloaded" and body.reload:
         vassal.restarts = True
+    had_turn = verdict == "reloaded" and vassal.slot
     clear_attempt(fleet, vassal)
     if verdict == "exiled":
         vassal.exiled = True
@@ -574,7 +593,7 @@ def die(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
         wish = vassal.spec.settings["restart"]
         enter(vassal, "barred", event, f"{deaths.how_it_died(body)}, and restart = {wish}")
     else:
-        begin(fleet, vassal, event, actions)
+        begin(fleet, vassal, event, actions, had_turn=had_turn)
         if verdict == "reloaded" and vassal.phase == "starting":
             vassal.reason = "restarts, as the reload ended it"
 
@@ -587,6 +606,7 @@ def _is_quiet(vassal: Vassal, event: Event) -> bool:
 
 def rest(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Its process was stopped and is gone: forget it, hold it, or begin anew."""
+    had_turn = vassal.slot  # it was stopped for a restart
     clear_attempt(fleet, vassal)
     if not vassal.wanted:
         forget(fleet, vassal, actions)
@@ -594,7 +614,7 @@ def rest(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
         close_socket(vassal, actions)
         enter(vassal, "held", event, "stopped by an operator")
     else:
-        begin(fleet, vassal, event, actions)
+        begin(fleet, vassal, event, actions, had_turn=had_turn)
 
 
 def adopt(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -689,6 +709,7 @@ def take_over(fleet: Fleet, event: Event, actions: Actions) -> None:
     fleet.policy, fleet.boot, fleet.open = body.policy, body.boot, False
     fleet.monitors, fleet.leaving, fleet.rules = body.monitors, False, body.rules
     fleet.pressure, fleet.booted = None, body.booted
+    lines.regroup(fleet)
     for vassal in list(fleet.vassals.values()):
         # A bar may have been the old policy's: what barred it is judged again, unless it was
         # the vassal itself.

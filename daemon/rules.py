@@ -50,6 +50,11 @@ ORDER_OF_SOURCES: Final = Change(
     decision="A source that is given before the owner of a name takes the name over.",
     reason="On a fresh journal the source that was heard first owned the name, which was chance.",
 )
+SHARES: Final = Change(
+    since=2,
+    decision="Slots are shared by user or source, and its three lines take turns.",
+    reason="The starts of one tenant that hang kept every slot, and what had died came last.",
+)
 
 
 def check(version: int) -> None:

@@ -4,11 +4,12 @@ It shares no code with the fold. It follows the history by itself, from the even
 orders alone, and compares what the fold says with that.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from emperord.daemon.actions import Action
-from emperord.daemon.fleet import Fleet, Vassal
+from emperord.daemon.fleet import Fleet, Vassal, Waiting
 from emperord.journal.events import Event
 
 
@@ -32,6 +33,9 @@ class Checker:
         self.open = self.leaving = False
         self.starting = 0
         self.pressure: list[int] | None = None  # of this daemon, by resource
+        self.holders: dict[str, str] = {}  # vassals with a slot -> the user that it counts for
+        # Users that wait for a slot -> how often each other one got one meanwhile.
+        self.overtaken: dict[str, Counter[str]] = {}
 
     def see(self, event: Event, fleet: Fleet, actions: Sequence[Action]) -> None:
         self._follow(event)
@@ -40,6 +44,8 @@ class Checker:
         for vassal in fleet.vassals.values():
             self._check_vassal(fleet, vassal)
         self._check_slots(fleet)
+        if fleet.rules > 1:
+            self._check_turns(event, fleet, actions)
         self._check_queue(fleet)
         self._check_blocked(fleet)
         self.listening = {v.name for v in fleet.vassals.values() if v.phase == "listening"}
@@ -106,7 +112,8 @@ class Checker:
             case "starting" | "ready" | "accepting" | "reloading":
                 must(up and vassal.wanted and not vassal.held, f"{name} is {phase}, not wanted")
                 if vassal.due:
-                    must(name in fleet.express or vassal.slot, f"{name}: its reload is forgotten")
+                    waits = name in _waiting(fleet) or vassal.slot
+                    must(waits, f"{name}: its reload is forgotten")
                 if vassal.slot:
                     must(vassal.deadline is not None, f"{name} may hold its slot for ever")
                 current = vassal.due or vassal.running == vassal.spec or _waits(vassal)
@@ -155,9 +162,50 @@ class Checker:
             if vassal is not None:
                 waits = vassal.phase == "queued" or (vassal.due and not vassal.slot)
                 must(waits, f"{name} waits in the queue for nothing")
-        full = fleet.starting >= self._slots(fleet)
-        must(not waiting or full or not self.open, "a slot is free and somebody waits for it")
+        free = self._slots(fleet) - fleet.starting
+        for name in waiting if self.open else ():
+            may = free > 0 if fleet.rules == 1 else self._may_have(fleet, name, free)
+            must(not may, f"a slot is free, and {name} waits for it")
         must(fleet.open == self.open, "open differs")
+
+    def _may_have(self, fleet: Fleet, name: str, free: int) -> bool:
+        """Whether there is a slot for it. One is kept for users that have none."""
+        has = _user(fleet, fleet.vassals[name]) in self.holders.values()
+        return free > (1 if has and self._keeps_one(fleet) else 0)
+
+    def _keeps_one(self, fleet: Fleet) -> bool:
+        several = fleet.policy.tyrant or len(fleet.monitors) > 1
+        return several and self._slots(fleet) > 1
+
+    def _check_turns(self, event: Event, fleet: Fleet, actions: Sequence[Action]) -> None:
+        """The next start of each user comes after at most one of each other."""
+        before = {} if event.kind == "daemon_started" else self.holders
+        ordered = {action.vassal for action in actions if action.do in ("spawn", "reload")}
+        holds = [vassal for vassal in fleet.vassals.values() if vassal.slot]
+        self.holders = {
+            vassal.name: _user(fleet, vassal)
+            if vassal.name in ordered or vassal.name not in before
+            else before[vassal.name]
+            for vassal in holds
+        }
+        now = {_user(fleet, fleet.vassals[name]) for name in _waiting(fleet)}
+        if event.kind in ("daemon_started", "vassal_deaf"):
+            # Other users than before, or a restart that belongs to the turn of its reload.
+            self.overtaken = {user: Counter() for user in now}
+            return
+        for name in dict.fromkeys(action.vassal for action in actions):
+            if name in self.holders and name not in before:
+                self._note_turn(fleet, self.holders[name], {*before.values()})
+        self.overtaken = {user: self.overtaken.get(user, Counter()) for user in now}
+
+    def _note_turn(self, fleet: Fleet, turn: str, had: set[str]) -> None:
+        for user, others in self.overtaken.items():
+            may = not self._keeps_one(fleet) or user not in {*self.holders.values(), *had}
+            if user != turn and may:
+                others[turn] += 1
+                must(others[turn] <= 1, f"{turn} starts twice while {user} waits")
+        if turn in self.overtaken:
+            self.overtaken[turn].clear()
 
     def _check_blocked(self, fleet: Fleet) -> None:
         for name, holder in fleet.blocked.items():
@@ -173,4 +221,10 @@ def _waits(vassal: Vassal) -> bool:
 
 
 def _waiting(fleet: Fleet) -> list[str]:
-    return [*fleet.express, *fleet.queue, *fleet.retries]
+    lines: list[Fleet | Waiting] = [fleet, *fleet.users.values()]
+    return [name for each in lines for name in (*each.express, *each.queue, *each.retries)]
+
+
+def _user(fleet: Fleet, vassal: Vassal) -> str:
+    """By whom slots are shared."""
+    return f"uid {vassal.spec.uid}" if fleet.policy.tyrant else vassal.monitor

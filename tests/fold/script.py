@@ -79,6 +79,7 @@ class Script:
         self.policy: dict[str, str] = {}
         self.monitors: tuple[str, ...] = ("a",)
         self.events: list[Event] = []
+        self.actions: list[Action] = []  # all that was ordered
         self.runs: dict[str, list[int]] = {}  # vassal -> its attempts, in order
 
     def feed(self, line: str) -> list[str]:
@@ -163,6 +164,7 @@ class Script:
         event = Event(len(self.events) + 1, self.now, kind, monitor, vassal, None, made)
         self.events.append(event)
         actions = fold_and_plan(self.fleet, event)
+        self.actions += actions
         for action in actions:
             if action.do == "spawn":
                 assert action.attempt is not None
@@ -254,10 +256,20 @@ def differences(before: Fleet, after: Fleet) -> Iterator[str]:
             told = moved(old, new, after.at)
             if told:
                 yield f"{name}: {told}"
-    for line in ("express", "queue", "retries"):
-        old_line, new_line = getattr(before, line), getattr(after, line)
-        if list(old_line) != list(new_line):
-            yield f"{line}: {' '.join(new_line) or 'empty'}"
+    old_lines, new_lines = _lines(before), _lines(after)
+    for name in old_lines | new_lines:
+        old_line, new_line = old_lines.get(name, []), new_lines.get(name, [])
+        if old_line != new_line:
+            yield f"{name}: {' '.join(new_line) or 'empty'}"
+
+
+def _lines(fleet: Fleet) -> dict[str, list[str]]:
+    """The lines in which vassals wait for a slot, by name; under rules 1 they are nobody's."""
+    found: dict[str, list[str]] = {}
+    for user, lines in (("", fleet), *fleet.users.items()):
+        for line in ("express", "queue", "retries"):
+            found[f"{line} of {user}" if user else line] = list(getattr(lines, line))
+    return found
 
 
 def moved(old: Vassal | None, new: Vassal, at: int) -> str:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
-from emperord.daemon import shell
+from emperord.daemon import lines, shell
 from emperord.daemon.actions import Action
 from emperord.daemon.deploys import Deploys
 from emperord.daemon.fleet import Fleet, Phase, Pressure
@@ -187,6 +187,26 @@ def _knows_no_pressure(fleet: Fleet, event: Event) -> list[Action]:
     return fold(fleet, event)
 
 
+def _shares_nothing(fleet: Fleet, event: Event) -> list[Action]:
+    """All sources are one, so that the first to come has all slots."""
+    real: Any = lines
+    user_of = real.user_of
+    real.user_of = lambda _fleet, _vassal: "everybody"
+    try:
+        return fold(fleet, event)
+    finally:
+        real.user_of = user_of
+
+
+def _gives_no_turns(fleet: Fleet, event: Event) -> list[Action]:
+    """A source that has started one vassal goes on with the next."""
+    before = list(fleet.users)
+    actions = fold(fleet, event)
+    users = {user: fleet.users[user] for user in before if user in fleet.users}
+    fleet.users = users | fleet.users
+    return actions
+
+
 FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     "start is overlooked": (
         overlooks("operator_requested", "start"),
@@ -208,6 +228,8 @@ FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
         ("pressure is told in need", "started at once"),
     ),
     "pressure has no effect": (_knows_no_pressure, ("max-starting", "pressure is told in need")),
+    "slots are shared by nobody": (_shares_nothing, ("turns",)),
+    "sources take no turns": (_gives_no_turns, ("turns",)),
     "nobody waits longer": (_never_waits_longer, ("throttled",)),
 }
 

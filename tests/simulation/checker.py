@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from .trouble import must
+from .turns import Turns
 
 SLACK: Final = 1.6  # virtual seconds: the shell looks at its deadlines, the disk takes its time
 
@@ -78,6 +79,7 @@ class Checker:
         self.pressure: dict[str, int] | None = None  # steps, as this daemon told them last
         self.pressed = 0  # when it did
         self.may_leave = False  # somebody told the daemon to stop all vassals
+        self.turns = Turns(self)
 
     # The record
 
@@ -88,8 +90,10 @@ class Checker:
             must(seq == self.seq + 1, "numbers follow", f"{seq} after {self.seq}")
             must(at > self.at, "time grows", f"event {seq} at {at}, after {self.at}")
             self.seq, self.at = seq, at
+            self.turns.before(kind, vassal, json.loads(body))
             self._follow(kind, monitor, vassal, json.loads(body))
             self._check_at_once(kind, vassal, json.loads(body), json.loads(actions))
+            self.turns.after(kind, vassal, json.loads(body), json.loads(actions))
             for action in json.loads(actions):
                 self._order(action)
                 if action["do"] in ("stop", "kill"):
@@ -132,9 +136,12 @@ class Checker:
             if each in self.wanted
             and each not in self.held
             and not self.wanted[each].get("socket")
-            and not self._under_way(each)
+            and not self.under_way(each)
         ]
-        room = self._slots() - len(self.starting)
+        others = self.turns.waiting - set(vassals)
+        # The last slot is kept for a source that has none.
+        kept = 1 if len(self.monitors) > 1 and self.most_slots() > 1 else 0
+        room = 0 if others else self.most_slots() - len(self.starting) - kept
         started = [each["vassal"] for each in actions if each["do"] == "spawn"]
         enough = len(set(down) & set(started)) >= min(room, len(down))
         must(enough, "started at once", f"{down} are to start, there is room for {room}: {actions}")
@@ -161,7 +168,7 @@ class Checker:
             self._forgive_all(self.wanted)
         elif kind == "operator_requested" and vassal is not None:
             self._forgive_all([vassal])
-            if body["request"] == "stop" and (vassal in self.wanted or self._under_way(vassal)):
+            if body["request"] == "stop" and (vassal in self.wanted or self.under_way(vassal)):
                 self.held.add(vassal)
             elif body["request"] == "start":
                 self.held.discard(vassal)
@@ -194,7 +201,7 @@ class Checker:
     def _pass(self, vassal: str, deadline: int) -> None:
         """Time is up: for a start to hold its slot, or for deaths to be remembered."""
         most = self.not_after.get(vassal)
-        if most is not None and not self._under_way(vassal):
+        if most is not None and not self.under_way(vassal):
             over = (deadline - most) / 1e9
             must(deadline <= most, "punished no longer", f"{vassal} waits {over:.3f} s too long")
         late = [a for a, until in self.starting.items() if a.vassal == vassal and until == deadline]
@@ -240,7 +247,7 @@ class Checker:
         must(late, "pressure is told in need", f"{steps} within a second")
         self.pressure, self.pressed = steps, self.at
 
-    def _slots(self) -> int:
+    def most_slots(self) -> int:
         """How many may start at once."""
         floor = int(self.policy.get("max_starting", 4))
         ceiling = int(self.policy.get("max_starting_ceiling", 0))
@@ -339,14 +346,14 @@ class Checker:
 
     def _release(self, vassal: str) -> None:
         """Nobody remembers who is neither wanted nor under way."""
-        if vassal not in self.wanted and not self._under_way(vassal):
+        if vassal not in self.wanted and not self.under_way(vassal):
             self.held.discard(vassal)
             self.owner.pop(vassal, None)
             self.failures.pop(vassal, None)
             self.not_after.pop(vassal, None)
             self._forgive_all([vassal])
 
-    def _under_way(self, vassal: str) -> bool:
+    def under_way(self, vassal: str) -> bool:
         return any(each.vassal == vassal for each in self.ordered - self.over)
 
     def _check_death(self, attempt: Attempt, body: dict[str, Any]) -> None:
@@ -399,14 +406,14 @@ class Checker:
         must(vassal not in self.held, "held stays down", f"{vassal} is held, spawn is ordered")
         config = self.wanted[vassal].get("config")
         must(action.get("config") == config, "starts what is wanted", f"{vassal}: not {config}")
-        must(not self._under_way(vassal), "never two", f"{vassal}: an attempt is under way")
+        must(not self.under_way(vassal), "never two", f"{vassal}: an attempt is under way")
         until = self.not_before.pop(vassal, 0)
         must(
             self.at >= until, "throttled", f"{attempt} starts {(until - self.at) / 1e9:.3f} s early"
         )
         self.launched[vassal] = self.at
         self.done.discard(vassal)
-        most = self._slots()
+        most = self.most_slots()
         busy = len(self.starting)
         must(busy < most, "max-starting", f"{attempt} starts beside {list(self.starting)}")
         patience = self.policy.get("start_patience", 30.0)
