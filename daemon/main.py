@@ -231,6 +231,7 @@ def open_monitors(texts: tuple[str, ...], decided: Policy) -> tuple[list[Monitor
         tyrant=decided.tyrant,
         tyrant_nofollow=decided.tyrant_nofollow,
         tyrant_initgroups=decided.tyrant_initgroups,
+        allow_link_local=decided.allow_link_local,
         on_demand_extension=decided.on_demand_extension,
         on_demand_directory=decided.on_demand_directory,
         on_demand_exec=decided.on_demand_exec,

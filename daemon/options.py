@@ -239,6 +239,12 @@ def options(function: _F) -> _F:
                 help="With --tyrant: vassals get the supplementary groups of their users.",
             ),
             _option(
+                "--allow-link-local",
+                is_flag=True,
+                help="Fetch configs that are named by a URL from link-local and metadata addresses,"
+                " too.",
+            ),
+            _option(
                 "--user",
                 type=vassals_user,
                 metavar="USER[:GROUP]",

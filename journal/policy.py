@@ -32,6 +32,8 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     nofollow: bool = False
     user: tuple[int, int] | None = None  # uid and gid of all vassals; None: the daemon's own
 
+    allow_link_local: bool = False  # configs are fetched from there, too
+
     # Vassals on demand
     on_demand_mode: int = 0o666  # of socket files
     on_demand_owner: tuple[int, int] | None = None  # uid and gid of socket files

@@ -203,8 +203,13 @@ class AmqpMonitor:
 
     async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:
         """Watch until cancelled. ``known`` are the files and URLs of earlier announcements."""
-        async with asyncio_loop() as loop, Fetcher(self.limits.fetch) as fetcher:
+        async with asyncio_loop() as loop, self._fetcher() as fetcher:
             await Listener(self, tell, known, fetcher, loop).go()
+
+    def _fetcher(self) -> Fetcher:
+        if self.options.allow_link_local:
+            return Fetcher(self.limits.fetch, lambda _: None)
+        return Fetcher(self.limits.fetch)
 
     async def reach(self) -> None:
         """Return when the broker lets us in. Raises SourceFailed."""

@@ -7,14 +7,15 @@ somebody answers or the URL is announced again.
 
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
-from typing import Final, Self
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Final, Self
 
 import httpx
 import msgspec
 import trio
 
 from .files import why
+from .link_local import flaw_of_address
 from .names import shown
 from .rows import LONGEST_CONFIG
 
@@ -52,13 +53,22 @@ class Silence(msgspec.Struct, frozen=True):
 
 
 Outcome = Text | Nothing | Useless | Silence
+Flaw = Callable[[str], str | None]
+
+
+class Forbidden(Exception):
+    """Nothing is fetched from this address."""
 
 
 class Fetcher:
-    """Gets texts over HTTP; one for each run of a monitor, to be used as a context."""
+    """Gets texts over HTTP; one for each run of a monitor, to be used as a context.
 
-    def __init__(self, limit: float = LIMIT) -> None:
+    ``flaw`` says why nothing is fetched from an address.
+    """
+
+    def __init__(self, limit: float = LIMIT, flaw: Flaw = flaw_of_address) -> None:
         self._limit = limit
+        self._flaw = flaw
         # Not a client, which would look into each answer before we do, and remember what one
         # program set as a cookie when it asks the next.
         self._transport: httpx.AsyncHTTPTransport | None = None
@@ -83,6 +93,8 @@ class Fetcher:
                     return await self._follow(transport, httpx.URL(url))
                 except httpx.TransportError as error:
                     return Silence(_why(error))
+                except Forbidden as error:
+                    return Useless(str(error))
             return Silence(f"it took longer than {self._limit:g} s")
 
     async def _open(self) -> httpx.AsyncHTTPTransport:
@@ -94,7 +106,7 @@ class Fetcher:
             return self._transport
 
     async def _follow(self, transport: httpx.AsyncHTTPTransport, url: httpx.URL) -> Outcome:
-        extensions = {"timeout": httpx.Timeout(self._limit).as_dict()}
+        extensions = {"timeout": httpx.Timeout(self._limit).as_dict(), "trace": self._trace}
         for _ in range(_REDIRECTS):
             request = httpx.Request("GET", url, headers=_HEADERS, extensions=extensions)
             response = await transport.handle_async_request(request)
@@ -106,13 +118,34 @@ class Fetcher:
                 await response.aclose()
             try:
                 target = url.join(location)
-                elsewhere = target.host != url.host or target.scheme not in ("https", url.scheme)
+                elsewhere = _origin(target) != _origin(url)
             except (httpx.InvalidURL, ValueError):
                 return Nothing(f"answered {status}, a redirect to an address that is none")
             if elsewhere:
-                return Nothing(f"answered {status}, a redirect to another host")
+                return Nothing(f"answered {status}, a redirect to another scheme, host or port")
             url = target
         return Nothing("redirects too often")
+
+    async def _trace(self, what: str, about: Mapping[str, Any]) -> None:
+        """See which address is connected to: a name may lead to another each time it is asked."""
+        if what == "connection.connect_tcp.started":
+            self._check(about["host"])
+        elif what == "connection.connect_tcp.complete":
+            stream = about["return_value"]
+            try:
+                self._check(stream.get_extra_info("server_addr")[0])
+            except Forbidden:
+                await stream.aclose()
+                raise
+
+    def _check(self, address: str) -> None:
+        flaw = self._flaw(address)
+        if flaw is not None:
+            raise Forbidden(flaw)
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port  # None where it is the scheme's own
 
 
 def flaw_of(text: str) -> str | None:
@@ -136,6 +169,9 @@ def _why(error: httpx.TransportError) -> str:
     match cause:
         case ssl.SSLCertVerificationError():
             return f"no trusted connection: {shown(cause.verify_message)}"
+        case ssl.SSLError():  # its numbers are OpenSSL's, not the system's
+            reason = (cause.reason or str(cause)).replace("_", " ").lower()
+            return f"TLS failed: {shown(reason)}"
         case OSError(errno=int()):
             return f"cannot connect: {shown(why(cause))}"
     return shown(str(error) or type(error).__name__)

@@ -21,7 +21,8 @@ class MonitorOptions(msgspec.Struct, frozen=True):
     groups of its user's account. What says where a file's vassal listens on demand is one of: the
     file beside it with this extension added, a socket in this directory (an absolute path), the
     output of this command, which in tyrant mode has this ``environment``. ``templates``: each
-    vassal includes other configs, so its own may be empty.
+    vassal includes other configs, so its own may be empty. ``allow_link_local``: configs may be
+    fetched from link-local and metadata addresses.
     """
 
     freq: float = 3.0
@@ -35,3 +36,4 @@ class MonitorOptions(msgspec.Struct, frozen=True):
     on_demand_exec: str | None = None
     environment: Environment | None = None
     templates: bool = False
+    allow_link_local: bool = False

@@ -21,6 +21,7 @@ VALUES: dict[str, tuple[str | None, Any]] = {
     "journal": ("/j/x.db", "/j/x.db"),
     "uwsgi": ("/u", "/u"),
     "freq": ("0.5", 0.5),
+    "allow-link-local": (None, True),
     "max-clock-step": ("10m", 600.0),
     "throttle": ("7", 7),
     "max-throttle": ("8", 8),

@@ -519,13 +519,15 @@ async def test_only_a_queue_that_remembers_is_made_to_wait(
         pytest.param("x", 201, {}, "answered 201", id="created"),
         pytest.param("x", 500, {}, "answered 500", id="server error"),
         pytest.param("x", 302, {}, "answered 302", id="redirect to nowhere"),
-        pytest.param("", 302, {"Location": "http://localhost/a.ini"}, "another host", id="host"),
-        pytest.param("", 302, {"Location": "ftp://127.0.0.1/a.ini"}, "another host", id="scheme"),
+        pytest.param("", 302, {"Location": "http://localhost/a.ini"}, "host or port", id="host"),
+        pytest.param("", 302, {"Location": "ftp://127.0.0.1/a.ini"}, "another scheme", id="scheme"),
+        pytest.param("", 302, {"Location": "http://127.0.0.1:1/a.ini"}, "host or port", id="port"),
+        pytest.param("", 302, {"Location": "https://127.0.0.1/"}, "another scheme", id="TLS"),
         pytest.param("", 301, {"Location": "/bad.ini"}, "redirects too often", id="loop"),
         pytest.param("", 302, {"Location": "http://xn--/a.ini"}, "that is none", id="no name"),
         pytest.param("", 302, {"Location": "http://[::1/a.ini"}, "that is none", id="no address"),
         pytest.param("", 302, {"Location": "/\1.ini"}, "that is none", id="control character"),
-        pytest.param("", 302, {"Location": "mailto:a@b"}, "another host", id="no place"),
+        pytest.param("", 302, {"Location": "mailto:a@b"}, "another scheme", id="no place"),
     ],
 )
 async def test_answers_that_are_no_config(
