@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from ..journal.chain import canonical
+from ..journal.events import NOT_FOLDED
 
 Order = Literal["spawn", "reload", "stop", "kill", "listen", "unlisten"]
 
@@ -23,6 +24,8 @@ class Action(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     config: str | None = None
 
 
-def recorded(actions: Sequence[Action]) -> str:
-    """The canonical JSON that stands in the journal."""
+def recorded(actions: Sequence[Action], *, failed: bool = False) -> str:
+    """The canonical JSON that stands in the journal: null of an event on which the fold raised."""
+    if failed:
+        return NOT_FOLDED
     return canonical(actions).decode() if actions else "[]"

@@ -150,17 +150,45 @@ class Deploys:
         ``recorded`` are the orders that count where they are another's than this fold's.
         """
         self._end_trials(event.at)
+        if event.failed:
+            return self._skip(fleet, event, fold)
         before = None if event.vassal is None else fleet.vassals.get(event.vassal)
         phase = None if before is None else before.phase
         previous = before.spec.config if before is not None and before.wanted else None
         owned = before is not None and before.monitor == event.monitor
         actions = fold(fleet, event)
-        if event.kind in DEPLOYS and event.vassal is not None:
-            self._deploy(fleet, event, phase, previous, owned)
-        else:
-            self._look(fleet, event, phase, ())
-        if self.open:
-            self._order(fleet, event, actions if recorded is None else recorded)
+        try:
+            if event.kind in DEPLOYS and event.vassal is not None:
+                self._deploy(fleet, event, phase, previous, owned)
+            else:
+                self._look(fleet, event, phase, ())
+            if self.open:
+                self._order(fleet, event, actions if recorded is None else recorded)
+        except Exception:  # a view for people; no vassal waits for what it would say
+            log.exception("the outcome of a deploy is lost: event %d", event.seq)
+            self.open.pop(event.vassal or "", None)
+        return actions
+
+    def _skip(
+        self, fleet: Fleet, event: Event, fold: Callable[[Fleet, Event], list[Action]]
+    ) -> list[Action]:
+        """See an event on which the fold raised. What bars its vassal follows: its outcome."""
+        before = fleet.vassals.get(event.vassal or "")
+        actions = fold(fleet, event)
+        if event.kind not in DEPLOYED or event.vassal is None:
+            return actions
+        if (last := self.open.pop(event.vassal, None)) is not None:
+            last.supersede(event)
+            self._touch(last)
+        if self._fits(event):
+            spec = getattr(event.body, "spec", None)
+            deploy = Deploy(
+                event.seq, event.at, event.vassal, event.monitor, event.kind,
+                None if spec is None else spec.config,
+                before.spec.config if before is not None and before.wanted else None,
+            )  # fmt: skip
+            self._touch(deploy)
+            self.open[event.vassal] = deploy
         return actions
 
     def _deploy(

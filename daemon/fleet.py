@@ -59,6 +59,7 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     earliest: int | None = None  # not to be started again before, as it ended too soon for that
     exiled: bool = False  # barred by its own exit code, which no policy changes
     done: bool = False  # it ended well, and its settings want no other start
+    failed: str | None = None  # the daemon met an error about it: not started before it changes
     deadline: int | None = None  # of the phase: next try, end of patience, end of mercy
     reason: str | None = None
     # Facts of the attempt; meaningless without one.

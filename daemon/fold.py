@@ -24,6 +24,7 @@ from ..journal.events import Event
 from . import claims, lines
 from . import moves as m
 from .actions import Action
+from .blame import Blame, VassalFault
 from .fleet import Fleet, Outage, Pressure, Vassal
 
 Move = Callable[[Fleet, Vassal, Event, list[Action]], None]
@@ -95,6 +96,10 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
     "deadline_passed": dict(
         queued=i, throttled=m.retry, listening=i, starting=m.run_out, ready=m.run_out,
         accepting=m.forgive, reloading=m.run_out, stopping=m.lose_mercy, held=i, barred=i),
+    "vassal_failed": dict(
+        queued=m.fail, throttled=m.fail, listening=m.fail, starting=m.fail_up, ready=m.fail_up,
+        accepting=m.fail_up, reloading=m.fail_up, stopping=m.fail_up, held=m.note_failure,
+        barred=m.fail),
     # What operators ask
     "start": dict(
         queued=i, throttled=m.release, listening=i, starting=i, ready=i,
@@ -147,16 +152,25 @@ def fold(fleet: Fleet, event: Event) -> list[Action]:
     kind = event.kind
     fleet.seq = event.seq
     fleet.at = event.at
+    if event.failed:
+        return actions
     row = TABLE.get(kind)
     if row is None:
         FLEET_TABLE[kind](fleet, event, actions)
     else:
-        vassal = fleet.vassals.get(event.vassal)  # type: ignore[arg-type]
-        if vassal is None:
-            if kind == "vassal_added":
-                m.add(fleet, event, actions)
-        elif not _is_over(fleet, vassal, event):
-            row[vassal.phase](fleet, vassal, event, actions)
+        try:
+            vassal = fleet.vassals.get(event.vassal)  # type: ignore[arg-type]
+            if vassal is None:
+                if kind == "vassal_added":
+                    m.add(fleet, event, actions)
+                elif kind == "vassal_failed":
+                    m.add_failed(fleet, event, actions)
+            elif not _is_over(fleet, vassal, event):
+                row[vassal.phase](fleet, vassal, event, actions)
+        except Exception as error:
+            raise VassalFault(event.vassal or "") from error
+    if kind == "vassal_failed":
+        _fail_others(fleet, event, actions)
     if fleet.blocked:
         m.unblock(fleet, event, actions)
     if fleet.open:
@@ -179,12 +193,21 @@ def _is_over(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
 def _advance(fleet: Fleet, event: Event, actions: list[Action]) -> None:
     """Give free slots to those who wait for one."""
     while (name := lines.next_of(fleet)) is not None:
-        lines.take(fleet, name)
-        vassal = fleet.vassals[name]
-        if vassal.phase == "queued":
-            m.spawn(fleet, vassal, event, actions)
-        elif vassal.due:
-            m.reload(fleet, vassal, event, actions)
+        with Blame(name):
+            lines.take(fleet, name)
+            vassal = fleet.vassals[name]
+            if vassal.phase == "queued":
+                m.spawn(fleet, vassal, event, actions)
+            elif vassal.due:
+                m.reload(fleet, vassal, event, actions)
+
+
+def _fail_others(fleet: Fleet, event: Event, actions: list[Action]) -> None:
+    body: Any = event.body
+    for name in body.also:
+        vassal = fleet.vassals.get(name)
+        if vassal is not None:
+            TABLE[event.kind][vassal.phase](fleet, vassal, event, actions)
 
 
 # What is about the fleet or a source, not about one vassal.
@@ -199,7 +222,8 @@ def _operate(fleet: Fleet, event: Event, actions: list[Action]) -> None:
         named = fleet.vassals.get(event.vassal)
         vassals = [] if named is None else [named]
     for vassal in vassals:
-        row[vassal.phase](fleet, vassal, event, actions)
+        with Blame(vassal.name):
+            row[vassal.phase](fleet, vassal, event, actions)
 
 
 def _note_outage(fleet: Fleet, event: Event, actions: list[Action]) -> None:

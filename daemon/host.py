@@ -24,8 +24,9 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -43,7 +44,7 @@ from ..journal.events import (
     Spec,
 )
 from ..journal.policy import Policy
-from . import adoption, altered, command, leftovers, process, protocol, recovery, threads
+from . import adoption, altered, command, failures, leftovers, process, protocol, recovery, threads
 from .actions import Action
 from .fleet import Fleet, Vassal
 from .keeper_link import Death, KeeperLink
@@ -162,7 +163,7 @@ class Host:
                 nursery.start_soon(self._mend_listeners)
                 for running in self._by_name.values():
                     if running.speaks and running.orders.unsure:
-                        nursery.start_soon(self._watch_reload, running)
+                        self._do("reload", running, self._watch_reload)
                 task_status.started()
                 while True:
                     await trio.lowlevel.wait_readable(self._epoll.fileno())
@@ -186,7 +187,9 @@ class Host:
             for running, count in heard.items():
                 if self._by_name.get(running.name) is running:
                     # What came later and was no word went past with it.
-                    self._take_out(running, count if running in self._speakers else running.heard)
+                    past = count if running in self._speakers else running.heard
+                    with self._sparing(running.name, "hear", partial(self._turn_deaf, running)):
+                        self._take_out(running, past)
 
     def _poll(self) -> None:
         for fd, _ in self._epoll.poll(0):
@@ -198,10 +201,48 @@ class Host:
                 self._unwatch(fd)
                 assert self._nursery is not None
                 self._nursery.start_soon(self._bury, running)
-            elif running.config is not None and fd == running.config.fileno():
-                self._send_config(running)
-            else:
-                self._hear(running)
+                continue
+            with self._sparing(running.name, "hear", partial(self._unwatch, fd)):
+                if running.config is not None and fd == running.config.fileno():
+                    self._send_config(running)
+                else:
+                    self._hear(running)
+
+    def _turn_deaf(self, running: Process) -> None:
+        """Hear nothing more of it: an error would come again with each byte."""
+        if running.control is not None:
+            self._unwatch(running.control.fileno())
+
+    # Errors of the daemon's own
+
+    def _fail(self, vassal: str, place: str, error: BaseException, gone: int | None = None) -> None:
+        """Tell of an error about one vassal. The fold has it stopped and bars it."""
+        log.error("%s: error in %s: %s", vassal, place, failures.told(error))
+        body = failures.failed(place, error, gone=gone)
+        self._said[Happened(Draft("vassal_failed", body, None, vassal))] = None
+        self._spoken.set()
+
+    @contextlib.contextmanager
+    def _sparing(
+        self, vassal: str, place: str, after: Callable[[], object] = lambda: None
+    ) -> Iterator[None]:
+        """What is raised within is this vassal's, and the others go on. ``after`` tidies up."""
+        try:
+            yield
+        except Exception as error:
+            self._fail(vassal, place, error)
+            with contextlib.suppress(Exception):
+                after()
+
+    def _do(self, place: str, running: Process, task: Callable[[Process], Awaitable[None]]) -> None:
+        """Start a task about one vassal."""
+
+        async def spared() -> None:
+            with self._sparing(running.name, place):
+                await task(running)
+
+        assert self._nursery is not None
+        self._nursery.start_soon(spared)
 
     def _watch(self, fd: int, running: Process, mask: int = select.EPOLLIN) -> None:
         self._by_fd[fd] = running
@@ -360,10 +401,11 @@ class Host:
         """Listen anew where a socket is lost: whatever tidies up directories takes its file."""
         while True:
             await trio.sleep(_LOOK_AFTER)
-            for listener in list(self._awaited.values()):
-                if listener.how is not None and not listener.in_place():
-                    log.warning("%s: its socket is lost; making it anew", listener.vassal)
-                    self._listen_at(listener.vassal, listener.address, listener.how)
+            for fd, listener in list(self._awaited.items()):
+                with self._sparing(listener.vassal, "listen", partial(self._look_away, fd)):
+                    if listener.how is not None and not listener.in_place():
+                        log.warning("%s: its socket is lost; making it anew", listener.vassal)
+                        self._listen_at(listener.vassal, listener.address, listener.how)
 
     def _unlisten(self, vassal: str, unless: str | None = None) -> None:
         """Give its address back, unless it is this one."""
@@ -410,6 +452,10 @@ class Host:
 
         ``vassal`` is None where it was forgotten since.
         """
+        with self._sparing(action.vassal, action.do):
+            self._carry_out(action, vassal, at)
+
+    def _carry_out(self, action: Action, vassal: Vassal | None, at: int) -> None:
         assert self._nursery is not None
         if action.do == "unlisten":
             self._unlisten(action.vassal)
@@ -447,21 +493,19 @@ class Host:
                 return
             running.heed(spec)
             running.to_reload = True
-            assert self._nursery is not None
-            self._nursery.start_soon(self._reload, running)
+            self._do("reload", running, self._reload)
         elif action.do == "stop":
             running.asked = True
             graceful = self._policy().graceful_shutdown
             byte = protocol.STOP_GRACEFULLY if graceful else protocol.STOP
-            assert self._nursery is not None
             by_signal = running.deaf or (running.suspected and not graceful)
             if by_signal or not self._send(running, byte):
                 _signal(running.pidfd, running.stop_signal)
             else:
-                self._nursery.start_soon(self._watch_stop, running)
+                self._do("stop", running, self._watch_stop)
             settled = -math.inf < running.accepted < trio.current_time() - SETTLING
             if running.speaks and not settled:
-                self._nursery.start_soon(self._tell_workers, running, graceful)
+                self._do("stop", running, partial(self._tell_workers, graceful=graceful))
         elif action.do == "kill":
             running.asked = True
             kill_group(running.pid)
@@ -538,6 +582,19 @@ class Host:
         return self._one_spawn
 
     async def _spawn(self, vassal: Vassal, at: int) -> None:
+        try:
+            await self._start(vassal, at)
+        except Exception as error:
+            self._waiting.pop(vassal.name, None)
+            running = self._by_name.get(vassal.name)
+            if running is None or running.attempt != vassal.attempt:
+                self._fail(vassal.name, "spawn", error, gone=vassal.attempt)
+                return
+            self._fail(vassal.name, "spawn", error)
+            if running.pidfd not in self._by_fd:  # it is to be stopped, and its end to be seen
+                self._watch(running.pidfd, running)
+
+    async def _start(self, vassal: Vassal, at: int) -> None:
         assert self._tell is not None
         name = vassal.name
         assert vassal.attempt is not None
@@ -548,10 +605,10 @@ class Host:
                 start = self._starter.start
                 running = await threads.run_sync(start, vassal, at, limiter=self._one_spawn)
         except (command.CannotRun, NoAccount) as error:
-            await self._fail(name, attempt, str(error), "exec")
+            await self._refuse(name, attempt, str(error), "exec")
             return
         except OSError as error:
-            await self._fail(name, attempt, *explain(error))
+            await self._refuse(name, attempt, *explain(error))
             return
         self._by_name[name] = running
         if running.unsent:
@@ -569,7 +626,7 @@ class Host:
         for action, spec in self._waiting.pop(name):
             self._order(action, spec)
 
-    async def _fail(self, name: str, attempt: int, reason: str, fault: Fault) -> None:
+    async def _refuse(self, name: str, attempt: int, reason: str, fault: Fault) -> None:
         assert self._tell is not None
         del self._waiting[name]
         body = SpawnFailed(attempt=attempt, reason=reason, fault=fault)
@@ -585,9 +642,16 @@ class Host:
 
         ``boot`` is the machine's present boot; ``time_of`` gives the ``at`` of an event.
         """
-        survivors, gone = await threads.run_sync(recovery.survey, fleet, boot, time_of)
-        adopted = [survivor for survivor in survivors if self.adopt(survivor)]
-        late = [survivor for survivor in survivors if survivor not in adopted]
+        unclear: dict[str, Exception] = {}
+        look = partial(recovery.survey, unclear=unclear)
+        survivors, gone = await threads.run_sync(look, fleet, boot, time_of)
+        for name, error in unclear.items():
+            self._fail(name, "survey", error)
+        adopted: list[Survivor] = []
+        late: list[Survivor] = []
+        for survivor in survivors:
+            with self._sparing(survivor.vassal.name, "adopt"):
+                (adopted if self.adopt(survivor) else late).append(survivor)
         if late:  # they have died since, and left behind what they had started
             await threads.run_sync(recovery.end_trees, late)
             gone += [survivor.vassal for survivor in late]
@@ -608,11 +672,11 @@ class Host:
         running = adoption.adopt(survivor, self._keeper)
         if running is None:
             return False
+        self._by_name[running.name] = running
+        self._listen_to(running)
         if self._logs is not None:
             running.log_start = self._logs.size(running.name)
             running.log_file = self._logs.written_by(running.pid, running.name)
-        self._by_name[running.name] = running
-        self._listen_to(running)
         return True
 
     def forget_kept(self) -> None:
@@ -634,6 +698,31 @@ class Host:
 
     async def _bury(self, running: Process) -> None:
         """The leader has died: end its tree, reap it, tell."""
+        try:
+            await self._end(running)
+        except Exception as error:
+            self._let_go(running)
+            self._fail(running.name, "reap", error, gone=running.attempt)
+
+    def _let_go(self, running: Process) -> None:
+        """Forget a dead process, whatever cannot be tidied up of it."""
+        steps: list[Callable[[], object]] = [
+            partial(reap_quietly, os.P_PIDFD, running.pidfd),
+            partial(self._turn_deaf, running),
+            partial(self._keeper.drop, running.kept_name),
+            running.close,
+            partial(self._keeper.acknowledge, running.identity),
+        ]
+        if running.config is not None:
+            steps.insert(0, partial(self._unwatch, running.config.fileno()))
+        if self._by_name.get(running.name) is running:
+            del self._by_name[running.name]
+            for step in steps:
+                with contextlib.suppress(Exception):
+                    step()
+        self._beats.pop(running.name, None)
+
+    async def _end(self, running: Process) -> None:
         assert self._tell is not None
         kill_group(running.pid)
         death = await self._reap(running)
@@ -693,7 +782,9 @@ class Host:
             if await threads.run_sync(self._logs.look_for_others):
                 log.warning("%s", self._logs.sharing)
             # All in one go: a thousand hops to a thread cost more than the looks.
-            await threads.run_sync(_look_after, self._logs, list(self._by_name.values()))
+            failed = await threads.run_sync(_look_after, self._logs, list(self._by_name.values()))
+            for running, error in failed:
+                self._fail(running.name, "look after its log", error)
 
     def last_lines(self, vassal: str) -> str:
         """The end of a vassal's log: what its process wrote, or its last one if it has none."""
@@ -721,8 +812,9 @@ class Host:
         }
 
 
-def _look_after(logs: LogDirectory, processes: list[Process]) -> None:
-    """Cut logs that are too long, and see which were renamed."""
+def _look_after(logs: LogDirectory, processes: list[Process]) -> list[tuple[Process, Exception]]:
+    """Cut logs that are too long, and see which were renamed. The errors that nobody expected."""
+    failed: list[tuple[Process, Exception]] = []
     for running in processes:
         try:
             logs.bound(running.name)
@@ -733,6 +825,9 @@ def _look_after(logs: LogDirectory, processes: list[Process]) -> None:
         except OSError as error:
             log.warning("%s: its log cannot be cut: %s", running.name, error)
             continue
+        except Exception as error:
+            failed.append((running, error))
+            continue
         if before is None and running.log_renamed is not None:
             log.warning(
                 "%s: its log was renamed, and it writes to %s until it is started again; that file"
@@ -741,6 +836,7 @@ def _look_after(logs: LogDirectory, processes: list[Process]) -> None:
                 running.log_renamed,
                 LOGROTATE,
             )
+    return failed
 
 
 def _signal(pidfd: int, number: int) -> None:

@@ -24,6 +24,7 @@ everything is done below the open directory, so that a path that is bent meanwhi
 import contextlib
 import errno
 import ipaddress
+import logging
 import os
 import re
 import select
@@ -40,6 +41,8 @@ from ..journal.policy import Policy
 from ..monitors.names import shown
 from ..monitors.tenant import Tenant, rights_of
 from .keeper_link import KeeperLink, Kept
+
+log = logging.getLogger("emperor.host")
 
 _LONGEST_PATH: Final = 107  # bytes of a UNIX socket's address
 _LONGEST_ADDRESS: Final = 4095  # characters, as of a path (PATH_MAX)
@@ -223,10 +226,13 @@ class Listeners:
             kept = self._keeper.take(name)
             assert kept is not None
             vassal = name.removeprefix(_KEPT)
-            listener = _revive(vassal, kept)
-            self._by_vassal[vassal] = listener
-            if wanted.get(vassal) != listener.address:
-                self.unlisten(vassal)
+            try:
+                listener = _revive(vassal, kept)
+                self._by_vassal[vassal] = listener
+                if wanted.get(vassal) != listener.address:
+                    self.unlisten(vassal)
+            except Exception:  # it is bound anew when its vassal is to listen
+                log.exception("%s: its socket cannot be gone on with", shown(vassal))
 
     def close(self) -> None:
         """Let go of our copies; whoever else has one may go on."""

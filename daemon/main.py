@@ -26,6 +26,7 @@ from ..monitors.urls import MonitorURLError
 from ..version import VERSION
 from . import altered, command, commandline, daemon_log, pressure, process, users
 from .arguments import given
+from .blame import original
 from .clock import Clock
 from .deploys import followed
 from .explain import Explainer
@@ -271,7 +272,8 @@ def rebuild(journal: Journal) -> Fleet:
             fold(fleet, event)
         except NewerFormat as newer:
             raise NewerFormat(f"{journal.path}: event {event.seq}: {newer}") from None
-        except Exception as error:  # what every daemon keeps to is asserted; this may be another's
+        except Exception as fault:  # what every daemon keeps to is asserted; this may be another's
+            error = original(fault)
             what = f"{type(error).__name__}: {error}".removesuffix(": ")
             raise JournalError(
                 f"{journal.path}: event {event.seq} ({event.kind}) cannot be folded by this"

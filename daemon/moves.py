@@ -14,6 +14,7 @@ from ..journal.events import Event, Spec
 from ..journal.policy import Policy
 from . import deaths, lines, rules
 from .actions import Action, Order
+from .blame import Blame
 from .fleet import Fleet, Phase, Vassal
 
 _SECOND: Final = 1_000_000_000
@@ -138,7 +139,9 @@ def begin(
     """
     vassal.exiled = vassal.done = False
     fleet.blocked.pop(vassal.name, None)
-    reason = bar_reason(vassal.spec, fleet.policy, vassal.monitor)
+    reason = vassal.failed
+    if reason is None:
+        reason = bar_reason(vassal.spec, fleet.policy, vassal.monitor)
     if reason is not None or (fleet.open and moves_socket(vassal)):
         close_socket(vassal, actions)
     if reason is not None:
@@ -337,7 +340,7 @@ def take_spec(vassal: Vassal, event: Event) -> None:
     if vassal.spec.settings.get("command") != before.settings.get("command"):
         vassal.restarts = False  # another program may reload as it is told
     vassal.monitor = event.monitor
-    vassal.earliest = None  # who fixes a config does not wait
+    vassal.earliest = vassal.failed = None  # who fixes a config does not wait
 
 
 def readd(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -565,8 +568,9 @@ def unblock(fleet: Fleet, event: Event, actions: Actions) -> None:
     """Who was barred for want of an address that another vassal gave back just now, begins."""
     freed = {action.vassal for action in actions if action.do == "unlisten"}
     for name, holder in list(fleet.blocked.items()) if freed else ():
-        if holder in freed and fleet.vassals[name].phase == "barred":
-            begin(fleet, fleet.vassals[name], event, actions)
+        with Blame(name):
+            if holder in freed and fleet.vassals[name].phase == "barred":
+                begin(fleet, fleet.vassals[name], event, actions)
 
 
 def die(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -665,6 +669,49 @@ def lose_mercy(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
     vassal.deadline = event.at + seconds(fleet.policy.mercy)
 
 
+# Moves of the daemon's own errors. They do as little as they can, as another error in one of them
+# would leave the vassal as it is.
+
+
+def note_failure(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Take down the reason, and what its source had said when the error came."""
+    body: Any = event.body
+    if body.spec is not None and event.monitor is not None and vassal.name == event.vassal:
+        vassal.spec, vassal.monitor = body.spec, event.monitor
+        vassal.wanted = True
+    vassal.failed = f"an error of the daemon in {body.place}: {body.reason}"
+
+
+def fail(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """No process: it is barred."""
+    note_failure(fleet, vassal, event, actions)
+    vassal.exiled = vassal.done = False
+    lines.leave(fleet, vassal.name)
+    fleet.blocked.pop(vassal.name, None)
+    close_socket(vassal, actions)
+    enter(vassal, "barred", event, vassal.failed)
+
+
+def fail_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """It may have a process, which is stopped. It is barred when that has gone."""
+    body: Any = event.body
+    note_failure(fleet, vassal, event, actions)
+    if body.gone is not None and body.gone == vassal.attempt:
+        rest(fleet, vassal, event, actions)
+    elif vassal.phase != "stopping":
+        end(fleet, vassal, event, actions, "stop", vassal.failed)
+
+
+def add_failed(fleet: Fleet, event: Event, actions: Actions) -> None:
+    """The error came when its source told of it for the first time: it is known, and barred."""
+    body: Any = event.body
+    if body.spec is None or event.monitor is None or event.vassal is None:
+        return
+    vassal = Vassal(event.vassal, event.monitor, body.spec, "queued", event.at, event.seq)
+    fleet.vassals[event.vassal] = vassal
+    fail(fleet, vassal, event, actions)
+
+
 # Moves of what operators ask
 
 
@@ -687,7 +734,7 @@ def release(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
         return  # it was not named, and its work is over
     vassal.held = False
     vassal.deaths = 0
-    vassal.earliest = None
+    vassal.earliest = vassal.failed = None
     begin(fleet, vassal, event, actions)
 
 
@@ -695,7 +742,7 @@ def unhold(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
     """It starts again after, and its past is forgiven as if it had stopped already."""
     vassal.held = False
     vassal.deaths = 0
-    vassal.earliest = None
+    vassal.earliest = vassal.failed = None
 
 
 # Moves of the whole fleet
@@ -714,7 +761,8 @@ def take_over(fleet: Fleet, event: Event, actions: Actions) -> None:
         # A bar may have been the old policy's: what barred it is judged again, unless it was
         # the vassal itself.
         if vassal.phase == "barred" and other_policy and not vassal.exiled:
-            begin(fleet, vassal, event, actions)
+            with Blame(vassal.name):
+                begin(fleet, vassal, event, actions)
         elif vassal.phase == "listening":
             enter(vassal, "queued", event, "waits for the daemon")
         elif vassal.phase in ("ready", "accepting") and not vassal.slot:
@@ -727,7 +775,8 @@ def let_go(fleet: Fleet, event: Event, actions: Actions) -> None:
     fleet.open = fleet.leaving = False
     for vassal in list(fleet.vassals.values()):
         if vassal.attempt is not None:
-            rest(fleet, vassal, event, actions)
+            with Blame(vassal.name):
+                rest(fleet, vassal, event, actions)
 
 
 def open_up(fleet: Fleet, event: Event, actions: Actions) -> None:
@@ -736,11 +785,12 @@ def open_up(fleet: Fleet, event: Event, actions: Actions) -> None:
         return
     fleet.open = True
     for vassal in list(fleet.vassals.values()):
-        if vassal.phase == "queued":
-            lines.leave(fleet, vassal.name)
-            begin(fleet, vassal, event, actions)
-        elif vassal.phase in ("starting", "ready", "accepting", "reloading"):
-            _end_wrong_user(fleet, vassal, event, actions)
+        with Blame(vassal.name):
+            if vassal.phase == "queued":
+                lines.leave(fleet, vassal.name)
+                begin(fleet, vassal, event, actions)
+            elif vassal.phase in ("starting", "ready", "accepting", "reloading"):
+                _end_wrong_user(fleet, vassal, event, actions)
 
 
 def _end_wrong_user(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -769,7 +819,8 @@ def wind_down(fleet: Fleet, event: Event, actions: Actions) -> None:
     fleet.open, fleet.leaving = False, True
     for vassal in fleet.vassals.values():
         if vassal.phase in ("starting", "ready", "accepting", "reloading"):
-            end(fleet, vassal, event, actions, "stop", f"the daemon stops ({body.reason})")
+            with Blame(vassal.name):
+                end(fleet, vassal, event, actions, "stop", f"the daemon stops ({body.reason})")
 
 
 def close_down(fleet: Fleet, event: Event, actions: Actions) -> None:

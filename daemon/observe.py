@@ -6,6 +6,7 @@ fold's. What the observer remembers only keeps the record from repeating itself:
 rejections were said, and which vassals a doubted listing lacked.
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Set
 from typing import Final
 
@@ -14,7 +15,6 @@ import msgspec
 from ..journal.chain import digest
 from ..journal.events import (
     Announced,
-    Body,
     Doubted,
     Empty,
     Failed,
@@ -25,24 +25,19 @@ from ..journal.events import (
 )
 from ..monitors import contract as c
 from ..monitors.names import shown
-from . import claims
+from . import claims, failures
+from .draft import Draft
 from .fleet import Fleet, Vassal
 from .protocol import LONGEST_CONFIG
+
+__all__ = ["DOUBT_FROM", "Draft", "Observer", "Source", "difference"]
+
+log = logging.getLogger("emperor")
 
 DOUBT_FROM: Final = 5  # vassals
 _MOST_REMEMBERED: Final = 1000  # rejections of one source
 
 Said = Mapping[str, set[str]]  # label -> the reasons that were given
-
-
-class Draft(msgspec.Struct, frozen=True, gc=False):
-    """An event that has no number and time yet."""
-
-    kind: str
-    body: Body
-    monitor: str | None = None
-    vassal: str | None = None
-    cause: int | None = None
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -63,6 +58,8 @@ class Observer:
         self.contents: dict[str, bytes] = {}
         self._altered = set(altered)
         self._said: dict[str, dict[str, set[str]]] = {}  # url -> label -> reasons
+        # By source and name, the errors of the daemon's own that were told.
+        self._failed: dict[str, dict[str, tuple[str, Spec | None]]] = {}
         self._missing: dict[str, set[str]] = {}  # url -> what its doubted listing lacked
         # Texts that came with a rejection: a source need not give one again when it is accepted.
         self._held_back: dict[str, dict[str, bytes]] = {}  # url -> name -> text
@@ -104,9 +101,15 @@ class Observer:
             case c.Listing():
                 self._list(fleet, source, seen, drafts)
             case c.Touched():
-                self._sight(fleet, source, seen.name, seen.seen, drafts)
+                try:
+                    self._sight(fleet, source, seen.name, seen.seen, drafts)
+                except Exception as error:
+                    self._fail(fleet, url, seen.name, error, drafts, seen.seen)
             case c.Vanished() | c.Destroyed():
-                self._end(fleet, url, seen, drafts)
+                try:
+                    self._end(fleet, url, seen, drafts)
+                except Exception as error:
+                    self._fail(fleet, url, seen.name, error, drafts)
             case c.Refused():
                 self._reject(url, seen.label, seen.reason, drafts)
         return drafts
@@ -134,16 +137,19 @@ class Observer:
         for name in held_back.keys() - listing.seen.keys():
             del held_back[name]
         for name, seen in listing.seen.items():
-            vassal = fleet.vassals.get(name)
-            # The whole cost of an unchanged vassal, ten thousand times a rescan.
-            if (
-                vassal is not None
-                and vassal.spec is seen.spec
-                and vassal.wanted
-                and vassal.monitor == url
-            ):
-                continue
-            self._sight(fleet, source, name, seen, drafts, before)
+            try:
+                vassal = fleet.vassals.get(name)
+                # The whole cost of an unchanged vassal, ten thousand times a rescan.
+                if (
+                    vassal is not None
+                    and vassal.spec is seen.spec
+                    and vassal.wanted
+                    and vassal.monitor == url
+                ):
+                    continue
+                self._sight(fleet, source, name, seen, drafts, before)
+            except Exception as error:
+                self._fail(fleet, url, name, error, drafts, seen)
         for label, reason in listing.refused.items():
             self._reject(url, label, reason, drafts, before)
         if self._missing.get(url) or self._lacks(fleet, url, listing):
@@ -179,6 +185,31 @@ class Observer:
         )
 
     # One vassal
+
+    def _fail(
+        self,
+        fleet: Fleet,
+        url: str,
+        name: str,
+        error: Exception,
+        drafts: list[Draft],
+        seen: c.Seen | None = None,
+    ) -> None:
+        """An error of the daemon's own about one vassal: that one is barred. It is said once."""
+        spec = None if seen is None else seen.spec
+        if seen is not None and seen.content is not None and seen.spec.config is not None:
+            self.contents[seen.spec.config] = seen.content  # its source may not give it again
+        body = failures.failed("observe", error, spec=spec)
+        known = self._failed.setdefault(url, {})
+        if known.get(name) == (body.reason, spec):
+            return
+        if len(known) >= _MOST_REMEMBERED and name not in known:
+            del known[next(iter(known))]
+        known[name] = (body.reason, spec)
+        log.error("%s: error about %s: %s", url, shown(name), failures.told(error))
+        vassal = fleet.vassals.get(name)
+        if vassal is None or vassal.monitor == url:
+            drafts.append(Draft("vassal_failed", body, url, name))
 
     def _sight(
         self,
@@ -262,6 +293,7 @@ class Observer:
             if seen.spec.config in self.contents:
                 self._altered.discard(name)
         self._said.get(url, {}).pop(name, None)  # what was wrong with it is mended
+        self._failed.get(url, {}).pop(name, None)
         drafts.append(Draft(kind, Announced(spec=seen.spec, change=change), url, name))
 
     def _end(

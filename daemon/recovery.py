@@ -71,8 +71,12 @@ def survey(
     boot: str,
     time_of: Callable[[int], int],
     machine: Machine = process,
+    unclear: dict[str, Exception] | None = None,
 ) -> tuple[list[Survivor], list[Vassal]]:
-    """Who lives, and who does not any more. Blocks; for a worker thread."""
+    """Who lives, and who does not any more. Blocks; for a worker thread.
+
+    ``unclear`` is filled with the vassals about which an error came.
+    """
     under_way = [vassal for vassal in fleet.vassals.values() if vassal.phase in UP]
     same_boot = fleet.boot == boot
     census = machine.census() if under_way and same_boot else process.Census({}, {}, {})
@@ -80,9 +84,15 @@ def survey(
     gone: list[Vassal] = []
     trees: list[Tree] = []
     for vassal in under_way:
-        assert vassal.attempt is not None
-        mark = vassal.mark or process.mark(vassal.attempt, time_of(vassal.attempt), vassal.name)
-        leader = _leader(machine, vassal, census.of(mark)) if same_boot else None
+        try:
+            assert vassal.attempt is not None
+            mark = vassal.mark or process.mark(vassal.attempt, time_of(vassal.attempt), vassal.name)
+            leader = _leader(machine, vassal, census.of(mark)) if same_boot else None
+        except Exception as error:
+            if unclear is None or isinstance(error, OSError):
+                raise  # the machine refused, which is about no vassal
+            unclear[vassal.name] = error
+            continue
         if leader is not None:
             alive.append(Survivor(vassal, *leader, mark))
         else:

@@ -22,6 +22,7 @@ _WARNINGS: Final = frozenset(
         "reload_failed",
         "spawn_failed",
         "vassal_deaf",
+        "vassal_failed",
     )
 )
 # Orders that get a line of their own. A spawn is told when it has a process.
@@ -118,6 +119,8 @@ def _detail(event: Event) -> str:
             return f"{len(body.missing)} of {body.known} vassals are missing at once"
         case "monitor_failed" | "spawn_failed" | "listen_failed" | "reload_failed":
             return str(body.reason)
+        case "vassal_failed":
+            return f"{body.place}: {body.reason}"
         case "vassal_removed" | "vassal_destroyed":
             return str(body.reason)
     return ""

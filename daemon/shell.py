@@ -25,18 +25,31 @@ from typing import Final
 import trio
 
 from ..journal import chain
-from ..journal.errors import JournalPaused
+from ..journal.errors import JournalError, JournalPaused, NewerFormat
 from ..journal.events import (
+    Announced,
     DaemonStarted,
     Empty,
     Event,
+    Failed,
     HeartbeatLost,
     OfAttempt,
     Spec,
 )
 from ..journal.store import SNAPSHOT_EVERY, Snapshot
 from ..monitors import contract
-from . import control, jumps, lines, outside, pressure, protocol, stdio, succession, threads
+from . import (
+    control,
+    failures,
+    jumps,
+    lines,
+    outside,
+    pressure,
+    protocol,
+    stdio,
+    succession,
+    threads,
+)
 from .actions import Action, recorded
 from .asks import Asks
 from .attention import Recent
@@ -217,8 +230,8 @@ class Shell:
     async def _turn(self, inputs: Sequence[Input], *, requests: bool = False) -> None:
         turn = Turn(self._deploys, requests=requests)
         for given in inputs:
-            for draft in given(self._ahead):
-                turn.folded.append(self._fold(draft))
+            for draft in self._drafts(given):
+                self._take(draft, turn)
         if not turn.folded and not self._lost:
             return
         self._lost = False
@@ -237,11 +250,69 @@ class Shell:
         for action, at in turn.ordered:
             self._act(action, at)
 
-    def _fold(self, draft: Draft) -> Folded:
+    def _drafts(self, given: Input) -> Iterable[Draft]:
+        """What an input means. One that raises means nothing more; its sender guards the rest."""
+        try:
+            yield from given(self._ahead)
+        except Exception as error:
+            log.error("an input was given up: %s", failures.told(error))
+
+    def _take(self, draft: Draft, turn: Turn) -> None:
+        """Fold a draft. Where the fold raises, the record says so and bars the vassal at fault.
+
+        The draft is folded again when another vassal was at fault than the one that a source
+        announced: what happened is recorded whatever the daemon makes of it.
+        """
+        blamed: set[str] = set()
+        while True:
+            try:
+                turn.folded.append(self._fold(draft))
+                return
+            except NewerFormat:
+                raise
+            except Exception as error:
+                self._restore(turn)
+                log.error("error in the fold of %s: %s", draft.kind, failures.told(error))
+                verdict = self._skip(draft, turn, error)
+            if verdict is None or verdict.vassal is None:
+                if draft.kind == "daemon_started":
+                    raise JournalError("the daemon cannot take its journal over: see its log")
+                return
+            if draft.kind == "vassal_failed":
+                more = failures.also(draft, verdict.vassal)
+                if more is None:
+                    return
+                draft = more
+                continue
+            if verdict.vassal not in blamed:
+                self._take(verdict, turn)
+            announced = isinstance(draft.body, Announced) and verdict.vassal == draft.vassal
+            if announced or verdict.vassal in blamed:
+                return
+            blamed.add(verdict.vassal)
+
+    def _skip(self, draft: Draft, turn: Turn, error: Exception) -> Draft | None:
+        """Record a draft on which the fold raised, if it can be. What is to follow."""
+        seq = None
+        if failures.can_be_recorded((draft.kind, draft.monitor, draft.vassal, draft.body)):
+            turn.folded.append(self._fold(draft, failed=True))
+            seq = self._ahead.seq
+        return failures.of_fold(self._ahead, draft, seq, error)
+
+    def _restore(self, turn: Turn) -> None:
+        """Have the fleet as it was before the draft that raised: as recorded, and this turn's."""
+        fleet = copied(self.fleet)
+        for each in turn.folded:
+            fold(fleet, each.event)
+        for field in fleet.__struct_fields__:  # in place: inputs that are being read have it
+            setattr(self._ahead, field, getattr(fleet, field))
+
+    def _fold(self, draft: Draft, *, failed: bool = False) -> Folded:
         """Number a draft and fold it."""
         cause = draft.cause
         if cause is None and draft.vassal is not None:
             cause = self._cause(draft)
+        body = chain.text(draft.body)
         event = Event(
             self._ahead.seq + 1,
             self._clock.stamp(),
@@ -250,16 +321,16 @@ class Shell:
             draft.vassal,
             cause,
             draft.body,
+            failed,
         )
         moved = may_move(self._ahead, draft.kind, draft.vassal)
         actions = self._deploys.take(self._ahead, event, fold=fold)
-        self._plan(moved, actions)
-        body = chain.text(event.body)
+        self._plan(moved.union(getattr(draft.body, "also", ())), actions)
         row = (
             event.seq, event.at, event.kind, event.monitor, event.vassal, cause, body,
-            recorded(actions),
+            recorded(actions, failed=failed),
         )  # fmt: skip
-        return Folded(event, row, actions, say(event, self._ahead, actions))
+        return Folded(event, row, actions, [] if failed else say(event, self._ahead, actions))
 
     def _cause(self, draft: Draft) -> int | None:
         """What a vassal says follows from the last order; a deadline, from what set it."""
@@ -345,8 +416,16 @@ class Shell:
             for item in news:
                 if isinstance(item, Happened):
                     yield item.draft
-                elif not (self._host.is_stale(item) or self._is_outrun(fleet, item)):
-                    yield from _meaning_of_byte(fleet, item)
+                    continue
+                try:
+                    stale = self._host.is_stale(item) or self._is_outrun(fleet, item)
+                    drafts = [] if stale else _meaning_of_byte(fleet, item)
+                except Exception as error:
+                    told = failures.told(error)
+                    log.error("%s: error in what it said: %s", item.vassal, told)
+                    body = failures.failed("hear", error)
+                    drafts = [Draft("vassal_failed", body, None, item.vassal)]
+                yield from drafts
 
         await self.tell(meaning)
 
@@ -366,7 +445,7 @@ class Shell:
         async def tell(*observations: contract.Observation) -> None:
             def meaning(fleet: Fleet) -> Iterable[Draft]:
                 for observation in observations:
-                    yield from self._observer.translate(fleet, source, observation)
+                    yield from _translated(self._observer, fleet, source, observation)
 
             await self.tell(meaning)
             self._silent.discard(source.url)
@@ -517,13 +596,27 @@ class Shell:
             log.info("%s: away (%s)", url, outage.reason)
 
 
-def _meaning_of_byte(fleet: Fleet, said: Said) -> Iterable[Draft]:
+def _meaning_of_byte(fleet: Fleet, said: Said) -> list[Draft]:
     vassal = fleet.vassals.get(said.vassal)
     if vassal is None or vassal.attempt != said.attempt:
-        return
+        return []
     kind = protocol.news(vassal, said.byte)
-    if kind is not None:
-        yield Draft(kind, OfAttempt(attempt=said.attempt), None, said.vassal)
+    body = OfAttempt(attempt=said.attempt)
+    return [] if kind is None else [Draft(kind, body, None, said.vassal)]
+
+
+def _translated(
+    observer: Observer, fleet: Fleet, source: Source, seen: contract.Observation
+) -> list[Draft]:
+    """The events of an observation. An error that is about no vassal is the source's outage."""
+    try:
+        return observer.translate(fleet, source, seen)
+    except Exception as error:
+        log.error("%s: error in what it said: %s", source.url, failures.told(error))
+        if source.url in fleet.outages:
+            return []
+        reason = f"error of the daemon: {failures.reason_of(error)}"
+        return [Draft("monitor_failed", Failed(reason=reason), source.url)]
 
 
 def _silence(silent: list[tuple[str, int | None]], required: float) -> Input:

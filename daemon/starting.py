@@ -1,5 +1,6 @@
 """How a vassal's process is started: its user, its limits, its descriptors, its mark."""
 
+import contextlib
 import errno
 import os
 import resource
@@ -65,6 +66,7 @@ class Starter:
         )
         log_start = self._logs.size(vassal.name) if self._logs is not None else 0
         opened: list[socket.socket] = []
+        child: subprocess.Popen[bytes] | None = None
         stdin = self._stdin(vassal.name, spec)
         owner = None if user is None else (user.uid, user.gid)
         out = self._logs.open(vassal.name, owner) if self._logs is not None else None
@@ -111,6 +113,8 @@ class Starter:
             self._keeper.drop(kept_name(vassal.name, vassal.attempt))
             for end in opened:
                 end.close()
+            if child is not None:
+                _end(child)
             raise
         finally:
             if out is not None:
@@ -170,12 +174,20 @@ def _hold(vassal: Vassal, child: subprocess.Popen[bytes]) -> Process:
             raise OSError(errno.EMFILE, "its start time cannot be read")
         running = Process(vassal, child.pid, started, os.pidfd_open(child.pid))
     except OSError:
-        kill_group(child.pid)
-        child.wait()
+        _end(child)
         raise
     running.child = child
     child.returncode = 0  # it is reaped here; Popen shall neither wait for it nor warn of it
     return running
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End a child that nobody would know of, if it is not reaped yet."""
+    child.returncode = 0  # Popen shall neither wait for it nor warn of it
+    with contextlib.suppress(OSError):
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)  # it is ours still
+        kill_group(child.pid)
+        os.waitpid(child.pid, 0)
 
 
 def explain(error: OSError) -> tuple[str, Fault]:

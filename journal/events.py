@@ -191,6 +191,23 @@ class Adopted(Body, frozen=True):
     control: bool = False
 
 
+class VassalFailed(Body, frozen=True):
+    """The daemon met an error of its own that is about one vassal, and goes on without it.
+
+    ``place`` is where: ``observe``, ``fold``, ``spawn``, ``reap`` and so on. ``trace`` names the
+    functions, innermost last, and no values. ``spec`` is what its source had just said of it, if
+    that is where the error was. ``gone``: of this attempt no process is left. ``also`` are the
+    vassals about which the daemon met an error when it was about to record this one.
+    """
+
+    place: str
+    reason: str
+    trace: str = ""
+    spec: Spec | None = None
+    gone: int | None = None
+    also: tuple[str, ...] = ()
+
+
 class DeadlinePassed(Body, frozen=True):
     """A deadline of the vassal passed; the fold ignores one that is not the vassal's own."""
 
@@ -324,6 +341,7 @@ KINDS: Final[dict[str, type[Body]]] = {
     "listen_failed": ListenFailed,
     "exited": Exited,
     "adopted": Adopted,
+    "vassal_failed": VassalFailed,  # an error of the daemon's own, about this vassal
     "deadline_passed": DeadlinePassed,
     # from the daemon and people
     "daemon_started": DaemonStarted,
@@ -337,6 +355,7 @@ KINDS: Final[dict[str, type[Body]]] = {
     "pressure_observed": PressureObserved,  # of the machine, while a vassal waits for a slot
 }
 FORKED: Final = "journal_forked"
+NOT_FOLDED: Final = "null"  # the actions of an event on which the fold raised
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -345,7 +364,10 @@ UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {}
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """One immutable fact with a number. ``at`` is UTC nanoseconds, strictly increasing."""
+    """One immutable fact with a number. ``at`` is UTC nanoseconds, strictly increasing.
+
+    ``failed``: the fold raised on it, its actions are null, and each replay skips it.
+    """
 
     seq: int
     at: int
@@ -354,6 +376,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     vassal: str | None
     cause: int | None
     body: Body
+    failed: bool = False
 
 
 _DECODERS: Final = {kind: msgspec.json.Decoder(body) for kind, body in KINDS.items()}

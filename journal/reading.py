@@ -28,7 +28,7 @@ from .errors import (
     NotAJournal,
     UnreadableEvent,
 )
-from .events import Event, decode_body
+from .events import NOT_FOLDED, Event, decode_body
 from .files import Files
 from .times import EventNumber, Moment
 
@@ -344,7 +344,7 @@ def open_journal(path: str) -> Iterator[Reader]:
 
 def decoded(path: str, row: Row) -> Event:
     """The event of a row. Raises NewerFormat, UnreadableEvent, which name the row."""
-    seq, at, kind, monitor, vassal, cause, body, _, _ = row
+    seq, at, kind, monitor, vassal, cause, body, actions, _ = row
     # SQLite's columns take anything, also text that is none.
     if at.__class__ is not int or not (_is_name(monitor) and _is_name(vassal)):
         raise UnreadableEvent(
@@ -352,7 +352,8 @@ def decoded(path: str, row: Row) -> Event:
             seq, seq - 1,
         )  # fmt: skip
     try:
-        return Event(seq, at, kind, monitor, vassal, cause, decode_body(kind, body))
+        failed = actions == NOT_FOLDED
+        return Event(seq, at, kind, monitor, vassal, cause, decode_body(kind, body), failed)
     except NewerFormat as error:
         raise NewerFormat(f"{path}: event {seq}: {error}; read it with a newer emperord") from None
     except UnreadableEvent as error:

@@ -8,6 +8,7 @@ snapshot is a shortcut, never the truth: ``full`` does without, and ``verify`` c
 import msgspec
 
 from ..daemon.actions import Action
+from ..daemon.blame import original
 from ..daemon.fleet import Fleet, from_json
 from ..daemon.fold import fold
 from ..journal import chain
@@ -37,7 +38,8 @@ def fold_one(fleet: Fleet, event: Event) -> list[Action]:
         return fold(fleet, event)
     except NewerFormat as newer:
         raise NewerFormat(f"event {event.seq}: {newer}") from None
-    except Exception as error:
+    except Exception as fault:
+        error = original(fault)
         what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise FoldFailed(
             f"event {event.seq} ({event.kind}) cannot be folded by this version: {what};"

@@ -163,7 +163,8 @@ class _Folder:
         try:
             event = self.reader.decode(row)
             orders = decode_actions(row[7])
-            computed = recorded(self.follower.take(fleet, event, orders, fold_one))
+            actions = self.follower.take(fleet, event, orders, fold_one)
+            computed = recorded(actions, failed=event.failed)
         except FoldFailed as error:
             self._diverge(row, f"none: {error}")
             self.fleet = None

@@ -50,6 +50,8 @@ def _essence(body: e.Body) -> str:
             return f"a copy of journal {shown(body.identity[:16])} goes its own way"
         case e.SpawnFailed():
             return f"{shown(body.reason)} ({body.fault})"
+        case e.VassalFailed():
+            return f"an error of the daemon in {shown(body.place)}: {shown(body.reason)}"
         case e.HeartbeatLost():
             return f"silent for {body.silent:g} s"
         case e.Adopted():
@@ -73,7 +75,7 @@ _SAYS: Final = frozenset(
     (
         e.Announced, e.Restored, e.Exited, e.Rejected, e.Doubted, e.Spawned, e.SpawnFailed,
         e.HeartbeatLost, e.Adopted, e.DeadlinePassed, e.DaemonStarted, e.OperatorRequested,
-        e.PressureObserved, e.ClockJumped, e.JournalAdopted, e.JournalForked,
+        e.PressureObserved, e.ClockJumped, e.JournalAdopted, e.JournalForked, e.VassalFailed,
     )
 )  # fmt: skip
 

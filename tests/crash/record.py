@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from emperord.daemon.actions import recorded
 from emperord.daemon.fleet import Fleet
 from emperord.daemon.fold import fold
-from emperord.journal.events import Event, decode_body
+from emperord.journal.events import NOT_FOLDED, Event, decode_body
 
 _HUNG: Final = ("slow to start", "has not said that it accepts")
 
@@ -68,11 +68,17 @@ def check_head(journal: Path, found: list[Row]) -> None:
         connection.close()
 
 
+def event_of(row: Row) -> Event:
+    """The event of a row."""
+    body = decode_body(row.kind, row.body)
+    return Event(*row[:6], body, row.actions == NOT_FOLDED)
+
+
 def out_of_patience(found: list[Row]) -> list[Row]:
     """Deadlines that passed before a vassal said that it accepts: something hung."""
     fleet, hung = Fleet(), []
     for row in found:
-        fold(fleet, Event(*row[:6], decode_body(row.kind, row.body)))
+        fold(fleet, event_of(row))
         vassal = fleet.vassals.get(row.vassal or "")
         if row.kind == "deadline_passed" and vassal is not None and vassal.reason in _HUNG:
             hung.append(row)
@@ -83,8 +89,9 @@ def refold(found: list[Row]) -> Fleet:
     """The fleet that the record leads to; every recorded action must come out again."""
     fleet = Fleet()
     for row in found:
-        event = Event(*row[:6], decode_body(row.kind, row.body))
-        assert recorded(fold(fleet, event)) == row.actions, row
+        event = event_of(row)
+        assert row.kind != "vassal_failed", row  # an error of the daemon's own
+        assert recorded(fold(fleet, event), failed=event.failed) == row.actions, row
     return fleet
 
 

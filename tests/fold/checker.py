@@ -58,6 +58,8 @@ class Checker:
         match event.kind:
             case "exited" | "spawn_failed":
                 self.alive.discard((event.vassal or "", body.attempt))
+            case "vassal_failed":
+                self.alive.discard((event.vassal or "", body.gone))
             case "listen_failed":
                 name = event.vassal or ""
                 if name in self.listening and self.sockets.get(name) == body.address:

@@ -15,6 +15,8 @@ The words are those of the journal, one event a line, so that a golden file read
     exited foo.ini code=1 | exited foo.ini signal=9 | exited foo.ini away=yes
     exited foo.ini signal=1 reload=yes      of the signal that was to reload it
     adopted foo.ini control=no
+    error foo.ini                  of the daemon's own; gone=yes: its process is gone, too;
+                                   also=b.ini,c.ini; ts=2 from=a: when its source said that
     deadline foo.ini               its deadline passes, however far away that is
     operator stop foo.ini          without a name all are meant
     pressure cpu=3 io=1            steps of the machine's pressure; none is 0
@@ -110,6 +112,8 @@ class Script:
         if word == "pressure":
             return "pressure_observed", None, None, dict(settings)
         name = names[0]
+        if word == "error":
+            return "vassal_failed", name, settings.pop("from", None), self.of_error(name, settings)
         if word in OBSERVED:
             monitor = settings.pop("from", "a")
             body = {"spec": spec(name, settings)} if word in ("added", "changed") else {}
@@ -128,6 +132,16 @@ class Script:
         kind = SAID[word]
         run = self.runs[name][int(settings.pop("attempt", 0)) - 1]
         return kind, name, None, {"attempt": run} | DEFAULTS.get(kind, {}) | plain(settings)
+
+    def of_error(self, name: str, settings: dict[str, str]) -> dict[str, Any]:
+        """The body of an error of the daemon's own."""
+        body: dict[str, Any] = {"place": "spawn", "reason": "KeyError"}
+        if "gone" in settings:
+            body["gone"] = self.runs[name][-1]
+            del settings["gone"]
+        if "also" in settings:
+            body["also"] = settings.pop("also").split(",")
+        return body | ({"spec": spec(name, settings)} if settings else {})
 
     def of_daemon(self, what: str) -> dict[str, Any]:
         """The body of an event that the daemon writes about itself."""

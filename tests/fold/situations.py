@@ -96,6 +96,7 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f"{READY}; added foo.ini; exited foo.ini code=26",
         f"{WOKEN}; failed foo.ini fault=exec",
         f"{READY}; added b.ini socket=:80; added foo.ini socket=:80; deaf foo.ini {TAKEN}",
+        f"{ON_DEMAND}; error foo.ini",
     ),
 }
 
@@ -141,6 +142,7 @@ TRIGGERS: Final = (
     Trigger("vassal_resigned", "resigned"),
     Trigger("vassal_deaf", "deaf"),
     Trigger("reload_failed", "reload failed", {"reason": "no text"}),
+    Trigger("vassal_failed", "error of the daemon", {"place": "spawn", "reason": "KeyError"}),
     Trigger("heartbeat_started", "heartbeat started"),
     Trigger("heartbeat_lost", "heartbeat lost", {"silent": 30.0}),
     Trigger("connection_waiting", "connection waiting"),

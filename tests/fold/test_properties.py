@@ -228,7 +228,10 @@ class World:
             self._oblige()
             self.look_around()
             if before == len(self.journal) and not self._wait():
-                return
+                if not any(vassal.failed for vassal in self.fleet.vassals.values()):
+                    return
+                # It was still being stopped when the bars were lifted.
+                self.happen("operator_requested", request="retry")
         raise Violated("the fleet does not come to rest")
 
     def _oblige(self) -> None:
@@ -390,6 +393,20 @@ class Life(RuleBasedStateMachine):
         process = self._some_process(data)
         self.world.bear(process)
         self.world.end(process, code, reload=reload and code is None)
+
+    @precondition(lambda self: self.stage != "away")
+    @rule(vassal=names, also=st.lists(names, max_size=2))
+    def daemon_errs(self, vassal: str, also: list[str]) -> None:
+        fields = {"place": "fold", "reason": "KeyError", "also": tuple(also)}
+        self.world.happen("vassal_failed", vassal, None, **fields)
+
+    @precondition(lambda self: self.stage != "away" and self.world.processes)
+    @rule(data=st.data())
+    def daemon_errs_about_a_death(self, data: st.DataObject) -> None:
+        process = self._some_process(data)
+        del self.world.processes[process.vassal]
+        fields = {"place": "reap", "reason": "KeyError", "gone": process.attempt}
+        self.world.happen("vassal_failed", process.vassal, None, **fields)
 
     @precondition(lambda self: self.stage != "away" and self.world.processes)
     @rule(data=st.data(), fault=st.sampled_from(["exec", "resources"]))

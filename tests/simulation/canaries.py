@@ -46,12 +46,12 @@ class ForgetsMercy(Shell):
 class SpawnsTwice(Shell):
     """It takes those that it finds running for dead, and starts them beside themselves."""
 
-    def _fold(self, draft: Draft) -> Folded:
+    def _fold(self, draft: Draft, *, failed: bool = False) -> Folded:
         body = draft.body
         if isinstance(body, Adopted):
             lost = SpawnFailed(attempt=body.attempt, reason="not found", fault="interrupted")
             draft = Draft("spawn_failed", lost, None, draft.vassal, draft.cause)
-        return super()._fold(draft)
+        return super()._fold(draft, failed=failed)
 
 
 class ActsBeforeItCommits(Shell):

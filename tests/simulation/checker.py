@@ -90,6 +90,8 @@ class Checker:
             must(seq == self.seq + 1, "numbers follow", f"{seq} after {self.seq}")
             must(at > self.at, "time grows", f"event {seq} at {at}, after {self.at}")
             self.seq, self.at = seq, at
+            mine = kind == "vassal_failed" or actions == "null"
+            must(not mine, "no errors of its own", f"event {seq}: {kind} {body}")
             self.turns.before(kind, vassal, json.loads(body))
             self._follow(kind, monitor, vassal, json.loads(body))
             self._check_at_once(kind, vassal, json.loads(body), json.loads(actions))

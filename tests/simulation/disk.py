@@ -15,7 +15,7 @@ from emperord.daemon.fold import fold
 from emperord.journal import chain
 from emperord.journal.deploys import Row
 from emperord.journal.errors import JournalPaused
-from emperord.journal.events import Event, decode_body
+from emperord.journal.events import NOT_FOLDED, Event, decode_body
 from emperord.journal.store import Snapshot
 
 from .checker import Checker
@@ -40,8 +40,9 @@ class Disk:
         return self.rows[-1][1] if self.rows else 0
 
     def events(self, after: int) -> Iterator[Event]:
-        for seq, at, kind, monitor, vassal, cause, body, _ in self.rows[after:]:
-            yield Event(seq, at, kind, monitor, vassal, cause, decode_body(kind, body))
+        for seq, at, kind, monitor, vassal, cause, body, actions in self.rows[after:]:
+            failed = actions == NOT_FOLDED
+            yield Event(seq, at, kind, monitor, vassal, cause, decode_body(kind, body), failed)
 
     def rebuild(self) -> Fleet:
         """The fleet as a daemon that starts makes it, after everything was folded again."""
@@ -50,7 +51,7 @@ class Disk:
         for event, row, hash_ in zip(self.events(0), self.rows, self.hashes, strict=True):
             current = chain.link(current, row)
             must(current == hash_, "chain", f"event {event.seq} does not follow the one before")
-            actions = recorded(fold(whole, event))
+            actions = recorded(fold(whole, event), failed=event.failed)
             must(actions == row[7], "refold", f"event {event.seq}: {row[7]} recorded, {actions}")
         fleet = Fleet()
         if self.snapshot is not None:

@@ -23,8 +23,8 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from emperord.daemon.fleet import Fleet, Vassal
 from emperord.daemon.fold import fold
+from emperord.journal.events import NOT_FOLDED, decode_body
 from emperord.journal.events import Event as JournaledEvent
-from emperord.journal.events import decode_body
 
 from . import processes
 from .waiting import PATIENCE, until
@@ -254,10 +254,10 @@ class Daemon:
     def fleet(self) -> Fleet:
         """The journal, folded."""
         fleet = Fleet()
-        rows = self.query("SELECT seq, at, kind, monitor, vassal, cause, body FROM event")
-        for seq, at, kind, monitor, name, cause, body in rows:
-            decoded = decode_body(kind, body)
-            fold(fleet, JournaledEvent(seq, at, kind, monitor, name, cause, decoded))
+        rows = self.query("SELECT seq, at, kind, monitor, vassal, cause, body, actions FROM event")
+        for seq, at, kind, monitor, name, cause, body, actions in rows:
+            decoded, failed = decode_body(kind, body), actions == NOT_FOLDED
+            fold(fleet, JournaledEvent(seq, at, kind, monitor, name, cause, decoded, failed))
         return fleet
 
     def vassal(self, name: str) -> Vassal | None:
