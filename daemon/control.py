@@ -33,10 +33,10 @@ import trio
 from . import addresses, escapes
 from .keeper_link import KeeperLink
 from .keeping import CONTROL
+from .places import Places
 
 LONGEST: Final = 65_536  # bytes of a request
 _IDLE: Final = 300.0  # seconds that a client may say nothing
-_MOST_CLIENTS: Final = 64
 _MOST_WAITING: Final = 1024  # clients that wait for a vassal, beside those
 _LOOK: Final = 2.0  # seconds between looks whether a client is there that waits
 T = TypeVar("T")
@@ -54,34 +54,41 @@ class ControlInUse(OSError):
     """Somebody else listens there, or it is no socket."""
 
 
-class Places:
-    """How many clients are served at a time, and how many wait beside them."""
-
-    def __init__(self) -> None:
-        self.served = trio.Semaphore(_MOST_CLIENTS)
-        self.waiting = 0
-
-
 class Client:
     """A client that has one of the places. ``uid`` is its user's."""
 
     def __init__(self, stream: trio.SocketStream, places: Places) -> None:
         self.stream = stream
         self.uid = _caller(stream)
+        self.idle_since: float | None = None
+        self.patience = trio.CancelScope()  # until it is hung up on
         self._places = places
-        self._placed = True
+        self._placed = False
 
-    async def enter(self) -> None:
-        """Take a place again, if it was left."""
+    async def enter(self) -> bool:
+        """Take a place, unless it has one. False if too many of its user's clients wait for one."""
         if not self._placed:
-            await self._places.served.acquire()
-            self._placed = True
+            self._placed = await self._places.take(self)
+        return self._placed
 
     def leave(self) -> None:
         """Leave the place to another client."""
-        if self._placed:
-            self._places.served.release()
-            self._placed = False
+        self._placed = False
+        self._places.leave(self)
+
+    def hang_up(self) -> None:
+        """Another client gets the place."""
+        self._placed = False
+        self.patience.cancel()
+
+    def is_idle(self, idle: bool) -> None:
+        """Note whether it is the client that is waited for."""
+        if not idle:
+            self.idle_since, self.patience.deadline = None, math.inf
+        elif self.idle_since is None:  # a part of a request does not count as one
+            self.idle_since = trio.current_time()
+            self.patience.deadline = self.idle_since + _IDLE
+            self._places.changed()
 
     async def aside(self, wait: Callable[[], Awaitable[T]]) -> T:
         """Wait for a long time: others are served meanwhile. Ends when the client has gone.
@@ -195,11 +202,9 @@ async def serve(
     async with trio.open_nursery() as nursery:
         task_status.started()
         while True:
-            await places.served.acquire()
             try:
                 stream = await server.accept()
             except OSError as error:
-                places.served.release()
                 if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
                     raise
                 await trio.sleep(0.5)
@@ -210,9 +215,9 @@ async def serve(
 async def _serve(client: Client, answer: Answer) -> None:
     try:
         async with client.stream:
-            with trio.move_on_after(_IDLE) as patience:
+            with client.patience:
                 try:
-                    await _converse(client, answer, patience)
+                    await _converse(client, answer)
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
                     return  # it has gone; so be it
     finally:
@@ -224,17 +229,21 @@ def _listening(listener: socket.socket) -> socket.socket:
     return listener
 
 
-async def _converse(client: Client, answer: Answer, patience: trio.CancelScope) -> None:
+async def _converse(client: Client, answer: Answer) -> None:
     stream = client.stream
     pending = b""
     while True:
+        if not await client.enter():
+            refusal = {"ok": False, "error": f"too many connections of uid {client.uid}"}
+            await _send(stream, refusal)
+            return
+        client.is_idle(True)
         line, found, pending = pending.partition(b"\n")
         if found:
-            patience.deadline = math.inf  # a request has its own limits
+            client.is_idle(False)  # a request has its own limits
             reply = await _reply(line, client, answer)
-            patience.deadline = trio.current_time() + _IDLE
+            client.is_idle(True)
             await _send(stream, *reply)
-            await client.enter()
             continue
         if len(line) > LONGEST:
             refusal = {"ok": False, "error": f"a request has {LONGEST} bytes at most"}

@@ -1,0 +1,159 @@
+"""Places at the control socket: idle clients go first, and no user has all."""
+
+import socket
+from collections.abc import Awaitable, Callable
+
+import pytest
+import trio
+import trio.testing
+from emperord.daemon.places import MOST, MOST_QUEUED, SHARE, Places
+from support.kept import Emperor
+from support.vassals import SLEEPER
+
+
+class Guest:
+    """A client; busy unless it is told to be idle."""
+
+    def __init__(self, uid: int, idle_since: float | None = None) -> None:
+        self.uid = uid
+        self.idle_since = idle_since
+        self.hung_up = False
+
+    def hang_up(self) -> None:
+        self.hung_up = True
+
+
+def under_trio(main: Callable[[], Awaitable[None]]) -> None:
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+async def placed(places: Places, *guests: Guest) -> None:
+    for guest in guests:
+        with trio.fail_after(10):
+            assert await places.take(guest)
+
+
+async def stands(places: Places, guest: Guest) -> bool:
+    """Whether it finds no place within a minute."""
+    with trio.move_on_after(60):
+        await places.take(guest)
+        return False
+    return True
+
+
+def test_a_user_that_keeps_its_places_busy_leaves_some_to_others() -> None:
+    async def main() -> None:
+        places = Places()
+        await placed(places, *(Guest(1) for _ in range(SHARE)))
+        assert await stands(places, Guest(1))
+        await placed(places, *(Guest(2) for _ in range(MOST - SHARE)))
+        assert await stands(places, Guest(3))
+
+    under_trio(main)
+
+
+def test_the_one_that_is_idle_for_longest_goes_for_a_new_one() -> None:
+    async def main() -> None:
+        places = Places()
+        await trio.sleep(10)
+        idle = [Guest(1, float(since)) for since in (5, 3, 4)]
+        await placed(places, *idle, *(Guest(1) for _ in range(SHARE - 3)))
+        await placed(places, Guest(1))
+        assert [guest.hung_up for guest in idle] == [False, True, False]
+        await placed(places, Guest(1))
+        assert [guest.hung_up for guest in idle] == [False, True, True]
+
+    under_trio(main)
+
+
+def test_idle_ones_of_the_user_that_has_most_go_first() -> None:
+    async def main() -> None:
+        places = Places()
+        await trio.sleep(10)
+        few = [Guest(2, 0.0) for _ in range(MOST - SHARE)]
+        many = [Guest(1, 5.0) for _ in range(SHARE)]
+        await placed(places, *few, *many)
+        await placed(places, Guest(3))
+        assert sum(guest.hung_up for guest in many) == 1
+        assert not any(guest.hung_up for guest in few)
+
+    under_trio(main)
+
+
+def test_others_are_not_hung_up_on_for_one_that_has_its_share() -> None:
+    async def main() -> None:
+        places = Places()
+        await trio.sleep(10)
+        other = Guest(2, 0.0)
+        await placed(places, other, *(Guest(1) for _ in range(SHARE)))
+        assert await stands(places, Guest(1))
+        assert not other.hung_up
+
+    under_trio(main)
+
+
+def test_a_client_that_has_just_come_may_ask_first() -> None:
+    async def main() -> None:
+        places = Places()
+        fresh = Guest(1, trio.current_time())
+        await placed(places, fresh, *(Guest(1) for _ in range(SHARE - 1)))
+        began = trio.current_time()
+        await placed(places, Guest(1))
+        assert fresh.hung_up
+        assert trio.current_time() - began >= 0.5
+
+    under_trio(main)
+
+
+@pytest.mark.parametrize("how", ["left", "idle"])
+def test_who_waits_gets_the_next_place(how: str) -> None:
+    async def main() -> None:
+        places = Places()
+        first = Guest(1)
+        await placed(places, first, *(Guest(1) for _ in range(SHARE - 1)))
+
+        async def end() -> None:
+            await trio.sleep(5)
+            if how == "left":
+                places.leave(first)
+            else:
+                first.idle_since = trio.current_time()
+                places.changed()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(end)
+            await placed(places, Guest(1))
+
+    under_trio(main)
+
+
+def test_too_many_that_wait_are_refused_and_no_other_user_is() -> None:
+    async def main() -> None:
+        places = Places()
+        await placed(places, *(Guest(1) for _ in range(SHARE)))
+        async with trio.open_nursery() as nursery:
+            for _ in range(MOST_QUEUED):
+                nursery.start_soon(places.take, Guest(1))
+            await trio.testing.wait_all_tasks_blocked()
+            assert not await places.take(Guest(1))
+            await placed(places, Guest(2))
+            nursery.cancel_scope.cancel()
+
+    under_trio(main)
+
+
+@pytest.mark.parametrize("drip", [b"", b"{"], ids=["silent", "part of a request"])
+def test_idle_connections_do_not_shut_the_operator_out(emperor: Emperor, drip: bytes) -> None:
+    (emperor.vassals / "a.ini").write_text(SLEEPER)
+    emperor.start()
+    emperor.up("a.ini")
+    idle = [socket.socket(socket.AF_UNIX) for _ in range(100)]
+    for client in idle:
+        client.connect(str(emperor.control))
+        client.sendall(drip)
+    done = emperor.ctl("status", timeout=20)
+    assert done.returncode == 0, done
+    assert emperor.ctl("reload", "a.ini", timeout=20).returncode == 0
+    for client in idle:
+        client.close()
+    emperor.stop()
