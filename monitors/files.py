@@ -22,7 +22,7 @@ import msgspec
 
 from ..journal.chain import digest
 from ..journal.events import Spec
-from . import given, names, ownership, settings
+from . import given, names, ownership, settings, unexpected
 from .addresses import Addresses, BadAddress, NoAnswer
 from .config_file import LARGEST as LARGEST
 from .config_file import ConfigFiles
@@ -189,6 +189,8 @@ class Reader:
             return Unreadable(str(error))
         except ownership.Replaced:
             return Unsettled()
+        except Exception as error:
+            return Unreadable(unexpected.told(names.shown(name), error))
 
     def _read(
         self,

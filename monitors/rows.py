@@ -5,9 +5,11 @@ Here untrusted values of these become a ``Seen``, or a ``Flaw`` that says which 
 and why, in words that whoever wrote the row understands.
 """
 
+import contextlib
 import math
 import os
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -16,7 +18,7 @@ import msgspec
 
 from ..journal.chain import digest
 from ..journal.events import Spec
-from . import config_file, names, ownership, settings
+from . import config_file, names, ownership, settings, unexpected
 from .config_file import TooLarge
 from .contract import Listing, Seen
 from .files import why
@@ -55,8 +57,9 @@ class Row(msgspec.Struct):
 def seen_of(row: Row, options: MonitorOptions) -> tuple[str, Seen]:
     """The vassal's name and what is seen of it. Raises Flaw."""
     name = name_of(row.name, options)
-    content = content_of(row.config)
-    return name, Seen(_spec(name, row, content, options), content)
+    with _refusing(name):
+        content = content_of(row.config)
+        return name, Seen(_spec(name, row, content, options), content)
 
 
 def seen_of_file(row: Row, options: MonitorOptions) -> tuple[str, Seen]:
@@ -65,23 +68,39 @@ def seen_of_file(row: Row, options: MonitorOptions) -> tuple[str, Seen]:
     The file's own times do not count, the row's ts does. Raises Flaw.
     """
     name = name_of(row.name, options)
+    with _refusing(name):
+        return name, _seen_of_file(name, row, options)
+
+
+@contextlib.contextmanager
+def _refusing(name: str) -> Iterator[None]:
+    """Refuse the row for an error that nobody expected. The others of its source are served."""
+    try:
+        yield
+    except Flaw:
+        raise
+    except Exception as error:
+        raise Flaw(unexpected.told(names.shown(name), error)) from None
+
+
+def _seen_of_file(name: str, row: Row, options: MonitorOptions) -> Seen:
     path = path_of(name)
     spec = _spec(name, row, None, options, path)
     tenant = Tenants(initgroups=options.tyrant_initgroups).of(spec.uid, spec.gid)
     if options.tyrant and tenant is None:
-        return name, Seen(spec)  # it may not run, so nothing is read
+        return Seen(spec)  # it may not run, so nothing is read
     try:
         with opened(path, tenant, shown=names.shown(path)) as descriptor:
             content = contents_of(descriptor, path, tenant)
     except (Barred, Denied) as bar:
-        return name, Seen(msgspec.structs.replace(spec, bar=str(bar)))
+        return Seen(msgspec.structs.replace(spec, bar=str(bar)))
     except NotRegular:
         raise Flaw(f"it has no config, and {names.shown(path)} is no file") from None
     except OSError as error:
         raise Flaw(f"it has no config, and {names.shown(path)}: {why(error)}") from None
     except TooLarge as error:
         raise Flaw(f"it has no config, and {names.shown(path)}: {error}") from None
-    return name, Seen(_spec(name, row, content, options, path), content)
+    return Seen(_spec(name, row, content, options, path), content)
 
 
 def _spec(

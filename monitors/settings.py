@@ -27,7 +27,7 @@ from typing import Any, Final
 import msgspec
 
 from ..journal import quantities
-from . import names, shell_words
+from . import names, shell_words, unexpected
 
 LONGEST_COMMAND: Final = 32 << 10  # characters
 LONGEST_VALUE: Final = 4 << 10  # characters of any other setting
@@ -68,6 +68,8 @@ def read(name: str, content: bytes) -> tuple[Settings, str | None]:
             settings[key] = _checked(key, value)
     except _Flaw as flaw:
         return {}, f"[emperor] {flaw}"
+    except Exception as error:
+        return {}, f"[emperor] {unexpected.told(names.shown(name), error)}"
     return settings, None
 
 

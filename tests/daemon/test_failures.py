@@ -18,8 +18,9 @@ from emperord.daemon.observe import Observer
 from emperord.daemon.starting import Starter
 from emperord.daemon.trees import Trees
 from emperord.daemon.vassal_log import LogDirectory
-from emperord.monitors.contract import Seen
+from emperord.monitors.contract import Destroyed, Seen, Touched
 from emperord.replay.verify import verify
+from journal_builder import building
 from support import processes
 from support.hostile import SECRET, VICTIM, plant
 from support.steered import Source, Steered, inline, steered
@@ -234,3 +235,23 @@ async def test_an_error_about_a_source_is_its_outage(
         await daemon.phase("a.ini", "accepting")
         assert daemon.fleet.outages == {}
         await trio.lowlevel.checkpoint()
+
+
+async def test_an_address_that_ended_daemons_bars_its_vassal(tmp_path: Path, speaker: str) -> None:
+    """Six characters of the port were checked and all bound: the journal ended each daemon."""
+    source, address = Source(), "127.0.0.1:00102480"
+    with building(str(tmp_path / "journal.db")) as journal:
+        journal.start((source.url,))
+        journal.added(VICTIM, SPEAKS.encode(), source.url, path=None, socket=address)
+    async with steered(tmp_path, source, uwsgi=speaker) as daemon:
+        await source.says(Touched("good.ini", inline(SPEAKS, 1)))
+        await daemon.phase("good.ini", "accepting")
+        await daemon.phase(VICTIM, "barred")
+        vassal = daemon.vassal(VICTIM)
+        assert vassal is not None
+        assert vassal.reason == f"{address} has no port from 1 to 65535"
+        await source.says(Destroyed(VICTIM))
+        assert daemon.vassal(VICTIM) is None
+        await source.says(Touched("again.ini", inline(SPEAKS, 1, socket=address)))
+        await daemon.phase("again.ini", "barred")
+        assert "vassal_failed" not in daemon.kinds()
