@@ -228,7 +228,8 @@ class World:
             self._oblige()
             self.look_around()
             if before == len(self.journal) and not self._wait():
-                if not any(vassal.failed for vassal in self.fleet.vassals.values()):
+                fleet = self.fleet.vassals.values()
+                if not any(each.failed and each.phase == "barred" for each in fleet):
                     return
                 # It was still being stopped when the bars were lifted.
                 self.happen("operator_requested", request="retry")
