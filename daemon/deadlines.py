@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Final
 
 import trio
@@ -43,8 +44,10 @@ class Deadlines:
     def __init__(self, clock: Clock, tell: Callable[[Input], Awaitable[None]]) -> None:
         self._clock = clock
         self._tell = tell
-        self._heap: list[tuple[int, str]] = []
+        # When to look, whose deadline, and the deadline.
+        self._heap: list[tuple[int, str, int]] = []
         self._planned: dict[str, int | None] = {}
+        self._postponed: dict[str, int] = {}  # vassal -> until when its deadline is not told
         self._replanned = trio.Event()
 
     def plan(self, fleet: Fleet, names: Iterable[str]) -> None:
@@ -52,9 +55,11 @@ class Deadlines:
         for name in names:
             vassal = fleet.vassals.get(name)
             deadline = None if vassal is None else vassal.deadline
-            if deadline is not None and self._planned.get(name) != deadline:
-                heapq.heappush(self._heap, (deadline, name))
-                self._replanned.set()
+            if self._planned.get(name) != deadline:
+                self._postponed.pop(name, None)
+                if deadline is not None:
+                    heapq.heappush(self._heap, (deadline, name, deadline))
+                    self._replanned.set()
             if deadline is None:
                 self._planned.pop(name, None)
             else:
@@ -67,9 +72,19 @@ class Deadlines:
             for vassal in fleet.vassals.values()
             if vassal.deadline is not None
         }
-        self._heap = [(at, name) for name, at in self._planned.items() if at is not None]
+        self._heap = [(at, name, at) for name, at in self._planned.items() if at is not None]
+        self._postponed = {}
         heapq.heapify(self._heap)
         self._replanned.set()
+
+    def postpone(self, fleet: Fleet, name: str, late: int) -> None:
+        """An order was carried out this many nanoseconds late, so its time ends as much later."""
+        vassal = fleet.vassals.get(name)
+        if vassal is not None and vassal.deadline is not None:
+            until = vassal.deadline + late
+            self._postponed[name], self._planned[name] = until, vassal.deadline
+            heapq.heappush(self._heap, (until, name, vassal.deadline))
+            self._replanned.set()
 
     async def watch(self) -> None:
         """Tell of each deadline that passes, until cancelled."""
@@ -78,18 +93,26 @@ class Deadlines:
             if not self._heap:
                 await self._replanned.wait()
                 continue
-            deadline, name = self._heap[0]
+            when, name, deadline = self._heap[0]
             if self._planned.get(name) != deadline:
                 heapq.heappop(self._heap)  # it was moved or is over
-            elif deadline <= self._clock.now():
+            elif self._is_early(name):
+                heapq.heappop(self._heap)  # it stands there for a later time, too
+            elif when <= self._clock.now():
                 heapq.heappop(self._heap)
                 del self._planned[name]
-                await self._tell(_passing(deadline, name))
+                await self._tell(partial(self._passing, deadline, name))
             else:
-                with trio.move_on_after(self._clock.seconds_until(deadline)):
+                with trio.move_on_after(self._clock.seconds_until(when)):
                     await self._replanned.wait()
 
+    def _is_early(self, name: str) -> bool:
+        until = self._postponed.get(name)
+        return until is not None and self._heap[0][0] < until
 
-def _passing(deadline: int, name: str) -> Input:
-    body = DeadlinePassed(deadline=deadline)
-    return lambda _: [Draft("deadline_passed", body, None, name)]
+    def _passing(self, deadline: int, name: str, _: Fleet) -> Iterable[Draft]:
+        """What it means, unless it was postponed while it waited to be recorded."""
+        until = self._postponed.get(name)
+        if until is None or until <= self._clock.now():
+            self._postponed.pop(name, None)
+            yield Draft("deadline_passed", DeadlinePassed(deadline=deadline), None, name)

@@ -168,7 +168,7 @@ def launch(
         return
     full = fleet.starting >= lines.slots(fleet)
     if rules.holds(fleet, rules.SHARES):
-        waits = not had_turn and not lines.gets_slot(fleet, vassal, event)
+        waits = (full or not had_turn) and not lines.gets_slot(fleet, vassal, event)
     elif waits := full:
         lines.join(fleet, vassal, event)
     if waits:

@@ -248,6 +248,8 @@ class Shell:
             for level, text in each.lines:
                 log.log(level, "%s", text)
         for action, at in turn.ordered:
+            if turn.waited:  # the patience or the mercy counts from the order that is carried out
+                self._deadlines.postpone(self._ahead, action.vassal, self._clock.now() - at)
             self._act(action, at)
 
     def _drafts(self, given: Input) -> Iterable[Draft]:
@@ -353,6 +355,7 @@ class Shell:
                     abandon_on_cancel=self.paused is not None,  # who gives up does not wait
                 )
             except JournalPaused as pause:
+                turn.waited = True
                 if turn.requests:
                     self._give_up(turn)
                 self._note_pause(str(pause), len(turn.folded))

@@ -39,6 +39,7 @@ class Turn:
         self.requests = requests
         self.deploys = deploys.copied() if requests else deploys
         self.folded: list[Folded] = []
+        self.waited = False  # for a journal that could not be written
 
     @property
     def rows(self) -> list[chain.Columns]:

@@ -140,13 +140,19 @@ class Checker:
             and not self.wanted[each].get("socket")
             and not self.under_way(each)
         ]
-        others = self.turns.waiting - set(vassals)
+        others = {each for each in self.wanted if self._may_wait(each)} - set(vassals)
         # The last slot is kept for a source that has none.
         kept = 1 if len(self.monitors) > 1 and self.most_slots() > 1 else 0
         room = 0 if others else self.most_slots() - len(self.starting) - kept
         started = [each["vassal"] for each in actions if each["do"] == "spawn"]
         enough = len(set(down) & set(started)) >= min(room, len(down))
         must(enough, "started at once", f"{down} are to start, there is room for {room}: {actions}")
+
+    def _may_wait(self, vassal: str) -> bool:
+        """Whether it may wait for a slot, to start or to be reloaded."""
+        throttled = self.at < self.not_before.get(vassal, 0)
+        down = vassal not in self.held and not self.under_way(vassal) and not throttled
+        return vassal in self.owed or down
 
     def _follow(self, kind: str, monitor: str | None, vassal: str | None, body: Any) -> None:
         if kind == "vassal_added":

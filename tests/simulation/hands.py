@@ -118,24 +118,27 @@ class Hands:
     ) -> None:
         """Tell what happens to vassals, until cancelled."""
         self._tell = tell
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            for process in self._by_name.values():
-                self._listen_to(process)
-                if process.ignored:
-                    nursery.start_soon(self._watch_reload, process)
-            task_status.started()
-            while True:
-                await self._spoken.wait()
-                self._spoken = trio.Event()
-                said, self._said = self._said, {}
-                heard = {news.vassal: news.attempt for news in said if isinstance(news, Said)}
-                read = [p for p in self._by_name.values() if heard.get(p.name) == p.attempt]
-                counts = [len(process.unread) for process in read]
-                await tell(list(said))
-                # Only what is durable is taken out of the socket: else it would die with us.
-                for process, count in zip(read, counts, strict=True):
-                    del process.unread[:count]
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                for process in self._by_name.values():
+                    self._listen_to(process)
+                    if process.ignored:
+                        nursery.start_soon(self._watch_reload, process)
+                task_status.started()
+                while True:
+                    await self._spoken.wait()
+                    self._spoken = trio.Event()
+                    said, self._said = self._said, {}
+                    heard = {news.vassal: news.attempt for news in said if isinstance(news, Said)}
+                    read = [p for p in self._by_name.values() if heard.get(p.name) == p.attempt]
+                    counts = [len(process.unread) for process in read]
+                    await tell(list(said))
+                    # Only what is durable is taken out of the socket: else it would die with us.
+                    for process, count in zip(read, counts, strict=True):
+                        del process.unread[:count]
+        finally:
+            self._nursery = None
 
     def is_stale(self, said: Said) -> bool:
         """Whether it is a word of the program that is about to be reloaded."""
@@ -202,8 +205,8 @@ class Hands:
 
     def buries(self, process: Process) -> None:
         """The leader has died."""
-        assert self._nursery is not None
-        self._nursery.start_soon(self._bury, process)
+        if self._nursery is not None:  # else the daemon leaves, and the next one buries it
+            self._nursery.start_soon(self._bury, process)
 
     async def _bury(self, process: Process) -> None:
         assert self._tell is not None

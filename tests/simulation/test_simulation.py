@@ -116,6 +116,25 @@ MET: Final = {
         max_starting=2,
         graceful=False,
     ),
+    # The journal was paused for longer than the patience of a reload. It passed before the order
+    # was carried out, and the daemon was killed in between: the reload was lost.
+    "patience begins when the order is carried out": Script(
+        514399,
+        (
+            Step(0.0, "put", "files", "a.ini masterless"),
+            Step(0.0, "put", "rows", "c.ini fragile"),
+            Step(0.0, "put", "messages", "d.ini shares"),
+            Step(1.031, "crash at", what="appended", much=2),
+            Step(1.744, "put", "rows", "b.ini healthy"),
+            Step(3.167, "crash at", what="appended", much=5),
+            Step(3.417, "stop", "c.ini"),
+            Step(3.8, "full", much=3.172),
+            Step(3.81, "hup"),
+        ),
+        length=13.085844894200559,
+        max_starting=3,
+        graceful=False,
+    ),
     # The process has the address for as long as it lives, and no daemon knows that any more:
     # the other vassal is tried again and again. The rule of the test did not allow for that.
     "an address whose keeper is dead is tried again": Script(

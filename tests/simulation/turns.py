@@ -26,6 +26,7 @@ class Turns:
         self._down_since: dict[str, int] = {}
         self._had_turn: set[str] = set()  # vassals whose start follows from their restart
         self._held: set[str] = set()  # sources that held slots before this event
+        self._slot_of: dict[str, str] = {}  # vassal -> the source for which its slot counts
 
     def before(self, kind: str, vassal: str | None, body: Any) -> None:
         """An event is about to be followed."""
@@ -49,6 +50,9 @@ class Turns:
         turns = [action["vassal"] for action in actions if self._is_turn(action)]
         for each in turns:
             self._note(self._checker.owner[each])
+        for action in actions:
+            if action["vassal"] in self._checker.owner:
+                self._slot_of[action["vassal"]] = self._checker.owner[action["vassal"]]
         started = {action["vassal"] for action in actions if action["do"] == "spawn"}
         self.waiting -= started
         for each in self._begin(kind, vassal, body):
@@ -85,7 +89,7 @@ class Turns:
         if checker.most_slots() == 1:
             return set()  # none is kept free
         attempts = {*checker.starting, *checker.reloading, *checker.restarting}
-        return {checker.owner[each.vassal] for each in attempts if each.vassal in checker.owner}
+        return {self._slot_of[each.vassal] for each in attempts if each.vassal in self._slot_of}
 
     def _end_waits(self) -> None:
         checker = self._checker
