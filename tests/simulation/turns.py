@@ -51,6 +51,9 @@ class Turns:
         for each in turns:
             self._note(self._checker.owner[each])
         for action in actions:
+            if action["do"] == "spawn" or action["vassal"] in self._checker.owed:
+                # A restart in place of a reload is a turn of its source, too.
+                self.overtaken.pop(self._checker.owner.get(action["vassal"], ""), None)
             if action["vassal"] in self._checker.owner:
                 self._slot_of[action["vassal"]] = self._checker.owner[action["vassal"]]
         started = {action["vassal"] for action in actions if action["do"] == "spawn"}
