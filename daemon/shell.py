@@ -62,7 +62,7 @@ from .fold import fold
 from .host import Happened, News, Said
 from .keeper_link import KeeperLink
 from .observe import Draft, Observer, Source
-from .saying import say
+from .saying import Line, say
 from .signals import Signals
 from .start_warnings import warnings
 from .systemd import Notifier
@@ -332,7 +332,7 @@ class Shell:
             event.seq, event.at, event.kind, event.monitor, event.vassal, cause, body,
             recorded(actions, failed=failed),
         )  # fmt: skip
-        return Folded(event, row, actions, [] if failed else say(event, self._ahead, actions))
+        return Folded(event, row, actions, [] if failed else _lines(event, self._ahead, actions))
 
     def _cause(self, draft: Draft) -> int | None:
         """What a vassal says follows from the last order; a deadline, from what set it."""
@@ -597,6 +597,15 @@ class Shell:
             log.info("%s: %s%s%s", name, vassal.phase, pid, reason)
         for url, outage in self.fleet.outages.items():
             log.info("%s: away (%s)", url, outage.reason)
+
+
+def _lines(event: Event, fleet: Fleet, actions: list[Action]) -> list[Line]:
+    """What the log says of an event. An error in that is about no vassal's life."""
+    try:
+        return say(event, fleet, actions)
+    except Exception as error:
+        log.error("event %d has no line: %s", event.seq, failures.told(error))
+        return []
 
 
 def _meaning_of_byte(fleet: Fleet, said: Said) -> list[Draft]:

@@ -255,3 +255,16 @@ async def test_an_address_that_ended_daemons_bars_its_vassal(tmp_path: Path, spe
         await source.says(Touched("again.ini", inline(SPEAKS, 1, socket=address)))
         await daemon.phase("again.ini", "barred")
         assert "vassal_failed" not in daemon.kinds()
+
+
+async def test_an_error_in_what_the_log_says_bars_none(
+    tmp_path: Path, speaker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised = plant(monkeypatch, shell, "say")
+    source = Source()
+    async with steered(tmp_path, source, uwsgi=speaker) as daemon:
+        await source.lists(good=inline(SPEAKS, 1), bad=inline(SPEAKS, 1))
+        await daemon.phase(VICTIM, "accepting")
+        await daemon.phase("good.ini", "accepting")
+        assert raised
+        assert "vassal_failed" not in daemon.kinds()
