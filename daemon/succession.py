@@ -13,6 +13,7 @@ keeper holds every socket, so no vassal notices, whoever dies next. No vassal is
 its sockets would not be handed over.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -30,7 +31,12 @@ log = logging.getLogger("emperor")
 
 _PATIENCE: Final = 5.0  # seconds for each step of the other side
 _SPARE: Final = 32  # descriptors to live on, beside those of vassals
+_SILENT: Final = 1.0  # seconds in which a daemon that does not answer may turn out to be dying
 _LEAVING: Final = 30.0  # seconds until the journal of a daemon that leaves is free
+
+
+class _NoAnswer(Exception):
+    """The running daemon did not answer, or not to the end: it may be dying."""
 
 
 def open_journal(path: str, control_path: str, keeper: KeeperLink) -> Journal:
@@ -38,23 +44,32 @@ def open_journal(path: str, control_path: str, keeper: KeeperLink) -> Journal:
 
     Raises JournalError, JournalLocked among them if its daemon does not hand it over.
     """
-    try:
-        return Journal.open(path)
-    except JournalLocked:
-        leaving = _owner(path)
-        if not keeper.alive or not _take_over(control_path, keeper):
-            raise
-    until = time.monotonic() + _LEAVING
+    leaves = asked = 0  # the daemon that has handed all over, and the last that was asked
+    until = patience = time.monotonic() + _LEAVING
+    last = until + _LEAVING
     while True:
         try:
             journal = Journal.open(path)
+        except JournalLocked:
+            owner, now = _owner(path), time.monotonic()
+            if owner != asked:
+                asked, patience = owner, now + _SILENT
+            try:
+                if owner != leaves:
+                    if not keeper.alive or not _take_over(control_path, keeper):
+                        raise
+                    leaves, until = owner, now + _LEAVING
+            except _NoAnswer as error:
+                log.debug("%s: %s", control_path, error)
+                # If it is dying, it leaves the journal to this daemon, or to another to be asked.
+                until = patience
+            if time.monotonic() > until and (process.start_time(owner) or time.monotonic() > last):
+                raise
+        else:
             # Its children are another emperor's as long as it is there (see process.foreign).
-            while process.start_time(leaving) is not None and time.monotonic() < until:
+            while process.start_time(leaves) is not None and time.monotonic() < until:
                 time.sleep(0.005)
             return journal
-        except JournalLocked:
-            if time.monotonic() > until:
-                raise
         time.sleep(0.02)
 
 
@@ -68,17 +83,18 @@ def _owner(path: str) -> int:
 
 
 def _take_over(control_path: str, keeper: KeeperLink) -> bool:
-    """Ask for all that the running daemon has; False if it refuses or does not answer."""
+    """Ask for all that the running daemon has; False if it cannot be had. Raises _NoAnswer."""
     try:
         channel = _ask(control_path)
     except (OSError, ValueError, LookupError) as error:
-        log.debug("%s: %s", control_path, error)
-        return False
+        raise _NoAnswer(str(error)) from None
     if channel is None:
         return False
     with channel:
         link = KeeperLink(channel)
         link.receive_all()
+        if not link.complete and not link.lost:
+            raise _NoAnswer("it broke off while it handed over")
         if not link.complete or not _can_hold(link):
             return False
         for name, kept in link.kept.items():
@@ -88,7 +104,8 @@ def _take_over(control_path: str, keeper: KeeperLink) -> bool:
             return False
         log.info("taking over from the running daemon, whose keeper died")
         channel.setblocking(True)
-        channel.send(keeping.encode({"do": "taken"}))
+        with contextlib.suppress(OSError):  # it has died meanwhile, and all is here
+            channel.send(keeping.encode({"do": "taken"}))
     return True
 
 
@@ -113,6 +130,8 @@ def _ask(control_path: str) -> socket.socket | None:
         addresses.connect(connection, control_path)
         connection.sendall(b'{"do": "take_over"}\n')
         line, descriptors, _, _ = socket.recv_fds(connection, keeping.LONGEST, 1)
+        if not line:
+            raise ConnectionResetError("the connection was closed")
         if not descriptors:
             return None  # refused: its keeper lives
         channel = socket.socket(fileno=descriptors[0])

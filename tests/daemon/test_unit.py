@@ -65,6 +65,14 @@ def unit() -> Iterator[UnitDaemon]:
             yield daemon
 
 
+def test_systemd_never_gives_up() -> None:
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(UNIT)
+    assert parser["Unit"]["StartLimitIntervalSec"] == "0"
+    assert parser["Service"]["Restart"] == "always"
+
+
 def test_a_user_of_its_own_needs_no_other_place(unit: UnitDaemon) -> None:
     config = Path(unit.environ["CONFIGURATION_DIRECTORY"]) / "emperor.yml"
     config.write_text(f"emperor: {unit.vassals}\nfreq: 200ms\n")
