@@ -175,14 +175,19 @@ class _Session:
 
     async def _silence_of_aio(self, host: str, port: int | None) -> str:
         shown = names.shown(host if port is None else f"{host}:{port}")
-        if port is None:
-            connecting = asyncio.open_unix_connection(host)
-        else:
-            connecting = asyncio.open_connection(host, port)
+        patience = _PROBE * self._limit
+        failure = f"{shown}: its name was not looked up in time"
         try:
-            _, writer = await asyncio.wait_for(connecting, _PROBE * self._limit)
+            if port is None:
+                connecting = asyncio.open_unix_connection(host)
+            else:
+                looking_up = asyncio.get_running_loop().getaddrinfo(host, port)
+                await asyncio.wait_for(looking_up, patience)
+                connecting = asyncio.open_connection(host, port)
+            failure = f"{shown} does not answer"
+            _, writer = await asyncio.wait_for(connecting, patience)
         except TimeoutError:
-            return f"{shown} does not answer"
+            return failure
         except OSError as error:
             return f"{shown}: {polling.in_words(str(error))}"
         writer.transport.abort()
