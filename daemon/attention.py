@@ -20,6 +20,7 @@ _TEXT_GIVEN: Final = (
     "config_restored", "vassal_added", "vassal_changed", "vassal_removed", "vassal_destroyed",
 )  # fmt: skip
 _OFTEN: Final = 3  # deaths
+_MOST: Final = 1000  # deaths of one vassal that are remembered
 _LATELY: Final = 600 * 10**9  # nanoseconds in which so many deaths are often
 
 
@@ -76,14 +77,12 @@ class Recent:
             # Its cause is its own spawn: neither a stop nor a reload was ordered since.
             unasked = event.cause == body.attempt and not body.away
             if unasked and (body.code or body.signal is not None):
-                self._deaths.setdefault(event.vassal, deque(maxlen=_OFTEN)).append(event.at)
+                self._deaths.setdefault(event.vassal, deque(maxlen=_MOST)).append(event.at)
 
-    def first_of_many(self, vassal: str, now: int) -> int | None:
-        """When the first of its last few deaths was, if they came within a short time."""
-        deaths = self._deaths.get(vassal)
-        if deaths is None or len(deaths) < _OFTEN or now - deaths[0] > _LATELY:
-            return None
-        return deaths[0]
+    def many_deaths(self, vassal: str, now: int) -> tuple[int, int] | None:
+        """When the first of its deaths of late was, and how many there were, if they are many."""
+        deaths = [at for at in self._deaths.get(vassal, ()) if now - at <= _LATELY]
+        return (deaths[0], len(deaths)) if len(deaths) >= _OFTEN else None
 
     def lacks_text(self, vassal: str) -> bool:
         """Whether it was not reloaded for want of its text, which has not come since."""
@@ -135,7 +134,7 @@ def _of_monitors(daemon: Daemon) -> Iterator[dict[str, Any]]:
 
 
 def _of_vassal(vassal: Vassal, recent: Recent, now: int) -> Iterator[dict[str, Any]]:
-    many = recent.first_of_many(vassal.name, now)
+    many = recent.many_deaths(vassal.name, now)
     since, reason = vassal.since, vassal.reason
     if vassal.done:
         return  # its work is over, as it wanted
@@ -145,7 +144,8 @@ def _of_vassal(vassal: Vassal, recent: Recent, now: int) -> Iterator[dict[str, A
         times = f"death {vassal.deaths} in a row"
         yield _entry("throttled", since, f"{times}: {reason}" if reason else times, vassal.name)
     elif many is not None and vassal.phase not in ("held", "stopping"):
-        yield _entry("crashing", many, f"died {_OFTEN} times in ten minutes", vassal.name)
+        first, count = many
+        yield _entry("crashing", first, f"died {count} times in ten minutes", vassal.name)
     elif vassal.phase == "starting" and vassal.deadline is None:
         yield _entry("hanging", since, reason, vassal.name)
 

@@ -89,9 +89,18 @@ def _now(vassal: Vassal | None, event: Event, fleet: Fleet) -> str:
     if vassal.phase == "throttled" and vassal.deadline is not None:
         wait = (vassal.deadline - event.at) / 1e9
         text += f": death {vassal.deaths} in a row, next try in {wait:g} s"
+    elif _is_started_meanwhile(vassal, event):
+        text += "; it is started when it has stopped"
     elif vassal.phase in ("starting", "barred", "stopping", "held") and vassal.reason:
         text += f": {vassal.reason}"
     return text
+
+
+def _is_started_meanwhile(vassal: Vassal, event: Event) -> bool:
+    """Whether an operator starts what is being stopped: the reason of that stop holds no more."""
+    body: Any = event.body
+    starts = event.kind == "operator_requested" and body.request == "start"
+    return starts and vassal.phase == "stopping" and vassal.wanted
 
 
 def _detail(event: Event) -> str:

@@ -91,6 +91,10 @@ WANTING: dict[str, tuple[list[str], list[tuple[str, str, str | None]]]] = {
         [*UP, *DIES, *DIES, *DIES],
         [("crashing", "a.ini", "died 3 times in ten minutes")],
     ),
+    "died more often and is up again": (
+        [*UP, *DIES, *DIES, *DIES, *DIES, *DIES],
+        [("crashing", "a.ini", "died 5 times in ten minutes")],
+    ),
     "died often and was changed": (
         [*UP, *DIES, *DIES, *DIES, "removed a.ini", "exited a.ini code=0", "added a.ini"],
         [],

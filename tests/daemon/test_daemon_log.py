@@ -35,6 +35,10 @@ SAID = {
         [*UP, "operator reload a.ini"],
         ["a.ini: operator requested (reload), now reloading"],
     ),
+    "a start of one that stops": (
+        [*UP, "operator stop a.ini", "operator start a.ini"],
+        ["a.ini: operator requested (start), now stopping; it is started when it has stopped"],
+    ),
     "a start takes a freed slot": (
         ["policy max_starting=1", *UP[:4], "added b.ini", "accepting a.ini"],
         ["a.ini: accepting, now accepting"],
