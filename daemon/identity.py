@@ -3,7 +3,8 @@
 The identity is the hash of the journal's first event, so a copy has that of its original. The
 daemon locks a file of that name in the runtime directory and entrusts the open file to its keeper.
 A BSD lock belongs to the open file. So the keeper holds it while there is no daemon, and over its
-own renewal; the keeper of a newcomer that takes over holds it next.
+own renewal; the keeper of a newcomer that takes over holds it next. A start looks for the open file
+in all processes as well, because a copy may be given another runtime directory.
 
 Beside the lock the keeper knows the last event that is durable. The daemon tells it after each
 commit and before it acts, and writes the same into the locked file. A daemon whose journal does not
@@ -19,6 +20,7 @@ import fcntl
 import json
 import logging
 import os
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -116,6 +118,13 @@ class Holder:
                 error.strerror,
             )
             lock = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _check_elsewhere(identity, self._path, lock)
+        except IdentityInUse:
+            with contextlib.suppress(OSError):  # there is none
+                os.unlink(_file_of(self._directory, identity))
+            os.close(lock)
+            raise
         before, self._lock, self._identity = self._lock, lock, identity
         self._entrusted = False
         if before is not None:
@@ -177,7 +186,7 @@ def check_original(journal: Journal, attempts: Mapping[int, int], *, marks: bool
 
     ``attempts`` are those that the journal knows to be under way, pid to start time. With
     ``marks``, others that carry its identity count too; in tyrant mode a user could imitate that.
-    So a copy is known where the lock cannot be: it is in another directory, or of 0.1.0, which
+    So a copy is known where no lock is: none could be made, or the original is of 0.1.0, which
     has none.
     """
     head = journal.head
@@ -223,6 +232,59 @@ def _locked(directory: str, identity: bytes, path: str) -> int:
                 raise IdentityInUse(_in_use(path, f"{file} is locked")) from None
         os.close(lock)
         time.sleep(0.01)
+
+
+def _check_elsewhere(identity: bytes, path: str, own: int) -> None:
+    """Raise IdentityInUse if another process holds a lock of this identity in another directory.
+
+    So a copy is refused though its RUNTIME_DIRECTORY is not the original's, or the original's lock
+    was removed. This comes after the own lock: of two that start at once, at least one sees the
+    other. Processes of other users than root and ours do not count, because a tenant could hold
+    such a file.
+    """
+    until = time.monotonic() + _LAST_CHILD
+    while (found := _held_elsewhere(identity, own)) is not None:
+        pid, about = found
+        emperor = about.get("pid")
+        # As in _locked: a child of a dead daemon, on its way to exec, holds it for a moment.
+        lives = isinstance(emperor, int) and process.start_time(emperor) is not None
+        if lives or time.monotonic() > until:
+            by = f"{about.get('journal')}, emperor {emperor if lives else pid}"
+            raise IdentityInUse(_in_use(path, by))
+        time.sleep(0.01)
+
+
+def _held_elsewhere(identity: bytes, own: int) -> tuple[int, dict[str, Any]] | None:
+    """A process that holds a lock of this identity in a file other than ``own``, and its text."""
+    end = f"/{short(identity)}.lock"
+    ours = os.fstat(own)
+    for pid in process.all_pids():
+        if pid == os.getpid() or process.owner(pid) not in (0, os.geteuid()):
+            continue
+        for file, target in process.open_files(pid):
+            if target.removesuffix(" (deleted)").endswith(end) and _is_locked(file, ours):
+                return pid, _read(file)
+    return None
+
+
+def _is_locked(file: str, ours: os.stat_result) -> bool:
+    """Whether another than ours is locked. ``file`` leads to it by /proc, removed or not."""
+    try:
+        status = os.stat(file)
+        if not stat.S_ISREG(status.st_mode) or os.path.samestat(status, ours):
+            return False
+        opened = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:  # closed meanwhile
+        return False
+    try:
+        fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(opened)
+    return False
 
 
 def _file_of(directory: str, identity: bytes) -> str:

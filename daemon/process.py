@@ -291,6 +291,24 @@ def lives_in_group(group: int) -> bool:
     )
 
 
+def open_files(pid: int) -> Iterator[tuple[str, str]]:
+    """The descriptors of a process: the path by which each can be opened, and its target.
+
+    Nothing for a process that has ended, or that may not be looked at (proc(5)).
+    """
+    folder = f"/proc/{pid}/fd"
+    try:
+        numbers = os.listdir(folder)
+    except OSError as error:
+        _blind(error)
+        return
+    for number in numbers:
+        try:
+            yield f"{folder}/{number}", os.readlink(f"{folder}/{number}")
+        except OSError as error:  # closed meanwhile
+            _blind(error)
+
+
 def children(pid: int | None = None) -> list[int]:
     """The pids of a process's children, of this one's unless told, zombies too.
 

@@ -383,6 +383,21 @@ def test_a_copy_beside_the_live_one_is_refused(
     emperor.stop()
 
 
+def test_a_copy_is_refused_though_the_original_runs_nothing(
+    emperor: Emperor, tmp_path: Path
+) -> None:
+    """All its vassals may wait for a first request, or for an operator."""
+    emperor.start()
+    (tmp_path / "elsewhere").mkdir()
+    with Emperor(tmp_path / "elsewhere", monitors=[emperor.vassals]) as other:
+        other.state.mkdir()
+        other.environ["RUNTIME_DIRECTORY"] = str(tmp_path / "another")
+        backup(emperor.journal, other.journal)
+        assert other.launch().wait() == 3
+        assert f"in use ({emperor.journal}, emperor {emperor.pid})" in other.log()
+    emperor.stop()
+
+
 def test_a_copy_is_refused_while_the_original_is_between_two_daemons(
     emperor: Emperor, copy: Emperor
 ) -> None:

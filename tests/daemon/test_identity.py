@@ -1,8 +1,10 @@
 """The identity of a journal is used once; a daemon knows whether its journal is the right one."""
 
+import contextlib
 import os
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +86,54 @@ def test_an_identity_is_locked_once(tmp_path: Path) -> None:
     second.take(H)
     first.take(b"x" * 32)  # it lets go of the one before
     second.take(I)
+
+
+@contextlib.contextmanager
+def locked_by_another(path: Path, uid: int | None = None) -> Iterator[int]:
+    """A process that locks a file for itself and writes what an emperor writes there; its pid."""
+    script = f"""import fcntl, json, os, sys, time
+    os.setuid({os.getuid() if uid is None else uid})
+    file = open({str(path)!r}, "w")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    print(json.dumps({{"journal": "a.db", "pid": os.getpid()}}), file=file, flush=True)
+    print("locked", flush=True)
+    time.sleep(1000)"""
+    command = [sys.executable, "-c", script.replace("\n    ", "\n")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"locked\n"
+        yield other.pid
+        other.kill()
+
+
+@pytest.mark.parametrize(
+    ("directory", "removed"),
+    [("other", False), ("run", True), ("run/blocked", False)],
+    ids=["another RUNTIME_DIRECTORY", "the file was removed", "no lock can be made"],
+)
+def test_a_lock_counts_wherever_it_is(tmp_path: Path, directory: str, removed: bool) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "blocked").touch()
+    path = tmp_path / "run" / f"{identity.short(I)}.lock"
+    second = Holder(KeeperLink(None), str(tmp_path / "b.db"), str(tmp_path / directory))
+    with locked_by_another(path) as pid:
+        if removed:
+            path.unlink()
+        with pytest.raises(IdentityInUse, match=rf"\(a\.db, emperor {pid}\)"):
+            second.take(I)
+        second.take(H)
+    second.take(I)
+
+
+def test_a_lock_of_a_tenant_does_not_count(tmp_path: Path) -> None:
+    need_root("run as another user")
+    path = tmp_path / "theirs" / f"{identity.short(I)}.lock"
+    path.parent.mkdir()
+    path.parent.chmod(0o777)
+    for above in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        above.chmod(0o755)
+    with locked_by_another(path, 65534):
+        holder(tmp_path, KeeperLink(None)).take(I)
 
 
 def test_a_lock_whose_file_was_removed_is_made_anew(tmp_path: Path) -> None:
