@@ -101,3 +101,13 @@ def test_the_readme_names_the_two_commands() -> None:
     for tool in ("tools/demo", "tools/test"):
         assert tool in readme
         assert (ROOT / tool).stat().st_mode & 0o111
+
+
+def test_tests_that_are_named_are_there() -> None:
+    named = {
+        (page.name, path)
+        for page in PAGES
+        for path in re.findall(r"`(tests/[a-z_/]+\.py)`", page.read_text())
+    }
+    assert len(named) > 20
+    assert {(page, path) for page, path in named if not (ROOT / path).exists()} == set()
