@@ -6,6 +6,7 @@ from typing import Any
 from ..journal.policy import Policy
 from ..monitors.settings import LIMITS
 from . import command, magic
+from .exposed import exposed_now
 from .facts import deafness
 from .fleet import Vassal
 from .listeners import binds_itself
@@ -56,6 +57,8 @@ class Explainer:
             answer["notes"].append(f"cannot be run: {error}")
         if reason is not None:
             answer["notes"].append(f"barred: {reason}")
+        elif (exposed := exposed_now(spec, self._policy)) is not None:
+            answer["notes"].append(f"cannot be started now: {exposed}")
         if text is not None and spec.socket is not None and binds_itself(text, spec.socket):
             answer["notes"].append(
                 f"its config binds {spec.socket} itself, which would take the address away from the"

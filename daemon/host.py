@@ -46,6 +46,7 @@ from ..journal.events import (
 from ..journal.policy import Policy
 from . import adoption, altered, command, failures, leftovers, process, protocol, recovery, threads
 from .actions import Action
+from .exposed import exposed
 from .fleet import Fleet, Vassal
 from .keeper_link import Death, KeeperLink
 from .leftovers import Leftovers
@@ -56,6 +57,7 @@ from .recovery import Survivor
 from .running import Process
 from .starting import Starter, explain
 from .trees import Trees, kill_group, reap_quietly
+from .user_threads import UserThreads
 from .users import NoAccount
 from .vassal_log import LOGROTATE, LogDirectory
 
@@ -137,6 +139,7 @@ class Host:
         # Orders for vassals whose spawn is under way, in order.
         self._waiting: dict[str, list[tuple[Action, Spec | None]]] = {}
         self._one_spawn = trio.CapacityLimiter(1)
+        self._user_threads = UserThreads()
         self._trees = Trees(lambda: {running.pid for running in list(self._by_name.values())})
         self._said: dict[News, None] = {}  # not handed over yet, in order
         # Whose words are among them, or are not durable yet -> how much it had said by then.
@@ -602,6 +605,10 @@ class Host:
         try:
             running = adoption.take_over(self._leftovers, vassal, self._keeper)
             if running is None:
+                reason = await exposed(self._user_threads, vassal.running, self._policy())
+                if reason is not None:
+                    await self._refuse(name, attempt, reason, "resources")
+                    return
                 start = self._starter.start
                 running = await threads.run_sync(start, vassal, at, limiter=self._one_spawn)
         except (command.CannotRun, NoAccount) as error:

@@ -21,7 +21,8 @@ from typing import Final
 
 from ..journal import quantities
 from ..journal.events import Spec
-from . import names
+from . import names, ownership
+from .members import NotKnown
 from .options import MonitorOptions
 from .regular_file import Denied, NotRegular, opened
 from .tenant import Tenant, become, passed
@@ -90,9 +91,12 @@ class Addresses:
                 status = os.fstat(descriptor)
                 if tenant is not None:
                     _check_owner(status, shown, tenant.uid)
+                    _check_writers(descriptor, status, shown, tenant.uid)
                 address = checked(os.read(descriptor, LONGEST + 2), shown)
         except (FileNotFoundError, NotRegular):
             return None
+        except NotKnown as error:
+            raise NoAnswer(f"{shown}: {error}") from None
         except Denied as denied:
             raise BadAddress(str(denied)) from None
         except OSError as error:
@@ -157,6 +161,13 @@ def _check_owner(status: os.stat_result, file: str, owner: int) -> None:
         raise BadAddress(f"{file} belongs to uid {status.st_uid}, not to uid {owner}")
     if status.st_nlink > 1:
         raise BadAddress(f"{file} has {status.st_nlink} hard links; copy the file instead")
+
+
+def _check_writers(file: int, status: os.stat_result, shown: str, owner: int) -> None:
+    """Make sure that no other user can write to the open file. Raises BadAddress, NotKnown."""
+    flaw = ownership.written_by_others(f"/proc/self/fd/{file}", status, shown, owner)
+    if flaw is not None:
+        raise BadAddress(flaw)
 
 
 def _check_port(address: str, owner: int, hint: str) -> None:

@@ -14,6 +14,7 @@ from .listing import status_for
 from .options import MonitorOptions
 from .regular_file import NotRegular, opened
 from .tenant import Tenant, Tenants
+from .ways import Way, Ways
 
 LARGEST: Final = 1 << 20  # bytes of a config: all of it is read for its settings, and journaled
 Place = tuple[int, str, str]
@@ -28,11 +29,15 @@ class TooLarge(Exception):
 
 
 class Taken(NamedTuple):
-    """What was opened; why it may not run, or None; its content, None if it was not read."""
+    """What was opened; why it may not run, or None; its content, None if it was not read.
+
+    ``way`` is what was judged besides the file; it is empty outside tyrant mode.
+    """
 
     status: os.stat_result
     bar: str | None
     content: bytes | None
+    way: Way
 
 
 class ConfigFiles:
@@ -42,17 +47,18 @@ class ConfigFiles:
         self._cwd = cwd
         self._tyrant = options.tyrant
         self._link_owner = options.tyrant_nofollow
+        self._nofollow = options.nofollow
         self._tenants = tenants
 
-    def take(self, name: str, place: Place, own: os.stat_result) -> Taken:
+    def take(self, name: str, place: Place, own: os.stat_result, ways: Ways) -> Taken:
         """The file of the vassal ``name``; ``own`` is the status of the name itself.
 
         In tyrant mode a file of root's is not read: no vassal may run as root. Raises Denied,
-        NotRegular, TooLarge, OSError; Replaced if it changes meanwhile.
+        NotRegular, TooLarge, NotKnown, OSError; Replaced if it changes meanwhile.
         """
         linked = stat.S_ISLNK(own.st_mode)
         if not self._tyrant:
-            return self._read(name, place, own, None, follow=linked)
+            return self._read(name, place, own, None, ways, follow=linked)
         whose = own
         if linked and not self._link_owner:
             whose = self._target(name, place)
@@ -61,36 +67,47 @@ class ConfigFiles:
             status = whose if whose is not own else os.stat(place[2], dir_fd=place[0])
             if not stat.S_ISREG(status.st_mode):
                 raise NotRegular
-            return Taken(status, self._trespass(place, own, status), None)
+            judgement = self._trespass(place, own, status, ways)
+            return Taken(status, judgement.bar, None, judgement.way)
         self._check_way(name, place, tenant)
-        taken = self._read(name, place, own, tenant, follow=linked)
+        taken = self._read(name, place, own, tenant, ways, follow=linked)
         if not (linked and self._link_owner) and not _same(whose, taken.status):
             raise ownership.Replaced
         return taken
 
     def _read(
-        self, name: str, place: Place, own: os.stat_result, tenant: Tenant | None, *, follow: bool
+        self,
+        name: str,
+        place: Place,
+        own: os.stat_result,
+        tenant: Tenant | None,
+        ways: Ways,
+        *,
+        follow: bool,
     ) -> Taken:
         shown = self._shown(name)
         with opened(place[2], tenant, at=place[0], follow=follow, shown=shown) as descriptor:
             status = os.fstat(descriptor)
-            bar = self._trespass(place, own, status) if self._tyrant else None
+            bar, way = self._trespass(place, own, status, ways) if self._tyrant else (None, ())
             content = contents_of(descriptor, status.st_size) if bar is None else None
             after = os.fstat(descriptor)
         if (status.st_mtime_ns, status.st_size) != (after.st_mtime_ns, after.st_size):
             raise ownership.Replaced
-        return Taken(status, bar, content)
+        return Taken(status, bar, content, way)
 
-    def _trespass(self, place: Place, own: os.stat_result, opened: os.stat_result) -> str | None:
-        """Why tyrant mode runs no vassal of this, None if it may. Raises Replaced, OSError."""
+    def _trespass(
+        self, place: Place, own: os.stat_result, opened: os.stat_result, ways: Ways
+    ) -> ownership.Judgement:
+        """Whether tyrant mode runs a vassal of this. Raises Replaced, NotKnown, OSError."""
         directory, path, file = place
         return ownership.trespass(
+            ways,
             (own if self._link_owner else opened).st_uid,
             opened,
             own,
             os.fstat(directory),
             (os.path.join(os.getcwd(), path), file),
-            by_link=self._link_owner,
+            nofollow=self._nofollow,
         )
 
     def _target(self, name: str, place: Place) -> os.stat_result:

@@ -28,9 +28,11 @@ from .config_file import LARGEST as LARGEST
 from .config_file import ConfigFiles
 from .config_file import TooLarge as TooLarge
 from .contract import Seen
+from .members import NotKnown
 from .options import MonitorOptions
 from .regular_file import Denied, NotRegular
 from .tenant import Tenants
+from .ways import Way, Ways
 
 RACY: Final = 2_000_000_000  # nanoseconds; FAT has ticks of 2 s, all others finer ones
 _YOUNG: Final = 10_000_000_000  # nanoseconds
@@ -49,12 +51,13 @@ class Record(msgspec.Struct, frozen=True):
     """What was last told of a file, without its content.
 
     ``signature`` is None where it could not be trusted. ``trail`` is the way from a symlink to
-    its target, empty for plain files.
+    its target, empty for plain files. ``way`` is what tyrant mode judged besides the file.
     """
 
     signature: Signature | None
     seen: Seen
     trail: tuple[Step, ...] = ()
+    way: Way = ()
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -158,6 +161,7 @@ class Reader:
         *,
         force: bool = True,
         sweeping: bool = False,
+        ways: Ways | None = None,
     ) -> Sight:
         """What is there under this vassal's name.
 
@@ -165,8 +169,10 @@ class Reader:
         the way a symlink leads before its target is read, so that no edit falls in between.
         Without ``force`` a file whose signature is as known is not read. ``sweeping``: nobody
         said that something happened to the file, so it may be in the middle of happening.
+        ``ways`` is that of the scan, if it is one.
         """
         directory, path, file = step
+        ways = ways or Ways()
         try:
             own = os.stat(file, dir_fd=directory, follow_symlinks=False)
             way: tuple[Step, ...] = ()
@@ -180,12 +186,13 @@ class Reader:
                 with contextlib.suppress(OSError):  # the reader's rights decide what is told
                     status = own if self._nofollow else os.stat(file, dir_fd=directory)
                     signature = self.signature(status, own if linked else None)
-                    if known.signature == signature + self._beside(directory, file):
+                    unchanged = known.signature == signature + self._beside(directory, file)
+                    if unchanged and ways.is_same(known.way):
                         return Found(known, None)
-            return self._read(name, step, own, way, known, sweeping)
+            return self._read(name, step, own, way, known, sweeping, ways)
         except OSError as error:
             return ABSENT if error.errno in _GONE else Unreadable(why(error))
-        except (NoAnswer, TooLarge) as error:
+        except (NoAnswer, NotKnown, TooLarge) as error:
             return Unreadable(str(error))
         except ownership.Replaced:
             return Unsettled()
@@ -200,12 +207,13 @@ class Reader:
         way: tuple[Step, ...],
         known: Record | None,
         sweeping: bool,
+        ways: Ways,
     ) -> Sight:
         link = own if stat.S_ISLNK(own.st_mode) else None
         taken = time.time_ns()
         beside = self._beside(step[0], step[2])
         try:
-            status, bar, content = self._configs.take(name, step, own)
+            status, bar, content, judged_way = self._configs.take(name, step, own, ways)
         except NotRegular:
             return ABSENT
         except Denied as error:
@@ -230,13 +238,14 @@ class Reader:
             spec = msgspec.structs.replace(spec, bar=bar)
         elif content is not None:
             spec = self._complete(spec, name, content, step, known)
-        return self._found(Record(signature, Seen(spec), way), content, known)
+        record = Record(signature, Seen(spec), way, ways.keep(judged_way))
+        return self._found(record, content, known)
 
     @staticmethod
     def _found(record: Record, content: bytes | None, known: Record | None) -> Found:
         """The news of a file; its content counts only if the spec is another than before."""
         if known is not None and known.seen.spec == record.seen.spec:
-            return Found(Record(record.signature, known.seen, record.trail), None)
+            return Found(msgspec.structs.replace(record, seen=known.seen), None)
         return Found(record, content)
 
     def _identity(
@@ -365,6 +374,7 @@ class Sweep:
         self._held = held
         self._watch = watch
         self._beat = beat
+        self._ways = Ways()
         self.records: dict[str, Record] = {}
         self.seen: dict[str, Seen] = {}
         self.fresh: set[str] = set()  # names that were read
@@ -387,6 +397,7 @@ class Sweep:
         everything = home.accepts is ANY
         known, held, follow = self._known.get, self._held, self._follow
         records, seen = self.records, self.seen
+        is_same = self._ways.is_same
         with os.scandir(directory) as entries:
             for entry in entries:
                 file = entry.name
@@ -414,7 +425,7 @@ class Sweep:
                 except OSError:
                     others.append(file)
                     continue
-                if signature == record.signature:
+                if signature == record.signature and (not record.way or is_same(record.way)):
                     records[name] = record
                     seen[name] = record.seen
                     if record.trail:
@@ -443,6 +454,7 @@ class Sweep:
             lambda way: self._watch(name, way),
             force=home.only is None or record is None or record.signature is None,
             sweeping=True,
+            ways=self._ways,
         )
         if isinstance(sight, Found) and (flaw := misfit(home, sight, self._options)) is not None:
             self.refused[names.shown(name)] = flaw

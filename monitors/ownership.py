@@ -1,11 +1,16 @@
-"""Tyrant mode: whose vassal a file is, and whether that user can have put it there.
+"""Tyrant mode: whose vassal a file is, and whether only root or that user can have written it.
 
-Whoever may write to a directory can put a link there, to a file of somebody else's that root
+A user who may write to a directory can put a link there, to a file of another user's that root
 could read and would run; or another directory in the place of one, after it was looked at and
-before its vassal is started. So on the way from the root to the file everything must belong to
-root or to the user whose vassal it is: each directory and each symlink. None of the directories
-may be one that everybody can move things in. A hard link looks like the file itself; one is
-believed only where nobody but root can have made it.
+before its vassal is started. A user who may write to a file can have its owner run anything. So on
+the way from the root to the file, the file included, everything must belong to root or to the user
+whose vassal it is, and be writable by no other user (``writers.py``).
+
+A sticky directory (``/tmp``) is the exception: there others can make names, but replace none that
+is not theirs. They can also move files there that root or somebody else left in a directory of
+theirs. So in a sticky directory that others may write to, a file or symlink must be the user's
+own, not root's, and have one name. A hard link looks like the file itself; one is believed only
+where only root can have made it.
 
 What was opened is judged, not what its name leads to now: the descriptor cannot be bent.
 """
@@ -15,10 +20,13 @@ import errno
 import os
 import stat
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from . import names
+from .members import MEMBERS
 from .resolving import HOPS, PROC, LeadsIntoProc, file_system
+from .ways import Way, Ways
+from .writers import Writer, writers
 
 _NOGROUP: Final = 65534  # of a user of whom only root's group is seen
 _OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
@@ -28,47 +36,65 @@ class Replaced(Exception):
     """The path leads to something else than what was opened, by now."""
 
 
+class Judgement(NamedTuple):
+    """Why a file may not run as a user, None if it may.
+
+    ``way`` is what that depends on besides the signature of the file.
+    """
+
+    bar: str | None
+    way: Way
+
+
 def trespass(
+    ways: Ways,
     owner: int,
     opened: os.stat_result,
     own: os.stat_result,
     home: os.stat_result,
     place: tuple[str, str],
     *,
-    by_link: bool,
-) -> str | None:
-    """Why the file may not run as ``owner``, or None. Raises Replaced, OSError.
+    nofollow: bool,
+) -> Judgement:
+    """Whether the file may run as ``owner``. Raises Replaced, NotKnown, OSError.
 
     ``own`` is the status of the name itself, ``home`` that of its directory, ``place`` the path
-    of that from the root, and the name in it. ``by_link``: the owner is the symlink's.
+    of that from the root, and the name in it. ``nofollow``: a symlink's target does not count when
+    its monitor looks for changes.
     """
-    roots = _only_root_writes(home)
-    linked = stat.S_ISLNK(own.st_mode)
+    way = _way_to(ways, os.path.join(*place), opened)
+    bar = _misplaced(owner, opened, own, home) or _flaw(way, owner)
+    # The name itself is known by its ctime, and so is the file, but for who is in its group.
+    seen = [own] if stat.S_ISLNK(own.st_mode) else []
+    if not way[-1].writers and not (seen and nofollow):
+        seen.append(opened)
+    return Judgement(bar, tuple(step for step in way if not any(map(step.is_at, seen))))
+
+
+def _misplaced(
+    owner: int, opened: os.stat_result, own: os.stat_result, home: os.stat_result
+) -> str | None:
+    """What is wrong with the file where it is, whatever the way to there."""
     if home.st_uid not in (0, owner):
         return (
             f"tyrant mode: it is a file of uid {owner} in a directory of uid {home.st_uid};"
             " the directory must be root's or the file owner's"
         )
-    if own.st_nlink > 1 and not roots:
+    if own.st_nlink > 1 and not _only_root_writes(home):
         return _has_links(own)
-    # Where only root can have made the link, root says who runs what.
-    if opened.st_uid != owner and not (by_link and linked and roots):
+    if opened.st_uid not in (0, owner):
         return (
             f"tyrant mode: the symlink of uid {owner} leads to a file of uid {opened.st_uid};"
-            " both must have one owner"
+            " the file must be root's or that user's"
         )
-    if not linked:
-        return _leads_to("/", os.path.join(*place), owner, opened)
-    before, at = _walk("/", place[0])
-    link = os.path.join(at, place[1])
-    # Only that one link is root's: whoever bends the way behind it bends it for themselves.
-    return _flaw([*before, link], owner) or _leads_to(at, os.readlink(link), opened.st_uid, opened)
+    return None
 
 
 def trespass_at(path: str, owner: int, opened: os.stat_result) -> str | None:
-    """Why what was opened at a path may not run as ``owner``, or None. Raises Replaced, OSError.
+    """Why what was opened at a path may not run as ``owner``, or None.
 
-    For paths that a source gives together with the owner: the file may be root's, too.
+    For paths that a source gives together with the owner: the file may be root's, too. Raises
+    Replaced, NotKnown, OSError.
     """
     if opened.st_uid not in (0, owner):
         return (
@@ -77,7 +103,26 @@ def trespass_at(path: str, owner: int, opened: os.stat_result) -> str | None:
         )
     if opened.st_nlink > 1 and not _only_root_writes(os.stat(os.path.dirname(path))):
         return _has_links(opened)
-    return _leads_to("/", path, owner, opened)
+    return _flaw(_way_to(Ways(), path, opened), owner)
+
+
+def exposure(path: str, owner: int) -> str | None:
+    """Why others than root and ``owner`` can lead this path elsewhere, or write to what is there.
+
+    For a start: the process opens the path by itself. Raises NotKnown, OSError.
+    """
+    return _flaw(Ways().walk(path), owner)
+
+
+def written_by_others(path: str, status: os.stat_result, shown: str, owner: int) -> str | None:
+    """Which users besides root and the owner may write to what is there, or None.
+
+    Raises NotKnown, OSError.
+    """
+    for each in writers(path, status, MEMBERS):
+        if not each.is_one_of((0, owner)):
+            return f"tyrant mode: {_told(each, f'write to {shown}')}"
+    return None
 
 
 def chooser(place: tuple[str, str]) -> tuple[int, tuple[int, ...]] | None:
@@ -130,13 +175,12 @@ def _groups(uid: int, passed: Iterable[str]) -> tuple[int, ...]:
     return tuple(groups) or (_NOGROUP,)
 
 
-def _leads_to(at: str, path: str, owner: int, opened: os.stat_result) -> str | None:
-    """What is wrong with the way to what was opened, for this owner."""
-    way, end = _walk("/" if path.startswith("/") else at, path)
-    flaw = _flaw(way, owner)
-    if flaw is None and not os.path.samestat(os.lstat(end), opened):
+def _way_to(ways: Ways, path: str, opened: os.stat_result) -> Way:
+    """The way to what was opened. Raises Replaced, NotKnown, OSError."""
+    way = ways.walk(path)
+    if not way[-1].is_at(opened):
         raise Replaced
-    return flaw
+    return way
 
 
 def _walk(at: str, path: str, passed: list[str] | None = None) -> tuple[list[str], str]:
@@ -185,17 +229,41 @@ def _is_of_proc(link: str) -> bool:
         os.close(place)
 
 
-def _flaw(way: Iterable[str], owner: int) -> str | None:
-    """Where somebody else could have bent the way."""
-    for path in way:
-        status = os.lstat(path)
-        whose = f"tyrant mode: the way to this file of uid {owner} leads over {names.shown(path)},"
-        if status.st_uid not in (0, owner):
-            return f"{whose} which belongs to uid {status.st_uid}"
-        everybodys = status.st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH
-        if stat.S_ISDIR(status.st_mode) and everybodys:
-            return f"{whose} where everybody may move things; chmod o-w or +t"
+def _flaw(way: Way, owner: int) -> str | None:
+    """Where somebody else could have bent the way, or written to its end."""
+    open_directories: set[str] = set()  # the sticky ones
+    for step in way:
+        whose = f"tyrant mode: the way to this file of uid {owner} leads over"
+        shown = names.shown(step.path)
+        if step.uid not in (0, owner):
+            return f"{whose} {shown}, which belongs to uid {step.uid}"
+        others = step.open_to_others(owner)
+        if step.is_directory:
+            if others and not step.mode & stat.S_ISVTX:
+                return f"{whose} {shown}, where {_told(others[0], 'move things', ' or +t')}"
+            if others:
+                open_directories.add(step.path)
+            continue
+        if others:
+            return f"tyrant mode: {_told(others[0], f'write to {shown}')}"
+        if (directory := os.path.dirname(step.path)) in open_directories:
+            if step.uid != owner:
+                return (
+                    f"{whose} {shown}, which is root's in a sticky directory: others can move such"
+                    f" a file there; chown it, or chmod o-w {names.shown(directory)}"
+                )
+            if step.shared:
+                return f"{whose} {shown}, which has several hard links; copy the file instead"
     return None
+
+
+def _told(writer: Writer, may: str, or_sticky: str = "") -> str:
+    """Which other users may do something, and how that ends."""
+    if writer.uid is not None:
+        return f"uid {writer.uid} may {may}; chmod g-w{or_sticky}"
+    if writer.gid is not None:
+        return f"group {writer.gid} may {may}; chmod g-w{or_sticky}"
+    return f"everybody may {may}; chmod o-w{or_sticky}"
 
 
 def _only_root_writes(directory: os.stat_result) -> bool:

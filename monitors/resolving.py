@@ -77,7 +77,7 @@ def _step_by_step(path: str, at: int | None, *, follow: bool) -> int:
     hops = 0
     try:
         while ahead:
-            there = _component(ahead.pop() or ".", here, more=bool(ahead))
+            there = component(ahead.pop() or ".", here, more=bool(ahead))
             linked = stat.S_ISLNK(os.fstat(there).st_mode) and bool(ahead or follow)
             if (hops or linked) and file_system(there) == PROC:
                 os.close(there)
@@ -103,7 +103,7 @@ def _step_by_step(path: str, at: int | None, *, follow: bool) -> int:
     return here
 
 
-def _component(name: str, at: int, *, more: bool) -> int:
+def component(name: str, at: int, *, more: bool) -> int:
     """An O_PATH descriptor of one component; with ``more`` to come it is most often a directory.
 
     Only with O_DIRECTORY does the kernel mount what it mounts on demand (autofs).

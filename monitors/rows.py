@@ -22,6 +22,7 @@ from . import config_file, names, ownership, settings, unexpected
 from .config_file import TooLarge
 from .contract import Listing, Seen
 from .files import why
+from .members import NotKnown
 from .options import MonitorOptions
 from .regular_file import Denied, NotRegular, opened
 from .tenant import Tenant, Tenants
@@ -197,7 +198,9 @@ class Reading:
         config = None if is_file else digest(content_of(row.config))
         mark = (config, row.ts, row.uid, row.gid, row.socket)
         told = self._before.get(name)
-        if told is None or told.mark != mark:
+        # A file that may not run is looked at again: what bars it is mended without a new row.
+        barred = is_file and told is not None and told.seen.spec.bar is not None
+        if told is None or told.mark != mark or barred:
             seen = self._read_file(row) if is_file else self._understand(name, row, mark)
             told = _Told(mark, Seen(seen.spec))
         else:
@@ -294,6 +297,8 @@ def _check_owner(path: str, uid: int, opened: os.stat_result) -> None:
         bar = ownership.trespass_at(path, uid, opened)
     except ownership.Replaced:
         raise Flaw(f"{names.shown(path)} was replaced while it was read") from None
+    except NotKnown as error:
+        raise Flaw(f"{names.shown(path)} cannot be read: {error}") from None
     if bar is not None:
         raise Barred(bar)
 

@@ -1,0 +1,56 @@
+"""Tyrant mode: whether another user could have uWSGI read another config, just before a start.
+
+Its monitor judged the config when it read it. uWSGI reads the file again, by its path; perhaps much
+later, since a message names a file once, and a vassal that dies is started anew. So the path is
+judged again before each start. Who could have changed it by then could not afterwards, as the
+directories are judged, too (``monitors/ways.py``).
+"""
+
+import os
+
+from ..journal.events import Spec
+from ..journal.policy import Policy
+from ..monitors.members import NotKnown
+from ..monitors.names import shown
+from ..monitors.ownership import exposure
+from .user_threads import NoAnswer, UserThreads
+
+
+def _config_path(spec: Spec | None, policy: Policy) -> tuple[str, int] | None:
+    """The file that uWSGI will read for a tenant, and the tenant's uid; None if there is none.
+
+    What a ``command`` needs of its config was read when that was judged.
+    """
+    if not policy.tyrant or spec is None or spec.path is None or spec.uid is None:
+        return None
+    if "command" in spec.settings:
+        return None
+    return os.path.join(os.getcwd(), spec.cwd or "", spec.path), spec.uid
+
+
+def _flaw(path: str, uid: int) -> str | None:
+    """Why uWSGI is not to read this path now as this user, None if it may. Blocks."""
+    try:
+        return exposure(path, uid)
+    except NotKnown as error:
+        return f"{shown(path)}: {error}"
+    except OSError as error:
+        return f"its config cannot be looked at: {shown(path)}: {os.strerror(error.errno or 0)}"
+
+
+def exposed_now(spec: Spec, policy: Policy) -> str | None:
+    """As ``exposed``, for a thread. Blocks."""
+    place = _config_path(spec, policy)
+    return None if place is None else _flaw(*place)
+
+
+async def exposed(threads: UserThreads, spec: Spec | None, policy: Policy) -> str | None:
+    """Why a vassal of this spec is not to be started now, None if it may be."""
+    place = _config_path(spec, policy)
+    if place is None:
+        return None
+    path, uid = place
+    try:
+        return await threads.run(uid, _flaw, path, uid)
+    except NoAnswer as error:
+        return f"its config cannot be looked at: {shown(path)}: {error}"
