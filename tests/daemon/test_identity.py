@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,13 +128,10 @@ def test_a_lock_counts_wherever_it_is(tmp_path: Path, directory: str, removed: b
 
 def test_a_lock_of_a_tenant_does_not_count(tmp_path: Path) -> None:
     need_root("run as another user")
-    path = tmp_path / "theirs" / f"{identity.short(I)}.lock"
-    path.parent.mkdir()
-    path.parent.chmod(0o777)
-    for above in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        above.chmod(0o755)
-    with locked_by_another(path, 65534):
-        holder(tmp_path, KeeperLink(None)).take(I)
+    with tempfile.TemporaryDirectory() as theirs:  # tmp_path is root's alone
+        os.chown(theirs, 65534, 65534)
+        with locked_by_another(Path(theirs, f"{identity.short(I)}.lock"), 65534):
+            holder(tmp_path, KeeperLink(None)).take(I)
 
 
 def test_a_lock_whose_file_was_removed_is_made_anew(tmp_path: Path) -> None:
