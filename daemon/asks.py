@@ -79,6 +79,8 @@ class Daemon(Troubled, Protocol):
 
     def leftovers(self) -> list[tuple[str, int]]: ...
 
+    def cgroup_of(self, vassal: str) -> str | None: ...
+
     def last_lines(self, vassal: str) -> str: ...
 
     def record(self, draft: Draft) -> Awaitable[None]: ...
@@ -183,6 +185,7 @@ class Asks:
             "uptime_s": uptime,
             "last_heartbeat": None if age is None else rfc3339(time.time_ns() - int(age * 1e9)),
             "deadline": None if vassal.deadline is None else rfc3339(vassal.deadline),
+            "cgroup": self._daemon.cgroup_of(vassal.name),
         }
 
     async def _order(self, do: Request, vassal: Vassal, uid: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ KINDS: Final = (
     "estranged", "paused", "keeper died", "own log", "logs shared", "unreachable",
     "doubted", "barred", "throttled", "crashing", "hanging", "text altered",
     "log renamed", "unknown process",
+    "no cgroup",
 )  # fmt: skip
 # With these a text comes from its source, or the vassal goes.
 _TEXT_GIVEN: Final = (
@@ -50,6 +51,8 @@ class Daemon(Protocol):
     def log_troubles(self) -> Mapping[str, str]: ...
 
     def leftovers(self) -> Iterable[tuple[str, int]]: ...
+
+    def cgroup_trouble(self) -> str | None: ...
 
 
 class Recent:
@@ -107,6 +110,8 @@ def attention(daemon: Daemon, now: int) -> list[dict[str, Any]]:
     for name, pid in sorted(daemon.leftovers()):
         reason = f"process {pid} runs and no source names it; end it if it is not wanted"
         found.append(_entry("unknown process", None, reason, name))
+    if (trouble := daemon.cgroup_trouble()) is not None:
+        found.append(_entry("no cgroup", None, trouble))
     return sorted(found, key=lambda each: KINDS.index(each["what"]))
 
 

@@ -30,17 +30,22 @@ async def check(
     left_out: Sequence[str] = (),
     as_root: str | None = None,
     no_root: str | None = None,
+    no_cgroups: str | None = None,
 ) -> int:
     """Print what each source has; 0 if all of it could run, 1 if not.
 
     ``left_out`` says which files were given as monitors and are none, ``as_root`` what to do about
-    vassals that would run as root, ``no_root`` why a start as this user would fail.
+    vassals that would run as root, ``no_root`` why a start as this user would fail, ``no_cgroups``
+    why vassals would have no cgroups.
     """
     if as_root is not None:
         _say(f"warning: {as_root}")
     flaws = len(left_out)
     if no_root is not None:
         _say(f"cannot start: {no_root}")
+        flaws += 1
+    if no_cgroups is not None:
+        _say(f"vassals would run without cgroups: {no_cgroups}")
         flaws += 1
     for line in left_out:
         _say(f"left out: {line}")

@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ..journal.events import Spec
@@ -152,11 +152,13 @@ def limited(
     *,
     brand: int | None = None,
     user: User | None = None,
+    enter: Sequence[str] = (),
 ) -> list[str]:
     """argv that starts the program, in ``cwd``, with these limits of open files, soft and hard.
 
     ``settings`` may have limits of the vassal's own. Its ``brand`` is one as well (see
-    ``process.py``). Who runs as another ``user`` becomes that one first (see ``users.py``).
+    ``process.py``). Who runs as another ``user`` becomes that one first (see ``users.py``), after
+    what has to ``enter`` a cgroup (see ``cgroups.py``).
 
     The daemon may need more descriptors than a program should get: uWSGI closes every possible
     one at its start, and who uses select(2) breaks past 1024. Raises the OSError that executing
@@ -168,9 +170,9 @@ def limited(
     for key in LIMITS:
         if settings and key in settings:
             limits[key] = str(amount(settings[key]))
-    before: list[str] = []
+    before = list(enter)
     if user is not None:
-        before = become(user.rights, _tool("setpriv"))
+        before += become(user.rights, _tool("setpriv"))
     if limits:
         before += ["prlimit", *(f"--{key}={value}" for key, value in limits.items()), "--"]
     if before:

@@ -53,7 +53,7 @@ def vassal_columns() -> tuple[str, ...]:
 
 
 # What a running daemon knows besides.
-LIVE: Final = ("since", "held", "control", "uptime_s", "last_heartbeat", "deadline")
+LIVE: Final = ("since", "held", "control", "uptime_s", "last_heartbeat", "deadline", "cgroup")
 
 
 def fleet_record(fleet: Fleet) -> dict[str, Any]:

@@ -44,12 +44,24 @@ from ..journal.events import (
     Spec,
 )
 from ..journal.policy import Policy
-from . import adoption, altered, command, failures, leftovers, process, protocol, recovery, threads
+from . import (
+    adoption,
+    altered,
+    cgroups,
+    command,
+    failures,
+    leftovers,
+    process,
+    protocol,
+    recovery,
+    threads,
+)
 from .actions import Action
+from .cgroups import Cgroups
 from .exposed import exposed
 from .fleet import Fleet, Vassal
 from .keeper_link import Death, KeeperLink
-from .leftovers import Leftovers
+from .leftovers import Leftover, Leftovers
 from .listeners import LEFT, CannotListen, Listener, Listeners, Terms, binds_itself, terms
 from .observe import Draft
 from .orders import unread
@@ -64,6 +76,7 @@ from .vassal_log import LOGROTATE, LogDirectory
 log = logging.getLogger("emperor.host")
 
 _KEEPERS_WORD: Final = 10.0  # seconds for the keeper to say how its child ended
+_ENTRY: Final = 1.0  # seconds from its start until a process is in its cgroup
 _LOOK_AT_LOGS: Final = 2.0  # seconds between looks at the vassals' logs
 _LOOK_AFTER: Final = 3.0  # seconds between looks at the files of sockets
 # Seconds from a vassal's word that it accepts until a reload is sent. It is the first of uWSGI's
@@ -114,7 +127,9 @@ class Host:
         nofile: tuple[int, int] | None = None,
         keeper: KeeperLink | None = None,
         identity: Callable[[], str | None] = lambda: None,
+        attempts: Cgroups | None = None,
     ) -> None:
+        self._cgroups = Cgroups() if attempts is None else attempts
         self._policy = policy
         self._identity = identity
         self._leftovers = Leftovers()
@@ -134,13 +149,14 @@ class Host:
             self._keeper,
             self._listeners,
             identity,
+            self._cgroups,
         )
         self._awaited: dict[int, Listener] = {}  # by fd: those with nobody there to accept
         # Orders for vassals whose spawn is under way, in order.
         self._waiting: dict[str, list[tuple[Action, Spec | None]]] = {}
         self._one_spawn = trio.CapacityLimiter(1)
         self._user_threads = UserThreads()
-        self._trees = Trees(lambda: {running.pid for running in list(self._by_name.values())})
+        self._trees = Trees(self._leaders, self._cgroups, self._orphans)
         self._said: dict[News, None] = {}  # not handed over yet, in order
         # Whose words are among them, or are not durable yet -> how much it had said by then.
         self._speakers: dict[Process, int] = {}
@@ -246,6 +262,16 @@ class Host:
 
         assert self._nursery is not None
         self._nursery.start_soon(spared)
+
+    def _leaders(self) -> set[int]:
+        return {running.pid for running in list(self._by_name.values())}
+
+    def _orphans(self) -> set[int]:
+        """The children of daemon and keeper, leaders among them. May be called in a thread."""
+        found = process.children()
+        if self._keeper.alive:
+            found += process.children(os.getppid())
+        return set(found) - {os.getpid()}
 
     def _watch(self, fd: int, running: Process, mask: int = select.EPOLLIN) -> None:
         self._by_fd[fd] = running
@@ -513,6 +539,12 @@ class Host:
             running.asked = True
             kill_group(running.pid)
             _signal(running.pidfd, signal.SIGKILL)
+            if running.cgroup is not None:
+                self._do("kill", running, self._kill_cgroup)
+
+    async def _kill_cgroup(self, running: Process) -> None:
+        assert running.cgroup is not None
+        await threads.run_sync(self._cgroups.kill, running.cgroup)
 
     async def _reload(self, running: Process) -> None:
         if running.speaks and running.control is not None:
@@ -627,11 +659,33 @@ class Host:
             body = msgspec.structs.replace(body, mark=running.mark, runs=runs, control=control)
         await self._tell([Happened(Draft("spawned", body, None, name, vassal.order))])
         self._listen_to(running)
+        if running.former is not None:
+            self._find_cgroup(running)
+        elif running.cgroup is not None:
+            self._do("cgroup", running, self._watch_entry)
         for byte in running.said if running.former is not None else ():
             self._said[Said(name, attempt, byte)] = None  # to those who do not know it yet
             self._spoken.set()
         for action, spec in self._waiting.pop(name):
             self._order(action, spec)
+
+    def _find_cgroup(self, running: Process) -> None:
+        """The cgroup in which a former daemon started it, if it did."""
+        running.cgroup = self._cgroups.find(running.mark, running.pid)
+        running.entered = running.cgroup is not None
+
+    async def _watch_entry(self, running: Process) -> None:
+        """Say it if a process executes its program outside of its cgroup."""
+        assert running.cgroup is not None
+        entering = True
+        while entering:
+            await trio.sleep(_ENTRY)
+            if self._by_name.get(running.name) is not running:
+                return
+            entering = cgroups.is_entering(running.pid)
+            running.entered = self._cgroups.holds(running.cgroup, running.pid)
+        if not running.entered and process.start_time(running.pid) == running.started:
+            self._cgroups.complain(f"{running.name}: process {running.pid} is not in its cgroup")
 
     async def _refuse(self, name: str, attempt: int, reason: str, fault: Fault) -> None:
         assert self._tell is not None
@@ -672,7 +726,16 @@ class Host:
         left = await threads.run_sync(leftovers.find, kept, adopted_pids, identity, time_of)
         self._leftovers.add(left)
         self.forget_kept()
+        await threads.run_sync(self._sweep, left, identity, time_of)
         return found
+
+    def _sweep(
+        self, left: Iterable[Leftover], identity: str | None, time_of: Callable[[int], int]
+    ) -> None:
+        """End what is in cgroups of attempts of which nothing was adopted."""
+        keep = [running.cgroup for running in self._by_name.values()]
+        keep += [self._cgroups.find(each.mark, each.pid) for each in left]
+        self._cgroups.sweep(identity, {each for each in keep if each is not None}, time_of)
 
     def adopt(self, survivor: Survivor) -> bool:
         """Take over the process of a former daemon's vassal; False if it has just gone."""
@@ -681,6 +744,7 @@ class Host:
             return False
         self._by_name[running.name] = running
         self._listen_to(running)
+        self._find_cgroup(running)
         if self._logs is not None:
             running.log_start = self._logs.size(running.name)
             running.log_file = self._logs.written_by(running.pid, running.name)
@@ -720,6 +784,8 @@ class Host:
             running.close,
             partial(self._keeper.acknowledge, running.identity),
         ]
+        if running.cgroup is not None:
+            steps.append(partial(self._cgroups.kill, running.cgroup))
         if running.config is not None:
             steps.insert(0, partial(self._unwatch, running.config.fileno()))
         if self._by_name.get(running.name) is running:
@@ -732,6 +798,8 @@ class Host:
     async def _end(self, running: Process) -> None:
         assert self._tell is not None
         kill_group(running.pid)
+        if running.cgroup is not None and not running.entered:  # it is known until it is reaped
+            running.entered = self._cgroups.holds(running.cgroup, running.pid)
         death = await self._reap(running)
         await self._trees.end(running)
         last = ""
@@ -803,6 +871,15 @@ class Host:
     def leftovers(self) -> list[tuple[str, int]]:
         """Processes that run, and that the journal does not know: vassal and pid."""
         return self._leftovers.alive()
+
+    def cgroup_trouble(self) -> str | None:
+        """Why vassals run without cgroups that should have them."""
+        return self._cgroups.trouble
+
+    def cgroup_of(self, vassal: str) -> str | None:
+        """The directory of its attempt's cgroup."""
+        running = self._by_name.get(vassal)
+        return None if running is None else running.cgroup
 
     def log_troubles(self) -> dict[str, str]:
         """What is wrong with the directory of logs: what wants attention, and the reason."""

@@ -24,9 +24,10 @@ from ..monitors.options import MonitorOptions
 from ..monitors.registry import open_monitor
 from ..monitors.urls import MonitorURLError
 from ..version import VERSION
-from . import altered, command, commandline, daemon_log, pressure, process, users
+from . import altered, cgroup_base, command, commandline, daemon_log, pressure, process, users
 from .arguments import given
 from .blame import original
+from .cgroups import Cgroups
 from .clock import Clock
 from .deploys import followed
 from .explain import Explainer
@@ -97,7 +98,8 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         # The keeper knows of it only where it stands in the arguments.
         with contextlib.closing(KeeperLink.from_environment()) as keeper:
             keeper.passing()
-            sys.exit(trio.run(check, monitors, decided, left_out, as_root, no_root))
+            flaw = _without_cgroups(chosen["cgroup"])
+            sys.exit(trio.run(check, monitors, decided, left_out, as_root, no_root, flaw))
     if not monitors:
         raise MonitorURLError("; ".join(left_out))
     for line in left_out:
@@ -161,6 +163,8 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             booted=clock.booted,
         )
         process.become_subreaper()
+        attempts = _cgroups(chosen["cgroup"])
+        attempts.move_in(os.getppid() if keeper.alive else None)
         host = Host(
             lambda: decided,
             logs,
@@ -168,6 +172,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             nofile=nofile,
             keeper=keeper,
             identity=lambda: None if journal.head is None else short(journal.head.identity),
+            attempts=attempts,
         )
         shell = Shell(
             journal,
@@ -190,11 +195,34 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             daemon_log.complain(str(abandoned.exceptions[0]))
             # At once, and so without closing the journal: its disk may hang.
             os._exit(CANNOT_START)
+        if not shell.renewing:
+            attempts.move_out()
     if shell.renewing:
         sys.exit(0 if shell.succeeded else RENEW)
     holder.forget()
     with contextlib.suppress(OSError):
         os.unlink(control_path)
+
+
+def _without_cgroups(given: str) -> str | None:
+    """Why no cgroups can be made where ``--cgroup`` says; None if they can, or need not be."""
+    try:
+        cgroup_base.base(given)
+    except cgroup_base.Unusable as flaw:
+        return str(flaw)
+    return None
+
+
+def _cgroups(given: str) -> Cgroups:
+    """Where attempts get cgroups. Where they cannot, vassals run without."""
+    try:
+        attempts = Cgroups(cgroup_base.base(given))
+    except cgroup_base.Unusable as flaw:
+        attempts = Cgroups()
+        attempts.complain(f"--cgroup {given}: {flaw}")
+    if attempts.base is not None:
+        log.info("cgroups of vassals are made in %s", attempts.base)
+    return attempts
 
 
 def _usual_logs(journal: Journal, fleet: Fleet) -> str:

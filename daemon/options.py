@@ -13,7 +13,7 @@ import click
 from ..journal.places import default_config, default_journal
 from ..journal.policy import Policy
 from ..journal.quantities import duration_text, size_text
-from . import commandline, config_file, stdio
+from . import cgroup_base, commandline, config_file, stdio
 from .option_types import (
     AUTO,
     duration,
@@ -371,6 +371,14 @@ def options(function: _F) -> _F:
                 metavar="PATH",
                 show_default="the journal's path + .sock",
                 help="The socket that emperor-ctl talks to.",
+            ),
+            _option(
+                "--cgroup",
+                metavar="PATH|auto|none",
+                default=cgroup_base.AUTO,
+                show_default=True,
+                help="The cgroup v2 in which each vassal gets one of its own, so that a stop ends"
+                " all of its processes; auto: what systemd delegated (Delegate=).",
             ),
             _option(
                 "--max-clock-step",

@@ -81,6 +81,11 @@ def _is_traced(pid: int) -> bool:
     return tracer.split(maxsplit=1)[:1] not in ([], [b"0"])
 
 
+def arguments(pid: int) -> list[str]:
+    """The command line of a process; empty if there is none, or it may not be asked."""
+    return [os.fsdecode(word) for word in (_read(pid, "cmdline") or b"").split(b"\0")[:-1]]
+
+
 def parent(pid: int) -> int | None:
     """The pid of a process's parent; None if there is no such process."""
     fields = _stat(pid)

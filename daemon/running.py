@@ -49,6 +49,8 @@ class Process:
         self.suspected = vassal.deaf is not None  # it read none with this config, or another one
         self.signalled = -math.inf  # when its reload signal was sent, in trio's time
         self.said: list[int] = []  # bytes that it has sent since it was started or reloaded
+        self.cgroup: str | None = None  # the directory of its attempt's
+        self.entered = False  # it was seen in there
         self.former: Leftover | None = None  # it was taken over, unknown to the journal
 
     def heed(self, spec: Spec) -> None:

@@ -505,6 +505,14 @@ class Shell:
         """Processes that the journal does not know and no source names: vassal and pid."""
         return self._host.leftovers()
 
+    def cgroup_trouble(self) -> str | None:
+        """Why vassals run without cgroups that should have them."""
+        return self._host.cgroup_trouble()
+
+    def cgroup_of(self, vassal: str) -> str | None:
+        """The directory of a vassal's cgroup, None where it has none."""
+        return self._host.cgroup_of(vassal)
+
     def last_lines(self, vassal: str) -> str:
         """The end of a vassal's log; may block."""
         return self._host.last_lines(vassal)

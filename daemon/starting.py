@@ -11,13 +11,14 @@ from typing import Final
 
 from ..journal.events import Fault, Spec
 from ..journal.policy import Policy
-from . import altered, command, leftovers, process
+from . import altered, cgroups, command, leftovers, process
+from .cgroups import Cgroups
 from .fleet import Vassal
 from .keeper_link import KeeperLink
 from .listeners import Listeners
 from .running import Process, kept_name
 from .trees import kill_group
-from .users import user_of
+from .users import User, user_of
 from .vassal_log import LogDirectory, log_file
 
 _RESERVE: Final = 32  # descriptors that vassals leave to the daemon
@@ -36,7 +37,9 @@ class Starter:
         keeper: KeeperLink,
         listeners: Listeners,
         identity: Callable[[], str | None] = lambda: None,
+        attempts: Cgroups | None = None,
     ) -> None:
+        self._cgroups = Cgroups() if attempts is None else attempts
         self._identity = identity  # of the journal that orders the starts
         self._policy = policy
         self._logs = logs
@@ -53,9 +56,23 @@ class Starter:
         """
         assert vassal.attempt is not None
         assert vassal.running is not None
-        spec, policy = vassal.running, self._policy()
-        user = user_of(spec, policy)
+        user = user_of(vassal.running, self._policy())
         mark = process.mark(vassal.attempt, at, vassal.name)
+        # What runs as another user may not make cgroups, so none is delegated to it.
+        cgroup = self._cgroups.make(self._identity(), mark, delegated=user is None)
+        try:
+            running = self._start(vassal, mark, user, cgroup)
+        except BaseException:
+            if cgroup is not None:
+                self._cgroups.discard(cgroup)
+            raise
+        running.cgroup = cgroup
+        return running
+
+    def _start(self, vassal: Vassal, mark: str, user: User | None, cgroup: str | None) -> Process:
+        assert vassal.attempt is not None
+        assert vassal.running is not None
+        spec, policy = vassal.running, self._policy()
         argv = command.limited(
             command.argv(vassal.name, spec, policy),
             self._nofile,
@@ -63,6 +80,7 @@ class Starter:
             spec.settings,
             brand=process.brand(mark) if process.can_brand() else None,
             user=user,
+            enter=() if cgroup is None else cgroups.entering(cgroup),
         )
         log_start = self._logs.size(vassal.name) if self._logs is not None else 0
         opened: list[socket.socket] = []

@@ -1,8 +1,10 @@
 """Process trees of vassals, and how they end: stopped means that nothing is left.
 
-The leader's process group is killed, and whoever left that is found by what descendants inherit
-(see ``process.py``). The daemon is the subreaper of all that it started itself, so the orphans
-of its own vassals are among its children; those of adopted ones can be anywhere.
+An attempt's cgroup is killed first, where it has one (``cgroups.py``). The leader's process group
+is killed, and whoever left that is found by what descendants inherit (see ``process.py``). The
+daemon is the subreaper of all that it started itself, so the orphans of its own vassals are among
+its children; those of adopted ones can be anywhere. Where the leader was in its cgroup, only
+orphans are looked at: root may have moved one elsewhere. A look at all processes takes longer.
 """
 
 import contextlib
@@ -15,6 +17,7 @@ from typing import Final
 import trio
 
 from . import process, threads
+from .cgroups import Cgroups
 from .running import Process
 
 log = logging.getLogger("emperor.host")
@@ -23,15 +26,28 @@ _PROMPT: Final = 0.05  # seconds in which killed processes are usually gone
 
 
 class Trees:
-    """Ends what vassals leave behind. ``leaders`` gives the pids of those that run."""
+    """Ends what vassals leave behind. ``leaders`` gives the pids of those that run.
 
-    def __init__(self, leaders: Callable[[], set[int]]) -> None:
+    ``orphans`` gives the pids of what falls to the daemon and its keeper, leaders among them.
+    """
+
+    def __init__(
+        self,
+        leaders: Callable[[], set[int]],
+        cgroups: Cgroups | None = None,
+        orphans: Callable[[], set[int]] = lambda: set(process.children()),
+    ) -> None:
         self._leaders = leaders
+        self._cgroups = Cgroups() if cgroups is None else cgroups
+        self._all_orphans = orphans
         self._census = threads.Shared(process.census)
         self._orphans = threads.Shared(self._look_for_orphans)
 
     async def end(self, running: Process) -> None:
         """Kill what a dead leader left, and return when nothing of it is there any more."""
+        if running.cgroup is not None:
+            ended = await self._cgroups.end(running.cgroup, running.name)
+            running.entered = running.entered and ended
         pause = 0.001
         told: set[int] = set()
         while True:
@@ -62,13 +78,14 @@ class Trees:
     async def _strays(self, running: Process) -> list[int]:
         """Descendants that left the vassal's process group (see ``process.py``)."""
         # The orphans of an adopted one were not handed to us, they can be anywhere.
-        look = self._census if running.child is None else self._orphans
+        near = running.entered or running.child is not None
+        look = self._orphans if near else self._census
         return process.remnants(
             await look(), running.mark, running.pid, running.started, running.uid
         )
 
     def _look_for_orphans(self) -> process.Census:
-        return process.census(lambda: set(process.children()) - self._leaders())
+        return process.census(lambda: self._all_orphans() - self._leaders())
 
     def reap_strays(self) -> None:
         """Orphans of vassals are handed to us; reap those that have died."""

@@ -45,6 +45,11 @@ class Daemon:
     def leftovers(self) -> list[tuple[str, int]]:
         return self.left
 
+    trouble: str | None = None
+
+    def cgroup_trouble(self) -> str | None:
+        return self.trouble
+
 
 class Watched(Script):
     """A script whose daemon remembers what happened, and what caused it."""

@@ -23,6 +23,7 @@ VALUES: dict[str, tuple[str | None, Any]] = {
     "freq": ("0.5", 0.5),
     "allow-link-local": (None, True),
     "max-clock-step": ("10m", 600.0),
+    "cgroup": ("/c", "/c"),
     "throttle": ("7", 7),
     "max-throttle": ("8", 8),
     "forgive": ("8.5", 8.5),

@@ -158,6 +158,12 @@ class Hands:
     def leftovers(self) -> list[tuple[str, int]]:
         return []
 
+    def cgroup_trouble(self) -> str | None:
+        return None
+
+    def cgroup_of(self, vassal: str) -> str | None:
+        return None
+
     def last_lines(self, vassal: str) -> str:
         return ""
 

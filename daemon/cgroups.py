@@ -1,0 +1,272 @@
+"""Cgroups of attempts: each vassal's tree can be ended as a whole, however it hides.
+
+    BASE/IDENTITY.ATTEMPT.AT.HASH    an attempt's; the identity is the journal's, AT the time of the
+                                     event that ordered the attempt, HASH that of the vassal's name
+    BASE/daemon.PID                  daemon and keeper, where BASE was their own cgroup
+
+A descendant can clear its environment, reset its limits and lead a session of its own. It cannot
+leave its cgroup, because that takes the right to write to files of the daemon's user. An attempt
+enters its cgroup before the first program runs that a tenant chose (``enter.py``), and is ended by
+``cgroup.kill``. The kernel tells by ``cgroup.events`` when the last process has gone.
+
+Mark and brand (``process.py``) stay as they are: what a process has no cgroup, or left it as root,
+is known by them. No error here keeps a vassal from running. The first is said in the log, and
+``status`` has the last one.
+"""
+
+import errno
+import hashlib
+import logging
+import os
+import re
+import select
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from . import cgroup_base, process, threads
+from . import cgroup_files as files
+
+log = logging.getLogger("emperor.host")
+
+_ENTER: Final = Path(__file__).with_name("enter.py").read_text()
+_NAME: Final = re.compile(
+    r"(?P<identity>[0-9a-f]{16})\.(?P<attempt>\d+)\.(?P<at>\d+)\.[0-9a-f]{16}"
+)
+_AGAIN: Final = 1.0  # seconds until those who were killed are looked at again without news
+_LONG: Final = 5.0  # seconds after which it is said that a process does not die
+_GONE: Final = (errno.ENOENT, errno.ENODEV)  # the cgroup was removed
+
+
+class Cgroups:
+    """The cgroups of a daemon's attempts, made in the directory ``base``; None: there are none."""
+
+    def __init__(self, base: str | None = None, trouble: str | None = None) -> None:
+        self.base = base
+        self.trouble = trouble  # why attempts have none that should have one
+        self._mounts = _preferring(base) if base is not None else []
+
+    # Making one
+
+    def make(self, identity: str | None, mark: str, *, delegated: bool = False) -> str | None:
+        """A new cgroup for an attempt; None where it has to do without. Blocks.
+
+        The program may make cgroups below a ``delegated`` one, as an emperor does.
+        """
+        name = None if identity is None else name_of(identity, mark)
+        if self.base is None or name is None:
+            return None
+        path = os.path.join(self.base, name)
+        try:
+            os.makedirs(path, mode=0o755, exist_ok=True)
+        except OSError as error:
+            self.complain(f"{path} cannot be made: {error.strerror}")
+            return None
+        if delegated:
+            files.delegate(path)
+        return path
+
+    def complain(self, trouble: str) -> None:
+        """Say once that a vassal runs without its cgroup."""
+        if self.trouble is None:
+            log.warning(
+                "%s; vassals are ended by what their processes inherit, which these can remove",
+                trouble,
+            )
+        self.trouble = trouble
+
+    # Finding one
+
+    def find(self, mark: str, pid: int) -> str | None:
+        """The cgroup of an attempt that a former daemon started; ``pid`` is its leader's."""
+        wanted = name_of("", mark)
+        path = files.path_of(pid) or "/"
+        # An emperor that is a vassal has moved into a leaf below its cgroup.
+        while wanted is not None and path != "/":
+            name = os.path.basename(path)
+            if name.endswith(wanted) and _NAME.fullmatch(name):
+                return files.directory(path, self._mounts or files.mounts())
+            path = os.path.dirname(path)
+        return None
+
+    def holds(self, cgroup: str, pid: int) -> bool:
+        """Whether a process, alive or a zombie, is in this cgroup or below it."""
+        found = self._directory_of(pid)
+        return found is not None and (found == cgroup or found.startswith(cgroup + "/"))
+
+    def _directory_of(self, pid: int) -> str | None:
+        path = files.path_of(pid)
+        return None if path is None else files.directory(path, self._mounts or files.mounts())
+
+    # Ending one
+
+    def kill(self, cgroup: str) -> None:
+        """Kill all that is in it. Blocks."""
+        try:
+            files.kill(cgroup)
+        except OSError as error:
+            if error.errno not in _GONE:
+                self.complain(f"{cgroup} cannot be killed: {error.strerror}")
+
+    async def end(self, cgroup: str, vassal: str) -> bool:
+        """Kill all that is in it, wait until that has died, and remove it. False if that failed."""
+        try:
+            if await threads.run_sync(_is_over, cgroup):
+                return True
+            events = files.open_events(cgroup)
+            try:
+                await self._emptied(events, cgroup, vassal)
+            finally:
+                os.close(events)
+            await threads.run_sync(files.remove, cgroup)
+        except OSError as error:
+            if error.errno not in _GONE:
+                self.complain(f"{cgroup} cannot be ended: {error.strerror}")
+                return False
+        return True
+
+    async def _emptied(self, events: int, cgroup: str, vassal: str) -> None:
+        """Return when its ``events`` say that nothing lives in it."""
+        since, told = trio.current_time(), False
+        with select.epoll() as news:
+            news.register(events, select.EPOLLPRI)
+            while files.populated(events):
+                with trio.move_on_after(_AGAIN) as waited:
+                    await trio.lowlevel.wait_readable(news.fileno())
+                if waited.cancelled_caught:
+                    await threads.run_sync(self.kill, cgroup)
+                if not told and trio.current_time() - since > _LONG:
+                    log.warning("%s: processes in %s do not die", vassal, cgroup)
+                    told = True
+
+    def discard(self, cgroup: str) -> None:
+        """End and remove one of a start that failed. Blocks for a moment."""
+        try:
+            _end(cgroup)
+        except OSError as error:
+            log.debug("%s: %s", cgroup, error)  # the next daemon tries again
+
+    def sweep(self, identity: str | None, keep: set[str], time_of: Callable[[int], int]) -> None:
+        """End what former daemons left in the base, but for the cgroups to ``keep``. Blocks.
+
+        ``time_of`` gives the ``at`` of an event of the journal, 0 where it has none. An attempt
+        that the journal does not know is a leftover (``leftovers.py``), and none is touched.
+        """
+        if self.base is None or identity is None:
+            return
+        try:
+            names = files.names_in(self.base)
+        except OSError as error:
+            self.complain(f"{self.base} cannot be listed: {error.strerror}")
+            return
+        for name in names:
+            path = os.path.join(self.base, name)
+            if path not in keep:
+                try:
+                    _sweep(path, identity, time_of)
+                except OSError as error:
+                    log.warning("%s: it cannot be ended: %s", path, error.strerror)
+
+    # Daemon and keeper
+
+    def move_in(self, keeper: int | None) -> None:
+        """Move daemon and keeper into a leaf, where the base is their own cgroup. Blocks.
+
+        A cgroup with processes cannot give controllers to those below it (the kernel's rule of no
+        internal processes).
+        """
+        if self.base is None:
+            return
+        leaf = os.path.join(self.base, f"{cgroup_base.LEAF}{keeper or os.getpid()}")
+        movers = {keeper or os.getpid(), os.getpid()}
+        try:
+            for pid in movers:
+                if self._directory_of(pid) == self.base:
+                    os.makedirs(leaf, exist_ok=True)
+                    files.put(pid, leaf)
+        except OSError as error:
+            log.warning("%s: the daemon cannot move there: %s", leaf, error.strerror)
+
+    def move_out(self) -> None:
+        """Move them back at the end, and remove the leaf. Blocks."""
+        leaf = self._directory_of(os.getpid())
+        if leaf in (None, self.base) or cgroup_base.outside_leaf(leaf) != self.base:
+            return
+        try:
+            for pid in _members(leaf):
+                files.put(pid, self.base)
+            os.rmdir(leaf)
+        except OSError as error:  # the base has controllers: systemd removes all of it
+            log.debug("%s: %s", leaf, error)
+
+
+def entering(cgroup: str) -> list[str]:
+    """What to execute before a program, so that it begins in this cgroup."""
+    procs = os.path.join(cgroup, "cgroup.procs")
+    return [sys.executable, "-I", "-S", "-c", _ENTER, procs]
+
+
+def is_entering(pid: int) -> bool:
+    """Whether a process is still on its way into its cgroup."""
+    return _ENTER in process.arguments(pid)
+
+
+def name_of(identity: str, mark: str) -> str | None:
+    """The name of an attempt's cgroup; None for a mark that is none."""
+    attempt, at, vassal = [*mark.split(".", 2), "", ""][:3]
+    if not (attempt.isascii() and attempt.isdigit() and at.isascii() and at.isdigit() and vassal):
+        return None
+    digest = hashlib.blake2b(vassal.encode(errors="surrogateescape"), digest_size=8)
+    return f"{identity}.{attempt}.{at}.{digest.hexdigest()}"
+
+
+def _preferring(base: str) -> list[files.Mount]:
+    """The mounts, that in which the base is first: paths are compared as texts."""
+    return sorted(
+        files.mounts(), key=lambda mount: base.startswith(mount.point) * -len(mount.point)
+    )
+
+
+def _sweep(cgroup: str, identity: str, time_of: Callable[[int], int]) -> None:
+    """End a cgroup of a former daemon of this journal, and remove what others left empty."""
+    name = os.path.basename(cgroup)
+    _, _, pid = name.partition(".")
+    known = _NAME.fullmatch(name)
+    if known is None:
+        ours = name.startswith((cgroup_base.LEAF, cgroup_base.PROBE)) and pid.isdigit()
+        if ours and process.start_time(int(pid)) is None and not files.is_populated(cgroup):
+            files.remove(cgroup)
+    elif known["identity"] == identity:
+        if time_of(int(known["attempt"])) == int(known["at"]):
+            _end(cgroup)
+        elif files.is_populated(cgroup):
+            log.warning("%s: this journal does not know of the processes in it", cgroup)
+        else:
+            files.remove(cgroup)
+
+
+def _is_over(cgroup: str) -> bool:
+    """Remove it if nothing lives in it, as is usual; else kill what does. Raises OSError."""
+    if files.is_populated(cgroup):
+        files.kill(cgroup)
+        return False
+    files.remove(cgroup)
+    return True
+
+
+def _end(cgroup: str) -> None:
+    """The same, and wait for it a while. Raises OSError."""
+    until = time.monotonic() + _LONG
+    while not _is_over(cgroup):
+        if time.monotonic() > until:
+            raise OSError(errno.EBUSY, "processes in it do not die", cgroup)
+        time.sleep(0.005)
+
+
+def _members(cgroup: str) -> Iterable[int]:
+    with open(os.path.join(cgroup, "cgroup.procs")) as file:
+        return [int(pid) for pid in file.read().split()]
