@@ -856,6 +856,10 @@ class Host:
                 return
             if await threads.run_sync(self._logs.look_for_others):
                 log.warning("%s", self._logs.sharing)
+            try:
+                await threads.run_sync(self._logs.bound_others)
+            except OSError as problem:
+                log.warning("logs of other users cannot be cut: %s", problem)
             # All in one go: a thousand hops to a thread cost more than the looks.
             failed = await threads.run_sync(_look_after, self._logs, list(self._by_name.values()))
             for running, error in failed:

@@ -2,7 +2,8 @@
 
 There is no pipe between a vassal and its log that could break when the daemon dies. The file is
 kept within bounds by copying its end away and truncating it: the vassal appends, so it goes on
-at the new end. In tyrant mode it belongs to the vassal's user, and to no other one after.
+at the new end. In tyrant mode it belongs to the vassal's user, and to no other one after. Its older
+parts are the daemon's (``older_parts.py``).
 
 If logrotate renames a log, the vassal writes on to the renamed file: it has that open, and the
 daemon cannot change that. Its next start has a new one. Until then the daemon says so.
@@ -15,10 +16,14 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import quote
+
+from . import older_parts
+from .older_parts import UNHELD, keep_end
 
 LOGROTATE: Final = str(Path(__file__).resolve().parent.parent / "docs" / "emperor.logrotate")
 MOST_PARTS: Final = 1000  # of one log: each cut renames them
@@ -27,8 +32,6 @@ REMOVED: Final = "a removed file"
 ELSEWHERE: Final = "a file that was moved away or removed"
 _LAST_BYTES: Final = 2048
 _LONGEST_NAME: Final = 200
-# Its owner may have a lease on a log (fcntl(2)): who opens it without O_NONBLOCK waits for 45 s.
-_UNHELD: Final = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class LogFile(NamedTuple):
@@ -81,6 +84,7 @@ class LogDirectory:
         self._limit = limit
         self._keep = keep
         self._made = False  # by this daemon
+        self._of_others = False  # logs can be other users'
         self._lock: int | None = None
         self.others = False  # another daemon keeps its logs here
         reason = None
@@ -116,6 +120,7 @@ class LogDirectory:
                 f"{self._path}: logs of other users must be in a directory that only root can"
                 " write to; chown and chmod it, or give another --log-directory"
             )
+        self._of_others = True
         if self._made:
             os.chmod(self._path, stat.S_IMODE(status.st_mode) | stat.S_IXOTH)
 
@@ -158,12 +163,12 @@ class LogDirectory:
     def open(self, vassal: str, owner: tuple[int, int] | None = None) -> int:
         """A descriptor to append to the vassal's log, created 0640, and its ``owner``'s.
 
-        Without an owner it is the daemon's user's. What was written under another owner stays that
-        one's, as the older part.
+        Without an owner it is the daemon's user's. What was written under another owner stays as
+        the older part, which is the daemon's and which that owner's group may read.
         """
         path = self.path(vassal)
         self._set_aside(path, owner)
-        descriptor = os.open(path, _UNHELD | os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        descriptor = os.open(path, UNHELD | os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         try:
             os.set_blocking(descriptor, True)  # the vassal is to have it as ever
             if owner is not None:
@@ -226,7 +231,7 @@ class LogDirectory:
                 path = self.renamed_to(vassal, file) or path
             if path in (REMOVED, ELSEWHERE):
                 return ""
-            with open(os.open(path, _UNHELD | os.O_RDONLY), "rb") as log:
+            with open(os.open(path, UNHELD | os.O_RDONLY), "rb") as log:
                 size = log.seek(0, os.SEEK_END)
                 if size < since:  # it was cut meanwhile
                     since = 0
@@ -241,15 +246,42 @@ class LogDirectory:
 
         What is written between the copy of that end and the cut is lost.
         """
-        path = self.path(vassal)
-        size = self.size(vassal)
-        if size <= self._limit:
+        return self._bound(self.path(vassal))
+
+    def bound_others(self) -> None:
+        """Keep all files of other users here within bounds, whether their vassals run or not.
+
+        Raises OSError if that failed for any of them; the others are done.
+        """
+        if not self._of_others:
+            return
+        logs, parts = older_parts.of_others(self._path, self._limit)
+        steps: list[Callable[[], object]] = [partial(self._bound, path) for path in logs]
+        steps += [partial(older_parts.replace, path, 2 * self._limit) for path in parts]
+        failed: OSError | None = None
+        for step in steps:
+            try:
+                step()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                failed = error
+        if failed is not None:
+            raise failed
+
+    def _bound(self, path: str) -> bool:
+        try:
+            status = os.stat(path)
+        except FileNotFoundError:
             return False
-        with open(os.open(path, _UNHELD | os.O_RDWR), "rb+") as log:
+        size = status.st_size
+        if not older_parts.is_over(status, self._limit):
+            return False
+        with open(os.open(path, UNHELD | os.O_RDWR), "rb+") as log:
             try:
                 self._make_room(path)
                 if self._keep:
-                    _keep_end(log, path + ".1", size, 2 * self._limit)
+                    keep_end(log, path + ".1", size, 2 * self._limit)
             finally:
                 # On a full disk above all, the log must shrink.
                 os.truncate(log.fileno(), 0)
@@ -287,7 +319,12 @@ class LogDirectory:
             return
         if status.st_size and self._keep:
             self._make_room(path)
-            os.rename(path, path + ".1")
+            try:
+                with open(os.open(path, UNHELD | os.O_RDONLY), "rb") as log:
+                    keep_end(log, path + ".1", status.st_size, 2 * self._limit)
+                os.unlink(path)
+            except OSError:  # the disk may be full; it is replaced when there is room
+                os.rename(path, path + ".1")
         else:  # nothing was written: an older part is worth more
             os.unlink(path)
 
@@ -300,21 +337,3 @@ def _output_in(pid: int, file: LogFile) -> str | None:
         if LogFile(status.st_dev, status.st_ino) == file:
             return os.readlink(link) if status.st_nlink else REMOVED
     return None
-
-
-def _keep_end(log: BinaryIO, end: str, size: int, most: int) -> None:
-    """Copy the end of a log to a new file, with the same mode and owner.
-
-    Not all of it: a log can have any size, of which nothing need ever have been written.
-    """
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(end)  # it may have been another's, who has it open still
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    with open(os.open(end, flags, 0o600), "wb") as older:
-        at = max(0, size - most)
-        while at < size and (sent := os.sendfile(older.fileno(), log.fileno(), at, size - at)):
-            at += sent
-        status = os.fstat(log.fileno())
-        if status.st_uid != os.geteuid():
-            os.fchown(older.fileno(), status.st_uid, status.st_gid)
-        os.fchmod(older.fileno(), stat.S_IMODE(status.st_mode))

@@ -167,12 +167,13 @@ def test_a_log_begins_anew_with_each_owner(tmp_path: Path) -> None:
     need_root("give files away")
     logs, (log, older) = LogDirectory(str(tmp_path), 4096), _log_and_older(tmp_path)
     for owner, uid in (((61_001, 62_001), 61_001), (None, 0), ((61_002, 62_002), 61_002)):
-        before = log.stat().st_ino if log.exists() else None
+        before = log.read_text() if log.exists() else None
         descriptor = logs.open("a.ini", owner)
         os.write(descriptor, b"words of %d\n" % uid)
         os.close(descriptor)
         assert (log.stat().st_uid, log.read_text()) == (uid, f"words of {uid}\n")
-        assert before is None or older.stat().st_ino == before
+        assert before is None or older.read_text() == before
+        assert before is None or (older.stat().st_uid, older.stat().st_mode & 0o777) == (0, 0o640)
     os.chown(log, 0, 62_003)  # the group of the daemon's own logs is the operator's choice
     os.close(logs.open("a.ini"))
     assert log.stat().st_gid == 62_003
