@@ -44,17 +44,6 @@ _SENSELESS: Final = {
     "reload": ("queued", "throttled", "listening", "stopping", "held", "barred"),
     "retry": (*_RUNS, "stopping", "held"),
 }
-# How to come to what was probably meant, by request and phase.
-_INSTEAD: Final = {
-    ("reload", "queued"): "its start takes the current config",
-    ("reload", "throttled"): "its next start takes the current config; 'retry' has it at once",
-    ("reload", "listening"): "its first request starts it with the current config",
-    ("reload", "stopping"): "'start' starts it again with the current config",
-    ("reload", "held"): "'start' starts it with the current config",
-    ("reload", "barred"): "'retry' starts it with the current config",
-    ("retry", "stopping"): "'start' starts it again",
-    ("retry", "held"): "'start' starts it",
-}
 
 
 class Daemon(Troubled, Protocol):
@@ -193,9 +182,7 @@ class Asks:
         if vassal.phase in _DONE[do]:
             return {"phase": vassal.phase}
         if vassal.phase in _SENSELESS[do]:
-            instead = _INSTEAD.get((do, vassal.phase))
-            advice = f"; {instead}" if instead else ""
-            raise Refused(f"{vassal.name} is {vassal.phase}, so there is nothing to {do}{advice}")
+            raise Refused(f"{vassal.name} is {vassal.phase}, so there is nothing to {do}")
         if do == "reload" and way_to_reload(vassal) == "none":
             raise Refused(
                 f"{vassal.name} has reload = none: a change waits for its next start; stop it, then"

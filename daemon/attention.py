@@ -6,13 +6,13 @@ from typing import Any, Final, Protocol
 
 from ..journal.events import Event
 from ..journal.times import rfc3339
-from . import altered
+from . import altered, budget
 from .fleet import Fleet, Vassal
 
 # The values of ``what``, in the order in which they are told.
 KINDS: Final = (
     "estranged", "paused", "keeper died", "own log", "logs shared", "unreachable",
-    "doubted", "barred", "throttled", "crashing", "hanging", "text altered",
+    "doubted", "over budget", "barred", "throttled", "crashing", "hanging", "text altered",
     "log renamed", "unknown process",
     "no cgroup",
 )  # fmt: skip
@@ -45,6 +45,12 @@ class Daemon(Protocol):
 
     @property
     def altered(self) -> Set[str]: ...
+
+    @property
+    def deferred(self) -> Mapping[str, int]: ...
+
+    @property
+    def uncounted(self) -> Mapping[str, int]: ...
 
     def renamed_logs(self) -> Mapping[str, str]: ...
 
@@ -98,7 +104,7 @@ class Recent:
 
 def attention(daemon: Daemon, now: int) -> list[dict[str, Any]]:
     """What wants attention, in the shape of the surface."""
-    found = [*_of_daemon(daemon), *_of_monitors(daemon)]
+    found = [*_of_daemon(daemon), *_of_monitors(daemon), *_of_accounts(daemon, now)]
     for _, vassal in sorted(daemon.fleet.vassals.items()):
         found += _of_vassal(vassal, daemon.recent, now)
         if vassal.name in daemon.altered or daemon.recent.lacks_text(vassal.name):
@@ -136,6 +142,20 @@ def _of_monitors(daemon: Daemon) -> Iterator[dict[str, Any]]:
         if missing:
             reason = f"its last listing lacks {len(missing)} vassals; the next one must agree"
             yield _entry("doubted", daemon.recent.doubt(url), reason, monitor=url)
+        count = daemon.uncounted.get(url)
+        if count:
+            reason = f"{count} rejections are not recorded, because there were too many in an hour"
+            yield _entry("over budget", None, reason, monitor=url)
+
+
+def _of_accounts(daemon: Daemon, now: int) -> Iterator[dict[str, Any]]:
+    waiting = dict(daemon.deferred)
+    for account, since, has in budget.overspent(daemon.fleet, now):
+        count = waiting.pop(account, 0)
+        more = f"; changes that wait for that: {count}" if count else ""
+        reason = f"{account}: {has >> 10} KiB are recorded of it, over --record-budget{more}"
+        vassal = account if account in daemon.fleet.vassals else None
+        yield _entry("over budget", since, reason, vassal)
 
 
 def _of_vassal(vassal: Vassal, recent: Recent, now: int) -> Iterator[dict[str, Any]]:

@@ -118,6 +118,17 @@ class Pressure(msgspec.Struct, frozen=True, omit_defaults=True):
         return max(self.cpu, self.memory, self.io)
 
 
+class Spent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an account has had recorded, in bytes, as of ``at``; budget.py says how it is counted.
+
+    ``over``: since when it is above its budget. It is so until half of the budget is free.
+    """
+
+    level: int
+    at: int
+    over: int | None = None
+
+
 class Waiting(msgspec.Struct, omit_defaults=True):
     """Vassals of one user or source that wait for a slot; lines.py says what each line is."""
 
@@ -151,6 +162,7 @@ class Fleet(msgspec.Struct):
     starting: int = 0  # slots taken
     pressure: Pressure | None = None  # of the machine, as the present daemon saw it last
     blocked: dict[str, str] = {}  # barred, because another vassal has the address: who -> holder
+    spent: dict[str, Spent] = {}  # by account: a user in tyrant mode, else a vassal
 
 
 _decoder = msgspec.json.Decoder(Fleet)

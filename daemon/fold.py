@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ..journal.events import Event
-from . import claims, lines
+from . import budget, claims, lines
 from . import moves as m
 from .actions import Action
 from .blame import Blame, VassalFault
@@ -154,6 +154,7 @@ def fold(fleet: Fleet, event: Event) -> list[Action]:
     fleet.at = event.at
     if event.failed:
         return actions
+    budget.charge(fleet, event)
     row = TABLE.get(kind)
     if row is None:
         FLEET_TABLE[kind](fleet, event, actions)

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from ..journal.events import Event, Spec
 from ..journal.policy import Policy
-from . import deaths, lines, rules
+from . import budget, deaths, lines, rules
 from .actions import Action, Order
 from .blame import Blame
 from .fleet import Fleet, Phase, Vassal
@@ -22,6 +22,7 @@ _MILLISECOND: Final = 1_000_000
 _NO_ID: Final = 2**32 - 1
 _SENT: Final = 1.0  # seconds in which a reload that nobody confirms has been carried out
 _WAITS: Final = "its change waits for the next start (reload = none)"
+_OVER_BUDGET: Final = "more is recorded of it than its budget allows"
 # What a running program was given once and for all.
 _FIXED: Final = ("command", "nofile", "nproc", "as")
 
@@ -307,10 +308,21 @@ def punish(fleet: Fleet, vassal: Vassal, event: Event, reason: str) -> None:
     # The exponent is bounded: a vassal may die for months.
     delay = min(policy.throttle << min(vassal.deaths - 1, 32), policy.max_throttle)
     clear_attempt(fleet, vassal)
-    enter(vassal, "throttled", event, reason, event.at + delay * _MILLISECOND)
+    until = event.at + delay * _MILLISECOND
+    if is_over_budget(fleet, vassal, event) and vassal.launched is not None:
+        slow = vassal.launched + policy.max_throttle * _MILLISECOND
+        if slow > until:
+            reason, until = f"{reason}; {_OVER_BUDGET}", slow
+    enter(vassal, "throttled", event, reason, until)
 
 
-def pace(fleet: Fleet, vassal: Vassal) -> None:
+def is_over_budget(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
+    """Whether the account that pays for it is above its budget of records."""
+    holds = rules.holds(fleet, rules.BUDGET)
+    return holds and budget.is_vassal_over(fleet, vassal.name, event.at)
+
+
+def pace(fleet: Fleet, vassal: Vassal, event: Event) -> None:
     """It ends and is not to blame, but one that does so in a loop must not keep the machine busy.
 
     From start to start it takes a throttle, so who ran for longer is started again at once, as is
@@ -318,6 +330,8 @@ def pace(fleet: Fleet, vassal: Vassal) -> None:
     """
     if vassal.launched is not None and not vassal.due:
         delay = min(fleet.policy.throttle, fleet.policy.max_throttle)
+        if is_over_budget(fleet, vassal, event):
+            delay = fleet.policy.max_throttle
         vassal.earliest = vassal.launched + delay * _MILLISECOND
 
 
@@ -516,7 +530,7 @@ def note_loyal(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
 
 def resign(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """It wants to be stopped: back to listening if on demand, else started again."""
-    pace(fleet, vassal)
+    pace(fleet, vassal, event)
     end(fleet, vassal, event, actions, "stop", "resigned")
 
 
@@ -583,7 +597,7 @@ def die(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
         punish(fleet, vassal, event, deaths.how_it_died(body))
         return
     if verdict == "succeeded" or (vassal.loyal and verdict in ("loyal", "excused")):
-        pace(fleet, vassal)
+        pace(fleet, vassal, event)
     if verdict == "reloaded" and body.reload:
         vassal.restarts = True
     had_turn = verdict == "reloaded" and vassal.slot

@@ -7,7 +7,7 @@ rejections were said, and which vassals a doubted listing lacked.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Final
 
 import msgspec
@@ -25,9 +25,11 @@ from ..journal.events import (
 )
 from ..monitors import contract as c
 from ..monitors.names import shown
-from . import claims, failures
+from . import budget, claims, failures
+from .deferred import Deferred, Source
 from .draft import Draft
 from .fleet import Fleet, Vassal
+from .pace import Bucket
 from .protocol import LONGEST_CONFIG
 
 __all__ = ["DOUBT_FROM", "Draft", "Observer", "Source", "difference"]
@@ -36,15 +38,9 @@ log = logging.getLogger("emperor")
 
 DOUBT_FROM: Final = 5  # vassals
 _MOST_REMEMBERED: Final = 1000  # rejections of one source
+_REJECTIONS: Final = 10_000  # of one source that are recorded at once; as many more an hour
 
 Said = Mapping[str, set[str]]  # label -> the reasons that were given
-
-
-class Source(msgspec.Struct, frozen=True):
-    """What the observer needs to know of a monitor."""
-
-    url: str
-    trusts_content: bool
 
 
 class Observer:
@@ -63,6 +59,14 @@ class Observer:
         self._missing: dict[str, set[str]] = {}  # url -> what its doubted listing lacked
         # Texts that came with a rejection: a source need not give one again when it is accepted.
         self._held_back: dict[str, dict[str, bytes]] = {}  # url -> name -> text
+        self.deferred = Deferred()
+        self._listed: set[str] = set()  # sources whose first listing came
+        self.clock: Callable[[], int] = lambda: 0  # the time by which events are stamped
+        self._now = 0
+        self._due: dict[str, int] = {}  # by account, what this observation costs and is not folded
+        self._first = False  # the observation is the first listing of its source
+        self._rejections: dict[str, Bucket] = {}  # by source
+        self.uncounted: dict[str, int] = {}  # by source, rejections that are not recorded
 
     @property
     def altered(self) -> Set[str]:
@@ -90,6 +94,7 @@ class Observer:
     def translate(self, fleet: Fleet, source: Source, seen: c.Observation) -> list[Draft]:
         """The events that an observation amounts to, none if it says nothing new."""
         drafts: list[Draft] = []
+        self._now, self._due, self._first = max(self.clock(), fleet.at), {}, False
         url = source.url
         if isinstance(seen, c.Failed):
             if url not in fleet.outages:
@@ -99,7 +104,9 @@ class Observer:
             drafts.append(Draft("monitor_recovered", Empty(), url))
         match seen:
             case c.Listing():
+                self._first = url not in self._listed
                 self._list(fleet, source, seen, drafts)
+                self._listed.add(url)
             case c.Touched():
                 try:
                     self._sight(fleet, source, seen.name, seen.seen, drafts)
@@ -133,6 +140,7 @@ class Observer:
         url = source.url
         before = self._said.get(url, {})
         self._said[url] = {}
+        self.deferred.keep(url, listing)
         held_back = self._held_back.get(url, {})
         for name in held_back.keys() - listing.seen.keys():
             del held_back[name]
@@ -226,11 +234,11 @@ class Observer:
             reason = f"the config has {len(seen.content)} bytes, {LONGEST_CONFIG} fit the protocol"
             self._reject(url, name, reason, drafts, before, name)
         elif vassal is None:
-            self._announce("vassal_added", url, name, seen, "", drafts)
+            self._announce(fleet, source, name, seen, "", drafts)
         elif vassal.monitor != url:
-            self._claim(fleet, vassal, url, seen, drafts, before)
+            self._claim(fleet, vassal, source, seen, drafts, before)
         elif not vassal.wanted:
-            self._announce("vassal_added", url, name, seen, "again", drafts)
+            self._announce(fleet, source, name, seen, "again", drafts)
         elif vassal.spec != spec:
             change = difference(vassal.spec, spec)
             if change == "config" and not source.trusts_content:
@@ -238,7 +246,7 @@ class Observer:
                 self._hold_back(url, name, seen)
                 self._reject(url, name, reason, drafts, before, name)
             elif change:
-                self._announce("vassal_changed", url, name, seen, change, drafts)
+                self._announce(fleet, source, name, seen, change, drafts, "vassal_changed")
         elif name in self._altered and seen.content is not None:
             self._restore(fleet, seen.content, drafts)
 
@@ -257,7 +265,7 @@ class Observer:
         self,
         fleet: Fleet,
         vassal: Vassal,
-        url: str,
+        source: Source,
         seen: c.Seen,
         drafts: list[Draft],
         before: Said | None,
@@ -267,11 +275,12 @@ class Observer:
         A rejected claim is kept by sources that list their vassals: the next listing claims
         again. A source that announces each thing once has to announce it again.
         """
-        name, owner = vassal.name, vassal.monitor
+        name, owner, url = vassal.name, vassal.monitor, source.url
         if claims.is_free(fleet, vassal):
-            self._announce("vassal_added", url, name, seen, "claimed", drafts)
+            self._announce(fleet, source, name, seen, "claimed", drafts)
         elif claims.precedes(fleet, url, owner):
-            self._announce("vassal_changed", url, name, seen, f"claimed from {owner}", drafts)
+            change = f"claimed from {owner}"
+            self._announce(fleet, source, name, seen, change, drafts, "vassal_changed")
         else:
             self._hold_back(url, name, seen)
             reason = f"the name belongs to {owner}, which is given before this source"
@@ -282,24 +291,66 @@ class Observer:
             self._held_back.setdefault(url, {})[name] = seen.content
 
     def _announce(
-        self, kind: str, url: str, name: str, seen: c.Seen, change: str, drafts: list[Draft]
+        self,
+        fleet: Fleet,
+        source: Source,
+        name: str,
+        seen: c.Seen,
+        change: str,
+        drafts: list[Draft],
+        kind: str = "vassal_added",
     ) -> None:
-        held_back = self._held_back.get(url, {}).pop(name, None)
-        if seen.spec.config is not None:
-            if seen.content is not None:
-                self.contents[seen.spec.config] = seen.content
-            elif held_back is not None and digest(held_back) == seen.spec.config:
-                self.contents[seen.spec.config] = held_back
-            if seen.spec.config in self.contents:
-                self._altered.discard(name)
+        url, spec = source.url, seen.spec
+        text = self._new_text(fleet, url, name, seen)
+        account = budget.account_of(fleet.policy, name, spec)
+        free = fleet.policy.record_budget == 0 or self._first
+        due = self._due.get(account, 0)
+        over = not free and budget.is_over(fleet, account, self._now, more=due)
+        if over and self._must_wait(fleet, account, spec, text):
+            self._hold_back(url, name, seen)
+            if self.deferred.add(source, name, seen, account):
+                reason = Rejected(name=shown(account), reason=budget.SPENT)
+                drafts.append(Draft("observation_rejected", reason, url))
+            return
+        self.deferred.drop(url, name)
+        self._held_back.get(url, {}).pop(name, None)
+        unrecorded = over and text is not None
+        if text is not None and spec.config is not None and not over:
+            self.contents[spec.config] = text
+            self._altered.discard(name)
+        cost = 0
+        if not free:
+            cost = budget.EVENT + (0 if text is None or over else len(text))
+            self._due[account] = due + cost
         self._said.get(url, {}).pop(name, None)  # what was wrong with it is mended
         self._failed.get(url, {}).pop(name, None)
-        drafts.append(Draft(kind, Announced(spec=seen.spec, change=change), url, name))
+        body = Announced(spec=spec, change=change, cost=cost, over_budget=unrecorded)
+        drafts.append(Draft(kind, body, url, name))
+
+    def _new_text(self, fleet: Fleet, url: str, name: str, seen: c.Seen) -> bytes | None:
+        """The config text that is to be recorded with a change."""
+        known, config = fleet.vassals.get(name), seen.spec.config
+        if config is None:
+            return None
+        inline = seen.spec.path is None
+        if inline and known is not None and known.spec.config == config:
+            return seen.content if name in self._altered else None  # it is recorded already
+        if seen.content is not None:
+            return seen.content
+        held_back = self._held_back.get(url, {}).get(name)
+        return held_back if held_back is not None and digest(held_back) == config else None
+
+    def _must_wait(self, fleet: Fleet, account: str, spec: Spec, text: bytes | None) -> bool:
+        """Whether a change waits. An inline config cannot run without its text in the journal."""
+        more = self._due.get(account, 0)
+        far = budget.is_over(fleet, account, self._now, times=2, more=more)
+        return far or (spec.path is None and text is not None)
 
     def _end(
         self, fleet: Fleet, url: str, seen: c.Vanished | c.Destroyed, drafts: list[Draft]
     ) -> None:
         self._held_back.get(url, {}).pop(seen.name, None)
+        self.deferred.drop(url, seen.name)
         vassal = fleet.vassals.get(seen.name)
         destroyed = isinstance(seen, c.Destroyed)
         if vassal is not None and vassal.monitor == url and vassal.wanted:
@@ -329,9 +380,25 @@ class Observer:
         if before is None and len(said) >= _MOST_REMEMBERED and label not in said:
             del said[next(iter(said))]
         said.setdefault(label, set()).add(reason)
-        if new:
+        if new and self._may_reject(url, drafts):
             body = Rejected(name=shown(label), reason=reason)
             drafts.append(Draft("observation_rejected", body, url, vassal))
+
+    def _may_reject(self, url: str, drafts: list[Draft]) -> bool:
+        """Whether a rejection is recorded. Beyond the limit of its source it is counted only."""
+        bucket = self._rejections.setdefault(url, Bucket(_REJECTIONS, _REJECTIONS / 3600))
+        now = self._now / 1e9
+        room = bucket.room(now)
+        if room >= 1:
+            bucket.fill(1, now)
+            if room > _REJECTIONS / 2:
+                self.uncounted.pop(url, None)
+            return True
+        if url not in self.uncounted:
+            body = Rejected(name="...", reason=f"{_REJECTIONS} in an hour; others are only counted")
+            drafts.append(Draft("observation_rejected", body, url))
+        self.uncounted[url] = self.uncounted.get(url, 0) + 1
+        return False
 
 
 def difference(old: Spec, new: Spec) -> str:

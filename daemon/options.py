@@ -34,6 +34,7 @@ _FORGIVE: Final = 60.0  # seconds; the policy's own default is that of journals 
 _ON_DEMAND: Final = ("on_demand_extension", "on_demand_directory", "on_demand_exec")
 _EMPEROR: Final = "--emperor"
 _LOG_SIZE: Final = 10 << 20
+_RECORD_BUDGET: Final = 64 << 20  # the policy's own default is that of journals without it
 
 
 # Slots for each core with --max-starting auto. uWSGI takes a second for a reload and uses the
@@ -365,6 +366,15 @@ def options(function: _F) -> _F:
                 type=click.Choice(stdio.FORMS),
                 show_default="journal where standard error is the systemd journal, else text",
                 help="The form of the daemon's own log.",
+            ),
+            _option(
+                "--record-budget",
+                type=size(),
+                default=size_text(_RECORD_BUDGET),
+                metavar="SIZE",
+                show_default=True,
+                help="How much one user (with --tyrant, else one vassal) may have recorded at once;"
+                " as much again in four hours. 0: no limit.",
             ),
             _option(
                 "--control",

@@ -55,6 +55,11 @@ SHARES: Final = Change(
     decision="Slots are shared by user or source, and its three lines take turns.",
     reason="The starts of one tenant that hang kept every slot, and what had died came last.",
 )
+BUDGET: Final = Change(
+    since=2,
+    decision="A vassal above its budget of records is started once in max-throttle at most.",
+    reason="What ends in a loop had its events and last lines written to the disk without end.",
+)
 
 
 def check(version: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ..journal.events import ClockJumped, Event
 from ..monitors.names import shown
+from . import budget
 from .actions import Action
 from .fleet import Fleet, Vassal
 
@@ -25,6 +26,10 @@ _WARNINGS: Final = frozenset(
         "vassal_failed",
     )
 )
+_OVER_BUDGET: Final = (
+    "more is recorded of it than --record-budget allows; config texts and last lines are left out,"
+    " and a vassal that ends in a loop waits for --max-throttle"
+)
 # Orders that get a line of their own. A spawn is told when it has a process.
 _TOLD: Final = ("reload", "stop", "kill")
 
@@ -35,7 +40,11 @@ Line = tuple[int, str]
 def say(event: Event, fleet: Fleet, actions: Iterable[Action] = ()) -> list[Line]:
     """What the log says of an event that was just folded, and of what it ordered."""
     own = _of_event(event, fleet)
-    return [*([] if own is None else [own]), *_of_others(event, fleet, actions)]
+    lines = [*([] if own is None else [own]), *_of_others(event, fleet, actions)]
+    account = budget.newly_over(fleet, event)
+    if account is not None:
+        lines.append((logging.WARNING, f"{account}: {_OVER_BUDGET}"))
+    return lines
 
 
 def _of_event(event: Event, fleet: Fleet) -> Line | None:

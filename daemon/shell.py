@@ -39,6 +39,7 @@ from ..journal.events import (
 from ..journal.store import SNAPSHOT_EVERY, Snapshot
 from ..monitors import contract
 from . import (
+    budget,
     control,
     failures,
     jumps,
@@ -73,6 +74,7 @@ log = logging.getLogger("emperor")
 
 _MOST_AT_ONCE: Final = 5000  # inputs of one turn
 _LOOK: Final = 1.0  # seconds between two looks at the journal's files
+_ROOM: Final = 1.0  # seconds until changes that wait for room are tried again
 _RETRY: Final = 1.0  # seconds until a paused journal is tried again
 # What follows from the phase that a vassal is in, not from the last order.
 _OF_PHASE: Final = ("deadline_passed", "connection_waiting", "listen_failed")
@@ -119,6 +121,7 @@ class Shell:
         self.renewing = False  # to be replaced: leaves with its vassals running
         self.succeeded = False  # by the daemon of another keeper
         self._observer = Observer() if observer is None else observer
+        self._observer.clock = clock.now
         self._pressure = pressure.Watch(gauge, self.tell)
         self._inbox, self._came = trio.open_memory_channel[tuple[Input, trio.Event]](256)
         self._deadlines = Deadlines(clock, self.tell)
@@ -154,6 +157,7 @@ class Shell:
             nursery.start_soon(self._deadlines.watch)
             nursery.start_soon(self._watch_heartbeats)
             nursery.start_soon(self._watch_journal)
+            nursery.start_soon(self._try_deferred)
             nursery.start_soon(jumps.Watch(self._clock, self.tell).run, lambda: self._ahead)
             if started.policy.max_starting_ceiling > started.policy.max_starting:
                 nursery.start_soon(self._pressure.run, lambda: self._ahead)
@@ -311,6 +315,7 @@ class Shell:
 
     def _fold(self, draft: Draft, *, failed: bool = False) -> Folded:
         """Number a draft and fold it."""
+        draft = budget.trimmed(self._ahead, draft, self._clock.now())
         cause = draft.cause
         if cause is None and draft.vassal is not None:
             cause = self._cause(draft)
@@ -442,13 +447,36 @@ class Shell:
             return False
         return vassal.order is not None and vassal.order > self.fleet.seq
 
+    def _translated(self, fleet: Fleet, source: Source, seen: contract.Observation) -> list[Draft]:
+        """The events of an observation. An error that is about no vassal is the source's outage."""
+        try:
+            return self._observer.translate(fleet, source, seen)
+        except Exception as error:
+            log.error("%s: error in what it said: %s", source.url, failures.told(error))
+            if source.url in fleet.outages:
+                return []
+            reason = f"error of the daemon: {failures.reason_of(error)}"
+            return [Draft("monitor_failed", Failed(reason=reason), source.url)]
+
+    async def _try_deferred(self) -> None:
+        """Take changes that wait for room in the budget of their account."""
+
+        def meaning(fleet: Fleet) -> Iterable[Draft]:
+            for source, touched in self._observer.deferred.all():
+                yield from self._translated(fleet, source, touched)
+
+        while True:
+            await trio.sleep(_ROOM)
+            if self._observer.deferred:
+                await self.tell(meaning)
+
     async def _run_monitor(self, monitor: contract.Monitor) -> None:
         source = Source(monitor.url, monitor.trusts_content)
 
         async def tell(*observations: contract.Observation) -> None:
             def meaning(fleet: Fleet) -> Iterable[Draft]:
                 for observation in observations:
-                    yield from _translated(self._observer, fleet, source, observation)
+                    yield from self._translated(fleet, source, observation)
 
             await self.tell(meaning)
             self._silent.discard(source.url)
@@ -478,6 +506,16 @@ class Shell:
     def doubted(self) -> Mapping[str, set[str]]:
         """By source, what its last listing lacks, where the next one must agree."""
         return self._observer.doubted
+
+    @property
+    def deferred(self) -> Mapping[str, int]:
+        """How many changes wait for room in the budget of their account, by account."""
+        return self._observer.deferred.counts()
+
+    @property
+    def uncounted(self) -> Mapping[str, int]:
+        """By source, how many rejections are not recorded."""
+        return self._observer.uncounted
 
     @property
     def altered(self) -> Set[str]:
@@ -623,20 +661,6 @@ def _meaning_of_byte(fleet: Fleet, said: Said) -> list[Draft]:
     kind = protocol.news(vassal, said.byte)
     body = OfAttempt(attempt=said.attempt)
     return [] if kind is None else [Draft(kind, body, None, said.vassal)]
-
-
-def _translated(
-    observer: Observer, fleet: Fleet, source: Source, seen: contract.Observation
-) -> list[Draft]:
-    """The events of an observation. An error that is about no vassal is the source's outage."""
-    try:
-        return observer.translate(fleet, source, seen)
-    except Exception as error:
-        log.error("%s: error in what it said: %s", source.url, failures.told(error))
-        if source.url in fleet.outages:
-            return []
-        reason = f"error of the daemon: {failures.reason_of(error)}"
-        return [Draft("monitor_failed", Failed(reason=reason), source.url)]
 
 
 def _silence(silent: list[tuple[str, int | None]], required: float) -> Input:

@@ -55,10 +55,16 @@ class Empty(Body, frozen=True):
 
 
 class Announced(Body, frozen=True):
-    """A vassal is there, or another than before. ``change`` says what differs."""
+    """A vassal is there, or another than before. ``change`` says what differs.
+
+    ``cost`` are the bytes that count against the budget of its account. ``over_budget``: that is
+    spent, so the config text is not recorded.
+    """
 
     spec: Spec
     change: str = ""
+    cost: int = 0
+    over_budget: bool = False
 
 
 class Restored(Body, frozen=True):
@@ -171,7 +177,8 @@ class Exited(Body, frozen=True):
     Both ``code`` and ``signal`` are None where nobody could know. ``away``: it died while no
     daemon was there to be its parent, which is not held against it. ``log``: the last lines it
     wrote, for a death nobody asked for. ``reload``: it ended of the signal that was sent to it a
-    moment before to reload it, or with 128 and that signal as its exit code.
+    moment before to reload it, or with 128 and that signal as its exit code. ``over_budget``: the
+    budget of its account is spent, so the last lines are not recorded.
     """
 
     attempt: int
@@ -180,6 +187,7 @@ class Exited(Body, frozen=True):
     away: bool = False
     log: str = ""
     reload: bool = False
+    over_budget: bool = False
 
 
 class Adopted(Body, frozen=True):

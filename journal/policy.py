@@ -18,6 +18,7 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     forgive: float = 0.0  # seconds of quiet running after which deaths are forgotten; 0: never
     required_heartbeat: float = 30.0  # seconds without a heartbeat, after the first one
     mercy: float = 30.0  # seconds from the stop to the kill
+    record_budget: int = 0  # bytes that one account may have recorded at once; 0: no limit
     max_starting: int = 4  # vassals spawned or reloaded and not yet accepting, at once
     # If it is more than max_starting: so many at once where the machine's pressure allows it.
     max_starting_ceiling: int = 0

@@ -252,6 +252,11 @@ class Reader:
             return self.seq_of(EventNumber(when.seq - 1))
         return self.seq_at(when - 1)
 
+    def first_at(self) -> int | None:
+        """When the first event of this file was."""
+        row = self._one("SELECT at FROM event ORDER BY seq LIMIT 1")
+        return None if row is None else int(row[0])
+
     # Configs
 
     def config_text(self, digest: str) -> bytes | None:

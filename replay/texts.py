@@ -63,7 +63,10 @@ def _content(reader: Reader, name: str, digest: str | None) -> bytes:
         raise NotFound(f"the config of {shown(name)} was over 1 MiB, so it was not recorded")
     content = reader.config_text(digest)
     if content is None:
-        raise NotFound(f"the config text {digest} of {shown(name)} is not in this journal")
+        raise NotFound(
+            f"the config text {digest} of {shown(name)} is not in this journal;"
+            " that of a tenant is not recorded while its --record-budget is spent"
+        )
     return content
 
 

@@ -176,8 +176,9 @@ class _Folder:
         else:
             if computed != row[7]:
                 self._diverge(row, computed)
-        if event is not None and isinstance(event.body, Announced) and event.body.spec.config:
-            self.referred.add(event.body.spec.config)
+        body = None if event is None else event.body
+        if isinstance(body, Announced) and body.spec.config and not body.over_budget:
+            self.referred.add(body.spec.config)
 
     def _diverge(self, row: Row, computed: str) -> None:
         self.verdict.diverged += 1

@@ -91,6 +91,7 @@ def _announced(body: e.Announced) -> str:
     told += [shown(body.change)] if body.change else []
     told += [f"on demand at {shown(spec.socket)}"] if spec.socket else []
     told += [f"may not run: {shown(spec.bar)}"] if spec.bar else []
+    told += ["its budget is spent: the text is not recorded"] if body.over_budget else []
     return ", ".join(told)
 
 

@@ -33,6 +33,8 @@ class Daemon:
     altered: frozenset[str] = frozenset()
     renamed: dict[str, str] = field(default_factory=dict)
 
+    deferred: dict[str, int] = field(default_factory=dict)
+    uncounted: dict[str, int] = field(default_factory=dict)
     troubles: dict[str, str] = field(default_factory=dict)
     left: list[tuple[str, int]] = field(default_factory=list)
 
@@ -151,6 +153,33 @@ def test_what_is_about_the_daemon_and_its_sources() -> None:
     ]  # fmt: skip
     assert found[0]["reason"] == "full; 3 events wait to be recorded"
     assert all(each["since"] for each in found)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "more"),
+    [({}, ""), ({"a.ini": 1}, "; changes that wait for that: 1")],
+    ids=["texts are left out", "changes wait"],
+)
+def test_an_account_above_its_budget_wants_attention(waiting: dict[str, int], more: str) -> None:
+    script = Watched()
+    script.feed("policy record_budget=100000")
+    for line in UP:
+        script.feed(line)
+    body = {"spec": {"ts": 2, "path": "/v/a.ini"}, "cost": 200_000}
+    script.happen("vassal_changed", "a.ini", "a", body)
+    daemon = Daemon(script.fleet, script.recent, deferred=waiting)
+    (found,) = attention(daemon, script.now)
+    reason = f"a.ini: 195 KiB are recorded of it, over --record-budget{more}"
+    assert (found["what"], found["vassal"], found["reason"]) == ("over budget", "a.ini", reason)
+
+
+def test_rejections_that_are_not_recorded_want_attention() -> None:
+    script = Watched()
+    script.feed("daemon started")
+    daemon = Daemon(script.fleet, script.recent, uncounted={"a": 7})
+    (found,) = attention(daemon, script.now)
+    assert (found["what"], found["monitor"]) == ("over budget", "a")
+    assert found["reason"].startswith("7 rejections are not recorded")
 
 
 def test_a_renamed_log_wants_attention() -> None:

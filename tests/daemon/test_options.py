@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 from emperord.daemon import options
@@ -57,6 +58,7 @@ VALUES: dict[str, tuple[str | None, Any]] = {
     "log-directory": ("/l", "/l"),
     "log-size": ("4096", 4096),
     "log-keep": ("7", 7),
+    "record-budget": ("5M", 5 << 20),
     "control": ("/c", "/c"),
 }
 ELSEWHERE = {"config", "check", "monitor", "emperor", "help", "version"}  # tested by what they do
@@ -259,7 +261,10 @@ def test_defaults() -> None:
     chosen = tell("v")
     decided = options.policy(chosen)
     cores = options.cores()
-    assert decided == Policy(max_starting=2 * cores, max_starting_ceiling=32 * cores, forgive=60.0)
+    defaults = Policy(forgive=60.0, record_budget=64 << 20)
+    assert decided == msgspec.structs.replace(
+        defaults, max_starting=2 * cores, max_starting_ceiling=32 * cores
+    )
     assert (chosen["log"], chosen["log_directory"], chosen["check"]) == ("files", None, False)
 
 
