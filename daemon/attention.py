@@ -14,7 +14,7 @@ KINDS: Final = (
     "estranged", "paused", "keeper died", "own log", "logs shared", "unreachable",
     "doubted", "over budget", "barred", "throttled", "crashing", "hanging", "text altered",
     "log renamed", "unknown process",
-    "no cgroup",
+    "left process", "no cgroup",
 )  # fmt: skip
 # With these a text comes from its source, or the vassal goes.
 _TEXT_GIVEN: Final = (
@@ -57,6 +57,8 @@ class Daemon(Protocol):
     def log_troubles(self) -> Mapping[str, str]: ...
 
     def leftovers(self) -> Iterable[tuple[str, int]]: ...
+
+    def strays(self) -> Iterable[str]: ...
 
     def cgroup_trouble(self) -> str | None: ...
 
@@ -116,6 +118,8 @@ def attention(daemon: Daemon, now: int) -> list[dict[str, Any]]:
     for name, pid in sorted(daemon.leftovers()):
         reason = f"process {pid} runs and no source names it; end it if it is not wanted"
         found.append(_entry("unknown process", None, reason, name))
+    for stray in daemon.strays():
+        found.append(_entry("left process", None, f"{stray}; end it if it is not wanted"))
     if (trouble := daemon.cgroup_trouble()) is not None:
         found.append(_entry("no cgroup", None, trouble))
     return sorted(found, key=lambda each: KINDS.index(each["what"]))

@@ -93,6 +93,14 @@ class Cgroups:
             path = os.path.dirname(path)
         return None
 
+    def of_attempt(self, pid: int) -> str | None:
+        """The outermost cgroup of an attempt in the base that a process is in."""
+        if self.base is None:
+            return None
+        inside = self.base.rstrip("/") + "/"
+        path = self._directory_of(pid) or ""
+        return inside + path[len(inside) :].split("/")[0] if path.startswith(inside) else None
+
     def holds(self, cgroup: str, pid: int) -> bool:
         """Whether a process, alive or a zombie, is in this cgroup or below it."""
         found = self._directory_of(pid)

@@ -68,6 +68,7 @@ from .orders import unread
 from .recovery import Survivor
 from .running import Process
 from .starting import Starter, explain
+from .strays import Strays
 from .trees import Trees, kill_group, reap_quietly
 from .user_threads import UserThreads
 from .users import NoAccount
@@ -157,6 +158,7 @@ class Host:
         self._one_spawn = trio.CapacityLimiter(1)
         self._user_threads = UserThreads()
         self._trees = Trees(self._leaders, self._cgroups, self._orphans)
+        self._strays = Strays(policy, self._cgroups)
         self._said: dict[News, None] = {}  # not handed over yet, in order
         # Whose words are among them, or are not durable yet -> how much it had said by then.
         self._speakers: dict[Process, int] = {}
@@ -802,6 +804,7 @@ class Host:
             running.entered = self._cgroups.holds(running.cgroup, running.pid)
         death = await self._reap(running)
         await self._trees.end(running)
+        self._strays.ended(running.uid)
         last = ""
         if self._logs is not None and not running.asked:
             args = (running.name, running.log_start, running.log_file)
@@ -848,6 +851,16 @@ class Host:
             await trio.sleep(5)
             if not self._waiting:  # a child that is not in the table yet must not lose its status
                 self._trees.reap_strays()
+                with contextlib.suppress(OSError):  # out of descriptors; next time, then
+                    await threads.run_sync(self._look_for_strays)
+
+    def _look_for_strays(self) -> None:
+        running = list(self._by_name.values())
+        self._strays.look(self._orphans(), running, self._leftovers.marks)
+
+    def last_look(self) -> None:
+        """Say which processes are left when all vassals have stopped. Blocks for a moment."""
+        self._strays.look(self._orphans(), [], self._leftovers.marks, last=True)
 
     async def _look_after_logs(self) -> None:
         while True:
@@ -875,6 +888,10 @@ class Host:
     def leftovers(self) -> list[tuple[str, int]]:
         """Processes that run, and that the journal does not know: vassal and pid."""
         return self._leftovers.alive()
+
+    def strays(self) -> list[str]:
+        """Processes that may be left of vassals and cannot be attributed, each in words."""
+        return self._strays.alive()
 
     def cgroup_trouble(self) -> str | None:
         """Why vassals run without cgroups that should have them."""

@@ -194,6 +194,11 @@ class Leftovers:
         ]
 
     @property
+    def marks(self) -> set[str]:
+        """The marks that their processes carry."""
+        return {each.mark for found in list(self._by_name.values()) for each in found}
+
+    @property
     def kept(self) -> set[str]:
         """The names under which the keeper holds their sockets."""
         return {each.kept for found in self._by_name.values() for each in found if each.kept}

@@ -196,6 +196,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             # At once, and so without closing the journal: its disk may hang.
             os._exit(CANNOT_START)
         if not shell.renewing:
+            host.last_look()
             attempts.move_out()
     if shell.renewing:
         sys.exit(0 if shell.succeeded else RENEW)

@@ -86,6 +86,11 @@ def arguments(pid: int) -> list[str]:
     return [os.fsdecode(word) for word in (_read(pid, "cmdline") or b"").split(b"\0")[:-1]]
 
 
+def program(pid: int) -> str:
+    """The name of the program that a process runs, 15 bytes at most; it can call itself so."""
+    return (_read(pid, "comm") or b"").rstrip(b"\n").decode(errors="replace")
+
+
 def parent(pid: int) -> int | None:
     """The pid of a process's parent; None if there is no such process."""
     fields = _stat(pid)

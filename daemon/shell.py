@@ -543,6 +543,10 @@ class Shell:
         """Processes that the journal does not know and no source names: vassal and pid."""
         return self._host.leftovers()
 
+    def strays(self) -> list[str]:
+        """Processes that may be left of vassals and cannot be attributed, each in words."""
+        return self._host.strays()
+
     def cgroup_trouble(self) -> str | None:
         """Why vassals run without cgroups that should have them."""
         return self._host.cgroup_trouble()

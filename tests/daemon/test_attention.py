@@ -47,7 +47,11 @@ class Daemon:
     def leftovers(self) -> list[tuple[str, int]]:
         return self.left
 
+    strayed: list[str] = field(default_factory=list)
     trouble: str | None = None
+
+    def strays(self) -> list[str]:
+        return self.strayed
 
     def cgroup_trouble(self) -> str | None:
         return self.trouble
@@ -206,6 +210,17 @@ def test_a_process_that_no_source_names_wants_attention() -> None:
     (found,) = attention(Daemon(script.fleet, script.recent, left=[("b.ini", 7)]), script.now)
     assert (found["what"], found["vassal"], found["since"]) == ("unknown process", "b.ini", None)
     assert "process 7 runs" in found["reason"]
+
+
+def test_processes_that_are_left_and_missing_cgroups_want_attention() -> None:
+    script = Watched()
+    script.feed("daemon started")
+    daemon = Daemon(script.fleet, script.recent, strayed=["process 7"], trouble="/x: full")
+    found = attention(daemon, script.now)
+    assert [(each["what"], each["vassal"], each["reason"]) for each in found] == [
+        ("left process", None, "process 7; end it if it is not wanted"),
+        ("no cgroup", None, "/x: full"),
+    ]
 
 
 def test_status_of_an_emperor_with_troubles(make_emperor: MakeEmperor, tmp_path: Path) -> None:

@@ -113,7 +113,10 @@ def test_a_hostile_descendant_is_dead_before_the_end_is_told(
         assert hidden(pid) is (base is None)
         (daemon.vassals / "a.ini").unlink(missing_ok=True)
         daemon.stop()
-        assert base is None or below(base) == []
+        if base is None:
+            assert f"process {pid} (sleep)" in daemon.log()
+        else:
+            assert below(base) == []
 
 
 @pytest.mark.parametrize("ends", ENDS)
@@ -129,10 +132,13 @@ def test_a_hostile_descendant_does_not_outlive_a_stop_by_the_next_daemon(
         emperor.event("exited", "a.ini")
         assert hidden(pid) is (base is None)
         emperor.stop()
-        assert base is None or below(base) == []
+        if base is None:
+            assert f"process {pid} (sleep)" in emperor.log()
+        else:
+            assert below(base) == []
 
 
-def test_a_tenants_hostile_descendant_is_dead(
+def test_a_tenants_hostile_descendant_is_dead_or_reported(
     make_tyrant: Callable[..., TyrantDaemon], base: Path | None
 ) -> None:
     tyrant = make_tyrant(*given(base))
@@ -143,12 +149,35 @@ def test_a_tenants_hostile_descendant_is_dead(
         tyrant.gone("a.ini")
         assert hidden(pid) is (base is None)
         tyrant.stop()
+        assert (f"process {pid} (sleep) of uid {ALICE}" in tyrant.log()) is (base is None)
+
+
+def test_without_a_cgroup_what_is_left_is_in_the_status(
+    make_tyrant: Callable[..., TyrantDaemon],
+) -> None:
+    tyrant = make_tyrant("--cgroup", "none")
+    tyrant.put("b.ini")  # another vassal of the same user runs on
+    with hostile(tyrant) as find:
+        tyrant.start()
+        pid = find()
+        tyrant.phase("b.ini", "ready")
+        assert attention(tyrant) == []
+        removed(tyrant)
+        tyrant.gone("a.ini")
+        tyrant.until(lambda: attention(tyrant), "it is found")
+        (left,) = attention(tyrant)
+        assert left["what"] == "left process"
+        assert left["reason"].startswith(f"process {pid} (sleep) of uid {ALICE} runs")
+        assert f"process {pid} (sleep) of uid {ALICE} runs" in tyrant.log()
+        processes.kill(pid)
+        tyrant.until(lambda: not attention(tyrant), "it has gone")
+    tyrant.stop()
 
 
 def attention(daemon: Daemon) -> list[dict[str, str]]:
     """What ``status`` says of left processes and of cgroups."""
     status = ask(daemon, "status")["status"]
-    kinds = ("no cgroup",)
+    kinds = ("left process", "no cgroup")
     return [each for each in status["attention"] if each["what"] in kinds]
 
 

@@ -158,6 +158,9 @@ class Hands:
     def leftovers(self) -> list[tuple[str, int]]:
         return []
 
+    def strays(self) -> list[str]:
+        return []
+
     def cgroup_trouble(self) -> str | None:
         return None
 

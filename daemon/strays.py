@@ -1,0 +1,123 @@
+"""Strays: processes below the daemon that no attempt can be known by.
+
+A descendant of a vassal can remove all that it inherits. Where it has no cgroup either, it outlives
+the stop of its vassal: nothing tells whose it is. The daemon is the subreaper of all below it, so
+such a process becomes its child, or the keeper's. It is not killed, because it could be another
+vassal's of the same user that runs on. The log and ``status`` name it.
+
+A process is a stray if it has no mark, brand or cgroup of a vassal that runs, and either
+
+- no vassal runs that it could be of, or
+- it was there when a vassal ended that it could be of.
+
+In tyrant mode a process can be of the vassals of its user only, and root's are none of a vassal.
+A process is told when it was seen twice, because a start may be under way.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+from ..journal.policy import Policy
+from ..monitors.names import shown
+from . import process
+from .cgroups import Cgroups
+from .running import Process
+
+log = logging.getLogger("emperor.host")
+
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_MOST: Final = 100  # that are named
+_OURS: Final = 20.0  # seconds that a program of the daemon's own may take, if it is not a vassal's
+
+
+class Stray(NamedTuple):
+    """A process that cannot be attributed."""
+
+    pid: int
+    start: int
+    uid: int
+    program: str
+
+    def __str__(self) -> str:
+        name = shown(self.program)
+        return f"process {self.pid} ({name}) of uid {self.uid} runs, and may be left of a vassal"
+
+
+class Strays:
+    """Finds strays, and remembers those that were found."""
+
+    def __init__(self, policy: Callable[[], Policy], cgroups: Cgroups) -> None:
+        self._policy = policy
+        self._cgroups = cgroups
+        self._ends: dict[int | None, int] = {}  # by user: ticks since boot when a vassal ended last
+        self._seen: dict[tuple[int, int], float] = {}  # candidates, and since when
+        self._known: dict[tuple[int, int], Stray] = {}
+
+    def ended(self, uid: int | None) -> None:
+        """A vassal has ended; outside of tyrant mode its user does not tell it from others."""
+        self._ends[uid] = _now()
+
+    def look(
+        self, pids: Iterable[int], running: list[Process], marks: set[str], *, last: bool = False
+    ) -> None:
+        """Look at these processes, of which some may be strays. Blocks; for a worker thread.
+
+        Other processes than vassals may have ``marks``: leftovers are told of elsewhere. The
+        ``last`` look is made when no vassal is left.
+        """
+        leaders = {each.pid for each in running}
+        marks = marks | {each.mark for each in running}
+        brands = {process.brand(mark) for mark in marks}
+        users = {each.uid for each in running}
+        before, self._seen = self._seen, {}
+        for pid in pids:
+            start = process.start_time(pid)
+            if pid in leaders or start is None or self._is_attributed(pid, marks, brands, running):
+                continue
+            uid = process.owner(pid)
+            if uid is None or self._is_ours(pid, uid):
+                continue
+            again = (pid, start) in before
+            since = self._seen[pid, start] = before.get((pid, start), time.monotonic())
+            key = uid if self._policy().tyrant else None
+            if key in users and start > self._ends.get(key, -1):
+                continue  # it may be of a vassal that runs
+            old = key is not None or time.monotonic() - since > _OURS
+            if last or (again and old):
+                self._report(Stray(pid, start, uid, process.program(pid)))
+
+    def _is_attributed(
+        self, pid: int, marks: set[str], brands: set[int], running: list[Process]
+    ) -> bool:
+        if process.mark_of(pid) in marks or process.brand_of(pid) in brands:
+            return True
+        return self._cgroups.of_attempt(pid) in {each.cgroup for each in running} - {None}
+
+    def _is_ours(self, pid: int, uid: int) -> bool:
+        """Whether it is a program that the daemon or its keeper has run for itself."""
+        policy = self._policy()
+        if uid == 0 and (policy.tyrant or policy.user is not None):
+            return True
+        return process.session(pid) in (process.session(os.getpid()), process.session(os.getppid()))
+
+    def _report(self, stray: Stray) -> None:
+        identity = (stray.pid, stray.start)
+        if identity in self._known or len(self._known) >= _MOST:
+            return
+        self._known[identity] = stray
+        log.warning("%s; nothing tells of which one: end it if it is not wanted", stray)
+
+    def alive(self) -> list[str]:
+        """Those that live still, in words."""
+        for pid, start in list(self._known):
+            if process.start_time(pid) != start:
+                del self._known[pid, start]
+        return [str(stray) for stray in self._known.values()]
+
+
+def _now() -> int:
+    """Ticks since boot, as start times of processes are (proc(5))."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS)
