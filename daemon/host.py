@@ -50,6 +50,7 @@ from . import (
     cgroups,
     command,
     failures,
+    held_sockets,
     leftovers,
     process,
     protocol,
@@ -62,7 +63,7 @@ from .exposed import exposed
 from .fleet import Fleet, Vassal
 from .keeper_link import Death, KeeperLink
 from .leftovers import Leftover, Leftovers
-from .listeners import LEFT, CannotListen, Listener, Listeners, Terms, binds_itself, terms
+from .listeners import CannotListen, Listener, Listeners, Terms, binds_itself, terms
 from .observe import Draft
 from .orders import unread
 from .recovery import Survivor
@@ -712,6 +713,7 @@ class Host:
             self._fail(name, "survey", error)
         adopted: list[Survivor] = []
         late: list[Survivor] = []
+        held_sockets.arrange(self._keeper, survivors)
         for survivor in survivors:
             with self._sparing(survivor.vassal.name, "adopt"):
                 (adopted if self.adopt(survivor) else late).append(survivor)
@@ -726,6 +728,7 @@ class Host:
         adopted_pids = {survivor.pid for survivor in adopted}
         kept, identity = self._keeper.kept, self._identity()
         left = await threads.run_sync(leftovers.find, kept, adopted_pids, identity, time_of)
+        held_sockets.set_aside(self._keeper, left)
         self._leftovers.add(left)
         self.forget_kept()
         await threads.run_sync(self._sweep, left, identity, time_of)
@@ -759,7 +762,7 @@ class Host:
         """
         left = self._leftovers.kept
         for name, kept in list(self._keeper.kept.items()):
-            if name in left or name.startswith(LEFT):
+            if name in left or Listeners.is_aside(name):
                 self._keeper.take(name)
                 continue
             del self._keeper.kept[name]

@@ -43,6 +43,7 @@ RENEW = 75  # exit code of a daemon that is to be replaced in place
 VERSION = 2  # of this protocol
 JOURNAL = "journal"  # under which name the identity of the journal is kept
 CONTROL = "control"  # under which name the control socket is kept
+LEFT = "left:"  # what a name starts with that was given for a journal that is lost
 LONGEST = 65_536  # bytes of a packet
 MOST_DESCRIPTORS = 16  # beside one packet
 # The kernel takes no more descriptors on their way, or has no memory, for now: unix(7), send(2).

@@ -15,6 +15,7 @@ import msgspec
 from ..journal.events import Spec
 from . import process
 from .keeper_link import Kept
+from .keeping import LEFT
 
 log = logging.getLogger("emperor")
 
@@ -71,7 +72,7 @@ def find(
     ``kept`` is what the keeper holds and no adopted vassal uses, ``known`` are the pids of those.
     ``time_of`` gives the ``at`` of an event of the journal, 0 where it has none. Blocks.
     """
-    entries = {name: each for name, each in kept.items() if _parts(name, ":") is not None}
+    entries = {name: each for name, each in kept.items() if _attempt(name) is not None}
     if not entries and identity is None:
         return []
     census = machine.census()
@@ -99,7 +100,7 @@ def find(
 
 def _kept(name: str, kept: Kept, census: process.Census, machine: Machine) -> Leftover | None:
     """The process whose sockets are kept under this name, if it lives."""
-    parts = _parts(name, ":")
+    parts = _attempt(name)
     assert parts is not None
     number, vassal = parts
     told = kept.about
@@ -129,6 +130,13 @@ def _marks(census: process.Census, number: int, vassal: str) -> list[str]:
         for mark in census.marked
         if mark.startswith(f"{number}.") and mark.split(".", 2)[2:] == [vassal]
     ]
+
+
+def _attempt(name: str) -> tuple[int, str] | None:
+    """The number and the vassal in a kept name; None if it is of no attempt."""
+    while name.startswith(LEFT):
+        name = name.removeprefix(LEFT)
+    return _parts(name, ":")
 
 
 def _parts(name: str, separator: str) -> tuple[int, str] | None:

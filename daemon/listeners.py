@@ -41,6 +41,7 @@ from ..journal.policy import Policy
 from ..monitors.names import shown
 from ..monitors.tenant import Tenant, rights_of
 from .keeper_link import KeeperLink, Kept
+from .keeping import LEFT
 
 log = logging.getLogger("emperor.host")
 
@@ -48,8 +49,6 @@ _LONGEST_PATH: Final = 107  # bytes of a UNIX socket's address
 _LONGEST_ADDRESS: Final = 4095  # characters, as of a path (PATH_MAX)
 _LOOKED_AT: Final = 1 << 16  # bytes of a config in which a line that binds is looked for
 _KEPT: Final = "listener:"  # what the names start with under which the keeper keeps them
-# And of those that were kept for a journal that is lost, until a vassal is to listen there again.
-LEFT: Final = "left:"
 _SHORTHANDS: Final = {"": "0.0.0.0", "*": "0.0.0.0", "localhost": "127.0.0.1"}  # noqa: S104  # asked for
 # What may be otherwise in a moment, whatever the vassal's source says.
 _BUSY: Final = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.ENOENT, errno.ENOTDIR, errno.EROFS)
@@ -215,6 +214,11 @@ class Listeners:
         """Keep what former daemons entrusted, although the journal does not know of it."""
         for name in [name for name in keeper.kept if name.startswith(_KEPT)]:
             keeper.rename(name, LEFT + name)
+
+    @staticmethod
+    def is_aside(name: str) -> bool:
+        """Whether this is the name of a listening socket that was set aside."""
+        return name.startswith(LEFT + _KEPT)
 
     def inherit(self, wanted: dict[str, str]) -> None:
         """Take over what former daemons entrusted; ``wanted`` is vassal -> address."""

@@ -102,9 +102,10 @@ def app(emperor: Emperor, tmp_path: Path) -> Application:
 def estrange(emperor: Emperor, lose: Lose, tmp_path: Path) -> None:
     """Lose the journal and the daemon, and wait until the next one says so."""
     (pid,) = emperor.daemons()
+    times = emperor.log().count("emperor: estranged: ")
     lose(emperor, tmp_path / "older.db")
     os.kill(pid, signal.SIGKILL)
-    emperor.until(lambda: "emperor: estranged: " in emperor.log(), "it is estranged")
+    emperor.until(lambda: emperor.log().count("emperor: estranged: ") > times, "it is estranged")
 
 
 def decide(emperor: Emperor, *words: str) -> None:
@@ -226,6 +227,33 @@ def test_a_copy_is_restored(
     aside = list(emperor.state.glob("journal.db.replaced-*"))
     assert len(aside) == (lose is spoil)
     assert not list(emperor.state.glob("*.restoring*"))
+    verified(emperor)
+    emperor.stop()
+
+
+def test_copies_from_before_and_after_an_adoption_are_restored(
+    emperor: Emperor, app: Application, tmp_path: Path
+) -> None:
+    """A process is another attempt in each of these journals. Its sockets follow it."""
+    before, worker = emperor.environments(), answered(app)
+    early = backup(emperor.journal, tmp_path / "early.db")
+    estrange(emperor, remove, tmp_path)
+    decide(emperor, "adopt")
+    emperor.phase("app.ini", "accepting")
+    emperor.until(lambda: not waiting(emperor), "all are taken over")
+    late = backup(emperor.journal, tmp_path / "late.db")
+    for copy in (early, late):
+        estrange(emperor, remove, tmp_path)
+        with Journal.open(str(copy)) as journal:
+            last = journal.seq
+        assert emperor.ctl("restore", str(copy)).returncode == 0
+        assert emperor.event("adopted", "app.ini", after=last).body["control"]
+        assert emperor.environments() == before
+        assert answered(app) == worker
+    emperor.until(lambda: emperor.log().count("emperor: ready: ") == 4, "it goes on")
+    (emperor.vassals / "app.ini").write_text(app.config("changed"))
+    emperor.until(lambda: answered(app).says == "changed", "it reloads in place")
+    assert answered(app).master == worker.master
     verified(emperor)
     emperor.stop()
 

@@ -108,6 +108,12 @@ def test_one_whose_daemon_died_amid_its_start(wiped: bool) -> None:
     assert found(Machine(wiped=wiped), kept(**about)) == [expected]
 
 
+def test_one_whose_sockets_were_set_aside() -> None:
+    name = "left:left:7:a.ini"
+    expected = msgspec.structs.replace(WITH_ALL, kept=name)
+    assert found(Machine(), {name: Kept(TOLD, [3])}) == [expected]
+
+
 def test_one_that_the_release_before_started() -> None:
     expected = msgspec.structs.replace(BARE, kept="7:a.ini")
     assert found(Machine(identity=None), kept(), identity=None) == [expected]
