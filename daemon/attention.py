@@ -116,7 +116,7 @@ def attention(daemon: Daemon, now: int) -> list[dict[str, Any]]:
         reason = f"it writes to {file}, which is not cut at --log-size, until it is started again"
         found.append(_entry("log renamed", None, reason, name))
     for name, pid in sorted(daemon.leftovers()):
-        reason = f"process {pid} runs and no source names it; end it if it is not wanted"
+        reason = _unknown(daemon.fleet.vassals.get(name), pid)
         found.append(_entry("unknown process", None, reason, name))
     for stray in daemon.strays():
         found.append(_entry("left process", None, f"{stray}; end it if it is not wanted"))
@@ -177,6 +177,17 @@ def _of_vassal(vassal: Vassal, recent: Recent, now: int) -> Iterator[dict[str, A
         yield _entry("crashing", first, f"died {count} times in ten minutes", vassal.name)
     elif vassal.phase == "starting" and vassal.deadline is None:
         yield _entry("hanging", since, reason, vassal.name)
+
+
+def _unknown(vassal: Vassal | None, pid: int) -> str:
+    """Why a process that the journal does not know is not taken over."""
+    if vassal is None:
+        why = "and no source names it"
+    elif vassal.pid is not None:
+        why = f"beside process {vassal.pid}, and the journal knows that one only"
+    else:
+        why = f"and is taken over when {vassal.name} starts, which is {vassal.phase}"
+    return f"process {pid} runs {why}; end it if it is not wanted"
 
 
 def _entry(

@@ -414,6 +414,11 @@ class Host:
             listener = self._listeners.listen(vassal, address, how)
         except CannotListen as error:
             self._unlisten(vassal)  # what a former daemon had need not be what it may have now
+            if error.fault == "busy" and vassal in self._leftovers:
+                # Its own process has the address, and no keeper has the socket. It is taken over
+                # without one, as after recovery. The address is bound anew when it has ended.
+                self._wake(vassal)
+                return
             body = ListenFailed(
                 address=address,
                 reason=str(error),
@@ -457,9 +462,12 @@ class Host:
         """A first client waits. It is said once; what comes of it says when to look again."""
         listener = self._look_away(fd)
         if listener is not None:
-            draft = Draft("connection_waiting", Empty(), None, listener.vassal)
-            self._said[Happened(draft)] = None
-            self._spoken.set()
+            self._wake(listener.vassal)
+
+    def _wake(self, vassal: str) -> None:
+        """Have a vassal that listens started, or taken over."""
+        self._said[Happened(Draft("connection_waiting", Empty(), None, vassal))] = None
+        self._spoken.set()
 
     def inherit(self, vassals: Iterable[Vassal]) -> None:
         """Go on with the sockets that a former daemon entrusted to the keeper."""

@@ -204,12 +204,31 @@ def test_a_renamed_log_wants_attention() -> None:
     }
 
 
-def test_a_process_that_no_source_names_wants_attention() -> None:
+@pytest.mark.parametrize(
+    ("name", "lines", "why"),
+    [
+        pytest.param("b.ini", UP, "and no source names it", id="of no source"),
+        pytest.param(
+            "a.ini",
+            [*UP, "exited a.ini code=26"],
+            "and is taken over when a.ini starts, which is barred",
+            id="of a vassal that does not start",
+        ),
+        pytest.param(
+            "a.ini",
+            UP,
+            "beside process 10, and the journal knows that one only",
+            id="a second one",
+        ),
+    ],
+)
+def test_an_unknown_process_wants_attention(name: str, lines: list[str], why: str) -> None:
     script = Watched()
-    script.feed("daemon started")
-    (found,) = attention(Daemon(script.fleet, script.recent, left=[("b.ini", 7)]), script.now)
-    assert (found["what"], found["vassal"], found["since"]) == ("unknown process", "b.ini", None)
-    assert "process 7 runs" in found["reason"]
+    for line in lines:
+        script.feed(line)
+    found = attention(Daemon(script.fleet, script.recent, left=[(name, 7)]), script.now)[-1]
+    assert (found["what"], found["vassal"], found["since"]) == ("unknown process", name, None)
+    assert found["reason"] == f"process 7 runs {why}; end it if it is not wanted"
 
 
 def test_processes_that_are_left_and_missing_cgroups_want_attention() -> None:

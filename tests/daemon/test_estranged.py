@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from journal_builder import building
 from support import processes
 from support.daemon import Daemon
 from support.kept import Emperor
-from support.vassals import SLEEPER, Answer, Application, program
+from support.vassals import SLEEPER, Answer, Application, free_port, program
 from support.waiting import until
 
 from .conftest import MakeEmperor
@@ -277,16 +278,29 @@ def test_term_ends_daemon_and_keeper_and_the_next_is_estranged_too(
     emperor.stop()
 
 
-def test_both_were_killed_and_the_journal_is_lost(
-    emperor: Emperor, app: Application, tmp_path: Path
-) -> None:
-    """No keeper knows anything any more; the file in the runtime directory does."""
-    plain, pids = emperor.running_for("plain.ini"), [emperor.pid, *emperor.daemons()]
+def kill_both(emperor: Emperor, tmp_path: Path) -> None:
+    """Kill keeper and daemon, and lose the journal."""
+    pids = [emperor.pid, *emperor.daemons()]
     for pid in pids:
         processes.kill(pid)
     emperor.kill()
     until(lambda: not any(map(processes.alive, pids)), "both are dead")
     remove(emperor, tmp_path)
+
+
+def leave(emperor: Emperor, tmp_path: Path) -> None:
+    """Lose the journal and the daemon, and end the next one."""
+    estrange(emperor, remove, tmp_path)
+    emperor.send(signal.SIGTERM)
+    assert emperor.wait() == 3
+
+
+def test_both_were_killed_and_the_journal_is_lost(
+    emperor: Emperor, app: Application, tmp_path: Path
+) -> None:
+    """No keeper knows anything any more; the file in the runtime directory does."""
+    plain = emperor.running_for("plain.ini")
+    kill_both(emperor, tmp_path)
     emperor.launch()
     emperor.until(lambda: "estranged: " in emperor.log(), "it is estranged")
     decide(emperor, "adopt")
@@ -367,6 +381,49 @@ def test_addresses_on_demand_are_kept(make_emperor: MakeEmperor, tmp_path: Path)
     assert answered(idle).pid
     verified(emperor)
     emperor.stop()
+
+
+@pytest.mark.parametrize("lose", [kill_both, leave])
+@pytest.mark.parametrize("kind", ["file", "port"])
+def test_one_that_alone_has_its_address_on_demand_is_taken_over(
+    make_emperor: MakeEmperor, tmp_path: Path, lose: Lose, kind: str
+) -> None:
+    """No keeper has the socket any more, and the address is in use until the process has ended."""
+    address = str(tmp_path / "od.sock") if kind == "file" else f"127.0.0.1:{free_port()}"
+    emperor = make_emperor("--on-demand-extension", ".socket")
+    (emperor.vassals / "od.ini").write_text(SLEEPER)
+    (emperor.vassals / "od.ini.socket").write_text(address)
+    emperor.start()
+    emperor.phase("od.ini", "listening")
+    with connected(address):
+        before = emperor.up("od.ini")
+    lose(emperor, tmp_path)
+    times = emperor.log().count("estranged: ")
+    emperor.launch()
+    emperor.until(lambda: emperor.log().count("estranged: ") > times, "it is estranged")
+    decide(emperor, "adopt")
+    emperor.phase("od.ini", "ready")
+    assert emperor.up("od.ini") == before
+    assert emperor.ctl("status").returncode == 0
+    assert "listen failed" not in emperor.log()
+    # It is in its hands: its death is known, and the address is bound again.
+    processes.kill(before["od.ini"])
+    emperor.phase("od.ini", "listening")
+    seq = emperor.last_seq()
+    with connected(address):
+        emperor.event("spawned", "od.ini", after=seq)
+    verified(emperor)
+    emperor.stop()
+
+
+def connected(address: str) -> socket.socket:
+    """A client of this address."""
+    if address.startswith("/"):
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(address)
+        return client
+    host, _, port = address.rpartition(":")
+    return socket.create_connection((host, int(port)))
 
 
 def test_adopt_and_restore_are_refused_where_nothing_is_lost(emperor: Emperor) -> None:
