@@ -89,6 +89,6 @@ def _take_sockets(running: Process, keeper: KeeperLink, name: str) -> bool:
     ends = [socket.socket(fileno=descriptor) for descriptor in kept.descriptors]
     for end in ends:
         end.setblocking(False)
-    running.control, running.config = ends[0], (ends[1] if len(ends) > 1 else None)
+    running.hold(ends[0], ends[1] if len(ends) > 1 else None)
     running.said = [byte for byte in kept.about.get("said", ()) if isinstance(byte, int)]
     return True

@@ -13,7 +13,7 @@ from .fleet import Fleet, Vassal
 KINDS: Final = (
     "estranged", "paused", "keeper died", "own log", "logs shared", "unreachable",
     "doubted", "over budget", "barred", "throttled", "crashing", "hanging", "text altered",
-    "log renamed", "unknown process",
+    "log renamed", "flooding", "unknown process",
     "left process", "no cgroup",
 )  # fmt: skip
 # With these a text comes from its source, or the vassal goes.
@@ -55,6 +55,8 @@ class Daemon(Protocol):
     def renamed_logs(self) -> Mapping[str, str]: ...
 
     def log_troubles(self) -> Mapping[str, str]: ...
+
+    def floods(self) -> Mapping[str, str]: ...
 
     def leftovers(self) -> Iterable[tuple[str, int]]: ...
 
@@ -115,6 +117,8 @@ def attention(daemon: Daemon, now: int) -> list[dict[str, Any]]:
     for name, file in sorted(daemon.renamed_logs().items()):
         reason = f"it writes to {file}, which is not cut at --log-size, until it is started again"
         found.append(_entry("log renamed", None, reason, name))
+    for name, reason in sorted(daemon.floods().items()):
+        found.append(_entry("flooding", None, reason, name))
     for name, pid in sorted(daemon.leftovers()):
         reason = _unknown(daemon.fleet.vassals.get(name), pid)
         found.append(_entry("unknown process", None, reason, name))

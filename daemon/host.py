@@ -288,8 +288,10 @@ class Host:
 
     def _hear(self, running: Process) -> None:
         assert running.control is not None
+        now = trio.current_time()
         try:
-            said = running.control.recv(_CHUNK, socket.MSG_PEEK)
+            most = min(_CHUNK, running.heard + running.inflow.room(now))
+            said = running.control.recv(max(most, 1), socket.MSG_PEEK)
         except BlockingIOError:
             return
         except OSError:
@@ -299,9 +301,10 @@ class Host:
             self._unwatch(running.control.fileno())
             return
         answered = False
+        running.inflow.fill(len(said) - running.heard, now)
         for byte in said[running.heard :]:
             if byte == protocol.WANTS_CONFIG:
-                running.owed += 1
+                running.owed += running.inflow.is_answered(running.owed, now)
                 self._send_config(running)
                 answered = True  # a frame too many is worse than a word that is lost
             elif byte == protocol.HEARTBEAT and running.name in self._beats:
@@ -325,8 +328,24 @@ class Host:
         waits = running in self._speakers or running in self._undurable
         if answered or not waits or running.heard > _MOST_UNREAD:
             self._take_out(running, running.heard)
-        if len(said) == _CHUNK:
+        if not running.inflow.room(now):
+            self._pause_hearing(running, running.inflow.pause(now))
+        elif len(said) == _CHUNK:
             self._epoll.modify(running.control.fileno(), _NEWS)  # what is left is news, too
+
+    def _pause_hearing(self, running: Process, seconds: float) -> None:
+        """Read nothing of one that sends too much, for a while."""
+        assert running.control is not None
+        if running.inflow.pauses == 1:
+            log.warning("%s: %s", running.name, running.inflow.told())
+        self._unwatch(running.control.fileno())
+
+        async def resume(running: Process) -> None:
+            await trio.sleep(seconds)
+            if self._by_name.get(running.name) is running and running.control is not None:
+                self._watch(running.control.fileno(), running, _NEWS)
+
+        self._do("hear", running, resume)
 
     def _remember(self, running: Process, byte: int) -> None:
         """Let the keeper know what it said, for a daemon that has lost its journal."""
@@ -338,7 +357,7 @@ class Host:
         """So many bytes from its socket, which were heard."""
         assert running.control is not None
         if count:
-            running.control.recv(count)
+            running.take_out(count)
         running.heard -= count
         for waiting in (self._speakers, self._undurable):
             if running in waiting:
@@ -918,6 +937,11 @@ class Host:
         if self._logs is None or not self._logs.others:
             return {}
         return {"logs shared": self._logs.sharing}
+
+    def floods(self) -> dict[str, str]:
+        """Vassals that send more than the daemon reads, and what is to be told of it."""
+        told = {running.name: running.inflow.told() for running in self._by_name.values()}
+        return {name: text for name, text in told.items() if text is not None}
 
     def renamed_logs(self) -> dict[str, str]:
         """Vassals that do not write to their log's path, and where they write."""

@@ -7,8 +7,9 @@ import subprocess
 from typing import Any
 
 from ..journal.events import Spec
-from . import command
+from . import command, descriptors
 from .fleet import Vassal
+from .inflow import Inflow
 from .keeper_link import Identity, KeeperLink
 from .leftovers import Leftover
 from .orders import Orders
@@ -30,6 +31,8 @@ class Process:
         self.pidfd = pidfd
         self.control: socket.socket | None = None
         self.config: socket.socket | None = None
+        self.inflow = Inflow()
+        self.takes_rights = True  # descriptors can be passed to the daemon
         self.heard = 0  # bytes that were heard and are in its socket still
         self.owed = 0  # config frames that it asked for and that are not begun yet
         self.unsent = b""  # rest of the one that is
@@ -53,6 +56,20 @@ class Process:
         self.entered = False  # it was seen in there
         self.former: Leftover | None = None  # it was taken over, unknown to the journal
 
+    def hold(self, control: socket.socket, config: socket.socket | None) -> None:
+        """Talk to it over these sockets from now on."""
+        self.control, self.config = control, config
+        refused = [descriptors.refuse(end) for end in (control, config) if end is not None]
+        self.takes_rights = not all(refused)
+
+    def take_out(self, count: int) -> None:
+        """Remove bytes that were heard from its socket."""
+        assert self.control is not None
+        if self.takes_rights:
+            descriptors.take(self.control, count)
+        else:
+            self.control.recv(count)
+
     def heed(self, spec: Spec) -> None:
         """From now on this spec says how it is told things, and what its config is."""
         self.spec = spec
@@ -72,6 +89,8 @@ class Process:
     def close(self) -> None:
         for end in (self.control, self.config):
             if end is not None:
+                if self.takes_rights:
+                    descriptors.drain(end)
                 end.close()
         os.close(self.pidfd)
 

@@ -539,6 +539,10 @@ class Shell:
         own = stdio.astray()
         return self._host.log_troubles() | ({} if own is None else {"own log": own})
 
+    def floods(self) -> dict[str, str]:
+        """Vassals that send more than the daemon reads, and what is to be told of it."""
+        return self._host.floods()
+
     def leftovers(self) -> list[tuple[str, int]]:
         """Processes that the journal does not know and no source names: vassal and pid."""
         return self._host.leftovers()

@@ -11,7 +11,7 @@ from typing import Final
 
 from ..journal.events import Fault, Spec
 from ..journal.policy import Policy
-from . import altered, cgroups, command, leftovers, process
+from . import altered, cgroups, command, descriptors, leftovers, process
 from .cgroups import Cgroups
 from .fleet import Vassal
 from .keeper_link import KeeperLink
@@ -141,7 +141,8 @@ class Starter:
         if config_theirs is not None:
             config_theirs.close()
         running.mark, running.log_start = mark, log_start
-        running.control, running.config, running.unsent = ours, config_ours, unsent
+        running.hold(ours, config_ours)
+        running.unsent = unsent
         return running
 
     def _first_config(self, spec: Spec, end: socket.socket, source: str) -> bytes:
@@ -170,6 +171,7 @@ def _pair(opened: list[socket.socket]) -> tuple[socket.socket, socket.socket]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     opened += (ours, theirs)
     ours.setblocking(False)
+    descriptors.refuse(ours)  # before there is a child that could send one
     theirs.set_inheritable(True)
     return ours, theirs
 

@@ -35,6 +35,7 @@ class Daemon:
 
     deferred: dict[str, int] = field(default_factory=dict)
     uncounted: dict[str, int] = field(default_factory=dict)
+    flooding: dict[str, str] = field(default_factory=dict)
     troubles: dict[str, str] = field(default_factory=dict)
     left: list[tuple[str, int]] = field(default_factory=list)
 
@@ -43,6 +44,9 @@ class Daemon:
 
     def log_troubles(self) -> dict[str, str]:
         return self.troubles
+
+    def floods(self) -> dict[str, str]:
+        return self.flooding
 
     def leftovers(self) -> list[tuple[str, int]]:
         return self.left

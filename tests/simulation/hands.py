@@ -148,6 +148,10 @@ class Hands:
         sent = self._reloads.get(process.identity, 0)
         return said.vassal in self._to_reload or said.reloads != sent
 
+    def floods(self) -> dict[str, str]:
+        """No vassal sends too much."""
+        return {}
+
     def log_troubles(self) -> dict[str, str]:
         """There are no logs."""
         return {}

@@ -1,0 +1,61 @@
+"""How many bytes of one vassal the daemon hears.
+
+A vassal that speaks the emperor protocol sends a few bytes at its start, and one for each
+heartbeat. One that floods its socket took a third of a core. So each has a bucket of ``BURST``
+bytes, which empties by ``RATE`` a second. When it is full, the daemon does not read until there is
+room for half of it: the rest waits in the socket, and then in the vassal. Nothing is lost, and
+other vassals notice nothing.
+
+A request for the config (byte 2) has the daemon send up to 64 KiB. It counts for ``REQUEST`` bytes,
+and ``OWED`` of them wait at most: more are counted and not answered.
+"""
+
+from typing import Final
+
+from .pace import Bucket
+
+BURST: Final = 4096  # bytes
+RATE: Final = 1024  # bytes a second
+REQUEST: Final = 64
+OWED: Final = 64  # config frames that wait to be sent
+
+
+class Inflow:
+    """What one process has sent of late. Times are in seconds."""
+
+    def __init__(self) -> None:
+        self._bucket = Bucket(BURST, RATE)
+        self.pauses = 0  # how often it was not read
+        self.unanswered = 0  # requests for the config
+
+    def room(self, now: float) -> int:
+        """How many bytes may be read now."""
+        return max(0, int(self._bucket.room(now)))
+
+    def fill(self, count: int, now: float) -> None:
+        """So many were read."""
+        self._bucket.fill(count, now)
+
+    def pause(self, now: float) -> float:
+        """It is not read for so many seconds."""
+        self.pauses += 1
+        return self._bucket.wait(BURST / 2, now)
+
+    def is_answered(self, owed: int, now: float) -> bool:
+        """Whether a request for the config is answered while so many frames wait."""
+        if owed >= OWED:
+            self.unanswered += 1
+            return False
+        self._bucket.fill(REQUEST, now)
+        return True
+
+    def told(self) -> str | None:
+        """What is to be told of it; None where it keeps within its limit."""
+        if not self.pauses and not self.unanswered:
+            return None
+        text = f"it sends more than {RATE} bytes a second to its emperor, and waits"
+        if self.pauses:
+            text += f"; not read {self.pauses} times"
+        if self.unanswered:
+            text += f"; {self.unanswered} requests for its config are not answered"
+        return text

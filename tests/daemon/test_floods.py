@@ -1,0 +1,201 @@
+"""A vassal that floods its emperor socket, or passes descriptors over it, delays no other."""
+
+import os
+import socket
+import struct
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from emperord.daemon import descriptors
+from emperord.daemon.inflow import BURST, OWED, RATE, Inflow
+from emperord.daemon.pace import Bucket
+from support.daemon import Daemon
+from support.vassals import SLEEPER
+
+from .test_rotation import status
+
+LINGER = 600  # seconds
+
+
+def test_a_bucket_fills_and_leaks() -> None:
+    bucket = Bucket(burst=10, rate=2)
+    bucket.fill(10, now=100.0)
+    assert bucket.room(100.0) == 0
+    assert bucket.room(101.0) == 2
+    assert bucket.wait(6, 101.0) == 2
+    assert bucket.room(500.0) == 10
+    assert bucket.wait(6, 500.0) == 0
+
+
+def test_a_vassal_that_keeps_within_its_limit_is_always_read() -> None:
+    inflow = Inflow()
+    for second in range(100):
+        assert inflow.room(float(second)) >= RATE
+        inflow.fill(RATE, float(second))
+    assert inflow.told() is None
+
+
+def test_what_is_too_much_is_not_read_until_half_of_the_bucket_is_free() -> None:
+    inflow = Inflow()
+    inflow.fill(BURST, 0.0)
+    assert inflow.room(0.0) == 0
+    pause = inflow.pause(0.0)
+    assert pause == BURST / 2 / RATE
+    assert inflow.room(pause) == BURST / 2
+    assert "not read 1 times" in str(inflow.told())
+
+
+def test_requests_for_the_config_have_a_limit_of_their_own() -> None:
+    inflow = Inflow()
+    answered = [inflow.is_answered(min(owed, OWED), 0.0) for owed in range(OWED + 5)]
+    assert answered == [True] * OWED + [False] * 5
+    assert inflow.room(0.0) == 0
+    assert "5 requests for its config are not answered" in str(inflow.told())
+
+
+def lingering() -> tuple[socket.socket, list[socket.socket]]:
+    """A connection whose close waits for a peer that does not read, and what keeps it so."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    passed = socket.create_connection(listener.getsockname())
+    passed.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, LINGER))
+    peer, _ = listener.accept()
+    passed.setblocking(False)
+    try:
+        while True:
+            passed.send(bytes(1 << 16))
+    except BlockingIOError:
+        return passed, [listener, peer]
+
+
+def closing_all(kept: list[socket.socket]) -> None:
+    for each in kept:
+        each.close()
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    with closing(ours), closing(theirs):
+        yield ours, theirs
+
+
+@pytest.mark.parametrize("how", ["take", "drain"])
+def test_a_lingering_connection_is_closed_at_once(
+    ends: tuple[socket.socket, socket.socket], how: str
+) -> None:
+    ours, theirs = ends
+    passed, kept = lingering()
+    socket.send_fds(theirs, [b"x"], [passed.fileno()])
+    passed.close()
+    ours.setblocking(False)
+    began = time.monotonic()
+    if how == "take":
+        assert descriptors.take(ours, 10) == b"x"
+    else:
+        descriptors.drain(ours)
+        ours.close()
+    assert time.monotonic() - began < LINGER / 10
+    closing_all(kept)
+
+
+def test_many_descriptors_of_any_kind_are_closed(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, theirs = ends
+    reading, writing = os.pipe()
+    for _ in range(3):
+        socket.send_fds(theirs, [b"xyz"], [writing] * 253)
+    os.close(writing)
+    ours.setblocking(False)
+    descriptors.drain(ours)
+    assert os.read(reading, 1) == b""  # its last writer is closed
+    os.close(reading)
+
+
+def test_the_kernel_refuses_descriptors(ends: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = ends
+    if not descriptors.refuse(ours):
+        pytest.skip("this needs Linux 6.16")
+    with pytest.raises(PermissionError):
+        socket.send_fds(theirs, [b"x"], [0])
+    theirs.send(b"y")
+    assert ours.recv(10) == b"y"
+
+
+HOSTILE = """\
+import os, socket, struct, time
+end = socket.socket(fileno=int(os.environ["UWSGI_EMPEROR_FD"]))
+end.setblocking(True)
+{}
+"""
+FLOOD = """\
+end.sendall({!r} * (1 << 20))
+open("flooded", "w").close()
+time.sleep(10000)
+"""
+PASS = f"""\
+listener = socket.create_server(("127.0.0.1", 0))
+passed = socket.create_connection(listener.getsockname())
+passed.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, {LINGER}))
+peer, _ = listener.accept()
+passed.setblocking(False)
+try:
+    while True: passed.send(bytes(1 << 16))
+except BlockingIOError: pass
+try: socket.send_fds(end, [bytes([26])], [passed.fileno()])
+except PermissionError: end.send(bytes([26]))
+passed.close()  # which waits, if nobody took it
+time.sleep(10000)
+"""
+
+
+def put_hostile(daemon: Daemon, script: str) -> None:
+    path = daemon.folder / "hostile.py"
+    path.write_text(HOSTILE.format(script))
+    # A program speaks no protocol for the fleet, but its socket is heard all the same.
+    text = f"[emperor]\ncommand = {sys.executable} -S -E {path}\n"
+    (daemon.vassals / "bad.ini").write_text(text)
+    (daemon.vassals / "good.ini").write_text(SLEEPER)
+
+
+def touch(daemon: Daemon) -> None:
+    """Another vassal's change is taken."""
+    after = daemon.last_seq()
+    os.utime(daemon.vassals / "good.ini")
+    daemon.event("vassal_changed", "good.ini", after=after)
+
+
+BYTES = {"heartbeats": 26, "accepting": 5, "loyal": 17, "help": 30, "config": 2, "unknown": 99}
+
+
+@pytest.mark.parametrize("byte", BYTES.values(), ids=BYTES)
+def test_a_flood_waits_in_its_socket_and_is_said_once(daemon: Daemon, byte: int) -> None:
+    put_hostile(daemon, FLOOD.format(bytes([byte])))
+    daemon.start()
+    daemon.until(lambda: "it sends more than" in daemon.log(), "the flood is said")
+    touch(daemon)
+    (entry,) = [each for each in status(daemon)["attention"] if each["what"] == "flooding"]
+    assert entry["vassal"] == "bad.ini"
+    daemon.until(lambda: "not read 2 times" in flooding(daemon), "it is read again, and not")
+    assert daemon.log().count("it sends more than") == 1
+    assert not (daemon.folder / "flooded").exists()
+    daemon.stop()
+
+
+def flooding(daemon: Daemon) -> str:
+    found = [each["reason"] for each in status(daemon)["attention"] if each["what"] == "flooding"]
+    return " ".join(found)
+
+
+def test_a_lingering_connection_that_is_passed_stops_no_daemon(daemon: Daemon) -> None:
+    put_hostile(daemon, PASS)
+    daemon.start()
+    daemon.event("heartbeat_started", "bad.ini")
+    touch(daemon)
+    (daemon.vassals / "bad.ini").unlink()
+    daemon.gone("bad.ini")
+    touch(daemon)
+    daemon.stop()
