@@ -29,7 +29,7 @@ from ..journal.store import Head, Journal, Snapshot
 from ..journal.times import rfc3339
 from ..monitors.names import shown
 from ..version import VERSION
-from . import control, daemon_log, restoring, succession, threads
+from . import control, daemon_log, other_vassals, restoring, succession, threads
 from .actions import recorded
 from .asks import try_new_version
 from .clock import Clock
@@ -64,12 +64,16 @@ class Decision(msgspec.Struct):
 
 
 class Estranged:
-    """A daemon that waits. ``journal`` is None where it cannot be read, as ``reason`` says."""
+    """A daemon that waits.
+
+    ``journal`` is None where it cannot be read, as ``reason`` says, and ``fleet`` is what it says.
+    """
 
     def __init__(
         self,
         path: str,
         journal: Journal | None,
+        fleet: Fleet | None,
         known: Head,
         reason: str,
         keeper: KeeperLink,
@@ -77,6 +81,7 @@ class Estranged:
     ) -> None:
         self.path = path
         self.journal = journal
+        self._fleet = fleet
         self.known = known
         self.reason = reason
         self._todo = _TODO if journal is not None else _UNREADABLE
@@ -208,8 +213,15 @@ class Estranged:
                 self._decide(Decision("give way"))
 
     async def _adopt(self, uid: int) -> dict[str, Any]:
-        if self.journal is None:
+        if self.journal is None or self._fleet is None:
             raise Refused(f"{self.reason}; {self._todo}")
+        others = other_vassals.refusal
+        args = (self.journal, self._fleet, self.known, self._keeper)
+        refused = await threads.run_sync(others, *args)
+        if refused is not None:
+            raise Refused(refused)
+        if self._decided.is_set():
+            raise Refused("another request was first")
         head = self.journal.head
         try:
             if head is not None:

@@ -106,7 +106,7 @@ class Opening:
             reason = self._reason(known)
             if reason is not None:
                 self._holder.tell(known)  # a new keeper does not know it yet
-                drafts = self._wait(known, reason, listener)
+                drafts = self._wait(known, fleet, reason, listener)
                 assert self._journal is not None
                 fleet = self._rebuild(self._journal)
         assert self._journal is not None
@@ -174,9 +174,12 @@ class Opening:
         copy = (event.body.path, event.body.device, event.body.inode)
         return copy == (self._path, status.st_dev, status.st_ino)
 
-    def _wait(self, known: Head, reason: str, listener: socket.socket) -> list[Draft]:
+    def _wait(
+        self, known: Head, fleet: Fleet | None, reason: str, listener: socket.socket
+    ) -> list[Draft]:
         """Be estranged until it is decided how to go on; the events that are to say so."""
-        life = Estranged(self._path, self._journal, known, reason, self._keeper, self._holder)
+        keeper, holder = self._keeper, self._holder
+        life = Estranged(self._path, self._journal, fleet, known, reason, keeper, holder)
         decision = trio.run(life.run, listener, self._notifier)
         if decision.do == "renew":
             sys.exit(RENEW)

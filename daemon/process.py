@@ -17,7 +17,7 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final, NamedTuple
 
 MARK: Final = "EMPERORD_ATTEMPT"
@@ -147,6 +147,11 @@ def foreign(pid: int) -> int | None:
         if above != pid and not of_one_vassal and _is_emperor(above):
             return above
     return None
+
+
+def is_below(pid: int, above: Collection[int]) -> bool:
+    """Whether a process is one of these, or runs below one of them."""
+    return any(each in above for each in _lineage(pid))
 
 
 def _lineage(pid: int) -> Iterator[int]:

@@ -53,8 +53,7 @@ def swap(emperor: Emperor, older: Path) -> None:
     with building(str(strange)) as builder:
         builder.start()
         builder.added("strange.ini")
-    remove(emperor, older)
-    shutil.copyfile(strange, emperor.journal)
+    put_back(emperor, strange)
 
 
 def spoil(emperor: Emperor, older: Path) -> None:
@@ -432,6 +431,48 @@ def test_adopt_and_restore_are_refused_where_nothing_is_lost(emperor: Emperor) -
         refused = emperor.ctl(*words)
         assert refused.returncode == 1
         assert "the daemon has its journal" in refused.stderr
+    emperor.stop()
+
+
+@pytest.mark.parametrize("lives", [True, False], ids=["it runs", "it was killed"])
+def test_adopt_waits_for_the_vassals_of_another_emperor(
+    emperor: Emperor, app: Application, tmp_path: Path, lives: bool
+) -> None:
+    """The journal is another emperor's now, which runs vassals of the same names."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    with Emperor(folder, "--freq", "0.2") as other:
+        (other.vassals / "plain.ini").write_text(program("sleep", "2000"))
+        other.start()
+        theirs = other.up("plain.ini")["plain.ini"]
+        before, worker = emperor.environments(), answered(app)
+        first = backup(emperor.journal, tmp_path / "first.db")
+        backup(other.journal, tmp_path / "older.db")
+        estrange(emperor, put_back, tmp_path)
+        if not lives:
+            for pid in (other.pid, *other.daemons()):
+                processes.kill(pid)
+            other.kill()
+        refused = emperor.ctl("adopt")
+        assert refused.returncode == 1
+        assert f"processes of it run: 1, such as {theirs} (plain.ini)" in refused.stderr
+        assert "emperor-ctl restore FILE" in refused.stderr
+        assert other.environments().keys() == {theirs}
+        if lives:
+            other.stop()
+        else:
+            processes.kill(theirs)
+    assert emperor.environments() == before
+    decide(emperor, "adopt")
+    emperor.until(lambda: not waiting(emperor), "all are taken over")
+    # Back on the journal that they were started for: they are nobody else's.
+    first.rename(tmp_path / "older.db")
+    estrange(emperor, put_back, tmp_path)
+    decide(emperor, "adopt")
+    emperor.until(lambda: not waiting(emperor), "all are taken over")
+    assert emperor.environments() == before
+    assert answered(app) == worker
+    verified(emperor)
     emperor.stop()
 
 
