@@ -31,15 +31,17 @@ async def check(
     as_root: str | None = None,
     no_root: str | None = None,
     no_cgroups: str | None = None,
+    shared: str | None = None,
 ) -> int:
     """Print what each source has; 0 if all of it could run, 1 if not.
 
     ``left_out`` says which files were given as monitors and are none, ``as_root`` what to do about
     vassals that would run as root, ``no_root`` why a start as this user would fail, ``no_cgroups``
-    why vassals would have no cgroups.
+    why vassals would have no cgroups, ``shared`` that logs are on the journal's file system.
     """
-    if as_root is not None:
-        _say(f"warning: {as_root}")
+    for line in (as_root, shared):
+        if line is not None:
+            _say(f"warning: {line}")
     flaws = len(left_out)
     if no_root is not None:
         _say(f"cannot start: {no_root}")

@@ -243,8 +243,13 @@ class Estranged:
 
     # What follows
 
-    def adopted(self, decision: Decision) -> list[Draft]:
-        """Go on with the journal as it is; the events that are to say so. Raises JournalPaused."""
+    def adopted(
+        self, decision: Decision, write: Callable[[Callable[[], None]], None]
+    ) -> list[Draft]:
+        """Go on with the journal as it is; the events that are to say so.
+
+        ``write`` tries to write to it until that can be done.
+        """
         assert self.journal is not None
         draft = self._draft(decision)
         Listeners.set_aside(self._keeper)
@@ -254,7 +259,7 @@ class Estranged:
         begin = Snapshot(number, to_json(Fleet(seq=number, at=at)))
         # In one transaction: a journal that is numbered on looks as if nothing had happened.
         row = (number + 1, Clock(at).stamp(), draft.kind, None, None, None, chain.text(draft.body))
-        self.journal.number_on(self.known, begin, (*row, recorded([])))
+        write(partial(self.journal.number_on, self.known, begin, (*row, recorded([]))))
         return []
 
     def restored(

@@ -17,6 +17,7 @@ from ..journal.errors import JournalError, NewerFormat
 from ..journal.events import DaemonStarted
 from ..journal.places import default_logs
 from ..journal.policy import Policy
+from ..journal.reserve import Reserve, Reserved
 from ..journal.store import Journal
 from ..monitors.contract import Monitor
 from ..monitors.given import NoConfig, is_one_file, summary
@@ -24,7 +25,17 @@ from ..monitors.options import MonitorOptions
 from ..monitors.registry import open_monitor
 from ..monitors.urls import MonitorURLError
 from ..version import VERSION
-from . import altered, cgroup_base, command, commandline, daemon_log, pressure, process, users
+from . import (
+    altered,
+    cgroup_base,
+    command,
+    commandline,
+    daemon_log,
+    pressure,
+    process,
+    shared_disk,
+    users,
+)
 from .arguments import given
 from .blame import original
 from .cgroups import Cgroups
@@ -99,7 +110,8 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         with contextlib.closing(KeeperLink.from_environment()) as keeper:
             keeper.passing()
             flaw = _without_cgroups(chosen["cgroup"])
-            sys.exit(trio.run(check, monitors, decided, left_out, as_root, no_root, flaw))
+            shared = _shares_disk(chosen, decided)
+            sys.exit(trio.run(check, monitors, decided, left_out, as_root, no_root, flaw, shared))
     if not monitors:
         raise MonitorURLError("; ".join(left_out))
     for line in left_out:
@@ -136,6 +148,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             rebuild,
             fork=chosen["restore"],
             max_clock_step=max_step,
+            reserve=chosen["journal_reserve"],
         ).run()
         stack.enter_context(journal)
         stack.enter_context(contextlib.closing(listener))
@@ -146,6 +159,8 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             logs = LogDirectory(directory, chosen["log_size"], chosen["log_keep"])
             if of_others:
                 logs.give_away()
+        if (shared := _shares_disk(chosen, decided)) is not None:
+            log.warning("%s", shared)
         if as_root is not None:
             log.warning("%s", as_root)
         clock = Clock(
@@ -174,8 +189,12 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             identity=lambda: None if journal.head is None else short(journal.head.identity),
             attempts=attempts,
         )
+        reserve = Reserve(journal.path, chosen["journal_reserve"])
+        if (lacking := reserve.make()) is not None:
+            log.warning("--journal-reserve: %s", lacking)
+        reserved = Reserved(journal, reserve)
         shell = Shell(
-            journal,
+            reserved,
             fleet,
             clock,
             host,
@@ -189,6 +208,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             pressure.gauge(),
             followed(journal),
         )
+        reserved.urgent = lambda: shell.leaving
         try:
             trio.run(shell.run, monitors)
         except* Abandoned as abandoned:
@@ -203,6 +223,15 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
     holder.forget()
     with contextlib.suppress(OSError):
         os.unlink(control_path)
+
+
+def _shares_disk(chosen: dict[str, Any], decided: Policy) -> str | None:
+    """The warning that users of vassals can fill the journal's disk; None if they cannot."""
+    of_others = decided.tyrant or decided.user is not None
+    if not of_others or chosen["log"] != "files":
+        return None
+    journal = os.path.realpath(chosen["journal"])
+    return shared_disk.warning(journal, chosen["log_directory"] or default_logs(journal))
 
 
 def _without_cgroups(given: str) -> str | None:

@@ -13,14 +13,16 @@ import logging
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 import trio
 
 from ..journal import chain
-from ..journal.errors import Damaged, JournalError, NotAJournal
+from ..journal.errors import Damaged, JournalError, JournalPaused, NotAJournal
 from ..journal.events import FORKED, Event, JournalForked
+from ..journal.reserve import Reserve, Reserved
 from ..journal.store import Head, Journal
 from . import control, process, succession
 from .actions import recorded
@@ -37,6 +39,7 @@ from .systemd import Notifier
 log = logging.getLogger("emperor")
 
 _CANNOT_GO_ON = 3
+_RETRY = 1.0  # seconds until a journal that cannot be written is tried again
 
 
 class Opened(NamedTuple):
@@ -61,6 +64,7 @@ class Opening:
         *,
         fork: bool = False,
         max_clock_step: int | None = None,
+        reserve: int = 0,
     ) -> None:
         self._path = os.path.realpath(path)
         self._control_path = control_path
@@ -69,6 +73,7 @@ class Opening:
         self._rebuild = rebuild
         self._fork = fork
         self._max_clock_step = max_clock_step
+        self._reserve = reserve
         self._holder = Holder(keeper, path)
         self._journal: Journal | None = None
         self._error: JournalError | None = None
@@ -116,8 +121,35 @@ class Opening:
         if head is not None and not drafts:  # else the keeper learns of it with the record
             self._holder.tell(head)
         for draft in drafts:
-            _record(self._journal, fleet, draft, self._max_clock_step)
+            self._record(self._journal, fleet, draft)
         return Opened(self._journal, fleet, self._holder, listener)
+
+    def _record(self, journal: Journal, fleet: Fleet, draft: Draft) -> None:
+        """Append one event before the daemon's first turn, when there is room for it."""
+        booted = fleet.booted if fleet.boot == process.boot_id() else 0
+        last = max(journal.last_at, fleet.at)
+        at = Clock(last, booted=booted, most=self._max_clock_step).stamp()
+        event = Event(fleet.seq + 1, at, draft.kind, None, None, None, draft.body)
+        actions = fold(fleet, event)
+        body = chain.text(event.body)
+        row = (event.seq, at, event.kind, None, None, None, body, recorded(actions))
+        append = Reserved(journal, Reserve(journal.path, self._reserve)).append
+        self._write(lambda: append([row]))
+
+    def _write(self, step: Callable[[], None]) -> None:
+        """Try to write to the journal until that can be done: the vassals run on meanwhile."""
+        said = False
+        while True:
+            try:
+                step()
+            except JournalPaused as pause:
+                if not said:
+                    log.error("paused: %s; that decision waits to be recorded", pause)
+                    self._notifier.tell(f"STATUS=paused: {pause}")
+                said = True
+                time.sleep(_RETRY)
+            else:
+                return
 
     def _read(self) -> Fleet | None:
         """Open the journal and fold it; None if it is damaged."""
@@ -189,16 +221,6 @@ class Opening:
             sys.exit(_CANNOT_GO_ON)
         log.warning("no longer estranged: uid %s asked to %s", decision.uid, decision.do)
         if decision.do == "adopt":
-            return life.adopted(decision)
+            return life.adopted(decision, self._write)
         self._journal, draft = life.restored(decision, self._open)
         return [draft]
-
-
-def _record(journal: Journal, fleet: Fleet, draft: Draft, most: int | None) -> None:
-    """Append one event before the daemon's first turn. Raises JournalPaused."""
-    booted = fleet.booted if fleet.boot == process.boot_id() else 0
-    at = Clock(max(journal.last_at, fleet.at), booted=booted, most=most).stamp()
-    event = Event(fleet.seq + 1, at, draft.kind, None, None, None, draft.body)
-    actions = fold(fleet, event)
-    body = chain.text(event.body)
-    journal.append([(event.seq, at, event.kind, None, None, None, body, recorded(actions))])

@@ -34,6 +34,7 @@ _FORGIVE: Final = 60.0  # seconds; the policy's own default is that of journals 
 _ON_DEMAND: Final = ("on_demand_extension", "on_demand_directory", "on_demand_exec")
 _EMPEROR: Final = "--emperor"
 _LOG_SIZE: Final = 10 << 20
+_RESERVE: Final = 64 << 20
 _RECORD_BUDGET: Final = 64 << 20  # the policy's own default is that of journals without it
 
 
@@ -375,6 +376,15 @@ def options(function: _F) -> _F:
                 show_default=True,
                 help="How much one user (with --tyrant, else one vassal) may have recorded at once;"
                 " as much again in four hours. 0: no limit.",
+            ),
+            _option(
+                "--journal-reserve",
+                type=size(),
+                default=size_text(_RESERVE),
+                metavar="SIZE",
+                show_default=True,
+                help="Room on the journal's file system that only the daemon's own start and stop"
+                " may use when the disk is full. 0: none.",
             ),
             _option(
                 "--control",

@@ -499,6 +499,11 @@ class Shell:
     # What those see who ask at the control socket
 
     @property
+    def leaving(self) -> bool:
+        """Whether a signal told the daemon to stop, which may not be recorded yet."""
+        return self._signals.leaving
+
+    @property
     def keeper_lives(self) -> bool:
         return self._keeper.alive
 
