@@ -10,6 +10,7 @@ Messages are handed over in batches: all that have come while the last batch was
 import asyncio
 import contextlib
 import logging
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Any, Final
@@ -23,6 +24,7 @@ from pika.adapters.asyncio_connection import (  # type: ignore[import-untyped]
 )
 
 from . import names
+from .amqp_frames import Frames, Intake, Refusal
 from .files import why
 from .polling import SourceFailed
 from .rows import LONGEST_CONFIG
@@ -59,8 +61,30 @@ class ChannelClosed(SourceFailed):
 class _Services(_AsyncioIOServicesAdapter):  # type: ignore[misc]
     """asyncio for pika, which fails (1.4.4) when an address comes after it cancelled looking it up.
 
-    A look-up that has just ended is not cancelled any more, and its result is reported.
+    A look-up that has just ended is not cancelled any more, and its result is reported. All that
+    a broker sends is measured.
     """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, intake: Intake) -> None:
+        super().__init__(loop)
+        self._intake = intake
+
+    def create_streaming_connection(
+        self,
+        protocol_factory: Callable[[], Any],
+        sock: socket.socket,
+        on_done: Callable[[Any], None],
+        *security: Any,
+        **named: Any,
+    ) -> Any:
+        def done(result: Any) -> None:
+            transport, frames = result if isinstance(result, tuple) else (None, None)
+            on_done(result if frames is None else (transport, frames.inner))
+
+        def measured() -> Frames:
+            return Frames(protocol_factory(), self._intake)
+
+        return super().create_streaming_connection(measured, sock, done, *security, **named)
 
     def getaddrinfo(self, *where: Any, on_done: Callable[[Any], None], **hints: Any) -> "_LookUp":
         look_up = _LookUp(on_done)
@@ -91,6 +115,8 @@ class Link:
     def __init__(self, queue: str | None) -> None:
         self._queue = queue
         self._inbox: list[Delivery] = []
+        self._open_tags: set[int] = set()  # of messages that are not acknowledged
+        self._intake = Intake()
         self._connection: Any = None
         self._opened = False
         self._channel: Any = None
@@ -133,7 +159,7 @@ class Link:
             on_open_callback=self._on_opened,
             on_open_error_callback=self._on_closed,
             on_close_callback=self._on_closed,
-            custom_ioloop=_Services(asyncio.get_running_loop()),
+            custom_ioloop=_Services(asyncio.get_running_loop(), self._intake),
         )
         await self._until(lambda: self._opened)
 
@@ -161,6 +187,8 @@ class Link:
 
     def acknowledge(self, tag: int, *, all_before: bool) -> None:
         """Say that a message is done with, or all up to it. Nothing is said to who is gone."""
+        done = {each for each in self._open_tags if each <= tag} if all_before else {tag}
+        self._open_tags -= done
         if self._channel.is_open:
             self._channel.basic_ack(tag, multiple=all_before)
 
@@ -243,14 +271,18 @@ class Link:
         try:
             method(callback=lambda answer: self._tell(answers.append, answer), **arguments)
         except exceptions.AMQPError as error:  # it was closed a moment ago
-            raise SourceFailed(words(self._lost or self._refusal or error)) from None
+            raise SourceFailed(self._why(self._lost or self._refusal or error)) from None
         await self._until(lambda: answers)
+        self._intake.idle = 0
         return answers[0]
+
+    def _why(self, error: BaseException) -> str:
+        return self._intake.refusal or words(error)
 
     async def _until(self, condition: Callable[[], object]) -> None:
         while not condition():
             if self._lost is not None:
-                raise SourceFailed(words(self._lost))
+                raise SourceFailed(self._why(self._lost))
             if self._refusal is not None:
                 raise ChannelClosed(self._refusal)
             await self._news.wait()
@@ -283,7 +315,13 @@ class Link:
     def _on_message(self, _: object, method: Any, __: object, body: bytes) -> None:
         # Hundreds of messages may wait here; of one that cannot mean anything its size is kept.
         kept = body if len(body) <= LONGEST_CONFIG else None
-        delivery = Delivery(method.delivery_tag, method.routing_key, kept, len(body))
+        size = self._intake.sizes.popleft() if self._intake.sizes else len(body)
+        self._open_tags.add(method.delivery_tag)
+        if len(self._open_tags) > PREFETCH:
+            raise Refusal(  # out of pika, which breaks off
+                f"it gives more than the {PREFETCH} messages that may wait to be acknowledged"
+            )
+        delivery = Delivery(method.delivery_tag, method.routing_key, kept, size)
         self._tell(self._inbox.append, delivery)
 
 
@@ -291,6 +329,8 @@ def words(error: BaseException) -> str:
     """What went wrong, for people; nothing of what we sent is in it."""
     error = _innermost(error)
     match error:
+        case Refusal():
+            return str(error)
         case exceptions.ProbableAuthenticationError():
             return "it does not accept this user and password"
         case exceptions.ProbableAccessDeniedError():

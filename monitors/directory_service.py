@@ -35,7 +35,7 @@ import trio
 
 from ..journal.events import Spec
 from . import polling
-from .contract import Listing, Seen, Tell
+from .contract import Listing, Seen, Tell, Touched
 from .options import MonitorOptions
 from .polling import SourceFailed
 from .rows import Table
@@ -63,6 +63,7 @@ _PAGE: Final = 500  # entries
 _CHUNK: Final = 100  # entries that are listed before others have their turn
 _BATCH: Final = 1000  # messages that are taken in before what they amount to is told
 _MOST_MESSAGES: Final = 1_000_000  # in one reading; some bring no entry
+_MOST_USELESS: Final = 10_000  # messages from one reading to the next that bring nothing
 _TRUSTED: Final = 60.0  # seconds for which a contextCSN that stays the same is believed
 _SETTLED: Final = 2.0  # seconds until a stamp that counts seconds cannot be given again
 _SCOPES: Final = {
@@ -110,7 +111,7 @@ class DirectoryService:
                     partial(self._connect, table, content, nursery),
                     tell,
                     self._options.freq,
-                    limit=math.inf,  # we see to it, answer by answer
+                    limit=polling.LONGEST,  # besides, each answer has a limit
                 )
             except Exception as error:  # carried past the nursery, which would wrap it
                 failure = error
@@ -159,6 +160,7 @@ class _Session:
         self._limit = limit
         self._patience = math.inf  # seconds for the next message; connecting has its own limit
         self._taken = 0  # messages in this reading
+        self._useless = 0  # those since the last reading began that brought nothing
         self._follows = not place.poll
         self._news: int | None = None  # the request that goes on for ever
         self._context = place.base  # the entry that has the contextCSN
@@ -172,9 +174,9 @@ class _Session:
 
     # What polling asks of it
 
-    async def read(self) -> Listing:
+    async def read(self) -> Listing | tuple[Touched, ...]:
         """All entries there are."""
-        self._patience, self._taken = self._limit, 0
+        self._patience, self._taken, self._useless = self._limit, 0, 0
         with self._failing():
             if self._follows:
                 await self._catch_up()
@@ -253,6 +255,10 @@ class _Session:
         """Take the next message in; if it is news of the entries, that is done with."""
         message = await self._link.take()
         self._sort(message)
+        if message.kind == ldap.RES_SEARCH_REFERENCE:
+            self._useless += 1
+            if self._useless > _MOST_USELESS:
+                raise SourceFailed(f"the server sent more than {_MOST_USELESS:,} referrals")
         return message
 
     async def _await(self) -> Message:
@@ -484,7 +490,7 @@ class _Session:
 
     # What it amounts to
 
-    async def _listing(self) -> Listing:
+    async def _listing(self) -> Listing | tuple[Touched, ...]:
         if self._listed is not None and not self._content.changed:
             return self._listed
         self._content.changed = False
@@ -496,6 +502,9 @@ class _Session:
             if number % _CHUNK == _CHUNK - 1:
                 await trio.lowlevel.checkpoint()
         listing = reading.listing()
+        if isinstance(listing, tuple):
+            self._content.changed = True  # the rest of it is to be listed
+            return listing
         # Told again, it needs no texts.
         seen = {
             name: one if one.content is None else Seen(one.spec)

@@ -4,6 +4,9 @@ Lengths are definite and tags one byte, as RFC 4511, 5.1 has it.
 """
 
 from collections.abc import Iterator
+from typing import Final
+
+_LONGEST_HEAD: Final = 2 + 0x7F  # bytes of a tag and a length
 
 
 class BadMessage(Exception):
@@ -34,13 +37,15 @@ def length_of(data: bytes) -> int | None:
 
 def elements(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Tags and contents of all elements in ``data``. Raises BadMessage."""
-    while data:
-        length = length_of(data)
-        if length is None or length > len(data) or data[1] == 0x80:
+    at = 0  # not cut off at the front: a message may have a million elements
+    while at < len(data):
+        head = data[at : at + _LONGEST_HEAD]
+        length = length_of(head)
+        if length is None or at + length > len(data) or head[1] == 0x80:
             raise BadMessage
-        start = 2 if data[1] < 0x80 else 2 + (data[1] & 0x7F)
-        yield data[0], data[start:length]
-        data = data[length:]
+        start = 2 if head[1] < 0x80 else 2 + (head[1] & 0x7F)
+        yield head[0], data[at + start : at + length]
+        at += length
 
 
 def sequence(data: bytes) -> list[tuple[int, bytes]]:

@@ -1,6 +1,7 @@
 """From entries of a directory to rows: which value is which field, and when it was changed."""
 
 import re
+import sys
 import uuid
 from calendar import timegm
 from collections.abc import Mapping, Sequence
@@ -34,7 +35,8 @@ Mark = tuple[bytes, bytes, bytes]  # DN, entryCSN, modifyTimestamp
 
 def entry_of(dn: str, attributes: Mapping[str, list[bytes]]) -> Entry:
     """An entry as libldap gives it."""
-    return Entry(dn, {name.lower(): values for name, values in attributes.items()})
+    # All entries have the same attributes, whose names are kept once.
+    return Entry(dn, {sys.intern(name.lower()): values for name, values in attributes.items()})
 
 
 def key_of(entry: Entry) -> bytes:

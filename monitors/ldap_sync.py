@@ -25,7 +25,9 @@ DONE: Final = "1.3.6.1.4.1.4203.1.9.1.3"
 INFO: Final = "1.3.6.1.4.1.4203.1.9.1.4"
 
 MOST_ENTRIES: Final = 100_000
-MOST_BYTES: Final = 256 << 20  # of all entries together
+MOST_BYTES: Final = 64 << 20  # of all entries together, as Entry.size counts them
+_ENTRY: Final = 640  # bytes that an entry takes besides its values
+_VALUE: Final = 64  # bytes that a value takes besides its text
 
 _PRESENT, _ADD, _MODIFY, _DELETE = range(4)
 _NEW_COOKIE, _REFRESH_DELETE, _REFRESH_PRESENT, _ID_SET = range(0xA0, 0xA4)
@@ -52,8 +54,9 @@ class Entry(msgspec.Struct, gc=False):
     memo: Any = None
 
     def size(self) -> int:
-        """Bytes of its values."""
-        return sum(len(value) for values in self.attributes.values() for value in values)
+        """About how many bytes of memory it takes."""
+        values = [value for values in self.attributes.values() for value in values]
+        return _ENTRY + len(self.dn) + sum(map(len, values)) + _VALUE * len(values)
 
 
 class Content:

@@ -26,6 +26,7 @@ from .polling import SourceFailed
 
 _CHUNK: Final = 1 << 16  # bytes
 _FAREWELL: Final = 0.5  # seconds for a server to take the last that we say
+MOST_MESSAGE: Final = 1 << 20  # bytes; libldap allocates what a message claims to have
 _LONGEST_ANSWER: Final = 1 << 16  # bytes, to StartTLS
 
 _START_TLS: Final = element(  # RFC 4511, 4.14
@@ -84,16 +85,49 @@ class Wire:
 
     async def _carry_in(self) -> None:
         try:
+            measure = _Measure()
             while data := await self._stream.receive_some(_CHUNK):
+                if flaw := measure.flaw(data):
+                    self.why_lost = flaw
+                    break
                 view = memoryview(data)
                 while view:
                     view = view[await self._near.send(view) :]
-            self.why_lost = "the server closed the connection"
+            self.why_lost = self.why_lost or "the server closed the connection"
         except (OSError, trio.BrokenResourceError) as error:
             self.why_lost = f"the connection was lost: {brief(error)}"
         with contextlib.suppress(OSError):
             self._near.shutdown(socket.SHUT_WR)
         await trio.sleep_forever()  # until libldap has read the rest and hangs up
+
+
+class _Measure:
+    """Looks at how long messages claim to be."""
+
+    def __init__(self) -> None:
+        self._head = b""  # what is known of a message's tag and length
+        self._left = 0  # bytes of the message
+
+    def flaw(self, data: bytes | bytearray) -> str:
+        """What is wrong with the messages that this belongs to; "" if nothing is."""
+        at = 0
+        while at < len(data):
+            if self._left:
+                step = min(self._left, len(data) - at)
+                self._left -= step
+                at += step
+                continue
+            self._head += data[at : at + 1]
+            at += 1
+            if self._head[0] != 0x30:
+                return "what answers speaks no LDAP"
+            length = length_of(self._head)
+            if length is None:
+                continue
+            if length > MOST_MESSAGE:
+                return f"the server sends a message of {length} bytes, {MOST_MESSAGE} are allowed"
+            self._left, self._head = length - len(self._head), b""
+        return ""
 
 
 async def connect(place: Place) -> Wire:

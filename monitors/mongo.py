@@ -5,17 +5,20 @@ changes: a change stream says so where the server has them. It only wakes the re
 changes in it says does not matter, and a stream that breaks loses nothing.
 
 Documents are taken as they come over the wire and decoded one by one: one that cannot be decoded
-is refused like any other bad one, and the rest of its batch is not lost with it.
+is refused like any other bad one, and the rest of its batch is not lost with it. The server leaves
+out values that are too long to be a vassal's; ``mongo_wire`` has the limits of what it may send.
 """
 
 import asyncio
 import contextlib
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
+import bson
 import trio
 from bson import Decimal128, Timestamp
 from bson.codec_options import DatetimeConversion
@@ -25,6 +28,7 @@ from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.change_stream import AsyncCollectionChangeStream
 from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.cursor import AsyncCursor
 from pymongo.errors import (
     NetworkTimeout,
     OperationFailure,
@@ -33,16 +37,17 @@ from pymongo.errors import (
 )
 
 from ..journal.events import Spec
-from . import mongo_url, names, polling
+from . import mongo_url, mongo_wire, names, polling
 from .asyncio_loop import AsyncioLoop, asyncio_loop
-from .contract import Listing, Tell
+from .contract import Listing, Tell, Touched
 from .options import MonitorOptions
 from .polling import SourceFailed
-from .rows import Reading, Row, Table, much
+from .rows import LONGEST_CONFIG, Reading, Row, Table, TooLong, much
 
 log = logging.getLogger("emperor")
 
-_CHUNK: Final = 100  # documents that are taken before others have their turn
+_CHUNK: Final = 32  # documents that come together, and are taken before others have their turn
+_MOST_EMPTY: Final = 100  # batches without a document, in one reading
 _MOST_DOCUMENTS: Final = 100_000
 _MOST_BYTES: Final = 256 << 20  # of one reading
 _FAREWELL: Final = 0.5  # seconds for taking leave of a server
@@ -52,6 +57,12 @@ _PATIENCE: Final = 60.0  # seconds until a server that has no change streams is 
 _PROBE: Final = 0.1  # of the limit: for connecting to a server that gave no answer
 
 _FIELDS: Final = ("name", "config", "ts", "uid", "gid", "socket")
+_LONGEST_FIELD: Final = 4096  # bytes of a value that is no config
+_WRAPPING: Final = len(bson.encode({"v": ""}))  # bytes around a text in {"v": …}
+_SIZES: Final = "sizes"
+_OVERSIZE: Final = re.compile(
+    r"(?:Message length|Uncompressed message size) \((\d+)\) .*?max message size \((\d+)\)"
+)
 # Dates beyond the year 9999 and texts that are not UTF-8 are for us to judge.
 CODEC: Final = DEFAULT_RAW_BSON_OPTIONS.with_options(
     datetime_conversion=DatetimeConversion.DATETIME_MS,
@@ -118,11 +129,12 @@ class _Session:
         self._client: Client | None = None
         self._follower: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
+        self._projection = guarded()
         self._lost: SourceFailed | None = None
 
     # What polling asks of it
 
-    async def read(self) -> Listing:
+    async def read(self) -> Listing | tuple[Touched, ...]:
         """All documents there are."""
         return await self._loop.run(self._read_aio)
 
@@ -218,25 +230,42 @@ class _Session:
         database = self._client.get_database(self._place.database, codec_options=CODEC)
         return database.get_collection(self._place.collection)
 
-    async def _read_aio(self) -> Listing:
+    async def _read_aio(self) -> Listing | tuple[Touched, ...]:
         self._changed.clear()  # what changes from here on may be missing in this reading
         reading = self._table.reading()
         count = size = 0
         with self._failing():
-            cursor = self._collection().find(
-                self._place.filter,
-                dict.fromkeys(_FIELDS, 1),
-                sort=[("_id", 1)],  # of two with one name, it is always the same that counts
-                batch_size=_CHUNK,
-                max_time_ms=round(800 * self._limit),
-            )
+            cursor, chunk = await self._find_aio()
+            empty = 0
             # Not closed when this is cancelled: that would tell a silent server to forget it.
-            while chunk := await cursor.to_list(_CHUNK):
+            while chunk or cursor.alive:
+                empty += not chunk
+                if empty > _MOST_EMPTY:
+                    raise SourceFailed(f"the server gave {empty} batches without a document")
                 count += len(chunk)
                 size += sum(len(document.raw) for document in chunk)
                 self._check_size(count, size)
                 await self._take_aio(reading, chunk)
+                _heed_cancelling()
+                chunk = await cursor.to_list(_CHUNK)
         return reading.listing()
+
+    async def _find_aio(self) -> tuple[AsyncCursor[RawBSONDocument], list[RawBSONDocument]]:
+        """Begin to read; the cursor, and the first documents."""
+        while True:
+            cursor = self._collection().find(
+                self._place.filter,
+                self._projection,
+                sort=[("_id", 1)],  # of two with one name, it is always the same that counts
+                batch_size=_CHUNK,
+                max_time_ms=round(800 * self._limit),
+            )
+            try:
+                return cursor, await cursor.to_list(_CHUNK)
+            except OperationFailure as error:
+                if self._projection == _PLAIN or error.timeout:
+                    raise
+                self._projection = _PLAIN  # another server than MongoDB, and it cannot do that
 
     def _check_size(self, count: int, size: int) -> None:
         if count > _MOST_DOCUMENTS:
@@ -287,7 +316,7 @@ class _Session:
             return await collection.watch(
                 [{"$project": {"_id": 1}}],
                 max_await_time_ms=round(500 * self._limit),
-                batch_size=1000,
+                batch_size=_CHUNK,
             )
         except OperationFailure as error:
             self._note_polls_only(self._brief(error))
@@ -335,6 +364,7 @@ class _Session:
     def _brief(self, error: Exception) -> str:
         """What went wrong, without pymongo's account of all it knows, and without secrets."""
         text = polling.in_words(str(error))
+        text = _OVERSIZE.sub(r"the server sends a message of \1 bytes, \2 are allowed", text)
         if text.startswith("No servers found yet"):
             text = "no server was found, and none gave a reason"
         elif text == "operation cancelled":  # by pymongo's watch over servers
@@ -344,7 +374,41 @@ class _Session:
         return mongo_url.without(self._place.secrets, text)[:500] or type(error).__name__
 
 
+mongo_wire.limit()
+
+
+def _heed_cancelling() -> None:
+    """Raise CancelledError where this task was cancelled and has not noticed.
+
+    pymongo sends by asyncio.wait_for, which loses it at times (python/cpython#86296).
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 # From documents to rows
+
+
+def guarded() -> dict[str, Any]:
+    """A projection that leaves out what is too long, and says how long it is."""
+
+    def size(field: str) -> dict[str, Any]:
+        return {"$bsonSize": {"v": f"${field}"}}
+
+    projection = {
+        field: {"$cond": [{"$gt": [size(field), most(field)]}, None, f"${field}"]}
+        for field in ("_id", *_FIELDS)
+    }
+    return {**projection, _SIZES: {field: size(field) for field in _FIELDS}}
+
+
+def most(field: str) -> int:
+    """How many bytes of BSON the field of a vassal may have."""
+    return _WRAPPING + (LONGEST_CONFIG if field == "config" else _LONGEST_FIELD)
+
+
+_PLAIN: Final = dict.fromkeys(_FIELDS, 1)
 
 
 def rows(reading: Reading, chunk: list[RawBSONDocument]) -> Iterator[Row]:
@@ -354,11 +418,19 @@ def rows(reading: Reading, chunk: list[RawBSONDocument]) -> Iterator[Row]:
         try:
             label = f"document {names.shown(str(document.get('_id')))[:100]}"
             fields = [_plain(document.get(field)) for field in _FIELDS]
+            sizes = document.get(_SIZES)
+            if isinstance(sizes, Mapping):
+                for at, field in enumerate(_FIELDS):
+                    size = sizes.get(field)
+                    if isinstance(size, int) and size > most(field):
+                        fields[at] = TooLong(size - _WRAPPING)
         except (BSONError, ValueError, OverflowError) as error:
             reading.refuse(label, f"it is not BSON: {error}")
             continue
         row = Row(*fields)
-        if isinstance(row.name, str) and row.name:
+        if isinstance(row.name, TooLong):
+            reading.refuse(label, f"the name has {row.name.size} bytes")
+        elif isinstance(row.name, str) and row.name:
             yield row
         else:
             reading.refuse(label, f"the name is {_kind(row.name)}")

@@ -14,11 +14,12 @@ from typing import Final, Protocol, TypeVar
 
 import trio
 
-from .contract import Failed, Listing, Tell
+from .contract import Failed, Listing, Tell, Touched
 
 T = TypeVar("T")
 
 LIMIT: Final = 10.0  # seconds for connecting, and for each reading
+LONGEST: Final = 600.0  # seconds for a reading that has a limit for each answer
 _LONGEST_PAUSE: Final = 30.0  # seconds between tries
 _BREATH: Final = 0.005  # seconds; a burst of wakes is answered by one reading
 
@@ -38,10 +39,11 @@ def in_words(text: str) -> str:
 class Connection(Protocol):
     """A connection to a source that can be asked for all it has."""
 
-    async def read(self) -> Listing | Failed:
+    async def read(self) -> Listing | Failed | tuple[Touched, ...]:
         """All that the source has; Failed if it has nothing to read, but the connection is good.
 
-        Raises SourceFailed.
+        It is a part of what is new in the source, where all of that is too much to hold. The
+        rest is read when the part was told. Raises SourceFailed.
         """
         ...
 
@@ -75,6 +77,9 @@ async def poll(
                     found = await within(limit, connection.read(), "reading it")
                     took = trio.current_time() - began
                     pause = 0.0
+                    if isinstance(found, tuple):
+                        await tell(*found)
+                        continue
                     await tell(found)
                     with trio.move_on_after(freq):
                         await connection.wait()

@@ -4,6 +4,9 @@ One connection is kept. On it the query is asked every ``freq`` seconds, and at 
 says ``NOTIFY emperor``. The session is read-only and each query its own transaction; the server
 ends a query that takes too long, and we ask it to when we stop waiting.
 
+The server leaves out what is too long to be a vassal's (``postgres_query``), and is cut off when
+it sends more than that for no row (``postgres_relay``).
+
 Values are taken as the server sends them. Were psycopg to convert them, one that it cannot
 convert (``infinity``, a year of five digits, bytes that are no text) would fail the whole result
 and not just its row. For the same reason the client's encoding is the server's: what is not
@@ -15,8 +18,9 @@ import contextlib
 import logging
 import os
 import re
+import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -32,14 +36,17 @@ from psycopg import generators
 from psycopg.abc import PQGen
 from psycopg.pq import DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
+from psycopg.waiting import Wait
 
 from ..journal import quantities
 from ..journal.events import Spec
 from . import names, polling
-from .contract import Listing, Tell
+from .contract import Listing, Tell, Touched
 from .options import MonitorOptions
 from .polling import SourceFailed
-from .rows import Row, Table, much
+from .postgres_query import described, guarded
+from .postgres_relay import Relay
+from .rows import Row, Table, TooLong, much
 from .urls import MonitorURLError
 
 DEFAULT_QUERY: Final = "SELECT name,config,EXTRACT(epoch FROM ts) FROM vassals"
@@ -47,7 +54,12 @@ MOST_ROWS: Final = 100_000
 MOST_BYTES: Final = 256 << 20  # of the configs in one reading
 _COLUMNS: Final = "name, config, ts[, uid, gid[, socket]]"
 _TS: Final = 2  # which column it is
-_CHUNK: Final = 100  # rows that are taken in before others have their turn
+MOST_IN_FLIGHT: Final = 2 << 20  # bytes that bring no row, while we read
+MOST_UNASKED: Final = 256 << 10  # bytes that bring no notification, while we do not
+_CHUNK: Final = 16  # rows that come together, and are taken in before others have their turn
+_OVERHEAD: Final = 64  # bytes that a row or notification has besides its values
+_ANSWER: Final = 4096  # bytes that each answer has besides its rows
+_LABOUR: Final = 0.05  # seconds of processor time that libpq may need from one result to the next
 _FAREWELL: Final = 1.0  # seconds for asking a server to end a query that nobody waits for
 _EACH_ADDRESS: Final = 4  # seconds to connect to one, so that there is time for the next
 
@@ -139,12 +151,15 @@ class _Session:
         self._query = query
         self._table = table
         self._redacted = redacted
+        self._link: _Link = None  # type: ignore[assignment]  # until it is open
+        self._asked = b""  # the guarded query
         self._woken = False
         self._codec = "utf-8"
+        self._columns: int | None = None  # of the user's query, if its values are guarded
 
     # What polling asks of it
 
-    async def read(self) -> Listing:
+    async def read(self) -> Listing | tuple[Touched, ...]:
         """All rows there are."""
         return await self._loop.run(self._read_aio)
 
@@ -155,6 +170,10 @@ class _Session:
     async def close(self) -> None:
         """Hang up."""
         await self._loop.run(self._link.close)
+
+    @property
+    def _relay(self) -> Relay:
+        return self._link.relay
 
     # How
 
@@ -196,36 +215,55 @@ class _Session:
             # A standby has no LISTEN, and a pooler may not let it through. Then there are polls.
             if self._link.closed:
                 raise
+        await self._guard_aio()
+        self._relay.limit = MOST_UNASKED
 
-    def _note(self, _: object) -> None:
+    async def _guard_aio(self) -> None:
+        """Have the server leave out what is too long, if it can do that with this query."""
+        pgconn, query = self._link.pgconn, self._encoded_query()
+        kinds = await self._link.wait(described(pgconn, query))
+        if kinds is None or not 3 <= len(kinds) <= 6:
+            return
+        careful = guarded(query.decode(self._codec), kinds).encode(self._codec)
+        if await self._link.wait(described(pgconn, careful)) is not None:
+            self._columns, self._asked = len(kinds), careful
+
+    def _note(self, notify: Any) -> None:
+        self._relay.account(_OVERHEAD + len(notify.relname) + len(notify.extra))
         self._woken = True
 
     async def _wait_aio(self) -> None:
         pgconn = self._link.pgconn
         with self._failing():
             while True:
-                while pgconn.notifies():  # it may have come with the last result
-                    self._woken = True
+                while notify := pgconn.notifies():  # it may have come with the last result
+                    self._note(notify)
                 if self._woken:
                     return
                 await self._link.wait(generators.notifies(pgconn))
 
-    async def _read_aio(self) -> Listing:
+    async def _read_aio(self) -> Listing | tuple[Touched, ...]:
         self._woken = False  # what is notified from here on, this reading may lack
         reading = self._table.reading()
         count = size = 0
+        self._relay.limit = MOST_IN_FLIGHT
+        self._relay.account(_ANSWER)
         with self._failing():
-            await self._link.wait(_ask(self._link.pgconn, self._encoded_query()))
+            guarded = self._columns is not None
+            query = self._asked if guarded else self._encoded_query()
+            await self._link.wait(_ask(self._link.pgconn, query, _CHUNK if guarded else 1))
             while True:
-                result = await self._link.wait(generators.fetch(self._link.pgconn))
+                result = await self._link.wait(_fetch(self._link.pgconn))
                 if result is None:
+                    self._relay.limit = MOST_UNASKED
                     return reading.listing()
                 self._check(result)
                 count += result.ntuples
                 if count > MOST_ROWS:
                     raise SourceFailed(f"the query gives more than {MOST_ROWS:,} rows")
-                found = [_row(result, at, self._codec) for at in range(result.ntuples)]
-                size += sum(len(row.config or "") for row in found)
+                self._relay.account(_size(result))
+                found = [self._row(result, at) for at in range(result.ntuples)]
+                size += sum(len(row.config) for row in found if isinstance(row.config, str | bytes))
                 if size > MOST_BYTES:
                     raise SourceFailed(f"the configs have more than {MOST_BYTES >> 20} MiB")
                 if much(found):
@@ -234,6 +272,16 @@ class _Session:
                 else:
                     reading.add_all(found)
                     await asyncio.sleep(0)  # others have their turn
+
+    def _row(self, result: PGresult, number: int) -> Row:
+        columns = result.nfields if self._columns is None else self._columns
+        values = [_value(result, number, column, self._codec) for column in range(columns)]
+        if self._columns is not None:
+            for column in range(columns):
+                size = result.get_value(number, columns + column)
+                if values[column] is None and size is not None:
+                    values[column] = TooLong(int(size))
+        return Row(*values)
 
     def _encoded_query(self) -> bytes:
         try:
@@ -249,7 +297,9 @@ class _Session:
             raise SourceFailed(self._redacted(_complaint(result, self._codec)))
         if result.status not in _ROWS:
             raise SourceFailed(f"the query gives no rows; it must be a SELECT of {_COLUMNS}")
-        if not 3 <= result.nfields <= 6:
+        if self._columns is not None and result.nfields == 2 * self._columns:
+            return
+        if self._columns is not None or not 3 <= result.nfields <= 6:
             raise SourceFailed(
                 f"the query gives {result.nfields} columns; it must give 3 to 6: {_COLUMNS}"
             )
@@ -262,6 +312,8 @@ class _Session:
             task = asyncio.current_task()
             if task is not None and task.cancelling():  # it is only what came of hanging up
                 raise asyncio.CancelledError from None
+            if self._link is not None and self._relay.why_cut:
+                raise SourceFailed(self._relay.why_cut) from None
             raise SourceFailed(self._redacted(str(error))) from None
         except UnicodeError:  # of the resolver
             raise SourceFailed("the host is no name that a host can have") from None
@@ -275,7 +327,25 @@ def _redacted(secrets: Iterable[str], text: str) -> str:
 
 
 class _Link(psycopg.AsyncConnection[Any]):
-    """A connection that hurries to end."""
+    """A connection that hurries to end. Its bytes go through a relay."""
+
+    relay: Relay
+
+    @classmethod
+    def _connect_gen(cls, *args: Any, **named: Any) -> Generator[tuple[int, Wait], Any, "_Link"]:
+        relay = Relay(MOST_UNASKED)
+        try:
+            link = yield from relay.through(super()._connect_gen(*args, **named))
+        except BaseException:
+            relay.give_up()
+            raise
+        link.relay = relay
+        return link
+
+    async def close(self) -> None:
+        """Hang up."""
+        await super().close()
+        await self.relay.close()
 
     async def cancel_safe(self, *, timeout: float = _FAREWELL) -> None:  # noqa: ASYNC109
         """Ask the server to end a query; hang up if it does not take even that."""
@@ -288,18 +358,50 @@ class _Link(psycopg.AsyncConnection[Any]):
 # One result
 
 
-def _ask(pgconn: PGconn, query: bytes) -> PQGen[None]:
+def _ask(pgconn: PGconn, query: bytes, chunk: int) -> PQGen[None]:
     """Send a query of one statement, for rows that come in pieces."""
     pgconn.send_query_params(query, None)
-    if psycopg.capabilities.has_stream_chunked():
-        pgconn.set_chunked_rows_mode(_CHUNK)
+    if chunk > 1 and psycopg.capabilities.has_stream_chunked():
+        pgconn.set_chunked_rows_mode(chunk)
     else:
         pgconn.set_single_row_mode()
     yield from generators.send(pgconn)
 
 
-def _row(result: PGresult, number: int, codec: str) -> Row:
-    return Row(*(_value(result, number, column, codec) for column in range(result.nfields)))
+def _fetch(pgconn: PGconn) -> PQGen[PGresult | None]:
+    """The next result. As psycopg's, but libpq must not need long to find it.
+
+    libpq looks through all settings for each one that the server tells of. Raises SourceFailed.
+    """
+    labour = 0.0
+    while True:
+        began = time.thread_time()
+        busy = pgconn.is_busy()
+        labour += time.thread_time() - began
+        if labour > _LABOUR:
+            raise SourceFailed(
+                f"what the server sends takes libpq more than {_LABOUR:g} s to read, and is no row"
+            )
+        if not busy:
+            break
+        while not (yield Wait.R):
+            pass
+        pgconn.consume_input()
+    while notify := pgconn.notifies():
+        if pgconn.notify_handler is not None:
+            pgconn.notify_handler(notify)
+    return pgconn.get_result()
+
+
+def _size(result: PGresult) -> int:
+    """About how many bytes of the connection a result took."""
+    values = sum(
+        len(result.get_value(row, column) or b"")
+        for row in range(result.ntuples)
+        for column in range(result.nfields)
+    )
+    size = values + result.ntuples * _OVERHEAD + _OVERHEAD
+    return size + size // 32  # TLS
 
 
 def _value(result: PGresult, number: int, column: int, codec: str) -> Any:
@@ -331,6 +433,10 @@ def _complaint(result: PGresult, codec: str) -> str:
     """What the server says is wrong. Not where: that would quote the query."""
     parts = (DiagnosticField.MESSAGE_PRIMARY, DiagnosticField.MESSAGE_HINT)
     said = [(result.error_field(part) or b"").decode(codec, "replace") for part in parts]
+    # libpq's own complaint of what it was sent has no fields.
+    said = [*filter(None, said)] or [result.error_message.decode(codec, "replace")]
+    if said == ["cannot allocate memory for input buffer"]:
+        return "the server claims a message that is longer than libpq can hold"
     return "; ".join(filter(None, said)) or "the server gives an error without a message"
 
 

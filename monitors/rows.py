@@ -20,14 +20,18 @@ from ..journal.chain import digest
 from ..journal.events import Spec
 from . import config_file, names, ownership, settings, unexpected
 from .config_file import TooLarge
-from .contract import Listing, Seen
+from .contract import Listing, Seen, Touched
 from .files import why
 from .members import NotKnown
 from .options import MonitorOptions
+from .polling import SourceFailed
 from .regular_file import Denied, NotRegular, opened
 from .tenant import Tenant, Tenants
 
 LONGEST_CONFIG: Final = 0xFFFF  # bytes; more does not fit the emperor protocol
+MOST_HELD: Final = 16 << 20  # bytes of new configs that are told at once
+MOST_TOLD: Final = 256 << 20  # bytes of new configs from one listing to the next
+MOST_ROWS: Final = 100_000
 MUCH: Final = 128 << 10  # bytes of configs; to understand more, some formats take too long
 _LONGEST_NUMBER: Final = 40  # characters of a number that is given as text
 _LARGEST_ID: Final = 0xFFFFFFFE  # of a uid or gid; the one above means "unchanged"
@@ -53,6 +57,12 @@ class Row(msgspec.Struct):
     uid: Any = None
     gid: Any = None
     socket: Any = None
+
+
+class TooLong(msgspec.Struct, frozen=True):
+    """Stands for a value that the source kept, as it has so many bytes."""
+
+    size: int
 
 
 def seen_of(row: Row, options: MonitorOptions) -> tuple[str, Seen]:
@@ -137,8 +147,10 @@ class Table:
         self.files = files
         # Of readings that came to no end: a text that is slow to read is read once.
         self.unfinished: dict[str, _Told] = {}
+        self.held = 0  # bytes of new configs
         self.current: Reading | None = None
         self._before: dict[str, _Told] = {}
+        self._told = 0  # bytes of configs since the last listing
 
     def reading(self) -> "Reading":
         """A new reading; it counts when its listing is made."""
@@ -146,12 +158,32 @@ class Table:
         return self.current
 
     def keep(self, now: "dict[str, _Told]") -> None:
+        """A reading was told as a listing."""
         self._before = now
+        self._told = 0
+        self._let_go()
+
+    def keep_also(self, now: "dict[str, _Told]") -> None:
+        """A part of a reading was told. Raises SourceFailed if that is too much."""
+        self._before = {**self._before, **now}
+        self._told += self.held
+        self._let_go()
+        if self._told > MOST_TOLD:
+            raise SourceFailed(f"it has more than {MOST_TOLD >> 20} MiB of new configs")
+        if len(self._before) > MOST_ROWS:
+            raise SourceFailed(f"it has more than {MOST_ROWS:,} new vassals")
+
+    def _let_go(self) -> None:
         self.unfinished = {}
+        self.held = 0
 
 
 class Reading:
-    """One reading: rows are added, then it is a listing. A bad row is refused, and only it."""
+    """One reading: rows are added, then it is a listing. A bad row is refused, and only it.
+
+    At most ``MOST_HELD`` bytes of new configs are kept. What is new beyond that is passed over:
+    the reading is told as a part, and the next one finds the rest.
+    """
 
     def __init__(self, table: Table, before: "dict[str, _Told]") -> None:
         self._table = table
@@ -159,6 +191,7 @@ class Reading:
         self._now: dict[str, _Told] = {}
         self._seen: dict[str, Seen] = {}
         self._refused: dict[str, str] = {}
+        self._is_part = False
 
     def add(self, row: Row) -> None:
         """Take a row in."""
@@ -186,8 +219,15 @@ class Reading:
         """Note what cannot be a vassal, with the first reason there is."""
         self._refused.setdefault(label, reason)
 
-    def listing(self) -> Listing:
-        """All that was read. The next reading is compared with this one."""
+    def listing(self) -> Listing | tuple[Touched, ...]:
+        """All that was read; or, where that is too much at once, a part of what is new in it.
+
+        The next reading is compared with this one. Raises SourceFailed.
+        """
+        if self._is_part:
+            self._table.keep_also(self._now)
+            new = ((name, seen) for name, seen in self._seen.items() if seen.content is not None)
+            return tuple(Touched(name, seen) for name, seen in new)
         self._table.keep(self._now)
         return Listing(self._seen, self._refused)
 
@@ -201,6 +241,9 @@ class Reading:
         # A file that may not run is looked at again: what bars it is mended without a new row.
         barred = is_file and told is not None and told.seen.spec.bar is not None
         if told is None or told.mark != mark or barred:
+            if self._table.held > MOST_HELD:
+                self._is_part = True
+                return
             seen = self._read_file(row) if is_file else self._understand(name, row, mark)
             told = _Told(mark, Seen(seen.spec))
         else:
@@ -208,13 +251,16 @@ class Reading:
         self._now[name], self._seen[name] = told, seen
 
     def _read_file(self, row: Row) -> Seen:
-        return seen_of_file(row, self._table.options)[1]
+        seen = seen_of_file(row, self._table.options)[1]
+        self._table.held += len(seen.content or b"")
+        return seen
 
     def _understand(self, name: str, row: Row, mark: tuple[Any, ...]) -> Seen:
         unfinished = self._table.unfinished
         told = unfinished.get(name)
         if told is None or told.mark != mark:
             told = unfinished[name] = _Told(mark, seen_of(row, self._table.options)[1])
+            self._table.held += len(told.seen.content or b"")
         return told.seen
 
 
@@ -232,6 +278,8 @@ def label_of(name: Any) -> str:
     """A name to call a row by when it is refused, whatever its name is."""
     if name is None or name in ("", b""):
         return "(no name)"
+    if isinstance(name, TooLong):
+        return f"(a name of {name.size} bytes)"
     if isinstance(name, bytes):
         name = name.decode("utf-8", "surrogateescape")
     if not isinstance(name, str):
@@ -257,12 +305,13 @@ def content_of(value: Any) -> bytes:
         value = bytes(value)
     if isinstance(value, str):
         value = value.encode("utf-8", "surrogateescape")
-    if not isinstance(value, bytes):
+    if not isinstance(value, bytes | TooLong):
         raise Flaw(_not("config", "a text", value))
     if not value:
         raise Flaw("the config is empty")
-    if len(value) > LONGEST_CONFIG:
-        raise Flaw(f"the config has {len(value)} bytes, {LONGEST_CONFIG} fit the emperor protocol")
+    size = value.size if isinstance(value, TooLong) else len(value)
+    if isinstance(value, TooLong) or size > LONGEST_CONFIG:
+        raise Flaw(f"the config has {size} bytes, {LONGEST_CONFIG} fit the emperor protocol")
     if b"\0" in value:
         raise Flaw("the config has a NUL byte")
     return value
@@ -387,4 +436,6 @@ def _finite(value: int | float | Decimal) -> bool:
 def _not(what: str, kind: str, value: Any) -> str:
     if value is None:
         return f"the {what} is missing"
+    if isinstance(value, TooLong):
+        return f"the {what} has {value.size} bytes, which is too long"
     return f"the {what} is not {kind} but of type {type(value).__name__}"

@@ -49,7 +49,9 @@ from .zoo_url import at
 __all__ = ["Client", "Down", "NoAuthError", "NoNodeError", "NodeExistsError"]
 
 _IN_FLIGHT: Final = 64  # requests; kazoo is told of each by a byte, and 250 of these would block
-_LONGEST: Final = 64 << 20  # bytes of one answer
+_LONGEST: Final = 8 << 20  # bytes of one answer
+_CHUNK: Final = 1 << 16  # bytes that are received at a time
+_MOST_TRIES: Final = 5  # for one request, whose answer is lost with the connection
 _LOST: Final = (ConnectionLoss, ConnectionClosedError, SessionExpiredError)
 _FAREWELL: Final = 0.5  # seconds for ending the session in order
 _LONGEST_DELAY: Final = 3.0  # seconds between tries to reach any server
@@ -90,6 +92,7 @@ class Client:
         self._was_up = False
         self._addresses = [at(*address) for address in addresses]
         self._troubles: dict[str, str] = {}
+        self._flaw = ""  # of what a server sent
         self._end: str | None = None  # of kazoo's thread, and why
         self._is_refused = False
         self._handler = _Handler(self._note, self._note_end, self._patience())
@@ -192,21 +195,31 @@ class Client:
 
     async def _ask(self, method: str, *arguments: Any, **named: Any) -> Any:
         async with self._turns:
-            while True:
+            began = trio.current_time()
+            for _ in range(_MOST_TRIES):
                 await self._be_up()
                 epoch = self.epoch
                 with contextlib.suppress(*_LOST):
                     return await self._outcome(getattr(self._kazoo, method)(*arguments, **named))
+                if trio.current_time() - began > self._limit:
+                    break
                 # The answer may be here before the news that the connection is not.
                 await self._be_up(after=epoch)
+            flaw = f"; {self._flaw}" if self._flaw else ""
+            raise SourceFailed(
+                f"the connection was lost time and again before a request was answered{flaw}"
+            )
 
     async def _outcome(self, result: Any) -> Any:
         done = trio.Event()
+        before = self._handler.received
         result.rawlink(lambda _: self._soon(done.set))
         with trio.move_on_after(self._limit):
             await done.wait()
         if not result.ready():
-            raise SourceFailed(f"ZooKeeper did not answer for {self._limit:g} s")
+            size = (self._handler.received - before) >> 10
+            meanwhile = f", and sent {size:,} KiB of something else meanwhile" if size else ""
+            raise SourceFailed(f"ZooKeeper did not answer for {self._limit:g} s{meanwhile}")
         try:
             return result.get_nowait()
         except (*_LOST, NoNodeError, NoAuthError, NodeExistsError):
@@ -262,7 +275,9 @@ class Client:
         self.is_up = is_up
         self._ring()
 
-    def _set_trouble(self, address: str, what: str) -> None:
+    def _set_trouble(self, address: str, what: str, is_flaw: bool = False) -> None:
+        if is_flaw:
+            self._flaw = f"{address} {what}"
         if not self.is_up:
             self._troubles[address] = what
         self._ring()
@@ -288,8 +303,8 @@ class Client:
         has_expired = self._kazoo.client_state == KeeperState.EXPIRED_SESSION
         self._soon(self._set_state, state == KazooState.CONNECTED, has_expired)
 
-    def _note(self, address: str, what: str) -> None:
-        self._soon(self._set_trouble, address, what)
+    def _note(self, address: str, what: str, is_flaw: bool = False) -> None:
+        self._soon(self._set_trouble, address, what, is_flaw)
 
     def _note_end(self, error: Exception | None) -> None:
         reason = "kazoo has ended" if error is None else f"what answers is no ZooKeeper ({error})"
@@ -306,7 +321,7 @@ class _Handler(SequentialThreadingHandler):  # type: ignore[misc]
 
     def __init__(
         self,
-        note: Callable[[str, str], None],
+        note: Callable[..., None],
         note_end: Callable[[Exception | None], None],
         patience: float,
     ) -> None:
@@ -316,6 +331,7 @@ class _Handler(SequentialThreadingHandler):  # type: ignore[misc]
         self._note_end = note_end
         self._patience = patience  # seconds to connect to one server, and to get a session
         self.is_greeting = False
+        self.received = 0  # bytes
         self._wire: _Wire | None = None
         self._is_over = False
 
@@ -349,7 +365,8 @@ class _Handler(SequentialThreadingHandler):  # type: ignore[misc]
         label = at(*address)
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._wire = wire = _Wire(family, socket.SOCK_STREAM)
-        wire.on_nonsense = functools.partial(self._note, label)
+        wire.on_nonsense = functools.partial(self._note, label, is_flaw=True)
+        wire.on_received = self._count
         try:
             if self._is_over:
                 raise ConnectionAbortedError
@@ -363,6 +380,9 @@ class _Handler(SequentialThreadingHandler):  # type: ignore[misc]
         self._note(label, _SILENT)
         self.is_greeting = True
         return wire
+
+    def _count(self, count: int) -> None:
+        self.received += count
 
     def hang_up(self) -> None:
         """Break off what the thread waits for. Called in trio's thread."""
@@ -408,13 +428,19 @@ class _Wire(socket.socket):
     """A socket that is asked for a reasonable number of bytes only."""
 
     on_nonsense: Callable[[str], None]
+    on_received: Callable[[int], None]
 
     def recv(self, count: int, flags: int = 0, /) -> bytes:
         """As the base. The number is what the other side says will come."""
         if count > _LONGEST:
-            self.on_nonsense("is no ZooKeeper, or one of its answers is too long")
+            self.on_nonsense(
+                f"is no ZooKeeper, or one of its answers is too long: it claims {count} bytes,"
+                f" {_LONGEST} are allowed"
+            )
             raise ConnectionAbortedError
-        return super().recv(count, flags)
+        received = super().recv(min(count, _CHUNK), flags)
+        self.on_received(len(received))
+        return received
 
 
 def _silent() -> logging.Logger:

@@ -29,10 +29,10 @@ import trio
 
 from ..journal.events import Spec
 from . import names, polling, zoo_url
-from .contract import Failed, Listing, Seen, Tell
+from .contract import Failed, Listing, Seen, Tell, Touched
 from .options import MonitorOptions
 from .polling import SourceFailed
-from .rows import Flaw, Row, label_of, name_of, seen_of
+from .rows import MOST_HELD, Flaw, Row, label_of, name_of, seen_of
 from .zoo_client import Client, Down, NoAuthError, NoNodeError, look_up
 from .zoo_herald import Announcement, Herald
 
@@ -43,6 +43,7 @@ _BATCH: Final = 500  # changed znodes that are read before a listing is told
 _SHARE: Final = 200  # znodes that are read again every freq seconds though nobody said why
 _TRIES: Final = 5  # for finding a znode as it was at one moment
 _CHUNK: Final = 1000  # znodes that are looked through before others have their turn
+_LONGEST_FIELD: Final = 4096  # bytes
 _FIELDS: Final = ("uid", "gid", "socket")
 _EXPIRED: Final = (
     "the session expired, as ZooKeeper had not heard of us in time; it is begun anew, and all is"
@@ -73,7 +74,7 @@ class ZooKeeper:
         connect = partial(self._connect, census, announcement)
         # How long ZooKeeper may be silent is watched here, answer by answer: reading all there
         # is may take longer.
-        await polling.poll(connect, tell, self._options.freq, limit=math.inf)
+        await polling.poll(connect, tell, self._options.freq, limit=polling.LONGEST)
 
     async def _connect(self, census: "_Census", announcement: Announcement | None) -> "_Session":
         addresses = await look_up(self._place.hosts, self._limit)
@@ -104,6 +105,12 @@ class _Census:
         self.znodes: dict[str, _Znode] = {}
         self.size = 0
         self._fresh: dict[str, Seen] = {}  # with configs, until they are told
+        self._held = 0  # bytes of those
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so many new configs are here that they are to be told before more are read."""
+        return self._held > MOST_HELD
 
     def put(self, name: str, znode: _Znode, fresh: Seen | None) -> None:
         """Take in what was read. Raises SourceFailed if that is too much."""
@@ -112,6 +119,7 @@ class _Census:
         self.size += znode.size
         if fresh is not None:
             self._fresh[name] = fresh
+            self._held += znode.size
         if self.size > MOST_BYTES:
             raise SourceFailed(f"the znodes have more than {MOST_BYTES >> 20} MiB of data")
 
@@ -126,6 +134,12 @@ class _Census:
             self.drop(name)
             self._fresh.pop(name, None)
 
+    def part(self) -> tuple[Touched, ...]:
+        """What is new, of a reading that has not come to its end."""
+        found = tuple(Touched(name, seen) for name, seen in self._fresh.items())
+        self._fresh, self._held = {}, 0
+        return found
+
     async def listing(self, refused: dict[str, str]) -> Listing:
         """All that is known, and what else was refused."""
         seen: dict[str, Seen] = {}
@@ -136,7 +150,7 @@ class _Census:
                 seen[name] = self._fresh.get(name, znode.seen)
             if count % _CHUNK == _CHUNK - 1:
                 await trio.lowlevel.checkpoint()
-        self._fresh = {}
+        self._fresh, self._held = {}, 0
         return Listing(seen, refused)
 
 
@@ -170,8 +184,11 @@ class _Session:
 
     # What polling asks of it
 
-    async def read(self) -> Listing | Failed:
-        """All znodes there are; Failed while kazoo tries to reach them. Raises SourceFailed."""
+    async def read(self) -> Listing | Failed | tuple[Touched, ...]:
+        """All znodes there are; Failed while kazoo tries to reach them. Raises SourceFailed.
+
+        It is those that are new so far, where these are too much to hold.
+        """
         if self.client.has_expired:
             self.client.has_expired = False
             self._is_list_stale = True  # what is told next was read after it
@@ -188,6 +205,8 @@ class _Session:
             return Failed(
                 f"there is no znode {names.shown(self._path)}; it is waited for until it is made"
             )
+        if self._census.is_full:
+            return self._census.part()
         listing = await self._census.listing(dict(self._refused))
         self._vassals = len(listing.seen)
         return listing
@@ -308,7 +327,11 @@ class _Session:
 
         async def read_some() -> None:
             try:
-                absent.extend([name for name in waiting if not await self._look(name)])
+                for name in waiting:
+                    if not await self._look(name):
+                        absent.append(name)
+                    if self._census.is_full:
+                        return  # the rest is found to be new, or stale, by the next reading
             except SourceFailed as failure:
                 failures.append(failure)
                 nursery.cancel_scope.cancel()
@@ -369,7 +392,7 @@ class _Session:
             return _Znode(mark, below, fields, epoch, 0, None, str(flaw)), None
         attrs = {"version": str(stat.version)}
         spec = msgspec.structs.replace(seen.spec, ts=stat.mzxid, attrs=attrs)
-        znode = _Znode(mark, below, fields, epoch, stat.dataLength, Seen(spec))
+        znode = _Znode(mark, below, fields, epoch, len(data or b""), Seen(spec))
         return znode, Seen(spec, seen.content)
 
     async def _read_field(self, path: str) -> bytes | None:
@@ -377,7 +400,8 @@ class _Session:
             data, _ = await self.client.get(path)
         except NoNodeError:
             return None  # it was just deleted, which is about to be told
-        return data and data.strip()
+        # Nothing that means something is so long, and the mark keeps it.
+        return data and data.strip()[:_LONGEST_FIELD]
 
 
 def _below(stat: Any) -> tuple[object, ...]:

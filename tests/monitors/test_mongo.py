@@ -223,6 +223,7 @@ def test_documents_that_cannot_be_decoded() -> None:
     for row in mongo.rows(reading, documents):
         reading.add(row)
     listing = reading.listing()
+    assert isinstance(listing, Listing)
     assert {name: seen.content for name, seen in listing.seen.items()} == {
         "a.ini": odd,
         "d.ini": b"x",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from emperord.monitors import rows, settings
 from emperord.monitors.config_file import ConfigFiles
+from emperord.monitors.contract import Listing
 from emperord.monitors.files import Reader, Unreadable
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.rows import Row, Table
@@ -37,6 +38,7 @@ def test_a_row_is_refused_and_the_others_are_listed(
         for name in ("good.ini", VICTIM, "late.ini"):
             reading.add(Row(name, "[uwsgi]", 1))
     listing = reading.listing()
+    assert isinstance(listing, Listing)
     assert list(listing.seen) == ["good.ini", "late.ini"]
     assert list(listing.refused) == [VICTIM]
     assert listing.refused[VICTIM].startswith("error of the daemon: Planted at hostile.py:")
