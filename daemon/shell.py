@@ -47,6 +47,7 @@ from . import (
     outside,
     pressure,
     protocol,
+    stalls,
     stdio,
     succession,
     threads,
@@ -127,6 +128,8 @@ class Shell:
         self._deadlines = Deadlines(clock, self.tell)
         self._deadlines.plan_all(fleet)
         self._requests = Requests(self.tell)
+        self._turn_now: Turn | None = None  # that is being recorded
+        self._stalls = stalls.Stalls()
         self._lost = False  # a file of the journal is; the next turn pauses, or saves it
         self._silent: set[str] = set()  # sources that have not said their first word
         self._heard = trio.Event()
@@ -148,6 +151,7 @@ class Shell:
             nursery.start_soon(self._answer, nursery)
             # On a full disk the first words wait, and who asks twice must not wait with them.
             self._keeper.hear()
+            nursery.start_soon(self._watch_appends)
             # The record says who was there before any news is taken from the inbox.
             await self._turn([lambda _: [Draft("daemon_started", started), *found]])
             self._began = self.fleet.at
@@ -232,7 +236,7 @@ class Shell:
     # One turn
 
     async def _turn(self, inputs: Sequence[Input], *, requests: bool = False) -> None:
-        turn = Turn(self._deploys, requests=requests)
+        turn = Turn(self._deploys, inputs if requests else (), requests=requests)
         for given in inputs:
             for draft in self._drafts(given):
                 self._take(draft, turn)
@@ -349,15 +353,16 @@ class Shell:
     async def _commit(self, turn: Turn) -> None:
         """Return when the turn is durable, or given up and something else can be recorded."""
         contents = self._observer.take_contents()
+        self._turn_now = turn
         while True:
             try:
-                await threads.run_sync(
+                await self._stalls.run(
                     self._journal.append,
                     turn.rows,
                     contents,
                     self._snapshot(),
                     self._deploys.rows,
-                    abandon_on_cancel=self.paused is not None,  # who gives up does not wait
+                    known=self.paused is not None,  # who gives up does not wait
                 )
             except JournalPaused as pause:
                 turn.waited = True
@@ -367,6 +372,7 @@ class Shell:
                 await trio.sleep(_RETRY)
             else:
                 break
+        self._turn_now = None
         self._deploys.touched.clear()
         if self.paused is not None:
             log.warning("the journal can be written again")
@@ -386,14 +392,20 @@ class Shell:
         self._deploys = turn.deploys
         self._deadlines.plan_all(self._ahead)
 
-    def _note_pause(self, reason: str, unrecorded: int) -> None:
+    def _note_stall(self, reason: str) -> None:
+        """Tell of an append that hangs. Requests in it may be durable yet, so they wait."""
+        if self._turn_now is not None and self.paused is None:
+            self._turn_now.waited = True
+            self._note_pause(reason, len(self._turn_now.folded), self._turn_now.asked)
+
+    def _note_pause(self, reason: str, unrecorded: int, but: Sequence[Input] = ()) -> None:
         if self.paused is None:
             log.error("paused: %s; vassals keep running, nothing new is done", reason)
             if self._signals.leaving:
                 log.warning("waiting to record the stop; asked again, leaves at once")
             self.recent.paused = self.now()
         self.paused, self.unrecorded = reason, unrecorded
-        self._requests.refuse(reason)
+        self._requests.refuse(reason, but=but)
         self.waiting.look(None)
         self._can_answer.set()
         self._notifier.tell(f"STATUS={self.status()}")
@@ -405,9 +417,15 @@ class Shell:
         """Have an idle daemon notice that its journal was deleted or cut."""
         while True:
             await trio.sleep(_LOOK)
-            if not await threads.run_sync(self._journal.is_whole):
+            if not await threads.run_sync(self._journal.is_whole, abandon_on_cancel=True):
                 self._lost = True
                 await self.tell(lambda _: ())
+
+    async def _watch_appends(self) -> None:
+        while True:
+            await trio.sleep(_LOOK)
+            if (reason := self._stalls.look()) is not None:
+                self._note_stall(f"{self._journal.path}: {reason}")
 
     # What comes in
 

@@ -1,6 +1,6 @@
 """What one turn of the loop records, and operators' requests on their way into the record."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 import trio
@@ -32,11 +32,13 @@ class Folded(NamedTuple):
 class Turn:
     """The events of one transaction. ``requests``: it has nothing but operators' requests.
 
-    Such a turn may be given up; ``deploys`` is then what was known before it.
+    Such a turn may be given up; ``deploys`` is then what was known before it, and ``asked`` what
+    was asked for.
     """
 
-    def __init__(self, deploys: Deploys, *, requests: bool) -> None:
+    def __init__(self, deploys: Deploys, asked: Sequence[Input], *, requests: bool) -> None:
         self.requests = requests
+        self.asked = asked
         self.deploys = deploys.copied() if requests else deploys
         self.folded: list[Folded] = []
         self.waited = False  # for a journal that could not be written
@@ -84,9 +86,9 @@ class Requests:
         if asked.refused is not None:
             raise Refused(NOT_RECORDED + asked.refused)
 
-    def refuse(self, reason: str) -> None:
-        """Refuse all: the journal cannot be written."""
+    def refuse(self, reason: str, but: Sequence[Input] = ()) -> None:
+        """Refuse all but these: the journal cannot be written."""
         for asked in self._open:
-            if not asked.durable:
+            if not asked.durable and asked not in but:
                 asked.refused = reason
                 asked.scope.cancel()

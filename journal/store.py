@@ -159,7 +159,13 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Let go of the journal; the WAL is folded into the file."""
+        """Let go of the journal; the WAL is folded into the file.
+
+        While an append hangs, nothing is let go: another writer must not begin before it has ended,
+        which is with this process at the latest.
+        """
+        if self._writes.locked():
+            return
         if self._is_sound():
             self._disconnect()
         self._opened.close()

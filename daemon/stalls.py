@@ -1,0 +1,41 @@
+"""An append that does not come back: its disk, or what that is reached by, hangs.
+
+The kernel gives no error then (a frozen file system, NFS whose server is away), so it is the time
+that tells. The append is not given up: it is not known whether its events become durable.
+"""
+
+from collections.abc import Callable
+from typing import Final, TypeVarTuple
+
+import trio
+
+from . import threads
+
+HANGS: Final = 5.0  # seconds after which an append counts as one that hangs
+
+Ts = TypeVarTuple("Ts")
+
+
+class Stalls:
+    """Runs appends, one at a time, and notices one that hangs."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None  # trio's time; None while no append runs
+        self._scope = trio.CancelScope()
+
+    async def run(self, append: Callable[[*Ts], None], *args: *Ts, known: bool) -> None:
+        """Append in a thread. Who is cancelled waits for it, unless it is ``known`` to hang."""
+        self._began = trio.current_time()
+        self._scope = trio.CancelScope(shield=not known)
+        try:
+            with self._scope:
+                await threads.run_sync(append, *args, abandon_on_cancel=True)
+        finally:
+            self._began = None
+
+    def look(self) -> str | None:
+        """Why nothing can be recorded now, if an append hangs. Nobody has to wait for it then."""
+        if self._began is None or trio.current_time() - self._began < HANGS:
+            return None
+        self._scope.shield = False
+        return f"a write has not come back for {HANGS:g} s; look at the disk of the journal"
