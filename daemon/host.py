@@ -59,6 +59,7 @@ from . import (
 )
 from .actions import Action
 from .cgroups import Cgroups
+from .epoll import Epoll
 from .exposed import exposed
 from .fleet import Fleet, Vassal
 from .keeper_link import Death, KeeperLink
@@ -67,6 +68,7 @@ from .listeners import CannotListen, Listener, Listeners, Terms, binds_itself, t
 from .observe import Draft
 from .orders import unread
 from .recovery import Survivor
+from .refusals import PASSING, Refused, nobodys
 from .running import Process
 from .starting import Starter, explain
 from .strays import Strays
@@ -138,7 +140,7 @@ class Host:
         self._keeper = KeeperLink(None) if keeper is None else keeper
         self._logs = logs
         self._config_text = config_text
-        self._epoll = select.epoll()
+        self._epoll = Epoll()
         self._by_fd: dict[int, Process] = {}
         self._by_name: dict[str, Process] = {}
         self._listeners = Listeners(self._keeper)
@@ -180,6 +182,7 @@ class Host:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 nursery.start_soon(self._deliver)
+                nursery.start_soon(self._epoll.mend)
                 nursery.start_soon(self._reap_strays)
                 nursery.start_soon(self._look_after_logs)
                 nursery.start_soon(self._mend_listeners)
@@ -188,7 +191,7 @@ class Host:
                         self._do("reload", running, self._watch_reload)
                 task_status.started()
                 while True:
-                    await trio.lowlevel.wait_readable(self._epoll.fileno())
+                    await self._epoll.wait()
                     self._poll()
         finally:
             for running in self._by_name.values():
@@ -214,7 +217,7 @@ class Host:
                         self._take_out(running, past)
 
     def _poll(self) -> None:
-        for fd, _ in self._epoll.poll(0):
+        for fd, _ in self._epoll.poll():
             running = self._by_fd.get(fd)
             if running is None:
                 self._knock(fd)
@@ -251,6 +254,8 @@ class Host:
         """What is raised within is this vassal's, and the others go on. ``after`` tidies up."""
         try:
             yield
+        except Refused:
+            raise
         except Exception as error:
             self._fail(vassal, place, error)
             with contextlib.suppress(Exception):
@@ -294,7 +299,10 @@ class Host:
             said = running.control.recv(max(most, 1), socket.MSG_PEEK)
         except BlockingIOError:
             return
-        except OSError:
+        except OSError as error:
+            if error.errno in PASSING:
+                self._epoll.put_off(running.control.fileno(), _NEWS, error)
+                return
             said = b""
         if not said:
             # A closed socket is not a death: only a reaped process is.
@@ -771,15 +779,17 @@ class Host:
 
     def adopt(self, survivor: Survivor) -> bool:
         """Take over the process of a former daemon's vassal; False if it has just gone."""
-        running = adoption.adopt(survivor, self._keeper)
+        with nobodys():  # it would be stopped for what it has not done
+            running = adoption.adopt(survivor, self._keeper)
         if running is None:
             return False
         self._by_name[running.name] = running
         self._listen_to(running)
         self._find_cgroup(running)
         if self._logs is not None:
-            running.log_start = self._logs.size(running.name)
-            running.log_file = self._logs.written_by(running.pid, running.name)
+            with contextlib.suppress(OSError):  # no more than last lines depend on it
+                running.log_start = self._logs.size(running.name)
+                running.log_file = self._logs.written_by(running.pid, running.name)
         return True
 
     def forget_kept(self) -> None:

@@ -35,6 +35,8 @@ from typing import Any, NoReturn
 
 from . import keeping, stdio
 from .arguments import command, concealed, hidden
+from .dead_child import Leaders
+from .wakes import Wakes
 
 STATE = "EMPERORD_KEEPER_STATE"  # in the keeper's own, over an exec: a descriptor with its memory
 CANNOT_START, BAD_USAGE = 3, 2
@@ -54,10 +56,6 @@ _daemon_argv = functools.partial(command, "main")
 log = functools.partial(stdio.log, "emperor.keeper")
 
 
-def _unheard(_: str) -> None:
-    """Say nothing."""
-
-
 def main() -> NoReturn:
     """The command ``emperor``."""
     stdio.hold()
@@ -66,9 +64,21 @@ def main() -> NoReturn:
     if any(argument in _PASSING for argument in arguments):
         shown, secret = concealed(arguments)
         os.execve(sys.executable, _daemon_argv(shown), {**os.environ, **secret})
-    code = Keeper(arguments).run()
+    code = _made(arguments).run()
     signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)  # the last one would have the say
     sys.exit(code)
+
+
+def _made(arguments: list[str]) -> "Keeper":
+    """A keeper. One that was executed anew has vassals, so it does not end for want of memory."""
+    while True:
+        try:
+            return Keeper(arguments)
+        except OSError as error:
+            if STATE not in os.environ:
+                log(f"cannot start: {error.strerror}", stdio.ERROR)
+                sys.exit(CANNOT_START)
+        time.sleep(_CONGESTED)
 
 
 class Keeper:
@@ -81,6 +91,7 @@ class Keeper:
         self._channel: socket.socket | None = None
         self._unsent: list[tuple[dict[str, Any], list[int]]] = []
         self._congested = False
+        self._leaders = Leaders()
         self._sync = False  # the daemon wants to be told when all deaths were
         self._started = 0.0
         self._delay = 0.0
@@ -90,7 +101,7 @@ class Keeper:
         self._hears = False  # the daemon takes signals; before that one would kill it
         self._passing = False  # it only prints something, and its code is the last word
         self._waiting: list[int] = []  # signals for it
-        self._wakes, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wakes = Wakes()
         self._limits = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     def run(self) -> int:
@@ -110,7 +121,6 @@ class Keeper:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         for number in _HANDLED:
             signal.signal(number, lambda *_: None)
-        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         state = os.environ.pop(STATE, None)
         if state is not None:
             self._remember(int(state))
@@ -214,10 +224,13 @@ class Keeper:
         timeout = None if self._daemon else self._wait_left()
         if self._congested:
             timeout, self._congested = _CONGESTED, False
-        poll.poll(None if timeout is None else timeout * 1000)
+        try:
+            poll.poll(None if timeout is None else timeout * 1000)
+        except OSError:  # no memory for now
+            time.sleep(_CONGESTED)
         self._hear()
         self._say()
-        return self._read_wakes()
+        return self._wakes.read()
 
     def _signalled(self, number: int) -> None:
         if number == signal.SIGCHLD:
@@ -228,7 +241,7 @@ class Keeper:
                 os.kill(self._daemon, signal.SIGKILL)
             return
         if number == signal.SIGUSR1:
-            stdio.reopen(_unheard if self._daemon else log)  # the daemon says why it cannot
+            stdio.reopen((lambda _: None) if self._daemon else log)  # the daemon says why it cannot
         if number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             self._due = 0.0  # who is to stop the vassals must first be there
             if self._stopping is None:
@@ -253,7 +266,11 @@ class Keeper:
             if status is None:
                 break
             pid = status.si_pid
-            start = _start_of_leader(pid)
+            try:
+                start = None if pid == self._daemon else self._leaders.start_of(pid)
+            except OSError:
+                self._congested = True  # it is looked at again soon
+                return end
             os.waitid(os.P_PID, pid, os.WEXITED)
             exited = status.si_code == os.CLD_EXITED
             code = status.si_status if exited else None
@@ -281,7 +298,10 @@ class Keeper:
                 return
             except ConnectionResetError:
                 continue  # it left packets unread: told once, before what it said last
-            except OSError:
+            except OSError as error:
+                if error.errno in keeping.CONGESTED:
+                    self._congested = True
+                    return
                 data, descriptors, flags = b"", [], 0
             if not data:
                 self._channel.close()
@@ -329,7 +349,7 @@ class Keeper:
             _try_new_version()
             state = os.memfd_create("keeper")
             inherited = [state, *(fd for _, fds in self._memory.kept.values() for fd in fds)]
-            for number in self._read_wakes():
+            for number in self._wakes.read():
                 self._signalled(number)
             os.write(state, json.dumps(self._state()).encode())
             for descriptor in inherited:
@@ -343,12 +363,6 @@ class Keeper:
             for descriptor in inherited[:1]:
                 os.close(descriptor)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
-
-    def _read_wakes(self) -> bytes:
-        try:
-            return os.read(self._wakes, 4096)
-        except BlockingIOError:
-            return b""
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -371,16 +385,6 @@ class Keeper:
             self._memory.deaths[packet["pid"], packet["start"]] = packet
         self._stopping, self._waiting = known["stopping"], known["waiting"]
         self._limits = (known["nofile"], self._limits[1])
-
-
-def _start_of_leader(pid: int) -> int | None:
-    """When a dead child started, in clock ticks since boot; None if it led no session."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-    except OSError:
-        return None
-    return int(fields[19]) if int(fields[3]) == pid else None
 
 
 def _try_new_version() -> None:

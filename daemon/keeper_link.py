@@ -283,7 +283,9 @@ class KeeperLink:
             return None
         except ConnectionResetError:
             return None  # it left packets unread, which is told once, before what it said last
-        except OSError:
+        except OSError as error:
+            if error.errno in keeping.CONGESTED:
+                return None
             data, descriptors, flags = b"", [], 0
         if not data:
             self._lose()

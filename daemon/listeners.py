@@ -42,6 +42,7 @@ from ..monitors.names import shown
 from ..monitors.tenant import Tenant, rights_of
 from .keeper_link import KeeperLink, Kept
 from .keeping import LEFT
+from .refusals import PASSING
 
 log = logging.getLogger("emperor.host")
 
@@ -52,7 +53,6 @@ _KEPT: Final = "listener:"  # what the names start with under which the keeper k
 _SHORTHANDS: Final = {"": "0.0.0.0", "*": "0.0.0.0", "localhost": "127.0.0.1"}  # noqa: S104  # asked for
 # What may be otherwise in a moment, whatever the vassal's source says.
 _BUSY: Final = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.ENOENT, errno.ENOTDIR, errno.EROFS)
-_SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ENOSPC)
 
 
 # Options with which uWSGI binds an address, as .ini, YAML, JSON and XML write them; and what they
@@ -295,10 +295,10 @@ class Listeners:
                     if _excludes(parse(other.address), place):
                         return _taken(address, other)
         fault: ListenFault = "address"
-        if error.errno in _SHORT:
-            fault = "resources"
-        elif error.errno in _BUSY:
+        if error.errno in _BUSY:
             fault = "busy"
+        elif error.errno in PASSING:
+            fault = "resources"
         why = os.strerror(error.errno) if error.errno else str(error)
         return CannotListen(f"cannot listen at {shown(address)}: {why}", fault)
 

@@ -31,6 +31,7 @@ from . import (
     command,
     commandline,
     daemon_log,
+    failures,
     pressure,
     process,
     shared_disk,
@@ -51,6 +52,7 @@ from .keeping import RENEW
 from .observe import Observer
 from .opening import Opening
 from .options import Command, options, policy
+from .refusals import refusal
 from .rules import RULES
 from .shell import Shell
 from .signals import Abandoned
@@ -59,6 +61,7 @@ from .vassal_log import LogDirectory, keep_former
 
 log = logging.getLogger("emperor")
 
+FAILED = 1  # while it ran
 CANNOT_START = 3
 
 
@@ -209,12 +212,20 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             followed(journal),
         )
         reserved.urgent = lambda: shell.leaving
+        refused: OSError | None = None
         try:
             trio.run(shell.run, monitors)
         except* Abandoned as abandoned:
             daemon_log.complain(str(abandoned.exceptions[0]))
             # At once, and so without closing the journal: its disk may hang.
             os._exit(CANNOT_START)
+        except* (OSError, trio.TrioInternalError) as errors:
+            refused = refusal(errors)
+            if refused is None:
+                raise
+        if refused is not None:
+            log.error("left, for the next daemon to go on: %s", failures.told(refused))
+            sys.exit(FAILED)
         if not shell.renewing:
             host.last_look()
             attempts.move_out()

@@ -50,8 +50,8 @@ def _read(pid: int, file: str) -> bytes | None:
 
 
 def _blind(error: OSError) -> None:
-    """Raise the error again if it says nothing about the process."""
-    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+    """Raise the error again unless it says that there is none, or that it may not be asked."""
+    if error.errno not in (errno.ENOENT, errno.ESRCH, errno.EACCES, errno.EPERM):
         raise error
 
 

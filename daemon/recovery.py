@@ -12,6 +12,7 @@ and exec (see ``journal/store.py``).
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from ..journal.errors import Damaged, JournalError
 from ..journal.events import Adopted, Exited, SpawnFailed
 from . import command, process
 from .fleet import UP, Fleet, Vassal
@@ -89,8 +90,8 @@ def survey(
             mark = vassal.mark or process.mark(vassal.attempt, time_of(vassal.attempt), vassal.name)
             leader = _leader(machine, vassal, census.of(mark)) if same_boot else None
         except Exception as error:
-            if unclear is None or isinstance(error, OSError):
-                raise  # the machine refused, which is about no vassal
+            if unclear is None or _is_of_machine(error):
+                raise
             unclear[vassal.name] = error
             continue
         if leader is not None:
@@ -100,6 +101,11 @@ def survey(
             gone.append(vassal)
     _end(trees, census, machine)
     return alive, gone
+
+
+def _is_of_machine(error: Exception) -> bool:
+    """Whether the machine refused, or could not read the journal, which is about no vassal."""
+    return isinstance(error, OSError | JournalError) and not isinstance(error, Damaged)
 
 
 def end_trees(dead: Iterable[Survivor], machine: Machine = process) -> None:

@@ -64,6 +64,7 @@ from .fold import fold
 from .host import Happened, News, Said
 from .keeper_link import KeeperLink
 from .observe import Draft, Observer, Source
+from .refusals import refusal
 from .saying import Line, say
 from .signals import Signals
 from .start_warnings import warnings
@@ -508,7 +509,8 @@ class Shell:
                 reason = "the monitor ended"
             except Exception as error:
                 # A limit of the machine is no bug whose place somebody must find.
-                log.error("%s failed: %s", source.url, error, exc_info=not threads.refused(error))
+                known = threads.refused(error) or refusal(error) is not None
+                log.error("%s failed: %s", source.url, error, exc_info=not known)
                 reason = f"{type(error).__name__}: {error}"
             await tell(contract.Failed(reason))
             await trio.sleep(backoff)

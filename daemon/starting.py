@@ -4,10 +4,11 @@ import contextlib
 import errno
 import os
 import resource
+import signal
 import socket
 import subprocess
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from ..journal.events import Fault, Spec
 from ..journal.policy import Policy
@@ -16,12 +17,26 @@ from .cgroups import Cgroups
 from .fleet import Vassal
 from .keeper_link import KeeperLink
 from .listeners import Listeners
+from .refusals import PASSING
 from .running import Process, kept_name
 from .trees import kill_group
 from .users import User, user_of
 from .vassal_log import LogDirectory, log_file
 
 _RESERVE: Final = 32  # descriptors that vassals leave to the daemon
+
+
+class _Child(subprocess.Popen[bytes]):
+    """A child that is in ``begun`` before it starts: Popen may fail when there is a process."""
+
+    def __init__(self, begun: list["_Child"], argv: list[str], **how: Any) -> None:
+        begun.append(self)
+        super().__init__(argv, **how)
+
+    @property
+    def left(self) -> bool:
+        """Whether there is a process, and nobody has waited for it."""
+        return getattr(self, "pid", None) is not None and self.returncode is None
 
 
 class Starter:
@@ -84,7 +99,7 @@ class Starter:
         )
         log_start = self._logs.size(vassal.name) if self._logs is not None else 0
         opened: list[socket.socket] = []
-        child: subprocess.Popen[bytes] | None = None
+        begun: list[_Child] = []
         stdin = self._stdin(vassal.name, spec)
         owner = None if user is None else (user.uid, user.gid)
         out = self._logs.open(vassal.name, owner) if self._logs is not None else None
@@ -103,7 +118,8 @@ class Starter:
                 if config_ours is None
                 else self._first_config(spec, config_ours, vassal.monitor)
             )
-            child = subprocess.Popen(
+            child = _Child(
+                begun,
                 argv,
                 env=command.environment(
                     self._environ,
@@ -127,19 +143,22 @@ class Starter:
             running = _hold(vassal, child)
             running.log_file = None if out is None else log_file(out)
             running.tell_keeper(self._keeper, pid=running.pid, start=running.started)
+            theirs.close()
+            if config_theirs is not None:
+                config_theirs.close()
         except BaseException:
             self._keeper.drop(kept_name(vassal.name, vassal.attempt))
             for end in opened:
-                end.close()
-            if child is not None:
-                _end(child)
+                with contextlib.suppress(OSError):  # it is closed nevertheless, as below
+                    end.close()
+            for child in begun:
+                if child.left:
+                    _end(child)
             raise
         finally:
             if out is not None:
-                os.close(out)
-        theirs.close()
-        if config_theirs is not None:
-            config_theirs.close()
+                with contextlib.suppress(OSError):
+                    os.close(out)
         running.mark, running.log_start = mark, log_start
         running.hold(ours, config_ours)
         running.unsent = unsent
@@ -207,6 +226,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(OSError):
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)  # it is ours still
         kill_group(child.pid)
+        os.kill(child.pid, signal.SIGKILL)  # it may not lead its group yet
         os.waitpid(child.pid, 0)
 
 
@@ -215,6 +235,6 @@ def explain(error: OSError) -> tuple[str, Fault]:
     what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
     if error.errno == errno.ENOTCONN:
         return what, "interrupted"  # it begins anew, and so listens anew
-    if error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC):
+    if error.errno in PASSING:
         return f"cannot start it now: {what}", "resources"
     return f"cannot be executed: {what}", "exec"

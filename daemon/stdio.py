@@ -7,6 +7,7 @@ Where nobody reads them, a pipe or a terminal is full some day, and who writes t
 """
 
 import contextlib
+import errno
 import json
 import os
 import select
@@ -27,9 +28,16 @@ LEVELS: Final = {2: "critical", 3: "error", 4: "warning", 6: "info", 7: "debug"}
 
 def hold() -> None:
     """Put the null device where nothing is. Called before anything else is opened."""
-    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(opened, True)
-    os.close(opened)
+    while not all(map(_is_open, (0, 1, 2))):  # the lowest free number is the one that it gets
+        os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError as error:
+        return error.errno != errno.EBADF
+    return True
 
 
 def is_journal() -> bool:

@@ -128,8 +128,8 @@ class Journal:
         try:
             try:
                 os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-                opened.callback(os.close, _take_lock(path + ".lock"))
-                opened.callback(os.close, _take_file(path))
+                opened.callback(_let_go, _take_lock(path + ".lock"))
+                opened.callback(_let_go, _take_file(path))
             except (FileExistsError, NotADirectoryError):
                 raise JournalError(f"{path}: its folder is a file; {GIVE_ANOTHER}") from None
             except OSError as error:
@@ -593,6 +593,11 @@ def _lock_exclusively(lock: int, path: str) -> None:
         time.sleep(0.01)
 
 
+def _let_go(lock: int) -> None:
+    with contextlib.suppress(OSError):  # close(2) may say what writing it had to say
+        os.close(lock)
+
+
 def _take_file(path: str) -> int:
     """Lock the journal itself, whatever it is called, making it if there is none."""
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -645,7 +650,10 @@ def _check_log(path: str) -> None:
 
 def _connect(path: str) -> sqlite3.Connection:
     fresh = os.path.getsize(path) == 0
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    except sqlite3.OperationalError as error:
+        raise _cannot_be_opened(path, error) from None
     try:
         if fresh:
             connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
@@ -662,7 +670,7 @@ def _connect(path: str) -> sqlite3.Connection:
         connection.close()
         if isinstance(reason := of_sqlite(path, error), Damaged):
             raise reason from None
-        raise JournalError(f"{path}: cannot be opened: {brief(error)}; {advice(error)}") from None
+        raise _cannot_be_opened(path, error) from None
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         connection.close()
         raise Damaged(
@@ -671,6 +679,10 @@ def _connect(path: str) -> sqlite3.Connection:
     except BaseException:
         connection.close()
         raise
+
+
+def _cannot_be_opened(path: str, error: sqlite3.OperationalError) -> JournalError:
+    return JournalError(f"{path}: cannot be opened: {brief(error)}; {advice(error)}")
 
 
 def _has_died(owner: str) -> bool:

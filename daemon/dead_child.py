@@ -1,0 +1,35 @@
+"""Who a dead child of the keeper's was, as long as nobody has reaped it."""
+
+import time
+
+_BLIND = 5.0  # seconds that a dead child waits for a look at it
+
+
+class Leaders:
+    """Finds out which dead children were vassals: they led sessions of their own."""
+
+    def __init__(self) -> None:
+        self._blind = 0.0  # since when a dead child cannot be looked at
+
+    def start_of(self, pid: int) -> int | None:
+        """When it started, in clock ticks since boot; None if it led no session.
+
+        Raises OSError where it cannot be looked at for now: without a start time nobody could tell
+        whose death it was, and a vassal would end without a status. After a while that counts as
+        None.
+        """
+        try:
+            start = _start_of_leader(pid)
+        except OSError:
+            self._blind = self._blind or time.monotonic()
+            if time.monotonic() - self._blind < _BLIND:
+                raise
+            start = None
+        self._blind = 0.0
+        return start
+
+
+def _start_of_leader(pid: int) -> int | None:
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    return int(fields[19]) if int(fields[3]) == pid else None

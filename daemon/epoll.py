@@ -1,0 +1,76 @@
+"""An epoll set in which a descriptor waits for its place where the kernel has none for now.
+
+epoll_ctl(2) refuses for want of memory, or of watches (/proc/sys/fs/epoll/max_user_watches). That
+is about no vassal, and whose descriptor it is must not suffer for it. News that came meanwhile are
+told when it has its place.
+"""
+
+import logging
+import select
+from typing import Final
+
+import trio
+
+from .refusals import PASSING
+
+log = logging.getLogger("emperor.host")
+
+_AGAIN: Final = 1.0  # seconds between tries
+
+
+class Epoll:
+    """Descriptors that are waited for together."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._refused: dict[int, int] = {}  # descriptor -> what it is waited for
+
+    def register(self, fd: int, mask: int) -> None:
+        try:
+            self._epoll.register(fd, mask)
+        except OSError as error:
+            self._wait(fd, mask, error)
+
+    def modify(self, fd: int, mask: int) -> None:
+        if fd in self._refused:
+            self._refused[fd] = mask
+            return
+        try:
+            self._epoll.modify(fd, mask)
+        except OSError as error:
+            self.put_off(fd, mask, error)
+
+    def unregister(self, fd: int) -> None:
+        if self._refused.pop(fd, None) is None:
+            self._epoll.unregister(fd)
+
+    def poll(self) -> list[tuple[int, int]]:
+        """What is ready now."""
+        return self._epoll.poll(0)
+
+    async def wait(self) -> None:
+        """Return when something may be."""
+        await trio.lowlevel.wait_readable(self._epoll.fileno())
+
+    def close(self) -> None:
+        self._epoll.close()
+
+    async def mend(self) -> None:
+        """Try those again that were refused, until cancelled."""
+        while True:
+            await trio.sleep(_AGAIN)
+            refused, self._refused = self._refused, {}
+            for fd, mask in refused.items():
+                self.register(fd, mask)
+
+    def put_off(self, fd: int, mask: int, error: OSError) -> None:
+        """Wait for a descriptor no more for a while. Raises the error if it does not pass."""
+        self._wait(fd, mask, error)
+        self._epoll.unregister(fd)
+
+    def _wait(self, fd: int, mask: int, error: OSError) -> None:
+        if error.errno not in PASSING:
+            raise error
+        if not self._refused:
+            log.error("not all vassals can be heard now: %s; trying again", error.strerror)
+        self._refused[fd] = mask
