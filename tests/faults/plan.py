@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-OFF, ONCE, FOR_EVER, HANG = range(4)
+OFF, ONCE, FOR_EVER, HANG, KILL = range(5)
 SHORT: Final = -1  # in place of an errno: half of a write is done
 _SITES: Final = 4096
 
@@ -26,6 +26,7 @@ class _Plan(ctypes.Structure):
         ("struck", ctypes.c_uint),
         ("target", ctypes.c_char * 1024),
         ("folder", ctypes.c_char * 256),
+        ("skew", ctypes.c_long),
         ("site", _Site * _SITES),
     )
 
@@ -66,6 +67,10 @@ class Plan:
     def clear(self) -> None:
         """End the fault."""
         self._plan.mode = OFF
+
+    def shift_clock(self, seconds: float) -> None:
+        """Let the wall clock be off by so much more."""
+        self._plan.skew += int(seconds)
 
     def count(self) -> None:
         """Begin to count calls anew."""

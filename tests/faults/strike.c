@@ -39,7 +39,7 @@
 #define KEY 120
 #define PATH 512
 #define SITES 4096
-enum { OFF, ONCE, FOR_EVER, HANG };
+enum { OFF, ONCE, FOR_EVER, HANG, KILL };
 enum { SHORT = -1 };
 
 struct site {
@@ -56,11 +56,13 @@ struct plan {
     _Atomic unsigned seen, struck;
     char target[1024]; /* lines of "role function object", '*' for any object */
     char folder[256];  /* of the test */
+    _Atomic long skew; /* seconds that the daemon's wall clock is off */
     struct site site[SITES];
 };
 
 static struct plan *plan;
 static const char *role;
+static pid_t home; /* of that role: a child before its execve is not */
 
 __attribute__((constructor)) static void begin(void) {
     const char *path = getenv("FAULTS_PLAN");
@@ -79,6 +81,7 @@ __attribute__((constructor)) static void begin(void) {
         break;
     }
     if (role == NULL) return;
+    home = getpid();
     fd = syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC);
     if (fd < 0) return;
     void *at = (void *)syscall(
@@ -213,8 +216,9 @@ static int verdict(const char *function, const char *object) {
     int mode = atomic_load(&plan->mode);
     if (mode == OFF || !is_meant(function, object)) return 0;
     unsigned number = atomic_fetch_add(&plan->seen, 1) + 1;
-    if (mode == ONCE ? number != plan->first : number < plan->first) return 0;
+    if (mode == ONCE || mode == KILL ? number != plan->first : number < plan->first) return 0;
     atomic_fetch_add(&plan->struck, 1);
+    if (mode == KILL) syscall(SYS_kill, home, SIGKILL);
     while (atomic_load(&plan->mode) == HANG) {
         struct timespec moment = {0, 5000000};
         syscall(SYS_nanosleep, &moment, NULL);
@@ -469,6 +473,13 @@ int pthread_create(pthread_t *to, const pthread_attr_t *how, void *(*run)(void *
     REAL(pthread_create);
     int error = by_name("pthread_create", "thread");
     return error > 0 ? error : real(to, how, run, with);
+}
+
+int clock_gettime(clockid_t which, struct timespec *to) {
+    REAL(clock_gettime);
+    int done = real(which, to);
+    if (plan != NULL && which == CLOCK_REALTIME) to->tv_sec += atomic_load(&plan->skew);
+    return done;
 }
 
 long syscall(long number, ...) {

@@ -17,6 +17,8 @@ _DAEMON = "emperord.daemon.main"
 class Emperor(Daemon):
     """``process`` is the keeper; ``daemon_pid`` the daemon proper."""
 
+    warnings = "error"  # what Python is to make of its own
+
     @property
     def argv(self) -> list[str]:
         """The command."""
@@ -30,7 +32,7 @@ class Emperor(Daemon):
 
     def launch(self, *extra: str) -> "Emperor":
         """Start it and return at once."""
-        self.environ["PYTHONWARNINGS"] = "error"
+        self.environ["PYTHONWARNINGS"] = self.warnings
         super().launch(*extra)
         return self
 
