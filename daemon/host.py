@@ -685,7 +685,8 @@ class Host:
             await self._refuse(name, attempt, str(error), "exec")
             return
         except OSError as error:
-            await self._refuse(name, attempt, *explain(error))
+            cwd = None if vassal.running is None else vassal.running.cwd
+            await self._refuse(name, attempt, *explain(error, cwd))
             return
         self._by_name[name] = running
         if running.unsent:

@@ -230,11 +230,15 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         os.waitpid(child.pid, 0)
 
 
-def explain(error: OSError) -> tuple[str, Fault]:
-    """What a failed spawn means: the vassal's own fault, or the machine's."""
+def explain(error: OSError, cwd: str | None = None) -> tuple[str, Fault]:
+    """What a failed spawn means: the vassal's own fault, or the machine's.
+
+    ``cwd`` is the source's directory. One that is not there is about to be, or takes its vassals
+    with it.
+    """
     what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
     if error.errno == errno.ENOTCONN:
         return what, "interrupted"  # it begins anew, and so listens anew
-    if error.errno in PASSING:
+    if error.errno in PASSING or (cwd is not None and error.filename == cwd):
         return f"cannot start it now: {what}", "resources"
     return f"cannot be executed: {what}", "exec"

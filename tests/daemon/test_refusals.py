@@ -37,6 +37,15 @@ def test_a_start_that_the_machine_refuses_is_tried_again(number: int, fault: str
     assert explain(os_error(number))[1] == fault
 
 
+@pytest.mark.parametrize(
+    ("missing", "fault"), [("/srv/vassals", "resources"), ("/srv/app", "exec")]
+)
+def test_a_sources_directory_that_is_away_bars_nobody(missing: str, fault: str) -> None:
+    """A vassal that died while it was not mounted stayed barred when it was back."""
+    error = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), missing)
+    assert explain(error, "/srv/vassals")[1] == fault
+
+
 def of_the_loop() -> BaseException:
     """As trio has it, where epoll_ctl(2) refuses its own socket."""
     try:
