@@ -1,4 +1,4 @@
-"""Who a dead child of the keeper's was, as long as nobody has reaped it."""
+"""Tells vassals from other dead children of the keeper, as long as they are not reaped."""
 
 import time
 

@@ -45,7 +45,7 @@ class Epoll:
             self._epoll.unregister(fd)
 
     def poll(self) -> list[tuple[int, int]]:
-        """What is ready now."""
+        """The descriptors that are ready now, and for what."""
         return self._epoll.poll(0)
 
     async def wait(self) -> None:

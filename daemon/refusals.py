@@ -1,4 +1,4 @@
-"""What the machine refuses: which errors are its own, and which of them led to another one."""
+"""Refusals of the machine: which errors are its own, and which of them led to another one."""
 
 import contextlib
 import errno
@@ -18,7 +18,7 @@ class Refused(OSError):
 
 @contextlib.contextmanager
 def nobodys() -> Iterator[None]:
-    """What the machine refuses within is about no vassal. Raises Refused."""
+    """A refusal of the machine within is about no vassal. Raises Refused."""
     try:
         yield
     except OSError as error:

@@ -24,7 +24,7 @@ class Stalls:
         self._scope = trio.CancelScope()
 
     async def run(self, append: Callable[[*Ts], None], *args: *Ts, known: bool) -> None:
-        """Append in a thread. Who is cancelled waits for it, unless it is ``known`` to hang."""
+        """Append in a thread. A cancelled caller waits for it, unless it is ``known`` to hang."""
         self._began = trio.current_time()
         self._scope = trio.CancelScope(shield=not known)
         try:
@@ -34,7 +34,7 @@ class Stalls:
             self._began = None
 
     def look(self) -> str | None:
-        """Why nothing can be recorded now, if an append hangs. Nobody has to wait for it then."""
+        """Why nothing can be recorded now, if an append hangs. Its caller need not wait."""
         if self._began is None or trio.current_time() - self._began < HANGS:
             return None
         self._scope.shield = False

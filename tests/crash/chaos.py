@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Final
 
 from emperord.daemon.fleet import UP
+from simulation.script import write
 from support import processes
 from support.former import Installation
 from support.kept import Emperor
@@ -39,6 +40,7 @@ from .ground import Commoner, Disk, mounted
 from .kingdom import Kingdom, wait_until_equal
 from .rows import Rows
 from .running import until
+from .stage import staged
 
 WEB: Final = 3  # vassals under load
 OPTIONS: Final = ("--freq", "0.5", "--throttle", "200", "--max-throttle", "400", "--mercy", "0.5")
@@ -319,6 +321,30 @@ def _run(
     )
 
 
+def act(seeds: range) -> int:
+    """Act a script a seed; how many did not hold."""
+    failed = 0
+    for seed in seeds:
+        began, tag = time.monotonic(), uuid.uuid4().hex
+        with tempfile.TemporaryDirectory(prefix="stage-") as name:
+            script = write(seed)
+            with staged(Path(name).resolve(), script, tag) as stage:
+                try:
+                    print(
+                        f"seed {seed}: {stage.run()} in {time.monotonic() - began:.0f} s",
+                        flush=True,
+                    )
+                except AssertionError as error:
+                    failed += 1
+                    steps = "\n".join(map(str, script.steps))
+                    print(
+                        f"seed {seed} FAILED: {error}\n{steps}\n{stage.emperor.account()}",
+                        flush=True,
+                    )
+    print(f"{len(seeds)} scripts, {failed} failed")
+    return 1 if failed else 0
+
+
 def check_record(journal: Path, marks: set[str], *, known: bool) -> str:
     """The record is whole, every attempt and its end stands in it; how much there is.
 
@@ -350,6 +376,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tools/chaos", description=(__doc__ or "").strip())
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    parser.add_argument(
+        "--scripts",
+        type=int,
+        metavar="N",
+        help="act N scripts of the simulation on real processes instead, from --seed on",
+    )
     parser.add_argument("--stop", action="store_true", help="SIGSTOP the daemon now and then, too")
     parser.add_argument("--keeper", action="store_true", help="kill the keeper now and then, too")
     parser.add_argument("--full-disk", action="store_true", help="as root: fill it now and then")
@@ -358,6 +390,8 @@ def main() -> int:
     parser.add_argument("--starve", action="store_true", help="as root: no descriptors, no forks")
     parser.add_argument("--read-only", action="store_true", help="as root: let its disk fail")
     options = parser.parse_args()
+    if options.scripts is not None:
+        return act(range(options.seed, options.seed + options.scripts))
     print(f"seed {options.seed}, {options.kills} kills", flush=True)
     began = time.monotonic()
     print(run(options.kills, options.seed, options), f"in {time.monotonic() - began:.0f} s")

@@ -1,4 +1,4 @@
-"""What the machine refuses is about no vassal, and is not taken for a bug."""
+"""A refusal of the machine is about no vassal, and is not taken for a bug."""
 
 import errno
 import os

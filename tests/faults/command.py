@@ -32,7 +32,7 @@ _LIFE: Final = 10  # cases of one realm: a longer record takes long to check
 
 
 class Result(NamedTuple):
-    """What became of a case. ``failure`` is empty where all held."""
+    """The outcome of a case. ``failure`` is empty where all held."""
 
     case: Case
     struck: int

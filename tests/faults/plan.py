@@ -24,7 +24,7 @@ class _Plan(ctypes.Structure):
         ("first", ctypes.c_uint),
         ("seen", ctypes.c_uint),
         ("struck", ctypes.c_uint),
-        ("target", ctypes.c_char * 1024),
+        ("target", ctypes.c_char * 8192),
         ("folder", ctypes.c_char * 256),
         ("skew", ctypes.c_long),
         ("site", _Site * _SITES),

@@ -45,7 +45,7 @@ class Realm:
     def __init__(self, folder: Path, plan: Plan) -> None:
         self.plan = plan
         self.emperor = Emperor(folder, *OPTIONS, environ=plan.environ)
-        # Who leaves because of an error closes nothing, which Python would warn of.
+        # A daemon that leaves because of an error closes nothing, which Python would warn of.
         self.emperor.warnings = "ignore::ResourceWarning"
         self.app = Application(folder)
         self.texts: dict[str, str] = {}
@@ -68,7 +68,7 @@ class Realm:
         self.plan.clear()
         self.emperor.clean_up()
 
-    # What is done
+    # Acts
 
     def put(self, name: str, text: str) -> None:
         """Write a vassal's file, at once."""
@@ -121,7 +121,7 @@ class Realm:
         return Standing(fleet, pids)
 
     def _unsettled(self) -> str:
-        """What is not as it should be yet; empty if all is."""
+        """The first thing that is not as it should be yet; empty if all is."""
         try:
             answer = self.ask(do="status").get("status")
         except (OSError, ValueError) as error:
@@ -149,7 +149,7 @@ class Realm:
         return ""
 
     def _astray(self, pids: dict[str, int]) -> str:
-        """What runs otherwise than the record says."""
+        """Leaders other than the record says."""
         leaders: dict[str, list[int]] = {}
         for pid, its in self.emperor.environments().items():
             if os.getsid(pid) == pid:
@@ -174,14 +174,14 @@ class Realm:
                 raise Broken(f"not in {PATIENCE:g} s: {reason}")
             breathe()
 
-    # What has to hold
+    # Conditions
 
     def unread(self) -> str:
-        """What the log has had to say since ``said``."""
+        """The lines of the log since ``said``."""
         return self.emperor.log()[self._read :]
 
     def said(self) -> str:
-        """What the log has had to say since the last look."""
+        """The lines of the log since the last look."""
         new = self.unread()
         self._read += len(new)
         return new

@@ -6,7 +6,7 @@
    A process counts by its role, keeper or daemon, which its command line gives. All others, vassals
    above all, are left alone; a child between fork and execve is still the daemon.
 
-   What a call is about, its object, is told in words: a file below the test's folder by its name
+   The object of a call is told in words: a file below the test's folder by its name
    there, a socket by what it is for. */
 
 #define _GNU_SOURCE
@@ -54,7 +54,7 @@ struct plan {
     int error; /* an errno, or SHORT */
     unsigned first; /* the call that is the first to fail */
     _Atomic unsigned seen, struck;
-    char target[1024]; /* lines of "role function object", '*' for any object */
+    char target[8192]; /* lines of "role function object", '*' for any object */
     char folder[256];  /* of the test */
     _Atomic long skew; /* seconds that the daemon's wall clock is off */
     struct site site[SITES];
@@ -90,7 +90,7 @@ __attribute__((constructor)) static void begin(void) {
     if (at != MAP_FAILED) plan = at;
 }
 
-/* What a call is about */
+/* The object of a call, in words */
 
 static int begins(const char *text, const char *with) {
     return strncmp(text, with, strlen(with)) == 0;
