@@ -33,10 +33,8 @@ import msgspec
 import trio
 
 from ..journal.events import (
-    Empty,
     Exited,
     Fault,
-    ListenFailed,
     OfAttempt,
     ReloadFailed,
     Spawned,
@@ -64,8 +62,9 @@ from .exposed import exposed
 from .fleet import Fleet, Vassal
 from .keeper_link import Death, KeeperLink
 from .leftovers import Leftover, Leftovers
-from .listeners import CannotListen, Listener, Listeners, Terms, binds_itself, terms
+from .listeners import Listener, Listeners, binds_itself, terms
 from .observe import Draft
+from .on_demand import OnDemand
 from .orders import unread
 from .recovery import Survivor
 from .refusals import PASSING, Refused, nobodys
@@ -82,7 +81,6 @@ log = logging.getLogger("emperor.host")
 _KEEPERS_WORD: Final = 10.0  # seconds for the keeper to say how its child ended
 _ENTRY: Final = 1.0  # seconds from its start until a process is in its cgroup
 _LOOK_AT_LOGS: Final = 2.0  # seconds between looks at the vassals' logs
-_LOOK_AFTER: Final = 3.0  # seconds between looks at the files of sockets
 # Seconds from a vassal's word that it accepts until a reload is sent. It is the first of uWSGI's
 # workers who says it; one that is still starting would not heed the reload's signal, and hold it up
 # for a minute (worker-reload-mercy). It does not heed the one to stop either.
@@ -143,7 +141,15 @@ class Host:
         self._epoll = Epoll()
         self._by_fd: dict[int, Process] = {}
         self._by_name: dict[str, Process] = {}
-        self._listeners = Listeners(self._keeper)
+        self._user_threads = UserThreads()
+        self._on_demand = OnDemand(
+            self._keeper,
+            self._epoll,
+            self._user_threads,
+            self._happened,
+            self._fail,
+            serves=lambda vassal: vassal in self._leftovers,
+        )
         self._starter = Starter(
             policy,
             logs,
@@ -151,15 +157,13 @@ class Host:
             environ,
             nofile,
             self._keeper,
-            self._listeners,
+            self._on_demand.listeners,
             identity,
             self._cgroups,
         )
-        self._awaited: dict[int, Listener] = {}  # by fd: those with nobody there to accept
         # Orders for vassals whose spawn is under way, in order.
         self._waiting: dict[str, list[tuple[Action, Spec | None]]] = {}
         self._one_spawn = trio.CapacityLimiter(1)
-        self._user_threads = UserThreads()
         self._trees = Trees(self._leaders, self._cgroups, self._orphans)
         self._strays = Strays(policy, self._cgroups)
         self._said: dict[News, None] = {}  # not handed over yet, in order
@@ -185,7 +189,7 @@ class Host:
                 nursery.start_soon(self._epoll.mend)
                 nursery.start_soon(self._reap_strays)
                 nursery.start_soon(self._look_after_logs)
-                nursery.start_soon(self._mend_listeners)
+                self._on_demand.begin(nursery)
                 for running in self._by_name.values():
                     if running.speaks and running.orders.unsure:
                         self._do("reload", running, self._watch_reload)
@@ -196,7 +200,7 @@ class Host:
         finally:
             for running in self._by_name.values():
                 running.close()
-            self._listeners.close()
+            self._on_demand.close()
             self._epoll.close()
 
     async def _deliver(self) -> None:
@@ -220,7 +224,7 @@ class Host:
         for fd, _ in self._epoll.poll():
             running = self._by_fd.get(fd)
             if running is None:
-                self._knock(fd)
+                self._on_demand.knock(fd)
                 continue
             if fd == running.pidfd:
                 self._unwatch(fd)
@@ -237,6 +241,11 @@ class Host:
         """Hear nothing more of it: an error would come again with each byte."""
         if running.control is not None:
             self._unwatch(running.control.fileno())
+
+    def _happened(self, draft: Draft) -> None:
+        """Hand over news about a vassal."""
+        self._said[Happened(draft)] = None
+        self._spoken.set()
 
     # Errors of the daemon's own
 
@@ -422,10 +431,13 @@ class Host:
         spec = vassal.running
         if spec is None or spec.socket is None:
             return  # it has been told to be something else since
-        self._listen_at(vassal.name, spec.socket, terms(spec, self._policy()))
-        listener = self._listeners.get(vassal.name)
-        if listener is not None and vassal.name in self._leftovers:
-            self._knock(listener.socket.fileno())  # it serves there already
+
+        def after(listener: Listener) -> None:
+            if vassal.name in self._leftovers:
+                self._on_demand.knock(listener.socket.fileno())  # it serves there already
+
+        how = terms(spec, self._policy())
+        self._on_demand.listen(vassal.name, spec.socket, how, after)
         text = None if spec.config is None else self._config_text(spec.config)
         if text is not None and binds_itself(text, spec.socket):
             log.warning(
@@ -435,70 +447,13 @@ class Host:
                 spec.socket,
             )
 
-    def _listen_at(self, vassal: str, address: str, how: Terms) -> None:
-        self._unlisten(vassal, address)
-        try:
-            listener = self._listeners.listen(vassal, address, how)
-        except CannotListen as error:
-            self._unlisten(vassal)  # what a former daemon had need not be what it may have now
-            if error.fault == "busy" and vassal in self._leftovers:
-                # Its own process has the address, and no keeper has the socket. It is taken over
-                # without one, as after recovery. The address is bound anew when it has ended.
-                self._wake(vassal)
-                return
-            body = ListenFailed(
-                address=address,
-                reason=str(error),
-                fault=error.fault,
-                holder=error.holder,
-                held_as=error.held_as,
-            )
-            self._said[Happened(Draft("listen_failed", body, None, vassal))] = None
-            self._spoken.set()
-            return
-        fd = listener.socket.fileno()
-        if fd not in self._awaited:
-            self._awaited[fd] = listener
-            self._epoll.register(fd, select.EPOLLIN)
+    def _unlisten(self, vassal: str) -> None:
+        """Give its address back."""
+        self._on_demand.unlisten(vassal)
 
-    async def _mend_listeners(self) -> None:
-        """Listen anew where a socket is lost: whatever tidies up directories takes its file."""
-        while True:
-            await trio.sleep(_LOOK_AFTER)
-            for fd, listener in list(self._awaited.items()):
-                with self._sparing(listener.vassal, "listen", partial(self._look_away, fd)):
-                    if listener.how is not None and not listener.in_place():
-                        log.warning("%s: its socket is lost; making it anew", listener.vassal)
-                        self._listen_at(listener.vassal, listener.address, listener.how)
-
-    def _unlisten(self, vassal: str, unless: str | None = None) -> None:
-        """Give its address back, unless it is this one."""
-        listener = self._listeners.get(vassal)
-        if listener is not None and (listener.address != unless or not listener.in_place()):
-            self._look_away(listener.socket.fileno())
-            self._listeners.unlisten(vassal)
-
-    def _look_away(self, fd: int) -> Listener | None:
-        """Whoever connects now waits: somebody is about to accept, or may not yet."""
-        listener = self._awaited.pop(fd, None)
-        if listener is not None:
-            self._epoll.unregister(fd)
-        return listener
-
-    def _knock(self, fd: int) -> None:
-        """A first client waits. It is said once; what comes of it says when to look again."""
-        listener = self._look_away(fd)
-        if listener is not None:
-            self._wake(listener.vassal)
-
-    def _wake(self, vassal: str) -> None:
-        """Have a vassal that listens started, or taken over."""
-        self._said[Happened(Draft("connection_waiting", Empty(), None, vassal))] = None
-        self._spoken.set()
-
-    def inherit(self, vassals: Iterable[Vassal]) -> None:
+    async def inherit(self, vassals: Iterable[Vassal]) -> None:
         """Go on with the sockets that a former daemon entrusted to the keeper."""
-        self._listeners.inherit(
+        await self._on_demand.inherit(
             {
                 vassal.name: vassal.running.socket
                 for vassal in vassals
@@ -506,11 +461,9 @@ class Host:
             }
         )
 
-    def unlisten_all(self) -> None:
+    async def unlisten_all(self) -> None:
         """Give all addresses back: the daemon stops, and no other follows at once."""
-        for fd in list(self._awaited):
-            self._look_away(fd)
-        self._listeners.unlisten_all()
+        await self._on_demand.unlisten_all()
 
     # Carrying out actions
 
@@ -679,6 +632,7 @@ class Host:
                 if reason is not None:
                     await self._refuse(name, attempt, reason, "resources")
                     return
+                await self._on_demand.settled(name)
                 start = self._starter.start
                 running = await threads.run_sync(start, vassal, at, limiter=self._one_spawn)
         except (command.CannotRun, NoAccount) as error:
@@ -760,7 +714,7 @@ class Host:
         known = self._keeper.deaths if fleet.boot == boot else {}
         found = [survivor.draft() for survivor in adopted]
         found += [recovery.death(vassal, known) for vassal in gone]
-        self.inherit(fleet.vassals.values())
+        await self.inherit(fleet.vassals.values())
         adopted_pids = {survivor.pid for survivor in adopted}
         kept, identity = self._keeper.kept, self._identity()
         left = await threads.run_sync(leftovers.find, kept, adopted_pids, identity, time_of)

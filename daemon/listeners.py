@@ -30,6 +30,7 @@ import re
 import select
 import socket
 import stat
+import threading
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
@@ -125,13 +126,21 @@ class Listener:
         self.file = file
 
     def in_place(self) -> bool:
-        """Whether clients still find it.
+        """Whether clients still find it. Blocks.
 
         A socket file can be removed behind our back, and a vassal that shuts its copy of the
         socket down shuts down ours: it is one and the same.
         """
-        if _is_shut(self.socket):
-            return False
+        return not self.is_shut() and self.has_file()
+
+    def is_shut(self) -> bool:
+        """Whether somebody has shut it down (shutdown(2)): it refuses whoever comes, for ever."""
+        poll = select.poll()
+        poll.register(self.socket, select.POLLRDHUP)  # and what is always told
+        return bool(poll.poll(0))
+
+    def has_file(self) -> bool:
+        """Whether its file is where it was made, if it has one. Blocks."""
         if self.file is None:
             return True
         try:
@@ -157,8 +166,130 @@ def terms(spec: Spec, policy: Policy) -> Terms:
     return Terms(policy.on_demand_mode, uid, gid, backlog, user, directory, group)
 
 
+class Opening:
+    """One attempt at listening. What blocks is in ``run``, which may be in a thread.
+
+    ``known`` is the vassal's own listener at that address, ``held`` are those of others.
+    """
+
+    def __init__(
+        self,
+        vassal: str,
+        address: str,
+        how: Terms,
+        known: Listener | None,
+        held: tuple[Listener, ...],
+    ) -> None:
+        self.vassal = vassal
+        self.address = address
+        self.how = how
+        self.known = known
+        self.made: tuple[socket.socket, File | None] | None = None
+        self._held = held
+        self._lock = threading.Lock()
+        self._abandoned = False
+
+    @property
+    def path(self) -> str | None:
+        """The socket file, if there is to be one."""
+        with contextlib.suppress(CannotListen):
+            return parse(self.address).path
+        return None
+
+    def run(self) -> None:
+        """Listen; what listens there already goes on, if it is in place. Raises CannotListen."""
+        try:
+            known = self.known
+            if known is not None and known.in_place():
+                if known.how != self.how:
+                    _suit(known, self.how)
+                return
+            if known is not None:
+                remove(known.file)
+            made = self._open()
+        except OSError as error:
+            raise self._explain(error) from None
+        except (ValueError, TypeError, OverflowError) as error:  # bind(2) cannot take it
+            reason = f"cannot listen at {shown(self.address)}: {error}"
+            raise CannotListen(reason, "address") from None
+        with self._lock:
+            self.made = made
+            if self._abandoned:
+                self._undo()
+
+    def abandon(self) -> None:
+        """Nobody waits for it any longer: what comes of it is given back."""
+        with self._lock:
+            self._abandoned = True
+            if self.made is not None:
+                self._undo()
+
+    def _undo(self) -> None:
+        """Close the socket. Its file refuses clients, and is replaced by whoever listens next."""
+        assert self.made is not None
+        self.made[0].close()
+
+    def _open(self) -> tuple[socket.socket, File | None]:
+        place = parse(self.address)
+        listening = socket.socket(place.family, socket.SOCK_STREAM)
+        try:
+            file = None
+            if place.path is not None:
+                file = self._bind_file(listening, place.path)
+            else:
+                # As uWSGI does: the connections of the one before may linger.
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listening.bind(place.name)
+            listening.listen(self.how.backlog)
+        except BaseException:
+            listening.close()
+            raise
+        return listening, file
+
+    def _bind_file(self, listening: socket.socket, path: str) -> File:
+        with _suitable_folder(path, self.how) as (folder, name):
+            self._make_room(folder, name, path)
+            short = len(os.fsencode(path)) <= _LONGEST_PATH
+            # Below the open directory where the path could be bent; uWSGI likes plain ones.
+            below = _below(folder, name)
+            listening.bind(path if short and self.how.user is None else below)
+            return _dress(folder, name, path, self.how)
+
+    def _make_room(self, folder: int, name: str, path: str) -> None:
+        """Remove the socket that a dead daemon left; nothing else. Raises CannotListen."""
+        try:
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        if not stat.S_ISSOCK(status.st_mode):
+            reason = f"{shown(path)} is in the way and is no socket; remove it"
+            raise CannotListen(reason, "address")
+        for other in self._held:
+            if other.file is not None and other.file[1:] == (status.st_dev, status.st_ino):
+                raise _taken(path, other)
+        if _answers(_below(folder, name)):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        os.unlink(name, dir_fd=folder)
+
+    def _explain(self, error: OSError) -> CannotListen:
+        address = self.address
+        if error.errno == errno.EADDRINUSE:
+            place = parse(address)
+            for other in self._held:
+                with contextlib.suppress(CannotListen):  # as a former version could read it
+                    if _excludes(parse(other.address), place):
+                        return _taken(address, other)
+        fault: ListenFault = "address"
+        if error.errno in _BUSY:
+            fault = "busy"
+        elif error.errno in PASSING:
+            fault = "resources"
+        why = os.strerror(error.errno) if error.errno else str(error)
+        return CannotListen(f"cannot listen at {shown(address)}: {why}", fault)
+
+
 class Listeners:
-    """The sockets that there are, one a vassal at most."""
+    """The sockets that there are, one a vassal at most. Nothing here blocks, unless it says so."""
 
     def __init__(self, keeper: KeeperLink) -> None:
         self._keeper = keeper
@@ -167,37 +298,39 @@ class Listeners:
     def get(self, vassal: str) -> Listener | None:
         return self._by_vassal.get(vassal)
 
-    def listen(self, vassal: str, address: str, how: Terms) -> Listener:
-        """Listen for a vassal; what listens there for it already goes on. Raises CannotListen."""
-        known = self._by_vassal.get(vassal) or self._reclaim(vassal)
-        try:
-            if known is not None and known.address == address and known.in_place():
-                if known.how != how:
-                    _suit(known, how)
-                return known
-            self.unlisten(vassal)
-            listening, file = self._open(address, how)
-        except OSError as error:
-            raise self._explain(address, error) from None
-        except (ValueError, TypeError, OverflowError) as error:  # bind(2) cannot take it
-            raise CannotListen(f"cannot listen at {shown(address)}: {error}", "address") from None
-        listener = self._by_vassal[vassal] = Listener(vassal, address, listening, file, how)
+    def vassals(self) -> list[str]:
+        """Those that have a socket."""
+        return list(self._by_vassal)
+
+    def known(self, vassal: str) -> Listener | None:
+        """The vassal's listener, or the one that was set aside for it."""
+        return self._by_vassal.get(vassal) or self._reclaim(vassal)
+
+    def opening(self, vassal: str, address: str, how: Terms) -> Opening:
+        """What is to be run to listen there for the vassal."""
+        known = self._by_vassal.get(vassal)
+        held = tuple(each for each in self._by_vassal.values() if each is not known)
+        return Opening(vassal, address, how, known, held)
+
+    def conclude(self, opening: Opening) -> Listener:
+        """The listener that came of it; one before it has been forgotten."""
+        if opening.made is None:
+            assert opening.known is not None
+            opening.known.how = opening.how
+            return opening.known
+        vassal, address = opening.vassal, opening.address
+        listening, file = opening.made
+        listener = self._by_vassal[vassal] = Listener(vassal, address, listening, file, opening.how)
         about: dict[str, Any] = {"address": address, "file": file}
         self._keeper.keep(_KEPT + vassal, [listening.fileno()], about)
         return listener
 
-    def unlisten(self, vassal: str) -> None:
-        """Give the address back, if the vassal has one; its socket file goes too."""
+    def forget(self, vassal: str) -> None:
+        """Close the vassal's socket; its file stays."""
         listener = self._by_vassal.pop(vassal, None)
         if listener is not None:
-            _remove(listener.file)
             self._keeper.drop(_KEPT + vassal)
             listener.socket.close()
-
-    def unlisten_all(self) -> None:
-        """The daemon stops for good."""
-        for vassal in list(self._by_vassal):
-            self.unlisten(vassal)
 
     def _reclaim(self, vassal: str) -> Listener | None:
         """Go on with the socket that was set aside, if there is one."""
@@ -220,8 +353,12 @@ class Listeners:
         """Whether this is the name of a listening socket that was set aside."""
         return name.startswith(LEFT + _KEPT)
 
-    def inherit(self, wanted: dict[str, str]) -> None:
-        """Take over what former daemons entrusted; ``wanted`` is vassal -> address."""
+    def inherit(self, wanted: dict[str, str]) -> list[Listener]:
+        """Take over what former daemons entrusted; ``wanted`` is vassal -> address.
+
+        Gives those that are not wanted any longer, closed. Their files are still there.
+        """
+        unwanted: list[Listener] = []
         for vassal, address in wanted.items():
             aside = self._keeper.kept.get(LEFT + _KEPT + vassal)
             if aside is not None and aside.about["address"] == address:
@@ -234,73 +371,17 @@ class Listeners:
                 listener = _revive(vassal, kept)
                 self._by_vassal[vassal] = listener
                 if wanted.get(vassal) != listener.address:
-                    self.unlisten(vassal)
+                    self.forget(vassal)
+                    unwanted.append(listener)
             except Exception:  # it is bound anew when its vassal is to listen
                 log.exception("%s: its socket cannot be gone on with", shown(vassal))
+        return unwanted
 
     def close(self) -> None:
         """Let go of our copies; whoever else has one may go on."""
         for listener in self._by_vassal.values():
             listener.socket.close()
         self._by_vassal.clear()
-
-    # Opening one
-
-    def _open(self, address: str, how: Terms) -> tuple[socket.socket, File | None]:
-        place = parse(address)
-        listening = socket.socket(place.family, socket.SOCK_STREAM)
-        try:
-            file = None
-            if place.path is not None:
-                file = self._bind_file(listening, place.path, how)
-            else:
-                # As uWSGI does: the connections of the one before may linger.
-                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                listening.bind(place.name)
-            listening.listen(how.backlog)
-        except BaseException:
-            listening.close()
-            raise
-        return listening, file
-
-    def _bind_file(self, listening: socket.socket, path: str, how: Terms) -> File:
-        with _suitable_folder(path, how) as (folder, name):
-            self._make_room(folder, name, path)
-            short = len(os.fsencode(path)) <= _LONGEST_PATH
-            # Below the open directory where the path could be bent; uWSGI likes plain ones.
-            listening.bind(path if short and how.user is None else _below(folder, name))
-            return _dress(folder, name, path, how)
-
-    def _make_room(self, folder: int, name: str, path: str) -> None:
-        """Remove the socket that a dead daemon left; nothing else. Raises CannotListen."""
-        try:
-            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        except FileNotFoundError:
-            return
-        if not stat.S_ISSOCK(status.st_mode):
-            reason = f"{shown(path)} is in the way and is no socket; remove it"
-            raise CannotListen(reason, "address")
-        for other in self._by_vassal.values():
-            if other.file is not None and other.file[1:] == (status.st_dev, status.st_ino):
-                raise _taken(path, other)
-        if _answers(_below(folder, name)):
-            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
-        os.unlink(name, dir_fd=folder)
-
-    def _explain(self, address: str, error: OSError) -> CannotListen:
-        if error.errno == errno.EADDRINUSE:
-            place = parse(address)
-            for other in self._by_vassal.values():
-                with contextlib.suppress(CannotListen):  # as a former version could read it
-                    if _excludes(parse(other.address), place):
-                        return _taken(address, other)
-        fault: ListenFault = "address"
-        if error.errno in _BUSY:
-            fault = "busy"
-        elif error.errno in PASSING:
-            fault = "resources"
-        why = os.strerror(error.errno) if error.errno else str(error)
-        return CannotListen(f"cannot listen at {shown(address)}: {why}", fault)
 
 
 def _taken(address: str, other: Listener) -> CannotListen:
@@ -446,7 +527,6 @@ def _suit(listener: Listener, how: Terms) -> None:
         with _suitable_folder(path, how) as (folder, name):
             _dress(folder, name, path, how, listener.file)
     listener.socket.listen(how.backlog)
-    listener.how = how
 
 
 def _dress(folder: int, name: str, path: str, how: Terms, known: File | None = None) -> File:
@@ -470,13 +550,6 @@ def _dress(folder: int, name: str, path: str, how: Terms, known: File | None = N
     return File(path, status.st_dev, status.st_ino)
 
 
-def _is_shut(listening: socket.socket) -> bool:
-    """Whether somebody has shut it down (shutdown(2)): it refuses whoever comes, for ever."""
-    poll = select.poll()
-    poll.register(listening, select.POLLRDHUP)  # and what is always told
-    return bool(poll.poll(0))
-
-
 def _answers(path: str) -> bool:
     """Whether somebody listens at a socket file."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
@@ -490,7 +563,7 @@ def _answers(path: str) -> bool:
     return True
 
 
-def _remove(file: File | None) -> None:
+def remove(file: File | None) -> None:
     """Remove a socket file, if it is still the one that was made."""
     if file is None:
         return

@@ -221,7 +221,7 @@ class Shell:
             log.info("leaving the vassals to the daemon that replaces this one")
             return
         await self._turn([lambda _: [Draft("daemon_stopped", Empty())]])
-        self._host.unlisten_all()
+        await self._host.unlisten_all()
         log.info("stopped")
 
     def _may_leave(self) -> bool:

@@ -2,12 +2,11 @@
 
 A tenant decides on which file system its files are, and so whether the daemon gets an answer there.
 A thread on a dead mount cannot be ended, only left behind. So each user has one thread at a time:
-while that hangs, this user's vassals are told so, and the others' go on.
+while that hangs, this user's vassals are told so at once, and the others' go on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Final, TypeVar, TypeVarTuple
-from weakref import WeakValueDictionary
 
 import trio
 
@@ -16,11 +15,24 @@ from . import threads
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-PATIENCE: Final = 5.0  # seconds, those before the thread is free included
+PATIENCE: Final = 5.0  # seconds for one job
+_AT_ONCE: Final = 16  # jobs of different users; those that hang do not count
 
 
 class NoAnswer(Exception):
     """The job did not end in time; if it ends at all, its result is lost."""
+
+
+class _Thread:
+    """The thread of one user. It may hang when nobody waits for it any longer."""
+
+    def __init__(self) -> None:
+        self.turn = trio.Lock()
+        self.limiter = trio.CapacityLimiter(1)
+
+    @property
+    def hangs(self) -> bool:
+        return self.limiter.borrowed_tokens > 0
 
 
 class UserThreads:
@@ -28,25 +40,34 @@ class UserThreads:
 
     def __init__(self, patience: float = PATIENCE) -> None:
         self._patience = patience
-        # One that hangs has its limiter, and so keeps it here.
-        self._limiters: WeakValueDictionary[int | None, trio.CapacityLimiter] = (
-            WeakValueDictionary()
-        )
+        self._threads: dict[Hashable, _Thread] = {}
+        self._at_once = trio.Semaphore(_AT_ONCE)
 
-    async def run(self, uid: int | None, job: Callable[[*Ts], T], *args: *Ts) -> T:
-        """What the job returns, which is about files that ``uid`` chose; None: root did.
+    async def run(self, whose: Hashable, job: Callable[[*Ts], T], *args: *Ts) -> T:
+        """What the job returns. ``whose`` it is: a uid for files that a tenant chose.
 
-        Raises NoAnswer; for a user's job also if there are no more threads.
+        Raises NoAnswer; for a tenant's job also if there are no more threads. Other jobs are then
+        done on the event loop.
         """
-        limiter = self._limiters.setdefault(uid, trio.CapacityLimiter(1))
-        with trio.move_on_after(self._patience):
-            if uid is None:
-                return await threads.run_sync(job, *args, limiter=limiter, abandon_on_cancel=True)
-            try:
-                return await trio.to_thread.run_sync(
-                    job, *args, limiter=limiter, abandon_on_cancel=True
-                )
-            except RuntimeError as error:
-                if not threads.refused(error):
-                    raise
+        thread = self._threads.setdefault(whose, _Thread())
+        async with thread.turn:
+            if not thread.hangs:
+                async with self._at_once:
+                    with trio.move_on_after(self._patience):
+                        return await self._in_thread(thread, job, *args, own=isinstance(whose, int))
         raise NoAnswer(f"no answer within {self._patience:g} s")
+
+    @staticmethod
+    async def _in_thread(thread: _Thread, job: Callable[[*Ts], T], *args: *Ts, own: bool) -> T:
+        if not own:
+            return await threads.run_sync(
+                job, *args, limiter=thread.limiter, abandon_on_cancel=True
+            )
+        try:
+            return await trio.to_thread.run_sync(
+                job, *args, limiter=thread.limiter, abandon_on_cancel=True
+            )
+        except RuntimeError as error:
+            if not threads.refused(error):
+                raise
+        raise NoAnswer("no answer, as there are no more threads")

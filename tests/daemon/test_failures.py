@@ -15,6 +15,7 @@ from emperord.daemon import command, deaths, fold, moves, shell, starting
 from emperord.daemon.host import Host
 from emperord.daemon.listeners import Listeners
 from emperord.daemon.observe import Observer
+from emperord.daemon.on_demand import OnDemand
 from emperord.daemon.starting import Starter
 from emperord.daemon.trees import Trees
 from emperord.daemon.vassal_log import LogDirectory
@@ -38,6 +39,7 @@ class Story:
         self.source = source
         self.seen: dict[str, Seen] = {}
         self.ts = 0
+        self.address = "bad.sock"
 
     async def has(self, *names: str, **spec: Any) -> None:
         """The source lists these, with what is new of them; the others are gone."""
@@ -53,12 +55,19 @@ class Story:
         await self.has("good", "bad")
 
     async def listen(self) -> None:
-        await self.has("good", "bad", socket=str(self.folder / "bad.sock"))
+        await self.has("good", "bad", socket=str(self.folder / self.address))
 
     async def change(self) -> None:
         await self.add()
         await self.daemon.phase(VICTIM, "accepting")
         await self.has("good", "bad")
+
+    async def listen_elsewhere(self) -> None:
+        """At another address than before."""
+        await self.listen()
+        await self.daemon.phase(VICTIM, "listening")
+        self.address = "other.sock"
+        await self.listen()
 
     async def remove(self) -> None:
         await self.add()
@@ -118,8 +127,9 @@ PLACES: Final = {
     "host: its tree ended": Place(Trees, "end", Story.die),
     "host: its last lines": Place(LogDirectory, "last_lines", Story.die),
     "host: its log": Place(LogDirectory, "bound", Story.add),
-    "host: listened for": Place(Listeners, "listen", Story.listen),
-    "host: its address given back": Place(Host, "_unlisten", Story.listen),
+    "host: ordered to listen": Place(OnDemand, "listen", Story.listen),
+    "host: listened for": Place(Listeners, "opening", Story.listen),
+    "host: its address given back": Place(OnDemand, "_close", Story.listen_elsewhere),
 }
 
 

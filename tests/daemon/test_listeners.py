@@ -12,7 +12,14 @@ from pathlib import Path
 
 import pytest
 from emperord.daemon.keeper_link import KeeperLink
-from emperord.daemon.listeners import CannotListen, Listeners, Terms, binds_itself
+from emperord.daemon.listeners import (
+    CannotListen,
+    Listener,
+    Listeners,
+    Terms,
+    binds_itself,
+    remove,
+)
 from support.vassals import free_port
 
 TERMS = Terms(0o666, -1, -1, 8)
@@ -22,7 +29,24 @@ TERMS = Terms(0o666, -1, -1, 8)
 def listeners() -> Iterator[Listeners]:
     listeners = Listeners(KeeperLink(None))
     yield listeners
-    listeners.unlisten_all()
+    unlisten_all(listeners)
+
+
+def listen(listeners: Listeners, vassal: str, address: str, how: Terms) -> Listener:
+    """What the daemon does, without threads."""
+    opening = listeners.opening(vassal, address, how)
+    opening.run()
+    if opening.made is not None:
+        listeners.forget(vassal)
+    return listeners.conclude(opening)
+
+
+def unlisten_all(listeners: Listeners) -> None:
+    for vassal in listeners.vassals():
+        listener = listeners.get(vassal)
+        assert listener is not None
+        listeners.forget(vassal)
+        remove(listener.file)
 
 
 @pytest.mark.parametrize(
@@ -52,28 +76,28 @@ def test_two_vassals(listeners: Listeners, first: str, second: str, excludes: bo
         return port.replace("@", f"@{stamp}")
 
     for one, other in ((first, second), (second, first)):
-        listeners.listen("one.ini", real(one), TERMS)
+        listen(listeners, "one.ini", real(one), TERMS)
         if excludes:
             with pytest.raises(CannotListen, match=r"it is one\.ini's address") as error:
-                listeners.listen("two.ini", real(other), TERMS)
+                listen(listeners, "two.ini", real(other), TERMS)
             assert (error.value.holder, error.value.fault) == ("one.ini", "address")
             assert error.value.held_as == real(one)
         else:
-            listeners.listen("two.ini", real(other), TERMS)
-        listeners.unlisten_all()
+            listen(listeners, "two.ini", real(other), TERMS)
+        unlisten_all(listeners)
 
 
 def test_a_stranger(listeners: Listeners) -> None:
     """The port is another vassal's too, but not this address: the stranger may leave again."""
     port = free_port()
-    listeners.listen("one.ini", f"127.0.0.1:{port}", TERMS)
+    listen(listeners, "one.ini", f"127.0.0.1:{port}", TERMS)
     with (
         socket.create_server(("127.0.0.2", port)),
         pytest.raises(CannotListen, match="Address already in use") as error,
     ):
-        listeners.listen("two.ini", f"127.0.0.2:{port}", TERMS)
+        listen(listeners, "two.ini", f"127.0.0.2:{port}", TERMS)
     assert (error.value.holder, error.value.fault) == (None, "busy")
-    listeners.listen("two.ini", f"127.0.0.2:{port}", TERMS)
+    listen(listeners, "two.ini", f"127.0.0.2:{port}", TERMS)
 
 
 def fit(path: Path) -> int:
@@ -91,17 +115,17 @@ def fit(path: Path) -> int:
 
 def test_other_terms_for_a_socket_that_goes_on(listeners: Listeners, tmp_path: Path) -> None:
     path = tmp_path / "x.sock"
-    first = listeners.listen("one.ini", str(path), TERMS)
+    first = listen(listeners, "one.ini", str(path), TERMS)
     assert fit(path) == 9
     for _ in range(9):
         first.socket.accept()[0].close()
-    again = listeners.listen("one.ini", str(path), TERMS._replace(mode=0o600, backlog=3))
+    again = listen(listeners, "one.ini", str(path), TERMS._replace(mode=0o600, backlog=3))
     assert again.socket is first.socket
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert fit(path) == 4
     other = TERMS._replace(user=os.geteuid() + 1)
     with pytest.raises(CannotListen, match="must be in a directory of its vassal's user"):
-        listeners.listen("one.ini", str(path), other)
+        listen(listeners, "one.ini", str(path), other)
 
 
 NO_ADDRESSES = {
@@ -121,7 +145,7 @@ def test_an_address_that_bind_cannot_take_is_a_reason(
     listeners: Listeners, address: str, reason: str
 ) -> None:
     with pytest.raises(CannotListen, match=reason) as error:
-        listeners.listen("one.ini", address, TERMS)
+        listen(listeners, "one.ini", address, TERMS)
     assert error.value.fault == "address"
     assert not binds_itself(b"[uwsgi]\nsocket = %b\n" % address.encode(errors="replace"), ":80")
 

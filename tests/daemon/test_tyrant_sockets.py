@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support import clients
+from support.dead_mount import dead_mount
 from support.tyrant import ALICE, ALICES, BOB, TyrantDaemon
 from support.vassals import SLEEPER
 
@@ -173,3 +174,30 @@ def test_one_directory_that_others_can_write_to(
     assert reason == f"others than root can write to {sockets}; chown or chmod it"
     assert list(sockets.iterdir()) == []
     tyrant.stop()
+
+
+def test_on_a_file_system_that_does_not_answer(tyrant: TyrantDaemon) -> None:
+    """It is alice's choice, so alice's vassals wait for it, and the daemon does not."""
+    dead = folder_of(tyrant, "dead", ALICE)
+    for number in range(3):
+        tyrant.put(f"a{number}.ini.socket", str(dead / f"{number}.sock"))
+        tyrant.put(f"a{number}.ini")
+    alive = folder_of(tyrant, "bob", BOB) / "x.sock"
+    tyrant.put("b.ini.socket", str(alive), BOB)
+    tyrant.put("b.ini", SLEEPER, BOB)
+    with dead_mount(dead):
+        tyrant.start()
+        tyrant.until(lambda: clients.listened_at(str(alive)), "bob's is listened for")
+        clients.dial(str(alive)).close()
+        tyrant.phase("b.ini", "ready")
+        for number in range(3):
+            failed = tyrant.event("listen_failed", f"a{number}.ini")
+            assert failed.body["reason"] == (
+                f"cannot listen at {dead}/{number}.sock: its file system gives no answer within 5 s"
+            )
+            assert failed.body["fault"] == "busy"
+    for number in range(3):
+        tyrant.phase(f"a{number}.ini", "listening", patience=60)
+        tyrant.until((dead / f"{number}.sock").exists, "it is listened for")
+    tyrant.stop()
+    assert list(dead.iterdir()) == []

@@ -388,7 +388,7 @@ class Hands:
         self._machine.listening.pop(name, None)
         self._machine.clients.discard(name)
 
-    def unlisten_all(self) -> None:
+    async def unlisten_all(self) -> None:
         """The daemon stops, and no other follows at once."""
         for name in list(self._machine.listening):
             self._close_address(name)

@@ -1,0 +1,267 @@
+"""Addresses on demand: listened at, watched for a first client, and given back, all in order.
+
+A tenant says where its socket file is, and so on which file system. So everything about that file
+is done in a thread of its user (``user_threads.py``), and the event loop goes on meanwhile. What is
+ordered for one vassal is done in order, whatever takes long; other vassals do not wait for it.
+"""
+
+import contextlib
+import logging
+import os
+import select
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable
+from functools import partial
+from typing import Final
+
+import trio
+
+from ..journal.events import Empty, ListenFailed
+from ..monitors.names import shown
+from .draft import Draft
+from .epoll import Epoll
+from .keeper_link import KeeperLink
+from .listeners import CannotListen, Listener, Listeners, Opening, Terms, remove
+from .user_threads import NoAnswer, UserThreads
+
+log = logging.getLogger("emperor.host")
+
+_LOOK_AFTER: Final = 3.0  # seconds between looks at the files of sockets, at least
+_SHARE: Final = 10  # times as long as a look took, we rest before the next one
+
+Tell = Callable[[Draft], None]
+Fail = Callable[[str, str, BaseException], None]
+Step = Callable[[], Awaitable[None]]
+
+
+class OnDemand:
+    """The addresses of vassals. ``tell`` takes news, ``fail`` an error about one vassal.
+
+    ``serves`` says whether a process of a vassal is still there, of a daemon before.
+    """
+
+    def __init__(
+        self,
+        keeper: KeeperLink,
+        epoll: Epoll,
+        threads: UserThreads,
+        tell: Tell,
+        fail: Fail,
+        serves: Callable[[str], bool],
+    ) -> None:
+        self.listeners = Listeners(keeper)
+        self._epoll = epoll
+        self._threads = threads
+        self._tell = tell
+        self._fail = fail
+        self._serves = serves
+        self._nursery: trio.Nursery | None = None
+        self._awaited: dict[int, Listener] = {}  # by fd: those with nobody there to accept
+        self._steps: dict[str, deque[Step]] = {}  # what is under way, or to be done next
+        self._settled: dict[str, trio.Event] = {}
+
+    def begin(self, nursery: trio.Nursery) -> None:
+        """From now on orders can be carried out."""
+        self._nursery = nursery
+        nursery.start_soon(self._mend)
+
+    # Orders: they return at once
+
+    def listen(
+        self,
+        vassal: str,
+        address: str,
+        how: Terms,
+        after: Callable[[Listener], None] = lambda _: None,
+    ) -> None:
+        """Listen at its address, then call ``after``, and tell when the first client is there."""
+        self._order(vassal, partial(self._listen, vassal, address, how, after))
+
+    def unlisten(self, vassal: str) -> None:
+        """Give its address back, if it has one."""
+        if vassal in self._steps:
+            self._order(vassal, partial(self._let_go, vassal))
+            return
+        # At once: another vassal may be about to have the address.
+        listener = self._close(vassal)
+        if listener is not None and listener.file is not None:
+            self._order(vassal, partial(self._remove, listener))
+
+    async def settled(self, vassal: str) -> None:
+        """Return when what was ordered for this vassal has been done."""
+        while vassal in self._steps:
+            await self._settled.setdefault(vassal, trio.Event()).wait()
+
+    async def unlisten_all(self) -> None:
+        """Give all addresses back: the daemon stops, and no other follows at once."""
+        closed = [self._close(vassal) for vassal in self.listeners.vassals()]
+        for listener in closed:
+            if listener is not None:
+                await self._remove(listener)
+
+    async def inherit(self, wanted: dict[str, str]) -> None:
+        """Go on with the sockets that a former daemon entrusted; vassal -> address."""
+        for listener in self.listeners.inherit(wanted):
+            await self._remove(listener)
+
+    def close(self) -> None:
+        """Let go of our copies of the sockets; whoever else has one may go on."""
+        self.listeners.close()
+
+    # Clients
+
+    def knock(self, fd: int) -> None:
+        """A first client waits. It is said once; what comes of it says when to look again."""
+        listener = self._look_away(fd)
+        if listener is not None:
+            self._wake(listener.vassal)
+
+    def _wake(self, vassal: str) -> None:
+        """Have a vassal that listens started, or taken over."""
+        self._tell(Draft("connection_waiting", Empty(), None, vassal))
+
+    def _look_away(self, fd: int) -> Listener | None:
+        """Whoever connects now waits: somebody is about to accept, or may not yet."""
+        listener = self._awaited.pop(fd, None)
+        if listener is not None:
+            self._epoll.unregister(fd)
+        return listener
+
+    # One vassal after the other's steps
+
+    def _order(self, vassal: str, step: Step) -> None:
+        assert self._nursery is not None
+        steps = self._steps.get(vassal)
+        if steps is not None:
+            steps.append(step)
+            return
+        self._steps[vassal] = deque([step])
+        self._nursery.start_soon(self._work, vassal)
+
+    async def _work(self, vassal: str) -> None:
+        steps = self._steps[vassal]
+        while steps:
+            try:
+                await steps.popleft()()
+            except Exception as error:
+                self._fail(vassal, "listen", error)
+        del self._steps[vassal]
+        if (event := self._settled.pop(vassal, None)) is not None:
+            event.set()
+
+    async def _listen(
+        self, vassal: str, address: str, how: Terms, after: Callable[[Listener], None]
+    ) -> None:
+        known = self.listeners.known(vassal)
+        if known is not None and (known.address != address or known.is_shut()):
+            await self._let_go(vassal)
+        opening = self.listeners.opening(vassal, address, how)
+        try:
+            listener = await self._open(opening)
+        except CannotListen as error:
+            await self._let_go(vassal)  # what a former daemon had need not be what it may have now
+            if error.fault == "busy" and self._serves(vassal):
+                # Its own process has the address, and no keeper has the socket. It is taken over
+                # without one, as after recovery. The address is bound anew when it has ended.
+                self._wake(vassal)
+                return
+            body = ListenFailed(
+                address=address,
+                reason=str(error),
+                fault=error.fault,
+                holder=error.holder,
+                held_as=error.held_as,
+            )
+            self._tell(Draft("listen_failed", body, None, vassal))
+            return
+        fd = listener.socket.fileno()
+        if fd not in self._awaited:
+            self._awaited[fd] = listener
+            self._epoll.register(fd, select.EPOLLIN)
+        after(listener)
+
+    async def _open(self, opening: Opening) -> Listener:
+        """Listen, in a thread if there is a socket file. Raises CannotListen."""
+        try:
+            if opening.path is None:
+                opening.run()
+            else:
+                await self._threads.run(_key(opening.path, opening.how), opening.run)
+            if opening.made is not None:
+                self._close(opening.vassal)
+            return self.listeners.conclude(opening)
+        except NoAnswer as error:
+            opening.abandon()
+            reason = f"cannot listen at {shown(opening.address)}: its file system gives {error}"
+            raise CannotListen(reason, "busy") from None
+        except BaseException:
+            opening.abandon()
+            raise
+
+    async def _let_go(self, vassal: str) -> None:
+        listener = self._close(vassal)
+        if listener is not None:
+            await self._remove(listener)
+
+    def _close(self, vassal: str) -> Listener | None:
+        """Nobody listens for it any longer; its file is still there."""
+        listener = self.listeners.get(vassal)
+        if listener is not None:
+            self._look_away(listener.socket.fileno())
+            self.listeners.forget(vassal)
+        return listener
+
+    async def _remove(self, listener: Listener) -> None:
+        """Remove the file of a socket, if it has one and it is still that."""
+        if listener.file is not None:
+            with contextlib.suppress(NoAnswer):  # whoever listens there next replaces it
+                await self._threads.run(
+                    _key(listener.file.path, listener.how), remove, listener.file
+                )
+
+    # Sockets that are lost
+
+    async def _mend(self) -> None:
+        """Listen anew where a socket is lost: whatever tidies up directories takes its file."""
+        rest = _LOOK_AFTER
+        while True:
+            await trio.sleep(rest)
+            began = trio.current_time()
+            by_key: dict[Hashable, list[Listener]] = {}
+            for listener in self._awaited.values():
+                if listener.how is not None and listener.vassal not in self._steps:
+                    path = None if listener.file is None else listener.file.path
+                    by_key.setdefault(_key(path, listener.how), []).append(listener)
+            for key, listeners in by_key.items():
+                for listener in await self._lost(key, listeners):
+                    self._listen_anew(listener)
+            rest = max(_LOOK_AFTER, _SHARE * (trio.current_time() - began))
+
+    async def _lost(self, key: Hashable, listeners: list[Listener]) -> list[Listener]:
+        """Those that clients do not find any longer."""
+        shut = [listener for listener in listeners if listener.is_shut()]
+        if all(listener.file is None for listener in listeners):
+            return shut
+        try:
+            astray = await self._threads.run(
+                key, lambda: [each for each in listeners if not each.has_file()]
+            )
+        except NoAnswer:
+            astray = []
+        return list(dict.fromkeys([*shut, *astray]))
+
+    def _listen_anew(self, listener: Listener) -> None:
+        vassal, how = listener.vassal, listener.how
+        if self.listeners.get(vassal) is not listener or vassal in self._steps or how is None:
+            return  # it was given back meanwhile
+        log.warning("%s: its socket is lost; making it anew", shown(vassal))
+        self.listen(vassal, listener.address, how)
+
+
+def _key(path: str | None, how: Terms | None) -> Hashable:
+    """Whose thread it is: the user's who chose the file, else one for the directory."""
+    if path is None:
+        return None
+    if how is not None and how.user is not None and os.path.dirname(path) != how.directory:
+        return how.user
+    return os.path.dirname(path)
