@@ -127,6 +127,17 @@ def populated(events: int) -> bool:
     return b"populated 1" in os.pread(events, 256, 0)
 
 
+def members(cgroup: str) -> list[int]:
+    """The processes in it. Raises OSError."""
+    with open(os.path.join(cgroup, "cgroup.procs")) as file:
+        return [int(pid) for pid in file.read().split()]
+
+
+def all_members(cgroup: str) -> set[int]:
+    """The processes in it and below it. Raises OSError."""
+    return {pid for each in [*_below(cgroup), cgroup] for pid in members(each)}
+
+
 def kill(cgroup: str) -> None:
     """Kill each process in it and below it, also those that are just being forked."""
     write(cgroup, "cgroup.kill", "1")

@@ -22,7 +22,7 @@ import re
 import select
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -120,11 +120,15 @@ class Cgroups:
             if error.errno not in _GONE:
                 self.complain(f"{cgroup} cannot be killed: {error.strerror}")
 
-    async def end(self, cgroup: str, vassal: str) -> bool:
-        """Kill all that is in it, wait until that has died, and remove it. False if that failed."""
+    async def end(self, cgroup: str, vassal: str) -> set[int] | None:
+        """Kill all that is in it, wait until that has died, and remove it.
+
+        What was killed, None if that failed.
+        """
+        killed: set[int] = set()
         try:
-            if await threads.run_sync(_is_over, cgroup):
-                return True
+            if await threads.run_sync(_is_over, cgroup, killed):
+                return killed
             events = files.open_events(cgroup)
             try:
                 await self._emptied(events, cgroup, vassal)
@@ -134,8 +138,8 @@ class Cgroups:
         except OSError as error:
             if error.errno not in _GONE:
                 self.complain(f"{cgroup} cannot be ended: {error.strerror}")
-                return False
-        return True
+                return None
+        return killed
 
     async def _emptied(self, events: int, cgroup: str, vassal: str) -> None:
         """Return when its ``events`` say that nothing lives in it."""
@@ -205,7 +209,7 @@ class Cgroups:
         if leaf in (None, self.base) or cgroup_base.outside_leaf(leaf) != self.base:
             return
         try:
-            for pid in _members(leaf):
+            for pid in files.members(leaf):
                 files.put(pid, self.base)
             os.rmdir(leaf)
         except OSError as error:  # the base has controllers: systemd removes all of it
@@ -257,9 +261,10 @@ def _sweep(cgroup: str, identity: str, time_of: Callable[[int], int]) -> None:
             files.remove(cgroup)
 
 
-def _is_over(cgroup: str) -> bool:
+def _is_over(cgroup: str, killed: set[int]) -> bool:
     """Remove it if nothing lives in it, as is usual; else kill what does. Raises OSError."""
     if files.is_populated(cgroup):
+        killed |= files.all_members(cgroup)
         files.kill(cgroup)
         return False
     files.remove(cgroup)
@@ -269,12 +274,7 @@ def _is_over(cgroup: str) -> bool:
 def _end(cgroup: str) -> None:
     """The same, and wait for it a while. Raises OSError."""
     until = time.monotonic() + _LONG
-    while not _is_over(cgroup):
+    while not _is_over(cgroup, set()):
         if time.monotonic() > until:
             raise OSError(errno.EBUSY, "processes in it do not die", cgroup)
         time.sleep(0.005)
-
-
-def _members(cgroup: str) -> Iterable[int]:
-    with open(os.path.join(cgroup, "cgroup.procs")) as file:
-        return [int(pid) for pid in file.read().split()]

@@ -46,8 +46,11 @@ class Trees:
     async def end(self, running: Process) -> None:
         """Kill what a dead leader left, and return when nothing of it is there any more."""
         if running.cgroup is not None:
-            ended = await self._cgroups.end(running.cgroup, running.name)
-            running.entered = running.entered and ended
+            killed = await self._cgroups.end(running.cgroup, running.name)
+            running.entered = running.entered and killed is not None
+            # They fell to us. A look at thousands of zombies would take seconds.
+            for pid in (killed or set()) - self._leaders():
+                reap_quietly(os.P_PID, pid)
         pause = 0.001
         told: set[int] = set()
         while True:
