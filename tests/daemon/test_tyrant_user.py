@@ -181,7 +181,7 @@ def test_another_owner_gets_a_process_of_its_own(tyrant: TyrantDaemon) -> None:
     assert kinds[:2] == ["exited", "spawned"]
     second = tyrant.pid_of("a.ini")
     assert second != first
-    assert status_of(second)["Uid"] == [str(BOB)] * 4
+    tyrant.until(lambda: status_of(second)["Uid"] == [str(BOB)] * 4, "it has become bob's")
     said = f"restarts as uid {BOB} gid {BOBS}; it was uid {ALICE} gid {ALICES}"
     tyrant.until(lambda: said in tyrant.log(), "the log says both")
     tyrant.stop()
