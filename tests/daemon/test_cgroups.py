@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from emperord.daemon import cgroups
+from emperord.daemon.identity import short
+from emperord.journal.store import Journal
 from support import processes
 from support.cgroups import attempts, below, members, own_cgroup, within
 from support.daemon import Daemon
@@ -25,6 +28,7 @@ from support.tyrant import ALICE, ALICES, TyrantDaemon, common_ground
 from support.vassals import SLEEPER, program, shell
 
 from .conftest import MakeDaemon, MakeEmperor
+from .test_recovery import Crafted, started
 
 # It forks twice, leads its own session, resets its limits, ignores TERM, has no environment.
 HOSTILE = """
@@ -378,6 +382,74 @@ def test_cgroups_that_nothing_entered_are_removed(
     emperor.stop()
 
 
+def in_its_cgroup(crafted: Crafted, base: Path | None) -> str:
+    """A shell's words to enter the cgroup of an attempt, which are made; none without a base."""
+    if base is None:
+        return ":"
+    with Journal.open(str(crafted.daemon.journal)) as journal:
+        assert journal.head is not None
+        identity = short(journal.head.identity)
+    name = cgroups.name_of(identity, crafted.environ["EMPERORD_ATTEMPT"])
+    (base / str(name)).mkdir()
+    return f"echo 0 >{base}/{name}/cgroup.procs"
+
+
+def test_a_start_that_was_not_recorded_is_found_in_its_cgroup(
+    make_daemon: MakeDaemon, base: Path | None
+) -> None:
+    """The daemon died between the fork and the record."""
+    daemon = make_daemon(*given(base))
+    crafted = Crafted(daemon)
+    script = f"{in_its_cgroup(crafted, base)}; exec sleep 1000"
+    with started("sh", "-c", script, **crafted.environ) as child:
+        daemon.until(lambda: processes.argv_of(child.pid)[:1] == ["sleep"], "it is in there")
+        daemon.start()
+        assert daemon.event("adopted", "a.ini").body["pid"] == child.pid
+        if base is not None:
+            assert [listed(daemon, "a.ini")] == [str(made) for made in attempts(base)]
+        daemon.stop()
+        assert child.wait() == -signal.SIGTERM
+    assert base is None or below(base) == []
+
+
+def test_a_start_that_was_not_recorded_and_hides_is_ended(
+    make_daemon: MakeDaemon, base: Path | None
+) -> None:
+    daemon = make_daemon(*given(base))
+    crafted = Crafted(daemon)
+    script = f"{in_its_cgroup(crafted, base)}; exec env -i sleep 1000"
+    with started("sh", "-c", script, **crafted.environ) as child:
+        daemon.until(lambda: processes.argv_of(child.pid)[:1] == ["sleep"], "it is in there")
+        daemon.start()
+        daemon.event("spawn_failed", "a.ini")
+        assert processes.alive(child.pid) is (base is None)
+        daemon.event("spawned", "a.ini")
+        daemon.stop()
+    assert base is None or below(base) == []
+
+
+def test_a_process_outside_of_its_cgroup_is_told_and_ended(
+    make_daemon: MakeDaemon, base: Path | None
+) -> None:
+    """Root can move it; the daemon does not rely on its cgroup then."""
+    daemon = make_daemon(*given(base))
+    script = "(env -i setsid sleep 3000 & echo $! >hidden); exec sleep 1000"
+    (daemon.vassals / "a.ini").write_text(shell(script))
+    note = daemon.vassals / "hidden"
+    daemon.start()
+    daemon.until(lambda: note.exists() and note.read_text().endswith("\n"), "it hides")
+    if base is not None:
+        (base / "outside").mkdir()
+        for pid in (daemon.pid_of("a.ini"), int(note.read_text())):
+            (base / "outside" / "cgroup.procs").write_text(str(pid))
+    daemon.until(lambda: attention(daemon), "it is told")
+    told = attention(daemon)[0]["reason"]
+    assert base is None or told == f"a.ini: process {daemon.pid_of('a.ini')} is not in its cgroup"
+    daemon.stop()
+    assert not processes.alive(int(note.read_text()))
+    assert base is None or below(base) == ["outside"]
+
+
 def test_daemons_of_two_journals_share_a_base(
     make_daemon: MakeDaemon, base: Path | None, tmp_path: Path
 ) -> None:
@@ -642,6 +714,34 @@ def test_another_mount_of_the_hierarchy(
         assert below(base) == []
     finally:
         subprocess.run(["umount", "--lazy", mount], check=True)
+
+
+def test_a_former_keeper_and_its_vassals_below_a_delegated_cgroup(
+    make_emperor: MakeEmperor, base: Path | None, tmp_path: Path
+) -> None:
+    """They were all in the unit's own cgroup; keeper and daemon leave it, the vassals stay."""
+    if base is not None:
+        os.setxattr(base, "trusted.delegate", b"1")
+    installed = Installation(tmp_path)
+    before = () if base is None else within(base)
+    emperor = make_emperor(environ=installed.environ, before=before)
+    (emperor.vassals / "a.ini").write_text(SLEEPER)
+    emperor.start()
+    pids = emperor.up("a.ini")
+    installed.upgrade()
+    emperor.restart()
+    assert emperor.up("a.ini") == pids
+    (emperor.vassals / "b.ini").write_text(SLEEPER)
+    emperor.phase("b.ini", "ready")
+    assert listed(emperor, "a.ini") is None
+    if base is not None:
+        leaf = base / f"daemon.{emperor.pid}"
+        assert members(base) == list(pids.values())
+        both = sorted([emperor.pid, emperor.daemon_pid()])
+        emperor.until(lambda: sorted(members(leaf)) == both, "the vassal is elsewhere")
+        assert [listed(emperor, "b.ini")] == [str(made) for made in attempts(base)]
+    emperor.stop()
+    assert base is None or below(base) == []
 
 
 def test_vassals_of_the_former_version_are_gone_on_with(
