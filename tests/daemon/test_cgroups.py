@@ -438,6 +438,7 @@ def test_a_process_outside_of_its_cgroup_is_told_and_ended(
     note = daemon.vassals / "hidden"
     daemon.start()
     daemon.until(lambda: note.exists() and note.read_text().endswith("\n"), "it hides")
+    daemon.phase("a.ini", "ready")
     if base is not None:
         (base / "outside").mkdir()
         for pid in (daemon.pid_of("a.ini"), int(note.read_text())):
