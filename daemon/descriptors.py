@@ -57,6 +57,23 @@ def drain(end: socket.socket) -> None:
             pass
 
 
+def empty(listener: socket.socket) -> None:
+    """Take in no client any more, and let those go that wait, with what they have sent.
+
+    The last one that closes a listener closes that, too: the daemon or the keeper.
+    """
+    if listener.family != socket.AF_UNIX:
+        return
+    with contextlib.suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.setblocking(False)
+        while True:
+            client, _ = listener.accept()
+            with client:
+                client.setblocking(False)
+                drain(client)
+
+
 def _close(descriptor: int) -> None:
     try:
         passed = socket.socket(fileno=descriptor)

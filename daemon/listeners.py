@@ -41,6 +41,7 @@ from ..journal.events import ListenFault, Spec
 from ..journal.policy import Policy
 from ..monitors.names import shown
 from ..monitors.tenant import Tenant, rights_of
+from . import descriptors
 from .keeper_link import KeeperLink, Kept
 from .keeping import LEFT
 from .refusals import PASSING
@@ -329,6 +330,7 @@ class Listeners:
         """Close the vassal's socket; its file stays."""
         listener = self._by_vassal.pop(vassal, None)
         if listener is not None:
+            descriptors.empty(listener.socket)
             self._keeper.drop(_KEPT + vassal)
             listener.socket.close()
 

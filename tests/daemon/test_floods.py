@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from emperord.daemon import descriptors
@@ -97,6 +98,26 @@ def test_a_lingering_connection_is_closed_at_once(
     else:
         descriptors.drain(ours)
         ours.close()
+    assert time.monotonic() - began < LINGER / 10
+    closing_all(kept)
+
+
+def test_a_listener_is_closed_at_once_whatever_its_clients_have_sent(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+    kept: list[socket.socket] = []
+    for _ in range(3):
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(path)
+        passed, more = lingering()
+        socket.send_fds(client, [b"x"], [passed.fileno()])
+        passed.close()
+        kept += [client, *more]
+    began = time.monotonic()
+    descriptors.empty(listener)
+    listener.close()
     assert time.monotonic() - began < LINGER / 10
     closing_all(kept)
 
@@ -199,3 +220,24 @@ def test_a_lingering_connection_that_is_passed_stops_no_daemon(daemon: Daemon) -
     daemon.gone("bad.ini")
     touch(daemon)
     daemon.stop()
+
+
+def test_a_lingering_connection_that_a_client_passes_stops_no_daemon(daemon: Daemon) -> None:
+    address = daemon.folder / "on-demand"
+    (daemon.vassals / "bad.ini").write_text(SLEEPER)  # which accepts no client
+    (daemon.vassals / "bad.ini.address").write_text(str(address))
+    (daemon.vassals / "good.ini").write_text(SLEEPER)
+    daemon.options += ["--on-demand-extension", ".address"]
+    daemon.start()
+    daemon.phase("bad.ini", "listening")
+    passed, kept = lingering()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(address))
+        socket.send_fds(client, [b"x"], [passed.fileno()])
+    passed.close()
+    daemon.event("spawned", "bad.ini")
+    (daemon.vassals / "bad.ini").unlink()
+    daemon.gone("bad.ini")
+    touch(daemon)
+    daemon.stop()
+    closing_all(kept)
