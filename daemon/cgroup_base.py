@@ -85,13 +85,25 @@ def _named(given: str) -> str:
         at = ", ".join(mount.point for mount in known)
         raise Unusable(f"{given}: it is not in a cgroup v2; one is mounted at {at}")
     os.makedirs(path, mode=0o755, exist_ok=True)
-    status = os.stat(path)
-    if status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
-        raise Unusable(
-            f"{path}: others than root and uid {os.geteuid()} can write there, and could move"
-            " processes out of a vassal's cgroup; chown and chmod it"
-        )
+    _check_owners(path, {mount.point for mount in known})
     return path
+
+
+def _check_owners(path: str, tops: set[str]) -> None:
+    """Raise Unusable if others can write to a cgroup on the way, up to the mount.
+
+    A process can be moved by its user between cgroups below one whose files that user can write.
+    """
+    while True:
+        status = os.stat(path)
+        if status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
+            raise Unusable(
+                f"{path}: others than root and uid {os.geteuid()} can write there, and could move"
+                " processes out of a vassal's cgroup; chown and chmod it"
+            )
+        if path in tops or path == "/":
+            return
+        path = os.path.dirname(path)
 
 
 def _try(base: str) -> None:

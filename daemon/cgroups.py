@@ -9,9 +9,9 @@ leave its cgroup, because that takes the right to write to files of the daemon's
 enters its cgroup before the first program runs that a tenant chose (``enter.py``), and is ended by
 ``cgroup.kill``. The kernel tells by ``cgroup.events`` when the last process has gone.
 
-Mark and brand (``process.py``) stay as they are: what a process has no cgroup, or left it as root,
-is known by them. No error here keeps a vassal from running. The first is said in the log, and
-``status`` has the last one.
+A process without a cgroup, or one that root moved out of it, is known by mark and brand as before
+(``process.py``). No error here keeps a vassal from running. The log has the first one, ``status``
+the last one.
 """
 
 import errno
@@ -37,7 +37,7 @@ _ENTER: Final = Path(__file__).with_name("enter.py").read_text()
 _NAME: Final = re.compile(
     r"(?P<identity>[0-9a-f]{16})\.(?P<attempt>\d+)\.(?P<at>\d+)\.[0-9a-f]{16}"
 )
-_AGAIN: Final = 1.0  # seconds until those who were killed are looked at again without news
+_AGAIN: Final = 1.0  # seconds without news until a cgroup is killed once more
 _LONG: Final = 5.0  # seconds after which it is said that a process does not die
 _GONE: Final = (errno.ENOENT, errno.ENODEV)  # the cgroup was removed
 

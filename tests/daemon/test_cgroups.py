@@ -604,6 +604,12 @@ def open_to_others(base: Path) -> str:
     return str(base / "open")
 
 
+def below_anothers(base: Path) -> str:
+    (base / "alices" / "roots").mkdir(parents=True)
+    os.chown(base / "alices", ALICE, ALICES)
+    return str(base / "alices" / "roots")
+
+
 def too_deep(base: Path) -> str:
     (base / "cgroup.max.descendants").write_text("0")
     return str(base)
@@ -618,6 +624,7 @@ def of_threads(base: Path) -> str:
 UNUSABLE = [
     pytest.param(missing, "/nowhere: it is not in a cgroup v2", id="no cgroup"),
     pytest.param(open_to_others, "could move processes out", id="others may write"),
+    pytest.param(below_anothers, "could move processes out", id="below another user's"),
     pytest.param(too_deep, "Resource temporarily unavailable", id="may have none below"),
     pytest.param(of_threads, "not supported", id="for threads"),
 ]
