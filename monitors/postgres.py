@@ -321,6 +321,8 @@ class _Session:
 
 def _redacted(secrets: Iterable[str], text: str) -> str:
     """An error's text as one line that holds no secret."""
+    if "cannot allocate memory for input buffer" in text:  # libpq's words for it
+        return "the server claims a message that is longer than libpq can hold"
     for secret in filter(None, secrets):
         text = text.replace(secret, "***")
     return names.shown(polling.in_words(" ".join(text.split())))[:500]
@@ -435,8 +437,6 @@ def _complaint(result: PGresult, codec: str) -> str:
     said = [(result.error_field(part) or b"").decode(codec, "replace") for part in parts]
     # libpq's own complaint of what it was sent has no fields.
     said = [*filter(None, said)] or [result.error_message.decode(codec, "replace")]
-    if said == ["cannot allocate memory for input buffer"]:
-        return "the server claims a message that is longer than libpq can hold"
     return "; ".join(filter(None, said)) or "the server gives an error without a message"
 
 

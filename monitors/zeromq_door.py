@@ -33,8 +33,8 @@ from .contract import Refused
 from .polling import SourceFailed
 from .urls import MonitorURLError, without_secrets
 
-LARGEST_FRAME: Final = 16 << 20  # bytes; libzmq hangs up on who sends a larger one
-QUEUE: Final = 32  # messages of one client that libzmq holds for us
+LARGEST_FRAME: Final = 256 << 10  # bytes; libzmq hangs up on who sends a larger one
+QUEUE: Final = 8  # messages of one client that libzmq holds for us
 _LONGEST_PATH: Final = 107  # bytes of a UNIX socket's address
 _KEY_LENGTH: Final = 40  # characters of a CURVE key in Z85
 _KEY_FILE_LIMIT: Final = 1 << 20  # bytes

@@ -1,0 +1,51 @@
+"""A source beside a hostile one: how it gets on meanwhile, and what the daemon costs."""
+
+import itertools
+import threading
+import time
+from pathlib import Path
+from typing import Self
+
+from . import impostors as fake
+from .daemon import Daemon
+
+
+class Others:
+    """Another source, which has a new file time and again, written by a thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._write, daemon=True)
+        self._written: dict[str, int] = {}  # file -> when, in nanoseconds
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _write(self) -> None:
+        for number in itertools.count():
+            path = self._folder / f"t{number}.ini"
+            new = path.with_suffix(".new")
+            new.write_bytes(fake.BARRED)
+            self._written[path.name] = time.time_ns()
+            new.rename(path)
+            if self._over.wait(0.1):
+                return
+
+    def late(self, daemon: Daemon) -> list[float] | None:
+        """Seconds from each file to its event; None: some are not told yet."""
+        seen = {event.vassal: event.at for event in daemon.events("vassal_added", "t%.ini")}
+        if not self._written.keys() <= seen.keys():
+            return None
+        return [(seen[name] - at) / 1e9 for name, at in self._written.items()]
+
+
+def most_memory(daemon: Daemon) -> float:
+    """The most that the daemon itself has had, in MiB."""
+    status = Path(f"/proc/{daemon.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
