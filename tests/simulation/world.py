@@ -501,8 +501,7 @@ class Life:
                 return result
             finally:
                 self._at_work.discard(scope)
-        await trio.sleep_forever()  # killed
-        raise AssertionError
+        raise Crash  # it may be shielded from the cancel that a kill is
 
     def _delay(self) -> float:
         world = self._world
