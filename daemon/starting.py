@@ -31,12 +31,14 @@ class _Child(subprocess.Popen[bytes]):
 
     def __init__(self, begun: list["_Child"], argv: list[str], **how: Any) -> None:
         begun.append(self)
+        self.held: Process | None = None
         super().__init__(argv, **how)
 
     @property
     def left(self) -> bool:
         """Whether there is a process, and nobody has waited for it."""
-        return getattr(self, "pid", None) is not None and self.returncode is None
+        started = getattr(self, "pid", None) is not None
+        return started and (self.held is not None or self.returncode is None)
 
 
 class Starter:
@@ -140,7 +142,7 @@ class Starter:
                 close_fds=False,
                 start_new_session=True,
             )
-            running = _hold(vassal, child)
+            child.held = running = _hold(vassal, child)
             running.log_file = None if out is None else log_file(out)
             running.tell_keeper(self._keeper, pid=running.pid, start=running.started)
             theirs.close()
@@ -154,6 +156,8 @@ class Starter:
             for child in begun:
                 if child.left:
                     _end(child)
+                if child.held is not None:
+                    os.close(child.held.pidfd)
             raise
         finally:
             if out is not None:

@@ -315,18 +315,20 @@ def _renewed(realm: Realm) -> None:
 
 def _stop_and_start(realm: Realm) -> None:
     for do in ("stop", "start"):
-        try:
-            realm.ask(do=do, name="crashes.ini")
-        except (OSError, ValueError):
-            continue
+        _is_asked(realm, do)
 
 
 def _started(realm: Realm) -> None:
-    """The stop was recorded, and the start was refused."""
+    """The stop was recorded, and the start was not."""
+    until(lambda: _is_asked(realm, "start"), "it answers")
+
+
+def _is_asked(realm: Realm, do: str) -> bool:
     try:
-        realm.ask(do="start", name="crashes.ini")
+        realm.ask(do=do, name="crashes.ini")
     except (OSError, ValueError):
-        return
+        return False
+    return True
 
 
 STEPS: Final = {

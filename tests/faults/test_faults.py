@@ -17,6 +17,8 @@ KEPT: Final = {
     "start that failed after the fork": "crash|daemon read pipe|EIO|once|1",
     "log not closed after the fork": "crash|daemon close state/journal.db.logs/crashes.ini.log|EIO"
     "|for ever|1",
+    "log not to be looked at after the fork": "add|daemon stat state/journal.db.logs/comes.ini.log"
+    "|ENOMEM|once|3",
     "log not to be opened": "crash|daemon open state/journal.db.logs/crashes.ini.log|EROFS"
     "|for ever|1",
     "folder not to be entered": "crash|daemon chdir vassals|EIO|for ever|1",
