@@ -2,6 +2,7 @@
 
 import os
 import socket
+from typing import Final
 
 import trio
 
@@ -13,6 +14,8 @@ from .orders import unread
 from .protocol import ACCEPTING
 from .recovery import Survivor
 from .running import Process
+
+_MOST: Final = 4096  # bytes of a socket that are looked at
 
 
 def adopt(survivor: Survivor, keeper: KeeperLink) -> Process | None:
@@ -29,6 +32,20 @@ def adopt(survivor: Survivor, keeper: KeeperLink) -> Process | None:
     if running.control is not None:
         running.orders.unsure = running.to_reload or unread(running.control) > 0
     return running
+
+
+def missed(running: Process) -> list[int]:
+    """The bytes that it sent, and that an older copy of the journal may not know of.
+
+    Those that are in its socket still are left out, because they will be heard.
+    """
+    if running.control is None:
+        return []
+    try:
+        waiting = running.control.recv(_MOST, socket.MSG_PEEK)
+    except OSError:
+        waiting = b""
+    return [byte for byte in running.said if byte not in waiting]
 
 
 def take_over(leftovers: Leftovers, vassal: Vassal, keeper: KeeperLink) -> Process | None:

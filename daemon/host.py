@@ -370,6 +370,12 @@ class Host:
             running.said.append(byte)
             running.tell_keeper(self._keeper, said=running.said)
 
+    def _repeat(self, running: Process, said: Iterable[int]) -> None:
+        """Tell what it said to a daemon before; it costs no event where the journal knows it."""
+        for byte in said:
+            self._said[Said(running.name, running.attempt, byte)] = None
+            self._spoken.set()
+
     def _take_out(self, running: Process, count: int) -> None:
         """So many bytes from its socket, which were heard."""
         assert running.control is not None
@@ -656,9 +662,8 @@ class Host:
             self._find_cgroup(running)
         elif running.cgroup is not None:
             self._do("cgroup", running, self._watch_entry)
-        for byte in running.said if running.former is not None else ():
-            self._said[Said(name, attempt, byte)] = None  # to those who do not know it yet
-            self._spoken.set()
+        if running.former is not None:
+            self._repeat(running, running.said)
         for action, spec in self._waiting.pop(name):
             self._order(action, spec)
 
@@ -710,6 +715,9 @@ class Host:
         if late:  # they have died since, and left behind what they had started
             await threads.run_sync(recovery.end_trees, late)
             gone += [survivor.vassal for survivor in late]
+        for survivor in adopted:
+            running = self._by_name[survivor.vassal.name]
+            self._repeat(running, adoption.missed(running))
         await self._keeper.sync()  # now it is known how those ended that the keeper saw
         known = self._keeper.deaths if fleet.boot == boot else {}
         found = [survivor.draft() for survivor in adopted]

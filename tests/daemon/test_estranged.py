@@ -17,7 +17,7 @@ from journal_builder import building
 from support import processes
 from support.daemon import Daemon
 from support.kept import Emperor
-from support.vassals import SLEEPER, Answer, Application, free_port, program
+from support.vassals import APP, SLEEPER, Answer, Application, free_port, program
 from support.waiting import until
 
 from .conftest import MakeEmperor
@@ -258,6 +258,30 @@ def test_copies_from_before_and_after_an_adoption_are_restored(
     emperor.stop()
 
 
+def test_a_copy_from_amid_a_start_is_restored(emperor: Emperor, tmp_path: Path) -> None:
+    """It says once that it accepts, and that event is lost. The keeper knows it."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    app = Application(tmp_path, f"open({str(gate)!r}).close()\n{APP}")
+    (emperor.vassals / "app.ini").write_text(app.config("hello"))
+    emperor.start()
+    emperor.up("app.ini")
+    copy = backup(emperor.journal, tmp_path / "copy.db")
+    gate.write_text("")
+    worker = answered(app)
+    before = emperor.environments()
+    emperor.event("vassal_loyal", "app.ini")
+    estrange(emperor, remove, tmp_path)
+    assert emperor.ctl("restore", str(copy)).returncode == 0
+    emperor.phase("app.ini", "accepting")
+    with Journal.open(str(copy)) as journal:
+        emperor.event("vassal_loyal", "app.ini", after=journal.seq)
+    assert emperor.environments() == before
+    assert answered(app) == worker
+    verified(emperor)
+    emperor.stop()
+
+
 def test_term_ends_daemon_and_keeper_and_the_next_is_estranged_too(
     emperor: Emperor, app: Application, tmp_path: Path
 ) -> None:
@@ -416,13 +440,19 @@ def test_one_that_alone_has_its_address_on_demand_is_taken_over(
 
 
 def connected(address: str) -> socket.socket:
-    """A client of this address."""
-    if address.startswith("/"):
-        client = socket.socket(socket.AF_UNIX)
-        client.connect(address)
-        return client
-    host, _, port = address.rpartition(":")
-    return socket.create_connection((host, int(port)))
+    """A client of this address, as soon as it is bound: it is recorded before that is done."""
+
+    def client() -> socket.socket | None:
+        host, _, port = address.rpartition(":")
+        made = socket.socket(socket.AF_INET if host else socket.AF_UNIX)
+        try:
+            made.connect((host, int(port)) if host else address)
+        except OSError:
+            made.close()
+            return None
+        return made
+
+    return until(client, f"{address} is bound")
 
 
 def test_adopt_and_restore_are_refused_where_nothing_is_lost(emperor: Emperor) -> None:
