@@ -55,14 +55,14 @@ class Kernel:
         pytest.param({}, Pressure(), id="idle"),
         pytest.param({"cpu": 59}, Pressure(), id="busy"),
         pytest.param({"cpu": 61}, Pressure(cpu=1), id="cpu 1"),
-        pytest.param({"cpu": 81}, Pressure(cpu=2), id="cpu 2"),
-        pytest.param({"cpu": 100}, Pressure(cpu=3), id="cpu 3, the most"),
+        pytest.param({"cpu": 91}, Pressure(cpu=2), id="cpu 2"),
+        pytest.param({"cpu": 100}, Pressure(cpu=2), id="cpu 2, the most"),
         pytest.param({"memory": 6}, Pressure(memory=1), id="memory 1"),
         pytest.param({"memory": 41}, Pressure(memory=4), id="memory 4"),
         pytest.param({"io": 19}, Pressure(), id="some io"),
         pytest.param({"io": 81}, Pressure(io=4), id="io 4"),
         pytest.param({"cpu": 70, "memory": 15, "io": 30}, Pressure(1, 2, 1), id="all"),
-        pytest.param({"cpu": 400}, Pressure(cpu=3), id="more than there is"),
+        pytest.param({"cpu": 400}, Pressure(cpu=2), id="more than there is"),
     ],
 )
 def test_shares_of_the_time_become_steps(
@@ -84,7 +84,7 @@ def test_the_mean_of_the_last_seconds_counts(tmp_path: Path) -> None:
     for share in (100, 100, 100, 100, 100, 0, 0):
         kernel.passes(cpu=share)
         found.append(read().cpu)
-    assert found == [0, 1, 2, 2, 3, 1, 0]
+    assert found == [0, 1, 1, 2, 2, 1, 0]
 
 
 def test_a_figure_about_a_threshold_is_one_step(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_figure_about_a_threshold_is_one_step(tmp_path: Path) -> None:
 def test_the_kernels_own_mean_is_the_first_figure(tmp_path: Path) -> None:
     kernel = Kernel(tmp_path)
     kernel.show(avg10=82.5)
-    assert kernel.stalls()() == Pressure(cpu=2, memory=4, io=4)
+    assert kernel.stalls()() == Pressure(cpu=1, memory=4, io=4)
 
 
 def test_a_look_soon_after_the_last_says_the_same(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def _strange(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("there", "seen"),
     [
-        pytest.param([_pressure, _load], Pressure(3, 4, 4), id="pressure first"),
+        pytest.param([_pressure, _load], Pressure(2, 4, 4), id="pressure first"),
         pytest.param([_load], Pressure(cpu=4), id="no pressure"),
         pytest.param([_disabled, _load], Pressure(cpu=4), id="pressure disabled"),
         pytest.param([_strange, _load], Pressure(cpu=4), id="another shape"),
