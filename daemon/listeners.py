@@ -553,14 +553,19 @@ def _dress(folder: int, name: str, path: str, how: Terms, known: File | None = N
 
 
 def _answers(path: str) -> bool:
-    """Whether somebody listens at a socket file."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+    """Whether a process has the socket of a socket file.
+
+    The probe is of another type than the socket, so it does not become a client. A client would
+    wake the vassal of another emperor. The kernel refuses the connection if no process has the
+    socket, and else says that the type is wrong (unix(7)).
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
         probe.setblocking(False)
         try:
             probe.connect(path)
         except (ConnectionRefusedError, FileNotFoundError):
             return False
-        except OSError:  # its backlog is full, it is of another type, it is not for us
+        except OSError:  # of another type, or not for us
             return True
     return True
 

@@ -113,6 +113,22 @@ def fit(path: Path) -> int:
     raise AssertionError("any number")
 
 
+def test_a_socket_of_another_process_is_not_asked_by_a_client(
+    listeners: Listeners, tmp_path: Path
+) -> None:
+    """The client would wake what listens there, which may be another emperor's vassal."""
+    path = str(tmp_path / "a.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as theirs:
+        theirs.bind(path)
+        theirs.listen()
+        theirs.setblocking(False)
+        with pytest.raises(CannotListen):
+            listeners.listen("one.ini", path, TERMS)
+        with pytest.raises(BlockingIOError):
+            theirs.accept()
+    listeners.listen("one.ini", path, TERMS)  # its process has closed it
+
+
 def test_other_terms_for_a_socket_that_goes_on(listeners: Listeners, tmp_path: Path) -> None:
     path = tmp_path / "x.sock"
     first = listen(listeners, "one.ini", str(path), TERMS)
