@@ -668,6 +668,23 @@ def test_orphans_that_nobody_reaps_are_gone_all_the_same(
     assert daemon.wait() == 0
 
 
+def test_a_directory_that_comes_late_bars_nothing(make_daemon: MakeDaemon, tmp_path: Path) -> None:
+    """As on a disk that is mounted after the emperor has started."""
+    daemon = make_daemon()
+    (daemon.vassals / "a.ini").write_text(SLEEPER)
+    daemon.start()
+    pid = running(daemon, "a.ini")["a.ini"]
+    daemon.kill()
+    processes.kill(pid)
+    away = daemon.vassals.rename(tmp_path / "away")
+    daemon.start()
+    failed = daemon.event("spawn_failed", "a.ini")
+    assert failed.body["reason"].startswith("cannot start it now: ")
+    away.rename(daemon.vassals)
+    daemon.phase("a.ini", "ready")
+    daemon.stop()
+
+
 def nobody_reaps(folder: Path) -> Path:
     """A program that runs its arguments again when they are killed, and inherits their orphans."""
     path = folder / "init.py"
