@@ -24,6 +24,7 @@ REFUSED: Final = 1
 ATTENTION: Final = 3
 NO_DAEMON: Final = 4
 _PATIENCE: Final = 30.0  # seconds for an answer
+_GOES_ON: Final = 60.0  # seconds until a daemon that was estranged goes on
 _AGAIN: Final = 0.1  # seconds until the next daemon is asked
 _LONG: Final = 3600.0  # seconds for a copy of a journal to be verified
 
@@ -45,7 +46,13 @@ def cli(context: click.Context, control: str | None) -> None:
     Exit codes: 0 done; 1 refused or failed, the reason on stderr; 2 usage; 3 something wants
     attention (status); 4 no daemon there.
     """
-    context.obj = control or default_journal() + ".sock"
+    context.obj = control or _beside(default_journal())
+
+
+def _beside(journal: str) -> str:
+    """The control socket of a journal, which may be named by a symlink that the daemon was not."""
+    sockets = [name + ".sock" for name in (journal, os.path.realpath(journal))]
+    return next(filter(os.path.exists, sockets), sockets[0])
 
 
 def ask(path: str, request: dict[str, Any], wait: float = 0.0) -> dict[str, Any]:
@@ -135,6 +142,22 @@ def _next_daemon(path: str, former: int, timeout: float) -> dict[str, Any]:
             return {"version": status["version"], "pid": status["pid"]}
         if not left:
             _end(REFUSED, f"the daemon is still the one with pid {former}; its log says why")
+        time.sleep(_AGAIN)
+
+
+def _goes_on(path: str, former: int) -> None:
+    """Wait until the daemon that was estranged has its journal, or another is estranged again."""
+    until = time.monotonic() + _GOES_ON
+    while True:
+        left = max(0.0, until - time.monotonic())
+        answer = _answer(path, {"do": "status"}, left)
+        status = {} if answer is None else _accepted(answer)["status"]
+        if status and status["estranged"] is None:
+            return
+        if status.get("pid", former) != former:
+            _end(REFUSED, f"the daemon died meanwhile; estranged: {shown(status['estranged'])}")
+        if not left:
+            _end(REFUSED, "the daemon does not go on yet; its log says why")
         time.sleep(_AGAIN)
 
 
@@ -358,7 +381,9 @@ def adopt(path: str, as_json: bool) -> None:
     cut or replaced. Vassals that run are taken over when their sources name them; none is started
     twice.
     """
+    former = ask(path, {"do": "status"})["status"]["pid"]
     answer = ask(path, {"do": "adopt"})
+    _goes_on(path, former)
     if as_json:
         _print(answer)
     else:
@@ -375,7 +400,9 @@ def restore(path: str, file: str, as_json: bool) -> None:
     The copy is verified first, and copied. Vassals that were started after it was made are taken
     over when their sources name them; none is started twice.
     """
+    former = ask(path, {"do": "status"})["status"]["pid"]
     answer = ask(path, {"do": "restore", "file": os.path.abspath(file)}, _LONG)
+    _goes_on(path, former)
     if as_json:
         _print(answer)
     else:

@@ -35,7 +35,8 @@ from .asks import try_new_version
 from .clock import Clock
 from .control import Client, Refused
 from .fleet import Fleet, to_json
-from .identity import Holder, IdentityInUse
+from .identity import Holder
+from .in_use import IdentityInUse
 from .keeper_link import KeeperLink
 from .listeners import Listeners
 from .observe import Draft
@@ -50,8 +51,8 @@ _TODO: Final = (
     " one that was lost"
 )
 _UNREADABLE: Final = (
-    "'emperor-ctl restore FILE' goes on with a copy of it; or move it away and have the daemon look"
-    " again ('emperor-ctl upgrade')"
+    "mend that and have the daemon look again ('emperor-ctl upgrade'), or go on with a copy of the"
+    " journal that was lost ('emperor-ctl restore FILE')"
 )
 
 
@@ -227,7 +228,10 @@ class Estranged:
             if head is not None:
                 self._holder.take(head.identity)
         except IdentityInUse as error:
-            raise Refused(str(error)) from None
+            raise Refused(
+                f"{self.path}: a copy of a journal that is in use ({error.by}); end that emperor"
+                " first"
+            ) from None
         self._decide(Decision("adopt", uid))
         return {"after": max(self._seq, self.known.seq) if head is None else self._seq}
 

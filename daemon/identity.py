@@ -20,26 +20,19 @@ import fcntl
 import json
 import logging
 import os
-import stat
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from ..journal.errors import JournalLocked
 from ..journal.store import Head, Journal
-from . import process
+from . import in_use, process
+from .in_use import IdentityInUse
 from .keeper_link import KeeperLink
 from .keeping import JOURNAL
 
 log = logging.getLogger("emperor")
 
-_LAST_CHILD: Final = 5.0  # seconds that a dead daemon's last child may take to its exec
 _SHORT: Final = 16  # hex digits that tell one identity from another
-_LONGEST: Final = 8192  # bytes of what a locked file says
-
-
-class IdentityInUse(JournalLocked):
-    """Another emperor runs on a journal with this identity: this one is a copy of it."""
 
 
 def short(identity: bytes) -> str:
@@ -92,20 +85,26 @@ class Holder:
         That is for a new keeper: the one before has died with its daemon.
         """
         for name in _names(self._directory):
-            about = _read(os.path.join(self._directory, name))
+            about = in_use.read(os.path.join(self._directory, name))
             head = _head(about)
             if head is None:
                 continue
             if about.get("journal") != self._path and head.identity != identity:
                 continue
+            if in_use.stays_locked(os.path.join(self._directory, name)):
+                continue  # another emperor has it, so what is here is a copy
             if any(
                 process.foreign(pid) is None for pid in process.of_journal(short(head.identity))
             ):
                 return head
         return None
 
-    def take(self, identity: bytes) -> None:
-        """Lock this identity instead of the one before. Raises IdentityInUse."""
+    def take(self, identity: bytes, *, any_user: bool = False) -> None:
+        """Lock this identity instead of the one before. Raises IdentityInUse.
+
+        ``any_user``: an emperor of any user may have it, as there are no tenants who could imitate
+        one.
+        """
         if identity == self._identity:
             return
         try:
@@ -119,7 +118,7 @@ class Holder:
             )
             lock = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            _check_elsewhere(identity, self._path, lock)
+            in_use.check(short(identity), self._path, lock, any_user=any_user)
         except IdentityInUse:
             with contextlib.suppress(OSError):  # there is none
                 os.unlink(_file_of(self._directory, identity))
@@ -181,36 +180,11 @@ def estrangement(journal: Journal, known: Head) -> str | None:
     return None
 
 
-def check_original(journal: Journal, attempts: Mapping[int, int], *, marks: bool) -> None:
-    """Raise IdentityInUse if processes of this journal run below another living emperor.
-
-    ``attempts`` are those that the journal knows to be under way, pid to start time. With
-    ``marks``, others that carry its identity count too; in tyrant mode a user could imitate that.
-    So a copy is known where no lock is: none could be made, or the original is of 0.1.0, which
-    has none.
-    """
-    head = journal.head
-    pids = [pid for pid, start in attempts.items() if process.start_time(pid) == start]
-    if head is not None and marks:
-        pids += process.of_journal(short(head.identity))
-    for pid in pids:
-        other = process.foreign(pid)
-        if other is not None:
-            raise IdentityInUse(_in_use(journal.path, f"process {pid} runs below emperor {other}"))
-
-
-def _in_use(path: str, by: str) -> str:
-    return (
-        f"{path}: a copy of a journal that is in use ({by}); give it an identity of its own with"
-        " --restore, which starts all vassals anew, or end the other emperor"
-    )
-
-
 def _locked(directory: str, identity: bytes, path: str) -> int:
     """The locked file of an identity. Raises IdentityInUse, OSError."""
     os.makedirs(directory, mode=0o700, exist_ok=True)
     file = _file_of(directory, identity)
-    until = time.monotonic() + _LAST_CHILD
+    until = time.monotonic() + in_use.LAST_CHILD
     while True:
         lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
@@ -220,71 +194,17 @@ def _locked(directory: str, identity: bytes, path: str) -> int:
         except FileNotFoundError:
             pass  # its holder has just removed it
         except BlockingIOError:
-            about = _read(file)
+            about = in_use.read(file)
             pid = about.get("pid")
             # A child of a dead daemon, on its way to exec, holds it for a moment.
             if process.start_time(pid if isinstance(pid, int) else 0) is not None:
                 os.close(lock)
-                by = f"{about.get('journal')}, emperor {pid}"
-                raise IdentityInUse(_in_use(path, by)) from None
+                raise IdentityInUse(path, f"{about.get('journal')}, emperor {pid}") from None
             if time.monotonic() > until:
                 os.close(lock)
-                raise IdentityInUse(_in_use(path, f"{file} is locked")) from None
+                raise IdentityInUse(path, f"{file} is locked") from None
         os.close(lock)
         time.sleep(0.01)
-
-
-def _check_elsewhere(identity: bytes, path: str, own: int) -> None:
-    """Raise IdentityInUse if another process holds a lock of this identity in another directory.
-
-    So a copy is refused though its RUNTIME_DIRECTORY is not the original's, or the original's lock
-    was removed. This comes after the own lock: of two that start at once, at least one sees the
-    other. Processes of other users than root and ours do not count, because a tenant could hold
-    such a file.
-    """
-    until = time.monotonic() + _LAST_CHILD
-    while (found := _held_elsewhere(identity, own)) is not None:
-        pid, about = found
-        emperor = about.get("pid")
-        # As in _locked: a child of a dead daemon, on its way to exec, holds it for a moment.
-        lives = isinstance(emperor, int) and process.start_time(emperor) is not None
-        if lives or time.monotonic() > until:
-            by = f"{about.get('journal')}, emperor {emperor if lives else pid}"
-            raise IdentityInUse(_in_use(path, by))
-        time.sleep(0.01)
-
-
-def _held_elsewhere(identity: bytes, own: int) -> tuple[int, dict[str, Any]] | None:
-    """A process that holds a lock of this identity in a file other than ``own``, and its text."""
-    end = f"/{short(identity)}.lock"
-    ours = os.fstat(own)
-    for pid in process.all_pids():
-        if pid == os.getpid() or process.owner(pid) not in (0, os.geteuid()):
-            continue
-        for file, target in process.open_files(pid):
-            if target.removesuffix(" (deleted)").endswith(end) and _is_locked(file, ours):
-                return pid, _read(file)
-    return None
-
-
-def _is_locked(file: str, ours: os.stat_result) -> bool:
-    """Whether another than ours is locked. ``file`` leads to it by /proc, removed or not."""
-    try:
-        status = os.stat(file)
-        if not stat.S_ISREG(status.st_mode) or os.path.samestat(status, ours):
-            return False
-        opened = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:  # closed meanwhile
-        return False
-    try:
-        fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(opened)
-    return False
 
 
 def _file_of(directory: str, identity: bytes) -> str:
@@ -294,16 +214,6 @@ def _file_of(directory: str, identity: bytes) -> str:
 def _names(directory: str) -> Iterator[str]:
     with contextlib.suppress(OSError):
         yield from (name for name in sorted(os.listdir(directory)) if name.endswith(".lock"))
-
-
-def _read(file: str) -> dict[str, Any]:
-    """What a locked file says; nothing where it makes no sense."""
-    try:
-        with open(file, "rb") as opened:
-            about = json.loads(opened.read(_LONGEST))
-    except (OSError, ValueError):
-        return {}
-    return about if isinstance(about, dict) else {}
 
 
 def _head(about: Mapping[str, Any]) -> Head | None:

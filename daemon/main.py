@@ -136,8 +136,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         )
     process.close_on_exec_all()
     nofile = raise_file_limit()
-    beside = os.path.realpath(chosen["journal"]) + ".sock"
-    control_path = os.path.abspath(chosen["control"] or beside)
+    control_path = os.path.abspath(chosen["control"] or chosen["journal"] + ".sock")
     with contextlib.ExitStack() as stack:
         keeper = stack.enter_context(contextlib.closing(KeeperLink.from_environment()))
         notifier = Notifier()

@@ -6,7 +6,7 @@
 | nothing | its identity is not locked | locks it and begins |
 | nothing | another emperor has its identity | refuses to start; with ``--restore``, renames it |
 | a last event | holds that event | goes on |
-| a last event | does not, or cannot be read | is estranged until an operator decides |
+| a last event | does not, or cannot be read or opened | is estranged until an operator decides |
 """
 
 import logging
@@ -20,17 +20,17 @@ from typing import NamedTuple
 import trio
 
 from ..journal import chain
-from ..journal.errors import Damaged, JournalError, JournalPaused, NotAJournal
+from ..journal.errors import Damaged, JournalError, JournalLocked, JournalPaused, NewerFormat
 from ..journal.events import FORKED, Event, JournalForked
 from ..journal.reserve import Reserve, Reserved
 from ..journal.store import Head, Journal
-from . import control, process, succession
+from . import control, in_use, process, succession
 from .actions import recorded
 from .clock import Clock
 from .estranged import Estranged
 from .fleet import UP, Fleet
 from .fold import fold
-from .identity import Holder, check_original, estrangement
+from .identity import Holder, estrangement, short
 from .keeper_link import KeeperLink
 from .keeping import RENEW
 from .observe import Draft
@@ -66,6 +66,7 @@ class Opening:
         max_clock_step: int | None = None,
         reserve: int = 0,
     ) -> None:
+        self._given = os.path.abspath(path)
         self._path = os.path.realpath(path)
         self._control_path = control_path
         self._keeper = keeper
@@ -152,11 +153,16 @@ class Opening:
                 return
 
     def _read(self) -> Fleet | None:
-        """Open the journal and fold it; None if it is damaged."""
+        """Open the journal and fold it; None if that cannot be done now.
+
+        Raises JournalLocked, JournalPaused: those pass.
+        """
         try:
             self._journal = self._open()
             return self._rebuild(self._journal)
-        except (Damaged, NotAJournal) as error:
+        except (JournalLocked, JournalPaused):
+            raise
+        except JournalError as error:
             self._error = error
             if self._journal is not None:
                 self._journal.close()
@@ -164,11 +170,12 @@ class Opening:
             return None
 
     def _open(self) -> Journal:
-        return succession.open_journal(self._path, self._control_path, self._keeper)
+        return succession.open_journal(self._given, self._control_path, self._keeper)
 
     def _reason(self, known: Head) -> str | None:
         if self._journal is None:
-            return str(self._error)
+            assert self._error is not None
+            return reason_of(self._error)
         return estrangement(self._journal, known)
 
     def _first_start(self, fleet: Fleet) -> list[Draft]:
@@ -191,9 +198,16 @@ class Opening:
             for vassal in fleet.vassals.values()
             if vassal.phase in UP and vassal.pid is not None and vassal.start_time is not None
         }
-        self._holder.take(head.identity)
-        same_boot = fleet.boot == process.boot_id()
-        check_original(self._journal, attempts if same_boot else {}, marks=not fleet.policy.tyrant)
+        policy = fleet.policy
+        # Then each vassal may do what the daemon may, so none gains by imitating an emperor.
+        any_user = not policy.tyrant and policy.user is None
+        self._holder.take(head.identity, any_user=any_user)
+        in_use.check_processes(
+            self._journal,
+            attempts if fleet.boot == process.boot_id() else {},
+            marks=None if policy.tyrant else short(head.identity),
+            any_user=any_user,
+        )
         return []
 
     def _is_forked(self) -> bool:
@@ -224,3 +238,8 @@ class Opening:
             return life.adopted(decision, self._write)
         self._journal, draft = life.restored(decision, self._open)
         return [draft]
+
+
+def reason_of(error: JournalError) -> str:
+    """An error without its advice, which is for those who give a --journal."""
+    return str(error) if isinstance(error, Damaged | NewerFormat) else str(error).partition("; ")[0]

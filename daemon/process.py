@@ -132,8 +132,10 @@ def _variable(pid: int, name: str) -> str | None:
     return os.fsdecode(rest.partition(b"\0")[0]) if found else None
 
 
-def foreign(pid: int) -> int | None:
+def foreign(pid: int, *, any_user: bool = False) -> int | None:
     """The emperor that a process runs below, if that is another one than ours.
+
+    It is root's or ours, because a tenant may call a program so; with ``any_user`` anybody's.
 
     An emperor that runs as the vassal of another has that one above it, and so have its vassals.
     One that carries the same mark as the process is no other: both are of one vassal, which is an
@@ -144,7 +146,7 @@ def foreign(pid: int) -> int | None:
         if above in ours:
             return None
         of_one_vassal = mark_ is not None and mark_of(above) == mark_
-        if above != pid and not of_one_vassal and _is_emperor(above):
+        if above != pid and not of_one_vassal and _is_emperor(above, any_user):
             return above
     return None
 
@@ -162,13 +164,12 @@ def _lineage(pid: int) -> Iterator[int]:
         above = parent(above)
 
 
-def _is_emperor(pid: int) -> bool:
+def _is_emperor(pid: int, any_user: bool) -> bool:
     words = (_read(pid, "cmdline") or b"").split(b"\0")
     module = words[words.index(b"-m") + 1 :][:1] if b"-m" in words else []
     installed = any(word.endswith(b"/emperor") for word in words[:2])
     ours = installed or module in ([b"emperord.daemon.keeper"], [b"emperord.daemon.main"])
-    # A tenant may call a program so, and no process of another user's is a tenant's emperor.
-    return ours and owner(pid) in (0, os.geteuid())
+    return ours and (any_user or owner(pid) in (0, os.geteuid()))
 
 
 def brand(mark: str) -> int:

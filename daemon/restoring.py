@@ -7,7 +7,7 @@ import time
 
 import msgspec
 
-from ..journal.errors import JournalError
+from ..journal.errors import GIVE_THE_RIGHT_ONE, NOT_OURS, JournalError
 from ..journal.files import Files
 from ..journal.store import Head, Journal
 from .control import Refused
@@ -47,7 +47,11 @@ def verify(file: str, path: str, known: Head) -> Copy:
                 pass
     except (JournalError, OSError, sqlite3.Error) as error:
         discard(staged)
-        raise Refused(f"{file} cannot be restored: {error}") from None
+        # The text is about the copy, and its advice for those who give a --journal.
+        text = str(error).replace(staged, file)
+        for advice in (GIVE_THE_RIGHT_ONE, f"; {NOT_OURS}"):
+            text = text.removesuffix(advice)
+        raise Refused(f"{file} cannot be restored: {text}") from None
     except BaseException:
         discard(staged)
         raise

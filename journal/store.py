@@ -123,10 +123,15 @@ class Journal:
 
         Raises JournalLocked, NotAJournal, NewerFormat, Damaged; each text says what to do.
         """
-        path = os.path.realpath(path)
+        given, path = path, os.path.realpath(path)
         opened = contextlib.ExitStack()
         try:
             try:
+                if os.path.islink(given) and not os.path.isdir(os.path.dirname(path)):
+                    raise JournalError(
+                        f"{given}: leads to {path}, and that directory is not there; mount its file"
+                        " system, or make the directory"
+                    )
                 os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
                 opened.callback(_let_go, _take_lock(path + ".lock"))
                 opened.callback(_let_go, _take_file(path))

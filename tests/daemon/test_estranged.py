@@ -1,5 +1,6 @@
 """A daemon whose journal is not the one that its vassals run for waits, and doubles none."""
 
+import json
 import os
 import shutil
 import signal
@@ -279,6 +280,97 @@ def test_a_copy_from_amid_a_start_is_restored(emperor: Emperor, tmp_path: Path) 
     assert emperor.environments() == before
     assert answered(app) == worker
     verified(emperor)
+    emperor.stop()
+
+
+def make_it_a_directory(journal: Path) -> None:
+    journal.mkdir()
+
+
+def make_it_a_loop(journal: Path) -> None:
+    journal.symlink_to(journal.name)
+
+
+def lead_it_nowhere(journal: Path) -> None:
+    journal.symlink_to(journal.parent / "unmounted" / "journal.db")
+
+
+def make_its_lock_a_directory(journal: Path) -> None:
+    journal.with_name(journal.name + ".lock").unlink()
+    journal.with_name(journal.name + ".lock").mkdir()
+
+
+def write_it_by_a_newer_one(journal: Path) -> None:
+    newer = journal.with_name("newer.db")
+    with building(str(newer)) as builder:
+        builder.start()
+    with closing(sqlite3.connect(newer)) as connection:
+        connection.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at)"
+            " VALUES ('emperord', '9999_newer', '')"
+        )
+        connection.commit()
+    newer.rename(journal)
+
+
+@pytest.mark.parametrize(
+    ("spoils", "reason"),
+    [
+        pytest.param(make_it_a_directory, "Is a directory", id="a directory"),
+        pytest.param(make_it_a_loop, "Too many levels of symbolic links", id="a symlink to itself"),
+        pytest.param(lead_it_nowhere, "that directory is not there", id="a symlink to nowhere"),
+        pytest.param(make_its_lock_a_directory, "Is a directory", id="its lock a directory"),
+        pytest.param(write_it_by_a_newer_one, "written by a newer emperord", id="newer"),
+    ],
+)
+def test_a_journal_that_cannot_be_opened_is_told_and_restored(
+    emperor: Emperor,
+    app: Application,
+    tmp_path: Path,
+    spoils: Callable[[Path], None],
+    reason: str,
+) -> None:
+    """A daemon that ended and started over and over could not say what is wrong."""
+    before = emperor.environments()
+    copy = backup(emperor.journal, tmp_path / "whole.db")
+
+    def lose(emperor: Emperor, older: Path) -> None:
+        remove(emperor, older)
+        spoils(emperor.journal)
+
+    estrange(emperor, lose, tmp_path)
+    status = emperor.ctl("status")
+    assert status.returncode == 3
+    assert reason in status.stdout
+    assert emperor.ctl("adopt").returncode == 1
+    assert not (emperor.journal.parent / "unmounted").exists()
+    assert emperor.environments() == before
+    if spoils is make_its_lock_a_directory:
+        emperor.journal.with_name(emperor.journal.name + ".lock").rmdir()
+    if spoils is lead_it_nowhere:  # another disk is mounted there
+        (emperor.journal.parent / "unmounted").mkdir()
+    done = emperor.ctl("restore", str(copy))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(emperor.ctl("status", "--json").stdout)["estranged"] is None
+    emperor.until(lambda: not waiting(emperor), "all are taken over")
+    assert emperor.environments() == before
+    verified(emperor)
+    emperor.stop()
+
+
+def test_the_socket_is_beside_the_link_to_a_journal(
+    make_emperor: MakeEmperor, tmp_path: Path
+) -> None:
+    emperor = make_emperor()
+    emperor.state.mkdir(exist_ok=True)
+    emperor.journal.symlink_to(tmp_path / "real.db")
+    emperor.start()
+    assert emperor.control.exists()
+    real = {**os.environ, "EMPEROR_JOURNAL": str(tmp_path / "real.db")}
+    link = {**os.environ, "EMPEROR_JOURNAL": str(emperor.journal)}
+    argv = [sys.executable, "-m", "emperord.daemon.ctl", "status"]
+    assert subprocess.run(argv, env=link, check=False, capture_output=True).returncode == 0
+    assert subprocess.run(argv, env=real, check=False, capture_output=True).returncode == 4
     emperor.stop()
 
 
@@ -566,6 +658,47 @@ def test_a_copy_is_refused_while_the_original_is_between_two_daemons(
         assert copy.launch().wait() == 3
     os.kill(emperor.pid, signal.SIGCONT)
     emperor.daemon_pid()
+    emperor.stop()
+
+
+def test_a_copy_is_refused_though_the_originals_lock_and_keeper_are_gone(
+    emperor: Emperor, copy: Emperor, tmp_path: Path
+) -> None:
+    """Its daemon has the journal, and its vassals have no emperor above them."""
+    emperor.kill_daemon()
+    emperor.daemon_pid()
+    shutil.rmtree(emperor.environ["RUNTIME_DIRECTORY"])
+    (pid,) = emperor.daemons()
+    emperor.kill()
+    before = emperor.environments()
+    copy.environ["RUNTIME_DIRECTORY"] = str(tmp_path / "another")
+    with copy:
+        assert copy.launch().wait() == 3
+        assert f"in use ({emperor.journal}, emperor {pid})" in copy.log()
+    assert emperor.environments() == before
+    emperor.launch()  # takes over
+    until(lambda: emperor.daemons() not in ([], [pid]), "another daemon is there")
+    emperor.daemon_pid()
+    emperor.stop()
+
+
+def test_a_copy_starts_anew_whatever_carries_the_originals_identity(
+    emperor: Emperor, copy: Emperor
+) -> None:
+    """Its vassals have no emperor above them after a takeover, and any process can imitate one."""
+    emperor.kill()
+    emperor.launch()
+    emperor.until(lambda: "taking over" in emperor.log(), "it takes over")
+    emperor.daemon_pid()
+    before = emperor.environments()
+    copy.options.append("--restore")
+    (copy.vassals / "plain.ini").write_text(SLEEPER)
+    with copy:
+        copy.start()
+        copy.phase("plain.ini", "ready")
+        assert copy.events("journal_forked")
+        copy.stop()
+    assert emperor.environments() == before
     emperor.stop()
 
 

@@ -1,6 +1,7 @@
 """The identity of a journal is used once; a daemon knows whether its journal is the right one."""
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -10,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from emperord.daemon import identity, keeping
-from emperord.daemon.identity import Holder, IdentityInUse, estrangement, runtime_directory
+from emperord.daemon import identity, in_use, keeping
+from emperord.daemon.identity import Holder, estrangement, runtime_directory
+from emperord.daemon.in_use import IdentityInUse
 from emperord.daemon.keeper_link import KeeperLink
 from emperord.journal import chain
 from emperord.journal.store import Head, Journal, Snapshot
@@ -126,12 +128,20 @@ def test_a_lock_counts_wherever_it_is(tmp_path: Path, directory: str, removed: b
     second.take(I)
 
 
-def test_a_lock_of_a_tenant_does_not_count(tmp_path: Path) -> None:
+@pytest.mark.parametrize("any_user", [False, True], ids=["tenants", "no tenants"])
+def test_a_lock_of_another_user_counts_where_there_are_no_tenants(
+    tmp_path: Path, any_user: bool
+) -> None:
+    """Root on a copy would else take hold of what runs below a user's emperor."""
     need_root("run as another user")
     with tempfile.TemporaryDirectory() as theirs:  # tmp_path is root's alone
         os.chown(theirs, 65534, 65534)
-        with locked_by_another(Path(theirs, f"{identity.short(I)}.lock"), 65534):
-            holder(tmp_path, KeeperLink(None)).take(I)
+        with locked_by_another(Path(theirs, f"{identity.short(I)}.lock"), 65534) as pid:
+            if any_user:
+                with pytest.raises(IdentityInUse, match=f"emperor {pid}"):
+                    holder(tmp_path, KeeperLink(None)).take(I, any_user=True)
+            else:
+                holder(tmp_path, KeeperLink(None)).take(I)
 
 
 def test_a_lock_whose_file_was_removed_is_made_anew(tmp_path: Path) -> None:
@@ -200,14 +210,28 @@ def test_a_new_keeper_learns_of_what_still_runs(
     tmp_path: Path, name: str, identity_: bytes | None, expected: bool
 ) -> None:
     known = Head(I, 5, H, START)
-    one = holder(tmp_path, KeeperLink(None))
-    one.take(I)
-    one.tell(known)
+    said = {"identity": I.hex(), "seq": 5, "hash": H.hex(), "at": START}
+    said = {"journal": str(tmp_path / "a.db"), "pid": 1, **said}
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / f"{identity.short(I)}.lock").write_text(json.dumps(said))
     two = holder(tmp_path, KeeperLink(None), name)
     assert two.recall(identity_) is None  # nothing runs
     environ = {**os.environ, "EMPERORD_IDENTITY": identity.short(I)}
     with subprocess.Popen(["sleep", "100"], env=environ) as vassal:
         assert (two.recall(identity_) == known) == expected
+        vassal.kill()
+
+
+def test_what_another_emperor_has_locked_is_nothing_to_learn_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_use, "LAST_CHILD", 0.05)
+    one = holder(tmp_path, KeeperLink(None))
+    one.take(I)
+    one.tell(Head(I, 5, H, START))
+    environ = {**os.environ, "EMPERORD_IDENTITY": identity.short(I)}
+    with subprocess.Popen(["sleep", "100"], env=environ) as vassal:
+        assert holder(tmp_path, KeeperLink(None), "b.db").recall(I) is None
         vassal.kill()
 
 

@@ -1,0 +1,153 @@
+"""Whether another emperor uses a journal of the same identity: then this journal is a copy of it.
+
+A lock in the own runtime directory is asked for first (``identity.py``). The other emperor may have
+another directory, its lock may have been removed, and it may be of 0.1.0, which had none. So the
+open files of all processes are looked through, for two kinds of locked files:
+
+- the lock of this identity, wherever it is, removed or not. Keeper and daemon have it open.
+- the lock beside a journal (``journal.db.lock``), where that journal has this identity.
+
+Processes of other users than root and ours count only where there are no tenants, because a tenant
+could hold such a file to keep the emperor from starting.
+"""
+
+import fcntl
+import json
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from ..journal.errors import JournalError, JournalLocked
+from ..journal.files import Files
+from ..journal.reading import identity_link
+from ..journal.store import Journal
+from . import process
+
+LAST_CHILD: Final = 5.0  # seconds that a dead daemon's last child may take to its exec
+_AGAIN: Final = 0.01  # seconds between looks
+_LONGEST: Final = 8192  # bytes of what a locked file says
+_GONE: Final = " (deleted)"  # behind the name of an open file that was removed, see proc(5)
+
+
+class IdentityInUse(JournalLocked):
+    """Another emperor runs on a journal with this identity: this one is a copy of it."""
+
+    def __init__(self, path: str, by: str) -> None:
+        self.by = by
+        super().__init__(
+            f"{path}: a copy of a journal that is in use ({by}); give it an identity of its own"
+            " with --restore, which starts all vassals anew, or end the other emperor"
+        )
+
+
+def check(identity: str, path: str, own: int, *, any_user: bool = False) -> None:
+    """Raise IdentityInUse if another process uses a journal of this identity.
+
+    ``identity`` is its short form, ``path`` the own journal, ``own`` a descriptor of the own lock.
+    The own lock is taken before: of two that start at once, at least one sees the other.
+    """
+    until = time.monotonic() + LAST_CHILD
+    while (found := next(_users(identity, path, own, any_user), None)) is not None:
+        pid, about = found
+        emperor = about.get("pid")
+        # A child of a dead daemon, on its way to exec, holds its lock for a moment.
+        lives = isinstance(emperor, int) and process.start_time(emperor) is not None
+        if lives or time.monotonic() > until:
+            by = f"{about.get('journal')}, emperor {emperor if lives else pid}"
+            raise IdentityInUse(path, by)
+        time.sleep(_AGAIN)
+
+
+def check_processes(
+    journal: Journal, attempts: Mapping[int, int], *, marks: str | None, any_user: bool
+) -> None:
+    """Raise IdentityInUse if vassals of this journal run below another living emperor.
+
+    ``attempts`` are those that the journal knows to be under way, pid to start time. ``marks`` is
+    the identity by which other processes count too; None in tyrant mode, where a user could
+    imitate it.
+    """
+    pids = [pid for pid, start in attempts.items() if process.start_time(pid) == start]
+    if marks is not None:
+        pids += process.of_journal(marks)
+    for pid in pids:
+        other = process.foreign(pid, any_user=any_user)
+        if other is not None:
+            raise IdentityInUse(journal.path, f"process {pid} runs below emperor {other}")
+
+
+def stays_locked(file: str) -> bool:
+    """Whether another process has locked a file, and for longer than a child takes to its exec."""
+    until = time.monotonic() + LAST_CHILD
+    while _is_locked(file, None):
+        if time.monotonic() > until:
+            return True
+        time.sleep(_AGAIN)
+    return False
+
+
+def _users(
+    identity: str, path: str, own: int, any_user: bool
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The processes that use a journal of this identity, and what is known of each."""
+    ours = os.fstat(own)
+    trusted = (0, os.geteuid())
+    for pid in process.all_pids():
+        if pid == os.getpid() or not (any_user or process.owner(pid) in trusted):
+            continue
+        for file, target in process.open_files(pid):
+            name = target.removesuffix(_GONE)
+            if name.endswith(f"/{identity}.lock"):
+                if _is_locked(file, ours):
+                    yield pid, read(file)
+            elif name.endswith(".lock"):
+                journal = name.removesuffix(".lock")
+                if (
+                    journal != path
+                    and _is_locked(file, ours)
+                    and _identity(journal).startswith(identity)
+                ):
+                    yield pid, {"journal": journal, "pid": pid}
+
+
+def _identity(path: str) -> str:
+    """The identity of the journal at a path; nothing if there is none that can be read."""
+    try:
+        with Files(path).connection() as connection:
+            link = identity_link(connection)
+    except (JournalError, OSError, sqlite3.Error):
+        return ""
+    return "" if link is None else link.hash.hex()
+
+
+def _is_locked(file: str, ours: os.stat_result | None) -> bool:
+    """Whether another process has locked a file; ``ours`` is the own lock, which does not count."""
+    try:
+        status = os.stat(file)
+        if not stat.S_ISREG(status.st_mode) or (ours and os.path.samestat(status, ours)):
+            return False
+        opened = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:  # closed meanwhile, or not for us
+        return False
+    try:
+        fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(opened)
+    return False
+
+
+def read(file: str) -> dict[str, Any]:
+    """What a locked file says; nothing where it makes no sense."""
+    try:
+        with open(file, "rb") as opened:
+            about = json.loads(opened.read(_LONGEST))
+    except (OSError, ValueError):
+        return {}
+    return about if isinstance(about, dict) else {}
