@@ -123,10 +123,10 @@ def test_a_socket_of_another_process_is_not_asked_by_a_client(
         theirs.listen()
         theirs.setblocking(False)
         with pytest.raises(CannotListen):
-            listeners.listen("one.ini", path, TERMS)
+            listen(listeners, "one.ini", path, TERMS)
         with pytest.raises(BlockingIOError):
             theirs.accept()
-    listeners.listen("one.ini", path, TERMS)  # its process has closed it
+    listen(listeners, "one.ini", path, TERMS)  # its process has closed it
 
 
 def test_other_terms_for_a_socket_that_goes_on(listeners: Listeners, tmp_path: Path) -> None:
