@@ -19,13 +19,12 @@ from ..version import VERSION
 from . import threads
 from .attention import Daemon as Troubled
 from .attention import attention
-from .control import Client, Refused
+from .control import NOT_RECORDED, Client, Refused
+from .draft import Draft
 from .explain import Explain
 from .facts import fleet_record, vassal_record
 from .fleet import Vassal
 from .moves import way_to_reload
-from .observe import Draft
-from .turn import NOT_RECORDED
 from .waiting import Goal, Waiting
 
 _TRIAL: Final = 20.0  # seconds for a new version to say which one it is

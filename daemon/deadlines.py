@@ -9,8 +9,8 @@ import trio
 
 from ..journal.events import DeadlinePassed
 from .clock import Clock
+from .draft import Draft
 from .fleet import Fleet
-from .observe import Draft
 from .turn import Input
 
 # Events of the fleet or a source that move no vassal, except by an order.

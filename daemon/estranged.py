@@ -34,12 +34,12 @@ from .actions import recorded
 from .asks import try_new_version
 from .clock import Clock
 from .control import Client, Refused
+from .draft import Draft
 from .fleet import Fleet, to_json
 from .identity import Holder
 from .in_use import IdentityInUse
 from .keeper_link import KeeperLink
 from .listeners import Listeners
-from .observe import Draft
 from .systemd import Notifier
 
 log = logging.getLogger("emperor")

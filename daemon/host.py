@@ -57,13 +57,13 @@ from . import (
 )
 from .actions import Action
 from .cgroups import Cgroups
+from .draft import Draft
 from .epoll import Epoll
 from .exposed import exposed
 from .fleet import Fleet, Vassal
 from .keeper_link import Death, KeeperLink
 from .leftovers import Leftover, Leftovers
 from .listeners import Listener, Listeners, binds_itself, terms
-from .observe import Draft
 from .on_demand import OnDemand
 from .orders import unread
 from .recovery import Survivor

@@ -15,8 +15,8 @@ import trio
 
 from ..journal.events import ClockJumped, KernelClock
 from .clock import SLACK, Clock
+from .draft import Draft
 from .fleet import Fleet
-from .observe import Draft
 
 _PERIOD: Final = 1.0  # seconds between looks
 _UNSYNCHRONIZED: Final = 0x0040  # STA_UNSYNC, <sys/timex.h>

@@ -27,13 +27,13 @@ from ..journal.store import Head, Journal
 from . import control, in_use, process, succession
 from .actions import recorded
 from .clock import Clock
+from .draft import Draft
 from .estranged import Estranged
 from .fleet import UP, Fleet
 from .fold import fold
 from .identity import Holder, estrangement, short
 from .keeper_link import KeeperLink
 from .keeping import RENEW
-from .observe import Draft
 from .systemd import Notifier
 
 log = logging.getLogger("emperor")

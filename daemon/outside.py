@@ -15,10 +15,10 @@ from ..journal import chain
 from ..journal.deploys import Row
 from ..journal.store import Snapshot
 from .actions import Action
+from .draft import Draft
 from .fleet import Fleet, Vassal
 from .host import Said, TellNews
 from .keeper_link import Kept
-from .observe import Draft
 
 
 class Host(Protocol):

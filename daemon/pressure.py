@@ -21,8 +21,8 @@ import trio
 
 from ..journal.events import PressureObserved
 from . import lines
+from .draft import Draft
 from .fleet import Fleet, Pressure
-from .observe import Draft
 
 PERIOD: Final = 1.0  # seconds between looks
 _SHORTEST: Final = 0.5  # seconds; a shorter time says little

@@ -15,9 +15,9 @@ from typing import Protocol
 from ..journal.errors import Damaged, JournalError
 from ..journal.events import Adopted, Exited, SpawnFailed
 from . import command, process
+from .draft import Draft
 from .fleet import UP, Fleet, Vassal
 from .keeper_link import Death, Identity
-from .observe import Draft
 
 # The mark of an attempt, its leader's pid and start time, its user: where they are known.
 Tree = tuple[str, int | None, int | None, int | None]

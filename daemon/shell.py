@@ -58,12 +58,13 @@ from .attention import Recent
 from .clock import Clock
 from .deadlines import Deadlines, may_move
 from .deploys import Deploys
+from .draft import Draft
 from .explain import Explain
 from .fleet import UP, Fleet, copied, to_json
 from .fold import fold
 from .host import Happened, News, Said
 from .keeper_link import KeeperLink
-from .observe import Draft, Observer, Source
+from .observe import Observer, Source
 from .refusals import refusal
 from .saying import Line, say
 from .signals import Signals

@@ -11,8 +11,8 @@ from ..journal.events import DaemonStopping, DeadlinePassed, OperatorRequested, 
 from . import daemon_log, outside, threads
 from .asks import try_new_version
 from .control import Refused
+from .draft import Draft
 from .fleet import Fleet
-from .observe import Draft
 from .systemd import Notifier
 
 log = logging.getLogger("emperor")

@@ -1,23 +1,21 @@
 """What one turn of the loop records, and operators' requests on their way into the record."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import trio
 
 from ..journal import chain
 from ..journal.events import Event
 from .actions import Action
-from .control import Refused
+from .control import NOT_RECORDED, Refused
 from .deploys import Deploys
+from .draft import Draft
 from .fleet import Fleet
-from .observe import Draft
 from .saying import Line
 
 # What something that came in means, given the fleet as it is now.
 Input = Callable[[Fleet], Iterable[Draft]]
-
-NOT_RECORDED: Final = "nothing is done that cannot be recorded: "
 
 
 class Folded(NamedTuple):

@@ -8,8 +8,8 @@ import trio
 import trio.testing
 from emperord.daemon import jumps
 from emperord.daemon.clock import Clock, boot_time
+from emperord.daemon.draft import Draft
 from emperord.daemon.fleet import Fleet, Vassal
-from emperord.daemon.observe import Draft
 from emperord.daemon.saying import jump_text
 from emperord.journal.events import ClockJumped, KernelClock, Spec
 from hypothesis import given

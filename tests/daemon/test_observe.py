@@ -5,9 +5,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from emperord.daemon.draft import Draft
 from emperord.daemon.fleet import Fleet
 from emperord.daemon.fold import fold
-from emperord.daemon.observe import Draft, Observer, Source, difference
+from emperord.daemon.observe import Observer, Source, difference
 from emperord.daemon.rules import RULES
 from emperord.journal.chain import digest
 from emperord.journal.events import DaemonStarted, Empty, Event, Exited, Spec

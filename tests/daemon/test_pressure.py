@@ -8,9 +8,9 @@ import pytest
 import trio
 import trio.testing
 from emperord.daemon import lines
+from emperord.daemon.draft import Draft
 from emperord.daemon.fleet import Fleet, Pressure
 from emperord.daemon.fold import fold
-from emperord.daemon.observe import Draft
 from emperord.daemon.options import FLOOR, cores
 from emperord.daemon.pressure import RunQueue, Stalls, Watch, gauge
 from emperord.daemon.rules import RULES

@@ -8,9 +8,9 @@ import msgspec
 from emperord.daemon import lines, shell
 from emperord.daemon.actions import Action
 from emperord.daemon.deploys import Deploys
+from emperord.daemon.draft import Draft
 from emperord.daemon.fleet import Fleet, Phase, Pressure
 from emperord.daemon.fold import fold
-from emperord.daemon.observe import Draft
 from emperord.daemon.shell import Shell
 from emperord.daemon.turn import Folded, Input, Turn
 from emperord.journal.events import Adopted, Event, SpawnFailed

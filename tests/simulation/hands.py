@@ -15,10 +15,10 @@ import trio
 from emperord.daemon import process as marks
 from emperord.daemon import protocol, recovery, threads
 from emperord.daemon.actions import Action
+from emperord.daemon.draft import Draft
 from emperord.daemon.fleet import Fleet, Vassal
 from emperord.daemon.host import SETTLING, Happened, News, Said, TellNews
 from emperord.daemon.keeper_link import Identity, Kept
-from emperord.daemon.observe import Draft
 from emperord.daemon.running import kept_name
 from emperord.journal.events import (
     Empty,

@@ -22,8 +22,8 @@ import trio.testing
 from emperord.daemon import shell, signals, succession, threads
 from emperord.daemon.clock import Clock
 from emperord.daemon.control import Refused
+from emperord.daemon.draft import Draft
 from emperord.daemon.fleet import Pressure
-from emperord.daemon.observe import Draft
 from emperord.daemon.rules import RULES
 from emperord.daemon.shell import Shell
 from emperord.daemon.signals import Abandoned
