@@ -1,16 +1,15 @@
-"""zmq://ENDPOINT: a PULL socket is bound there, and messages say what to run.
+"""zmq://ENDPOINT: clients connect there with PUSH sockets, and their messages say what to run.
 
 A message has 2 to 6 frames: the command (``touch`` or ``destroy``), the vassal's name, and for
 ``touch`` its config, uid, gid and on-demand socket. An empty frame means omitted. Without a
 config the name is that of a file in the daemon's working directory.
 
 What is pushed is told once, so nothing may be lost between libzmq and the journal, and nothing
-may pile up either. Two tasks see to it. One takes messages from libzmq, notes when they came,
-throws away what is too large, and puts the rest into a bounded inbox. The other takes all that
-is in the inbox and tells it in one go: while the journal writes, the next batch comes in, so a
-flood costs a few commits. When the journal is paused the inbox fills, then the few messages
-that libzmq may hold for each client (``QUEUE``), then the client's own queue; then its ``send``
-waits.
+may pile up either. A task for each client takes messages from libzmq, notes when they came, and
+puts them into a bounded inbox. Another task takes all that is in the inbox and tells it in one
+go: while the journal writes, the next batch comes in, so a flood costs a few commits. When the
+journal is paused the inbox fills, then the few messages that libzmq may hold for each client
+(``zeromq_clients.MOST``), then the client's own queue; then its ``send`` waits.
 
 The ts of a vassal is the moment when its message came, so that touched again is changed again.
 """
@@ -47,6 +46,7 @@ from .regular_file import Denied, NotRegular, opened
 from .rows import LONGEST_CONFIG, Flaw
 from .tenant import Tenant, Tenants
 from .urls import MonitorURLError
+from .zeromq_clients import Clients
 from .zeromq_door import (
     Door,
     Socket,
@@ -57,7 +57,7 @@ from .zeromq_door import (
     open_door,
     open_guard,
     parse,
-    receivable,
+    receiver,
 )
 from .zeromq_probe import probe
 
@@ -160,20 +160,25 @@ class ZeroMQ:
         await within(PATIENCE, off_loop(probe, self._door), "looking at it")
 
     async def _listen(self, context: zmq.Context[Socket], inbox: Inbox) -> None:
-        socket = await self._succeed(inbox, partial(open_door, context, self._door))
-        await inbox.put(Recovered())
-        if self._door.open_to_all:
-            _log.warning(
-                "%s: everybody who can reach this port decides what is run here;"
-                " see curve_secretkey_file",
-                self.url,
-            )
-        async with trio.open_nursery() as nursery:
-            if self._door.path is not None:
-                nursery.start_soon(self._keep_file, self._door.path, socket, inbox)
-            while True:
-                await receivable(socket)
-                await inbox.put(await self._receive(socket))
+        opened = await self._succeed(inbox, partial(open_door, context, self._door))
+        clients = Clients(
+            partial(receiver, context, self._door, opened.key),
+            partial(self._deliver, inbox),
+            inbox.put,
+            curve=opened.key is not None,
+        )
+        with opened.listener:
+            await inbox.put(Recovered())
+            if self._door.open_to_all:
+                _log.warning(
+                    "%s: everybody who can reach this port decides what is run here;"
+                    " see curve_secretkey_file",
+                    self.url,
+                )
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(clients.accept, opened.listener, nursery)
+                if self._door.path is not None:
+                    await self._keep_file(self._door.path, inbox, nursery, clients)
 
     async def _succeed(self, inbox: Inbox, attempt: Callable[[], Awaitable[T]]) -> T:
         """What ``attempt`` gives, when it does not fail any more."""
@@ -186,7 +191,9 @@ class ZeroMQ:
             pause = min(max(pause * 2, min(self._options.freq, 1.0)), _LONGEST_PAUSE)
             await trio.sleep(pause)
 
-    async def _keep_file(self, path: str, socket: Socket, inbox: Inbox) -> None:
+    async def _keep_file(
+        self, path: str, inbox: Inbox, nursery: trio.Nursery, clients: Clients
+    ) -> None:
         """Listen anew when the socket's file is lost: who is connected does not notice."""
         ours = identity(path)
         away = False
@@ -196,7 +203,7 @@ class ZeroMQ:
                 if identity(path) == ours and not away:
                     continue
                 try:
-                    listen(socket, self._door)
+                    nursery.start_soon(clients.accept, listen(self._door), nursery)
                 except SourceFailed as failure:
                     away = True
                     await inbox.put(Failed(f"{path} has been removed; {failure}"))
@@ -209,23 +216,9 @@ class ZeroMQ:
 
     # From frames to messages
 
-    async def _receive(self, socket: Socket) -> Message | Refused:
-        """The message that is there. Of one that is too large only so much is kept."""
-        frames: list[bytes] = []
-        sizes: list[int] = []
-        count = 0
-        more = True
-        while more:
-            frame = socket.recv(zmq.NOBLOCK)
-            more = bool(socket.getsockopt(zmq.RCVMORE))
-            count += 1
-            if count <= len(FIELDS):
-                sizes.append(len(frame))
-                frames.append(frame[:LONGEST_CONFIG])
-            if count % 100 == 0:
-                await trio.lowlevel.checkpoint()
+    async def _deliver(self, inbox: Inbox, frames: list[bytes]) -> None:
         self._last = max(time.time_ns(), self._last + 1)
-        return _shaped(self._last, frames, sizes, count)
+        await inbox.put(_shaped(self._last, frames))
 
     # From messages to observations
 
@@ -347,13 +340,14 @@ def _contents(cwd: str, name: str, tenant: Tenant | None) -> bytes:
         os.close(at)
 
 
-def _shaped(ts: int, frames: list[bytes], sizes: list[int], count: int) -> Message | Refused:
-    """The message that these frames are, cut where they were too large."""
+def _shaped(ts: int, frames: list[bytes]) -> Message | Refused:
+    """The message that these frames are."""
+    count = len(frames)
     label = rows.label_of(frames[1]) if count > 1 else "a message of one frame"
     if not 2 <= count <= len(FIELDS):
         number = f"{count} frames" if count > 1 else "one frame"
         return Refused(label, f"it has {number}, 2 to 6 are expected: {', '.join(FIELDS)}")
-    for field, size in zip(FIELDS, sizes, strict=False):
+    for field, size in zip(FIELDS, map(len, frames), strict=False):
         if size > LONGEST_CONFIG:
             fits = "fit the emperor protocol" if field == "config" else "are allowed"
             return Refused(label, f"the {field} has {size} bytes, {LONGEST_CONFIG} {fits}")

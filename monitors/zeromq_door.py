@@ -7,10 +7,11 @@ key that belongs to it, and where ``curve_allowed_keys_file`` is given as well, 
 key must be in there. Those are asked at each handshake (ZAP, ZeroMQ RFC 27), so a key can be
 added or taken away while the daemon runs.
 
-libzmq removes whatever it finds in the place of an ipc:// socket, be it another daemon's or no
-socket at all. Here the place is looked at first.
+The daemon listens and accepts by itself, since libzmq has no limits for what a client sends
+(``zeromq_clients.py``).
 """
 
+import contextlib
 import errno
 import functools
 import os
@@ -32,9 +33,11 @@ from . import names
 from .contract import Refused
 from .polling import SourceFailed
 from .urls import MonitorURLError, without_secrets
+from .zeromq_frames import LARGEST_FRAME, SEALED
 
-LARGEST_FRAME: Final = 256 << 10  # bytes; libzmq hangs up on who sends a larger one
 QUEUE: Final = 8  # messages of one client that libzmq holds for us
+_BACKLOG: Final = 100  # clients; as libzmq has it
+_NEVER: Final = 2**31 - 1  # milliseconds
 _LONGEST_PATH: Final = 107  # bytes of a UNIX socket's address
 _KEY_LENGTH: Final = 40  # characters of a CURVE key in Z85
 _KEY_FILE_LIMIT: Final = 1 << 20  # bytes
@@ -126,6 +129,19 @@ def _endpoint(text: str) -> str:
 # Opening it
 
 
+def check_descriptors() -> None:
+    """Raise SourceFailed where a socket of libzmq would not get its descriptors."""
+    held: list[int] = []
+    try:
+        while len(held) < _NEEDS:
+            held.append(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
+    except OSError:
+        raise SourceFailed("there are too few descriptors") from None
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+
+
 def check_room() -> None:
     """Raise SourceFailed where libzmq would not get the descriptors and threads it starts with.
 
@@ -151,50 +167,96 @@ def check_room() -> None:
             os.close(descriptor)
 
 
-async def open_door(context: zmq.Context[Socket], door: Door) -> Socket:
-    """A PULL socket that listens. Raises SourceFailed."""
+class Opened(msgspec.Struct, frozen=True):
+    """A socket that listens, and the key that clients have to know, if any."""
+
+    listener: sockets.socket
+    key: bytes | None
+
+
+async def open_door(context: zmq.Context[Socket], door: Door) -> Opened:
+    """Listen. Raises SourceFailed."""
     check_room()
     key = None
     if door.secret_key_file is not None:
         key = await off_loop(read_secret_key, door.secret_key_file)
-    socket = None
     try:
-        socket = context.socket(zmq.PULL)
-        _set_up(socket, door, key)
-        listen(socket, door)
-    except (zmq.ZMQError, SourceFailed, OSError) as error:
-        if socket is not None:
-            socket.close(linger=0)
-        raise error if isinstance(error, SourceFailed) else failure(error, door) from None
-    return socket
+        context.socket(zmq.PULL).close()  # starts the threads of libzmq while there is room
+    except zmq.ZMQError as error:
+        raise failure(error, door) from None
+    return Opened(listen(door), key)
 
 
-def _set_up(socket: Socket, door: Door, key: bytes | None) -> None:
+def receiver(context: zmq.Context[Socket], door: Door, key: bytes | None, label: str) -> Socket:
+    """A PULL socket for one client. Raises zmq.ZMQError."""
+    socket = context.socket(zmq.PULL)
     socket.setsockopt(zmq.LINGER, 0)
     socket.setsockopt(zmq.RCVHWM, QUEUE)
-    socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_FRAME)
-    socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
-    # With IPv6 "*" is both families; the rest stays what it says.
-    socket.setsockopt(zmq.IPV6, int("[" in door.endpoint or "*" in door.endpoint))
+    socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_FRAME + SEALED)
+    # It connects once. To say "never again" would lose what it has not delivered yet.
+    socket.setsockopt(zmq.RECONNECT_IVL, _NEVER)
     if key is not None:
         socket.setsockopt(zmq.CURVE_SERVER, 1)
         socket.setsockopt(zmq.CURVE_SECRETKEY, key)
     if door.allowed_keys_file is not None:
         # With a domain libzmq refuses everybody when nobody is there to be asked.
-        socket.setsockopt(zmq.ZAP_DOMAIN, b"emperor")
+        socket.setsockopt(zmq.ZAP_DOMAIN, label.encode())
+    return socket
 
 
-def listen(socket: Socket, door: Door) -> None:
-    """Bind the socket; may be done again when the file of an ipc:// one is lost.
+def listen(door: Door) -> sockets.socket:
+    """A socket that listens; may be done again when the file of an ipc:// one is lost.
 
     Raises SourceFailed.
     """
-    if door.path is not None:
-        _make_way(door.path)
     try:
-        socket.bind(door.endpoint)
-    except zmq.ZMQError as error:
+        if door.path is not None:
+            _make_way(door.path)
+            return _listener(sockets.AF_UNIX, door.path)
+        if door.endpoint.startswith("ipc://@"):
+            return _listener(sockets.AF_UNIX, "\0" + door.endpoint.removeprefix("ipc://@"))
+        host, port = numeric(door)
+        family = sockets.AF_INET6 if ":" in host else sockets.AF_INET
+        return _listener(family, (host, port))
+    except (zmq.ZMQError, OSError) as error:
         raise failure(error, door) from None
+
+
+def _listener(family: int, address: str | tuple[str, int]) -> sockets.socket:
+    listener = sockets.socket(family, sockets.SOCK_STREAM)
+    try:
+        if family != sockets.AF_UNIX:
+            listener.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
+        if family == sockets.AF_INET6:
+            listener.setsockopt(sockets.IPPROTO_IPV6, sockets.IPV6_V6ONLY, 0)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def numeric(door: Door) -> tuple[str, int]:
+    """The address of tcp:// as numbers. Raises OSError, SourceFailed, zmq.ZMQError.
+
+    libzmq alone knows how it reads the name of an interface.
+    """
+    check_room()
+    place, _, port = door.endpoint.rpartition(":")
+    context: zmq.Context[Socket] = zmq.Context()
+    try:
+        with context.socket(zmq.PULL) as socket:
+            # With IPv6 "*" is both families; the rest stays what it says.
+            socket.setsockopt(zmq.IPV6, int("[" in place or "*" in place))
+            socket.bind(f"{place}:*")  # a port that no client knows
+            bound = socket.getsockopt(zmq.LAST_ENDPOINT)
+    finally:
+        context.destroy(linger=0)
+    assert isinstance(bound, bytes)
+    found = re.fullmatch(r"tcp://\[?([^\]]+?)\]?:\d+\0?", bound.decode())
+    assert found is not None
+    return found[1], int(port)
 
 
 def failure(error: zmq.ZMQError | OSError, door: Door) -> SourceFailed:
@@ -212,7 +274,7 @@ def failure(error: zmq.ZMQError | OSError, door: Door) -> SourceFailed:
 
 
 def _make_way(path: str) -> None:
-    """Remove the socket that a dead daemon left; nothing else. Raises SourceFailed."""
+    """Remove the socket that a dead daemon left; nothing else. Raises OSError, SourceFailed."""
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             raise SourceFailed(f"{path} is in the way and is no socket; remove it")
@@ -220,7 +282,9 @@ def _make_way(path: str) -> None:
             probe.setblocking(False)
             probe.connect(path)
     except (FileNotFoundError, ConnectionRefusedError):
-        return  # libzmq removes it
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        return
     except BlockingIOError:
         pass  # many wait to be let in
     except OSError as error:
@@ -358,8 +422,9 @@ async def guard(asked: Socket, path: str, report: Report) -> None:
         request = frames[1] if len(frames) > 1 else b""
         asked.send_multipart([b"1.0", request, status, text, b"", b""], zmq.NOBLOCK)
         if reason is not None:
-            address = frames[3].decode("ascii", "replace") if len(frames) > 3 else ""
-            await report(Refused(f"client {names.shown(address[:100])}", reason))
+            # The domain is the label of the client, since libzmq sees our address as its own.
+            label = frames[2].decode(errors="replace") if len(frames) > 2 else "client"
+            await report(Refused(label, reason))
 
 
 async def open_guard(context: zmq.Context[Socket]) -> Socket:

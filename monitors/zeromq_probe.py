@@ -7,7 +7,6 @@ and never listened at; of a socket's file only the place is looked at.
 
 import errno
 import os
-import re
 import socket as sockets
 import stat
 from typing import Final
@@ -16,7 +15,7 @@ import zmq
 
 from .files import why
 from .polling import SourceFailed
-from .zeromq_door import Door, Socket, allowed_keys, check_room, failure, read_secret_key
+from .zeromq_door import Door, allowed_keys, failure, numeric, read_secret_key
 
 _TIMEOUT: Final = 1.0  # seconds for what listens there to greet
 _SIGNATURE: Final = 10  # bytes, FF to 7F: each side of ZMTP sends them first
@@ -48,27 +47,9 @@ def probe(door: Door) -> None:
 
 
 def _probe_tcp(door: Door) -> None:
-    host, port = _numeric(door)
+    host, port = numeric(door)
     family = sockets.AF_INET6 if ":" in host else sockets.AF_INET
     _probe_address(family, (host, port))
-
-
-def _numeric(door: Door) -> tuple[str, int]:
-    """The address as numbers. libzmq alone knows how it reads the name of an interface."""
-    check_room()
-    place, _, port = door.endpoint.rpartition(":")
-    context: zmq.Context[Socket] = zmq.Context()
-    try:
-        with context.socket(zmq.PULL) as socket:
-            socket.setsockopt(zmq.IPV6, int("[" in place or "*" in place))
-            socket.bind(f"{place}:*")  # a port that no client knows
-            bound = socket.getsockopt(zmq.LAST_ENDPOINT)
-    finally:
-        context.destroy(linger=0)
-    assert isinstance(bound, bytes)
-    found = re.fullmatch(r"tcp://\[?([^\]]+?)\]?:\d+\0?", bound.decode())
-    assert found is not None
-    return found[1], int(port)
 
 
 def _probe_address(family: int, address: str | tuple[str, int]) -> None:

@@ -16,7 +16,7 @@ class Pusher:
     """A PUSH socket connected to an endpoint; ``keys`` are server, public and secret for CURVE.
 
     A client that gets nowhere must not make a test wait, so nothing lingers, and a send that
-    cannot be taken in ``patience`` seconds raises zmq.Again.
+    cannot be taken in ``patience`` seconds raises zmq.Again. ``heartbeat`` is in milliseconds.
     """
 
     def __init__(
@@ -26,6 +26,7 @@ class Pusher:
         keys: tuple[bytes, bytes, bytes] | None = None,
         queue: int = 1000,
         patience: float = 20,
+        heartbeat: int = 0,
     ) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.socket = self._context.socket(zmq.PUSH)
@@ -33,6 +34,8 @@ class Pusher:
         self.socket.setsockopt(zmq.SNDHWM, queue)
         self.socket.setsockopt(zmq.SNDTIMEO, int(patience * 1000))
         self.socket.setsockopt(zmq.RECONNECT_IVL, 20)
+        self.socket.setsockopt(zmq.HEARTBEAT_IVL, heartbeat)
+        self.socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 20_000)
         if keys is not None:
             self.socket.curve_serverkey, self.socket.curve_publickey = keys[:2]
             self.socket.curve_secretkey = keys[2]
