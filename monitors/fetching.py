@@ -10,6 +10,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final, Self
 
+import httpcore
 import httpx
 import msgspec
 import trio
@@ -25,6 +26,9 @@ LONGEST_PAUSE: Final = 60.0
 AT_ONCE: Final = 16  # fetches
 MOST: Final = 5000  # URLs that are tried for at a time
 _REDIRECTS: Final = 5
+# httpcore takes all that it has read apart in one go, in which all others wait.
+_READ: Final = 512  # bytes
+_MOST_READ: Final = 512 << 10  # bytes of one answer, with its headers
 _HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "emperord"}
 
 
@@ -102,7 +106,12 @@ class Fetcher:
             if self._transport is None:
                 # Reads all certificates of the system, which takes a moment.
                 trusted = await trio.to_thread.run_sync(ssl.create_default_context)
-                self._transport = httpx.AsyncHTTPTransport(verify=trusted, trust_env=False)
+                self._transport = httpx.AsyncHTTPTransport(
+                    verify=trusted,
+                    trust_env=False,
+                    # A connection has limits for one answer.
+                    limits=httpx.Limits(max_keepalive_connections=0),
+                )
             return self._transport
 
     async def _follow(self, transport: httpx.AsyncHTTPTransport, url: httpx.URL) -> Outcome:
@@ -137,11 +146,29 @@ class Fetcher:
             except Forbidden:
                 await stream.aclose()
                 raise
+            _limit(stream)
+        elif what == "connection.start_tls.complete":
+            _limit(about["return_value"])
 
     def _check(self, address: str) -> None:
         flaw = self._flaw(address)
         if flaw is not None:
             raise Forbidden(flaw)
+
+
+def _limit(stream: Any) -> None:
+    """Have httpcore read little at a time from this connection, and not too much of all."""
+    read, left = stream.read, _MOST_READ
+
+    async def limited(max_bytes: int, *rest: Any, **named: Any) -> bytes:
+        nonlocal left
+        data: bytes = await read(min(max_bytes, _READ), *rest, **named)
+        left -= len(data)
+        if left < 0:
+            raise httpcore.ReadError(f"it sends more than {_MOST_READ >> 10} KiB")
+        return data
+
+    stream.read = limited
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
