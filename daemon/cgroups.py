@@ -82,7 +82,7 @@ class Cgroups:
     # Finding one
 
     def find(self, mark: str, pid: int) -> str | None:
-        """The cgroup of an attempt that a former daemon started; ``pid`` is its leader's."""
+        """The cgroup of an attempt in which ``pid``, its leader, is; a former daemon made it."""
         wanted = name_of("", mark)
         path = files.path_of(pid) or "/"
         # An emperor that is a vassal has moved into a leaf below its cgroup.
@@ -92,6 +92,14 @@ class Cgroups:
                 return files.directory(path, self._mounts or files.mounts())
             path = os.path.dirname(path)
         return None
+
+    def left_by(self, mark: str, identity: str | None) -> str | None:
+        """The cgroup of an attempt in the base, for a leader that is not in it. Blocks."""
+        name = None if identity is None else name_of(identity, mark)
+        if self.base is None or name is None:
+            return None
+        path = os.path.join(self.base, name)
+        return path if os.path.isdir(path) else None
 
     def of_attempt(self, pid: int) -> str | None:
         """The outermost cgroup of an attempt in the base that a process is in."""

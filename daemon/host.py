@@ -668,9 +668,14 @@ class Host:
             self._order(action, spec)
 
     def _find_cgroup(self, running: Process) -> None:
-        """The cgroup in which a former daemon started it, if it did."""
+        """The cgroup in which a former daemon started it, if it did.
+
+        Its leader may have moved out, as container engines do. What it started can be in it still.
+        """
         running.cgroup = self._cgroups.find(running.mark, running.pid)
         running.entered = running.cgroup is not None
+        if running.cgroup is None:
+            running.cgroup = self._cgroups.left_by(running.mark, self._identity())
 
     async def _watch_entry(self, running: Process) -> None:
         """Say it if a process executes its program outside of its cgroup."""

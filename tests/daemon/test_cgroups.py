@@ -354,6 +354,31 @@ def test_the_next_daemon_ends_what_it_does_not_adopt(
         emperor.stop()
 
 
+def test_what_a_leader_left_in_its_cgroup_lives_on_with_it(
+    make_emperor: MakeEmperor, base: Path | None
+) -> None:
+    """The leader moves out, as container engines do; the next daemon adopts it."""
+    emperor = make_emperor(*given(base))
+    outside = Path("/dev/null")
+    if base is not None:
+        (base / "outside").mkdir()
+        outside = base / "outside" / "cgroup.procs"
+    script = f"sleep 3000 & echo 0 >{outside}; echo $! >inside; exec sleep 1000"
+    (emperor.vassals / "a.ini").write_text(shell(script))
+    note = emperor.vassals / "inside"
+    emperor.start()
+    emperor.until(lambda: note.exists() and note.read_text().endswith("\n"), "it has moved")
+    pids, pid, before = emperor.up("a.ini"), int(note.read_text()), listed(emperor, "a.ini")
+    assert (before is None) is (base is None)
+    emperor.restart()
+    assert emperor.up("a.ini") == pids
+    assert processes.argv_of(pid) == ["sleep", "3000"]
+    assert listed(emperor, "a.ini") == before
+    emperor.stop()
+    assert not processes.alive(pid)
+    assert base is None or below(base) == ["outside"]
+
+
 def test_cgroups_that_nothing_entered_are_removed(
     make_emperor: MakeEmperor, base: Path | None
 ) -> None:
