@@ -11,7 +11,7 @@ from .fleet import Fleet, Vassal
 
 # The values of ``what``, in the order in which they are told.
 KINDS: Final = (
-    "estranged", "paused", "keeper died", "own log", "logs shared", "unreachable",
+    "estranged", "paused", "keeper died", "clock", "own log", "logs shared", "unreachable",
     "doubted", "over budget", "barred", "throttled", "crashing", "hanging", "text altered",
     "log renamed", "flooding", "unknown process",
     "left process", "no cgroup",
@@ -51,6 +51,8 @@ class Daemon(Protocol):
 
     @property
     def uncounted(self) -> Mapping[str, int]: ...
+
+    def clock_trouble(self) -> tuple[int, str] | None: ...
 
     def renamed_logs(self) -> Mapping[str, str]: ...
 
@@ -137,6 +139,8 @@ def _of_daemon(daemon: Daemon) -> Iterator[dict[str, Any]]:
     if recent.keeper_died is not None:
         reason = "nothing outlives this daemon until emperor is started once more"
         yield _entry("keeper died", recent.keeper_died, reason)
+    if (clock := daemon.clock_trouble()) is not None:
+        yield _entry("clock", *clock)
     for what, reason in daemon.log_troubles().items():
         yield _entry(what, None, reason)
 

@@ -9,6 +9,9 @@ daemon before has recorded what CLOCK_BOOTTIME counts from, so each step of the 
 then is known. After a boot only the last event is known, and the machine may have been off. With a
 largest step (``--max-clock-step``) a wall clock that is further ahead is not taken until it is
 confirmed (see ``jumps.py``): time goes on as the journal knows it.
+
+A wall clock that is behind the last event is never taken. Time counts on from that event, so it
+stays ahead until a daemon starts when the wall clock is past the last event.
 """
 
 import time
@@ -66,7 +69,7 @@ class Clock:
 
     def take(self, wall: int) -> None:
         """Go on with a wall clock that was confirmed. No time goes back."""
-        self._offset = max(self._offset, wall - self._elapsed())
+        self._offset = max(self._offset, wall - self._elapsed())  # it may be behind
         self.held = False
 
     def now(self) -> int:

@@ -5,21 +5,27 @@ stamp, but the next daemon would take it. A wall clock that is not taken (``Cloc
 confirmed when the kernel says that it is synchronized (adjtimex(2): NTP or PTP disciplines it), or
 when it is back within the largest step. It is taken in a moment in which no vassal is starting or
 stopping: otherwise the deadlines of all these would pass at once.
+
+A wall clock that is behind the journal's is not taken, as no time goes back. As long as one of the
+two is not believed, an operator is told (``Watch.trouble``).
 """
 
 import ctypes
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
 from typing import Final
 
 import trio
 
 from ..journal.events import ClockJumped, KernelClock
+from ..journal.times import rfc3339
 from .clock import SLACK, Clock
 from .draft import Draft
 from .fleet import Fleet
 
 _PERIOD: Final = 1.0  # seconds between looks
 _UNSYNCHRONIZED: Final = 0x0040  # STA_UNSYNC, <sys/timex.h>
+_AHEAD: Final = 60 * 10**9  # nanoseconds that times may be ahead of the clock
 _SHORT: Final = ("starting", "stopping", "reloading")
 
 Tell = Callable[[Callable[[Fleet], Iterable[Draft]]], Awaitable[None]]
@@ -70,6 +76,7 @@ class Watch:
         self._wall = clock.wall if wall is None else wall
         self._kernel = kernel
         self._known = self._difference()
+        self._since: int | None = None  # when the trouble was first seen
 
     def _difference(self) -> int:
         return self._wall() - self._clock.now()
@@ -79,6 +86,7 @@ class Watch:
         if self._clock.jumped:
             await self._say(self._clock.jumped, taken=not self._clock.held)
         while True:
+            self.trouble()
             await trio.sleep(_PERIOD)
             difference = self._difference()
             if self._clock.held and self._confirmed(difference) and _is_quiet(present()):
@@ -89,14 +97,49 @@ class Watch:
                 by, self._known = difference - self._known, difference
                 await self._say(by, taken=False)
 
+    def trouble(self) -> tuple[int, str] | None:
+        """Since when times and the wall clock are apart, and how; None where they are not."""
+        reason = self._apart(self._difference())
+        if reason is None:
+            self._since = None
+            return None
+        if self._since is None:
+            self._since = self._clock.now()
+        return self._since, reason
+
+    def _apart(self, difference: int) -> str | None:
+        by = timedelta(seconds=abs(difference) // 10**9)
+        if difference < -_AHEAD:
+            return (
+                f"times in the journal are {by} ahead of the clock, and never go back; a daemon"
+                f" takes the clock's that starts when it is past {rfc3339(self._clock.now())}"
+            )
+        if self._clock.most is None or not (self._clock.held or difference > self._clock.most):
+            return None
+        if not self._confirmed(difference):
+            return (
+                f"the clock is {by} ahead of the journal and not confirmed (--max-clock-step);"
+                " times do not follow it until it is synchronized or set back"
+            )
+        if self._clock.held:
+            return "the clock is confirmed, and taken when no vassal is starting or stopping"
+        return None
+
     def _confirmed(self, difference: int) -> bool:
         assert self._clock.most is not None
         known = self._kernel()
         return difference <= self._clock.most or (known is not None and known.synchronized)
 
     async def _say(self, by: int, *, taken: bool) -> None:
+        """``taken``: the clock was to be. It was not where the journal's time is ahead of it."""
+        ahead = self._difference() < -SLACK
+        taken = taken and not ahead
         body = ClockJumped(
-            by=by, taken=taken, booted=self._clock.booted if taken else 0, clock=self._kernel()
+            by=by,
+            taken=taken,
+            booted=self._clock.booted if taken else 0,
+            on_from=self._clock.now() if ahead else 0,
+            clock=self._kernel(),
         )
         await self._tell(lambda _: [Draft("clock_jumped", body)])
 

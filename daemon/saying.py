@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from ..journal.events import ClockJumped, Event
+from ..journal.times import rfc3339
 from ..monitors.names import shown
 from . import budget
 from .actions import Action
@@ -73,7 +74,13 @@ def jump_text(body: ClockJumped) -> str:
         known = "the kernel does not say whether it is synchronized"
     else:
         known = f"the kernel calls it {'synchronized' if state.synchronized else 'unsynchronized'}"
-    taken = "times are by it from now on" if body.taken else "times do not follow it"
+    if body.on_from:
+        taken = (
+            f"times never go back: they go on from {rfc3339(body.on_from)}, ahead of the clock,"
+            " until a daemon starts when the clock is past the last event"
+        )
+    else:
+        taken = "times are by it from now on" if body.taken else "times do not follow it"
     return f"clock jumped by {by}; {known}; {taken}"
 
 

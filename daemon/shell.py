@@ -126,6 +126,7 @@ class Shell:
         self._observer = Observer() if observer is None else observer
         self._observer.clock = clock.now
         self._pressure = pressure.Watch(gauge, self.tell)
+        self._jumps = jumps.Watch(clock, self.tell)
         self._inbox, self._came = trio.open_memory_channel[tuple[Input, trio.Event]](256)
         self._deadlines = Deadlines(clock, self.tell)
         self._deadlines.plan_all(fleet)
@@ -164,7 +165,7 @@ class Shell:
             nursery.start_soon(self._watch_heartbeats)
             nursery.start_soon(self._watch_journal)
             nursery.start_soon(self._try_deferred)
-            nursery.start_soon(jumps.Watch(self._clock, self.tell).run, lambda: self._ahead)
+            nursery.start_soon(self._jumps.run, lambda: self._ahead)
             if started.policy.max_starting_ceiling > started.policy.max_starting:
                 nursery.start_soon(self._pressure.run, lambda: self._ahead)
             nursery.start_soon(self._notifier.keep_alive)
@@ -555,6 +556,10 @@ class Shell:
     @property
     def journal_path(self) -> str:
         return self._journal.path
+
+    def clock_trouble(self) -> tuple[int, str] | None:
+        """Since when times are not by the wall clock, and why."""
+        return self._jumps.trouble()
 
     def renamed_logs(self) -> dict[str, str]:
         """Vassals whose log was renamed while they run, and what they write to."""

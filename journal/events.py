@@ -252,12 +252,14 @@ class ClockJumped(Body, frozen=True):
     """The wall clock has jumped ``by`` nanoseconds, compared with the journal's clock.
 
     ``taken``: times are by the new wall clock from here on. Then ``booted`` is the time from which
-    CLOCK_BOOTTIME counts now.
+    CLOCK_BOOTTIME counts now. ``on_from``: the journal's time, where it is ahead of the wall clock.
+    Times go on from there, as they never go back.
     """
 
     by: int
     taken: bool = False
     booted: int = 0
+    on_from: int = 0
     clock: KernelClock | None = None
 
 

@@ -39,6 +39,11 @@ class Daemon:
     troubles: dict[str, str] = field(default_factory=dict)
     left: list[tuple[str, int]] = field(default_factory=list)
 
+    clock: tuple[int, str] | None = None
+
+    def clock_trouble(self) -> tuple[int, str] | None:
+        return self.clock
+
     def renamed_logs(self) -> dict[str, str]:
         return self.renamed
 
@@ -235,12 +240,14 @@ def test_an_unknown_process_wants_attention(name: str, lines: list[str], why: st
     assert found["reason"] == f"process 7 runs {why}; end it if it is not wanted"
 
 
-def test_processes_that_are_left_and_missing_cgroups_want_attention() -> None:
+def test_processes_that_are_left_missing_cgroups_and_the_clock_want_attention() -> None:
     script = Watched()
     script.feed("daemon started")
     daemon = Daemon(script.fleet, script.recent, strayed=["process 7"], trouble="/x: full")
+    daemon.clock = script.now, "ahead"
     found = attention(daemon, script.now)
     assert [(each["what"], each["vassal"], each["reason"]) for each in found] == [
+        ("clock", None, "ahead"),
         ("left process", None, "process 7; end it if it is not wanted"),
         ("no cgroup", None, "/x: full"),
     ]

@@ -224,6 +224,73 @@ def test_a_clock_that_is_too_far_ahead_waits_until_it_is_confirmed(how: str) -> 
     under_trio(main)
 
 
+def test_a_clock_that_is_behind_the_last_event_is_not_taken() -> None:
+    async def main() -> None:
+        machine = Machine(WALL + 3653 * DAY)
+        seen: list[tuple[int, str] | None] = []
+
+        def look() -> None:
+            seen.append(machine.watch.trouble())
+
+        def nearly() -> None:
+            machine.off = 3653 * DAY - 30 * SECOND
+
+        told = await machine.live(look, look, nearly, look)
+        assert (told[0].by, told[0].taken, told[0].booted) == (-3653 * DAY, False, 0)
+        assert told[0].on_from == WALL + 3653 * DAY + 1
+        assert jump_text(told[0]).endswith(
+            "times never go back: they go on from 2036-11-18T11:06:40.000000001Z, ahead of the"
+            " clock, until a daemon starts when the clock is past the last event"
+        )
+        assert machine.clock.now() > WALL + 3653 * DAY
+        assert seen[0] is not None
+        assert seen[1] is not None
+        assert seen[0][0] == seen[1][0] == WALL + 3653 * DAY + 1
+        assert seen[0][1].startswith("times in the journal are 3653 days, 0:00:00 ahead of")
+        assert seen[2] is None
+
+    under_trio(main)
+
+
+def test_a_held_clock_that_is_set_far_back_is_not_taken() -> None:
+    async def main() -> None:
+        machine = Machine(WALL - DAY, most=SECOND)
+
+        def back() -> None:
+            machine.off = -2 * DAY
+
+        told = await machine.live(back)
+        assert not machine.clock.held
+        assert [(jump.taken, jump.on_from > 0) for jump in told] == [(False, False), (False, True)]
+
+    under_trio(main)
+
+
+def test_a_clock_that_is_not_confirmed_wants_attention_until_it_is_taken() -> None:
+    async def main() -> None:
+        machine = Machine(WALL - 3653 * DAY, most=DAY)
+        starting = Vassal("a.ini", "m", Spec(ts=1), "starting", 1, 1)
+        machine.fleet.vassals["a.ini"] = starting
+        seen: list[tuple[int, str] | None] = []
+
+        def confirm() -> None:
+            seen.append(machine.watch.trouble())
+            machine.kernel = SYNCHRONIZED
+
+        def start() -> None:
+            seen.append(machine.watch.trouble())
+            starting.phase = "ready"
+
+        await machine.live(confirm, start, lambda: seen.append(machine.watch.trouble()))
+        assert seen[0] is not None
+        assert seen[1] is not None
+        assert "ahead of the journal and not confirmed" in seen[0][1]
+        assert "taken when no vassal is starting" in seen[1][1]
+        assert seen[2] is None
+
+    under_trio(main)
+
+
 def test_the_kernel_says_what_it_knows() -> None:
     known = jumps.kernel_clock()
     assert known is not None
