@@ -15,7 +15,7 @@ from ..monitors.names import shown
 from ..monitors.polling import SourceFailed
 from ..monitors.regular_file import Denied, NotRegular, located, reopened
 from ..monitors.tenant import Tenant
-from . import command, starting
+from . import command, option_files, starting
 from .listeners import binds_itself
 from .moves import bar_reason
 from .start_warnings import NO_FILE, lacks
@@ -29,23 +29,23 @@ async def check(
     policy: Policy,
     left_out: Sequence[str] = (),
     as_root: str | None = None,
-    no_root: str | None = None,
+    no_start: str | None = None,
     no_cgroups: str | None = None,
     shared: str | None = None,
 ) -> int:
     """Print what each source has; 0 if all of it could run, 1 if not.
 
     ``left_out`` says which files were given as monitors and are none, ``as_root`` what to do about
-    vassals that would run as root, ``no_root`` why a start as this user would fail, ``no_cgroups``
+    vassals that would run as root, ``no_start`` why a start would fail, ``no_cgroups``
     why vassals would have no cgroups, ``shared`` that logs are on the journal's file system.
     """
+    flaws = len(left_out)
+    if no_start is not None:
+        _say(f"cannot start: {no_start}")
+        flaws += 1
     for line in (as_root, shared):
         if line is not None:
             _say(f"warning: {line}")
-    flaws = len(left_out)
-    if no_root is not None:
-        _say(f"cannot start: {no_root}")
-        flaws += 1
     if no_cgroups is not None:
         _say(f"vassals would run without cgroups: {no_cgroups}")
         flaws += 1
@@ -98,6 +98,8 @@ def _say(line: str) -> None:
 def _would_run(name: str, seen: contract.Seen, policy: Policy, source: str) -> tuple[bool, str]:
     spec = seen.spec
     reason = bar_reason(spec, policy, source)
+    if reason is None and "command" not in spec.settings:
+        reason = option_files.flaw(policy, spec)
     if reason is not None:
         return True, f"barred: {reason}"
     try:

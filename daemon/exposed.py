@@ -13,6 +13,7 @@ from ..journal.policy import Policy
 from ..monitors.members import NotKnown
 from ..monitors.names import shown
 from ..monitors.ownership import exposure
+from . import option_files
 from .user_threads import NoAnswer, UserThreads
 
 
@@ -41,16 +42,20 @@ def _flaw(path: str, uid: int) -> str | None:
 def exposed_now(spec: Spec, policy: Policy) -> str | None:
     """As ``exposed``, for a thread. Blocks."""
     place = _config_path(spec, policy)
-    return None if place is None else _flaw(*place)
+    reason = None if place is None else _flaw(*place)
+    if reason is None and "command" not in spec.settings:
+        reason = option_files.flaw(policy, spec)
+    return reason
 
 
 async def exposed(threads: UserThreads, spec: Spec | None, policy: Policy) -> str | None:
     """Why a vassal of this spec is not to be started now, None if it may be."""
-    place = _config_path(spec, policy)
-    if place is None:
+    if spec is None or "command" in spec.settings:
         return None
-    path, uid = place
+    uid = spec.uid if policy.tyrant else None if policy.user is None else policy.user[0]
+    if uid is None or (_config_path(spec, policy) is None and not option_files.named(policy)):
+        return None
     try:
-        return await threads.run(uid, _flaw, path, uid)
+        return await threads.run(uid, exposed_now, spec, policy)
     except NoAnswer as error:
-        return f"its config cannot be looked at: {shown(path)}: {error}"
+        return f"what it runs cannot be looked at: {shown(spec.path or 'its files')}: {error}"

@@ -32,6 +32,7 @@ from . import (
     commandline,
     daemon_log,
     failures,
+    option_files,
     pressure,
     process,
     shared_disk,
@@ -105,7 +106,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
     monitors, no_configs = open_monitors(chosen["monitor"], decided)
     left_out = summary(no_configs, decided.extra_extension)
     as_root = users.root_warning(decided, meant=chosen["as_root"])
-    no_root = users.lacks_root(decided)
+    no_start = users.lacks_root(decided) or option_files.flaw(decided)
     if chosen["check"]:
         from .check import check
 
@@ -114,7 +115,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             keeper.passing()
             flaw = _without_cgroups(chosen["cgroup"])
             shared = _shares_disk(chosen, decided)
-            sys.exit(trio.run(check, monitors, decided, left_out, as_root, no_root, flaw, shared))
+            sys.exit(trio.run(check, monitors, decided, left_out, as_root, no_start, flaw, shared))
     if not monitors:
         raise MonitorURLError("; ".join(left_out))
     for line in left_out:
@@ -125,8 +126,8 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             "%d files are given by name; quote a pattern, and files that are made later run, too",
             files,
         )
-    if no_root is not None:
-        raise OSError(no_root)
+    if no_start is not None:
+        raise OSError(no_start)
     of_others = decided.tyrant or decided.user is not None
     if of_others and chosen["log"] == "inherit" and (os.isatty(1) or os.isatty(2)):
         option = "--tyrant" if decided.tyrant else "--user"

@@ -121,7 +121,7 @@ def written_by_others(path: str, status: os.stat_result, shown: str, owner: int)
     """
     for each in writers(path, status, MEMBERS):
         if not each.is_one_of((0, owner)):
-            return f"tyrant mode: {_told(each, f'write to {shown}')}"
+            return f"tyrant mode: {told(each, f'write to {shown}')}"
     return None
 
 
@@ -240,12 +240,12 @@ def _flaw(way: Way, owner: int) -> str | None:
         others = step.open_to_others(owner)
         if step.is_directory:
             if others and not step.mode & stat.S_ISVTX:
-                return f"{whose} {shown}, where {_told(others[0], 'move things', ' or +t')}"
+                return f"{whose} {shown}, where {told(others[0], 'move things', ' or +t')}"
             if others:
                 open_directories.add(step.path)
             continue
         if others:
-            return f"tyrant mode: {_told(others[0], f'write to {shown}')}"
+            return f"tyrant mode: {told(others[0], f'write to {shown}')}"
         if (directory := os.path.dirname(step.path)) in open_directories:
             if step.uid != owner:
                 return (
@@ -257,7 +257,7 @@ def _flaw(way: Way, owner: int) -> str | None:
     return None
 
 
-def _told(writer: Writer, may: str, or_sticky: str = "") -> str:
+def told(writer: Writer, may: str, or_sticky: str = "") -> str:
     """Which other users may do something, and how that ends."""
     if writer.uid is not None:
         return f"uid {writer.uid} may {may}; chmod g-w{or_sticky}"

@@ -41,6 +41,10 @@ class Step(NamedTuple):
     def is_directory(self) -> bool:
         return stat.S_ISDIR(self.mode)
 
+    @property
+    def is_sticky_directory(self) -> bool:
+        return self.is_directory and bool(self.mode & stat.S_ISVTX)
+
     def is_at(self, status: os.stat_result) -> bool:
         """Whether it is the file that has this status."""
         return (self.device, self.inode) == (status.st_dev, status.st_ino)
@@ -67,7 +71,11 @@ class Ways:
 
         Raises OSError, LeadsIntoProc, NotKnown.
         """
-        return tuple(_walk(path, self._members))
+        return tuple(self.steps(path))
+
+    def steps(self, path: str) -> Iterator[Step]:
+        """The same, each as it is passed, as far as there is something."""
+        return _walk(path, self._members)
 
     def keep(self, way: Way) -> Way:
         """The same way; it is there once, however many files have it."""
