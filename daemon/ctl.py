@@ -5,8 +5,9 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable
-from itertools import starmap
+from collections.abc import Callable, Iterator
+from itertools import groupby, starmap
+from operator import itemgetter
 from typing import Any, Final, NoReturn
 
 import click
@@ -22,7 +23,10 @@ from .tables import formatted, listing, write
 
 REFUSED: Final = 1
 ATTENTION: Final = 3
+MOST: Final = 10  # entries of one kind that status prints for people
 NO_DAEMON: Final = 4
+_WHOLE: Final = "emperor-ctl status --json"
+_ALL: Final = {"barred": "emperor-ctl list", "throttled": "emperor-ctl list"}
 _PATIENCE: Final = 30.0  # seconds for an answer
 _GOES_ON: Final = 60.0  # seconds until a daemon that was estranged goes on
 _AGAIN: Final = 0.1  # seconds until the next daemon is asked
@@ -202,12 +206,27 @@ def status(path: str, as_json: bool) -> None:
     else:
         for key, value in answer.items():
             if key != "attention":
-                print(f"{key.replace('_', ' ') + ':':16} {_words(value)}")
+                most = None if key == "monitors" else MOST
+                print(f"{key.replace('_', ' ') + ':':16} {words(value, most)}")
         print(f"{'attention:':16} {'' if wanting else 'none'}".rstrip())
-        for each in wanting:
-            print(f"  {_in_words(each)}")
+        for line in brief(wanting):
+            print(f"  {line}")
     if wanting:
         sys.exit(ATTENTION)
+
+
+def brief(wanting: list[dict[str, Any]]) -> Iterator[str]:
+    """The lines for people: some of each kind, and how many others there are."""
+    for what, group in groupby(wanting, key=itemgetter("what")):
+        entries = list(group)
+        yield from map(_in_words, entries[:MOST])
+        others = len(entries) - MOST
+        if others > 0:
+            yield f"and {_others(others)}: {what}; {_ALL.get(what, _WHOLE)} has all"
+
+
+def _others(count: int) -> str:
+    return f"{count:,} other{'' if count == 1 else 's'}"
 
 
 def _in_words(wanting: dict[str, Any]) -> str:
@@ -219,13 +238,16 @@ def _in_words(wanting: dict[str, Any]) -> str:
     return shown(text if wanting["reason"] is None else f"{text}: {wanting['reason']}")
 
 
-def _words(value: Any) -> str:
+def words(value: Any, most: int | None = None) -> str:
+    """A value for people; of a list ``most`` items, all of them unless told."""
     if isinstance(value, dict):
         return ", ".join(starmap(_pair, value.items())) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(shown(str(item)) for item in value) or "none"
+        text = ", ".join(shown(str(item)) for item in value[:most]) or "none"
+        others = 0 if most is None else len(value) - most
+        return f"{text} and {_others(others)}; {_WHOLE} has all" if others > 0 else text
     return "no" if value is None else shown(str(value))
 
 
@@ -282,7 +304,7 @@ def show(path: str, name: str, as_json: bool) -> None:
         return
     for key, value in vassal.items():
         if value is not None:
-            print(f"{key.replace('_', ' ') + ':':16} {_words(value)}")
+            print(f"{key.replace('_', ' ') + ':':16} {words(value)}")
 
 
 @cli.command()
@@ -301,7 +323,7 @@ def explain(path: str, name: str, as_json: bool) -> None:
         ("in", answer["cwd"]),
         ("as", user and f"uid {user['uid']}, gid {user['gid']}, groups {user['groups']}"),
         ("on demand at", answer["socket"]),
-        ("limits", _words(answer["limits"]) if answer["limits"] else None),
+        ("limits", words(answer["limits"]) if answer["limits"] else None),
     ):
         if value is not None:
             print(f"{key}: {shown(value)}")

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from emperord.daemon import ctl
 from emperord.daemon.actions import Action
 from emperord.daemon.attention import KINDS, Recent, attention
 from emperord.daemon.fleet import Fleet
@@ -299,6 +300,25 @@ def test_status_of_an_emperor_with_troubles(make_emperor: MakeEmperor, tmp_path:
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "attention:       none")
     assert "held:            held.ini" in done.stdout
     emperor.stop()
+
+
+def test_many_of_one_kind_do_not_bury_the_others() -> None:
+    def entry(what: str, number: int) -> dict[str, Any]:
+        return {"what": what, "vassal": f"{number}", "monitor": None, "since": None, "reason": None}
+
+    wanting = [entry("barred", n) for n in range(20_000)]
+    wanting += [entry("throttled", n) for n in range(10)]
+    wanting += [entry("flooding", n) for n in range(11)]
+    lines = list(ctl.brief(wanting))
+    assert lines[9:12] == [
+        "9: barred", "and 19,990 others: barred; emperor-ctl list has all", "0: throttled",
+    ]  # fmt: skip
+    assert lines[21:] == [
+        *(f"{n}: flooding" for n in range(10)),
+        "and 1 other: flooding; emperor-ctl status --json has all",
+    ]
+    assert ctl.words(["a", "b", "c"], 2) == "a, b and 1 other; emperor-ctl status --json has all"
+    assert ctl.words(["a", "b"], 2) == "a, b"
 
 
 def test_the_page_has_all_that_status_says(emperor: Emperor) -> None:
