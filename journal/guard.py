@@ -9,6 +9,10 @@ section 4.4). So the files are looked at before and after each append, and every
 | journal | its name is gone or is another file's; the file has become shorter |
 | ``-wal`` | the same; or it is shorter than the frames that were committed to it |
 | ``-shm`` | its name is gone or is another file's; other programs would see no locks |
+| | it has become shorter, which it never does while it is open |
+
+SQLite has the ``-shm`` in its memory, so whoever reads what was cut off dies of SIGBUS. The guard
+makes it as long as it was, without a valid header: SQLite makes the index anew then, from the log.
 
 The number of committed frames stands in the ``-shm``. So a checkpoint by another program, which
 may cut the ``-wal`` to nothing, is not taken for a loss. It is read by a descriptor that stays
@@ -40,9 +44,13 @@ class Guard:
         self._path = path
         self._main = os.stat(path)
         self._files: dict[str, int] = {}
+        self._index_size = 0
+        self._index_cut = False  # once; what it says of the log is not what was
+        self._known: tuple[int, int, int] | None = None  # what it said last
         try:
             for suffix in ("-wal", "-shm"):
-                self._files[suffix] = os.open(path + suffix, os.O_RDONLY | os.O_CLOEXEC)
+                self._files[suffix] = _opened(path + suffix, writable=suffix == "-shm")
+            self._index_size = os.fstat(self._files["-shm"]).st_size
         except BaseException:
             self.close()
             raise
@@ -55,9 +63,12 @@ class Guard:
 
     def check(self) -> None:
         """Raise FileLost, OSError if something is lost."""
+        self._keep_index()  # first, as SQLite may read it whatever else is lost
         self.check_main()
         for suffix in self._files:
             self._check_name(suffix)
+        if self._index_cut:
+            raise FileLost("the -shm file was cut")
         if not self._holds_log():
             raise FileLost("the -wal file was cut; events in it are lost")
 
@@ -89,7 +100,7 @@ class Guard:
         A checkpoint would copy what is there instead into the journal, as SQLite checks no sums
         then. What was copied before is not missed.
         """
-        index = self._index()
+        index = self._known if self._index_cut else self._index()
         if index is None:
             return
         committed, copied, _ = index
@@ -120,10 +131,23 @@ class Guard:
         if not os.path.samestat(now, os.fstat(self._files[suffix])):
             raise FileLost(f"{what} was replaced by another")
 
+    def _keep_index(self) -> None:
+        """Give a ``-shm`` that was cut its length again, and have SQLite make it anew."""
+        index = self._files["-shm"]
+        size = os.fstat(index).st_size
+        if size < self._index_size:
+            self._index_cut = True
+            os.pwrite(index, bytes(2 * _FIRST), 0)
+            with contextlib.suppress(OSError):  # on a full disk
+                os.posix_fallocate(index, 0, self._index_size)
+            os.ftruncate(index, self._index_size)
+        self._index_size = max(size, self._index_size)
+
     def _holds_log(self) -> bool:
         index = self._index()
         if index is None:
             return True
+        self._known = index
         committed, _, page = index
         size = os.fstat(self._files["-wal"]).st_size
         if committed == 0 or size >= wal.HEADER_SIZE + committed * (_FRAME + page):
@@ -139,3 +163,10 @@ class Guard:
         page, committed = struct.unpack_from("=HI", header, 14)
         (copied,) = struct.unpack_from("=I", header, 2 * _FIRST)
         return committed, copied, 65536 if page == 1 else page
+
+
+def _opened(path: str, *, writable: bool) -> int:
+    if writable:
+        with contextlib.suppress(OSError):  # immutable, or read-only
+            return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)

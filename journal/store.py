@@ -376,6 +376,7 @@ class Journal:
         return found
 
     def _read_one(self, sql: str, key: object) -> Any:
+        self.is_whole()  # before SQLite reads a -shm that was cut
         # Its own connection, as the writing one may be in a transaction in another thread.
         with self._reads:
             if self._reading is None:

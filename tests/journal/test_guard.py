@@ -188,6 +188,62 @@ def test_a_log_that_could_not_be_opened_for_writing_is_opened_anew(path: Path) -
     assert seqs(path) == [1, 2, 3]
 
 
+# What a daemon does after its index was cut to so many bytes. It would die of SIGBUS.
+CUT = """
+import ast, os, sys
+from emperord.journal.errors import JournalPaused
+from emperord.journal.store import Journal
+path, size, first, rows = sys.argv[1], int(sys.argv[2]), sys.argv[3], ast.literal_eval(sys.argv[4])
+with Journal.open(path) as journal:
+    for row in rows[:-1]:
+        journal.append([row])
+    assert journal.is_whole() and journal.time_of(1)
+    os.truncate(path + "-shm", size)
+    if first == "look":
+        assert not journal.is_whole()
+    elif first == "read":
+        assert journal.time_of(5) == rows[4][1]
+    if first != "close":
+        try:
+            journal.append(rows[-1:])
+        except JournalPaused as pause:
+            print(pause)
+        journal.append(rows[-1:])
+        assert journal.is_whole()
+"""
+
+
+@pytest.mark.parametrize("first", ["look", "read", "append", "close"])
+@pytest.mark.parametrize("size", [0, 200, 20_000])
+def test_an_index_that_was_cut_is_made_anew(path: Path, first: str, size: int) -> None:
+    rows = [row(seq) for seq in range(1, 7)]
+    argv = [sys.executable, "-c", CUT, str(path), str(size), first, repr(rows)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    if first != "close":
+        assert "the -shm file was cut" in done.stdout
+    assert seqs(path) == [1, 2, 3, 4, 5, 6][: 5 if first == "close" else 6]
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_an_index_and_a_log_that_were_cut_pause_until_the_log_is_put_back(path: Path) -> None:
+    with opened(path) as journal:
+        assert journal.is_whole()
+        log = beside(path, "-wal")
+        text = log.read_bytes()
+        os.truncate(log, 0)
+        os.truncate(beside(path, "-shm"), 0)
+        assert not journal.is_whole()
+        with pytest.raises(JournalPaused, match="the -shm file was cut"):
+            journal.append([row(6)])
+        with pytest.raises(JournalPaused, match="the -wal file was cut"):
+            journal.append([row(6)])
+        log.write_bytes(text)
+        journal.append([row(6)])
+    assert seqs(path) == [1, 2, 3, 4, 5, 6]
+
+
 def test_events_of_an_append_that_failed_do_not_come_back(path: Path) -> None:
     """The request that they recorded was refused, so nothing may come of it."""
     with opened(path) as journal:
