@@ -352,7 +352,8 @@ class Sweep:
     """One look at all files of all homes; what comes of it is collected here.
 
     ``held`` are names that are being written: they stay as they are known. If there is more to
-    say of one than that, it has a reason.
+    say of one than that, it has a reason. After ``patience`` seconds no file is read any more:
+    what would be is put off, and stays as it is known.
     """
 
     def __init__(
@@ -363,7 +364,9 @@ class Sweep:
         held: Mapping[str, str],
         watch: Callable[[str, tuple[Step, ...]], None],
         beat: Callable[[], None],
+        patience: float,
     ) -> None:
+        self._end = time.monotonic() + patience
         self._reader = reader
         self._options = options
         self._extra = options.extra_extension
@@ -380,6 +383,7 @@ class Sweep:
         self.fresh: set[str] = set()  # names that were read
         self.waiting: set[str] = set()  # names not known yet that are being written
         self.refused: dict[str, str] = {}
+        self.put_off: set[str] = set()  # names that are to be read, and were not
 
     def home(self, home: Home, directory: int) -> None:
         """Take in one home, open as ``directory``. Raises OSError if it cannot be listed."""
@@ -447,12 +451,17 @@ class Sweep:
             if reason:
                 self.refused[names.shown(name)] = reason
             return
+        force = home.only is None or record is None or record.signature is None
+        if force and time.monotonic() >= self._end and is_there(directory, file):
+            self._keep(name, record)
+            self.put_off.add(name)
+            return
         sight = self._reader.look(
             name,
             (directory, home.path, file),
             record,
             lambda way: self._watch(name, way),
-            force=home.only is None or record is None or record.signature is None,
+            force=force,
             sweeping=True,
             ways=self._ways,
         )

@@ -2,8 +2,11 @@
 
 A *place* says where to look; this file says when. Every ``freq`` seconds, and whenever something
 happened to a directory, all is looked at and told as a ``Listing``. When something happened to
-single files only these are looked at, and told as ``Touched`` or ``Vanished``, all of a burst in
-one go.
+single files only these are looked at, and told as ``Touched`` or ``Vanished``.
+
+No tenant's files wait for all of another's. Stirred names are taken in batches (``stirred``), and
+each is told before the next one begins. A rescan reads for a while only. It puts off what it does
+not get to: that stays as it is known, and is looked at in such batches.
 
 What is read is not believed if the file was stirred meanwhile. Events are taken in after each
 reading, before anything is told, and sort the names into four tables:
@@ -54,6 +57,7 @@ from .files import (
 from .listing import LIST, REACH, open_directory
 from .options import MonitorOptions
 from .regular_file import Denied
+from .stirred import SLICE, SWEPT, How, Stirred
 from .watches import Watches
 
 T = TypeVar("T")
@@ -183,6 +187,49 @@ def _gets_close(path: str) -> bool:
     return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
 
 
+class Look:
+    """One look at single files, made in a thread, which ends when its time is over.
+
+    Gives what is there, or why it may not be a vassal; the ways of symlinks, which are watched
+    now; whether a directory is not what it was; and the names that it did not get to.
+    """
+
+    def __init__(self) -> None:
+        self.sights: Sights = {}
+        self.ways: Ways = []
+        self.doubtful = False
+        self.left: list[str] = []
+        self._end = math.inf
+
+    def is_over(self) -> bool:
+        """Whether no other file is to be looked at. One is, however long it takes."""
+        now = time.monotonic()
+        if self._end == math.inf:
+            self._end = now + SLICE
+            return False
+        return now >= self._end
+
+
+class View:
+    """What was seen in one home. It counts if the home is still the directory that was scanned.
+
+    Files of another directory say nothing about ours.
+    """
+
+    def __init__(self, home: Home, key: Key, directory: int) -> None:
+        self.home = home
+        self.directory = directory
+        self._key = key
+        self.sights: Sights = {}
+
+    def holds(self) -> bool:
+        """Whether what was seen counts."""
+        try:
+            return key_of(os.stat(self.home.path)) == self._key
+        except OSError:
+            return False
+
+
 class FileMonitor:
     """A monitor of files.
 
@@ -288,8 +335,7 @@ class Lookout:
         self._missing: dict[str, float] = {}
         self._later: dict[str, float] = {}
         self._spent: list[str] = []  # may not change for now
-        # A path instead of None: it has appeared, and counts if it gets no close.
-        self._pending: dict[str, str | None] = {}
+        self._pending = Stirred(self._turn_of)
         self._rescan = True
         self._next = -math.inf  # when the next rescan is due
         self._earliest = -math.inf  # when one that events want may start
@@ -298,15 +344,26 @@ class Lookout:
         """Watch until cancelled."""
         with contextlib.suppress(Hangs):  # the scan will wait for that thread, and say so
             await self._errands.run(self._eyes.open)
+        scanned = False
         while True:
             now = trio.current_time()
             self._expire(now)
-            if now >= self._next or (self._rescan and now >= self._earliest):
+            examines = self._pending and not self._failed
+            due = now >= self._next or (self._rescan and now >= self._earliest)
+            if due and not (scanned and examines):
                 await self._scan(now)
-            elif self._pending and not self._failed:
+                scanned = True
+            elif examines:
                 await self._examine()
+                scanned = False
             else:
                 await self._wait()
+
+    def _turn_of(self, name: str) -> int | str:
+        """In whose turn a name is looked at: its owner's, where that is known."""
+        record = self._records.get(name)
+        uid = None if record is None else record.seen.spec.uid
+        return self._place.locate(name)[0] if uid is None else uid
 
     # Waiting and events
 
@@ -314,14 +371,14 @@ class Lookout:
         for name, since in list(self._unfinished.items()):
             if now >= since + self._quiet:
                 del self._unfinished[name]
-                self._pending[name] = None
+                self._pending.put(name)
         for name, since in self._missing.items():
             if now >= since + GRACE:
-                self._pending[name] = None
+                self._pending.put(name)
         for name, due in list(self._later.items()):
             if now >= due:
                 del self._later[name]
-                self._pending[name] = None
+                self._pending.put(name)
 
     async def _wait(self) -> None:
         due = [self._next]
@@ -383,19 +440,19 @@ class Lookout:
         now = trio.current_time()
         if mask & watches.ATTRIB:
             if name not in self._unfinished:
-                self._pending[name] = None
+                self._pending.put(name)
             return
         stirred.add(name)
         if mask & watches.WRITTEN:
             self._unfinished[name] = now
-            self._pending.pop(name, None)
+            self._pending.drop(name)
         elif mask & watches.CREATED and not mask & watches.ISDIR:
             self._unfinished[name] = now
-            self._pending[name] = path
+            self._pending.put(name, path)
             self._missing.pop(name, None)
         else:
             self._unfinished.pop(name, None)
-            self._pending[name] = None
+            self._pending.put(name)
 
     # All at once
 
@@ -421,6 +478,8 @@ class Lookout:
         for name in stirred | self._missing.keys():
             if name in survey.found.fresh or name not in survey.found.records:
                 survey.found.revert(name)
+        for name in survey.found.put_off - stirred:
+            self._pending.add(name, SWEPT)
         await self._tell(self._conclude(survey))
 
     def _survey(self) -> tuple[Survey, str]:
@@ -455,6 +514,7 @@ class Lookout:
             {**dict.fromkeys(self._unfinished, ""), **dict.fromkeys(self._spent, SPENT)},
             survey.follow,
             self._errands.beat,
+            SLICE if self._listed else math.inf,
         )
 
     def _unmounted(self, survey: Survey) -> str:
@@ -469,6 +529,9 @@ class Lookout:
         if not self._listed:
             # Nothing is known of these from an earlier look, yet something is there.
             refused |= dict.fromkeys(map(names.shown, found.waiting), "it is being written")
+        for label in map(names.shown, found.put_off):
+            if label in self._refused:
+                refused.setdefault(label, self._refused[label])
         for name in found.fresh if self._listed else ():
             self._charge(name, found.seen[name])
         self._listed = True
@@ -481,100 +544,86 @@ class Lookout:
     # Single files
 
     async def _examine(self) -> None:
-        batch, self._pending = self._pending, {}
+        batch = self._pending.take()
         now = trio.current_time()
         self._spent = [name for name in batch if self._allowance.is_spent(name, now)]
         try:
-            sights, ways, doubtful = await self._errands.run(lambda: self._look_at(batch))
+            look = await self._errands.run(lambda: self._look_at(batch))
         except Hangs:
-            self._pending = batch | self._pending
+            self._pending.put_back(batch.items())
             self._failed = True
             await self._tell(Failed(f"{names.shown(self._place.root)} does not answer"))
             return
-        self._rescan = self._rescan or doubtful
-        for name, way in ways:
+        self._rescan = self._rescan or look.doubtful
+        for name, way in look.ways:
             for directory, file in way:
                 steps = self._posts.setdefault(directory, Post()).steps
                 steps.setdefault(file, set()).add(name)
         stirred = self._take_events()
+        self._pending.put_back((name, batch[name]) for name in look.left if name not in stirred)
         observations: list[Observation] = []
-        for name, sight in sights.items():
+        for name, sight in look.sights.items():
             if name not in stirred:
                 self._unfinished.pop(name, None)
                 self._one(name, sight, observations)
         if observations:
             await self._tell(*observations)
 
-    def _look_at(self, batch: dict[str, str | None]) -> tuple[Sights, Ways, bool]:
-        """Look at single files (in a thread).
-
-        Gives what is there, or why it may not be a vassal; the ways of symlinks, which are
-        watched now; and whether a directory is not what it was.
-        """
-        sights: Sights = {}
-        ways: Ways = []
-        doubtful = False
-        with self._eyes:
-            by_home: dict[str, list[tuple[str, str]]] = {}
-            for name, created in batch.items():
-                if created is None or not _gets_close(created):
-                    prefix, file = self._place.locate(name)
-                    by_home.setdefault(prefix, []).append((name, file))
-            for prefix, files in by_home.items():
-                home = self._homes.get(prefix)
-                if home is None or not self._look_in(*home, files, ways, sights):
-                    doubtful = True
-        return sights, ways, doubtful
-
-    def _look_in(
-        self,
-        home: Home,
-        key: Key,
-        files: list[tuple[str, str]],
-        ways: Ways,
-        sights: Sights,
-    ) -> bool:
-        """Look at files of one home; False if it is not the directory that was scanned.
-
-        Nothing is concluded then: the files of another directory say nothing about ours.
-        """
-        here: Sights = {}
-        try:
-            descriptor = open_home(home, tyrant=self._options.tyrant)
-        except (Denied, OSError):
-            return False
-        try:
-            if key_of(os.fstat(descriptor)) != key:
-                return False
-            for name, file in files:
+    def _look_at(self, batch: dict[str, How]) -> Look:
+        """Look at single files (in a thread), in the order of the batch."""
+        look = Look()
+        views: dict[str, View | None] = {}
+        with self._eyes, contextlib.ExitStack() as opened:
+            for name, how in batch.items():
                 self._errands.beat()
-                sight = self._sight(name, (descriptor, home.path, file), ways)
-                if isinstance(sight, Found):
-                    here[name] = misfit(home, sight, self._options) or sight
+                if look.is_over():
+                    look.left.append(name)
+                elif not how or not _gets_close(how):
+                    prefix, file = self._place.locate(name)
+                    if prefix not in views:
+                        views[prefix] = self._open(prefix, opened)
+                    if (view := views[prefix]) is not None:
+                        swept = how == SWEPT
+                        view.sights[name] = self._sight(name, view, file, look.ways, swept=swept)
+            for view in views.values():
+                if view is None or not view.holds():
+                    look.doubtful = True
                 else:
-                    here[name] = sight
-            if key_of(os.stat(home.path)) != key:
-                return False
-        except OSError:
-            return False
-        finally:
-            os.close(descriptor)
-        sights.update(here)
-        return True
+                    look.sights.update(view.sights)
+        return look
 
-    def _sight(self, name: str, step: tuple[int, str, str], ways: Ways) -> Sight | str:
+    def _open(self, prefix: str, opened: contextlib.ExitStack) -> View | None:
+        """A home to look at, None if it is not the directory that was scanned."""
+        if prefix not in self._homes:
+            return None
+        home, key = self._homes[prefix]
+        try:
+            view = View(home, key, open_home(home, tyrant=self._options.tyrant))
+        except (Denied, OSError):
+            return None
+        opened.callback(os.close, view.directory)
+        try:
+            return view if key_of(os.fstat(view.directory)) == key else None
+        except OSError:
+            return None
+
+    def _sight(self, name: str, view: View, file: str, ways: Ways, *, swept: bool) -> Sight | str:
         def watch(way: tuple[Step, ...]) -> None:
             ways.append((name, way))
             for directory, _ in way:
                 self._eyes.add(directory, watches.FILES)
 
         known = self._records.get(name)
-        if name in self._spent and is_there(step[0], step[2]):
+        if name in self._spent and is_there(view.directory, file):
             return Unsettled(SPENT)
-        sight = self._reader.look(name, step, known, watch)
+        step = (view.directory, view.home.path, file)
+        sight = self._reader.look(name, step, known, watch, sweeping=swept)
+        flaw = None
+        if isinstance(sight, Found):
+            flaw = misfit(view.home, sight, self._options)
         if known is None and not isinstance(sight, Absent):
-            return names.flaw(name, self._options.extra_extension) or sight
-        return sight
+            flaw = names.flaw(name, self._options.extra_extension) or flaw
+        return flaw or sight
 
     def _one(self, name: str, sight: Sight | str, observations: list[Observation]) -> None:
         """What is to be told of one file."""
@@ -587,6 +636,7 @@ class Lookout:
             if self._charge(name, seen):
                 observations.append(Touched(name, seen))
             self._records[name] = sight.record
+            self._refused.pop(names.shown(name), None)
         elif isinstance(sight, Unsettled) and sight.reason:
             self._later[name] = self._allowance.room_at(name, trio.current_time())
             self._refuse(name, sight.reason, observations)

@@ -1,0 +1,112 @@
+"""Many changed files of one directory do not hold up a file of another one."""
+
+from pathlib import Path
+
+import pytest
+from emperord.monitors import lookout
+from emperord.monitors.config_file import LARGEST
+from emperord.monitors.contract import Listing, Refused, Touched
+from emperord.monitors.lookout import FileMonitor
+from emperord.monitors.options import MonitorOptions
+from emperord.monitors.pattern import Pattern
+from emperord.monitors.stirred import MOST, SWEPT, Stirred
+from emperord.monitors.watches import Watches
+
+from .watching import NEVER, OFTEN, SLOW, Blind, Watching, watching
+
+MANY = 20  # files, of which each takes some 50 ms
+EYES = {"told by events": (NEVER, Watches), "found by rescans": (OFTEN, Blind)}
+
+
+def homes(root: Path) -> tuple[Path, Path]:
+    """A directory with many files that are slow to read, and one with a single file."""
+    busy, other = root / "busy", root / "other"
+    busy.mkdir()
+    other.mkdir()
+    (other / "it.ini").write_text("old")
+    return busy, other
+
+
+def told_of(watch: Watching, directory: Path) -> int:
+    """How many vassals of a directory were told."""
+    return sum(name.startswith(f"{directory}/") for name in watch.seen)
+
+
+@pytest.mark.parametrize(("freq", "eyes"), EYES.values(), ids=EYES)
+async def test_another_directory_is_looked_at_in_its_turn(
+    freq: float, eyes: type[Watches], tmp_path: Path
+) -> None:
+    busy, other = homes(tmp_path)
+    place = Pattern(f"{tmp_path}/*/*", ())
+    monitor = FileMonitor("glob://", place, MonitorOptions(freq=freq), eyes=eyes)
+    async with watching(monitor) as watch:
+        for number in range(MANY):
+            (busy / f"{number}.yml").write_text(SLOW)
+        (other / "it.ini").write_text("new")
+        await watch.shows(f"{other}/it.ini", "new")
+        assert told_of(watch, busy) < MANY / 2
+        await watch.until(lambda: told_of(watch, busy) == MANY)
+
+
+async def test_what_a_rescan_puts_off_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookout, "SLICE", 0)
+    _, other = homes(tmp_path)
+    place = Pattern(f"{tmp_path}/*/*", ())
+    monitor = FileMonitor("glob://", place, MonitorOptions(freq=OFTEN), eyes=Blind)
+    async with watching(monitor) as watch:
+        large = other / "large.ini"
+        large.write_bytes(b"x" * (LARGEST + 1))
+        await watch.until(lambda: str(large) in watch.refused)
+        listings = await watch.listings(5)
+        assert all(str(large) in each.refused for each in listings[1:])
+        assert sum(isinstance(each, Refused) for each in watch.told) == 1
+        large.write_text("small")
+        await watch.shows(str(large), "small")
+        await watch.until(lambda: not watch.refused)
+        large.unlink()
+        await watch.until(lambda: str(large) not in watch.seen)
+        assert sum(isinstance(each, Touched) for each in watch.told) == 1
+
+
+async def test_the_first_listing_has_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookout, "SLICE", 0)
+    homes(tmp_path)
+    place = Pattern(f"{tmp_path}/*/*", ())
+    async with watching(FileMonitor("glob://", place, MonitorOptions(freq=NEVER))) as watch:
+        first = watch.told[0]
+        assert isinstance(first, Listing)
+        assert list(first.seen) == [f"{tmp_path}/other/it.ini"]
+
+
+def turn(name: str) -> str:
+    """The first letter."""
+    return name[0]
+
+
+def test_names_are_taken_in_turns() -> None:
+    stirred = Stirred(turn)
+    for name in ("a1", "a2", "a3", "b1", "c1", "b2"):
+        stirred.put(name)
+    stirred.drop("c1")
+    stirred.add("a3", SWEPT)
+    stirred.put("a2", "/path")
+    batch = stirred.take()
+    assert list(batch) == ["a1", "b1", "a2", "b2", "a3"]
+    assert batch["a2"] == "/path"
+    assert batch["a3"] is None
+    assert not stirred
+
+
+def test_names_that_were_not_reached_are_the_next_ones() -> None:
+    stirred = Stirred(turn)
+    for number in range(2 * MOST):
+        stirred.put(f"a{number}")
+    stirred.put("b0")
+    batch = stirred.take()
+    assert len(batch) == MOST
+    assert list(batch)[:3] == ["a0", "b0", "a1"]
+    stirred.put("c0")
+    stirred.put_back(list(batch.items())[1:])
+    assert list(stirred.take())[:4] == ["b0", "a1", "c0", "a2"]
