@@ -51,6 +51,8 @@ async def check(
         flaws += 1
     for line in left_out:
         _say(f"left out: {line}")
+    if judged := _options(policy):
+        _say(f"judged with {judged}:")
     owners: dict[str, str] = {}
     found = await _ask_all(monitors)
     for monitor, answer in zip(monitors, found, strict=True):
@@ -65,6 +67,18 @@ async def check(
             case _:
                 _say("  reached; it announces its vassals, so there is nothing to read beforehand")
     return 1 if flaws else 0
+
+
+def _options(policy: Policy) -> str:
+    """The options that decide as whom vassals run and which files count."""
+    told = [
+        f"--{name.replace('_', '-')}"
+        for name in ("tyrant", "tyrant_nofollow", "tyrant_initgroups", "nofollow")
+        if getattr(policy, name)
+    ]
+    if policy.user is not None:
+        told.append("--user {}:{}".format(*policy.user))
+    return " ".join(told)
 
 
 def _list(listing: contract.Listing, url: str, owners: dict[str, str], policy: Policy) -> int:

@@ -55,7 +55,11 @@ class Inflow:
             return None
         text = f"it sends more than {RATE} bytes a second to its emperor, and waits"
         if self.pauses:
-            text += f"; not read {self.pauses} times"
+            text += f"; reading was paused {_times(self.pauses)}"
         if self.unanswered:
-            text += f"; {self.unanswered} requests for its config are not answered"
+            text += f"; requests for its config that are not answered: {self.unanswered}"
         return text
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

@@ -285,8 +285,9 @@ class Opening:
             fault = "busy"
         elif error.errno in PASSING:
             fault = "resources"
-        why = os.strerror(error.errno) if error.errno else str(error)
-        return CannotListen(f"cannot listen at {shown(address)}: {why}", fault)
+        resolving = isinstance(error, socket.gaierror)  # it has numbers of its own
+        why = os.strerror(error.errno) if error.errno and not resolving else error.strerror
+        return CannotListen(f"cannot listen at {shown(address)}: {why or error}", fault)
 
 
 class Listeners:

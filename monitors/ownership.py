@@ -259,10 +259,10 @@ def _flaw(way: Way, owner: int) -> str | None:
 
 def told(writer: Writer, may: str, or_sticky: str = "") -> str:
     """Which other users may do something, and how that ends."""
-    if writer.uid is not None:
-        return f"uid {writer.uid} may {may}; chmod g-w{or_sticky}"
     if writer.gid is not None:
         return f"group {writer.gid} may {may}; chmod g-w{or_sticky}"
+    if writer.uid is not None:
+        return f"uid {writer.uid} may {may}; chmod g-w{or_sticky}"
     return f"everybody may {may}; chmod o-w{or_sticky}"
 
 

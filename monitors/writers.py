@@ -23,7 +23,10 @@ _NO_ACL: Final = (errno.ENODATA, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class Writer(NamedTuple):
-    """Users that may write: all (``uid`` and ``gid`` are None), one, or the members of a group."""
+    """Users that may write: all (``uid`` and ``gid`` are None), one, or the members of a group.
+
+    Where a group has one member, both are given.
+    """
 
     uid: int | None = None
     gid: int | None = None
@@ -46,7 +49,7 @@ def writers(path: str, status: os.stat_result, members: Members) -> tuple[Writer
     if mode & stat.S_IWGRP:
         for each in _by_group_bits(path, status.st_gid):
             only = None if each.gid is None else members.only(each.gid)
-            found.append(each if only is None else Writer(uid=only))
+            found.append(each if only is None else Writer(only, each.gid))
     return tuple(dict.fromkeys(each for each in found if not each.is_one_of((0, status.st_uid))))
 
 

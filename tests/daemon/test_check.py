@@ -146,6 +146,22 @@ async def test_one_source_that_is_away_does_not_keep_the_others_from_being_check
     ]
 
 
+POLICIES = {
+    "tyrant": (Policy(tyrant=True, tyrant_nofollow=True), "--tyrant --tyrant-nofollow"),
+    "links": (Policy(nofollow=True), "--nofollow"),
+    "one user": (Policy(user=(61_001, 62_001)), "--user 61001:62001"),
+}
+
+
+@pytest.mark.parametrize(("policy", "options"), POLICIES.values(), ids=POLICIES)
+async def test_the_policy_that_is_judged_is_told(
+    policy: Policy, options: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    await check([open_monitor(str(tmp_path))], policy)
+    told, url, _ = capsys.readouterr().out.splitlines()
+    assert (told, url) == (f"judged with {options}:", f"dir://{tmp_path}")
+
+
 LACKING = {
     "a directory": ("{}", "it has no vassal"),
     "a pattern": ("{}/*.ini", "no config matches it"),

@@ -46,7 +46,7 @@ def test_what_is_too_much_is_not_read_until_half_of_the_bucket_is_free() -> None
     pause = inflow.pause(0.0)
     assert pause == BURST / 2 / RATE
     assert inflow.room(pause) == BURST / 2
-    assert "not read 1 times" in str(inflow.told())
+    assert "; reading was paused once" in str(inflow.told())
 
 
 def test_requests_for_the_config_have_a_limit_of_their_own() -> None:
@@ -54,7 +54,7 @@ def test_requests_for_the_config_have_a_limit_of_their_own() -> None:
     answered = [inflow.is_answered(min(owed, OWED), 0.0) for owed in range(OWED + 5)]
     assert answered == [True] * OWED + [False] * 5
     assert inflow.room(0.0) == 0
-    assert "5 requests for its config are not answered" in str(inflow.told())
+    assert "; requests for its config that are not answered: 5" in str(inflow.told())
 
 
 def lingering() -> tuple[socket.socket, list[socket.socket]]:
@@ -200,7 +200,9 @@ def test_a_flood_waits_in_its_socket_and_is_said_once(daemon: Daemon, byte: int)
     touch(daemon)
     (entry,) = [each for each in status(daemon)["attention"] if each["what"] == "flooding"]
     assert entry["vassal"] == "bad.ini"
-    daemon.until(lambda: "not read 2 times" in flooding(daemon), "it is read again, and not")
+    daemon.until(
+        lambda: "reading was paused 2 times" in flooding(daemon), "it is read again, and not"
+    )
     assert daemon.log().count("it sends more than") == 1
     assert not (daemon.folder / "flooded").exists()
     daemon.stop()

@@ -150,6 +150,7 @@ NO_ADDRESSES = {
     "other digits": (":\u0668\u0660", "has no port"),
     "too large": (":65536", "has no port"),
     "a scope that is no name": ("[fe80::1%\u00e9\u2028]:80", "cannot listen at"),
+    "a scope that is not there": ("[fe80::1%nosuch]:80", "Name or service not known"),
     "a NUL": ("/run/a\0b", "or has a NUL"),
     "a surrogate": ("/run/\ud800", "cannot listen at"),
     "a megabyte": ("/" * (1 << 20), "is too long"),

@@ -262,6 +262,9 @@ def test_a_group_whose_only_member_is_the_owner(folder: Path) -> None:
         os.removexattr(own / "b.ini", "system.posix_acl_access")
         assert judged(folder, uid) is None
         said = f"leads over d, where group {gid} may move things; chmod g-w or +t"
+        os.chown(own / "b.ini", uid, bob.pw_gid)
+        assert judged(folder, uid) == f"group {bob.pw_gid} may write to d/b.ini; chmod g-w"
+        os.chown(own / "b.ini", uid, gid)
         run("usermod", "-a", "-G", alice.pw_name, bob.pw_name)
         assert (judged(folder, uid) or "").endswith(said)
         run("usermod", "-G", "", bob.pw_name)
