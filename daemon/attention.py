@@ -11,9 +11,9 @@ from .fleet import Fleet, Vassal
 
 # The values of ``what``, in the order in which they are told.
 KINDS: Final = (
-    "estranged", "paused", "keeper died", "clock", "own log", "logs shared", "unreachable",
-    "doubted", "over budget", "barred", "throttled", "crashing", "hanging", "text altered",
-    "log renamed", "flooding", "unknown process",
+    "estranged", "paused", "keeper died", "linked", "clock", "own log", "logs shared",
+    "unreachable", "doubted", "over budget", "barred", "throttled", "crashing", "hanging",
+    "text altered", "log renamed", "flooding", "unknown process",
     "left process", "no cgroup",
 )  # fmt: skip
 # With these a text comes from its source, or the vassal goes.
@@ -39,6 +39,9 @@ class Daemon(Protocol):
 
     @property
     def unrecorded(self) -> int: ...
+
+    @property
+    def linked(self) -> str | None: ...
 
     @property
     def doubted(self) -> Mapping[str, set[str]]: ...
@@ -139,6 +142,8 @@ def _of_daemon(daemon: Daemon) -> Iterator[dict[str, Any]]:
     if recent.keeper_died is not None:
         reason = "nothing outlives this daemon until emperor is started once more"
         yield _entry("keeper died", recent.keeper_died, reason)
+    if daemon.linked is not None:
+        yield _entry("linked", None, daemon.linked)
     if (clock := daemon.clock_trouble()) is not None:
         yield _entry("clock", *clock)
     for what, reason in daemon.log_troubles().items():

@@ -75,6 +75,9 @@ class Journal(Protocol):
 
     def is_whole(self) -> bool: ...
 
+    @property
+    def linked(self) -> str | None: ...
+
     def time_of(self, seq: int) -> int: ...
 
 

@@ -110,6 +110,7 @@ class Shell:
         self._deploys = Deploys() if deploys is None else deploys  # as far as ``_ahead``
         self.paused: str | None = None
         self.unrecorded = 0  # events that wait while paused
+        self.linked: str | None = None  # the journal's file that has a second name
         self.recent = Recent()
         self.waiting = Waiting(self)
         self._journal = journal
@@ -420,6 +421,10 @@ class Shell:
         """Have an idle daemon notice that its journal was deleted or cut."""
         while True:
             await trio.sleep(_LOOK)
+            linked = await threads.run_sync(lambda: self._journal.linked, abandon_on_cancel=True)
+            if linked is not None and linked != self.linked:
+                log.warning("%s", linked)
+            self.linked = linked
             if not await threads.run_sync(self._journal.is_whole, abandon_on_cancel=True):
                 self._lost = True
                 await self.tell(lambda _: ())

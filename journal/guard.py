@@ -72,6 +72,28 @@ class Guard:
         if not self._holds_log():
             raise FileLost("the -wal file was cut; events in it are lost")
 
+    @property
+    def linked(self) -> str | None:
+        """Which of the files have a second name, and what to do; None where none has.
+
+        That alone harms nothing. A program that opens the journal by it has another log.
+        """
+        found = []
+        with contextlib.suppress(OSError):  # of a file that is lost, ``check`` tells
+            if os.stat(self._path).st_nlink > 1:
+                found.append(self._path)
+            found += [
+                self._path + suffix
+                for suffix, file in tuple(self._files.items())
+                if os.fstat(file).st_nlink > 1
+            ]
+        if not found:
+            return None
+        text = f"{', '.join(found)}: another name (hard link) leads there; remove it"
+        if found[0] == self._path:
+            text += ", as the next daemon does not go on with such a journal"
+        return text
+
     def check_main(self) -> None:
         """Raise FileLost if the journal itself is not the one that SQLite has open."""
         try:

@@ -156,6 +156,11 @@ class Reserved:
         """As ``Journal.is_whole``."""
         return self._journal.is_whole()
 
+    @property
+    def linked(self) -> str | None:
+        """As ``Journal.linked``."""
+        return self._journal.linked
+
     def time_of(self, seq: int) -> int:
         """As ``Journal.time_of``."""
         return self._journal.time_of(seq)

@@ -445,6 +445,11 @@ class Journal:
         finally:
             self._writes.release()
 
+    @property
+    def linked(self) -> str | None:
+        """Which of the journal's files have a second name; None where none has."""
+        return self._guard.linked
+
     def _look(self) -> bool:
         try:
             self._guard.check()

@@ -50,6 +50,8 @@ def linked(emperor: Emperor) -> Iterator[None]:
     """A second name, by which another program opens it, with a log of its own (2.5)."""
     other = emperor.journal.with_name("other.db")
     other.hardlink_to(emperor.journal)
+    until(lambda: "linked: " in emperor.ctl("status").stdout, "status tells of it")
+    assert emperor.log().count("another name (hard link) leads there") == 1
     with contextlib.closing(sqlite3.connect(other)) as connection:
         connection.execute("SELECT count(*) FROM event").fetchone()
     yield

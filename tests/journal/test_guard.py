@@ -188,6 +188,21 @@ def test_a_log_that_could_not_be_opened_for_writing_is_opened_anew(path: Path) -
     assert seqs(path) == [1, 2, 3]
 
 
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+def test_a_second_name_is_told_as_long_as_it_is_there(path: Path, suffix: str) -> None:
+    with opened(path) as journal:
+        told = [journal.linked]
+        other = beside(path, ".other")
+        other.hardlink_to(beside(path, suffix))
+        told.append(journal.linked)
+        assert journal.is_whole()
+        other.unlink()
+        told.append(journal.linked)
+    assert [text is None for text in told] == [True, False, True]
+    assert str(told[1]).startswith(f"{path}{suffix}: another name (hard link)")
+    assert ("does not go on" in str(told[1])) is (suffix == "")
+
+
 # What a daemon does after its index was cut to so many bytes. It would die of SIGBUS.
 CUT = """
 import ast, os, sys

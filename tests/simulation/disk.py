@@ -126,6 +126,8 @@ class Record:
         """No file is ever lost here."""
         return True
 
+    linked: str | None = None
+
     def time_of(self, seq: int) -> int:
         """The ``at`` of an event."""
         return self._disk.rows[seq - 1][1]
