@@ -28,7 +28,6 @@ NO_DAEMON: Final = 4
 _WHOLE: Final = "emperor-ctl status --json"
 _ALL: Final = {"barred": "emperor-ctl list", "throttled": "emperor-ctl list"}
 _PATIENCE: Final = 30.0  # seconds for an answer
-_GOES_ON: Final = 60.0  # seconds until a daemon that was estranged goes on
 _AGAIN: Final = 0.1  # seconds until the next daemon is asked
 _LONG: Final = 3600.0  # seconds for a copy of a journal to be verified
 
@@ -149,9 +148,9 @@ def _next_daemon(path: str, former: int, timeout: float) -> dict[str, Any]:
         time.sleep(_AGAIN)
 
 
-def _goes_on(path: str, former: int) -> None:
+def _goes_on(path: str, former: int, timeout: float) -> None:
     """Wait until the daemon that was estranged has its journal, or another is estranged again."""
-    until = time.monotonic() + _GOES_ON
+    until = time.monotonic() + timeout
     while True:
         left = max(0.0, until - time.monotonic())
         answer = _answer(path, {"do": "status"}, left)
@@ -394,18 +393,20 @@ def upgrade(path: str, timeout: float, no_wait: bool, as_json: bool) -> None:
 
 
 @cli.command()
+@_waiting
 @_as_json
 @click.pass_obj
-def adopt(path: str, as_json: bool) -> None:
+def adopt(path: str, timeout: float, no_wait: bool, as_json: bool) -> None:
     """Let an estranged daemon go on with the journal that it has.
 
     A daemon is estranged when its journal is not the one that the vassals run for: it was lost,
     cut or replaced. Vassals that run are taken over when their sources name them; none is started
-    twice.
+    twice. Waits until the daemon goes on.
     """
     former = ask(path, {"do": "status"})["status"]["pid"]
     answer = ask(path, {"do": "adopt"})
-    _goes_on(path, former)
+    if not no_wait:
+        _goes_on(path, former, timeout)
     if as_json:
         _print(answer)
     else:
@@ -414,17 +415,19 @@ def adopt(path: str, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("file", type=click.Path())
+@_waiting
 @_as_json
 @click.pass_obj
-def restore(path: str, file: str, as_json: bool) -> None:
+def restore(path: str, file: str, timeout: float, no_wait: bool, as_json: bool) -> None:
     """Let an estranged daemon go on with FILE, a copy of the journal that was lost.
 
     The copy is verified first, and copied. Vassals that were started after it was made are taken
-    over when their sources name them; none is started twice.
+    over when their sources name them; none is started twice. Waits until the daemon goes on.
     """
     former = ask(path, {"do": "status"})["status"]["pid"]
     answer = ask(path, {"do": "restore", "file": os.path.abspath(file)}, _LONG)
-    _goes_on(path, former)
+    if not no_wait:
+        _goes_on(path, former, timeout)
     if as_json:
         _print(answer)
     else:

@@ -111,12 +111,14 @@ class Holder:
             lock = _locked(self._directory, identity, self._path)
         except OSError as error:
             log.warning(
-                "%s: no lock can be made there (%s): an emperor on a copy of this journal would not"
-                " be refused; set RUNTIME_DIRECTORY to a directory that can be written",
+                "%s: no lock can be made there (%s); it is kept in memory, so nothing knows how far"
+                " the journal was when daemon and keeper have died; set RUNTIME_DIRECTORY to a"
+                " directory that can be written",
                 self._directory,
                 error.strerror,
             )
-            lock = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            lock = os.memfd_create(f"{short(identity)}.lock", os.MFD_CLOEXEC)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
             in_use.check(short(identity), self._path, lock, any_user=any_user)
         except IdentityInUse:
@@ -149,7 +151,7 @@ class Holder:
             self._entrusted = True
         pid = os.getppid() if self._keeper.alive else os.getpid()
         said = json.dumps({"journal": self._path, "pid": pid, **about}).encode()
-        with contextlib.suppress(OSError):  # /dev/null, or a full disk: the keeper knows it
+        with contextlib.suppress(OSError):  # a full disk: the keeper knows it
             os.pwrite(self._lock, said, 0)
             os.ftruncate(self._lock, len(said))
 

@@ -1,11 +1,10 @@
 """Whether another emperor uses a journal of the same identity: then this journal is a copy of it.
 
 A lock in the own runtime directory is asked for first (``identity.py``). The other emperor may have
-another directory, its lock may have been removed, and it may be of 0.1.0, which had none. So the
-open files of all processes are looked through, for two kinds of locked files:
-
-- the lock of this identity, wherever it is, removed or not. Keeper and daemon have it open.
-- the lock beside a journal (``journal.db.lock``), where that journal has this identity.
+another directory, and its lock may have been removed. So the open files of all processes are looked
+through for the lock of this identity, wherever it is, removed or not. Keeper and daemon have it open.
+Where no file can be made for it, it is one in memory (memfd_create(2)). No other file of another
+emperor is opened, because its disk may hang.
 
 Processes of other users than root and ours count only where there are no tenants, because a tenant
 could hold such a file to keep the emperor from starting.
@@ -14,15 +13,12 @@ could hold such a file to keep the emperor from starting.
 import fcntl
 import json
 import os
-import sqlite3
 import stat
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from ..journal.errors import JournalError, JournalLocked
-from ..journal.files import Files
-from ..journal.reading import identity_link
+from ..journal.errors import JournalLocked
 from ..journal.store import Journal
 from . import process
 
@@ -50,7 +46,7 @@ def check(identity: str, path: str, own: int, *, any_user: bool = False) -> None
     The own lock is taken before: of two that start at once, at least one sees the other.
     """
     until = time.monotonic() + LAST_CHILD
-    while (found := next(_users(identity, path, own, any_user), None)) is not None:
+    while (found := next(_users(identity, own, any_user), None)) is not None:
         pid, about = found
         emperor = about.get("pid")
         # A child of a dead daemon, on its way to exec, holds its lock for a moment.
@@ -89,9 +85,7 @@ def stays_locked(file: str) -> bool:
     return False
 
 
-def _users(
-    identity: str, path: str, own: int, any_user: bool
-) -> Iterator[tuple[int, dict[str, Any]]]:
+def _users(identity: str, own: int, any_user: bool) -> Iterator[tuple[int, dict[str, Any]]]:
     """The processes that use a journal of this identity, and what is known of each."""
     ours = os.fstat(own)
     trusted = (0, os.geteuid())
@@ -100,27 +94,8 @@ def _users(
             continue
         for file, target in process.open_files(pid):
             name = target.removesuffix(_GONE)
-            if name.endswith(f"/{identity}.lock"):
-                if _is_locked(file, ours):
-                    yield pid, read(file)
-            elif name.endswith(".lock"):
-                journal = name.removesuffix(".lock")
-                if (
-                    journal != path
-                    and _is_locked(file, ours)
-                    and _identity(journal).startswith(identity)
-                ):
-                    yield pid, {"journal": journal, "pid": pid}
-
-
-def _identity(path: str) -> str:
-    """The identity of the journal at a path; nothing if there is none that can be read."""
-    try:
-        with Files(path).connection() as connection:
-            link = identity_link(connection)
-    except (JournalError, OSError, sqlite3.Error):
-        return ""
-    return "" if link is None else link.hash.hex()
+            if name.endswith((f"/{identity}.lock", f":{identity}.lock")) and _is_locked(file, ours):
+                yield pid, read(file)
 
 
 def _is_locked(file: str, ours: os.stat_result | None) -> bool:
