@@ -24,6 +24,7 @@ import msgspec
 import trio
 
 from ..journal import chain
+from ..journal.errors import Damaged, JournalError
 from ..journal.events import JournalAdopted
 from ..journal.store import Head, Journal, Snapshot
 from ..journal.times import rfc3339
@@ -45,6 +46,7 @@ from .systemd import Notifier
 log = logging.getLogger("emperor")
 
 _FAREWELL: Final = 0.1  # seconds for the answer to the last request
+_LOOK: Final = 1.0  # seconds between looks at a journal that could not be opened
 _LEAVE: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _TODO: Final = (
     "'emperor-ctl adopt' goes on with this journal, 'emperor-ctl restore FILE' with a copy of the"
@@ -68,6 +70,7 @@ class Estranged:
     """A daemon that waits.
 
     ``journal`` is None where it cannot be read, as ``reason`` says, and ``fleet`` is what it says.
+    ``passing``: it could not be opened, which may pass by itself, so that is tried again.
     """
 
     def __init__(
@@ -79,8 +82,11 @@ class Estranged:
         reason: str,
         keeper: KeeperLink,
         holder: Holder,
+        *,
+        passing: bool = False,
     ) -> None:
         self.path = path
+        self._passing = passing
         self.journal = journal
         self._fleet = fleet
         self.known = known
@@ -101,12 +107,22 @@ class Estranged:
             self._keeper.hear()
             nursery.start_soon(notifier.keep_alive)
             nursery.start_soon(self._keeper.run)
+            if self._passing:
+                nursery.start_soon(self._look_again)
             answer: control.Answer = partial(self._answer, nursery)
             nursery.start_soon(control.serve, listener, answer)
             await self._decided.wait()
             await trio.sleep(_FAREWELL)
             nursery.cancel_scope.cancel()
         return self._decision
+
+    async def _look_again(self) -> None:
+        """Have the next daemon start as soon as the journal can be opened."""
+        while not self._decided.is_set():
+            await trio.sleep(_LOOK)
+            if self._keeper.alive and await threads.run_sync(_can_be_opened, self.path):
+                log.warning("%s: it can be opened again", self.path)
+                self._decide(Decision("renew"))
 
     def _decide(self, decision: Decision) -> None:
         self._decision = decision
@@ -294,3 +310,16 @@ class Estranged:
             aside=aside,
         )
         return Draft("journal_adopted", body)
+
+
+def _can_be_opened(path: str) -> bool:
+    """Whether a journal that is there can be opened, or is found to be damaged. Blocks."""
+    if not os.path.exists(path):
+        return False  # opening it would make one
+    try:
+        Journal.open(path).close()
+    except Damaged:
+        return True  # the next daemon says so
+    except (JournalError, OSError):
+        return False
+    return True

@@ -169,7 +169,10 @@ def estrangement(journal: Journal, known: Head) -> str | None:
     """
     head = journal.head
     if head is None:
-        return f"{journal.path} has no events, but vassals run on for a journal with {known.seq}"
+        lost = "" if journal.lost_log is None else f"; the lost one's log is {journal.lost_log}"
+        return (
+            f"{journal.path} has no events, but vassals run on for a journal with {known.seq}{lost}"
+        )
     if head.identity != known.identity:
         return (
             f"{journal.path} is another journal (identity {short(head.identity)}) than the one that"

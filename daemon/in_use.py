@@ -2,9 +2,9 @@
 
 A lock in the own runtime directory is asked for first (``identity.py``). The other emperor may have
 another directory, and its lock may have been removed. So the open files of all processes are looked
-through for the lock of this identity, wherever it is, removed or not. Keeper and daemon have it open.
-Where no file can be made for it, it is one in memory (memfd_create(2)). No other file of another
-emperor is opened, because its disk may hang.
+through for the lock of this identity, wherever it is, removed or not. Keeper and daemon have it
+open. Where no file can be made for it, it is one in memory (memfd_create(2)). No other file of
+another emperor is opened, because its disk may hang.
 
 Processes of other users than root and ours count only where there are no tenants, because a tenant
 could hold such a file to keep the emperor from starting.

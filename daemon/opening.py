@@ -225,7 +225,10 @@ class Opening:
     ) -> list[Draft]:
         """Be estranged until it is decided how to go on; the events that are to say so."""
         keeper, holder = self._keeper, self._holder
-        life = Estranged(self._path, self._journal, fleet, known, reason, keeper, holder)
+        passing = type(self._error) is JournalError  # neither damaged nor of a newer version
+        life = Estranged(
+            self._path, self._journal, fleet, known, reason, keeper, holder, passing=passing
+        )
         decision = trio.run(life.run, listener, self._notifier)
         if decision.do == "renew":
             sys.exit(RENEW)

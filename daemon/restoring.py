@@ -32,6 +32,10 @@ def verify(file: str, path: str, known: Head) -> Copy:
     staged = path + ".restoring"
     if os.path.realpath(file) == os.path.realpath(path):
         raise Refused(f"{file} is the journal itself; give a copy of the one that was lost")
+    if not os.path.isdir(os.path.dirname(path)):
+        raise Refused(
+            f"{os.path.dirname(path)}: the journal's directory is not there; make it first"
+        )
     try:
         _copy(file, staged)
         with Journal.open(staged) as journal:

@@ -114,6 +114,7 @@ class Journal:
         self._hash = head.hash
         self._identity = None if named is None else named.hash
         self.last_at: int = row[0] if row and row[0].__class__ is int else 0
+        self.lost_log: str | None = None  # where the log of a journal is that was not there
         # Called after each append, in its thread, when the events are durable.
         self.when_durable: Callable[[Head], None] = lambda _: None
 
@@ -134,6 +135,7 @@ class Journal:
                     )
                 os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
                 opened.callback(_let_go, _take_lock(path + ".lock"))
+                kept = _keep_lost_log(path)
                 opened.callback(_let_go, _take_file(path))
             except (FileExistsError, NotADirectoryError):
                 raise JournalError(f"{path}: its folder is a file; {GIVE_ANOTHER}") from None
@@ -144,7 +146,9 @@ class Journal:
             _check_log(path)
             connection = _connect(path)
             try:
-                return cls(path, connection, opened)
+                journal = cls(path, connection, opened)
+                journal.lost_log = kept
+                return journal
             except OSError as error:
                 connection.close()
                 raise JournalError(
@@ -607,6 +611,19 @@ def _lock_exclusively(lock: int, path: str) -> None:
 def _let_go(lock: int) -> None:
     with contextlib.suppress(OSError):  # close(2) may say what writing it had to say
         os.close(lock)
+
+
+def _keep_lost_log(path: str) -> str | None:
+    """Set aside the log of a journal that is not there, and say where it is.
+
+    SQLite would empty it with the new journal, and it may hold all that is left of the record.
+    """
+    log = f"{path}-wal"
+    if os.path.lexists(path) or not os.path.exists(log) or not os.path.getsize(log):
+        return None
+    aside = f"{log}.lost-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+    os.rename(log, aside)
+    return aside
 
 
 def _take_file(path: str) -> int:

@@ -295,11 +295,6 @@ def lead_it_nowhere(journal: Path) -> None:
     journal.symlink_to(journal.parent / "unmounted" / "journal.db")
 
 
-def make_its_lock_a_directory(journal: Path) -> None:
-    journal.with_name(journal.name + ".lock").unlink()
-    journal.with_name(journal.name + ".lock").mkdir()
-
-
 def write_it_by_a_newer_one(journal: Path) -> None:
     newer = journal.with_name("newer.db")
     with building(str(newer)) as builder:
@@ -319,7 +314,6 @@ def write_it_by_a_newer_one(journal: Path) -> None:
         pytest.param(make_it_a_directory, "Is a directory", id="a directory"),
         pytest.param(make_it_a_loop, "Too many levels of symbolic links", id="a symlink to itself"),
         pytest.param(lead_it_nowhere, "that directory is not there", id="a symlink to nowhere"),
-        pytest.param(make_its_lock_a_directory, "Is a directory", id="its lock a directory"),
         pytest.param(write_it_by_a_newer_one, "written by a newer emperord", id="newer"),
     ],
 )
@@ -345,15 +339,58 @@ def test_a_journal_that_cannot_be_opened_is_told_and_restored(
     assert emperor.ctl("adopt").returncode == 1
     assert not (emperor.journal.parent / "unmounted").exists()
     assert emperor.environments() == before
-    if spoils is make_its_lock_a_directory:
-        emperor.journal.with_name(emperor.journal.name + ".lock").rmdir()
-    if spoils is lead_it_nowhere:  # another disk is mounted there
+    if spoils is lead_it_nowhere:
+        refused = emperor.ctl("restore", str(copy))
+        assert (refused.returncode, "unmounted: " in refused.stderr) == (1, True)
         (emperor.journal.parent / "unmounted").mkdir()
     done = emperor.ctl("restore", str(copy))
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(emperor.ctl("status", "--json").stdout)["estranged"] is None
     emperor.until(lambda: not waiting(emperor), "all are taken over")
     assert emperor.environments() == before
+    verified(emperor)
+    emperor.stop()
+
+
+def test_a_journal_that_can_be_opened_again_is_gone_on_with(
+    emperor: Emperor, app: Application, tmp_path: Path
+) -> None:
+    """As after an error of the disk, or chattr(1), that is mended: no operator is needed."""
+    before = emperor.environments()
+    lock = emperor.journal.with_name(emperor.journal.name + ".lock")
+
+    def lose(emperor: Emperor, older: Path) -> None:
+        lock.unlink()
+        lock.mkdir()
+
+    estrange(emperor, lose, tmp_path)
+    seq = emperor.last_seq()
+    lock.rmdir()
+    emperor.event("daemon_ready", after=seq)
+    assert "it can be opened again" in emperor.log()
+    assert emperor.environments() == before
+    assert emperor.ctl("status").returncode == 0
+    emperor.stop()
+
+
+def test_the_log_of_a_journal_that_was_moved_away_is_kept(
+    emperor: Emperor, app: Application, tmp_path: Path
+) -> None:
+    """A young journal has its events in the log only. With both put back nothing is lost."""
+    last = emperor.last_seq()
+    moved = tmp_path / "moved.db"
+
+    def lose(emperor: Emperor, older: Path) -> None:
+        emperor.journal.rename(moved)
+
+    estrange(emperor, lose, tmp_path)
+    (log,) = emperor.state.glob("journal.db-wal.lost-*")
+    assert str(log) in emperor.ctl("status").stdout
+    log.rename(tmp_path / "moved.db-wal")
+    with closing(sqlite3.connect(moved)) as journal:
+        assert journal.execute("SELECT max(seq) FROM event").fetchone() >= (last,)
+    assert emperor.ctl("restore", str(moved)).returncode == 0
+    emperor.until(lambda: not waiting(emperor), "all are taken over")
     verified(emperor)
     emperor.stop()
 
@@ -661,7 +698,7 @@ def test_a_copy_is_refused_while_the_original_is_between_two_daemons(
     emperor.stop()
 
 
-def test_a_copy_is_refused_though_the_originals_lock_and_keeper_are_gone(
+def test_a_copy_is_refused_though_the_originals_keeper_and_directory_of_locks_are_gone(
     emperor: Emperor, copy: Emperor, tmp_path: Path
 ) -> None:
     """Its daemon has the journal, and its vassals have no emperor above them."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from emperord.daemon import identity, in_use, keeping
+from emperord.daemon import identity, in_use, keeping, process
 from emperord.daemon.identity import Holder, estrangement, runtime_directory
 from emperord.daemon.in_use import IdentityInUse
 from emperord.daemon.keeper_link import KeeperLink
@@ -160,6 +160,8 @@ def test_without_a_directory_it_goes_on_and_says_so(
     one.take(I)
     one.tell(Head(I, 5, H, START))
     assert "no lock can be made there" in caplog.text
+    links = [target for _, target in process.open_files(os.getpid())]
+    assert any(f":{identity.short(I)}.lock" in link for link in links)
 
 
 def test_the_keeper_gets_the_lock_once_and_then_what_is_durable(
