@@ -71,7 +71,7 @@ from .refusals import PASSING, Refused, nobodys
 from .running import Process
 from .starting import Starter, explain
 from .strays import Strays
-from .trees import Trees, kill_group, reap_quietly
+from .trees import Trees, kill_group
 from .user_threads import UserThreads
 from .users import NoAccount
 from .vassal_log import LOGROTATE, LogDirectory
@@ -187,7 +187,8 @@ class Host:
                 self._nursery = nursery
                 nursery.start_soon(self._deliver)
                 nursery.start_soon(self._epoll.mend)
-                nursery.start_soon(self._reap_strays)
+                nursery.start_soon(self._trees.reap)
+                nursery.start_soon(self._watch_strays)
                 nursery.start_soon(self._look_after_logs)
                 self._on_demand.begin(nursery)
                 for running in self._by_name.values():
@@ -788,7 +789,7 @@ class Host:
     def _let_go(self, running: Process) -> None:
         """Forget a dead process, whatever cannot be tidied up of it."""
         steps: list[Callable[[], object]] = [
-            partial(reap_quietly, os.P_PIDFD, running.pidfd),
+            partial(self._trees.reap_leader, running),
             partial(self._turn_deaf, running),
             partial(self._keeper.drop, running.kept_name),
             running.close,
@@ -847,18 +848,17 @@ class Host:
             death = _peek(running)
             # Not reaped before somebody knows it who outlives us.
             self._keeper.entrust_death(running.identity, death)
-            reap_quietly(os.P_PIDFD, running.pidfd)
+            self._trees.reap_leader(running)
             return death
         told = None
         if running.keepers:
             told = await self._keeper.death_of(running.identity, _KEEPERS_WORD)
         return told or Death(None, None)
 
-    async def _reap_strays(self) -> None:
+    async def _watch_strays(self) -> None:
         while True:
             await trio.sleep(5)
-            if not self._waiting:  # a child that is not in the table yet must not lose its status
-                self._trees.reap_strays()
+            if not self._waiting:  # a child that is not in the table yet would be taken for one
                 with contextlib.suppress(OSError):  # out of descriptors; next time, then
                     await threads.run_sync(self._look_for_strays)
 

@@ -256,32 +256,22 @@ class Keeper:
             self._waiting = []
 
     def _reap(self) -> int | None:
-        """Reap all that have died; the exit code if the daemon has left for good."""
+        """Reap what has died; the exit code if the daemon has left for good."""
         end: int | None = None
-        while True:
-            try:
-                status = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                status = None
-            if status is None:
-                break
-            pid = status.si_pid
+        for pid, code, number in self._leaders.dead():
             try:
                 start = None if pid == self._daemon else self._leaders.start_of(pid)
             except OSError:
                 self._congested = True  # it is looked at again soon
                 return end
             os.waitid(os.P_PID, pid, os.WEXITED)
-            exited = status.si_code == os.CLD_EXITED
-            code = status.si_status if exited else None
-            number = None if exited else status.si_status
             if pid == self._daemon:
                 end = self._ended(code, number)
             elif start is not None:
                 packet = self._memory.died(pid, start, code, number)
                 if self._channel is not None:
                     self._unsent.append((packet, []))
-        if self._sync:
+        if self._sync and not self._leaders.more:
             self._unsent.append(({"say": "synced"}, []))
             self._sync = False
         return end

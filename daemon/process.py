@@ -335,13 +335,18 @@ def children(pid: int | None = None) -> list[int]:
     try:
         for task in os.listdir(tasks):
             try:
-                with open(f"{tasks}/{task}/children") as file:
-                    pids.extend(map(int, file.read().split()))
+                pids.extend(children_of_thread(task, pid))
             except OSError as error:  # the thread ended meanwhile
                 _blind(error)
     except FileNotFoundError:  # the process did
         return []
     return pids
+
+
+def children_of_thread(thread: int | str, pid: int | None = None) -> list[int]:
+    """Those that one thread of a process has. Raises OSError."""
+    with open(f"/proc/{'self' if pid is None else pid}/task/{thread}/children") as file:
+        return list(map(int, file.read().split()))
 
 
 def become_subreaper() -> None:

@@ -41,17 +41,18 @@ async def run_sync(
 class Shared(Generic[T]):
     """A costly look, in a thread. One serves all who had asked when it began.
 
-    When thousands of vassals end at once, looking once for each would take minutes.
+    When thousands of vassals end at once, looking once for each would take minutes. There is
+    no look while somebody else has the ``lock``.
     """
 
     def __init__(self, look: Callable[[], T]) -> None:
         self._look = look
-        self._lock = trio.Lock()
+        self.lock = trio.Lock()
         self._seen: tuple[float, T] | None = None  # when the last look began, and what it saw
 
     async def __call__(self) -> T:
         asked = trio.current_time()
-        async with self._lock:
+        async with self.lock:
             if self._seen is None or self._seen[0] < asked:
                 began = trio.current_time()
                 self._seen = began, await run_sync(self._look)

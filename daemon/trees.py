@@ -8,6 +8,7 @@ orphans are looked at: root may have moved one elsewhere. A look at all processe
 """
 
 import contextlib
+import itertools
 import logging
 import os
 import signal
@@ -23,6 +24,13 @@ from .running import Process
 log = logging.getLogger("emperor.host")
 
 _PROMPT: Final = 0.05  # seconds in which killed processes are usually gone
+_MOST: Final = 256  # orphans that are reaped at once
+_PAUSE: Final = 0.005  # seconds until the next are
+_TURN: Final = 0.02  # seconds between looks, as dead leaders are not reaped here
+_NO_CHILD: Final = 1.0  # seconds between looks while nothing could die, or no thread can wait
+# Children of this thread, see waitid(2): orphans fall to the first thread of a process, the event
+# loop's. What another thread runs and waits for is its own child, and its status is not taken.
+_WNOTHREAD: Final = 0x20000000
 
 
 class Trees:
@@ -42,6 +50,8 @@ class Trees:
         self._all_orphans = orphans
         self._census = threads.Shared(process.census)
         self._orphans = threads.Shared(self._look_for_orphans)
+        self._one_waits = trio.CapacityLimiter(1)
+        self._traced: dict[int, int] = {}  # dead leaders that cannot be reaped yet: start times
 
     async def end(self, running: Process) -> None:
         """Kill what a dead leader left, and return when nothing of it is there any more."""
@@ -90,13 +100,79 @@ class Trees:
     def _look_for_orphans(self) -> process.Census:
         return process.census(lambda: self._all_orphans() - self._leaders())
 
-    def reap_strays(self) -> None:
-        """Orphans of vassals are handed to us; reap those that have died."""
-        leaders = self._leaders()
-        with contextlib.suppress(OSError):  # out of descriptors; next time, then
-            for pid in process.children():
-                if pid not in leaders:
+    def reap_leader(self, running: Process) -> None:
+        """Reap a dead leader; later, if somebody traces it. The thread that started it has it."""
+        reap_quietly(os.P_PIDFD, running.pidfd)
+        with contextlib.suppress(ChildProcessError):  # it is reaped
+            os.waitid(os.P_PIDFD, running.pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            self._traced[running.pid] = running.started
+
+    async def reap(self) -> None:
+        """Reap orphans of vassals, which are handed to us, as they die. Until cancelled."""
+        while True:
+            wait = _TURN if await self._death() else _NO_CHILD
+            # Who forks and dies, over and over, may be seen by a look in no other state than dead.
+            async with self._orphans.lock:
+                more = self._reap_some()
+            await trio.sleep(_PAUSE if more else wait)
+
+    async def _death(self) -> bool:
+        """Wait until a child is dead; False if that cannot be waited for."""
+        try:
+            return await trio.to_thread.run_sync(
+                _wait_for_death, limiter=self._one_waits, abandon_on_cancel=True
+            )
+        except RuntimeError as error:
+            if not threads.refused(error):
+                raise
+        return False
+
+    def _reap_some(self) -> bool:
+        """Reap some dead orphans; whether there may be more."""
+        for pid, started in list(self._traced.items()):
+            with contextlib.suppress(OSError):  # out of descriptors; next time, then
+                if process.start_time(pid, dead_too=True) == started:
                     reap_quietly(os.P_PID, pid)
+                if process.start_time(pid, dead_too=True) != started:
+                    del self._traced[pid]
+        leaders = self._leaders()
+        for _ in range(_MOST):
+            dead = _dead(os.P_ALL, 0)
+            if dead is None:
+                return False
+            if dead in leaders:
+                return self._reap_behind(leaders)
+            reap_quietly(os.P_PID, dead)
+        return True
+
+    def _reap_behind(self, leaders: set[int]) -> bool:
+        """The same where a dead leader is in the way, which is reaped elsewhere."""
+        try:
+            listed = process.children_of_thread(os.getpid())
+        except OSError:  # out of descriptors; next time, then
+            return False
+        found = (pid for pid in listed if pid not in leaders and _dead(os.P_PID, pid) is not None)
+        some = list(itertools.islice(found, _MOST))
+        for pid in some:
+            reap_quietly(os.P_PID, pid)
+        return len(some) == _MOST
+
+
+def _wait_for_death() -> bool:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _dead(kind: int, number: int) -> int | None:
+    """The pid of a dead child of this thread; None if there is none."""
+    try:
+        status = os.waitid(kind, number, os.WEXITED | os.WNOHANG | os.WNOWAIT | _WNOTHREAD)
+    except ChildProcessError:
+        return None
+    return None if status is None else status.si_pid
 
 
 def kill_group(pid: int) -> None:

@@ -429,6 +429,33 @@ def dead_children(pid: int) -> list[int]:
     return [child for child in processes.children_of(pid) if not processes.alive(child)]
 
 
+# Children are dead by the time that it looks; each look is a turn, before which it was woken.
+DEAD = """
+import os, signal
+from emperord.daemon.dead_child import Leaders
+signal.signal(signal.SIGCHLD, lambda *_: print("woken"))
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+pids = [os.fork() or os._exit(7) for _ in range(300)]
+for pid in pids:
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+signal.sigtimedwait([signal.SIGCHLD], 0)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+leaders, more = Leaders(), True
+while more:
+    dead = [(os.waitpid(pid, 0), code, number) for pid, code, number in leaders.dead()]
+    assert {each[1:] for each in dead} == {(7, None)}
+    print(len(dead))
+    more = leaders.more
+"""
+
+
+def test_dead_children_by_the_hundred_are_reaped_in_turns() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DEAD], capture_output=True, text=True, check=True, timeout=PATIENCE
+    )
+    assert done.stdout.split() == ["woken", "256", "44"]
+
+
 def test_a_hung_daemon_is_killed_for_the_watchdog(emperor: Emperor) -> None:
     (emperor.vassals / "a.ini").write_text(SLEEPER)
     emperor.start()

@@ -240,6 +240,41 @@ def zombies(parent: int) -> list[int]:
     return [pid for pid, text in states.items() if text.rpartition(")")[2].split()[0] == "Z"]
 
 
+# Each child forks and dies, so its child is an orphan, which dies too.
+ORPHANS = """
+import os, sys, time
+for _ in range(3000):
+    pid = os.fork()
+    if pid == 0:
+        os.fork()
+        os._exit(0)
+    os.waitpid(pid, 0)
+open("done", "w").close()
+time.sleep(1000)
+"""
+
+
+def test_orphans_that_die_by_the_thousand_do_not_use_up_the_pids(daemon: Daemon) -> None:
+    (daemon.vassals / "orphans.py").write_text(ORPHANS)
+    daemon.start()
+    (daemon.vassals / "a.ini").write_text(
+        shell(f"exec {sys.executable} -I -S {daemon.vassals}/orphans.py")
+    )
+    most = 0
+
+    def done() -> bool:
+        nonlocal most
+        most = max(most, len(processes.children_of(daemon.pid)))
+        return (daemon.vassals / "done").exists()
+
+    daemon.until(done, "all are dead")
+    assert most < 1000
+    daemon.until(lambda: len(processes.children_of(daemon.pid)) == 1, "all are reaped")
+    os.kill(daemon.pid_of("a.ini"), signal.SIGKILL)
+    assert daemon.event("exited", "a.ini").body["signal"] == signal.SIGKILL
+    daemon.stop()
+
+
 def test_a_descendant_that_is_traced_does_not_keep_its_vassal(daemon: Daemon) -> None:
     (daemon.vassals / "a.ini").write_text(shell(HIDES))
     daemon.start()
