@@ -36,6 +36,7 @@ from typing import Any, NoReturn
 from . import keeping, stdio
 from .arguments import command, concealed, hidden
 from .dead_child import Leaders
+from .held_back import HeldBack
 from .wakes import Wakes
 
 STATE = "EMPERORD_KEEPER_STATE"  # in the keeper's own, over an exec: a descriptor with its memory
@@ -92,6 +93,7 @@ class Keeper:
         self._unsent: list[tuple[dict[str, Any], list[int]]] = []
         self._congested = False
         self._leaders = Leaders()
+        self._held_back = HeldBack()
         self._sync = False  # the daemon wants to be told when all deaths were
         self._started = 0.0
         self._delay = 0.0
@@ -111,6 +113,9 @@ class Keeper:
             code = self._reap()
             if code is not None:
                 return code
+            if self._held_back.is_so(self._daemon):
+                log("the kernel holds a thread of the daemon; leaves without it", stdio.ERROR)
+                return CANNOT_START
             now = time.monotonic()
             if not self._daemon and now >= self._due and not self._start():
                 return CANNOT_START
@@ -221,7 +226,7 @@ class Keeper:
         if self._channel is not None:
             wants = select.POLLOUT if self._unsent and not self._congested else 0
             poll.register(self._channel, select.POLLIN | wants)
-        timeout = None if self._daemon else self._wait_left()
+        timeout = self._held_back.look_again() if self._daemon else self._wait_left()
         if self._congested:
             timeout, self._congested = _CONGESTED, False
         try:
@@ -244,6 +249,7 @@ class Keeper:
             stdio.reopen((lambda _: None) if self._daemon else log)  # the daemon says why it cannot
         if number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             self._due = 0.0  # who is to stop the vassals must first be there
+            self._held_back.tell()
             if self._stopping is None:
                 self._stopping = number
         self._waiting.append(number)

@@ -382,6 +382,39 @@ def test_told_to_stop_it_does_not_wait_for_a_hopeless_daemon(
     assert more <= starts
 
 
+# Its first thread ends when it is told twice. The other one stays, as in a write to a frozen disk.
+HELD = """
+import ctypes, signal, socket, threading, time
+from emperord.daemon import keeping
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+threading.Thread(target=time.sleep, args=[1000]).start()
+with socket.socket(fileno=int(os.environ[keeping.CHANNEL])) as channel:
+    channel.send(keeping.encode({"do": "hear"}))
+    signal.sigwait([signal.SIGTERM])
+    os.write(2, b'told\\n')
+    signal.sigwait([signal.SIGTERM])
+    ctypes.CDLL(None).syscall(EXIT, 0)
+"""
+_EXIT = {"x86_64": 60, "aarch64": 93}  # this thread only
+
+
+@pytest.mark.skipif(os.uname().machine not in _EXIT, reason="exit(2) has another number")
+def test_told_twice_it_leaves_a_daemon_that_the_kernel_holds(tmp_path: Path) -> None:
+    program = UP + HELD.replace("EXIT", str(_EXIT[os.uname().machine]))
+    with keeper_of(tmp_path, program) as child:
+        assert child.stderr is not None
+        assert child.stderr.readline() == "up\n"
+        (daemon,) = processes.children_of(child.pid)
+        try:
+            child.send_signal(signal.SIGTERM)
+            assert child.stderr.readline() == "told\n"
+            child.send_signal(signal.SIGTERM)
+            assert child.wait(PATIENCE) == 3
+            assert "the kernel holds a thread of the daemon" in child.stderr.readline()
+        finally:
+            os.kill(daemon, signal.SIGKILL)
+
+
 def test_a_daemon_that_cannot_be_executed_ends_a_keeper_that_keeps_nothing(tmp_path: Path) -> None:
     with keeper_of(tmp_path, "", python="/does/not/exist") as child:
         assert child.wait(PATIENCE) == 3
