@@ -164,7 +164,8 @@ async def test_what_differs_in_nothing_that_matters_is_not_told(tmp_path: Path) 
         assert watch.kinds() == ["Listing", "Touched"]
 
 
-async def test_a_burst_is_told_in_one_go(tmp_path: Path) -> None:
+async def test_a_burst_is_told_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookout, "SLICE", 60)  # a batch is full before its time is over
     source, options = make("dir", "events", tmp_path)
     async with watching(source.monitor(options)) as watch:
         # No checkpoint in between: the monitor sees all of them at once.
