@@ -352,8 +352,8 @@ class Sweep:
     """One look at all files of all homes; what comes of it is collected here.
 
     ``held`` are names that are being written: they stay as they are known. If there is more to
-    say of one than that, it has a reason. After ``patience`` seconds no file is read any more:
-    what would be is put off, and stays as it is known.
+    say of one than that, it has a reason. Once it ``is_late`` no file is read any more: what
+    would be is put off, and stays as it is known.
     """
 
     def __init__(
@@ -364,9 +364,9 @@ class Sweep:
         held: Mapping[str, str],
         watch: Callable[[str, tuple[Step, ...]], None],
         beat: Callable[[], None],
-        patience: float,
+        is_late: Callable[[], bool],
     ) -> None:
-        self._end = time.monotonic() + patience
+        self._is_late = is_late
         self._reader = reader
         self._options = options
         self._extra = options.extra_extension
@@ -452,7 +452,7 @@ class Sweep:
                 self.refused[names.shown(name)] = reason
             return
         force = home.only is None or record is None or record.signature is None
-        if force and time.monotonic() >= self._end and is_there(directory, file):
+        if force and self._is_late() and is_there(directory, file):
             self._keep(name, record)
             self.put_off.add(name)
             return

@@ -507,6 +507,12 @@ class Lookout:
         return survey, reason
 
     def _sweep(self, survey: Survey) -> Sweep:
+        end = time.monotonic() + SLICE if self._listed else math.inf
+
+        def is_late() -> bool:
+            # On another device than before, only reading tells whether anything is there.
+            return time.monotonic() >= end and self._device in (None, survey.device)
+
         return Sweep(
             self._reader,
             self._options,
@@ -514,7 +520,7 @@ class Lookout:
             {**dict.fromkeys(self._unfinished, ""), **dict.fromkeys(self._spent, SPENT)},
             survey.follow,
             self._errands.beat,
-            SLICE if self._listed else math.inf,
+            is_late,
         )
 
     def _unmounted(self, survey: Survey) -> str:
