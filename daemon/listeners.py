@@ -219,7 +219,7 @@ class Opening:
                 self._undo()
 
     def abandon(self) -> None:
-        """Nobody waits for it any longer: what comes of it is given back."""
+        """Give back the result, because no start waits for it any longer."""
         with self._lock:
             self._abandoned = True
             if self.made is not None:

@@ -121,7 +121,7 @@ class OnDemand:
         self._tell(Draft("connection_waiting", Empty(), None, vassal))
 
     def _look_away(self, fd: int) -> Listener | None:
-        """Whoever connects now waits: somebody is about to accept, or may not yet."""
+        """Clients that connect now wait until this process accepts them."""
         listener = self._awaited.pop(fd, None)
         if listener is not None:
             self._epoll.unregister(fd)
@@ -204,7 +204,7 @@ class OnDemand:
             await self._remove(listener)
 
     def _close(self, vassal: str) -> Listener | None:
-        """Nobody listens for it any longer; its file is still there."""
+        """Forget the listener; its file is still there."""
         listener = self.listeners.get(vassal)
         if listener is not None:
             self._look_away(listener.socket.fileno())
@@ -259,7 +259,7 @@ class OnDemand:
 
 
 def _key(path: str | None, how: Terms | None) -> Hashable:
-    """Whose thread it is: the user's who chose the file, else one for the directory."""
+    """The key of its thread: the user who chose the file, else the directory."""
     if path is None:
         return None
     if how is not None and how.user is not None and os.path.dirname(path) != how.directory:

@@ -91,7 +91,7 @@ def _templates(policy: Policy, spec: Spec | None) -> Iterator[tuple[str, str, in
 
 
 def _reason(path: str, trusted: int) -> str | None:
-    """Who besides root and one user can lead the path elsewhere, or write to what is there."""
+    """Users besides root and one user that can lead the path elsewhere, or write to the file."""
     passed: list[Step] = []
     try:
         passed.extend(Ways().steps(path))
@@ -129,7 +129,7 @@ def _open_at(passed: list[Step], trusted: int) -> str | None:
 
 
 def _could_be_made(passed: list[Step], trusted: int) -> str | None:
-    """Who could make the file that is not there."""
+    """Users that could make the file that is not there."""
     last = passed[-1] if passed else None
     if last is None or not last.is_sticky_directory or not last.open_to_others(trusted):
         return None

@@ -1,4 +1,4 @@
-"""Whose the sockets are that the keeper holds, and under which name."""
+"""The owners of the sockets that the keeper holds, and their names there."""
 
 import os
 import socket

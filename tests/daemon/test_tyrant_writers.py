@@ -128,7 +128,7 @@ def test_roots_symlink_into_a_directory_of_others(make_tyrant: MakeTyrant) -> No
 
 
 def test_a_private_group_is_its_user_until_another_joins(tyrant: TyrantDaemon) -> None:
-    """umask 002. Nobody touches a file when a group gets another member."""
+    """umask 002. No file is touched when a group gets another member."""
     with private_account() as alice, private_account() as bob:
         path = tyrant.put("a.ini", SLEEPER, alice.pw_uid, alice.pw_gid)
         path.chmod(0o664)
