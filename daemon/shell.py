@@ -421,11 +421,12 @@ class Shell:
         """Have an idle daemon notice that its journal was deleted or cut."""
         while True:
             await trio.sleep(_LOOK)
-            linked = await threads.run_sync(lambda: self._journal.linked, abandon_on_cancel=True)
+            look = partial(_look, self._journal)
+            linked, whole = await threads.run_sync(look, abandon_on_cancel=True)
             if linked is not None and linked != self.linked:
                 log.warning("%s", linked)
             self.linked = linked
-            if not await threads.run_sync(self._journal.is_whole, abandon_on_cancel=True):
+            if not whole:
                 self._lost = True
                 await self.tell(lambda _: ())
 
@@ -715,3 +716,8 @@ def _silence(silent: list[tuple[str, int | None]], required: float) -> Input:
             yield Draft("heartbeat_lost", body, None, name)
 
     return meaning
+
+
+def _look(journal: outside.Journal) -> tuple[str | None, bool]:
+    """Which file of the journal has a second name, and whether all of it is there. Blocks."""
+    return journal.linked, journal.is_whole()
