@@ -138,6 +138,8 @@ class Estranged:
                 name = signal.Signals(number).name
                 if number == signal.SIGUSR1:
                     daemon_log.reopen()
+                if number in _LEAVE and self._decision.do == "renew":
+                    continue  # the keeper tells the next daemon
                 if number in _LEAVE:
                     log.error(
                         "%s: leaving. No vassal was told to stop: uWSGI ends by itself, other"

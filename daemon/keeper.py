@@ -41,6 +41,7 @@ from .wakes import Wakes
 
 STATE = "EMPERORD_KEEPER_STATE"  # in the keeper's own, over an exec: a descriptor with its memory
 CANNOT_START, BAD_USAGE = 3, 2
+_STARTS = 5  # of daemons that are to stop all, until the keeper gives up
 _LONGEST_DELAY = 30.0  # seconds between starts of a daemon that keeps dying
 _SHORT_DELAY = 0.5  # seconds, where it was killed from outside
 _CONGESTED = 0.1  # seconds until the kernel is asked again to take a packet
@@ -215,7 +216,9 @@ class Keeper:
         if self._stopping is None or code == keeping.RENEW:
             return cannot and not self._memory.of_vassals()
         self._failures += 1
-        return cannot or not worked or self._failures > 2
+        # What kept a daemon from its start may pass. Vassals run, and nothing else stops them.
+        passing = not worked and code == 1 and self._memory.of_vassals()
+        return cannot or self._failures > (_STARTS if passing else 2 * worked)
 
     # Signals and children
 

@@ -48,7 +48,7 @@ log = logging.getLogger("emperor")
 
 _CHUNK: Final = 32  # documents that come together, and are taken before others have their turn
 _MOST_EMPTY: Final = 100  # batches without a document, in one reading
-_MOST_DOCUMENTS: Final = 100_000
+_MOST_DOCUMENTS: Final = 50_000
 _MOST_BYTES: Final = 256 << 20  # of one reading
 _FAREWELL: Final = 0.5  # seconds for taking leave of a server
 _CURT: Final = 0.05  # seconds, once it was silent

@@ -90,7 +90,7 @@ MONGO: Final = Source(
         Case(
             "endless documents",
             fake.mongo(fake.mongo_documents(*[_DOCUMENT] * 30, more=True)),
-            "than 100000 documents|than 10 s",
+            "than 50000 documents|than 10 s",
         ),
         Case(
             "endless texts",
