@@ -134,34 +134,34 @@ def _come_to(path: str, do: str, name: str, timeout: float) -> dict[str, Any] | 
     return _accepted(answer)
 
 
-def _next_daemon(path: str, former: int, timeout: float) -> dict[str, Any]:
-    """Version and pid of the daemon that answers instead of the former one."""
+def _statuses(path: str, timeout: float) -> Iterator[dict[str, Any]]:
+    """What a daemon says of itself, again and again until the time is up; empty while none does."""
     until = time.monotonic() + timeout
     while True:
         left = max(0.0, until - time.monotonic())
         answer = _answer(path, {"do": "status"}, left)
-        status = {} if answer is None else _accepted(answer)["status"]
+        yield {} if answer is None else _accepted(answer)["status"]
+        if not left:
+            return
+        time.sleep(_AGAIN)
+
+
+def _next_daemon(path: str, former: int, timeout: float) -> dict[str, Any]:
+    """Version and pid of the daemon that answers instead of the former one."""
+    for status in _statuses(path, timeout):
         if status.get("pid", former) != former:
             return {"version": status["version"], "pid": status["pid"]}
-        if not left:
-            _end(REFUSED, f"the daemon is still the one with pid {former}; its log says why")
-        time.sleep(_AGAIN)
+    return _end(REFUSED, f"the daemon is still the one with pid {former}; its log says why")
 
 
 def _goes_on(path: str, former: int, timeout: float) -> None:
     """Wait until the daemon that was estranged has its journal, or another is estranged again."""
-    until = time.monotonic() + timeout
-    while True:
-        left = max(0.0, until - time.monotonic())
-        answer = _answer(path, {"do": "status"}, left)
-        status = {} if answer is None else _accepted(answer)["status"]
+    for status in _statuses(path, timeout):
         if status and status["estranged"] is None:
             return
         if status.get("pid", former) != former:
             _end(REFUSED, f"the daemon died meanwhile; estranged: {shown(status['estranged'])}")
-        if not left:
-            _end(REFUSED, "the daemon does not go on yet; its log says why")
-        time.sleep(_AGAIN)
+    _end(REFUSED, "the daemon does not go on yet; its log says why")
 
 
 def _end(code: int, text: str) -> NoReturn:
