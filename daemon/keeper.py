@@ -41,7 +41,7 @@ from .wakes import Wakes
 
 STATE = "EMPERORD_KEEPER_STATE"  # in the keeper's own, over an exec: a descriptor with its memory
 CANNOT_START, BAD_USAGE = 3, 2
-_STARTS = 5  # of daemons that are to stop all, until the keeper gives up
+_STOPS, _STARTS = 2, 5  # failures to stop all, and to start for that, before it gives up
 _LONGEST_DELAY = 30.0  # seconds between starts of a daemon that keeps dying
 _SHORT_DELAY = 0.5  # seconds, where it was killed from outside
 _CONGESTED = 0.1  # seconds until the kernel is asked again to take a packet
@@ -216,9 +216,10 @@ class Keeper:
         if self._stopping is None or code == keeping.RENEW:
             return cannot and not self._memory.of_vassals()
         self._failures += 1
-        # What kept a daemon from its start may pass. Vassals run, and nothing else stops them.
+        # What kept it from its start may pass. Nothing else would stop the vassals.
         passing = not worked and code == 1 and self._memory.of_vassals()
-        return cannot or self._failures > (_STARTS if passing else 2 * worked)
+        most = _STARTS if passing else _STOPS if worked else 0
+        return cannot or self._failures > most
 
     # Signals and children
 
