@@ -650,6 +650,7 @@ class Host:
             await self._refuse(name, attempt, *explain(error, cwd))
             return
         self._by_name[name] = running
+        self._trees.expect_orphans()
         if running.unsent:
             self._send_config(running)
         body = Spawned(attempt=attempt, pid=running.pid, start_time=running.started)

@@ -51,6 +51,7 @@ class Trees:
         self._census = threads.Shared(process.census)
         self._orphans = threads.Shared(self._look_for_orphans)
         self._one_waits = trio.CapacityLimiter(1)
+        self._child_started = trio.Event()
         self._traced: dict[int, int] = {}  # dead leaders that cannot be reaped yet: start times
 
     async def end(self, running: Process) -> None:
@@ -107,14 +108,21 @@ class Trees:
             os.waitid(os.P_PIDFD, running.pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             self._traced[running.pid] = running.started
 
+    def expect_orphans(self) -> None:
+        """A child has been started. Its descendants may fall to us from now on."""
+        self._child_started.set()
+
     async def reap(self) -> None:
         """Reap orphans of vassals, which are handed to us, as they die. Until cancelled."""
         while True:
-            wait = _TURN if await self._death() else _NO_CHILD
+            if not await self._death():
+                with trio.move_on_after(_NO_CHILD):
+                    await self._child_started.wait()
+            self._child_started = trio.Event()
             # Who forks and dies, over and over, may be seen by a look in no other state than dead.
             async with self._orphans.lock:
                 more = self._reap_some()
-            await trio.sleep(_PAUSE if more else wait)
+            await trio.sleep(_PAUSE if more else _TURN)
 
     async def _death(self) -> bool:
         """Wait until a child is dead; False if that cannot be waited for."""

@@ -129,7 +129,7 @@ PLACES: Final = {
     "host: its log": Place(LogDirectory, "bound", Story.add),
     "host: ordered to listen": Place(OnDemand, "listen", Story.listen),
     "host: listened for": Place(Listeners, "opening", Story.listen),
-    "host: its address given back": Place(OnDemand, "_close", Story.listen_elsewhere),
+    "host: its address given back": Place(Listeners, "forget", Story.listen_elsewhere),
 }
 
 
