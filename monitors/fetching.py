@@ -6,11 +6,11 @@ somebody answers or the URL is announced again.
 """
 
 import contextlib
+import functools
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final, Self
 
-import httpcore
 import httpx
 import msgspec
 import trio
@@ -18,6 +18,7 @@ import trio
 from .files import why
 from .link_local import flaw_of_address
 from .names import shown
+from .paced_answers import Answer, Pace
 from .rows import LONGEST_CONFIG
 
 LIMIT: Final = 10.0  # seconds for one fetch, redirects included
@@ -26,9 +27,7 @@ LONGEST_PAUSE: Final = 60.0
 AT_ONCE: Final = 16  # fetches
 MOST: Final = 5000  # URLs that are tried for at a time
 _REDIRECTS: Final = 5
-# httpcore takes all that it has read apart in one go, in which all others wait.
-_READ: Final = 512  # bytes
-_MOST_READ: Final = 512 << 10  # bytes of one answer, with its headers
+_PIECES: Final = 1000  # of one config; each chunk is one, and so is each read
 _HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "emperord"}
 
 
@@ -78,6 +77,7 @@ class Fetcher:
         self._transport: httpx.AsyncHTTPTransport | None = None
         self._making = trio.Lock()
         self._slots = trio.CapacityLimiter(AT_ONCE)
+        self._pace = Pace()
 
     async def __aenter__(self) -> Self:
         return self
@@ -115,8 +115,11 @@ class Fetcher:
             return self._transport
 
     async def _follow(self, transport: httpx.AsyncHTTPTransport, url: httpx.URL) -> Outcome:
-        extensions = {"timeout": httpx.Timeout(self._limit).as_dict(), "trace": self._trace}
         for _ in range(_REDIRECTS):
+            extensions = {
+                "timeout": httpx.Timeout(self._limit).as_dict(),
+                "trace": functools.partial(self._trace, Answer(self._pace)),
+            }
             request = httpx.Request("GET", url, headers=_HEADERS, extensions=extensions)
             response = await transport.handle_async_request(request)
             try:
@@ -135,7 +138,7 @@ class Fetcher:
             url = target
         return Nothing("redirects too often")
 
-    async def _trace(self, what: str, about: Mapping[str, Any]) -> None:
+    async def _trace(self, answer: Answer, what: str, about: Mapping[str, Any]) -> None:
         """See which address is connected to: a name may lead to another each time it is asked."""
         if what == "connection.connect_tcp.started":
             self._check(about["host"])
@@ -146,29 +149,16 @@ class Fetcher:
             except Forbidden:
                 await stream.aclose()
                 raise
-            _limit(stream)
+            answer.limit(stream)
         elif what == "connection.start_tls.complete":
-            _limit(about["return_value"])
+            answer.limit(about["return_value"])
+        elif what == "http11.receive_response_headers.complete":
+            answer.head_has_ended()
 
     def _check(self, address: str) -> None:
         flaw = self._flaw(address)
         if flaw is not None:
             raise Forbidden(flaw)
-
-
-def _limit(stream: Any) -> None:
-    """Have httpcore read little at a time from this connection, and not too much of all."""
-    read, left = stream.read, _MOST_READ
-
-    async def limited(max_bytes: int, *rest: Any, **named: Any) -> bytes:
-        nonlocal left
-        data: bytes = await read(min(max_bytes, _READ), *rest, **named)
-        left -= len(data)
-        if left < 0:
-            raise httpcore.ReadError(f"it sends more than {_MOST_READ >> 10} KiB")
-        return data
-
-    stream.read = limited
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
@@ -209,17 +199,20 @@ async def _take(response: httpx.Response) -> Outcome:
         return Nothing(f"answered {response.status_code} {shown(response.reason_phrase)}".strip())
     if response.headers.get("content-encoding", "identity") != "identity":
         return Useless("the config came compressed, which was not asked for")
-    content = b""
+    content, pieces = b"", 0
     with trio.CancelScope() as enough:
-        async for chunk in response.aiter_raw():
-            if len(content) <= LONGEST_CONFIG:
-                content += chunk
+        async for piece in response.aiter_raw():
+            pieces += 1
+            if len(content) <= LONGEST_CONFIG and pieces <= _PIECES:
+                content += piece
             else:
                 # To leave the loop would leave httpx's inner iterators unfinished, each a
                 # warning; this ends them all.
                 enough.cancel()
     if len(content) > LONGEST_CONFIG:
         return Useless(f"the config has more than {LONGEST_CONFIG} bytes")
+    if pieces > _PIECES:
+        return Useless(f"the config came in more than {_PIECES} pieces, such as chunks")
     return Text(content)
 
 

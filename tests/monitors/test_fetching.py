@@ -1,15 +1,18 @@
 """From where configs are fetched, and what is said when they are not."""
 
+import itertools
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 import trio
+import trio.testing
 from emperord.monitors.fetching import Fetcher, Nothing, Outcome, Silence, Text, Useless
 from emperord.monitors.link_local import flaw_of_address
+from emperord.monitors.paced_answers import MOST, MOST_HEAD, SHARE, Pace
 from support.web import Web
 
 
@@ -93,14 +96,109 @@ def serving(answer: bytes) -> Iterator[int]:
             connection, _ = listener.accept()
             with connection:
                 connection.recv(4096)
-                connection.sendall(answer)
-                connection.shutdown(socket.SHUT_WR)
-                connection.recv(4096)
+                with suppress(ConnectionError):  # the client has read enough
+                    connection.sendall(answer)
+                    connection.shutdown(socket.SHUT_WR)
+                    connection.recv(4096)
 
         thread = threading.Thread(target=serve)
         thread.start()
         yield listener.getsockname()[1]
         thread.join()
+
+
+def interim(size: int) -> bytes:
+    """So many bytes, or a few less, of interim responses."""
+    one = b"HTTP/1.1 102 Processing\r\n\r\n"
+    return one * (size // len(one))
+
+
+def chunked(chunk: bytes, count: int) -> bytes:
+    """A whole answer of so many chunks."""
+    each = b"%x\r\n%s\r\n" % (len(chunk), chunk)
+    return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + each * count + b"0\r\n\r\n"
+
+
+def plain(content: bytes, *header: bytes) -> bytes:
+    """A whole answer with a length and these headers."""
+    lines = [b"HTTP/1.1 200 OK", b"Content-Length: %d" % len(content), *header, b"", content]
+    return b"\r\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("answer", "content"),
+    [
+        pytest.param(plain(b"a" * 65535), b"a" * 65535, id="the longest config"),
+        pytest.param(
+            plain(b"a", b"X: " + b"y" * 30_000), b"a", id="a long header, beyond what servers send"
+        ),
+        pytest.param(interim(30_000) + plain(b"a"), b"a", id="interim responses"),
+        pytest.param(
+            interim(30_000) + plain(b"a" * 65535), b"a" * 65535, id="interim responses, long config"
+        ),
+        pytest.param(chunked(b"a", 800), b"a" * 800, id="small chunks"),
+        pytest.param(chunked(b"a" * 100, 650), b"a" * 65_000, id="many chunks"),
+    ],
+)
+def test_an_answer_within_the_limits_is_a_config(answer: bytes, content: bytes) -> None:
+    with serving(answer) as port:
+        assert fetch(f"http://127.0.0.1:{port}/a.ini") == Text(content)
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        pytest.param(
+            interim(MOST_HEAD) + plain(b"a", b"X: " + b"y" * 1000),
+            Silence("it sends more than 32 KiB before a config"),
+            id="interim responses",
+        ),
+        pytest.param(
+            plain(b"a", b"X: " + b"y" * MOST_HEAD),
+            Silence("it sends more than 32 KiB before a config"),
+            id="a header",
+        ),
+        pytest.param(
+            chunked(b"a", 1001),
+            Useless("the config came in more than 1000 pieces, such as chunks"),
+            id="chunks",
+        ),
+        pytest.param(
+            chunked(b"a;" + b"x" * 300, 1).replace(b"12e\r\n", b"12e;" + b"x" * MOST + b"\r\n"),
+            Silence("Receive buffer too long"),
+            id="an extension",
+        ),
+        pytest.param(
+            chunked(b"a", 900).replace(b"1\r\na", b"1;" + b"x" * 150 + b"\r\na"),
+            Silence("it sends more than 128 KiB"),
+            id="extensions",
+        ),
+    ],
+)
+def test_an_answer_past_the_limits_is_an_error(answer: bytes, outcome: Outcome) -> None:
+    with serving(answer) as port:
+        assert fetch(f"http://127.0.0.1:{port}/a.ini") == outcome
+
+
+def test_parsers_rest_in_proportion_to_the_work_of_all() -> None:
+    """One after the other; those that did nothing yet wait as well."""
+    turns: list[float] = []
+
+    async def parse(pace: Pace) -> None:
+        for _ in range(3):
+            await pace.turn()
+            turns.append(trio.current_time())
+            pace.spent(0.25)
+
+    async def main() -> None:
+        pace = Pace()
+        async with trio.open_nursery() as nursery:
+            for _ in range(4):
+                nursery.start_soon(parse, pace)
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    rests = [after - before for before, after in itertools.pairwise(turns)]
+    assert rests == pytest.approx([0.25 * SHARE] * 11, abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -75,28 +75,32 @@ def _announced(port: int, scheme: str, honest: str) -> Behaviour:
 
 
 _LATE: Final = "it took longer than 10 s"
-_NO_HTTP: Final = "illegal status line|Receive buffer too long|illegal header|Server disconnected"
+_NO_HTTP: Final = "illegal status line|illegal header|Server disconnected"
+_HEAD: Final = "it sends more than 32 KiB before a config"
 _LONG: Final = "the config has more than 65535 bytes"
+_PIECES: Final = "the config came in more than 1000 pieces"
 CASES: Final = {
     "silence": Case(silence, _LATE),
     "drip": Case(drip(_OK + b"Content-Length: 9\r\n\r\n[uwsgi]\n"), _LATE),
     "garbage": Case(garbage, _NO_HTTP),
-    "flood": Case(flood, _NO_HTTP),
-    "endless line": Case(endless(b"HTTP/1.1 200 "), _NO_HTTP),
-    "endless header": Case(endless(_OK + b"X: "), _NO_HTTP),
-    "endless headers": Case(_again_and_again(_OK, b"X: y\r\n"), _NO_HTTP),
+    "flood": Case(flood, f"{_NO_HTTP}|{_HEAD}"),
+    "endless line": Case(endless(b"HTTP/1.1 200 "), _HEAD),
+    "endless header": Case(endless(_OK + b"X: "), _HEAD),
+    "endless headers": Case(_again_and_again(_OK, b"X: y\r\n"), _HEAD),
+    "endless interim": Case(_again_and_again(b"", b"HTTP/1.1 102 \r\n\r\n"), _HEAD),
     "claimed length": Case(endless(_OK + b"Content-Length: %d\r\n\r\n" % (1 << 60)), _LONG),
     "claimed length alone": Case(
         drip(_OK + b"Content-Length: %d\r\n\r\n" % (1 << 60)), f"{_LATE}|{_LONG}"
     ),
     "no length": Case(endless(_OK + b"\r\n"), _LONG),
     "endless chunks": Case(_again_and_again(_CHUNKED, b"1000\r\n" + bytes(4096) + b"\r\n"), _LONG),
+    "endless small chunks": Case(_again_and_again(_CHUNKED, b"1\r\nx\r\n"), _PIECES),
     "claimed chunk": Case(endless(_CHUNKED + b"fffffffffffffff\r\n"), _LONG),
     "endless extension": Case(
-        endless(_CHUNKED + b"1;x="), f"{_NO_HTTP}|illegal chunk header|peer closed"
+        endless(_CHUNKED + b"1;x="), "Receive buffer too long|illegal chunk header|peer closed"
     ),
     "endless trailer": Case(
-        _again_and_again(_CHUNKED + b"0\r\n", b"X: y\r\n"), f"{_NO_HTTP}|peer closed"
+        _again_and_again(_CHUNKED + b"0\r\n", b"X: y\r\n"), "Receive buffer too long|peer closed"
     ),
     "endless redirects": Case(_redirects, "redirects too often"),
     "half of TLS": Case(half_of_tls, _LATE, "https"),
