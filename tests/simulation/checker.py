@@ -230,16 +230,24 @@ class Checker:
             self.failures.pop(vassal, None)
 
     def _end_quiet(self, vassal: str) -> None:
-        """It was ordered to end; the time until it has ended is no quiet running."""
+        """It was ordered to end; the time until it has ended is no quiet running.
+
+        That holds for both bounds of its next wait. Otherwise a stop that takes long would bring
+        the upper bound (``failures``) below the lower one (``deaths``), and no start be right.
+        """
         quiet = int(self.policy.get("forgive", 0.0) * 1e9)
+        self.quiet_since.pop(vassal, None)
         since = self.up_since.pop(vassal, None)
         if quiet and since is not None and self.at >= since + quiet:
             self.deaths.pop(vassal, None)  # may be forgotten; the record need not say so in time
 
-    def _count(self, vassal: str) -> None:
-        """Something of it has failed: the longest that it may wait until the next try."""
-        self.failures[vassal] = failures = self.failures.get(vassal, 0) + 1
-        self.not_after[vassal] = self.at + self._delay(failures)
+    def _count(self, vassal: str, failed: int = 1) -> None:
+        """Something of it has ended: the longest that it may wait until the next try.
+
+        An end that was ordered (``failed`` is 0) is no death, but its next start may be paced.
+        """
+        self.failures[vassal] = failures = self.failures.get(vassal, 0) + failed
+        self.not_after[vassal] = self.at + self._delay(max(failures, 1))
 
     def _delay(self, times: int) -> int:
         """Nanoseconds to wait after so many failures in a row."""
@@ -313,7 +321,7 @@ class Checker:
             if restart == "no" and kind == "exited" and body.get("code") == 0:
                 self.done.add(attempt.vassal)
             self._forget_if_quiet(attempt.vassal)
-            self._count(attempt.vassal)
+            self._count(attempt.vassal, 0 if attempt in self.told else 1)
             left = [pid for pid, of in self.living.items() if of == attempt]
             must(not left, "gone means gone", f"{attempt} is recorded as {kind}, {left} live")
             self.starting.pop(attempt, None)
