@@ -1,7 +1,8 @@
-"""What all tests share: async tests run under trio, each with a time limit."""
+"""What all tests share: limits of time, and signals that the tests' processes do not ignore."""
 
 import functools
 import inspect
+import signal
 
 import hypothesis
 import pytest
@@ -13,7 +14,13 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("tests")
 
-LIMIT = 60  # seconds; a test that waits for something that never comes fails, it does not hang
+# Seconds. An async test that waits for something that never comes fails at its own line.
+# pytest-timeout ends every other one (pyproject.toml), with the stacks of all threads.
+LIMIT = 60
+SLOW_LIMIT = 280  # of a test that is marked slow
+
+# A shell starts what follows nohup, or precedes &, with some of these ignored.
+IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,3 +42,22 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
     trio.run(limited)
     return True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the slow tests more time, unless they say how much."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_LIMIT))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heeded_signals() -> None:
+    """Let no process of a test inherit that a signal is ignored.
+
+    exec() keeps an ignored signal ignored, but sets one with a handler back to its default. So
+    pytest itself still survives a SIGHUP under nohup.
+    """
+    for number in IGNORED:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)

@@ -26,6 +26,7 @@ from support.former import Installation
 from support.kept import Emperor
 from support.tyrant import ALICE, ALICES, TyrantDaemon, common_ground
 from support.vassals import SLEEPER, program, shell
+from support.waiting import PATIENCE
 
 from .conftest import MakeDaemon, MakeEmperor
 from .test_recovery import Crafted, started
@@ -433,7 +434,7 @@ def test_a_start_that_was_not_recorded_is_found_in_its_cgroup(
         if base is not None:
             assert [listed(daemon, "a.ini")] == [str(made) for made in attempts(base)]
         daemon.stop()
-        assert child.wait() == -signal.SIGTERM
+        assert child.wait(PATIENCE) == -signal.SIGTERM
     assert base is None or below(base) == []
 
 

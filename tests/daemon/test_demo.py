@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.waiting import until
+from support.waiting import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,7 +41,7 @@ def first(tree: Path) -> Iterator[subprocess.Popen[bytes]]:
     yield demo
     if demo.poll() is None:
         demo.terminate()
-    assert demo.wait() == 0, (tree / "output").read_text()
+    assert demo.wait(PATIENCE) == 0, (tree / "output").read_text()
 
 
 def both_accept(tree: Path, count: int) -> None:
@@ -62,13 +62,13 @@ def test_a_second_demo_is_refused_and_changes_nothing(
     both_accept(tree, 2)
     assert pid.read_text() == f"{first.pid}\n"
     second = start(tree)
-    assert second.wait() == 3
+    assert second.wait(PATIENCE) == 3
     assert f"{tree}/.demo/journal.db: in use by a running emperor" in output.read_text()
     assert pid.read_text() == f"{first.pid}\n"
     with urllib.request.urlopen(f"http://{address(tree)}/") as answer:
         assert answer.read().startswith(b"Hello from process ")
     os.kill(int(pid.read_text()), signal.SIGTERM)
-    assert first.wait() == 0
+    assert first.wait(PATIENCE) == 0
 
 
 def test_a_new_demo_says_its_own_pid(tree: Path) -> None:
@@ -77,4 +77,4 @@ def test_a_new_demo_says_its_own_pid(tree: Path) -> None:
         both_accept(tree, accepted)
         assert (tree / ".demo" / "pid").read_text() == f"{demo.pid}\n"
         demo.terminate()
-        assert demo.wait() == 0, (tree / "output").read_text()
+        assert demo.wait(PATIENCE) == 0, (tree / "output").read_text()

@@ -24,6 +24,7 @@ from journal_builder import Builder
 from support import processes
 from support.daemon import MARK, STAMP, Daemon
 from support.vassals import SLEEPER, Application, program, shell
+from support.waiting import PATIENCE
 
 from .conftest import MakeDaemon
 
@@ -302,7 +303,7 @@ def started(*argv: str, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
         yield child
     finally:
         child.kill()
-        child.wait()
+        child.wait(PATIENCE)
 
 
 class Crafted:
@@ -367,7 +368,7 @@ def test_a_process_that_was_never_recorded_is_found(daemon: Daemon) -> None:
         assert daemon.running() == [child.pid]
         assert "spawned" not in daemon.kinds()
         daemon.stop()
-        assert child.wait() == -signal.SIGTERM
+        assert child.wait(PATIENCE) == -signal.SIGTERM
     verified(daemon)
 
 
@@ -419,14 +420,14 @@ def test_a_process_that_cleared_its_environment_is_found_by_its_brand(daemon: Da
         daemon.start()
         assert daemon.event("adopted", "a.ini").body["pid"] == child.pid
         daemon.stop()
-        assert child.wait() == -signal.SIGTERM
+        assert child.wait(PATIENCE) == -signal.SIGTERM
 
 
 def test_what_is_left_of_a_tree_is_ended_before_it_starts_again(daemon: Daemon) -> None:
     """The leader died unrecorded; a child of it lives on."""
     crafted = Crafted(daemon)
     with started("sh", "-c", "sleep 1000 & exit", **crafted.environ) as leader:
-        leader.wait()
+        leader.wait(PATIENCE)
         left = daemon.running()
         assert len(left) == 1
         daemon.start()
@@ -575,7 +576,7 @@ def test_a_reload_that_was_never_carried_out_is(daemon: Daemon) -> None:
         assert [action["do"] for action in adopted.actions] == ["reload"]
         assert adopted.cause == seq
         # It knows no reload, and dies of it.
-        assert child.wait() == -signal.SIGHUP
+        assert child.wait(PATIENCE) == -signal.SIGHUP
         daemon.event("spawned", "a.ini", after=adopted.seq)
         daemon.stop()
     verified(daemon)
