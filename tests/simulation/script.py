@@ -54,14 +54,15 @@ class Script(msgspec.Struct, frozen=True):
     graceful: bool
     forgive: float = 0.0  # seconds of quiet running; 0: never
     ceiling: int = 0  # of the slots, where the machine's pressure decides
+    hops: int = 0  # jobs in threads a virtual second, beside the daemon's own
 
     def only(self, kept: list[int]) -> "Script":
         """The same with these steps alone, by number."""
         return msgspec.structs.replace(self, steps=tuple(self.steps[number] for number in kept))
 
 
-def write(seed: int) -> Script:
-    """The script of a seed."""
+def write(seed: int, *, hops: bool = False) -> Script:
+    """The script of a seed. With ``hops``, another order of events: the seed says how many."""
     rng = Random(f"{seed}/script")
     length = rng.uniform(6.0, 16.0)
     steps = _opening(rng)
@@ -73,7 +74,8 @@ def write(seed: int) -> Script:
     if ceiling:
         steps += _pressure(rng, length)
         steps.sort(key=lambda step: step.at)
-    return Script(seed, tuple(steps), length, most, graceful, forgive, ceiling)
+    extra = Random(f"{seed}/hops").randint(0, 5) if hops else 0
+    return Script(seed, tuple(steps), length, most, graceful, forgive, ceiling, extra)
 
 
 def _opening(rng: Random) -> list[Step]:

@@ -20,7 +20,8 @@ class Failure:
     def __str__(self) -> str:
         seed, only = self.script.seed, ",".join(map(str, self.kept))
         steps = [f"  {number:3} {step}" for number, step in zip(self.kept, self.steps, strict=True)]
-        again = f"again: tools/simulate --seed {seed} --only '{only}'"
+        hops = " --hops" if self.script.hops else ""
+        again = f"again: tools/simulate --seed {seed}{hops} --only '{only}'"
         return "\n".join([f"seed {seed}: {self.violation}", "the steps it takes:", *steps, again])
 
     @property

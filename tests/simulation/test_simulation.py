@@ -12,7 +12,7 @@ from emperord.daemon.shell import Shell
 
 from .canaries import CANARIES, FOLDS, planted
 from .script import MOMENTS, Script, Step, write
-from .shrink import shrunk, trouble
+from .shrink import Failure, shrunk, trouble
 from .trouble import Violation
 from .world import play
 
@@ -42,6 +42,16 @@ def test_a_seed_gives_one_run_to_the_byte() -> None:
     record = simulate("--seed", "7", "--record", hash_seed=1)
     assert record == simulate("--seed", "7", "--record", hash_seed=2)
     assert "daemon_started" in record
+
+
+def test_hops_give_other_orders_and_the_seed_gives_the_hops() -> None:
+    """Without them the digest of a seed stays what it was."""
+    hopping = simulate("--seeds", "0..30", "--hops", hash_seed=1)
+    assert hopping == simulate("--seeds", "0..30", "--hops", hash_seed=2)
+    assert hopping != simulate("--seeds", "0..30")
+    assert {write(seed, hops=True).hops for seed in range(100)} == set(range(6))
+    failure = Failure(write(7, hops=True), Violation("settles", "not"), [0])
+    assert "tools/simulate --seed 7 --hops --only '0'" in str(failure)
 
 
 def test_daemons_are_killed_at_every_moment() -> None:

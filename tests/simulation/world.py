@@ -59,6 +59,7 @@ class World:
         self.rng = Random(f"{script.seed}/world")
         self.checker = Checker()
         self.disk = Disk(self.checker)
+        self._hops = Random(f"{script.seed}/hops of the world")
         self.machine = Machine(self.rng, self.checker, trio.current_time, self.later)
         self.texts: dict[str | None, str] = {}  # every config that there ever was, by digest
         self.sources = {
@@ -103,6 +104,21 @@ class World:
     def pause(self) -> float:
         """A short time, as things take."""
         return self.rng.choice((0.0, 0.001, self.rng.uniform(0.0, 0.02)))
+
+    async def hop(self) -> None:
+        """Have the script's hops happen, each at its time, until cancelled.
+
+        A job in a thread draws from the seed. So each of these, though it does nothing, gives
+        all that follows other times, and other orders where times are equal.
+        """
+        while True:
+            await trio.sleep(self._hops.expovariate(self.script.hops))
+            await threads.run_sync(_nothing)
+
+    async def yield_turns(self) -> None:
+        """Let others go first, none to as many times as there are hops a second."""
+        for _ in range(self._hops.randint(0, self.script.hops) if self.script.hops else 0):
+            await trio.lowlevel.checkpoint()
 
     # A run
 
@@ -418,6 +434,8 @@ class Life:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
+                    if world.script.hops:
+                        nursery.start_soon(world.hop)
                     await self.shell.run(self.monitors)
                     nursery.cancel_scope.cancel()
         except* (Crash, Abandoned):
@@ -496,8 +514,10 @@ class Life:
             self._at_work.add(scope)
             try:
                 await trio.sleep(self._delay())
+                await self._world.yield_turns()
                 result = job(*args)
                 await trio.sleep(self._delay())
+                await self._world.yield_turns()
                 return result
             finally:
                 self._at_work.discard(scope)
@@ -538,6 +558,10 @@ async def _run_sync(
     life = _working[-1]
     async with limiter or nullcontext():
         return await life.work(job, *args, patient=not abandon_on_cancel)
+
+
+def _nothing() -> None:
+    """The job of a hop."""
 
 
 def _no_trial() -> None:
