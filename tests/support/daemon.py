@@ -10,6 +10,7 @@ It finds everything that it started by a word in the environment, which vassals 
 test can be held to it that nothing is left, and a failed test leaves nothing either.
 """
 
+import copy
 import json
 import os
 import signal
@@ -22,11 +23,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
 from emperord.daemon.fleet import Fleet, Vassal
-from emperord.daemon.fold import fold
-from emperord.journal.events import NOT_FOLDED, decode_body
-from emperord.journal.events import Event as JournaledEvent
 
 from . import processes
+from .tail import Tail
 from .waiting import PATIENCE, until
 
 STAMP = "STARTED_BY_TEST"  # in the environment of the daemon and of all that it starts
@@ -81,6 +80,7 @@ class Daemon:
         self.module = "emperord.daemon.main"  # the daemon itself, without a keeper
         self.process: subprocess.Popen[bytes] | None = None
         self._log = folder / "daemon.log"
+        self._tail = Tail()
 
     def __enter__(self) -> Self:
         return self
@@ -253,16 +253,11 @@ class Daemon:
 
     def fleet(self) -> Fleet:
         """The journal, folded."""
-        fleet = Fleet()
-        rows = self.query("SELECT seq, at, kind, monitor, vassal, cause, body, actions FROM event")
-        for seq, at, kind, monitor, name, cause, body, actions in rows:
-            decoded, failed = decode_body(kind, body), actions == NOT_FOLDED
-            fold(fleet, JournaledEvent(seq, at, kind, monitor, name, cause, decoded, failed))
-        return fleet
+        return copy.deepcopy(self._tail.fleet(self.query))
 
     def vassal(self, name: str) -> Vassal | None:
         """One vassal as the journal has it."""
-        return self.fleet().vassals.get(name)
+        return copy.deepcopy(self._tail.fleet(self.query).vassals.get(name))
 
     def pid_of(self, name: str) -> int:
         """The pid of a vassal that has a process."""
@@ -321,7 +316,7 @@ class Daemon:
 
     def gone(self, name: str, *, patience: float = PATIENCE) -> None:
         """Wait until a vassal is forgotten."""
-        self.until(lambda: name not in self.fleet().vassals, f"{name}: gone", patience=patience)
+        self.until(lambda: self.vassal(name) is None, f"{name}: gone", patience=patience)
 
     def account(self) -> str:
         """How things stand, for whoever reads a failed test."""
