@@ -11,7 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final, Self
 
-import httpx
+import httpx2
 import msgspec
 import trio
 
@@ -74,7 +74,7 @@ class Fetcher:
         self._flaw = flaw
         # Not a client, which would look into each answer before we do, and remember what one
         # program set as a cookie when it asks the next.
-        self._transport: httpx.AsyncHTTPTransport | None = None
+        self._transport: httpx2.AsyncHTTPTransport | None = None
         self._making = trio.Lock()
         self._slots = trio.CapacityLimiter(AT_ONCE)
         self._pace = Pace()
@@ -94,33 +94,33 @@ class Fetcher:
             transport = await self._open()
             with trio.move_on_after(self._limit):
                 try:
-                    return await self._follow(transport, httpx.URL(url))
-                except httpx.TransportError as error:
+                    return await self._follow(transport, httpx2.URL(url))
+                except httpx2.TransportError as error:
                     return Silence(_why(error))
                 except Forbidden as error:
                     return Useless(str(error))
             return Silence(f"it took longer than {self._limit:g} s")
 
-    async def _open(self) -> httpx.AsyncHTTPTransport:
+    async def _open(self) -> httpx2.AsyncHTTPTransport:
         async with self._making:
             if self._transport is None:
                 # Reads all certificates of the system, which takes a moment.
                 trusted = await trio.to_thread.run_sync(ssl.create_default_context)
-                self._transport = httpx.AsyncHTTPTransport(
+                self._transport = httpx2.AsyncHTTPTransport(
                     verify=trusted,
                     trust_env=False,
                     # A connection has limits for one answer.
-                    limits=httpx.Limits(max_keepalive_connections=0),
+                    limits=httpx2.Limits(max_keepalive_connections=0),
                 )
             return self._transport
 
-    async def _follow(self, transport: httpx.AsyncHTTPTransport, url: httpx.URL) -> Outcome:
+    async def _follow(self, transport: httpx2.AsyncHTTPTransport, url: httpx2.URL) -> Outcome:
         for _ in range(_REDIRECTS):
             extensions = {
-                "timeout": httpx.Timeout(self._limit).as_dict(),
+                "timeout": httpx2.Timeout(self._limit).as_dict(),
                 "trace": functools.partial(self._trace, Answer(self._pace)),
             }
-            request = httpx.Request("GET", url, headers=_HEADERS, extensions=extensions)
+            request = httpx2.Request("GET", url, headers=_HEADERS, extensions=extensions)
             response = await transport.handle_async_request(request)
             try:
                 if not response.has_redirect_location:
@@ -131,7 +131,7 @@ class Fetcher:
             try:
                 target = url.join(location)
                 elsewhere = _origin(target) != _origin(url)
-            except (httpx.InvalidURL, ValueError):
+            except (httpx2.InvalidURL, ValueError):
                 return Nothing(f"answered {status}, a redirect to an address that is none")
             if elsewhere:
                 return Nothing(f"answered {status}, a redirect to another scheme, host or port")
@@ -161,24 +161,31 @@ class Fetcher:
             raise Forbidden(flaw)
 
 
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port  # None where it is the scheme's own
+def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
+    return url.scheme, _host(url), url.port  # None where it is the scheme's own
+
+
+def _host(url: httpx2.URL) -> str:
+    """The URL's host. Raises UnicodeError if no host can have this name."""
+    url.raw_host.decode("ascii").encode("idna")  # as trio will, to look it up
+    if any(label.startswith("xn--") for label in url.host.split(".")):
+        raise UnicodeError("no Punycode")  # httpx2 leaves such a label as it is
+    return url.host
 
 
 def flaw_of(text: str) -> str | None:
     """Why nothing can be fetched from this URL, or None if it can be tried."""
     try:
-        url = httpx.URL(text)
-        # As whoever looks it up will read it.
-        host = url.raw_host.decode("ascii").encode("idna") and url.host
-    except httpx.InvalidURL as error:
+        url = httpx2.URL(text)
+        host = _host(url)
+    except httpx2.InvalidURL as error:
         return f"the URL cannot be understood: {shown(str(error))}"
     except UnicodeError:
         return "the URL's host is no name that a host can have"
     return None if host else "the URL names no host"
 
 
-def _why(error: httpx.TransportError) -> str:
+def _why(error: httpx2.TransportError) -> str:
     """What went wrong, of the last address that was tried where there are several."""
     cause: BaseException = error
     while (below := cause.__cause__ or cause.__context__) is not None:
@@ -190,12 +197,15 @@ def _why(error: httpx.TransportError) -> str:
             reason = (cause.reason or str(cause)).replace("_", " ").lower()
             return f"TLS failed: {shown(reason)}"
         case OSError(errno=int()):
-            return f"cannot connect: {shown(why(cause))}"
+            connected = not isinstance(error, httpx2.ConnectError)
+            return (
+                f"{'the connection broke' if connected else 'cannot connect'}: {shown(why(cause))}"
+            )
     return shown(str(error) or type(error).__name__)
 
 
-async def _take(response: httpx.Response) -> Outcome:
-    if response.status_code != httpx.codes.OK:
+async def _take(response: httpx2.Response) -> Outcome:
+    if response.status_code != httpx2.codes.OK:
         return Nothing(f"answered {response.status_code} {shown(response.reason_phrase)}".strip())
     if response.headers.get("content-encoding", "identity") != "identity":
         return Useless("the config came compressed, which was not asked for")
@@ -206,7 +216,7 @@ async def _take(response: httpx.Response) -> Outcome:
             if len(content) <= LONGEST_CONFIG and pieces <= _PIECES:
                 content += piece
             else:
-                # To leave the loop would leave httpx's inner iterators unfinished, each a
+                # To leave the loop would leave httpx2's inner iterators unfinished, each a
                 # warning; this ends them all.
                 enough.cancel()
     if len(content) > LONGEST_CONFIG:

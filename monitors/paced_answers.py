@@ -1,6 +1,6 @@
 """How much of a web server's answer is read, and how fast.
 
-httpcore parses the result of one read in one turn of the event loop, and every other source waits
+httpcore2 parses the result of one read in one turn of the event loop, and every other source waits
 meanwhile. 512 bytes can be 85 chunks or 30 interim responses, some milliseconds of work. So a read
 returns little, one answer at a time is parsed, and all parsers rest after each read.
 """
@@ -8,7 +8,7 @@ returns little, one answer at a time is parsed, and all parsers rest after each 
 import time
 from typing import Any, Final
 
-import httpcore
+import httpcore2
 import trio
 
 _READ: Final = 512  # bytes at a time
@@ -45,13 +45,13 @@ class Answer:
         self._left_of_head: float = MOST_HEAD
 
     def limit(self, stream: Any) -> None:
-        """Have httpcore read from this network stream within the limits."""
+        """Have httpcore2 read from this network stream within the limits."""
         read = stream.read
         returned: float | None = None
 
         async def limited(max_bytes: int, *rest: Any, **named: Any) -> bytes:
             nonlocal returned
-            if returned is not None:  # httpcore waits for nothing else between two reads
+            if returned is not None:  # httpcore2 waits for nothing else between two reads
                 self._pace.spent(time.thread_time() - returned + _READING)
             data: bytes = await read(min(max_bytes, _READ), *rest, **named)
             self._count(len(data))
@@ -69,6 +69,6 @@ class Answer:
         self._left -= size
         self._left_of_head -= size
         if self._left_of_head < 0:
-            raise httpcore.ReadError(f"it sends more than {MOST_HEAD >> 10} KiB before a config")
+            raise httpcore2.ReadError(f"it sends more than {MOST_HEAD >> 10} KiB before a config")
         if self._left < 0:
-            raise httpcore.ReadError(f"it sends more than {MOST >> 10} KiB")
+            raise httpcore2.ReadError(f"it sends more than {MOST >> 10} KiB")

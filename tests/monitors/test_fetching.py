@@ -3,6 +3,7 @@
 import itertools
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -199,6 +200,28 @@ def test_parsers_rest_in_proportion_to_the_work_of_all() -> None:
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     rests = [after - before for before, after in itertools.pairwise(turns)]
     assert rests == pytest.approx([0.25 * SHARE] * 11, abs=0.01)
+
+
+def test_a_connection_that_breaks_was_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.recv(4096)
+            connection.close()  # lets the kernel send RST
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        outcome = fetch(f"http://127.0.0.1:{listener.getsockname()[1]}/a.ini")
+        thread.join()
+    assert outcome == Silence("the connection broke: Connection reset by peer")
+
+
+def test_a_refused_connection_was_none() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert fetch(f"http://127.0.0.1:{port}/a.ini") == Silence("cannot connect: Connection refused")
 
 
 @pytest.mark.parametrize(

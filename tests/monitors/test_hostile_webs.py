@@ -75,7 +75,9 @@ def _announced(port: int, scheme: str, honest: str) -> Behaviour:
 
 
 _LATE: Final = "it took longer than 10 s"
-_NO_HTTP: Final = "illegal status line|illegal header|Server disconnected"
+_NO_HTTP: Final = (
+    "illegal status line|illegal header|Server disconnected|the connection broke: Connection reset"
+)
 _HEAD: Final = "it sends more than 32 KiB before a config"
 _LONG: Final = "the config has more than 65535 bytes"
 _PIECES: Final = "the config came in more than 1000 pieces"
