@@ -20,6 +20,7 @@ from emperord.journal.policy import Policy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support.effort import examples
 
 from .checker import Checker, Violated
 from .script import fold_and_plan
@@ -470,9 +471,9 @@ class Life(RuleBasedStateMachine):
         self.world.check_again()
 
 
-TestLife = Life.TestCase
+TestLife = pytest.mark.search(Life.TestCase)
 TestLife.settings = settings(
-    max_examples=60,
+    max_examples=examples(40),
     stateful_step_count=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
@@ -553,7 +554,8 @@ def _any_fields(kind: str) -> dict[str, st.SearchStrategy[Any]]:
     return {name: any_of[name] for name in any_of.keys() & fields}
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.search
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(events=arbitrary_events())
 def test_no_order_of_events_breaks_it(events: list[Event]) -> None:
     fleet, checker = Fleet(), Checker()

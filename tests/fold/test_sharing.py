@@ -7,6 +7,7 @@ import pytest
 from emperord.daemon.fleet import Fleet, from_json, to_json
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.effort import examples
 
 from .checker import Checker
 from .script import Script
@@ -92,8 +93,9 @@ CHANGED: Final = [
 ]
 
 
+@pytest.mark.search
 @example(CHANGED, 1, 0, False)
-@settings(max_examples=200)
+@settings(max_examples=examples(100))
 @given(steps, st.integers(1, 4), st.sampled_from([0, 4]), st.booleans())
 def test_each_start_comes_after_at_most_one_of_each_other_user(
     given_steps: Sequence[tuple[str, str, int]], slots: int, ceiling: int, tyrant: bool

@@ -1,5 +1,6 @@
 """What every monitor keeps, whatever its source. Later sources are added to SOURCES."""
 
+import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -8,22 +9,29 @@ import pytest
 import trio
 from emperord.monitors.contract import Failed, Listing, Observation
 from emperord.monitors.options import MonitorOptions
-from support.ldap import LdapSource, PlainLdapSource
-from support.mongodb import MongoSource
-from support.postgres import PostgresSource
-from support.zookeeper import ZooSource
 
 from .sources import DirSource, GlobSource, Source
 from .watching import NEVER, OFTEN, Watching, watching
 
+
+def of_server(module: str, kind: str) -> Callable[[Path], Source]:
+    """A source that is imported when it is wanted: tools/test fast has no python-ldap."""
+
+    def make(folder: Path) -> Source:
+        made: Source = getattr(importlib.import_module(f"support.{module}"), kind)(folder)
+        return made
+
+    return make
+
+
 SOURCES: dict[str, Callable[[Path], Source]] = {
     "dir": DirSource,
     "glob": GlobSource,
-    "ldap": LdapSource,
-    "ldap-plain": PlainLdapSource,
-    "pg": PostgresSource,
-    "mongodb": MongoSource,
-    "zoo": ZooSource,
+    "ldap": of_server("ldap", "LdapSource"),
+    "ldap-plain": of_server("ldap", "PlainLdapSource"),
+    "pg": of_server("postgres", "PostgresSource"),
+    "mongodb": of_server("mongodb", "MongoSource"),
+    "zoo": of_server("zookeeper", "ZooSource"),
 }
 THREAD = "-thread"  # the client runs in a thread of its own, as it does on the newest Pythons
 SOURCES |= {name + THREAD: SOURCES[name] for name in ("pg", "mongodb")}

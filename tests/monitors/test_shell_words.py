@@ -8,6 +8,7 @@ import pytest
 from emperord.monitors import shell_words
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import examples
 
 _ALPHABET = " '\"\\\\ab\t\n\r\v#$\u00e9\u00a0"
 
@@ -19,7 +20,8 @@ def outcome(split: Callable[[str], list[str]], text: str) -> list[str] | str:
         return str(error)
 
 
-@settings(max_examples=2000, deadline=None)
+@pytest.mark.search
+@settings(max_examples=examples(1000), deadline=None)
 @given(st.text(alphabet=_ALPHABET, max_size=12))
 def test_words_are_those_of_the_standard_library(text: str) -> None:
     assert outcome(shell_words.split, text) == outcome(shlex.split, text)
