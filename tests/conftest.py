@@ -17,7 +17,7 @@ hypothesis.settings.load_profile("tests")
 # Seconds. An async test that waits for something that never comes fails at its own line.
 # pytest-timeout ends every other one (pyproject.toml), with the stacks of all threads.
 LIMIT = 60
-SLOW_LIMIT = 280  # of a test that is marked slow
+SLOW_LIMIT = 280  # of a test that is marked slow, or search
 
 # A shell starts what follows nohup, or precedes &, with some of these ignored.
 IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
@@ -44,11 +44,36 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the slow tests more time, unless they say how much."""
+    """Mark as slow what ``few`` leaves over, and give slow tests more time."""
+    tables: dict[str, list[pytest.Item]] = {}
     for item in items:
-        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+        if item.get_closest_marker("few"):
+            tables.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for rows in tables.values():
+        leave_few(rows)
+    for item in items:
+        is_slow = item.get_closest_marker("slow") or item.get_closest_marker("search")
+        if is_slow and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SLOW_LIMIT))
+
+
+def leave_few(rows: list[pytest.Item]) -> None:
+    """Mark the rows of a table as slow but so many, spread over it, or those of these names."""
+    marker = rows[0].get_closest_marker("few")
+    assert marker is not None
+    names = {row.nodeid.partition("[")[2].rstrip("]"): row for row in rows}
+    if isinstance(marker.args[0], int):
+        step = max(1, len(rows) // marker.args[0])
+        kept = list(names)[::step][: marker.args[0]]
+    else:
+        kept = list(marker.args)
+        if len(rows) > len(kept) and not names.keys() >= set(kept):
+            raise pytest.UsageError(f"{rows[0].nodeid}: few: no row {set(kept) - names.keys()}")
+    for name, row in names.items():
+        if name not in kept:
+            row.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -606,6 +606,7 @@ def test_a_snapshot_of_another_version_is_passed_over(tmp_path: Path) -> None:
         assert rebuild(journal).vassals["a.ini"].pid == 1
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(
     ("option", "path", "says"),
     [

@@ -85,6 +85,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, said
 
 
+@pytest.mark.few(7)
 @pytest.mark.parametrize("call", CALLS, ids=" ".join)
 def test_a_full_disk_is_one_line(folder: Path, call: Call) -> None:
     with open("/dev/full", "w") as full:
@@ -95,6 +96,7 @@ def test_a_full_disk_is_one_line(folder: Path, call: Call) -> None:
         assert done == (1, f"{call[0]}: {FULL}\n")
 
 
+@pytest.mark.few(7)
 @pytest.mark.parametrize("call", CALLS, ids=" ".join)
 def test_a_reader_that_has_gone_ends_it_quietly(folder: Path, call: Call) -> None:
     """As it ends cat and git; a shell says 141 of it."""

@@ -184,6 +184,7 @@ LIMITS = [
 ]
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(("command", "reason"), BARRED)
 @pytest.mark.parametrize("before", LIMITS)
 def test_barred(make_daemon: MakeDaemon, before: list[str], command: str, reason: str) -> None:

@@ -596,6 +596,7 @@ def test_a_reload_that_was_carried_out_is_not_given_again(daemon: Daemon) -> Non
     verified(daemon)
 
 
+@pytest.mark.few("2")
 @pytest.mark.parametrize("count", range(5))
 def test_killed_while_it_starts_vassals(make_daemon: MakeDaemon, count: int) -> None:
     """After ``count`` of twenty spawns were recorded: in the end each runs, once."""
@@ -620,6 +621,7 @@ def test_killed_while_it_starts_vassals(make_daemon: MakeDaemon, count: int) -> 
 # Starting and stopping at the same time
 
 
+@pytest.mark.few("daemon_started-15", "vassal_added-2", "daemon_ready-3", "spawned-15")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 @pytest.mark.parametrize("moment", ["daemon_started", "vassal_added", "daemon_ready", "spawned"])
 def test_told_to_stop_while_it_starts(

@@ -190,7 +190,7 @@ async def test_a_flood_loses_nothing_and_is_told_in_few_pieces(publisher: Publis
 
 
 async def test_configs_that_are_slow_to_read_hold_up_nobody(publisher: Publisher) -> None:
-    names = [f"{number}.yml" for number in range(40)]
+    names = [f"{number}.yml" for number in range(10)]
     async with watching(monitor()) as watch:
         await recovered(watch)
         async with taking_turns() as turns:

@@ -187,6 +187,17 @@ def account(case: str, daemon: Daemon, late: list[float], reason: str) -> None:
     )
 
 
+@pytest.mark.few(
+    *(
+        "pg-silence",
+        "pg-garbage",
+        "pg-endless-rows",
+        "mongodb-flood",
+        "mongodb-endless-empty-batches",
+    ),
+    *("amqp-drip", "amqp-endless-body", "zoo-claimed-length", "zoo-many-names"),
+    *("ldap-endless-referrals", "ldap-half-of-TLS"),
+)
 @pytest.mark.parametrize(("source", "case"), CASES)
 def test_a_hostile_server_harms_nobody_else(
     source: Source, case: Case, tmp_path: Path, request: pytest.FixtureRequest

@@ -548,10 +548,10 @@ async def test_the_session_is_what_the_page_says(source: PostgresSource) -> None
 async def test_configs_that_are_slow_to_read_are_read_at_last_and_hold_up_nobody(
     source: PostgresSource,
 ) -> None:
-    query = f"SELECT n || '.yml', '{SLOW}', n FROM generate_series(1, 20) AS n"
+    query = f"SELECT n || '.yml', '{SLOW}', n FROM generate_series(1, 10) AS n"
     monitor = hurried(source.conninfo, query, limit=0.5)
     async with taking_turns() as turns, watching(monitor) as watch:
-        await watch.until(lambda: len(watch.seen) == 20)
+        await watch.until(lambda: len(watch.seen) == 10)
         assert set(watch.contents) == set(watch.seen)
     assert turns.longest < turns.all / 2
 

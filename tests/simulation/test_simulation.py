@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 from emperord.daemon.shell import Shell
+from support.effort import examples
 
 from .canaries import CANARIES, FOLDS, planted
 from .script import MOMENTS, Script, Step, write
@@ -32,8 +33,9 @@ def simulate(*arguments: str, hash_seed: int = 0) -> str:
     return done.stdout
 
 
-def test_two_thousand_seeds() -> None:
-    simulate("--seeds", "0..2000")
+@pytest.mark.search
+def test_all_seeds_hold() -> None:
+    simulate("--seeds", f"0..{examples(500)}")
 
 
 def test_a_seed_gives_one_run_to_the_byte() -> None:
