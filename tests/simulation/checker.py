@@ -92,11 +92,12 @@ class Checker:
             self.seq, self.at = seq, at
             mine = kind == "vassal_failed" or actions == "null"
             must(not mine, "no errors of its own", f"event {seq}: {kind} {body}")
-            self.turns.before(kind, vassal, json.loads(body))
-            self._follow(kind, monitor, vassal, json.loads(body))
-            self._check_at_once(kind, vassal, json.loads(body), json.loads(actions))
-            self.turns.after(kind, vassal, json.loads(body), json.loads(actions))
-            for action in json.loads(actions):
+            told, orders = json.loads(body), json.loads(actions)
+            self.turns.before(kind, vassal, told)
+            self._follow(kind, monitor, vassal, told)
+            self._check_at_once(kind, vassal, told, orders)
+            self.turns.after(kind, vassal, told, orders)
+            for action in orders:
                 self._order(action)
                 if action["do"] in ("stop", "kill"):
                     self._check_end(kind, vassal, action)

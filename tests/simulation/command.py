@@ -1,6 +1,7 @@
 """``tools/simulate``: runs of seeds, on all cores."""
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -47,7 +48,8 @@ def account(script: Script, error: Exception) -> str:
 def run_many(first: int, end: int, *, hops: bool) -> int:
     """All these seeds; the number of those that failed."""
     began, failed, digests = time.monotonic(), 0, sha256()
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    # Frozen, what was imported is not looked at by each of the collector's runs.
+    with ProcessPoolExecutor(os.cpu_count(), initializer=gc.freeze) as pool:
         for digest, said in pool.map(partial(run, hops=hops), range(first, end), chunksize=10):
             digests.update(digest.encode())
             if said:

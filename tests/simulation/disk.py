@@ -34,6 +34,9 @@ class Disk:
         self.checker = checker
         self.refused = False  # nothing can be written now
         self.hiccups = 0  # appends that are refused
+        self._fleet = Fleet()  # as a fold of the first so many rows makes it, with their last hash
+        self._folded = 0
+        self._linked = chain.GENESIS
 
     @property
     def last_at(self) -> int:
@@ -44,15 +47,21 @@ class Disk:
             failed = actions == NOT_FOLDED
             yield Event(seq, at, kind, monitor, vassal, cause, decode_body(kind, body), failed)
 
-    def rebuild(self) -> Fleet:
-        """The fleet as a daemon that starts makes it, after everything was folded again."""
-        whole = Fleet()
-        current = chain.GENESIS
-        for event, row, hash_ in zip(self.events(0), self.rows, self.hashes, strict=True):
-            current = chain.link(current, row)
-            must(current == hash_, "chain", f"event {event.seq} does not follow the one before")
+    def rebuild(self, *, anew: bool = False) -> Fleet:
+        """The fleet as a daemon that starts makes it, after what is new was folded again.
+
+        ``anew``: after everything was, from the beginning.
+        """
+        if anew:
+            self._fleet, self._folded, self._linked = Fleet(), 0, chain.GENESIS
+        whole, rows, hashes = self._fleet, self.rows[self._folded :], self.hashes[self._folded :]
+        for event, row, hash_ in zip(self.events(self._folded), rows, hashes, strict=True):
+            self._linked = chain.link(self._linked, row)
+            right = self._linked == hash_
+            must(right, "chain", f"event {event.seq} does not follow the one before")
             actions = recorded(fold(whole, event), failed=event.failed)
             must(actions == row[7], "refold", f"event {event.seq}: {row[7]} recorded, {actions}")
+        self._folded = len(self.rows)
         fleet = Fleet()
         if self.snapshot is not None:
             fleet = from_json(self.snapshot.fleet)

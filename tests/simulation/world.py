@@ -18,7 +18,6 @@ from random import Random
 from typing import Any, Final, TypeVar, TypeVarTuple
 
 import trio
-import trio.testing
 from emperord.daemon import shell, signals, succession, threads
 from emperord.daemon.clock import Clock
 from emperord.daemon.control import Refused
@@ -34,6 +33,7 @@ from emperord.journal.policy import Policy
 from trio._core import _run as trio_internals
 
 from .checker import Checker
+from .clock import Clock as VirtualClock
 from .disk import Disk, Record
 from .hands import Hands, Link
 from .machine import Machine
@@ -178,7 +178,7 @@ class World:
         must(not left, "stops", f"the daemon left, {left} did not")
         must(not self.machine.kept, "forgets", f"the keeper keeps {self.machine.kept}")
         must(not self.machine.listening, "forgets", f"open still: {self.machine.listening}")
-        self.disk.rebuild()
+        self.disk.rebuild(anew=True)
         self.disk.check_deploys()
 
     # What happens
@@ -618,9 +618,10 @@ def play(
             for line in world.record() if note is not None else ():
                 note(line)  # type: ignore[misc]
 
-    with determined(script.seed):
+    clock = VirtualClock()
+    with determined(script.seed), clock.keeping_sleeps():
         try:
-            trio.run(run, clock=trio.testing.MockClock(autojump_threshold=0))
+            trio.run(run, clock=clock)
         except BaseExceptionGroup as group:
             raise _first(group) from None
     return found[0]
