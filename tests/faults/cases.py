@@ -1,8 +1,8 @@
 """Which faults there are: every target that was called, by the errors that its call may have."""
 
 import errno
-import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
 from typing import Final, NamedTuple
 
 from .plan import FOR_EVER, KILL, ONCE, SHORT
@@ -89,6 +89,17 @@ class Case(NamedTuple):
     error: str
     mode: int
     first: int
+    place: str = "first"  # of the site's calls: how often it is called differs from run to run
+
+    @property
+    def name(self) -> str:
+        """What is the same in each run: the words without the number of the call."""
+        return "|".join((self.step, ";".join(self.targets), self.error, str(self.mode), self.place))
+
+    @property
+    def site(self) -> tuple[str, str] | None:
+        """Its call site; None if it strikes at many at once."""
+        return (self.step, self.targets[0]) if len(self.targets) == 1 else None
 
     def __str__(self) -> str:
         mode = {ONCE: "once", FOR_EVER: "for ever", KILL: "killed"}[self.mode]
@@ -126,15 +137,15 @@ def cases_of(step: str, target: str, calls: int) -> Iterator[Case]:
     for error in ERRORS[function]:
         yield Case(step, (target,), error, ONCE, 1)
         if calls > 2:
-            yield Case(step, (target,), error, ONCE, calls // 2 + 1)
+            yield Case(step, (target,), error, ONCE, calls // 2 + 1, "middle")
         if calls > 1:
-            yield Case(step, (target,), error, ONCE, calls)
+            yield Case(step, (target,), error, ONCE, calls, "last")
         if error != "EINTR":
             yield Case(step, (target,), error, FOR_EVER, 1)
     if target.startswith("daemon "):
         yield Case(step, (target,), "KILL", KILL, 1)
         if calls > 1:
-            yield Case(step, (target,), "KILL", KILL, calls)
+            yield Case(step, (target,), "KILL", KILL, calls, "last")
 
 
 def troubles(step: str) -> Iterator[Case]:
@@ -163,6 +174,24 @@ def all_cases(counts: Mapping[str, Mapping[str, int]]) -> list[Case]:
     return found
 
 
-def sampled(cases: list[Case], size: int, seed: int) -> list[Case]:
-    """So many of them, in an order of the seed's."""
-    return random.Random(seed).sample(cases, min(size, len(cases)))
+def sampled(cases: Iterable[Case], size: int, seed: int) -> list[Case]:
+    """So many of them, in an order of the seed's.
+
+    Two counts differ in some sites. So each case has its rank by its name alone: a seed gives the
+    same sample, but for those that were counted once only (rendezvous hashing).
+    """
+    return sorted(cases, key=lambda case: _rank(case, seed))[:size]
+
+
+def each_site(cases: Iterable[Case], seed: int) -> list[Case]:
+    """One fault of every call site, which the seed chooses."""
+    chosen: dict[tuple[str, str], Case] = {}
+    for case in cases:
+        if case.site is not None:
+            before = chosen.setdefault(case.site, case)
+            chosen[case.site] = min(before, case, key=lambda each: _rank(each, seed))
+    return sampled(chosen.values(), len(chosen), seed)
+
+
+def _rank(case: Case, seed: int) -> bytes:
+    return sha256(f"{seed}|{case.name}".encode()).digest()

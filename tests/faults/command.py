@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 
 from support.waiting import NeverHappened, breathe
 
-from .cases import Case, all_cases, is_site, sampled
+from .cases import Case, all_cases, each_site, is_site, sampled
 from .plan import FOR_EVER, Plan, compiled
 from .realm import STEPS, Broken, Realm
 
@@ -160,6 +160,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="tools/faults", description=(__doc__ or "").strip())
     parser.add_argument("--sample", type=int, metavar="N", help="so many cases; all unless told")
+    parser.add_argument(
+        "--each-site", action="store_true", help="one fault of every call site; the seed chooses"
+    )
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--only", action="append", metavar="CASE", help="this case, as printed")
     parser.add_argument("--match", metavar="TEXT", help="cases whose words hold this")
@@ -177,11 +180,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{sites} call sites, {len(cases)} cases", flush=True)
     if options.match:
         cases = [case for case in cases if options.match in str(case)]
+    if options.each_site:
+        cases = each_site(cases, options.seed)
+    if options.sample or not (options.only or options.list):
+        cases = sampled(cases, options.sample or len(cases), options.seed)
     if options.list:
         print(*cases, sep="\n")
         return 0
     if not options.only:
-        cases = sampled(cases, options.sample or len(cases), options.seed)
         print(f"seed {options.seed}, {len(cases)} of them", flush=True)
     return _report(cases, options.jobs, began)
 
