@@ -61,18 +61,21 @@ def count(folder: Path) -> dict[str, dict[str, int]]:
     return counts
 
 
-def _plan(folder: Path) -> Plan:
-    return Plan(compiled(folder), folder / "plan", folder)
+def _plan(folder: Path, library: Path | None = None) -> Plan:
+    return Plan(library or compiled(folder), folder / "plan", folder)
 
 
-def run(cases: Sequence[Case]) -> list[Result]:
-    """These cases, one after the other in one realm, a new one after a failure."""
+def run(cases: Sequence[Case], library: Path | None = None) -> list[Result]:
+    """These cases, one after the other in one realm, a new one after a failure.
+
+    ``library`` is a compiled ``strike.c``; without it, each realm compiles one.
+    """
     results: list[Result] = []
     left = list(cases)
     while left:
         with tempfile.TemporaryDirectory(prefix="faults-") as name:
             folder = Path(name).resolve()
-            with Realm(folder, _plan(folder)) as realm:
+            with Realm(folder, _plan(folder, library)) as realm:
                 while left:
                     case = left.pop(0)
                     results.append(tried(realm, case))
@@ -195,8 +198,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _report(cases: list[Case], jobs: int, began: float) -> int:
     total: Counter[str] = Counter()
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        tasks = [pool.submit(run, share) for share in _shares(cases, jobs)]
+    with (
+        tempfile.TemporaryDirectory(prefix="faults-") as folder,
+        concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context) as pool,
+    ):
+        library = compiled(Path(folder).resolve())
+        tasks = [pool.submit(run, share, library) for share in _shares(cases, jobs)]
         for task in concurrent.futures.as_completed(tasks):
             for result in task.result():
                 total["run"] += 1
