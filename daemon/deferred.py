@@ -70,6 +70,11 @@ class Deferred:
             for name, change in changes.items()
         ]
 
+    def has(self, url: str, touched: c.Touched) -> bool:
+        """Whether this change still waits: it was not taken, and none came after it."""
+        change = self._changes.get(url, {}).get(touched.name)
+        return change is not None and change.seen is touched.seen
+
     def counts(self) -> dict[str, int]:
         """How many changes wait, by account."""
         found: Counter[str] = Counter()

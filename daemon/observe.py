@@ -4,10 +4,14 @@ A monitor says what its source has; here that is compared with the fleet, in one
 sources, and what differs becomes events. Nothing is decided about vassals here; that is the
 fold's. What the observer remembers only keeps the record from repeating itself: which
 rejections were said, and which vassals a doubted listing lacked.
+
+A listing is taken in parts of ``_PART`` events, between which others may change the fleet. So each
+part is compared with the fleet of its moment. What the listing lacks is found by the fleet as it is
+when the listing comes, and removed when all of it has been taken.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import Final
 
 import msgspec
@@ -37,6 +41,7 @@ __all__ = ["DOUBT_FROM", "Draft", "Observer", "Source", "difference"]
 log = logging.getLogger("emperor")
 
 DOUBT_FROM: Final = 5  # vassals
+_PART: Final = 100  # events of a listing that are found together
 _MOST_REMEMBERED: Final = 1000  # rejections of one source
 _REJECTIONS: Final = 10_000  # of one source that are recorded at once; as many more an hour
 
@@ -91,22 +96,39 @@ class Observer:
         contents, self.contents = self.contents, {}
         return contents
 
-    def translate(self, fleet: Fleet, source: Source, seen: c.Observation) -> list[Draft]:
-        """The events that an observation amounts to, none if it says nothing new."""
-        drafts: list[Draft] = []
-        self._now, self._due, self._first = max(self.clock(), fleet.at), {}, False
-        url = source.url
+    def translate(
+        self, fleet: Fleet, source: Source, seen: c.Observation
+    ) -> Iterator[Draft | None]:
+        """The events that an observation amounts to, none if it says nothing new.
+
+        They are to be folded as they come. After a None, others may be folded before what follows.
+        """
         if isinstance(seen, c.Failed):
-            if url not in fleet.outages:
-                drafts.append(Draft("monitor_failed", Failed(reason=seen.reason), url))
-            return drafts
-        if url in fleet.outages:
-            drafts.append(Draft("monitor_recovered", Empty(), url))
+            if source.url not in fleet.outages:
+                yield Draft("monitor_failed", Failed(reason=seen.reason), source.url)
+            return
+        drafts: list[Draft] = []
+        self._begin(fleet)
+        if source.url in fleet.outages:
+            drafts.append(Draft("monitor_recovered", Empty(), source.url))
+        if isinstance(seen, c.Listing):
+            for part in self._list(fleet, source, seen, drafts):
+                yield from part
+                yield None
+            self._listed.add(source.url)
+        else:
+            self._announced(fleet, source, seen, drafts)
+        yield from drafts
+
+    def _begin(self, fleet: Fleet, *, first: bool = False) -> None:
+        """Begin with what is found together, by the fleet of this moment."""
+        self._now, self._due, self._first = max(self.clock(), fleet.at), {}, first
+
+    def _announced(
+        self, fleet: Fleet, source: Source, seen: c.Observation, drafts: list[Draft]
+    ) -> None:
+        url = source.url
         match seen:
-            case c.Listing():
-                self._first = url not in self._listed
-                self._list(fleet, source, seen, drafts)
-                self._listed.add(url)
             case c.Touched():
                 try:
                     self._sight(fleet, source, seen.name, seen.seen, drafts)
@@ -119,7 +141,6 @@ class Observer:
                     self._fail(fleet, url, seen.name, error, drafts)
             case c.Refused():
                 self._reject(url, seen.label, seen.reason, drafts)
-        return drafts
 
     def rejects(self, url: str) -> bool:
         """Whether something of this source was rejected."""
@@ -136,14 +157,20 @@ class Observer:
 
     # One listing
 
-    def _list(self, fleet: Fleet, source: Source, listing: c.Listing, drafts: list[Draft]) -> None:
+    def _list(
+        self, fleet: Fleet, source: Source, listing: c.Listing, drafts: list[Draft]
+    ) -> Iterator[list[Draft]]:
+        """All but the last part, each a copy of what ``drafts`` had; those then hold the last."""
         url = source.url
+        first = url not in self._listed
         before = self._said.get(url, {})
         self._said[url] = {}
         self.deferred.keep(url, listing)
         held_back = self._held_back.get(url, {})
         for name in held_back.keys() - listing.seen.keys():
             del held_back[name]
+        doubted, missing = self._lacked(fleet, url, listing)
+        self._begin(fleet, first=first)
         for name, seen in listing.seen.items():
             try:
                 vassal = fleet.vassals.get(name)
@@ -155,27 +182,41 @@ class Observer:
                     and vassal.monitor == url
                 ):
                     continue
+                if len(drafts) >= _PART:
+                    yield self._cut(drafts)
+                    self._begin(fleet, first=first)
                 self._sight(fleet, source, name, seen, drafts, before)
             except Exception as error:
                 self._fail(fleet, url, name, error, drafts, seen)
         for label, reason in listing.refused.items():
+            if len(drafts) >= _PART:
+                yield self._cut(drafts)
+                self._begin(fleet, first=first)
             self._reject(url, label, reason, drafts, before)
-        if self._missing.get(url) or self._lacks(fleet, url, listing):
-            self._miss(fleet, url, listing, drafts)
+        drafts += doubted
+        for name in missing:
+            if len(drafts) >= _PART:
+                yield self._cut(drafts)
+            vassal = fleet.vassals.get(name)
+            if vassal is not None and vassal.monitor == url and vassal.wanted:
+                drafts.append(Draft("vassal_removed", Gone(reason="no longer listed"), url, name))
 
     @staticmethod
-    def _lacks(fleet: Fleet, url: str, listing: c.Listing) -> bool:
-        return any(
-            vassal.monitor == url and name not in listing.seen
-            for name, vassal in fleet.vassals.items()
-        )
+    def _cut(drafts: list[Draft]) -> list[Draft]:
+        part = drafts.copy()
+        drafts.clear()
+        return part
 
-    def _miss(self, fleet: Fleet, url: str, listing: c.Listing, drafts: list[Draft]) -> None:
+    def _lacked(self, fleet: Fleet, url: str, listing: c.Listing) -> tuple[list[Draft], list[str]]:
+        """What is to be said if the listing is doubted, and the vassals that are to be removed."""
+        if not self._missing.get(url) and not self._lacks(fleet, url, listing):
+            return [], []
         owned = [v.name for v in fleet.vassals.values() if v.monitor == url and v.wanted]
         # What cannot be read is still there.
         missing = {
             name for name in owned if name not in listing.seen and name not in listing.refused
         }
+        drafts: list[Draft] = []
         if len(missing) >= DOUBT_FROM and len(missing) * 2 > len(owned):
             doubted = self._missing.get(url, set())
             self._missing[url] = missing
@@ -186,10 +227,13 @@ class Observer:
                 drafts.append(Draft("listing_doubted", body, url))
         else:
             self._missing.pop(url, None)
-        drafts.extend(
-            Draft("vassal_removed", Gone(reason="no longer listed"), url, name)
-            for name in owned
-            if name in missing
+        return drafts, [name for name in owned if name in missing]
+
+    @staticmethod
+    def _lacks(fleet: Fleet, url: str, listing: c.Listing) -> bool:
+        return any(
+            vassal.monitor == url and name not in listing.seen
+            for name, vassal in fleet.vassals.items()
         )
 
     # One vassal

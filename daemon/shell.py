@@ -1,7 +1,8 @@
 """The shell: one turn of the loop after the other.
 
 1. Take what has come in: observations, news of vassals, signals, deadlines. Each input says
-   what it means in the light of the fleet as it is at that moment.
+   what it means in the light of the fleet as it is at that moment. A long one is taken in shares
+   (see ``intake``).
 2. Number it and fold it; write events and their actions in one transaction (one fsync for all
    that waited), off the event loop.
 3. Only when that is durable: tell whoever waits for it (a source may now be acknowledged), and
@@ -18,7 +19,7 @@ are durable, into the one that others see.
 import logging
 import socket
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from functools import partial
 from typing import Final
 
@@ -63,6 +64,7 @@ from .explain import Explain
 from .fleet import UP, Fleet, copied, to_json
 from .fold import fold
 from .host import Happened, News, Said
+from .intake import MOST, AfterOthers, Intake, OfSource
 from .keeper_link import KeeperLink
 from .observe import Observer, Source
 from .refusals import refusal
@@ -75,10 +77,11 @@ from .waiting import Waiting
 
 log = logging.getLogger("emperor")
 
-_MOST_AT_ONCE: Final = 5000  # inputs of one turn
+_MOST_AT_ONCE: Final = 5000  # inputs that are received for one turn
 _LOOK: Final = 1.0  # seconds between two looks at the journal's files
 _ROOM: Final = 1.0  # seconds until changes that wait for room are tried again
 _RETRY: Final = 1.0  # seconds until a paused journal is tried again
+_Request = tuple[Asked, trio.Event]  # and the event of its sender
 # What follows from the phase that a vassal is in, not from the last order.
 _OF_PHASE: Final = ("deadline_passed", "connection_waiting", "listen_failed")
 _FIRST_WORD: Final = 1.0  # seconds that a start waits for sources that have said nothing yet
@@ -129,6 +132,7 @@ class Shell:
         self._pressure = pressure.Watch(gauge, self.tell)
         self._jumps = jumps.Watch(clock, self.tell)
         self._inbox, self._came = trio.open_memory_channel[tuple[Input, trio.Event]](256)
+        self._intake = Intake(self._drafts)
         self._deadlines = Deadlines(clock, self.tell)
         self._deadlines.plan_all(fleet)
         self._requests = Requests(self.tell)
@@ -195,10 +199,11 @@ class Shell:
             while self._silent:
                 await self._heard.wait()
         # Vassals that left with their source leave first. Otherwise daemon_ready would give them
-        # slots, spawn them, and their removal would stop them at once.
+        # slots, spawn them, and their removal would stop them at once. The same holds for a
+        # listing that came in time and is still being taken.
         await self.tell(
-            self._observer.orphans,
-            lambda _: [Draft("daemon_ready", Empty())],
+            AfterOthers(self._observer.orphans),
+            AfterOthers(lambda _: [Draft("daemon_ready", Empty())]),
         )
         self._notifier.tell("READY=1", f"STATUS={self.status()}")
         log.info("ready: %s", self.status())
@@ -208,18 +213,14 @@ class Shell:
 
     async def _turns(self) -> None:
         while not self._done() and not self._may_leave():
-            came = [await self._came.receive()]
-            while len(came) < _MOST_AT_ONCE:
-                try:
-                    came.append(self._came.receive_nowait())
-                except trio.WouldBlock:
-                    break
+            left = len(self._intake)
+            asked = [] if left else self._sorted(await self._came.receive())
+            asked += self._received()
+            asked += await self._take_shares(crowded=bool(asked) or len(self._intake) > left > 0)
             # Requests make a turn of their own, which can be given up as a whole.
-            for requests in (False, True):
-                part = [each for each in came if isinstance(each[0], Asked) is requests]
-                await self._turn([given for given, _ in part], requests=requests)
-                for _, done in part:
-                    done.set()
+            await self._turn([given for given, _ in asked], requests=True)
+            for _, done in asked:
+                done.set()
         if self.renewing:
             log.info("leaving the vassals to the daemon that replaces this one")
             return
@@ -239,18 +240,62 @@ class Shell:
 
     # One turn
 
+    def _received(self) -> list[_Request]:
+        """Take in what has come. The requests among it."""
+        asked: list[_Request] = []
+        for _ in range(_MOST_AT_ONCE):
+            try:
+                asked += self._sorted(self._came.receive_nowait())
+            except trio.WouldBlock:
+                break
+        return asked
+
+    def _sorted(self, came: tuple[Input, trio.Event]) -> list[_Request]:
+        given, done = came
+        if isinstance(given, Asked):
+            return [(given, done)]
+        self._intake.put(given, done)
+        return []
+
+    async def _take_shares(self, *, crowded: bool) -> list[_Request]:
+        """A turn of what waits, and the requests that have come meanwhile.
+
+        ``crowded``: others wait for its end. Senders hear of it when all of their input is durable.
+        """
+        turn = Turn(self._deploys, (), requests=False)
+        asked: list[_Request] = []
+        finished: list[trio.Event] = []
+        while True:
+            finished += self._intake.take(lambda draft: self._take(draft, turn))
+            if crowded or not self._intake or len(turn.folded) >= MOST:
+                break
+            await trio.lowlevel.checkpoint()
+            waiting = len(self._intake)
+            asked = self._received()
+            crowded = bool(asked) or len(self._intake) > waiting
+        await self._record(turn)
+        for done in finished:
+            done.set()
+        return asked
+
     async def _turn(self, inputs: Sequence[Input], *, requests: bool = False) -> None:
+        """A turn of all that these inputs mean."""
         turn = Turn(self._deploys, inputs if requests else (), requests=requests)
         for given in inputs:
             for draft in self._drafts(given):
-                self._take(draft, turn)
+                if draft is not None:
+                    self._take(draft, turn)
+        await self._record(turn)
+
+    async def _record(self, turn: Turn) -> None:
+        """Make a turn durable, then act."""
         if not turn.folded and not self._lost:
             return
         self._lost = False
         if lines.waits(self._ahead):
             self._pressure.slot_wanted()
         await self._commit(turn)
-        for given in inputs:
+        for given in turn.asked:
             if isinstance(given, Asked):
                 given.durable = True
         for each in turn.folded:
@@ -264,7 +309,7 @@ class Shell:
                 self._deadlines.postpone(self._ahead, action.vassal, self._clock.now() - at)
             self._act(action, at)
 
-    def _drafts(self, given: Input) -> Iterable[Draft]:
+    def _drafts(self, given: Input) -> Iterator[Draft | None]:
         """What an input means. One that raises means nothing more; its sender guards the rest."""
         try:
             yield from given(self._ahead)
@@ -318,7 +363,11 @@ class Shell:
         fleet = copied(self.fleet)
         for each in turn.folded:
             fold(fleet, each.event)
-        for field in fleet.__struct_fields__:  # in place: inputs that are being read have it
+        self._go_back(fleet)
+
+    def _go_back(self, fleet: Fleet) -> None:
+        """Have that fleet, in place: inputs that are being read have the one that runs ahead."""
+        for field in fleet.__struct_fields__:
             setattr(self._ahead, field, getattr(fleet, field))
 
     def _fold(self, draft: Draft, *, failed: bool = False) -> Folded:
@@ -392,7 +441,7 @@ class Shell:
     def _give_up(self, turn: Turn) -> None:
         """Take the turn back. With nothing to append, the journal says if it can be written."""
         turn.folded.clear()
-        self._ahead = copied(self.fleet)
+        self._go_back(copied(self.fleet))
         self._deploys = turn.deploys
         self._deadlines.plan_all(self._ahead)
 
@@ -447,8 +496,9 @@ class Shell:
         await done.wait()
 
     async def _tell_news(self, news: list[News]) -> None:
-        def meaning(fleet: Fleet) -> Iterable[Draft]:
+        def meaning(fleet: Fleet) -> Iterable[Draft | None]:
             for item in news:
+                yield None
                 if isinstance(item, Happened):
                     yield item.draft
                     continue
@@ -474,23 +524,28 @@ class Shell:
             return False
         return vassal.order is not None and vassal.order > self.fleet.seq
 
-    def _translated(self, fleet: Fleet, source: Source, seen: contract.Observation) -> list[Draft]:
+    def _translated(
+        self, fleet: Fleet, source: Source, seen: contract.Observation
+    ) -> Iterator[Draft | None]:
         """The events of an observation. An error that is about no vassal is the source's outage."""
         try:
-            return self._observer.translate(fleet, source, seen)
+            yield from self._observer.translate(fleet, source, seen)
         except Exception as error:
             log.error("%s: error in what it said: %s", source.url, failures.told(error))
-            if source.url in fleet.outages:
-                return []
-            reason = f"error of the daemon: {failures.reason_of(error)}"
-            return [Draft("monitor_failed", Failed(reason=reason), source.url)]
+            if source.url not in fleet.outages:
+                reason = f"error of the daemon: {failures.reason_of(error)}"
+                yield Draft("monitor_failed", Failed(reason=reason), source.url)
 
     async def _try_deferred(self) -> None:
         """Take changes that wait for room in the budget of their account."""
 
-        def meaning(fleet: Fleet) -> Iterable[Draft]:
+        def meaning(fleet: Fleet) -> Iterable[Draft | None]:
             for source, touched in self._observer.deferred.all():
-                yield from self._translated(fleet, source, touched)
+                yield None
+                # What the source has told meanwhile is newer.
+                waits = self._observer.deferred.has(source.url, touched)
+                if waits and not self._intake.has_of(source.url):
+                    yield from self._translated(fleet, source, touched)
 
         while True:
             await trio.sleep(_ROOM)
@@ -501,11 +556,12 @@ class Shell:
         source = Source(monitor.url, monitor.trusts_content)
 
         async def tell(*observations: contract.Observation) -> None:
-            def meaning(fleet: Fleet) -> Iterable[Draft]:
+            def meaning(fleet: Fleet) -> Iterable[Draft | None]:
                 for observation in observations:
+                    yield None
                     yield from self._translated(fleet, source, observation)
 
-            await self.tell(meaning)
+            await self.tell(OfSource(source.url, meaning))
             self._silent.discard(source.url)
             self._heard.set()
             self._heard = trio.Event()

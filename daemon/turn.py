@@ -14,8 +14,9 @@ from .draft import Draft
 from .fleet import Fleet
 from .saying import Line
 
-# What something that came in means, given the fleet as it is now.
-Input = Callable[[Fleet], Iterable[Draft]]
+# What something that came in means, given the fleet as it is now. After a None, what follows may
+# wait while other inputs have their share (see ``intake``); the fleet may have moved on by then.
+Input = Callable[[Fleet], Iterable[Draft | None]]
 
 
 class Folded(NamedTuple):

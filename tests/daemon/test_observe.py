@@ -1,6 +1,6 @@
 """From observations to events: what is news, what is doubted, what is refused."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -55,14 +55,29 @@ class World:
         """Translate and fold; each event as ``kind name`` or ``kind``."""
         said = []
         for observation in observations:
-            drafts = self.observer.translate(
-                self.fleet, Source(url, self.trusts_content), observation
-            )
+            source = Source(url, self.trusts_content)
+            meaning = self.observer.translate(self.fleet, source, observation)
+            drafts = [draft for draft in meaning if draft is not None]
             self.contents |= self.observer.take_contents()
             self.fold(drafts)
             said += [f"{d.kind} {d.vassal}" if d.vassal else d.kind for d in drafts]
             self.last: list[Any] = [d.body for d in drafts]
         return said
+
+    def see_in_parts(
+        self, observation: Observation, url: str, between: Callable[[], object]
+    ) -> list[list[str]]:
+        """Translate and fold as the shell does; others act ``between`` the parts."""
+        parts: list[list[str]] = [[]]
+        source = Source(url, self.trusts_content)
+        for draft in self.observer.translate(self.fleet, source, observation):
+            if draft is None:
+                between()
+                parts.append([])
+            else:
+                self.fold([draft])
+                parts[-1].append(f"{draft.kind} {draft.vassal}")
+        return parts
 
     def names(self, url: str = DIR) -> set[str]:
         return {v.name for v in self.fleet.vassals.values() if v.monitor == url and v.wanted}
@@ -477,6 +492,35 @@ ANY_SPEC = st.builds(
     st.sampled_from([None, "/v"]),
 )
 ANY_LISTING = st.dictionaries(st.sampled_from(some(12)), ANY_SPEC)
+
+
+def test_others_act_between_the_parts_of_a_long_listing() -> None:
+    """What one of them has claimed meanwhile is not removed, what is missing is, at the end."""
+    world = World()
+    names = [f"{number}.ini" for number in range(250)]
+    world.see(listing("gone.ini", "claimed.ini", *names[:9]), url=OTHER)
+    parts = world.see_in_parts(
+        listing(*names), OTHER, lambda: world.see(Touched("claimed.ini", seen()))
+    )
+    assert len(parts) > 2
+    assert [line for part in parts for line in part if "added" not in line] == [
+        "vassal_removed gone.ini"
+    ]
+    assert parts[-1][-1] == "vassal_removed gone.ini"
+    assert world.names(OTHER) == set(names)
+    assert world.names() == {"claimed.ini"}
+
+
+def test_a_long_listing_is_doubted_by_what_was_known_before_it() -> None:
+    world = World()
+    world.see(listing(*(f"old{number}.ini" for number in range(10))))
+    new = listing(*(f"{number}.ini" for number in range(500)))
+    parts = world.see_in_parts(new, DIR, lambda: None)
+    assert parts[-1][-1] == "listing_doubted None"
+    assert len(world.names()) == 510
+    parts = world.see_in_parts(new, DIR, lambda: None)
+    assert len(parts[0]) == 10
+    assert len(world.names()) == 500
 
 
 @given(st.lists(ANY_LISTING, min_size=1, max_size=6))

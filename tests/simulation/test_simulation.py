@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from emperord.daemon import intake, observe, shell
 from emperord.daemon.shell import Shell
 from support.effort import examples
 
@@ -67,6 +68,15 @@ def test_daemons_are_killed_at_every_moment() -> None:
         if not left:
             return
     pytest.fail(f"never in 500 seeds: {left}")
+
+
+def test_turns_may_take_one_event_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other inputs come between any two events of one, and all holds as before."""
+    monkeypatch.setattr(intake, "SHARE", 1)
+    monkeypatch.setattr(observe, "_PART", 1)
+    monkeypatch.setattr(shell, "MOST", 3)
+    for seed in range(30):
+        play(write(seed))
 
 
 def test_a_daemon_whose_keeper_dies_does_not_leave_to_be_replaced() -> None:
