@@ -68,6 +68,7 @@ PATIENCE: Final = 30.0  # seconds without progress until a source counts as hang
 QUIET: Final = 3.0  # seconds, or freq if longer: after that an unclosed file is taken as it is
 GRACE: Final = 0.1  # seconds that a file may be missing between two states
 BREATH: Final = 0.02  # seconds of rest when files wake us that are none of ours, such as logs
+_EVENTS: Final = 200  # that are sorted in before other tasks run
 REST: Final = 4  # times as long as a rescan took, we rest before the next one that events want
 
 
@@ -391,14 +392,19 @@ class Lookout:
             due.append(min(self._missing.values()) + GRACE)
         with trio.move_on_at(min(due)):
             await self._eyes.wait()
-            self._take_events()
+            await self._take_events()
             if not self._pending or self._failed:
                 await trio.sleep(BREATH)
 
-    def _take_events(self) -> set[str]:
-        """Sort in all events that have come; the names whose files may be other than before."""
+    async def _take_events(self) -> set[str]:
+        """Sort in all events that have come; the names whose files may be other than before.
+
+        Thousands may have. Other tasks run between some of them, and no event is lost by a timeout.
+        """
         stirred: set[str] = set()
-        for paths, mask, file in self._eyes.read():
+        for number, (paths, mask, file) in enumerate(self._eyes.read(), 1):
+            if number % _EVENTS == 0:
+                await trio.lowlevel.cancel_shielded_checkpoint()
             if mask & watches.OVERFLOW:
                 self._lose_closes()
             if not file:  # something happened to the directory itself, or events were lost
@@ -468,7 +474,7 @@ class Lookout:
         self._next = max(now + self._options.freq, end)
         if survey is not None:
             self._posts, self._homes = survey.posts, survey.homes
-            stirred = self._take_events()
+            stirred = await self._take_events()
             reason = reason or self._unmounted(survey)
         if survey is None or reason:
             self._failed = True
@@ -535,9 +541,10 @@ class Lookout:
         if not self._listed:
             # Nothing is known of these from an earlier look, yet something is there.
             refused |= dict.fromkeys(map(names.shown, found.waiting), "it is being written")
-        for label in map(names.shown, found.put_off):
-            if label in self._refused:
-                refused.setdefault(label, self._refused[label])
+        if self._refused:
+            for label in map(names.shown, found.put_off):
+                if label in self._refused:
+                    refused.setdefault(label, self._refused[label])
         for name in found.fresh if self._listed else ():
             self._charge(name, found.seen[name])
         self._listed = True
@@ -565,7 +572,7 @@ class Lookout:
             for directory, file in way:
                 steps = self._posts.setdefault(directory, Post()).steps
                 steps.setdefault(file, set()).add(name)
-        stirred = self._take_events()
+        stirred = await self._take_events()
         self._pending.put_back((name, batch[name]) for name in look.left if name not in stirred)
         observations: list[Observation] = []
         for name, sight in look.sights.items():

@@ -1,8 +1,10 @@
 """Many changed files of one directory do not hold up a file of another one."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trio
 from emperord.monitors import lookout
 from emperord.monitors.config_file import LARGEST
 from emperord.monitors.contract import Listing, Refused, Touched
@@ -68,6 +70,49 @@ async def test_what_a_rescan_puts_off_is_told_once(
         large.unlink()
         await watch.until(lambda: str(large) not in watch.seen)
         assert sum(isinstance(each, Touched) for each in watch.told) == 1
+
+
+class Steps(list[tuple[tuple[str, ...], int, str]]):
+    """Events that count how often another task ran while they were gone through."""
+
+    def __init__(self, events: list[tuple[tuple[str, ...], int, str]], ran: list[int]) -> None:
+        super().__init__(events)
+        self._ran = ran
+        self.meanwhile = -1
+
+    def __iter__(self) -> Iterator[tuple[tuple[str, ...], int, str]]:
+        before = self._ran[0]
+        yield from super().__iter__()
+        self.meanwhile = self._ran[0] - before
+
+
+async def test_other_tasks_run_while_many_events_are_sorted_in(tmp_path: Path) -> None:
+    ran = [0]
+    given: list[Steps] = []
+
+    class Busy(Watches):
+        def read(self) -> list[tuple[tuple[str, ...], int, str]]:
+            events = super().read()
+            if events and not given:
+                events *= 5000
+                given.append(Steps(events, ran))
+                return given[0]
+            return events
+
+    async def run_on() -> None:
+        while True:
+            await trio.lowlevel.checkpoint()
+            ran[0] += 1
+
+    _, other = homes(tmp_path)
+    place = Pattern(f"{tmp_path}/*/*", ())
+    monitor = FileMonitor("glob://", place, MonitorOptions(freq=NEVER), eyes=Busy)
+    async with watching(monitor) as watch, trio.open_nursery() as nursery:
+        nursery.start_soon(run_on)
+        (other / "it.ini").write_text("new")
+        await watch.shows(f"{other}/it.ini", "new")
+        nursery.cancel_scope.cancel()
+    assert given[0].meanwhile >= 5
 
 
 async def test_the_first_listing_has_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
