@@ -4,6 +4,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -36,14 +37,28 @@ class Row(NamedTuple):
         return orders
 
 
-def rows(journal: Path, after: int = 0) -> list[Row]:
-    """The events of a journal, which a daemon may be writing."""
-    connection = sqlite3.connect(f"file:{journal}?mode=ro", uri=True, timeout=10)
+@contextmanager
+def at_one_moment(journal: Path) -> Iterator[sqlite3.Connection]:
+    """A connection whose queries all see the same state, although a daemon may be writing."""
+    connection = sqlite3.connect(
+        f"file:{journal}?mode=ro", uri=True, timeout=10, isolation_level=None
+    )
     try:
-        found = connection.execute("SELECT * FROM event WHERE seq > ? ORDER BY seq", (after,))
-        return [Row(*row) for row in found]
+        connection.execute("BEGIN")
+        yield connection
     finally:
         connection.close()
+
+
+def _rows(connection: sqlite3.Connection, after: int = 0) -> list[Row]:
+    found = connection.execute("SELECT * FROM event WHERE seq > ? ORDER BY seq", (after,))
+    return [Row(*row) for row in found]
+
+
+def rows(journal: Path, after: int = 0) -> list[Row]:
+    """The events of a journal, which a daemon may be writing."""
+    with at_one_moment(journal) as connection:
+        return _rows(connection, after)
 
 
 def check_chain(found: list[Row]) -> None:
@@ -57,15 +72,11 @@ def check_chain(found: list[Row]) -> None:
         previous, last = row.hash, row
 
 
-def check_head(journal: Path, found: list[Row]) -> None:
+def check_head(connection: sqlite3.Connection, found: list[Row]) -> None:
     """SQLite finds the file sound, and the chain ends where the journal says."""
-    connection = sqlite3.connect(f"file:{journal}?mode=ro", uri=True, timeout=10)
-    try:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        head = connection.execute("SELECT seq, hash FROM chain WHERE name = 'head'").fetchone()
-        assert head == (found[-1].seq, found[-1].hash)
-    finally:
-        connection.close()
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    head = connection.execute("SELECT seq, hash FROM chain WHERE name = 'head'").fetchone()
+    assert head == (found[-1].seq, found[-1].hash)
 
 
 def event_of(row: Row) -> Event:
@@ -119,8 +130,9 @@ def ordered_marks(found: list[Row]) -> Iterator[str]:
 
 def check(journal: Path) -> tuple[list[Row], Fleet]:
     """All of the above."""
-    found = rows(journal)
+    with at_one_moment(journal) as connection:
+        found = _rows(connection)
+        check_head(connection, found)
     check_chain(found)
-    check_head(journal, found)
     check_one_attempt_at_a_time(found)
     return found, refold(found)
