@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.effort import examples
 
 CHAOS = Path(__file__).resolve().parents[2] / "tools" / "chaos"
 
@@ -19,10 +20,12 @@ def survived(*options: str) -> str:
     return done.stdout
 
 
+@pytest.mark.search
 def test_nobody_notices() -> None:
-    survived("--kills", "30", "--rows", "--former")
+    survived("--kills", str(examples(6)), "--rows", "--former")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "options",
     [
@@ -32,10 +35,11 @@ def test_nobody_notices() -> None:
     ],
 )
 def test_nobody_notices_other_faults(options: list[str]) -> None:
-    said = survived("--kills", "10", *options)
+    said = survived("--kills", "5", *options)
     assert " 0 other faults" not in said
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("seed", [200, 202, 305])
 def test_scripts_of_the_simulation_on_real_processes(seed: int) -> None:
     """Of these, 200 left a vassal barred that died while its source's directory was away."""

@@ -82,6 +82,7 @@ def opened_and_closed(emperor: Emperor) -> Iterator[None]:
     yield
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "harm",
     [

@@ -174,6 +174,7 @@ def test_killed_while_the_disk_is_full_it_goes_on_when_there_is_room(
     daemon.stop()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("do", ["stop", "reload"])
 def test_a_request_that_finds_the_disk_full_is_refused_and_changes_nothing(
     daemon: Daemon, disk: Disk, hearing: Ears, do: str
@@ -350,6 +351,7 @@ def test_a_daemon_that_starts_on_a_full_disk_leaves_when_asked_twice(tmp_path: P
         emperor.stop()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("asked", [False, True], ids=["goes on", "stops"])
 def test_a_pause_ends_with_its_reason(tmp_path: Path, asked: bool) -> None:
     """A log that the next daemon could only open for reading is opened anew."""

@@ -16,13 +16,14 @@ from typing import Final
 
 import pytest
 from emperord.daemon.fleet import UP
+from support.effort import examples
 
 from . import record, world
 from .churn import Churn
 from .kingdom import Kingdom, wait_until_equal
 from .running import Daemon, Ears, ears, until
 
-KILLS: Final = 55
+KILLS: Final = examples(12)
 OPTIONS: Final = ("--freq", "0.5", "--throttle", "200", "--max-throttle", "400", "--mercy", "0.5")
 STEADY: Final = ("sleeper-steady.ini", "family-steady.ini")
 
@@ -71,6 +72,7 @@ def kill_at_some_moment(chance: random.Random, daemon: Daemon, churn: Churn, tag
     daemon.kill()
 
 
+@pytest.mark.search
 def test_killed_over_and_over_it_always_comes_back_as_it_was(tmp_path: Path, tag: str) -> None:
     seed = int(os.environ.get("CRASH_SEED", random.SystemRandom().randrange(1 << 32)))
     print(f"CRASH_SEED={seed}")

@@ -656,6 +656,7 @@ UNUSABLE = [
 ]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("make", "reason"), UNUSABLE)
 def test_where_none_can_be_made_vassals_run_without(
     make_daemon: MakeDaemon, base: Path | None, make: Callable[[Path], str], reason: str

@@ -116,6 +116,7 @@ def decide(emperor: Emperor, *words: str) -> None:
     emperor.event("daemon_ready", after=seq)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("lose", "reason"), LOSSES)
 def test_nothing_is_touched_until_somebody_adopts(
     emperor: Emperor, app: Application, tmp_path: Path, lose: Lose, reason: str
@@ -197,6 +198,7 @@ def waiting(emperor: Emperor) -> set[str]:
     return {name for name in ("app.ini", "plain.ini", "late.ini") if not fleet.vassals[name].pid}
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("lost", [True, False], ids=["older", "whole"])
 @pytest.mark.parametrize("lose", [remove, spoil])
 def test_a_copy_is_restored(
@@ -232,6 +234,7 @@ def test_a_copy_is_restored(
     emperor.stop()
 
 
+@pytest.mark.slow
 def test_copies_from_before_and_after_an_adoption_are_restored(
     emperor: Emperor, app: Application, tmp_path: Path
 ) -> None:
@@ -308,6 +311,7 @@ def write_it_by_a_newer_one(journal: Path) -> None:
     newer.rename(journal)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("spoils", "reason"),
     [
@@ -447,6 +451,7 @@ def leave(emperor: Emperor, tmp_path: Path) -> None:
     assert emperor.wait() == 3
 
 
+@pytest.mark.slow
 def test_both_were_killed_and_the_journal_is_lost(
     emperor: Emperor, app: Application, tmp_path: Path
 ) -> None:
@@ -461,6 +466,7 @@ def test_both_were_killed_and_the_journal_is_lost(
     emperor.stop()
 
 
+@pytest.mark.slow
 def test_it_stays_so_over_kills_and_upgrades_and_hands_over(
     emperor: Emperor, app: Application, tmp_path: Path
 ) -> None:
@@ -535,6 +541,7 @@ def test_addresses_on_demand_are_kept(make_emperor: MakeEmperor, tmp_path: Path)
     emperor.stop()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("lose", [kill_both, leave])
 @pytest.mark.parametrize("kind", ["file", "port"])
 def test_one_that_alone_has_its_address_on_demand_is_taken_over(
@@ -593,6 +600,7 @@ def test_adopt_and_restore_are_refused_where_nothing_is_lost(emperor: Emperor) -
     emperor.stop()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("lives", [True, False], ids=["it runs", "it was killed"])
 def test_adopt_waits_for_the_vassals_of_another_emperor(
     emperor: Emperor, app: Application, tmp_path: Path, lives: bool
@@ -650,6 +658,7 @@ def copy(emperor: Emperor, app: Application, tmp_path: Path, make_emperor: MakeE
     return other
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("locks", ["seen", "elsewhere", "none"])
 def test_a_copy_beside_the_live_one_is_refused(
     emperor: Emperor, copy: Emperor, tmp_path: Path, locks: str
@@ -683,6 +692,7 @@ def test_a_copy_is_refused_though_the_original_runs_nothing(
     emperor.stop()
 
 
+@pytest.mark.slow
 def test_a_copy_is_refused_while_the_original_is_between_two_daemons(
     emperor: Emperor, copy: Emperor
 ) -> None:
@@ -698,6 +708,7 @@ def test_a_copy_is_refused_while_the_original_is_between_two_daemons(
     emperor.stop()
 
 
+@pytest.mark.slow
 def test_a_copy_is_refused_though_the_originals_keeper_and_directory_of_locks_are_gone(
     emperor: Emperor, copy: Emperor, tmp_path: Path
 ) -> None:
@@ -719,6 +730,7 @@ def test_a_copy_is_refused_though_the_originals_keeper_and_directory_of_locks_ar
     emperor.stop()
 
 
+@pytest.mark.slow
 def test_a_copy_starts_anew_whatever_carries_the_originals_identity(
     emperor: Emperor, copy: Emperor
 ) -> None:

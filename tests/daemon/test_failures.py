@@ -139,6 +139,7 @@ def speaker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return speaker_path(tmp_path)
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 async def test_the_daemon_goes_on(
     place: Place, tmp_path: Path, speaker: str, monkeypatch: pytest.MonkeyPatch

@@ -192,6 +192,7 @@ def touch(daemon: Daemon) -> None:
 BYTES = {"heartbeats": 26, "accepting": 5, "loyal": 17, "help": 30, "config": 2, "unknown": 99}
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("byte", BYTES.values(), ids=BYTES)
 def test_a_flood_waits_in_its_socket_and_is_said_once(daemon: Daemon, byte: int) -> None:
     put_hostile(daemon, FLOOD.format(bytes([byte])))

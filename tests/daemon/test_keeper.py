@@ -126,6 +126,7 @@ def test_vassals_do_not_notice(emperor: Emperor, tmp_path: Path) -> None:
     emperor.stop()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("how", [3, 0, signal.SIGKILL, signal.SIGSEGV])
 def test_a_death_while_there_is_no_daemon_is_known_exactly(emperor: Emperor, how: int) -> None:
     how_it_ends = f"exit {how}" if how in (0, 3) else f"kill -{int(how)} $$"

@@ -97,6 +97,7 @@ def test_a_cold_first_request(daemon: Daemon) -> None:
     assert not os.path.exists(app.address)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("kind", ["path", "long path", "abstract", "v4", "any", "v6", "localhost"])
 def test_every_kind_of_address(daemon: Daemon, kind: str, tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 120)
@@ -125,6 +126,7 @@ def test_every_kind_of_address(daemon: Daemon, kind: str, tmp_path: Path) -> Non
 SLOW = "import time; time.sleep(1)\n" + APP
 
 
+@pytest.mark.slow
 def test_a_hundred_clients_during_the_start(daemon: Daemon) -> None:
     app = App(daemon, code=SLOW).start()
     answers = clients.ask_at_once(app.address, 100)
@@ -133,6 +135,7 @@ def test_a_hundred_clients_during_the_start(daemon: Daemon) -> None:
     daemon.stop()
 
 
+@pytest.mark.slow
 def test_they_go_to_sleep_and_wake(daemon: Daemon) -> None:
     """Thirty times: five turns of each of six, side by side, as uWSGI counts whole seconds."""
     turns = 5
@@ -184,6 +187,7 @@ def brief(folder: Path) -> str:
     return program(sys.executable, str(path))
 
 
+@pytest.mark.slow
 def test_thirty_turns(daemon: Daemon, tmp_path: Path) -> None:
     app = App(daemon)
     app.listen()
@@ -244,6 +248,7 @@ RESIGNS = "; ".join(
 )
 
 
+@pytest.mark.slow
 def test_who_resigns_before_taking_the_client_is_not_started_in_a_loop(daemon: Daemon) -> None:
     """The client waits on, and is served when the app is mended, which waits for nothing."""
     app = App(daemon)
@@ -296,6 +301,7 @@ os.read(control, 1)
 """
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("how", [socket.SHUT_RD, socket.SHUT_RDWR])
 @pytest.mark.parametrize("kind", ["path", "v4"])
 def test_who_shuts_the_socket_down_does_not_end_the_address(
@@ -320,6 +326,7 @@ def test_who_shuts_the_socket_down_does_not_end_the_address(
     daemon.stop()
 
 
+@pytest.mark.slow
 def test_while_nobody_accepts_the_daemon_does_not_spin(daemon: Daemon) -> None:
     """A client waits for a vassal that hangs at its start: that costs nothing."""
     app = App(daemon)
@@ -349,6 +356,7 @@ def cpu(pid: int) -> float:
 # Restarts of the daemon
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_restarted_while_listening(daemon: Daemon, how: int) -> None:
     """Without a keeper: a socket file that a dead daemon left is replaced."""
@@ -392,6 +400,7 @@ def test_under_a_keeper_the_address_is_never_refused(make_daemon: MakeDaemon) ->
     assert not os.path.exists(app.address)
 
 
+@pytest.mark.slow
 def test_an_upgrade_with_other_options_changes_the_socket(
     make_daemon: MakeDaemon, tmp_path: Path
 ) -> None:
@@ -467,6 +476,7 @@ def test_two_vassals_with_one_address(daemon: Daemon) -> None:
     daemon.stop()
 
 
+@pytest.mark.slow
 def test_the_same_port_written_otherwise(daemon: Daemon) -> None:
     port = free_port()
     one, two = App(daemon, "one"), App(daemon, "two")
@@ -510,6 +520,7 @@ def a_link(path: Path) -> Callable[[], None]:
     return lambda: None if path.is_symlink() else pytest.fail("it was touched")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("make", [a_file, a_directory, a_link])
 def test_what_is_no_socket_is_never_deleted(
     daemon: Daemon, make: Callable[[Path], Callable[[], None]]
@@ -543,6 +554,7 @@ def test_a_socket_at_which_somebody_listens_is_left_alone(daemon: Daemon) -> Non
     daemon.stop()
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("address", "reason"),
     [
@@ -675,6 +687,7 @@ def test_a_command_that_hangs_is_ended(make_daemon: MakeDaemon, tmp_path: Path) 
     daemon.until(lambda: not daemon.running(), "nothing of it is left")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("text", ["", "\n", "   \n127.0.0.1:1\n"])
 def test_an_empty_file_beside_says_that_it_is_not_on_demand(daemon: Daemon, text: str) -> None:
     (daemon.vassals / "a.ini.socket").write_text(text)

@@ -488,6 +488,7 @@ def refused(daemon: Daemon) -> str:
     return line
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("monitor", "named"),
     [

@@ -128,6 +128,7 @@ def test_who_is_deaf_is_killed_after_mercy_with_its_group(make_daemon: MakeDaemo
     daemon.stop()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_stops_on(daemon: Daemon, number: signal.Signals) -> None:
     for name in ("a.ini", "b.ini", "c.ini"):
@@ -403,6 +404,7 @@ def test_the_same_file_name_in_two_directories(make_daemon: MakeDaemon, tmp_path
     daemon.stop()
 
 
+@pytest.mark.slow
 def test_many_files_removed_at_once(daemon: Daemon) -> None:
     """Most of a directory, deleted on purpose, is gone in the end, whoever doubts it first."""
     names = [f"{number}.ini" for number in range(8)]
@@ -467,6 +469,7 @@ def test_an_idle_daemon_writes_nothing(make_daemon: MakeDaemon) -> None:
     daemon.stop()
 
 
+@pytest.mark.slow
 def test_no_name_upsets_the_log(daemon: Daemon) -> None:
     """A name may hold what turns a line around or breaks it; the log shows it escaped."""
     names = ("a\u202eini.ini", "b\u2028c.ini", "d\u200b.ini")
@@ -515,6 +518,7 @@ def test_deaths_are_forgotten_after_a_quiet_time(make_daemon: MakeDaemon) -> Non
     daemon.stop()
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("restart", "code", "phase"),
     [

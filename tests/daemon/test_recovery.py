@@ -108,6 +108,7 @@ def test_an_adopted_tree_ends_as_a_whole(daemon: Daemon) -> None:
     daemon.stop()
 
 
+@pytest.mark.slow
 def test_uwsgi_is_started_again(daemon: Daemon, tmp_path: Path) -> None:
     """It does not survive its Emperor: when the socket closes it goes, with its workers."""
     app = Application(tmp_path)
@@ -184,6 +185,7 @@ def test_an_adopted_one_is_not_missed_for_heartbeats_that_nobody_hears(
 # What became of the files meanwhile
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("alive", [True, False], ids=["it lives", "it died"])
 def test_a_config_that_changed_while_the_daemon_was_away(daemon: Daemon, alive: bool) -> None:
     config = daemon.vassals / "a.ini"
@@ -226,6 +228,7 @@ def test_a_config_that_vanished_while_the_daemon_was_away(daemon: Daemon, alive:
     daemon.stop()
 
 
+@pytest.mark.slow
 def test_a_stopped_daemon_starts_with_what_there_is_now(daemon: Daemon) -> None:
     for name in ("kept.ini", "changed.ini", "gone.ini"):
         (daemon.vassals / name).write_text(SLEEPER)
@@ -437,6 +440,7 @@ def test_what_is_left_of_a_tree_is_ended_before_it_starts_again(daemon: Daemon) 
         daemon.stop()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "child",
     [

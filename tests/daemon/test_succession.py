@@ -65,6 +65,7 @@ def app(emperor: Emperor, tmp_path: Path) -> Application:
 # In place
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("how", ["USR2", "emperor-ctl"])
 def test_an_upgrade_in_place(emperor: Emperor, app: Application, how: str) -> None:
     worker, vassals = served(emperor, app), emperor.running()
@@ -146,6 +147,7 @@ def broken(emperor: Emperor) -> Broken:
     return broken
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("part", ["", "daemon.keeper", "daemon.main"])
 def test_a_version_that_does_not_start_is_refused(
     emperor: Emperor, broken: Broken, part: str
@@ -279,6 +281,7 @@ def test_a_daemon_with_a_healthy_keeper_is_never_taken_over(
     emperor.stop()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("silent", [False, True], ids=["it goes", "it says nothing"])
 def test_a_newcomer_that_does_not_go_through_with_it(emperor: Emperor, silent: bool) -> None:
     """Nothing has happened then: the daemon goes on, and the next newcomer is welcome."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from support.effort import examples
 
 from .cases import Case
 from .command import run
@@ -37,15 +38,17 @@ KEPT: Final = {
 }
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("case", KEPT.values(), ids=KEPT.keys())
 def test_a_fault_that_once_did_harm(case: str) -> None:
     [result] = run([Case.parsed(case)])
     assert not result.failure, result.failure
 
 
+@pytest.mark.search
 def test_a_sample() -> None:
     """Other seeds, and all of them: ``tools/test slow``."""
     seed = os.environ.get("FAULTS_SEED", "11")
-    words = ("--sample", "30", "--seed", seed, "--jobs", "2")
+    words = ("--sample", str(examples(6)), "--seed", seed, "--jobs", "2")
     done = subprocess.run([sys.executable, FAULTS, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

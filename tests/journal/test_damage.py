@@ -427,6 +427,7 @@ def refused_by_the_daemon(path: Path) -> str | None:
     return None
 
 
+@pytest.mark.few(20)
 @pytest.mark.parametrize("harm", [harm for harm, _ in IN_THE_FILE.values()], ids=IN_THE_FILE)
 def test_no_damage_is_a_traceback_to_anybody(pristine: Path, tmp_path: Path, harm: Harm) -> None:
     """The other commands say one line and exit with 3, or tell what they can read."""

@@ -570,6 +570,7 @@ async def test_a_config_that_never_ends_is_cut_short(publisher: Publisher, web: 
         await watch.until(lambda: "more than 65535" in watch.refused.get(url, ""))
 
 
+@pytest.mark.few(1)
 async def test_many_urls_without_answer_hold_up_nothing(source: AmqpSource, web: Web) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -772,6 +773,7 @@ async def test_nothing_is_left_when_it_ends(publisher: Publisher, tmp_path: Path
     assert left[1] == left[2]
 
 
+@pytest.mark.slow
 async def test_a_broker_that_is_restarted() -> None:
     def publish(name: str, content: str) -> None:
         with Publisher(port) as publisher:

@@ -119,6 +119,7 @@ def _send(port: int, over: threading.Event, client: Client) -> None:
         over.wait(0.05)
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("what", CLIENTS)
 def test_hostile_clients_harm_nobody_else(what: str, tmp_path: Path) -> None:
     port, over = free_port(), threading.Event()

@@ -116,6 +116,7 @@ CASES: Final = {
 }
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("what", CASES)
 def test_a_hostile_web_server_harms_nobody_else(what: str, tmp_path: Path) -> None:
     case, vassals = CASES[what], tmp_path / "vassals"

@@ -89,6 +89,7 @@ async def spec_of(source: MongoSource, options: MonitorOptions = SELDOM, **field
 # Documents
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("ts", "nanoseconds"),
     [
@@ -165,6 +166,7 @@ BAD = [
 ]
 
 
+@pytest.mark.few(10)
 @pytest.mark.parametrize(("fields", "label", "reason"), BAD)
 async def test_a_bad_document_is_refused_and_only_it(
     source: MongoSource, fields: dict[str, Any], label: str, reason: str
@@ -384,6 +386,7 @@ async def test_a_server_without_change_streams_is_polled(
     assert notes[0].startswith(f"{monitor.url}: no change stream, so it is polled: ")
 
 
+@pytest.mark.slow
 async def test_a_flood_ends_in_what_the_source_has(source: MongoSource, tmp_path: Path) -> None:
     count = 5000
     vassals = source.vassals
@@ -473,6 +476,7 @@ async def test_a_user_who_may(source: MongoSource) -> None:
     source.client["admin"].command("dropUser", source.database)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("order", "freq"),
     [
@@ -500,6 +504,7 @@ async def test_a_server_that_is_restarted(
         await watch.shows("a.ini", "two")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("freq", [OFTEN, NEVER], ids=["while reading", "while waiting"])
 async def test_a_server_that_freezes(server: Service, own: MongoSource, freq: float) -> None:
     own.put("a.ini", "one")
@@ -527,6 +532,7 @@ async def test_pymongo_is_the_first_to_notice_that_a_server_freezes(
         server("thaw")
 
 
+@pytest.mark.few(1)
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("freq", [OFTEN, NEVER], ids=["while reading", "while waiting"])
 async def test_cancelled_while_the_server_is_frozen(server: Service, freq: float) -> None:

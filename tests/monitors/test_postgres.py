@@ -544,6 +544,7 @@ async def test_the_session_is_what_the_page_says(source: PostgresSource) -> None
     }
 
 
+@pytest.mark.few(1)
 @pytest.mark.usefixtures("way")
 async def test_configs_that_are_slow_to_read_are_read_at_last_and_hold_up_nobody(
     source: PostgresSource,
@@ -648,6 +649,7 @@ async def test_a_server_that_is_silent_at_read(server: Service) -> None:
         await watch.shows("a.ini", "two")
 
 
+@pytest.mark.few(2)
 @pytest.mark.usefixtures("way")
 @pytest.mark.usefixtures("uncollected")
 @pytest.mark.parametrize("silent", ["connect", "read", "wait"])

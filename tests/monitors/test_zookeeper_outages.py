@@ -83,6 +83,7 @@ async def until_listed(watch: Watching) -> None:
     await watch.until(lambda: isinstance(watch.told[-1], Listing))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("end", ["stop", "kill"])
 async def test_a_server_that_restarts(server: Service, end: str) -> None:
     async with watching(hurried(server.where["hosts"])) as watch:
@@ -199,6 +200,7 @@ async def test_one_of_two_that_hangs_is_left_for_the_other(server: Service) -> N
                 assert list(watch.seen) == ["a.ini"]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("silent", ["connect", "read", "wait"])
 async def test_who_is_cancelled_does_not_wait_for_a_silent_server(
     server: Service, silent: str
@@ -237,6 +239,7 @@ def answer(listener: socket.socket, what: bytes | None) -> None:
                 kept.append(link)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("what", "reason"),
     [

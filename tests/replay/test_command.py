@@ -56,6 +56,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 def test_every_command_ends_well_and_leaves_no_trace(path: str, arguments: list[str]) -> None:
     folder = Path(path).parent

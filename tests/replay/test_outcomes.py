@@ -85,6 +85,7 @@ def golden_rows(text: str, rules: int) -> list[Columns]:
     ]  # fmt: skip
 
 
+@pytest.mark.few(20)
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_golden_scripts(tmp_path: Path, golden: Path) -> None:
     rules = 1 if golden.parent.name == "rules1" else RULES
@@ -94,6 +95,7 @@ def test_golden_scripts(tmp_path: Path, golden: Path) -> None:
     assert verify(path).exit_code == 0
 
 
+@pytest.mark.few(10)
 @pytest.mark.parametrize("life", range(len(LIVES)))
 def test_lives_of_a_former_version(tmp_path: Path, life: int) -> None:
     path = journal_of(tmp_path / "journal.db", json.loads(LIVES[life]))
@@ -112,6 +114,7 @@ def test_a_real_journal_of_a_former_version(tmp_path: Path) -> None:
     assert (verdict.exit_code, verdict.events) == (0, 1163)
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("seed", range(20))
 def test_simulated_daemons(tmp_path: Path, seed: int) -> None:
     """As they stored it, killed at any moment and given up at any; and as it is found anew."""

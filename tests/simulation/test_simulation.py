@@ -57,6 +57,7 @@ def test_hops_give_other_orders_and_the_seed_gives_the_hops() -> None:
     assert "tools/simulate --seed 7 --hops --only '0'" in str(failure)
 
 
+@pytest.mark.slow
 def test_daemons_are_killed_at_every_moment() -> None:
     """A script that never meets one would prove nothing about it."""
     left = set(MOMENTS)
@@ -190,6 +191,7 @@ def first_failure(daemon: type[Shell]) -> tuple[int, Violation]:
     raise AssertionError
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("daemon", CANARIES, ids=lambda daemon: daemon.__name__)
 def test_a_planted_bug_is_caught_and_cut_down(daemon: type[Shell]) -> None:
     seed, found = first_failure(daemon)
@@ -205,6 +207,7 @@ def test_a_planted_bug_is_caught_and_cut_down(daemon: type[Shell]) -> None:
     assert trouble(script.only(failure.kept)) is None  # it is the bug, not the script
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("bug", FOLDS)
 def test_a_wrong_decision_is_caught(bug: str) -> None:
     decide, rules = FOLDS[bug]
