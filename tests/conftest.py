@@ -3,10 +3,12 @@
 import functools
 import inspect
 import signal
+from typing import Any
 
 import hypothesis
 import pytest
 import trio
+from support import schedule
 
 # How long an example takes says more of the machine than of us.
 hypothesis.settings.register_profile(
@@ -45,8 +47,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what ``few`` leaves over, and give slow tests more time."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark as slow what ``few`` leaves over, give slow tests more time, and order what is shared.
+
+    The processes of one run all come to the same order.
+    """
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: schedule.turn_of(item.nodeid))
     tables: dict[str, list[pytest.Item]] = {}
     for item in items:
         if item.get_closest_marker("few"):
@@ -57,6 +64,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         is_slow = item.get_closest_marker("slow") or item.get_closest_marker("search")
         if is_slow and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SLOW_LIMIT))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep together the tests of one server."""
+    return schedule.ByServer(config, log)
 
 
 def leave_few(rows: list[pytest.Item]) -> None:

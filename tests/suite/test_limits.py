@@ -1,5 +1,6 @@
 """What tests/conftest.py and pyproject.toml promise of every test: a limit, and usual signals."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -35,6 +36,7 @@ def run(folder: Path, text: str, *options: str) -> subprocess.CompletedProcess[s
     return subprocess.run(
         [sys.executable, "-m", "pytest", *options, "test_it.py"],
         cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(TREE / "tests")},
         capture_output=True,
         text=True,
         check=False,

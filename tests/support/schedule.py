@@ -1,0 +1,40 @@
+"""Which tests follow each other in one process, and which files begin, when several run at once.
+
+A file stays together. So do all tests of one server: its process starts it once (the function
+``shared`` of its module). What takes long begins, so that no process is left with it at the end.
+"""
+
+import re
+
+from xdist.scheduler.loadscope import LoadScopeScheduling  # type: ignore[import-untyped]
+
+# A server, and the tests that share one.
+SERVERS = {
+    "postgres": re.compile(r"monitors/test_(postgres\.|hostile_servers\.|contract\..*\[pg)"),
+    "mongodb": re.compile(r"monitors/test_(mongo\.|mongo_srv\.|contract\..*\[mongodb)"),
+    "rabbitmq": re.compile(r"(monitors/test_amqp|daemon/test_amqp_daemon)\."),
+    "zookeeper": re.compile(r"monitors/test_(zookeeper\.|contract\..*\[zoo)"),
+    "openldap": re.compile(r"monitors/test_(ldap\.|contract\..*\[ldap)"),
+}
+FIRST = ("simulation/", "crash/", "faults/", *SERVERS, "daemon/", "monitors/")
+
+
+def scope_of(nodeid: str) -> str:
+    """The name of what a test stays together with: a server, or its file."""
+    for server, tests in SERVERS.items():
+        if tests.search(nodeid):
+            return server
+    return nodeid.partition("::")[0].removeprefix("tests/")
+
+
+def turn_of(nodeid: str) -> int:
+    """The place of a test's kind in the order of a run."""
+    scope = scope_of(nodeid)
+    return next((n for n, kind in enumerate(FIRST) if scope.startswith(kind)), len(FIRST))
+
+
+class ByServer(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives processes one server's tests, or one file's, after the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return scope_of(nodeid)
