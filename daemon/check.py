@@ -15,11 +15,11 @@ from ..monitors.names import shown
 from ..monitors.polling import SourceFailed
 from ..monitors.regular_file import Denied, NotRegular, located, reopened
 from ..monitors.tenant import Tenant
-from . import command, option_files, starting
-from .listeners import binds_itself
-from .moves import bar_reason
-from .start_warnings import NO_FILE, lacks
-from .users import NoAccount, user_of
+from .core.moves import bar_reason
+from .host import command, option_files, spawn
+from .host.listeners import binds_itself
+from .host.users import NoAccount, user_of
+from .loop.start_warnings import NO_FILE, lacks
 
 _PATIENCE = 30.0  # seconds for a source to say its first word
 
@@ -127,7 +127,7 @@ def _would_run(name: str, seen: contract.Seen, policy: Policy, source: str) -> t
     except (command.CannotRun, NoAccount, _Unreadable) as error:
         return True, f"barred: {error}"
     except OSError as error:
-        return True, f"barred: {starting.explain(error)[0]}"
+        return True, f"barred: {spawn.error_text(error)[0]}"
     line = shlex.join(words)
     if spec.socket is not None:
         theft = seen.content is not None and binds_itself(seen.content, spec.socket)

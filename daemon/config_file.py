@@ -15,7 +15,7 @@ import click
 
 from ..journal.events import Spec
 from ..monitors.urls import without_secrets
-from . import magic
+from .host import magic
 
 # A key, or the dash of a list; and a value that begins with a character that YAML keeps for itself.
 _UNQUOTED: Final = re.compile(r"(\s*(?:- |[\w-]+:\s+))((?:[%@`*&!]|\[[^]]*\][^ #]).*?)\s*")

@@ -15,11 +15,12 @@ import click
 from ..journal.places import default_journal
 from ..monitors.names import shown
 from ..version import VERSION
-from . import addresses, commandline, escapes
-from .commandline import Group
-from .facts import LIVE, vassal_columns
-from .option_types import duration
-from .tables import formatted, listing, write
+from .cli import commandline, escapes
+from .cli.commandline import Group
+from .cli.option_types import duration
+from .cli.tables import formatted, listing, write
+from .control import unix_sockets
+from .core.records import LIVE, vassal_columns
 
 REFUSED: Final = 1
 ATTENTION: Final = 3
@@ -71,7 +72,7 @@ def _answer(path: str, request: dict[str, Any], wait: float = 0.0) -> dict[str, 
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(_PATIENCE + wait)
-            addresses.connect(connection, path)
+            unix_sockets.connect(connection, path)
             try:
                 connection.sendall(json.dumps(request).encode() + b"\n")
                 with connection.makefile("rb") as stream:

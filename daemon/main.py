@@ -25,40 +25,30 @@ from ..monitors.options import MonitorOptions
 from ..monitors.registry import open_monitor
 from ..monitors.urls import MonitorURLError
 from ..version import VERSION
-from . import (
-    altered,
-    cgroup_base,
-    command,
-    commandline,
-    daemon_log,
-    failures,
-    option_files,
-    pressure,
-    process,
-    shared_disk,
-    users,
-)
-from .arguments import given
-from .blame import original
-from .cgroups import Cgroups
-from .clock import Clock
-from .deploys import followed
-from .explain import Explainer
-from .fleet import Fleet, from_json
-from .fold import fold
-from .host import Host
-from .identity import short
-from .keeper_link import KeeperLink
-from .keeping import RENEW
-from .observe import Observer
-from .opening import Opening
+from .cli import commandline
+from .control.explain import Explainer
+from .core.blame import original
+from .core.deploys import followed
+from .core.fleet import Fleet, from_json
+from .core.fold import fold
+from .core.rules import RULES
+from .host import altered, cgroup_base, command, failures, option_files, procfs, shared_disk, users
+from .host.cgroups import Cgroups
+from .host.host import Host
+from .host.vassal_log import LogDirectory, keep_former
+from .keeper.arguments import given
+from .keeper.link import KeeperLink
+from .keeper.protocol import RENEW
+from .keeper.refusals import refusal
+from .loop import daemon_log, pressure
+from .loop.clock import Clock
+from .loop.observer import Observer
+from .loop.shell import Shell
+from .loop.signals import Abandoned
+from .loop.systemd import Notifier
 from .options import Command, options, policy
-from .refusals import refusal
-from .rules import RULES
-from .shell import Shell
-from .signals import Abandoned
-from .systemd import Notifier
-from .vassal_log import LogDirectory, keep_former
+from .startup.identity import short
+from .startup.opening import Opening
 
 log = logging.getLogger("emperor")
 
@@ -135,7 +125,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             f"{option} with --log inherit would give this terminal to every vassal, to read from"
             " as well: let it have log files, or send the output elsewhere"
         )
-    process.close_on_exec_all()
+    procfs.close_on_exec_all()
     nofile = raise_file_limit()
     control_path = os.path.abspath(chosen["control"] or chosen["journal"] + ".sock")
     with contextlib.ExitStack() as stack:
@@ -168,19 +158,19 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             log.warning("%s", as_root)
         clock = Clock(
             max(journal.last_at, fleet.at),
-            booted=fleet.booted if fleet.boot == process.boot_id() else 0,
+            booted=fleet.booted if fleet.boot == procfs.boot_id() else 0,
             most=max_step,
         )
         started = DaemonStarted(
             version=VERSION,
-            boot=process.boot_id(),
+            boot=procfs.boot_id(),
             pid=os.getpid(),
             policy=decided,
             monitors=tuple(monitor.url for monitor in monitors),
             rules=RULES,
             booted=clock.booted,
         )
-        process.become_subreaper()
+        procfs.become_subreaper()
         attempts = _cgroups(chosen["cgroup"])
         attempts.move_in(os.getppid() if keeper.alive else None)
         host = Host(

@@ -13,8 +13,9 @@ import click
 from ..journal.places import default_config, default_journal
 from ..journal.policy import Policy
 from ..journal.quantities import duration_text, size_text
-from . import cgroup_base, commandline, config_file, stdio
-from .option_types import (
+from . import config_file
+from .cli import commandline
+from .cli.option_types import (
     AUTO,
     duration,
     milliseconds,
@@ -25,7 +26,9 @@ from .option_types import (
     whole,
     whole_or_auto,
 )
-from .vassal_log import MOST_PARTS
+from .host import cgroup_base
+from .host.vassal_log import MOST_PARTS
+from .keeper import stdio
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

@@ -21,7 +21,7 @@ from . import chain, schema, wal
 from .errors import Damaged, JournalError
 from .events import KINDS, decode_body
 from .files import Files
-from .reading import COLUMNS, Reader, Row, Stored, brief, identity_link, unpacked
+from .reading import COLUMNS, Reader, Row, Stored, error_text, identity_link, unpacked
 from .times import rfc3339
 
 _AT_ONCE: Final = 2000  # rows
@@ -105,7 +105,7 @@ class Audit:
             self.lacking = set(schema.lacking(connection))
             self.notes += schema.additions(connection)
         except BROKEN as error:
-            self.find(f"the schema cannot be read: {brief(error)}")
+            self.find(f"the schema cannot be read: {error_text(error)}")
 
     # Events
 
@@ -159,7 +159,7 @@ class Audit:
                         f" {_users(reader, digest)}"
                     )
         except BROKEN as error:
-            self.find(f"the table of configs cannot be read to its end: {brief(error)}")
+            self.find(f"the table of configs cannot be read to its end: {error_text(error)}")
             return there
         if there == 0 and referred:
             self.notes.append("it holds no config texts (exported without them?)")
@@ -181,7 +181,7 @@ class Audit:
                     {"last": last},
                 ).fetchone()
             except BROKEN as error:
-                why = brief(error)
+                why = error_text(error)
                 self.find(f"the snapshots behind event {last or 0} cannot be read: {why}")
                 return
             if row is None:

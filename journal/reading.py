@@ -442,13 +442,13 @@ def of_sqlite(path: str, error: sqlite3.Error) -> JournalError:
     name = getattr(error, "sqlite_errorname", "") or ""
     damaged = name.startswith("SQLITE_CORRUPT") or "decode" in str(error)
     if isinstance(error, sqlite3.OperationalError) and not damaged:
-        return JournalError(f"{path}: cannot be read: {brief(error)}")
+        return JournalError(f"{path}: cannot be read: {error_text(error)}")
     if name == "SQLITE_NOTADB":
         return NotAJournal(f"{path}: not an SQLite database, or its first page is damaged")
-    return Damaged(f"{path}: {brief(error)}{SEE_VERIFY}")
+    return Damaged(f"{path}: {error_text(error)}{SEE_VERIFY}")
 
 
-def brief(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """What SQLite says, on one line; it may quote a whole definition."""
     text = " ".join(str(error).split())
     return text if len(text) <= _BRIEF else f"{text[:_BRIEF]}..."

@@ -46,9 +46,9 @@ from .reading import (
     COLUMNS,
     Link,
     as_bytes,
-    brief,
     decoded,
     ends,
+    error_text,
     identity_link,
     of_sqlite,
     unpacked,
@@ -247,7 +247,7 @@ class Journal:
                 self._insert_snapshot(snapshot, head.hash)
                 self._db.execute(_INSERT, (*row, first))
         except (sqlite3.DatabaseError, OSError) as error:
-            raise JournalPaused(f"{self.path}: cannot be written: {brief(error)}") from error
+            raise JournalPaused(f"{self.path}: cannot be written: {error_text(error)}") from error
         self.seq, self._hash, self._identity = row[0], first, head.identity
         self._anchor, self.last_at = Link(head.seq, head.hash), row[1]
 
@@ -338,7 +338,7 @@ class Journal:
             with self._transaction():
                 deploys.store(self._db, known)
         except sqlite3.DatabaseError as error:
-            raise JournalPaused(f"{self.path}: cannot be written: {brief(error)}") from error
+            raise JournalPaused(f"{self.path}: cannot be written: {error_text(error)}") from error
 
     def unsettled_deploys(self) -> list[Any]:
         """Those of which more may be known some day, as the fields of a ``Deploy``, in order."""
@@ -484,7 +484,7 @@ class Journal:
         self._doubtful = self._doubtful or not full
         if isinstance(error, JournalError):
             return JournalPaused(str(error))
-        return JournalPaused(f"{self.path}: cannot be written: {brief(error)}")
+        return JournalPaused(f"{self.path}: cannot be written: {error_text(error)}")
 
     def _open_anew(self) -> None:
         """Save what only the connection has, and make another one.
@@ -702,7 +702,7 @@ def _connect(path: str) -> sqlite3.Connection:
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         connection.close()
         raise Damaged(
-            f"{path}: {brief(error)}; restore it from a copy, or start a new journal"
+            f"{path}: {error_text(error)}; restore it from a copy, or start a new journal"
         ) from None
     except BaseException:
         connection.close()
@@ -710,7 +710,7 @@ def _connect(path: str) -> sqlite3.Connection:
 
 
 def _cannot_be_opened(path: str, error: sqlite3.OperationalError) -> JournalError:
-    return JournalError(f"{path}: cannot be opened: {brief(error)}; {advice(error)}")
+    return JournalError(f"{path}: cannot be opened: {error_text(error)}; {advice(error)}")
 
 
 def _has_died(owner: str) -> bool:

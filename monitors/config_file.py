@@ -12,9 +12,9 @@ from typing import Final, NamedTuple
 from . import names, ownership
 from .listing import status_for
 from .options import MonitorOptions
+from .path_owners import Way, Ways
 from .regular_file import NotRegular, opened
 from .tenant import Tenant, Tenants
-from .ways import Way, Ways
 
 LARGEST: Final = 1 << 20  # bytes of a config: all of it is read for its settings, and journaled
 Place = tuple[int, str, str]

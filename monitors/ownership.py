@@ -23,9 +23,9 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from . import names
-from .members import MEMBERS
+from .path_owners import Way, Ways
+from .private_groups import MEMBERS
 from .resolving import HOPS, PROC, LeadsIntoProc, file_system
-from .ways import Way, Ways
 from .writers import Writer, writers
 
 _NOGROUP: Final = 65534  # of a user of whom only root's group is seen

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from .members import MEMBERS, Members, NotKnown
+from .private_groups import MEMBERS, Members, NotKnown
 from .resolving import HOPS, PROC, LeadsIntoProc, component, file_system
 from .writers import Writer, writers
 

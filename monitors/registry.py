@@ -14,21 +14,21 @@ from .urls import MonitorURLError, split, without_secrets
 # scheme -> module here, with a function ``open_url(rest, options) -> Monitor`` that raises
 # MonitorURLError; ``rest`` is what follows ``scheme://``.
 SCHEMES: Final = {
-    "amqp": "amqp",
-    "amqps": "amqps",
-    "dir": "directory",
-    "glob": "pattern",
-    "ldap": "directory_service",
-    "ldaps": "ldaps",
-    "zmq": "zeromq",
-    "pg": "postgres",
-    "postgresql": "postgres_uri",
-    "postgres": "postgres_uri",
-    "mongodb": "mongo",
-    "mongodb+srv": "mongo_srv",
-    "mongodb2": "mongo",  # as uWSGI calls its key=value form
-    "zoo": "zookeeper",
-    "zookeeper": "zookeeper",
+    "amqp": "amqp.monitor",
+    "amqps": "amqp.amqps",
+    "dir": "files.directory",
+    "glob": "files.pattern",
+    "ldap": "ldap.monitor",
+    "ldaps": "ldap.ldaps",
+    "zmq": "zeromq.monitor",
+    "pg": "postgres.monitor",
+    "postgresql": "postgres.uri",
+    "postgres": "postgres.uri",
+    "mongodb": "mongodb.monitor",
+    "mongodb+srv": "mongodb.srv",
+    "mongodb2": "mongodb.monitor",  # as uWSGI calls its key=value form
+    "zoo": "zookeeper.monitor",
+    "zookeeper": "zookeeper.monitor",
 }
 
 

@@ -21,10 +21,10 @@ from ..journal.events import Spec
 from . import config_file, names, ownership, settings, unexpected
 from .config_file import TooLarge
 from .contract import Listing, Seen, Touched
-from .files import why
-from .members import NotKnown
+from .files.scan import error_text
 from .options import MonitorOptions
 from .polling import SourceFailed
+from .private_groups import NotKnown
 from .regular_file import Denied, NotRegular, opened
 from .tenant import Tenant, Tenants
 
@@ -108,7 +108,7 @@ def _seen_of_file(name: str, row: Row, options: MonitorOptions) -> Seen:
     except NotRegular:
         raise Flaw(f"it has no config, and {names.shown(path)} is no file") from None
     except OSError as error:
-        raise Flaw(f"it has no config, and {names.shown(path)}: {why(error)}") from None
+        raise Flaw(f"it has no config, and {names.shown(path)}: {error_text(error)}") from None
     except TooLarge as error:
         raise Flaw(f"it has no config, and {names.shown(path)}: {error}") from None
     return Seen(_spec(name, row, content, options, path), content)

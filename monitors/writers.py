@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from .members import Members
+from .private_groups import Members
 
 _ACL: Final = "system.posix_acl_access"
 _VERSION: Final = struct.Struct("<I")  # as linux/posix_acl_xattr.h has them

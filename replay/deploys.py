@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from ..daemon.deploys import Deploy, Deploys
+from ..daemon.core.deploys import Deploy, Deploys
 from ..journal.deploys import DEPLOYS
 from ..journal.events import Event
 from ..journal.reading import Filter, Reader

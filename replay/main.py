@@ -15,11 +15,11 @@ from typing import Any, Concatenate, NoReturn, ParamSpec
 
 import click
 
-from ..daemon import commandline, escapes
-from ..daemon.commandline import TIME, Group
-from ..daemon.facts import fleet_record, vassal_columns
-from ..daemon.option_types import whole
-from ..daemon.tables import formatted, listing, write
+from ..daemon.cli import commandline, escapes
+from ..daemon.cli.commandline import TIME, Group
+from ..daemon.cli.option_types import whole
+from ..daemon.cli.tables import formatted, listing, write
+from ..daemon.core.records import fleet_record, vassal_columns
 from ..journal.deploys import DEPLOYS
 from ..journal.errors import VERIFY_SAYS_MORE, JournalError
 from ..journal.events import KINDS

@@ -7,10 +7,10 @@ snapshot is a shortcut, never the truth: ``full`` does without, and ``verify`` c
 
 import msgspec
 
-from ..daemon.actions import Action
-from ..daemon.blame import original
-from ..daemon.fleet import Fleet, from_json
-from ..daemon.fold import fold
+from ..daemon.core.actions import Action
+from ..daemon.core.blame import original
+from ..daemon.core.fleet import Fleet, from_json
+from ..daemon.core.fold import fold
 from ..journal import chain
 from ..journal.errors import VERIFY_SAYS_MORE, Damaged, JournalError, NewerFormat
 from ..journal.events import Event

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from ..daemon.facts import next_try, phase_of
-from ..daemon.fleet import Fleet, Vassal
-from ..daemon.tables import aligned
+from ..daemon.cli.tables import aligned
+from ..daemon.core.fleet import Fleet, Vassal
+from ..daemon.core.records import next_try, phase_of
 from ..journal.times import for_people
 from ..monitors.names import shown
 from .words import short

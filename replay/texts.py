@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from ..daemon.moves import bar_reason
+from ..daemon.core.moves import bar_reason
 from ..journal.deploys import DEPLOYED, DEPLOYS
 from ..journal.events import Announced
 from ..journal.reading import Filter, Reader

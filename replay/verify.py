@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from ..daemon.actions import recorded
-from ..daemon.deploys import Deploys
-from ..daemon.fleet import Fleet, from_json, to_json
+from ..daemon.core.actions import recorded
+from ..daemon.core.deploys import Deploys
+from ..daemon.core.fleet import Fleet, from_json, to_json
 from ..journal.damage import Audit
 from ..journal.errors import SEE_VERIFY, VERIFY_SAYS_MORE, Damaged, JournalError, SchemaDamaged
 from ..journal.events import Announced

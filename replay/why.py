@@ -9,8 +9,8 @@ just before), so that one is told too: the change that broke it, the operator wh
 
 from collections.abc import Iterator
 
-from ..daemon.facts import deafness
-from ..daemon.fleet import Fleet, Vassal
+from ..daemon.core.fleet import Fleet, Vassal
+from ..daemon.core.records import deafness
 from ..journal.deploys import DEPLOYED, DEPLOYS
 from ..journal.events import Announced, Body, Exited, OperatorRequested
 from ..journal.reading import Reader, Row

@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
-from ..daemon.actions import Action
-from ..daemon.saying import jump_text
+from ..daemon.core.actions import Action
+from ..daemon.loop.event_log import jump_text
 from ..journal import events as e
 from ..journal.times import rfc3339
 from ..monitors.names import shown

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from emperord.daemon.actions import Action, recorded
-from emperord.daemon.deploys import followed
-from emperord.daemon.fleet import Fleet, from_json, to_json
-from emperord.daemon.fold import fold
-from emperord.daemon.rules import RULES
+from emperord.daemon.core.actions import Action, recorded
+from emperord.daemon.core.deploys import followed
+from emperord.daemon.core.fleet import Fleet, from_json, to_json
+from emperord.daemon.core.fold import fold
+from emperord.daemon.core.rules import RULES
 from emperord.journal import chain
 from emperord.journal.events import KINDS, Event, Spec
 from emperord.journal.policy import Policy

@@ -20,9 +20,9 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from ..journal import times
-from ..monitors.names import shown
-from . import stdio
+from ...journal import times
+from ...monitors.names import shown
+from ..keeper import stdio
 
 FAILED: Final = 1
 _NEGATIVE: Final = re.compile(r"-\d", re.ASCII)

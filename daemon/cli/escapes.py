@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ..monitors.names import shown
+from ...monitors.names import shown
 
 _SUSPECT: Final = re.compile("[^\n -~]")
 

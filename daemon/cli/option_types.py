@@ -12,8 +12,8 @@ from typing import Final
 
 import click
 
-from ..journal import quantities
-from ..journal.quantities import duration_text, size_text
+from ...journal import quantities
+from ...journal.quantities import duration_text, size_text
 
 AUTO: Final = "auto"
 YEAR: Final = 365 * 24 * 3600  # seconds; deadlines are nanoseconds in 64 bits

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import click
 
-from ..monitors.names import shown
+from ...monitors.names import shown
 from . import escapes
 
 FORMATS: Final = ("short", "wide", "json", "jsonl", "csv")

@@ -4,10 +4,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any, Final, Protocol
 
-from ..journal.events import Event
-from ..journal.times import rfc3339
-from . import altered, budget
-from .fleet import Fleet, Vassal
+from ...journal.events import Event
+from ...journal.times import rfc3339
+from ..core import budget
+from ..core.fleet import Fleet, Vassal
+from ..host import altered
 
 # The values of ``what``, in the order in which they are told.
 KINDS: Final = (

@@ -3,16 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..journal.policy import Policy
-from ..monitors.settings import LIMITS
-from . import command, magic
-from .exposed import exposed_now
-from .facts import deafness
-from .fleet import Vassal
-from .listeners import binds_itself
-from .moves import bar_reason
-from .process import IDENTITY, MARK
-from .users import NoAccount, user_of
+from ...journal.policy import Policy
+from ...monitors.settings import LIMITS
+from ..core.fleet import Vassal
+from ..core.moves import bar_reason
+from ..core.records import deafness
+from ..host import command, magic
+from ..host.exposed import exposed_now
+from ..host.listeners import binds_itself
+from ..host.procfs import IDENTITY, MARK
+from ..host.users import NoAccount, user_of
 
 Explain = Callable[[Vassal], dict[str, Any]]
 

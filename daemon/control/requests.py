@@ -12,19 +12,19 @@ from typing import Any, Final, Protocol, get_args
 
 import msgspec
 
-from ..journal.events import OperatorRequested, Request
-from ..journal.times import rfc3339
-from ..monitors.names import shown
-from ..version import VERSION
-from . import threads
+from ...journal.events import OperatorRequested, Request
+from ...journal.times import rfc3339
+from ...monitors.names import shown
+from ...version import VERSION
+from ..core.draft import Draft
+from ..core.fleet import Vassal
+from ..core.moves import way_to_reload
+from ..core.records import fleet_record, vassal_record
+from ..host import threads
 from .attention import Daemon as Troubled
 from .attention import attention
-from .control import NOT_RECORDED, Client, Refused
-from .draft import Draft
 from .explain import Explain
-from .facts import fleet_record, vassal_record
-from .fleet import Vassal
-from .moves import way_to_reload
+from .server import NOT_RECORDED, Client, Refused
 from .waiting import Goal, Waiting
 
 _TRIAL: Final = 20.0  # seconds for a new version to say which one it is

@@ -30,10 +30,11 @@ from typing import Any, Final, TypeVar
 import msgspec
 import trio
 
-from . import addresses, escapes
-from .keeper_link import KeeperLink
-from .keeping import CONTROL
-from .places import Places
+from ..cli import escapes
+from ..keeper.link import KeeperLink
+from ..keeper.protocol import CONTROL
+from . import unix_sockets
+from .connection_limits import Places
 
 LONGEST: Final = 65_536  # bytes of a request
 _IDLE: Final = 300.0  # seconds that a client may say nothing
@@ -140,7 +141,7 @@ def bind(path: str) -> socket.socket:
         _make_room(path)
         former = os.umask(0o177)  # for its owner only, from the first moment
         try:
-            addresses.bind(listener, path, 0o600)
+            unix_sockets.bind(listener, path, 0o600)
         finally:
             os.umask(former)
     except OSError as error:
@@ -184,7 +185,7 @@ def _make_room(path: str) -> None:
         raise ControlInUse(errno.EEXIST, "there is a file that is no socket", path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
-            addresses.connect(probe, path)
+            unix_sockets.connect(probe, path)
         except ConnectionRefusedError:
             return  # nobody listens any more; it is replaced
         except OSError as error:

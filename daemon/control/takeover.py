@@ -22,10 +22,12 @@ import socket
 import time
 from typing import Final
 
-from ..journal.errors import JournalLocked
-from ..journal.store import Journal
-from . import addresses, keeping, process
-from .keeper_link import KeeperLink, Kept
+from ...journal.errors import JournalLocked
+from ...journal.store import Journal
+from ..host import procfs
+from ..keeper import protocol as keeping
+from ..keeper.link import KeeperLink, Kept
+from . import unix_sockets
 
 log = logging.getLogger("emperor")
 
@@ -63,11 +65,11 @@ def open_journal(path: str, control_path: str, keeper: KeeperLink) -> Journal:
                 log.debug("%s: %s", control_path, error)
                 # If it is dying, it leaves the journal to this daemon, or to another to be asked.
                 until = patience
-            if time.monotonic() > until and (process.start_time(owner) or time.monotonic() > last):
+            if time.monotonic() > until and (procfs.start_time(owner) or time.monotonic() > last):
                 raise
         else:
             # Its children are another emperor's as long as it is there (see process.foreign).
-            while process.start_time(leaves) is not None and time.monotonic() < until:
+            while procfs.start_time(leaves) is not None and time.monotonic() < until:
                 time.sleep(0.005)
             return journal
         time.sleep(0.02)
@@ -127,7 +129,7 @@ def _can_hold(link: KeeperLink) -> bool:
 def _ask(control_path: str) -> socket.socket | None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_PATIENCE)
-        addresses.connect(connection, control_path)
+        unix_sockets.connect(connection, control_path)
         connection.sendall(b'{"do": "take_over"}\n')
         line, descriptors, _, _ = socket.recv_fds(connection, keeping.LONGEST, 1)
         if not line:

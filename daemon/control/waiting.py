@@ -10,8 +10,8 @@ from typing import Final, Literal, NamedTuple, Protocol
 
 import trio
 
-from .actions import Action
-from .fleet import Fleet, Vassal
+from ..core.actions import Action
+from ..core.fleet import Fleet, Vassal
 
 Goal = Literal["start", "stop", "reload", "retry"]
 _UP: Final = ("ready", "accepting", "listening")

@@ -5,8 +5,8 @@ from typing import Literal
 
 import msgspec
 
-from ..journal.chain import canonical
-from ..journal.events import NOT_FOLDED
+from ...journal.chain import canonical
+from ...journal.events import NOT_FOLDED
 
 Order = Literal["spawn", "reload", "stop", "kill", "listen", "unlisten"]
 

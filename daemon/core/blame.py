@@ -2,7 +2,7 @@
 
 from types import TracebackType
 
-from ..journal.errors import NewerFormat
+from ...journal.errors import NewerFormat
 
 
 class VassalFault(Exception):

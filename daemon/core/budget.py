@@ -19,8 +19,8 @@ from typing import Any, Final
 
 import msgspec
 
-from ..journal.events import Event, Exited, Spec
-from ..journal.policy import Policy
+from ...journal.events import Event, Exited, Spec
+from ...journal.policy import Policy
 from . import rules
 from .draft import Draft
 from .fleet import Fleet, Spent

@@ -6,7 +6,7 @@ it. A later source gets the name when its owner lets go, or is no longer configu
 
 from typing import Final
 
-from ..journal.events import Event
+from ...journal.events import Event
 from . import rules
 from .fleet import Fleet, Vassal
 

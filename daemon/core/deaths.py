@@ -14,7 +14,7 @@ that ends well at once, again and again, would otherwise be started once a secon
 
 from typing import Any, Final, Literal
 
-from ..journal.events import Event
+from ...journal.events import Event
 from . import rules
 from .fleet import Fleet, Vassal
 

@@ -39,9 +39,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from ..journal.deploys import DEPLOYED, DEPLOYS, Row
-from ..journal.events import Event
-from ..journal.store import Journal
+from ...journal.deploys import DEPLOYED, DEPLOYS, Row
+from ...journal.events import Event
+from ...journal.store import Journal
 from . import deaths
 from .actions import Action
 from .fleet import UP, Fleet, Phase, Vassal, from_json

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from ..journal.events import Body
+from ...journal.events import Body
 
 
 class Draft(msgspec.Struct, frozen=True, gc=False):

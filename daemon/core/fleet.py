@@ -12,8 +12,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from ..journal.events import Spec
-from ..journal.policy import Policy
+from ...journal.events import Spec
+from ...journal.policy import Policy
 
 Phase = Literal[
     "queued",  # wanted, waits for one of the max-starting slots (or for the daemon to be ready)

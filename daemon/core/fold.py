@@ -20,8 +20,8 @@ one, what a monitor says of a vassal that another monitor owns (``claims.py``).
 from collections.abc import Callable
 from typing import Any, Final
 
-from ..journal.events import Event
-from . import budget, claims, lines
+from ...journal.events import Event
+from . import budget, claims, slots
 from . import moves as m
 from .actions import Action
 from .blame import Blame, VassalFault
@@ -56,7 +56,7 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
         accepting=i, reloading=i, stopping=m.note_spawned, held=i, barred=i),
     "spawn_failed": dict(
         queued=i, throttled=i, listening=i, starting=m.fail_spawn, ready=i,
-        accepting=i, reloading=i, stopping=m.rest, held=i, barred=i),
+        accepting=i, reloading=i, stopping=m.after_stop, held=i, barred=i),
     "vassal_ready": dict(
         queued=i, throttled=i, listening=i, starting=m.note_ready, ready=i,
         accepting=i, reloading=i, stopping=i, held=i, barred=i),
@@ -89,13 +89,13 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
         accepting=i, reloading=i, stopping=i, held=i, barred=i),
     "exited": dict(
         queued=i, throttled=i, listening=i, starting=m.die, ready=m.die,
-        accepting=m.die, reloading=m.die, stopping=m.rest, held=i, barred=i),
+        accepting=m.die, reloading=m.die, stopping=m.after_stop, held=i, barred=i),
     "adopted": dict(
         queued=i, throttled=i, listening=i, starting=m.adopt, ready=m.adopt,
         accepting=m.adopt, reloading=m.adopt, stopping=m.adopt, held=i, barred=i),
     "deadline_passed": dict(
-        queued=i, throttled=m.retry, listening=i, starting=m.run_out, ready=m.run_out,
-        accepting=m.forgive, reloading=m.run_out, stopping=m.lose_mercy, held=i, barred=i),
+        queued=i, throttled=m.retry, listening=i, starting=m.start_timed_out, ready=m.start_timed_out,
+        accepting=m.forgive, reloading=m.start_timed_out, stopping=m.stop_timed_out, held=i, barred=i),
     "vassal_failed": dict(
         queued=m.fail, throttled=m.fail, listening=m.fail, starting=m.fail_up, ready=m.fail_up,
         accepting=m.fail_up, reloading=m.fail_up, stopping=m.fail_up, held=m.note_failure,
@@ -105,8 +105,8 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
         queued=i, throttled=m.release, listening=i, starting=i, ready=i,
         accepting=i, reloading=i, stopping=m.unhold, held=m.release, barred=m.release),
     "stop": dict(
-        queued=m.hold, throttled=m.hold, listening=m.hold, starting=m.hold_up, ready=m.hold_up,
-        accepting=m.hold_up, reloading=m.hold_up, stopping=m.hold_up, held=i, barred=m.hold),
+        queued=m.hold, throttled=m.hold, listening=m.hold, starting=m.stop_and_hold, ready=m.stop_and_hold,
+        accepting=m.stop_and_hold, reloading=m.stop_and_hold, stopping=m.stop_and_hold, held=i, barred=m.hold),
     "reload": dict(
         queued=i, throttled=i, listening=i, starting=m.reload_when_up, ready=m.reload_when_up,
         accepting=m.reload_when_up, reloading=m.reload_when_up, stopping=i, held=i, barred=i),
@@ -193,9 +193,9 @@ def _is_over(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
 
 def _advance(fleet: Fleet, event: Event, actions: list[Action]) -> None:
     """Give free slots to those who wait for one."""
-    while (name := lines.next_of(fleet)) is not None:
+    while (name := slots.next_of(fleet)) is not None:
         with Blame(name):
-            lines.take(fleet, name)
+            slots.take(fleet, name)
             vassal = fleet.vassals[name]
             if vassal.phase == "queued":
                 m.spawn(fleet, vassal, event, actions)

@@ -10,9 +10,9 @@ of the table's rows.
 
 from typing import Any, Final, Literal
 
-from ..journal.events import Event, Spec
-from ..journal.policy import Policy
-from . import budget, deaths, lines, rules
+from ...journal.events import Event, Spec
+from ...journal.policy import Policy
+from . import budget, deaths, rules, slots
 from .actions import Action, Order
 from .blame import Blame
 from .fleet import Fleet, Phase, Vassal
@@ -59,14 +59,14 @@ def take_slot(fleet: Fleet, vassal: Vassal) -> None:
     if not vassal.slot:
         vassal.slot = True
         fleet.starting += 1
-        lines.took(fleet, vassal)
+        slots.took(fleet, vassal)
 
 
 def free_slot(fleet: Fleet, vassal: Vassal) -> None:
     if vassal.slot:
         vassal.slot = False
         fleet.starting -= 1
-        lines.gave_back(fleet, vassal)
+        slots.gave_back(fleet, vassal)
 
 
 def bar_reason(spec: Spec, policy: Policy, source: str) -> str | None:
@@ -167,11 +167,11 @@ def launch(
     if vassal.earliest is not None and event.at < vassal.earliest:
         enter(vassal, "throttled", event, "was started a moment ago", vassal.earliest)
         return
-    full = fleet.starting >= lines.slots(fleet)
+    full = fleet.starting >= slots.slots(fleet)
     if rules.holds(fleet, rules.SHARES):
-        waits = (full or not had_turn) and not lines.gets_slot(fleet, vassal, event)
+        waits = (full or not had_turn) and not slots.gets_slot(fleet, vassal, event)
     elif waits := full:
-        lines.join(fleet, vassal, event)
+        slots.join(fleet, vassal, event)
     if waits:
         reason = "max-starting vassals are starting" if full else "waits for its turn to start"
         enter(vassal, "queued", event, reason)
@@ -207,17 +207,17 @@ def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
     if not tells(vassal) and way_to_reload(vassal) == "tell":
         reload(fleet, vassal, event, actions)  # that takes no slot
     elif rules.holds(fleet, rules.SHARES):
-        if lines.gets_slot(fleet, vassal, event):
+        if slots.gets_slot(fleet, vassal, event):
             reload(fleet, vassal, event, actions)
     # Whoever waits already goes first: one that changes all the time must not keep its slot.
-    elif fleet.starting < lines.slots(fleet) and not lines.waits(fleet):
+    elif fleet.starting < slots.slots(fleet) and not slots.waits(fleet):
         reload(fleet, vassal, event, actions)
     else:
-        lines.join(fleet, vassal, event)
+        slots.join(fleet, vassal, event)
 
 
 def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
-    lines.leave(fleet, vassal.name)  # its turn is now, whatever place it had
+    slots.leave(fleet, vassal.name)  # its turn is now, whatever place it had
     if needs_restart(vassal):
         end(fleet, vassal, event, actions, "stop", "restarts, as it cannot ask for its config")
         return
@@ -280,7 +280,7 @@ def end(
 ) -> None:
     """Stop or kill its process; what follows is decided when it has gone."""
     free_slot(fleet, vassal)
-    lines.leave(fleet, vassal.name)
+    slots.leave(fleet, vassal.name)
     vassal.due = False
     order(vassal, do, event, actions)
     enter(vassal, "stopping", event, reason, event.at + seconds(fleet.policy.mercy))
@@ -289,14 +289,14 @@ def end(
 def forget(fleet: Fleet, vassal: Vassal, actions: Actions) -> None:
     close_socket(vassal, actions)
     free_slot(fleet, vassal)
-    lines.leave(fleet, vassal.name)
+    slots.leave(fleet, vassal.name)
     fleet.blocked.pop(vassal.name, None)
     del fleet.vassals[vassal.name]
 
 
 def clear_attempt(fleet: Fleet, vassal: Vassal) -> None:
     free_slot(fleet, vassal)
-    lines.leave(fleet, vassal.name)
+    slots.leave(fleet, vassal.name)
     vassal.attempt = vassal.pid = vassal.start_time = vassal.mark = None
     vassal.loyal = vassal.heartbeat = vassal.due = False
 
@@ -373,10 +373,10 @@ def requeue(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
     """Queued: keeps its place, unless it may no longer run or is now on demand."""
     take_spec(vassal, event)
     vassal.deaths = 0
-    lines.renew(fleet, vassal)
+    slots.renew(fleet, vassal)
     on_demand = vassal.spec.socket or moves_socket(vassal)
     if on_demand or bar_reason(vassal.spec, fleet.policy, vassal.monitor) is not None:
-        lines.leave(fleet, vassal.name)
+        slots.leave(fleet, vassal.name)
         begin(fleet, vassal, event, actions)
 
 
@@ -622,7 +622,7 @@ def _is_quiet(vassal: Vassal, event: Event) -> bool:
     return not waits and event.at >= (vassal.deadline or 0)
 
 
-def rest(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+def after_stop(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Its process was stopped and is gone: forget it, hold it, or begin anew."""
     had_turn = vassal.slot  # it was stopped for a restart
     clear_attempt(fleet, vassal)
@@ -650,7 +650,7 @@ def adopt(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
         arrive(fleet, vassal, event, actions)
 
 
-def run_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+def start_timed_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """It holds its slot no longer; where it got to, nobody knows."""
     if not vassal.slot and vassal.phase != "reloading":
         forgive(fleet, vassal, event, actions)
@@ -677,7 +677,7 @@ def retry(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     begin(fleet, vassal, event, actions)
 
 
-def lose_mercy(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+def stop_timed_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     order(vassal, "kill", event, actions)
     vassal.reason = "did not stop in time, killed"
     vassal.deadline = event.at + seconds(fleet.policy.mercy)
@@ -700,7 +700,7 @@ def fail(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """No process: it is barred."""
     note_failure(fleet, vassal, event, actions)
     vassal.exiled = vassal.done = False
-    lines.leave(fleet, vassal.name)
+    slots.leave(fleet, vassal.name)
     fleet.blocked.pop(vassal.name, None)
     close_socket(vassal, actions)
     enter(vassal, "barred", event, vassal.failed)
@@ -711,7 +711,7 @@ def fail_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
     body: Any = event.body
     note_failure(fleet, vassal, event, actions)
     if body.gone is not None and body.gone == vassal.attempt:
-        rest(fleet, vassal, event, actions)
+        after_stop(fleet, vassal, event, actions)
     elif vassal.phase != "stopping":
         end(fleet, vassal, event, actions, "stop", vassal.failed)
 
@@ -732,11 +732,11 @@ def add_failed(fleet: Fleet, event: Event, actions: Actions) -> None:
 def hold(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     vassal.held = True
     close_socket(vassal, actions)
-    lines.leave(fleet, vassal.name)
+    slots.leave(fleet, vassal.name)
     enter(vassal, "held", event, "stopped by an operator")
 
 
-def hold_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+def stop_and_hold(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     vassal.held = True
     if vassal.phase != "stopping":
         end(fleet, vassal, event, actions, "stop", "stopped by an operator")
@@ -770,7 +770,7 @@ def take_over(fleet: Fleet, event: Event, actions: Actions) -> None:
     fleet.policy, fleet.boot, fleet.open = body.policy, body.boot, False
     fleet.monitors, fleet.leaving, fleet.rules = body.monitors, False, body.rules
     fleet.pressure, fleet.booted = None, body.booted
-    lines.regroup(fleet)
+    slots.regroup(fleet)
     for vassal in list(fleet.vassals.values()):
         # A bar may have been the old policy's: what barred it is judged again, unless it was
         # the vassal itself.
@@ -790,7 +790,7 @@ def let_go(fleet: Fleet, event: Event, actions: Actions) -> None:
     for vassal in list(fleet.vassals.values()):
         if vassal.attempt is not None:
             with Blame(vassal.name):
-                rest(fleet, vassal, event, actions)
+                after_stop(fleet, vassal, event, actions)
 
 
 def open_up(fleet: Fleet, event: Event, actions: Actions) -> None:
@@ -801,7 +801,7 @@ def open_up(fleet: Fleet, event: Event, actions: Actions) -> None:
     for vassal in list(fleet.vassals.values()):
         with Blame(vassal.name):
             if vassal.phase == "queued":
-                lines.leave(fleet, vassal.name)
+                slots.leave(fleet, vassal.name)
                 begin(fleet, vassal, event, actions)
             elif vassal.phase in ("starting", "ready", "accepting", "reloading"):
                 _end_wrong_user(fleet, vassal, event, actions)

@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from ..journal.events import Spec
-from ..journal.times import rfc3339
+from ...journal.events import Spec
+from ...journal.times import rfc3339
 from .fleet import Fleet, Vassal
 
 

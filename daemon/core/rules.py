@@ -16,7 +16,7 @@ journals that were written without the field mean that default (see ``journal/po
 
 from typing import Final, NamedTuple
 
-from ..journal.errors import NewerFormat
+from ...journal.errors import NewerFormat
 from .fleet import Fleet
 
 RULES: Final = 2  # what a daemon of this version decides by

@@ -25,7 +25,7 @@ Before ``SHARES``, all vassals had the same three lines. Reloads and starts took
 
 from typing import Final, Literal
 
-from ..journal.events import Event
+from ...journal.events import Event
 from . import rules
 from .fleet import Fleet, Vassal, Waiting
 

@@ -6,14 +6,14 @@ from typing import Final
 
 import trio
 
-from . import process
-from .fleet import Vassal
-from .keeper_link import KeeperLink
+from ..core.fleet import Vassal
+from ..keeper.link import KeeperLink
+from . import procfs
+from .emperor_protocol import ACCEPTING
 from .leftovers import Leftover, Leftovers, about
 from .orders import unread
-from .protocol import ACCEPTING
+from .process import Process
 from .recovery import Survivor
-from .running import Process
 
 _MOST: Final = 4096  # bytes of a socket that are looked at
 
@@ -55,7 +55,7 @@ def take_over(leftovers: Leftovers, vassal: Vassal, keeper: KeeperLink) -> Proce
     """
     while (left := leftovers.take(vassal.name)) is not None:
         spec = vassal.running if left.spec is None else left.spec
-        owned = spec is None or not vassal.own_user or process.owner(left.pid) in (0, spec.uid)
+        owned = spec is None or not vassal.own_user or procfs.owner(left.pid) in (0, spec.uid)
         running = _hold(vassal, left.pid, left.start, keeper) if owned else None
         if running is not None:
             _introduce(running, left, keeper)
@@ -88,12 +88,12 @@ def _hold(vassal: Vassal, pid: int, started: int, keeper: KeeperLink) -> Process
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return None  # anything else says nothing of it: taken for dead, it would run twice
-    if process.start_time(pid) != started:
+    if procfs.start_time(pid) != started:
         os.close(pidfd)
         return None
     running = Process(vassal, pid, started, pidfd)
     running.accepted = trio.current_time()
-    running.keepers = keeper.alive and process.parent(pid) == os.getppid()
+    running.keepers = keeper.alive and procfs.parent(pid) == os.getppid()
     keeper.expect(running.identity)
     return running
 

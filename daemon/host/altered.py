@@ -7,8 +7,8 @@ such a text. It looks for them at its start and takes each anew when the vassal'
 import logging
 from typing import Final
 
-from ..journal.store import Journal
-from .fleet import Fleet
+from ...journal.store import Journal
+from ..core.fleet import Fleet
 
 NOT_THERE: Final = "its config is not in the journal as it was recorded"
 _ANNOUNCING: Final = ("amqp", "amqps", "zmq")  # sources that say each thing once

@@ -28,7 +28,7 @@ from typing import Final
 
 import trio
 
-from . import cgroup_base, process, threads
+from . import cgroup_base, procfs, threads
 from . import cgroup_files as files
 
 log = logging.getLogger("emperor.host")
@@ -232,7 +232,7 @@ def entering(cgroup: str) -> list[str]:
 
 def is_entering(pid: int) -> bool:
     """Whether a process is still on its way into its cgroup."""
-    return _ENTER in process.arguments(pid)
+    return _ENTER in procfs.arguments(pid)
 
 
 def name_of(identity: str, mark: str) -> str | None:
@@ -258,7 +258,7 @@ def _sweep(cgroup: str, identity: str, time_of: Callable[[int], int]) -> None:
     known = _NAME.fullmatch(name)
     if known is None:
         ours = name.startswith((cgroup_base.LEAF, cgroup_base.PROBE)) and pid.isdigit()
-        if ours and process.start_time(int(pid)) is None and not files.is_populated(cgroup):
+        if ours and procfs.start_time(int(pid)) is None and not files.is_populated(cgroup):
             files.remove(cgroup)
     elif known["identity"] == identity:
         if time_of(int(known["attempt"])) == int(known["at"]):

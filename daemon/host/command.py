@@ -10,15 +10,16 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from ..journal.events import Spec
-from ..journal.policy import Policy
-from ..monitors import shell_words
-from ..monitors.regular_file import Denied, NotRegular, located, reopened
-from ..monitors.settings import LIMITS, LONGEST_COMMAND, amount, signal_number
-from ..monitors.tenant import Tenant, become, passed
-from . import magic, stdio
-from .keeping import CHANNEL
-from .process import IDENTITY, MARK
+from ...journal.events import Spec
+from ...journal.policy import Policy
+from ...monitors import shell_words
+from ...monitors.regular_file import Denied, NotRegular, located, reopened
+from ...monitors.settings import LIMITS, LONGEST_COMMAND, amount, signal_number
+from ...monitors.tenant import Tenant, become, passed
+from ..keeper import stdio
+from ..keeper.protocol import CHANNEL
+from . import magic
+from .procfs import IDENTITY, MARK
 from .users import User
 
 _LOADERS: Final = {

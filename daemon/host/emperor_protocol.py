@@ -9,7 +9,7 @@ vassal asks (it asks while it reloads). Source: uWSGI's ``core/emperor.c`` and `
 import struct
 from typing import Final
 
-from .fleet import Vassal
+from ..core.fleet import Vassal
 
 # To the vassal
 STOP: Final = b"\x00"

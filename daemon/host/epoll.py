@@ -11,7 +11,7 @@ from typing import Final
 
 import trio
 
-from .refusals import PASSING
+from ..keeper.refusals import PASSING
 
 log = logging.getLogger("emperor.host")
 

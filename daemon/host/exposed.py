@@ -8,11 +8,11 @@ judged, too (``monitors/ways.py``).
 
 import os
 
-from ..journal.events import Spec
-from ..journal.policy import Policy
-from ..monitors.members import NotKnown
-from ..monitors.names import shown
-from ..monitors.ownership import exposure
+from ...journal.events import Spec
+from ...journal.policy import Policy
+from ...monitors.names import shown
+from ...monitors.ownership import exposure
+from ...monitors.private_groups import NotKnown
 from . import option_files
 from .user_threads import NoAnswer, UserThreads
 

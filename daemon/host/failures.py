@@ -11,13 +11,13 @@ from typing import Final
 
 import msgspec
 
-from ..journal import chain
-from ..journal.events import Announced, Body, Exited, SpawnFailed, Spec, VassalFailed
-from ..monitors.names import shown
-from ..monitors.urls import without_secrets
-from .blame import VassalFault, original
-from .draft import Draft
-from .fleet import Fleet
+from ...journal import chain
+from ...journal.events import Announced, Body, Exited, SpawnFailed, Spec, VassalFailed
+from ...monitors.names import shown
+from ...monitors.urls import without_secrets
+from ..core.blame import VassalFault, original
+from ..core.draft import Draft
+from ..core.fleet import Fleet
 
 _LONGEST_REASON: Final = 500  # characters
 _LONGEST_TRACE: Final = 3500  # characters; with the reason and the names less than 4 KiB

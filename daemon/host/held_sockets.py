@@ -13,11 +13,11 @@ them, because it gave neither.
 
 from collections.abc import Iterable
 
-from .keeper_link import KeeperLink, Kept
-from .keeping import LEFT
+from ..keeper.link import KeeperLink, Kept
+from ..keeper.protocol import LEFT
 from .leftovers import Leftover
+from .process import kept_name
 from .recovery import Survivor
-from .running import kept_name
 
 
 def arrange(keeper: KeeperLink, survivors: Iterable[Survivor]) -> None:

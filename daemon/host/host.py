@@ -32,46 +32,38 @@ from typing import Final
 import msgspec
 import trio
 
-from ..journal.events import (
-    Exited,
-    Fault,
-    OfAttempt,
-    ReloadFailed,
-    Spawned,
-    SpawnFailed,
-    Spec,
-)
-from ..journal.policy import Policy
+from ...journal.events import Exited, Fault, OfAttempt, ReloadFailed, Spawned, SpawnFailed, Spec
+from ...journal.policy import Policy
+from ..core.actions import Action
+from ..core.draft import Draft
+from ..core.fleet import Fleet, Vassal
+from ..keeper.link import Death, KeeperLink
+from ..keeper.refusals import PASSING, Refused, nobodys
 from . import (
     adoption,
     altered,
     cgroups,
     command,
+    emperor_protocol,
     failures,
     held_sockets,
     leftovers,
-    process,
-    protocol,
+    procfs,
     recovery,
     threads,
 )
-from .actions import Action
 from .cgroups import Cgroups
-from .draft import Draft
 from .epoll import Epoll
 from .exposed import exposed
-from .fleet import Fleet, Vassal
-from .keeper_link import Death, KeeperLink
 from .leftovers import Leftover, Leftovers
 from .listeners import Listener, Listeners, binds_itself, terms
 from .on_demand import OnDemand
 from .orders import unread
+from .process import Process
+from .reap import Trees, kill_group
 from .recovery import Survivor
-from .refusals import PASSING, Refused, nobodys
-from .running import Process
-from .starting import Starter, explain
+from .spawn import Starter, error_text
 from .strays import Strays
-from .trees import Trees, kill_group
 from .user_threads import UserThreads
 from .users import NoAccount
 from .vassal_log import LOGROTATE, LogDirectory
@@ -93,11 +85,11 @@ _UNHEARD: Final = 5.0  # seconds after which an order to stop that was not read 
 _MOST_UNREAD: Final = 64
 _CHUNK: Final = 4096  # bytes that are heard at once
 # What it says once, and a daemon that has lost its journal could not know.
-_LASTING: Final = (protocol.ACCEPTING, protocol.LOYAL, protocol.HEARTBEAT)
+_LASTING: Final = (emperor_protocol.ACCEPTING, emperor_protocol.LOYAL, emperor_protocol.HEARTBEAT)
 _NEWS: Final = select.EPOLLIN | select.EPOLLET  # edge-triggered: what stays in a socket is none
 
 
-class Said(msgspec.Struct, frozen=True, gc=False):
+class VassalByte(msgspec.Struct, frozen=True, gc=False):
     """A vassal sent a byte that the fleet may want to know of."""
 
     vassal: str
@@ -106,13 +98,13 @@ class Said(msgspec.Struct, frozen=True, gc=False):
     reloads: int = 0  # that this daemon had sent to the process by then
 
 
-class Happened(msgspec.Struct, frozen=True, gc=False):
+class HostEvent(msgspec.Struct, frozen=True, gc=False):
     """Something that is an event as it is."""
 
     draft: Draft
 
 
-News = Said | Happened
+News = VassalByte | HostEvent
 TellNews = Callable[[list[News]], Awaitable[None]]
 """Hands over news; returns when what came of it is durable."""
 
@@ -245,7 +237,7 @@ class Host:
 
     def _happened(self, draft: Draft) -> None:
         """Hand over news about a vassal."""
-        self._said[Happened(draft)] = None
+        self._said[HostEvent(draft)] = None
         self._spoken.set()
 
     # Errors of the daemon's own
@@ -254,7 +246,7 @@ class Host:
         """Tell of an error about one vassal. The fold has it stopped and bars it."""
         log.error("%s: error in %s: %s", vassal, place, failures.told(error))
         body = failures.failed(place, error, gone=gone)
-        self._said[Happened(Draft("vassal_failed", body, None, vassal))] = None
+        self._said[HostEvent(Draft("vassal_failed", body, None, vassal))] = None
         self._spoken.set()
 
     @contextlib.contextmanager
@@ -286,9 +278,9 @@ class Host:
 
     def _orphans(self) -> set[int]:
         """The children of daemon and keeper, leaders among them. May be called in a thread."""
-        found = process.children()
+        found = procfs.children()
         if self._keeper.alive:
-            found += process.children(os.getppid())
+            found += procfs.children(os.getppid())
         return set(found) - {os.getpid()}
 
     def _watch(self, fd: int, running: Process, mask: int = select.EPOLLIN) -> None:
@@ -321,22 +313,22 @@ class Host:
         answered = False
         running.inflow.fill(len(said) - running.heard, now)
         for byte in said[running.heard :]:
-            if byte == protocol.WANTS_CONFIG:
+            if byte == emperor_protocol.WANTS_CONFIG:
                 running.owed += running.inflow.is_answered(running.owed, now)
                 self._send_config(running)
                 answered = True  # a frame too many is worse than a word that is lost
-            elif byte == protocol.HEARTBEAT and running.name in self._beats:
+            elif byte == emperor_protocol.HEARTBEAT and running.name in self._beats:
                 self._beats[running.name] = trio.current_time()
             else:
-                if byte == protocol.HEARTBEAT:
+                if byte == emperor_protocol.HEARTBEAT:
                     self._beats[running.name] = trio.current_time()
-                elif byte == protocol.ACCEPTING:
+                elif byte == emperor_protocol.ACCEPTING:
                     running.orders.accepted()
                     self._beats.pop(running.name, None)  # the next one is a first one again
                     running.accepted = trio.current_time()
                 self._remember(running, byte)
                 # Said twice before it was handed over once is said once.
-                said_now = Said(running.name, running.attempt, byte, running.reloads)
+                said_now = VassalByte(running.name, running.attempt, byte, running.reloads)
                 self._said[said_now] = None
                 self._spoken.set()
                 self._speakers[running] = 0
@@ -374,7 +366,7 @@ class Host:
     def _repeat(self, running: Process, said: Iterable[int]) -> None:
         """Tell what it said to a daemon before; it costs no event where the journal knows it."""
         for byte in said:
-            self._said[Said(running.name, running.attempt, byte)] = None
+            self._said[VassalByte(running.name, running.attempt, byte)] = None
             self._spoken.set()
 
     def _take_out(self, running: Process, count: int) -> None:
@@ -387,13 +379,13 @@ class Host:
             if running in waiting:
                 waiting[running] = max(0, waiting[running] - count)
 
-    def is_stale(self, said: Said) -> bool:
+    def is_stale(self, said: VassalByte) -> bool:
         """Whether the program said it that a reload replaces, whether sent since or to be sent."""
         running = self._by_name.get(said.vassal)
         if running is None or running.attempt != said.attempt:
             return False
         replaced = running.to_reload or said.reloads != running.reloads
-        return said.byte == protocol.ACCEPTING and replaced
+        return said.byte == emperor_protocol.ACCEPTING and replaced
 
     def silent_for(self, vassal: str) -> float:
         """Seconds since the vassal's last heartbeat; counts from now when none was heard."""
@@ -429,7 +421,7 @@ class Host:
         if text is None:
             log.error("the config %s is not in the journal as it was recorded", digest)
             return b""
-        return protocol.config_frame(text)
+        return emperor_protocol.config_frame(text)
 
     # Addresses on demand
 
@@ -506,7 +498,7 @@ class Host:
         if self._config_text(spec.config) is not None:
             return False
         body = ReloadFailed(attempt=running.attempt, reason=altered.NOT_THERE)
-        self._said[Happened(Draft("reload_failed", body, None, running.name))] = None
+        self._said[HostEvent(Draft("reload_failed", body, None, running.name))] = None
         self._spoken.set()
         return True
 
@@ -524,7 +516,7 @@ class Host:
         elif action.do == "stop":
             running.asked = True
             graceful = self._policy().graceful_shutdown
-            byte = protocol.STOP_GRACEFULLY if graceful else protocol.STOP
+            byte = emperor_protocol.STOP_GRACEFULLY if graceful else emperor_protocol.STOP
             by_signal = running.deaf or (running.suspected and not graceful)
             if by_signal or not self._send(running, byte):
                 _signal(running.pidfd, running.stop_signal)
@@ -551,11 +543,11 @@ class Host:
         running.to_reload = False
         if self._by_name.get(running.name) is not running or running.asked:
             return
-        running.said = [byte for byte in running.said if byte == protocol.LOYAL]
+        running.said = [byte for byte in running.said if byte == emperor_protocol.LOYAL]
         about = leftovers.about(running.mark, running.spec)
         running.tell_keeper(self._keeper, spec=about["spec"], said=running.said)
         running.reloads += 1
-        if self._send(running, protocol.RELOAD):
+        if self._send(running, emperor_protocol.RELOAD):
             running.accepted = -math.inf  # what it loads now has not said so
             await self._watch_reload(running)
         else:
@@ -575,7 +567,7 @@ class Host:
         if running.control is not None and running.orders.ignored(running.control):
             running.deaf = True
             body = OfAttempt(attempt=running.attempt)
-            self._said[Happened(Draft("vassal_deaf", body, None, running.name))] = None
+            self._said[HostEvent(Draft("vassal_deaf", body, None, running.name))] = None
             self._spoken.set()
 
     async def _tell_workers(self, running: Process, graceful: bool) -> None:
@@ -585,7 +577,7 @@ class Host:
             if self._by_name.get(running.name) is not running:
                 return
             with contextlib.suppress(OSError):  # out of descriptors, or they have just gone
-                for pid in process.children(running.pid):
+                for pid in procfs.children(running.pid):
                     os.kill(pid, signal.SIGHUP if graceful else signal.SIGINT)
 
     async def _watch_stop(self, running: Process) -> None:
@@ -647,7 +639,7 @@ class Host:
             return
         except OSError as error:
             cwd = None if vassal.running is None else vassal.running.cwd
-            await self._refuse(name, attempt, *explain(error, cwd))
+            await self._refuse(name, attempt, *error_text(error, cwd))
             return
         self._by_name[name] = running
         self._trees.expect_orphans()
@@ -658,7 +650,7 @@ class Host:
             control = running.control is not None
             runs = running.former.spec
             body = msgspec.structs.replace(body, mark=running.mark, runs=runs, control=control)
-        await self._tell([Happened(Draft("spawned", body, None, name, vassal.order))])
+        await self._tell([HostEvent(Draft("spawned", body, None, name, vassal.order))])
         self._listen_to(running)
         if running.former is not None:
             self._find_cgroup(running)
@@ -689,14 +681,14 @@ class Host:
                 return
             entering = cgroups.is_entering(running.pid)
             running.entered = self._cgroups.holds(running.cgroup, running.pid)
-        if not running.entered and process.start_time(running.pid) == running.started:
+        if not running.entered and procfs.start_time(running.pid) == running.started:
             self._cgroups.complain(f"{running.name}: process {running.pid} is not in its cgroup")
 
     async def _refuse(self, name: str, attempt: int, reason: str, fault: Fault) -> None:
         assert self._tell is not None
         del self._waiting[name]
         body = SpawnFailed(attempt=attempt, reason=reason, fault=fault)
-        await self._tell([Happened(Draft("spawn_failed", body, None, name, attempt))])
+        await self._tell([HostEvent(Draft("spawn_failed", body, None, name, attempt))])
 
     def _listen_to(self, running: Process) -> None:
         self._watch(running.pidfd, running)
@@ -834,7 +826,7 @@ class Host:
             log=last,
             reload=self._is_of_reload(running, death),
         )
-        await self._tell([Happened(Draft("exited", body, None, running.name))])
+        await self._tell([HostEvent(Draft("exited", body, None, running.name))])
         self._keeper.acknowledge(running.identity)
 
     def _is_of_reload(self, running: Process, death: Death) -> bool:
@@ -969,7 +961,7 @@ def _peek(running: Process) -> Death:
     if status is None:
         # Who traces it (ptrace(2)) is told first and takes its time: that may be any process of
         # its user, and must not keep us. It is reaped when it can be.
-        return Death(*process.ended(running.pid))
+        return Death(*procfs.ended(running.pid))
     if status.si_code == os.CLD_EXITED:
         return Death(status.si_status, None)
     return Death(None, status.si_status)

@@ -12,10 +12,10 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from ..journal.events import Spec
-from . import process
-from .keeper_link import Kept
-from .keeping import LEFT
+from ...journal.events import Spec
+from ..keeper.link import Kept
+from ..keeper.protocol import LEFT
+from . import procfs
 
 log = logging.getLogger("emperor")
 
@@ -42,7 +42,7 @@ class Leftover(msgspec.Struct):
 class Machine(Protocol):
     """Processes as the machine knows them; the module ``process`` is one."""
 
-    def census(self) -> process.Census: ...
+    def census(self) -> procfs.Census: ...
 
     def start_time(self, pid: int) -> int | None: ...
 
@@ -65,7 +65,7 @@ def find(
     known: set[int],
     identity: str | None,
     time_of: Callable[[int], int],
-    machine: Machine = process,
+    machine: Machine = procfs,
 ) -> list[Leftover]:
     """The processes that the journal does not know, in the order in which they were started.
 
@@ -98,7 +98,7 @@ def find(
     )
 
 
-def _kept(name: str, kept: Kept, census: process.Census, machine: Machine) -> Leftover | None:
+def _kept(name: str, kept: Kept, census: procfs.Census, machine: Machine) -> Leftover | None:
     """The process whose sockets are kept under this name, if it lives."""
     parts = _attempt(name)
     assert parts is not None
@@ -124,7 +124,7 @@ def _kept(name: str, kept: Kept, census: process.Census, machine: Machine) -> Le
     )
 
 
-def _marks(census: process.Census, number: int, vassal: str) -> list[str]:
+def _marks(census: procfs.Census, number: int, vassal: str) -> list[str]:
     return [
         mark
         for mark in census.marked
@@ -198,7 +198,7 @@ class Leftovers:
         return [
             (each.name, each.pid)
             for each in left[:_MOST_NAMED]
-            if process.start_time(each.pid) == each.start
+            if procfs.start_time(each.pid) == each.start
         ]
 
     @property

@@ -36,15 +36,15 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from ..journal import quantities
-from ..journal.events import ListenFault, Spec
-from ..journal.policy import Policy
-from ..monitors.names import shown
-from ..monitors.tenant import Tenant, rights_of
+from ...journal import quantities
+from ...journal.events import ListenFault, Spec
+from ...journal.policy import Policy
+from ...monitors.names import shown
+from ...monitors.tenant import Tenant, rights_of
+from ..keeper.link import KeeperLink, Kept
+from ..keeper.protocol import LEFT
+from ..keeper.refusals import PASSING
 from . import descriptors
-from .keeper_link import KeeperLink, Kept
-from .keeping import LEFT
-from .refusals import PASSING
 
 log = logging.getLogger("emperor.host")
 
@@ -394,7 +394,7 @@ def _taken(address: str, other: Listener) -> CannotListen:
     return CannotListen(reason, "address", other.vassal, other.address)
 
 
-class Place(msgspec.Struct, frozen=True):
+class ListenAddress(msgspec.Struct, frozen=True):
     """Where an address is. ``path`` is that of a socket file, ``port`` TCP's."""
 
     family: socket.AddressFamily
@@ -403,17 +403,17 @@ class Place(msgspec.Struct, frozen=True):
     port: int | None = None
 
 
-def parse(address: str) -> Place:
+def parse(address: str) -> ListenAddress:
     """Where this address is. Raises CannotListen."""
     if len(address) > _LONGEST_ADDRESS or "\0" in address:
         raise CannotListen(
             f"{shown(address[:40])}… is too long for an address, or has a NUL", "address"
         )
     if address.startswith("@"):
-        return Place(socket.AF_UNIX, b"\0" + os.fsencode(address[1:]))
+        return ListenAddress(socket.AF_UNIX, b"\0" + os.fsencode(address[1:]))
     host, colon, port = address.rpartition(":")
     if not colon or address.startswith("/"):
-        return Place(socket.AF_UNIX, None, path=os.path.abspath(address))
+        return ListenAddress(socket.AF_UNIX, None, path=os.path.abspath(address))
     at = quantities.port(port)
     if at is None:
         raise CannotListen(f"{shown(address)} has no port from 1 to 65535", "address")
@@ -426,10 +426,10 @@ def parse(address: str) -> Place:
         raise CannotListen(reason, "address") from None
     where = getattr(where, "ipv4_mapped", None) or where  # ::ffff:127.0.0.1
     family = socket.AF_INET if where.version == 4 else socket.AF_INET6
-    return Place(family, (str(where), at), port=at)
+    return ListenAddress(family, (str(where), at), port=at)
 
 
-def _excludes(held: Place, wanted: Place) -> bool:
+def _excludes(held: ListenAddress, wanted: ListenAddress) -> bool:
     """Whether who listens at the one place keeps others from listening at the other one."""
     if held.port is None or wanted.port is None:
         return held.name is not None and held.name == wanted.name
@@ -450,7 +450,7 @@ def binds_itself(config: bytes, address: str) -> bool:
     return False
 
 
-def _binds(value: bytes, wanted: Place) -> bool:
+def _binds(value: bytes, wanted: ListenAddress) -> bool:
     with contextlib.suppress(CannotListen):
         held = parse(value.decode("utf-8", "surrogateescape"))
         return _excludes(held, wanted) or (held.path is not None and held.path == wanted.path)

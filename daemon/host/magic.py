@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from ..journal.events import Spec
+from ...journal.events import Spec
 from .users import User, group_name, user_name
 
 _VARIABLE: Final = re.compile("%(.)", re.DOTALL)

@@ -16,11 +16,11 @@ from typing import Final
 
 import trio
 
-from ..journal.events import Empty, ListenFailed
-from ..monitors.names import shown
-from .draft import Draft
+from ...journal.events import Empty, ListenFailed
+from ...monitors.names import shown
+from ..core.draft import Draft
+from ..keeper.link import KeeperLink
 from .epoll import Epoll
-from .keeper_link import KeeperLink
 from .listeners import CannotListen, Listener, Listeners, Opening, Terms, remove
 from .user_threads import NoAnswer, UserThreads
 

@@ -11,12 +11,12 @@ import shutil
 from collections.abc import Iterator
 from typing import Final
 
-from ..journal.events import Spec
-from ..journal.policy import Policy
-from ..monitors.members import NotKnown
-from ..monitors.names import shown
-from ..monitors.ownership import told
-from ..monitors.ways import Step, Ways
+from ...journal.events import Spec
+from ...journal.policy import Policy
+from ...monitors.names import shown
+from ...monitors.ownership import told
+from ...monitors.path_owners import Step, Ways
+from ...monitors.private_groups import NotKnown
 
 _NOBODY: Final = -1
 

@@ -6,11 +6,11 @@ import socket
 import subprocess
 from typing import Any
 
-from ..journal.events import Spec
+from ...journal.events import Spec
+from ..core.fleet import Vassal
+from ..keeper.link import Identity, KeeperLink
 from . import command, descriptors
-from .fleet import Vassal
 from .inflow import Inflow
-from .keeper_link import Identity, KeeperLink
 from .leftovers import Leftover
 from .orders import Orders
 from .vassal_log import LogFile

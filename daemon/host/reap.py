@@ -17,9 +17,9 @@ from typing import Final
 
 import trio
 
-from . import process, threads
+from . import procfs, threads
 from .cgroups import Cgroups
-from .running import Process
+from .process import Process
 
 log = logging.getLogger("emperor.host")
 
@@ -43,12 +43,12 @@ class Trees:
         self,
         leaders: Callable[[], set[int]],
         cgroups: Cgroups | None = None,
-        orphans: Callable[[], set[int]] = lambda: set(process.children()),
+        orphans: Callable[[], set[int]] = lambda: set(procfs.children()),
     ) -> None:
         self._leaders = leaders
         self._cgroups = Cgroups() if cgroups is None else cgroups
         self._all_orphans = orphans
-        self._census = threads.Shared(process.census)
+        self._census = threads.Shared(procfs.census)
         self._orphans = threads.Shared(self._look_for_orphans)
         self._one_waits = trio.CapacityLimiter(1)
         self._child_started = trio.Event()
@@ -71,7 +71,7 @@ class Trees:
             try:
                 if left and pause > _PROMPT:
                     # An orphan's zombie stays where process 1 reaps nobody. It is no remnant.
-                    left = await threads.run_sync(process.lives_in_group, running.pid)
+                    left = await threads.run_sync(procfs.lives_in_group, running.pid)
                 strays = await self._strays(running)
             except OSError:  # out of descriptors: who cannot look cannot say that all are gone
                 left, strays = True, []
@@ -94,12 +94,12 @@ class Trees:
         # The orphans of an adopted one were not handed to us, they can be anywhere.
         near = running.entered or running.child is not None
         look = self._orphans if near else self._census
-        return process.remnants(
+        return procfs.remnants(
             await look(), running.mark, running.pid, running.started, running.uid
         )
 
-    def _look_for_orphans(self) -> process.Census:
-        return process.census(lambda: self._all_orphans() - self._leaders())
+    def _look_for_orphans(self) -> procfs.Census:
+        return procfs.census(lambda: self._all_orphans() - self._leaders())
 
     def reap_leader(self, running: Process) -> None:
         """Reap a dead leader; later, if somebody traces it. The thread that started it has it."""
@@ -139,9 +139,9 @@ class Trees:
         """Reap some dead orphans; whether there may be more."""
         for pid, started in list(self._traced.items()):
             with contextlib.suppress(OSError):  # out of descriptors; next time, then
-                if process.start_time(pid, dead_too=True) == started:
+                if procfs.start_time(pid, dead_too=True) == started:
                     reap_quietly(os.P_PID, pid)
-                if process.start_time(pid, dead_too=True) != started:
+                if procfs.start_time(pid, dead_too=True) != started:
                     del self._traced[pid]
         leaders = self._leaders()
         for _ in range(_MOST):
@@ -156,7 +156,7 @@ class Trees:
     def _reap_behind(self, leaders: set[int]) -> bool:
         """The same where a dead leader is in the way, which is reaped elsewhere."""
         try:
-            listed = process.children_of_thread(os.getpid())
+            listed = procfs.children_of_thread(os.getpid())
         except OSError:  # out of descriptors; next time, then
             return False
         found = (pid for pid in listed if pid not in leaders and _dead(os.P_PID, pid) is not None)

@@ -12,12 +12,12 @@ and exec (see ``journal/store.py``).
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from ..journal.errors import Damaged, JournalError
-from ..journal.events import Adopted, Exited, SpawnFailed
-from . import command, process
-from .draft import Draft
-from .fleet import UP, Fleet, Vassal
-from .keeper_link import Death, Identity
+from ...journal.errors import Damaged, JournalError
+from ...journal.events import Adopted, Exited, SpawnFailed
+from ..core.draft import Draft
+from ..core.fleet import UP, Fleet, Vassal
+from ..keeper.link import Death, Identity
+from . import command, procfs
 
 # The mark of an attempt, its leader's pid and start time, its user: where they are known.
 Tree = tuple[str, int | None, int | None, int | None]
@@ -26,7 +26,7 @@ Tree = tuple[str, int | None, int | None, int | None]
 class Machine(Protocol):
     """Processes as the machine knows them; the module ``process`` is one."""
 
-    def census(self) -> process.Census: ...
+    def census(self) -> procfs.Census: ...
 
     def start_time(self, pid: int) -> int | None: ...
 
@@ -36,7 +36,7 @@ class Machine(Protocol):
 
     def remnants(
         self,
-        all_: process.Census,
+        all_: procfs.Census,
         mark: str,
         leader: int | None,
         started: int | None,
@@ -71,7 +71,7 @@ def survey(
     fleet: Fleet,
     boot: str,
     time_of: Callable[[int], int],
-    machine: Machine = process,
+    machine: Machine = procfs,
     unclear: dict[str, Exception] | None = None,
 ) -> tuple[list[Survivor], list[Vassal]]:
     """Who lives, and who does not any more. Blocks; for a worker thread.
@@ -80,14 +80,14 @@ def survey(
     """
     under_way = [vassal for vassal in fleet.vassals.values() if vassal.phase in UP]
     same_boot = fleet.boot == boot
-    census = machine.census() if under_way and same_boot else process.Census({}, {}, {})
+    census = machine.census() if under_way and same_boot else procfs.Census({}, {}, {})
     alive: list[Survivor] = []
     gone: list[Vassal] = []
     trees: list[Tree] = []
     for vassal in under_way:
         try:
             assert vassal.attempt is not None
-            mark = vassal.mark or process.mark(vassal.attempt, time_of(vassal.attempt), vassal.name)
+            mark = vassal.mark or procfs.mark(vassal.attempt, time_of(vassal.attempt), vassal.name)
             leader = _leader(machine, vassal, census.of(mark)) if same_boot else None
         except Exception as error:
             if unclear is None or _is_of_machine(error):
@@ -108,13 +108,13 @@ def _is_of_machine(error: Exception) -> bool:
     return isinstance(error, OSError | JournalError) and not isinstance(error, Damaged)
 
 
-def end_trees(dead: Iterable[Survivor], machine: Machine = process) -> None:
+def end_trees(dead: Iterable[Survivor], machine: Machine = procfs) -> None:
     """End what is left of those that died after they were found alive. Blocks."""
     trees = [(each.mark, each.pid, each.start_time, each.vassal.uid) for each in dead]
     _end(trees, machine.census(), machine)
 
 
-def _end(trees: Sequence[Tree], census: process.Census, machine: Machine) -> None:
+def _end(trees: Sequence[Tree], census: procfs.Census, machine: Machine) -> None:
     """End what is left of trees, and look again: who is killed may have forked just before."""
     before: list[int] = []
     while True:

@@ -10,16 +10,16 @@ import subprocess
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from ..journal.events import Fault, Spec
-from ..journal.policy import Policy
-from . import altered, cgroups, command, descriptors, leftovers, process
+from ...journal.events import Fault, Spec
+from ...journal.policy import Policy
+from ..core.fleet import Vassal
+from ..keeper.link import KeeperLink
+from ..keeper.refusals import PASSING
+from . import altered, cgroups, command, descriptors, leftovers, procfs
 from .cgroups import Cgroups
-from .fleet import Vassal
-from .keeper_link import KeeperLink
 from .listeners import Listeners
-from .refusals import PASSING
-from .running import Process, kept_name
-from .trees import kill_group
+from .process import Process, kept_name
+from .reap import kill_group
 from .users import User, user_of
 from .vassal_log import LogDirectory, log_file
 
@@ -74,7 +74,7 @@ class Starter:
         assert vassal.attempt is not None
         assert vassal.running is not None
         user = user_of(vassal.running, self._policy())
-        mark = process.mark(vassal.attempt, at, vassal.name)
+        mark = procfs.mark(vassal.attempt, at, vassal.name)
         # What runs as another user may not make cgroups, so none is delegated to it.
         cgroup = self._cgroups.make(self._identity(), mark, delegated=user is None)
         try:
@@ -95,7 +95,7 @@ class Starter:
             self._nofile,
             spec.cwd,
             spec.settings,
-            brand=process.brand(mark) if process.can_brand() else None,
+            brand=procfs.brand(mark) if procfs.can_brand() else None,
             user=user,
             enter=() if cgroup is None else cgroups.entering(cgroup),
         )
@@ -212,7 +212,7 @@ def _check_room(descriptor: int) -> None:
 def _hold(vassal: Vassal, child: subprocess.Popen[bytes]) -> Process:
     """Take hold of a new child. One that cannot be held is ended: nobody would know of it."""
     try:
-        started = process.start_time(child.pid, dead_too=True)
+        started = procfs.start_time(child.pid, dead_too=True)
         if started is None:
             raise OSError(errno.EMFILE, "its start time cannot be read")
         running = Process(vassal, child.pid, started, os.pidfd_open(child.pid))
@@ -234,7 +234,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         os.waitpid(child.pid, 0)
 
 
-def explain(error: OSError, cwd: str | None = None) -> tuple[str, Fault]:
+def error_text(error: OSError, cwd: str | None = None) -> tuple[str, Fault]:
     """What a failed spawn means: the vassal's own fault, or the machine's.
 
     ``cwd`` is the source's directory. One that is not there is about to be, or takes its vassals

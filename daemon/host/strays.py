@@ -20,11 +20,11 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
-from ..journal.policy import Policy
-from ..monitors.names import shown
-from . import process
+from ...journal.policy import Policy
+from ...monitors.names import shown
+from . import procfs
 from .cgroups import Cgroups
-from .running import Process
+from .process import Process
 
 log = logging.getLogger("emperor.host")
 
@@ -70,14 +70,14 @@ class Strays:
         """
         leaders = {each.pid for each in running}
         marks = marks | {each.mark for each in running}
-        brands = {process.brand(mark) for mark in marks}
+        brands = {procfs.brand(mark) for mark in marks}
         users = {each.uid for each in running}
         before, self._seen = self._seen, {}
         for pid in pids:
-            start = process.start_time(pid)
+            start = procfs.start_time(pid)
             if pid in leaders or start is None or self._is_attributed(pid, marks, brands, running):
                 continue
-            uid = process.owner(pid)
+            uid = procfs.owner(pid)
             if uid is None or self._is_ours(pid, uid):
                 continue
             again = (pid, start) in before
@@ -87,12 +87,12 @@ class Strays:
                 continue  # it may be of a vassal that runs
             old = key is not None or time.monotonic() - since > _OURS
             if last or (again and old):
-                self._report(Stray(pid, start, uid, process.program(pid)))
+                self._report(Stray(pid, start, uid, procfs.program(pid)))
 
     def _is_attributed(
         self, pid: int, marks: set[str], brands: set[int], running: list[Process]
     ) -> bool:
-        if process.mark_of(pid) in marks or process.brand_of(pid) in brands:
+        if procfs.mark_of(pid) in marks or procfs.brand_of(pid) in brands:
             return True
         return self._cgroups.of_attempt(pid) in {each.cgroup for each in running} - {None}
 
@@ -101,7 +101,7 @@ class Strays:
         policy = self._policy()
         if uid == 0 and (policy.tyrant or policy.user is not None):
             return True
-        return process.session(pid) in (process.session(os.getpid()), process.session(os.getppid()))
+        return procfs.session(pid) in (procfs.session(os.getpid()), procfs.session(os.getppid()))
 
     def _report(self, stray: Stray) -> None:
         identity = (stray.pid, stray.start)
@@ -113,7 +113,7 @@ class Strays:
     def alive(self) -> list[str]:
         """Those that live still, in words."""
         for pid, start in list(self._known):
-            if process.start_time(pid) != start:
+            if procfs.start_time(pid) != start:
                 del self._known[pid, start]
         return [str(stray) for stray in self._known.values()]
 

@@ -19,9 +19,9 @@ import pwd
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from ..journal.events import Spec
-from ..journal.policy import Policy
-from ..monitors.tenant import Tenant, passed
+from ...journal.events import Spec
+from ...journal.policy import Policy
+from ...monitors.tenant import Tenant, passed
 
 _ACCOUNT: Final = ("HOME", "USER", "LOGNAME", "SHELL")
 

@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Final
 
-from ..monitors.urls import without_secrets
+from ...monitors.urls import without_secrets
 
 GIVEN: Final = "EMPERORD_ARGUMENTS"  # in the environment, where they are not the arguments
 

@@ -22,7 +22,7 @@ from typing import Any, Final
 import msgspec
 import trio
 
-from . import keeping, stdio
+from . import protocol, stdio
 
 log = logging.getLogger("emperor.keeper")
 
@@ -71,7 +71,7 @@ class KeeperLink:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "KeeperLink":
         """The channel that the keeper named, if this daemon has one."""
-        number = environ.get(keeping.CHANNEL, "")
+        number = environ.get(protocol.CHANNEL, "")
         if not number.isdigit():
             return cls(None)
         os.set_inheritable(int(number), False)
@@ -223,7 +223,7 @@ class KeeperLink:
 
     def hear(self) -> None:
         """Signals may be handed on from now. The keeper writes its own lines as we do."""
-        self._send({"do": "hear", "version": keeping.VERSION, "log": stdio.form()})
+        self._send({"do": "hear", "version": protocol.VERSION, "log": stdio.form()})
 
     def passing(self) -> None:
         """This is no daemon: it prints something, and its exit code is the last word."""
@@ -253,11 +253,11 @@ class KeeperLink:
             while self._unsent and self._channel is not None:
                 packet, descriptors = self._unsent[0]
                 try:
-                    socket.send_fds(self._channel, [keeping.encode(packet)], descriptors)
+                    socket.send_fds(self._channel, [protocol.encode(packet)], descriptors)
                 except BlockingIOError:
                     return False  # its queue is full: it was stopped, or the machine is busy
                 except OSError as error:
-                    if error.errno in keeping.CONGESTED:
+                    if error.errno in protocol.CONGESTED:
                         return False
                     # A dead keeper is noticed where it is listened to.
                     log.debug("%s was not said to the keeper: %s", packet["do"], error)
@@ -277,27 +277,27 @@ class KeeperLink:
         assert self._channel is not None
         try:
             data, descriptors, flags, _ = socket.recv_fds(
-                self._channel, keeping.LONGEST, keeping.MOST_DESCRIPTORS
+                self._channel, protocol.LONGEST, protocol.MOST_DESCRIPTORS
             )
         except BlockingIOError:
             return None
         except ConnectionResetError:
             return None  # it left packets unread, which is told once, before what it said last
         except OSError as error:
-            if error.errno in keeping.CONGESTED:
+            if error.errno in protocol.CONGESTED:
                 return None
             data, descriptors, flags = b"", [], 0
         if not data:
             self._lose()
             return None
-        packet = keeping.decode(data)
+        packet = protocol.decode(data)
         said = packet["say"]
         if said == "kept":
             self._take(packet, descriptors, cut=bool(flags & socket.MSG_CTRUNC))
         elif said == "died":
             self._note((packet["pid"], packet["start"]), Death(packet["code"], packet["signal"]))
         elif said == "all":
-            self.version = keeping.version_of(packet)
+            self.version = protocol.version_of(packet)
         self._synced = self._synced or said == "synced"
         return str(said)
 

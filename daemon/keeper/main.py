@@ -33,10 +33,10 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from . import keeping, stdio
+from . import protocol, stdio
 from .arguments import command, concealed, hidden
 from .dead_child import Leaders
-from .held_back import HeldBack
+from .hung_daemon import HeldBack
 from .wakes import Wakes
 
 STATE = "EMPERORD_KEEPER_STATE"  # in the keeper's own, over an exec: a descriptor with its memory
@@ -88,7 +88,7 @@ class Keeper:
 
     def __init__(self, arguments: list[str]) -> None:
         self._arguments, self._secret = concealed(arguments)
-        self._memory = keeping.Memory(os.close)
+        self._memory = protocol.Memory(os.close)
         self._daemon = 0  # pid, 0 while there is none
         self._channel: socket.socket | None = None
         self._unsent: list[tuple[dict[str, Any], list[int]]] = []
@@ -156,7 +156,7 @@ class Keeper:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         theirs.set_inheritable(True)
-        environment = {**os.environ, **self._secret, keeping.CHANNEL: str(theirs.fileno())}
+        environment = {**os.environ, **self._secret, protocol.CHANNEL: str(theirs.fileno())}
         # systemd says whom it watches; it is the daemon that will speak.
         environment.pop("WATCHDOG_PID", None)
         argv = _daemon_argv(self._arguments)
@@ -199,13 +199,13 @@ class Keeper:
         self._sync = False
         if self._stopping is not None:
             self._waiting = [self._stopping]  # if it has not stopped them all, the next one does
-        if code == keeping.RENEW:
+        if code == protocol.RENEW:
             self._renew()
         if code == 0 or (number != signal.SIGKILL and self._may_leave(code, worked)):
             return code if number is None else 128 + number
         how = f"with code {code}" if number is None else f"by signal {number}"
         self._put_off(killed=number == signal.SIGKILL and worked)
-        if code == keeping.RENEW:
+        if code == protocol.RENEW:
             self._due = 0.0
         log(f"the daemon ended {how}; vassals run on, it starts again in {self._wait_left():.0f} s")
         return None
@@ -213,7 +213,7 @@ class Keeper:
     def _may_leave(self, code: int | None, worked: bool) -> bool:
         """Whether to end with a daemon that failed: to start, or for the third time to stop all."""
         cannot = self._passing or code in (BAD_USAGE, CANNOT_START)
-        if self._stopping is None or code == keeping.RENEW:
+        if self._stopping is None or code == protocol.RENEW:
             return cannot and not self._memory.of_vassals()
         self._failures += 1
         # What kept it from its start may pass. Nothing else would stop the vassals.
@@ -292,14 +292,14 @@ class Keeper:
         while self._channel is not None:
             try:
                 data, descriptors, flags, _ = socket.recv_fds(
-                    self._channel, keeping.LONGEST, keeping.MOST_DESCRIPTORS
+                    self._channel, protocol.LONGEST, protocol.MOST_DESCRIPTORS
                 )
             except BlockingIOError:
                 return
             except ConnectionResetError:
                 continue  # it left packets unread: told once, before what it said last
             except OSError as error:
-                if error.errno in keeping.CONGESTED:
+                if error.errno in protocol.CONGESTED:
                     self._congested = True
                     return
                 data, descriptors, flags = b"", [], 0
@@ -312,7 +312,7 @@ class Keeper:
             cut = bool(flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC))
             try:
                 self._heed(self._memory.heard(data, descriptors, cut))
-            except keeping.BadPacket as error:
+            except protocol.BadPacket as error:
                 log(f"a packet of the daemon's makes no sense: {error}")
 
     def _heed(self, packet: dict[str, Any]) -> None:
@@ -327,11 +327,11 @@ class Keeper:
         while self._unsent and self._channel is not None:
             packet, descriptors = self._unsent[0]
             try:
-                socket.send_fds(self._channel, [keeping.encode(packet)], descriptors)
+                socket.send_fds(self._channel, [protocol.encode(packet)], descriptors)
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno in keeping.CONGESTED:
+                if error.errno in protocol.CONGESTED:
                     self._congested = True
                 else:
                     self._unsent = []  # it is about to be found dead

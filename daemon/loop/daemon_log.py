@@ -4,8 +4,8 @@ import logging
 import sys
 from typing import Final, TextIO
 
-from ..monitors.names import shown
-from . import stdio
+from ...monitors.names import shown
+from ..keeper import stdio
 
 _log: Final = logging.getLogger("emperor")
 _SLOW_READER: Final = 1.0  # seconds

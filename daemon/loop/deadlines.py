@@ -7,10 +7,10 @@ from typing import Final
 
 import trio
 
-from ..journal.events import DeadlinePassed
+from ...journal.events import DeadlinePassed
+from ..core.draft import Draft
+from ..core.fleet import Fleet
 from .clock import Clock
-from .draft import Draft
-from .fleet import Fleet
 from .turn import Input
 
 # Events of the fleet or a source that move no vassal, except by an order.

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from ..monitors import contract as c
+from ...monitors import contract as c
 
 _MOST: Final = 1000  # vassals of one source
 

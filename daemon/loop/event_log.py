@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any, Final
 
-from ..journal.events import ClockJumped, Event
-from ..journal.times import rfc3339
-from ..monitors.names import shown
-from . import budget
-from .actions import Action
-from .fleet import Fleet, Vassal
+from ...journal.events import ClockJumped, Event
+from ...journal.times import rfc3339
+from ...monitors.names import shown
+from ..core import budget
+from ..core.actions import Action
+from ..core.fleet import Fleet, Vassal
 
 _WARNINGS: Final = frozenset(
     (

@@ -17,11 +17,11 @@ from typing import Final
 
 import trio
 
-from ..journal.events import ClockJumped, KernelClock
-from ..journal.times import rfc3339
+from ...journal.events import ClockJumped, KernelClock
+from ...journal.times import rfc3339
+from ..core.draft import Draft
+from ..core.fleet import Fleet
 from .clock import SLACK, Clock
-from .draft import Draft
-from .fleet import Fleet
 
 _PERIOD: Final = 1.0  # seconds between looks
 _UNSYNCHRONIZED: Final = 0x0040  # STA_UNSYNC, <sys/timex.h>

@@ -16,25 +16,17 @@ from typing import Final
 
 import msgspec
 
-from ..journal.chain import digest
-from ..journal.events import (
-    Announced,
-    Doubted,
-    Empty,
-    Failed,
-    Gone,
-    Rejected,
-    Restored,
-    Spec,
-)
-from ..monitors import contract as c
-from ..monitors.names import shown
-from . import budget, claims, failures
+from ...journal.chain import digest
+from ...journal.events import Announced, Doubted, Empty, Failed, Gone, Rejected, Restored, Spec
+from ...monitors import contract as c
+from ...monitors.names import shown
+from ..core import budget, claims
+from ..core.draft import Draft
+from ..core.fleet import Fleet, Vassal
+from ..core.leaky_bucket import Bucket
+from ..host import failures
+from ..host.emperor_protocol import LONGEST_CONFIG
 from .deferred import Deferred, Source
-from .draft import Draft
-from .fleet import Fleet, Vassal
-from .pace import Bucket
-from .protocol import LONGEST_CONFIG
 
 __all__ = ["DOUBT_FROM", "Draft", "Observer", "Source", "difference"]
 

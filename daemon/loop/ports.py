@@ -11,14 +11,14 @@ from typing import Protocol
 
 import trio
 
-from ..journal import chain
-from ..journal.deploys import Row
-from ..journal.store import Snapshot
-from .actions import Action
-from .draft import Draft
-from .fleet import Fleet, Vassal
-from .host import Said, TellNews
-from .keeper_link import Kept
+from ...journal import chain
+from ...journal.deploys import Row
+from ...journal.store import Snapshot
+from ..core.actions import Action
+from ..core.draft import Draft
+from ..core.fleet import Fleet, Vassal
+from ..host.host import TellNews, VassalByte
+from ..keeper.link import Kept
 
 
 class Host(Protocol):
@@ -36,7 +36,7 @@ class Host(Protocol):
 
     async def unlisten_all(self) -> None: ...
 
-    def is_stale(self, said: Said) -> bool: ...
+    def is_stale(self, said: VassalByte) -> bool: ...
 
     def silent_for(self, vassal: str) -> float: ...
 

@@ -19,10 +19,10 @@ from typing import Final
 
 import trio
 
-from ..journal.events import PressureObserved
-from . import lines
-from .draft import Draft
-from .fleet import Fleet, Pressure
+from ...journal.events import PressureObserved
+from ..core import slots
+from ..core.draft import Draft
+from ..core.fleet import Fleet, Pressure
 
 PERIOD: Final = 1.0  # seconds between looks
 _SHORTEST: Final = 0.5  # seconds; a shorter time says little
@@ -163,7 +163,7 @@ class Watch:
                 body = PressureObserved(cpu=seen.cpu, memory=seen.memory, io=seen.io)
                 await self._tell(_meaning(seen, body))
                 await trio.sleep(PERIOD)
-            elif lines.waits(fleet):
+            elif slots.waits(fleet):
                 await trio.sleep(PERIOD)
             else:
                 with trio.move_on_after(PERIOD):
@@ -171,7 +171,7 @@ class Watch:
 
 
 def _is_news(fleet: Fleet, seen: Pressure) -> bool:
-    return fleet.open and lines.waits(fleet) and seen != fleet.pressure
+    return fleet.open and slots.waits(fleet) and seen != fleet.pressure
 
 
 def _meaning(seen: Pressure, body: PressureObserved) -> Callable[[Fleet], Iterable[Draft]]:

@@ -25,9 +25,9 @@ from typing import Final
 
 import trio
 
-from ..journal import chain
-from ..journal.errors import JournalError, JournalPaused, NewerFormat
-from ..journal.events import (
+from ...journal import chain
+from ...journal.errors import JournalError, JournalPaused, NewerFormat
+from ...journal.events import (
     Announced,
     DaemonStarted,
     Empty,
@@ -37,43 +37,35 @@ from ..journal.events import (
     OfAttempt,
     Spec,
 )
-from ..journal.store import SNAPSHOT_EVERY, Snapshot
-from ..monitors import contract
-from . import (
-    budget,
-    control,
-    failures,
-    jumps,
-    lines,
-    outside,
-    pressure,
-    protocol,
-    stalls,
-    stdio,
-    succession,
-    threads,
-)
-from .actions import Action, recorded
-from .asks import Asks
-from .attention import Recent
+from ...journal.store import SNAPSHOT_EVERY, Snapshot
+from ...monitors import contract
+from ..control import server as control
+from ..control import takeover
+from ..control.attention import Recent
+from ..control.explain import Explain
+from ..control.requests import Asks
+from ..control.waiting import Waiting
+from ..core import budget, slots
+from ..core.actions import Action, recorded
+from ..core.deploys import Deploys
+from ..core.draft import Draft
+from ..core.fleet import UP, Fleet, copied, to_json
+from ..core.fold import fold
+from ..host import emperor_protocol, failures, threads
+from ..host.host import HostEvent, News, VassalByte
+from ..intake import MOST, AfterOthers, Intake, OfSource
+from ..keeper import stdio
+from ..keeper.link import KeeperLink
+from ..keeper.refusals import refusal
+from . import jumps, ports, pressure, stalls
 from .clock import Clock
 from .deadlines import Deadlines, may_move
-from .deploys import Deploys
-from .draft import Draft
-from .explain import Explain
-from .fleet import UP, Fleet, copied, to_json
-from .fold import fold
-from .host import Happened, News, Said
-from .intake import MOST, AfterOthers, Intake, OfSource
-from .keeper_link import KeeperLink
-from .observe import Observer, Source
-from .refusals import refusal
-from .saying import Line, say
+from .event_log import Line, say
+from .observer import Observer, Source
 from .signals import Signals
 from .start_warnings import warnings
 from .systemd import Notifier
 from .turn import Asked, Folded, Input, Requests, Turn
-from .waiting import Waiting
 
 log = logging.getLogger("emperor")
 
@@ -94,15 +86,15 @@ class Shell:
 
     def __init__(
         self,
-        journal: outside.Journal,
+        journal: ports.Journal,
         fleet: Fleet,
         clock: Clock,
-        host: outside.Host,
+        host: ports.Host,
         started: DaemonStarted,
         notifier: Notifier,
-        keeper: outside.Keeper | None = None,
+        keeper: ports.Keeper | None = None,
         listener: socket.socket | None = None,
-        signals: outside.Signals = trio.open_signal_receiver,
+        signals: ports.Signals = trio.open_signal_receiver,
         explain: Explain = lambda _: {},
         observer: Observer | None = None,
         gauge: pressure.Gauge = lambda: None,
@@ -121,7 +113,7 @@ class Shell:
         self._host = host
         self._started = started
         self._notifier = notifier
-        self._keeper: outside.Keeper = KeeperLink(None) if keeper is None else keeper
+        self._keeper: ports.Keeper = KeeperLink(None) if keeper is None else keeper
         self._listener = listener  # of the control socket
         self._explain = explain
         self._had_keeper = self._keeper.alive
@@ -292,7 +284,7 @@ class Shell:
         if not turn.folded and not self._lost:
             return
         self._lost = False
-        if lines.waits(self._ahead):
+        if slots.waits(self._ahead):
             self._pressure.slot_wanted()
         await self._commit(turn)
         for given in turn.asked:
@@ -499,7 +491,7 @@ class Shell:
         def meaning(fleet: Fleet) -> Iterable[Draft | None]:
             for item in news:
                 yield None
-                if isinstance(item, Happened):
+                if isinstance(item, HostEvent):
                     yield item.draft
                     continue
                 try:
@@ -514,13 +506,13 @@ class Shell:
 
         await self.tell(meaning)
 
-    def _is_outrun(self, fleet: Fleet, said: Said) -> bool:
+    def _is_outrun(self, fleet: Fleet, said: VassalByte) -> bool:
         """Whether this turn orders a reload, so that the old program said that it accepts.
 
         The host cannot know that yet, because it gets the order when the turn is durable.
         """
         vassal = fleet.vassals.get(said.vassal)
-        if vassal is None or said.byte != protocol.ACCEPTING or vassal.phase != "reloading":
+        if vassal is None or said.byte != emperor_protocol.ACCEPTING or vassal.phase != "reloading":
             return False
         return vassal.order is not None and vassal.order > self.fleet.seq
 
@@ -680,7 +672,7 @@ class Shell:
         with channel:
             async with self._host.no_spawns():
                 entrusted = dict(self._keeper.entrusted)
-                if await threads.run_sync(succession.hand_over, channel, entrusted):
+                if await threads.run_sync(takeover.hand_over, channel, entrusted):
                     self.succeeded = True
                     await self._leave()
 
@@ -755,11 +747,11 @@ def _lines(event: Event, fleet: Fleet, actions: list[Action]) -> list[Line]:
         return []
 
 
-def _meaning_of_byte(fleet: Fleet, said: Said) -> list[Draft]:
+def _meaning_of_byte(fleet: Fleet, said: VassalByte) -> list[Draft]:
     vassal = fleet.vassals.get(said.vassal)
     if vassal is None or vassal.attempt != said.attempt:
         return []
-    kind = protocol.news(vassal, said.byte)
+    kind = emperor_protocol.news(vassal, said.byte)
     body = OfAttempt(attempt=said.attempt)
     return [] if kind is None else [Draft(kind, body, None, said.vassal)]
 
@@ -774,6 +766,6 @@ def _silence(silent: list[tuple[str, int | None]], required: float) -> Input:
     return meaning
 
 
-def _look(journal: outside.Journal) -> tuple[str | None, bool]:
+def _look(journal: ports.Journal) -> tuple[str | None, bool]:
     """Which file of the journal has a second name, and whether all of it is there. Blocks."""
     return journal.linked, journal.is_whole()

@@ -7,12 +7,13 @@ from typing import Final, Protocol
 
 import trio
 
-from ..journal.events import DaemonStopping, DeadlinePassed, OperatorRequested, Request
-from . import daemon_log, outside, threads
-from .asks import try_new_version
-from .control import Refused
-from .draft import Draft
-from .fleet import Fleet
+from ...journal.events import DaemonStopping, DeadlinePassed, OperatorRequested, Request
+from ..control.requests import try_new_version
+from ..control.server import Refused
+from ..core.draft import Draft
+from ..core.fleet import Fleet
+from ..host import threads
+from . import daemon_log, ports
 from .systemd import Notifier
 
 log = logging.getLogger("emperor")
@@ -52,7 +53,7 @@ class Daemon(Protocol):
 class Signals:
     """Carries out signals. ``leaving``: one of them told the daemon to stop all vassals."""
 
-    def __init__(self, daemon: Daemon, receive: outside.Signals, notifier: Notifier) -> None:
+    def __init__(self, daemon: Daemon, receive: ports.Signals, notifier: Notifier) -> None:
         self._daemon = daemon
         self._receive = receive
         self._notifier = notifier

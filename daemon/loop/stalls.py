@@ -9,7 +9,7 @@ from typing import Final, TypeVarTuple
 
 import trio
 
-from . import threads
+from ..host import threads
 
 HANGS: Final = 5.0  # seconds after which an append counts as one that hangs
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import trio
 
-from ..monitors.names import shown
+from ...monitors.names import shown
 
 _OFTEN: Final = 1.0  # seconds between two looks at the status
 

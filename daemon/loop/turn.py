@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 import trio
 
-from ..journal import chain
-from ..journal.events import Event
-from .actions import Action
-from .control import NOT_RECORDED, Refused
-from .deploys import Deploys
-from .draft import Draft
-from .fleet import Fleet
-from .saying import Line
+from ...journal import chain
+from ...journal.events import Event
+from ..control.server import NOT_RECORDED, Refused
+from ..core.actions import Action
+from ..core.deploys import Deploys
+from ..core.draft import Draft
+from ..core.fleet import Fleet
+from .event_log import Line
 
 # What something that came in means, given the fleet as it is now. After a None, what follows may
 # wait while other inputs have their share (see ``intake``); the fleet may have moved on by then.

@@ -23,25 +23,29 @@ from typing import Any, Final, Literal
 import msgspec
 import trio
 
-from ..journal import chain
-from ..journal.errors import Damaged, JournalError
-from ..journal.events import JournalAdopted
-from ..journal.store import Head, Journal, Snapshot
-from ..journal.times import rfc3339
-from ..monitors.names import shown
-from ..version import VERSION
-from . import control, daemon_log, other_vassals, restoring, succession, threads
-from .actions import recorded
-from .asks import try_new_version
-from .clock import Clock
-from .control import Client, Refused
-from .draft import Draft
-from .fleet import Fleet, to_json
+from ...journal import chain
+from ...journal.errors import Damaged, JournalError
+from ...journal.events import JournalAdopted
+from ...journal.store import Head, Journal, Snapshot
+from ...journal.times import rfc3339
+from ...monitors.names import shown
+from ...version import VERSION
+from ..control import server as control
+from ..control import takeover
+from ..control.requests import try_new_version
+from ..control.server import Client, Refused
+from ..core.actions import recorded
+from ..core.draft import Draft
+from ..core.fleet import Fleet, to_json
+from ..host import threads
+from ..host.listeners import Listeners
+from ..keeper.link import KeeperLink
+from ..loop import daemon_log
+from ..loop.clock import Clock
+from ..loop.systemd import Notifier
+from . import other_vassals, restoring
 from .identity import Holder
 from .in_use import IdentityInUse
-from .keeper_link import KeeperLink
-from .listeners import Listeners
-from .systemd import Notifier
 
 log = logging.getLogger("emperor")
 
@@ -228,7 +232,7 @@ class Estranged:
     async def _hand_over(self, channel: socket.socket) -> None:
         held = {**self._keeper.kept, **self._keeper.entrusted}
         with channel:
-            if await threads.run_sync(succession.hand_over, channel, held):
+            if await threads.run_sync(takeover.hand_over, channel, held):
                 self._decide(Decision("give way"))
 
     async def _adopt(self, uid: int) -> dict[str, Any]:

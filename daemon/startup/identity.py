@@ -24,11 +24,12 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from ..journal.store import Head, Journal
-from . import in_use, process
+from ...journal.store import Head, Journal
+from ..host import procfs
+from ..keeper.link import KeeperLink
+from ..keeper.protocol import JOURNAL
+from . import in_use
 from .in_use import IdentityInUse
-from .keeper_link import KeeperLink
-from .keeping import JOURNAL
 
 log = logging.getLogger("emperor")
 
@@ -93,9 +94,7 @@ class Holder:
                 continue
             if in_use.stays_locked(os.path.join(self._directory, name)):
                 continue  # another emperor has it, so what is here is a copy
-            if any(
-                process.foreign(pid) is None for pid in process.of_journal(short(head.identity))
-            ):
+            if any(procfs.foreign(pid) is None for pid in procfs.of_journal(short(head.identity))):
                 return head
         return None
 
@@ -202,7 +201,7 @@ def _locked(directory: str, identity: bytes, path: str) -> int:
             about = in_use.read(file)
             pid = about.get("pid")
             # A child of a dead daemon, on its way to exec, holds it for a moment.
-            if process.start_time(pid if isinstance(pid, int) else 0) is not None:
+            if procfs.start_time(pid if isinstance(pid, int) else 0) is not None:
                 os.close(lock)
                 raise IdentityInUse(path, f"{about.get('journal')}, emperor {pid}") from None
             if time.monotonic() > until:

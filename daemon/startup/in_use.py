@@ -18,9 +18,9 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from ..journal.errors import JournalLocked
-from ..journal.store import Journal
-from . import process
+from ...journal.errors import JournalLocked
+from ...journal.store import Journal
+from ..host import procfs
 
 LAST_CHILD: Final = 5.0  # seconds that a dead daemon's last child may take to its exec
 _AGAIN: Final = 0.01  # seconds between looks
@@ -50,7 +50,7 @@ def check(identity: str, path: str, own: int, *, any_user: bool = False) -> None
         pid, about = found
         emperor = about.get("pid")
         # A child of a dead daemon, on its way to exec, holds its lock for a moment.
-        lives = isinstance(emperor, int) and process.start_time(emperor) is not None
+        lives = isinstance(emperor, int) and procfs.start_time(emperor) is not None
         if lives or time.monotonic() > until:
             by = f"{about.get('journal')}, emperor {emperor if lives else pid}"
             raise IdentityInUse(path, by)
@@ -66,11 +66,11 @@ def check_processes(
     the identity by which other processes count too; None in tyrant mode, where a user could
     imitate it.
     """
-    pids = [pid for pid, start in attempts.items() if process.start_time(pid) == start]
+    pids = [pid for pid, start in attempts.items() if procfs.start_time(pid) == start]
     if marks is not None:
-        pids += process.of_journal(marks)
+        pids += procfs.of_journal(marks)
     for pid in pids:
-        other = process.foreign(pid, any_user=any_user)
+        other = procfs.foreign(pid, any_user=any_user)
         if other is not None:
             raise IdentityInUse(journal.path, f"process {pid} runs below emperor {other}")
 
@@ -89,10 +89,10 @@ def _users(identity: str, own: int, any_user: bool) -> Iterator[tuple[int, dict[
     """The processes that use a journal of this identity, and what is known of each."""
     ours = os.fstat(own)
     trusted = (0, os.geteuid())
-    for pid in process.all_pids():
-        if pid == os.getpid() or not (any_user or process.owner(pid) in trusted):
+    for pid in procfs.all_pids():
+        if pid == os.getpid() or not (any_user or procfs.owner(pid) in trusted):
             continue
-        for file, target in process.open_files(pid):
+        for file, target in procfs.open_files(pid):
             name = target.removesuffix(_GONE)
             if name.endswith((f"/{identity}.lock", f":{identity}.lock")) and _is_locked(file, ours):
                 yield pid, read(file)

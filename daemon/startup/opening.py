@@ -19,22 +19,25 @@ from typing import NamedTuple
 
 import trio
 
-from ..journal import chain
-from ..journal.errors import Damaged, JournalError, JournalLocked, JournalPaused, NewerFormat
-from ..journal.events import FORKED, Event, JournalForked
-from ..journal.reserve import Reserve, Reserved
-from ..journal.store import Head, Journal
-from . import control, in_use, process, succession
-from .actions import recorded
-from .clock import Clock
-from .draft import Draft
+from ...journal import chain
+from ...journal.errors import Damaged, JournalError, JournalLocked, JournalPaused, NewerFormat
+from ...journal.events import FORKED, Event, JournalForked
+from ...journal.reserve import Reserve, Reserved
+from ...journal.store import Head, Journal
+from ..control import server as control
+from ..control import takeover
+from ..core.actions import recorded
+from ..core.draft import Draft
+from ..core.fleet import UP, Fleet
+from ..core.fold import fold
+from ..host import procfs
+from ..keeper.link import KeeperLink
+from ..keeper.protocol import RENEW
+from ..loop.clock import Clock
+from ..loop.systemd import Notifier
+from . import in_use
 from .estranged import Estranged
-from .fleet import UP, Fleet
-from .fold import fold
 from .identity import Holder, estrangement, short
-from .keeper_link import KeeperLink
-from .keeping import RENEW
-from .systemd import Notifier
 
 log = logging.getLogger("emperor")
 
@@ -127,7 +130,7 @@ class Opening:
 
     def _record(self, journal: Journal, fleet: Fleet, draft: Draft) -> None:
         """Append one event before the daemon's first turn, when there is room for it."""
-        booted = fleet.booted if fleet.boot == process.boot_id() else 0
+        booted = fleet.booted if fleet.boot == procfs.boot_id() else 0
         last = max(journal.last_at, fleet.at)
         at = Clock(last, booted=booted, most=self._max_clock_step).stamp()
         event = Event(fleet.seq + 1, at, draft.kind, None, None, None, draft.body)
@@ -170,7 +173,7 @@ class Opening:
             return None
 
     def _open(self) -> Journal:
-        return succession.open_journal(self._given, self._control_path, self._keeper)
+        return takeover.open_journal(self._given, self._control_path, self._keeper)
 
     def _reason(self, known: Head) -> str | None:
         if self._journal is None:
@@ -204,7 +207,7 @@ class Opening:
         self._holder.take(head.identity, any_user=any_user)
         in_use.check_processes(
             self._journal,
-            attempts if fleet.boot == process.boot_id() else {},
+            attempts if fleet.boot == procfs.boot_id() else {},
             marks=None if policy.tyrant else short(head.identity),
             any_user=any_user,
         )

@@ -9,12 +9,12 @@ whatever journal they were started for: an earlier ``adopt`` has taken them over
 import os
 from collections.abc import Iterator
 
-from ..journal.store import Head, Journal
-from ..monitors.names import shown
-from . import process
-from .fleet import UP, Fleet
+from ...journal.store import Head, Journal
+from ...monitors.names import shown
+from ..core.fleet import UP, Fleet
+from ..host import procfs
+from ..keeper.link import KeeperLink
 from .identity import short
-from .keeper_link import KeeperLink
 
 
 def refusal(journal: Journal, fleet: Fleet, known: Head, keeper: KeeperLink) -> str | None:
@@ -30,7 +30,7 @@ def refusal(journal: Journal, fleet: Fleet, known: Head, keeper: KeeperLink) -> 
     others = {
         pid: name
         for pid, name in _of(head, fleet)
-        if pid not in ours and not process.is_below(pid, roots)
+        if pid not in ours and not procfs.is_below(pid, roots)
     }
     if not others:
         return None
@@ -44,13 +44,13 @@ def refusal(journal: Journal, fleet: Fleet, known: Head, keeper: KeeperLink) -> 
 
 def _of(head: Head, fleet: Fleet) -> Iterator[tuple[int, str]]:
     """The processes of a journal that live, with their vassals."""
-    for vassal in fleet.vassals.values() if fleet.boot == process.boot_id() else ():
+    for vassal in fleet.vassals.values() if fleet.boot == procfs.boot_id() else ():
         if vassal.phase in UP and vassal.pid is not None:
-            start = process.start_time(vassal.pid)
+            start = procfs.start_time(vassal.pid)
             if start is not None and start == vassal.start_time:
                 yield vassal.pid, vassal.name
     if fleet.policy.tyrant:
         return  # a tenant can imitate the identity, and would have adopt refused
-    for pid in process.of_journal(short(head.identity)):
-        if process.start_time(pid) is not None:
-            yield pid, (process.mark_of(pid) or "").split(".", 2)[-1]
+    for pid in procfs.of_journal(short(head.identity)):
+        if procfs.start_time(pid) is not None:
+            yield pid, (procfs.mark_of(pid) or "").split(".", 2)[-1]

@@ -7,10 +7,10 @@ import time
 
 import msgspec
 
-from ..journal.errors import GIVE_THE_RIGHT_ONE, NOT_OURS, JournalError
-from ..journal.files import Files
-from ..journal.store import Head, Journal
-from .control import Refused
+from ...journal.errors import GIVE_THE_RIGHT_ONE, NOT_OURS, JournalError
+from ...journal.files import Files
+from ...journal.store import Head, Journal
+from ..control.server import Refused
 from .identity import short
 
 _SUFFIXES = ("", "-wal", "-shm")

@@ -1,7 +1,7 @@
 """amqps://: as amqp://, within TLS."""
 
-from .amqp import AmqpMonitor, open_secured
-from .options import MonitorOptions
+from ..options import MonitorOptions
+from .monitor import AmqpMonitor, open_secured
 
 
 def open_url(rest: str, options: MonitorOptions) -> AmqpMonitor:

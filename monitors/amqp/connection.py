@@ -23,11 +23,11 @@ from pika.adapters.asyncio_connection import (  # type: ignore[import-untyped]
     _AsyncioIOServicesAdapter,
 )
 
-from . import names
-from .amqp_frames import Frames, Intake, Refusal
-from .files import why
-from .polling import SourceFailed
-from .rows import LONGEST_CONFIG
+from .. import names
+from ..files.scan import error_text
+from ..polling import SourceFailed
+from ..rows import LONGEST_CONFIG
+from .frames import Frames, Intake, Refusal
 
 EXCHANGE: Final = "uwsgi.emperor"
 # Messages that the broker gives before it wants an answer. So many may be told at once, and must
@@ -54,7 +54,7 @@ class ChannelClosed(SourceFailed):
     """The broker closed the channel, as it does to say no."""
 
     def __init__(self, error: Exception) -> None:
-        super().__init__(words(error))
+        super().__init__(failure_text(error))
         self.code = getattr(error, "reply_code", None)
 
 
@@ -109,7 +109,7 @@ class _LookUp:
         return bool(self.task.cancel())
 
 
-class Link:
+class AmqpConnection:
     """A connection with one channel. ``queue`` is a durable queue's name, or None."""
 
     def __init__(self, queue: str | None) -> None:
@@ -277,7 +277,7 @@ class Link:
         return answers[0]
 
     def _why(self, error: BaseException) -> str:
-        return self._intake.refusal or words(error)
+        return self._intake.refusal or failure_text(error)
 
     async def _until(self, condition: Callable[[], object]) -> None:
         while not condition():
@@ -325,7 +325,7 @@ class Link:
         self._tell(self._inbox.append, delivery)
 
 
-def words(error: BaseException) -> str:
+def failure_text(error: BaseException) -> str:
     """What went wrong, for people; nothing of what we sent is in it."""
     error = _innermost(error)
     match error:
@@ -349,7 +349,7 @@ def words(error: BaseException) -> str:
             text = getattr(error, "verify_message", "") or error.reason or "TLS failed"
             return f"no trusted connection: {names.shown(text)}"
         case OSError():
-            return f"cannot connect: {names.shown(why(error))}"
+            return f"cannot connect: {names.shown(error_text(error))}"
     return f"the connection failed ({type(error).__name__})"
 
 

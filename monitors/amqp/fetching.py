@@ -15,11 +15,11 @@ import httpx2
 import msgspec
 import trio
 
-from .files import why
+from ..files.scan import error_text
+from ..names import shown
+from ..rows import LONGEST_CONFIG
 from .link_local import flaw_of_address
-from .names import shown
 from .paced_answers import Answer, Pace
-from .rows import LONGEST_CONFIG
 
 LIMIT: Final = 10.0  # seconds for one fetch, redirects included
 FIRST_PAUSE: Final = 1.0  # seconds until the next try
@@ -198,9 +198,7 @@ def _why(error: httpx2.TransportError) -> str:
             return f"TLS failed: {shown(reason)}"
         case OSError(errno=int()):
             connected = not isinstance(error, httpx2.ConnectError)
-            return (
-                f"{'the connection broke' if connected else 'cannot connect'}: {shown(why(cause))}"
-            )
+            return f"{'the connection broke' if connected else 'cannot connect'}: {shown(error_text(cause))}"
     return shown(str(error) or type(error).__name__)
 
 

@@ -16,7 +16,7 @@ from pika.adapters.utils.nbio_interface import (  # type: ignore[import-untyped]
     AbstractStreamProtocol,
 )
 
-from .rows import LONGEST_CONFIG
+from ..rows import LONGEST_CONFIG
 
 MOST_FRAME: Final = 131_072  # bytes; what pika and RabbitMQ agree on
 MOST_METHOD: Final = 16 << 10  # bytes

@@ -33,12 +33,10 @@ import msgspec
 import pika  # type: ignore[import-untyped]
 import trio
 
-from ..journal.events import Spec
-from . import names, rows
-from .amqp_link import PREFETCH, Delivery, Link
-from .amqp_paths import PATIENCE, Paths, look, mount_of
-from .asyncio_loop import AsyncioLoop, asyncio_loop
-from .contract import (
+from ...journal.events import Spec
+from .. import names, rows
+from ..asyncio_loop import AsyncioLoop, asyncio_loop
+from ..contract import (
     Destroyed,
     Failed,
     Observation,
@@ -49,6 +47,12 @@ from .contract import (
     Touched,
     Vanished,
 )
+from ..files.scan import Absent, Found, Reader, Sight, Unreadable, Unsettled, error_text
+from ..files.watcher import BlockingRunner, Stalled
+from ..options import MonitorOptions
+from ..polling import LIMIT, SourceFailed, within
+from ..urls import MonitorURLError, split, without_secrets
+from .connection import PREFETCH, AmqpConnection, Delivery
 from .fetching import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
@@ -63,11 +67,7 @@ from .fetching import (
     flaw_of,
 )
 from .fetching import LIMIT as FETCH_LIMIT
-from .files import Absent, Found, Reader, Sight, Unreadable, Unsettled, why
-from .lookout import Errands, Hangs
-from .options import MonitorOptions
-from .polling import LIMIT, SourceFailed, within
-from .urls import MonitorURLError, split, without_secrets
+from .paths import PATIENCE, Paths, look, mount_of
 
 HEARTBEAT: Final = 10  # seconds between signs of life; after two of them a broker is given up
 _LONGEST_RETRY: Final = 30.0  # seconds between tries to connect
@@ -213,7 +213,7 @@ class AmqpMonitor:
 
     async def reach(self) -> None:
         """Return when the broker lets us in. Raises SourceFailed."""
-        link = Link(self.broker.queue)
+        link = AmqpConnection(self.broker.queue)
         async with asyncio_loop() as loop:
             try:
                 reaching = loop.run(link.reach, self.broker.parameters)
@@ -226,7 +226,7 @@ class AmqpMonitor:
 class Held:
     """Messages of one connection whose URLs have not answered yet, oldest first."""
 
-    def __init__(self, link: Link, loop: AsyncioLoop, *, durable: bool) -> None:
+    def __init__(self, link: AmqpConnection, loop: AsyncioLoop, *, durable: bool) -> None:
         self._link = link
         self._loop = loop
         self._durable = durable
@@ -281,7 +281,7 @@ class Listener:
         self._turn = trio.Lock()
         self._ts = max((spec.ts for spec in known.values()), default=0)
         self._reader = Reader(self._options, None)
-        self._errands = Errands(trio.CapacityLimiter(1), PATIENCE / 2)
+        self._errands = BlockingRunner(trio.CapacityLimiter(1), PATIENCE / 2)
         self._held: Held | None = None
         self._fetches = Fetches(fetcher, self._limits.pauses)
         # Names that have their config from there, as far as was told.
@@ -317,7 +317,7 @@ class Listener:
     async def _stay_connected(self) -> None:
         pause = 0.0
         while True:
-            link = Link(self._broker.queue)
+            link = AmqpConnection(self._broker.queue)
             try:
                 try:
                     opening = self._loop.run(link.open, self._broker.parameters)
@@ -334,7 +334,7 @@ class Listener:
             pause = min(max(pause * 2, min(self._options.freq, 1.0)), _LONGEST_RETRY)
             await trio.sleep(pause)
 
-    async def _listen(self, link: Link) -> None:
+    async def _listen(self, link: AmqpConnection) -> None:
         self._held = Held(link, self._loop, durable=self._broker.queue is not None)
         while True:
             batch = await self._loop.run(link.deliveries, self._options.freq)
@@ -379,7 +379,7 @@ class Listener:
 
         try:
             return await self._errands.run(search)
-        except Hangs:
+        except Stalled:
             hangs = Unreadable("its file system does not answer"), ""
             return [hangs if isinstance(each, File) else None for each in meanings]
 
@@ -600,4 +600,4 @@ def _security(host: str, authorities: str | None) -> pika.SSLOptions:
     try:
         return pika.SSLOptions(ssl.create_default_context(cafile=authorities), host)
     except OSError as error:
-        raise _Misspelt(f"?cacertfile= cannot be used: {why(error)}") from None
+        raise _Misspelt(f"?cacertfile= cannot be used: {error_text(error)}") from None

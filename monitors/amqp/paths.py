@@ -19,14 +19,15 @@ from typing import Final
 import msgspec
 import trio
 
-from . import names, watches
-from .contract import Observation, Refused, Vanished
-from .files import ABSENT, Reader, Sight, Step, Unreadable, trail, why
-from .listing import REACH, open_directory, status
-from .lookout import BREATH, GRACE, Errands, Hangs
-from .options import MonitorOptions
-from .regular_file import Denied
-from .watches import Watches
+from .. import names
+from ..contract import Observation, Refused, Vanished
+from ..files import watches
+from ..files.scan import ABSENT, Reader, Sight, Step, Unreadable, error_text, trail
+from ..files.watcher import BREATH, GRACE, BlockingRunner, Stalled
+from ..files.watches import Watches
+from ..listing import REACH, open_directory, status
+from ..options import MonitorOptions
+from ..regular_file import Denied
 
 PATIENCE: Final = 10.0  # seconds without progress until a file system counts as hanging
 _GONE: Final = (FileNotFoundError, NotADirectoryError)
@@ -53,7 +54,7 @@ def look(reader: Reader, path: str) -> Sight:
     except Denied as error:
         return Unreadable(str(error))
     except OSError as error:
-        return Unreadable(why(error))
+        return Unreadable(error_text(error))
     try:
         return reader.look(path, (directory, head or "/", file), None, lambda _: None)
     finally:
@@ -82,7 +83,7 @@ class Paths:
         self._options = options
         self._say = say
         self._eyes = Watches(label)
-        self._errands = Errands(trio.CapacityLimiter(1), PATIENCE)
+        self._errands = BlockingRunner(trio.CapacityLimiter(1), PATIENCE)
         self._watched = {path: Watched(mount) for path, mount in known.items()}
         self._missing: dict[str, float] = {}  # path -> since when, in trio's time
         self._steps: dict[Step, set[str]] = {}  # which paths lead past a name in a directory
@@ -128,7 +129,7 @@ class Paths:
         """Run what may block; False if it does not come back, which concludes nothing."""
         try:
             await self._errands.run(job)
-        except Hangs:
+        except Stalled:
             return False
         return True
 

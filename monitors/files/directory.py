@@ -5,11 +5,11 @@ import os
 import re
 from typing import Final
 
-from .files import ANY, Home
-from .lookout import FileMonitor, Survey
-from .options import MonitorOptions
-from .regular_file import Denied
-from .urls import MonitorURLError
+from ..options import MonitorOptions
+from ..regular_file import Denied
+from ..urls import MonitorURLError
+from .scan import ANY, Home
+from .watcher import FileMonitor, Survey
 
 _REDUNDANT: Final = re.compile(r"/(?:\.?/)+")
 

@@ -19,13 +19,13 @@ import subprocess
 from collections.abc import Mapping
 from typing import Final
 
-from ..journal import quantities
-from ..journal.events import Spec
-from . import names, ownership
-from .members import NotKnown
-from .options import MonitorOptions
-from .regular_file import Denied, NotRegular, opened
-from .tenant import Tenant, become, passed
+from ...journal import quantities
+from ...journal.events import Spec
+from .. import names, ownership
+from ..options import MonitorOptions
+from ..private_groups import NotKnown
+from ..regular_file import Denied, NotRegular, opened
+from ..tenant import Tenant, become, passed
 
 LONGEST: Final = 255  # bytes of an address
 LIMIT: Final = 5.0  # seconds for the command

@@ -14,12 +14,12 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from . import names
-from .files import Home
-from .lookout import FileMonitor, Survey
-from .options import MonitorOptions
-from .regular_file import Denied
-from .urls import MonitorURLError
+from .. import names
+from ..options import MonitorOptions
+from ..regular_file import Denied
+from ..urls import MonitorURLError
+from .scan import Home
+from .watcher import FileMonitor, Survey
 
 _HOLES: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _ESCAPED: Final = re.compile(r"\\(.)|\[\^", re.DOTALL)

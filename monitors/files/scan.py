@@ -20,19 +20,19 @@ from typing import Final
 
 import msgspec
 
-from ..journal.chain import digest
-from ..journal.events import Spec
-from . import given, names, ownership, settings, unexpected
-from .addresses import Addresses, BadAddress, NoAnswer
-from .config_file import LARGEST as LARGEST
-from .config_file import ConfigFiles
-from .config_file import TooLarge as TooLarge
-from .contract import Seen
-from .members import NotKnown
-from .options import MonitorOptions
-from .regular_file import Denied, NotRegular
-from .tenant import Tenants
-from .ways import Way, Ways
+from ...journal.chain import digest
+from ...journal.events import Spec
+from .. import given, names, ownership, settings, unexpected
+from ..config_file import LARGEST as LARGEST
+from ..config_file import ConfigFiles
+from ..config_file import TooLarge as TooLarge
+from ..contract import Seen
+from ..options import MonitorOptions
+from ..path_owners import Way, Ways
+from ..private_groups import NotKnown
+from ..regular_file import Denied, NotRegular
+from ..tenant import Tenants
+from .on_demand import Addresses, BadAddress, NoAnswer
 
 RACY: Final = 2_000_000_000  # nanoseconds; FAT has ticks of 2 s, all others finer ones
 _YOUNG: Final = 10_000_000_000  # nanoseconds
@@ -87,7 +87,7 @@ Sight = Found | Unreadable | Absent | Unsettled
 ABSENT: Final = Absent()
 
 
-def why(error: OSError) -> str:
+def error_text(error: OSError) -> str:
     """The system's reason, without the path it may hold."""
     if error.errno is None:
         return str(error)
@@ -191,7 +191,7 @@ class Reader:
                         return Found(known, None)
             return self._read(name, step, own, way, known, sweeping, ways)
         except OSError as error:
-            return ABSENT if error.errno in _GONE else Unreadable(why(error))
+            return ABSENT if error.errno in _GONE else Unreadable(error_text(error))
         except (NoAnswer, NotKnown, TooLarge) as error:
             return Unreadable(str(error))
         except ownership.Replaced:

@@ -33,11 +33,16 @@ from typing import Final, Protocol, TypeVar
 
 import trio
 
-from ..journal.events import Spec
-from . import names, watches
+from ...journal.events import Spec
+from .. import names
+from ..contract import Failed, Listing, Observation, Refused, Seen, Tell, Touched, Vanished
+from ..listing import LIST, REACH, open_directory
+from ..options import MonitorOptions
+from ..regular_file import Denied
+from . import watches
 from .allowance import SPENT, Allowance
-from .contract import Failed, Listing, Observation, Refused, Seen, Tell, Touched, Vanished
-from .files import (
+from .fair_queue import SLICE, SWEPT, How, Stirred
+from .scan import (
     Absent,
     Found,
     Home,
@@ -48,16 +53,12 @@ from .files import (
     Step,
     Sweep,
     Unsettled,
+    error_text,
     is_there,
     key_of,
     misfit,
     trail,
-    why,
 )
-from .listing import LIST, REACH, open_directory
-from .options import MonitorOptions
-from .regular_file import Denied
-from .stirred import SLICE, SWEPT, How, Stirred
 from .watches import Watches
 
 T = TypeVar("T")
@@ -72,7 +73,7 @@ _EVENTS: Final = 200  # that are sorted in before other tasks run
 REST: Final = 4  # times as long as a rescan took, we rest before the next one that events want
 
 
-class Place(Protocol):
+class Searched(Protocol):
     """Where files are looked for, and how their vassals are called."""
 
     root: str  # the directory without which nothing can be told
@@ -87,7 +88,7 @@ class Place(Protocol):
         ...
 
 
-class Post:
+class WatchedDirectory:
     """What matters in one watched directory."""
 
     __slots__ = ("bends", "forks", "homes", "mask", "steps")
@@ -108,16 +109,16 @@ class Survey:
     ) -> None:
         self._eyes = eyes
         self._tyrant = tyrant
-        self.posts: dict[str, Post] = {}
+        self.posts: dict[str, WatchedDirectory] = {}
         self.homes: dict[str, tuple[Home, Key]] = {}  # by prefix
         self.device: int | None = None  # of the root
         self.found = sweep(self)
 
-    def post(self, path: str, mask: int) -> Post:
+    def post(self, path: str, mask: int) -> WatchedDirectory:
         """Watch a directory from now on, before anything in it is looked at."""
         post = self.posts.get(path)
         if post is None:
-            post = self.posts[path] = Post()
+            post = self.posts[path] = WatchedDirectory()
         if post.mask | mask != post.mask:
             post.mask |= mask
             self._eyes.add(path, post.mask)
@@ -243,7 +244,7 @@ class FileMonitor:
     def __init__(
         self,
         url: str,
-        place: Place,
+        place: Searched,
         options: MonitorOptions,
         *,
         patience: float = PATIENCE,
@@ -262,19 +263,19 @@ class FileMonitor:
     async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:
         """Watch until cancelled. The files say it all, so ``known`` says nothing new."""
         eyes = self._eyes(self.url)
-        errands = Errands(self._limiter, self._patience)
+        errands = BlockingRunner(self._limiter, self._patience)
         try:
-            lookout = Lookout(self._place, self._options, eyes, errands, tell, self._allowance)
+            lookout = FileWatcher(self._place, self._options, eyes, errands, tell, self._allowance)
             await lookout.go()
         finally:
             eyes.close()
 
 
-class Hangs(Exception):
+class Stalled(Exception):
     """The thread has not come back, nor made any progress, for as long as we are patient."""
 
 
-class Errands:
+class BlockingRunner:
     """Runs what may block in a thread, one at a time, for as long as it gets on."""
 
     def __init__(self, limiter: trio.CapacityLimiter, patience: float) -> None:
@@ -288,7 +289,7 @@ class Errands:
         self._beaten = time.monotonic()
         with trio.CancelScope(deadline=trio.current_time() + self._patience) as self._scope:
             return await trio.to_thread.run_sync(job, abandon_on_cancel=True, limiter=self._limiter)
-        raise Hangs
+        raise Stalled
 
     def beat(self) -> None:
         """Called in the thread whenever it gets on: ten thousand slow reads are not a hang."""
@@ -301,15 +302,15 @@ class Errands:
         scope.deadline = max(scope.deadline, trio.current_time() + self._patience)
 
 
-class Lookout:
+class FileWatcher:
     """One run of a monitor of files."""
 
     def __init__(
         self,
-        place: Place,
+        place: Searched,
         options: MonitorOptions,
         eyes: Watches,
-        errands: Errands,
+        errands: BlockingRunner,
         tell: Tell,
         allowance: Allowance,
     ) -> None:
@@ -326,7 +327,7 @@ class Lookout:
         # What was told last, and what it takes to be told again.
         self._records: dict[str, Record] = {}
         self._refused: dict[str, str] = {}
-        self._posts: dict[str, Post] = {}
+        self._posts: dict[str, WatchedDirectory] = {}
         self._homes: dict[str, tuple[Home, Key]] = {}
         self._device: int | None = None  # of the root when it last had vassals
         self._listed = False  # this run has told all at least once
@@ -343,7 +344,7 @@ class Lookout:
 
     async def go(self) -> None:
         """Watch until cancelled."""
-        with contextlib.suppress(Hangs):  # the scan will wait for that thread, and say so
+        with contextlib.suppress(Stalled):  # the scan will wait for that thread, and say so
             await self._errands.run(self._eyes.open)
         scanned = False
         while True:
@@ -421,7 +422,9 @@ class Lookout:
         for name, since in self._unfinished.items():
             self._unfinished[name] = min(since, latest)
 
-    def _heed(self, post: Post, path: str, mask: int, file: str, stirred: set[str]) -> None:
+    def _heed(
+        self, post: WatchedDirectory, path: str, mask: int, file: str, stirred: set[str]
+    ) -> None:
         is_directory = mask & watches.ISDIR
         led_on = mask & (watches.MOVED_IN | watches.MOVED_OUT) or (
             mask & watches.ATTRIB and is_directory
@@ -467,7 +470,7 @@ class Lookout:
         self._spent = self._allowance.spent(now)
         try:
             survey, reason = await self._errands.run(self._survey)
-        except Hangs:
+        except Stalled:
             survey, reason = None, f"{names.shown(self._place.root)} does not answer"
         end = trio.current_time()
         self._earliest = end + max(BREATH, REST * (end - now))
@@ -507,7 +510,7 @@ class Lookout:
                     self._place.survey(retry)
                 except OSError as error:
                     path = error.filename if isinstance(error.filename, str) else root
-                    reason = f"{names.shown(path)}: {why(error)}"
+                    reason = f"{names.shown(path)}: {error_text(error)}"
                 survey = retry
             self._eyes.keep(survey.posts)
         return survey, reason
@@ -562,7 +565,7 @@ class Lookout:
         self._spent = [name for name in batch if self._allowance.is_spent(name, now)]
         try:
             look = await self._errands.run(lambda: self._look_at(batch))
-        except Hangs:
+        except Stalled:
             self._pending.put_back(batch.items())
             self._failed = True
             await self._tell(Failed(f"{names.shown(self._place.root)} does not answer"))
@@ -570,7 +573,7 @@ class Lookout:
         self._rescan = self._rescan or look.doubtful
         for name, way in look.ways:
             for directory, file in way:
-                steps = self._posts.setdefault(directory, Post()).steps
+                steps = self._posts.setdefault(directory, WatchedDirectory()).steps
                 steps.setdefault(file, set()).add(name)
         stirred = await self._take_events()
         self._pending.put_back((name, batch[name]) for name in look.left if name not in stirred)

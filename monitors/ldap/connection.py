@@ -14,9 +14,9 @@ import trio
 from ldap.controls import RequestControl  # type: ignore[import-untyped]
 from ldap.ldapobject import SimpleLDAPObject  # type: ignore[import-untyped]
 
-from . import names
-from .ldap_wire import Wire
-from .polling import SourceFailed
+from .. import names
+from ..polling import SourceFailed
+from .transport import Transport
 
 PAGED: Final = "1.2.840.113556.1.4.319"  # RFC 2696
 Control = tuple[str, bool, bytes | None]  # name, criticality, value
@@ -52,10 +52,10 @@ class _Library(SimpleLDAPObject):  # type: ignore[misc]
         return found
 
 
-class Link:
+class LdapConnection:
     """A connection. Errors that libldap sees at once are raised as ldap.LDAPError."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Transport) -> None:
         self._wire = wire
         self._descriptor = wire.take()
         self._taken = 0
@@ -98,7 +98,7 @@ class Link:
             if isinstance(error, ldap.SERVER_DOWN):  # libldap gives up, too, on what it cannot read
                 raise SourceFailed(self._wire.why_lost or "what answers speaks no LDAP") from None
             if number is None:
-                raise SourceFailed(self._wire.why_lost or explain(error)) from None
+                raise SourceFailed(self._wire.why_lost or error_text(error)) from None
             return Message(ldap.RES_SEARCH_RESULT, number, error=error)
         except UnicodeDecodeError:
             raise SourceFailed("the server sent a DN or an attribute that is not UTF-8") from None
@@ -139,7 +139,7 @@ def code_of(error: Exception | None) -> int:
     return 0 if error is None else int(_details(error).get("result", -1))
 
 
-def explain(error: ldap.LDAPError) -> str:
+def error_text(error: ldap.LDAPError) -> str:
     """What the server said of it, as one line."""
     told = _details(error)
     parts = [str(told[key]) for key in ("desc", "info") if told.get(key)]

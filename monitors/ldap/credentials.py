@@ -6,10 +6,10 @@ from typing import Final
 
 import msgspec
 
-from . import names
-from .files import why
-from .ldap_url import Place
-from .polling import SourceFailed
+from .. import names
+from ..files.scan import error_text
+from ..polling import SourceFailed
+from .url import LdapUrl
 
 _LONGEST: Final = 1 << 16  # bytes
 
@@ -21,7 +21,7 @@ class Credentials(msgspec.Struct, frozen=True):
     password: str = ""
 
 
-def credentials(place: Place) -> Credentials:
+def credentials(place: LdapUrl) -> Credentials:
     """Read anew at each connection, so that a password can be changed. Blocks.
 
     The file has the password; or, if the URL has no bindname, the DN in its first line and the
@@ -33,7 +33,7 @@ def credentials(place: Place) -> Credentials:
     try:
         text = _content(place.password_file).decode()
     except OSError as error:
-        raise SourceFailed(f"{shown}: {why(error)}") from None
+        raise SourceFailed(f"{shown}: {error_text(error)}") from None
     except UnicodeDecodeError:
         raise SourceFailed(f"{shown} is not UTF-8") from None
     except _Open as flaw:

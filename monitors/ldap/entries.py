@@ -13,10 +13,10 @@ from typing import Final
 import ldap.dn  # type: ignore[import-untyped]
 import msgspec
 
-from . import names
-from .ldap_sync import Entry
-from .options import MonitorOptions
-from .rows import Flaw, Reading, Row, name_of
+from .. import names
+from ..options import MonitorOptions
+from ..rows import Flaw, Reading, Row, name_of
+from .sync import Entry
 
 CSN: Final = "entrycsn"
 MODIFIED: Final = "modifytimestamp"

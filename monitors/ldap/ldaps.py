@@ -1,7 +1,7 @@
 """ldaps://: as ldap://, within TLS."""
 
-from .directory_service import DirectoryService, open_secured
-from .options import MonitorOptions
+from ..options import MonitorOptions
+from .monitor import DirectoryService, open_secured
 
 
 def open_url(rest: str, options: MonitorOptions) -> DirectoryService:

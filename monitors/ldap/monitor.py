@@ -33,13 +33,13 @@ from typing import Final
 
 import trio
 
-from ..journal.events import Spec
-from . import polling
-from .contract import Listing, Seen, Tell, Touched
-from .options import MonitorOptions
-from .polling import SourceFailed
-from .rows import Table
-from .urls import MonitorURLError
+from ...journal.events import Spec
+from .. import polling
+from ..contract import Listing, Seen, Tell, Touched
+from ..options import MonitorOptions
+from ..polling import SourceFailed
+from ..rows import Table
+from ..urls import MonitorURLError
 
 try:
     import ldap  # type: ignore[import-untyped]
@@ -51,13 +51,15 @@ except ImportError:
 import ldap.dn  # type: ignore[import-untyped]
 from ldap.controls import RequestControl  # type: ignore[import-untyped]
 
-from . import ldap_entries, ldap_sync, ldap_url, names
-from .ldap_ber import BadMessage, element, sequence
-from .ldap_credentials import Credentials, credentials
-from .ldap_entries import Mark
-from .ldap_link import PAGED, Link, Message, code_of, control_value, explain
-from .ldap_sync import Content, Entry, OutOfStep, TooMuch
-from .ldap_wire import connect
+from .. import names
+from . import entries as ldap_entries
+from . import sync, url
+from .ber import BadMessage, element, sequence
+from .connection import PAGED, LdapConnection, Message, code_of, control_value, error_text
+from .credentials import Credentials, credentials
+from .entries import Mark
+from .sync import Content, Entry, OutOfStep, TooMuch
+from .transport import connect
 
 _PAGE: Final = 500  # entries
 _CHUNK: Final = 100  # entries that are listed before others have their turn
@@ -93,7 +95,7 @@ class DirectoryService:
     trusts_content = True
 
     def __init__(
-        self, place: ldap_url.Place, options: MonitorOptions, *, limit: float = polling.LIMIT
+        self, place: url.LdapUrl, options: MonitorOptions, *, limit: float = polling.LIMIT
     ) -> None:
         self.url = place.shown
         self._place = place
@@ -126,7 +128,7 @@ class DirectoryService:
         given = await trio.to_thread.run_sync(credentials, self._place, abandon_on_cancel=True)
         wire = await connect(self._place)
         session = _Session(
-            self._place, self._options, given, table, content, Link(wire), self._limit
+            self._place, self._options, given, table, content, LdapConnection(wire), self._limit
         )
         nursery.start_soon(wire.carry)
         try:
@@ -143,12 +145,12 @@ class _Session:
 
     def __init__(
         self,
-        place: ldap_url.Place,
+        place: url.LdapUrl,
         options: MonitorOptions,
         given: Credentials,
         table: Table,
         content: Content,
-        link: Link,
+        link: LdapConnection,
         limit: float,
     ) -> None:
         self._place = place
@@ -233,11 +235,11 @@ class _Session:
             ) from None
         except _LIMITS as error:
             raise SourceFailed(
-                f"the server does not give us all entries ({self._redacted(explain(error))}): have"
+                f"the server does not give us all entries ({self._redacted(error_text(error))}): have"
                 " it allow us more, or narrow the filter"
             ) from None
         except ldap.LDAPError as error:
-            raise SourceFailed(self._redacted(explain(error))) from None
+            raise SourceFailed(self._redacted(error_text(error))) from None
         except (BadMessage, OutOfStep):
             self._content.cookie = None
             raise SourceFailed("what the server tells of changes makes no sense") from None
@@ -297,8 +299,8 @@ class _Session:
         if not self._may_resume():
             self._content.cookie = None
         self._content.begin()
-        value = ldap_sync.request(self._content.cookie)
-        self._news = self._search(RequestControl(ldap_sync.REQUEST, True, value))
+        value = sync.request(self._content.cookie)
+        self._news = self._search(RequestControl(sync.REQUEST, True, value))
 
     def _may_resume(self) -> bool:
         """Whether the server will find what we missed.
@@ -325,14 +327,14 @@ class _Session:
             self._end_news(message.error)
         elif message.kind == ldap.RES_SEARCH_ENTRY:
             for dn, attributes, controls in message.data:
-                state = control_value(controls, ldap_sync.STATE)
+                state = control_value(controls, sync.STATE)
                 if state is None:
                     self._give_up_following("the server does not know of synchronization")
                     return
                 self._content.take_entry(state, ldap_entries.entry_of(dn, attributes))
         elif message.kind == ldap.RES_INTERMEDIATE:
             for name, value, _ in message.data:
-                if name == ldap_sync.INFO:
+                if name == sync.INFO:
                     self._content.take_info(value or b"")
         # Else it is a referral to another server, where we do not follow.
 
@@ -347,7 +349,7 @@ class _Session:
             content.cookie = None  # it is not taken: all that there is, then
             self._follow()
         elif content.refreshing and (error is None or isinstance(error, _NO_SYNC)):
-            reason = "it ended the search" if error is None else self._redacted(explain(error))
+            reason = "it ended the search" if error is None else self._redacted(error_text(error))
             self._give_up_following(f"the server has no synchronization here ({reason})")
         else:
             raise error or SourceFailed("the server ended the search that was to go on")
@@ -399,7 +401,7 @@ class _Session:
                 "%s: changes are told, but not all entries given, as they have to be after a"
                 " restart (%s): have the server allow us more",
                 self._place.shown,
-                self._redacted(explain(error)),
+                self._redacted(error_text(error)),
             )
         self._is_unverified = True
         self._csn, self._looked = csn, trio.current_time()
@@ -476,7 +478,7 @@ class _Session:
                 entry = ldap_entries.entry_of(dn, values)
                 found[ldap_entries.key_of(entry)] = entry
                 size += entry.size()
-            ldap_sync.check_size(len(found), size)
+            sync.check_size(len(found), size)
 
         cookie = b""
         while True:
@@ -552,7 +554,7 @@ def open_secured(rest: str, options: MonitorOptions) -> DirectoryService:
 
 
 def _open(scheme: str, rest: str, options: MonitorOptions) -> DirectoryService:
-    place = ldap_url.read(scheme, rest)
+    place = url.read(scheme, rest)
     try:
         ldap.dn.str2dn(place.base)
         _check_filter(place)
@@ -568,7 +570,7 @@ def _open(scheme: str, rest: str, options: MonitorOptions) -> DirectoryService:
     return DirectoryService(place, options)
 
 
-def _check_filter(place: ldap_url.Place) -> None:
+def _check_filter(place: url.LdapUrl) -> None:
     """Have libldap encode the filter, for nobody."""
     near, far = socket.socketpair()
     with near:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from .ldap_ber import BadMessage, element, elements, sequence
+from .ber import BadMessage, element, elements, sequence
 
 REQUEST: Final = "1.3.6.1.4.1.4203.1.9.1.1"
 STATE: Final = "1.3.6.1.4.1.4203.1.9.1.2"

@@ -19,10 +19,10 @@ from typing import Final
 import ldap  # type: ignore[import-untyped]
 import trio
 
-from . import names
-from .ldap_ber import BadMessage, element, elements, length_of
-from .ldap_url import Place
-from .polling import SourceFailed
+from .. import names
+from ..polling import SourceFailed
+from .ber import BadMessage, element, elements, length_of
+from .url import LdapUrl
 
 _CHUNK: Final = 1 << 16  # bytes
 _FAREWELL: Final = 0.5  # seconds for a server to take the last that we say
@@ -35,7 +35,7 @@ _START_TLS: Final = element(  # RFC 4511, 4.14
 _NEVER: Final = (ldap.OPT_X_TLS_NEVER, ldap.OPT_X_TLS_ALLOW)  # check no certificate
 
 
-class Wire:
+class Transport:
     """A connection to a server; ``descriptor`` is libldap's end of it, until it is taken."""
 
     def __init__(self, stream: trio.abc.Stream) -> None:
@@ -95,7 +95,7 @@ class Wire:
                     view = view[await self._near.send(view) :]
             self.why_lost = self.why_lost or "the server closed the connection"
         except (OSError, trio.BrokenResourceError) as error:
-            self.why_lost = f"the connection was lost: {brief(error)}"
+            self.why_lost = f"the connection was lost: {error_text(error)}"
         with contextlib.suppress(OSError):
             self._near.shutdown(socket.SHUT_WR)
         await trio.sleep_forever()  # until libldap has read the rest and hangs up
@@ -130,13 +130,13 @@ class _Measure:
         return ""
 
 
-async def connect(place: Place) -> Wire:
+async def connect(place: LdapUrl) -> Transport:
     """Connect to the server, with TLS if the place says so. Raises SourceFailed."""
     try:
         stream: trio.abc.Stream = await trio.open_tcp_stream(place.host, place.port)
     except OSError as error:
         where = f"{place.host}:{place.port}"
-        raise SourceFailed(f"no connection to {where}: {brief(error)}") from None
+        raise SourceFailed(f"no connection to {where}: {error_text(error)}") from None
     try:
         if place.starttls:
             await _start_tls(stream)
@@ -144,12 +144,12 @@ async def connect(place: Place) -> Wire:
             context = await trio.to_thread.run_sync(_context, place.cacert, abandon_on_cancel=True)
             stream = trio.SSLStream(stream, context, server_hostname=place.host)
             await stream.do_handshake()
-        return Wire(stream)
+        return Transport(stream)
     except BaseException as error:
         with trio.CancelScope(shield=True):
             await trio.aclose_forcefully(stream)
         if isinstance(error, OSError | trio.BrokenResourceError | ValueError):
-            raise SourceFailed(f"no TLS with {place.host}: {brief(error)}") from None
+            raise SourceFailed(f"no TLS with {place.host}: {error_text(error)}") from None
         raise
 
 
@@ -196,7 +196,7 @@ def _context(cacert: str) -> ssl.SSLContext:
     except OSError as error:
         raise SourceFailed(
             f"the certificates in {names.shown(cacert or directory or '')} cannot be read:"
-            f" {brief(error)}"
+            f" {error_text(error)}"
         ) from None
     if ldap.get_option(ldap.OPT_X_TLS_REQUIRE_CERT) in _NEVER:
         context.check_hostname = False
@@ -208,13 +208,13 @@ def _context(cacert: str) -> ssl.SSLContext:
     return context
 
 
-def brief(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """What went wrong, as one short line."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     cause = error.__cause__
     if cause is not None and not getattr(error, "strerror", None):
-        return brief(cause)
+        return error_text(cause)
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({error.verify_message})"
     if isinstance(error, ssl.SSLError) and error.reason:

@@ -13,8 +13,8 @@ from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 
-from . import names
-from .urls import MonitorURLError
+from .. import names
+from ..urls import MonitorURLError
 
 ATTRIBUTES: Final = ("cn", "emperorConfig", "uidNumber", "gidNumber", "emperorSocket")
 FILTER: Final = "(objectClass=emperorVassal)"
@@ -32,7 +32,7 @@ _PLAIN: Final = "=,+:;@!$'()*/&<>| "
 _log: Final = logging.getLogger("emperor")
 
 
-class Place(msgspec.Struct, frozen=True):
+class LdapUrl(msgspec.Struct, frozen=True):
     """What a URL says. ``shown`` is the source's identity: the URL in one spelling.
 
     The files that passwords and certificates are in do not belong to it.
@@ -73,7 +73,7 @@ def _unless(defaults: tuple[str, ...], given: tuple[str, ...]) -> Iterator[str]:
     return ("" if each == default else each for each, default in zip(given, defaults, strict=True))
 
 
-def read(scheme: str, rest: str) -> Place:
+def read(scheme: str, rest: str) -> LdapUrl:
     """What ``scheme://rest`` says. Raises MonitorURLError."""
     try:
         return _read(scheme, rest)
@@ -85,7 +85,7 @@ class _Wrong(Exception):
     """What is wrong with a URL, and what to do. It quotes nothing that could be a password."""
 
 
-def _read(scheme: str, rest: str) -> Place:
+def _read(scheme: str, rest: str) -> LdapUrl:
     authority, _, path = rest.partition("/")
     if "@" in authority:
         raise _Wrong(
@@ -104,7 +104,7 @@ def _read(scheme: str, rest: str) -> Place:
         raise _Wrong(
             f"names no place to search in; write {scheme}://HOST/ou=vassals,dc=example,dc=com"
         )
-    place = Place(
+    place = LdapUrl(
         scheme=scheme,
         host=host,
         port=port,
@@ -157,7 +157,7 @@ def _scope(text: str) -> str:
     return scope
 
 
-def _extended(place: Place, text: str) -> Place:
+def _extended(place: LdapUrl, text: str) -> LdapUrl:
     """The place with what the extensions say of it."""
     given: dict[str, str] = {}
     for each in filter(None, text.split(",")):
@@ -194,7 +194,7 @@ def _extended(place: Place, text: str) -> Place:
     )
 
 
-def _checked(place: Place) -> Place:
+def _checked(place: LdapUrl) -> LdapUrl:
     if place.bindname and not place.password_file:
         raise _Wrong(
             "there is a bindname but no password, and without one a server takes us for nobody;"

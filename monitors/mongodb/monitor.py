@@ -36,13 +36,14 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 
-from ..journal.events import Spec
-from . import mongo_url, mongo_wire, names, polling
-from .asyncio_loop import AsyncioLoop, asyncio_loop
-from .contract import Listing, Tell, Touched
-from .options import MonitorOptions
-from .polling import SourceFailed
-from .rows import LONGEST_CONFIG, Reading, Row, Table, TooLong, much
+from ...journal.events import Spec
+from .. import names, polling
+from ..asyncio_loop import AsyncioLoop, asyncio_loop
+from ..contract import Listing, Tell, Touched
+from ..options import MonitorOptions
+from ..polling import SourceFailed
+from ..rows import LONGEST_CONFIG, Reading, Row, Table, TooLong, much
+from . import url, wire
 
 log = logging.getLogger("emperor")
 
@@ -78,7 +79,7 @@ class Mongo:
     trusts_content = False
 
     def __init__(
-        self, place: mongo_url.Place, options: MonitorOptions, *, limit: float = polling.LIMIT
+        self, place: url.MongoUrl, options: MonitorOptions, *, limit: float = polling.LIMIT
     ) -> None:
         self.url = place.shown
         self._place = place
@@ -116,7 +117,7 @@ class _Session:
     def __init__(
         self,
         loop: AsyncioLoop,
-        place: mongo_url.Place,
+        place: url.MongoUrl,
         table: Table,
         limit: float,
         note_polls_only: Callable[[str], None],
@@ -183,7 +184,7 @@ class _Session:
         if not told:
             return ""
         told += [self._brief(each.error) for each in unknown if each not in silent and each.error]
-        return mongo_url.without(self._place.secrets, ", ".join(told))[:500]
+        return url.without(self._place.secrets, ", ".join(told))[:500]
 
     async def _silence_of_aio(self, host: str, port: int | None) -> str:
         shown = names.shown(host if port is None else f"{host}:{port}")
@@ -371,10 +372,10 @@ class _Session:
             text = "the server stopped answering"
         for end in (", full error: ", ", Timeout: ", " (configured timeouts: "):
             text = text.partition(end)[0]
-        return mongo_url.without(self._place.secrets, text)[:500] or type(error).__name__
+        return url.without(self._place.secrets, text)[:500] or type(error).__name__
 
 
-mongo_wire.limit()
+wire.limit()
 
 
 def _heed_cancelling() -> None:
@@ -457,9 +458,9 @@ def _kind(name: Any) -> str:
 
 def open_url(rest: str, options: MonitorOptions) -> Mongo:
     """The monitor of ``mongodb://rest`` and ``mongodb2://rest``. Raises MonitorURLError."""
-    return Mongo(mongo_url.read(rest), options)
+    return Mongo(url.read(rest), options)
 
 
 def open_srv(rest: str, options: MonitorOptions) -> Mongo:
     """The monitor of ``mongodb+srv://rest``. Raises MonitorURLError."""
-    return Mongo(mongo_url.read(rest, srv=True), options)
+    return Mongo(url.read(rest, srv=True), options)

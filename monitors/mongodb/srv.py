@@ -1,7 +1,7 @@
 """mongodb+srv://: as mongodb://, with the servers that DNS names (SRV and TXT records)."""
 
-from .mongo import Mongo, open_srv
-from .options import MonitorOptions
+from ..options import MonitorOptions
+from .monitor import Mongo, open_srv
 
 
 def open_url(rest: str, options: MonitorOptions) -> Mongo:

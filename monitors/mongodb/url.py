@@ -28,10 +28,10 @@ import msgspec
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
-from ..journal import quantities
-from . import names
-from .mongo_filter import FilterError, parse
-from .urls import MonitorURLError
+from ...journal import quantities
+from .. import names
+from ..urls import MonitorURLError
+from .filters import FilterError, parse
 
 HOSTS: Final = "127.0.0.1:27017"  # upstream's defaults
 COLLECTION: Final = "uwsgi.emperor.vassals"
@@ -55,7 +55,7 @@ _ASSIGNMENT: Final = re.compile(rf"(?:{'|'.join(_KEYS)})=")
 _NEXT_KEY: Final = re.compile(rf"(?<!\\),(?={_ASSIGNMENT.pattern})")
 
 
-class Place(msgspec.Struct, frozen=True):
+class MongoUrl(msgspec.Struct, frozen=True):
     """Where vassals are. ``uri`` has the secrets; ``shown``, the monitor's name, has none."""
 
     uri: str
@@ -67,7 +67,7 @@ class Place(msgspec.Struct, frozen=True):
     secrets: tuple[str, ...]
 
 
-def read(rest: str, *, srv: bool = False) -> Place:
+def read(rest: str, *, srv: bool = False) -> MongoUrl:
     """What a URL says, given what follows its scheme. Raises MonitorURLError."""
     scheme = "mongodb+srv" if srv else "mongodb"
     hosts, namespace, text = _pairs(rest) if _ASSIGNMENT.match(rest) else _parts(rest)
@@ -94,7 +94,7 @@ def read(rest: str, *, srv: bool = False) -> Place:
     if parsed["password"]:
         secrets += (parsed["password"],)
     uri = f"{scheme}://{hosts}"
-    return Place(uri, named[1], named[2], wanted, shown, dict(parsed["options"]), secrets)
+    return MongoUrl(uri, named[1], named[2], wanted, shown, dict(parsed["options"]), secrets)
 
 
 def _understood(hosts: str) -> dict[str, Any]:

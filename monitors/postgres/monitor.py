@@ -26,7 +26,7 @@ from functools import partial
 from typing import Any, Final
 
 # Before psycopg, which takes hold of functions of asyncio that trio-asyncio replaces.
-from .asyncio_loop import AsyncioLoop, asyncio_loop
+from ..asyncio_loop import AsyncioLoop, asyncio_loop
 
 # isort: split
 import psycopg
@@ -38,16 +38,16 @@ from psycopg.pq import DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 from psycopg.waiting import Wait
 
-from ..journal import quantities
-from ..journal.events import Spec
-from . import names, polling
-from .contract import Listing, Tell, Touched
-from .options import MonitorOptions
-from .polling import SourceFailed
-from .postgres_query import described, guarded
-from .postgres_relay import Relay
-from .rows import Row, Table, TooLong, much
-from .urls import MonitorURLError
+from ...journal import quantities
+from ...journal.events import Spec
+from .. import names, polling
+from ..contract import Listing, Tell, Touched
+from ..options import MonitorOptions
+from ..polling import SourceFailed
+from ..rows import Row, Table, TooLong, much
+from ..urls import MonitorURLError
+from .query import described, guarded
+from .relay import Relay
 
 DEFAULT_QUERY: Final = "SELECT name,config,EXTRACT(epoch FROM ts) FROM vassals"
 MOST_ROWS: Final = 100_000

@@ -12,7 +12,7 @@ from psycopg.abc import PQGen
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn
 
-from .rows import LONGEST_CONFIG
+from ..rows import LONGEST_CONFIG
 
 LONGEST_FIELD: Final = 4096  # bytes of a value that is no config
 _CONFIG: Final = 1  # which column it is

@@ -1,7 +1,7 @@
 """postgresql:// and postgres://: as pg://, with a URI as libpq and its users know it."""
 
-from .options import MonitorOptions
-from .postgres import Postgres, open_uri
+from ..options import MonitorOptions
+from .monitor import Postgres, open_uri
 
 
 def open_url(rest: str, options: MonitorOptions) -> Postgres:

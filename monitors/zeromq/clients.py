@@ -26,11 +26,11 @@ from typing import Final
 import trio
 import zmq
 
-from . import names
-from .contract import Refused
-from .polling import SourceFailed
-from .zeromq_door import Report, Socket, check_descriptors, receivable
-from .zeromq_frames import BadFrames, Frames
+from .. import names
+from ..contract import Refused
+from ..polling import SourceFailed
+from .endpoint import Report, Socket, check_descriptors, receivable
+from .frames import BadFrames, Frames
 
 MOST_CLIENTS: Final = 256  # each takes some 4 descriptors
 MOST: Final = 1 << 20  # bytes of one client's that libzmq holds

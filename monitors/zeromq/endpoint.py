@@ -28,12 +28,12 @@ import trio
 import zmq
 from zmq.utils import z85
 
-from ..journal import quantities
-from . import names
-from .contract import Refused
-from .polling import SourceFailed
-from .urls import MonitorURLError, without_secrets
-from .zeromq_frames import LARGEST_FRAME, SEALED
+from ...journal import quantities
+from .. import names
+from ..contract import Refused
+from ..polling import SourceFailed
+from ..urls import MonitorURLError, without_secrets
+from .frames import LARGEST_FRAME, SEALED
 
 QUEUE: Final = 8  # messages of one client that libzmq holds for us
 _BACKLOG: Final = 100  # clients; as libzmq has it
@@ -49,7 +49,7 @@ _HELP: Final = "write zmq://tcp://127.0.0.1:5252 or zmq://ipc:///run/emperor.zmq
 Socket = zmq.Socket[bytes]
 
 
-class Door(msgspec.Struct, frozen=True):
+class Endpoint(msgspec.Struct, frozen=True):
     """Where to listen, and the files of keys, if any."""
 
     endpoint: str
@@ -69,12 +69,12 @@ class Door(msgspec.Struct, frozen=True):
         return tcp and self.secret_key_file is None and not _LOOPBACK.fullmatch(self.endpoint)
 
 
-def parse(rest: str) -> Door:
+def parse(rest: str) -> Endpoint:
     """The door that ``zmq://rest`` names. Raises MonitorURLError."""
     endpoint, _, query = rest.partition("?")
     settings = dict(_settings(query))
     files = {key: os.path.abspath(value) for key, value in settings.items()}
-    door = Door(
+    door = Endpoint(
         _endpoint(endpoint),
         files.get("curve_secretkey_file"),
         files.get("curve_allowed_keys_file"),
@@ -174,7 +174,7 @@ class Opened(msgspec.Struct, frozen=True):
     key: bytes | None
 
 
-async def open_door(context: zmq.Context[Socket], door: Door) -> Opened:
+async def open_door(context: zmq.Context[Socket], door: Endpoint) -> Opened:
     """Listen. Raises SourceFailed."""
     check_room()
     key = None
@@ -187,7 +187,7 @@ async def open_door(context: zmq.Context[Socket], door: Door) -> Opened:
     return Opened(listen(door), key)
 
 
-def receiver(context: zmq.Context[Socket], door: Door, key: bytes | None, label: str) -> Socket:
+def receiver(context: zmq.Context[Socket], door: Endpoint, key: bytes | None, label: str) -> Socket:
     """A PULL socket for one client. Raises zmq.ZMQError."""
     socket = context.socket(zmq.PULL)
     socket.setsockopt(zmq.LINGER, 0)
@@ -204,7 +204,7 @@ def receiver(context: zmq.Context[Socket], door: Door, key: bytes | None, label:
     return socket
 
 
-def listen(door: Door) -> sockets.socket:
+def listen(door: Endpoint) -> sockets.socket:
     """A socket that listens; may be done again when the file of an ipc:// one is lost.
 
     Raises SourceFailed.
@@ -237,7 +237,7 @@ def _listener(family: int, address: str | tuple[str, int]) -> sockets.socket:
     return listener
 
 
-def numeric(door: Door) -> tuple[str, int]:
+def numeric(door: Endpoint) -> tuple[str, int]:
     """The address of tcp:// as numbers. Raises OSError, SourceFailed, zmq.ZMQError.
 
     libzmq alone knows how it reads the name of an interface.
@@ -259,7 +259,7 @@ def numeric(door: Door) -> tuple[str, int]:
     return found[1], int(port)
 
 
-def failure(error: zmq.ZMQError | OSError, door: Door) -> SourceFailed:
+def failure(error: zmq.ZMQError | OSError, door: Endpoint) -> SourceFailed:
     reason = os.strerror(error.errno) if error.errno else "it cannot be opened"
     if error.errno == errno.EADDRINUSE:
         reason = "somebody else listens there; stop that, or use another endpoint"

@@ -26,29 +26,21 @@ import msgspec
 import trio
 import zmq
 
-from ..journal.chain import digest
-from ..journal.events import Spec
-from . import files, names, rows, settings
-from .config_file import TooLarge
-from .contract import (
-    Destroyed,
-    Failed,
-    Observation,
-    Recovered,
-    Refused,
-    Seen,
-    Tell,
-    Touched,
-)
-from .options import MonitorOptions
-from .polling import SourceFailed, within
-from .regular_file import Denied, NotRegular, opened
-from .rows import LONGEST_CONFIG, Flaw
-from .tenant import Tenant, Tenants
-from .urls import MonitorURLError
-from .zeromq_clients import Clients
-from .zeromq_door import (
-    Door,
+from ...journal.chain import digest
+from ...journal.events import Spec
+from .. import names, rows, settings
+from ..config_file import TooLarge
+from ..contract import Destroyed, Failed, Observation, Recovered, Refused, Seen, Tell, Touched
+from ..files import scan as files
+from ..options import MonitorOptions
+from ..polling import SourceFailed, within
+from ..regular_file import Denied, NotRegular, opened
+from ..rows import LONGEST_CONFIG, Flaw
+from ..tenant import Tenant, Tenants
+from ..urls import MonitorURLError
+from .clients import Clients
+from .endpoint import (
+    Endpoint,
     Socket,
     guard,
     identity,
@@ -59,7 +51,7 @@ from .zeromq_door import (
     parse,
     receiver,
 )
-from .zeromq_probe import probe
+from .probe import probe
 
 T = TypeVar("T")
 
@@ -129,7 +121,7 @@ class ZeroMQ:
 
     trusts_content = False
 
-    def __init__(self, door: Door, options: MonitorOptions) -> None:
+    def __init__(self, door: Endpoint, options: MonitorOptions) -> None:
         # Without the files of keys: a key that is added must not make it another monitor, which
         # knows nothing of the vassals that were announced to the first.
         self.url = f"zmq://{door.endpoint}"
@@ -310,7 +302,7 @@ def see_file(cwd: str, name: str, spec: Spec, options: MonitorOptions) -> Seen:
     except (FileNotFoundError, NotADirectoryError):
         raise Flaw(f"it came without a config, and there is no such file in {cwd}") from None
     except OSError as error:
-        raise Flaw(f"its file cannot be read: {files.why(error)}") from None
+        raise Flaw(f"its file cannot be read: {files.error_text(error)}") from None
     except TooLarge as error:
         raise Flaw(f"its file cannot be read: {error}") from None
     return Seen(_with(spec, name, content), content)

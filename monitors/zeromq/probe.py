@@ -13,15 +13,15 @@ from typing import Final
 
 import zmq
 
-from .files import why
-from .polling import SourceFailed
-from .zeromq_door import Door, allowed_keys, failure, numeric, read_secret_key
+from ..files.scan import error_text
+from ..polling import SourceFailed
+from .endpoint import Endpoint, allowed_keys, failure, numeric, read_secret_key
 
 _TIMEOUT: Final = 1.0  # seconds for what listens there to greet
 _SIGNATURE: Final = 10  # bytes, FF to 7F: each side of ZMTP sends them first
 
 
-def probe(door: Door) -> None:
+def probe(door: Endpoint) -> None:
     """Raise SourceFailed where the daemon could not listen. Blocks.
 
     A ZeroMQ socket that listens there already is taken for that of a running daemon.
@@ -33,7 +33,7 @@ def probe(door: Door) -> None:
             allowed_keys(door.allowed_keys_file)
         except OSError as error:
             raise SourceFailed(
-                f"curve_allowed_keys_file {door.allowed_keys_file}: cannot be read: {why(error)}"
+                f"curve_allowed_keys_file {door.allowed_keys_file}: cannot be read: {error_text(error)}"
             ) from None
     try:
         if door.endpoint.startswith("tcp://"):
@@ -46,7 +46,7 @@ def probe(door: Door) -> None:
         raise failure(error, door) from None
 
 
-def _probe_tcp(door: Door) -> None:
+def _probe_tcp(door: Endpoint) -> None:
     host, port = numeric(door)
     family = sockets.AF_INET6 if ":" in host else sockets.AF_INET
     _probe_address(family, (host, port))

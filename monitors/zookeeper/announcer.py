@@ -19,8 +19,8 @@ from typing import Final
 import msgspec
 import trio
 
-from .polling import SourceFailed
-from .zoo_client import Client, NoAuthError, NodeExistsError, NoNodeError
+from ..polling import SourceFailed
+from .client import Client, NoAuthError, NodeExistsError, NoNodeError
 
 log = logging.getLogger("emperor")
 
@@ -38,7 +38,7 @@ class Announcement(msgspec.Struct):
     complaint: str = ""  # what was said last
 
 
-class Herald:
+class Announcer:
     """Keeps the announcement in one session."""
 
     def __init__(self, client: Client, announcement: Announcement) -> None:

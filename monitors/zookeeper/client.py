@@ -43,8 +43,8 @@ from kazoo.security import (  # type: ignore[import-untyped]
     READ_ACL_UNSAFE,
 )
 
-from .polling import SourceFailed
-from .zoo_url import at
+from ..polling import SourceFailed
+from .url import at
 
 __all__ = ["Client", "Down", "NoAuthError", "NoNodeError", "NodeExistsError"]
 

@@ -27,14 +27,15 @@ from typing import Any, Final
 import msgspec
 import trio
 
-from ..journal.events import Spec
-from . import names, polling, zoo_url
-from .contract import Failed, Listing, Seen, Tell, Touched
-from .options import MonitorOptions
-from .polling import SourceFailed
-from .rows import MOST_HELD, Flaw, Row, label_of, name_of, seen_of
-from .zoo_client import Client, Down, NoAuthError, NoNodeError, look_up
-from .zoo_herald import Announcement, Herald
+from ...journal.events import Spec
+from .. import names, polling
+from ..contract import Failed, Listing, Seen, Tell, Touched
+from ..options import MonitorOptions
+from ..polling import SourceFailed
+from ..rows import MOST_HELD, Flaw, Row, label_of, name_of, seen_of
+from . import url
+from .announcer import Announcement, Announcer
+from .client import Client, Down, NoAuthError, NoNodeError, look_up
 
 MOST_ZNODES: Final = 100_000
 MOST_BYTES: Final = 256 << 20  # of all znodes together
@@ -58,7 +59,7 @@ class ZooKeeper:
     trusts_content = True
 
     def __init__(
-        self, place: zoo_url.Place, options: MonitorOptions, *, limit: float = polling.LIMIT
+        self, place: url.ZooUrl, options: MonitorOptions, *, limit: float = polling.LIMIT
     ) -> None:
         self.url = place.shown
         self._place = place
@@ -159,7 +160,7 @@ class _Session:
 
     def __init__(
         self,
-        place: zoo_url.Place,
+        place: url.ZooUrl,
         addresses: list[tuple[str, int]],
         limit: float,
         census: _Census,
@@ -171,7 +172,7 @@ class _Session:
         self._below = place.path.rstrip("/") + "/"
         self._census = census
         self._freq = freq
-        self._herald = None if announcement is None else Herald(self.client, announcement)
+        self._herald = None if announcement is None else Announcer(self.client, announcement)
         # What is out of date, or may be.
         self._is_list_stale = True
         self._is_listed = False  # the last try to list succeeded
@@ -411,4 +412,4 @@ def _below(stat: Any) -> tuple[object, ...]:
 
 def open_url(rest: str, options: MonitorOptions) -> ZooKeeper:
     """The monitor of ``zoo://rest`` and ``zookeeper://rest``. Raises MonitorURLError."""
-    return ZooKeeper(zoo_url.read(rest), options)
+    return ZooKeeper(url.read(rest), options)

@@ -13,15 +13,15 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
-from . import names
-from .urls import MonitorURLError
+from .. import names
+from ..urls import MonitorURLError
 
 _PORT: Final = 2181
 _HOST: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]@/?,]+))(?::([0-9]{1,5}))?")
 _PLAIN: Final = "/!$'()*+,;:~"  # in a path, besides letters and digits
 
 
-class Place(msgspec.Struct, frozen=True):
+class ZooUrl(msgspec.Struct, frozen=True):
     """Where vassals are. ``shown``, the monitor's name, has no secrets.
 
     ``credentials`` are ``user:password`` each. An ``announce`` that ends in a slash is a folder.
@@ -34,7 +34,7 @@ class Place(msgspec.Struct, frozen=True):
     shown: str
 
 
-def read(rest: str) -> Place:
+def read(rest: str) -> ZooUrl:
     """What a URL says, given what follows its scheme. Raises MonitorURLError."""
     address, _, query = rest.partition("?")
     if "@" in address:
@@ -49,7 +49,7 @@ def read(rest: str) -> Place:
         raise MonitorURLError(f"{label}: it has no path: write zoo://HOST:PORT/PATH")
     path = _path(label, path)
     credentials, announce = _query(label, query)
-    return Place(hosts, path, credentials, announce, _shown(hosts, path, credentials, announce))
+    return ZooUrl(hosts, path, credentials, announce, _shown(hosts, path, credentials, announce))
 
 
 def _hosts(label: str, written: str) -> tuple[tuple[str, int], ...]:

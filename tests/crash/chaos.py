@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from emperord.daemon.fleet import UP
+from emperord.daemon.core.fleet import UP
 from simulation.script import write
 from support import processes
 from support.former import Installation

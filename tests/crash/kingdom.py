@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from emperord.daemon.fleet import Fleet
+from emperord.daemon.core.fleet import Fleet
 
 from . import record, world
 from .churn import ALWAYS_UP, NEVER_UP, command_of, kind_of

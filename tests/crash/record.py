@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from emperord.daemon.actions import recorded
-from emperord.daemon.fleet import Fleet
-from emperord.daemon.fold import fold
+from emperord.daemon.core.actions import recorded
+from emperord.daemon.core.fleet import Fleet
+from emperord.daemon.core.fold import fold
 from emperord.journal.events import NOT_FOLDED, Event, decode_body
 
 _HUNG: Final = ("slow to start", "has not said that it accepts")

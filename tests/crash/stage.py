@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from emperord.daemon.fleet import Fleet, Vassal
+from emperord.daemon.core.fleet import Fleet, Vassal
 from emperord.replay.verify import verify
 from faults.cases import TROUBLES
 from faults.plan import FOR_EVER, HANG, KILL, ONCE, Plan, compiled

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from emperord.daemon.fleet import UP
+from emperord.daemon.core.fleet import UP
 from support.effort import examples
 
 from . import record, world

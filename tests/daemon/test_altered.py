@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from emperord.daemon import altered
-from emperord.daemon.attention import attention
+from emperord.daemon.control.attention import attention
+from emperord.daemon.host import altered
 from emperord.journal import chain
 from emperord.journal.store import Journal
 from emperord.monitors.contract import Touched

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from emperord.daemon.arguments import GIVEN, concealed
+from emperord.daemon.keeper.arguments import GIVEN, concealed
 
 
 @pytest.mark.parametrize(

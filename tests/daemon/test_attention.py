@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 from emperord.daemon import ctl
-from emperord.daemon.actions import Action
-from emperord.daemon.attention import KINDS, Recent, attention
-from emperord.daemon.fleet import Fleet
+from emperord.daemon.control.attention import KINDS, Recent, attention
+from emperord.daemon.core.actions import Action
+from emperord.daemon.core.fleet import Fleet
 from fold.script import Script
 from support.kept import Emperor
 from support.vassals import SLEEPER, program, shell

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import pytest
-from emperord.daemon import budget
-from emperord.daemon.draft import Draft
-from emperord.daemon.fleet import Fleet
-from emperord.daemon.fold import fold
-from emperord.daemon.observe import Observer, Source
-from emperord.daemon.rules import RULES
+from emperord.daemon.core import budget
+from emperord.daemon.core.draft import Draft
+from emperord.daemon.core.fleet import Fleet
+from emperord.daemon.core.fold import fold
+from emperord.daemon.core.rules import RULES
+from emperord.daemon.loop.observer import Observer, Source
 from emperord.journal.chain import digest
 from emperord.journal.events import Announced, DaemonStarted, Empty, Event, Rejected, Spec
 from emperord.journal.policy import Policy

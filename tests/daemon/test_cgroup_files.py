@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from emperord.daemon import cgroup_base, cgroup_files, cgroups, process
-from emperord.daemon.cgroup_files import Mount
+from emperord.daemon.host import cgroup_base, cgroup_files, cgroups, procfs
+from emperord.daemon.host.cgroup_files import Mount
 from support.cgroups import cgroup_of, own_cgroup
 
 UNIFIED = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate"
@@ -46,12 +46,12 @@ def test_directories(lines: list[str], path: str, found: str | None) -> None:
 
 
 def test_a_name_tells_identity_attempt_time_and_vassal() -> None:
-    name = cgroups.name_of("0123456789abcdef", process.mark(7, 1234, "/etc/v/a.ini"))
+    name = cgroups.name_of("0123456789abcdef", procfs.mark(7, 1234, "/etc/v/a.ini"))
     assert name is not None
     assert name.startswith("0123456789abcdef.7.1234.")
-    others = [process.mark(7, 1234, "/etc/v/b.ini"), process.mark(7, 1235, "/etc/v/a.ini")]
+    others = [procfs.mark(7, 1234, "/etc/v/b.ini"), procfs.mark(7, 1235, "/etc/v/a.ini")]
     assert len({name, *(cgroups.name_of("0123456789abcdef", mark) for mark in others)}) == 3
-    longest = cgroups.name_of("f" * 16, process.mark(1 << 62, 1 << 62, "x" * 254))
+    longest = cgroups.name_of("f" * 16, procfs.mark(1 << 62, 1 << 62, "x" * 254))
     assert longest is not None
     assert len(longest) < 255
     assert "/" not in longest

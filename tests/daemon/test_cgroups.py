@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emperord.daemon import cgroups
-from emperord.daemon.identity import short
+from emperord.daemon.host import cgroups
+from emperord.daemon.startup.identity import short
 from emperord.journal.store import Journal
 from support import processes
 from support.cgroups import attempts, below, members, own_cgroup, within

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Iterable
 import pytest
 import trio
 import trio.testing
-from emperord.daemon import jumps
-from emperord.daemon.clock import Clock, boot_time
-from emperord.daemon.draft import Draft
-from emperord.daemon.fleet import Fleet, Vassal
-from emperord.daemon.saying import jump_text
+from emperord.daemon.core.draft import Draft
+from emperord.daemon.core.fleet import Fleet, Vassal
+from emperord.daemon.loop import jumps
+from emperord.daemon.loop.clock import Clock, boot_time
+from emperord.daemon.loop.event_log import jump_text
 from emperord.journal.events import ClockJumped, KernelClock, Spec
 from hypothesis import given
 from hypothesis import strategies as st

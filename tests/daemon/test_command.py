@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emperord.daemon import command
+from emperord.daemon.host import command
 from emperord.journal.events import Spec
 from emperord.journal.policy import Policy
 

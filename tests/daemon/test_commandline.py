@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner, Result
-from emperord.daemon.commandline import TIME, Command, Group
+from emperord.daemon.cli.commandline import TIME, Command, Group
 from emperord.daemon.ctl import cli as emperor_ctl
 from emperord.daemon.main import main as emperor
 from emperord.journal import times

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emperord.daemon import addresses, ctl
-from emperord.daemon.control import LONGEST, ControlInUse, bind
+from emperord.daemon import ctl
+from emperord.daemon.control import unix_sockets
+from emperord.daemon.control.server import LONGEST, ControlInUse, bind
 from support.daemon import STAMP
 from support.kept import Emperor
 from support.root import need_root
@@ -514,7 +515,7 @@ def test_a_stale_socket_is_replaced(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(path)
     with bind(path), socket.socket(socket.AF_UNIX) as client:
-        addresses.connect(client, path)
+        unix_sockets.connect(client, path)
         assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
 
 

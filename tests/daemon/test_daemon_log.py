@@ -9,9 +9,10 @@ import sys
 from typing import Any
 
 import pytest
-from emperord.daemon import daemon_log, stdio
-from emperord.daemon.actions import Action
-from emperord.daemon.saying import say
+from emperord.daemon.core.actions import Action
+from emperord.daemon.keeper import stdio
+from emperord.daemon.loop import daemon_log
+from emperord.daemon.loop.event_log import say
 from fold.script import Script
 from support.kept import Emperor
 from support.vassals import SLEEPER, program, shell

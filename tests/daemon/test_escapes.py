@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from emperord.daemon import escapes
-from emperord.daemon.daemon_log import Lines
+from emperord.daemon.cli import escapes
+from emperord.daemon.loop.daemon_log import Lines
 from hypothesis import given
 from hypothesis import strategies as st
 from journal_builder import building

@@ -11,14 +11,16 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 import trio
-from emperord.daemon import command, deaths, fold, moves, shell, starting
-from emperord.daemon.host import Host
-from emperord.daemon.listeners import Listeners
-from emperord.daemon.observe import Observer
-from emperord.daemon.on_demand import OnDemand
-from emperord.daemon.starting import Starter
-from emperord.daemon.trees import Trees
-from emperord.daemon.vassal_log import LogDirectory
+from emperord.daemon.core import deaths, fold, moves
+from emperord.daemon.host import command, spawn
+from emperord.daemon.host.host import Host
+from emperord.daemon.host.listeners import Listeners
+from emperord.daemon.host.on_demand import OnDemand
+from emperord.daemon.host.reap import Trees
+from emperord.daemon.host.spawn import Starter
+from emperord.daemon.host.vassal_log import LogDirectory
+from emperord.daemon.loop import shell
+from emperord.daemon.loop.observer import Observer
 from emperord.monitors.contract import Destroyed, Seen, Touched
 from emperord.replay.verify import verify
 from journal_builder import building
@@ -115,7 +117,7 @@ PLACES: Final = {
     "observer: announced": Place(Observer, "_announce", Story.add),
     "shell: what it says": Place(shell, "_meaning_of_byte", Story.add),
     "host: started": Place(Starter, "start", Story.add),
-    "host: started, and not held": Place(starting, "_hold", Story.add),
+    "host: started, and not held": Place(spawn, "_hold", Story.add),
     "host: what it runs": Place(command, "argv", Story.add),
     "host: listened to": Place(Host, "_listen_to", Story.add),
     "host: heard": Place(Host, "_hear", Story.add),

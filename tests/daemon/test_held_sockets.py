@@ -5,11 +5,11 @@ import socket
 
 import msgspec
 import pytest
-from emperord.daemon import held_sockets, leftovers
-from emperord.daemon.fleet import Vassal
-from emperord.daemon.host import Host
-from emperord.daemon.keeper_link import KeeperLink, Kept
-from emperord.daemon.recovery import Survivor
+from emperord.daemon.core.fleet import Vassal
+from emperord.daemon.host import held_sockets, leftovers
+from emperord.daemon.host.host import Host
+from emperord.daemon.host.recovery import Survivor
+from emperord.daemon.keeper.link import KeeperLink, Kept
 from emperord.journal.events import Spec
 from emperord.journal.policy import Policy
 

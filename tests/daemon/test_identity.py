@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from emperord.daemon import identity, in_use, keeping, process
-from emperord.daemon.identity import Holder, estrangement, runtime_directory
-from emperord.daemon.in_use import IdentityInUse
-from emperord.daemon.keeper_link import KeeperLink
+from emperord.daemon.host import procfs
+from emperord.daemon.keeper import protocol as keeping
+from emperord.daemon.keeper.link import KeeperLink
+from emperord.daemon.startup import identity, in_use
+from emperord.daemon.startup.identity import Holder, estrangement, runtime_directory
+from emperord.daemon.startup.in_use import IdentityInUse
 from emperord.journal import chain
 from emperord.journal.store import Head, Journal, Snapshot
 from journal_builder import START
@@ -160,7 +162,7 @@ def test_without_a_directory_it_goes_on_and_says_so(
     one.take(I)
     one.tell(Head(I, 5, H, START))
     assert "no lock can be made there" in caplog.text
-    links = [target for _, target in process.open_files(os.getpid())]
+    links = [target for _, target in procfs.open_files(os.getpid())]
     assert any(f":{identity.short(I)}.lock" in link for link in links)
 
 

@@ -332,7 +332,7 @@ def keeper_of(
     script = tmp_path / "run.py"
     script.write_text(
         "import sys\n"
-        "from emperord.daemon import keeper\n"
+        "from emperord.daemon.keeper import main as keeper\n"
         f"keeper._daemon_argv = lambda _: [{python!r}, '-c', {program!r}]\n"
         "keeper._LONGEST_DELAY = 2.0\n"
         "keeper.main()\n"
@@ -356,7 +356,7 @@ UP = "import os; os.write(2, b'up\\n')\n"
 # Says that it takes signals; the one to stop ends it, and it alone.
 USELESS = """
 import socket
-from emperord.daemon import keeping
+from emperord.daemon.keeper import protocol as keeping
 with socket.socket(fileno=int(os.environ[keeping.CHANNEL])) as channel:
     channel.send(keeping.encode({"do": "hear"}))
     while channel.recv(keeping.LONGEST):
@@ -386,7 +386,7 @@ def test_told_to_stop_it_does_not_wait_for_a_hopeless_daemon(
 # Its first thread ends when it is told twice. The other one stays, as in a write to a frozen disk.
 HELD = """
 import ctypes, signal, socket, threading, time
-from emperord.daemon import keeping
+from emperord.daemon.keeper import protocol as keeping
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 threading.Thread(target=time.sleep, args=[1000]).start()
 with socket.socket(fileno=int(os.environ[keeping.CHANNEL])) as channel:
@@ -429,7 +429,7 @@ def test_a_daemon_that_cannot_be_executed_ends_a_keeper_that_keeps_nothing(tmp_p
 ENTRUSTS = f"""\
 #!{sys.executable}
 import os, pathlib, select, signal, socket, sys
-from emperord.daemon import keeping
+from emperord.daemon.keeper import protocol as keeping
 keeper = pathlib.Path(f"/proc/{{os.getppid()}}/stat")
 os.unlink(sys.argv[0])
 with socket.socket(fileno=int(os.environ[keeping.CHANNEL])) as channel:
@@ -466,7 +466,7 @@ def dead_children(pid: int) -> list[int]:
 # Children are dead by the time that it looks; each look is a turn, before which it was woken.
 DEAD = """
 import os, signal
-from emperord.daemon.dead_child import Leaders
+from emperord.daemon.keeper.dead_child import Leaders
 signal.signal(signal.SIGCHLD, lambda *_: print("woken"))
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
 pids = [os.fork() or os._exit(7) for _ in range(300)]

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 import trio
-from emperord.daemon import keeping
-from emperord.daemon.keeper_link import Death, KeeperLink, Kept
+from emperord.daemon.keeper import protocol as keeping
+from emperord.daemon.keeper.link import Death, KeeperLink, Kept
 from support.root import need_root
 
 
@@ -63,8 +63,8 @@ async def test_what_a_keeper_does_not_take_waits_in_order(
 # More descriptors on their way than an ordinary user may have (unix(7)).
 CROWDED = """
 import os, resource, socket
-from emperord.daemon import keeping
-from emperord.daemon.keeper_link import KeeperLink
+from emperord.daemon.keeper import protocol as keeping
+from emperord.daemon.keeper.link import KeeperLink
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 os.setuid(65534)
 keeper, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from emperord.daemon.keeping import (
+from emperord.daemon.keeper.protocol import (
     JOURNAL,
     LONGEST,
     VERSION,

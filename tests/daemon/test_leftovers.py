@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from emperord.daemon import leftovers, process
-from emperord.daemon.keeper_link import Kept
-from emperord.daemon.leftovers import Leftover, Leftovers
+from emperord.daemon.host import leftovers, procfs
+from emperord.daemon.host.leftovers import Leftover, Leftovers
+from emperord.daemon.keeper.link import Kept
 from emperord.journal.events import Spec
 from support import processes
 from support.kept import Emperor
@@ -29,9 +29,9 @@ class Machine:
         self.mark = mark
         self.but = {"start": 5, "session": 50, "foreign": None, "identity": OURS} | but
 
-    def census(self) -> process.Census:
-        branded = {process.brand(self.mark): [50]} if self.but.get("wiped") else {}
-        return process.Census({} if branded else {self.mark: [50]}, branded, {})
+    def census(self) -> procfs.Census:
+        branded = {procfs.brand(self.mark): [50]} if self.but.get("wiped") else {}
+        return procfs.Census({} if branded else {self.mark: [50]}, branded, {})
 
     def start_time(self, pid: int) -> int | None:
         return self.but["start"] if pid == 50 else None
@@ -165,15 +165,15 @@ def test_a_process_below_another_emperor_is_foreign(emperor: Emperor) -> None:
     emperor.start()
     pid = emperor.up("a.ini")["a.ini"]
     (daemon,) = emperor.daemons()
-    assert process.foreign(pid) == daemon
+    assert procfs.foreign(pid) == daemon
     os.kill(emperor.pid, 19)  # between two daemons it is the keeper's
     processes.kill(daemon)
     until(lambda: not processes.alive(daemon), "the daemon is dead")
-    until(lambda: process.parent(pid) == emperor.pid, "the keeper has it")
-    assert process.foreign(pid) == emperor.pid
-    census = process.census()
+    until(lambda: procfs.parent(pid) == emperor.pid, "the keeper has it")
+    assert procfs.foreign(pid) == emperor.pid
+    census = procfs.census()
     (mark,) = [mark for mark, pids in census.marked.items() if pid in pids]
-    assert process.remnants(census, mark, None, None) == []
+    assert procfs.remnants(census, mark, None, None) == []
     os.kill(emperor.pid, 18)
     emperor.daemon_pid()
     emperor.stop()
@@ -181,9 +181,9 @@ def test_a_process_below_another_emperor_is_foreign(emperor: Emperor) -> None:
 
 def test_a_process_of_our_own_is_not() -> None:
     with subprocess.Popen(["sleep", "100"]) as child:
-        assert process.foreign(child.pid) is None
-        assert process.foreign(os.getpid()) is None
-        assert process.foreign(1) is None
+        assert procfs.foreign(child.pid) is None
+        assert procfs.foreign(os.getpid()) is None
+        assert procfs.foreign(1) is None
         child.kill()
 
 
@@ -198,7 +198,7 @@ def test_an_emperor_may_be_a_vassal(emperor: Emperor, tmp_path: Path) -> None:
     emperor.start()
     pid = emperor.up("inner.ini")["inner.ini"]
     (x,) = emperor.until(lambda: emperor.running_for("x.ini"), "it runs its own")
-    (outer,) = (each for each in emperor.daemons() if process.parent(each) == emperor.pid)
+    (outer,) = (each for each in emperor.daemons() if procfs.parent(each) == emperor.pid)
     processes.kill(outer)
     emperor.kill()
     until(lambda: not processes.alive(outer), "both are dead")

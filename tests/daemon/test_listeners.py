@@ -11,8 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from emperord.daemon.keeper_link import KeeperLink
-from emperord.daemon.listeners import (
+from emperord.daemon.host.listeners import (
     CannotListen,
     Listener,
     Listeners,
@@ -20,6 +19,7 @@ from emperord.daemon.listeners import (
     binds_itself,
     remove,
 )
+from emperord.daemon.keeper.link import KeeperLink
 from support.vassals import free_port
 
 TERMS = Terms(0o666, -1, -1, 8)

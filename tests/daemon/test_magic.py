@@ -5,10 +5,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from emperord.daemon import command
-from emperord.daemon.explain import Explainer
-from emperord.daemon.fleet import Vassal
-from emperord.daemon.magic import expand
+from emperord.daemon.control.explain import Explainer
+from emperord.daemon.core.fleet import Vassal
+from emperord.daemon.host import command
+from emperord.daemon.host.magic import expand
 from emperord.journal.events import Spec
 from emperord.journal.policy import Policy
 from support.vassals import UWSGI, Application

@@ -5,11 +5,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from emperord.daemon.draft import Draft
-from emperord.daemon.fleet import Fleet
-from emperord.daemon.fold import fold
-from emperord.daemon.observe import Observer, Source, difference
-from emperord.daemon.rules import RULES
+from emperord.daemon.core.draft import Draft
+from emperord.daemon.core.fleet import Fleet
+from emperord.daemon.core.fold import fold
+from emperord.daemon.core.rules import RULES
+from emperord.daemon.loop.observer import Observer, Source, difference
 from emperord.journal.chain import digest
 from emperord.journal.events import DaemonStarted, Empty, Event, Exited, Spec
 from emperord.journal.policy import Policy

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from emperord.daemon.vassal_log import LogDirectory
+from emperord.daemon.host.vassal_log import LogDirectory
 from support.root import need_root
 from support.tyrant import ALICE, ALICES, TyrantDaemon, common_ground
 from support.vassals import program

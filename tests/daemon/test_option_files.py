@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from emperord.daemon import option_files
+from emperord.daemon.host import option_files
 from emperord.journal.policy import Policy
 from support.tyrant import ALICE, BOB, TyrantDaemon, common_ground
 from support.vassals import SLEEPER

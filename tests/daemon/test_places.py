@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 import trio
 import trio.testing
-from emperord.daemon.places import MOST, MOST_QUEUED, SHARE, Places
+from emperord.daemon.control.connection_limits import MOST, MOST_QUEUED, SHARE, Places
 from support.kept import Emperor
 from support.vassals import SLEEPER
 

@@ -7,13 +7,13 @@ from typing import Any, Final
 import pytest
 import trio
 import trio.testing
-from emperord.daemon import lines
-from emperord.daemon.draft import Draft
-from emperord.daemon.fleet import Fleet, Pressure
-from emperord.daemon.fold import fold
+from emperord.daemon.core import slots as lines
+from emperord.daemon.core.draft import Draft
+from emperord.daemon.core.fleet import Fleet, Pressure
+from emperord.daemon.core.fold import fold
+from emperord.daemon.core.rules import RULES
+from emperord.daemon.loop.pressure import RunQueue, Stalls, Watch, gauge
 from emperord.daemon.options import FLOOR, cores
-from emperord.daemon.pressure import RunQueue, Stalls, Watch, gauge
-from emperord.daemon.rules import RULES
 from emperord.journal.events import Announced, DaemonStarted, Empty, Event, Spec
 from emperord.journal.policy import Policy
 

@@ -1,8 +1,8 @@
 """Bytes of the emperor protocol: what they mean, and the frame that carries a config."""
 
 import pytest
-from emperord.daemon import protocol
-from emperord.daemon.fleet import PHASES, Phase, Vassal
+from emperord.daemon.core.fleet import PHASES, Phase, Vassal
+from emperord.daemon.host import emperor_protocol
 from emperord.journal.events import KINDS, Spec
 
 BYTES = range(256)
@@ -24,7 +24,7 @@ def vassal(phase: Phase, *, loyal: bool = False, heartbeat: bool = False) -> Vas
 @pytest.mark.parametrize("phase", PHASES)
 def test_each_byte_means_one_event_or_none(phase: Phase) -> None:
     expected = {byte: kind for byte, (phases, kind) in SPOKEN.items() if phase in phases}
-    said = {byte: protocol.news(vassal(phase), byte) for byte in BYTES}
+    said = {byte: emperor_protocol.news(vassal(phase), byte) for byte in BYTES}
     assert {byte: kind for byte, kind in said.items() if kind is not None} == expected
     assert set(expected.values()) <= KINDS.keys()
 
@@ -32,14 +32,16 @@ def test_each_byte_means_one_event_or_none(phase: Phase) -> None:
 @pytest.mark.parametrize("phase", PHASES)
 def test_what_is_known_costs_no_event(phase: Phase) -> None:
     known = vassal(phase, loyal=True, heartbeat=True)
-    assert protocol.news(known, protocol.LOYAL) is None
-    assert protocol.news(known, protocol.HEARTBEAT) is None
+    assert emperor_protocol.news(known, emperor_protocol.LOYAL) is None
+    assert emperor_protocol.news(known, emperor_protocol.HEARTBEAT) is None
 
 
 def test_a_first_word_is_heard_once() -> None:
     phases: tuple[Phase, ...] = ("ready", "accepting", "reloading")
-    assert [protocol.news(vassal(phase), protocol.READY) for phase in phases] == [None] * 3
-    assert protocol.news(vassal("accepting"), protocol.ACCEPTING) is None
+    assert [emperor_protocol.news(vassal(phase), emperor_protocol.READY) for phase in phases] == [
+        None
+    ] * 3
+    assert emperor_protocol.news(vassal("accepting"), emperor_protocol.ACCEPTING) is None
 
 
 @pytest.mark.parametrize(
@@ -52,14 +54,18 @@ def test_a_first_word_is_heard_once() -> None:
     ],
 )
 def test_config_frame(text: bytes, frame: bytes) -> None:
-    assert protocol.config_frame(text) == frame
+    assert emperor_protocol.config_frame(text) == frame
 
 
 def test_a_longer_config_is_a_bug() -> None:
     with pytest.raises(AssertionError):
-        protocol.config_frame(b"x" * 65536)
+        emperor_protocol.config_frame(b"x" * 65536)
 
 
 def test_the_bytes_are_those_of_uwsgi() -> None:
     """Literal, as they are upstream's and not ours to change."""
-    assert (protocol.STOP, protocol.RELOAD, protocol.STOP_GRACEFULLY) == (b"\0", b"\1", b"\2")
+    assert (emperor_protocol.STOP, emperor_protocol.RELOAD, emperor_protocol.STOP_GRACEFULLY) == (
+        b"\0",
+        b"\1",
+        b"\2",
+    )

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from emperord.daemon import process
-from emperord.daemon.fleet import Vassal
-from emperord.daemon.host import Host
-from emperord.daemon.recovery import Survivor
+from emperord.daemon.core.fleet import Vassal
+from emperord.daemon.host import procfs
+from emperord.daemon.host.host import Host
+from emperord.daemon.host.recovery import Survivor
 from emperord.journal.chain import digest
 from emperord.journal.events import Spec
 from emperord.journal.policy import Policy
@@ -321,7 +321,7 @@ class Crafted:
             builder.event(
                 "daemon_started",
                 version="0.1.0",
-                boot=process.boot_id(),
+                boot=procfs.boot_id(),
                 pid=1,
                 policy=builder.fleet.policy,
                 monitors=(f"dir://{daemon.vassals}",),
@@ -342,7 +342,7 @@ class Crafted:
 
     def change(self, pid: int) -> int:
         """The vassal ran as this process, and was to be reloaded; the number of that event."""
-        start_time = process.start_time(pid)
+        start_time = procfs.start_time(pid)
         os.utime(self.path, ns=(0, 1))
         spec = msgspec.structs.replace(self.spec, ts=1)
         with Journal.open(str(self.daemon.journal)) as journal:
@@ -417,7 +417,7 @@ def test_the_same_attempt_of_another_journal_is_not_taken_for_it(
 
 def test_a_process_that_cleared_its_environment_is_found_by_its_brand(daemon: Daemon) -> None:
     crafted = Crafted(daemon)
-    brand = process.brand(crafted.environ[MARK])
+    brand = procfs.brand(crafted.environ[MARK])
     with started("prlimit", f"--rttime={brand}:", "env", "-i", "sleep", "1000") as child:
         daemon.until(lambda: processes.argv_of(child.pid)[:1] == ["sleep"], "it runs")
         daemon.start()
@@ -472,7 +472,7 @@ def test_remnants_of_a_dead_tree_are_ended(daemon: Daemon, child: str) -> None:
 def test_who_cannot_be_held_is_not_taken_for_dead() -> None:
     """Without a free descriptor nobody knows whether it lives; taken for dead, it runs twice."""
     pid, spec = os.getpid(), Spec(ts=1, path="/a.ini")
-    started = process.start_time(pid)
+    started = procfs.start_time(pid)
     assert started is not None
     vassal = Vassal("a.ini", "dir:///", spec, "ready", since=1, because=1, attempt=1, running=spec)
     host = Host(Policy, None, lambda _: None)
@@ -497,7 +497,7 @@ def test_a_process_that_only_has_its_number_is_left_alone(daemon: Daemon) -> Non
             first = builder.event(
                 "daemon_started",
                 version="0.1.0",
-                boot=process.boot_id(),
+                boot=procfs.boot_id(),
                 pid=1,
                 policy=builder.fleet.policy,
                 monitors=(f"dir://{daemon.vassals}",),
@@ -508,7 +508,7 @@ def test_a_process_that_only_has_its_number_is_left_alone(daemon: Daemon) -> Non
                 "a.ini",
                 attempt=builder.attempt("a.ini"),
                 pid=stranger.pid,
-                start_time=(process.start_time(stranger.pid) or 0) - 1,
+                start_time=(procfs.start_time(stranger.pid) or 0) - 1,
             )
         seq = daemon.last_seq()
         daemon.start()
@@ -535,7 +535,7 @@ def test_after_a_reboot_nothing_is_adopted(daemon: Daemon) -> None:
                     name,
                     attempt=builder.attempt(name),
                     pid=stranger.pid,
-                    start_time=process.start_time(stranger.pid),
+                    start_time=procfs.start_time(stranger.pid),
                 )
             builder.event("operator_requested", "held.ini", request="stop")
         seq = daemon.last_seq()

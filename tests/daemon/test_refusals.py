@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 import trio
-from emperord.daemon.fleet import Fleet, Vassal
-from emperord.daemon.recovery import survey
-from emperord.daemon.refusals import Refused, nobodys, refusal
-from emperord.daemon.starting import explain
+from emperord.daemon.core.fleet import Fleet, Vassal
+from emperord.daemon.host.recovery import survey
+from emperord.daemon.host.spawn import error_text
+from emperord.daemon.keeper.refusals import Refused, nobodys, refusal
 from emperord.journal.errors import Damaged, JournalError
 from emperord.journal.events import Spec
 
@@ -34,7 +34,7 @@ def os_error(number: int) -> OSError:
 )  # fmt: skip
 def test_a_start_that_the_machine_refuses_is_tried_again(number: int, fault: str) -> None:
     """A disk that fails for a moment would bar a vassal until its config changes."""
-    assert explain(os_error(number))[1] == fault
+    assert error_text(os_error(number))[1] == fault
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_start_that_the_machine_refuses_is_tried_again(number: int, fault: str
 def test_a_sources_directory_that_is_away_bars_nobody(missing: str, fault: str) -> None:
     """A vassal that died while it was not mounted stayed barred when it was back."""
     error = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), missing)
-    assert explain(error, "/srv/vassals")[1] == fault
+    assert error_text(error, "/srv/vassals")[1] == fault
 
 
 def of_the_loop() -> BaseException:

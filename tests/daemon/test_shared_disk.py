@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from emperord.daemon import shared_disk
+from emperord.daemon.host import shared_disk
 from support.tyrant import TyrantDaemon, common_ground
 
 OTHER = "/sys"  # another file system, in each Linux

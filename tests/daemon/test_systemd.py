@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from emperord.daemon.systemd import Notifier
+from emperord.daemon.loop.systemd import Notifier
 from support.vassals import SLEEPER
 
 from .conftest import MakeDaemon

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from emperord.daemon.tables import FORMATS, formatted
+from emperord.daemon.cli.tables import FORMATS, formatted
 
 COLUMNS = ("name", "pid", "loyal", "log", "actions")
 RECORDS: list[dict[str, Any]] = [

@@ -9,8 +9,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from emperord.daemon.keeper_link import KeeperLink
-from emperord.daemon.succession import open_journal
+from emperord.daemon.control.takeover import open_journal
+from emperord.daemon.keeper.link import KeeperLink
 from emperord.journal.errors import JournalLocked
 from emperord.journal.store import Journal
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from emperord.daemon.fleet import Vassal
+from emperord.daemon.core.fleet import Vassal
 from support.accounts import private_account, run
 from support.pushing import Pusher
 from support.tyrant import ALICE, ALICES, BOB, BOBS, TyrantDaemon

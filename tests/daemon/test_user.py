@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 import pytest
+from emperord.daemon.host.users import root_warning, user_of
 from emperord.daemon.options import policy
-from emperord.daemon.users import root_warning, user_of
 from emperord.journal.events import Spec
 from emperord.journal.policy import Policy
 from support import clients, processes

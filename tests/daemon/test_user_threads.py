@@ -4,7 +4,7 @@ import threading
 
 import pytest
 import trio
-from emperord.daemon.user_threads import NoAnswer, UserThreads
+from emperord.daemon.host.user_threads import NoAnswer, UserThreads
 
 ALICE, BOB = 61_001, 61_002
 

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from emperord.daemon.vassal_log import (
+from emperord.daemon.host.vassal_log import (
     ELSEWHERE,
     LOGROTATE,
     REMOVED,

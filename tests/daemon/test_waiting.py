@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 import trio
-from emperord.daemon.fleet import Fleet
-from emperord.daemon.waiting import Goal, Verdict, Waiting, verdict
+from emperord.daemon.control.waiting import Goal, Verdict, Waiting, verdict
+from emperord.daemon.core.fleet import Fleet
 from fold.script import play
 from support.kept import Emperor
 from support.vassals import SLEEPER, Application, program, shell

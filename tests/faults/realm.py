@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 from crash import record
-from emperord.daemon.fleet import UP, Fleet, Vassal
+from emperord.daemon.core.fleet import UP, Fleet, Vassal
 from emperord.replay.verify import verify
 from support import processes
 from support.kept import Emperor

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from emperord.daemon.actions import Action
-from emperord.daemon.fleet import Fleet, Vassal, Waiting
+from emperord.daemon.core.actions import Action
+from emperord.daemon.core.fleet import Fleet, Vassal, Waiting
 from emperord.journal.events import Event
 
 

@@ -30,11 +30,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
-from emperord.daemon.actions import Action
-from emperord.daemon.deadlines import may_move
-from emperord.daemon.fleet import Fleet, Vassal, from_json, to_json
-from emperord.daemon.fold import fold
-from emperord.daemon.rules import RULES
+from emperord.daemon.core.actions import Action
+from emperord.daemon.core.fleet import Fleet, Vassal, from_json, to_json
+from emperord.daemon.core.fold import fold
+from emperord.daemon.core.rules import RULES
+from emperord.daemon.loop.deadlines import may_move
 from emperord.journal.events import KINDS, Event, Spec
 from emperord.journal.policy import Policy
 

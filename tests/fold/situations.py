@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from emperord.daemon.actions import Action
-from emperord.daemon.fleet import Phase, Vassal, to_json
+from emperord.daemon.core.actions import Action
+from emperord.daemon.core.fleet import Phase, Vassal, to_json
 
 from .script import Script, play, spec
 

@@ -4,9 +4,9 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from emperord.daemon import budget
-from emperord.daemon.draft import Draft
-from emperord.daemon.fleet import from_json, to_json
+from emperord.daemon.core import budget
+from emperord.daemon.core.draft import Draft
+from emperord.daemon.core.fleet import from_json, to_json
 from emperord.journal.events import Empty, Exited
 
 from .script import Script

@@ -10,7 +10,7 @@ those of 0.1.0, and are folded by its rules. They are never written anew.
 from pathlib import Path
 
 import pytest
-from emperord.daemon.rules import RULES
+from emperord.daemon.core.rules import RULES
 
 from .script import Script
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from emperord.daemon.fleet import Vassal
+from emperord.daemon.core.fleet import Vassal
 from emperord.journal.events import Spec
 
 from .script import Script, play, spec

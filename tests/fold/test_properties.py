@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from emperord.daemon import lines
-from emperord.daemon.actions import Action, recorded
-from emperord.daemon.fleet import Fleet, from_json, to_json
-from emperord.daemon.fold import TABLE, fold
-from emperord.daemon.rules import RULES
+from emperord.daemon.core import slots
+from emperord.daemon.core.actions import Action, recorded
+from emperord.daemon.core.fleet import Fleet, from_json, to_json
+from emperord.daemon.core.fold import TABLE, fold
+from emperord.daemon.core.rules import RULES
 from emperord.journal.events import KINDS, Body, Event, Spec
 from emperord.journal.policy import Policy
 from hypothesis import HealthCheck, given, settings
@@ -272,7 +272,7 @@ class World:
                 assert vassal.running == vassal.spec or vassal.spec.settings["reload"] == "none"
                 assert name in self.processes
         assert self.fleet.starting == 0
-        assert not lines.waits(self.fleet)
+        assert not slots.waits(self.fleet)
 
     def check_again(self) -> None:
         """The same events, the same bytes."""

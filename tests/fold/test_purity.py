@@ -106,7 +106,7 @@ def test_a_program_that_folds_has_loaded_no_machinery() -> None:
     heavy = ("trio", "sqlite3", "logging", "subprocess", "socket", "random")
     program = (
         "import sys, msgspec; before = set(sys.modules)\n"
-        "import emperord.daemon.fold\n"
+        "import emperord.daemon.core.fold\n"
         f"print(*sorted((set(sys.modules) - before) & set({heavy})))"
     )
     run = subprocess.run(

@@ -1,9 +1,9 @@
 """The rules have versions: a journal is folded by those of its day, and by no later ones."""
 
 import pytest
-from emperord.daemon import rules
-from emperord.daemon.fleet import Fleet
-from emperord.daemon.fold import fold
+from emperord.daemon.core import rules
+from emperord.daemon.core.fleet import Fleet
+from emperord.daemon.core.fold import fold
 from emperord.journal.errors import NewerFormat
 from emperord.journal.events import KINDS, Event, decode_body
 from emperord.journal.policy import Policy

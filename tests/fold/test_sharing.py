@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import pytest
-from emperord.daemon.fleet import Fleet, from_json, to_json
+from emperord.daemon.core.fleet import Fleet, from_json, to_json
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.effort import examples

@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from emperord.daemon.actions import Action
+from emperord.daemon.core.actions import Action
 from emperord.journal import chain
 from emperord.journal.events import Exited
 from journal_builder import building

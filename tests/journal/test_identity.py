@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from emperord.daemon.fleet import Fleet, to_json
+from emperord.daemon.core.fleet import Fleet, to_json
 from emperord.journal import chain
 from emperord.journal.errors import JournalPaused
 from emperord.journal.store import Head, Journal, Snapshot

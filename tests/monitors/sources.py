@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Protocol
 
 from emperord.monitors.contract import Monitor
-from emperord.monitors.directory import Directory
-from emperord.monitors.lookout import FileMonitor
+from emperord.monitors.files.directory import Directory
+from emperord.monitors.files.pattern import Pattern
+from emperord.monitors.files.watcher import FileMonitor
+from emperord.monitors.files.watches import Watches
 from emperord.monitors.options import MonitorOptions
-from emperord.monitors.pattern import Pattern
-from emperord.monitors.watches import Watches
 
 from .watching import Blind
 

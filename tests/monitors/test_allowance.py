@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from emperord.journal.chain import digest
-from emperord.monitors.allowance import EVENT, Allowance
 from emperord.monitors.contract import Listing, Monitor, Refused
-from emperord.monitors.directory import Directory
-from emperord.monitors.lookout import FileMonitor
+from emperord.monitors.files.allowance import EVENT, Allowance
+from emperord.monitors.files.directory import Directory
+from emperord.monitors.files.pattern import Pattern
+from emperord.monitors.files.watcher import FileMonitor
 from emperord.monitors.options import MonitorOptions
-from emperord.monitors.pattern import Pattern
 
 from .watching import NEVER, OFTEN, Watching, watching
 

@@ -16,8 +16,8 @@ import pika  # type: ignore[import-untyped]
 import pytest
 import trio
 from emperord.journal.events import Spec
-from emperord.monitors.amqp import AmqpMonitor, Limits, open_secured, open_url
-from emperord.monitors.amqp_link import PREFETCH
+from emperord.monitors.amqp.connection import PREFETCH
+from emperord.monitors.amqp.monitor import AmqpMonitor, Limits, open_secured, open_url
 from emperord.monitors.contract import (
     Destroyed,
     Observation,

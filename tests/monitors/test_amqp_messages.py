@@ -1,8 +1,8 @@
 """amqp://: what URLs of monitors and messages mean, without a broker."""
 
 import pytest
-from emperord.monitors.amqp import NO_KEY, Address, Config, End, File, Meaning, meaning
-from emperord.monitors.amqp_link import Delivery
+from emperord.monitors.amqp.connection import Delivery
+from emperord.monitors.amqp.monitor import NO_KEY, Address, Config, End, File, Meaning, meaning
 from emperord.monitors.contract import Refused
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.registry import open_monitor

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from emperord.monitors import files, lookout
+from emperord.monitors.files import scan as files
+from emperord.monitors.files import watcher
 from emperord.monitors.options import MonitorOptions
 from support.root import need_root
 from support.tyrant import common_ground
@@ -165,7 +166,7 @@ async def test_what_differs_in_nothing_that_matters_is_not_told(tmp_path: Path) 
 
 
 async def test_a_burst_is_told_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookout, "SLICE", 60)  # a batch is full before its time is over
+    monkeypatch.setattr(watcher, "SLICE", 60)  # a batch is full before its time is over
     source, options = make("dir", "events", tmp_path)
     async with watching(source.monitor(options)) as watch:
         # No checkpoint in between: the monitor sees all of them at once.
@@ -288,7 +289,7 @@ async def test_tyrant_nofollow_tells_who_owns_the_link(nofollow: bool, uid: int)
 async def test_a_file_missing_for_a_moment_is_not_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lookout, "GRACE", NEVER)
+    monkeypatch.setattr(watcher, "GRACE", NEVER)
     source, options = make("dir", "events", tmp_path)
     path = source.folder / "a.ini"
     path.write_text("one")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import trio
-from emperord.monitors import lookout
 from emperord.monitors.contract import Failed, Listing
-from emperord.monitors.directory import Directory
-from emperord.monitors.lookout import FileMonitor, Survey
+from emperord.monitors.files import watcher
+from emperord.monitors.files.directory import Directory
+from emperord.monitors.files.pattern import Pattern
+from emperord.monitors.files.watcher import FileMonitor, Survey
 from emperord.monitors.options import MonitorOptions
-from emperord.monitors.pattern import Pattern
 from emperord.monitors.registry import open_monitor
 
 from .sources import DirSource
@@ -118,7 +118,7 @@ def unmount(folder: Path) -> bool:
 async def test_an_unmounted_directory_is_a_failure(
     mounted: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lookout, "SLICE", 0)  # all that can be put off is
+    monkeypatch.setattr(watcher, "SLICE", 0)  # all that can be put off is
     (mounted / "a.ini").write_text("one")
     monitor = open_monitor(url.format(mounted), MonitorOptions(freq=OFTEN))
     try:

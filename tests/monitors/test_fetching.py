@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 import pytest
 import trio
 import trio.testing
-from emperord.monitors.fetching import Fetcher, Nothing, Outcome, Silence, Text, Useless
-from emperord.monitors.link_local import flaw_of_address
-from emperord.monitors.paced_answers import MOST, MOST_HEAD, SHARE, Pace
+from emperord.monitors.amqp.fetching import Fetcher, Nothing, Outcome, Silence, Text, Useless
+from emperord.monitors.amqp.link_local import flaw_of_address
+from emperord.monitors.amqp.paced_answers import MOST, MOST_HEAD, SHARE, Pace
 from support.web import Web
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from emperord.monitors.contract import Refused
-from emperord.monitors.files import LARGEST
+from emperord.monitors.files.scan import LARGEST
+from emperord.monitors.files.watches import Watches
 from emperord.monitors.names import shown
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.registry import open_monitor
-from emperord.monitors.watches import Watches
 
 from .watching import NEVER, watching
 

@@ -16,13 +16,15 @@ from typing import Any
 import ldap  # type: ignore[import-untyped]
 import pytest
 import trio
-from emperord.monitors import directory_service, ldap_sync, ldap_url
 from emperord.monitors.contract import Listing
-from emperord.monitors.directory_service import DirectoryService
-from emperord.monitors.ldap_ber import element
-from emperord.monitors.ldap_entries import entry_of, ts_of
-from emperord.monitors.ldap_link import Link, Message
-from emperord.monitors.ldap_wire import connect
+from emperord.monitors.ldap import monitor as directory_service
+from emperord.monitors.ldap import sync as ldap_sync
+from emperord.monitors.ldap import url as ldap_url
+from emperord.monitors.ldap.ber import element
+from emperord.monitors.ldap.connection import LdapConnection, Message
+from emperord.monitors.ldap.entries import entry_of, ts_of
+from emperord.monitors.ldap.monitor import DirectoryService
+from emperord.monitors.ldap.transport import connect
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.rows import Flaw
 from support.gate import Gate
@@ -1058,7 +1060,7 @@ async def test_who_is_cancelled_has_taken_no_message() -> None:
     async with scripted(answer) as port, trio.open_nursery() as nursery:
         wire = await connect(ldap_url.read("ldap", f"127.0.0.1:{port}/o=x"))
         nursery.start_soon(wire.carry)
-        link = Link(wire)
+        link = LdapConnection(wire)
         link.search("o=x", ldap.SCOPE_SUBTREE, "(cn=*)", ())
         while not (taken and taken[-1].is_last):
             with trio.CancelScope() as impatient:

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 import pytest
-from emperord.monitors import ldap_sync
-from emperord.monitors.ldap_ber import BadMessage, element, elements, length_of, sequence
-from emperord.monitors.ldap_sync import Content, Entry, OutOfStep, TooMuch, request
+from emperord.monitors.ldap import sync as ldap_sync
+from emperord.monitors.ldap.ber import BadMessage, element, elements, length_of, sequence
+from emperord.monitors.ldap.sync import Content, Entry, OutOfStep, TooMuch, request
 from support.ldap import state, uuid_of
 
 PRESENT, ADD, MODIFY, DELETE = range(4)

@@ -3,8 +3,8 @@
 import logging
 
 import pytest
-from emperord.monitors.directory_service import open_secured, open_url
-from emperord.monitors.ldap_url import ATTRIBUTES, FILTER, Place, read
+from emperord.monitors.ldap.monitor import open_secured, open_url
+from emperord.monitors.ldap.url import ATTRIBUTES, FILTER, LdapUrl, read
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.registry import open_monitor
 from emperord.monitors.urls import MonitorURLError
@@ -18,7 +18,7 @@ def test_all_that_can_be_said() -> None:
         "h:1389/ou=a%20b,dc=x?commonName,description,,gid,sock?One?(%26(cn=%3F*)(o=x%20y))"
         "?!x-starttls,bindname=cn=r%2Cdc=x,x-bindpw-file=/p%2Cq,x-tls-cacert=/ca,x-poll",
     )
-    assert place == Place(
+    assert place == LdapUrl(
         scheme="ldap",
         host="h",
         port=1389,
@@ -36,7 +36,7 @@ def test_all_that_can_be_said() -> None:
 
 def test_what_is_not_said() -> None:
     place = read("ldaps", f"h/{BASE}")
-    assert place == Place("ldaps", "h", 636, BASE, ATTRIBUTES, "sub", FILTER)
+    assert place == LdapUrl("ldaps", "h", 636, BASE, ATTRIBUTES, "sub", FILTER)
 
 
 SHOWN = {

@@ -29,10 +29,10 @@ from bson import (
 from bson.datetime_ms import DatetimeMS
 from bson.raw_bson import RawBSONDocument
 from emperord.journal.events import Spec
-from emperord.monitors import mongo
 from emperord.monitors.contract import Failed, Listing
-from emperord.monitors.mongo_filter import parse
-from emperord.monitors.mongo_url import read
+from emperord.monitors.mongodb import monitor as mongo
+from emperord.monitors.mongodb.filters import parse
+from emperord.monitors.mongodb.url import read
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.registry import open_monitor
 from emperord.monitors.rows import Table

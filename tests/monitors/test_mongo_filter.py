@@ -9,7 +9,7 @@ from uuid import UUID
 import bson
 import pytest
 from bson import Binary, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
-from emperord.monitors.mongo_filter import FilterError, parse
+from emperord.monitors.mongodb.filters import FilterError, parse
 from hypothesis import given
 from hypothesis import strategies as st
 

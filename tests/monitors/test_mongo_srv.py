@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 from emperord.monitors.contract import Failed, Listing
-from emperord.monitors.mongo import Mongo
-from emperord.monitors.mongo_url import read
+from emperord.monitors.mongodb.monitor import Mongo
+from emperord.monitors.mongodb.url import read
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.registry import open_monitor
 from support.mongodb import MongoSource, shared

@@ -5,7 +5,7 @@ from typing import Any
 import bson
 import pytest
 from bson.json_util import object_hook
-from emperord.monitors.mongo_url import Place, read, without
+from emperord.monitors.mongodb.url import MongoUrl, read, without
 from emperord.monitors.registry import open_monitor
 from emperord.monitors.urls import MonitorURLError
 
@@ -128,7 +128,7 @@ def test_shown(rest: str, shown: str) -> None:
     assert_nothing_hidden_in(place)
 
 
-def assert_nothing_hidden_in(place: Place) -> None:
+def assert_nothing_hidden_in(place: MongoUrl) -> None:
     if "hidden" in place.uri:
         assert without(place.secrets, place.uri).count("hidden") == 0
 

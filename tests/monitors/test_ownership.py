@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from emperord.journal.events import Spec
-from emperord.monitors import rows, zeromq
+from emperord.monitors import rows
 from emperord.monitors.contract import Seen
 from emperord.monitors.options import MonitorOptions
+from emperord.monitors.zeromq import monitor as zeromq
 from support.tyrant import common_ground
 
 ALICE, BOB = 61_001, 61_002

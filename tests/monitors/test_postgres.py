@@ -12,10 +12,17 @@ from typing import Any
 
 import pytest
 import trio
-from emperord.monitors import postgres
 from emperord.monitors.contract import Listing
 from emperord.monitors.options import MonitorOptions
-from emperord.monitors.postgres import DEFAULT_QUERY, Postgres, open_url, parse, split, url_of
+from emperord.monitors.postgres import monitor as postgres
+from emperord.monitors.postgres.monitor import (
+    DEFAULT_QUERY,
+    Postgres,
+    open_url,
+    parse,
+    split,
+    url_of,
+)
 from emperord.monitors.registry import open_monitor
 from emperord.monitors.urls import MonitorURLError
 from support.postgres import PostgresSource, blocks, conninfo_of, shared, talking

@@ -292,7 +292,7 @@ def test_a_long_command_is_allowed_up_to_its_limit() -> None:
 
 def test_parsers_are_not_imported_before_they_are_needed() -> None:
     code = (
-        "import sys, emperord.monitors.pattern, emperord.monitors.directory as d\n"
+        "import sys, emperord.monitors.files.pattern, emperord.monitors.files.directory as d\n"
         "from emperord.monitors import settings, registry\n"
         "settings.read('a.ini', b'[emperor]\\ncommand=x')\n"
         "settings.read('a.yml', b'uwsgi:')\n"

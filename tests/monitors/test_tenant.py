@@ -14,13 +14,16 @@ import pytest
 from emperord.daemon.main import open_monitors
 from emperord.journal.events import Spec
 from emperord.journal.policy import Policy
-from emperord.monitors import amqp_paths, files, listing, regular_file, resolving, rows, zeromq
-from emperord.monitors.addresses import Addresses, BadAddress
+from emperord.monitors import listing, regular_file, resolving, rows
+from emperord.monitors.amqp import paths as amqp_paths
 from emperord.monitors.contract import Seen
+from emperord.monitors.files import scan as files
+from emperord.monitors.files.on_demand import Addresses, BadAddress
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.registry import open_monitor
 from emperord.monitors.rows import Row
 from emperord.monitors.tenant import Tenant, rights_of
+from emperord.monitors.zeromq import monitor as zeromq
 from support.tyrant import ALICE, ALICES, BOB, BOBS, account_in_a_group, common_ground
 
 from .watching import watching

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 import trio
-from emperord.monitors import lookout
 from emperord.monitors.config_file import LARGEST
 from emperord.monitors.contract import Listing, Refused, Touched
-from emperord.monitors.lookout import FileMonitor
+from emperord.monitors.files import watcher
+from emperord.monitors.files.fair_queue import MOST, SWEPT, Stirred
+from emperord.monitors.files.pattern import Pattern
+from emperord.monitors.files.watcher import FileMonitor
+from emperord.monitors.files.watches import Watches
 from emperord.monitors.options import MonitorOptions
-from emperord.monitors.pattern import Pattern
-from emperord.monitors.stirred import MOST, SWEPT, Stirred
-from emperord.monitors.watches import Watches
 
 from .watching import NEVER, OFTEN, SLOW, Blind, Watching, watching
 
@@ -53,7 +53,7 @@ async def test_another_directory_is_looked_at_in_its_turn(
 async def test_what_a_rescan_puts_off_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lookout, "SLICE", 0)
+    monkeypatch.setattr(watcher, "SLICE", 0)
     _, other = homes(tmp_path)
     place = Pattern(f"{tmp_path}/*/*", ())
     monitor = FileMonitor("glob://", place, MonitorOptions(freq=OFTEN), eyes=Blind)
@@ -116,7 +116,7 @@ async def test_other_tasks_run_while_many_events_are_sorted_in(tmp_path: Path) -
 
 
 async def test_the_first_listing_has_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookout, "SLICE", 0)
+    monkeypatch.setattr(watcher, "SLICE", 0)
     homes(tmp_path)
     place = Pattern(f"{tmp_path}/*/*", ())
     async with watching(FileMonitor("glob://", place, MonitorOptions(freq=NEVER))) as watch:

@@ -9,7 +9,7 @@ import pytest
 from emperord.monitors import rows, settings
 from emperord.monitors.config_file import ConfigFiles
 from emperord.monitors.contract import Listing
-from emperord.monitors.files import Reader, Unreadable
+from emperord.monitors.files.scan import Reader, Unreadable
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.rows import Row, Table
 from support.hostile import SECRET, VICTIM, plant

@@ -8,8 +8,8 @@ import trio
 import trio.testing
 from emperord.journal.chain import digest
 from emperord.journal.events import Spec
-from emperord.monitors import files
 from emperord.monitors.contract import Listing, Seen
+from emperord.monitors.files import scan as files
 from emperord.monitors.options import MonitorOptions
 
 from .sources import DirSource

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from emperord.monitors import ownership
-from emperord.monitors.members import Members, NotKnown
+from emperord.monitors.private_groups import Members, NotKnown
 from support.accounts import private_account, run
 from support.acl import GROUP, USER, set_acl
 from support.tyrant import common_ground

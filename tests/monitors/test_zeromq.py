@@ -19,7 +19,6 @@ import zmq
 import zmq.auth
 from emperord.journal.chain import digest
 from emperord.journal.events import Spec
-from emperord.monitors import zeromq, zeromq_clients, zeromq_frames
 from emperord.monitors.contract import (
     Destroyed,
     Failed,
@@ -29,12 +28,15 @@ from emperord.monitors.contract import (
     Seen,
     Touched,
 )
-from emperord.monitors.files import LARGEST
+from emperord.monitors.files.scan import LARGEST
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.registry import open_monitor
 from emperord.monitors.settings import KEYS
 from emperord.monitors.urls import MonitorURLError
-from emperord.monitors.zeromq_door import QUEUE
+from emperord.monitors.zeromq import clients
+from emperord.monitors.zeromq import frames as zeromq_frames
+from emperord.monitors.zeromq import monitor as zeromq
+from emperord.monitors.zeromq.endpoint import QUEUE
 from support.pushing import Pusher
 from support.vassals import free_port
 from support.waiting import until
@@ -720,7 +722,7 @@ async def test_nothing_is_lost_of_a_client_that_has_gone() -> None:
 
 
 async def test_a_message_without_an_end_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zeromq_clients, "PATIENCE", 0.1)
+    monkeypatch.setattr(clients, "PATIENCE", 0.1)
     port = free_port()
     async with listening(f"tcp://127.0.0.1:{port}") as watch:
         with _raw(port) as client, Pusher(f"tcp://127.0.0.1:{port}") as pusher:
@@ -735,8 +737,8 @@ async def test_a_message_without_an_end_is_told_once(monkeypatch: pytest.MonkeyP
 async def test_a_newcomer_takes_the_place_of_who_was_silent_longest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(zeromq_clients, "MOST_CLIENTS", 2)
-    monkeypatch.setattr(zeromq_clients, "QUIET", 0)
+    monkeypatch.setattr(clients, "MOST_CLIENTS", 2)
+    monkeypatch.setattr(clients, "QUIET", 0)
     port = free_port()
     async with listening(f"tcp://127.0.0.1:{port}") as watch:
         with _raw(port) as first, _raw(port) as second:
@@ -756,7 +758,7 @@ async def test_a_newcomer_takes_the_place_of_who_was_silent_longest(
 async def test_heartbeats_cost_nothing(
     curve: bool, keys: Keys, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(zeromq_clients, "PATIENCE", 0.1)
+    monkeypatch.setattr(clients, "PATIENCE", 0.1)
     monkeypatch.setattr(zeromq_frames, "MOST_FRAMES", 20)
     url = f"{endpoint}?curve_secretkey_file={keys.file}" if curve else endpoint
     async with listening(url) as watch:

@@ -3,7 +3,7 @@
 import struct
 
 import pytest
-from emperord.monitors.zeromq_frames import MOST_FRAMES, BadFrames, Frames
+from emperord.monitors.zeromq.frames import MOST_FRAMES, BadFrames, Frames
 
 PLENTY = 1 << 30
 _SIGNATURE = b"\xff" + bytes(8) + b"\x7f"

@@ -10,8 +10,8 @@ import pytest
 import zmq
 from emperord.monitors.polling import SourceFailed
 from emperord.monitors.registry import open_monitor
-from emperord.monitors.zeromq_door import parse
-from emperord.monitors.zeromq_probe import probe
+from emperord.monitors.zeromq.endpoint import parse
+from emperord.monitors.zeromq.probe import probe
 from support.pushing import Pusher
 from support.vassals import free_port
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 import trio
-from emperord.monitors import zookeeper
 from emperord.monitors.contract import Failed, Listing
 from emperord.monitors.options import MonitorOptions
-from emperord.monitors.zoo_client import Client
-from emperord.monitors.zoo_herald import Announcement, Herald
-from emperord.monitors.zookeeper import ZooKeeper, open_url
+from emperord.monitors.zookeeper import monitor as zookeeper
+from emperord.monitors.zookeeper.announcer import Announcement, Announcer
+from emperord.monitors.zookeeper.client import Client
+from emperord.monitors.zookeeper.monitor import ZooKeeper, open_url
 from kazoo.exceptions import NoNodeError  # type: ignore[import-untyped]
 from kazoo.security import make_acl, make_digest_acl  # type: ignore[import-untyped]
 from support.waiting import until
@@ -580,7 +580,7 @@ async def test_the_znode_of_a_session_before_is_replaced(source: ZooSource, name
             client = Client([(host, int(port))], (), 10, lambda _: None, lambda: None)
             stack.push_async_callback(client.close)
             client.start()
-            await Herald(client, about).keep(1)
+            await Announcer(client, about).keep(1)
             await announced(f"{path}{name}", source, 1)
             assert talk().exists(f"{path}{name}").ephemeralOwner == client.session
     assert talk().exists(f"{path}{name}") is None

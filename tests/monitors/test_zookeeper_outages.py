@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 import trio
-from emperord.monitors import zoo_url, zookeeper
 from emperord.monitors.contract import Failed, Listing
 from emperord.monitors.options import MonitorOptions
-from emperord.monitors.zoo_client import Client
-from emperord.monitors.zookeeper import ZooKeeper
+from emperord.monitors.zookeeper import monitor as zookeeper
+from emperord.monitors.zookeeper import url as zoo_url
+from emperord.monitors.zookeeper.client import Client
+from emperord.monitors.zookeeper.monitor import ZooKeeper
 from support.gate import Gate
 from support.services import Service, service
 from support.waiting import until

@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 import pytest
-from emperord.monitors import zoo_url
 from emperord.monitors.registry import open_monitor
 from emperord.monitors.urls import MonitorURLError, without_secrets
+from emperord.monitors.zookeeper import url as zoo_url
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from emperord.monitors.contract import (
     Touched,
     Vanished,
 )
-from emperord.monitors.watches import Watches
+from emperord.monitors.files.watches import Watches
 
 NEVER = 3600.0  # a freq in seconds: what is told is told because of an event
 OFTEN = 0.02

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from emperord.daemon.actions import recorded
-from emperord.daemon.fleet import Fleet, from_json, to_json
-from emperord.daemon.fold import fold
+from emperord.daemon.core.actions import recorded
+from emperord.daemon.core.fleet import Fleet, from_json, to_json
+from emperord.daemon.core.fold import fold
 from emperord.daemon.main import rebuild
 from emperord.journal.events import Event, decode_body
 from emperord.journal.store import Journal

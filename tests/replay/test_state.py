@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from emperord.daemon.fleet import to_json
+from emperord.daemon.core.fleet import to_json
 from emperord.journal import chain
 from emperord.journal.reading import open_journal
 from emperord.replay.main import cli

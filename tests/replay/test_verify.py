@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from emperord.daemon import fold as fold_module
-from emperord.daemon import moves
+from emperord.daemon.core import fold as fold_module
+from emperord.daemon.core import moves
 from emperord.journal import chain
 from emperord.journal.store import Journal
 from emperord.replay.main import cli

@@ -5,14 +5,15 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
-from emperord.daemon import lines, shell
-from emperord.daemon.actions import Action
-from emperord.daemon.deploys import Deploys
-from emperord.daemon.draft import Draft
-from emperord.daemon.fleet import Fleet, Phase, Pressure
-from emperord.daemon.fold import fold
-from emperord.daemon.shell import Shell
-from emperord.daemon.turn import Folded, Input, Turn
+from emperord.daemon.core import slots
+from emperord.daemon.core.actions import Action
+from emperord.daemon.core.deploys import Deploys
+from emperord.daemon.core.draft import Draft
+from emperord.daemon.core.fleet import Fleet, Phase, Pressure
+from emperord.daemon.core.fold import fold
+from emperord.daemon.loop import shell
+from emperord.daemon.loop.shell import Shell
+from emperord.daemon.loop.turn import Folded, Input, Turn
 from emperord.journal.events import Adopted, Event, SpawnFailed
 
 from . import disk
@@ -189,7 +190,7 @@ def _knows_no_pressure(fleet: Fleet, event: Event) -> list[Action]:
 
 def _shares_nothing(fleet: Fleet, event: Event) -> list[Action]:
     """All sources are one, so that the first to come has all slots."""
-    real: Any = lines
+    real: Any = slots
     user_of = real.user_of
     real.user_of = lambda _fleet, _vassal: "everybody"
     try:

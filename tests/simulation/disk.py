@@ -8,10 +8,10 @@ which the daemon is killed: before anything is written, or when all is.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
-from emperord.daemon.actions import recorded
-from emperord.daemon.deploys import Deploy, Deploys, Outcome
-from emperord.daemon.fleet import Fleet, from_json, to_json
-from emperord.daemon.fold import fold
+from emperord.daemon.core.actions import recorded
+from emperord.daemon.core.deploys import Deploy, Deploys, Outcome
+from emperord.daemon.core.fleet import Fleet, from_json, to_json
+from emperord.daemon.core.fold import fold
 from emperord.journal import chain
 from emperord.journal.deploys import Row
 from emperord.journal.errors import JournalPaused

@@ -12,14 +12,14 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import trio
-from emperord.daemon import process as marks
-from emperord.daemon import protocol, recovery, threads
-from emperord.daemon.actions import Action
-from emperord.daemon.draft import Draft
-from emperord.daemon.fleet import Fleet, Vassal
-from emperord.daemon.host import SETTLING, Happened, News, Said, TellNews
-from emperord.daemon.keeper_link import Identity, Kept
-from emperord.daemon.running import kept_name
+from emperord.daemon.core.actions import Action
+from emperord.daemon.core.draft import Draft
+from emperord.daemon.core.fleet import Fleet, Vassal
+from emperord.daemon.host import emperor_protocol, recovery, threads
+from emperord.daemon.host import procfs as marks
+from emperord.daemon.host.host import SETTLING, HostEvent, News, TellNews, VassalByte
+from emperord.daemon.host.process import kept_name
+from emperord.daemon.keeper.link import Identity, Kept
 from emperord.journal.events import (
     Empty,
     Exited,
@@ -63,7 +63,7 @@ class Hands:
         self._disk = disk
         self._moment = moment
         self._pause = pause  # a short random time
-        self._stop = protocol.STOP_GRACEFULLY if graceful else protocol.STOP
+        self._stop = emperor_protocol.STOP_GRACEFULLY if graceful else emperor_protocol.STOP
         self.dead = False
         self.expected: set[Identity] = set()  # adopted processes whose ends it will tell
         self._by_name: dict[str, Process] = {}
@@ -130,7 +130,9 @@ class Hands:
                     await self._spoken.wait()
                     self._spoken = trio.Event()
                     said, self._said = self._said, {}
-                    heard = {news.vassal: news.attempt for news in said if isinstance(news, Said)}
+                    heard = {
+                        news.vassal: news.attempt for news in said if isinstance(news, VassalByte)
+                    }
                     read = [p for p in self._by_name.values() if heard.get(p.name) == p.attempt]
                     counts = [len(process.unread) for process in read]
                     await tell(list(said))
@@ -140,10 +142,10 @@ class Hands:
         finally:
             self._nursery = None
 
-    def is_stale(self, said: Said) -> bool:
+    def is_stale(self, said: VassalByte) -> bool:
         """Whether it is a word of the program that is about to be reloaded."""
         process = self._by_name.get(said.vassal)
-        if process is None or said.byte != protocol.ACCEPTING:
+        if process is None or said.byte != emperor_protocol.ACCEPTING:
             return False
         sent = self._reloads.get(process.identity, 0)
         return said.vassal in self._to_reload or said.reloads != sent
@@ -201,16 +203,16 @@ class Hands:
 
     def heard(self, process: Process, byte: int) -> None:
         """There is something in its socket."""
-        if byte == protocol.ACCEPTING:
+        if byte == emperor_protocol.ACCEPTING:
             self._beats.pop(process.name, None)
             self._accepted[process.name] = trio.current_time()
-        if byte == protocol.HEARTBEAT:
+        if byte == emperor_protocol.HEARTBEAT:
             known = process.name in self._beats
             self._beats[process.name] = trio.current_time()
             if known:
                 return
         sent = self._reloads.get(process.identity, 0)
-        self._say(Said(process.name, process.attempt, byte, sent))
+        self._say(VassalByte(process.name, process.attempt, byte, sent))
 
     def _say(self, news: News) -> None:
         self._said[news] = None
@@ -238,7 +240,7 @@ class Hands:
         self._to_reload.discard(process.name)
         reloads = process.reloads and signal == 1
         body = Exited(attempt=process.attempt, code=code, signal=signal, reload=reloads)
-        await self._tell([Happened(Draft("exited", body, None, process.name))])
+        await self._tell([HostEvent(Draft("exited", body, None, process.name))])
         self._machine.kept.discard(kept_name(process.name, process.attempt))
         self._machine.deaths.pop(process.identity, None)
 
@@ -298,7 +300,7 @@ class Hands:
         await trio.sleep(UNREAD)
         if self._by_name.get(process.name) is process and process.ignored and not process.asked:
             body = OfAttempt(attempt=process.attempt)
-            self._say(Happened(Draft("vassal_deaf", body, None, process.name)))
+            self._say(HostEvent(Draft("vassal_deaf", body, None, process.name)))
 
     def _text(self, spec: Spec) -> str:
         text = self._disk.configs.get(spec.config or "")
@@ -318,12 +320,12 @@ class Hands:
             del self._waiting[name]
             self._machine.kept.discard(kept_name(name, attempt))
             body = SpawnFailed(attempt=attempt, reason=error.reason, fault=error.fault)
-            await self._tell([Happened(Draft("spawn_failed", body, None, name, attempt))])
+            await self._tell([HostEvent(Draft("spawn_failed", body, None, name, attempt))])
             return
         self._by_name[name] = process
         self._moment("forked")
         spawned = Spawned(attempt=attempt, pid=process.pid, start_time=process.started)
-        await self._tell([Happened(Draft("spawned", spawned, None, name, order))])
+        await self._tell([HostEvent(Draft("spawned", spawned, None, name, order))])
         self._moment("told")
         self._listen_to(process)
         for action, wanted in self._waiting.pop(name):
@@ -374,14 +376,14 @@ class Hands:
             holder=holder,
             held_as=None if holder is None else address,
         )
-        self._say(Happened(Draft("listen_failed", body, None, name)))
+        self._say(HostEvent(Draft("listen_failed", body, None, name)))
         return False
 
     def knock(self, name: str) -> None:
         """Clients may be waiting."""
         if name in self._awaited and name in self._machine.clients:
             self._awaited.discard(name)
-            self._say(Happened(Draft("connection_waiting", Empty(), None, name)))
+            self._say(HostEvent(Draft("connection_waiting", Empty(), None, name)))
 
     def _close_address(self, name: str) -> None:
         self._awaited.discard(name)

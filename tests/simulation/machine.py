@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Final, Protocol
 
-from emperord.daemon import protocol
-from emperord.daemon.keeper_link import Death, Identity
-from emperord.daemon.process import Census
+from emperord.daemon.host import emperor_protocol
+from emperord.daemon.host.procfs import Census
+from emperord.daemon.keeper.link import Death, Identity
 
 from .checker import Checker
 from .script import PROGRAMS
@@ -187,15 +187,15 @@ class Machine:
         if behaviour == "fickle" and rng.random() < 0.5:
             self._in(process, accepts * rng.random(), lambda: self.dies(process, None, 11))
         if fresh:
-            self._in(process, ready, lambda: self.says(process, protocol.READY))
+            self._in(process, ready, lambda: self.says(process, emperor_protocol.READY))
         self._in(process, accepts, lambda: self._accepts(process))
         if behaviour != "late":
             loyal = accepts + rng.uniform(0.5, 1.5)
-            self._in(process, loyal, lambda: self.says(process, protocol.LOYAL))
+            self._in(process, loyal, lambda: self.says(process, emperor_protocol.LOYAL))
         if behaviour in ("beats", "mutes"):
             self._in(process, accepts, lambda: self._beats(process))
         ends = {"late": lambda: self.dies(process, 3, None), "mutes": lambda: self.mutes(process)}
-        ends["resigns"] = lambda: self.says(process, protocol.RESIGNS)
+        ends["resigns"] = lambda: self.says(process, emperor_protocol.RESIGNS)
         if behaviour in ends:
             self._in(process, accepts + rng.uniform(0.3, 2.5), ends[behaviour])
 
@@ -212,11 +212,11 @@ class Machine:
         process.accepting = True
         process.accepted = self._now()
         self.clients.discard(process.name)
-        self.says(process, protocol.ACCEPTING)
+        self.says(process, emperor_protocol.ACCEPTING)
 
     def _beats(self, process: Process) -> None:
         if not process.mute:
-            self.says(process, protocol.HEARTBEAT)
+            self.says(process, emperor_protocol.HEARTBEAT)
         self._in(process, 0.6, lambda: self._beats(process))
 
     def mutes(self, process: Process) -> None:
@@ -233,7 +233,7 @@ class Machine:
 
     def told(self, process: Process, byte: bytes, *, signal: bool = False) -> None:
         """A byte, or the signal that stands for it, reaches it."""
-        if byte == protocol.RELOAD:
+        if byte == emperor_protocol.RELOAD:
             raise AssertionError("a reload comes with a config")
         self._checker.told_to_stop(process.pid, self._now())
         if process.behaviour in ("deaf", "silent") and process.config.endswith("!"):

@@ -6,7 +6,7 @@ of how one comes from the other.
 
 import typing
 
-from emperord.daemon.fleet import Vassal
+from emperord.daemon.core.fleet import Vassal
 from emperord.journal.events import Spec
 
 from .script import HEALTHY

@@ -1,6 +1,6 @@
 """Cutting a failing script down to the steps that it takes."""
 
-from emperord.daemon.shell import Shell
+from emperord.daemon.loop.shell import Shell
 
 from .script import Script
 from .trouble import Violation

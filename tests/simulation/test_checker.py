@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
-from emperord.daemon.actions import recorded
+from emperord.daemon.core.actions import recorded
 from emperord.journal.chain import canonical
 from fold.script import Script
 

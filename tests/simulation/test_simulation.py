@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from emperord.daemon import intake, observe, shell
-from emperord.daemon.shell import Shell
+from emperord.daemon import intake
+from emperord.daemon.loop import observer, shell
+from emperord.daemon.loop.shell import Shell
 from support.effort import examples
 
 from .canaries import CANARIES, FOLDS, planted
@@ -74,7 +75,7 @@ def test_daemons_are_killed_at_every_moment() -> None:
 def test_turns_may_take_one_event_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other inputs come between any two events of one, and all holds as before."""
     monkeypatch.setattr(intake, "SHARE", 1)
-    monkeypatch.setattr(observe, "_PART", 1)
+    monkeypatch.setattr(observer, "_PART", 1)
     monkeypatch.setattr(shell, "MOST", 3)
     for seed in range(30):
         play(write(seed))

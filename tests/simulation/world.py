@@ -18,15 +18,17 @@ from random import Random
 from typing import Any, Final, TypeVar, TypeVarTuple
 
 import trio
-from emperord.daemon import shell, signals, succession, threads
-from emperord.daemon.clock import Clock
-from emperord.daemon.control import Refused
-from emperord.daemon.draft import Draft
-from emperord.daemon.fleet import Pressure
-from emperord.daemon.rules import RULES
-from emperord.daemon.shell import Shell
-from emperord.daemon.signals import Abandoned
-from emperord.daemon.systemd import Notifier
+from emperord.daemon.control import takeover
+from emperord.daemon.control.server import Refused
+from emperord.daemon.core.draft import Draft
+from emperord.daemon.core.fleet import Pressure
+from emperord.daemon.core.rules import RULES
+from emperord.daemon.host import threads
+from emperord.daemon.loop import shell, signals
+from emperord.daemon.loop.clock import Clock
+from emperord.daemon.loop.shell import Shell
+from emperord.daemon.loop.signals import Abandoned
+from emperord.daemon.loop.systemd import Notifier
 from emperord.journal.chain import canonical
 from emperord.journal.events import DaemonStarted, OperatorRequested, Request
 from emperord.journal.policy import Policy
@@ -589,7 +591,7 @@ def determined(seed: int) -> Iterator[None]:
     threads.run_sync = _run_sync
     loop.SNAPSHOT_EVERY = 40
     taking.try_new_version = _no_trial
-    heirs: Any = succession
+    heirs: Any = takeover
     hand_over, heirs.hand_over = heirs.hand_over, _hand_over
     logging.disable(logging.CRITICAL)
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emperord.daemon.fleet import to_json
+from emperord.daemon.core.fleet import to_json
 from journal_builder import Builder, building
 from support.tail import Tail
 

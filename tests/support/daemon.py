@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
-from emperord.daemon.fleet import Fleet, Vassal
+from emperord.daemon.core.fleet import Fleet, Vassal
 
 from . import processes
 from .tail import Tail

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import bson
-from emperord.monitors.ldap_ber import element, length_of, sequence
+from emperord.monitors.ldap.ber import element, length_of, sequence
 from pika import frame, spec  # type: ignore[import-untyped]
 
 from .hostile_servers import TLS_HALF, Behaviour, Peer, endless

@@ -14,9 +14,11 @@ import ldap  # type: ignore[import-untyped]
 import ldap.modlist  # type: ignore[import-untyped]
 import msgspec
 import trio
-from emperord.monitors import ldap_sync, ldap_url, polling
-from emperord.monitors.directory_service import DirectoryService
-from emperord.monitors.ldap_ber import BadMessage, element, elements, length_of
+from emperord.monitors import polling
+from emperord.monitors.ldap import sync as ldap_sync
+from emperord.monitors.ldap import url as ldap_url
+from emperord.monitors.ldap.ber import BadMessage, element, elements, length_of
+from emperord.monitors.ldap.monitor import DirectoryService
 from emperord.monitors.options import MonitorOptions
 from ldap.controls.simple import ManageDSAITControl  # type: ignore[import-untyped]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from emperord.monitors import polling
-from emperord.monitors.mongo import Mongo
-from emperord.monitors.mongo_url import read
+from emperord.monitors.mongodb.monitor import Mongo
+from emperord.monitors.mongodb.url import read
 from emperord.monitors.options import MonitorOptions
 from pymongo import MongoClient
 from pymongo.collection import Collection

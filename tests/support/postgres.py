@@ -11,7 +11,7 @@ from typing import Any
 
 from emperord.monitors.contract import Monitor
 from emperord.monitors.options import MonitorOptions
-from emperord.monitors.postgres import open_url
+from emperord.monitors.postgres.monitor import open_url
 
 # isort: split
 import psycopg  # after the monitor, which has to be the first to import it

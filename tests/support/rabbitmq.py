@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Any, Self
 
 import pika  # type: ignore[import-untyped]
-from emperord.monitors.amqp import AmqpMonitor, open_url
+from emperord.monitors.amqp.monitor import AmqpMonitor, open_url
 from emperord.monitors.options import MonitorOptions
 
 from .gate import Gate

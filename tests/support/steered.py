@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import trio
-from emperord.daemon import altered, process
-from emperord.daemon.clock import Clock
-from emperord.daemon.fleet import Fleet, Phase, Vassal
-from emperord.daemon.host import Host
+from emperord.daemon.core.fleet import Fleet, Phase, Vassal
+from emperord.daemon.core.rules import RULES
+from emperord.daemon.host import altered, procfs
+from emperord.daemon.host.host import Host
+from emperord.daemon.host.vassal_log import LogDirectory
+from emperord.daemon.loop.clock import Clock
+from emperord.daemon.loop.observer import Observer
+from emperord.daemon.loop.shell import Shell
+from emperord.daemon.loop.systemd import Notifier
 from emperord.daemon.main import rebuild
-from emperord.daemon.observe import Observer
-from emperord.daemon.rules import RULES
-from emperord.daemon.shell import Shell
-from emperord.daemon.systemd import Notifier
-from emperord.daemon.vassal_log import LogDirectory
 from emperord.journal.chain import digest
 from emperord.journal.events import DaemonStarted, Spec
 from emperord.journal.policy import Policy
@@ -114,10 +114,10 @@ async def steered(folder: Path, *sources: Source, **policy: Any) -> AsyncIterato
     """Run a daemon on the folder's journal; it is stopped at the end, with all its vassals."""
     decided = Policy(**policy)
     with Journal.open(str(folder / "journal.db")) as journal:
-        process.become_subreaper()
+        procfs.become_subreaper()
         started = DaemonStarted(
             version="0",
-            boot=process.boot_id(),
+            boot=procfs.boot_id(),
             pid=1,
             policy=decided,
             monitors=tuple(source.url for source in sources),

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from emperord.daemon.fleet import Fleet
-from emperord.daemon.fold import fold
+from emperord.daemon.core.fleet import Fleet
+from emperord.daemon.core.fold import fold
 from emperord.journal.events import NOT_FOLDED, Event, decode_body
 
 # With the last one that was folded, whose hash says whether it is the same journal still.

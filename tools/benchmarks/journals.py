@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import trio
-from emperord.daemon.actions import recorded
-from emperord.daemon.fleet import Fleet, to_json
-from emperord.daemon.fold import fold
+from emperord.daemon.core.actions import recorded
+from emperord.daemon.core.fleet import Fleet, to_json
+from emperord.daemon.core.fold import fold
+from emperord.daemon.core.rules import RULES
 from emperord.daemon.main import rebuild
-from emperord.daemon.rules import RULES
 from emperord.journal import chain
 from emperord.journal.events import (
     Announced,

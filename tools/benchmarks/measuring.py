@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from emperord.daemon.host import SETTLING
+from emperord.daemon.host.host import SETTLING
 
 SLEEPER = "[emperor]\ncommand = sleep 1000\n"
 BARRED = "[emperor]\nnonsense = 1\n"  # is known, never runs
