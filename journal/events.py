@@ -266,7 +266,7 @@ class ClockJumped(Body, frozen=True):
 class DaemonStarted(Body, frozen=True):
     """A daemon took over the journal. ``boot`` is the kernel's boot id.
 
-    ``rules`` is the version of the decisions that it made from here on (``daemon/rules.py``).
+    ``rules`` is the version of the decisions that it made from here on (``daemon/core/rules.py``).
     ``booted`` is the time from which CLOCK_BOOTTIME counts, 0 where it was not recorded.
     """
 

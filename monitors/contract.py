@@ -2,7 +2,7 @@
 
 A monitor watches one source and tells what it sees as *observations*. It draws no conclusions:
 whether a sighting is news is decided by comparing it with the fleet, in one place for all
-sources (``daemon/observe.py``). So a monitor may repeat itself at any time; what is known
+sources (``daemon/loop/observer.py``). So a monitor may repeat itself at any time; what is known
 already costs nothing.
 
 Rules that every monitor keeps, and the contract suite in the tests checks:

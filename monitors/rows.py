@@ -21,8 +21,8 @@ from ..journal.events import Spec
 from . import config_file, names, ownership, settings, unexpected
 from .config_file import TooLarge
 from .contract import Listing, Seen, Touched
-from .files.scan import error_text
 from .options import MonitorOptions
+from .os_errors import error_text
 from .polling import SourceFailed
 from .private_groups import NotKnown
 from .regular_file import Denied, NotRegular, opened

@@ -1,6 +1,6 @@
 """``history``: what was deployed, and what became of it.
 
-What a deploy is and how its outcome is found is in ``daemon/deploys.py``. Here the events are
+What a deploy is and how its outcome is found is in ``daemon/core/deploys.py``. Here the events are
 folded anew, as the daemon folded them. The orders are those that were recorded, not those that
 today's fold would give.
 

@@ -10,7 +10,7 @@ go on:
     {"do": "wait", "name": N, "for": "start"|...}        {"ok": true, "phase": P}
     {"do": "upgrade"}                       {"ok": true}
     {"do": "adopt"}, {"do": "restore", "file": F}   of an estranged daemon, see estranged.py
-    {"do": "take_over"}                     {"ok": true} and a descriptor, see succession.py
+    {"do": "take_over"}                     {"ok": true} and a descriptor, see takeover.py
     anything that is refused                {"ok": false, "error": "..."}
 
 Every change is journaled with the uid of who asked (SO_PEERCRED), and answered when it is durable.

@@ -3,7 +3,7 @@
     newcomer's keeper -> newcomer: the journal is locked
     newcomer -> daemon             {"do": "take_over"} at the control socket
     daemon -> newcomer             {"ok": true}, and one end of a SOCK_SEQPACKET pair
-    daemon -> newcomer, there      all that it has entrusted, as a keeper would (``keeping.py``)
+    daemon -> newcomer, there      all that it has entrusted, as a keeper would (``protocol.py``)
     newcomer -> its keeper         all of it
     newcomer -> daemon, there      {"do": "taken"}
     the daemon leaves, with its vassals running; the newcomer gets the lock and adopts them

@@ -130,7 +130,7 @@ class Spent(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Waiting(msgspec.Struct, omit_defaults=True):
-    """Vassals of one user or source that wait for a slot; lines.py says what each line is."""
+    """Vassals of one user or source that wait for a slot; slots.py says what each line is."""
 
     express: dict[str, None] = {}
     queue: dict[str, None] = {}
@@ -152,7 +152,7 @@ class Fleet(msgspec.Struct):
     leaving: bool = False  # the daemon was told to stop
     vassals: dict[str, Vassal] = {}
     outages: dict[str, Outage] = {}
-    # Who waits for a slot; lines.py says who is next. With rules from 2 on, vassals wait by user.
+    # Who waits for a slot; slots.py says who is next. With rules from 2 on, vassals wait by user.
     users: dict[str, Waiting] = {}  # in the order of their turns
     held: dict[str, int] = {}  # the slots that each user has taken
     queue: dict[str, None] = {}

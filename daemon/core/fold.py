@@ -94,8 +94,9 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
         queued=i, throttled=i, listening=i, starting=m.adopt, ready=m.adopt,
         accepting=m.adopt, reloading=m.adopt, stopping=m.adopt, held=i, barred=i),
     "deadline_passed": dict(
-        queued=i, throttled=m.retry, listening=i, starting=m.start_timed_out, ready=m.start_timed_out,
-        accepting=m.forgive, reloading=m.start_timed_out, stopping=m.stop_timed_out, held=i, barred=i),
+        queued=i, throttled=m.retry, listening=i, starting=m.start_timed_out,
+        ready=m.start_timed_out, accepting=m.forgive, reloading=m.start_timed_out,
+        stopping=m.stop_timed_out, held=i, barred=i),
     "vassal_failed": dict(
         queued=m.fail, throttled=m.fail, listening=m.fail, starting=m.fail_up, ready=m.fail_up,
         accepting=m.fail_up, reloading=m.fail_up, stopping=m.fail_up, held=m.note_failure,
@@ -105,8 +106,9 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
         queued=i, throttled=m.release, listening=i, starting=i, ready=i,
         accepting=i, reloading=i, stopping=m.unhold, held=m.release, barred=m.release),
     "stop": dict(
-        queued=m.hold, throttled=m.hold, listening=m.hold, starting=m.stop_and_hold, ready=m.stop_and_hold,
-        accepting=m.stop_and_hold, reloading=m.stop_and_hold, stopping=m.stop_and_hold, held=i, barred=m.hold),
+        queued=m.hold, throttled=m.hold, listening=m.hold, starting=m.stop_and_hold,
+        ready=m.stop_and_hold, accepting=m.stop_and_hold, reloading=m.stop_and_hold,
+        stopping=m.stop_and_hold, held=i, barred=m.hold),
     "reload": dict(
         queued=i, throttled=i, listening=i, starting=m.reload_when_up, ready=m.reload_when_up,
         accepting=m.reload_when_up, reloading=m.reload_when_up, stopping=i, held=i, barred=i),

@@ -10,7 +10,7 @@ enters its cgroup before the first program runs that a tenant chose (``enter.py`
 ``cgroup.kill``. The kernel tells by ``cgroup.events`` when the last process has gone.
 
 A process without a cgroup, or one that root moved out of it, is known by mark and brand as before
-(``process.py``). No error here keeps a vassal from running. The log has the first one, ``status``
+(``procfs.py``). No error here keeps a vassal from running. The log has the first one, ``status``
 the last one.
 """
 

@@ -158,7 +158,7 @@ def limited(
     """argv that starts the program, in ``cwd``, with these limits of open files, soft and hard.
 
     ``settings`` may have limits of the vassal's own. Its ``brand`` is one as well (see
-    ``process.py``). A vassal of another ``user`` becomes that one first (see ``users.py``), after
+    ``procfs.py``). A vassal of another ``user`` becomes that one first (see ``users.py``), after
     what has to ``enter`` a cgroup (see ``cgroups.py``).
 
     The daemon may need more descriptors than a program should get: uWSGI closes every possible

@@ -3,7 +3,7 @@
 Its monitor judged the config when it read it. uWSGI reads the file again, by its path; perhaps much
 later, since a message names a file once, and a vassal that dies is started anew. So the path is
 judged again before each start. No user can change it afterwards, because the directories are
-judged, too (``monitors/ways.py``).
+judged, too (``monitors/path_owners.py``).
 """
 
 import os

@@ -12,8 +12,8 @@ way waits for it. ``spawned`` is durable before the vassal's descriptors are lis
 first byte never overtakes it. What a vassal says stays in its socket until it is durable: it says
 most things once, and a daemon that is killed in between leaves them to the next one.
 
-A vassal leads its own session and process group (``starting.py``). When its leader has died, what
-is left of its tree is killed and waited for (``trees.py``), and only then is it told as ended. A
+A vassal leads its own session and process group (``spawn.py``). When its leader has died, what
+is left of its tree is killed and waited for (``reap.py``), and only then is it told as ended. A
 zombie leader is reaped after its group was signalled, so that its pid cannot be another's yet.
 """
 

@@ -1,8 +1,8 @@
 """Tyrant mode and ``--user``: whether others could write files that options name for all vassals.
 
 A program or a template that an option names runs, or is read, as each user. So the way to it must
-be root's alone, as that to a config must be root's and its user's (``monitors/ways.py``). With
-``--user`` that one user may write there, too, but for the program that root itself runs.
+be root's alone, as that to a config must be root's and its user's (``monitors/path_owners.py``).
+With ``--user`` that one user may write there, too, but for the program that root itself runs.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Process trees of vassals, and how they end: stopped means that nothing is left.
 
 An attempt's cgroup is killed first, where it has one (``cgroups.py``). The leader's process group
-is killed, and whoever left that is found by what descendants inherit (see ``process.py``). The
+is killed, and whoever left that is found by what descendants inherit (see ``procfs.py``). The
 daemon is the subreaper of all that it started itself, so the orphans of its own vassals are among
 its children; those of adopted ones can be anywhere. Where the leader was in its cgroup, only
 orphans are looked at: root may have moved one elsewhere. A look at all processes takes longer.
@@ -90,7 +90,7 @@ class Trees:
             pause = min(pause * 2, 0.5)
 
     async def _strays(self, running: Process) -> list[int]:
-        """Descendants that left the vassal's process group (see ``process.py``)."""
+        """Descendants that left the vassal's process group (see ``procfs.py``)."""
         # The orphans of an adopted one were not handed to us, they can be anywhere.
         near = running.entered or running.child is not None
         look = self._orphans if near else self._census

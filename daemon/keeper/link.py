@@ -5,7 +5,7 @@ is started, so there is no moment at which the daemon's death would close the la
 Deaths of the daemon's own children are entrusted before they are reaped, so their status is not
 lost either. Without a keeper (it died, or there never was one) everything works, only that it
 does not outlive the daemon; what was entrusted is still known here, for a newcomer that takes
-over (see ``succession.py``).
+over (see ``takeover.py``).
 """
 
 import contextlib

@@ -5,7 +5,7 @@ to die of: no trio, no SQLite, no decisions about vassals.
 
 - It holds a duplicate of every descriptor that the daemon entrusts to it (the daemon's ends of
   vassals' sockets, listening sockets). When the daemon dies these stay open, so no vassal notices
-  that its emperor is gone; the next daemon gets them all (``keeping.py`` has the protocol).
+  that its emperor is gone; the next daemon gets them all (``protocol.py`` has the protocol).
 - It is the subreaper of all below it. Vassals whose daemon died become its children: it reaps
   them and tells the daemon how they ended, until that is acknowledged. Of their orphans, which
   fall to it as well, nobody wants to know: a vassal leads its own session.
@@ -389,7 +389,7 @@ class Keeper:
 
 def _try_new_version() -> None:
     """Raise OSError if what is installed now would not even start: then it is not executed."""
-    argv = [sys.executable, "-P", "-c", "import emperord.daemon.keeper"]
+    argv = [sys.executable, "-P", "-c", "import emperord.daemon.keeper.main"]
     pid = os.posix_spawn(sys.executable, argv, os.environ)
     if os.waitpid(pid, 0)[1] != 0:
         raise OSError(errno.ENOEXEC, "what is installed now does not start")

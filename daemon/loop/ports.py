@@ -1,6 +1,6 @@
 """What the shell needs of the world outside of it.
 
-The real ones are in ``host.py``, ``journal/store.py`` and ``keeper_link.py``. A simulated world
+The real ones are in ``host.py``, ``journal/store.py`` and ``link.py``. A simulated world
 stands beside them in ``tests/simulation``, so that the shell can be tried under any order of
 crashes and faults.
 """

@@ -82,7 +82,7 @@ _LONGEST_BACKOFF: Final = 60.0  # seconds between restarts of a monitor that fai
 
 
 class Shell:
-    """A daemon's loop on a world that is given, real or simulated (see ``outside.py``)."""
+    """A daemon's loop on a world that is given, real or simulated (see ``ports.py``)."""
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ from pika.adapters.asyncio_connection import (  # type: ignore[import-untyped]
 )
 
 from .. import names
-from ..files.scan import error_text
+from ..os_errors import error_text
 from ..polling import SourceFailed
 from ..rows import LONGEST_CONFIG
 from .frames import Frames, Intake, Refusal

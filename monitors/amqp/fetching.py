@@ -15,8 +15,8 @@ import httpx2
 import msgspec
 import trio
 
-from ..files.scan import error_text
 from ..names import shown
+from ..os_errors import error_text
 from ..rows import LONGEST_CONFIG
 from .link_local import flaw_of_address
 from .paced_answers import Answer, Pace
@@ -198,7 +198,8 @@ def _why(error: httpx2.TransportError) -> str:
             return f"TLS failed: {shown(reason)}"
         case OSError(errno=int()):
             connected = not isinstance(error, httpx2.ConnectError)
-            return f"{'the connection broke' if connected else 'cannot connect'}: {shown(error_text(cause))}"
+            failure = "the connection broke" if connected else "cannot connect"
+            return f"{failure}: {shown(error_text(cause))}"
     return shown(str(error) or type(error).__name__)
 
 

@@ -47,9 +47,10 @@ from ..contract import (
     Touched,
     Vanished,
 )
-from ..files.scan import Absent, Found, Reader, Sight, Unreadable, Unsettled, error_text
+from ..files.scan import Absent, Found, Reader, Sight, Unreadable, Unsettled
 from ..files.watcher import BlockingRunner, Stalled
 from ..options import MonitorOptions
+from ..os_errors import error_text
 from ..polling import LIMIT, SourceFailed, within
 from ..urls import MonitorURLError, split, without_secrets
 from .connection import PREFETCH, AmqpConnection, Delivery

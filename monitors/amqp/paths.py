@@ -22,11 +22,12 @@ import trio
 from .. import names
 from ..contract import Observation, Refused, Vanished
 from ..files import watches
-from ..files.scan import ABSENT, Reader, Sight, Step, Unreadable, error_text, trail
+from ..files.scan import ABSENT, Reader, Sight, Step, Unreadable, trail
 from ..files.watcher import BREATH, GRACE, BlockingRunner, Stalled
 from ..files.watches import Watches
 from ..listing import REACH, open_directory, status
 from ..options import MonitorOptions
+from ..os_errors import error_text
 from ..regular_file import Denied
 
 PATIENCE: Final = 10.0  # seconds without progress until a file system counts as hanging

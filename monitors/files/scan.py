@@ -28,6 +28,7 @@ from ..config_file import ConfigFiles
 from ..config_file import TooLarge as TooLarge
 from ..contract import Seen
 from ..options import MonitorOptions
+from ..os_errors import error_text
 from ..path_owners import Way, Ways
 from ..private_groups import NotKnown
 from ..regular_file import Denied, NotRegular
@@ -85,14 +86,6 @@ class Unsettled(msgspec.Struct, frozen=True):
 
 Sight = Found | Unreadable | Absent | Unsettled
 ABSENT: Final = Absent()
-
-
-def error_text(error: OSError) -> str:
-    """The system's reason, without the path it may hold."""
-    if error.errno is None:
-        return str(error)
-    # Those of the resolver are negative, and mean nothing to the system.
-    return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)
 
 
 def is_there(directory: int, file: str) -> bool:

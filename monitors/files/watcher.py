@@ -38,6 +38,7 @@ from .. import names
 from ..contract import Failed, Listing, Observation, Refused, Seen, Tell, Touched, Vanished
 from ..listing import LIST, REACH, open_directory
 from ..options import MonitorOptions
+from ..os_errors import error_text
 from ..regular_file import Denied
 from . import watches
 from .allowance import SPENT, Allowance
@@ -53,7 +54,6 @@ from .scan import (
     Step,
     Sweep,
     Unsettled,
-    error_text,
     is_there,
     key_of,
     misfit,

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from .. import names
-from ..files.scan import error_text
+from ..os_errors import error_text
 from ..polling import SourceFailed
 from .url import LdapUrl
 

@@ -235,8 +235,9 @@ class _Session:
             ) from None
         except _LIMITS as error:
             raise SourceFailed(
-                f"the server does not give us all entries ({self._redacted(error_text(error))}): have"
-                " it allow us more, or narrow the filter"
+                "the server does not give us all entries"
+                f" ({self._redacted(error_text(error))}): have it allow us more, or narrow the"
+                " filter"
             ) from None
         except ldap.LDAPError as error:
             raise SourceFailed(self._redacted(error_text(error))) from None

@@ -31,8 +31,8 @@ from ...journal.events import Spec
 from .. import names, rows, settings
 from ..config_file import TooLarge
 from ..contract import Destroyed, Failed, Observation, Recovered, Refused, Seen, Tell, Touched
-from ..files import scan as files
 from ..options import MonitorOptions
+from ..os_errors import error_text
 from ..polling import SourceFailed, within
 from ..regular_file import Denied, NotRegular, opened
 from ..rows import LONGEST_CONFIG, Flaw
@@ -302,7 +302,7 @@ def see_file(cwd: str, name: str, spec: Spec, options: MonitorOptions) -> Seen:
     except (FileNotFoundError, NotADirectoryError):
         raise Flaw(f"it came without a config, and there is no such file in {cwd}") from None
     except OSError as error:
-        raise Flaw(f"its file cannot be read: {files.error_text(error)}") from None
+        raise Flaw(f"its file cannot be read: {error_text(error)}") from None
     except TooLarge as error:
         raise Flaw(f"its file cannot be read: {error}") from None
     return Seen(_with(spec, name, content), content)

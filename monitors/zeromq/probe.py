@@ -13,7 +13,7 @@ from typing import Final
 
 import zmq
 
-from ..files.scan import error_text
+from ..os_errors import error_text
 from ..polling import SourceFailed
 from .endpoint import Endpoint, allowed_keys, failure, numeric, read_secret_key
 
@@ -33,7 +33,8 @@ def probe(door: Endpoint) -> None:
             allowed_keys(door.allowed_keys_file)
         except OSError as error:
             raise SourceFailed(
-                f"curve_allowed_keys_file {door.allowed_keys_file}: cannot be read: {error_text(error)}"
+                f"curve_allowed_keys_file {door.allowed_keys_file}: cannot be read:"
+                f" {error_text(error)}"
             ) from None
     try:
         if door.endpoint.startswith("tcp://"):

@@ -553,13 +553,13 @@ def test_it_is_small(emperor: Emperor) -> None:
     emperor.start()
     status = Path(f"/proc/{emperor.pid}/status").read_text()
     assert int(status.split("VmRSS:")[1].split()[0]) < 15 * 1024
-    assert len((ROOT / "daemon" / "keeper.py").read_text().splitlines()) < 400
+    assert len((ROOT / "daemon" / "keeper" / "main.py").read_text().splitlines()) < 400
     emperor.stop()
 
 
 def test_it_imports_the_standard_library_only() -> None:
     code = (
-        "import sys; before = set(sys.modules); import emperord.daemon.keeper;"
+        "import sys; before = set(sys.modules); import emperord.daemon.keeper.main;"
         "print(*(set(sys.modules) - before))"
     )
     done = subprocess.run(

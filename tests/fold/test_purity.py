@@ -37,7 +37,9 @@ IMPURE: Final = frozenset(
 )
 # Built-in ways to the outside.
 CALLS: Final = frozenset(("open", "input", "print", "exec", "eval", "__import__", "hash", "id"))
-ROOTS: Final = tuple(f"emperord.daemon.{name}" for name in ("fold", "moves", "fleet", "actions"))
+ROOTS: Final = tuple(
+    f"emperord.daemon.core.{name}" for name in ("fold", "moves", "fleet", "actions")
+)
 
 
 def source(module: str) -> ast.Module:

@@ -42,51 +42,66 @@ _MONGO: Final = "pymongo.network_layer:PyMongoProtocol"
 _LDAP: Final = "ldap.ldapobject:SimpleLDAPObject"
 _STREAM: Final = "httpcore2._backends.trio:TrioStream"
 PARTS: Final = (
-    Part("pika", _ADAPTER, "monitors/amqp_link.py", ("loop",)),
+    Part("pika", _ADAPTER, "monitors/amqp/connection.py", ("loop",)),
     Part(
         "pika",
         f"{_ADAPTER}.create_streaming_connection",
-        "monitors/amqp_link.py",
+        "monitors/amqp/connection.py",
         ("protocol_factory", "sock", "on_done"),
     ),
-    Part("pika", f"{_ADAPTER}.getaddrinfo", "monitors/amqp_link.py", ("host", "on_done")),
+    Part("pika", f"{_ADAPTER}.getaddrinfo", "monitors/amqp/connection.py", ("host", "on_done")),
     Part(
         "pika",
         "pika.adapters.asyncio_connection:AsyncioConnection._terminate_stream",
-        "monitors/amqp_link.py",
+        "monitors/amqp/connection.py",
         ("error",),
     ),
-    Part("pika", f"{_PROTOCOL}.connection_made", "monitors/amqp_frames.py", ("transport",)),
-    Part("pika", f"{_PROTOCOL}.connection_lost", "monitors/amqp_frames.py", ("error",)),
-    Part("pika", f"{_PROTOCOL}.data_received", "monitors/amqp_frames.py", ("data",)),
-    Part("pika", f"{_PROTOCOL}.eof_received", "monitors/amqp_frames.py"),
-    Part("kazoo", f"{_HANDLER}!completion_queue.put", "monitors/zoo_client.py"),
-    Part("kazoo", f"{_HANDLER}!callback_queue.put", "monitors/zoo_client.py"),
-    Part("kazoo", f"{_HANDLER}!_running", "monitors/zoo_client.py"),
-    Part("kazoo", f"{_HANDLER}.spawn", "monitors/zoo_client.py", ("func",)),
-    Part("kazoo", f"{_HANDLER}.select", "monitors/zoo_client.py"),
-    Part("kazoo", f"{_HANDLER}.create_connection", "monitors/zoo_client.py"),
+    Part("pika", f"{_PROTOCOL}.connection_made", "monitors/amqp/frames.py", ("transport",)),
+    Part("pika", f"{_PROTOCOL}.connection_lost", "monitors/amqp/frames.py", ("error",)),
+    Part("pika", f"{_PROTOCOL}.data_received", "monitors/amqp/frames.py", ("data",)),
+    Part("pika", f"{_PROTOCOL}.eof_received", "monitors/amqp/frames.py"),
+    Part("kazoo", f"{_HANDLER}!completion_queue.put", "monitors/zookeeper/client.py"),
+    Part("kazoo", f"{_HANDLER}!callback_queue.put", "monitors/zookeeper/client.py"),
+    Part("kazoo", f"{_HANDLER}!_running", "monitors/zookeeper/client.py"),
+    Part("kazoo", f"{_HANDLER}.spawn", "monitors/zookeeper/client.py", ("func",)),
+    Part("kazoo", f"{_HANDLER}.select", "monitors/zookeeper/client.py"),
+    Part("kazoo", f"{_HANDLER}.create_connection", "monitors/zookeeper/client.py"),
     Part("kazoo", "kazoo.client:KazooClient!_queue", "tests/monitors/test_zookeeper.py"),
     Part("kazoo", "kazoo.client:KazooClient!_pending", "tests/monitors/test_zookeeper.py"),
-    Part("python-ldap", f"{_LDAP}._ldap_call", "monitors/ldap_link.py", ("func",)),
-    Part("python-ldap", f"{_LDAP}!_l.result4", "monitors/ldap_link.py"),
-    Part("psycopg", "psycopg:AsyncConnection._connect_gen", "monitors/postgres.py", ("conninfo",)),
-    Part("psycopg", "psycopg:AsyncConnection.wait", "monitors/postgres.py", ("gen",)),
-    Part("psycopg", "psycopg.generators:execute", "monitors/postgres_query.py", ("pgconn",)),
-    Part("psycopg", "psycopg.generators:send", "monitors/postgres.py", ("pgconn",)),
-    Part("psycopg", "psycopg.generators:notifies", "monitors/postgres.py", ("pgconn",)),
-    Part("psycopg", "psycopg.waiting:Wait.R", "monitors/postgres_relay.py"),
-    Part("pymongo", "pymongo.pool_shared:PyMongoProtocol", "monitors/mongo_wire.py", ("timeout",)),
-    Part("pymongo", f"{_MONGO}!_max_message_size", "monitors/mongo_wire.py"),
-    Part("pymongo", f"{_MONGO}.write", "monitors/mongo_wire.py", ("message",)),
+    Part("python-ldap", f"{_LDAP}._ldap_call", "monitors/ldap/connection.py", ("func",)),
+    Part("python-ldap", f"{_LDAP}!_l.result4", "monitors/ldap/connection.py"),
+    Part(
+        "psycopg",
+        "psycopg:AsyncConnection._connect_gen",
+        "monitors/postgres/monitor.py",
+        ("conninfo",),
+    ),
+    Part("psycopg", "psycopg:AsyncConnection.wait", "monitors/postgres/monitor.py", ("gen",)),
+    Part("psycopg", "psycopg.generators:execute", "monitors/postgres/query.py", ("pgconn",)),
+    Part("psycopg", "psycopg.generators:send", "monitors/postgres/monitor.py", ("pgconn",)),
+    Part("psycopg", "psycopg.generators:notifies", "monitors/postgres/monitor.py", ("pgconn",)),
+    Part("psycopg", "psycopg.waiting:Wait.R", "monitors/postgres/relay.py"),
+    Part(
+        "pymongo",
+        "pymongo.pool_shared:PyMongoProtocol",
+        "monitors/mongodb/wire.py",
+        ("timeout",),
+    ),
+    Part("pymongo", f"{_MONGO}!_max_message_size", "monitors/mongodb/wire.py"),
+    Part("pymongo", f"{_MONGO}.write", "monitors/mongodb/wire.py", ("message",)),
     Part(
         "pymongo",
         f"{_MONGO}.read",
-        "monitors/mongo_wire.py",
+        "monitors/mongodb/wire.py",
         ("request_id", "max_message_size"),
     ),
-    Part("pymongo", f"{_MONGO}.close", "monitors/mongo_wire.py", ("exc",)),
-    Part("httpcore2", f"{_STREAM}.read", "monitors/paced_answers.py", ("max_bytes", "timeout")),
+    Part("pymongo", f"{_MONGO}.close", "monitors/mongodb/wire.py", ("exc",)),
+    Part(
+        "httpcore2",
+        f"{_STREAM}.read",
+        "monitors/amqp/paced_answers.py",
+        ("max_bytes", "timeout"),
+    ),
     Part("trio-asyncio", "trio_asyncio:TrioExecutor.submit", "monitors/asyncio_loop.py", ("func",)),
 )
 # No bound for this one: if it moves, tests fail and no daemon does.
@@ -159,7 +174,7 @@ def test_a_part_that_moved_is_named(name: str, takes: tuple[str, ...], told: str
 def _private_uses() -> Iterator[tuple[str, str]]:
     """Attributes of others, and imported names, that begin with an underscore: file and name."""
     for package in PACKAGES:
-        for path in sorted((ROOT / package).glob("*.py")):
+        for path in sorted((ROOT / package).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
                 names: list[str] = []
                 if isinstance(node, ast.ImportFrom) and node.level == 0:

@@ -1,7 +1,7 @@
 """The simulated journal: what was appended is durable, and outlives daemons.
 
 ``Disk`` is the file; ``Record`` is what one daemon holds of it, with the interface of
-``daemon/outside.py``. An append can be refused for a while, take its time, and be the moment at
+``daemon/loop/ports.py``. An append can be refused for a while, take its time, and be the moment at
 which the daemon is killed: before anything is written, or when all is.
 """
 

@@ -1,6 +1,6 @@
 """The simulated host: the hands of one daemon on the simulated machine.
 
-It keeps the contract of ``daemon/host.py``: orders for a vassal whose spawn is under way wait
+It keeps the contract of ``daemon/host/host.py``: orders for a vassal whose spawn is under way wait
 for it, ``spawned`` is durable before its bytes are listened to, a reload is not sent before all
 workers hear it, an end is told when the whole tree is gone, a byte that is said twice before it was
 handed over is said once. Everything takes some virtual time, and between any two things the daemon

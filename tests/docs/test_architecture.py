@@ -1,0 +1,86 @@
+"""The rooms of docs/architecture.md: each imports only the rooms that the page lets it import."""
+
+import ast
+import functools
+import re
+from collections.abc import Iterator
+from importlib.util import resolve_name
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "architecture.md").read_text()
+_ROW = re.compile(r"^\| `([a-z/]+)` \| [^|]* \|([^|]*)\|$", re.M)
+
+
+@functools.cache
+def rooms() -> dict[str, set[str]]:
+    """The rooms of the page's table, and the rooms that each may import."""
+    return {
+        room.rstrip("/"): {name.rstrip("/") for name in re.findall(r"`([a-z/]+)`", may)}
+        for room, may in _ROW.findall(PAGE)
+    }
+
+
+def modules() -> list[Path]:
+    return [
+        path
+        for part in ("journal", "monitors", "daemon", "replay")
+        for path in sorted((ROOT / part).rglob("*.py"))
+    ]
+
+
+def room_of(path: str) -> str:
+    """The innermost room that a module or package of ours is in."""
+    return max((room for room in rooms() if f"{path}/".startswith(f"{room}/")), key=len)
+
+
+def imported(path: Path) -> Iterator[str]:
+    """What a module of ours imports of ours, as paths without a suffix."""
+    package = ".".join(("emperord", *path.parent.relative_to(ROOT).parts))
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            origin = resolve_name("." * node.level + (node.module or ""), package)
+            base = origin.removeprefix("emperord").lstrip(".").replace(".", "/")
+            for alias in node.names:
+                inner = f"{base}/{alias.name}".lstrip("/")
+                there = (ROOT / f"{inner}.py").exists() or (ROOT / inner).is_dir()
+                yield inner if there else base
+
+
+@functools.cache
+def arrows() -> set[tuple[str, str]]:
+    found = set()
+    for path in modules():
+        room = room_of(str(path.relative_to(ROOT).with_suffix("")))
+        for target in imported(path):
+            if target.startswith(("journal", "monitors", "daemon", "replay")):
+                found.add((room, room_of(target)))
+    return {(one, other) for one, other in found if one != other}
+
+
+def test_each_folder_is_a_room_of_the_page() -> None:
+    folders = {str(path.parent.relative_to(ROOT)) for path in modules()}
+    assert {folder for folder in folders if folder not in rooms()} == set()
+
+
+@pytest.mark.parametrize("room", sorted(rooms()))
+def test_a_room_imports_what_the_page_says(room: str) -> None:
+    assert {other for one, other in arrows() if one == room} == rooms()[room]
+
+
+def test_no_room_imports_in_a_circle() -> None:
+    left = dict(rooms())
+    while left:
+        free = [room for room, may in left.items() if not may & left.keys()]
+        assert free, f"a circle of {sorted(left)}"
+        for room in free:
+            del left[room]
+
+
+@pytest.mark.parametrize(
+    "path", re.findall(r"`((?:journal|monitors|daemon|replay)/[a-z_/]+\.py)`", PAGE)
+)
+def test_a_file_that_the_page_names_is_there(path: str) -> None:
+    assert (ROOT / path).exists()
