@@ -53,7 +53,6 @@ from ..core.fleet import UP, Fleet, copied, to_json
 from ..core.fold import fold
 from ..host import emperor_protocol, failures, threads
 from ..host.host import HostEvent, News, VassalByte
-from ..intake import MOST, AfterOthers, Intake, OfSource
 from ..keeper import stdio
 from ..keeper.link import KeeperLink
 from ..keeper.refusals import refusal
@@ -61,6 +60,7 @@ from . import jumps, ports, pressure, stalls
 from .clock import Clock
 from .deadlines import Deadlines, may_move
 from .event_log import Line, say
+from .intake import MOST, AfterOthers, Intake, OfSource
 from .observer import Observer, Source
 from .signals import Signals
 from .start_warnings import warnings

@@ -6,12 +6,12 @@ from typing import Final
 
 import pytest
 import trio
-from emperord.daemon import intake
 from emperord.daemon.core.draft import Draft
 from emperord.daemon.core.fleet import Fleet
-from emperord.daemon.intake import MOST, SHARE, AfterOthers, Intake, OfSource
+from emperord.daemon.loop import intake
 from emperord.daemon.loop.deferred import Deferred
 from emperord.daemon.loop.deferred import Source as Of
+from emperord.daemon.loop.intake import MOST, SHARE, AfterOthers, Intake, OfSource
 from emperord.daemon.loop.turn import Input
 from emperord.journal.events import Empty, OperatorRequested, Spec
 from emperord.monitors.contract import Seen, Touched

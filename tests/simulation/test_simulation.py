@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from emperord.daemon import intake
-from emperord.daemon.loop import observer, shell
+from emperord.daemon.loop import intake, observer, shell
 from emperord.daemon.loop.shell import Shell
 from support.effort import examples
 

@@ -19,9 +19,9 @@ from typing import Final
 
 import trio
 
-from .core.draft import Draft
-from .core.fleet import Fleet
-from .loop.turn import Input
+from ..core.draft import Draft
+from ..core.fleet import Fleet
+from .turn import Input
 
 SHARE: Final = 100  # events of one input in a pass
 MOST: Final = 500  # events of a turn, after which there is no other pass
