@@ -82,7 +82,7 @@ REFUSED = {
     "[::1,a.b": "an IPv6 address is written in brackets",
     "h/?nonsense=1,a.b": "mongodb://h/?nonsense=1,a.b: ?nonsense=: Unknown option",
     "h/?w=1&w=2,a.b": "Duplicate URI option 'w'",
-    "u:hidden@h/?tls=true&tlsCAFile=/x,a.b": "tlsCAFile=/x,a.b: The tlscafile file is not",
+    "u:hidden@h/?tls=true&tlsCAFile=/x,a.b": "tlsCAFile=/x,a.b: ",
     "h/?tls=maybe,a.b": "tls must be 'true' or 'false'",
     "u:hidden@h:x,a.b": "mongodb://u:***@h:x: 'h:x' is no server: write HOST:PORT",
     "u:hidden@hidden@h": "mongodb://***@h: in user and password, write : / ? # [ ] @ { } percent",

@@ -85,7 +85,6 @@ PARTS: Final = (
         "pymongo",
         "pymongo.pool_shared:PyMongoProtocol",
         "monitors/mongodb/wire.py",
-        ("timeout",),
     ),
     Part("pymongo", f"{_MONGO}!_max_message_size", "monitors/mongodb/wire.py"),
     Part("pymongo", f"{_MONGO}.write", "monitors/mongodb/wire.py", ("message",)),
@@ -183,7 +182,7 @@ def _private_uses() -> Iterator[tuple[str, str]]:
                     names = [node.attr]
                 for name in names:
                     if re.match("_(?!_)", name) and name not in DOCUMENTED:
-                        yield f"{package}/{path.name}", name
+                        yield str(path.relative_to(ROOT)), name
 
 
 def _is_own(value: ast.expr) -> bool:
