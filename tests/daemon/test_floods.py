@@ -235,7 +235,8 @@ def test_a_lingering_connection_that_a_client_passes_stops_no_daemon(daemon: Dae
     daemon.phase("bad.ini", "listening")
     passed, kept = lingering()
     with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(address))
+        # It is recorded that it is listened for, and then it is.
+        daemon.until(lambda: client.connect_ex(str(address)) == 0, "it is listened for")
         socket.send_fds(client, [b"x"], [passed.fileno()])
     passed.close()
     daemon.event("spawned", "bad.ini")

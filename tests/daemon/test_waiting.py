@@ -200,11 +200,16 @@ def test_each_verb_finds_what_the_one_before_has_done(emperor: Emperor) -> None:
     emperor.stop()
 
 
-def test_without_waiting_it_is_enough_that_it_is_recorded(emperor: Emperor) -> None:
-    run(emperor, "a.ini", LAZY)
+def test_without_waiting_it_is_enough_that_it_is_recorded(make_emperor: MakeEmperor) -> None:
+    emperor = make_emperor("--mercy", "300")
+    pid = run(emperor, "a.ini", DEAF)  # stops only when the test has it stop
     assert said(emperor.ctl("stop", "--no-wait", "a.ini")) == (0, "a.ini: now stopping\n", "")
     assert said(emperor.ctl("start", "--no-wait", "a.ini")) == (0, "a.ini: now stopping\n", "")
+    os.kill(pid, signal.SIGKILL)
     emperor.event("spawned", "a.ini", count=2)
+    emperor.ctl("stop", "--no-wait", "a.ini")
+    os.kill(emperor.pid_of("a.ini"), signal.SIGKILL)
+    emperor.phase("a.ini", "held")
     emperor.stop()
 
 
