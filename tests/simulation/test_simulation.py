@@ -207,7 +207,10 @@ def test_a_planted_bug_is_caught_and_cut_down(daemon: type[Shell]) -> None:
     assert trouble(script.only(failure.kept)) is None  # it is the bug, not the script
 
 
-@pytest.mark.few(5)
+@pytest.mark.few(
+    *("retry is overlooked", "loyalty is overlooked", "nothing is forgiven"),
+    *("pressure has no effect", "sources take no turns"),
+)
 @pytest.mark.parametrize("bug", FOLDS)
 def test_a_wrong_decision_is_caught(bug: str) -> None:
     decide, rules = FOLDS[bug]
