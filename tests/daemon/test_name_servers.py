@@ -26,6 +26,7 @@ def resolver(tmp_path: Path) -> Iterator[Path]:
         yield path
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("url", "reason"),
     [

@@ -41,7 +41,7 @@ def test_all_seeds_hold() -> None:
 
 def test_a_seed_gives_one_run_to_the_byte() -> None:
     """Whatever the order of sets is, and in whatever process it runs."""
-    assert simulate("--seeds", "0..30", hash_seed=1) == simulate("--seeds", "0..30", hash_seed=2)
+    assert simulate("--seeds", "0..12", hash_seed=1) == simulate("--seeds", "0..12", hash_seed=2)
     record = simulate("--seed", "7", "--record", hash_seed=1)
     assert record == simulate("--seed", "7", "--record", hash_seed=2)
     assert "daemon_started" in record
@@ -49,9 +49,9 @@ def test_a_seed_gives_one_run_to_the_byte() -> None:
 
 def test_hops_give_other_orders_and_the_seed_gives_the_hops() -> None:
     """Without them the digest of a seed stays what it was."""
-    hopping = simulate("--seeds", "0..30", "--hops", hash_seed=1)
-    assert hopping == simulate("--seeds", "0..30", "--hops", hash_seed=2)
-    assert hopping != simulate("--seeds", "0..30")
+    hopping = simulate("--seeds", "0..12", "--hops", hash_seed=1)
+    assert hopping == simulate("--seeds", "0..12", "--hops", hash_seed=2)
+    assert hopping != simulate("--seeds", "0..12")
     assert {write(seed, hops=True).hops for seed in range(100)} == set(range(6))
     failure = Failure(write(7, hops=True), Violation("settles", "not"), [0])
     assert "tools/simulate --seed 7 --hops --only '0'" in str(failure)
