@@ -12,7 +12,7 @@ and ``OWED`` of them wait at most: more are counted and not answered.
 
 from typing import Final
 
-from ..core.leaky_bucket import Bucket
+from ...journal.leaky_bucket import Bucket
 
 BURST: Final = 4096  # bytes
 RATE: Final = 1024  # bytes a second

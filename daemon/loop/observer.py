@@ -18,12 +18,12 @@ import msgspec
 
 from ...journal.chain import digest
 from ...journal.events import Announced, Doubted, Empty, Failed, Gone, Rejected, Restored, Spec
+from ...journal.leaky_bucket import Bucket
 from ...monitors import contract as c
 from ...monitors.names import shown
 from ..core import budget, claims
 from ..core.draft import Draft
 from ..core.fleet import Fleet, Vassal
-from ..core.leaky_bucket import Bucket
 from ..host import failures
 from ..host.emperor_protocol import LONGEST_CONFIG
 from .deferred import Deferred, Source

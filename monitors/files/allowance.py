@@ -1,14 +1,15 @@
-"""How much one file may change, so that nobody fills the disk of all with versions of one config.
+"""How much one file may change, so that no tenant fills the disk with versions of one config.
 
-Each version of a config is journaled, for good. Who may write to one file could otherwise have
-megabytes a second written to a disk that is not theirs, until it is full and the daemon pauses
-for everybody. So changes of a file fill a bucket that leaks: ``BURST`` at once, ``RATE`` for
-ever. While it is full, the file's vassal stays as it is known; what the file says then is taken
-when there is room again. Nobody who deploys gets there.
+The journal keeps each version of a config for good. Without a limit, a tenant with one writable
+file could have megabytes a second written to a disk that belongs to others. When that disk is
+full, the daemon pauses for all. So the changes of each file fill a leaky bucket: ``BURST`` at once,
+``RATE`` for ever. While it is full, the vassal stays as it is known, and the file's new state is
+taken when there is room again. Ordinary deployments stay far below.
 """
 
-import math
 from typing import Final
+
+from ...journal.leaky_bucket import Bucket
 
 BURST: Final = 8 << 20  # bytes
 RATE: Final = 16 << 10  # bytes a second
@@ -21,32 +22,31 @@ SPENT: Final = (
 
 
 class Allowance:
-    """A leaky bucket for each name. Times are in seconds, of any clock that does not jump."""
+    """A leaky bucket for each name. Times are in seconds, of a clock that never goes back."""
 
     def __init__(self, burst: float = BURST, rate: float = RATE) -> None:
         self._burst = burst
         self._rate = rate
-        self._levels: dict[str, tuple[float, float]] = {}  # name -> bytes, and when it was so
+        self._buckets: dict[str, Bucket] = {}
 
     def charge(self, name: str, size: int, now: float) -> None:
-        """A change of this name is told, with a config of so many bytes."""
-        self._levels[name] = (self._level(name, now) + EVENT + size, now)
+        """Count a change of this name that is told, with a config of ``size`` bytes."""
+        bucket = self._buckets.get(name)
+        if bucket is None:
+            bucket = self._buckets[name] = Bucket(self._burst, self._rate)
+        bucket.fill(EVENT + size, now)
 
     def is_spent(self, name: str, now: float) -> bool:
         """Whether its next change has to wait."""
-        return self._level(name, now) > self._burst
+        return self.room_at(name, now) > now
 
     def room_at(self, name: str, now: float) -> float:
-        """When its next change may be told."""
-        over = self._level(name, now) - self._burst
-        return now if over <= 0 else now + over / self._rate if self._rate else math.inf
+        """The time from which its next change may be told."""
+        bucket = self._buckets.get(name)
+        return now if bucket is None else now + bucket.wait(0, now)
 
     def spent(self, now: float) -> list[str]:
-        """All for which that is so. Those whose bucket is empty are forgotten."""
-        for name in [name for name in self._levels if not self._level(name, now)]:
-            del self._levels[name]
-        return [name for name in self._levels if self.is_spent(name, now)]
-
-    def _level(self, name: str, now: float) -> float:
-        level, since = self._levels.get(name, (0.0, now))
-        return max(0.0, level - (now - since) * self._rate)
+        """All names whose next change has to wait. Empty buckets are forgotten."""
+        for name in [name for name, bucket in self._buckets.items() if bucket.is_empty(now)]:
+            del self._buckets[name]
+        return [name for name in self._buckets if self.is_spent(name, now)]

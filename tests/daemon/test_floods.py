@@ -10,9 +10,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from emperord.daemon.core.leaky_bucket import Bucket
 from emperord.daemon.host import descriptors
 from emperord.daemon.host.inflow import BURST, OWED, RATE, Inflow
+from emperord.journal.leaky_bucket import Bucket
 from support.daemon import Daemon
 from support.vassals import SLEEPER
 

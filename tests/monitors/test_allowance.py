@@ -27,10 +27,10 @@ def test_a_bucket_fills_and_leaks() -> None:
     assert not allowance.is_spent("a", 0.0)
     allowance.charge("a", 0, 0.0)
     allowance.charge("b", 0, 0.0)
+    assert allowance.room_at("a", 0.5) == 1.0
+    assert allowance.is_spent("a", 0.9)
     assert allowance.spent(0.9) == ["a"]
     assert allowance.spent(1.0) == []
-    assert allowance.is_spent("a", 0.9)
-    assert allowance.room_at("a", 0.5) == 1.0
     assert not allowance.is_spent("never seen", 0.0)
 
 
