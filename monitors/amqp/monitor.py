@@ -36,6 +36,7 @@ import trio
 from ...journal.events import Spec
 from .. import names, rows
 from ..asyncio_loop import AsyncioLoop, asyncio_loop
+from ..blocking import BlockingRunner, Stalled
 from ..contract import (
     Destroyed,
     Failed,
@@ -48,7 +49,6 @@ from ..contract import (
     Vanished,
 )
 from ..files.scan import Absent, Found, Reader, Sight, Unreadable, Unsettled
-from ..files.watcher import BlockingRunner, Stalled
 from ..options import MonitorOptions
 from ..os_errors import error_text
 from ..polling import LIMIT, SourceFailed, within
@@ -282,7 +282,7 @@ class Listener:
         self._turn = trio.Lock()
         self._ts = max((spec.ts for spec in known.values()), default=0)
         self._reader = Reader(self._options, None)
-        self._errands = BlockingRunner(trio.CapacityLimiter(1), PATIENCE / 2)
+        self._runner = BlockingRunner(trio.CapacityLimiter(1), PATIENCE / 2)
         self._held: Held | None = None
         self._fetches = Fetches(fetcher, self._limits.pauses)
         # Names that have their config from there, as far as was told.
@@ -366,10 +366,10 @@ class Listener:
             for each in meanings:
                 sights.append(None)
                 if isinstance(each, Config):
-                    self._errands.beat()
+                    self._runner.beat()
                     sights[-1] = self._understand(each)
                 elif isinstance(each, File):
-                    self._errands.beat()
+                    self._runner.beat()
                     sight = self._look_at(each.path)
                     sights[-1] = (sight, mount_of(each.path))
                     if isinstance(sight, Found) and sight.content is not None:
@@ -379,7 +379,7 @@ class Listener:
             return sights
 
         try:
-            return await self._errands.run(search)
+            return await self._runner.run(search)
         except Stalled:
             hangs = Unreadable("its file system does not answer"), ""
             return [hangs if isinstance(each, File) else None for each in meanings]

@@ -20,10 +20,11 @@ import msgspec
 import trio
 
 from .. import names
+from ..blocking import BlockingRunner, Stalled
 from ..contract import Observation, Refused, Vanished
 from ..files import watches
+from ..files.changes import GRACE, PAUSE
 from ..files.scan import ABSENT, Reader, Sight, Step, Unreadable, trail
-from ..files.watcher import BREATH, GRACE, BlockingRunner, Stalled
 from ..files.watches import Watches
 from ..listing import REACH, open_directory, status
 from ..options import MonitorOptions
@@ -83,8 +84,8 @@ class Paths:
     ) -> None:
         self._options = options
         self._say = say
-        self._eyes = Watches(label)
-        self._errands = BlockingRunner(trio.CapacityLimiter(1), PATIENCE)
+        self._watches = Watches(label)
+        self._runner = BlockingRunner(trio.CapacityLimiter(1), PATIENCE)
         self._watched = {path: Watched(mount) for path, mount in known.items()}
         self._missing: dict[str, float] = {}  # path -> since when, in trio's time
         self._steps: dict[Step, set[str]] = {}  # which paths lead past a name in a directory
@@ -111,7 +112,7 @@ class Paths:
     async def watch(self) -> None:
         """Tell of files that go, until cancelled."""
         try:
-            await self._try(self._eyes.open)
+            await self._try(self._watches.open)
             while True:
                 now = trio.current_time()
                 late = {path for path, since in self._missing.items() if now >= since + GRACE}
@@ -124,12 +125,12 @@ class Paths:
                 else:
                     await self._wait()
         finally:
-            self._eyes.close()
+            self._watches.close()
 
     async def _try(self, job: Callable[[], None]) -> bool:
         """Run what may block; False if it does not come back, which concludes nothing."""
         try:
-            await self._errands.run(job)
+            await self._runner.run(job)
         except Stalled:
             return False
         return True
@@ -141,14 +142,14 @@ class Paths:
         with trio.move_on_at(min(self._next, due)):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_first_of, self._added.wait, nursery.cancel_scope)
-                nursery.start_soon(_first_of, self._eyes.wait, nursery.cancel_scope)
-        for paths, mask, file in self._eyes.read():
+                nursery.start_soon(_first_of, self._watches.wait, nursery.cancel_scope)
+        for paths, mask, file in self._watches.read():
             if mask & watches.OVERFLOW or not file:  # lost, or of a directory itself
                 self._next = -math.inf
             for path in paths:
                 self._pending |= self._steps.get((path, file), set())
         if not self._pending:
-            await trio.sleep(BREATH)  # what happens to the files of others comes in bursts
+            await trio.sleep(PAUSE)  # what happens to the files of others comes in bursts
 
     async def _check(self, paths: set[str], *, all_of_them: bool) -> None:
         """Look for these files, and tell of those that are gone."""
@@ -159,19 +160,19 @@ class Paths:
 
         def search() -> None:
             directories: set[str] = set()
-            with self._eyes:
+            with self._watches:
                 for path, watched in asked.items():
-                    self._errands.beat()
+                    self._runner.beat()
                     # Watched before it is looked for, so that no end falls in between.
                     ways[path] = trail("/", path)
                     for directory in {directory for directory, _ in ways[path]} - directories:
                         directories.add(directory)
-                        self._eyes.add(directory, watches.NAMES)
+                        self._watches.add(directory, watches.NAMES)
                     lack = self._lack(path, watched.mount)
                     if lack is not None:
                         lacks[path] = lack
                 if all_of_them:
-                    self._eyes.keep(directories)
+                    self._watches.keep(directories)
 
         if (asked or all_of_them) and not await self._try(search):
             return

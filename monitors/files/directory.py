@@ -9,7 +9,8 @@ from ..options import MonitorOptions
 from ..regular_file import Denied
 from ..urls import MonitorURLError
 from .scan import ANY, Home
-from .watcher import FileMonitor, Survey
+from .survey import Survey
+from .watcher import FileMonitor
 
 _REDUNDANT: Final = re.compile(r"/(?:\.?/)+")
 

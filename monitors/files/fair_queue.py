@@ -15,7 +15,7 @@ SWEPT: Final = ""  # instead of a path: only a rescan asks for it
 How = str | None
 
 
-class Stirred:
+class FairQueue:
     """Names that wait. ``turn`` says in which turn a name is taken: its owner's, or directory's."""
 
     def __init__(self, turn: Callable[[str], Hashable]) -> None:

@@ -19,7 +19,8 @@ from ..options import MonitorOptions
 from ..regular_file import Denied
 from ..urls import MonitorURLError
 from .scan import Home
-from .watcher import FileMonitor, Survey
+from .survey import Survey
+from .watcher import FileMonitor
 
 _HOLES: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _ESCAPED: Final = re.compile(r"\\(.)|\[\^", re.DOTALL)
@@ -78,10 +79,10 @@ class Pattern:
             self._last(survey, prefix, part)
         elif isinstance(part, str):
             # The name may come and go: who watches here sees that.
-            survey.fork(prefix, part.__eq__)
+            survey.parent(prefix, part.__eq__)
             self._walk(survey, f"{prefix}{part}/", depth + 1)
         else:
-            survey.fork(prefix, part)
+            survey.parent(prefix, part)
             for name in self._branches(survey, prefix, part):
                 self._walk(survey, f"{prefix}{name}/", depth + 1)
 

@@ -49,7 +49,7 @@ class Files:
         self.folder = parent / "vassals"
         self.folder.mkdir()
         self._away = parent / "away"
-        self._eyes = Blind if blind else Watches
+        self._watches = Blind if blind else Watches
 
     def put(self, file: str, content: str) -> None:
         """Write it in place."""
@@ -74,7 +74,7 @@ class DirSource(Files):
     def monitor(self, options: MonitorOptions) -> Monitor:
         """A monitor of the folder."""
         path = str(self.folder)
-        return FileMonitor(f"dir://{path}", Directory(path), options, eyes=self._eyes)
+        return FileMonitor(f"dir://{path}", Directory(path), options, make_watches=self._watches)
 
     def name(self, file: str) -> str:
         """Bare."""
@@ -88,7 +88,7 @@ class GlobSource(Files):
         """A monitor of all in the folder."""
         pattern = f"{self.folder}/*"
         place = Pattern(pattern, options.extra_extension)
-        return FileMonitor(f"glob://{pattern}", place, options, eyes=self._eyes)
+        return FileMonitor(f"glob://{pattern}", place, options, make_watches=self._watches)
 
     def name(self, file: str) -> str:
         """The whole path."""

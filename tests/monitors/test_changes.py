@@ -6,8 +6,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from emperord.monitors.files import changes as sorting
+from emperord.monitors.files import fair_queue
 from emperord.monitors.files import scan as files
-from emperord.monitors.files import watcher
 from emperord.monitors.options import MonitorOptions
 from support.root import need_root
 from support.tyrant import common_ground
@@ -102,25 +103,25 @@ CHANGES: dict[str, Callable[[Path], None]] = {
 }
 
 KINDS: dict[str, type[DirSource] | type[GlobSource]] = {"dir": DirSource, "glob": GlobSource}
-EYES = {"events": (NEVER, False), "rescans": (OFTEN, True)}
+SEEN_BY = {"events": (NEVER, False), "rescans": (OFTEN, True)}
 
 
 def make(
-    kind: str, eyes: str, folder: Path, options: MonitorOptions | None = None
+    kind: str, seen_by: str, folder: Path, options: MonitorOptions | None = None
 ) -> tuple[DirSource | GlobSource, MonitorOptions]:
-    freq, blind = EYES[eyes]
+    freq, blind = SEEN_BY[seen_by]
     return KINDS[kind](folder, blind=blind), msgspec.structs.replace(
         options or MonitorOptions(), freq=freq
     )
 
 
-@pytest.mark.parametrize("eyes", EYES)
+@pytest.mark.parametrize("seen_by", SEEN_BY)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 async def test_a_change_is_seen(
-    change: Callable[[Path], None], kind: str, eyes: str, tmp_path: Path
+    change: Callable[[Path], None], kind: str, seen_by: str, tmp_path: Path
 ) -> None:
-    source, options = make(kind, eyes, tmp_path)
+    source, options = make(kind, seen_by, tmp_path)
     path = source.folder / "a.ini"
     path.write_text("one")
     async with watching(source.monitor(options)) as watch:
@@ -130,13 +131,13 @@ async def test_a_change_is_seen(
         assert spec.ts == stamp(path)
         assert watch.contents[source.name("a.ini")] == path.read_bytes()
         # With events it was never seen as gone, so it is reloaded rather than stopped.
-        assert eyes == "rescans" or "Vanished" not in watch.kinds()
+        assert seen_by == "rescans" or "Vanished" not in watch.kinds()
 
 
-@pytest.mark.parametrize("eyes", EYES)
+@pytest.mark.parametrize("seen_by", SEEN_BY)
 @pytest.mark.parametrize("mtime", [YEAR_2000, 2 * YEAR_2000], ids=["older", "newer"])
-async def test_a_touch_is_seen(mtime: int, eyes: str, tmp_path: Path) -> None:
-    source, options = make("dir", eyes, tmp_path)
+async def test_a_touch_is_seen(mtime: int, seen_by: str, tmp_path: Path) -> None:
+    source, options = make("dir", seen_by, tmp_path)
     path = source.folder / "a.ini"
     edit(path, "one", YEAR_2000 * 3 // 2)
     async with watching(source.monitor(options)) as watch:
@@ -166,7 +167,7 @@ async def test_what_differs_in_nothing_that_matters_is_not_told(tmp_path: Path) 
 
 
 async def test_a_burst_is_told_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watcher, "SLICE", 60)  # a batch is full before its time is over
+    monkeypatch.setattr(fair_queue, "SLICE", 60)  # a batch is full before its time is over
     source, options = make("dir", "events", tmp_path)
     async with watching(source.monitor(options)) as watch:
         # No checkpoint in between: the monitor sees all of them at once.
@@ -202,13 +203,13 @@ SWITCHES: dict[str, Callable[[Path, Path], None]] = {
 }
 
 
-@pytest.mark.parametrize("eyes", EYES)
+@pytest.mark.parametrize("seen_by", SEEN_BY)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("change", SWITCHES.values(), ids=SWITCHES)
 async def test_a_symlinked_vassal_follows(
-    change: Callable[[Path, Path], None], kind: str, eyes: str, tmp_path: Path
+    change: Callable[[Path, Path], None], kind: str, seen_by: str, tmp_path: Path
 ) -> None:
-    source, options = make(kind, eyes, tmp_path)
+    source, options = make(kind, seen_by, tmp_path)
     release(tmp_path, "1", "one")
     release(tmp_path, "2", "two")
     (tmp_path / "current").symlink_to("releases/1")
@@ -223,9 +224,9 @@ async def test_a_symlinked_vassal_follows(
         assert watch.seen[source.name("a.ini")].spec.ts == stamp(vassal)
 
 
-@pytest.mark.parametrize("eyes", EYES)
-async def test_a_symlink_appears_and_dangles(eyes: str, tmp_path: Path) -> None:
-    source, options = make("dir", eyes, tmp_path)
+@pytest.mark.parametrize("seen_by", SEEN_BY)
+async def test_a_symlink_appears_and_dangles(seen_by: str, tmp_path: Path) -> None:
+    source, options = make("dir", seen_by, tmp_path)
     vassal, target = source.folder / "a.ini", tmp_path / "later"
     vassal.symlink_to(target)
     async with watching(source.monitor(options)) as watch:
@@ -237,9 +238,9 @@ async def test_a_symlink_appears_and_dangles(eyes: str, tmp_path: Path) -> None:
         await watch.until(lambda: not watch.seen)
 
 
-@pytest.mark.parametrize("eyes", EYES)
-async def test_with_nofollow_only_the_link_itself_counts(eyes: str, tmp_path: Path) -> None:
-    source, options = make("dir", eyes, tmp_path, MonitorOptions(nofollow=True))
+@pytest.mark.parametrize("seen_by", SEEN_BY)
+async def test_with_nofollow_only_the_link_itself_counts(seen_by: str, tmp_path: Path) -> None:
+    source, options = make("dir", seen_by, tmp_path, MonitorOptions(nofollow=True))
     first, second = tmp_path / "first", tmp_path / "second"
     first.write_text("one")
     second.write_text("two")
@@ -251,7 +252,7 @@ async def test_with_nofollow_only_the_link_itself_counts(eyes: str, tmp_path: Pa
         first.write_text("edited")
         (source.folder / "b.ini").write_text("later")
         await watch.shows("b.ini", "later")
-        if eyes == "rescans":
+        if seen_by == "rescans":
             await watch.listings(2)
         assert watch.seen["a.ini"].spec is before
         switch(vassal, second)
@@ -289,7 +290,7 @@ async def test_tyrant_nofollow_tells_who_owns_the_link(nofollow: bool, uid: int)
 async def test_a_file_missing_for_a_moment_is_not_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watcher, "GRACE", NEVER)
+    monkeypatch.setattr(sorting, "GRACE", NEVER)
     source, options = make("dir", "events", tmp_path)
     path = source.folder / "a.ini"
     path.write_text("one")

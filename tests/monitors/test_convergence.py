@@ -9,7 +9,7 @@ import trio
 from emperord.journal.chain import digest
 
 from .sources import Files
-from .test_changes import EYES, KINDS, make, put_over, switch
+from .test_changes import KINDS, SEEN_BY, make, put_over, switch
 from .watching import watching
 
 NAMES = ("a.ini", "b.yml", "c.json", "d.ini")
@@ -53,12 +53,12 @@ def what_is_there(source: Files) -> dict[str, tuple[int, str]]:
     }
 
 
-@pytest.mark.parametrize("eyes", EYES)
+@pytest.mark.parametrize("seen_by", SEEN_BY)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(5))
-async def test_convergence(seed: int, kind: str, eyes: str, tmp_path: Path) -> None:
-    chance = random.Random(f"{seed}{kind}{eyes}")
-    source, options = make(kind, eyes, tmp_path)
+async def test_convergence(seed: int, kind: str, seen_by: str, tmp_path: Path) -> None:
+    chance = random.Random(f"{seed}{kind}{seen_by}")
+    source, options = make(kind, seen_by, tmp_path)
     outside = tmp_path / "outside"
     outside.mkdir()
     async with watching(source.monitor(options)) as watch:

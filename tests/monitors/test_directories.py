@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import trio
 from emperord.monitors.contract import Failed, Listing
-from emperord.monitors.files import watcher
+from emperord.monitors.files import fair_queue
 from emperord.monitors.files.directory import Directory
 from emperord.monitors.files.pattern import Pattern
-from emperord.monitors.files.watcher import FileMonitor, Survey
+from emperord.monitors.files.survey import Survey
+from emperord.monitors.files.watcher import FileMonitor
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.registry import open_monitor
 
@@ -118,7 +119,7 @@ def unmount(folder: Path) -> bool:
 async def test_an_unmounted_directory_is_a_failure(
     mounted: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watcher, "SLICE", 0)  # all that can be put off is
+    monkeypatch.setattr(fair_queue, "SLICE", 0)  # all that can be put off is
     (mounted / "a.ini").write_text("one")
     monitor = open_monitor(url.format(mounted), MonitorOptions(freq=OFTEN))
     try:

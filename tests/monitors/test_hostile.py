@@ -198,18 +198,18 @@ def test_a_system_without_inotify_is_said_once(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    eyes = Watches("dir:///x")
-    eyes.open()
-    eyes.close()  # what it loads once is loaded
-    eyes = Watches("dir:///x")
+    watches = Watches("dir:///x")
+    watches.open()
+    watches.close()  # what it loads once is loaded
+    watches = Watches("dir:///x")
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
-        eyes.open()
-        eyes.open()
+        watches.open()
+        watches.open()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "max_user_watches" in caplog.text
-    eyes.add(str(tmp_path), 1)
-    assert eyes.read() == []
-    eyes.close()
+    watches.add(str(tmp_path), 1)
+    assert watches.read() == []
+    watches.close()

@@ -7,8 +7,8 @@ import pytest
 import trio
 from emperord.monitors.config_file import LARGEST
 from emperord.monitors.contract import Listing, Refused, Touched
-from emperord.monitors.files import watcher
-from emperord.monitors.files.fair_queue import MOST, SWEPT, Stirred
+from emperord.monitors.files import fair_queue
+from emperord.monitors.files.fair_queue import MOST, SWEPT, FairQueue
 from emperord.monitors.files.pattern import Pattern
 from emperord.monitors.files.watcher import FileMonitor
 from emperord.monitors.files.watches import Watches
@@ -17,7 +17,7 @@ from emperord.monitors.options import MonitorOptions
 from .watching import NEVER, OFTEN, SLOW, Blind, Watching, watching
 
 MANY = 20  # files, of which each takes some 50 ms
-EYES = {"told by events": (NEVER, Watches), "found by rescans": (OFTEN, Blind)}
+WATCHES = {"told by events": (NEVER, Watches), "found by rescans": (OFTEN, Blind)}
 
 
 def homes(root: Path) -> tuple[Path, Path]:
@@ -34,13 +34,13 @@ def told_of(watch: Watching, directory: Path) -> int:
     return sum(name.startswith(f"{directory}/") for name in watch.seen)
 
 
-@pytest.mark.parametrize(("freq", "eyes"), EYES.values(), ids=EYES)
+@pytest.mark.parametrize(("freq", "make_watches"), WATCHES.values(), ids=WATCHES)
 async def test_another_directory_is_looked_at_in_its_turn(
-    freq: float, eyes: type[Watches], tmp_path: Path
+    freq: float, make_watches: type[Watches], tmp_path: Path
 ) -> None:
     busy, other = homes(tmp_path)
     place = Pattern(f"{tmp_path}/*/*", ())
-    monitor = FileMonitor("glob://", place, MonitorOptions(freq=freq), eyes=eyes)
+    monitor = FileMonitor("glob://", place, MonitorOptions(freq=freq), make_watches=make_watches)
     async with watching(monitor) as watch:
         for number in range(MANY):
             (busy / f"{number}.yml").write_text(SLOW)
@@ -53,10 +53,10 @@ async def test_another_directory_is_looked_at_in_its_turn(
 async def test_what_a_rescan_puts_off_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watcher, "SLICE", 0)
+    monkeypatch.setattr(fair_queue, "SLICE", 0)
     _, other = homes(tmp_path)
     place = Pattern(f"{tmp_path}/*/*", ())
-    monitor = FileMonitor("glob://", place, MonitorOptions(freq=OFTEN), eyes=Blind)
+    monitor = FileMonitor("glob://", place, MonitorOptions(freq=OFTEN), make_watches=Blind)
     async with watching(monitor) as watch:
         large = other / "large.ini"
         large.write_bytes(b"x" * (LARGEST + 1))
@@ -106,7 +106,7 @@ async def test_other_tasks_run_while_many_events_are_sorted_in(tmp_path: Path) -
 
     _, other = homes(tmp_path)
     place = Pattern(f"{tmp_path}/*/*", ())
-    monitor = FileMonitor("glob://", place, MonitorOptions(freq=NEVER), eyes=Busy)
+    monitor = FileMonitor("glob://", place, MonitorOptions(freq=NEVER), make_watches=Busy)
     async with watching(monitor) as watch, trio.open_nursery() as nursery:
         nursery.start_soon(run_on)
         (other / "it.ini").write_text("new")
@@ -116,7 +116,7 @@ async def test_other_tasks_run_while_many_events_are_sorted_in(tmp_path: Path) -
 
 
 async def test_the_first_listing_has_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watcher, "SLICE", 0)
+    monkeypatch.setattr(fair_queue, "SLICE", 0)
     homes(tmp_path)
     place = Pattern(f"{tmp_path}/*/*", ())
     async with watching(FileMonitor("glob://", place, MonitorOptions(freq=NEVER))) as watch:
@@ -131,27 +131,27 @@ def turn(name: str) -> str:
 
 
 def test_names_are_taken_in_turns() -> None:
-    stirred = Stirred(turn)
+    queue = FairQueue(turn)
     for name in ("a1", "a2", "a3", "b1", "c1", "b2"):
-        stirred.put(name)
-    stirred.drop("c1")
-    stirred.add("a3", SWEPT)
-    stirred.put("a2", "/path")
-    batch = stirred.take()
+        queue.put(name)
+    queue.drop("c1")
+    queue.add("a3", SWEPT)
+    queue.put("a2", "/path")
+    batch = queue.take()
     assert list(batch) == ["a1", "b1", "a2", "b2", "a3"]
     assert batch["a2"] == "/path"
     assert batch["a3"] is None
-    assert not stirred
+    assert not queue
 
 
 def test_names_that_were_not_reached_are_the_next_ones() -> None:
-    stirred = Stirred(turn)
+    queue = FairQueue(turn)
     for number in range(2 * MOST):
-        stirred.put(f"a{number}")
-    stirred.put("b0")
-    batch = stirred.take()
+        queue.put(f"a{number}")
+    queue.put("b0")
+    batch = queue.take()
     assert len(batch) == MOST
     assert list(batch)[:3] == ["a0", "b0", "a1"]
-    stirred.put("c0")
-    stirred.put_back(list(batch.items())[1:])
-    assert list(stirred.take())[:4] == ["b0", "a1", "c0", "a2"]
+    queue.put("c0")
+    queue.put_back(list(batch.items())[1:])
+    assert list(queue.take())[:4] == ["b0", "a1", "c0", "a2"]

@@ -1,0 +1,170 @@
+"""A look at single files of dir:// or glob://, made in a thread for a batch of changed names."""
+
+import contextlib
+import math
+import os
+import stat
+import time
+from collections.abc import Callable, Collection, Mapping
+
+from .. import names
+from ..options import MonitorOptions
+from ..regular_file import Denied
+from . import fair_queue
+from .allowance import SPENT
+from .fair_queue import SWEPT, How
+from .scan import (
+    Absent,
+    Found,
+    Home,
+    Key,
+    Reader,
+    Record,
+    Sight,
+    Step,
+    Unsettled,
+    is_there,
+    key_of,
+    misfit,
+)
+from .survey import Searched, open_home
+from .watches import FILES, Watches
+
+Sights = dict[str, Sight | str]  # what is there; or, as text, why it may not be a vassal
+Ways = list[tuple[str, tuple[Step, ...]]]
+
+
+class Look:
+    """What one look at single files found. It ends when its time is over.
+
+    It has what is there, or why it may not be a vassal; the ways of symlinks, which are watched
+    now; whether a directory is not the one that was scanned; and the names that it did not reach.
+    """
+
+    def __init__(self) -> None:
+        self.sights: Sights = {}
+        self.ways: Ways = []
+        self.doubtful = False
+        self.left: list[str] = []
+        self._end = math.inf
+
+    def is_over(self) -> bool:
+        """Whether no other file is to be looked at. The first one is, however long it takes."""
+        now = time.monotonic()
+        if self._end == math.inf:
+            self._end = now + fair_queue.SLICE
+            return False
+        return now >= self._end
+
+
+class View:
+    """What was seen in one home. It counts if the home is still the directory that was scanned.
+
+    Files of another directory say nothing about ours.
+    """
+
+    def __init__(self, home: Home, key: Key, directory: int) -> None:
+        self.home = home
+        self.directory = directory
+        self._key = key
+        self.sights: Sights = {}
+
+    def holds(self) -> bool:
+        """Whether what was seen counts."""
+        try:
+            return key_of(os.stat(self.home.path)) == self._key
+        except OSError:
+            return False
+
+
+class Looker:
+    """Looks at single files, in a thread. It changes nothing but the watches.
+
+    ``homes`` and ``records`` are those of the last rescan. ``spent`` names the files whose new
+    state is not taken for now. ``beat`` is called whenever the thread makes progress.
+    """
+
+    def __init__(
+        self,
+        place: Searched,
+        options: MonitorOptions,
+        reader: Reader,
+        watches: Watches,
+        beat: Callable[[], None],
+        homes: Mapping[str, tuple[Home, Key]],
+        records: Mapping[str, Record],
+        spent: Collection[str],
+    ) -> None:
+        self._place = place
+        self._options = options
+        self._reader = reader
+        self._watches = watches
+        self._beat = beat
+        self._homes = homes
+        self._records = records
+        self._spent = spent
+
+    def look(self, batch: Mapping[str, How]) -> Look:
+        """Look at the files in the order of the batch."""
+        look = Look()
+        views: dict[str, View | None] = {}
+        with self._watches, contextlib.ExitStack() as opened:
+            for name, how in batch.items():
+                self._beat()
+                if look.is_over():
+                    look.left.append(name)
+                elif not how or not _gets_close(how):
+                    prefix, file = self._place.locate(name)
+                    if prefix not in views:
+                        views[prefix] = self._open(prefix, opened)
+                    if (view := views[prefix]) is not None:
+                        swept = how == SWEPT
+                        view.sights[name] = self._sight(name, view, file, look.ways, swept=swept)
+            for view in views.values():
+                if view is None or not view.holds():
+                    look.doubtful = True
+                else:
+                    look.sights.update(view.sights)
+        return look
+
+    def _open(self, prefix: str, opened: contextlib.ExitStack) -> View | None:
+        """A home to look at, None if it is not the directory that was scanned."""
+        if prefix not in self._homes:
+            return None
+        home, key = self._homes[prefix]
+        try:
+            view = View(home, key, open_home(home, tyrant=self._options.tyrant))
+        except (Denied, OSError):
+            return None
+        opened.callback(os.close, view.directory)
+        try:
+            return view if key_of(os.fstat(view.directory)) == key else None
+        except OSError:
+            return None
+
+    def _sight(self, name: str, view: View, file: str, ways: Ways, *, swept: bool) -> Sight | str:
+        def watch(way: tuple[Step, ...]) -> None:
+            ways.append((name, way))
+            for directory, _ in way:
+                self._watches.add(directory, FILES)
+
+        known = self._records.get(name)
+        if name in self._spent and is_there(view.directory, file):
+            return Unsettled(SPENT)
+        step = (view.directory, view.home.path, file)
+        sight = self._reader.look(name, step, known, watch, sweeping=swept)
+        flaw = None
+        if isinstance(sight, Found):
+            flaw = misfit(view.home, sight, self._options)
+        if known is None and not isinstance(sight, Absent):
+            flaw = names.flaw(name, self._options.extra_extension) or flaw
+        return flaw or sight
+
+
+def _gets_close(path: str) -> bool:
+    """Whether a name that has appeared is a new file, which will be closed when it is written."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1

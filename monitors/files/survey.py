@@ -1,0 +1,121 @@
+"""One look at all directories of dir:// or glob://, made in a thread by each rescan.
+
+It finds the directories that matter and watches each before it looks at anything in it, so no
+change falls between the look and the watch. Each survey finds them anew, so no state can be
+stale for longer than the time between two rescans.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from ..listing import LIST, REACH, open_directory
+from .scan import Home, Key, Step, Sweep, key_of
+from .watches import FILES, NAMES, Watches
+
+
+class Searched(Protocol):
+    """Where files are looked for, and how their vassals are called."""
+
+    root: str  # the directory without which nothing can be told
+    cwd: str | None  # working directory of the vassals
+
+    def survey(self, survey: "Survey") -> None:
+        """Show ``survey`` every home and parent. OSError means that the whole cannot be told."""
+        ...
+
+    def locate(self, name: str) -> tuple[str, str]:
+        """The prefix of the home and the file's name in it, for a vassal's name."""
+        ...
+
+
+class WatchedDirectory:
+    """Why one directory is watched: which names in it matter, and for what."""
+
+    __slots__ = ("homes", "mask", "parents", "root_links", "steps")
+
+    def __init__(self) -> None:
+        self.mask = 0
+        self.homes: list[Home] = []  # files in here are vassals
+        self.steps: dict[str, set[str]] = {}  # name -> vassals whose symlinks lead past it
+        self.root_links: set[str] = set()  # names on the way to the root
+        self.parents: list[Callable[[str], object]] = []  # directories in here lead to homes
+
+
+class Survey:
+    """One look at everything; runs in a thread and touches nothing but itself and the watches."""
+
+    def __init__(
+        self, watches: Watches, sweep: "Callable[[Survey], Sweep]", *, tyrant: bool = False
+    ) -> None:
+        self._watches = watches
+        self._tyrant = tyrant
+        self.watched: dict[str, WatchedDirectory] = {}
+        self.homes: dict[str, tuple[Home, Key]] = {}  # by prefix
+        self.device: int | None = None  # of the root
+        self.found = sweep(self)
+
+    def watch(self, path: str, mask: int) -> WatchedDirectory:
+        """Watch a directory from now on, before anything in it is looked at."""
+        directory = self.watched.get(path)
+        if directory is None:
+            directory = self.watched[path] = WatchedDirectory()
+        if directory.mask | mask != directory.mask:
+            directory.mask |= mask
+            self._watches.add(path, directory.mask)
+        return directory
+
+    def root(self, path: str) -> None:
+        """Make sure that the root is there. Raises OSError."""
+        descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self.device = os.fstat(descriptor).st_dev
+        finally:
+            os.close(descriptor)
+
+    def branches(self, path: str) -> list[str]:
+        """The names in a directory that may be directories. Raises OSError, Denied."""
+        descriptor = open_directory(path, tyrant=self._tyrant)
+        try:
+            with os.scandir(descriptor) as entries:
+                return [
+                    entry.name
+                    for entry in entries
+                    if entry.is_dir(follow_symlinks=False) or entry.is_symlink()
+                ]
+        finally:
+            os.close(descriptor)
+
+    def home(self, home: Home) -> None:
+        """Take in the files of a directory. Raises OSError if that cannot be done, Denied."""
+        self.watch(home.path, FILES).homes.append(home)
+        descriptor = open_home(home, tyrant=self._tyrant)
+        try:
+            status = os.fstat(descriptor)
+            self.homes[home.prefix] = (home, key_of(status))
+            self.found.home(home, descriptor)
+        finally:
+            os.close(descriptor)
+
+    def parent(self, path: str, accepts: Callable[[str], object]) -> None:
+        """Note that directories in this one lead to homes, if their names are accepted."""
+        self.watch(path, NAMES).parents.append(accepts)
+
+    def root_links(self, steps: Iterable[Step]) -> None:
+        """Note that the way to the root passes here."""
+        for directory, name in steps:
+            self.watch(directory, NAMES).root_links.add(name)
+
+    def follow(self, name: str, way: tuple[Step, ...]) -> None:
+        """Note that a vassal's symlink leads past here."""
+        for directory, file in way:
+            self.watch(directory, FILES).steps.setdefault(file, set()).add(name)
+
+
+def open_home(home: Home, *, tyrant: bool) -> int:
+    """A descriptor of the directory. One that is not listed needs no permission to be read.
+
+    Raises OSError, Denied.
+    """
+    flags = LIST if home.only is None else REACH
+    return open_directory(home.path, tyrant=tyrant, flags=flags)

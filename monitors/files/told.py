@@ -1,0 +1,98 @@
+"""The state that dir:// or glob:// told last, and the observations that follow from a new look."""
+
+import trio
+
+from .. import names
+from ..contract import Listing, Observation, Refused, Seen, Touched, Vanished
+from .allowance import Allowance
+from .changes import Changes
+from .scan import Absent, Found, Record, Sight, Unsettled
+from .single_files import Sights
+from .survey import Survey
+
+
+class Told:
+    """What was told last, and what it takes to be told again."""
+
+    def __init__(self, allowance: Allowance, changes: Changes) -> None:
+        self._allowance = allowance
+        self._changes = changes
+        self.records: dict[str, Record] = {}
+        self._refused: dict[str, str] = {}
+        self.device: int | None = None  # of the root when it last had vassals
+        self.is_listed = False  # this run has told all at least once
+
+    # All at once
+
+    def listing(self, survey: Survey) -> Listing:
+        """The listing that a rescan amounts to."""
+        found = survey.found
+        refused = found.refused
+        if not self.is_listed:
+            # Nothing is known of these from an earlier look, yet something is there.
+            refused |= dict.fromkeys(map(names.shown, found.waiting), "it is being written")
+        if self._refused:
+            for label in map(names.shown, found.put_off):
+                if label in self._refused:
+                    refused.setdefault(label, self._refused[label])
+        for name in found.fresh if self.is_listed else ():
+            self._charge(name, found.seen[name])
+        self.is_listed = True
+        self.records = found.records
+        self._refused = dict(refused)
+        if found.records:
+            self.device = survey.device
+        return Listing(found.seen, refused)
+
+    # Single files
+
+    def observations(self, sights: Sights, changed: set[str]) -> list[Observation]:
+        """What is to be told of single files; those that changed meanwhile are left out."""
+        observations: list[Observation] = []
+        for name, sight in sights.items():
+            if name not in changed:
+                self._changes.unfinished.pop(name, None)
+                self._one(name, sight, observations)
+        return observations
+
+    def _one(self, name: str, sight: Sight | str, observations: list[Observation]) -> None:
+        changes = self._changes
+        if isinstance(sight, Absent):
+            self._gone(name, observations)
+            return
+        changes.missing.pop(name, None)
+        if isinstance(sight, Found):
+            seen = Seen(sight.record.seen.spec, sight.content)
+            if self._charge(name, seen):
+                observations.append(Touched(name, seen))
+            self.records[name] = sight.record
+            self._refused.pop(names.shown(name), None)
+        elif isinstance(sight, Unsettled) and sight.reason:
+            changes.later[name] = self._allowance.room_at(name, trio.current_time())
+            self._refuse(name, sight.reason, observations)
+        elif isinstance(sight, Unsettled):
+            changes.unfinished[name] = trio.current_time()
+        else:
+            reason = sight if isinstance(sight, str) else f"it cannot be read: {sight.reason}"
+            self._refuse(name, reason, observations)
+
+    def _refuse(self, name: str, reason: str, observations: list[Observation]) -> None:
+        label = names.shown(name)
+        if self._refused.get(label) != reason:
+            self._refused[label] = reason
+            observations.append(Refused(label, reason))
+
+    def _charge(self, name: str, seen: Seen) -> bool:
+        """Whether it differs from the state told last; if so, the file's allowance is charged."""
+        known = self.records.get(name)
+        if known is not None and known.seen.spec == seen.spec:
+            return False
+        self._allowance.charge(name, len(seen.content or b""), trio.current_time())
+        return True
+
+    def _gone(self, name: str, observations: list[Observation]) -> None:
+        if name not in self.records:
+            self._changes.missing.pop(name, None)
+        elif self._changes.is_gone(name, trio.current_time()):
+            del self.records[name]
+            observations.append(Vanished(name, "the file is gone"))
