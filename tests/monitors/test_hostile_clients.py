@@ -14,12 +14,11 @@ import zmq
 import zmq.auth
 from support import impostors as fake
 from support.daemon import Daemon
-from support.others import Others, most_memory
+from support.others import Others, are_prompt, most_memory
 from support.pushing import Pusher
 from support.vassals import free_port
 
 MOST: Final = 150  # MiB of the daemon's memory
-PROMPT: Final = 0.1  # seconds until a file of another source is an event
 LOOK: Final = 8.0  # seconds for which the clients are let do as they like
 _GREETING: Final = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16 + 1 + 31)  # ZMTP 3.0
 _READY: Final = b"\x05READY\x0bSocket-Type" + struct.pack("!I", 4) + b"PUSH"
@@ -156,7 +155,7 @@ def test_hostile_clients_harm_nobody_else(what: str, tmp_path: Path) -> None:
             assert refused.body["name"] == "client 127.0.0.1"
             assert refused.body["reason"] == CLIENTS[what].refused
         assert most_memory(daemon) < MOST
-        assert median(late) < PROMPT
+        assert are_prompt(late, daemon, vassals)
         daemon.stop()
 
 
@@ -178,5 +177,5 @@ def test_a_huge_message_of_a_client_with_a_key(tmp_path: Path) -> None:
                 daemon.event("vassal_added", "a.ini")
         late = daemon.until(lambda: others.late(daemon), "all files are told")
         assert most_memory(daemon) < MOST
-        assert median(late) < PROMPT
+        assert are_prompt(late, daemon, tmp_path / "vassals")
         daemon.stop()

@@ -24,11 +24,10 @@ from support.hostile_servers import (
     half_of_tls,
     silence,
 )
-from support.others import Others, most_memory
+from support.others import Others, are_prompt, most_memory
 from support.web import Web
 
 MOST: Final = 150  # MiB of the daemon's memory
-PROMPT: Final = 0.1  # seconds until a file of another source is an event
 SLOW: Final = 90.0  # seconds for all fetches to have met their time limit
 LOOK: Final = 1.0  # seconds for which it is looked at afterwards
 URLS: Final = 20  # of the hostile server
@@ -139,5 +138,5 @@ def test_a_hostile_web_server_harms_nobody_else(what: str, tmp_path: Path) -> No
             assert re.search(case.reason, rejected.body["reason"]), rejected.body["reason"]
             assert daemon.events("monitor_failed") == []
             assert most_memory(daemon) < MOST
-            assert median(late) < PROMPT
+            assert are_prompt(late, daemon, vassals)
             daemon.stop()

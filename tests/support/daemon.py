@@ -260,11 +260,13 @@ class Daemon:
         return copy.deepcopy(self._tail.fleet(self.query).vassals.get(name))
 
     def pid_of(self, name: str) -> int:
-        """The pid of a vassal that has a process."""
-        vassal = self.vassal(name)
-        assert vassal is not None, self.account()
-        assert vassal.pid is not None, self.account()
-        return vassal.pid
+        """The pid of a vassal, when it is recorded: a process runs a little before that."""
+
+        def recorded() -> int | None:
+            vassal = self.vassal(name)
+            return None if vassal is None else vassal.pid
+
+        return self.until(recorded, f"{name}: its pid is recorded")
 
     # Waiting
 

@@ -1,9 +1,11 @@
 """A source beside a hostile one: how it gets on meanwhile, and what the daemon costs."""
 
 import itertools
+import select
 import threading
 import time
 from pathlib import Path
+from statistics import median
 from typing import Self
 
 from . import impostors as fake
@@ -13,8 +15,9 @@ from .daemon import Daemon
 class Others:
     """Another source, which has a new file time and again, written by a thread."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "t") -> None:
         self._folder = folder
+        self._name = name  # what files' names begin with
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._write, daemon=True)
         self._written: dict[str, int] = {}  # file -> when, in nanoseconds
@@ -29,7 +32,7 @@ class Others:
 
     def _write(self) -> None:
         for number in itertools.count():
-            path = self._folder / f"t{number}.ini"
+            path = self._folder / f"{self._name}{number}.ini"
             new = path.with_suffix(".new")
             new.write_bytes(fake.BARRED)
             self._written[path.name] = time.time_ns()
@@ -39,10 +42,30 @@ class Others:
 
     def late(self, daemon: Daemon) -> list[float] | None:
         """Seconds from each file to its event; None: some are not told yet."""
-        seen = {event.vassal: event.at for event in daemon.events("vassal_added", "t%.ini")}
+        seen = {
+            event.vassal: event.at for event in daemon.events("vassal_added", f"{self._name}%.ini")
+        }
         if not self._written.keys() <= seen.keys():
             return None
         return [(seen[name] - at) / 1e9 for name, at in self._written.items()]
+
+
+PROMPT = 0.1  # seconds until a file of another source is an event
+CALM = 2.0  # seconds of a comparison
+
+
+def are_prompt(late: list[float], daemon: Daemon, folder: Path) -> bool:
+    """Whether files were told soon. The median of a busy machine says more than the worst.
+
+    If they were not, the machine may be to blame: how late are they when nothing is hostile?
+    """
+    if median(late) < PROMPT:
+        return True
+    with Others(folder, "calm") as others:
+        select.select((), (), (), CALM)
+    calm = daemon.until(lambda: others.late(daemon), "all files are told")
+    print(f"a median of {median(late):.3f} s, and {median(calm):.3f} s when nothing is hostile")
+    return median(late) < PROMPT + 3 * median(calm)
 
 
 def most_memory(daemon: Daemon) -> float:
