@@ -18,6 +18,7 @@ from ...monitors.names import shown
 from ...version import VERSION
 from ..core.draft import Draft
 from ..core.fleet import Vassal
+from ..core.fold import is_ignored
 from ..core.moves import way_to_reload
 from ..core.records import fleet_record, vassal_record
 from ..host import threads
@@ -30,19 +31,11 @@ from .waiting import Goal, Waiting
 _TRIAL: Final = 20.0  # seconds for a new version to say which one it is
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _NAMED: Final = ("start", "stop", "reload", "retry")
-_RUNS: Final = ("queued", "listening", "starting", "ready", "accepting", "reloading")
-# Where an order is carried out already; asking again is no error.
-_DONE: Final = {"start": _RUNS, "stop": ("held",), "reload": (), "retry": ()}
+# The client wants a state. Where the fold ignores the request, the vassal is in that state already.
+_OF_STATE: Final = ("start", "stop")
 # Where a vassal's log says nothing of a failure: no process of it failed or is late.
 _SAYS_NOTHING: Final = ("forgotten", "held", "listening", "queued")
 WAIT: Final = 60.0  # seconds that a client waits unless it says otherwise
-# Where it makes no sense.
-_SENSELESS: Final = {
-    "start": (),
-    "stop": (),
-    "reload": ("queued", "throttled", "listening", "stopping", "held", "barred"),
-    "retry": (*_RUNS, "stopping", "held"),
-}
 
 
 class Daemon(Troubled, Protocol):
@@ -178,9 +171,9 @@ class Asks:
 
     async def _order(self, do: Request, vassal: Vassal, uid: int) -> dict[str, Any]:
         self._check_journal()
-        if vassal.phase in _DONE[do]:
-            return {"phase": vassal.phase}
-        if vassal.phase in _SENSELESS[do]:
+        if is_ignored(do, vassal.phase):
+            if do in _OF_STATE:
+                return {"phase": vassal.phase}
             raise Refused(f"{vassal.name} is {vassal.phase}, so there is nothing to {do}")
         if do == "reload" and way_to_reload(vassal) == "none":
             raise Refused(

@@ -148,6 +148,11 @@ _BY_ATTEMPT: Final = frozenset(
 )
 
 
+def is_ignored(row: str, phase: str) -> bool:
+    """Whether the table ignores such an event or request in this phase."""
+    return TABLE[row][phase] is i
+
+
 def fold(fleet: Fleet, event: Event) -> list[Action]:
     """Fold one event into the fleet, which changes in place; the actions that it orders."""
     actions: list[Action] = []

@@ -190,7 +190,7 @@ def try_all(phase: Phase, triggers: tuple[Trigger, ...] = TRIGGERS) -> Iterator[
         for trigger in triggers:
             script = play(text)
             if trigger.vassal is None or trigger.vassal in script.fleet.vassals:
-                yield _try(phase, script, trigger)
+                yield try_trigger(phase, script, trigger)
 
 
 def body_of(trigger: Trigger, vassal: Vassal | None) -> dict[str, Any]:
@@ -205,7 +205,8 @@ def body_of(trigger: Trigger, vassal: Vassal | None) -> dict[str, Any]:
     return body
 
 
-def _try(phase: Phase, script: Script, trigger: Trigger) -> Outcome:
+def try_trigger(phase: Phase, script: Script, trigger: Trigger) -> Outcome:
+    """One trigger, with the script in a situation of the phase."""
     subject = script.fleet.vassals.get(trigger.vassal or "")
     body = body_of(trigger, subject)
     if trigger.kind == "daemon_started":
