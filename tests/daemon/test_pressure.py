@@ -13,7 +13,8 @@ from emperord.daemon.core.fleet import Fleet, Pressure
 from emperord.daemon.core.fold import fold
 from emperord.daemon.core.rules import RULES
 from emperord.daemon.loop.pressure import RunQueue, Stalls, Watch, gauge
-from emperord.daemon.options import FLOOR, cores
+from emperord.daemon.option_groups import FLOOR
+from emperord.daemon.options import cores
 from emperord.journal.events import Announced, DaemonStarted, Empty, Event, Spec
 from emperord.journal.policy import Policy
 
