@@ -37,7 +37,7 @@ def room_of(path: str) -> str:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """What a module of ours imports of ours, as paths without a suffix."""
+    """The imports of a module that lead to ours, as paths without a suffix."""
     package = ".".join(("emperord", *path.parent.relative_to(ROOT).parts))
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level:
