@@ -68,7 +68,7 @@ class Files:
             shm = self._size("-shm")
             wal = self._size("-wal")
             if shm is not None and wal is not None:
-                self.index = _wal_index(self.real + "-shm")
+                self.index = wal_index(self.real + "-shm")
             self.live = self.index is not None and self.index.live
             if not self.live:  # else it is a database, and in use
                 _check_magic(path, self.real)
@@ -191,7 +191,7 @@ def _is_wal_mode(real: str) -> bool:
         return file.read(2) != b"\x01\x01"
 
 
-def _wal_index(shm: str) -> WalIndex | None:
+def wal_index(shm: str) -> WalIndex | None:
     """The wal-index header, and whether anybody, this process included, has it open."""
     descriptor = os.open(shm, os.O_RDONLY | os.O_CLOEXEC)
     holder = 0

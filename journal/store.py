@@ -29,7 +29,7 @@ from typing import Any, Final, Literal, Self
 
 import msgspec
 
-from . import chain, deploys, schema, wal
+from . import chain, deploys, lost_log, schema
 from .advice import advice
 from .errors import (
     GIVE_ANOTHER,
@@ -42,6 +42,7 @@ from .errors import (
 )
 from .events import FORKED, Event
 from .guard import Guard
+from .lost_log import close_unfolded
 from .reading import (
     COLUMNS,
     Link,
@@ -51,8 +52,8 @@ from .reading import (
     error_text,
     identity_link,
     of_sqlite,
-    unpacked,
 )
+from .tail import newest_snapshot, rows_after
 
 SNAPSHOT_EVERY: Final = 10_000  # events
 _SAME_CHILD: Final = 0.5  # seconds; as it executes, it lets go of one lock after the other
@@ -93,9 +94,10 @@ class Journal:
     """An open journal with the right to append."""
 
     def __init__(
-        self, path: str, connection: sqlite3.Connection, opened: contextlib.ExitStack
+        self, path: str, connection: sqlite3.Connection, opened: contextlib.ExitStack, file: int
     ) -> None:
         self.path = path
+        self._file = file  # the journal itself, as it was found
         self._db = connection
         self._opened = opened  # the locks
         self._reading: sqlite3.Connection | None = None
@@ -114,7 +116,6 @@ class Journal:
         self._hash = head.hash
         self._identity = None if named is None else named.hash
         self.last_at: int = row[0] if row and row[0].__class__ is int else 0
-        self.lost_log: str | None = None  # where the log of a journal is that was not there
         # Called after each append, in its thread, when the events are durable.
         self.when_durable: Callable[[Head], None] = lambda _: None
 
@@ -135,27 +136,27 @@ class Journal:
                     )
                 os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
                 opened.callback(_let_go, _take_lock(path + ".lock"))
-                kept = _keep_lost_log(path)
-                opened.callback(_let_go, _take_file(path))
+                if lost_log.is_missing(path):  # before there is a file
+                    lost_log.secure(path)
+                file = _take_file(path)
+                opened.callback(_let_go, file)
+                lost_log.secure(path)
             except (FileExistsError, NotADirectoryError):
                 raise JournalError(f"{path}: its folder is a file; {GIVE_ANOTHER}") from None
             except OSError as error:
                 raise JournalError(
                     f"{path}: cannot be opened: {error.strerror}; {advice(error)}"
                 ) from None
-            _check_log(path)
-            connection = _connect(path)
+            connection = _connect(path, file)
             try:
-                journal = cls(path, connection, opened)
-                journal.lost_log = kept
-                return journal
+                return cls(path, connection, opened, file)
             except OSError as error:
-                connection.close()
+                close_unfolded(connection, path, file)
                 raise JournalError(
                     f"{path}: cannot be opened: {error.strerror}; {advice(error)}"
                 ) from None
             except BaseException:
-                connection.close()
+                close_unfolded(connection, path, file)
                 raise
         except BaseException:
             opened.close()
@@ -179,6 +180,13 @@ class Journal:
             self._disconnect()
         self._opened.close()
 
+    def leave(self) -> None:
+        """Let go of the journal with all files as they are: it is not gone on with."""
+        if self._writes.locked():
+            return
+        self._disconnect(folded=False)
+        self._opened.close()
+
     def _is_sound(self) -> bool:
         """Whether the log may be folded in: SQLite would copy what is there, cut or overwritten."""
         try:
@@ -188,13 +196,16 @@ class Journal:
             return False
         return True
 
-    def _disconnect(self) -> None:
+    def _disconnect(self, *, folded: bool = True) -> None:
         with self._reads:
             if self._reading is not None:
                 self._reading.close()
                 self._reading = None
         if not self._closed:
-            self._db.close()
+            if folded:
+                self._db.close()
+            else:
+                close_unfolded(self._db, self.path, self._file)
             self._guard.close()
             self._closed = True
 
@@ -259,51 +270,17 @@ class Journal:
         Raises Damaged if there is none in a journal that does not begin with the first event:
         without it, what the fleet was there is not known.
         """
-        # The snapshot with which an archived journal begins is of an event that is not in it.
-        query = (
-            "SELECT seq, hash, fleet, check_sum FROM snapshot AS s WHERE seq <= ? AND hash ="
-            " coalesce((SELECT hash FROM event AS e WHERE e.seq = s.seq),"
-            " (SELECT hash FROM chain AS c WHERE name = 'anchor' AND c.seq = s.seq))"
-            " ORDER BY seq DESC"
-        )
         upto = self.seq if before is None else before - 1
         with self._readable():
-            for row in self._db.execute(query, (upto,)):
-                stored = unpacked(*row)
-                if stored.fleet is not None:
-                    return Snapshot(stored.seq, stored.fleet)
-        begin = self._anchor.seq
-        if begin > 0:
-            raise self._damaged(f"the snapshot of event {begin}, where it begins, is gone", begin)
-        return None
+            stored = newest_snapshot(self._db, self.path, self._anchor.seq, upto)
+        return None if stored is None else Snapshot(stored.seq, stored.fleet or b"")
 
     def tail(self, after: int) -> Iterator[Event]:
         """The events after ``after``, each checked against the chain; raises Damaged."""
         with self._readable():
-            yield from self._tail(after)
-
-    def _tail(self, after: int) -> Iterator[Event]:
-        # The event of the snapshot is looked at as well: its time is where the clock goes on.
-        one = "SELECT seq, hash FROM event WHERE seq = ?"
-        begin = self._db.execute(one, (after - 1,)).fetchone()
-        last, current = begin or (self._anchor.seq, self._anchor.hash)
-        if current.__class__ is not bytes:
-            raise self._damaged(f"event {last} is not what was written", last)
-        rows = self._db.execute(f"SELECT {COLUMNS} FROM event WHERE seq > ? ORDER BY seq", (last,))
-        for row in rows:
-            seq, recorded = row[0], row[8]
-            if seq != last + 1:
-                raise self._damaged(f"event {last + 1} is missing", last + 1)
-            current = chain.link(current, row[:8])
-            if current != recorded:
-                raise self._damaged(f"event {seq} is not what was written", seq)
-            if seq > after:
+            head = Link(self.seq, self._hash)
+            for row in rows_after(self._db, self.path, self._anchor, head, after):
                 yield decoded(self.path, row)
-            last = seq
-        if last < self.seq:
-            raise self._damaged(f"events {last + 1} to {self.seq} are missing", last + 1)
-        if (last, current) != (self.seq, self._hash):
-            raise self._damaged(f"the chain's head is not that of event {last}, the last", last)
 
     @contextlib.contextmanager
     def _readable(self) -> Iterator[None]:
@@ -344,11 +321,6 @@ class Journal:
         """Those of which more may be known some day, as the fields of a ``Deploy``, in order."""
         with self._readable():
             return deploys.unsettled(self._db) if self._keeps_deploys else []
-
-    def _damaged(self, what: str, seq: int) -> Damaged:
-        return Damaged(
-            f"{self.path}: {what}; 'emperor-replay --journal {self.path} verify' says more", seq
-        )
 
     def config_text(self, digest: str) -> bytes | None:
         """The config text stored under its digest, None if it is not there, or is another.
@@ -498,13 +470,13 @@ class Journal:
             if self._guard.astray:
                 self._save()
             self._disconnect()
-        connection = _connect(self.path)
+        connection = _connect(self.path, self._file)
         try:
             _, head = ends(connection, self.path)
             self._take_back(connection, head.seq)
             guard = Guard(self.path)
         except BaseException:
-            connection.close()
+            close_unfolded(connection, self.path, self._file)
             raise
         self._db, self._guard = connection, guard
         self._closed = self._doubtful = False
@@ -613,19 +585,6 @@ def _let_go(lock: int) -> None:
         os.close(lock)
 
 
-def _keep_lost_log(path: str) -> str | None:
-    """Set aside the log of a journal that is not there, and say where it is.
-
-    SQLite would empty it with the new journal, and it may hold all that is left of the record.
-    """
-    log = f"{path}-wal"
-    if os.path.lexists(path) or not os.path.exists(log) or not os.path.getsize(log):
-        return None
-    aside = f"{log}.lost-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
-    os.rename(log, aside)
-    return aside
-
-
 def _take_file(path: str) -> int:
     """Lock the journal itself, whatever it is called, making it if there is none."""
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -662,21 +621,7 @@ def _lock_file(path: str, file: int) -> None:
         time.sleep(0.01)
 
 
-def _check_log(path: str) -> None:
-    """Raise Damaged if SQLite would pass over events in the log, and write over them."""
-    try:
-        with open(f"{path}-wal", "rb") as log:
-            walked = wal.walk(log)
-    except FileNotFoundError:
-        return
-    if walked.certain:
-        raise Damaged(
-            f"{path}: {walked.damage}; copy the journal away, -wal and -shm too, and restore it. To"
-            f" do without what is lost: sqlite3 {path} 'PRAGMA wal_checkpoint(TRUNCATE)'"
-        )
-
-
-def _connect(path: str) -> sqlite3.Connection:
+def _connect(path: str, file: int) -> sqlite3.Connection:
     fresh = os.path.getsize(path) == 0
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -695,17 +640,17 @@ def _connect(path: str) -> sqlite3.Connection:
             schema.migrate(connection)
         return connection
     except sqlite3.OperationalError as error:
-        connection.close()
+        close_unfolded(connection, path, file)
         if isinstance(reason := of_sqlite(path, error), Damaged):
             raise reason from None
         raise _cannot_be_opened(path, error) from None
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-        connection.close()
+        close_unfolded(connection, path, file)
         raise Damaged(
             f"{path}: {error_text(error)}; restore it from a copy, or start a new journal"
         ) from None
     except BaseException:
-        connection.close()
+        close_unfolded(connection, path, file)
         raise
 
 

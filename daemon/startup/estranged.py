@@ -298,7 +298,7 @@ class Estranged:
         assert decision.copy is not None
         empty = self.journal is not None and self.journal.seq == 0
         if self.journal is not None:
-            self.journal.close()
+            self.journal.leave()
         aside = restoring.put(decision.copy, self.path, empty)
         Listeners.set_aside(self._keeper)
         return open_journal(), self._draft(decision, decision.copy.file, aside)
@@ -323,7 +323,7 @@ def _can_be_opened(path: str) -> bool:
     if not os.path.exists(path):
         return False  # opening it would make one
     try:
-        Journal.open(path).close()
+        Journal.open(path).leave()
     except Damaged:
         return True  # the next daemon says so
     except (JournalError, OSError):

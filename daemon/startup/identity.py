@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from ...journal import lost_log
 from ...journal.store import Head, Journal
 from ..host import procfs
 from ..keeper.link import KeeperLink
@@ -168,7 +169,8 @@ def estrangement(journal: Journal, known: Head) -> str | None:
     """
     head = journal.head
     if head is None:
-        lost = "" if journal.lost_log is None else f"; the lost one's log is {journal.lost_log}"
+        logs = lost_log.beside(journal.path)
+        lost = f"; the lost one's log is {logs[-1]}" if logs else ""
         return (
             f"{journal.path} has no events, but vassals run on for a journal with {known.seq}{lost}"
         )

@@ -91,7 +91,7 @@ class Opening:
             return self._run()
         except BaseException:
             if self._journal is not None:
-                self._journal.close()
+                self._journal.leave()
             raise
 
     def _run(self) -> Opened:
@@ -168,7 +168,7 @@ class Opening:
         except JournalError as error:
             self._error = error
             if self._journal is not None:
-                self._journal.close()
+                self._journal.leave()
                 self._journal = None
             return None
 
