@@ -9,6 +9,7 @@ import trio
 from ..core.fleet import Vassal
 from ..keeper.link import KeeperLink
 from . import procfs
+from .cgroups import Cgroups
 from .emperor_protocol import ACCEPTING
 from .leftovers import Leftover, Leftovers, about
 from .orders import unread
@@ -21,31 +22,31 @@ _MOST: Final = 4096  # bytes of a socket that are looked at
 def adopt(survivor: Survivor, keeper: KeeperLink) -> Process | None:
     """The process of an attempt that the journal knows; None if it has just gone."""
     vassal = survivor.vassal
-    running = _hold(vassal, survivor.pid, survivor.start_time, keeper)
-    if running is None:
+    process = _hold(vassal, survivor.pid, survivor.start_time, keeper)
+    if process is None:
         return None
-    running.mark = survivor.mark
-    running.to_reload = vassal.phase == "reloading"  # it will be ordered again
-    survivor.control = _take_sockets(running, keeper, running.kept_name)
+    process.mark = survivor.mark
+    process.to_reload = vassal.phase == "reloading"  # it will be ordered again
+    survivor.control = _take_sockets(process, keeper, process.kept_name)
     if vassal.reload_at is not None:
-        running.signalled = trio.current_time()  # by the daemon before
-    if running.control is not None:
-        running.orders.unsure = running.to_reload or unread(running.control) > 0
-    return running
+        process.signalled = trio.current_time()  # by the daemon before
+    if process.control is not None:
+        process.orders.unsure = process.to_reload or unread(process.control) > 0
+    return process
 
 
-def missed(running: Process) -> list[int]:
+def missed(process: Process) -> list[int]:
     """The bytes that it sent, and that an older copy of the journal may not know of.
 
     Those that are in its socket still are left out, because they will be heard.
     """
-    if running.control is None:
+    if process.control is None:
         return []
     try:
-        waiting = running.control.recv(_MOST, socket.MSG_PEEK)
+        waiting = process.control.recv(_MOST, socket.MSG_PEEK)
     except OSError:
         waiting = b""
-    return [byte for byte in running.said if byte not in waiting]
+    return [byte for byte in process.said if byte not in waiting]
 
 
 def take_over(leftovers: Leftovers, vassal: Vassal, keeper: KeeperLink) -> Process | None:
@@ -56,30 +57,41 @@ def take_over(leftovers: Leftovers, vassal: Vassal, keeper: KeeperLink) -> Proce
     while (left := leftovers.take(vassal.name)) is not None:
         spec = vassal.running if left.spec is None else left.spec
         owned = spec is None or not vassal.own_user or procfs.owner(left.pid) in (0, spec.uid)
-        running = _hold(vassal, left.pid, left.start, keeper) if owned else None
-        if running is not None:
-            _introduce(running, left, keeper)
-            return running
+        process = _hold(vassal, left.pid, left.start, keeper) if owned else None
+        if process is not None:
+            _introduce(process, left, keeper)
+            return process
     return None
 
 
-def _introduce(running: Process, left: Leftover, keeper: KeeperLink) -> None:
+def find_cgroup(process: Process, cgroups: Cgroups, identity: str | None) -> None:
+    """Find the cgroup in which a former daemon started a process, if it did.
+
+    Its leader may have moved out, as container engines do; descendants can be in it still.
+    """
+    process.cgroup = cgroups.find(process.mark, process.pid)
+    process.entered = process.cgroup is not None
+    if process.cgroup is None:
+        process.cgroup = cgroups.left_by(process.mark, identity)
+
+
+def _introduce(process: Process, left: Leftover, keeper: KeeperLink) -> None:
     """Go on with a leftover as the vassal's present attempt."""
-    running.mark, running.former = left.mark, left
+    process.mark, process.former = left.mark, left
     if left.spec is not None:
-        running.heed(left.spec)
-        running.speaks = "command" not in left.spec.settings
-        running.uid = left.spec.uid if running.uid is not None else None
-    sockets = left.kept is not None and _take_sockets(running, keeper, left.kept)
-    if left.said is None and running.speaks:
-        running.said = [ACCEPTING]  # one of 0.1.0: it has run for a while
+        process.heed(left.spec)
+        process.speaks = "command" not in left.spec.settings
+        process.uid = left.spec.uid if process.uid is not None else None
+    sockets = left.kept is not None and _take_sockets(process, keeper, left.kept)
+    if left.said is None and process.speaks:
+        process.said = [ACCEPTING]  # one of 0.1.0: it has run for a while
     if left.kept is None or not sockets:
         return
-    told = {**about(running.mark, running.spec), "said": running.said}
-    told |= {"pid": running.pid, "start": running.started}
+    told = {**about(process.mark, process.spec), "said": process.said}
+    told |= {"pid": process.pid, "start": process.started}
     ends = keeper.entrusted[left.kept].descriptors
-    keeper.keep(running.kept_name, ends, told)
-    if left.kept != running.kept_name:
+    keeper.keep(process.kept_name, ends, told)
+    if left.kept != process.kept_name:
         keeper.drop(left.kept)
 
 
@@ -91,14 +103,14 @@ def _hold(vassal: Vassal, pid: int, started: int, keeper: KeeperLink) -> Process
     if procfs.start_time(pid) != started:
         os.close(pidfd)
         return None
-    running = Process(vassal, pid, started, pidfd)
-    running.accepted = trio.current_time()
-    running.keepers = keeper.alive and procfs.parent(pid) == os.getppid()
-    keeper.expect(running.identity)
-    return running
+    process = Process(vassal, pid, started, pidfd)
+    process.accepted = trio.current_time()
+    process.keepers = keeper.alive and procfs.parent(pid) == os.getppid()
+    keeper.expect(process.identity)
+    return process
 
 
-def _take_sockets(running: Process, keeper: KeeperLink, name: str) -> bool:
+def _take_sockets(process: Process, keeper: KeeperLink, name: str) -> bool:
     """Go on with the sockets that the keeper holds under this name; False if it holds none."""
     kept = keeper.take(name)
     if kept is None:
@@ -106,6 +118,6 @@ def _take_sockets(running: Process, keeper: KeeperLink, name: str) -> bool:
     ends = [socket.socket(fileno=descriptor) for descriptor in kept.descriptors]
     for end in ends:
         end.setblocking(False)
-    running.hold(ends[0], ends[1] if len(ends) > 1 else None)
-    running.said = [byte for byte in kept.about.get("said", ()) if isinstance(byte, int)]
+    process.hold(ends[0], ends[1] if len(ends) > 1 else None)
+    process.said = [byte for byte in kept.about.get("said", ()) if isinstance(byte, int)]
     return True

@@ -3,7 +3,7 @@
 They are there after a journal was lost and another one is gone on with, a new one or an older copy.
 The keeper holds their sockets and knows what each was started with; others are found by their mark.
 When the fold orders a vassal of that name to be started, the process is taken over instead of
-starting a second one (``host.py``). Until then no leftover is touched.
+starting a second one (``launcher.py``). Until then no leftover is touched.
 """
 
 import logging

@@ -17,7 +17,7 @@ from ...journal.store import Snapshot
 from ..core.actions import Action
 from ..core.draft import Draft
 from ..core.fleet import Fleet, Vassal
-from ..host.host import TellNews, VassalByte
+from ..host.news import TellNews, VassalByte
 from ..keeper.link import Kept
 
 

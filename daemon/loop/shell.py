@@ -52,7 +52,7 @@ from ..core.draft import Draft
 from ..core.fleet import UP, Fleet, copied, to_json
 from ..core.fold import fold
 from ..host import emperor_protocol, failures, threads
-from ..host.host import HostEvent, News, VassalByte
+from ..host.news import HostEvent, News, VassalByte
 from ..keeper import stdio
 from ..keeper.link import KeeperLink
 from ..keeper.refusals import refusal

@@ -13,12 +13,16 @@ import pytest
 import trio
 from emperord.daemon.core import deaths, fold, moves
 from emperord.daemon.host import command, spawn
-from emperord.daemon.host.host import Host
+from emperord.daemon.host.config_sender import ConfigSender
+from emperord.daemon.host.controller import Controller
+from emperord.daemon.host.exit_handler import ExitHandler
 from emperord.daemon.host.listeners import Listeners
+from emperord.daemon.host.mailbox import Mailbox
 from emperord.daemon.host.on_demand import OnDemand
 from emperord.daemon.host.reap import Trees
 from emperord.daemon.host.spawn import Starter
 from emperord.daemon.host.vassal_log import LogDirectory
+from emperord.daemon.host.watch import ProcessWatch
 from emperord.daemon.loop import shell
 from emperord.daemon.loop.observer import Observer
 from emperord.monitors.contract import Destroyed, Seen, Touched
@@ -119,13 +123,13 @@ PLACES: Final = {
     "host: started": Place(Starter, "start", Story.add),
     "host: started, and not held": Place(spawn, "_hold", Story.add),
     "host: what it runs": Place(command, "argv", Story.add),
-    "host: listened to": Place(Host, "_listen_to", Story.add),
-    "host: heard": Place(Host, "_hear", Story.add),
-    "host: its config sent": Place(Host, "_send_config", Story.change),
-    "host: told": Place(Host, "_order", Story.change, once=True),
-    "host: its reload": Place(Host, "_reload", Story.change),
-    "host: told to stop": Place(Host, "_send", Story.remove, once=True),
-    "host: reaped": Place(Host, "_reap", Story.die),
+    "host: listened to": Place(ProcessWatch, "add_process", Story.add),
+    "host: heard": Place(Mailbox, "hear", Story.add),
+    "host: its config sent": Place(ConfigSender, "send", Story.change),
+    "host: told": Place(Controller, "order", Story.change, once=True),
+    "host: its reload": Place(Controller, "_reload", Story.change),
+    "host: told to stop": Place(Controller, "_send", Story.remove, once=True),
+    "host: reaped": Place(ExitHandler, "_reap", Story.die),
     "host: its tree ended": Place(Trees, "end", Story.die),
     "host: its last lines": Place(LogDirectory, "last_lines", Story.die),
     "host: its log": Place(LogDirectory, "bound", Story.add),

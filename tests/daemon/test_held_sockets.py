@@ -118,7 +118,7 @@ async def test_what_was_set_aside_for_the_dead_is_let_go() -> None:
     names = ("left:64:a.ini", "left:listener:a.ini", "64:b.ini")
     ends = {name: socket.socket().detach() for name in names}
     link.kept = {name: Kept({}, [end]) for name, end in ends.items()}
-    Host(Policy, None, lambda digest: None, keeper=link).forget_kept()
+    Host(Policy, None, lambda digest: None, keeper=link).adopter.forget_kept()
     assert (list(link.entrusted), link.kept) == (["left:listener:a.ini"], {})
     for name in names:
         if name not in link.entrusted:

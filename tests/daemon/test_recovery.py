@@ -480,7 +480,7 @@ def test_who_cannot_be_held_is_not_taken_for_dead() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
         with pytest.raises(OSError, match="Too many open files"):
-            host.adopt(Survivor(vassal, pid, started, "1.1.a.ini"))
+            host.adopter.adopt(Survivor(vassal, pid, started, "1.1.a.ini"))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 

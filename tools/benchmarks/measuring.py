@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from emperord.daemon.host.host import SETTLING
+from emperord.daemon.host.controller import SETTLING
 
 SLEEPER = "[emperor]\ncommand = sleep 1000\n"
 BARRED = "[emperor]\nnonsense = 1\n"  # is known, never runs
@@ -168,7 +168,7 @@ def reactions(
         running.wait_for("vassal_accepting", 1)
         os.set_blocking(inlet, True)
         for _ in range(40):
-            # Idle: a reload that follows at once waits for all of uWSGI's workers (see host.py).
+            # Idle: a reload that follows at once waits for all workers (see controller.py).
             time.sleep(SETTLING + 0.1 + random.random() * 0.1)
             began = time.monotonic_ns()
             change()

@@ -1,0 +1,143 @@
+"""Adoption at the daemon's start: the processes and sockets of the daemon before.
+
+Every attempt that was under way gets one record: adopted, or ended (``recovery.py``). A process
+that the journal does not know is a leftover, and stays until its vassal is to start
+(``leftovers.py``). Sockets whose processes are gone are closed.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from ..core.draft import Draft
+from ..core.fleet import Fleet, Vassal
+from ..keeper.link import KeeperLink
+from ..keeper.refusals import nobodys
+from . import adoption, held_sockets, leftovers, recovery, threads
+from .cgroups import Cgroups
+from .leftovers import Leftover, Leftovers
+from .listeners import Listeners
+from .mailbox import Mailbox
+from .on_demand import OnDemand
+from .process_table import ProcessTable
+from .recovery import Survivor
+from .vassal_log import LogDirectory
+from .vassal_tasks import VassalTasks
+from .watch import ProcessWatch
+
+
+class Adopter:
+    """Takes over what a former daemon left."""
+
+    def __init__(
+        self,
+        processes: ProcessTable,
+        watch: ProcessWatch,
+        tasks: VassalTasks,
+        mailbox: Mailbox,
+        on_demand: OnDemand,
+        left: Leftovers,
+        logs: LogDirectory | None,
+        keeper: KeeperLink,
+        cgroups: Cgroups,
+        identity: Callable[[], str | None],
+    ) -> None:
+        self._processes = processes
+        self._watch = watch
+        self._tasks = tasks
+        self._mailbox = mailbox
+        self._on_demand = on_demand
+        self._leftovers = left
+        self._logs = logs
+        self._keeper = keeper
+        self._cgroups = cgroups
+        self._identity = identity
+
+    async def recover(self, fleet: Fleet, boot: str, time_of: Callable[[int], int]) -> list[Draft]:
+        """Take over what lives of a former daemon's vassals; the record of each that was under way.
+
+        ``boot`` is the machine's present boot; ``time_of`` gives the ``at`` of an event.
+        """
+        unclear: dict[str, Exception] = {}
+        look = partial(recovery.survey, unclear=unclear)
+        survivors, gone = await threads.run_sync(look, fleet, boot, time_of)
+        for name, error in unclear.items():
+            self._tasks.fail(name, "survey", error)
+        adopted: list[Survivor] = []
+        late: list[Survivor] = []
+        held_sockets.arrange(self._keeper, survivors)
+        for survivor in survivors:
+            with self._tasks.confined(survivor.vassal.name, "adopt"):
+                (adopted if self.adopt(survivor) else late).append(survivor)
+        if late:  # they have died since, and left behind what they had started
+            await threads.run_sync(recovery.end_trees, late)
+            gone += [survivor.vassal for survivor in late]
+        for survivor in adopted:
+            process = self._processes.get(survivor.vassal.name)
+            assert process is not None
+            self._mailbox.repeat(process, adoption.missed(process))
+        await self._keeper.sync()  # now it is known how those ended that the keeper saw
+        known = self._keeper.deaths if fleet.boot == boot else {}
+        found = [survivor.draft() for survivor in adopted]
+        found += [recovery.death(vassal, known) for vassal in gone]
+        await self._inherit(fleet.vassals.values())
+        await self._find_leftovers({survivor.pid for survivor in adopted}, time_of)
+        return found
+
+    def adopt(self, survivor: Survivor) -> bool:
+        """Take over the process of a former daemon's vassal; False if it has just gone."""
+        with nobodys():  # otherwise the vassal would be stopped for an error of the machine
+            process = adoption.adopt(survivor, self._keeper)
+        if process is None:
+            return False
+        self._processes.add(process)
+        self._watch.add_process(process)
+        adoption.find_cgroup(process, self._cgroups, self._identity())
+        if self._logs is not None:
+            with contextlib.suppress(OSError):  # no more than last lines depend on it
+                process.log_start = self._logs.size(process.name)
+                process.log_file = self._logs.written_by(process.pid, process.name)
+        return True
+
+    async def _inherit(self, vassals: Iterable[Vassal]) -> None:
+        """Go on with the sockets on demand that a former daemon entrusted to the keeper."""
+        await self._on_demand.inherit(
+            {
+                vassal.name: vassal.running.socket
+                for vassal in vassals
+                if vassal.running is not None and vassal.running.socket is not None
+            }
+        )
+
+    async def _find_leftovers(self, adopted: set[int], time_of: Callable[[int], int]) -> None:
+        """Find processes that the journal does not know; close and end the rest."""
+        kept, identity = self._keeper.kept, self._identity()
+        left = await threads.run_sync(leftovers.find, kept, adopted, identity, time_of)
+        held_sockets.set_aside(self._keeper, left)
+        self._leftovers.add(left)
+        self.forget_kept()
+        await threads.run_sync(self._sweep, left, identity, time_of)
+
+    def _sweep(
+        self, left: Iterable[Leftover], identity: str | None, time_of: Callable[[int], int]
+    ) -> None:
+        """End what is in cgroups of attempts of which nothing was adopted."""
+        keep = [process.cgroup for process in self._processes]
+        keep += [self._cgroups.find(each.mark, each.pid) for each in left]
+        self._cgroups.sweep(identity, {each for each in keep if each is not None}, time_of)
+
+    def forget_kept(self) -> None:
+        """Close the sockets that were kept for vassals which were not adopted: they are gone.
+
+        The sockets of leftovers stay, and so do the addresses that were set aside for them.
+        """
+        left = self._leftovers.kept
+        for name, kept in list(self._keeper.kept.items()):
+            if name in left or Listeners.is_aside(name):
+                self._keeper.take(name)
+                continue
+            del self._keeper.kept[name]
+            self._keeper.drop(name)
+            for descriptor in kept.descriptors:
+                os.close(descriptor)

@@ -1,0 +1,192 @@
+"""Orders to processes: reload, stop, kill.
+
+A process that speaks the emperor protocol gets an order as a byte. Other programs get a signal, and
+so do vassals that read no orders: without a master nobody reads the control socket, and a vassal is
+then *deaf* (``orders.py``). The fold decides what is ordered and for how long it waits; a stop that
+takes too long becomes a kill by its order.
+"""
+
+import contextlib
+import logging
+import math
+import os
+import signal
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import trio
+
+from ...journal.events import OfAttempt, ReloadFailed, Spec
+from ...journal.policy import Policy
+from ..core.actions import Action
+from ..core.draft import Draft
+from ..keeper.link import KeeperLink
+from . import altered, emperor_protocol, leftovers, procfs, threads
+from .cgroups import Cgroups
+from .news import Outbox
+from .orders import unread
+from .process import Process
+from .process_table import ProcessTable
+from .reap import kill_group
+from .vassal_tasks import VassalTasks
+
+log = logging.getLogger("emperor.host")
+
+# Seconds from a vassal's byte 5 (it accepts) until a reload is sent. The first of uWSGI's workers
+# sends that byte. One that still starts ignores the signal of a reload, and holds the reload up for
+# a minute (worker-reload-mercy). It ignores the signal to stop, too.
+SETTLING: Final = 1.0
+_SUSPECTED: Final = 5.0  # seconds for one that read no orders with another config
+_UNSURE: Final = 4  # times the patience, where it may be loading for a daemon that has died
+_MARGIN: Final = 0.5  # seconds from the last look at an order to the end of patience
+_UNREAD: Final = 5.0  # seconds after which an order to stop that was not read becomes a signal
+
+
+class Controller:
+    """Gives orders. ``config_text`` finds an inline config by its digest."""
+
+    def __init__(
+        self,
+        policy: Callable[[], Policy],
+        processes: ProcessTable,
+        tasks: VassalTasks,
+        outbox: Outbox,
+        keeper: KeeperLink,
+        cgroups: Cgroups,
+        config_text: Callable[[str], bytes | None],
+    ) -> None:
+        self._policy = policy
+        self._processes = processes
+        self._tasks = tasks
+        self._outbox = outbox
+        self._keeper = keeper
+        self._cgroups = cgroups
+        self._config_text = config_text
+
+    def begin(self) -> None:
+        """Go on watching the reloads that a former daemon ordered."""
+        for process in self._processes:
+            if process.speaks and process.orders.unsure:
+                self._tasks.start("reload", process, self._watch_reload)
+
+    def order(self, action: Action, running_spec: Spec | None) -> None:
+        """Give an order. Returns at once."""
+        process = self._processes.get(action.vassal)
+        if process is None or process.attempt != action.attempt:
+            return  # it has ended meanwhile
+        if action.do == "reload":
+            assert running_spec is not None
+            if self._lacks_text(process, running_spec):
+                return
+            process.heed(running_spec)
+            process.to_reload = True
+            self._tasks.start("reload", process, self._reload)
+        elif action.do == "stop":
+            self._stop(process)
+        elif action.do == "kill":
+            process.asked = True
+            kill_group(process.pid)
+            send_signal(process.pidfd, signal.SIGKILL)
+            if process.cgroup is not None:
+                self._tasks.start("kill", process, self._kill_cgroup)
+
+    # Reload
+
+    def _lacks_text(self, process: Process, spec: Spec) -> bool:
+        """Report a reload that is not sent, because uWSGI would end for want of its config."""
+        if spec.path is not None or not process.speaks or spec.config is None:
+            return False
+        if self._config_text(spec.config) is not None:
+            return False
+        body = ReloadFailed(attempt=process.attempt, reason=altered.NOT_THERE)
+        self._outbox.report(Draft("reload_failed", body, None, process.name))
+        return True
+
+    async def _reload(self, process: Process) -> None:
+        if process.speaks and process.control is not None:
+            for _ in range(2):  # byte 5 may come meanwhile, but not put the reload off for ever
+                await trio.sleep_until(process.accepted + SETTLING)
+        process.to_reload = False
+        if not self._processes.holds(process) or process.asked:
+            return
+        process.said = [byte for byte in process.said if byte == emperor_protocol.LOYAL]
+        about = leftovers.about(process.mark, process.spec)
+        process.tell_keeper(self._keeper, spec=about["spec"], said=process.said)
+        process.reloads += 1
+        if self._send(process, emperor_protocol.RELOAD):
+            process.accepted = -math.inf  # the program that it loads now has not accepted yet
+            await self._watch_reload(process)
+        else:
+            process.signalled = trio.current_time()
+            send_signal(process.pidfd, process.reload_signal)
+
+    async def _watch_reload(self, process: Process) -> None:
+        """Report a process as deaf if it has not read the order shortly before its time is over."""
+        patience = self._policy().start_patience
+        if process.orders.unsure:
+            patience *= _UNSURE
+        elif process.suspected:
+            patience = min(patience, _SUSPECTED)
+        await trio.sleep(max(patience - 2 * SETTLING - _MARGIN, patience / 2))
+        if not self._processes.holds(process) or process.asked:
+            return
+        if process.control is not None and process.orders.ignored(process.control):
+            process.deaf = True
+            body = OfAttempt(attempt=process.attempt)
+            self._outbox.report(Draft("vassal_deaf", body, None, process.name))
+
+    # Stop and kill
+
+    def _stop(self, process: Process) -> None:
+        process.asked = True
+        graceful = self._policy().graceful_shutdown
+        byte = emperor_protocol.STOP_GRACEFULLY if graceful else emperor_protocol.STOP
+        by_signal = process.deaf or (process.suspected and not graceful)
+        if by_signal or not self._send(process, byte):
+            send_signal(process.pidfd, process.stop_signal)
+        else:
+            self._tasks.start("stop", process, self._watch_stop)
+        settled = -math.inf < process.accepted < trio.current_time() - SETTLING
+        if process.speaks and not settled:
+            self._tasks.start("stop", process, partial(self._stop_workers, graceful=graceful))
+
+    async def _stop_workers(self, process: Process, graceful: bool) -> None:
+        """Signal workers until all have ended: the master does it once, and a new one misses it."""
+        while True:
+            await trio.sleep(SETTLING)
+            if not self._processes.holds(process):
+                return
+            with contextlib.suppress(OSError):  # out of descriptors, or they have just ended
+                for pid in procfs.children(process.pid):
+                    os.kill(pid, signal.SIGHUP if graceful else signal.SIGINT)
+
+    async def _watch_stop(self, process: Process) -> None:
+        """Send a signal as well if the order to stop stays unread."""
+        await trio.sleep(_UNREAD)
+        if not self._processes.holds(process) or process.control is None:
+            return
+        if unread(process.control):
+            log.info("%s: it has not read the order to stop; using a signal", process.name)
+            send_signal(process.pidfd, process.stop_signal)
+
+    async def _kill_cgroup(self, process: Process) -> None:
+        assert process.cgroup is not None
+        await threads.run_sync(self._cgroups.kill, process.cgroup)
+
+    def _send(self, process: Process, byte: bytes) -> bool:
+        """Send an order; False if there is no socket for it, so that a signal has to do."""
+        if process.control is None or not process.speaks:
+            return False
+        try:
+            process.orders.send(process.control, byte)
+        except OSError as error:
+            log.info("%s: control socket: %s; using a signal", process.name, error)
+            return False
+        return True
+
+
+def send_signal(pidfd: int, number: int) -> None:
+    """Send a signal to a process; its end is being reported where it is gone."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, number)

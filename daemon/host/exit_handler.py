@@ -1,0 +1,152 @@
+"""Ends: from the death of a leader until its exit is recorded.
+
+A vassal leads its own session and process group (``spawn.py``). When its leader has died, its tree
+is killed and waited for (``reap.py``). Only then the exit is recorded: stopped means that nothing
+is left. A zombie leader is reaped after its group was signalled, so that no other process can have
+its pid yet. The keeper is told how it ended before it is reaped: a daemon that is killed in between
+does not lose the exit status.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import trio
+
+from ...journal.events import Exited
+from ...journal.policy import Policy
+from ..core.draft import Draft
+from ..keeper.link import Death, KeeperLink
+from . import procfs, recovery, threads
+from .cgroups import Cgroups
+from .mailbox import Mailbox
+from .news import Outbox
+from .process import Process
+from .process_table import ProcessTable
+from .reap import Trees, kill_group
+from .strays import Strays
+from .vassal_log import LogDirectory
+from .vassal_tasks import VassalTasks
+from .watch import ProcessWatch
+
+_KEEPERS_ANSWER: Final = 10.0  # seconds for the keeper to say how its child ended
+
+
+class ExitHandler:
+    """Ends the trees of dead leaders, reaps them, and records their exits."""
+
+    def __init__(
+        self,
+        policy: Callable[[], Policy],
+        processes: ProcessTable,
+        watch: ProcessWatch,
+        tasks: VassalTasks,
+        outbox: Outbox,
+        mailbox: Mailbox,
+        trees: Trees,
+        strays: Strays,
+        logs: LogDirectory | None,
+        keeper: KeeperLink,
+        cgroups: Cgroups,
+    ) -> None:
+        self._policy = policy
+        self._processes = processes
+        self._watch = watch
+        self._tasks = tasks
+        self._outbox = outbox
+        self._mailbox = mailbox
+        self._trees = trees
+        self._strays = strays
+        self._logs = logs
+        self._keeper = keeper
+        self._cgroups = cgroups
+
+    def handle(self, process: Process) -> None:
+        """The leader has died: end its tree, reap it, and record it. Returns at once."""
+        self._watch.remove(process.pidfd)
+        self._tasks.nursery.start_soon(self._handle, process)
+
+    async def _handle(self, process: Process) -> None:
+        try:
+            await self._end(process)
+        except Exception as error:
+            self._let_go(process)
+            self._tasks.fail(process.name, "reap", error, gone=process.attempt)
+
+    async def _end(self, process: Process) -> None:
+        kill_group(process.pid)
+        if process.cgroup is not None and not process.entered:  # it is known until it is reaped
+            process.entered = self._cgroups.holds(process.cgroup, process.pid)
+        death = await self._reap(process)
+        await self._trees.end(process)
+        self._strays.ended(process.uid)
+        last = ""
+        if self._logs is not None and not process.asked:
+            args = (process.name, process.log_start, process.log_file)
+            last = await threads.run_sync(self._logs.last_lines, *args)
+        self._watch.remove_control(process)
+        self._watch.remove_config(process)
+        self._keeper.drop(process.kept_name)
+        process.close()
+        self._processes.remove(process)
+        self._mailbox.forget(process.name)
+        body = Exited(
+            attempt=process.attempt,
+            code=death.code,
+            signal=death.signal,
+            log=last,
+            reload=self._is_of_reload(process, death),
+        )
+        await self._outbox.record(Draft("exited", body, None, process.name))
+        self._keeper.acknowledge(process.identity)
+
+    def _let_go(self, process: Process) -> None:
+        """Forget a dead process, even if not all of it can be tidied up."""
+        steps: list[Callable[[], object]] = [
+            partial(self._watch.remove_config, process),
+            partial(self._trees.reap_leader, process),
+            partial(self._watch.remove_control, process),
+            partial(self._keeper.drop, process.kept_name),
+            process.close,
+            partial(self._keeper.acknowledge, process.identity),
+        ]
+        if process.cgroup is not None:
+            steps.append(partial(self._cgroups.kill, process.cgroup))
+        if self._processes.holds(process):
+            self._processes.remove(process)
+            for step in steps:
+                with contextlib.suppress(Exception):
+                    step()
+        self._mailbox.forget(process.name)
+
+    def _is_of_reload(self, process: Process, death: Death) -> bool:
+        """Whether it died of the signal that was to reload it."""
+        recent = trio.current_time() - process.signalled <= self._policy().mercy
+        of_it = recovery.of_signal(death, process.reload_signal)
+        return recent and of_it and not process.asked
+
+    async def _reap(self, process: Process) -> Death:
+        """How a dead leader ended; unknown if it is neither our child nor the keeper's."""
+        if process.child is not None:
+            death = _peek(process)
+            self._keeper.entrust_death(process.identity, death)
+            self._trees.reap_leader(process)
+            return death
+        told = None
+        if process.keepers:
+            told = await self._keeper.death_of(process.identity, _KEEPERS_ANSWER)
+        return told or Death(None, None)
+
+
+def _peek(process: Process) -> Death:
+    """How a child ended that is dead and not reaped yet."""
+    status = os.waitid(os.P_PIDFD, process.pidfd, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    if status is None:
+        # The kernel tells a tracer (ptrace(2)) first, and the tracer takes its time. Any process of
+        # the vassal's user may be one, and must not hold us up. The child is reaped when it can be.
+        return Death(*procfs.ended(process.pid))
+    if status.si_code == os.CLD_EXITED:
+        return Death(status.si_status, None)
+    return Death(None, status.si_status)

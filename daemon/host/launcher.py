@@ -1,0 +1,181 @@
+"""Starts: from the order to spawn until the process is watched.
+
+Spawning runs in a worker thread, one at a time: between making a descriptor inheritable and the
+exec, another spawn would inherit it too. Orders for a vassal whose spawn is under way wait for it.
+``spawned`` is durable before the vassal's descriptors are watched, so its first byte never
+overtakes it. A process that a lost journal has left is taken over instead (``leftovers.py``).
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import trio
+
+from ...journal.events import Fault, Spawned, SpawnFailed, Spec
+from ...journal.policy import Policy
+from ..core.actions import Action
+from ..core.draft import Draft
+from ..core.fleet import Vassal
+from ..keeper.link import KeeperLink
+from . import adoption, cgroups, command, procfs, threads
+from .cgroups import Cgroups
+from .config_sender import ConfigSender
+from .controller import Controller
+from .exposed import exposed
+from .leftovers import Leftovers
+from .mailbox import Mailbox
+from .news import Outbox
+from .on_demand import OnDemand
+from .process import Process
+from .process_table import ProcessTable
+from .reap import Trees
+from .spawn import Starter, error_text
+from .user_threads import UserThreads
+from .users import NoAccount
+from .vassal_tasks import VassalTasks
+from .watch import ProcessWatch
+
+_ENTRY: Final = 1.0  # seconds from its start until a process is in its cgroup
+
+
+class Launcher:
+    """Starts vassals, and holds back the orders for those whose start is under way."""
+
+    def __init__(
+        self,
+        policy: Callable[[], Policy],
+        starter: Starter,
+        processes: ProcessTable,
+        watch: ProcessWatch,
+        tasks: VassalTasks,
+        outbox: Outbox,
+        mailbox: Mailbox,
+        controller: Controller,
+        configs: ConfigSender,
+        on_demand: OnDemand,
+        leftovers: Leftovers,
+        user_threads: UserThreads,
+        trees: Trees,
+        keeper: KeeperLink,
+        attempts: Cgroups,
+        identity: Callable[[], str | None],
+    ) -> None:
+        self._policy = policy
+        self._starter = starter
+        self._processes = processes
+        self._watch = watch
+        self._tasks = tasks
+        self._outbox = outbox
+        self._mailbox = mailbox
+        self._controller = controller
+        self._configs = configs
+        self._on_demand = on_demand
+        self._leftovers = leftovers
+        self._user_threads = user_threads
+        self._trees = trees
+        self._keeper = keeper
+        self._cgroups = attempts
+        self._identity = identity
+        self.one_spawn = trio.CapacityLimiter(1)
+        # Orders for vassals whose spawn is under way, in order.
+        self._waiting: dict[str, list[tuple[Action, Spec | None]]] = {}
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a spawn is under way."""
+        return bool(self._waiting)
+
+    def spawn(self, vassal: Vassal, at: int) -> None:
+        """Start a vassal, as ordered ``at`` that time. Returns at once."""
+        self._waiting[vassal.name] = []
+        # A copy: the fleet goes on while the spawn waits for its turn.
+        self._tasks.nursery.start_soon(self._spawn, msgspec.structs.replace(vassal), at)
+
+    def order(self, action: Action, running_spec: Spec | None) -> None:
+        """Give an order now, or after the spawn that is under way."""
+        if action.vassal in self._waiting:
+            self._waiting[action.vassal].append((action, running_spec))
+        else:
+            self._controller.order(action, running_spec)
+
+    async def _spawn(self, vassal: Vassal, at: int) -> None:
+        try:
+            await self._start(vassal, at)
+        except Exception as error:
+            self._waiting.pop(vassal.name, None)
+            process = self._processes.get(vassal.name)
+            if process is None or process.attempt != vassal.attempt:
+                self._tasks.fail(vassal.name, "spawn", error, gone=vassal.attempt)
+                return
+            self._tasks.fail(vassal.name, "spawn", error)
+            if process.pidfd not in self._watch:  # it is to be stopped, and its end to be seen
+                self._watch.add(process.pidfd, process)
+
+    async def _start(self, vassal: Vassal, at: int) -> None:
+        process = await self._process_for(vassal, at)
+        if process is None:
+            return
+        self._processes.add(process)
+        self._trees.expect_orphans()
+        if process.unsent:
+            self._configs.send(process)
+        await self._outbox.record(_spawned(vassal, process))
+        self._watch.add_process(process)
+        if process.former is not None:
+            adoption.find_cgroup(process, self._cgroups, self._identity())
+            self._mailbox.repeat(process, process.said)
+        elif process.cgroup is not None:
+            self._tasks.start("cgroup", process, self._watch_entry)
+        for action, running_spec in self._waiting.pop(vassal.name):
+            self._controller.order(action, running_spec)
+
+    async def _process_for(self, vassal: Vassal, at: int) -> Process | None:
+        """A process of this vassal: one that runs, or a new one; None if the start was refused."""
+        try:
+            process = adoption.take_over(self._leftovers, vassal, self._keeper)
+            if process is not None:
+                return process
+            reason = await exposed(self._user_threads, vassal.running, self._policy())
+            if reason is not None:
+                await self._refuse(vassal, reason, "resources")
+                return None
+            await self._on_demand.settled(vassal.name)
+            start = self._starter.start
+            return await threads.run_sync(start, vassal, at, limiter=self.one_spawn)
+        except (command.CannotRun, NoAccount) as error:
+            await self._refuse(vassal, str(error), "exec")
+        except OSError as error:
+            cwd = None if vassal.running is None else vassal.running.cwd
+            await self._refuse(vassal, *error_text(error, cwd))
+        return None
+
+    async def _refuse(self, vassal: Vassal, reason: str, fault: Fault) -> None:
+        """Record that there is no process, and why."""
+        assert vassal.attempt is not None
+        del self._waiting[vassal.name]
+        body = SpawnFailed(attempt=vassal.attempt, reason=reason, fault=fault)
+        await self._outbox.record(Draft("spawn_failed", body, None, vassal.name, vassal.attempt))
+
+    async def _watch_entry(self, process: Process) -> None:
+        """Complain if a process executes its program outside of its cgroup."""
+        assert process.cgroup is not None
+        entering = True
+        while entering:
+            await trio.sleep(_ENTRY)
+            if not self._processes.holds(process):
+                return
+            entering = cgroups.is_entering(process.pid)
+            process.entered = self._cgroups.holds(process.cgroup, process.pid)
+        if not process.entered and procfs.start_time(process.pid) == process.started:
+            self._cgroups.complain(f"{process.name}: process {process.pid} is not in its cgroup")
+
+
+def _spawned(vassal: Vassal, process: Process) -> Draft:
+    """The record of a process that was started or taken over."""
+    body = Spawned(attempt=process.attempt, pid=process.pid, start_time=process.started)
+    if process.former is not None:
+        control = process.control is not None
+        runs = process.former.spec
+        body = msgspec.structs.replace(body, mark=process.mark, runs=runs, control=control)
+    return Draft("spawned", body, None, vassal.name, vassal.order)

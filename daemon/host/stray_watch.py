@@ -1,0 +1,50 @@
+"""The regular look for strays among the children of the daemon and its keeper (``strays.py``)."""
+
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from . import threads
+from .launcher import Launcher
+from .leftovers import Leftovers
+from .process_table import ProcessTable
+from .strays import Strays
+
+_INTERVAL: Final = 5.0  # seconds between looks
+
+
+class StrayWatch:
+    """Looks for strays. ``orphans`` gives the pids of all children, also in a worker thread."""
+
+    def __init__(
+        self,
+        strays: Strays,
+        orphans: Callable[[], set[int]],
+        processes: ProcessTable,
+        leftovers: Leftovers,
+        launcher: Launcher,
+    ) -> None:
+        self._strays = strays
+        self._orphans = orphans
+        self._processes = processes
+        self._leftovers = leftovers
+        self._launcher = launcher
+
+    async def run(self) -> None:
+        """Look now and then, until cancelled."""
+        while True:
+            await trio.sleep(_INTERVAL)
+            # A child that is not in the table yet would be taken for a stray.
+            if not self._launcher.is_busy:
+                with contextlib.suppress(OSError):  # out of descriptors; next time, then
+                    await threads.run_sync(self._look)
+
+    def _look(self) -> None:
+        processes = list(self._processes)
+        self._strays.look(self._orphans(), processes, self._leftovers.marks)
+
+    def last_look(self) -> None:
+        """Log which processes are left when all vassals have stopped. Blocks for a moment."""
+        self._strays.look(self._orphans(), [], self._leftovers.marks, last=True)

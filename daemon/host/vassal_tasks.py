@@ -1,0 +1,69 @@
+"""Steps and tasks about one vassal. An error in one of them bars that vassal only.
+
+Such an error is a bug of the daemon. It becomes the event ``vassal_failed``; the fold has the
+vassal stopped and bars it. An error of the machine that no vassal is to blame for (``Refused``)
+passes through: the daemon cannot go on without what was refused.
+"""
+
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+
+import trio
+
+from ..core.draft import Draft
+from ..keeper.refusals import Refused
+from . import failures
+from .news import Outbox
+from .process import Process
+
+log = logging.getLogger("emperor.host")
+
+
+class VassalTasks:
+    """Runs steps and tasks, and reports their errors."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._nursery: trio.Nursery | None = None
+
+    def begin(self, nursery: trio.Nursery) -> None:
+        """From now on tasks can be started; the nursery owns them."""
+        self._nursery = nursery
+
+    @property
+    def nursery(self) -> trio.Nursery:
+        """The nursery of all tasks."""
+        assert self._nursery is not None
+        return self._nursery
+
+    def fail(self, vassal: str, place: str, error: BaseException, gone: int | None = None) -> None:
+        """Report an error about one vassal. ``gone`` is its attempt, where no process is left."""
+        log.error("%s: error in %s: %s", vassal, place, failures.told(error))
+        body = failures.failed(place, error, gone=gone)
+        self._outbox.report(Draft("vassal_failed", body, None, vassal))
+
+    @contextlib.contextmanager
+    def confined(
+        self, vassal: str, place: str, after: Callable[[], object] = lambda: None
+    ) -> Iterator[None]:
+        """An error within is this vassal's, and the others go on. ``after`` tidies up."""
+        try:
+            yield
+        except Refused:
+            raise
+        except Exception as error:
+            self.fail(vassal, place, error)
+            with contextlib.suppress(Exception):
+                after()
+
+    def start(
+        self, place: str, process: Process, task: Callable[[Process], Awaitable[None]]
+    ) -> None:
+        """Start a task about one vassal."""
+
+        async def confined() -> None:
+            with self.confined(process.name, place):
+                await task(process)
+
+        self.nursery.start_soon(confined)
