@@ -17,7 +17,7 @@ import ldap  # type: ignore[import-untyped]
 import pytest
 import trio
 from emperord.monitors.contract import Listing
-from emperord.monitors.ldap import monitor as directory_service
+from emperord.monitors.ldap import requests, stamps
 from emperord.monitors.ldap import sync as ldap_sync
 from emperord.monitors.ldap import url as ldap_url
 from emperord.monitors.ldap.ber import element
@@ -592,7 +592,7 @@ async def test_a_part_is_not_taken_for_all(below: str, tmp_path: Path) -> None:
 
 
 async def test_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(directory_service, "_PAGE", 3)
+    monkeypatch.setattr(requests, "_PAGE", 3)
     source = LdapSource(below="plain")
     for count in range(10):
         source.put(f"v{count}.ini", "one")
@@ -823,7 +823,7 @@ async def test_who_is_cancelled_within_a_reading(below: str) -> None:
 @pytest.mark.parametrize("said", ["the same entry", "referrals"])
 async def test_a_reading_without_an_end(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Message follows message, and none of them brings more entries."""
-    monkeypatch.setattr(directory_service, "_MOST_MESSAGES", 50)
+    monkeypatch.setattr(requests, "_MOST_MESSAGES", 50)
 
     def answer(request: Request) -> bytes:
         if said == "referrals" and b"contextCSN" in request.whole:
@@ -949,7 +949,7 @@ async def test_a_csn_that_moved_is_not_believed_for_ever(
     monkeypatch: pytest.MonkeyPatch, follows: bool
 ) -> None:
     """As when syncprov is removed from a server that runs, or not all is in one database."""
-    monkeypatch.setattr(directory_service, "_TRUSTED", 0.1)
+    monkeypatch.setattr(stamps, "_TRUSTED", 0.1)
     csns, text, stamp = iter("1"), "one", b"#000000#000#"
 
     def answer(request: Request) -> bytes:
