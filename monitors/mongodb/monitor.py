@@ -14,36 +14,27 @@ import contextlib
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
-import bson
 import trio
-from bson import Decimal128, Timestamp
-from bson.codec_options import DatetimeConversion
-from bson.datetime_ms import DatetimeMS
 from bson.errors import BSONError
-from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
+from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.change_stream import AsyncCollectionChangeStream
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.cursor import AsyncCursor
-from pymongo.errors import (
-    NetworkTimeout,
-    OperationFailure,
-    PyMongoError,
-    ServerSelectionTimeoutError,
-)
+from pymongo.errors import OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
 from ...journal.events import Spec
-from .. import names, polling
+from .. import polling
 from ..asyncio_loop import AsyncioLoop, asyncio_loop
 from ..contract import Listing, Tell, Touched
 from ..options import MonitorOptions
 from ..polling import SourceFailed
-from ..rows import LONGEST_CONFIG, Reading, Row, Table, TooLong, much
-from . import url, wire
+from ..rows import Reading, Table, much
+from . import silence, url, wire
+from .documents import CODEC, PLAIN, guarded, rows
 
 log = logging.getLogger("emperor")
 
@@ -55,21 +46,10 @@ _FAREWELL: Final = 0.5  # seconds for taking leave of a server
 _CURT: Final = 0.05  # seconds, once it was silent
 _FAREWELLS: Final = 10  # each forgets one more thing that it would have told the server
 _PATIENCE: Final = 60.0  # seconds until a server that has no change streams is asked again
-_PROBE: Final = 0.1  # of the limit: for connecting to a server that gave no answer
 
-_FIELDS: Final = ("name", "config", "ts", "uid", "gid", "socket")
-_LONGEST_FIELD: Final = 4096  # bytes of a value that is no config
-_WRAPPING: Final = len(bson.encode({"v": ""}))  # bytes around a text in {"v": …}
-_SIZES: Final = "sizes"
 _OVERSIZE: Final = re.compile(
     r"(?:Message length|Uncompressed message size) \((\d+)\) .*?max message size \((\d+)\)"
 )
-# Dates beyond the year 9999 and texts that are not UTF-8 are for us to judge.
-CODEC: Final = DEFAULT_RAW_BSON_OPTIONS.with_options(
-    datetime_conversion=DatetimeConversion.DATETIME_MS,
-    unicode_decode_error_handler="surrogateescape",
-)
-
 Client = AsyncMongoClient[RawBSONDocument]
 
 
@@ -158,8 +138,8 @@ class _Session:
             try:
                 await self._client.admin.command("ping")
             except ServerSelectionTimeoutError:
-                if silence := await self._silence_aio(self._client):
-                    raise SourceFailed(silence) from None
+                if reason := await self._silence_aio(self._client):
+                    raise SourceFailed(reason) from None
                 raise
             collection = self._collection()
             opened = asyncio.Event()
@@ -170,41 +150,10 @@ class _Session:
             raise self._lost
 
     async def _silence_aio(self, client: Client) -> str:
-        """The reason, if a server has not answered in time; else nothing.
-
-        pymongo does not say whether a server that is silent takes connections. So each of them is
-        connected to once more.
-        """
-        servers = client.topology_description.server_descriptions().values()
-        unknown = [each for each in servers if not each.is_server_type_known]
-        silent = [
-            each for each in unknown if each.error is None or isinstance(each.error, NetworkTimeout)
-        ]
-        told = await asyncio.gather(*(self._silence_of_aio(*each.address) for each in silent))
-        if not told:
-            return ""
-        told += [self._brief(each.error) for each in unknown if each not in silent and each.error]
+        """The reason, if a server has not answered in time; else nothing."""
+        silent, errors = await silence.reasons(client, self._limit)
+        told = [*silent, *map(self._brief, errors)]
         return url.without(self._place.secrets, ", ".join(told))[:500]
-
-    async def _silence_of_aio(self, host: str, port: int | None) -> str:
-        shown = names.shown(host if port is None else f"{host}:{port}")
-        patience = _PROBE * self._limit
-        failure = f"{shown}: its name was not looked up in time"
-        try:
-            if port is None:
-                connecting = asyncio.open_unix_connection(host)
-            else:
-                looking_up = asyncio.get_running_loop().getaddrinfo(host, port)
-                await asyncio.wait_for(looking_up, patience)
-                connecting = asyncio.open_connection(host, port)
-            failure = f"{shown} does not answer"
-            _, writer = await asyncio.wait_for(connecting, patience)
-        except TimeoutError:
-            return failure
-        except OSError as error:
-            return f"{shown}: {polling.in_words(str(error))}"
-        writer.transport.abort()
-        return f"{shown} takes connections and does not answer"
 
     def _make_client(self) -> Client:
         """A client whose patience ends before ours, so that it can say what was wrong."""
@@ -264,9 +213,9 @@ class _Session:
             try:
                 return cursor, await cursor.to_list(_CHUNK)
             except OperationFailure as error:
-                if self._projection == _PLAIN or error.timeout:
+                if self._projection == PLAIN or error.timeout:
                     raise
-                self._projection = _PLAIN  # another server than MongoDB, and it cannot do that
+                self._projection = PLAIN  # another server than MongoDB, and it cannot do that
 
     def _check_size(self, count: int, size: int) -> None:
         if count > _MOST_DOCUMENTS:
@@ -386,74 +335,6 @@ def _heed_cancelling() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
-
-
-# From documents to rows
-
-
-def guarded() -> dict[str, Any]:
-    """A projection that leaves out what is too long, and says how long it is."""
-
-    def size(field: str) -> dict[str, Any]:
-        return {"$bsonSize": {"v": f"${field}"}}
-
-    projection = {
-        field: {"$cond": [{"$gt": [size(field), most(field)]}, None, f"${field}"]}
-        for field in ("_id", *_FIELDS)
-    }
-    return {**projection, _SIZES: {field: size(field) for field in _FIELDS}}
-
-
-def most(field: str) -> int:
-    """How many bytes of BSON the field of a vassal may have."""
-    return _WRAPPING + (LONGEST_CONFIG if field == "config" else _LONGEST_FIELD)
-
-
-_PLAIN: Final = dict.fromkeys(_FIELDS, 1)
-
-
-def rows(reading: Reading, chunk: list[RawBSONDocument]) -> Iterator[Row]:
-    """The documents as rows; those that have no name, or are none, are refused."""
-    for document in chunk:
-        label = "a document that cannot be decoded"
-        try:
-            label = f"document {names.shown(str(document.get('_id')))[:100]}"
-            fields = [_plain(document.get(field)) for field in _FIELDS]
-            sizes = document.get(_SIZES)
-            if isinstance(sizes, Mapping):
-                for at, field in enumerate(_FIELDS):
-                    size = sizes.get(field)
-                    if isinstance(size, int) and size > most(field):
-                        fields[at] = TooLong(size - _WRAPPING)
-        except (BSONError, ValueError, OverflowError) as error:
-            reading.refuse(label, f"it is not BSON: {error}")
-            continue
-        row = Row(*fields)
-        if isinstance(row.name, TooLong):
-            reading.refuse(label, f"the name has {row.name.size} bytes")
-        elif isinstance(row.name, str) and row.name:
-            yield row
-        else:
-            reading.refuse(label, f"the name is {_kind(row.name)}")
-
-
-def _plain(value: Any) -> Any:
-    """A value of BSON as one that rows know. Times become seconds."""
-    if isinstance(value, DatetimeMS):
-        return Decimal(int(value)) / 1000
-    if isinstance(value, Decimal128):
-        decimal = value.to_decimal()
-        # One that signals cannot even be compared with what was there before.
-        return float("nan") if decimal.is_snan() else decimal
-    if isinstance(value, Timestamp):
-        return Decimal(value.time) + Decimal(value.inc) / 1_000_000_000
-    return dict(value) if isinstance(value, RawBSONDocument) else value
-
-
-def _kind(name: Any) -> str:
-    if name is None:
-        return "missing"
-    return "empty" if name == "" else f"not a text but of type {type(name).__name__}"
 
 
 def open_url(rest: str, options: MonitorOptions) -> Mongo:

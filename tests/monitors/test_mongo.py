@@ -30,6 +30,7 @@ from bson.datetime_ms import DatetimeMS
 from bson.raw_bson import RawBSONDocument
 from emperord.journal.events import Spec
 from emperord.monitors.contract import Failed, Listing
+from emperord.monitors.mongodb import documents
 from emperord.monitors.mongodb import monitor as mongo
 from emperord.monitors.mongodb.filters import parse
 from emperord.monitors.mongodb.url import read
@@ -221,8 +222,8 @@ def test_documents_that_cannot_be_decoded() -> None:
         encode(good | {"name": "d.ini"}),
     ]
     reading = Table(SELDOM).reading()
-    documents = [RawBSONDocument(each, mongo.CODEC) for each in raw]
-    for row in mongo.rows(reading, documents):
+    found = [RawBSONDocument(each, documents.CODEC) for each in raw]
+    for row in documents.rows(reading, found):
         reading.add(row)
     listing = reading.listing()
     assert isinstance(listing, Listing)
