@@ -156,10 +156,9 @@ class Reserved:
         """As ``Journal.is_whole``."""
         return self._journal.is_whole()
 
-    @property
-    def linked(self) -> str | None:
-        """As ``Journal.linked``."""
-        return self._journal.linked
+    def troubles(self) -> dict[str, str]:
+        """As ``Journal.troubles``."""
+        return self._journal.troubles()
 
     def time_of(self, seq: int) -> int:
         """As ``Journal.time_of``."""

@@ -426,6 +426,12 @@ class Journal:
         """Which of the journal's files have a second name; None where none has."""
         return self._guard.linked
 
+    def troubles(self) -> dict[str, str]:
+        """About the files beside the journal, for an operator: of which kind, and what to do."""
+        logs = lost_log.beside(self.path)
+        found = {"linked": self.linked, "lost log": lost_log.advice(logs) if logs else None}
+        return {what: reason for what, reason in found.items() if reason is not None}
+
     def _look(self) -> bool:
         try:
             self._guard.check()

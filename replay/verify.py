@@ -15,6 +15,7 @@ import msgspec
 from ..daemon.core.actions import recorded
 from ..daemon.core.deploys import Deploys
 from ..daemon.core.fleet import Fleet, from_json, to_json
+from ..journal import lost_log
 from ..journal.damage import Audit
 from ..journal.errors import SEE_VERIFY, VERIFY_SAYS_MORE, Damaged, JournalError, SchemaDamaged
 from ..journal.events import Announced
@@ -59,10 +60,13 @@ def verify(path: str, progress: Callable[[int, int], None] = lambda _done, _tota
     Raises JournalError where the file is no journal, cannot be opened, or is of a newer format.
     """
     files = Files(path)
+    logs = lost_log.beside(files.real)
     verdict = _verify(files, progress)
     if verdict.exit_code == 3 and files.disturbed():
         # A daemon began to write to what we took for a still file: look again, with care.
         verdict = _verify(Files(path), progress)
+    if logs:
+        verdict.notes.append(lost_log.advice(logs))
     return verdict
 
 

@@ -12,7 +12,7 @@ from ..host import altered
 
 # The values of ``what``, in the order in which they are told.
 KINDS: Final = (
-    "estranged", "paused", "keeper died", "linked", "clock", "own log", "logs shared",
+    "estranged", "paused", "keeper died", "linked", "lost log", "clock", "own log", "logs shared",
     "unreachable", "doubted", "over budget", "barred", "throttled", "crashing", "hanging",
     "text altered", "log renamed", "flooding", "unknown process",
     "left process", "no cgroup",
@@ -42,7 +42,7 @@ class Daemon(Protocol):
     def unrecorded(self) -> int: ...
 
     @property
-    def linked(self) -> str | None: ...
+    def journal_troubles(self) -> Mapping[str, str]: ...
 
     @property
     def doubted(self) -> Mapping[str, set[str]]: ...
@@ -143,8 +143,8 @@ def _of_daemon(daemon: Daemon) -> Iterator[dict[str, Any]]:
     if recent.keeper_died is not None:
         reason = "nothing outlives this daemon until emperor is started once more"
         yield _entry("keeper died", recent.keeper_died, reason)
-    if daemon.linked is not None:
-        yield _entry("linked", None, daemon.linked)
+    for what, reason in daemon.journal_troubles.items():
+        yield _entry(what, None, reason)
     if (clock := daemon.clock_trouble()) is not None:
         yield _entry("clock", *clock)
     for what, reason in daemon.log_troubles().items():

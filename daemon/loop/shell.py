@@ -105,7 +105,7 @@ class Shell:
         self._deploys = Deploys() if deploys is None else deploys  # as far as ``_ahead``
         self.paused: str | None = None
         self.unrecorded = 0  # events that wait while paused
-        self.linked: str | None = None  # the journal's file that has a second name
+        self.journal_troubles: Mapping[str, str] = {}  # about its files, by kind
         self.recent = Recent()
         self.waiting = Waiting(self)
         self._journal = journal
@@ -463,10 +463,11 @@ class Shell:
         while True:
             await trio.sleep(_LOOK)
             look = partial(_look, self._journal)
-            linked, whole = await threads.run_sync(look, abandon_on_cancel=True)
-            if linked is not None and linked != self.linked:
-                log.warning("%s", linked)
-            self.linked = linked
+            troubles, whole = await threads.run_sync(look, abandon_on_cancel=True)
+            for what, trouble in troubles.items():
+                if trouble != self.journal_troubles.get(what):
+                    log.warning("%s", trouble)
+            self.journal_troubles = troubles
             if not whole:
                 self._lost = True
                 await self.tell(lambda _: ())
@@ -766,6 +767,6 @@ def _silence(silent: list[tuple[str, int | None]], required: float) -> Input:
     return meaning
 
 
-def _look(journal: ports.Journal) -> tuple[str | None, bool]:
-    """Which file of the journal has a second name, and whether all of it is there. Blocks."""
-    return journal.linked, journal.is_whole()
+def _look(journal: ports.Journal) -> tuple[Mapping[str, str], bool]:
+    """What is wrong beside the journal, and whether all of it is there. Blocks."""
+    return journal.troubles(), journal.is_whole()

@@ -23,7 +23,7 @@ from typing import Any, Final, Literal
 import msgspec
 import trio
 
-from ...journal import chain
+from ...journal import chain, lost_log
 from ...journal.errors import Damaged, JournalError
 from ...journal.events import JournalAdopted
 from ...journal.store import Head, Journal, Snapshot
@@ -206,15 +206,14 @@ class Estranged:
             "renamed_logs": {},
             "held": [],
             "attention": [
-                {
-                    "what": "estranged",
-                    "vassal": None,
-                    "monitor": None,
-                    "since": rfc3339(self._since),
-                    "reason": f"{self.reason}; {self._todo}",
-                }
+                _entry("estranged", f"{self.reason}; {self._todo}", rfc3339(self._since)),
+                *(_entry("lost log", lost_log.advice(logs)) for logs in self._lost_logs()),
             ],
         }
+
+    def _lost_logs(self) -> list[list[str]]:
+        found = lost_log.beside(self.path)
+        return [found] if found else []
 
     async def _renew(self) -> None:
         if not self._keeper.alive:
@@ -316,6 +315,10 @@ class Estranged:
             aside=aside,
         )
         return Draft("journal_adopted", body)
+
+
+def _entry(what: str, reason: str, since: str | None = None) -> dict[str, Any]:
+    return {"what": what, "vassal": None, "monitor": None, "since": since, "reason": reason}
 
 
 def _can_be_opened(path: str) -> bool:

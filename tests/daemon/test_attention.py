@@ -41,7 +41,7 @@ class Daemon:
     left: list[tuple[str, int]] = field(default_factory=list)
 
     clock: tuple[int, str] | None = None
-    linked: str | None = None
+    journal_troubles: dict[str, str] = field(default_factory=dict)
 
     def clock_trouble(self) -> tuple[int, str] | None:
         return self.clock
@@ -246,10 +246,12 @@ def test_processes_that_are_left_missing_cgroups_and_the_clock_want_attention() 
     script = Watched()
     script.feed("daemon started")
     daemon = Daemon(script.fleet, script.recent, strayed=["process 7"], trouble="/x: full")
-    daemon.clock, daemon.linked = (script.now, "ahead"), "two names"
+    daemon.clock = (script.now, "ahead")
+    daemon.journal_troubles = {"linked": "two names", "lost log": "lost"}
     found = attention(daemon, script.now)
     assert [(each["what"], each["vassal"], each["reason"]) for each in found] == [
         ("linked", None, "two names"),
+        ("lost log", None, "lost"),
         ("clock", None, "ahead"),
         ("left process", None, "process 7; end it if it is not wanted"),
         ("no cgroup", None, "/x: full"),

@@ -8,8 +8,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from emperord.journal.errors import Damaged
 from emperord.journal.store import Journal
+from emperord.replay.main import cli
 from journal_builder import building
 
 Harm = Callable[[Path, Path], None]
@@ -142,3 +144,17 @@ def test_two_logs_of_one_second_are_both_kept(journal: Path) -> None:
         Journal.open(str(journal)).leave()
         log_of(journal).unlink()
     assert [path.read_bytes() for path in lost(journal)] == [held, held]
+
+
+def test_a_lost_log_is_told_as_long_as_it_is_there(journal: Path) -> None:
+    put_another(journal, journal.with_name("older.db"))
+    Journal.open(str(journal)).leave()
+    (aside,) = lost(journal)
+    with Journal.open(str(journal)) as opened:
+        assert str(aside) in opened.troubles()["lost log"]
+        told = CliRunner().invoke(cli, ["--journal", str(journal), "verify"])
+        assert (told.exit_code, str(aside) in told.output) == (0, True)
+        aside.rename(journal.with_name("kept"))
+        assert opened.troubles() == {}
+    told = CliRunner().invoke(cli, ["--journal", str(journal), "verify"])
+    assert str(aside) not in told.output
