@@ -426,6 +426,19 @@ class Journal:
         """Which of the journal's files have a second name; None where none has."""
         return self._guard.linked
 
+    @property
+    def opened(self) -> os.stat_result:
+        """The file that was opened, whatever has its name by now."""
+        return os.fstat(self._file)
+
+    def in_place(self) -> bool:
+        """Whether the names of its files still lead to those that were opened."""
+        try:
+            self._guard.check_main()
+        except OSError:
+            return False
+        return not self._guard.astray
+
     def troubles(self) -> dict[str, str]:
         """About the files beside the journal, for an operator: of which kind, and what to do."""
         logs = lost_log.beside(self.path)

@@ -179,7 +179,7 @@ class Estranged:
         if self._decided.is_set():
             raise Refused("another request was first; ask again in a moment")
         if do == "adopt":
-            return await self._adopt(uid)
+            return await self.adopt(uid)
         if do == "restore":
             return await self._restore(request.get("file"), uid)
         raise Refused(f"estranged: {self.reason}; {self._todo}")
@@ -234,9 +234,15 @@ class Estranged:
             if await threads.run_sync(takeover.hand_over, channel, held):
                 self._decide(Decision("give way"))
 
-    async def _adopt(self, uid: int) -> dict[str, Any]:
+    async def adopt(self, uid: int) -> dict[str, Any]:
+        """Go on with the journal as it is. Raises Refused."""
         if self.journal is None or self._fleet is None:
             raise Refused(f"{self.reason}; {self._todo}")
+        if not self.journal.in_place():
+            raise Refused(
+                f"{self.path}: other files are there than the ones that this daemon has opened;"
+                " have it look at those ('emperor-ctl upgrade')"
+            )
         others = other_vassals.refusal
         args = (self.journal, self._fleet, self.known, self._keeper)
         refused = await threads.run_sync(others, *args)
@@ -295,8 +301,9 @@ class Estranged:
         Raises JournalError, OSError.
         """
         assert decision.copy is not None
-        empty = self.journal is not None and self.journal.seq == 0
+        empty = None
         if self.journal is not None:
+            empty = None if self.journal.seq else self.journal.opened
             self.journal.leave()
         aside = restoring.put(decision.copy, self.path, empty)
         Listeners.set_aside(self._keeper)

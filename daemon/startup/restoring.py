@@ -7,6 +7,7 @@ import time
 
 import msgspec
 
+from ...journal import lost_log
 from ...journal.errors import GIVE_THE_RIGHT_ONE, NOT_OURS, JournalError
 from ...journal.files import Files
 from ...journal.store import Head, Journal
@@ -64,22 +65,37 @@ def verify(file: str, path: str, known: Head) -> Copy:
     return Copy(staged=staged, file=file, head=head)
 
 
-def put(copy: Copy, path: str, empty: bool) -> str | None:
-    """Put the copy in the journal's place; where that is now, None if it was ``empty``."""
-    aside = f"{path}.replaced-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+def put(copy: Copy, path: str, empty: os.stat_result | None) -> str | None:
+    """Put the copy in the journal's place; where that is now, None if nothing was there.
+
+    ``empty`` is the file of a journal that has no events. Another may be there by now.
+    """
+    if lost_log.is_missing(path):
+        lost_log.secure(path)
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    aside = lost_log.unused(f"{path}.replaced-{stamp}")
     for suffix in _SUFFIXES:
         with contextlib.suppress(FileNotFoundError):
-            if empty:
-                os.unlink(path + suffix)
-            else:
-                os.rename(path + suffix, aside + suffix)
+            os.rename(path + suffix, aside + suffix)
+    nothing = _holds_nothing(aside, empty)
+    if nothing:
+        discard(aside)
     os.rename(copy.staged, path)
     folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
-    return None if empty else aside
+    return None if nothing else aside
+
+
+def _holds_nothing(path: str, empty: os.stat_result | None) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        if os.stat(path + "-wal").st_size:
+            return False
+    if lost_log.is_missing(path):
+        return True
+    return empty is not None and os.path.samestat(os.stat(path), empty)
 
 
 def discard(staged: str) -> None:

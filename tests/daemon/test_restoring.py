@@ -1,0 +1,85 @@
+"""A journal that somebody put back while the daemon waited is not lost by what it is told next."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import trio
+from emperord.daemon.control.server import Refused
+from emperord.daemon.core.fleet import Fleet
+from emperord.daemon.keeper.link import KeeperLink
+from emperord.daemon.startup import restoring
+from emperord.daemon.startup.estranged import Estranged
+from emperord.daemon.startup.identity import Holder
+from emperord.journal.store import Journal
+from journal_builder import building
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A journal with events."""
+    path = tmp_path / "copy.db"
+    with building(str(path)) as builder:
+        builder.start()
+    return path
+
+
+def waiting(path: Path, copy: Path) -> Estranged:
+    """An estranged daemon, which has an empty journal open."""
+    journal = Journal.open(str(path))
+    with Journal.open(str(copy)) as lost:
+        known = lost.head
+    assert known is not None
+    keeper = KeeperLink(None)
+    holder = Holder(keeper, str(path), str(path.parent / "run"))
+    return Estranged(str(path), journal, Fleet(), known, "no events", keeper, holder)
+
+
+def put_back(copy: Path, path: Path) -> None:
+    """Put a journal where the empty one was."""
+    other = path.with_name("other.db")
+    shutil.copyfile(copy, other)
+    other.rename(path)
+
+
+@pytest.mark.parametrize("back", [True, False], ids=["put back", "still empty"])
+def test_restore_keeps_what_has_content(tmp_path: Path, copy: Path, back: bool) -> None:
+    path = tmp_path / "journal.db"
+    life = waiting(path, copy)
+    verified = restoring.verify(str(copy), str(path), life.known)
+    assert life.journal is not None
+    opened = life.journal.opened
+    if back:
+        put_back(copy, path)
+    life.journal.leave()
+    aside = restoring.put(verified, str(path), opened)
+    with Journal.open(str(path)) as restored:
+        assert restored.head == life.known
+    found = list(map(str, tmp_path.glob("journal.db.replaced-*Z")))
+    assert found == ([aside] if back else [])
+    if back:
+        assert Path(found[0]).read_bytes() == copy.read_bytes()
+
+
+def test_two_restores_in_one_second_keep_both(tmp_path: Path, copy: Path) -> None:
+    path = tmp_path / "journal.db"
+    with Journal.open(str(copy)) as lost:
+        known = lost.head
+    assert known is not None
+    for _ in range(2):
+        verified = restoring.verify(str(copy), str(path), known)
+        path.write_bytes(copy.read_bytes())
+        restoring.put(verified, str(path), None)
+    assert len(list(tmp_path.glob("journal.db.replaced-*"))) == 2
+
+
+def test_adopt_is_refused_when_another_file_is_there(tmp_path: Path, copy: Path) -> None:
+    path = tmp_path / "journal.db"
+    life = waiting(path, copy)
+    put_back(copy, path)
+    with pytest.raises(Refused, match="emperor-ctl upgrade"):
+        trio.run(life.adopt, os.getuid())
+    assert life.journal is not None
+    life.journal.leave()
+    assert path.read_bytes() == copy.read_bytes()
