@@ -135,7 +135,9 @@ class Record:
         """No file is ever lost here."""
         return True
 
-    linked: str | None = None
+    def troubles(self) -> dict[str, str]:
+        """Nothing strange lies beside it."""
+        return {}
 
     def time_of(self, seq: int) -> int:
         """The ``at`` of an event."""
