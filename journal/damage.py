@@ -1,14 +1,14 @@
-"""Believing nothing: whether the record is what was written, and if not, where.
+"""The audit: whether the record is as the daemon wrote it, and if not, where it differs.
 
 The audit reads everything once: the write-ahead log (``wal.py``), SQLite's own structure, each
 event against the chain, each config text against its digest, each snapshot against its checksum.
-It does not stop at the first thing that is wrong. Behind a bad row the chain is taken up again
-from the hash that the row claims, so that what still fits together can be told from what does
-not; how much of it there is, is what can be saved.
+It does not stop at the first thing that is wrong. Behind a bad row it takes the chain up again from
+the hash that the row claims. So it can tell rows that still fit together from those that do not,
+and how much can be saved.
 
-Which of a row's columns is bad cannot be known, as the hash is over all of them, with two
-exceptions: if the next row goes on from what the hash should be, it is the hash that is bad;
-and a column may be bad on its face.
+The audit cannot tell which of a row's columns is bad, because the hash is over all of them. There
+are two exceptions. If the next row goes on from the hash that the row should have, the hash is bad.
+And a column may be bad on its face, such as JSON that cannot be parsed.
 """
 
 import sqlite3
@@ -25,7 +25,7 @@ from .reading import COLUMNS, Reader, Row, Stored, error_text, identity_link, un
 from .times import rfc3339
 
 _AT_ONCE: Final = 2000  # rows
-# What SQLite says of a broken file; its complaint may quote what is no UTF-8 any more.
+# SQLite's errors about a broken file; the message may quote bytes that are no UTF-8 any more.
 BROKEN: Final = (sqlite3.DatabaseError, UnicodeDecodeError)
 _NAMED: Final = 20  # findings that are told one by one
 
@@ -38,7 +38,7 @@ class Finding(msgspec.Struct):
 
 
 class Audit:
-    """What was found out about one journal. Run the checks in the order they stand here."""
+    """The findings about one journal. Run the checks in the order in which they stand here."""
 
     def __init__(self) -> None:
         self.findings: list[Finding] = []
@@ -57,7 +57,7 @@ class Audit:
         return finding
 
     def saved(self) -> str:
-        """What can be saved, for people."""
+        """Say for people how much of the record can be saved."""
         if self.intact_to is None:
             return "how much can be saved is not known; restore the journal from a copy"
         if self.intact_to == 0:

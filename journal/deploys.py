@@ -1,8 +1,8 @@
-"""The table ``deploy``: what became of each deploy, as the daemon concluded it.
+"""The table ``deploy``: the outcome of each deploy, as the daemon concluded it.
 
-Each row follows from the events, so it is no part of the chain. It is written in the transaction
-of the event that it follows from, and a journal that lacks rows gets them anew when a daemon
-starts: one that an older version wrote, or whose disk was full when the table was to be made.
+Each row follows from the events, so it is no part of the chain. The daemon writes it in the
+transaction of that event. A journal may lack rows: an older version wrote it, or its disk was full
+when the table was to be made. Then a daemon adds the rows when it starts.
 """
 
 import sqlite3

@@ -1,4 +1,4 @@
-"""What can be wrong with a journal, by who has to act."""
+"""The errors of a journal, one for each way in which an operator has to act."""
 
 from typing import Final
 

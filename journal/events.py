@@ -23,7 +23,7 @@ from .policy import Policy
 
 
 class Spec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """What a monitor says of a vassal.
+    """A vassal as its source describes it.
 
     ``ts`` is an integer that differs when the vassal changed: nanoseconds since the epoch where
     the source has times, the source's own counter where it has one (a znode's mzxid).
@@ -39,7 +39,7 @@ class Spec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     gid: int | None = None
     socket: str | None = None  # on-demand address
     settings: dict[str, str] = {}  # the config's own [emperor] section
-    attrs: dict[str, str] = {}  # what else the source knows, for people
+    attrs: dict[str, str] = {}  # more that the source knows, for people
     bar: str | None = None  # why this must not run, when the monitor can tell
 
 
@@ -237,7 +237,7 @@ class PressureObserved(Body, frozen=True):
 
 
 class KernelClock(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """What the kernel knows of its clock (adjtimex(2)).
+    """The state of the kernel's clock, by adjtimex(2).
 
     ``synchronized``: NTP or PTP disciplines it. ``status`` has its STA_ bits, ``max_error`` is in
     microseconds.

@@ -1,8 +1,8 @@
 """Opening a journal for reading without leaving a trace.
 
 SQLite's ``mode=ro`` is not enough: on a database in WAL mode it makes the files ``-wal`` and
-``-shm`` where there are none, and writes to the ``-shm`` that is there. What is done instead
-depends on what lies beside the file:
+``-shm`` where there are none, and writes to the ``-shm`` that is there. So the way to open a
+journal depends on the files beside it:
 
 ==================  ============================================================================
 ``-wal``, ``-shm``  ``mode=ro&readonly_shm=1``. If a daemon is at work, its wal-index is read;
@@ -48,11 +48,11 @@ _kept: list[int] = []
 
 
 class WalIndex(msgspec.Struct, frozen=True):
-    """What the ``-shm`` file says of the log it belongs to."""
+    """The ``-shm`` file's header: the state of the log that it belongs to."""
 
     salts: tuple[int, int]
     committed: int  # frames
-    live: bool  # somebody has it open
+    live: bool  # a process has it open
 
 
 class Files:

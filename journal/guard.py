@@ -45,8 +45,8 @@ class Guard:
         self._main = os.stat(path)
         self._files: dict[str, int] = {}
         self._index_size = 0
-        self._index_cut = False  # once; what it says of the log is not what was
-        self._known: tuple[int, int, int] | None = None  # what it said last
+        self._index_cut = False  # once; then its header may not fit the log
+        self._known: tuple[int, int, int] | None = None  # its header as it was read last
         try:
             for suffix in ("-wal", "-shm"):
                 self._files[suffix] = _opened(path + suffix, writable=suffix == "-shm")
@@ -119,8 +119,8 @@ class Guard:
     def check_log(self) -> None:
         """Raise FileLost if the ``-wal`` that SQLite has open lacks what was committed to it.
 
-        A checkpoint would copy what is there instead into the journal, as SQLite checks no sums
-        then. What was copied before is not missed.
+        A checkpoint would copy other bytes into the journal, because SQLite checks no checksums
+        then. Frames that a checkpoint copied before are not missed.
         """
         index = self._known if self._index_cut else self._index()
         if index is None:

@@ -26,7 +26,7 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     # ever, or max_starting of them would end all deploys.
     start_patience: float = 30.0  # seconds a starting or reloading vassal may hold its slot
 
-    # Who vassals run as, and how links are treated
+    # The users of vassals, and the treatment of symlinks
     tyrant: bool = False
     tyrant_nofollow: bool = False
     tyrant_initgroups: bool = False

@@ -1,13 +1,13 @@
 """Reading a journal: any journal, at any time, without leaving a trace.
 
 A ``Reader`` fixes at its start where the record ends (the ``head``) and shows what is before
-that. Events never change, so it reads them in pieces, each in a transaction of its own: who
-pages through a million events for an hour does not keep the daemon's write-ahead log from being
-folded in, and nothing large is ever in memory.
+that. Events never change, so it reads them in pieces, each in a transaction of its own. Therefore a
+reader that pages through a million events for an hour does not stop the daemon's checkpoints, and
+its memory stays small.
 
 The reader believes what it reads, but for two things that cost nothing: the text of a config
-must have the digest it is stored under, and a snapshot its own checksum. ``damage.py`` is who
-believes nothing.
+must have the digest it is stored under, and a snapshot its own checksum. ``damage.py`` checks all
+of it.
 """
 
 import contextlib
@@ -111,7 +111,7 @@ class Reader:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
-        """What SQLite says of a broken file, as Damaged."""
+        """Raise SQLite's errors about a broken file as Damaged."""
         try:
             yield
         except sqlite3.Error as error:
@@ -275,7 +275,7 @@ class Reader:
     # Deploys
 
     def deploys(self) -> list[Any]:
-        """What the journal says became of deploys: seq, previous, outcome, outcome_seq.
+        """The outcomes of deploys that the journal has: seq, previous, outcome, outcome_seq.
 
         Only of those whose events are in this file; nothing where a daemon has yet to find out.
         """
@@ -438,7 +438,7 @@ def _conditions(which: Filter) -> tuple[str, list[object]]:
 
 
 def of_sqlite(path: str, error: sqlite3.Error) -> JournalError:
-    """What SQLite says of a file that it was to read."""
+    """Turn an error of SQLite into the error of a journal that it stands for."""
     name = getattr(error, "sqlite_errorname", "") or ""
     damaged = name.startswith("SQLITE_CORRUPT") or "decode" in str(error)
     if isinstance(error, sqlite3.OperationalError) and not damaged:
@@ -449,6 +449,6 @@ def of_sqlite(path: str, error: sqlite3.Error) -> JournalError:
 
 
 def error_text(error: Exception) -> str:
-    """What SQLite says, on one line; it may quote a whole definition."""
+    """The text of an SQLite error, on one line and cut: it may quote a whole definition."""
     text = " ".join(str(error).split())
     return text if len(text) <= _BRIEF else f"{text[:_BRIEF]}..."

@@ -68,7 +68,7 @@ class Reserve:
             if room is not None and room >= self.size:
                 return None
             lacks = self.size - (room or 0)
-            # What is kept is no longer free, and the journal must not be what fills the disk.
+            # The reserve takes free space, and it must not fill the disk by itself.
             if _free(os.path.dirname(self.path)) < lacks + (self.size if room is None else 0):
                 return f"{self.path}: there is no room for {size_text(self.size)}"
             self._allocate()

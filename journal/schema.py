@@ -44,7 +44,7 @@ def check_ours(connection: sqlite3.Connection, path: str) -> None:
         )
     names = applied(connection)
     unknown = [str(name) for name in names if name not in NAMES]
-    if unknown and set(NAMES) <= set(names):  # who is newer has all of ours; else it is damage
+    if unknown and set(NAMES) <= set(names):  # a newer one has all of ours, too; else it is damage
         raise NewerFormat(
             f"{path}: written by a newer emperord (it has {', '.join(unknown)}); "
             "read it with that version or a later one"
@@ -77,7 +77,7 @@ def as_error(path: str, found: Iterable[str]) -> SchemaDamaged:
 
 
 def flaws(connection: sqlite3.Connection) -> list[str]:
-    """What of the schema is missing, changed, or can change what is written."""
+    """Flaws of the schema: missing or changed parts, and foreign ones that can change a write."""
     found = []
     names = applied(connection)
     there = {(each.type, each.name): each for each in _objects(connection)}
@@ -105,7 +105,7 @@ def flaws(connection: sqlite3.Connection) -> list[str]:
 
 
 def _passed_over(names: tuple[str, ...]) -> set[tuple[str, str]]:
-    """What those migrations made that are not named though later ones are."""
+    """The objects of migrations that the journal does not name, though it names later ones."""
     found = set[tuple[str, str]]()
     for number, name in enumerate(NAMES):
         if name not in names and set(NAMES[number + 1 :]) & set(names):
@@ -129,7 +129,7 @@ def lacking(connection: sqlite3.Connection, tables: Iterable[str] = TABLES) -> d
 
 
 def additions(connection: sqlite3.Connection) -> list[str]:
-    """What somebody else put into the file, and does no harm; for people."""
+    """Harmless objects that another program put into the file, for people."""
     found = [
         f"{each.type} {each.name!r} is none of emperord's"
         for each in _strangers(connection)
@@ -148,7 +148,7 @@ class _Made(NamedTuple):
 
 @functools.cache
 def _made(names: tuple[str, ...]) -> _Made:
-    """What these migrations make."""
+    """The objects and columns that these migrations make."""
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
         for statement in itertools.chain(*(statements(name) for name in names)):
             fresh.execute(statement)
@@ -190,7 +190,7 @@ def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the journal to today's schema; does nothing if it is.
 
-    What was migrated is folded into the file, as tools that open it as immutable see no log. A
+    A checkpoint follows, because tools that open the file as immutable do not read the log. A
     journal on a full disk keeps its old views: nothing here needs new ones.
     """
     done = set(applied(connection))

@@ -1,9 +1,9 @@
 """The store: the one writer of a journal.
 
-Who holds the lock writes; a second writer is refused. The lock is a BSD lock on a file beside
-the journal, which also says whose it is. As a BSD lock belongs to the open file and not to the
-process, a child between fork and exec still holds it, so when a new daemon gets the lock, no
-child of the dead one is still on its way to exec; the recovery relies on that.
+The process that holds the lock writes; the store refuses a second writer. The lock is a BSD lock on
+a file beside the journal, which also says whose it is. A BSD lock belongs to the open file and not
+to the process, so a child between fork and exec still holds it. When a new daemon gets the lock, no
+child of the dead one is still on its way to exec. The recovery relies on that.
 
 A journal with a second name (a hard link, a bind mount) has a second such file beside that, so
 the journal itself is locked as well. Such a lock and SQLite's own, which are POSIX ones, do not
@@ -284,7 +284,7 @@ class Journal:
 
     @contextlib.contextmanager
     def _readable(self) -> Iterator[None]:
-        """What SQLite says of a broken file, as Damaged."""
+        """Raise SQLite's errors about a broken file as Damaged."""
         try:
             yield
         except sqlite3.Error as error:
@@ -336,7 +336,7 @@ class Journal:
         return content if chain.digest(content) == digest else None
 
     def altered(self, digests: Iterable[str]) -> dict[str, Literal["changed", "gone"]]:
-        """What became of config texts that are not there as they were recorded, by digest.
+        """The config texts that are not there as they were recorded, by digest.
 
         Raises Damaged.
         """
@@ -468,7 +468,7 @@ class Journal:
             raise self._paused(error) from error
 
     def _paused(self, error: Exception) -> JournalPaused:
-        # What a full disk lacks is room, not another connection.
+        # After a full disk, another connection does not help; only room does.
         full = getattr(error, "sqlite_errorname", None) == "SQLITE_FULL" or (
             isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         )

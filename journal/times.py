@@ -89,10 +89,10 @@ def moment(text: str, since: int | None = None) -> Moment:
 def parse(text: str, since: int | None = None) -> int:
     """UTC nanoseconds of a time as people write it.
 
-    RFC 3339 (a space for the T, no seconds, no time at all are fine; without an offset it is
-    UTC), ``now``, ``today``, ``yesterday``, a clock time (the last one that has passed), or
-    relative to ``since`` (the present, if None): ``-30s``, ``1h30m``, ``3 days ago``.
-    Raises ValueError with a text for people.
+    It is RFC 3339, where a space may stand for the T and the seconds or the time may be left out.
+    Without an offset it is UTC. Or it is ``now``, ``today``, ``yesterday`` or a clock time (the
+    last one that has passed). Or it is relative to ``since`` (the present, if None): ``-30s``,
+    ``1h30m``, ``3 days ago``. Raises ValueError with a text for people.
     """
     text = text.strip()
     present = now() if since is None else since

@@ -4,7 +4,7 @@ SQLite reads a WAL up to the first frame that is not right and takes the rest fo
 over. After a crash that is just what is wanted. But it is also what happens when a byte of a
 frame rots, and then transactions that were on disk are gone without a word. So the log is
 walked here once more, by the file format's description (sqlite.org/fileformat2.html, section
-4), and what SQLite would pass over is judged:
+4), and this module judges the frames that SQLite would pass over:
 
 - frames with other salts are left over from before the log was last begun anew: nothing;
 - good frames without a commit after them are a transaction that was never finished: a note;
@@ -32,7 +32,7 @@ Sum = tuple[int, int]
 
 
 class Walk(msgspec.Struct, frozen=True):
-    """What a write-ahead log holds. Frames count from 1; 0 means none."""
+    """The contents of a write-ahead log. Frames count from 1; 0 means none."""
 
     frames: int  # with the log's salts, whether good or not
     committed: int  # the last frame of the last transaction that SQLite reads
@@ -150,7 +150,7 @@ class _Walker:
             return False
         self.frames += 1
         self.bad.append(self.frames)
-        # What this frame's checksum was is not known, so the next frame counts as bad as well.
+        # The right checksum of this frame is not known, so the next frame counts as bad as well.
         self.running = (0, 0)
         return True
 

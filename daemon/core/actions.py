@@ -1,4 +1,4 @@
-"""What the fold can order. Actions are journaled in the row of the event that led to them."""
+"""The orders that the fold can give. The journal has them in the row of the event they follow."""
 
 from collections.abc import Sequence
 from typing import Literal

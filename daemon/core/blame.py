@@ -14,7 +14,7 @@ class VassalFault(Exception):
 
 
 class Blame:
-    """What is raised within is about this vassal, unless it says already of which it is."""
+    """Name this vassal in an error raised within, unless the error names one already."""
 
     __slots__ = ("_vassal",)
 
@@ -35,7 +35,7 @@ class Blame:
 
 
 def original(error: BaseException) -> BaseException:
-    """What was raised, without the vassal that is to blame for it."""
+    """The error as the fold raised it, without the name of the vassal."""
     if isinstance(error, VassalFault) and error.__cause__ is not None:
         return error.__cause__
     return error

@@ -3,7 +3,8 @@
 Events are kept for good. Without a limit, the owner of one file could have megabytes a second
 written to a disk that is not theirs. Therefore each account has a leaky bucket of the size
 ``--record-budget``, which empties in ``REFILL``. The account is the user in tyrant mode, else the
-vassal. The level is part of the fleet, because the fold decides by it; so it is integers only.
+vassal. The level is part of the fleet, because the fold decides by it. Therefore it is integers
+only.
 
     within it          all is recorded
     above it           events are recorded without config texts and last lines, and a vassal that

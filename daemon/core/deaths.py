@@ -26,7 +26,7 @@ Verdict = Literal["exiled", "reloaded", "excused", "finished", "loyal", "succeed
 
 
 def judge(fleet: Fleet, vassal: Vassal, event: Event) -> Verdict:
-    """What an unasked ``exited`` of the vassal's attempt amounts to."""
+    """Judge an ``exited`` of the vassal's attempt that the fold did not order."""
     body: Any = event.body
     if body.code == EXILE and not vassal.due:
         return "exiled"

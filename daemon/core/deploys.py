@@ -1,12 +1,12 @@
-"""Deploys, and what became of them: one definition, for the view ``deploys`` and ``history``.
+"""Deploys and their outcomes: one definition, for the view ``deploys`` and for ``history``.
 
 A *deploy* is an event by which a source changes what is wanted: a vassal added, changed, removed
-or destroyed. What became of it is looked for in what follows, up to the next deploy of the same
-name. The events alone do not tell: a vassal that says that it accepts may say so of the config
-before, when the new one came while it was still starting. So the events are folded, and a
-success or a death counts only if it is of the attempt that runs the deployed config: the one of
-the first ``spawn`` or ``reload`` of that name that was ordered by the deploy or after it. The
-orders are those that were recorded, not those that today's fold would give.
+or destroyed. Its outcome follows from later events, up to the next deploy of the same name. The
+events alone do not tell: a vassal that says that it accepts may say so of the config before, when
+the new one came while it was still starting. So the events are folded, and a success or a death
+counts only for the attempt that runs the deployed config. That is the attempt of the first
+``spawn`` or ``reload`` of that name that the deploy or a later event ordered. The orders are those
+that were recorded, not those that today's fold would give.
 
 ==============  ================================================================================
 ``accepting``   that attempt said that it accepts
@@ -172,7 +172,7 @@ class Deploys:
     def _skip(
         self, fleet: Fleet, event: Event, fold: Callable[[Fleet, Event], list[Action]]
     ) -> list[Action]:
-        """See an event on which the fold raised. What bars its vassal follows: its outcome."""
+        """See an event on which the fold raised. A later event bars its vassal: the outcome."""
         before = fleet.vassals.get(event.vassal or "")
         actions = fold(fleet, event)
         if event.kind not in DEPLOYED or event.vassal is None:
@@ -288,7 +288,7 @@ def _plain_is_up(deploy: Deploy, event: Event, phase: Phase | None, vassal: Vass
 
 
 def _of_attempt(deploy: Deploy, event: Event, phase: Phase | None, vassal: Vassal | None) -> None:
-    """What the event says of the attempt that runs the deployed config.
+    """Conclude from an event about the attempt that runs the deployed config.
 
     ``phase`` is what the vassal was in before the event, ``vassal`` what it is after it.
     """
@@ -328,7 +328,7 @@ def _barred_or_died(vassal: Vassal | None) -> Outcome:
 
 
 def _of_phase(deploy: Deploy, event: Event, vassal: Vassal | None) -> None:
-    """What the vassal's phase after the event says."""
+    """Conclude from the vassal's phase after the event."""
     body: Any = event.body
     if vassal is None:
         deploy.settle("stopped", event)

@@ -48,7 +48,7 @@ class Vassal(msgspec.Struct, omit_defaults=True):
 
     name: str
     monitor: str
-    spec: Spec  # what its source says now
+    spec: Spec  # wanted: as its source described it last
     phase: Phase
     since: int  # when the phase began
     because: int  # the event that led to the phase
@@ -65,7 +65,7 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     # Facts of the attempt; meaningless without one.
     attempt: int | None = None
     order: int | None = None  # the event whose spawn, reload, stop or kill is under way
-    running: Spec | None = None  # what the attempt was ordered to run
+    running: Spec | None = None  # given with the last spawn or reload of the attempt
     pid: int | None = None
     start_time: int | None = None
     mark: str | None = None  # of its process, where it is not made from the attempt
@@ -81,13 +81,13 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     reload_at: int | None = None  # when a reload was ordered that it has not confirmed
     slot_of: str | None = None  # the user or source that its slot counts for
     waits_as: str | None = None  # the user or source in whose lines it waits for a slot
-    # What was learnt of it, which outlives the attempt.
+    # Learnt from its attempts; kept when they end.
     deaf: str | None = None  # it read no order while it ran with this config ("": an unknown one)
     restarts: bool = False  # a reload by signal ended it, so it is reloaded by a restart
 
     @property
     def uid(self) -> int | None:
-        """Whom its attempt was started as, if not as the daemon's user."""
+        """The uid with which its attempt was started, if not with the daemon's."""
         if self.user is not None:
             return self.user[0]
         return self.running.uid if self.running is not None and self.own_user else None
@@ -119,7 +119,7 @@ class Pressure(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Spent(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an account has had recorded, in bytes, as of ``at``; budget.py says how it is counted.
+    """The level of an account's bucket at ``at``, in bytes; budget.py says how it is counted.
 
     ``over``: since when it is above its budget. It is so until half of the budget is free.
     """
@@ -152,7 +152,8 @@ class Fleet(msgspec.Struct):
     leaving: bool = False  # the daemon was told to stop
     vassals: dict[str, Vassal] = {}
     outages: dict[str, Outage] = {}
-    # Who waits for a slot; slots.py says who is next. With rules from 2 on, vassals wait by user.
+    # Vassals that wait for a slot; slots.py says which is next. With rules from 2 on, vassals wait
+    # by user.
     users: dict[str, Waiting] = {}  # in the order of their turns
     held: dict[str, int] = {}  # the slots that each user has taken
     queue: dict[str, None] = {}
@@ -161,7 +162,8 @@ class Fleet(msgspec.Struct):
     reloaded_last: bool = False  # the last slot went to a reload
     starting: int = 0  # slots taken
     pressure: Pressure | None = None  # of the machine, as the present daemon saw it last
-    blocked: dict[str, str] = {}  # barred, because another vassal has the address: who -> holder
+    # Barred vassals whose address another vassal has, and that holder.
+    blocked: dict[str, str] = {}
     spent: dict[str, Spent] = {}  # by account: a user in tyrant mode, else a vassal
 
 

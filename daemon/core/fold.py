@@ -8,13 +8,13 @@ actions come out; ``emperor-replay verify`` checks that, row by row. So this fil
 imports must not reach for the clock, the system, randomness or the journal, and a test sees to
 it.
 
-The table is total: each kind of event about a vassal has a cell for every phase, ``ignore``
-where nothing happens, none is missing. It is keyed by name, never by position. What a cell does
-is in ``moves.py``.
+The table is total: each kind of event about a vassal has a cell for every phase. The cell is
+``ignore`` where nothing happens. It is keyed by name, never by position. ``moves.py`` has the moves
+that the cells name.
 
-Before the table is asked, an event is dropped that belongs to something that is over: what an
-attempt that is not the vassal's present one says, a deadline that is not the vassal's present
-one, what a monitor says of a vassal that another monitor owns (``claims.py``).
+Before the fold looks into the table, it drops an event that is out of date. Such an event is from a
+former attempt of the vassal or from a former deadline. So is an observation by a monitor that does
+not own the vassal (``claims.py``).
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ i = m.ignore
 
 # fmt: off
 TABLE: Final[dict[str, dict[str, Move]]] = {
-    # What monitors say
+    # Observations of monitors
     "vassal_added": dict(
         queued=m.requeue, throttled=m.renew, listening=m.relisten, starting=m.amend, ready=m.amend,
         accepting=m.amend, reloading=m.amend, stopping=m.readd, held=m.respec, barred=m.renew),
@@ -50,7 +50,7 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
     "config_restored": dict(
         queued=i, throttled=i, listening=i, starting=i, ready=i,
         accepting=i, reloading=i, stopping=i, held=i, barred=m.begin_restored),
-    # What the host and the vassals say
+    # Reports of the host and of vassals
     "spawned": dict(
         queued=i, throttled=i, listening=i, starting=m.note_spawned, ready=i,
         accepting=i, reloading=i, stopping=m.note_spawned, held=i, barred=i),
@@ -101,7 +101,7 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
         queued=m.fail, throttled=m.fail, listening=m.fail, starting=m.fail_up, ready=m.fail_up,
         accepting=m.fail_up, reloading=m.fail_up, stopping=m.fail_up, held=m.note_failure,
         barred=m.fail),
-    # What operators ask
+    # Requests of operators
     "start": dict(
         queued=i, throttled=m.release, listening=i, starting=i, ready=i,
         accepting=i, reloading=i, stopping=m.unhold, held=m.release, barred=m.release),
@@ -218,7 +218,7 @@ def _fail_others(fleet: Fleet, event: Event, actions: list[Action]) -> None:
             TABLE[event.kind][vassal.phase](fleet, vassal, event, actions)
 
 
-# What is about the fleet or a source, not about one vassal.
+# Moves of the fleet or of a source, not of one vassal.
 
 
 def _operate(fleet: Fleet, event: Event, actions: list[Action]) -> None:
@@ -256,7 +256,7 @@ def _set_clock(fleet: Fleet, event: Event, actions: list[Action]) -> None:
 
 
 def _record_only(fleet: Fleet, event: Event, actions: list[Action]) -> None:
-    """The record is all that there is to it."""
+    """Do nothing: the event is for readers of the record."""
 
 
 FLEET_TABLE: Final[dict[str, FleetMove]] = {

@@ -23,7 +23,7 @@ _NO_ID: Final = 2**32 - 1
 _SENT: Final = 1.0  # seconds in which a reload that nobody confirms has been carried out
 _WAITS: Final = "its change waits for the next start (reload = none)"
 _OVER_BUDGET: Final = "more is recorded of it than its budget allows"
-# What a running program was given once and for all.
+# Settings that a running program got at its start and keeps until its end.
 _FIXED: Final = ("command", "nofile", "nproc", "as")
 
 Actions = list[Action]
@@ -92,7 +92,7 @@ def needs_restart(vassal: Vassal) -> bool:
         (old.uid, old.gid, old.socket, old.path, old.cwd)
         != (new.uid, new.gid, new.socket, new.path, new.cwd)
         or any(old.settings.get(key) != new.settings.get(key) for key in _FIXED)
-        # Nobody is there to send the new text to a vassal that cannot ask for it.
+        # Without its socket, the daemon cannot send the new text to the vassal.
         or (new.path is None and not vassal.control)
     )
 
@@ -121,7 +121,7 @@ def moves_socket(vassal: Vassal) -> bool:
 
 
 def close_socket(vassal: Vassal, actions: Actions) -> None:
-    """Give its address back, if it has one. What ran last tells; that outlives the attempt."""
+    """Give its address back, if it has one. ``running`` names it, also after the attempt."""
     if vassal.running is not None and vassal.running.socket:
         vassal.running = None
         actions.append(Action("unlisten", vassal.name))
@@ -209,7 +209,7 @@ def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
     elif rules.holds(fleet, rules.SHARES):
         if slots.gets_slot(fleet, vassal, event):
             reload(fleet, vassal, event, actions)
-    # Whoever waits already goes first: one that changes all the time must not keep its slot.
+    # Those that wait already go first: a vassal that changes all the time must not keep its slot.
     elif fleet.starting < slots.slots(fleet) and not slots.waits(fleet):
         reload(fleet, vassal, event, actions)
     else:
@@ -230,7 +230,7 @@ def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
         return
     if rules.holds(fleet, rules.RELOAD_ENDS):
         vassal.reload_at = event.at
-    vassal.heartbeat = False  # what it loads now has sent none yet, and may never mean to
+    vassal.heartbeat = False  # the new config has sent none yet, and may never send one
     vassal.running = vassal.spec
     vassal.order = event.seq
     actions.append(Action("reload", vassal.name, vassal.attempt, vassal.spec.config))
@@ -354,7 +354,7 @@ def take_spec(vassal: Vassal, event: Event) -> None:
     if vassal.spec.settings.get("command") != before.settings.get("command"):
         vassal.restarts = False  # another program may reload as it is told
     vassal.monitor = event.monitor
-    vassal.earliest = vassal.failed = None  # who fixes a config does not wait
+    vassal.earliest = vassal.failed = None  # after a fix of its config it does not wait
 
 
 def readd(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -446,11 +446,11 @@ def reload_when_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions)
     if way_to_reload(vassal) == "none":
         return
     if vassal.slot:
-        # It is still loading. What it says next would be taken for the new config's success.
+        # It is still loading. Its next byte would be taken for the new config's success.
         vassal.due = True
     elif vassal.phase == "starting":
-        # It outlasted our patience: a hung start gets round neither to reloading nor to
-        # stopping, and who fixes a config does not wait for its mercy to end.
+        # Its start timed out. A hung start handles neither a reload nor a stop, so it is killed:
+        # after a fix of its config it does not wait for the end of its mercy.
         end(fleet, vassal, event, actions, "kill", "restarts, as its start hangs")
     else:
         ask_reload(fleet, vassal, event, actions)
@@ -561,7 +561,7 @@ def wake(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
 
 
 def fail_listen(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
-    """Nobody listens for it: wait and try again, or bar it until that may have changed."""
+    """The host cannot listen for it: try again later, or bar it until its address may be free."""
     body: Any = event.body
     if vassal.running is None or vassal.running.socket != body.address:
         return  # that was before it had another address
@@ -572,14 +572,14 @@ def fail_listen(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) ->
     if body.holder is not None:
         holder = fleet.vassals.get(body.holder)
         if holder is None or holder.running is None or holder.running.socket != body.held_as:
-            begin(fleet, vassal, event, actions)  # who had it has let go meanwhile
+            begin(fleet, vassal, event, actions)  # the holder has given it back meanwhile
             return
         fleet.blocked[vassal.name] = body.holder
     enter(vassal, "barred", event, body.reason)
 
 
 def unblock(fleet: Fleet, event: Event, actions: Actions) -> None:
-    """Who was barred for want of an address that another vassal gave back just now, begins."""
+    """Begin those that were barred because another vassal had the address that is free now."""
     freed = {action.vassal for action in actions if action.do == "unlisten"}
     for name, holder in list(fleet.blocked.items()) if freed else ():
         with Blame(name):
@@ -640,7 +640,7 @@ def adopt(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     body: Any = event.body
     vassal.pid, vassal.start_time, vassal.control = body.pid, body.start_time, body.control
     if not body.control:
-        vassal.order = event.seq  # what becomes of it now follows from that too
+        vassal.order = event.seq  # later events of it have this one as their cause
     if vassal.phase == "stopping":
         order(vassal, "stop", event, actions)
         vassal.deadline = event.at + seconds(fleet.policy.mercy)

@@ -52,7 +52,7 @@ def vassal_columns() -> tuple[str, ...]:
     return tuple(vassal_record(Vassal("", "", Spec(ts=0), "queued", since=0, because=0)))
 
 
-# What a running daemon knows besides.
+# Fields that only a running daemon can fill in.
 LIVE: Final = ("since", "held", "control", "uptime_s", "last_heartbeat", "deadline", "cgroup")
 
 

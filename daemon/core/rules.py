@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 from ...journal.errors import NewerFormat
 from .fleet import Fleet
 
-RULES: Final = 2  # what a daemon of this version decides by
+RULES: Final = 2  # the version by which a daemon of this release decides
 
 
 class Change(NamedTuple):

@@ -171,9 +171,9 @@ def take(fleet: Fleet, name: str) -> None:
 def gets_slot(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
     """Whether it is its turn at once. Otherwise it waits from now on.
 
-    What is about the whole fleet lets many begin. All of them wait then, and take turns when the
-    event has been folded, whatever the order of the fleet. Before a daemon is ready, no vassal
-    that waits has a turn.
+    An event about the whole fleet lets many vassals begin. All of them wait then, and take turns
+    when the event has been folded, whatever the order of the fleet. Before a daemon is ready, no
+    vassal that waits has a turn.
     """
     may_be_first = event.vassal is not None and (fleet.open or not waits(fleet))
     join(fleet, vassal, event)

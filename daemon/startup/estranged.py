@@ -161,7 +161,7 @@ class Estranged:
                         "%s: nothing is done. Estranged: %s; %s", name, self.reason, self._todo
                     )
 
-    # What is asked
+    # Requests of operators
 
     async def _answer(
         self, nursery: trio.Nursery, request: Mapping[str, Any], client: Client
@@ -272,7 +272,7 @@ class Estranged:
         self._decide(Decision("restore", uid, verified))
         return {"after": verified.head.seq, "lost": max(0, self.known.seq - verified.head.seq)}
 
-    # What follows
+    # After a decision
 
     def adopted(
         self, decision: Decision, write: Callable[[Callable[[], None]], None]

@@ -119,7 +119,7 @@ def _is_locked(file: str, ours: os.stat_result | None) -> bool:
 
 
 def read(file: str) -> dict[str, Any]:
-    """What a locked file says; nothing where it makes no sense."""
+    """The content of a locked file; empty where it cannot be read or makes no sense."""
     try:
         with open(file, "rb") as opened:
             about = json.loads(opened.read(_LONGEST))

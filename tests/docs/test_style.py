@@ -8,7 +8,16 @@ import pytest
 from support import prose
 
 ROOT = Path(__file__).resolve().parents[2]
-TREES = ("CONTRIBUTING.md", "docs/architecture.md", "docs/index.md", "tests/docs")
+TREES = (
+    "CONTRIBUTING.md",
+    "daemon/core",
+    "daemon/startup",
+    "docs/architecture.md",
+    "docs/index.md",
+    "journal",
+    "tools",
+    "tests/docs",
+)
 
 
 @pytest.mark.parametrize("tree", TREES)
@@ -23,8 +32,11 @@ def _files(tree: Path) -> list[Path]:
     if tree.is_file():
         return [tree]
     paths = sorted(tree.rglob("*"))
-    scripts = [path for path in paths if path.parent.name == "tools" and path.is_file()]
-    return [*(path for path in paths if path.suffix in (".py", ".md")), *scripts]
+    return [path for path in paths if path.suffix in (".py", ".md") or _is_script(path)]
+
+
+def _is_script(path: Path) -> bool:
+    return path.is_file() and not path.suffix and path.read_bytes().startswith(b"#!")
 
 
 LONG = "The daemon " + "very " * 37 + "often"
@@ -42,6 +54,7 @@ LONG = "The daemon " + "very " * 37 + "often"
         pytest.param('"""Whatever ends, whom it ends."""', [], id="other-words"),
         pytest.param('"""An\n\n    what it is   a block\n"""', [], id="block"),
         pytest.param('"""An\n\n=== ===\nwho  when\n=== ===\n"""', [], id="table"),
+        pytest.param("# run       what it runs\n# run fast  who\n", [], id="columns-of-words"),
         pytest.param('"""- one\n- what\n  is two\n"""', ["2: begins with what"], id="item"),
         pytest.param(f'"""{LONG} ends."""', ["1: has 41 words"], id="long-by-one"),
         pytest.param(f'"""{LONG}."""', [], id="as-long-as-may-be"),

@@ -18,6 +18,7 @@ _DIRECTIVE = re.compile(r"(noqa|type:|fmt:|pragma:|ruff:|mypy:|!)")
 _ITEM = re.compile(r"([-*+]|\d+[.)])\s+")
 _FENCE = re.compile(r"(```|~~~)")
 _RULE = re.compile(r"[=~-]{3,}( +[=~-]{3,})*$")
+_COLUMNS = re.compile(r"[^\s.!?:] {2,}\S")
 _SPAN = re.compile(r"(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)", re.S)
 _LINK = re.compile(r"\]\([^)]*\)")
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s)>,]*[^\s)>,.]")
@@ -136,6 +137,7 @@ def _paragraphs(lines: list[Line]) -> Iterator[list[Line]]:
             or table
             or bare.startswith(("|", "#", "<!--"))
             or _RULE.match(bare)
+            or _COLUMNS.search(bare)
             or (line.startswith("  ") and not item and not starts)
         )
         if layout or starts:

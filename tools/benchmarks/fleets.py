@@ -1,4 +1,4 @@
-"""What many vassals cost the daemon."""
+"""The cost of many vassals: memory and CPU of the daemon."""
 
 import os
 import socket
@@ -41,7 +41,7 @@ def memory(folder: Path) -> list[Result]:
     write(folder, 1000, SLEEPER)
     with daemon(folder) as running:
         running.wait_for("spawned", 1000)
-        idle = at_rest(running, 12)  # what belongs to the start only has been given back
+        idle = at_rest(running, 12)  # by then the daemon has given back the memory of its start
         used = running.memory()
     return [
         at_most("1,000 vassals: resident (RSS)", used["Rss"], 45, "MB"),
@@ -58,7 +58,7 @@ command = bash -c 'for i in 1 2 3 4 5 6; do {BEAT}; sleep 1; done; exec sleep 10
 
 @bench
 def listening(folder: Path) -> list[Result]:
-    """What vassals on demand cost that nobody has asked for yet."""
+    """5,000 vassals on demand without a first client."""
     sockets = folder / "sockets"
     sockets.mkdir()
     write(folder, 5000, SLEEPER)

@@ -1,4 +1,4 @@
-"""What benchmarks are made of: a daemon to look at, servers, results."""
+"""The parts of benchmarks: a daemon to measure, servers, results."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""What all servers have in common: a temporary folder, a free loopback port, a process.
+"""The base of all servers: a temporary folder, a free loopback port, a process.
 
 A server runs as an ordinary user where its program wants that: as the user its Debian package
 made, when we are root; else as ourselves. It leads its own process group, so that all of it can
@@ -63,7 +63,7 @@ class Server:
             os.chown(self.folder, self._identity.pw_uid, self._identity.pw_gid)
         self.prepare()
 
-    # What a subclass gives
+    # A subclass gives these.
 
     def prepare(self) -> None:
         """Make what the server needs in its folder, once."""
@@ -72,17 +72,17 @@ class Server:
         raise NotImplementedError
 
     def environment(self) -> Mapping[str, str]:
-        """What is set besides PATH and HOME."""
+        """Variables besides PATH and HOME."""
         return {}
 
     def is_ready(self) -> bool:
         return answers(self.port)
 
     def address(self) -> dict[str, Any]:
-        """What a client needs to know."""
+        """The parts of the address by which clients connect."""
         return {"port": self.port}
 
-    # What it can do
+    # Tests use these.
 
     def start(self) -> None:
         """Run it; return when it is ready. Raises ServerFailed."""
@@ -198,7 +198,7 @@ class Server:
         elif self._process.poll() is None:
             self._process.send_signal(number)
         self._process.wait(self.patience)
-        self._signal(signal.SIGKILL)  # what it left behind
+        self._signal(signal.SIGKILL)  # for processes that it left behind
         self._process = None
 
     def _signal(self, number: signal.Signals) -> None:

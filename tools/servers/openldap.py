@@ -115,7 +115,7 @@ class OpenLDAP(Server):
 
     ``cn=admin`` may write both and ``cn=config``. ``cn=reader``, ``cn=limited`` (who is given
     three entries of a search at most), ``cn=paging`` (three, unless by pages) and ``cn=tenant``
-    (who does not see the suffixes themselves) have the same password. Whoever is nobody sees
+    (who does not see the suffixes themselves) have the same password. An anonymous client sees
     everything but ``entryCSN``. ``cn=Monitor`` counts what is sent.
     """
 

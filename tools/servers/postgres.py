@@ -14,7 +14,7 @@ from .base import Server, find_program
 class Postgres(Server):
     """Superuser ``emperor``, database ``emperor``, no password on loopback.
 
-    Whoever is in the role ``needs_password`` has to give one.
+    A user in the role ``needs_password`` has to give one.
     """
 
     name = "postgres"

@@ -16,7 +16,7 @@ from typing import Any
 from .base import Server, answers, find_program, free_port
 
 _GUEST = "guest"
-# What tests for users and virtual hosts connect as; "/" and "@" must survive a URL.
+# Tests for users and virtual hosts connect with these; "/" and "@" must survive a URL.
 _USER, _PASSWORD, _VHOST = "deployer", "s3cr/t@of deployer", "team/blue"
 
 
