@@ -60,7 +60,7 @@ def beside(path: str) -> list[str]:
 
 
 def advice(logs: Sequence[str]) -> str:
-    """What these are, and what to do with them."""
+    """Tell an operator what these files are, and what to do with them."""
     return (
         f"{', '.join(logs)}: a log that did not belong to the journal beside it; it may hold"
         " events that are nowhere else. Put it beside its own journal.db as journal.db-wal, or move"

@@ -1,4 +1,4 @@
-"""What a daemon reads of its journal to go on: the newest snapshot and the events after it."""
+"""The part of a journal that a daemon reads to go on: the newest snapshot and later events."""
 
 import sqlite3
 from collections.abc import Iterator
