@@ -1,8 +1,7 @@
-"""Filters as MongoDB's shells take them: what they mean, and what is said of those that fail."""
+"""Filters of MongoDB: what they mean, and what is said of those that fail."""
 
 import json
 from datetime import UTC, datetime
-from math import inf
 from typing import Any
 from uuid import UUID
 
@@ -20,84 +19,61 @@ READ: dict[str, Any] = {
     "{}": {},
     " { } ": {},
     "{enabled:1}": {"enabled": 1},
-    "{enabled:1,}": {"enabled": 1},
     '{"enabled": 1}': {"enabled": 1},
     "{'enabled': true}": {"enabled": True},
-    "{a:false,b:null,c:undefined}": {"a": False, "b": None, "c": None},
+    "{a:false,b:null,true:1}": {"a": False, "b": None, "true": 1},
     "{a_1:1,$or:[{b:2},{$and:[]}]}": {"a_1": 1, "$or": [{"b": 2}, {"$and": []}]},
     "{'a.b':{$gte:1,$lt:2}}": {"a.b": {"$gte": 1, "$lt": 2}},
-    "{größe: 1, 1: 2}": {"größe": 1, "1": 2},
-    "{a:-1,b:+1.5,c:.5,d:1.,e:0x1F}": {"a": -1, "b": 1.5, "c": 0.5, "d": 1.0, "e": 31},
-    "{a:1e3}": {"a": 1000.0},
-    "{a:Infinity,b:-Infinity}": {"a": inf, "b": -inf},
-    "{a:9223372036854775807,b:9223372036854775808}": {"a": 2**63 - 1, "b": 2.0**63},
-    r"{a:'it\'s',b:'\u00e9\x41\u{1F600}\n',c:'\q'}": {"a": "it's", "b": "éA😀\n", "c": "q"},
+    "{größe: 1, '1' : 2}": {"größe": 1, "1": 2},
+    "{a:-1,b:1.5,c:1e3}": {"a": -1, "b": 1.5, "c": 1000.0},
+    "{a:9223372036854775807}": {"a": 2**63 - 1},
+    r"{a:'it\'s',b:'\u00e9\n',c:'\ud83d\ude00'}": {"a": "it's", "b": "é\n", "c": "😀"},
     "{a:\"'\",b:'\"'}": {"a": "'", "b": '"'},
     "{a:'},{'}": {"a": "},{"},
-    "{a:['x',1,[2],{b:3},]}": {"a": ["x", 1, [2], {"b": 3}]},
-    "{a:/^x\\/[/]$/i}": {"a": Regex("^x\\/[/]$", "i")},
-    "{a:{$not:/b/}}": {"a": {"$not": Regex("b")}},
-    "{a:RegExp('x','im')}": {"a": Regex("x", "im")},
+    "{a:['x',1,[2],{b:3}]}": {"a": ["x", 1, [2], {"b": 3}]},
     "{a:{$regex:'x',$options:'i',$ne:'xy'}}": {"a": {"$regex": "x", "$options": "i", "$ne": "xy"}},
-    "{a:{$regex:/x/,$in:['x']}}": {"a": {"$regex": Regex("x"), "$in": ["x"]}},
-    "{a:ISODate('2024-02-29T12:30:00Z')}": {"a": DAY},
-    "{a:ISODate('2024-02-29')}": {"a": datetime(2024, 2, 29, tzinfo=UTC)},
-    "{a:new Date('2024-02-29T14:30:00+02:00')}": {"a": DAY},
-    "{a:Date(1709209800000)}": {"a": DAY},
-    f"{{a:ObjectId('{OID}')}}": {"a": ObjectId(OID)},
-    f"{{a:new ObjectId(\"{OID}\")}}": {"a": ObjectId(OID)},
-    "{a:NumberLong('5'),b:NumberLong(5),c:Long(5)}": {"a": Int64(5), "b": Int64(5), "c": Int64(5)},
-    "{a:NumberInt('5'),b:Int32(5),c:Double(5)}": {"a": 5, "b": 5, "c": 5.0},
-    "{a:NumberDecimal('1.10')}": {"a": Decimal128("1.10")},
-    "{a:Timestamp(7,2),b:Timestamp({t:7,i:2})}": {"a": Timestamp(7, 2), "b": Timestamp(7, 2)},
-    "{a:UUID('12345678-1234-5678-1234-567812345678')}": {
-        "a": Binary.from_uuid(UUID("12345678-1234-5678-1234-567812345678"))
-    },
-    "{a:MinKey,b:MaxKey()}": {"a": MinKey(), "b": MaxKey()},
-    f'{{"_id":{{"$oid":"{OID}"}}}}': {"_id": ObjectId(OID)},
+    f"{{_id:{{$oid:'{OID}'}}}}": {"_id": ObjectId(OID)},
     '{"a":{"$date":"2024-02-29T12:30:00Z"}}': {"a": DAY},
     '{"a":{"$date":{"$numberLong":"1709209800000"}}}': {"a": DAY},
     '{"a":{"$numberInt":"1"},"b":{"$numberLong":"2"}}': {"a": 1, "b": Int64(2)},
     '{"a":{"$gte":{"$numberDecimal":"1"}}}': {"a": {"$gte": Decimal128("1")}},
     '{"a":{"$regularExpression":{"pattern":"x","options":"i"}}}': {"a": Regex("x", "i")},
-    "{a:1 /* one */, // two\n b:2}": {"a": 1, "b": 2},
+    "{a:{$timestamp:{t:7,i:2}}}": {"a": Timestamp(7, 2)},
+    "{a:{$uuid:'12345678-1234-5678-1234-567812345678'}}": {
+        "a": Binary.from_uuid(UUID("12345678-1234-5678-1234-567812345678"))
+    },
+    "{a:{$minKey:1},b:{$maxKey:1}}": {"a": MinKey(), "b": MaxKey()},
 }  # fmt: skip
 
+HINT = "a value was expected (texts need quotes, other types are written in Extended JSON)"
 REFUSED = {
     "": "a value was expected at the end",
     "1": "a filter is an object like {enabled: 1}",
     "[]": "a filter is an object like {enabled: 1}",
-    "ISODate('2024-02-29')": "a filter is an object like {enabled: 1}",
     "{": "a key was expected at the end",
-    "{a": "a colon was expected after 'a' at the end",
+    "{a": f"{HINT} at character 2",
     "{a:": "a value was expected at the end",
-    "{a:1": "a comma or } was expected at the end",
-    "{a:1 b:2}": "a comma or } was expected at character 6",
-    "{a:[1 2]}": "a comma or ] was expected at character 7",
+    "{a:1": "a comma or a closing bracket was expected at the end",
+    "{a:1 b:2}": "a comma or a closing bracket was expected at character 6",
+    "{a:[1 2]}": "a comma or a closing bracket was expected at character 7",
+    "{'a' 1}": "a colon was expected at character 6",
     "{a:1}}": "nothing more was expected at character 6",
-    "{a:1,a:2}": "the key 'a' is there twice at character 6",
-    "{a:yes}": "a value was expected (texts need quotes) at character 4",
+    "{a:1,a:2}": "the key 'a' is there twice",
+    "{a:yes}": f"{HINT} at character 4",
     "{a:'x}": "a string has no end at character 4",
-    "{a:/x}": "a regular expression has no end at character 4",
-    "{a:/x/q}": "this is not a regular expression, at character 4",
-    "{a:ISODate()}": "this is not a value for ISODate(), at character 4",
-    "{a:ISODate('x')}": "this is not a value for ISODate(), at character 4",
-    "{a:ObjectId('1')}": "this is not a value for ObjectId(), at character 4",
-    "{a:NumberLong(1.5)}": "this is not a value for NumberLong(), at character 4",
-    "{a:NumberInt(5000000000)}": "this is not a value for NumberInt(), at character 4",
-    "{a:NumberDecimal('x')}": "this is not a value for NumberDecimal(), at character 4",
-    "{a:Timestamp({})}": "this is not a value for Timestamp(), at character 4",
-    "{a:system('x')}": "system() is not known here, at character 4",
-    "{a:new 1}": "the name of a type was expected after new at character 8",
-    "{a:function(){return 1}}": "function() is not known here, at character 4",
-    '{a:{"$oid":"x"}}': "this is not an Extended JSON value, at character 4",
-    '{a:{"$date":[]}}': "this is not an Extended JSON value, at character 4",
-    r"{a:'\ud800'}": "this is not a text, at character 4",
-    r"{a:'\u{110000}'}": "this is not a text, at character 4",
-    r"{'\0':1}": "it cannot be sent to a server "
+    "{a:/x/}": f"{HINT} at character 4",
+    "{a:ISODate()}": f"{HINT} at character 4",
+    "{a:NaN}": f"{HINT} at character 4",
+    "{a:-Infinity}": f"{HINT} at character 4",
+    "{a:function(){return 1}}": f"{HINT} at character 4",
+    '{a:{"$oid":"x"}}': "the value of $oid is not what Extended JSON has there",
+    '{a:{"$date":[]}}': "the value of $date is not what Extended JSON has there",
+    '{a:{"$numberDecimal":"x"}}': "the value of $numberDecimal is not what Extended JSON has there",
+    r"{'\u0000':1}": "it cannot be sent to a server "
     "(Invalid document: Key names must not contain the NULL byte)",
-    "{a:1a}": "a value was expected at character 4",
-    "{a:" * 200: "it is nested deeper than 90 levels at character 274",
+    "{a:9223372036854775808}": "it cannot be sent to a server "
+    "(MongoDB can only handle up to 8-byte ints)",
+    "{a:" * 200: "it is nested deeper than 90 levels at character 271",
 }  # fmt: skip
 
 
@@ -117,6 +93,12 @@ def test_refused(text: str, message: str) -> None:
         parse(text)
     said, _, _ = str(caught.value).partition(", before ")
     assert said == message
+
+
+@pytest.mark.parametrize("text", [r"{a:'\ud800'}", r"{a:'\q'}", "{a:" + "1" * 5000 + "}"])
+def test_refused_in_the_words_of_a_library(text: str) -> None:
+    with pytest.raises(FilterError):
+        parse(text)
 
 
 def test_an_error_shows_the_place() -> None:
