@@ -10,7 +10,8 @@ to die of: no trio, no SQLite, no decisions about vassals.
   them and tells the daemon how they ended, until that is acknowledged. Of their orphans, which
   fall to it as well, nobody wants to know: a vassal leads its own session.
 - It starts the daemon again when it dies: at once, then with growing delay up to 30 s.
-- It hands on signals, and ends with the exit code of a daemon that left as it was told to.
+- It hands on signals, and ends with the exit code of a daemon that left as it was told to. Where
+  no daemon starts to stop all, it tries for 20 s and then ends the vassals itself (``ending.py``).
 - A daemon that ends with RENEW wants a fresh one: the keeper executes itself anew, as whatever
   version is installed now, and keeps children and descriptors over it. Signals are blocked
   meanwhile, so none is lost or kills it; a version that does not even start is not tried.
@@ -33,24 +34,22 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from . import protocol, stdio
+from . import ending, protocol, stdio
 from .arguments import command, concealed, hidden
 from .dead_child import Leaders
 from .hung_daemon import HeldBack
+from .restarts import Restarts
 from .wakes import Wakes
 
 STATE = "EMPERORD_KEEPER_STATE"  # in the keeper's own, over an exec: a descriptor with its memory
 CANNOT_START, BAD_USAGE = 3, 2
-_STOPS, _STARTS = 2, 5  # failures to stop all, and to start for that, before it gives up
-_LONGEST_DELAY = 30.0  # seconds between starts of a daemon that keeps dying
-_SHORT_DELAY = 0.5  # seconds, where it was killed from outside
 _CONGESTED = 0.1  # seconds until the kernel is asked again to take a packet
-_STABLE = 30.0  # seconds after which a death counts as the first again
 _PR_SET_CHILD_SUBREAPER = 36
 _FORWARDED = (
     signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP,
     signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG,
 )  # fmt: skip
+_STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _HANDLED = {*_FORWARDED, signal.SIGCHLD, signal.SIGABRT}
 # Needs no daemon that could be restarted: it prints something and ends.
 _PASSING = ("-h", "--help", "--version", "--check")
@@ -96,11 +95,7 @@ class Keeper:
         self._leaders = Leaders()
         self._held_back = HeldBack()
         self._sync = False  # the daemon wants to be told when all deaths were
-        self._started = 0.0
-        self._delay = 0.0
-        self._due = 0.0  # when the next daemon is to be started
-        self._stopping: int | None = None  # the signal that told to stop all
-        self._failures = 0  # ends of daemons since then
+        self._restarts = Restarts()
         self._hears = False  # the daemon takes signals; before that one would kill it
         self._passing = False  # it only prints something, and its code is the last word
         self._waiting: list[int] = []  # signals for it
@@ -117,8 +112,7 @@ class Keeper:
             if self._held_back.is_so(self._daemon):
                 log("the kernel holds a thread of the daemon; leaves without it", stdio.ERROR)
                 return CANNOT_START
-            now = time.monotonic()
-            if not self._daemon and now >= self._due and not self._start():
+            if not self._daemon and not self._restarts.left and not self._start():
                 return CANNOT_START
             for number in self._wait():
                 self._signalled(number)
@@ -141,14 +135,16 @@ class Keeper:
 
     def _start(self) -> bool:
         """Start the daemon; False if there is nothing to start it again for."""
-        self._started = time.monotonic()
+        self._restarts.begin()
         try:
             self._spawn()
         except OSError as error:
-            self._put_off()
-            leave = self._may_leave(CANNOT_START, worked=False)
-            again = "" if leave else f"; tried again in {self._wait_left():.0f} s"
+            self._restarts.put_off()
+            leave = self._may_leave(CANNOT_START, worked=False, killed=False)
+            again = "" if leave else f"; tried again in {self._restarts.left:.0f} s"
             log(f"cannot start the daemon: {sys.executable}: {error.strerror}{again}", stdio.ERROR)
+            if leave:
+                self._end_vassals()
             return not leave
         return True
 
@@ -171,22 +167,6 @@ class Keeper:
             self._limit(self._limits[1])
         self._channel, self._unsent = ours, self._memory.greeting()
 
-    def _wait_left(self) -> float:
-        return max(0.0, self._due - time.monotonic())
-
-    def _put_off(self, killed: bool = False) -> None:
-        """Delay the next start, unless the last daemon had lived for a while.
-
-        One that somebody ``killed`` has not failed by itself, so the next need not wait long.
-        """
-        now = time.monotonic()
-        if now - self._started > _STABLE:
-            self._delay = 0.0
-        if killed:
-            self._delay = min(self._delay, _SHORT_DELAY)
-        self._due = now + self._delay
-        self._delay = min(max(self._delay * 2, 1.0), _LONGEST_DELAY)
-
     def _ended(self, code: int | None, number: int | None) -> int | None:
         """The daemon has ended; the exit code to end with, None to go on."""
         self._daemon = 0
@@ -197,29 +177,41 @@ class Keeper:
             self._channel = None
         self._unsent = []
         self._sync = False
-        if self._stopping is not None:
-            self._waiting = [self._stopping]  # if it has not stopped them all, the next one does
+        if self._restarts.stopping is not None:  # the next one is told as well
+            self._waiting = [self._restarts.stopping]
         if code == protocol.RENEW:
             self._renew()
-        if code == 0 or (number != signal.SIGKILL and self._may_leave(code, worked)):
+        killed = number == signal.SIGKILL
+        if code == 0 or self._may_leave(code, worked, killed):
+            # A daemon that worked and leaves with this code has said that its vassals run on.
+            if code != 0 and not (worked and code == CANNOT_START) and self._end_vassals():
+                return CANNOT_START
             return code if number is None else 128 + number
         how = f"with code {code}" if number is None else f"by signal {number}"
-        self._put_off(killed=number == signal.SIGKILL and worked)
-        if code == protocol.RENEW:
-            self._due = 0.0
-        log(f"the daemon ended {how}; vassals run on, it starts again in {self._wait_left():.0f} s")
+        self._restarts.put_off(killed=killed and worked)
+        soon = f"{self._restarts.left:.0f} s"
+        log(f"the daemon ended {how}; vassals run on, it starts again in {soon}")
         return None
 
-    def _may_leave(self, code: int | None, worked: bool) -> bool:
-        """Whether to end with a daemon that failed: to start, or for the third time to stop all."""
-        cannot = self._passing or code in (BAD_USAGE, CANNOT_START)
-        if self._stopping is None or code == protocol.RENEW:
-            return cannot and not self._memory.of_vassals()
-        self._failures += 1
-        # What kept it from its start may pass. Nothing else would stop the vassals.
-        passing = not worked and code == 1 and self._memory.of_vassals()
-        most = _STARTS if passing else _STOPS if worked else 0
-        return cannot or self._failures > most
+    def _may_leave(self, code: int | None, worked: bool, killed: bool) -> bool:
+        """Whether to end with a daemon that failed: to start, or too often to stop all."""
+        cannot = not killed and (self._passing or code in (BAD_USAGE, CANNOT_START))
+        vassals = self._memory.of_vassals()
+        if self._restarts.stopping is None or code == protocol.RENEW:
+            return cannot and not vassals
+        if worked or killed or vassals:
+            # Nothing else would stop the vassals. Almost all that keeps a daemon from its start
+            # may pass: no memory, no descriptor, a mistake in a file of options.
+            return (cannot and worked) or self._restarts.gives_up(worked, killed)
+        return True
+
+    def _end_vassals(self) -> bool:
+        """End what no daemon can stop; whether the keeper was told to stop, and had any."""
+        if self._restarts.stopping is None or not self._memory.of_vassals():
+            return False
+        self._limit(self._limits[1])
+        ending.end_all(self._memory.kept, self._wakes, _STOPS)
+        return True
 
     # Signals and children
 
@@ -230,7 +222,7 @@ class Keeper:
         if self._channel is not None:
             wants = select.POLLOUT if self._unsent and not self._congested else 0
             poll.register(self._channel, select.POLLIN | wants)
-        timeout = self._held_back.look_again() if self._daemon else self._wait_left()
+        timeout = self._held_back.look_again() if self._daemon else self._restarts.left
         if self._congested:
             timeout, self._congested = _CONGESTED, False
         try:
@@ -251,11 +243,9 @@ class Keeper:
             return
         if number == signal.SIGUSR1:
             stdio.reopen((lambda _: None) if self._daemon else log)  # the daemon says why it cannot
-        if number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-            self._due = 0.0  # who is to stop the vassals must first be there
+        if number in _STOPS:
             self._held_back.tell()
-            if self._stopping is None:
-                self._stopping = number
+            self._restarts.stop(number)
         self._waiting.append(number)
         self._hand_on()
 
@@ -342,7 +332,7 @@ class Keeper:
 
     def _renew(self) -> None:
         """Become the keeper that is installed now; does not return unless that fails."""
-        self._delay = 0.0
+        self._restarts.at_once()
         inherited: list[int] = []
         signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
         try:
@@ -368,7 +358,7 @@ class Keeper:
         return {
             "kept": [[name, about, fds] for name, (about, fds) in self._memory.kept.items()],
             "deaths": list(self._memory.deaths.values()),
-            "stopping": self._stopping,
+            "stopping": self._restarts.stopping,
             "waiting": self._waiting,
             "nofile": self._limits[0],
         }
@@ -383,7 +373,9 @@ class Keeper:
             self._memory.kept[name] = (about, descriptors)
         for packet in known["deaths"]:
             self._memory.deaths[packet["pid"], packet["start"]] = packet
-        self._stopping, self._waiting = known["stopping"], known["waiting"]
+        if known["stopping"] is not None:
+            self._restarts.stop(known["stopping"])
+        self._waiting = known["waiting"]
         self._limits = (known["nofile"], self._limits[1])
 
 

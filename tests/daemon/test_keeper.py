@@ -326,15 +326,17 @@ def test_killed_while_it_stops_the_next_one_goes_on(make_emperor: MakeEmperor) -
 
 @contextlib.contextmanager
 def keeper_of(
-    tmp_path: Path, program: str, python: str = sys.executable
+    tmp_path: Path, program: str, python: str = sys.executable, patience: float = PATIENCE
 ) -> Iterator[subprocess.Popen[str]]:
     """A keeper of a daemon that is any program in Python; how it fares stands in its log."""
     script = tmp_path / "run.py"
     script.write_text(
         "import sys\n"
-        "from emperord.daemon.keeper import main as keeper\n"
+        "from emperord.daemon.keeper import main as keeper, ending, restarts\n"
         f"keeper._daemon_argv = lambda _: [{python!r}, '-c', {program!r}]\n"
-        "keeper._LONGEST_DELAY = 2.0\n"
+        "restarts._LONGEST_DELAY = 2.0\n"
+        f"restarts._STOP_PATIENCE = {patience}\n"
+        f"ending.MERCY = {patience}\n"
         "keeper.main()\n"
     )
     with subprocess.Popen([sys.executable, script], stderr=subprocess.PIPE, text=True) as child:
@@ -448,7 +450,7 @@ def test_what_it_keeps_is_worth_another_try_until_it_is_told_to_stop(tmp_path: P
     python = tmp_path / "python"
     python.write_text(ENTRUSTS)
     python.chmod(0o755)
-    with keeper_of(tmp_path, "", python=str(python)) as child:
+    with keeper_of(tmp_path, "", python=str(python), patience=0.1) as child:
         until(lambda: dead_children(child.pid), "the daemon is dead")
         child.send_signal(signal.SIGCONT)
         assert child.stderr is not None

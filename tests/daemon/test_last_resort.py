@@ -1,0 +1,214 @@
+"""The keeper was told to stop all, and no daemon starts for that: none that runs is left behind."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from emperord.daemon.keeper import restarts
+from emperord.daemon.keeper.restarts import Restarts
+from support import processes
+from support.waiting import PATIENCE, until
+
+# The first daemon starts a vassal, entrusts it to the keeper, and is killed. The next ones fail as
+# told, until there is a file "mended": such a daemon ends the vassal when it is told to stop.
+DAEMON = """
+import json, os, pathlib, signal, socket, subprocess, sys, time
+from emperord.daemon.keeper import protocol as keeping
+folder, program, settings, hears = pathlib.Path({folder!r}), {program!r}, {settings!r}, {hears!r}
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+channel = socket.socket(fileno=int(os.environ[keeping.CHANNEL]))
+if (folder / "mended").exists():
+    channel.send(keeping.encode({{"do": "hear"}}))
+    signal.sigwait([signal.SIGTERM])
+    os.kill(int((folder / "pid").read_text()), signal.SIGKILL)
+    raise SystemExit(0)
+if (folder / "pid").exists():
+    if hears:
+        channel.send(keeping.encode({{"do": "hear"}}))
+        signal.sigwait([signal.SIGTERM])
+    {fails}
+ours, theirs = socket.socketpair()
+child = subprocess.Popen(
+    [sys.executable, "-c", program], stdin=theirs, stdout=subprocess.PIPE,
+    stderr=subprocess.DEVNULL, start_new_session=True,
+)
+child.stdout.readline()
+stat = pathlib.Path(f"/proc/{{child.pid}}/stat").read_text().rpartition(")")[2].split()
+about = {{"pid": child.pid, "start": int(stat[19]), "mark": "m", "spec": {{"settings": settings}}}}
+packet = keeping.encode({{"do": "keep", "name": "7:a.ini", "about": about}})
+socket.send_fds(channel, [packet], [ours.fileno()])
+(folder / "pid").write_text(str(child.pid))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+FAILURES = [
+    pytest.param("raise SystemExit(1)", id="fails"),
+    pytest.param("raise SystemExit(2)", id="bad usage"),
+    pytest.param("raise SystemExit(3)", id="cannot start"),
+    pytest.param("os.kill(os.getpid(), signal.SIGSEGV)", id="crashes"),
+    pytest.param("os.kill(os.getpid(), signal.SIGKILL)", id="is killed"),
+]
+TERM_ONLY = """
+import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, {1, 10, 15})
+print(flush=True)
+raise SystemExit(0 if signal.sigwait({1, 10, 15}) == STOP else 1)
+"""
+BYTE_ONLY = """
+import signal, sys
+for number in (1, 10, 15):
+    signal.signal(number, signal.SIG_IGN)
+print(flush=True)
+assert sys.stdin.buffer.raw.read(1) == bytes(1)
+"""
+STUBBORN = BYTE_ONLY.replace("assert", "while True:")
+PROGRAM = {"command": "x"}
+
+
+class Kept:
+    """A keeper whose first daemon was killed, with a vassal that runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.vassal = 0
+        self._child: subprocess.Popen[str] | None = None
+
+    def start(
+        self,
+        fails: str,
+        *,
+        program: str = TERM_ONLY.replace("STOP", "15"),
+        settings: dict[str, str] = PROGRAM,
+        hears: bool = False,
+        patience: float = PATIENCE,
+        mercy: float = PATIENCE,
+    ) -> subprocess.Popen[str]:
+        daemon = DAEMON.format(
+            folder=str(self.folder), program=program, settings=settings, hears=hears, fails=fails
+        )
+        code = (
+            "from emperord.daemon.keeper import main as keeper, ending, restarts\n"
+            f"keeper._daemon_argv = lambda _: [{sys.executable!r}, '-c', {daemon!r}]\n"
+            f"restarts._STOP_PATIENCE, ending.MERCY = {patience}, {mercy}\n"
+            "keeper.main()\n"
+        )
+        argv = [sys.executable, "-c", code]
+        self._child = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+        assert self._child.stderr is not None
+        assert "by signal 9" in self._child.stderr.readline()
+        self.vassal = int((self.folder / "pid").read_text())
+        assert processes.alive(self.vassal)
+        return self._child
+
+    def clean_up(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+            self._child.communicate()
+        if self.vassal:
+            processes.kill(self.vassal)
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Kept]:
+    kept = Kept(tmp_path)
+    yield kept
+    kept.clean_up()
+
+
+@pytest.mark.parametrize("fails", FAILURES)
+def test_the_keeper_ends_vassals_that_no_daemon_stops(kept: Kept, fails: str) -> None:
+    keeper = kept.start(fails, patience=0.5)
+    keeper.send_signal(signal.SIGTERM)
+    _, log = keeper.communicate(timeout=PATIENCE)
+    assert keeper.returncode == 3, log
+    assert "the keeper ends 1 vassals itself" in log
+    assert not processes.alive(kept.vassal)
+
+
+@pytest.mark.parametrize("fails", FAILURES)
+def test_a_failure_that_passes_is_waited_out(kept: Kept, fails: str) -> None:
+    keeper = kept.start(fails)
+    keeper.send_signal(signal.SIGTERM)
+    assert keeper.stderr is not None
+    assert keeper.stderr.readline()  # a daemon has failed
+    assert processes.alive(kept.vassal)
+    (kept.folder / "mended").touch()
+    _, log = keeper.communicate(timeout=PATIENCE)
+    assert (keeper.returncode, "itself" in log) == (0, False), log
+    assert not processes.alive(kept.vassal)
+
+
+@pytest.mark.parametrize(
+    ("program", "settings", "mercy"),
+    [
+        pytest.param(TERM_ONLY.replace("STOP", "15"), PROGRAM, PATIENCE, id="program"),
+        pytest.param(
+            TERM_ONLY.replace("STOP", "10"), {**PROGRAM, "stop-signal": "usr1"}, PATIENCE, id="name"
+        ),
+        pytest.param(
+            TERM_ONLY.replace("STOP", "1"), {**PROGRAM, "stop-signal": "1"}, PATIENCE, id="number"
+        ),
+        pytest.param(BYTE_ONLY, {}, PATIENCE, id="byte"),
+        pytest.param(STUBBORN, PROGRAM, 0.2, id="stubborn"),
+    ],
+)
+def test_each_is_told_as_a_daemon_would_tell_it(
+    kept: Kept, program: str, settings: dict[str, str], mercy: float
+) -> None:
+    keeper = kept.start(
+        "raise SystemExit(2)", program=program, settings=settings, patience=0.1, mercy=mercy
+    )
+    began = time.monotonic()
+    keeper.send_signal(signal.SIGTERM)
+    _, log = keeper.communicate(timeout=PATIENCE * 2)
+    assert keeper.returncode == 3, log
+    assert not processes.alive(kept.vassal)
+    assert time.monotonic() - began < PATIENCE  # it was not killed for being slow
+
+
+def test_told_again_it_tries_and_waits_no_longer(kept: Kept) -> None:
+    keeper = kept.start("raise SystemExit(2)", program=STUBBORN, patience=600, mercy=600)
+    keeper.send_signal(signal.SIGTERM)
+
+    def ended() -> bool:
+        keeper.send_signal(signal.SIGTERM)
+        return keeper.poll() is not None
+
+    until(ended, "the keeper leaves")
+    assert keeper.returncode == 3
+    assert not processes.alive(kept.vassal)
+
+
+def test_a_daemon_that_leaves_them_is_believed(kept: Kept) -> None:
+    """It is estranged, or cannot write its journal, and was told twice."""
+    keeper = kept.start("raise SystemExit(3)", hears=True)
+    keeper.send_signal(signal.SIGTERM)
+    _, log = keeper.communicate(timeout=PATIENCE)
+    assert keeper.returncode == 3, log
+    assert processes.alive(kept.vassal)
+
+
+def test_the_tries_are_frequent_and_end_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Well before systemd's TimeoutStopSec, which would kill the keeper."""
+    now = 1000.0
+    monkeypatch.setattr(restarts, "time", SimpleNamespace(monotonic=lambda: now))
+    tries = Restarts()
+    for _ in range(6):  # hopeless for a while
+        tries.begin()
+        tries.put_off()
+        now += tries.left
+    now += 1
+    tries.stop(signal.SIGTERM)
+    assert tries.left == 0
+    began, gaps = now, []
+    while not tries.gives_up(worked=False, killed=False):
+        tries.begin()
+        tries.put_off()
+        gaps.append(tries.left)
+        now += max(tries.left, 0.1)
+    assert max(gaps) == 2
+    assert 20 <= now - began <= 22
