@@ -54,25 +54,25 @@ class Trees:
         self._child_started = trio.Event()
         self._traced: dict[int, int] = {}  # dead leaders that cannot be reaped yet: start times
 
-    async def end(self, running: Process) -> None:
+    async def end(self, process: Process) -> None:
         """Kill what a dead leader left, and return when nothing of it is there any more."""
-        if running.cgroup is not None:
-            killed = await self._cgroups.end(running.cgroup, running.name)
-            running.entered = running.entered and killed is not None
+        if process.cgroup is not None:
+            killed = await self._cgroups.end(process.cgroup, process.name)
+            process.entered = process.entered and killed is not None
             # They fell to us. A look at thousands of zombies would take seconds.
             for pid in (killed or set()) - self._leaders():
                 reap_quietly(os.P_PID, pid)
         pause = 0.001
         told: set[int] = set()
         while True:
-            left = _group_left(running.pid)
+            left = _group_left(process.pid)
             if left:
-                kill_group(running.pid)
+                kill_group(process.pid)
             try:
                 if left and pause > _PROMPT:
                     # An orphan's zombie stays where process 1 reaps nobody. It is no remnant.
-                    left = await threads.run_sync(procfs.lives_in_group, running.pid)
-                strays = await self._strays(running)
+                    left = await threads.run_sync(procfs.lives_in_group, process.pid)
+                strays = await self._strays(process)
             except OSError:  # out of descriptors: who cannot look cannot say that all are gone
                 left, strays = True, []
             not_ours = {pid for pid in strays if not _kill_stray(pid)}
@@ -80,7 +80,7 @@ class Trees:
                 log.warning(
                     "%s: it has left process %d, which runs as another user: it cannot be"
                     " killed without root",
-                    running.name,
+                    process.name,
                     pid,
                 )
             told |= not_ours
@@ -89,24 +89,24 @@ class Trees:
             await trio.sleep(pause)
             pause = min(pause * 2, 0.5)
 
-    async def _strays(self, running: Process) -> list[int]:
+    async def _strays(self, process: Process) -> list[int]:
         """Descendants that left the vassal's process group (see ``procfs.py``)."""
         # The orphans of an adopted one were not handed to us, they can be anywhere.
-        near = running.entered or running.child is not None
+        near = process.entered or process.child is not None
         look = self._orphans if near else self._census
         return procfs.remnants(
-            await look(), running.mark, running.pid, running.started, running.uid
+            await look(), process.mark, process.pid, process.started, process.uid
         )
 
     def _look_for_orphans(self) -> procfs.Census:
         return procfs.census(lambda: self._all_orphans() - self._leaders())
 
-    def reap_leader(self, running: Process) -> None:
+    def reap_leader(self, process: Process) -> None:
         """Reap a dead leader; later, if somebody traces it. The thread that started it has it."""
-        reap_quietly(os.P_PIDFD, running.pidfd)
+        reap_quietly(os.P_PIDFD, process.pidfd)
         with contextlib.suppress(ChildProcessError):  # it is reaped
-            os.waitid(os.P_PIDFD, running.pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            self._traced[running.pid] = running.started
+            os.waitid(os.P_PIDFD, process.pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            self._traced[process.pid] = process.started
 
     def expect_orphans(self) -> None:
         """A child has been started. Its descendants may fall to us from now on."""

@@ -36,7 +36,7 @@ class _Child(subprocess.Popen[bytes]):
 
     @property
     def left(self) -> bool:
-        """Whether there is a process, and nobody has waited for it."""
+        """Whether there is a process that was not waited for."""
         started = getattr(self, "pid", None) is not None
         return started and (self.held is not None or self.returncode is None)
 
@@ -78,48 +78,31 @@ class Starter:
         # What runs as another user may not make cgroups, so none is delegated to it.
         cgroup = self._cgroups.make(self._identity(), mark, delegated=user is None)
         try:
-            running = self._start(vassal, mark, user, cgroup)
+            process = self._start(vassal, mark, user, cgroup)
         except BaseException:
             if cgroup is not None:
                 self._cgroups.discard(cgroup)
             raise
-        running.cgroup = cgroup
-        return running
+        process.cgroup = cgroup
+        return process
 
     def _start(self, vassal: Vassal, mark: str, user: User | None, cgroup: str | None) -> Process:
         assert vassal.attempt is not None
         assert vassal.running is not None
-        spec, policy = vassal.running, self._policy()
-        argv = command.limited(
-            command.argv(vassal.name, spec, policy),
-            self._nofile,
-            spec.cwd,
-            spec.settings,
-            brand=procfs.brand(mark) if procfs.can_brand() else None,
-            user=user,
-            enter=() if cgroup is None else cgroups.entering(cgroup),
-        )
+        spec, name = vassal.running, kept_name(vassal.name, vassal.attempt)
+        argv = self._argv(vassal.name, spec, mark, user, cgroup)
         log_start = self._logs.size(vassal.name) if self._logs is not None else 0
-        opened: list[socket.socket] = []
+        pairs = _Pairs()
         begun: list[_Child] = []
         stdin = self._stdin(vassal.name, spec)
         owner = None if user is None else (user.uid, user.gid)
         out = self._logs.open(vassal.name, owner) if self._logs is not None else None
         try:
-            ours, theirs = _pair(opened)
-            _check_room(theirs.fileno())
-            config_ours, config_theirs = _pair(opened) if spec.path is None else (None, None)
-            # Before there is a child: its sockets must not close, whenever we die.
-            entrusted = [end.fileno() for end in (ours, config_ours) if end is not None]
-            told = leftovers.about(mark, spec)
-            self._keeper.keep(kept_name(vassal.name, vassal.attempt), entrusted, told)
-            # uWSGI waits for its config from the first, so that is there before there is a child,
-            # whenever we die.
-            unsent = (
-                b""
-                if config_ours is None
-                else self._first_config(spec, config_ours, vassal.monitor)
-            )
+            pairs.open(with_config=spec.path is None)
+            # Before there is a child: its sockets must not close, whenever this daemon dies.
+            self._keeper.keep(name, pairs.our_fds, leftovers.about(mark, spec))
+            # uWSGI waits for its config from the first. So the config, too, is there before.
+            unsent = self._first_config(spec, pairs.config_ours, vassal.monitor)
             child = _Child(
                 begun,
                 argv,
@@ -128,8 +111,8 @@ class Starter:
                     vassal.name,
                     spec,
                     mark,
-                    theirs.fileno(),
-                    None if config_theirs is None else config_theirs.fileno(),
+                    pairs.theirs.fileno(),
+                    None if pairs.config_theirs is None else pairs.config_theirs.fileno(),
                     user,
                     self._identity(),
                 ),
@@ -142,38 +125,46 @@ class Starter:
                 close_fds=False,
                 start_new_session=True,
             )
-            child.held = running = _hold(vassal, child)
-            running.log_file = None if out is None else log_file(out)
-            running.tell_keeper(self._keeper, pid=running.pid, start=running.started)
-            theirs.close()
-            if config_theirs is not None:
-                config_theirs.close()
+            child.held = process = _hold(vassal, child)
+            process.log_file = None if out is None else log_file(out)
+            process.tell_keeper(self._keeper, pid=process.pid, start=process.started)
+            pairs.close_theirs()
         except BaseException:
-            self._keeper.drop(kept_name(vassal.name, vassal.attempt))
-            for end in opened:
-                with contextlib.suppress(OSError):  # it is closed nevertheless, as below
-                    end.close()
-            for child in begun:
-                if child.left:
-                    _end(child)
-                if child.held is not None:
-                    os.close(child.held.pidfd)
+            self._keeper.drop(name)
+            pairs.close()
+            _end_all(begun)
             raise
         finally:
             if out is not None:
                 with contextlib.suppress(OSError):
                     os.close(out)
-        running.mark, running.log_start = mark, log_start
-        running.hold(ours, config_ours)
-        running.unsent = unsent
-        return running
+        process.mark, process.log_start = mark, log_start
+        process.hold(pairs.ours, pairs.config_ours)
+        process.unsent = unsent
+        return process
 
-    def _first_config(self, spec: Spec, end: socket.socket, source: str) -> bytes:
-        """Send what a vassal reads first; what does not fit into the socket yet.
+    def _argv(
+        self, name: str, spec: Spec, mark: str, user: User | None, cgroup: str | None
+    ) -> list[str]:
+        """The program and all that is executed before it: limits, the mark's brand, the cgroup."""
+        return command.limited(
+            command.argv(name, spec, self._policy()),
+            self._nofile,
+            spec.cwd,
+            spec.settings,
+            brand=procfs.brand(mark) if procfs.can_brand() else None,
+            user=user,
+            enter=() if cgroup is None else cgroups.entering(cgroup),
+        )
 
-        Raises CannotRun where there is no config: uWSGI would wait for it for ever. A program that
-        a ``command`` names needs none.
+    def _first_config(self, spec: Spec, end: socket.socket | None, source: str) -> bytes:
+        """Send the config that a vassal reads first; the rest that does not fit into the socket.
+
+        Without a config socket (``end``) nothing is sent. Raises CannotRun where there is no
+        config: uWSGI would wait for it for ever. A program that a ``command`` names needs none.
         """
+        if end is None:
+            return b""
         frame = self._config_frame(spec.config)
         if not frame and "command" not in spec.settings:
             raise command.CannotRun(f"{altered.NOT_THERE}; {altered.advice(source)}")
@@ -189,14 +180,51 @@ class Starter:
         return listener.socket.fileno()
 
 
-def _pair(opened: list[socket.socket]) -> tuple[socket.socket, socket.socket]:
-    """Our end, which does not block, and the vassal's, which it inherits."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    opened += (ours, theirs)
-    ours.setblocking(False)
-    descriptors.refuse(ours)  # before there is a child that could send one
-    theirs.set_inheritable(True)
-    return ours, theirs
+class _Pairs:
+    """The socket pairs of a new vassal: for orders and bytes, and for its config.
+
+    Our ends do not block. The vassal inherits the others.
+    """
+
+    ours: socket.socket
+    theirs: socket.socket
+    config_ours: socket.socket | None = None
+    config_theirs: socket.socket | None = None
+
+    def __init__(self) -> None:
+        self._opened: list[socket.socket] = []
+
+    def open(self, *, with_config: bool) -> None:
+        """Make the pairs. Raises OSError."""
+        self.ours, self.theirs = self._pair()
+        _check_room(self.theirs.fileno())
+        if with_config:
+            self.config_ours, self.config_theirs = self._pair()
+
+    def _pair(self) -> tuple[socket.socket, socket.socket]:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._opened += (ours, theirs)
+        ours.setblocking(False)
+        descriptors.refuse(ours)  # before there is a child that could send one
+        theirs.set_inheritable(True)
+        return ours, theirs
+
+    @property
+    def our_fds(self) -> list[int]:
+        """The descriptors that are entrusted to the keeper."""
+        return [end.fileno() for end in (self.ours, self.config_ours) if end is not None]
+
+    def close_theirs(self) -> None:
+        """The vassal has its ends."""
+        self.theirs.close()
+        if self.config_theirs is not None:
+            self.config_theirs.close()
+
+    def close(self) -> None:
+        """Close all that was opened."""
+        for end in self._opened:
+            with contextlib.suppress(OSError):  # it is closed nevertheless
+                end.close()
 
 
 def _check_room(descriptor: int) -> None:
@@ -215,13 +243,13 @@ def _hold(vassal: Vassal, child: subprocess.Popen[bytes]) -> Process:
         started = procfs.start_time(child.pid, dead_too=True)
         if started is None:
             raise OSError(errno.EMFILE, "its start time cannot be read")
-        running = Process(vassal, child.pid, started, os.pidfd_open(child.pid))
+        process = Process(vassal, child.pid, started, os.pidfd_open(child.pid))
     except OSError:
         _end(child)
         raise
-    running.child = child
+    process.child = child
     child.returncode = 0  # it is reaped here; Popen shall neither wait for it nor warn of it
-    return running
+    return process
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -232,6 +260,15 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         kill_group(child.pid)
         os.kill(child.pid, signal.SIGKILL)  # it may not lead its group yet
         os.waitpid(child.pid, 0)
+
+
+def _end_all(begun: list[_Child]) -> None:
+    """End what was begun of a start that failed."""
+    for child in begun:
+        if child.left:
+            _end(child)
+        if child.held is not None:
+            os.close(child.held.pidfd)
 
 
 def error_text(error: OSError, cwd: str | None = None) -> tuple[str, Fault]:

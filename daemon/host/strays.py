@@ -61,21 +61,25 @@ class Strays:
         self._ends[uid] = _now()
 
     def look(
-        self, pids: Iterable[int], running: list[Process], marks: set[str], *, last: bool = False
+        self, pids: Iterable[int], processes: list[Process], marks: set[str], *, last: bool = False
     ) -> None:
         """Look at these processes, of which some may be strays. Blocks; for a worker thread.
 
         Other processes than vassals may have ``marks``: leftovers are told of elsewhere. The
         ``last`` look is made when no vassal is left.
         """
-        leaders = {each.pid for each in running}
-        marks = marks | {each.mark for each in running}
+        leaders = {each.pid for each in processes}
+        marks = marks | {each.mark for each in processes}
         brands = {procfs.brand(mark) for mark in marks}
-        users = {each.uid for each in running}
+        users = {each.uid for each in processes}
         before, self._seen = self._seen, {}
         for pid in pids:
             start = procfs.start_time(pid)
-            if pid in leaders or start is None or self._is_attributed(pid, marks, brands, running):
+            if (
+                pid in leaders
+                or start is None
+                or self._is_attributed(pid, marks, brands, processes)
+            ):
                 continue
             uid = procfs.owner(pid)
             if uid is None or self._is_ours(pid, uid):
@@ -90,11 +94,11 @@ class Strays:
                 self._report(Stray(pid, start, uid, procfs.program(pid)))
 
     def _is_attributed(
-        self, pid: int, marks: set[str], brands: set[int], running: list[Process]
+        self, pid: int, marks: set[str], brands: set[int], processes: list[Process]
     ) -> bool:
         if procfs.mark_of(pid) in marks or procfs.brand_of(pid) in brands:
             return True
-        return self._cgroups.of_attempt(pid) in {each.cgroup for each in running} - {None}
+        return self._cgroups.of_attempt(pid) in {each.cgroup for each in processes} - {None}
 
     def _is_ours(self, pid: int, uid: int) -> bool:
         """Whether it is a program that the daemon or its keeper has run for itself."""

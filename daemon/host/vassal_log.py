@@ -14,7 +14,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import re
 import stat
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -23,7 +22,8 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from . import older_parts
-from .older_parts import UNHELD, keep_end
+from .log_rotation import LogRotation
+from .older_parts import UNHELD
 
 LOGROTATE: Final = str(Path(__file__).resolve().parent.parent / "docs" / "emperor.logrotate")
 MOST_PARTS: Final = 1000  # of one log: each cut renames them
@@ -82,7 +82,7 @@ class LogDirectory:
         """Raises OSError, whose text says what to do."""
         self._path = path
         self._limit = limit
-        self._keep = keep
+        self._rotation = LogRotation(limit, keep)
         self._made = False  # by this daemon
         self._of_others = False  # logs can be other users'
         self._lock: int | None = None
@@ -167,7 +167,7 @@ class LogDirectory:
         the older part, which is the daemon's and which that owner's group may read.
         """
         path = self.path(vassal)
-        self._set_aside(path, owner)
+        self._rotation.set_aside(path, owner)
         descriptor = os.open(path, UNHELD | os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         try:
             os.set_blocking(descriptor, True)  # the vassal is to have it as ever
@@ -246,7 +246,7 @@ class LogDirectory:
 
         What is written between the copy of that end and the cut is lost.
         """
-        return self._bound(self.path(vassal))
+        return self._rotation.bound(self.path(vassal))
 
     def bound_others(self) -> None:
         """Keep all files of other users here within bounds, whether their vassals run or not.
@@ -256,7 +256,7 @@ class LogDirectory:
         if not self._of_others:
             return
         logs, parts = older_parts.of_others(self._path, self._limit)
-        steps: list[Callable[[], object]] = [partial(self._bound, path) for path in logs]
+        steps: list[Callable[[], object]] = [partial(self._rotation.bound, path) for path in logs]
         steps += [partial(older_parts.replace, path, 2 * self._limit) for path in parts]
         failed: OSError | None = None
         for step in steps:
@@ -268,65 +268,6 @@ class LogDirectory:
                 failed = error
         if failed is not None:
             raise failed
-
-    def _bound(self, path: str) -> bool:
-        try:
-            status = os.stat(path)
-        except FileNotFoundError:
-            return False
-        size = status.st_size
-        if not older_parts.is_over(status, self._limit):
-            return False
-        with open(os.open(path, UNHELD | os.O_RDWR), "rb+") as log:
-            try:
-                self._make_room(path)
-                if self._keep:
-                    keep_end(log, path + ".1", size, 2 * self._limit)
-            finally:
-                # On a full disk above all, the log must shrink.
-                os.truncate(log.fileno(), 0)
-        return True
-
-    def _make_room(self, path: str) -> None:
-        """Number the older parts anew, so that ``.1`` is free; remove those that are too many."""
-        directory, name = os.path.split(path)
-        part = re.compile(re.escape(name) + r"\.([1-9][0-9]{0,2}|1000)")  # a longer one is a date
-        found = map(part.fullmatch, os.listdir(directory))
-        numbers = [int(each[1]) for each in found if each is not None]
-        for number in sorted(numbers, reverse=True):
-            older = f"{path}.{number}"
-            with contextlib.suppress(FileNotFoundError):
-                if number >= self._keep:
-                    os.unlink(older)
-                else:
-                    os.rename(older, f"{path}.{number + 1}")
-
-    def _set_aside(self, path: str, owner: tuple[int, int] | None) -> None:
-        """Begin a new log if this one is another's: its reader may have it open still.
-
-        The group of a log of the daemon's user can be any: that of a directory with the set-gid
-        bit, or one that the operator chose.
-        """
-        try:
-            status = os.lstat(path)
-        except FileNotFoundError:
-            return
-        if owner is None:
-            same = status.st_uid == os.geteuid()
-        else:
-            same = (status.st_uid, status.st_gid) == owner
-        if same or not stat.S_ISREG(status.st_mode):
-            return
-        if status.st_size and self._keep:
-            self._make_room(path)
-            try:
-                with open(os.open(path, UNHELD | os.O_RDONLY), "rb") as log:
-                    keep_end(log, path + ".1", status.st_size, 2 * self._limit)
-                os.unlink(path)
-            except OSError:  # the disk may be full; it is replaced when there is room
-                os.rename(path, path + ".1")
-        else:  # nothing was written: an older part is worth more
-            os.unlink(path)
 
 
 def _output_in(pid: int, file: LogFile) -> str | None:

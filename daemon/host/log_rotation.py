@@ -1,0 +1,83 @@
+"""How a log is cut: its end is copied away, and the log truncated.
+
+The vassal has its log open for append, and goes on at the new end. So there is no pipe between them
+that could break, and no signal that the vassal must understand. Lines that it writes between the
+copy and the cut are lost. The older parts are ``NAME.log.1`` and so on (``older_parts.py``).
+"""
+
+import contextlib
+import os
+import re
+import stat
+
+from . import older_parts
+from .older_parts import UNHELD, keep_end
+
+
+class LogRotation:
+    """Cuts logs at the size ``limit``, in bytes. Of what is cut away, ``keep`` older parts stay."""
+
+    def __init__(self, limit: int, keep: int) -> None:
+        self._limit = limit
+        self._keep = keep
+
+    def bound(self, path: str) -> bool:
+        """Cut a log if it is over the limit; True if it was. Raises OSError."""
+        try:
+            status = os.stat(path)
+        except FileNotFoundError:
+            return False
+        size = status.st_size
+        if not older_parts.is_over(status, self._limit):
+            return False
+        with open(os.open(path, UNHELD | os.O_RDWR), "rb+") as log:
+            try:
+                self._make_room(path)
+                if self._keep:
+                    keep_end(log, path + ".1", size, 2 * self._limit)
+            finally:
+                # On a full disk above all, the log must shrink.
+                os.truncate(log.fileno(), 0)
+        return True
+
+    def _make_room(self, path: str) -> None:
+        """Renumber the older parts, so that ``.1`` is free; remove those that are too many."""
+        directory, name = os.path.split(path)
+        part = re.compile(re.escape(name) + r"\.([1-9][0-9]{0,2}|1000)")  # a longer one is a date
+        found = map(part.fullmatch, os.listdir(directory))
+        numbers = [int(each[1]) for each in found if each is not None]
+        for number in sorted(numbers, reverse=True):
+            older = f"{path}.{number}"
+            with contextlib.suppress(FileNotFoundError):
+                if number >= self._keep:
+                    os.unlink(older)
+                else:
+                    os.rename(older, f"{path}.{number + 1}")
+
+    def set_aside(self, path: str, owner: tuple[int, int] | None) -> None:
+        """Begin a new log if this one is another user's, who may have it open still.
+
+        ``owner`` is the user and the group of the new log, None for the daemon's user. The group of
+        the daemon's own logs is not compared: it can be that of a directory with the set-gid bit,
+        or one that the operator chose.
+        """
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
+            return
+        if owner is None:
+            same = status.st_uid == os.geteuid()
+        else:
+            same = (status.st_uid, status.st_gid) == owner
+        if same or not stat.S_ISREG(status.st_mode):
+            return
+        if status.st_size and self._keep:
+            self._make_room(path)
+            try:
+                with open(os.open(path, UNHELD | os.O_RDONLY), "rb") as log:
+                    keep_end(log, path + ".1", status.st_size, 2 * self._limit)
+                os.unlink(path)
+            except OSError:  # the disk may be full; it is replaced when there is room
+                os.rename(path, path + ".1")
+        else:  # nothing was written: an older part is worth more
+            os.unlink(path)
