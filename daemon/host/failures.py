@@ -7,6 +7,7 @@ error can hold what a config or a URL holds, so secrets are taken out. The trace
 
 import os
 import traceback
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -21,7 +22,7 @@ from ..core.fleet import Fleet
 
 _LONGEST_REASON: Final = 500  # characters
 _LONGEST_TRACE: Final = 3500  # characters; with the reason and the names less than 4 KiB
-_ROOT: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_ROOT: Final = str(Path(os.path.abspath(__file__)).parents[2])  # of the package
 
 
 def failed(

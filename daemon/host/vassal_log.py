@@ -25,7 +25,7 @@ from . import older_parts
 from .log_rotation import LogRotation
 from .older_parts import UNHELD
 
-LOGROTATE: Final = str(Path(__file__).resolve().parent.parent / "docs" / "emperor.logrotate")
+LOGROTATE: Final = str(Path(__file__).resolve().parents[2] / "docs" / "emperor.logrotate")
 MOST_PARTS: Final = 1000  # of one log: each cut renames them
 LAST_LINES: Final = 10
 REMOVED: Final = "a removed file"

@@ -221,6 +221,7 @@ def check_record(folder: Path) -> None:
         assert SECRET not in body
         assert len(body) <= 4096
         assert "hostile" in body
+        assert "daemon/" in body, "the trace has paths below the package"
     assert skipped[0] < 10
     assert len(rows) < 10
 
