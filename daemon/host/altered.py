@@ -1,7 +1,8 @@
-"""Config texts of the journal that are not what was recorded, as somebody changed the file.
+"""Config texts of the journal that differ from their recorded digests: the file was changed.
 
-A text is not covered by the chain of the events, but by its digest, which is. The daemon never runs
-such a text. It looks for them at its start and takes each anew when the vassal's source gives it.
+The hash chain covers the digest of a text, and not the text itself. The daemon never runs a text
+that differs. It looks for such texts at its start, and takes each anew when the vassal's source
+gives it.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""The files of cgroup v2: where it is mounted, who is in a cgroup, how one is ended and removed.
+"""The files of cgroup v2: its mounts, the members of a cgroup, and how one is ended and removed.
 
 See cgroups(7) and the kernel's Documentation/admin-guide/cgroup-v2.rst. There is one hierarchy, but
 it may be mounted several times. On a *hybrid* machine the controllers are in hierarchies of

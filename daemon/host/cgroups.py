@@ -1,4 +1,4 @@
-"""Cgroups of attempts: each vassal's tree can be ended as a whole, however it hides.
+"""Cgroups of attempts: the kernel knows the whole tree of a vassal, and kills it at once.
 
     BASE/IDENTITY.ATTEMPT.AT.HASH    an attempt's; the identity is the journal's, AT the time of the
                                      event that ordered the attempt, HASH that of the vassal's name
@@ -6,8 +6,8 @@
 
 A descendant can clear its environment, reset its limits and lead a session of its own. It cannot
 leave its cgroup, because that takes the right to write to files of the daemon's user. An attempt
-enters its cgroup before the first program runs that a tenant chose (``enter.py``), and is ended by
-``cgroup.kill``. The kernel tells by ``cgroup.events`` when the last process has gone.
+enters its cgroup before the first program runs that a tenant chose (``enter.py``). ``cgroup.kill``
+ends it. ``cgroup.events`` reports when the last process is gone.
 
 A process without a cgroup, or one that root moved out of it, is known by mark and brand as before
 (``procfs.py``). No error here keeps a vassal from running. The log has the first one, ``status``
@@ -131,7 +131,7 @@ class Cgroups:
     async def end(self, cgroup: str, vassal: str) -> set[int] | None:
         """Kill all that is in it, wait until that has died, and remove it.
 
-        What was killed, None if that failed.
+        Returns the pids that were killed, None if that failed.
         """
         killed: set[int] = set()
         try:
@@ -225,7 +225,7 @@ class Cgroups:
 
 
 def entering(cgroup: str) -> list[str]:
-    """What to execute before a program, so that it begins in this cgroup."""
+    """The command that executes a program in this cgroup; the program follows it."""
     procs = os.path.join(cgroup, "cgroup.procs")
     return [sys.executable, "-I", "-S", "-c", _ENTER, procs]
 

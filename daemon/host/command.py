@@ -1,6 +1,6 @@
-"""What a vassal runs: argv, environment and signals, from its spec and the policy.
+"""The command of a vassal: argv, environment and signals, from its spec and the policy.
 
-Pure, so that what would be run can be shown without running it.
+``emperor-ctl explain`` shows it, so nothing here starts a process.
 """
 
 import errno
@@ -30,7 +30,7 @@ _LOADERS: Final = {
     ".js": "--json",
     ".json": "--json",
 }
-# Of the daemon's environment, what is the daemon's business alone.
+# Variables of the daemon's environment that are meant for the daemon alone.
 _PRIVATE: Final = frozenset(
     (
         "UWSGI_RELOADS",
@@ -75,7 +75,7 @@ def find_uwsgi(policy: Policy) -> str:
 
 
 def _program(policy: Policy) -> str:
-    """What is run: the wrapper, if there is one, else uWSGI. Raises CannotRun."""
+    """The program: the wrapper, if there is one, else uWSGI. Raises CannotRun."""
     wrapper = policy.wrapper
     if wrapper is None:
         return find_uwsgi(policy)
@@ -94,14 +94,14 @@ def loader(name: str, policy: Policy) -> str:
 
 
 class Word(NamedTuple):
-    """One word of a command line, and who wants it there."""
+    """One word of a command line, and the setting that put it there."""
 
     word: str
     origin: str
 
 
 def words(name: str, spec: Spec, policy: Policy) -> list[Word]:
-    """What is executed for a vassal, each word with its origin. Raises CannotRun."""
+    """The command line of a vassal, each word with its origin. Raises CannotRun."""
     command = spec.settings.get("command")
     if command is not None:
         return [Word(word, "command in its [emperor] section") for word in _split(command)]
@@ -141,7 +141,7 @@ def _uwsgi(name: str, spec: Spec, policy: Policy) -> list[Word]:
 
 
 def argv(name: str, spec: Spec, policy: Policy) -> list[str]:
-    """What is executed for a vassal. Raises CannotRun."""
+    """The command line of a vassal. Raises CannotRun."""
     return [word.word for word in words(name, spec, policy)]
 
 
@@ -161,9 +161,9 @@ def limited(
     ``procfs.py``). A vassal of another ``user`` becomes that one first (see ``users.py``), after
     what has to ``enter`` a cgroup (see ``cgroups.py``).
 
-    The daemon may need more descriptors than a program should get: uWSGI closes every possible
-    one at its start, and who uses select(2) breaks past 1024. Raises the OSError that executing
-    the program itself would have raised: prlimit's exit code tells nobody what was wrong.
+    The daemon may need more descriptors than a program should get. uWSGI closes every possible one
+    at its start, and programs that use select(2) break past 1024. Raises the OSError that executing
+    the program itself would have raised, because prlimit's exit code does not name the cause.
     """
     limits = {} if nofile is None else {"nofile": f"{nofile[0]}:{nofile[1]}"}
     if brand is not None:
@@ -182,7 +182,7 @@ def limited(
 
 
 def _tool(name: str) -> str:
-    """Where a program of the system's is, whatever the directory in which it is run."""
+    """The absolute path of a program of the system, because it runs in another directory."""
     path = shutil.which(name)
     if path is None:
         raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), name)
@@ -229,7 +229,7 @@ def _obstacle(path: str, at: int, tenant: Tenant | None) -> int:
 
 
 def _start_of(place: int) -> bytes:
-    """How a program begins, if it can be read; it need not be readable. Raises OSError."""
+    """The first bytes of a program; none if it cannot be read. Raises OSError."""
     try:
         descriptor = reopened(place)
     except PermissionError:
@@ -243,7 +243,7 @@ def _start_of(place: int) -> bytes:
 def handed_down(
     own: Mapping[str, str], name: str, spec: Spec, user: User | None = None
 ) -> dict[str, str]:
-    """What programs of the vassal get of the daemon's environment ``own``. May block.
+    """The part of the daemon's environment ``own`` that programs of the vassal get. May block.
 
     ``UWSGI_VASSAL_X`` becomes ``UWSGI_X`` (see ``magic.py``); the daemon's own settings do not get
     through. A vassal of another ``user`` gets little else.
@@ -292,11 +292,11 @@ def _signal(text: str) -> int:
 
 
 def reload_signal(spec: Spec) -> int:
-    """What reloads it where no byte can."""
+    """The signal that reloads it, where no byte can."""
     return _signal(spec.settings.get("reload-signal", "HUP"))
 
 
 def stop_signal(spec: Spec) -> int:
-    """What stops it where no byte can. uWSGI reloads on TERM, so it gets QUIT."""
+    """The signal that stops it, where no byte can. uWSGI reloads on TERM, so it gets QUIT."""
     usual = "TERM" if "command" in spec.settings else "QUIT"
     return _signal(spec.settings.get("stop-signal", usual))

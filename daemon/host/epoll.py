@@ -1,8 +1,8 @@
-"""An epoll set in which a descriptor waits for its place where the kernel has none for now.
+"""An epoll set that tries again where the kernel refuses to add a descriptor for now.
 
-epoll_ctl(2) refuses for want of memory, or of watches (/proc/sys/fs/epoll/max_user_watches). That
-is about no vassal, and whose descriptor it is must not suffer for it. News that came meanwhile are
-told when it has its place.
+epoll_ctl(2) refuses for want of memory, or of watches (/proc/sys/fs/epoll/max_user_watches). No
+vassal is to blame for that, so none is barred for it. Events that came meanwhile are reported when
+the descriptor is in the set.
 """
 
 import logging

@@ -20,7 +20,7 @@ from .user_threads import NoAnswer, UserThreads
 def _config_path(spec: Spec | None, policy: Policy) -> tuple[str, int] | None:
     """The file that uWSGI will read for a tenant, and the tenant's uid; None if there is none.
 
-    What a ``command`` needs of its config was read when that was judged.
+    A vassal with a ``command`` needs no file: its settings were read when its config was judged.
     """
     if not policy.tyrant or spec is None or spec.path is None or spec.uid is None:
         return None

@@ -1,8 +1,8 @@
-"""What the record says of an error of the daemon's own that is about one vassal.
+"""The record of an error of the daemon's own (a bug) that is about one vassal.
 
 Such an error must not end the daemon: a tenant that found one would end it for all, and again
-after each restart. The vassal is barred, and the record says where the error was. The text of an
-error can hold what a config or a URL holds, so secrets are taken out. The trace has no values.
+after each restart. The vassal is barred, and the record names the place of the error. The text of
+an error can quote a config or a URL, so secrets are removed from it. The trace has no values.
 """
 
 import os
@@ -41,7 +41,7 @@ def reason_of(error: BaseException) -> str:
     """The error on one line, without secrets."""
     try:
         said = str(error)[: 2 * _LONGEST_REASON]
-    except Exception:  # it may be a class of anybody's
+    except Exception:  # the class may be a library's, and its __str__ may raise
         said = ""
     text = f"{type(error).__name__}: {without_secrets(said)}" if said else type(error).__name__
     return shown(text)[:_LONGEST_REASON]
@@ -75,7 +75,7 @@ def can_be_recorded(value: object) -> bool:
 
 
 def of_fold(fleet: Fleet, draft: Draft, seq: int | None, error: Exception) -> Draft | None:
-    """What follows a draft on which the fold raised; None where no vassal is to blame.
+    """The draft after one on which the fold raised; None where no vassal is to blame.
 
     ``fleet`` is the one before the draft, ``seq`` the number under which it stands in the record.
     """

@@ -1,4 +1,4 @@
-"""Vassals' sockets that the keeper holds: whose they are, and under which name.
+"""Sockets of vassals that the keeper holds: their owners, and their names.
 
 A name has the number of the attempt and the vassal. A number means something in one journal only.
 After ``adopt`` the journal is numbered on, and a process goes on as another attempt. After

@@ -1,10 +1,10 @@
-"""How many bytes of one vassal the daemon hears.
+"""A limit for the bytes that the daemon reads of one vassal.
 
 A vassal that speaks the emperor protocol sends a few bytes at its start, and one for each
-heartbeat. One that floods its socket took a third of a core. So each has a bucket of ``BURST``
-bytes, which empties by ``RATE`` a second. When it is full, the daemon does not read until there is
-room for half of it: the rest waits in the socket, and then in the vassal. Nothing is lost, and
-other vassals notice nothing.
+heartbeat. One that flooded its socket took a third of a core. So each vassal has a leaky bucket of
+``BURST`` bytes, which drains by ``RATE`` a second. When it is full, the daemon stops reading until
+half of it is free. Meanwhile bytes wait in the socket, and then the vassal's write blocks. Nothing
+is lost, and other vassals are not slowed down.
 
 A request for the config (byte 2) has the daemon send up to 64 KiB. It counts for ``REQUEST`` bytes,
 and ``OWED`` of them wait at most: more are counted and not answered.
@@ -21,7 +21,7 @@ OWED: Final = 64  # config frames that wait to be sent
 
 
 class Inflow:
-    """What one process has sent of late. Times are in seconds."""
+    """The recent input of one process. Times are in seconds."""
 
     def __init__(self) -> None:
         self._bucket = Bucket(BURST, RATE)
@@ -50,7 +50,7 @@ class Inflow:
         return True
 
     def told(self) -> str | None:
-        """What is to be told of it; None where it keeps within its limit."""
+        """A text for the operator; None while the process keeps within its limit."""
         if not self.pauses and not self.unanswered:
             return None
         text = f"it sends more than {RATE} bytes a second to its emperor, and waits"

@@ -40,7 +40,7 @@ class Leftover(msgspec.Struct):
 
 
 class Machine(Protocol):
-    """Processes as the machine knows them; the module ``process`` is one."""
+    """Processes as the machine knows them; the module ``procfs`` is one."""
 
     def census(self) -> procfs.Census: ...
 
@@ -54,7 +54,7 @@ class Machine(Protocol):
 
 
 def about(mark: str, spec: Spec) -> dict[str, Any]:
-    """What the keeper is told of an attempt beside its sockets."""
+    """The facts about an attempt that the keeper holds beside its sockets."""
     bare = msgspec.structs.replace(spec, attrs={})
     fits = len(msgspec.json.encode(bare)) <= _LONGEST_SPEC
     return {"mark": mark, "spec": msgspec.to_builtins(bare) if fits else None, "said": []}

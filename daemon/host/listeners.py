@@ -1,9 +1,9 @@
 """The sockets of vassals on demand: bound and kept by the daemon, served by the vassals.
 
-The daemon listens at a vassal's address and never accepts: the first connection that waits is
-what starts the vassal, which gets the socket as its standard input. Because the daemon keeps its
-own copy, a vassal that dies leaves its clients waiting in the backlog, not refused; and because
-the keeper keeps another, so does a daemon that dies.
+The daemon listens at a vassal's address and never accepts. The first connection that waits starts
+the vassal, which gets the socket as its standard input. The daemon keeps its own copy of the
+socket, so clients of a vassal that dies wait in the backlog and are not refused. The keeper has
+another copy, so the same holds when the daemon dies.
 
 | address | |
 |---|---|
@@ -16,9 +16,9 @@ the keeper keeps another, so does a daemon that dies.
 Names of hosts are not looked up: that takes time, and may come out differently the next time.
 
 A socket file that a dead daemon left is replaced. A file that is no socket, or a socket at which
-somebody listens, is never touched. In tyrant mode the directory of a socket file must belong to
-the vassal's user: nobody gets root to make files where they could not. It is opened first and
-everything is done below the open directory, so that a path that is bent meanwhile leads nowhere.
+a process listens, is never touched. In tyrant mode the directory of a socket file must belong to
+the vassal's user: otherwise a user could have root make files where the user cannot. The daemon
+opens the directory first and works below it, so a path that is changed meanwhile has no effect.
 """
 
 import contextlib
@@ -51,19 +51,19 @@ log = logging.getLogger("emperor.host")
 _LONGEST_PATH: Final = 107  # bytes of a UNIX socket's address
 _LONGEST_ADDRESS: Final = 4095  # characters, as of a path (PATH_MAX)
 _LOOKED_AT: Final = 1 << 16  # bytes of a config in which a line that binds is looked for
-_KEPT: Final = "listener:"  # what the names start with under which the keeper keeps them
+_KEPT: Final = "listener:"  # prefix of the names under which the keeper holds them
 _SHORTHANDS: Final = {"": "0.0.0.0", "*": "0.0.0.0", "localhost": "127.0.0.1"}  # noqa: S104  # asked for
-# What may be otherwise in a moment, whatever the vassal's source says.
+# Errors that may pass by themselves, without a change at the vassal's source.
 _BUSY: Final = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.ENOENT, errno.ENOTDIR, errno.EROFS)
 
 
-# Options with which uWSGI binds an address, as .ini, YAML, JSON and XML write them; and what they
-# take for a comment.
+# Options with which uWSGI binds an address, as .ini, YAML, JSON and XML write them; and comments in
+# these formats.
 _BINDING: Final = re.compile(
     rb"""(?<![\w-])(?:(?:[sp]?uwsgi|https?|http11|fastcgi(?:-nph)?|scgi(?:-nph)?|raw|shared)-)?"""
     rb"""(?:socket|https?|stats)["']?\s*[=:>]\s*["']?([^\s"'<>,]+)"""
 )
-# One that is not closed goes on to the end, or whoever writes many has the daemon look for minutes.
+# A comment that is not closed ends with the text: otherwise a text with many takes quadratic time.
 _COMMENT: Final = re.compile(rb"(?m:^[ \t]*[;#].*$)|(?s:<!--.*?(?:-->|\Z))")
 
 
@@ -135,9 +135,9 @@ class Listener:
         return not self.is_shut() and self.has_file()
 
     def is_shut(self) -> bool:
-        """Whether somebody has shut it down (shutdown(2)): it refuses whoever comes, for ever."""
+        """Whether a process has shut it down (shutdown(2)): it refuses all clients, for ever."""
         poll = select.poll()
-        poll.register(self.socket, select.POLLRDHUP)  # and what is always told
+        poll.register(self.socket, select.POLLRDHUP)  # poll(2) reports errors without being asked
         return bool(poll.poll(0))
 
     def has_file(self) -> bool:
@@ -168,7 +168,7 @@ def terms(spec: Spec, policy: Policy) -> Terms:
 
 
 class Opening:
-    """One attempt at listening. What blocks is in ``run``, which may be in a thread.
+    """One attempt to listen. Only ``run`` blocks; it may be called in a worker thread.
 
     ``known`` is the vassal's own listener at that address, ``held`` are those of others.
     """
@@ -226,7 +226,7 @@ class Opening:
                 self._undo()
 
     def _undo(self) -> None:
-        """Close the socket. Its file refuses clients, and is replaced by whoever listens next."""
+        """Close the socket. Its file refuses clients, and the next listener there replaces it."""
         assert self.made is not None
         self.made[0].close()
 
@@ -251,7 +251,7 @@ class Opening:
         with _suitable_folder(path, self.how) as (folder, name):
             self._make_room(folder, name, path)
             short = len(os.fsencode(path)) <= _LONGEST_PATH
-            # Below the open directory where the path could be bent; uWSGI likes plain ones.
+            # Below the open directory where a user could change the path; uWSGI likes plain ones.
             below = _below(folder, name)
             listening.bind(path if short and self.how.user is None else below)
             return _dress(folder, name, path, self.how)
@@ -309,7 +309,7 @@ class Listeners:
         return self._by_vassal.get(vassal) or self._reclaim(vassal)
 
     def opening(self, vassal: str, address: str, how: Terms) -> Opening:
-        """What is to be run to listen there for the vassal."""
+        """An attempt to listen there for the vassal, to be run by the caller."""
         known = self._by_vassal.get(vassal)
         held = tuple(each for each in self._by_vassal.values() if each is not known)
         return Opening(vassal, address, how, known, held)
@@ -381,7 +381,7 @@ class Listeners:
         return unwanted
 
     def close(self) -> None:
-        """Let go of our copies; whoever else has one may go on."""
+        """Close our copies of the sockets. Vassals and the keeper have their own."""
         for listener in self._by_vassal.values():
             listener.socket.close()
         self._by_vassal.clear()
@@ -430,7 +430,7 @@ def parse(address: str) -> ListenAddress:
 
 
 def _excludes(held: ListenAddress, wanted: ListenAddress) -> bool:
-    """Whether who listens at the one place keeps others from listening at the other one."""
+    """Whether a socket at the one address keeps others from listening at the other one."""
     if held.port is None or wanted.port is None:
         return held.name is not None and held.name == wanted.name
     hosts = (held.name[0], wanted.name[0])
@@ -443,7 +443,7 @@ def _excludes(held: ListenAddress, wanted: ListenAddress) -> bool:
 
 def binds_itself(config: bytes, address: str) -> bool:
     """Whether a config of any format seems to have uWSGI bind this address, and so steal it."""
-    with contextlib.suppress(CannotListen):  # what is no address cannot be stolen
+    with contextlib.suppress(CannotListen):  # a text that is no address needs no check
         wanted = parse(address)
         text = _COMMENT.sub(b"", config[:_LOOKED_AT])
         return any(_binds(value, wanted) for value in _BINDING.findall(text))

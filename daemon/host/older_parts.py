@@ -1,9 +1,11 @@
 """Older parts of vassals' logs (NAME.log.1 ...): the daemon's own files, within the size of a log.
 
-A log is its vassal's user's, who could give a part any size on the disk of all. So a part is a copy
-that the daemon owns. The user's group may read it if it may read the log. Any file in the directory
-that another user owns is looked at, whether its vassal runs or not: a log is cut, and a part (0.1.0
-and logrotate leave it to the user) is replaced by a copy of its end.
+A log belongs to its vassal's user, who could give a part any size on a disk that all share. So a
+part is a copy that the daemon owns. The user's group may read it if it may read the log.
+
+The daemon looks at any file in the directory that another user owns, whether its vassal runs or
+not. It cuts a log, and replaces a part by a copy of its end (0.1.0 and logrotate left parts to the
+user).
 """
 
 import contextlib
@@ -12,7 +14,7 @@ import re
 import stat
 from typing import BinaryIO, Final
 
-# Its owner may have a lease on a log (fcntl(2)): who opens it without O_NONBLOCK waits for 45 s.
+# The owner of a log may have a lease on it (fcntl(2)): open(2) without O_NONBLOCK waits for 45 s.
 UNHELD: Final = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
 _PART: Final = re.compile(r".*\.log\.([1-9][0-9]{0,2}|1000)", re.DOTALL)
 _MARGIN: Final = 1 << 20  # bytes
@@ -25,7 +27,7 @@ def keep_end(log: BinaryIO, end: str, size: int, most: int) -> None:
     Not all of it: a log can have any size, of which nothing need ever have been written.
     """
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(end)  # it may have been another's, who has it open still
+        os.unlink(end)  # its owner may have been another user, who has it open still
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     with open(os.open(end, flags, 0o600), "wb") as older:
         at = max(0, size - most)

@@ -1,8 +1,11 @@
 """Addresses on demand: listened at, watched for a first client, and given back, all in order.
 
-A tenant says where its socket file is, and so on which file system. So everything about that file
-is done in a thread of its user (``user_threads.py``), and the event loop goes on meanwhile. What is
-ordered for one vassal is done in order, whatever takes long; other vassals do not wait for it.
+A tenant says where its socket file is, and so on which file system. So a thread of its user does
+everything about that file (``user_threads.py``), and the event loop goes on meanwhile. Orders for
+one vassal are carried out one after the other. Other vassals do not wait for them.
+
+A socket is watched only until its first client was reported. Then it is not watched until the fold
+orders to listen again: the vassal that starts takes its clients.
 """
 
 import contextlib
@@ -56,8 +59,8 @@ class OnDemand:
         self._fail = fail
         self._serves = serves
         self._nursery: trio.Nursery | None = None
-        self._awaited: dict[int, Listener] = {}  # by fd: those with nobody there to accept
-        self._steps: dict[str, deque[Step]] = {}  # what is under way, or to be done next
+        self._awaited: dict[int, Listener] = {}  # by fd: those whose vassal does not run
+        self._steps: dict[str, deque[Step]] = {}  # orders that wait for the one that is under way
         self._settled: dict[str, trio.Event] = {}
 
     def begin(self, nursery: trio.Nursery) -> None:
@@ -105,7 +108,7 @@ class OnDemand:
             await self._remove(listener)
 
     def close(self) -> None:
-        """Let go of our copies of the sockets; whoever else has one may go on."""
+        """Close our copies of the sockets. Vassals and the keeper have their own."""
         self.listeners.close()
 
     # Clients
@@ -159,7 +162,7 @@ class OnDemand:
         try:
             listener = await self._open(opening)
         except CannotListen as error:
-            await self._let_go(vassal)  # what a former daemon had need not be what it may have now
+            await self._let_go(vassal)  # a former daemon's address may not be allowed now
             if error.fault == "busy" and self._serves(vassal):
                 # Its own process has the address, and no keeper has the socket. It is taken over
                 # without one, as after recovery. The address is bound anew when it has ended.
@@ -214,7 +217,7 @@ class OnDemand:
     async def _remove(self, listener: Listener) -> None:
         """Remove the file of a socket, if it has one and it is still that."""
         if listener.file is not None:
-            with contextlib.suppress(NoAnswer):  # whoever listens there next replaces it
+            with contextlib.suppress(NoAnswer):  # the next listener there replaces it
                 await self._threads.run(
                     _key(listener.file.path, listener.how), remove, listener.file
                 )
@@ -222,7 +225,7 @@ class OnDemand:
     # Sockets that are lost
 
     async def _mend(self) -> None:
-        """Listen anew where a socket is lost: whatever tidies up directories takes its file."""
+        """Listen anew where a socket is lost: jobs that tidy up directories remove socket files."""
         rest = _LOOK_AFTER
         while True:
             await trio.sleep(rest)

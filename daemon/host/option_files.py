@@ -107,7 +107,7 @@ def _reason(path: str, trusted: int) -> str | None:
 
 
 def _open_at(passed: list[Step], trusted: int) -> str | None:
-    """What is wrong with the first component that does not fit."""
+    """The reason why the first component that does not fit is refused; None if all fit."""
     sticky: set[str] = set()
     for step in passed:
         name = shown(step.path)

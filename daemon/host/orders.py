@@ -1,10 +1,11 @@
 """How far a vassal has read the orders that were sent over its control socket.
 
 uWSGI's master reads an order at once, unless it is loading: at its start, and from the order to
-reload until it accepts. Without a master nobody ever reads. So a vassal is *deaf* if it leaves an
-order unread for long while it does not load. The kernel tells how much is unread (unix(7),
-SIOCOUTQ), in its own units: how many orders that are is unknown, but less than before means that
-one of them was read.
+reload until it accepts. Without a master no process ever reads. So a vassal is *deaf* if it leaves
+an order unread for long while it does not load.
+
+The kernel reports how much is unread (unix(7), SIOCOUTQ), in its own units. The number of unread
+orders is therefore unknown, but a smaller amount than before means that one of them was read.
 """
 
 import array
@@ -14,12 +15,12 @@ import termios
 
 
 class Orders:
-    """The orders to one process since it last said that it accepts."""
+    """The orders to one process since it last sent that it accepts."""
 
     def __init__(self) -> None:
         self.unsure = False  # it may be loading because of an order that another daemon sent
         self._sent = False
-        self._level = 0  # what was unread right after the last one was sent
+        self._level = 0  # unread right after the last one was sent
         self._loads = False  # it has read one
 
     def send(self, control: socket.socket, order: bytes) -> None:

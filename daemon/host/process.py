@@ -24,7 +24,7 @@ class Process:
         self.name = vassal.name
         self.attempt: int = vassal.attempt
         self.speaks = vassal.speaks  # it reads bytes; a plain program gets signals
-        self.uid = vassal.uid  # whom all of its tree runs as, in tyrant mode
+        self.uid = vassal.uid  # of all processes of its tree, in tyrant mode
         self.mark = ""
         self.pid = pid
         self.started = started  # clock ticks since boot
@@ -39,10 +39,10 @@ class Process:
         assert vassal.running is not None
         self.heed(vassal.running)
         self.log_start = 0
-        self.log_file: LogFile | None = None  # what it was given to write to, if that is known
+        self.log_file: LogFile | None = None  # the file that it got as its output, if that is known
         self.log_renamed: str | None = None  # where that is now, if it is not in its place
         self.child: subprocess.Popen[bytes] | None = None  # None: adopted, not ours to reap
-        self.keepers = False  # it is the keeper's child, who will tell how it ended
+        self.keepers = False  # the keeper's child: the keeper reports how it ended
         self.asked = False  # its end was ordered
         self.accepted = -math.inf  # when it said that it accepts, or may have, in trio's time
         self.to_reload = False  # that was ordered, and is not sent yet
@@ -54,7 +54,7 @@ class Process:
         self.said: list[int] = []  # bytes that it has sent since it was started or reloaded
         self.cgroup: str | None = None  # the directory of its attempt's
         self.entered = False  # it was seen in there
-        self.former: Leftover | None = None  # it was taken over, unknown to the journal
+        self.former: Leftover | None = None  # it was taken over; the journal did not know it
 
     def hold(self, control: socket.socket, config: socket.socket | None) -> None:
         """Talk to it over these sockets from now on."""
@@ -83,7 +83,7 @@ class Process:
         return kept_name(self.name, self.attempt)
 
     def tell_keeper(self, keeper: KeeperLink, **about: Any) -> None:
-        """What a daemon needs to know of it that has lost its journal."""
+        """Have the keeper know facts about it, for a daemon that has lost its journal."""
         keeper.tell_about(self.kept_name, about)
 
     def close(self) -> None:
@@ -96,7 +96,7 @@ class Process:
 
     @property
     def identity(self) -> Identity:
-        """What tells it from a later process with its pid."""
+        """Pid and start time: they distinguish it from a later process with its pid."""
         return self.pid, self.started
 
 

@@ -1,13 +1,15 @@
-"""Processes as the kernel knows them: identity, trees, and how to find an attempt's.
+"""Processes as the kernel knows them: identity, trees, and how to find those of an attempt.
 
-A process is known by (boot id, pid, start time), never by pid alone. A process that belongs to
-an attempt carries the attempt's mark in its environment, which its descendants inherit. They may
-clear that, so they carry a brand as well: a number made from the mark, as their soft limit of
-real-time CPU (setrlimit(2)), which is so high that it limits nothing. It is inherited like the
-environment, but hardly any program touches it. A session of one's own takes neither away.
+A process is known by (boot id, pid, start time), never by pid alone, because pids are reused.
 
-What cannot be looked at for want of descriptors is an error, never an answer: a process taken
-for dead would be started a second time.
+A process of an attempt carries the attempt's mark in its environment, which descendants inherit. A
+program may clear its environment. So each process carries a brand as well: a number made from the
+mark, as its soft limit of real-time CPU (setrlimit(2)). That limit is so high that it limits
+nothing. Descendants inherit it, too, and hardly any program changes it. A new session (setsid(2))
+removes neither.
+
+A look that fails for want of descriptors is an error, never an answer: a process that is taken for
+dead would be started a second time.
 """
 
 import ctypes
@@ -40,7 +42,7 @@ def _stat(pid: int) -> list[str] | None:
 
 
 def _read(pid: int, file: str) -> bytes | None:
-    """What a file of proc(5) says of a process; None if there is none, or it may not be asked."""
+    """A file of proc(5) about a process; None if there is no process, or it may not be read."""
     try:
         with open(f"/proc/{pid}/{file}", "rb") as opened:
             return opened.read()
@@ -50,7 +52,7 @@ def _read(pid: int, file: str) -> bytes | None:
 
 
 def _blind(error: OSError) -> None:
-    """Raise the error again unless it says that there is none, or that it may not be asked."""
+    """Raise the error again, unless there is no such process or it may not be read."""
     if error.errno not in (errno.ENOENT, errno.ESRCH, errno.EACCES, errno.EPERM):
         raise error
 
@@ -58,7 +60,7 @@ def _blind(error: OSError) -> None:
 def start_time(pid: int, dead_too: bool = False) -> int | None:
     """Clock ticks from boot to the start of a process (proc(5)).
 
-    None if there is none, or a dead one that nobody has reaped, unless that will do.
+    None if there is none. A zombie counts only with ``dead_too``.
     """
     fields = _stat(pid)
     if fields is None or (fields[0] in "ZX" and not dead_too):
@@ -67,7 +69,7 @@ def start_time(pid: int, dead_too: bool = False) -> int | None:
 
 
 def ended(pid: int) -> tuple[int | None, int | None]:
-    """The exit code of a dead process that nobody has reaped, or the signal that killed it."""
+    """The exit code of a zombie, or the signal that killed it."""
     fields = _stat(pid)
     if fields is None:
         return None, None
@@ -76,7 +78,7 @@ def ended(pid: int) -> tuple[int | None, int | None]:
 
 
 def _is_traced(pid: int) -> bool:
-    """Whether somebody traces a process (ptrace(2)): dead, it is theirs to reap first."""
+    """Whether a process is traced (ptrace(2)): its tracer is then the first to reap it."""
     _, _, tracer = (_read(pid, "status") or b"").partition(b"\nTracerPid:")
     return tracer.split(maxsplit=1)[:1] not in ([], [b"0"])
 
@@ -104,9 +106,9 @@ def session(pid: int) -> int | None:
 
 
 def mark(attempt: int, at: int, vassal: str) -> str:
-    """What marks the processes of an attempt: number and time of the event that ordered it.
+    """The mark of an attempt: number and time of the event that ordered it, and its vassal.
 
-    The time tells journals apart, the name those vassals that one event let start.
+    The time distinguishes journals, the name those vassals that one event let start.
     """
     return f"{attempt}.{at}.{vassal}"
 
@@ -135,7 +137,8 @@ def _variable(pid: int, name: str) -> str | None:
 def foreign(pid: int, *, any_user: bool = False) -> int | None:
     """The emperor that a process runs below, if that is another one than ours.
 
-    It is root's or ours, because a tenant may call a program so; with ``any_user`` anybody's.
+    It is root's or ours, because a tenant may give a program that name; with ``any_user`` any
+    user's.
 
     An emperor that runs as the vassal of another has that one above it, and so have its vassals.
     One that carries the same mark as the process is no other: both are of one vassal, which is an
@@ -181,7 +184,7 @@ def brand(mark: str) -> int:
 
 
 def can_brand() -> bool:
-    """Whether processes may have such a limit; not if somebody has limited real-time CPU."""
+    """Whether processes may have such a limit; not where real-time CPU is limited already."""
     return resource.getrlimit(resource.RLIMIT_RTTIME)[1] == resource.RLIM_INFINITY
 
 
@@ -203,16 +206,17 @@ def all_pids() -> Iterator[int]:
 class Census(NamedTuple):
     """All processes that may be a vassal's, in the order in which they started.
 
-    Dead ones are left out, but for our own children that nobody has reaped: who forks and dies,
-    over and over, may be seen in no other state. Who is traced is left out, too: it stays.
+    Dead ones are left out, except our own children that are not reaped yet: a process that forks
+    and dies, over and over, may be seen in no other state. A dead process that is traced is left
+    out, too, because it stays until its tracer has reaped it.
     """
 
     marked: dict[str, list[int]]  # by mark
-    branded: dict[int, list[int]]  # by brand: who wiped or replaced its environment
-    others: dict[int, list[int]]  # by session: who has neither
+    branded: dict[int, list[int]]  # by brand: those that replaced their environment
+    others: dict[int, list[int]]  # by session: those with neither
 
     def of(self, mark: str) -> list[int]:
-        """Who belongs to an attempt, by its mark."""
+        """The pids of an attempt, by its mark."""
         return self.marked.get(mark, []) + self.branded.get(brand(mark), [])
 
 
@@ -259,14 +263,14 @@ def owner(pid: int) -> int | None:
 def remnants(
     all_: Census, mark: str, leader: int | None, started: int | None, uid: int | None = None
 ) -> list[int]:
-    """What lives of an attempt's tree, its leader excepted, which is dead or about to be.
+    """The processes that are left of an attempt's tree, without its leader, which is dead or dying.
 
     Those are the processes with its mark or brand, and those with neither in the leader's
-    session. A session's number is nobody else's while a process is in it, so if a stranger has
-    the leader's pid now, the session has ended.
+    session. The kernel does not reuse a session's number while a process is in the session. So if
+    another process has the leader's pid now, the session has ended.
 
-    Anybody can imitate mark and brand. In tyrant mode all of a tree runs as the vassal's ``uid``,
-    or is about to. A process that runs below another emperor is that one's, whatever its mark.
+    Any user can imitate mark and brand. In tyrant mode all of a tree runs as the vassal's ``uid``,
+    or is about to. A process that runs below another emperor is that one's, even with this mark.
     """
     left = all_.of(mark)
     if leader is not None and start_time(leader, dead_too=True) in (None, started):

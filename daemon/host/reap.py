@@ -1,10 +1,13 @@
 """Process trees of vassals, and how they end: stopped means that nothing is left.
 
-An attempt's cgroup is killed first, where it has one (``cgroups.py``). The leader's process group
-is killed, and whoever left that is found by what descendants inherit (see ``procfs.py``). The
-daemon is the subreaper of all that it started itself, so the orphans of its own vassals are among
-its children; those of adopted ones can be anywhere. Where the leader was in its cgroup, only
-orphans are looked at: root may have moved one elsewhere. A look at all processes takes longer.
+An attempt's cgroup is killed first, where it has one (``cgroups.py``). Then the leader's process
+group is killed. A descendant that left the group is found by its mark or brand, which it inherits
+(``procfs.py``).
+
+The daemon is the subreaper of all that it started itself (prctl(2)), so the orphans of its own
+vassals are among its children. Those of adopted vassals can be anywhere. Where the leader was in
+its cgroup, only orphans are looked at: root may have moved one elsewhere. A look at all processes
+takes longer.
 """
 
 import contextlib
@@ -29,7 +32,7 @@ _PAUSE: Final = 0.005  # seconds until the next are
 _TURN: Final = 0.02  # seconds between looks, as dead leaders are not reaped here
 _NO_CHILD: Final = 1.0  # seconds between looks while nothing could die, or no thread can wait
 # Children of this thread, see waitid(2): orphans fall to the first thread of a process, the event
-# loop's. What another thread runs and waits for is its own child, and its status is not taken.
+# loop's. A child that another thread runs and waits for is that thread's: its status is not taken.
 _WNOTHREAD: Final = 0x20000000
 
 
@@ -70,10 +73,10 @@ class Trees:
                 kill_group(process.pid)
             try:
                 if left and pause > _PROMPT:
-                    # An orphan's zombie stays where process 1 reaps nobody. It is no remnant.
+                    # Where process 1 does not reap, an orphan's zombie stays. It is no remnant.
                     left = await threads.run_sync(procfs.lives_in_group, process.pid)
                 strays = await self._strays(process)
-            except OSError:  # out of descriptors: who cannot look cannot say that all are gone
+            except OSError:  # out of descriptors: without a look it is unknown whether all are gone
                 left, strays = True, []
             not_ours = {pid for pid in strays if not _kill_stray(pid)}
             for pid in not_ours - told:
@@ -102,7 +105,7 @@ class Trees:
         return procfs.census(lambda: self._all_orphans() - self._leaders())
 
     def reap_leader(self, process: Process) -> None:
-        """Reap a dead leader; later, if somebody traces it. The thread that started it has it."""
+        """Reap a dead leader; later, if it is traced. Its parent is the thread that started it."""
         reap_quietly(os.P_PIDFD, process.pidfd)
         with contextlib.suppress(ChildProcessError):  # it is reaped
             os.waitid(os.P_PIDFD, process.pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -119,7 +122,8 @@ class Trees:
                 with trio.move_on_after(_NO_CHILD):
                     await self._child_started.wait()
             self._child_started = trio.Event()
-            # Who forks and dies, over and over, may be seen by a look in no other state than dead.
+            # No look at processes runs meanwhile: it may see a process that forks and dies, over
+            # and over, only as a zombie.
             async with self._orphans.lock:
                 more = self._reap_some()
             await trio.sleep(_PAUSE if more else _TURN)
@@ -154,7 +158,7 @@ class Trees:
         return True
 
     def _reap_behind(self, leaders: set[int]) -> bool:
-        """The same where a dead leader is in the way, which is reaped elsewhere."""
+        """As ``_reap_some`` where waitid(2) returns a leader first, which is reaped elsewhere."""
         try:
             listed = procfs.children_of_thread(os.getpid())
         except OSError:  # out of descriptors; next time, then
@@ -208,7 +212,7 @@ def _group_left(group: int) -> bool:
     reap_quietly(os.P_PGID, group)
     try:
         os.killpg(group, 0)
-    except (ProcessLookupError, PermissionError):  # nobody, or nobody who is ours to kill
+    except (ProcessLookupError, PermissionError):  # empty, or not ours to kill
         return False
     return True
 

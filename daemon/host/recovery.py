@@ -1,9 +1,9 @@
-"""Recovery: what became of the vassals that a former daemon left.
+"""Recovery: finds the vassals that a former daemon left, and records those that ended.
 
-The fold knows which attempts were under way. Each is looked up by (boot id, pid, start time);
-one whose spawn was ordered but whose pid never reached the journal is looked up by its mark. What
-lives is adopted, what does not is recorded as gone, with all that is left of its tree ended
-first: never two of one, never none.
+The fold knows which attempts were under way. Each is looked up by (boot id, pid, start time). If
+its spawn was ordered but its pid never reached the journal, it is looked up by its mark. A process
+that lives is adopted. Otherwise all that is left of its tree is ended, and then its end is
+recorded. So a vassal never runs twice, and none is lost.
 
 When this runs, the journal's lock is ours, so no child of the dead daemon is still between fork
 and exec (see ``journal/store.py``).
@@ -24,7 +24,7 @@ Tree = tuple[str, int | None, int | None, int | None]
 
 
 class Machine(Protocol):
-    """Processes as the machine knows them; the module ``process`` is one."""
+    """Processes as the machine knows them; the module ``procfs`` is one."""
 
     def census(self) -> procfs.Census: ...
 
@@ -74,7 +74,7 @@ def survey(
     machine: Machine = procfs,
     unclear: dict[str, Exception] | None = None,
 ) -> tuple[list[Survivor], list[Vassal]]:
-    """Who lives, and who does not any more. Blocks; for a worker thread.
+    """The attempts that live, and those that ended. Blocks; for a worker thread.
 
     ``unclear`` is filled with the vassals about which an error came.
     """
@@ -115,7 +115,7 @@ def end_trees(dead: Iterable[Survivor], machine: Machine = procfs) -> None:
 
 
 def _end(trees: Sequence[Tree], census: procfs.Census, machine: Machine) -> None:
-    """End what is left of trees, and look again: who is killed may have forked just before."""
+    """End what is left of trees, and look again: a killed process may have forked just before."""
     before: list[int] = []
     while True:
         left = [pid for tree in trees for pid in machine.remnants(census, *tree)]

@@ -75,7 +75,7 @@ class Starter:
         assert vassal.running is not None
         user = user_of(vassal.running, self._policy())
         mark = procfs.mark(vassal.attempt, at, vassal.name)
-        # What runs as another user may not make cgroups, so none is delegated to it.
+        # A program of another user may not make cgroups, so none is delegated to it.
         cgroup = self._cgroups.make(self._identity(), mark, delegated=user is None)
         try:
             process = self._start(vassal, mark, user, cgroup)
@@ -171,7 +171,7 @@ class Starter:
         return frame[end.send(frame) :]
 
     def _stdin(self, name: str, spec: Spec) -> int:
-        """What is its standard input: its socket on demand, else nothing. Raises OSError."""
+        """Its standard input: its socket on demand, else /dev/null. Raises OSError."""
         if spec.socket is None:
             return subprocess.DEVNULL
         listener = self._listeners.get(name)
@@ -238,7 +238,7 @@ def _check_room(descriptor: int) -> None:
 
 
 def _hold(vassal: Vassal, child: subprocess.Popen[bytes]) -> Process:
-    """Take hold of a new child. One that cannot be held is ended: nobody would know of it."""
+    """Take hold of a new child. One that cannot be held is ended: it would run unknown."""
     try:
         started = procfs.start_time(child.pid, dead_too=True)
         if started is None:
@@ -253,7 +253,7 @@ def _hold(vassal: Vassal, child: subprocess.Popen[bytes]) -> Process:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End a child that nobody would know of, if it is not reaped yet."""
+    """End a child that was not recorded, if it is not reaped yet."""
     child.returncode = 0  # Popen shall neither wait for it nor warn of it
     with contextlib.suppress(OSError):
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)  # it is ours still
@@ -272,7 +272,7 @@ def _end_all(begun: list[_Child]) -> None:
 
 
 def error_text(error: OSError, cwd: str | None = None) -> tuple[str, Fault]:
-    """What a failed spawn means: the vassal's own fault, or the machine's.
+    """The reason of a failed spawn, and its fault: the vassal's own, or the machine's.
 
     ``cwd`` is the source's directory. One that is not there is about to be, or takes its vassals
     with it.

@@ -1,8 +1,8 @@
 """Work that may block is done off the event loop; on it where no thread can be had.
 
-Who runs into the limit of processes (``RLIMIT_NPROC``, a cgroup's ``pids.max``) gets no threads
-either, and that is just when the daemon must go on: it has deaths to record and vassals to stop.
-A slow turn is better than none.
+At the limit of processes (``RLIMIT_NPROC``, a cgroup's ``pids.max``) the kernel refuses threads,
+too. Just then the daemon must go on: it has deaths to record and vassals to stop. A slow turn is
+better than none.
 """
 
 from collections.abc import Callable
@@ -39,10 +39,10 @@ async def run_sync(
 
 
 class Shared(Generic[T]):
-    """A costly look, in a thread. One serves all who had asked when it began.
+    """A costly look, in a thread. One serves all callers that waited when it began.
 
-    When thousands of vassals end at once, looking once for each would take minutes. There is
-    no look while somebody else has the ``lock``.
+    When thousands of vassals end at once, looking once for each would take minutes. While another
+    task has the ``lock``, there is no look.
     """
 
     def __init__(self, look: Callable[[], T]) -> None:

@@ -2,7 +2,7 @@
 
 A tenant decides on which file system its files are, and so whether the daemon gets an answer there.
 A thread on a dead mount cannot be ended, only left behind. So each user has one thread at a time:
-while that hangs, this user's vassals are told so at once, and the others' go on.
+while that hangs, starts of this user's vassals fail at once, and those of others go on.
 """
 
 from collections.abc import Callable, Hashable
@@ -24,7 +24,7 @@ class NoAnswer(Exception):
 
 
 class _Thread:
-    """The thread of one user. It may hang when nobody waits for it any longer."""
+    """The thread of one user. It may hang after its caller has given up."""
 
     def __init__(self) -> None:
         self.turn = trio.Lock()
@@ -44,7 +44,7 @@ class UserThreads:
         self._at_once = trio.Semaphore(_AT_ONCE)
 
     async def run(self, whose: Hashable, job: Callable[[*Ts], T], *args: *Ts) -> T:
-        """What the job returns. ``whose`` it is: a uid for files that a tenant chose.
+        """The result of a job. ``whose`` is its key: a uid for files that a tenant chose.
 
         Raises NoAnswer; for a tenant's job also if there are no more threads. Other jobs are then
         done on the event loop.

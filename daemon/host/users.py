@@ -1,12 +1,13 @@
-"""As whom a vassal runs, and what of the daemon's environment it gets.
+"""The user of a vassal, and the part of the daemon's environment that the vassal gets.
 
-In tyrant mode that is its source's user, with ``--user`` one user for all.
+In tyrant mode a vassal runs as its source's user, with ``--user`` all run as one user.
 
-The order is: a session of its own; then ``setpriv``, executed as root, forbids new privileges, so
-that no program that is set-uid can give any back, and takes on group, groups and user. It is not us
-who do, between fork and exec: from the moment in which it is the user's, the user's other processes
-may stop it, and we would wait for its exec for ever. Once it has executed something as the user
-they may trace it, so nothing that binds the user may come later.
+First the process gets a session of its own. Then ``setpriv``, executed as root, forbids new
+privileges, so that no set-uid program can give any back, and takes on group, groups and user.
+
+The daemon does not do that itself between fork and exec. As soon as the process is the user's, the
+user's other processes may stop it (SIGSTOP), and the daemon would wait for its exec for ever. Once
+it has executed a program as the user, they may trace it. So every limit for the user comes before.
 
 In tyrant mode all that is root's stays behind: of its environment only what ``passed`` picks gets
 through, besides what is meant for vassals. With ``--user`` vassals are the operator's own, so they
@@ -37,7 +38,7 @@ class User(NamedTuple):
     gid: int
     groups: tuple[int, ...]
     account: Mapping[str, str]
-    tenant: bool = True  # not to see what the daemon's environment has
+    tenant: bool = True  # does not see the daemon's environment
 
     @property
     def rights(self) -> Tenant:
@@ -45,7 +46,7 @@ class User(NamedTuple):
         return Tenant(self.uid, self.gid, self.groups)
 
     def environment(self, own: Mapping[str, str]) -> dict[str, str]:
-        """What the vassal gets of the daemon's ``own`` environment, and of its account."""
+        """The part of the daemon's ``own`` environment that the vassal gets, and its account."""
         if not self.tenant:
             return {key: own[key] for key in own if key not in _ACCOUNT} | dict(self.account)
         return {**passed(own), **self.account}
@@ -94,7 +95,7 @@ def _user(uid: int, gid: int, *, initgroups: bool) -> User:
 
 
 def root_warning(policy: Policy, *, meant: bool) -> str | None:
-    """What to say to an operator whose vassals all run as root, unless that is ``meant``."""
+    """A warning to an operator whose vassals all run as root, unless that is ``meant``."""
     if meant or policy.tyrant or policy.user is not None or os.geteuid() != 0:
         return None
     return (

@@ -1,9 +1,8 @@
 """A vassal's own log: one file each, opened for append and handed over as it is.
 
-There is no pipe between a vassal and its log that could break when the daemon dies. The file is
-kept within bounds by copying its end away and truncating it: the vassal appends, so it goes on
-at the new end. In tyrant mode it belongs to the vassal's user, and to no other one after. Its older
-parts are the daemon's (``older_parts.py``).
+There is no pipe between a vassal and its log that could break when the daemon dies. The daemon cuts
+a log that is too long (``log_rotation.py``). In tyrant mode a log belongs to the vassal's user; a
+vassal of another user gets a new one. Its older parts are the daemon's (``older_parts.py``).
 
 If logrotate renames a log, the vassal writes on to the renamed file: it has that open, and the
 daemon cannot change that. Its next start has a new one. Until then the daemon says so.
@@ -154,7 +153,7 @@ class LogDirectory:
 
     @property
     def sharing(self) -> str:
-        """What to tell an operator of two daemons with one directory."""
+        """A text for the operator of two daemons with one directory."""
         return (
             f"{self._path}: another emperor keeps its logs there too, so vassals of one name share"
             " a log; give one of them another --log-directory"
@@ -163,8 +162,8 @@ class LogDirectory:
     def open(self, vassal: str, owner: tuple[int, int] | None = None) -> int:
         """A descriptor to append to the vassal's log, created 0640, and its ``owner``'s.
 
-        Without an owner it is the daemon's user's. What was written under another owner stays as
-        the older part, which is the daemon's and which that owner's group may read.
+        Without an owner it is the daemon's user's. A log of another owner becomes the older part,
+        which is the daemon's and which that owner's group may read.
         """
         path = self.path(vassal)
         self._rotation.set_aside(path, owner)
@@ -244,7 +243,7 @@ class LogDirectory:
     def bound(self, vassal: str) -> bool:
         """Cut the log if it is over the limit; unless none is kept, its end stays as ``.1``.
 
-        What is written between the copy of that end and the cut is lost.
+        Lines that are written between the copy of that end and the cut are lost.
         """
         return self._rotation.bound(self.path(vassal))
 

@@ -12,6 +12,7 @@ TREES = (
     "README.md",
     "CONTRIBUTING.md",
     "daemon/core",
+    "daemon/host",
     "daemon/startup",
     "docs/architecture.md",
     "docs/cgroups.md",
