@@ -1,4 +1,4 @@
-"""What all tests share: limits of time, and signals that the tests' processes do not ignore."""
+"""Hooks of all tests: limits of time, and signals that the tests' processes do not ignore."""
 
 import functools
 import inspect

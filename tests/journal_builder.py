@@ -84,7 +84,7 @@ class Builder:
         self._rows, self._configs = [], {}
         self.deploys.touched.clear()
 
-    # What happens often
+    # Frequent events
 
     def start(self, monitors: tuple[str, ...] = (MONITOR,), **policy: Any) -> int:
         """A daemon starts and is ready; the number of ``daemon_started``."""

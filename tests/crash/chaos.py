@@ -2,10 +2,10 @@
 
 Vassals of real uWSGI that nobody touches answer requests all the time; beside them files come, go
 and change (``churn.py``), and rows of a database if it is told so (``rows.py``). The daemon is
-killed at random moments, of its start as well as of its work. At the end: not one failed request,
-not one changed pid of a vassal nobody touched, none that ever ran twice, none whose start or reload
-hung, the fleet as its sources say, the record whole, and every death in it, with its status. The
-seed is printed; it gives the same changes and the same plan of kills.
+killed at random moments, of its start as well as of its work. At the end no request has failed, and
+no vassal that nobody touched has another pid. None ever ran twice, and no start or reload hung. The
+fleet is as its sources say. The record is whole, and has every death with its status. The seed is
+printed; it gives the same changes and the same plan of kills.
 """
 
 import argparse
@@ -209,7 +209,7 @@ class Chaos:
 
 
 def soft_limit(pid: int, what: str) -> int:
-    """What a process has of it now; a great many if it is not limited."""
+    """The soft limit of a process; a great many if it is not limited."""
     name = {"nofile": "Max open files", "nproc": "Max processes"}[what]
     lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
     soft = next(line for line in lines if line.startswith(name))[len(name) :].split()[0]

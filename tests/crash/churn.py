@@ -35,7 +35,7 @@ class Churn:
         self._thread = threading.Thread(target=self._go)
         self._error: BaseException | None = None
         self.done = 0
-        # What does not end by itself, and what does not last, in good measure.
+        # Vassals that do not end by themselves, and as many that do not last.
         kinds = [*ALWAYS_UP, "sleeper", "family", "uwsgi", "brief", "missing", "flawed"]
         self._names = [f"{kind}-{i}.ini" for i, kind in enumerate(kinds)]
         self._moves: list[tuple[Callable[[Path], None], int]] = [
@@ -124,6 +124,6 @@ def kind_of(name: str) -> str:
 
 
 def command_of(text: str) -> list[str]:
-    """What a text of a plain program is to run."""
+    """The command in the text of a plain program."""
     line = next(line for line in text.splitlines() if line.startswith("command = "))
     return shlex.split(line.removeprefix("command = "))

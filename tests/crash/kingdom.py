@@ -32,7 +32,7 @@ class Kingdom:
         self._logs = logs
 
     def texts(self) -> dict[str, str]:
-        """What the sources say."""
+        """The texts of all configs that the sources have, by name."""
         return {path.name: path.read_text() for path in self.files.glob("*.ini")} | self._more()
 
     def log(self, name: str) -> str:
@@ -46,7 +46,7 @@ class Kingdom:
         return {p.vassal: p.pid for p in world.processes(self.tag) if p.leads}
 
     def unequal(self) -> list[str]:
-        """What runs otherwise than the sources ask for, at this moment."""
+        """Processes that differ from the sources at this moment."""
         wrong: list[str] = []
         running = world.by_vassal(world.processes(self.tag))
         files = self.texts()
@@ -65,7 +65,7 @@ class Kingdom:
         return wrong
 
     def unequal_fleet(self, fleet: Fleet) -> list[str]:
-        """What the record says otherwise than the sources."""
+        """Vassals of the record that differ from the sources."""
         wrong: list[str] = []
         files = {name: text.encode() for name, text in self.texts().items()}
         vassals = fleet.vassals

@@ -67,7 +67,7 @@ class Daemon:
     ) -> None:
         self._ears = ears
         self.log_path = log
-        ears.heard()  # what the one before said
+        ears.heard()  # drop the bytes of the one before
         with log.open("ab") as out:
             self._log_start = out.tell()
             self.process = subprocess.Popen(
@@ -86,7 +86,7 @@ class Daemon:
         return self.process.pid
 
     def log(self) -> str:
-        """What this daemon has written."""
+        """The log of this daemon, without that of daemons before it."""
         with self.log_path.open("rb") as file:
             file.seek(self._log_start)
             return file.read().decode()

@@ -11,7 +11,7 @@ CHAOS = Path(__file__).resolve().parents[2] / "tools" / "chaos"
 
 
 def survived(*options: str) -> str:
-    """What a run says at its end; it has to succeed."""
+    """The output of a run, which has to succeed."""
     done = subprocess.run(
         [sys.executable, CHAOS, *options], capture_output=True, text=True, check=False
     )

@@ -1,8 +1,8 @@
 """SQLite's list of ways to corrupt a database (sqlite.org/howtocorrupt.html), tried on a daemon.
 
-Others of the list are tried elsewhere: a rogue write to a file at rest in ``test_damage.py``, a
-log that is deleted, cut or replaced in ``test_guard.py``, a second name in ``test_store.py``, a
-torn log in ``test_wal.py``, closed standard streams in ``test_keeper.py``.
+Others of the list are tried elsewhere. ``test_damage.py`` has a rogue write to a file at rest,
+``test_guard.py`` a log that is deleted, cut or replaced, ``test_store.py`` a second name.
+``test_wal.py`` has a torn log, and ``test_keeper.py`` closed standard streams.
 """
 
 import contextlib

@@ -54,7 +54,7 @@ def daemon(tmp_path: Path, hearing: Ears) -> Iterator[Daemon]:
 
 @pytest.fixture
 def disk(daemon: Daemon) -> Iterator[Disk]:
-    """What the journal is on."""
+    """The small file system with the journal on it."""
     with tiny_disk(daemon.state) as made:
         yield made
         daemon.clean_up()
@@ -85,7 +85,7 @@ def kill_leader(daemon: Daemon, vassal: str) -> None:
 
 
 def asked(daemon: Daemon, *words: str) -> tuple[int, str, str]:
-    """What comes of a command: exit code, standard output and error. It answers at once."""
+    """The result of a command: exit code, standard output and error. It answers at once."""
     done = subprocess.run(
         [
             *(sys.executable, "-m", "emperord.daemon.ctl"),

@@ -1,4 +1,4 @@
-"""Who may write: the lock outlives the daemon for as long as a child of it is not known yet."""
+"""The writer's lock outlives the daemon for as long as a child of it is not known yet."""
 
 import os
 import time

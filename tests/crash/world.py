@@ -1,4 +1,4 @@
-"""What really runs, as the kernel tells; shares no code with the daemon.
+"""The processes as the kernel tells of them; shares no code with the daemon.
 
 Processes of one test are told from all others by a variable in the daemon's environment, which
 every descendant inherits.

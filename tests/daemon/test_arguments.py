@@ -1,4 +1,4 @@
-"""What a list of processes shows of the command line."""
+"""A list of processes shows the command line without passwords."""
 
 import json
 

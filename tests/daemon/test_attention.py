@@ -1,4 +1,4 @@
-"""What wants attention: by histories folded, by a whole emperor, and as the page says."""
+"""Findings that want attention: by histories folded, by a whole emperor, and as the page says."""
 
 import json
 import re

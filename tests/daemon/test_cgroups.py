@@ -180,7 +180,7 @@ def test_without_a_cgroup_what_is_left_is_in_the_status(
 
 
 def attention(daemon: Daemon) -> list[dict[str, str]]:
-    """What ``status`` says of left processes and of cgroups."""
+    """The findings of ``status`` about left processes and cgroups."""
     status = ask(daemon, "status")["status"]
     kinds = ("left process", "no cgroup")
     return [each for each in status["attention"] if each["what"] in kinds]

@@ -157,7 +157,7 @@ class Machine:
             self.told.append(draft.body)
 
     async def live(self, *then: Callable[[], None]) -> list[ClockJumped]:
-        """What is told in five seconds after each of these."""
+        """The events that are told in five seconds after each of these."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.watch.run, lambda: self.fleet)
             for do in (lambda: None, *then):

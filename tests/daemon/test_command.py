@@ -1,4 +1,4 @@
-"""What a vassal runs: argv, environment and signals."""
+"""A vassal's argv, environment and signals."""
 
 import os
 import signal
@@ -258,7 +258,7 @@ def test_a_script_whose_interpreter_is_missing(tmp_path: Path) -> None:
 
 
 def test_only_a_regular_file_is_opened(tmp_path: Path) -> None:
-    """Nobody ever writes to this FIFO; and of some devices to be opened is not nothing."""
+    """No process ever writes to this FIFO, and to open some devices has effects."""
     os.mkfifo(tmp_path / "fifo", 0o777)
     for path in (tmp_path / "fifo", tmp_path, Path("/dev/null")):
         with pytest.raises(PermissionError):

@@ -33,7 +33,7 @@ STATE = [
 
 
 def asked(emperor: Emperor, *words: str, code: int = 0) -> Any:
-    """What a command says as JSON."""
+    """The JSON that a command prints."""
     done = emperor.ctl(*words, "--json")
     assert done.returncode == code, done
     return json.loads(done.stdout)
@@ -362,7 +362,7 @@ def test_while_the_journal_cannot_be_written(running: Emperor) -> None:
 
 
 def asked_as(uid: int, path: str) -> str:
-    """What comes of connecting as another user."""
+    """The result of a connection by another user."""
     child = os.fork()
     if child == 0:
         os.setgroups([])
@@ -384,7 +384,7 @@ def test_only_its_owner_may_ask(control: str) -> None:
     assert asked_as(65534, control) == "let in"  # it was the mode that refused
 
 
-# Whoever means no good
+# Hostile clients
 
 HOSTILE: dict[str, bytes] = {
     "empty": b"\n",

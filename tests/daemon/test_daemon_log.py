@@ -126,7 +126,7 @@ def test_each_signal_is_told_once_and_what_it_does(make_emperor: MakeEmperor) ->
     assert "pid None" not in emperor.log()
 
 
-# What standard error is connected to, as systemd says, and whether that is the journal.
+# The stream of standard error, as systemd names it, and whether that is the journal.
 STREAMS = {
     "the journal": ("{device}:{inode}", True),
     "another file": ("{device}:1", False),

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """What the demo needs; what it would install is there."""
+    """The files that the demo needs; the packages that it would install are there."""
     tmp_path = tmp_path / "R&D|100%d"  # a clone may be anywhere
     shutil.copytree(ROOT / "tools" / "examples", tmp_path / "tools" / "examples")
     shutil.copy(ROOT / "tools" / "demo", tmp_path / "tools" / "demo")

@@ -52,7 +52,7 @@ def journal(tmp_path: Path) -> str:
 
 
 def on_a_terminal(*words: str) -> bytes:
-    """What a command writes to a terminal."""
+    """The bytes that a command writes to a terminal."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", *words], stdin=theirs, stdout=theirs, stderr=theirs

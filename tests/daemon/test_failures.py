@@ -93,7 +93,7 @@ Act = Callable[[Story], Awaitable[None]]
 
 
 class Place(NamedTuple):
-    """What raises, when, and whether it does so only once as other errors need it to end well."""
+    """A function that raises, when, and whether only once, as other errors need it to end well."""
 
     owner: Any
     name: str

@@ -142,7 +142,7 @@ async def test_a_monitor_that_raises_is_run_again(tmp_path: Path, speaker: str) 
     async with steered(tmp_path, source, other, uwsgi=speaker) as daemon:
         await daemon.until(lambda: source.url in daemon.fleet.outages, "its failure is known")
         assert daemon.fleet.outages[source.url].reason == "ValueError: nonsense"
-        await other.lists(b=inline("say 1 5\n", 1))  # nobody else is held up
+        await other.lists(b=inline("say 1 5\n", 1))  # the other source is not held up
         await daemon.phase("b.ini", "accepting")
         await source.lists(a=inline("say 1 5\n", 1))
         await daemon.phase("a.ini", "accepting")

@@ -186,7 +186,7 @@ def test_a_death_that_the_daemon_saw_and_could_not_record(emperor: Emperor) -> N
 
 
 def test_inline_sockets_and_words_said_meanwhile_are_kept(make_emperor: MakeEmperor) -> None:
-    """What a vassal says while there is no daemon is heard by the next one."""
+    """The next daemon reads the bytes that a vassal sent while there was none."""
     emperor = make_emperor(speakers=True)
     go = emperor.folder / "go"
     (emperor.vassals / "a.ini").write_text(f"say 1\nawait {go}\nsay 5 17\n")
@@ -300,7 +300,7 @@ def test_ctrl_c_in_a_terminal_arrives_once(emperor: Emperor) -> None:
 
 
 def test_told_to_stop_while_the_daemon_is_being_restarted(emperor: Emperor) -> None:
-    """Whoever is told must first be there; nobody forgets, and nothing is left."""
+    """The signal waits until the next daemon is there. Nothing is left."""
     (emperor.vassals / "a.ini").write_text(SLEEPER)
     emperor.start()
     emperor.up("a.ini")
@@ -446,7 +446,7 @@ with socket.socket(fileno=int(os.environ[keeping.CHANNEL])) as channel:
 
 
 def test_what_it_keeps_is_worth_another_try_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    """What a daemon said last is heard, too, whatever it left unread."""
+    """The keeper reads a daemon's last packets, too, whatever the daemon left unread."""
     python = tmp_path / "python"
     python.write_text(ENTRUSTS)
     python.chmod(0o755)

@@ -88,7 +88,7 @@ def test_what_the_kernel_does_not_take_waits_too() -> None:
 
 
 async def test_what_is_delivered_has_been_told(ends: tuple[socket.socket, KeeperLink]) -> None:
-    """Who takes over says that it has, and the other daemon is gone: nothing may wait then."""
+    """A newcomer says that it has taken over, and the other daemon has gone. Nothing may wait."""
     keeper, link = ends
     count = 0
     while not link.congested and count < 10_000:
@@ -173,7 +173,7 @@ def test_what_a_keeper_said_last_is_heard_whatever_it_left_unread(
 
 
 def test_a_keeper_that_has_just_died_is_none(ends: tuple[socket.socket, KeeperLink]) -> None:
-    """Who is about to leave relies on it, and need not have heard of it yet."""
+    """A daemon that is about to leave relies on it, and need not have heard of it yet."""
     keeper, link = ends
     keeper.send(died(6, 60, 0))
     assert link.alive

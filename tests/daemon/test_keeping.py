@@ -234,7 +234,7 @@ def test_no_descriptor_leaks_whatever_is_said(told: list[tuple[dict[str, Any], i
         try:
             kernel.memory.told(packet, kernel.pass_(count))
         except BadPacket:
-            assert kernel.memory.greeting() == before  # what is refused changes nothing
+            assert kernel.memory.greeting() == before  # a refused packet changes nothing
         assert kernel.open == kernel.kept()
     for packet, _ in kernel.memory.greeting():  # all of it can be said
         assert decode(encode(packet)).keys() == packet.keys()

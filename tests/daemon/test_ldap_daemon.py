@@ -128,7 +128,7 @@ def test_the_seed_of_the_design(
     daemon.stop()
 
 
-# What is recorded
+# The record
 
 
 def test_each_bad_entry_is_rejected_once(daemon: Daemon, source: LdapSource) -> None:

@@ -1,4 +1,4 @@
-"""Who has an address that cannot be had, and which configs would take one away."""
+"""The holder of an address that cannot be had, and configs that would take one away."""
 
 import os
 import re
@@ -33,7 +33,7 @@ def listeners() -> Iterator[Listeners]:
 
 
 def listen(listeners: Listeners, vassal: str, address: str, how: Terms) -> Listener:
-    """What the daemon does, without threads."""
+    """Listen as the daemon does, without threads."""
     opening = listeners.opening(vassal, address, how)
     opening.run()
     if opening.made is not None:
@@ -197,7 +197,7 @@ def test_whether_a_config_binds_the_address_itself(
 
 
 def test_a_config_of_beginnings_of_comments_is_looked_at_once() -> None:
-    """Whoever writes a config must not keep the daemon busy with it: this took a minute."""
+    """The author of a config must not keep the daemon busy with it: this took a minute."""
     before = time.process_time()
     assert not binds_itself(b"<!--" * (1 << 16), "@x")
     assert time.process_time() - before < 5

@@ -131,7 +131,7 @@ def test_a_socket_means_on_demand(daemon: Daemon, vassals: Vassals) -> None:
     daemon.stop()
 
 
-# What is recorded
+# The record
 
 
 def test_each_bad_document_is_rejected_once(daemon: Daemon, vassals: Vassals) -> None:

@@ -17,7 +17,7 @@ ENTER = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'  # in a file system of
 
 @pytest.fixture
 def resolver(tmp_path: Path) -> Iterator[Path]:
-    """What /etc/resolv.conf has to say for all names to be asked of somebody silent."""
+    """A /etc/resolv.conf by which all names are asked of a silent server."""
     need_root("listen at port 53 and mount")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind((ADDRESS, 53))

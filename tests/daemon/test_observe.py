@@ -495,7 +495,7 @@ ANY_LISTING = st.dictionaries(st.sampled_from(some(12)), ANY_SPEC)
 
 
 def test_others_act_between_the_parts_of_a_long_listing() -> None:
-    """What one of them has claimed meanwhile is not removed, what is missing is, at the end."""
+    """A vassal that another source claims meanwhile stays; a missing one is removed at the end."""
     world = World()
     names = [f"{number}.ini" for number in range(250)]
     world.see(listing("gone.ini", "claimed.ini", *names[:9]), url=OTHER)

@@ -65,7 +65,7 @@ class App:
         self.daemon.until(lambda: clients.listened_at(self.address), "it is listened for")
 
     def says(self) -> str:
-        """What it answers a client."""
+        """The answer to a client."""
         return str(clients.ask(self.address)["says"])
 
     def running(self) -> list[int]:
@@ -90,7 +90,7 @@ def test_a_cold_first_request(daemon: Daemon) -> None:
     spawned = daemon.event("spawned", app.name)
     assert waiting.actions[0]["do"] == "spawn"
     assert spawned.cause == waiting.seq
-    assert waiting.cause == daemon.event("daemon_ready").seq  # what had the daemon listen
+    assert waiting.cause == daemon.event("daemon_ready").seq  # which had the daemon listen
     assert app.says() == "hello"
     assert daemon.pid_of(app.name) == first.pid
     daemon.stop()
@@ -217,7 +217,7 @@ def test_reloads_keep_the_socket(daemon: Daemon) -> None:
 
 
 def test_a_crash_at_start_under_load(daemon: Daemon) -> None:
-    """Who waits in the backlog is not refused, and gets an answer when the app is mended."""
+    """A client in the backlog is not refused, and gets an answer when the app is mended."""
     app = App(daemon, code="raise SystemExit('broken')\n").start()
     with ExitStack() as stack:
         early = [stack.enter_context(clients.dial(app.address)) for _ in range(100)]
@@ -232,7 +232,7 @@ def test_a_crash_at_start_under_load(daemon: Daemon) -> None:
         assert [clients.answer(each)["says"] for each in early] == ["mended"] * 100
     deaths = [event.at for event in daemon.events("exited", app.name)]
     starts = [event.at for event in daemon.events("spawned", app.name)]
-    # Somebody always waits, yet it starts no sooner than the throttle says.
+    # A client always waits, yet it starts no sooner than the throttle says.
     pairs = list(zip(deaths, starts[1:-1], strict=False))
     assert all(start - death >= 200_000_000 for death, start in pairs)
     assert len(starts) <= len(deaths) + 1
@@ -470,7 +470,7 @@ def test_two_vassals_with_one_address(daemon: Daemon) -> None:
     assert clients.ask(one.address)["says"] == "one"
     first = clients.socket_at(one.address)
     (daemon.vassals / one.name).unlink()
-    # Who was first is gone, and so is the socket that it had.
+    # The first is gone, and so is the socket that it had.
     daemon.until(lambda: clients.socket_at(one.address) not in (None, first), "the second listens")
     assert two.says() == "two"
     daemon.stop()
@@ -669,7 +669,7 @@ def test_a_command_says_the_address(make_daemon: MakeDaemon, tmp_path: Path) -> 
     app.wait()
     assert app.says() == "hello"
     (tmp_path / f"{name}.address").unlink()
-    app.write("changed")  # who cannot say the address does not end what runs
+    app.write("changed")  # a config without its address does not end the process
     daemon.event("observation_rejected", count=2)
     assert app.says() == "hello"
     assert not (daemon.vassals / "x").exists()

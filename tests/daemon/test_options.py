@@ -80,7 +80,7 @@ def told(**chosen: Any) -> dict[str, Any]:
 
 
 def tell(*arguments: str, environ: dict[str, str] | None = None) -> dict[str, Any]:
-    """What the options come to."""
+    """The values of all options."""
     result = run(*arguments, environ=environ)
     assert result.exit_code == 0, result.output
     chosen: dict[str, Any] = result.return_value
@@ -325,7 +325,7 @@ def test_help_has_values_with_units_and_no_formulas() -> None:
     assert ">=" not in said
 
 
-# What bad input gets
+# Answers to bad input
 
 
 @pytest.mark.parametrize(
@@ -480,7 +480,7 @@ def test_no_password_is_told_of_a_file_that_yaml_cannot_read(text: str, tmp_path
 
 
 def refused(daemon: Daemon) -> str:
-    """What a daemon that cannot start says: one line, and exit code 3."""
+    """The line of a daemon that cannot start, and ends with exit code 3."""
     daemon.launch()
     assert daemon.wait() == 3, daemon.account()
     (line,) = daemon.log().splitlines()

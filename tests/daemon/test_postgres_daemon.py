@@ -124,7 +124,7 @@ def test_the_sql_of_the_page(make_daemon: MakeDaemon, server: Service, tmp_path:
     daemon.stop()
 
 
-# What is recorded
+# The record
 
 
 def test_each_bad_row_is_rejected_once(daemon: Daemon, server: Service) -> None:

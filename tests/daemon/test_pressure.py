@@ -296,7 +296,7 @@ def _forget_all(world: World) -> None:
         world.fold([Draft("vassal_removed", Empty(), "a", name)])
 
 
-# What follows from it
+# The effects of pressure
 
 
 @pytest.mark.parametrize(

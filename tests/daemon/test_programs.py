@@ -149,7 +149,7 @@ def test_asked_twice_it_waits_for_nobody(make_daemon: MakeDaemon) -> None:
     daemon.send(signal.SIGTERM)
     stopping = daemon.event("daemon_stopping")
 
-    # What comes at once is the same request: timeout(1) asks a process, and then its group.
+    # A second signal at once is the same request: timeout(1) asks a process, and then its group.
     assert daemon.insist() == 0, daemon.account()
     assert daemon.running() == []
     kills = [(e.at, a["vassal"]) for e in daemon.events() for a in e.actions if a["do"] == "kill"]
@@ -169,7 +169,7 @@ def test_asked_again_and_again(daemon: Daemon) -> None:
     assert daemon.kinds().count("daemon_stopping") == 1
 
 
-# What cannot be run
+# Programs that cannot be run
 
 BARRED = [
     pytest.param("/nowhere/program", "/nowhere/program: No such file", id="missing"),
@@ -253,7 +253,7 @@ def test_a_death_tells_its_code_and_last_words(daemon: Daemon) -> None:
     assert first.body.get("signal") is None
     config.write_text(shell("kill -SEGV $$"))
     death = daemon.event("exited", "a.ini", signal=int(signal.SIGSEGV))
-    assert "log" not in death.body  # what another attempt wrote is not this one's
+    assert "log" not in death.body  # another attempt's lines are not this one's
     daemon.stop()
 
 
@@ -284,7 +284,7 @@ def test_an_operators_signal_ends_pauses(make_daemon: MakeDaemon) -> None:
     daemon.stop()
 
 
-# What it runs in
+# The directory of a program
 
 
 def test_its_descriptors(make_daemon: MakeDaemon) -> None:

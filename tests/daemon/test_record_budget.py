@@ -90,7 +90,7 @@ def all_wait(daemon: TyrantDaemon) -> bool:
 
 
 def status(daemon: Daemon) -> dict[str, Any]:
-    """What ``emperor-ctl status`` says."""
+    """The JSON of ``emperor-ctl status``."""
     control = f"{daemon.journal}.sock"
     words = [sys.executable, "-P", "-m", "emperord.daemon.ctl", "--control", control]
     asked = subprocess.run([*words, "status", "--json"], capture_output=True, check=False)

@@ -182,7 +182,7 @@ def test_an_adopted_one_is_not_missed_for_heartbeats_that_nobody_hears(
     daemon.stop()
 
 
-# What became of the files meanwhile
+# Files that changed meanwhile
 
 
 @pytest.mark.few(1)
@@ -356,7 +356,7 @@ class Crafted:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What the daemon would have put in the environment of its process."""
+        """The variables that the daemon would have put in the environment of its process."""
         mark = f"{self.attempt}.{self.at}.{self.name}"
         return {STAMP: self.daemon.stamp, MARK: mark}
 
@@ -519,7 +519,7 @@ def test_a_process_that_only_has_its_number_is_left_alone(daemon: Daemon) -> Non
 
 
 def test_after_a_reboot_nothing_is_adopted(daemon: Daemon) -> None:
-    """Pid and start time may be anybody's, then. What an operator stopped stays down."""
+    """Pid and start time may be anybody's, then. A vassal that an operator stopped stays down."""
     names = ("a.ini", "held.ini")
     for name in names:
         (daemon.vassals / name).write_text(SLEEPER)

@@ -24,7 +24,7 @@ COUNTS = program("sh", "-c", "n=0; while :; do n=$((n+1)); echo line $n; sleep 0
 
 
 def status(daemon: Daemon) -> dict[str, Any]:
-    """What ``emperor-ctl status`` says."""
+    """The JSON of ``emperor-ctl status``."""
     control = f"{daemon.journal}.sock"
     words = [sys.executable, "-m", "emperord.daemon.ctl", "--control", control, "status", "--json"]
     asked = subprocess.run(words, capture_output=True, check=False)

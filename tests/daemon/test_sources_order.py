@@ -32,7 +32,7 @@ def sleeper(seconds: int) -> str:
 
 
 def texts(daemon: Daemon, *names: str) -> dict[str, bytes | None]:
-    """What each vassal runs, once each of them runs what is wanted."""
+    """The config that each vassal runs, once each of them runs the wanted one."""
     found: dict[str, bytes | None] = {}
 
     def settled() -> bool:
@@ -97,7 +97,7 @@ def test_an_earlier_source_takes_a_name_over_and_lets_it_go(
 def test_a_restart_with_another_order_hands_names_over(
     make_daemon: MakeDaemon, tmp_path: Path
 ) -> None:
-    """The vassals live meanwhile. What only the later source has stays as it is."""
+    """The vassals live meanwhile. A vassal that only the later source has stays as it is."""
     one, two = folders(tmp_path, "one", "two")
     for name in ("a.ini", "b.ini"):
         (Path(one) / name).write_text(sleeper(1001))

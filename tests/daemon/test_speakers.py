@@ -67,7 +67,7 @@ def test_its_words_in_order(make_daemon: MakeDaemon) -> None:
 
 
 def test_last_words_are_heard(make_daemon: MakeDaemon) -> None:
-    """Who says that it is loyal and dies is loyal."""
+    """A vassal that says that it is loyal and dies is loyal."""
     daemon = make_daemon("--throttle", "1", speakers=True)
     write(daemon, HEALTHY + "exit 3\n")
     daemon.start()
@@ -94,7 +94,7 @@ def test_a_closed_socket_is_no_death(make_daemon: MakeDaemon, tmp_path: Path) ->
 
 
 def test_a_lost_heartbeat(make_daemon: MakeDaemon) -> None:
-    # What is deaf hears of no reload and no stop, so its mercy is short.
+    # A deaf vassal reads no order to reload or to stop, so its mercy is short.
     daemon = make_daemon("--required-heartbeat", "0.5", "--mercy", "1", speakers=True)
     write(daemon, HEALTHY + "deaf\nbeat 3 0.05\n")
     daemon.start()
@@ -246,7 +246,7 @@ def test_one_that_hangs_does_not_hold_its_place_for_ever(make_daemon: MakeDaemon
     daemon.start()
     daemon.phase("b.ini", "accepting")
     assert daemon.phase("a.ini", "starting").reason == "slow to start"
-    write(daemon, HEALTHY, "a.ini")  # what hangs does not hear that it is to stop: mercy ends it
+    write(daemon, HEALTHY, "a.ini")  # it hangs and reads no order to stop: mercy ends it
     daemon.phase("a.ini", "accepting")
     daemon.stop()
 
@@ -314,7 +314,7 @@ def test_a_stop_while_it_is_spawned(make_daemon: MakeDaemon) -> None:
     daemon.stop()
 
 
-# What stays behind
+# Descendants that stay behind
 
 
 def test_its_whole_tree_goes_with_it(make_daemon: MakeDaemon) -> None:

@@ -339,7 +339,7 @@ def test_a_newcomer_that_cannot_hold_it_all_takes_nothing(emperor: Emperor) -> N
 def test_a_keeper_that_is_killed_while_its_daemon_is_stopped_reloads_nobody(
     emperor: Emperor,
 ) -> None:
-    """What the kernel does to orphaned process groups with stopped members."""
+    """The kernel sends HUP and CONT to orphaned process groups with stopped members."""
     (emperor.vassals / "a.ini").write_text(SLEEPER)
     emperor.start()
     pids = emperor.up("a.ini")

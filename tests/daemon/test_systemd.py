@@ -16,7 +16,7 @@ from .conftest import MakeDaemon
 
 @pytest.fixture(params=["path", "abstract"])
 def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, socket.socket]]:
-    """What systemd puts in NOTIFY_SOCKET, and its end."""
+    """The value of NOTIFY_SOCKET, and systemd's end of the socket."""
     address = str(tmp_path / "notify")
     if request.param == "abstract":
         address = f"@{address}"
@@ -107,7 +107,7 @@ def test_a_daemon_says_how_it_is(
 
 
 def heard_status(end: socket.socket) -> list[str]:
-    """What follows at once."""
+    """The states that follow at once."""
     end.setblocking(False)
     try:
         return end.recv(4096).decode().splitlines()

@@ -16,7 +16,7 @@ MakeTyrant = Callable[..., TyrantDaemon]
 
 
 def descriptors(pid: int) -> dict[int, str]:
-    """What a process has open."""
+    """The open files of a process, by descriptor."""
     found = {}
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         found[int(entry.name)] = os.readlink(entry)
@@ -89,7 +89,7 @@ def test_limits_bite(tyrant: TyrantDaemon) -> None:
 
 
 def test_a_set_uid_program_gives_nothing_back(tyrant: TyrantDaemon) -> None:
-    """What no_new_privs is for."""
+    """That is the purpose of no_new_privs."""
     program = tyrant.folder / "id"
     program.write_bytes(Path("/usr/bin/id").read_bytes())
     program.chmod(0o4755)
@@ -106,7 +106,7 @@ def test_no_new_privileges_before_the_first_program(tyrant: TyrantDaemon) -> Non
     """The user's other processes can trace it from then on, and have it run what is set-uid."""
     first = tyrant.folder / "bin"
     first.mkdir()
-    says = first / "prlimit"  # what sets its limits
+    says = first / "prlimit"  # stands in for the program that sets its limits
     says.write_text("#!/bin/sh\ngrep -e NoNewPrivs -e Uid /proc/$$/status; exec sleep 1000\n")
     says.chmod(0o755)
     tyrant.environ["PATH"] = f"{first}:{os.environ['PATH']}"

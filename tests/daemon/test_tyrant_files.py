@@ -45,7 +45,7 @@ def runs_as(tyrant: TyrantDaemon, name: str, uid: int) -> None:
 
 
 def says(module: str, *words: object) -> subprocess.CompletedProcess[str]:
-    """What one of the commands prints."""
+    """The result of one of the commands, with its output."""
     argv = [sys.executable, "-m", f"emperord.{module}", *map(str, words)]
     return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
 
@@ -83,7 +83,7 @@ def test_a_hard_link_to_anothers_file(tyrant: TyrantDaemon) -> None:
 
 
 def test_a_users_own_directory_of_vassals(make_tyrant: MakeTyrant) -> None:
-    """What lies there is the user's, or it does not run."""
+    """A config there is the user's, or it does not run."""
     tyrant = make_tyrant(monitors=["home/*/vassals/*.ini"])
     (tyrant.folder / "home").mkdir()
     for name, uid in (("alice", ALICE), ("bob", BOB)):
@@ -254,7 +254,7 @@ def test_roots_symlink_does_not_make_anothers_file_the_users(
 
 
 def test_a_users_file_below_anothers_directory(make_tyrant: MakeTyrant) -> None:
-    """Who owns a directory above can put another one in its place, once the file was looked at."""
+    """The owner of a directory above can replace it, once the file was looked at."""
     tyrant = make_tyrant(monitors=["srv/*/app/*.ini"])
     (tyrant.folder / "srv").mkdir()
     bobs = folder_of(tyrant, "srv/bob", BOB)

@@ -118,7 +118,7 @@ def test_the_daemon_restarts(tyrant: TyrantDaemon) -> None:
 
 @pytest.mark.parametrize("address", ["127.0.0.1:81", "[::1]:81", ":1023", "localhost:0001"])
 def test_roots_ports_are_roots(tyrant: TyrantDaemon, address: str) -> None:
-    """What root listens at for a user is what that user could listen at."""
+    """Root listens for a user only where that user could listen."""
     beside = tyrant.put("a.ini.socket", address)
     tyrant.put("a.ini", SLEEPER)
     tyrant.start()

@@ -130,7 +130,7 @@ def test_root_runs_no_vassal(tyrant: TyrantDaemon, uid: int, gid: int, gives: st
         " to run, it needs a uid and a gid that are not root's"
     )
     assert tyrant.running() == []
-    os.chown(path, ALICE, ALICES)  # who is told what is wrong can mend it
+    os.chown(path, ALICE, ALICES)  # the reason tells the operator what to mend
     tyrant.phase("a.ini", "ready")
     tyrant.stop()
 
@@ -250,7 +250,7 @@ def test_the_log_belongs_to_the_vassals_user(make_tyrant: MakeTyrant) -> None:
 
 
 def test_a_log_is_never_another_users(make_tyrant: MakeTyrant) -> None:
-    """Who could read it has it open still, and must not read on; nor may the next read back."""
+    """A former reader has it open still, and must not read on; nor may the next read back."""
     tyrant = make_tyrant("--log-size", "4096")
     path = tyrant.put("a.ini", shell("echo of-alice; exec sleep 1000"))
     tyrant.start()

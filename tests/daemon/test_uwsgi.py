@@ -207,7 +207,7 @@ def test_a_bad_config_is_throttled_and_a_fix_takes_effect_at_once(
 def test_a_killed_master_takes_its_workers_along_and_is_replaced(
     make_daemon: MakeDaemon, tmp_path: Path
 ) -> None:
-    # Who is loyal is started again at once, but once a throttle at most.
+    # A loyal vassal is started again at once, but once a throttle at most.
     daemon = make_daemon("--throttle", "1")
     app = Application(tmp_path)
     (daemon.vassals / "app.ini").write_text(app.config("hello", processes="2"))

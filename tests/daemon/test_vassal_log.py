@@ -131,14 +131,14 @@ def test_is_cut_when_it_is_too_long(tmp_path: Path) -> None:
     assert not logs.bound("a.ini")
     os.write(fd, b"1")
     assert logs.bound("a.ini")
-    os.write(fd, b"new")  # who has it open goes on at its new end
+    os.write(fd, b"new")  # a process that has it open goes on at its new end
     os.close(fd)
     assert (tmp_path / "a.ini.log").read_bytes() == b"new"
     assert (tmp_path / "a.ini.log.1").read_bytes() == b"o" * 4096 + b"1"
 
 
 def cut_thrice(folder: Path, keep: int) -> dict[str, bytes]:
-    """What is there when a log was cut three times."""
+    """The files, by name, after a log was cut three times."""
     logs = LogDirectory(str(folder), 4096, keep)
     for letter in b"abc":
         write(logs, "a.ini", bytes([letter]) * 5000)
@@ -209,7 +209,7 @@ def test_the_file_for_logrotate_is_installed() -> None:
     assert "copytruncate" in Path(LOGROTATE).read_text()
 
 
-# Whose directory it is
+# The owner of the directory
 
 
 def test_the_logs_of_0_1_0_are_gone_on_with_once(tmp_path: Path) -> None:

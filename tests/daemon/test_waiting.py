@@ -121,7 +121,7 @@ def test_what_a_client_is_told(history: str, goal: Goal, told: Verdict | None) -
 
 @dataclass
 class Daemon:
-    """What is waited for."""
+    """A daemon with the fleet that requests wait for."""
 
     fleet: Fleet
     paused: str | None = None

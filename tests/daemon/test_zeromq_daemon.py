@@ -90,7 +90,7 @@ def frames(daemon: Daemon, name: str) -> int:
 
 
 def test_inline_vassals_live_as_others_do(daemon: Daemon, pusher: Pusher, tmp_path: Path) -> None:
-    """What upstream gets wrong: the newest config each time, respawn, limits, the end."""
+    """Upstream gets these wrong: the newest config each time, respawn, limits, the end."""
     app = Application(tmp_path, RELOADABLE)
     trigger = tmp_path / "trigger"
     trigger.touch()
@@ -124,7 +124,7 @@ def test_inline_vassals_live_as_others_do(daemon: Daemon, pusher: Pusher, tmp_pa
         assert (answer.says, answer.master) == ("v4", first.master)
         assert frames(daemon, "app.ini") == count
 
-    # What does not fit is refused, and the old one runs on.
+    # A config that does not fit is refused, and the old one runs on.
     seq = daemon.last_seq()
     pusher.touch("app.ini", app.config("large") + "#" * 65_536)
     refused = daemon.event("observation_rejected", after=seq)

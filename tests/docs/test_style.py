@@ -31,7 +31,7 @@ TREES = (
     "docs/vassals.md",
     "journal",
     "tools",
-    "tests/docs",
+    "tests",
 )
 
 

@@ -93,7 +93,7 @@ class Case(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What is the same in each run: the words without the number of the call."""
+        """A name that is the same in each run: the words without the number of the call."""
         return "|".join((self.step, ";".join(self.targets), self.error, str(self.mode), self.place))
 
     @property

@@ -55,7 +55,7 @@ def count(folder: Path) -> dict[str, dict[str, int]]:
             else:
                 step.after(realm)
                 realm.settle()
-                for _ in range(60):  # what comes after
+                for _ in range(60):  # time for later effects
                     breathe()
             counts[name] = plan.counted()
     return counts

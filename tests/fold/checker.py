@@ -29,7 +29,7 @@ class Checker:
         # Attempts that may have a process. One event can order several, so a number is not enough.
         self.alive: set[tuple[str, int]] = set()
         self.sockets: dict[str, str] = {}  # vassal -> the address that it was told to listen at
-        self.listening: set[str] = set()  # who did before the event
+        self.listening: set[str] = set()  # vassals that did before the event
         self.open = self.leaving = False
         self.starting = 0
         self.pressure: list[int] | None = None  # of this daemon, by resource
@@ -70,7 +70,7 @@ class Checker:
                 self.open = self.leaving = False
                 self.pressure = None
             case "journal_forked":
-                self.alive.clear()  # what runs is the original's
+                self.alive.clear()  # the processes are the original's
                 self.open = self.leaving = False
             case "pressure_observed":
                 self.pressure = [body.cpu, body.memory, body.io]

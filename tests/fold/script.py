@@ -55,7 +55,7 @@ SAID: Final = {
     "exited": "exited",
     "adopted": "adopted",
 }
-# What a line says of a config's own section.
+# Words of a line that are settings of a config's own section.
 OURS: Final = ("command", "reload", "restart", "success-exit-codes")
 DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "spawned": {"pid": 10, "start_time": 1},
@@ -244,7 +244,7 @@ def span(nanoseconds: int) -> str:
     return f"{nanoseconds:+d}ns"
 
 
-# What is printed of a vassal besides its phase, when it differs.
+# Facts of a vassal that are printed besides its phase, when they differ.
 FACTS: Final[dict[str, Callable[[Vassal], Any]]] = {
     "owner": lambda vassal: vassal.monitor,
     "config": lambda vassal: vassal.spec.config,
@@ -260,7 +260,7 @@ FACTS: Final[dict[str, Callable[[Vassal], Any]]] = {
 
 
 def differences(before: Fleet, after: Fleet) -> Iterator[str]:
-    """What an event changed, a line a vassal, and the lines that are others."""
+    """The changes by an event: a line for each vassal, and the lines that are others."""
     for name in sorted(before.vassals.keys() | after.vassals.keys()):
         old, new = before.vassals.get(name), after.vassals.get(name)
         if new is None:
@@ -287,7 +287,7 @@ def _lines(fleet: Fleet) -> dict[str, list[str]]:
 
 
 def moved(old: Vassal | None, new: Vassal, at: int) -> str:
-    """What became of one vassal: ``starting -> ready, due (its reason) until +30s``."""
+    """The change of one vassal: ``starting -> ready, due (its reason) until +30s``."""
     parts: list[str] = []
     if old is None or old.because != new.because:
         parts.append(f"{old.phase if old else 'new'} -> {new.phase}")

@@ -159,7 +159,7 @@ TRIGGERS: Final = (
         for request in ("start", "stop", "reload", "retry", "upgrade")
     ),
 )
-# What is about the whole fleet or another vassal and can move this one, too.
+# Events about the whole fleet or another vassal that can move this one, too.
 ELSEWHERE: Final = (
     Trigger("daemon_started", "daemon started", vassal=None),
     Trigger("daemon_ready", "daemon ready", vassal=None),
@@ -170,7 +170,7 @@ ELSEWHERE: Final = (
 
 
 class Outcome(NamedTuple):
-    """What came of a trigger. ``after`` is None if the vassal was forgotten."""
+    """The outcome of a trigger. ``after`` is None if the vassal was forgotten."""
 
     phase: Phase
     trigger: Trigger

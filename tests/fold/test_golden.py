@@ -3,8 +3,8 @@
 Each file in ``golden/`` is a series of paragraphs: lines of a script (see ``script.py``), then
 ``----`` and what the fold printed. ``pytest --rewrite`` writes what it prints now; read the diff.
 
-What a former version of the rules decided stays as it was: the scripts in ``golden/rules1`` are
-those of 0.1.0, and are folded by its rules. They are never written anew.
+The decisions of a former version of the rules stay: the scripts in ``golden/rules1`` are those of
+0.1.0, and are folded by its rules. They are never written anew.
 """
 
 from pathlib import Path

@@ -106,7 +106,7 @@ def test_deploys_for_people(path: str) -> None:
     assert links[2][0] is None
 
 
-# What is newer than us
+# Journals that are newer than us
 
 
 def newer_migration(db: sqlite3.Connection) -> None:
@@ -152,7 +152,7 @@ def test_a_field_that_we_do_not_know_is_no_obstacle(path: str) -> None:
     assert body == events.Exited(attempt=3, code=1)
 
 
-# What is older than us
+# Journals that are older than us
 
 
 class Renamed(events.Body, frozen=True):

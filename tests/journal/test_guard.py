@@ -1,4 +1,4 @@
-"""What becomes of a journal of which a file is lost while it is open."""
+"""A file of a journal is lost while the journal is open."""
 
 import os
 import shutil
@@ -93,7 +93,7 @@ def test_a_lost_file_is_noticed_and_no_event_is_lost(
             journal.append([row(6)])
         journal.append([row(6)])
         assert journal.is_whole()
-        # What a daemon would find that starts after a kill -9 now.
+        # The files that a daemon would find after a kill -9 now.
         copy = path.with_name("copy.db")
         for suffix in ("", "-wal"):
             shutil.copyfile(beside(path, suffix), beside(copy, suffix))
@@ -203,7 +203,7 @@ def test_a_second_name_is_told_as_long_as_it_is_there(path: Path, suffix: str) -
     assert ("does not go on" in str(told[1])) is (suffix == "")
 
 
-# What a daemon does after its index was cut to so many bytes. It would die of SIGBUS.
+# A daemon whose index was cut to so many bytes. It would die of SIGBUS.
 CUT = """
 import ast, os, sys
 from emperord.journal.errors import JournalPaused

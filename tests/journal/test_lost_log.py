@@ -1,4 +1,4 @@
-"""What a log holds is not destroyed, whatever journal lies beside it when a daemon starts."""
+"""A log is not destroyed, whatever journal lies beside it when a daemon starts."""
 
 import os
 import shutil

@@ -342,7 +342,7 @@ def test_what_cannot_be_read_is_one_line(
     assert "\n" not in str(caught.value)
 
 
-# What the reader gives
+# The reader's answers
 
 
 @pytest.fixture

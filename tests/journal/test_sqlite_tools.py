@@ -171,7 +171,7 @@ def test_a_damaged_row_hides_no_other(path: str) -> None:
 
 
 def commands() -> Iterator[str]:
-    """What stands in the page's shell blocks, a command each, with its lines and pipes."""
+    """The commands of the page's shell blocks, each with its lines and pipes."""
     for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
         command = ""
         for line in block.splitlines(keepends=True):

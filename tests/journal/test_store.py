@@ -119,7 +119,7 @@ def mounted(tmp_path: Path) -> Iterator[Path]:
 
 
 def open_elsewhere(path: Path) -> str:
-    """What another process says that opens it to write."""
+    """The output of another process that opens it to write."""
     ran = subprocess.run(
         [sys.executable, "-c", OTHER, str(path)], capture_output=True, text=True, check=True
     )

@@ -43,7 +43,7 @@ class Source(Protocol):
 
 
 class Files:
-    """What dir:// and glob:// share."""
+    """The common parts of dir:// and glob://."""
 
     def __init__(self, parent: Path, *, blind: bool = False) -> None:
         self.folder = parent / "vassals"

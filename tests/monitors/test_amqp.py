@@ -636,7 +636,7 @@ async def test_an_exchange_that_is_deleted_under_it_is_noticed(
             assert "no exchange" in watch.failures()[0]
         else:
             publisher.channel.exchange_declare(EXCHANGE, "fanout", durable=durable)
-        while "a.ini" not in watch.seen:  # what nobody is bound to yet is lost
+        while "a.ini" not in watch.seen:  # messages are lost while no queue is bound
             publisher.publish("a.ini", "one")
             await trio.sleep(OFTEN)
 
@@ -802,6 +802,6 @@ async def test_through_tls(publisher: Publisher) -> None:
     ) as watch:
         publisher.publish("a.ini", "one")
         await watch.shows("a.ini", "one")
-    async with watching(open_secured(address, BUSY)) as watch:  # who signed it is not known
+    async with watching(open_secured(address, BUSY)) as watch:  # its issuer is not known
         await watch.until(lambda: len(watch.failures()) > 1)
         assert "self-signed certificate" in watch.failures()[0]

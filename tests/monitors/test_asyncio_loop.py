@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("way")
 
 
 class Broken(Exception):
-    """What goes wrong in these tests."""
+    """The error that these tests raise."""
 
 
 async def fail(error: BaseException) -> None:

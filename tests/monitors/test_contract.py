@@ -1,4 +1,4 @@
-"""What every monitor keeps, whatever its source. Later sources are added to SOURCES."""
+"""The contract of all monitors, whatever the source. Later sources are added to SOURCES."""
 
 import importlib
 import os

@@ -1,4 +1,4 @@
-"""What happens to directories: late, gone, replaced, unmounted, hanging, overrun by events."""
+"""Directories that are late, gone, replaced, unmounted, hanging, overrun by events."""
 
 import os
 import subprocess

@@ -178,7 +178,7 @@ async def test_the_largest_file_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 async def test_a_larger_file_is_refused_and_its_vassal_goes_on(size: int, tmp_path: Path) -> None:
-    # What it says of [emperor] would be ignored without a word.
+    # Its section [emperor] would be ignored without a word.
     (tmp_path / "a.ini").write_bytes(b"#")
     (tmp_path / "b.ini").write_bytes(b"#" * size)
     often = MonitorOptions(freq=0.05)
@@ -200,7 +200,7 @@ def test_a_system_without_inotify_is_said_once(
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     watches = Watches("dir:///x")
     watches.open()
-    watches.close()  # what it loads once is loaded
+    watches.close()  # modules that it loads once are loaded
     watches = Watches("dir:///x")
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:

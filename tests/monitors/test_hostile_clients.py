@@ -33,13 +33,13 @@ def _frame(flags: int, body: bytes) -> bytes:
 
 
 class Client(NamedTuple):
-    """What it sends first, and then without end; and whether it greets before."""
+    """A client's first bytes, those that it sends without end, and whether it greets before."""
 
     links: int
     first: bytes
     then: bytes = b""
     greets: bool = False
-    refused: str = ""  # what is told of it
+    refused: str = ""  # the reason that is told
 
 
 CLIENTS: Final = {

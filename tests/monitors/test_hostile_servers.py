@@ -35,7 +35,7 @@ _LARGE: Final = {"name": "a.ini", "config": fake.LARGE.decode(), "ts": 1}
 
 
 class Case(NamedTuple):
-    """What a server does, and the reason that is told of it."""
+    """A server's behaviour, and the reason that is told of it."""
 
     what: str
     behave: Behaviour

@@ -78,7 +78,7 @@ def server(breakable: Service) -> Iterator[Service]:
 
 @pytest.fixture
 def uncollected() -> Iterator[None]:
-    """What is closed by the garbage collector only was left behind."""
+    """A connection that only the garbage collector closes was left behind."""
     gc.collect()
     gc.disable()
     yield
@@ -211,7 +211,7 @@ async def test_other_attributes_and_classes(source: LdapSource) -> None:
         }
         source.directory.change(source.dn("none.ini"), description="three")
         await watch.shows("none.ini", "three")
-        # What goes bad is not gone.
+        # An entry that goes bad is not gone.
         source.directory.change(source.dn("none.ini"), description=None)
         await watch.until(lambda: "none.ini" in watch.refused)
 
@@ -274,7 +274,7 @@ async def test_scopes(source: LdapSource) -> None:
 
 
 async def test_the_filter_of_the_page(source: LdapSource) -> None:
-    """What it asks for is something that an entry of our class may have."""
+    """It asks for an attribute that an entry of our class may have."""
     ((wanted, name, value),) = re.findall(
         r"(\(&\(objectClass=\w+\)\((\w+)=(\w+)\)\))", PAGE.read_text()
     )
@@ -387,7 +387,7 @@ async def test_changes_within_a_second_are_seen(source: LdapSource) -> None:
         assert len(set(stamps)) >= 6
 
 
-# Who asks
+# Credentials
 
 
 @pytest.mark.parametrize("below", ["suffix", "plain"])
@@ -720,7 +720,7 @@ async def test_a_csn_that_nobody_keeps_is_not_believed(tmp_path: Path) -> None:
 async def test_changes_while_the_connection_is_lost(
     synchronized: LdapSource, somebody: bool, tmp_path: Path
 ) -> None:
-    """Whoever is nobody may not see the entryCSN by which OpenLDAP finds what we missed."""
+    """An anonymous client may not see the entryCSN by which OpenLDAP finds missed changes."""
     more = f"????{as_account(tmp_path, 'reader', shared())}" if somebody else ""
     for name in ("a", "b", "c"):
         synchronized.put(f"{name}.ini", "one")
@@ -1088,7 +1088,7 @@ def flood(source: LdapSource) -> None:
         source.put(f"v{count % 20}.ini", str(count))
 
 
-# What it costs those who do not use it
+# The cost for those who do not use it
 
 
 def run(code: str, **more: Any) -> subprocess.CompletedProcess[str]:

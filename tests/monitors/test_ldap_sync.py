@@ -206,7 +206,7 @@ def test_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ldap_sync, "MOST_BYTES", 1 << 20)
     server = filled()
-    for _ in range(10):  # what was replaced counts no more
+    for _ in range(10):  # replaced values count no more
         server.says(MODIFY, 1, "a" * 500_000)
     with pytest.raises(TooMuch, match="more than 1 MiB"):
         server.says(MODIFY, 2, "b" * 600_000)

@@ -68,7 +68,7 @@ def own(server: Service) -> Iterator[MongoSource]:
 
 
 def make_durable(server: Service) -> None:
-    """What was written so far survives a kill from now on; servers take their time for that."""
+    """All writes so far survive a kill from now on; servers take their time for that."""
     server("stop")
     server("start")
 

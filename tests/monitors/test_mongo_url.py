@@ -1,4 +1,4 @@
-"""What follows mongodb://: how its commas are told apart, and what of it is shown."""
+"""The rest of a mongodb:// URL: how its commas are told apart, and what of it is shown."""
 
 from typing import Any
 

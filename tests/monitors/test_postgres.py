@@ -55,7 +55,7 @@ def server(breakable: Service) -> Iterator[Service]:
 
 @pytest.fixture
 def uncollected() -> Iterator[None]:
-    """What is closed by the garbage collector only was left behind."""
+    """A connection that only the garbage collector closes was left behind."""
     gc.collect()
     gc.disable()
     yield
@@ -394,7 +394,7 @@ async def test_a_query_that_the_encoding_lacks() -> None:
     assert "the query has characters that the database's encoding (iso8859-1) lacks" in reason
 
 
-# What fails
+# Failures
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ OF_TESTS: Final = (Part("trio", "trio._core._run:_r.seed", "tests/simulation/wor
 
 
 def flaw(part: Part) -> str | None:
-    """What is not as it was, None if all is."""
+    """The difference from the part as it was, None if there is none."""
     told = f"{part.distribution} {version(part.distribution)}: {part.name}, which {part.by} uses,"
     try:
         found = _found(part.name)

@@ -1,4 +1,4 @@
-"""What values of rows are taken for, whatever the source that gave them."""
+"""The meaning of values of rows, whatever the source that gave them."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal

@@ -66,7 +66,7 @@ def device(path: Path) -> Path:
     return path
 
 
-# What a link leads to, by what alice is to see of it.
+# The targets of links, and whether alice may see them.
 Make = Callable[[Path], Path | str]
 TEXT, DENIED, NOTHING = "text", "denied", "nothing"
 TARGETS: dict[str, tuple[Make, str]] = {
@@ -104,7 +104,7 @@ BY_LINK = MonitorOptions(tyrant=True, tyrant_nofollow=True)
 
 
 def look(path: Path, cwd: Path | None = None, options: MonitorOptions = TYRANT) -> files.Sight:
-    """What a monitor of files sees of a config."""
+    """A config as a monitor of files sees it."""
     reader = files.Reader(options, None if cwd is None else str(cwd))
     directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
@@ -351,7 +351,7 @@ def test_the_way_to_a_file_that_is_matched(ground: Path, mode: int, reads: bool)
 
 
 def listed(path: Path) -> list[str] | str:
-    """What is in a directory, or why it is not told."""
+    """The names in a directory, or why they are not told."""
     try:
         descriptor = listing.open_directory(f"{path}/", tyrant=True)
     except regular_file.Denied as error:
@@ -567,7 +567,7 @@ def test_a_fifo_in_the_files_place_is_not_opened(ground: Path) -> None:
     """Not for a moment: the other end would see it."""
     with pytest.raises(regular_file.NotRegular), regular_file.opened(str(fifo(ground / "t")), ME):
         pass
-    with pytest.raises(OSError, match="No such device or address"):  # nobody reads
+    with pytest.raises(OSError, match="No such device or address"):  # no process reads
         os.open(ground / "t", os.O_WRONLY | os.O_NONBLOCK)
 
 

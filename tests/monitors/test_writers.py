@@ -43,7 +43,7 @@ def link_of(uid: int, path: Path, target: Path) -> None:
 
 
 def judged(folder: Path, uid: int = ALICE) -> str | None:
-    """What is said of the file ``a.ini``, with the folder left out."""
+    """The reason that bars the file ``a.ini``, with the folder left out."""
     path = str(folder / PATH)
     reason = ownership.trespass_at(path, uid, os.stat(path))
     return (
@@ -88,7 +88,7 @@ def over_a_directory_for_all(folder: Path) -> None:
 
 
 def over_a_link_in_a_directory_for_the_group(folder: Path) -> None:
-    """What the link leads to is in order, but not where the link itself is."""
+    """The target of the link is in order, but not the folder of the link itself."""
     file_of(ALICE, folder / "b.ini")
     link_of(ALICE, folder_of(0, folder / "d", 0o775) / "link", folder / "b.ini")
     link_of(ALICE, folder / PATH, folder / "d" / "link")

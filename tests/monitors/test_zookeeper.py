@@ -63,7 +63,7 @@ def fields_of(watch: Watching, name: str) -> tuple[int | None, int | None, str |
     return spec.uid, spec.gid, spec.socket
 
 
-# What is a vassal
+# Znodes that are vassals
 
 
 async def test_ts_is_the_mzxid_and_attrs_have_the_version(source: ZooSource) -> None:

@@ -49,7 +49,7 @@ def server(breakable: Service) -> Iterator[Service]:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
-    """What is closed by the garbage collector only was left behind."""
+    """A connection that only the garbage collector closes was left behind."""
     gc.collect()
     gc.disable()
     before = os.listdir("/proc/self/fd")
@@ -224,7 +224,7 @@ async def test_who_is_cancelled_does_not_wait_for_a_silent_server(
     assert trio.current_time() - began < 5
 
 
-# What is no ZooKeeper
+# Servers that are no ZooKeeper
 
 
 def answer(listener: socket.socket, what: bytes | None) -> None:

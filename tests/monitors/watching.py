@@ -32,7 +32,7 @@ class Blind(Watches):
 
 
 class Watching:
-    """What a monitor told, and the state that follows from it."""
+    """The observations of a monitor, and the state that follows from them."""
 
     def __init__(self) -> None:
         self.told: list[Observation] = []
@@ -135,7 +135,7 @@ class Turns:
 
 @asynccontextmanager
 async def taking_turns() -> AsyncIterator[Turns]:
-    """Somebody else waits for turns as long as the block runs."""
+    """Another task waits for turns as long as the block runs."""
     turns = Turns()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(turns.take)

@@ -474,7 +474,7 @@ def test_filters(
     found = history(path, *arguments)
     assert [deploy["seq"] for deploy in found] == seqs
     all_of_them = {deploy["seq"]: deploy for deploy in history(path)}
-    for deploy in found:  # what is left out changes nothing about what is told
+    for deploy in found:  # events that are left out change nothing about the others
         assert deploy == all_of_them[deploy["seq"]]
 
 

@@ -33,7 +33,7 @@ Columns = Sequence[Any]
 
 
 def viewed(path: str) -> list[dict[str, Any]]:
-    """What the view says."""
+    """The rows of the view."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
         cursor = db.execute("SELECT * FROM deploys")
         names = [column[0] for column in cursor.description]
@@ -41,7 +41,7 @@ def viewed(path: str) -> list[dict[str, Any]]:
 
 
 def told(path: str) -> list[dict[str, Any]]:
-    """What ``history`` says."""
+    """The records that ``history`` gives."""
     with open_journal(path) as reader:
         return [deploy_record(deploy) for deploy in deploys(reader, Filter())]
 
@@ -137,7 +137,7 @@ def test_simulated_daemons(tmp_path: Path, seed: int) -> None:
     assert viewed(str(tmp_path / "stored.db")) == viewed(path)
 
 
-# What the table is worth
+# Tables that are wrong or lacking
 
 
 @pytest.fixture

@@ -211,7 +211,7 @@ def test_a_snapshot_that_cannot_be_used_is_passed_over(
     assert state(path) == state(long)
 
 
-# What an archive leaves
+# After an archive of old events
 
 
 def behind(path: str, seq: int) -> None:

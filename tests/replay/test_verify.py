@@ -1,6 +1,6 @@
 """``verify``: is the record what was written, and would today's code decide the same?
 
-What is damaged is in tests/journal/test_damage.py; here is what diverged.
+Damage is in tests/journal/test_damage.py; here are decisions that diverged.
 """
 
 import hashlib

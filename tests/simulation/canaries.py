@@ -139,7 +139,7 @@ def overlooks(kind: str, request: str | None = None) -> Fold:
 
 
 def _never_waits(fleet: Fleet, event: Event) -> list[Action]:
-    """Who crashes is started again at once."""
+    """A vassal that crashes is started again at once."""
     actions = fold(fleet, event)
     for vassal in fleet.vassals.values():
         if vassal.phase == "throttled" and vassal.deadline is not None:
@@ -148,7 +148,7 @@ def _never_waits(fleet: Fleet, event: Event) -> list[Action]:
 
 
 def _never_waits_longer(fleet: Fleet, event: Event) -> list[Action]:
-    """Who crashes in a loop waits no longer than who crashed once."""
+    """A vassal that crashes in a loop waits no longer than one that crashed once."""
     actions = fold(fleet, event)
     for vassal in fleet.vassals.values():
         vassal.deaths = min(vassal.deaths, 1)

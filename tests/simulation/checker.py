@@ -16,7 +16,7 @@ from .turns import Turns
 SLACK: Final = 1.6  # virtual seconds: the shell looks at its deadlines, the disk takes its time
 
 
-# What may end a vassal's process when it is said of it.
+# Events about a vassal that may end its process.
 ENDING: Final = frozenset(
     (
         "vassal_added",
@@ -49,7 +49,7 @@ class Checker:
         self.wanted: dict[str, dict[str, Any]] = {}  # vassal -> its spec
         self.held: set[str] = set()
         self.ordered: set[Attempt] = set()  # spawns that are durable
-        self.over: set[Attempt] = set()  # whose end is durable
+        self.over: set[Attempt] = set()  # those with a durable end
         self.programs: set[Attempt] = set()  # those that cannot say that they accept
         self.starting: dict[Attempt, int | None] = {}  # fresh; until which deadline it may be
         self.ends: dict[Attempt, tuple[int | None, int | None, bool]] = {}  # as they really were
@@ -61,7 +61,7 @@ class Checker:
         self.changed: set[str] = set()  # vassals that were to be reloaded since their start
         self.owed: dict[str, Attempt] = {}  # reloads that were asked for and not ordered yet
         self.reloading: set[Attempt] = set()  # since that was ordered; they take slots, too
-        self.done: set[str] = set()  # whose work is over; only who names one starts it again
+        self.done: set[str] = set()  # with their work over; only a request by name starts one again
         self.restarting: set[Attempt] = set()  # stopped in place of a reload; they keep slots
         self.loyal: set[Attempt] = set()
         self.up_since: dict[str, int] = {}  # since when the vassal may have run
@@ -78,7 +78,7 @@ class Checker:
         self.open = self.leaving = False
         self.pressure: dict[str, int] | None = None  # steps, as this daemon told them last
         self.pressed = 0  # when it did
-        self.may_leave = False  # somebody told the daemon to stop all vassals
+        self.may_leave = False  # the daemon was told to stop all vassals
         self.turns = Turns(self)
 
     # The record
@@ -106,7 +106,7 @@ class Checker:
     def _check_at_once(
         self, kind: str, vassal: str | None, body: Any, actions: list[dict[str, Any]]
     ) -> None:
-        """What has to follow in the same breath."""
+        """The orders that have to follow in the same turn."""
         if kind == "operator_requested" and body["request"] in ("start", "retry"):
             unnamed = [each for each in self.wanted if each not in self.done]
             self._must_start(unnamed if vassal is None else [vassal], actions)
@@ -130,7 +130,7 @@ class Checker:
             )
 
     def _must_start(self, vassals: Iterable[str], actions: list[dict[str, Any]]) -> None:
-        """Whoever of these is wanted and down is started, as far as there is room."""
+        """Each of these that is wanted and down is started, as far as there is room."""
         if not self.open or self.reloading or self.restarting:
             return
         down = [
@@ -281,7 +281,7 @@ class Checker:
         self._forgive_all([vassal])
 
     def _owe_reload(self, vassal: str) -> None:
-        """Who runs and is not about to end is to be reloaded."""
+        """A vassal that runs and is not about to end is to be reloaded."""
         for attempt in self.ordered - self.over - self.told:
             if attempt.vassal == vassal and vassal in self.wanted:
                 self.owed[vassal] = attempt
@@ -295,7 +295,7 @@ class Checker:
     def _blame(self, attempt: Attempt, body: dict[str, Any]) -> None:
         """It died unasked and unloyal, so its next start has to wait."""
         vassal, code = attempt.vassal, body.get("code")
-        # Who cannot be heard cannot say that it is loyal.
+        # A vassal without its socket cannot say that it is loyal.
         innocent = attempt in self.told | self.loyal or vassal in self.changed | self.deprived
         if innocent or code == 26 or self._is_of_reload(attempt, body):
             return
@@ -362,7 +362,7 @@ class Checker:
                 self.up_since[attempt.vassal] = self.at
 
     def _release(self, vassal: str) -> None:
-        """Nobody remembers who is neither wanted nor under way."""
+        """A vassal that is neither wanted nor under way is forgotten."""
         if vassal not in self.wanted and not self.under_way(vassal):
             self.held.discard(vassal)
             self.owner.pop(vassal, None)
@@ -402,7 +402,7 @@ class Checker:
                 self._end_quiet(vassal)
 
     def _check_end(self, kind: str, about: str | None, action: dict[str, Any]) -> None:
-        """Nobody is stopped for nothing: it follows from what is said of that vassal."""
+        """No vassal is stopped without a reason: the order follows from an event about it."""
         vassal, attempt = action["vassal"], Attempt(action["vassal"], action["attempt"])
         mine = about in (vassal, None) and kind in ENDING
         if kind == "vassal_deaf":
@@ -476,7 +476,7 @@ class Checker:
         self.ends[Attempt(vassal, number)] = code, signal, known
 
     def forgotten(self) -> None:
-        """Nobody knows any more how those ended whose end is not recorded."""
+        """The status of an end that is not recorded is lost with the keeper."""
         self.ends = {attempt: (c, s, False) for attempt, (c, s, _) in self.ends.items()}
 
     def told_to_stop(self, pid: int, now: float) -> None:
@@ -505,7 +505,7 @@ class Checker:
         self.may_leave = False
 
     def look(self, now: float) -> None:
-        """What must hold at any time."""
+        """Check the rules that hold at any time."""
         bound = self.policy.get("mercy", 30.0) + SLACK
         for pid, since in self.stopping.items():
             late = now - since

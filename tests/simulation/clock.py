@@ -24,7 +24,7 @@ class Clock(trio.abc.Clock):
     def __init__(self) -> None:
         self._now = 0.0
         self._number = itertools.count()
-        # Who sleeps until when; None where the sleep was cancelled.
+        # Tasks by the time until which they sleep; None where the sleep was cancelled.
         self._sleepers: list[tuple[float, int, list[Task | None]]] = []
 
     def start_clock(self) -> None:

@@ -1,10 +1,10 @@
 """The simulated host: the hands of one daemon on the simulated machine.
 
-It keeps the contract of ``daemon/host/host.py``: orders for a vassal whose spawn is under way wait
-for it, ``spawned`` is durable before its bytes are listened to, a reload is not sent before all
-workers hear it, an end is told when the whole tree is gone, a byte that is said twice before it was
-handed over is said once. Everything takes some virtual time, and between any two things the daemon
-may be killed.
+It keeps the contract of ``daemon/host/host.py``. Orders for a vassal whose spawn is under way wait
+for it. ``spawned`` is durable before the daemon reads the vassal's bytes. A reload is not sent
+before all workers hear it. An end is told when the whole tree is gone. A byte that is sent twice
+before it was handed over counts once. Everything takes some virtual time, and between any two
+things the daemon may be killed.
 """
 
 from collections.abc import Callable, Mapping
@@ -49,7 +49,7 @@ class CannotStart(Exception):
 
 
 class Hands:
-    """What one daemon holds of the machine; of no use when it is dead."""
+    """The parts of the machine that one daemon holds; of no use when it is dead."""
 
     def __init__(
         self,
@@ -193,7 +193,7 @@ class Hands:
         self._machine.succeeded(kept_name(p.name, p.attempt) for p in connected)
         self._moment("handed")
 
-    # What vassals say and how they end
+    # Bytes and ends of vassals
 
     def _listen_to(self, process: Process) -> None:
         process.parent = self
@@ -415,7 +415,7 @@ class Link:
         return {}
 
     def receive_all(self) -> None:
-        """What it keeps is the machine's to know."""
+        """Do nothing: the machine knows what it keeps."""
 
     def acknowledge_all(self) -> None:
         """Those deaths are recorded, or nobody's that matters."""

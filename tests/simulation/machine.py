@@ -43,8 +43,8 @@ class Process:
         self.alive = True
         self.code: int | None = None
         self.signal: int | None = None
-        self.parent: Parent | None = None  # who listens to it
-        self.child_of: object = None  # who reaps it; None: whoever is the subreaper
+        self.parent: Parent | None = None  # which reads its bytes
+        self.child_of: object = None  # which reaps it; None: the subreaper does
         self.orphan = False  # it came from another keeper: nobody here will reap it
         self.connected = True  # its control socket leads somewhere
         self.unread: list[int] = []  # bytes in that socket
@@ -60,7 +60,7 @@ class Process:
 
     @property
     def identity(self) -> Identity:
-        """What nobody else has, now or later."""
+        """Pid and start time, which no other process has, now or later."""
         return self.pid, self.started
 
     @property
@@ -96,7 +96,7 @@ class Machine:
         self.starved = False  # nothing can be forked
         self.busy = False  # strangers have the addresses that nobody listens at
         self.keeper = True
-        self.kept: set[str] = set()  # what the keeper was entrusted with
+        self.kept: set[str] = set()  # entrusted to the keeper
         self.deaths: dict[Identity, Death] = {}  # that the keeper knows of
         self.listening: dict[str, str] = {}  # vassal on demand -> its address
         self.clients: set[str] = set()  # vassals for which clients wait
@@ -125,7 +125,7 @@ class Machine:
         return pid if pid in self.processes else None
 
     def owner(self, pid: int) -> int | None:
-        """Nobody is another user here."""
+        """Say root: there are no other users here."""
         return 0 if pid in self.processes else None
 
     def remnants(
@@ -136,7 +136,7 @@ class Machine:
         started: int | None,
         uid: int | None = None,
     ) -> list[int]:
-        """What lives of an attempt's tree beside its leader."""
+        """The living processes of an attempt's tree beside its leader."""
         return [pid for pid in all_.marked.get(mark, ()) if pid != leader]
 
     def end(self, pids: Iterable[int]) -> None:
@@ -170,7 +170,7 @@ class Machine:
         return process
 
     def _begin(self, process: Process, *, fresh: bool) -> None:
-        """What it does of itself from here on."""
+        """Plan all that it does of itself from here on."""
         rng, behaviour = self._rng, process.behaviour
         ready = rng.uniform(0.01, 0.1)
         accepts = ready + rng.uniform(0.02, 0.3)
@@ -276,7 +276,7 @@ class Machine:
         if process.parent is not None:
             process.parent.buries(process)
 
-    # What happens to the machine
+    # Faults and outside events
 
     def of(self, name: str) -> Process | None:
         """The process of a vassal, if it has one."""
@@ -329,6 +329,6 @@ class Machine:
         self.keeper = True
 
     def take_pid(self, pid: int) -> None:
-        """Somebody else's process gets this number, which nobody has."""
+        """A process of others gets this number, which is free."""
         if pid not in self.marked:
             self.strangers[pid] = int(self._now() * TICKS) + 7

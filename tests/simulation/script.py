@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-# How vassals behave, by the first word of their config. What each does is in machine.py.
+# How vassals behave, by the first word of their config. machine.py has the behaviour of each.
 HEALTHY: Final = (
     "healthy", "slow", "beats", "strays", "deaf", "program", "demand", "shares",
     "fragile", "masterless", "restarts",

@@ -91,7 +91,7 @@ def _text(world: "World", vassal: Vassal) -> str:
 
 
 def _poorly(world: "World", vassal: Vassal) -> str:
-    """What is wrong with a vassal that is wanted and may run."""
+    """The fault of a vassal that is wanted and may run, or nothing."""
     machine, name = world.machine, vassal.name
     running, text = machine.of(name), _text(world, vassal)
     if _sick(world, vassal):
@@ -113,7 +113,7 @@ def _poorly(world: "World", vassal: Vassal) -> str:
         return "does not accept"
     if running.mute and vassal.control:
         return "hangs"
-    # Who cannot tell that it accepts is taken at its word that it is up.
+    # For a vassal that cannot tell that it accepts, it is enough that it is up.
     known = ("accepting",) if vassal.speaks and vassal.control else ("ready", "accepting")
     return "" if vassal.phase in known else f"accepts, and is said to be {vassal.phase}"
 

@@ -1,7 +1,7 @@
 """The simulated sources: what they have, and monitors that tell of it, more or less truly.
 
 ``files`` and ``rows`` list all they have, again and again; ``messages`` tells each thing once,
-and has it taken from its queue only when it is durable. What a source really has outlives the
+and has it taken from its queue only when it is durable. The content of a source outlives the
 daemon; a monitor is one daemon's.
 """
 
@@ -21,7 +21,7 @@ FREQUENCY: Final = 0.8  # seconds between listings
 
 
 def _settings(behaviour: str) -> dict[str, str]:
-    """What its config says in a section of the emperor's."""
+    """The settings in its config's section ``[emperor]``."""
     settings = {"command": behaviour} if behaviour in PROGRAMS else {}
     more = {"once": {"restart": "no"}, "restarts": {"reload": "restart"}}
     return settings | more.get(behaviour, {})
@@ -52,7 +52,7 @@ class Source:
     def lists(self) -> bool:
         return self.kind != "messages"
 
-    # What happens to it
+    # Changes of the source
 
     def put(self, name: str, behaviour: str, *, ts: bool = True) -> None:
         """It has this vassal now, or has it otherwise than before."""
@@ -120,7 +120,7 @@ class Source:
         self.mistaken.clear()
         self.news.set()
 
-    # What a daemon sees of it
+    # The daemon's view of the source
 
     def monitor(self) -> "Monitor":
         """One daemon's eyes on it."""
@@ -151,7 +151,7 @@ def _at(spec: Spec, ts: int) -> Spec:
 
 
 class Monitor:
-    """What the shell runs."""
+    """A monitor, as the shell runs it."""
 
     def __init__(self, source: Source) -> None:
         self._source = source

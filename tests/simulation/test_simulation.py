@@ -22,7 +22,7 @@ SIMULATE = Path(__file__).parents[2] / "tools" / "simulate"
 
 
 def simulate(*arguments: str, hash_seed: int = 0) -> str:
-    """What tools/simulate prints; it has to succeed."""
+    """The output of tools/simulate, which has to succeed."""
     done = subprocess.run(
         [sys.executable, SIMULATE, *arguments],
         env={**os.environ, "PYTHONHASHSEED": str(hash_seed)},
@@ -199,7 +199,7 @@ def test_a_planted_bug_is_caught_and_cut_down(daemon: type[Shell]) -> None:
     script = write(seed)
     failure = shrunk(script, found, daemon)
     assert 0 < len(failure.kept) <= 6 < len(script.steps), failure
-    # What is left fails in the same way, and none of it can go.
+    # The remaining steps fail in the same way, and none of them can go.
     again = trouble(script.only(failure.kept), daemon)
     assert again is not None
     assert again.rule == found.rule

@@ -1,4 +1,4 @@
-"""What can go wrong with a run, by name."""
+"""The ways in which a run can fail, by name."""
 
 
 class Violation(AssertionError):

@@ -183,7 +183,7 @@ class World:
         self.disk.rebuild(anew=True)
         self.disk.check_deploys()
 
-    # What happens
+    # The steps of the script
 
     def _happen(self, step: Step) -> None:
         if self.calm:
@@ -288,7 +288,7 @@ class World:
             self.life.give_way()
 
     def _do_stranger(self, step: Step) -> None:
-        """Somebody else's process gets the number of a vassal's that has died."""
+        """A process of others gets the number of a vassal's that has died."""
         process = self.machine.of(step.whom)
         self._do_crash(step)
         if process is not None:
@@ -372,7 +372,7 @@ class World:
         return [*lines, killed, f"running: {list(self.checker.living.values())}"]
 
     def digest(self) -> str:
-        """What tells this run from any other: SHA-256 of its record and of when it ended."""
+        """The mark of this run: SHA-256 of its record and of when it ended."""
         whole = canonical([self.disk.rows, f"{trio.current_time():.9f}", self.disk.configs])
         return sha256(whole).hexdigest()
 
@@ -511,7 +511,7 @@ class Life:
         yield Arriving(self)
 
     async def work(self, job: Callable[[*Ts], T], *args: *Ts, patient: bool) -> T:
-        """What a worker thread does: it takes time, and cannot be called back."""
+        """Run a job as a worker thread does: it takes time, and cannot be called back."""
         with trio.CancelScope(shield=patient) as scope:
             self._at_work.add(scope)
             try:
@@ -567,7 +567,7 @@ def _nothing() -> None:
 
 
 def _no_trial() -> None:
-    """What is installed now is none of a simulated daemon's business."""
+    """Do nothing: a simulated daemon does not look at what is installed."""
 
 
 def _hand_over(_channel: object, _entrusted: object) -> bool:
@@ -630,7 +630,7 @@ def play(
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What broke the run: a violation if there is one."""
+    """The error that broke the run: a violation if there is one."""
     leaves = list(_leaves(group))
     violations = [leaf for leaf in leaves if isinstance(leaf, Violation)]
     return (violations or leaves)[0]

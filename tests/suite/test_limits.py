@@ -1,4 +1,4 @@
-"""What tests/conftest.py and pyproject.toml promise of every test: a limit, and usual signals."""
+"""Promises of tests/conftest.py and pyproject.toml: every test has a limit, and usual signals."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ def test_four(): pass
 
 
 def run(folder: Path, text: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """What pytest makes of this test, with the conftest and the settings of all tests."""
+    """Run pytest on this test, with the conftest and the settings of all tests."""
     for name in ("pyproject.toml", "tests/conftest.py"):
         shutil.copy(TREE / name, folder)
     (folder / "test_it.py").write_text(

@@ -1,1 +1,3 @@
-"""What several folders of tests share. ``tests`` is on the path: ``from support.daemon import``."""
+"""Helpers that several folders of tests share. ``tests`` is on the path: ``from support.daemon
+import``.
+"""

@@ -82,6 +82,6 @@ def cgroup_of(pid: int) -> str:
 
 
 def within(cgroup: Path) -> tuple[str, ...]:
-    """What has a command begin in it."""
+    """The words before a command with which it begins in the cgroup."""
     script = 'echo 0 >"$0" && exec "$@"'
     return ("sh", "-c", script, str(cgroup / "cgroup.procs"))

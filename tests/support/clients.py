@@ -62,13 +62,13 @@ def socket_at(address: str) -> int | None:
 
 
 def ask(address: str) -> Any:
-    """What an application answers: its JSON. Raises OSError if it is refused or cut off."""
+    """The JSON that an application answers. Raises OSError if it is refused or cut off."""
     with dial(address) as connection:
         return finish(connection)
 
 
 def curl(path: str) -> Any:
-    """What an application answers curl at a UNIX socket."""
+    """The JSON that an application answers curl at a UNIX socket."""
     argv = ["curl", "-sSf", "--max-time", f"{PATIENCE:g}", "--unix-socket", path, "http://x/"]
     return json.loads(subprocess.run(argv, check=True, capture_output=True).stdout)
 

@@ -178,7 +178,7 @@ class Daemon:
             for pid in left:
                 processes.kill(pid)
 
-    # What it started
+    # Its processes
 
     def environments(self) -> dict[int, dict[str, str]]:
         """All processes that it or a daemon before it started, itself excepted."""
@@ -198,14 +198,14 @@ class Daemon:
             if processes.environment_of(pid).get(MARK, "").split(".", 2)[2:] == [vassal]
         ]
 
-    # What it wrote
+    # Its logs and its journal
 
     def log(self) -> str:
         """All that daemons here wrote to stderr and stdout."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     def vassal_log(self, name: str) -> str:
-        """What the vassal wrote."""
+        """The vassal's log; empty if there is none."""
         path = self.logs / f"{name}.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
@@ -228,7 +228,7 @@ class Daemon:
         return [event.kind for event in self.events("%", vassal, after)]
 
     def query(self, sql: str, *values: object) -> list[Any]:
-        """What SQL says of the journal; nothing if there is none yet."""
+        """The rows of a query of the journal; none if there is no journal yet."""
         if not self.journal.exists():
             return []
         connection = sqlite3.connect(f"file:{self.journal}?mode=ro", uri=True)
@@ -278,7 +278,7 @@ class Daemon:
         def checked() -> _T | None:
             value = condition()
             if not value and self.process is not None and self.process.poll() is not None:
-                value = condition()  # what it did last counts
+                value = condition()  # its last act counts
                 assert value, f"{what}: the daemon has ended\n{self.account()}"
             return value
 

@@ -6,7 +6,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 
-FORMER: Final = "e0a8b5fa1d2b"  # what 0.1.0 decides, under the first rules
+FORMER: Final = "e0a8b5fa1d2b"  # the commit with the decisions of 0.1.0, the first rules
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _PACKAGES: Final = ("__init__.py", "version.py", "journal", "daemon", "monitors", "replay")
 

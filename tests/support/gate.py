@@ -20,7 +20,7 @@ class Gate:
         self.silent = False  # connections are accepted and kept, and nothing gets through
         self.silent_after = math.inf  # bytes that clients are sent before it is
         self.rate = math.inf  # bytes a second that clients are sent
-        self.passed = bytearray()  # what clients have sent
+        self.passed = bytearray()  # sent by clients
         self.port = port
         self.open()
 

@@ -109,7 +109,7 @@ class HostileServer:
             self.behave(Peer(connection, self._over))
 
 
-# What can be done to any client
+# Attacks on any client
 
 
 def silence(peer: Peer) -> None:

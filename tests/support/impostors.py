@@ -464,7 +464,7 @@ def amqp_heartbeats(peer: Peer, _: str) -> None:
 
 
 def zoo_flood(message: bytes) -> Callable[[Peer, bytes], None]:
-    """What was not asked for, without end."""
+    """Send messages without end that the client did not ask for."""
     many = message * (1 + 50_000 // len(message))
 
     def children(peer: Peer, _: bytes) -> None:

@@ -17,7 +17,7 @@ _DAEMON = "emperord.daemon.main"
 class Emperor(Daemon):
     """``process`` is the keeper; ``daemon_pid`` the daemon proper."""
 
-    warnings = "error"  # what Python is to make of its own
+    warnings = "error"  # for Python's own warnings
 
     @property
     def argv(self) -> list[str]:

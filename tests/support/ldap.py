@@ -140,7 +140,7 @@ class LdapSource:
         self.directory.add(self.base, "organizationalUnit")
 
     def rest(self, more: str = "", port: int | None = None) -> str:
-        """What follows ``ldap://``."""
+        """The rest of the URL after ``ldap://``."""
         return f"127.0.0.1:{port or self.server.where['port']}/{self.base}{more}"
 
     def monitor(self, options: MonitorOptions) -> DirectoryService:
@@ -244,7 +244,7 @@ def _text(text: str) -> bytes:
 
 
 class Request(NamedTuple):
-    """What a client asked: the tag of the operation, its number, and all bytes of it."""
+    """A client's request: the tag of the operation, its number, and all its bytes."""
 
     tag: int
     number: int
@@ -263,7 +263,7 @@ async def scripted(answer: Callable[[Request], bytes | None]) -> AsyncIterator[i
     async def serve(stream: trio.SocketStream) -> None:
         data = b""
         async with stream:
-            # What is no LDAP, such as the beginning of TLS, is hung up upon.
+            # The server hangs up on bytes that are no LDAP, such as the beginning of TLS.
             with contextlib.suppress(trio.BrokenResourceError, BadMessage, ValueError):
                 async for more in stream:
                     data += more

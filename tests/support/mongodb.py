@@ -64,7 +64,7 @@ class MongoSource:
 
     @property
     def rest(self) -> str:
-        """What follows ``mongodb://``; directly: it may know itself by other names."""
+        """The rest of the URL after ``mongodb://``; directly: it may know itself by other names."""
         return f"{self.hosts}/?directConnection=true,{self.database}.vassals"
 
     def monitor(self, options: MonitorOptions) -> Mongo:

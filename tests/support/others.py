@@ -17,7 +17,7 @@ class Others:
 
     def __init__(self, folder: Path, name: str = "t") -> None:
         self._folder = folder
-        self._name = name  # what files' names begin with
+        self._name = name  # the prefix of files' names
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._write, daemon=True)
         self._written: dict[str, int] = {}  # file -> when, in nanoseconds

@@ -26,7 +26,7 @@ def shared() -> Service:
 
 
 class Publisher:
-    """Somebody who deploys, connected as long as the block runs."""
+    """A client that deploys, connected as long as the block runs."""
 
     def __init__(
         self,

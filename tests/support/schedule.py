@@ -1,7 +1,7 @@
 """Which tests follow each other in one process, and which files begin, when several run at once.
 
 A file stays together. So do all tests of one server: its process starts it once (the function
-``shared`` of its module). What takes long begins, so that no process is left with it at the end.
+``shared`` of its module). Long tests begin, so that no process is left with one at the end.
 """
 
 import re

@@ -41,7 +41,7 @@ class Source:
         self.trusts_content = trusts_content
         self.failures: list[Exception] = []
         self.runs = 0
-        self.known: dict[str, Spec] = {}  # what the last run was told that the fleet has
+        self.known: dict[str, Spec] = {}  # given to the last run, as the fleet has it
         self._tell: Tell | None = None
         self._begun = trio.Event()
 

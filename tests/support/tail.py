@@ -16,7 +16,7 @@ _Query = Callable[[str, int], list[Any]]
 
 
 class Tail:
-    """What one test has folded so far."""
+    """The fleet that one test has folded so far."""
 
     def __init__(self) -> None:
         self._begin()

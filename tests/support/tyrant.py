@@ -26,7 +26,7 @@ class TyrantDaemon(Daemon):
 
     def __init__(self, folder: Path, *options: str, **more: Any) -> None:
         super().__init__(folder, *options, **more)
-        self.environ[f"UWSGI_VASSAL_{STAMP}"] = self.stamp  # what is meant for vassals gets through
+        self.environ[f"UWSGI_VASSAL_{STAMP}"] = self.stamp  # UWSGI_VASSAL_X gets through
 
     def environments(self) -> dict[int, dict[str, str]]:
         """All processes that it started."""
@@ -67,7 +67,7 @@ def account_in_a_group() -> Iterator[pwd.struct_passwd]:
 
 
 def status_of(pid: int) -> dict[str, list[str]]:
-    """What the kernel says of a process: Uid, Gid, Groups, NoNewPrivs ..."""
+    """The kernel's view of a process: Uid, Gid, Groups, NoNewPrivs ..."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return {key: rest.split() for key, _, rest in (line.partition(":") for line in lines)}
 

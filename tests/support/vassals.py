@@ -37,7 +37,7 @@ def speaker_path(folder: Path) -> str:
 
 
 def notes(folder: Path, name: str, what: str) -> list[str]:
-    """What a speaker has ``heard`` or ``loaded``."""
+    """The lines of what a speaker has ``heard`` or ``loaded``."""
     path = folder / f"{name}.{what}"
     return path.read_text().splitlines() if path.exists() else []
 
@@ -61,7 +61,7 @@ def application(environ, start_response):
 
 
 class Answer(NamedTuple):
-    """What the application answered: its pid, its master's, and what its config has it say."""
+    """The application's answer: its pid, its master's, and the text from its config."""
 
     pid: int
     master: int
@@ -101,7 +101,7 @@ class Application:
         return "<uwsgi>" + "".join(f"<{k}>{v}</{k}>" for k, v in options.items()) + "</uwsgi>"
 
     def answers(self) -> Answer | None:
-        """What it says over HTTP; None if nobody answers."""
+        """Its answer over HTTP; None if nobody answers."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request("GET", "/")

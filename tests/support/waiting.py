@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 
 
 class NeverHappened(AssertionError):
-    """What a test waited for did not come."""
+    """An event that a test waited for did not come."""
 
 
 def breathe() -> None:
