@@ -201,7 +201,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             pressure.gauge(),
             followed(journal),
         )
-        reserved.urgent = lambda: shell.leaving
+        reserved.urgent = lambda: shell.signals.leaving
         refused: OSError | None = None
         try:
             trio.run(shell.run, monitors)
@@ -216,11 +216,11 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         if refused is not None:
             log.error("left, for the next daemon to go on: %s", failures.told(refused))
             sys.exit(FAILED)
-        if not shell.renewing:
+        if not shell.handover.renewing:
             host.last_look()
             attempts.move_out()
-    if shell.renewing:
-        sys.exit(0 if shell.succeeded else RENEW)
+    if shell.handover.renewing:
+        sys.exit(0 if shell.handover.succeeded else RENEW)
     holder.forget()
     with contextlib.suppress(OSError):
         os.unlink(control_path)

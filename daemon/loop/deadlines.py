@@ -1,7 +1,7 @@
 """The deadlines of vassals: which is next, and when it has passed."""
 
 import heapq
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
@@ -11,7 +11,7 @@ from ...journal.events import DeadlinePassed
 from ..core.draft import Draft
 from ..core.fleet import Fleet
 from .clock import Clock
-from .turn import Input
+from .turn import Tell
 
 # Events of the fleet or a source that move no vassal, except by an order.
 _MOVES_NO_VASSAL: Final = frozenset(
@@ -41,7 +41,7 @@ def may_move(fleet: Fleet, kind: str, vassal: str | None) -> set[str]:
 class Deadlines:
     """Remembers the deadline of each vassal that has one. ``tell`` is told of those that pass."""
 
-    def __init__(self, clock: Clock, tell: Callable[[Input], Awaitable[None]]) -> None:
+    def __init__(self, clock: Clock, tell: Tell) -> None:
         self._clock = clock
         self._tell = tell
         # When to look, whose deadline, and the deadline.

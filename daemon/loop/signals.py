@@ -15,6 +15,7 @@ from ..core.fleet import Fleet
 from ..host import threads
 from . import daemon_log, ports
 from .systemd import Notifier
+from .turn import Tell
 
 log = logging.getLogger("emperor")
 
@@ -35,7 +36,7 @@ class Abandoned(Exception):
 
 
 class Daemon(Protocol):
-    """What signals act upon."""
+    """The daemon as far as signals depend on it."""
 
     @property
     def paused(self) -> str | None: ...
@@ -45,18 +46,23 @@ class Daemon(Protocol):
 
     def log_fleet(self) -> None: ...
 
-    async def tell(self, *inputs: Callable[[Fleet], Iterable[Draft]]) -> None: ...
-
-    async def renew(self) -> None: ...
-
 
 class Signals:
     """Carries out signals. ``leaving``: one of them told the daemon to stop all vassals."""
 
-    def __init__(self, daemon: Daemon, receive: ports.Signals, notifier: Notifier) -> None:
+    def __init__(
+        self,
+        daemon: Daemon,
+        receive: ports.Signals,
+        notifier: Notifier,
+        tell: Tell,
+        renew: Callable[[], Awaitable[None]],
+    ) -> None:
         self._daemon = daemon
         self._receive = receive
         self._notifier = notifier
+        self._tell = tell
+        self._renew = renew
         self.leaving = False
         self._asked = 0.0  # trio's time of that
 
@@ -85,10 +91,10 @@ class Signals:
             if self._daemon.paused is not None:
                 log.warning("that cannot be recorded while paused, so it waits")
             body = OperatorRequested(request=request, via=name)
-            yield lambda: self._daemon.tell(lambda _: [Draft("operator_requested", body)])
+            yield lambda: self._tell(lambda _: [Draft("operator_requested", body)])
         else:
             stop = self._stop(name)
-            yield lambda: self._daemon.tell(stop)
+            yield lambda: self._tell(stop)
 
     async def _upgrade(self) -> None:
         """Be replaced in place, if there is a keeper that holds the vassals meanwhile."""
@@ -102,8 +108,8 @@ class Signals:
             log.error("SIGUSR2: not replaced: %s", refused)
             return
         body = OperatorRequested(request="upgrade", via="SIGUSR2")
-        await self._daemon.tell(lambda _: [Draft("operator_requested", body)])
-        await self._daemon.renew()
+        await self._tell(lambda _: [Draft("operator_requested", body)])
+        await self._renew()
 
     def _stop(self, name: str) -> Callable[[Fleet], Iterable[Draft]]:
         """Stop all; asked a second time, wait for no vassal. Raises Abandoned."""

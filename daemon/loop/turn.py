@@ -17,6 +17,8 @@ from .event_log import Line
 # What something that came in means, given the fleet as it is now. After a None, what follows may
 # wait while other inputs have their share (see ``intake``); the fleet may have moved on by then.
 Input = Callable[[Fleet], Iterable[Draft | None]]
+Tell = Callable[[Input], Awaitable[None]]
+"""Hands over an input; returns when its events are durable."""
 
 
 class Folded(NamedTuple):
@@ -69,7 +71,7 @@ class Asked:
 class Requests:
     """The requests that are not durable yet. Each is recorded or refused, never both."""
 
-    def __init__(self, tell: Callable[[Input], Awaitable[None]]) -> None:
+    def __init__(self, tell: Tell) -> None:
         self._tell = tell
         self._open: dict[Asked, None] = {}  # in order
 

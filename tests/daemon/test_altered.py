@@ -154,12 +154,12 @@ async def test_the_advice_fits_the_source(
         assert vassal.reason is not None
         assert advice in vassal.reason
         assert f"); {advice}" in caplog.text
-        found = {each["what"]: each for each in attention(daemon.shell, 0)}
+        found = {each["what"]: each for each in attention(daemon.shell.view, 0)}
         assert found["text altered"]["vassal"] == "a.ini"
         assert advice in found["text altered"]["reason"]
         await source.says(Touched("a.ini", inline(TEXT, 1)))
         await daemon.phase("a.ini", "accepting")
-        assert attention(daemon.shell, 0) == []
+        assert attention(daemon.shell.view, 0) == []
 
 
 @pytest.mark.parametrize("statement", [SWAPPED, GONE], ids=["swapped", "gone"])
@@ -182,11 +182,11 @@ async def test_a_reload_without_its_text_is_not_sent(
         assert (vassal.phase, vassal.pid) == ("ready", pid)
         assert vassal.reason == f"not reloaded: {altered.NOT_THERE}"
         assert notes(tmp_path, "a.ini", "loaded") == ["; text"]
-        assert [each["what"] for each in attention(daemon.shell, 0)] == ["text altered"]
+        assert [each["what"] for each in attention(daemon.shell.view, 0)] == ["text altered"]
         await source.says(Touched("a.ini", inline("; text\nsay 1 5 17 \n", 2)))
         await daemon.phase("a.ini", "accepting")
         assert "exited" not in daemon.kinds("a.ini")
-        assert attention(daemon.shell, 0) == []
+        assert attention(daemon.shell.view, 0) == []
 
 
 async def test_a_program_needs_no_text(tmp_path: Path, speaker: str) -> None:

@@ -23,7 +23,7 @@ from emperord.daemon.host.reap import Trees
 from emperord.daemon.host.spawn import Starter
 from emperord.daemon.host.vassal_log import LogDirectory
 from emperord.daemon.host.watch import ProcessWatch
-from emperord.daemon.loop import shell
+from emperord.daemon.loop import pending, vassal_news
 from emperord.daemon.loop.observer import Observer
 from emperord.monitors.contract import Destroyed, Seen, Touched
 from emperord.replay.verify import verify
@@ -119,7 +119,7 @@ PLACES: Final = {
     "fold: forgotten": Place(moves, "forget", Story.remove, once=True),
     "observer: seen": Place(Observer, "_sight", Story.add),
     "observer: announced": Place(Observer, "_announce", Story.add),
-    "shell: what it says": Place(shell, "_meaning_of_byte", Story.add),
+    "loop: what it says": Place(vassal_news, "meaning_of_byte", Story.add),
     "host: started": Place(Starter, "start", Story.add),
     "host: started, and not held": Place(spawn, "_hold", Story.add),
     "host: what it runs": Place(command, "argv", Story.add),
@@ -278,7 +278,7 @@ async def test_an_address_that_ended_daemons_bars_its_vassal(tmp_path: Path, spe
 async def test_an_error_in_what_the_log_says_bars_none(
     tmp_path: Path, speaker: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    raised = plant(monkeypatch, shell, "say")
+    raised = plant(monkeypatch, pending, "say")
     source = Source()
     async with steered(tmp_path, source, uwsgi=speaker) as daemon:
         await source.lists(good=inline(SPEAKS, 1), bad=inline(SPEAKS, 1))

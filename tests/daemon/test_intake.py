@@ -182,5 +182,5 @@ async def test_an_operator_does_not_wait_for_a_long_listing(tmp_path: Path) -> N
             nursery.start_soon(lambda: source.lists(**listed(MANY, 1)))
             asked = await begun(daemon, begin)
             request = OperatorRequested(request="stop", via="test")
-            await daemon.shell.record(Draft("operator_requested", request, None, "v0.ini"))
+            await daemon.shell.view.record(Draft("operator_requested", request, None, "v0.ini"))
             assert daemon.fleet.seq - asked <= MOST + 5 * SHARE

@@ -11,9 +11,9 @@ from emperord.daemon.core.deploys import Deploys
 from emperord.daemon.core.draft import Draft
 from emperord.daemon.core.fleet import Fleet, Phase, Pressure
 from emperord.daemon.core.fold import fold
-from emperord.daemon.loop import shell
+from emperord.daemon.loop import pending, shell
 from emperord.daemon.loop.shell import Shell
-from emperord.daemon.loop.turn import Folded, Input, Turn
+from emperord.daemon.loop.turn import Input, Turn
 from emperord.journal.events import Adopted, Event, SpawnFailed
 
 from . import disk
@@ -28,31 +28,50 @@ def _not_in(fleet: Fleet, names: set[str], phase: Phase) -> set[str]:
     }
 
 
-class ForgetsToRespawn(Shell):
+class Misplans(Shell):
+    """It overlooks the deadlines of vassals in one phase."""
+
+    overlooked: Phase
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        deadlines: Any = self._deadlines
+        plan = deadlines.plan
+
+        def misplan(fleet: Fleet, names: set[str]) -> None:
+            plan(fleet, _not_in(fleet, names, self.overlooked))
+
+        deadlines.plan = misplan
+
+
+class ForgetsToRespawn(Misplans):
     """A vassal that is throttled is never tried again."""
 
-    def _plan(self, moved: set[str], actions: list[Action]) -> None:
-        super()._plan(_not_in(self._ahead, moved, "throttled"), actions)
+    overlooked = "throttled"
 
 
-class ForgetsMercy(Shell):
+class ForgetsMercy(Misplans):
     """A vassal that is deaf to its stop is never killed."""
 
-    def _plan(self, moved: set[str], actions: list[Action]) -> None:
-        left = _not_in(self._ahead, moved, "stopping")
-        ordered = _not_in(self._ahead, {action.vassal for action in actions}, "stopping")
-        super()._plan(left, [action for action in actions if action.vassal in ordered])
+    overlooked = "stopping"
 
 
 class SpawnsTwice(Shell):
     """It takes those that it finds running for dead, and starts them beside themselves."""
 
-    def _fold(self, draft: Draft, *, failed: bool = False) -> Folded:
-        body = draft.body
-        if isinstance(body, Adopted):
-            lost = SpawnFailed(attempt=body.attempt, reason="not found", fault="interrupted")
-            draft = Draft("spawn_failed", lost, None, draft.vassal, draft.cause)
-        return super()._fold(draft, failed=failed)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        pending: Any = self._pending
+        take = pending.take
+
+        def mistake(draft: Draft, turn: Turn) -> None:
+            body = draft.body
+            if isinstance(body, Adopted):
+                lost = SpawnFailed(attempt=body.attempt, reason="not found", fault="interrupted")
+                draft = Draft("spawn_failed", lost, None, draft.vassal, draft.cause)
+            take(draft, turn)
+
+        pending.take = mistake
 
 
 class ActsBeforeItCommits(Shell):
@@ -93,10 +112,17 @@ class OpensTooEarly(Shell):
 class TakesNothingBack(Shell):
     """It stores the outcomes of a turn that was given up."""
 
-    def _give_up(self, turn: Turn) -> None:
-        kept = self._deploys
-        super()._give_up(turn)
-        self._deploys = kept
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        pending: Any = self._pending
+        give_up = pending.give_up
+
+        def keep_deploys(turn: Turn) -> None:
+            kept = pending.deploys
+            give_up(turn)
+            pending.deploys = kept
+
+        pending.give_up = keep_deploys
 
 
 class ForgetsOpenDeploys(Shell):
@@ -104,7 +130,7 @@ class ForgetsOpenDeploys(Shell):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._deploys = Deploys()
+        self._pending.deploys = Deploys()
 
 
 # And the rules by which each is to be caught.
@@ -238,7 +264,7 @@ FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
 @contextmanager
 def planted(decide: Fold) -> Iterator[None]:
     """The daemon and its replay decide so."""
-    modules: tuple[Any, ...] = (shell, disk)
+    modules: tuple[Any, ...] = (shell, pending, disk)
     for module in modules:
         module.fold = decide
     try:

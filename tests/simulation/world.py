@@ -24,7 +24,7 @@ from emperord.daemon.core.draft import Draft
 from emperord.daemon.core.fleet import Pressure
 from emperord.daemon.core.rules import RULES
 from emperord.daemon.host import threads
-from emperord.daemon.loop import shell, signals
+from emperord.daemon.loop import recorder, signals
 from emperord.daemon.loop.clock import Clock
 from emperord.daemon.loop.shell import Shell
 from emperord.daemon.loop.signals import Abandoned
@@ -444,7 +444,7 @@ class Life:
             self.die()
         finally:
             _working.remove(self)
-        self.renewed = self.shell.renewing and not self.dead
+        self.renewed = self.shell.handover.renewing and not self.dead
         if not self.dead and not self.renewed:
             left = sorted(world.checker.living.items())
             must(not left, "stops", f"the daemon stopped, {left} did not")
@@ -490,7 +490,7 @@ class Life:
     async def _ask(self, do: Request, name: str) -> None:
         body = OperatorRequested(request=do, uid=0, via="control")
         with suppress(Refused):  # the journal cannot be written: nothing is to change
-            await self.shell.record(Draft("operator_requested", body, None, name))
+            await self.shell.view.record(Draft("operator_requested", body, None, name))
 
     def give_way(self) -> None:
         """A newcomer asks for all that this daemon has."""
@@ -500,11 +500,11 @@ class Life:
     async def _give_way(self) -> None:
         body = OperatorRequested(request="upgrade", uid=0, via="take_over")
         try:
-            await self.shell.record(Draft("operator_requested", body))
+            await self.shell.view.record(Draft("operator_requested", body))
         except Refused:
             return
         channel: Any = nullcontext()
-        await self.shell._hand_over(channel)
+        await self.shell.handover.hand_over(channel)
 
     @contextmanager
     def _signals(self, *_: int) -> Iterator[AsyncIterator[int]]:
@@ -571,7 +571,7 @@ def _no_trial() -> None:
 
 
 def _hand_over(_channel: object, _entrusted: object) -> bool:
-    """In place of ``succession.hand_over``."""
+    """In place of ``takeover.hand_over``."""
     _working[-1].hands.hand_over()
     return True
 
@@ -581,15 +581,15 @@ def determined(seed: int) -> Iterator[None]:
     """Nothing but the seed decides what happens in here, and nothing is logged."""
     internals: Any = trio_internals
     before = internals._ALLOW_DETERMINISTIC_SCHEDULING
-    loop: Any = shell
-    real, every = threads.run_sync, loop.SNAPSHOT_EVERY
+    appending: Any = recorder
+    real, every = threads.run_sync, appending.SNAPSHOT_EVERY
     taking: Any = signals
     try_new_version = taking.try_new_version
     state, disabled = internals._r.getstate(), logging.root.manager.disable
     internals._ALLOW_DETERMINISTIC_SCHEDULING = True
     internals._r.seed(seed)
     threads.run_sync = _run_sync
-    loop.SNAPSHOT_EVERY = 40
+    appending.SNAPSHOT_EVERY = 40
     taking.try_new_version = _no_trial
     heirs: Any = takeover
     hand_over, heirs.hand_over = heirs.hand_over, _hand_over
@@ -599,7 +599,7 @@ def determined(seed: int) -> Iterator[None]:
     finally:
         internals._ALLOW_DETERMINISTIC_SCHEDULING = before
         internals._r.setstate(state)
-        threads.run_sync, loop.SNAPSHOT_EVERY = real, every
+        threads.run_sync, appending.SNAPSHOT_EVERY = real, every
         taking.try_new_version = try_new_version
         heirs.hand_over = hand_over
         logging.disable(disabled)

@@ -1,0 +1,110 @@
+"""Monitors run here: one that fails is started again, and its observations become inputs."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import trio
+
+from ...journal.events import Failed, Spec
+from ...monitors import contract
+from ..core.draft import Draft
+from ..core.fleet import Fleet
+from ..host import failures, threads
+from ..keeper.refusals import refusal
+from .deferred import Source
+from .intake import Intake, OfSource
+from .observer import Observer
+from .turn import Tell
+
+log = logging.getLogger("emperor")
+
+_ROOM: Final = 1.0  # seconds until changes that wait for room are tried again
+_LONGEST_BACKOFF: Final = 60.0  # seconds between restarts of a monitor that fails
+
+
+class MonitorRunner:
+    """Runs monitors. ``silent`` are those that have told nothing yet."""
+
+    def __init__(self, fleet: Fleet, observer: Observer, intake: Intake, tell: Tell) -> None:
+        self.silent: set[str] = set()
+        self._fleet = fleet
+        self._observer = observer
+        self._intake = intake
+        self._tell = tell
+        self._heard = trio.Event()
+
+    def start(self, nursery: trio.Nursery, monitors: Iterable[contract.Monitor]) -> None:
+        """Run monitors in the nursery, each in a task of its own."""
+        for monitor in monitors:
+            self.silent.add(monitor.url)
+            nursery.start_soon(self._run, monitor)
+
+    async def hear_all(self, seconds: float) -> None:
+        """Wait until every monitor has told something, for so long at the most."""
+        with trio.move_on_after(seconds):
+            while self.silent:
+                await self._heard.wait()
+
+    async def _run(self, monitor: contract.Monitor) -> None:
+        source = Source(monitor.url, monitor.trusts_content)
+
+        async def tell(*observations: contract.Observation) -> None:
+            def meaning(fleet: Fleet) -> Iterable[Draft | None]:
+                for observation in observations:
+                    yield None
+                    yield from self._translated(fleet, source, observation)
+
+            await self._tell(OfSource(source.url, meaning))
+            self.silent.discard(source.url)
+            self._heard.set()
+            self._heard = trio.Event()
+
+        backoff = 1.0
+        while True:
+            try:
+                await monitor.run(tell, self._known(source.url))
+                reason = "the monitor ended"
+            except Exception as error:
+                # A limit of the machine is no bug, so its place in the code is of no use.
+                known = threads.refused(error) or refusal(error) is not None
+                log.error("%s failed: %s", source.url, error, exc_info=not known)
+                reason = f"{type(error).__name__}: {error}"
+            await tell(contract.Failed(reason))
+            await trio.sleep(backoff)
+            backoff = min(backoff * 2, _LONGEST_BACKOFF)
+
+    def _known(self, url: str) -> dict[str, Spec]:
+        return {
+            vassal.name: self._observer.known(vassal)
+            for vassal in self._fleet.vassals.values()
+            if vassal.monitor == url and vassal.wanted
+        }
+
+    def _translated(
+        self, fleet: Fleet, source: Source, seen: contract.Observation
+    ) -> Iterator[Draft | None]:
+        """The events of an observation. An error that is about no vassal is the source's outage."""
+        try:
+            yield from self._observer.translate(fleet, source, seen)
+        except Exception as error:
+            log.error("%s: error in what it said: %s", source.url, failures.told(error))
+            if source.url not in fleet.outages:
+                reason = f"error of the daemon: {failures.reason_of(error)}"
+                yield Draft("monitor_failed", Failed(reason=reason), source.url)
+
+    async def try_deferred(self) -> None:
+        """Take changes that wait for room in the budget of their account."""
+
+        def meaning(fleet: Fleet) -> Iterable[Draft | None]:
+            for source, touched in self._observer.deferred.all():
+                yield None
+                # An observation that waits in the intake is newer.
+                waits = self._observer.deferred.has(source.url, touched)
+                if waits and not self._intake.has_of(source.url):
+                    yield from self._translated(fleet, source, touched)
+
+        while True:
+            await trio.sleep(_ROOM)
+            if self._observer.deferred:
+                await self._tell(meaning)

@@ -1,0 +1,144 @@
+"""Turns become durable here. While the journal cannot be written, the daemon is *paused*.
+
+A paused daemon tries the same rows again each second. Vassals keep running, and sources wait. An
+operator's request is taken back and refused, because its client would wait without an answer.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final, Protocol
+
+import trio
+
+from ...journal.errors import JournalPaused
+from ...journal.store import SNAPSHOT_EVERY, Snapshot
+from ..core.fleet import Fleet, to_json
+from ..host import threads
+from . import ports, stalls
+from .pending import Pending
+from .turn import Input, Tell, Turn
+
+log = logging.getLogger("emperor")
+
+_LOOK: Final = 1.0  # seconds between two looks at the journal's files
+_RETRY: Final = 1.0  # seconds until a paused journal is tried again
+
+
+class Listener(Protocol):
+    """Hears that the journal cannot be written, and that it can be again."""
+
+    def on_pause(self, reason: str, but: Sequence[Input], *, first: bool) -> None:
+        """Nothing can be recorded. ``but``: requests that may become durable yet.
+
+        It is called at each try; ``first`` says that the pause begins.
+        """
+
+    def on_resume(self) -> None:
+        """The journal can be written again."""
+
+
+class Recorder:
+    """Appends turns, one at a time.
+
+    ``recorded`` is the fleet as the journal has it, ``pending`` the one ahead of it. ``contents``
+    gives the config texts that are to be stored with a turn.
+    """
+
+    def __init__(
+        self,
+        journal: ports.Journal,
+        recorded: Fleet,
+        pending: Pending,
+        contents: Callable[[], dict[str, bytes]],
+        listener: Listener,
+    ) -> None:
+        self.paused: str | None = None
+        self.unrecorded = 0  # events that wait while paused
+        self.troubles: Mapping[str, str] = {}  # about the journal's files, by kind
+        self.lost = False  # a file of the journal is; the next turn pauses, or saves it
+        self._journal = journal
+        self._recorded = recorded
+        self._pending = pending
+        self._contents = contents
+        self._listener = listener
+        self._stalls = stalls.Stalls()
+        self._turn: Turn | None = None  # that is being recorded
+
+    @property
+    def path(self) -> str:
+        """The journal's."""
+        return self._journal.path
+
+    async def commit(self, turn: Turn) -> None:
+        """Return when the turn is durable, or given up and something else can be recorded."""
+        contents = self._contents()
+        self._turn = turn
+        while True:
+            try:
+                await self._stalls.run(
+                    self._journal.append,
+                    turn.rows,
+                    contents,
+                    self._snapshot(),
+                    self._pending.deploys.rows,
+                    known=self.paused is not None,  # a daemon that is told to abandon does not wait
+                )
+            except JournalPaused as pause:
+                turn.waited = True
+                if turn.requests:
+                    # With nothing to append, the journal says if it can be written.
+                    self._pending.give_up(turn)
+                self._note_pause(str(pause), len(turn.folded))
+                await trio.sleep(_RETRY)
+            else:
+                break
+        self._turn = None
+        self._pending.deploys.touched.clear()
+        if self.paused is not None:
+            log.warning("the journal can be written again")
+            self.paused, self.unrecorded = None, 0
+            self._listener.on_resume()
+
+    def _snapshot(self) -> Snapshot | None:
+        """The fleet, if this turn passes an event of which the journal has a snapshot."""
+        ahead = self._pending.fleet
+        if self._recorded.seq // SNAPSHOT_EVERY == ahead.seq // SNAPSHOT_EVERY:
+            return None
+        return Snapshot(ahead.seq, to_json(ahead))
+
+    def _note_pause(self, reason: str, unrecorded: int, but: Sequence[Input] = ()) -> None:
+        first = self.paused is None
+        if first:
+            log.error("paused: %s; vassals keep running, nothing new is done", reason)
+        self.paused, self.unrecorded = reason, unrecorded
+        self._listener.on_pause(reason, but, first=first)
+
+    async def watch_appends(self) -> None:
+        """Notice an append that hangs. Requests in it may be durable yet, so they wait."""
+        while True:
+            await trio.sleep(_LOOK)
+            reason = self._stalls.look()
+            if reason is not None and self._turn is not None and self.paused is None:
+                self._turn.waited = True
+                reason = f"{self._journal.path}: {reason}"
+                self._note_pause(reason, len(self._turn.folded), self._turn.asked)
+
+    async def watch_files(self, tell: Tell) -> None:
+        """Have an idle daemon notice that its journal was deleted or cut."""
+        while True:
+            await trio.sleep(_LOOK)
+            look = partial(_look, self._journal)
+            troubles, whole = await threads.run_sync(look, abandon_on_cancel=True)
+            for what, trouble in troubles.items():
+                if trouble != self.troubles.get(what):
+                    log.warning("%s", trouble)
+            self.troubles = troubles
+            if not whole:
+                self.lost = True
+                await tell(lambda _: ())
+
+
+def _look(journal: ports.Journal) -> tuple[Mapping[str, str], bool]:
+    """The troubles of the journal's files, and whether all of it is there. Blocks."""
+    return journal.troubles(), journal.is_whole()

@@ -1,0 +1,64 @@
+"""The host's news as inputs: bytes of vassals, and events that happened to their processes."""
+
+import logging
+from collections.abc import Iterable
+
+from ...journal.events import OfAttempt
+from ..core.draft import Draft
+from ..core.fleet import Fleet
+from ..host import emperor_protocol, failures
+from ..host.news import HostEvent, News, VassalByte
+from . import ports
+from .turn import Tell
+
+log = logging.getLogger("emperor")
+
+
+class VassalNews:
+    """Hands the host's news to the loop. ``recorded`` is the fleet as the journal has it."""
+
+    def __init__(self, recorded: Fleet, host: ports.Host, tell: Tell) -> None:
+        self._recorded = recorded
+        self._host = host
+        self._tell = tell
+
+    async def take(self, news: list[News]) -> None:
+        """Return when what the news mean is durable."""
+
+        def meaning(fleet: Fleet) -> Iterable[Draft | None]:
+            for item in news:
+                yield None
+                if isinstance(item, HostEvent):
+                    yield item.draft
+                    continue
+                try:
+                    stale = self._host.is_stale(item) or self._is_outrun(fleet, item)
+                    drafts = [] if stale else meaning_of_byte(fleet, item)
+                except Exception as error:
+                    told = failures.told(error)
+                    log.error("%s: error in what it said: %s", item.vassal, told)
+                    body = failures.failed("hear", error)
+                    drafts = [Draft("vassal_failed", body, None, item.vassal)]
+                yield from drafts
+
+        await self._tell(meaning)
+
+    def _is_outrun(self, fleet: Fleet, said: VassalByte) -> bool:
+        """Whether this turn orders a reload, so that the old program said that it accepts.
+
+        The host cannot know that yet, because it gets the order when the turn is durable.
+        """
+        vassal = fleet.vassals.get(said.vassal)
+        if vassal is None or said.byte != emperor_protocol.ACCEPTING or vassal.phase != "reloading":
+            return False
+        return vassal.order is not None and vassal.order > self._recorded.seq
+
+
+def meaning_of_byte(fleet: Fleet, said: VassalByte) -> list[Draft]:
+    """The event that a byte is; none if it is of an attempt that is over, or changes nothing."""
+    vassal = fleet.vassals.get(said.vassal)
+    if vassal is None or vassal.attempt != said.attempt:
+        return []
+    kind = emperor_protocol.news(vassal, said.byte)
+    body = OfAttempt(attempt=said.attempt)
+    return [] if kind is None else [Draft(kind, body, None, said.vassal)]

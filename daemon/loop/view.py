@@ -1,0 +1,160 @@
+"""The running daemon as operators see it: at the control socket, in systemd's status, in the log.
+
+Everything told of the fleet is what is recorded, also while newer events wait for the journal.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Set
+
+from ..control.attention import Recent
+from ..control.waiting import Waiting
+from ..core.draft import Draft
+from ..core.fleet import Fleet
+from ..keeper import stdio
+from . import jumps, ports
+from .clock import Clock
+from .observer import Observer
+from .recorder import Recorder
+from .turn import Requests
+
+log = logging.getLogger("emperor")
+
+
+class View:
+    """Answers questions about the daemon; it changes nothing but by ``record``."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        recorder: Recorder,
+        requests: Requests,
+        observer: Observer,
+        clock: Clock,
+        jumped: jumps.Watch,
+        host: ports.Host,
+        keeper: ports.Keeper,
+    ) -> None:
+        self.fleet = fleet  # as it is recorded
+        self.recent = Recent()
+        self.waiting = Waiting(self)
+        self.had_keeper = keeper.alive
+        self._recorder = recorder
+        self._requests = requests
+        self._observer = observer
+        self._clock = clock
+        self._jumps = jumped
+        self._host = host
+        self._keeper = keeper
+
+    @property
+    def paused(self) -> str | None:
+        """Why nothing can be recorded; None while it can."""
+        return self._recorder.paused
+
+    @property
+    def unrecorded(self) -> int:
+        """Events that wait while paused."""
+        return self._recorder.unrecorded
+
+    @property
+    def journal_troubles(self) -> Mapping[str, str]:
+        """Troubles of the journal's files, by kind."""
+        return self._recorder.troubles
+
+    @property
+    def journal_path(self) -> str:
+        return self._recorder.path
+
+    @property
+    def keeper_lives(self) -> bool:
+        return self._keeper.alive
+
+    @property
+    def doubted(self) -> Mapping[str, set[str]]:
+        """By source, the vassals that its last listing lacks, where the next one must agree."""
+        return self._observer.doubted
+
+    @property
+    def deferred(self) -> Mapping[str, int]:
+        """How many changes wait for room in the budget of their account, by account."""
+        return self._observer.deferred.counts()
+
+    @property
+    def uncounted(self) -> Mapping[str, int]:
+        """By source, how many rejections are not recorded."""
+        return self._observer.uncounted
+
+    @property
+    def altered(self) -> Set[str]:
+        """Vassals whose config text in the journal is not what was recorded."""
+        return self._observer.altered
+
+    def now(self) -> int:
+        """The time by which events are stamped."""
+        return self._clock.now()
+
+    def clock_trouble(self) -> tuple[int, str] | None:
+        """Since when times are not by the wall clock, and why."""
+        return self._jumps.trouble()
+
+    def renamed_logs(self) -> dict[str, str]:
+        """Vassals whose log was renamed while they run, and what they write to."""
+        return self._host.renamed_logs()
+
+    def log_troubles(self) -> dict[str, str]:
+        """Troubles with the places of logs: the kind of attention, and the reason."""
+        own = stdio.astray()
+        return self._host.log_troubles() | ({} if own is None else {"own log": own})
+
+    def floods(self) -> dict[str, str]:
+        """Vassals that send more than the daemon reads, and the text about each."""
+        return self._host.floods()
+
+    def leftovers(self) -> list[tuple[str, int]]:
+        """Processes that the journal does not know and no source names: vassal and pid."""
+        return self._host.leftovers()
+
+    def strays(self) -> list[str]:
+        """Processes that may be left of vassals and cannot be attributed, each in words."""
+        return self._host.strays()
+
+    def cgroup_trouble(self) -> str | None:
+        """Why vassals run without cgroups that should have them."""
+        return self._host.cgroup_trouble()
+
+    def cgroup_of(self, vassal: str) -> str | None:
+        """The directory of a vassal's cgroup, None where it has none."""
+        return self._host.cgroup_of(vassal)
+
+    def last_lines(self, vassal: str) -> str:
+        """The end of a vassal's log; may block."""
+        return self._host.last_lines(vassal)
+
+    def heartbeat_age(self, vassal: str) -> float | None:
+        """Seconds since a vassal's last heartbeat, None where it has sent none."""
+        known = self.fleet.vassals.get(vassal)
+        return self._host.silent_for(vassal) if known is not None and known.heartbeat else None
+
+    async def record(self, draft: Draft) -> None:
+        """Take a request in; returns when it is durable. Raises Refused if it cannot be."""
+        await self._requests.record(draft)
+
+    def status(self) -> str:
+        """One line for people and systemd."""
+        if self.paused is not None:
+            return f"paused: {self.paused}"
+        counts = Counter(vassal.phase for vassal in self.fleet.vassals.values())
+        phases = ", ".join(f"{count} {phase}" for phase, count in sorted(counts.items()))
+        lost = "; the keeper died" if self.had_keeper and not self._keeper.alive else ""
+        return f"{len(self.fleet.vassals)} vassals" + (f": {phases}" if phases else "") + lost
+
+    def log_fleet(self) -> None:
+        """The fleet, a line a vassal."""
+        log.info("%s", self.status())
+        for name, vassal in sorted(self.fleet.vassals.items()):
+            pid = "" if vassal.pid is None else f", pid {vassal.pid}"
+            reason = f" ({vassal.reason})" if vassal.reason else ""
+            log.info("%s: %s%s%s", name, vassal.phase, pid, reason)
+        for url, outage in self.fleet.outages.items():
+            log.info("%s: away (%s)", url, outage.reason)
