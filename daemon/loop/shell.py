@@ -42,7 +42,7 @@ from .handover import Handover
 from .inbox import Inbox, Request
 from .intake import MOST, AfterOthers, Intake
 from .monitor_runner import MonitorRunner
-from .observer import Observer
+from .observer import Observer, orphans
 from .pending import Pending
 from .recorder import Recorder
 from .signals import Signals
@@ -173,7 +173,7 @@ class Shell:
         # slots, spawn them, and their removal would stop them at once. The same holds for a
         # listing that came in time and is still being taken.
         await self.tell(
-            AfterOthers(self._observer.orphans),
+            AfterOthers(orphans),
             AfterOthers(lambda _: [Draft("daemon_ready", Empty())]),
         )
         status = self.view.status

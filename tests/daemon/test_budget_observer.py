@@ -9,7 +9,8 @@ from emperord.daemon.core.draft import Draft
 from emperord.daemon.core.fleet import Fleet
 from emperord.daemon.core.fold import fold
 from emperord.daemon.core.rules import RULES
-from emperord.daemon.loop.observer import Observer, Source
+from emperord.daemon.loop.deferred import Source
+from emperord.daemon.loop.observer import Observer
 from emperord.journal.chain import digest
 from emperord.journal.events import Announced, DaemonStarted, Empty, Event, Rejected, Spec
 from emperord.journal.policy import Policy

@@ -24,6 +24,7 @@ from emperord.daemon.host.spawn import Starter
 from emperord.daemon.host.vassal_log import LogDirectory
 from emperord.daemon.host.watch import ProcessWatch
 from emperord.daemon.loop import pending, vassal_news
+from emperord.daemon.loop.announcer import Announcer
 from emperord.daemon.loop.observer import Observer
 from emperord.monitors.contract import Destroyed, Seen, Touched
 from emperord.replay.verify import verify
@@ -118,7 +119,7 @@ PLACES: Final = {
     "fold: stopped": Place(moves, "end", Story.remove, once=True),
     "fold: forgotten": Place(moves, "forget", Story.remove, once=True),
     "observer: seen": Place(Observer, "_sight", Story.add),
-    "observer: announced": Place(Observer, "_announce", Story.add),
+    "observer: announced": Place(Announcer, "announce", Story.add),
     "loop: what it says": Place(vassal_news, "meaning_of_byte", Story.add),
     "host: started": Place(Starter, "start", Story.add),
     "host: started, and not held": Place(spawn, "_hold", Story.add),

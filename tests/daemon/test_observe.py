@@ -9,7 +9,9 @@ from emperord.daemon.core.draft import Draft
 from emperord.daemon.core.fleet import Fleet
 from emperord.daemon.core.fold import fold
 from emperord.daemon.core.rules import RULES
-from emperord.daemon.loop.observer import Observer, Source, difference
+from emperord.daemon.loop.deferred import Source
+from emperord.daemon.loop.differences import difference
+from emperord.daemon.loop.observer import Observer, orphans
 from emperord.journal.chain import digest
 from emperord.journal.events import DaemonStarted, Empty, Event, Exited, Spec
 from emperord.journal.policy import Policy
@@ -416,10 +418,10 @@ def test_orphans_end_unless_somebody_claims_them() -> None:
     world.see(listing("a.ini", "b.ini"))
     world.configure(OTHER)
     world.see(listing("a.ini"), url=OTHER)
-    drafts = world.observer.orphans(world.fleet)
+    drafts = orphans(world.fleet)
     assert [(d.kind, d.vassal, d.monitor) for d in drafts] == [("vassal_removed", "b.ini", DIR)]
     world.fold(drafts)
-    assert world.observer.orphans(world.fleet) == []
+    assert orphans(world.fleet) == []
 
 
 # Sources of rows

@@ -1,0 +1,126 @@
+"""Announcements: a vassal that is new or changed, with its config text, within its budget.
+
+A text is recorded with the event that needs it. A source need not give a text again that came with
+a rejection or a change that waits, so those texts are kept.
+"""
+
+from collections.abc import Iterable
+
+from ...journal.chain import digest
+from ...journal.events import Announced, Rejected, Restored, Spec
+from ...monitors import contract as c
+from ...monitors.names import shown
+from ..core import budget
+from ..core.draft import Draft
+from ..core.fleet import Fleet
+from .deferred import Deferred, Source
+
+
+class Announcer:
+    """Announces vassals. ``contents`` are config texts to be stored with the drafts.
+
+    ``altered`` are vassals whose config text in the journal is not what was recorded. ``deferred``
+    are changes that wait for room in the budget of their account.
+    """
+
+    def __init__(self, altered: Iterable[str]) -> None:
+        self.contents: dict[str, bytes] = {}
+        self.altered = set(altered)
+        self.deferred = Deferred()
+        self._held_back: dict[str, dict[str, bytes]] = {}  # url -> name -> text
+        self._now = 0
+        self._first = False  # the observation is the first listing of its source
+        self._due: dict[str, int] = {}  # by account, the cost of drafts that are not folded yet
+
+    def begin(self, now: int, *, first: bool) -> None:
+        """The announcements that follow are of this moment. A first listing has no budget."""
+        self._now, self._due, self._first = now, {}, first
+
+    def begin_listing(self, url: str, listing: c.Listing) -> None:
+        """Forget vassals of the source that it does not list any more."""
+        self.deferred.keep(url, listing)
+        held_back = self._held_back.get(url, {})
+        for name in held_back.keys() - listing.seen.keys():
+            del held_back[name]
+
+    def hold_back(self, url: str, name: str, seen: c.Seen) -> None:
+        """Keep the text of a config that is not accepted now."""
+        if seen.content is not None:
+            self._held_back.setdefault(url, {})[name] = seen.content
+
+    def keep_text(self, seen: c.Seen) -> None:
+        """Store the text with the next drafts, because its source may not give it again."""
+        if seen.content is not None and seen.spec.config is not None:
+            self.contents[seen.spec.config] = seen.content
+
+    def forget(self, url: str, name: str) -> None:
+        """The source has the vassal no longer."""
+        self._held_back.get(url, {}).pop(name, None)
+        self.deferred.drop(url, name)
+
+    def announce(
+        self,
+        fleet: Fleet,
+        source: Source,
+        name: str,
+        seen: c.Seen,
+        change: str,
+        drafts: list[Draft],
+        kind: str,
+    ) -> bool:
+        """Add the draft of a vassal; False if the change has to wait."""
+        url, spec = source.url, seen.spec
+        text = self._new_text(fleet, url, name, seen)
+        account = budget.account_of(fleet.policy, name, spec)
+        free = fleet.policy.record_budget == 0 or self._first
+        due = self._due.get(account, 0)
+        over = not free and budget.is_over(fleet, account, self._now, more=due)
+        if over and self._must_wait(fleet, account, spec, text):
+            self.hold_back(url, name, seen)
+            if self.deferred.add(source, name, seen, account):
+                reason = Rejected(name=shown(account), reason=budget.SPENT)
+                drafts.append(Draft("observation_rejected", reason, url))
+            return False
+        self.deferred.drop(url, name)
+        self._held_back.get(url, {}).pop(name, None)
+        unrecorded = over and text is not None
+        if text is not None and spec.config is not None and not over:
+            self.contents[spec.config] = text
+            self.altered.discard(name)
+        cost = 0
+        if not free:
+            cost = budget.EVENT + (0 if text is None or over else len(text))
+            self._due[account] = due + cost
+        body = Announced(spec=spec, change=change, cost=cost, over_budget=unrecorded)
+        drafts.append(Draft(kind, body, url, name))
+        return True
+
+    def _new_text(self, fleet: Fleet, url: str, name: str, seen: c.Seen) -> bytes | None:
+        """The config text that is to be recorded with a change."""
+        known, config = fleet.vassals.get(name), seen.spec.config
+        if config is None:
+            return None
+        inline = seen.spec.path is None
+        if inline and known is not None and known.spec.config == config:
+            return seen.content if name in self.altered else None  # it is recorded already
+        if seen.content is not None:
+            return seen.content
+        held_back = self._held_back.get(url, {}).get(name)
+        return held_back if held_back is not None and digest(held_back) == config else None
+
+    def _must_wait(self, fleet: Fleet, account: str, spec: Spec, text: bytes | None) -> bool:
+        """Whether a change waits. An inline config cannot run without its text in the journal."""
+        more = self._due.get(account, 0)
+        far = budget.is_over(fleet, account, self._now, times=2, more=more)
+        return far or (spec.path is None and text is not None)
+
+    def restore(self, fleet: Fleet, content: bytes, drafts: list[Draft]) -> None:
+        """Put a text back for all vassals that have it. They run it, so none is reloaded."""
+        config = digest(content)
+        self.contents[config] = content
+        for name in sorted(self.altered):
+            vassal = fleet.vassals.get(name)
+            if vassal is not None and vassal.spec.config == config:
+                self.altered.discard(name)
+                body = Restored(config=config)
+                drafts.append(Draft("config_restored", body, vassal.monitor, name))
