@@ -7,7 +7,7 @@ import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import msgspec
@@ -98,33 +98,8 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
     as_root = users.root_warning(decided, meant=chosen["as_root"])
     no_start = users.lacks_root(decided) or option_files.flaw(decided)
     if chosen["check"]:
-        from .check import check
-
-        # The keeper knows of it only where it stands in the arguments.
-        with contextlib.closing(KeeperLink.from_environment()) as keeper:
-            keeper.passing()
-            flaw = _without_cgroups(chosen["cgroup"])
-            shared = _shares_disk(chosen, decided)
-            sys.exit(trio.run(check, monitors, decided, left_out, as_root, no_start, flaw, shared))
-    if not monitors:
-        raise MonitorURLError("; ".join(left_out))
-    for line in left_out:
-        log.warning("left out: %s", line)
-    files = sum(is_one_file(monitor.url) for monitor in monitors)
-    if files > 1:
-        log.info(
-            "%d files are given by name; quote a pattern, and files that are made later run, too",
-            files,
-        )
-    if no_start is not None:
-        raise OSError(no_start)
-    of_others = decided.tyrant or decided.user is not None
-    if of_others and chosen["log"] == "inherit" and (os.isatty(1) or os.isatty(2)):
-        option = "--tyrant" if decided.tyrant else "--user"
-        raise OSError(
-            f"{option} with --log inherit would give this terminal to every vassal, to read from"
-            " as well: let it have log files, or send the output elsewhere"
-        )
+        _check(chosen, decided, monitors, left_out, as_root, no_start)
+    _make_sure(chosen, decided, monitors, left_out, no_start)
     procfs.close_on_exec_all()
     nofile = raise_file_limit()
     control_path = os.path.abspath(chosen["control"] or chosen["journal"] + ".sock")
@@ -146,46 +121,21 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         stack.enter_context(journal)
         stack.enter_context(contextlib.closing(listener))
         observer = Observer(altered.find(fleet, journal))
-        logs = None
-        if chosen["log"] == "files":
-            directory = chosen["log_directory"] or _usual_logs(journal, fleet)
-            logs = LogDirectory(directory, chosen["log_size"], chosen["log_keep"])
-            if of_others:
-                logs.give_away()
-        if (shared := _shares_disk(chosen, decided)) is not None:
-            log.warning("%s", shared)
-        if as_root is not None:
-            log.warning("%s", as_root)
+        logs = _logs(chosen, decided, journal, fleet)
+        for warning in (_shares_disk(chosen, decided), as_root):
+            if warning is not None:
+                log.warning("%s", warning)
         clock = Clock(
             max(journal.last_at, fleet.at),
             booted=fleet.booted if fleet.boot == procfs.boot_id() else 0,
             most=max_step,
         )
-        started = DaemonStarted(
-            version=VERSION,
-            boot=procfs.boot_id(),
-            pid=os.getpid(),
-            policy=decided,
-            monitors=tuple(monitor.url for monitor in monitors),
-            rules=RULES,
-            booted=clock.booted,
-        )
+        started = _started(decided, monitors, clock)
         procfs.become_subreaper()
         attempts = _cgroups(chosen["cgroup"])
         attempts.move_in(os.getppid() if keeper.alive else None)
-        host = Host(
-            lambda: decided,
-            logs,
-            journal.config_text,
-            nofile=nofile,
-            keeper=keeper,
-            identity=lambda: None if journal.head is None else short(journal.head.identity),
-            attempts=attempts,
-        )
-        reserve = Reserve(journal.path, chosen["journal_reserve"])
-        if (lacking := reserve.make()) is not None:
-            log.warning("--journal-reserve: %s", lacking)
-        reserved = Reserved(journal, reserve)
+        host = _host(decided, logs, journal, nofile, keeper, attempts)
+        reserved = _reserved(chosen, journal)
         shell = Shell(
             reserved,
             fleet,
@@ -202,20 +152,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             followed(journal),
         )
         reserved.urgent = lambda: shell.signals.leaving
-        refused: OSError | None = None
-        try:
-            trio.run(shell.run, monitors)
-        except* Abandoned as abandoned:
-            daemon_log.complain(str(abandoned.exceptions[0]))
-            # At once, and so without closing the journal: its disk may hang.
-            os._exit(CANNOT_START)
-        except* (OSError, trio.TrioInternalError) as errors:
-            refused = refusal(errors)
-            if refused is None:
-                raise
-        if refused is not None:
-            log.error("left, for the next daemon to go on: %s", failures.told(refused))
-            sys.exit(FAILED)
+        _work(shell, monitors)
         if not shell.handover.renewing:
             host.last_look()
             attempts.move_out()
@@ -226,10 +163,132 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         os.unlink(control_path)
 
 
+def _check(
+    chosen: dict[str, Any],
+    decided: Policy,
+    monitors: list[Monitor],
+    left_out: list[str],
+    as_root: str | None,
+    no_start: str | None,
+) -> NoReturn:
+    """Say what would be run, and exit."""
+    from .check import check
+
+    # The keeper knows of it only where it stands in the arguments.
+    with contextlib.closing(KeeperLink.from_environment()) as keeper:
+        keeper.passing()
+        flaw = _without_cgroups(chosen["cgroup"])
+        shared = _shares_disk(chosen, decided)
+        sys.exit(trio.run(check, monitors, decided, left_out, as_root, no_start, flaw, shared))
+
+
+def _make_sure(
+    chosen: dict[str, Any],
+    decided: Policy,
+    monitors: list[Monitor],
+    left_out: list[str],
+    no_start: str | None,
+) -> None:
+    """Refuse a start that cannot go well. Raises MonitorURLError and OSError."""
+    if not monitors:
+        raise MonitorURLError("; ".join(left_out))
+    for line in left_out:
+        log.warning("left out: %s", line)
+    files = sum(is_one_file(monitor.url) for monitor in monitors)
+    if files > 1:
+        log.info(
+            "%d files are given by name; quote a pattern, and files that are made later run, too",
+            files,
+        )
+    if no_start is not None:
+        raise OSError(no_start)
+    if _has_tenants(decided) and chosen["log"] == "inherit" and (os.isatty(1) or os.isatty(2)):
+        option = "--tyrant" if decided.tyrant else "--user"
+        raise OSError(
+            f"{option} with --log inherit would give this terminal to every vassal, to read from"
+            " as well: let it have log files, or send the output elsewhere"
+        )
+
+
+def _has_tenants(decided: Policy) -> bool:
+    """Whether vassals run as other users than the daemon."""
+    return decided.tyrant or decided.user is not None
+
+
+def _logs(
+    chosen: dict[str, Any], decided: Policy, journal: Journal, fleet: Fleet
+) -> LogDirectory | None:
+    """The vassals' logs; None if vassals inherit the daemon's output. Raises OSError."""
+    if chosen["log"] != "files":
+        return None
+    directory = chosen["log_directory"] or _usual_logs(journal, fleet)
+    logs = LogDirectory(directory, chosen["log_size"], chosen["log_keep"])
+    if _has_tenants(decided):
+        logs.give_away()
+    return logs
+
+
+def _host(
+    decided: Policy,
+    logs: LogDirectory | None,
+    journal: Journal,
+    nofile: tuple[int, int] | None,
+    keeper: KeeperLink,
+    attempts: Cgroups,
+) -> Host:
+    return Host(
+        lambda: decided,
+        logs,
+        journal.config_text,
+        nofile=nofile,
+        keeper=keeper,
+        identity=lambda: None if journal.head is None else short(journal.head.identity),
+        attempts=attempts,
+    )
+
+
+def _started(decided: Policy, monitors: list[Monitor], clock: Clock) -> DaemonStarted:
+    """The body of this daemon's first event."""
+    return DaemonStarted(
+        version=VERSION,
+        boot=procfs.boot_id(),
+        pid=os.getpid(),
+        policy=decided,
+        monitors=tuple(monitor.url for monitor in monitors),
+        rules=RULES,
+        booted=clock.booted,
+    )
+
+
+def _reserved(chosen: dict[str, Any], journal: Journal) -> Reserved:
+    """The journal, with room that is kept for the daemon's own start and stop."""
+    reserve = Reserve(journal.path, chosen["journal_reserve"])
+    if (lacking := reserve.make()) is not None:
+        log.warning("--journal-reserve: %s", lacking)
+    return Reserved(journal, reserve)
+
+
+def _work(shell: Shell, monitors: list[Monitor]) -> None:
+    """Run the loop to its end. Exits if it cannot go on."""
+    refused: OSError | None = None
+    try:
+        trio.run(shell.run, monitors)
+    except* Abandoned as abandoned:
+        daemon_log.complain(str(abandoned.exceptions[0]))
+        # At once, and so without closing the journal: its disk may hang.
+        os._exit(CANNOT_START)
+    except* (OSError, trio.TrioInternalError) as errors:
+        refused = refusal(errors)
+        if refused is None:
+            raise
+    if refused is not None:
+        log.error("left, for the next daemon to go on: %s", failures.told(refused))
+        sys.exit(FAILED)
+
+
 def _shares_disk(chosen: dict[str, Any], decided: Policy) -> str | None:
     """The warning that users of vassals can fill the journal's disk; None if they cannot."""
-    of_others = decided.tyrant or decided.user is not None
-    if not of_others or chosen["log"] != "files":
+    if not _has_tenants(decided) or chosen["log"] != "files":
         return None
     journal = os.path.realpath(chosen["journal"])
     return shared_disk.warning(journal, chosen["log_directory"] or default_logs(journal))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from emperord.daemon.core.actions import Action
 from emperord.daemon.loop import intake, observer, shell
 from emperord.daemon.loop.shell import Shell
 from support.effort import examples
@@ -222,7 +223,7 @@ def test_a_wrong_decision_is_caught(bug: str) -> None:
 
 def test_a_bug_of_another_kind_is_a_failure_too() -> None:
     class Stumbles(Shell):
-        def status(self) -> str:
+        def _act(self, action: Action, at: int) -> None:
             raise KeyError("no such thing")
 
     found = trouble(write(0), Stumbles)
