@@ -111,3 +111,77 @@ def test_tests_that_are_named_are_there() -> None:
     }
     assert len(named) > 20
     assert {(page, path) for page, path in named if not (ROOT / path).exists()} == set()
+
+
+def test_the_index_lists_every_page() -> None:
+    rows = re.findall(
+        r"^\| \[[^]]+\]\(([^)]+)\) \|", (ROOT / "docs" / "index.md").read_text(), re.M
+    )
+    listed = [(ROOT / "docs" / row).resolve() for row in rows]
+    assert sorted(listed) == sorted(set(PAGES) - {ROOT / "docs" / "index.md"})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_anchors_of_links_are_headings(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)", page.read_text())
+    targets = {(page.parent / path if path else page, anchor) for path, anchor in links}
+    assert [anchor for target, anchor in targets if anchor not in _anchors(target)] == []
+
+
+def _anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives the headings of a page."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_are_named_are_there(page: Path) -> None:
+    named = re.findall(
+        r"`((?:journal|monitors|daemon|replay|tests|tools)/[a-z0-9_/.-]+)`", page.read_text()
+    )
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_of_examples_can_be_run(page: Path) -> None:
+    """Each of ours in a block of a page: it is there, and has the subcommand and the options."""
+    wrong = []
+    for words in _commands_of(page):
+        name = Path(words[0]).name
+        if words[0].startswith("tools/"):
+            if not (ROOT / words[0]).stat().st_mode & 0o111:
+                wrong.append(words)
+        elif name in COMMANDS:
+            command: click.Command = COMMANDS[name]
+            inner = [word for word in words[1:] if word in getattr(command, "commands", {})]
+            if isinstance(command, click.Group) and not inner:
+                wrong.append(words)
+            options = {word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)}
+            if options - set(_options(command)):
+                wrong.append(words)
+    assert wrong == []
+
+
+COMMANDS: dict[str, click.Command] = {
+    "emperor": emperor,
+    "emperor-ctl": emperor_ctl,
+    "emperor-replay": emperor_replay,
+    "replay": emperor_replay,  # an alias in README.md
+}
+
+
+def _commands_of(page: Path) -> list[list[str]]:
+    """The commands of the console and shell blocks, as words."""
+    found = []
+    for kind, block in re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), re.M | re.S):
+        lines = block.replace("\\\n", " ").splitlines()
+        prompted = [line[2:] for line in lines if line.startswith("$ ")]
+        plain = [line for line in lines if kind == "sh" or line.startswith(("tools/", "emperor "))]
+        found += [
+            words
+            for line in prompted or plain
+            for part in re.split(r"\s(?:&&|\|)\s", line.partition(" #")[0])
+            if (words := part.split())
+        ]
+    return found
