@@ -48,7 +48,7 @@ Ts = TypeVarTuple("Ts")
 
 
 class AsyncioLoop(Protocol):
-    """What code under trio asks of the loop."""
+    """The operations of the loop that code under trio uses."""
 
     async def run(self, function: Callable[[*Ts], Awaitable[T]], *arguments: *Ts) -> T:
         """Await ``function(*arguments)`` in asyncio.

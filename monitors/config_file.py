@@ -22,14 +22,14 @@ Place = tuple[int, str, str]
 
 
 class TooLarge(Exception):
-    """A config that is not read to its end. What it says there would be ignored silently."""
+    """A config that is too long to be read to its end. The rest would be ignored silently."""
 
     def __init__(self) -> None:
         super().__init__(f"it has more than {LARGEST >> 20} MiB, the most that a config may have")
 
 
 class Taken(NamedTuple):
-    """What was opened; why it may not run, or None; its content, None if it was not read.
+    """The opened file's status; why it may not run, or None; its content, None if not read.
 
     ``way`` is what was judged besides the file; it is empty outside tyrant mode.
     """
@@ -111,7 +111,7 @@ class ConfigFiles:
         )
 
     def _target(self, name: str, place: Place) -> os.stat_result:
-        """What a symlink leads to, found with the rights of the user who chose that.
+        """The target of a symlink, found with the rights of the user who chose it.
 
         Otherwise the reason that is told would tell that user what is there. Raises Denied,
         OSError.

@@ -1,4 +1,4 @@
-"""What a monitor is, and what it may say.
+"""The contract of monitors, and the observations that they tell.
 
 A monitor watches one source and tells what it sees as *observations*. It draws no conclusions:
 whether a sighting is news is decided by comparing it with the fleet, in one place for all
@@ -35,7 +35,7 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
 
 
 class Listing(msgspec.Struct, frozen=True):
-    """All that the source has. What it does not list is gone.
+    """All that the source has. A vassal that it does not list is gone.
 
     ``refused`` are things that cannot be vassals: label for printing -> reason.
     """

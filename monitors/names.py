@@ -1,7 +1,7 @@
 """Which names a vassal may have, and how any name is shown.
 
-A name reaches argv, logs, SQLite, JSON and terminals, so it is 1 to 254 bytes of UTF-8 without
-control characters, and ends in an extension that says which kind of config it is.
+A name reaches argv, logs, SQLite, JSON and terminals. So it is 1 to 254 bytes of UTF-8 without
+control characters. It ends in an extension that says which kind of config it is.
 """
 
 import unicodedata

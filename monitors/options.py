@@ -1,4 +1,4 @@
-"""What the command line tells all monitors."""
+"""Options of the command line that concern all monitors."""
 
 from collections.abc import Callable, Mapping
 
@@ -14,15 +14,16 @@ Environment = Callable[[str, Spec, Tenant], Mapping[str, str]]
 class MonitorOptions(msgspec.Struct, frozen=True):
     """How monitors look at their sources.
 
-    ``freq`` is the period of polls and rescans in seconds. ``extra_extension`` are further
-    endings of configs, dot included. ``nofollow``: a symlink is judged by itself, edits of its
-    target do not count. ``tyrant``: a vassal's uid and gid are its file's owner;
-    ``tyrant_nofollow``: the owner of the symlink itself; ``tyrant_initgroups``: a vassal has the
-    groups of its user's account. What says where a file's vassal listens on demand is one of: the
-    file beside it with this extension added, a socket in this directory (an absolute path), the
-    output of this command, which in tyrant mode has this ``environment``. ``templates``: each
-    vassal includes other configs, so its own may be empty. ``allow_link_local``: configs may be
-    fetched from link-local and metadata addresses.
+    ``freq`` is the period of polls and rescans in seconds. ``extra_extension`` are further endings
+    of configs, dot included. ``nofollow``: a symlink is judged by itself, edits of its target do
+    not count. ``tyrant``: a vassal's uid and gid are its file's owner; ``tyrant_nofollow``: the
+    owner of the symlink itself; ``tyrant_initgroups``: a vassal has the groups of its user's
+    account. A file's vassal listens on demand at an address from one of three places. The first is
+    the file beside it with ``on_demand_extension`` added. The second is a socket in
+    ``on_demand_directory``, an absolute path. The third is the output of ``on_demand_exec``, which
+    in tyrant mode has this ``environment``. ``templates``: each vassal includes other configs, so
+    its own may be empty. ``allow_link_local``: configs may be fetched from link-local and metadata
+    addresses.
     """
 
     freq: float = 3.0

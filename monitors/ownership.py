@@ -1,18 +1,18 @@
 """Tyrant mode: whose vassal a file is, and whether only root or that user can have written it.
 
-A user who may write to a directory can put a link there, to a file of another user's that root
-could read and would run; or another directory in the place of one, after it was looked at and
-before its vassal is started. A user who may write to a file can have its owner run anything. So on
-the way from the root to the file, the file included, everything must belong to root or to the user
-whose vassal it is, and be writable by no other user (``writers.py``).
+A user who may write to a directory can put a link there, to another user's file that root could
+read and would run. The user can also replace a directory after it was looked at and before its
+vassal is started. A user who may write to a file can have its owner run anything. So every
+component on the way from the root to the file must belong to root or to the vassal's user. No other
+user may be able to write to it (``writers.py``). The same holds for the file.
 
 A sticky directory (``/tmp``) is the exception: there others can make names, but replace none that
-is not theirs. They can also move files there that root or somebody else left in a directory of
-theirs. So in a sticky directory that others may write to, a file or symlink must be the user's
-own, not root's, and have one name. A hard link looks like the file itself; one is believed only
-where only root can have made it.
+is not theirs. They can also move files there that root or another user left in a directory of
+theirs. So in a sticky directory that others may write to, a file or symlink must be the user's own,
+not root's, and have one name. A hard link looks like the file itself; one is believed only where
+only root can have made it.
 
-What was opened is judged, not what its name leads to now: the descriptor cannot be bent.
+The opened file is judged by its descriptor, because its name may lead elsewhere by now.
 """
 
 import contextlib
@@ -74,7 +74,7 @@ def trespass(
 def _misplaced(
     owner: int, opened: os.stat_result, own: os.stat_result, home: os.stat_result
 ) -> str | None:
-    """What is wrong with the file where it is, whatever the way to there."""
+    """The flaw of the file where it is, whatever the way to there."""
     if home.st_uid not in (0, owner):
         return (
             f"tyrant mode: it is a file of uid {owner} in a directory of uid {home.st_uid};"

@@ -1,10 +1,10 @@
 """Tyrant mode: the way from the root to a file, and who could lead it elsewhere.
 
-A way is walked component by component: each is opened below the one before, without an effect on
-it (O_PATH) and without following it, and is judged by that descriptor. So what is judged is what
-was passed. If each directory can be written to only by root and one user, no other user can put
-something else in the place of what comes after it, from that moment on: that holds for what was
-passed already, for the file that is read, and for the one that the vassal opens later.
+A way is walked component by component: each is opened below the one before, without an effect on it
+(O_PATH) and without following it, and is judged by that descriptor. So what is judged is what was
+passed. If only root and one user can write to each directory, no other user can replace the next
+component from that moment on. That holds for components that were passed already, for the file that
+is read, and for the one that the vassal opens later.
 """
 
 import errno
@@ -95,7 +95,7 @@ class Ways:
             return True  # until it is known again
 
     def _look(self, path: str) -> Step | None:
-        """What is there now, None if nothing is. Raises NotKnown."""
+        """The status of the path now, None if nothing is there. Raises NotKnown."""
         if path not in self._looks:
             try:
                 self._looks[path] = _step(path, path, os.lstat(path), self._members)

@@ -21,7 +21,7 @@ T = TypeVar("T")
 LIMIT: Final = 10.0  # seconds for connecting, and for each reading
 LONGEST: Final = 600.0  # seconds for a reading that has a limit for each answer
 _LONGEST_PAUSE: Final = 30.0  # seconds between tries
-_BREATH: Final = 0.005  # seconds; a burst of wakes is answered by one reading
+_PAUSE: Final = 0.005  # seconds; a burst of wakes is answered by one reading
 
 
 _ERRNO: Final = re.compile(r"\[Errno (-?\d+)\] (Connect call failed \([^)]*\))?")
@@ -32,7 +32,7 @@ class SourceFailed(Exception):
 
 
 def in_words(text: str) -> str:
-    """What a library says, with the system's words for what Python has numbered."""
+    """A library's message, with the system's text for an error number in it."""
     return _ERRNO.sub(lambda found: os.strerror(int(found[1])) if found[2] else "", text)
 
 
@@ -83,8 +83,9 @@ async def poll(
                     await tell(found)
                     with trio.move_on_after(freq):
                         await connection.wait()
-                        # Whoever wakes us without end has us read half of the time, not more.
-                        await trio.sleep(max(_BREATH, took))
+                        # Pause as long as the last read took, so that constant notifications use at
+                        # most half of our time.
+                        await trio.sleep(max(_PAUSE, took))
             finally:
                 with trio.move_on_after(limit) as scope:
                     scope.shield = True
@@ -96,7 +97,7 @@ async def poll(
 
 
 async def within(limit: float, awaitable: Awaitable[T], what: str) -> T:
-    """What is awaited, if it is there in ``limit`` seconds. Raises SourceFailed."""
+    """The awaited result, if it is there within ``limit`` seconds. Raises SourceFailed."""
     with trio.move_on_after(limit):
         return await awaitable
     raise SourceFailed(f"{what} took longer than {limit:g} s")

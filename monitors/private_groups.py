@@ -1,9 +1,9 @@
 """Tyrant mode: which groups have one member only, so that the group is that user.
 
-With user private groups (umask 002) each account is the only member of its own group, and a file
-that this group may write to is as much the user's own as one that it may not. A member is an
-account that the group lists (``/etc/group``), and an account whose primary group it is
-(``/etc/passwd``). A group without members is nobody's: programs that are set-gid may have it.
+With user private groups (umask 002) each account is the only member of its own group. So a file
+that this group may write to is still the user's own. A member is an account that the group lists
+(``/etc/group``), and an account whose primary group it is (``/etc/passwd``). A group without
+members is nobody's: programs that are set-gid may have it.
 
 The name service may be slow, or not answer, so it is asked in a thread of its own. A scan does not
 wait for it longer than ``PATIENCE``, and not at all while an earlier question is late.
@@ -109,7 +109,7 @@ def all_members() -> Answer:
 
 
 def _state() -> tuple[object, ...]:
-    """What differs when one of the files does."""
+    """Numbers that differ when one of the files does."""
     return tuple(map(_state_of, _FILES))
 
 

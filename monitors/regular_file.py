@@ -52,7 +52,7 @@ _KERNELS: Final = frozenset(
 
 
 class NotRegular(Exception):
-    """What is there is no regular file."""
+    """The path leads to something that is no regular file."""
 
 
 class Denied(Exception):
@@ -69,7 +69,7 @@ def is_denial(error: OSError) -> bool:
 
 
 def denied(tenant: Tenant, shown: str, error: OSError) -> Denied:
-    """What to raise when the tenant's rights do not suffice for a file."""
+    """The error for a file for which the tenant's rights do not suffice."""
     if isinstance(error, LeadsIntoProc):
         return Denied(tenant, f"{shown} leads over a symlink into /proc, the kernel's own files")
     return Denied(tenant, f"uid {tenant.uid} may not read {shown}")

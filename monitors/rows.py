@@ -1,8 +1,8 @@
 """Rows: what databases, queues and trees say of one vassal, as fields.
 
-Whatever the source, a vassal is a name, a config, a ts and perhaps a uid, a gid and a socket.
-Here untrusted values of these become a ``Seen``, or a ``Flaw`` that says which field is wrong
-and why, in words that whoever wrote the row understands.
+Whatever the source, a vassal is a name, a config, a ts and perhaps a uid, a gid and a socket. Here
+untrusted values of these become a ``Seen``, or a ``Flaw`` that says which field is wrong and why,
+for the author of the row.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ class Flaw(Exception):
 
 
 class Barred(Exception):
-    """What a row names may not run, though it may be a vassal's; the text says why."""
+    """The file that a row names may not run, though it may be a vassal's; the text says why."""
 
 
 class Row(msgspec.Struct):
@@ -125,7 +125,7 @@ def _spec(
         path=path,
         # A daemon that is started in another directory finds it where it was.
         cwd=None if path in (None, name) else os.getcwd(),
-        # Whose it is matters only where vassals run as somebody.
+        # The owner matters only in tyrant mode, where vassals run as their owners.
         uid=uid if options.tyrant else None,
         gid=gid if options.tyrant else None,
         socket=socket_of(row.socket),
@@ -135,7 +135,7 @@ def _spec(
 
 
 class Table:
-    """What readings of a whole source amount to, one after the other.
+    """Turns readings of a whole source, one after the other, into listings.
 
     It remembers a mark of each row, not its text: a row that is as it was is told as the very
     spec of before, and costs a digest. ``files``: a row without a config stands for the file of
@@ -181,7 +181,7 @@ class Table:
 class Reading:
     """One reading: rows are added, then it is a listing. A bad row is refused, and only it.
 
-    At most ``MOST_HELD`` bytes of new configs are kept. What is new beyond that is passed over:
+    At most ``MOST_HELD`` bytes of new configs are kept. New configs beyond that are passed over:
     the reading is told as a part, and the next one finds the rest.
     """
 

@@ -1,9 +1,9 @@
 """The part of a config that is ours: ``[emperor]`` in .ini, a top-level ``emperor`` elsewhere.
 
-uWSGI ignores it, so one file can hold both. It is found as uWSGI would find it: .ini by a
-line scanner as forgiving as uWSGI's own (configparser would refuse many a config that runs),
-the others by their format. Placeholders (``%n``, ``$(VAR)``) are not expanded. A config that
-cannot be parsed has no such section; uWSGI complains of it better than we could.
+uWSGI ignores it, so one file can hold both. It is found as uWSGI would find it. A line scanner as
+forgiving as uWSGI's own reads .ini, since configparser would refuse many a config that runs. Other
+formats have their parsers. Placeholders (``%n``, ``$(VAR)``) are not expanded. A config that cannot
+be parsed has no such section; uWSGI complains of it better than we could.
 
 | key | |
 |---|---|
@@ -187,8 +187,8 @@ def _yaml(content: bytes) -> Pairs:
         raise _Flaw(f"is in a YAML config of {len(content)} bytes, {LARGEST_YAML} are allowed")
     import yaml  # slow to import, and most configs are not YAML
 
-    # Scalars stay as they are written: the constructors of numbers, times and the like can be made
-    # to compute for minutes, or to fail in ways of their own, and whoever writes a config may.
+    # Scalars stay as they are written. A config could make the constructors of numbers, times and
+    # the like compute for minutes, or fail in unexpected ways.
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
         document = yaml.load(content, loader)  # it makes text, lists and mappings, nothing else

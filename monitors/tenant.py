@@ -96,7 +96,7 @@ def _groups_of(uid: int, gid: int) -> tuple[int, ...]:
 
 
 def passed(own: Mapping[str, str]) -> dict[str, str]:
-    """What a process of a tenant's gets of the daemon's ``own`` environment."""
+    """The part of the daemon's ``own`` environment that a tenant's process gets."""
     kept = {key: value for key, value in own.items() if key in PASSED or key.startswith("LC_")}
     return {"PATH": _PATH, **kept}
 

@@ -16,10 +16,10 @@ _IN_CONNINFO: Final = re.compile(
     _KEY + r"(\s*=\s*)(''.*?''|'(?:[^'\\]|\\.)*'|(?:[^\s;\\]|\\.)+)", re.IGNORECASE | re.DOTALL
 )
 _CONNINFO: Final = re.compile(r"pg://(?!\s*postgres(?:ql)?://)", re.IGNORECASE)
-# uWSGI's other spelling. What ends a password there only its monitor can say.
+# uWSGI's other spelling. Only its monitor can say where a password ends there.
 _IN_PAIRS: Final = re.compile(r"((?<=[,/])password=).+", re.DOTALL)
 _PAIRS: Final = re.compile(r"mongodb(?:2|\+srv)?://[a-z]+=", re.IGNORECASE)
-# What follows may be more of a password, so nothing of it is shown.
+# The rest may be more of a password, so nothing of it is shown.
 _AUTH: Final = re.compile(r"([?&]auth=).+", re.DOTALL)
 
 

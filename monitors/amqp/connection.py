@@ -166,9 +166,10 @@ class AmqpConnection:
     async def deliveries(self, freq: float) -> list[Delivery]:
         """The messages that have come, at least one. Raises SourceFailed.
 
-        What came before the connection was lost is given first: from a queue that died with it,
-        it would not come again. While none come, the queue is bound again every ``freq`` seconds:
-        a broker tells nobody that an exchange was deleted, even if it was made anew.
+        Messages that came before the connection was lost are given first. A queue that died with
+        the connection would not deliver them again. While none come, the queue is bound again every
+        ``freq`` seconds: a broker does not say that an exchange was deleted, even if it was made
+        anew.
         """
         while not self._inbox:
             try:
@@ -211,7 +212,7 @@ class AmqpConnection:
             async with asyncio.timeout(_FAREWELL):
                 await self._closed.wait()
 
-    # What must be there
+    # The exchange and the queue
 
     async def _find_exchange(self) -> None:
         """Use the exchange as it is; make it as publishers declare it if there is none."""
@@ -326,7 +327,7 @@ class AmqpConnection:
 
 
 def failure_text(error: BaseException) -> str:
-    """What went wrong, for people; nothing of what we sent is in it."""
+    """The failure as readable text, without anything that we sent."""
     error = _innermost(error)
     match error:
         case Refusal():

@@ -89,7 +89,7 @@ class Fetcher:
                 await self._transport.aclose()
 
     async def fetch(self, url: str) -> Outcome:
-        """What the URL answers, one in which ``flaw_of`` found no flaw."""
+        """The answer of a URL in which ``flaw_of`` found no flaw."""
         async with self._slots:
             transport = await self._open()
             with trio.move_on_after(self._limit):
@@ -186,7 +186,7 @@ def flaw_of(text: str) -> str | None:
 
 
 def _why(error: httpx2.TransportError) -> str:
-    """What went wrong, of the last address that was tried where there are several."""
+    """The failure; where there are several addresses, that of the last one."""
     cause: BaseException = error
     while (below := cause.__cause__ or cause.__context__) is not None:
         cause = below.exceptions[-1] if isinstance(below, BaseExceptionGroup) else below
@@ -275,7 +275,7 @@ class Fetches:
             await self._news.wait()
 
     def take(self, most: int) -> dict[str, Outcome]:
-        """What came of some URLs. Those that got an answer are done; silence is given once."""
+        """The outcome of some URLs. Those that got an answer are done; silence is given once."""
         urls = list(self._outcomes)[:most]
         taken = {url: self._outcomes.pop(url) for url in urls}
         for url, outcome in taken.items():

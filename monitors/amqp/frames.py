@@ -1,4 +1,4 @@
-"""What an AMQP broker sends, frame by frame, before pika sees it.
+"""The frames that an AMQP broker sends, measured before pika sees them.
 
 pika waits for as many bytes as a frame claims to have, copies all of them for each frame, and
 keeps all of a message. Here each frame is measured first (AMQP 0-9-1, 4.2.3 and 2.3.5):
@@ -34,7 +34,7 @@ class Refusal(Exception):
 
 
 class Intake:
-    """What was measured on one connection."""
+    """The measures of one connection."""
 
     def __init__(self) -> None:
         self.refusal = ""  # why the connection was broken off
@@ -117,7 +117,7 @@ class Frames(AbstractStreamProtocol):  # type: ignore[misc]
             )
 
     def _content(self, kind: int, channel: int, payload: bytes) -> bytes:
-        """What pika is given of a content frame."""
+        """The part of a content frame that pika is given."""
         if kind == _HEADER:
             return self._header(channel, payload)
         count = len(payload)

@@ -1,8 +1,8 @@
 """Addresses from which nothing is fetched: link-local ones, and those of clouds' metadata.
 
-A URL is its tenant's, but the daemon asks. From an address of its own link, or from the service
-that a cloud has at a fixed address, the daemon would read what the tenant may not, such as the
-credentials of the machine. ``--allow-link-local`` allows that.
+A URL is its tenant's, but the daemon asks. A cloud has a service at a fixed link-local address.
+From there the daemon would read data that the tenant may not, such as the credentials of the
+machine. ``--allow-link-local`` allows that.
 """
 
 import ipaddress

@@ -1,4 +1,4 @@
-"""amqp://: whoever publishes a message on the exchange ``uwsgi.emperor`` announces a vassal.
+"""amqp://: a message on the exchange ``uwsgi.emperor`` announces a vassal.
 
     routing key   body                  means
     NAME          a config              this vassal has this config
@@ -6,19 +6,19 @@
     none          an absolute path      the vassal of this name runs this file
     none          an http(s) URL        the vassal of this name has the config that is there
 
-The broker tells everything once and remembers nothing: what it told is kept by the journal. A
-message is acknowledged when what it means is durable, so a daemon that dies in between may hear
-it again, which costs a reload. Each announcement has a ts of its own, later than all before:
+The broker tells everything once and remembers nothing, so the journal keeps what it told. A message
+is acknowledged when its meaning is durable. A daemon that dies before that may get the message
+again, which costs a reload. Each announcement has a ts of its own, later than all before:
 announcing again reloads, whatever else is the same.
 
-Three tasks may have something to tell: the messages, the files that were announced (they may
-go), and the URLs (they may answer late). They take turns, and what one has found out counts for
-nothing once a later message has announced that name again or destroyed it.
+Three tasks may have something to tell: the messages, the files that were announced (they may go),
+and the URLs (they may answer late). They take turns. A finding of one is void once a later message
+has announced that name again or destroyed it.
 
-A message whose URL does not answer stays unacknowledged, so that a durable queue gives it again
-after a crash; but only so many (``_MOST_HELD``), since the broker stops when it waits for too many.
-Any other queue ends with its connection and gives nothing again; there nothing stays
-unacknowledged, since a broker that has waited for half an hour closes the channel.
+A message whose URL does not answer stays unacknowledged, so that a durable queue delivers it again
+after a crash. At most ``_MOST_HELD`` messages do, because the broker stops delivery when it waits
+for too many. Any other queue ends with its connection and delivers nothing again. There no message
+stays unacknowledged, because a broker that has waited for half an hour closes the channel.
 """
 
 import re
@@ -80,7 +80,7 @@ _TRIES: Final = 20  # times that is done
 NO_KEY: Final = "a message without a routing key"
 
 
-# What a message means
+# The meaning of a message
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -109,11 +109,11 @@ class Address(msgspec.Struct, frozen=True):
 
 
 Meaning = Config | End | File | Address | Refused
-Ahead = tuple[Sight, str] | Seen | None  # what was found out of a message beforehand
+Ahead = tuple[Sight, str] | Seen | None  # found out of a message beforehand
 
 
 def meaning(message: Delivery, options: MonitorOptions) -> Meaning:
-    """What a message wants, by its key and body alone."""
+    """The meaning of a message, by its key and body alone."""
     try:
         if message.key:
             return _keyed(message, options)
@@ -354,8 +354,8 @@ class Listener:
     # Messages
 
     async def _look_ahead(self, meanings: list[Meaning]) -> list[Ahead]:
-        """What is there under the paths, and where they are mounted, and what the configs say,
-        for as many messages as may be told at once."""
+        """Look at the paths, their mounts and their configs, for as many messages as may be told at
+        once."""
         size = sum(len(each.content) for each in meanings if isinstance(each, Config))
         if size <= rows.MUCH and not any(isinstance(each, File) for each in meanings):
             return [None] * len(meanings)
@@ -385,7 +385,7 @@ class Listener:
             return [hangs if isinstance(each, File) else None for each in meanings]
 
     def _look_at(self, path: str) -> Sight:
-        """What is there. Who announces a file has written it, or nearly so."""
+        """Look at an announced file. Its author has written it, or nearly so."""
         for _ in range(_TRIES):
             sight = look(self._reader, path)
             if not isinstance(sight, Unsettled):
@@ -398,7 +398,7 @@ class Listener:
         part: list[tuple[Meaning, Ahead]],
         waits: list[str | None],
     ) -> Iterator[Observation]:
-        """What messages amount to; ``waits`` gets the URLs that they wait for."""
+        """The observations that messages lead to; ``waits`` gets the URLs that they wait for."""
         for each, found in part:
             waits.append(None)
             match each:
@@ -431,11 +431,11 @@ class Listener:
             self._held.answered([name])
 
     def _understand(self, config: Config) -> Seen:
-        """What a config says, without its time."""
+        """The vassal that a config describes, without its time."""
         return rows.seen_of(rows.Row(config.name, config.content, 0), self._options)[1]
 
     def _stamped(self, seen: Seen, content: bytes, attrs: dict[str, str]) -> Seen:
-        """What a config says, announced now."""
+        """The vassal that a config describes, announced now."""
         spec = msgspec.structs.replace(seen.spec, ts=self._stamp(), attrs=attrs)
         return Seen(spec, content)
 
@@ -542,7 +542,7 @@ def _open(scheme: str, rest: str, options: MonitorOptions) -> AmqpMonitor:
             ssl_options=_security(host, settings.get("cacertfile")) if scheme == "amqps" else None,
         )
     except _Misspelt as flaw:
-        # What is misspelt may be a password that is not where it belongs.
+        # A misspelt part may be a password in the wrong place.
         shown = names.shown(without_secrets(f"{scheme}://{rest.partition('?')[0]}"))
         shown = shown if _AUTHORITY.fullmatch(authority) else f"{scheme}://…"
         raise MonitorURLError(f"{shown}: {flaw}") from None

@@ -1,14 +1,14 @@
 """Files that were announced by their path: looked at then, and watched for their end.
 
-An edit says nothing: the vassal is reloaded when its path is announced again. But when the file
-goes the vassal goes, whether or not anybody announces that. So only the names in directories
-are watched (inotify), all along the way that leads to the file, and every ``freq`` seconds all
-files are looked for, as the safety net.
+An edit has no effect: the vassal is reloaded when its path is announced again. But when the file
+goes the vassal goes, even without an announcement. So only the names in directories are watched
+(inotify), all along the way that leads to the file. Every ``freq`` seconds all files are looked
+for, as the safety net.
 
 A file is gone when it is not there, and still is not after ``GRACE``: editors move the old file
-away before they write the new one. It is not gone when the file system that it was on is: which
-one that was stands in the vassal's ``attrs`` as ``mount``, so that a daemon that starts before
-a disk is mounted knows as well.
+away before they write the new one. It is not gone when its file system is unmounted. The vassal's
+``attrs`` name that file system as ``mount``, so that a daemon that starts before a disk is mounted
+knows it, too.
 """
 
 import math
@@ -47,7 +47,7 @@ def mount_of(path: str) -> str:
 
 
 def look(reader: Reader, path: str) -> Sight:
-    """What is there. Blocks as long as the file system does."""
+    """The state of the file now. Blocks as long as the file system does."""
     head, _, file = path.rpartition("/")
     try:
         directory = open_directory(head or "/", tyrant=reader.tyrant, flags=REACH)
@@ -149,7 +149,7 @@ class Paths:
             for path in paths:
                 self._pending |= self._steps.get((path, file), set())
         if not self._pending:
-            await trio.sleep(PAUSE)  # what happens to the files of others comes in bursts
+            await trio.sleep(PAUSE)  # events of other files come in bursts
 
     async def _check(self, paths: set[str], *, all_of_them: bool) -> None:
         """Look for these files, and tell of those that are gone."""
@@ -193,7 +193,7 @@ class Paths:
             unmounted = mount and mount_of(path) != mount
             return Lack(unmounted=mount if unmounted else "")
         except (OSError, Denied):
-            pass  # who cannot see does not know
+            pass  # without the right to look we do not know
         return None
 
     def _conclude(

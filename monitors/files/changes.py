@@ -1,7 +1,7 @@
 """Events of inotify, sorted by the names of vassals that they concern.
 
-What is read is not believed if the file changed meanwhile. So events are taken in after each
-reading, before anything is told, and sort the names into four tables:
+A reading is not believed if the file changed meanwhile. So events are taken in after each reading,
+before anything is told. They sort the names into four tables:
 
 - ``unfinished``: written to, not closed yet. Its new state is not taken, by events or rescans,
   until it is closed or has been quiet for a while (a writer on another machine gives no close).
@@ -30,7 +30,7 @@ _EVENTS: Final = 200  # that are sorted in before other tasks run
 
 
 class Changes:
-    """What events said of names. Times are trio's.
+    """The names that events were about. Times are trio's.
 
     ``turn_of`` says in whose turn a name is looked at. ``watched`` are the directories of the last
     rescan.

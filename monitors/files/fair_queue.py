@@ -28,7 +28,7 @@ class FairQueue:
         return bool(self._turns)
 
     def put(self, name: str, how: How = None) -> None:
-        """A name is to be looked at. What was said of it before does not count any more."""
+        """A name is to be looked at. This replaces an earlier ``how``."""
         turn = self._turns.get(name)
         if turn is None:
             turn = self._turns[name] = self._turn(name)

@@ -1,10 +1,10 @@
 """Where a vassal that is a file listens on demand: what --on-demand-extension, -directory and
 -exec say.
 
-With an extension, the file beside the config, its name with the extension added, holds the
-address; it counts as part of the config, so its signature belongs to the config's. With a
-directory, the address is a socket file there that is named like the vassal. With a command, it is
-what that prints, asked whenever the config is read; no shell is involved.
+With an extension, the address is in the file beside the config, whose name has the extension added.
+That file counts as part of the config, so its signature belongs to the config's. With a directory,
+the address is a socket file there that is named like the vassal. With a command, it is what that
+prints, asked whenever the config is read; no shell is involved.
 
 In tyrant mode the tenant's rights count for both the file and the command. So the tenant could
 forge what either says, and neither may name a port that the tenant could not have.
@@ -40,7 +40,7 @@ class NoAnswer(Exception):
 
 
 class BadAddress(Exception):
-    """What should be an address is none; the text says why."""
+    """A text that should be an address is none; the message says why."""
 
 
 class Addresses:
@@ -53,7 +53,7 @@ class Addresses:
         self._environment = options.environment
 
     def signature(self, directory: int, file: str) -> tuple[int, ...]:
-        """What differs when the file beside does. ``directory`` is open, ``file`` the config."""
+        """The signature of the file beside. ``directory`` is open, ``file`` the config."""
         assert self.beside is not None
         try:
             status = os.stat(file + self.beside, dir_fd=directory)

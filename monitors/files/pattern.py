@@ -38,7 +38,7 @@ def _plain(component: str) -> str:
 
 
 def matcher(component: str) -> Matcher:
-    """What tells whether a name matches one component of a pattern."""
+    """A function that tells whether a name matches one component of a pattern."""
     translated = fnmatch.translate(
         _ESCAPED.sub(lambda found: f"[{found[1]}]" if found[1] else "[!", component)
     )
@@ -78,7 +78,7 @@ class Pattern:
         if depth == len(self._parts) - 1:
             self._last(survey, prefix, part)
         elif isinstance(part, str):
-            # The name may come and go: who watches here sees that.
+            # The name may come and go, and a watch here sees that.
             survey.parent(prefix, part.__eq__)
             self._walk(survey, f"{prefix}{part}/", depth + 1)
         else:

@@ -1,13 +1,13 @@
 """From files to vassals: what dir:// and glob:// share when they look.
 
-A rescan looks at every file but reads only those that differ from last time. What differs is
-told by a *signature*: times, inode, device and size. A signature can lie: two edits within one
-tick of the file system's clock leave the same times. So one taken soon after the file changed
-is not kept (``RACY``), and the file is read once more by the next rescan.
+A rescan looks at every file but reads only those that differ from last time. A *signature* shows a
+difference: times, inode, device and size. A signature can lie: two edits within one tick of the
+file system's clock leave the same times. So one taken soon after the file changed is not kept
+(``RACY``), and the file is read once more by the next rescan.
 
-A *record* holds what was last told of a file. Reading never changes records: it makes new ones,
-and whoever ordered it puts them in place. So a thread that hangs on a dead network file system
-and comes back an hour later does no harm.
+A *record* holds what was last told of a file. Reading never changes records: it makes new ones, and
+its caller puts them in place. So a thread that hangs on a dead network file system and comes back
+an hour later does no harm.
 """
 
 import contextlib
@@ -49,7 +49,7 @@ Watch = Callable[[tuple[Step, ...]], None]
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What was last told of a file, without its content.
+    """The state of a file that was last told, without its content.
 
     ``signature`` is None where it could not be trusted. ``trail`` is the way from a symlink to
     its target, empty for plain files. ``way`` is what tyrant mode judged besides the file.
@@ -156,13 +156,13 @@ class Reader:
         sweeping: bool = False,
         ways: Ways | None = None,
     ) -> Sight:
-        """What is there under this vassal's name.
+        """Look at the file of this vassal's name.
 
-        ``step`` is the open directory, its path, and the file's name in it. ``watch`` is told
-        the way a symlink leads before its target is read, so that no edit falls in between.
-        Without ``force`` a file whose signature is as known is not read. ``sweeping``: nobody
-        said that something happened to the file, so it may be in the middle of happening.
-        ``ways`` is that of the scan, if it is one.
+        ``step`` is the open directory, its path, and the file's name in it. ``watch`` is told the
+        way a symlink leads before its target is read, so that no edit falls in between. Without
+        ``force`` a file whose signature is as known is not read. ``sweeping``: no event called for
+        this look, so a change of the file may be under way. ``ways`` is that of the scan, if it is
+        one.
         """
         directory, path, file = step
         ways = ways or Ways()
@@ -248,7 +248,7 @@ class Reader:
         own: os.stat_result,
         opened: os.stat_result,
     ) -> Spec:
-        """What is known of a file without its content."""
+        """The spec of a file, without its content."""
         owner = own if self._link_owner else opened
         return Spec(
             ts=judged.st_mtime_ns,
@@ -290,7 +290,8 @@ class Reader:
         return self.addresses.signature(directory, file)
 
     def signature(self, status: os.stat_result, link: os.stat_result | None) -> Signature:
-        """What differs when the file does. ``link`` is the symlink's own status, if it is one.
+        """Numbers that differ when the file does. ``link`` is the symlink's own status, if it is
+        one.
 
         ``Sweep`` computes the same in line.
         """
@@ -319,7 +320,7 @@ def _being_emptied(status: os.stat_result, known: Record, taken: int, sweeping: 
     if status.st_mtime_ns == known.seen.spec.ts:
         if known.signature is not None:
             return status.st_ctime_ns == known.signature[1]
-        # What it was is not known: then it was young, and is so still.
+        # Its former time is not known: then it was young, and is so still.
         unmoved = abs(status.st_ctime_ns - status.st_mtime_ns) < RACY
         return unmoved and taken - status.st_ctime_ns < _YOUNG
     return sweeping and taken - status.st_mtime_ns < RACY

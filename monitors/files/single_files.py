@@ -30,15 +30,16 @@ from .scan import (
 from .survey import Searched, open_home
 from .watches import FILES, Watches
 
-Sights = dict[str, Sight | str]  # what is there; or, as text, why it may not be a vassal
+Sights = dict[str, Sight | str]  # the file's state; or, as text, why it may not be a vassal
 Ways = list[tuple[str, tuple[Step, ...]]]
 
 
 class Look:
-    """What one look at single files found. It ends when its time is over.
+    """The findings of one look at single files. It ends when its time is over.
 
-    It has what is there, or why it may not be a vassal; the ways of symlinks, which are watched
-    now; whether a directory is not the one that was scanned; and the names that it did not reach.
+    ``sights`` has each file's state, or why it may not be a vassal. ``ways`` are those of symlinks,
+    which are watched now. ``doubtful``: a directory is not the one that was scanned. ``left`` are
+    the names that the look did not reach.
     """
 
     def __init__(self) -> None:
@@ -58,7 +59,7 @@ class Look:
 
 
 class View:
-    """What was seen in one home. It counts if the home is still the directory that was scanned.
+    """The findings in one home. They count if the home is still the directory that was scanned.
 
     Files of another directory say nothing about ours.
     """

@@ -12,7 +12,7 @@ from .survey import Survey
 
 
 class Told:
-    """What was told last, and what it takes to be told again."""
+    """The state that was told last. It decides whether a new look is news."""
 
     def __init__(self, allowance: Allowance, changes: Changes) -> None:
         self._allowance = allowance
@@ -47,7 +47,7 @@ class Told:
     # Single files
 
     def observations(self, sights: Sights, changed: set[str]) -> list[Observation]:
-        """What is to be told of single files; those that changed meanwhile are left out."""
+        """The observations of single files; those that changed meanwhile are left out."""
         observations: list[Observation] = []
         for name, sight in sights.items():
             if name not in changed:

@@ -1,12 +1,12 @@
 """Directories watched by inotify, so that a change is seen when it happens.
 
-Watching only makes things faster: whatever is not watched (no inotify here, the limit of
-watches reached, a network file system that others write to) is seen by the next rescan. So
-nothing here ever fails; what cannot be had is said once in the log.
+Watching only makes things faster. Where it fails (no inotify, the limit of watches reached, a
+network file system that others write to), the next rescan sees the change. So nothing here ever
+fails; a watch that cannot be had is logged once.
 
-Watches are added in the thread that scans, since finding a path may block, and read in the
-event loop. A watch sticks to the directory that the path led to when it was added; adding the
-path again with each scan moves it if another directory has taken that place.
+Watches are added in the thread that scans, since finding a path may block, and read in the event
+loop. A watch sticks to the directory that the path led to when it was added. Each rescan adds the
+path again, which moves the watch if another directory has taken that place.
 """
 
 import contextlib

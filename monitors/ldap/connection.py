@@ -25,7 +25,7 @@ _CHUNK: Final = 100  # messages that are taken in before others have their turn
 
 
 class Message(msgspec.Struct, frozen=True):
-    """What the server says about a request. Entries come one by one."""
+    """A message of the server about a request. Entries come one by one."""
 
     kind: int  # ldap.RES_...
     number: int  # of the request; 0: it is about none
@@ -140,7 +140,7 @@ def code_of(error: Exception | None) -> int:
 
 
 def error_text(error: ldap.LDAPError) -> str:
-    """What the server said of it, as one line."""
+    """The server's account of an error, as one line."""
     told = _details(error)
     parts = [str(told[key]) for key in ("desc", "info") if told.get(key)]
     text = ": ".join(parts) or str(error) or type(error).__name__

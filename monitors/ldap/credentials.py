@@ -1,4 +1,4 @@
-"""Who we are to a directory server: the DN and the password, from a file."""
+"""Credentials for a directory server: the DN and the password, from a file."""
 
 import os
 import stat

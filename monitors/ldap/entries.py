@@ -40,7 +40,7 @@ def entry_of(dn: str, attributes: Mapping[str, list[bytes]]) -> Entry:
 
 
 def key_of(entry: Entry) -> bytes:
-    """What stays the same of an entry: its entryUUID, where the server has it; else its DN."""
+    """The identity of an entry: its entryUUID, where the server has it; else its DN."""
     try:
         return uuid.UUID(_text(entry.attributes[KEY][0])).bytes
     except (KeyError, IndexError, ValueError):
@@ -48,7 +48,7 @@ def key_of(entry: Entry) -> bytes:
 
 
 def mark_of(entry: Entry) -> Mark:
-    """What differs when the entry was changed."""
+    """A mark that differs when the entry was changed."""
     csn, modified = (next(iter(entry.attributes.get(name, ())), b"") for name in (CSN, MODIFIED))
     return entry.dn.encode(), csn, modified
 

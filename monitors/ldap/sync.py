@@ -4,10 +4,10 @@ A search with the sync request control goes through two stages. In *refresh* the
 from what we have (the cookie says what that is; none: nothing) to what there is now. Then, in
 *persist*, it sends each change when it happens.
 
-A refresh may bring what is new or changed and then either name all that is as it was (a *present*
-phase: what was not named is gone) or name all that is gone (a *delete* phase), or do first one
-and then the other. Nothing of it counts until it is over: a connection that is lost half-way
-leaves the content, and the cookie, of before.
+A refresh sends new and changed entries. Then it names the unchanged ones in a *present* phase, so
+that all others are gone; or the gone ones in a *delete* phase; or it has both phases. Nothing of it
+counts until it is over: a connection that is lost half-way leaves the content, and the cookie, of
+before.
 
 This is pure: no connection, no clock.
 """
@@ -35,7 +35,7 @@ _NEW_COOKIE_TAG: Final = 0x80
 
 
 class OutOfStep(Exception):
-    """What the server says does not fit what it said before. All must be read anew."""
+    """A message of the server contradicts an earlier one. All must be read anew."""
 
 
 class TooMuch(Exception):
@@ -66,7 +66,7 @@ class Content:
         self.entries: dict[bytes, Entry] = {}
         self.cookie: bytes | None = None
         self.refreshing = False
-        self.changed = False  # since somebody set it to False
+        self.changed = False  # since the last reading set it to False
         self.unsettled: float | None = None  # when stamps moved that may not move again
         self._size = 0  # at most so much, in bytes
         self._stage: dict[bytes, Entry] = {}
@@ -81,14 +81,14 @@ class Content:
         self._new_cookie = self.cookie
 
     def give_up(self) -> None:
-        """What the running refresh brought so far is forgotten."""
+        """Forget the entries of the running refresh."""
         self._stage, self._present, self.refreshing = {}, set(), False
 
     def replace(self, entries: dict[bytes, Entry]) -> None:
         """All was read, by an ordinary search."""
         self.entries, self.cookie, self.refreshing, self.changed = entries, None, False, True
 
-    # What the server says. All of these raise BadMessage, OutOfStep or TooMuch.
+    # Messages of the server. All of these raise BadMessage, OutOfStep or TooMuch.
 
     def take_entry(self, state: bytes, entry: Entry) -> None:
         """An entry came, with its sync state control."""
@@ -137,7 +137,7 @@ class Content:
         target[key] = entry
         self._present.add(key)
         self._size += entry.size()
-        if self._size > MOST_BYTES:  # what was replaced or removed counted, too
+        if self._size > MOST_BYTES:  # replaced and removed entries counted, too
             self._size = sum(each.size() for each in target.values())
         check_size(len(target), self._size)
         self.changed = self.changed or not self.refreshing

@@ -1,10 +1,10 @@
 """The bytes between libldap and a directory server.
 
-libldap can connect, look up hosts and shake hands for TLS by itself, but blocks while it does,
-for as long as a silent server likes, and cannot be told to stop. So it is given one end of a
-socket pair, which never keeps it waiting, and encodes and decodes messages there. All that takes
-time is done here by trio: looking up, connecting, StartTLS, TLS, and carrying the bytes between
-the pair's other end and the server.
+libldap can connect, look up hosts and shake hands for TLS by itself. But it blocks meanwhile, for
+as long as a server is silent, and cannot be told to stop. So it is given one end of a socket pair,
+which never keeps it waiting, and encodes and decodes messages there. All that takes time is done
+here by trio: looking up, connecting, StartTLS, TLS, and carrying the bytes between the pair's other
+end and the server.
 
 The pair and the sockets have small buffers and nothing else is kept: who sends faster than we
 take is held up by TCP.
@@ -49,7 +49,7 @@ class Transport:
         self._over = trio.Event()
 
     def take(self) -> int:
-        """libldap's end. Whoever takes it closes it."""
+        """Hand out libldap's end. The caller closes it."""
         assert self._far is not None
         descriptor = self._far.detach()
         self._far = None
@@ -105,11 +105,11 @@ class _Measure:
     """Looks at how long messages claim to be."""
 
     def __init__(self) -> None:
-        self._head = b""  # what is known of a message's tag and length
+        self._head = b""  # the known bytes of a message's tag and length
         self._left = 0  # bytes of the message
 
     def flaw(self, data: bytes | bytearray) -> str:
-        """What is wrong with the messages that this belongs to; "" if nothing is."""
+        """The flaw of the messages that these bytes belong to, "" if there is none."""
         at = 0
         while at < len(data):
             if self._left:
@@ -164,7 +164,7 @@ async def _start_tls(stream: trio.abc.Stream) -> None:
         answer += data
         if len(answer) > _LONGEST_ANSWER:
             raise SourceFailed("the server's answer to StartTLS makes no sense")
-    if len(answer) > length:  # somebody put it there who is not asked for a certificate
+    if len(answer) > length:  # the excess came before TLS, so it may be forged
         raise SourceFailed("the server sent more than its answer to StartTLS")
     try:
         code, reason = _result(answer)
@@ -209,7 +209,7 @@ def _context(cacert: str) -> ssl.SSLContext:
 
 
 def error_text(error: BaseException) -> str:
-    """What went wrong, as one short line."""
+    """The failure, as one short line."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     cause = error.__cause__

@@ -26,14 +26,14 @@ _DESCRIPTION: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)+)(?:;[A
 _HOST: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([^\s:\[\]]*))(?::(\d{1,5}))?")
 _TLS: Final = re.compile(r"tls|ssl", re.IGNORECASE)
 _PASSWORDS: Final = re.compile(r"pass|pw|secret|cred", re.IGNORECASE)
-# What need not be escaped in a DN or a filter, beyond letters, digits and _.-~
+# Characters that need no escape in a DN or a filter, beyond letters, digits and _.-~
 _PLAIN: Final = "=,+:;@!$'()*/&<>| "
 
 _log: Final = logging.getLogger("emperor")
 
 
 class LdapUrl(msgspec.Struct, frozen=True):
-    """What a URL says. ``shown`` is the source's identity: the URL in one spelling.
+    """The parts of a URL. ``shown`` is the source's identity: the URL in one spelling.
 
     The files that passwords and certificates are in do not belong to it.
     """
@@ -74,7 +74,7 @@ def _unless(defaults: tuple[str, ...], given: tuple[str, ...]) -> Iterator[str]:
 
 
 def read(scheme: str, rest: str) -> LdapUrl:
-    """What ``scheme://rest`` says. Raises MonitorURLError."""
+    """Parse ``scheme://rest``. Raises MonitorURLError."""
     try:
         return _read(scheme, rest)
     except _Wrong as wrong:
@@ -82,7 +82,8 @@ def read(scheme: str, rest: str) -> LdapUrl:
 
 
 class _Wrong(Exception):
-    """What is wrong with a URL, and what to do. It quotes nothing that could be a password."""
+    """An error that says what is wrong with a URL, and what to do. It quotes nothing that could be
+    a password."""
 
 
 def _read(scheme: str, rest: str) -> LdapUrl:

@@ -25,7 +25,7 @@ _TOKEN: Final = re.compile(
 _PLAIN: Final = re.compile(r"true|false|null|-?[0-9][0-9.eE+-]*")
 _QUOTING: Final = re.compile(r"\\.|\"", re.DOTALL)
 _QUOTED: Final = {"\\'": "'", '"': '\\"'}
-# What json says of texts that are no JSON, as far as it says so in one way.
+# Errors of the json module that all versions of Python word alike.
 _TOLD: Final = {
     "Expecting value": "a value was expected",
     "Expecting ',' delimiter": "a comma or a closing bracket was expected",

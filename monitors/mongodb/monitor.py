@@ -1,12 +1,12 @@
 """mongodb://HOSTS,DB.COLLECTION,FILTER: each document that a filter finds is a vassal.
 
 One client is kept. All documents are read every ``freq`` seconds, and at once when the collection
-changes: a change stream says so where the server has them. It only wakes the reading, so what
-changes in it says does not matter, and a stream that breaks loses nothing.
+changes: a change stream says so where the server has them. It only wakes the reading, so its
+content does not matter, and a stream that breaks loses nothing.
 
-Documents are taken as they come over the wire and decoded one by one: one that cannot be decoded
-is refused like any other bad one, and the rest of its batch is not lost with it. The server leaves
-out values that are too long to be a vassal's; ``mongo_wire`` has the limits of what it may send.
+Documents are taken as they come over the wire and decoded one by one. A document that cannot be
+decoded is refused like any other bad one, and the rest of its batch counts. The server leaves out
+values that are too long for a vassal. ``wire`` limits the size of its messages.
 """
 
 import asyncio
@@ -113,7 +113,7 @@ class _Session:
         self._projection = guarded()
         self._lost: SourceFailed | None = None
 
-    # What polling asks of it
+    # Called by polling
 
     async def read(self) -> Listing | tuple[Touched, ...]:
         """All documents there are."""
@@ -181,7 +181,7 @@ class _Session:
         return database.get_collection(self._place.collection)
 
     async def _read_aio(self) -> Listing | tuple[Touched, ...]:
-        self._changed.clear()  # what changes from here on may be missing in this reading
+        self._changed.clear()  # this reading may miss later changes
         reading = self._table.reading()
         count = size = 0
         with self._failing():
@@ -247,7 +247,7 @@ class _Session:
                     if stream is not None:
                         pause = 1.0
                         if opened.is_set():
-                            self._changed.set()  # while nobody looked
+                            self._changed.set()  # it may have changed before the stream was opened
                         opened.set()
                         await self._drain_aio(stream)
                     opened.set()
@@ -312,7 +312,7 @@ class _Session:
             raise SourceFailed(self._brief(error)) from None
 
     def _brief(self, error: Exception) -> str:
-        """What went wrong, without pymongo's account of all it knows, and without secrets."""
+        """The failure, without pymongo's account of all it knows, and without secrets."""
         text = polling.in_words(str(error))
         text = _OVERSIZE.sub(r"the server sends a message of \1 bytes, \2 are allowed", text)
         if text.startswith("No servers found yet"):

@@ -1,4 +1,4 @@
-"""What follows ``mongodb://``: which servers, which collection, which documents.
+"""The text after ``mongodb://``: which servers, which collection, which documents.
 
     HOSTS[,DB.COLLECTION[,FILTER]]
 
@@ -8,9 +8,9 @@ HOSTS, a MongoDB connection string without its scheme:
 
     user:password@h1:27017,h2:27017/?replicaSet=rs0&authSource=admin
 
-User and password end at the last ``@`` of HOSTS; what MongoDB wants percent-encoded there
-(``: / ? # [ ] @``) is refused if it is not, and so is a brace, so that no part of a password is
-ever taken for something that may be shown.
+User and password end at the last ``@`` of HOSTS. There, a brace and the characters that MongoDB
+wants percent-encoded (``: / ? # [ ] @``) are refused if they are not. Otherwise a part of a
+password could be taken for something that may be shown.
 
 With ``mongodb+srv://`` HOSTS is one name without a port. DNS is asked at each connecting which
 servers it stands for, and not before.
@@ -68,7 +68,7 @@ class MongoUrl(msgspec.Struct, frozen=True):
 
 
 def read(rest: str, *, srv: bool = False) -> MongoUrl:
-    """What a URL says, given what follows its scheme. Raises MonitorURLError."""
+    """Parse a URL, given the text after its scheme. Raises MonitorURLError."""
     scheme = "mongodb+srv" if srv else "mongodb"
     hosts, namespace, text = _pairs(rest) if _ASSIGNMENT.match(rest) else _parts(rest)
     hosts = hosts or ("" if srv else HOSTS)

@@ -7,10 +7,10 @@ ends a query that takes too long, and we ask it to when we stop waiting.
 The server leaves out what is too long to be a vassal's (``postgres_query``), and is cut off when
 it sends more than that for no row (``postgres_relay``).
 
-Values are taken as the server sends them. Were psycopg to convert them, one that it cannot
-convert (``infinity``, a year of five digits, bytes that are no text) would fail the whole result
-and not just its row. For the same reason the client's encoding is the server's: what is not
-converted cannot fail to convert.
+Values are taken as the server sends them. psycopg would fail the whole result, not just the row,
+for a value that it cannot convert (``infinity``, a year of five digits, bytes that are no text).
+For the same reason the client's encoding is the server's: what is not converted cannot fail to
+convert.
 """
 
 import asyncio
@@ -157,7 +157,7 @@ class _Session:
         self._codec = "utf-8"
         self._columns: int | None = None  # of the user's query, if its values are guarded
 
-    # What polling asks of it
+    # Called by polling
 
     async def read(self) -> Listing | tuple[Touched, ...]:
         """All rows there are."""
@@ -243,7 +243,7 @@ class _Session:
                 await self._link.wait(generators.notifies(pgconn))
 
     async def _read_aio(self) -> Listing | tuple[Touched, ...]:
-        self._woken = False  # what is notified from here on, this reading may lack
+        self._woken = False  # this reading may miss later changes
         reading = self._table.reading()
         count = size = 0
         self._relay.limit = MOST_IN_FLIGHT
@@ -432,7 +432,7 @@ def _time(text: str, kind: int) -> datetime | str:
 
 
 def _complaint(result: PGresult, codec: str) -> str:
-    """What the server says is wrong. Not where: that would quote the query."""
+    """The server's account of an error. Not where: that would quote the query."""
     parts = (DiagnosticField.MESSAGE_PRIMARY, DiagnosticField.MESSAGE_HINT)
     said = [(result.error_field(part) or b"").decode(codec, "replace") for part in parts]
     # libpq's own complaint of what it was sent has no fields.
@@ -471,8 +471,8 @@ def split(rest: str) -> tuple[str, str]:
 def parse(conninfo: str, query: str = "") -> dict[str, str]:
     """The parameters in a conninfo, as libpq reads it.
 
-    What could show a piece of a password as a host, a port or a query is refused, and no text
-    that could have one is quoted. Raises MonitorURLError.
+    A conninfo that could show a piece of a password as a host, a port or a query is refused. No
+    text that could have one is quoted. Raises MonitorURLError.
     """
     hidden = bool(_MAY_HIDE.search(conninfo))
     try:

@@ -1,8 +1,8 @@
 """The query of pg:// with values that are too long left out, so that the server keeps them.
 
-The user's query becomes a subquery. For each of its columns there are two: the value, or NULL
-where it is too long, and how many bytes it has. What cannot be a subquery (SHOW, EXECUTE, a WITH
-that writes) runs as it is; there a value that is too long comes and is refused here.
+The user's query becomes a subquery. For each of its columns there are two: the value, or NULL where
+it is too long, and how many bytes it has. A query that cannot be a subquery (SHOW, EXECUTE, a WITH
+that writes) runs as it is. Its values that are too long come over the line and are refused here.
 """
 
 from typing import Final

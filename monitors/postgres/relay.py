@@ -44,7 +44,7 @@ class Relay:
         self._accounted = min(self._accounted + count, self._received)
 
     def through(self, connecting: Generator[tuple[int, Wait], Any, T]) -> Generator[Any, Any, T]:
-        """What psycopg's generator does, with the relay in place as soon as there are answers."""
+        """As psycopg's generator, with the relay in place as soon as there are answers."""
         try:
             descriptor, wish = next(connecting)
             while True:

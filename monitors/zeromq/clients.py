@@ -10,7 +10,7 @@ many came out as messages; the difference is what libzmq holds.
   up on.
 - A newcomer takes the place of the client that has been silent longest when there are too many.
 
-libzmq connects to us for this, not we to it, so nobody else gets at the socket: it connects to an
+libzmq connects to us, not we to it, so no other process can reach the socket. It connects to an
 address that listens for one connection, and only one from our own process is taken.
 """
 
@@ -68,12 +68,12 @@ class Clients:
 
     async def accept(self, listener: sockets.socket, nursery: trio.Nursery) -> None:
         """Have the nursery serve who comes, until cancelled or called for another listener."""
-        with trio.socket.from_stdlib_socket(listener) as door, trio.CancelScope() as scope:
+        with trio.socket.from_stdlib_socket(listener) as accepting, trio.CancelScope() as scope:
             self._accepting.cancel()
             self._accepting = scope
             while True:
                 try:
-                    far, address = await door.accept()
+                    far, address = await accepting.accept()
                 except OSError:  # too few descriptors, or it has hung up already
                     await trio.sleep(_PAUSE)
                     continue

@@ -1,10 +1,10 @@
-"""The door of zmq://: where it is, who may come in, and waiting for who does.
+"""The endpoint of zmq://: its address, its keys, and how to wait for messages.
 
-Whoever can send to the socket decides what the daemon runs, so it matters who can. An ipc://
-door has the permissions that the umask gives its file. A tcp:// door is for everybody who gets
-there, unless it has a CURVE key (``curve_secretkey_file``): then a client must know the public
-key that belongs to it, and where ``curve_allowed_keys_file`` is given as well, its own public
-key must be in there. Those are asked at each handshake (ZAP, ZeroMQ RFC 27), so a key can be
+A client that can send to the socket decides which programs the daemon runs. An ipc:// endpoint has
+the permissions that the umask gives its file. A tcp:// endpoint is open to every client that
+reaches it, unless it has a CURVE key (``curve_secretkey_file``). Then a client must know the public
+key that belongs to it. Where ``curve_allowed_keys_file`` is given as well, the client's own public
+key must be in there. The keys are read at each handshake (ZAP, ZeroMQ RFC 27), so a key can be
 added or taken away while the daemon runs.
 
 The daemon listens and accepts by itself, since libzmq has no limits for what a client sends
@@ -52,38 +52,38 @@ Socket = zmq.Socket[bytes]
 class Endpoint(msgspec.Struct, frozen=True):
     """Where to listen, and the files of keys, if any."""
 
-    endpoint: str
+    address: str
     secret_key_file: str | None = None
     allowed_keys_file: str | None = None
 
     @property
     def path(self) -> str | None:
         """The file of an ipc:// socket; None if it has none."""
-        path = self.endpoint.removeprefix("ipc://")
-        return None if path == self.endpoint or path.startswith("@") else path
+        path = self.address.removeprefix("ipc://")
+        return None if path == self.address or path.startswith("@") else path
 
     @property
     def open_to_all(self) -> bool:
         """Whether everybody on the network can come in."""
-        tcp = self.endpoint.startswith("tcp://")
-        return tcp and self.secret_key_file is None and not _LOOPBACK.fullmatch(self.endpoint)
+        tcp = self.address.startswith("tcp://")
+        return tcp and self.secret_key_file is None and not _LOOPBACK.fullmatch(self.address)
 
 
 def parse(rest: str) -> Endpoint:
-    """The door that ``zmq://rest`` names. Raises MonitorURLError."""
-    endpoint, _, query = rest.partition("?")
+    """The endpoint that ``zmq://rest`` names. Raises MonitorURLError."""
+    address, _, query = rest.partition("?")
     settings = dict(_settings(query))
     files = {key: os.path.abspath(value) for key, value in settings.items()}
-    door = Endpoint(
-        _endpoint(endpoint),
+    endpoint = Endpoint(
+        _address(address),
         files.get("curve_secretkey_file"),
         files.get("curve_allowed_keys_file"),
     )
-    if door.allowed_keys_file is not None and door.secret_key_file is None:
+    if endpoint.allowed_keys_file is not None and endpoint.secret_key_file is None:
         raise MonitorURLError(
             "zmq:// has curve_allowed_keys_file without curve_secretkey_file: give both"
         )
-    return door
+    return endpoint
 
 
 def _settings(query: str) -> list[tuple[str, str]]:
@@ -101,7 +101,7 @@ def _settings(query: str) -> list[tuple[str, str]]:
     return found
 
 
-def _endpoint(text: str) -> str:
+def _address(text: str) -> str:
     shown = names.shown(without_secrets(text))
     scheme, found, place = text.partition("://")
     if scheme == "ipc" and found and place:
@@ -174,20 +174,22 @@ class Opened(msgspec.Struct, frozen=True):
     key: bytes | None
 
 
-async def open_door(context: zmq.Context[Socket], door: Endpoint) -> Opened:
+async def open_endpoint(context: zmq.Context[Socket], endpoint: Endpoint) -> Opened:
     """Listen. Raises SourceFailed."""
     check_room()
     key = None
-    if door.secret_key_file is not None:
-        key = await off_loop(read_secret_key, door.secret_key_file)
+    if endpoint.secret_key_file is not None:
+        key = await off_loop(read_secret_key, endpoint.secret_key_file)
     try:
         context.socket(zmq.PULL).close()  # starts the threads of libzmq while there is room
     except zmq.ZMQError as error:
-        raise failure(error, door) from None
-    return Opened(listen(door), key)
+        raise failure(error, endpoint) from None
+    return Opened(listen(endpoint), key)
 
 
-def receiver(context: zmq.Context[Socket], door: Endpoint, key: bytes | None, label: str) -> Socket:
+def receiver(
+    context: zmq.Context[Socket], endpoint: Endpoint, key: bytes | None, label: str
+) -> Socket:
     """A PULL socket for one client. Raises zmq.ZMQError."""
     socket = context.socket(zmq.PULL)
     socket.setsockopt(zmq.LINGER, 0)
@@ -198,28 +200,28 @@ def receiver(context: zmq.Context[Socket], door: Endpoint, key: bytes | None, la
     if key is not None:
         socket.setsockopt(zmq.CURVE_SERVER, 1)
         socket.setsockopt(zmq.CURVE_SECRETKEY, key)
-    if door.allowed_keys_file is not None:
-        # With a domain libzmq refuses everybody when nobody is there to be asked.
+    if endpoint.allowed_keys_file is not None:
+        # With a domain libzmq refuses every client while no handler answers its questions.
         socket.setsockopt(zmq.ZAP_DOMAIN, label.encode())
     return socket
 
 
-def listen(door: Endpoint) -> sockets.socket:
+def listen(endpoint: Endpoint) -> sockets.socket:
     """A socket that listens; may be done again when the file of an ipc:// one is lost.
 
     Raises SourceFailed.
     """
     try:
-        if door.path is not None:
-            _make_way(door.path)
-            return _listener(sockets.AF_UNIX, door.path)
-        if door.endpoint.startswith("ipc://@"):
-            return _listener(sockets.AF_UNIX, "\0" + door.endpoint.removeprefix("ipc://@"))
-        host, port = numeric(door)
+        if endpoint.path is not None:
+            _make_way(endpoint.path)
+            return _listener(sockets.AF_UNIX, endpoint.path)
+        if endpoint.address.startswith("ipc://@"):
+            return _listener(sockets.AF_UNIX, "\0" + endpoint.address.removeprefix("ipc://@"))
+        host, port = numeric(endpoint)
         family = sockets.AF_INET6 if ":" in host else sockets.AF_INET
         return _listener(family, (host, port))
     except (zmq.ZMQError, OSError) as error:
-        raise failure(error, door) from None
+        raise failure(error, endpoint) from None
 
 
 def _listener(family: int, address: str | tuple[str, int]) -> sockets.socket:
@@ -237,13 +239,13 @@ def _listener(family: int, address: str | tuple[str, int]) -> sockets.socket:
     return listener
 
 
-def numeric(door: Endpoint) -> tuple[str, int]:
+def numeric(endpoint: Endpoint) -> tuple[str, int]:
     """The address of tcp:// as numbers. Raises OSError, SourceFailed, zmq.ZMQError.
 
     libzmq alone knows how it reads the name of an interface.
     """
     check_room()
-    place, _, port = door.endpoint.rpartition(":")
+    place, _, port = endpoint.address.rpartition(":")
     context: zmq.Context[Socket] = zmq.Context()
     try:
         with context.socket(zmq.PULL) as socket:
@@ -259,7 +261,7 @@ def numeric(door: Endpoint) -> tuple[str, int]:
     return found[1], int(port)
 
 
-def failure(error: zmq.ZMQError | OSError, door: Endpoint) -> SourceFailed:
+def failure(error: zmq.ZMQError | OSError, endpoint: Endpoint) -> SourceFailed:
     reason = os.strerror(error.errno) if error.errno else "it cannot be opened"
     if error.errno == errno.EADDRINUSE:
         reason = "somebody else listens there; stop that, or use another endpoint"
@@ -268,9 +270,9 @@ def failure(error: zmq.ZMQError | OSError, door: Endpoint) -> SourceFailed:
             "this machine has no such address; give one of its IP addresses, the name of a"
             " network interface, or *"
         )
-    elif error.errno == errno.ENOENT and door.path is not None:
-        reason = f"there is no directory {os.path.dirname(door.path)}; make it"
-    return SourceFailed(f"cannot listen at {door.endpoint}: {reason}")
+    elif error.errno == errno.ENOENT and endpoint.path is not None:
+        reason = f"there is no directory {os.path.dirname(endpoint.path)}; make it"
+    return SourceFailed(f"cannot listen at {endpoint.address}: {reason}")
 
 
 def _make_way(path: str) -> None:
@@ -307,10 +309,9 @@ def identity(path: str) -> tuple[int, int] | None:
 async def receivable(socket: Socket) -> None:
     """Return when a message can be received.
 
-    libzmq's descriptor tells that there is *something new* to be looked at, once; what it was
-    (a message, a client that came or left) and whether it has been looked at already is only
-    told by EVENTS, and asking for these makes the descriptor quiet again. So they are asked
-    before each wait and after it, never the descriptor alone.
+    libzmq's descriptor tells once that there is *something new*: a message, or a client that came
+    or left. Only EVENTS tells which it was. Asking for EVENTS makes the descriptor quiet again. So
+    they are asked before each wait and after it, never the descriptor alone.
     """
     descriptor = socket.getsockopt(zmq.FD)
     assert isinstance(descriptor, int)
@@ -321,7 +322,7 @@ async def receivable(socket: Socket) -> None:
 async def off_loop(
     job: Callable[..., Any], *args: Any, limiter: trio.CapacityLimiter | None = None
 ) -> Any:
-    """What ``job`` returns, run in a thread that cancelling leaves to itself.
+    """Run ``job`` in a thread that cancelling leaves to itself, and return its result.
 
     Where no thread can be had it is run right here: late is better than not at all.
     """
@@ -392,7 +393,7 @@ def _is_key(key: bytes) -> bool:
         return False
 
 
-# Who may come in
+# Keys of clients
 
 
 Report = Callable[[Refused], Awaitable[None]]
@@ -428,7 +429,7 @@ async def guard(asked: Socket, path: str, report: Report) -> None:
 
 
 async def open_guard(context: zmq.Context[Socket]) -> Socket:
-    """The socket over which libzmq asks; it must be there before the door is opened.
+    """The socket over which libzmq asks; it must be there before the endpoint is opened.
 
     Raises SourceFailed.
     """

@@ -23,7 +23,7 @@ class BadFrames(Exception):
 
 
 class Frames:
-    """What goes one way on a connection.
+    """One direction of a connection.
 
     ``count`` and ``size`` (bytes, without ZeroMQ's own) are those of the frames that have
     passed and are not accounted for.
@@ -37,7 +37,7 @@ class Frames:
         self._prelude = 2 if curve else 1
         self._old = False  # the framing of ZMTP 1.0
         self._greeted = False
-        self._head = bytearray()  # what has come of a greeting, or of a frame's header
+        self._head = bytearray()  # the first bytes of a greeting, or of a frame's header
         self._left = 0  # bytes of a frame, or of a greeting, that may pass as they are
 
     def over(self, most: int) -> bool:

@@ -4,11 +4,11 @@ A message has 2 to 6 frames: the command (``touch`` or ``destroy``), the vassal'
 ``touch`` its config, uid, gid and on-demand socket. An empty frame means omitted. Without a
 config the name is that of a file in the daemon's working directory.
 
-What is pushed is told once, so nothing may be lost between libzmq and the journal, and nothing
-may pile up either. A task for each client takes messages from libzmq, notes when they came, and
-puts them into a bounded inbox. Another task takes all that is in the inbox and tells it in one
-go: while the journal writes, the next batch comes in, so a flood costs a few commits. When the
-journal is paused the inbox fills, then the few messages that libzmq may hold for each client
+A client pushes each message once, so no message may be lost between libzmq and the journal, and
+none may pile up. A task for each client takes messages from libzmq, notes when they came, and puts
+them into a bounded inbox. Another task takes all that is in the inbox and tells it in one go. While
+the journal writes, the next batch comes in, so a flood costs a few commits. When the journal is
+paused the inbox fills, then the few messages that libzmq may hold for each client
 (``zeromq_clients.MOST``), then the client's own queue; then its ``send`` waits.
 
 The ts of a vassal is the moment when its message came, so that touched again is changed again.
@@ -46,7 +46,7 @@ from .endpoint import (
     identity,
     listen,
     off_loop,
-    open_door,
+    open_endpoint,
     open_guard,
     parse,
     receiver,
@@ -88,7 +88,7 @@ Item = Message | Failed | Recovered | Refused
 
 
 class Inbox:
-    """What came and is not told yet, bounded in number and in bytes."""
+    """Messages that came and are not told yet, bounded in number and in bytes."""
 
     def __init__(self) -> None:
         self._items: list[Item] = []
@@ -121,11 +121,11 @@ class ZeroMQ:
 
     trusts_content = False
 
-    def __init__(self, door: Endpoint, options: MonitorOptions) -> None:
+    def __init__(self, endpoint: Endpoint, options: MonitorOptions) -> None:
         # Without the files of keys: a key that is added must not make it another monitor, which
         # knows nothing of the vassals that were announced to the first.
-        self.url = f"zmq://{door.endpoint}"
-        self._door = door
+        self.url = f"zmq://{endpoint.address}"
+        self._endpoint = endpoint
         self._options = options
         self._cwd = os.getcwd()
         self._last = 0  # the ts given last
@@ -140,7 +140,7 @@ class ZeroMQ:
         try:
             async with _together() as nursery:
                 nursery.start_soon(self._tell_all, inbox, tell)
-                if (allowed := self._door.allowed_keys_file) is not None:
+                if (allowed := self._endpoint.allowed_keys_file) is not None:
                     asked = await self._succeed(inbox, partial(open_guard, context))
                     nursery.start_soon(guard, asked, allowed, inbox.put)
                 await self._listen(context, inbox)
@@ -149,19 +149,19 @@ class ZeroMQ:
 
     async def reach(self) -> None:
         """Return when the daemon could listen there. Raises SourceFailed."""
-        await within(PATIENCE, off_loop(probe, self._door), "looking at it")
+        await within(PATIENCE, off_loop(probe, self._endpoint), "looking at it")
 
     async def _listen(self, context: zmq.Context[Socket], inbox: Inbox) -> None:
-        opened = await self._succeed(inbox, partial(open_door, context, self._door))
+        opened = await self._succeed(inbox, partial(open_endpoint, context, self._endpoint))
         clients = Clients(
-            partial(receiver, context, self._door, opened.key),
+            partial(receiver, context, self._endpoint, opened.key),
             partial(self._deliver, inbox),
             inbox.put,
             curve=opened.key is not None,
         )
         with opened.listener:
             await inbox.put(Recovered())
-            if self._door.open_to_all:
+            if self._endpoint.open_to_all:
                 _log.warning(
                     "%s: everybody who can reach this port decides what is run here;"
                     " see curve_secretkey_file",
@@ -169,11 +169,11 @@ class ZeroMQ:
                 )
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(clients.accept, opened.listener, nursery)
-                if self._door.path is not None:
-                    await self._keep_file(self._door.path, inbox, nursery, clients)
+                if self._endpoint.path is not None:
+                    await self._keep_file(self._endpoint.path, inbox, nursery, clients)
 
     async def _succeed(self, inbox: Inbox, attempt: Callable[[], Awaitable[T]]) -> T:
-        """What ``attempt`` gives, when it does not fail any more."""
+        """The result of ``attempt``, when it does not fail any more."""
         pause = 0.0
         while True:
             try:
@@ -195,7 +195,7 @@ class ZeroMQ:
                 if identity(path) == ours and not away:
                     continue
                 try:
-                    nursery.start_soon(clients.accept, listen(self._door), nursery)
+                    nursery.start_soon(clients.accept, listen(self._endpoint), nursery)
                 except SourceFailed as failure:
                     away = True
                     await inbox.put(Failed(f"{path} has been removed; {failure}"))
@@ -242,11 +242,11 @@ class ZeroMQ:
             return Refused(rows.label_of(message.name), str(flaw))
 
     def _touched(self, name: str, message: Message) -> Touched | Static:
-        """What is to run now. Raises Flaw."""
+        """The vassal that is to run now. Raises Flaw."""
         uid, gid = rows.id_of("uid", message.uid), rows.id_of("gid", message.gid)
         spec = Spec(
             ts=message.ts,
-            # Whose it is matters only where vassals run as somebody.
+            # The owner matters only in tyrant mode, where vassals run as their owners.
             uid=uid if self._options.tyrant else None,
             gid=gid if self._options.tyrant else None,
             socket=rows.socket_of(message.socket),
@@ -259,7 +259,7 @@ class ZeroMQ:
     # Static files
 
     async def _look(self, static: Static) -> Observation:
-        """What the file of a vassal says."""
+        """The content of a vassal's file."""
         reason = "a file asked for before is still being read"
         if not self._one_file.borrowed_tokens:
             with trio.move_on_after(PATIENCE):

@@ -21,34 +21,34 @@ _TIMEOUT: Final = 1.0  # seconds for what listens there to greet
 _SIGNATURE: Final = 10  # bytes, FF to 7F: each side of ZMTP sends them first
 
 
-def probe(door: Endpoint) -> None:
+def probe(endpoint: Endpoint) -> None:
     """Raise SourceFailed where the daemon could not listen. Blocks.
 
     A ZeroMQ socket that listens there already is taken for that of a running daemon.
     """
-    if door.secret_key_file is not None:
-        read_secret_key(door.secret_key_file)
-    if door.allowed_keys_file is not None:
+    if endpoint.secret_key_file is not None:
+        read_secret_key(endpoint.secret_key_file)
+    if endpoint.allowed_keys_file is not None:
         try:
-            allowed_keys(door.allowed_keys_file)
+            allowed_keys(endpoint.allowed_keys_file)
         except OSError as error:
             raise SourceFailed(
-                f"curve_allowed_keys_file {door.allowed_keys_file}: cannot be read:"
+                f"curve_allowed_keys_file {endpoint.allowed_keys_file}: cannot be read:"
                 f" {error_text(error)}"
             ) from None
     try:
-        if door.endpoint.startswith("tcp://"):
-            _probe_tcp(door)
-        elif door.path is not None:
-            _probe_file(door.path)
+        if endpoint.address.startswith("tcp://"):
+            _probe_tcp(endpoint)
+        elif endpoint.path is not None:
+            _probe_file(endpoint.path)
         else:
-            _probe_address(sockets.AF_UNIX, "\0" + door.endpoint.removeprefix("ipc://@"))
+            _probe_address(sockets.AF_UNIX, "\0" + endpoint.address.removeprefix("ipc://@"))
     except (OSError, zmq.ZMQError) as error:
-        raise failure(error, door) from None
+        raise failure(error, endpoint) from None
 
 
-def _probe_tcp(door: Endpoint) -> None:
-    host, port = numeric(door)
+def _probe_tcp(endpoint: Endpoint) -> None:
+    host, port = numeric(endpoint)
     family = sockets.AF_INET6 if ":" in host else sockets.AF_INET
     _probe_address(family, (host, port))
 

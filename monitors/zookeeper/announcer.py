@@ -24,18 +24,18 @@ from .client import Client, NoAuthError, NodeExistsError, NoNodeError
 
 log = logging.getLogger("emperor")
 
-_TRIES: Final = 100  # names may be taken, and somebody else may make and delete it while we do
+_TRIES: Final = 100  # names may be taken, and others may make and delete it meanwhile
 _PAUSE: Final = 10.0  # seconds until we try again what ZooKeeper does not let us do
 
 
 class Announcement(msgspec.Struct):
-    """What is announced, by one run of a monitor: it outlives sessions."""
+    """The announcement of one run of a monitor: it outlives sessions."""
 
     url: str
     path: str
     source: str  # the path of the vassals
     session: int | None = None  # the last that had the znode, which may still be there
-    complaint: str = ""  # what was said last
+    complaint: str = ""  # the last one that was logged
 
 
 class Announcer:
@@ -107,9 +107,9 @@ class Announcer:
         return self._client.session, msgspec.json.encode(words)
 
     async def _keep(self, vassals: int) -> str:
-        """What keeps us from it, "" if nothing does."""
+        """The obstacle that keeps us from it, "" if there is none."""
         for _ in range(_TRIES):
-            self._is_stale = False  # what happens from here on is news
+            self._is_stale = False  # later changes are news
             stat = await self._client.exists(self._path)
             said = session, words = self._words(vassals)
             owner = None if stat is None else stat.owner_session_id

@@ -80,7 +80,7 @@ class Client:
     ) -> None:
         self.is_up = False
         self.epoch = 0
-        self.has_expired = False  # a session did, since somebody set it to False
+        self.has_expired = False  # a session did, since the last reading set it to False
         self._limit = limit
         self._told = told
         self._lost = lost
@@ -143,7 +143,7 @@ class Client:
         identity = self._kazoo.client_id
         return None if identity is None else int(identity[0])
 
-    # What can be asked. Each may raise SourceFailed, Down, or what ZooKeeper refuses with.
+    # Requests. Each may raise SourceFailed, Down, or the error with which ZooKeeper refuses.
 
     async def get(self, path: str) -> tuple[bytes | None, Any]:
         """A znode's data and its ZnodeStat; both are watched. Raises NoNodeError, NoAuthError."""
@@ -151,7 +151,7 @@ class Client:
         return data, stat
 
     async def children(self, path: str) -> tuple[list[str], Any]:
-        """What is below a znode, which is watched, and its ZnodeStat. Raises as ``get``."""
+        """The children of a znode, which is watched, and its ZnodeStat. Raises as ``get``."""
         found, stat = await self._ask(
             "get_children_async", path, watch=self._on_event, include_data=True
         )
@@ -317,7 +317,7 @@ _SILENT: Final = "takes connections and gives no session: it has no quorum, or i
 
 
 class _Handler(SequentialThreadingHandler):  # type: ignore[misc]
-    """What kazoo needs of a system: sockets, a thread, and somebody who takes what arrives."""
+    """The operations that kazoo needs of a system: sockets, a thread, and a taker of results."""
 
     def __init__(
         self,
@@ -444,7 +444,7 @@ class _Wire(socket.socket):
 
 
 def _silent() -> logging.Logger:
-    """What kazoo has to say is told as the monitor's failure; its log may have credentials."""
+    """kazoo's errors are told as the monitor's failure, because its log may have credentials."""
     logger = logging.Logger("kazoo", logging.CRITICAL + 1)
     logger.addHandler(logging.NullHandler())
     return logger

@@ -5,17 +5,17 @@ is the ts. Children ``uid``, ``gid`` and ``socket`` of it are the fields of the 
 
 Each znode that was read is watched, its data and what is below it, and only what was changed is
 read again. That would be enough; yet every ``freq`` seconds PATH is listed anew, with a share of
-the znodes, so that whatever a watch missed is found.
+the znodes, so that changes that a watch missed are found.
 
-What is read one by one is nowhere together, so:
+Znodes are read one by one, so no reading shows all of them at one moment. So:
 
-- A vassal is gone when a listing of PATH that was made *after* it could not be read lacks it.
-  Who deletes a znode and makes it again, a reading in between makes no vassal end.
+- A vassal is gone when a listing of PATH that was made *after* it could not be read lacks it. A
+  znode that is deleted and made again ends no vassal by a reading in between.
 - A vassal that has fields is told as it was at one moment: if anything of it changed while it was
   read, it is read again. No config is run as whom the config before was to be run.
 
-A session that expires is told as a failure, also where the next one is there at once: for a while
-nobody told us of changes, and who was to see that we are here was told that we are not.
+A session that expires is told as a failure, also where the next one is there at once. For a while
+ZooKeeper told us of no changes, and it told other clients that we had gone.
 """
 
 import itertools
@@ -41,7 +41,7 @@ MOST_ZNODES: Final = 100_000
 MOST_BYTES: Final = 256 << 20  # of all znodes together
 _READERS: Final = 32  # znodes that are read at the same time
 _BATCH: Final = 500  # changed znodes that are read before a listing is told
-_SHARE: Final = 200  # znodes that are read again every freq seconds though nobody said why
+_SHARE: Final = 200  # znodes that are read again every freq seconds without a notification
 _TRIES: Final = 5  # for finding a znode as it was at one moment
 _CHUNK: Final = 1000  # znodes that are looked through before others have their turn
 _LONGEST_FIELD: Final = 4096  # bytes
@@ -136,7 +136,7 @@ class _Census:
             self._fresh.pop(name, None)
 
     def part(self) -> tuple[Touched, ...]:
-        """What is new, of a reading that has not come to its end."""
+        """The new vassals of a reading that has not come to its end."""
         found = tuple(Touched(name, seen) for name, seen in self._fresh.items())
         self._fresh, self._held = {}, 0
         return found
@@ -172,18 +172,18 @@ class _Session:
         self._below = place.path.rstrip("/") + "/"
         self._census = census
         self._freq = freq
-        self._herald = None if announcement is None else Announcer(self.client, announcement)
-        # What is out of date, or may be.
+        self._announcer = None if announcement is None else Announcer(self.client, announcement)
+        # The parts that are, or may be, out of date.
         self._is_list_stale = True
         self._is_listed = False  # the last try to list succeeded
-        self._stale: dict[str, None] = {}  # a set that keeps order: who waits longest is first
+        self._stale: dict[str, None] = {}  # a set that keeps order: the longest wait is first
         self._next_look = -math.inf  # when the safety net is due
-        self._turn = 0  # whose turn it is then
+        self._turn = 0  # the first name of its next share
         self._names: list[str] = []  # those that can be names
         self._refused: dict[str, str] = {}
         self._vassals = 0
 
-    # What polling asks of it
+    # Called by polling
 
     async def read(self) -> Listing | Failed | tuple[Touched, ...]:
         """All znodes there are; Failed while kazoo tries to reach them. Raises SourceFailed.
@@ -192,7 +192,7 @@ class _Session:
         """
         if self.client.has_expired:
             self.client.has_expired = False
-            self._is_list_stale = True  # what is told next was read after it
+            self._is_list_stale = True  # so that the next listing is read after it
             return Failed(_EXPIRED)
         try:
             is_there = await self._read()
@@ -217,12 +217,12 @@ class _Session:
         while not (self.client.is_up and self._must_read()):
             self.client.check()
             if (
-                self._herald is not None
+                self._announcer is not None
                 and self.client.is_up
-                and self._herald.is_due(self._vassals)
+                and self._announcer.is_due(self._vassals)
             ):
                 try:
-                    await self._herald.keep(self._vassals)
+                    await self._announcer.keep(self._vassals)
                 except Down:
                     continue
             else:
@@ -235,11 +235,11 @@ class _Session:
         """Hang up."""
         await self.client.close()
 
-    # What we are told
+    # Notifications
 
     def _hear(self, path: str) -> None:
-        if self._herald is not None:
-            self._herald.hear(path)
+        if self._announcer is not None:
+            self._announcer.hear(path)
         if path == self._path:
             self._is_list_stale = True
         elif path.startswith(self._below):
@@ -248,8 +248,8 @@ class _Session:
     def _lose(self) -> None:
         self._is_list_stale = True
         self._stale.update(dict.fromkeys(self._names))
-        if self._herald is not None:
-            self._herald.forget()
+        if self._announcer is not None:
+            self._announcer.forget()
 
     # Reading
 
@@ -271,12 +271,13 @@ class _Session:
             if not await self._list():
                 return False
             todo = self._out_of_date(absent)
-        # What is still not there, though it is listed, comes and goes: it stays as it was.
+        # A znode that is listed and still not there comes and goes: it stays as it was.
         self._stale.update(dict.fromkeys(todo))
         return True
 
     def _out_of_date(self, absent: Iterable[str] = ()) -> list[str]:
-        """What is to be read: all that is new or was not there, and a batch of the changed ones."""
+        """The names to be read: all that are new or were not there, and a batch of the changed
+        ones."""
         known = self._census.znodes
         stale = itertools.islice(self._stale, _BATCH)
         changed = [name for name in (*absent, *stale) if name in known]
@@ -367,12 +368,13 @@ class _Session:
         return True
 
     async def _read_znode(self, name: str, epoch: int) -> tuple[_Znode, Seen | None] | None:
-        """What is there now, None if that changes too fast. Raises NoNodeError, NoAuthError."""
+        """The state of a znode now, None if that changes too fast. Raises NoNodeError,
+        NoAuthError."""
         path = self._below + name
         known = self._census.znodes.get(name)
         below: tuple[object, ...] = ()
         if known is not None and known.epoch == epoch:
-            below, fields = known.below, known.fields  # what comes or goes there is watched
+            below, fields = known.below, known.fields  # changes of these are watched
         for _ in range(_TRIES):
             if not below:
                 children, listed = await self.client.children(path)

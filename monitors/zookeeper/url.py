@@ -1,8 +1,8 @@
-"""What follows ``zoo://``: which servers, which znode, and what else.
+"""The text after ``zoo://``: servers, znode, and settings.
 
     HOST[:PORT][,HOST[:PORT]…]/PATH[?auth=digest:USER:PASSWORD][&announce=PATH]
 
-Paths and values may have any character percent-encoded. What is after ``?`` may be a password, or
+Paths and values may have any character percent-encoded. The text after ``?`` may be a password, or
 a piece of one that was not encoded, so no error quotes it.
 """
 
@@ -35,7 +35,7 @@ class ZooUrl(msgspec.Struct, frozen=True):
 
 
 def read(rest: str) -> ZooUrl:
-    """What a URL says, given what follows its scheme. Raises MonitorURLError."""
+    """Parse a URL, given the text after its scheme. Raises MonitorURLError."""
     address, _, query = rest.partition("?")
     if "@" in address:
         raise MonitorURLError(
