@@ -11,7 +11,10 @@ ROOT = Path(__file__).resolve().parents[2]
 TREES = (
     "README.md",
     "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "daemon/__init__.py",
     "daemon/core",
+    "daemon/host",
     "daemon/host",
     "daemon/startup",
     "docs/architecture.md",
