@@ -12,47 +12,30 @@ from functools import partial
 
 from ..core.draft import Draft
 from ..core.fleet import Fleet, Vassal
-from ..keeper.link import KeeperLink
 from ..keeper.refusals import nobodys
 from . import adoption, held_sockets, leftovers, recovery, threads
-from .cgroups import Cgroups
-from .leftovers import Leftover, Leftovers
+from .context import HostContext
+from .leftovers import Leftover
 from .listeners import Listeners
 from .mailbox import Mailbox
 from .on_demand import OnDemand
-from .process_table import ProcessTable
 from .recovery import Survivor
-from .vassal_log import LogDirectory
-from .vassal_tasks import VassalTasks
-from .watch import ProcessWatch
 
 
 class Adopter:
     """Takes over what a former daemon left."""
 
-    def __init__(
-        self,
-        processes: ProcessTable,
-        watch: ProcessWatch,
-        tasks: VassalTasks,
-        mailbox: Mailbox,
-        on_demand: OnDemand,
-        left: Leftovers,
-        logs: LogDirectory | None,
-        keeper: KeeperLink,
-        cgroups: Cgroups,
-        identity: Callable[[], str | None],
-    ) -> None:
-        self._processes = processes
-        self._watch = watch
-        self._tasks = tasks
+    def __init__(self, context: HostContext, mailbox: Mailbox, on_demand: OnDemand) -> None:
+        self._processes = context.processes
+        self._watch = context.watch
+        self._tasks = context.tasks
         self._mailbox = mailbox
         self._on_demand = on_demand
-        self._leftovers = left
-        self._logs = logs
-        self._keeper = keeper
-        self._cgroups = cgroups
-        self._identity = identity
+        self._leftovers = context.leftovers
+        self._logs = context.logs
+        self._keeper = context.keeper
+        self._cgroups = context.cgroups
+        self._identity = context.identity
 
     async def recover(self, fleet: Fleet, boot: str, time_of: Callable[[int], int]) -> list[Draft]:
         """Take over what lives of a former daemon's vassals; the record of each that was under way.

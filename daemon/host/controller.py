@@ -11,25 +11,19 @@ import logging
 import math
 import os
 import signal
-from collections.abc import Callable
 from functools import partial
 from typing import Final
 
 import trio
 
 from ...journal.events import OfAttempt, ReloadFailed, Spec
-from ...journal.policy import Policy
 from ..core.actions import Action
 from ..core.draft import Draft
-from ..keeper.link import KeeperLink
 from . import altered, emperor_protocol, leftovers, procfs, threads
-from .cgroups import Cgroups
-from .news import Outbox
+from .context import HostContext
 from .orders import unread
 from .process import Process
-from .process_table import ProcessTable
 from .reap import kill_group
-from .vassal_tasks import VassalTasks
 
 log = logging.getLogger("emperor.host")
 
@@ -44,25 +38,16 @@ _UNREAD: Final = 5.0  # seconds after which an order to stop that was not read b
 
 
 class Controller:
-    """Gives orders. ``config_text`` finds an inline config by its digest."""
+    """Gives orders to processes."""
 
-    def __init__(
-        self,
-        policy: Callable[[], Policy],
-        processes: ProcessTable,
-        tasks: VassalTasks,
-        outbox: Outbox,
-        keeper: KeeperLink,
-        cgroups: Cgroups,
-        config_text: Callable[[str], bytes | None],
-    ) -> None:
-        self._policy = policy
-        self._processes = processes
-        self._tasks = tasks
-        self._outbox = outbox
-        self._keeper = keeper
-        self._cgroups = cgroups
-        self._config_text = config_text
+    def __init__(self, context: HostContext) -> None:
+        self._policy = context.policy
+        self._processes = context.processes
+        self._tasks = context.tasks
+        self._outbox = context.outbox
+        self._keeper = context.keeper
+        self._cgroups = context.cgroups
+        self._config_text = context.config_text
 
     def begin(self) -> None:
         """Go on watching the reloads that a former daemon ordered."""

@@ -16,20 +16,14 @@ from typing import Final
 import trio
 
 from ...journal.events import Exited
-from ...journal.policy import Policy
 from ..core.draft import Draft
-from ..keeper.link import Death, KeeperLink
+from ..keeper.link import Death
 from . import procfs, recovery, threads
-from .cgroups import Cgroups
+from .context import HostContext
 from .mailbox import Mailbox
-from .news import Outbox
 from .process import Process
-from .process_table import ProcessTable
 from .reap import Trees, kill_group
 from .strays import Strays
-from .vassal_log import LogDirectory
-from .vassal_tasks import VassalTasks
-from .watch import ProcessWatch
 
 _KEEPERS_ANSWER: Final = 10.0  # seconds for the keeper to say how its child ended
 
@@ -38,30 +32,19 @@ class ExitHandler:
     """Ends the trees of dead leaders, reaps them, and records their exits."""
 
     def __init__(
-        self,
-        policy: Callable[[], Policy],
-        processes: ProcessTable,
-        watch: ProcessWatch,
-        tasks: VassalTasks,
-        outbox: Outbox,
-        mailbox: Mailbox,
-        trees: Trees,
-        strays: Strays,
-        logs: LogDirectory | None,
-        keeper: KeeperLink,
-        cgroups: Cgroups,
+        self, context: HostContext, mailbox: Mailbox, trees: Trees, strays: Strays
     ) -> None:
-        self._policy = policy
-        self._processes = processes
-        self._watch = watch
-        self._tasks = tasks
-        self._outbox = outbox
+        self._policy = context.policy
+        self._processes = context.processes
+        self._watch = context.watch
+        self._tasks = context.tasks
+        self._outbox = context.outbox
         self._mailbox = mailbox
         self._trees = trees
         self._strays = strays
-        self._logs = logs
-        self._keeper = keeper
-        self._cgroups = cgroups
+        self._logs = context.logs
+        self._keeper = context.keeper
+        self._cgroups = context.cgroups
 
     def handle(self, process: Process) -> None:
         """The leader has died: end its tree, reap it, and record it. Returns at once."""

@@ -28,6 +28,7 @@ from . import procfs
 from .adopter import Adopter
 from .cgroups import Cgroups
 from .config_sender import ConfigSender
+from .context import HostContext
 from .controller import Controller
 from .epoll import Epoll
 from .exit_handler import ExitHandler
@@ -68,86 +69,48 @@ class Host:
         self._policy = policy
         self._logs = logs
         self._config_text = config_text
-        self._cgroups = cgroups = Cgroups() if attempts is None else attempts
-        self._keeper = keeper = KeeperLink(None) if keeper is None else keeper
+        self._cgroups = Cgroups() if attempts is None else attempts
+        self._keeper = KeeperLink(None) if keeper is None else keeper
+        self._processes = ProcessTable()
         self._leftovers = Leftovers()
         self._epoll = Epoll()
-        self._processes = processes = ProcessTable()
-        self._outbox = outbox = Outbox()
-        self._tasks = tasks = VassalTasks(outbox)
-        self._watch = watch = ProcessWatch(self._epoll)
-        self._configs = ConfigSender(config_text, watch)
-        self._mailbox = Mailbox(processes, watch, tasks, outbox, self._configs, keeper)
-        user_threads = UserThreads()
-        self._on_demand = OnDemand(
-            keeper,
+        self._watch = ProcessWatch(self._epoll)
+        self._outbox = Outbox()
+        self._tasks = VassalTasks(self._outbox)
+        context = HostContext(
+            policy,
+            identity,
+            config_text,
+            self._keeper,
+            self._cgroups,
+            logs,
+            self._processes,
+            self._leftovers,
+            self._watch,
+            self._outbox,
+            self._tasks,
+        )
+        self._configs = configs = ConfigSender(config_text, self._watch)
+        self._mailbox = mailbox = Mailbox(context, configs)
+        self._controller = controller = Controller(context)
+        self._trees = trees = Trees(self._processes.pids, self._cgroups, self._orphans)
+        self._strays = strays = Strays(policy, self._cgroups)
+        threads = UserThreads()
+        self._on_demand = on_demand = OnDemand(
+            self._keeper,
             self._epoll,
-            user_threads,
-            outbox.report,
-            tasks.fail,
+            threads,
+            self._outbox.report,
+            self._tasks.fail,
             serves=lambda vassal: vassal in self._leftovers,
         )
-        self._trees = Trees(processes.pids, cgroups, self._orphans)
-        self._strays = Strays(policy, cgroups)
-        self._controller = Controller(
-            policy, processes, tasks, outbox, keeper, cgroups, config_text
-        )
+        starter = Starter(context, configs.frame, environ, nofile, on_demand.listeners)
         self._launcher = Launcher(
-            policy,
-            Starter(
-                policy,
-                logs,
-                self._configs.frame,
-                environ,
-                nofile,
-                keeper,
-                self._on_demand.listeners,
-                identity,
-                cgroups,
-            ),
-            processes,
-            watch,
-            tasks,
-            outbox,
-            self._mailbox,
-            self._controller,
-            self._configs,
-            self._on_demand,
-            self._leftovers,
-            user_threads,
-            self._trees,
-            keeper,
-            cgroups,
-            identity,
+            context, starter, mailbox, controller, configs, on_demand, threads, trees
         )
-        self._exits = ExitHandler(
-            policy,
-            processes,
-            watch,
-            tasks,
-            outbox,
-            self._mailbox,
-            self._trees,
-            self._strays,
-            logs,
-            keeper,
-            cgroups,
-        )
-        self.adopter = Adopter(
-            processes,
-            watch,
-            tasks,
-            self._mailbox,
-            self._on_demand,
-            self._leftovers,
-            logs,
-            keeper,
-            cgroups,
-            identity,
-        )
-        self._stray_watch = StrayWatch(
-            self._strays, self._orphans, processes, self._leftovers, self._launcher
-        )
+        self._exits = ExitHandler(context, mailbox, trees, strays)
+        self.adopter = Adopter(context, mailbox, on_demand)
+        self._stray_watch = StrayWatch(context, strays, self._orphans, self._launcher)
 
     # Life of the host
 

@@ -6,35 +6,27 @@ exec, another spawn would inherit it too. Orders for a vassal whose spawn is und
 overtakes it. A process that a lost journal has left is taken over instead (``leftovers.py``).
 """
 
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
 import trio
 
 from ...journal.events import Fault, Spawned, SpawnFailed, Spec
-from ...journal.policy import Policy
 from ..core.actions import Action
 from ..core.draft import Draft
 from ..core.fleet import Vassal
-from ..keeper.link import KeeperLink
 from . import adoption, cgroups, command, procfs, threads
-from .cgroups import Cgroups
 from .config_sender import ConfigSender
+from .context import HostContext
 from .controller import Controller
 from .exposed import exposed
-from .leftovers import Leftovers
 from .mailbox import Mailbox
-from .news import Outbox
 from .on_demand import OnDemand
 from .process import Process
-from .process_table import ProcessTable
 from .reap import Trees
 from .spawn import Starter, error_text
 from .user_threads import UserThreads
 from .users import NoAccount
-from .vassal_tasks import VassalTasks
-from .watch import ProcessWatch
 
 _ENTRY: Final = 1.0  # seconds from its start until a process is in its cgroup
 
@@ -44,39 +36,31 @@ class Launcher:
 
     def __init__(
         self,
-        policy: Callable[[], Policy],
+        context: HostContext,
         starter: Starter,
-        processes: ProcessTable,
-        watch: ProcessWatch,
-        tasks: VassalTasks,
-        outbox: Outbox,
         mailbox: Mailbox,
         controller: Controller,
         configs: ConfigSender,
         on_demand: OnDemand,
-        leftovers: Leftovers,
         user_threads: UserThreads,
         trees: Trees,
-        keeper: KeeperLink,
-        attempts: Cgroups,
-        identity: Callable[[], str | None],
     ) -> None:
-        self._policy = policy
+        self._policy = context.policy
         self._starter = starter
-        self._processes = processes
-        self._watch = watch
-        self._tasks = tasks
-        self._outbox = outbox
+        self._processes = context.processes
+        self._watch = context.watch
+        self._tasks = context.tasks
+        self._outbox = context.outbox
         self._mailbox = mailbox
         self._controller = controller
         self._configs = configs
         self._on_demand = on_demand
-        self._leftovers = leftovers
+        self._leftovers = context.leftovers
         self._user_threads = user_threads
         self._trees = trees
-        self._keeper = keeper
-        self._cgroups = attempts
-        self._identity = identity
+        self._keeper = context.keeper
+        self._cgroups = context.cgroups
+        self._identity = context.identity
         self.one_spawn = trio.CapacityLimiter(1)
         # Orders for vassals whose spawn is under way, in order.
         self._waiting: dict[str, list[tuple[Action, Spec | None]]] = {}

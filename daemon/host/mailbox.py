@@ -20,15 +20,12 @@ from typing import Final
 
 import trio
 
-from ..keeper.link import KeeperLink
 from ..keeper.refusals import PASSING
 from . import emperor_protocol
 from .config_sender import ConfigSender
-from .news import Outbox, VassalByte
+from .context import HostContext
+from .news import VassalByte
 from .process import Process
-from .process_table import ProcessTable
-from .vassal_tasks import VassalTasks
-from .watch import ProcessWatch
 
 log = logging.getLogger("emperor.host")
 
@@ -41,21 +38,13 @@ _LASTING: Final = (emperor_protocol.ACCEPTING, emperor_protocol.LOYAL, emperor_p
 class Mailbox:
     """Reads what processes send, and hands it over."""
 
-    def __init__(
-        self,
-        processes: ProcessTable,
-        watch: ProcessWatch,
-        tasks: VassalTasks,
-        outbox: Outbox,
-        configs: ConfigSender,
-        keeper: KeeperLink,
-    ) -> None:
-        self._processes = processes
-        self._watch = watch
-        self._tasks = tasks
-        self._outbox = outbox
+    def __init__(self, context: HostContext, configs: ConfigSender) -> None:
+        self._processes = context.processes
+        self._watch = context.watch
+        self._tasks = context.tasks
+        self._outbox = context.outbox
         self._configs = configs
-        self._keeper = keeper
+        self._keeper = context.keeper
         # Bytes peeked but not yet consumed, per process: queued for the loop, or waiting for the
         # commit. The value is the number of bytes that had been peeked by then.
         self._queued: dict[Process, int] = {}

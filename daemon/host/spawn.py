@@ -11,17 +11,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from ...journal.events import Fault, Spec
-from ...journal.policy import Policy
 from ..core.fleet import Vassal
-from ..keeper.link import KeeperLink
 from ..keeper.refusals import PASSING
 from . import altered, cgroups, command, descriptors, leftovers, procfs
-from .cgroups import Cgroups
+from .context import HostContext
 from .listeners import Listeners
 from .process import Process, kept_name
 from .reap import kill_group
 from .users import User, user_of
-from .vassal_log import LogDirectory, log_file
+from .vassal_log import log_file
 
 _RESERVE: Final = 32  # descriptors that vassals leave to the daemon
 
@@ -46,24 +44,20 @@ class Starter:
 
     def __init__(
         self,
-        policy: Callable[[], Policy],
-        logs: LogDirectory | None,
+        context: HostContext,
         config_frame: Callable[[str | None], bytes],
         environ: Mapping[str, str],
         nofile: tuple[int, int] | None,
-        keeper: KeeperLink,
         listeners: Listeners,
-        identity: Callable[[], str | None] = lambda: None,
-        attempts: Cgroups | None = None,
     ) -> None:
-        self._cgroups = Cgroups() if attempts is None else attempts
-        self._identity = identity  # of the journal that orders the starts
-        self._policy = policy
-        self._logs = logs
+        self._cgroups = context.cgroups
+        self._identity = context.identity
+        self._policy = context.policy
+        self._logs = context.logs
         self._config_frame = config_frame
         self._environ = dict(environ)  # os.environ decodes all of it at each look
         self._nofile = nofile  # limits that vassals get back, where the daemon raised its own
-        self._keeper = keeper
+        self._keeper = context.keeper
         self._listeners = listeners
 
     def start(self, vassal: Vassal, at: int) -> Process:

@@ -7,9 +7,8 @@ from typing import Final
 import trio
 
 from . import threads
+from .context import HostContext
 from .launcher import Launcher
-from .leftovers import Leftovers
-from .process_table import ProcessTable
 from .strays import Strays
 
 _INTERVAL: Final = 5.0  # seconds between looks
@@ -20,16 +19,15 @@ class StrayWatch:
 
     def __init__(
         self,
+        context: HostContext,
         strays: Strays,
         orphans: Callable[[], set[int]],
-        processes: ProcessTable,
-        leftovers: Leftovers,
         launcher: Launcher,
     ) -> None:
         self._strays = strays
         self._orphans = orphans
-        self._processes = processes
-        self._leftovers = leftovers
+        self._processes = context.processes
+        self._leftovers = context.leftovers
         self._launcher = launcher
 
     async def run(self) -> None:

@@ -1,0 +1,33 @@
+"""The context of the host: the objects that its parts share.
+
+Each part takes from it what it needs when it is made, and gets the parts that it calls by name.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ...journal.policy import Policy
+from ..keeper.link import KeeperLink
+from .cgroups import Cgroups
+from .leftovers import Leftovers
+from .news import Outbox
+from .process_table import ProcessTable
+from .vassal_log import LogDirectory
+from .vassal_tasks import VassalTasks
+from .watch import ProcessWatch
+
+
+class HostContext(NamedTuple):
+    """The objects that the parts of the host share."""
+
+    policy: Callable[[], Policy]  # the fleet's present one
+    identity: Callable[[], str | None]  # of the journal that orders the starts
+    config_text: Callable[[str], bytes | None]  # of an inline config, by its digest
+    keeper: KeeperLink
+    cgroups: Cgroups
+    logs: LogDirectory | None  # None: vassals have the daemon's output
+    processes: ProcessTable
+    leftovers: Leftovers
+    watch: ProcessWatch
+    outbox: Outbox
+    tasks: VassalTasks
