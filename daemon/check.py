@@ -17,7 +17,7 @@ from ..monitors.regular_file import Denied, NotRegular, located, reopened
 from ..monitors.tenant import Tenant
 from .core.moves import bar_reason
 from .host import command, option_files, spawn
-from .host.listeners import binds_itself
+from .host.listen_address import binds_itself
 from .host.users import NoAccount, user_of
 from .loop.start_warnings import NO_FILE, lacks
 

@@ -10,7 +10,7 @@ from ..core.moves import bar_reason
 from ..core.records import deafness
 from ..host import command, magic
 from ..host.exposed import exposed_now
-from ..host.listeners import binds_itself
+from ..host.listen_address import binds_itself
 from ..host.procfs import IDENTITY, MARK
 from ..host.users import NoAccount, user_of
 

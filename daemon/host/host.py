@@ -34,13 +34,15 @@ from .epoll import Epoll
 from .exit_handler import ExitHandler
 from .launcher import Launcher
 from .leftovers import Leftovers
-from .listeners import Listener, binds_itself, terms
+from .listen_address import binds_itself
 from .log_watch import watch_logs
 from .mailbox import Mailbox
 from .news import Outbox, TellNews, VassalByte
 from .on_demand import OnDemand
+from .opening import Listener
 from .process_table import ProcessTable
 from .reap import Trees
+from .socket_files import terms
 from .spawn import Starter
 from .stray_watch import StrayWatch
 from .strays import Strays

@@ -24,7 +24,10 @@ from ...monitors.names import shown
 from ..core.draft import Draft
 from ..keeper.link import KeeperLink
 from .epoll import Epoll
-from .listeners import CannotListen, Listener, Listeners, Opening, Terms, remove
+from .listen_address import CannotListen
+from .listeners import Listeners
+from .opening import Listener, Opening
+from .socket_files import Terms, remove
 from .user_threads import NoAnswer, UserThreads
 
 log = logging.getLogger("emperor.host")

@@ -11,14 +11,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from emperord.daemon.host.listeners import (
-    CannotListen,
-    Listener,
-    Listeners,
-    Terms,
-    binds_itself,
-    remove,
-)
+from emperord.daemon.host.listen_address import CannotListen, binds_itself
+from emperord.daemon.host.listeners import Listeners
+from emperord.daemon.host.opening import Listener
+from emperord.daemon.host.socket_files import Terms, remove
 from emperord.daemon.keeper.link import KeeperLink
 from support.vassals import free_port
 
