@@ -17,8 +17,8 @@ import msgspec
 
 GENESIS: Final = bytes(32)
 
-# Not "deterministic": that leaves the fields of structs as they are declared, and moving one in
-# the code would change what a body or an action is recorded as.
+# Not "deterministic": that keeps the fields of structs as they are declared. A field that moved in
+# the code would change the bytes of a body or an action, and their hash.
 _encoder = msgspec.json.Encoder(order="sorted")
 canonical = _encoder.encode
 

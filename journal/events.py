@@ -25,8 +25,8 @@ from .policy import Policy
 class Spec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A vassal as its source describes it.
 
-    ``ts`` is an integer that differs when the vassal changed: nanoseconds since the epoch where
-    the source has times, the source's own counter where it has one (a znode's mzxid).
+    ``ts`` is an integer that differs when the vassal changed. It is nanoseconds since the epoch
+    where the source has times, and the source's counter where it has one (a znode's mzxid).
     ``config`` is the SHA-256 of the config text, ``None`` where it may not be read (or, in 0.1.0,
     has more than 1 MiB).
     """

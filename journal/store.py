@@ -6,9 +6,9 @@ to the process, so a child between fork and exec still holds it. When a new daem
 child of the dead one is still on its way to exec. The recovery relies on that.
 
 A journal with a second name (a hard link, a bind mount) has a second such file beside that, so
-the journal itself is locked as well. Such a lock and SQLite's own, which are POSIX ones, do not
-see each other; but SQLite's are lost whenever the process closes any descriptor of the file, so
-ours stays open until SQLite has let go.
+the journal itself is locked as well. Such a lock and SQLite's own, which are POSIX ones, do not see
+each other. But SQLite's are lost whenever the process closes any descriptor of the file. So ours
+stays open until SQLite has closed the file.
 
 ``append`` is synchronous and is meant to be called in a worker thread: it returns when the
 events are on disk (WAL, ``synchronous=FULL``: one fsync for all of them).

@@ -4,7 +4,7 @@ The package imports ``journal/`` only: the vocabulary of events, the policy and 
 pure. No module here reaches for the clock, the system, randomness, trio or SQLite, so a replay in
 another year on another machine decides the same. ``tests/fold/test_purity.py`` holds that.
 
-The table in ``fold.py`` is a state machine: one row for each kind of event about a vassal, one
+The table in ``fold.py`` is a state machine. It has a row for each kind of event about a vassal, a
 column for each phase, and in each cell a move of ``moves.py``. It is total: no cell is missing, and
 ``ignore`` says that nothing happens. ``tests/fold/test_table.py`` holds that, and
 ``tools/lifecycle`` draws docs/lifecycle.md from it. Events about the fleet or a source have a

@@ -14,8 +14,8 @@ Order = Literal["spawn", "reload", "stop", "kill", "listen", "unlisten"]
 class Action(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One order about one vassal.
 
-    ``attempt`` says which run of it is meant; ``config`` is the digest that a spawn or a reload
-    is to run with, so that the record says what was deployed without further reading.
+    ``attempt`` says which run of it is meant. ``config`` is the digest that a spawn or a reload is
+    to run with, so the row alone says what was deployed.
     """
 
     do: Order

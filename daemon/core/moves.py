@@ -449,8 +449,8 @@ def reload_when_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions)
         # It is still loading. Its next byte would be taken for the new config's success.
         vassal.due = True
     elif vassal.phase == "starting":
-        # Its start timed out. A hung start handles neither a reload nor a stop, so it is killed:
-        # after a fix of its config it does not wait for the end of its mercy.
+        # Its start timed out. A hung start handles neither a reload nor a stop. It is killed, so
+        # that a fix of its config does not wait for the end of its mercy.
         end(fleet, vassal, event, actions, "kill", "restarts, as its start hangs")
     else:
         ask_reload(fleet, vassal, event, actions)

@@ -1,7 +1,7 @@
 """How many slots there are, who waits for one of them, and who is next.
 
 There are ``max_starting`` slots. Where the policy gives a ceiling, too, there are as many as the
-machine's pressure allows: the ceiling at rest, half of it for each step of pressure, and never
+machine's pressure allows. That is the ceiling at rest, halved for each step of pressure, and never
 less than ``max_starting``. A pressure that is not known yet allows ``max_starting``.
 
 A vassal waits in one of three lines, first come first served in each:

@@ -2,9 +2,9 @@
 
     HOSTS[,DB.COLLECTION[,FILTER]]
 
-Commas are told apart from the right, because hosts may have any number of them: FILTER is what
-begins with a brace after a comma, DB.COLLECTION is the last part before it, and all the rest is
-HOSTS, a MongoDB connection string without its scheme:
+Commas are told apart from the right, because hosts may have any number of them. FILTER begins with
+a brace after a comma, and DB.COLLECTION is the last part before it. The rest is HOSTS, a MongoDB
+connection string without its scheme:
 
     user:password@h1:27017,h2:27017/?replicaSet=rs0&authSource=admin
 

@@ -33,6 +33,7 @@ TREES = (
     "docs/tyrant.md",
     "docs/vassals.md",
     "journal",
+    "monitors",
     "tools",
     "tests",
 )

@@ -2,7 +2,7 @@
 
 Debian's wrapper would run it as the one system service; the scripts under ``/usr/lib/rabbitmq``
 run a node of its own as whoever calls them. Erlang registers each node with an ``epmd`` that
-otherwise is shared by all on the machine and outlives them; this one has its own, on its own
+otherwise all nodes of the machine share, and that outlives them. This node has its own, on its own
 port, which dies with it.
 """
 
