@@ -16,7 +16,7 @@ from support.vassals import SLEEPER, Application, free_port
 from support.web import Web
 
 from .conftest import MakeDaemon
-from .test_uwsgi import serving, understands
+from .host.test_uwsgi import serving, understands
 
 BARRED = "[emperor]\nnonsense = {}\n"  # is known, and never runs
 

@@ -18,7 +18,7 @@ from support.pushing import Pusher
 from support.vassals import APP, Answer, Application, free_port, program
 
 from .conftest import MakeDaemon
-from .test_uwsgi import serving
+from .host.test_uwsgi import serving
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from support.tyrant import (
 )
 from support.vassals import APP, SLEEPER
 
-from .conftest import QUICK
+from ..conftest import QUICK
 
 MakeRoot = Callable[..., TyrantDaemon]
 USER = ("--user", f"{ALICE}:{ALICES}")

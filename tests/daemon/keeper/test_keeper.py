@@ -21,9 +21,9 @@ from support.kept import Emperor
 from support.vassals import SLEEPER, Application, notes, program, shell
 from support.waiting import PATIENCE, until
 
-from .conftest import MakeEmperor
+from ..conftest import MakeEmperor
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 class Client:

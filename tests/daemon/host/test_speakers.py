@@ -10,7 +10,7 @@ from support import processes
 from support.daemon import Daemon
 from support.vassals import notes
 
-from .conftest import MakeDaemon
+from ..conftest import MakeDaemon
 
 HEALTHY = "say 1 5 17\n"
 

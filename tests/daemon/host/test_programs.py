@@ -12,7 +12,7 @@ from support.daemon import Daemon
 from support.vassals import SLEEPER, program, shell
 from support.waiting import NeverHappened
 
-from .conftest import MakeDaemon
+from ..conftest import MakeDaemon
 
 # Notes each signal it gets in "got", says that it is up in "up", and stops at INT.
 TALKER = (

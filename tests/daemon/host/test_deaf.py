@@ -7,7 +7,7 @@ from typing import Final
 from support.daemon import Daemon
 from support.vassals import Application, notes
 
-from .conftest import MakeDaemon, MakeEmperor
+from ..conftest import MakeDaemon, MakeEmperor
 
 PATIENCE = "2"  # seconds of --start-patience
 

@@ -26,7 +26,7 @@ from support.daemon import MARK, STAMP, Daemon
 from support.vassals import SLEEPER, Application, program, shell
 from support.waiting import PATIENCE
 
-from .conftest import MakeDaemon
+from ..conftest import MakeDaemon
 
 HEALTHY = "say 1 5 17\n"
 

@@ -15,7 +15,7 @@ from journal_builder import building, busy_fleet
 from support.kept import Emperor
 from support.vassals import SLEEPER
 
-from .conftest import QUICK
+from ..conftest import QUICK
 
 FULL = "the output cannot be written: No space left on device"
 MODULES = {

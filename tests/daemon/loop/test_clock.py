@@ -15,7 +15,7 @@ from emperord.journal.events import ClockJumped, KernelClock, Spec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .conftest import MakeDaemon
+from ..conftest import MakeDaemon
 
 SECOND = 1_000_000_000
 WALL = 1_795_000_000 * SECOND

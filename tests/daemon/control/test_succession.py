@@ -19,7 +19,7 @@ from support.kept import Emperor
 from support.vassals import SLEEPER, Application, notes, shell
 from support.waiting import until
 
-from .conftest import MakeDaemon, MakeEmperor
+from ..conftest import MakeDaemon, MakeEmperor
 
 
 def parent(pid: int) -> int:

@@ -13,7 +13,7 @@ from emperord.journal.events import Spec
 from emperord.journal.policy import Policy
 from support.vassals import UWSGI, Application
 
-from .conftest import MakeDaemon
+from ..conftest import MakeDaemon
 
 POLICY = Policy(uwsgi="/bin/true")
 ALL = (

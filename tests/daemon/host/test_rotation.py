@@ -14,9 +14,9 @@ from support.kept import Emperor
 from support.tyrant import ALICE, ALICES, common_ground
 from support.vassals import program
 
-from .conftest import MakeDaemon
+from ..conftest import MakeDaemon
 
-SHIPPED = Path(__file__).resolve().parents[2] / "docs" / "emperor.logrotate"
+SHIPPED = Path(__file__).resolve().parents[3] / "docs" / "emperor.logrotate"
 # Wherever the tests' own Python is, that user may read it.
 AS_ALICE = ("setpriv", f"--reuid={ALICE}", f"--regid={ALICES}", "--clear-groups",
             "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")  # fmt: skip

@@ -7,7 +7,7 @@ from support.daemon import Daemon
 from support.processes import kill
 from support.vassals import SLEEPER, program
 
-from .conftest import MakeDaemon
+from ..conftest import MakeDaemon
 
 
 def folders(tmp_path: Path, *names: str) -> list[str | Path]:

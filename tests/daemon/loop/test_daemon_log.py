@@ -17,7 +17,7 @@ from fold.script import Script
 from support.kept import Emperor
 from support.vassals import SLEEPER, program, shell
 
-from .conftest import MakeEmperor
+from ..conftest import MakeEmperor
 
 UP = ["daemon started", "daemon ready", "added a.ini", "spawned a.ini", "accepting a.ini"]
 TWO = [*UP, "added b.ini", "spawned b.ini", "accepting b.ini"]

@@ -17,7 +17,7 @@ from support.daemon import Daemon
 from support.root import need_root
 from support.vassals import APP, free_port, program, shell
 
-from .conftest import MakeDaemon
+from ..conftest import MakeDaemon
 
 BESIDE = ("--on-demand-extension", ".socket")
 

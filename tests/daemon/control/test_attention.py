@@ -17,9 +17,9 @@ from fold.script import Script
 from support.kept import Emperor
 from support.vassals import SLEEPER, program, shell
 
-from .conftest import MakeEmperor
+from ..conftest import MakeEmperor
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "control.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "control.md"
 
 
 @dataclass

@@ -12,7 +12,7 @@ from support import processes
 from support.daemon import Daemon
 from support.vassals import APP, UWSGI, Answer, Application
 
-from .conftest import MakeDaemon
+from ..conftest import MakeDaemon
 
 
 @functools.cache

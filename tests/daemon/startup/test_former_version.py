@@ -13,7 +13,7 @@ from support.former import Installation
 from support.kept import Emperor
 from support.vassals import SLEEPER, free_port, program
 
-from .conftest import MakeEmperor
+from ..conftest import MakeEmperor
 
 ACCEPTS: Final = "[uwsgi]\nsay 1 5\n"
 # A vassal for each phase: its config, what a change of it appends, and the phase that follows.

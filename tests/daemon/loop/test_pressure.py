@@ -18,7 +18,7 @@ from emperord.daemon.options import cores
 from emperord.journal.events import Announced, DaemonStarted, Empty, Event, Spec
 from emperord.journal.policy import Policy
 
-from .conftest import MakeDaemon
+from ..conftest import MakeDaemon
 
 # How it is read
 

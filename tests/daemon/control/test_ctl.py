@@ -24,7 +24,7 @@ from support.kept import Emperor
 from support.root import need_root
 from support.vassals import SLEEPER, program, shell
 
-from .conftest import MakeEmperor
+from ..conftest import MakeEmperor
 
 STATE = [
     "name", "monitor", "phase", "loyal", "deaf", "done", "pid", "attempt", "config", "path", "ts",

@@ -12,7 +12,7 @@ from support.kept import Emperor
 from support.vassals import SLEEPER, speaker_path
 from support.waiting import until
 
-from .conftest import MakeEmperor
+from ..conftest import MakeEmperor
 
 ACCEPTS = "[uwsgi]\nsay 1 5 17\n"
 

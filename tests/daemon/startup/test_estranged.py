@@ -21,7 +21,7 @@ from support.kept import Emperor
 from support.vassals import APP, SLEEPER, Answer, Application, free_port, program
 from support.waiting import until
 
-from .conftest import MakeEmperor
+from ..conftest import MakeEmperor
 
 
 def backup(journal: Path, copy: Path) -> Path:

@@ -11,7 +11,7 @@ import trio
 from emperord.daemon.loop.systemd import Notifier
 from support.vassals import SLEEPER
 
-from .conftest import MakeDaemon
+from ..conftest import MakeDaemon
 
 
 @pytest.fixture(params=["path", "abstract"])

@@ -16,7 +16,7 @@ from emperord.monitors.contract import Touched
 from support.steered import Source, inline, steered
 from support.vassals import notes, program, speaker_path
 
-from .conftest import MakeDaemon
+from ..conftest import MakeDaemon
 
 SWAPPED = "UPDATE config SET content = CAST('[emperor]\ncommand = evil' AS BLOB)"
 GONE = "DELETE FROM config"

@@ -28,7 +28,7 @@ from support.tyrant import ALICE, ALICES, TyrantDaemon, common_ground
 from support.vassals import SLEEPER, program, shell
 from support.waiting import PATIENCE
 
-from .conftest import MakeDaemon, MakeEmperor
+from ..conftest import MakeDaemon, MakeEmperor
 from .test_recovery import Crafted, started
 
 # It forks twice, leads its own session, resets its limits, ignores TERM, has no environment.

@@ -20,7 +20,7 @@ from fold.script import play
 from support.kept import Emperor
 from support.vassals import SLEEPER, Application, program, shell
 
-from .conftest import MakeEmperor
+from ..conftest import MakeEmperor
 
 UP = "daemon started; daemon ready; added a.ini; spawned a.ini; accepting a.ini"
 STOPPED = f"{UP}; operator stop a.ini; exited a.ini code=0"
