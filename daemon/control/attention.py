@@ -17,6 +17,7 @@ KINDS: Final = (
     "text altered", "log renamed", "flooding", "unknown process",
     "left process", "no cgroup",
 )  # fmt: skip
+KEEPER_DIED: Final = "nothing outlives this daemon until emperor is started once more"
 # With these a text comes from its source, or the vassal goes.
 _TEXT_GIVEN: Final = (
     "config_restored", "vassal_added", "vassal_changed", "vassal_removed", "vassal_destroyed",
@@ -141,8 +142,7 @@ def _of_daemon(daemon: Daemon) -> Iterator[dict[str, Any]]:
         waiting = f"; {daemon.unrecorded} events wait to be recorded" if daemon.unrecorded else ""
         yield _entry("paused", recent.paused, daemon.paused + waiting)
     if recent.keeper_died is not None:
-        reason = "nothing outlives this daemon until emperor is started once more"
-        yield _entry("keeper died", recent.keeper_died, reason)
+        yield _entry("keeper died", recent.keeper_died, KEEPER_DIED)
     for what, reason in daemon.journal_troubles.items():
         yield _entry(what, None, reason)
     if (clock := daemon.clock_trouble()) is not None:

@@ -75,6 +75,29 @@ def open_journal(path: str, control_path: str, keeper: KeeperLink) -> Journal:
         time.sleep(0.02)
 
 
+def from_estranged(control_path: str, keeper: KeeperLink) -> bool:
+    """Take over from an estranged daemon that has no keeper; whether there was one.
+
+    It may have no journal open, so no lock tells that it is there.
+    """
+    if not keeper.alive or keeping.CONTROL in keeper.kept:
+        return False
+    try:
+        return _is_estranged(control_path) and _take_over(control_path, keeper)
+    except (_NoAnswer, OSError, ValueError, LookupError):
+        return False
+
+
+def _is_estranged(control_path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_PATIENCE)
+        unix_sockets.connect(connection, control_path)
+        connection.sendall(b'{"do": "status"}\n')
+        with connection.makefile("rb") as answer:
+            status = json.loads(answer.readline(keeping.LONGEST))["status"]
+    return bool(status["estranged"])
+
+
 def _owner(path: str) -> int:
     """The pid of the daemon that has the journal; 0 where that is not known."""
     try:

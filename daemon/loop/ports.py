@@ -83,6 +83,8 @@ class Journal(Protocol):
 class Keeper(Protocol):
     """Keeps what must outlive the daemon."""
 
+    died: bool  # there was one, and it is no more
+
     @property
     def alive(self) -> bool: ...
 

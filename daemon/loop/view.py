@@ -38,7 +38,7 @@ class View:
         self.fleet = fleet  # as it is recorded
         self.recent = Recent()
         self.waiting = Waiting(self)
-        self.had_keeper = keeper.alive
+        self.had_keeper = keeper.alive or keeper.died
         self._recorder = recorder
         self._requests = requests
         self._observer = observer

@@ -30,8 +30,8 @@ from ...journal.store import Head, Journal, Snapshot
 from ...journal.times import rfc3339
 from ...monitors.names import shown
 from ...version import VERSION
+from ..control import attention, takeover
 from ..control import server as control
-from ..control import takeover
 from ..control.requests import try_new_version
 from ..control.server import Client, Refused
 from ..core.actions import recorded
@@ -65,7 +65,7 @@ _UNREADABLE: Final = (
 class Decision(msgspec.Struct):
     """How the life of an estranged daemon ended."""
 
-    do: Literal["adopt", "restore", "renew", "give way", "leave"]
+    do: Literal["adopt", "restore", "renew", "look", "give way", "leave"]
     uid: int | None = None
     copy: restoring.Copy | None = None
 
@@ -99,6 +99,7 @@ class Estranged:
         self._keeper = keeper
         self._holder = holder
         self._since = time.time_ns()
+        self._keeper_died: str | None = None  # when this daemon noticed it
         self._decided = trio.Event()
         self._decision = Decision("leave")
 
@@ -110,7 +111,7 @@ class Estranged:
             await nursery.start(self._take_signals)
             self._keeper.hear()
             nursery.start_soon(notifier.keep_alive)
-            nursery.start_soon(self._keeper.run)
+            nursery.start_soon(self._attend_keeper)
             if self._passing:
                 nursery.start_soon(self._look_again)
             answer: control.Answer = partial(self._answer, nursery)
@@ -120,13 +121,18 @@ class Estranged:
             nursery.cancel_scope.cancel()
         return self._decision
 
+    async def _attend_keeper(self) -> None:
+        await self._keeper.run()
+        if self._keeper.died:
+            self._keeper_died = rfc3339(time.time_ns())
+
     async def _look_again(self) -> None:
-        """Have the next daemon start as soon as the journal can be opened."""
+        """Have a journal looked at as soon as it can be opened, by the next daemon if possible."""
         while not self._decided.is_set():
             await trio.sleep(_LOOK)
-            if self._keeper.alive and await threads.run_sync(_can_be_opened, self.path):
+            if await threads.run_sync(_can_be_opened, self.path):
                 log.warning("%s: it can be opened again", self.path)
-                self._decide(Decision("renew"))
+                self._decide(Decision("renew" if self._keeper.alive else "look"))
 
     def _decide(self, decision: Decision) -> None:
         self._decision = decision
@@ -207,17 +213,25 @@ class Estranged:
             "held": [],
             "attention": [
                 _entry("estranged", f"{self.reason}; {self._todo}", rfc3339(self._since)),
+                *self._keeperless(),
                 *(_entry("lost log", lost_log.advice(logs)) for logs in self._lost_logs()),
             ],
         }
+
+    def _keeperless(self) -> list[dict[str, Any]]:
+        since = self._keeper_died
+        return [] if since is None else [_entry("keeper died", attention.KEEPER_DIED, since)]
 
     def _lost_logs(self) -> list[list[str]]:
         found = lost_log.beside(self.path)
         return [found] if found else []
 
     async def _renew(self) -> None:
-        if not self._keeper.alive:
-            raise Refused("there is no keeper that could hold the vassals meanwhile")
+        if not self._keeper.alive:  # no keeper could hold the vassals while there is no daemon
+            if self.journal is None and not await threads.run_sync(_can_be_opened, self.path):
+                raise Refused(f"{self.reason}; {self._todo}")
+            self._decide(Decision("look"))
+            return
         await threads.run_sync(try_new_version)
         self._decide(Decision("renew"))
 

@@ -100,6 +100,12 @@ class Opening:
         head = None if self._journal is None else self._journal.head
         own = None if head is None else head.identity
         known = self._holder.inherit() or self._holder.recall(own)
+        if (
+            known is None
+            and fleet is None
+            and takeover.from_estranged(self._control_path, self._keeper)
+        ):
+            known = self._holder.inherit()
         drafts: list[Draft] = []
         if known is None:
             if fleet is None:
@@ -228,22 +234,44 @@ class Opening:
     ) -> list[Draft]:
         """Be estranged until it is decided how to go on; the events that are to say so."""
         keeper, holder = self._keeper, self._holder
-        passing = type(self._error) is JournalError  # neither damaged nor of a newer version
-        life = Estranged(
-            self._path, self._journal, fleet, known, reason, keeper, holder, passing=passing
-        )
-        decision = trio.run(life.run, listener, self._notifier)
-        if decision.do == "renew":
-            sys.exit(RENEW)
-        if decision.do == "give way":
-            sys.exit(0)
-        if decision.do == "leave":
-            sys.exit(_CANNOT_GO_ON)
-        log.warning("no longer estranged: uid %s asked to %s", decision.uid, decision.do)
-        if decision.do == "adopt":
-            return life.adopted(decision, self._write)
-        self._journal, draft = life.restored(decision, self._open)
-        return [draft]
+        looked: str | None = reason
+        while looked is not None:
+            passing = type(self._error) is JournalError or isinstance(
+                self._error, JournalLocked | JournalPaused
+            )  # neither damaged nor of a newer version
+            life = Estranged(
+                self._path, self._journal, fleet, known, looked, keeper, holder, passing=passing
+            )
+            decision = trio.run(life.run, listener, self._notifier)
+            if decision.do == "renew" and keeper.alive:
+                sys.exit(RENEW)
+            if decision.do == "give way":
+                sys.exit(0)
+            if decision.do == "leave":
+                sys.exit(_CANNOT_GO_ON)
+            if decision.do in ("look", "renew"):
+                fleet = self._look()
+                looked = self._reason(known)
+                continue
+            log.warning("no longer estranged: uid %s asked to %s", decision.uid, decision.do)
+            if decision.do == "adopt":
+                return life.adopted(decision, self._write)
+            self._journal, draft = life.restored(decision, self._open)
+            return [draft]
+        log.warning("no longer estranged: the journal holds the last event that was durable")
+        return []
+
+    def _look(self) -> Fleet | None:
+        """Open the journal anew, where no keeper could start the next daemon for that."""
+        if self._journal is not None:
+            self._journal.leave()
+            self._journal = None
+        self._error = None
+        try:
+            return self._read()
+        except (JournalLocked, JournalPaused) as error:
+            self._error = error
+            return None
 
 
 def reason_of(error: JournalError) -> str:

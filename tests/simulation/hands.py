@@ -403,6 +403,7 @@ class Link:
     def __init__(self, machine: Machine, hands: Hands) -> None:
         self._machine = machine
         self._hands = hands
+        self.died = False
 
     @property
     def alive(self) -> bool:

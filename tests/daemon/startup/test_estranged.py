@@ -377,6 +377,65 @@ def test_a_journal_that_can_be_opened_again_is_gone_on_with(
     emperor.stop()
 
 
+@pytest.fixture
+def keeperless(emperor: Emperor, tmp_path: Path) -> Emperor:
+    """An estranged daemon that cannot open its journal, and whose keeper has died."""
+    (emperor.vassals / "plain.ini").write_text(SLEEPER)
+    emperor.start()
+    emperor.up("plain.ini")
+    lock = lock_of(emperor)
+
+    def lose(emperor: Emperor, older: Path) -> None:
+        lock.unlink()
+        lock.mkdir()
+
+    estrange(emperor, lose, tmp_path)
+    emperor.kill()
+    emperor.until(lambda: "the keeper died" in emperor.log(), "it says so")
+    assert "keeper died since" in emperor.ctl("status").stdout, emperor.ctl("status")
+    return emperor
+
+
+def lock_of(emperor: Emperor) -> Path:
+    return emperor.journal.with_name(emperor.journal.name + ".lock")
+
+
+def test_without_a_keeper_it_goes_on_with_a_journal_that_can_be_opened(
+    keeperless: Emperor,
+) -> None:
+    emperor, plain = keeperless, keeperless.running_for("plain.ini")
+    (daemon,) = emperor.daemons()
+    refused = emperor.ctl("upgrade")
+    assert (refused.returncode, "Is a directory" in refused.stderr) == (1, True), refused.stderr
+    seq = emperor.last_seq()
+    lock_of(emperor).rmdir()
+    emperor.event("daemon_ready", after=seq)
+    assert emperor.daemons() == [daemon]
+    assert "keeper died since" in emperor.ctl("status").stdout
+    seq = emperor.last_seq()
+    emperor.start()  # it takes over
+    until(lambda: daemon not in emperor.daemons(), "the one before has left")
+    assert emperor.ctl("status").returncode == 0
+    assert emperor.running_for("plain.ini") == plain
+    verified(emperor)
+    emperor.stop()
+
+
+def test_an_emperor_takes_over_though_it_cannot_open_the_journal(keeperless: Emperor) -> None:
+    """It is estranged as well, and has a keeper."""
+    emperor, plain = keeperless, keeperless.running_for("plain.ini")
+    (daemon,) = emperor.daemons()
+    emperor.launch()
+    until(lambda: daemon not in emperor.daemons(), "the one before has left")
+    emperor.until(lambda: emperor.log().count("emperor: estranged: ") == 2, "it says so")
+    assert "keeper died since" not in emperor.ctl("status").stdout
+    seq = emperor.last_seq()
+    lock_of(emperor).rmdir()
+    emperor.event("daemon_ready", after=seq)
+    assert emperor.running_for("plain.ini") == plain
+    emperor.stop()
+
+
 def test_the_log_of_a_journal_that_was_moved_away_is_kept(
     emperor: Emperor, app: Application, tmp_path: Path
 ) -> None:
