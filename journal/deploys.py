@@ -9,10 +9,11 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
+from . import rows
+
 DEPLOYED: Final = ("vassal_added", "vassal_changed")
 DEPLOYS: Final = (*DEPLOYED, "vassal_removed", "vassal_destroyed")
-# seq, previous, outcome, outcome_seq, attempt, ordered, trial, settled
-Row = tuple[int, str | None, str, int | None, int | None, int | None, int | None, bool]
+Row = rows.Deploy
 
 _MADE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'deploy'"
 _FIRST: Final = (

@@ -29,7 +29,7 @@ from typing import Any, Final, Literal, Self
 
 import msgspec
 
-from . import chain, deploys, lost_log, schema
+from . import chain, deploys, lost_log, rows, schema
 from .advice import advice
 from .errors import (
     GIVE_ANOTHER,
@@ -75,12 +75,7 @@ class Head(msgspec.Struct, frozen=True):
     at: int = 0
 
 
-class Snapshot:
-    """The fleet as it stood after event ``seq``, as canonical JSON."""
-
-    def __init__(self, seq: int, fleet: bytes) -> None:
-        self.seq = seq
-        self.fleet = fleet
+Snapshot = rows.Snapshot
 
 
 # A text that somebody has altered is put right.

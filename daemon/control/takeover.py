@@ -20,13 +20,14 @@ import os
 import resource
 import socket
 import time
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
 
 from ...journal.errors import JournalLocked
 from ...journal.store import Journal
 from ..host import procfs
 from ..keeper import protocol as keeping
-from ..keeper.link import KeeperLink, Kept
+from ..keeper.link import KeeperLink
 from . import unix_sockets
 
 log = logging.getLogger("emperor")
@@ -35,6 +36,16 @@ _PATIENCE: Final = 5.0  # seconds for each step of the other side
 _SPARE: Final = 32  # descriptors to live on, beside those of vassals
 _SILENT: Final = 1.0  # seconds in which a daemon that does not answer may turn out to be dying
 _LEAVING: Final = 30.0  # seconds until the journal of a daemon that leaves is free
+
+
+class Entrusted(Protocol):
+    """Descriptors that this daemon has entrusted to its keeper."""
+
+    @property
+    def about(self) -> dict[str, Any]: ...
+
+    @property
+    def descriptors(self) -> list[int]: ...
 
 
 class _NoAnswer(Exception):
@@ -166,7 +177,7 @@ def _ask(control_path: str) -> socket.socket | None:
         return channel
 
 
-def hand_over(channel: socket.socket, entrusted: dict[str, Kept]) -> bool:
+def hand_over(channel: socket.socket, entrusted: Mapping[str, Entrusted]) -> bool:
     """Give a newcomer all this; True when it has it. Blocks, for a worker thread."""
     memory = keeping.Memory(lambda _: None)
     memory.kept = {name: (kept.about, kept.descriptors) for name, kept in entrusted.items()}

@@ -23,6 +23,7 @@ from ...journal.policy import Policy
 from ..core.actions import Action
 from ..core.draft import Draft
 from ..core.fleet import Fleet, Vassal
+from ..core.inputs import TellNews, VassalByte
 from ..keeper.link import KeeperLink
 from . import procfs
 from .adopter import Adopter
@@ -37,7 +38,7 @@ from .leftovers import Leftovers
 from .listen_address import binds_itself
 from .log_watch import watch_logs
 from .mailbox import Mailbox
-from .news import Outbox, TellNews, VassalByte
+from .news import Outbox
 from .on_demand import OnDemand
 from .opening import Listener
 from .process_table import ProcessTable

@@ -20,11 +20,11 @@ from typing import Final
 
 import trio
 
+from ..core.inputs import VassalByte
 from ..keeper.refusals import PASSING
 from . import emperor_protocol
 from .config_sender import ConfigSender
 from .context import HostContext
-from .news import VassalByte
 from .process import Process
 
 log = logging.getLogger("emperor.host")

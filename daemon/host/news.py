@@ -4,32 +4,10 @@ The loop takes all that wait in one turn, so many vassals that report at once co
 news that wait together are one: a vassal that repeats a byte adds no event.
 """
 
-from collections.abc import Awaitable, Callable
-
-import msgspec
 import trio
 
 from ..core.draft import Draft
-
-
-class VassalByte(msgspec.Struct, frozen=True, gc=False):
-    """A vassal sent a byte that the fleet may want to know of."""
-
-    vassal: str
-    attempt: int
-    byte: int
-    reloads: int = 0  # that this daemon had sent to the process by then
-
-
-class HostEvent(msgspec.Struct, frozen=True, gc=False):
-    """Something that is an event as it is."""
-
-    draft: Draft
-
-
-News = VassalByte | HostEvent
-TellNews = Callable[[list[News]], Awaitable[None]]
-"""Hands over news; returns when the events that they became are durable."""
+from ..core.inputs import HostEvent, News, TellNews
 
 
 class Outbox:

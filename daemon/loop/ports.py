@@ -1,24 +1,22 @@
-"""What the shell needs of the world outside of it.
+"""The ports: the parts of the world that the shell needs, as protocols.
 
-The real ones are in ``host.py``, ``journal/store.py`` and ``link.py``. A simulated world
-stands beside them in ``tests/simulation``, so that the shell can be tried under any order of
-crashes and faults.
+The adapters are ``daemon/host/host.py``, ``journal/store.py`` and ``daemon/keeper/link.py``. This
+file imports none of them. ``tests/simulation`` has adapters of a simulated world, so that the shell
+can be tested under any order of crashes and faults.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 import trio
 
 from ...journal import chain
-from ...journal.deploys import Row
-from ...journal.store import Snapshot
+from ...journal.rows import Deploy, Snapshot
 from ..core.actions import Action
 from ..core.draft import Draft
 from ..core.fleet import Fleet, Vassal
-from ..host.news import TellNews, VassalByte
-from ..keeper.link import Kept
+from ..core.inputs import TellNews, VassalByte
 
 
 class Host(Protocol):
@@ -70,7 +68,7 @@ class Journal(Protocol):
         rows: Sequence[chain.Columns],
         configs: Mapping[str, bytes] | None = None,
         snapshot: Snapshot | None = None,
-        known: Sequence[Row] = (),
+        known: Sequence[Deploy] = (),
     ) -> None: ...
 
     def is_whole(self) -> bool: ...
@@ -80,8 +78,18 @@ class Journal(Protocol):
     def time_of(self, seq: int) -> int: ...
 
 
+class Kept(Protocol):
+    """Descriptors that were entrusted to the keeper."""
+
+    @property
+    def about(self) -> dict[str, Any]: ...
+
+    @property
+    def descriptors(self) -> list[int]: ...
+
+
 class Keeper(Protocol):
-    """Keeps what must outlive the daemon."""
+    """Keeps descriptors that must outlive the daemon."""
 
     died: bool  # there was one, and it is no more
 

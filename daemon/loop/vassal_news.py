@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from ...journal.events import OfAttempt
 from ..core.draft import Draft
 from ..core.fleet import Fleet
+from ..core.inputs import HostEvent, News, VassalByte
 from ..host import emperor_protocol, failures
-from ..host.news import HostEvent, News, VassalByte
 from . import ports
 from .turn import Tell
 

@@ -11,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
+PORTS = "daemon/loop/ports.py"
+ADAPTERS = {"logging", "os", "select", "signal", "socket", "sqlite3", "subprocess", "threading"}
 _ROW = re.compile(r"^\| `([a-z/]+)` \| [^|]* \|([^|]*)\|$", re.M)
 
 
@@ -49,6 +51,17 @@ def imported(path: Path) -> Iterator[str]:
                 yield inner if there else base
 
 
+def foreign(path: Path) -> set[str]:
+    """The packages of others that a module of ours imports."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(str(node.module).partition(".")[0])
+    return names
+
+
 @functools.cache
 def arrows() -> set[tuple[str, str]]:
     found = set()
@@ -77,6 +90,26 @@ def test_no_room_imports_in_a_circle() -> None:
         assert free, f"a circle of {sorted(left)}"
         for room in free:
             del left[room]
+
+
+@pytest.mark.parametrize("room", ["daemon/core", "daemon/keeper"])
+def test_the_lowest_rooms_import_nothing_of_the_daemon_above_them(room: str) -> None:
+    assert {other for other in rooms()[room] if other.startswith("daemon")} == set()
+
+
+def test_the_ports_import_no_adapter() -> None:
+    """Directly and through others they reach decisions and values, and no way to the outside."""
+    reached, waiting = {PORTS}, [PORTS]
+    while waiting:
+        new = {f"{name}.py" for name in imported(ROOT / waiting.pop())} - reached
+        waiting += new
+        reached |= new
+    assert {room_of(path.removesuffix(".py")) for path in reached - {PORTS}} == {
+        "daemon/core",
+        "journal",
+    }
+    outside = {path: names for path in reached if (names := foreign(ROOT / path) & ADAPTERS)}
+    assert outside == {}
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ import trio
 from emperord.daemon.core.actions import Action
 from emperord.daemon.core.draft import Draft
 from emperord.daemon.core.fleet import Fleet, Vassal
+from emperord.daemon.core.inputs import HostEvent, News, TellNews, VassalByte
 from emperord.daemon.host import emperor_protocol, recovery, threads
 from emperord.daemon.host import procfs as marks
 from emperord.daemon.host.controller import SETTLING
-from emperord.daemon.host.news import HostEvent, News, TellNews, VassalByte
 from emperord.daemon.host.process import kept_name
 from emperord.daemon.keeper.link import Identity, Kept
 from emperord.journal.events import (

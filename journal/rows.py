@@ -1,0 +1,13 @@
+"""The values that a daemon appends to its journal beside events. They need no SQLite."""
+
+# seq, previous, outcome, outcome_seq, attempt, ordered, trial, settled
+Deploy = tuple[int, str | None, str, int | None, int | None, int | None, int | None, bool]
+"""A row of the table ``deploy``."""
+
+
+class Snapshot:
+    """The fleet as it stood after event ``seq``, as canonical JSON."""
+
+    def __init__(self, seq: int, fleet: bytes) -> None:
+        self.seq = seq
+        self.fleet = fleet
