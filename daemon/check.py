@@ -35,9 +35,13 @@ async def check(
 ) -> int:
     """Print what each source has; 0 if all of it could run, 1 if not.
 
-    ``left_out`` says which files were given as monitors and are none, ``as_root`` what to do about
-    vassals that would run as root, ``no_start`` why a start would fail, ``no_cgroups``
-    why vassals would have no cgroups, ``shared`` that logs are on the journal's file system.
+    The other arguments are findings about the options, each a text or None:
+
+    - ``left_out``: files that were given as monitors and are none
+    - ``as_root``: vassals would run as root
+    - ``no_start``: the daemon could not start
+    - ``no_cgroups``: vassals would have no cgroups
+    - ``shared``: logs are on the journal's file system
     """
     flaws = len(left_out)
     if no_start is not None:

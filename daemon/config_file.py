@@ -25,7 +25,7 @@ _PATHS: Final = ("dir", "glob")
 
 
 def load(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
-    """Take the file's values as defaults: whatever is said elsewhere wins over them."""
+    """Take the file's values as defaults, below the command line and the environment."""
     if path is None:
         return None
     known = {
@@ -102,7 +102,7 @@ def _pairs(path: str, loaded: Mapping[object, object]) -> Iterable[tuple[object,
 
 
 def plain(name: str) -> str:
-    """What is the same in all ways to write a name."""
+    """The part of a name that is the same in all ways to write it."""
     return name.lstrip("-").replace("-", "_").removeprefix("emperor_")
 
 

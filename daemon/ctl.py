@@ -68,7 +68,7 @@ def ask(path: str, request: dict[str, Any], wait: float = 0.0) -> dict[str, Any]
 
 
 def _answer(path: str, request: dict[str, Any], wait: float = 0.0) -> dict[str, Any] | None:
-    """What a daemon answers, which may ``wait`` for so many seconds; None where it ended first."""
+    """The answer of a daemon within ``wait`` seconds; None where the daemon ended first."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(_PATIENCE + wait)
@@ -102,7 +102,7 @@ def _answer(path: str, request: dict[str, Any], wait: float = 0.0) -> dict[str, 
 
 
 def _accepted(answer: dict[str, Any]) -> dict[str, Any]:
-    """What else an answer has; ends the program where it is a refusal."""
+    """The fields of an answer. A refusal ends the program."""
     if not answer.pop("ok"):
         lines = [str(answer.get("error"))]
         if log := answer.get("log"):
@@ -136,7 +136,7 @@ def _come_to(path: str, do: str, name: str, timeout: float) -> dict[str, Any] | 
 
 
 def _statuses(path: str, timeout: float) -> Iterator[dict[str, Any]]:
-    """What a daemon says of itself, again and again until the time is up; empty while none does."""
+    """The status of the daemon, again and again until the time is up; empty while none answers."""
     until = time.monotonic() + timeout
     while True:
         left = max(0.0, until - time.monotonic())
@@ -312,7 +312,7 @@ def show(path: str, name: str, as_json: bool) -> None:
 @_as_json
 @click.pass_obj
 def explain(path: str, name: str, as_json: bool) -> None:
-    """What a vassal would be started with: command line, environment, config, and why so."""
+    """Show how a vassal would be started: command line, environment, config, and the reasons."""
     answer = ask(path, {"do": "explain", "name": name})["explanation"]
     if as_json:
         _print(answer)

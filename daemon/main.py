@@ -86,7 +86,7 @@ def main(**chosen: Any) -> None:
 
 
 def _in_words(error: Exception) -> str:
-    """An error for people: the system's own says neither of what nor in what order."""
+    """The text of an error, with the file that it is about."""
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return str(error)
@@ -329,7 +329,7 @@ def _usual_logs(journal: Journal, fleet: Fleet) -> str:
 def signals_to_the_end(*numbers: int) -> Iterator[AsyncIterator[int]]:
     """Signals as they arrive. One that comes later finds a daemon that leaves, and changes nothing.
 
-    Who asks again and again would else have the last word, and be the cause that it ended.
+    An operator who repeats a signal would otherwise end the process, and be its cause of death.
     """
     try:
         with trio.open_signal_receiver(*numbers) as received:
@@ -372,7 +372,7 @@ def open_monitors(texts: tuple[str, ...], decided: Policy) -> tuple[list[Monitor
         except NoConfig as flaw:
             no_configs.append(flaw)
             continue
-        # What tells them apart would be a secret, and secrets are not journaled.
+        # They differ in a secret only, and secrets are not journaled.
         if monitor.url in by_url and "@" in text:
             raise MonitorURLError(f"{monitor.url}: named twice; give it once")
         by_url[monitor.url] = monitor
@@ -390,7 +390,7 @@ def rebuild(journal: Journal) -> Fleet:
             fold(fleet, event)
         except NewerFormat as newer:
             raise NewerFormat(f"{journal.path}: event {event.seq}: {newer}") from None
-        except Exception as fault:  # what every daemon keeps to is asserted; this may be another's
+        except Exception as fault:  # the fold asserts what this version writes
             error = original(fault)
             what = f"{type(error).__name__}: {error}".removesuffix(": ")
             raise JournalError(

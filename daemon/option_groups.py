@@ -34,14 +34,14 @@ _RESERVE: Final = 64 << 20
 _RECORD_BUDGET: Final = 64 << 20  # the policy's own default is that of journals without it
 
 
-# Slots for each core with --max-starting auto. uWSGI takes a second for a reload and uses the
-# processor for a tenth of it, so an idle machine can do with many more than it has cores.
+# Slots for each core with --max-starting auto. uWSGI takes a second for a reload, and a tenth of it
+# on the processor. So an idle machine can start many more vassals at once than it has cores.
 FLOOR: Final = 2
 CEILING: Final = 32
 
 
 class _Option(click.Option):
-    """Shows its own names only; that each has uWSGI's too is said once. Takes no empty text."""
+    """Shows its own names only; the help tells once of uWSGI's names. Takes no empty text."""
 
     def process_value(self, ctx: click.Context, value: Any) -> Any:
         # An empty path is the working directory, an empty ending is that of every file.

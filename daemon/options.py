@@ -1,7 +1,7 @@
 """The options of ``emperor``: how they are read, and which of them decide.
 
-Each is taken from the command line, under our name and under uWSGI's, else from the environment
-(``EMPEROR_FREQ``), else from the file given by ``--config``, else from its default.
+The command line comes first, under our name or uWSGI's. Then come the environment
+(``EMPEROR_FREQ``), the file given by ``--config``, and the default.
 """
 
 import os

@@ -1,0 +1,15 @@
+"""``emperor-replay``: the journal read back, folded again, and verified.
+
+``main.py`` has a function for each command, and each command has a file. ``rebuild.py`` gives the
+fleet at any event, ``verify.py`` compares the record with the chain and with the fold.
+``words.py`` puts events into words.
+
+The package may import ``daemon/core``, ``daemon/cli``, ``journal`` and ``monitors``, and of
+``daemon/loop`` the texts of the log.
+
+Invariants:
+
+- No command writes to the journal or takes its lock, so all of them are safe beside a daemon.
+- Events are folded by the rules of their day. A snapshot is a shortcut, and ``verify`` checks it.
+- Events behind damage are not folded, because nothing follows from a wrong event.
+"""

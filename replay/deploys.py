@@ -1,11 +1,10 @@
-"""``history``: what was deployed, and what became of it.
+"""``history``: each deploy and its outcome.
 
-What a deploy is and how its outcome is found is in ``daemon/core/deploys.py``. Here the events are
-folded anew, as the daemon folded them. The orders are those that were recorded, not those that
-today's fold would give.
+``daemon/core/deploys.py`` defines both. Here the events are folded anew, as the
+daemon folded them. The orders are those that were recorded, not those of today's fold.
 
-Deploys are told in their order, so one without an outcome holds up those behind it until its
-outcome is found: what is kept meanwhile are deploys, never events.
+Deploys are told in their order, so one without an outcome holds up those behind it. Only deploys
+are kept meanwhile, never events.
 """
 
 from collections import deque

@@ -1,7 +1,7 @@
 """``emperor-replay``: the command line.
 
-Each command opens the journal, asks one of the other files here, and prints. What is printed
-for people goes to stdout as text; JSON and config texts as bytes, whatever the locale.
+Each command opens the journal, asks one of the other files here, and prints. Output
+for people is text. JSON and config texts are bytes, whatever the locale.
 
 Exit codes: 0; 1 not found, or diverged; 2 usage; 3 unreadable or damaged.
 """

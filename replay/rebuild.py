@@ -1,7 +1,7 @@
 """The fleet as it stood: a snapshot, and the fold of what came after it.
 
 Folding a million events takes seconds, so the nearest snapshot before is where it begins, and
-at most some ten thousand events are folded. What is folded is checked against the chain. A
+at most some ten thousand events are folded. Each event is checked against the chain. A
 snapshot is a shortcut, never the truth: ``full`` does without, and ``verify`` compares.
 """
 
@@ -23,7 +23,7 @@ class FoldFailed(JournalError):
 
 
 class NotFound(Exception):
-    """What was asked for is not in the journal. The text says what is, or where to look."""
+    """The journal does not have it. The text says what it has, or where to look."""
 
 
 def fold_one(fleet: Fleet, event: Event) -> list[Action]:

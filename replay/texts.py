@@ -95,7 +95,7 @@ def diff(reader: Reader, name: str, old: str | None, new: str | None) -> Iterato
 
 
 def _texts(reader: Reader, name: str) -> list[Text]:
-    """What was deployed, in order; the same config twice in a row is told once."""
+    """The configs that were deployed, in order; the same one twice in a row is told once."""
     texts: list[Text] = []
     for event in reader.events(Filter(vassal=name, kinds=DEPLOYED)):
         assert isinstance(event.body, Announced)

@@ -2,8 +2,8 @@
 
 Two different questions with two different answers. *Damaged* is about the record: a row, a
 config text, the file is not what it was. *Diverged* is about the code: the record is whole, but
-folding it gives other actions than those recorded, or a fleet other than a snapshot. What lies
-behind damage is not folded, as nothing follows from a wrong event.
+folding it gives other actions than those recorded, or a fleet other than a snapshot. Events
+behind damage are not folded, because nothing follows from a wrong event.
 """
 
 import gc
@@ -35,7 +35,7 @@ class Divergence(msgspec.Struct, frozen=True):
 
 
 class Verdict:
-    """What ``verify`` found."""
+    """The findings of ``verify``."""
 
     def __init__(self) -> None:
         self.audit = Audit()

@@ -1,10 +1,10 @@
-"""``why``: the story of how a vassal came to be as it is.
+"""``why``: the chain of events that led a vassal to its present phase.
 
-Each event names its ``cause``; so from the event that led to the present phase (the vassal's
-``because``) a walk leads back to where it began. One step is not in the causes: what a process
-says or how it ends names its attempt, and that may have begun long before it was told to reload
-or to stop. The fleet knows which event ordered that (the vassal's ``order``, for an exit as it was
-just before), so that one is told too: the change that broke it, the operator who stopped it.
+Each event names its ``cause``. So from the event that led to the present phase (the vassal's
+``because``) the causes lead back to the beginning. One step is not among them. A byte or an exit of
+a process names its attempt, which may have begun long before a reload or a stop was ordered. The
+fleet knows which event ordered that: the vassal's ``order``, for an exit as it was just before. So
+that event is told, too: the change that broke the vassal, or the operator who stopped it.
 """
 
 from collections.abc import Iterator
@@ -100,7 +100,7 @@ def _log_lines(body: Body, wrote: str) -> Iterator[str]:
             yield f"    | {shown(line)}"
 
 
-# What one wants to know at 3 a.m.
+# The facts for an operator at 3 a.m.
 
 
 def _facts(reader: Reader, vassal: Vassal, fleet: Fleet) -> Iterator[tuple[str, str]]:

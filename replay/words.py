@@ -23,7 +23,7 @@ def short(digest: str | None) -> str:
 
 
 def essence(body: e.Body) -> str:
-    """What an event's body says, in a few words."""
+    """An event's body in a few words."""
     return _essence(body) if type(body) in _SAYS else _by_fields(body)
 
 
@@ -102,7 +102,7 @@ def _adopted(body: e.JournalAdopted) -> str:
 
 
 def operator(body: e.OperatorRequested) -> str:
-    """Who asked."""
+    """The operator behind a request."""
     who = "somebody" if body.uid is None else f"uid {body.uid}"
     return f"{who} via {shown(body.via)}" if body.via else who
 
@@ -122,7 +122,7 @@ def how_it_ended(body: e.Exited) -> str:
 
 
 def orders(actions: Iterable[Action], about: str | None) -> str:
-    """What was ordered: ``spawn``, or ``spawn other.ini`` where it is not about ``about``."""
+    """Orders: ``spawn``, or ``spawn other.ini`` where one is not about ``about``."""
     return ", ".join(
         action.do if action.vassal == about else f"{action.do} {shown(action.vassal)}"
         for action in actions

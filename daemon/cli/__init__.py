@@ -1,0 +1,12 @@
+"""The command lines of ``emperor``, ``emperor-ctl`` and ``emperor-replay``: their common parts.
+
+``commandline.py`` reads arguments and reports errors, ``option_types.py`` has quantities and users,
+``tables.py`` prints tables, ``escapes.py`` makes foreign text harmless for a terminal.
+
+The package may import ``daemon/keeper``, ``journal`` and ``monitors``.
+
+Invariants:
+
+- A name from a tenant cannot move the cursor or colour the terminal of an operator.
+- An error names the argument, and says what to write instead.
+"""

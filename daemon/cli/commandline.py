@@ -4,7 +4,7 @@ The parser of click takes ``-2h`` for the option ``-h``. Here nothing that begin
 a digit is an option, so that a relative time can stand wherever a time is taken.
 
 Output that cannot be written is one line on stderr and exit code 1. A reader that closed its end
-of a pipe, as ``head`` does, has seen enough: the command ends without a line, by SIGPIPE, as
+of a pipe, as ``head`` does, has seen enough. Then the command ends without a line, by SIGPIPE, as
 ``cat`` and ``git`` do.
 """
 

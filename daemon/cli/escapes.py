@@ -1,7 +1,7 @@
 """Foreign text on its way to a terminal, and JSON that upsets none.
 
-A config is its tenant's. Its bytes may move a cursor, answer for the keyboard, or turn the
-direction of writing round (U+202E), so that an operator reads another line than there is. In a pipe
+A tenant writes its config. The bytes may move a cursor, answer for the keyboard, or reverse the
+direction of writing (U+202E). Then an operator reads another line than there is. In a pipe
 all bytes go through. On a terminal each character that is not printable is shown escaped.
 """
 

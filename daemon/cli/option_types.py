@@ -1,6 +1,6 @@
-"""What options can be: durations, sizes, numbers, users; with errors that say what to write.
+"""Types of options: durations, sizes, numbers, users. Their errors say what to write.
 
-Each function is what ``click.option`` takes as ``type``, or makes that.
+Each function is a ``type`` of ``click.option``, or makes one.
 """
 
 import grp

@@ -1,4 +1,4 @@
-"""What wants an operator's attention: everything for which ``emperor-ctl status`` exits 3."""
+"""Troubles that want an operator's attention. With one of them ``emperor-ctl status`` exits 3."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Set
@@ -28,7 +28,7 @@ _LATELY: Final = 600 * 10**9  # nanoseconds in which so many deaths are often
 
 
 class Daemon(Protocol):
-    """What attention is found in."""
+    """The daemon as far as its troubles are found in it."""
 
     @property
     def fleet(self) -> Fleet: ...
@@ -73,7 +73,7 @@ class Daemon(Protocol):
 
 
 class Recent:
-    """What happened since this daemon started and the fleet does not remember."""
+    """Events since this daemon started that the fleet does not remember."""
 
     def __init__(self) -> None:
         self.paused: int | None = None  # since when; times are UTC nanoseconds
@@ -114,7 +114,7 @@ class Recent:
 
 
 def attention(daemon: Daemon, now: int) -> list[dict[str, Any]]:
-    """What wants attention, in the shape of the surface."""
+    """All troubles, as the control socket tells them."""
     found = [*_of_daemon(daemon), *_of_monitors(daemon), *_of_accounts(daemon, now)]
     for _, vassal in sorted(daemon.fleet.vassals.items()):
         found += _of_vassal(vassal, daemon.recent, now)

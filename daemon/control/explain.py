@@ -1,4 +1,4 @@
-"""What a vassal would run with if it were started now: words, environment, config, and why so."""
+"""The command line, environment and config of a vassal if it were started now, and the reasons."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -71,7 +71,7 @@ class Explainer:
         return answer
 
     def _run(self, vassal: Vassal, *, barred: bool) -> dict[str, Any]:
-        """What is executed. Raises CannotRun, NoAccount."""
+        """The program that is executed. Raises CannotRun, NoAccount."""
         spec, policy = vassal.spec, self._policy
         user = None if barred else user_of(spec, policy)
         words = command.words(vassal.name, spec, policy)

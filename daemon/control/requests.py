@@ -1,4 +1,7 @@
-"""What is answered at the control socket, and what becomes of what is asked there."""
+"""Requests at the control socket: each one is answered, recorded, or refused.
+
+The fold decides. A request that its table ignores is no event (see ``tests/fold/test_decisions``).
+"""
 
 import os
 import socket
@@ -39,7 +42,7 @@ WAIT: Final = 60.0  # seconds that a client waits unless it says otherwise
 
 
 class Daemon(Troubled, Protocol):
-    """What the answers are made from."""
+    """The daemon as far as answers are made from it."""
 
     @property
     def keeper_lives(self) -> bool: ...
@@ -70,9 +73,8 @@ class Daemon(Troubled, Protocol):
 class Asks:
     """Answers requests.
 
-    ``upgrade`` is called when the daemon is to be replaced in place, ``hand_over`` when another
-    takes over from it; that gives the socket over which it does. ``explain`` says what a vassal
-    would run with; it may block.
+    ``upgrade`` has the daemon replaced in place. ``hand_over`` lets another daemon take over, and
+    gives the socket for that. ``explain`` shows the command of a vassal, and may block.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ go on:
     {"do": "take_over"}                     {"ok": true} and a descriptor, see takeover.py
     anything that is refused                {"ok": false, "error": "..."}
 
-Every change is journaled with the uid of who asked (SO_PEERCRED), and answered when it is durable.
+Every change is journaled with the uid of the client (SO_PEERCRED), and answered when it is durable.
 """
 
 import array
@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 
 class Refused(Exception):
-    """What was asked cannot be done; the text says why, ``more`` what else the answer has."""
+    """A request cannot be done. The text says why; ``more`` are further fields of the answer."""
 
     def __init__(self, reason: str, **more: Any) -> None:
         super().__init__(reason)
@@ -54,7 +54,7 @@ class Refused(Exception):
 
 
 class ControlInUse(OSError):
-    """Somebody else listens there, or it is no socket."""
+    """Another process listens there, or the file is no socket."""
 
 
 class Client:
@@ -132,7 +132,7 @@ Answer = Callable[
 
 
 def bind(path: str) -> socket.socket:
-    """Listen on a path; a socket that nobody listens on any more is replaced, nothing else.
+    """Listen on a path. A socket without a listener is replaced, nothing else.
 
     Raises ControlInUse, OSError.
     """
@@ -187,7 +187,7 @@ def _make_room(path: str) -> None:
         try:
             unix_sockets.connect(probe, path)
         except ConnectionRefusedError:
-            return  # nobody listens any more; it is replaced
+            return  # no process listens any more; the socket is replaced
         except OSError as error:
             raise ControlInUse(error.errno, str(error.strerror), path) from None
         else:

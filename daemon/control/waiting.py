@@ -21,14 +21,14 @@ _SETTLED: Final = 1_000_000_000  # nanoseconds
 
 
 class Verdict(NamedTuple):
-    """What a client is told. ``failure`` is None where it has come to what was asked."""
+    """The answer to a client. ``failure`` is None where the vassal has come to the goal."""
 
     phase: str
     failure: str | None = None
 
 
 class Daemon(Protocol):
-    """What is waited for."""
+    """The daemon as far as clients wait for it."""
 
     @property
     def fleet(self) -> Fleet: ...
@@ -82,7 +82,7 @@ def _stopped(vassal: Vassal) -> Verdict | None:
 
 
 class Waiting:
-    """Who waits for which vassal. They cost nothing while other vassals change."""
+    """Clients by the vassal that they wait for. They cost nothing while other vassals change."""
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
@@ -98,7 +98,7 @@ class Waiting:
                 changed.set()
 
     async def until(self, name: str, goal: Goal, patience: float) -> Verdict:
-        """What came of a request, after so many seconds at the most."""
+        """The outcome of a request, after so many seconds at the most."""
         with trio.move_on_after(patience):
             return await self._until(name, goal)
         vassal = self._daemon.fleet.vassals.get(name)

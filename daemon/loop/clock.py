@@ -1,14 +1,14 @@
 """The clock of the journal: UTC nanoseconds that only ever grow.
 
-It reads the wall clock once, when the daemon starts, and counts CLOCK_BOOTTIME from there on:
-a clock that is set back while the daemon runs does not rewind the record, and time spent
+It reads the wall clock once, when the daemon starts, and counts CLOCK_BOOTTIME from there on. So a
+wall clock that is set back while the daemon runs does not rewind the record, and time spent
 suspended counts. Where the wall clock is behind the last event, time goes on from that event.
 
 A wall clock that runs ahead is worse: later events cannot go back any more. Within one boot the
 daemon before has recorded what CLOCK_BOOTTIME counts from, so each step of the wall clock since
-then is known. After a boot only the last event is known, and the machine may have been off. With a
-largest step (``--max-clock-step``) a wall clock that is further ahead is not taken until it is
-confirmed (see ``jumps.py``): time goes on as the journal knows it.
+then is known. After a boot only the last event is known, and the machine may have been off. With
+``--max-clock-step`` the daemon does not take a wall clock that is further ahead until it is
+confirmed (see ``jumps.py``). Until then it counts on from the last event.
 
 A wall clock that is behind the last event is never taken. Time counts on from that event, so it
 stays ahead until a daemon starts when the wall clock is past the last event.

@@ -34,7 +34,7 @@ def complain(text: str) -> None:
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """The log on standard error. If nobody reads it lines are lost, but the daemon goes on."""
+    """The log on standard error. Without a reader lines are lost, but the daemon goes on."""
 
     _lost = 0
 

@@ -111,7 +111,7 @@ class Deadlines:
         return until is not None and self._heap[0][0] < until
 
     def _passing(self, deadline: int, name: str, _: Fleet) -> Iterable[Draft]:
-        """What it means, unless it was postponed while it waited to be recorded."""
+        """The event, unless the deadline was postponed while it waited to be recorded."""
         until = self._postponed.get(name)
         if until is None or until <= self._clock.now():
             self._postponed.pop(name, None)

@@ -16,7 +16,7 @@ _MOST: Final = 1000  # vassals of one source
 
 
 class Source(msgspec.Struct, frozen=True):
-    """What the observer needs to know of a monitor."""
+    """A monitor, as far as the observer needs it."""
 
     url: str
     trusts_content: bool

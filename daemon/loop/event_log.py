@@ -1,4 +1,4 @@
-"""What the daemon's log says of an event: the line an operator wants to read as it happens."""
+"""The lines of the daemon's log about events, for an operator who reads them as they come."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -39,7 +39,7 @@ Line = tuple[int, str]
 
 
 def say(event: Event, fleet: Fleet, actions: Iterable[Action] = ()) -> list[Line]:
-    """What the log says of an event that was just folded, and of what it ordered."""
+    """The lines about an event that was just folded, and about the actions that it ordered."""
     own = _of_event(event, fleet)
     lines = [*([] if own is None else [own]), *_of_others(event, fleet, actions)]
     account = budget.newly_over(fleet, event)

@@ -1,17 +1,18 @@
-"""What came in and is not recorded yet. Turns take it in shares.
+"""The intake: inputs that came and are not recorded yet. Turns take them in shares.
 
 One source may tell of ten thousand vassals at once. All of that in one turn would delay every
 other event by seconds: changes of other sources, deaths, operators' requests. So an input that
 means many events marks the places where others may go first, with ``None``. In one pass each
 input gives up to ``SHARE`` events, and what is left of it waits for the next pass. A turn makes
-passes until it has ``MOST`` events, or until somebody else comes, who is in its last pass. It does
-not end with each pass, because SQLite takes many small transactions for longer than a large one.
+passes until it has ``MOST`` events, or until another sender comes, whose input is in its last pass.
+It does not end with each pass, because SQLite takes longer for many small transactions than for a
+large one.
 
 Between two shares the fleet moves on. An input is therefore read no further than it is folded,
 and says by the fleet of that moment what follows.
 
-What one source tells keeps its order: nothing of a source is taken while something of it that
-came earlier waits. Different senders have no order among them, except ``AfterOthers``.
+Observations of one source keep their order: none is taken while an earlier one of that source
+waits. Different senders have no order among them, except ``AfterOthers``.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -70,7 +71,7 @@ class _Waiting:
 
 
 class Intake:
-    """The inputs that wait, in the order in which they came. ``read`` says what one means."""
+    """The inputs that wait, in the order in which they came. ``read`` gives the events of one."""
 
     def __init__(self, read: Callable[[Input], Iterator[Draft | None]]) -> None:
         self._read = read

@@ -2,8 +2,8 @@
 
 The wall clock is compared with the journal's each second. A jump while the daemon runs changes no
 stamp, but the next daemon would take it. A wall clock that is not taken (``Clock.held``) is
-confirmed when the kernel says that it is synchronized (adjtimex(2): NTP or PTP disciplines it), or
-when it is back within the largest step. It is taken in a moment in which no vassal is starting or
+confirmed in two cases. The kernel says that NTP or PTP disciplines it (adjtimex(2)), or it is back
+within the largest step. It is taken in a moment in which no vassal is starting or
 stopping: otherwise the deadlines of all these would pass at once.
 
 A wall clock that is behind the journal's is not taken, as no time goes back. As long as one of the
@@ -46,7 +46,7 @@ class _Timex(ctypes.Structure):
 
 
 def kernel_clock() -> KernelClock | None:
-    """What the kernel says of its clock; None where it does not tell."""
+    """The state of the kernel's clock; None where the kernel does not tell."""
     timex = _Timex()  # no modes: nothing is set
     try:
         state = ctypes.CDLL(None).adjtimex(ctypes.byref(timex))

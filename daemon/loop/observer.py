@@ -82,7 +82,7 @@ class Observer:
     def translate(
         self, fleet: Fleet, source: Source, seen: c.Observation
     ) -> Iterator[Draft | None]:
-        """The events that an observation amounts to, none if it says nothing new.
+        """The events of an observation, none if it has nothing new.
 
         They are to be folded as they come. After a None, others may be folded before what follows.
         """
@@ -136,7 +136,7 @@ class Observer:
     def _list(
         self, fleet: Fleet, source: Source, listing: c.Listing, drafts: list[Draft]
     ) -> Iterator[list[Draft]]:
-        """All but the last part, each a copy of what ``drafts`` had; those then hold the last."""
+        """All parts but the last, each a copy of ``drafts``, which has the last at the end."""
         url = source.url
         first = url not in self._listed
         before = self._rejections.begin_listing(url)
@@ -229,10 +229,10 @@ class Observer:
         drafts: list[Draft],
         before: Said | None,
     ) -> None:
-        """Another source's vassal has this name: the source that is given first owns it.
+        """Another source's vassal has this name. The source that is given first owns it.
 
         A rejected claim is kept by sources that list their vassals: the next listing claims
-        again. A source that announces each thing once has to announce it again.
+        again. A source that announces each vassal once has to announce it again.
         """
         name, owner, url = vassal.name, vassal.monitor, source.url
         if claims.is_free(fleet, vassal):

@@ -25,7 +25,7 @@ from .turn import Folded, Input, Turn
 
 log = logging.getLogger("emperor")
 
-# What follows from the phase that a vassal is in, not from the last order.
+# Events that follow from the phase that a vassal is in, not from the last order.
 _OF_PHASE: Final = ("deadline_passed", "connection_waiting", "listen_failed")
 
 
@@ -52,10 +52,10 @@ class Pending:
             log.error("an input was given up: %s", failures.told(error))
 
     def take(self, draft: Draft, turn: Turn) -> None:
-        """Fold a draft. Where the fold raises, the record says so and bars the vassal at fault.
+        """Fold a draft. If the fold raises, that is recorded and bars the vassal at fault.
 
         The draft is folded again when another vassal was at fault than the one that a source
-        announced: what happened is recorded whatever the daemon makes of it.
+        announced. An event that happened is recorded even if the daemon fails on it.
         """
         blamed: set[str] = set()
         while True:

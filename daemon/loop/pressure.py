@@ -1,9 +1,9 @@
 """The machine's pressure, which decides how many vassals may start at once.
 
 The kernel counts for how long tasks were stalled for want of a processor, memory or a disk
-(pressure stall information, PSI, in ``/proc/pressure``). Each second the share of the last second
-is taken, and its mean with the figure before, so that one burst does not swing the limit to and
-fro. Kernels without PSI have the run queue instead (``/proc/loadavg``).
+(pressure stall information, PSI, in ``/proc/pressure``). Each second the figure becomes the mean of
+itself and the share of the last second, so that one burst does not swing the limit. Kernels
+without PSI have the run queue instead (``/proc/loadavg``).
 
 The figures become steps from 0 (idle) to 4 (saturated). The fold is told of a change of
 steps while a vassal waits for a slot, at most once a second. Steps are not recorded otherwise, so
@@ -116,7 +116,7 @@ class RunQueue:
 
 
 def gauge(proc: Path = Path("/proc")) -> Gauge:
-    """What this kernel tells: its pressure, else its run queue, else nothing."""
+    """The gauge that this kernel has: its pressure, else its run queue, else none."""
     makers: tuple[Callable[[], Gauge], ...] = (
         lambda: Stalls(proc / "pressure"),
         lambda: RunQueue(proc / "loadavg", len(os.sched_getaffinity(0))),

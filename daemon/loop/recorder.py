@@ -26,7 +26,7 @@ _RETRY: Final = 1.0  # seconds until a paused journal is tried again
 
 
 class Listener(Protocol):
-    """Hears that the journal cannot be written, and that it can be again."""
+    """Is told when the journal cannot be written, and when it can be again."""
 
     def on_pause(self, reason: str, but: Sequence[Input], *, first: bool) -> None:
         """Nothing can be recorded. ``but``: requests that may become durable yet.
@@ -87,7 +87,7 @@ class Recorder:
             except JournalPaused as pause:
                 turn.waited = True
                 if turn.requests:
-                    # With nothing to append, the journal says if it can be written.
+                    # An empty append still fails while the journal cannot be written.
                     self._pending.give_up(turn)
                 self._note_pause(str(pause), len(turn.folded))
                 await trio.sleep(_RETRY)

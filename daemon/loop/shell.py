@@ -1,7 +1,7 @@
 """The shell: one turn of the loop after the other.
 
 1. Take the inputs that came: observations, news of vassals, signals, deadlines. Each input says
-   what it means in the light of the fleet as it is at that moment. A long one is taken in shares
+   which events it means by the fleet as it is at that moment. A long one is taken in shares
    (see ``intake``).
 2. Number the events and fold them (``pending``). Write them and their actions in one transaction,
    off the event loop (``recorder``). One fsync serves all that waited.
@@ -54,7 +54,7 @@ from .view import View
 
 log = logging.getLogger("emperor")
 
-_FIRST_WORD: Final = 1.0  # seconds that a start waits for sources that have said nothing yet
+_FIRST_WORD: Final = 1.0  # seconds that a start waits for each source's first observation
 
 
 class Shell:
@@ -167,7 +167,7 @@ class Shell:
         self._tell_status()
 
     async def _open(self) -> None:
-        """Let the fleet begin when every source was heard, or has had its time to speak."""
+        """Let the fleet begin when each source has told something, or its time is over."""
         await self._monitors.hear_all(_FIRST_WORD)
         # Vassals that left with their source leave first. Otherwise daemon_ready would give them
         # slots, spawn them, and their removal would stop them at once. The same holds for a
@@ -229,7 +229,7 @@ class Shell:
         return asked
 
     async def _turn(self, inputs: Sequence[Input], *, requests: bool = False) -> None:
-        """A turn of all that these inputs mean."""
+        """A turn of all events of these inputs."""
         turn = Turn(self._pending.deploys, inputs if requests else (), requests=requests)
         for given in inputs:
             for draft in self._pending.read(given):
@@ -266,13 +266,13 @@ class Shell:
         self._host.carry_out(action, self.fleet.vassals.get(action.vassal), at)
 
     async def tell(self, *inputs: Input) -> None:
-        """Hand over inputs; return when what they mean is durable."""
+        """Hand over inputs; return when their events are durable."""
         await self._inbox.tell(*inputs)
 
     # While the journal cannot be written
 
     def on_pause(self, reason: str, but: Sequence[Input], *, first: bool) -> None:
-        """Refuse what operators asked for, and answer those who ask why."""
+        """Refuse requests of operators, and answer questions for the reason."""
         if first:
             if self.signals.leaving:
                 log.warning("waiting to record the stop; asked again, leaves at once")

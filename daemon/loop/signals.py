@@ -1,4 +1,4 @@
-"""Signals: each one the daemon takes, what it has the daemon do, and what the log says of it."""
+"""Signals: each one that the daemon takes, its effect, and its line in the log."""
 
 import logging
 import signal
@@ -69,11 +69,11 @@ class Signals:
     async def run(
         self, nursery: trio.Nursery, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Take signals until cancelled. What they order runs in the nursery. Raises Abandoned."""
+        """Take signals until cancelled. Their orders run in the nursery. Raises Abandoned."""
         with self._receive(*HANDLED) as received:
             task_status.started()
             async for number in received:
-                # No order is waited for here: the next signal may say to give up.
+                # The orders run beside this loop, because the next signal may say to give up.
                 for task in self._taken(number):
                     nursery.start_soon(task)
 

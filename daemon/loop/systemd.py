@@ -26,7 +26,7 @@ class Notifier:
         self._interval = int(microseconds) / 2e6 if microseconds.isdigit() else 0.0
 
     def tell(self, *states: str) -> None:
-        """Send states such as ``READY=1``. A notification that cannot be sent is nobody's loss."""
+        """Send states such as ``READY=1``. A notification that cannot be sent is dropped."""
         if not self._address:
             return
         self._told.update(state.partition("=")[::2] for state in states)
@@ -42,7 +42,7 @@ class Notifier:
             await trio.sleep(self._interval)
 
     async def keep_status(self, status: Callable[[], str]) -> None:
-        """Tell the status when it has changed; returns at once where nobody is told."""
+        """Tell the status when it has changed; returns at once without systemd."""
         while self._address:
             if (now := status()) != self._told.get("STATUS"):
                 self.tell(f"STATUS={now}")

@@ -1,4 +1,4 @@
-"""What one turn of the loop records, and operators' requests on their way into the record."""
+"""One turn of the loop: the events that it records, and operators' requests among them."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -14,15 +14,15 @@ from ..core.draft import Draft
 from ..core.fleet import Fleet
 from .event_log import Line
 
-# What something that came in means, given the fleet as it is now. After a None, what follows may
-# wait while other inputs have their share (see ``intake``); the fleet may have moved on by then.
+# The events of an input, given the fleet as it is now. After a None, the events that follow may
+# wait while other inputs have their share (see ``intake``). The fleet may have moved on by then.
 Input = Callable[[Fleet], Iterable[Draft | None]]
 Tell = Callable[[Input], Awaitable[None]]
 """Hands over an input; returns when its events are durable."""
 
 
 class Folded(NamedTuple):
-    """One event: its row, what it orders, and what the log says of it."""
+    """One event: its row, the actions that it orders, and its lines in the log."""
 
     event: Event
     row: chain.Columns
@@ -33,8 +33,8 @@ class Folded(NamedTuple):
 class Turn:
     """The events of one transaction. ``requests``: it has nothing but operators' requests.
 
-    Such a turn may be given up; ``deploys`` is then what was known before it, and ``asked`` what
-    was asked for.
+    Such a turn may be given up. ``deploys`` are then those from before it, and ``asked`` are its
+    requests.
     """
 
     def __init__(self, deploys: Deploys, asked: Sequence[Input], *, requests: bool) -> None:
@@ -46,12 +46,12 @@ class Turn:
 
     @property
     def rows(self) -> list[chain.Columns]:
-        """What the journal is to append."""
+        """The rows that the journal is to append."""
         return [each.row for each in self.folded]
 
     @property
     def ordered(self) -> list[tuple[Action, int]]:
-        """What is to be carried out, each with the time of its event."""
+        """The actions that are to be carried out, each with the time of its event."""
         return [(action, each.event.at) for each in self.folded for action in each.actions]
 
 

@@ -23,7 +23,7 @@ class VassalNews:
         self._tell = tell
 
     async def take(self, news: list[News]) -> None:
-        """Return when what the news mean is durable."""
+        """Return when the events of the news are durable."""
 
         def meaning(fleet: Fleet) -> Iterable[Draft | None]:
             for item in news:
@@ -44,7 +44,7 @@ class VassalNews:
         await self._tell(meaning)
 
     def _is_outrun(self, fleet: Fleet, said: VassalByte) -> bool:
-        """Whether this turn orders a reload, so that the old program said that it accepts.
+        """Whether this turn orders a reload, so that the byte is of the program before it.
 
         The host cannot know that yet, because it gets the order when the turn is durable.
         """
