@@ -22,16 +22,16 @@ _MOST: Final = 4096  # bytes of a socket that are looked at
 def adopt(survivor: Survivor, keeper: KeeperLink) -> Process | None:
     """The process of an attempt that the journal knows; None if it has just gone."""
     vassal = survivor.vassal
-    process = _hold(vassal, survivor.pid, survivor.start_time, keeper)
+    process = _attach(vassal, survivor.pid, survivor.start_time, keeper)
     if process is None:
         return None
     process.mark = survivor.mark
-    process.to_reload = vassal.phase == "reloading"  # it will be ordered again
+    process.reload_pending = vassal.phase == "reloading"  # it will be ordered again
     survivor.control = _take_sockets(process, keeper, process.kept_name)
     if vassal.reload_at is not None:
-        process.signalled = trio.current_time()  # by the daemon before
+        process.reload_signalled_at = trio.current_time()  # by the daemon before
     if process.control is not None:
-        process.orders.unsure = process.to_reload or unread(process.control) > 0
+        process.orders.unsure = process.reload_pending or unread(process.control) > 0
     return process
 
 
@@ -46,7 +46,7 @@ def missed(process: Process) -> list[int]:
         waiting = process.control.recv(_MOST, socket.MSG_PEEK)
     except OSError:
         waiting = b""
-    return [byte for byte in process.said if byte not in waiting]
+    return [byte for byte in process.received if byte not in waiting]
 
 
 def take_over(leftovers: Leftovers, vassal: Vassal, keeper: KeeperLink) -> Process | None:
@@ -57,9 +57,9 @@ def take_over(leftovers: Leftovers, vassal: Vassal, keeper: KeeperLink) -> Proce
     while (left := leftovers.take(vassal.name)) is not None:
         spec = vassal.running if left.spec is None else left.spec
         owned = spec is None or not vassal.own_user or procfs.owner(left.pid) in (0, spec.uid)
-        process = _hold(vassal, left.pid, left.start, keeper) if owned else None
+        process = _attach(vassal, left.pid, left.start, keeper) if owned else None
         if process is not None:
-            _introduce(process, left, keeper)
+            _take_over_leftover(process, left, keeper)
             return process
     return None
 
@@ -70,24 +70,24 @@ def find_cgroup(process: Process, cgroups: Cgroups, identity: str | None) -> Non
     Its leader may have moved out, as container engines do; descendants can be in it still.
     """
     process.cgroup = cgroups.find(process.mark, process.pid)
-    process.entered = process.cgroup is not None
+    process.in_cgroup = process.cgroup is not None
     if process.cgroup is None:
         process.cgroup = cgroups.left_by(process.mark, identity)
 
 
-def _introduce(process: Process, left: Leftover, keeper: KeeperLink) -> None:
+def _take_over_leftover(process: Process, left: Leftover, keeper: KeeperLink) -> None:
     """Go on with a leftover as the vassal's present attempt."""
-    process.mark, process.former = left.mark, left
+    process.mark, process.leftover = left.mark, left
     if left.spec is not None:
-        process.heed(left.spec)
+        process.use_spec(left.spec)
         process.speaks = "command" not in left.spec.settings
         process.uid = left.spec.uid if process.uid is not None else None
     sockets = left.kept is not None and _take_sockets(process, keeper, left.kept)
     if left.said is None and process.speaks:
-        process.said = [ACCEPTING]  # one of 0.1.0: it has run for a while
+        process.received = [ACCEPTING]  # one of 0.1.0: it has run for a while
     if left.kept is None or not sockets:
         return
-    told = {**about(process.mark, process.spec), "said": process.said}
+    told = {**about(process.mark, process.spec), "said": process.received}
     told |= {"pid": process.pid, "start": process.started}
     ends = keeper.entrusted[left.kept].descriptors
     keeper.keep(process.kept_name, ends, told)
@@ -95,7 +95,7 @@ def _introduce(process: Process, left: Leftover, keeper: KeeperLink) -> None:
         keeper.drop(left.kept)
 
 
-def _hold(vassal: Vassal, pid: int, started: int, keeper: KeeperLink) -> Process | None:
+def _attach(vassal: Vassal, pid: int, started: int, keeper: KeeperLink) -> Process | None:
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -104,8 +104,8 @@ def _hold(vassal: Vassal, pid: int, started: int, keeper: KeeperLink) -> Process
         os.close(pidfd)
         return None
     process = Process(vassal, pid, started, pidfd)
-    process.accepted = trio.current_time()
-    process.keepers = keeper.alive and procfs.parent(pid) == os.getppid()
+    process.accepted_at = trio.current_time()
+    process.is_keepers_child = keeper.alive and procfs.parent(pid) == os.getppid()
     keeper.expect(process.identity)
     return process
 
@@ -118,6 +118,6 @@ def _take_sockets(process: Process, keeper: KeeperLink, name: str) -> bool:
     ends = [socket.socket(fileno=descriptor) for descriptor in kept.descriptors]
     for end in ends:
         end.setblocking(False)
-    process.hold(ends[0], ends[1] if len(ends) > 1 else None)
-    process.said = [byte for byte in kept.about.get("said", ()) if isinstance(byte, int)]
+    process.use_sockets(ends[0], ends[1] if len(ends) > 1 else None)
+    process.received = [byte for byte in kept.about.get("said", ()) if isinstance(byte, int)]
     return True

@@ -28,17 +28,17 @@ class ConfigSender:
         if process.config is None:
             return
         fd = process.config.fileno()
-        if not process.unsent and process.owed:
-            process.owed -= 1
-            process.unsent = self.frame(process.digest)
+        if not process.unsent_frame and process.frames_owed:
+            process.frames_owed -= 1
+            process.unsent_frame = self.frame(process.digest)
         try:
-            sent = process.config.send(process.unsent)
+            sent = process.config.send(process.unsent_frame)
         except BlockingIOError:
             sent = 0
         except OSError:
-            sent, process.owed = len(process.unsent), 0
-        process.unsent = process.unsent[sent:]
-        if not process.unsent and not process.owed:
+            sent, process.frames_owed = len(process.unsent_frame), 0
+        process.unsent_frame = process.unsent_frame[sent:]
+        if not process.unsent_frame and not process.frames_owed:
             self._watch.remove(fd)
         elif fd not in self._watch:
             self._watch.add(fd, process, select.EPOLLOUT)

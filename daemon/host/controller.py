@@ -64,13 +64,13 @@ class Controller:
             assert running_spec is not None
             if self._lacks_text(process, running_spec):
                 return
-            process.heed(running_spec)
-            process.to_reload = True
+            process.use_spec(running_spec)
+            process.reload_pending = True
             self._tasks.start("reload", process, self._reload)
         elif action.do == "stop":
             self._stop(process)
         elif action.do == "kill":
-            process.asked = True
+            process.end_ordered = True
             kill_group(process.pid)
             send_signal(process.pidfd, signal.SIGKILL)
             if process.cgroup is not None:
@@ -91,19 +91,19 @@ class Controller:
     async def _reload(self, process: Process) -> None:
         if process.speaks and process.control is not None:
             for _ in range(2):  # byte 5 may come meanwhile, but not put the reload off for ever
-                await trio.sleep_until(process.accepted + SETTLING)
-        process.to_reload = False
-        if not self._processes.holds(process) or process.asked:
+                await trio.sleep_until(process.accepted_at + SETTLING)
+        process.reload_pending = False
+        if not self._processes.holds(process) or process.end_ordered:
             return
-        process.said = [byte for byte in process.said if byte == emperor_protocol.LOYAL]
+        process.received = [byte for byte in process.received if byte == emperor_protocol.LOYAL]
         about = leftovers.about(process.mark, process.spec)
-        process.tell_keeper(self._keeper, spec=about["spec"], said=process.said)
+        process.tell_keeper(self._keeper, spec=about["spec"], said=process.received)
         process.reloads += 1
         if self._send(process, emperor_protocol.RELOAD):
-            process.accepted = -math.inf  # the program that it loads now has not accepted yet
+            process.accepted_at = -math.inf  # the program that it loads now has not accepted yet
             await self._watch_reload(process)
         else:
-            process.signalled = trio.current_time()
+            process.reload_signalled_at = trio.current_time()
             send_signal(process.pidfd, process.reload_signal)
 
     async def _watch_reload(self, process: Process) -> None:
@@ -114,7 +114,7 @@ class Controller:
         elif process.suspected:
             patience = min(patience, _SUSPECTED)
         await trio.sleep(max(patience - 2 * SETTLING - _MARGIN, patience / 2))
-        if not self._processes.holds(process) or process.asked:
+        if not self._processes.holds(process) or process.end_ordered:
             return
         if process.control is not None and process.orders.ignored(process.control):
             process.deaf = True
@@ -124,7 +124,7 @@ class Controller:
     # Stop and kill
 
     def _stop(self, process: Process) -> None:
-        process.asked = True
+        process.end_ordered = True
         graceful = self._policy().graceful_shutdown
         byte = emperor_protocol.STOP_GRACEFULLY if graceful else emperor_protocol.STOP
         by_signal = process.deaf or (process.suspected and not graceful)
@@ -132,7 +132,7 @@ class Controller:
             send_signal(process.pidfd, process.stop_signal)
         else:
             self._tasks.start("stop", process, self._watch_stop)
-        settled = -math.inf < process.accepted < trio.current_time() - SETTLING
+        settled = -math.inf < process.accepted_at < trio.current_time() - SETTLING
         if process.speaks and not settled:
             self._tasks.start("stop", process, partial(self._stop_workers, graceful=graceful))
 

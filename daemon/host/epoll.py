@@ -55,7 +55,7 @@ class Epoll:
     def close(self) -> None:
         self._epoll.close()
 
-    async def mend(self) -> None:
+    async def retry(self) -> None:
         """Try those again that were refused, until cancelled."""
         while True:
             await trio.sleep(_AGAIN)

@@ -55,18 +55,18 @@ class ExitHandler:
         try:
             await self._end(process)
         except Exception as error:
-            self._let_go(process)
+            self._forget(process)
             self._tasks.fail(process.name, "reap", error, gone=process.attempt)
 
     async def _end(self, process: Process) -> None:
         kill_group(process.pid)
-        if process.cgroup is not None and not process.entered:  # it is known until it is reaped
-            process.entered = self._cgroups.holds(process.cgroup, process.pid)
+        if process.cgroup is not None and not process.in_cgroup:  # it is known until it is reaped
+            process.in_cgroup = self._cgroups.holds(process.cgroup, process.pid)
         death = await self._reap(process)
         await self._trees.end(process)
         self._strays.ended(process.uid)
         last = ""
-        if self._logs is not None and not process.asked:
+        if self._logs is not None and not process.end_ordered:
             args = (process.name, process.log_start, process.log_file)
             last = await threads.run_sync(self._logs.last_lines, *args)
         self._watch.remove_control(process)
@@ -85,7 +85,7 @@ class ExitHandler:
         await self._outbox.record(Draft("exited", body, None, process.name))
         self._keeper.acknowledge(process.identity)
 
-    def _let_go(self, process: Process) -> None:
+    def _forget(self, process: Process) -> None:
         """Forget a dead process, even if not all of it can be tidied up."""
         steps: list[Callable[[], object]] = [
             partial(self._watch.remove_config, process),
@@ -106,9 +106,9 @@ class ExitHandler:
 
     def _is_of_reload(self, process: Process, death: Death) -> bool:
         """Whether it died of the signal that was to reload it."""
-        recent = trio.current_time() - process.signalled <= self._policy().mercy
+        recent = trio.current_time() - process.reload_signalled_at <= self._policy().mercy
         of_it = recovery.of_signal(death, process.reload_signal)
-        return recent and of_it and not process.asked
+        return recent and of_it and not process.end_ordered
 
     async def _reap(self, process: Process) -> Death:
         """How a dead leader ended; unknown if it is neither our child nor the keeper's."""
@@ -118,7 +118,7 @@ class ExitHandler:
             self._trees.reap_leader(process)
             return death
         told = None
-        if process.keepers:
+        if process.is_keepers_child:
             told = await self._keeper.death_of(process.identity, _KEEPERS_ANSWER)
         return told or Death(None, None)
 

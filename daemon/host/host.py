@@ -133,7 +133,7 @@ class Host:
             async with trio.open_nursery() as nursery:
                 self._tasks.begin(nursery)
                 nursery.start_soon(self._mailbox.deliver)
-                nursery.start_soon(self._epoll.mend)
+                nursery.start_soon(self._epoll.retry)
                 nursery.start_soon(self._trees.reap)
                 nursery.start_soon(self._stray_watch.run)
                 if self._logs is not None:
@@ -155,7 +155,7 @@ class Host:
         for fd, _ in self._epoll.poll():
             process = self._watch.process_of(fd)
             if process is None:
-                self._on_demand.knock(fd)
+                self._on_demand.client_waits(fd)
                 continue
             if fd == process.pidfd:
                 self._exits.handle(process)
@@ -204,7 +204,7 @@ class Host:
 
         def after(listener: Listener) -> None:
             if vassal.name in self._leftovers:
-                self._on_demand.knock(listener.socket.fileno())  # it serves there already
+                self._on_demand.client_waits(listener.socket.fileno())  # it serves there already
 
         how = terms(spec, self._policy())
         self._on_demand.listen(vassal.name, spec.socket, how, after)
@@ -267,7 +267,7 @@ class Host:
 
     def floods(self) -> dict[str, str]:
         """Vassals that send more than the daemon reads, and a text about each."""
-        told = {process.name: process.inflow.told() for process in self._processes}
+        told = {process.name: process.inflow.warning() for process in self._processes}
         return {name: text for name, text in told.items() if text is not None}
 
     def renamed_logs(self) -> dict[str, str]:

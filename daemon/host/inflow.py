@@ -49,7 +49,7 @@ class Inflow:
         self._bucket.fill(REQUEST, now)
         return True
 
-    def told(self) -> str | None:
+    def warning(self) -> str | None:
         """A text for the operator; None while the process keeps within its limit."""
         if not self.pauses and not self.unanswered:
             return None

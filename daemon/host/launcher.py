@@ -102,13 +102,13 @@ class Launcher:
             return
         self._processes.add(process)
         self._trees.expect_orphans()
-        if process.unsent:
+        if process.unsent_frame:
             self._configs.send(process)
         await self._outbox.record(_spawned(vassal, process))
         self._watch.add_process(process)
-        if process.former is not None:
+        if process.leftover is not None:
             adoption.find_cgroup(process, self._cgroups, self._identity())
-            self._mailbox.repeat(process, process.said)
+            self._mailbox.repeat(process, process.received)
         elif process.cgroup is not None:
             self._tasks.start("cgroup", process, self._watch_entry)
         for action, running_spec in self._waiting.pop(vassal.name):
@@ -150,16 +150,16 @@ class Launcher:
             if not self._processes.holds(process):
                 return
             entering = cgroups.is_entering(process.pid)
-            process.entered = self._cgroups.holds(process.cgroup, process.pid)
-        if not process.entered and procfs.start_time(process.pid) == process.started:
+            process.in_cgroup = self._cgroups.holds(process.cgroup, process.pid)
+        if not process.in_cgroup and procfs.start_time(process.pid) == process.started:
             self._cgroups.complain(f"{process.name}: process {process.pid} is not in its cgroup")
 
 
 def _spawned(vassal: Vassal, process: Process) -> Draft:
     """The record of a process that was started or taken over."""
     body = Spawned(attempt=process.attempt, pid=process.pid, start_time=process.started)
-    if process.former is not None:
+    if process.leftover is not None:
         control = process.control is not None
-        runs = process.former.spec
+        runs = process.leftover.spec
         body = msgspec.structs.replace(body, mark=process.mark, runs=runs, control=control)
     return Draft("spawned", body, None, vassal.name, vassal.order)

@@ -38,7 +38,7 @@ class Listeners:
 
     def known(self, vassal: str) -> Listener | None:
         """The vassal's listener, or the one that was set aside for it."""
-        return self._by_vassal.get(vassal) or self._reclaim(vassal)
+        return self._by_vassal.get(vassal) or self._take_back(vassal)
 
     def opening(self, vassal: str, address: str, how: Terms) -> Opening:
         """An attempt to listen there for the vassal, to be run by the caller."""
@@ -46,7 +46,7 @@ class Listeners:
         held = tuple(each for each in self._by_vassal.values() if each is not known)
         return Opening(vassal, address, how, known, held)
 
-    def conclude(self, opening: Opening) -> Listener:
+    def finish(self, opening: Opening) -> Listener:
         """The listener that came of it; one before it has been forgotten."""
         if opening.made is None:
             assert opening.known is not None
@@ -67,12 +67,12 @@ class Listeners:
             self._keeper.drop(_KEPT + vassal)
             listener.socket.close()
 
-    def _reclaim(self, vassal: str) -> Listener | None:
+    def _take_back(self, vassal: str) -> Listener | None:
         """Go on with the socket that was set aside, if there is one."""
         kept = self._keeper.take(LEFT + _KEPT + vassal)
         if kept is None:
             return None
-        listener = self._by_vassal[vassal] = _revive(vassal, kept)
+        listener = self._by_vassal[vassal] = _from_kept(vassal, kept)
         self._keeper.keep(_KEPT + vassal, kept.descriptors, kept.about)
         self._keeper.drop(LEFT + _KEPT + vassal)
         return listener
@@ -97,13 +97,13 @@ class Listeners:
         for vassal, address in wanted.items():
             aside = self._keeper.kept.get(LEFT + _KEPT + vassal)
             if aside is not None and aside.about["address"] == address:
-                self._reclaim(vassal)
+                self._take_back(vassal)
         for name in [name for name in self._keeper.kept if name.startswith(_KEPT)]:
             kept = self._keeper.take(name)
             assert kept is not None
             vassal = name.removeprefix(_KEPT)
             try:
-                listener = _revive(vassal, kept)
+                listener = _from_kept(vassal, kept)
                 self._by_vassal[vassal] = listener
                 if wanted.get(vassal) != listener.address:
                     self.forget(vassal)
@@ -119,7 +119,7 @@ class Listeners:
         self._by_vassal.clear()
 
 
-def _revive(vassal: str, kept: Kept) -> Listener:
+def _from_kept(vassal: str, kept: Kept) -> Listener:
     file = kept.about["file"]
     listening = socket.socket(fileno=kept.descriptors[0])
     return Listener(vassal, kept.about["address"], listening, None if file is None else File(*file))

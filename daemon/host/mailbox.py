@@ -61,7 +61,7 @@ class Mailbox:
             for process, count in committed.items():
                 if self._processes.holds(process):
                     # Bytes that came later and are no news are consumed with them.
-                    count = count if process in self._queued else process.heard
+                    count = count if process in self._queued else process.peeked
                     after = partial(self._watch.remove_control, process)
                     with self._tasks.confined(process.name, "hear", after):
                         self._consume(process, count)
@@ -71,7 +71,7 @@ class Mailbox:
         assert process.control is not None
         now = trio.current_time()
         try:
-            most = min(_CHUNK, process.heard + process.inflow.room(now))
+            most = min(_CHUNK, process.peeked + process.inflow.room(now))
             peeked = process.control.recv(max(most, 1), socket.MSG_PEEK)
         except BlockingIOError:
             return
@@ -84,15 +84,15 @@ class Mailbox:
             # A closed socket is not a death: only a reaped process is.
             self._watch.remove_control(process)
             return
-        process.inflow.fill(len(peeked) - process.heard, now)
+        process.inflow.fill(len(peeked) - process.peeked, now)
         # All bytes are taken in, whichever of them are answered.
-        answered = [self._take_in(process, byte, now) for byte in peeked[process.heard :]]
-        process.heard = len(peeked)
+        answered = [self._take_in(process, byte, now) for byte in peeked[process.peeked :]]
+        process.peeked = len(peeked)
         if process in self._queued:
-            self._queued[process] = process.heard
+            self._queued[process] = process.peeked
         waits = process in self._queued or process in self._uncommitted
-        if any(answered) or not waits or process.heard > _MOST_UNREAD:
-            self._consume(process, process.heard)
+        if any(answered) or not waits or process.peeked > _MOST_UNREAD:
+            self._consume(process, process.peeked)
         if not process.inflow.room(now):
             self._pause(process, process.inflow.pause(now))
         elif len(peeked) == _CHUNK:
@@ -101,7 +101,7 @@ class Mailbox:
     def _take_in(self, process: Process, byte: int, now: float) -> bool:
         """Queue a byte, or answer it; True if it was answered, and so must be consumed."""
         if byte == emperor_protocol.WANTS_CONFIG:
-            process.owed += process.inflow.is_answered(process.owed, now)
+            process.frames_owed += process.inflow.is_answered(process.frames_owed, now)
             self._configs.send(process)
             return True
         if byte == emperor_protocol.HEARTBEAT:
@@ -112,7 +112,7 @@ class Mailbox:
         elif byte == emperor_protocol.ACCEPTING:
             process.orders.accepted()
             self._heartbeats.pop(process.name, None)  # the next one is a first one again
-            process.accepted = trio.current_time()
+            process.accepted_at = trio.current_time()
         self._remember(process, byte)
         self._outbox.put(VassalByte(process.name, process.attempt, byte, process.reloads))
         self._queued[process] = 0
@@ -121,7 +121,7 @@ class Mailbox:
     def _pause(self, process: Process, seconds: float) -> None:
         """Read nothing of a process that sends too much, for a while."""
         if process.inflow.pauses == 1:
-            log.warning("%s: %s", process.name, process.inflow.told())
+            log.warning("%s: %s", process.name, process.inflow.warning())
         self._watch.remove_control(process)
 
         async def resume(process: Process) -> None:
@@ -133,9 +133,9 @@ class Mailbox:
 
     def _remember(self, process: Process, byte: int) -> None:
         """Let the keeper know of a byte, for a daemon that has lost its journal."""
-        if byte in _LASTING and byte not in process.said:
-            process.said.append(byte)
-            process.tell_keeper(self._keeper, said=process.said)
+        if byte in _LASTING and byte not in process.received:
+            process.received.append(byte)
+            process.tell_keeper(self._keeper, said=process.received)
 
     def repeat(self, process: Process, said: Iterable[int]) -> None:
         """Queue bytes that a former daemon read. The loop drops those that the journal has."""
@@ -146,8 +146,8 @@ class Mailbox:
         """Remove so many of the peeked bytes from the socket of a process."""
         assert process.control is not None
         if count:
-            process.take_out(count)
-        process.heard -= count
+            process.consume(count)
+        process.peeked -= count
         for waiting in (self._queued, self._uncommitted):
             if process in waiting:
                 waiting[process] = max(0, waiting[process] - count)
@@ -157,7 +157,7 @@ class Mailbox:
         process = self._processes.get(said.vassal)
         if process is None or process.attempt != said.attempt:
             return False
-        replaced = process.to_reload or said.reloads != process.reloads
+        replaced = process.reload_pending or said.reloads != process.reloads
         return said.byte == emperor_protocol.ACCEPTING and replaced
 
     def silent_for(self, vassal: str) -> float:

@@ -62,14 +62,14 @@ class OnDemand:
         self._fail = fail
         self._serves = serves
         self._nursery: trio.Nursery | None = None
-        self._awaited: dict[int, Listener] = {}  # by fd: those whose vassal does not run
+        self._watched: dict[int, Listener] = {}  # by fd: those whose vassal does not run
         self._steps: dict[str, deque[Step]] = {}  # orders that wait for the one that is under way
         self._settled: dict[str, trio.Event] = {}
 
     def begin(self, nursery: trio.Nursery) -> None:
         """From now on orders can be carried out."""
         self._nursery = nursery
-        nursery.start_soon(self._mend)
+        nursery.start_soon(self._watch_files)
 
     # Orders: they return at once
 
@@ -86,7 +86,7 @@ class OnDemand:
     def unlisten(self, vassal: str) -> None:
         """Give its address back, if it has one."""
         if vassal in self._steps:
-            self._order(vassal, partial(self._let_go, vassal))
+            self._order(vassal, partial(self._release, vassal))
             return
         # At once: another vassal may be about to have the address.
         listener = self._close(vassal)
@@ -116,19 +116,19 @@ class OnDemand:
 
     # Clients
 
-    def knock(self, fd: int) -> None:
+    def client_waits(self, fd: int) -> None:
         """A first client waits. It is said once; what comes of it says when to look again."""
-        listener = self._look_away(fd)
+        listener = self._unwatch(fd)
         if listener is not None:
-            self._wake(listener.vassal)
+            self._report_client(listener.vassal)
 
-    def _wake(self, vassal: str) -> None:
+    def _report_client(self, vassal: str) -> None:
         """Have a vassal that listens started, or taken over."""
         self._tell(Draft("connection_waiting", Empty(), None, vassal))
 
-    def _look_away(self, fd: int) -> Listener | None:
+    def _unwatch(self, fd: int) -> Listener | None:
         """Clients that connect now wait until this process accepts them."""
-        listener = self._awaited.pop(fd, None)
+        listener = self._watched.pop(fd, None)
         if listener is not None:
             self._epoll.unregister(fd)
         return listener
@@ -142,9 +142,9 @@ class OnDemand:
             steps.append(step)
             return
         self._steps[vassal] = deque([step])
-        self._nursery.start_soon(self._work, vassal)
+        self._nursery.start_soon(self._carry_out, vassal)
 
-    async def _work(self, vassal: str) -> None:
+    async def _carry_out(self, vassal: str) -> None:
         steps = self._steps[vassal]
         while steps:
             try:
@@ -160,16 +160,16 @@ class OnDemand:
     ) -> None:
         known = self.listeners.known(vassal)
         if known is not None and (known.address != address or known.is_shut()):
-            await self._let_go(vassal)
+            await self._release(vassal)
         opening = self.listeners.opening(vassal, address, how)
         try:
             listener = await self._open(opening)
         except CannotListen as error:
-            await self._let_go(vassal)  # a former daemon's address may not be allowed now
+            await self._release(vassal)  # a former daemon's address may not be allowed now
             if error.fault == "busy" and self._serves(vassal):
                 # Its own process has the address, and no keeper has the socket. It is taken over
                 # without one, as after recovery. The address is bound anew when it has ended.
-                self._wake(vassal)
+                self._report_client(vassal)
                 return
             body = ListenFailed(
                 address=address,
@@ -181,8 +181,8 @@ class OnDemand:
             self._tell(Draft("listen_failed", body, None, vassal))
             return
         fd = listener.socket.fileno()
-        if fd not in self._awaited:
-            self._awaited[fd] = listener
+        if fd not in self._watched:
+            self._watched[fd] = listener
             self._epoll.register(fd, select.EPOLLIN)
         after(listener)
 
@@ -195,7 +195,7 @@ class OnDemand:
                 await self._threads.run(_key(opening.path, opening.how), opening.run)
             if opening.made is not None:
                 self._close(opening.vassal)
-            return self.listeners.conclude(opening)
+            return self.listeners.finish(opening)
         except NoAnswer as error:
             opening.abandon()
             reason = f"cannot listen at {shown(opening.address)}: its file system gives {error}"
@@ -204,7 +204,7 @@ class OnDemand:
             opening.abandon()
             raise
 
-    async def _let_go(self, vassal: str) -> None:
+    async def _release(self, vassal: str) -> None:
         listener = self._close(vassal)
         if listener is not None:
             await self._remove(listener)
@@ -213,7 +213,7 @@ class OnDemand:
         """Forget the listener; its file is still there."""
         listener = self.listeners.get(vassal)
         if listener is not None:
-            self._look_away(listener.socket.fileno())
+            self._unwatch(listener.socket.fileno())
             self.listeners.forget(vassal)
         return listener
 
@@ -227,14 +227,14 @@ class OnDemand:
 
     # Sockets that are lost
 
-    async def _mend(self) -> None:
+    async def _watch_files(self) -> None:
         """Listen anew where a socket is lost: jobs that tidy up directories remove socket files."""
         rest = _LOOK_AFTER
         while True:
             await trio.sleep(rest)
             began = trio.current_time()
             by_key: dict[Hashable, list[Listener]] = {}
-            for listener in self._awaited.values():
+            for listener in self._watched.values():
                 if listener.how is not None and listener.vassal not in self._steps:
                     path = None if listener.file is None else listener.file.path
                     by_key.setdefault(_key(path, listener.how), []).append(listener)

@@ -1,4 +1,4 @@
-"""One attempt's process, and what the daemon holds of it."""
+"""The process of one attempt: identity, sockets, and the state of bytes, orders and its log."""
 
 import math
 import os
@@ -17,61 +17,66 @@ from .vassal_log import LogFile
 
 
 class Process:
-    """One attempt's process, and what the daemon holds of it."""
+    """The process of one attempt."""
 
     def __init__(self, vassal: Vassal, pid: int, started: int, pidfd: int) -> None:
         assert vassal.attempt is not None
         self.name = vassal.name
         self.attempt: int = vassal.attempt
-        self.speaks = vassal.speaks  # it reads bytes; a plain program gets signals
-        self.uid = vassal.uid  # of all processes of its tree, in tyrant mode
         self.mark = ""
         self.pid = pid
         self.started = started  # clock ticks since boot
         self.pidfd = pidfd
+        self.uid = vassal.uid  # of all processes of its tree, in tyrant mode
+        self.leftover: Leftover | None = None  # it was taken over; the journal did not know it
+        # The parent: this daemon, or the keeper, which reports how it ended, or neither.
+        self.child: subprocess.Popen[bytes] | None = None
+        self.is_keepers_child = False
+        self.cgroup: str | None = None  # the directory of its attempt's
+        self.in_cgroup = False  # it was seen in there
+        # Bytes from it.
+        self.speaks = vassal.speaks  # the emperor protocol; a plain program gets signals
         self.control: socket.socket | None = None
-        self.config: socket.socket | None = None
+        self.takes_rights = True  # the kernel lets it pass descriptors to the daemon
         self.inflow = Inflow()
-        self.takes_rights = True  # descriptors can be passed to the daemon
-        self.heard = 0  # bytes that were heard and are in its socket still
-        self.owed = 0  # config frames that it asked for and that are not begun yet
-        self.unsent = b""  # rest of the one that is
+        self.peeked = 0  # bytes that were read and are still in its socket
+        self.received: list[int] = []  # bytes since it was started or reloaded, each once
+        self.accepted_at = -math.inf  # trio's time of its byte 5, or of the adoption
+        # Configs for it.
+        self.config: socket.socket | None = None
+        self.frames_owed = 0  # requests of which no byte was sent yet
+        self.unsent_frame = b""  # the rest of the frame that is being sent
         assert vassal.running is not None
-        self.heed(vassal.running)
-        self.log_start = 0
-        self.log_file: LogFile | None = None  # the file that it got as its output, if that is known
-        self.log_renamed: str | None = None  # where that is now, if it is not in its place
-        self.child: subprocess.Popen[bytes] | None = None  # None: adopted, not ours to reap
-        self.keepers = False  # the keeper's child: the keeper reports how it ended
-        self.asked = False  # its end was ordered
-        self.accepted = -math.inf  # when it said that it accepts, or may have, in trio's time
-        self.to_reload = False  # that was ordered, and is not sent yet
-        self.reloads = 0  # that this daemon has sent to it
+        self.use_spec(vassal.running)
+        # Orders to it.
         self.orders = Orders()
         self.deaf = vassal.is_deaf  # it reads no orders, so it gets signals
         self.suspected = vassal.deaf is not None  # it read none with this config, or another one
-        self.signalled = -math.inf  # when its reload signal was sent, in trio's time
-        self.said: list[int] = []  # bytes that it has sent since it was started or reloaded
-        self.cgroup: str | None = None  # the directory of its attempt's
-        self.entered = False  # it was seen in there
-        self.former: Leftover | None = None  # it was taken over; the journal did not know it
+        self.end_ordered = False
+        self.reload_pending = False  # a reload was ordered and is not sent yet
+        self.reloads = 0  # reloads that this daemon has sent
+        self.reload_signalled_at = -math.inf  # trio's time of its last reload signal
+        # Its log.
+        self.log_start = 0  # the size of the log at its start
+        self.log_file: LogFile | None = None  # the file that is its output, if that is known
+        self.log_renamed: str | None = None  # the path of that file, if it is not the log's path
 
-    def hold(self, control: socket.socket, config: socket.socket | None) -> None:
-        """Talk to it over these sockets from now on."""
+    def use_sockets(self, control: socket.socket, config: socket.socket | None) -> None:
+        """Exchange bytes and configs over these sockets from now on."""
         self.control, self.config = control, config
         refused = [descriptors.refuse(end) for end in (control, config) if end is not None]
         self.takes_rights = not all(refused)
 
-    def take_out(self, count: int) -> None:
-        """Remove bytes that were heard from its socket."""
+    def consume(self, count: int) -> None:
+        """Remove bytes that were peeked from its socket."""
         assert self.control is not None
         if self.takes_rights:
             descriptors.take(self.control, count)
         else:
             self.control.recv(count)
 
-    def heed(self, spec: Spec) -> None:
-        """From now on this spec says how it is told things, and what its config is."""
+    def use_spec(self, spec: Spec) -> None:
+        """Take its signals and its config from this spec from now on."""
         self.spec = spec
         self.digest = spec.config
         self.reload_signal = command.reload_signal(spec)
@@ -79,7 +84,7 @@ class Process:
 
     @property
     def kept_name(self) -> str:
-        """Under which name its sockets are entrusted to the keeper."""
+        """The name under which the keeper holds its sockets."""
         return kept_name(self.name, self.attempt)
 
     def tell_keeper(self, keeper: KeeperLink, **about: Any) -> None:
@@ -101,5 +106,5 @@ class Process:
 
 
 def kept_name(vassal: str, attempt: int) -> str:
-    """Under which name the sockets of an attempt are entrusted to the keeper."""
+    """The name under which the keeper holds the sockets of an attempt."""
     return f"{attempt}:{vassal}"

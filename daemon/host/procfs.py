@@ -47,11 +47,11 @@ def _read(pid: int, file: str) -> bytes | None:
         with open(f"/proc/{pid}/{file}", "rb") as opened:
             return opened.read()
     except OSError as error:
-        _blind(error)
+        _raise_unless_gone(error)
         return None
 
 
-def _blind(error: OSError) -> None:
+def _raise_unless_gone(error: OSError) -> None:
     """Raise the error again, unless there is no such process or it may not be read."""
     if error.errno not in (errno.ENOENT, errno.ESRCH, errno.EACCES, errno.EPERM):
         raise error
@@ -320,13 +320,13 @@ def open_files(pid: int) -> Iterator[tuple[str, str]]:
     try:
         numbers = os.listdir(folder)
     except OSError as error:
-        _blind(error)
+        _raise_unless_gone(error)
         return
     for number in numbers:
         try:
             yield f"{folder}/{number}", os.readlink(f"{folder}/{number}")
         except OSError as error:  # closed meanwhile
-            _blind(error)
+            _raise_unless_gone(error)
 
 
 def children(pid: int | None = None) -> list[int]:
@@ -341,7 +341,7 @@ def children(pid: int | None = None) -> list[int]:
             try:
                 pids.extend(children_of_thread(task, pid))
             except OSError as error:  # the thread ended meanwhile
-                _blind(error)
+                _raise_unless_gone(error)
     except FileNotFoundError:  # the process did
         return []
     return pids

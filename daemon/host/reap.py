@@ -61,7 +61,7 @@ class Trees:
         """Kill what a dead leader left, and return when nothing of it is there any more."""
         if process.cgroup is not None:
             killed = await self._cgroups.end(process.cgroup, process.name)
-            process.entered = process.entered and killed is not None
+            process.in_cgroup = process.in_cgroup and killed is not None
             # They fell to us. A look at thousands of zombies would take seconds.
             for pid in (killed or set()) - self._leaders():
                 reap_quietly(os.P_PID, pid)
@@ -95,7 +95,7 @@ class Trees:
     async def _strays(self, process: Process) -> list[int]:
         """Descendants that left the vassal's process group (see ``procfs.py``)."""
         # The orphans of an adopted one were not handed to us, they can be anywhere.
-        near = process.entered or process.child is not None
+        near = process.in_cgroup or process.child is not None
         look = self._orphans if near else self._census
         return procfs.remnants(
             await look(), process.mark, process.pid, process.started, process.uid

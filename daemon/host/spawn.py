@@ -29,14 +29,14 @@ class _Child(subprocess.Popen[bytes]):
 
     def __init__(self, begun: list["_Child"], argv: list[str], **how: Any) -> None:
         begun.append(self)
-        self.held: Process | None = None
+        self.process: Process | None = None
         super().__init__(argv, **how)
 
     @property
-    def left(self) -> bool:
+    def is_unreaped(self) -> bool:
         """Whether there is a process that was not waited for."""
         started = getattr(self, "pid", None) is not None
-        return started and (self.held is not None or self.returncode is None)
+        return started and (self.process is not None or self.returncode is None)
 
 
 class Starter:
@@ -119,7 +119,7 @@ class Starter:
                 close_fds=False,
                 start_new_session=True,
             )
-            child.held = process = _hold(vassal, child)
+            child.process = process = _attach(vassal, child)
             process.log_file = None if out is None else log_file(out)
             process.tell_keeper(self._keeper, pid=process.pid, start=process.started)
             pairs.close_theirs()
@@ -133,8 +133,8 @@ class Starter:
                 with contextlib.suppress(OSError):
                     os.close(out)
         process.mark, process.log_start = mark, log_start
-        process.hold(pairs.ours, pairs.config_ours)
-        process.unsent = unsent
+        process.use_sockets(pairs.ours, pairs.config_ours)
+        process.unsent_frame = unsent
         return process
 
     def _argv(
@@ -231,7 +231,7 @@ def _check_room(descriptor: int) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
-def _hold(vassal: Vassal, child: subprocess.Popen[bytes]) -> Process:
+def _attach(vassal: Vassal, child: subprocess.Popen[bytes]) -> Process:
     """Take hold of a new child. One that cannot be held is ended: it would run unknown."""
     try:
         started = procfs.start_time(child.pid, dead_too=True)
@@ -259,10 +259,10 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 def _end_all(begun: list[_Child]) -> None:
     """End what was begun of a start that failed."""
     for child in begun:
-        if child.left:
+        if child.is_unreaped:
             _end(child)
-        if child.held is not None:
-            os.close(child.held.pidfd)
+        if child.process is not None:
+            os.close(child.process.pidfd)
 
 
 def error_text(error: OSError, cwd: str | None = None) -> tuple[str, Fault]:

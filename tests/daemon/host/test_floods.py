@@ -36,7 +36,7 @@ def test_a_vassal_that_keeps_within_its_limit_is_always_read() -> None:
     for second in range(100):
         assert inflow.room(float(second)) >= RATE
         inflow.fill(RATE, float(second))
-    assert inflow.told() is None
+    assert inflow.warning() is None
 
 
 def test_what_is_too_much_is_not_read_until_half_of_the_bucket_is_free() -> None:
@@ -46,7 +46,7 @@ def test_what_is_too_much_is_not_read_until_half_of_the_bucket_is_free() -> None
     pause = inflow.pause(0.0)
     assert pause == BURST / 2 / RATE
     assert inflow.room(pause) == BURST / 2
-    assert "; reading was paused once" in str(inflow.told())
+    assert "; reading was paused once" in str(inflow.warning())
 
 
 def test_requests_for_the_config_have_a_limit_of_their_own() -> None:
@@ -54,7 +54,7 @@ def test_requests_for_the_config_have_a_limit_of_their_own() -> None:
     answered = [inflow.is_answered(min(owed, OWED), 0.0) for owed in range(OWED + 5)]
     assert answered == [True] * OWED + [False] * 5
     assert inflow.room(0.0) == 0
-    assert "; requests for its config that are not answered: 5" in str(inflow.told())
+    assert "; requests for its config that are not answered: 5" in str(inflow.warning())
 
 
 def lingering() -> tuple[socket.socket, list[socket.socket]]:

@@ -34,7 +34,7 @@ def listen(listeners: Listeners, vassal: str, address: str, how: Terms) -> Liste
     opening.run()
     if opening.made is not None:
         listeners.forget(vassal)
-    return listeners.conclude(opening)
+    return listeners.finish(opening)
 
 
 def unlisten_all(listeners: Listeners) -> None:
