@@ -14,15 +14,14 @@ from typing import Final, Protocol, TypeVar
 
 import trio
 
+from .backoff import Backoff
 from .contract import Failed, Listing, Tell, Touched
 
 T = TypeVar("T")
 
 LIMIT: Final = 10.0  # seconds for connecting, and for each reading
 LONGEST: Final = 600.0  # seconds for a reading that has a limit for each answer
-_LONGEST_PAUSE: Final = 30.0  # seconds between tries
 _PAUSE: Final = 0.005  # seconds; a burst of wakes is answered by one reading
-
 
 _ERRNO: Final = re.compile(r"\[Errno (-?\d+)\] (Connect call failed \([^)]*\))?")
 
@@ -67,7 +66,7 @@ async def poll(
     limit: float = LIMIT,
 ) -> None:
     """Watch a source until cancelled."""
-    pause = 0.0
+    backoff = Backoff(min(freq, 1.0))
     while True:
         try:
             connection = await within(limit, connect(), "connecting to it")
@@ -76,7 +75,7 @@ async def poll(
                     began = trio.current_time()
                     found = await within(limit, connection.read(), "reading it")
                     took = trio.current_time() - began
-                    pause = 0.0
+                    backoff.reset()
                     if isinstance(found, tuple):
                         await tell(*found)
                         continue
@@ -92,8 +91,7 @@ async def poll(
                     await connection.close()
         except SourceFailed as failure:
             await tell(Failed(str(failure)))
-        pause = min(max(pause * 2, min(freq, 1.0)), _LONGEST_PAUSE)
-        await trio.sleep(pause)
+        await trio.sleep(backoff.pause())
 
 
 async def within(limit: float, awaitable: Awaitable[T], what: str) -> T:

@@ -15,6 +15,7 @@ import httpx2
 import msgspec
 import trio
 
+from ..backoff import Backoff
 from ..names import shown
 from ..os_errors import error_text
 from ..rows import LONGEST_CONFIG
@@ -284,7 +285,7 @@ class Fetches:
         return taken
 
     async def _try(self, url: str, scope: trio.CancelScope) -> None:
-        pause, longest = self._pauses
+        backoff = Backoff(*self._pauses)
         told = False
         with scope:
             while True:
@@ -297,5 +298,4 @@ class Fetches:
                     self._news = trio.Event()
                 if not silent:
                     return
-                await trio.sleep(pause)
-                pause = min(pause * 2, longest)
+                await trio.sleep(backoff.pause())

@@ -36,6 +36,7 @@ import trio
 from ...journal.events import Spec
 from .. import names, rows
 from ..asyncio_loop import AsyncioLoop, asyncio_loop
+from ..backoff import Backoff
 from ..blocking import BlockingRunner, Stalled
 from ..contract import (
     Destroyed,
@@ -71,7 +72,6 @@ from .fetching import LIMIT as FETCH_LIMIT
 from .paths import PATIENCE, Paths, look, mount_of
 
 HEARTBEAT: Final = 10  # seconds between signs of life; after two of them a broker is given up
-_LONGEST_RETRY: Final = 30.0  # seconds between tries to connect
 _MOST_HELD: Final = PREFETCH // 2  # messages whose URLs have not answered
 _MOST_READ: Final = 8 << 20  # bytes of files that are told at once
 _UNSETTLED: Final = 0.05  # seconds until a file that is being written is looked at again
@@ -316,14 +316,14 @@ class Listener:
     # The connection
 
     async def _stay_connected(self) -> None:
-        pause = 0.0
+        backoff = Backoff(min(self._options.freq, 1.0))
         while True:
             link = AmqpConnection(self._broker.queue)
             try:
                 try:
                     opening = self._loop.run(link.open, self._broker.parameters)
                     await within(self._limits.connect, opening, "connecting to it")
-                    pause = 0.0
+                    backoff.reset()
                     await self._say(partial(list, [Recovered()]))
                     await self._listen(link)
                 finally:
@@ -332,8 +332,7 @@ class Listener:
                         await self._loop.run(link.close)
             except SourceFailed as failure:
                 await self._say(partial(list, [Failed(str(failure))]))
-            pause = min(max(pause * 2, min(self._options.freq, 1.0)), _LONGEST_RETRY)
-            await trio.sleep(pause)
+            await trio.sleep(backoff.pause())
 
     async def _listen(self, link: AmqpConnection) -> None:
         self._held = Held(link, self._loop, durable=self._broker.queue is not None)

@@ -9,13 +9,14 @@ import msgspec
 from .. import names
 from ..os_errors import error_text
 from ..polling import SourceFailed
+from ..regular_file import NotRegular, opened
 from .url import LdapUrl
 
 _LONGEST: Final = 1 << 16  # bytes
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """Whom to bind as. No name: as nobody."""
+    """The name and password of a bind. Without a name, the bind is anonymous."""
 
     name: str = ""
     password: str = ""
@@ -36,9 +37,11 @@ def credentials(place: LdapUrl) -> Credentials:
         raise SourceFailed(f"{shown}: {error_text(error)}") from None
     except UnicodeDecodeError:
         raise SourceFailed(f"{shown} is not UTF-8") from None
+    except NotRegular:
+        raise SourceFailed(f"{shown} is no file") from None
     except _Open as flaw:
         raise SourceFailed(f"{shown} {flaw}") from None
-    # Not splitlines: a password may have what else counts as an end there.
+    # Not splitlines, because a password may have other characters that end a line there.
     lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
     wanted = ["password"] if place.bindname else ["DN", "password"]
     if len(lines) != len(wanted) or not all(lines):
@@ -54,12 +57,8 @@ class _Open(Exception):
 
 
 def _content(path: str) -> bytes:
-    # O_NONBLOCK: a FIFO must not stop us.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    with open(descriptor, "rb") as file:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            raise _Open("is no file")
+    with opened(path) as file:
+        mode = os.fstat(file).st_mode
         if mode & stat.S_IRWXO:
             raise _Open(f"is open to others (mode {stat.S_IMODE(mode):04o}): chmod o= it")
-        return file.read(_LONGEST)
+        return os.read(file, _LONGEST)

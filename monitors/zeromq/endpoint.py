@@ -32,6 +32,7 @@ from ...journal import quantities
 from .. import names
 from ..contract import Refused
 from ..polling import SourceFailed
+from ..regular_file import NotRegular, opened
 from ..urls import MonitorURLError, without_secrets
 from .frames import LARGEST_FRAME, SEALED
 
@@ -264,7 +265,7 @@ def numeric(endpoint: Endpoint) -> tuple[str, int]:
 def failure(error: zmq.ZMQError | OSError, endpoint: Endpoint) -> SourceFailed:
     reason = os.strerror(error.errno) if error.errno else "it cannot be opened"
     if error.errno == errno.EADDRINUSE:
-        reason = "somebody else listens there; stop that, or use another endpoint"
+        reason = "another process listens there; stop that, or use another endpoint"
     elif error.errno in (errno.ENODEV, errno.EADDRNOTAVAIL):
         reason = (
             "this machine has no such address; give one of its IP addresses, the name of a"
@@ -291,7 +292,7 @@ def _make_way(path: str) -> None:
         pass  # many wait to be let in
     except OSError as error:
         raise SourceFailed(f"cannot listen at {path}: {os.strerror(error.errno or 0)}") from None
-    raise SourceFailed(f"somebody else listens at {path}; stop that, or use another endpoint")
+    raise SourceFailed(f"another process listens at {path}; stop that, or use another endpoint")
 
 
 def identity(path: str) -> tuple[int, int] | None:
@@ -343,15 +344,15 @@ def read_secret_key(path: str) -> bytes:
     """The secret key in a file that is ours alone. Raises SourceFailed, which never quotes it."""
     what = f"curve_secretkey_file {path}"
     try:
-        with open(path, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise SourceFailed(f"{what}: is no regular file")
+        with opened(path) as file:
+            status = os.fstat(file)
             if status.st_mode & 0o077:
                 raise SourceFailed(f"{what}: others can read or change it; chmod 600 {path}")
             if status.st_uid not in (0, os.geteuid()):
                 raise SourceFailed(f"{what}: belongs to another user; chown it")
-            text = file.read(_KEY_FILE_LIMIT)
+            text = os.read(file, _KEY_FILE_LIMIT)
+    except NotRegular:
+        raise SourceFailed(f"{what}: is no regular file") from None
     except OSError as error:
         raise SourceFailed(f"{what}: cannot be read: {os.strerror(error.errno or 0)}") from None
     keys = _keys(text, b"secret-key")

@@ -105,7 +105,7 @@ AWAY = {
     "ldap": ("ldap://127.0.0.1:{}/dc=x", "cannot be read", REFUSED),
     "amqp": ("amqp://127.0.0.1:{}", "cannot be reached", REFUSED),
     "amqps": ("amqps://127.0.0.1:{}", "cannot be reached", REFUSED),
-    "zmq": ("zmq://tcp://127.0.0.1:{}", "cannot be reached", "somebody else listens there"),
+    "zmq": ("zmq://tcp://127.0.0.1:{}", "cannot be reached", "another process listens there"),
     "dir": ("/nowhere/{}", "cannot be read", "No such file or directory"),
     "glob": ("/nowhere/{}/*.ini", "cannot be read", "No such file or directory"),
 }

@@ -471,7 +471,7 @@ async def test_an_endpoint_in_use_is_waited_for(endpoint: str, pusher: Pusher) -
         await first.until(lambda: first.told)
         async with listening(endpoint) as watch:
             await watch.until(lambda: len(watch.failures()) > 2)
-            reason = "somebody else listens there; stop that, or use another endpoint"
+            reason = "another process listens there; stop that, or use another endpoint"
             assert set(watch.failures()) == {f"cannot listen at {endpoint}: {reason}"}
             nursery.cancel_scope.cancel()
             await watch.until(lambda: Recovered() in watch.told)
@@ -506,7 +506,7 @@ async def test_the_socket_of_a_living_daemon_is_left_alone(here: Path) -> None:
         living.listen()
         inode = (here / "s").stat().st_ino
         async with listening("ipc://s") as watch:
-            assert "somebody else listens" in watch.failures()[0]
+            assert "another process listens" in watch.failures()[0]
             assert (here / "s").stat().st_ino == inode
             living.close()
             await watch.until(lambda: Recovered() in watch.told)

@@ -19,7 +19,7 @@ from .watching import watching
 
 PLACES = ["tcp://127.0.0.1:{port}", "tcp://*:{port}", "tcp://lo:{port}", "tcp://[::1]:{port}",
           "ipc://{folder}/door", "ipc://@emperord-test-{port}"]  # fmt: skip
-IN_USE = "somebody else listens there; stop that, or use another endpoint"
+IN_USE = "another process listens there; stop that, or use another endpoint"
 
 
 @pytest.fixture(params=PLACES, ids=PLACES)
