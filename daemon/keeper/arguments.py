@@ -1,8 +1,8 @@
 """The command line, and what of it everybody may see.
 
-Who can list processes can read their arguments, and a URL among them may hold a password. So the
-keeper and its daemon are executed with arguments that show none. What was really given reaches
-them by the environment, which only their own user can read, and goes no further.
+Each user who can list processes can read their arguments, and a URL among them may hold a password.
+So the keeper and its daemon are executed with arguments that show none. The real arguments reach
+them by the environment, which only their own user can read, and go no further.
 """
 
 import json
@@ -16,7 +16,7 @@ GIVEN: Final = "EMPERORD_ARGUMENTS"  # in the environment, where they are not th
 
 
 def given() -> list[str]:
-    """What this process was told; asked once, for then the environment says it no longer."""
+    """The arguments of this process. Call it once: it takes them out of the environment."""
     told = os.environ.pop(GIVEN, None)
     if told is None:
         return sys.argv[1:]
@@ -25,7 +25,7 @@ def given() -> list[str]:
 
 
 def hidden() -> list[str]:
-    """What the keeper was told; if that shows a secret, it is executed once more to hide it."""
+    """The keeper's arguments. If they show a secret, the keeper executes itself again."""
     arguments = given()
     shown, secret = concealed(arguments)
     if shown != sys.argv[1:]:

@@ -36,7 +36,7 @@ class Vassal(NamedTuple):
     pid: int
     start: int
     control: int  # the daemon's end of its control socket
-    signal: int | None  # what stops it, if that is no byte
+    signal: int | None  # by which it stops, if that is no byte
 
     def lives(self) -> bool:
         """Whether it runs, and is no later process with its pid."""

@@ -28,7 +28,7 @@ log = logging.getLogger("emperor.keeper")
 
 _PATIENCE: Final = 5.0  # seconds for the keeper to say all; it has nothing else to do
 _SOON: Final = 1.0  # seconds that a spawn waits for a keeper that takes nothing
-_HANGUP: Final = 0  # what poll(2) tells of without being asked
+_HANGUP: Final = 0  # poll(2) reports a hangup without a request for it
 _AGAIN: Final = 0.02  # seconds between tries to say what has to be said
 
 Identity = tuple[int, int]  # pid and start time
@@ -57,7 +57,7 @@ class KeeperLink:
         self.kept: dict[str, Kept] = {}  # by a former daemon, not taken over yet
         self.entrusted: dict[str, Kept] = {}  # by this one; the descriptors are their owners'
         self.deaths: dict[Identity, Death] = {}
-        self._expected: set[Identity] = set()  # whose deaths somebody will ask for
+        self._expected: set[Identity] = set()  # a task will ask for their deaths
         self._news = trio.Event()
         self.complete = False  # all that was kept has been told
         self.version = 1  # of the protocol, as the keeper knows it
@@ -101,7 +101,7 @@ class KeeperLink:
             self.complete = self._receive() == "all"
 
     def take(self, name: str) -> Kept | None:
-        """What a former daemon entrusted under this name, to go on with; it stays entrusted."""
+        """Take over what a former daemon entrusted under this name; it stays entrusted."""
         if name in self.kept:
             self.entrusted[name] = self.kept.pop(name)
         return self.entrusted.get(name)
@@ -142,7 +142,7 @@ class KeeperLink:
     # Deaths
 
     def expect(self, process: Identity) -> None:
-        """Somebody will ask how this process ended. Others' deaths are acknowledged unheard."""
+        """A task will ask how this process ended. Other deaths are acknowledged and dropped."""
         self._expected.add(process)
 
     async def death_of(self, process: Identity, patience: float) -> Death | None:
@@ -177,7 +177,7 @@ class KeeperLink:
         for process in self.deaths.keys() - self._expected:
             self.acknowledge(process)
 
-    # What the daemon says
+    # Packets of the daemon
 
     def keep(self, name: str, descriptors: list[int], about: dict[str, Any] | None = None) -> None:
         """Entrust duplicates of descriptors, for a moment's wait. May be called in a thread.
@@ -270,7 +270,7 @@ class KeeperLink:
             if self.congested:
                 self._flush()
 
-    # What the keeper says
+    # Packets of the keeper
 
     def _receive(self) -> str | None:
         """Take in one packet; what it said."""

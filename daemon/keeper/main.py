@@ -170,7 +170,7 @@ class Keeper:
     def _ended(self, code: int | None, number: int | None) -> int | None:
         """The daemon has ended; the exit code to end with, None to go on."""
         self._daemon = 0
-        self._hear()  # what it said last
+        self._hear()  # its last packets
         worked, self._hears = self._hears, False
         if self._channel is not None:
             self._channel.close()

@@ -42,8 +42,8 @@ CHANNEL = "EMPERORD_KEEPER_FD"  # in the daemon's environment: its end of the pa
 RENEW = 75  # exit code of a daemon that is to be replaced in place
 VERSION = 2  # of this protocol
 JOURNAL = "journal"  # under which name the identity of the journal is kept
-CONTROL = "control"  # under which name the control socket is kept
-LEFT = "left:"  # what a name starts with that was given for a journal that is lost
+CONTROL = "control"  # the name under which the control socket is kept
+LEFT = "left:"  # prefix of a name that was given for a journal that is lost
 LONGEST = 65_536  # bytes of a packet
 MOST_DESCRIPTORS = 16  # beside one packet
 # The kernel takes no more descriptors on their way, or has no memory, for now: unix(7), send(2).
@@ -85,7 +85,7 @@ def _number_or_none(value: Any) -> bool:
 
 
 class Memory:
-    """What the keeper keeps. ``close`` is called with descriptors that nobody needs any more."""
+    """All that the keeper keeps. ``close`` is called with descriptors that are needed no more."""
 
     def __init__(self, close: Any) -> None:
         self._close = close
@@ -155,7 +155,7 @@ class Memory:
         return packet
 
     def greeting(self) -> list[tuple[dict[str, Any], list[int]]]:
-        """What a new daemon is told first, with the descriptors that go with each packet."""
+        """The first packets for a new daemon, each with its descriptors."""
         self.version = 1
         told: list[tuple[dict[str, Any], list[int]]] = [
             ({"say": "kept", "name": name, "about": about}, descriptors)
