@@ -66,8 +66,8 @@ PARTS: Final = (
     Part("kazoo", f"{_HANDLER}.spawn", "monitors/zookeeper/client.py", ("func",)),
     Part("kazoo", f"{_HANDLER}.select", "monitors/zookeeper/client.py"),
     Part("kazoo", f"{_HANDLER}.create_connection", "monitors/zookeeper/client.py"),
-    Part("kazoo", "kazoo.client:KazooClient!_queue", "tests/monitors/test_zookeeper.py"),
-    Part("kazoo", "kazoo.client:KazooClient!_pending", "tests/monitors/test_zookeeper.py"),
+    Part("kazoo", "kazoo.client:KazooClient!_queue", "tests/monitors/zookeeper/test_races.py"),
+    Part("kazoo", "kazoo.client:KazooClient!_pending", "tests/monitors/zookeeper/test_races.py"),
     Part("python-ldap", f"{_LDAP}._ldap_call", "monitors/ldap/connection.py", ("func",)),
     Part("python-ldap", f"{_LDAP}!_l.result4", "monitors/ldap/connection.py"),
     Part(

@@ -11,7 +11,7 @@ FILES = [str(path.relative_to(TESTS.parent)) for path in TESTS.rglob("test_*.py"
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_each_file_that_uses_the_shared_server_is_in_its_group(server: str) -> None:
-    """One that has its name for itself: a test of all sources is told apart by its parameter."""
+    """A file that names one server. A test of all sources is told apart by its parameter."""
     users = {
         file
         for file in FILES
@@ -24,6 +24,13 @@ def test_each_file_that_uses_the_shared_server_is_in_its_group(server: str) -> N
 
 
 MODULES = {"openldap": "ldap"}
+
+
+@pytest.mark.parametrize("folder", ["postgres", "mongodb", "amqp", "ldap"])
+def test_all_files_of_a_source_are_in_one_group(folder: str) -> None:
+    """Its conftest gives them the shared server."""
+    scopes = {scope_of(f"{file}::test_it") for file in FILES if f"monitors/{folder}/" in file}
+    assert len(scopes & SERVERS.keys()) == len(scopes) == 1
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FIRST if kind.endswith("/")])

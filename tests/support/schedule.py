@@ -10,11 +10,12 @@ from xdist.scheduler.loadscope import LoadScopeScheduling  # type: ignore[import
 
 # A server, and the tests that share one.
 SERVERS = {
-    "postgres": re.compile(r"monitors/test_(postgres\.|hostile_servers\.|contract\..*\[pg)"),
-    "mongodb": re.compile(r"monitors/test_(mongo\.|mongo_srv\.|contract\..*\[mongodb)"),
-    "rabbitmq": re.compile(r"(monitors/test_amqp|daemon/test_amqp_daemon)\."),
-    "zookeeper": re.compile(r"monitors/test_(zookeeper\.|contract\..*\[zoo)"),
-    "openldap": re.compile(r"monitors/test_(ldap\.|contract\..*\[ldap)"),
+    "postgres": re.compile(r"monitors/(postgres/|test_hostile_servers\.|test_contract\..*\[pg)"),
+    "mongodb": re.compile(r"monitors/(mongodb/|test_contract\..*\[mongodb)"),
+    "rabbitmq": re.compile(r"monitors/amqp/|daemon/(\w+/)?test_amqp_daemon\."),
+    # The tests of outages have servers of their own.
+    "zookeeper": re.compile(r"monitors/(zookeeper/(?!test_outages)|test_contract\..*\[zoo)"),
+    "openldap": re.compile(r"monitors/(ldap/|test_contract\..*\[ldap)"),
 }
 FIRST = ("simulation/", "crash/", "faults/", *SERVERS, "daemon/", "monitors/")
 

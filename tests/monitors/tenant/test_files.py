@@ -1,58 +1,22 @@
-"""Tyrant mode: what is read for a tenant is read with the tenant's rights, or not at all."""
+"""Tyrant mode: a tenant's file is read with the tenant's rights, or not at all."""
 
 import os
-import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import pytest
-from emperord.daemon.main import open_monitors
-from emperord.journal.events import Spec
-from emperord.journal.policy import Policy
-from emperord.monitors import listing, regular_file, resolving, rows
+from emperord.monitors import listing, regular_file, rows
 from emperord.monitors.amqp import paths as amqp_paths
-from emperord.monitors.contract import Seen
 from emperord.monitors.files import scan as files
 from emperord.monitors.files.on_demand import Addresses, BadAddress
 from emperord.monitors.options import MonitorOptions
-from emperord.monitors.registry import open_monitor
-from emperord.monitors.rows import Row
-from emperord.monitors.tenant import Tenant, rights_of
-from emperord.monitors.zeromq import monitor as zeromq
-from support.tyrant import ALICE, ALICES, BOB, BOBS, account_in_a_group, common_ground
+from support.tyrant import ALICE, ALICES, BOB, BOBS, account_in_a_group
 
-from .watching import watching
+from .files import ME, PLACED, PLAIN, TYRANT, by_row, closed, file_of, listed
 
 OF_ROOT = "[uwsgi]\nsecret = of-root\n"
-PLAIN = "[uwsgi]\nplain = text\n"
-PLACED = Spec(ts=1, path="a.ini")
-ME = Tenant(ALICE, ALICES, (ALICES,))
-
-
-@pytest.fixture
-def ground() -> Iterator[Path]:
-    """A folder that all can reach, with a directory ``vassals`` that only root can write to."""
-    with common_ground() as folder:
-        (folder / "vassals").mkdir()
-        yield folder
-
-
-def file_of(path: Path, uid: int, gid: int, mode: int = 0o644, text: str = PLAIN) -> Path:
-    path.write_text(text)
-    path.chmod(mode)
-    os.chown(path, uid, gid)
-    return path
-
-
-def closed(ground: Path) -> Path:
-    """A directory that only root can search."""
-    (ground / "closed").mkdir(mode=0o700)
-    return ground / "closed"
 
 
 def fifo(path: Path) -> Path:
@@ -99,7 +63,6 @@ def link_of(ground: Path, target: Path | str, uid: int = ALICE, gid: int = ALICE
     return link
 
 
-TYRANT = MonitorOptions(tyrant=True)
 BY_LINK = MonitorOptions(tyrant=True, tyrant_nofollow=True)
 
 
@@ -124,13 +87,6 @@ def by_glob(path: Path) -> files.Sight:
 
 def by_amqp(path: Path) -> files.Sight:
     return amqp_paths.look(files.Reader(BY_LINK, None), str(path))
-
-
-@pytest.fixture(params=["openat2", "older kernel"])
-def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kernels before 5.6 have no openat2(2), and answer what this one says to another number."""
-    if request.param == "older kernel":
-        monkeypatch.setattr(resolving, "_OPENAT2", 100_000)
 
 
 @pytest.mark.usefixtures("kernel")
@@ -347,118 +303,6 @@ def test_the_way_to_a_file_that_is_matched(ground: Path, mode: int, reads: bool)
     assert within.content == PLAIN.encode()
 
 
-# Directories
-
-
-def listed(path: Path) -> list[str] | str:
-    """The names in a directory, or why they are not told."""
-    try:
-        descriptor = listing.open_directory(f"{path}/", tyrant=True)
-    except regular_file.Denied as error:
-        return str(error)
-    try:
-        return os.listdir(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@pytest.mark.usefixtures("kernel")
-@pytest.mark.parametrize("over", ["link", "over/vassals"])
-@pytest.mark.parametrize(
-    ("whose", "mode", "lists"), [(ALICE, 0o755, True), (ALICE, 0o700, False), (0, 0o700, True)]
-)
-def test_a_directory_behind_a_link(
-    ground: Path, whose: int, mode: int, lists: bool, over: str
-) -> None:
-    """Alice's leads only to what she can list; root's to anything."""
-    (ground / "theirs").mkdir(mode=mode)
-    (ground / "theirs").chmod(mode)
-    (ground / "theirs" / "vassals").mkdir()
-    (ground / "link").symlink_to("theirs/vassals" if over == "link" else "theirs")
-    (ground / "over").symlink_to("theirs")
-    for link in ("link", "over"):
-        os.lchown(ground / link, whose, whose)
-    path = ground / over
-    denied = f"tyrant mode: uid {ALICE} may not read {path}/"
-    assert listed(path) == ([] if lists else denied)
-
-
-@pytest.mark.usefixtures("kernel")
-def test_a_directory_without_links_is_roots_to_list(ground: Path) -> None:
-    """Alice's mistake with her own directory does not end what runs."""
-    closed(ground)
-    os.chown(ground / "closed", ALICE, ALICES)
-    (ground / "closed").chmod(0)
-    assert listed(ground / "closed") == []
-
-
-async def test_a_pattern_over_anothers_directory(ground: Path) -> None:
-    """Its names are not told, and the others' vassals are."""
-    for name, uid in (("alice", ALICE), ("bob", BOB)):
-        home = ground / "home" / name
-        (home / "vassals").mkdir(parents=True)
-        file_of(home / "vassals" / "own.ini", uid, uid)
-        os.chown(home / "vassals", uid, uid)
-        os.chown(home, uid, uid)
-    file_of(closed(ground) / "secret-name.ini", 0, 0, 0o600)
-    (ground / "home" / "alice" / "vassals").rename(ground / "home" / "alice" / "aside")
-    link = ground / "home" / "alice" / "vassals"
-    link.symlink_to(ground / "closed")
-    os.lchown(link, ALICE, ALICES)
-    monitor = open_monitor(f"glob://{ground}/home/*/vassals/*.ini", TYRANT)
-    async with watching(monitor) as watch:
-        assert list(watch.seen) == [f"{ground}/home/bob/vassals/own.ini"]
-        denied = f"tyrant mode: uid {ALICE} may not read {link}/"
-        assert watch.refused == {f"{link}/": denied}
-        link.unlink()
-        link.symlink_to("aside")
-        os.lchown(link, ALICE, ALICES)
-        await watch.until(lambda: len(watch.seen) == 2)
-
-
-# Sources that give a path with the user
-
-
-def by_row(path: Path, uid: int | None, gid: int | None) -> Seen:
-    row = Row(str(path), None, 1, uid, gid)
-    return rows.seen_of_file(row, TYRANT)[1]
-
-
-def by_message(path: Path, uid: int | None, gid: int | None) -> Seen:
-    spec = Spec(ts=1, uid=uid, gid=gid)
-    name = f"{path.parent.name}/{path.name}"
-    return zeromq.see_file(str(path.parents[1]), name, spec, TYRANT)
-
-
-@pytest.mark.parametrize("see", [by_row, by_message])
-@pytest.mark.parametrize(
-    ("uid", "gid", "mode", "reads"),
-    [
-        pytest.param(ALICE, ALICES, 0o644, True, id="everybody's"),
-        pytest.param(ALICE, ALICES, 0o600, False, id="root's alone"),
-        pytest.param(None, None, 0o644, False, id="no user"),
-        pytest.param(0, 0, 0o644, False, id="root"),
-        pytest.param(ALICE, None, 0o644, False, id="no group"),
-        pytest.param(ALICE, 0, 0o640, False, id="root's group"),
-    ],
-)
-def test_a_path_with_a_user(
-    ground: Path,
-    see: Callable[[Path, int | None, int | None], Seen],
-    uid: int | None,
-    gid: int | None,
-    mode: int,
-    reads: bool,
-) -> None:
-    path = file_of(ground / "vassals" / "a.ini", 0, 0, mode)
-    seen = see(path, uid, gid)
-    assert (seen.spec.uid, seen.spec.gid) == (uid, gid)
-    assert seen.content == (PLAIN.encode() if reads else None)
-    assert (seen.spec.config is not None) == reads
-    denied = f"tyrant mode: uid {ALICE} may not read {path}"
-    assert seen.spec.bar == (denied if uid and gid and not reads else None)
-
-
 # Addresses
 
 
@@ -479,41 +323,6 @@ def test_the_file_beside(ground: Path, mode: int, address: str | None) -> None:
             addresses.find("a.ini", PLACED, directory, "a.ini", ME)
     finally:
         os.close(directory)
-
-
-def test_the_command_runs_as_the_tenant(ground: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is given a path that the tenant may have made lead anywhere."""
-    monkeypatch.setenv("ROOTS_SECRET", "x")
-    command = "sh -c 'echo /$(id -u).$(id -g).$(id -G | tr \" \" .).$ROOTS_SECRET'"
-    addresses = Addresses(MonitorOptions(tyrant=True, on_demand_exec=command))
-    found = addresses.find("a.ini", PLACED, -1, "a.ini", Tenant(ALICE, ALICES, (ALICES, BOBS)))
-    assert found == f"/{ALICE}.{ALICES}.{ALICES}.{BOBS}."
-
-
-async def test_the_command_has_a_vassals_environment(
-    ground: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """That of the account, and what the daemon has for all vassals."""
-    for key, value in {"ROOTS_SECRET": "x", "UWSGI_VASSAL_FOO": "%n", "HOME": "/root"}.items():
-        monkeypatch.setenv(key, value)
-    with account_in_a_group() as account:
-        file_of(ground / "vassals" / "a.ini", account.pw_uid, account.pw_gid)
-        command = (
-            "sh -c 'echo /$HOME,$USER,$LOGNAME,$SHELL,$UWSGI_FOO,$ROOTS_SECRET$EMPERORD_ATTEMPT'"
-        )
-        policy = Policy(tyrant=True, on_demand_exec=command)
-        (monitor,), _ = open_monitors((f"dir://{ground}/vassals",), policy)
-        async with watching(monitor) as watch:
-            found = watch.seen["a.ini"].spec.socket
-    its = (account.pw_dir, account.pw_name, account.pw_name, account.pw_shell, "a", "")
-    assert found == "/" + ",".join(its)
-
-
-def test_what_the_command_says_is_the_tenants_word() -> None:
-    """A user may trace, and so alter, what runs as that user."""
-    addresses = Addresses(MonitorOptions(tyrant=True, on_demand_exec="sh -c 'echo :80'"))
-    with pytest.raises(BadAddress, match=f"uid {ALICE} may not listen at :80"):
-        addresses.find("a.ini", PLACED, -1, "a.ini", ME)
 
 
 # Races
@@ -569,80 +378,3 @@ def test_a_fifo_in_the_files_place_is_not_opened(ground: Path) -> None:
         pass
     with pytest.raises(OSError, match="No such device or address"):  # no process reads
         os.open(ground / "t", os.O_WRONLY | os.O_NONBLOCK)
-
-
-# The rights themselves
-
-
-class Rights(NamedTuple):
-    uids: str
-    gids: str
-    groups: str
-    capabilities: str
-
-    @classmethod
-    def here(cls) -> "Rights":
-        """Those of this thread."""
-        lines = Path("/proc/thread-self/status").read_text().splitlines()
-        fields = dict(line.split(":\t", 1) for line in lines)
-        return cls(*(fields[key].strip() for key in ("Uid", "Gid", "Groups", "CapEff")))
-
-
-def test_only_this_thread_has_them_and_only_for_the_block() -> None:
-    before = Rights.here()
-    others: list[Rights] = []
-    taken = threading.Event()
-    other = threading.Thread(target=lambda: others.append(Rights.here()) if taken.wait() else None)
-    other.start()
-    with rights_of(Tenant(ALICE, ALICES, (ALICES, BOBS))):
-        during = Rights.here()
-        taken.set()
-        other.join()
-    assert during.uids.split() == ["0", "0", "0", str(ALICE)]
-    assert during.gids.split() == ["0", "0", "0", str(ALICES)]
-    assert during.groups.split() == [str(ALICES), str(BOBS)]
-    assert int(during.capabilities, 16) & 0b110 == 0
-    assert others == [before]
-    assert Rights.here() == before
-
-
-def test_an_error_in_the_block_gives_them_up() -> None:
-    before = Rights.here()
-    with pytest.raises(ZeroDivisionError), rights_of(ME):
-        raise ZeroDivisionError
-    assert Rights.here() == before
-
-
-def test_they_are_refused_where_root_would_stay_root() -> None:
-    """SECBIT_NO_SETUID_FIXUP: the kernel leaves all capabilities."""
-    code = (
-        "import ctypes\n"
-        "from emperord.monitors.tenant import Tenant, rights_of\n"
-        "assert ctypes.CDLL(None).prctl(28, 4, 0, 0, 0) == 0\n"
-        "try:\n"
-        "    with rights_of(Tenant(5001, 5001, (5001,))):\n"
-        "        print('taken')\n"
-        "except OSError as error:\n"
-        "    print(error)\n"
-        "print(open('/proc/thread-self/status').read().split('Uid:')[1].split()[:4])\n"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout == (
-        "cannot take on the rights of uid 5001: the daemon would keep root's capabilities\n"
-        "['0', '0', '0', '0']\n"
-    )
-
-
-def test_a_thread_that_cannot_give_them_up_ends_the_daemon() -> None:
-    """The keeper starts another one. A thread with a tenant's rights would fail at other work."""
-    code = (
-        "import ctypes\n"
-        "from emperord.monitors.tenant import Tenant, rights_of\n"
-        "with rights_of(Tenant(5001, 5001, (5001,))):\n"
-        "    header = (ctypes.c_uint32 * 2)(0x20080522, 0)\n"
-        "    assert ctypes.CDLL(None).capset(header, (ctypes.c_uint32 * 6)()) == 0\n"
-        "print('goes on')\n"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (run.returncode, run.stdout) == (-signal.SIGABRT, "")
-    assert run.stderr.startswith("emperor: cannot give up the rights of uid 5001\n")

@@ -15,7 +15,7 @@ from emperord.monitors.registry import open_monitor
 from support.mongodb import MongoSource, shared
 from support.names import NameServer
 
-from .watching import OFTEN, watching
+from ..watching import OFTEN, watching
 
 SRV = ("_mongodb._tcp.cluster.0.0.1", "SRV")
 TXT = ("cluster.0.0.1", "TXT")

@@ -15,7 +15,7 @@ from emperord.monitors.zeromq.probe import probe
 from support.pushing import Pusher
 from support.vassals import free_port
 
-from .watching import watching
+from ..watching import watching
 
 PLACES = ["tcp://127.0.0.1:{port}", "tcp://*:{port}", "tcp://lo:{port}", "tcp://[::1]:{port}",
           "ipc://{folder}/door", "ipc://@emperord-test-{port}"]  # fmt: skip

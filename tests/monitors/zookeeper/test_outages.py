@@ -22,7 +22,7 @@ from support.services import Service, service
 from support.waiting import until
 from support.zookeeper import member, put, talking
 
-from .watching import NEVER, Watching, watching
+from ..watching import NEVER, Watching, watching
 
 SELDOM = MonitorOptions(freq=NEVER)
 BUSY = MonitorOptions(freq=0.1)

@@ -1,0 +1,168 @@
+"""ldap:// gives up on a server that is silent, and a cancelled reading never waits for it."""
+
+import gc
+import math
+import os
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+import trio
+from emperord.monitors.ldap import requests
+from emperord.monitors.ldap import url as ldap_url
+from emperord.monitors.ldap.ber import element
+from emperord.monitors.ldap.monitor import DirectoryService
+from support.gate import Gate
+from support.ldap import (
+    LdapSource,
+    Request,
+    entry,
+    message,
+    result,
+    scripted,
+    state,
+)
+from support.services import Service
+from support.waiting import until
+
+from ..watching import Watching, watching
+from .readings import BUSY, SELDOM, failure_of, filled, order, scripted_monitor, vassal
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """A connection that only the garbage collector closes was left behind."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+async def test_nobody_is_there() -> None:
+    place = ldap_url.read("ldap", "127.0.0.1:1/o=x")
+    reason = await failure_of(DirectoryService(place, SELDOM))
+    assert reason == "no connection to 127.0.0.1:1: Connection refused"
+    place = ldap_url.read("ldap", "nowhere.invalid/o=x")
+    assert "nowhere.invalid:389" in await failure_of(DirectoryService(place, SELDOM))
+
+
+async def test_a_server_that_is_silent_at_connect(server: Service) -> None:
+    source = filled(server)
+    await order(server, "freeze")
+    async with watching(source.hurried(BUSY)) as watch:
+        assert watch.failures() == ["connecting to it took longer than 1 s"]
+        await order(server, "thaw")
+        await watch.shows("a.ini", "one")
+
+
+@pytest.mark.parametrize("below", ["suffix", "plain"])
+async def test_a_server_that_is_silent_at_read(server: Service, below: str) -> None:
+    source = filled(server, below)
+    async with watching(source.hurried(BUSY)) as watch:
+        await order(server, "freeze")
+        await watch.until(watch.failures)
+        assert watch.failures() == ["the server was silent for 1 s"]
+        assert list(watch.seen) == ["a.ini"]
+        await order(server, "thaw")
+        source.put("a.ini", "two")
+        await watch.shows("a.ini", "two")
+
+
+def large(below: str) -> LdapSource:
+    """With 600 kB of configs."""
+    source = LdapSource(below=below)
+    for count in range(300):
+        source.put(f"v{count}.ini", f"{count}".ljust(2000))
+    return source
+
+
+@pytest.mark.parametrize("below", ["suffix", "plain"])
+async def test_a_slow_line_may_take_longer_than_the_limit(below: str) -> None:
+    source = large(below)
+    with Gate(source.server.where["port"]) as gate:
+        gate.rate = 200_000
+        began = trio.current_time()
+        async with watching(source.hurried(SELDOM, 1, port=gate.port)) as watch:
+            assert watch.failures() == []
+            assert len(watch.seen) == 300
+            assert trio.current_time() - began > 2
+
+
+@pytest.mark.parametrize("below", ["suffix", "plain"])
+async def test_a_server_that_falls_silent_within_a_reading(below: str) -> None:
+    source = large(below)
+    with Gate(source.server.where["port"]) as gate:
+        gate.silent_after = 300_000
+        began = trio.current_time()
+        async with watching(source.hurried(BUSY, 1, port=gate.port)) as watch:
+            assert trio.current_time() - began < 5
+            assert watch.failures() == ["the server was silent for 1 s"]
+            assert not watch.seen
+            gate.silent_after, gate.silent = math.inf, False
+            await watch.until(lambda: len(watch.seen) == 300)
+
+
+@pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize("below", ["suffix", "plain"])
+async def test_who_is_cancelled_within_a_reading(below: str) -> None:
+    source = large(below)
+    with Gate(source.server.where["port"]) as gate:
+        gate.silent_after = 300_000
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(source.hurried(BUSY, 60, port=gate.port).run, Watching().tell, {})
+            await trio.to_thread.run_sync(until, lambda: gate.silent, "it has fallen silent")
+            began = trio.current_time()
+            nursery.cancel_scope.cancel()
+        assert trio.current_time() - began < 5
+
+
+@pytest.mark.parametrize("said", ["the same entry", "referrals"])
+async def test_a_reading_without_an_end(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Message follows message, and none of them brings more entries."""
+    monkeypatch.setattr(requests, "_MOST_MESSAGES", 50)
+
+    def answer(request: Request) -> bytes:
+        if said == "referrals" and b"contextCSN" in request.whole:
+            return message(request.number, element(0x73, element(0x04, b"ldap://x"))) * 100
+        if request.is_sync:
+            return vassal(request.number, 1, "one") * 100
+        return result(request.number)
+
+    more = "????x-poll" if said == "referrals" else ""
+    async with scripted(answer) as port, watching(scripted_monitor(port, more)) as watch:
+        assert watch.failures() == ["the server sent 50 messages and was not done"]
+
+
+async def test_a_server_that_falls_silent_within_a_message() -> None:
+    """libldap has begun to read one, and does not wait for the rest."""
+    part = entry(0, "cn=a.ini,o=x", state(1, 1), cn="a.ini", emperorConfig="x" * 1000)[:500]
+
+    def answer(request: Request) -> bytes:
+        return part if request.is_sync else result(request.number)
+
+    async with scripted(answer) as port, watching(scripted_monitor(port, limit=1)) as watch:
+        assert watch.failures() == ["the server was silent for 1 s"]
+
+
+@pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize("silent", ["connect", "read", "wait"])
+async def test_who_is_cancelled_does_not_wait_for_a_silent_server(
+    server: Service, silent: str
+) -> None:
+    source = filled(server)
+    monitor = source.hurried(SELDOM if silent == "wait" else BUSY, 60)
+    if silent == "connect":
+        await order(server, "freeze")
+    before = os.listdir("/proc/self/fd")
+    watch = Watching()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(monitor.run, watch.tell, {}))
+        if silent != "connect":
+            await watch.listings(1)
+            await order(server, "freeze")
+        with trio.move_on_after(0.2):  # let it run into the silence
+            await watch.listings(1000)
+        began = trio.current_time()
+        nursery.cancel_scope.cancel()
+    assert trio.current_time() - began < 5
+    assert os.listdir("/proc/self/fd") == before

@@ -1,0 +1,1 @@
+"""Tests of tyrant mode: whose rights a config is read with."""

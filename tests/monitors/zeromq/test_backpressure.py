@@ -1,0 +1,97 @@
+"""zmq:// reads no further while the journal is paused, and loses no message."""
+
+import os
+from pathlib import Path
+
+import pytest
+import trio
+import zmq
+import zmq.auth
+from emperord.journal.chain import digest
+from emperord.monitors.contract import (
+    Observation,
+)
+from emperord.monitors.registry import open_monitor
+from emperord.monitors.zeromq.endpoint import QUEUE
+from support.pushing import Pusher
+
+from ..watching import Watching
+from .listening import BUSY, listening, touched
+
+pytestmark = pytest.mark.usefixtures("here")
+
+
+# How it runs
+
+
+async def test_nothing_is_told_while_the_last_is_not_durable(endpoint: str, pusher: Pusher) -> None:
+    watch = Watching()
+    inside = 0
+
+    async def tell(*observations: Observation) -> None:
+        nonlocal inside
+        assert inside == 0
+        inside += 1
+        await trio.sleep(0.001)
+        await watch.tell(*observations)
+        inside -= 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(open_monitor(f"zmq://{endpoint}", BUSY).run, tell, {})
+        for number in range(500):
+            pusher.touch("a.ini", str(number))
+            if number % 50 == 0:
+                await trio.lowlevel.checkpoint()
+        await watch.shows("a.ini", "499")
+        nursery.cancel_scope.cancel()
+    assert [touched(each).content for each in watch.told[1:]] == [b"%d" % n for n in range(500)]
+
+
+async def test_a_paused_journal_holds_senders_back_and_loses_nothing(endpoint: str) -> None:
+    gate = trio.Event()
+    watch = Watching()
+
+    async def tell(*observations: Observation) -> None:
+        await gate.wait()
+        await watch.tell(*observations)
+
+    config = "x" * 60_000
+    sent = 0
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(open_monitor(f"zmq://{endpoint}", BUSY).run, tell, {})
+        with Pusher(endpoint, queue=10, patience=0) as pusher:
+            before = _memory()
+            idle = 0
+            while idle < 20:  # until for some time nothing has been taken any more
+                try:
+                    pusher.touch(f"{sent}.ini", config)
+                except zmq.Again:
+                    idle += 1
+                    await trio.sleep(0.05)
+                else:
+                    sent, idle = sent + 1, 0
+            held = (8 << 20) // len(config) + QUEUE + 10
+            assert held - QUEUE - 10 <= sent <= held + 1000  # and what TCP buffers
+            assert _memory() - before < 100 << 20
+            gate.set()
+            await watch.until(lambda: len(watch.seen) == sent)
+        nursery.cancel_scope.cancel()
+
+
+def _memory() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+async def test_a_flood_is_told_in_few_goes(endpoint: str, pusher: Pusher) -> None:
+    async with listening(endpoint) as watch:
+
+        def flood() -> None:
+            for number in range(5000):
+                pusher.touch(f"{number % 100}.ini", f"[uwsgi]\nenv = N={number}\n")
+
+        await trio.to_thread.run_sync(flood)
+        await watch.until(lambda: len(watch.told) == 5001)
+        assert watch.calls < 2500  # in truth some dozens, but nobody promises how threads run
+        for number in range(4900, 5000):
+            config = f"[uwsgi]\nenv = N={number}\n".encode()
+            assert watch.seen[f"{number % 100}.ini"].spec.config == digest(config)

@@ -1,0 +1,74 @@
+"""One reading of the source, and what it was not able to read."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import trio
+from emperord.monitors.contract import Listing
+from emperord.monitors.options import MonitorOptions
+from emperord.monitors.zookeeper import monitor as zookeeper
+from emperord.monitors.zookeeper.client import Client
+from emperord.monitors.zookeeper.monitor import ZooKeeper
+from support.zookeeper import shared, talking
+
+from ..watching import NEVER, Watching, watching
+
+SELDOM = MonitorOptions(freq=NEVER)
+
+TYRANT = MonitorOptions(freq=NEVER, tyrant=True)
+
+QUOTED = "s3cr3t:%26?%25/@ x"
+
+
+async def listing_of(monitor: ZooKeeper) -> Listing:
+    async with watching(monitor) as watch:
+        (told,) = watch.told
+        assert isinstance(told, Listing), told
+        return told
+
+
+async def failure_of(monitor: ZooKeeper) -> str:
+    async with watching(monitor) as watch:
+        assert watch.kinds()[0] == "Failed"
+        return watch.failures()[0]
+
+
+def fields_of(watch: Watching, name: str) -> tuple[int | None, int | None, str | None]:
+    spec = watch.seen[name].spec
+    return spec.uid, spec.gid, spec.socket
+
+
+class Meddler:
+    """Does something before a znode's data is asked for, or before it is ``listed``."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.clients: list[Client] = []
+        self.deeds: Mapping[str, Callable[[], object]] = {}
+        meddler = self
+
+        class Meddled(Client):
+            def __init__(self, *arguments: Any) -> None:
+                super().__init__(*arguments)
+                meddler.clients.append(self)
+
+            async def get(self, path: str) -> tuple[bytes | None, Any]:
+                await self.meddle(path)
+                return await super().get(path)
+
+            async def children(self, path: str) -> tuple[list[str], Any]:
+                await self.meddle(f"{path} listed")
+                return await super().children(path)
+
+            async def meddle(self, key: str) -> None:
+                if (deed := meddler.deeds.get(key)) is not None:
+                    await trio.to_thread.run_sync(deed)
+
+        monkeypatch.setattr(zookeeper, "Client", Meddled)
+
+
+async def expire(client: Client) -> None:
+    """End a client's session behind its back."""
+    identity = client._kazoo.client_id
+    with talking(shared().where["hosts"], client_id=identity) as thief:
+        assert thief.client_id[0] == identity[0]
