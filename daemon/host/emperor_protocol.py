@@ -1,9 +1,9 @@
 """The emperor protocol: the bytes that go over a vassal's control socket.
 
 Each vassal inherits one end of a stream socket pair as ``UWSGI_EMPEROR_FD``; single bytes go
-both ways. A vassal with an inline config inherits a second pair as ``UWSGI_EMPEROR_FD_CONFIG``,
-over which the text goes in one frame: once right after the spawn, and again each time the
-vassal asks (it asks while it reloads). Source: uWSGI's ``core/emperor.c`` and ``core/io.c``.
+both ways. A vassal with an inline config inherits a second pair as ``UWSGI_EMPEROR_FD_CONFIG``. The
+text goes over it in one frame: right after the spawn, and each time that the vassal asks (it asks
+while it reloads). Source: uWSGI's ``core/emperor.c`` and ``core/io.c``.
 """
 
 import struct

@@ -3,9 +3,9 @@
 Descriptors are entrusted before anything depends on them: a vassal's sockets before the vassal
 is started, so there is no moment at which the daemon's death would close the last of them.
 Deaths of the daemon's own children are entrusted before they are reaped, so their status is not
-lost either. Without a keeper (it died, or there never was one) everything works, only that it
-does not outlive the daemon; what was entrusted is still known here, for a newcomer that takes
-over (see ``takeover.py``).
+lost either. Without a keeper (it died, or there never was one) everything works, but ends with the
+daemon. The link still knows what was entrusted, for a newcomer that takes over (see
+``takeover.py``).
 """
 
 import contextlib

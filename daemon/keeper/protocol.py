@@ -28,10 +28,10 @@ last event that is durable, which the daemon tells after each commit. So the kee
 the journal that the next daemon finds is the one that the vassals were started for. A daemon of
 version 1 drops all that it does not know; that name it cannot drop.
 
-A death is told until it is acknowledged, to one daemon after the other; the daemon entrusts the
-deaths of its own children too, before it reaps them, until they stand in the journal. A process
-is known by pid and start time (clock ticks since boot), as pids come again. Both sides import only
-this and the standard library's small modules: the keeper must stay small.
+The keeper tells a death until it is acknowledged, to one daemon after the other. The daemon
+entrusts the deaths of its own children too, before it reaps them, until they are in the journal. A
+process is known by pid and start time (clock ticks since boot), as pids come again. Both sides
+import only this and the standard library's small modules: the keeper must stay small.
 """
 
 import errno

@@ -2,10 +2,10 @@
 
 Patterns are those of glob(3): ``*``, ``?``, ``[a-z]``, ``[!a-z]`` and ``[^a-z]`` within one
 component, ``\\`` takes the next character as it is, a leading dot must be matched by a dot, and
-``**`` is nothing but ``*``. The walk is our own, because what cannot be read must not look like
-what is not there: ENOENT and ENOTDIR are holes in the tree, anything else means that the whole
-cannot be told. The part before the first wildcard must exist: where it does not, a disk is
-missing rather than every vassal.
+``**`` is nothing but ``*``. The walk is our own, because an unreadable directory must not look like
+a missing one. ENOENT and ENOTDIR are holes in the tree. Any other error means that the whole cannot
+be told. The part before the first wildcard must exist: where it does not, a disk is missing rather
+than every vassal.
 """
 
 import errno

@@ -2,8 +2,9 @@
 
 kazoo has a thread that speaks to the servers, and two that would run callbacks. Here it has only
 the first: what arrives is handed to trio by that thread itself, in the order in which it came.
-Order is worth something: ZooKeeper tells of a change before it answers with what changed, so
-whoever has read several znodes and was told of no change has read them as they were together.
+The order of packets is a guarantee: ZooKeeper tells of a change before it answers with the changed
+data. So a client that read several znodes and was told of no change has read them as they were
+together.
 
 kazoo keeps the session alive: it goes from server to server, and gets a new session when one has
 expired, which ``has_expired`` tells. We wait for that, to a limit. A request that was lost is asked

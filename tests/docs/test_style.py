@@ -13,27 +13,15 @@ TREES = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "daemon",
-    "docs/architecture.md",
-    "docs/cgroups.md",
-    "docs/commands.md",
-    "docs/control.md",
-    "docs/faults.md",
-    "docs/from-uwsgi.md",
-    "docs/index.md",
-    "docs/journal.md",
-    "docs/lifecycle.md",
-    "docs/on-demand.md",
-    "docs/security.md",
-    "docs/simulation.md",
-    "docs/tests.md",
-    "docs/tyrant.md",
-    "docs/vassals.md",
+    "docs",
     "journal",
     "monitors",
+    "pyproject.toml",
     "replay",
     "tests",
     "tools",
 )
+SUFFIXES = (".py", ".md", ".service", ".logrotate", ".ldif")
 
 
 @pytest.mark.parametrize("tree", TREES)
@@ -48,7 +36,7 @@ def _files(tree: Path) -> list[Path]:
     if tree.is_file():
         return [tree]
     paths = sorted(tree.rglob("*"))
-    return [path for path in paths if path.suffix in (".py", ".md") or _is_script(path)]
+    return [path for path in paths if path.suffix in SUFFIXES or _is_script(path)]
 
 
 def _is_script(path: Path) -> bool:

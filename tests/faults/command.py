@@ -1,11 +1,11 @@
 """``tools/faults``: makes system calls of keeper and daemon fail, one after the other.
 
-A real emperor with some vassals goes through a script: start, a vassal comes, changes, crashes,
-goes, is asked for by a client, stopped and started by an operator; the daemon is killed, all is
-renewed, all is stopped. A first pass counts the calls of each step. Then each call fails with each
-error that it may have, once and for ever. When the fault is over, all has to be well again: no
-vassal is doubled, lost or ended without an event, the log has no traceback, no pause stays, the
-journal verifies, and what runs is what the record says.
+A real emperor with some vassals goes through a script. A vassal comes, changes, crashes, goes, is
+asked for by a client, stopped and started by an operator. The daemon is killed, all is renewed, all
+is stopped. A first pass counts the calls of each step. Then each call fails with each error that it
+may have, once and for ever. When the fault is over, all has to be well again. No vassal is doubled,
+lost or ended without an event. The log has no traceback, no pause stays, the journal verifies, and
+the record says what runs.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The fairness of a run: each source's next start comes after at most one of each other source.
 
-It is found from the durable record alone, and knows only of waits that are certain: a vassal that
-is wanted and down, of which an event says that it is to start, waits until it does.
+The check uses the durable record alone, and knows only of waits that are certain. A vassal that is
+wanted and down, and is to start by an event, waits until it does.
 """
 
 import typing

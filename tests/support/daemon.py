@@ -6,8 +6,8 @@
         daemon.phase("a.ini", "accepting")
         daemon.stop()
 
-It finds everything that it started by a word in the environment, which vassals inherit: so a
-test can be held to it that nothing is left, and a failed test leaves nothing either.
+It finds everything that it started by a variable in the environment, which vassals inherit. So each
+test checks that nothing is left, and a failed test leaves nothing either.
 """
 
 import copy

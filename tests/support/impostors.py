@@ -1,7 +1,7 @@
 """Servers that speak just enough of a source's protocol to be believed, for as long as they like.
 
 Each has ``sane``, a behaviour that serves one vassal ``a.ini``, and behaviours that are sane up to
-a point: ``huge`` claims a message of 2 GiB there and sends it, ``without_end`` gives valid
+a point. There ``huge`` claims a message of 2 GiB and sends it, and ``without_end`` gives valid
 answers for ever.
 """
 

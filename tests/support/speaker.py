@@ -12,8 +12,8 @@ config is lines of orders, carried out one after the other; then it obeys what c
     exit N        end
 
 Lines that start with anything else (a section, a comment) are skipped. Each byte that it gets is
-noted in ``NAME.heard`` as a number, each config that it loads in ``NAME.loaded`` as its first
-line; both lie beside the config, or in ``SPEAKER_NOTES`` where that is inline.
+noted in ``NAME.heard`` as a number, each config that it loads in ``NAME.loaded`` as its first line.
+Both are beside the config, or in ``SPEAKER_NOTES`` where that is inline.
 """
 
 import os
