@@ -21,8 +21,16 @@ class NewerFormat(JournalError):
     """Written by a newer version; nothing is wrong with it, but this program cannot read it."""
 
 
+class JournalMissing(JournalError):
+    """There is no journal at the path, and there should be one."""
+
+
 class JournalLocked(JournalError):
-    """Another process writes this journal."""
+    """Another process writes this journal. ``pid`` is one that has it, 0 where that is not known"""
+
+    def __init__(self, message: str, pid: int = 0) -> None:
+        super().__init__(message)
+        self.pid = pid
 
 
 class Damaged(JournalError):

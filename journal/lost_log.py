@@ -49,8 +49,8 @@ def is_missing(path: str) -> bool:
     """Whether there is no journal: no file, or one without content."""
     try:
         status = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return not os.path.islink(path)
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
     return stat.S_ISREG(status.st_mode) and status.st_size == 0
 
 

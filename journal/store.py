@@ -111,6 +111,7 @@ class Journal:
         self._hash = head.hash
         self._identity = None if named is None else named.hash
         self.last_at: int = row[0] if row and row[0].__class__ is int else 0
+        self.made = False  # by opening it
         # Called after each append, in its thread, when the events are durable.
         self.when_durable: Callable[[Head], None] = lambda _: None
 
@@ -121,7 +122,7 @@ class Journal:
         Raises JournalLocked, NotAJournal, NewerFormat, Damaged; each text says what to do.
         """
         given, path = path, os.path.realpath(path)
-        opened = contextlib.ExitStack()
+        opened, made = contextlib.ExitStack(), lost_log.is_missing(path)
         try:
             try:
                 if os.path.islink(given) and not os.path.isdir(os.path.dirname(path)):
@@ -131,7 +132,7 @@ class Journal:
                     )
                 os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
                 opened.callback(_let_go, _take_lock(path + ".lock"))
-                if lost_log.is_missing(path):  # before there is a file
+                if made:  # before there is a file
                     lost_log.secure(path)
                 file = _take_file(path)
                 opened.callback(_let_go, file)
@@ -144,7 +145,9 @@ class Journal:
                 ) from None
             connection = _connect(path, file)
             try:
-                return cls(path, connection, opened, file)
+                journal = cls(path, connection, opened, file)
+                journal.made = made
+                return journal
             except OSError as error:
                 close_unfolded(connection, path, file)
                 raise JournalError(
@@ -176,10 +179,17 @@ class Journal:
         self._opened.close()
 
     def leave(self) -> None:
-        """Let go of the journal with all files as they are: it is not gone on with."""
+        """Let go of the journal with all files as they are: it is not gone on with.
+
+        One that was made for nothing is removed.
+        """
         if self._writes.locked():
             return
+        unused = self.made and self.seq == 0 and not self._closed and self.in_place()
         self._disconnect(folded=False)
+        for suffix in ("-shm", "-wal", "") if unused else ():
+            with contextlib.suppress(OSError):
+                os.unlink(self.path + suffix)
         self._opened.close()
 
     def _is_sound(self) -> bool:

@@ -158,7 +158,8 @@ def inherit(path: str, keeper: KeeperLink) -> socket.socket:
     """
     kept = keeper.take(CONTROL)
     if kept is not None:
-        if kept.about == _about(path):
+        # One whose directory was moved away is found again when that is back.
+        if kept.about == _about(path) or not os.path.isdir(os.path.dirname(path)):
             return socket.socket(fileno=kept.descriptors[0])
         keeper.drop(CONTROL)
         os.close(kept.descriptors[0])

@@ -20,7 +20,7 @@ import os
 import resource
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from ...journal.errors import JournalLocked
@@ -52,19 +52,25 @@ class _NoAnswer(Exception):
     """The running daemon did not answer, or not to the end: it may be dying."""
 
 
-def open_journal(path: str, control_path: str, keeper: KeeperLink) -> Journal:
+def open_journal(
+    path: str,
+    control_path: str,
+    keeper: KeeperLink,
+    opener: Callable[[str], Journal] = Journal.open,
+) -> Journal:
     """The journal; from a daemon that lost its keeper it is taken over, vassals and all.
 
-    Raises JournalError, JournalLocked among them if its daemon does not hand it over.
+    ``opener`` opens it. Raises JournalError, JournalLocked among them if its daemon does not hand
+    it over.
     """
     leaves = asked = 0  # the daemon that has handed all over, and the last that was asked
     until = patience = time.monotonic() + _LEAVING
     last = until + _LEAVING
     while True:
         try:
-            journal = Journal.open(path)
-        except JournalLocked:
-            owner, now = _owner(path), time.monotonic()
+            journal = opener(path)
+        except JournalLocked as locked:
+            owner, now = locked.pid or _owner(path), time.monotonic()
             if owner != asked:
                 asked, patience = owner, now + _SILENT
             try:

@@ -23,15 +23,12 @@ from typing import Any, Final, Literal
 import msgspec
 import trio
 
-from ...journal import chain, lost_log
-from ...journal.errors import Damaged, JournalError
+from ...journal import chain
 from ...journal.events import JournalAdopted
 from ...journal.store import Head, Journal, Snapshot
-from ...journal.times import rfc3339
 from ...monitors.names import shown
-from ...version import VERSION
-from ..control import attention, takeover
 from ..control import server as control
+from ..control import takeover
 from ..control.requests import try_new_version
 from ..control.server import Client, Refused
 from ..core.actions import recorded
@@ -43,7 +40,7 @@ from ..keeper.link import KeeperLink
 from ..loop import daemon_log
 from ..loop.clock import Clock
 from ..loop.systemd import Notifier
-from . import other_vassals, restoring
+from . import looks, other_vassals, restoring, waiting_status
 from .identity import Holder
 from .in_use import IdentityInUse
 
@@ -55,6 +52,10 @@ _LEAVE: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _TODO: Final = (
     "'emperor-ctl adopt' goes on with this journal, 'emperor-ctl restore FILE' with a copy of the"
     " one that was lost"
+)
+_PUT_BACK: Final = (
+    "put it back, and the daemon goes on by itself; 'emperor-ctl adopt' begins another one,"
+    " 'emperor-ctl restore FILE' goes on with a copy of the one that was lost"
 )
 _UNREADABLE: Final = (
     "mend that and have the daemon look again ('emperor-ctl upgrade'), or go on with a copy of the"
@@ -88,18 +89,20 @@ class Estranged:
         holder: Holder,
         *,
         passing: bool = False,
+        missing: bool = False,
     ) -> None:
         self.path = path
         self._passing = passing
+        self._missing = missing
         self.journal = journal
         self._fleet = fleet
         self.known = known
         self.reason = reason
-        self._todo = _TODO if journal is not None else _UNREADABLE
+        self._todo = _PUT_BACK if missing else _TODO if journal is not None else _UNREADABLE
         self._keeper = keeper
         self._holder = holder
         self._since = time.time_ns()
-        self._keeper_died: str | None = None  # when this daemon noticed it
+        self._keeper_died: int | None = None  # when this daemon noticed it
         self._decided = trio.Event()
         self._decision = Decision("leave")
 
@@ -112,8 +115,7 @@ class Estranged:
             self._keeper.hear()
             nursery.start_soon(notifier.keep_alive)
             nursery.start_soon(self._attend_keeper)
-            if self._passing:
-                nursery.start_soon(self._look_again)
+            nursery.start_soon(self._look_again)
             answer: control.Answer = partial(self._answer, nursery)
             nursery.start_soon(control.serve, listener, answer)
             await self._decided.wait()
@@ -124,14 +126,28 @@ class Estranged:
     async def _attend_keeper(self) -> None:
         await self._keeper.run()
         if self._keeper.died:
-            self._keeper_died = rfc3339(time.time_ns())
+            self._keeper_died = time.time_ns()
 
     async def _look_again(self) -> None:
-        """Have a journal looked at as soon as it can be opened, by the next daemon if possible."""
+        """Have the journal looked at when it can be opened, or another one is there.
+
+        The next daemon does that, if there is a keeper to start it.
+        """
+        first = seen = await threads.run_sync(looks.files, self.path)
         while not self._decided.is_set():
             await trio.sleep(_LOOK)
-            if await threads.run_sync(_can_be_opened, self.path):
-                log.warning("%s: it can be opened again", self.path)
+            before, seen = seen, await threads.run_sync(looks.files, self.path)
+            made = self._missing and self.journal is not None
+            if made or seen != before:
+                continue  # files are being moved
+            if self._passing and self.journal is None:
+                renew = await threads.run_sync(looks.can_be_opened, self.path)
+                news = "it can be opened again"
+            else:
+                renew = seen is not None and seen != first
+                news = "other files are there"
+            if renew and not self._decided.is_set():  # else an operator was first
+                log.warning("%s: %s", self.path, news)
                 self._decide(Decision("renew" if self._keeper.alive else "look"))
 
     def _decide(self, decision: Decision) -> None:
@@ -174,7 +190,10 @@ class Estranged:
     ) -> dict[str, Any] | tuple[dict[str, Any], socket.socket]:
         do, uid = request.get("do"), client.uid
         if do == "status":
-            return {"status": self._status()}
+            said, since = f"{self.reason}; {self._todo}", self._since
+            keeper = (self._keeper.alive, self._keeper_died)
+            args = (self.path, self._seq, said, since, *keeper)
+            return {"status": await threads.run_sync(waiting_status.status, *args)}
         if do == "list":
             return {"seq": self._seq, "at": None, "vassals": []}
         if do == "upgrade":
@@ -194,41 +213,9 @@ class Estranged:
     def _seq(self) -> int:
         return 0 if self.journal is None else self.journal.seq
 
-    def _status(self) -> dict[str, Any]:
-        return {
-            "version": VERSION,
-            "pid": os.getpid(),
-            "journal": self.path,
-            "seq": self._seq,
-            "at": None,
-            "monitors": [],
-            "outages": {},
-            "vassals": {},
-            "stopping": False,
-            "keeper": self._keeper.alive,
-            "paused": None,
-            "estranged": f"{self.reason}; {self._todo}",
-            "unrecorded": 0,
-            "renamed_logs": {},
-            "held": [],
-            "attention": [
-                _entry("estranged", f"{self.reason}; {self._todo}", rfc3339(self._since)),
-                *self._keeperless(),
-                *(_entry("lost log", lost_log.advice(logs)) for logs in self._lost_logs()),
-            ],
-        }
-
-    def _keeperless(self) -> list[dict[str, Any]]:
-        since = self._keeper_died
-        return [] if since is None else [_entry("keeper died", attention.KEEPER_DIED, since)]
-
-    def _lost_logs(self) -> list[list[str]]:
-        found = lost_log.beside(self.path)
-        return [found] if found else []
-
     async def _renew(self) -> None:
         if not self._keeper.alive:  # no keeper could hold the vassals while there is no daemon
-            if self.journal is None and not await threads.run_sync(_can_be_opened, self.path):
+            if self.journal is None and not await threads.run_sync(looks.can_be_opened, self.path):
                 raise Refused(f"{self.reason}; {self._todo}")
             self._decide(Decision("look"))
             return
@@ -249,7 +236,19 @@ class Estranged:
                 self._decide(Decision("give way"))
 
     async def adopt(self, uid: int) -> dict[str, Any]:
-        """Go on with the journal as it is. Raises Refused."""
+        """Go on with the journal as it is, or with a new one. Raises Refused."""
+        try:
+            return await self._adopt(uid)
+        except Refused:
+            if self._missing and self.journal is not None:
+                self.journal.leave()
+                self.journal = None
+            raise
+
+    async def _adopt(self, uid: int) -> dict[str, Any]:
+        if self.journal is None and self._missing:
+            self.journal = await threads.run_sync(looks.make, self.path)
+            self._fleet = Fleet()
         if self.journal is None or self._fleet is None:
             raise Refused(f"{self.reason}; {self._todo}")
         if not self.journal.in_place():
@@ -336,20 +335,3 @@ class Estranged:
             aside=aside,
         )
         return Draft("journal_adopted", body)
-
-
-def _entry(what: str, reason: str, since: str | None = None) -> dict[str, Any]:
-    return {"what": what, "vassal": None, "monitor": None, "since": since, "reason": reason}
-
-
-def _can_be_opened(path: str) -> bool:
-    """Whether a journal that is there can be opened, or is found to be damaged. Blocks."""
-    if not os.path.exists(path):
-        return False  # opening it would make one
-    try:
-        Journal.open(path).leave()
-    except Damaged:
-        return True  # the next daemon says so
-    except (JournalError, OSError):
-        return False
-    return True

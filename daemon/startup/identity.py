@@ -21,7 +21,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from ...journal import lost_log
@@ -63,7 +63,7 @@ class Holder:
     def __init__(self, keeper: KeeperLink, path: str, directory: str | None = None) -> None:
         self._keeper = keeper
         self._path = os.path.realpath(path)
-        self._directory = runtime_directory() if directory is None else directory
+        self.directory = runtime_directory() if directory is None else directory
         self._identity: bytes | None = None
         self._lock: int | None = None
         self._entrusted = False
@@ -86,14 +86,14 @@ class Holder:
 
         That is for a new keeper: the one before has died with its daemon.
         """
-        for name in _names(self._directory):
-            about = in_use.read(os.path.join(self._directory, name))
+        for name in in_use.names(self.directory):
+            about = in_use.read(os.path.join(self.directory, name))
             head = _head(about)
             if head is None:
                 continue
             if about.get("journal") != self._path and head.identity != identity:
                 continue
-            if in_use.stays_locked(os.path.join(self._directory, name)):
+            if in_use.stays_locked(os.path.join(self.directory, name)):
                 continue  # another emperor has it, so what is here is a copy
             if any(procfs.foreign(pid) is None for pid in procfs.of_journal(short(head.identity))):
                 return head
@@ -108,13 +108,13 @@ class Holder:
         if identity == self._identity:
             return
         try:
-            lock = _locked(self._directory, identity, self._path)
+            lock = _locked(self.directory, identity, self._path)
         except OSError as error:
             log.warning(
                 "%s: no lock can be made there (%s); it is kept in memory, so nothing knows how far"
                 " the journal was when daemon and keeper have died; set RUNTIME_DIRECTORY to a"
                 " directory that can be written",
-                self._directory,
+                self.directory,
                 error.strerror,
             )
             lock = os.memfd_create(f"{short(identity)}.lock", os.MFD_CLOEXEC)
@@ -123,7 +123,7 @@ class Holder:
             in_use.check(short(identity), self._path, lock, any_user=any_user)
         except IdentityInUse:
             with contextlib.suppress(OSError):  # there is none
-                os.unlink(_file_of(self._directory, identity))
+                os.unlink(_file_of(self.directory, identity))
             os.close(lock)
             raise
         before, self._lock, self._identity = self._lock, lock, identity
@@ -159,7 +159,7 @@ class Holder:
         """The daemon has stopped all that it started: its lock's file goes."""
         if self._identity is not None:
             with contextlib.suppress(OSError):
-                os.unlink(_file_of(self._directory, self._identity))
+                os.unlink(_file_of(self.directory, self._identity))
 
 
 def estrangement(journal: Journal, known: Head) -> str | None:
@@ -215,11 +215,6 @@ def _locked(directory: str, identity: bytes, path: str) -> int:
 
 def _file_of(directory: str, identity: bytes) -> str:
     return os.path.join(directory, f"{short(identity)}.lock")
-
-
-def _names(directory: str) -> Iterator[str]:
-    with contextlib.suppress(OSError):
-        yield from (name for name in sorted(os.listdir(directory)) if name.endswith(".lock"))
 
 
 def _head(about: Mapping[str, Any]) -> Head | None:

@@ -10,9 +10,11 @@ Processes of other users than root and ours count only where there are no tenant
 could hold such a file to keep the emperor from starting.
 """
 
+import contextlib
 import fcntl
 import json
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator, Mapping
@@ -25,6 +27,7 @@ from ..host import procfs
 LAST_CHILD: Final = 5.0  # seconds that a dead daemon's last child may take to its exec
 _AGAIN: Final = 0.01  # seconds between looks
 _LONGEST: Final = 8192  # bytes of what a locked file says
+_ANY_LOCK: Final = re.compile(r"[/:][0-9a-f]{16}\.lock$")
 _GONE: Final = " (deleted)"  # behind the name of an open file that was removed, see proc(5)
 
 
@@ -46,7 +49,8 @@ def check(identity: str, path: str, own: int, *, any_user: bool = False) -> None
     The own lock is taken before: of two that start at once, at least one sees the other.
     """
     until = time.monotonic() + LAST_CHILD
-    while (found := next(_users(identity, own, any_user), None)) is not None:
+    ours, wanted = os.fstat(own), re.compile(rf"[/:]{identity}\.lock$")
+    while (found := next(_users(wanted, ours, any_user), None)) is not None:
         pid, about = found
         emperor = about.get("pid")
         # A child of a dead daemon, on its way to exec, holds its lock for a moment.
@@ -54,6 +58,26 @@ def check(identity: str, path: str, own: int, *, any_user: bool = False) -> None
         if lives or time.monotonic() > until:
             by = f"{about.get('journal')}, emperor {emperor if lives else pid}"
             raise IdentityInUse(path, by)
+        time.sleep(_AGAIN)
+
+
+def check_path(path: str, directory: str) -> None:
+    """Raise JournalLocked if another emperor has its journal at this path, where none is now.
+
+    Its journal was moved away. A new one in its place would start all vassals a second time.
+    """
+    until = time.monotonic() + LAST_CHILD
+    while (found := next(_users_of_path(path, directory), None)) is not None:
+        pid, about = found
+        emperor = about.get("pid")
+        lives = isinstance(emperor, int) and procfs.start_time(emperor) is not None
+        if lives or time.monotonic() > until:
+            raise JournalLocked(
+                f"{path}: not there, but a running emperor (pid {emperor if lives else pid}) has a"
+                " journal of that name; put the journal back, end that emperor, or give this one"
+                " another --journal",
+                pid,
+            )
         time.sleep(_AGAIN)
 
 
@@ -85,16 +109,41 @@ def stays_locked(file: str) -> bool:
     return False
 
 
-def _users(identity: str, own: int, any_user: bool) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The processes that use a journal of this identity, and what is known of each."""
-    ours = os.fstat(own)
+def _users_of_path(path: str, directory: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for pid, about in _users(_ANY_LOCK, None, any_user=False):
+        if about.get("journal") == path and _sees_our_files(pid):
+            yield pid, about
+    for name in names(directory):
+        file = os.path.join(directory, name)
+        about = read(file)
+        if about.get("journal") == path and _is_locked(file, None):
+            yield 0, about
+
+
+def _sees_our_files(pid: int) -> bool:
+    """Whether a path leads a process where it leads us, as none does from another container."""
+    with contextlib.suppress(OSError):
+        return os.path.samestat(os.stat(f"/proc/{pid}/ns/mnt"), os.stat("/proc/self/ns/mnt"))
+    return False
+
+
+def names(directory: str) -> Iterator[str]:
+    """The names of the locks in a runtime directory."""
+    with contextlib.suppress(OSError):
+        yield from (name for name in sorted(os.listdir(directory)) if name.endswith(".lock"))
+
+
+def _users(
+    lock: re.Pattern[str], ours: os.stat_result | None, any_user: bool
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The processes that hold such a lock, and what is known of each."""
     trusted = (0, os.geteuid())
     for pid in procfs.all_pids():
         if pid == os.getpid() or not (any_user or procfs.owner(pid) in trusted):
             continue
         for file, target in procfs.open_files(pid):
             name = target.removesuffix(_GONE)
-            if name.endswith((f"/{identity}.lock", f":{identity}.lock")) and _is_locked(file, ours):
+            if lock.search(name) and _is_locked(file, ours):
                 yield pid, read(file)
 
 

@@ -3,6 +3,7 @@
 | the keeper, or the runtime directory, knows | the journal | the daemon |
 |---|---|---|
 | nothing | has no events | begins |
+| nothing | is not there, and another emperor runs on this path | refuses to start |
 | nothing | its identity is not locked | locks it and begins |
 | nothing | another emperor has its identity | refuses to start; with ``--restore``, renames it |
 | a last event | holds that event | goes on |
@@ -19,8 +20,15 @@ from typing import NamedTuple
 
 import trio
 
-from ...journal import chain
-from ...journal.errors import Damaged, JournalError, JournalLocked, JournalPaused, NewerFormat
+from ...journal import chain, lost_log
+from ...journal.errors import (
+    Damaged,
+    JournalError,
+    JournalLocked,
+    JournalMissing,
+    JournalPaused,
+    NewerFormat,
+)
 from ...journal.events import FORKED, Event, JournalForked
 from ...journal.reserve import Reserve, Reserved
 from ...journal.store import Head, Journal
@@ -95,8 +103,8 @@ class Opening:
             raise
 
     def _run(self) -> Opened:
-        fleet = self._read()
         self._keeper.receive_all()
+        fleet = self._read()
         head = None if self._journal is None else self._journal.head
         own = None if head is None else head.identity
         known = self._holder.inherit() or self._holder.recall(own)
@@ -179,7 +187,28 @@ class Opening:
             return None
 
     def _open(self) -> Journal:
-        return takeover.open_journal(self._given, self._control_path, self._keeper)
+        return takeover.open_journal(
+            self._given, self._control_path, self._keeper, self._open_there
+        )
+
+    def _open_there(self, given: str) -> Journal:
+        """Open the journal; none is made where one should be.
+
+        Raises JournalMissing, JournalLocked.
+        """
+        folder = os.path.dirname(self._path)
+        unmounted = os.path.islink(given) and not os.path.isdir(folder)
+        if lost_log.is_missing(self._path) and not unmounted:
+            known = self._holder.inherit()
+            if known is None:
+                in_use.check_path(self._path, self._holder.directory)
+                known = self._holder.recall(None)
+            if known is not None:
+                raise JournalMissing(
+                    f"{self._path} is not there, or is empty, but vassals run on for a journal with"
+                    f" {known.seq} events"
+                )
+        return Journal.open(given)
 
     def _reason(self, known: Head) -> str | None:
         if self._journal is None:
@@ -236,11 +265,20 @@ class Opening:
         keeper, holder = self._keeper, self._holder
         looked: str | None = reason
         while looked is not None:
+            missing = isinstance(self._error, JournalMissing)
             passing = type(self._error) is JournalError or isinstance(
-                self._error, JournalLocked | JournalPaused
-            )  # neither damaged nor of a newer version
+                self._error, JournalMissing | JournalLocked | JournalPaused
+            )
             life = Estranged(
-                self._path, self._journal, fleet, known, looked, keeper, holder, passing=passing
+                self._path,
+                self._journal,
+                fleet,
+                known,
+                looked,
+                keeper,
+                holder,
+                passing=passing,  # neither damaged nor of a newer version
+                missing=missing,
             )
             decision = trio.run(life.run, listener, self._notifier)
             if decision.do == "renew" and keeper.alive:
@@ -255,6 +293,7 @@ class Opening:
                 continue
             log.warning("no longer estranged: uid %s asked to %s", decision.uid, decision.do)
             if decision.do == "adopt":
+                self._journal = life.journal
                 return life.adopted(decision, self._write)
             self._journal, draft = life.restored(decision, self._open)
             return [draft]
