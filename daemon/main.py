@@ -28,7 +28,6 @@ from ..version import VERSION
 from .cli import commandline
 from .control.explain import Explainer
 from .core.blame import original
-from .core.deploys import followed
 from .core.fleet import Fleet, from_json
 from .core.fold import fold
 from .core.rules import RULES
@@ -45,6 +44,7 @@ from .loop.clock import Clock
 from .loop.observer import Observer
 from .loop.shell import Shell
 from .loop.signals import Abandoned
+from .loop.stored_deploys import followed
 from .loop.systemd import Notifier
 from .options import Command, options, policy
 from .startup.identity import short

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from . import rows
 
-DEPLOYED: Final = ("vassal_added", "vassal_changed")
-DEPLOYS: Final = (*DEPLOYED, "vassal_removed", "vassal_destroyed")
+DEPLOYED: Final = rows.DEPLOYED
+DEPLOYS: Final = rows.DEPLOYS
 Row = rows.Deploy
 
 _MADE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'deploy'"

@@ -1,5 +1,10 @@
 """The values that a daemon appends to its journal beside events. They need no SQLite."""
 
+from typing import Final
+
+DEPLOYED: Final = ("vassal_added", "vassal_changed")
+DEPLOYS: Final = (*DEPLOYED, "vassal_removed", "vassal_destroyed")
+
 # seq, previous, outcome, outcome_seq, attempt, ordered, trial, settled
 Deploy = tuple[int, str | None, str, int | None, int | None, int | None, int | None, bool]
 """A row of the table ``deploy``."""

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from emperord.daemon.core.actions import Action, recorded
-from emperord.daemon.core.deploys import followed
 from emperord.daemon.core.fleet import Fleet, from_json, to_json
 from emperord.daemon.core.fold import fold
 from emperord.daemon.core.rules import RULES
+from emperord.daemon.loop.stored_deploys import followed
 from emperord.journal import chain
 from emperord.journal.events import KINDS, Event, Spec
 from emperord.journal.policy import Policy

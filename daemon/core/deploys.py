@@ -39,12 +39,12 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from ...journal.deploys import DEPLOYED, DEPLOYS, Row
 from ...journal.events import Event
-from ...journal.store import Journal
+from ...journal.rows import DEPLOYED, DEPLOYS
+from ...journal.rows import Deploy as Row
 from . import deaths
 from .actions import Action
-from .fleet import UP, Fleet, Phase, Vassal, from_json
+from .fleet import UP, Fleet, Phase, Vassal
 from .fold import fold
 
 log = logging.getLogger("emperor")
@@ -92,25 +92,6 @@ class Deploy(msgspec.Struct):
             self.seq, self.previous, self.outcome, self.outcome_seq,
             self.attempt, self.order, self.trial, self.settled,
         )  # fmt: skip
-
-
-def followed(journal: Journal) -> "Deploys":
-    """Those that the journal knows as unsettled; before that, the rows that it lacks are made."""
-    if journal.lacks_deploys:
-        try:
-            _fill(journal)
-        except Exception as error:  # an old event is damaged, or the disk is full: no vassal's loss
-            log.warning("the view deploys lacks former ones: %s", error)
-    return Deploys(Deploy(*fields) for fields in journal.unsettled_deploys())
-
-
-def _fill(journal: Journal) -> None:
-    begin = journal.snapshot(journal.begins_after + 1) if journal.begins_after else None
-    fleet = Fleet() if begin is None else from_json(begin.fleet)
-    follower = Deploys()
-    for event in journal.tail(journal.begins_after):
-        follower.take(fleet, event)
-    journal.fill_deploys(follower.rows)
 
 
 def _any(_: Event) -> bool:

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Final
@@ -41,6 +42,12 @@ ROOTS: Final = tuple(
     f"emperord.daemon.core.{name}" for name in ("fold", "moves", "fleet", "actions")
 )
 
+CORE: Final = tuple(
+    f"emperord.daemon.core.{path.stem}"
+    for path in sorted((Path(__file__).parents[2] / "daemon" / "core").glob("*.py"))
+    if path.stem != "__init__"
+)
+
 
 def source(module: str) -> ast.Module:
     found = find_spec(module)
@@ -72,10 +79,10 @@ def _is_module(name: str) -> bool:
         return False
 
 
-def closure() -> dict[str, set[str]]:
-    """The fold's modules and those of ours that they need, with what each imports."""
+def closure(roots: Iterable[str] = ROOTS) -> dict[str, set[str]]:
+    """These modules and those of ours that they need, with the imports of each."""
     found: dict[str, set[str]] = {}
-    waiting = list(ROOTS)
+    waiting = list(roots)
     while waiting:
         module = waiting.pop()
         if module not in found:
@@ -87,6 +94,18 @@ def closure() -> dict[str, set[str]]:
 @pytest.mark.parametrize("module", sorted(closure()))
 def test_imports_nothing_that_reaches_outside(module: str) -> None:
     assert not {name.partition(".")[0] for name in closure()[module]} & IMPURE
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_a_module_of_the_core_imports_no_way_to_the_outside(module: str) -> None:
+    """Deploys are a view for people, so an error in it is logged."""
+    assert imported(module) & IMPURE <= {"logging"}
+
+
+def test_the_core_needs_neither_the_system_nor_sqlite() -> None:
+    """``records`` prints times for people: the conversion is allowed, and the fold does without."""
+    needed = {name.partition(".")[0] for names in closure(CORE).values() for name in names}
+    assert needed & IMPURE <= {"datetime", "logging", "time"}
 
 
 @pytest.mark.parametrize("module", ROOTS)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from emperord.daemon.core.deploys import followed
+from emperord.daemon.loop.stored_deploys import followed
 from emperord.journal import events, migrations, schema
 from emperord.journal.errors import NewerFormat, UnreadableEvent
 from emperord.journal.reading import open_journal

@@ -12,10 +12,10 @@ import pytest
 import trio
 import trio.testing
 from emperord.daemon.core.actions import recorded
-from emperord.daemon.core.deploys import followed
 from emperord.daemon.core.fleet import Fleet
 from emperord.daemon.core.fold import fold
 from emperord.daemon.core.rules import RULES
+from emperord.daemon.loop.stored_deploys import followed
 from emperord.journal import chain, migrations
 from emperord.journal.reading import Filter, open_journal
 from emperord.journal.store import Journal
