@@ -1,4 +1,8 @@
-"""Taking hold of a vassal's process that another daemon started."""
+"""A Process object for a process that another daemon started.
+
+The daemon gets a pidfd, and checks the start time after that, so the pid cannot have been reused.
+The sockets come from the keeper.
+"""
 
 import os
 import socket

@@ -20,7 +20,7 @@ _MOST_NAMED: Final = 20
 
 
 def find(fleet: Fleet, journal: Journal) -> list[str]:
-    """Vassals whose config text is not what was recorded; the log names them. Raises Damaged.
+    """Vassals with a config text that differs from the record; the log names them. Raises Damaged.
 
     A text that is gone counts where there is no file, since the vassal gets its config from here.
     """

@@ -46,7 +46,7 @@ def _plain(path: str) -> str:
 def path_of(pid: int) -> str | None:
     """The cgroup of a process as /proc has it (``/`` is the root); None if that is not known.
 
-    The cgroup of a dead process that nobody has reaped is known still.
+    A zombie still has its cgroup.
     """
     try:
         with open(f"/proc/{pid}/cgroup", errors="surrogateescape") as file:
@@ -81,7 +81,7 @@ def delegate(cgroup: str) -> None:
 
 
 def is_ours(cgroup: str) -> bool:
-    """Whether it belongs to this user, who may put processes in it."""
+    """Whether it belongs to this user, and this user may put processes in it."""
     try:
         owner = os.stat(cgroup).st_uid
     except OSError:

@@ -1,9 +1,9 @@
 """Orders to processes: reload, stop, kill.
 
-A process that speaks the emperor protocol gets an order as a byte. Other programs get a signal, and
-so do vassals that read no orders: without a master nobody reads the control socket, and a vassal is
-then *deaf* (``orders.py``). The fold decides what is ordered and for how long it waits; a stop that
-takes too long becomes a kill by its order.
+A process that speaks the emperor protocol gets an order as a byte. Other programs get a signal. So
+does a *deaf* vassal: without a master, uWSGI does not read its control socket (``orders.py``).
+
+The fold decides on orders and time limits. When a stop takes too long, the fold orders a kill.
 """
 
 import contextlib

@@ -47,7 +47,7 @@ class ExitHandler:
         self._cgroups = context.cgroups
 
     def handle(self, process: Process) -> None:
-        """The leader has died: end its tree, reap it, and record it. Returns at once."""
+        """A leader has died: end its tree, reap it, and record its exit. Returns at once."""
         self._watch.remove(process.pidfd)
         self._tasks.nursery.start_soon(self._handle, process)
 

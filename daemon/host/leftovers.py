@@ -1,7 +1,7 @@
-"""Leftovers: vassals that run, but of whose start the journal does not know.
+"""Leftovers: vassals that run, and whose start is not in the journal.
 
-They are there after a journal was lost and another one is gone on with, a new one or an older copy.
-The keeper holds their sockets and knows what each was started with; others are found by their mark.
+They exist after a journal was lost, and a new one or an older copy was put in its place. The keeper
+holds their sockets and their specs; others are found by their mark.
 When the fold orders a vassal of that name to be started, the process is taken over instead of
 starting a second one (``launcher.py``). Until then no leftover is touched.
 """

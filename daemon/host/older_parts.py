@@ -1,7 +1,7 @@
 """Older parts of vassals' logs (NAME.log.1 ...): the daemon's own files, within the size of a log.
 
-A log belongs to its vassal's user, who could give a part any size on a disk that all share. So a
-part is a copy that the daemon owns. The user's group may read it if it may read the log.
+A log belongs to its vassal's user. That user could give a part any size on a disk that all share.
+So a part is a copy that the daemon owns. The user's group may read it if it may read the log.
 
 The daemon looks at any file in the directory that another user owns, whether its vassal runs or
 not. It cuts a log, and replaces a part by a copy of its end (0.1.0 and logrotate left parts to the

@@ -41,9 +41,9 @@ Step = Callable[[], Awaitable[None]]
 
 
 class OnDemand:
-    """The addresses of vassals. ``tell`` takes news, ``fail`` an error about one vassal.
+    """The addresses of vassals. ``tell`` takes events, ``fail`` an error about one vassal.
 
-    ``serves`` says whether a process of a vassal is still there, of a daemon before.
+    ``serves`` says whether a former daemon's process of a vassal still runs.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class OnDemand:
         how: Terms,
         after: Callable[[Listener], None] = lambda _: None,
     ) -> None:
-        """Listen at its address, then call ``after``, and tell when the first client is there."""
+        """Listen at its address, then call ``after``, and report when the first client waits."""
         self._order(vassal, partial(self._listen, vassal, address, how, after))
 
     def unlisten(self, vassal: str) -> None:
@@ -117,7 +117,7 @@ class OnDemand:
     # Clients
 
     def client_waits(self, fd: int) -> None:
-        """A first client waits. It is said once; what comes of it says when to look again."""
+        """Report a first client, once. The fold orders to listen again."""
         listener = self._unwatch(fd)
         if listener is not None:
             self._report_client(listener.vassal)
@@ -133,7 +133,7 @@ class OnDemand:
             self._epoll.unregister(fd)
         return listener
 
-    # One vassal after the other's steps
+    # The orders for one vassal, one after the other
 
     def _order(self, vassal: str, step: Step) -> None:
         assert self._nursery is not None

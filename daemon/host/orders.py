@@ -18,7 +18,7 @@ class Orders:
     """The orders to one process since it last sent that it accepts."""
 
     def __init__(self) -> None:
-        self.unsure = False  # it may be loading because of an order that another daemon sent
+        self.unsure = False  # it may be loading, by an order of a former daemon
         self._sent = False
         self._level = 0  # unread right after the last one was sent
         self._loads = False  # it has read one

@@ -206,9 +206,9 @@ def all_pids() -> Iterator[int]:
 class Census(NamedTuple):
     """All processes that may be a vassal's, in the order in which they started.
 
-    Dead ones are left out, except our own children that are not reaped yet: a process that forks
-    and dies, over and over, may be seen in no other state. A dead process that is traced is left
-    out, too, because it stays until its tracer has reaped it.
+    Zombies are left out, except our own children: a process that forks and dies, over and over, may
+    be seen in no other state. A zombie that is traced is left out, too, because it stays until its
+    tracer has reaped it.
     """
 
     marked: dict[str, list[int]]  # by mark

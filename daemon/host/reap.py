@@ -31,15 +31,15 @@ _MOST: Final = 256  # orphans that are reaped at once
 _PAUSE: Final = 0.005  # seconds until the next are
 _TURN: Final = 0.02  # seconds between looks, as dead leaders are not reaped here
 _NO_CHILD: Final = 1.0  # seconds between looks while nothing could die, or no thread can wait
-# Children of this thread, see waitid(2): orphans fall to the first thread of a process, the event
-# loop's. A child that another thread runs and waits for is that thread's: its status is not taken.
+# Only children of this thread (waitid(2)). The first thread of a process gets the orphans, and runs
+# the event loop. A child that another thread started and waits for keeps its status.
 _WNOTHREAD: Final = 0x20000000
 
 
 class Trees:
-    """Ends what vassals leave behind. ``leaders`` gives the pids of those that run.
+    """Ends the descendants that vassals leave. ``leaders`` gives the pids of vassals that run.
 
-    ``orphans`` gives the pids of what falls to the daemon and its keeper, leaders among them.
+    ``orphans`` gives the pids of all children of the daemon and its keeper, leaders among them.
     """
 
     def __init__(
@@ -58,11 +58,11 @@ class Trees:
         self._traced: dict[int, int] = {}  # dead leaders that cannot be reaped yet: start times
 
     async def end(self, process: Process) -> None:
-        """Kill what a dead leader left, and return when nothing of it is there any more."""
+        """Kill the descendants of a dead leader, and return when none is left."""
         if process.cgroup is not None:
             killed = await self._cgroups.end(process.cgroup, process.name)
             process.in_cgroup = process.in_cgroup and killed is not None
-            # They fell to us. A look at thousands of zombies would take seconds.
+            # They became our children. Looking at thousands of zombies would take seconds.
             for pid in (killed or set()) - self._leaders():
                 reap_quietly(os.P_PID, pid)
         pause = 0.001
@@ -112,11 +112,11 @@ class Trees:
             self._traced[process.pid] = process.started
 
     def expect_orphans(self) -> None:
-        """A child has been started. Its descendants may fall to us from now on."""
+        """A child has been started. Its descendants may become our children from now on."""
         self._child_started.set()
 
     async def reap(self) -> None:
-        """Reap orphans of vassals, which are handed to us, as they die. Until cancelled."""
+        """Reap orphans of vassals, our children now, as they die. Until cancelled."""
         while True:
             if not await self._death():
                 with trio.move_on_after(_NO_CHILD):

@@ -20,7 +20,7 @@ from .listen_address import CannotListen
 
 
 class Terms(NamedTuple):
-    """How to listen. ``user`` is whose the directory of a socket file must be; None: anybody's.
+    """How to listen. The directory of a socket file must belong to ``user``; None: to any user.
 
     It may also be ``directory``, the one for all vassals, if only root can write there. ``group``
     is the group of that user.

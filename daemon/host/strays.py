@@ -1,17 +1,17 @@
-"""Strays: processes below the daemon that no attempt can be known by.
+"""Strays: processes below the daemon that cannot be attributed to an attempt.
 
-A descendant of a vassal can remove all that it inherits. Where it has no cgroup either, it outlives
-the stop of its vassal: nothing tells whose it is. The daemon is the subreaper of all below it, so
-such a process becomes its child, or the keeper's. It is not killed, because it could be another
-vassal's of the same user that runs on. The log and ``status`` name it.
+A descendant of a vassal can remove its mark and its brand. Without a cgroup it then outlives the
+stop of its vassal. The daemon is the subreaper of all below it, so such a process becomes its
+child, or the keeper's. The daemon does not kill it, because it could belong to another vassal of
+the same user that runs on. The log and ``status`` name it.
 
 A process is a stray if it has no mark, brand or cgroup of a vassal that runs, and either
 
 - no vassal runs that it could be of, or
 - it was there when a vassal ended that it could be of.
 
-In tyrant mode a process can be of the vassals of its user only, and root's are none of a vassal.
-A process is told when it was seen twice, because a start may be under way.
+In tyrant mode a process can be of the vassals of its user only. A process of root is no vassal's.
+A process is reported when it was seen twice, because a start may be under way.
 """
 
 import logging
@@ -65,8 +65,8 @@ class Strays:
     ) -> None:
         """Look at these processes, of which some may be strays. Blocks; for a worker thread.
 
-        Other processes than vassals may have ``marks``: leftovers are told of elsewhere. The
-        ``last`` look is made when no vassal is left.
+        Leftovers have the ``marks`` and are reported elsewhere. The ``last`` look is made when no
+        vassal is left.
         """
         leaders = {each.pid for each in processes}
         marks = marks | {each.mark for each in processes}

@@ -58,7 +58,7 @@ def of_tenant(tenant: Tenant) -> User:
 
 
 def user_of(spec: Spec, policy: Policy) -> User | None:
-    """Whom a vassal of this spec runs as, None for the daemon's own user. May block.
+    """The user that a vassal of this spec runs as; None for the daemon's own. May block.
 
     Raises NoAccount.
     """
