@@ -8,7 +8,7 @@ key must be in there. The keys are read at each handshake (ZAP, ZeroMQ RFC 27), 
 added or taken away while the daemon runs.
 
 The daemon listens and accepts by itself, since libzmq has no limits for what a client sends
-(``zeromq_clients.py``).
+(``clients.py``).
 """
 
 import contextlib

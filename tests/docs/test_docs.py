@@ -185,3 +185,16 @@ def _commands_of(page: Path) -> list[list[str]]:
             if (words := part.split())
         ]
     return found
+
+
+def test_modules_that_comments_name_are_there() -> None:
+    code = [path for part in ("daemon", "journal", "monitors", "replay", "tests", "tools")
+            for path in (ROOT / part).rglob("*.py")]  # fmt: skip
+    there = {f"/{path.relative_to(ROOT)}" for path in code}
+    named = {
+        (str(path.relative_to(ROOT)), name)
+        for path in code
+        for name in re.findall(r"``([\w/]+\.py)``", path.read_text())
+    }
+    assert len(named) > 50
+    assert {each for each in named if not any(f.endswith(f"/{each[1]}") for f in there)} == set()
