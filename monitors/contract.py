@@ -7,8 +7,8 @@ already costs nothing.
 
 Rules that every monitor keeps, and the contract suite in the tests checks:
 
-- ``run`` goes on until it is cancelled. A source that is away, hangs or answers nonsense is told
-  as ``Failed`` and tried again with backoff; whoever calls ``run`` restarts one that raises.
+- ``run`` goes on until it is cancelled. A source that is away, hangs or answers nonsense is told as
+  ``Failed`` and tried again with backoff; the caller of ``run`` restarts one that raises.
 - ``tell`` returns when what was told is durable in the journal. Only then may a source be
   acknowledged. While the journal is paused ``tell`` waits: that is how a source is held back.
 - Nothing blocks the event loop, and every wait can be cancelled.

@@ -230,7 +230,8 @@ def _is_of_proc(link: str) -> bool:
 
 
 def _flaw(way: Way, owner: int) -> str | None:
-    """Where somebody else could have bent the way, or written to its end."""
+    """The component with which another user could have redirected the way, or written to its
+    end."""
     open_directories: set[str] = set()  # the sticky ones
     for step in way:
         whose = f"tyrant mode: the way to this file of uid {owner} leads over"

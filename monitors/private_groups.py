@@ -3,7 +3,7 @@
 With user private groups (umask 002) each account is the only member of its own group. So a file
 that this group may write to is still the user's own. A member is an account that the group lists
 (``/etc/group``), and an account whose primary group it is (``/etc/passwd``). A group without
-members is nobody's: programs that are set-gid may have it.
+members is no user's: programs that are set-gid may have it.
 
 The name service may be slow, or not answer, so it is asked in a thread of its own. A scan does not
 wait for it longer than ``PATIENCE``, and not at all while an earlier question is late.
@@ -75,7 +75,7 @@ class Members:
 
 
 class _Question:
-    """One question to the name service, in a thread that nobody has to wait for."""
+    """One question to the name service, in a thread that no caller has to wait for."""
 
     def __init__(self, ask: Callable[[], Answer], due: float) -> None:
         self._put = ask

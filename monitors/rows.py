@@ -85,7 +85,7 @@ def seen_of_file(row: Row, options: MonitorOptions) -> tuple[str, Seen]:
 
 @contextlib.contextmanager
 def _refusing(name: str) -> Iterator[None]:
-    """Refuse the row for an error that nobody expected. The others of its source are served."""
+    """Refuse the row for an unexpected error. The others of its source are served."""
     try:
         yield
     except Flaw:
@@ -209,7 +209,7 @@ class Reading:
     def add_all(self, rows: list[Row]) -> None:
         """Take rows in; in a thread, please, where there is ``much`` in them, or files.
 
-        It ends when another reading has begun: then nobody waits for this one.
+        It ends when another reading has begun: then no task waits for this one.
         """
         for row in rows:
             if self._table.current is self:

@@ -1,7 +1,7 @@
 """One connection to an AMQP broker, as something a task can wait for.
 
 pika reports by callbacks, made in the asyncio loop. Here each of them puts down what it has and
-sets an event; whoever waits looks again. So nothing polls, and a task that waits for an answer
+sets an event; each waiting task looks again. So nothing polls, and a task that waits for an answer
 learns as well that there will be none. Every method of a link is called in that loop.
 
 Messages are handed over in batches: all that have come while the last batch was being recorded.
@@ -225,7 +225,8 @@ class AmqpConnection:
 
     async def _bind(self) -> None:
         """Have the exchange give to the queue. Done again it changes nothing."""
-        # Where somebody made the exchange a topic: all of it; a direct one: what has no key.
+        # The exchange may exist as another type. Of a topic, we get all; of a direct one, messages
+        # without a key.
         for key in ("#", ""):
             await self._ask(
                 self._channel.queue_bind, queue=self._bound, exchange=EXCHANGE, routing_key=key

@@ -2,7 +2,7 @@
 
 Any answer is final: 200 is the config, anything else means that there is none. No answer at all
 (refused, timed out, broken off) means nothing, so it is asked again, with growing pauses, until
-somebody answers or the URL is announced again.
+there is an answer or the URL is announced again.
 """
 
 import contextlib

@@ -30,7 +30,7 @@ _END: Final = b"\xce"
 
 
 class Refusal(Exception):
-    """The broker sent what nobody has to take; the text says what."""
+    """The broker sent more than a client has to take; the text says what."""
 
 
 class Intake:

@@ -120,7 +120,7 @@ class Addresses:
         argument = f"./{path}" if path.startswith("-") else path
         try:
             run = subprocess.Popen(
-                # It is held to its time even if nobody is left to look at the clock.
+                # It is held to its time even if the daemon dies meanwhile.
                 [
                     *("timeout", "--signal=KILL", f"{LIMIT:g}"),
                     *(() if tenant is None else become(tenant)),

@@ -1,4 +1,4 @@
-"""libldap, in a way that never keeps anybody waiting: requests go out, messages come in.
+"""libldap, in a way that never blocks: requests go out, messages come in.
 
 It works on one end of a socket pair (``ldap_wire``) that does not block. Asked for a message, it
 hands over one that is whole, or says that there is none yet.
@@ -67,7 +67,7 @@ class LdapConnection:
         self._ldap.set_option(ldap.OPT_TIMELIMIT, 0)
 
     def bind(self, name: str, password: str) -> int:
-        """Ask to be taken for somebody; the request's number."""
+        """Ask to log in; the request's number."""
         number: int = self._ldap.simple_bind(name, password)
         return number
 
@@ -108,7 +108,7 @@ class LdapConnection:
 
     async def take(self) -> Message:
         """The next message. Raises SourceFailed if no more can come."""
-        # Others have their turn before one is taken: whoever is cancelled then has lost none.
+        # Others have their turn before one is taken: a cancelled task then has lost none.
         if self._taken % _CHUNK == _CHUNK - 1:
             await trio.lowlevel.checkpoint()
         while (message := self.take_now()) is None:

@@ -114,7 +114,7 @@ def _open(scheme: str, rest: str, options: MonitorOptions) -> DirectoryService:
 
 
 def _check_filter(place: url.LdapUrl) -> None:
-    """Have libldap encode the filter, for nobody."""
+    """Have libldap encode the filter, and send it nowhere."""
     near, far = socket.socketpair()
     with near:
         link = ldap.initialize("ldap://", fileno=far.detach())

@@ -45,8 +45,8 @@ class TooMuch(Exception):
 class Entry(msgspec.Struct, gc=False):
     """An entry of the directory as it was sent; it never changes, another takes its place.
 
-    ``attributes`` are named in lower case. ``memo`` is for whoever makes something of it that
-    need not be made twice.
+    ``attributes`` are named in lower case. ``memo`` is for a caller's result that need not be
+    computed twice.
     """
 
     dn: str

@@ -60,7 +60,7 @@ _CHUNK: Final = 16  # rows that come together, and are taken in before others ha
 _OVERHEAD: Final = 64  # bytes that a row or notification has besides its values
 _ANSWER: Final = 4096  # bytes that each answer has besides its rows
 _LABOUR: Final = 0.05  # seconds of processor time that libpq may need from one result to the next
-_FAREWELL: Final = 1.0  # seconds for asking a server to end a query that nobody waits for
+_FAREWELL: Final = 1.0  # seconds for asking a server to end a query that we wait for no longer
 _EACH_ADDRESS: Final = 4  # seconds to connect to one, so that there is time for the next
 
 _ROWS: Final = (ExecStatus.TUPLES_OK, ExecStatus.SINGLE_TUPLE, ExecStatus.TUPLES_CHUNK)
@@ -164,7 +164,7 @@ class _Session:
         return await self._loop.run(self._read_aio)
 
     async def wait(self) -> None:
-        """Return when somebody notified us."""
+        """Return when a notification came."""
         await self._loop.run(self._wait_aio)
 
     async def close(self) -> None:

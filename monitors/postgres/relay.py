@@ -28,7 +28,7 @@ T = TypeVar("T")
 class Relay:
     """Carries the bytes of one connection of libpq's. Runs in asyncio.
 
-    ``limit`` is how many bytes may come that nobody accounted for.
+    ``limit`` is how many unaccounted bytes may come.
     """
 
     def __init__(self, limit: int) -> None:

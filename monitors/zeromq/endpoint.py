@@ -65,7 +65,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     @property
     def open_to_all(self) -> bool:
-        """Whether everybody on the network can come in."""
+        """Whether every client on the network can connect."""
         tcp = self.address.startswith("tcp://")
         return tcp and self.secret_key_file is None and not _LOOPBACK.fullmatch(self.address)
 

@@ -2,12 +2,12 @@
 
     {"host": "web1", "pid": 4711, "path": "/vassals", "vassals": 12}
 
-It is made again when the session that it belonged to has expired, or somebody deleted it. Two
-cannot have one path: where another session's znode is, ours waits until that is gone, which for
-a daemon that crashed is when its session expires. A path that ends in a slash, or is one of a
-znode that stays, is a folder: in it, each has a znode of its own, named HOST:PID. Where that is
-taken, by another source of the same daemon or from a container with the same numbers, it is
-HOST:PID.2, and so on.
+It is made again when the session that it belonged to has expired, or another client deleted it. Two
+cannot have one path: where another session's znode is, ours waits until that is gone, which for a
+daemon that crashed is when its session expires. A path that ends in a slash, or is one of a znode
+that stays, is a folder: in it, each has a znode of its own, named HOST:PID. Where that is taken, by
+another source of the same daemon or from a container with the same numbers, it is HOST:PID.2, and
+so on.
 """
 
 import logging
@@ -55,7 +55,7 @@ class Announcer:
         self._not_before = -math.inf
 
     def hear(self, path: str) -> None:
-        """A znode was changed that somebody here watches."""
+        """A znode that we watch was changed."""
         if path == self._path:
             self.forget()
 

@@ -180,7 +180,8 @@ class Client:
             await self._ask("delete_async", path)
 
     def _acl(self) -> list[Any]:
-        """Everybody may see what we make; whoever has our credentials may do all with it."""
+        """All clients may read the znodes that we make; clients with our credentials may do all
+        with them."""
         return [*CREATOR_ALL_ACL, *READ_ACL_UNSAFE] if self._credentials else [*OPEN_ACL_UNSAFE]
 
     async def changed(self) -> None:
@@ -241,7 +242,7 @@ class Client:
                 await self._news.wait()
 
     def _is_hopeless(self) -> bool:
-        """Whether nobody was ever there: then there is no outage that could be a short one."""
+        """Whether no server was ever there: then there is no outage that could be a short one."""
         return not self._was_up and all(
             self._troubles.get(each, _SILENT) != _SILENT for each in self._addresses
         )
