@@ -1,0 +1,277 @@
+"""The world of the fold's properties: sources, processes, operators, the clock and daemons.
+
+The daemons die at any moment. A checker (``checker.py``) sees each event. When a run ends the
+world turns honest: faults cease, and the fleet must become what the sources say.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+from emperord.daemon.core import slots
+from emperord.daemon.core.actions import Action, recorded
+from emperord.daemon.core.fleet import Fleet, from_json, to_json
+from emperord.daemon.core.fold import fold
+from emperord.daemon.core.rules import RULES
+from emperord.journal.events import KINDS, Body, Event, Spec
+from emperord.journal.policy import Policy
+from hypothesis import strategies as st
+
+from .checker import Checker, Violated
+from .script import fold_and_plan
+
+NAMES: Final = ("a.ini", "b.ini", "c.ini", "d.ini")
+MONITORS: Final = ("one", "two")
+START: Final = 1_700_000_000_000_000_000
+
+specs = st.builds(
+    Spec,
+    ts=st.integers(1, 3),
+    config=st.sampled_from(["c1", "c2"]),
+    path=st.sampled_from(["/etc/x", None]),
+    uid=st.sampled_from([None, 0, 5, 5, 5, 6, 6]),
+    gid=st.sampled_from([None, 5, 5]),
+    socket=st.sampled_from([None, None, ":80", ":81"]),
+    settings=st.sampled_from(
+        [
+            {},
+            {},
+            {"command": "gunicorn"},
+            {"command": "sleep 9", "restart": "on-failure"},
+            {"reload": "restart"},
+            {"reload": "none"},
+            {"restart": "no"},
+        ]
+    ),
+    bar=st.sampled_from([None, None, None, "not a config"]),
+)
+policies = st.builds(
+    Policy,
+    max_starting=st.integers(1, 3),
+    max_starting_ceiling=st.sampled_from([0, 0, 2, 4, 8]),
+    throttle=st.sampled_from([0, 1000]),
+    max_throttle=st.just(3000),
+    forgive=st.sampled_from([0.0, 60.0]),
+    tyrant=st.booleans(),
+)
+names = st.sampled_from(NAMES)
+monitors = st.sampled_from(MONITORS)
+requests = st.sampled_from(["start", "stop", "reload", "retry", "upgrade"])
+
+
+class Process(msgspec.Struct):
+    """A process as the world has it. Orders reach it at once; it obeys when it likes."""
+
+    vassal: str
+    attempt: int
+    born: bool = False
+    told: str | None = None  # to stop or to be killed
+    loads: bool = True  # is starting or reloading
+    pipe: bool = True
+
+
+class World:
+    """All there is beside the fold, and the journal that both write."""
+
+    def __init__(self) -> None:
+        self.fleet = Fleet()
+        self.checker = Checker()
+        self.now = START
+        self.journal: list[tuple[Event, str]] = []
+        self.processes: dict[str, Process] = {}  # one a vassal; the checker sees to that
+        self.sources: dict[str, dict[str, Spec]] = {each: {} for each in MONITORS}
+        self.refused: set[tuple[str, str]] = set()
+        self.policy = Policy()
+        self.configured: tuple[str, ...] = MONITORS
+        self.rules = RULES  # of the next daemon
+
+    def happen(
+        self, kind: str, vassal: str | None = None, monitor: str | None = None, **fields: Any
+    ) -> None:
+        """Journal and fold one event, and carry out what it orders."""
+        self.now += 1
+        seq = len(self.journal) + 1
+        body: Body = msgspec.convert(fields, KINDS[kind])
+        event = Event(seq, self.now, kind, monitor, vassal, None, body)
+        restored = from_json(to_json(self.fleet))
+        actions = fold_and_plan(self.fleet, event)
+        self.journal.append((event, recorded(actions)))
+        # A fleet from its snapshot decides the same; by induction so does any tail after any cut.
+        assert fold(restored, event) == actions
+        assert to_json(restored) == to_json(self.fleet)
+        self.checker.see(event, self.fleet, actions)
+        for action in actions:
+            self._carry_out(action)
+
+    def _carry_out(self, action: Action) -> None:
+        if action.attempt is None:
+            return
+        if action.do == "spawn":
+            self.processes[action.vassal] = Process(action.vassal, action.attempt)
+        elif action.do == "reload":
+            self.processes[action.vassal].loads = True
+        else:
+            self.processes[action.vassal].told = action.do
+
+    # Daemons
+
+    def start_daemon(self, pipes: Callable[[], bool], outcomes: Callable[[], str]) -> None:
+        """A daemon takes over, whatever became of the one before."""
+        self.happen(
+            "daemon_started",
+            version="1",
+            boot="b",
+            pid=1,
+            policy=self.policy,
+            monitors=self.configured,
+            rules=self.rules,
+        )
+        for process in list(self.processes.values()):
+            attempt = process.attempt
+            if outcomes() == "gone":
+                del self.processes[process.vassal]
+                if process.born:
+                    self.happen("exited", process.vassal, attempt=attempt, away=True)
+                else:
+                    self.happen(
+                        "spawn_failed",
+                        process.vassal,
+                        attempt=attempt,
+                        reason="never tried",
+                        fault="interrupted",
+                    )
+            else:
+                process.born, process.pipe = True, process.pipe and pipes()
+                self.happen(
+                    "adopted",
+                    process.vassal,
+                    attempt=attempt,
+                    pid=attempt,
+                    start_time=1,
+                    control=process.pipe,
+                )
+
+    # Sources
+
+    def look(self, monitor: str) -> None:
+        """An honest monitor tells what of its source is news."""
+        has = self.sources[monitor]
+        for name, vassal in list(self.fleet.vassals.items()):
+            if vassal.monitor == monitor and vassal.wanted and name not in has:
+                self.happen("vassal_removed", name, monitor)
+        for name, spec in has.items():
+            known = self.fleet.vassals.get(name)
+            if known is None or not known.wanted or known.monitor not in self.configured:
+                self.happen("vassal_added", name, monitor, spec=spec)
+            elif known.monitor != monitor and self._is_first(monitor, known.monitor):
+                self.happen("vassal_changed", name, monitor, spec=spec)
+            elif known.monitor != monitor and (monitor, name) not in self.refused:
+                self.refused.add((monitor, name))
+                self.happen("observation_rejected", None, monitor, name=name, reason="not yours")
+            elif known.monitor == monitor and known.spec != spec:
+                self.happen("vassal_changed", name, monitor, spec=spec)
+
+    def _is_first(self, monitor: str, owner: str) -> bool:
+        return self.configured.index(monitor) < self.configured.index(owner)
+
+    def look_around(self) -> None:
+        for name, vassal in list(self.fleet.vassals.items()):
+            if vassal.monitor not in self.configured and vassal.wanted:
+                claimed = any(name in self.sources[monitor] for monitor in self.configured)
+                if not claimed:
+                    self.happen("vassal_removed", name, vassal.monitor)
+        for monitor in self.configured:
+            self.look(monitor)
+
+    # Processes
+
+    def say(self, process: Process, kind: str) -> None:
+        running = self.fleet.vassals[process.vassal].running
+        assert running is not None
+        if kind == "vassal_deaf" and not process.loads:
+            return  # only an order that was given can be ignored
+        if process.pipe and process.born and "command" not in running.settings:
+            process.loads = process.loads and kind != "vassal_accepting"
+            self.happen(kind, process.vassal, attempt=process.attempt)
+
+    def bear(self, process: Process) -> None:
+        if not process.born:
+            process.born = True
+            self.happen("spawned", process.vassal, attempt=process.attempt, pid=1, start_time=1)
+
+    def end(self, process: Process, code: int | None = 0, *, reload: bool = False) -> None:
+        del self.processes[process.vassal]
+        fields = {"code": code} if not reload else {"signal": 1, "reload": True}
+        self.happen("exited", process.vassal, attempt=process.attempt, **fields)
+
+    def pass_deadline(self, name: str) -> None:
+        deadline = self.fleet.vassals[name].deadline
+        assert deadline is not None
+        self.now = max(self.now, deadline)
+        self.happen("deadline_passed", name, deadline=deadline)
+
+    # The end of a run
+
+    def turn_honest(self) -> None:
+        """No more faults: everybody does what is asked, until nothing is left to do."""
+        self.policy = msgspec.structs.replace(self.policy, tyrant=False)
+        self.start_daemon(lambda: True, lambda: "alive")
+        self.look_around()
+        self.happen("daemon_ready")
+        self.happen("operator_requested", request="retry")  # lifts bars that faults put up
+        for _ in range(60):
+            before = len(self.journal)
+            self._oblige()
+            self.look_around()
+            if before == len(self.journal) and not self._wait():
+                fleet = self.fleet.vassals.values()
+                if not any(each.failed and each.phase == "barred" for each in fleet):
+                    return
+                # It was still being stopped when the bars were lifted.
+                self.happen("operator_requested", request="retry")
+        raise Violated("the fleet does not come to rest")
+
+    def _oblige(self) -> None:
+        for process in list(self.processes.values()):
+            if process.told:
+                self.end(process)
+                continue
+            self.bear(process)
+            if process.loads:
+                self.say(process, "vassal_accepting")
+        for name, vassal in list(self.fleet.vassals.items()):
+            if name in self.fleet.vassals and vassal.phase == "listening":
+                self.happen("connection_waiting", name)
+
+    def _wait(self) -> bool:
+        """Nothing else is left to do: time passes. Whether that was news to anybody."""
+        pending = [name for name, each in self.fleet.vassals.items() if each.deadline is not None]
+        for name in pending[:1]:
+            self.pass_deadline(name)
+        return bool(pending)
+
+    def check_rest(self) -> None:
+        """The fleet is what the sources say."""
+        claims = {name for each in self.configured for name in self.sources[each]}
+        assert set(self.fleet.vassals) == claims
+        for name, vassal in self.fleet.vassals.items():
+            first = next(each for each in self.configured if name in self.sources[each])
+            assert vassal.monitor == first
+            assert vassal.spec == self.sources[vassal.monitor][name]
+            if vassal.held:
+                assert vassal.phase == "held"
+            elif vassal.spec.bar:
+                assert (vassal.phase, vassal.reason) == ("barred", vassal.spec.bar)
+            else:
+                assert vassal.phase in ("ready", "accepting")
+                assert vassal.running == vassal.spec or vassal.spec.settings["reload"] == "none"
+                assert name in self.processes
+        assert self.fleet.starting == 0
+        assert not slots.waits(self.fleet)
+
+    def check_again(self) -> None:
+        """The same events, the same bytes."""
+        again = Fleet()
+        for event, actions in self.journal:
+            assert recorded(fold(again, event)) == actions
+        assert to_json(again) == to_json(self.fleet)
