@@ -2,7 +2,7 @@
 
 Others of the list are tried elsewhere. ``test_damage.py`` has a rogue write to a file at rest,
 ``test_guard.py`` a log that is deleted, cut or replaced, ``test_store.py`` a second name.
-``test_wal.py`` has a torn log, and ``test_keeper.py`` closed standard streams.
+``test_wal.py`` has a torn log, and ``test_keeper_limits.py`` closed standard streams.
 """
 
 import contextlib

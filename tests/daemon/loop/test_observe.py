@@ -1,105 +1,27 @@
-"""From observations to events: what is news, what is doubted, what is refused."""
+"""From observations to events: which are news, doubted, or refused."""
 
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 import pytest
-from emperord.daemon.core.draft import Draft
-from emperord.daemon.core.fleet import Fleet
-from emperord.daemon.core.fold import fold
-from emperord.daemon.core.rules import RULES
-from emperord.daemon.loop.deferred import Source
 from emperord.daemon.loop.differences import difference
-from emperord.daemon.loop.observer import Observer, orphans
 from emperord.journal.chain import digest
-from emperord.journal.events import DaemonStarted, Empty, Event, Exited, Spec
-from emperord.journal.policy import Policy
+from emperord.journal.events import Spec
 from emperord.monitors.contract import (
     Destroyed,
     Failed,
     Listing,
-    Observation,
     Recovered,
     Refused,
     Seen,
     Touched,
     Vanished,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-
-DIR, OTHER = "dir:///v", "dir:///w"
-
-
-class World:
-    """An observer and the fleet that follows from what it said."""
-
-    def __init__(self, *urls: str, trusts_content: bool = True) -> None:
-        self.fleet = Fleet()
-        self.observer = Observer()
-        self.trusts_content = trusts_content
-        self.contents: dict[str, bytes] = {}
-        self.configure(*urls or (DIR, OTHER))
-
-    def configure(self, *urls: str) -> None:
-        body = DaemonStarted(
-            version="0", boot="b", pid=1, policy=Policy(), monitors=urls, rules=RULES
-        )
-        self.fold([Draft("daemon_started", body), Draft("daemon_ready", Empty())])
-
-    def fold(self, drafts: Iterable[Draft]) -> None:
-        for d in drafts:
-            seq = self.fleet.seq + 1
-            fold(self.fleet, Event(seq, seq, d.kind, d.monitor, d.vassal, d.cause, d.body))
-
-    def see(self, *observations: Observation, url: str = DIR) -> list[str]:
-        """Translate and fold; each event as ``kind name`` or ``kind``."""
-        said = []
-        for observation in observations:
-            source = Source(url, self.trusts_content)
-            meaning = self.observer.translate(self.fleet, source, observation)
-            drafts = [draft for draft in meaning if draft is not None]
-            self.contents |= self.observer.take_contents()
-            self.fold(drafts)
-            said += [f"{d.kind} {d.vassal}" if d.vassal else d.kind for d in drafts]
-            self.last: list[Any] = [d.body for d in drafts]
-        return said
-
-    def see_in_parts(
-        self, observation: Observation, url: str, between: Callable[[], object]
-    ) -> list[list[str]]:
-        """Translate and fold as the shell does; others act ``between`` the parts."""
-        parts: list[list[str]] = [[]]
-        source = Source(url, self.trusts_content)
-        for draft in self.observer.translate(self.fleet, source, observation):
-            if draft is None:
-                between()
-                parts.append([])
-            else:
-                self.fold([draft])
-                parts[-1].append(f"{draft.kind} {draft.vassal}")
-        return parts
-
-    def names(self, url: str = DIR) -> set[str]:
-        return {v.name for v in self.fleet.vassals.values() if v.monitor == url and v.wanted}
-
-
-def seen(text: bytes = b"[uwsgi]\n", ts: int = 1, **more: Any) -> Seen:
-    """As a file monitor has it, its content read just now."""
-    return Seen(Spec(ts=ts, config=digest(text), **{"path": "/v/a.ini", **more}), text)
+from support.observing import DIR, OTHER, World, listing, seen, some
 
 
 def inline(text: bytes, ts: int = 1, **more: Any) -> Seen:
     return seen(text, ts, path=None, **more)
-
-
-def listing(*names: str, **refused: str) -> Listing:
-    return Listing({name: seen() for name in names}, refused)
-
-
-def some(count: int) -> list[str]:
-    return [f"v{number:02}.ini" for number in range(count)]
 
 
 # One vassal
@@ -326,104 +248,6 @@ def test_what_cannot_be_read_any_more_is_not_gone() -> None:
     assert world.names() == {"a.ini", "b.ini"}
 
 
-# Two sources, one name
-
-
-def test_a_name_belongs_to_the_first_that_says_it() -> None:
-    world = World()
-    world.see(listing("a.ini"))
-    claim = Listing({"a.ini": seen(b"theirs", 5)})
-    assert world.see(claim, claim, url=OTHER) == ["observation_rejected a.ini"]
-    assert world.last == []
-    assert world.fleet.vassals["a.ini"].spec.config == digest(b"[uwsgi]\n")
-
-
-def test_a_later_source_is_rejected_with_the_reason() -> None:
-    world = World()
-    world.see(listing("a.ini"))
-    world.see(listing("a.ini"), url=OTHER)
-    reason = f"the name belongs to {DIR}, which is given before this source"
-    assert [body.reason for body in world.last] == [reason]
-
-
-@pytest.mark.parametrize("announced", [False, True], ids=["listed", "announced"])
-def test_an_earlier_source_takes_a_name_over(announced: bool) -> None:
-    """It was heard last: that is a change of the vassal, and the later one is rejected."""
-    world = World()
-    theirs, ours = seen(b"theirs", 5), seen(b"ours", 3)
-    world.see(Listing({"a.ini": theirs}), url=OTHER)
-    claim = Touched("a.ini", ours) if announced else Listing({"a.ini": ours})
-    assert world.see(claim) == ["vassal_changed a.ini"]
-    assert world.last[0].change == f"claimed from {OTHER}"
-    assert world.fleet.vassals["a.ini"].spec == ours.spec
-    assert world.contents[digest(b"ours")] == b"ours"
-    assert world.see(claim) == []
-    again = Listing({"a.ini": Seen(theirs.spec)})
-    assert world.see(again, again, url=OTHER) == ["observation_rejected a.ini"]
-    assert world.names() == {"a.ini"}
-    assert world.see(Listing({})) == ["vassal_removed a.ini"]
-    assert world.see(again, url=OTHER) == ["vassal_added a.ini"]
-
-
-def test_another_order_hands_names_over() -> None:
-    world = World()
-    world.see(listing("a.ini", "b.ini"))
-    world.configure(OTHER, DIR)
-    assert world.see(listing("a.ini"), url=OTHER) == ["vassal_changed a.ini"]
-    assert world.see(listing("a.ini", "b.ini")) == ["observation_rejected a.ini"]
-    assert (world.names(OTHER), world.names()) == ({"a.ini"}, {"b.ini"})
-
-
-@pytest.mark.parametrize("stopped", [False, True], ids=["while it stops", "when it has stopped"])
-@pytest.mark.parametrize("read_again", [False, True], ids=["read before", "read again"])
-def test_it_is_handed_over_when_its_owner_lets_go(stopped: bool, read_again: bool) -> None:
-    world = World()
-    world.see(listing("a.ini"))
-    theirs = seen(b"theirs", 5)
-    world.see(Listing({"a.ini": theirs}), url=OTHER)
-    world.see(listing())
-    if stopped:
-        vassal = world.fleet.vassals["a.ini"]
-        assert vassal.attempt is not None
-        exited = Exited(attempt=vassal.attempt, code=0)
-        world.fold([Draft("exited", exited, None, "a.ini")])
-        assert "a.ini" not in world.fleet.vassals
-    again = theirs if read_again else Seen(theirs.spec)
-    assert world.see(Listing({"a.ini": again}), url=OTHER) == ["vassal_added a.ini"]
-    assert world.names(OTHER) == {"a.ini"}
-    assert world.contents[digest(b"theirs")] == b"theirs"
-
-
-def test_the_newest_text_of_a_claim_is_kept() -> None:
-    world = World()
-    world.see(listing("a.ini"))
-    world.see(Listing({"a.ini": seen(b"first", 5)}), url=OTHER)
-    newer = seen(b"second", 6)
-    world.see(Listing({"a.ini": newer}), url=OTHER)
-    world.see(listing())
-    world.see(Listing({"a.ini": Seen(newer.spec)}), url=OTHER)
-    assert world.contents[digest(b"second")] == b"second"
-
-
-def test_an_owner_that_is_not_configured_any_more_cannot_hold_a_name() -> None:
-    world = World()
-    world.see(listing("a.ini"))
-    world.configure(OTHER)
-    assert world.see(listing("a.ini"), url=OTHER) == ["vassal_added a.ini"]
-    assert world.names(OTHER) == {"a.ini"}
-
-
-def test_orphans_end_unless_somebody_claims_them() -> None:
-    world = World()
-    world.see(listing("a.ini", "b.ini"))
-    world.configure(OTHER)
-    world.see(listing("a.ini"), url=OTHER)
-    drafts = orphans(world.fleet)
-    assert [(d.kind, d.vassal, d.monitor) for d in drafts] == [("vassal_removed", "b.ini", DIR)]
-    world.fold(drafts)
-    assert orphans(world.fleet) == []
-
-
 # Sources of rows
 
 
@@ -482,75 +306,3 @@ def test_an_inline_config_that_grew_too_long_leaves_the_old_one_running() -> Non
     long = Listing({"a.ini": inline(b"#" * 70_000, ts=2)})
     assert world.see(long, long) == ["observation_rejected a.ini"]
     assert world.names() == {"a.ini"}
-
-
-# All together
-
-ANY_SPEC = st.builds(
-    lambda text, ts, uid, cwd: Seen(Spec(ts=ts, config=digest(text), uid=uid, cwd=cwd), text),
-    st.sampled_from([b"one", b"two"]),
-    st.integers(0, 2),
-    st.sampled_from([None, 1]),
-    st.sampled_from([None, "/v"]),
-)
-ANY_LISTING = st.dictionaries(st.sampled_from(some(12)), ANY_SPEC)
-
-
-def test_others_act_between_the_parts_of_a_long_listing() -> None:
-    """A vassal that another source claims meanwhile stays; a missing one is removed at the end."""
-    world = World()
-    names = [f"{number}.ini" for number in range(250)]
-    world.see(listing("gone.ini", "claimed.ini", *names[:9]), url=OTHER)
-    parts = world.see_in_parts(
-        listing(*names), OTHER, lambda: world.see(Touched("claimed.ini", seen()))
-    )
-    assert len(parts) > 2
-    assert [line for part in parts for line in part if "added" not in line] == [
-        "vassal_removed gone.ini"
-    ]
-    assert parts[-1][-1] == "vassal_removed gone.ini"
-    assert world.names(OTHER) == set(names)
-    assert world.names() == {"claimed.ini"}
-
-
-def test_a_long_listing_is_doubted_by_what_was_known_before_it() -> None:
-    world = World()
-    world.see(listing(*(f"old{number}.ini" for number in range(10))))
-    new = listing(*(f"{number}.ini" for number in range(500)))
-    parts = world.see_in_parts(new, DIR, lambda: None)
-    assert parts[-1][-1] == "listing_doubted None"
-    assert len(world.names()) == 510
-    parts = world.see_in_parts(new, DIR, lambda: None)
-    assert len(parts[0]) == 10
-    assert len(world.names()) == 500
-
-
-@given(st.lists(ANY_LISTING, min_size=1, max_size=6))
-def test_a_listing_folded_is_the_listing(listings: list[dict[str, Seen]]) -> None:
-    """Whatever was listed before: once a listing is confirmed, the fleet is what it says."""
-    world = World()
-    for each in listings:
-        world.see(Listing(each))
-        world.see(Listing({name: Seen(now.spec) for name, now in each.items()}))
-        wanted = {v.name: v.spec for v in world.fleet.vassals.values() if v.wanted}
-        assert wanted == {name: now.spec for name, now in each.items()}
-        assert {now.spec.config for now in each.values()} <= world.contents.keys()
-        assert world.see(Listing(each)) == []
-
-
-@given(st.lists(st.tuples(st.sampled_from([DIR, OTHER]), ANY_LISTING), max_size=8))
-def test_a_name_belongs_to_the_first_source_that_has_it(
-    told: list[tuple[str, dict[str, Seen]]],
-) -> None:
-    """Whatever was listed before, in whatever order: once each source has had another look."""
-    world = World()
-    has: dict[str, dict[str, Seen]] = {DIR: {}, OTHER: {}}
-    for url, each in told:
-        world.see(Listing(each), url=url)
-        has[url] = each
-    for url in (DIR, DIR, OTHER, OTHER):  # a doubted listing is believed when it comes again
-        world.see(Listing(has[url]), url=url)
-    wanted = {v.name: (v.monitor, v.spec) for v in world.fleet.vassals.values() if v.wanted}
-    assert wanted == {
-        name: (url, now.spec) for url in (OTHER, DIR) for name, now in has[url].items()
-    }

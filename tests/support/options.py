@@ -1,0 +1,74 @@
+"""Runs the command line as far as its options, and tells what they are."""
+
+import os
+from typing import Any
+
+import click
+from click.testing import CliRunner, Result
+from emperord.daemon import options
+
+# option -> (text as given, value), none of them the default
+VALUES: dict[str, tuple[str | None, Any]] = {
+    "journal": ("/j/x.db", "/j/x.db"),
+    "uwsgi": ("/u", "/u"),
+    "freq": ("0.5", 0.5),
+    "allow-link-local": (None, True),
+    "max-clock-step": ("10m", 600.0),
+    "cgroup": ("/c", "/c"),
+    "throttle": ("7", 7),
+    "max-throttle": ("8", 8),
+    "forgive": ("8.5", 8.5),
+    "required-heartbeat": ("9.5", 9.5),
+    "mercy": ("1.5", 1.5),
+    "max-starting": ("11", 11),
+    "start-patience": ("12", 12.0),
+    "tyrant": (None, True),
+    "tyrant-nofollow": (None, True),
+    "tyrant-initgroups": (None, True),
+    "nofollow": (None, True),
+    "as-root": (None, True),
+    "user": ("7:8", (7, 8)),
+    "on-demand-extension": (".sock", ".sock"),
+    "on-demand-directory": ("/d", "/d"),
+    "on-demand-exec": ("/e -x", "/e -x"),
+    "on-demand-mode": ("600", 0o600),
+    "on-demand-owner": ("7:8", (7, 8)),
+    "on-demand-backlog": ("9", 9),
+    "extra-extension": (".conf", (".conf",)),
+    "vassal-set": ("k=v", ("k=v",)),
+    "vassals-inherit": ("f", ("f",)),
+    "vassals-include": ("f", ("f",)),
+    "vassals-inherit-before": ("f", ("f",)),
+    "vassals-include-before": ("f", ("f",)),
+    "wrapper": ("/w", "/w"),
+    "graceful-shutdown": (None, True),
+    "log": ("inherit", "inherit"),
+    "restore": (None, True),
+    "log-format": ("json", "json"),
+    "log-directory": ("/l", "/l"),
+    "log-size": ("4096", 4096),
+    "log-keep": ("7", 7),
+    "journal-reserve": ("6M", 6 << 20),
+    "record-budget": ("5M", 5 << 20),
+    "control": ("/c", "/c"),
+}
+
+
+@click.command(cls=options.Command)
+@options.options
+def told(**chosen: Any) -> dict[str, Any]:
+    return chosen
+
+
+def tell(*arguments: str, environ: dict[str, str] | None = None) -> dict[str, Any]:
+    """The values of all options."""
+    result = run(*arguments, environ=environ)
+    assert result.exit_code == 0, result.output
+    chosen: dict[str, Any] = result.return_value
+    return chosen
+
+
+def run(*arguments: str, environ: dict[str, str] | None = None, standalone: bool = False) -> Result:
+    clean: dict[str, str | None] = {k: None for k in os.environ if k.startswith("EMPEROR_")}
+    runner = CliRunner(env={**clean, **(environ or {})})
+    return runner.invoke(told, arguments, standalone_mode=standalone)
