@@ -68,7 +68,7 @@ class Announced(Body, frozen=True):
 
 
 class Restored(Body, frozen=True):
-    """The config text that somebody had altered in the journal is there again as it was recorded.
+    """A config text that was altered in the journal is there again as it was recorded.
 
     ``config`` is its digest, which the vassal has as before.
     """
@@ -174,10 +174,10 @@ class HeartbeatLost(Body, frozen=True):
 class Exited(Body, frozen=True):
     """The process of an attempt is gone, and its process tree with it.
 
-    Both ``code`` and ``signal`` are None where nobody could know. ``away``: it died while no
+    Both ``code`` and ``signal`` are None where no process could reap it. ``away``: it died while no
     daemon was there to be its parent, which is not held against it. ``log``: the last lines it
-    wrote, for a death nobody asked for. ``reload``: it ended of the signal that was sent to it a
-    moment before to reload it, or with 128 and that signal as its exit code. ``over_budget``: the
+    wrote, for a death that was not ordered. ``reload``: it ended of the signal that was sent to it
+    a moment before to reload it, or with 128 and that signal as its exit code. ``over_budget``: the
     budget of its account is spent, so the last lines are not recorded.
     """
 

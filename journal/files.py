@@ -37,7 +37,7 @@ from .schema import MAGIC
 
 Access = Literal["shared", "immutable", "copied", "plain"]
 
-# From SQLite's os_unix.c: whoever has a wal-index open keeps a lock on this byte of it.
+# From SQLite's os_unix.c: each process that has a wal-index open keeps a lock on this byte of it.
 _SHM_IN_USE: Final = 128
 _FLOCK: Final = "hhqqi4x"  # struct flock
 _WAL_INDEX: Final = 48  # bytes of the first copy of the wal-index header
@@ -140,7 +140,7 @@ class Files:
                 yield file
 
     def disturbed(self) -> bool:
-        """Whether somebody began to write while we read a file that we took for still."""
+        """Whether a daemon began to write while we read a file that we took for still."""
         return self.access in ("immutable", "copied") and self._size("-shm") is not None
 
 

@@ -11,8 +11,9 @@ section 4.4). So the files are looked at before and after each append, and every
 | ``-shm`` | its name is gone or is another file's; other programs would see no locks |
 | | it has become shorter, which it never does while it is open |
 
-SQLite has the ``-shm`` in its memory, so whoever reads what was cut off dies of SIGBUS. The guard
-makes it as long as it was, without a valid header: SQLite makes the index anew then, from the log.
+SQLite has the ``-shm`` in its memory, so a process that reads behind the cut dies of SIGBUS. The
+guard makes it as long as it was, without a valid header: SQLite makes the index anew then, from the
+log.
 
 The number of committed frames stands in the ``-shm``. So a checkpoint by another program, which
 may cut the ``-wal`` to nothing, is not taken for a loss. It is read by a descriptor that stays

@@ -39,7 +39,7 @@ from .tail import newest_snapshot, rows_after
 _TOGETHER: Final = "mode=ro&readonly_shm=1"
 _ALONE: Final = "mode=ro&immutable=1"
 _LOST: Final = ".lost-"
-# From SQLite's os.h: who closes the last connection asks for these bytes, to fold in the log.
+# From SQLite's os.h: the last connection locks these bytes when it closes, to fold in the log.
 _SHARED_FIRST: Final = 0x40000002
 _SHARED_SIZE: Final = 510
 _FLOCK: Final = "hhqqi4x"  # struct flock

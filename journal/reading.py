@@ -201,7 +201,7 @@ class Reader:
             except sqlite3.OperationalError as error:
                 if "UTF-8" not in str(error):
                     raise
-                # A damaged text; who asked will find out by what it says.
+                # A damaged text: the caller gets it, and finds out by its content.
                 self.db.text_factory = _lenient
                 try:
                     return self.db.execute(query, parameters).fetchall()
@@ -413,7 +413,7 @@ def unpacked(seq: int, hash_: bytes, packed: bytes, check_sum: str) -> Stored:
 
 
 def as_bytes(value: object) -> bytes:
-    """A column that should be a BLOB, whatever somebody made of it."""
+    """A column that should be a BLOB, whatever type it has now."""
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
 
 

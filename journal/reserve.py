@@ -5,9 +5,9 @@ neither start nor stop on that disk. Therefore a file beside the journal (``jour
 keeps so much room allocated. When an event of the daemon's own finds the disk full, the file
 becomes shorter by a MiB, and the event is tried again at once, until it fits.
 
-A MiB at a time, because whoever has filled the disk may take what becomes free. A look at the free
-room (statvfs) instead of a file would not help against that at all. Room within the ``-wal`` could
-not be taken; but SQLite makes a new one at each start.
+A MiB at a time, because the program that filled the disk may take the room that becomes free. A
+look at the free room (statvfs) instead of a file would not help against that at all. Room within
+the ``-wal`` could not be taken; but SQLite makes a new one at each start.
 
 Once the file is shorter than it should be, all other events wait until it has its size again. So
 they do not use what was given up for the daemon. A file that was removed is made anew when there is

@@ -78,7 +78,7 @@ class Head(msgspec.Struct, frozen=True):
 Snapshot = rows.Snapshot
 
 
-# A text that somebody has altered is put right.
+# A text that was altered is put right.
 _INSERT_CONFIG: Final = (
     "INSERT INTO config VALUES (?, ?) ON CONFLICT (digest)"
     " DO UPDATE SET content = excluded.content WHERE content IS NOT excluded.content"
@@ -619,7 +619,7 @@ def _take_file(path: str) -> int:
         if start and start != schema.MAGIC:
             raise NotAJournal(f"{path}: not an SQLite database; {NOT_OURS}")
         _lock_file(path, file)
-        # SQLite keeps a log beside the name that it was given, and nobody knows of both.
+        # SQLite keeps a log beside the name that it was given, and finds only that one.
         if (names := os.fstat(file).st_nlink) > 1:
             raise JournalError(
                 f"{path}: the file has {names} names (hard links), and events may be in a -wal file"
@@ -695,7 +695,7 @@ def _has_died(owner: str) -> bool:
 
 @contextlib.contextmanager
 def _without(*modules: str) -> Iterator[None]:
-    """Let these count as not installed if nobody has imported them yet.
+    """Let these count as not installed if they are not imported yet.
 
     sqlite-utils imports them where it can. That would cost a daemon that makes its journal
     16 MB for as long as it runs, for nothing.

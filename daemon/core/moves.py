@@ -20,7 +20,7 @@ from .fleet import Fleet, Phase, Vassal
 _SECOND: Final = 1_000_000_000
 _MILLISECOND: Final = 1_000_000
 _NO_ID: Final = 2**32 - 1
-_SENT: Final = 1.0  # seconds in which a reload that nobody confirms has been carried out
+_SENT: Final = 1.0  # seconds after which a reload without confirmation counts as carried out
 _WAITS: Final = "its change waits for the next start (reload = none)"
 _OVER_BUDGET: Final = "more is recorded of it than its budget allows"
 # Settings that a running program got at its start and keeps until its end.
@@ -325,8 +325,8 @@ def is_over_budget(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
 def pace(fleet: Fleet, vassal: Vassal, event: Event) -> None:
     """It ends and is not to blame, but one that does so in a loop must not keep the machine busy.
 
-    From start to start it takes a throttle, so who ran for longer is started again at once, as is
-    who is to run another config.
+    From start to start it takes a throttle. So one that ran for longer is started again at once,
+    and so is one that is to run another config.
     """
     if vassal.launched is not None and not vassal.due:
         delay = min(fleet.policy.throttle, fleet.policy.max_throttle)
@@ -381,7 +381,7 @@ def requeue(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
 
 
 def renew(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
-    """Throttled or barred: who fixes a config does not wait."""
+    """Throttled or barred: after a fix of its config it does not wait."""
     take_spec(vassal, event)
     vassal.deaths = 0
     begin(fleet, vassal, event, actions)
@@ -651,7 +651,7 @@ def adopt(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
 
 
 def start_timed_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
-    """It holds its slot no longer; where it got to, nobody knows."""
+    """Its time for a start or a reload is over: it gives its slot back and may go on."""
     if not vassal.slot and vassal.phase != "reloading":
         forgive(fleet, vassal, event, actions)
         return
@@ -794,7 +794,7 @@ def let_go(fleet: Fleet, event: Event, actions: Actions) -> None:
 
 
 def open_up(fleet: Fleet, event: Event, actions: Actions) -> None:
-    """The daemon is ready: whoever waited for it begins, unless it is leaving already."""
+    """The daemon is ready: vassals that waited for it begin, unless it is leaving already."""
     if fleet.leaving:
         return
     fleet.open = True

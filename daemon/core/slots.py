@@ -1,4 +1,4 @@
-"""How many slots there are, who waits for one of them, and who is next.
+"""How many slots there are, which vassals wait for one of them, and which is next.
 
 There are ``max_starting`` slots. Where the policy gives a ceiling, too, there are as many as the
 machine's pressure allows. That is the ceiling at rest, halved for each step of pressure, and never
