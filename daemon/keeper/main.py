@@ -22,9 +22,7 @@ Nor does the kernel HUP it, which reloads all, when the keeper is killed while i
 """
 
 import ctypes
-import errno
 import functools
-import json
 import os
 import resource
 import select
@@ -34,14 +32,15 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from . import ending, protocol, stdio
+from . import ending, protocol, renewal, stdio
 from .arguments import command, concealed, hidden
+from .channel import Channel
 from .dead_child import Leaders
 from .hung_daemon import HeldBack
+from .renewal import STATE
 from .restarts import Restarts
 from .wakes import Wakes
 
-STATE = "EMPERORD_KEEPER_STATE"  # in the keeper's own, over an exec: a descriptor with its memory
 CANNOT_START, BAD_USAGE = 3, 2
 _CONGESTED = 0.1  # seconds until the kernel is asked again to take a packet
 _PR_SET_CHILD_SUBREAPER = 36
@@ -89,9 +88,8 @@ class Keeper:
         self._arguments, self._secret = concealed(arguments)
         self._memory = protocol.Memory(os.close)
         self._daemon = 0  # pid, 0 while there is none
-        self._channel: socket.socket | None = None
-        self._unsent: list[tuple[dict[str, Any], list[int]]] = []
-        self._congested = False
+        self._channel = Channel(self._memory, self._heed)
+        self._blind = False  # a dead child could not be looked at
         self._leaders = Leaders()
         self._held_back = HeldBack()
         self._sync = False  # the daemon wants to be told when all deaths were
@@ -150,7 +148,6 @@ class Keeper:
 
     def _spawn(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
         theirs.set_inheritable(True)
         environment = {**os.environ, **self._secret, protocol.CHANNEL: str(theirs.fileno())}
         # systemd says whom it watches; it is the daemon that will speak.
@@ -165,17 +162,13 @@ class Keeper:
         finally:
             theirs.close()
             self._limit(self._limits[1])
-        self._channel, self._unsent = ours, self._memory.greeting()
+        self._channel.open(ours)
 
     def _ended(self, code: int | None, number: int | None) -> int | None:
         """The daemon has ended; the exit code to end with, None to go on."""
         self._daemon = 0
-        self._hear()  # its last packets
+        self._channel.close()
         worked, self._hears = self._hears, False
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
-        self._unsent = []
         self._sync = False
         if self._restarts.stopping is not None:  # the next one is told as well
             self._waiting = [self._restarts.stopping]
@@ -219,18 +212,16 @@ class Keeper:
         """Wait for something to happen; the numbers of signals that came."""
         poll = select.poll()  # select.select knows no descriptor above 1023
         poll.register(self._wakes, select.POLLIN)
-        if self._channel is not None:
-            wants = select.POLLOUT if self._unsent and not self._congested else 0
-            poll.register(self._channel, select.POLLIN | wants)
+        self._channel.register(poll)
         timeout = self._held_back.look_again() if self._daemon else self._restarts.left
-        if self._congested:
-            timeout, self._congested = _CONGESTED, False
+        if self._channel.congested or self._blind:
+            timeout, self._channel.congested, self._blind = _CONGESTED, False, False
         try:
             poll.poll(None if timeout is None else timeout * 1000)
         except OSError:  # no memory for now
             time.sleep(_CONGESTED)
-        self._hear()
-        self._say()
+        self._channel.receive()
+        self._channel.flush()
         return self._wakes.read()
 
     def _signalled(self, number: int) -> None:
@@ -262,48 +253,17 @@ class Keeper:
             try:
                 start = None if pid == self._daemon else self._leaders.start_of(pid)
             except OSError:
-                self._congested = True  # it is looked at again soon
+                self._blind = True  # it is looked at again soon
                 return end
             os.waitid(os.P_PID, pid, os.WEXITED)
             if pid == self._daemon:
                 end = self._ended(code, number)
             elif start is not None:
-                packet = self._memory.died(pid, start, code, number)
-                if self._channel is not None:
-                    self._unsent.append((packet, []))
+                self._channel.say(self._memory.died(pid, start, code, number))
         if self._sync and not self._leaders.more:
-            self._unsent.append(({"say": "synced"}, []))
+            self._channel.say({"say": "synced"})
             self._sync = False
         return end
-
-    # The channel
-
-    def _hear(self) -> None:
-        while self._channel is not None:
-            try:
-                data, descriptors, flags, _ = socket.recv_fds(
-                    self._channel, protocol.LONGEST, protocol.MOST_DESCRIPTORS
-                )
-            except BlockingIOError:
-                return
-            except ConnectionResetError:
-                continue  # it left packets unread: told once, before what it said last
-            except OSError as error:
-                if error.errno in protocol.CONGESTED:
-                    self._congested = True
-                    return
-                data, descriptors, flags = b"", [], 0
-            if not data:
-                self._channel.close()
-                self._channel = None
-                return
-            for descriptor in descriptors:
-                os.set_inheritable(descriptor, False)
-            cut = bool(flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC))
-            try:
-                self._heed(self._memory.heard(data, descriptors, cut))
-            except protocol.BadPacket as error:
-                log(f"a packet of the daemon's makes no sense: {error}")
 
     def _heed(self, packet: dict[str, Any]) -> None:
         do = packet.get("do")
@@ -313,21 +273,6 @@ class Keeper:
             stdio.choose(packet.get("log"))
             self._hand_on()
 
-    def _say(self) -> None:
-        while self._unsent and self._channel is not None:
-            packet, descriptors = self._unsent[0]
-            try:
-                socket.send_fds(self._channel, [protocol.encode(packet)], descriptors)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in protocol.CONGESTED:
-                    self._congested = True
-                else:
-                    self._unsent = []  # it is about to be found dead
-                return
-            del self._unsent[0]
-
     # Executing itself anew
 
     def _renew(self) -> None:
@@ -336,12 +281,12 @@ class Keeper:
         inherited: list[int] = []
         signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
         try:
-            _try_new_version()
+            renewal.try_new_version()
             state = os.memfd_create("keeper")
             inherited = [state, *(fd for _, fds in self._memory.kept.values() for fd in fds)]
             for number in self._wakes.read():
                 self._signalled(number)
-            os.write(state, json.dumps(self._state()).encode())
+            os.write(state, renewal.written(self._memory, self._told()))
             for descriptor in inherited:
                 os.set_inheritable(descriptor, True)
             environment = {**os.environ, **self._secret, STATE: str(state)}
@@ -354,37 +299,19 @@ class Keeper:
                 os.close(descriptor)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
 
-    def _state(self) -> dict[str, Any]:
+    def _told(self) -> dict[str, Any]:
         return {
-            "kept": [[name, about, fds] for name, (about, fds) in self._memory.kept.items()],
-            "deaths": list(self._memory.deaths.values()),
             "stopping": self._restarts.stopping,
             "waiting": self._waiting,
             "nofile": self._limits[0],
         }
 
     def _remember(self, state: int) -> None:
-        os.lseek(state, 0, os.SEEK_SET)
-        with os.fdopen(state, "rb") as file:
-            known = json.load(file)
-        for name, about, descriptors in known["kept"]:
-            for descriptor in descriptors:
-                os.set_inheritable(descriptor, False)
-            self._memory.kept[name] = (about, descriptors)
-        for packet in known["deaths"]:
-            self._memory.deaths[packet["pid"], packet["start"]] = packet
+        known = renewal.read(self._memory, state)
         if known["stopping"] is not None:
             self._restarts.stop(known["stopping"])
         self._waiting = known["waiting"]
         self._limits = (known["nofile"], self._limits[1])
-
-
-def _try_new_version() -> None:
-    """Raise OSError if what is installed now would not even start: then it is not executed."""
-    argv = [sys.executable, "-P", "-c", "import emperord.daemon.keeper.main"]
-    pid = os.posix_spawn(sys.executable, argv, os.environ)
-    if os.waitpid(pid, 0)[1] != 0:
-        raise OSError(errno.ENOEXEC, "what is installed now does not start")
 
 
 if __name__ == "__main__":

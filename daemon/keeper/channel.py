@@ -1,0 +1,94 @@
+"""The keeper's end of the channel to its daemon (``link.py`` is the daemon's end)."""
+
+import functools
+import os
+import select
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from . import protocol, stdio
+
+log = functools.partial(stdio.log, "emperor.keeper")
+
+
+class Channel:
+    """Packets to and from one daemon after the other.
+
+    The keeper keeps in ``memory`` all that a daemon entrusts. It calls ``heed`` with each packet.
+    """
+
+    def __init__(self, memory: protocol.Memory, heed: Callable[[dict[str, Any]], None]) -> None:
+        self._memory = memory
+        self._heed = heed
+        self._socket: socket.socket | None = None
+        self._unsent: list[tuple[dict[str, Any], list[int]]] = []
+        self.congested = False  # the kernel took or gave no packet; it is asked again soon
+
+    def open(self, end: socket.socket) -> None:
+        """Greet a new daemon, which has the other end."""
+        end.setblocking(False)
+        self._socket, self._unsent = end, self._memory.greeting()
+
+    def close(self) -> None:
+        """The daemon has ended. All that it has sent is read before."""
+        self.receive()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        self._unsent = []
+
+    def register(self, poll: select.poll) -> None:
+        """Have a poll(2) wake when a packet can be read, or one that waits can be sent."""
+        if self._socket is not None:
+            wants = select.POLLOUT if self._unsent and not self.congested else 0
+            poll.register(self._socket, select.POLLIN | wants)
+
+    def say(self, packet: dict[str, Any]) -> None:
+        """Send a packet to the daemon, if there is one, at the next ``flush``."""
+        if self._socket is not None:
+            self._unsent.append((packet, []))
+
+    def receive(self) -> None:
+        """Read all packets that have come."""
+        while self._socket is not None:
+            try:
+                data, descriptors, flags, _ = socket.recv_fds(
+                    self._socket, protocol.LONGEST, protocol.MOST_DESCRIPTORS
+                )
+            except BlockingIOError:
+                return
+            except ConnectionResetError:
+                continue  # the daemon left packets unread: told once, before its last packets
+            except OSError as error:
+                if error.errno in protocol.CONGESTED:
+                    self.congested = True
+                    return
+                data, descriptors, flags = b"", [], 0
+            if not data:
+                self._socket.close()
+                self._socket = None
+                return
+            for descriptor in descriptors:
+                os.set_inheritable(descriptor, False)
+            cut = bool(flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC))
+            try:
+                self._heed(self._memory.heard(data, descriptors, cut))
+            except protocol.BadPacket as error:
+                log(f"a packet of the daemon's makes no sense: {error}")
+
+    def flush(self) -> None:
+        """Send the packets that wait, as far as the daemon takes them."""
+        while self._unsent and self._socket is not None:
+            packet, descriptors = self._unsent[0]
+            try:
+                socket.send_fds(self._socket, [protocol.encode(packet)], descriptors)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in protocol.CONGESTED:
+                    self.congested = True
+                else:
+                    self._unsent = []  # the keeper is about to find the daemon dead
+                return
+            del self._unsent[0]
