@@ -1,4 +1,4 @@
-"""The command line, and what of it everybody may see.
+"""The command line, without the passwords in it.
 
 Each user who can list processes can read their arguments, and a URL among them may hold a password.
 So the keeper and its daemon are executed with arguments that show none. The real arguments reach
@@ -35,7 +35,7 @@ def hidden() -> list[str]:
 
 def command(part: str, arguments: list[str]) -> list[str]:
     """argv of the keeper or the daemon proper (``main``)."""
-    # -P: what lies in the working directory is none of ours to import.
+    # -P: Python imports nothing from the working directory.
     return [sys.executable, "-P", "-m", f"emperord.daemon.{part}", *arguments]
 
 

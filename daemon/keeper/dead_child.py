@@ -38,9 +38,9 @@ class Leaders:
     def start_of(self, pid: int) -> int | None:
         """When it started, in clock ticks since boot; None if it led no session.
 
-        Raises OSError where it cannot be looked at for now: without a start time nobody could tell
-        whose death it was, and a vassal would end without a status. After a while that counts as
-        None.
+        Raises OSError where /proc cannot be read for now. Without a start time the daemon could not
+        tell which process has died, and a vassal would end without a status. After 5 s the answer
+        is None.
         """
         try:
             start = _start_of_leader(pid)

@@ -13,9 +13,7 @@ import logging
 import os
 import select
 import socket
-import threading
 import time
-from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -23,6 +21,7 @@ import msgspec
 import trio
 
 from . import protocol, stdio
+from .outbox import Outbox
 
 log = logging.getLogger("emperor.keeper")
 
@@ -49,10 +48,10 @@ class Death(msgspec.Struct, frozen=True):
 
 
 class KeeperLink:
-    """A channel to the keeper; ``channel`` None is one to nobody."""
+    """A channel to the keeper. ``channel`` is None where there is no keeper."""
 
     def __init__(self, channel: socket.socket | None) -> None:
-        self._channel = channel
+        self._outbox = Outbox(channel)
         self.died = False  # there was a keeper, and it is no more
         self.kept: dict[str, Kept] = {}  # by a former daemon, not taken over yet
         self.entrusted: dict[str, Kept] = {}  # by this one; the descriptors are their owners'
@@ -63,10 +62,6 @@ class KeeperLink:
         self.version = 1  # of the protocol, as the keeper knows it
         self.lost = 0  # packets whose descriptors did not get here
         self._synced = False
-        self._unsent: deque[tuple[dict[str, Any], list[int]]] = deque()
-        self._lock = threading.Lock()
-        if channel is not None:
-            channel.setblocking(False)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "KeeperLink":
@@ -78,6 +73,10 @@ class KeeperLink:
         return cls(socket.socket(fileno=int(number)))
 
     @property
+    def _channel(self) -> socket.socket | None:
+        return self._outbox.channel
+
+    @property
     def alive(self) -> bool:
         """Whether there is a keeper. One that has just died is none, heard of or not."""
         return self._channel is not None and not _ready(self._channel, _HANGUP, 0)
@@ -85,12 +84,11 @@ class KeeperLink:
     @property
     def congested(self) -> bool:
         """Whether something waits to be said."""
-        return bool(self._unsent)
+        return self._outbox.waits
 
     def close(self) -> None:
         """The daemon leaves."""
-        if self._channel is not None:
-            self._channel.close()
+        self._outbox.lose()
 
     def receive_all(self) -> None:
         """Take over what a former daemon left: ``kept`` and ``deaths``. Blocks for a moment."""
@@ -114,7 +112,7 @@ class KeeperLink:
     def deliver(self) -> bool:
         """Whether the keeper was told all there is to say. Blocks until it is, for a while."""
         until = time.monotonic() + _PATIENCE
-        while not self._flush():
+        while not self._outbox.flush():
             if time.monotonic() > until:
                 return False
             time.sleep(_AGAIN)
@@ -154,7 +152,7 @@ class KeeperLink:
 
     async def sync(self) -> None:
         """Return when the deaths of all that are dead by now are known."""
-        self._send({"do": "sync"})
+        self._outbox.send({"do": "sync"})
         with trio.move_on_after(_PATIENCE):
             while self._channel is not None and not self._synced:
                 await trio.lowlevel.wait_readable(self._channel)
@@ -164,16 +162,16 @@ class KeeperLink:
         """How a child of ours ended, which is about to be reaped; until it is acknowledged."""
         pid, start = process
         packet = {"do": "died", "pid": pid, "start": start}
-        self._send({**packet, "code": death.code, "signal": death.signal})
+        self._outbox.send({**packet, "code": death.code, "signal": death.signal})
 
     def acknowledge(self, process: Identity) -> None:
-        """A death is recorded, or is nobody's that matters."""
+        """A death is recorded, or needs no record."""
         self.deaths.pop(process, None)
         self._expected.discard(process)
-        self._send({"do": "ack", "pid": process[0], "start": process[1]})
+        self._outbox.send({"do": "ack", "pid": process[0], "start": process[1]})
 
     def acknowledge_all(self) -> None:
-        """All deaths known so far that nobody will ask for are recorded, or do not matter."""
+        """All deaths known so far that are not expected are recorded, or need no record."""
         for process in self.deaths.keys() - self._expected:
             self.acknowledge(process)
 
@@ -187,10 +185,10 @@ class KeeperLink:
         self.entrusted[name] = Kept(about or {}, descriptors)
         packet = {"do": "keep", "name": name, "about": about or {}}
         channel = self._channel
-        if not self._send(packet, descriptors) and channel is not None:
+        if not self._outbox.send(packet, descriptors) and channel is not None:
             with contextlib.suppress(OSError, ValueError):  # closed meanwhile
                 _ready(channel, select.POLLOUT, _SOON)
-                self._flush()
+                self._outbox.flush()
 
     def tell_about(self, name: str, about: dict[str, Any]) -> None:
         """Something changed about what is entrusted under this name. May be called in a thread."""
@@ -198,13 +196,13 @@ class KeeperLink:
         if kept is None:
             return
         kept.about = {**kept.about, **about}
-        if self._merge(name, about):
-            self._flush()
+        if self._outbox.merge(name, about):
+            self._outbox.flush()
         elif self.version >= 2:
-            self._send({"do": "about", "name": name, "about": about})
+            self._outbox.send({"do": "about", "name": name, "about": about})
         else:
             packet = {"do": "keep", "name": name, "about": kept.about}
-            self._send(packet, kept.descriptors)
+            self._outbox.send(packet, kept.descriptors)
 
     def rename(self, name: str, new: str) -> None:
         """Keep what a former daemon entrusted under another name from now on."""
@@ -216,59 +214,22 @@ class KeeperLink:
     def drop(self, name: str) -> None:
         """They are needed no longer."""
         self.entrusted.pop(name, None)
-        with self._lock:
-            unsent = [each for each in self._unsent if each[0].get("name") != name]
-            self._unsent = deque(unsent)
-        self._send({"do": "drop", "name": name})
+        self._outbox.forget(name)
+        self._outbox.send({"do": "drop", "name": name})
 
     def hear(self) -> None:
         """Signals may be handed on from now. The keeper writes its own lines as we do."""
-        self._send({"do": "hear", "version": protocol.VERSION, "log": stdio.form()})
+        self._outbox.send({"do": "hear", "version": protocol.VERSION, "log": stdio.form()})
 
     def passing(self) -> None:
-        """This is no daemon: it prints something, and its exit code is the last word."""
-        self._send({"do": "pass"})
-
-    def _send(self, packet: dict[str, Any], descriptors: list[int] | None = None) -> bool:
-        """Send it, after what waits; False if it has to wait."""
-        with self._lock:
-            if self._channel is not None:
-                self._unsent.append((packet, descriptors or []))
-        return self._flush()
-
-    def _merge(self, name: str, about: dict[str, Any]) -> bool:
-        """Put what changed about a name into a packet about it that still waits, if one does.
-
-        A keeper that was stopped takes nothing. It then costs a packet a name, not one a commit.
-        """
-        with self._lock:
-            for packet, _ in reversed(self._unsent):
-                if packet["do"] in ("keep", "about") and packet["name"] == name:
-                    packet["about"] = {**packet["about"], **about}
-                    return True
-        return False
-
-    def _flush(self) -> bool:
-        with self._lock:
-            while self._unsent and self._channel is not None:
-                packet, descriptors = self._unsent[0]
-                try:
-                    socket.send_fds(self._channel, [protocol.encode(packet)], descriptors)
-                except BlockingIOError:
-                    return False  # its queue is full: it was stopped, or the machine is busy
-                except OSError as error:
-                    if error.errno in protocol.CONGESTED:
-                        return False
-                    # A dead keeper is noticed where it is listened to.
-                    log.debug("%s was not said to the keeper: %s", packet["do"], error)
-                self._unsent.popleft()
-        return True
+        """No daemon: it prints something, and the keeper ends with its exit code."""
+        self._outbox.send({"do": "pass"})
 
     async def _flush_now_and_then(self) -> None:
         while True:
             await trio.sleep(_SOON)
             if self.congested:
-                self._flush()
+                self._outbox.flush()
 
     # Packets of the keeper
 
@@ -307,7 +268,7 @@ class KeeperLink:
         if cut:
             self.lost += 1
             log.error("%s: its sockets are lost: no descriptors left", packet["name"])
-        # Of what was passed on meanwhile, the keeper's word is the older one.
+        # A newcomer's descriptors were passed on meanwhile. The keeper's are older.
         if cut or packet["name"] in self.kept:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -322,10 +283,7 @@ class KeeperLink:
         self._tell()
 
     def _lose(self) -> None:
-        with self._lock:
-            channel, self._channel = self._channel, None
-        assert channel is not None
-        channel.close()
+        self._outbox.lose()
         self.died = True
         self._tell()
 

@@ -1,14 +1,14 @@
 """The keeper: what ``emperor`` starts as, so that nothing dies with the daemon.
 
-It runs the daemon proper as its child and does as little as can be done, so that it has nothing
-to die of: no trio, no SQLite, no decisions about vassals.
+It runs the daemon proper as its child and does little, so that little can end it: no trio, no
+SQLite, no decisions about vassals.
 
 - It holds a duplicate of every descriptor that the daemon entrusts to it (the daemon's ends of
   vassals' sockets, listening sockets). When the daemon dies these stay open, so no vassal notices
   that its emperor is gone; the next daemon gets them all (``protocol.py`` has the protocol).
 - It is the subreaper of all below it. Vassals whose daemon died become its children: it reaps
-  them and tells the daemon how they ended, until that is acknowledged. Of their orphans, which
-  fall to it as well, nobody wants to know: a vassal leads its own session.
+  them and tells the daemon how they ended, until that is acknowledged. It reaps their orphans
+  too, and tells nothing of them. It knows vassals by the sessions that they lead.
 - It starts the daemon again when it dies: at once, then with growing delay up to 30 s.
 - It hands on signals, and ends with the exit code of a daemon that left as it was told to. Where
   no daemon starts to stop all, it tries for 20 s and then ends the vassals itself (``ending.py``).
@@ -95,7 +95,7 @@ class Keeper:
         self._sync = False  # the daemon wants to be told when all deaths were
         self._restarts = Restarts()
         self._hears = False  # the daemon takes signals; before that one would kill it
-        self._passing = False  # it only prints something, and its code is the last word
+        self._passing = False  # the daemon prints and ends, and the keeper with its code
         self._waiting: list[int] = []  # signals for it
         self._wakes = Wakes()
         self._limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -150,7 +150,7 @@ class Keeper:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         theirs.set_inheritable(True)
         environment = {**os.environ, **self._secret, protocol.CHANNEL: str(theirs.fileno())}
-        # systemd says whom it watches; it is the daemon that will speak.
+        # systemd names the process that it watches. The daemon will answer the watchdog.
         environment.pop("WATCHDOG_PID", None)
         argv = _daemon_argv(self._arguments)
         self._limit(self._limits[0])

@@ -16,7 +16,7 @@ STATE = "EMPERORD_KEEPER_STATE"  # in the environment: the descriptor of the mem
 
 
 def written(memory: Memory, more: Mapping[str, Any]) -> bytes:
-    """What the new keeper is told: all that is kept, and ``more``."""
+    """The memory for the new keeper: all that is kept, and ``more``."""
     state = {
         "kept": [[name, about, fds] for name, (about, fds) in memory.kept.items()],
         "deaths": list(memory.deaths.values()),

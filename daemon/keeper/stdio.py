@@ -1,9 +1,9 @@
-"""Standard input, output and error, when the parent process does not care for them.
+"""Standard input, output and error, where the parent process has closed or does not read them.
 
-Where they are closed, the next thing that a process opens gets the lowest free number. A socket or
-the journal that is number 2 is where a last word goes, of the interpreter or of a library.
+The next file that a process opens gets the lowest free number. If 2 was closed, that may be a
+socket or the journal, and the interpreter or a library writes its error message there.
 
-Where nobody reads them, a pipe or a terminal is full some day, and who writes to it waits.
+A pipe or a terminal that is not read becomes full. A process that writes to it then waits.
 """
 
 import contextlib
@@ -89,7 +89,7 @@ def has_room(number: int, patience: float = 0.0) -> bool:
 
 
 def say(line: bytes) -> None:
-    """Write to standard error. That nobody reads it is no reason to die, nor to wait."""
+    """Write to standard error. A reader that is gone or slow neither ends nor delays us."""
     with contextlib.suppress(OSError):
         if has_room(2):
             os.write(2, line)
