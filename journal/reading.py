@@ -90,17 +90,9 @@ class Reader:
             schema.check_ours(connection, self.path)
             self._check_tables(salvage)
             (last,) = self.db.execute("SELECT max(seq) FROM event").fetchone()
-            self.anchor, self.head = self._events_ends() if salvage else self._ends()
+            self.anchor, self.head = (_of_events if salvage else ends)(self.db, self.path)
             self.db.execute("COMMIT")
         self.last: int = self.anchor.seq if last is None else last  # the last row there is
-
-    def _ends(self) -> tuple[Link, Link]:
-        return ends(self.db, self.path)
-
-    def _events_ends(self) -> tuple[Link, Link]:
-        row = self.db.execute("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1").fetchone()
-        begin = Link(0, chain.GENESIS)
-        return begin, begin if row is None else Link(*row)
 
     def _check_tables(self, salvage: bool) -> None:
         lacking = schema.lacking(self.db)
@@ -371,6 +363,13 @@ def _is_name(value: object) -> bool:
     if not isinstance(value, str):
         return value is None
     return value.isascii() or not any("\ud800" <= each <= "\udfff" for each in value)
+
+
+def _of_events(connection: sqlite3.Connection, _: str) -> tuple[Link, Link]:
+    """Where the chain begins and ends by the events, as its table ``chain`` is damaged."""
+    row = connection.execute("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1").fetchone()
+    begin = Link(0, chain.GENESIS)
+    return begin, begin if row is None else Link(*row)
 
 
 def ends(connection: sqlite3.Connection, path: str) -> tuple[Link, Link]:

@@ -256,10 +256,8 @@ class Estranged:
                 f"{self.path}: other files are there than the ones that this daemon has opened;"
                 " have it look at those ('emperor-ctl upgrade')"
             )
-        others = other_vassals.refusal
         args = (self.journal, self._fleet, self.known, self._keeper)
-        refused = await threads.run_sync(others, *args)
-        if refused is not None:
+        if (refused := await threads.run_sync(other_vassals.refusal, *args)) is not None:
             raise Refused(refused)
         if self._decided.is_set():
             raise Refused("another request was first")
@@ -295,7 +293,7 @@ class Estranged:
         ``write`` tries to write to it until that can be done.
         """
         assert self.journal is not None
-        draft = self._draft(decision)
+        draft = _adoption(self.known, self.reason, decision)
         Listeners.set_aside(self._keeper)
         if self.journal.head is not None:
             return [draft]
@@ -320,18 +318,24 @@ class Estranged:
             self.journal.leave()
         aside = restoring.put(decision.copy, self.path, empty)
         Listeners.set_aside(self._keeper)
-        return open_journal(), self._draft(decision, decision.copy.file, aside)
+        said = _adoption(self.known, self.reason, decision, decision.copy.file, aside)
+        return open_journal(), said
 
-    def _draft(
-        self, decision: Decision, file: str | None = None, aside: str | None = None
-    ) -> Draft:
-        body = JournalAdopted(
-            identity=self.known.identity.hex(),
-            seq=self.known.seq,
-            hash=self.known.hash.hex(),
-            reason=self.reason,
-            uid=decision.uid,
-            file=file,
-            aside=aside,
-        )
-        return Draft("journal_adopted", body)
+
+def _adoption(
+    known: Head,
+    reason: str,
+    decision: Decision,
+    file: str | None = None,
+    aside: str | None = None,
+) -> Draft:
+    body = JournalAdopted(
+        identity=known.identity.hex(),
+        seq=known.seq,
+        hash=known.hash.hex(),
+        reason=reason,
+        uid=decision.uid,
+        file=file,
+        aside=aside,
+    )
+    return Draft("journal_adopted", body)
