@@ -23,8 +23,9 @@ from emperord.replay.deploys import deploy_record, deploys
 from emperord.replay.verify import verify
 from fold.script import Script
 from journal_builder import building
+from simulation.life import determined
 from simulation.script import write
-from simulation.world import World, determined
+from simulation.world import World
 
 TESTS = Path(__file__).parents[1]
 GOLDEN = sorted((TESTS / "fold/golden").glob("**/*.txt"))

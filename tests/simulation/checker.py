@@ -8,8 +8,10 @@ ends. Rows are read as JSON: what they say is what anybody could read in the jou
 import json
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from .ledger import Ledger
+from .pacing import Attempt
 from .trouble import must
 from .turns import Turns
 
@@ -31,54 +33,15 @@ ENDING: Final = frozenset(
 )
 
 
-class Attempt(NamedTuple):
-    """One try at running a vassal."""
-
-    vassal: str
-    number: int
-
-
-class Checker:
+class Checker(Ledger):
     """Sees all of one run."""
 
     def __init__(self) -> None:
-        self.seq = self.at = 0
-        self.policy: dict[str, Any] = {}
-        self.monitors: list[str] = []
-        self.owner: dict[str, str] = {}
-        self.wanted: dict[str, dict[str, Any]] = {}  # vassal -> its spec
-        self.held: set[str] = set()
-        self.ordered: set[Attempt] = set()  # spawns that are durable
-        self.over: set[Attempt] = set()  # those with a durable end
-        self.programs: set[Attempt] = set()  # those that cannot say that they accept
-        self.starting: dict[Attempt, int | None] = {}  # fresh; until which deadline it may be
-        self.ends: dict[Attempt, tuple[int | None, int | None, bool]] = {}  # as they really were
-        self.deprived: set[str] = set()  # vassals to which nobody can talk
-        self.told: set[Attempt] = set()  # that were ordered to end
+        super().__init__()
         self.due: deque[dict[str, Any]] = deque()  # durable orders, not carried out yet
-        self.living: dict[int, Attempt] = {}  # by pid, leaders and strays
         self.stopping: dict[int, float] = {}  # pid -> since when it knows that it is to stop
-        self.changed: set[str] = set()  # vassals that were to be reloaded since their start
-        self.owed: dict[str, Attempt] = {}  # reloads that were asked for and not ordered yet
-        self.reloading: set[Attempt] = set()  # since that was ordered; they take slots, too
-        self.done: set[str] = set()  # with their work over; only a request by name starts one again
-        self.restarting: set[Attempt] = set()  # stopped in place of a reload; they keep slots
-        self.loyal: set[Attempt] = set()
-        self.up_since: dict[str, int] = {}  # since when the vassal may have run
-        self.quiet_since: dict[str, int] = {}  # since when it has run for certain
-        self.reload_at: dict[Attempt, int] = {}  # when one was ordered that is not confirmed
-        self.launched: dict[str, int] = {}  # when the vassal's last spawn was ordered
-        self.deaths: dict[str, int] = {}  # in a row, unasked and unloyal
-        self.not_before: dict[str, int] = {}  # as it died so, it has to wait until then
-        self.failures: dict[str, int] = {}  # all that could count as deaths in a row
-        self.not_after: dict[str, int] = {}  # with so many of them, it waits no longer than that
-        self.beating: set[Attempt] = set()  # that send heartbeats
         self.silent: dict[int, float] = {}  # pid -> since when it sends none
         self.alone = False  # no daemon has written anything since the last one died
-        self.open = self.leaving = False
-        self.pressure: dict[str, int] | None = None  # steps, as this daemon told them last
-        self.pressed = 0  # when it did
-        self.may_leave = False  # the daemon was told to stop all vassals
         self.turns = Turns(self)
 
     # The record
@@ -154,231 +117,6 @@ class Checker:
         throttled = self.at < self.not_before.get(vassal, 0)
         down = vassal not in self.held and not self.under_way(vassal) and not throttled
         return vassal in self.owed or down
-
-    def _follow(self, kind: str, monitor: str | None, vassal: str | None, body: Any) -> None:
-        if kind == "vassal_added":
-            taken = vassal in self.wanted and self.owner[vassal] in self.monitors
-            if not taken or self._owns(monitor, vassal):
-                self.owner[vassal or ""] = monitor or ""
-                self._take(vassal or "", body["spec"])
-        elif kind == "vassal_changed":
-            if vassal in self.owner and self._owns(monitor, vassal):
-                self.owner[vassal] = monitor or ""
-                self._take(vassal, body["spec"])
-        elif kind in ("vassal_removed", "vassal_destroyed"):
-            if self.owner.get(vassal or "") == monitor:
-                self.wanted.pop(vassal or "", None)
-                self._release(vassal or "")
-        elif kind == "operator_requested" and body["request"] == "reload":
-            self.changed |= self.wanted.keys() if vassal is None else {vassal}
-            for each in self.wanted if vassal is None else [vassal]:
-                self._owe_reload(each)
-        elif kind == "operator_requested" and body["request"] == "retry" and vassal is None:
-            self._forgive_all(self.wanted)
-        elif kind == "operator_requested" and vassal is not None:
-            self._forgive_all([vassal])
-            if body["request"] == "stop" and (vassal in self.wanted or self.under_way(vassal)):
-                self.held.add(vassal)
-            elif body["request"] == "start":
-                self.held.discard(vassal)
-        elif kind == "daemon_started":
-            self.policy, self.monitors = body["policy"], body.get("monitors", [])
-            self.pressure = None
-            self.open = self.leaving = False
-        elif kind == "pressure_observed":
-            self._press(body)
-        elif kind == "daemon_ready":
-            self.open = not self.leaving
-        elif kind in ("daemon_stopping", "daemon_stopped"):
-            self.leaving = True
-            must(self.may_leave, "leaves when told", f"{kind}, and nobody asked for it")
-            self.open = False
-        elif "attempt" in body:
-            self._heard(kind, Attempt(vassal or "", body["attempt"]), body)
-        elif kind == "listen_failed":
-            self._count(vassal or "")
-        elif kind == "deadline_passed":
-            self._pass(vassal or "", body["deadline"])
-
-    def _owns(self, monitor: str | None, vassal: str | None) -> bool:
-        """The source has the name already, or is given before the one that has it."""
-        owner = self.owner[vassal or ""]
-        order = self.monitors
-        before = owner in order and monitor in order[: order.index(owner)]
-        return owner == monitor or before
-
-    def _pass(self, vassal: str, deadline: int) -> None:
-        """Time is up: for a start to hold its slot, or for deaths to be remembered."""
-        most = self.not_after.get(vassal)
-        if most is not None and not self.under_way(vassal):
-            over = (deadline - most) / 1e9
-            must(deadline <= most, "punished no longer", f"{vassal} waits {over:.3f} s too long")
-        late = [a for a, until in self.starting.items() if a.vassal == vassal and until == deadline]
-        for attempt in late:
-            del self.starting[attempt]
-            self.up_since[vassal] = self.at
-        if not late:
-            self._forget_if_quiet(vassal)
-
-    def _forget_if_quiet(self, vassal: str) -> None:
-        """Forget its deaths if it has run quietly for long enough by now."""
-        quiet = int(self.policy.get("forgive", 0.0) * 1e9)
-        since = self.up_since.get(vassal)
-        if quiet and since is not None and self.at >= since + quiet:
-            self.deaths.pop(vassal, None)
-        since = self.quiet_since.get(vassal)
-        if quiet and since is not None and self.at >= since + quiet:
-            self.failures.pop(vassal, None)
-
-    def _end_quiet(self, vassal: str) -> None:
-        """It was ordered to end; the time until it has ended is no quiet running.
-
-        That holds for both bounds of its next wait. Otherwise a stop that takes long would bring
-        the upper bound (``failures``) below the lower one (``deaths``), and no start be right.
-        """
-        quiet = int(self.policy.get("forgive", 0.0) * 1e9)
-        self.quiet_since.pop(vassal, None)
-        since = self.up_since.pop(vassal, None)
-        if quiet and since is not None and self.at >= since + quiet:
-            self.deaths.pop(vassal, None)  # may be forgotten; the record need not say so in time
-
-    def _count(self, vassal: str, failed: int = 1) -> None:
-        """Something of it has ended: the longest that it may wait until the next try.
-
-        An end that was ordered (``failed`` is 0) is no death, but its next start may be paced.
-        """
-        self.failures[vassal] = failures = self.failures.get(vassal, 0) + failed
-        self.not_after[vassal] = self.at + self._delay(max(failures, 1))
-
-    def _delay(self, times: int) -> int:
-        """Nanoseconds to wait after so many failures in a row."""
-        delay = self.policy.get("throttle", 1000) << min(times - 1, 32)
-        return int(min(delay, self.policy.get("max_throttle", 180_000))) * 1_000_000
-
-    def _press(self, body: dict[str, Any]) -> None:
-        """The machine is under this pressure."""
-        steps = {each: body.get(each, 0) for each in ("cpu", "memory", "io")}
-        must(self.open, "pressure is told in need", f"{steps}, and no daemon is ready")
-        must(steps != self.pressure, "pressure is told in need", f"{steps} was told before")
-        late = self.pressure is None or self.at - self.pressed >= 999_000_000
-        must(late, "pressure is told in need", f"{steps} within a second")
-        self.pressure, self.pressed = steps, self.at
-
-    def most_slots(self) -> int:
-        """How many may start at once."""
-        floor = int(self.policy.get("max_starting", 4))
-        ceiling = int(self.policy.get("max_starting_ceiling", 0))
-        if self.pressure is None:
-            return floor
-        return max(floor, ceiling >> max(self.pressure.values()))
-
-    def _take(self, vassal: str, spec: dict[str, Any]) -> None:
-        """Its owner says that it is so."""
-        self.wanted[vassal] = spec
-        self.changed.add(vassal)
-        self.failures.pop(vassal, None)
-        self._owe_reload(vassal)
-        self._forgive_all([vassal])
-
-    def _owe_reload(self, vassal: str) -> None:
-        """A vassal that runs and is not about to end is to be reloaded."""
-        for attempt in self.ordered - self.over - self.told:
-            if attempt.vassal == vassal and vassal in self.wanted:
-                self.owed[vassal] = attempt
-
-    def _forgive_all(self, vassals: Iterable[str]) -> None:
-        """These need wait no longer."""
-        for vassal in vassals:
-            self.deaths.pop(vassal, None)
-            self.not_before.pop(vassal, None)
-
-    def _blame(self, attempt: Attempt, body: dict[str, Any]) -> None:
-        """It died unasked and unloyal, so its next start has to wait."""
-        vassal, code = attempt.vassal, body.get("code")
-        # A vassal without its socket cannot say that it is loyal.
-        innocent = attempt in self.told | self.loyal or vassal in self.changed | self.deprived
-        if innocent or code == 26 or self._is_of_reload(attempt, body):
-            return
-        throttle = self.policy.get("throttle", 1000) * 1_000_000
-        if code == 0 and self.at >= self.launched.get(vassal, self.at) + throttle:
-            return
-        self.deaths[vassal] = deaths = self.deaths.get(vassal, 0) + 1
-        self.not_before[vassal] = self.at + self._delay(deaths)
-
-    def _is_of_reload(self, attempt: Attempt, body: dict[str, Any]) -> bool:
-        """Whether a reload that it has not confirmed ended it. A program confirms none."""
-        since = self.reload_at.get(attempt)
-        if since is None:
-            return False
-        if attempt in self.programs and self.at > since + int(self.policy.get("mercy", 30.0) * 1e9):
-            return False
-        code, signal = body.get("code"), body.get("signal")
-        return body.get("reload", False) or code == 0 or (code is None and signal is None)
-
-    def _heard(self, kind: str, attempt: Attempt, body: dict[str, Any]) -> None:
-        if kind in ("exited", "spawn_failed"):
-            self.over.add(attempt)
-            restart = self.wanted.get(attempt.vassal, {}).get("settings", {}).get("restart")
-            if restart == "no" and kind == "exited" and body.get("code") == 0:
-                self.done.add(attempt.vassal)
-            self._forget_if_quiet(attempt.vassal)
-            self._count(attempt.vassal, 0 if attempt in self.told else 1)
-            left = [pid for pid, of in self.living.items() if of == attempt]
-            must(not left, "gone means gone", f"{attempt} is recorded as {kind}, {left} live")
-            self.starting.pop(attempt, None)
-            if kind == "exited" and not body.get("away"):
-                self._blame(attempt, body)
-            self.reloading.discard(attempt)
-            self.restarting.discard(attempt)
-            self.up_since.pop(attempt.vassal, None)
-            self.quiet_since.pop(attempt.vassal, None)
-            self.reload_at.pop(attempt, None)
-            if self.owed.get(attempt.vassal) == attempt:
-                del self.owed[attempt.vassal]
-            self.deprived.discard(attempt.vassal)
-            self._release(attempt.vassal)
-            # One whose pid nobody wrote down is not told from one that never was.
-            if kind == "exited":
-                self._check_death(attempt, body)
-        elif kind == "adopted" and not body.get("control"):
-            self.deprived.add(attempt.vassal)
-            self.up_since.setdefault(attempt.vassal, self.at)
-            self.starting.pop(attempt, None)  # it cannot tell when it accepts
-        elif kind == "vassal_loyal":
-            self.loyal.add(attempt)
-            self.deaths.pop(attempt.vassal, None)
-            self.failures.pop(attempt.vassal, None)
-        elif kind == "heartbeat_started":
-            self.beating.add(attempt)
-        elif kind == "vassal_accepting" or (
-            kind in ("spawned", "adopted") and attempt in self.programs
-        ):
-            self.starting.pop(attempt, None)
-            self.reloading.discard(attempt)
-            self.quiet_since[attempt.vassal] = self.at
-            if kind == "vassal_accepting":
-                self.reload_at.pop(attempt, None)
-            if kind != "adopted" or attempt.vassal not in self.up_since:
-                self.up_since[attempt.vassal] = self.at
-
-    def _release(self, vassal: str) -> None:
-        """A vassal that is neither wanted nor under way is forgotten."""
-        if vassal not in self.wanted and not self.under_way(vassal):
-            self.held.discard(vassal)
-            self.owner.pop(vassal, None)
-            self.failures.pop(vassal, None)
-            self.not_after.pop(vassal, None)
-            self._forgive_all([vassal])
-
-    def under_way(self, vassal: str) -> bool:
-        return any(each.vassal == vassal for each in self.ordered - self.over)
-
-    def _check_death(self, attempt: Attempt, body: dict[str, Any]) -> None:
-        """How it ended is told as it was, and it is told if anybody can know it."""
-        code, signal, known = self.ends.get(attempt, (None, None, False))
-        told = body.get("code"), body.get("signal")
-        right = told == (code, signal) or (told == (None, None) and not known)
-        must(right, "deaths are told right", f"{attempt}: {told}, it was {(code, signal)}")
 
     # Orders
 

@@ -9,45 +9,29 @@ stop, and nothing may be left.
 
 import heapq
 import itertools
-import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from random import Random
-from typing import Any, Final, TypeVar, TypeVarTuple
+from typing import Final
 
 import trio
-from emperord.daemon.control import takeover
-from emperord.daemon.control.server import Refused
-from emperord.daemon.core.draft import Draft
 from emperord.daemon.core.fleet import Pressure
-from emperord.daemon.core.rules import RULES
 from emperord.daemon.host import threads
-from emperord.daemon.loop import recorder, signals
-from emperord.daemon.loop.clock import Clock
 from emperord.daemon.loop.shell import Shell
-from emperord.daemon.loop.signals import Abandoned
-from emperord.daemon.loop.systemd import Notifier
 from emperord.journal.chain import canonical
-from emperord.journal.events import DaemonStarted, OperatorRequested, Request
-from emperord.journal.policy import Policy
-from trio._core import _run as trio_internals
 
 from .checker import Checker
 from .clock import Clock as VirtualClock
-from .disk import Disk, Record
-from .hands import Hands, Link
+from .disk import Disk
+from .life import EPOCH, Life, determined
 from .machine import Machine
-from .script import SOURCES, Script, Step
+from .operations import Operations
+from .script import SOURCES, Script
 from .settled import unsettled
 from .sources import Source
-from .trouble import Crash, Violation, must
+from .trouble import Violation, must
 
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
-
-EPOCH: Final = 1_800_000_000_000_000_000
 PATIENCE: Final = 45.0  # virtual seconds in which a fleet has to settle when all faults are over
 CALM: Final = 2.5  # virtual seconds that it has to stay so; longer than a hang goes unnoticed
 
@@ -128,8 +112,9 @@ class World:
         """Raises Violation."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._tick)
+            operations = Operations(self)
             for step in self.script.steps:
-                self.later(step.at, lambda step=step: self._happen(step))  # type: ignore[misc]
+                self.later(step.at, lambda step=step: operations.happen(step))  # type: ignore[misc]
             self.later(self.script.length, self._end_faults)
             nursery.start_soon(self._live)
             await trio.sleep(self.script.length + 0.1)
@@ -183,182 +168,7 @@ class World:
         self.disk.rebuild(anew=True)
         self.disk.check_deploys()
 
-    # The steps of the script
-
-    def _happen(self, step: Step) -> None:
-        if self.calm:
-            return
-        getattr(self, "_do_" + step.do.replace(" ", "_").replace("-", "_"))(step)
-
-    def _for(self, step: Step, on: Callable[[], None], off: Callable[[], None]) -> None:
-        on()
-        self.later(step.much, off)
-
-    def _do_put(self, step: Step) -> None:
-        name, behaviour = step.what.split()
-        self.sources[step.whom].put(name, behaviour)
-
-    def _do_mistake(self, step: Step) -> None:
-        self.sources[step.whom].mistake(step.what, "healthy")
-
-    def _do_touch(self, step: Step) -> None:
-        self.sources[step.whom].touch(step.what)
-
-    def _do_drop(self, step: Step) -> None:
-        self.sources[step.whom].drop(step.what)
-
-    def _do_fail(self, step: Step) -> None:
-        self.sources[step.whom].fails_until = trio.current_time() + step.much
-
-    def _do_hold(self, step: Step) -> None:
-        self.sources[step.whom].held_until = trio.current_time() + step.much
-
-    def _do_raise(self, step: Step) -> None:
-        self.sources[step.whom].raises = True
-
-    def _do_lie(self, step: Step) -> None:
-        self.sources[step.whom].says_false(step.what)
-
-    def _do_repeat(self, step: Step) -> None:
-        self.sources[step.whom].repeat()
-
-    def _do_kill(self, step: Step) -> None:
-        self._die(step.whom, None, 11)
-
-    def _do_exit(self, step: Step) -> None:
-        self._die(step.whom, 1, None)
-
-    def _do_exile(self, step: Step) -> None:
-        self._die(step.whom, 26, None)
-
-    def _die(self, name: str, code: int | None, number: int | None) -> None:
-        process = self.machine.of(name)
-        if process is not None:
-            self.machine.dies(process, code, number)
-
-    def _do_resign(self, step: Step) -> None:
-        process = self.machine.of(step.whom)
-        if process is not None and process.accepting:
-            self.machine.says(process, 22)
-
-    def _do_mute(self, step: Step) -> None:
-        process = self.machine.of(step.whom)
-        if process is not None and process.accepting and process.behaviour == "beats":
-            self.machine.mutes(process)
-
-    def _do_connect(self, step: Step) -> None:
-        if step.whom in self.machine.listening:
-            self.machine.clients.add(step.whom)
-            process = self.machine.of(step.whom)
-            if process is not None and process.accepting:
-                self.machine.clients.discard(step.whom)
-            if self.life is not None:
-                self.life.hands.knock(step.whom)
-
-    def _do_stop(self, step: Step) -> None:
-        self._ask(step)
-
-    _do_start = _do_reload = _do_retry = _do_stop
-
-    def _ask(self, step: Step) -> None:
-        if self.life is not None:
-            request: Any = step.do
-            self.life.ask(request, step.whom)
-
-    def _do_starve(self, step: Step) -> None:
-        self._for(step, lambda: self._starve(True), lambda: self._starve(False))
-
-    def _starve(self, on: bool) -> None:
-        self.machine.starved = on
-
-    def _do_busy(self, step: Step) -> None:
-        self._for(step, lambda: self._occupy(True), lambda: self._occupy(False))
-
-    def _occupy(self, on: bool) -> None:
-        self.machine.busy = on
-
-    def _do_keeper(self, step: Step) -> None:
-        """It dies; after a while a newcomer may take over, with a keeper of its own."""
-        self.machine.keeper_died()
-        if step.much:
-            self.later(step.much, self._newcomer)
-
-    def _newcomer(self) -> None:
-        if self.life is not None and not self.machine.keeper:
-            self.life.give_way()
-
-    def _do_stranger(self, step: Step) -> None:
-        """A process of others gets the number of a vassal's that has died."""
-        process = self.machine.of(step.whom)
-        self._do_crash(step)
-        if process is not None:
-            self.machine.dies(process, None, 9)
-            self.machine.take_pid(process.pid)
-
-    def _do_reboot(self, step: Step) -> None:
-        self._do_crash(step)
-        self.boots += 1
-        self.machine.reboot(self.boots)
-
-    def _do_full(self, step: Step) -> None:
-        self._for(step, lambda: self._refuse(True), lambda: self._refuse(False))
-
-    def _refuse(self, on: bool) -> None:
-        self.disk.refused = on
-
-    def _do_slow(self, step: Step) -> None:
-        self._for(step, lambda: self._slow_down(True), lambda: self._slow_down(False))
-
-    def _slow_down(self, on: bool) -> None:
-        self.slow = on
-
-    def _do_hiccup(self, step: Step) -> None:
-        self.disk.hiccups += 1
-
-    def _do_crash(self, step: Step) -> None:
-        if self.life is not None:
-            self.life.die()
-
-    def _do_crash_at(self, step: Step) -> None:
-        self.armed[step.what] = int(step.much)
-
-    def _do_away(self, step: Step) -> None:
-        self.away = step.much
-        self._do_crash(step)
-
-    def _do_term(self, step: Step) -> None:
-        self._signal(signal.SIGTERM)
-
-    def _do_term_twice(self, step: Step) -> None:
-        self._signal(signal.SIGTERM)
-        self.later(1.3, lambda: self._signal(signal.SIGTERM))
-
-    def _do_hup(self, step: Step) -> None:
-        self._signal(signal.SIGHUP)
-
-    def _do_urg(self, step: Step) -> None:
-        self._signal(signal.SIGURG)
-
-    def _do_usr2(self, step: Step) -> None:
-        self._signal(signal.SIGUSR2)
-
-    def _signal(self, number: int) -> None:
-        if self.life is not None and not self.calm:
-            self.life.signal(number)
-
-    def _do_wall(self, step: Step) -> None:
-        self.wall += step.much
-
-    def _do_sources(self, step: Step) -> None:
-        self.configured = tuple(step.what.split())
-
-    def _do_pressure(self, step: Step) -> None:
-        self.pressure = Pressure(*map(int, step.what.split()))
-
-    def _do_max_starting(self, step: Step) -> None:
-        self.max_starting = int(step.much)
-
-    # For whoever reads a failed run
+    # For a reader of a failed run
 
     def record(self) -> list[str]:
         """The journal, a line an event, times in virtual seconds, and what runs at the end."""
@@ -377,232 +187,8 @@ class World:
         return sha256(whole).hexdigest()
 
 
-class Life:
-    """One daemon, from its start to its end."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self.dead = self.renewed = False
-        self.signals: list[int] = []
-        self.signalled = trio.Event()
-        self._at_work: set[trio.CancelScope] = set()
-        machine = world.machine
-        self.hands = Hands(
-            machine, world.disk, self.moment, world.pause, graceful=world.script.graceful
-        )
-        policy = Policy(
-            throttle=200,
-            max_throttle=1600,
-            forgive=world.script.forgive,
-            required_heartbeat=2.0,
-            mercy=1.5,
-            start_patience=2.0,
-            max_starting=world.max_starting,
-            max_starting_ceiling=world.script.ceiling,
-            graceful_shutdown=world.script.graceful,
-        )
-        self.configured = world.configured
-        self.monitors = [world.sources[kind].monitor() for kind in world.configured]
-        urls = tuple(monitor.url for monitor in self.monitors)
-        started = DaemonStarted(
-            version="0", boot=machine.boot, pid=1, policy=policy, monitors=urls, rules=RULES
-        )
-        skew = world.rng.randrange(10**12)  # since boot, whenever that was
-        self.clock = Clock(
-            world.disk.last_at,
-            EPOCH + int((trio.current_time() + world.wall) * 1e9),
-            lambda: int(trio.current_time() * 1e9) + skew,
-        )
-        self.shell = world.daemon(
-            Record(world.disk, self.moment),
-            world.disk.rebuild(),
-            self.clock,
-            self.hands,
-            started,
-            Notifier({}),
-            Link(machine, self.hands),
-            signals=self._signals,
-            gauge=lambda: world.pressure,
-            deploys=world.disk.unsettled(),
-        )
-        self._scope = trio.CancelScope()
-        self._nursery: trio.Nursery | None = None
-
-    async def run(self) -> None:
-        """Until it ends or is killed."""
-        world = self._world
-        _working.append(self)
-        try:
-            with self._scope:
-                async with trio.open_nursery() as nursery:
-                    self._nursery = nursery
-                    if world.script.hops:
-                        nursery.start_soon(world.hop)
-                    await self.shell.run(self.monitors)
-                    nursery.cancel_scope.cancel()
-        except* (Crash, Abandoned):
-            self.die()
-        finally:
-            _working.remove(self)
-        self.renewed = self.shell.handover.renewing and not self.dead
-        if not self.dead and not self.renewed:
-            left = sorted(world.checker.living.items())
-            must(not left, "stops", f"the daemon stopped, {left} did not")
-        self.hands.dead = True
-        world.machine.daemon_died()
-        world.checker.no_daemon()
-
-    def die(self) -> None:
-        """It is killed now; nothing that it is about to do happens."""
-        if not self.dead:
-            self.dead = self.hands.dead = True
-            self._world.machine.daemon_died()
-            self._world.checker.no_daemon()
-            for scope in list(self._at_work):
-                scope.cancel()
-            self._scope.cancel()
-
-    def moment(self, name: str) -> None:
-        """The daemon may be killed here."""
-        if self.dead:
-            raise Crash
-        armed = self._world.armed
-        if name in armed:
-            armed[name] -= 1
-            if armed[name] <= 0:
-                del armed[name]
-                self._world.killed.append(name)
-                self.die()
-                raise Crash
-
-    def signal(self, number: int) -> None:
-        """The daemon gets a signal."""
-        if number == signal.SIGTERM:
-            self._world.checker.may_leave = True
-        self.signals.append(number)
-        self.signalled.set()
-
-    def ask(self, do: Request, name: str) -> None:
-        """An operator asks for something."""
-        if self._nursery is not None and not self.dead:
-            self._nursery.start_soon(self._ask, do, name)
-
-    async def _ask(self, do: Request, name: str) -> None:
-        body = OperatorRequested(request=do, uid=0, via="control")
-        with suppress(Refused):  # the journal cannot be written: nothing is to change
-            await self.shell.view.record(Draft("operator_requested", body, None, name))
-
-    def give_way(self) -> None:
-        """A newcomer asks for all that this daemon has."""
-        if self._nursery is not None and not self.dead:
-            self._nursery.start_soon(self._give_way)
-
-    async def _give_way(self) -> None:
-        body = OperatorRequested(request="upgrade", uid=0, via="take_over")
-        try:
-            await self.shell.view.record(Draft("operator_requested", body))
-        except Refused:
-            return
-        channel: Any = nullcontext()
-        await self.shell.handover.hand_over(channel)
-
-    @contextmanager
-    def _signals(self, *_: int) -> Iterator[AsyncIterator[int]]:
-        yield Arriving(self)
-
-    async def work(self, job: Callable[[*Ts], T], *args: *Ts, patient: bool) -> T:
-        """Run a job as a worker thread does: it takes time, and cannot be called back."""
-        with trio.CancelScope(shield=patient) as scope:
-            self._at_work.add(scope)
-            try:
-                await trio.sleep(self._delay())
-                await self._world.yield_turns()
-                result = job(*args)
-                await trio.sleep(self._delay())
-                await self._world.yield_turns()
-                return result
-            finally:
-                self._at_work.discard(scope)
-        raise Crash  # it may be shielded from the cancel that a kill is
-
-    def _delay(self) -> float:
-        world = self._world
-        world.checker.forgive(trio.current_time())
-        return world.rng.uniform(0.1, 0.5) if world.slow else world.pause()
-
-
-class Arriving:
-    """The signals that one daemon gets. No generator: those end when it pleases the collector."""
-
-    def __init__(self, life: Life) -> None:
-        self._life = life
-
-    def __aiter__(self) -> "Arriving":
-        return self
-
-    async def __anext__(self) -> int:
-        while not self._life.signals:
-            self._life.signalled = trio.Event()
-            await self._life.signalled.wait()
-        return self._life.signals.pop(0)
-
-
-_working: list[Life] = []
-
-
-async def _run_sync(
-    job: Callable[[*Ts], T],
-    *args: *Ts,
-    limiter: trio.CapacityLimiter | None = None,
-    abandon_on_cancel: bool = False,
-) -> T:
-    """In place of ``threads.run_sync``: the same, in virtual time."""
-    life = _working[-1]
-    async with limiter or nullcontext():
-        return await life.work(job, *args, patient=not abandon_on_cancel)
-
-
 def _nothing() -> None:
     """The job of a hop."""
-
-
-def _no_trial() -> None:
-    """Do nothing: a simulated daemon does not look at what is installed."""
-
-
-def _hand_over(_channel: object, _entrusted: object) -> bool:
-    """In place of ``takeover.hand_over``."""
-    _working[-1].hands.hand_over()
-    return True
-
-
-@contextmanager
-def determined(seed: int) -> Iterator[None]:
-    """Nothing but the seed decides what happens in here, and nothing is logged."""
-    internals: Any = trio_internals
-    before = internals._ALLOW_DETERMINISTIC_SCHEDULING
-    appending: Any = recorder
-    real, every = threads.run_sync, appending.SNAPSHOT_EVERY
-    taking: Any = signals
-    try_new_version = taking.try_new_version
-    state, disabled = internals._r.getstate(), logging.root.manager.disable
-    internals._ALLOW_DETERMINISTIC_SCHEDULING = True
-    internals._r.seed(seed)
-    threads.run_sync = _run_sync
-    appending.SNAPSHOT_EVERY = 40
-    taking.try_new_version = _no_trial
-    heirs: Any = takeover
-    hand_over, heirs.hand_over = heirs.hand_over, _hand_over
-    logging.disable(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        internals._ALLOW_DETERMINISTIC_SCHEDULING = before
-        internals._r.setstate(state)
-        threads.run_sync, appending.SNAPSHOT_EVERY = real, every
-        taking.try_new_version = try_new_version
-        heirs.hand_over = hand_over
-        logging.disable(disabled)
 
 
 def play(

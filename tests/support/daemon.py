@@ -10,21 +10,20 @@ It finds everything that it started by a variable in the environment, which vass
 test checks that nothing is left, and a failed test leaves nothing either.
 """
 
-import copy
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Self, TypeVar
 
-from emperord.daemon.core.fleet import Fleet, Vassal
+from emperord.daemon.core.fleet import Vassal
 
 from . import processes
+from .journal_reader import Event, JournalReader
 from .tail import Tail
 from .waiting import PATIENCE, until
 
@@ -34,20 +33,7 @@ MARK = "EMPERORD_ATTEMPT"
 _T = TypeVar("_T")
 
 
-class Event(NamedTuple):
-    """One row of the journal, bodies and actions as plain JSON."""
-
-    seq: int
-    at: int
-    kind: str
-    monitor: str | None
-    vassal: str | None
-    cause: int | None
-    body: Any
-    actions: Any
-
-
-class Daemon:
+class Daemon(JournalReader):
     """One daemon after the other on the same journal.
 
     ``monitors`` are ``vassals`` beside the journal unless told; ``options`` go before them.
@@ -208,56 +194,6 @@ class Daemon:
         """The vassal's log; empty if there is none."""
         path = self.logs / f"{name}.log"
         return path.read_text(errors="replace") if path.exists() else ""
-
-    def events(self, kind: str = "%", vassal: str = "%", after: int = 0) -> list[Event]:
-        """Events of the journal as it is now; ``kind`` and ``vassal`` as in LIKE."""
-        rows = self.query(
-            "SELECT seq, at, kind, monitor, vassal, cause, body, actions FROM event"
-            " WHERE kind LIKE ? AND coalesce(vassal, '') LIKE ? AND seq > ? ORDER BY seq",
-            kind,
-            vassal,
-            after,
-        )
-        return [
-            Event(seq, at, kind, monitor, name, cause, json.loads(body), json.loads(actions))
-            for seq, at, kind, monitor, name, cause, body, actions in rows
-        ]
-
-    def kinds(self, vassal: str = "%", after: int = 0) -> list[str]:
-        """The kinds of these events, in order."""
-        return [event.kind for event in self.events("%", vassal, after)]
-
-    def query(self, sql: str, *values: object) -> list[Any]:
-        """The rows of a query of the journal; none if there is no journal yet."""
-        if not self.journal.exists():
-            return []
-        connection = sqlite3.connect(f"file:{self.journal}?mode=ro", uri=True)
-        try:
-            return connection.execute(sql, values).fetchall()
-        except sqlite3.OperationalError as error:
-            if "no such table" in str(error):  # it is being made
-                return []
-            raise
-        finally:
-            connection.close()
-
-    def config_text(self, digest: str | None) -> bytes | None:
-        """The text that the journal has under this digest."""
-        rows = self.query("SELECT content FROM config WHERE digest = ?", digest)
-        return bytes(rows[0][0]) if rows else None
-
-    def last_seq(self) -> int:
-        """The number of the last event."""
-        rows = self.query("SELECT max(seq) FROM event")
-        return (rows[0][0] or 0) if rows else 0
-
-    def fleet(self) -> Fleet:
-        """The journal, folded."""
-        return copy.deepcopy(self._tail.fleet(self.query))
-
-    def vassal(self, name: str) -> Vassal | None:
-        """One vassal as the journal has it."""
-        return copy.deepcopy(self._tail.fleet(self.query).vassals.get(name))
 
     def pid_of(self, name: str) -> int:
         """The pid of a vassal, when it is recorded: a process runs a little before that."""
