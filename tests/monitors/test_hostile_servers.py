@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 import pytest
 from support import impostors as fake
+from support import ldap_impostor as fake_ldap
 from support.daemon import Daemon
 from support.hostile_servers import (
     Behaviour,
@@ -153,20 +154,30 @@ ZOO: Final = Source(
 LDAP: Final = Source(
     "ldap://127.0.0.1:{port}/dc=x",
     "ldaps://127.0.0.1:{port}/dc=x",
-    fake.directory(fake.ldap_sane),
+    fake_ldap.directory(fake_ldap.ldap_sane),
     (
-        *_quiet(fake.LDAP_GREETING, "took longer than 10 s"),
+        *_quiet(fake_ldap.LDAP_GREETING, "took longer than 10 s"),
         Case("garbage", garbage, "speaks no LDAP|bytes, 1048576 are"),
         Case("flood", flood, "speaks no LDAP|bytes, 1048576 are"),
-        Case("claimed length", fake.directory(fake.ldap_huge), "2147483653 bytes, 1048576 are"),
+        Case(
+            "claimed length",
+            fake_ldap.directory(fake_ldap.ldap_huge),
+            "2147483653 bytes, 1048576 are",
+        ),
         Case(
             "endless entries",
-            fake.directory(fake.ldap_entries(fake.BARRED)),
+            fake_ldap.directory(fake_ldap.ldap_entries(fake.BARRED)),
             "100,000 entries|64 MiB",
         ),
-        Case("endless texts", fake.directory(fake.ldap_entries(fake.LARGE)), "more than 64 MiB"),
-        Case("many values", fake.directory(fake.ldap_many_values), "more than 64 MiB"),
-        Case("endless referrals", fake.directory(fake.ldap_referrals), "10,000 referrals"),
+        Case(
+            "endless texts",
+            fake_ldap.directory(fake_ldap.ldap_entries(fake.LARGE)),
+            "more than 64 MiB",
+        ),
+        Case("many values", fake_ldap.directory(fake_ldap.ldap_many_values), "more than 64 MiB"),
+        Case(
+            "endless referrals", fake_ldap.directory(fake_ldap.ldap_referrals), "10,000 referrals"
+        ),
         Case(TLS, half_of_tls, "took longer than 10 s"),
     ),
 )

@@ -8,7 +8,6 @@ things the daemon may be killed.
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import trio
@@ -22,18 +21,19 @@ from emperord.daemon.host.controller import SETTLING
 from emperord.daemon.host.process import kept_name
 from emperord.daemon.keeper.link import Identity, Kept
 from emperord.journal.events import (
-    Empty,
     Exited,
     Fault,
-    ListenFailed,
     OfAttempt,
     Spawned,
     SpawnFailed,
     Spec,
 )
 
+from .addresses import Addresses
 from .disk import Disk
-from .machine import Machine, Process
+from .kernel import Process
+from .machine import Machine
+from .nothing import Nothing
 from .trouble import must
 
 LISTENER: Final = "listener:"
@@ -48,7 +48,7 @@ class CannotStart(Exception):
         self.reason, self.fault = reason, fault
 
 
-class Hands:
+class Hands(Addresses, Nothing):
     """The parts of the machine that one daemon holds; of no use when it is dead."""
 
     def __init__(
@@ -151,41 +151,6 @@ class Hands:
         sent = self._reloads.get(process.identity, 0)
         return said.vassal in self._to_reload or said.reloads != sent
 
-    def floods(self) -> dict[str, str]:
-        """No vassal sends too much."""
-        return {}
-
-    def log_troubles(self) -> dict[str, str]:
-        """There are no logs."""
-        return {}
-
-    def renamed_logs(self) -> dict[str, str]:
-        return {}
-
-    def leftovers(self) -> list[tuple[str, int]]:
-        return []
-
-    def strays(self) -> list[str]:
-        return []
-
-    def cgroup_trouble(self) -> str | None:
-        return None
-
-    def cgroup_of(self, vassal: str) -> str | None:
-        return None
-
-    def last_lines(self, vassal: str) -> str:
-        return ""
-
-    def silent_for(self, vassal: str) -> float:
-        """Seconds since the last heartbeat; counts from now when none was heard."""
-        now = trio.current_time()
-        return now - self._beats.setdefault(vassal, now)
-
-    def no_spawns(self) -> AbstractAsyncContextManager[object]:
-        """While in this context, nothing is being started."""
-        return self._one_spawn
-
     def hand_over(self) -> None:
         """Give a newcomer's keeper the sockets of all that run."""
         self._moment("hand")
@@ -201,23 +166,6 @@ class Hands:
             self.heard(process, byte)
         if not process.alive:
             self.buries(process)
-
-    def heard(self, process: Process, byte: int) -> None:
-        """There is something in its socket."""
-        if byte == emperor_protocol.ACCEPTING:
-            self._beats.pop(process.name, None)
-            self._accepted[process.name] = trio.current_time()
-        if byte == emperor_protocol.HEARTBEAT:
-            known = process.name in self._beats
-            self._beats[process.name] = trio.current_time()
-            if known:
-                return
-        sent = self._reloads.get(process.identity, 0)
-        self._say(VassalByte(process.name, process.attempt, byte, sent))
-
-    def _say(self, news: News) -> None:
-        self._said[news] = None
-        self._spoken.set()
 
     def buries(self, process: Process) -> None:
         """The leader has died."""
@@ -346,55 +294,6 @@ class Hands:
         process = self._machine.fork(name, attempt, marks.mark(attempt, at, name), text)
         process.child_of, process.address = self, spec.socket
         return process
-
-    # Addresses on demand
-
-    def _listen(self, vassal: Vassal) -> None:
-        spec = vassal.running
-        if spec is None or spec.socket is None:
-            return
-        machine, name = self._machine, vassal.name
-        if machine.listening.get(name) != spec.socket:
-            self._close_address(name)
-            if not self._free(name, spec.socket):
-                return
-            machine.listening[name] = spec.socket
-        self._awaited.add(name)
-        self.knock(name)
-
-    def _free(self, name: str, address: str) -> bool:
-        """Whether the address can be had; if not, that is told."""
-        holders = [v for v, other in self._machine.listening.items() if other == address]
-        holder = holders[0] if holders else None
-        running = self._machine.processes.values()
-        taken = any(p.address == address for p in running if p.name != name)
-        if holder is None and not taken and not self._machine.busy:
-            return True
-        body = ListenFailed(
-            address=address,
-            reason="cannot be listened at",
-            fault="busy" if holder is None else "address",
-            holder=holder,
-            held_as=None if holder is None else address,
-        )
-        self._say(HostEvent(Draft("listen_failed", body, None, name)))
-        return False
-
-    def knock(self, name: str) -> None:
-        """Clients may be waiting."""
-        if name in self._awaited and name in self._machine.clients:
-            self._awaited.discard(name)
-            self._say(HostEvent(Draft("connection_waiting", Empty(), None, name)))
-
-    def _close_address(self, name: str) -> None:
-        self._awaited.discard(name)
-        self._machine.listening.pop(name, None)
-        self._machine.clients.discard(name)
-
-    async def unlisten_all(self) -> None:
-        """The daemon stops, and no other follows at once."""
-        for name in list(self._machine.listening):
-            self._close_address(name)
 
 
 class Link:

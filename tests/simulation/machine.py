@@ -7,74 +7,15 @@ control socket does if the keeper was entrusted with it.
 
 from collections.abc import Callable, Iterable
 from random import Random
-from typing import Final, Protocol
 
 from emperord.daemon.host import emperor_protocol
-from emperord.daemon.host.procfs import Census
 from emperord.daemon.keeper.link import Death, Identity
 
 from .checker import Checker
-from .script import PROGRAMS
-
-TICKS: Final = 100  # a second, as start times are counted
-DEAF: Final = 0.5  # seconds after its first worker accepts in which others may not hear a reload
+from .kernel import DEAF, TICKS, Kernel, Process
 
 
-class Parent(Protocol):
-    """The daemon that listens to a process."""
-
-    def heard(self, process: "Process", byte: int) -> None: ...
-
-    def buries(self, process: "Process") -> None: ...
-
-
-class Process:
-    """The leader of a vassal's tree."""
-
-    def __init__(
-        self, pid: int, started: int, name: str, attempt: int, mark: str, config: str
-    ) -> None:
-        self.pid = pid
-        self.started = started
-        self.name = name
-        self.attempt = attempt
-        self.mark = mark
-        self.config = config  # the text that it runs
-        self.alive = True
-        self.code: int | None = None
-        self.signal: int | None = None
-        self.parent: Parent | None = None  # which reads its bytes
-        self.child_of: object = None  # which reaps it; None: the subreaper does
-        self.orphan = False  # it came from another keeper: nobody here will reap it
-        self.connected = True  # its control socket leads somewhere
-        self.unread: list[int] = []  # bytes in that socket
-        self.address: str | None = None  # on demand: its standard input listens there
-        self.accepting = False
-        self.accepted = -DEAF  # when it began to
-        self.asked = False  # it was told to end
-        self.mute = False  # it sends no heartbeats
-        self.reloads = False  # it died of the signal that was to reload it
-        self.ignored = False  # there is an order that it has not read
-        self.strays: list[int] = []
-        self.generation = 0  # reloads; what an older one was about to do is not done
-
-    @property
-    def identity(self) -> Identity:
-        """Pid and start time, which no other process has, now or later."""
-        return self.pid, self.started
-
-    @property
-    def behaviour(self) -> str:
-        """How it behaves: the first word of its config."""
-        return self.config.partition(" ")[0]
-
-    @property
-    def speaks(self) -> bool:
-        """Whether it uses its control socket."""
-        return self.behaviour not in PROGRAMS
-
-
-class Machine:
+class Machine(Kernel):
     """Processes of one machine, and the keeper's memory."""
 
     def __init__(
@@ -104,40 +45,6 @@ class Machine:
     def _pid(self) -> int:
         self._last_pid += 1
         return self._last_pid
-
-    # As the kernel shows it: what recovery looks at
-
-    def census(self) -> Census:
-        """All that lives and has a mark."""
-        marked: dict[str, list[int]] = {}
-        for pid, mark in sorted(self.marked.items()):
-            marked.setdefault(mark, []).append(pid)
-        return Census(marked, {}, {})
-
-    def start_time(self, pid: int) -> int | None:
-        """Of a process that lives."""
-        if pid in self.processes:
-            return self.processes[pid].started
-        return self.strangers.get(pid)
-
-    def session(self, pid: int) -> int | None:
-        """A leader's own; a stray's is another."""
-        return pid if pid in self.processes else None
-
-    def owner(self, pid: int) -> int | None:
-        """Say root: there are no other users here."""
-        return 0 if pid in self.processes else None
-
-    def remnants(
-        self,
-        all_: Census,
-        mark: str,
-        leader: int | None,
-        started: int | None,
-        uid: int | None = None,
-    ) -> list[int]:
-        """The living processes of an attempt's tree beside its leader."""
-        return [pid for pid in all_.marked.get(mark, ()) if pid != leader]
 
     def end(self, pids: Iterable[int]) -> None:
         """Kill, and wait until they are gone."""

@@ -1,0 +1,47 @@
+"""The bytes of vassals to one simulated daemon, until it takes it."""
+
+from contextlib import AbstractAsyncContextManager
+
+import trio
+from emperord.daemon.core.inputs import News, VassalByte
+from emperord.daemon.host import emperor_protocol
+from emperord.daemon.keeper.link import Identity
+
+from .kernel import Process
+
+
+class Mailbox:
+    """Notes bytes, and when each vassal was heard last."""
+
+    _said: dict[News, None]
+    _spoken: trio.Event
+    _beats: dict[str, float]
+    _accepted: dict[str, float]
+    _reloads: dict[Identity, int]
+    _one_spawn: trio.CapacityLimiter
+
+    def heard(self, process: Process, byte: int) -> None:
+        """There is something in its socket."""
+        if byte == emperor_protocol.ACCEPTING:
+            self._beats.pop(process.name, None)
+            self._accepted[process.name] = trio.current_time()
+        if byte == emperor_protocol.HEARTBEAT:
+            known = process.name in self._beats
+            self._beats[process.name] = trio.current_time()
+            if known:
+                return
+        sent = self._reloads.get(process.identity, 0)
+        self._say(VassalByte(process.name, process.attempt, byte, sent))
+
+    def silent_for(self, vassal: str) -> float:
+        """Seconds since the last heartbeat; counts from now when none was heard."""
+        now = trio.current_time()
+        return now - self._beats.setdefault(vassal, now)
+
+    def no_spawns(self) -> AbstractAsyncContextManager[object]:
+        """While in this context, nothing is being started."""
+        return self._one_spawn
+
+    def _say(self, news: News) -> None:
+        self._said[news] = None
+        self._spoken.set()

@@ -1,0 +1,31 @@
+"""Parts of a host of which a simulated one has nothing to tell."""
+
+
+class Nothing:
+    """Has no floods, no logs, no leftovers and no cgroups."""
+
+    def floods(self) -> dict[str, str]:
+        """No vassal sends too much."""
+        return {}
+
+    def log_troubles(self) -> dict[str, str]:
+        """There are no logs."""
+        return {}
+
+    def renamed_logs(self) -> dict[str, str]:
+        return {}
+
+    def leftovers(self) -> list[tuple[str, int]]:
+        return []
+
+    def strays(self) -> list[str]:
+        return []
+
+    def cgroup_trouble(self) -> str | None:
+        return None
+
+    def cgroup_of(self, vassal: str) -> str | None:
+        return None
+
+    def last_lines(self, vassal: str) -> str:
+        return ""
