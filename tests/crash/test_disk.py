@@ -403,6 +403,8 @@ def test_a_file_system_that_turns_read_only_harms_nothing(daemon: Daemon, hearin
     with image.open("wb") as file:
         file.truncate(8 << 20)
     subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+    # Nothing stays open there, so the file system ends with its mount, before the next one begins.
+    daemon.options += ["--log-directory", str(daemon.folder / "logs")]
     with mounted(daemon.state, "-o", "loop", str(image)):
         (daemon.vassals / "a.ini").write_text(SLEEPER)
         daemon.start()
