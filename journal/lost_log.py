@@ -85,7 +85,7 @@ def secure(path: str) -> None:
     log = f"{path}-wal"
     if not os.path.isfile(log) or not os.path.getsize(log):
         return
-    if not os.path.exists(path) or not os.path.getsize(path):
+    if is_missing(path):
         os.rename(log, _lost(log))
         return
     walked, committed = _walk(path, log), _once_committed(path)

@@ -17,7 +17,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from ...journal.errors import JournalLocked
@@ -48,17 +48,11 @@ def check(identity: str, path: str, own: int, *, any_user: bool = False) -> None
     ``identity`` is its short form, ``path`` the own journal, ``own`` a descriptor of the own lock.
     The own lock is taken before: of two that start at once, at least one sees the other.
     """
-    until = time.monotonic() + LAST_CHILD
     ours, wanted = os.fstat(own), re.compile(rf"[/:]{identity}\.lock$")
-    while (found := next(_users(wanted, ours, any_user), None)) is not None:
-        pid, about = found
-        emperor = about.get("pid")
-        # A child of a dead daemon, on its way to exec, holds its lock for a moment.
-        lives = isinstance(emperor, int) and procfs.start_time(emperor) is not None
-        if lives or time.monotonic() > until:
-            by = f"{about.get('journal')}, emperor {emperor if lives else pid}"
-            raise IdentityInUse(path, by)
-        time.sleep(_AGAIN)
+    found = _lasting_user(lambda: _users(wanted, ours, any_user))
+    if found is not None:
+        _, emperor, about = found
+        raise IdentityInUse(path, f"{about.get('journal')}, emperor {emperor}")
 
 
 def check_path(path: str, directory: str) -> None:
@@ -66,19 +60,14 @@ def check_path(path: str, directory: str) -> None:
 
     Its journal was moved away. A new one in its place would start all vassals a second time.
     """
-    until = time.monotonic() + LAST_CHILD
-    while (found := next(_users_of_path(path, directory), None)) is not None:
-        pid, about = found
-        emperor = about.get("pid")
-        lives = isinstance(emperor, int) and procfs.start_time(emperor) is not None
-        if lives or time.monotonic() > until:
-            raise JournalLocked(
-                f"{path}: not there, but a running emperor (pid {emperor if lives else pid}) has a"
-                " journal of that name; put the journal back, end that emperor, or give this one"
-                " another --journal",
-                pid,
-            )
-        time.sleep(_AGAIN)
+    found = _lasting_user(lambda: _users_of_path(path, directory))
+    if found is not None:
+        holder, emperor, _ = found
+        raise JournalLocked(
+            f"{path}: not there, but a running emperor (pid {emperor}) has a journal of that name;"
+            " put the journal back, end that emperor, or give this one another --journal",
+            holder,
+        )
 
 
 def check_processes(
@@ -97,6 +86,25 @@ def check_processes(
         other = procfs.foreign(pid, any_user=any_user)
         if other is not None:
             raise IdentityInUse(journal.path, f"process {pid} runs below emperor {other}")
+
+
+def _lasting_user(
+    users: Callable[[], Iterator[tuple[int, dict[str, Any]]]],
+) -> tuple[int, int, dict[str, Any]] | None:
+    """The first user that stays: the process with the lock, its emperor, and the lock's content.
+
+    A child of a dead daemon, on its way to exec, holds its lock for a moment.
+    """
+    until = time.monotonic() + LAST_CHILD
+    while (found := next(users(), None)) is not None:
+        pid, about = found
+        emperor = about.get("pid")
+        if isinstance(emperor, int) and procfs.start_time(emperor) is not None:
+            return pid, emperor, about
+        if time.monotonic() > until:
+            return pid, pid, about
+        time.sleep(_AGAIN)
+    return None
 
 
 def stays_locked(file: str) -> bool:
