@@ -1,6 +1,6 @@
 """A monitor at work, and what it told so far."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import trio
@@ -159,3 +159,23 @@ async def watching(
             await watch.until(lambda: watch.told)
         yield watch
         nursery.cancel_scope.cancel()
+
+
+async def cancelled_in_silence(
+    monitor: Monitor, freeze: Callable[[], Awaitable[None]], silent: str
+) -> None:
+    """Cancel a monitor whose server fell silent: it ends without a wait for the server.
+
+    ``silent`` says since when: ``connect``, where the server is frozen already, or later.
+    """
+    watch = Watching()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(monitor.run, watch.tell, {})
+        if silent != "connect":
+            await watch.listings(1)
+            await freeze()
+        with trio.move_on_after(0.3):  # let it run into the silence
+            await watch.listings(1000)
+        began = trio.current_time()
+        nursery.cancel_scope.cancel()
+    assert trio.current_time() - began < 5

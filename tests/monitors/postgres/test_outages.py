@@ -15,7 +15,7 @@ from emperord.monitors.postgres.monitor import (
 from support.postgres import blocks, conninfo_of, talking
 from support.services import Service, service
 
-from ..watching import Watching, watching
+from ..watching import cancelled_in_silence, watching
 from .readings import BUSY, SELDOM, hurried
 
 
@@ -107,15 +107,5 @@ async def test_who_is_cancelled_does_not_wait_for_a_silent_server(
     if silent == "connect":
         await order(server, "freeze")
     before = os.listdir("/proc/self/fd")
-    watch = Watching()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(partial(monitor.run, watch.tell, {}))
-        if silent != "connect":
-            await watch.listings(1)
-            await order(server, "freeze")
-        with trio.move_on_after(0.2):  # let it run into the silence
-            await watch.listings(1000)
-        began = trio.current_time()
-        nursery.cancel_scope.cancel()
-    assert trio.current_time() - began < 5
+    await cancelled_in_silence(monitor, partial(order, server, "freeze"), silent)
     assert os.listdir("/proc/self/fd") == before
