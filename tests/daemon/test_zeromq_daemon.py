@@ -60,12 +60,14 @@ s = zmq.Socket(c, zmq.PUSH)
 s.connect('tcp://127.0.0.1:5252')
 s.send_multipart([b'touch',b'foo.ini',b"[uwsgi]\\nsocket=:4142"])
 """
+# A prompt stays open. A program that just ends can be gone before libzmq has connected.
+END = "s.close()\nc.term()\n"
 
 
 def test_the_example(make_daemon: MakeDaemon) -> None:
     here, there = free_port(), free_port()
     daemon = make_daemon(monitors=[f"zmq://tcp://127.0.0.1:{here}"]).start()
-    script = SEED.replace("5252", str(here)).replace("4142", str(there))
+    script = SEED.replace("5252", str(here)).replace("4142", str(there)) + END
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
     daemon.phase("foo.ini", "accepting")
     argv = processes.argv_of(daemon.pid_of("foo.ini"))

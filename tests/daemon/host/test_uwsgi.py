@@ -213,6 +213,8 @@ def test_a_killed_master_takes_its_workers_along_and_is_replaced(
     (daemon.vassals / "app.ini").write_text(app.config("hello", processes="2"))
     daemon.start()
     before = serving(daemon, app, "hello")
+    # It answers before its worker's byte has come here.
+    daemon.event("vassal_accepting", "app.ini")
     daemon.until(lambda: daemon.fleet().vassals["app.ini"].loyal, "it is loyal")
     tree = daemon.running_for("app.ini")
     assert {before.master, before.pid} < set(tree)
