@@ -13,6 +13,7 @@ from emperord.daemon.ctl import cli as emperor_ctl
 from emperord.daemon.main import main as emperor
 from emperord.monitors.registry import SCHEMES
 from emperord.replay.main import cli as emperor_replay
+from support.subcommands import subcommands
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -81,9 +82,8 @@ OF_OTHERS = frozenset(("--emperor", "--ini", "--xml", "--yaml", "--json", "--emp
 
 def _options(command: click.Command) -> list[str]:
     found = [name for parameter in command.params for name in (*parameter.opts, "--help")]
-    if isinstance(command, click.Group):
-        for inner in command.commands.values():
-            found += _options(inner)
+    for inner in subcommands(command).values():
+        found += _options(inner)
     return found
 
 
@@ -154,7 +154,7 @@ def test_commands_of_examples_can_be_run(page: Path) -> None:
                 wrong.append(words)
         elif name in COMMANDS:
             command: click.Command = COMMANDS[name]
-            inner = [word for word in words[1:] if word in getattr(command, "commands", {})]
+            inner = [word for word in words[1:] if word in subcommands(command)]
             if isinstance(command, click.Group) and not inner:
                 wrong.append(words)
             options = {word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)}

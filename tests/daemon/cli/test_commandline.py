@@ -11,6 +11,7 @@ from emperord.daemon.main import main as emperor
 from emperord.journal import times
 from emperord.replay.main import cli as emperor_replay
 from journal_builder import building
+from support.subcommands import subcommands
 
 NOW = 1_795_507_260_000_000_000  # 2026-11-24T08:01:00Z, two hours and a minute after the first
 
@@ -71,8 +72,9 @@ def test_what_is_wrong_is_quoted_as_it_was_written(arguments: tuple[str, ...], s
 def test_every_command_reads_in_this_way() -> None:
     for command in (emperor, emperor_ctl, emperor_replay):
         assert isinstance(command, Command | Group)
-        for inner_ in getattr(command, "commands", {}).values():
-            assert isinstance(inner_, Command)
+        inner = subcommands(command).values()
+        assert bool(inner) == (command is not emperor)
+        assert all(isinstance(each, Command) for each in inner)
 
 
 def test_a_monitor_may_begin_so() -> None:

@@ -13,6 +13,7 @@ from emperord.daemon.ctl import cli as emperor_ctl
 from emperord.replay.main import cli as emperor_replay
 from journal_builder import building, busy_fleet
 from support.kept import Emperor
+from support.subcommands import subcommands
 from support.vassals import SLEEPER
 
 from ..conftest import QUICK
@@ -29,7 +30,7 @@ Call = tuple[str, ...]
 
 def calls(program: str, group: click.Group) -> Iterator[Call]:
     """Each command of a program, on the vassal a.ini where one must be named."""
-    for name, command in sorted(group.commands.items()):
+    for name, command in sorted(subcommands(group).items()):
         arguments = [each for each in command.params if isinstance(each, click.Argument)]
         named = ["a.ini" for each in arguments if each.required]
         yield (program, name, *named)

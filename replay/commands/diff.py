@@ -1,0 +1,26 @@
+"""``diff``: the difference between two config texts of a vassal."""
+
+import click
+
+from ...daemon.cli.commandline import Command
+from ...daemon.cli.tables import write
+from ...journal.reading import Reader
+from .. import texts
+from ..shared import name_argument, raw_option, reading
+
+
+@click.command("diff", cls=Command)
+@name_argument
+@click.argument("from_", metavar="[FROM]", required=False)
+@click.argument("to", metavar="[TO]", required=False)
+@raw_option
+@reading
+def command(reader: Reader, name: str, from_: str | None, to: str | None, raw: bool) -> None:
+    """Unified diff between two deployed configs; the last two unless told.
+
+    FROM and TO are numbers of events, digests (4 characters or more of one) or times (T).
+    """
+    try:
+        write(texts.diff(reader, name, from_, to), raw=raw)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None

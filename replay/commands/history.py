@@ -1,0 +1,28 @@
+"""``history``: deploys, and what became of each."""
+
+import click
+
+from ...daemon.cli.commandline import Command
+from ...daemon.cli.tables import formatted, listing, write
+from ...journal.deploys import DEPLOYS
+from ...journal.reading import Filter, Reader
+from .. import deploys
+from ..shared import filters, print_lines, reading
+
+
+@click.command("history", cls=Command)
+@listing()
+@reading
+@filters(DEPLOYS)
+def command(reader: Reader, which: Filter, form: str) -> None:
+    """Deploys: what came, from where, and what became of it."""
+    found = deploys.deploys(reader, which)
+    if form != "short":
+        write(formatted(form, deploys.COLUMNS, map(deploys.deploy_record, found)))
+        return
+    first = next(found, None)
+    if first is None:
+        click.echo("no deploys", err=True)
+        return
+    print_lines([deploys.HEAD, deploys.line(first)])
+    print_lines(deploys.line(deploy) for deploy in found)

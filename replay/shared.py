@@ -1,0 +1,165 @@
+"""The options that several commands of ``emperor-replay`` take, and how they read and print."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+from functools import wraps
+from typing import Any, Concatenate, Final, ParamSpec
+
+import click
+
+from ..daemon.cli import commandline
+from ..daemon.cli.commandline import TIME
+from ..daemon.cli.option_types import whole
+from ..journal.errors import JournalError
+from ..journal.reading import COPY_THE_LOG, Filter, Reader, open_journal
+from ..journal.times import Moment
+from ..monitors.names import shown
+from .names import check_known, check_monitor_known
+from .rebuild import NotFound, moment
+
+P = ParamSpec("P")
+
+UNREADABLE: Final = 3
+_BUNDLE: Final = 500  # lines written at once
+
+
+def _name(_: click.Context, __: click.Parameter, told: str | None) -> str | None:
+    """An argument that is a name: UTF-8, whatever the locale takes it for."""
+    return None if told is None else os.fsencode(told).decode("utf-8", "replace")
+
+
+def _kinds(kinds: Sequence[str]) -> Callable[..., tuple[str, ...]]:
+    """An option that takes some of these kinds, with or without their ``vassal_``."""
+
+    def kinds_of(_: click.Context, __: click.Parameter, told: Sequence[str]) -> tuple[str, ...]:
+        return tuple(_kind(one, kinds) for one in told)
+
+    return kinds_of
+
+
+def _kind(told: str, kinds: Sequence[str]) -> str:
+    for kind in (told, f"vassal_{told}"):
+        if kind in kinds:
+            return kind
+    near = get_close_matches(told, kinds)
+    others = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(kinds)}"
+    raise click.BadParameter(f"there is no kind {told!r}; {others}")
+
+
+def reading(
+    command: Callable[Concatenate[Reader, P], int | None],
+) -> Callable[Concatenate[P], None]:
+    """Give the command a reader of the journal; what cannot be done is one line and a code."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        path = click.get_current_context().obj
+        code: int | None = 0
+        try:
+            with open_journal(path) as reader:
+                if reader.head.seq == 0:
+                    complain(f"{path}: no event was written yet; {COPY_THE_LOG}")
+                code = command(reader, *args, **kwargs)
+        except NotFound as error:
+            code = complain(error, 1)
+        except JournalError as error:
+            code = complain(error, UNREADABLE)
+        except OSError as error:  # standard output is not meant: that is OutputLost
+            code = complain(commandline.os_error_text(error), UNREADABLE)
+        sys.stdout.flush()
+        sys.exit(code or 0)
+
+    return run
+
+
+def complain(error: Exception | str, code: int = 0) -> int:
+    """Say it on stderr, and return the exit code."""
+    sys.stdout.flush()
+    click.echo(f"emperor-replay: {shown(str(error))}", err=True)
+    return code
+
+
+def moments(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say when; not both."""
+    command = click.option("--at", type=TIME, metavar="T", help="As it was at this time.")(command)
+    return click.option("--seq", type=whole(0), metavar="N", help="As it was after this event.")(
+        command
+    )
+
+
+def name_argument(command: Callable[..., None]) -> Callable[..., None]:
+    """The argument NAME, a vassal."""
+    return click.argument("name", callback=_name)(command)
+
+
+def raw_option(command: Callable[..., None]) -> Callable[..., None]:
+    """The option of commands that print texts of others."""
+    return click.option(
+        "--raw", is_flag=True, help="Print the bytes as they are, on a terminal too."
+    )(command)
+
+
+def filters(kinds: Sequence[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The arguments that say which events; the function gets them as a Filter, ``which``."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def run(
+            reader: Reader, name: str | None, monitor: str | None, chosen: tuple[str, ...],
+            since: Moment | None, until: Moment | None, **rest: Any,
+        ) -> Any:  # fmt: skip
+            which = Filter(name, monitor, chosen, since, until)
+            _check_filter(reader, which)
+            return function(reader, which, **rest)
+
+        for option in (
+            click.option("--kind", "chosen", callback=_kinds(kinds), multiple=True, metavar="K",
+                         help="Only these."),
+            click.option("--monitor", metavar="M", callback=_name, help="Only from this source."),
+            click.option("--until", type=TIME, metavar="T", help="Only up to then."),
+            click.option("--since", type=TIME, metavar="T", help="Only from then on."),
+            click.argument("name", required=False, callback=_name),
+        ):  # fmt: skip
+            run = option(run)
+        return run
+
+    return decorate
+
+
+def _check_filter(reader: Reader, which: Filter) -> None:
+    """Raise where a filter can match nothing: NotFound, UsageError."""
+    if which.vassal is not None:
+        check_known(reader, which.vassal)
+    if which.monitor is not None:
+        check_monitor_known(reader, which.monitor)
+    if _is_after(reader, which.since, which.until):
+        raise click.UsageError("--since is after --until")
+
+
+def _is_after(reader: Reader, since: Moment | None, until: Moment | None) -> bool:
+    if since is None or until is None:
+        return False
+    if isinstance(since, int) and isinstance(until, int):
+        return since > until
+    return reader.seq_before(since) > reader.seq_of(until)
+
+
+def moment_of(reader: Reader, at: Moment | None, seq: int | None) -> int:
+    """The event that the options of ``moments`` mean. Raises NotFound, UsageError."""
+    if at is not None and seq is not None:
+        raise click.UsageError("--at and --seq both say when; give one of them")
+    return moment(reader, at, seq)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Lines of text, some hundred with one write."""
+    bundle: list[str] = []
+    for line in lines:
+        bundle.append(line)
+        if len(bundle) == _BUNDLE:
+            sys.stdout.write("\n".join(bundle) + "\n")
+            bundle.clear()
+    if bundle:
+        sys.stdout.write("\n".join(bundle) + "\n")
