@@ -1,0 +1,49 @@
+"""The daemon is killed midway through a change of fifty vassals, and so is the next one.
+
+Two vassals reload at once (``--max-starting 2``). Each of the first six accepts its new config.
+The next two load theirs for as long as the incident takes, so forty-two wait. The daemon is killed,
+the next one goes on, and it is killed with its keeper. Five vassals are changed a second time.
+"""
+
+from pathlib import Path
+
+from support.kept import Emperor
+from support.vassals import speaker_path
+
+_COUNT = 50
+_DONE = 6  # reloads that end
+
+
+def make(folder: Path) -> None:
+    """Make the incident in a folder."""
+    names = [f"app{number:02}.ini" for number in range(_COUNT)]
+    options = ("--freq", "0.2", "--max-starting", "2", "--uwsgi", speaker_path(folder))
+    with Emperor(folder, *options) as emperor:
+        for name in names:
+            (emperor.vassals / name).write_text("; release 1\nsay 1 5 17\n")
+        emperor.start()
+        for name in names:
+            emperor.event("vassal_loyal", name)
+        after = emperor.last_seq()
+        gate = folder / "gate"
+        for number, name in enumerate(names):
+            awaited = "" if number < _DONE else f"await {gate}\n"
+            (emperor.vassals / name).write_text(f"; release 2\n{awaited}say 5\n")
+        for name in names:
+            emperor.event("vassal_changed", name, after=after)
+        for name in names[:_DONE]:
+            emperor.event("vassal_accepting", name, after=after)
+        emperor.until(lambda: len(_reloading(emperor)) == 2, "two load their new config")
+        emperor.restart()
+        after = emperor.last_seq()
+        for name in names[-5:]:
+            (emperor.vassals / name).write_text(f"; release 3\nawait {gate}\nsay 5\n")
+        for name in names[-5:]:
+            emperor.event("vassal_changed", name, after=after)
+        emperor.kill_daemon()
+        emperor.kill()
+
+
+def _reloading(emperor: Emperor) -> list[str]:
+    vassals = emperor.fleet().vassals.values()
+    return [vassal.name for vassal in vassals if vassal.phase == "reloading"]
