@@ -146,7 +146,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             keeper,
             listener,
             signals_to_the_end,
-            Explainer(decided, journal.config_text, os.environ),
+            Explainer(decided, journal.texts.content, os.environ),
             observer,
             pressure.gauge(),
             followed(journal),
@@ -239,7 +239,7 @@ def _host(
     return Host(
         lambda: decided,
         logs,
-        journal.config_text,
+        journal.texts.content,
         nofile=nofile,
         keeper=keeper,
         identity=lambda: None if journal.head is None else short(journal.head.identity),

@@ -105,9 +105,8 @@ class Reader:
     def reading(self) -> Iterator[None]:
         """Raise SQLite's errors about a broken file as Damaged."""
         try:
-            yield
-        except sqlite3.Error as error:
-            raise of_sqlite(self.path, error) from None
+            with readable(self.path):
+                yield
         except UnicodeDecodeError:  # SQLite's complaint quotes a damaged definition
             raise Damaged(f"{self.path}: its schema is damaged{SEE_VERIFY}") from None
 
@@ -445,6 +444,15 @@ def of_sqlite(path: str, error: sqlite3.Error) -> JournalError:
     if name == "SQLITE_NOTADB":
         return NotAJournal(f"{path}: not an SQLite database, or its first page is damaged")
     return Damaged(f"{path}: {error_text(error)}{SEE_VERIFY}")
+
+
+@contextlib.contextmanager
+def readable(path: str) -> Iterator[None]:
+    """Raise SQLite's errors about a broken file as Damaged."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise of_sqlite(path, error) from None
 
 
 def error_text(error: Exception) -> str:

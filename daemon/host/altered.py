@@ -26,7 +26,7 @@ def find(fleet: Fleet, journal: Journal) -> list[str]:
     """
     specs = {name: vassal.spec for name, vassal in fleet.vassals.items()}
     wanted = {name: spec.config for name, spec in specs.items() if spec.config is not None}
-    altered = journal.altered(set(wanted.values()))
+    altered = journal.texts.altered(set(wanted.values()))
     names = [
         name
         for name, digest in wanted.items()

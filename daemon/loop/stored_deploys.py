@@ -11,18 +11,18 @@ log = logging.getLogger("emperor")
 
 def followed(journal: Journal) -> Deploys:
     """The deploys without an outcome. Rows that the journal lacks are added first."""
-    if journal.lacks_deploys:
+    if journal.deploys.lacks_rows:
         try:
             _fill(journal)
         except Exception as error:  # an old event is damaged, or the disk is full
             log.warning("the view deploys lacks former ones: %s", error)
-    return Deploys(Deploy(*fields) for fields in journal.unsettled_deploys())
+    return Deploys(Deploy(*fields) for fields in journal.deploys.unsettled())
 
 
 def _fill(journal: Journal) -> None:
-    begin = journal.snapshot(journal.begins_after + 1) if journal.begins_after else None
-    fleet = Fleet() if begin is None else from_json(begin.fleet)
+    first = journal.snapshot(journal.begin + 1) if journal.begin else None
+    fleet = Fleet() if first is None else from_json(first.fleet)
     follower = Deploys()
-    for event in journal.tail(journal.begins_after):
+    for event in journal.tail(journal.begin):
         follower.take(fleet, event)
-    journal.fill_deploys(follower.rows)
+    journal.deploys.fill(follower.rows)

@@ -128,10 +128,10 @@ def test_sqlites_locks_are_lost_to_no_close_of_ours(tmp_path: Path) -> None:
         assert locks(path) == {"", "-shm"}
         journal.append([(1, 1, "daemon_ready", None, None, None, "{}", "[]")])
         assert journal.is_whole()
-        assert journal.config_text("0" * 64) is None
+        assert journal.texts.content("0" * 64) is None
         assert journal.time_of(1) == 1
         assert locks(path) == {"", "-shm"}
-        journal._doubtful = True  # it is opened anew
+        journal._connection._doubtful = True  # it is opened anew
         journal.append([(2, 2, "daemon_ready", None, None, None, "{}", "[]")])
         assert locks(path) == {"", "-shm"}
 

@@ -102,7 +102,7 @@ def test_a_journal_in_which_an_append_hangs_is_not_let_go(tmp_path: Path) -> Non
         row = (1, 1, "daemon_ready", None, None, None, "{}", "[]")
         append = threading.Thread(target=journal.append, args=([row],))
         append.start()
-        until(lambda: journal._writes.locked(), "it waits")
+        until(lambda: journal._connection.in_use.locked(), "it waits")
         journal.close()
         assert append.is_alive()
         other.execute("ROLLBACK")

@@ -13,6 +13,7 @@ import pytest
 from emperord.journal import chain
 from emperord.journal.errors import JournalPaused
 from emperord.journal.events import Event
+from emperord.journal.reading import Link
 from emperord.journal.store import Journal
 
 # A daemon that appends and is killed: its log stays.
@@ -265,7 +266,7 @@ def test_events_of_an_append_that_failed_do_not_come_back(path: Path) -> None:
         before = journal.head
         journal.append([row(6), row(7)])
         assert before is not None
-        journal.seq, journal._hash = before.seq, before.hash
+        journal._last = Link(before.seq, before.hash)
         remove_index(path)
         with pytest.raises(JournalPaused, match="the -shm file is gone"):
             journal.append([row(6)])
@@ -279,10 +280,10 @@ def test_texts_can_be_read_while_the_connection_is_made_anew(path: Path) -> None
     digest = chain.digest(text)
     with opened(path) as journal:
         journal.append([row(6)], {digest: text})
-        assert journal.config_text(digest) == text
+        assert journal.texts.content(digest) == text
         remove_log(path)
         with pytest.raises(JournalPaused, match="the -wal file is gone"):
             journal.append([row(7)])
         journal.append([row(7)])
-        assert journal.config_text(digest) == text
+        assert journal.texts.content(digest) == text
         assert journal.time_of(7) == START + 7

@@ -60,8 +60,8 @@ def test_a_group_is_one_transaction(tmp_path: Path) -> None:
         assert (journal.seq, seqs(path)) == (0, [])
         journal.append([row(1), row(2), row(3)], {chain.digest(b"x"): b"x"})
         assert (journal.seq, journal.last_at, seqs(path)) == (3, START + 3, [1, 2, 3])
-        assert journal.config_text(chain.digest(b"x")) == b"x"
-        assert journal.config_text(chain.digest(b"y")) is None
+        assert journal.texts.content(chain.digest(b"x")) == b"x"
+        assert journal.texts.content(chain.digest(b"y")) is None
 
 
 def test_reopened_it_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -422,12 +422,12 @@ def test_a_config_text_that_was_changed_is_not_deployed(tmp_path: Path) -> None:
     digest = chain.digest(b"good")
     with Journal.open(path) as journal:
         journal.append([row(1)], {digest: b"good"})
-        assert journal.config_text(digest) == b"good"
+        assert journal.texts.content(digest) == b"good"
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("UPDATE config SET content = CAST('evil' AS BLOB)")
     db.close()
     with Journal.open(path) as journal:
-        assert journal.config_text(digest) is None
+        assert journal.texts.content(digest) is None
 
 
 SCHEMA_HARMS = {

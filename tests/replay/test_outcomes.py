@@ -65,9 +65,9 @@ def journal_of(path: Path, rows: Iterable[Columns]) -> str:
 def gone_on_with(path: str) -> None:
     """As by a daemon that starts: it finds out what became of former deploys."""
     with Journal.open(path) as journal:
-        assert journal.lacks_deploys
+        assert journal.deploys.lacks_rows
         followed(journal)
-        assert not journal.lacks_deploys
+        assert not journal.deploys.lacks_rows
 
 
 def golden_rows(text: str, rules: int) -> list[Columns]:
@@ -134,7 +134,7 @@ def test_simulated_daemons(tmp_path: Path, seed: int) -> None:
     assert count == len(disk.deploys)
     with Journal.open(str(tmp_path / "stored.db")) as journal:
         journal.append(disk.rows, known=list(disk.deploys.values()))
-        assert not journal.lacks_deploys
+        assert not journal.deploys.lacks_rows
     assert viewed(str(tmp_path / "stored.db")) == viewed(path)
 
 

@@ -124,7 +124,7 @@ async def steered(folder: Path, *sources: Source, **policy: Any) -> AsyncIterato
             rules=RULES,
         )
         logs = LogDirectory(str(folder / "logs"), 1 << 20)
-        host = Host(lambda: decided, logs, journal.config_text)
+        host = Host(lambda: decided, logs, journal.texts.content)
         fleet = rebuild(journal)
         clock, observer = Clock(journal.last_at), Observer(altered.find(fleet, journal))
         shell = Shell(journal, fleet, clock, host, started, Notifier({}), observer=observer)

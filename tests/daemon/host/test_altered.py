@@ -207,16 +207,16 @@ def test_a_text_that_is_stored_again_is_put_right(tmp_path: Path) -> None:
     path, digest, other = tmp_path / "journal.db", chain.digest(b"good"), chain.digest(b"other")
     with Journal.open(str(path)) as journal:
         journal.append([ROW], {digest: b"good", other: b"other"})
-        assert journal.altered([digest, other]) == {}
+        assert journal.texts.altered([digest, other]) == {}
     harmed(path, f"UPDATE config SET content = 'good' WHERE digest = '{other}'")
     with Journal.open(str(path)) as journal:
-        assert journal.altered([digest, other, "no such"]) == {
+        assert journal.texts.altered([digest, other, "no such"]) == {
             other: "changed",
             "no such": "gone",
         }
         journal.append([(2, 2, *ROW[2:])], {other: b"other"})
-        assert journal.altered([digest, other]) == {}
-        assert journal.config_text(other) == b"other"
+        assert journal.texts.altered([digest, other]) == {}
+        assert journal.texts.content(other) == b"other"
 
 
 ROW = (1, 1, "daemon_ready", None, None, None, "{}", "[]")

@@ -1,0 +1,49 @@
+"""The table ``deploy`` of a journal that a daemon writes."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from . import deploys
+from .errors import JournalPaused
+from .reading import error_text, readable
+from .write_connection import WriteConnection
+from .writing import transaction
+
+
+class DeployTable:
+    """The outcome of each deploy. A journal may lack the table, if its disk was full then.
+
+    Reading raises Damaged.
+    """
+
+    def __init__(self, connection: WriteConnection) -> None:
+        self._connection = connection
+        with readable(connection.path):
+            self._is_made = deploys.is_made(connection.db)
+
+    @property
+    def lacks_rows(self) -> bool:
+        """Whether the outcomes are to be found out anew."""
+        with readable(self._connection.path):
+            return self._is_made and not deploys.is_filled(self._connection.db)
+
+    def unsettled(self) -> list[Any]:
+        """Those of which more may be known some day, as the fields of a ``Deploy``, in order."""
+        with readable(self._connection.path):
+            return deploys.unsettled(self._connection.db) if self._is_made else []
+
+    def fill(self, known: Sequence[deploys.Row]) -> None:
+        """Store all outcomes. Raises JournalPaused."""
+        db = self._connection.db
+        try:
+            with transaction(db):
+                deploys.store(db, known)
+        except sqlite3.DatabaseError as error:
+            path = self._connection.path
+            raise JournalPaused(f"{path}: cannot be written: {error_text(error)}") from error
+
+    def store(self, known: Sequence[deploys.Row]) -> None:
+        """Store new outcomes, in the caller's transaction. Raises sqlite3.Error."""
+        if self._is_made:
+            deploys.store(self._connection.db, known)

@@ -1,0 +1,30 @@
+"""Single rows of a journal for any thread, while another thread may append."""
+
+import sqlite3
+import threading
+from typing import Any
+from urllib.parse import quote
+
+
+class SideReader:
+    """A connection of its own, as the one that writes may be in a transaction. Made when needed."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._db: sqlite3.Connection | None = None
+        self._in_use = threading.Lock()
+
+    def one(self, sql: str, key: object) -> Any:
+        """The row of a key, or None. Raises sqlite3.Error."""
+        with self._in_use:
+            if self._db is None:
+                uri = f"file:{quote(self._path)}?mode=ro"
+                self._db = sqlite3.connect(uri, uri=True, check_same_thread=False)
+            return self._db.execute(sql, (key,)).fetchone()
+
+    def close(self) -> None:
+        """Close the connection; the next look makes another."""
+        with self._in_use:
+            if self._db is not None:
+                self._db.close()
+                self._db = None

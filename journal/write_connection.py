@@ -1,0 +1,215 @@
+"""The connection that writes a journal. It is made anew where it may be of no use any more.
+
+| what happened | what the next append does |
+|---|---|
+| a file of the three is lost (``guard.py``) | it fails, and says so; the next connects anew |
+| a commit failed for another reason than a full disk | it saves all events, and connects anew |
+| the disk is full | it tries again with the same connection |
+"""
+
+import errno
+import os
+import sqlite3
+import threading
+from typing import Any, Final, Self
+
+from .connecting import connect
+from .errors import JournalError, JournalPaused
+from .guard import Guard
+from .lost_log import close_unfolded
+from .reading import Link, ends, error_text
+from .side_reader import SideReader
+from .writing import delete_after
+
+_ROOM: Final = 32 << 10  # bytes that a few rows may take, indexes and all
+
+
+class WriteConnection:
+    """SQLite's connection to the journal at ``path``, and the guard of its files.
+
+    ``file`` is the journal itself, open and locked. ``in_use`` is held while the files are being
+    changed.
+    """
+
+    def __init__(self, path: str, file: int, db: sqlite3.Connection, guard: Guard) -> None:
+        self.path = path
+        self.file = file
+        self.db = db
+        self.in_use = threading.Lock()
+        self._guard = guard
+        self._side = SideReader(path)
+        self._doubtful = False  # the connection may be of no use any more
+        self._loss: OSError | None = None  # of a file, which was noticed and not told yet
+        self._closed = False  # there is no connection, as it could not be made anew
+
+    @classmethod
+    def open(cls, path: str, file: int) -> Self:
+        """Raises JournalError, OSError, sqlite3.Error."""
+        db = connect(path, file)
+        try:
+            ends(db, path)  # a read, so that all three files are there
+            return cls(path, file, db, Guard(path))
+        except BaseException:
+            close_unfolded(db, path, file)
+            raise
+
+    def close(self) -> None:
+        """Close all, and fold the log into the journal, unless it was cut or overwritten."""
+        if self._is_sound():
+            self._close(folded=True)
+
+    def close_unfolded(self) -> None:
+        """Close all, and leave the log as it is."""
+        self._close(folded=False)
+
+    def _is_sound(self) -> bool:
+        """Whether the log may be folded in: SQLite would copy what is there, cut or overwritten."""
+        try:
+            if not self._closed and (self._doubtful or not self.look()):
+                self._guard.check_log()
+        except OSError:
+            return False
+        return True
+
+    def _close(self, *, folded: bool) -> None:
+        self._side.close()
+        if self._closed:
+            return
+        if folded:
+            self.db.close()
+        else:
+            close_unfolded(self.db, self.path, self.file)
+        self._guard.close()
+        self._closed = True
+
+    # The files
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection; it may be of no use."""
+        return not self._closed
+
+    @property
+    def linked(self) -> str | None:
+        """Which of the journal's files have a second name; None where none has."""
+        return self._guard.linked
+
+    def in_place(self) -> bool:
+        """Whether the names of its files still lead to those that were opened."""
+        try:
+            self._guard.check_main()
+        except OSError:
+            return False
+        return not self._guard.astray
+
+    def is_whole(self) -> bool:
+        """Whether the files are still those that SQLite has open, and whole."""
+        if not self.in_use.acquire(blocking=False):
+            return True  # an append looks at them itself
+        try:
+            return not self._doubtful and self.look()
+        finally:
+            self.in_use.release()
+
+    def look(self) -> bool:
+        """As ``is_whole``, for a caller that holds ``in_use``. The next append tells a loss."""
+        try:
+            self._guard.check()
+        except OSError as error:
+            self._doubtful, self._loss = True, error
+            return False
+        return True
+
+    def read_one(self, sql: str, key: object) -> Any:
+        """The row of a key, or None, while an append may run. Raises sqlite3.Error."""
+        self.is_whole()  # before SQLite reads a -shm that was cut
+        return self._side.one(sql, key)
+
+    # Writing
+
+    def prepare(self, anchor: Link, last: Link, *, room: bool) -> None:
+        """Have a connection that can be written through. Raises JournalPaused.
+
+        ``last`` is the last event that is durable. With ``room``, there must be some on the disk.
+        """
+        try:
+            if self._loss is not None:
+                loss, self._loss = self._loss, None
+                raise loss
+            if self._doubtful:
+                self._open_anew(anchor, last)
+            self._guard.check()
+            if room:
+                _check_room(os.path.dirname(self.path))
+        except (sqlite3.Error, OSError, JournalError) as error:
+            raise self.paused(error) from error
+
+    def paused(self, error: Exception) -> JournalPaused:
+        """The error for a caller after this one."""
+        # After a full disk, another connection does not help; only room does.
+        full = getattr(error, "sqlite_errorname", None) == "SQLITE_FULL" or (
+            isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        )
+        self._doubtful = self._doubtful or not full
+        if isinstance(error, JournalError):
+            return JournalPaused(str(error))
+        return JournalPaused(f"{self.path}: cannot be written: {error_text(error)}")
+
+    def _open_anew(self, anchor: Link, last: Link) -> None:
+        """Save what only the connection has, and make another one.
+
+        A file that was opened read-only stays so (a ``-wal`` with ``chattr +i``), whatever becomes
+        of the file. Raises JournalError, OSError, sqlite3.Error.
+        """
+        if not self._closed:
+            self._guard.check_main()
+            self._guard.check_log()
+            if self._guard.astray:
+                self._save()
+            self._close(folded=True)
+        db = connect(self.path, self.file)
+        try:
+            _end_with(db, anchor, last, ends(db, self.path)[1])
+            guard = Guard(self.path)
+        except BaseException:
+            close_unfolded(db, self.path, self.file)
+            raise
+        self.db, self._guard = db, guard
+        self._closed = self._doubtful = False
+
+    def _save(self) -> None:
+        """Copy all events into the journal itself, as its ``-wal`` or ``-shm`` has no name."""
+        busy, frames, copied = self.db.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+        if busy or frames != copied:
+            raise OSError("the -wal file is lost, and another program reads the journal")
+        self._guard.set_aside()
+
+
+def _end_with(db: sqlite3.Connection, anchor: Link, last: Link, found: Link) -> None:
+    """Make the journal end with the last event that was durable. Raises OSError.
+
+    An append that failed may have left its events in the log.
+    """
+    row = db.execute("SELECT hash FROM event WHERE seq = ?", (last.seq,)).fetchone()
+    known = last.hash if last.seq == anchor.seq else None if row is None else row[0]
+    if found.seq < last.seq or known != last.hash:
+        raise OSError(
+            f"event {last.seq} was durable and is not there; when this daemon is killed (kill"
+            " -9), the next one waits for 'emperor-ctl adopt' or 'restore'"
+        )
+    if found.seq > last.seq:
+        delete_after(db, last.seq, last.hash)
+
+
+def _check_room(directory: str) -> None:
+    # SQLite may have room left in its log for what changes nothing, and for nothing else.
+    try:
+        file = os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.EISDIR):
+            return  # this file system has no files without a name
+        raise
+    try:
+        os.posix_fallocate(file, 0, _ROOM)
+    finally:
+        os.close(file)

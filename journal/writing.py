@@ -1,0 +1,64 @@
+"""The SQL with which a journal is written. Each function is part of a caller's transaction."""
+
+import contextlib
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from . import chain
+from .rows import Snapshot
+
+_INSERT: Final = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# A text that was altered is put right.
+_INSERT_CONFIG: Final = (
+    "INSERT INTO config VALUES (?, ?) ON CONFLICT (digest)"
+    " DO UPDATE SET content = excluded.content WHERE content IS NOT excluded.content"
+)
+_SET_LINK: Final = "INSERT OR REPLACE INTO chain VALUES (?, ?, ?)"
+
+
+@contextlib.contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """Commit what the block writes, or nothing of it."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            with contextlib.suppress(sqlite3.OperationalError):
+                db.execute("ROLLBACK")
+        raise
+
+
+def insert_events(db: sqlite3.Connection, rows: Iterable[tuple[chain.Columns, bytes]]) -> None:
+    """Add rows, each with its hash."""
+    db.executemany(_INSERT, [(*row, link) for row, link in rows])
+
+
+def insert_configs(db: sqlite3.Connection, configs: Mapping[str, bytes]) -> None:
+    """Add config texts by digest."""
+    db.executemany(_INSERT_CONFIG, configs.items())
+
+
+def insert_snapshot(db: sqlite3.Connection, snapshot: Snapshot, hash_: bytes) -> None:
+    """Add the fleet as it stood after the event with this hash."""
+    packed = zlib.compress(snapshot.fleet, 1)
+    db.execute(
+        "INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?, ?)",
+        (snapshot.seq, hash_, packed, chain.digest(packed)),
+    )
+
+
+def set_link(db: sqlite3.Connection, name: str, seq: int, hash_: bytes) -> None:
+    """Set the ``anchor``, ``head`` or ``identity`` of the chain to an event."""
+    db.execute(_SET_LINK, (name, seq, hash_))
+
+
+def delete_after(db: sqlite3.Connection, seq: int, hash_: bytes) -> None:
+    """Make the chain end with the event of this number and hash."""
+    with transaction(db):
+        for table in ("event", "snapshot"):
+            db.execute(f"DELETE FROM {table} WHERE seq > ?", (seq,))
+        set_link(db, "head", seq, hash_)

@@ -1,0 +1,46 @@
+"""No class of the product is over 250 lines, and no function over 70."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CLASS = 250  # lines
+FUNCTION = 70
+FILES = [
+    path
+    for part in ("journal", "monitors", "daemon", "replay", "tools")
+    for path in sorted((ROOT / part).rglob("*.py"))
+]
+
+
+def too_long(source: str) -> Iterator[str]:
+    """The classes and functions of a source that are over their limit."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            most = CLASS if isinstance(node, ast.ClassDef) else FUNCTION
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines > most:
+                yield f"{node.lineno}: {node.name} has {lines} lines, and may have {most}"
+
+
+def test_no_class_and_no_function_is_too_long() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{offender}"
+        for path in FILES
+        for offender in too_long(path.read_text())
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("head", "most"), [("class x:", CLASS), ("def x():", FUNCTION), ("async def x():", FUNCTION)]
+)
+def test_one_line_more_is_found(head: str, most: int) -> None:
+    line = "    a = 1\n"
+    assert list(too_long(f"{head}\n{line * (most - 1)}")) == []
+    assert list(too_long(f"{head}\n{line * most}")) == [
+        f"1: x has {most + 1} lines, and may have {most}"
+    ]
