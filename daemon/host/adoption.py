@@ -1,17 +1,19 @@
 """A Process object for a process that another daemon started.
 
 The daemon gets a pidfd, and checks the start time after that, so the pid cannot have been reused.
-The sockets come from the keeper.
+The sockets come from the keeper. Where the keeper before has died with its daemon, there are none.
+Then the pidfd is entrusted, so that the keeper knows of the process all the same.
 """
 
 import os
 import socket
-from typing import Final
+from typing import Any, Final
 
 import trio
 
 from ..core.fleet import Vassal
 from ..keeper.link import KeeperLink
+from ..keeper.protocol import PROCESS, is_process
 from . import procfs
 from .cgroups import Cgroups
 from .emperor_protocol import ACCEPTING
@@ -32,6 +34,8 @@ def adopt(survivor: Survivor, keeper: KeeperLink) -> Process | None:
     process.mark = survivor.mark
     process.reload_pending = vassal.phase == "reloading"  # it will be ordered again
     survivor.control = _take_sockets(process, keeper, process.kept_name)
+    if not survivor.control:
+        _entrust(process, keeper)
     if vassal.reload_at is not None:
         process.reload_signalled_at = trio.current_time()  # by the daemon before
     if process.control is not None:
@@ -86,17 +90,32 @@ def _take_over_leftover(process: Process, left: Leftover, keeper: KeeperLink) ->
         process.use_spec(left.spec)
         process.speaks = "command" not in left.spec.settings
         process.uid = left.spec.uid if process.uid is not None else None
-    sockets = left.kept is not None and _take_sockets(process, keeper, left.kept)
-    if left.said is None and process.speaks:
-        process.received = [ACCEPTING]  # one of 0.1.0: it has run for a while
-    if left.kept is None or not sockets:
-        return
-    told = {**about(process.mark, process.spec), "said": process.received}
-    told |= {"pid": process.pid, "start": process.started}
-    ends = keeper.entrusted[left.kept].descriptors
-    keeper.keep(process.kept_name, ends, told)
-    if left.kept != process.kept_name:
+    held = None if left.kept is None or is_process(left.kept) else left.kept
+    sockets = held is not None and _take_sockets(process, keeper, held)
+    if process.speaks and (held is None or left.said is None):
+        process.received = [ACCEPTING]  # one of 0.1.0, or without sockets: it has run for a while
+    if held is not None and sockets:
+        told = {**_told(process), "said": process.received}
+        keeper.keep(process.kept_name, keeper.entrusted[held].descriptors, told)
+    else:
+        _entrust(process, keeper, left.kept)
+    if left.kept is not None and left.kept != process.kept_name:
         keeper.drop(left.kept)
+
+
+def _entrust(process: Process, keeper: KeeperLink, former: str | None = None) -> None:
+    """Let the keeper know of a process without sockets; ``former`` is its name there by now."""
+    process.kept_name = PROCESS + process.kept_name
+    known = keeper.take(former or process.kept_name)
+    for descriptor in () if known is None else known.descriptors:
+        os.close(descriptor)
+    told = {**_told(process), "stop": process.stop_signal}
+    keeper.keep(process.kept_name, [process.pidfd], told, patience=0)
+
+
+def _told(process: Process) -> dict[str, Any]:
+    """The facts about a process that the keeper holds."""
+    return {**about(process.mark, process.spec), "pid": process.pid, "start": process.started}
 
 
 def _attach(vassal: Vassal, pid: int, started: int, keeper: KeeperLink) -> Process | None:

@@ -8,13 +8,14 @@ process: pid and start time, else the mark. The name decides only where a daemon
 them, because it gave neither.
 
     8:app.ini         of attempt 8, which the journal knows
+    process:8:app.ini of attempt 8, which has no sockets: the keeper holds its pidfd
     left:8:app.ini    of a process that the journal does not know: no attempt of it has this name
 """
 
 from collections.abc import Iterable
 
 from ..keeper.link import KeeperLink, Kept
-from ..keeper.protocol import LEFT
+from ..keeper.protocol import LEFT, PROCESS, is_process
 from .leftovers import Leftover
 from .process import kept_name
 from .recovery import Survivor
@@ -26,6 +27,8 @@ def arrange(keeper: KeeperLink, survivors: Iterable[Survivor]) -> None:
     held: dict[str, str] = {}  # the name that it should have -> the name under which it is held
     for name, kept in list(keeper.kept.items()):
         own = owners.name_of(name, kept)
+        if own is not None and is_process(name):
+            own = PROCESS + own
         if name != own and name in owners.names:
             name = _set_aside(keeper, name)
         # A daemon that died between the two packets of a rename left both names.
@@ -63,7 +66,7 @@ class _Owners:
             name = kept_name(each.vassal.name, each.vassal.attempt)
             self._by_process[each.pid, each.start_time] = name
             self._by_mark[each.mark] = name
-            self.names.add(name)
+            self.names |= {name, PROCESS + name}
 
     def name_of(self, name: str, kept: Kept) -> str | None:
         """The name that these sockets should have; None where they are no survivor's."""

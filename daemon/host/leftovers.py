@@ -14,7 +14,7 @@ import msgspec
 
 from ...journal.events import Spec
 from ..keeper.link import Kept
-from ..keeper.protocol import LEFT
+from ..keeper.protocol import LEFT, PROCESS
 from . import procfs
 
 log = logging.getLogger("emperor")
@@ -36,7 +36,7 @@ class Leftover(msgspec.Struct):
     mark: str
     spec: Spec | None = None
     said: tuple[int, ...] | None = None
-    kept: str | None = None  # under which name the keeper holds its sockets
+    kept: str | None = None  # under which name the keeper holds its sockets, or its pidfd
 
 
 class Machine(Protocol):
@@ -134,8 +134,8 @@ def _marks(census: procfs.Census, number: int, vassal: str) -> list[str]:
 
 def _attempt(name: str) -> tuple[int, str] | None:
     """The number and the vassal in a kept name; None if it is of no attempt."""
-    while name.startswith(LEFT):
-        name = name.removeprefix(LEFT)
+    while name.startswith((LEFT, PROCESS)):
+        name = name.removeprefix(LEFT).removeprefix(PROCESS)
     return _parts(name, ":")
 
 

@@ -24,6 +24,7 @@ class Process:
         self.name = vassal.name
         self.attempt: int = vassal.attempt
         self.mark = ""
+        self.kept_name = kept_name(vassal.name, vassal.attempt)  # with the keeper
         self.pid = pid
         self.started = started  # clock ticks since boot
         self.pidfd = pidfd
@@ -81,11 +82,6 @@ class Process:
         self.digest = spec.config
         self.reload_signal = command.reload_signal(spec)
         self.stop_signal = command.stop_signal(spec)
-
-    @property
-    def kept_name(self) -> str:
-        """The name under which the keeper holds its sockets."""
-        return kept_name(self.name, self.attempt)
 
     def tell_keeper(self, keeper: KeeperLink, **about: Any) -> None:
         """Have the keeper know facts about it, for a daemon that has lost its journal."""

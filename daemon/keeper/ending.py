@@ -1,9 +1,10 @@
 """Ends vassals that no daemon can stop: the keeper was told to stop all, and none starts.
 
 Each vassal is told as the daemon would tell it: by the byte 0 on its control socket, and a program
-by its stop signal as well. After a while, or when the keeper is told once more, all that is left
-is killed: vassals and what they started. No event records that. The next daemon finds processes of
-its journal that are gone, as after a crash of the machine.
+by its stop signal as well. One without sockets gets the signal only. After a while, or when the
+keeper is told once more, all that is left is killed: vassals and what they started. No event
+records that. The next daemon finds processes of its journal that are gone, as after a crash of the
+machine.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from . import stdio
+from .protocol import is_process
 
 MERCY = 10.0  # seconds from the order to stop to SIGKILL
 _LAST = 5.0  # seconds until a process that was killed has ended
@@ -35,7 +37,7 @@ class Vassal(NamedTuple):
     name: str
     pid: int
     start: int
-    control: int  # the daemon's end of its control socket
+    control: int | None  # the daemon's end of its control socket
     signal: int | None  # by which it stops, if that is no byte
 
     def lives(self) -> bool:
@@ -45,9 +47,10 @@ class Vassal(NamedTuple):
 
     def stop(self) -> None:
         """Tell it to stop."""
-        with contextlib.suppress(OSError):  # it has closed its end, or reads nothing
-            os.set_blocking(self.control, False)
-            os.write(self.control, _STOP)
+        if self.control is not None:
+            with contextlib.suppress(OSError):  # it has closed its end, or reads nothing
+                os.set_blocking(self.control, False)
+                os.write(self.control, _STOP)
         if self.signal is not None:
             _send(self.pid, self.signal)
 
@@ -60,13 +63,15 @@ class Vassal(NamedTuple):
 
 def vassals(kept: Mapping[str, tuple[dict[str, Any], list[int]]]) -> list[Vassal]:
     """The processes of vassals that run, by what is kept for them."""
-    found = []
+    found: dict[int, Vassal] = {}
     for name, (about, descriptors) in kept.items():
         pid, start = about.get("pid"), about.get("start")
         if isinstance(pid, int) and isinstance(start, int):
-            shown = name.rpartition(":")[2]
-            found.append(Vassal(shown, pid, start, descriptors[0], _stop_signal(about)))
-    return [each for each in found if each.lives()]
+            control = None if is_process(name) else descriptors[0]
+            each = Vassal(name.rpartition(":")[2], pid, start, control, _stop_signal(about))
+            if each.lives():
+                found.setdefault(pid, each)
+    return list(found.values())
 
 
 def end_all(
@@ -122,6 +127,8 @@ def _woken(wakes: _Wakes) -> set[int]:
 
 def _stop_signal(about: Mapping[str, Any]) -> int | None:
     """The signal that stops a program. uWSGI heeds the byte, and reloads on TERM."""
+    if isinstance(number := about.get("stop"), int):
+        return number
     spec = about.get("spec")
     settings = spec.get("settings") if isinstance(spec, dict) else None
     if not isinstance(settings, dict) or "command" not in settings:

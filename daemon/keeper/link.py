@@ -177,17 +177,24 @@ class KeeperLink:
 
     # Packets of the daemon
 
-    def keep(self, name: str, descriptors: list[int], about: dict[str, Any] | None = None) -> None:
-        """Entrust duplicates of descriptors, for a moment's wait. May be called in a thread.
+    def keep(
+        self,
+        name: str,
+        descriptors: list[int],
+        about: dict[str, Any] | None = None,
+        patience: float = _SOON,
+    ) -> None:
+        """Entrust duplicates of descriptors. May be called in a thread.
 
-        They are to be dropped before they are closed here.
+        Waits for a keeper that takes nothing, for ``patience`` in seconds. They are to be dropped
+        before they are closed here.
         """
         self.entrusted[name] = Kept(about or {}, descriptors)
         packet = {"do": "keep", "name": name, "about": about or {}}
         channel = self._channel
-        if not self._outbox.send(packet, descriptors) and channel is not None:
+        if not self._outbox.send(packet, descriptors) and patience and channel is not None:
             with contextlib.suppress(OSError, ValueError):  # closed meanwhile
-                _ready(channel, select.POLLOUT, _SOON)
+                _ready(channel, select.POLLOUT, patience)
                 self._outbox.flush()
 
     def tell_about(self, name: str, about: dict[str, Any]) -> None:

@@ -28,6 +28,9 @@ last event that is durable, which the daemon tells after each commit. So the kee
 the journal that the next daemon finds is the one that the vassals were started for. A daemon of
 version 1 drops all that it does not know; that name it cannot drop.
 
+A process that has no socket to the daemon is entrusted by its pidfd, under a name that begins with
+PROCESS. So the keeper can end it, and tries on to start a daemon for it. Other daemons drop it.
+
 The keeper tells a death until it is acknowledged, to one daemon after the other. The daemon
 entrusts the deaths of its own children too, before it reaps them, until they are in the journal. A
 process is known by pid and start time (clock ticks since boot), as pids come again. Both sides
@@ -43,6 +46,7 @@ RENEW = 75  # exit code of a daemon that is to be replaced in place
 VERSION = 2  # of this protocol
 JOURNAL = "journal"  # under which name the identity of the journal is kept
 CONTROL = "control"  # the name under which the control socket is kept
+PROCESS = "process:"  # prefix of the name of a process without sockets; kept is its pidfd
 LEFT = "left:"  # prefix of a name that was given for a journal that is lost
 LONGEST = 65_536  # bytes of a packet
 MOST_DESCRIPTORS = 16  # beside one packet
@@ -74,6 +78,13 @@ def version_of(packet: dict[str, Any]) -> int:
     """The version that the other side gives in its greeting; 1 if it gives none."""
     version = packet.get("version", 1)
     return version if isinstance(version, int) else 1
+
+
+def is_process(name: str) -> bool:
+    """Whether a pidfd is kept under this name, and no sockets."""
+    while name.startswith(LEFT):
+        name = name.removeprefix(LEFT)
+    return name.startswith(PROCESS)
 
 
 def death(pid: int, start: int, code: int | None, signal: int | None) -> dict[str, Any]:

@@ -87,6 +87,16 @@ def arranged(*held: tuple[str, dict[str, object]]) -> dict[str, dict[str, object
         ),
         pytest.param([("64:a.ini", OTHER)], {"64:a.ini": OTHER}, id="of no survivor"),
         pytest.param(
+            [("process:64:a.ini", A), ("left:process:65:b.ini", B)],
+            {"process:8:a.ini": A, "process:9:b.ini": B},
+            id="without sockets",
+        ),
+        pytest.param(
+            [("process:8:a.ini", OTHER), ("8:a.ini", A)],
+            {"8:a.ini": A, "left:process:8:a.ini": OTHER},
+            id="another's without sockets",
+        ),
+        pytest.param(
             [("control", {}), ("listener:a.ini", {}), ("left:listener:b.ini", {})],
             {"control": {}, "listener:a.ini": {}, "left:listener:b.ini": {}},
             id="no attempt's",
