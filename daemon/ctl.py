@@ -19,6 +19,7 @@ from .cli import commandline, escapes
 from .cli.commandline import Group
 from .cli.option_types import duration
 from .cli.tables import formatted, listing, write
+from .cli.vassals import due_text, table
 from .control import unix_sockets
 from .core.records import LIVE, vassal_columns
 
@@ -207,6 +208,7 @@ def status(path: str, as_json: bool) -> None:
         for key, value in answer.items():
             if key != "attention":
                 most = None if key == "monitors" else MOST
+                value = waiting_text(value) if key == "due" else value
                 print(f"{key.replace('_', ' ') + ':':16} {words(value, most)}")
         print(f"{'attention:':16} {'' if wanting else 'none'}".rstrip())
         for line in brief(wanting):
@@ -251,10 +253,10 @@ def words(value: Any, most: int | None = None) -> str:
     return "no" if value is None else shown(str(value))
 
 
-def _phase(vassal: dict[str, Any]) -> str:
-    facts = [fact for fact in ("loyal", "deaf", "done") if vassal.get(fact)]
-    phase = str(vassal["phase"])
-    return f"{phase} ({', '.join(facts)})" if facts else phase
+def waiting_text(due: dict[str, int]) -> str:
+    """The steps that wait, by kind, as a text."""
+    told = [f"{count:,} {step}{'' if count == 1 else 's'}" for step, count in due.items()]
+    return f"{' and '.join(told)} wait{'s' if sum(due.values()) == 1 else ''}" if told else "none"
 
 
 def _pair(name: str, value: Any) -> str:
@@ -273,23 +275,8 @@ def list_(path: str, form: str) -> None:
     if form != "short":
         write(formatted(form, (*vassal_columns(), *LIVE), answer["vassals"]))
         return
-    rows = [("VASSAL", "PHASE", "PID", "DEATHS", "UPTIME", "REASON")]
-    for vassal in answer["vassals"]:
-        uptime = vassal["uptime_s"]
-        rows.append(
-            (
-                shown(vassal["name"]),
-                _phase(vassal),
-                str(vassal["pid"] or "-"),
-                str(vassal["deaths"]),
-                "-" if uptime is None else f"{uptime:.0f} s",
-                shown(vassal["reason"] or ""),
-            )
-        )
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row[:5], widths, strict=True)]
-        print("  ".join([*cells, row[5]]).rstrip())
+    for line in table(answer["vassals"]):
+        print(line)
 
 
 @cli.command()
@@ -302,9 +289,10 @@ def show(path: str, name: str, as_json: bool) -> None:
     if as_json:
         _print(vassal)
         return
+    in_words = {"due": due_text(vassal) or vassal.get("due")}
     for key, value in vassal.items():
         if value is not None:
-            print(f"{key.replace('_', ' ') + ':':16} {words(value)}")
+            print(f"{key.replace('_', ' ') + ':':16} {words(in_words.get(key, value))}")
 
 
 @cli.command()

@@ -5,9 +5,18 @@ from collections.abc import Iterable
 from ..daemon.cli.tables import aligned
 from ..daemon.core.fleet import Fleet, Vassal
 from ..daemon.core.records import next_try, phase_of
+from ..daemon.core.running import (
+    due_text,
+    in_line,
+    is_behind,
+    running_config,
+    waiting_text,
+)
 from ..journal.times import for_people
 from ..monitors.names import shown
 from .words import short
+
+HEAD = ("VASSAL", "PHASE", "SINCE", "PID", "DEATHS", "RUNS", "WANTED", "MONITOR", "REASON")
 
 
 def lines(fleet: Fleet) -> Iterable[str]:
@@ -21,23 +30,38 @@ def lines(fleet: Fleet) -> Iterable[str]:
     for url, outage in fleet.outages.items():
         since = for_people(outage.since)
         yield f"cannot be read since {since}: {shown(url)}: {shown(outage.reason)}"
+    yield from _behind(vassals)
     if vassals:
-        head = ("VASSAL", "PHASE", "SINCE", "PID", "DEATHS", "CONFIG", "MONITOR", "REASON")
-        yield from aligned(head, [_cells(vassal) for vassal in vassals])
+        line = in_line(fleet)
+        yield from aligned(HEAD, [_cells(vassal, line) for vassal in vassals])
 
 
-def _cells(vassal: Vassal) -> tuple[str, ...]:
+def _behind(vassals: list[Vassal]) -> Iterable[str]:
+    """How many run another config than the wanted one, and which steps wait."""
+    behind = sum(map(is_behind, vassals))
+    waiting = waiting_text(vassals)
+    if behind or waiting:
+        up = sum(vassal.attempt is not None for vassal in vassals)
+        told = f"{up - behind} of {up} that run have the wanted config, {behind} have another"
+        yield f"{told}; {waiting}" if waiting else told
+
+
+def _cells(vassal: Vassal, line: int) -> tuple[str, ...]:
     deadline = next_try(vassal)
-    reason = shown(vassal.reason or "")
-    if deadline is not None:
-        reason = f"{reason}; next try {deadline[11:23]}".removeprefix("; ")
+    facts = [
+        shown(vassal.reason or ""),
+        due_text(vassal, line),
+        None if deadline is None else f"next try {deadline[11:23]}",
+    ]
+    runs, wanted = running_config(vassal), vassal.spec.config
     return (
         shown(vassal.name),
         phase_of(vassal),
         for_people(vassal.since)[:19],
         "-" if vassal.pid is None else str(vassal.pid),
         str(vassal.deaths),
-        short(vassal.spec.config),
+        short(runs),
+        "same" if runs == wanted and runs is not None else short(wanted),
         shown(vassal.monitor),
-        reason,
+        "; ".join(fact for fact in facts if fact),
     )

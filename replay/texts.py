@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from ..daemon.core.moves import bar_reason
+from ..daemon.core.running import running_config
 from ..journal.deploys import DEPLOYED, DEPLOYS
 from ..journal.events import Announced
 from ..journal.reading import Filter, Reader
@@ -30,6 +31,21 @@ class Text(msgspec.Struct, frozen=True):
 
     def label(self, name: str) -> str:
         return f"{shown(name)}\tevent {self.seq}, {rfc3339(self.at)}, {short(self.digest)}"
+
+
+def running(reader: Reader, name: str, seq: int) -> bytes:
+    """The config that a vassal's process had after event ``seq``. Raises NotFound, Damaged."""
+    vassal = fleet_at(reader, seq).vassals.get(name)
+    if vassal is None:
+        check_known(reader, name)
+        raise NotFound(_not_there(reader, name, seq))
+    if vassal.attempt is None:
+        wanted = "without --running it is the config that is wanted"
+        raise NotFound(f"{shown(name)} is {vassal.phase} and has no process; {wanted}")
+    digest = running_config(vassal)
+    if digest is None and digest != vassal.spec.config:
+        raise NotFound(f"the config that the process of {shown(name)} has is not known")
+    return _content(reader, name, digest)
 
 
 def deployed(reader: Reader, name: str, seq: int) -> bytes:

@@ -16,9 +16,10 @@ from ..journal.events import Announced, Body, Exited, OperatorRequested
 from ..journal.reading import Reader, Row
 from ..journal.times import for_people, took
 from ..monitors.names import shown
+from .config_facts import config_facts
 from .names import unknown
 from .rebuild import NotFound, fleet_at
-from .words import decode_actions, essence, how_it_ended, operator, orders, short
+from .words import decode_actions, essence, how_it_ended, operator, orders
 
 _MOST = 100  # causes; a journal can be anybody's, and hold a loop
 
@@ -120,7 +121,7 @@ def _facts(reader: Reader, vassal: Vassal, fleet: Fleet) -> Iterator[tuple[str, 
         yield "next try", "when its config changes, or an operator says retry"
     if vassal.held:
         yield "stopped by", _who_stopped(reader, vassal.name, fleet.seq)
-    yield "config", f"{short(vassal.spec.config)}, from {shown(vassal.monitor)}"
+    yield from config_facts(vassal, fleet)
     deployed = reader.last_of(vassal.name, DEPLOYED, fleet.seq)
     if deployed is not None:
         yield "last deploy", f"{for_people(deployed[1])} UTC (event {deployed[0]})"

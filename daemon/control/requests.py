@@ -24,6 +24,7 @@ from ..core.fleet import Vassal
 from ..core.fold import is_ignored
 from ..core.moves import way_to_reload
 from ..core.records import fleet_record, vassal_record
+from ..core.running import in_line, waiting_steps, waits_in_line
 from ..host import threads
 from .attention import Daemon as Troubled
 from .attention import attention
@@ -103,7 +104,7 @@ class Asks:
         if do == "take_over":
             return await self._give_way(uid)
         if do == "show":
-            return {"vassal": self._live(self._named(request))}
+            return {"vassal": self._live(self._named(request), in_line(self._daemon.fleet))}
         if do == "explain":
             vassal = msgspec.structs.replace(self._named(request))  # the fleet goes on meanwhile
             return {"explanation": await threads.run_sync(self._explain, vassal)}
@@ -137,6 +138,7 @@ class Asks:
             "monitors": list(fleet.monitors),
             "outages": {url: outage.reason for url, outage in fleet.outages.items()},
             "vassals": dict(sorted(phases.items())),
+            "due": waiting_steps(fleet.vassals.values()),
             "stopping": fleet.leaving,
             "keeper": self._daemon.keeper_lives,
             "paused": self._daemon.paused,
@@ -150,11 +152,12 @@ class Asks:
     def _list(self) -> dict[str, Any]:
         fleet = self._daemon.fleet
         record = fleet_record(fleet)
-        record["vassals"] = [self._live(fleet.vassals[v["name"]]) for v in record["vassals"]]
+        line = in_line(fleet)
+        record["vassals"] = [self._live(fleet.vassals[v["name"]], line) for v in record["vassals"]]
         return record
 
-    def _live(self, vassal: Vassal) -> dict[str, Any]:
-        """A vassal's record and what only a running daemon knows."""
+    def _live(self, vassal: Vassal, line: int) -> dict[str, Any]:
+        """A vassal's record and what only a running daemon knows; ``line`` reloads wait."""
         age = self._daemon.heartbeat_age(vassal.name)
         uptime = None
         if vassal.start_time is not None:
@@ -162,6 +165,7 @@ class Asks:
             uptime = round(now - vassal.start_time / _TICKS, 3)
         return {
             **vassal_record(vassal),
+            "in_line": line if waits_in_line(vassal) else None,
             "since": rfc3339(vassal.since),
             "held": vassal.held,
             "control": vassal.control,

@@ -479,6 +479,8 @@ def note_spawned(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -
         vassal.control = body.control
         vassal.running, vassal.speaks = body.runs, "command" not in body.runs.settings
         vassal.due = _is_outdated(vassal)
+    if body.mark is not None and rules.holds(fleet, rules.LOADED):
+        vassal.loaded = None if body.runs is None else body.runs.config
     if not tells(vassal) and vassal.phase == "starting":
         arrive(fleet, vassal, event, actions)
 
@@ -662,6 +664,8 @@ def start_timed_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions
         if vassal.due:
             end(fleet, vassal, event, actions, "kill", "restarts, as its start hangs")
         return
+    if not vassal.speaks and vassal.running is not None and rules.holds(fleet, rules.LOADED):
+        vassal.loaded = vassal.running.config  # it got its signal, and confirms nothing
     reason = "has not said that it accepts" if tells(vassal) else None
     arrive(fleet, vassal, event, actions, reason)
 

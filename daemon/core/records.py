@@ -5,10 +5,14 @@ from typing import Any, Final
 from ...journal.events import Spec
 from ...journal.times import rfc3339
 from .fleet import Fleet, Vassal
+from .running import due, running_config
 
 
 def vassal_record(vassal: Vassal) -> dict[str, Any]:
-    """A vassal in the shape of the surface; ``config`` and what follows is what its source says."""
+    """A vassal in the shape of the surface.
+
+    ``config`` is the digest that its source wants, ``running`` the one that its process has.
+    """
     spec = vassal.spec
     return {
         "name": vassal.name,
@@ -20,6 +24,8 @@ def vassal_record(vassal: Vassal) -> dict[str, Any]:
         "pid": vassal.pid,
         "attempt": vassal.attempt,
         "config": spec.config,
+        "running": running_config(vassal),
+        "due": due(vassal),
         "path": spec.path,
         "ts": spec.ts,
         "uid": spec.uid,
@@ -53,7 +59,9 @@ def vassal_columns() -> tuple[str, ...]:
 
 
 # Fields that only a running daemon can fill in.
-LIVE: Final = ("since", "held", "control", "uptime_s", "last_heartbeat", "deadline", "cgroup")
+LIVE: Final = (
+    "in_line", "since", "held", "control", "uptime_s", "last_heartbeat", "deadline", "cgroup",
+)  # fmt: skip
 
 
 def fleet_record(fleet: Fleet) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ..control.attention import Recent
 from ..control.waiting import Waiting
 from ..core.draft import Draft
 from ..core.fleet import Fleet
+from ..core.running import waiting_text
 from ..keeper import stdio
 from . import jumps, ports
 from .clock import Clock
@@ -146,6 +147,8 @@ class View:
             return f"paused: {self.paused}"
         counts = Counter(vassal.phase for vassal in self.fleet.vassals.values())
         phases = ", ".join(f"{count} {phase}" for phase, count in sorted(counts.items()))
+        waiting = waiting_text(self.fleet.vassals.values())
+        phases += f"; {waiting}" if waiting else ""
         lost = "; the keeper died" if self.had_keeper and not self._keeper.alive else ""
         return f"{len(self.fleet.vassals)} vassals" + (f": {phases}" if phases else "") + lost
 

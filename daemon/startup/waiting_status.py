@@ -24,6 +24,7 @@ def status(
         "monitors": [],
         "outages": {},
         "vassals": {},
+        "due": {},
         "stopping": False,
         "keeper": keeper,
         "paused": None,

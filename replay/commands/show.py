@@ -13,11 +13,15 @@ from ..shared import moment_of, moments, name_argument, raw_option, reading
 @click.command("show", cls=Command)
 @name_argument
 @moments
+@click.option("--running", is_flag=True, help="The text that its process has, not the wanted one.")
 @raw_option
 @reading
-def command(reader: Reader, name: str, at: Moment | None, seq: int | None, raw: bool) -> None:
-    """The config text as deployed.
+def command(
+    reader: Reader, name: str, at: Moment | None, seq: int | None, running: bool, raw: bool
+) -> None:
+    """The config text as deployed, which its process may not have yet: see --running.
 
     Its bytes are unchanged in a pipe. On a terminal what is not printable is escaped.
     """
-    write([texts.deployed(reader, name, moment_of(reader, at, seq))], raw=raw)
+    text = texts.running if running else texts.deployed
+    write([text(reader, name, moment_of(reader, at, seq))], raw=raw)

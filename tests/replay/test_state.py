@@ -15,6 +15,7 @@ from emperord.journal import chain
 from emperord.journal.reading import open_journal
 from emperord.replay.main import cli
 from emperord.replay.rebuild import fleet_at
+from emperord.replay.state import HEAD
 from journal_builder import MONITOR, START, Builder, building, busy_fleet
 
 
@@ -57,6 +58,8 @@ def test_every_key_of_a_vassal(path: str) -> None:
         ("pid", 41),
         ("attempt", 3),
         ("config", chain.digest(b"one\n")),
+        ("running", chain.digest(b"one\n")),
+        ("due", None),
         ("path", "/etc/vassals/a.ini"),
         ("ts", START + 2 * 10**9),
         ("uid", None),
@@ -76,6 +79,8 @@ def test_every_key_of_a_vassal(path: str) -> None:
         "pid": None,
         "attempt": None,
         "config": chain.digest(b"two\n"),
+        "running": None,
+        "due": "start",
         "path": "/etc/vassals/b.ini",
         "ts": START + 6 * 10**9,
         "uid": 33,
@@ -118,8 +123,7 @@ def test_at_a_time_or_an_event(
 def test_for_people(path: str) -> None:
     lines = run(path).stdout.splitlines()
     assert lines[0] == "after event 10, 2026-11-24 06:00:10.000 UTC: 3 vassals"
-    head = lines[1].split()
-    assert head == ["VASSAL", "PHASE", "SINCE", "PID", "DEATHS", "CONFIG", "MONITOR", "REASON"]
+    assert tuple(lines[1].split()) == HEAD
     assert lines[2].split()[:2] == ["a.ini", "accepting"]
     assert "exit code 1; next try 06:00:14.000" in lines[3]
     starts = {line.index(MONITOR) for line in lines[2:]}

@@ -6,18 +6,19 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.asking import asked, refused
 from support.daemon import STAMP
 from support.kept import Emperor
-from support.vassals import program, shell
+from support.vassals import program, shell, speaker_path
 
 from ..conftest import MakeEmperor
 
 STATE = [
-    "name", "monitor", "phase", "loyal", "deaf", "done", "pid", "attempt", "config", "path", "ts",
-    "uid", "gid", "socket", "deaths", "not_before", "reason",
+    "name", "monitor", "phase", "loyal", "deaf", "done", "pid", "attempt", "config", "running",
+    "due", "path", "ts", "uid", "gid", "socket", "deaths", "not_before", "reason",
 ]  # fmt: skip
 
 
@@ -27,8 +28,9 @@ STATE = [
 def test_status(running: Emperor) -> None:
     said = asked(running, "status")
     assert list(said) == [
-        "version", "pid", "journal", "seq", "at", "monitors", "outages", "vassals", "stopping",
-        "keeper", "paused", "estranged", "unrecorded", "renamed_logs", "held", "attention",
+        "version", "pid", "journal", "seq", "at", "monitors", "outages", "vassals", "due",
+        "stopping", "keeper", "paused", "estranged", "unrecorded", "renamed_logs", "held",
+        "attention",
     ]  # fmt: skip
     assert said["pid"] == running.daemon_pid()
     assert said["journal"] == str(running.journal)
@@ -210,3 +212,39 @@ def test_retry(make_emperor: MakeEmperor) -> None:
 )
 def test_bad_usage(emperor: Emperor, words: list[str]) -> None:
     assert emperor.ctl(*words).returncode == 2
+
+
+# Wanted and running
+
+
+def test_a_change_that_waits_is_told(make_emperor: MakeEmperor, tmp_path: Path) -> None:
+    """While one reloads, the other runs its former config: list, show, status and log tell it."""
+    gate = tmp_path / "gate"
+    emperor = make_emperor("--max-starting", "1", "--uwsgi", speaker_path(tmp_path))
+    names = ("a.ini", "b.ini")
+    for name in names:
+        (emperor.vassals / name).write_text("; one\nsay 1 5\n")
+    emperor.start()
+    for name in names:
+        emperor.phase(name, "accepting")
+    for name in names:
+        (emperor.vassals / name).write_text(f"; two\nawait {gate}\nsay 5\n")
+        emperor.event("vassal_changed", name)
+    behind = emperor.until(lambda: _waits(asked(emperor, "list")["vassals"]), "one waits")
+    name = behind["name"]
+    assert behind["running"] is not None
+    assert behind["running"] != behind["config"]
+    row = f"{behind['running'][:12]}  {behind['config'][:12]}  reload waits (1 in line)"
+    assert row in emperor.ctl("list").stdout
+    assert "due:             reload waits (1 in line)\n" in emperor.ctl("show", name).stdout
+    assert asked(emperor, "status")["due"] == {"reload": 1}
+    assert "due:             1 reload waits\n" in emperor.ctl("status").stdout
+    gate.touch()
+    emperor.event("vassal_accepting", name, count=2)
+    assert asked(emperor, "show", name)["running"] == behind["config"]
+    assert "due:             none\n" in emperor.ctl("status").stdout
+    emperor.stop()
+
+
+def _waits(vassals: list[dict[str, Any]]) -> dict[str, Any] | None:
+    return next((vassal for vassal in vassals if vassal["due"] == "reload"), None)

@@ -1,0 +1,98 @@
+"""The config that runs, the config that is wanted, and the step that is due between them.
+
+A vassal's *wanted* config is its ``spec``, as its source described it last. The *running* one is
+the config that its process has loaded:
+
+- It is the config of the spawn, from the order to start on.
+- An order to reload changes nothing yet. The vassal's byte 5 (it accepts) confirms it.
+- A program that is reloaded by a signal confirms nothing. Its new config counts as running a second
+  after the signal, when the fold takes it for ready again.
+- An adopted process runs what it ran for the daemon before. One that is taken over after the loss
+  of a journal runs what the keeper remembers, or an unknown config.
+- A uWSGI that does not accept within ``--start-patience`` of its reload keeps its former config
+  here until it accepts: the new one is not confirmed.
+
+All of it is derived from the fleet, so no decision depends on it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final, Literal
+
+from .fleet import UP, Fleet, Vassal
+from .moves import needs_restart, tells, way_to_reload
+
+Due = Literal["start", "reload", "restart"]
+_WAITS: Final = ("queued", "throttled")  # for a start
+
+
+def running_config(vassal: Vassal) -> str | None:
+    """The digest of the config that its process has loaded; None without one, or unknown."""
+    if vassal.attempt is None or vassal.running is None:
+        return None
+    if vassal.phase == "reloading":
+        return vassal.loaded if vassal.control else None
+    if vassal.loaded is not None and (tells(vassal) or not vassal.speaks):
+        return vassal.loaded
+    if vassal.mark is not None and vassal.loaded is None:
+        return None  # it was taken over, and what it runs is not known
+    # 0.1.0 did not note it, and a lost control socket confirms nothing: the last order counts.
+    return vassal.running.config
+
+
+def is_behind(vassal: Vassal) -> bool:
+    """Whether its process runs another config than the wanted one."""
+    return vassal.attempt is not None and running_config(vassal) != vassal.spec.config
+
+
+def due(vassal: Vassal) -> Due | None:
+    """The next step to what is wanted that has not begun; None where none is due.
+
+    ``start``: it waits for its start. Of one that runs with ``reload = none``, its change does.
+    """
+    if vassal.phase in _WAITS:
+        return "start"
+    if vassal.phase == "stopping":
+        return "start" if vassal.wanted and not vassal.held else None
+    if vassal.phase not in UP:
+        return None
+    way = way_to_reload(vassal)
+    if vassal.due:
+        return "restart" if needs_restart(vassal) or way == "restart" else "reload"
+    if way == "none" and vassal.phase != "reloading" and is_behind(vassal):
+        return "start"
+    return None
+
+
+def waits_in_line(vassal: Vassal) -> bool:
+    """Whether its reload or restart waits for a slot. Not so before it has started."""
+    return vassal.due and not vassal.slot
+
+
+def in_line(fleet: Fleet) -> int:
+    """How many reloads and restarts wait for a slot."""
+    return sum(map(waits_in_line, fleet.vassals.values()))
+
+
+def due_text(vassal: Vassal, line: int) -> str | None:
+    """The step that is due, in words; ``line`` reloads and restarts wait for a slot."""
+    step = due(vassal)
+    if step is None or vassal.phase not in UP or vassal.phase == "stopping":
+        return None
+    if step == "start":
+        return "its change waits for the next start"
+    if waits_in_line(vassal):
+        return f"{step} waits ({line} in line)"
+    return f"{step} waits for the end of its {'start' if vassal.phase == 'starting' else 'reload'}"
+
+
+def waiting_steps(vassals: Iterable[Vassal]) -> dict[str, int]:
+    """How many reloads and restarts wait, by step; only those of which some do."""
+    return dict(sorted(Counter(filter(None, (due(v) for v in vassals if v.due))).items()))
+
+
+def waiting_text(vassals: Iterable[Vassal]) -> str:
+    """The reloads and restarts that wait, with their numbers; empty where none does."""
+    steps = waiting_steps(vassals)
+    told = [f"{count} {step}{'' if count == 1 else 's'}" for step, count in steps.items()]
+    return f"{' and '.join(told)} wait{'s' if sum(steps.values()) == 1 else ''}" if told else ""

@@ -1,0 +1,22 @@
+"""Which config a vassal runs, which one is wanted, and what is due: facts of ``why``."""
+
+from collections.abc import Iterator
+
+from ..daemon.core.fleet import Fleet, Vassal
+from ..daemon.core.running import due_text, in_line, is_behind, running_config
+from ..monitors.names import shown
+from .words import short
+
+
+def config_facts(vassal: Vassal, fleet: Fleet) -> Iterator[tuple[str, str]]:
+    """Labels and texts; one where the process has what is wanted, or there is no process."""
+    wanted = f"{short(vassal.spec.config)}, from {shown(vassal.monitor)}"
+    if not is_behind(vassal):
+        yield "config", wanted
+        return
+    runs = running_config(vassal)
+    yield "runs", "an unknown config" if runs is None else short(runs)
+    yield "wanted", wanted
+    step = due_text(vassal, in_line(fleet))
+    if step is not None:
+        yield "due", step
