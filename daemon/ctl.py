@@ -190,6 +190,17 @@ def _waiting(function: Callable[..., None]) -> Callable[..., None]:
     )
 
 
+def _reasoning(function: Callable[..., None]) -> Callable[..., None]:
+    return click.option(
+        "--reason", metavar="TEXT", default="", help="Why: it is recorded with the request."
+    )(function)
+
+
+def _asking(do: str, reason: str, **more: Any) -> dict[str, Any]:
+    """A request for a change, with its operator's reason if one is given."""
+    return {"do": do, **more, **({"reason": reason} if reason else {})}
+
+
 def _print(answer: Any) -> None:
     print(escapes.escaped(json.dumps(answer, ensure_ascii=False, indent=2)))
 
@@ -336,11 +347,14 @@ def _list_origins(title: str, rows: list[tuple[str, str]]) -> None:
 def _order(do: str, help_: str) -> None:
     @cli.command(do, help=help_)
     @click.argument("name")
+    @_reasoning
     @_waiting
     @_as_json
     @click.pass_obj
-    def order(path: str, name: str, timeout: float, no_wait: bool, as_json: bool) -> None:
-        answer = ask(path, {"do": do, "name": name})
+    def order(
+        path: str, name: str, timeout: float, no_wait: bool, as_json: bool, reason: str
+    ) -> None:
+        answer = ask(path, _asking(do, reason, name=name))
         if not no_wait:
             answer = _come_to(path, do, name, timeout) or answer
         if as_json:
@@ -363,16 +377,17 @@ _order("retry", "Start a throttled or barred vassal now. Waits until it is ready
 
 
 @cli.command()
+@_reasoning
 @_waiting
 @_as_json
 @click.pass_obj
-def upgrade(path: str, timeout: float, no_wait: bool, as_json: bool) -> None:
+def upgrade(path: str, timeout: float, no_wait: bool, as_json: bool, reason: str) -> None:
     """Replace the daemon in place by the version that is installed now; vassals run on.
 
     Waits until the next daemon answers.
     """
     former = ask(path, {"do": "status"})["status"]["pid"]
-    answer = ask(path, {"do": "upgrade"})
+    answer = ask(path, _asking("upgrade", reason))
     if not no_wait:
         answer = _next_daemon(path, former, timeout)
     if as_json:
@@ -382,10 +397,11 @@ def upgrade(path: str, timeout: float, no_wait: bool, as_json: bool) -> None:
 
 
 @cli.command()
+@_reasoning
 @_waiting
 @_as_json
 @click.pass_obj
-def adopt(path: str, timeout: float, no_wait: bool, as_json: bool) -> None:
+def adopt(path: str, timeout: float, no_wait: bool, as_json: bool, reason: str) -> None:
     """Let an estranged daemon go on with the journal that it has.
 
     A daemon is estranged when its journal is not the one that the vassals run for: it was lost,
@@ -393,7 +409,7 @@ def adopt(path: str, timeout: float, no_wait: bool, as_json: bool) -> None:
     twice. Waits until the daemon goes on.
     """
     former = ask(path, {"do": "status"})["status"]["pid"]
-    answer = ask(path, {"do": "adopt"})
+    answer = ask(path, _asking("adopt", reason))
     if not no_wait:
         _goes_on(path, former, timeout)
     if as_json:
@@ -404,17 +420,20 @@ def adopt(path: str, timeout: float, no_wait: bool, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("file", type=click.Path())
+@_reasoning
 @_waiting
 @_as_json
 @click.pass_obj
-def restore(path: str, file: str, timeout: float, no_wait: bool, as_json: bool) -> None:
+def restore(
+    path: str, file: str, timeout: float, no_wait: bool, as_json: bool, reason: str
+) -> None:
     """Let an estranged daemon go on with FILE, a copy of the journal that was lost.
 
     The copy is verified first, and copied. Vassals that were started after it was made are taken
     over when their sources name them; none is started twice. Waits until the daemon goes on.
     """
     former = ask(path, {"do": "status"})["status"]["pid"]
-    answer = ask(path, {"do": "restore", "file": os.path.abspath(file)}, _LONG)
+    answer = ask(path, _asking("restore", reason, file=os.path.abspath(file)), _LONG)
     if not no_wait:
         _goes_on(path, former, timeout)
     if as_json:

@@ -290,7 +290,8 @@ class JournalAdopted(Body, frozen=True):
 
     ``identity``, ``seq`` and ``hash`` (hex) are of the last event that was known to be durable.
     ``reason`` says how the journal differed from that. ``file`` is the copy that an operator had
-    put in place of the journal, ``aside`` where the journal from before is now.
+    put in place of the journal, ``aside`` where the journal from before is now. ``uid``, ``pid``,
+    ``loginuid`` and ``command`` are of the operator's process, ``told`` is the operator's reason.
     """
 
     identity: str
@@ -300,6 +301,10 @@ class JournalAdopted(Body, frozen=True):
     uid: int | None = None
     file: str | None = None
     aside: str | None = None
+    pid: int | None = None
+    loginuid: int | None = None
+    command: str = ""
+    told: str = ""
 
 
 class JournalForked(Body, frozen=True):
@@ -318,11 +323,39 @@ Request = Literal["start", "stop", "reload", "retry", "upgrade"]
 
 
 class OperatorRequested(Body, frozen=True):
-    """A person asked. The event's vassal is None when all are meant."""
+    """A person asked. The event's vassal is None when all are meant.
+
+    ``uid`` and ``pid`` are of the process that asked, ``loginuid`` is the user who had logged in,
+    before sudo, say. ``command`` is the command line of the process. ``reason`` is its operator's.
+    """
 
     request: Request
     uid: int | None = None
     via: str = ""
+    pid: int | None = None
+    loginuid: int | None = None
+    command: str = ""
+    reason: str = ""
+
+
+class RequestRefused(Body, frozen=True):
+    """A person asked for a change that was refused: the fields of ``OperatorRequested``, and why.
+
+    ``request`` is what was asked for, ``name`` of which vassal or file; the event's vassal is only
+    there where one has that name. ``others`` is the number of refusals of the same user since the
+    last one that is recorded.
+    """
+
+    request: str
+    error: str
+    name: str = ""
+    uid: int | None = None
+    via: str = ""
+    pid: int | None = None
+    loginuid: int | None = None
+    command: str = ""
+    reason: str = ""
+    others: int = 0
 
 
 KINDS: Final[dict[str, type[Body]]] = {
@@ -359,6 +392,7 @@ KINDS: Final[dict[str, type[Body]]] = {
     "daemon_stopping": DaemonStopping,
     "daemon_stopped": Empty,
     "operator_requested": OperatorRequested,
+    "request_refused": RequestRefused,
     "journal_adopted": JournalAdopted,
     "journal_forked": JournalForked,
     "clock_jumped": ClockJumped,

@@ -67,7 +67,9 @@ def _essence(body: e.Body) -> str:
         case e.ClockJumped():
             return jump_text(body).removeprefix("clock jumped ")
         case e.OperatorRequested():
-            return f"{body.request} by {operator(body)}"
+            return f"{body.request} by {operator(body)}{_reason(body.reason)}"
+        case e.RequestRefused():
+            return _refused(body)
     raise AssertionError(body)
 
 
@@ -76,6 +78,7 @@ _SAYS: Final = frozenset(
         e.Announced, e.Restored, e.Exited, e.Rejected, e.Doubted, e.Spawned, e.SpawnFailed,
         e.HeartbeatLost, e.Adopted, e.DeadlinePassed, e.DaemonStarted, e.OperatorRequested,
         e.PressureObserved, e.ClockJumped, e.JournalAdopted, e.JournalForked, e.VassalFailed,
+        e.RequestRefused,
     )
 )  # fmt: skip
 
@@ -97,14 +100,31 @@ def _announced(body: e.Announced) -> str:
 
 def _adopted(body: e.JournalAdopted) -> str:
     how = "went on" if body.file is None else f"restored {shown(body.file)}"
-    who = "somebody" if body.uid is None else f"uid {body.uid}"
-    return f"{how} by {who}, after event {body.seq} was durable: {shown(body.reason)}"
+    told = _reason(body.told)
+    by = operator(body)
+    return f"{how} by {by}, after event {body.seq} was durable: {shown(body.reason)}{told}"
 
 
-def operator(body: e.OperatorRequested) -> str:
-    """The operator behind a request."""
-    who = "somebody" if body.uid is None else f"uid {body.uid}"
-    return f"{who} via {shown(body.via)}" if body.via else who
+def _refused(body: e.RequestRefused) -> str:
+    asked = f"{shown(body.request)} {shown(body.name)}".rstrip()
+    others = f" (and {body.others} more of this user)" if body.others else ""
+    said = f"{asked} by {operator(body)}{_reason(body.reason)}"
+    return f"{said}: {shown(body.error)}{others}"
+
+
+def operator(body: e.OperatorRequested | e.RequestRefused | e.JournalAdopted) -> str:
+    """The operator behind a request: users, the command, or the signal."""
+    by = "an unknown user" if body.uid is None else f"uid {body.uid}"
+    if body.loginuid not in (None, body.uid):
+        by += f" (logged in as uid {body.loginuid})"
+    if body.command:
+        return f"{by} with '{shown(body.command)}' (pid {body.pid})"
+    via = getattr(body, "via", "")
+    return f"{by} via {shown(via)}" if via else by
+
+
+def _reason(text: str) -> str:
+    return f", reason: {shown(text)}" if text else ""
 
 
 def how_it_ended(body: e.Exited) -> str:

@@ -28,13 +28,16 @@ from ..core.running import in_line, waiting_steps, waits_in_line
 from ..host import threads
 from .attention import Daemon as Troubled
 from .attention import attention
+from .caller import Caller
 from .explain import Explain
+from .refusals import Refusals, reason_of
 from .server import NOT_RECORDED, Client, Refused
 from .waiting import Goal, Waiting
 
 _TRIAL: Final = 20.0  # seconds for a new version to say which one it is
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _NAMED: Final = ("start", "stop", "reload", "retry")
+_CHANGES: Final = (*_NAMED, "upgrade", "take_over", "adopt", "restore")
 # The client wants a state. Where the fold ignores the request, the vassal is in that state already.
 _OF_STATE: Final = ("start", "stop")
 # Where a vassal's log says nothing of a failure: no process of it failed or is late.
@@ -89,20 +92,31 @@ class Asks:
         self._explain = explain
         self._upgrade = upgrade
         self._hand_over = hand_over
+        self._refusals = Refusals()
 
     async def __call__(
         self, request: Mapping[str, Any], client: Client
     ) -> dict[str, Any] | tuple[dict[str, Any], socket.socket]:
         """The answer to a client's request. Raises Refused."""
-        do, uid = request.get("do"), client.uid
+        do = request.get("do")
+        try:
+            return await self._answer(do, request, client)
+        except Refused as refused:
+            if do in _CHANGES and "phase" not in refused.more:
+                await self._record_refusal(request, client, str(refused))
+            raise
+
+    async def _answer(
+        self, do: Any, request: Mapping[str, Any], client: Client
+    ) -> dict[str, Any] | tuple[dict[str, Any], socket.socket]:
         if do == "status":
             return {"status": self._status()}
         if do == "list":
             return self._list()
         if do == "upgrade":
-            return await self._replace(uid)
+            return await self._replace(request, client)
         if do == "take_over":
-            return await self._give_way(uid)
+            return await self._give_way(request, client)
         if do == "show":
             return {"vassal": self._live(self._named(request), in_line(self._daemon.fleet))}
         if do == "explain":
@@ -112,7 +126,7 @@ class Asks:
             raise Refused(f"the daemon has its journal, so there is nothing to {do}")
         if do in _NAMED:
             timeout = _timeout(request) if request.get("wait") is True else None
-            answer = await self._order(do, self._named(request), uid)
+            answer = await self._order(do, request, client)
             return answer if timeout is None else await self._wait(request, do, timeout, client)
         if do == "wait":
             return await self._wait(request, _goal(request), _timeout(request), client)
@@ -175,7 +189,12 @@ class Asks:
             "cgroup": self._daemon.cgroup_of(vassal.name),
         }
 
-    async def _order(self, do: Request, vassal: Vassal, uid: int) -> dict[str, Any]:
+    async def _order(
+        self, do: Request, request: Mapping[str, Any], client: Client
+    ) -> dict[str, Any]:
+        # Before the vassal is looked at: a request that the fold ignores is no event.
+        by = await threads.run_sync(client.caller)
+        vassal = self._named(request)
         self._check_journal()
         if is_ignored(do, vassal.phase):
             if do in _OF_STATE:
@@ -186,8 +205,7 @@ class Asks:
                 f"{vassal.name} has reload = none: a change waits for its next start; stop it, then"
                 " start it"
             )
-        body = OperatorRequested(request=do, uid=uid, via="control")
-        await self._daemon.record(Draft("operator_requested", body, None, vassal.name))
+        await self._record(do, request, by, vassal.name, "control")
         now = self._daemon.fleet.vassals.get(vassal.name)
         return {"phase": "forgotten" if now is None else now.phase}
 
@@ -205,22 +223,48 @@ class Asks:
             log = await threads.run_sync(self._daemon.last_lines, name)
         raise Refused(failure, phase=phase, log=log.splitlines())
 
-    async def _replace(self, uid: int) -> dict[str, Any]:
+    async def _record(
+        self, do: Request, request: Mapping[str, Any], by: Caller, vassal: str | None, via: str
+    ) -> None:
+        body = OperatorRequested(
+            request=do,
+            uid=by.uid,
+            via=via,
+            pid=by.pid,
+            loginuid=by.loginuid,
+            command=by.command,
+            reason=reason_of(request),
+        )
+        await self._daemon.record(Draft("operator_requested", body, None, vassal))
+
+    async def _record_refusal(self, request: Mapping[str, Any], client: Client, error: str) -> None:
+        if self._daemon.paused is not None:
+            return
+        by = await threads.run_sync(client.caller)
+        name = request.get("name")
+        known = name if isinstance(name, str) and name in self._daemon.fleet.vassals else None
+        draft = self._refusals.draft(request, by, error, known, time.monotonic())
+        if draft is not None:
+            await self._daemon.record(draft)
+
+    async def _replace(self, request: Mapping[str, Any], client: Client) -> dict[str, Any]:
         if not self._daemon.keeper_lives:
             raise Refused("there is no keeper that could hold the vassals meanwhile")
         self._check_journal()
         await threads.run_sync(try_new_version)
-        body = OperatorRequested(request="upgrade", uid=uid, via="control")
-        await self._daemon.record(Draft("operator_requested", body))
+        by = await threads.run_sync(client.caller)
+        await self._record("upgrade", request, by, None, "control")
         self._upgrade()
         return {}
 
-    async def _give_way(self, uid: int) -> tuple[dict[str, Any], socket.socket]:
+    async def _give_way(
+        self, request: Mapping[str, Any], client: Client
+    ) -> tuple[dict[str, Any], socket.socket]:
         if self._daemon.keeper_lives:
             raise Refused("this daemon has a keeper; nobody needs to take over from it")
         self._check_journal()
-        body = OperatorRequested(request="upgrade", uid=uid, via="take_over")
-        await self._daemon.record(Draft("operator_requested", body))
+        by = await threads.run_sync(client.caller)
+        await self._record("upgrade", request, by, None, "take_over")
         return {}, self._hand_over()
 
     def _check_journal(self) -> None:

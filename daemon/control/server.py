@@ -13,7 +13,8 @@ go on:
     {"do": "take_over"}                     {"ok": true} and a descriptor, see takeover.py
     anything that is refused                {"ok": false, "error": "..."}
 
-Every change is journaled with the uid of the client (SO_PEERCRED), and answered when it is durable.
+Every change is journaled with the uid of the client (SO_PEERCRED), its process (``caller.py``), and
+its ``"reason": TEXT``, and is answered when it is durable. A refused one is journaled, too.
 """
 
 import array
@@ -23,7 +24,6 @@ import os
 import select
 import socket
 import stat
-import struct
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -34,6 +34,7 @@ from ..cli import escapes
 from ..keeper.link import KeeperLink
 from ..keeper.protocol import CONTROL
 from . import unix_sockets
+from .caller import Caller, caller, user_of
 from .connection_limits import Places
 
 LONGEST: Final = 65_536  # bytes of a request
@@ -62,11 +63,15 @@ class Client:
 
     def __init__(self, stream: trio.SocketStream, places: Places) -> None:
         self.stream = stream
-        self.uid = _caller(stream)
+        self.uid, self._pid = user_of(stream.socket)
         self.idle_since: float | None = None
         self.patience = trio.CancelScope()  # until it is hung up on
         self._places = places
         self._placed = False
+
+    def caller(self) -> Caller:
+        """The client, as far as it can be known now. Reads a few small files of procfs."""
+        return caller(self.uid, self._pid)
 
     async def enter(self) -> bool:
         """Take a place, unless it has one. False if too many of its user's clients wait for one."""
@@ -286,11 +291,3 @@ async def _reply(
         return {"ok": False, "error": str(refused), **refused.more}, None
     said, passed = answered if isinstance(answered, tuple) else (answered, None)
     return {"ok": True, **said}, passed
-
-
-def _caller(stream: trio.SocketStream) -> int:
-    """The uid of the process at the other end."""
-    size = struct.calcsize("3i")
-    credentials = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-    _, uid, _ = struct.unpack("3i", credentials)
-    return int(uid)

@@ -269,6 +269,7 @@ FLEET_TABLE: Final[dict[str, FleetMove]] = {
     "daemon_stopping": m.wind_down,
     "daemon_stopped": m.close_down,
     "operator_requested": _operate,
+    "request_refused": _record_only,
     "journal_adopted": _record_only,
     "journal_forked": m.let_go,
     "clock_jumped": _set_clock,

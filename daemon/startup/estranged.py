@@ -29,6 +29,8 @@ from ...journal.store import Head, Journal, Snapshot
 from ...monitors.names import shown
 from ..control import server as control
 from ..control import takeover
+from ..control.caller import Caller
+from ..control.refusals import reason_of
 from ..control.requests import try_new_version
 from ..control.server import Client, Refused
 from ..core.actions import recorded
@@ -63,11 +65,15 @@ _UNREADABLE: Final = (
 )
 
 
+Asked = tuple[Caller, str]  # the client, and its operator's reason
+
+
 class Decision(msgspec.Struct):
     """How the life of an estranged daemon ended."""
 
     do: Literal["adopt", "restore", "renew", "look", "give way", "leave"]
-    uid: int | None = None
+    by: Caller | None = None
+    told: str = ""  # the operator's reason
     copy: restoring.Copy | None = None
 
 
@@ -188,7 +194,7 @@ class Estranged:
     async def _answer(
         self, nursery: trio.Nursery, request: Mapping[str, Any], client: Client
     ) -> dict[str, Any] | tuple[dict[str, Any], socket.socket]:
-        do, uid = request.get("do"), client.uid
+        do = request.get("do")
         if do == "status":
             said, since = f"{self.reason}; {self._todo}", self._since
             keeper = (self._keeper.alive, self._keeper_died)
@@ -204,9 +210,9 @@ class Estranged:
         if self._decided.is_set():
             raise Refused("another request was first; ask again in a moment")
         if do == "adopt":
-            return await self.adopt(uid)
+            return await self.adopt(await _asked(request, client))
         if do == "restore":
-            return await self._restore(request.get("file"), uid)
+            return await self._restore(request.get("file"), await _asked(request, client))
         raise Refused(f"estranged: {self.reason}; {self._todo}")
 
     @property
@@ -235,17 +241,17 @@ class Estranged:
             if await threads.run_sync(takeover.hand_over, channel, held):
                 self._decide(Decision("give way"))
 
-    async def adopt(self, uid: int) -> dict[str, Any]:
+    async def adopt(self, asked: Asked) -> dict[str, Any]:
         """Go on with the journal as it is, or with a new one. Raises Refused."""
         try:
-            return await self._adopt(uid)
+            return await self._adopt(asked)
         except Refused:
             if self._missing and self.journal is not None:
                 self.journal.leave()
                 self.journal = None
             raise
 
-    async def _adopt(self, uid: int) -> dict[str, Any]:
+    async def _adopt(self, asked: Asked) -> dict[str, Any]:
         if self.journal is None and self._missing:
             self.journal = await threads.run_sync(looks.make, self.path)
             self._fleet = Fleet()
@@ -270,17 +276,17 @@ class Estranged:
                 f"{self.path}: a copy of a journal that is in use ({error.by}); end that emperor"
                 " first"
             ) from None
-        self._decide(Decision("adopt", uid))
+        self._decide(Decision("adopt", *asked))
         return {"after": max(self._seq, self.known.seq) if head is None else self._seq}
 
-    async def _restore(self, file: object, uid: int) -> dict[str, Any]:
+    async def _restore(self, file: object, asked: Asked) -> dict[str, Any]:
         if not isinstance(file, str) or not os.path.isabs(file):
             raise Refused(f"{shown(str(file))[:300]}: give the whole path of a copy")
         verified = await threads.run_sync(restoring.verify, file, self.path, self.known)
         if self._decided.is_set():
             restoring.discard(verified.staged)
             raise Refused("another request was first")
-        self._decide(Decision("restore", uid, verified))
+        self._decide(Decision("restore", *asked, verified))
         return {"after": verified.head.seq, "lost": max(0, self.known.seq - verified.head.seq)}
 
     # After a decision
@@ -322,6 +328,10 @@ class Estranged:
         return open_journal(), said
 
 
+async def _asked(request: Mapping[str, Any], client: Client) -> Asked:
+    return await threads.run_sync(client.caller), reason_of(request)
+
+
 def _adoption(
     known: Head,
     reason: str,
@@ -329,13 +339,18 @@ def _adoption(
     file: str | None = None,
     aside: str | None = None,
 ) -> Draft:
+    by = decision.by
     body = JournalAdopted(
         identity=known.identity.hex(),
         seq=known.seq,
         hash=known.hash.hex(),
         reason=reason,
-        uid=decision.uid,
+        uid=None if by is None else by.uid,
         file=file,
         aside=aside,
+        pid=None if by is None else by.pid,
+        loginuid=None if by is None else by.loginuid,
+        command="" if by is None else by.command,
+        told=decision.told,
     )
     return Draft("journal_adopted", body)

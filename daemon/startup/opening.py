@@ -291,7 +291,8 @@ class Opening:
                 fleet = self._look()
                 looked = self._reason(known)
                 continue
-            log.warning("no longer estranged: uid %s asked to %s", decision.uid, decision.do)
+            by = "-" if decision.by is None else decision.by.uid
+            log.warning("no longer estranged: uid %s asked to %s", by, decision.do)
             if decision.do == "adopt":
                 self._journal = life.journal
                 return life.adopted(decision, self._write)

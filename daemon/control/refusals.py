@@ -1,0 +1,57 @@
+"""Refused requests: each is recorded, but one user cannot fill the journal with them."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ...journal.events import RequestRefused
+from ...journal.leaky_bucket import Bucket
+from ...monitors.names import shown
+from ..core.draft import Draft
+from .caller import Caller
+
+_AT_ONCE: Final = 60  # refusals of one user that are recorded; then one a minute
+_RATE: Final = 1 / 60
+_MOST_USERS: Final = 1000
+_LONGEST: Final = 300  # characters of each text
+LONGEST_REASON: Final = 1000  # characters
+
+
+class Refusals:
+    """Drafts of refusals. Those that are not recorded are counted, and told with the next one."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[int, Bucket] = {}  # by uid
+        self._others: dict[int, int] = {}
+
+    def draft(
+        self, request: Mapping[str, Any], caller: Caller, error: str, vassal: str | None, now: float
+    ) -> Draft | None:
+        """The event of a refusal; None where its user has had too many. ``now`` is in seconds."""
+        uid = caller.uid
+        if uid not in self._buckets and len(self._buckets) >= _MOST_USERS:
+            del self._buckets[next(iter(self._buckets))]
+        bucket = self._buckets.setdefault(uid, Bucket(_AT_ONCE, _RATE))
+        if bucket.room(now) < 1:
+            self._others[uid] = self._others.get(uid, 0) + 1
+            return None
+        bucket.fill(1, now)
+        named = request.get("name", request.get("file"))
+        body = RequestRefused(
+            request=shown(str(request.get("do")))[:_LONGEST],
+            name="" if named is None else shown(str(named))[:_LONGEST],
+            error=error[:_LONGEST],
+            uid=uid,
+            via="control",
+            pid=caller.pid,
+            loginuid=caller.loginuid,
+            command=caller.command,
+            reason=reason_of(request),
+            others=self._others.pop(uid, 0),
+        )
+        return Draft("request_refused", body, None, vassal)
+
+
+def reason_of(request: Mapping[str, Any]) -> str:
+    """The reason that a client gave for its request, as it is recorded."""
+    told = request.get("reason")
+    return shown(told)[:LONGEST_REASON] if isinstance(told, str) else ""
