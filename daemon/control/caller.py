@@ -40,7 +40,7 @@ def user_of(connection: socket.socket | trio.socket.SocketType) -> tuple[int, in
 
 
 def caller(uid: int, pid: int) -> Caller:
-    """The client, as far as it can be known. A pid of 0 is of a process that cannot be seen from here."""
+    """The client as far as it is known. A pid of 0 is of another PID namespace."""
     if pid <= 0:
         return Caller(uid)
     return Caller(uid, pid, _loginuid(pid), _command(pid))
