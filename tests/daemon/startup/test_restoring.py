@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from emperord.daemon.control.caller import Caller
 from emperord.daemon.control.server import Refused
 from emperord.daemon.core.fleet import Fleet
 from emperord.daemon.keeper.link import KeeperLink
@@ -79,7 +80,7 @@ def test_adopt_is_refused_when_another_file_is_there(tmp_path: Path, copy: Path)
     life = waiting(path, copy)
     put_back(copy, path)
     with pytest.raises(Refused, match="emperor-ctl upgrade"):
-        trio.run(life.adopt, os.getuid())
+        trio.run(life.adopt, (Caller(os.getuid()), ""))
     assert life.journal is not None
     life.journal.leave()
     assert path.read_bytes() == copy.read_bytes()
