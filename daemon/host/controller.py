@@ -96,8 +96,10 @@ class Controller:
         if not self._processes.holds(process) or process.end_ordered:
             return
         process.received = [byte for byte in process.received if byte == emperor_protocol.LOYAL]
-        about = leftovers.about(process.mark, process.spec)
-        process.tell_keeper(self._keeper, spec=about["spec"], said=process.received)
+        told = {**leftovers.about(process.mark, process.spec), "said": process.received}
+        if process.control is None:
+            told["stop"] = process.stop_signal
+        process.tell_keeper(self._keeper, **told)
         process.reloads += 1
         if self._send(process, emperor_protocol.RELOAD):
             process.accepted_at = -math.inf  # the program that it loads now has not accepted yet

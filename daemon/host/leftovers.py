@@ -16,6 +16,7 @@ from ...journal.events import Spec
 from ..keeper.link import Kept
 from ..keeper.protocol import LEFT, PROCESS
 from . import procfs
+from .command import stop_signal
 
 log = logging.getLogger("emperor")
 
@@ -54,10 +55,18 @@ class Machine(Protocol):
 
 
 def about(mark: str, spec: Spec) -> dict[str, Any]:
-    """The facts about an attempt that the keeper holds beside its sockets."""
+    """The facts about an attempt that the keeper holds beside its sockets.
+
+    ``stop`` is the signal that stops a program, also where the spec is too long for the keeper.
+    """
     bare = msgspec.structs.replace(spec, attrs={})
     fits = len(msgspec.json.encode(bare)) <= _LONGEST_SPEC
-    return {"mark": mark, "spec": msgspec.to_builtins(bare) if fits else None, "said": []}
+    told: dict[str, Any] = {
+        "mark": mark,
+        "spec": msgspec.to_builtins(bare) if fits else None,
+        "said": [],
+    }
+    return {**told, "stop": stop_signal(spec)} if "command" in spec.settings else told
 
 
 def find(

@@ -21,9 +21,9 @@ FAILURE = "the daemon ended with code 2"
 
 
 class Adopted:
-    """An emperor whose keeper has adopted a program without sockets."""
+    """An emperor with one program; if it ``dies``, the next one has adopted it without sockets."""
 
-    def __init__(self, emperor: Emperor, config: str) -> None:
+    def __init__(self, emperor: Emperor, config: str, *, dies: bool = True) -> None:
         self.emperor = emperor
         self.options = emperor.folder / "options.yml"
         self.options.write_text("freq: 0.2\n")
@@ -32,6 +32,8 @@ class Adopted:
         emperor.start()
         emperor.up("plain.ini")
         self.vassal = emperor.pid_of("plain.ini")
+        if not dies:
+            return
         self.die()
         emperor.start()
         assert not emperor.event("adopted", "plain.ini").body.get("control")
@@ -50,6 +52,20 @@ class Adopted:
         self.options.write_text("nonsense: 1\n")
         self.emperor.kill_daemon()
         self.emperor.until(lambda: FAILURE in self.emperor.log(), "it fails")
+
+
+def tell_twice(emperor: Emperor) -> None:
+    """Tell the keeper to stop, and to try no longer."""
+    began, failures = time.monotonic(), emperor.log().count(FAILURE)
+    emperor.send(signal.SIGTERM)
+
+    def can_be_told_again() -> bool:
+        tried = emperor.log().count(FAILURE) > failures
+        return tried and time.monotonic() - began > 1.1
+
+    emperor.until(can_be_told_again, "a second signal is another request")
+    emperor.send(signal.SIGTERM)
+    assert emperor.wait() == 3
 
 
 @pytest.fixture
@@ -72,17 +88,17 @@ def test_they_are_ended_where_no_daemon_can(emperor: Emperor, restarts: int) -> 
     for _ in range(restarts):
         emperor.restart()
     adopted.fail()
-    began, failures = time.monotonic(), emperor.log().count(FAILURE)
-    emperor.send(signal.SIGTERM)
-
-    def can_be_told_again() -> bool:
-        tried = emperor.log().count(FAILURE) > failures
-        return tried and time.monotonic() - began > 1.1
-
-    emperor.until(can_be_told_again, "a second signal is another request")
-    emperor.send(signal.SIGTERM)
-    assert emperor.wait() == 3
+    tell_twice(emperor)
     assert "the keeper ends 1 vassals itself" in emperor.log()
+    assert (emperor.vassals / "note").read_text() == "told\n"
+    assert emperor.running() == []
+
+
+def test_a_program_whose_spec_is_too_long_for_the_keeper(emperor: Emperor) -> None:
+    """It was started by the daemon that died; the keeper knows its stop signal all the same."""
+    long = Adopted(emperor, shell(f"{NOTED}; : {'x' * 20_000}", stop_signal="USR1"), dies=False)
+    long.fail()
+    tell_twice(emperor)
     assert (emperor.vassals / "note").read_text() == "told\n"
     assert emperor.running() == []
 
