@@ -30,13 +30,13 @@ from .errors import (
 )
 from .events import NOT_FOLDED, Event, decode_body
 from .files import Files
+from .selection import ALL, Filter, pages
 from .times import EventNumber, Moment
 
 # seq, at, kind, monitor, vassal, cause, body, actions, hash
 Row = tuple[int, int, str, str | None, str | None, int | None, str, str, bytes]
 
 COLUMNS: Final = "seq, at, kind, monitor, vassal, cause, body, actions, hash"
-_AT_ONCE: Final = 2000  # rows
 _HASH: Final = 32  # bytes
 _BRIEF: Final = 120  # characters
 
@@ -62,19 +62,6 @@ class Snapshot(msgspec.Struct, frozen=True):
     seq: int
     hash: bytes
     fleet: bytes
-
-
-class Filter(msgspec.Struct, frozen=True):
-    """Which events are meant; all parts must fit. Both moments are inclusive."""
-
-    vassal: str | None = None
-    monitor: str | None = None
-    kinds: Sequence[str] = ()
-    since: Moment | None = None
-    until: Moment | None = None
-
-
-ALL: Final = Filter()
 
 
 class Reader:
@@ -116,22 +103,23 @@ class Reader:
         self, which: Filter = ALL, after: int | None = None, upto: int | None = None
     ) -> Iterator[Row]:
         """The events as they are stored, in order, from the one behind ``after`` to ``upto``."""
+        return self.select(COLUMNS, which, after, upto)
+
+    def select(
+        self,
+        columns: str,
+        which: Filter = ALL,
+        after: int | None = None,
+        upto: int | None = None,
+        tables: str = "event",
+    ) -> Iterator[Any]:
+        """Columns of the events, the first of which is ``event.seq``; ``tables`` has event."""
         last = self.anchor.seq if after is None else after
         if which.since is not None:
             last = max(last, self.seq_before(which.since))
         end = self.head.seq if which.until is None else self.seq_of(which.until)
         end = end if upto is None else min(end, upto)
-        where, parameters = _conditions(which)
-        query = (
-            f"SELECT {COLUMNS} FROM event WHERE seq > ? AND seq <= ?{where}"
-            f" ORDER BY seq LIMIT {_AT_ONCE}"
-        )
-        while True:
-            rows: list[Row] = self.fetch(query, last, end, *parameters)
-            yield from rows
-            if len(rows) < _AT_ONCE:
-                return
-            last = rows[-1][0]
+        return pages(self.fetch, columns, tables, which, last, end)
 
     def events(self, which: Filter = ALL, after: int | None = None) -> Iterator[Event]:
         """The events, decoded. Raises NewerFormat, UnreadableEvent."""
@@ -270,10 +258,13 @@ class Reader:
 
         Only of those whose events are in this file; nothing where a daemon has yet to find out.
         """
-        with self.reading():
-            filled = deploys.is_made(self.db) and deploys.is_filled(self.db)
         query = "SELECT seq, previous, outcome, outcome_seq FROM deploy WHERE seq > ? ORDER BY seq"
-        return self.fetch(query, self.anchor.seq) if filled else []
+        return self.fetch(query, self.anchor.seq) if self.has_deploys() else []
+
+    def has_deploys(self) -> bool:
+        """Whether the daemon stored the outcomes of deploys."""
+        with self.reading():
+            return deploys.is_made(self.db) and deploys.is_filled(self.db)
 
     # Snapshots
 
@@ -421,18 +412,6 @@ COPY_THE_LOG: Final = "if it was copied, its -wal file must be copied with it"
 
 def _lenient(text: bytes) -> str:
     return text.decode("utf-8", "surrogateescape")
-
-
-def _conditions(which: Filter) -> tuple[str, list[object]]:
-    where, parameters = "", list[object]()
-    for column, wanted in (("vassal", which.vassal), ("monitor", which.monitor)):
-        if wanted is not None:
-            where += f" AND {column} = ?"
-            parameters.append(wanted)
-    if which.kinds:
-        where += f" AND kind IN ({', '.join('?' * len(which.kinds))})"
-        parameters.extend(which.kinds)
-    return where, parameters
 
 
 def of_sqlite(path: str, error: sqlite3.Error) -> JournalError:

@@ -1,7 +1,8 @@
 """``history``: each deploy and its outcome.
 
-``daemon/core/deploys.py`` defines both. Here the events are folded anew, as the
-daemon folded them. The orders are those that were recorded, not those of today's fold.
+``daemon/core/deploys.py`` defines both. The daemon stored what it concluded, and ``outcomes.py``
+reads that. Where it is not there or does not fit the events, these are folded anew, as the daemon
+folded them. The orders are those that were recorded, not those of today's fold.
 
 Deploys are told in their order, so one without an outcome holds up those behind it. Only deploys
 are kept meanwhile, never events.
@@ -14,28 +15,43 @@ from typing import Any
 from ..daemon.core.deploys import Deploy, Deploys
 from ..journal.deploys import DEPLOYS
 from ..journal.events import Event
-from ..journal.reading import Filter, Reader
+from ..journal.reading import Reader
+from ..journal.selection import Filter
 from ..journal.times import for_people, rfc3339, took
 from ..monitors.names import shown
+from .outcomes import stored
 from .rebuild import base, fold_one
 from .words import decode_actions, short
 
 
-def deploys(reader: Reader, which: Filter) -> Iterator[Deploy]:
-    """The deploys that fit, in order, each with its outcome."""
-    history = _History(reader, which)
-    yield from history.run()
+def deploys(reader: Reader, which: Filter, full: bool = False) -> Iterator[Deploy]:
+    """The deploys that fit, in order, each with its outcome.
+
+    ``full`` does without the outcomes that the daemon stored.
+    """
+    told = reader.anchor.seq
+    if not full and reader.has_deploys():
+        for deploy in stored(reader, which):
+            if deploy is None:
+                break
+            yield deploy
+            told = deploy.seq
+        else:
+            return
+    yield from _History(reader, which, told).run()
 
 
 class _History:
-    def __init__(self, reader: Reader, which: Filter) -> None:
+    """Folds the events behind ``after``, and what came before as far as they need it."""
+
+    def __init__(self, reader: Reader, which: Filter, after: int) -> None:
         self.reader = reader
         self.which = which
         self.kinds = frozenset(which.kinds or DEPLOYS)
         self.told: deque[Deploy] = deque()  # in order, those that must wait for another
-        self.first = reader.anchor.seq
+        self.first = after
         if which.since is not None:
-            self.first = reader.seq_before(which.since)
+            self.first = max(after, reader.seq_before(which.since))
         if which.vassal is not None:
             row = reader.first_of(which.vassal)
             self.first = max(self.first, row[0] - 1 if row else reader.head.seq)

@@ -13,7 +13,8 @@ from ..daemon.cli import commandline
 from ..daemon.cli.commandline import TIME
 from ..daemon.cli.option_types import whole
 from ..journal.errors import JournalError
-from ..journal.reading import COPY_THE_LOG, Filter, Reader, open_journal
+from ..journal.reading import COPY_THE_LOG, Reader, open_journal
+from ..journal.selection import Filter
 from ..journal.times import Moment
 from ..monitors.names import shown
 from .names import check_known, check_monitor_known

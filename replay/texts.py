@@ -11,7 +11,8 @@ from ..daemon.core.moves import bar_reason
 from ..daemon.core.running import running_config
 from ..journal.deploys import DEPLOYED, DEPLOYS
 from ..journal.events import Announced
-from ..journal.reading import Filter, Reader
+from ..journal.reading import Reader
+from ..journal.selection import Filter
 from ..journal.times import EventNumber, moment, rfc3339
 from ..monitors.names import shown
 from .names import check_known

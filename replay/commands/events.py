@@ -9,7 +9,8 @@ from ...daemon.cli.commandline import Command
 from ...daemon.cli.tables import formatted, listing, write
 from ...journal.errors import VERIFY_SAYS_MORE
 from ...journal.events import KINDS
-from ...journal.reading import COLUMNS, Filter, Reader
+from ...journal.reading import COLUMNS, Reader
+from ...journal.selection import Filter
 from .. import record
 from ..shared import UNREADABLE, complain, filters, print_lines, reading
 

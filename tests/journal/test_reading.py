@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from emperord.journal.errors import Damaged, JournalError, NotAJournal
 from emperord.journal.files import Files
-from emperord.journal.reading import Filter, open_journal
+from emperord.journal.reading import open_journal
+from emperord.journal.selection import Filter
 from emperord.journal.store import Journal
 from journal_builder import MONITOR, SECOND, START, building, busy_fleet
 

@@ -150,7 +150,7 @@ def test_an_event_that_breaks_the_fold_is_reported(path: Path) -> None:
     assert "note: nothing behind event 120 was folded" in result.stdout
     state = CliRunner().invoke(cli, ["--journal", str(path), "state"])
     assert state.exit_code in (0, 3)
-    for arguments in (["history"], ["state", "--full"], ["state", "--seq", "121"]):
+    for arguments in (["history", "--full"], ["state", "--full"], ["state", "--seq", "121"]):
         result = CliRunner().invoke(cli, ["--journal", str(path), *arguments])
         assert result.exit_code == 3
         assert "event 120 (monitor_failed) cannot be folded by this version" in result.stderr

@@ -14,6 +14,13 @@ def run(path: str, *arguments: str) -> Result:
 
 
 def history(path: str, *arguments: str) -> list[dict[str, Any]]:
+    """As the daemon concluded it, and as a fold of the events concludes it: the same."""
+    deploys = _history(path, *arguments)
+    assert deploys == _history(path, "--full", *arguments)
+    return deploys
+
+
+def _history(path: str, *arguments: str) -> list[dict[str, Any]]:
     result = run(path, "--json", *arguments)
     assert result.exit_code == 0, result.output
     deploys = json.loads(result.stdout)

@@ -11,10 +11,11 @@ from pathlib import Path
 import deploys
 import fleets
 import journals
+import replays
 import sources
 from measuring import BENCHES
 
-FILES = (sources, fleets, journals, deploys)  # each has put its own into BENCHES
+FILES = (sources, fleets, journals, replays, deploys)  # each has put its own into BENCHES
 
 
 def main() -> None:
