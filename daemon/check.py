@@ -15,7 +15,7 @@ from ..monitors.names import shown
 from ..monitors.polling import SourceFailed
 from ..monitors.regular_file import Denied, NotRegular, located, reopened
 from ..monitors.tenant import Tenant
-from .core.moves import bar_reason
+from .core.starts import bar_reason
 from .host import command, option_files, spawn
 from .host.listen_address import binds_itself
 from .host.users import NoAccount, user_of

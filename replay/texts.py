@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
-from ..daemon.core.moves import bar_reason
 from ..daemon.core.running import running_config
+from ..daemon.core.starts import bar_reason
 from ..journal.deploys import DEPLOYED, DEPLOYS
 from ..journal.events import Announced
 from ..journal.reading import Reader

@@ -6,8 +6,8 @@ from typing import Any
 from ...journal.policy import Policy
 from ...monitors.settings import LIMITS
 from ..core.fleet import Vassal
-from ..core.moves import bar_reason
 from ..core.records import deafness
+from ..core.starts import bar_reason
 from ..host import command, magic
 from ..host.exposed import exposed_now
 from ..host.listen_address import binds_itself

@@ -22,8 +22,8 @@ from ...version import VERSION
 from ..core.draft import Draft
 from ..core.fleet import Vassal
 from ..core.fold import is_ignored
-from ..core.moves import way_to_reload
 from ..core.records import fleet_record, vassal_record
+from ..core.reloads import way_to_reload
 from ..core.running import in_line, waiting_steps, waits_in_line
 from ..host import threads
 from .attention import Daemon as Troubled

@@ -5,10 +5,10 @@ pure. No module here reaches for the clock, the system, randomness, trio or SQLi
 another year on another machine decides the same. ``tests/fold/test_purity.py`` holds that.
 
 The table in ``fold.py`` is a state machine. It has a row for each kind of event about a vassal, a
-column for each phase, and in each cell a move of ``moves.py``. It is total: no cell is missing, and
-``ignore`` says that nothing happens. ``tests/fold/test_table.py`` holds that, and
-``tools/lifecycle`` draws docs/lifecycle.md from it. Events about the fleet or a source have a
-second table.
+column for each phase, and in each cell a move. ``steps.py`` names the files of the moves. The table
+is total: no cell is missing, and ``ignore`` says that nothing happens. ``tests/fold/test_table.py``
+holds that, and ``tools/lifecycle`` draws docs/lifecycle.md from it. Events about the fleet or a
+source have a second table.
 
 Invariants:
 

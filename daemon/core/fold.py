@@ -9,8 +9,9 @@ imports must not reach for the clock, the system, randomness or the journal, and
 it.
 
 The table is total: each kind of event about a vassal has a cell for every phase. The cell is
-``ignore`` where nothing happens. It is keyed by name, never by position. ``moves.py`` has the moves
-that the cells name.
+``ignore`` where nothing happens. It is keyed by name, never by position. Each part of the table has
+a file with the moves that its cells name: ``source_moves.py``, ``process_moves.py`` and so on;
+``steps.py`` lists them.
 
 Before the fold looks into the table, it drops an event that is out of date. Such an event is from a
 former attempt of the vassal or from a former deadline. So is an observation by a monitor that does
@@ -21,100 +22,106 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ...journal.events import Event
-from . import budget, claims, slots
-from . import moves as m
+from . import budget, claims, fleet_moves, reloads, slots, starts
+from . import failure_moves as f
+from . import operator_moves as o
+from . import process_moves as p
+from . import source_moves as s
 from .actions import Action
 from .blame import Blame, VassalFault
-from .fleet import Fleet, Outage, Pressure, Vassal
+from .fleet import Fleet, Vassal
+from .reloads import reload_when_up
+from .starts import after_stop
+from .steps import ignore
 
 Move = Callable[[Fleet, Vassal, Event, list[Action]], None]
 FleetMove = Callable[[Fleet, Event, list[Action]], None]
 
-i = m.ignore
+i = ignore
 
 # fmt: off
 TABLE: Final[dict[str, dict[str, Move]]] = {
     # Observations of monitors
     "vassal_added": dict(
-        queued=m.requeue, throttled=m.renew, listening=m.relisten, starting=m.amend, ready=m.amend,
-        accepting=m.amend, reloading=m.amend, stopping=m.readd, held=m.respec, barred=m.renew),
+        queued=s.requeue, throttled=s.renew, listening=s.relisten, starting=s.amend, ready=s.amend,
+        accepting=s.amend, reloading=s.amend, stopping=s.readd, held=s.respec, barred=s.renew),
     "vassal_changed": dict(
-        queued=m.requeue, throttled=m.renew, listening=m.relisten, starting=m.amend, ready=m.amend,
-        accepting=m.amend, reloading=m.amend, stopping=m.readd, held=m.respec, barred=m.renew),
+        queued=s.requeue, throttled=s.renew, listening=s.relisten, starting=s.amend, ready=s.amend,
+        accepting=s.amend, reloading=s.amend, stopping=s.readd, held=s.respec, barred=s.renew),
     "vassal_removed": dict(
-        queued=m.drop, throttled=m.drop, listening=m.drop, starting=m.dismiss, ready=m.dismiss,
-        accepting=m.dismiss, reloading=m.dismiss, stopping=m.dismiss, held=m.drop, barred=m.drop),
+        queued=s.drop, throttled=s.drop, listening=s.drop, starting=s.dismiss, ready=s.dismiss,
+        accepting=s.dismiss, reloading=s.dismiss, stopping=s.dismiss, held=s.drop, barred=s.drop),
     "vassal_destroyed": dict(
-        queued=m.drop, throttled=m.drop, listening=m.drop, starting=m.dismiss, ready=m.dismiss,
-        accepting=m.dismiss, reloading=m.dismiss, stopping=m.dismiss, held=m.drop, barred=m.drop),
+        queued=s.drop, throttled=s.drop, listening=s.drop, starting=s.dismiss, ready=s.dismiss,
+        accepting=s.dismiss, reloading=s.dismiss, stopping=s.dismiss, held=s.drop, barred=s.drop),
     "config_restored": dict(
         queued=i, throttled=i, listening=i, starting=i, ready=i,
-        accepting=i, reloading=i, stopping=i, held=i, barred=m.begin_restored),
+        accepting=i, reloading=i, stopping=i, held=i, barred=s.begin_restored),
     # Reports of the host and of vassals
     "spawned": dict(
-        queued=i, throttled=i, listening=i, starting=m.note_spawned, ready=i,
-        accepting=i, reloading=i, stopping=m.note_spawned, held=i, barred=i),
+        queued=i, throttled=i, listening=i, starting=p.note_spawned, ready=i,
+        accepting=i, reloading=i, stopping=p.note_spawned, held=i, barred=i),
     "spawn_failed": dict(
-        queued=i, throttled=i, listening=i, starting=m.fail_spawn, ready=i,
-        accepting=i, reloading=i, stopping=m.after_stop, held=i, barred=i),
+        queued=i, throttled=i, listening=i, starting=p.fail_spawn, ready=i,
+        accepting=i, reloading=i, stopping=after_stop, held=i, barred=i),
     "vassal_ready": dict(
-        queued=i, throttled=i, listening=i, starting=m.note_ready, ready=i,
+        queued=i, throttled=i, listening=i, starting=p.note_ready, ready=i,
         accepting=i, reloading=i, stopping=i, held=i, barred=i),
     "vassal_accepting": dict(
-        queued=i, throttled=i, listening=i, starting=m.accept, ready=m.accept,
-        accepting=i, reloading=m.accept, stopping=i, held=i, barred=i),
+        queued=i, throttled=i, listening=i, starting=p.accept, ready=p.accept,
+        accepting=i, reloading=p.accept, stopping=i, held=i, barred=i),
     "vassal_loyal": dict(
-        queued=i, throttled=i, listening=i, starting=m.note_loyal, ready=m.note_loyal,
-        accepting=m.note_loyal, reloading=m.note_loyal, stopping=i, held=i, barred=i),
+        queued=i, throttled=i, listening=i, starting=p.note_loyal, ready=p.note_loyal,
+        accepting=p.note_loyal, reloading=p.note_loyal, stopping=i, held=i, barred=i),
     "vassal_resigned": dict(
-        queued=i, throttled=i, listening=i, starting=m.resign, ready=m.resign,
-        accepting=m.resign, reloading=m.resign, stopping=i, held=i, barred=i),
+        queued=i, throttled=i, listening=i, starting=p.resign, ready=p.resign,
+        accepting=p.resign, reloading=p.resign, stopping=i, held=i, barred=i),
     "vassal_deaf": dict(
-        queued=i, throttled=i, listening=i, starting=i, ready=m.note_deaf,
-        accepting=m.note_deaf, reloading=m.note_deaf, stopping=i, held=i, barred=i),
+        queued=i, throttled=i, listening=i, starting=i, ready=p.note_deaf,
+        accepting=p.note_deaf, reloading=p.note_deaf, stopping=i, held=i, barred=i),
     "reload_failed": dict(
         queued=i, throttled=i, listening=i, starting=i, ready=i,
-        accepting=i, reloading=m.fail_reload, stopping=i, held=i, barred=i),
+        accepting=i, reloading=p.fail_reload, stopping=i, held=i, barred=i),
     "heartbeat_started": dict(
-        queued=i, throttled=i, listening=i, starting=m.note_heartbeat, ready=m.note_heartbeat,
-        accepting=m.note_heartbeat, reloading=i, stopping=i, held=i, barred=i),
+        queued=i, throttled=i, listening=i, starting=p.note_heartbeat, ready=p.note_heartbeat,
+        accepting=p.note_heartbeat, reloading=i, stopping=i, held=i, barred=i),
     "heartbeat_lost": dict(
-        queued=i, throttled=i, listening=i, starting=m.lose_heartbeat, ready=m.lose_heartbeat,
-        accepting=m.lose_heartbeat, reloading=m.lose_heartbeat, stopping=i, held=i, barred=i),
+        queued=i, throttled=i, listening=i, starting=p.lose_heartbeat, ready=p.lose_heartbeat,
+        accepting=p.lose_heartbeat, reloading=p.lose_heartbeat, stopping=i, held=i, barred=i),
     "connection_waiting": dict(
-        queued=i, throttled=i, listening=m.wake, starting=i, ready=i,
+        queued=i, throttled=i, listening=p.wake, starting=i, ready=i,
         accepting=i, reloading=i, stopping=i, held=i, barred=i),
     "listen_failed": dict(
-        queued=i, throttled=i, listening=m.fail_listen, starting=i, ready=i,
+        queued=i, throttled=i, listening=p.fail_listen, starting=i, ready=i,
         accepting=i, reloading=i, stopping=i, held=i, barred=i),
     "exited": dict(
-        queued=i, throttled=i, listening=i, starting=m.die, ready=m.die,
-        accepting=m.die, reloading=m.die, stopping=m.after_stop, held=i, barred=i),
+        queued=i, throttled=i, listening=i, starting=p.die, ready=p.die,
+        accepting=p.die, reloading=p.die, stopping=after_stop, held=i, barred=i),
     "adopted": dict(
-        queued=i, throttled=i, listening=i, starting=m.adopt, ready=m.adopt,
-        accepting=m.adopt, reloading=m.adopt, stopping=m.adopt, held=i, barred=i),
+        queued=i, throttled=i, listening=i, starting=p.adopt, ready=p.adopt,
+        accepting=p.adopt, reloading=p.adopt, stopping=p.adopt, held=i, barred=i),
     "deadline_passed": dict(
-        queued=i, throttled=m.retry, listening=i, starting=m.start_timed_out,
-        ready=m.start_timed_out, accepting=m.forgive, reloading=m.start_timed_out,
-        stopping=m.stop_timed_out, held=i, barred=i),
+        queued=i, throttled=p.retry, listening=i, starting=p.start_timed_out,
+        ready=p.start_timed_out, accepting=p.forgive, reloading=p.start_timed_out,
+        stopping=p.stop_timed_out, held=i, barred=i),
     "vassal_failed": dict(
-        queued=m.fail, throttled=m.fail, listening=m.fail, starting=m.fail_up, ready=m.fail_up,
-        accepting=m.fail_up, reloading=m.fail_up, stopping=m.fail_up, held=m.note_failure,
-        barred=m.fail),
+        queued=f.fail, throttled=f.fail, listening=f.fail, starting=f.fail_up, ready=f.fail_up,
+        accepting=f.fail_up, reloading=f.fail_up, stopping=f.fail_up, held=f.note_failure,
+        barred=f.fail),
     # Requests of operators
     "start": dict(
-        queued=i, throttled=m.release, listening=i, starting=i, ready=i,
-        accepting=i, reloading=i, stopping=m.unhold, held=m.release, barred=m.release),
+        queued=i, throttled=o.release, listening=i, starting=i, ready=i,
+        accepting=i, reloading=i, stopping=o.unhold, held=o.release, barred=o.release),
     "stop": dict(
-        queued=m.hold, throttled=m.hold, listening=m.hold, starting=m.stop_and_hold,
-        ready=m.stop_and_hold, accepting=m.stop_and_hold, reloading=m.stop_and_hold,
-        stopping=m.stop_and_hold, held=i, barred=m.hold),
+        queued=o.hold, throttled=o.hold, listening=o.hold, starting=o.stop_and_hold,
+        ready=o.stop_and_hold, accepting=o.stop_and_hold, reloading=o.stop_and_hold,
+        stopping=o.stop_and_hold, held=i, barred=o.hold),
     "reload": dict(
-        queued=i, throttled=i, listening=i, starting=m.reload_when_up, ready=m.reload_when_up,
-        accepting=m.reload_when_up, reloading=m.reload_when_up, stopping=i, held=i, barred=i),
+        queued=i, throttled=i, listening=i, starting=reload_when_up, ready=reload_when_up,
+        accepting=reload_when_up, reloading=reload_when_up, stopping=i, held=i, barred=i),
     "retry": dict(
-        queued=i, throttled=m.release, listening=i, starting=i, ready=i,
-        accepting=i, reloading=i, stopping=i, held=i, barred=m.release),
+        queued=i, throttled=o.release, listening=i, starting=i, ready=i,
+        accepting=i, reloading=i, stopping=i, held=i, barred=o.release),
     "upgrade": dict(  # of the daemon: no vassal is to notice
         queued=i, throttled=i, listening=i, starting=i, ready=i,
         accepting=i, reloading=i, stopping=i, held=i, barred=i),
@@ -170,9 +177,9 @@ def fold(fleet: Fleet, event: Event) -> list[Action]:
             vassal = fleet.vassals.get(event.vassal)  # type: ignore[arg-type]
             if vassal is None:
                 if kind == "vassal_added":
-                    m.add(fleet, event, actions)
+                    s.add(fleet, event, actions)
                 elif kind == "vassal_failed":
-                    m.add_failed(fleet, event, actions)
+                    f.add_failed(fleet, event, actions)
             elif not _is_over(fleet, vassal, event):
                 row[vassal.phase](fleet, vassal, event, actions)
         except Exception as error:
@@ -180,7 +187,7 @@ def fold(fleet: Fleet, event: Event) -> list[Action]:
     if kind == "vassal_failed":
         _fail_others(fleet, event, actions)
     if fleet.blocked:
-        m.unblock(fleet, event, actions)
+        p.unblock(fleet, event, actions)
     if fleet.open:
         _advance(fleet, event, actions)
     return actions
@@ -205,9 +212,9 @@ def _advance(fleet: Fleet, event: Event, actions: list[Action]) -> None:
             slots.take(fleet, name)
             vassal = fleet.vassals[name]
             if vassal.phase == "queued":
-                m.spawn(fleet, vassal, event, actions)
+                starts.spawn(fleet, vassal, event, actions)
             elif vassal.due:
-                m.reload(fleet, vassal, event, actions)
+                reloads.reload(fleet, vassal, event, actions)
 
 
 def _fail_others(fleet: Fleet, event: Event, actions: list[Action]) -> None:
@@ -216,9 +223,6 @@ def _fail_others(fleet: Fleet, event: Event, actions: list[Action]) -> None:
         vassal = fleet.vassals.get(name)
         if vassal is not None:
             TABLE[event.kind][vassal.phase](fleet, vassal, event, actions)
-
-
-# Moves of the fleet or of a source, not of one vassal.
 
 
 def _operate(fleet: Fleet, event: Event, actions: list[Action]) -> None:
@@ -234,44 +238,19 @@ def _operate(fleet: Fleet, event: Event, actions: list[Action]) -> None:
             row[vassal.phase](fleet, vassal, event, actions)
 
 
-def _note_outage(fleet: Fleet, event: Event, actions: list[Action]) -> None:
-    body: Any = event.body
-    assert event.monitor is not None
-    fleet.outages[event.monitor] = Outage(body.reason, event.at)
-
-
-def _end_outage(fleet: Fleet, event: Event, actions: list[Action]) -> None:
-    fleet.outages.pop(event.monitor, None)  # type: ignore[arg-type]
-
-
-def _note_pressure(fleet: Fleet, event: Event, actions: list[Action]) -> None:
-    body: Any = event.body
-    fleet.pressure = Pressure(body.cpu, body.memory, body.io)
-
-
-def _set_clock(fleet: Fleet, event: Event, actions: list[Action]) -> None:
-    body: Any = event.body
-    if body.taken:
-        fleet.booted = body.booted
-
-
-def _record_only(fleet: Fleet, event: Event, actions: list[Action]) -> None:
-    """Do nothing: the event is for readers of the record."""
-
-
 FLEET_TABLE: Final[dict[str, FleetMove]] = {
-    "observation_rejected": _record_only,
-    "listing_doubted": _record_only,
-    "monitor_failed": _note_outage,
-    "monitor_recovered": _end_outage,
-    "daemon_started": m.take_over,
-    "daemon_ready": m.open_up,
-    "daemon_stopping": m.wind_down,
-    "daemon_stopped": m.close_down,
+    "observation_rejected": fleet_moves.record_only,
+    "listing_doubted": fleet_moves.record_only,
+    "monitor_failed": fleet_moves.note_outage,
+    "monitor_recovered": fleet_moves.end_outage,
+    "daemon_started": fleet_moves.take_over,
+    "daemon_ready": fleet_moves.open_up,
+    "daemon_stopping": fleet_moves.wind_down,
+    "daemon_stopped": fleet_moves.close_down,
     "operator_requested": _operate,
-    "request_refused": _record_only,
-    "journal_adopted": _record_only,
-    "journal_forked": m.let_go,
-    "clock_jumped": _set_clock,
-    "pressure_observed": _note_pressure,
+    "request_refused": fleet_moves.record_only,
+    "journal_adopted": fleet_moves.record_only,
+    "journal_forked": fleet_moves.let_go,
+    "clock_jumped": fleet_moves.set_clock,
+    "pressure_observed": fleet_moves.note_pressure,
 }

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 from .fleet import UP, Fleet, Vassal
-from .moves import needs_restart, tells, way_to_reload
+from .reloads import needs_restart, tells, way_to_reload
 
 Due = Literal["start", "reload", "restart"]
 _WAITS: Final = ("queued", "throttled")  # for a start

@@ -13,7 +13,8 @@ from emperord.daemon.control.server import Refused
 from emperord.daemon.core.draft import Draft
 from emperord.daemon.core.fleet import PHASES, Phase
 from emperord.daemon.core.fold import TABLE
-from emperord.daemon.core.moves import ignore, way_to_reload
+from emperord.daemon.core.reloads import way_to_reload
+from emperord.daemon.core.steps import ignore
 from emperord.daemon.host import emperor_protocol
 
 from .script import Script, play

@@ -39,7 +39,7 @@ IMPURE: Final = frozenset(
 # Built-in ways to the outside.
 CALLS: Final = frozenset(("open", "input", "print", "exec", "eval", "__import__", "hash", "id"))
 ROOTS: Final = tuple(
-    f"emperord.daemon.core.{name}" for name in ("fold", "moves", "fleet", "actions")
+    f"emperord.daemon.core.{name}" for name in ("fold", "steps", "fleet", "actions")
 )
 
 CORE: Final = tuple(
@@ -65,7 +65,7 @@ def imported(module: str) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             origin = resolve_name("." * node.level + (node.module or ""), package)
-            # "from . import moves" names modules; of other names find_spec knows nothing.
+            # "from . import slots" names modules; of other names find_spec knows nothing.
             parts = {f"{origin}.{alias.name}" for alias in node.names}
             ours = origin.startswith("emperord")
             names |= {origin} | {part for part in parts if ours and _is_module(part)}

@@ -7,7 +7,7 @@ from typing import Final, get_args
 import pytest
 from emperord.daemon.core.fleet import PHASES, Phase
 from emperord.daemon.core.fold import FLEET_TABLE, TABLE
-from emperord.daemon.core.moves import ignore
+from emperord.daemon.core.steps import ignore
 from emperord.journal.events import KINDS, Request
 
 from .script import play

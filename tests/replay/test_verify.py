@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from emperord.daemon.core import fold as fold_module
-from emperord.daemon.core import moves
+from emperord.daemon.core import process_moves
 from emperord.journal import chain
 from emperord.journal.store import Journal
 from emperord.replay.main import cli
@@ -98,7 +98,7 @@ def test_other_actions_are_a_divergence(path: Path) -> None:
 
 
 def test_another_fold_diverges(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    row = {**fold_module.TABLE["vassal_loyal"], "accepting": moves.resign}
+    row = {**fold_module.TABLE["vassal_loyal"], "accepting": process_moves.resign}
     monkeypatch.setitem(fold_module.TABLE, "vassal_loyal", row)
     verdict = verify(str(path))
     assert verdict.exit_code == 1

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 import trio
-from emperord.daemon.core import deaths, fold, moves
+from emperord.daemon.core import deaths, fold, process_moves, reloads, source_moves, starts
 from emperord.daemon.host import command, spawn
 from emperord.daemon.host.config_sender import ConfigSender
 from emperord.daemon.host.controller import Controller
@@ -104,20 +104,20 @@ class Place(NamedTuple):
 
 
 PLACES: Final = {
-    "fold: added": Place(moves, "add", Story.add),
-    "fold: begins": Place(moves, "begin", Story.add, once=True),
-    "fold: launched when the daemon is ready": Place(moves, "launch", Story.add),
-    "fold: spawned": Place(moves, "spawn", Story.add),
-    "fold: its turn comes": Place(moves, "spawn", Story.add, policy={"max_starting": 1}),
+    "fold: added": Place(source_moves, "add", Story.add),
+    "fold: begins": Place(source_moves, "begin", Story.add, once=True),
+    "fold: launched when the daemon is ready": Place(starts, "launch", Story.add),
+    "fold: spawned": Place(starts, "spawn", Story.add),
+    "fold: its turn comes": Place(starts, "spawn", Story.add, policy={"max_starting": 1}),
     "fold: its start is recorded": Place(fold.TABLE["spawned"], "starting", Story.add),
-    "fold: accepts": Place(moves, "await_forgiveness", Story.add),
-    "fold: changed": Place(moves, "take_spec", Story.change, once=True),
-    "fold: reloaded": Place(moves, "reload", Story.change),
+    "fold: accepts": Place(process_moves, "await_forgiveness", Story.add),
+    "fold: changed": Place(source_moves, "take_spec", Story.change, once=True),
+    "fold: reloaded": Place(reloads, "reload", Story.change),
     "fold: dies": Place(deaths, "judge", Story.die),
-    "fold: its death is told twice": Place(moves, "clear_attempt", Story.die, once=True),
+    "fold: its death is told twice": Place(process_moves, "clear_attempt", Story.die, once=True),
     "fold: removed": Place(fold.TABLE["vassal_removed"], "accepting", Story.remove),
-    "fold: stopped": Place(moves, "end", Story.remove, once=True),
-    "fold: forgotten": Place(moves, "forget", Story.remove, once=True),
+    "fold: stopped": Place(source_moves, "end", Story.remove, once=True),
+    "fold: forgotten": Place(starts, "forget", Story.remove, once=True),
     "observer: seen": Place(Observer, "_sight", Story.add),
     "observer: announced": Place(Announcer, "announce", Story.add),
     "loop: what it says": Place(vassal_news, "meaning_of_byte", Story.add),

@@ -1,0 +1,214 @@
+"""Moves of what the host and vassals say, and of deadlines: processes start, tell and end."""
+
+from typing import Any
+
+from ...journal.events import Event
+from . import deaths, rules
+from .blame import Blame
+from .fleet import Fleet, Vassal
+from .reloads import arrive, ask_reload, needs_restart, reload, restart, tells
+from .starts import begin, launch, pace, punish
+from .steps import Actions, await_forgiveness, clear_attempt, end, enter, free_slot, order, seconds
+
+
+def note_spawned(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    body: Any = event.body
+    vassal.pid, vassal.start_time = body.pid, body.start_time
+    vassal.mark = body.mark
+    if body.runs is not None:  # it was taken over, and may run something else than was ordered
+        vassal.control = body.control
+        vassal.running, vassal.speaks = body.runs, "command" not in body.runs.settings
+        vassal.due = _is_outdated(vassal)
+    if body.mark is not None and rules.holds(fleet, rules.LOADED):
+        vassal.loaded = None if body.runs is None else body.runs.config
+    if not tells(vassal) and vassal.phase == "starting":
+        arrive(fleet, vassal, event, actions)
+
+
+def _is_outdated(vassal: Vassal) -> bool:
+    """Whether what runs is not what is wanted, in a way that a reload or a restart changes."""
+    old, new = vassal.running, vassal.spec
+    assert old is not None
+    return (old.ts, old.config) != (new.ts, new.config) or needs_restart(vassal)
+
+
+def fail_spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    body: Any = event.body
+    changed = vassal.due
+    if body.fault == "resources" and not changed:
+        punish(fleet, vassal, event, body.reason)
+        return
+    clear_attempt(fleet, vassal)
+    if body.fault == "exec" and not changed:
+        enter(vassal, "barred", event, body.reason)
+    else:
+        begin(fleet, vassal, event, actions)
+
+
+def note_ready(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    enter(vassal, "ready", event, deadline=vassal.deadline)
+
+
+def accept(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    if vassal.phase == "reloading":
+        vassal.deaf = None  # it has heard
+    vassal.reload_at = None
+    free_slot(fleet, vassal)
+    enter(vassal, "accepting", event)
+    if vassal.running is not None and rules.holds(fleet, rules.LOADED):
+        vassal.loaded = vassal.running.config
+    if vassal.due:
+        ask_reload(fleet, vassal, event, actions)
+    else:
+        await_forgiveness(fleet, vassal)
+
+
+def note_loyal(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    vassal.loyal = True
+    vassal.deaths = 0
+    if vassal.phase == "accepting":
+        vassal.deadline = None  # there is nothing left to be forgiven
+
+
+def resign(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """It wants to be stopped: back to listening if on demand, else started again."""
+    pace(fleet, vassal, event)
+    end(fleet, vassal, event, actions, "stop", "resigned")
+
+
+def note_deaf(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """It has not read the order to reload, so that is carried out as a restart."""
+    vassal.deaf = vassal.loaded or ""
+    restart(fleet, vassal, event, actions)
+
+
+def fail_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """The daemon has not sent the order to reload: the process runs on as it is."""
+    body: Any = event.body
+    arrive(fleet, vassal, event, actions, f"not reloaded: {body.reason}")
+
+
+def note_heartbeat(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    vassal.heartbeat = True
+
+
+def lose_heartbeat(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    body: Any = event.body
+    reason = f"no heartbeat for {body.silent:g} s"
+    end(fleet, vassal, event, actions, "kill", reason)
+
+
+def wake(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    launch(fleet, vassal, event, actions)
+
+
+def fail_listen(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """The host cannot listen for it: try again later, or bar it until its address may be free."""
+    body: Any = event.body
+    if vassal.running is None or vassal.running.socket != body.address:
+        return  # that was before it had another address
+    vassal.running = None
+    if body.fault != "address":
+        punish(fleet, vassal, event, body.reason)
+        return
+    if body.holder is not None:
+        holder = fleet.vassals.get(body.holder)
+        if holder is None or holder.running is None or holder.running.socket != body.held_as:
+            begin(fleet, vassal, event, actions)  # the holder has given it back meanwhile
+            return
+        fleet.blocked[vassal.name] = body.holder
+    enter(vassal, "barred", event, body.reason)
+
+
+def unblock(fleet: Fleet, event: Event, actions: Actions) -> None:
+    """Begin those that were barred because another vassal had the address that is free now."""
+    freed = {action.vassal for action in actions if action.do == "unlisten"}
+    for name, holder in list(fleet.blocked.items()) if freed else ():
+        with Blame(name):
+            if holder in freed and fleet.vassals[name].phase == "barred":
+                begin(fleet, fleet.vassals[name], event, actions)
+
+
+def die(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """It ended and no end was ordered; ``deaths.py`` says what that amounts to."""
+    body: Any = event.body
+    if _is_quiet(vassal, event):
+        vassal.deaths = 0  # it had run quietly for long enough; that was not recorded in time
+    verdict = deaths.judge(fleet, vassal, event)
+    if verdict == "blamed":
+        punish(fleet, vassal, event, deaths.how_it_died(body))
+        return
+    if verdict == "succeeded" or (vassal.loyal and verdict in ("loyal", "excused")):
+        pace(fleet, vassal, event)
+    if verdict == "reloaded" and body.reload:
+        vassal.restarts = True
+    had_turn = verdict == "reloaded" and vassal.slot
+    clear_attempt(fleet, vassal)
+    if verdict == "exiled":
+        vassal.exiled = True
+        reason = f"exit code {deaths.EXILE}: it asked not to be started again"
+        enter(vassal, "barred", event, reason)
+    elif verdict == "finished":
+        vassal.exiled, vassal.done = True, deaths.succeeded(vassal, body)
+        wish = vassal.spec.settings["restart"]
+        enter(vassal, "barred", event, f"{deaths.how_it_died(body)}, and restart = {wish}")
+    else:
+        begin(fleet, vassal, event, actions, had_turn=had_turn)
+        if verdict == "reloaded" and vassal.phase == "starting":
+            vassal.reason = "restarts, as the reload ended it"
+
+
+def _is_quiet(vassal: Vassal, event: Event) -> bool:
+    """Whether it has run quietly until its deadline. In a reload that is another deadline."""
+    waits = vassal.slot or vassal.phase == "reloading" or vassal.deadline is None
+    return not waits and event.at >= (vassal.deadline or 0)
+
+
+def adopt(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """A new daemon found it running; an order that may not have arrived is given again."""
+    body: Any = event.body
+    vassal.pid, vassal.start_time, vassal.control = body.pid, body.start_time, body.control
+    if not body.control:
+        vassal.order = event.seq  # later events of it have this one as their cause
+    if vassal.phase == "stopping":
+        order(vassal, "stop", event, actions)
+        vassal.deadline = event.at + seconds(fleet.policy.mercy)
+    elif vassal.phase == "reloading":
+        reload(fleet, vassal, event, actions)
+    elif (vassal.slot or vassal.phase == "starting") and not tells(vassal):
+        arrive(fleet, vassal, event, actions)
+
+
+def start_timed_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Its time for a start or a reload is over: it gives its slot back and may go on."""
+    if not vassal.slot and vassal.phase != "reloading":
+        forgive(fleet, vassal, event, actions)
+        return
+    free_slot(fleet, vassal)
+    vassal.deadline = None
+    if vassal.phase == "starting":
+        vassal.reason = "slow to start"
+        if vassal.due:
+            end(fleet, vassal, event, actions, "kill", "restarts, as its start hangs")
+        return
+    if not vassal.speaks and vassal.running is not None and rules.holds(fleet, rules.LOADED):
+        vassal.loaded = vassal.running.config  # it got its signal, and confirms nothing
+    reason = "has not said that it accepts" if tells(vassal) else None
+    arrive(fleet, vassal, event, actions, reason)
+
+
+def forgive(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """It has run quietly for a while: what it died of before is forgotten."""
+    vassal.deaths = 0
+    vassal.deadline = None
+
+
+def retry(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Its waiting is over."""
+    begin(fleet, vassal, event, actions)
+
+
+def stop_timed_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    order(vassal, "kill", event, actions)
+    vassal.reason = "did not stop in time, killed"
+    vassal.deadline = event.at + seconds(fleet.policy.mercy)

@@ -1,0 +1,132 @@
+"""Reloads: how a vassal that is up gets what it is to run, in place or by a restart."""
+
+from typing import Final, Literal
+
+from ...journal.events import Event
+from . import rules, slots
+from .actions import Action
+from .fleet import Fleet, Vassal
+from .steps import Actions, await_forgiveness, end, enter, free_slot, seconds, take_slot
+
+_SENT: Final = 1.0  # seconds after which a reload without confirmation counts as carried out
+WAITS: Final = "its change waits for the next start (reload = none)"
+_FIXED: Final = ("command", "nofile", "nproc", "as")
+Way = Literal["tell", "restart", "none"]
+
+
+def way_to_reload(vassal: Vassal) -> Way:
+    """How a change of what it loads gets to it: told in place, by a restart, or not at all."""
+    chosen = vassal.spec.settings.get("reload", "auto")
+    if chosen == "none":
+        return "none"
+    learnt = vassal.is_deaf or (chosen == "auto" and vassal.restarts)
+    return "restart" if chosen == "restart" or learnt else "tell"
+
+
+def needs_restart(vassal: Vassal) -> bool:
+    """Whether a reload in place cannot turn what runs into what is wanted."""
+    old, new = vassal.running, vassal.spec
+    return old is not None and (
+        (old.uid, old.gid, old.socket, old.path, old.cwd)
+        != (new.uid, new.gid, new.socket, new.path, new.cwd)
+        or any(old.settings.get(key) != new.settings.get(key) for key in _FIXED)
+        # Without its socket, the daemon cannot send the new text to the vassal.
+        or (new.path is None and not vassal.control)
+    )
+
+
+def is_anothers(vassal: Vassal) -> bool:
+    """Whether what runs is of another user, at another address or another place than is wanted."""
+    old, new = vassal.running, vassal.spec
+    return old is not None and (
+        (old.uid, old.gid, old.socket, old.path, old.cwd)
+        != (new.uid, new.gid, new.socket, new.path, new.cwd)
+    )
+
+
+def tells(vassal: Vassal) -> bool:
+    """Whether its process can tell that it accepts. Nothing may wait for one that cannot."""
+    return vassal.speaks and vassal.control
+
+
+def reload_when_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Reload it, but not before it has finished what it is starting."""
+    if way_to_reload(vassal) == "none":
+        return
+    if vassal.slot:
+        # It is still loading. Its next byte would be taken for the new config's success.
+        vassal.due = True
+    elif vassal.phase == "starting":
+        # Its start timed out. A hung start handles neither a reload nor a stop. It is killed, so
+        # that a fix of its config does not wait for the end of its mercy.
+        end(fleet, vassal, event, actions, "kill", "restarts, as its start hangs")
+    else:
+        ask_reload(fleet, vassal, event, actions)
+
+
+def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Reload it in place now if a slot is free, else when one is."""
+    vassal.due = True
+    if not tells(vassal) and way_to_reload(vassal) == "tell":
+        reload(fleet, vassal, event, actions)  # that takes no slot
+    elif rules.holds(fleet, rules.SHARES):
+        if slots.gets_slot(fleet, vassal, event):
+            reload(fleet, vassal, event, actions)
+    # Those that wait already go first: a vassal that changes all the time must not keep its slot.
+    elif fleet.starting < slots.slots(fleet) and not slots.waits(fleet):
+        reload(fleet, vassal, event, actions)
+    else:
+        slots.join(fleet, vassal, event)
+
+
+def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    slots.leave(fleet, vassal.name)  # its turn is now, whatever place it had
+    if needs_restart(vassal):
+        end(fleet, vassal, event, actions, "stop", "restarts, as it cannot ask for its config")
+        return
+    if way_to_reload(vassal) == "restart":
+        restart(fleet, vassal, event, actions)
+        return
+    vassal.due = False
+    if way_to_reload(vassal) == "none":
+        vassal.reason = WAITS
+        return
+    if rules.holds(fleet, rules.RELOAD_ENDS):
+        vassal.reload_at = event.at
+    vassal.heartbeat = False  # the new config has sent none yet, and may never send one
+    vassal.running = vassal.spec
+    vassal.order = event.seq
+    actions.append(Action("reload", vassal.name, vassal.attempt, vassal.spec.config))
+    patience = _SENT  # it would never say that it accepts again
+    if tells(vassal):
+        take_slot(fleet, vassal)
+        fleet.reloaded_last = True
+        patience = fleet.policy.start_patience
+    else:
+        free_slot(fleet, vassal)
+    enter(vassal, "reloading", event, deadline=event.at + seconds(patience))
+
+
+def restart(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Reload it by a restart. It keeps its slot over that, so a restart of many is bounded."""
+    if vassal.deaf is not None:
+        reason = "restarts, as it takes no orders to reload (deaf)"
+    elif vassal.spec.settings.get("reload") == "restart":
+        reason = "restarts, as its setting reload = restart says"
+    else:
+        reason = "restarts, as a reload by signal ended it before"
+    end(fleet, vassal, event, actions, "stop", reason)
+    take_slot(fleet, vassal)
+    fleet.reloaded_last = True
+
+
+def arrive(
+    fleet: Fleet, vassal: Vassal, event: Event, actions: Actions, reason: str | None = None
+) -> None:
+    """It is up, and more than that is not known of it: it holds no slot."""
+    free_slot(fleet, vassal)
+    enter(vassal, "ready", event, reason)
+    if vassal.due:
+        ask_reload(fleet, vassal, event, actions)
+    else:
+        await_forgiveness(fleet, vassal)

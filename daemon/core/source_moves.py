@@ -1,0 +1,114 @@
+"""Moves of what sources say: vassals come, change and go."""
+
+from ...journal.events import Event, Spec
+from . import slots
+from .fleet import Fleet, Vassal
+from .reloads import WAITS, is_anothers, needs_restart, reload_when_up, way_to_reload
+from .starts import bar_reason, begin, moves_socket
+from .steps import Actions, end, forget
+
+
+def add(fleet: Fleet, event: Event, actions: Actions) -> None:
+    """The first time that this name is seen."""
+    assert event.vassal is not None
+    assert event.monitor is not None
+    spec: Spec = event.body.spec  # type: ignore[attr-defined]
+    vassal = Vassal(event.vassal, event.monitor, spec, "queued", event.at, event.seq)
+    fleet.vassals[event.vassal] = vassal
+    begin(fleet, vassal, event, actions)
+
+
+def take_spec(vassal: Vassal, event: Event) -> None:
+    assert event.monitor is not None
+    before, vassal.spec = vassal.spec, event.body.spec  # type: ignore[attr-defined]
+    if vassal.spec.settings.get("command") != before.settings.get("command"):
+        vassal.restarts = False  # another program may reload as it is told
+    vassal.monitor = event.monitor
+    vassal.earliest = vassal.failed = None  # after a fix of its config it does not wait
+
+
+def readd(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """It comes back, or changes, while it is being stopped: it starts again after."""
+    take_spec(vassal, event)
+    vassal.wanted = True
+    vassal.deaths = 0
+
+
+def respec(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Held: the new config waits with it."""
+    take_spec(vassal, event)
+
+
+def requeue(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Queued: keeps its place, unless it may no longer run or is now on demand."""
+    take_spec(vassal, event)
+    vassal.deaths = 0
+    slots.renew(fleet, vassal)
+    on_demand = vassal.spec.socket or moves_socket(vassal)
+    if on_demand or bar_reason(vassal.spec, fleet.policy, vassal.monitor) is not None:
+        slots.leave(fleet, vassal.name)
+        begin(fleet, vassal, event, actions)
+
+
+def renew(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Throttled or barred: after a fix of its config it does not wait."""
+    take_spec(vassal, event)
+    vassal.deaths = 0
+    begin(fleet, vassal, event, actions)
+
+
+def begin_restored(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Barred: its text is in the journal again, so it can start unless something else bars it."""
+    if not vassal.exiled and vassal.spec.bar is None and vassal.name not in fleet.blocked:
+        begin(fleet, vassal, event, actions)
+
+
+def relisten(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Listening: only another address, owner or a bar matters before it runs."""
+    take_spec(vassal, event)
+    vassal.deaths = 0
+    barred = bar_reason(vassal.spec, fleet.policy, vassal.monitor) is not None
+    if moves_socket(vassal) or barred:
+        begin(fleet, vassal, event, actions)
+
+
+def amend(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Up: reload it in place, or restart it where that is not enough."""
+    take_spec(vassal, event)
+    vassal.deaths = 0
+    reason = bar_reason(vassal.spec, fleet.policy, vassal.monitor)
+    if reason is not None:
+        end(fleet, vassal, event, actions, "stop", reason)
+    elif way_to_reload(vassal) == "none" and not is_anothers(vassal):
+        vassal.due = False
+        vassal.reason = WAITS
+    elif needs_restart(vassal):
+        end(fleet, vassal, event, actions, "stop", _why_restart(vassal))
+    else:
+        reload_when_up(fleet, vassal, event, actions)
+
+
+def _why_restart(vassal: Vassal) -> str:
+    old, new = vassal.running, vassal.spec
+    assert old is not None
+    if (old.uid, old.gid) != (new.uid, new.gid):
+        return f"restarts as {user_text(new)}; it was {user_text(old)}"
+    return "restarts with its new settings"
+
+
+def user_text(spec: Spec) -> str:
+    pairs = (("uid", spec.uid), ("gid", spec.gid))
+    told = [f"{what} {number}" for what, number in pairs if number is not None]
+    return " ".join(told) or "the daemon's user"
+
+
+def drop(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """No longer wanted, and no process: forgotten at once."""
+    forget(fleet, vassal, actions)
+
+
+def dismiss(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """No longer wanted, and up: stopped, then forgotten."""
+    vassal.wanted = False
+    if vassal.phase != "stopping":
+        end(fleet, vassal, event, actions, "stop", event.kind.replace("vassal_", ""))

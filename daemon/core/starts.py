@@ -1,0 +1,153 @@
+"""Starts: whether a vassal may run, and when, and what follows when its process has ended."""
+
+from typing import Final
+
+from ...journal.events import Event, Spec
+from ...journal.policy import Policy
+from . import budget, rules, slots
+from .actions import Action
+from .fleet import Fleet, Vassal
+from .steps import Actions, clear_attempt, close_socket, enter, forget, seconds, take_slot
+
+_MILLISECOND: Final = 1_000_000
+_NO_ID: Final = 2**32 - 1
+_OVER_BUDGET: Final = "more is recorded of it than its budget allows"
+
+
+def bar_reason(spec: Spec, policy: Policy, source: str) -> str | None:
+    """Why a vassal with this spec, of this source, may not run, or None."""
+    if spec.bar is not None:
+        return spec.bar
+    if policy.tyrant:
+        for what, number in (("uid", spec.uid), ("gid", spec.gid)):
+            # -1, in whatever guise, would leave the process as it is: root's.
+            if number is None or not 0 < number < _NO_ID:
+                gives = f"no {what}" if number is None else f"{what} {number}"
+                return (
+                    f"tyrant mode: {source} gives {gives};"
+                    " to run, it needs a uid and a gid that are not root's"
+                )
+    return None
+
+
+def moves_socket(vassal: Vassal) -> bool:
+    """Whether the on-demand socket it has is not the one it is to have."""
+    old, new = vassal.running, vassal.spec
+    return old is not None and (old.socket, old.uid, old.gid) != (new.socket, new.uid, new.gid)
+
+
+def begin(
+    fleet: Fleet, vassal: Vassal, event: Event, actions: Actions, *, had_turn: bool = False
+) -> None:
+    """It has no process and is wanted: bar it, listen for it, or launch it.
+
+    ``had_turn``: it held a slot until now, and this start belongs to the same turn.
+    """
+    vassal.exiled = vassal.done = False
+    fleet.blocked.pop(vassal.name, None)
+    reason = vassal.failed
+    if reason is None:
+        reason = bar_reason(vassal.spec, fleet.policy, vassal.monitor)
+    if reason is not None or (fleet.open and moves_socket(vassal)):
+        close_socket(vassal, actions)
+    if reason is not None:
+        enter(vassal, "barred", event, reason)
+    elif not fleet.open:
+        enter(vassal, "queued", event, "waits for the daemon")
+    elif vassal.spec.socket:
+        vassal.running = vassal.spec
+        enter(vassal, "listening", event)
+        actions.append(Action("listen", vassal.name))
+    else:
+        launch(fleet, vassal, event, actions, had_turn=had_turn)
+
+
+def launch(
+    fleet: Fleet, vassal: Vassal, event: Event, actions: Actions, *, had_turn: bool = False
+) -> None:
+    """Spawn it, or queue it for a slot, or let it wait if it was started a moment ago."""
+    if not fleet.open:
+        enter(vassal, "queued", event, "waits for the daemon")
+        return
+    if vassal.earliest is not None and event.at < vassal.earliest:
+        enter(vassal, "throttled", event, "was started a moment ago", vassal.earliest)
+        return
+    full = fleet.starting >= slots.slots(fleet)
+    if rules.holds(fleet, rules.SHARES):
+        waits = (full or not had_turn) and not slots.gets_slot(fleet, vassal, event)
+    elif waits := full:
+        slots.join(fleet, vassal, event)
+    if waits:
+        reason = "max-starting vassals are starting" if full else "waits for its turn to start"
+        enter(vassal, "queued", event, reason)
+        return
+    spawn(fleet, vassal, event, actions)
+
+
+def spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    take_slot(fleet, vassal)
+    fleet.reloaded_last = False
+    vassal.launched, vassal.earliest = event.at, None
+    vassal.attempt = vassal.order = event.seq
+    vassal.running = vassal.spec
+    vassal.pid = vassal.start_time = vassal.mark = None
+    vassal.control = True
+    # A plain program never says that it accepts, so nothing may wait for that.
+    vassal.speaks = "command" not in vassal.spec.settings
+    vassal.own_user, vassal.user = fleet.policy.tyrant, fleet.policy.user
+    vassal.loyal = vassal.heartbeat = vassal.due = False
+    if rules.holds(fleet, rules.LOADED):
+        vassal.loaded = vassal.spec.config
+    vassal.reload_at = None
+    if not vassal.speaks:
+        vassal.deaf = None  # a program gets signals
+    patience = event.at + seconds(fleet.policy.start_patience)
+    enter(vassal, "starting", event, deadline=patience)
+    actions.append(Action("spawn", vassal.name, event.seq, vassal.spec.config))
+
+
+def after_stop(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Its process was stopped and is gone: forget it, hold it, or begin anew."""
+    had_turn = vassal.slot  # it was stopped for a restart
+    clear_attempt(fleet, vassal)
+    if not vassal.wanted:
+        forget(fleet, vassal, actions)
+    elif vassal.held:
+        close_socket(vassal, actions)
+        enter(vassal, "held", event, "stopped by an operator")
+    else:
+        begin(fleet, vassal, event, actions, had_turn=had_turn)
+
+
+def punish(fleet: Fleet, vassal: Vassal, event: Event, reason: str) -> None:
+    """It died unasked and unloyal: it waits, twice as long each time."""
+    vassal.deaths += 1
+    policy = fleet.policy
+    # The exponent is bounded: a vassal may die for months.
+    delay = min(policy.throttle << min(vassal.deaths - 1, 32), policy.max_throttle)
+    clear_attempt(fleet, vassal)
+    until = event.at + delay * _MILLISECOND
+    if is_over_budget(fleet, vassal, event) and vassal.launched is not None:
+        slow = vassal.launched + policy.max_throttle * _MILLISECOND
+        if slow > until:
+            reason, until = f"{reason}; {_OVER_BUDGET}", slow
+    enter(vassal, "throttled", event, reason, until)
+
+
+def pace(fleet: Fleet, vassal: Vassal, event: Event) -> None:
+    """It ends and is not to blame, but one that does so in a loop must not keep the machine busy.
+
+    From start to start it takes a throttle. So one that ran for longer is started again at once,
+    and so is one that is to run another config.
+    """
+    if vassal.launched is not None and not vassal.due:
+        delay = min(fleet.policy.throttle, fleet.policy.max_throttle)
+        if is_over_budget(fleet, vassal, event):
+            delay = fleet.policy.max_throttle
+        vassal.earliest = vassal.launched + delay * _MILLISECOND
+
+
+def is_over_budget(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
+    """Whether the account that pays for it is above its budget of records."""
+    holds = rules.holds(fleet, rules.BUDGET)
+    return holds and budget.is_vassal_over(fleet, vassal.name, event.at)

@@ -1,0 +1,100 @@
+"""Steps that moves share: a phase is entered, a slot taken, an order given, an attempt ended.
+
+A move takes the fleet, the vassal, the event and the list of actions to add to. It reads nothing
+else: not the clock (time is ``event.at``), no randomness, nothing of the machine. A move that
+refuses changes nothing.
+
+The files of moves follow the parts of the fold's table: ``source_moves.py``, ``process_moves.py``,
+``operator_moves.py``, ``failure_moves.py``, ``fleet_moves.py``. They share this file, ``starts.py``
+and ``reloads.py``.
+"""
+
+from typing import Final
+
+from ...journal.events import Event
+from . import slots
+from .actions import Action, Order
+from .fleet import Fleet, Phase, Vassal
+
+_SECOND: Final = 1_000_000_000
+Actions = list[Action]
+
+
+def ignore(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Nothing happens. A cell says so rather than being missing."""
+
+
+def enter(
+    vassal: Vassal,
+    phase: Phase,
+    event: Event,
+    reason: str | None = None,
+    deadline: int | None = None,
+) -> None:
+    vassal.phase = phase
+    vassal.since = event.at
+    vassal.because = event.seq
+    vassal.reason = reason
+    vassal.deadline = deadline
+
+
+def order(vassal: Vassal, do: Order, event: Event, actions: Actions) -> None:
+    vassal.order = event.seq
+    actions.append(Action(do, vassal.name, vassal.attempt))
+
+
+def take_slot(fleet: Fleet, vassal: Vassal) -> None:
+    if not vassal.slot:
+        vassal.slot = True
+        fleet.starting += 1
+        slots.took(fleet, vassal)
+
+
+def free_slot(fleet: Fleet, vassal: Vassal) -> None:
+    if vassal.slot:
+        vassal.slot = False
+        fleet.starting -= 1
+        slots.gave_back(fleet, vassal)
+
+
+def clear_attempt(fleet: Fleet, vassal: Vassal) -> None:
+    free_slot(fleet, vassal)
+    slots.leave(fleet, vassal.name)
+    vassal.attempt = vassal.pid = vassal.start_time = vassal.mark = None
+    vassal.loyal = vassal.heartbeat = vassal.due = False
+
+
+def close_socket(vassal: Vassal, actions: Actions) -> None:
+    """Give its address back, if it has one. ``running`` names it, also after the attempt."""
+    if vassal.running is not None and vassal.running.socket:
+        vassal.running = None
+        actions.append(Action("unlisten", vassal.name))
+
+
+def end(
+    fleet: Fleet, vassal: Vassal, event: Event, actions: Actions, do: Order, reason: str | None
+) -> None:
+    """Stop or kill its process; what follows is decided when it has gone."""
+    free_slot(fleet, vassal)
+    slots.leave(fleet, vassal.name)
+    vassal.due = False
+    order(vassal, do, event, actions)
+    enter(vassal, "stopping", event, reason, event.at + seconds(fleet.policy.mercy))
+
+
+def forget(fleet: Fleet, vassal: Vassal, actions: Actions) -> None:
+    close_socket(vassal, actions)
+    free_slot(fleet, vassal)
+    slots.leave(fleet, vassal.name)
+    fleet.blocked.pop(vassal.name, None)
+    del fleet.vassals[vassal.name]
+
+
+def await_forgiveness(fleet: Fleet, vassal: Vassal) -> None:
+    """Have its deaths forgotten if it has run quietly for a while since its phase began."""
+    if vassal.deaths and fleet.policy.forgive:
+        vassal.deadline = vassal.since + seconds(fleet.policy.forgive)
+
+
+def seconds(duration: float) -> int:
+    return int(duration * _SECOND)
