@@ -53,12 +53,14 @@ class Record(msgspec.Struct, frozen=True):
 
     ``signature`` is None where it could not be trusted. ``trail`` is the way from a symlink to
     its target, empty for plain files. ``way`` is what tyrant mode judged besides the file.
+    ``owner`` is the owner of the name itself in tyrant mode: of the symlink, if it is one.
     """
 
     signature: Signature | None
     seen: Seen
     trail: tuple[Step, ...] = ()
     way: Way = ()
+    owner: int | None = None
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -88,13 +90,20 @@ Sight = Found | Unreadable | Absent | Unsettled
 ABSENT: Final = Absent()
 
 
+NO_OWNER: Final = -1  # instead of a uid: of a name that is not there, or cannot be looked at
+
+
 def is_there(directory: int, file: str) -> bool:
     """Whether the open directory has this name."""
+    return owner_of(directory, file) is not None
+
+
+def owner_of(directory: int, file: str) -> int | None:
+    """The owner of a name in the open directory, None if it is not there."""
     try:
-        os.stat(file, dir_fd=directory, follow_symlinks=False)
+        return os.stat(file, dir_fd=directory, follow_symlinks=False).st_uid
     except OSError as error:
-        return error.errno not in _GONE
-    return True
+        return None if error.errno in _GONE else NO_OWNER
 
 
 def key_of(status: os.stat_result) -> Key:
@@ -217,7 +226,8 @@ class Reader:
                 gid=error.tenant.gid,
                 bar=str(error),
             )
-            return self._found(Record(None, Seen(spec), way), None, known)
+            record = Record(None, Seen(spec), way, owner=own.st_uid)
+            return self._found(record, None, known)
         judged = link if link is not None and self._nofollow else status
         spec = self._identity(name, judged, link or status, status)
         empty = bar is None and content == b""
@@ -231,7 +241,8 @@ class Reader:
             spec = msgspec.structs.replace(spec, bar=bar)
         elif content is not None:
             spec = self._complete(spec, name, content, step, known)
-        record = Record(signature, Seen(spec), way, ways.keep(judged_way))
+        owner = own.st_uid if self.tyrant else None
+        record = Record(signature, Seen(spec), way, ways.keep(judged_way), owner)
         return self._found(record, content, known)
 
     @staticmethod
@@ -377,7 +388,8 @@ class Sweep:
         self.fresh: set[str] = set()  # names that were read
         self.waiting: set[str] = set()  # names not known yet that are being written
         self.refused: dict[str, str] = {}
-        self.put_off: set[str] = set()  # names that are to be read, and were not
+        # Names that are to be read, and were not, with the owner of each.
+        self.put_off: dict[str, int] = {}
 
     def home(self, home: Home, directory: int) -> None:
         """Take in one home, open as ``directory``. Raises OSError if it cannot be listed."""
@@ -446,9 +458,9 @@ class Sweep:
                 self.refused[names.shown(name)] = reason
             return
         force = home.only is None or record is None or record.signature is None
-        if force and self._is_late() and is_there(directory, file):
+        if force and self._is_late() and (owner := owner_of(directory, file)) is not None:
             self._keep(name, record)
-            self.put_off.add(name)
+            self.put_off[name] = owner
             return
         sight = self._reader.look(
             name,

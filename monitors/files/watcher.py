@@ -17,7 +17,7 @@ time. While that thread hangs, the monitor says so and starts no other.
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import trio
@@ -31,7 +31,7 @@ from ..os_errors import error_text
 from . import fair_queue
 from .allowance import SPENT, Allowance
 from .changes import PAUSE, Changes
-from .fair_queue import SWEPT
+from .fair_queue import SWEPT, How
 from .scan import Home, Key, Reader, Sweep, trail
 from .single_files import Looker
 from .survey import Searched, Survey
@@ -105,7 +105,7 @@ class FileWatcher:
         self._changes = Changes(options, watches, self._turn_of)
         self._told = Told(allowance, self._changes)
         self._homes: dict[str, tuple[Home, Key]] = {}
-        self._spent: list[str] = []  # names whose new state is not taken for now
+        self._spent: list[str] = []  # names whose new state a rescan does not take
         self._failed = False
         # Times are trio's.
         self._next = -math.inf  # when the next rescan is due
@@ -130,11 +130,12 @@ class FileWatcher:
             else:
                 await self._wait()
 
-    def _turn_of(self, name: str) -> int | str:
-        """In whose turn a name is looked at: its owner's, where that is known."""
+    def _turn_of(self, name: str) -> int | str | None:
+        """In whose turn a name is looked at: its owner's in tyrant mode, else its directory's."""
+        if not self._options.tyrant:
+            return self._place.locate(name)[0]
         record = self._told.records.get(name)
-        uid = None if record is None else record.seen.spec.uid
-        return self._place.locate(name)[0] if uid is None else uid
+        return None if record is None else record.owner
 
     async def _wait(self) -> None:
         due = [self._next, *self._changes.due(missing=not self._failed)]
@@ -177,8 +178,9 @@ class FileWatcher:
         for name in changed | changes.missing.keys():
             if name in found.fresh or name not in found.records:
                 found.revert(name)
-        for name in found.put_off - changed:
-            changes.pending.add(name, SWEPT)
+        for name, owner in found.put_off.items():
+            if name not in changed:
+                changes.pending.add(name, SWEPT, owner if self._options.tyrant else None)
         await self._tell(self._told.listing(survey))
 
     def _survey(self) -> tuple[Survey, str]:
@@ -231,12 +233,8 @@ class FileWatcher:
 
     # Single files
 
-    async def _examine(self) -> None:
-        changes = self._changes
-        batch = changes.pending.take()
-        now = trio.current_time()
-        self._spent = [name for name in batch if self._allowance.is_spent(name, now)]
-        looker = Looker(
+    def _looker(self, spent: Collection[str]) -> Looker:
+        return Looker(
             self._place,
             self._options,
             self._reader,
@@ -244,9 +242,19 @@ class FileWatcher:
             self._runner.beat,
             self._homes,
             self._told.records,
-            self._spent,
+            spent,
         )
+
+    async def _examine(self) -> None:
+        changes = self._changes
+        batch: dict[str, How] = {}
         try:
+            if unsorted := changes.pending.unsorted():
+                looker = self._looker([])
+                changes.pending.sort(await self._runner.run(lambda: looker.owners(unsorted)))
+            batch = changes.pending.take()
+            now = trio.current_time()
+            looker = self._looker([name for name in batch if self._allowance.is_spent(name, now)])
             look = await self._runner.run(lambda: looker.look(batch))
         except Stalled:
             changes.pending.put_back(batch.items())

@@ -167,7 +167,7 @@ async def test_what_differs_in_nothing_that_matters_is_not_told(tmp_path: Path) 
 
 
 async def test_a_burst_is_told_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fair_queue, "SLICE", 60)  # a batch is full before its time is over
+    monkeypatch.setattr(fair_queue, "PIECE", 60)  # a batch is full before its time is over
     source, options = make("dir", "events", tmp_path)
     async with watching(source.monitor(options)) as watch:
         # No checkpoint in between: the monitor sees all of them at once.

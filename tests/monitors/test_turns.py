@@ -144,6 +144,26 @@ def test_names_are_taken_in_turns() -> None:
     assert not queue
 
 
+def test_names_wait_until_their_turn_is_known() -> None:
+    queue = FairQueue(lambda name: None if name.startswith("new") else turn(name))
+    for name in ("new1", "new2", "a1", "new3", "new4"):
+        queue.put(name)
+    queue.put("new1", "/path")
+    queue.drop("new4")
+    assert queue.unsorted() == ["new1", "new2", "new3"]
+    assert list(queue.take()) == ["a1"]
+    assert queue
+    queue.sort([("new1", "a"), ("new2", "b"), ("new4", "b")])
+    queue.put("a2")
+    assert queue.unsorted() == ["new3"]
+    batch = queue.take()
+    assert batch == {"new1": "/path", "new2": None, "a2": None}
+    queue.put_back(list(batch.items())[1:])
+    queue.drop("new3")
+    assert queue.take() == {"new2": None, "a2": None}
+    assert not queue
+
+
 def test_names_that_were_not_reached_are_the_next_ones() -> None:
     queue = FairQueue(turn)
     for number in range(2 * MOST):
