@@ -9,8 +9,10 @@ from support.incidents import known, told
 @pytest.mark.parametrize(
     ("name", "phases"),
     [
+        ("crash-loop", {"ready": 9, "held": 1}),
         ("held", {"held": 2, "ready": 2}),
         ("killed", {"accepting": 3, "held": 1}),
+        ("outage", {"ready": 11}),
         ("rolling", {"accepting": 48, "reloading": 2}),
     ],
 )
