@@ -5,6 +5,9 @@ at most some ten thousand events are folded. Each event is checked against the c
 snapshot is a shortcut, never the truth: ``full`` does without, and ``verify`` compares.
 """
 
+from collections import deque
+from collections.abc import Iterator
+
 import msgspec
 
 from ..daemon.core.actions import Action
@@ -68,9 +71,18 @@ def base(reader: Reader, upto: int, full: bool = False) -> tuple[Fleet, bytes]:
 
 def fleet_at(reader: Reader, seq: int, full: bool = False) -> Fleet:
     """The fleet after event ``seq``. Raises Damaged, NewerFormat, FoldFailed, NotFound."""
+    return deque(fleets(reader, seq, full), maxlen=1)[0]
+
+
+def fleets(reader: Reader, seq: int, full: bool = False) -> Iterator[Fleet]:
+    """The one fleet, at the nearest snapshot and after each event from there up to ``seq``.
+
+    Raises what ``fleet_at`` raises.
+    """
     if not reader.anchor.seq <= seq <= reader.head.seq:
         raise NotFound(where_it_is(reader, seq))
     fleet, previous = base(reader, seq, full)
+    yield fleet
     for row in reader.rows(after=fleet.seq, upto=seq):
         if row[0] != fleet.seq + 1:
             raise _damaged(reader, fleet.seq + 1, "is missing")
@@ -81,9 +93,9 @@ def fleet_at(reader: Reader, seq: int, full: bool = False) -> Fleet:
         if previous != row[8]:
             raise _damaged(reader, row[0], "is not what was written")
         fold_one(fleet, reader.decode(row))
+        yield fleet
     if fleet.seq != seq:
         raise _damaged(reader, fleet.seq + 1, "is missing")
-    return fleet
 
 
 def _damaged(reader: Reader, seq: int, what: str) -> Damaged:

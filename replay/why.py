@@ -1,135 +1,201 @@
-"""``why``: the chain of events that led a vassal to its present phase.
+"""``why``: the story of how a vassal came to be as it is, for people and for programs.
 
-Each event names its ``cause``. So from the event that led to the present phase (the vassal's
-``because``) the causes lead back to the beginning. One step is not among them. A byte or an exit of
-a process names its attempt, which may have begun long before a reload or a stop was ordered. The
-fleet knows which event ordered that: the vassal's ``order``, for an exit as it was just before. So
-that event is told, too: the change that broke the vassal, or the operator who stopped it.
+``story.py`` chooses what belongs to it. Before the events a line tells the break: since when the
+vassal is down, which deploy broke it, and which repairs were tried. After them come the facts that
+an operator needs next.
 """
 
 from collections.abc import Iterator
+from typing import Any, Final
 
-from ..daemon.core.fleet import Fleet, Vassal
-from ..daemon.core.records import deafness
+from ..daemon.core.fleet import Vassal
+from ..daemon.core.records import deafness, vassal_record
 from ..journal.deploys import DEPLOYED, DEPLOYS
-from ..journal.events import Announced, Body, Exited, OperatorRequested
+from ..journal.events import Exited, OperatorRequested
 from ..journal.reading import Reader, Row
-from ..journal.times import for_people, took
+from ..journal.times import for_people, rfc3339, took
 from ..monitors.names import shown
+from .breaks import Break, Mark, Repair
 from .config_facts import config_facts
 from .names import unknown
-from .rebuild import NotFound, fleet_at
-from .words import decode_actions, essence, how_it_ended, operator, orders
+from .rebuild import NotFound
+from .story import Item, Story, story
+from .words import how_it_ended, operator
 
-_MOST = 100  # causes; a journal can be anybody's, and hold a loop
+SIGNS: Final = {
+    "accepting": "✓",
+    "running": "✓",
+    "died": "✗",
+    "superseded": "-",
+    "pending": "…",
+}
+_MOST: Final = 12  # repairs that are told
+_DAY: Final = 86_400 * 10**9
 
 
-def story(reader: Reader, name: str, seq: int) -> Iterator[str]:
-    """Lines that tell why a vassal is as it is after event ``seq``. Raises NotFound."""
-    fleet = fleet_at(reader, seq)
-    vassal = fleet.vassals.get(name)
-    if vassal is None:
-        yield from _gone(reader, name, seq)
-        return
-    yield _headline(vassal, fleet)
+def tell(reader: Reader, name: str, seq: int) -> Story:
+    """The story after event ``seq``. Raises NotFound where the vassal was not known then."""
+    first = reader.first_of(name)
+    if first is None:
+        raise NotFound(unknown(reader, name))
+    told = story(reader, name, seq)
+    if told.vassal is not None or reader.last_of(name, DEPLOYS, seq) is not None:
+        return told
+    raise NotFound(
+        f"{shown(name)} was not known then; event {first[0]}, {for_people(first[1])} UTC,"
+        " is the first that speaks of it"
+    )
+
+
+# For people
+
+
+def lines(reader: Reader, told: Story) -> Iterator[str]:
+    """The story in lines of text."""
+    yield _headline(told)
+    if told.broken is not None and is_recent(told):
+        yield break_line(told.broken)
     yield ""
-    wrote = ""
-    for row in _chain(reader, vassal):
-        yield from _told(reader, row, name, wrote)
-        body = reader.decode(row).body
-        wrote = body.log if isinstance(body, Exited) else wrote
+    yield from item_lines(told)
     yield ""
-    for label, fact in _facts(reader, vassal, fleet):
+    for label, fact in facts(reader, told):
         yield f"{label + ':':16} {fact}"
 
 
-def _headline(vassal: Vassal, fleet: Fleet) -> str:
+def _headline(told: Story) -> str:
+    vassal = told.vassal
+    if vassal is None:
+        return f"{shown(told.name)} is not there any more (as of event {told.seq})"
     reason = f": {shown(vassal.reason)}" if vassal.reason else ""
-    lasted = took(fleet.at - vassal.since)
-    return f"{shown(vassal.name)} is {vassal.phase}{reason} (for {lasted}, as of event {fleet.seq})"
+    lasted = took(told.at - vassal.since)
+    return f"{shown(told.name)} is {vassal.phase}{reason} (for {lasted}, as of event {told.seq})"
 
 
-# The chain of causes
+def is_recent(told: Story) -> bool:
+    """Whether the last break lasts, or ended less than a day ago."""
+    broken = told.broken
+    return broken is not None and (broken.until is None or told.at - broken.until < _DAY)
 
 
-def _chain(reader: Reader, vassal: Vassal) -> list[Row]:
-    """The events that led here, in order."""
-    found: dict[int, Row] = {}
-    _walk(reader, vassal.because, found)
-    last = found.get(vassal.because)
-    if last is not None and last[2] == "exited" and last[0] - 1 > reader.anchor.seq:
-        before = fleet_at(reader, last[0] - 1).vassals.get(vassal.name)
-        if before is not None:
-            _walk(reader, before.order, found)
-    elif vassal.attempt is not None:
-        _walk(reader, vassal.order, found)
-    return [found[seq] for seq in sorted(found) if seq <= vassal.because]
+def break_line(broken: Break) -> str:
+    """A break on one line: ``down since ..., 8 deaths, 3 deploys: broken by 45, ...``."""
+    since = for_people(broken.since)
+    if broken.until is None:
+        text = f"down since {since} UTC"
+    elif broken.over:
+        text = f"was down for {took(broken.until - broken.since)} from {since} UTC"
+    else:
+        text = f"down since {since} UTC, up again {took(broken.until - broken.since)} later"
+    text += f", {_count(broken.deaths, 'death')}"
+    if broken.deploys:
+        text += f", {_count(broken.deploys, 'deploy')}"
+    return f"{text}: {', '.join(blame(broken))}"
 
 
-def _walk(reader: Reader, seq: int | None, found: dict[int, Row]) -> None:
-    while seq is not None and seq not in found and len(found) < _MOST:
-        row = reader.row(seq)
-        if row is None:  # in an archive, or damaged; what is known is told
-            return
-        found[seq] = row
-        seq = row[5]
+def blame(broken: Break) -> Iterator[str]:
+    """The deploys of a break, by number: to blame, good, tried."""
+    if broken.first.outside:
+        yield f"not by a deploy, but {shown(broken.first.said)}"
+    elif broken.broken_by is not None:
+        yield f"broken by {broken.broken_by.seq}"
+    elif broken.under is not None:
+        yield f"it had run well with {broken.under.seq}"
+    else:
+        yield "broken by a deploy that is not in this file"
+    if broken.broken_by is not None and broken.last_good is not None:
+        yield f"last good {broken.last_good.seq}"
+    elif broken.last_good is None:
+        yield "none good before"
+    if broken.repairs:
+        first = max(0, len(broken.repairs) - _MOST)
+        tried = " ".join(f"{each.seq} {sign(broken, each)}" for each in broken.repairs[first:])
+        yield f"repairs {f'({first} more) ' if first else ''}{tried}"
 
 
-def _told(reader: Reader, row: Row, name: str, wrote: str = "") -> Iterator[str]:
-    """One event of the story; ``wrote`` is what the death told before had as its last lines."""
-    seq, at, kind, monitor, vassal, _, _, actions, _ = row
-    event = reader.decode(row)
-    said = essence(event.body)
-    told = f"{for_people(at)}  {kind}"
-    if vassal is not None and vassal != name:
-        told += f" {shown(vassal)}"
-    if said:
-        told += f": {said}"
-    if monitor is not None:
-        told += f", from {shown(monitor)}"
-    ours = [action for action in decode_actions(actions) if action.vassal == name]
-    ordered = orders(ours, name)
-    yield f"{told}{f' -> {ordered}' if ordered else ''}  (event {seq})"
-    yield from _log_lines(event.body, wrote)
+def sign(broken: Break, repair: Repair) -> str:
+    """Whether a repair has helped. Whether the last one has, is known when the break is over."""
+    if repair.helped and repair is broken.repairs[-1] and not broken.over:
+        return SIGNS["pending"]
+    return SIGNS[repair.outcome]
 
 
-def _log_lines(body: Body, wrote: str) -> Iterator[str]:
-    if isinstance(body, Exited) and body.log and body.log == wrote:
-        yield "    | (the same lines again)"
-    elif isinstance(body, Exited):
-        for line in body.log.splitlines():
-            yield f"    | {shown(line)}"
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def item_lines(told: Story) -> Iterator[str]:
+    """The events, with a line for each day."""
+    day = ""
+    log: list[str] = []
+    source = None
+    for item in told.items:
+        when = for_people(item.at)
+        if when[:10] != day:
+            day = when[:10]
+            yield f"{day} UTC"
+        gone = item.kind in DEPLOYS and item.kind not in DEPLOYED
+        new_source = item.monitor is not None and (gone or item.monitor != source)
+        source = item.monitor or source
+        yield f"{when[11:]}  {line(item, from_=new_source)}"
+        if item.together is not None:
+            yield f"              {item.together}"
+        if item.log and item.log == log:
+            yield "    | (the same lines again)"
+        elif item.log:
+            yield from (f"    | {shown(each)}" for each in item.log)
+        log = item.log or log
+
+
+def line(item: Item, *, from_: bool = False) -> str:
+    """An item without its time."""
+    source = f", from {shown(item.monitor or '')}" if from_ else ""
+    ordered = f" -> {', '.join(item.orders)}" if item.orders else ""
+    if item.last is not None:
+        return f"{item.text}  (events {item.seq}-{item.last})"
+    return f"{item.text}{source}{ordered}  (event {item.seq})"
 
 
 # The facts for an operator at 3 a.m.
 
 
-def _facts(reader: Reader, vassal: Vassal, fleet: Fleet) -> Iterator[tuple[str, str]]:
+def facts(reader: Reader, told: Story) -> Iterator[tuple[str, str]]:
+    """The answers to the next questions of an operator, as labels and texts."""
+    vassal = told.vassal
+    if vassal is None:
+        yield from _facts_of_gone(reader, told)
+        return
     yield "phase", f"{vassal.phase} since {for_people(vassal.since)} UTC"
-    if vassal.pid is not None:
-        yield "process", f"pid {vassal.pid}{', loyal' if vassal.loyal else ''}"
-        if (deaf := deafness(vassal)) is not None:
-            yield "deaf", deaf
-        if not vassal.control:
-            yield "control socket", f"lost with a former daemon: {_without_control(vassal)}"
+    yield from _facts_of_process(vassal)
+    if told.wait is not None:
+        yield "slot", f"{told.wait}, since {for_people(told.wait.since)} UTC"
     if vassal.deaths:
         yield "deaths in a row", str(vassal.deaths)
     if vassal.phase == "throttled" and vassal.deadline is not None:
-        wait = took(max(0, vassal.deadline - fleet.at))
+        wait = took(max(0, vassal.deadline - told.at))
         yield "next try", f"{for_people(vassal.deadline)} UTC, {wait} after this; 'retry' ends it"
     if vassal.phase == "barred":
         yield "next try", "when its config changes, or an operator says retry"
     if vassal.held:
-        yield "stopped by", _who_stopped(reader, vassal.name, fleet.seq)
-    yield from config_facts(vassal, fleet)
-    deployed = reader.last_of(vassal.name, DEPLOYED, fleet.seq)
+        yield "stopped by", _who_stopped(reader, vassal.name, told.seq)
+    yield from config_facts(vassal, told.fleet)
+    deployed = reader.last_of(vassal.name, DEPLOYED, told.seq)
     if deployed is not None:
         yield "last deploy", f"{for_people(deployed[1])} UTC (event {deployed[0]})"
-    yield from _last_exit(reader, vassal.name, fleet.seq)
-    outage = fleet.outages.get(vassal.monitor)
+    yield from _last_exit(reader, vassal.name, told.seq)
+    outage = told.fleet.outages.get(vassal.monitor)
     if outage is not None:
         since = for_people(outage.since)
         yield "its source", f"cannot be read since {since} UTC: {shown(outage.reason)}"
+
+
+def _facts_of_process(vassal: Vassal) -> Iterator[tuple[str, str]]:
+    if vassal.pid is None:
+        return
+    yield "process", f"pid {vassal.pid}{', loyal' if vassal.loyal else ''}"
+    if (deaf := deafness(vassal)) is not None:
+        yield "deaf", deaf
+    if not vassal.control:
+        yield "control socket", f"lost with a former daemon: {_without_control(vassal)}"
 
 
 def _without_control(vassal: Vassal) -> str:
@@ -166,35 +232,108 @@ def _last_exit(reader: Reader, name: str, seq: int) -> Iterator[tuple[str, str]]
     yield "last exit", f"{how_it_ended(body)}, {for_people(row[1])} UTC (event {row[0]})"
 
 
-# A vassal that is not there
-
-
-def _gone(reader: Reader, name: str, seq: int) -> Iterator[str]:
-    row = reader.last_of(name, DEPLOYS, seq)
-    if row is None:
-        first = reader.first_of(name)
-        if first is None:
-            raise NotFound(unknown(reader, name))
-        raise NotFound(
-            f"{shown(name)} was not known then; event {first[0]}, {for_people(first[1])} UTC,"
-            " is the first that speaks of it"
-        )
+def _facts_of_gone(reader: Reader, told: Story) -> Iterator[tuple[str, str]]:
+    row = reader.last_of(told.name, DEPLOYS, told.seq)
+    assert row is not None
     event = reader.decode(row)
-    yield f"{shown(name)} is not there any more (as of event {seq})"
-    yield ""
-    deployed = reader.last_of(name, DEPLOYED, row[0])
-    if deployed is not None and deployed is not row:
-        yield from _told(reader, deployed, name)
-    if not isinstance(event.body, Announced):
-        yield from _told(reader, row, name)
-    last = reader.last_of(name, ("exited",), seq)
-    if last is not None and last[0] > row[0]:
-        yield from _told(reader, last, name)
-    yield ""
     what = event.kind.removeprefix("vassal_")
-    yield (
-        f"{what + ':':16} {for_people(event.at)} UTC, by {shown(event.monitor or '-')}"
-        f" (event {event.seq})"
-    )
-    for label, fact in _last_exit(reader, name, seq):
-        yield f"{label + ':':16} {fact}"
+    by = shown(event.monitor or "-")
+    yield what, f"{for_people(event.at)} UTC, by {by} (event {event.seq})"
+    yield from _last_exit(reader, told.name, told.seq)
+
+
+# For programs
+
+
+def record(reader: Reader, told: Story) -> dict[str, Any]:
+    """The story in the shape of the surface."""
+    vassal = told.vassal
+    return {
+        "vassal": told.name,
+        "seq": told.seq,
+        "at": rfc3339(told.at),
+        "phase": None if vassal is None else vassal.phase,
+        "since": None if vassal is None else rfc3339(vassal.since),
+        "because": None if vassal is None else vassal.because,
+        "reason": None if vassal is None else vassal.reason,
+        "break": None if told.broken is None else break_record(told.broken),
+        "wait": _wait_record(told),
+        "events": [item_record(item) for item in told.items],
+        "facts": dict(facts(reader, told)),
+        "state": None if vassal is None else vassal_record(vassal),
+    }
+
+
+def break_record(broken: Break) -> dict[str, Any]:
+    """A break for programs."""
+    return {
+        "since": rfc3339(broken.since),
+        "until": _time(broken.until),
+        "until_seq": broken.until_seq,
+        "over": broken.over,
+        "deaths": broken.deaths,
+        "first_death": _mark_record(broken.first),
+        "last_death": _mark_record(broken.last),
+        "broken_by": _mark_record(broken.broken_by),
+        "under": _mark_record(broken.under),
+        "last_good": _mark_record(broken.last_good),
+        "repairs": [_repair_record(each) for each in broken.repairs],
+    }
+
+
+def _mark_record(mark: Mark | None) -> dict[str, Any] | None:
+    if mark is None:
+        return None
+    return {"seq": mark.seq, "at": rfc3339(mark.at), "said": mark.said, "config": mark.config}
+
+
+def _repair_record(each: Repair) -> dict[str, Any]:
+    return {
+        "seq": each.seq,
+        "at": rfc3339(each.at),
+        "said": each.said,
+        "config": each.config,
+        "outcome": each.outcome,
+        "outcome_seq": each.outcome_seq,
+        "outcome_at": _time(each.outcome_at),
+    }
+
+
+def _wait_record(told: Story) -> dict[str, Any] | None:
+    if told.wait is None:
+        return None
+    return {
+        "since": rfc3339(told.wait.since),
+        "slots": told.wait.slots,
+        "waiting": told.wait.waiting,
+    }
+
+
+def item_record(item: Item) -> dict[str, Any]:
+    """An item of the story for programs."""
+    together = item.together
+    return {
+        "seq": item.seq,
+        "at": rfc3339(item.at),
+        "kind": item.kind,
+        "vassal": item.vassal,
+        "monitor": item.monitor,
+        "text": item.text,
+        "orders": item.orders,
+        "cause": item.cause,
+        "last": item.last,
+        "log": item.log,
+        "together": None
+        if together is None
+        else {
+            "kind": together.kind,
+            "count": together.count,
+            "first": together.first,
+            "last": together.last,
+            "kinds": together.kinds,
+        },
+    }
+
+
+def _time(at: int | None) -> str | None:
+    return None if at is None else rfc3339(at)

@@ -2,7 +2,9 @@
 
 import click
 
+from ...daemon.cli import escapes
 from ...daemon.cli.commandline import TIME, Command
+from ...daemon.cli.tables import write
 from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import why
@@ -13,7 +15,16 @@ from ..shared import name_argument, print_lines, reading
 @click.command("why", cls=Command)
 @name_argument
 @click.option("--at", type=TIME, metavar="T", help="As it was at this time.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
 @reading
-def command(reader: Reader, name: str, at: Moment | None) -> None:
-    """The chain of causes that led to a vassal's present phase."""
-    print_lines(why.story(reader, name, moment(reader, at, None)))
+def command(reader: Reader, name: str, at: Moment | None, as_json: bool) -> None:
+    """The chain of causes that led to a vassal's present phase.
+
+    After a crash loop it says since when the vassal is down, which deploy broke it, and which
+    repairs were tried: ✓ helped, ✗ died, - came too late.
+    """
+    told = why.tell(reader, name, moment(reader, at, None))
+    if as_json:
+        write([escapes.encode(why.record(reader, told)), b"\n"])
+    else:
+        print_lines(why.lines(reader, told))

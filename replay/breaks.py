@@ -1,0 +1,255 @@
+"""The break: since when a vassal is down, which deploy broke it, and which repairs were tried.
+
+A crash loop outlives several edits. The last edit is a repair that failed, not the cause. The cause
+is the deploy that ran when the first process died. So the record of one vassal is read as *marks*
+(``marks.py``), and ``breaks`` follows them:
+
+- A break begins with a death that nothing ordered. Until then the vassal was up, or was stopped for
+  that deploy.
+- Each deploy and each request of an operator after it is a repair that was tried.
+- It ends when the vassal comes up and stays up. A process that dies after it came up ends nothing:
+  it has stayed up when it is loyal, when it ran for more than twice as long as any before it in
+  this break, or when it ran for ``Patience.quiet``.
+
+``breaks`` is pure. All times are UTC nanoseconds.
+"""
+
+from collections.abc import Iterable
+from typing import Final, Literal
+
+import msgspec
+
+What = Literal[
+    "deploy",  # its source gives a config
+    "run",  # a process is told to run the config that was deployed last: a spawn or a reload
+    "up",  # the process accepts; a plain program: it runs
+    "loyal",
+    "death",  # an end that nothing ordered, a start that failed, a bar
+    "end",  # an end that was ordered, or one that is no failure
+    "request",  # of an operator
+    "gone",  # its source gives it no longer
+]
+Outcome = Literal["accepting", "running", "died", "superseded", "pending"]
+
+_SECOND: Final = 1_000_000_000
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """One thing that a vassal's record says. ``said`` puts it into words.
+
+    ``outside``: a death of which no config can be the cause, as the machine refused the start.
+    """
+
+    what: What
+    seq: int
+    at: int
+    said: str = ""
+    config: str | None = None
+    outside: bool = False
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """How long a process must run, in nanoseconds.
+
+    ``proven``: after this time a deploy is not to blame for a death. ``quiet``: after this time a
+    death is another break.
+    """
+
+    proven: int = 30 * _SECOND
+    quiet: int = 60 * _SECOND
+
+
+PATIENCE: Final = Patience()
+
+
+class Repair(msgspec.Struct):
+    """A deploy or a request that came while the vassal was down, and its outcome."""
+
+    seq: int
+    at: int
+    said: str
+    config: str | None = None
+    outcome: Outcome = "pending"
+    outcome_seq: int | None = None
+    outcome_at: int | None = None
+
+    def settle(self, outcome: Outcome, mark: Mark) -> None:
+        self.outcome, self.outcome_seq, self.outcome_at = outcome, mark.seq, mark.at
+
+    @property
+    def helped(self) -> bool:
+        return self.outcome in ("accepting", "running")
+
+
+class Break(msgspec.Struct):
+    """A time for which a vassal was down, or came up only to die again.
+
+    ``under`` is the deploy that ran at the first death. It is to blame (``broken_by``) unless the
+    vassal had run with it for long enough, ``proved`` then. ``last_good`` is the last one before it
+    that ran well. ``until`` is when it came up, None while it is down. It is ``over`` when it has
+    stayed up.
+    """
+
+    since: int
+    first: Mark  # the first death
+    last: Mark  # the last death
+    under: Mark | None
+    proved: bool
+    last_good: Mark | None
+    deaths: int = 1
+    repairs: list[Repair] = []
+    until: int | None = None
+    until_seq: int | None = None
+    over: bool = False
+    longest: int = 0  # run of a process that died in it
+
+    @property
+    def broken_by(self) -> Mark | None:
+        return None if self.proved or self.first.outside else self.under
+
+    @property
+    def deploys(self) -> int:
+        """The deploys among the repairs."""
+        return sum(1 for repair in self.repairs if repair.config is not None)
+
+
+def breaks(
+    marks: Iterable[Mark], patience: Patience = PATIENCE, now: int | None = None
+) -> list[Break]:
+    """The breaks of one vassal, in order. ``now`` is later than all marks."""
+    follower = _Follower(patience)
+    for mark in marks:
+        follower.take(mark)
+    if now is not None:
+        follower.end(now)
+    return follower.found
+
+
+class _Follower:
+    def __init__(self, patience: Patience) -> None:
+        self.patience = patience
+        self.found: list[Break] = []
+        self.open: Break | None = None
+        self.deploy: Mark | None = None  # the last one
+        self.good: Mark | None = None  # the last one that ran well before the one that runs
+        self.runs: Mark | None = None  # the deploy whose config runs, or ran last
+        self.came_up = self.proven = self.died = False  # a process with that config
+        self.told = self.told_at = 0  # the last event that told a process to run a config
+        self.up: Mark | None = None  # since when it is up, None where it is down
+        self.down_since: int | None = None
+
+    def take(self, mark: Mark) -> None:
+        getattr(self, f"_{mark.what}")(mark)
+
+    def _deploy(self, mark: Mark) -> None:
+        if self._stays_up(mark.at):
+            self._close()
+        if self.up is None and self.down_since is None:
+            self.down_since = mark.at  # it was never up
+        self.deploy = mark
+        self._try(mark, config=mark.config or "")
+
+    def _request(self, mark: Mark) -> None:
+        self._try(mark)
+
+    def _gone(self, mark: Mark) -> None:
+        self.deploy = None
+
+    def _try(self, mark: Mark, config: str | None = None) -> None:
+        if self.open is None:
+            return
+        if self.open.repairs and self.open.repairs[-1].outcome == "pending":
+            self.open.repairs[-1].settle("superseded", mark)
+        self.open.repairs.append(Repair(mark.seq, mark.at, mark.said, config))
+
+    def _run(self, mark: Mark) -> None:
+        self.told, self.told_at = mark.seq, mark.at
+        if self.deploy is None or self.runs is self.deploy:
+            return
+        if self.runs is not None and self.came_up and (self.proven or not self.died):
+            self.good = self.runs
+        self.runs = self.deploy
+        self.came_up = self.proven = self.died = False
+
+    def _up(self, mark: Mark) -> None:
+        self.up, self.down_since, self.came_up = mark, None, True
+        if self.open is None:
+            return
+        if self.open.until is None:
+            self.open.until, self.open.until_seq = mark.at, mark.seq
+        repair = self._tried()
+        if repair is not None and repair.outcome == "pending":
+            repair.settle("running" if mark.said == "running" else "accepting", mark)
+
+    def _loyal(self, mark: Mark) -> None:
+        if self.up is None:
+            self._up(mark)
+        self.proven = True
+        self._close()
+
+    def _death(self, mark: Mark) -> None:
+        run = self._run_until(mark.at)
+        self.proven = self.proven or run >= self.patience.proven
+        if run >= self.patience.quiet:
+            self._close()
+        now = self.open or self._last_goes_on(mark)
+        if now is None:
+            now = self._begin(mark)
+            self.found.append(now)
+        else:
+            now.deaths += 1
+            now.last = mark
+        self.open = now
+        now.longest = max(now.longest, run)
+        now.until, now.until_seq, now.over = None, None, False
+        repair = self._tried()
+        if repair is not None and repair.outcome != "died":
+            repair.settle("died", mark)
+        self.died = self.died or not mark.outside
+        self._is_down(mark)
+
+    def _begin(self, mark: Mark) -> Break:
+        since = mark.at if self.down_since is None else self.down_since
+        under = self.runs or self.deploy
+        good = self.runs if self.proven else self.good
+        return Break(since, mark, mark, under, self.proven, good)
+
+    def _last_goes_on(self, mark: Mark) -> Break | None:
+        """The break before, if it ended a moment ago and nothing was deployed since."""
+        last = self.found[-1] if self.found else None
+        if last is None or last.until is None or mark.at - last.until >= self.patience.quiet:
+            return None
+        newest = last.repairs[-1].seq if last.repairs else last.first.seq
+        return None if self.deploy is not None and self.deploy.seq > newest else last
+
+    def _end(self, mark: Mark) -> None:
+        if self._stays_up(mark.at):
+            self._close()
+        self._is_down(mark)
+
+    def _is_down(self, mark: Mark) -> None:
+        self.up = None
+        if self.down_since is None:
+            self.down_since = mark.at
+
+    def _tried(self) -> Repair | None:
+        """The last repair, if a process was told to run since."""
+        repairs = [] if self.open is None else self.open.repairs
+        return repairs[-1] if repairs and repairs[-1].seq <= self.told else None
+
+    def _stays_up(self, at: int) -> bool:
+        return self.open is not None and self._run_until(at) > 2 * self.open.longest
+
+    def _run_until(self, at: int) -> int:
+        """How long it has been up with the config that it runs."""
+        return 0 if self.up is None else at - max(self.up.at, self.told_at)
+
+    def _close(self) -> None:
+        if self.open is not None and self.open.until is not None:
+            self.open.over = True
+            self.open = None
+
+    def end(self, now: int) -> None:
+        """The record ends."""
+        if self._stays_up(now):
+            self._close()

@@ -1,0 +1,195 @@
+"""The record of one vassal: its own events, those that gave it orders, and its marks.
+
+The journal has an index of events by vassal, so the record is read backwards from its end,
+``MOST`` events at most, and no fleet is folded. Two kinds of events that concern a vassal are not
+under its name. An event of another vassal that freed a slot is the cause of an event of its own.
+A request of an operator for all vassals is found among the last ``_FAR`` events.
+
+Each event's recorded actions tell what was ordered because of it. So they tell which end of a
+process was ordered, without a fold.
+"""
+
+from collections.abc import Iterator, Set
+from typing import Any, Final
+
+import msgspec
+
+from ..daemon.core.actions import Action
+from ..journal.deploys import DEPLOYED
+from ..journal.events import Event, Exited, OperatorRequested
+from ..journal.reading import COLUMNS, Reader, Row
+from .breaks import Mark, What
+from .words import decode_actions, essence, how_it_ended
+
+MOST: Final = 5000  # events of a vassal that are read
+_FAR: Final = 50_000  # events among which requests for all vassals are looked for
+_MILLISECOND: Final = 1_000_000
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """An event, and the actions about the vassal that were recorded with it."""
+
+    event: Event
+    orders: tuple[Action, ...]
+
+    @property
+    def seq(self) -> int:
+        return self.event.seq
+
+    def orders_to(self, *which: str) -> bool:
+        """Whether one of these orders was given because of it."""
+        return any(action.do in which for action in self.orders)
+
+
+class Record(msgspec.Struct):
+    """The events that concern one vassal, in order, up to an event."""
+
+    name: str
+    entries: dict[int, Entry]
+    known: Set[int | None]  # other events that changed it
+    earlier: int  # events of the vassal that are in the journal before these
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries.values())
+
+    def is_own(self, entry: Entry) -> bool:
+        return entry.event.vassal == self.name
+
+    def get(self, seq: int | None) -> Entry | None:
+        return None if seq is None else self.entries.get(seq)
+
+
+def record(reader: Reader, name: str, upto: int, known: Set[int | None] = frozenset()) -> Record:
+    """The record of a vassal up to an event. Raises UnreadableEvent, NewerFormat.
+
+    ``known`` are numbers of events that are known to have changed the vassal.
+    """
+    rows: list[Row] = reader.fetch(
+        f"SELECT {COLUMNS} FROM event WHERE vassal = ? AND seq <= ? ORDER BY seq DESC LIMIT ?",
+        name, upto, MOST,
+    )  # fmt: skip
+    first = rows[-1][0] if rows else upto
+    (earlier,) = reader.fetch(
+        "SELECT count(*) FROM event WHERE vassal = ? AND seq < ?", name, first
+    )[0]
+    found = {row[0]: row for row in rows}
+    if earlier and (deployed := reader.last_of(name, DEPLOYED, first - 1)) is not None:
+        found[deployed[0]] = deployed  # the config that these events begin with
+    found.update((row[0], row) for row in _for_all(reader, first, upto))
+    found.update((row[0], row) for row in _causes(reader, found, known))
+    entries = {}
+    for seq in sorted(found):
+        row = found[seq]
+        orders = tuple(each for each in decode_actions(row[7]) if each.vassal == name)
+        entries[seq] = Entry(reader.decode(row), orders)
+    return Record(name, entries, known, earlier)
+
+
+def _for_all(reader: Reader, first: int, upto: int) -> list[Row]:
+    """Requests of operators for all vassals."""
+    return reader.fetch(
+        f"SELECT {COLUMNS} FROM event WHERE seq > ? AND seq <= ? AND vassal IS NULL"
+        " AND kind = 'operator_requested'",
+        max(first, upto - _FAR), upto,
+    )  # fmt: skip
+
+
+def _causes(reader: Reader, found: dict[int, Row], known: Set[int | None]) -> list[Row]:
+    """The events that are causes of these, or known, and are not among them."""
+    wanted = {*(row[5] for row in found.values()), *known} - found.keys()
+    rows = (reader.row(seq) for seq in sorted(s for s in wanted if s.__class__ is int))
+    return [row for row in rows if row is not None]
+
+
+# Marks
+
+
+def marks(told: Record, throttle: int = 1000) -> Iterator[Mark]:
+    """The marks of a record; ``throttle`` is the policy's, in milliseconds."""
+    settings: dict[str, str] = {}
+    began = 0  # when a process was told to run last
+    for entry in told:
+        event = entry.event
+        if event.failed:
+            continue
+        if told.is_own(entry) and event.kind in DEPLOYED:
+            settings = _spec(event).settings
+        plain = "command" in settings
+        ran = event.at - began >= throttle * _MILLISECOND
+        if event.kind == "exited" and told.is_own(entry):
+            yield _ended(told, entry, settings, ran)
+        else:
+            yield from _of_event(told, entry, plain)
+        if entry.orders_to("spawn", "reload"):
+            yield _mark("run", event)
+            began = event.at
+            if plain and entry.orders_to("reload"):
+                yield _mark("up", event, "running")
+
+
+def _spec(event: Event) -> Any:
+    body: Any = event.body
+    return body.spec
+
+
+def _mark(what: What, event: Event, said: str = "") -> Mark:
+    return Mark(what, event.seq, event.at, said)
+
+
+def _of_event(told: Record, entry: Entry, plain: bool) -> Iterator[Mark]:
+    event = entry.event
+    if event.kind == "operator_requested":
+        assert isinstance(event.body, OperatorRequested)
+        if event.body.request != "upgrade":
+            yield _mark("request", event, essence(event.body))
+        return
+    if not told.is_own(entry):
+        return
+    body: Any = event.body
+    match event.kind:
+        case "vassal_added" | "vassal_changed":
+            yield from _deployed(event, body)
+        case "vassal_removed" | "vassal_destroyed":
+            yield _mark("gone", event, event.kind.removeprefix("vassal_"))
+        case "spawned" if plain:
+            yield _mark("up", event, "running")
+        case "vassal_accepting":
+            yield _mark("up", event, "accepting")
+        case "vassal_loyal":
+            yield _mark("loyal", event)
+        case "spawn_failed" if body.fault != "interrupted":
+            yield _failed(event, f"cannot be started: {body.reason}", body.fault)
+        case "listen_failed":
+            yield _failed(event, f"cannot listen: {body.reason}", body.fault)
+        case "vassal_failed":
+            yield _mark("death", event, essence(body))
+
+
+def _failed(event: Event, said: str, fault: str) -> Mark:
+    return Mark("death", event.seq, event.at, said, outside=fault in ("resources", "busy"))
+
+
+def _deployed(event: Event, body: Any) -> Iterator[Mark]:
+    said = event.kind.removeprefix("vassal_")
+    yield Mark("deploy", event.seq, event.at, said, body.spec.config)
+    if body.spec.bar is not None:
+        yield _mark("run", event)
+        yield _mark("death", event, f"may not run: {body.spec.bar}")
+
+
+def _ended(told: Record, entry: Entry, settings: dict[str, str], ran: bool) -> Mark:
+    """An exit: a death, unless something ordered it or it is no failure.
+
+    ``ran``: it ran for as long as the first throttle, so a success exit code is no failure.
+    """
+    event = entry.event
+    body = event.body
+    assert isinstance(body, Exited)
+    cause = told.get(event.cause)
+    if cause is not None and cause.event.kind == "heartbeat_lost":
+        return _mark("death", event, f"{essence(cause.event.body)}, so it was killed")
+    ordered = cause is not None and cause.orders_to("stop", "kill")
+    codes = settings.get("success-exit-codes", "0").replace(",", " ").split()
+    well = body.code is not None and str(body.code) in codes
+    failed = not (ordered or body.away or body.reload or (well and ran))
+    return _mark("death" if failed else "end", event, how_it_ended(body))

@@ -1,0 +1,154 @@
+"""The break and its repairs: tables of cases, told as a line of marks."""
+
+import re
+
+import pytest
+from emperord.replay.breaks import Break, Mark, Patience, breaks
+
+SECOND = 1_000_000_000
+_WHAT = {
+    "D": "deploy",
+    "R": "run",
+    "U": "up",
+    "L": "loyal",
+    "X": "death",
+    "E": "end",
+    "Q": "request",
+    "G": "gone",
+}
+
+
+def marks(told: str) -> list[Mark]:
+    """``4D 4R 5U 9X``: what happened in which event; ``5@70U`` was 70 s after the beginning.
+
+    Without ``@`` an event was as many seconds after the beginning as its number says.
+    """
+    found = []
+    for word in told.split():
+        parts = re.fullmatch(r"(\d+)(?:@([\d.]+))?([A-Z])", word)
+        assert parts is not None, word
+        seq = int(parts[1])
+        at = int(float(parts[2] or seq) * SECOND)
+        what = _WHAT[parts[3]]
+        found.append(Mark(what, seq, at, config=f"c{seq}" if what == "deploy" else None))  # type: ignore[arg-type]
+    return found
+
+
+def seq(mark: Mark | None) -> int | None:
+    return None if mark is None else mark.seq
+
+
+def line(one: Break) -> str:
+    """A break as the case says it."""
+    signs = {"died": "x", "accepting": "v", "running": "v", "superseded": "-", "pending": "?"}
+    tried = " ".join(f"{each.seq}{signs[each.outcome]}" for each in one.repairs)
+    blame = f"proved {seq(one.under)}" if one.proved else f"broken by {seq(one.broken_by)}"
+    until = "" if one.until is None else f"-{one.until // SECOND}"
+    return (
+        f"{one.since // SECOND}{until}: {one.deaths} deaths, {blame}, good {seq(one.last_good)}"
+        f"{', ' if tried else ''}{tried}"
+    )
+
+
+CASES = {
+    "never down": ("4D 4R 5U 6L", []),
+    "the first deploy never ran": ("4D 4R 6X", ["4: 1 deaths, broken by 4, good None"]),
+    "a change breaks it": (
+        "4D 4R 5U 45D 45R 47X 48R 49X",
+        ["47: 2 deaths, broken by 45, good 4"],
+    ),
+    "three edits, and the third helps": (
+        "4D 4R 5U 45D 45R 47X 48R 50X 62D 62R 64X 79D 79R 80X 91D 91R 92U",
+        ["47-92: 4 deaths, broken by 45, good 4, 62x 79x 91v"],
+    ),
+    "it comes up for a moment and dies, again and again": (
+        "4D 4R 5U 45D 45R 46U 47X 48R 49U 50X 62D 62R 63U 64X",
+        ["47: 3 deaths, broken by 45, good 4, 62x"],
+    ),
+    "an edit that comes up for a moment is no repair": (
+        "4D 4R 5U 45D 45R 46U 48X 62D 62R 63U 64X 70D 70R 71U 90L",
+        ["48-71: 2 deaths, broken by 45, good 4, 62x 70v"],
+    ),
+    "a repair that stayed up is good, and the next edit is another break": (
+        "4D 4R 5U 45D 45R 46X 62D 62R 63U 70D 70R 71X",
+        [
+            "46-63: 1 deaths, broken by 45, good 4, 62v",
+            "71: 1 deaths, broken by 70, good 62",
+        ],
+    ),
+    "an edit that no process ran has broken nothing": (
+        "4D 4R 5U 44D 45D 45R 47X",
+        ["47: 1 deaths, broken by 45, good 4"],
+    ),
+    "an edit while the broken one starts is not what dies": (
+        "4D 4R 5U 45D 45R 46D 47X 47R 48U 80L",
+        ["47-48: 1 deaths, broken by 45, good 4"],
+    ),
+    "a repair waits for the process of the one before": (
+        "4D 4R 5U 45D 45R 47X 48R 49D 50X 50R 51U",
+        ["47-51: 2 deaths, broken by 45, good 4, 49v"],
+    ),
+    "two edits at once": (
+        "4D 4R 5U 45D 45R 47X 62D 63D 63R 64U",
+        ["47-64: 1 deaths, broken by 45, good 4, 62- 63v"],
+    ),
+    "a restart for the change counts from the stop": (
+        "4D 4R 5U 45D 46E 46R 48X",
+        ["46: 1 deaths, broken by 45, good 4"],
+    ),
+    "an operator tries, too": (
+        "4D 4R 5U 45D 45R 47X 50Q 50R 51X 60Q 61Q 70D 70R",
+        ["47: 2 deaths, broken by 45, good 4, 50x 60- 61- 70?"],
+    ),
+    "a loyal one that is killed was not broken by its deploy": (
+        "4D 4R 5U 6L 20X 20R 21U 22L 40X 40R 41U 42L",
+        ["20-41: 2 deaths, proved 4, good 4"],
+    ),
+    "a death after half a minute is not the deploy's": (
+        "4D 4R 5U 45D 45R 46U 99X 100R 101X",
+        ["99: 2 deaths, proved 45, good 45"],
+    ),
+    "a death after a quiet time is another break": (
+        "4D 4R 5U 6L 20X 20R 21U 90X",
+        ["20-21: 1 deaths, proved 4, good 4", "90: 1 deaths, proved 4, good 4"],
+    ),
+    "a vassal that comes back after a removal is a repair": (
+        "4D 4R 5U 45D 45R 47X 50G 55D 55R 56U 80L",
+        ["47-56: 1 deaths, broken by 45, good 4, 55v"],
+    ),
+    "the bad one after a bad one": (
+        "4D 4R 6X 7R 8X 10D 10R 11X 20D 20R 21U 22L 30D 30R 31X",
+        [
+            "4-21: 3 deaths, broken by 4, good None, 10x 20v",
+            "31: 1 deaths, broken by 30, good 20",
+        ],
+    ),
+    "a stop by an operator is no death": ("4D 4R 5U 6L 10Q 11E 20Q 20R 21U", []),
+    "a record that begins in the middle": ("50X 51R 52X 60D 60R 61U", [
+        "50-61: 2 deaths, broken by None, good None, 60v",
+    ]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("told", "expected"), CASES.values(), ids=list(CASES))
+def test_it_finds_the_breaks(told: str, expected: list[str]) -> None:
+    assert [line(one) for one in breaks(marks(told))] == expected
+
+
+@pytest.mark.parametrize(
+    ("patience", "expected"),
+    [
+        pytest.param(Patience(), ["10-15: 2 deaths, broken by 4, good None"], id="default"),
+        pytest.param(
+            Patience(proven=SECOND), ["10-15: 2 deaths, proved 4, good 4"], id="proven sooner"
+        ),
+        pytest.param(
+            Patience(quiet=2 * SECOND),
+            ["10-11: 1 deaths, broken by 4, good None", "14-15: 1 deaths, broken by 4, good None"],
+            id="quiet sooner",
+        ),
+    ],
+)
+def test_the_patience_says_when(patience: Patience, expected: list[str]) -> None:
+    told = marks("4D 4R 5U 10X 10R 11U 14X 14R 15U")
+    assert [line(one) for one in breaks(told, patience)] == expected
