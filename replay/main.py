@@ -20,6 +20,7 @@ COMMANDS: Final = (
     "diff",
     "events",
     "history",
+    "report",
     "show",
     "state",
     "verify",

@@ -26,7 +26,7 @@ UNREADABLE: Final = 3
 _BUNDLE: Final = 500  # lines written at once
 
 
-def _name(_: click.Context, __: click.Parameter, told: str | None) -> str | None:
+def name_of(_: click.Context, __: click.Parameter, told: str | None) -> str | None:
     """An argument that is a name: UTF-8, whatever the locale takes it for."""
     return None if told is None else os.fsencode(told).decode("utf-8", "replace")
 
@@ -92,7 +92,7 @@ def moments(command: Callable[..., None]) -> Callable[..., None]:
 
 def name_argument(command: Callable[..., None]) -> Callable[..., None]:
     """The argument NAME, a vassal."""
-    return click.argument("name", callback=_name)(command)
+    return click.argument("name", callback=name_of)(command)
 
 
 def raw_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -118,10 +118,10 @@ def filters(kinds: Sequence[str]) -> Callable[[Callable[..., Any]], Callable[...
         for option in (
             click.option("--kind", "chosen", callback=_kinds(kinds), multiple=True, metavar="K",
                          help="Only these."),
-            click.option("--monitor", metavar="M", callback=_name, help="Only from this source."),
+            click.option("--monitor", metavar="M", callback=name_of, help="Only from this source."),
             click.option("--until", type=TIME, metavar="T", help="Only up to then."),
             click.option("--since", type=TIME, metavar="T", help="Only from then on."),
-            click.argument("name", required=False, callback=_name),
+            click.argument("name", required=False, callback=name_of),
         ):  # fmt: skip
             run = option(run)
         return run

@@ -1,0 +1,157 @@
+"""The time that each vassal was up, down, off, or of an unknown state; and its outages.
+
+    up       its process is ready, accepts requests, or reloads in place
+    down     its source wants it and no operator holds it, yet it is not up
+    off      an operator holds it, its source no longer has it, its work is done, or no client has
+             come yet (on demand)
+    paused   the daemon was told to stop, and no other has started: counted as off
+    unknown  it was up when the record broke off, and was dead when the next daemon looked
+
+An *outage* is a time down with a failure in it: a death that no order asked for and that is no
+success, a failed start, a lost heartbeat, a bar. A restart that was ordered is no outage, nor is a
+first start, unless such a failure is part of it. A failure holds until the vassal is up, off, or
+absent: a pause does not end it. All times are cut to the window.
+
+Two readers find the states: ``tally.py`` folds all events, ``follower.py`` only follows the facts
+that matter here. Both call the same methods of ``Spell``, so they differ in nothing else.
+"""
+
+from array import array
+from typing import Final, Literal
+
+import msgspec
+
+from ..daemon.core import deaths
+from ..daemon.core.fleet import Vassal
+from ..journal.events import Exited, Spec
+
+State = Literal["up", "down", "off", "paused", "absent"]
+
+SUCCEEDED: Final = ("accepting", "running")
+FAILED: Final = ("died", "barred")
+
+
+class Spell:
+    """The times and counts of one vassal within the window. Times are nanoseconds."""
+
+    __slots__ = (
+        "deaths", "down", "down_since", "failed", "failing", "leads", "longest", "longest_at",
+        "monitor", "off", "open", "outages", "outcomes", "restored", "since", "state", "unknown",
+        "up",
+    )  # fmt: skip
+
+    def __init__(self, at: int) -> None:
+        self.monitor: str | None = None
+        self.state: State = "absent"
+        self.since = at  # when the state began, or the window
+        self.failing = False  # a failure is in the present time down
+        self.down_since = at
+        self.reset(at)
+
+    def reset(self, at: int) -> None:
+        """The window begins."""
+        self.since = max(self.since, at)
+        self.down_since = max(self.down_since, at)
+        self.up = self.down = self.off = self.unknown = 0
+        self.deaths = 0
+        self.outages = 0
+        self.restored = array("q")  # how long each outage took that ended by coming up
+        self.longest, self.longest_at = 0, 0
+        self.open = False  # an outage goes on where the window ends
+        self.outcomes: dict[str, int] = {}  # of its deploys
+        self.leads = array("q")  # from each deploy that went well to its success
+
+    def enter(self, state: State, at: int, failed: bool = False) -> None:
+        """It is in this state from now on. ``failed``: a failure led to it, or came in it."""
+        if state != self.state:
+            self._leave(at)
+            if self.state == "down":
+                self._end_outage(at, came_up=state == "up")
+            if state == "down":
+                self.down_since = at
+            elif state != "paused":
+                self.failing = False
+            self.state, self.since = state, at
+        if failed and state in ("down", "paused"):
+            self.failing = True
+
+    def lose(self, gap: int, at: int) -> None:
+        """It is found dead. Its state is unknown from ``gap`` on, when the record broke off."""
+        if self.state == "up" and gap < at:
+            begin = max(gap, self.since)
+            self._leave(begin)
+            self.unknown += at - begin
+            self.since = at
+
+    def finish(self, at: int) -> None:
+        """The window ends."""
+        self._leave(at)
+        self.since = at
+        if self.state == "down" and self.failing:
+            self.open = True
+            self._count(at)
+
+    def _leave(self, at: int) -> None:
+        spent = max(0, at - self.since)
+        if self.state == "up":
+            self.up += spent
+        elif self.state == "down":
+            self.down += spent
+        elif self.state in ("off", "paused"):
+            self.off += spent
+
+    def _end_outage(self, at: int, came_up: bool) -> None:
+        if not self.failing:
+            return
+        self._count(at)
+        if came_up:
+            self.restored.append(at - self.down_since)
+
+    def _count(self, at: int) -> None:
+        self.outages += 1
+        length = at - self.down_since
+        if length >= self.longest:
+            self.longest, self.longest_at = length, self.down_since
+
+    def deployed(self, outcome: str, lead: int | None) -> None:
+        """A deploy of it, and how long it took to succeed."""
+        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
+        if lead is not None and outcome in SUCCEEDED:
+            self.leads.append(lead)
+
+
+class Report(msgspec.Struct):
+    """The findings about a journal."""
+
+    since: int
+    until: int
+    events: int
+    spells: dict[str, Spell]
+    starts: int = 0  # of daemons
+    breaks: int = 0  # starts of daemons before which none had said that it stops
+    gaps: int = 0  # nanoseconds between the last event before such a start, and the start
+
+
+# Both readers ask these.
+
+
+def was_failing(vassal: Vassal) -> bool:
+    """Whether a failure is behind the state of a vassal of a snapshot."""
+    return vassal.phase == "barred" or vassal.deaths > 0
+
+
+def is_failure(spec: Spec, body: Exited) -> bool:
+    """Whether an end that no stop had asked for is a failure."""
+    if body.reload:
+        return False
+    return body.code == deaths.EXILE or not _succeeded(spec, body)
+
+
+def finished(spec: Spec, body: Exited) -> bool:
+    """Whether it ended well, and its settings want no other start."""
+    restart = spec.settings.get("restart", "always")
+    return restart != "always" and not spec.socket and _succeeded(spec, body)
+
+
+def _succeeded(spec: Spec, body: Exited) -> bool:
+    return deaths.succeeded(Vassal("", "", spec, "queued", 0, 0), body)

@@ -1,0 +1,265 @@
+"""``report``: which time counts as up, what is an outage, and the measures of deploys."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from emperord.replay.main import cli
+from journal_builder import Builder, building
+
+Story = Callable[[Builder], object]
+
+
+def told(builder: Builder, *arguments: str) -> dict[str, Any]:
+    """The report about a journal."""
+    builder.flush()
+    result = CliRunner().invoke(cli, ["--journal", builder.journal.path, "report", *arguments])
+    assert result.exit_code == 0, result.output
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def run(path: str, *arguments: str) -> Any:
+    return CliRunner().invoke(cli, ["--journal", path, "report", *arguments])
+
+
+def dies(b: Builder) -> None:
+    b.exited("a.ini", signal=9)
+
+
+def retried(b: Builder) -> None:
+    """Its throttle ends, and it comes up at once."""
+    deadline = b.fleet.vassals["a.ini"].deadline
+    assert deadline is not None
+    b.at = deadline
+    b.event("deadline_passed", "a.ini", after=0, deadline=deadline)
+    b.spawned("a.ini")
+    b.accepting("a.ini", after=0)
+
+
+def dies_and_comes_back(b: Builder) -> None:
+    b.of_attempt("vassal_loyal", "a.ini", after=99)
+    dies(b)
+    b.spawned("a.ini")
+    b.accepting("a.ini", after=8)
+
+
+def is_restarted(b: Builder) -> None:
+    """Its user changes, so it is stopped and started: that was ordered."""
+    b.changed("a.ini", uid=7, after=100)
+
+
+def loses(b: Builder) -> None:
+    """The daemon is killed; the next one finds that the process died meanwhile."""
+    b.of_attempt("vassal_loyal", "a.ini", after=9)
+    daemon_returns(b, after=50)
+    b.of_attempt("exited", "a.ini", away=True)
+    b.event("daemon_ready")
+    b.spawned("a.ini")
+    b.accepting("a.ini")
+
+
+def daemon_returns(b: Builder, after: float) -> None:
+    policy = b.fleet.policy
+    b.event(
+        "daemon_started", after=after, version="0", boot="b", pid=1, policy=policy,
+        monitors=b.fleet.monitors, rules=2,
+    )  # fmt: skip
+
+
+def keeps(b: Builder) -> None:
+    """The daemon is killed; the next one finds the process alive."""
+    daemon_returns(b, after=50)
+    b.of_attempt("adopted", "a.ini", pid=4000, start_time=40000, control=True)
+    b.event("daemon_ready")
+
+
+def stops_for_good(b: Builder) -> None:
+    """The daemon is told to stop, and one starts a minute later."""
+    b.event("daemon_stopping", reason="SIGTERM", after=10)
+    b.exited("a.ini", code=0)
+    b.event("daemon_stopped")
+    daemon_returns(b, after=60)
+    b.event("daemon_ready")
+    b.spawned("a.ini")
+    b.accepting("a.ini")
+
+
+def is_held(b: Builder) -> None:
+    b.operator("stop", "a.ini")
+    b.exited("a.ini", code=0)
+    b.event("pressure_observed", after=30, cpu=1)
+    b.operator("start", "a.ini")
+    b.spawned("a.ini")
+    b.accepting("a.ini")
+
+
+def is_removed(b: Builder) -> None:
+    b.removed("a.ini")
+    b.exited("a.ini", code=0)
+    b.event("pressure_observed", after=30, cpu=1)
+
+
+def is_barred(b: Builder) -> None:
+    b.changed("a.ini", bar="no such user")
+    b.exited("a.ini", code=0)
+    b.event("pressure_observed", after=30, cpu=1)
+
+
+def throttled_twice(b: Builder) -> None:
+    dies(b)
+    retried(b)
+    dies(b)
+    retried(b)
+
+
+# Up from event 3 (6:00:05) on, where it is added at 6:00:03, spawned and accepts.
+CASES: list[tuple[str, Story, dict[str, Any]]] = [
+    (
+        "up without an end",
+        lambda b: b.event("pressure_observed", after=10, cpu=1),
+        {"up_s": 10, "down_s": 2, "availability": 0.833333, "outages": 0, "mttr_s": None},
+    ),
+    (
+        "a loyal one dies and is started again",
+        dies_and_comes_back,
+        {"up_s": 100, "down_s": 11, "outages": 1, "mttr_s": 9, "longest_s": 9, "deaths": 1},
+    ),
+    (
+        "two deaths that are throttled",
+        throttled_twice,
+        {"up_s": 2, "down_s": 7, "outages": 2, "mttr_s": 2.5, "longest_s": 3, "deaths": 2},
+    ),
+    (
+        "down when the record ends",
+        dies,
+        {"up_s": 1, "outages": 1, "down_now": 1, "mttr_s": None, "longest_s": 0, "deaths": 1},
+    ),
+    (
+        "an operator holds it",
+        is_held,
+        {"up_s": 1, "off_s": 32, "down_s": 4, "outages": 0, "deaths": 0},
+    ),
+    ("removed", is_removed, {"up_s": 1, "off_s": 1, "down_s": 2, "outages": 0}),
+    (
+        "barred by its config",
+        is_barred,
+        {"up_s": 1, "down_s": 33, "outages": 1, "down_now": 1, "deaths": 0, "failed": 1},
+    ),
+    (
+        "the daemon is killed, and it runs on",
+        keeps,
+        {"up_s": 52, "unknown_s": 0, "outages": 0},
+    ),
+    (
+        "it dies while no daemon is there",
+        loses,
+        {"up_s": 9, "unknown_s": 51, "down_s": 5, "outages": 1, "mttr_s": 3, "deaths": 1},
+    ),
+    (
+        "the daemon was told to stop",
+        stops_for_good,
+        {"up_s": 10, "off_s": 62, "down_s": 5, "outages": 0},
+    ),
+]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--full",)], ids=["followed", "folded"])
+@pytest.mark.parametrize(
+    ("story", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_times(
+    tmp_path: Path, story: Story, expected: dict[str, Any], arguments: tuple[str, ...]
+) -> None:
+    with building(str(tmp_path / "journal.db")) as builder:
+        builder.start()
+        builder.up("a.ini")
+        story(builder)
+        found = told(builder, "--json", *arguments)
+    (vassal,) = found["vassals"]
+    assert {key: vassal[key] for key in expected} == expected
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Two vassals, one of which has a bad deploy that the next one repairs."""
+    path = str(tmp_path_factory.mktemp("report") / "journal.db")
+    with building(path) as builder:
+        builder.start()
+        builder.up("app-a.ini", b"one\n")
+        builder.up("b.ini", b"two\n")
+        builder.changed("app-a.ini", b"bad\n")
+        builder.exited("app-a.ini", code=1)
+        builder.changed("app-a.ini", b"good\n")
+        builder.spawned("app-a.ini")
+        builder.accepting("app-a.ini")
+        builder.event("pressure_observed", after=86_400 - 13, cpu=1)
+        builder.removed("b.ini")
+    return path
+
+
+def test_the_four_measures(path: str) -> None:
+    found = json.loads(run(path, "--json").stdout)
+    assert found["since"] == "2026-11-24T06:00:01.000000000Z"
+    assert found["events"] == 15
+    fleet = found["fleet"]
+    assert (fleet["deploys"], fleet["failed"]) == (4, 1)
+    assert fleet["failed_share"] == 0.25
+    assert fleet["deploys_per_day"] == 4
+    assert fleet["lead_s"] == 2
+    assert fleet["mttr_s"] == 3
+    assert [vassal["vassal"] for vassal in found["vassals"]] == ["app-a.ini", "b.ini"]
+
+
+def test_the_text(path: str) -> None:
+    lines = run(path).stdout.splitlines()
+    assert lines[0] == "2026-11-24 06:00:01 to 2026-11-25 06:00:01 UTC (1d0h), 15 events"
+    assert lines[1] == (
+        "deployment frequency 4 a day, lead time 2.00s, change failure rate 25.000%,"
+        " time to restore 3.00s"
+    )
+    assert lines[2].split()[:4] == ["VASSAL", "UP", "OUTAGES", "MTTR"]
+    assert [line.split()[0] for line in lines[3:]] == ["(all)", "app-a.ini", "b.ini"]
+
+
+def test_csv_has_the_fleet_and_each_vassal(path: str) -> None:
+    rows = list(csv.DictReader(run(path, "-o", "csv").stdout.splitlines()))
+    assert [(row["scope"], row["vassal"]) for row in rows] == [
+        ("fleet", ""),
+        ("vassal", "app-a.ini"),
+        ("vassal", "b.ini"),
+    ]
+    assert rows[1]["outages"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (("app-*",), ["app-a.ini"]),
+        (("b.ini",), ["b.ini"]),
+        (("--since", "@13"), ["app-a.ini", "b.ini"]),
+        (("--until", "@5"), ["app-a.ini"]),
+        (("--since", "2026-11-24T12:00Z", "--until", "2026-11-24T18:00Z"), None),
+    ],
+)
+def test_which(path: str, arguments: tuple[str, ...], names: list[str] | None) -> None:
+    result = run(path, "--json", *arguments)
+    if names is None:
+        assert (result.exit_code, "no event is between these times" in result.stderr) == (1, True)
+    else:
+        assert [each["vassal"] for each in json.loads(result.stdout)["vassals"]] == names
+
+
+def test_the_window_cuts_times(path: str) -> None:
+    found = json.loads(run(path, "app-*", "--since", "2026-11-24T06:00:10Z", "--json").stdout)
+    vassal = found["vassals"][0]
+    assert (vassal["down_s"], vassal["outages"], vassal["deploys"]) == (3, 1, 1)
+
+
+def test_an_unknown_name_is_not_found(path: str) -> None:
+    result = run(path, "app-b.ini")
+    assert (result.exit_code, "did you mean app-a.ini" in result.stderr) == (1, True)
