@@ -319,6 +319,16 @@ class JournalForked(Body, frozen=True):
     inode: int
 
 
+class Checkpoint(Body, frozen=True):
+    """The digest of the fleet as it was before this event, so that a replay compares states.
+
+    ``v`` is the version of the projection: which facts are in the digest
+    (``daemon/core/checkpoints.py``). A reader takes any version, and compares by those it knows.
+    """
+
+    digest: str
+
+
 Request = Literal["start", "stop", "reload", "retry", "upgrade"]
 
 
@@ -397,7 +407,10 @@ KINDS: Final[dict[str, type[Body]]] = {
     "journal_forked": JournalForked,
     "clock_jumped": ClockJumped,
     "pressure_observed": PressureObserved,  # of the machine, while a vassal waits for a slot
+    "checkpoint": Checkpoint,
 }
+# Here ``v`` is of something inside, and the fields stay the same.
+_ANY_VERSION: Final = frozenset(("checkpoint",))
 FORKED: Final = "journal_forked"
 NOT_FOLDED: Final = "null"  # the actions of an event on which the fold raised
 
@@ -439,7 +452,7 @@ def decode_body(kind: str, text: str | bytes) -> Body:
         raise NewerFormat(f"event kind {kind!r} is not known to this version") from None
     except msgspec.DecodeError as error:
         return _decode_old(kind, text, error)
-    if body.v != _VERSIONS[kind]:
+    if body.v != _VERSIONS[kind] and kind not in _ANY_VERSION:
         return _decode_old(kind, text, None)
     return body
 

@@ -22,6 +22,7 @@ from ..journal.events import Announced
 from ..journal.files import Files
 from ..journal.reading import Reader, Row, Stored
 from .rebuild import FoldFailed, fold_one
+from .states import Comparison
 from .words import decode_actions
 
 
@@ -44,6 +45,7 @@ class Verdict:
         self.first: Divergence | None = None
         self.diverged = 0  # events
         self.strange: list[int] = []  # snapshots that differ from the full fold
+        self.states = Comparison()
         self.notes = self.audit.notes
 
     @property
@@ -51,7 +53,7 @@ class Verdict:
         """0 the same, 1 diverged, 3 damaged."""
         if self.audit.findings:
             return 3
-        return 1 if self.diverged or self.strange else 0
+        return 1 if self.diverged or self.strange or self.states.parted else 0
 
 
 def verify(path: str, progress: Callable[[int, int], None] = lambda _done, _total: None) -> Verdict:
@@ -83,6 +85,7 @@ def _verify(files: Files, progress: Callable[[int, int], None]) -> Verdict:
         folder = _Folder(verdict, reader)
         folder.run(lambda done: progress(done, reader.head.seq))
         folder.compare_deploys()
+        verdict.notes += verdict.states.notes(reader.anchor.seq + 1)
         verdict.configs = audit.check_configs(reader, folder.referred)
         verdict.head = (reader.head.seq, reader.head.hash)
         verdict.events = audit.events
@@ -167,7 +170,10 @@ class _Folder:
         try:
             event = self.reader.decode(row)
             orders = decode_actions(row[7])
+            states = self.verdict.states
+            states.before(fleet, event)
             actions = self.follower.take(fleet, event, orders, fold_one)
+            states.after(fleet, event, actions)
             computed = recorded(actions, failed=event.failed)
         except FoldFailed as error:
             self._diverge(row, f"none: {error}")
@@ -238,9 +244,11 @@ def lines(path: str, verdict: Verdict) -> Iterator[str]:
     yield from _divergence(path, verdict)
     if verdict.exit_code == 0:
         seq, hash_ = verdict.head
+        count = verdict.states.count
+        checkpoints = f", {count} checkpoints" if count else ""
         yield (
             f"{path}: verified: {verdict.events} events up to {seq}, {verdict.snapshots} snapshots,"
-            f" {verdict.configs} configs; head {hash_.hex()}"
+            f" {verdict.configs} configs{checkpoints}; head {hash_.hex()}"
         )
     for note in verdict.notes:
         yield f"  note: {note}"
@@ -258,3 +266,5 @@ def _divergence(path: str, verdict: Verdict) -> Iterator[str]:
         some = ", ".join(map(str, verdict.strange[:10]))
         more = ", ..." if len(verdict.strange) > 10 else ""
         yield f"{path}: diverged: snapshots that differ from a full fold: {some}{more}"
+    for line in verdict.states.lines():
+        yield line if line.startswith(" ") else f"{path}: diverged: {line}"

@@ -64,6 +64,8 @@ def _essence(body: e.Body) -> str:
             return f"version {shown(body.version)}, pid {body.pid}"
         case e.PressureObserved():
             return f"cpu {body.cpu}, memory {body.memory}, io {body.io}"
+        case e.Checkpoint():
+            return f"states {shown(body.digest[:16])} (projection {body.v})"
         case e.ClockJumped():
             return jump_text(body).removeprefix("clock jumped ")
         case e.OperatorRequested():
@@ -78,7 +80,7 @@ _SAYS: Final = frozenset(
         e.Announced, e.Restored, e.Exited, e.Rejected, e.Doubted, e.Spawned, e.SpawnFailed,
         e.HeartbeatLost, e.Adopted, e.DeadlinePassed, e.DaemonStarted, e.OperatorRequested,
         e.PressureObserved, e.ClockJumped, e.JournalAdopted, e.JournalForked, e.VassalFailed,
-        e.RequestRefused,
+        e.RequestRefused, e.Checkpoint,
     )
 )  # fmt: skip
 

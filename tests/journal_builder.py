@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from emperord.daemon.core.actions import Action, recorded
+from emperord.daemon.core.checkpoints import NEWEST, digest_of
 from emperord.daemon.core.fleet import Fleet, from_json, to_json
 from emperord.daemon.core.fold import fold
 from emperord.daemon.core.rules import RULES
@@ -100,6 +101,10 @@ class Builder:
         )
         self.event("daemon_ready", cause=seq)
         return seq
+
+    def checkpoint(self) -> int:
+        """The digest of the fleet as it is."""
+        return self.event("checkpoint", v=NEWEST, digest=digest_of(self.fleet))
 
     def announce(
         self, kind: str, name: str, text: bytes | None, monitor: str, cause: int | None, **spec: Any

@@ -1,6 +1,6 @@
 """Moves of the whole fleet: a daemon starts, is ready, and leaves; a source has an outage."""
 
-from typing import Any
+from typing import Any, Final
 
 from ...journal.events import Event
 from ...journal.policy import Policy
@@ -118,3 +118,6 @@ def set_clock(fleet: Fleet, event: Event, actions: Actions) -> None:
 
 def record_only(fleet: Fleet, event: Event, actions: Actions) -> None:
     """Do nothing: the event is for readers of the record."""
+
+
+MOVE_NO_VASSAL: Final = (record_only, note_outage, end_outage, note_pressure, set_clock)

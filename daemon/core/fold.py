@@ -253,4 +253,11 @@ FLEET_TABLE: Final[dict[str, FleetMove]] = {
     "journal_forked": fleet_moves.let_go,
     "clock_jumped": fleet_moves.set_clock,
     "pressure_observed": fleet_moves.note_pressure,
+    "checkpoint": fleet_moves.record_only,
 }
+# Events of the fleet or a source that move no vassal, except by an order.
+MOVES_NO_VASSAL: Final = frozenset(
+    kind
+    for kind, move in FLEET_TABLE.items()
+    if move in fleet_moves.MOVE_NO_VASSAL
+)

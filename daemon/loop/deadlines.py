@@ -3,28 +3,15 @@
 import heapq
 from collections.abc import Iterable
 from functools import partial
-from typing import Final
 
 import trio
 
 from ...journal.events import DeadlinePassed
 from ..core.draft import Draft
 from ..core.fleet import Fleet
+from ..core.fold import MOVES_NO_VASSAL
 from .clock import Clock
 from .turn import Tell
-
-# Events of the fleet or a source that move no vassal, except by an order.
-_MOVES_NO_VASSAL: Final = frozenset(
-    (
-        "observation_rejected",
-        "listing_doubted",
-        "monitor_failed",
-        "monitor_recovered",
-        "journal_adopted",
-        "clock_jumped",
-        "pressure_observed",
-    )
-)
 
 
 def may_move(fleet: Fleet, kind: str, vassal: str | None) -> set[str]:
@@ -35,7 +22,7 @@ def may_move(fleet: Fleet, kind: str, vassal: str | None) -> set[str]:
     """
     if vassal is not None:
         return {vassal, *fleet.blocked}
-    return set() if kind in _MOVES_NO_VASSAL else set(fleet.vassals)
+    return set() if kind in MOVES_NO_VASSAL else set(fleet.vassals)
 
 
 class Deadlines:

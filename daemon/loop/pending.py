@@ -13,6 +13,7 @@ from ...journal.errors import JournalError, NewerFormat
 from ...journal.events import Announced, Event
 from ..core import budget
 from ..core.actions import Action, recorded
+from ..core.checkpoints import States
 from ..core.deploys import Deploys
 from ..core.draft import Draft
 from ..core.fleet import Fleet, copied
@@ -40,9 +41,14 @@ class Pending:
     ) -> None:
         self.fleet = copied(recorded)
         self.deploys = deploys
+        self._states = States()
         self._recorded = recorded
         self._deadlines = deadlines
         self._clock = clock
+
+    def checkpoint(self, _: object = None) -> Iterator[Draft]:
+        """An input: a checkpoint of the fleet as it is when the input is read."""
+        yield Draft("checkpoint", self._states.checkpoint(self.fleet))
 
     def read(self, given: Input) -> Iterator[Draft | None]:
         """The events of an input. One that raises has no more; its sender guards the others."""
@@ -52,6 +58,13 @@ class Pending:
             log.error("an input was given up: %s", failures.told(error))
 
     def take(self, draft: Draft, turn: Turn) -> None:
+        """Fold a draft, and a checkpoint when one is due."""
+        self._take(draft, turn)
+        if self._states.is_due(self.fleet):
+            for due in self.checkpoint():
+                self._take(due, turn)
+
+    def _take(self, draft: Draft, turn: Turn) -> None:
         """Fold a draft. If the fold raises, that is recorded and bars the vassal at fault.
 
         The draft is folded again when another vassal was at fault than the one that a source
@@ -79,7 +92,7 @@ class Pending:
                 draft = more
                 continue
             if verdict.vassal not in blamed:
-                self.take(verdict, turn)
+                self._take(verdict, turn)
             announced = isinstance(draft.body, Announced) and verdict.vassal == draft.vassal
             if announced or verdict.vassal in blamed:
                 return
@@ -111,6 +124,7 @@ class Pending:
         """Have that fleet, in place: inputs that are being read have the one that runs ahead."""
         for field in fleet.__struct_fields__:
             setattr(self.fleet, field, getattr(fleet, field))
+        self._states.forget()
 
     def _fold(self, draft: Draft, *, failed: bool = False) -> Folded:
         """Number a draft and fold it."""
@@ -131,6 +145,7 @@ class Pending:
         )
         moved = may_move(self.fleet, draft.kind, draft.vassal)
         actions = self.deploys.take(self.fleet, event, fold=fold)
+        self._states.note(self.fleet, event, actions)
         moved.update(getattr(draft.body, "also", ()), (action.vassal for action in actions))
         self._deadlines.plan(self.fleet, moved)
         row = (

@@ -131,7 +131,9 @@ class Shell:
             self._keeper.hear()
             nursery.start_soon(self._recorder.watch_appends)
             # Recovery is recorded before any news is taken from the inbox.
-            await self._turn([lambda _: [Draft("daemon_started", started), *found]])
+            await self._turn(
+                [lambda _: [Draft("daemon_started", started), *found], self._pending.checkpoint]
+            )
             self._began = self.fleet.at
             self._keeper.acknowledge_all()
             nursery.start_soon(self._attend_keeper)
@@ -198,7 +200,7 @@ class Shell:
         if self.handover.renewing:
             log.info("leaving the vassals to the daemon that replaces this one")
             return
-        await self._turn([lambda _: [Draft("daemon_stopped", Empty())]])
+        await self._turn([self._pending.checkpoint, lambda _: [Draft("daemon_stopped", Empty())]])
         await self._host.unlisten_all()
         log.info("stopped")
 

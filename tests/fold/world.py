@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 from emperord.daemon.core import slots
 from emperord.daemon.core.actions import Action, recorded
+from emperord.daemon.core.checkpoints import States, digest_of
 from emperord.daemon.core.fleet import Fleet, from_json, to_json
 from emperord.daemon.core.fold import fold
 from emperord.daemon.core.rules import RULES
@@ -75,6 +76,7 @@ class World:
 
     def __init__(self) -> None:
         self.fleet = Fleet()
+        self.states = States()
         self.checker = Checker()
         self.now = START
         self.journal: list[tuple[Event, str]] = []
@@ -99,6 +101,9 @@ class World:
         # A fleet from its snapshot decides the same; by induction so does any tail after any cut.
         assert fold(restored, event) == actions
         assert to_json(restored) == to_json(self.fleet)
+        # The sum that is kept up to date is that of all vassals.
+        self.states.note(self.fleet, event, actions)
+        assert self.states.digest(self.fleet) == digest_of(restored)
         self.checker.see(event, self.fleet, actions)
         for action in actions:
             self._carry_out(action)

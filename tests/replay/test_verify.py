@@ -53,6 +53,7 @@ def test_one_line_when_all_is_well(path: Path) -> None:
     assert result.stdout == (
         f"{path}: verified: {seq} events up to {seq}, {snapshots} snapshots, {configs} configs;"
         f" head {head.hex()}\n"
+        "  note: states are not compared: there is no checkpoint, only actions and snapshots\n"
     )
 
 

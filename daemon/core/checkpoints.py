@@ -1,0 +1,174 @@
+"""Checkpoints: a digest of the fleet in the record, so that a replay compares states as well.
+
+Actions alone do not show everything that the fold concluded. A fold that remembers another deadline
+orders the same, until that deadline passes. So each ``CHECKPOINT_EVERY`` events, at its start and
+before a clean stop, the daemon records the event ``checkpoint``. It holds the digest of the fleet
+as it was before that event.
+
+    digest = H(fleet facts) + sum of H(vassal facts) over all vassals, modulo 2**256
+
+H is SHA-256 over JSON. A sum can be kept up to date: a vassal that changed has its old number
+subtracted and its new one added. So a checkpoint hashes only those vassals that the events since
+the last one may have changed, and the fleet's own facts. Those hold the lines of waiting vassals
+and the accounts of the budget, at less than a microsecond an entry.
+
+A sum of hashes is no protection against an attacker, who can choose what is added. The chain of
+hashes protects the event in which the digest stands.
+
+The facts are listed, field by field, in a *projection*, which has a version. Version and digest are
+in the event. A replay compares by the projection that is named there, and skips one that it does
+not know. A field that is not in the list is not compared: a new field of the fleet needs a new
+version. ``tests/fold/test_checkpoints.py`` finds fields that are neither listed nor left out.
+"""
+
+from collections.abc import Callable, Iterable
+from hashlib import sha256
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from ...journal.events import Checkpoint, Event, Spec
+from ...journal.policy import Policy
+from .actions import Action
+from .fleet import Fleet, Vassal
+from .fold import MOVES_NO_VASSAL
+
+CHECKPOINT_EVERY: Final = 1_000  # events
+
+_MODULUS: Final = 1 << 256
+_encode: Final = msgspec.json.Encoder().encode  # keeps the order of keys: that of a line is a fact
+
+
+class Projection(NamedTuple):
+    """The facts that a digest covers, by the names of fields."""
+
+    vassal: tuple[str, ...]
+    spec: tuple[str, ...]
+    fleet: tuple[str, ...]
+    policy: tuple[str, ...]
+
+
+# fmt: off
+PROJECTIONS: Final[dict[int, Projection]] = {
+    1: Projection(
+        vassal=(
+            "name", "monitor", "phase", "since", "because", "wanted", "held", "deaths", "launched",
+            "earliest", "exiled", "done", "failed", "deadline", "reason", "attempt", "order", "pid",
+            "start_time", "mark", "control", "speaks", "loyal", "heartbeat", "due", "slot",
+            "own_user", "user", "loaded", "reload_at", "slot_of", "waits_as", "deaf", "restarts",
+        ),
+        spec=(
+            "ts", "config", "path", "cwd", "uid", "gid", "socket", "settings", "attrs", "bar",
+        ),
+        fleet=(
+            "boot", "booted", "rules", "monitors", "open", "leaving", "outages", "users", "held",
+            "queue", "express", "retries", "reloaded_last", "starting", "pressure", "blocked",
+            "spent",
+        ),
+        policy=(
+            "freq", "throttle", "max_throttle", "forgive", "required_heartbeat", "mercy",
+            "record_budget", "max_starting", "max_starting_ceiling", "start_patience", "tyrant",
+            "tyrant_nofollow", "tyrant_initgroups", "nofollow", "user", "allow_link_local",
+            "on_demand_mode", "on_demand_owner", "on_demand_extension", "on_demand_directory",
+            "on_demand_exec", "on_demand_backlog", "uwsgi", "wrapper", "graceful_shutdown",
+            "extra_extension", "vassal_set", "vassals_inherit", "vassals_include",
+            "vassals_inherit_before", "vassals_include_before",
+        ),
+    ),
+}
+# fmt: on
+# Fields that no projection lists, because they stand in the projection as a part of their own, or
+# because each event has them.
+PARTS: Final = frozenset(("spec", "running", "seq", "at", "vassals", "policy"))
+NEWEST: Final = max(PROJECTIONS)
+
+
+def vassal_facts(version: int) -> Callable[[Vassal], Any]:
+    """The function that lists the facts of a vassal, by this version of the projection."""
+    of_vassal: Callable[[Vassal], Any] = attrgetter(*PROJECTIONS[version].vassal)
+    of_spec: Callable[[Spec], Any] = attrgetter(*PROJECTIONS[version].spec)
+
+    def facts(vassal: Vassal) -> Any:
+        running = vassal.running
+        spec = of_spec(vassal.spec)
+        return of_vassal(vassal), spec, None if running is None else of_spec(running)
+
+    return facts
+
+
+def fleet_facts(version: int) -> Callable[[Fleet], Any]:
+    """The function that lists the fleet's own facts, by this version of the projection."""
+    of_fleet: Callable[[Fleet], Any] = attrgetter(*PROJECTIONS[version].fleet)
+    of_policy: Callable[[Policy], Any] = attrgetter(*PROJECTIONS[version].policy)
+    return lambda fleet: (of_fleet(fleet), of_policy(fleet.policy))
+
+
+def _number(facts: Any) -> int:
+    return int.from_bytes(sha256(_encode(facts)).digest())
+
+
+class States:
+    """Follows a fleet and keeps the sum of its vassals' hashes. Call ``note`` after each fold."""
+
+    def __init__(self, version: int = NEWEST) -> None:
+        self.version = version
+        self.since = 0  # the event of the last checkpoint
+        self._vassal_facts = vassal_facts(version)
+        self._fleet_facts = fleet_facts(version)
+        self._numbers: dict[str, int] = {}  # by vassal, as they are in the sum
+        self._sum = 0
+        self._changed: set[str] = set()  # vassals that may be others than in the sum
+        self._all = True  # any vassal may be
+        self._blocked: tuple[str, ...] = ()  # before the next event
+
+    def forget(self) -> None:
+        """Take the fleet as a new one: it was replaced, and the next checkpoint is due earlier."""
+        self._all = True
+        self.since = 0
+
+    def note(self, fleet: Fleet, event: Event, actions: Iterable[Action]) -> None:
+        """An event was folded, and ordered these actions."""
+        if event.vassal is not None:
+            self._changed.add(event.vassal)
+        elif event.kind not in MOVES_NO_VASSAL:
+            self._all = True
+        for action in actions:
+            self._changed.add(action.vassal)
+        if event.kind == "vassal_failed":
+            self._changed.update(getattr(event.body, "also", ()))
+        if self._blocked or fleet.blocked:
+            # A blocked vassal may begin when another one gives its address back.
+            self._changed.update(self._blocked)
+            self._blocked = tuple(fleet.blocked)
+        if event.kind == "checkpoint":
+            self.since = event.seq
+
+    def digest(self, fleet: Fleet) -> str:
+        """The digest of the fleet as it is, hex."""
+        if self._all:
+            self._changed.update(fleet.vassals, self._numbers)
+        total = self._sum
+        for name in self._changed:
+            vassal = fleet.vassals.get(name)
+            total -= self._numbers.pop(name, 0)
+            if vassal is not None:
+                total += self._numbers.setdefault(name, _number(self._vassal_facts(vassal)))
+        self._changed.clear()
+        self._all = False
+        self._sum = total % _MODULUS
+        whole = (self._sum + _number(self._fleet_facts(fleet))) % _MODULUS
+        return f"{whole:064x}"
+
+    def is_due(self, fleet: Fleet) -> bool:
+        """Whether so many events came since the last checkpoint that another one is due."""
+        return fleet.seq - self.since >= CHECKPOINT_EVERY
+
+    def checkpoint(self, fleet: Fleet) -> Checkpoint:
+        """The body of a checkpoint of the fleet as it is."""
+        return Checkpoint(v=self.version, digest=self.digest(fleet))
+
+
+def digest_of(fleet: Fleet, version: int = NEWEST) -> str:
+    """The digest of a fleet, from all of its vassals."""
+    return States(version).digest(fleet)
