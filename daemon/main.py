@@ -14,7 +14,7 @@ import msgspec
 import trio
 
 from ..journal.errors import JournalError, NewerFormat
-from ..journal.events import DaemonStarted
+from ..journal.events import Before, DaemonStarted
 from ..journal.places import default_logs
 from ..journal.policy import Policy
 from ..journal.reserve import Reserve, Reserved
@@ -47,6 +47,7 @@ from .loop.signals import Abandoned
 from .loop.stored_deploys import followed
 from .loop.systemd import Notifier
 from .options import Command, options, policy
+from .startup import before
 from .startup.identity import short
 from .startup.opening import Opening
 
@@ -130,7 +131,8 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             booted=fleet.booted if fleet.boot == procfs.boot_id() else 0,
             most=max_step,
         )
-        started = _started(decided, monitors, clock)
+        former = before.of(journal, fleet, keeper, clock.now())
+        started = _started(decided, monitors, clock, former)
         procfs.become_subreaper()
         attempts = _cgroups(chosen["cgroup"])
         attempts.move_in(os.getppid() if keeper.alive else None)
@@ -247,7 +249,9 @@ def _host(
     )
 
 
-def _started(decided: Policy, monitors: list[Monitor], clock: Clock) -> DaemonStarted:
+def _started(
+    decided: Policy, monitors: list[Monitor], clock: Clock, former: Before | None
+) -> DaemonStarted:
     """The body of this daemon's first event."""
     return DaemonStarted(
         version=VERSION,
@@ -257,6 +261,7 @@ def _started(decided: Policy, monitors: list[Monitor], clock: Clock) -> DaemonSt
         monitors=tuple(monitor.url for monitor in monitors),
         rules=RULES,
         booted=clock.booted,
+        before=former,
     )
 
 

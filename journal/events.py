@@ -263,11 +263,33 @@ class ClockJumped(Body, frozen=True):
     clock: KernelClock | None = None
 
 
+Ending = Literal["told", "replaced", "killed", "failed", "rebooted", "unknown"]
+
+
+class Before(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """How the daemon before ended, and its ``version``, empty where that was not recorded.
+
+    ``told``: it stopped as it was told to; ``replaced``: another one took over from it;
+    ``killed``: by ``signal``; ``failed``: it ended with ``code``; ``rebooted``: the machine's boot
+    id is another one since then; ``unknown``: no keeper has seen it end.
+    ``away`` are the nanoseconds from its end to this start, None where its end is not known.
+    ``silent`` are those from its last event.
+    """
+
+    how: Ending
+    version: str = ""
+    signal: int | None = None
+    code: int | None = None
+    away: int | None = None
+    silent: int = 0
+
+
 class DaemonStarted(Body, frozen=True):
     """A daemon took over the journal. ``boot`` is the kernel's boot id.
 
     ``rules`` is the version of the decisions that it made from here on (``daemon/core/rules.py``).
     ``booted`` is the time from which CLOCK_BOOTTIME counts, 0 where it was not recorded.
+    ``before`` tells of the daemon before, where there was one.
     """
 
     version: str
@@ -277,6 +299,16 @@ class DaemonStarted(Body, frozen=True):
     monitors: tuple[str, ...] = ()
     rules: int = 1
     booted: int = 0
+    before: Before | None = None
+
+
+class OfKeeper(Body, frozen=True):
+    """The keeper with this ``pid`` has died, or is one that the daemon has again.
+
+    Without a keeper no vassal outlives the daemon, and no process starts the next one.
+    """
+
+    pid: int
 
 
 class DaemonStopping(Body, frozen=True):
@@ -408,6 +440,8 @@ KINDS: Final[dict[str, type[Body]]] = {
     "clock_jumped": ClockJumped,
     "pressure_observed": PressureObserved,  # of the machine, while a vassal waits for a slot
     "checkpoint": Checkpoint,
+    "keeper_lost": OfKeeper,
+    "keeper_back": OfKeeper,
 }
 # Here ``v`` is of something inside, and the fields stay the same.
 _ANY_VERSION: Final = frozenset(("checkpoint",))

@@ -61,7 +61,10 @@ def _essence(body: e.Body) -> str:
         case e.DeadlinePassed():
             return rfc3339(body.deadline)
         case e.DaemonStarted():
-            return f"version {shown(body.version)}, pid {body.pid}"
+            former = "" if body.before is None else f"; the one before {ending(body.before)}"
+            return f"version {shown(body.version)}, pid {body.pid}{former}"
+        case e.OfKeeper():
+            return f"pid {body.pid}"
         case e.PressureObserved():
             return f"cpu {body.cpu}, memory {body.memory}, io {body.io}"
         case e.Checkpoint():
@@ -80,7 +83,7 @@ _SAYS: Final = frozenset(
         e.Announced, e.Restored, e.Exited, e.Rejected, e.Doubted, e.Spawned, e.SpawnFailed,
         e.HeartbeatLost, e.Adopted, e.DeadlinePassed, e.DaemonStarted, e.OperatorRequested,
         e.PressureObserved, e.ClockJumped, e.JournalAdopted, e.JournalForked, e.VassalFailed,
-        e.RequestRefused, e.Checkpoint,
+        e.RequestRefused, e.Checkpoint, e.OfKeeper,
     )
 )  # fmt: skip
 
@@ -105,6 +108,22 @@ def _adopted(body: e.JournalAdopted) -> str:
     told = _reason(body.told)
     by = operator(body)
     return f"{how} by {by}, after event {body.seq} was durable: {shown(body.reason)}{told}"
+
+
+def ending(before: e.Before) -> str:
+    """How a daemon ended, for how long there was none, and its version."""
+    how = {
+        "told": "stopped as it was told to",
+        "replaced": "was replaced",
+        "killed": f"was killed by signal {before.signal}",
+        "failed": f"ended with code {before.code}",
+        "rebooted": "ended when the machine did, which has booted since",
+        "unknown": "ended unseen",
+    }[before.how]
+    away, silent = before.away, before.silent / 1e9
+    gone = f"{away / 1e9:.3f} s before" if away is not None else f"at most {silent:.3f} s before"
+    version = f", version {shown(before.version)}" if before.version else ""
+    return f"{how}, {gone}{version}"
 
 
 def _refused(body: e.RequestRefused) -> str:

@@ -145,6 +145,7 @@ def _take_over(control_path: str, keeper: KeeperLink) -> bool:
             log.error("not taking over: the keeper of this emperor takes nothing")
             return False
         log.info("taking over from the running daemon, whose keeper died")
+        keeper.replaces = True
         channel.setblocking(True)
         with contextlib.suppress(OSError):  # it has died meanwhile, and all is here
             channel.send(keeping.encode({"do": "taken"}))

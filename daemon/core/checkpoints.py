@@ -62,7 +62,8 @@ PROJECTIONS: Final[dict[int, Projection]] = {
             "ts", "config", "path", "cwd", "uid", "gid", "socket", "settings", "attrs", "bar",
         ),
         fleet=(
-            "boot", "booted", "rules", "monitors", "open", "leaving", "outages", "users", "held",
+            "boot", "booted", "rules", "version", "unkept", "monitors", "open", "leaving",
+            "outages", "users", "held",
             "queue", "express", "retries", "reloaded_last", "starting", "pressure", "blocked",
             "spent",
         ),

@@ -147,6 +147,8 @@ class Fleet(msgspec.Struct):
     boot: str = ""
     booted: int = 0  # when, by the journal's clock; 0: not known
     rules: int = 1  # the version of the decisions by which it is folded; see rules.py
+    version: str = ""  # of the daemon that started last, where its rules are later than 1
+    unkept: int | None = None  # the event by which the daemon has no keeper any more
     monitors: tuple[str, ...] = ()  # the sources of the present daemon
     open: bool = False  # vassals may be started: a daemon is ready and not stopping
     leaving: bool = False  # the daemon was told to stop

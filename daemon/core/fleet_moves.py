@@ -20,6 +20,7 @@ def take_over(fleet: Fleet, event: Event, actions: Actions) -> None:
     fleet.policy, fleet.boot, fleet.open = body.policy, body.boot, False
     fleet.monitors, fleet.leaving, fleet.rules = body.monitors, False, body.rules
     fleet.pressure, fleet.booted = None, body.booted
+    fleet.version = body.version if body.rules > 1 else ""
     slots.regroup(fleet)
     for vassal in list(fleet.vassals.values()):
         # A bar may have been the old policy's: what barred it is judged again, unless it was
@@ -116,8 +117,26 @@ def set_clock(fleet: Fleet, event: Event, actions: Actions) -> None:
         fleet.booted = body.booted
 
 
+def lose_keeper(fleet: Fleet, event: Event, actions: Actions) -> None:
+    """The daemon has no keeper from now on."""
+    fleet.unkept = event.seq
+
+
+def have_keeper(fleet: Fleet, event: Event, actions: Actions) -> None:
+    """The daemon has a keeper again."""
+    fleet.unkept = None
+
+
 def record_only(fleet: Fleet, event: Event, actions: Actions) -> None:
     """Do nothing: the event is for readers of the record."""
 
 
-MOVE_NO_VASSAL: Final = (record_only, note_outage, end_outage, note_pressure, set_clock)
+MOVE_NO_VASSAL: Final = (
+    record_only,
+    note_outage,
+    end_outage,
+    note_pressure,
+    set_clock,
+    lose_keeper,
+    have_keeper,
+)

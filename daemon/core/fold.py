@@ -254,6 +254,8 @@ FLEET_TABLE: Final[dict[str, FleetMove]] = {
     "clock_jumped": fleet_moves.set_clock,
     "pressure_observed": fleet_moves.note_pressure,
     "checkpoint": fleet_moves.record_only,
+    "keeper_lost": fleet_moves.lose_keeper,
+    "keeper_back": fleet_moves.have_keeper,
 }
 # Events of the fleet or a source that move no vassal, except by an order.
 MOVES_NO_VASSAL: Final = frozenset(

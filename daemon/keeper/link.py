@@ -47,11 +47,20 @@ class Death(msgspec.Struct, frozen=True):
     signal: int | None
 
 
+class Ended(msgspec.Struct, frozen=True):
+    """How the daemon before has ended, as the keeper has seen it. ``at`` is by CLOCK_BOOTTIME."""
+
+    at: int
+    code: int | None = None
+    signal: int | None = None
+
+
 class KeeperLink:
     """A channel to the keeper. ``channel`` is None where there is no keeper."""
 
     def __init__(self, channel: socket.socket | None) -> None:
         self._outbox = Outbox(channel)
+        self.pid = 0 if channel is None else os.getppid()  # of the keeper, as long as it lived
         self.died = False  # there was a keeper, and it is no more
         self.kept: dict[str, Kept] = {}  # by a former daemon, not taken over yet
         self.entrusted: dict[str, Kept] = {}  # by this one; the descriptors are their owners'
@@ -60,6 +69,8 @@ class KeeperLink:
         self._news = trio.Event()
         self.complete = False  # all that was kept has been told
         self.version = 1  # of the protocol, as the keeper knows it
+        self.ended: Ended | None = None  # the daemon before
+        self.replaces = False  # it runs, and hands over to this one
         self.lost = 0  # packets whose descriptors did not get here
         self._synced = False
 
@@ -266,6 +277,7 @@ class KeeperLink:
             self._note((packet["pid"], packet["start"]), Death(packet["code"], packet["signal"]))
         elif said == "all":
             self.version = protocol.version_of(packet)
+            self.ended = _ended(packet.get("ended"))
         self._synced = self._synced or said == "synced"
         return str(said)
 
@@ -297,6 +309,14 @@ class KeeperLink:
     def _tell(self) -> None:
         self._news.set()
         self._news = trio.Event()
+
+
+def _ended(told: object) -> Ended | None:
+    """The packet's part, if it is one that this release knows."""
+    try:
+        return msgspec.convert(told, Ended)
+    except msgspec.ValidationError:
+        return None
 
 
 def _ready(channel: socket.socket, event: int, patience: float) -> bool:

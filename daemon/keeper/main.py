@@ -166,9 +166,11 @@ class Keeper:
 
     def _ended(self, code: int | None, number: int | None) -> int | None:
         """The daemon has ended; the exit code to end with, None to go on."""
-        self._daemon = 0
+        at = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        pid, self._daemon = self._daemon, 0
         self._channel.close()
         worked, self._hears = self._hears, False
+        self._memory.daemon_ended({"pid": pid, "code": code, "signal": number, "at": at}, worked)
         self._sync = False
         if self._restarts.stopping is not None:  # the next one is told as well
             self._waiting = [self._restarts.stopping]

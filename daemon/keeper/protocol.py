@@ -16,8 +16,12 @@ stay open when it dies; the keeper gives them all to the next daemon.
                                          daemon to start again when it ends
     keeper -> daemon   {"say": "kept", "name": N, "about": {...}} + descriptors
                        {"say": "died", "pid": P, "start": T, "code": C or null, "signal": S or null}
-                       {"say": "all", "version": V}    that was all that is kept; the rest is news
+                       {"say": "all", "version": V, "ended": E}    that was all that is kept; the
+                                         rest is news. E tells how the daemon before has ended
                        {"say": "synced"}
+
+E is {"pid": P, "code": C or null, "signal": S or null, "at": T}, and absent where the keeper has
+seen no daemon that recorded events. T is in nanoseconds by CLOCK_BOOTTIME.
 
 Either side may be of another release than the other: the daemon's after an upgrade, the keeper's
 where it could not execute itself anew. So both give the version of the protocol that they know,
@@ -103,6 +107,8 @@ class Memory:
         self.kept: dict[str, tuple[dict[str, Any], list[int]]] = {}
         self.deaths: dict[tuple[int, int], dict[str, Any]] = {}  # by pid and start time
         self.version = 1  # the daemon's, as long as it has not told
+        self.ended: dict[str, Any] | None = None  # how the daemon before has ended
+        self._records = False  # the daemon has told of an event that is durable
 
     def heard(self, data: bytes, descriptors: list[int], cut: bool) -> dict[str, Any]:
         """Take in what came, and return it. Raises BadPacket; no descriptor leaks then."""
@@ -126,6 +132,7 @@ class Memory:
 
     def _told(self, packet: dict[str, Any], descriptors: list[int]) -> None:
         do, name = packet.get("do"), packet.get("name")
+        self._records = self._records or name == JOURNAL
         pid, start = packet.get("pid"), packet.get("start")
         if do == "keep" and isinstance(name, str) and descriptors:
             about = packet.get("about", {})
@@ -165,15 +172,25 @@ class Memory:
         self.deaths[pid, start] = packet = death(pid, start, code, signal)
         return packet
 
+    def daemon_ended(self, ended: dict[str, Any], worked: bool) -> None:
+        """Remember how a daemon ended that has recorded events: others did not start.
+
+        One of version 1 does not tell of its events. It counts if it ``worked``: it took signals.
+        """
+        if self._records or (worked and self.version == 1):
+            self.ended = ended
+
     def greeting(self) -> list[tuple[dict[str, Any], list[int]]]:
         """The first packets for a new daemon, each with its descriptors."""
         self.version = 1
+        self._records = False
         told: list[tuple[dict[str, Any], list[int]]] = [
             ({"say": "kept", "name": name, "about": about}, descriptors)
             for name, (about, descriptors) in self.kept.items()
         ]
         told += [(packet, []) for packet in self.deaths.values()]
-        return [*told, ({"say": "all", "version": VERSION}, [])]
+        ended = {} if self.ended is None else {"ended": self.ended}
+        return [*told, ({"say": "all", "version": VERSION, **ended}, [])]
 
     def _amend(self, name: str, about: dict[str, Any]) -> None:
         if name in self.kept:

@@ -7,10 +7,11 @@ import errno
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
-from .protocol import Memory
+from .protocol import RENEW, Memory
 
 STATE = "EMPERORD_KEEPER_STATE"  # in the environment: the descriptor of the memory
 
@@ -20,6 +21,7 @@ def written(memory: Memory, more: Mapping[str, Any]) -> bytes:
     state = {
         "kept": [[name, about, fds] for name, (about, fds) in memory.kept.items()],
         "deaths": list(memory.deaths.values()),
+        "ended": memory.ended,
         **more,
     }
     return json.dumps(state).encode()
@@ -34,6 +36,9 @@ def read(memory: Memory, descriptor: int) -> dict[str, Any]:
         for each in descriptors:
             os.set_inheritable(each, False)
         memory.kept[name] = (about, descriptors)
+    # An older keeper does not tell. It executes another one when its daemon wants that only.
+    now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    memory.ended = known.get("ended", {"pid": 0, "code": RENEW, "signal": None, "at": now})
     for packet in known["deaths"]:
         memory.deaths[packet["pid"], packet["start"]] = packet
     return known

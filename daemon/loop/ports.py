@@ -92,6 +92,7 @@ class Keeper(Protocol):
     """Keeps descriptors that must outlive the daemon."""
 
     died: bool  # there was one, and it is no more
+    pid: int  # its process, as long as it lived
 
     @property
     def alive(self) -> bool: ...

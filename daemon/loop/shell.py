@@ -22,7 +22,7 @@ from typing import Final
 
 import trio
 
-from ...journal.events import DaemonStarted, Empty
+from ...journal.events import DaemonStarted, Empty, OfKeeper
 from ...monitors import contract
 from ..control import server as control
 from ..control.explain import Explain
@@ -132,7 +132,10 @@ class Shell:
             nursery.start_soon(self._recorder.watch_appends)
             # Recovery is recorded before any news is taken from the inbox.
             await self._turn(
-                [lambda _: [Draft("daemon_started", started), *found], self._pending.checkpoint]
+                [
+                    lambda _: [Draft("daemon_started", started), *self._returned(), *found],
+                    self._pending.checkpoint,
+                ]
             )
             self._began = self.fleet.at
             self._keeper.acknowledge_all()
@@ -167,6 +170,14 @@ class Shell:
         await self._keeper.run()
         self.view.recent.keeper_died = self._clock.now() if self.view.had_keeper else None
         self._tell_status()
+        if self._keeper.died:
+            await self.tell(lambda _: [Draft("keeper_lost", OfKeeper(pid=self._keeper.pid))])
+
+    def _returned(self) -> list[Draft]:
+        """The event that there is a keeper, where the daemon before had lost its own."""
+        if self.fleet.unkept is None or not self._keeper.alive:
+            return []
+        return [Draft("keeper_back", OfKeeper(pid=self._keeper.pid))]
 
     async def _open(self) -> None:
         """Let the fleet begin when each source has told something, or its time is over."""

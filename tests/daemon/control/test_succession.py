@@ -191,8 +191,10 @@ def test_a_keeper_does_not_execute_what_does_not_start(emperor: Emperor, broken:
 def lose_keeper(emperor: Emperor) -> int:
     """Kill the keeper; the daemon that is left."""
     daemon, said = emperor.daemon_pid(), emperor.log().count("the keeper died")
+    seq = emperor.last_seq()
     emperor.kill()
     emperor.until(lambda: emperor.log().count("the keeper died") > said, "the daemon says so")
+    emperor.event("keeper_lost", after=seq)
     return daemon
 
 
