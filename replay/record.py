@@ -1,11 +1,13 @@
 """``events``: the raw record, also of a journal that is newer or damaged."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from ..journal.errors import JournalError
-from ..journal.reading import Reader, Row
+from ..journal.events import Event
+from ..journal.reading import Reader, Row, decoded
 from ..journal.times import for_people, rfc3339
 from ..monitors.names import shown
 from .words import decode_actions, essence, orders
@@ -51,12 +53,21 @@ def _text(value: Any) -> str | None:
     return str(value).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+def plain_line(row: Row) -> str:
+    """An event for people, on one line."""
+    return _line(row, lambda row: decoded("", row))[0]
+
+
 def line(reader: Reader, row: Row) -> tuple[str, bool]:
     """An event for people, on one line; False with it where its body cannot be read."""
+    return _line(row, reader.decode)
+
+
+def _line(row: Row, decode: Callable[[Row], Event]) -> tuple[str, bool]:
     seq, at, kind, monitor, vassal, _, body, actions, _ = row
     good = True
     try:
-        said = essence(reader.decode(row).body)
+        said = essence(decode(row).body)
     except JournalError:
         said, good = shown(str(body)), False
     about = vassal if vassal is not None else monitor

@@ -36,20 +36,24 @@ class Comparison:
         self.unknown: dict[int, int] = {}  # version of the projection -> its first checkpoint
         self._states: States | None = None  # from the first checkpoint on
 
-    def before(self, fleet: Fleet, event: Event) -> None:
-        """An event is about to be folded."""
-        if isinstance(event.body, Checkpoint):
-            self._compare(fleet, event, event.body)
+    def before(self, fleet: Fleet, event: Event) -> bool:
+        """An event is about to be folded; whether the states are known to differ there."""
+        return isinstance(event.body, Checkpoint) and self._differs(fleet, event, event.body)
 
     def after(self, fleet: Fleet, event: Event, actions: Sequence[Action]) -> None:
         """It was folded, and ordered these."""
         if self._states is not None:
             self._states.note(fleet, event, actions)
 
-    def _compare(self, fleet: Fleet, event: Event, body: Checkpoint) -> None:
+    def replaced(self) -> None:
+        """The fold goes on with another fleet, the one of a snapshot."""
+        if self._states is not None:
+            self._states.forget()
+
+    def _differs(self, fleet: Fleet, event: Event, body: Checkpoint) -> bool:
         if body.v not in PROJECTIONS:
             self.unknown.setdefault(body.v, event.seq)
-            return
+            return False
         if self._states is None or self._states.version != body.v:
             self._states = States(body.v)
         computed = self._states.digest(fleet)
@@ -58,10 +62,11 @@ class Comparison:
             self.first = event.seq
         if computed == body.digest:
             self.same = event.seq
-            return
+            return False
         self.parted += 1
         if self.parting is None:
             self.parting = Parting(self.same, event.seq, body.digest, computed)
+        return True
 
     def lines(self) -> Iterator[str]:
         """The parting of states, for people."""

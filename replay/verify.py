@@ -17,22 +17,21 @@ from ..daemon.core.deploys import Deploys
 from ..daemon.core.fleet import Fleet, from_json, to_json
 from ..journal import lost_log
 from ..journal.damage import Audit
-from ..journal.errors import SEE_VERIFY, VERIFY_SAYS_MORE, Damaged, JournalError, SchemaDamaged
+from ..journal.errors import (
+    SEE_VERIFY,
+    VERIFY_SAYS_MORE,
+    Damaged,
+    JournalError,
+    NewerFormat,
+    SchemaDamaged,
+)
 from ..journal.events import Announced
 from ..journal.files import Files
 from ..journal.reading import Reader, Row, Stored
+from .divergence import Divergence, Divergences, of_fleets
 from .rebuild import FoldFailed, fold_one
 from .states import Comparison
 from .words import decode_actions
-
-
-class Divergence(msgspec.Struct, frozen=True):
-    """Where the fold went another way than the record."""
-
-    seq: int
-    kind: str
-    recorded: str
-    computed: str
 
 
 class Verdict:
@@ -42,18 +41,30 @@ class Verdict:
         self.audit = Audit()
         self.head = (0, b"")
         self.events = self.snapshots = self.configs = 0
-        self.first: Divergence | None = None
-        self.diverged = 0  # events
-        self.strange: list[int] = []  # snapshots that differ from the full fold
+        self.divergences = Divergences()
+        self.strange: dict[int, list[str]] = {}  # snapshots that differ from the full fold, how
+        self.newer: str | None = None  # why nothing behind some event can be folded
         self.states = Comparison()
         self.notes = self.audit.notes
 
     @property
+    def first(self) -> Divergence | None:
+        """The first event that does not order what was recorded."""
+        return self.divergences.first
+
+    @property
+    def diverged(self) -> int:
+        """How many events do not."""
+        return self.divergences.count
+
+    @property
     def exit_code(self) -> int:
-        """0 the same, 1 diverged, 3 damaged."""
+        """0 the same, 1 diverged, 3 damaged, or decided by newer rules."""
         if self.audit.findings:
             return 3
-        return 1 if self.diverged or self.strange or self.states.parted else 0
+        if self.diverged or self.strange or self.states.parted:
+            return 1
+        return 0 if self.newer is None else 3
 
 
 def verify(path: str, progress: Callable[[int, int], None] = lambda _done, _total: None) -> Verdict:
@@ -121,6 +132,7 @@ class _Folder:
         self.reader = reader
         self.referred: set[str] = set()  # digests of configs
         self.fleet: Fleet | None = Fleet()  # None when it cannot go on
+        self.astray = False  # it differed from the record since the last snapshot
         self.follower = Deploys()
         self._begin()
 
@@ -166,17 +178,22 @@ class _Folder:
             snapshot = next(snapshots, None)
 
     def _fold(self, fleet: Fleet, row: Row) -> None:
-        event = None
+        event, before = None, None
         try:
             event = self.reader.decode(row)
+            vassal = fleet.vassals.get(row[4] or "")
+            before = None if vassal is None else vassal.phase
             orders = decode_actions(row[7])
             states = self.verdict.states
-            states.before(fleet, event)
+            self.astray |= states.before(fleet, event)
             actions = self.follower.take(fleet, event, orders, fold_one)
             states.after(fleet, event, actions)
             computed = recorded(actions, failed=event.failed)
+        except NewerFormat as error:
+            self.verdict.newer = _bare(self.reader.files, error)
+            self.fleet = None
         except FoldFailed as error:
-            self._diverge(row, f"none: {error}")
+            self.verdict.divergences.differ(row, f"none: {error}", None, before)
             self.fleet = None
             self.verdict.notes.append(f"nothing behind event {row[0]} was folded")
         except Damaged as error:
@@ -185,15 +202,12 @@ class _Folder:
             self.fleet = None
         else:
             if computed != row[7]:
-                self._diverge(row, computed)
+                self.verdict.divergences.differ(row, computed, fleet, before)
+                self.astray = True
+        self.verdict.divergences.note(row, event)
         body = None if event is None else event.body
         if isinstance(body, Announced) and body.spec.config and not body.over_budget:
             self.referred.add(body.spec.config)
-
-    def _diverge(self, row: Row, computed: str) -> None:
-        self.verdict.diverged += 1
-        if self.verdict.first is None:
-            self.verdict.first = Divergence(row[0], row[2], row[7], computed)
 
     def _compare(self, snapshot: Stored) -> None:
         self.verdict.snapshots += 1
@@ -202,12 +216,22 @@ class _Folder:
             return
         try:
             # Decoded and encoded again: an older version may have left out what is default.
-            same = to_json(from_json(snapshot.fleet)) == to_json(fleet)
+            stored = from_json(snapshot.fleet)
+            same = to_json(stored) == to_json(fleet)
         except msgspec.DecodeError as error:
             self.verdict.notes.append(f"snapshot {snapshot.seq} is not of this version: {error}")
             return
         if not same:
-            self.verdict.strange.append(snapshot.seq)
+            self.verdict.strange[snapshot.seq] = of_fleets(stored, fleet)
+        if self.astray:
+            self._resume(snapshot.seq, stored)
+
+    def _resume(self, seq: int, fleet: Fleet) -> None:
+        """Go on with the recorded fleet: of what differed before, nothing has an effect then."""
+        self.fleet, self.astray = fleet, False
+        self.follower = Deploys()
+        self.verdict.states.replaced()
+        self.verdict.divergences.resume(seq)
 
     def compare_deploys(self) -> None:
         """Compare the table ``deploy`` with what the full fold knows."""
@@ -241,6 +265,13 @@ def lines(path: str, verdict: Verdict) -> Iterator[str]:
         if audit.count > len(audit.findings):
             yield f"  and {audit.count - len(audit.findings)} more like these"
         yield f"  what can be saved: {audit.saved()}"
+    if verdict.newer is not None:
+        yield f"{path}: newer rules: {verdict.newer}"
+        seq, hash_ = verdict.head
+        yield (
+            f"  not diverged: events before it are the same, and nothing behind it was folded; the"
+            f" chain is whole up to {seq}, head {hash_.hex()}"
+        )
     yield from _divergence(path, verdict)
     if verdict.exit_code == 0:
         seq, hash_ = verdict.head
@@ -255,16 +286,13 @@ def lines(path: str, verdict: Verdict) -> Iterator[str]:
 
 
 def _divergence(path: str, verdict: Verdict) -> Iterator[str]:
-    first = verdict.first
-    if first is not None:
-        yield f"{path}: diverged at event {first.seq} ({first.kind})"
-        yield f"  recorded: {first.recorded}"
-        yield f"  computed: {first.computed}"
-        if verdict.diverged > 1:
-            yield f"  and {verdict.diverged - 1} events behind it"
+    yield from verdict.divergences.lines(path)
     if verdict.strange:
-        some = ", ".join(map(str, verdict.strange[:10]))
+        some = ", ".join(map(str, list(verdict.strange)[:10]))
         more = ", ..." if len(verdict.strange) > 10 else ""
         yield f"{path}: diverged: snapshots that differ from a full fold: {some}{more}"
+        seq, fields = next(iter(verdict.strange.items()))
+        for field in fields:
+            yield f"  snapshot {seq}: {field}"
     for line in verdict.states.lines():
         yield line if line.startswith(" ") else f"{path}: diverged: {line}"

@@ -259,7 +259,5 @@ FLEET_TABLE: Final[dict[str, FleetMove]] = {
 }
 # Events of the fleet or a source that move no vassal, except by an order.
 MOVES_NO_VASSAL: Final = frozenset(
-    kind
-    for kind, move in FLEET_TABLE.items()
-    if move in fleet_moves.MOVE_NO_VASSAL
+    kind for kind, move in FLEET_TABLE.items() if move in fleet_moves.MOVE_NO_VASSAL
 )

@@ -132,7 +132,7 @@ class KeeperLink:
     async def run(self) -> None:
         """Hear of deaths until cancelled, or until the keeper dies."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._flush_now_and_then)
+            nursery.start_soon(_flush_now_and_then, self._outbox)
             while self._channel is not None:
                 await trio.lowlevel.wait_readable(self._channel)
                 self.look()
@@ -243,12 +243,6 @@ class KeeperLink:
         """No daemon: it prints something, and the keeper ends with its exit code."""
         self._outbox.send({"do": "pass"})
 
-    async def _flush_now_and_then(self) -> None:
-        while True:
-            await trio.sleep(_SOON)
-            if self.congested:
-                self._outbox.flush()
-
     # Packets of the keeper
 
     def _receive(self) -> str | None:
@@ -309,6 +303,13 @@ class KeeperLink:
     def _tell(self) -> None:
         self._news.set()
         self._news = trio.Event()
+
+
+async def _flush_now_and_then(outbox: Outbox) -> None:
+    while True:
+        await trio.sleep(_SOON)
+        if outbox.waits:
+            outbox.flush()
 
 
 def _ended(told: object) -> Ended | None:

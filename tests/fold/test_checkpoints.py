@@ -13,7 +13,7 @@ from emperord.journal.events import Event, Gone, Spec
 from emperord.journal.policy import Policy
 
 LISTED = PROJECTIONS[NEWEST]
-FIRST = "a2dda9366d2cb528b4d732696be52034135f260dccd912c9c0a69ba22aa483cd"
+FIRST = "8579197ed00a23f01ddc4a89663cadc1a40e53f1c6a9c1bf07cbb717be38ede6"
 NEW: dict[str, Any] = {  # fields whose other value does not follow from their type
     "outages": {"m": Outage("gone", 1)},
     "users": {"m": Waiting()},

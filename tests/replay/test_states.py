@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from emperord.daemon.core import moves
+from emperord.daemon.core import starts, steps
 from emperord.daemon.core.checkpoints import NEWEST
 from emperord.replay.verify import lines, verify
 from journal_builder import Builder, building
@@ -42,7 +42,7 @@ def test_states_are_compared(path: Path) -> None:
 
 def test_a_doubled_mercy_is_found(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It orders the same, as the process ends in time. Only the deadline is another."""
-    monkeypatch.setattr(moves, "seconds", lambda number: int(number * 2e9))
+    monkeypatch.setattr(steps, "seconds", lambda number: int(number * 2e9))
     verdict = verify(str(path))
     assert (verdict.exit_code, verdict.diverged, verdict.states.parted) == (1, 0, 1)
     parting = verdict.states.parting
@@ -80,5 +80,5 @@ def test_a_difference_before_the_first_checkpoint(
         builder.start()
         builder.added("a.ini")
         builder.checkpoint()
-    monkeypatch.setattr(moves, "seconds", lambda number: int(number * 2e9))
+    monkeypatch.setattr(starts, "seconds", lambda number: int(number * 2e9))
     assert "states part before the checkpoint 4, the first that is compared" in told(path)

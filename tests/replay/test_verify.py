@@ -91,7 +91,7 @@ def test_other_actions_are_a_divergence(path: Path) -> None:
     result = run(path)
     assert result.exit_code == 1
     first, recorded, computed, *_ = result.stdout.splitlines()
-    assert first == f"{path}: diverged at event 3 (vassal_added)"
+    assert first == f"{path}: diverged at event 3 (vassal_added of app000.ini)"
     assert recorded.startswith('  recorded: [{"attempt":3,')
     assert '"do":"reload"' in recorded
     assert '"do":"spawn"' in computed
@@ -106,7 +106,7 @@ def test_another_fold_diverges(path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert verdict.first is not None
     assert (verdict.first.kind, verdict.first.recorded) == ("vassal_loyal", "[]")
     assert '"do":"stop"' in verdict.first.computed
-    assert verdict.strange == [50, 100, 150, 200][-len(verdict.strange) :]
+    assert verdict.strange.keys() <= {50, 100, 150, 200}
     assert not verdict.audit.findings
 
 
@@ -122,7 +122,8 @@ def test_a_snapshot_that_differs_from_a_full_fold(path: Path) -> None:
         )
     result = run(path)
     assert result.exit_code == 1
-    assert "snapshots that differ from a full fold: 100" in result.stdout
+    assert "snapshots that differ from a full fold: 100\n" in result.stdout
+    assert "  snapshot 100: app000.ini, deaths: recorded 7, computed 0\n" in result.stdout
 
 
 def test_a_snapshot_of_another_version_is_a_note(path: Path) -> None:
@@ -146,7 +147,7 @@ def test_an_event_that_breaks_the_fold_is_reported(path: Path) -> None:
     rebuilt(path, change)
     result = run(path)
     assert result.exit_code == 1
-    assert "diverged at event 120 (monitor_failed)" in result.stdout
+    assert "diverged at event 120 (monitor_failed" in result.stdout
     assert "computed: none: event 120 (monitor_failed) cannot be folded" in result.stdout
     assert "note: nothing behind event 120 was folded" in result.stdout
     state = CliRunner().invoke(cli, ["--journal", str(path), "state"])
@@ -205,7 +206,9 @@ def test_a_newer_event_is_no_damage_but_cannot_be_judged(path: Path) -> None:
         journal.append([row])
     result = run(path)
     assert result.exit_code == 3
-    assert "'vassal_cloned' is not known to this version" in result.stderr
+    assert f"{path}: newer rules: event " in result.stdout
+    assert "'vassal_cloned' is not known to this version" in result.stdout
+    assert "diverged at" not in result.stdout
 
 
 def test_config_texts_that_were_left_out_are_a_note(path: Path) -> None:

@@ -303,6 +303,7 @@ class Link:
         self._machine = machine
         self._hands = hands
         self.died = False
+        self.pid = 1
 
     @property
     def alive(self) -> bool:

@@ -30,7 +30,7 @@ def emperor(make_emperor: MakeEmperor) -> Emperor:
 
 
 def before(emperor: Emperor) -> dict[str, Any]:
-    """What the last daemon tells of the one before it."""
+    """The last daemon tells this of the one before it."""
     told: dict[str, Any] = emperor.events("daemon_started")[-1].body["before"]
     return told
 
