@@ -55,8 +55,7 @@ class WriteConnection:
 
     def close(self) -> None:
         """Close all, and fold the log into the journal, unless it was cut or overwritten."""
-        if self._is_sound():
-            self._close(folded=True)
+        self._close(folded=self._is_sound())
 
     def close_unfolded(self) -> None:
         """Close all, and leave the log as it is."""
