@@ -21,6 +21,7 @@ COMMANDS: Final = (
     "events",
     "history",
     "report",
+    "search",
     "show",
     "state",
     "verify",

@@ -1,6 +1,8 @@
 """Names that were never there, and what may have been meant."""
 
 import difflib
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 
 from ..journal.reading import Reader
 from ..monitors.names import shown
@@ -37,3 +39,27 @@ def unknown(reader: Reader, name: str) -> str:
     if near:
         text += f"; did you mean {' or '.join(shown(other) for other in near)}?"
     return text
+
+
+def chosen(reader: Reader, told: Iterable[str]) -> list[str]:
+    """The vassals that are told by name or by a pattern (``app-*``), sorted. Raises NotFound.
+
+    A name that was ever known is no pattern, whatever characters it has.
+    """
+    found = set[str]()
+    for one in told:
+        if reader.first_of(one) is not None:
+            found.add(one)
+        elif is_pattern(one):
+            fits = [name for name in reader.vassals() if fnmatchcase(name, one)]
+            if not fits:
+                raise NotFound(f"no vassal that was ever known here fits {shown(one)}")
+            found.update(fits)
+        else:
+            raise NotFound(unknown(reader, one))
+    return sorted(found)
+
+
+def is_pattern(told: str) -> bool:
+    """Whether a name may stand for several."""
+    return any(character in told for character in "*?[")

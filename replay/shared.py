@@ -95,6 +95,15 @@ def name_argument(command: Callable[..., None]) -> Callable[..., None]:
     return click.argument("name", callback=name_of)(command)
 
 
+def _names(_: click.Context, __: click.Parameter, told: Sequence[str]) -> tuple[str, ...]:
+    return tuple(os.fsencode(one).decode("utf-8", "replace") for one in told)
+
+
+def names_argument(command: Callable[..., None]) -> Callable[..., None]:
+    """The argument NAME..., vassals or patterns."""
+    return click.argument("names", metavar="[NAME]...", nargs=-1, callback=_names)(command)
+
+
 def raw_option(command: Callable[..., None]) -> Callable[..., None]:
     """The option of commands that print texts of others."""
     return click.option(
@@ -135,7 +144,12 @@ def _check_filter(reader: Reader, which: Filter) -> None:
         check_known(reader, which.vassal)
     if which.monitor is not None:
         check_monitor_known(reader, which.monitor)
-    if _is_after(reader, which.since, which.until):
+    check_order(reader, which.since, which.until)
+
+
+def check_order(reader: Reader, since: Moment | None, until: Moment | None) -> None:
+    """Raise UsageError where no moment is in a period."""
+    if _is_after(reader, since, until):
         raise click.UsageError("--since is after --until")
 
 

@@ -56,6 +56,7 @@ COMMANDS = [
     ["show", "app003.ini"],
     ["diff", "app003.ini"],
     ["diff", "app003.ini", "@100", "-0s"],
+    ["search", "turn = 3"],
     ["verify"],
 ]
 

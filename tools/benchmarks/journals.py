@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import trio
-from emperord.daemon.core.actions import Action, recorded
+from emperord.daemon.core.actions import recorded
 from emperord.daemon.core.fleet import Fleet, to_json
 from emperord.daemon.core.fold import fold
 from emperord.daemon.core.rules import RULES
@@ -62,11 +62,8 @@ class Story:
         known = self.fleet.vassals.get(vassal or "")
         cause = known.order if known is not None else None
         event = Event(self.fleet.seq + 1, self._at, kind, monitor, vassal, cause, body)
-        actions = recorded(self.folded(event))
+        actions = recorded(fold(self.fleet, event))
         return (event.seq, event.at, kind, monitor, vassal, cause, chain.text(body), actions)
-
-    def folded(self, event: Event) -> list[Action]:
-        return fold(self.fleet, event)
 
     def __iter__(self) -> Iterator[chain.Columns]:
         yield from self._first

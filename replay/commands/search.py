@@ -1,0 +1,69 @@
+"""``search``: in which configs a text was, from when to when."""
+
+import os
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import click
+
+from ...daemon.cli.commandline import TIME, Command
+from ...daemon.cli.tables import formatted, listing, write
+from ...journal.reading import Reader
+from ...journal.times import Moment
+from .. import search
+from ..names import chosen
+from ..rebuild import NotFound
+from ..shared import check_order, names_argument, print_lines, reading
+
+
+@click.command("search", cls=Command)
+@click.argument("text")
+@names_argument
+@click.option("--regex", is_flag=True, help="TEXT is a regular expression of Python's, by lines.")
+@click.option("--now", "only_now", is_flag=True, help="Only where it is now.")
+@click.option("--since", type=TIME, metavar="T", help="Only where it was then or later.")
+@click.option("--until", type=TIME, metavar="T", help="Only where it was then or before.")
+@listing()
+@reading
+def command(
+    reader: Reader, text: str, names: Sequence[str], regex: bool, only_now: bool,
+    since: Moment | None, until: Moment | None, form: str,
+) -> None:  # fmt: skip
+    """When a text came into configs, when it went, and where it is now.
+
+    Each config text that the journal has is looked through. A line is told for each time that a
+    vassal had the text, from the deploy that brought it to the one that took it away. Exits with
+    1 if no config has it.
+    """
+    check_order(reader, since, until)
+    literal = os.fsencode(text)
+    if not literal:
+        raise click.UsageError("TEXT is empty; say which text to search for")
+    try:
+        find = search.pattern(text) if regex else search.literal(literal)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    among = chosen(reader, names) if names else None
+    with search.limited() if regex else nullcontext():
+        found = search.having(reader, find, None if regex else literal)
+    first = reader.anchor.seq if since is None else reader.seq_before(since) + 1
+    last = reader.head.seq if until is None else reader.seq_of(until)
+    told = [
+        stay
+        for stay in search.stays(reader, found, among)
+        if (stay.went is None if only_now else stay.went is None or stay.went >= first)
+        and (stay.came is None or stay.came <= last)
+    ]
+    if not told:
+        raise NotFound(_nothing(found, only_now))
+    records = (search.stay_record(reader, stay, find) for stay in told)
+    if form == "short":
+        print_lines(search.lines(records))
+    else:
+        write(formatted(form, search.COLUMNS, records))
+
+
+def _nothing(found: search.Found, only_now: bool) -> str:
+    if only_now and found.count:
+        return "no vassal has it now; without --now the former ones are told"
+    return "no config that was deployed then has it" if found.count else "no config here has it"

@@ -1,0 +1,309 @@
+"""``search``: when a text came into the configs, when it went, and where it is now.
+
+Each stored text is looked through once, whichever vassals had it. The daemon stored with each
+deploy which config was wanted before it. So the deploys tell when the configs that have the text
+came and went, and the events themselves are read only for the answer. Where those deploys are not
+stored, the events are folded.
+
+A *stay* is the time in which each config of a vassal had the text. A vassal that gets another
+config with the same text goes on with its stay.
+"""
+
+import json
+import re
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import msgspec
+
+from ..journal.deploys import DEPLOYED
+from ..journal.reading import Reader, as_bytes
+from ..journal.selection import Filter
+from ..journal.times import rfc3339
+from ..monitors.names import shown
+from .deploys import deploys
+from .rebuild import NotFound
+
+_AT_ONCE: Final = 5000  # texts
+_FEW: Final = 2000  # configs, for which one query names the vassals
+_SECONDS: Final = 30  # for a pattern that takes exponential time
+_WIDTH: Final = 100  # characters of a line for people
+
+Finder = Callable[[bytes], int | None]
+"""Where in a text it is found."""
+
+
+class Stay(msgspec.Struct, frozen=True):
+    """A text came into the config of a vassal, and went. None: before this file, or not yet."""
+
+    vassal: str
+    came: int | None
+    went: int | None
+    config: str  # the first one that has it
+
+
+class _Text(msgspec.Struct, frozen=True):
+    """A config: its digest, None if none is wanted, and whether the text is in it."""
+
+    digest: str | None
+    has_it: bool
+
+
+class _Step(msgspec.Struct, frozen=True):
+    """A deploy of a vassal: its number, and the configs that were wanted before and after."""
+
+    seq: int
+    before: _Text
+    after: _Text
+
+
+class Found:
+    """The stored texts that have it, by their rows: a bit each, as there may be many."""
+
+    def __init__(self) -> None:
+        self._bits: dict[int, int] = {}
+        self.count = 0
+
+    def add(self, row: int) -> None:
+        self._bits[row >> 6] = self._bits.get(row >> 6, 0) | 1 << (row & 63)
+        self.count += 1
+
+    def __contains__(self, row: int | None) -> bool:
+        return row is not None and bool(self._bits.get(row >> 6, 0) >> (row & 63) & 1)
+
+    def __iter__(self) -> Iterator[int]:
+        for block, bits in self._bits.items():
+            yield from (block << 6 | i for i in range(64) if bits >> i & 1)
+
+
+def literal(text: bytes) -> Finder:
+    """Finds these bytes."""
+
+    def find(content: bytes) -> int | None:
+        at = content.find(text)
+        return None if at < 0 else at
+
+    return find
+
+
+def pattern(text: str) -> Finder:
+    """Finds a regular expression of Python's; ``^`` and ``$`` are at lines. Raises ValueError."""
+    try:
+        compiled = re.compile(text, re.MULTILINE)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"{text!r} is not a regular expression: {error}") from None
+
+    def find(content: bytes) -> int | None:
+        found = compiled.search(content.decode("utf-8", "surrogateescape"))
+        if found is None:
+            return None
+        return len(found.string[: found.start()].encode("utf-8", "surrogateescape"))
+
+    return find
+
+
+@contextmanager
+def limited(seconds: float = _SECONDS) -> Iterator[None]:
+    """Raise NotFound after so long; Python's expressions look for signals as they match."""
+
+    def end(*_: object) -> None:
+        raise NotFound(f"the pattern takes more than {seconds:g} s; write a simpler one")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def having(reader: Reader, find: Finder, text: bytes | None = None) -> Found:
+    """The stored texts in which it is found; ``text`` if that is what it finds."""
+    found = Found()
+    last = -1
+    column, where = (", content", "") if text is None else ("", " AND instr(content, ?2)")
+    query = f"SELECT rowid{column} FROM config WHERE rowid > ?1{where}"
+    query += f" ORDER BY rowid LIMIT {_AT_ONCE}"
+    while rows := reader.fetch(query, last, *(() if text is None else (text,))):
+        for row, *content in rows:
+            last = row
+            if not content or find(as_bytes(content[0])) is not None:
+                found.add(row)
+    return found
+
+
+def stays(reader: Reader, found: Found, names: Iterable[str] | None = None) -> list[Stay]:
+    """Each stay of the texts with these digests, in the order in which they came."""
+    told = _sorted(_deployed(reader, found, names))
+    if all(stay.came is None or _config_of(reader, stay.came) == stay.config for stay in told):
+        return told
+    return _sorted(_folded(reader, found, names))  # a row of ``deploy`` was changed
+
+
+def _sorted(deployed: Iterable[tuple[str, list[_Step]]]) -> list[Stay]:
+    told = [stay for name, steps in deployed for stay in _stays(name, steps)]
+    return sorted(told, key=lambda stay: (stay.came or 0, stay.vassal))
+
+
+def _stays(name: str, steps: Iterable[_Step]) -> Iterator[Stay]:
+    came, config = None, None  # of the present stay
+    for step in steps:
+        if config is None and step.before.has_it:
+            config = step.before.digest  # since before this file
+        if config is not None and not step.after.has_it:
+            yield Stay(name, came, step.seq, config)
+            came, config = None, None
+        elif config is None and step.after.has_it:
+            came, config = step.seq, step.after.digest
+    if config is not None:
+        yield Stay(name, came, None, config)
+
+
+# The deploys of each vassal that can have it
+
+
+def _deployed(
+    reader: Reader, found: Found, names: Iterable[str] | None
+) -> Iterator[tuple[str, list[_Step]]]:
+    if not reader.has_deploys():
+        yield from _folded(reader, found, names)
+        return
+    chosen = reader.vassals() if names is None else names
+    had = _having_had(reader, found) if found.count <= _FEW else None
+    for name in chosen:
+        if had is None or name in had or _last_of(reader, name) in found:
+            yield name, _steps(reader, found, name)
+
+
+def _having_had(reader: Reader, found: Found) -> set[str]:
+    """The vassals that had one of these configs before a deploy."""
+    rows = reader.fetch(
+        "SELECT DISTINCT event.vassal FROM deploy JOIN event ON event.seq = deploy.seq"
+        " WHERE previous IN (SELECT digest FROM config"
+        " WHERE rowid IN (SELECT value FROM json_each(?)))",
+        json.dumps(list(found)),
+    )
+    return {name for (name,) in rows}
+
+
+_CONFIG: Final = "CASE WHEN json_valid(body) THEN json_extract(body, '$.spec.config') END"
+
+
+def _last_of(reader: Reader, name: str) -> int | None:
+    """The row of the config of the last deploy of a vassal."""
+    rows = reader.fetch(
+        f"SELECT config.rowid FROM config WHERE digest = (SELECT {_CONFIG} FROM event"
+        " JOIN deploy ON deploy.seq = event.seq WHERE vassal = ? ORDER BY event.seq DESC LIMIT 1)",
+        name,
+    )
+    return rows[0][0] if rows else None
+
+
+def _steps(reader: Reader, found: Found, name: str) -> list[_Step]:
+    """The deploys of a vassal from which something was concluded, as they are stored."""
+    rows = reader.fetch(
+        "SELECT deploy.seq, outcome = 'superseded' AND outcome_seq = deploy.seq,"
+        " previous, config.rowid FROM event JOIN deploy ON deploy.seq = event.seq"
+        " LEFT JOIN config ON config.digest = previous WHERE vassal = ? ORDER BY event.seq",
+        name,
+    )
+    texts = [_Text(previous, row in found) for _, _, previous, row in rows]
+    if rows and not rows[-1][1]:
+        texts.append(_text_of(reader, found, _config_of(reader, rows[-1][0])))
+    return [
+        _Step(seq, before, after)
+        for (seq, ignored, *_), before, after in zip(rows, texts, texts[1:], strict=False)
+        if not ignored
+    ]
+
+
+def _config_of(reader: Reader, seq: int) -> str | None:
+    """The config of an event; None of one that removes."""
+    rows = reader.fetch(f"SELECT {_CONFIG} FROM event WHERE seq = ?", seq)
+    return rows[0][0] if rows else None
+
+
+def _text_of(reader: Reader, found: Found, digest: str | None) -> _Text:
+    rows = reader.fetch("SELECT rowid FROM config WHERE digest = ?", digest)
+    return _Text(digest, bool(rows) and rows[0][0] in found)
+
+
+def _folded(
+    reader: Reader, found: Found, names: Iterable[str] | None
+) -> Iterator[tuple[str, list[_Step]]]:
+    """The same by a fold of the events."""
+    chosen = None if names is None else frozenset(names)
+    steps = dict[str, list[_Step]]()
+    for deploy in deploys(reader, Filter(), full=True):
+        ignored = deploy.outcome == "superseded" and deploy.outcome_seq == deploy.seq
+        if not ignored and (chosen is None or deploy.vassal in chosen):
+            after = deploy.config if deploy.kind in DEPLOYED else None
+            step = _Step(
+                deploy.seq,
+                _text_of(reader, found, deploy.previous),
+                _text_of(reader, found, after),
+            )
+            steps.setdefault(deploy.vassal, []).append(step)
+    yield from steps.items()
+
+
+# How a stay is told
+
+
+def stay_record(reader: Reader, stay: Stay, find: Finder) -> dict[str, Any]:
+    """A stay in the shape of the surface, with the first line that has the text. Raises Damaged."""
+    came = None if stay.came is None else reader.row(stay.came)
+    went = None if stay.went is None else reader.row(stay.went)
+    number, line = _first_line(reader, stay.config, find)
+    return {
+        "vassal": stay.vassal,
+        "monitor": None if came is None else came[3],
+        "config": stay.config,
+        "came_seq": stay.came,
+        "came_at": None if came is None else rfc3339(came[1]),
+        "came_kind": None if came is None else came[2],
+        "went_seq": stay.went,
+        "went_at": None if went is None else rfc3339(went[1]),
+        "went_kind": None if went is None else went[2],
+        "now": stay.went is None,
+        "line": number,
+        "text": line,
+    }
+
+
+COLUMNS: Final = (
+    "vassal", "monitor", "config", "came_seq", "came_at", "came_kind",
+    "went_seq", "went_at", "went_kind", "now", "line", "text",
+)  # fmt: skip
+
+
+def _first_line(reader: Reader, digest: str, find: Finder) -> tuple[int | None, str | None]:
+    content = reader.config_text(digest)
+    at = None if content is None else find(content)
+    if content is None or at is None:
+        return None, None
+    begin = content.rfind(b"\n", 0, at) + 1
+    line = content[begin:].partition(b"\n")[0]
+    return content.count(b"\n", 0, at) + 1, line.decode("utf-8", "backslashreplace")
+
+
+def lines(records: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Stays for people."""
+    yield f"{'CAME':>8}  {'AT (UTC)':23}  {'WENT':>8}  {'AT (UTC)':23}  VASSAL: LINE"
+    for one in records:
+        came = _told(one["came_seq"], one["came_at"], "before")
+        went = _told(one["went_seq"], one["went_at"], "still there")
+        text = ""
+        if one["text"] is not None:
+            text = f":{one['line']}: {shown(one['text'].strip()[:_WIDTH])}"
+        removed = "" if one["went_kind"] in (None, "vassal_changed") else f" ({one['went_kind']})"
+        yield f"{came}  {went}  {shown(one['vassal'])}{text}{removed}"
+
+
+def _told(seq: int | None, at: str | None, otherwise: str) -> str:
+    if seq is None or at is None:
+        return f"{'-':>8}  {otherwise:23}"
+    return f"{seq:>8}  {at[:23].replace('T', ' ')}"
