@@ -17,6 +17,7 @@ from ..journal.places import default_journal
 
 # Each is a module of ``commands/`` with a ``command``; a hyphen is an underscore there.
 COMMANDS: Final = (
+    "around",
     "diff",
     "events",
     "history",

@@ -2,18 +2,18 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from functools import wraps
-from typing import Any, Concatenate, Final, ParamSpec
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import click
 
 from ..daemon.cli import commandline
 from ..daemon.cli.commandline import TIME
 from ..daemon.cli.option_types import whole
-from ..journal.errors import JournalError
-from ..journal.reading import COPY_THE_LOG, Reader, open_journal
+from ..journal.errors import VERIFY_SAYS_MORE, JournalError
+from ..journal.reading import COPY_THE_LOG, Reader, Row, open_journal
 from ..journal.selection import Filter
 from ..journal.times import Moment
 from ..monitors.names import shown
@@ -21,6 +21,7 @@ from .names import check_known, check_monitor_known
 from .rebuild import NotFound, moment
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 UNREADABLE: Final = 3
 _BUNDLE: Final = 500  # lines written at once
@@ -82,6 +83,33 @@ def complain(error: Exception | str, code: int = 0) -> int:
     return code
 
 
+class Unreadable:
+    """Events that a command told, though this version cannot read them."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._path = reader.path
+        self._seqs: list[int] = []
+
+    def seen(self, rows: Iterable[Row], tell: Callable[[Row], tuple[T, bool]]) -> Iterator[T]:
+        """Each row as it is told, and False with it where it cannot be read."""
+        for row in rows:
+            one, good = tell(row)
+            if not good:
+                self._seqs.append(row[0])
+            yield one
+
+    def code(self) -> int:
+        """Say which, if there are any, and return the exit code."""
+        if not self._seqs:
+            return 0
+        others = f" and {len(self._seqs) - 1} others" if len(self._seqs) > 1 else ""
+        return complain(
+            f"{self._path}: event {self._seqs[0]}{others} cannot be read by this version"
+            f"{VERIFY_SAYS_MORE}",
+            UNREADABLE,
+        )
+
+
 def moments(command: Callable[..., None]) -> Callable[..., None]:
     """The options that say when; not both."""
     command = click.option("--at", type=TIME, metavar="T", help="As it was at this time.")(command)
@@ -111,6 +139,13 @@ def raw_option(command: Callable[..., None]) -> Callable[..., None]:
     )(command)
 
 
+def kinds_option(kinds: Sequence[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option ``--kind``; the function gets the kinds as ``chosen``."""
+    return click.option(
+        "--kind", "chosen", callback=_kinds(kinds), multiple=True, metavar="K", help="Only these."
+    )
+
+
 def filters(kinds: Sequence[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The arguments that say which events; the function gets them as a Filter, ``which``."""
 
@@ -125,8 +160,7 @@ def filters(kinds: Sequence[str]) -> Callable[[Callable[..., Any]], Callable[...
             return function(reader, which, **rest)
 
         for option in (
-            click.option("--kind", "chosen", callback=_kinds(kinds), multiple=True, metavar="K",
-                         help="Only these."),
+            kinds_option(kinds),
             click.option("--monitor", metavar="M", callback=name_of, help="Only from this source."),
             click.option("--until", type=TIME, metavar="T", help="Only up to then."),
             click.option("--since", type=TIME, metavar="T", help="Only from then on."),

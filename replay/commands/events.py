@@ -1,18 +1,16 @@
 """``events``: the raw record, one event a line."""
 
-from collections.abc import Iterable
-from typing import Any
+from functools import partial
 
 import click
 
 from ...daemon.cli.commandline import Command
 from ...daemon.cli.tables import formatted, listing, write
-from ...journal.errors import VERIFY_SAYS_MORE
 from ...journal.events import KINDS
 from ...journal.reading import COLUMNS, Reader
 from ...journal.selection import Filter
 from .. import record
-from ..shared import UNREADABLE, complain, filters, print_lines, reading
+from ..shared import Unreadable, filters, print_lines, reading
 
 
 @click.command("events", cls=Command)
@@ -21,29 +19,11 @@ from ..shared import UNREADABLE, complain, filters, print_lines, reading
 @filters(tuple(KINDS))
 def command(reader: Reader, which: Filter, form: str) -> int:
     """The raw record, one event a line."""
-    bad: list[int] = []
+    unreadable = Unreadable(reader)
     rows = reader.rows(which)
 
-    def records() -> Iterable[dict[str, Any]]:
-        for row in rows:
-            one, good = record.event_record(row)
-            if not good:
-                bad.append(row[0])
-            yield one
-
-    def lines() -> Iterable[str]:
-        for row in rows:
-            one, good = record.line(reader, row)
-            if not good:
-                bad.append(row[0])
-            yield one
-
     if form == "short":
-        print_lines(lines())
+        print_lines(unreadable.seen(rows, partial(record.line, reader)))
     else:
-        write(formatted(form, COLUMNS.split(", "), records()))
-    if not bad:
-        return 0
-    which_ = f"event {bad[0]}{f' and {len(bad) - 1} others' if len(bad) > 1 else ''}"
-    text = f"{reader.path}: {which_} cannot be read by this version{VERIFY_SAYS_MORE}"
-    return complain(text, UNREADABLE)
+        write(formatted(form, COLUMNS.split(", "), unreadable.seen(rows, record.event_record)))
+    return unreadable.code()

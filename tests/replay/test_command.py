@@ -57,6 +57,7 @@ COMMANDS = [
     ["diff", "app003.ini"],
     ["diff", "app003.ini", "@100", "-0s"],
     ["search", "turn = 3"],
+    ["around", "100", "+-5s"],
     ["verify"],
 ]
 
