@@ -18,6 +18,7 @@ from ..journal.places import default_journal
 # Each is a module of ``commands/`` with a ``command``; a hyphen is an underscore there.
 COMMANDS: Final = (
     "around",
+    "blame",
     "diff",
     "events",
     "history",

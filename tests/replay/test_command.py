@@ -58,6 +58,7 @@ COMMANDS = [
     ["diff", "app003.ini", "@100", "-0s"],
     ["search", "turn = 3"],
     ["around", "100", "+-5s"],
+    ["blame", "app003.ini"],
     ["verify"],
 ]
 

@@ -10,7 +10,17 @@ import million
 from measuring import Result, at_most, bench
 
 EVENTS = 1_000_000
-COMMANDS = (("history", "app100.ini"), ("state",), ("search", "version = 12345"))
+COMMANDS = (
+    ("history", "app100.ini"),
+    ("state",),
+    ("search", "version = 12345"),
+    ("blame", "app100.ini"),
+)
+    ("history", "app100.ini"),
+    ("state",),
+    ("search", "version = 12345"),
+    ("blame", "app100.ini"),
+)
 SECONDS = 0.3
 MEGABYTES = 60
 

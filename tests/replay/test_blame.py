@@ -1,0 +1,145 @@
+"""``blame``: the deploy that brought each line of a config."""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from emperord.journal import chain
+from emperord.replay import blame
+from emperord.replay.main import cli
+from hypothesis import given
+from hypothesis import strategies as st
+from journal_builder import MONITOR, building
+
+OTHER = "pg://db;SELECT 1"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        builder.start((MONITOR, OTHER))
+        builder.up("a.ini", b"[uwsgi]\none = 1\ntwo = 2\n")  # 3, 4, 5
+        builder.changed("a.ini", b"[uwsgi]\none = 1\ntwo = 3\n", attrs={"author": "ann"})  # 6
+        builder.added("a.ini", b"four = 4\n", OTHER)  # 7: refused
+        builder.changed("a.ini", b"[uwsgi]\none = 1\ntwo = 3\n")  # 8: touched
+        builder.removed("a.ini")  # 9
+        builder.added("a.ini", b"[uwsgi]\r\none = 1\n# \xff\ntwo = 3\nend", uid=1007)  # 10
+        builder.up("b.ini", b"x\ny\n")  # 11, 12, 13
+        builder.changed("b.ini", b"x\nz\n")  # 14
+        builder.removed("b.ini")  # 15
+        builder.added("c.ini", b"x\nz\n")  # 16: b.ini, renamed
+        builder.changed("c.ini", b"x\nz\nmore\n")  # 17
+        builder.added("same.ini", b"x\nz\n")  # 18: b.ini went, but c.ini is what came of it
+        builder.added("large.ini", None)  # 19
+        builder.changed("large.ini", b"x\n")  # 20
+    return path
+
+
+def run(path: str, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["--journal", path, "blame", *arguments])
+
+
+def told(path: str, *arguments: str) -> list[dict[str, Any]]:
+    result = run(path, "--json", *arguments)
+    assert result.exit_code == 0, result.output
+    lines = json.loads(result.stdout)
+    assert isinstance(lines, list)
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "seqs"),
+    [
+        pytest.param(("a.ini",), [10, 3, 10, 6, 10], id="present"),
+        pytest.param(("a.ini", "--seq", "5"), [3, 3, 3], id="first"),
+        pytest.param(("a.ini", "--seq", "8"), [3, 3, 6], id="touched-and-refused"),
+        pytest.param(("a.ini", "--at", "2026-11-24T06:00:06Z"), [3, 3, 6], id="time"),
+        pytest.param(("a.ini", "--seq", "9"), [3, 3, 6], id="removed"),
+        pytest.param(("c.ini",), [11, 14, 17], id="renamed"),
+        pytest.param(("large.ini",), [20], id="not-recorded-before"),
+    ],
+)
+def test_lines(path: str, arguments: tuple[str, ...], seqs: list[int]) -> None:
+    assert [one["seq"] for one in told(path, *arguments)] == seqs
+
+
+def test_every_key(path: str) -> None:
+    lines = told(path, "a.ini")
+    assert lines[3] == {
+        "line": 4,
+        "seq": 6,
+        "at": "2026-11-24T06:00:06.000000000Z",
+        "kind": "vassal_changed",
+        "vassal": "a.ini",
+        "monitor": MONITOR,
+        "author": "ann",
+        "config": chain.digest(b"[uwsgi]\none = 1\ntwo = 3\n"),
+        "boundary": False,
+        "text": "two = 3",
+    }
+    assert [one["author"] for one in lines] == ["uid 1007", None, "uid 1007", "ann", "uid 1007"]
+    assert told(path, "c.ini")[0]["vassal"] == "b.ini"
+
+
+def test_for_people_the_bytes_are_unchanged(path: str) -> None:
+    assert run(path, "a.ini").stdout_bytes == (
+        b"10  2026-11-24 06:00:10  uid 1007  1) [uwsgi]\r\n"
+        b" 3  2026-11-24 06:00:03  -         2) one = 1\n"
+        b"10  2026-11-24 06:00:10  uid 1007  3) # \xff\n"
+        b" 6  2026-11-24 06:00:06  ann       4) two = 3\n"
+        b"10  2026-11-24 06:00:10  uid 1007  5) end\n"
+    )
+    assert run(path, "c.ini").stdout.splitlines()[1].split() == [
+        "14", "2026-11-24", "06:00:14", "b.ini", "2)", "z"
+    ]  # fmt: skip
+
+
+def test_a_line_that_may_be_older_is_at_the_boundary(path: str) -> None:
+    assert run(path, "large.ini").stdout.startswith("^20 ")
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("DELETE FROM event WHERE seq < 6")  # as if it were archived
+    assert [(one["seq"], one["boundary"]) for one in told(path, "a.ini")] == [
+        (10, False), (6, True), (10, False), (6, True), (10, False)
+    ]  # fmt: skip
+
+
+def test_one_that_is_gone_is_told_with_that(path: str) -> None:
+    result = run(path, "b.ini")
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 2)
+    assert "b.ini is not there any more: event 15 removed it" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("d.ini",), 1, "did you mean"),
+        (("a.ini", "--seq", "2"), 1, "no config of a.ini is in this journal before event 2"),
+        (("large.ini", "--seq", "19"), 1, "that event 19 deployed was not recorded"),
+    ],
+)
+def test_what_cannot_be_told(path: str, arguments: tuple[str, ...], code: int, says: str) -> None:
+    result = run(path, *arguments)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert says in result.stderr
+
+
+LINES = st.lists(st.sampled_from([b"a", b"b", b"c", b"d", b"e"]), max_size=12)
+
+
+@given(LINES, LINES)
+def test_lines_that_match_are_the_same_and_rise(old: list[bytes], new: list[bytes]) -> None:
+    for compare in (blame.matched, lambda *both: dict(blame.unique(*both))):
+        places = compare(old, new)
+        assert all(new[there] == old[here] for there, here in places.items())
+        assert [places[there] for there in sorted(places)] == sorted(set(places.values()))
+
+
+def test_lines_of_long_texts_match_but_those_that_moved() -> None:
+    old = [b"%d" % i for i in range(3000)]
+    new = [old[-1], *old[:1500], b"new", *old[1500:-1]]
+    assert len(blame.matched(old, new)) == 2999
