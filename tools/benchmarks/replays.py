@@ -16,11 +16,6 @@ COMMANDS = (
     ("search", "version = 12345"),
     ("blame", "app100.ini"),
 )
-    ("history", "app100.ini"),
-    ("state",),
-    ("search", "version = 12345"),
-    ("blame", "app100.ini"),
-)
 SECONDS = 0.3
 MEGABYTES = 60
 
