@@ -159,6 +159,7 @@ def filters(kinds: Sequence[str]) -> Callable[[Callable[..., Any]], Callable[...
             _check_filter(reader, which)
             return function(reader, which, **rest)
 
+        command: Callable[..., Any] = run
         for option in (
             kinds_option(kinds),
             click.option("--monitor", metavar="M", callback=name_of, help="Only from this source."),
@@ -166,8 +167,8 @@ def filters(kinds: Sequence[str]) -> Callable[[Callable[..., Any]], Callable[...
             click.option("--since", type=TIME, metavar="T", help="Only from then on."),
             click.argument("name", required=False, callback=name_of),
         ):  # fmt: skip
-            run = option(run)
-        return run
+            command = option(command)
+        return command
 
     return decorate
 
