@@ -37,7 +37,8 @@ _SECOND: Final = 1_000_000_000
 class Mark(msgspec.Struct, frozen=True):
     """One thing that a vassal's record says. ``said`` puts it into words.
 
-    ``outside``: a death of which no config can be the cause, as the machine refused the start.
+    ``outside``: a death whose cause is hardly the config: the machine refused the start, or another
+    process sent a signal.
     """
 
     what: What
@@ -101,6 +102,7 @@ class Break(msgspec.Struct):
     until: int | None = None
     until_seq: int | None = None
     over: bool = False
+    up_for: int = 0  # nanoseconds between since and until for which it was up
     longest: int = 0  # run of a process that died in it
 
     @property
@@ -199,6 +201,7 @@ class _Follower:
         else:
             now.deaths += 1
             now.last = mark
+            now.up_for += 0 if self.up is None else mark.at - self.up.at
         self.open = now
         now.longest = max(now.longest, run)
         now.until, now.until_seq, now.over = None, None, False

@@ -22,6 +22,7 @@ COMMANDS: Final = (
     "diff",
     "events",
     "history",
+    "incident",
     "report",
     "search",
     "show",

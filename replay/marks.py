@@ -23,6 +23,8 @@ from .words import decode_actions, essence, how_it_ended
 
 MOST: Final = 5000  # events of a vassal that are read
 _FAR: Final = 50_000  # events among which requests for all vassals are looked for
+# Signals that a process gets from another one, not for a fault of its own.
+_SENT: Final = frozenset((1, 2, 3, 9, 15))
 _MILLISECOND: Final = 1_000_000
 
 
@@ -192,4 +194,6 @@ def _ended(told: Record, entry: Entry, settings: dict[str, str], ran: bool) -> M
     codes = settings.get("success-exit-codes", "0").replace(",", " ").split()
     well = body.code is not None and str(body.code) in codes
     failed = not (ordered or body.away or body.reload or (well and ran))
-    return _mark("death" if failed else "end", event, how_it_ended(body))
+    outside = body.signal in _SENT and not getattr(body, "oom", None)
+    what: What = "death" if failed else "end"
+    return Mark(what, event.seq, event.at, how_it_ended(body), outside=outside)

@@ -83,7 +83,7 @@ def break_line(broken: Break) -> str:
     if broken.until is None:
         text = f"down since {since} UTC"
     elif broken.over:
-        text = f"was down for {took(broken.until - broken.since)} from {since} UTC"
+        text = f"was down {how_long(broken)} from {since} UTC"
     else:
         text = f"down since {since} UTC, up again {took(broken.until - broken.since)} later"
     text += f", {_count(broken.deaths, 'death')}"
@@ -92,10 +92,20 @@ def break_line(broken: Break) -> str:
     return f"{text}: {', '.join(blame(broken))}"
 
 
+def how_long(broken: Break) -> str:
+    """How long a vassal was down, and whether it was up in between."""
+    if broken.until is None:
+        return ""
+    lasted = broken.until - broken.since
+    often = "on and off " if broken.up_for * 5 > lasted else ""
+    return f"{often}for {took(lasted)}"
+
+
 def blame(broken: Break) -> Iterator[str]:
     """The deploys of a break, by number: to blame, good, tried."""
     if broken.first.outside:
-        yield f"not by a deploy, but {shown(broken.first.said)}"
+        under = "" if broken.under is None else f", under {broken.under.seq}"
+        yield f"no deploy to blame, but {shown(broken.first.said)}{under}"
     elif broken.broken_by is not None:
         yield f"broken by {broken.broken_by.seq}"
     elif broken.under is not None:
@@ -104,7 +114,7 @@ def blame(broken: Break) -> Iterator[str]:
         yield "broken by a deploy that is not in this file"
     if broken.broken_by is not None and broken.last_good is not None:
         yield f"last good {broken.last_good.seq}"
-    elif broken.last_good is None:
+    elif broken.broken_by is not None:
         yield "none good before"
     if broken.repairs:
         first = max(0, len(broken.repairs) - _MOST)

@@ -15,6 +15,7 @@ _WHAT = {
     "E": "end",
     "Q": "request",
     "G": "gone",
+    "K": "death",  # of a signal
 }
 
 
@@ -30,7 +31,8 @@ def marks(told: str) -> list[Mark]:
         seq = int(parts[1])
         at = int(float(parts[2] or seq) * SECOND)
         what = _WHAT[parts[3]]
-        found.append(Mark(what, seq, at, config=f"c{seq}" if what == "deploy" else None))  # type: ignore[arg-type]
+        config = f"c{seq}" if what == "deploy" else None
+        found.append(Mark(what, seq, at, config=config, outside=parts[3] == "K"))  # type: ignore[arg-type]
     return found
 
 
@@ -42,7 +44,9 @@ def line(one: Break) -> str:
     """A break as the case says it."""
     signs = {"died": "x", "accepting": "v", "running": "v", "superseded": "-", "pending": "?"}
     tried = " ".join(f"{each.seq}{signs[each.outcome]}" for each in one.repairs)
-    blame = f"proved {seq(one.under)}" if one.proved else f"broken by {seq(one.broken_by)}"
+    blame = f"broken by {seq(one.broken_by)}"
+    if one.broken_by is None and one.under is not None:
+        blame = f"{'proved' if one.proved else 'under'} {seq(one.under)}"
     until = "" if one.until is None else f"-{one.until // SECOND}"
     return (
         f"{one.since // SECOND}{until}: {one.deaths} deaths, {blame}, good {seq(one.last_good)}"
@@ -103,6 +107,10 @@ CASES = {
     "a loyal one that is killed was not broken by its deploy": (
         "4D 4R 5U 6L 20X 20R 21U 22L 40X 40R 41U 42L",
         ["20-41: 2 deaths, proved 4, good 4"],
+    ),
+    "a kill is not the deploy's fault, but what follows may be": (
+        "4D 4R 5U 45D 45R 46U 48K 48R 49U 60D 60R 61U 64X",
+        ["48-49: 1 deaths, under 45, good 4", "64: 1 deaths, broken by 60, good 45"],
     ),
     "a death after half a minute is not the deploy's": (
         "4D 4R 5U 45D 45R 46U 99X 100R 101X",

@@ -51,8 +51,10 @@ def make(folder: Path) -> None:
         after = emperor.last_seq()
         _edit(emperor, _text("shop.checkout", "release 2, repaired"))
         emperor.event("spawned", "shop.ini", after=after)
-        _put(emperor, "app2.ini", _text("shop.checkout", "release 3"))
-        emperor.event("spawned", "app2.ini", after=after)
+        for name in _OTHERS[2:]:
+            after = emperor.last_seq()
+            _put(emperor, name, _text("shop.checkout", "worker limit raised"))
+            emperor.event("spawned", name, after=after)
         emperor.kill()
 
 
