@@ -178,7 +178,8 @@ class Exited(Body, frozen=True):
     daemon was there to be its parent, which is not held against it. ``log``: the last lines it
     wrote, for a death that was not ordered. ``reload``: it ended of the signal that was sent to it
     a moment before to reload it, or with 128 and that signal as its exit code. ``over_budget``: the
-    budget of its account is spent, so the last lines are not recorded.
+    budget of its account is spent, so the last lines are not recorded. ``oom``: the kernel's words
+    for having killed it, or a process of its cgroup, for want of memory.
     """
 
     attempt: int
@@ -188,6 +189,7 @@ class Exited(Body, frozen=True):
     log: str = ""
     reload: bool = False
     over_budget: bool = False
+    oom: str = ""
 
 
 class Adopted(Body, frozen=True):

@@ -80,6 +80,15 @@ def took(nanoseconds: int) -> str:
     return f"{whole // 86_400}d{whole % 86_400 // 3600}h"
 
 
+def age(nanoseconds: int) -> str:
+    """A time that has passed, in one unit: ``11 s``, ``3 min``, ``2 h``, ``6 d``."""
+    seconds = max(0, nanoseconds) // _SECOND
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
 def moment(text: str, since: int | None = None) -> Moment:
     """A time as people write it, or ``@SEQ``. Raises ValueError with a text for people."""
     found = _EVENT.fullmatch(text.strip())

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 
 from ..journal.errors import JournalError
-from ..journal.events import Event
 from ..journal.reading import Reader, Row, decoded
 from ..journal.times import for_people, rfc3339
 from ..monitors.names import shown
+from .ends import essence_of
 from .words import decode_actions, essence, orders
 
 
@@ -55,19 +55,19 @@ def _text(value: Any) -> str | None:
 
 def plain_line(row: Row) -> str:
     """An event for people, on one line."""
-    return _line(row, lambda row: decoded("", row))[0]
+    return _line(row, lambda row: essence(decoded("", row).body))[0]
 
 
 def line(reader: Reader, row: Row) -> tuple[str, bool]:
     """An event for people, on one line; False with it where its body cannot be read."""
-    return _line(row, reader.decode)
+    return _line(row, lambda row: essence_of(reader, reader.decode(row)))
 
 
-def _line(row: Row, decode: Callable[[Row], Event]) -> tuple[str, bool]:
+def _line(row: Row, say: Callable[[Row], str]) -> tuple[str, bool]:
     seq, at, kind, monitor, vassal, _, body, actions, _ = row
     good = True
     try:
-        said = essence(decode(row).body)
+        said = say(row)
     except JournalError:
         said, good = shown(str(body)), False
     about = vassal if vassal is not None else monitor

@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 
 from ..daemon.cli.tables import aligned
+from ..daemon.core.end_words import ago, restarts_text
+from ..daemon.core.ends import often_since, restarts
 from ..daemon.core.fleet import Fleet, Vassal
-from ..daemon.core.records import next_try, phase_of
+from ..daemon.core.records import next_try, noted_until, phase_of
 from ..daemon.core.running import (
     due_text,
     in_line,
@@ -16,7 +18,11 @@ from ..journal.times import for_people
 from ..monitors.names import shown
 from .words import short
 
-HEAD = ("VASSAL", "PHASE", "SINCE", "PID", "DEATHS", "RUNS", "WANTED", "MONITOR", "REASON")
+HEAD = (
+    "VASSAL", "PHASE", "SINCE", "PID", "DEATHS", "RESTARTS (1 H)", "LAST EXIT", "RUNS", "WANTED",
+    "MONITOR", "REASON",
+)  # fmt: skip
+_MOST = 10  # vassals that are named above the table
 
 
 def lines(fleet: Fleet) -> Iterable[str]:
@@ -31,9 +37,10 @@ def lines(fleet: Fleet) -> Iterable[str]:
         since = for_people(outage.since)
         yield f"cannot be read since {since}: {shown(url)}: {shown(outage.reason)}"
     yield from _behind(vassals)
+    yield from _crashing(vassals, fleet.at)
     if vassals:
         line = in_line(fleet)
-        yield from aligned(HEAD, [_cells(vassal, line) for vassal in vassals])
+        yield from aligned(HEAD, [_cells(vassal, fleet, line) for vassal in vassals])
 
 
 def _behind(vassals: list[Vassal]) -> Iterable[str]:
@@ -46,13 +53,23 @@ def _behind(vassals: list[Vassal]) -> Iterable[str]:
         yield f"{told}; {waiting}" if waiting else told
 
 
-def _cells(vassal: Vassal, line: int) -> tuple[str, ...]:
+def _crashing(vassals: list[Vassal], now: int) -> Iterable[str]:
+    """Those that died often of late, as ``emperor-ctl status`` tells them."""
+    found = [vassal for vassal in vassals if often_since(vassal, now) is not None]
+    for vassal in found[:_MOST]:
+        yield f"{shown(vassal.name)}: crashing: {shown(restarts_text(vassal, now))}"
+    if len(found) > _MOST:
+        yield f"and {len(found) - _MOST} others are crashing"
+
+
+def _cells(vassal: Vassal, fleet: Fleet, line: int) -> tuple[str, ...]:
     deadline = next_try(vassal)
     facts = [
         shown(vassal.reason or ""),
         due_text(vassal, line),
         None if deadline is None else f"next try {deadline[11:23]}",
     ]
+    now = noted_until(fleet, fleet.at)
     runs, wanted = running_config(vassal), vassal.spec.config
     return (
         shown(vassal.name),
@@ -60,6 +77,8 @@ def _cells(vassal: Vassal, line: int) -> tuple[str, ...]:
         for_people(vassal.since)[:19],
         "-" if vassal.pid is None else str(vassal.pid),
         str(vassal.deaths),
+        "-" if now is None else str(restarts(vassal, now)),
+        "-" if vassal.last is None else shown(ago(vassal.last, fleet.at)),
         short(runs),
         "same" if runs == wanted and runs is not None else short(wanted),
         shown(vassal.monitor),

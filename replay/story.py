@@ -23,6 +23,7 @@ from ..journal.reading import COLUMNS, Reader
 from ..journal.times import took
 from ..monitors.names import shown
 from .breaks import PATIENCE, Break, Mark, Patience, breaks
+from .ends import essence_of
 from .marks import Entry, Record, marks, record
 from .rebuild import fleets
 from .together import Together, together
@@ -287,7 +288,7 @@ class _Teller:
         event = entry.event
         if event.kind == "deadline_passed" and self.told.is_own(entry):
             return self._deadline(entry)
-        said = essence(event.body)
+        said = essence_of(self.reader, event)
         whose = "" if event.vassal in (None, self.name) else f" {shown(event.vassal or '')}"
         return f"{event.kind}{whose}{f': {said}' if said else ''}"
 

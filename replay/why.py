@@ -9,18 +9,19 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from ..daemon.core.fleet import Vassal
-from ..daemon.core.records import deafness, vassal_record
+from ..daemon.core.records import deafness, noted_until, vassal_record
 from ..journal.deploys import DEPLOYED, DEPLOYS
-from ..journal.events import Exited, OperatorRequested
+from ..journal.events import OperatorRequested
 from ..journal.reading import Reader, Row
 from ..journal.times import for_people, rfc3339, took
 from ..monitors.names import shown
 from .breaks import Break, Mark, Repair
 from .config_facts import config_facts
+from .ends import end_facts, essence_of
 from .names import unknown
 from .rebuild import NotFound
 from .story import Item, Story, story
-from .words import how_it_ended, operator
+from .words import operator
 
 SIGNS: Final = {
     "accepting": "✓",
@@ -191,6 +192,7 @@ def facts(reader: Reader, told: Story) -> Iterator[tuple[str, str]]:
     deployed = reader.last_of(vassal.name, DEPLOYED, told.seq)
     if deployed is not None:
         yield "last deploy", f"{for_people(deployed[1])} UTC (event {deployed[0]})"
+    yield from end_facts(reader, vassal, told.fleet)
     yield from _last_exit(reader, vassal.name, told.seq)
     outage = told.fleet.outages.get(vassal.monitor)
     if outage is not None:
@@ -237,9 +239,8 @@ def _last_exit(reader: Reader, name: str, seq: int) -> Iterator[tuple[str, str]]
     row = reader.last_of(name, ("exited",), seq)
     if row is None:
         return
-    body = reader.decode(row).body
-    assert isinstance(body, Exited)
-    yield "last exit", f"{how_it_ended(body)}, {for_people(row[1])} UTC (event {row[0]})"
+    event = reader.decode(row)
+    yield "last exit", f"{essence_of(reader, event)}, {for_people(row[1])} UTC (event {row[0]})"
 
 
 def _facts_of_gone(reader: Reader, told: Story) -> Iterator[tuple[str, str]]:
@@ -270,7 +271,9 @@ def record(reader: Reader, told: Story) -> dict[str, Any]:
         "wait": _wait_record(told),
         "events": [item_record(item) for item in told.items],
         "facts": dict(facts(reader, told)),
-        "state": None if vassal is None else vassal_record(vassal),
+        "state": None
+        if vassal is None
+        else vassal_record(vassal, noted_until(told.fleet, told.at)),
     }
 
 

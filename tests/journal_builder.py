@@ -134,10 +134,14 @@ class Builder:
         assert attempt is not None, f"{name} has no attempt"
         return attempt
 
-    def of_attempt(self, kind: str, name: str, after: float = 1, **fields: Any) -> int:
+    def of_attempt(
+        self, kind: str, name: str, after: float = 1, cause: int | None = None, **fields: Any
+    ) -> int:
         """Something that the present attempt of a vassal says, or that is said of it."""
         attempt = self.attempt(name)
-        return self.event(kind, name, cause=attempt, after=after, **{"attempt": attempt, **fields})
+        return self.event(
+            kind, name, cause=cause or attempt, after=after, **{"attempt": attempt, **fields}
+        )
 
     def spawned(self, name: str, pid: int = 4000) -> int:
         return self.of_attempt("spawned", name, pid=pid, start_time=pid * 10)
@@ -146,7 +150,9 @@ class Builder:
         return self.of_attempt("vassal_accepting", name, after)
 
     def exited(self, name: str, after: float = 1, **how: Any) -> int:
-        return self.of_attempt("exited", name, after, **how)
+        vassal = self.fleet.vassals[name]
+        ordered = vassal.order if vassal.phase == "stopping" else None
+        return self.of_attempt("exited", name, after, ordered, **how)
 
     def up(self, name: str, text: bytes = b"[uwsgi]\n", pid: int = 4000) -> int:
         """Added, spawned, accepting; the number of the deploy."""

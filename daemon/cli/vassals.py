@@ -3,10 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from ...journal.times import age
 from ...monitors.names import shown
 from .tables import aligned
 
-HEAD: Final = ("VASSAL", "PHASE", "PID", "DEATHS", "UPTIME", "RUNS", "WANTED", "REASON")
+HEAD: Final = (
+    "VASSAL", "PHASE", "PID", "UPTIME", "DEATHS", "RESTARTS (1 H)", "LAST EXIT", "RUNS", "WANTED",
+    "REASON",
+)  # fmt: skip
 _SHORT: Final = 12  # characters of a digest, as emperor-replay shows them
 
 
@@ -39,12 +43,28 @@ def _cells(vassal: Mapping[str, Any]) -> tuple[str, ...]:
         shown(vassal["name"]),
         phase_text(vassal),
         str(vassal["pid"] or "-"),
-        str(vassal["deaths"]),
         "-" if uptime is None else f"{uptime:.0f} s",
+        str(vassal["deaths"]),
+        _or_dash(vassal.get("restarts")),
+        _or_dash(last_exit_text(vassal)),
         _digest(runs),
         "same" if runs == wanted and runs is not None else _digest(wanted),
         "; ".join(filter(None, (shown(vassal["reason"] or ""), due_text(vassal)))),
     )
+
+
+def last_exit_text(vassal: Mapping[str, Any]) -> str | None:
+    """Its last end: ``SIGKILL 11 s ago, not by emperord``."""
+    last = vassal.get("last_exit")
+    if last is None:
+        return None
+    since, whose = vassal.get("last_exit_s"), last["whose"]
+    text = last["how"] if since is None else f"{last['how']} {age(int(since * 1e9))} ago"
+    return shown(text if whose is None else f"{text}, {whose}")
+
+
+def _or_dash(value: Any) -> str:
+    return "-" if value is None else str(value)
 
 
 def _digest(digest: str | None) -> str:

@@ -1,12 +1,12 @@
 """Troubles that want an operator's attention. With one of them ``emperor-ctl status`` exits 3."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any, Final, Protocol
 
 from ...journal.events import Event
 from ...journal.times import rfc3339
-from ..core import budget
+from ..core import budget, ends
+from ..core.end_words import restarts_text
 from ..core.fleet import Fleet, Vassal
 from ..host import altered
 
@@ -22,9 +22,6 @@ KEEPER_DIED: Final = "nothing outlives this daemon until emperor is started once
 _TEXT_GIVEN: Final = (
     "config_restored", "vassal_added", "vassal_changed", "vassal_removed", "vassal_destroyed",
 )  # fmt: skip
-_OFTEN: Final = 3  # deaths
-_MOST: Final = 1000  # deaths of one vassal that are remembered
-_LATELY: Final = 600 * 10**9  # nanoseconds in which so many deaths are often
 
 
 class Daemon(Protocol):
@@ -78,31 +75,17 @@ class Recent:
     def __init__(self) -> None:
         self.paused: int | None = None  # since when; times are UTC nanoseconds
         self.keeper_died: int | None = None
-        self._deaths: dict[str, deque[int]] = {}
         self._doubts: dict[str, int] = {}
         self._without_text: set[str] = set()
 
     def note(self, event: Event) -> None:
         """Take in an event that is recorded."""
-        body: Any = event.body
         if event.kind == "reload_failed" and event.vassal is not None:
             self._without_text.add(event.vassal)
         elif event.kind in _TEXT_GIVEN and event.vassal is not None:
             self._without_text.discard(event.vassal)
         if event.kind == "listing_doubted" and event.monitor is not None:
             self._doubts[event.monitor] = event.at
-        elif event.kind in ("vassal_removed", "vassal_destroyed") and event.vassal is not None:
-            self._deaths.pop(event.vassal, None)
-        elif event.kind == "exited" and event.vassal is not None:
-            # Its cause is its own spawn: neither a stop nor a reload was ordered since.
-            unasked = event.cause == body.attempt and not body.away
-            if unasked and (body.code or body.signal is not None):
-                self._deaths.setdefault(event.vassal, deque(maxlen=_MOST)).append(event.at)
-
-    def many_deaths(self, vassal: str, now: int) -> tuple[int, int] | None:
-        """When the first of its deaths of late was, and how many there were, if they are many."""
-        deaths = [at for at in self._deaths.get(vassal, ()) if now - at <= _LATELY]
-        return (deaths[0], len(deaths)) if len(deaths) >= _OFTEN else None
 
     def lacks_text(self, vassal: str) -> bool:
         """Whether it was not reloaded for want of its text, which has not come since."""
@@ -177,7 +160,7 @@ def _of_accounts(daemon: Daemon, now: int) -> Iterator[dict[str, Any]]:
 
 
 def _of_vassal(vassal: Vassal, recent: Recent, now: int) -> Iterator[dict[str, Any]]:
-    many = recent.many_deaths(vassal.name, now)
+    first = ends.often_since(vassal, now)
     since, reason = vassal.since, vassal.reason
     if vassal.done:
         return  # its work is over, as it wanted
@@ -186,9 +169,8 @@ def _of_vassal(vassal: Vassal, recent: Recent, now: int) -> Iterator[dict[str, A
     elif vassal.phase == "throttled" and vassal.deaths:
         times = f"death {vassal.deaths} in a row"
         yield _entry("throttled", since, f"{times}: {reason}" if reason else times, vassal.name)
-    elif many is not None and vassal.phase not in ("held", "stopping"):
-        first, count = many
-        yield _entry("crashing", first, f"died {count} times in ten minutes", vassal.name)
+    elif first is not None and vassal.phase not in ("held", "stopping"):
+        yield _entry("crashing", first, restarts_text(vassal, now), vassal.name)
     elif vassal.phase == "starting" and vassal.deadline is None:
         yield _entry("hanging", since, reason, vassal.name)
 

@@ -175,15 +175,17 @@ class Asks:
         age = self._daemon.heartbeat_age(vassal.name)
         uptime = None
         if vassal.start_time is not None:
-            now = time.clock_gettime(time.CLOCK_BOOTTIME)
-            uptime = round(now - vassal.start_time / _TICKS, 3)
+            elapsed = time.clock_gettime(time.CLOCK_BOOTTIME)
+            uptime = round(elapsed - vassal.start_time / _TICKS, 3)
+        now = self._daemon.now()
         return {
-            **vassal_record(vassal),
+            **vassal_record(vassal, now),
             "in_line": line if waits_in_line(vassal) else None,
             "since": rfc3339(vassal.since),
             "held": vassal.held,
             "control": vassal.control,
             "uptime_s": uptime,
+            "last_exit_s": None if vassal.last is None else round((now - vassal.last.at) / 1e9, 3),
             "last_heartbeat": None if age is None else rfc3339(time.time_ns() - int(age * 1e9)),
             "deadline": None if vassal.deadline is None else rfc3339(vassal.deadline),
             "cgroup": self._daemon.cgroup_of(vassal.name),

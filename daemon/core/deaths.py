@@ -46,6 +46,13 @@ def judge(fleet: Fleet, vassal: Vassal, event: Event) -> Verdict:
     return "blamed"
 
 
+def is_restart(vassal: Vassal, body: Any, verdict: Verdict) -> bool:
+    """Whether it died and is to be started again. One that ended well did not die."""
+    if body.away:
+        return False
+    return verdict == "blamed" or (verdict in ("loyal", "excused") and not succeeded(vassal, body))
+
+
 def succeeded(vassal: Vassal, body: Any) -> bool:
     """Whether its exit code is one of its success codes."""
     codes = vassal.spec.settings.get("success-exit-codes", "0")

@@ -43,6 +43,23 @@ PHASES: Final[tuple[Phase, ...]] = (
 UP: Final[frozenset[Phase]] = frozenset(("starting", "ready", "accepting", "reloading", "stopping"))
 
 
+class End(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The end of a vassal's process, by event ``seq``.
+
+    ``order`` is the order that the daemon had given, and ``reason`` why. ``reload``: it ended of
+    the reload that was ordered. ``oom`` is the evidence that the kernel killed for want of memory.
+    """
+
+    seq: int
+    at: int
+    code: int | None = None
+    signal: int | None = None
+    order: Literal["stop", "kill"] | None = None
+    reason: str | None = None
+    reload: bool = False
+    oom: str = ""
+
+
 class Vassal(msgspec.Struct, omit_defaults=True):
     """One vassal. Times are UTC nanoseconds; ``because`` and ``order`` are seqs of events."""
 
@@ -81,9 +98,12 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     reload_at: int | None = None  # when a reload was ordered that it has not confirmed
     slot_of: str | None = None  # the user or source that its slot counts for
     waits_as: str | None = None  # the user or source in whose lines it waits for a slot
+    killed: str | None = None  # why the daemon ordered to kill its process
     # Learnt from its attempts; kept when they end.
     deaf: str | None = None  # it read no order while it ran with this config ("": an unknown one)
     restarts: bool = False  # a reload by signal ended it, so it is reloaded by a restart
+    last: End | None = None  # its last end
+    died: tuple[int, ...] = ()  # when, within an hour before the last of them
 
     @property
     def uid(self) -> int | None:

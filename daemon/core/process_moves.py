@@ -3,7 +3,7 @@
 from typing import Any
 
 from ...journal.events import Event
-from . import deaths, rules
+from . import deaths, ends, rules
 from .blame import Blame
 from .fleet import Fleet, Vassal
 from .reloads import arrive, ask_reload, needs_restart, reload, restart, tells
@@ -95,6 +95,7 @@ def note_heartbeat(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions)
 def lose_heartbeat(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     body: Any = event.body
     reason = f"no heartbeat for {body.silent:g} s"
+    ends.note_death(fleet, vassal, event)
     end(fleet, vassal, event, actions, "kill", reason)
 
 
@@ -135,6 +136,9 @@ def die(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     if _is_quiet(vassal, event):
         vassal.deaths = 0  # it had run quietly for long enough; that was not recorded in time
     verdict = deaths.judge(fleet, vassal, event)
+    ends.note_end(fleet, vassal, event, None)
+    if deaths.is_restart(vassal, body, verdict):
+        ends.note_death(fleet, vassal, event)
     if verdict == "blamed":
         punish(fleet, vassal, event, deaths.how_it_died(body))
         return
@@ -210,5 +214,9 @@ def retry(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
 
 def stop_timed_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     order(vassal, "kill", event, actions)
+    asked_again = fleet.leaving and event.at < (vassal.deadline or 0)
+    ends.note_kill(
+        fleet, vassal, "a second request to stop" if asked_again else "it did not stop in time"
+    )
     vassal.reason = "did not stop in time, killed"
     vassal.deadline = event.at + seconds(fleet.policy.mercy)

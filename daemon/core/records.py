@@ -4,14 +4,18 @@ from typing import Any, Final
 
 from ...journal.events import Spec
 from ...journal.times import rfc3339
-from .fleet import Fleet, Vassal
+from . import rules
+from .end_words import how, whose
+from .ends import restarts
+from .fleet import End, Fleet, Vassal
 from .running import due, running_config
 
 
-def vassal_record(vassal: Vassal) -> dict[str, Any]:
+def vassal_record(vassal: Vassal, now: int | None) -> dict[str, Any]:
     """A vassal in the shape of the surface.
 
     ``config`` is the digest that its source wants, ``running`` the one that its process has.
+    Restarts are counted in the hour before ``now``; None where its daemon did not note them.
     """
     spec = vassal.spec
     return {
@@ -32,9 +36,30 @@ def vassal_record(vassal: Vassal) -> dict[str, Any]:
         "gid": spec.gid,
         "socket": spec.socket,
         "deaths": vassal.deaths,
+        "restarts": None if now is None else restarts(vassal, now),
+        "last_exit": None if vassal.last is None else end_record(vassal.last),
         "not_before": next_try(vassal),
         "reason": vassal.reason,
     }
+
+
+def end_record(end: End) -> dict[str, Any]:
+    """The end of a process. ``how`` and ``whose`` are words, ``order`` is what the daemon said."""
+    return {
+        "seq": end.seq,
+        "at": rfc3339(end.at),
+        "how": how(end),
+        "whose": whose(end),
+        "code": end.code,
+        "signal": end.signal,
+        "order": end.order,
+        "oom": end.oom or None,
+    }
+
+
+def noted_until(fleet: Fleet, now: int) -> int | None:
+    """``now`` where the fleet's daemon notes deaths, None where it is of 0.1.0."""
+    return now if rules.holds(fleet, rules.ENDS) else None
 
 
 def deafness(vassal: Vassal) -> str | None:
@@ -55,21 +80,23 @@ def phase_of(vassal: Vassal) -> str:
 
 def vassal_columns() -> tuple[str, ...]:
     """The keys of a vassal's record, in order."""
-    return tuple(vassal_record(Vassal("", "", Spec(ts=0), "queued", since=0, because=0)))
+    return tuple(vassal_record(Vassal("", "", Spec(ts=0), "queued", since=0, because=0), None))
 
 
 # Fields that only a running daemon can fill in.
 LIVE: Final = (
-    "in_line", "since", "held", "control", "uptime_s", "last_heartbeat", "deadline", "cgroup",
+    "in_line", "since", "held", "control", "uptime_s", "last_exit_s", "last_heartbeat", "deadline",
+    "cgroup",
 )  # fmt: skip
 
 
 def fleet_record(fleet: Fleet) -> dict[str, Any]:
     """A fleet in the shape of the surface, vassals by name."""
+    now = noted_until(fleet, fleet.at)
     return {
         "seq": fleet.seq,
         "at": rfc3339(fleet.at) if fleet.seq else None,
-        "vassals": [vassal_record(fleet.vassals[name]) for name in sorted(fleet.vassals)],
+        "vassals": [vassal_record(fleet.vassals[name], now) for name in sorted(fleet.vassals)],
     }
 
 

@@ -60,6 +60,11 @@ BUDGET: Final = Change(
     decision="A vassal above its budget of records is started once in max-throttle at most.",
     reason="What ends in a loop had its events and last lines written to the disk without end.",
 )
+ENDS: Final = Change(
+    since=2,
+    decision="The fleet keeps how each vassal ended last, and when it died within the last hour.",
+    reason="A loyal vassal that died every 20 s was accepting at each look, and had no deaths.",
+)
 
 
 def check(version: int) -> None:

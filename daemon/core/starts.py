@@ -4,7 +4,7 @@ from typing import Final
 
 from ...journal.events import Event, Spec
 from ...journal.policy import Policy
-from . import budget, rules, slots
+from . import budget, ends, rules, slots
 from .actions import Action
 from .fleet import Fleet, Vassal
 from .steps import Actions, clear_attempt, close_socket, enter, forget, seconds, take_slot
@@ -98,7 +98,7 @@ def spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     vassal.loyal = vassal.heartbeat = vassal.due = False
     if rules.holds(fleet, rules.LOADED):
         vassal.loaded = vassal.spec.config
-    vassal.reload_at = None
+    vassal.reload_at = vassal.killed = None
     if not vassal.speaks:
         vassal.deaf = None  # a program gets signals
     patience = event.at + seconds(fleet.policy.start_patience)
@@ -109,6 +109,7 @@ def spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
 def after_stop(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Its process was stopped and is gone: forget it, hold it, or begin anew."""
     had_turn = vassal.slot  # it was stopped for a restart
+    ends.note_end(fleet, vassal, event, "stop" if vassal.killed is None else "kill")
     clear_attempt(fleet, vassal)
     if not vassal.wanted:
         forget(fleet, vassal, actions)

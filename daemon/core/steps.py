@@ -12,7 +12,7 @@ and ``reloads.py``.
 from typing import Final
 
 from ...journal.events import Event
-from . import slots
+from . import ends, slots
 from .actions import Action, Order
 from .fleet import Fleet, Phase, Vassal
 
@@ -79,6 +79,8 @@ def end(
     slots.leave(fleet, vassal.name)
     vassal.due = False
     order(vassal, do, event, actions)
+    if do == "kill":
+        ends.note_kill(fleet, vassal, reason or "")
     enter(vassal, "stopping", event, reason, event.at + seconds(fleet.policy.mercy))
 
 

@@ -10,6 +10,7 @@ from ...journal.times import rfc3339
 from ...monitors.names import shown
 from ..core import budget
 from ..core.actions import Action
+from ..core.end_words import whose
 from ..core.fleet import Fleet, Vassal
 
 _WARNINGS: Final = frozenset(
@@ -51,6 +52,9 @@ def say(event: Event, fleet: Fleet, actions: Iterable[Action] = ()) -> list[Line
 def _of_event(event: Event, fleet: Fleet) -> Line | None:
     what = event.kind.replace("vassal_", "").replace("_", " ")
     detail = _detail(event)
+    known = fleet.vassals.get(event.vassal or "")
+    if known is not None and known.last is not None and known.last.seq == event.seq:
+        detail = ", ".join(filter(None, (detail, whose(known.last))))
     if detail:
         what += f" ({detail})"
     level = logging.WARNING if event.kind in _WARNINGS else logging.INFO

@@ -107,7 +107,7 @@ def test_for_people(path: str) -> None:
         3: f"bücher.ini  config {one}  -> spawn",
         4: "bücher.ini  pid 41",
         6: f"b.ini  config {two}, on demand at /run/b  -> listen",
-        7: "bücher.ini  killed by signal 9 (SIGKILL)",
+        7: "bücher.ini  killed by signal 9 (SIGKILL), not by emperord",
         8: "stop by uid 1000 via emperor-ctl  -> unlisten b.ini",
         9: "pg://db;SELECT 1  refused",
         10: "\\x00.ini: bad",

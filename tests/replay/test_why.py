@@ -199,7 +199,7 @@ STORIES: dict[Story, list[str]] = {
     held: [
         "a.ini is held: stopped by an operator",
         "operator_requested: stop by uid 1017 via emperor-ctl -> stop  (event 6)",
-        "exited: killed by signal 15 (SIGTERM)  (event 7)",
+        "killed by signal 15 (SIGTERM), as ordered: stop by uid 1017 via emperor-ctl  (event 7)",
         "stopped by:      uid 1017 via emperor-ctl, 2026-11-24 06:00:06.000 UTC (event 6)",
     ],
     held_with_all: ["stopped by:      uid 0 via emperor-ctl", "(event 6)"],
@@ -230,13 +230,13 @@ STORIES: dict[Story, list[str]] = {
         "a.ini is held",
         "stop by uid 1000 via emperor-ctl -> stop  (event 6)",
         "its mercy of 30s ran out -> kill  (event 7)",
-        "exited: killed by signal 9 (SIGKILL)  (event 8)",
+        "exited: killed by signal 9 (SIGKILL), by emperord: it did not stop in time  (event 8)",
     ],
     removed_after_mercy: [
         "a.ini is not there any more",
         "vassal_removed, from dir:///etc/vassals -> stop  (event 6)",
         "its mercy of 30s ran out -> kill  (event 7)",
-        "exited: killed by signal 9 (SIGKILL)  (event 8)",
+        "exited: killed by signal 9 (SIGKILL), by emperord: it did not stop in time  (event 8)",
     ],
     removed_with_many: [
         "a.ini is not there any more",
@@ -286,8 +286,8 @@ STORIES: dict[Story, list[str]] = {
     restarted: [
         "a.ini is starting",
         "heartbeat_lost: silent for 30 s -> kill  (event 7)",
-        "exited: killed by signal 9 (SIGKILL) -> spawn  (event 8)",
-        "last exit:       killed by signal 9 (SIGKILL)",
+        "exited: killed by signal 9 (SIGKILL), by emperord: no heartbeat for 30 s -> spawn  (event",
+        "last exit:       killed by signal 9 (SIGKILL), by emperord: no heartbeat for 30 s",
     ],
     broken_by_a_change: [
         "a.ini is throttled: exit code 1",

@@ -87,7 +87,9 @@ class Watched(Script):
 
 UP = ["daemon started", "daemon ready", "added a.ini", "spawned a.ini", "accepting a.ini"]
 DIES = ["exited a.ini code=1", "deadline a.ini", "spawned a.ini"]
-LOYAL = ["loyal a.ini", "exited a.ini signal=9", "spawned a.ini", "accepting a.ini", "at +2s"]
+SERVES = ["loyal a.ini", "at +2s"]
+KILLED = ["exited a.ini signal=9", "spawned a.ini", "accepting a.ini", "at +2s"]
+LOYAL = [*SERVES, *KILLED]
 
 # A history, and of each thing that wants attention: what, vassal or monitor, reason.
 WANTING: dict[str, tuple[list[str], list[tuple[str, str, str | None]]]] = {
@@ -111,11 +113,11 @@ WANTING: dict[str, tuple[list[str], list[tuple[str, str, str | None]]]] = {
     "died once and is up again": ([*UP, *DIES], []),
     "died often and is up again": (
         [*UP, *DIES, *DIES, *DIES],
-        [("crashing", "a.ini", "died 3 times in ten minutes")],
+        [("crashing", "a.ini", "restarts (1 h) 3, last exit code 1 4 s ago")],
     ),
     "died more often and is up again": (
         [*UP, *DIES, *DIES, *DIES, *DIES, *DIES],
-        [("crashing", "a.ini", "died 5 times in ten minutes")],
+        [("crashing", "a.ini", "restarts (1 h) 5, last exit code 1 16 s ago")],
     ),
     "died often and was changed": (
         [*UP, *DIES, *DIES, *DIES, "removed a.ini", "exited a.ini code=0", "added a.ini"],
@@ -123,7 +125,22 @@ WANTING: dict[str, tuple[list[str], list[tuple[str, str, str | None]]]] = {
     ),
     "loyal ones die often": (
         [*UP, *LOYAL, *LOYAL, *LOYAL],
-        [("crashing", "a.ini", "died 3 times in ten minutes")],
+        [("crashing", "a.ini", "restarts (1 h) 3, last SIGKILL 2 s ago, not by emperord")],
+    ),
+    "dies every ten minutes": (
+        [*UP, *["at +10m", *LOYAL] * 5],
+        [("crashing", "a.ini", "restarts (1 h) 5, last SIGKILL 2 s ago, not by emperord")],
+    ),
+    "dies every half an hour": ([*UP, *["at +30m", *LOYAL] * 5], []),
+    "its heartbeat is lost often": (
+        [*UP, *["heartbeat a.ini", "silent a.ini", *KILLED] * 3],
+        [
+            (
+                "crashing",
+                "a.ini",
+                "restarts (1 h) 3, last SIGKILL 2 s ago, by emperord: no heartbeat for 30 s",
+            )
+        ],
     ),
     "died often, but long ago": ([*UP, *DIES, *DIES, *DIES, "at +11m"], []),
     "ended well, often": ([*UP, *[line.replace("signal=9", "code=0") for line in LOYAL] * 3], []),

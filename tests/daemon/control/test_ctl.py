@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +20,8 @@ from ..conftest import MakeEmperor
 
 STATE = [
     "name", "monitor", "phase", "loyal", "deaf", "done", "pid", "attempt", "config", "running",
-    "due", "path", "ts", "uid", "gid", "socket", "deaths", "not_before", "reason",
+    "due", "path", "ts", "uid", "gid", "socket", "deaths", "restarts",
+    "last_exit", "not_before", "reason",
 ]  # fmt: skip
 
 
@@ -234,7 +237,7 @@ def test_a_change_that_waits_is_told(make_emperor: MakeEmperor, tmp_path: Path) 
     name = behind["name"]
     assert behind["running"] is not None
     assert behind["running"] != behind["config"]
-    row = f"{behind['running'][:12]}  {behind['config'][:12]}  reload waits (1 in line)"
+    row = f"  {behind['running'][:12]}  {behind['config'][:12]}  reload waits (1 in line)"
     assert row in emperor.ctl("list").stdout
     assert "due:             reload waits (1 in line)\n" in emperor.ctl("show", name).stdout
     assert asked(emperor, "status")["due"] == {"reload": 1}
@@ -248,3 +251,32 @@ def test_a_change_that_waits_is_told(make_emperor: MakeEmperor, tmp_path: Path) 
 
 def _waits(vassals: list[dict[str, Any]]) -> dict[str, Any] | None:
     return next((vassal for vassal in vassals if vassal["due"] == "reload"), None)
+
+
+# Restarts
+
+
+def test_one_that_is_killed_often_is_seen_in_list_show_and_status(
+    make_emperor: MakeEmperor, tmp_path: Path
+) -> None:
+    """Also by a daemon that was not there for it."""
+    emperor = make_emperor("--throttle", "10", "--uwsgi", speaker_path(tmp_path))
+    (emperor.vassals / "a.ini").write_text("; one\nsay 1 5 17\n")
+    emperor.start()
+    emperor.event("vassal_loyal", "a.ini")
+    for _ in range(3):
+        after = emperor.last_seq()
+        os.kill(emperor.pid_of("a.ini"), signal.SIGKILL)
+        emperor.event("vassal_loyal", "a.ini", after=after)
+    emperor.restart()
+    vassal = asked(emperor, "show", "a.ini")
+    assert (vassal["restarts"], vassal["last_exit"]["whose"]) == (3, "not by emperord")
+    assert vassal["last_exit_s"] >= 0
+    last = r"SIGKILL \d+ s ago, not by emperord"
+    assert re.search(rf"  0 +3 +{last}  ", emperor.ctl("list").stdout)
+    assert re.search(rf"last exit: +{last}\n", emperor.ctl("show", "a.ini").stdout)
+    done = emperor.ctl("status")
+    assert done.returncode == 3
+    assert re.search(rf"crashing since [^ ]+: restarts \(1 h\) 3, last {last}\n", done.stdout)
+    assert "(signal 9, not by emperord), now" in emperor.log()
+    emperor.stop()

@@ -1,0 +1,87 @@
+"""The end of a process, and whose doing it was: the daemon's, the kernel's, or another's.
+
+The cause of an ``exited`` is the event that ordered the attempt's last order. Where that is a kill,
+SIGKILL is the daemon's. This is read from the record, so it is told of old journals, too.
+"""
+
+from collections.abc import Iterator
+from typing import Final, Literal
+
+from ..daemon.core import ends
+from ..daemon.core.end_words import whose
+from ..daemon.core.fleet import End, Fleet, Vassal
+from ..daemon.core.records import noted_until
+from ..journal import events as e
+from ..journal.deploys import DEPLOYED
+from ..journal.reading import Reader, Row
+from ..journal.times import for_people, took
+from ..monitors.names import shown
+from .words import decode_actions, essence, how_it_ended, operator
+
+_HANGS: Final = "its start hung"
+
+
+def essence_of(reader: Reader, event: e.Event) -> str:
+    """An event's body in a few words; of an end, whose doing it was."""
+    body = event.body
+    if not isinstance(body, e.Exited):
+        return essence(body)
+    sender = whose(_end(reader, event, body))
+    text = how_it_ended(body)
+    return text if sender is None else f"{text}, {shown(sender)}"
+
+
+def _end(reader: Reader, event: e.Event, body: e.Exited) -> End:
+    order, reason = _order(reader, event)
+    return End(event.seq, event.at, body.code, body.signal, order, reason, body.reload, body.oom)
+
+
+def _order(reader: Reader, event: e.Event) -> tuple[Literal["stop", "kill"] | None, str | None]:
+    """The order to end that the process of an ``exited`` had last, and why."""
+    cause = None if event.cause is None else reader.row(event.cause)
+    if cause is None:
+        return None, None
+    for action in decode_actions(cause[7]):
+        if action.vassal == event.vassal and action.do in ("stop", "kill"):
+            kills = action.do == "kill"
+            return "kill" if kills else "stop", _reason(reader, cause, kills)
+    return None, None
+
+
+def _reason(reader: Reader, cause: Row, kills: bool) -> str:
+    body = reader.decode(cause).body
+    match body:
+        case e.HeartbeatLost():
+            return f"no heartbeat for {body.silent:g} s"
+        case e.DeadlinePassed():
+            return _overdue(reader, cause, body)
+        case e.OperatorRequested():
+            return f"{body.request} by {operator(body)}"
+        case e.DaemonStopping():
+            return f"the daemon stops ({body.reason})"
+    what = cause[2].removeprefix("vassal_").replace("_", " ")
+    return _HANGS if kills else f"{what} (event {cause[0]})"
+
+
+def _overdue(reader: Reader, cause: Row, body: e.DeadlinePassed) -> str:
+    if cause[1] < body.deadline:
+        return "a second request to stop"
+    before = None if cause[5] is None else reader.row(cause[5])
+    orders = [] if before is None else decode_actions(before[7])
+    if any(action.vassal == cause[4] and action.do == "spawn" for action in orders):
+        return _HANGS
+    return "it did not stop in time"
+
+
+def end_facts(reader: Reader, vassal: Vassal, fleet: Fleet) -> Iterator[tuple[str, str]]:
+    """Labels and texts for ``why``: restarts within the hour, and the deploy before the first."""
+    now = noted_until(fleet, fleet.at)
+    died = [] if now is None else ends.lately(vassal.died, now)
+    if not died:
+        return
+    yield "restarts (1 h)", f"{len(died)}, the first {for_people(died[0])} UTC"
+    seq = reader.seq_at(died[0])
+    deploy = reader.last_of(vassal.name, DEPLOYED, seq)
+    if deploy is not None:
+        after = took(died[0] - deploy[1])
+        yield "since deploy", f"event {deploy[0]}, {after} before the first of them"
