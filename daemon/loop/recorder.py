@@ -101,9 +101,11 @@ class Recorder:
             self._listener.on_resume()
 
     def _snapshot(self) -> Snapshot | None:
-        """The fleet, if this turn passes an event of which the journal has a snapshot."""
+        """The fleet, if the journal is to have a snapshot of it: now and then, and at the end."""
         ahead = self._pending.fleet
-        if self._recorded.seq // SNAPSHOT_EVERY == ahead.seq // SNAPSHOT_EVERY:
+        passes = self._recorded.seq // SNAPSHOT_EVERY != ahead.seq // SNAPSHOT_EVERY
+        ends = self._turn is not None and self._turn.ends
+        if not passes and not ends:
             return None
         return Snapshot(ahead.seq, to_json(ahead))
 

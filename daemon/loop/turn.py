@@ -50,6 +50,11 @@ class Turn:
         return [each.row for each in self.folded]
 
     @property
+    def ends(self) -> bool:
+        """Whether it is a daemon's last, after which all vassals are stopped."""
+        return bool(self.folded) and self.folded[-1].event.kind == "daemon_stopped"
+
+    @property
     def ordered(self) -> list[tuple[Action, int]]:
         """The actions that are to be carried out, each with the time of its event."""
         return [(action, each.event.at) for each in self.folded for action in each.actions]

@@ -96,9 +96,11 @@ def test_at_the_start_and_before_a_clean_stop(tmp_path: Path) -> None:
             "checkpoint",
             "daemon_stopped",
         ]
+        assert daemon.query("SELECT seq FROM snapshot") == [(6,)]
         daemon.start()
         daemon.kill()
         daemon.start()
         daemon.stop()
     verdict = verify(str(daemon.journal))
     assert (verdict.exit_code, verdict.states.count) == (0, 5)
+    assert verdict.snapshots == 2  # none where it was killed
