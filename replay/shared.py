@@ -17,6 +17,7 @@ from ..journal.reading import COPY_THE_LOG, Reader, Row, open_journal
 from ..journal.selection import Filter
 from ..journal.times import Moment
 from ..monitors.names import shown
+from . import open_end
 from .names import check_known, check_monitor_known
 from .rebuild import NotFound, moment
 
@@ -63,6 +64,8 @@ def reading(
             with open_journal(path) as reader:
                 if reader.head.seq == 0:
                     complain(f"{path}: no event was written yet; {COPY_THE_LOG}")
+                if (unfinished := open_end.note(reader)) is not None:
+                    complain(unfinished)
                 code = command(reader, *args, **kwargs)
         except NotFound as error:
             code = complain(error, 1)

@@ -28,6 +28,7 @@ from ..journal.errors import (
 from ..journal.events import Announced
 from ..journal.files import Files
 from ..journal.reading import Reader, Row, Stored
+from . import open_end
 from .divergence import Divergence, Divergences, of_fleets
 from .rebuild import FoldFailed, fold_one
 from .states import Comparison
@@ -45,6 +46,7 @@ class Verdict:
         self.strange: dict[int, list[str]] = {}  # snapshots that differ from the full fold, how
         self.newer: str | None = None  # why nothing behind some event can be folded
         self.states = Comparison()
+        self.open_end: str | None = None  # the journal may go on elsewhere
         self.notes = self.audit.notes
 
     @property
@@ -92,6 +94,7 @@ def _verify(files: Files, progress: Callable[[int, int], None]) -> Verdict:
         audit.check_schema(connection)
         if reader is None:
             return verdict
+        verdict.open_end = open_end.note(reader)
         audit.check_structure(reader)
         folder = _Folder(verdict, reader)
         folder.run(lambda done: progress(done, reader.head.seq))
@@ -238,6 +241,8 @@ class _Folder:
         fleet = self.fleet
         if fleet is None or fleet.seq != self.reader.head.seq or self.verdict.diverged:
             return
+        if self.verdict.divergences.resumed is not None:
+            return  # the fold left out what was between
         audit = self.verdict.audit
         found = {deploy.seq: deploy.row[1:4] for deploy in self.follower.touched.values()}
         try:

@@ -25,6 +25,8 @@ def command(path: str) -> None:
         progress.done()
         sys.exit(complain(error, UNREADABLE))
     progress.done()
+    if verdict.open_end is not None:
+        complain(verdict.open_end)
     print_lines(verify.lines(path, verdict))
     sys.stdout.flush()
     sys.exit(verdict.exit_code)

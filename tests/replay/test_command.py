@@ -21,6 +21,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
     with building(path, group=500) as builder:
         busy_fleet(builder, 6000, 20)
         builder.added("bücher.ini", "name = bücher\n".encode())
+        builder.event("daemon_stopped")
     return path
 
 

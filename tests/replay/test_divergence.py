@@ -114,6 +114,27 @@ def test_one_rewritten_row_leaves_no_trace_behind_a_snapshot(tmp_path: Path) -> 
     assert not verdict.strange
 
 
+def test_states_that_part_leave_the_outcomes_of_deploys_alone(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with building(str(path), snapshot_every=50) as builder:
+        busy_fleet(builder, 120, 4)
+        builder.event("checkpoint", v=1, digest="0" * 64)
+        busy_fleet(builder, 200, 4)
+    verdict = verify(str(path))
+    assert (verdict.exit_code, verdict.audit.count, verdict.states.parted) == (1, 0, 1)
+
+
+def test_one_missing_row_is_one_finding(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with building(str(path), snapshot_every=50) as builder:
+        busy_fleet(builder, 400, 20)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("DELETE FROM event WHERE seq = 105")
+    verdict = verify(str(path))
+    assert [finding.what for finding in verdict.audit.findings] == ["event 105 is missing"]
+    assert verdict.audit.count == 1
+
+
 def test_newer_rules_are_no_divergence(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     made(path, VERSION)

@@ -33,6 +33,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pristine") / "journal.db"
     with building(str(path), snapshot_every=50) as builder:
         busy_fleet(builder, 200, 4)
+        builder.event("daemon_stopped")
     return path
 
 
