@@ -25,6 +25,7 @@ class Announcer:
 
     def __init__(self, altered: Iterable[str]) -> None:
         self.contents: dict[str, bytes] = {}
+        self.size = 0  # bytes of ``contents``
         self.altered = set(altered)
         self.deferred = Deferred()
         self._held_back: dict[str, dict[str, bytes]] = {}  # url -> name -> text
@@ -51,7 +52,16 @@ class Announcer:
     def keep_text(self, seen: c.Seen) -> None:
         """Store the text with the next drafts, because its source may not give it again."""
         if seen.content is not None and seen.spec.config is not None:
-            self.contents[seen.spec.config] = seen.content
+            self._store(seen.spec.config, seen.content)
+
+    def _store(self, config: str, text: bytes) -> None:
+        self.contents[config] = text
+        self.size += len(text)
+
+    def take_contents(self) -> dict[str, bytes]:
+        """The config texts that are to be stored with the drafts since the last call."""
+        contents, self.contents, self.size = self.contents, {}, 0
+        return contents
 
     def forget(self, url: str, name: str) -> None:
         """The source has the vassal no longer."""
@@ -85,7 +95,7 @@ class Announcer:
         self._held_back.get(url, {}).pop(name, None)
         unrecorded = over and text is not None
         if text is not None and spec.config is not None and not over:
-            self.contents[spec.config] = text
+            self._store(spec.config, text)
             self.altered.discard(name)
         cost = 0
         if not free:
@@ -117,7 +127,7 @@ class Announcer:
     def restore(self, fleet: Fleet, content: bytes, drafts: list[Draft]) -> None:
         """Put a text back for all vassals that have it. They run it, so none is reloaded."""
         config = digest(content)
-        self.contents[config] = content
+        self._store(config, content)
         for name in sorted(self.altered):
             vassal = fleet.vassals.get(name)
             if vassal is not None and vassal.spec.config == config:

@@ -1,7 +1,7 @@
 """Monitors run here: one that fails is started again, and its observations become inputs."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import trio
@@ -13,9 +13,9 @@ from ..core.fleet import Fleet
 from ..host import failures, threads
 from ..keeper.refusals import refusal
 from .deferred import Source
-from .intake import Intake, OfSource
+from .intake import Intake, Listed, OfSource
 from .observer import Observer
-from .turn import Tell
+from .turn import Input, Tell
 
 log = logging.getLogger("emperor")
 
@@ -55,7 +55,7 @@ class MonitorRunner:
                     yield None
                     yield from self._translated(fleet, source, observation)
 
-            await self._tell(OfSource(source.url, meaning))
+            await self._tell(_of_source(source.url, meaning, observations))
             self.silent.discard(source.url)
             self._heard.set()
             self._heard = trio.Event()
@@ -108,3 +108,13 @@ class MonitorRunner:
             await trio.sleep(_ROOM)
             if self._observer.deferred:
                 await self._tell(meaning)
+
+
+_SINGLE: Final = (contract.Touched, contract.Vanished, contract.Destroyed, contract.Refused)
+
+
+def _of_source(url: str, meaning: Input, told: Sequence[contract.Observation]) -> OfSource:
+    """The input of a source, by which of its inputs may be taken before it."""
+    if len(told) == 1 and isinstance(told[0], contract.Listing):
+        return Listed(url, meaning)
+    return OfSource(url, meaning, single=all(isinstance(each, _SINGLE) for each in told))

@@ -4,13 +4,10 @@ A monitor tells what its source has. The observer compares that with the fleet, 
 one place, and drafts an event for each difference. It decides nothing about vassals, because that
 is the fold's. Its memory only keeps the record from repeating itself.
 
-A listing is taken in parts of ``_PART`` events, between which others may change the fleet. So each
-part is compared with the fleet of its moment. Vassals that the listing lacks are found when it
-comes, and removed when all of it has been taken.
+``listings`` compares a listing; this file compares the news of one vassal.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from typing import Final
 
 import msgspec
 
@@ -23,11 +20,9 @@ from ..host.emperor_protocol import LONGEST_CONFIG
 from .announcer import Announcer
 from .deferred import Deferred, Source
 from .differences import difference
-from .doubts import Doubts
+from .listings import Listings
 from .own_errors import OwnErrors
 from .rejections import Rejections, Said
-
-_PART: Final = 100  # events of a listing that are found together
 
 
 class Observer:
@@ -41,9 +36,10 @@ class Observer:
         self.clock: Callable[[], int] = lambda: 0  # the time by which events are stamped
         self._announcer = Announcer(altered)
         self._rejections = Rejections()
-        self._doubts = Doubts()
         self._errors = OwnErrors()
-        self._listed: set[str] = set()  # sources whose first listing came
+        self._listings = Listings(
+            self._announcer, self._rejections, self._begin, self._see, self._fail
+        )
 
     @property
     def altered(self) -> Set[str]:
@@ -53,7 +49,7 @@ class Observer:
     @property
     def doubted(self) -> Mapping[str, set[str]]:
         """By source, the vassals that its last listing lacks, where the next one must agree."""
-        return self._doubts.missing
+        return self._listings.doubts.missing
 
     @property
     def deferred(self) -> Deferred:
@@ -76,8 +72,11 @@ class Observer:
 
     def take_contents(self) -> dict[str, bytes]:
         """The config texts that are to be stored with the drafts since the last call."""
-        contents, self._announcer.contents = self._announcer.contents, {}
-        return contents
+        return self._announcer.take_contents()
+
+    def size(self) -> int:
+        """How many bytes of config texts are to be stored with the drafts so far."""
+        return self._announcer.size
 
     def translate(
         self, fleet: Fleet, source: Source, seen: c.Observation
@@ -95,15 +94,14 @@ class Observer:
         if source.url in fleet.outages:
             drafts.append(Draft("monitor_recovered", Empty(), source.url))
         if isinstance(seen, c.Listing):
-            for part in self._list(fleet, source, seen, drafts):
+            for part in self._listings.parts(fleet, source, seen, drafts):
                 yield from part
                 yield None
-            self._listed.add(source.url)
         else:
             self._announced(fleet, source, seen, drafts)
         yield from drafts
 
-    def _begin(self, fleet: Fleet, *, first: bool = False) -> None:
+    def _begin(self, fleet: Fleet, first: bool = False) -> None:
         """Begin a part: the drafts that follow are found by the fleet of this moment."""
         now = max(self.clock(), fleet.at)
         self._announcer.begin(now, first=first)
@@ -113,12 +111,10 @@ class Observer:
         self, fleet: Fleet, source: Source, seen: c.Observation, drafts: list[Draft]
     ) -> None:
         url = source.url
+        self._listings.overtake(url, seen)
         match seen:
             case c.Touched():
-                try:
-                    self._sight(fleet, source, seen.name, seen.seen, drafts)
-                except Exception as error:
-                    self._fail(fleet, url, seen.name, error, drafts, seen.seen)
+                self._see(fleet, source, seen.name, seen.seen, drafts)
             case c.Vanished() | c.Destroyed():
                 try:
                     self._end(fleet, url, seen, drafts)
@@ -131,49 +127,21 @@ class Observer:
         """Whether something of this source was rejected."""
         return self._rejections.has(url)
 
-    # One listing
-
-    def _list(
-        self, fleet: Fleet, source: Source, listing: c.Listing, drafts: list[Draft]
-    ) -> Iterator[list[Draft]]:
-        """All parts but the last, each a copy of ``drafts``, which has the last at the end."""
-        url = source.url
-        first = url not in self._listed
-        before = self._rejections.begin_listing(url)
-        self._announcer.begin_listing(url, listing)
-        doubted, missing = self._doubts.of_listing(fleet, url, listing)
-        self._begin(fleet, first=first)
-        for name, seen in listing.seen.items():
-            try:
-                vassal = fleet.vassals.get(name)
-                # The whole cost of an unchanged vassal, ten thousand times a rescan.
-                if (
-                    vassal is not None
-                    and vassal.spec is seen.spec
-                    and vassal.wanted
-                    and vassal.monitor == url
-                ):
-                    continue
-                if len(drafts) >= _PART:
-                    yield _cut(drafts)
-                    self._begin(fleet, first=first)
-                self._sight(fleet, source, name, seen, drafts, before)
-            except Exception as error:
-                self._fail(fleet, url, name, error, drafts, seen)
-        for label, reason in listing.refused.items():
-            if len(drafts) >= _PART:
-                yield _cut(drafts)
-                self._begin(fleet, first=first)
-            self._rejections.reject(url, label, reason, drafts, before)
-        drafts += doubted
-        for name in missing:
-            if len(drafts) >= _PART:
-                yield _cut(drafts)
-            vassal = fleet.vassals.get(name)
-            if vassal is not None and vassal.monitor == url and vassal.wanted:
-                drafts.append(Draft("vassal_removed", Gone(reason="no longer listed"), url, name))
-
     # One vassal
+
+    def _see(
+        self,
+        fleet: Fleet,
+        source: Source,
+        name: str,
+        seen: c.Seen,
+        drafts: list[Draft],
+        before: Said | None = None,
+    ) -> None:
+        try:
+            self._sight(fleet, source, name, seen, drafts, before)
+        except Exception as error:
+            self._fail(fleet, source.url, name, error, drafts, seen)
 
     def _fail(
         self,
@@ -285,9 +253,3 @@ def orphans(fleet: Fleet) -> list[Draft]:
         for vassal in fleet.vassals.values()
         if vassal.wanted and vassal.monitor not in fleet.monitors
     ]
-
-
-def _cut(drafts: list[Draft]) -> list[Draft]:
-    part = drafts.copy()
-    drafts.clear()
-    return part

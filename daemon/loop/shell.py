@@ -95,7 +95,7 @@ class Shell:
         self._pending = Pending(fleet, deploys, self._deadlines, clock)
         contents = self._observer.take_contents
         self._recorder = Recorder(journal, fleet, self._pending, contents, self)
-        self._intake = Intake(self._pending.read)
+        self._intake = Intake(self._pending.read, trio.current_time, self._observer.size)
         self._inbox = Inbox(self._intake)
         self._requests = Requests(self.tell)
         self._pressure = pressure.Watch(gauge, self.tell)
@@ -230,7 +230,9 @@ class Shell:
         finished: list[trio.Event] = []
         while True:
             finished += self._intake.take(lambda draft: self._pending.take(draft, turn))
-            if crowded or not self._intake or len(turn.folded) >= MOST:
+            if crowded or not self._intake:
+                break
+            if len(turn.folded) >= MOST or self._intake.is_large():
                 break
             await trio.lowlevel.checkpoint()
             waiting = len(self._intake)

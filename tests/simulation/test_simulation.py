@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 from emperord.daemon.core.actions import Action
-from emperord.daemon.loop import intake, observer, shell
+from emperord.daemon.loop import intake, listings, shell
 from emperord.daemon.loop.shell import Shell
 from support.effort import examples
 
@@ -75,7 +75,7 @@ def test_daemons_are_killed_at_every_moment() -> None:
 def test_turns_may_take_one_event_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other inputs come between any two events of one, and all holds as before."""
     monkeypatch.setattr(intake, "SHARE", 1)
-    monkeypatch.setattr(observer, "_PART", 1)
+    monkeypatch.setattr(listings, "_PART", 1)
     monkeypatch.setattr(shell, "MOST", 3)
     for seed in range(30):
         play(write(seed))
