@@ -26,6 +26,7 @@ COMMANDS: Final = (
     "report",
     "search",
     "show",
+    "simulate",
     "state",
     "verify",
     "why",

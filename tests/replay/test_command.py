@@ -53,6 +53,7 @@ COMMANDS = [
     ["report"],
     ["report", "--json"],
     ["report", "-o", "csv"],
+    ["simulate", "--set", "throttle=5s"],
     ["why", "app003.ini"],
     ["why", "app003.ini", "--json"],
     ["incident", "app003.ini"],

@@ -50,7 +50,10 @@ def dies_and_comes_back(b: Builder) -> None:
 
 def is_restarted(b: Builder) -> None:
     """Its user changes, so it is stopped and started: that was ordered."""
-    b.changed("a.ini", uid=7, after=100)
+    b.changed("a.ini", uid=7)
+    b.exited("a.ini", code=0, after=3)
+    b.spawned("a.ini")
+    b.accepting("a.ini")
 
 
 def loses(b: Builder) -> None:
@@ -139,6 +142,7 @@ CASES: list[tuple[str, Story, dict[str, Any]]] = [
         dies,
         {"up_s": 1, "outages": 1, "down_now": 1, "mttr_s": None, "longest_s": 0, "deaths": 1},
     ),
+    ("an ordered restart", is_restarted, {"up_s": 1, "down_s": 7, "outages": 0, "deaths": 0}),
     (
         "an operator holds it",
         is_held,
