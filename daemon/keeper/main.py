@@ -12,6 +12,7 @@ SQLite, no decisions about vassals.
 - It starts the daemon again when it dies: at once, then with growing delay up to 30 s.
 - It hands on signals, and ends with the exit code of a daemon that left as it was told to. Where
   no daemon starts to stop all, it tries for 20 s and then ends the vassals itself (``ending.py``).
+  A daemon whose start hangs is killed (``hung_start.py``).
 - A daemon that ends with RENEW wants a fresh one: the keeper executes itself anew, as whatever
   version is installed now, and keeps children and descriptors over it. Signals are blocked
   meanwhile, so none is lost or kills it; a version that does not even start is not tried.
@@ -37,6 +38,7 @@ from .arguments import command, concealed, hidden
 from .channel import Channel
 from .dead_child import Leaders
 from .hung_daemon import HeldBack
+from .hung_start import HungStart
 from .renewal import STATE
 from .restarts import Restarts
 from .wakes import Wakes
@@ -92,6 +94,7 @@ class Keeper:
         self._blind = False  # a dead child could not be looked at
         self._leaders = Leaders()
         self._held_back = HeldBack()
+        self._hung_start = HungStart()
         self._sync = False  # the daemon wants to be told when all deaths were
         self._restarts = Restarts()
         self._hears = False  # the daemon takes signals; before that one would kill it
@@ -110,6 +113,8 @@ class Keeper:
             if self._held_back.is_so(self._daemon):
                 log("the kernel holds a thread of the daemon; leaves without it", stdio.ERROR)
                 return CANNOT_START
+            if self._is_awaited:
+                self._hung_start.look(self._daemon, self._restarts.stopping is not None)
             if not self._daemon and not self._restarts.left and not self._start():
                 return CANNOT_START
             for number in self._wait():
@@ -134,6 +139,7 @@ class Keeper:
     def _start(self) -> bool:
         """Start the daemon; False if there is nothing to start it again for."""
         self._restarts.begin()
+        self._hung_start.begin()
         try:
             self._spawn()
         except OSError as error:
@@ -171,6 +177,9 @@ class Keeper:
         self._channel.close()
         worked, self._hears = self._hears, False
         self._memory.daemon_ended({"pid": pid, "code": code, "signal": number, "at": at}, worked)
+        how = f"with code {code}" if number is None else f"by signal {number}"
+        if number == signal.SIGKILL and self._hung_start.killed:
+            code, number = CANNOT_START, None
         self._sync = False
         if self._restarts.stopping is not None:  # the next one is told as well
             self._waiting = [self._restarts.stopping]
@@ -182,11 +191,16 @@ class Keeper:
             if code != 0 and not (worked and code == CANNOT_START) and self._end_vassals():
                 return CANNOT_START
             return code if number is None else 128 + number
-        how = f"with code {code}" if number is None else f"by signal {number}"
         self._restarts.put_off(killed=killed and worked)
         soon = f"{self._restarts.left:.0f} s"
         log(f"the daemon ended {how}; vassals run on, it starts again in {soon}")
         return None
+
+    @property
+    def _is_awaited(self) -> bool:
+        """Whether a daemon takes no signals yet that is to attend vassals, or to stop all."""
+        needed = self._restarts.stopping is not None or self._memory.of_vassals()
+        return bool(self._daemon) and not self._hears and needed
 
     def _may_leave(self, code: int | None, worked: bool, killed: bool) -> bool:
         """Whether to end with a daemon that failed: to start, or too often to stop all."""
@@ -216,6 +230,8 @@ class Keeper:
         poll.register(self._wakes, select.POLLIN)
         self._channel.register(poll)
         timeout = self._held_back.look_again() if self._daemon else self._restarts.left
+        if self._is_awaited:
+            timeout = self._hung_start.sooner(timeout)
         if self._channel.congested or self._blind:
             timeout, self._channel.congested, self._blind = _CONGESTED, False, False
         try:

@@ -16,6 +16,11 @@ def sleeps(pid: int) -> bool:
     return _state(pid) == "S"
 
 
+def stopped(pid: int) -> bool:
+    """Whether a signal has stopped it."""
+    return _state(pid) == "T"
+
+
 def _state(pid: int) -> str:
     """Its state as ps shows it; empty if it has gone (proc(5))."""
     try:

@@ -175,6 +175,24 @@ def dead_children(pid: int) -> list[int]:
     return [child for child in processes.children_of(pid) if not processes.alive(child)]
 
 
+@pytest.mark.slow
+def test_a_daemon_that_hangs_at_its_start_keeps_no_vassal_running(emperor: Emperor) -> None:
+    """Its file of options is a FIFO to which no process writes."""
+    options = emperor.folder / "options.yml"
+    options.write_text("freq: 0.2\n")
+    emperor.options += ["--config", str(options)]
+    (emperor.vassals / "a.ini").write_text(SLEEPER)
+    emperor.start()
+    emperor.up("a.ini")
+    options.unlink()
+    os.mkfifo(options)
+    emperor.kill_daemon()
+    emperor.send(signal.SIGTERM)
+    assert emperor.wait(3 * PATIENCE) == 3
+    assert "the daemon hangs at its start" in emperor.log()
+    assert emperor.running() == []
+
+
 def test_a_hung_daemon_is_killed_for_the_watchdog(emperor: Emperor) -> None:
     (emperor.vassals / "a.ini").write_text(SLEEPER)
     emperor.start()

@@ -1,5 +1,6 @@
 """The keeper was told to stop all, and no daemon starts for that: none that runs is left behind."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -68,12 +69,29 @@ assert sys.stdin.buffer.raw.read(1) == bytes(1)
 STUBBORN = BYTE_ONLY.replace("assert", "while True:")
 PROGRAM = {"command": "x"}
 
+LOOK, LOOKS = 0.05, 10  # seconds between two looks at a daemon that starts, and their number
+HANGS = [
+    pytest.param("pathlib.Path(folder / 'fifo').read_text()", id="no process writes to a FIFO"),
+    pytest.param("ends = socket.socketpair(); ends[0].recv(1)", id="no answer comes"),
+]
+STOPS = "os.kill(os.getpid(), signal.SIGSTOP)"
+# A start that does this until there is a file "mended", and then begins anew.
+LONG = """while not (folder / "mended").exists():
+        {step}
+    os.execv(sys.executable, sys.orig_argv)"""
+PROGRESS = [
+    pytest.param("pass", id="is busy"),
+    pytest.param("time.sleep(LOOK * 2)".replace("LOOK", str(LOOK)), id="asks again"),
+    pytest.param("subprocess.run(['true'])", id="runs programs"),
+]
+
 
 class Kept:
     """A keeper whose first daemon was killed, with a vassal that runs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        os.mkfifo(folder / "fifo")
         self.vassal = 0
         self._child: subprocess.Popen[str] | None = None
 
@@ -86,14 +104,17 @@ class Kept:
         hears: bool = False,
         patience: float = PATIENCE,
         mercy: float = PATIENCE,
+        looks: int = 10_000,
     ) -> subprocess.Popen[str]:
         daemon = DAEMON.format(
             folder=str(self.folder), program=program, settings=settings, hears=hears, fails=fails
         )
         code = (
-            "from emperord.daemon.keeper import main as keeper, ending, restarts\n"
+            "from emperord.daemon.keeper import main as keeper, ending, hung_start, restarts\n"
             f"keeper._daemon_argv = lambda _: [{sys.executable!r}, '-c', {daemon!r}]\n"
             f"restarts._STOP_PATIENCE, ending.MERCY = {patience}, {mercy}\n"
+            f"hung_start._LOOK, hung_start._LAST_PATIENCE = {LOOK}, {looks}\n"
+            f"hung_start._PATIENCE = {2 * looks}\n"
             "keeper.main()\n"
         )
         argv = [sys.executable, "-c", code]
@@ -106,7 +127,10 @@ class Kept:
 
     def clean_up(self) -> None:
         if self._child is not None:
+            left = processes.children_of(self._child.pid)  # such as a daemon that hangs
             self._child.kill()
+            for pid in left:
+                processes.kill(pid)
             self._child.communicate()
         if self.vassal:
             processes.kill(self.vassal)
@@ -181,6 +205,61 @@ def test_told_again_it_tries_and_waits_no_longer(kept: Kept) -> None:
     until(ended, "the keeper leaves")
     assert keeper.returncode == 3
     assert not processes.alive(kept.vassal)
+
+
+@pytest.mark.parametrize("hangs", [*HANGS, pytest.param(STOPS, id="is stopped")])
+def test_a_start_that_hangs_is_a_failure(kept: Kept, hangs: str) -> None:
+    keeper = kept.start(hangs, patience=0.5, looks=LOOKS)
+    keeper.send_signal(signal.SIGTERM)
+    _, log = keeper.communicate(timeout=PATIENCE)
+    assert keeper.returncode == 3, log
+    assert "the daemon hangs at its start" in log
+    assert "the keeper ends 1 vassals itself" in log
+    assert not processes.alive(kept.vassal)
+
+
+@pytest.mark.parametrize("hangs", HANGS)
+def test_vassals_do_not_wait_for_a_start_that_hangs(kept: Kept, hangs: str) -> None:
+    keeper = kept.start(hangs, looks=LOOKS)
+    assert keeper.stderr is not None
+    assert "the daemon hangs at its start" in keeper.stderr.readline()
+    (kept.folder / "mended").touch()
+    keeper.send_signal(signal.SIGTERM)
+    _, log = keeper.communicate(timeout=PATIENCE)
+    assert (keeper.returncode, "itself" in log) == (0, False), log
+
+
+@pytest.mark.parametrize("step", PROGRESS)
+def test_a_start_that_goes_on_is_waited_for(kept: Kept, step: str) -> None:
+    keeper = kept.start(LONG.format(step=step), patience=0.5, looks=LOOKS)
+    keeper.send_signal(signal.SIGTERM)
+    outlasts(6 * LOOK * LOOKS)
+    (kept.folder / "mended").touch()
+    _, log = keeper.communicate(timeout=PATIENCE)
+    assert (keeper.returncode, "hangs" in log) == (0, False), log
+    assert not processes.alive(kept.vassal)
+
+
+def test_a_start_that_a_debugger_has_stopped_is_let_alone_until_all_is_to_stop(kept: Kept) -> None:
+    keeper = kept.start(STOPS, patience=0.5, looks=LOOKS)
+    (daemon,) = until(lambda: starting(keeper.pid), "it is stopped")
+    outlasts(6 * LOOK * LOOKS)
+    assert starting(keeper.pid) == [daemon]
+    os.kill(daemon, signal.SIGKILL)
+    assert keeper.stderr is not None
+    assert "by signal 9" in keeper.stderr.readline()
+    keeper.send_signal(signal.SIGTERM)
+    assert keeper.wait(PATIENCE) == 3
+
+
+def outlasts(seconds: float) -> None:
+    began = time.monotonic()
+    until(lambda: time.monotonic() - began > seconds, "it has lasted")
+
+
+def starting(keeper: int) -> list[int]:
+    """The daemons that were stopped by a signal."""
+    return [pid for pid in processes.children_of(keeper) if processes.stopped(pid)]
 
 
 def test_a_daemon_that_leaves_them_is_believed(kept: Kept) -> None:
