@@ -286,7 +286,8 @@ def list_(path: str, form: str) -> None:
     if form != "short":
         write(formatted(form, (*vassal_columns(), *LIVE), answer["vassals"]))
         return
-    for line in table(answer["vassals"]):
+    # A daemon of a former version names no sources.
+    for line in table(answer["vassals"], answer.get("sources", {})):
         print(line)
 
 

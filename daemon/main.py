@@ -25,6 +25,7 @@ from ..monitors.options import MonitorOptions
 from ..monitors.registry import open_monitor
 from ..monitors.urls import MonitorURLError
 from ..version import VERSION
+from . import source_names
 from .cli import commandline
 from .control.explain import Explainer
 from .core.blame import original
@@ -95,6 +96,7 @@ def _in_words(error: Exception) -> str:
 
 def _run(chosen: dict[str, Any], decided: Policy) -> None:
     monitors, no_configs = open_monitors(chosen["monitor"], decided)
+    names = source_names.given(chosen["name"], [monitor.url for monitor in monitors])
     left_out = summary(no_configs, decided.extra_extension)
     as_root = users.root_warning(decided, meant=chosen["as_root"])
     no_start = users.lacks_root(decided) or option_files.flaw(decided)
@@ -107,8 +109,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
     with contextlib.ExitStack() as stack:
         keeper = stack.enter_context(contextlib.closing(KeeperLink.from_environment()))
         notifier = Notifier()
-        step = chosen["max_clock_step"]
-        max_step = None if step is None else int(step * 1e9)
+        max_step = _nanoseconds(chosen["max_clock_step"])
         journal, fleet, holder, listener = Opening(
             chosen["journal"],
             control_path,
@@ -132,7 +133,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             most=max_step,
         )
         former = before.of(journal, fleet, keeper, clock.now())
-        started = _started(decided, monitors, clock, former)
+        started = _started(decided, monitors, names, clock, former)
         procfs.become_subreaper()
         attempts = _cgroups(chosen["cgroup"])
         attempts.move_in(os.getppid() if keeper.alive else None)
@@ -163,6 +164,10 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
     holder.forget()
     with contextlib.suppress(OSError):
         os.unlink(control_path)
+
+
+def _nanoseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds * 1e9)
 
 
 def _check(
@@ -250,7 +255,11 @@ def _host(
 
 
 def _started(
-    decided: Policy, monitors: list[Monitor], clock: Clock, former: Before | None
+    decided: Policy,
+    monitors: list[Monitor],
+    names: dict[str, str],
+    clock: Clock,
+    former: Before | None,
 ) -> DaemonStarted:
     """The body of this daemon's first event."""
     return DaemonStarted(
@@ -259,6 +268,7 @@ def _started(
         pid=os.getpid(),
         policy=decided,
         monitors=tuple(monitor.url for monitor in monitors),
+        names=names,
         rules=RULES,
         booted=clock.booted,
         before=former,

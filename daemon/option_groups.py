@@ -275,6 +275,13 @@ def configs() -> list[Decorator]:
     many: dict[str, Any] = {"multiple": True, "metavar": "F"}
     return [
         _option(
+            "--name",
+            multiple=True,
+            metavar="MONITOR=NAME",
+            help="A short name of this monitor, for tables. Repeatable.",
+            show_default="made of the monitor's URL",
+        ),
+        _option(
             "--extra-extension",
             "--emperor-extra-ext",
             multiple=True,

@@ -289,6 +289,8 @@ class Before(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 class DaemonStarted(Body, frozen=True):
     """A daemon took over the journal. ``boot`` is the kernel's boot id.
 
+    ``names`` are the short names of monitors that an operator gave.
+
     ``rules`` is the version of the decisions that it made from here on (``daemon/core/rules.py``).
     ``booted`` is the time from which CLOCK_BOOTTIME counts, 0 where it was not recorded.
     ``before`` tells of the daemon before, where there was one.
@@ -299,6 +301,7 @@ class DaemonStarted(Body, frozen=True):
     pid: int
     policy: Policy
     monitors: tuple[str, ...] = ()
+    names: dict[str, str] = {}
     rules: int = 1
     booted: int = 0
     before: Before | None = None

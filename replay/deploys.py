@@ -21,6 +21,7 @@ from ..journal.times import for_people, rfc3339, took
 from ..monitors.names import shown
 from .outcomes import stored
 from .rebuild import base, fold_one
+from .sources import Sources
 from .words import decode_actions, short
 
 
@@ -104,7 +105,7 @@ COLUMNS = tuple(deploy_record(Deploy(0, 0, "", None, "", None, None)))
 HEAD = f"{'SEQ':>8}  {'AT (UTC)':23}  {'WHAT':9}  {'CONFIG':28}  {'OUTCOME':22}  VASSAL, MONITOR"
 
 
-def line(deploy: Deploy) -> str:
+def line(deploy: Deploy, sources: Sources) -> str:
     """A deploy for people, on one line."""
     config = short(deploy.config)
     if deploy.previous is not None and deploy.previous != deploy.config:
@@ -115,5 +116,5 @@ def line(deploy: Deploy) -> str:
     what = deploy.kind.removeprefix("vassal_")
     return (
         f"{deploy.seq:>8}  {for_people(deploy.at)}  {what:9}  {config:28}  {outcome:22}"
-        f"  {shown(deploy.vassal)}, {shown(deploy.monitor or '-')}"
+        f"  {shown(deploy.vassal)}, {sources.name(deploy.monitor)}"
     )

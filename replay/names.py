@@ -15,19 +15,6 @@ def check_known(reader: Reader, name: str) -> None:
         raise NotFound(unknown(reader, name))
 
 
-def check_monitor_known(reader: Reader, monitor: str) -> None:
-    """Raise NotFound, with the monitors that there are, if no event speaks of this one."""
-    known = reader.monitors()
-    if monitor in known:
-        return
-    near = difflib.get_close_matches(monitor, known, n=1, cutoff=0.8)
-    if near:
-        others = f"did you mean {shown(near[0])}?"
-    else:
-        others = f"there are {', '.join(map(shown, known)) or 'none'}"
-    raise NotFound(f"no monitor {shown(monitor)} was ever known here; {others}")
-
-
 def unknown(reader: Reader, name: str) -> str:
     """That a vassal was never known, why if something tells, and what may have been meant."""
     text = f"no vassal {shown(name)} was ever known here"

@@ -1,6 +1,7 @@
 """``events``: the raw record, also of a journal that is newer or damaged."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from ..journal.reading import Reader, Row, decoded
 from ..journal.times import for_people, rfc3339
 from ..monitors.names import shown
 from .ends import essence_of
+from .sources import Sources
 from .words import decode_actions, essence, orders
 
 
@@ -55,26 +57,34 @@ def _text(value: Any) -> str | None:
 
 def plain_line(row: Row) -> str:
     """An event for people, on one line."""
-    return _line(row, lambda row: essence(decoded("", row).body))[0]
+    return _line(row, partial(decoded, ""), lambda event: essence(event.body), Sources((), {}))[0]
 
 
-def line(reader: Reader, row: Row) -> tuple[str, bool]:
+def line(reader: Reader, sources: Sources, row: Row) -> tuple[str, bool]:
     """An event for people, on one line; False with it where its body cannot be read."""
-    return _line(row, lambda row: essence_of(reader, reader.decode(row)))
+    return _line(row, reader.decode, partial(essence_of, reader), sources)
 
 
-def _line(row: Row, say: Callable[[Row], str]) -> tuple[str, bool]:
-    seq, at, kind, monitor, vassal, _, body, actions, _ = row
+def _line(
+    row: Row, decode: Callable[[Row], Event], say: Callable[[Event], str], sources: Sources
+) -> tuple[str, bool]:
+    seq, at, kind, monitor, vassal, cause, body, actions, _ = row
     good = True
+    attempt = None
     try:
-        said = say(row)
+        event = decode(row)
+        said, attempt = say(event), getattr(event.body, "attempt", None)
     except JournalError:
         said, good = shown(str(body)), False
-    about = vassal if vassal is not None else monitor
+    about = vassal if vassal is not None or monitor is None else sources.name(monitor)
     when = for_people(at) if at.__class__ is int else shown(str(at))
     told = f"{seq:>8}  {when:23}  {shown(str(kind)):20}"
     told += f"  {shown(str(about)) if about is not None else '-'}"
+    if attempt is not None:
+        told += f"  attempt {attempt}"
     if said:
-        told += f"  {said}"
+        told += f"{',' if attempt is not None else ' '} {said}"
+    if cause is not None:
+        told += f"  <- {shown(str(cause))}"
     ordered = orders(decode_actions(actions), vassal)
     return (f"{told}  -> {ordered}" if ordered else told), good

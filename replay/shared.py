@@ -18,8 +18,9 @@ from ..journal.selection import Filter
 from ..journal.times import Moment
 from ..monitors.names import shown
 from . import open_end
-from .names import check_known, check_monitor_known
+from .names import check_known
 from .rebuild import NotFound, moment
+from .sources import Sources
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -158,6 +159,8 @@ def filters(kinds: Sequence[str]) -> Callable[[Callable[..., Any]], Callable[...
             reader: Reader, name: str | None, monitor: str | None, chosen: tuple[str, ...],
             since: Moment | None, until: Moment | None, **rest: Any,
         ) -> Any:  # fmt: skip
+            if monitor is not None:
+                monitor = Sources.of(reader).url(reader, monitor)
             which = Filter(name, monitor, chosen, since, until)
             _check_filter(reader, which)
             return function(reader, which, **rest)
@@ -165,7 +168,8 @@ def filters(kinds: Sequence[str]) -> Callable[[Callable[..., Any]], Callable[...
         command: Callable[..., Any] = run
         for option in (
             kinds_option(kinds),
-            click.option("--monitor", metavar="M", callback=name_of, help="Only from this source."),
+            click.option("--monitor", metavar="M", callback=name_of,
+                         help="Only from this source: its URL or short name."),
             click.option("--until", type=TIME, metavar="T", help="Only up to then."),
             click.option("--since", type=TIME, metavar="T", help="Only from then on."),
             click.argument("name", required=False, callback=name_of),
@@ -180,8 +184,6 @@ def _check_filter(reader: Reader, which: Filter) -> None:
     """Raise where a filter can match nothing: NotFound, UsageError."""
     if which.vassal is not None:
         check_known(reader, which.vassal)
-    if which.monitor is not None:
-        check_monitor_known(reader, which.monitor)
     check_order(reader, which.since, which.until)
 
 

@@ -16,6 +16,7 @@ from ..daemon.core.running import (
 )
 from ..journal.times import for_people
 from ..monitors.names import shown
+from .sources import Sources
 from .words import short
 
 HEAD = (
@@ -39,8 +40,8 @@ def lines(fleet: Fleet) -> Iterable[str]:
     yield from _behind(vassals)
     yield from _crashing(vassals, fleet.at)
     if vassals:
-        line = in_line(fleet)
-        yield from aligned(HEAD, [_cells(vassal, fleet, line) for vassal in vassals])
+        line, sources = in_line(fleet), Sources.of_fleet(fleet)
+        yield from aligned(HEAD, [_cells(vassal, fleet, line, sources) for vassal in vassals])
 
 
 def _behind(vassals: list[Vassal]) -> Iterable[str]:
@@ -62,7 +63,7 @@ def _crashing(vassals: list[Vassal], now: int) -> Iterable[str]:
         yield f"and {len(found) - _MOST} others are crashing"
 
 
-def _cells(vassal: Vassal, fleet: Fleet, line: int) -> tuple[str, ...]:
+def _cells(vassal: Vassal, fleet: Fleet, line: int, sources: Sources) -> tuple[str, ...]:
     deadline = next_try(vassal)
     facts = [
         shown(vassal.reason or ""),
@@ -81,6 +82,6 @@ def _cells(vassal: Vassal, fleet: Fleet, line: int) -> tuple[str, ...]:
         "-" if vassal.last is None else shown(ago(vassal.last, fleet.at)),
         short(runs),
         "same" if runs == wanted and runs is not None else short(wanted),
-        shown(vassal.monitor),
+        sources.name(vassal.monitor),
         "; ".join(fact for fact in facts if fact),
     )

@@ -14,9 +14,20 @@ HEAD: Final = (
 _SHORT: Final = 12  # characters of a digest, as emperor-replay shows them
 
 
-def table(vassals: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Lines of aligned columns; what is due stands with the reason."""
-    yield from aligned(HEAD, [_cells(vassal) for vassal in vassals])
+def table(vassals: Sequence[Mapping[str, Any]], sources: Mapping[str, str]) -> Iterator[str]:
+    """Lines of aligned columns; what is due stands with the reason.
+
+    ``sources`` are short names by URL. They are a column where there are several sources.
+    """
+    if len(sources) < 2 and {vassal["monitor"] for vassal in vassals} <= set(sources):
+        yield from aligned(HEAD, [_cells(vassal) for vassal in vassals])
+        return
+    rows = []
+    for vassal in vassals:
+        *cells, reason = _cells(vassal)
+        url = vassal["monitor"]
+        rows.append((*cells, sources.get(url) or shown(url), reason))
+    yield from aligned((*HEAD[:-1], "SOURCE", HEAD[-1]), rows)
 
 
 def phase_text(vassal: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ import msgspec
 from ...journal.events import OperatorRequested, Request
 from ...journal.times import rfc3339
 from ...monitors.names import shown
+from ...monitors.short_names import short_names
 from ...version import VERSION
 from ..core.draft import Draft
 from ..core.fleet import Vassal
@@ -167,6 +168,7 @@ class Asks:
         fleet = self._daemon.fleet
         record = fleet_record(fleet)
         line = in_line(fleet)
+        record["sources"] = short_names(fleet.monitors, fleet.names)
         record["vassals"] = [self._live(fleet.vassals[v["name"]], line) for v in record["vassals"]]
         return record
 

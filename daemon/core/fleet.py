@@ -170,6 +170,7 @@ class Fleet(msgspec.Struct):
     version: str = ""  # of the daemon that started last, where its rules are later than 1
     unkept: int | None = None  # the event by which the daemon has no keeper any more
     monitors: tuple[str, ...] = ()  # the sources of the present daemon
+    names: dict[str, str] = {}  # of its sources, those that an operator gave
     open: bool = False  # vassals may be started: a daemon is ready and not stopping
     leaving: bool = False  # the daemon was told to stop
     vassals: dict[str, Vassal] = {}

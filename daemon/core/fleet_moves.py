@@ -18,6 +18,7 @@ def take_over(fleet: Fleet, event: Event, actions: Actions) -> None:
     rules.check(body.rules)
     other_policy = body.policy != fleet.policy
     fleet.policy, fleet.boot, fleet.open = body.policy, body.boot, False
+    fleet.names = body.names
     fleet.monitors, fleet.leaving, fleet.rules = body.monitors, False, body.rules
     fleet.pressure, fleet.booted = None, body.booted
     fleet.version = body.version if body.rules > 1 else ""

@@ -213,10 +213,13 @@ class Cgroups:
 
     def move_out(self) -> None:
         """Move them back at the end, and remove the leaf. Blocks."""
-        leaf = self._directory_of(os.getpid())
-        if leaf in (None, self.base) or cgroup_base.outside_leaf(leaf) != self.base:
+        if self.base is None:
             return
+        leaf = None
         try:
+            leaf = self._directory_of(os.getpid())
+            if leaf in (None, self.base) or cgroup_base.outside_leaf(leaf) != self.base:
+                return
             for pid in files.members(leaf):
                 files.put(pid, self.base)
             os.rmdir(leaf)

@@ -9,6 +9,7 @@ from ...journal.reading import Reader
 from ...journal.selection import Filter
 from .. import deploys
 from ..shared import filters, print_lines, reading
+from ..sources import Sources
 
 
 @click.command("history", cls=Command)
@@ -26,5 +27,6 @@ def command(reader: Reader, which: Filter, form: str, full: bool) -> None:
     if first is None:
         click.echo("no deploys", err=True)
         return
-    print_lines([deploys.HEAD, deploys.line(first)])
-    print_lines(deploys.line(deploy) for deploy in found)
+    sources = Sources.of(reader)
+    print_lines([deploys.HEAD, deploys.line(first, sources)])
+    print_lines(deploys.line(deploy, sources) for deploy in found)

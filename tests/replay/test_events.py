@@ -70,7 +70,11 @@ def test_as_a_table_for_programs(path: str) -> None:
     ("arguments", "code", "says"),
     [
         (("nonsuch",), 1, "no vassal nonsuch was ever known here"),
-        (("--monitor", "nonsuch"), 1, f"there are {MONITOR}, pg://db;SELECT 1"),
+        (
+            ("--monitor", "nonsuch"),
+            1,
+            f"there are dir:vassals ({MONITOR}), pg:db (pg://db;SELECT 1)",
+        ),
         (("--kind", "exitd"), 2, "did you mean exited"),
         (("--since", "1h", "--until", "2h"), 2, "--since is after --until"),
     ],
@@ -83,8 +87,9 @@ def test_a_filter_that_fits_nothing(
     assert says in result.stderr
 
 
-def test_one_monitor(path: str) -> None:
-    lines = run(path, "--monitor", "pg://db;SELECT 1").stdout.splitlines()
+@pytest.mark.parametrize("monitor", ["pg://db;SELECT 1", "pg:db"])
+def test_one_monitor(path: str, monitor: str) -> None:
+    lines = run(path, "--monitor", monitor).stdout.splitlines()
     assert [line.split()[3] for line in lines] == ["monitor_failed"]
 
 
@@ -105,11 +110,11 @@ def test_for_people(path: str) -> None:
     for seq, text in {
         1: "version 0.1.0, pid 100",
         3: f"bücher.ini  config {one}  -> spawn",
-        4: "bücher.ini  pid 41",
+        4: "bücher.ini  attempt 3, pid 41  <- 3",
         6: f"b.ini  config {two}, on demand at /run/b  -> listen",
-        7: "bücher.ini  killed by signal 9 (SIGKILL), not by emperord",
+        7: "bücher.ini  attempt 3, killed by signal 9 (SIGKILL), not by emperord  <- 3",
         8: "stop by uid 1000 via emperor-ctl  -> unlisten b.ini",
-        9: "pg://db;SELECT 1  refused",
+        9: "pg:db  refused",
         10: "\\x00.ini: bad",
         11: "4 of 7 are missing: a, b, c, ...",
     }.items():

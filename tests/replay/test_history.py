@@ -104,7 +104,7 @@ def test_for_people(path: str) -> None:
     assert lines[2].split() == [
         "7", "2026-11-24", "06:00:07.000", "changed",
         chain.digest(b"one\n")[:12], "->", chain.digest(b"three\n")[:12],
-        "accepting", "after", "2.50s", "a.ini,", MONITOR,
+        "accepting", "after", "2.50s", "a.ini,", "dir:vassals",
     ]  # fmt: skip
 
 
@@ -115,7 +115,8 @@ def test_a_monitor_without_deploys_is_none_that_is_not_there(tmp_path: Path) -> 
     result = run(path, "--monitor", OTHER)
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr.endswith("no deploys\n")
-    assert "there are dir:///etc/vassals, pg" in run(path, "--monitor", "zoo://h/p").stderr
+    listed = "there are dir:vassals (dir:///etc/vassals), pg:db"
+    assert listed in run(path, "--monitor", "zoo://h/p").stderr
 
 
 def test_as_a_table_for_programs(path: str) -> None:
@@ -145,7 +146,7 @@ def test_nothing_to_tell(path: str) -> None:
         (("c.ini",), 1, "no vassal c.ini was ever known here; did you mean b.ini or a.ini?"),
         (("--kind", "chnged"), 2, "did you mean vassal_changed"),
         (("--kind", "nonsuch"), 2, "there are vassal_added, vassal_changed, vassal_removed,"),
-        (("--monitor", "nonsuch"), 1, f"there are {MONITOR}, {OTHER}"),
+        (("--monitor", "nonsuch"), 1, f"there are dir:vassals ({MONITOR}), pg:db ({OTHER})"),
         (("--monitor", f"{MONITOR}s"), 1, f"did you mean {MONITOR}?"),
         (("--since", "@9", "--until", "@7"), 2, "--since is after --until"),
         (("--json", "-o", "csv"), 2, "--json is -o json; give one of them"),

@@ -14,7 +14,7 @@ import pytest
 from support.asking import asked, refused
 from support.daemon import STAMP
 from support.kept import Emperor
-from support.vassals import program, shell, speaker_path
+from support.vassals import SLEEPER, program, shell, speaker_path
 
 from ..conftest import MakeEmperor
 
@@ -47,7 +47,7 @@ def test_status(running: Emperor) -> None:
 
 def test_list(running: Emperor) -> None:
     said = asked(running, "list")
-    assert list(said) == ["seq", "at", "vassals"]
+    assert list(said) == ["seq", "at", "vassals", "sources"]
     (vassal,) = said["vassals"]
     assert list(vassal)[: len(STATE)] == STATE
     assert {"uptime_s", "last_heartbeat", "deadline"} <= set(vassal)
@@ -279,4 +279,22 @@ def test_one_that_is_killed_often_is_seen_in_list_show_and_status(
     assert done.returncode == 3
     assert re.search(rf"crashing since [^ ]+: restarts \(1 h\) 3, last {last}\n", done.stdout)
     assert "(signal 9, not by emperord), now" in emperor.log()
+    emperor.stop()
+
+
+def test_sources_have_the_names_that_are_given(make_emperor: MakeEmperor, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "b.ini").write_text(SLEEPER)
+    emperor = make_emperor("--name", f"{other}=prod")
+    emperor.monitors.append(other)
+    (emperor.vassals / "a.ini").write_text(SLEEPER)
+    emperor.start()
+    emperor.up("a.ini", "b.ini")
+    listed = emperor.ctl("list").stdout.splitlines()
+    assert [line.split()[-1] for line in listed[1:]] == ["dir:vassals", "prod"]
+    assert asked(emperor, "list")["sources"] == {
+        f"dir://{emperor.vassals}": "dir:vassals",
+        f"dir://{other}": "prod",
+    }
     emperor.stop()
