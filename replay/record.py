@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from ..journal.errors import JournalError
+from ..journal.events import Event
 from ..journal.reading import Reader, Row, decoded
 from ..journal.times import for_people, rfc3339
 from ..monitors.names import shown
