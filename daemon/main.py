@@ -157,13 +157,21 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         reserved.urgent = lambda: shell.signals.leaving
         _work(shell, monitors)
         if not shell.handover.renewing:
-            host.last_look()
-            attempts.move_out()
+            _tidy_up(host, attempts)
     if shell.handover.renewing:
         sys.exit(0 if shell.handover.succeeded else RENEW)
     holder.forget()
     with contextlib.suppress(OSError):
         os.unlink(control_path)
+
+
+def _tidy_up(host: Host, attempts: Cgroups) -> None:
+    """The last things of a daemon that has stopped all, as recorded: they cannot fail it."""
+    for job in (host.last_look, attempts.move_out):
+        try:
+            job()
+        except OSError as error:
+            log.warning("after the stop: %s", _in_words(error))
 
 
 def _nanoseconds(seconds: float | None) -> int | None:

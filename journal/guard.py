@@ -59,7 +59,8 @@ class Guard:
     def close(self) -> None:
         """Let go. Call it when SQLite has closed the files, not before."""
         for file in self._files.values():
-            os.close(file)
+            with contextlib.suppress(OSError):  # nothing was written to it, and it is closed now
+                os.close(file)
         self._files.clear()
 
     def check(self) -> None:

@@ -28,6 +28,8 @@ KEPT: Final = {
     "process not to be held": "kill|daemon pidfd_open child|EMFILE|once|1",
     "size of a log unknown": "kill|daemon stat state/journal.db.logs/web.ini.log|ENOMEM|once|1",
     "process not to be looked at": "kill|daemon open /proc/N/stat|EIO|once|1",
+    "end of the log's guard": "stop|daemon close state/journal.db-wal_(deleted)|EINTR|once|1",
+    "last look without procfs": "stop|daemon open /proc/self/task/N/children|EIO|for ever|1",
     "loop without memory": "stop|daemon epoll_ctl wake-up|ENOMEM|for ever|1",
     "files not to be watched": "add|daemon read anon_inode:inotify|EIO|once|1",
     "journal not to be resolved": "kill|daemon stat .|ENOMEM|for ever|1",
