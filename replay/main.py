@@ -6,6 +6,7 @@ for people is text. JSON and config texts are bytes, whatever the locale.
 Exit codes: 0; 1 not found, or diverged; 2 usage; 3 unreadable or damaged.
 """
 
+import os
 from importlib import import_module
 from typing import Final, NoReturn
 
@@ -14,6 +15,8 @@ import click
 from ..daemon.cli import commandline
 from ..daemon.cli.commandline import Group
 from ..journal.places import default_journal
+from . import hosts
+from .shared import SOURCES
 
 # Each is a module of ``commands/`` with a ``command``; a hyphen is an underscore there.
 COMMANDS: Final = (
@@ -31,6 +34,10 @@ COMMANDS: Final = (
     "verify",
     "why",
 )
+
+
+# Those that take several journals.
+SEVERAL: Final = ("around", "events", "history", "report")
 
 
 class _Commands(Group):
@@ -53,22 +60,36 @@ class _Commands(Group):
 )
 @click.option(
     "--journal",
-    metavar="PATH",
-    envvar="EMPEROR_JOURNAL",
-    help="The journal to read.  [default: the one of this machine or user]",
+    "journals",
+    metavar="[HOST=]PATH",
+    multiple=True,
+    help="The journal to read, or in EMPEROR_JOURNAL. Repeatable for around, events, history and"
+    " report: these merge the journals of several hosts by time.  [default: the one of this"
+    " machine or user]",
 )
 @click.version_option(package_name="emperord", prog_name="emperor-replay")
 @click.pass_context
-def cli(context: click.Context, journal: str | None) -> None:
+def cli(context: click.Context, journals: tuple[str, ...]) -> None:
     """Read a journal: what was deployed, when, from where, and why things are as they are.
 
     Works while a daemon runs, on a copy, on an archive, and never writes to it. T is a time as
     in 2026-11-24T06:31:03Z (UTC where nothing is said), a date, a clock time (06:41, the last one
     that has passed), yesterday, '10 minutes ago', 10m, -10m, or an event: @SEQ.
     """
-    if journal == "":
+    told = journals or (os.environ.get("EMPEROR_JOURNAL") or default_journal(),)
+    if "" in told:
         raise click.BadParameter("has no value", param_hint="--journal")
-    context.obj = journal or default_journal()
+    try:
+        found = hosts.sources(told)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--journal") from None
+    if len(found) > 1 and context.invoked_subcommand not in SEVERAL:
+        raise click.UsageError(
+            f"{context.invoked_subcommand} reads one journal; give --journal once"
+            f" ({', '.join(SEVERAL)} take several)"
+        )
+    context.obj = found[0].path
+    context.meta[SOURCES] = found
 
 
 def main() -> NoReturn:

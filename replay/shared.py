@@ -1,5 +1,6 @@
 """The options that several commands of ``emperor-replay`` take, and how they read and print."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,9 +16,10 @@ from ..daemon.cli.option_types import whole
 from ..journal.errors import VERIFY_SAYS_MORE, JournalError
 from ..journal.reading import COPY_THE_LOG, Reader, Row, open_journal
 from ..journal.selection import Filter
-from ..journal.times import Moment
+from ..journal.times import EventNumber, Moment
 from ..monitors.names import shown
 from . import open_end
+from .hosts import HostReader, Source
 from .names import check_known
 from .rebuild import NotFound, moment
 from .sources import Sources
@@ -26,6 +28,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 UNREADABLE: Final = 3
+SOURCES: Final = "emperord.replay.sources"  # in the context: the journals to read
 _BUNDLE: Final = 500  # lines written at once
 
 
@@ -58,16 +61,33 @@ def reading(
     """Give the command a reader of the journal; what cannot be done is one line and a code."""
 
     @wraps(command)
+    def run(hosts: Sequence[HostReader], /, *args: P.args, **kwargs: P.kwargs) -> int | None:
+        return command(hosts[0].reader, *args, **kwargs)
+
+    return reading_all(run)
+
+
+def reading_all(
+    command: Callable[Concatenate[Sequence[HostReader], P], int | None],
+) -> Callable[Concatenate[P], None]:
+    """Give the command a reader of each journal. ``main.py`` lists the commands that take several.
+
+    Errors are as with ``reading``.
+    """
+
+    @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        path = click.get_current_context().obj
+        sources: Sequence[Source] = click.get_current_context().meta[SOURCES]
         code: int | None = 0
         try:
-            with open_journal(path) as reader:
-                if reader.head.seq == 0:
-                    complain(f"{path}: no event was written yet; {COPY_THE_LOG}")
-                if (unfinished := open_end.note(reader)) is not None:
-                    complain(unfinished)
-                code = command(reader, *args, **kwargs)
+            with contextlib.ExitStack() as opened:
+                hosts = [
+                    HostReader(host, opened.enter_context(open_journal(path)))
+                    for host, path in sources
+                ]
+                for host in hosts:
+                    _note(host.reader)
+                code = command(hosts, *args, **kwargs)
         except NotFound as error:
             code = complain(error, 1)
         except JournalError as error:
@@ -78,6 +98,14 @@ def reading(
         sys.exit(code or 0)
 
     return run
+
+
+def _note(reader: Reader) -> None:
+    """Say what a reader of any command must know about the journal."""
+    if reader.head.seq == 0:
+        complain(f"{reader.path}: no event was written yet; {COPY_THE_LOG}")
+    if (unfinished := open_end.note(reader)) is not None:
+        complain(unfinished)
 
 
 def complain(error: Exception | str, code: int = 0) -> int:
@@ -151,19 +179,27 @@ def kinds_option(kinds: Sequence[str]) -> Callable[[Callable[..., Any]], Callabl
 
 
 def filters(kinds: Sequence[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The arguments that say which events; the function gets them as a Filter, ``which``."""
+    """The arguments that say which events; each HostReader has them as a Filter, ``which``.
+
+    The function gets those journals of which some event may fit.
+    """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         def run(
-            reader: Reader, name: str | None, monitor: str | None, chosen: tuple[str, ...],
-            since: Moment | None, until: Moment | None, **rest: Any,
+            hosts: Sequence[HostReader], name: str | None, monitor: str | None,
+            chosen: tuple[str, ...], since: Moment | None, until: Moment | None, **rest: Any,
         ) -> Any:  # fmt: skip
-            if monitor is not None:
-                monitor = Sources.of(reader).url(reader, monitor)
-            which = Filter(name, monitor, chosen, since, until)
-            _check_filter(reader, which)
-            return function(reader, which, **rest)
+            check_times(hosts, since, until)
+
+            def filtered(host: HostReader) -> HostReader:
+                """The same, with the filter as this journal names its sources."""
+                url = monitor and Sources.of(host.reader).url(host.reader, monitor)
+                which = Filter(name, url, chosen, since, until)
+                _check_filter(host.reader, which)
+                return host._replace(which=which)
+
+            return function(in_any(hosts, filtered), **rest)
 
         command: Callable[..., Any] = run
         for option in (
@@ -178,6 +214,25 @@ def filters(kinds: Sequence[str]) -> Callable[[Callable[..., Any]], Callable[...
         return command
 
     return decorate
+
+
+def in_any(hosts: Sequence[HostReader], look: Callable[[HostReader], T]) -> list[T]:
+    """The answers of those journals that have one. Raises NotFound where none has."""
+    found, missed = list[T](), list[NotFound]()
+    for host in hosts:
+        try:
+            found.append(look(host))
+        except NotFound as error:
+            missed.append(error)
+    if not found:
+        raise missed[0]
+    return found
+
+
+def check_times(hosts: Sequence[HostReader], *times: Moment | None) -> None:
+    """Raise UsageError for the number of an event, where there are several journals."""
+    if len(hosts) > 1 and any(isinstance(time, EventNumber) for time in times):
+        raise click.UsageError("with several journals, write a time and not the number of an event")
 
 
 def _check_filter(reader: Reader, which: Filter) -> None:

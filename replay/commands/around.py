@@ -1,7 +1,8 @@
 """``around``: all that was recorded at a time."""
 
 import re
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
 
 import click
 
@@ -9,11 +10,14 @@ from ...daemon.cli.commandline import TIME, Command
 from ...daemon.cli.option_types import duration
 from ...daemon.cli.tables import formatted, listing, write
 from ...journal.events import KINDS
-from ...journal.reading import Reader
+from ...journal.reading import Row
 from ...journal.selection import Filter
 from ...journal.times import EventNumber, Moment
 from .. import around
-from ..shared import Unreadable, kinds_option, print_lines, reading
+from ..hosts import HostReader, columns, lines, merged, records, timed
+from ..shared import Unreadable, check_times, in_any, kinds_option, print_lines, reading_all
+
+Tell = Callable[[Row], tuple[Any, bool]]
 
 _NUMBER: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 _SIGNS: Final = re.compile(r"±|\+-|\+/-|\+|-")
@@ -39,21 +43,36 @@ def _span(_: click.Context, __: click.Parameter, told: str) -> tuple[int, int]:
 @click.argument("span", metavar="[±30s]", default="±30s", callback=_span)
 @kinds_option(tuple(KINDS))
 @listing(json="jsonl")
-@reading
+@reading_all
 def command(
-    reader: Reader, when: Moment, span: tuple[int, int], chosen: tuple[str, ...], form: str
+    hosts: Sequence[HostReader],
+    when: Moment,
+    span: tuple[int, int],
+    chosen: tuple[str, ...],
+    form: str,
 ) -> int:
     """Everything at that time in one stream: all kinds, all vassals, all sources.
 
     Each event has its distance from that time or event, and the event that led to it (<-). The
     span is 30 s before and after unless told: 5m, ±5m or +-5m; +5m is after only, -5m before.
     """
-    window = around.Window(reader, when, *span)
-    unreadable = Unreadable(reader)
+    check_times(hosts, when)
+    windows = in_any(hosts, lambda each: around.Window(each.reader, when, *span))
+    names = {id(each.reader): each.host for each in hosts}
+    unreadable = [Unreadable(window.reader) for window in windows]
 
-    rows = window.rows(Filter(kinds=chosen))
+    def told(tell: Callable[[around.Window], Tell]) -> Iterator[tuple[str | None, Any]]:
+        return merged(
+            (
+                names[id(window.reader)],
+                bad.seen(window.rows(Filter(kinds=chosen)), timed(tell(window))),
+            )
+            for window, bad in zip(windows, unreadable, strict=True)
+        )
+
     if form == "short":
-        print_lines(unreadable.seen(rows, window.line))
+        print_lines(lines(hosts, told(lambda window: window.line)))
     else:
-        write(formatted(form, around.COLUMNS, unreadable.seen(rows, window.record)))
-    return unreadable.code()
+        found = records(told(lambda window: window.record))
+        write(formatted(form, columns(hosts, around.COLUMNS), found))
+    return max(each.code() for each in unreadable)

@@ -1,5 +1,6 @@
 """``report``: time up, outages, and deploys, of each vassal and of the fleet."""
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 import click
@@ -7,11 +8,11 @@ import click
 from ...daemon.cli import escapes
 from ...daemon.cli.commandline import TIME, Command
 from ...daemon.cli.tables import formatted, listing, write
-from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import report
+from ..hosts import HostReader
 from ..names import check_known
-from ..shared import name_of, print_lines, reading
+from ..shared import check_times, in_any, name_of, print_lines, reading_all
 
 
 @click.command("report", cls=Command)
@@ -20,9 +21,9 @@ from ..shared import name_of, print_lines, reading
 @click.option("--until", type=TIME, metavar="T", help="Only up to then.")
 @click.option("--full", is_flag=True, help="Fold all events, and believe nothing that is stored.")
 @listing()
-@reading
+@reading_all
 def command(
-    reader: Reader,
+    hosts: Sequence[HostReader],
     name: str | None,
     since: Moment | None,
     until: Moment | None,
@@ -34,11 +35,12 @@ def command(
     NAME is a vassal or a pattern ('app-*'). docs/replay.md says how each number is computed, and
     what a journal cannot know.
     """
+    check_times(hosts, since, until)
     if name is not None and not any(mark in name for mark in "*?["):
-        check_known(reader, name)
-    found = report.report(reader, since, until, full)
+        in_any(hosts, lambda each: check_known(each.reader, name))
+    found = in_any(hosts, lambda each: (each.host, report.report(each.reader, since, until, full)))
     answer = report.Answer(
-        [(None, found)], lambda each: name is None or each == name or fnmatchcase(each, name)
+        found, lambda each: name is None or each == name or fnmatchcase(each, name)
     )
     if form == "short":
         print_lines(answer.lines())
