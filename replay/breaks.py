@@ -7,9 +7,9 @@ is the deploy that ran when the first process died. So the record of one vassal 
 - A break begins with a death that nothing ordered. Until then the vassal was up, or was stopped for
   that deploy.
 - Each deploy and each request of an operator after it is a repair that was tried.
-- It ends when the vassal comes up and stays up. A process that dies after it came up ends nothing:
-  it has stayed up when it is loyal, when it ran for more than twice as long as any before it in
-  this break, or when it ran for ``Patience.quiet``.
+- It ends when the vassal comes up and stays up. It has stayed up when it is loyal, when it ran for
+  more than twice as long as any process that died in this break, or when the last death was
+  ``Patience.quiet`` ago.
 
 ``breaks`` is pure. All times are UTC nanoseconds.
 """
@@ -192,7 +192,7 @@ class _Follower:
     def _death(self, mark: Mark) -> None:
         run = self._run_until(mark.at)
         self.proven = self.proven or run >= self.patience.proven
-        if run >= self.patience.quiet:
+        if self._is_quiet(mark.at):
             self._close()
         now = self.open or self._last_goes_on(mark)
         if now is None:
@@ -241,7 +241,14 @@ class _Follower:
         return repairs[-1] if repairs and repairs[-1].seq <= self.told else None
 
     def _stays_up(self, at: int) -> bool:
-        return self.open is not None and self._run_until(at) > 2 * self.open.longest
+        if self.open is None or self.up is None:
+            return False
+        return self._run_until(at) > 2 * self.open.longest or self._is_quiet(at)
+
+    def _is_quiet(self, at: int) -> bool:
+        """Whether it is up, and its last death was so long ago that the next is another break."""
+        last = self.open
+        return last is not None and self.up is not None and at - last.last.at >= self.patience.quiet
 
     def _run_until(self, at: int) -> int:
         """How long it has been up with the config that it runs."""

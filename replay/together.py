@@ -1,7 +1,7 @@
 """Changes that came together: a listing, or announcements of one source within a moment.
 
 The journal does not number the listings of a source. The daemon records the events of a listing
-one after the other, so the events of one source that follow each other within ``_GAP`` came
+one after the other, so the events of one source that follow each other within ``GAP`` came
 together. Events of others may stand between them.
 """
 
@@ -14,7 +14,7 @@ import msgspec
 from ..journal.deploys import DEPLOYS
 from ..journal.reading import Reader
 
-_GAP: Final = 100_000_000  # nanoseconds between two events of one listing, at most
+GAP: Final = 100_000_000  # nanoseconds between two events of one listing, at most
 _FAR: Final = 4000  # events before and after one, among which those that came with it are
 
 
@@ -61,7 +61,7 @@ def _run(rows: Sequence[Any], seq: int) -> list[Any]:
     """The rows around one that follow each other without a gap."""
     run: list[Any] = []
     for row in rows:
-        if run and (row[1] - run[-1][1] > _GAP or _begins(run[-1][2], row[2])):
+        if run and (row[1] - run[-1][1] > GAP or _begins(run[-1][2], row[2])):
             if run[-1][0] >= seq:
                 break
             run = []

@@ -11,7 +11,7 @@ from emperord.daemon.core.fold import fold
 from emperord.daemon.core.rules import RULES
 from emperord.daemon.loop.stored_deploys import followed
 from emperord.journal import chain
-from emperord.journal.events import KINDS, Event, Spec
+from emperord.journal.events import KINDS, Before, Event, Spec
 from emperord.journal.policy import Policy
 from emperord.journal.store import Journal, Snapshot
 
@@ -87,7 +87,9 @@ class Builder:
 
     # Frequent events
 
-    def start(self, monitors: tuple[str, ...] = (MONITOR,), **policy: Any) -> int:
+    def start(
+        self, monitors: tuple[str, ...] = (MONITOR,), before: Before | None = None, **policy: Any
+    ) -> int:
         """A daemon starts and is ready; the number of ``daemon_started``."""
         chosen = Policy(**{"max_starting": 100, **policy})
         seq = self.event(
@@ -98,6 +100,7 @@ class Builder:
             policy=chosen,
             monitors=monitors,
             rules=RULES,
+            before=before,
         )
         self.event("daemon_ready", cause=seq)
         return seq

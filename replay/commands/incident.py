@@ -1,6 +1,7 @@
 """``incident``: the opening of a post-mortem, as a page of Markdown."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -9,14 +10,14 @@ from ...daemon.cli.commandline import TIME, Command, os_error_text
 from ...daemon.cli.tables import write
 from ...journal.reading import Reader
 from ...journal.times import Moment
-from .. import incident_of_vassal, why
-from ..page import markdown
+from .. import incident_of_fleet, incident_of_vassal, why
+from ..page import Page, markdown
 from ..rebuild import moment
-from ..shared import complain, name_argument, print_lines, reading
+from ..shared import complain, name_of, print_lines, reading
 
 
 @click.command("incident", cls=Command)
-@name_argument
+@click.argument("name", required=False, callback=name_of)
 @click.option("--at", type=TIME, metavar="T", help="As it was at this time.")
 @click.option(
     "-o",
@@ -27,18 +28,21 @@ from ..shared import complain, name_argument, print_lines, reading
 )
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @reading
-def command(reader: Reader, name: str, at: Moment | None, output: str | None, as_json: bool) -> int:
+def command(
+    reader: Reader, name: str | None, at: Moment | None, output: str | None, as_json: bool
+) -> int:
     """The opening of a post-mortem, as a page of Markdown.
 
     Since when the vassal was down, which deploy broke it and how, the last good config, the repairs
     that were tried, its last lines, other vassals that have a bad line now, and all else that
-    changed within a minute.
+    changed within a minute. Without NAME it is about the last incident of the fleet: an outage of a
+    source, a mass removal, a crash loop, or a death of the daemon.
     """
-    told = why.tell(reader, name, moment(reader, at, None))
+    seq = moment(reader, at, None)
     if as_json:
-        write([escapes.encode(incident_of_vassal.record(reader, told)), b"\n"])
+        write([escapes.encode(_record(reader, name, seq)), b"\n"])
         return 0
-    lines = markdown(incident_of_vassal.page(reader, told))
+    lines = markdown(_page(reader, name, seq))
     if output is None:
         print_lines(lines)
         return 0
@@ -47,3 +51,15 @@ def command(reader: Reader, name: str, at: Moment | None, output: str | None, as
     except OSError as error:
         return complain(os_error_text(error), 1)
     return 0
+
+
+def _page(reader: Reader, name: str | None, seq: int) -> Page:
+    if name is None:
+        return incident_of_fleet.page(reader, seq)
+    return incident_of_vassal.page(reader, why.tell(reader, name, seq))
+
+
+def _record(reader: Reader, name: str | None, seq: int) -> dict[str, Any]:
+    if name is None:
+        return incident_of_fleet.record(reader, seq)
+    return incident_of_vassal.record(reader, why.tell(reader, name, seq))

@@ -108,6 +108,10 @@ CASES = {
         "4D 4R 5U 6L 20X 20R 21U 22L 40X 40R 41U 42L",
         ["20-41: 2 deaths, proved 4, good 4"],
     ),
+    "edits after a quiet time are no repairs": (
+        "4D 4R 5U 10X 10R 30X 30R 31U 40D 40R 41U 95D 95R 96U 98D",
+        ["10-31: 2 deaths, broken by 4, good None, 40v"],
+    ),
     "a kill is not the deploy's fault, but what follows may be": (
         "4D 4R 5U 45D 45R 46U 48K 48R 49U 60D 60R 61U 64X",
         ["48-49: 1 deaths, under 45, good 4", "64: 1 deaths, broken by 60, good 45"],

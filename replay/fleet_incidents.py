@@ -1,0 +1,214 @@
+"""The incidents of a fleet: outages, mass removals, crash loops, and deaths of the daemon.
+
+They are found in the last events of the journal, ``_AT_FIRST`` of them, or ten times as many where
+those have none. ``last`` first looks for what began last.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Literal
+
+import msgspec
+
+from ..journal.events import Before, DaemonStarted, Event, Exited, Failed
+from ..journal.reading import COLUMNS, Reader
+from ..journal.times import took
+from ..monitors.names import shown
+from .together import GAP
+from .words import decode_actions
+
+Kind = Literal["outage", "removal", "crash loop", "daemon"]
+MASS: Final = 5  # vassals that one listing removes
+_TIED: Final = 600 * 10**9  # nanoseconds from an outage to a removal that belongs to it
+_LOOP: Final = 3  # deaths in a row
+_APART: Final = 240 * 10**9  # nanoseconds between two of them: above --max-throttle by default
+_AT_FIRST: Final = 50_000
+_KINDS: Final = (
+    "monitor_failed",
+    "monitor_recovered",
+    "listing_doubted",
+    "vassal_removed",
+    "exited",
+    "daemon_started",
+    "daemon_stopped",
+    "operator_requested",
+)
+
+
+class Incident(msgspec.Struct):
+    """One of them. ``seq`` and ``at`` are of its beginning, ``last`` is its last event.
+
+    ``about`` is the source or the vassal. ``outage`` and ``doubted`` are the events of an outage
+    and of a doubt that belong to it; ``removed`` are the removals.
+    """
+
+    kind: Kind
+    seq: int
+    at: int
+    last: int
+    about: str = ""
+    text: str = ""
+    until: int | None = None
+    reason: str = ""
+    outage: tuple[int, int | None] | None = None
+    doubted: int | None = None
+    removed: list[int] = []
+
+
+def incidents(reader: Reader, upto: int) -> list[Incident]:
+    """The incidents up to an event, the one that began last first."""
+    span = _AT_FIRST
+    while True:
+        found = sorted(_found(reader, upto - span, upto), key=lambda one: -one.seq)
+        if found or span >= upto - reader.anchor.seq:
+            return found
+        span *= 10
+
+
+def _found(reader: Reader, after: int, upto: int) -> Iterator[Incident]:
+    rows: list[Any] = reader.fetch(
+        f"SELECT {COLUMNS} FROM event WHERE seq > ? AND seq <= ?"
+        f" AND kind IN ({', '.join('?' * len(_KINDS))}) ORDER BY seq",
+        after, upto, *_KINDS,
+    )  # fmt: skip
+    events = [reader.decode(row) for row in rows]
+    yield from _of_sources(events)
+    yield from _of_daemons(events)
+    yield from _crash_loops(events)
+
+
+# Sources
+
+
+def _of_sources(events: Iterable[Event]) -> Iterator[Incident]:
+    """Outages and mass removals; a removal takes the outage and the doubt before it along."""
+    by_source = defaultdict(list)
+    for event in events:
+        if event.monitor is not None:
+            by_source[event.monitor].append(event)
+    for source, its in by_source.items():
+        yield from _of_source(source, its)
+
+
+def _of_source(source: str, events: Iterable[Event]) -> Iterator[Incident]:
+    outage: Incident | None = None
+    doubted: Event | None = None
+    run: list[Event] = []
+    for event in events:
+        if run and (event.kind != "vassal_removed" or event.at - run[-1].at > GAP):
+            yield from _removal(source, run, outage, doubted)
+            outage, doubted, run = (None, None, []) if len(run) >= MASS else (outage, doubted, [])
+        if event.kind == "monitor_failed":
+            if outage is not None:
+                yield outage
+            assert isinstance(event.body, Failed)
+            outage = Incident("outage", event.seq, event.at, event.seq, source)
+            outage.outage, outage.reason = (event.seq, None), event.body.reason
+            outage.text = f"{shown(source)} cannot be read"
+        elif event.kind == "monitor_recovered" and outage is not None:
+            outage.until, outage.last, outage.outage = event.at, event.seq, (outage.seq, event.seq)
+            lasted = took(event.at - outage.at)
+            outage.text = f"{shown(source)} could not be read for {lasted}"
+        elif event.kind == "listing_doubted":
+            doubted = event
+        elif event.kind == "vassal_removed":
+            run.append(event)
+    if run:
+        yield from _removal(source, run, outage, doubted)
+    if outage is not None and len(run) < MASS:
+        yield outage
+
+
+def _removal(
+    source: str, run: list[Event], outage: Incident | None, doubted: Event | None
+) -> Iterator[Incident]:
+    if len(run) < MASS:
+        return
+    first = run[0]
+    one = Incident("removal", first.seq, first.at, run[-1].seq, source, until=run[-1].at)
+    one.text = f"{shown(source)} lost {len(run)} vassals"
+    one.removed = [event.seq for event in run]
+    if doubted is not None and first.at - doubted.at < _TIED:
+        one.seq, one.at, one.doubted = doubted.seq, doubted.at, doubted.seq
+    if outage is not None:
+        if outage.until is not None and first.at - outage.until < _TIED:
+            one.seq, one.at = outage.seq, outage.at
+            one.outage, one.reason = outage.outage, outage.reason
+        else:
+            yield outage
+    yield one
+
+
+# Daemons
+
+
+def _of_daemons(events: Iterable[Event]) -> Iterator[Incident]:
+    well = True  # the daemon before ended as it was told to; before the first there is none
+    for event in events:
+        if event.kind == "daemon_stopped":
+            well = True
+        elif event.kind == "operator_requested":
+            well = well or getattr(event.body, "request", "") == "upgrade"
+        elif event.kind == "daemon_started":
+            assert isinstance(event.body, DaemonStarted)
+            before = event.body.before
+            ended_well = well if before is None else before.how in ("told", "replaced")
+            if not ended_well:
+                text = "the daemon died" if before is None else ending(before)
+                yield Incident("daemon", event.seq, event.at, event.seq, text=text)
+            well = False
+
+
+def ending(before: Before) -> str:
+    """How the daemon before ended, as the next one recorded it."""
+    match before.how:
+        case "killed":
+            return f"the daemon was killed by signal {before.signal}"
+        case "failed":
+            return f"the daemon ended with exit code {before.code}"
+        case "rebooted":
+            return "the machine was rebooted"
+        case "told":
+            return "the daemon stopped as it was told to"
+        case "replaced":
+            return "the daemon was replaced by another one"
+    return "the daemon died, and no keeper saw how"
+
+
+# Vassals
+
+
+def _crash_loops(events: Iterable[Event]) -> Iterator[Incident]:
+    """Vassals that ended again and again: whether that was a break, its story tells."""
+    runs: dict[str, list[Event]] = defaultdict(list)
+    for event in events:
+        if event.kind != "exited" or event.vassal is None:
+            continue
+        run = runs[event.vassal]
+        if run and event.at - run[-1].at > _APART:
+            run.clear()
+        run.append(event)
+    for name, run in runs.items():
+        if len(run) >= _LOOP:
+            text = f"{shown(name)} ended {len(run)} times"
+            yield Incident("crash loop", run[0].seq, run[0].at, run[-1].seq, name, text, run[-1].at)
+
+
+def deaths(reader: Reader, after: int, upto: int) -> Counter[str]:
+    """The ends that nothing ordered, by vassal."""
+    rows: list[Any] = reader.fetch(
+        "SELECT one.vassal, one.body, cause.kind, cause.actions FROM event AS one"
+        " LEFT JOIN event AS cause ON cause.seq = one.cause"
+        " WHERE one.seq > ? AND one.seq <= ? AND one.kind = 'exited'",
+        after, upto,
+    )  # fmt: skip
+    found: Counter[str] = Counter()
+    for name, body, kind, actions in rows:
+        ordered = kind != "heartbeat_lost" and any(
+            action.vassal == name and action.do in ("stop", "kill")
+            for action in decode_actions(actions or "[]")
+        )
+        told = msgspec.json.decode(body, type=Exited)
+        if not (ordered or told.away or told.reload):
+            found[name] += 1
+    return found

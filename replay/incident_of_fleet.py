@@ -1,0 +1,343 @@
+"""The page of a fleet's incident: what a source did to its vassals, or how the daemon died."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from ..daemon.core.fleet import Fleet, Vassal
+from ..daemon.core.running import is_behind
+from ..journal.deploys import DEPLOYED
+from ..journal.events import DaemonStarted, Doubted, Exited
+from ..journal.policy import Policy
+from ..journal.reading import COLUMNS, Reader
+from ..journal.times import for_people, took
+from ..monitors.names import shown
+from . import vicinity, why
+from .fleet_incidents import Incident, deaths, ending, incidents
+from .incident_of_vassal import NOT_KNOWN
+from .incident_of_vassal import page as page_of_vassal
+from .page import Page, Section
+from .rebuild import NotFound, fleet_at
+from .words import how_it_ended, short
+
+_DAY: Final = 86_400 * 10**9
+_FAR: Final = 50_000  # events in which deaths are counted
+_MOST: Final = 12
+_MOST_NAMES: Final = 8
+
+
+def page(reader: Reader, upto: int) -> Page:
+    """The page of the last incident up to an event. Raises NotFound."""
+    return _last(reader, upto)[1]
+
+
+def record(reader: Reader, upto: int) -> dict[str, Any]:
+    """The last incident for programs."""
+    one, found = _last(reader, upto)
+    return {
+        **msgspec.to_builtins(one),
+        "title": found.title,
+        "facts": dict(found.facts),
+        "sections": {each.title: list(each.lines) for each in found.sections},
+        "requests_refused": None,
+    }
+
+
+def _last(reader: Reader, upto: int) -> tuple[Incident, Page]:
+    """The incident that began last, and its page."""
+    found = incidents(reader, upto)
+    while found:
+        one = found.pop(0)
+        if one.kind != "crash loop":
+            made = _of_source(reader, one, upto) if one.about else _of_daemon(reader, one, upto)
+            break
+        told = why.tell(reader, one.about, upto)
+        if told.broken is not None and told.broken.deaths > 1:
+            made = page_of_vassal(reader, told)
+            break
+    else:
+        raise NotFound(
+            "no incident is in this journal: no outage, no mass removal, no crash loop,"
+            " no death of the daemon"
+        )
+    made.sections = [*made.sections, _most_deaths(reader, upto), *_before(found)]
+    return one, made
+
+
+def _most_deaths(reader: Reader, upto: int) -> Section:
+    row = reader.row(upto)
+    since = 0 if row is None else reader.seq_at(row[1] - _DAY)
+    first = max(since, upto - _FAR)
+    counted = deaths(reader, first, upto)
+    title = f"Deaths by vassal, in a day at most (events {first + 1}-{upto})"
+    if not counted:
+        return Section(title, ["None."])
+    lines = [f"{count} {shown(name)}" for name, count in counted.most_common(_MOST)]
+    return Section(title, lines, "list")
+
+
+def _before(found: list[Incident]) -> Iterator[Section]:
+    if found:
+        lines = [f"{for_people(one.at)} {one.text} (event {one.seq})" for one in found[:_MOST]]
+        yield Section("Before it", lines, "list")
+
+
+def _names(names: list[str]) -> str:
+    some = ", ".join(map(shown, names[:_MOST_NAMES]))
+    return f"{some} and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else some
+
+
+# A source
+
+
+def _of_source(reader: Reader, one: Incident, upto: int) -> Page:
+    source = shown(one.about)
+    before = fleet_at(reader, one.seq - 1) if one.seq > 1 else Fleet()
+    its = [vassal for vassal in before.vassals.values() if vassal.monitor == one.about]
+    facts = list(_outage_facts(reader, one, upto))
+    facts += list(_removal_facts(reader, one, its))
+    up = sum(1 for vassal in its if vassal.pid is not None)
+    facts.append(("before", f"{len(its)} vassals, {up} with a process: state --seq {one.seq - 1}"))
+    facts.append(("emptied by", f"not known: {source} tells no author"))
+    facts.append(("requests refused", NOT_KNOWN))
+    sections = [*_came_back(reader, one, before, upto)]
+    names = [vassal.name for vassal in its]
+    around = [
+        f"{for_people(each.at)[11:]} {each}" for each in vicinity.changes(reader, one.at, names)
+    ]
+    sections.append(Section("Also changed within a minute of it", around or ["Nothing."], "list"))
+    title = one.text
+    if one.removed:
+        title = f"{source} lost {len(one.removed)} of its {len(its)} vassals"
+    return Page(title, facts, sections)
+
+
+def _outage_facts(reader: Reader, one: Incident, upto: int) -> Iterator[tuple[str, str]]:
+    if one.outage is None:
+        yield "unreadable", "not within ten minutes before"
+        return
+    first, last = one.outage
+    began = _at(reader, first)
+    if last is None:
+        now = took(_at(reader, upto) - began)
+        yield "unreadable", f"since {for_people(began)} UTC (event {first}), {now} by event {upto}"
+    else:
+        ended = _at(reader, last)
+        span = f"{for_people(began)} to {for_people(ended)[11:]} UTC"
+        yield "unreadable", f"{span}, {took(ended - began)} (events {first}-{last})"
+    yield "because", one.reason
+
+
+def _removal_facts(reader: Reader, one: Incident, its: list[Vassal]) -> Iterator[tuple[str, str]]:
+    if one.doubted is not None:
+        row = reader.row(one.doubted)
+        assert row is not None
+        body = reader.decode(row).body
+        assert isinstance(body, Doubted)
+        when = f"{for_people(row[1])[11:]}, event {one.doubted}"
+        yield "doubted", f"yes: {len(body.missing)} of {body.known} were missing ({when})"
+    elif one.removed:
+        yield "doubted", "no: half of its vassals or more stayed, or were fewer than five"
+    if not one.removed:
+        yield "removed", "none"
+        return
+    first, last = one.removed[0], one.removed[-1]
+    began, ended = _at(reader, first), _at(reader, last)
+    when = f"{for_people(began)} UTC, within {took(ended - began)} (events {first}-{last})"
+    yield "removed", f"{len(one.removed)} of {len(its)} at once, {when}"
+    if one.outage is not None and one.outage[1] is not None:
+        back = took(began - _at(reader, one.outage[1]))
+        yield "tied to the outage", f"yes: the source could be read again {back} before"
+
+
+def _at(reader: Reader, seq: int) -> int:
+    row = reader.row(seq)
+    return 0 if row is None else row[1]
+
+
+def _came_back(reader: Reader, one: Incident, before: Fleet, upto: int) -> Iterator[Section]:
+    """The vassals that were removed, by the text with which they came back."""
+    if not one.removed:
+        return
+    same, other, older, gone = [], [], [], []
+    for seq in one.removed:
+        row = reader.row(seq)
+        assert row is not None
+        name = str(row[4])
+        back = _next_deploy(reader, name, seq, upto)
+        if back is None:
+            gone.append(name)
+            continue
+        was = before.vassals.get(name)
+        had = None if was is None else was.spec.config
+        config = getattr(reader.decode(back).body, "spec").config  # noqa: B009
+        if config == had:
+            same.append(name)
+        elif (first := _had(reader, name, config, seq)) is not None:
+            older.append(f"{shown(name)} ({short(config)}, as in event {first})")
+        else:
+            other.append(f"{shown(name)} ({short(had)} -> {short(config)})")
+    lines = []
+    if same:
+        lines.append(f"{len(same)} with the same text: {_names(same)}")
+    if older:
+        lines.append(f"{len(older)} with an older text: {', '.join(older[:_MOST_NAMES])}")
+    if other:
+        lines.append(f"{len(other)} with another text: {', '.join(other[:_MOST_NAMES])}")
+    if gone:
+        lines.append(f"{len(gone)} not back: {_names(gone)}")
+    yield Section("Came back", lines, "list")
+    told = f"emperor-replay show NAME --seq {one.removed[0] - 1}"
+    yield Section("Texts from before", [told], "log")
+
+
+def _next_deploy(reader: Reader, name: str, after: int, upto: int) -> Any:
+    rows = reader.fetch(
+        f"SELECT {COLUMNS} FROM event WHERE vassal = ? AND seq > ? AND seq <= ? AND kind IN (?, ?)"
+        " ORDER BY seq LIMIT 1",
+        name, after, upto, *DEPLOYED,
+    )  # fmt: skip
+    return rows[0] if rows else None
+
+
+def _had(reader: Reader, name: str, config: str | None, upto: int) -> int | None:
+    """The last deploy of this text for a vassal before an event."""
+    rows = reader.fetch(
+        "SELECT seq FROM event WHERE vassal = ? AND seq < ? AND kind IN (?, ?)"
+        " AND json_extract(body, '$.spec.config') = ? ORDER BY seq DESC LIMIT 1",
+        name, upto, *DEPLOYED, config,
+    )  # fmt: skip
+    return int(rows[0][0]) if rows else None
+
+
+# The daemon
+
+
+def _of_daemon(reader: Reader, one: Incident, upto: int) -> Page:
+    row = reader.row(one.seq)
+    assert row is not None
+    event = reader.decode(row)
+    assert isinstance(event.body, DaemonStarted)
+    old = fleet_at(reader, one.seq - 1)
+    now = fleet_at(reader, upto)
+    facts = list(_ending_facts(reader, event.at, event.body, old, one))
+    facts += list(_policy_facts(reader, event.body, old, one))
+    facts += list(_rollout_facts(old, now))
+    facts.append(("requests refused", NOT_KNOWN))
+    sections = [
+        _died_meanwhile(reader, one, upto),
+        *_behind(reader, old, upto, now),
+        _around(reader, event.at),
+    ]
+    return Page(f"{one.text}, before {for_people(event.at)} UTC", facts, sections)
+
+
+def _ending_facts(
+    reader: Reader, at: int, body: DaemonStarted, old: Fleet, one: Incident
+) -> Iterator[tuple[str, str]]:
+    before = body.before
+    silent = took(at - old.at)
+    if before is None:
+        boot = "the machine ran on" if body.boot == old.boot else "the machine was booted since"
+        yield "how it ended", f"nothing told it to stop; {boot} (its boot id)"
+    else:
+        yield "how it ended", ending(before)
+    away = None if before is None else before.away
+    known = f"{took(away)} from its end to the next start" if away is not None else "at most"
+    last = f"{silent} from its last event ({one.seq - 1}) to the next start (event {one.seq})"
+    yield "nobody in charge", f"{known}; {last}" if away is not None else f"{known} {last}"
+    yield "next start", f"{for_people(at)} UTC, version {shown(body.version)}, pid {body.pid}"
+
+
+def _policy_facts(
+    reader: Reader, body: DaemonStarted, old: Fleet, one: Incident
+) -> Iterator[tuple[str, str]]:
+    rows = reader.fetch(
+        f"SELECT {COLUMNS} FROM event WHERE kind = 'daemon_started' AND seq < ?"
+        " ORDER BY seq DESC LIMIT 1",
+        one.seq,
+    )
+    version = "not in this file"
+    if rows:
+        began = reader.decode(rows[0]).body
+        assert isinstance(began, DaemonStarted)
+        version = f"{shown(began.version)} (event {rows[0][0]})"
+    yield "it decided by", f"version {version}, rules {old.rules}; {_policy(old.policy)}"
+    if body.policy != old.policy or body.rules != old.rules:
+        yield "the next one", f"rules {body.rules}; {_policy(body.policy, old.policy)}"
+    else:
+        yield "the next one", "the same policy and rules"
+
+
+def _policy(policy: Policy, other: Policy = Policy()) -> str:  # noqa: B008
+    """The options of a policy that differ from another's."""
+    told = [
+        f"{key.replace('_', '-')} {_value(getattr(policy, key))}"
+        for key in policy.__struct_fields__
+        if getattr(policy, key) != getattr(other, key)
+    ]
+    return f"policy {', '.join(told)}" if told else "the same policy"
+
+
+def _value(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else shown(str(value))
+
+
+def _rollout_facts(old: Fleet, now: Fleet) -> Iterator[tuple[str, str]]:
+    for label, fleet in (("ran what was wanted then", old), ("run what is wanted now", now)):
+        having = [vassal for vassal in fleet.vassals.values() if vassal.attempt is not None]
+        behind = sum(map(is_behind, having))
+        complete = "complete" if not behind else f"{behind} run an older config"
+        yield label, f"{len(having) - behind} of {len(having)}: {complete} (event {fleet.seq})"
+
+
+def _died_meanwhile(reader: Reader, one: Incident, upto: int) -> Section:
+    rows = reader.fetch(
+        f"SELECT {COLUMNS} FROM event WHERE seq > ? AND seq <= ? AND kind = 'exited' ORDER BY seq"
+        " LIMIT 1000",
+        one.seq, upto,
+    )  # fmt: skip
+    lines = []
+    for row in rows:
+        body = reader.decode(row).body
+        assert isinstance(body, Exited)
+        if body.away:
+            lines.append(f"{shown(str(row[4]))}: {how_it_ended(body)} (event {row[0]})")
+    adopted = reader.fetch(
+        "SELECT count(*) FROM event WHERE seq > ? AND seq <= ? AND kind = 'adopted'",
+        one.seq, min(upto, one.seq + _FAR),
+    )[0][0]  # fmt: skip
+    lines = lines or [f"None; the next daemon found {adopted} running."]
+    return Section("Vassals that died while no daemon was there", lines, "list")
+
+
+def _behind(reader: Reader, old: Fleet, upto: int, now: Fleet) -> Iterator[Section]:
+    """The vassals that ran an older config when the daemon ended, and for how long."""
+    lines: dict[str, list[str]] = {}
+    for name in sorted(old.vassals):
+        vassal = old.vassals[name]
+        if not is_behind(vassal):
+            continue
+        since = reader.last_of(name, DEPLOYED, old.seq)
+        began = old.at if since is None else since[1]
+        rows = reader.fetch(
+            "SELECT seq, at FROM event WHERE vassal = ? AND seq > ? AND seq <= ?"
+            " AND kind IN ('vassal_accepting', 'spawned', 'vassal_removed') ORDER BY seq LIMIT 1",
+            name, old.seq, upto,
+        )  # fmt: skip
+        if rows:
+            key = f"for {took(rows[0][1] - began)}, until event {rows[0][0]}"
+        else:
+            when = for_people(began)[11:19]
+            key = f"still, {took(now.at - began)} after its change at {when}"
+        lines.setdefault(key, []).append(name)
+    if lines:
+        told = [f"{len(names)} {key}: {_names(names)}" for key, names in lines.items()]
+        yield Section("Ran an older config when the daemon ended", told, "list")
+
+
+def _around(reader: Reader, at: int) -> Section:
+    found = vicinity.changes(reader, at)
+    lines = [f"{for_people(each.at)[11:]} {each}" for each in found]
+    return Section("Changed within a minute of it", lines or ["Nothing."], "list")

@@ -1,0 +1,240 @@
+"""``incident`` without a name: the last incident of the fleet."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from emperord.journal.events import Before, Spec
+from emperord.replay.main import cli
+from journal_builder import MONITOR, SECOND, Builder, building
+from support.incidents import known, told
+
+NAMES = tuple(f"shop{number}.ini" for number in range(6))
+
+
+def run(path: str, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["--journal", path, "incident", *arguments])
+
+
+def six(b: Builder) -> None:
+    for name in NAMES:
+        b.up(name, b"release = 1")  # 3 to 20
+    b.changed(NAMES[1], b"release = 2")  # 21
+    b.accepting(NAMES[1])  # 22
+
+
+def outage(b: Builder) -> None:
+    six(b)
+    b.event("monitor_failed", monitor=MONITOR, after=300, reason="Permission denied")  # 23
+
+
+def back(b: Builder) -> None:
+    outage(b)
+    b.event("monitor_recovered", monitor=MONITOR, after=60)  # 24
+
+
+def emptied(b: Builder) -> None:
+    back(b)
+    b.event("listing_doubted", monitor=MONITOR, after=0.001, missing=NAMES, known=6)  # 25
+    for number, name in enumerate(NAMES):  # 26 to 31
+        after = 0.001 if number else 3
+        b.event("vassal_removed", name, MONITOR, after=after, reason="no longer listed")
+    for name in NAMES:
+        b.exited(name, code=0)  # 32 to 37
+    b.added(NAMES[0], b"release = 1")  # 38
+    b.added(NAMES[1], b"release = 1")
+    b.added(NAMES[2], b"release = 3")  # 40
+
+
+def one_by_one(b: Builder) -> None:
+    six(b)
+    for name in NAMES:
+        b.removed(name)
+
+
+def crash_loop(b: Builder) -> None:
+    emptied(b)
+    for _ in range(4):
+        b.exited(NAMES[0], code=1)
+        deadline = b.fleet.vassals[NAMES[0]].deadline
+        assert deadline is not None
+        b.at = max(b.at, deadline)
+        b.event("deadline_passed", NAMES[0], deadline=deadline)
+
+
+def killed(b: Builder) -> None:
+    b.up("a.ini", b"release = 1")  # 3, 4, 5
+    b.event("vassal_added", "b.ini", MONITOR, spec=Spec(ts=1))  # 6
+    b.accepting("b.ini")
+    b.changed("a.ini", b"release = 2")  # 8
+    before = Before(how="killed", version="0.1.0", signal=9, away=2 * SECOND, silent=3 * SECOND)
+    b.at += 2 * SECOND
+    b.start(before=before, throttle=5000)  # 9
+    b.of_attempt("exited", "b.ini", away=True)  # 11
+
+
+def killed_before_that_was_told(b: Builder) -> None:
+    b.up("a.ini")
+    b.start()  # 6
+
+
+def stopped(b: Builder) -> None:
+    b.up("a.ini")
+    b.event("daemon_stopping", reason="SIGTERM")
+    b.exited("a.ini", code=0)
+    b.event("daemon_stopped")
+    b.start(before=Before(how="told"))
+
+
+def stopped_before_that_was_told(b: Builder) -> None:
+    b.event("daemon_stopped")
+    b.start()
+
+
+def upgraded(b: Builder) -> None:
+    b.operator("upgrade")
+    b.start()
+
+
+STORIES: dict[Callable[[Builder], None], list[str]] = {
+    outage: [
+        f"# {MONITOR} cannot be read\n",
+        "- **unreadable:** since 2026-11-24 06:05:22.000 UTC (event 23), 0.00s by event 23\n",
+        "- **because:** Permission denied\n",
+        "- **removed:** none\n",
+        "- **before:** 6 vassals, 6 with a process: state --seq 22\n",
+    ],
+    back: [
+        f"# {MONITOR} could not be read for 1m00s\n",
+        "- **unreadable:** 2026-11-24 06:05:22.000 to 06:06:22.000 UTC, 1m00s (events 23-24)\n",
+    ],
+    emptied: [
+        f"# {MONITOR} lost 6 of its 6 vassals\n",
+        "- **unreadable:** 2026-11-24 06:05:22.000 to 06:06:22.000 UTC, 1m00s (events 23-24)\n",
+        "- **because:** Permission denied\n",
+        "- **doubted:** yes: 6 of 6 were missing (06:06:22.001, event 25)\n",
+        "- **removed:** 6 of 6 at once, 2026-11-24 06:06:25.001 UTC, within 0.01s (events 26-31)\n",
+        "- **tied to the outage:** yes: the source could be read again 3.00s before\n",
+        "- **before:** 6 vassals, 6 with a process: state --seq 22\n",
+        f"- **emptied by:** not known: {MONITOR} tells no author\n",
+        "- **requests refused:** not known",
+        "## Came back\n\n- 1 with the same text: shop0.ini\n- 1 with an older text: shop1.ini (",
+        ", as in event 6)\n- 1 with another text: shop2.ini (",
+        "- 3 not back: shop3.ini, shop4.ini, shop5.ini\n",
+        "show NAME --seq 25\n",
+    ],
+    crash_loop: [
+        "# shop0.ini is down since 2026-11-24",
+        "## Deaths by vassal, in a day at most (events 1-48)\n\n- 4 shop0.ini\n",
+        "## Before it\n\n",
+        f"{MONITOR} lost 6 vassals (event 23)\n",
+    ],
+    killed: [
+        "# the daemon was killed by signal 9, before 2026-11-24 06:00:11.000 UTC\n",
+        "- **how it ended:** the daemon was killed by signal 9\n",
+        "- **nobody in charge:** 2.00s from its end to the next start; 3.00s from its last event",
+        "- **it decided by:** version 0.1.0 (event 1), rules 2; policy max-starting 100\n",
+        "- **the next one:** rules 2; policy throttle 5000\n",
+        "- **ran what was wanted then:** 1 of 2: 1 run an older config (event 8)\n",
+        "- **run what is wanted now:** 1 of 2: 1 run an older config (event 11)\n",
+        "## Vassals that died while no daemon was there\n\n- b.ini: ",
+        "## Ran an older config when the daemon ended\n\n- 1 still, 5.00s after its change at",
+    ],
+    killed_before_that_was_told: [
+        "# the daemon died, before",
+        "- **how it ended:** nothing told it to stop; the machine ran on (its boot id)\n",
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("story", "says"), STORIES.items(), ids=[story.__name__ for story in STORIES]
+)
+def test_the_page(tmp_path: Path, story: Callable[[Builder], None], says: list[str]) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        builder.start()
+        story(builder)
+    result = run(path)
+    assert result.exit_code == 0, result.output
+    rest = result.stdout
+    for part in says:
+        assert part in rest, result.stdout
+        rest = rest[rest.index(part) :]
+
+
+@pytest.mark.parametrize(
+    "story",
+    [six, one_by_one, stopped, stopped_before_that_was_told, upgraded],
+    ids=lambda story: story.__name__,
+)
+def test_no_incident(tmp_path: Path, story: Callable[[Builder], None]) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        builder.start()
+        story(builder)
+    result = run(path)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "no incident is in this journal" in result.stderr
+
+
+def test_the_last_one_as_of_then(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        builder.start()
+        crash_loop(builder)
+    assert f"# {MONITOR} lost 6 of its 6 vassals" in run(path, "--at", "@40").stdout
+    assert f"# {MONITOR} cannot be read" in run(path, "--at", "@23").stdout
+
+
+def test_for_programs(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        builder.start()
+        emptied(builder)
+    found = json.loads(run(path, "--json").stdout)
+    assert {
+        key: found[key] for key in ("kind", "seq", "about", "outage", "doubted", "removed")
+    } == {
+        "kind": "removal",
+        "seq": 23,
+        "about": MONITOR,
+        "outage": [23, 24],
+        "doubted": 25,
+        "removed": [26, 27, 28, 29, 30, 31],
+    }
+    assert found["facts"]["because"] == "Permission denied"
+
+
+def test_a_real_outage(incident: Callable[[str], str]) -> None:
+    journal = incident("outage")
+    page = told(journal, "incident")
+    found = known(journal, "incident")
+    assert (found["kind"], len(found["removed"])) == ("removal", 11), page
+    assert found["outage"][0] < found["outage"][1] < found["doubted"] < found["removed"][0]
+    assert "No such file or directory" in found["facts"]["because"]
+    came = found["sections"]["Came back"]
+    assert [line.partition(":")[0] for line in came] == [
+        "6 with the same text",
+        "1 with an older text",
+        "1 with another text",
+        "3 not back",
+    ]
+
+
+def test_a_real_daemon_that_was_killed(incident: Callable[[str], str]) -> None:
+    journal = incident("rolling")
+    found = known(journal, "incident")
+    assert (found["kind"], found["title"][:35]) == ("daemon", "the daemon was killed by signal 9, ")
+    assert found["facts"]["ran what was wanted then"].startswith("6 of 50: 44 run an older config")
+    died = found["sections"]["Vassals that died while no daemon was there"]
+    assert died == ["None; the next daemon found 50 running."]
+
+
+def test_the_deaths_of_real_vassals(incident: Callable[[str], str]) -> None:
+    sections = known(incident("killed"), "incident")["sections"]
+    counted = next(lines for title, lines in sections.items() if title.startswith("Deaths by"))
+    assert counted[0] == "9 shop.ini"
+    assert {line.split()[1] for line in counted} == {"shop.ini", "mute.ini"}  # others were stopped
