@@ -32,6 +32,7 @@ from . import open_end
 from .divergence import Divergence, Divergences, of_fleets
 from .rebuild import FoldFailed, fold_one
 from .states import Comparison
+from .witnessed import Witness, compare
 from .words import decode_actions
 
 
@@ -69,23 +70,27 @@ class Verdict:
         return 0 if self.newer is None else 3
 
 
-def verify(path: str, progress: Callable[[int, int], None] = lambda _done, _total: None) -> Verdict:
+def verify(
+    path: str,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    witness: Witness | None = None,
+) -> Verdict:
     """Check everything. ``progress`` is called with the event reached and the last one.
 
     Raises JournalError where the file is no journal, cannot be opened, or is of a newer format.
     """
     files = Files(path)
     logs = lost_log.beside(files.real)
-    verdict = _verify(files, progress)
+    verdict = _verify(files, progress, witness)
     if verdict.exit_code == 3 and files.disturbed():
         # A daemon began to write to what we took for a still file: look again, with care.
-        verdict = _verify(Files(path), progress)
+        verdict = _verify(Files(path), progress, witness)
     if logs:
         verdict.notes.append(lost_log.advice(logs))
     return verdict
 
 
-def _verify(files: Files, progress: Callable[[int, int], None]) -> Verdict:
+def _verify(files: Files, progress: Callable[[int, int], None], witness: Witness | None) -> Verdict:
     verdict = Verdict()
     audit = verdict.audit
     audit.check_log(files)
@@ -99,6 +104,8 @@ def _verify(files: Files, progress: Callable[[int, int], None]) -> Verdict:
         folder = _Folder(verdict, reader)
         folder.run(lambda done: progress(done, reader.head.seq))
         folder.compare_deploys()
+        if witness is not None:
+            compare(witness, reader, audit)
         verdict.notes += verdict.states.notes(reader.anchor.seq + 1)
         verdict.configs = audit.check_configs(reader, folder.referred)
         verdict.head = (reader.head.seq, reader.head.hash)

@@ -6,21 +6,34 @@ import click
 
 from ...daemon.cli.commandline import Command
 from ...journal.errors import JournalError
-from .. import verify
+from .. import verify, witnessed
 from ..shared import UNREADABLE, complain, print_lines
 from ..words import Progress
 
 
 @click.command("verify", cls=Command)
+@click.option(
+    "--witness",
+    metavar="FILE",
+    help="Compare with what 'emperor --witness' wrote there; - reads standard input.",
+)
+@click.option(
+    "--witness-key", metavar="FILE", help="Check its signatures by this public key (PEM)."
+)
 @click.pass_obj
-def command(path: str) -> None:
-    """Check and fold everything: are chain, actions and snapshots the same?
+def command(path: str, witness: str | None, witness_key: str | None) -> None:
+    """Check and fold everything: are chain, actions and states the same?
 
-    Exits with 0 if they are, 1 if the fold diverged from the record, 3 if the record is damaged.
+    Exits with 0 if they are, 1 if the fold diverged from the record, 3 if the record is damaged, or
+    is not what a witness has of it.
     """
     progress = Progress()
+    if witness_key is not None and witness is None:
+        raise click.UsageError("--witness-key checks the lines of --witness; give that, too")
     try:
-        verdict = verify.verify(path, progress)
+        # Before the journal: what a daemon writes meanwhile is in both.
+        lines = None if witness is None else witnessed.read(witness, witness_key)
+        verdict = verify.verify(path, progress, lines)
     except JournalError as error:
         progress.done()
         sys.exit(complain(error, UNREADABLE))

@@ -1,0 +1,114 @@
+"""Comparing a journal with the lines of a witness.
+
+Each line names an event and its hash. Behind a whole chain, a journal that has this event has all
+events before it as well, so one line that fits proves all that is before it. The first line that
+does not fit tells between which events the journal was rewritten, or where it was rolled back.
+
+After an operator adopted a journal that was not the witnessed one, the daemon's next line says so
+(``why`` is ``adopted``). Lines before it that do not fit are notes then, as the witness knows why.
+"""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from ..journal import signatures
+from ..journal.damage import Audit
+from ..journal.errors import JournalError
+from ..journal.reading import Reader
+from ..journal.witness import Line, flaw, lines_of
+from ..monitors.names import shown
+
+STDIN: Final = "-"
+
+
+class Witness(msgspec.Struct):
+    """The lines of a witness, as they were read before the journal was."""
+
+    name: str
+    lines: list[tuple[int, Line]]
+    unreadable: list[int]  # lines, by number
+    check: signatures.Check | None = None
+
+
+def read(path: str, key: str | None) -> Witness:
+    """Read a witness's lines, from a file or from standard input. Raises JournalError."""
+    check = None if key is None else signatures.checker(key)
+    witness = Witness("standard input" if path == STDIN else path, [], [], check)
+    with _opened(path) as file:
+        for number, line in lines_of(file):
+            if line is None:
+                witness.unreadable.append(number)
+            else:
+                witness.lines.append((number, line))
+    return witness
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[Any]:
+    if path == STDIN:
+        yield sys.stdin.buffer
+        return
+    try:
+        with open(path, "rb") as file:
+            yield file
+    except OSError as error:
+        raise JournalError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def compare(witness: Witness, reader: Reader, audit: Audit) -> None:
+    """Find what the witness knows better, and note how far it goes."""
+    name = shown(witness.name)
+    _check_signatures(witness, audit)
+    if witness.unreadable:
+        count = len(witness.unreadable)
+        audit.notes.append(f"{count} lines of {name} are none of a witness's, or cut off")
+    if not witness.lines:
+        audit.find(f"the witness {name} has no line that can be read: nothing is compared")
+        return
+    adoptions = [i for i, (_, line) in enumerate(witness.lines) if line.why == "adopted"]
+    adopted = max(adoptions, default=0)
+    last = 0  # event that is as it was witnessed
+    for index, (number, line) in enumerate(witness.lines):
+        what = flaw(line, reader.anchor.seq, reader.head.seq, reader.hash_of)
+        if what is None:
+            last = max(last, line.seq)
+        elif index < adopted:
+            audit.notes.append(
+                f"line {number} of {name} does not fit: {what}; a later line says that an operator"
+                " adopted this journal"
+            )
+        else:
+            proven = f"up to event {last} it is as witnessed" if last else "none is as witnessed"
+            audit.find(
+                f"rewritten or rolled back: {what} (line {number} of {name}, of {line.time});"
+                f" {proven}",
+                line.seq,
+            )
+            return
+    behind = reader.head.seq - last
+    audit.notes.append(
+        f"{len(witness.lines)} lines of {name} fit; the last is of event {last}, and {behind}"
+        " events behind it are not witnessed"
+    )
+
+
+def _check_signatures(witness: Witness, audit: Audit) -> None:
+    if witness.check is None:
+        if any(line.signature is not None for _, line in witness.lines):
+            audit.notes.append("signatures of the witness are not checked; give --witness-key")
+        return
+    bad = [
+        number
+        for number, line in witness.lines
+        if line.signature is None or not witness.check(line.signed, line.signature)
+    ]
+    if bad:
+        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+        audit.find(
+            f"line {bad[0]}{more} of {shown(witness.name)}: not signed by the key, so somebody"
+            " else wrote or changed it"
+        )
