@@ -202,7 +202,7 @@ class _Follower(Tally):
             elif track is not None and phase == UP == track.phase and not failed:
                 return  # the most frequent case: a reload, or what a process says
             elif name is not None and (track := self.tracks.get(name)) is not None:
-                self._settle(track, at, failed)
+                self.settle(track, at, failed)
             return
         orders = decode_actions(actions)
         for action in orders:
@@ -212,16 +212,16 @@ class _Follower(Tally):
             self._settle_all(kind, at)
             return
         if name is not None and (track := self.tracks.get(name)) is not None:
-            self._settle(track, at, failed)
+            self.settle(track, at, failed)
         for action in orders:
             if action.vassal != name and (other := self.tracks.get(action.vassal)) is not None:
-                self._settle(other, at, False)
+                self.settle(other, at, False)
 
     def _settle_all(self, kind: str, at: int) -> None:
         for track in self.tracks.values():
-            self._settle(track, at, False, begins=kind not in _BEGIN_NONE)
+            self.settle(track, at, False, begins=kind not in _BEGIN_NONE)
 
-    def _settle(self, track: Track, at: int, failed: bool, begins: bool = True) -> None:
+    def settle(self, track: Track, at: int, failed: bool, begins: bool = True) -> None:
         """See the state that an event has led to. ``begins``: it may have been barred anew."""
         if track.phase == WAITING and begins and not failed and not track.spell.failing:
             failed = track.broken or self._is_barred(track)
@@ -468,7 +468,7 @@ def _vassal_failed(here: _Follower, track: Track | None, row: Row) -> bool:
             found.wanted = True
         _break(found, body.gone)
         if other != name:
-            here._settle(found, row[1], True)
+            here.settle(found, row[1], True)
     return True
 
 

@@ -113,6 +113,16 @@ def test_tests_that_are_named_are_there() -> None:
     assert {(page, path) for page, path in named if not (ROOT / path).exists()} == set()
 
 
+def test_the_quick_tests_are_there() -> None:
+    """Those that tools/test runs on the lowest versions, and on the newest Python."""
+    (listed,) = re.findall(r"^quick=\(.*?\)$", (ROOT / "tools" / "test").read_text(), re.M | re.S)
+    script = f'{listed}; printf "%s\n" "${{quick[@]}}"'
+    shell = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    named = shell.stdout.split()
+    assert len(named) > 20
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def test_the_index_lists_every_page() -> None:
     rows = re.findall(
         r"^\| \[[^]]+\]\(([^)]+)\) \|", (ROOT / "docs" / "index.md").read_text(), re.M

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
+from emperord.daemon.control.caller import Caller
 from emperord.daemon.control.requests import Asks
 from emperord.daemon.control.server import Refused
 from emperord.daemon.core.draft import Draft
@@ -44,7 +45,7 @@ async def answer(script: Script, request: str) -> str:
         recorded.append(draft)
 
     daemon: Any = SimpleNamespace(fleet=script.fleet, paused=None, record=record)
-    client: Any = SimpleNamespace(uid=0)
+    client: Any = SimpleNamespace(uid=0, caller=lambda: Caller(0))
     asks = Asks(daemon, lambda: None, lambda: None, lambda _: {})  # type: ignore[arg-type, return-value]
     try:
         await asks({"do": request, "name": NAME}, client)
