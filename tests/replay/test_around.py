@@ -29,7 +29,7 @@ def run(path: str, *arguments: str) -> Result:
 
 def seqs(path: str, *arguments: str) -> list[int]:
     result = run(path, "--json", *arguments)
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.exit_code == 0, result.stderr
     return [json.loads(line)["seq"] for line in result.stdout.splitlines()]
 
 

@@ -41,6 +41,7 @@ COMMANDS = [
     ["state", "--json"],
     ["state", "--full"],
     ["state", "-o", "csv"],
+    ["state", "--diff", "@100"],
     ["history", "-o", "wide"],
     ["history", "-o", "jsonl"],
     ["history", "-o", "csv"],

@@ -43,7 +43,7 @@ def run(path: str, *arguments: str) -> Result:
 
 def found(path: str, *arguments: str) -> list[dict[str, Any]]:
     result = run(path, "--json", *arguments)
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.exit_code == 0, result.stderr
     stays = json.loads(result.stdout)
     assert isinstance(stays, list)
     return stays
