@@ -114,12 +114,16 @@ class Reader:
         tables: str = "event",
     ) -> Iterator[Any]:
         """Columns of the events, the first of which is ``event.seq``; ``tables`` has event."""
+        after, end = self.span(which, after, upto)
+        return pages(self.fetch, columns, tables, which, after, end)
+
+    def span(self, which: Filter, after: int | None, upto: int | None) -> tuple[int, int]:
+        """The event before those that can fit, and the last one."""
         last = self.anchor.seq if after is None else after
         if which.since is not None:
             last = max(last, self.seq_before(which.since))
         end = self.head.seq if which.until is None else self.seq_of(which.until)
-        end = end if upto is None else min(end, upto)
-        return pages(self.fetch, columns, tables, which, last, end)
+        return last, end if upto is None else min(end, upto)
 
     def events(self, which: Filter = ALL, after: int | None = None) -> Iterator[Event]:
         """The events, decoded. Raises NewerFormat, UnreadableEvent."""
@@ -233,11 +237,6 @@ class Reader:
         if isinstance(when, EventNumber):
             return self.seq_of(EventNumber(when.seq - 1))
         return self.seq_at(when - 1)
-
-    def first_at(self) -> int | None:
-        """When the first event of this file was."""
-        row = self._one("SELECT at FROM event ORDER BY seq LIMIT 1")
-        return None if row is None else int(row[0])
 
     # Configs
 

@@ -81,6 +81,7 @@ class _History:
             event.kind in self.kinds
             and self.first < event.seq <= self.last
             and (which.vassal is None or which.vassal == event.vassal)
+            and (not which.vassals or event.vassal in which.vassals)
             and (which.monitor is None or which.monitor == event.monitor)
         )
 

@@ -39,7 +39,7 @@ def stored(reader: Reader, which: Filter) -> Iterator[Deploy | None]:
     Raises Damaged.
     """
     wanted: dict[str, Any] = {}  # by vassal, the config that it has, as far as was seen
-    follows = not which.kinds and which.monitor is None
+    follows = set(which.kinds) >= set(DEPLOYS) and which.monitor is None
     kinds = which.kinds or DEPLOYS
     for row in reader.select(_COLUMNS, replace(which, kinds=kinds), tables=_TABLES):
         if not _fits(row) or (follows and row[6] != wanted.get(row[2], row[6])):

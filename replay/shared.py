@@ -15,14 +15,11 @@ from ..daemon.cli.commandline import TIME
 from ..daemon.cli.option_types import whole
 from ..journal.errors import VERIFY_SAYS_MORE, JournalError
 from ..journal.reading import COPY_THE_LOG, Reader, Row, open_journal
-from ..journal.selection import Filter
 from ..journal.times import EventNumber, Moment
 from ..monitors.names import shown
 from . import open_end
 from .hosts import HostReader, Source
-from .names import check_known
 from .rebuild import NotFound, moment
-from .sources import Sources
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -178,44 +175,6 @@ def kinds_option(kinds: Sequence[str]) -> Callable[[Callable[..., Any]], Callabl
     )
 
 
-def filters(kinds: Sequence[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The arguments that say which events; each HostReader has them as a Filter, ``which``.
-
-    The function gets those journals of which some event may fit.
-    """
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(function)
-        def run(
-            hosts: Sequence[HostReader], name: str | None, monitor: str | None,
-            chosen: tuple[str, ...], since: Moment | None, until: Moment | None, **rest: Any,
-        ) -> Any:  # fmt: skip
-            check_times(hosts, since, until)
-
-            def filtered(host: HostReader) -> HostReader:
-                """The same, with the filter as this journal names its sources."""
-                url = monitor and Sources.of(host.reader).url(host.reader, monitor)
-                which = Filter(name, url, chosen, since, until)
-                _check_filter(host.reader, which)
-                return host._replace(which=which)
-
-            return function(in_any(hosts, filtered), **rest)
-
-        command: Callable[..., Any] = run
-        for option in (
-            kinds_option(kinds),
-            click.option("--monitor", metavar="M", callback=name_of,
-                         help="Only from this source: its URL or short name."),
-            click.option("--until", type=TIME, metavar="T", help="Only up to then."),
-            click.option("--since", type=TIME, metavar="T", help="Only from then on."),
-            click.argument("name", required=False, callback=name_of),
-        ):  # fmt: skip
-            command = option(command)
-        return command
-
-    return decorate
-
-
 def in_any(hosts: Sequence[HostReader], look: Callable[[HostReader], T]) -> list[T]:
     """The answers of those journals that have one. Raises NotFound where none has."""
     found, missed = list[T](), list[NotFound]()
@@ -233,13 +192,6 @@ def check_times(hosts: Sequence[HostReader], *times: Moment | None) -> None:
     """Raise UsageError for the number of an event, where there are several journals."""
     if len(hosts) > 1 and any(isinstance(time, EventNumber) for time in times):
         raise click.UsageError("with several journals, write a time and not the number of an event")
-
-
-def _check_filter(reader: Reader, which: Filter) -> None:
-    """Raise where a filter can match nothing: NotFound, UsageError."""
-    if which.vassal is not None:
-        check_known(reader, which.vassal)
-    check_order(reader, which.since, which.until)
 
 
 def check_order(reader: Reader, since: Moment | None, until: Moment | None) -> None:

@@ -5,6 +5,7 @@ from itertools import chain
 from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from ...daemon.cli.commandline import Command
 from ...daemon.cli.tables import formatted, listing, write
@@ -12,8 +13,10 @@ from ...daemon.core.deploys import Deploy
 from ...journal.deploys import DEPLOYS
 from ...journal.reading import Reader
 from .. import deploys
-from ..hosts import HostReader, columns, lines, merged, records
-from ..shared import filters, print_lines, reading_all
+from ..hosts import HostReader, columns, merged, records
+from ..hosts import lines as of_hosts
+from ..selecting import Selection, filters, last, lines_option
+from ..shared import print_lines, reading_all
 from ..sources import Sources
 
 Tell = Callable[[Deploy], Any]
@@ -21,14 +24,19 @@ Tell = Callable[[Deploy], Any]
 
 @click.command("history", cls=Command)
 @click.option("--full", is_flag=True, help="Fold all events, without what the daemon concluded.")
+@lines_option
 @listing()
 @reading_all
 @filters(DEPLOYS)
-def command(hosts: Sequence[HostReader], form: str, full: bool) -> None:
-    """Deploys: what came, from where, and what became of it."""
+def command(
+    hosts: Sequence[HostReader], which: Selection, form: str, lines: int | None, full: bool
+) -> None:
+    """Deploys: what came, from where, and what became of it. NAME may be a pattern ('app-*')."""
+    hosts = (which if which.kinds else replace(which, kinds=DEPLOYS)).of(hosts, lines)
 
     def told(tell: Callable[[Reader], Tell]) -> Iterator[tuple[str | None, Any]]:
-        return merged((each.host, _timed(each, tell(each.reader), full)) for each in hosts)
+        streams = ((each.host, _timed(each, tell(each.reader), full)) for each in hosts)
+        return iter(last(merged(streams), hosts, lines))
 
     if form != "short":
         found = records(told(lambda _: deploys.deploy_record))
@@ -40,7 +48,7 @@ def command(hosts: Sequence[HostReader], form: str, full: bool) -> None:
         click.echo("no deploys", err=True)
         return
     head = None if first[0] is None else "HOST"
-    print_lines(lines(hosts, chain([(head, deploys.HEAD), first], texts)))
+    print_lines(of_hosts(hosts, chain([(head, deploys.HEAD), first], texts)))
 
 
 def _line(reader: Reader) -> Tell:

@@ -48,6 +48,8 @@ COMMANDS = [
     ["events", "-o", "json"],
     ["events", "-o", "csv"],
     ["history"],
+    ["history", "app00*", "-n", "5"],
+    ["events", "--boot", "0", "-n", "5"],
     ["history", "app003.ini", "--since", "-999w", "--json"],
     ["events"],
     ["events", "--json"],

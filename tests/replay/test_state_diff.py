@@ -100,7 +100,8 @@ def test_for_people(path: str) -> None:
         f"a.ini  config {ONE[:12]} -> {TWO[:12]}, running {ONE[:12]} -> {TWO[:12]}",
         (
             f"b.ini  phase accepting -> throttled, pid 42 -> -, running {ONE[:12]} -> -,"
-            " due - -> start, deaths 0 -> 1, last_exit - -> exit code 1 (event 14), reason - -> exit code 1"
+            " due - -> start, deaths 0 -> 1,"
+            " last_exit - -> exit code 1 (event 14), reason - -> exit code 1"
         ),
         "c.ini  removed (accepting)",
         "d.ini  added (accepting)",
