@@ -24,6 +24,7 @@ COMMANDS: Final = (
     "blame",
     "diff",
     "events",
+    "graph",
     "history",
     "incident",
     "report",

@@ -59,6 +59,8 @@ COMMANDS = [
     ["simulate", "--set", "throttle=5s"],
     ["why", "app003.ini"],
     ["why", "app003.ini", "--json"],
+    ["graph", "app003.ini"],
+    ["graph", "app003.ini", "-o", "svg"],
     ["incident", "app003.ini"],
     ["incident", "app003.ini", "--json"],
     ["show", "app003.ini"],

@@ -1,0 +1,117 @@
+"""``graph NAME``: the causes as a tree."""
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from emperord.replay.main import cli
+from journal_builder import MONITOR, Builder, building
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def run(path: str, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["--journal", path, "graph", *arguments])
+
+
+def deadline(b: Builder, after: float) -> None:
+    """A deadline of a.ini passes, with the cause that a daemon gives it."""
+    vassal = b.fleet.vassals["a.ini"]
+    b.event("deadline_passed", "a.ini", cause=vassal.because, after=after, deadline=vassal.deadline)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """A vassal that a change breaks, and that then is removed with its source's outage."""
+    path = str(tmp_path / "journal.db")
+    with building(path) as b:
+        b.start()
+        b.up("a.ini")  # 3, 4, 5
+        b.changed("a.ini", b"release = 2")  # 6
+        order = b.fleet.vassals["a.ini"].order
+        b.event("exited", "a.ini", cause=order, attempt=3, code=1, log="<&\"'>")  # 7
+        deadline(b, 1)  # 8
+        b.accepting("a.ini")  # 9
+        b.event("monitor_failed", monitor=MONITOR, reason='no "such" \\ file')  # 10
+        b.event("monitor_recovered", monitor=MONITOR)  # 11
+        b.event("listing_doubted", monitor=MONITOR, missing=("a.ini",), known=1)  # 12
+        b.removed("a.ini", reason="no longer listed")  # 13
+        b.event("exited", "a.ini", cause=13, attempt=8, code=0)  # 14
+    return path
+
+
+def test_text(path: str) -> None:
+    lines = run(path, "a.ini").stdout.splitlines()
+    shape = [re.findall(r"^(.*?) *\d\d:\d\d:.*\(events? ([\d-]+)\)$", line)[0] for line in lines]
+    assert shape == [
+        ("", "3"),
+        ("└─", "5"),
+        ("", "6"),
+        ("└─", "7"),
+        ("   └─", "8"),
+        ("      └─", "9"),
+        ("", "10-11"),
+        ("└╴", "12"),
+        ("   └╴", "13"),
+        ("      └─", "14"),
+    ]
+
+
+def test_json(path: str) -> None:
+    told = json.loads(run(path, "a.ini", "--json").stdout)
+    assert [node["seq"] for node in told["nodes"]] == [3, 5, 6, 7, 8, 9, 10, 12, 13, 14]
+    edges = {(edge["from"], edge["to"]): edge["kind"] for edge in told["edges"]}
+    assert edges == {
+        **dict.fromkeys(((3, 5), (6, 7), (7, 8), (8, 9), (13, 14)), "cause"),
+        **dict.fromkeys(((10, 12), (12, 13)), "state"),
+    }
+    assert run(path, "a.ini", "-o", "json").stdout == run(path, "a.ini", "--json").stdout
+
+
+def test_dot(path: str) -> None:
+    told = run(path, "a.ini", "-o", "dot").stdout.splitlines()
+    assert (told[0], told[-1]) == ("digraph causes {", "}")
+    assert {"  e6 -> e7;", "  e10 -> e12 [style=dashed];"} <= set(told)
+    labels = [line for line in told if line.startswith("  e10 [label=")]
+    assert len(labels) == 1
+    assert 'no \\"such\\" \\\\ file' in labels[0]
+
+
+def test_svg(path: str) -> None:
+    root = ET.fromstring(run(path, "a.ini", "-o", "svg").stdout)
+    assert len(root.findall(f"{SVG}circle")) == 10
+    assert len(root.findall(f"{SVG}path")) == 7
+    texts = [text.text or "" for text in root.findall(f"{SVG}text")]
+    assert any('no "such" \\ file' in text for text in texts)
+
+
+def test_at_a_time(path: str) -> None:
+    told = run(path, "a.ini", "--at", "@7").stdout
+    assert "(event 7)" in told
+    assert "(event 8)" not in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(("none.ini",), 1), (("a.ini", "-o", "png"), 2), (("a.ini", "-o", "dot", "--json"), 2)],
+    ids=str,
+)
+def test_refused(path: str, arguments: tuple[str, ...], code: int) -> None:
+    result = run(path, *arguments)
+    assert (result.exit_code, result.stdout) == (code, "")
+
+
+def test_a_long_loop_needs_no_deep_stack(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path, group=500) as b:
+        b.start()
+        b.added("a.ini")
+        for _ in range(700):
+            b.event("exited", "a.ini", cause=b.seq, attempt=b.attempt("a.ini"), code=b.seq % 20)
+            deadline(b, 200)
+    result = run(path, "a.ini")
+    assert result.exit_code == 0, result.output
+    assert "more deaths" in result.stdout
