@@ -33,7 +33,7 @@ class Changes:
     """The names that events were about. Times are trio's.
 
     ``turn_of`` says in whose turn a name is looked at. ``watched`` are the directories of the last
-    rescan.
+    rescan, ``coming`` those that the present one has found so far.
     """
 
     def __init__(
@@ -47,10 +47,12 @@ class Changes:
         self._beside = options.on_demand_extension
         self._quiet = max(options.freq, QUIET)
         self.watched: dict[str, WatchedDirectory] = {}
+        self.coming: dict[str, WatchedDirectory] = {}
         self.unfinished: dict[str, float] = {}
         self.missing: dict[str, float] = {}
         self.later: dict[str, float] = {}
         self.pending = FairQueue(turn_of)
+        self.moved: set[str] = set()  # names of events since the last rescan began
         self.rescan = True  # only a look at everything can tell what has changed
 
     # Time
@@ -89,9 +91,10 @@ class Changes:
 
     def follow(self, name: str, way: tuple[tuple[str, str], ...]) -> None:
         """A vassal's symlink leads past these names in these directories."""
-        for directory, file in way:
-            steps = self.watched.setdefault(directory, WatchedDirectory()).steps
-            steps.setdefault(file, set()).add(name)
+        for watched in (self.watched, self.coming):
+            for directory, file in way:
+                steps = watched.setdefault(directory, WatchedDirectory()).steps
+                steps.setdefault(file, set()).add(name)
 
     # Events
 
@@ -108,10 +111,12 @@ class Changes:
                 self._lose_closes()
             if not file:  # something happened to the directory itself, or events were lost
                 self.rescan = True
-            for path in paths:
-                directory = self.watched.get(path)
-                if directory is not None and file:
-                    self._sort(directory, path, mask, file, changed)
+            for path in paths if file else ():
+                for watched in (self.watched, self.coming):
+                    directory = watched.get(path)
+                    if directory is not None:
+                        self._sort(directory, path, mask, file, changed)
+        self.moved |= changed
         return changed
 
     def _lose_closes(self) -> None:

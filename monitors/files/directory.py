@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from ..options import MonitorOptions
@@ -22,11 +23,11 @@ class Directory:
         self.root = path
         self.cwd: str | None = path
 
-    def survey(self, survey: Survey) -> None:
+    def survey(self, survey: Survey) -> Iterator[None]:
         """Where to look. Raises OSError if the directory cannot be opened or listed."""
         survey.root(self.root)
         try:
-            survey.home(Home(self.root, "", ANY))
+            yield from survey.home(Home(self.root, "", ANY))
         except Denied:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), self.root) from None
 

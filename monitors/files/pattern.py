@@ -11,7 +11,7 @@ than every vassal.
 import errno
 import fnmatch
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from .. import names
@@ -68,25 +68,26 @@ class Pattern:
         ]
         self._extra = extra_extension
 
-    def survey(self, survey: Survey) -> None:
+    def survey(self, survey: Survey) -> Iterator[None]:
         """Walk the directories. Raises OSError where a part cannot be read."""
         survey.root(self.root)
-        self._walk(survey, self._prefix, 0)
+        yield from self._walk(survey, self._prefix, 0)
 
-    def _walk(self, survey: Survey, prefix: str, depth: int) -> None:
+    def _walk(self, survey: Survey, prefix: str, depth: int) -> Iterator[None]:
         part = self._parts[depth]
         if depth == len(self._parts) - 1:
-            self._last(survey, prefix, part)
+            yield from self._last(survey, prefix, part)
         elif isinstance(part, str):
             # The name may come and go, and a watch here sees that.
             survey.parent(prefix, part.__eq__)
-            self._walk(survey, f"{prefix}{part}/", depth + 1)
+            yield from self._walk(survey, f"{prefix}{part}/", depth + 1)
         else:
             survey.parent(prefix, part)
             for name in self._branches(survey, prefix, part):
-                self._walk(survey, f"{prefix}{name}/", depth + 1)
+                yield
+                yield from self._walk(survey, f"{prefix}{name}/", depth + 1)
 
-    def _last(self, survey: Survey, prefix: str, part: Matcher | str) -> None:
+    def _last(self, survey: Survey, prefix: str, part: Matcher | str) -> Iterator[None]:
         if isinstance(part, str):
             if not names.has_extension(part, self._extra):
                 return
@@ -95,7 +96,7 @@ class Pattern:
         else:
             home = Home(prefix or ".", prefix, part)
         try:
-            survey.home(home)
+            yield from survey.home(home)
         except Denied as error:
             survey.found.refused[names.shown(prefix)] = str(error)
         except OSError as error:

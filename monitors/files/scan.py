@@ -15,7 +15,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -38,6 +38,7 @@ from .on_demand import Addresses, BadAddress, NoAnswer
 RACY: Final = 2_000_000_000  # nanoseconds; FAT has ticks of 2 s, all others finer ones
 _YOUNG: Final = 10_000_000_000  # nanoseconds
 _NOTHING: Final = digest(b"")
+_ENTRIES: Final = 100  # of a directory that are looked at in one step
 HOPS: Final = 40  # symlinks on one path, as the kernel
 
 _GONE: Final = (errno.ENOENT, errno.ENOTDIR)
@@ -391,16 +392,18 @@ class Sweep:
         # Names that are to be read, and were not, with the owner of each.
         self.put_off: dict[str, int] = {}
 
-    def home(self, home: Home, directory: int) -> None:
+    def home(self, home: Home, directory: int) -> Iterator[None]:
         """Take in one home, open as ``directory``. Raises OSError if it cannot be listed."""
-        others = (home.only,) if home.only is not None else self._unchanged(home, directory)
+        others = [] if home.only is None else [home.only]
+        if home.only is None:
+            yield from self._unchanged(home, directory, others)
         for file in others:
             self._beat()
             self._one(home, directory, file)
+            yield
 
-    def _unchanged(self, home: Home, directory: int) -> list[str]:
-        """Take in what is as known, and give the other names. Hot: once a file and rescan."""
-        others: list[str] = []
+    def _unchanged(self, home: Home, directory: int, others: list[str]) -> Iterator[None]:
+        """Take in what is as known, and add the other names. Hot: once a file and rescan."""
         addresses = self._reader.addresses
         beside = addresses.beside is not None
         extensions, accepts, prefix = self._extensions, home.accepts, home.prefix
@@ -409,7 +412,10 @@ class Sweep:
         records, seen = self.records, self.seen
         is_same = self._ways.is_same
         with os.scandir(directory) as entries:
-            for entry in entries:
+            for number, entry in enumerate(entries, 1):
+                if not number % _ENTRIES:
+                    self._beat()
+                    yield
                 file = entry.name
                 if not file.endswith(extensions) or not (everything or accepts(file)):
                     continue
@@ -442,7 +448,6 @@ class Sweep:
                         self._watch(name, record.trail)
                 else:
                     others.append(file)
-        return others
 
     def _one(self, home: Home, directory: int, file: str) -> None:
         name = home.prefix + file

@@ -1,4 +1,6 @@
-"""One look at all directories of dir:// or glob://, made in a thread by each rescan.
+"""One look at all directories of dir:// or glob://, made in threads by each rescan.
+
+It is a generator, which can be left between two of its steps (see ``rescan``).
 
 It finds the directories that matter and watches each before it looks at anything in it, so no
 change falls between the look and the watch. Each survey finds them anew, so no state can be
@@ -6,7 +8,7 @@ stale for longer than the time between two rescans.
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from ..listing import LIST, REACH, open_directory
@@ -20,7 +22,7 @@ class Searched(Protocol):
     root: str  # the directory without which nothing can be told
     cwd: str | None  # working directory of the vassals
 
-    def survey(self, survey: "Survey") -> None:
+    def survey(self, survey: "Survey") -> Iterator[None]:
         """Show ``survey`` every home and parent. OSError means that the whole cannot be told."""
         ...
 
@@ -43,7 +45,7 @@ class WatchedDirectory:
 
 
 class Survey:
-    """One look at everything; runs in a thread and touches nothing but itself and the watches."""
+    """One look at everything. Its steps touch nothing but itself and the watches."""
 
     def __init__(
         self, watches: Watches, sweep: "Callable[[Survey], Sweep]", *, tyrant: bool = False
@@ -86,14 +88,14 @@ class Survey:
         finally:
             os.close(descriptor)
 
-    def home(self, home: Home) -> None:
+    def home(self, home: Home) -> Iterator[None]:
         """Take in the files of a directory. Raises OSError if that cannot be done, Denied."""
         self.watch(home.path, FILES).homes.append(home)
         descriptor = open_home(home, tyrant=self._tyrant)
         try:
             status = os.fstat(descriptor)
             self.homes[home.prefix] = (home, key_of(status))
-            self.found.home(home, descriptor)
+            yield from self.found.home(home, descriptor)
         finally:
             os.close(descriptor)
 

@@ -1,12 +1,14 @@
 """The state that dir:// or glob:// told last, and the observations that follow from a new look."""
 
+from collections.abc import Iterable
+
 import trio
 
 from .. import names
 from ..contract import Listing, Observation, Refused, Seen, Touched, Vanished
 from .allowance import Allowance
 from .changes import Changes
-from .scan import Absent, Found, Record, Sight, Unsettled
+from .scan import Absent, Found, Record, Sight, Sweep, Unsettled
 from .single_files import Sights
 from .survey import Survey
 
@@ -43,6 +45,16 @@ class Told:
         if found.records:
             self.device = survey.device
         return Listing(found.seen, refused)
+
+    def settle(self, found: Sweep, looked: Iterable[str]) -> None:
+        """These names were looked at during the rescan. That look counts, not what it found."""
+        for name in looked:
+            found.revert(name)
+            found.put_off.pop(name, None)
+            label = names.shown(name)
+            found.refused.pop(label, None)
+            if label in self._refused:
+                found.refused[label] = self._refused[label]
 
     # Single files
 

@@ -5,20 +5,22 @@ happened to a directory, the monitor looks at everything and tells a ``Listing``
 happened to single files, it looks at these only, and tells ``Touched`` or ``Vanished``.
 
 The files of one tenant never wait for all files of another. Changed names are taken in batches
-(``fair_queue``), and each batch is told before the next one begins. A rescan reads for a limited
-time only. It puts off the files that it does not reach: they stay as they are known, and are read
-in such batches.
+(``fair_queue``), and a batch is looked at while the one before it is told. A rescan is made in
+pieces, between which such batches are looked at and told. It reads for a limited time only. It puts
+off the files that it does not reach: they stay as they are known, and are read in batches.
 
-``changes`` sorts the events, ``survey`` looks at everything, ``single_files`` looks at a batch, and
-``told`` turns what was found into observations. Everything that may block runs in one thread at a
-time. While that thread hangs, the monitor says so and starts no other.
+``changes`` sorts the events, ``rescan`` and ``survey`` look at everything, ``single_files`` looks
+at a batch, ``told`` turns what was found into observations, and ``teller`` tells them in order.
+Everything that may block runs in one thread at a time. While that thread hangs, the monitor says so
+and starts no other.
 """
 
 import contextlib
 import math
 import time
+from collections import ChainMap
 from collections.abc import Callable, Collection, Mapping
-from typing import Final
+from typing import Final, NoReturn
 
 import trio
 
@@ -27,19 +29,21 @@ from .. import names
 from ..blocking import BlockingRunner, Stalled
 from ..contract import Failed, Tell
 from ..options import MonitorOptions
-from ..os_errors import error_text
 from . import fair_queue
 from .allowance import SPENT, Allowance
 from .changes import PAUSE, Changes
 from .fair_queue import SWEPT, How
-from .scan import Home, Key, Reader, Sweep, trail
+from .rescan import Rescan
+from .scan import Home, Key, Reader, Sweep
 from .single_files import Looker
 from .survey import Searched, Survey
+from .teller import Teller
 from .told import Told
 from .watches import Watches
 
 PATIENCE: Final = 30.0  # seconds without progress until a source counts as hanging
 REST: Final = 4  # times as long as a rescan took, until events may cause the next one
+FIRST: Final = 1.0  # seconds that a first rescan may take before anything else is told
 
 
 class FileMonitor:
@@ -75,12 +79,17 @@ class FileMonitor:
         watches = self._make_watches(self.url)
         runner = BlockingRunner(self._limiter, self._patience)
         try:
-            watcher = FileWatcher(
-                self._place, self._options, watches, runner, tell, self._allowance
-            )
-            await watcher.go()
+            async with trio.open_nursery() as nursery:
+                teller = Teller(tell, nursery)
+                try:
+                    await FileWatcher(
+                        self._place, self._options, watches, runner, teller, self._allowance
+                    ).go()
+                except Exception as error:
+                    teller.fail(error)
         finally:
             watches.close()
+        teller.check()
 
 
 class FileWatcher:
@@ -92,7 +101,7 @@ class FileWatcher:
         options: MonitorOptions,
         watches: Watches,
         runner: BlockingRunner,
-        tell: Tell,
+        teller: Teller,
         allowance: Allowance,
     ) -> None:
         self._place = place
@@ -100,18 +109,18 @@ class FileWatcher:
         self._options = options
         self._watches = watches
         self._runner = runner
-        self._tell = tell
+        self._teller = teller
         self._reader = Reader(options, place.cwd)
         self._changes = Changes(options, watches, self._turn_of)
         self._told = Told(allowance, self._changes)
-        self._homes: dict[str, tuple[Home, Key]] = {}
+        self._homes: dict[str, tuple[Home, Key]] | ChainMap[str, tuple[Home, Key]] = {}
         self._spent: list[str] = []  # names whose new state a rescan does not take
         self._failed = False
         # Times are trio's.
         self._next = -math.inf  # when the next rescan is due
         self._earliest = -math.inf  # when events may cause the next one
 
-    async def go(self) -> None:
+    async def go(self) -> NoReturn:
         """Watch until cancelled."""
         with contextlib.suppress(Stalled):  # the rescan will wait for that thread, and say so
             await self._runner.run(self._watches.open)
@@ -121,7 +130,7 @@ class FileWatcher:
             self._changes.expire(now)
             examines = self._changes.pending and not self._failed
             due = now >= self._next or (self._changes.rescan and now >= self._earliest)
-            if due and not (scanned and examines):
+            if due and not self._teller.is_listing and not (scanned and examines):
                 await self._rescan(now)
                 scanned = True
             elif examines:
@@ -138,9 +147,11 @@ class FileWatcher:
         return None if record is None else record.owner
 
     async def _wait(self) -> None:
-        due = [self._next, *self._changes.due(missing=not self._failed)]
-        if self._changes.rescan:
-            due.append(self._earliest)
+        due = self._changes.due(missing=not self._failed)
+        if self._teller.is_listing:
+            due.append(trio.current_time() + PAUSE)
+        else:
+            due += [self._next, self._earliest] if self._changes.rescan else [self._next]
         with trio.move_on_at(min(due)):
             await self._watches.wait()
             await self._changes.take()
@@ -149,63 +160,67 @@ class FileWatcher:
 
     async def _fail(self, reason: str) -> None:
         self._failed = True
-        await self._tell(Failed(reason))
+        await self._teller.put(Failed(reason))
 
     # All at once
 
     async def _rescan(self, now: float) -> None:
         changes = self._changes
         changes.rescan = False
+        changes.moved.clear()
         self._spent = self._allowance.spent(now)
-        try:
-            survey, reason = await self._runner.run(self._survey)
-        except Stalled:
-            survey, reason = None, f"{names.shown(self._place.root)} does not answer"
+        rescan = Rescan(self._place, self._watches, self._sweep, tyrant=self._options.tyrant)
+        looked, took = await self._look_at_all(rescan, now)
         end = trio.current_time()
-        self._earliest = end + max(PAUSE, REST * (end - now))
+        self._earliest = end + max(PAUSE, REST * took)
         self._next = max(now + self._options.freq, end)
-        if survey is None:
-            await self._fail(reason)
+        if looked is None:
+            await self._fail(f"{names.shown(self._place.root)} does not answer")
             return
+        survey, found = rescan.survey, rescan.survey.found
         changes.watched, self._homes = survey.watched, survey.homes
-        changed = await changes.take()
-        reason = reason or self._unmounted(survey)
+        await changes.take()
+        reason = rescan.reason or self._unmounted(survey)
         if reason:
             await self._fail(reason)
             return
         self._failed = False
-        found = survey.found
-        for name in changed | changes.missing.keys():
+        self._told.settle(found, looked)
+        for name in changes.moved | changes.missing.keys():
             if name in found.fresh or name not in found.records:
                 found.revert(name)
         for name, owner in found.put_off.items():
-            if name not in changed:
+            if name not in changes.moved:
                 changes.pending.add(name, SWEPT, owner if self._options.tyrant else None)
-        await self._tell(self._told.listing(survey))
+        await self._teller.put(self._told.listing(survey))
 
-    def _survey(self) -> tuple[Survey, str]:
-        """Look at everything (in a thread); and why that failed, if it did."""
-        root = self._place.root
-        with self._watches:
-            survey = Survey(self._watches, self._sweep, tyrant=self._options.tyrant)
-            way = trail("/" if root.startswith("/") else "", root)
-            survey.root_links(way[:-1])
-            reason = ""
-            try:
-                self._place.survey(survey)
-            except OSError:
-                # Look once more with the last step watched, too. Otherwise a root that appears
-                # between this look and the watch would be missed.
-                retry = Survey(self._watches, self._sweep, tyrant=self._options.tyrant)
-                retry.root_links(trail("/" if root.startswith("/") else "", root))
-                try:
-                    self._place.survey(retry)
-                except OSError as error:
-                    path = error.filename if isinstance(error.filename, str) else root
-                    reason = f"{names.shown(path)}: {error_text(error)}"
-                survey = retry
-            self._watches.keep(survey.watched)
-        return survey, reason
+    async def _look_at_all(self, rescan: Rescan, now: float) -> tuple[set[str] | None, float]:
+        """Make a rescan, and look at single files between its pieces.
+
+        The names of those files, None if the rescan hangs; and how long its pieces took.
+        """
+        changes, homes = self._changes, self._homes
+        looked: set[str] = set()
+        took = 0.0
+        try:
+            while True:
+                began = trio.current_time()
+                more = await self._runner.run(rescan.piece)
+                took += trio.current_time() - began
+                if not more:
+                    return looked, took
+                changes.coming = rescan.survey.watched
+                self._homes = ChainMap(rescan.survey.homes, homes)
+                await changes.take()
+                changes.expire(trio.current_time())
+                # The first observation of a source ends the wait of a daemon that starts.
+                waits = not self._told.is_listed and trio.current_time() < now + FIRST
+                if changes.pending and not self._failed and not waits:
+                    looked |= await self._examine()
+        except Stalled:
+            return None, took
+        finally:
+            changes.coming, self._homes = {}, homes
 
     def _sweep(self, survey: Survey) -> Sweep:
         device = self._told.device
@@ -245,7 +260,8 @@ class FileWatcher:
             spent,
         )
 
-    async def _examine(self) -> None:
+    async def _examine(self) -> set[str]:
+        """Look at a batch, and tell of it. The names that were looked at."""
         changes = self._changes
         batch: dict[str, How] = {}
         try:
@@ -259,7 +275,7 @@ class FileWatcher:
         except Stalled:
             changes.pending.put_back(batch.items())
             await self._fail(f"{names.shown(self._place.root)} does not answer")
-            return
+            return set()
         changes.rescan = changes.rescan or look.doubtful
         for name, way in look.ways:
             changes.follow(name, way)
@@ -267,4 +283,5 @@ class FileWatcher:
         changes.pending.put_back((name, batch[name]) for name in look.left if name not in changed)
         observations = self._told.observations(look.sights, changed)
         if observations:
-            await self._tell(*observations)
+            await self._teller.put(*observations)
+        return look.sights.keys() - changed

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -142,11 +143,11 @@ class Stuck(Directory):
         self.let_go = threading.Event()
         self.started = 0
 
-    def survey(self, survey: Survey) -> None:
+    def survey(self, survey: Survey) -> Iterator[None]:
         """Hang, then work."""
         self.started += 1
         self.let_go.wait()
-        super().survey(survey)
+        yield from super().survey(survey)
 
 
 async def test_a_file_system_that_hangs_is_a_failure_and_starts_no_second_thread(

@@ -1,6 +1,7 @@
 """Files that are being written: their new state is not taken until it is complete."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -87,8 +88,8 @@ async def test_one_written_while_the_first_listing_is_made_is_not_said_to_be_gon
     monitor = source.monitor(MonitorOptions(freq=NEVER))
     original = monitor._place.survey  # type: ignore[attr-defined]
 
-    def survey(survey: object) -> None:
-        original(survey)
+    def survey(survey: object) -> Iterator[None]:
+        yield from original(survey)
         with (source.folder / "a.ini").open("w") as file:
             file.write("two")
 

@@ -1,0 +1,60 @@
+"""A rescan: one look at everything, made in pieces.
+
+A look at 20,000 files takes a second. Changes of single files are looked at between two pieces, so
+that they do not wait for its end. A piece runs in a thread, and no thread runs between two pieces.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+
+from .. import names
+from ..os_errors import error_text
+from . import fair_queue
+from .scan import Sweep, trail
+from .survey import Searched, Survey
+from .watches import Watches
+
+
+class Rescan:
+    """``survey`` has the findings so far. ``reason`` says why it failed, if it did."""
+
+    def __init__(
+        self, place: Searched, watches: Watches, sweep: Callable[[Survey], Sweep], *, tyrant: bool
+    ) -> None:
+        self.reason = ""
+        self._place = place
+        self._watches = watches
+        self._sweep = sweep
+        self._tyrant = tyrant
+        self.survey = self._begun()
+        self._steps = self._look()
+
+    def _begun(self) -> Survey:
+        return Survey(self._watches, self._sweep, tyrant=self._tyrant)
+
+    def piece(self) -> bool:
+        """Look on for the time of a piece, in a thread. Whether there is more."""
+        end = time.monotonic() + fair_queue.PIECE
+        with self._watches:
+            for _ in self._steps:
+                if time.monotonic() >= end:
+                    return True
+        return False
+
+    def _look(self) -> Iterator[None]:
+        root = self._place.root
+        way = trail("/" if root.startswith("/") else "", root)
+        self.survey.root_links(way[:-1])
+        try:
+            yield from self._place.survey(self.survey)
+        except OSError:
+            # Look once more with the last step watched, too. Otherwise a root that appears
+            # between this look and the watch would be missed.
+            self.survey = self._begun()
+            self.survey.root_links(trail("/" if root.startswith("/") else "", root))
+            try:
+                yield from self._place.survey(self.survey)
+            except OSError as error:
+                path = error.filename if isinstance(error.filename, str) else root
+                self.reason = f"{names.shown(path)}: {error_text(error)}"
+        self._watches.keep(self.survey.watched)
