@@ -54,6 +54,7 @@ class Journal:
         self.made = taken.made  # by opening it
         self._locks = taken.locks
         self._connection = connection
+        self._found = connection.stamps()  # before the first look into it
         self.texts = Texts(connection)
         self.deploys = DeployTable(connection)
         db = connection.db
@@ -111,6 +112,7 @@ class Journal:
         if self._connection.in_use.locked():
             return
         unused = self.made and self.seq == 0 and self._connection.is_open and self.in_place()
+        unused = unused and not self.was_written_to()
         self._connection.close_unfolded()
         for suffix in ("-shm", "-wal", "") if unused else ():
             with contextlib.suppress(OSError):
@@ -273,6 +275,14 @@ class Journal:
     def in_place(self) -> bool:
         """Whether the names of its files still lead to those that were opened."""
         return self._connection.in_place()
+
+    def was_written_to(self) -> bool:
+        """Whether its files may hold other content than they did when it was opened.
+
+        So it is asked before the first append. A file that another one is copied onto (cp) keeps
+        its name and its inode.
+        """
+        return self._connection.stamps() != self._found
 
     def troubles(self) -> dict[str, str]:
         """About the files beside the journal, for an operator: of which kind, and what to do."""

@@ -7,6 +7,7 @@
 | the disk is full | it tries again with the same connection |
 """
 
+import contextlib
 import errno
 import os
 import sqlite3
@@ -100,6 +101,19 @@ class WriteConnection:
         except OSError:
             return False
         return not self._guard.astray
+
+    def stamps(self) -> list[tuple[int, int]]:
+        """Size and time of the last write of journal and log.
+
+        No program can set the time of the journal's (ctime). A reader changes that of the log: as
+        root, SQLite gives it the journal's owner (fchown(2)).
+        """
+        main = os.fstat(self.file)
+        found = [(main.st_size, main.st_ctime_ns)]
+        with contextlib.suppress(FileNotFoundError):
+            log = os.stat(f"{self.path}-wal")
+            found.append((log.st_size, log.st_mtime_ns))
+        return found
 
     def is_whole(self) -> bool:
         """Whether the files are still those that SQLite has open, and whole."""

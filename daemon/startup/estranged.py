@@ -127,7 +127,7 @@ class Estranged:
             await self._decided.wait()
             await trio.sleep(_FAREWELL)
             nursery.cancel_scope.cancel()
-        return self._decision
+        return _unless_strange(self._decision, self.journal)
 
     async def _attend_keeper(self) -> None:
         await self._keeper.run()
@@ -212,7 +212,7 @@ class Estranged:
         if do == "adopt":
             return await self.adopt(await _asked(request, client))
         if do == "restore":
-            return await self._restore(request.get("file"), await _asked(request, client))
+            return await self.restore(request.get("file"), await _asked(request, client))
         raise Refused(f"estranged: {self.reason}; {self._todo}")
 
     @property
@@ -257,35 +257,29 @@ class Estranged:
             self._fleet = Fleet()
         if self.journal is None or self._fleet is None:
             raise Refused(f"{self.reason}; {self._todo}")
-        if not self.journal.in_place():
-            raise Refused(
-                f"{self.path}: other files are there than the ones that this daemon has opened;"
-                " have it look at those ('emperor-ctl upgrade')"
-            )
+        if (strange := looks.strange(self.journal, replaced=True)) is not None:
+            raise Refused(strange)
         args = (self.journal, self._fleet, self.known, self._keeper)
         if (refused := await threads.run_sync(other_vassals.refusal, *args)) is not None:
             raise Refused(refused)
         if self._decided.is_set():
             raise Refused("another request was first")
-        head = self.journal.head
-        try:
-            if head is not None:
-                self._holder.take(head.identity)
-        except IdentityInUse as error:
-            raise Refused(
-                f"{self.path}: a copy of a journal that is in use ({error.by}); end that emperor"
-                " first"
-            ) from None
+        if (head := self.journal.head) is not None:
+            _lock(self._holder, self.path, head)
         self._decide(Decision("adopt", *asked))
         return {"after": max(self._seq, self.known.seq) if head is None else self._seq}
 
-    async def _restore(self, file: object, asked: Asked) -> dict[str, Any]:
+    async def restore(self, file: object, asked: Asked) -> dict[str, Any]:
+        """Go on with a copy of the journal that was lost. Raises Refused."""
         if not isinstance(file, str) or not os.path.isabs(file):
             raise Refused(f"{shown(str(file))[:300]}: give the whole path of a copy")
         verified = await threads.run_sync(restoring.verify, file, self.path, self.known)
+        refused = looks.strange(self.journal, replaced=False)
         if self._decided.is_set():
+            refused = "another request was first"
+        if refused is not None:
             restoring.discard(verified.staged)
-            raise Refused("another request was first")
+            raise Refused(refused)
         self._decide(Decision("restore", *asked, verified))
         return {"after": verified.head.seq, "lost": max(0, self.known.seq - verified.head.seq)}
 
@@ -320,7 +314,8 @@ class Estranged:
         assert decision.copy is not None
         empty = None
         if self.journal is not None:
-            empty = None if self.journal.seq else self.journal.opened
+            unused = self.journal.seq == 0 and not self.journal.was_written_to()
+            empty = self.journal.opened if unused else None
             self.journal.leave()
         aside = restoring.put(decision.copy, self.path, empty)
         Listeners.set_aside(self._keeper)
@@ -330,6 +325,29 @@ class Estranged:
 
 async def _asked(request: Mapping[str, Any], client: Client) -> Asked:
     return await threads.run_sync(client.caller), reason_of(request)
+
+
+def _unless_strange(decision: Decision, journal: Journal | None) -> Decision:
+    """The decision, or to look again: files may have changed since it was made."""
+    if decision.do not in ("adopt", "restore"):
+        return decision
+    strange = looks.strange(journal, replaced=decision.do == "adopt")
+    if strange is None:
+        return decision
+    log.error("%s: nothing was done: %s", decision.do, strange)
+    if decision.copy is not None:
+        restoring.discard(decision.copy.staged)
+    return Decision("look")
+
+
+def _lock(holder: Holder, path: str, head: Head) -> None:
+    """Lock the identity of the journal to go on with. Raises Refused."""
+    try:
+        holder.take(head.identity)
+    except IdentityInUse as error:
+        raise Refused(
+            f"{path}: a copy of a journal that is in use ({error.by}); end that emperor first"
+        ) from None
 
 
 def _adoption(

@@ -21,6 +21,26 @@ def files(path: str) -> object:
     return found
 
 
+def strange(journal: Journal | None, *, replaced: bool) -> str | None:
+    """Why the files of a journal are none that this daemon knows; None if it knows them.
+
+    Others may have been copied onto them since they were opened, or, where ``replaced`` counts,
+    been put in their place.
+    """
+    if journal is None:
+        return None
+    if not journal.in_place():
+        what = "other files are there than the ones" if replaced else None
+    else:
+        what = "another program has written to the files" if journal.was_written_to() else None
+    if what is None:
+        return None
+    return (
+        f"{journal.path}: {what} that this daemon has opened; have it look at those"
+        " ('emperor-ctl upgrade')"
+    )
+
+
 def make(path: str) -> Journal:
     """A new journal where there is none. Raises Refused."""
     try:

@@ -281,6 +281,7 @@ class Opening:
                 missing=missing,
             )
             decision = trio.run(life.run, listener, self._notifier)
+            self._journal = life.journal
             if decision.do == "renew" and keeper.alive:
                 sys.exit(RENEW)
             if decision.do == "give way":
@@ -294,7 +295,6 @@ class Opening:
             by = "-" if decision.by is None else decision.by.uid
             log.warning("no longer estranged: uid %s asked to %s", by, decision.do)
             if decision.do == "adopt":
-                self._journal = life.journal
                 return life.adopted(decision, self._write)
             self._journal, draft = life.restored(decision, self._open)
             return [draft]

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,26 @@ def test_two_restores_in_one_second_keep_both(tmp_path: Path, copy: Path) -> Non
         path.write_bytes(copy.read_bytes())
         restoring.put(verified, str(path), None)
     assert len(list(tmp_path.glob("journal.db.replaced-*"))) == 2
+
+
+@pytest.mark.parametrize("do", ["adopt", "restore"])
+@pytest.mark.parametrize("suffix", ["", "-wal"], ids=["journal", "log"])
+def test_nothing_is_done_to_a_file_that_was_written_over(
+    tmp_path: Path, copy: Path, do: str, suffix: str
+) -> None:
+    """It keeps its name and its inode, so only its content tells."""
+    path = tmp_path / "journal.db"
+    life = waiting(path, copy)
+    assert life.journal is not None
+    over = Path(f"{path}{suffix}")
+    shutil.copyfile(copy, over)
+    asked = (Caller(os.getuid()), "")
+    order = partial(life.adopt, asked) if do == "adopt" else partial(life.restore, str(copy), asked)
+    with pytest.raises(Refused, match="another program has written to the files"):
+        trio.run(order)
+    life.journal.leave()
+    assert over.read_bytes() == copy.read_bytes()
+    assert not list(tmp_path.glob("journal.db.re*"))
 
 
 def test_adopt_is_refused_when_another_file_is_there(tmp_path: Path, copy: Path) -> None:

@@ -1,7 +1,11 @@
 """A daemon whose journal is not that of its vassals waits, over kills and upgrades too."""
 
 import os
+import shutil
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,7 +24,7 @@ from support.estranged import (
 )
 from support.kept import Emperor
 from support.vassals import Application
-from support.waiting import until
+from support.waiting import breathe, until
 
 
 def remove_log(emperor: Emperor, older: Path) -> None:
@@ -132,6 +136,53 @@ def test_term_ends_daemon_and_keeper_and_the_next_is_estranged_too(
     assert emperor.running_for("plain.ini") == plain
     verified(emperor)
     emperor.stop()
+
+
+@pytest.mark.parametrize("words", [("adopt",), ("restore", "older.db")], ids=["adopt", "restore"])
+def test_a_journal_that_is_copied_over_is_looked_at_first(
+    emperor: Emperor, app: Application, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """A cp keeps the file that the daemon has open, and the operator is quicker than its look."""
+    before = emperor.environments()
+    estrange(emperor, put_back, tmp_path)
+    strange = tmp_path / "strange.db"
+    with building(str(strange)) as builder:
+        builder.start()
+    inode = emperor.journal.stat().st_ino
+    shutil.copyfile(strange, emperor.journal)
+    with being_moved(emperor.journal):  # so the daemon waits with its look
+        do, *files = words
+        refused = emperor.ctl(do, *(str(tmp_path / file) for file in files))
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "another program has written to the files" in refused.stderr
+        assert emperor.journal.stat().st_ino == inode
+        assert emperor.journal.read_bytes() == strange.read_bytes()
+    emperor.until(lambda: "is another journal" in emperor.log(), "it looks")
+    assert emperor.environments() == before
+    decide(emperor, "restore", str(tmp_path / "older.db"))
+    emperor.until(lambda: not waiting(emperor), "all are taken over")
+    assert emperor.environments() == before
+    verified(emperor)
+    emperor.stop()
+
+
+@contextmanager
+def being_moved(file: Path) -> Iterator[None]:
+    """Another process has the file and writes to it."""
+    over = threading.Event()
+
+    def touch() -> None:
+        while not over.is_set():
+            os.utime(file)
+            breathe()
+
+    toucher = threading.Thread(target=touch)
+    toucher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        toucher.join()
 
 
 @pytest.mark.slow
