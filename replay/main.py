@@ -32,6 +32,7 @@ COMMANDS: Final = (
     "show",
     "simulate",
     "state",
+    "timeline",
     "verify",
     "why",
 )

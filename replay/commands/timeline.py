@@ -1,0 +1,79 @@
+"""``timeline``: a lane for each vassal, as an HTML page or SVG."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final
+
+import click
+
+from ...daemon.cli.commandline import FAILED, TIME, Command, os_error_text
+from ...journal.reading import Reader
+from ...journal.times import Moment
+from .. import lanes, timeline
+from ..lanes import Lanes
+from ..report import window_of
+from ..shared import check_order, complain, names_argument, reading
+
+_FORMATS: Final[dict[str, Callable[[Lanes], bytes]]] = {
+    ".html": timeline.page,
+    ".svg": timeline.drawing,
+}
+_MANY: Final = 100_000  # events
+
+
+def _file(_: click.Context, __: click.Parameter, told: str) -> Path:
+    path = Path(told)
+    if path.suffix.lower() not in _FORMATS:
+        raise click.BadParameter(f"{told} ends in neither .html nor .svg")
+    return path
+
+
+@click.command("timeline", cls=Command)
+@names_argument
+@click.option(
+    "-o", "--output", "path", metavar="FILE", required=True, callback=_file,
+    help="A page (.html) or a drawing (.svg).",
+)  # fmt: skip
+@click.option("--since", type=TIME, metavar="T", help="Only from then on.")
+@click.option("--until", type=TIME, metavar="T", help="Only up to then.")
+@reading
+def command(
+    reader: Reader,
+    names: tuple[str, ...],
+    path: Path,
+    since: Moment | None,
+    until: Moment | None,
+) -> int:
+    """A lane for each vassal: phases by colour, deploys, deaths and requests as marks.
+
+    NAME is a vassal or a pattern ('app-*'). The page is one file that needs no network. Existing
+    files are replaced.
+    """
+    check_order(reader, since, until)
+    window = window_of(reader, since, until)
+    if window.last - window.before > _MANY:
+        complain(f"{window.last - window.before} events make a large file; --since makes it less")
+    found = lanes.lanes(reader, window)
+    found.keep(
+        lambda name: not names or any(each == name or fnmatchcase(name, each) for each in names)
+    )
+    try:
+        _replace(path, _FORMATS[path.suffix.lower()](found))
+    except OSError as error:
+        return complain(f"{path}: cannot be written: {os_error_text(error)}", FAILED)
+    return 0
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file in one step, readable by its owner only: it tells of all vassals."""
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(content)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

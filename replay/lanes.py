@@ -1,0 +1,164 @@
+"""The lanes of a timeline: the phases of each vassal, and the marks on them.
+
+All texts are escaped here (``shown``): a name of a tenant cannot turn the direction of writing
+round or end a line, wherever it is drawn.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, Literal, NamedTuple
+
+from ..daemon.core.actions import Action
+from ..daemon.core.fleet import Fleet
+from ..journal.deploys import DEPLOYS
+from ..journal.events import Event, Exited
+from ..journal.reading import Reader
+from ..monitors.names import shown
+from .rebuild import base, fold_one
+from .tally import Window, rows
+from .uptime import is_failure
+from .words import decode_actions, essence
+
+Sort = Literal["deploy", "removal", "death", "kill", "operator", "daemon", "source"]
+SORTS: Final[tuple[Sort, ...]] = (
+    "deploy", "removal", "death", "kill", "operator", "daemon", "source",
+)  # fmt: skip
+FLEET: Final = "(all)"  # the lane of events about the fleet and its sources
+_OF_ALL: Final[dict[str, Sort]] = {
+    "operator_requested": "operator",
+    "daemon_started": "daemon",
+    "daemon_ready": "daemon",
+    "daemon_stopping": "daemon",
+    "daemon_stopped": "daemon",
+    "clock_jumped": "daemon",
+    "journal_adopted": "daemon",
+    "journal_forked": "daemon",
+    "monitor_failed": "source",
+    "monitor_recovered": "source",
+    "listing_doubted": "source",
+    "observation_rejected": "source",
+}
+_DEATHS: Final = ("spawn_failed", "heartbeat_lost", "vassal_failed", "listen_failed")
+
+
+class Bar(NamedTuple):
+    """A phase, from when to when."""
+
+    begin: int
+    end: int
+    phase: str
+    reason: str
+
+
+class Mark(NamedTuple):
+    """A moment that is worth a mark."""
+
+    at: int
+    sort: Sort
+    text: str
+
+
+class Lane:
+    """One vassal, or the fleet."""
+
+    def __init__(self, name: str) -> None:
+        self.name = shown(name)
+        self.bars: list[Bar] = []
+        self.marks: list[Mark] = []
+        self._open: Bar | None = None
+
+    def enter(self, phase: str | None, reason: str, at: int) -> None:
+        """It is in this phase from now on; in none any more."""
+        was = self._open
+        if was is not None and was.phase == phase:
+            return
+        if was is not None and at > was.begin:
+            self.bars.append(was._replace(end=at))
+        self._open = None if phase is None else Bar(at, at, phase, reason)
+
+
+class Lanes:
+    """All lanes of a window: the fleet's first, then vassals by name."""
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        self._lanes: dict[str, Lane] = {}
+        self.fleet = Lane(FLEET)
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """Those that have something to show."""
+        named = [lane for _, lane in sorted(self._lanes.items())]
+        return [self.fleet, *(lane for lane in named if lane.bars or lane.marks)]
+
+    def keep(self, wanted: Callable[[str], bool]) -> None:
+        """Leave out the lanes of vassals that are not wanted."""
+        self._lanes = {name: lane for name, lane in self._lanes.items() if wanted(name)}
+
+    def begin(self, fleet: Fleet) -> None:
+        """The window begins with this fleet."""
+        for name in fleet.vassals:
+            self._look(fleet, name, self.window.since)
+
+    def take(self, fleet: Fleet, event: Event, orders: list[Action], failure: bool) -> None:
+        """See an event that was just folded. ``failure``: an end that no stop had asked for."""
+        name = event.vassal
+        if (sort := _sort(event, failure)) is not None:
+            text = f"{event.kind.removeprefix('vassal_')} {essence(event.body)}".strip()
+            about = shown(event.monitor) if sort == "source" and event.monitor else ""
+            self._mark(name, Mark(event.at, sort, f"{text} {about}".strip() + f" ({event.seq})"))
+        for order in orders:
+            if order.do == "kill":
+                self._mark(order.vassal, Mark(event.at, "kill", f"kill ordered ({event.seq})"))
+        touched = {order.vassal for order in orders} | ({name} if name is not None else set())
+        for each in touched if name is not None else set(fleet.vassals) | set(self._lanes):
+            self._look(fleet, each, event.at)
+
+    def finish(self) -> None:
+        """The window ends."""
+        for lane in self._lanes.values():
+            lane.enter(None, "", self.window.until)
+
+    def _mark(self, name: str | None, mark: Mark) -> None:
+        lane = self.fleet if name is None else self._lanes.setdefault(name, Lane(name))
+        lane.marks.append(mark)
+
+    def _look(self, fleet: Fleet, name: str, at: int) -> None:
+        vassal = fleet.vassals.get(name)
+        if vassal is not None:
+            lane = self._lanes.setdefault(name, Lane(name))
+            lane.enter(vassal.phase, shown(vassal.reason or ""), at)
+        elif name in self._lanes:
+            self._lanes[name].enter(None, "", at)
+
+
+def _sort(event: Event, failure: bool) -> Sort | None:
+    kind = event.kind
+    if kind in DEPLOYS:
+        return "deploy" if kind in ("vassal_added", "vassal_changed") else "removal"
+    if failure or kind in _DEATHS:
+        return "death"
+    return _OF_ALL.get(kind)
+
+
+def lanes(reader: Reader, window: Window) -> Lanes:
+    """The lanes of a window. Raises Damaged, NewerFormat, FoldFailed."""
+    fleet, _ = base(reader, window.before)
+    for row in rows(reader, fleet.seq, window.before):
+        fold_one(fleet, reader.decode(row))
+    found = Lanes(window)
+    found.begin(fleet)
+    for row in rows(reader, window.before, window.last):
+        event = reader.decode(row)
+        failure = _is_failure(fleet, event)
+        fold_one(fleet, event)
+        found.take(fleet, event, decode_actions(row[7]), failure)
+    found.finish()
+    return found
+
+
+def _is_failure(fleet: Fleet, event: Event) -> bool:
+    body: Any = event.body
+    vassal = fleet.vassals.get(event.vassal or "")
+    if vassal is None or not isinstance(body, Exited) or vassal.attempt != body.attempt:
+        return False
+    return vassal.phase != "stopping" and is_failure(vassal.spec, body)
