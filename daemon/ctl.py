@@ -19,7 +19,7 @@ from .cli import commandline, escapes
 from .cli.commandline import Group
 from .cli.option_types import duration
 from .cli.tables import formatted, listing, write
-from .cli.vassals import due_text, last_exit_text, table
+from .cli.vassals import due_text, hold_text, last_exit_text, table
 from .control import unix_sockets
 from .core.records import LIVE, vassal_columns
 
@@ -304,6 +304,7 @@ def show(path: str, name: str, as_json: bool) -> None:
     in_words = {
         "due": due_text(vassal) or vassal.get("due"),
         "last_exit": last_exit_text(vassal),
+        "hold": hold_text(vassal),
     }
     for key, value in vassal.items():
         if value is not None:

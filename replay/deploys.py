@@ -21,6 +21,7 @@ from ..journal.times import for_people, rfc3339, took
 from ..monitors.names import shown
 from .outcomes import stored
 from .rebuild import base, fold_one
+from .returns import Return, text
 from .sources import Sources
 from .words import decode_actions, short
 
@@ -86,8 +87,8 @@ class _History:
         )
 
 
-def deploy_record(deploy: Deploy) -> dict[str, Any]:
-    """A deploy in the shape of the surface."""
+def deploy_record(deploy: Deploy, back: Return | None = None) -> dict[str, Any]:
+    """A deploy in the shape of the surface; ``back`` where it brings its vassal back."""
     return {
         "seq": deploy.seq,
         "at": rfc3339(deploy.at),
@@ -99,6 +100,8 @@ def deploy_record(deploy: Deploy) -> dict[str, Any]:
         "outcome": deploy.outcome,
         "outcome_seq": deploy.outcome_seq,
         "outcome_at": None if deploy.outcome_at is None else rfc3339(deploy.outcome_at),
+        "removed": None if back is None else back.removed,
+        "same_as": None if back is None else back.same_as,
     }
 
 
@@ -106,9 +109,9 @@ COLUMNS = tuple(deploy_record(Deploy(0, 0, "", None, "", None, None)))
 HEAD = f"{'SEQ':>8}  {'AT (UTC)':23}  {'WHAT':9}  {'CONFIG':28}  {'OUTCOME':22}  VASSAL, MONITOR"
 
 
-def line(deploy: Deploy, sources: Sources) -> str:
+def line(deploy: Deploy, sources: Sources, back: Return | None = None) -> str:
     """A deploy for people, on one line."""
-    config = short(deploy.config)
+    config = short(deploy.config) if back is None else text(back, deploy.config)
     if deploy.previous is not None and deploy.previous != deploy.config:
         config = f"{short(deploy.previous)} -> {config}"
     outcome: str = deploy.outcome

@@ -16,7 +16,7 @@ from ..journal.deploys import DEPLOYED
 from ..journal.reading import Reader, Row
 from ..journal.times import for_people, took
 from ..monitors.names import shown
-from .words import decode_actions, essence, how_it_ended, operator
+from .words import decode_actions, essence, how_it_ended
 
 _HANGS: Final = "its start hung"
 
@@ -56,7 +56,7 @@ def _reason(reader: Reader, cause: Row, kills: bool) -> str:
         case e.DeadlinePassed():
             return _overdue(reader, cause, body)
         case e.OperatorRequested():
-            return f"{body.request} by {operator(body)}"
+            return f"{body.request} by an operator (event {cause[0]})"
         case e.DaemonStopping():
             return f"the daemon stops ({body.reason})"
     what = cause[2].removeprefix("vassal_").replace("_", " ")

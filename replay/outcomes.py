@@ -29,6 +29,7 @@ _NEWS: Final = {
     "accepting": ("vassal_accepting",),
     "died": _DEATHS,
     "superseded": DEPLOYS,
+    "held": DEPLOYED,
 }
 _OUTCOMES: Final = (*_NEWS, "running", "barred", "stopped")
 

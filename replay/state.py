@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 
 from ..daemon.cli.tables import aligned
+from ..daemon.cli.vassals import hold_text
 from ..daemon.core.end_words import ago, restarts_text
 from ..daemon.core.ends import often_since, restarts
 from ..daemon.core.fleet import Fleet, Vassal
-from ..daemon.core.records import next_try, noted_until, phase_of
+from ..daemon.core.records import hold_record, next_try, noted_until, phase_of
 from ..daemon.core.running import (
     due_text,
     in_line,
@@ -67,6 +68,7 @@ def _cells(vassal: Vassal, fleet: Fleet, line: int, sources: Sources) -> tuple[s
     deadline = next_try(vassal)
     facts = [
         shown(vassal.reason or ""),
+        None if vassal.hold is None else hold_text({"hold": hold_record(vassal.hold)}),
         due_text(vassal, line),
         None if deadline is None else f"next try {deadline[11:23]}",
     ]

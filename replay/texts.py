@@ -15,6 +15,7 @@ from ..journal.reading import Reader
 from ..journal.selection import Filter
 from ..journal.times import EventNumber, moment, rfc3339
 from ..monitors.names import shown
+from .holds import last_ran
 from .names import check_known
 from .rebuild import NotFound, fleet_at
 from .words import short
@@ -108,6 +109,27 @@ def diff(reader: Reader, name: str, old: str | None, new: str | None) -> Iterato
     yield from _diff(
         _content(reader, name, before.digest), _content(reader, name, after.digest),
         before.label(name).encode(), after.label(name).encode(),
+    )  # fmt: skip
+
+
+def diff_to_wanted(reader: Reader, name: str) -> Iterator[bytes]:
+    """Lines of a unified diff from the config that a vassal runs, or ran last, to the wanted one.
+
+    Raises NotFound, Damaged.
+    """
+    vassal = fleet_at(reader, reader.head.seq).vassals.get(name)
+    if vassal is None:
+        check_known(reader, name)
+        raise NotFound(_not_there(reader, name, reader.head.seq))
+    runs, verb = running_config(vassal), "runs"
+    if vassal.attempt is None:
+        runs, verb = last_ran(vassal), "ran"
+    if runs is None:
+        raise NotFound(f"the config that {shown(name)} runs or ran last is not known")
+    yield from _diff(
+        _content(reader, name, runs), _content(reader, name, vassal.spec.config),
+        f"{shown(name)}\t{verb}, {short(runs)}".encode(),
+        f"{shown(name)}\twanted, {short(vassal.spec.config)}".encode(),
     )  # fmt: skip
 
 

@@ -11,17 +11,16 @@ from typing import Any, Final
 from ..daemon.core.fleet import Vassal
 from ..daemon.core.records import deafness, noted_until, vassal_record
 from ..journal.deploys import DEPLOYED, DEPLOYS
-from ..journal.events import OperatorRequested
-from ..journal.reading import Reader, Row
+from ..journal.reading import Reader
 from ..journal.times import for_people, rfc3339, took
 from ..monitors.names import shown
 from .breaks import Break, Mark, Repair
 from .config_facts import config_facts
 from .ends import end_facts, essence_of
+from .holds import hold_facts
 from .names import unknown
 from .rebuild import NotFound
 from .story import Item, Story, story
-from .words import operator
 
 SIGNS: Final = {
     "accepting": "✓",
@@ -186,8 +185,7 @@ def facts(reader: Reader, told: Story) -> Iterator[tuple[str, str]]:
         yield "next try", f"{for_people(vassal.deadline)} UTC, {wait} after this; 'retry' ends it"
     if vassal.phase == "barred":
         yield "next try", "when its config changes, or an operator says retry"
-    if vassal.held:
-        yield "stopped by", _who_stopped(reader, vassal.name, told.seq)
+    yield from hold_facts(reader, vassal, told.seq)
     yield from config_facts(vassal, told.fleet)
     deployed = reader.last_of(vassal.name, DEPLOYED, told.seq)
     if deployed is not None:
@@ -214,25 +212,6 @@ def _without_control(vassal: Vassal) -> str:
     if vassal.spec.path is None:
         return "a config cannot be sent to it, so its next change starts it anew"
     return "it is reloaded and stopped by signals"
-
-
-def _who_stopped(reader: Reader, name: str, seq: int) -> str:
-    stops = [reader.last_for_all("operator_requested", seq, "stop"), _last_stop(reader, name, seq)]
-    rows = [row for row in stops if row is not None]
-    if not rows:
-        return "an operator; the event is not in this file"
-    event = reader.decode(max(rows))
-    assert isinstance(event.body, OperatorRequested)
-    return f"{operator(event.body)}, {for_people(event.at)} UTC (event {event.seq})"
-
-
-def _last_stop(reader: Reader, name: str, seq: int) -> Row | None:
-    while (row := reader.last_of(name, ("operator_requested",), seq)) is not None:
-        body = reader.decode(row).body
-        if isinstance(body, OperatorRequested) and body.request == "stop":
-            return row
-        seq = row[0] - 1
-    return None
 
 
 def _last_exit(reader: Reader, name: str, seq: int) -> Iterator[tuple[str, str]]:

@@ -50,6 +50,7 @@ def due_text(vassal: Mapping[str, Any]) -> str:
 def _cells(vassal: Mapping[str, Any]) -> tuple[str, ...]:
     # A daemon of a former version does not tell all of it.
     uptime, runs, wanted = vassal["uptime_s"], vassal.get("running"), vassal["config"]
+    reason = shown(vassal["reason"] or "")
     return (
         shown(vassal["name"]),
         phase_text(vassal),
@@ -60,7 +61,7 @@ def _cells(vassal: Mapping[str, Any]) -> tuple[str, ...]:
         _or_dash(last_exit_text(vassal)),
         _digest(runs),
         "same" if runs == wanted and runs is not None else _digest(wanted),
-        "; ".join(filter(None, (shown(vassal["reason"] or ""), due_text(vassal)))),
+        "; ".join(filter(None, (reason, hold_text(vassal), due_text(vassal)))),
     )
 
 
@@ -72,6 +73,17 @@ def last_exit_text(vassal: Mapping[str, Any]) -> str | None:
     since, whose = vassal.get("last_exit_s"), last["whose"]
     text = last["how"] if since is None else f"{last['how']} {age(int(since * 1e9))} ago"
     return shown(text if whose is None else f"{text}, {whose}")
+
+
+def hold_text(vassal: Mapping[str, Any]) -> str:
+    """The operator that holds it, and since when; empty where none does."""
+    hold = vassal.get("hold")
+    if hold is None:
+        return ""
+    uid, login = hold["uid"], hold["loginuid"]
+    by = "an unknown user" if uid is None else f"uid {uid}"
+    by += f" (logged in as uid {login})" if login not in (None, uid) else ""
+    return f"held by {by} since {hold['at'][:19]}Z (event {hold['seq']})"
 
 
 def _or_dash(value: Any) -> str:

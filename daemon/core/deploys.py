@@ -20,10 +20,12 @@ that were recorded, not those that today's fold would give.
                 while no daemon was there is held against nobody: the next try tells.
 ``barred``      it may not run: the source says so, the policy, exit code 26, a failed exec
 ``stopped``     removed, and its process has gone (or there was none); or an operator stopped it
-                before it accepted. A change that comes while it is held waits with it: pending.
+                before it accepted
+``held``        it came while an operator held the vassal, and waits. It stays so if another one
+                comes first: it never ran because of the hold. A start makes it pending.
 ``superseded``  another deploy of the name came first. A deploy that nothing was concluded from,
                 as the name belongs to another source or is not known, is superseded by itself.
-``pending``     none of that yet: queued, starting, listening for its first connection, held
+``pending``     none of that yet: queued, starting, listening for its first connection
 ==============  ================================================================================
 
 ``previous`` is the digest of the config that was wanted before.
@@ -49,7 +51,10 @@ from .fold import fold
 
 log = logging.getLogger("emperor")
 
-Outcome = Literal["accepting", "running", "died", "stopped", "barred", "superseded", "pending"]
+Outcome = Literal[
+    "accepting", "running", "died", "stopped", "barred", "superseded", "held", "pending"
+]
+_WAITS: Final = ("held", "pending")
 
 
 _ABOUT_ALL: Final = frozenset(("daemon_started", "daemon_ready", "operator_requested"))
@@ -75,9 +80,13 @@ class Deploy(msgspec.Struct):
 
     def settle(self, outcome: Outcome, event: Event, for_good: bool = True) -> None:
         """This is what became of it; ``for_good`` unless a better answer may come."""
-        if for_good or self.outcome == "pending":
+        if for_good or self.outcome in _WAITS:
             self.outcome, self.outcome_seq, self.outcome_at = outcome, event.seq, event.at
         self.settled = for_good
+
+    def release(self) -> None:
+        """An operator starts its vassal, which was held: it waits no longer for that."""
+        self.outcome, self.outcome_seq, self.outcome_at = "pending", None, None
 
     def supersede(self, event: Event) -> None:
         """Another deploy of the name came."""
@@ -311,6 +320,8 @@ def _barred_or_died(vassal: Vassal | None) -> Outcome:
 def _of_phase(deploy: Deploy, event: Event, vassal: Vassal | None) -> None:
     """Conclude from the vassal's phase after the event."""
     body: Any = event.body
+    if vassal is not None and deploy.outcome == "held" and not vassal.held:
+        deploy.release()
     if vassal is None:
         deploy.settle("stopped", event)
     elif vassal.phase == "barred":
@@ -323,4 +334,6 @@ def _of_phase(deploy: Deploy, event: Event, vassal: Vassal | None) -> None:
     ):
         if deploy.outcome == "pending":
             deploy.settle("stopped", event)
-        deploy.settled = True
+        deploy.settled = deploy.outcome != "held"
+    elif vassal.held and deploy.outcome == "pending" and deploy.kind in DEPLOYED:
+        deploy.settle("held", event, for_good=False)

@@ -60,6 +60,15 @@ class End(msgspec.Struct, frozen=True, omit_defaults=True):
     oom: str = ""
 
 
+class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The request that holds a vassal, event ``seq``, and its operator."""
+
+    seq: int
+    at: int
+    uid: int | None = None
+    loginuid: int | None = None
+
+
 class Vassal(msgspec.Struct, omit_defaults=True):
     """One vassal. Times are UTC nanoseconds; ``because`` and ``order`` are seqs of events."""
 
@@ -103,6 +112,7 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     deaf: str | None = None  # it read no order while it ran with this config ("": an unknown one)
     restarts: bool = False  # a reload by signal ended it, so it is reloaded by a restart
     last: End | None = None  # its last end
+    hold: Hold | None = None  # since when an operator holds it
     died: tuple[int, ...] = ()  # when, within an hour before the last of them
 
     @property

@@ -1,21 +1,23 @@
 """Moves of what operators ask."""
 
+from typing import Any
+
 from ...journal.events import Event
-from . import slots
-from .fleet import Fleet, Vassal
+from . import rules, slots
+from .fleet import Fleet, Hold, Vassal
 from .starts import begin
 from .steps import Actions, close_socket, end, enter
 
 
 def hold(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
-    vassal.held = True
+    _note_hold(fleet, vassal, event)
     close_socket(vassal, actions)
     slots.leave(fleet, vassal.name)
     enter(vassal, "held", event, "stopped by an operator")
 
 
 def stop_and_hold(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
-    vassal.held = True
+    _note_hold(fleet, vassal, event)
     if vassal.phase != "stopping":
         end(fleet, vassal, event, actions, "stop", "stopped by an operator")
 
@@ -24,7 +26,7 @@ def release(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
     """Held, throttled or barred: an operator wants it started now."""
     if vassal.done and event.vassal is None:
         return  # it was not named, and its work is over
-    vassal.held = False
+    vassal.held, vassal.hold = False, None
     vassal.deaths = 0
     vassal.earliest = vassal.failed = None
     begin(fleet, vassal, event, actions)
@@ -32,6 +34,13 @@ def release(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
 
 def unhold(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """It starts again after, and its past is forgiven as if it had stopped already."""
-    vassal.held = False
+    vassal.held, vassal.hold = False, None
     vassal.deaths = 0
     vassal.earliest = vassal.failed = None
+
+
+def _note_hold(fleet: Fleet, vassal: Vassal, event: Event) -> None:
+    body: Any = event.body
+    if not vassal.held and rules.holds(fleet, rules.ENDS):
+        vassal.hold = Hold(event.seq, event.at, body.uid, body.loginuid)
+    vassal.held = True

@@ -7,7 +7,7 @@ from ...journal.times import rfc3339
 from . import rules
 from .end_words import how, whose
 from .ends import restarts
-from .fleet import End, Fleet, Vassal
+from .fleet import End, Fleet, Hold, Vassal
 from .running import due, running_config
 
 
@@ -38,6 +38,7 @@ def vassal_record(vassal: Vassal, now: int | None) -> dict[str, Any]:
         "deaths": vassal.deaths,
         "restarts": None if now is None else restarts(vassal, now),
         "last_exit": None if vassal.last is None else end_record(vassal.last),
+        "hold": None if vassal.hold is None else hold_record(vassal.hold),
         "not_before": next_try(vassal),
         "reason": vassal.reason,
     }
@@ -55,6 +56,13 @@ def end_record(end: End) -> dict[str, Any]:
         "order": end.order,
         "oom": end.oom or None,
     }
+
+
+def hold_record(hold: Hold) -> dict[str, Any]:
+    """The request that holds a vassal, and its operator."""
+    return {
+        "seq": hold.seq, "at": rfc3339(hold.at), "uid": hold.uid, "loginuid": hold.loginuid,
+    }  # fmt: skip
 
 
 def noted_until(fleet: Fleet, now: int) -> int | None:

@@ -62,7 +62,7 @@ BUDGET: Final = Change(
 )
 ENDS: Final = Change(
     since=2,
-    decision="The fleet keeps how each vassal ended last, and when it died within the last hour.",
+    decision="The fleet keeps how each vassal ended last, its deaths of an hour, and its hold.",
     reason="A loyal vassal that died every 20 s was accepting at each look, and had no deaths.",
 )
 

@@ -13,13 +13,25 @@ from ..shared import name_argument, raw_option, reading
 @name_argument
 @click.argument("from_", metavar="[FROM]", required=False)
 @click.argument("to", metavar="[TO]", required=False)
+@click.option(
+    "--running",
+    is_flag=True,
+    help="From the config that its process has, or had last, to the one that is wanted.",
+)
 @raw_option
 @reading
-def command(reader: Reader, name: str, from_: str | None, to: str | None, raw: bool) -> None:
+def command(
+    reader: Reader, name: str, from_: str | None, to: str | None, running: bool, raw: bool
+) -> None:
     """Unified diff between two deployed configs; the last two unless told.
 
     FROM and TO are numbers of events, digests (4 characters or more of one) or times (T).
     """
+    if running and from_ is not None:
+        raise click.UsageError("--running says which configs are compared; give no FROM and TO")
+    if running:
+        write(texts.diff_to_wanted(reader, name), raw=raw)
+        return
     try:
         write(texts.diff(reader, name, from_, to), raw=raw)
     except ValueError as error:

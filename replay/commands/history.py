@@ -15,6 +15,7 @@ from ...journal.reading import Reader
 from .. import deploys
 from ..hosts import HostReader, columns, merged, records
 from ..hosts import lines as of_hosts
+from ..returns import comes_back
 from ..selecting import Selection, filters, last, lines_option
 from ..shared import print_lines, reading_all
 from ..sources import Sources
@@ -39,7 +40,7 @@ def command(
         return iter(last(merged(streams), hosts, lines))
 
     if form != "short":
-        found = records(told(lambda _: deploys.deploy_record))
+        found = records(told(_record))
         write(formatted(form, columns(hosts, deploys.COLUMNS), found))
         return
     texts = told(_line)
@@ -51,9 +52,13 @@ def command(
     print_lines(of_hosts(hosts, chain([(head, deploys.HEAD), first], texts)))
 
 
+def _record(reader: Reader) -> Tell:
+    return lambda deploy: deploys.deploy_record(deploy, comes_back(reader, deploy))
+
+
 def _line(reader: Reader) -> Tell:
     sources = Sources.of(reader)
-    return lambda deploy: deploys.line(deploy, sources)
+    return lambda deploy: deploys.line(deploy, sources, comes_back(reader, deploy))
 
 
 def _timed(each: HostReader, tell: Tell, full: bool) -> Iterator[tuple[int, Any]]:

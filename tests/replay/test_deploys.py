@@ -232,6 +232,27 @@ def changes_while_held(b: Builder) -> None:
     b.changed("a.ini", b"new\n")  # 8
 
 
+def changes_twice_while_held(b: Builder) -> None:
+    changes_while_held(b)
+    b.changed("a.ini", b"newer\n")  # 9
+
+
+def changes_while_held_and_is_released(b: Builder) -> None:
+    changes_while_held(b)
+    b.operator("start", "a.ini")  # 9
+
+
+def changes_while_it_stops(b: Builder) -> None:
+    accepts(b)
+    b.operator("stop", "a.ini")  # 6
+    b.changed("a.ini", b"new\n")  # 7
+
+
+def changes_while_held_and_is_removed(b: Builder) -> None:
+    changes_while_held(b)
+    b.removed("a.ini")  # 9
+
+
 def changes_while_held_and_is_started(b: Builder) -> None:
     changes_while_held(b)
     b.operator("start", "a.ini")  # 9
@@ -358,7 +379,11 @@ STORIES: dict[Story, Outcomes] = {
     ],
     operator_stops: [(3, "stopped", 5)],
     operator_stops_all: [(3, "stopped", 5)],
-    changes_while_held: [(3, "accepting", 5), (8, "pending", None)],
+    changes_while_held: [(3, "accepting", 5), (8, "held", 8)],
+    changes_twice_while_held: [(3, "accepting", 5), (8, "held", 8), (9, "held", 9)],
+    changes_while_held_and_is_released: [(3, "accepting", 5), (8, "pending", None)],
+    changes_while_it_stops: [(3, "accepting", 5), (7, "held", 7)],
+    changes_while_held_and_is_removed: [(3, "accepting", 5), (8, "held", 8), (9, "stopped", 9)],
     changes_while_held_and_is_started: [(3, "accepting", 5), (8, "accepting", 10)],
     superseded: [(3, "superseded", 5), (5, "superseded", 6), (6, "pending", None)],
     claimed_by_another: [(3, "pending", None), (5, "superseded", 5)],

@@ -38,6 +38,8 @@ def test_every_key(path: str) -> None:
         ("outcome", "accepting"),
         ("outcome_seq", 8),
         ("outcome_at", "2026-11-24T06:00:09.500000000Z"),
+        ("removed", None),
+        ("same_as", None),
     ]
     one, three = chain.digest(b"one\n"), chain.digest(b"three\n")
     assert [(deploy["config"], deploy["previous"]) for deploy in deploys] == [
@@ -46,6 +48,29 @@ def test_every_key(path: str) -> None:
         (None, three),
         (one, None),
     ]
+    assert [(deploy["removed"], deploy["same_as"]) for deploy in deploys] == [
+        (None, None), (None, None), (None, None), (9, 3),
+    ]  # fmt: skip
+
+
+def test_one_that_comes_back_is_told_with_what_it_had_before(path: str) -> None:
+    one, three = (chain.digest(text)[:12] for text in (b"one\n", b"three\n"))
+    row = run(path, "a.ini").stdout.splitlines()[-1]
+    assert f"  {three} (removed, 9) -> {one} (as in event 3)  accepting" in row
+
+
+def test_one_that_comes_back_with_another_text(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        builder.start()
+        builder.up("a.ini", b"one\n")  # 3, 4, 5
+        builder.removed("a.ini")  # 6
+        builder.exited("a.ini", code=0)
+        builder.up("a.ini", b"new\n")  # 8
+    one, new = (chain.digest(text)[:12] for text in (b"one\n", b"new\n"))
+    row = run(path, "a.ini").stdout.splitlines()[-1]
+    assert f"  {one} (removed, 6) -> {new}  accepting" in row
+    assert history(path, "a.ini")[-1]["same_as"] is None
 
 
 @pytest.mark.parametrize(

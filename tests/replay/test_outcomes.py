@@ -46,7 +46,12 @@ def viewed(path: str) -> list[dict[str, Any]]:
 def told(path: str, full: bool = True) -> list[dict[str, Any]]:
     """The records that ``history`` gives; by the events alone if ``full``."""
     with open_journal(path) as reader:
-        return [deploy_record(deploy) for deploy in deploys(reader, Filter(), full)]
+        records = [deploy_record(deploy) for deploy in deploys(reader, Filter(), full)]
+    # The view has no column for a vassal that comes back.
+    return [
+        {key: value for key, value in each.items() if key not in ("removed", "same_as")}
+        for each in records
+    ]
 
 
 def same(path: str) -> int:

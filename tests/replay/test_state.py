@@ -68,6 +68,7 @@ def test_every_key_of_a_vassal(path: str) -> None:
         ("deaths", 0),
         ("restarts", 0),
         ("last_exit", None),
+        ("hold", None),
         ("not_before", None),
         ("reason", None),
     ]
@@ -100,6 +101,7 @@ def test_every_key_of_a_vassal(path: str) -> None:
             "order": None,
             "oom": None,
         },
+        "hold": None,
         "not_before": "2026-11-24T06:00:14.000000000Z",
         "reason": "exit code 1",
     }

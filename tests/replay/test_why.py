@@ -199,7 +199,7 @@ STORIES: dict[Story, list[str]] = {
     held: [
         "a.ini is held: stopped by an operator",
         "operator_requested: stop by uid 1017 via emperor-ctl -> stop  (event 6)",
-        "killed by signal 15 (SIGTERM), as ordered: stop by uid 1017 via emperor-ctl  (event 7)",
+        "killed by signal 15 (SIGTERM), as ordered: stop by an operator (event 6)  (event 7)",
         "stopped by:      uid 1017 via emperor-ctl, 2026-11-24 06:00:06.000 UTC (event 6)",
     ],
     held_with_all: ["stopped by:      uid 0 via emperor-ctl", "(event 6)"],

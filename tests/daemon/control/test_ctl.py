@@ -21,7 +21,7 @@ from ..conftest import MakeEmperor
 STATE = [
     "name", "monitor", "phase", "loyal", "deaf", "done", "pid", "attempt", "config", "running",
     "due", "path", "ts", "uid", "gid", "socket", "deaths", "restarts",
-    "last_exit", "not_before", "reason",
+    "last_exit", "hold", "not_before", "reason",
 ]  # fmt: skip
 
 

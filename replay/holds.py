@@ -1,0 +1,129 @@
+"""Vassals that an operator holds: who stopped them, what waits for it, what was refused meanwhile.
+
+Facts of ``why``. They are read from the requests that the journal has of the vassal, and of all
+vassals, so they are told of old journals, too.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from ..daemon.core.fleet import Vassal
+from ..journal.deploys import DEPLOYED
+from ..journal.events import Event, OperatorRequested, RequestRefused
+from ..journal.reading import Reader
+from ..journal.selection import Filter
+from ..journal.times import for_people, took
+from ..monitors.names import shown
+from .words import operator, short
+
+_MOST: Final = 100  # requests that are looked at
+
+
+def hold_facts(reader: Reader, vassal: Vassal, seq: int) -> Iterator[tuple[str, str]]:
+    """Labels and texts: of its hold as of event ``seq``, or of the last hold that was ended."""
+    if not vassal.held:
+        yield from _former(reader, vassal.name, seq)
+        return
+    stop = _first_stop(reader, vassal.name, seq)
+    if stop is None:
+        yield "stopped by", "an operator; the event is not in this file"
+        return
+    yield "stopped by", f"{_by(stop)}, {for_people(stop.at)} UTC (event {stop.seq})"
+    waiting = [event for event in _since(reader, vassal, stop, seq) if event.kind in DEPLOYED]
+    if waiting:
+        yield "waits for it", f"{_number(len(waiting), 'change')} ({_events(waiting)})"
+    yield from _would_start(reader, vassal, stop)
+    refused = [event for event in _since(reader, vassal, stop, seq) if _is_refusal(event)]
+    if refused:
+        requests = ", ".join(shown(getattr(event.body, "request", "")) for event in refused[:5])
+        yield (
+            "refused since",
+            f"{_number(len(refused), 'request')}: {requests} ({_events(refused)})",
+        )
+
+
+def _would_start(reader: Reader, vassal: Vassal, stop: Event) -> Iterator[tuple[str, str]]:
+    """The config with which it would be started, beside the one that ran last."""
+    before = reader.last_of(vassal.name, DEPLOYED, stop.seq)
+    ran = last_ran(vassal)
+    if vassal.spec.config is None or before is None or ran is None:
+        return
+    if ran == vassal.spec.config:
+        yield "would start", f"{short(ran)}, as it ran before"
+        return
+    asks = f"'diff {shown(vassal.name)} --running' compares them"
+    yield "would start", f"{short(vassal.spec.config)}; it ran {short(ran)} before; {asks}"
+
+
+def last_ran(vassal: Vassal) -> str | None:
+    """The digest of the config that its last process had; None where that is not known."""
+    if vassal.loaded is not None:
+        return vassal.loaded
+    return None if vassal.running is None else vassal.running.config
+
+
+def _since(reader: Reader, vassal: Vassal, stop: Event, seq: int) -> Iterator[Event]:
+    which = Filter(vassal=vassal.name, kinds=(*DEPLOYED, "request_refused"))
+    for row in reader.rows(which, after=stop.seq, upto=seq):
+        yield reader.decode(row)
+
+
+def _is_refusal(event: Event) -> bool:
+    return isinstance(event.body, RequestRefused)
+
+
+def _former(reader: Reader, name: str, seq: int) -> Iterator[tuple[str, str]]:
+    """The last hold, if an operator has ended it."""
+    start = _last_request(reader, name, seq)
+    if start is None or _request(start) != "start":
+        return
+    stop = _first_stop(reader, name, start.seq - 1)
+    if stop is not None:
+        lasted = f"for {took(start.at - stop.at)} until {for_people(start.at)} UTC"
+        by = f"stopped by {_by(stop)} (event {stop.seq}), started by {_by(start)}"
+        yield "was held", f"{lasted}: {by} (event {start.seq})"
+
+
+def _first_stop(reader: Reader, name: str, seq: int) -> Event | None:
+    """The stop with which its hold began: the first one behind the last start."""
+    found = None
+    for _ in range(_MOST):
+        event = _last_request(reader, name, seq)
+        if event is None or _request(event) != "stop":
+            break
+        found, seq = event, event.seq - 1
+    return found
+
+
+def _last_request(reader: Reader, name: str, seq: int) -> Event | None:
+    """The last start or stop of a vassal, or of all."""
+    rows = [reader.last_for_all("operator_requested", seq, each) for each in ("start", "stop")]
+    own, before = None, seq
+    for _ in range(_MOST):
+        own = reader.last_of(name, ("operator_requested",), before)
+        if own is None or _request(reader.decode(own)) in ("start", "stop"):
+            break
+        before = own[0] - 1
+    last = max((row for row in (own, *rows) if row is not None), default=None)
+    return None if last is None else reader.decode(last)
+
+
+def _request(event: Event) -> str:
+    body: Any = event.body
+    return str(body.request)
+
+
+def _by(event: Event) -> str:
+    assert isinstance(event.body, OperatorRequested)
+    reason = f", reason: {shown(event.body.reason)}" if event.body.reason else ""
+    return f"{operator(event.body)}{reason}"
+
+
+def _events(events: list[Event]) -> str:
+    numbers = ", ".join(str(event.seq) for event in events[:10])
+    more = f" and {len(events) - 10} others" if len(events) > 10 else ""
+    return f"{'event' if len(events) == 1 else 'events'} {numbers}{more}"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
