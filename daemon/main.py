@@ -40,8 +40,9 @@ from .keeper.arguments import given
 from .keeper.link import KeeperLink
 from .keeper.protocol import RENEW
 from .keeper.refusals import refusal
-from .loop import daemon_log, pressure
+from .loop import daemon_log, ports, pressure
 from .loop.clock import Clock
+from .loop.no_witness import NO_WITNESS
 from .loop.observer import Observer
 from .loop.shell import Shell
 from .loop.signals import Abandoned
@@ -50,7 +51,8 @@ from .loop.systemd import Notifier
 from .options import Command, options, policy
 from .startup import before
 from .startup.identity import short
-from .startup.opening import Opening
+from .startup.opening import Opened, Opening
+from .witness import given as given_witness
 
 log = logging.getLogger("emperor")
 
@@ -110,16 +112,8 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         keeper = stack.enter_context(contextlib.closing(KeeperLink.from_environment()))
         notifier = Notifier()
         max_step = _nanoseconds(chosen["max_clock_step"])
-        journal, fleet, holder, listener = Opening(
-            chosen["journal"],
-            control_path,
-            keeper,
-            notifier,
-            rebuild,
-            fork=chosen["restore"],
-            max_clock_step=max_step,
-            reserve=chosen["journal_reserve"],
-        ).run()
+        opened, witness = _opened(chosen, control_path, keeper, notifier, max_step)
+        journal, fleet, holder, listener = opened
         stack.enter_context(journal)
         stack.enter_context(contextlib.closing(listener))
         observer = Observer(altered.find(fleet, journal))
@@ -153,6 +147,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             observer,
             pressure.gauge(),
             followed(journal),
+            witness,
         )
         reserved.urgent = lambda: shell.signals.leaving
         _work(shell, monitors)
@@ -163,6 +158,34 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
     holder.forget()
     with contextlib.suppress(OSError):
         os.unlink(control_path)
+
+
+def _opened(
+    chosen: dict[str, Any],
+    control_path: str,
+    keeper: KeeperLink,
+    notifier: Notifier,
+    max_step: int | None,
+) -> tuple[Opened, ports.Witness]:
+    """The journal, and its witness. Raises JournalError, OSError."""
+    place = given_witness.place(chosen)
+    writer = given_witness.writer(chosen, place)
+    opening = Opening(
+        chosen["journal"],
+        control_path,
+        keeper,
+        notifier,
+        rebuild,
+        fork=chosen["restore"],
+        max_clock_step=max_step,
+        reserve=chosen["journal_reserve"],
+        witness=place,
+    )
+    opened = opening.run()
+    if writer is None:
+        return opened, NO_WITNESS
+    writer.follow(opened.journal, adopted=opening.adopted)
+    return opened, writer
 
 
 def _tidy_up(host: Host, attempts: Cgroups) -> None:

@@ -12,6 +12,7 @@ from . import config_file
 from .cli.option_types import (
     AUTO,
     duration,
+    interval,
     milliseconds,
     mode,
     owner,
@@ -369,6 +370,25 @@ def record() -> list[Decorator]:
             show_default=True,
             help="Room on the journal's file system that only the daemon's own start and stop"
             " may use when the disk is full. 0: none.",
+        ),
+        _option(
+            "--witness",
+            metavar="PATH|syslog|cmd:CMD",
+            help="Write the journal's last number and hash there as well, so that a journal that"
+            " is rewritten or put back is noticed: a file, syslog, or the input of a command.",
+        ),
+        _option(
+            "--witness-every",
+            type=interval(),
+            default="10m",
+            metavar="S|N",
+            show_default=True,
+            help="How often: a time with its unit, or a plain number of events.",
+        ),
+        _option(
+            "--witness-key",
+            metavar="FILE",
+            help="Sign it by this private key of Ed25519 (PEM).",
         ),
         _option(
             "--control",

@@ -18,6 +18,7 @@ from ...journal.quantities import duration_text, size_text
 AUTO: Final = "auto"
 YEAR: Final = 365 * 24 * 3600  # seconds; deadlines are nanoseconds in 64 bits
 _UNITS: Final = {"s": "seconds", "ms": "milliseconds"}
+_MOST_EVENTS: Final = 10**9
 _NO_ID: Final = 2**32 - 1
 _ID: Final = re.compile(r"[0-9]{1,30}")  # str.isdigit also knows ², which is no number
 _DIGITS: Final = re.compile(r"[+-]?[0-9]{1,30}")
@@ -53,6 +54,18 @@ def _duration(text: str, least: float, most: float, unit: str) -> Decimal:
             f"{text} is out of range; write a duration from {lowest} to {highest}"
         )
     return found
+
+
+def interval() -> Callable[[object], tuple[float | None, int | None]]:
+    """Seconds, 1 or more and a year at most, where a unit is given; else a number of events."""
+
+    def convert(value: object) -> tuple[float | None, int | None]:
+        text = str(value).strip()
+        if _DIGITS.fullmatch(text):
+            return None, whole(1, _MOST_EVENTS)(text)
+        return duration(1)(text), None
+
+    return convert
 
 
 def size(least: int = 0) -> Callable[[object], int]:

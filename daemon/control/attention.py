@@ -12,7 +12,8 @@ from ..host import altered
 
 # The values of ``what``, in the order in which they are told.
 KINDS: Final = (
-    "estranged", "paused", "keeper died", "linked", "lost log", "clock", "own log", "logs shared",
+    "estranged", "paused", "keeper died", "linked", "lost log",
+    "no witness", "clock", "own log", "logs shared",
     "unreachable", "doubted", "over budget", "barred", "throttled", "crashing", "hanging",
     "text altered", "log renamed", "flooding", "unknown process",
     "left process", "no cgroup",
@@ -67,6 +68,8 @@ class Daemon(Protocol):
     def strays(self) -> Iterable[str]: ...
 
     def cgroup_trouble(self) -> str | None: ...
+
+    def witness_trouble(self) -> tuple[int | None, str] | None: ...
 
 
 class Recent:
@@ -128,6 +131,8 @@ def _of_daemon(daemon: Daemon) -> Iterator[dict[str, Any]]:
         yield _entry("keeper died", recent.keeper_died, KEEPER_DIED)
     for what, reason in daemon.journal_troubles.items():
         yield _entry(what, None, reason)
+    if (witness := daemon.witness_trouble()) is not None:
+        yield _entry("no witness", *witness)
     if (clock := daemon.clock_trouble()) is not None:
         yield _entry("clock", *clock)
     for what, reason in daemon.log_troubles().items():

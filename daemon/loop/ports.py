@@ -109,5 +109,16 @@ class Keeper(Protocol):
     async def run(self) -> None: ...
 
 
+class Witness(Protocol):
+    """Writes the journal's head elsewhere, and delays nothing."""
+
+    trouble: str | None  # why it cannot
+    since: int | None
+
+    async def run(self) -> None: ...
+
+    async def end(self) -> None: ...
+
+
 # Takes signal numbers; within the context, those signals come as they arrive.
 Signals = Callable[..., AbstractContextManager[AsyncIterator[int]]]

@@ -42,6 +42,7 @@ from .handover import Handover
 from .inbox import Inbox, Request
 from .intake import MOST, AfterOthers, Intake
 from .monitor_runner import MonitorRunner
+from .no_witness import NO_WITNESS
 from .observer import Observer, orphans
 from .pending import Pending
 from .recorder import Recorder
@@ -75,6 +76,7 @@ class Shell:
         observer: Observer | None = None,
         gauge: pressure.Gauge = lambda: None,
         deploys: Deploys | None = None,
+        witness: ports.Witness = NO_WITNESS,
     ) -> None:
         self.fleet = fleet  # as it is recorded
         self._journal = journal
@@ -112,6 +114,7 @@ class Shell:
             self._jumps,
             host,
             self._keeper,
+            witness,
         )
         self.signals = Signals(self.view, signals, notifier, self.tell, self.handover.renew)
 
@@ -144,6 +147,7 @@ class Shell:
             nursery.start_soon(self._deadlines.watch)
             nursery.start_soon(heartbeats.watch, self.fleet, self._host, self.tell)
             nursery.start_soon(self._recorder.watch_files, self.tell)
+            nursery.start_soon(self.view.witness.run)
             nursery.start_soon(self._monitors.try_deferred)
             nursery.start_soon(self._jumps.run, lambda: self._pending.fleet)
             if started.policy.max_starting_ceiling > started.policy.max_starting:
@@ -213,6 +217,7 @@ class Shell:
             return
         await self._turn([self._pending.checkpoint, lambda _: [Draft("daemon_stopped", Empty())]])
         await self._host.unlisten_all()
+        await self.view.witness.end()
         log.info("stopped")
 
     def _done(self) -> bool:

@@ -35,6 +35,7 @@ class View:
         jumped: jumps.Watch,
         host: ports.Host,
         keeper: ports.Keeper,
+        witness: ports.Witness,
     ) -> None:
         self.fleet = fleet  # as it is recorded
         self.recent = Recent()
@@ -47,6 +48,7 @@ class View:
         self._jumps = jumped
         self._host = host
         self._keeper = keeper
+        self.witness = witness
 
     @property
     def paused(self) -> str | None:
@@ -119,6 +121,12 @@ class View:
     def strays(self) -> list[str]:
         """Processes that may be left of vassals and cannot be attributed, each in words."""
         return self._host.strays()
+
+    def witness_trouble(self) -> tuple[int | None, str] | None:
+        """Since when the witness does not take the journal's head, and why."""
+        if self.witness.trouble is None:
+            return None
+        return self.witness.since, self.witness.trouble
 
     def cgroup_trouble(self) -> str | None:
         """Why vassals run without cgroups that should have them."""

@@ -8,6 +8,7 @@
 | nothing | another emperor has its identity | refuses to start; with ``--restore``, renames it |
 | a last event | holds that event | goes on |
 | a last event | does not, or cannot be read or opened | is estranged until an operator decides |
+| anything | lacks the last event of its witness, or has another one | is estranged as well |
 """
 
 import logging
@@ -43,9 +44,11 @@ from ..keeper.link import KeeperLink
 from ..keeper.protocol import RENEW
 from ..loop.clock import Clock
 from ..loop.systemd import Notifier
+from ..witness.targets import Target
 from . import in_use
 from .estranged import Estranged
 from .identity import Holder, estrangement, short
+from .witnessed import difference
 
 log = logging.getLogger("emperor")
 
@@ -76,6 +79,7 @@ class Opening:
         fork: bool = False,
         max_clock_step: int | None = None,
         reserve: int = 0,
+        witness: Target | None = None,
     ) -> None:
         self._given = os.path.abspath(path)
         self._path = os.path.realpath(path)
@@ -86,6 +90,8 @@ class Opening:
         self._fork = fork
         self._max_clock_step = max_clock_step
         self._reserve = reserve
+        self._witness = witness
+        self.adopted = False  # an operator decided that this is the journal
         self._holder = Holder(keeper, path)
         self._journal: Journal | None = None
         self._error: JournalError | None = None
@@ -106,8 +112,7 @@ class Opening:
         self._keeper.receive_all()
         fleet = self._read()
         head = None if self._journal is None else self._journal.head
-        own = None if head is None else head.identity
-        known = self._holder.inherit() or self._holder.recall(own)
+        known = self._holder.inherit() or self._holder.recall(head.identity if head else None)
         if (
             known is None
             and fleet is None
@@ -121,17 +126,21 @@ class Opening:
                 raise self._error
             drafts = self._first_start(fleet)
             listener = control.inherit(self._control_path, self._keeper)
+            reason = None
         else:
             self._holder.take(known.identity)
-            if self._fork and self._journal is not None and not self._is_forked():
+            if self._fork and _can_fork(self._journal, self._path):
                 log.warning("--restore does nothing, because vassals of this journal run")
             listener = control.inherit(self._control_path, self._keeper)
             reason = self._reason(known)
-            if reason is not None:
-                self._holder.tell(known)  # a new keeper does not know it yet
-                drafts = self._wait(known, fleet, reason, listener)
-                assert self._journal is not None
-                fleet = self._rebuild(self._journal)
+        if reason is None and not drafts and self._journal is not None:
+            known, reason = difference(self._witness, self._journal) or (known, None)
+        if reason is not None and known is not None:
+            self._holder.take(known.identity)
+            self._holder.tell(known)  # a new keeper does not know it yet
+            drafts = self._wait(known, fleet, reason, listener)
+            assert self._journal is not None
+            fleet = self._rebuild(self._journal)
         assert self._journal is not None
         assert fleet is not None
         self._journal.when_durable = self._holder.tell
@@ -222,7 +231,7 @@ class Opening:
         head = self._journal.head
         if head is None:
             return []
-        if self._fork and not self._is_forked():
+        if self._fork and _can_fork(self._journal, self._path):
             status = os.stat(self._path)
             body = JournalForked(
                 identity=head.identity.hex(),
@@ -247,16 +256,6 @@ class Opening:
             any_user=any_user,
         )
         return []
-
-    def _is_forked(self) -> bool:
-        """Whether this very copy goes its own way already: so ``--restore`` may stay in a unit."""
-        assert self._journal is not None
-        event = self._journal.identity_event()
-        if event is None or not isinstance(event.body, JournalForked):
-            return False
-        status = os.stat(self._path)
-        copy = (event.body.path, event.body.device, event.body.inode)
-        return copy == (self._path, status.st_dev, status.st_ino)
 
     def _wait(
         self, known: Head, fleet: Fleet | None, reason: str, listener: socket.socket
@@ -293,6 +292,7 @@ class Opening:
                 looked = self._reason(known)
                 continue
             by = "-" if decision.by is None else decision.by.uid
+            self.adopted = True
             log.warning("no longer estranged: uid %s asked to %s", by, decision.do)
             if decision.do == "adopt":
                 return life.adopted(decision, self._write)
@@ -312,6 +312,16 @@ class Opening:
         except (JournalLocked, JournalPaused) as error:
             self._error = error
             return None
+
+
+def _can_fork(journal: Journal | None, path: str) -> bool:
+    """Whether this copy does not go its own way yet: so ``--restore`` may stay in a unit."""
+    event = None if journal is None else journal.identity_event()
+    if event is None or not isinstance(event.body, JournalForked):
+        return journal is not None
+    status = os.stat(path)
+    copy = (event.body.path, event.body.device, event.body.inode)
+    return copy != (path, status.st_dev, status.st_ino)
 
 
 def reason_of(error: JournalError) -> str:

@@ -51,6 +51,9 @@ VALUES: dict[str, tuple[str | None, Any]] = {
     "journal-reserve": ("6M", 6 << 20),
     "record-budget": ("5M", 5 << 20),
     "control": ("/c", "/c"),
+    "witness": ("/w", "/w"),
+    "witness-every": ("500", (None, 500)),
+    "witness-key": ("/k", "/k"),
 }
 
 

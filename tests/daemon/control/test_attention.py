@@ -67,6 +67,11 @@ class Daemon:
     def cgroup_trouble(self) -> str | None:
         return self.trouble
 
+    unwitnessed: tuple[int | None, str] | None = None
+
+    def witness_trouble(self) -> tuple[int | None, str] | None:
+        return self.unwitnessed
+
 
 class Watched(Script):
     """A script whose daemon remembers what happened, and what caused it."""
@@ -264,11 +269,13 @@ def test_processes_that_are_left_missing_cgroups_and_the_clock_want_attention() 
     script.feed("daemon started")
     daemon = Daemon(script.fleet, script.recent, strayed=["process 7"], trouble="/x: full")
     daemon.clock = (script.now, "ahead")
+    daemon.unwitnessed = (script.now, "it hangs")
     daemon.journal_troubles = {"linked": "two names", "lost log": "lost"}
     found = attention(daemon, script.now)
     assert [(each["what"], each["vassal"], each["reason"]) for each in found] == [
         ("linked", None, "two names"),
         ("lost log", None, "lost"),
+        ("no witness", None, "it hangs"),
         ("clock", None, "ahead"),
         ("left process", None, "process 7; end it if it is not wanted"),
         ("no cgroup", None, "/x: full"),

@@ -1,0 +1,47 @@
+"""Whether a journal is the one that its witness has seen, where the witness can be read back."""
+
+import logging
+import threading
+import time
+from typing import Final
+
+from ...journal.store import Head, Journal
+from ...journal.witness import Line, flaw
+from ..witness.targets import Target
+
+log = logging.getLogger("emperor")
+
+_PATIENCE: Final = 5.0  # seconds for the witness to be read
+
+
+def difference(target: Target | None, journal: Journal) -> tuple[Head, str] | None:
+    """The head that was witnessed last, and why the journal cannot have it; None if it can."""
+    line = None if target is None else _last(target)
+    if line is None:
+        return None
+    what = flaw(line, journal.begin, journal.seq, journal.hash_of)
+    if what is None:
+        return None
+    head = Head(bytes.fromhex(line.identity), line.seq, bytes.fromhex(line.hash), time.time_ns())
+    return head, f"rewritten or rolled back: {what} (by its witness, {line.time})"
+
+
+def _last(target: Target) -> Line | None:
+    """The last line. A witness that does not answer in time is none."""
+    found: list[Line | None] = []
+    reasons: list[str] = []
+
+    def read() -> None:
+        try:
+            found.append(target.last())
+        except OSError as error:
+            reasons.append(error.strerror or str(error))
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    thread.join(_PATIENCE)
+    if not found:
+        reason = reasons[0] if reasons else f"it was not read within {_PATIENCE:g} s"
+        log.error("the journal is not compared with its witness: %s", reason)
+        return None
+    return found[0]
