@@ -124,14 +124,14 @@ class Line:
         )  # fmt: skip
         return dict(zip(COLUMNS, values, strict=True))
 
-    def cells(self) -> tuple[str, ...]:
-        """As people read it."""
+    def cells(self, source: str) -> tuple[str, ...]:
+        """As people read it, with the short name of its source."""
         at = "" if self.longest_at is None else for_people(self.longest_at)[:19]
         outages = f"{self.outages} (down now)" if self.open else str(self.outages)
         return (
             self.label, _percent(self.availability), outages, _took(self.mttr),
             _took(self.longest), at or "-", str(self.deaths), str(self.deploys),
-            _percent(self.failed_share), _took(self.lead), shown(self.monitor or "-"),
+            _percent(self.failed_share), _took(self.lead), source,
         )  # fmt: skip
 
     @property
@@ -166,12 +166,27 @@ def _percent(share: float | None) -> str:
 
 # The answer
 
+# The worst first; where nothing is known, last.
+ORDERS: Final[dict[str, Callable[[Line], float]]] = {
+    "up": lambda line: 2 if line.availability is None else line.availability,
+    "outages": lambda line: -line.outages,
+    "mttr": lambda line: -(line.mttr or 0),
+    "longest": lambda line: -(line.longest or 0),
+    "deaths": lambda line: -line.deaths,
+    "deploys": lambda line: -line.deploys,
+    "failed": lambda line: -line.failed,
+    "lead": lambda line: -(line.lead or 0),
+}
+
 
 class Answer:
     """The lines of a report: the fleet, each host where there are several, each vassal."""
 
     def __init__(
-        self, found: Sequence[tuple[str | None, Report]], wanted: Callable[[str], bool]
+        self,
+        found: Sequence[tuple[str | None, Report]],
+        wanted: Callable[[str], bool],
+        order: str = "name",
     ) -> None:
         self.reports = [report for _, report in found]
         self.since = min(report.since for report in self.reports)
@@ -183,6 +198,8 @@ class Answer:
             if wanted(name) and (spell.up or spell.down or spell.off or spell.outcomes)
         ]
         self.vassals = [Line("vassal", host, name, [spell]) for host, name, spell in chosen]
+        if order != "name":
+            self.vassals.sort(key=ORDERS[order])
         self.fleet = Line("fleet", None, None, [spell for _, _, spell in chosen])
         self.hosts = [
             Line("host", host, None, [spell for other, _, spell in chosen if other == host])
@@ -210,8 +227,8 @@ class Answer:
             "vassals": rest[len(self.hosts) :],
         }
 
-    def lines(self) -> Iterator[str]:
-        """For people."""
+    def lines(self, named: Callable[[str | None, str | None], str]) -> Iterator[str]:
+        """For people. ``named`` gives the short name of a source of a host."""
         events = sum(report.events for report in self.reports)
         span = self.until - self.since
         yield (
@@ -226,7 +243,8 @@ class Answer:
             f" change failure rate {_percent(fleet.failed_share)},"
             f" time to restore {_took(fleet.mttr)}"
         )
-        yield from aligned(_HEAD, [line.cells() for line in (fleet, *self.hosts, *self.vassals)])
+        every = (fleet, *self.hosts, *self.vassals)
+        yield from aligned(_HEAD, [line.cells(named(line.host, line.monitor)) for line in every])
 
     def _daemons(self) -> Iterable[str]:
         breaks = sum(report.breaks for report in self.reports)

@@ -13,12 +13,18 @@ from .. import report
 from ..hosts import HostReader
 from ..names import check_known
 from ..shared import check_times, in_any, name_of, print_lines, reading_all
+from ..sources import Sources
 
 
 @click.command("report", cls=Command)
 @click.argument("name", required=False, callback=name_of)
 @click.option("--since", type=TIME, metavar="T", help="Only from then on.")
 @click.option("--until", type=TIME, metavar="T", help="Only up to then.")
+@click.option(
+    "--sort", "order", type=click.Choice(["name", *report.ORDERS]), default="name",
+    help="The worst first: by up, outages, mttr, longest, deaths, deploys, failed or lead."
+    "  [default: name]", metavar="KEY",
+)  # fmt: skip
 @click.option("--full", is_flag=True, help="Fold all events, and believe nothing that is stored.")
 @listing()
 @reading_all
@@ -27,6 +33,7 @@ def command(
     name: str | None,
     since: Moment | None,
     until: Moment | None,
+    order: str,
     full: bool,
     form: str,
 ) -> None:
@@ -40,10 +47,11 @@ def command(
         in_any(hosts, lambda each: check_known(each.reader, name))
     found = in_any(hosts, lambda each: (each.host, report.report(each.reader, since, until, full)))
     answer = report.Answer(
-        found, lambda each: name is None or each == name or fnmatchcase(each, name)
+        found, lambda each: name is None or each == name or fnmatchcase(each, name), order
     )
     if form == "short":
-        print_lines(answer.lines())
+        sources = {each.host: Sources.of(each.reader) for each in hosts}
+        print_lines(answer.lines(lambda host, url: sources[host].name(url) if url else "-"))
     elif form == "json":
         write([escapes.encode(answer.as_json()), b"\n"])
     else:

@@ -267,3 +267,25 @@ def test_the_window_cuts_times(path: str) -> None:
 def test_an_unknown_name_is_not_found(path: str) -> None:
     result = run(path, "app-b.ini")
     assert (result.exit_code, "did you mean app-a.ini" in result.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("order", "first"),
+    [("name", "app-a.ini"), ("deaths", "app-a.ini"), ("up", "b.ini"), ("deploys", "app-a.ini")],
+)
+def test_the_worst_first(tmp_path: Path, order: str, first: str) -> None:
+    """The second one never comes up; the first one dies once and has two deploys."""
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        builder.start()
+        builder.up("app-a.ini")
+        builder.changed("app-a.ini", b"two\n")
+        builder.exited("app-a.ini", code=1)
+        builder.added("b.ini", bar="no such user")
+        builder.event("pressure_observed", after=9, cpu=1)
+    found = json.loads(run(path, "--json", "--sort", order).stdout)
+    assert found["vassals"][0]["vassal"] == first
+
+
+def test_sources_have_short_names(path: str) -> None:
+    assert run(path).stdout.splitlines()[-1].split()[-1] == "dir:vassals"
