@@ -23,13 +23,13 @@ import math
 import os
 import select
 import socket
-import stat
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
 import trio
 
+from ...monitors import stale_socket
 from ..cli import escapes
 from ..keeper.link import KeeperLink
 from ..keeper.protocol import CONTROL
@@ -143,7 +143,7 @@ def bind(path: str) -> socket.socket:
     """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        _make_room(path)
+        _check(path)
         former = os.umask(0o177)  # for its owner only, from the first moment
         try:
             unix_sockets.bind(listener, path, 0o600)
@@ -182,22 +182,14 @@ def _about(path: str) -> dict[str, Any]:
     return {"path": path, "device": status.st_dev, "inode": status.st_ino}
 
 
-def _make_room(path: str) -> None:
+def _check(path: str) -> None:
+    """Raise ControlInUse unless a socket can take this place."""
     try:
-        status = os.lstat(path)
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(status.st_mode):
-        raise ControlInUse(errno.EEXIST, "there is a file that is no socket", path)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            unix_sockets.connect(probe, path)
-        except ConnectionRefusedError:
-            return  # no process listens any more; the socket is replaced
-        except OSError as error:
-            raise ControlInUse(error.errno, str(error.strerror), path) from None
-        else:
-            raise ControlInUse(errno.EADDRINUSE, "another process listens there", path)
+        stale_socket.check(path)
+    except stale_socket.Served:
+        raise ControlInUse(errno.EADDRINUSE, "another process listens there", path) from None
+    except OSError as error:
+        raise ControlInUse(error.errno, str(error.strerror), path) from None
 
 
 async def serve(

@@ -9,15 +9,15 @@ import errno
 import os
 import select
 import socket
-import stat
 import threading
 from typing import Final
 
 from ...journal.events import ListenFault
+from ...monitors import stale_socket
 from ...monitors.names import shown
 from ..keeper.refusals import PASSING
 from .listen_address import CannotListen, excludes, parse
-from .socket_files import File, Terms, apply_terms, below, is_served, remove, suitable_folder
+from .socket_files import File, Terms, apply_terms, below, remove, suitable_folder
 
 _LONGEST_PATH: Final = 107  # bytes of a UNIX socket's address
 # Errors that may pass by themselves, without a change at the vassal's source.
@@ -158,20 +158,21 @@ class Opening:
             return apply_terms(folder, name, path, self.how)
 
     def _make_room(self, folder: int, name: str, path: str) -> None:
-        """Remove the socket that a dead daemon left; nothing else. Raises CannotListen."""
+        """Remove the socket that a dead daemon left; nothing else. Raises CannotListen, OSError."""
         try:
             status = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
             return
-        if not stat.S_ISSOCK(status.st_mode):
-            reason = f"{shown(path)} is in the way and is no socket; remove it"
-            raise CannotListen(reason, "address")
         for other in self._held:
             if other.file is not None and other.file[1:] == (status.st_dev, status.st_ino):
                 raise _taken(path, other)
-        if is_served(below(folder, name)):
-            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
-        os.unlink(name, dir_fd=folder)
+        try:
+            stale_socket.remove(below(folder, name))
+        except stale_socket.NoSocket:
+            reason = f"{shown(path)} is in the way and is no socket; remove it"
+            raise CannotListen(reason, "address") from None
+        except PermissionError:  # it cannot be told
+            raise stale_socket.Served from None
 
     def _refusal(self, error: OSError) -> CannotListen:
         address = self.address

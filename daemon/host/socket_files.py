@@ -7,7 +7,6 @@ below it (``/proc/self/fd``), so a path that is changed meanwhile has no effect.
 
 import contextlib
 import os
-import socket
 import stat
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -138,24 +137,6 @@ def apply_terms(folder: int, name: str, path: str, how: Terms, known: File | Non
     finally:
         os.close(file)
     return File(path, status.st_dev, status.st_ino)
-
-
-def is_served(path: str) -> bool:
-    """Whether a process has the socket of a socket file.
-
-    The probe is of another type than the socket, so it does not become a client. A client would
-    wake the vassal of another emperor. The kernel refuses the connection if no process has the
-    socket, and else says that the type is wrong (unix(7)).
-    """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(path)
-        except (ConnectionRefusedError, FileNotFoundError):
-            return False
-        except OSError:  # of another type, or not for us
-            return True
-    return True
 
 
 def remove(file: File | None) -> None:

@@ -11,13 +11,11 @@ The daemon listens and accepts by itself, since libzmq has no limits for what a 
 (``clients.py``).
 """
 
-import contextlib
 import errno
 import functools
 import os
 import re
 import socket as sockets
-import stat
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -29,7 +27,7 @@ import zmq
 from zmq.utils import z85
 
 from ...journal import quantities
-from .. import names
+from .. import names, stale_socket
 from ..contract import Refused
 from ..polling import SourceFailed
 from ..regular_file import NotRegular, opened
@@ -277,22 +275,17 @@ def failure(error: zmq.ZMQError | OSError, endpoint: Endpoint) -> SourceFailed:
 
 
 def _make_way(path: str) -> None:
-    """Remove the socket that a dead daemon left; nothing else. Raises OSError, SourceFailed."""
+    """Remove the socket that a dead daemon left; nothing else. Raises SourceFailed."""
     try:
-        if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise SourceFailed(f"{path} is in the way and is no socket; remove it")
-        with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as probe:
-            probe.setblocking(False)
-            probe.connect(path)
-    except (FileNotFoundError, ConnectionRefusedError):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        return
-    except BlockingIOError:
-        pass  # many wait to be let in
+        stale_socket.remove(path)
+    except stale_socket.NoSocket:
+        raise SourceFailed(f"{path} is in the way and is no socket; remove it") from None
+    except stale_socket.Served:
+        raise SourceFailed(
+            f"another process listens at {path}; stop that, or use another endpoint"
+        ) from None
     except OSError as error:
         raise SourceFailed(f"cannot listen at {path}: {os.strerror(error.errno or 0)}") from None
-    raise SourceFailed(f"another process listens at {path}; stop that, or use another endpoint")
 
 
 def identity(path: str) -> tuple[int, int] | None:

@@ -8,11 +8,11 @@ and never listened at; of a socket's file only the place is looked at.
 import errno
 import os
 import socket as sockets
-import stat
 from typing import Final
 
 import zmq
 
+from .. import stale_socket
 from ..os_errors import error_text
 from ..polling import SourceFailed
 from .endpoint import Endpoint, allowed_keys, failure, numeric, read_secret_key
@@ -70,25 +70,17 @@ def _probe_address(family: int, address: str | tuple[str, int]) -> None:
 def _probe_file(path: str) -> None:
     """Look whether a socket could be made at the path. Raises OSError, SourceFailed."""
     folder = os.path.dirname(path)
+    os.stat(folder)
     try:
-        mode = os.lstat(path).st_mode
-    except FileNotFoundError:
-        os.stat(folder)
-    else:
-        if not stat.S_ISSOCK(mode):
-            raise SourceFailed(f"{path} is in the way and is no socket; remove it")
-        if _greets(sockets.AF_UNIX, path):
-            return
-        if _accepts(path):
-            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        stale_socket.check(path)
+    except stale_socket.NoSocket:
+        raise SourceFailed(f"{path} is in the way and is no socket; remove it") from None
+    except stale_socket.Served:
+        if not _greets(sockets.AF_UNIX, path):
+            raise
+        return
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OSError(errno.EACCES, os.strerror(errno.EACCES))
-
-
-def _accepts(path: str) -> bool:
-    with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as client:
-        client.setblocking(False)
-        return client.connect_ex(path) != errno.ECONNREFUSED
 
 
 def _greets(family: int, address: str | tuple[str, int]) -> bool:
