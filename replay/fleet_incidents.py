@@ -13,7 +13,6 @@ import msgspec
 from ..journal.events import Before, DaemonStarted, Event, Exited, Failed
 from ..journal.reading import COLUMNS, Reader
 from ..journal.times import took
-from ..monitors.names import shown
 from .together import GAP
 from .words import decode_actions
 
@@ -38,8 +37,9 @@ _KINDS: Final = (
 class Incident(msgspec.Struct):
     """One of them. ``seq`` and ``at`` are of its beginning, ``last`` is its last event.
 
-    ``about`` is the source or the vassal. ``outage`` and ``doubted`` are the events of an outage
-    and of a doubt that belong to it; ``removed`` are the removals.
+    ``about`` is the source or the vassal, and ``text`` tells the rest of the sentence. ``outage``
+    and ``doubted`` are the events of an outage and of a doubt that belong to it. ``removed`` are
+    the removals.
     """
 
     kind: Kind
@@ -104,11 +104,11 @@ def _of_source(source: str, events: Iterable[Event]) -> Iterator[Incident]:
             assert isinstance(event.body, Failed)
             outage = Incident("outage", event.seq, event.at, event.seq, source)
             outage.outage, outage.reason = (event.seq, None), event.body.reason
-            outage.text = f"{shown(source)} cannot be read"
+            outage.text = "cannot be read"
         elif event.kind == "monitor_recovered" and outage is not None:
             outage.until, outage.last, outage.outage = event.at, event.seq, (outage.seq, event.seq)
             lasted = took(event.at - outage.at)
-            outage.text = f"{shown(source)} could not be read for {lasted}"
+            outage.text = f"could not be read for {lasted}"
         elif event.kind == "listing_doubted":
             doubted = event
         elif event.kind == "vassal_removed":
@@ -126,7 +126,7 @@ def _removal(
         return
     first = run[0]
     one = Incident("removal", first.seq, first.at, run[-1].seq, source, until=run[-1].at)
-    one.text = f"{shown(source)} lost {len(run)} vassals"
+    one.text = f"lost {len(run)} vassals"
     one.removed = [event.seq for event in run]
     if doubted is not None and first.at - doubted.at < _TIED:
         one.seq, one.at, one.doubted = doubted.seq, doubted.at, doubted.seq
@@ -190,7 +190,7 @@ def _crash_loops(events: Iterable[Event]) -> Iterator[Incident]:
         run.append(event)
     for name, run in runs.items():
         if len(run) >= _LOOP:
-            text = f"{shown(name)} ended {len(run)} times"
+            text = f"ended {len(run)} times"
             yield Incident("crash loop", run[0].seq, run[0].at, run[-1].seq, name, text, run[-1].at)
 
 

@@ -19,6 +19,8 @@ from .incident_of_vassal import NOT_KNOWN
 from .incident_of_vassal import page as page_of_vassal
 from .page import Page, Section
 from .rebuild import NotFound, fleet_at
+from .sources import Sources
+from .trust import altered
 from .words import how_it_ended, short
 
 _DAY: Final = 86_400 * 10**9
@@ -40,6 +42,7 @@ def record(reader: Reader, upto: int) -> dict[str, Any]:
         "title": found.title,
         "facts": dict(found.facts),
         "sections": {each.title: list(each.lines) for each in found.sections},
+        "altered": list(found.altered),
         "requests_refused": None,
     }
 
@@ -61,7 +64,10 @@ def _last(reader: Reader, upto: int) -> tuple[Incident, Page]:
             "no incident is in this journal: no outage, no mass removal, no crash loop,"
             " no death of the daemon"
         )
-    made.sections = [*made.sections, _most_deaths(reader, upto), *_before(found)]
+    if not made.altered:
+        seqs = [one.seq, one.last, *(one.outage or ()), one.doubted, *one.removed]
+        made.altered = altered(reader, (seq for seq in seqs if seq is not None))
+    made.sections = [*made.sections, _most_deaths(reader, upto), *_before(reader, found)]
     return one, made
 
 
@@ -77,10 +83,20 @@ def _most_deaths(reader: Reader, upto: int) -> Section:
     return Section(title, lines, "list")
 
 
-def _before(found: list[Incident]) -> Iterator[Section]:
+def _before(reader: Reader, found: list[Incident]) -> Iterator[Section]:
     if found:
-        lines = [f"{for_people(one.at)} {one.text} (event {one.seq})" for one in found[:_MOST]]
+        sources = Sources.of(reader)
+        lines = [
+            f"{for_people(one.at)} {_subject(sources, one)}{one.text} (event {one.seq})"
+            for one in found[:_MOST]
+        ]
         yield Section("Before it", lines, "list")
+
+
+def _subject(sources: Sources, one: Incident) -> str:
+    if not one.about:
+        return ""
+    return f"{shown(one.about) if one.kind == 'crash loop' else sources.name(one.about)} "
 
 
 def _names(names: list[str]) -> str:
@@ -92,10 +108,10 @@ def _names(names: list[str]) -> str:
 
 
 def _of_source(reader: Reader, one: Incident, upto: int) -> Page:
-    source = shown(one.about)
+    source = Sources.of(reader).name(one.about)
     before = fleet_at(reader, one.seq - 1) if one.seq > 1 else Fleet()
     its = [vassal for vassal in before.vassals.values() if vassal.monitor == one.about]
-    facts = list(_outage_facts(reader, one, upto))
+    facts = [("source", one.about), *_outage_facts(reader, one, upto)]
     facts += list(_removal_facts(reader, one, its))
     up = sum(1 for vassal in its if vassal.pid is not None)
     facts.append(("before", f"{len(its)} vassals, {up} with a process: state --seq {one.seq - 1}"))
@@ -107,7 +123,7 @@ def _of_source(reader: Reader, one: Incident, upto: int) -> Page:
         f"{for_people(each.at)[11:]} {each}" for each in vicinity.changes(reader, one.at, names)
     ]
     sections.append(Section("Also changed within a minute of it", around or ["Nothing."], "list"))
-    title = one.text
+    title = f"{source} {one.text}"
     if one.removed:
         title = f"{source} lost {len(one.removed)} of its {len(its)} vassals"
     return Page(title, facts, sections)

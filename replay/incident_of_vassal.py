@@ -35,9 +35,10 @@ class Texts(msgspec.Struct):
 
 def page(reader: Reader, told: Story) -> Page:
     """The page of a vassal's last incident."""
-    if told.broken is None:
-        return _without_break(reader, told)
-    return _of_break(reader, told, told.broken)
+    broken = told.broken
+    made = _without_break(reader, told) if broken is None else _of_break(reader, told, broken)
+    made.altered = told.altered
+    return made
 
 
 def record(reader: Reader, told: Story) -> dict[str, Any]:
@@ -52,6 +53,7 @@ def record(reader: Reader, told: Story) -> dict[str, Any]:
         "changes": [
             msgspec.to_builtins(each) for each in vicinity.changes(reader, at, (told.name,))
         ],
+        "altered": list(found.altered),
         "requests_refused": None,
         **{key: value for key, value in why.record(reader, told).items() if key != "facts"},
     }

@@ -15,6 +15,8 @@ from typing import Any, Final
 import msgspec
 
 from ..daemon.core.actions import Action
+from ..daemon.core.end_words import whose
+from ..daemon.core.fleet import End
 from ..journal.deploys import DEPLOYED
 from ..journal.events import Event, Exited, OperatorRequested
 from ..journal.reading import COLUMNS, Reader, Row
@@ -194,6 +196,10 @@ def _ended(told: Record, entry: Entry, settings: dict[str, str], ran: bool) -> M
     codes = settings.get("success-exit-codes", "0").replace(",", " ").split()
     well = body.code is not None and str(body.code) in codes
     failed = not (ordered or body.away or body.reload or (well and ran))
-    outside = body.signal in _SENT and not getattr(body, "oom", None)
+    outside = body.signal in _SENT and not body.oom
     what: What = "death" if failed else "end"
-    return Mark(what, event.seq, event.at, how_it_ended(body), outside=outside)
+    said = how_it_ended(body)
+    end = End(event.seq, event.at, body.code, body.signal, reload=body.reload, oom=body.oom)
+    if failed and (sender := whose(end)) is not None:
+        said = f"{said}, {sender}"
+    return Mark(what, event.seq, event.at, said, outside=outside)

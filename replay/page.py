@@ -25,17 +25,25 @@ class Section(msgspec.Struct):
 
 
 class Page(msgspec.Struct):
-    """A page; ``facts`` are labels and texts, in order."""
+    """A page; ``facts`` are labels and texts, in order.
+
+    ``altered`` are events that it tells, and whose rows are not what was written.
+    """
 
     title: str
     facts: Sequence[tuple[str, str]]
     sections: Sequence[Section]
+    altered: Sequence[int] = ()
 
 
 def markdown(page: Page) -> Iterator[str]:
     """The lines of a page."""
     yield f"# {escaped(page.title)}"
     yield ""
+    if page.altered:
+        told = ", ".join(map(str, page.altered))
+        yield f"**! Not what was written, so not to be trusted: event {told}.**"
+        yield ""
     yield from (f"- **{label}:** {escaped(text)}" for label, text in page.facts)
     for section in page.sections:
         yield ""

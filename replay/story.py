@@ -27,6 +27,7 @@ from .ends import essence_of
 from .marks import Entry, Record, marks, record
 from .rebuild import fleets
 from .together import Together, together
+from .trust import altered
 from .waits import Wait, watch
 from .words import essence, orders
 
@@ -63,6 +64,7 @@ class Item(msgspec.Struct):
     cause: int | None = None
     together: Together | None = None
     last: int | None = None
+    altered: bool = False  # its row is not what was written
 
 
 class Story(msgspec.Struct):
@@ -77,6 +79,7 @@ class Story(msgspec.Struct):
     broken: Break | None  # the last break
     wait: Wait | None  # for a slot, now
     marks: list[Mark]
+    altered: list[int]  # events that are told, and whose rows are not what was written
 
 
 def story(reader: Reader, name: str, seq: int) -> Story:
@@ -91,8 +94,19 @@ def story(reader: Reader, name: str, seq: int) -> Story:
     last = broken[-1] if broken else None
     teller = _Teller(reader, told, waits, {mark.seq for mark in found if mark.what == "death"})
     items = teller.items(_chosen(told, found, last, vassal))
+    bad = altered(reader, [*(item.seq for item in items), *_numbers(last)])
+    for item in items:
+        item.altered = item.seq in bad
     now = waits[-1] if waits and waits[-1].until is None else None
-    return Story(name, seq, fleet.at, fleet, vassal, items, last, now, found)
+    return Story(name, seq, fleet.at, fleet, vassal, items, last, now, found, bad)
+
+
+def _numbers(broken: Break | None) -> list[int]:
+    """The events that a break is told by."""
+    if broken is None:
+        return []
+    told = (broken.first, broken.last, broken.under, broken.last_good)
+    return [*(mark.seq for mark in told if mark), *(each.seq for each in broken.repairs)]
 
 
 def patience_of(fleet: Fleet) -> Patience:

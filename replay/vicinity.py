@@ -8,6 +8,7 @@ import msgspec
 from ..journal.deploys import DEPLOYS
 from ..journal.reading import COLUMNS, Reader
 from ..monitors.names import shown
+from .sources import Sources
 from .words import essence
 
 MINUTE: Final = 60 * 10**9  # nanoseconds
@@ -37,6 +38,7 @@ class Change(msgspec.Struct):
     at: int
     kind: str
     monitor: str | None
+    source: str  # its short name
     names: list[str]
     text: str
     last: int
@@ -44,12 +46,13 @@ class Change(msgspec.Struct):
     def __str__(self) -> str:
         if self.kind not in DEPLOYS:
             about = f" {shown(self.names[0])}" if self.names else ""
+            about += f" {self.source}" if self.monitor is not None else ""
             return f"{self.kind}{about}{f': {self.text}' if self.text else ''} (event {self.seq})"
         did = self.kind.removeprefix("vassal_")
         some = ", ".join(map(shown, self.names[:_MOST_NAMES]))
         more = f" and {len(self.names) - _MOST_NAMES} more" if len(self.names) > _MOST_NAMES else ""
         events = f"event {self.seq}" if self.seq == self.last else f"events {self.seq}-{self.last}"
-        return f"{did}: {some}{more}, from {shown(self.monitor or '-')} ({events})"
+        return f"{did}: {some}{more}, from {self.source} ({events})"
 
 
 def changes(reader: Reader, at: int, but: Sequence[str] = (), within: int = MINUTE) -> list[Change]:
@@ -65,6 +68,7 @@ def changes(reader: Reader, at: int, but: Sequence[str] = (), within: int = MINU
 
 def _grouped(reader: Reader, rows: Iterator[Any]) -> Iterator[Change]:
     now: Change | None = None
+    sources = Sources.of(reader)
     for row in rows:
         seq, at, kind, monitor, vassal = row[:5]
         same = now is not None and kind in DEPLOYS and (now.kind, now.monitor) == (kind, monitor)
@@ -76,6 +80,7 @@ def _grouped(reader: Reader, rows: Iterator[Any]) -> Iterator[Change]:
         if now is not None:
             yield now
         text = "" if kind in DEPLOYS else essence(reader.decode(row).body)
-        now = Change(seq, at, kind, monitor, [] if vassal is None else [vassal], text, seq)
+        source = sources.name(monitor)
+        now = Change(seq, at, kind, monitor, source, [] if vassal is None else [vassal], text, seq)
     if now is not None:
         yield now

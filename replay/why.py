@@ -20,6 +20,7 @@ from .ends import end_facts, essence_of
 from .holds import hold_facts
 from .names import unknown
 from .rebuild import NotFound
+from .sources import Sources
 from .story import Item, Story, story
 
 SIGNS: Final = {
@@ -138,6 +139,7 @@ def item_lines(told: Story) -> Iterator[str]:
     day = ""
     log: list[str] = []
     source = None
+    names = Sources.of_fleet(told.fleet)
     for item in told.items:
         when = for_people(item.at)
         if when[:10] != day:
@@ -146,7 +148,7 @@ def item_lines(told: Story) -> Iterator[str]:
         gone = item.kind in DEPLOYS and item.kind not in DEPLOYED
         new_source = item.monitor is not None and (gone or item.monitor != source)
         source = item.monitor or source
-        yield f"{when[11:]}  {line(item, from_=new_source)}"
+        yield f"{when[11:]}  {line(item, names.name(item.monitor) if new_source else '')}"
         if item.together is not None:
             yield f"              {item.together}"
         if item.log and item.log == log:
@@ -156,13 +158,14 @@ def item_lines(told: Story) -> Iterator[str]:
         log = item.log or log
 
 
-def line(item: Item, *, from_: bool = False) -> str:
-    """An item without its time."""
-    source = f", from {shown(item.monitor or '')}" if from_ else ""
+def line(item: Item, source: str = "") -> str:
+    """An item without its time; ``source`` is the name of the one that it is from, if told."""
+    mark = "! " if item.altered else ""
+    of = f", from {source}" if source else ""
     ordered = f" -> {', '.join(item.orders)}" if item.orders else ""
     if item.last is not None:
-        return f"{item.text}  (events {item.seq}-{item.last})"
-    return f"{item.text}{source}{ordered}  (event {item.seq})"
+        return f"{mark}{item.text}  (events {item.seq}-{item.last})"
+    return f"{mark}{item.text}{of}{ordered}  (event {item.seq})"
 
 
 # The facts for an operator at 3 a.m.
@@ -314,6 +317,7 @@ def item_record(item: Item) -> dict[str, Any]:
         "orders": item.orders,
         "cause": item.cause,
         "last": item.last,
+        "altered": item.altered,
         "log": item.log,
         "together": None
         if together is None

@@ -9,7 +9,8 @@ from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import graph, why
 from ..rebuild import moment
-from ..shared import name_argument, print_lines, reading
+from ..shared import UNREADABLE, complain, name_argument, print_lines, reading
+from ..trust import complaint
 
 _FORMS = ("text", "dot", "svg", "json")
 
@@ -27,7 +28,7 @@ _FORMS = ("text", "dot", "svg", "json")
 )
 @click.option("--json", "as_json", is_flag=True, help="For programs: -o json.")
 @reading
-def command(reader: Reader, name: str, at: Moment | None, form: str | None, as_json: bool) -> None:
+def command(reader: Reader, name: str, at: Moment | None, form: str | None, as_json: bool) -> int:
     """The causes of a vassal's present phase as a tree.
 
     It has the events of why. A solid line leads from a cause, a dotted one from a state that was
@@ -40,3 +41,4 @@ def command(reader: Reader, name: str, at: Moment | None, form: str | None, as_j
         write([escapes.encode(graph.record(told)), b"\n"])
     else:
         print_lines({"dot": graph.dot, "svg": graph.svg}.get(form or "", graph.text)(told))
+    return complain(complaint(reader, told.altered), UNREADABLE) if told.altered else 0

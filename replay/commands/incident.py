@@ -13,7 +13,8 @@ from ...journal.times import Moment
 from .. import incident_of_fleet, incident_of_vassal, why
 from ..page import Page, markdown
 from ..rebuild import moment
-from ..shared import complain, name_of, print_lines, reading
+from ..shared import UNREADABLE, complain, name_of, reading
+from ..trust import complaint
 
 
 @click.command("incident", cls=Command)
@@ -40,17 +41,20 @@ def command(
     """
     seq = moment(reader, at, None)
     if as_json:
-        write([escapes.encode(_record(reader, name, seq)), b"\n"])
-        return 0
-    lines = markdown(_page(reader, name, seq))
+        record = _record(reader, name, seq)
+        pieces, altered = [escapes.encode(record), b"\n"], record["altered"]
+    else:
+        page = _page(reader, name, seq)
+        pieces = [f"{line}\n".encode() for line in markdown(page)]
+        altered = list(page.altered)
     if output is None:
-        print_lines(lines)
-        return 0
-    try:
-        Path(output).write_text("".join(f"{line}\n" for line in lines), "utf-8")
-    except OSError as error:
-        return complain(os_error_text(error), 1)
-    return 0
+        write(pieces)
+    else:
+        try:
+            Path(output).write_bytes(b"".join(pieces))
+        except OSError as error:
+            return complain(os_error_text(error), 1)
+    return complain(complaint(reader, altered), UNREADABLE) if altered else 0
 
 
 def _page(reader: Reader, name: str | None, seq: int) -> Page:

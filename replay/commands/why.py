@@ -9,7 +9,8 @@ from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import why
 from ..rebuild import moment
-from ..shared import name_argument, print_lines, reading
+from ..shared import UNREADABLE, complain, name_argument, print_lines, reading
+from ..trust import complaint
 
 
 @click.command("why", cls=Command)
@@ -17,7 +18,7 @@ from ..shared import name_argument, print_lines, reading
 @click.option("--at", type=TIME, metavar="T", help="As it was at this time.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @reading
-def command(reader: Reader, name: str, at: Moment | None, as_json: bool) -> None:
+def command(reader: Reader, name: str, at: Moment | None, as_json: bool) -> int:
     """The chain of causes that led to a vassal's present phase.
 
     After a crash loop it says since when the vassal is down, which deploy broke it, and which
@@ -28,3 +29,4 @@ def command(reader: Reader, name: str, at: Moment | None, as_json: bool) -> None
         write([escapes.encode(why.record(reader, told)), b"\n"])
     else:
         print_lines(why.lines(reader, told))
+    return complain(complaint(reader, told.altered), UNREADABLE) if told.altered else 0

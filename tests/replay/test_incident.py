@@ -1,6 +1,7 @@
 """``incident NAME``: the opening of a post-mortem."""
 
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,7 +78,7 @@ LASTS = [
     "## Other vassals that have a line of that change now\n",
     "blog.ini (accepting): module = shop2",
     "## Also changed within a minute of it\n",
-    f"- 06:02:11.000 changed: blog.ini, from {MONITOR} (event 11)",
+    "- 06:02:11.000 changed: blog.ini, from dir:vassals (event 11)",
     "## Events\n",
 ]
 OVER = [
@@ -128,7 +129,7 @@ PAGES: dict[str, tuple[Callable[[Builder], None], list[str]]] = {
             "# shop.ini was stopped by an operator\n",
             "- **stopped by:** uid 1000 via emperor-ctl",
             "- **requests refused:** not known",
-            f"added: blog.ini, from {MONITOR} (event 8)",
+            "added: blog.ini, from dir:vassals (event 8)",
         ],
     ),
     "a removal": (
@@ -205,6 +206,27 @@ def test_for_programs(tmp_path: Path) -> None:
         ("vassal_changed", ["blog.ini"], 11)
     ]
     assert "+module = shop2" in found["sections"]["The change that broke it"]
+
+
+def test_an_altered_event_is_marked(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path, snapshot_every=18) as builder:
+        builder.start()
+        repaired(builder)
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE event SET at = at + 1 WHERE seq = 9")
+    db.close()
+    for command in ("incident", "why", "graph"):
+        result = CliRunner().invoke(cli, ["--journal", path, command, "shop.ini"])
+        assert result.exit_code == 3, result.output
+        assert "event 9 is not what was written" in result.stderr
+        assert "! vassal_changed: config" in result.stdout
+        result = CliRunner().invoke(cli, ["--journal", path, command, "shop.ini", "--json"])
+        assert result.exit_code == 3
+        assert '"altered":true' in result.stdout
+        assert result.stdout.count('"altered":true') == 1
+    page = run(path, "shop.ini").stdout
+    assert "**! Not what was written, so not to be trusted: event 9.**" in page
 
 
 def test_an_unknown_name(tmp_path: Path) -> None:

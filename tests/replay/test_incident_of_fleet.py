@@ -11,6 +11,7 @@ from emperord.replay.main import cli
 from journal_builder import MONITOR, SECOND, Builder, building
 from support.incidents import known, told
 
+SOURCE = "dir:vassals"  # its short name
 NAMES = tuple(f"shop{number}.ini" for number in range(6))
 
 
@@ -100,25 +101,26 @@ def upgraded(b: Builder) -> None:
 
 STORIES: dict[Callable[[Builder], None], list[str]] = {
     outage: [
-        f"# {MONITOR} cannot be read\n",
+        f"# {SOURCE} cannot be read\n",
+        f"- **source:** {MONITOR}\n",
         "- **unreadable:** since 2026-11-24 06:05:22.000 UTC (event 23), 0.00s by event 23\n",
         "- **because:** Permission denied\n",
         "- **removed:** none\n",
         "- **before:** 6 vassals, 6 with a process: state --seq 22\n",
     ],
     back: [
-        f"# {MONITOR} could not be read for 1m00s\n",
+        f"# {SOURCE} could not be read for 1m00s\n",
         "- **unreadable:** 2026-11-24 06:05:22.000 to 06:06:22.000 UTC, 1m00s (events 23-24)\n",
     ],
     emptied: [
-        f"# {MONITOR} lost 6 of its 6 vassals\n",
+        f"# {SOURCE} lost 6 of its 6 vassals\n",
         "- **unreadable:** 2026-11-24 06:05:22.000 to 06:06:22.000 UTC, 1m00s (events 23-24)\n",
         "- **because:** Permission denied\n",
         "- **doubted:** yes: 6 of 6 were missing (06:06:22.001, event 25)\n",
         "- **removed:** 6 of 6 at once, 2026-11-24 06:06:25.001 UTC, within 0.01s (events 26-31)\n",
         "- **tied to the outage:** yes: the source could be read again 3.00s before\n",
         "- **before:** 6 vassals, 6 with a process: state --seq 22\n",
-        f"- **emptied by:** not known: {MONITOR} tells no author\n",
+        f"- **emptied by:** not known: {SOURCE} tells no author\n",
         "- **requests refused:** not known",
         "## Came back\n\n- 1 with the same text: shop0.ini\n- 1 with an older text: shop1.ini (",
         ", as in event 6)\n- 1 with another text: shop2.ini (",
@@ -129,7 +131,7 @@ STORIES: dict[Callable[[Builder], None], list[str]] = {
         "# shop0.ini is down since 2026-11-24",
         "## Deaths by vassal, in a day at most (events 1-48)\n\n- 4 shop0.ini\n",
         "## Before it\n\n",
-        f"{MONITOR} lost 6 vassals (event 23)\n",
+        f"{SOURCE} lost 6 vassals (event 23)\n",
     ],
     killed: [
         "# the daemon was killed by signal 9, before 2026-11-24 06:00:11.000 UTC\n",
@@ -185,8 +187,8 @@ def test_the_last_one_as_of_then(tmp_path: Path) -> None:
     with building(path) as builder:
         builder.start()
         crash_loop(builder)
-    assert f"# {MONITOR} lost 6 of its 6 vassals" in run(path, "--at", "@40").stdout
-    assert f"# {MONITOR} cannot be read" in run(path, "--at", "@23").stdout
+    assert f"# {SOURCE} lost 6 of its 6 vassals" in run(path, "--at", "@40").stdout
+    assert f"# {SOURCE} cannot be read" in run(path, "--at", "@23").stdout
 
 
 def test_for_programs(tmp_path: Path) -> None:

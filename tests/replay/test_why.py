@@ -186,7 +186,7 @@ STORIES: dict[Story, list[str]] = {
     throttled: [
         "a.ini is throttled: exit code 1 (for 0.00s, as of event 5)",
         "06:00:03.000  vassal_added: config",
-        f"from {MONITOR} -> spawn  (event 3)",
+        "from dir:vassals -> spawn  (event 3)",
         "06:00:05.000  exited: exit code 1  (event 5)",
         "    | Traceback (most recent call last):",
         "    | ImportError: \\x1b[31mapp",
@@ -234,13 +234,13 @@ STORIES: dict[Story, list[str]] = {
     ],
     removed_after_mercy: [
         "a.ini is not there any more",
-        "vassal_removed, from dir:///etc/vassals -> stop  (event 6)",
+        "vassal_removed, from dir:vassals -> stop  (event 6)",
         "its mercy of 30s ran out -> kill  (event 7)",
         "exited: killed by signal 9 (SIGKILL), by emperord: it did not stop in time  (event 8)",
     ],
     removed_with_many: [
         "a.ini is not there any more",
-        "vassal_added, from dir:///etc/vassals -> spawn  (event 3)",
+        "vassal_added, from dir:vassals -> spawn  (event 3)",
         "one of 7 added together (events 3-9)",
         "its source could not be read for 1m00s: Permission denied  (events 18-19)",
         "listing_doubted: 7 of 7 are missing: a.ini, b0.ini, b1.ini, ...  (event 20)",
@@ -299,7 +299,7 @@ STORIES: dict[Story, list[str]] = {
     reloaded: ["a.ini is accepting", "reload by uid 1000", "vassal_accepting  (event 7)"],
     removed: [
         "a.ini is not there any more (as of event 7)",
-        f"vassal_removed: the file is gone, from {MONITOR} -> stop  (event 6)",
+        "vassal_removed: the file is gone, from dir:vassals -> stop  (event 6)",
         "exited: exit code 0  (event 7)",
         f"removed:         2026-11-24 06:00:06.000 UTC, by {MONITOR} (event 6)",
         "last exit:       exit code 0",

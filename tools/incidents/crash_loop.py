@@ -29,7 +29,7 @@ _BAD = _text("shop.checkout2", "release 2")
 
 def make(folder: Path) -> None:
     """Make the incident in a folder."""
-    options = ("--freq", "0.2", "--throttle", "100")
+    options = ("--freq", "0.2", "--throttle", "500")
     with Emperor(folder, *options) as emperor:
         for name in ("blog.ini", "shop.ini", *_OTHERS):
             (emperor.vassals / name).write_text(_GOOD)
@@ -41,10 +41,10 @@ def make(folder: Path) -> None:
             _put(emperor, name, _text("shop.checkout", "worker limit raised"))
         _put(emperor, "blog.ini", _BAD)
         _edit(emperor, _BAD)
-        _dies(emperor, 3)
-        _edit(emperor, _text("shop.checkout2", "cache off"))
         _dies(emperor, 2)
-        emperor.ctl("retry", "shop.ini", "--no-wait")
+        _edit(emperor, _text("shop.checkout2", "cache off"))
+        _dies(emperor, 3)  # it waits 2 s now, and the retry must not find it started again
+        assert emperor.ctl("retry", "shop.ini", "--no-wait").returncode == 0
         _dies(emperor, 1)
         _edit(emperor, _text("shop.checkout2", "cache on, more workers"))
         _dies(emperor, 2)
