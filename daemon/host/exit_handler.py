@@ -4,7 +4,8 @@ A vassal leads its own session and process group (``spawn.py``). When its leader
 is killed and waited for (``reap.py``). Only then the exit is recorded: stopped means that nothing
 is left. A zombie leader is reaped after its group was signalled, so that no other process can have
 its pid yet. The keeper is told how it ended before it is reaped: a daemon that is killed in between
-does not lose the exit status.
+does not lose the exit status. Of a process that was killed without an order, the kernel is asked
+whether it did that for want of memory.
 """
 
 import contextlib
@@ -18,8 +19,9 @@ import trio
 from ...journal.events import Exited
 from ..core.draft import Draft
 from ..keeper.link import Death
-from . import procfs, recovery, threads
+from . import kernel_kills, procfs, recovery, threads
 from .context import HostContext
+from .kernel_kills import KernelKills
 from .mailbox import Mailbox
 from .process import Process
 from .reap import Trees, kill_group
@@ -45,6 +47,7 @@ class ExitHandler:
         self._logs = context.logs
         self._keeper = context.keeper
         self._cgroups = context.cgroups
+        self._kernel_kills = KernelKills()
 
     def handle(self, process: Process) -> None:
         """A leader has died: end its tree, reap it, and record its exit. Returns at once."""
@@ -63,7 +66,12 @@ class ExitHandler:
         if process.cgroup is not None and not process.in_cgroup:  # it is known until it is reaped
             process.in_cgroup = self._cgroups.holds(process.cgroup, process.pid)
         death = await self._reap(process)
+        unasked = kernel_kills.looks_killed(death.code, death.signal) and not process.end_ordered
+        count = 0
+        if unasked and process.cgroup is not None:  # the cgroup goes with the tree
+            count = await threads.run_sync(kernel_kills.counted, process.cgroup)
         await self._trees.end(process)
+        oom = await self._kernel_kills.words(process, death.signal, count) if unasked else ""
         self._strays.ended(process.uid)
         last = ""
         if self._logs is not None and not process.end_ordered:
@@ -81,6 +89,7 @@ class ExitHandler:
             signal=death.signal,
             log=last,
             reload=self._is_of_reload(process, death),
+            oom=oom,
         )
         await self._outbox.record(Draft("exited", body, None, process.name))
         self._keeper.acknowledge(process.identity)
