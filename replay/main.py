@@ -21,6 +21,7 @@ from .shared import SOURCES
 # Each is a module of ``commands/`` with a ``command``; a hyphen is an underscore there.
 COMMANDS: Final = (
     "around",
+    "bisect",
     "blame",
     "diff",
     "events",

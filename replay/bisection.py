@@ -1,0 +1,150 @@
+"""``bisect``: which deploy of a vassal first made it fail, and what that one changed.
+
+Nothing has to be tried, as ``git bisect`` does: the outcome of each deploy is known. So the deploys
+are walked back from the present to the last bad one, and on to the first one of that run. A deploy
+is *bad* by a predicate: by its outcome (``died`` or ``barred`` unless told), or as its config has a
+text. One that tells nothing either way, as another came first, is skipped.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from ..daemon.core.deploys import Deploy
+from ..journal.deploys import DEPLOYED
+from ..journal.reading import Reader
+from ..journal.selection import Filter
+from ..journal.times import EventNumber, for_people, took
+from ..monitors.names import shown
+from . import texts
+from .deploys import deploy_record, deploys
+from .names import check_known
+from .rebuild import NotFound
+from .words import short
+
+BAD: Final = ("died", "barred")
+GOOD: Final = ("accepting", "running")
+
+Judge = Callable[[Deploy], bool | None]
+"""Whether a deploy is bad; None where it tells nothing."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """The answer. ``between`` are those behind the last good one that tell nothing."""
+
+    first_bad: Deploy
+    last_good: Deploy | None
+    between: tuple[Deploy, ...]
+    bad: int  # deploys of that run that are bad
+    good_again: Deploy | None
+
+
+def by_outcome(bad: Sequence[str] = BAD) -> Judge:
+    """Bad are these outcomes; good, of the others, those in which the vassal was up."""
+
+    def judge(deploy: Deploy) -> bool | None:
+        if deploy.outcome in bad:
+            return True
+        return False if deploy.outcome in (*GOOD, *BAD) else None
+
+    return judge
+
+
+def by_line(reader: Reader, text: bytes) -> Judge:
+    """Bad are configs with this text; one that is not recorded tells nothing."""
+    known = dict[str, bool | None]()
+
+    def judge(deploy: Deploy) -> bool | None:
+        if deploy.config is None:
+            return None
+        if deploy.config not in known:
+            content = reader.config_text(deploy.config)
+            known[deploy.config] = None if content is None else text in content
+        return known[deploy.config]
+
+    return judge
+
+
+def bisect(reader: Reader, name: str, seq: int, judge: Judge) -> Found:
+    """The first bad deploy of the last bad run up to event ``seq``. Raises NotFound, Damaged."""
+    check_known(reader, name)
+    which = Filter(vassal=name, until=EventNumber(seq))
+    judged = [(each, judge(each)) for each in deploys(reader, which) if each.kind in DEPLOYED]
+    if not judged:
+        raise NotFound(f"{shown(name)} has no deploy up to event {seq} in this journal")
+    bad = [place for place, (_, is_bad) in enumerate(judged) if is_bad]
+    if not bad:
+        good = sum(is_bad is False for _, is_bad in judged)
+        raise NotFound(
+            f"none of the {len(judged)} deploys of {shown(name)} is bad; {good} are good"
+        )
+    good_before = [place for place in range(bad[-1]) if judged[place][1] is False]
+    last_good = good_before[-1] if good_before else None
+    run = [place for place in bad if last_good is None or place > last_good]
+    after = [each for each, is_bad in judged[run[-1] :] if is_bad is False]
+    begin = 0 if last_good is None else last_good + 1
+    return Found(
+        judged[run[0]][0],
+        None if last_good is None else judged[last_good][0],
+        tuple(each for each, _ in judged[begin : run[0]]),
+        len(run),
+        after[0] if after else None,
+    )
+
+
+def difference(reader: Reader, name: str, found: Found) -> Iterator[bytes]:
+    """Lines of a unified diff from the last good config to the first bad one. Raises NotFound."""
+    if found.last_good is not None:
+        yield from texts.diff(reader, name, str(found.last_good.seq), str(found.first_bad.seq))
+
+
+# How it is told
+
+
+def record(reader: Reader, name: str, found: Found) -> dict[str, Any]:
+    """The answer in the shape of the surface."""
+    last, again = found.last_good, found.good_again
+    return {
+        "vassal": name,
+        "first_bad": deploy_record(found.first_bad),
+        "last_good": None if last is None else deploy_record(last),
+        "between": [deploy_record(each) for each in found.between],
+        "bad": found.bad,
+        "good_again": None if again is None else deploy_record(again),
+        "diff": _text(reader, name, found),
+    }
+
+
+def _text(reader: Reader, name: str, found: Found) -> str | None:
+    try:
+        pieces = b"".join(difference(reader, name, found))
+    except NotFound:  # a text that was not recorded
+        return None
+    return pieces.decode("utf-8", "backslashreplace")
+
+
+def lines(name: str, found: Found) -> Iterator[str]:
+    """The answer for people, without the difference."""
+    yield f"{shown(name)}: event {found.first_bad.seq} is the first bad deploy"
+    if found.last_good is not None:
+        yield _line("last good", found.last_good)
+    for each in found.between:
+        yield _line("tells nothing", each)
+    yield _line("first bad", found.first_bad)
+    if found.bad > 1:
+        yield f"bad since then: {found.bad} deploys"
+    if found.good_again is not None:
+        yield _line("good again", found.good_again)
+    if found.last_good is None:
+        yield "no good deploy before it is in this journal"
+    elif found.last_good.config == found.first_bad.config:
+        yield "both have the same config: its text did not make it fail"
+
+
+def _line(what: str, deploy: Deploy) -> str:
+    outcome: str = deploy.outcome
+    if deploy.outcome_at is not None and deploy.outcome_seq != deploy.seq:
+        outcome += f" after {took(deploy.outcome_at - deploy.at)} (event {deploy.outcome_seq})"
+    when = for_people(deploy.at)
+    return f"{what + ':':14} {deploy.seq:>8}  {when}  {short(deploy.config):12}  {outcome}"
