@@ -25,6 +25,7 @@ COMMANDS: Final = (
     "blame",
     "diff",
     "events",
+    "export-configs",
     "graph",
     "history",
     "incident",
