@@ -116,6 +116,12 @@ def record(one: Export, file: str | None) -> dict[str, Any]:
     }
 
 
+def line(one: dict[str, Any]) -> str:
+    """A file that was written, for people; with the vassal's name where that is another."""
+    file, name = shown(one["file"]), shown(one["vassal"])
+    return file if file == name else f"{file}  {name}"
+
+
 def statement(one: Export, table: str) -> str:
     """An INSERT for an export that has a text. Raises ValueError for what SQL cannot say."""
     assert one.content is not None

@@ -35,6 +35,7 @@ COMMANDS: Final = (
     "simulate",
     "state",
     "timeline",
+    "undo",
     "verify",
     "why",
 )

@@ -11,7 +11,6 @@ from ...daemon.cli.commandline import Command
 from ...daemon.cli.tables import write
 from ...journal.reading import Reader
 from ...journal.times import Moment
-from ...monitors.names import shown
 from .. import exports, sql
 from ..names import chosen
 from ..rebuild import NotFound, fleet_at
@@ -57,7 +56,7 @@ def command(
         if as_json:
             write([escapes.encode(list(written)), b"\n"])
         else:
-            print_lines(_line(one) for one in written if one["file"] is not None)
+            print_lines(exports.line(one) for one in written if one["file"] is not None)
     for one in left_out:
         complain(one)
     return 1 if left_out else 0
@@ -91,8 +90,3 @@ def _written(
                 file = files[one.vassal.name]
                 place.write(file, one.content)
             yield exports.record(one, file)
-
-
-def _line(one: dict[str, Any]) -> str:
-    file, name = shown(one["file"]), shown(one["vassal"])
-    return file if file == name else f"{file}  {name}"
