@@ -15,7 +15,7 @@ from typing import Final
 MOST: Final = 100  # names of one batch
 MOST_UNSORTED: Final = 5000  # names whose owners are looked for at once
 PIECE: Final = 0.025  # seconds of work for one batch
-LARGE: Final = 1 << 20  # bytes of texts, after which a batch is over
+LARGE: Final = 1 << 19  # bytes of texts, after which a batch is over
 SLICE: Final = 0.1  # seconds for what a rescan reads
 SWEPT: Final = ""  # instead of a path: only a rescan asks for it
 
