@@ -9,6 +9,7 @@ import contextlib
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -26,6 +27,7 @@ from .os_errors import error_text
 from .polling import SourceFailed
 from .private_groups import NotKnown
 from .regular_file import Denied, NotRegular, opened
+from .rounds import in_turns
 from .tenant import Tenant, Tenants
 
 LONGEST_CONFIG: Final = 0xFFFF  # bytes; more does not fit the emperor protocol
@@ -46,6 +48,9 @@ class Flaw(Exception):
 
 class Barred(Exception):
     """The file that a row names may not run, though it may be a vassal's; the text says why."""
+
+
+_Uid = int | str | Decimal | None  # as a source gives it
 
 
 class Row(msgspec.Struct):
@@ -148,6 +153,7 @@ class Table:
         # Of readings that came to no end: a text that is slow to read is read once.
         self.unfinished: dict[str, _Told] = {}
         self.held = 0  # bytes of new configs
+        self.held_by: Counter[_Uid] = Counter()  # by user in tyrant mode
         self.current: Reading | None = None
         self._before: dict[str, _Told] = {}
         self._told = 0  # bytes of configs since the last listing
@@ -176,6 +182,28 @@ class Table:
     def _let_go(self) -> None:
         self.unfinished = {}
         self.held = 0
+        self.held_by.clear()
+
+    def hold(self, row: Row, content: bytes | None) -> None:
+        """A new config is kept until it was told."""
+        size = len(content or b"")
+        self.held += size
+        self.held_by[self._user_of(row)] += size
+
+    def has_room(self, row: Row) -> bool:
+        """Whether a new config of this row is kept.
+
+        In tyrant mode a user has half of the room that the others leave. So there is some for a
+        user whose row comes after thousands of another user's.
+        """
+        if not self.options.tyrant:
+            return self.held <= MOST_HELD
+        own = self.held_by[self._user_of(row)]
+        return 2 * own <= MOST_HELD - (self.held - own)
+
+    def _user_of(self, row: Row) -> _Uid:
+        known = self.options.tyrant and isinstance(row.uid, int | str | Decimal)
+        return row.uid if known else None
 
 
 class Reading:
@@ -226,10 +254,17 @@ class Reading:
         """
         if self._is_part:
             self._table.keep_also(self._now)
-            new = ((name, seen) for name, seen in self._seen.items() if seen.content is not None)
-            return tuple(Touched(name, seen) for name, seen in new)
+            return tuple(in_turns(self._news().values()))
         self._table.keep(self._now)
         return Listing(self._seen, self._refused)
+
+    def _news(self) -> dict[int | None, list[Touched]]:
+        """The new ones, by the user in whose turn each is told."""
+        news: dict[int | None, list[Touched]] = {}
+        for name, seen in self._seen.items():
+            if seen.content is not None:
+                news.setdefault(seen.spec.uid, []).append(Touched(name, seen))
+        return news
 
     def _add(self, name: str, row: Row) -> None:
         if name in self._seen:
@@ -241,7 +276,7 @@ class Reading:
         # A file that may not run is looked at again: what bars it is mended without a new row.
         barred = is_file and told is not None and told.seen.spec.bar is not None
         if told is None or told.mark != mark or barred:
-            if self._table.held > MOST_HELD:
+            if not self._table.has_room(row):
                 self._is_part = True
                 return
             seen = self._read_file(row) if is_file else self._understand(name, row, mark)
@@ -252,7 +287,7 @@ class Reading:
 
     def _read_file(self, row: Row) -> Seen:
         seen = seen_of_file(row, self._table.options)[1]
-        self._table.held += len(seen.content or b"")
+        self._table.hold(row, seen.content)
         return seen
 
     def _understand(self, name: str, row: Row, mark: tuple[Any, ...]) -> Seen:
@@ -260,7 +295,7 @@ class Reading:
         told = unfinished.get(name)
         if told is None or told.mark != mark:
             told = unfinished[name] = _Told(mark, seen_of(row, self._table.options)[1])
-            self._table.held += len(told.seen.content or b"")
+            self._table.hold(row, told.seen.content)
         return told.seen
 
 

@@ -15,13 +15,13 @@ from typing import Final, Protocol
 from ...journal.events import Gone, Spec
 from ...monitors import contract as c
 from ...monitors.names import shown
+from ...monitors.rounds import in_turns
 from ..core.draft import Draft
 from ..core.fleet import Fleet
 from .announcer import Announcer
 from .deferred import Source
 from .doubts import Doubts
 from .rejections import Rejections, Said
-from .rounds import in_turns
 
 _PART: Final = 100  # events that are found together
 _LARGE: Final = 1 << 18  # bytes of texts, after which events are found one by one

@@ -170,6 +170,20 @@ def test_new_configs_are_told_in_parts_where_they_are_too_much_to_hold(
     assert [name for name, seen in last.seen.items() if seen.content] == ["e.ini"]
 
 
+def test_a_part_has_room_for_each_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In tyrant mode a row does not wait until all earlier ones of another user were told."""
+    monkeypatch.setattr(rows_module, "MOST_HELD", 1000)
+    table = Table(MonitorOptions(tyrant=True))
+    content = "x" * 200
+    many = [Row(f"a{n}.ini", content, 1, 5001, 5001) for n in range(20)]
+    every = [*many, Row("b.ini", content, 1, 5002, 5002), Row("c.ini", content, 1, "5003", 5003)]
+    reading = table.reading()
+    reading.add_all(every)
+    told = reading.listing()
+    assert isinstance(told, tuple)
+    assert [each.name for each in told] == ["a0.ini", "b.ini", "c.ini", "a1.ini", "a2.ini"]
+
+
 def test_a_source_whose_new_configs_have_no_end_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows_module, "MOST_HELD", 1000)
     monkeypatch.setattr(rows_module, "MOST_TOLD", 10_000)

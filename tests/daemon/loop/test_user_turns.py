@@ -7,8 +7,8 @@ import msgspec
 import pytest
 import trio
 from emperord.daemon.loop.intake import LARGE, MOST, SHARE, SHARE_TIME, Intake, Listed, OfSource
-from emperord.daemon.loop.rounds import in_turns
 from emperord.monitors.contract import Listing, Refused, Seen, Touched, Vanished
+from emperord.monitors.rounds import in_turns
 from hypothesis import given
 from hypothesis import strategies as st
 from support.observing import DIR, World, seen

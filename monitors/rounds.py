@@ -1,7 +1,7 @@
 """Rounds: items of several lines, one of each line in turn.
 
-A line is all that one user has in a listing. However long it is, the first item of each other line
-comes after one of its items.
+A line is all that one user has in a listing, or in a part of it. However long it is, the first item
+of each other line comes after one of its items.
 """
 
 from collections.abc import Iterable, Iterator
