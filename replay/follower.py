@@ -434,7 +434,10 @@ def _exited(here: _Follower, track: Track | None, row: Row) -> bool:
 def _heartbeat_lost(here: _Follower, track: Track | None, row: Row) -> bool:
     if track is None or track.phase not in (STARTING, UP):
         return False
-    return bool(track.attempt == here.body(row).attempt)
+    if track.attempt != here.body(row).attempt:
+        return False
+    track.spell.deaths += 1
+    return True
 
 
 def _connection(here: _Follower, track: Track | None, row: Row) -> bool:
@@ -574,6 +577,7 @@ _IGNORED: Final = frozenset(
         "config_restored", "observation_rejected", "listing_doubted", "monitor_failed",
         "monitor_recovered", "vassal_loyal", "vassal_resigned", "vassal_deaf", "reload_failed",
         "heartbeat_started", "deadline_passed", "daemon_ready", "journal_adopted", "clock_jumped",
-        "pressure_observed",
+        "pressure_observed", "checkpoint", "request_refused", "keeper_lost", "keeper_back",
     )
 )  # fmt: skip
+KINDS: Final = frozenset(_HANDLERS) | _IGNORED

@@ -31,8 +31,11 @@ _ANSWERS: Final = frozenset(
     )
 )  # fmt: skip
 _DROPPED: Final = frozenset(
-    ("deadline_passed", "observation_rejected", "listing_doubted", "journal_adopted")
-)
+    (
+        "deadline_passed", "observation_rejected", "listing_doubted", "journal_adopted",
+        "checkpoint", "request_refused",
+    )
+)  # fmt: skip
 
 
 class Answer(NamedTuple):

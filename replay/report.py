@@ -119,7 +119,7 @@ class Line:
             self.open, _seconds(self.mttr),
             _seconds(median(self.restored) if self.restored else None), _seconds(self.longest),
             None if self.longest_at is None else rfc3339(self.longest_at), self.deaths,
-            self.deploys, _rounded(self.deploys * _DAY / span if span else None), self.failed,
+            self.deploys, _rounded(_a_day(self.deploys, span)), self.failed,
             _rounded(self.failed_share), _seconds(self.lead),
         )  # fmt: skip
         return dict(zip(COLUMNS, values, strict=True))
@@ -141,6 +141,11 @@ class Line:
             return "(all)" if self.host is None else f"({shown(self.host)})"
         name = shown(self.name)
         return name if self.host is None else f"{shown(self.host)}/{name}"
+
+
+def _a_day(deploys: int, span: int) -> float | None:
+    """Their number a day; None where the span is too short to tell."""
+    return deploys * _DAY / span if span >= _DAY else None
 
 
 def _seconds(nanoseconds: float | None) -> float | None:
@@ -237,7 +242,8 @@ class Answer:
         )
         yield from self._daemons()
         fleet = self.fleet
-        a_day = f"{fleet.deploys * _DAY / span:.3g} a day" if span else "-"
+        rate = _a_day(fleet.deploys, span)
+        a_day = f"{fleet.deploys}" if rate is None else f"{rate:.3g} a day"
         yield (
             f"deployment frequency {a_day}, lead time {_took(fleet.lead)},"
             f" change failure rate {_percent(fleet.failed_share)},"

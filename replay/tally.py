@@ -170,8 +170,9 @@ class _Folder(Tally):
                 self.spell(name).deaths += 1
                 return True
             return False
-        if kind == "heartbeat_lost":
-            return bool(runs and body.attempt == attempt)
+        if kind == "heartbeat_lost" and runs and body.attempt == attempt:
+            self.spell(name).deaths += 1
+            return True
         if kind == "spawn_failed":
             return bool(phase == "starting" and body.attempt == attempt)
         if kind == "listen_failed":

@@ -10,7 +10,8 @@
 An *outage* is a time down with a failure in it: a death that no order asked for and that is no
 success, a failed start, a lost heartbeat, a bar. A restart that was ordered is no outage, nor is a
 first start, unless such a failure is part of it. A failure holds until the vassal is up, off, or
-absent: a pause does not end it. All times are cut to the window.
+absent: a pause does not end it. Where the vassal was up for less than ``SETTLED`` between two
+outages, both are one, so a crash loop is one outage. All times are cut to the window.
 
 Two readers find the states: ``tally.py`` folds all events, ``follower.py`` only follows the facts
 that matter here. Both call the same methods of ``Spell``, so they differ in nothing else.
@@ -27,6 +28,7 @@ from ..journal.events import Exited, Spec
 
 State = Literal["up", "down", "off", "paused", "absent"]
 
+SETTLED: Final = 10_000_000_000  # nanoseconds of time up after which an outage is over
 SUCCEEDED: Final = ("accepting", "running")
 FAILED: Final = ("died", "barred")
 
@@ -35,7 +37,7 @@ class Spell:
     """The times and counts of one vassal within the window. Times are nanoseconds."""
 
     __slots__ = (
-        "deaths", "down", "down_since", "failed", "failing", "leads", "longest", "longest_at",
+        "deaths", "down", "down_since", "failing", "last", "leads", "longest", "longest_at",
         "monitor", "off", "open", "outages", "outcomes", "restored", "since", "state", "unknown",
         "up",
     )  # fmt: skip
@@ -55,6 +57,7 @@ class Spell:
         self.up = self.down = self.off = self.unknown = 0
         self.deaths = 0
         self.outages = 0
+        self.last: tuple[int, int] | None = None  # the last outage that ended by coming up
         self.restored = array("q")  # how long each outage took that ended by coming up
         self.longest, self.longest_at = 0, 0
         self.open = False  # an outage goes on where the window ends
@@ -103,15 +106,22 @@ class Spell:
     def _end_outage(self, at: int, came_up: bool) -> None:
         if not self.failing:
             return
-        self._count(at)
+        begin = self._count(at)
         if came_up:
-            self.restored.append(at - self.down_since)
+            self.restored.append(at - begin)
+        self.last = (begin, at) if came_up else None
 
-    def _count(self, at: int) -> None:
-        self.outages += 1
-        length = at - self.down_since
-        if length >= self.longest:
-            self.longest, self.longest_at = length, self.down_since
+    def _count(self, at: int) -> int:
+        """Count an outage that goes on until ``at``; when it began."""
+        begin = self.down_since
+        if self.last is not None and begin - self.last[1] < SETTLED:
+            begin = self.last[0]
+            self.restored.pop()
+        else:
+            self.outages += 1
+        if at - begin >= self.longest:
+            self.longest, self.longest_at = at - begin, begin
+        return begin
 
     def deployed(self, outcome: str, lead: int | None) -> None:
         """A deploy of it, and how long it took to succeed."""

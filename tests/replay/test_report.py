@@ -113,11 +113,24 @@ def is_barred(b: Builder) -> None:
     b.event("pressure_observed", after=30, cpu=1)
 
 
-def throttled_twice(b: Builder) -> None:
-    dies(b)
-    retried(b)
-    dies(b)
-    retried(b)
+def dies_twice(after: float) -> Story:
+    """It dies, comes up, and dies again so many seconds later."""
+
+    def story(b: Builder) -> None:
+        dies(b)
+        retried(b)
+        b.exited("a.ini", after=after, signal=9)
+        retried(b)
+
+    return story
+
+
+def falls_silent(b: Builder) -> None:
+    b.of_attempt("heartbeat_started", "a.ini")
+    b.of_attempt("heartbeat_lost", "a.ini", after=30, silent=30.0)
+    b.exited("a.ini", signal=9)
+    b.spawned("a.ini")
+    b.accepting("a.ini")
 
 
 # Up from event 3 (6:00:05) on, where it is added at 6:00:03, spawned and accepts.
@@ -133,9 +146,19 @@ CASES: list[tuple[str, Story, dict[str, Any]]] = [
         {"up_s": 100, "down_s": 11, "outages": 1, "mttr_s": 9, "longest_s": 9, "deaths": 1},
     ),
     (
-        "two deaths that are throttled",
-        throttled_twice,
-        {"up_s": 2, "down_s": 7, "outages": 2, "mttr_s": 2.5, "longest_s": 3, "deaths": 2},
+        "two deaths, up for 10 s between them",
+        dies_twice(10),
+        {"up_s": 11, "down_s": 7, "outages": 2, "mttr_s": 2.5, "longest_s": 3, "deaths": 2},
+    ),
+    (
+        "two deaths of one crash loop",
+        dies_twice(9),
+        {"up_s": 10, "down_s": 7, "outages": 1, "mttr_s": 14, "longest_s": 14, "deaths": 2},
+    ),
+    (
+        "killed for a lost heartbeat",
+        falls_silent,
+        {"up_s": 31, "outages": 1, "mttr_s": 3, "deaths": 1},
     ),
     (
         "down when the record ends",
@@ -262,6 +285,12 @@ def test_the_window_cuts_times(path: str) -> None:
     found = json.loads(run(path, "app-*", "--since", "2026-11-24T06:00:10Z", "--json").stdout)
     vassal = found["vassals"][0]
     assert (vassal["down_s"], vassal["outages"], vassal["deploys"]) == (3, 1, 1)
+
+
+def test_less_than_a_day_has_no_deploys_a_day(path: str) -> None:
+    arguments = ("--until", "2026-11-24T07:00Z")
+    assert json.loads(run(path, "--json", *arguments).stdout)["fleet"]["deploys_per_day"] is None
+    assert run(path, *arguments).stdout.splitlines()[1].startswith("deployment frequency 4, lead")
 
 
 def test_an_unknown_name_is_not_found(path: str) -> None:

@@ -9,7 +9,7 @@ from emperord.daemon.core.actions import recorded
 from emperord.daemon.core.deploys import Deploys
 from emperord.daemon.core.fleet import Fleet, to_json
 from emperord.journal import chain
-from emperord.journal.events import Event
+from emperord.journal.events import KINDS, Event
 from emperord.journal.reading import open_journal
 from emperord.journal.store import Journal, Snapshot
 from emperord.journal.times import EventNumber
@@ -98,3 +98,8 @@ def test_both_readers_agree_on_a_busy_fleet(tmp_path: Path) -> None:
     with building(path, group=200, snapshot_every=1000) as builder:
         busy_fleet(builder, 3000, 20)
     compare(path)
+
+
+def test_each_kind_of_event_was_considered() -> None:
+    """A new kind may change the state of a vassal: then it needs a handler."""
+    assert set(KINDS) == follower.KINDS
