@@ -21,16 +21,12 @@ for too many. Any other queue ends with its connection and delivers nothing agai
 stays unacknowledged, because a broker that has waited for half an hour closes the channel.
 """
 
-import re
-import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Final
-from urllib.parse import unquote
 
 import msgspec
-import pika  # type: ignore[import-untyped]
 import trio
 
 from ...journal.events import Spec
@@ -51,10 +47,8 @@ from ..contract import (
 )
 from ..files.scan import Absent, Found, Reader, Sight, Unreadable, Unsettled
 from ..options import MonitorOptions
-from ..os_errors import error_text
 from ..polling import LIMIT, SourceFailed, within
-from ..urls import MonitorURLError, split, without_secrets
-from .connection import PREFETCH, AmqpConnection, Delivery
+from .connection import PREFETCH, AmqpConnection
 from .fetching import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
@@ -66,116 +60,19 @@ from .fetching import (
     Silence,
     Text,
     Useless,
-    flaw_of,
 )
 from .fetching import LIMIT as FETCH_LIMIT
+from .held import Held
+from .meaning import Address, Config, End, File, Meaning, meaning
 from .paths import PATIENCE, Paths, look, mount_of
+from .url import Broker, parse
 
-HEARTBEAT: Final = 10  # seconds between signs of life; after two of them a broker is given up
-_MOST_HELD: Final = PREFETCH // 2  # messages whose URLs have not answered
 _MOST_READ: Final = 8 << 20  # bytes of files that are told at once
 _UNSETTLED: Final = 0.05  # seconds until a file that is being written is looked at again
 _TRIES: Final = 20  # times that is done
 
-NO_KEY: Final = "a message without a routing key"
 
-
-# The meaning of a message
-
-
-class Config(msgspec.Struct, frozen=True):
-    """It is the config of a vassal."""
-
-    name: str
-    content: bytes
-
-
-class End(msgspec.Struct, frozen=True):
-    """It ends a vassal."""
-
-    name: str
-
-
-class File(msgspec.Struct, frozen=True):
-    """It names a file."""
-
-    path: str
-
-
-class Address(msgspec.Struct, frozen=True):
-    """It names a URL."""
-
-    url: str
-
-
-Meaning = Config | End | File | Address | Refused
 Ahead = tuple[Sight, str] | Seen | None  # found out of a message beforehand
-
-
-def meaning(message: Delivery, options: MonitorOptions) -> Meaning:
-    """The meaning of a message, by its key and body alone."""
-    try:
-        if message.key:
-            return _keyed(message, options)
-    except rows.Flaw as flaw:
-        return Refused(rows.label_of(message.key), str(flaw))
-    return _keyless(message.body, message.size, options)
-
-
-def _keyed(message: Delivery, options: MonitorOptions) -> Meaning:
-    name = rows.name_of(message.key, options)
-    if message.body is None:
-        raise rows.Flaw(
-            f"the config has {message.size} bytes, {rows.LONGEST_CONFIG} fit the emperor protocol"
-        )
-    return Config(name, rows.content_of(message.body)) if message.size else End(name)
-
-
-def _keyless(body: bytes | None, size: int, options: MonitorOptions) -> Meaning:
-    if not size:
-        return Refused(NO_KEY, "its body is empty as well; to end a vassal, name it in the key")
-    # A whole config, published without its key, may hold secrets: it is not shown.
-    brief = body is not None and size <= names.LONGEST and b"\n" not in body
-    text = body.decode("utf-8", "surrogateescape") if body is not None and brief else ""
-    scheme = (split(text)[0] or "").lower()
-    if not text.startswith("/") and scheme not in ("http", "https"):
-        label = f"{NO_KEY}: {_harmless(text)}" if brief else f"{NO_KEY}, of {size} bytes"
-        return Refused(
-            label,
-            "its body is neither an absolute path nor an http(s) URL"
-            " (a config needs its vassal's name as the routing key)",
-        )
-    flaw = names.flaw(text, options.extra_extension)
-    if flaw is None and scheme:
-        flaw = _flaw_of_url(text)
-    if flaw is not None:
-        return Refused(_harmless(text), flaw)
-    return Address(text) if scheme else File(text)
-
-
-def _flaw_of_url(text: str) -> str | None:
-    # Before the rest, which quotes what it does not understand.
-    if _harmless(text) != names.shown(text):
-        return "the URL holds a secret, and as the vassal's name it would be seen everywhere"
-    return flaw_of(text)
-
-
-def _harmless(text: str) -> str:
-    """A text to call a message by: printable, and no password in it."""
-    scheme, rest = split(text)
-    head, at, tail = rest.rpartition("@")
-    hidden = f"{scheme}://***@{tail}" if scheme and at and head else text
-    return names.shown(without_secrets(hidden))
-
-
-# The monitor
-
-
-class Broker(msgspec.Struct, frozen=True):
-    """Where the messages come from. ``queue`` is a durable queue's name, or None."""
-
-    parameters: pika.ConnectionParameters
-    queue: str | None = None
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -222,45 +119,6 @@ class AmqpMonitor:
             finally:
                 with trio.CancelScope(shield=True):
                     await loop.run(link.close)
-
-
-class Held:
-    """Messages of one connection whose URLs have not answered yet, oldest first."""
-
-    def __init__(self, link: AmqpConnection, loop: AsyncioLoop, *, durable: bool) -> None:
-        self._link = link
-        self._loop = loop
-        self._durable = durable
-        self._tags: dict[int, str] = {}  # tag -> URL
-
-    def settle(self, batch: Iterable[tuple[Delivery, str | None]]) -> None:
-        """Acknowledge a batch but for those that wait for a URL."""
-        done = []
-        for delivery, url in batch:
-            if url is None or not self._durable:
-                done.append(delivery.tag)
-            else:
-                self._tags[delivery.tag] = url
-        if done and not any(tag < done[-1] for tag in self._tags):
-            self._acknowledge(done[-1], all_before=True)
-        else:
-            for tag in done:
-                self._acknowledge(tag, all_before=False)
-        while len(self._tags) > _MOST_HELD:
-            self._release(next(iter(self._tags)))
-
-    def answered(self, urls: Iterable[str]) -> None:
-        """These URLs are done with."""
-        gone = set(urls)
-        for tag in [tag for tag, url in self._tags.items() if url in gone]:
-            self._release(tag)
-
-    def _release(self, tag: int) -> None:
-        del self._tags[tag]
-        self._acknowledge(tag, all_before=False)
-
-    def _acknowledge(self, tag: int, *, all_before: bool) -> None:
-        self._loop.post(partial(self._link.acknowledge, tag, all_before=all_before))
 
 
 class Listener:
@@ -495,109 +353,11 @@ class Listener:
                 return Refused(label, f"no answer ({reason}); it is asked again"), False
 
 
-# URLs of monitors
-
-_AUTHORITY: Final = re.compile(
-    r"(?:(?P<user>[^:@]*)(?::(?P<password>.*))?@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^:@\[\]\s]*)"
-    r"(?::(?P<port>[0-9]{1,5}))?"
-)
-_SETTINGS: Final = ("queue", "cacertfile")
-_LONGEST_WORD: Final = 255  # bytes of a name in AMQP
-
-
 def open_url(rest: str, options: MonitorOptions) -> AmqpMonitor:
     """The monitor of ``amqp://rest``. Raises MonitorURLError."""
-    return _open("amqp", rest, options)
+    return AmqpMonitor(*parse("amqp", rest), options)
 
 
 def open_secured(rest: str, options: MonitorOptions) -> AmqpMonitor:
     """The monitor of ``amqps://rest``. Raises MonitorURLError."""
-    return _open("amqps", rest, options)
-
-
-def _open(scheme: str, rest: str, options: MonitorOptions) -> AmqpMonitor:
-    end = min((rest.find(mark) for mark in "/?" if mark in rest), default=len(rest))
-    authority, tail = rest[:end], rest[end:]
-    try:
-        if "@" in tail:
-            raise _Misspelt("in user, password, virtual host and queue write / as %2F, ? as %3F,"
-                            " @ as %40")  # fmt: skip
-        found = _AUTHORITY.fullmatch(authority)
-        if found is None:
-            raise _Misspelt(_flaw_of_authority(authority))
-        path, _, query = tail.partition("?")
-        settings = dict(_settings(query))
-        host = (found["host"] or "localhost").strip("[]")
-        parameters = pika.ConnectionParameters(
-            host=host,
-            port=_port(found["port"], 5671 if scheme == "amqps" else 5672),
-            virtual_host=_decoded("the virtual host", path[1:]) or "/",
-            credentials=pika.PlainCredentials(
-                _decoded("the user", found["user"] or "guest"),
-                unquote(found["password"] if found["password"] is not None else "guest"),
-            ),
-            heartbeat=HEARTBEAT,
-            client_properties={"connection_name": "emperord"},
-            ssl_options=_security(host, settings.get("cacertfile")) if scheme == "amqps" else None,
-        )
-    except _Misspelt as flaw:
-        # A misspelt part may be a password in the wrong place.
-        shown = names.shown(without_secrets(f"{scheme}://{rest.partition('?')[0]}"))
-        shown = shown if _AUTHORITY.fullmatch(authority) else f"{scheme}://…"
-        raise MonitorURLError(f"{shown}: {flaw}") from None
-    secret = found["password"] is not None
-    address = f"{found['user']}:***@{authority.rpartition('@')[2]}" if secret else authority
-    return AmqpMonitor(
-        f"{scheme}://{address}{tail}", Broker(parameters, settings.get("queue")), options
-    )
-
-
-class _Misspelt(Exception):
-    pass
-
-
-def _flaw_of_authority(authority: str) -> str:
-    """The flaw of what should be user, password, host and port. Nothing of it is quoted."""
-    userinfo, _, place = authority.rpartition("@")
-    if "@" in userinfo:
-        return "in user and password write @ as %40, : as %3A, / as %2F"
-    if "[" in place or "::" in place:
-        return "an IPv6 address is written in brackets: amqp://user:password@[::1]:5672/vhost"
-    template = "write amqp://user:password@host:port/vhost"
-    if re.fullmatch(r"[^\s:]*:[^:]*", place):
-        return f"the host is followed by : and no port, a number from 1 to 65535; {template}"
-    return template
-
-
-def _settings(query: str) -> Iterator[tuple[str, str]]:
-    for pair in filter(None, query.split("&")):
-        key, _, value = pair.partition("=")
-        if key not in _SETTINGS:
-            raise _Misspelt(f"?{key}= is no setting, there are {', '.join(_SETTINGS)}")
-        if not value:
-            raise _Misspelt(f"?{key}= has no value")
-        yield key, _decoded(f"?{key}=", value)
-
-
-def _decoded(what: str, text: str) -> str:
-    try:
-        decoded = unquote(text, errors="strict")
-    except UnicodeDecodeError:
-        raise _Misspelt(f"{what} is not UTF-8") from None
-    if len(decoded.encode()) > _LONGEST_WORD or not decoded.isprintable():
-        raise _Misspelt(f"{what} is longer than {_LONGEST_WORD} bytes or not printable")
-    return decoded
-
-
-def _port(text: str | None, usual: int) -> int:
-    port = usual if text is None else int(text)
-    if not 0 < port < 1 << 16:
-        raise _Misspelt(f"the port is {port}, it must be from 1 to 65535")
-    return port
-
-
-def _security(host: str, authorities: str | None) -> pika.SSLOptions:
-    try:
-        return pika.SSLOptions(ssl.create_default_context(cafile=authorities), host)
-    except OSError as error:
-        raise _Misspelt(f"?cacertfile= cannot be used: {error_text(error)}") from None
+    return AmqpMonitor(*parse("amqps", rest), options)

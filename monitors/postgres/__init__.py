@@ -6,3 +6,6 @@ It may import the modules that all sources share.
 - The session is read-only, and each query is a transaction of its own.
 - libpq gets its bytes from a relay that counts them.
 """
+
+# Before psycopg, which takes hold of functions of asyncio that trio-asyncio replaces.
+from .. import asyncio_loop as asyncio_loop

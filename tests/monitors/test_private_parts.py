@@ -73,12 +73,12 @@ PARTS: Final = (
     Part(
         "psycopg",
         "psycopg:AsyncConnection._connect_gen",
-        "monitors/postgres/monitor.py",
+        "monitors/postgres/link.py",
         ("conninfo",),
     ),
     Part("psycopg", "psycopg:AsyncConnection.wait", "monitors/postgres/monitor.py", ("gen",)),
     Part("psycopg", "psycopg.generators:execute", "monitors/postgres/query.py", ("pgconn",)),
-    Part("psycopg", "psycopg.generators:send", "monitors/postgres/monitor.py", ("pgconn",)),
+    Part("psycopg", "psycopg.generators:send", "monitors/postgres/results.py", ("pgconn",)),
     Part("psycopg", "psycopg.generators:notifies", "monitors/postgres/monitor.py", ("pgconn",)),
     Part("psycopg", "psycopg.waiting:Wait.R", "monitors/postgres/relay.py"),
     Part(

@@ -2,7 +2,7 @@
 
 import pytest
 from emperord.monitors.amqp.connection import Delivery
-from emperord.monitors.amqp.monitor import NO_KEY, Address, Config, End, File, Meaning, meaning
+from emperord.monitors.amqp.meaning import NO_KEY, Address, Config, End, File, Meaning, meaning
 from emperord.monitors.contract import Refused
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.registry import open_monitor

@@ -2,11 +2,8 @@
 
 from emperord.monitors.contract import Listing
 from emperord.monitors.options import MonitorOptions
-from emperord.monitors.postgres.monitor import (
-    Postgres,
-    open_url,
-    parse,
-)
+from emperord.monitors.postgres.monitor import Postgres, open_url
+from emperord.monitors.postgres.url import parse
 from support.postgres import PostgresSource
 
 from ..watching import NEVER, OFTEN, watching

@@ -3,12 +3,8 @@
 from pathlib import Path
 
 import pytest
-from emperord.monitors.postgres.monitor import (
-    DEFAULT_QUERY,
-    Postgres,
-    open_url,
-    parse,
-)
+from emperord.monitors.postgres.monitor import DEFAULT_QUERY, Postgres, open_url
+from emperord.monitors.postgres.url import parse
 from support.postgres import PostgresSource, shared
 
 from .readings import SELDOM, asking, failure_of, listing_of

@@ -4,12 +4,8 @@ import subprocess
 import sys
 
 import pytest
-from emperord.monitors.postgres.monitor import (
-    DEFAULT_QUERY,
-    parse,
-    split,
-    url_of,
-)
+from emperord.monitors.postgres.monitor import DEFAULT_QUERY
+from emperord.monitors.postgres.url import parse, split, url_of
 from emperord.monitors.registry import open_monitor
 from emperord.monitors.urls import MonitorURLError
 
