@@ -10,7 +10,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -37,6 +37,9 @@ MOST_ROWS: Final = 100_000
 MUCH: Final = 128 << 10  # bytes of configs; to understand more, some formats take too long
 _LONGEST_NUMBER: Final = 40  # characters of a number that is given as text
 _LARGEST_ID: Final = 0xFFFFFFFE  # of a uid or gid; the one above means "unchanged"
+MOST_ATTRS: Final = 16  # further values of a row that are recorded
+LONGEST_ATTR: Final = 200  # characters of one
+_LONGEST_KEY: Final = 64
 _LONGEST_ADDRESS: Final = 255  # bytes
 _SECOND: Final = 1_000_000_000
 _LARGEST_TS: Final = (1 << 63) // _SECOND  # seconds; as nanoseconds it fits 64 bits
@@ -62,6 +65,7 @@ class Row(msgspec.Struct):
     uid: Any = None
     gid: Any = None
     socket: Any = None
+    attrs: dict[str, Any] = {}  # more that the source knows, for people
 
 
 class TooLong(msgspec.Struct, frozen=True):
@@ -135,8 +139,22 @@ def _spec(
         gid=gid if options.tyrant else None,
         socket=socket_of(row.socket),
         settings=found,
+        attrs=attrs_of(row.attrs),
         bar=flaw,
     )
+
+
+def attrs_of(values: Mapping[str, Any]) -> dict[str, str]:
+    """Further values of a source as they are recorded: short, printable texts."""
+    found = {}
+    for key, value in list(values.items())[:MOST_ATTRS]:
+        if value is None or value in ("", b""):
+            continue
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "surrogateescape")
+        text = f"({value.size} bytes)" if isinstance(value, TooLong) else names.shown(str(value))
+        found[names.shown(str(key))[:_LONGEST_KEY]] = text[:LONGEST_ATTR]
+    return found
 
 
 class Table:

@@ -87,8 +87,13 @@ class _History:
         )
 
 
-def deploy_record(deploy: Deploy, back: Return | None = None) -> dict[str, Any]:
-    """A deploy in the shape of the surface; ``back`` where it brings its vassal back."""
+def deploy_record(
+    deploy: Deploy, back: Return | None = None, by: str | None = None
+) -> dict[str, Any]:
+    """A deploy in the shape of the surface.
+
+    ``back`` where it brings its vassal back. ``by`` is its author (``authors.py``).
+    """
     return {
         "seq": deploy.seq,
         "at": rfc3339(deploy.at),
@@ -97,6 +102,7 @@ def deploy_record(deploy: Deploy, back: Return | None = None) -> dict[str, Any]:
         "kind": deploy.kind,
         "config": deploy.config,
         "previous": deploy.previous,
+        "by": by,
         "outcome": deploy.outcome,
         "outcome_seq": deploy.outcome_seq,
         "outcome_at": None if deploy.outcome_at is None else rfc3339(deploy.outcome_at),
@@ -106,10 +112,14 @@ def deploy_record(deploy: Deploy, back: Return | None = None) -> dict[str, Any]:
 
 
 COLUMNS = tuple(deploy_record(Deploy(0, 0, "", None, "", None, None)))
-HEAD = f"{'SEQ':>8}  {'AT (UTC)':23}  {'WHAT':9}  {'CONFIG':28}  {'OUTCOME':22}  VASSAL, MONITOR"
+HEAD = (
+    f"{'SEQ':>8}  {'AT (UTC)':23}  {'WHAT':9}  {'CONFIG':28}  {'OUTCOME':22}  VASSAL, MONITOR, BY"
+)
 
 
-def line(deploy: Deploy, sources: Sources, back: Return | None = None) -> str:
+def line(
+    deploy: Deploy, sources: Sources, back: Return | None = None, by: str | None = None
+) -> str:
     """A deploy for people, on one line."""
     config = short(deploy.config) if back is None else text(back, deploy.config)
     if deploy.previous is not None and deploy.previous != deploy.config:
@@ -120,5 +130,5 @@ def line(deploy: Deploy, sources: Sources, back: Return | None = None) -> str:
     what = deploy.kind.removeprefix("vassal_")
     return (
         f"{deploy.seq:>8}  {for_people(deploy.at)}  {what:9}  {config:28}  {outcome:22}"
-        f"  {shown(deploy.vassal)}, {sources.name(deploy.monitor)}"
+        f"  {shown(deploy.vassal)}, {sources.name(deploy.monitor)}{f', {shown(by)}' if by else ''}"
     )

@@ -40,8 +40,8 @@ def stored(reader: Reader, which: Filter) -> Iterator[Deploy | None]:
     Raises Damaged.
     """
     wanted: dict[str, Any] = {}  # by vassal, the config that it has, as far as was seen
-    follows = set(which.kinds) >= set(DEPLOYS) and which.monitor is None
     kinds = which.kinds or DEPLOYS
+    follows = set(kinds) >= set(DEPLOYS) and which.monitor is None
     for row in reader.select(_COLUMNS, replace(which, kinds=kinds), tables=_TABLES):
         if not _fits(row) or (follows and row[6] != wanted.get(row[2], row[6])):
             yield None

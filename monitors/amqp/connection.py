@@ -48,6 +48,7 @@ class Delivery(msgspec.Struct, frozen=True):
     key: str | bytes
     body: bytes | None
     size: int  # bytes of the body
+    user: str = ""  # that published it, which the broker has checked
 
 
 class ChannelClosed(SourceFailed):
@@ -314,7 +315,7 @@ class AmqpConnection:
     def _on_cancelled(self, _: object) -> None:
         self._on_refused(self._channel, exceptions.ConsumerCancelled())
 
-    def _on_message(self, _: object, method: Any, __: object, body: bytes) -> None:
+    def _on_message(self, _: object, method: Any, properties: Any, body: bytes) -> None:
         # Hundreds of messages may wait here; of one that cannot mean anything its size is kept.
         kept = body if len(body) <= LONGEST_CONFIG else None
         size = self._intake.sizes.popleft() if self._intake.sizes else len(body)
@@ -323,7 +324,8 @@ class AmqpConnection:
             raise Refusal(  # out of pika, which breaks off
                 f"it gives more than the {PREFETCH} messages that may wait to be acknowledged"
             )
-        delivery = Delivery(method.delivery_tag, method.routing_key, kept, size)
+        user = names.shown(str(properties.user_id or ""))
+        delivery = Delivery(method.delivery_tag, method.routing_key, kept, size, user)
         self._tell(self._inbox.append, delivery)
 
 

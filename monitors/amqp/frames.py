@@ -4,7 +4,8 @@ pika waits for as many bytes as a frame claims to have, copies all of them for e
 keeps all of a message. Here each frame is measured first (AMQP 0-9-1, 4.2.3 and 2.3.5):
 
 - a frame has at most as many bytes as was agreed on, and one that is no content far less;
-- of a message, pika is given no more than shows that it is too long, and no properties;
+- of a message, pika is given no more than shows that it is too long, and of its properties the
+  user id alone, which the broker has checked (RabbitMQ, "Validated User-ID");
 - bytes that are neither a message nor an answer may not go on and on.
 """
 
@@ -27,6 +28,23 @@ _METHOD, _HEADER, _BODY, _HEARTBEAT = 1, 2, 3, 8
 _PREFIX: Final = struct.Struct("!BHI")  # kind, channel, size of the payload
 _CONTENT: Final = struct.Struct("!HHQH")  # class, weight, size of the body, which properties
 _END: Final = b"\xce"
+_USER_ID: Final = 1 << 4  # its flag, of the properties in a message's header
+_MORE: Final = 1  # other flags follow
+_TABLE: Final = -1
+# The properties before it: the flag of each, and its bytes; None is a short text.
+_BEFORE: Final = (
+    (1 << 15, None),  # content type
+    (1 << 14, None),  # content encoding
+    (1 << 13, _TABLE),  # headers
+    (1 << 12, 1),  # delivery mode
+    (1 << 11, 1),  # priority
+    (1 << 10, None),  # correlation id
+    (1 << 9, None),  # reply to
+    (1 << 8, None),  # expiration
+    (1 << 7, None),  # message id
+    (1 << 6, 8),  # timestamp
+    (1 << 5, None),  # type
+)
 
 
 class Refusal(Exception):
@@ -130,13 +148,33 @@ class Frames(AbstractStreamProtocol):  # type: ignore[misc]
     def _header(self, channel: int, payload: bytes) -> bytes:
         if len(payload) < _CONTENT.size or self._left:
             raise Refusal("it sends a message within a message")
-        which, weight, size, _ = _CONTENT.unpack_from(payload)
+        which, weight, size, flags = _CONTENT.unpack_from(payload)
         if size > MOST_MESSAGE:
             raise Refusal(f"it announces a message of {size} bytes, {MOST_MESSAGE} are allowed")
         self._intake.sizes.append(size)
         self._intake.idle = 0
         self._left, self._wanted = size, min(size, LONGEST_CONFIG + 1)
-        return _frame(_HEADER, channel, _CONTENT.pack(which, weight, self._wanted, 0))
+        user = user_id(flags, payload[_CONTENT.size :])
+        kept = _USER_ID if user else 0
+        return _frame(_HEADER, channel, _CONTENT.pack(which, weight, self._wanted, kept) + user)
+
+
+def user_id(flags: int, properties: bytes) -> bytes:
+    """The user id among a message's properties, as it is encoded; empty if there is none."""
+    if not flags & _USER_ID or flags & _MORE:
+        return b""
+    at = 0
+    for flag, size in _BEFORE:
+        if not flags & flag:
+            continue
+        if size is None:
+            at += 1 + properties[at] if at < len(properties) else len(properties)
+        elif size == _TABLE:
+            at += 4 + int.from_bytes(properties[at : at + 4])
+        else:
+            at += size
+    end = at + 1 + properties[at] if at < len(properties) else at
+    return properties[at:end] if end <= len(properties) else b""
 
 
 def _frame(kind: int, channel: int, payload: bytes) -> bytes:

@@ -19,12 +19,14 @@ class Config(msgspec.Struct, frozen=True):
 
     name: str
     content: bytes
+    user: str = ""  # that published it
 
 
 class End(msgspec.Struct, frozen=True):
     """It ends a vassal."""
 
     name: str
+    user: str = ""
 
 
 class File(msgspec.Struct, frozen=True):
@@ -58,7 +60,9 @@ def _keyed(message: Delivery, options: MonitorOptions) -> Meaning:
         raise rows.Flaw(
             f"the config has {message.size} bytes, {rows.LONGEST_CONFIG} fit the emperor protocol"
         )
-    return Config(name, rows.content_of(message.body)) if message.size else End(name)
+    if not message.size:
+        return End(name, message.user)
+    return Config(name, rows.content_of(message.body), message.user)
 
 
 def _keyless(body: bytes | None, size: int, options: MonitorOptions) -> Meaning:

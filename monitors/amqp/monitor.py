@@ -262,10 +262,12 @@ class Listener:
                 case Config():
                     self._forget(each.name)
                     seen = found if isinstance(found, Seen) else self._understand(each)
-                    yield Touched(each.name, self._stamped(seen, each.content, {}))
+                    attrs = rows.attrs_of({"user": each.user})
+                    yield Touched(each.name, self._stamped(seen, each.content, attrs))
                 case End():
                     self._forget(each.name)
-                    yield Destroyed(each.name, "an empty body")
+                    by = f" of user {each.user}" if each.user else ""
+                    yield Destroyed(each.name, f"an empty body{by}")
                 case File():
                     assert isinstance(found, tuple)
                     yield self._file(each.path, *found)

@@ -268,6 +268,8 @@ class Reader:
             cwd=self._cwd,
             uid=owner.st_uid if self.tyrant else None,
             gid=owner.st_gid if self.tyrant else None,
+            # In tyrant mode it is the uid above.
+            attrs={} if self.tyrant else {"owner": str(own.st_uid)},
         )
 
     def _complete(

@@ -21,6 +21,7 @@ from .sync import Entry
 CSN: Final = "entrycsn"
 MODIFIED: Final = "modifytimestamp"
 KEY: Final = "entryuuid"
+AUTHOR: Final = "modifiersName"  # an operational attribute (RFC 4512, 3.4)
 MARKS: Final = ("entryUUID", "entryCSN", "modifyTimestamp")  # as they are asked for
 
 _SECOND: Final = 1_000_000_000
@@ -76,7 +77,9 @@ def _row(entry: Entry, fields: Sequence[str], options: MonitorOptions) -> Row | 
     try:
         name = _name(entry, fields[0])
         config, uid, gid, socket = (_value(entry, field) for field in fields[1:])
-        return Row(name, config, Decimal(ts_of(entry)) / _SECOND, uid, gid, socket)
+        author = next(iter(entry.attributes.get(AUTHOR.lower(), ())), None)
+        ts = Decimal(ts_of(entry)) / _SECOND
+        return Row(name, config, ts, uid, gid, socket, {AUTHOR: author})
     except Flaw as flaw:
         return Refusal(_label(name, entry, options), str(flaw))
 

@@ -112,7 +112,8 @@ class Requests:
     def search(self, control: RequestControl, attributes: tuple[str, ...] | None = None) -> int:
         """Ask for all entries, whole ones unless some attributes are named; its number."""
         place = self._place
-        attributes = (*place.attributes, *ldap_entries.MARKS) if attributes is None else attributes
+        if attributes is None:
+            attributes = (*place.attributes, *ldap_entries.MARKS, ldap_entries.AUTHOR)
         return self.connection.search(
             place.base, _SCOPES[place.scope], place.filter, attributes, control
         )

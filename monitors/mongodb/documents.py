@@ -12,9 +12,10 @@ from bson.errors import BSONError
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
 
 from .. import names
-from ..rows import LONGEST_CONFIG, Reading, Row, TooLong
+from ..rows import LONGEST_CONFIG, MOST_ATTRS, Reading, Row, TooLong
 
-_FIELDS: Final = ("name", "config", "ts", "uid", "gid", "socket")
+_OWN: Final = 6  # fields that mean something; others are for people
+_FIELDS: Final = ("name", "config", "ts", "uid", "gid", "socket", "author", "release", "attrs")
 _LONGEST_FIELD: Final = 4096  # bytes of a value that is no config
 _WRAPPING: Final = len(bson.encode({"v": ""}))  # bytes around a text in {"v": …}
 _SIZES: Final = "sizes"
@@ -62,13 +63,23 @@ def rows(reading: Reading, chunk: list[RawBSONDocument]) -> Iterator[Row]:
         except (BSONError, ValueError, OverflowError) as error:
             reading.refuse(label, f"it is not BSON: {error}")
             continue
-        row = Row(*fields)
+        row = Row(*fields[:_OWN])
+        row.attrs = _others(fields[_OWN:])
         if isinstance(row.name, TooLong):
             reading.refuse(label, f"the name has {row.name.size} bytes")
         elif isinstance(row.name, str) and row.name:
             yield row
         else:
             reading.refuse(label, f"the name is {_kind(row.name)}")
+
+
+def _others(values: list[Any]) -> dict[str, Any]:
+    """The fields that are for people; those of a document within it by their own names."""
+    found = dict(zip(_FIELDS[_OWN:], values, strict=True))
+    inner = found.pop("attrs")
+    if isinstance(inner, Mapping):
+        return {**found, **{str(key): _plain(inner[key]) for key in list(inner)[:MOST_ATTRS]}}
+    return {**found, "attrs": inner}
 
 
 def _plain(value: Any) -> Any:

@@ -33,7 +33,7 @@ from ..asyncio_loop import AsyncioLoop, asyncio_loop
 from ..contract import Listing, Tell, Touched
 from ..options import MonitorOptions
 from ..polling import SourceFailed
-from ..rows import Row, Table, TooLong, much
+from ..rows import MOST_ATTRS, Row, Table, TooLong, much
 from ..urls import MonitorURLError
 from .link import MOST_UNASKED, PgConnection
 from .query import described, guarded
@@ -44,7 +44,9 @@ from .url import SECRET, parse, split, url_of, with_service
 DEFAULT_QUERY: Final = "SELECT name,config,EXTRACT(epoch FROM ts) FROM vassals"
 MOST_ROWS: Final = 100_000
 MOST_BYTES: Final = 256 << 20  # of the configs in one reading
-_COLUMNS: Final = "name, config, ts[, uid, gid[, socket]]"
+_COLUMNS: Final = "name, config, ts[, uid, gid[, socket[, others]]]"
+_OWN: Final = 6  # columns that mean something; others are for people
+_MOST: Final = _OWN + MOST_ATTRS
 MOST_IN_FLIGHT: Final = 2 << 20  # bytes that bring no row, while we read
 _CHUNK: Final = 16  # rows that come together, and are taken in before others have their turn
 _ANSWER: Final = 4096  # bytes that each answer has besides its rows
@@ -121,6 +123,7 @@ class _Session:
         self._woken = False
         self._codec = "utf-8"
         self._columns: int | None = None  # of the user's query, if its values are guarded
+        self._names: list[str] = []  # of these columns
 
     # Called by polling
 
@@ -186,12 +189,14 @@ class _Session:
     async def _guard_aio(self) -> None:
         """Have the server leave out what is too long, if it can do that with this query."""
         pgconn, query = self._link.pgconn, self._encoded_query()
-        kinds = await self._link.wait(described(pgconn, query))
-        if kinds is None or not 3 <= len(kinds) <= 6:
+        columns = await self._link.wait(described(pgconn, query))
+        if columns is None or not 3 <= len(columns) <= _MOST:
             return
+        kinds = [kind for _, kind in columns]
         careful = guarded(query.decode(self._codec), kinds).encode(self._codec)
         if await self._link.wait(described(pgconn, careful)) is not None:
             self._columns, self._asked = len(kinds), careful
+            self._names = [name.decode(self._codec, "replace") for name, _ in columns]
 
     def _note(self, notify: Any) -> None:
         self._relay.account(OVERHEAD + len(notify.relname) + len(notify.extra))
@@ -246,7 +251,15 @@ class _Session:
                 size = result.get_value(number, columns + column)
                 if values[column] is None and size is not None:
                     values[column] = TooLong(int(size))
-        return Row(*values)
+        others = range(_OWN, columns)
+        row = Row(*values[:_OWN])
+        row.attrs = {self._name(result, column): values[column] for column in others}
+        return row
+
+    def _name(self, result: PGresult, column: int) -> str:
+        if self._names:
+            return self._names[column]
+        return (result.fname(column) or b"").decode(self._codec, "replace")
 
     def _encoded_query(self) -> bytes:
         try:
@@ -264,9 +277,9 @@ class _Session:
             raise SourceFailed(f"the query gives no rows; it must be a SELECT of {_COLUMNS}")
         if self._columns is not None and result.nfields == 2 * self._columns:
             return
-        if self._columns is not None or not 3 <= result.nfields <= 6:
+        if self._columns is not None or not 3 <= result.nfields <= _MOST:
             raise SourceFailed(
-                f"the query gives {result.nfields} columns; it must give 3 to 6: {_COLUMNS}"
+                f"the query gives {result.nfields} columns; it must give 3 to {_MOST}: {_COLUMNS}"
             )
 
     @contextlib.contextmanager

@@ -32,8 +32,8 @@ def guarded(query: str, kinds: list[int]) -> str:
     return f"SELECT {', '.join((*values, *sizes))} FROM ({query}\n) AS v({', '.join(columns)})"
 
 
-def described(pgconn: PGconn, query: bytes) -> PQGen[list[int] | None]:
-    """The types of the columns that a query would give, None if the server does not say."""
+def described(pgconn: PGconn, query: bytes) -> PQGen[list[tuple[bytes, int]] | None]:
+    """Names and types of the columns that a query would give, None if the server does not say."""
     pgconn.send_prepare(b"", query)
     (prepared, *_) = yield from generators.execute(pgconn)
     if prepared.status != ExecStatus.COMMAND_OK:
@@ -42,4 +42,7 @@ def described(pgconn: PGconn, query: bytes) -> PQGen[list[int] | None]:
     (described, *_) = yield from generators.execute(pgconn)
     if described.status != ExecStatus.COMMAND_OK:
         return None
-    return [described.ftype(number) for number in range(described.nfields)]
+    return [
+        (described.fname(number) or b"", described.ftype(number))
+        for number in range(described.nfields)
+    ]

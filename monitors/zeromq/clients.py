@@ -21,6 +21,7 @@ import secrets
 import socket as sockets
 import struct
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import trio
@@ -41,13 +42,15 @@ _CHUNK: Final = 16 << 10  # bytes
 QUIET: Final = 10.0  # seconds without a byte, after which a client may have to go
 _PAUSE: Final = 0.1  # seconds until descriptors may be there again
 
-Deliver = Callable[[list[bytes]], Awaitable[None]]
+Deliver = Callable[[str, list[bytes]], Awaitable[None]]
+Give = Callable[[list[bytes]], Awaitable[None]]
 
 
 class Clients:
     """All who are connected. ``make`` gives a PULL socket for the client of this label.
 
-    ``deliver`` is given each message, ``report`` is told of who was hung up on.
+    ``deliver`` is given each message with its client's label, ``report`` is told of clients that
+    were hung up on.
     """
 
     def __init__(
@@ -105,7 +108,7 @@ class Clients:
                 with self._make(label) as pull:
                     if (near := await _connected(pull)) is not None:
                         with near:
-                            await client.serve(pull, near, self._deliver)
+                            await client.serve(pull, near, partial(self._deliver, label))
             if client.flaw:
                 await self._report(Refused(label, client.flaw))
         finally:
@@ -138,7 +141,7 @@ class Client:
         with contextlib.suppress(OSError):
             self._far.shutdown(sockets.SHUT_RDWR)
 
-    async def serve(self, pull: Socket, near: trio.socket.SocketType, deliver: Deliver) -> None:
+    async def serve(self, pull: Socket, near: trio.socket.SocketType, deliver: Give) -> None:
         """Carry bytes and deliver messages, until there are no more."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._carry_in, near)
@@ -146,7 +149,7 @@ class Client:
             await self._receive(pull, deliver)
             nursery.cancel_scope.cancel()
 
-    async def _receive(self, pull: Socket, deliver: Deliver) -> None:
+    async def _receive(self, pull: Socket, deliver: Give) -> None:
         while True:
             self._waits_since = trio.current_time()
             # To be cancelled elsewhere would lose a message.

@@ -69,6 +69,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     """A message of the right shape. ``ts`` is when it came; empty means omitted."""
 
     ts: int
+    client: str
     command: bytes
     name: bytes
     config: bytes = b""
@@ -208,9 +209,9 @@ class ZeroMQ:
 
     # From frames to messages
 
-    async def _deliver(self, inbox: Inbox, frames: list[bytes]) -> None:
+    async def _deliver(self, inbox: Inbox, client: str, frames: list[bytes]) -> None:
         self._last = max(time.time_ns(), self._last + 1)
-        await inbox.put(_shaped(self._last, frames))
+        await inbox.put(_shaped(self._last, client, frames))
 
     # From messages to observations
 
@@ -236,7 +237,7 @@ class ZeroMQ:
                 raise Flaw(f"the command is {given!r}; there are touch and destroy")
             name = rows.name_of(message.name, self._options)
             if message.command == b"destroy":
-                return Destroyed(name, "told to")
+                return Destroyed(name, f"told to by {message.client}")
             return self._touched(name, message)
         except Flaw as flaw:
             return Refused(rows.label_of(message.name), str(flaw))
@@ -250,6 +251,7 @@ class ZeroMQ:
             uid=uid if self._options.tyrant else None,
             gid=gid if self._options.tyrant else None,
             socket=rows.socket_of(message.socket),
+            attrs={"client": message.client.removeprefix("client ")},
         )
         if not message.config:
             return Static(name, spec)
@@ -332,7 +334,7 @@ def _contents(cwd: str, name: str, tenant: Tenant | None) -> bytes:
         os.close(at)
 
 
-def _shaped(ts: int, frames: list[bytes]) -> Message | Refused:
+def _shaped(ts: int, client: str, frames: list[bytes]) -> Message | Refused:
     """The message that these frames are."""
     count = len(frames)
     label = rows.label_of(frames[1]) if count > 1 else "a message of one frame"
@@ -343,7 +345,7 @@ def _shaped(ts: int, frames: list[bytes]) -> Message | Refused:
         if size > LONGEST_CONFIG:
             fits = "fit the emperor protocol" if field == "config" else "are allowed"
             return Refused(label, f"the {field} has {size} bytes, {LONGEST_CONFIG} {fits}")
-    return Message(ts, *frames)
+    return Message(ts, client, *frames)
 
 
 @asynccontextmanager

@@ -385,7 +385,7 @@ class _Session:
             below = ()
         else:
             return None
-        values = {field: await self._read_field(f"{path}/{field}") for field in fields}
+        values: Any = {field: await self._read_field(f"{path}/{field}") for field in fields}
         mark = (stat.czxid, stat.mzxid, *values.items())
         if known is not None and known.mark == mark:
             return msgspec.structs.replace(known, below=below, fields=fields, epoch=epoch), None

@@ -13,6 +13,7 @@ from ...daemon.core.deploys import Deploy
 from ...journal.deploys import DEPLOYS
 from ...journal.reading import Reader
 from .. import deploys
+from ..authors import author_at
 from ..hosts import HostReader, columns, merged, records
 from ..hosts import lines as of_hosts
 from ..returns import comes_back
@@ -53,12 +54,16 @@ def command(
 
 
 def _record(reader: Reader) -> Tell:
-    return lambda deploy: deploys.deploy_record(deploy, comes_back(reader, deploy))
+    return lambda deploy: deploys.deploy_record(
+        deploy, comes_back(reader, deploy), author_at(reader, deploy.seq)
+    )
 
 
 def _line(reader: Reader) -> Tell:
     sources = Sources.of(reader)
-    return lambda deploy: deploys.line(deploy, sources, comes_back(reader, deploy))
+    return lambda deploy: deploys.line(
+        deploy, sources, comes_back(reader, deploy), author_at(reader, deploy.seq)
+    )
 
 
 def _timed(each: HostReader, tell: Tell, full: bool) -> Iterator[tuple[int, Any]]:

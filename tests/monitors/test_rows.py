@@ -226,3 +226,22 @@ def test_a_reading_that_came_to_no_end_was_not_for_nothing() -> None:
     assert listing.seen["a.ini"].content == b"one"
     assert listing.seen["b.ini"].content == b"other"
     assert not table.unfinished
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"author": "me", "n": 7, "none": None, "empty": "", "bytes": b"\xff"},
+         {"author": "me", "n": "7", "bytes": "\\xff"}),
+        ({"long": "x" * 1000}, {"long": "x" * rows_module.LONGEST_ATTR}),
+        ({"k" * 1000: "v"}, {"k" * 64: "v"}),
+        ({"esc": "\x1b[2J\u202e"}, {"esc": "\\x1b[2J\\u202e"}),
+        ({"kept": rows_module.TooLong(5000)}, {"kept": "(5000 bytes)"}),
+        ({str(n): n for n in range(100)}, {str(n): str(n) for n in range(rows_module.MOST_ATTRS)}),
+    ],
+    ids=["plain", "long", "a long key", "not printable", "kept by the source", "many"],
+)  # fmt: skip
+def test_further_values_are_short_printable_texts(
+    values: dict[str, object], expected: dict[str, str]
+) -> None:
+    assert rows_module.attrs_of(values) == expected

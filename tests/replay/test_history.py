@@ -35,6 +35,7 @@ def test_every_key(path: str) -> None:
         ("kind", "vassal_changed"),
         ("config", chain.digest(b"three\n")),
         ("previous", chain.digest(b"one\n")),
+        ("by", None),
         ("outcome", "accepting"),
         ("outcome_seq", 8),
         ("outcome_at", "2026-11-24T06:00:09.500000000Z"),

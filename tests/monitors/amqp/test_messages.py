@@ -7,6 +7,7 @@ import pytest
 import trio
 from emperord.journal.events import Spec
 from emperord.monitors.amqp.connection import PREFETCH
+from emperord.monitors.amqp.frames import user_id
 from emperord.monitors.amqp.monitor import open_url
 from emperord.monitors.contract import (
     Destroyed,
@@ -14,6 +15,8 @@ from emperord.monitors.contract import (
     Recovered,
 )
 from emperord.monitors.polling import SourceFailed
+from hypothesis import given
+from hypothesis import strategies as st
 from support.rabbitmq import EXCHANGE, AmqpSource, Publisher, shared
 
 from ..test_contract import (  # noqa: F401  # what suits a source that tells is run from here
@@ -70,6 +73,52 @@ async def test_a_config_comes_changes_and_goes(publisher: Publisher) -> None:
         await watch.until(lambda: "a.ini" not in watch.seen)
         assert watch.kinds() == ["Recovered", "Touched", "Touched", "Destroyed"]
         assert watch.told[-1] == Destroyed("a.ini", "an empty body")
+
+
+FULL = pika.BasicProperties(
+    "text/plain", "utf-8", {"a": 1, "b": ["c"]}, 2, 3, "correlation", "reply", "60000", "message",
+    1_700_000_000, "type", "guest", "app",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("properties", "user"),
+    [(None, None), (pika.BasicProperties(user_id="guest"), "guest"), (FULL, "guest")],
+    ids=["no properties", "the user alone", "all properties"],
+)
+async def test_the_user_that_the_broker_checked_is_recorded(
+    publisher: Publisher, properties: pika.BasicProperties | None, user: str | None
+) -> None:
+    async with watching(monitor()) as watch:
+        publisher.publish("a.ini", "one", properties=properties)
+        await watch.shows("a.ini", "one")
+        [sight] = touched(watch, "a.ini")
+        assert sight.seen.spec.attrs == ({} if user is None else {"user": user})
+        publisher.publish("a.ini", "", properties=properties)
+        await watch.until(lambda: "a.ini" not in watch.seen)
+        by = "" if user is None else f" of user {user}"
+        assert watch.told[-1] == Destroyed("a.ini", f"an empty body{by}")
+
+
+@given(st.data())
+def test_the_user_is_found_among_any_properties(data: st.DataObject) -> None:
+    short = st.text(max_size=20)
+    values = {
+        "content_type": short, "content_encoding": short,
+        "headers": st.dictionaries(st.text(min_size=1, max_size=9), short, max_size=3),
+        "delivery_mode": st.integers(0, 255), "priority": st.integers(0, 255),
+        "correlation_id": short, "reply_to": short, "expiration": short, "message_id": short,
+        "timestamp": st.integers(0, 2**40), "type": short, "user_id": short, "app_id": short,
+        "cluster_id": short,
+    }  # fmt: skip
+    given_ = data.draw(st.fixed_dictionaries({}, optional=values))
+    pieces = b"".join(pika.BasicProperties(**given_).encode())
+    flags, rest = int.from_bytes(pieces[:2]), pieces[2:]
+    user = given_.get("user_id")
+    encoded = b"" if user is None else bytes([len(user.encode())]) + user.encode()
+    assert user_id(flags, rest) == encoded
+    cut = data.draw(st.integers(0, len(rest)))
+    assert user_id(flags, rest[:cut]) in (encoded, b"")
 
 
 async def test_announced_again_it_has_a_later_ts(publisher: Publisher) -> None:

@@ -33,6 +33,14 @@ async def test_all_fields(source: LdapSource) -> None:
     assert (spec.uid, spec.gid, spec.socket) == (None, None, None)
 
 
+async def test_the_author_of_an_entry_is_recorded(source: LdapSource) -> None:
+    source.put("a.ini", "one")
+    told = await listing_of(source.monitor(SELDOM))
+    [(key, author)] = told.seen["a.ini"].spec.attrs.items()
+    assert key == "modifiersName"
+    assert author.startswith("cn=")
+
+
 BAD: dict[str, tuple[dict[str, Any], str | None, str]] = {
     "no extension": ({"cn": "bad"}, "bad", "the name has no extension of a config"),
     "long": ({"cn": "x" * 251 + ".ini"}, None, "the name has 255 bytes, 254 are allowed"),

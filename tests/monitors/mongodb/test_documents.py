@@ -202,3 +202,17 @@ async def test_only_what_the_filter_finds(source: MongoSource) -> None:
         await watch.until(lambda: "b.ini" in watch.seen)
         source.vassals.update_one({"name": "a.ini"}, {"$set": {"enabled": 0}})
         await watch.until(lambda: list(watch.seen) == ["b.ini", "d.ini"])
+
+
+async def test_the_author_the_release_and_attrs_are_recorded_for_people(
+    source: MongoSource,
+) -> None:
+    inner = {"ticket": 7, "by\n": "x" * 300, "deep": {"a": 1}}
+    spec = await spec_of(source, author="Zoë", release=42, attrs=inner, other="not taken")
+    assert {key: spec.attrs[key] for key in ("author", "release", "ticket")} == {
+        "author": "Zoë",
+        "release": "42",
+        "ticket": "7",
+    }
+    assert spec.attrs["by\\n"] == "x" * 200
+    assert set(spec.attrs) == {"author", "release", "ticket", "by\\n", "deep"}

@@ -134,3 +134,15 @@ async def test_too_much_text_fails(source: PostgresSource, monkeypatch: pytest.M
     assert len((await listing_of(asking(source, query.format(16)))).seen) == 16
     reason = await failure_of(asking(source, query.format(17)))
     assert reason == "the configs have more than 1 MiB"
+
+
+@pytest.mark.parametrize("query", ["{}", "WITH v AS ({}) TABLE v"], ids=["guarded", "nested"])
+async def test_further_columns_are_recorded_for_people(source: PostgresSource, query: str) -> None:
+    columns = "'a.ini', 'one', 1, NULL, NULL, NULL, 'Zoë'::text AS author, 42 AS release,"
+    rows = f"SELECT {columns} repeat('x', 5000) AS \"Long\", NULL AS nothing"
+    told = await listing_of(asking(source, query.format(rows)))
+    assert told.seen["a.ini"].spec.attrs == {
+        "author": "Zoë",
+        "release": "42",
+        "Long": "(5000 bytes)",
+    }

@@ -58,7 +58,8 @@ async def test_nothing_is_lost_of_a_client_that_has_gone() -> None:
             client.shutdown(socket.SHUT_WR)
             gate.set()
             await watch.until(lambda: len(watch.told) == 501)
-        assert watch.told[1:] == [Destroyed(f"{number:03}.ini", "told to") for number in range(500)]
+        by = "told to by client 127.0.0.1"
+        assert watch.told[1:] == [Destroyed(f"{number:03}.ini", by) for number in range(500)]
         nursery.cancel_scope.cancel()
 
 

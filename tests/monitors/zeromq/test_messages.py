@@ -1,5 +1,6 @@
 """zmq:// messages: which ones the monitor takes, and how malformed ones are refused."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,9 @@ async def test_add_change_destroy(endpoint: str, pusher: Pusher) -> None:
         assert [spec.config for spec in specs] == [digest(b"one"), digest(b"two"), digest(b"two")]
         assert [touched(sight).content for sight in sights] == [b"one", b"two", b"two"]
         assert specs[0].ts < specs[1].ts < specs[2].ts
-        assert end == Destroyed("a.ini", "told to")
+        who = "127.0.0.1" if endpoint.startswith("tcp") else f"of user {os.getuid()}"
+        assert end == Destroyed("a.ini", f"told to by client {who}")
+        assert specs[0].attrs == {"client": who}
 
 
 async def test_a_clock_set_back_hides_no_change(endpoint: str, pusher: Pusher) -> None:
@@ -109,7 +112,11 @@ async def test_fields(
         seen = touched(sight).spec
         # Compared as a whole, so that nothing else is set either.
         assert seen == Spec(
-            **{**{f: getattr(spec, f) for f in Spec.__struct_fields__}, "ts": seen.ts}
+            **{
+                **{f: getattr(spec, f) for f in Spec.__struct_fields__},
+                "ts": seen.ts,
+                "attrs": seen.attrs,
+            }
         )
 
 
