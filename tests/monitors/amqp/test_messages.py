@@ -1,6 +1,7 @@
 """amqp:// on a real broker: what a message says of a vassal, and when it is acknowledged."""
 
 from pathlib import Path
+from typing import Any
 
 import pika  # type: ignore[import-untyped]
 import pytest
@@ -103,7 +104,7 @@ async def test_the_user_that_the_broker_checked_is_recorded(
 @given(st.data())
 def test_the_user_is_found_among_any_properties(data: st.DataObject) -> None:
     short = st.text(max_size=20)
-    values = {
+    values: dict[str, st.SearchStrategy[Any]] = {
         "content_type": short, "content_encoding": short,
         "headers": st.dictionaries(st.text(min_size=1, max_size=9), short, max_size=3),
         "delivery_mode": st.integers(0, 255), "priority": st.integers(0, 255),
@@ -114,7 +115,7 @@ def test_the_user_is_found_among_any_properties(data: st.DataObject) -> None:
     given_ = data.draw(st.fixed_dictionaries({}, optional=values))
     pieces = b"".join(pika.BasicProperties(**given_).encode())
     flags, rest = int.from_bytes(pieces[:2]), pieces[2:]
-    user = given_.get("user_id")
+    user: Any = given_.get("user_id")
     encoded = b"" if user is None else bytes([len(user.encode())]) + user.encode()
     assert user_id(flags, rest) == encoded
     cut = data.draw(st.integers(0, len(rest)))
