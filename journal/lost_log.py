@@ -9,6 +9,7 @@ journal and its log are first read together, by a connection that cannot write:
 | absent or empty | | | the log is renamed |
 | | whole | the same journal, or not whole | the journal is opened |
 | | not whole, or another journal | whole | the log is renamed |
+| | whole | whole, and goes on with later events | the log is an older one: it is renamed |
 | | not whole | not whole | Damaged is raised, and nothing is touched |
 
 *Whole* is what a daemon needs to go on: the schema, and the chain from the newest snapshot on. A
@@ -27,7 +28,7 @@ import stat
 import struct
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from . import schema, wal
@@ -156,7 +157,7 @@ def _is_its_own(path: str) -> bool:
     with contextlib.suppress(FileExistsError):
         os.close(os.open(f"{path}-shm", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     try:
-        first = _check(path, _TOGETHER)
+        together = _check(path, _TOGETHER)
     except (Damaged, NotAJournal):
         with contextlib.suppress(JournalError):
             _check(path, _ALONE)
@@ -166,15 +167,30 @@ def _is_its_own(path: str) -> bool:
         if type(error) is JournalError:  # it cannot be read, so the journal will not be opened
             return True
         raise
+    if together is None:
+        return True
     try:
-        before = _check(path, _ALONE)
+        alone = _check(path, _ALONE, upto=together.head)
     except JournalError:
         return True  # as after a crash amid a checkpoint
-    return not (before and first) or before.seq != first.seq or before.hash == first.hash
+    if alone is None:
+        return True
+    if alone.follows:  # no log brings a journal back to an earlier event
+        return False
+    one, other = alone.first, together.first
+    return one is None or other is None or one.seq != other.seq or one.hash == other.hash
 
 
-def _check(path: str, how: str) -> Link | None:
-    """The first event of a whole journal. Raises JournalError if it is not whole."""
+class _Whole(NamedTuple):
+    """A whole journal."""
+
+    first: Link | None
+    head: Link
+    follows: bool  # it has the event that was asked for, and later ones
+
+
+def _check(path: str, how: str, upto: Link | None = None) -> _Whole | None:
+    """A whole journal; None before it has tables. Raises JournalError if it is not whole."""
     with contextlib.ExitStack() as stack:
         try:
             uri = f"file:{quote(path)}?{how}"
@@ -190,8 +206,19 @@ def _check(path: str, how: str) -> Link | None:
             for _ in rows_after(connection, path, anchor, head, after):
                 pass
             row = connection.execute("SELECT seq, hash FROM event ORDER BY seq LIMIT 1").fetchone()
+            follows = upto is not None and _follows(connection, anchor, head, upto)
         except sqlite3.Error as error:
             raise of_sqlite(path, error) from None
         except UnicodeDecodeError:
             raise Damaged(f"{path}: its schema is damaged") from None
-    return None if row is None else Link(*row)
+    return _Whole(None if row is None else Link(*row), head, follows)
+
+
+def _follows(connection: sqlite3.Connection, anchor: Link, head: Link, event: Link) -> bool:
+    """Whether a journal goes on from an event, which may be archived there."""
+    if head.seq <= event.seq:
+        return False
+    if event.seq <= anchor.seq:
+        return event.seq < anchor.seq or event.hash == anchor.hash
+    sql = "SELECT hash FROM event WHERE seq = ?"
+    return bool(connection.execute(sql, (event.seq,)).fetchone()[0] == event.hash)

@@ -28,6 +28,7 @@ from .texts import Texts
 from .write_connection import WriteConnection
 
 SNAPSHOT_EVERY: Final = 10_000  # events
+_ADOPTED: Final = "SELECT max(json_extract(body, '$.seq')) FROM event WHERE kind = ?"
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -152,6 +153,12 @@ class Journal:
                 (self._identity,),
             ).fetchone()
         return None if row is None else decoded(self.path, row)
+
+    def adopted_upto(self) -> int:
+        """The greatest number of an event without which an operator had a daemon go on; else 0."""
+        with readable(self.path):
+            row = self._connection.read_one(_ADOPTED, "journal_adopted")
+        return 0 if row is None or row[0] is None else int(row[0])
 
     @property
     def begin(self) -> int:

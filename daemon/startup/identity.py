@@ -25,6 +25,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ...journal import lost_log
+from ...journal.chain import GENESIS
 from ...journal.store import Head, Journal
 from ..host import procfs
 from ..keeper.link import KeeperLink
@@ -34,6 +35,7 @@ from .in_use import IdentityInUse
 
 log = logging.getLogger("emperor")
 
+UNKNOWN: Final = GENESIS  # the hash of an event that is known by its number and time only
 _SHORT: Final = 16  # hex digits that tell one identity from another
 
 
@@ -98,6 +100,13 @@ class Holder:
             if any(procfs.foreign(pid) is None for pid in procfs.of_journal(short(head.identity))):
                 return head
         return None
+
+    def told(self, identity: bytes) -> Head | None:
+        """The last event that a file says of the journal with this path and identity."""
+        about = in_use.read(_file_of(self.directory, identity))
+        head = _head(about)
+        ours = head is not None and head.identity == identity
+        return head if ours and about.get("journal") == self._path else None
 
     def take(self, identity: bytes, *, any_user: bool = False) -> None:
         """Lock this identity instead of the one before. Raises IdentityInUse.
@@ -181,7 +190,11 @@ def estrangement(journal: Journal, known: Head) -> str | None:
         )
     if head.seq < known.seq:
         return f"{journal.path} ends with event {head.seq}, but event {known.seq} was durable"
-    if known.seq >= journal.begin and journal.hash_of(known.seq) != known.hash:
+    if known.hash == UNKNOWN:
+        other = journal.time_of(known.seq) not in (known.at, 0)  # 0: it was archived
+    else:
+        other = known.seq >= journal.begin and journal.hash_of(known.seq) != known.hash
+    if other:
         return f"{journal.path} has another event {known.seq} than the one that was durable"
     return None
 

@@ -111,6 +111,28 @@ def test_a_log_that_is_not_the_journals_is_set_aside(journal: Path, harm: Harm, 
     assert aside.stat().st_mode & 0o777 == 0o600
 
 
+def test_an_older_log_takes_no_event_from_its_journal(tmp_path: Path) -> None:
+    """Root put back a log that was folded in long ago. It is whole, with an older last event."""
+    journal = tmp_path / "journal.db"
+    with building(str(journal)) as builder, closing(sqlite3.connect(journal)) as db:
+        builder.start()
+        builder.flush()
+        shutil.copyfile(log_of(journal), tmp_path / "older-wal")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        builder.added("a.ini")
+        builder.flush()
+        last = db.execute("SELECT max(seq) FROM event").fetchone()[0]
+    shutil.copyfile(tmp_path / "older-wal", log_of(journal))
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as db:
+        for suffix in ("", "-wal"):
+            shutil.copyfile(f"{journal}{suffix}", tmp_path / f"copy.db{suffix}")
+        assert db.execute("SELECT max(seq) FROM event").fetchone()[0] < last  # as SQLite reads it
+    with Journal.open(str(journal)) as opened:
+        assert opened.seq == last
+    (aside,) = lost(journal)
+    assert aside.read_bytes() == (tmp_path / "older-wal").read_bytes()
+
+
 def test_a_damaged_journal_and_its_log_stay_as_they_are(journal: Path) -> None:
     good = journal.read_bytes()
     spoil(journal, journal)
