@@ -40,8 +40,12 @@ def note_end(
 
 def note_death(fleet: Fleet, vassal: Vassal, event: Event) -> None:
     """It died, or is killed as it hangs: that is one restart more within this hour."""
-    if rules.holds(fleet, rules.ENDS):
-        vassal.died = (*lately(vassal.died, event.at)[-MOST + 1 :], event.at)
+    if not rules.holds(fleet, rules.ENDS):
+        return
+    died = vassal.died
+    if died and (event.at - died[0] > HOUR or len(died) == MOST):
+        died = tuple(lately(died, event.at)[-MOST + 1 :])
+    vassal.died = (*died, event.at)
 
 
 def lately(times: Iterable[int], now: int) -> list[int]:

@@ -43,7 +43,7 @@ PHASES: Final[tuple[Phase, ...]] = (
 UP: Final[frozenset[Phase]] = frozenset(("starting", "ready", "accepting", "reloading", "stopping"))
 
 
-class End(msgspec.Struct, frozen=True, omit_defaults=True):
+class End(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The end of a vassal's process, by event ``seq``.
 
     ``order`` is the order that the daemon had given, and ``reason`` why. ``reload``: it ended of
@@ -60,7 +60,7 @@ class End(msgspec.Struct, frozen=True, omit_defaults=True):
     oom: str = ""
 
 
-class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
+class Hold(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The request that holds a vassal, event ``seq``, and its operator."""
 
     seq: int
