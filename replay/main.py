@@ -30,6 +30,7 @@ COMMANDS: Final = (
     "history",
     "incident",
     "report",
+    "runs",
     "search",
     "show",
     "simulate",

@@ -56,6 +56,8 @@ COMMANDS = [
     ["report"],
     ["report", "--json"],
     ["report", "-o", "csv"],
+    ["runs"],
+    ["runs", "--json"],
     ["simulate", "--set", "throttle=5s"],
     ["why", "app003.ini"],
     ["why", "app003.ini", "--json"],

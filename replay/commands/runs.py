@@ -1,0 +1,47 @@
+"""``runs``: which config each vassal ran, from when to when."""
+
+from collections.abc import Sequence
+
+import click
+
+from ...daemon.cli.commandline import TIME, Command
+from ...daemon.cli.tables import aligned, formatted, listing, write
+from ...journal.reading import Reader
+from ...journal.times import Moment
+from .. import runs
+from ..names import chosen
+from ..rebuild import NotFound
+from ..shared import check_order, names_argument, print_lines, reading
+
+
+@click.command("runs", cls=Command)
+@names_argument
+@click.option("--config", metavar="DIGEST", help="Only this config: the beginning of its digest.")
+@click.option("--behind", is_flag=True, help="Only where another config was wanted meanwhile.")
+@click.option("--since", type=TIME, metavar="T", help="Only what ran then or later.")
+@click.option("--until", type=TIME, metavar="T", help="Only what ran then or before.")
+@listing()
+@reading
+def command(
+    reader: Reader, names: Sequence[str], config: str | None, behind: bool,
+    since: Moment | None, until: Moment | None, form: str,
+) -> None:  # fmt: skip
+    """Which config each vassal ran, from when to when, and for how long another was wanted."""
+    check_order(reader, since, until)
+    among = set(chosen(reader, names)) if names else None
+    first = reader.anchor.seq + 1 if since is None else reader.seq_before(since) + 1
+    last = reader.head.seq if until is None else reader.seq_of(until)
+    told = [
+        run
+        for run in runs.runs(reader, among, first, last)
+        if (config is None or (run.config or "").startswith(config.lower()))
+        and (run.behind or not behind)
+    ]
+    row = reader.row(last)
+    now = 0 if row is None else row[1]
+    if form != "short":
+        write(formatted(form, runs.COLUMNS, (runs.run_record(run, now) for run in told)))
+        return
+    if not told:
+        raise NotFound("nothing ran so then")
+    print_lines(aligned(runs.HEAD, [runs.cells(run, now) for run in told]))
