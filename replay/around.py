@@ -15,10 +15,11 @@ from ..journal.times import EventNumber, Moment, rfc3339, took
 from ..monitors.names import shown
 from .rebuild import NotFound, where_it_is
 from .record import event_record
+from .trust import altered
 from .words import decode_actions, essence, orders
 
 _SECOND: Final = 1_000_000_000
-COLUMNS: Final = ("offset_s", *EVENT_COLUMNS.split(", "))
+COLUMNS: Final = ("offset_s", *EVENT_COLUMNS.split(", "), "altered")
 
 
 class Window:
@@ -27,6 +28,7 @@ class Window:
     def __init__(self, reader: Reader, when: Moment, before: int, after: int) -> None:
         """Spans are nanoseconds. Raises NotFound where nothing was recorded then."""
         self.reader = reader
+        self.altered: list[int] = []  # events that were told, and are not what was written
         self.middle = when.seq if isinstance(when, EventNumber) else None
         self.at = when if isinstance(when, int) else self._time_of(when.seq)
         self.first = reader.seq_at(self.at - before - 1) + 1
@@ -59,7 +61,14 @@ class Window:
         """An event in the shape of the surface, with its offset; False where it is damaged."""
         one, good = event_record(row)
         offset = row[1] - self.at if row[1].__class__ is int else None
-        return {"offset_s": None if offset is None else offset / _SECOND, **one}, good
+        seconds = None if offset is None else offset / _SECOND
+        return {"offset_s": seconds, **one, "altered": self._is_altered(row)}, good
+
+    def _is_altered(self, row: Row) -> bool:
+        """Whether a row is not what was written; it is noted."""
+        found = altered(self.reader, [row[0]])
+        self.altered += found
+        return bool(found)
 
     def line(self, row: Row) -> tuple[str, bool]:
         """An event for people; False with it where its body cannot be read."""
@@ -70,7 +79,7 @@ class Window:
         except JournalError:
             said, good = shown(str(body)), False
         about = vassal if vassal is not None else monitor
-        mark = "!" if not good else ">" if seq == self.middle else " "
+        mark = "!" if self._is_altered(row) or not good else ">" if seq == self.middle else " "
         offset = _offset(at - self.at) if at.__class__ is int else shown(str(at))
         told = f"{offset:>12} {mark}{seq:>8}  {shown(str(kind)):20}"
         told += f"  {shown(str(about)) if about is not None else '-'}"

@@ -26,6 +26,7 @@ from ..monitors.names import shown
 from .deploys import deploys
 from .names import check_known
 from .rebuild import NotFound
+from .trust import altered
 
 _MOST: Final = 250_000  # pairs of lines that are compared with one another
 _NEAR: Final = 500  # events between the two halves of a rename
@@ -163,13 +164,15 @@ def _lines(content: bytes) -> list[bytes]:
 # How a line is told
 
 COLUMNS: Final = (
-    "line", "seq", "at", "kind", "vassal", "monitor", "author", "config", "boundary", "text"
+    "line", "seq", "at", "kind", "vassal", "monitor", "author", "config", "boundary",
+    "altered", "text",
 )  # fmt: skip
 
 
 def records(reader: Reader, lines: Sequence[Line]) -> Iterator[dict[str, Any]]:
     """Lines in the shape of the surface. Raises Damaged."""
     events = dict[int, Event]()
+    bad = altered(reader, (line.version.seq for line in lines))
     for number, line in enumerate(lines, 1):
         version = line.version
         if version.seq not in events:
@@ -187,6 +190,7 @@ def records(reader: Reader, lines: Sequence[Line]) -> Iterator[dict[str, Any]]:
             "author": author(event.body),
             "config": version.digest,
             "boundary": line.boundary,
+            "altered": version.seq in bad,
             "text": line.text.decode("utf-8", "backslashreplace"),
         }
 
@@ -213,7 +217,8 @@ def told(reader: Reader, name: str, lines: Sequence[Line]) -> Iterator[bytes]:
 
 
 def _marks(one: dict[str, Any], name: str) -> tuple[str, ...]:
-    seq = f"{'^' if one['boundary'] else ''}{one['seq']}"
+    mark = "!" if one["altered"] else "^" if one["boundary"] else ""
+    seq = f"{mark}{one['seq']}"
     whose = [shown(one["author"])] if one["author"] else []
     whose += [shown(one["vassal"])] if one["vassal"] != name else []
     at = one["at"][:19].replace("T", " ")

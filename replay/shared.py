@@ -152,13 +152,14 @@ def name_argument(command: Callable[..., None]) -> Callable[..., None]:
     return click.argument("name", callback=name_of)(command)
 
 
-def _names(_: click.Context, __: click.Parameter, told: Sequence[str]) -> tuple[str, ...]:
+def names_of(_: click.Context, __: click.Parameter, told: Sequence[str]) -> tuple[str, ...]:
+    """Arguments that are names."""
     return tuple(os.fsencode(one).decode("utf-8", "replace") for one in told)
 
 
 def names_argument(command: Callable[..., None]) -> Callable[..., None]:
     """The argument NAME..., vassals or patterns."""
-    return click.argument("names", metavar="[NAME]...", nargs=-1, callback=_names)(command)
+    return click.argument("names", metavar="[NAME]...", nargs=-1, callback=names_of)(command)
 
 
 def raw_option(command: Callable[..., None]) -> Callable[..., None]:

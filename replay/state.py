@@ -1,6 +1,6 @@
 """``state``: the fleet as it stood."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from ..daemon.cli.tables import aligned
 from ..daemon.cli.vassals import hold_text
@@ -27,12 +27,13 @@ HEAD = (
 _MOST = 10  # vassals that are named above the table
 
 
-def lines(fleet: Fleet) -> Iterable[str]:
-    """A fleet for people."""
+def lines(fleet: Fleet, names: Collection[str] | None = None) -> Iterable[str]:
+    """A fleet for people, or some of its vassals."""
     if not fleet.seq:
         yield "before the first event: no vassals"
         return
-    vassals = [fleet.vassals[name] for name in sorted(fleet.vassals)]
+    chosen = sorted(fleet.vassals if names is None else fleet.vassals.keys() & set(names))
+    vassals = [fleet.vassals[name] for name in chosen]
     count = "1 vassal" if len(vassals) == 1 else f"{len(vassals)} vassals"
     yield f"after event {fleet.seq}, {for_people(fleet.at)} UTC: {count}"
     for url, outage in fleet.outages.items():

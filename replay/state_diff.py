@@ -4,7 +4,7 @@ Both fleets are rebuilt, and their records compared: of a vassal that is in both
 operator would look for. Sources that cannot be read, and the policy, are compared, too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import groupby
 from typing import Any, Final
 
@@ -21,10 +21,13 @@ _LEFT_OUT: Final = ("name", "attempt", "ts", "not_before")
 _DIGESTS: Final = ("config", "running")
 
 
-def differences(old: Fleet, new: Fleet) -> list[dict[str, Any]]:
-    """Each difference as a record: the fleet's own first, then by vassal."""
-    found = [*_of_fleet(old, new)]
-    for name in sorted(old.vassals.keys() | new.vassals.keys()):
+def differences(
+    old: Fleet, new: Fleet, names: Collection[str] | None = None
+) -> list[dict[str, Any]]:
+    """Each difference as a record: the fleet's own first, then by vassal, or of some vassals."""
+    found = [*_of_fleet(old, new)] if names is None else []
+    known = old.vassals.keys() | new.vassals.keys()
+    for name in sorted(known if names is None else known & set(names)):
         before, after = old.vassals.get(name), new.vassals.get(name)
         if before is None or after is None:
             what = "added" if before is None else "removed"
@@ -67,19 +70,19 @@ def _one(vassal: str | None, what: str, before: Any, after: Any) -> dict[str, An
     return {"vassal": vassal, "what": what, "before": before, "after": after}
 
 
-def record(old: Fleet, new: Fleet) -> dict[str, Any]:
+def record(old: Fleet, new: Fleet, names: Collection[str] | None = None) -> dict[str, Any]:
     """The difference in the shape of the surface."""
     ends = [
         {"seq": fleet.seq, "at": rfc3339(fleet.at) if fleet.seq else None} for fleet in (old, new)
     ]
-    return {"from": ends[0], "to": ends[1], "differences": differences(old, new)}
+    return {"from": ends[0], "to": ends[1], "differences": differences(old, new, names)}
 
 
-def lines(old: Fleet, new: Fleet) -> Iterator[str]:
+def lines(old: Fleet, new: Fleet, names: Collection[str] | None = None) -> Iterator[str]:
     """The difference for people."""
     apart = took(abs(new.at - old.at))
     yield f"from event {old.seq}, {_when(old)}, to event {new.seq}, {_when(new)}: {apart} apart"
-    found = differences(old, new)
+    found = differences(old, new, names)
     if not found:
         yield "no difference"
         return
@@ -88,8 +91,7 @@ def lines(old: Fleet, new: Fleet) -> Iterator[str]:
     removed = sum(one["what"] == "removed" for one in found)
     others = len(vassals) - added - removed
     yield f"vassals: {added} added, {removed} removed, {others} changed"
-    names = [one["vassal"] for one in found]
-    width = max(len(shown(name)) for name in names if name is not None) if vassals else 1
+    width = max((len(shown(name)) for name in vassals), default=1)
     for name, some in groupby(found, key=lambda one: one["vassal"]):
         told = ", ".join(map(_told, some))
         yield f"{'-' if name is None else shown(name):{width}}  {told}"

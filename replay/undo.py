@@ -15,12 +15,14 @@ import msgspec
 
 from ..daemon.core.fleet import Vassal
 from ..journal.deploys import DEPLOYED, DEPLOYS
+from ..journal.errors import Damaged
 from ..journal.events import Event, OperatorRequested
 from ..journal.reading import Reader
 from ..journal.selection import Filter
 from ..monitors.names import shown
 from . import sql
 from .rebuild import NotFound, fleet_at, where_it_is
+from .trust import altered, complaint
 
 _REMOVED: Final = ("vassal_removed", "vassal_destroyed")
 _MOST: Final = 10_000  # events of a listing that are looked at for others that left with it
@@ -52,6 +54,8 @@ def undo(reader: Reader, seq: int) -> Undo:
     row = reader.row(seq)
     if row is None:
         raise NotFound(where_it_is(reader, seq))
+    if altered(reader, [seq]):
+        raise Damaged(complaint(reader, [seq]), seq, seq - 1)
     event = reader.decode(row)
     if event.kind in DEPLOYS and event.vassal is not None:
         return _of_deploy(reader, event, event.vassal)

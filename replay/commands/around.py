@@ -15,7 +15,17 @@ from ...journal.selection import Filter
 from ...journal.times import EventNumber, Moment
 from .. import around
 from ..hosts import HostReader, columns, lines, merged, records, timed
-from ..shared import Unreadable, check_times, in_any, kinds_option, print_lines, reading_all
+from ..shared import (
+    UNREADABLE,
+    Unreadable,
+    check_times,
+    complain,
+    in_any,
+    kinds_option,
+    print_lines,
+    reading_all,
+)
+from ..trust import complaint
 
 Tell = Callable[[Row], tuple[Any, bool]]
 
@@ -75,4 +85,10 @@ def command(
     else:
         found = records(told(lambda window: window.record))
         write(formatted(form, columns(hosts, around.COLUMNS), found))
-    return max(each.code() for each in unreadable)
+    codes = [each.code() for each in unreadable]
+    codes += [
+        complain(complaint(window.reader, window.altered), UNREADABLE)
+        for window in windows
+        if window.altered
+    ]
+    return max(codes)

@@ -8,7 +8,8 @@ from ...journal.deploys import DEPLOYED, DEPLOYS
 from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import blame
-from ..shared import complain, moment_of, moments, name_argument, raw_option, reading
+from ..shared import UNREADABLE, complain, moment_of, moments, name_argument, raw_option, reading
+from ..trust import altered, complaint
 
 
 @click.command("blame", cls=Command)
@@ -19,7 +20,7 @@ from ..shared import complain, moment_of, moments, name_argument, raw_option, re
 @reading
 def command(
     reader: Reader, name: str, at: Moment | None, seq: int | None, form: str, raw: bool
-) -> None:
+) -> int:
     """Each line of the config with the deploy that brought it, and its author where one is known.
 
     A removal does not end a line's history, and neither does a rename, where one vassal is removed
@@ -35,3 +36,5 @@ def command(
     last = reader.last_of(name, DEPLOYS, moment)
     if last is not None and last[2] not in DEPLOYED:
         complain(f"{name} is not there any more: event {last[0]} removed it")
+    bad = altered(reader, (line.version.seq for line in lines))
+    return complain(complaint(reader, bad), UNREADABLE) if bad else 0

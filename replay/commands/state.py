@@ -1,5 +1,7 @@
 """``state``: the fleet as it stood."""
 
+from contextlib import suppress
+
 import click
 
 from ...daemon.cli import escapes
@@ -8,10 +10,11 @@ from ...daemon.cli.tables import formatted, listing, write
 from ...daemon.core.fleet import Fleet
 from ...daemon.core.records import fleet_record, vassal_columns
 from ...journal.reading import Reader
-from ...journal.times import Moment
+from ...journal.times import Moment, moment
 from .. import state, state_diff
+from ..names import chosen
 from ..rebuild import fleet_at
-from ..shared import moment_of, moments, print_lines, reading
+from ..shared import moment_of, moments, names_of, print_lines, reading
 
 
 @click.command("state", cls=Command)
@@ -20,36 +23,59 @@ from ..shared import moment_of, moments, print_lines, reading
     "--diff", "since", type=TIME, metavar="T1",
     help="What differs from then to T2; to --at, --seq or the present where there is no T2.",
 )  # fmt: skip
-@click.argument("until", metavar="[T2]", required=False, type=TIME)
+@click.argument("words", metavar="[T2] [NAME]...", nargs=-1, callback=names_of)
 @click.option("--full", is_flag=True, help="Fold from the beginning, without snapshots.")
 @listing()
 @reading
 def command(
     reader: Reader, at: Moment | None, seq: int | None, since: Moment | None,
-    until: Moment | None, full: bool, form: str,
+    words: tuple[str, ...], full: bool, form: str,
 ) -> None:  # fmt: skip
-    """The fleet as it stood, or what differs between two moments."""
+    """The fleet as it stood, or what differs between two moments.
+
+    NAME is a vassal or a pattern ('app-*'). With --diff, a first word that is a time is T2.
+    """
+    until, names_told = _second_moment(words)
+    if since is None and until is not None and reader.first_of(words[0]) is None:
+        raise click.UsageError("a second moment is for --diff; to see the fleet, say --at")
+    if since is None:
+        until, names_told = None, words
     if until is not None:
-        if since is None:
-            raise click.UsageError("a second moment is for --diff; to see the fleet, say --at")
         if at is not None or seq is not None:
             raise click.UsageError("T2, --at and --seq all say the second moment; give one of them")
         at = until
+    names = chosen(reader, names_told) if names_told else None
     fleet = fleet_at(reader, moment_of(reader, at, seq), full)
     if since is not None:
-        _print_diff(fleet_at(reader, moment_of(reader, since, None), full), fleet, form)
+        old = fleet_at(reader, moment_of(reader, since, None), full)
+        _print_diff(old, fleet, names, form)
     elif form == "short":
-        print_lines(state.lines(fleet))
-    elif form == "json":
-        write([escapes.encode(fleet_record(fleet)), b"\n"])
+        print_lines(state.lines(fleet, names))
     else:
-        write(formatted(form, vassal_columns(), fleet_record(fleet)["vassals"]))
+        _print_records(fleet, names, form)
 
 
-def _print_diff(old: Fleet, new: Fleet, form: str) -> None:
+def _second_moment(words: tuple[str, ...]) -> tuple[Moment | None, tuple[str, ...]]:
+    if words:
+        with suppress(ValueError, OverflowError):
+            return moment(words[0]), words[1:]
+    return None, words
+
+
+def _print_records(fleet: Fleet, names: list[str] | None, form: str) -> None:
+    record = fleet_record(fleet)
+    if names is not None:
+        record["vassals"] = [each for each in record["vassals"] if each["name"] in names]
+    if form == "json":
+        write([escapes.encode(record), b"\n"])
+    else:
+        write(formatted(form, vassal_columns(), record["vassals"]))
+
+
+def _print_diff(old: Fleet, new: Fleet, names: list[str] | None, form: str) -> None:
     if form == "short":
-        print_lines(state_diff.lines(old, new))
+        print_lines(state_diff.lines(old, new, names))
     elif form == "json":
-        write([escapes.encode(state_diff.record(old, new)), b"\n"])
+        write([escapes.encode(state_diff.record(old, new, names)), b"\n"])
     else:
-        write(formatted(form, state_diff.COLUMNS, state_diff.differences(old, new)))
+        write(formatted(form, state_diff.COLUMNS, state_diff.differences(old, new, names)))

@@ -1,32 +1,60 @@
 """``why``: the chain of causes that led to a vassal's phase."""
 
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
 import click
 
 from ...daemon.cli import escapes
 from ...daemon.cli.commandline import TIME, Command
-from ...daemon.cli.tables import write
+from ...daemon.cli.tables import formatted, write
 from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import why
-from ..rebuild import moment
-from ..shared import UNREADABLE, complain, name_argument, print_lines, reading
+from ..names import chosen, is_pattern
+from ..rebuild import NotFound, moment
+from ..shared import UNREADABLE, complain, names_of, print_lines, reading
+from ..story import Story
 from ..trust import complaint
 
 
 @click.command("why", cls=Command)
-@name_argument
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, callback=names_of)
 @click.option("--at", type=TIME, metavar="T", help="As it was at this time.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="For programs; several are an array.")
 @reading
-def command(reader: Reader, name: str, at: Moment | None, as_json: bool) -> int:
-    """The chain of causes that led to a vassal's present phase.
+def command(reader: Reader, names: Sequence[str], at: Moment | None, as_json: bool) -> int:
+    """The chain of causes that led to a vassal's present phase. NAME may be a pattern ('app-*').
 
     After a crash loop it says since when the vassal is down, which deploy broke it, and which
     repairs were tried: ✓ helped, ✗ died, - came too late.
     """
-    told = why.tell(reader, name, moment(reader, at, None))
-    if as_json:
-        write([escapes.encode(why.record(reader, told)), b"\n"])
+    seq = moment(reader, at, None)
+    altered = set[int]()
+    if len(names) == 1 and (not is_pattern(names[0]) or reader.first_of(names[0])):
+        told = why.tell(reader, names[0], seq)
+        altered.update(told.altered)
+        if as_json:
+            write([escapes.encode(why.record(reader, told)), b"\n"])
+        else:
+            print_lines(why.lines(reader, told))
     else:
-        print_lines(why.lines(reader, told))
-    return complain(complaint(reader, told.altered), UNREADABLE) if told.altered else 0
+        stories = _each(reader, chosen(reader, names), seq, altered)
+        if as_json:
+            write(formatted("json", (), (why.record(reader, told) for told in stories)))
+        else:
+            for place, told in enumerate(stories):
+                print_lines(chain([""] if place else [], why.lines(reader, told)))
+    return complain(complaint(reader, sorted(altered)), UNREADABLE) if altered else 0
+
+
+def _each(reader: Reader, names: Sequence[str], seq: int, altered: set[int]) -> Iterator[Story]:
+    """The story of each that was known then, one at a time; of the others a complaint."""
+    for name in names:
+        try:
+            told = why.tell(reader, name, seq)
+        except NotFound as error:
+            complain(error)
+            continue
+        altered.update(told.altered)
+        yield told

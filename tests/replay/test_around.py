@@ -74,10 +74,21 @@ def test_offsets_for_programs(path: str) -> None:
     (one,) = map(json.loads, run(path, "10", "0.5s", "--json").stdout.splitlines())
     assert one["offset_s"] == 0
     assert list(one) == [
-        "offset_s", "seq", "at", "kind", "monitor", "vassal", "cause", "body", "actions", "hash"
+        "offset_s", "seq", "at", "kind", "monitor", "vassal", "cause", "body", "actions", "hash",
+        "altered",
     ]  # fmt: skip
     head, row = run(path, "2026-11-24T06:00:34Z", "1s", "-o", "csv").stdout.splitlines()[:2]
     assert (head.split(",")[:2], row.split(",")[:2]) == (["offset_s", "seq"], ["-0.5", "9"])
+
+
+def test_an_event_that_was_altered_is_marked(path: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE event SET body = replace(body, '4000', '4001') WHERE seq = 8")
+    result = run(path, "7", "1s")
+    assert (result.exit_code, "event 8 is not what was written" in result.stderr) == (3, True)
+    assert " !       8  " in result.stdout
+    told = [json.loads(line) for line in run(path, "7", "1s", "--json").stdout.splitlines()]
+    assert [one["seq"] for one in told if one["altered"]] == [8]
 
 
 def test_a_damaged_event_is_marked(path: str) -> None:

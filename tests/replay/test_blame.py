@@ -80,6 +80,7 @@ def test_every_key(path: str) -> None:
         "author": "ann",
         "config": chain.digest(b"[uwsgi]\none = 1\ntwo = 3\n"),
         "boundary": False,
+        "altered": False,
         "text": "two = 3",
     }
     assert [one["author"] for one in lines] == ["uid 1007", None, "uid 1007", "ann", "uid 1007"]
@@ -106,6 +107,14 @@ def test_a_line_that_may_be_older_is_at_the_boundary(path: str) -> None:
     assert [(one["seq"], one["boundary"]) for one in told(path, "a.ini")] == [
         (10, False), (6, True), (10, False), (6, True), (10, False)
     ]  # fmt: skip
+
+
+def test_an_event_that_was_altered_is_marked(path: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE event SET body = replace(body, 'ann', 'bob') WHERE seq = 6")
+    result = run(path, "a.ini")
+    assert (result.exit_code, "event 6 is not what was written" in result.stderr) == (3, True)
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["10", "3", "10", "!6", "10"]
 
 
 def test_one_that_is_gone_is_told_with_that(path: str) -> None:

@@ -71,6 +71,11 @@ COMMANDS = [
     ["search", "turn = 3"],
     ["around", "100", "+-5s"],
     ["blame", "app003.ini"],
+    ["bisect", "app003.ini", "--line", "turn"],
+    ["undo", "3"],
+    ["export-configs", "--sql"],
+    ["state", "app00*"],
+    ["why", "app00[34].ini"],
     ["verify"],
 ]
 

@@ -77,11 +77,34 @@ def test_each_kind_of_difference(path: str) -> None:
         pytest.param(("--diff", "@11", "--at", "2026-11-24T06:00:13Z"), (11, 13), id="at"),
         pytest.param(("--diff", "@13", "@11"), (13, 11), id="backwards"),
         pytest.param(("--diff", "@0", "@3"), (0, 3), id="from-the-beginning"),
+        pytest.param(("--diff", "@11", "@13", "a.ini"), (11, 13), id="T2-and-name"),
+        pytest.param(("--diff", "@11", "a.ini"), (11, 22), id="name"),
     ],
 )
 def test_moments(path: str, arguments: tuple[str, ...], ends: tuple[int, int]) -> None:
     told = diff(path, *arguments)
     assert (told["from"]["seq"], told["to"]["seq"]) == ends
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        pytest.param(("a.ini",), {"a.ini"}, id="name"),
+        pytest.param(("@20", "[ab].ini"), {"a.ini", "b.ini"}, id="pattern"),
+        pytest.param(("@20", "d*", "c.ini"), {"c.ini", "d.ini"}, id="several"),
+    ],
+)
+def test_some_vassals(path: str, words: tuple[str, ...], found: set[str]) -> None:
+    told = diff(path, "--diff", "@11", *words)["differences"]
+    assert {one["vassal"] for one in told} == found
+
+
+def test_the_state_of_some_vassals(path: str) -> None:
+    told = diff(path, "[ac].ini", "d.ini", "--seq", "11")["vassals"]
+    assert [one["name"] for one in told] == ["a.ini", "c.ini"]
+    lines = run(path, "[ac].ini", "--seq", "11").stdout.splitlines()
+    assert "2 vassals" in lines[0]
+    assert [line.split()[0] for line in lines[2:]] == ["a.ini", "c.ini"]
 
 
 def test_the_policy(path: str) -> None:

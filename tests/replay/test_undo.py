@@ -2,8 +2,10 @@
 
 import json
 import shlex
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +169,14 @@ def test_what_cannot_be_undone(path: str, seq: str, code: int, says: str) -> Non
     result = run(path, seq)
     assert (result.exit_code, result.stdout) == (code, "")
     assert says in result.stderr
+
+
+def test_an_event_that_was_altered_is_not_undone(path: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE event SET vassal = 'c.ini' WHERE seq = 16")
+    result = run(path, "16")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "event 16 is not what was written" in result.stderr
 
 
 def test_a_shell_writes_what_was_there(tmp_path: Path) -> None:
