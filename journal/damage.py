@@ -144,15 +144,22 @@ class Audit:
 
     # Configs
 
-    def check_configs(self, reader: Reader, referred: set[str]) -> int:
-        """Each text against its digest, and that none of those referred to is missing."""
+    def check_configs(self, reader: Reader, referred: set[str], *, all_known: bool) -> int:
+        """Each text against its digest, and that none of those referred to is missing.
+
+        ``all_known``: the events that were read are all of the record, so each text is of one.
+        """
         if "config" in self.lacking:
             return 0
         there = 0
+        known = set(referred)
+        unnamed: list[str] = []
         try:
             for digest, content in reader.db.execute("SELECT digest, content FROM config"):
                 there += 1
                 referred.discard(digest)
+                if digest not in known:
+                    unnamed.append(str(digest))
                 if content.__class__ is not bytes or chain.digest(content) != digest:
                     self.find(
                         f"config {digest}: the text is not what was deployed;"
@@ -166,7 +173,19 @@ class Audit:
             return 0
         for digest in sorted(referred):
             self.find(f"config {digest}: the text is missing; {_users(reader, digest)}")
+        if all_known:
+            self._find_unnamed(reader, unnamed)
         return there
+
+    def _find_unnamed(self, reader: Reader, digests: list[str]) -> None:
+        """Texts that no event names: a daemon stores each with the event that does."""
+        unnamed = [digest for digest in digests if not _is_named(reader, digest)]
+        if unnamed:
+            more = f" and {len(unnamed) - 1} more" if len(unnamed) > 1 else ""
+            self.find(
+                f"config {unnamed[0]}{more}: no event names it, so no daemon stored it, or the"
+                " event that did is gone"
+            )
 
     # Snapshots
 
@@ -240,6 +259,15 @@ def _users(reader: Reader, digest: str) -> str:
         return "no event refers to it"
     told = ", ".join(f"event {seq} ({vassal})" for seq, vassal in rows[:5])
     return f"it was deployed in {told}{' and others' if len(rows) > 5 else ''}"
+
+
+def _is_named(reader: Reader, digest: str) -> bool:
+    """Whether any event has this digest, also one that came while the journal was read."""
+    try:
+        query = "SELECT 1 FROM event WHERE instr(body, ?) LIMIT 1"
+        return reader.db.execute(query, (digest,)).fetchone() is not None
+    except BROKEN:
+        return True  # which is told elsewhere
 
 
 class Gap(msgspec.Struct, frozen=True):

@@ -107,7 +107,9 @@ def _verify(files: Files, progress: Callable[[int, int], None], witness: Witness
         if witness is not None:
             compare(witness, reader, audit)
         verdict.notes += verdict.states.notes(reader.anchor.seq + 1)
-        verdict.configs = audit.check_configs(reader, folder.referred)
+        verdict.configs = audit.check_configs(
+            reader, folder.referred, all_known=reader.anchor.seq == 0 and not audit.findings
+        )
         verdict.head = (reader.head.seq, reader.head.hash)
         verdict.events = audit.events
     return verdict

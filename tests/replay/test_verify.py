@@ -220,6 +220,19 @@ def test_config_texts_that_were_left_out_are_a_note(path: Path) -> None:
     assert "note: it holds no config texts" in result.stdout
 
 
+def test_a_text_that_no_event_names(path: Path) -> None:
+    """It was put there by something else, or the event that announced it was taken away."""
+    digests = [chain.digest(text) for text in (b"one", b"two")]
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("INSERT INTO config VALUES (?, ?)", (digests[0], b"one"))
+    result = run(path)
+    assert result.exit_code == 3
+    assert f"config {digests[0]}: no event names it" in result.stdout
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("INSERT INTO config VALUES (?, ?)", (digests[1], b"two"))
+    assert "and 1 more: no event names it" in run(path).stdout
+
+
 def test_while_a_daemon_writes(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     with Journal.open(str(path)) as journal:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from emperord.daemon.core.actions import recorded
+from emperord.daemon.core.checkpoints import States
 from emperord.daemon.core.deploys import Deploys
 from emperord.daemon.core.fleet import Fleet, to_json
 from emperord.daemon.core.rules import RULES
@@ -33,6 +34,7 @@ class Million:
     def __init__(self, events: int, vassals: int) -> None:
         self.fleet = Fleet()
         self.follower = Deploys()
+        self._states = States()
         self.configs: dict[str, bytes] = {}  # not stored yet
         self._names = [f"app{number:03}.ini" for number in range(vassals)]
         self._versions = itertools.count()
@@ -41,7 +43,14 @@ class Million:
         self._pace = int(30 * 86_400 * SECOND / events)  # nanoseconds between two, on average
 
     def rows(self) -> Iterator[chain.Columns]:
-        """Without an end."""
+        """Events without an end, with checkpoints."""
+        for row in self._rows():
+            yield row
+            if self._states.is_due(self.fleet):
+                body = self._states.checkpoint(self.fleet)
+                yield self._row("checkpoint", v=body.v, digest=body.digest)
+
+    def _rows(self) -> Iterator[chain.Columns]:
         yield self._started()
         yield self._row("daemon_ready")
         for name in self._names:
@@ -62,8 +71,10 @@ class Million:
         cause = None if known is None else known.order
         body = KINDS[kind](**fields)
         event = Event(self.fleet.seq + 1, self._at, kind, monitor, vassal, cause, body)
-        actions = recorded(self.follower.take(self.fleet, event))
-        return (event.seq, event.at, kind, monitor, vassal, cause, chain.text(body), actions)
+        actions = self.follower.take(self.fleet, event)
+        self._states.note(self.fleet, event, actions)
+        text = chain.text(body)
+        return (event.seq, event.at, kind, monitor, vassal, cause, text, recorded(actions))
 
     def _deploy(self, kind: str, name: str) -> chain.Columns:
         text = f"[uwsgi]\nmodule = {name[:6]}\nversion = {next(self._versions)}\n".encode()
