@@ -9,6 +9,7 @@ behind damage are not folded, because nothing follows from a wrong event.
 import gc
 import sqlite3
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import msgspec
 
@@ -28,7 +29,7 @@ from ..journal.errors import (
 from ..journal.events import Announced
 from ..journal.files import Files
 from ..journal.reading import Reader, Row, Stored
-from . import open_end
+from . import beside, open_end
 from .divergence import Divergence, Divergences, of_fleets
 from .rebuild import FoldFailed, fold_one
 from .states import Comparison
@@ -90,7 +91,13 @@ def verify(
     return verdict
 
 
-def _verify(files: Files, progress: Callable[[int, int], None], witness: Witness | None) -> Verdict:
+def _verify(
+    files: Files,
+    progress: Callable[[int, int], None],
+    witness: Witness | None,
+    alone: bool = False,
+) -> Verdict:
+    """Check everything, ``alone`` or with the chain checked beside the fold."""
     verdict = Verdict()
     audit = verdict.audit
     audit.check_log(files)
@@ -100,9 +107,14 @@ def _verify(files: Files, progress: Callable[[int, int], None], witness: Witness
         if reader is None:
             return verdict
         verdict.open_end = open_end.note(reader)
-        audit.check_structure(reader)
         folder = _Folder(verdict, reader)
-        folder.run(lambda done: progress(done, reader.head.seq))
+        other = None if alone or audit.findings else beside.begin(files, reader)
+        told = partial(_tell, progress, reader.head.seq)
+        if other is None:
+            audit.check_structure(reader)
+            folder.run(audit.intact_events(reader, told))
+        elif not _run_beside(folder, other, told):
+            return _verify(files, progress, witness, alone=True)
         folder.compare_deploys()
         if witness is not None:
             compare(witness, reader, audit)
@@ -113,6 +125,29 @@ def _verify(files: Files, progress: Callable[[int, int], None], witness: Witness
         verdict.head = (reader.head.seq, reader.head.hash)
         verdict.events = audit.events
     return verdict
+
+
+def _tell(progress: Callable[[int, int], None], last: int, done: int) -> None:
+    progress(done, last)
+
+
+def _run_beside(folder: "_Folder", other: beside.Beside, progress: Callable[[int], None]) -> bool:
+    """Fold while another process checks the chain; False where all is to be done again."""
+    audit = folder.verdict.audit
+    try:
+        folder.run(beside.rows(folder.reader, progress))
+    except (JournalError, TypeError, ValueError):  # by damage that was not known yet
+        other.end()
+        return False
+    except BaseException:
+        other.end()
+        raise
+    audited = other.result()
+    if audited is None or audited.findings or audit.findings:
+        return False
+    audit.events, audit.intact_to = audited.events, audited.intact_to
+    audit.notes += audited.notes
+    return True
 
 
 def _reader(files: Files, connection: sqlite3.Connection, audit: Audit) -> Reader | None:
@@ -166,14 +201,15 @@ class _Folder:
                 specs = (vassal.spec, vassal.running)
                 self.referred.update(spec.config for spec in specs if spec and spec.config)
 
-    def run(self, progress: Callable[[int], None]) -> None:
+    def run(self, rows: Iterator[Row]) -> None:
+        """Fold these rows, which are intact, and compare."""
         audit = self.verdict.audit
         snapshots = audit.snapshots(self.reader)
         snapshot = next(snapshots, None)
         enabled = gc.isenabled()
         gc.disable()  # nothing here is a cycle, and there is much of it
         try:
-            for row in audit.intact_events(self.reader, progress):
+            for row in rows:
                 if self.fleet is not None:
                     self._fold(self.fleet, row)
                 while snapshot is not None and snapshot.seq <= row[0]:
