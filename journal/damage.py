@@ -27,6 +27,7 @@ from .times import rfc3339
 _AT_ONCE: Final = 2000  # rows
 # SQLite's errors about a broken file; the message may quote bytes that are no UTF-8 any more.
 BROKEN: Final = (sqlite3.DatabaseError, UnicodeDecodeError)
+_DIGEST: Final = 32  # bytes of SHA-256
 _NAMED: Final = 20  # findings that are told one by one
 
 
@@ -144,7 +145,7 @@ class Audit:
 
     # Configs
 
-    def check_configs(self, reader: Reader, referred: set[str], *, all_known: bool) -> int:
+    def check_configs(self, reader: Reader, referred: set[bytes], *, all_known: bool) -> int:
         """Each text against its digest, and that none of those referred to is missing.
 
         ``all_known``: the events that were read are all of the record, so each text is of one.
@@ -152,13 +153,14 @@ class Audit:
         if "config" in self.lacking:
             return 0
         there = 0
-        known = set(referred)
         unnamed: list[str] = []
         try:
             for digest, content in reader.db.execute("SELECT digest, content FROM config"):
                 there += 1
-                referred.discard(digest)
-                if digest not in known:
+                name = packed(digest)
+                if name in referred:
+                    referred.discard(name)
+                else:
                     unnamed.append(str(digest))
                 if content.__class__ is not bytes or chain.digest(content) != digest:
                     self.find(
@@ -171,7 +173,7 @@ class Audit:
         if there == 0 and referred:
             self.notes.append("it holds no config texts (exported without them?)")
             return 0
-        for digest in sorted(referred):
+        for digest in sorted(map(_unpacked, referred)):
             self.find(f"config {digest}: the text is missing; {_users(reader, digest)}")
         if all_known:
             self._find_unnamed(reader, unnamed)
@@ -259,6 +261,18 @@ def _users(reader: Reader, digest: str) -> str:
         return "no event refers to it"
     told = ", ".join(f"event {seq} ({vassal})" for seq, vassal in rows[:5])
     return f"it was deployed in {told}{' and others' if len(rows) > 5 else ''}"
+
+
+def packed(digest: object) -> bytes:
+    """A digest in less memory than its text takes. One that is none stays what it is."""
+    try:
+        return bytes.fromhex(str(digest))
+    except ValueError:
+        return str(digest).encode("utf-8", "surrogateescape")
+
+
+def _unpacked(name: bytes) -> str:
+    return name.hex() if len(name) == _DIGEST else name.decode("utf-8", "replace")
 
 
 def _is_named(reader: Reader, digest: str) -> bool:

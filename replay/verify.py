@@ -17,7 +17,7 @@ from ..daemon.core.actions import recorded
 from ..daemon.core.deploys import Deploys
 from ..daemon.core.fleet import Fleet, from_json, to_json
 from ..journal import lost_log
-from ..journal.damage import Audit
+from ..journal.damage import Audit, packed
 from ..journal.errors import (
     SEE_VERIFY,
     VERIFY_SAYS_MORE,
@@ -33,6 +33,7 @@ from . import beside, open_end
 from .divergence import Divergence, Divergences, of_fleets
 from .rebuild import FoldFailed, fold_one
 from .states import Comparison
+from .stored_outcomes import StoredOutcomes
 from .witnessed import Witness, compare
 from .words import decode_actions
 
@@ -177,10 +178,11 @@ class _Folder:
     def __init__(self, verdict: Verdict, reader: Reader) -> None:
         self.verdict = verdict
         self.reader = reader
-        self.referred: set[str] = set()  # digests of configs
+        self.referred: set[bytes] = set()  # digests of configs
         self.fleet: Fleet | None = Fleet()  # None when it cannot go on
         self.astray = False  # it differed from the record since the last snapshot
         self.follower = Deploys()
+        self.outcomes = StoredOutcomes(reader)
         self._begin()
 
     def _begin(self) -> None:
@@ -199,7 +201,7 @@ class _Folder:
         if self.fleet is not None:
             for vassal in self.fleet.vassals.values():
                 specs = (vassal.spec, vassal.running)
-                self.referred.update(spec.config for spec in specs if spec and spec.config)
+                self.referred.update(packed(each.config) for each in specs if each and each.config)
 
     def run(self, rows: Iterator[Row]) -> None:
         """Fold these rows, which are intact, and compare."""
@@ -253,9 +255,10 @@ class _Folder:
                 self.verdict.divergences.differ(row, computed, fleet, before)
                 self.astray = True
         self.verdict.divergences.note(row, event)
+        self.outcomes.look(self.follower)
         body = None if event is None else event.body
         if isinstance(body, Announced) and body.spec.config and not body.over_budget:
-            self.referred.add(body.spec.config)
+            self.referred.add(packed(body.spec.config))
 
     def _compare(self, snapshot: Stored) -> None:
         self.verdict.snapshots += 1
@@ -289,20 +292,9 @@ class _Folder:
         if self.verdict.divergences.resumed is not None:
             return  # the fold left out what was between
         audit = self.verdict.audit
-        found = {deploy.seq: deploy.row[1:4] for deploy in self.follower.touched.values()}
-        try:
-            stored = self.reader.deploys()
-        except JournalError as error:
-            audit.find(_bare(self.reader.files, error))
-            return
-        for seq, *known in stored:
-            if max(seq, known[2] or 0) > fleet.seq:
-                found.pop(seq, None)  # a daemon has gone on meanwhile
-            elif found.pop(seq, None) != tuple(known):
-                audit.find(f"deploy {seq}: its outcome is not what follows from the events", seq)
-        if stored:
-            for seq in sorted(found):
-                audit.find(f"deploy {seq}: its outcome is missing", seq)
+        self.outcomes.end(self.follower, audit)
+        if self.outcomes.error is not None:
+            audit.find(_bare(self.reader.files, self.outcomes.error))
 
 
 def lines(path: str, verdict: Verdict) -> Iterator[str]:
