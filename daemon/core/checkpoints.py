@@ -18,7 +18,7 @@ hashes protects the event in which the digest stands.
 The facts are listed, field by field, in a *projection*, which has a version. Version and digest are
 in the event. A replay compares by the projection that is named there, and skips one that it does
 not know. A field that is not in the list is not compared: a new field of the fleet needs a new
-version. ``tests/fold/test_checkpoints.py`` finds fields that are neither listed nor left out.
+version. ``tests/fold/test_rules.py`` finds fields that are neither listed nor left out.
 """
 
 from collections.abc import Callable, Iterable
@@ -57,12 +57,13 @@ PROJECTIONS: Final[dict[int, Projection]] = {
             "earliest", "exiled", "done", "failed", "deadline", "reason", "attempt", "order", "pid",
             "start_time", "mark", "control", "speaks", "loyal", "heartbeat", "due", "slot",
             "own_user", "user", "loaded", "reload_at", "slot_of", "waits_as", "deaf", "restarts",
+            "died", "hold", "killed", "last",
         ),
         spec=(
             "ts", "config", "path", "cwd", "uid", "gid", "socket", "settings", "attrs", "bar",
         ),
         fleet=(
-            "boot", "booted", "rules", "version", "unkept", "monitors", "open", "leaving",
+            "boot", "booted", "rules", "version", "unkept", "monitors", "names", "open", "leaving",
             "outages", "users", "held",
             "queue", "express", "retries", "reloaded_last", "starting", "pressure", "blocked",
             "spent",

@@ -1,11 +1,13 @@
 """The rules have versions: a journal is folded by those of its day, and by no later ones."""
 
+import msgspec
 import pytest
 from emperord.daemon.core import rules
-from emperord.daemon.core.fleet import Fleet
+from emperord.daemon.core.checkpoints import NEWEST, PARTS, PROJECTIONS
+from emperord.daemon.core.fleet import Fleet, Vassal
 from emperord.daemon.core.fold import fold
 from emperord.journal.errors import NewerFormat
-from emperord.journal.events import KINDS, Event, decode_body
+from emperord.journal.events import KINDS, Event, Spec, decode_body
 from emperord.journal.policy import Policy
 
 STARTED = KINDS["daemon_started"]
@@ -48,3 +50,20 @@ def test_a_changed_decision_says_since_when_and_why(name: str) -> None:
     assert 1 < change.since <= rules.RULES
     assert change.decision.endswith(".")
     assert change.reason.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("struct", "listed"),
+    [
+        (Vassal, PROJECTIONS[NEWEST].vassal),
+        (Spec, PROJECTIONS[NEWEST].spec),
+        (Fleet, PROJECTIONS[NEWEST].fleet),
+        (Policy, PROJECTIONS[NEWEST].policy),
+    ],
+    ids=["vassal", "spec", "fleet", "policy"],
+)
+def test_each_field_of_the_fleet_is_in_the_digest_of_checkpoints(
+    struct: type[msgspec.Struct], listed: tuple[str, ...]
+) -> None:
+    fields = set(struct.__struct_fields__) - PARTS
+    assert sorted(listed) == sorted(fields), "a new field needs a new version of the projection"
