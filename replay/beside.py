@@ -44,7 +44,7 @@ class Beside:
         )
 
     def result(self) -> Audited | None:
-        """What it found; None if it could not be done, or was of another end of the journal."""
+        """Its findings; None if it could not be done, or was of another end of the journal."""
         said, _ = self._process.communicate()
         try:
             audited = msgspec.json.decode(said, type=Audited)

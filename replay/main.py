@@ -16,6 +16,7 @@ from ..daemon.cli import commandline
 from ..daemon.cli.commandline import Group
 from ..journal.places import default_journal
 from . import hosts
+from .salvage import OPTION
 from .shared import SOURCES
 
 # Each is a module of ``commands/`` with a ``command``; a hyphen is an underscore there.
@@ -73,9 +74,14 @@ class _Commands(Group):
     " report: these merge the journals of several hosts by time.  [default: the one of this"
     " machine or user]",
 )
+@click.option(
+    "--salvage",
+    is_flag=True,
+    help="Read on past damaged events, and leave out what follows from them; exits with 3 then.",
+)
 @click.version_option(package_name="emperord", prog_name="emperor-replay")
 @click.pass_context
-def cli(context: click.Context, journals: tuple[str, ...]) -> None:
+def cli(context: click.Context, journals: tuple[str, ...], salvage: bool) -> None:
     """Read a journal: what was deployed, when, from where, and why things are as they are.
 
     Works while a daemon runs, on a copy, on an archive, and never writes to it. T is a time as
@@ -96,6 +102,7 @@ def cli(context: click.Context, journals: tuple[str, ...]) -> None:
         )
     context.obj = found[0].path
     context.meta[SOURCES] = found
+    context.meta[OPTION] = salvage
 
 
 def main() -> NoReturn:

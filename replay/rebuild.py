@@ -17,8 +17,9 @@ from ..daemon.core.fold import fold
 from ..journal import chain
 from ..journal.errors import VERIFY_SAYS_MORE, Damaged, JournalError, NewerFormat
 from ..journal.events import Event
-from ..journal.reading import Reader
+from ..journal.reading import Reader, Row
 from ..journal.times import EventNumber, Moment
+from .salvage import leave_out
 
 
 class FoldFailed(JournalError):
@@ -84,18 +85,32 @@ def fleets(reader: Reader, seq: int, full: bool = False) -> Iterator[Fleet]:
     fleet, previous = base(reader, seq, full)
     yield fleet
     for row in reader.rows(after=fleet.seq, upto=seq):
-        if row[0] != fleet.seq + 1:
-            raise _damaged(reader, fleet.seq + 1, "is missing")
-        try:
-            previous = chain.link(previous, row[:8])
-        except (UnicodeEncodeError, TypeError):
-            previous = b""
-        if previous != row[8]:
-            raise _damaged(reader, row[0], "is not what was written")
-        fold_one(fleet, reader.decode(row))
+        for missing in range(fleet.seq + 1, row[0]):
+            leave_out(reader, missing, _damaged(reader, missing, "is missing"))
+            previous = b""  # not known
+        fleet.seq = row[0]
+        if previous and _link(previous, row) != row[8]:
+            leave_out(reader, row[0], _damaged(reader, row[0], "is not what was written"))
+        else:
+            _fold_or_leave_out(reader, fleet, row)
+        previous = row[8]
         yield fleet
-    if fleet.seq != seq:
-        raise _damaged(reader, fleet.seq + 1, "is missing")
+    for missing in range(fleet.seq + 1, seq + 1):
+        leave_out(reader, missing, _damaged(reader, missing, "is missing"))
+
+
+def _fold_or_leave_out(reader: Reader, fleet: Fleet, row: Row) -> None:
+    try:
+        fold_one(fleet, reader.decode(row))
+    except (Damaged, FoldFailed) as error:
+        leave_out(reader, row[0], error)
+
+
+def _link(previous: bytes, row: Row) -> bytes:
+    try:
+        return chain.link(previous, row[:8])
+    except (UnicodeEncodeError, TypeError):
+        return b""
 
 
 def _damaged(reader: Reader, seq: int, what: str) -> Damaged:

@@ -17,7 +17,7 @@ from ..journal.errors import VERIFY_SAYS_MORE, JournalError
 from ..journal.reading import COPY_THE_LOG, Reader, Row, open_journal
 from ..journal.times import EventNumber, Moment
 from ..monitors.names import shown
-from . import open_end
+from . import open_end, salvage
 from .hosts import HostReader, Source
 from .rebuild import NotFound, moment
 
@@ -85,6 +85,9 @@ def reading_all(
                 for host in hosts:
                     _note(host.reader)
                 code = command(hosts, *args, **kwargs)
+                for host in hosts:
+                    if (lost := salvage.told(host.reader)) is not None:
+                        code = complain(lost, UNREADABLE)
         except NotFound as error:
             code = complain(error, 1)
         except JournalError as error:
@@ -101,6 +104,8 @@ def _note(reader: Reader) -> None:
     """Say what a reader of any command must know about the journal."""
     if reader.head.seq == 0:
         complain(f"{reader.path}: no event was written yet; {COPY_THE_LOG}")
+    if click.get_current_context().meta.get(salvage.OPTION):
+        salvage.allow(reader)
     if (unfinished := open_end.note(reader)) is not None:
         complain(unfinished)
 
@@ -133,8 +138,8 @@ class Unreadable:
             return 0
         others = f" and {len(self._seqs) - 1} others" if len(self._seqs) > 1 else ""
         return complain(
-            f"{self._path}: event {self._seqs[0]}{others} cannot be read by this version"
-            f"{VERIFY_SAYS_MORE}",
+            f"{self._path}: event {self._seqs[0]}{others} cannot be read by this version, or is not"
+            f" what was written{VERIFY_SAYS_MORE}",
             UNREADABLE,
         )
 

@@ -13,7 +13,7 @@ from ...daemon.cli.commandline import Command
 from ...daemon.cli.tables import formatted, listing, write
 from ...journal.events import KINDS
 from ...journal.reading import COLUMNS, Reader, Row
-from .. import record
+from .. import altered, record
 from ..following import follow
 from ..hosts import HostReader, columns, merged, records, timed
 from ..hosts import lines as of_hosts
@@ -82,14 +82,29 @@ def _print(
         return iter(last(merged(streams), hosts, lines))
 
     if form == "short":
-        texts = told(lambda reader: partial(record.line, reader, Sources.of(reader)))
+        texts = told(lambda reader: partial(_line, reader, Sources.of(reader)))
         print_lines(of_hosts(hosts, texts))
         sys.stdout.flush()
     else:
         names = columns(hosts, COLUMNS.split(", "))
-        pieces = formatted(form, names, records(told(lambda _: record.event_record)))
+        pieces = formatted(form, names, records(told(lambda reader: partial(_record, reader))))
         write(pieces if after is None or form != "csv" else _without_head(pieces))
     return max(each.code() for each in unreadable)
+
+
+def _line(reader: Reader, sources: Sources, row: Row) -> tuple[str, bool]:
+    """An event on one line, marked where it is not what was written."""
+    text, good = record.line(reader, sources, row)
+    good = good and not altered.is_altered(reader, row)
+    return (text if good else altered.marked(text)), good
+
+
+def _record(reader: Reader, row: Row) -> tuple[dict[str, Any], bool]:
+    """An event for programs; ``altered`` is there where it is not what was written."""
+    one, good = record.event_record(row)
+    if altered.is_altered(reader, row):
+        return {**one, "altered": True}, False
+    return one, good
 
 
 def _without_head(pieces: Iterator[bytes]) -> Iterator[bytes]:

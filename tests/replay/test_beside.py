@@ -1,6 +1,7 @@
 """The chain of a long journal is checked in a second process: the answer is the same."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,5 +60,5 @@ def test_without_a_second_process_one_does_all(
 ) -> None:
     alone = told(pristine)
     monkeypatch.setattr(beside, "LONG", 10)
-    monkeypatch.setattr(beside.sys, "executable", "/nowhere/python")
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
     assert told(pristine) == alone

@@ -1,0 +1,116 @@
+"""Rows that were altered are marked where they are printed; ``--salvage`` reads on past them."""
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from emperord.replay.main import cli
+from journal_builder import building
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("altered") / "journal.db"
+    with building(str(path)) as builder:
+        builder.start()  # 1, 2
+        builder.up("a.ini")  # 3 to 5
+        builder.up("b.ini", b"b\n")  # 6 to 8
+        builder.changed("a.ini", b"new\n")  # 9
+        builder.accepting("a.ini")  # 10
+        builder.removed("b.ini")  # 11
+        builder.exited("b.ini", code=0)  # 12
+        builder.event("daemon_stopped")  # 13
+    return path
+
+
+@pytest.fixture
+def path(pristine: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "journal.db"
+    shutil.copy(pristine, path)
+    return path
+
+
+def harm(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        assert db.execute(statement).rowcount == 1
+
+
+def run(path: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["--journal", str(path), *arguments])
+
+
+def marked(text: str) -> list[int]:
+    return [int(line[1:].split()[0]) for line in text.splitlines() if line.startswith("!")]
+
+
+def test_nothing_is_marked_where_all_is_well(path: Path) -> None:
+    for command in ("events", "history"):
+        result = run(path, command)
+        assert (result.exit_code, marked(result.stdout), result.stderr) == (0, [], "")
+
+
+TIME = "UPDATE event SET at = at + 5 WHERE seq = 9"
+BODY = """UPDATE event SET body = replace(body, '"code":0', '"code":7') WHERE seq = 12"""
+HASH = "UPDATE event SET hash = zeroblob(32) WHERE seq = 6"
+
+
+@pytest.mark.parametrize(
+    ("statement", "seq"), [(TIME, 9), (BODY, 12), (HASH, 6)], ids=["time", "body", "hash"]
+)
+def test_an_altered_event_is_marked(path: Path, statement: str, seq: int) -> None:
+    harm(path, statement)
+    result = run(path, "events")
+    assert (result.exit_code, marked(result.stdout)) == (3, [seq])
+    assert (
+        f"event {seq} cannot be read by this version, or is not what was written" in result.stderr
+    )
+    told = [json.loads(line) for line in run(path, "events", "--json").stdout.splitlines()]
+    assert [each["seq"] for each in told if each.get("altered")] == [seq]
+    assert run(path, "events", "-o", "csv").exit_code == 3
+
+
+def test_only_printed_events_count(path: Path) -> None:
+    harm(path, BODY)
+    result = run(path, "events", "a.ini")
+    assert (result.exit_code, marked(result.stdout)) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("statement", "deploy", "seq"), [(TIME, 9, 9), (BODY, 11, 12)], ids=["itself", "its outcome"]
+)
+def test_an_altered_deploy_is_marked(path: Path, statement: str, deploy: int, seq: int) -> None:
+    harm(path, statement)
+    result = run(path, "history")
+    assert (result.exit_code, marked(result.stdout)) == (3, [deploy])
+    assert f"event {seq} is not what was written" in result.stderr
+    told = json.loads(run(path, "history", "--json").stdout)
+    assert [each["seq"] for each in told if each.get("altered")] == [deploy]
+
+
+@pytest.mark.parametrize(
+    ("statement", "left_out"),
+    [(BODY, 12), ("DELETE FROM event WHERE seq = 12", 12)],
+    ids=["altered", "missing"],
+)
+def test_salvage_reads_on(path: Path, statement: str, left_out: int) -> None:
+    harm(path, statement)
+    result = run(path, "state")
+    assert (result.exit_code, result.stdout) == (3, "")
+    result = run(path, "--salvage", "state", "--json")
+    assert result.exit_code == 3
+    state = json.loads(result.stdout)
+    assert state["seq"] == 13
+    assert {each["name"]: each["phase"] for each in state["vassals"]} == {
+        "a.ini": "accepting",
+        "b.ini": "stopping",
+    }
+    assert f"read on past damage, without event {left_out}: what follows" in result.stderr
+
+
+def test_salvage_of_a_whole_journal_changes_nothing(path: Path) -> None:
+    result = run(path, "--salvage", "state")
+    assert (result.exit_code, result.stdout) == (0, run(path, "state").stdout)
