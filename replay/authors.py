@@ -8,6 +8,8 @@ from typing import Any, Final
 from ..journal.errors import JournalError
 from ..journal.reading import Reader
 
+# Attributes that sources need themselves.
+_TECHNICAL: Final = frozenset(("version", "mount", "url"))
 # Keys of attrs, and the words before the value.
 _KEYS: Final = (
     ("author", ""),
@@ -29,6 +31,15 @@ def author(body: Any) -> str | None:
     if found is None and spec.path is not None and spec.uid is not None:
         return f"file of uid {spec.uid}"
     return found
+
+
+def further(body: Any) -> dict[str, str]:
+    """More that the source says for people: a release, a ticket; by its own names."""
+    spec = getattr(body, "spec", None)
+    if spec is None:
+        return {}
+    known = {key for key, _ in _KEYS} | _TECHNICAL
+    return {key: value for key, value in spec.attrs.items() if key not in known}
 
 
 def author_at(reader: Reader, seq: int) -> str | None:

@@ -18,11 +18,12 @@ from typing import Any, Final
 import msgspec
 
 from ..journal.deploys import DEPLOYED
-from ..journal.events import Announced, Body, Event
+from ..journal.events import Announced, Event
 from ..journal.reading import Reader
 from ..journal.selection import Filter
 from ..journal.times import EventNumber, rfc3339
 from ..monitors.names import shown
+from .authors import author
 from .deploys import deploys
 from .names import check_known
 from .rebuild import NotFound
@@ -32,7 +33,6 @@ _MOST: Final = 250_000  # pairs of lines that are compared with one another
 _NEAR: Final = 500  # events between the two halves of a rename
 _TOGETHER: Final = 60_000_000_000  # nanoseconds between them
 _RENAMES: Final = 100
-_AUTHORS: Final = ("author", "user", "owner")  # attributes of a spec that name a person
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -193,16 +193,6 @@ def records(reader: Reader, lines: Sequence[Line]) -> Iterator[dict[str, Any]]:
             "altered": version.seq in bad,
             "text": line.text.decode("utf-8", "backslashreplace"),
         }
-
-
-def author(body: Body) -> str | None:
-    """The person behind a deploy, as far as its source tells."""
-    if not isinstance(body, Announced):
-        return None
-    told = [body.spec.attrs[key] for key in _AUTHORS if body.spec.attrs.get(key)]
-    if told:
-        return told[0]
-    return None if body.spec.uid is None else f"uid {body.spec.uid}"
 
 
 def told(reader: Reader, name: str, lines: Sequence[Line]) -> Iterator[bytes]:

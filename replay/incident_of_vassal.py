@@ -7,19 +7,18 @@ import msgspec
 
 from ..daemon.core.fleet import Vassal
 from ..daemon.core.records import phase_of
-from ..journal.events import Announced, Event, Exited
+from ..journal.events import Event, Exited
 from ..journal.reading import Reader
 from ..journal.times import for_people, took
 from ..monitors.names import shown
 from . import bad_lines, vicinity, why
+from .authors import author, further
 from .breaks import Break, Mark, Repair
 from .page import Page, Section
 from .story import Story
 from .words import short
 
 NOT_KNOWN: Final = "not known: emperord is no proxy, and sees no request"
-# Attributes of a config that say nothing of its author.
-_TECHNICAL: Final = frozenset(("version", "mount", "url"))
 _MOST_LOG: Final = 30  # lines
 _MOST_NAMES: Final = 8
 _MOST_DIFF: Final = 200  # lines
@@ -141,12 +140,10 @@ def _event(reader: Reader, seq: int) -> Event | None:
 def changed_by(event: Event) -> str:
     """The author of a change, as far as its source tells."""
     source = shown(event.monitor or "-")
-    if isinstance(event.body, Announced):
-        known = {k: v for k, v in event.body.spec.attrs.items() if k not in _TECHNICAL}
-        if known:
-            return ", ".join(f"{key} {shown(value)}" for key, value in known.items())
-        if event.body.spec.uid is not None:
-            return f"uid {event.body.spec.uid}, who owns it; {source} tells no author"
+    by = author(event.body)
+    more = [f"{key} {value}" for key, value in further(event.body).items()]
+    if by is not None or more:
+        return shown(", ".join([by or f"{source} tells no author", *more]))
     return f"not known: {source} tells no author"
 
 

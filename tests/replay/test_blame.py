@@ -83,17 +83,19 @@ def test_every_key(path: str) -> None:
         "altered": False,
         "text": "two = 3",
     }
-    assert [one["author"] for one in lines] == ["uid 1007", None, "uid 1007", "ann", "uid 1007"]
+    assert [one["author"] for one in lines] == [
+        "file of uid 1007", None, "file of uid 1007", "ann", "file of uid 1007",
+    ]  # fmt: skip
     assert told(path, "c.ini")[0]["vassal"] == "b.ini"
 
 
 def test_for_people_the_bytes_are_unchanged(path: str) -> None:
     assert run(path, "a.ini").stdout_bytes == (
-        b"10  2026-11-24 06:00:10  uid 1007  1) [uwsgi]\r\n"
-        b" 3  2026-11-24 06:00:03  -         2) one = 1\n"
-        b"10  2026-11-24 06:00:10  uid 1007  3) # \xff\n"
-        b" 6  2026-11-24 06:00:06  ann       4) two = 3\n"
-        b"10  2026-11-24 06:00:10  uid 1007  5) end\n"
+        b"10  2026-11-24 06:00:10  file of uid 1007  1) [uwsgi]\r\n"
+        b" 3  2026-11-24 06:00:03  -                 2) one = 1\n"
+        b"10  2026-11-24 06:00:10  file of uid 1007  3) # \xff\n"
+        b" 6  2026-11-24 06:00:06  ann               4) two = 3\n"
+        b"10  2026-11-24 06:00:10  file of uid 1007  5) end\n"
     )
     assert run(path, "c.ini").stdout.splitlines()[1].split() == [
         "14", "2026-11-24", "06:00:14", "b.ini", "2)", "z"

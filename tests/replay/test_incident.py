@@ -62,7 +62,7 @@ LASTS = [
     "- **up again:** not yet; down for 6.00s as of event 16\n",
     "- **deaths:** 3: the first exit code 1 (06:02:10.000, event 10),",
     "- **broken by:** event 9, 2026-11-24 06:02:09.000 UTC, config",
-    "- **changed by:** author ann\n",
+    "- **changed by:** ann\n",
     "- **last good:** event 3, 2026-11-24 06:00:03.000 UTC, config",
     "- **now:** throttled: exit code 1, wants config",
     "- **requests refused:** not known",
@@ -201,7 +201,7 @@ def test_for_programs(tmp_path: Path) -> None:
         None,
     )
     assert found["break"]["broken_by"]["seq"] == 9
-    assert found["facts"]["changed by"] == "author ann"
+    assert found["facts"]["changed by"] == "ann"
     assert [(each["kind"], each["names"], each["seq"]) for each in found["changes"]] == [
         ("vassal_changed", ["blog.ini"], 11)
     ]
