@@ -19,6 +19,7 @@ from ..daemon.core.fleet import Fleet, Vassal
 from ..daemon.core.starts import bar_reason
 from ..journal import deploys
 from ..journal.deploys import DEPLOYED
+from ..journal.errors import JournalError
 from ..journal.events import NOT_FOLDED, Event, Exited, Spec, decode_body
 from ..journal.policy import Policy
 from ..journal.reading import Reader, Row
@@ -48,6 +49,8 @@ _PHASES: Final = {
 }
 # Orders that change a phase. In JSON a quote within a name is escaped, so no name looks like one.
 _CHANGING: Final = re.compile('"do":"(?:spawn|stop|kill|listen)"')
+_ONE_RELOAD: Final = re.compile(r'\[\{[^{}\\]*"do":"reload"[^{}\\]*\}\]')
+_BARE: Final = Spec(ts=0)
 _AT_ONCE: Final = 1000  # rows
 
 
@@ -90,6 +93,12 @@ class Track:
             self.told = body.spec
         assert isinstance(self.told, Spec)
         return self.told
+
+    def settings(self) -> Spec:
+        """A spec with its settings; decoded only where it has some."""
+        if isinstance(self.told, str) and '"settings"' not in self.told:
+            return _BARE
+        return self.spec
 
     def state(self) -> State:
         """Its state as the report tells it."""
@@ -172,17 +181,36 @@ class _Follower(Tally):
     def run(self) -> Report:
         window = self.window
         outcomes = _Outcomes(self, _stored(self.reader, window))
-        take, before = self._take, window.before
+        before = window.before
         for page in _pages(self.reader, self.seq, window.last):
             for row in page:
                 if not self.begun and row[0] > before:
                     self.start_window()
-                take(row)
+                if not self._is_quiet(row):
+                    self._take(row)
                 self.at = row[1]
             outcomes.take(page)
         self.report.events = window.last - before
         outcomes.finish()
         return self.finish()
+
+    def _is_quiet(self, row: Row) -> bool:
+        """Take the most frequent events, which change no state: the others need ``_take``."""
+        _, _, kind, monitor, name, _, body, actions, _ = row
+        if kind == "vassal_changed":
+            track = self.tracks.get(name)  # type: ignore[arg-type]
+            if track is None or track.phase != UP or track.monitor != monitor:
+                return False
+            if actions != "[]" and not _ONE_RELOAD.fullmatch(actions):
+                return False
+            track.told, track.broken = body, False
+            return True
+        if actions != "[]":
+            return False
+        if kind in ("vassal_accepting", "vassal_ready"):
+            track = self.tracks.get(name)  # type: ignore[arg-type]
+            return track is not None and track.phase == UP
+        return kind in ("vassal_loyal", "heartbeat_started")
 
     def _take(self, row: Row) -> None:
         _, at, kind, _, name, _, _, actions, _ = row
@@ -242,7 +270,10 @@ class _Follower(Tally):
 
     def body(self, row: Row) -> Any:
         """The body of an event. Raises NewerFormat, UnreadableEvent."""
-        return self.reader.decode(row).body
+        try:
+            return decode_body(row[2], row[6])
+        except (JournalError, TypeError, UnicodeEncodeError):
+            return self.reader.decode(row).body  # raises, and names the event
 
 
 class _Outcomes:
@@ -423,9 +454,10 @@ def _exited(here: _Follower, track: Track | None, row: Row) -> bool:
     if body.away:
         track.spell.lose(here.gap, row[1])
     track.attempt, track.phase = None, WAITING
-    if finished(track.spec, body):
+    spec = track.settings()
+    if finished(spec, body):
         track.phase, track.done = FINISHED, True
-    if is_failure(track.spec, body):
+    if is_failure(spec, body):
         track.spell.deaths += 1
         return True
     return False
