@@ -27,7 +27,7 @@ from .deploys import deploys
 from .rebuild import NotFound
 
 _AT_ONCE: Final = 5000  # texts
-_FEW: Final = 2000  # configs, for which one query names the vassals
+FEW: Final = 2000  # configs, for which one query names the vassals
 _SECONDS: Final = 30  # for a pattern that takes exponential time
 _WIDTH: Final = 100  # characters of a line for people
 
@@ -172,23 +172,32 @@ def _deployed(
         yield from _folded(reader, found, names)
         return
     chosen = reader.vassals() if names is None else names
-    had = _having_had(reader, found) if found.count <= _FEW else None
+    few = _digests(reader, found) if found.count <= FEW else None
+    had = None if few is None else _having_had(reader, few)
     for name in chosen:
         if had is None or name in had or _last_of(reader, name) in found:
-            yield name, _steps(reader, found, name)
+            yield name, _steps(reader, found, few, name)
 
 
-def _having_had(reader: Reader, found: Found) -> set[str]:
+def _digests(reader: Reader, found: Found) -> frozenset[str]:
+    rows = reader.fetch(
+        "SELECT digest FROM config WHERE rowid IN (SELECT value FROM json_each(?))",
+        json.dumps(list(found)),
+    )
+    return frozenset(digest for (digest,) in rows)
+
+
+def _having_had(reader: Reader, digests: frozenset[str]) -> set[str]:
     """The vassals that had one of these configs before a deploy."""
     rows = reader.fetch(
         "SELECT DISTINCT event.vassal FROM deploy JOIN event ON event.seq = deploy.seq"
-        " WHERE previous IN (SELECT digest FROM config"
-        " WHERE rowid IN (SELECT value FROM json_each(?)))",
-        json.dumps(list(found)),
+        " WHERE previous IN (SELECT value FROM json_each(?))",
+        json.dumps(list(digests)),
     )
     return {name for (name,) in rows}
 
 
+_JOIN: Final = " LEFT JOIN config ON config.digest = previous"
 _CONFIG: Final = "CASE WHEN json_valid(body) THEN json_extract(body, '$.spec.config') END"
 
 
@@ -202,15 +211,22 @@ def _last_of(reader: Reader, name: str) -> int | None:
     return rows[0][0] if rows else None
 
 
-def _steps(reader: Reader, found: Found, name: str) -> list[_Step]:
-    """The deploys of a vassal from which something was concluded, as they are stored."""
+def _steps(reader: Reader, found: Found, few: frozenset[str] | None, name: str) -> list[_Step]:
+    """The deploys of a vassal from which something was concluded, as they are stored.
+
+    ``few`` are the digests that are found, if they are few; else each is looked up.
+    """
+    column, join = ("NULL", "") if few is not None else ("config.rowid", _JOIN)
     rows = reader.fetch(
         "SELECT deploy.seq, outcome = 'superseded' AND outcome_seq = deploy.seq,"
-        " previous, config.rowid FROM event JOIN deploy ON deploy.seq = event.seq"
-        " LEFT JOIN config ON config.digest = previous WHERE vassal = ? ORDER BY event.seq",
+        f" previous, {column} FROM event JOIN deploy ON deploy.seq = event.seq{join}"
+        " WHERE vassal = ? ORDER BY event.seq",
         name,
     )
-    texts = [_Text(previous, row in found) for _, _, previous, row in rows]
+    if few is not None:
+        texts = [_Text(previous, previous in few) for _, _, previous, _ in rows]
+    else:
+        texts = [_Text(previous, row in found) for _, _, previous, row in rows]
     if rows and not rows[-1][1]:
         texts.append(_text_of(reader, found, _config_of(reader, rows[-1][0])))
     return [

@@ -80,6 +80,12 @@ def test_stays(path: str, arguments: tuple[str, ...], stays: list[tuple[object, 
     assert [tuple(each[key] for key in keys) for each in told] == stays
 
 
+def test_many_texts_are_looked_up_one_by_one(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "FEW", -1)
+    told = [(each["vassal"], each["came_seq"], each["went_seq"]) for each in found(path, "workers")]
+    assert told == [stay[:3] for stay in STAYS]
+
+
 def test_every_key(path: str) -> None:
     assert found(path, "workers")[0] == {
         "vassal": "a.ini",
