@@ -49,6 +49,7 @@ class Cgroups:
         self.base = base
         self.trouble = trouble  # why attempts have none that should have one
         self._mounts = _preferring(base) if base is not None else []
+        self._shares = threads.Shares()
 
     # Making one
 
@@ -128,28 +129,29 @@ class Cgroups:
             if error.errno not in _GONE:
                 self.complain(f"{cgroup} cannot be killed: {error.strerror}")
 
-    async def end(self, cgroup: str, vassal: str) -> set[int] | None:
+    async def end(self, cgroup: str, vassal: str, uid: int | None = None) -> set[int] | None:
         """Kill all that is in it, wait until that has died, and remove it.
 
-        Returns the pids that were killed, None if that failed.
+        ``uid`` is the user in whose share of the threads that is done. Returns the pids that were
+        killed, None if that failed.
         """
         killed: set[int] = set()
         try:
-            if await threads.run_sync(_is_over, cgroup, killed):
+            if await self._shares.run_sync(uid, _is_over, cgroup, killed):
                 return killed
             events = files.open_events(cgroup)
             try:
-                await self._emptied(events, cgroup, vassal)
+                await self._emptied(events, cgroup, vassal, uid)
             finally:
                 os.close(events)
-            await threads.run_sync(files.remove, cgroup)
+            await self._shares.run_sync(uid, files.remove, cgroup)
         except OSError as error:
             if error.errno not in _GONE:
                 self.complain(f"{cgroup} cannot be ended: {error.strerror}")
                 return None
         return killed
 
-    async def _emptied(self, events: int, cgroup: str, vassal: str) -> None:
+    async def _emptied(self, events: int, cgroup: str, vassal: str, uid: int | None) -> None:
         """Return when its ``events`` say that nothing lives in it."""
         since, told = trio.current_time(), False
         with select.epoll() as news:
@@ -158,7 +160,7 @@ class Cgroups:
                 with trio.move_on_after(_AGAIN) as waited:
                     await trio.lowlevel.wait_readable(news.fileno())
                 if waited.cancelled_caught:
-                    await threads.run_sync(self.kill, cgroup)
+                    await self._shares.run_sync(uid, self.kill, cgroup)
                 if not told and trio.current_time() - since > _LONG:
                     log.warning("%s: processes in %s do not die", vassal, cgroup)
                     told = True

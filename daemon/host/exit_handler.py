@@ -48,6 +48,7 @@ class ExitHandler:
         self._keeper = context.keeper
         self._cgroups = context.cgroups
         self._kernel_kills = KernelKills()
+        self._shares = threads.Shares()
 
     def handle(self, process: Process) -> None:
         """A leader has died: end its tree, reap it, and record its exit. Returns at once."""
@@ -69,14 +70,15 @@ class ExitHandler:
         unasked = kernel_kills.looks_killed(death.code, death.signal) and not process.end_ordered
         count = 0
         if unasked and process.cgroup is not None:  # the cgroup goes with the tree
-            count = await threads.run_sync(kernel_kills.counted, process.cgroup)
+            counted = kernel_kills.counted
+            count = await self._shares.run_sync(process.uid, counted, process.cgroup)
         await self._trees.end(process)
         oom = await self._kernel_kills.words(process, death.signal, count) if unasked else ""
         self._strays.ended(process.uid)
         last = ""
         if self._logs is not None and not process.end_ordered:
             args = (process.name, process.log_start, process.log_file)
-            last = await threads.run_sync(self._logs.last_lines, *args)
+            last = await self._shares.run_sync(process.uid, self._logs.last_lines, *args)
         self._watch.remove_control(process)
         self._watch.remove_config(process)
         self._keeper.drop(process.kept_name)

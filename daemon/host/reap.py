@@ -60,7 +60,7 @@ class Trees:
     async def end(self, process: Process) -> None:
         """Kill the descendants of a dead leader, and return when none is left."""
         if process.cgroup is not None:
-            killed = await self._cgroups.end(process.cgroup, process.name)
+            killed = await self._cgroups.end(process.cgroup, process.name, process.uid)
             process.in_cgroup = process.in_cgroup and killed is not None
             # They became our children. Looking at thousands of zombies would take seconds.
             for pid in (killed or set()) - self._leaders():

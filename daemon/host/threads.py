@@ -6,12 +6,14 @@ better than none.
 """
 
 from collections.abc import Callable
-from typing import Generic, TypeVar, TypeVarTuple
+from typing import Final, Generic, TypeVar, TypeVarTuple
 
 import trio
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+SHARE: Final = 8  # jobs of one user at once, of the 40 threads that trio has by default
 
 
 def refused(error: Exception) -> bool:
@@ -36,6 +38,24 @@ async def run_sync(
             raise
     async with limiter:
         return job(*args)
+
+
+class Shares:
+    """Jobs in the threads that all share, of which a user has ``SHARE`` at once.
+
+    Thousands of vassals of one user may end at once. The jobs for another user's vassal are not to
+    wait for theirs.
+    """
+
+    def __init__(self) -> None:
+        self._turns: dict[int, trio.Semaphore] = {}
+
+    async def run_sync(self, uid: int | None, job: Callable[[*Ts], T], *args: *Ts) -> T:
+        """As ``run_sync``. Without a ``uid`` there is one user only, and no share."""
+        if uid is None:
+            return await run_sync(job, *args)
+        async with self._turns.setdefault(uid, trio.Semaphore(SHARE)):
+            return await run_sync(job, *args)
 
 
 class Shared(Generic[T]):

@@ -17,9 +17,14 @@ Ts = TypeVarTuple("Ts")
 
 
 class Stalls:
-    """Runs appends, one at a time, and notices one that hangs."""
+    """Runs appends, one at a time, and notices one that hangs.
+
+    They have a thread of their own. Otherwise an append would wait for thousands of jobs that all
+    share the other threads, such as those for the ends of one user's vassals.
+    """
 
     def __init__(self) -> None:
+        self._limiter = trio.CapacityLimiter(1)
         self._began: float | None = None  # trio's time; None while no append runs
         self._scope = trio.CancelScope()
 
@@ -29,7 +34,7 @@ class Stalls:
         self._scope = trio.CancelScope(shield=not known)
         try:
             with self._scope:
-                await threads.run_sync(append, *args, abandon_on_cancel=True)
+                await threads.run_sync(append, *args, limiter=self._limiter, abandon_on_cancel=True)
         finally:
             self._began = None
 
