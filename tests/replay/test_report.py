@@ -2,7 +2,9 @@
 
 import csv
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -318,3 +320,23 @@ def test_the_worst_first(tmp_path: Path, order: str, first: str) -> None:
 
 def test_sources_have_short_names(path: str) -> None:
     assert run(path).stdout.splitlines()[-1].split()[-1] == "dir:vassals"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("report",), ("report", "--full"), ("simulate", "--set", "throttle=5s")],
+    ids=["report", "report-full", "simulate"],
+)
+def test_a_missing_event_is_named_and_nothing_told(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        builder.start()
+        builder.up("a.ini")
+        builder.exited("a.ini", code=1)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("DELETE FROM event WHERE seq = 4")
+    result = CliRunner().invoke(cli, ["--journal", path, *command])
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "event 4 is missing" in result.stderr
