@@ -153,12 +153,13 @@ class Reader:
             vassal, upto, *kinds,
         )  # fmt: skip
 
-    def last_for_all(self, kind: str, upto: int, request: str) -> Row | None:
-        """The last operator's request for all vassals, at or before ``upto``."""
+    def last_for_all(self, after: int, upto: int, request: str) -> Row | None:
+        """The last operator's request for all vassals, behind ``after``; it reads all events."""
         return self._row(
-            f"SELECT {COLUMNS} FROM event WHERE vassal IS NULL AND kind = ? AND seq <= ?"
-            " AND json_extract(body, '$.request') = ? ORDER BY seq DESC LIMIT 1",
-            kind, upto, request,
+            f"SELECT {COLUMNS} FROM event WHERE vassal IS NULL AND kind = 'operator_requested'"
+            " AND seq > ? AND seq <= ? AND json_extract(body, '$.request') = ?"
+            " ORDER BY seq DESC LIMIT 1",
+            after, upto, request,
         )  # fmt: skip
 
     def last_rejection(self, label: str, upto: int) -> Row | None:

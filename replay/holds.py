@@ -17,6 +17,7 @@ from ..monitors.names import shown
 from .words import operator, short
 
 _MOST: Final = 100  # requests that are looked at
+_FAR: Final = 20_000  # events among which requests for all vassals are looked for
 
 
 def hold_facts(reader: Reader, vassal: Vassal, seq: int) -> Iterator[tuple[str, str]]:
@@ -24,7 +25,7 @@ def hold_facts(reader: Reader, vassal: Vassal, seq: int) -> Iterator[tuple[str, 
     if not vassal.held:
         yield from _former(reader, vassal.name, seq)
         return
-    stop = _first_stop(reader, vassal.name, seq)
+    stop = _stop_of(reader, vassal, seq)
     if stop is None:
         yield "stopped by", "an operator; the event is not in this file"
         return
@@ -40,6 +41,20 @@ def hold_facts(reader: Reader, vassal: Vassal, seq: int) -> Iterator[tuple[str, 
             "refused since",
             f"{_number(len(refused), 'request')}: {requests} ({_events(refused)})",
         )
+
+
+def _stop_of(reader: Reader, vassal: Vassal, upto: int) -> Event | None:
+    """The stop that holds it: the event that led to its phase, or a cause of that."""
+    seq: int | None = vassal.because if vassal.phase == "held" else vassal.order
+    for _ in range(_MOST):
+        row = None if seq is None else reader.row(seq)
+        if row is None:
+            break
+        event = reader.decode(row)
+        if isinstance(event.body, OperatorRequested) and event.body.request == "stop":
+            return event
+        seq = event.cause
+    return _first_stop(reader, vassal.name, upto)
 
 
 def _would_start(reader: Reader, vassal: Vassal, stop: Event) -> Iterator[tuple[str, str]]:
@@ -96,8 +111,8 @@ def _first_stop(reader: Reader, name: str, seq: int) -> Event | None:
 
 
 def _last_request(reader: Reader, name: str, seq: int) -> Event | None:
-    """The last start or stop of a vassal, or of all."""
-    rows = [reader.last_for_all("operator_requested", seq, each) for each in ("start", "stop")]
+    """The last start or stop of a vassal, or of all among the last events."""
+    rows = [reader.last_for_all(seq - _FAR, seq, each) for each in ("start", "stop")]
     own, before = None, seq
     for _ in range(_MOST):
         own = reader.last_of(name, ("operator_requested",), before)

@@ -204,8 +204,12 @@ def _came_back(reader: Reader, one: Incident, before: Fleet, upto: int) -> Itera
     if gone:
         lines.append(f"{len(gone)} not back: {_names(gone)}")
     yield Section("Came back", lines, "list")
-    told = f"emperor-replay show NAME --seq {one.removed[0] - 1}"
-    yield Section("Texts from before", [told], "log")
+    last = one.removed[0] - 1
+    told = [
+        f"emperor-replay export-configs --at @{last} -o DIR",
+        f"emperor-replay show NAME --seq {last}",
+    ]
+    yield Section("Texts from before", told, "log")
 
 
 def _next_deploy(reader: Reader, name: str, after: int, upto: int) -> Any:

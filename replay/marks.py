@@ -23,7 +23,7 @@ from ..journal.reading import COLUMNS, Reader, Row
 from .breaks import Mark, What
 from .words import decode_actions, essence, how_it_ended
 
-MOST: Final = 5000  # events of a vassal that are read
+MOST: Final = 2000  # events of a vassal that are read
 _FAR: Final = 50_000  # events among which requests for all vassals are looked for
 # Signals that a process gets from another one, not for a fault of its own.
 _SENT: Final = frozenset((1, 2, 3, 9, 15))

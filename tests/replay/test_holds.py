@@ -134,3 +134,20 @@ def test_a_stop_that_everybody_forgot(incident: Callable[[str], str]) -> None:
     back = [deploy for deploy in deploys if deploy["vassal"] == "shop.ini"]
     assert (back[-1]["removed"], back[-1]["same_as"]) == (back[-2]["seq"], back[0]["seq"])
     assert "+command = sh -c ': release 3; " in told(journal, "diff", "web.ini", "--running")
+
+
+def test_the_stop_that_holds_is_found_without_a_search(tmp_path: Path) -> None:
+    """A stop of all, long ago: the phase leads to it."""
+    path = str(tmp_path / "journal.db")
+    with building(path, group=1000) as builder:
+        builder.start()
+        builder.up("a.ini")
+        stop = builder.operator("stop", uid=7)
+        builder.event("exited", "a.ini", cause=stop, attempt=3, code=0)
+        for _ in range(20_500):
+            builder.event("connection_waiting", "b.ini")
+    page = told(path, "why", "a.ini")
+    assert (
+        f"stopped by:      uid 7 via emperor-ctl, 2026-11-24 06:00:06.000 UTC (event {stop})"
+        in page
+    )

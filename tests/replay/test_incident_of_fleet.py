@@ -210,7 +210,7 @@ def test_for_programs(tmp_path: Path) -> None:
     assert found["facts"]["because"] == "Permission denied"
 
 
-def test_a_real_outage(incident: Callable[[str], str]) -> None:
+def test_a_real_outage(incident: Callable[[str], str], tmp_path: Path) -> None:
     journal = incident("outage")
     page = told(journal, "incident")
     found = known(journal, "incident")
@@ -224,6 +224,10 @@ def test_a_real_outage(incident: Callable[[str], str]) -> None:
         "1 with another text",
         "3 not back",
     ]
+    program, *words = found["sections"]["Texts from before"][0].split()
+    assert (program, words[-1]) == ("emperor-replay", "DIR")
+    told(journal, *words[:-1], str(tmp_path / "texts"))
+    assert len(list((tmp_path / "texts").iterdir())) == 14
 
 
 def test_a_real_daemon_that_was_killed(incident: Callable[[str], str]) -> None:

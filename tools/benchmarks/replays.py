@@ -16,6 +16,8 @@ COMMANDS = {
     ("state",): AT_ONCE,
     ("search", "version = 12345"): AT_ONCE,
     ("blame", "app100.ini"): AT_ONCE,
+    ("why", "app100.ini"): AT_ONCE,
+    ("incident", "app100.ini"): AT_ONCE,
     ("report",): 2.0,  # this one reads all events
 }
 MEGABYTES = 60
