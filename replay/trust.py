@@ -1,29 +1,83 @@
-"""Rows that are told one by one: whether each is what was written, by the hash before it."""
+"""Rows that are not what was written, by the hash of the row before them.
+
+A row fits if its hash follows from the hash of the row before and its own columns. One whose hash
+alone was altered makes the next row not fit, too, although that one is intact. So a row that does
+not fit is tried once more behind the hash that the row before should have.
+
+``verify`` looks at everything. This looks at the rows that a command tells, one by one.
+"""
 
 from collections.abc import Iterable
+from typing import Final
+from weakref import WeakKeyDictionary
 
 from ..journal import chain
-from ..journal.errors import VERIFY_SAYS_MORE
-from ..journal.reading import Reader
+from ..journal.errors import VERIFY_SAYS_MORE, JournalError
+from ..journal.reading import Reader, Row
+
+MARK: Final = "!"  # in front of a row that is altered
+
+_before: WeakKeyDictionary[Reader, Row] = WeakKeyDictionary()  # the last row that was looked at
+
+
+def is_altered(reader: Reader, row: Row) -> bool:
+    """Whether a row is not what the daemon wrote, as far as its neighbours tell."""
+    if row[0].__class__ is not int or row[0] <= reader.anchor.seq:
+        return False
+    former = _before.get(reader)
+    if former is None or former[0] != row[0] - 1:
+        former = _row(reader, row[0] - 1)
+    _before[reader] = row
+    if row[0] == reader.anchor.seq + 1:
+        return _link(reader.anchor.hash, row) != row[8]
+    if former is None:
+        return False  # the row before is missing, which is another finding
+    if _link(former[8], row) == row[8]:
+        return False
+    return _link(_should_be(reader, former), row) != row[8]
+
+
+def marked(text: str) -> str:
+    """A line about something that is altered: its first blank is the mark."""
+    return MARK + (text[1:] if text.startswith(" ") else text)
+
+
+def number_is_altered(reader: Reader, seq: int | None) -> bool:
+    """Whether the event of this number is not what the daemon wrote."""
+    row = None if seq is None else _row(reader, seq)
+    return row is not None and is_altered(reader, row)
 
 
 def altered(reader: Reader, seqs: Iterable[int]) -> list[int]:
     """Those of the events whose row is not what was written, as far as the row before tells."""
-    return [seq for seq in sorted(set(seqs)) if not _is_whole(reader, seq)]
-
-
-def _is_whole(reader: Reader, seq: int) -> bool:
-    row, previous = reader.row(seq), reader.hash_of(seq - 1)
-    if row is None or previous.__class__ is not bytes:
-        return True  # it is not there, or nothing tells
-    assert previous is not None
-    try:
-        return chain.link(previous, row[:8]) == row[8]
-    except (UnicodeEncodeError, TypeError):
-        return False
+    return [seq for seq in sorted(set(seqs)) if number_is_altered(reader, seq)]
 
 
 def complaint(reader: Reader, seqs: list[int]) -> str:
     """A line about rows that are told, and are marked with ``!``."""
     others = f" and {len(seqs) - 1} others" if len(seqs) > 1 else ""
     return f"{reader.path}: event {seqs[0]}{others} is not what was written{VERIFY_SAYS_MORE}"
+
+
+def _row(reader: Reader, seq: int) -> Row | None:
+    try:
+        return reader.row(seq)
+    except JournalError:
+        return None
+
+
+def _should_be(reader: Reader, row: Row) -> bytes | None:
+    """The hash that a row should have, by the one before it."""
+    if row[0] == reader.anchor.seq + 1:
+        return _link(reader.anchor.hash, row)
+    former = _row(reader, row[0] - 1)
+    return None if former is None else _link(former[8], row)
+
+
+def _link(previous: bytes | None, row: Row) -> bytes | None:
+    if not isinstance(previous, bytes):
+        return None
+    try:
+        return chain.link(previous, row[:8])
+    except (UnicodeEncodeError, TypeError):
+        return None

@@ -13,7 +13,7 @@ from ...daemon.cli.commandline import Command
 from ...daemon.cli.tables import formatted, listing, write
 from ...journal.events import KINDS
 from ...journal.reading import COLUMNS, Reader, Row
-from .. import altered, record
+from .. import record, trust
 from ..following import follow
 from ..hosts import HostReader, columns, merged, records, timed
 from ..hosts import lines as of_hosts
@@ -95,14 +95,14 @@ def _print(
 def _line(reader: Reader, sources: Sources, row: Row) -> tuple[str, bool]:
     """An event on one line, marked where it is not what was written."""
     text, good = record.line(reader, sources, row)
-    good = good and not altered.is_altered(reader, row)
-    return (text if good else altered.marked(text)), good
+    good = good and not trust.is_altered(reader, row)
+    return (text if good else trust.marked(text)), good
 
 
 def _record(reader: Reader, row: Row) -> tuple[dict[str, Any], bool]:
     """An event for programs; ``altered`` is there where it is not what was written."""
     one, good = record.event_record(row)
-    if altered.is_altered(reader, row):
+    if trust.is_altered(reader, row):
         return {**one, "altered": True}, False
     return one, good
 

@@ -14,7 +14,7 @@ from ...daemon.core.deploys import Deploy
 from ...journal.deploys import DEPLOYS
 from ...journal.errors import VERIFY_SAYS_MORE
 from ...journal.reading import Reader
-from .. import altered, deploys
+from .. import deploys, trust
 from ..authors import author_at
 from ..hosts import HostReader, columns, merged, records
 from ..hosts import lines as of_hosts
@@ -67,7 +67,7 @@ class _Damage:
     def of(self, reader: Reader, deploy: Deploy) -> bool:
         """Whether the deploy's own event is altered, or the one with its outcome."""
         for seq in (deploy.seq, deploy.outcome_seq):
-            if altered.number_is_altered(reader, seq):
+            if trust.number_is_altered(reader, seq):
                 self._first = self._first or f"{reader.path}: event {seq}"
                 self._count += 1
                 return True
@@ -99,7 +99,7 @@ def _line(damage: "_Damage", reader: Reader) -> Tell:
         text = deploys.line(
             deploy, sources, comes_back(reader, deploy), author_at(reader, deploy.seq)
         )
-        return altered.marked(text) if damage.of(reader, deploy) else text
+        return trust.marked(text) if damage.of(reader, deploy) else text
 
     return told
 
