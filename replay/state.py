@@ -40,7 +40,7 @@ def lines(fleet: Fleet, names: Collection[str] | None = None) -> Iterable[str]:
         since = for_people(outage.since)
         yield f"cannot be read since {since}: {shown(url)}: {shown(outage.reason)}"
     yield from _behind(vassals)
-    yield from _crashing(vassals, fleet.at)
+    yield from _troubles(vassals, fleet.at)
     if vassals:
         line, sources = in_line(fleet), Sources.of_fleet(fleet)
         yield from aligned(HEAD, [_cells(vassal, fleet, line, sources) for vassal in vassals])
@@ -56,13 +56,32 @@ def _behind(vassals: list[Vassal]) -> Iterable[str]:
         yield f"{told}; {waiting}" if waiting else told
 
 
-def _crashing(vassals: list[Vassal], now: int) -> Iterable[str]:
-    """Those that died often of late, as ``emperor-ctl status`` tells them."""
-    found = [vassal for vassal in vassals if often_since(vassal, now) is not None]
-    for vassal in found[:_MOST]:
-        yield f"{shown(vassal.name)}: crashing: {shown(restarts_text(vassal, now))}"
-    if len(found) > _MOST:
-        yield f"and {len(found) - _MOST} others are crashing"
+def _troubles(vassals: list[Vassal], now: int) -> Iterable[str]:
+    """The vassals that are not well, as ``emperor-ctl status`` tells them, and those on hold."""
+    found: dict[str, list[str]] = {}
+    for vassal in vassals:
+        what, reason = _trouble(vassal, now)
+        if what is not None:
+            line = f"{shown(vassal.name)}: {what}"
+            found.setdefault(what, []).append(f"{line}: {shown(reason)}" if reason else line)
+    for what, lines in sorted(found.items()):
+        yield from lines[:_MOST]
+        if len(lines) > _MOST:
+            yield f"and {len(lines) - _MOST} others are {what}"
+
+
+def _trouble(vassal: Vassal, now: int) -> tuple[str | None, str | None]:
+    """Its trouble or its hold in a word, and why."""
+    if vassal.held:
+        by = None if vassal.hold is None else hold_text({"hold": hold_record(vassal.hold)})
+        return "held", by and by.removeprefix("held ")
+    if vassal.phase == "barred" and not vassal.done:
+        return "barred", vassal.reason
+    if vassal.phase == "throttled" and vassal.deaths:
+        return "throttled", f"death {vassal.deaths} in a row: {vassal.reason}"
+    if often_since(vassal, now) is not None:
+        return "crashing", restarts_text(vassal, now)
+    return None, None
 
 
 def _cells(vassal: Vassal, fleet: Fleet, line: int, sources: Sources) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ _OVER_BUDGET: Final = (
     "more is recorded of it than --record-budget allows; config texts and last lines are left out,"
     " and a vassal that ends in a loop waits for --max-throttle"
 )
+_KILL: Final = 9
 # Orders that get a line of their own. A spawn is told when it has a process.
 _TOLD: Final = ("reload", "stop", "kill")
 
@@ -53,8 +54,9 @@ def _of_event(event: Event, fleet: Fleet) -> Line | None:
     what = event.kind.replace("vassal_", "").replace("_", " ")
     detail = _detail(event)
     known = fleet.vassals.get(event.vassal or "")
-    if known is not None and known.last is not None and known.last.seq == event.seq:
-        detail = ", ".join(filter(None, (detail, whose(known.last))))
+    last = None if known is None else known.last
+    if last is not None and last.seq == event.seq and (last.order is None or last.signal == _KILL):
+        detail = ", ".join(filter(None, (detail, whose(last))))
     if detail:
         what += f" ({detail})"
     level = logging.WARNING if event.kind in _WARNINGS else logging.INFO

@@ -98,9 +98,10 @@ def test_state_tells_who_holds_what_since_when(tmp_path: Path) -> None:
     first, second = known(path, "state")["vassals"]
     hold = {"seq": seq, "at": "2026-11-24T06:00:09.000000000Z", "uid": 1000, "loginuid": None}
     assert (first["hold"], second["hold"]) == (hold, None)
-    row = told(path, "state").splitlines()[2]
-    by = f"held by uid 1000 since 2026-11-24T06:00:09Z (event {seq})"
-    assert row.endswith(f"stopped by an operator; {by}")
+    by = f"by uid 1000 since 2026-11-24T06:00:09Z (event {seq})"
+    lines = told(path, "state").splitlines()
+    assert lines[1] == f"a.ini: held: {by}"
+    assert lines[3].endswith(f"stopped by an operator; held {by}")
 
 
 def test_the_difference_that_a_start_would_make(tmp_path: Path) -> None:

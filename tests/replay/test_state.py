@@ -138,12 +138,25 @@ def test_at_a_time_or_an_event(
 def test_for_people(path: str) -> None:
     lines = run(path).stdout.splitlines()
     assert lines[0] == "after event 10, 2026-11-24 06:00:10.000 UTC: 3 vassals"
-    assert lines[1].split() == " ".join(HEAD).split()
-    assert lines[2].split()[:2] == ["a.ini", "accepting"]
-    assert "exit code 1; next try 06:00:14.000" in lines[3]
-    starts = {line.index("dir:vassals") for line in lines[2:]}
+    assert lines[1] == "b.ini: throttled: death 1 in a row: exit code 1"
+    assert lines[2].split() == " ".join(HEAD).split()
+    assert lines[3].split()[:2] == ["a.ini", "accepting"]
+    assert "exit code 1; next try 06:00:14.000" in lines[4]
+    starts = {line.index("dir:vassals") for line in lines[3:]}
     assert len(starts) == 1, "the columns are not aligned"
     assert run(path, "--seq", "0").stdout == "before the first event: no vassals\n"
+
+
+def test_many_that_are_not_well_do_not_bury_the_table(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        builder.start()
+        for number in range(12):
+            builder.added(f"a{number:02}.ini", bar="owned by root")
+    lines = run(path).stdout.splitlines()
+    assert lines[1] == "a00.ini: barred: owned by root"
+    assert lines[11] == "and 2 others are barred"
+    assert lines[12].startswith("VASSAL")
 
 
 def test_names_cannot_upset_a_terminal(tmp_path: Path) -> None:
