@@ -304,7 +304,7 @@ class Reader:
         ):
             raise Damaged(
                 f"{self.path}: it begins behind event {self.anchor.seq}, and the snapshot of"
-                " that event is missing or damaged: what the fleet was then is not known",
+                " that event is missing or damaged: the fleet of that time is not known",
                 self.anchor.seq,
             )
         return Snapshot(stored.seq, stored.hash, stored.fleet)

@@ -1,8 +1,8 @@
 """The store: the one writer of a journal.
 
-The parts of it: ``opening.py`` takes the locks (``locks.py``), ``connecting.py`` opens the database
-and brings its schema up to date, ``write_connection.py`` notices that the connection is of no use
-any more and makes another, ``writing.py`` has the SQL.
+``opening.py`` takes the locks (``locks.py``). ``connecting.py`` opens the database and brings its
+schema up to date. ``write_connection.py`` makes another connection where the first is of no use any
+more. ``writing.py`` has the SQL.
 
 ``append`` is synchronous and is meant to be called in a worker thread: it returns when the
 events are on disk (WAL, ``synchronous=FULL``: one fsync for all of them).

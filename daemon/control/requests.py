@@ -265,7 +265,7 @@ class Asks:
         self, request: Mapping[str, Any], client: Client
     ) -> tuple[dict[str, Any], socket.socket]:
         if self._daemon.keeper_lives:
-            raise Refused("this daemon has a keeper; nobody needs to take over from it")
+            raise Refused("this daemon has a keeper; a takeover is only for one without")
         self._check_journal()
         by = await threads.run_sync(client.caller)
         await self._record("upgrade", request, by, None, "take_over")
@@ -298,7 +298,7 @@ def try_new_version() -> None:
     except (OSError, subprocess.SubprocessError) as error:
         said = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip()
         reason = said.splitlines()[-1] if said else str(error)
-        raise Refused(f"what is installed now does not start: {shown(reason)}") from None
+        raise Refused(f"the installed version does not start: {shown(reason)}") from None
 
 
 def _bare() -> dict[str, str]:

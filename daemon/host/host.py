@@ -211,7 +211,7 @@ class Host:
         text = None if spec.config is None else self._config_text(spec.config)
         if text is not None and binds_itself(text, spec.socket):
             log.warning(
-                "%s: its config binds %s itself; what is on demand gets its socket as standard"
+                "%s: its config binds %s itself; an on-demand vassal gets its socket as standard"
                 " input, and must not take the address away: remove that line",
                 vassal.name,
                 spec.socket,

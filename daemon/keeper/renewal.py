@@ -49,4 +49,4 @@ def try_new_version() -> None:
     argv = [sys.executable, "-P", "-c", "import emperord.daemon.keeper.main"]
     pid = os.posix_spawn(sys.executable, argv, os.environ)
     if os.waitpid(pid, 0)[1] != 0:
-        raise OSError(errno.ENOEXEC, "what is installed now does not start")
+        raise OSError(errno.ENOEXEC, "the installed version does not start")

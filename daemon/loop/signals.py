@@ -119,7 +119,7 @@ class Signals:
             return lambda _: []
         if self.leaving and paused is not None:
             raise Abandoned(
-                f"{name} again, left at once: {paused}; nobody was told to stop: uWSGI ends"
+                f"{name} again, left at once: {paused}; no vassal was told to stop: uWSGI ends"
                 " by itself without an emperor, other programs run on; start emperor again on this"
                 " journal to take them over"
             )

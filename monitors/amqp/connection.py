@@ -344,7 +344,7 @@ def failure_text(error: BaseException) -> str:
         case exceptions.ConsumerCancelled():
             return "the queue was deleted"
         case exceptions.IncompatibleProtocolError() | exceptions.ProtocolVersionMismatch():
-            return "what answers there does not speak AMQP 0-9-1"
+            return "the server there does not speak AMQP 0-9-1"
         case exceptions.AMQPHeartbeatTimeout():
             return "it gives no sign of life"
         case exceptions.StreamLostError():

@@ -122,7 +122,7 @@ class Frames(AbstractStreamProtocol):  # type: ignore[misc]
 
     def _check(self, kind: int, size: int) -> None:
         if kind not in (_METHOD, _HEADER, _BODY, _HEARTBEAT):
-            raise Refusal("what answers there does not speak AMQP 0-9-1")
+            raise Refusal("the server there does not speak AMQP 0-9-1")
         most = MOST_FRAME if kind in (_HEADER, _BODY) else MOST_METHOD
         if size > most:
             raise Refusal(f"it sends a frame of {size} bytes, {most} are allowed")

@@ -22,17 +22,17 @@ class Credentials(msgspec.Struct, frozen=True):
     password: str = ""
 
 
-def credentials(place: LdapUrl) -> Credentials:
+def credentials(ldap_url: LdapUrl) -> Credentials:
     """Read anew at each connection, so that a password can be changed. Blocks.
 
     The file has the password; or, if the URL has no bindname, the DN in its first line and the
     password in the second. Raises SourceFailed.
     """
-    if not place.password_file:
+    if not ldap_url.password_file:
         return Credentials()
-    shown = f"the password file {names.shown(place.password_file)}"
+    shown = f"the password file {names.shown(ldap_url.password_file)}"
     try:
-        text = _content(place.password_file).decode()
+        text = _content(ldap_url.password_file).decode()
     except OSError as error:
         raise SourceFailed(f"{shown}: {error_text(error)}") from None
     except UnicodeDecodeError:
@@ -43,13 +43,13 @@ def credentials(place: LdapUrl) -> Credentials:
         raise SourceFailed(f"{shown} {flaw}") from None
     # Not splitlines, because a password may have other characters that end a line there.
     lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
-    wanted = ["password"] if place.bindname else ["DN", "password"]
+    wanted = ["password"] if ldap_url.bindname else ["DN", "password"]
     if len(lines) != len(wanted) or not all(lines):
         raise SourceFailed(
             f"{shown} must have {'one line' if len(wanted) == 1 else 'two lines'}:"
             f" the {' and the '.join(wanted)}"
         )
-    return Credentials(place.bindname or lines[0].strip(), lines[-1])
+    return Credentials(ldap_url.bindname or lines[0].strip(), lines[-1])
 
 
 class _Open(Exception):

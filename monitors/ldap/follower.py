@@ -35,17 +35,17 @@ class Follower:
 
     def __init__(
         self,
-        place: url.LdapUrl,
+        ldap_url: url.LdapUrl,
         requests: Requests,
         content: Content,
         redacted: Callable[[str], str],
     ) -> None:
-        self._place = place
+        self._ldap_url = ldap_url
         self._requests = requests
         self._content = content
         self._redacted = redacted
         self._number: int | None = None  # of the request
-        self.is_on = not place.poll
+        self.is_on = not ldap_url.poll
         requests.listen = self._hear
 
     def start(self) -> None:
@@ -118,7 +118,7 @@ class Follower:
             raise error or SourceFailed("the server ended the search that was to go on")
 
     def _give_up(self, reason: str) -> None:
-        _log.info("%s: it is polled: %s", self._place.shown, reason)
+        _log.info("%s: it is polled: %s", self._ldap_url.shown, reason)
         self._abandon()
         self.is_on = False
         self._content.give_up()

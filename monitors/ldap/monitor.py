@@ -42,10 +42,10 @@ class DirectoryService:
     trusts_content = True
 
     def __init__(
-        self, place: url.LdapUrl, options: MonitorOptions, *, limit: float = polling.LIMIT
+        self, ldap_url: url.LdapUrl, options: MonitorOptions, *, limit: float = polling.LIMIT
     ) -> None:
-        self.url = place.shown
-        self._place = place
+        self.url = ldap_url.shown
+        self._ldap_url = ldap_url
         self._options = options
         self._limit = limit
 
@@ -71,10 +71,10 @@ class DirectoryService:
         return await polling.within(self._limit, opening, "connecting to it")
 
     async def _open(self, table: Table, content: Content, nursery: trio.Nursery) -> Session:
-        given = await trio.to_thread.run_sync(credentials, self._place, abandon_on_cancel=True)
-        wire = await connect(self._place)
+        given = await trio.to_thread.run_sync(credentials, self._ldap_url, abandon_on_cancel=True)
+        wire = await connect(self._ldap_url)
         session = Session(
-            self._place, self._options, given, table, content, LdapConnection(wire), self._limit
+            self._ldap_url, self._options, given, table, content, LdapConnection(wire), self._limit
         )
         nursery.start_soon(wire.carry)
         try:
@@ -97,28 +97,28 @@ def open_secured(rest: str, options: MonitorOptions) -> DirectoryService:
 
 
 def _open(scheme: str, rest: str, options: MonitorOptions) -> DirectoryService:
-    place = url.read(scheme, rest)
+    ldap_url = url.read(scheme, rest)
     try:
-        ldap.dn.str2dn(place.base)
-        _check_filter(place)
+        ldap.dn.str2dn(ldap_url.base)
+        _check_filter(ldap_url)
     except ldap.DECODING_ERROR:
         raise MonitorURLError(
-            f"{place.shown}: the base is no DN, such as ou=vassals,dc=example,dc=com"
+            f"{ldap_url.shown}: the base is no DN, such as ou=vassals,dc=example,dc=com"
         ) from None
     except ldap.FILTER_ERROR:
         raise MonitorURLError(
-            f"{place.shown}: the filter is none, such as (objectClass=emperorVassal); within a"
+            f"{ldap_url.shown}: the filter is none, such as (objectClass=emperorVassal); within a"
             " value, ( is written \\28, ) is \\29, * is \\2a and \\ is \\5c"
         ) from None
-    return DirectoryService(place, options)
+    return DirectoryService(ldap_url, options)
 
 
-def _check_filter(place: url.LdapUrl) -> None:
+def _check_filter(ldap_url: url.LdapUrl) -> None:
     """Have libldap encode the filter, and send it nowhere."""
     near, far = socket.socketpair()
     with near:
         link = ldap.initialize("ldap://", fileno=far.detach())
         try:
-            link.search_ext(place.base, ldap.SCOPE_BASE, place.filter)
+            link.search_ext(ldap_url.base, ldap.SCOPE_BASE, ldap_url.filter)
         finally:
             link.unbind_ext()

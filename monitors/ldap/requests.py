@@ -41,14 +41,14 @@ class Requests:
     ever has its messages among the answers.
     """
 
-    def __init__(self, connection: LdapConnection, place: url.LdapUrl, limit: float) -> None:
+    def __init__(self, connection: LdapConnection, ldap_url: url.LdapUrl, limit: float) -> None:
         self.connection = connection
-        self._place = place
+        self._ldap_url = ldap_url
         self._limit = limit
         self._patience = math.inf  # seconds for the next message; connecting has its own limit
         self._taken = 0  # messages in this reading
         self._useless = 0  # those since the last reading began that brought nothing
-        self._context = place.base  # the entry that has the contextCSN
+        self._context = ldap_url.base  # the entry that has the contextCSN
         self.listen: Callable[[Message], None] = lambda _: None
 
     def begin_reading(self) -> None:
@@ -111,11 +111,11 @@ class Requests:
 
     def search(self, control: RequestControl, attributes: tuple[str, ...] | None = None) -> int:
         """Ask for all entries, whole ones unless some attributes are named; its number."""
-        place = self._place
+        ldap_url = self._ldap_url
         if attributes is None:
-            attributes = (*place.attributes, *ldap_entries.MARKS, ldap_entries.AUTHOR)
+            attributes = (*ldap_url.attributes, *ldap_entries.MARKS, ldap_entries.AUTHOR)
         return self.connection.search(
-            place.base, _SCOPES[place.scope], place.filter, attributes, control
+            ldap_url.base, _SCOPES[ldap_url.scope], ldap_url.filter, attributes, control
         )
 
     async def find_context(self) -> None:
@@ -124,9 +124,9 @@ class Requests:
         above = [
             context
             for value in found
-            if _is_below(self._place.base, context := value.decode("utf-8", "replace"))
+            if _is_below(self._ldap_url.base, context := value.decode("utf-8", "replace"))
         ]
-        self._context = max(above, key=len, default=self._place.base)
+        self._context = max(above, key=len, default=self._ldap_url.base)
 
     async def _look(self, dn: str, attribute: str) -> list[bytes]:
         """The values of one attribute of one entry."""
@@ -144,8 +144,8 @@ class Requests:
 
     async def csn(self) -> list[bytes]:
         """The contextCSN, which changes with every write, if the server has it."""
-        csn = await self._look(self._place.base, "contextCSN")  # fails if the base has gone
-        if not csn and self._context != self._place.base:
+        csn = await self._look(self._ldap_url.base, "contextCSN")  # fails if the base has gone
+        if not csn and self._context != self._ldap_url.base:
             with suppress(*_HIDDEN):  # our user may see nothing but the branch of the vassals
                 csn = await self._look(self._context, "contextCSN")
         return sorted(csn)

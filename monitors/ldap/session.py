@@ -31,7 +31,7 @@ class Session:
 
     def __init__(
         self,
-        place: url.LdapUrl,
+        ldap_url: url.LdapUrl,
         options: MonitorOptions,
         given: Credentials,
         table: Table,
@@ -39,14 +39,14 @@ class Session:
         connection: LdapConnection,
         limit: float,
     ) -> None:
-        self._place = place
+        self._ldap_url = ldap_url
         self._options = options
         self._given = given
         self._table = table
         self._content = content
-        self._requests = Requests(connection, place, limit)
-        self._follower = Follower(place, self._requests, content, self._redacted)
-        self._stamps = Stamps(place, self._requests, content, self._follower, self._redacted)
+        self._requests = Requests(connection, ldap_url, limit)
+        self._follower = Follower(ldap_url, self._requests, content, self._redacted)
+        self._stamps = Stamps(ldap_url, self._requests, content, self._follower, self._redacted)
         self._listed: Listing | None = None  # the last time
 
     async def open(self) -> None:
@@ -92,7 +92,7 @@ class Session:
             ) from None
         except ldap.NO_SUCH_OBJECT:
             raise SourceFailed(
-                f"there is no entry {names.shown(self._place.base)}, or we may not see it; it is"
+                f"there is no entry {names.shown(self._ldap_url.base)}, or we may not see it; it is"
                 " waited for"
             ) from None
         except LIMITS as error:
@@ -105,7 +105,7 @@ class Session:
             raise SourceFailed(self._redacted(error_text(error))) from None
         except (BadMessage, OutOfStep):
             self._content.cookie = None
-            raise SourceFailed("what the server tells of changes makes no sense") from None
+            raise SourceFailed("the server's news of changes makes no sense") from None
         except TooMuch as flaw:
             self._content.cookie = None
             raise SourceFailed(str(flaw)) from None
@@ -122,7 +122,7 @@ class Session:
         # In a fixed order: of two entries with one name, it is always the same that counts.
         entries = sorted(self._content.entries.items(), key=itemgetter(0))
         for number, (_, entry) in enumerate(entries):
-            ldap_entries.add(reading, entry, self._place.attributes, self._options)
+            ldap_entries.add(reading, entry, self._ldap_url.attributes, self._options)
             if number % _CHUNK == _CHUNK - 1:
                 await trio.lowlevel.checkpoint()
         listing = reading.listing()

@@ -41,13 +41,13 @@ class Stamps:
 
     def __init__(
         self,
-        place: url.LdapUrl,
+        ldap_url: url.LdapUrl,
         requests: Requests,
         content: Content,
         follower: Follower,
         redacted: Callable[[str], str],
     ) -> None:
-        self._place = place
+        self._ldap_url = ldap_url
         self._requests = requests
         self._content = content
         self._follower = follower
@@ -74,7 +74,7 @@ class Stamps:
         if not strange:
             self._csn = csn
         if strange & self._strange:  # and it did not come since we asked before
-            _log.info("%s: not all changes are told, so all is read again", self._place.shown)
+            _log.info("%s: not all changes are told, so all is read again", self._ldap_url.shown)
             self._follower.restart()
             await self._follower.catch_up()
             strange = set()
@@ -105,7 +105,7 @@ class Stamps:
             _log.warning(
                 "%s: changes are told, but not all entries given, as they have to be after a"
                 " restart (%s): have the server allow us more",
-                self._place.shown,
+                self._ldap_url.shown,
                 self._redacted(error_text(error)),
             )
         self._is_unverified = True

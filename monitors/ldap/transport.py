@@ -130,26 +130,28 @@ class _Measure:
         return ""
 
 
-async def connect(place: LdapUrl) -> Transport:
-    """Connect to the server, with TLS if the place says so. Raises SourceFailed."""
+async def connect(ldap_url: LdapUrl) -> Transport:
+    """Connect to the server, with TLS if the URL says so. Raises SourceFailed."""
     try:
-        stream: trio.abc.Stream = await trio.open_tcp_stream(place.host, place.port)
+        stream: trio.abc.Stream = await trio.open_tcp_stream(ldap_url.host, ldap_url.port)
     except OSError as error:
-        where = f"{place.host}:{place.port}"
+        where = f"{ldap_url.host}:{ldap_url.port}"
         raise SourceFailed(f"no connection to {where}: {error_text(error)}") from None
     try:
-        if place.starttls:
+        if ldap_url.starttls:
             await _start_tls(stream)
-        if place.starttls or place.scheme == "ldaps":
-            context = await trio.to_thread.run_sync(_context, place.cacert, abandon_on_cancel=True)
-            stream = trio.SSLStream(stream, context, server_hostname=place.host)
+        if ldap_url.starttls or ldap_url.scheme == "ldaps":
+            context = await trio.to_thread.run_sync(
+                _context, ldap_url.cacert, abandon_on_cancel=True
+            )
+            stream = trio.SSLStream(stream, context, server_hostname=ldap_url.host)
             await stream.do_handshake()
         return Transport(stream)
     except BaseException as error:
         with trio.CancelScope(shield=True):
             await trio.aclose_forcefully(stream)
         if isinstance(error, OSError | trio.BrokenResourceError | ValueError):
-            raise SourceFailed(f"no TLS with {place.host}: {error_text(error)}") from None
+            raise SourceFailed(f"no TLS with {ldap_url.host}: {error_text(error)}") from None
         raise
 
 
@@ -186,7 +188,7 @@ def _result(message: bytes) -> tuple[int, str]:
 
 
 def _context(cacert: str) -> ssl.SSLContext:
-    """Whom to trust: ``cacert``, else as ldap.conf(5) says, else whom the system trusts. Blocks."""
+    """The authorities: ``cacert``, else those of ldap.conf(5), else the system's. Blocks."""
     directory = None
     if not cacert:
         cacert = ldap.get_option(ldap.OPT_X_TLS_CACERTFILE) or ""

@@ -105,7 +105,7 @@ def _read(scheme: str, rest: str) -> LdapUrl:
         raise _Wrong(
             f"names no place to search in; write {scheme}://HOST/ou=vassals,dc=example,dc=com"
         )
-    place = LdapUrl(
+    ldap_url = LdapUrl(
         scheme=scheme,
         host=host,
         port=port,
@@ -114,7 +114,7 @@ def _read(scheme: str, rest: str) -> LdapUrl:
         scope=_scope(scope),
         filter=_decoded("filter", wanted) or FILTER,
     )
-    return _extended(place, extensions)
+    return _extended(ldap_url, extensions)
 
 
 def _host(authority: str, port: int) -> tuple[str, int]:
@@ -158,8 +158,8 @@ def _scope(text: str) -> str:
     return scope
 
 
-def _extended(place: LdapUrl, text: str) -> LdapUrl:
-    """The place with what the extensions say of it."""
+def _extended(ldap_url: LdapUrl, text: str) -> LdapUrl:
+    """The URL with what its extensions say."""
     given: dict[str, str] = {}
     for each in filter(None, text.split(",")):
         key, _, value = each.partition("=")
@@ -180,12 +180,12 @@ def _extended(place: LdapUrl, text: str) -> LdapUrl:
             # RFC 4516: it must be ignored. But it may be a slip of the pen.
             _log.warning(
                 "%s: the extension %s is not known, and ignored; in a DN write , as %%2C",
-                place.shown,
+                ldap_url.shown,
                 names.shown(key)[:40],
             )
     return _checked(
         msgspec.structs.replace(
-            place,
+            ldap_url,
             starttls="x-starttls" in given,
             bindname=given.get("bindname", ""),
             password_file=given.get("x-bindpw-file", ""),
@@ -195,12 +195,12 @@ def _extended(place: LdapUrl, text: str) -> LdapUrl:
     )
 
 
-def _checked(place: LdapUrl) -> LdapUrl:
-    if place.bindname and not place.password_file:
+def _checked(ldap_url: LdapUrl) -> LdapUrl:
+    if ldap_url.bindname and not ldap_url.password_file:
         raise _Wrong(
             "there is a bindname but no password, and without one a server takes us for nobody;"
             " name its file: x-bindpw-file=PATH"
         )
-    if place.starttls and place.scheme == "ldaps":
+    if ldap_url.starttls and ldap_url.scheme == "ldaps":
         raise _Wrong("x-starttls is for ldap://; ldaps:// speaks TLS from the start")
-    return place
+    return ldap_url

@@ -43,7 +43,7 @@ def fetch(pgconn: PGconn) -> PQGen[PGresult | None]:
         labour += time.thread_time() - began
         if labour > _LABOUR:
             raise SourceFailed(
-                f"what the server sends takes libpq more than {_LABOUR:g} s to read, and is no row"
+                f"the server sends bytes that take libpq more than {_LABOUR:g} s, and are no row"
             )
         if not busy:
             break

@@ -69,8 +69,8 @@ def parse(conninfo: str, query: str = "") -> dict[str, str]:
     _check_ports(found.get("port", ""), conninfo)
     if (hidden or is_uri) and query and not _STATEMENT.match(query):
         raise MonitorURLError(
-            "pg://: what follows the first ; is no SQL statement; if the ; is of a password, write"
-            " password='…' around it, or %3B for it in a URI"
+            "pg://: the text after the first ; is no SQL statement; if the ; is of a password,"
+            " write password='…' around it, or %3B for it in a URI"
         )
     return found
 

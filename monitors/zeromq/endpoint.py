@@ -105,7 +105,7 @@ def _address(text: str) -> str:
     scheme, found, place = text.partition("://")
     if scheme == "ipc" and found and place:
         if place == "*":
-            raise MonitorURLError(f"zmq://{shown}: nobody could find it; {_HELP}")
+            raise MonitorURLError(f"zmq://{shown}: no client could find it; {_HELP}")
         if not place.startswith("@"):
             place = os.path.abspath(place)
         if len(os.fsencode(place)) > _LONGEST_PATH:

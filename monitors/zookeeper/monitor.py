@@ -59,10 +59,10 @@ class ZooKeeper:
     trusts_content = True
 
     def __init__(
-        self, place: url.ZooUrl, options: MonitorOptions, *, limit: float = polling.LIMIT
+        self, zoo_url: url.ZooUrl, options: MonitorOptions, *, limit: float = polling.LIMIT
     ) -> None:
-        self.url = place.shown
-        self._place = place
+        self.url = zoo_url.shown
+        self._zoo_url = zoo_url
         self._options = options
         self._limit = limit
 
@@ -70,17 +70,17 @@ class ZooKeeper:
         """Watch the znodes until cancelled."""
         census = _Census(self._options)
         announcement = None
-        if self._place.announce is not None:
-            announcement = Announcement(self.url, self._place.announce, self._place.path)
+        if self._zoo_url.announce is not None:
+            announcement = Announcement(self.url, self._zoo_url.announce, self._zoo_url.path)
         connect = partial(self._connect, census, announcement)
         # How long ZooKeeper may be silent is watched here, answer by answer: reading all there
         # is may take longer.
         await polling.poll(connect, tell, self._options.freq, limit=polling.LONGEST)
 
     async def _connect(self, census: "_Census", announcement: Announcement | None) -> "_Session":
-        addresses = await look_up(self._place.hosts, self._limit)
+        addresses = await look_up(self._zoo_url.hosts, self._limit)
         session = _Session(
-            self._place, addresses, self._limit, census, announcement, self._options.freq
+            self._zoo_url, addresses, self._limit, census, announcement, self._options.freq
         )
         session.client.start()
         return session
@@ -160,16 +160,16 @@ class _Session:
 
     def __init__(
         self,
-        place: url.ZooUrl,
+        zoo_url: url.ZooUrl,
         addresses: list[tuple[str, int]],
         limit: float,
         census: _Census,
         announcement: Announcement | None,
         freq: float,
     ) -> None:
-        self.client = Client(addresses, place.credentials, limit, self._hear, self._lose)
-        self._path = place.path
-        self._below = place.path.rstrip("/") + "/"
+        self.client = Client(addresses, zoo_url.credentials, limit, self._hear, self._lose)
+        self._path = zoo_url.path
+        self._below = zoo_url.path.rstrip("/") + "/"
         self._census = census
         self._freq = freq
         self._announcer = None if announcement is None else Announcer(self.client, announcement)

@@ -79,7 +79,7 @@ def _decoded(label: str, written: str) -> str:
     try:
         text = unquote(written, errors="strict")
     except UnicodeDecodeError:
-        raise MonitorURLError(f"{label}: what is percent-encoded is not UTF-8") from None
+        raise MonitorURLError(f"{label}: the percent-encoded part is not UTF-8") from None
     if any(unicodedata.category(character) == "Cc" for character in text):
         raise MonitorURLError(f"{label}: has a control character; remove it")
     return text

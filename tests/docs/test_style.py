@@ -21,6 +21,7 @@ TREES = (
     "tests",
     "tools",
 )
+LONGER = 300  # sentences over 25 words; this number may only fall
 SUFFIXES = (".py", ".md", ".service", ".logrotate", ".ldif")
 
 
@@ -30,6 +31,29 @@ def test_sentences_have_an_actor_and_an_end(tree: str) -> None:
     assert files
     found = [line for path in files for line in prose.faults(path, str(path.relative_to(ROOT)))]
     assert not found, "\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize("tree", ["daemon", "journal", "monitors", "replay"])
+def test_errors_and_log_lines_have_an_actor(tree: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{sentence.line}: {fault}: {sentence.text}"
+        for path in sorted((ROOT / tree).rglob("*.py"))
+        for sentence in prose.of_strings(path.read_text())
+        for fault in sentence.faults
+    ]
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_long_sentences_become_fewer() -> None:
+    """A sentence has 25 words at most. This is how many are longer still."""
+    files = [path for tree in TREES for path in _files(ROOT / tree) if path.is_file()]
+    longer = [
+        (sentence.words, f"{path.relative_to(ROOT)}:{sentence.line}")
+        for path in files
+        for sentence in prose.of_file(path)
+        if sentence.words > 25
+    ]
+    assert len(longer) <= LONGER, f"{len(longer)}; the longest: {sorted(longer)[:-10:-1]}"
 
 
 def _files(tree: Path) -> list[Path]:
@@ -85,6 +109,7 @@ def test_faults_of_code_are_found_where_they_are(text: str, wrong: list[str]) ->
         pytest.param("It is\nthe end. **Who** asks", ["2: begins with Who"], id="line"),
         pytest.param("## What ended\n\nIt.", [], id="heading"),
         pytest.param("| what | who |\n|---|---|\n| who | what |", [], id="table"),
+        pytest.param("| a |\n| what it does is not known |", ["2: begins with what"], id="cell"),
         pytest.param("```\nWhat ended.\n```\n\nWho.", ["5: begins with Who"], id="fence"),
         pytest.param("1. `what` is. `a.\nb` is.\n2. Whose\n", ["3: begins with Whose"], id="item"),
         pytest.param("See https://a.example/a. What", ["1: begins with What"], id="url"),
@@ -94,6 +119,20 @@ def test_faults_of_code_are_found_where_they_are(text: str, wrong: list[str]) ->
 )
 def test_faults_of_pages_are_found_where_they_are(text: str, wrong: list[str]) -> None:
     assert _told(prose.of_page(text)) == wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        pytest.param("raise Refused('what ended')", ["1: begins with what"], id="error"),
+        pytest.param("log.info('%s: who asks', a)", ["1: begins with who"], id="after-a-label"),
+        pytest.param("log.info(f'{a}; nobody b')", ["1: begins with nobody"], id="later-clause"),
+        pytest.param("raise A(\n'x ' + f'{b}. ' 'Who')", ["2: begins with Who"], id="joined"),
+        pytest.param("find('what ended'); log.info(a, what)", [], id="other-strings"),
+    ],
+)
+def test_faults_of_strings_are_found_where_they_are(text: str, wrong: list[str]) -> None:
+    assert _told(prose.of_strings(text)) == wrong
 
 
 def test_comments_of_shell_scripts_are_read() -> None:

@@ -1,5 +1,8 @@
 """The sentences of comments, docstrings and Markdown pages, and the faults of style in them.
 
+Of strings, those of errors and log lines count, and of tables the cells that are sentences; their
+first words are looked at, not their length.
+
 Code is no prose: spans, blocks, tables, URLs and headings are left out or count as one word, and
 so do directives of tools, such as ``noqa``. An item of a list is a paragraph.
 """
@@ -24,6 +27,9 @@ _LINK = re.compile(r"\]\([^)]*\)")
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s)>,]*[^\s)>,.]")
 _END = re.compile(r"[.!?][\"')*_\]]*(?=\s)|$")
 _ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|cf|vs)|\.\.)\.$", re.I)
+_TOLD = re.compile(r"(debug|info|warning|error|exception|critical|\w*[A-Z]\w*)$")  # and errors
+_CLAUSE = re.compile(r"(?:(?<=[.;!?])|(?<=: ))\s*")
+_CELL = 6  # words; a shorter cell names a thing
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 _BEFORE = "\"'(*_[#> \t"
 
@@ -68,7 +74,40 @@ def of_file(path: Path) -> Iterator[Sentence]:
 
 
 def of_page(text: str) -> Iterator[Sentence]:
-    return _sentences(_without_fences(list(enumerate(text.splitlines(), 1))))
+    lines = _without_fences(list(enumerate(text.splitlines(), 1)))
+    yield from _sentences(lines)
+    for number, line in lines:
+        if line.lstrip().startswith("|"):
+            for cell in line.strip().strip("|").split("|"):
+                if len(cell.split()) >= _CELL:
+                    yield Sentence(number, cell.strip(), 0)
+
+
+def of_strings(text: str) -> Iterator[Sentence]:
+    """The clauses of log lines and errors."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call) and _TOLD.match(_name(node.func)):
+            for argument in node.args:
+                for clause in _CLAUSE.split(_text(argument)):
+                    if clause:
+                        yield Sentence(argument.lineno, clause, 0)
+
+
+def _name(function: ast.expr) -> str:
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def _text(argument: ast.expr) -> str:
+    """The text of a literal, with one letter for each value in it; empty for other arguments."""
+    if isinstance(argument, ast.Constant):
+        return argument.value if isinstance(argument.value, str) else ""
+    if isinstance(argument, ast.JoinedStr):
+        return "".join(_text(value) or "x" for value in argument.values)
+    if isinstance(argument, ast.BinOp):
+        return _text(argument.left) + _text(argument.right)
+    return ""
 
 
 def of_python(text: str) -> Iterator[Sentence]:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal
 
+import trio
+
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "services"
 Order = Literal["start", "stop", "kill", "freeze", "thaw"]
 
@@ -27,6 +29,12 @@ class Service:
         self._orders.flush()
         answer = self._answers.readline().strip()
         assert answer == "done", f"{order} {self.name}: {answer}"
+
+
+async def order(server: Service, *orders: Any) -> None:
+    """Have these things done to a server, one after the other."""
+    for each in orders:
+        await trio.to_thread.run_sync(server, each)
 
 
 @contextmanager

@@ -161,7 +161,7 @@ def test_a_version_that_does_not_start_is_refused(
     assert not answer["ok"]
     assert "half of it is missing" in answer["error"]
     emperor.send(signal.SIGUSR2)
-    refusal = "SIGUSR2: not replaced: what is installed now"
+    refusal = "SIGUSR2: not replaced: the installed version"
     emperor.until(lambda: refusal in emperor.log(), "it says so")
     assert emperor.last_seq() == seq
     emperor.stop()

@@ -1,9 +1,7 @@
 """One reading of the source, and what it was not able to read."""
 
 from pathlib import Path
-from typing import Any
 
-import trio
 from emperord.monitors.contract import Listing
 from emperord.monitors.ldap import url as ldap_url
 from emperord.monitors.ldap.monitor import DirectoryService
@@ -46,11 +44,6 @@ def as_account(folder: Path, name: str, server: Service) -> str:
     """Extensions to be somebody."""
     dn = f"cn={name},{server.where['suffix']}".replace(",", "%2C")
     return f"bindname={dn},x-bindpw-file={password_file(folder, server.where['password'])}"
-
-
-async def order(server: Service, *orders: Any) -> None:
-    for each in orders:
-        await trio.to_thread.run_sync(server, each)
 
 
 def filled(server: Service, below: str = "suffix") -> LdapSource:

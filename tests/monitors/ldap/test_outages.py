@@ -11,10 +11,10 @@ from support.ldap import (
     shared,
     talking,
 )
-from support.services import Service
+from support.services import Service, order
 
 from ..watching import watching
-from .readings import BUSY, SELDOM, as_account, filled, order
+from .readings import BUSY, SELDOM, as_account, filled
 
 
 def again(source: LdapSource) -> None:

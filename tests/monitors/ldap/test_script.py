@@ -103,7 +103,7 @@ REFUSED = {
     "too new": (result(PLACEHOLDER, 53, "consumer state is newer"), []),
     "nonsense": (
         entry(PLACEHOLDER, "", state(0, 9)) + over(PLACEHOLDER),
-        ["what the server tells of changes makes no sense"],
+        ["the server's news of changes makes no sense"],
     ),
 }
 
@@ -157,7 +157,7 @@ async def test_all_is_to_be_read_anew_some_time_later() -> None:
         ),
         pytest.param(
             info(PLACEHOLDER, b"\xa9\x00"),
-            "what the server tells of changes makes no sense",
+            "the server's news of changes makes no sense",
             id="?",
         ),
         pytest.param(b"\x30\x03\x02\x01", "was silent for 1 s", id="cut"),

@@ -22,11 +22,11 @@ from support.ldap import (
     scripted,
     state,
 )
-from support.services import Service
+from support.services import Service, order
 from support.waiting import until
 
 from ..watching import Watching, cancelled_in_silence, watching
-from .readings import BUSY, SELDOM, failure_of, filled, order, scripted_monitor, vassal
+from .readings import BUSY, SELDOM, failure_of, filled, scripted_monitor, vassal
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import gc
 import os
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import pytest
 import trio
@@ -13,7 +12,7 @@ from emperord.monitors.postgres.monitor import (
     DEFAULT_QUERY,
 )
 from support.postgres import blocks, conninfo_of, talking
-from support.services import Service, service
+from support.services import Service, order, service
 
 from ..watching import cancelled_in_silence, watching
 from .readings import BUSY, SELDOM, hurried
@@ -55,11 +54,6 @@ def filled(server: Service) -> str:
 def change(server: Service, content: str) -> None:
     with talking(conninfo_of(server)) as link:
         link.execute("UPDATE vassals SET config = %s", (content,))
-
-
-async def order(server: Service, *orders: Any) -> None:
-    for each in orders:
-        await trio.to_thread.run_sync(server, each)
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])

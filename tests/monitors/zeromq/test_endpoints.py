@@ -31,7 +31,7 @@ NO_MONITOR = {
     "inproc://x": "not an endpoint",
     "udp://127.0.0.1:1": "not an endpoint",
     "ipc://": "not an endpoint",
-    "ipc://*": "nobody could find it",
+    "ipc://*": "no client could find it",
     "ipc:///" + "x" * 107: "107 bytes",
     "tcp://": "not an address and a port",
     "tcp://127.0.0.1": "not an address and a port",

@@ -18,7 +18,7 @@ from emperord.monitors.zookeeper import url as zoo_url
 from emperord.monitors.zookeeper.client import Client
 from emperord.monitors.zookeeper.monitor import ZooKeeper
 from support.gate import Gate
-from support.services import Service, service
+from support.services import Service, order, service
 from support.waiting import until
 from support.zookeeper import member, put, talking
 
@@ -73,11 +73,6 @@ def change(hosts: str, content: str) -> None:
 def await_no_znode(server: Service, path: str) -> None:
     with talking(server.where["hosts"]) as client:
         until(lambda: client.exists(path) is None, f"{path} is gone")
-
-
-async def order(server: Service, *orders: Any) -> None:
-    for each in orders:
-        await trio.to_thread.run_sync(server, each)
 
 
 async def until_listed(watch: Watching) -> None:
