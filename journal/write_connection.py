@@ -18,7 +18,7 @@ from .connecting import connect
 from .errors import JournalError, JournalPaused
 from .guard import Guard
 from .lost_log import close_unfolded
-from .reading import Link, ends, error_text
+from .reading import Link, ends, error_text, readable
 from .side_reader import SideReader
 from .writing import delete_after
 
@@ -48,7 +48,8 @@ class WriteConnection:
         """Raises JournalError, OSError, sqlite3.Error."""
         db = connect(path, file)
         try:
-            ends(db, path)  # a read, so that all three files are there
+            with readable(path):
+                ends(db, path)  # a read, so that all three files are there
             return cls(path, file, db, Guard(path))
         except BaseException:
             close_unfolded(db, path, file)

@@ -38,7 +38,8 @@ from .waiting import Goal, Waiting
 _TRIAL: Final = 20.0  # seconds for a new version to say which one it is
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _NAMED: Final = ("start", "stop", "reload", "retry")
-_CHANGES: Final = (*_NAMED, "upgrade", "take_over", "adopt", "restore")
+# Refused ones are recorded. That of another emperor, to take over, is no operator's.
+_CHANGES: Final = (*_NAMED, "upgrade", "adopt", "restore")
 # The client wants a state. Where the fold ignores the request, the vassal is in that state already.
 _OF_STATE: Final = ("start", "stop")
 # Where a vassal's log says nothing of a failure: no process of it failed or is late.

@@ -160,6 +160,9 @@ def test_a_version_that_does_not_start_is_refused(
         answer = json.loads(client.recv(65536))
     assert not answer["ok"]
     assert "half of it is missing" in answer["error"]
+    refused = emperor.event("request_refused", after=seq)
+    assert refused.body["request"] == "upgrade"
+    seq = emperor.last_seq()
     emperor.send(signal.SIGUSR2)
     refusal = "SIGUSR2: not replaced: the installed version"
     emperor.until(lambda: refusal in emperor.log(), "it says so")
