@@ -124,10 +124,25 @@ def fail_listen(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) ->
 def unblock(fleet: Fleet, event: Event, actions: Actions) -> None:
     """Begin those that were barred because another vassal had the address that is free now."""
     freed = {action.vassal for action in actions if action.do == "unlisten"}
-    for name, holder in list(fleet.blocked.items()) if freed else ():
+    for name, holder in list(fleet.blocked.items()):
         with Blame(name):
-            if holder in freed and fleet.vassals[name].phase == "barred":
-                begin(fleet, fleet.vassals[name], event, actions)
+            blocked = fleet.vassals[name]
+            lets_go = holder == event.vassal and _lets_go(fleet, blocked, event)
+            if (holder in freed or lets_go) and blocked.phase == "barred":
+                begin(fleet, blocked, event, actions)
+
+
+def _lets_go(fleet: Fleet, blocked: Vassal, event: Event) -> bool:
+    """Whether the vassal of an event, which had the address of ``blocked``, asks for it no more."""
+    if not rules.holds(fleet, rules.LETS_GO):
+        return False
+    holder = fleet.vassals.get(event.vassal or "")
+    if holder is None or holder.phase in ("held", "barred"):
+        return True
+    if event.kind == "listen_failed":
+        return holder.phase != "listening"
+    changed = event.kind in ("vassal_added", "vassal_changed")
+    return changed and holder.spec.socket != blocked.spec.socket
 
 
 def die(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:

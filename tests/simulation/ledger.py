@@ -93,6 +93,8 @@ class Ledger(Pacing):
         for attempt in late:
             del self.starting[attempt]
             self.up_since[vassal] = self.at
+        if any(attempt.vassal == vassal for attempt in self.reloading):
+            self.up_since.setdefault(vassal, self.at)  # a program does not say that it has reloaded
         if not late:
             self._forget_if_quiet(vassal)
 

@@ -63,6 +63,27 @@ FORGIVEN: Final = f"""
     exited a.ini code=0
     failed a.ini fault=resources
 """
+# As in seed 363738: a program does not confirm its reload, and counts as up after its patience.
+RELOADED: Final = """
+    policy throttle=200 max_throttle=1600 forgive=0.5 start_patience=1 mercy=1.5
+    daemon started
+    daemon ready
+    added a.ini command=worker
+    spawned a.ini
+    at +102ms
+    exited a.ini code=0
+    deadline a.ini
+    spawned a.ini
+    at +295ms
+    operator reload a.ini
+    deadline a.ini
+    deadline a.ini
+    at +850ms
+    exited a.ini code=0
+    spawned a.ini
+    at +69ms
+    exited a.ini code=0
+"""
 MILLISECOND: Final = 1_000_000
 
 
@@ -105,6 +126,7 @@ def waited(script: Script) -> int:
         pytest.param(RESIGNED, 800, id="resigned"),
         pytest.param(KILLED, 800, id="killed as it was silent"),
         pytest.param(FORGIVEN, 200, id="forgiven before it resigned"),
+        pytest.param(RELOADED, 200, id="forgiven after a reload"),
     ],
 )
 def test_the_time_in_which_a_vassal_stops_is_no_quiet_running(history: str, expected: int) -> None:
