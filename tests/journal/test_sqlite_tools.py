@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from emperord.journal import migrations
 from emperord.journal.store import Journal
 from emperord.replay.main import cli
+from emperord.replay.open_end import OPEN_END
 from journal_builder import MONITOR, building, busy_fleet
 
 BIN = Path(sys.executable).parent
@@ -182,7 +183,9 @@ def commands() -> Iterator[str]:
                 command = ""
 
 
-DOCUMENTED = [each for each in commands() if not each.startswith("datasette")]
+# They run on, or ask for what another program has recorded.
+OTHERS = ("datasette", "journalctl")
+DOCUMENTED = [each for each in commands() if not each.startswith(OTHERS)]
 
 
 @pytest.mark.parametrize("command", DOCUMENTED, ids=lambda each: re.sub(r"\W+", " ", each)[:40])
@@ -203,6 +206,7 @@ def test_a_command_of_the_page_says_something(tmp_path: Path, command: str) -> N
         ["bash", "-o", "pipefail", "-c", told], capture_output=True, text=True, check=False,
         cwd=tmp_path, env=environ,
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
+    complaints = [line for line in done.stderr.splitlines() if OPEN_END not in line]
+    assert (done.returncode, complaints) == (0, [])
     made = [each for each in (tmp_path / "deploys.db", tmp_path / "fleet.csv") if each.exists()]
     assert done.stdout or made
