@@ -86,7 +86,7 @@ class Reported(Life):
 
 TestReported = pytest.mark.search(Reported.TestCase)
 TestReported.settings = settings(
-    max_examples=examples(40),
+    max_examples=examples(8),
     stateful_step_count=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -34,6 +34,7 @@ VALUES: dict[str, tuple[str | None, Any]] = {
     "on-demand-mode": ("600", 0o600),
     "on-demand-owner": ("7:8", (7, 8)),
     "on-demand-backlog": ("9", 9),
+    "name": ("/v=prod", ("/v=prod",)),
     "extra-extension": (".conf", (".conf",)),
     "vassal-set": ("k=v", ("k=v",)),
     "vassals-inherit": ("f", ("f",)),

@@ -48,6 +48,8 @@ def journal(tmp_path: Path) -> str:
         builder.up("a.ini", b"[uwsgi]\n")
         builder.changed("a.ini", EVIL)
         builder.up("\u202eini.ini", b"[uwsgi]\n")
+        builder.event("daemon_stopping", reason="SIGTERM")
+        builder.event("daemon_stopped")
     return path
 
 

@@ -28,9 +28,25 @@ GROUPS = {"emperor-ctl": emperor_ctl, "emperor-replay": emperor_replay}
 Call = tuple[str, ...]
 
 
+# Commands that need more than a vassal's name.
+MORE: dict[str, Call] = {
+    "around": ("@3",),
+    "bisect": ("a.ini", "--line", "master = true"),
+    "export-configs": ("--sql",),
+    "search": ("uwsgi",),
+    "simulate": ("--set", "throttle=5000"),
+    "undo": ("3",),
+}
+
+
 def calls(program: str, group: click.Group) -> Iterator[Call]:
-    """Each command of a program, on the vassal a.ini where one must be named."""
+    """Each command of a program that prints, on the vassal a.ini where one must be named."""
     for name, command in sorted(subcommands(group).items()):
+        if name == "timeline":  # it writes a file
+            continue
+        if program == "emperor-replay" and name in MORE:
+            yield (program, name, *MORE[name])
+            continue
         arguments = [each for each in command.params if isinstance(each, click.Argument)]
         named = ["a.ini" for each in arguments if each.required]
         yield (program, name, *named)
@@ -59,6 +75,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         builder.changed("app001.ini")
         builder.up("a.ini")
         builder.changed("a.ini", b"[uwsgi]\nmaster = true\n")
+        builder.event("daemon_stopping", reason="SIGTERM")
+        builder.event("daemon_stopped")
     with Emperor(folder, *QUICK) as emperor:
         (emperor.vassals / "a.ini").write_text(SLEEPER)
         emperor.start()
