@@ -134,6 +134,10 @@ class Track:
                 """A reload leaves it up."""
 
 
+class NotFollowed(Exception):
+    """The daemon met an error of its own at this event; only the fold knows what follows."""
+
+
 def has_outcomes(reader: Reader) -> bool:
     """Whether the journal has the outcomes of all deploys, as ``follow`` needs them."""
     with reader.reading():
@@ -141,7 +145,7 @@ def has_outcomes(reader: Reader) -> bool:
 
 
 def follow(reader: Reader, window: Window) -> Report:
-    """The same as ``tally.fold``. Raises Damaged, NewerFormat.
+    """The same as ``tally.fold``. Raises Damaged, NewerFormat, NotFollowed.
 
     The outcomes of deploys are taken from where the daemon stored them.
     """
@@ -486,34 +490,7 @@ def _listen_failed(here: _Follower, track: Track | None, row: Row) -> bool:
 
 
 def _vassal_failed(here: _Follower, track: Track | None, row: Row) -> bool:
-    body = here.body(row)
-    name, monitor = row[4], row[3]
-    assert name is not None
-    told = body.spec is not None and monitor is not None
-    if (track is None or track.phase == ABSENT) and told:
-        track = track or here.tracks.setdefault(name, Track(here.spell(name)))
-        track.forget()
-        track.phase = WAITING
-    for other in (name, *body.also):
-        found = here.tracks.get(other)
-        if found is None or found.phase == ABSENT:
-            continue
-        if other == name and told:
-            found.renew(monitor or "", body.spec)
-            found.wanted = True
-        _break(found, body.gone)
-        if other != name:
-            here.settle(found, row[1], True)
-    return True
-
-
-def _break(track: Track, gone: int | None) -> None:
-    """The daemon met an error about it."""
-    track.broken = True
-    if track.phase in (LISTENING, FINISHED):
-        track.phase, track.done = WAITING, False
-    elif track.attempt is not None and gone == track.attempt:
-        track.end()
+    raise NotFollowed(row[0])
 
 
 def _requested(here: _Follower, track: Track | None, row: Row) -> bool:

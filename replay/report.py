@@ -38,7 +38,10 @@ def report(reader: Reader, since: Moment | None, until: Moment | None, full: boo
     window = window_of(reader, since, until)
     if full or not follower.has_outcomes(reader):
         return tally.fold(reader, window)
-    return follower.follow(reader, window)
+    try:
+        return follower.follow(reader, window)
+    except follower.NotFollowed:
+        return tally.fold(reader, window)
 
 
 def window_of(reader: Reader, since: Moment | None, until: Moment | None) -> Window:

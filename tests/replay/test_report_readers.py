@@ -70,7 +70,15 @@ def compare(path: str) -> None:
         last = reader.head.seq
         for since, until in ((1, last), (last // 3 + 1, last), (last // 2 + 1, last - last // 4)):
             window = window_of(reader, EventNumber(since), EventNumber(until))
-            assert facts(follower.follow(reader, window)) == facts(tally.fold(reader, window))
+            try:
+                followed = follower.follow(reader, window)
+            except follower.NotFollowed as error:  # then a report is folded
+                (seq,) = error.args
+                row = reader.row(seq)
+                assert row is not None
+                assert row[2] == "vassal_failed"
+                continue
+            assert facts(followed) == facts(tally.fold(reader, window))
 
 
 class Reported(Life):
@@ -86,7 +94,7 @@ class Reported(Life):
 
 TestReported = pytest.mark.search(Reported.TestCase)
 TestReported.settings = settings(
-    max_examples=examples(8),
+    max_examples=examples(40),
     stateful_step_count=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
