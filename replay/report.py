@@ -12,7 +12,7 @@ from ..daemon.cli.tables import aligned
 from ..journal.reading import Reader
 from ..journal.times import Moment, for_people, rfc3339, took
 from ..monitors.names import shown
-from . import follower, tally
+from . import tally
 from .rebuild import NotFound
 from .tally import Window
 from .uptime import FAILED, SUCCEEDED, Report, Spell
@@ -30,18 +30,9 @@ _HEAD: Final = (
 )  # fmt: skip
 
 
-def report(reader: Reader, since: Moment | None, until: Moment | None, full: bool) -> Report:
-    """The findings between two moments. Raises Damaged, NewerFormat, NotFound.
-
-    ``full``: fold all events, and believe no outcome of a deploy that is stored.
-    """
-    window = window_of(reader, since, until)
-    if full or not follower.has_outcomes(reader):
-        return tally.fold(reader, window)
-    try:
-        return follower.follow(reader, window)
-    except follower.NotFollowed:
-        return tally.fold(reader, window)
+def report(reader: Reader, since: Moment | None, until: Moment | None) -> Report:
+    """The findings between two moments. Raises Damaged, NewerFormat, NotFound."""
+    return tally.fold(reader, window_of(reader, since, until))
 
 
 def window_of(reader: Reader, since: Moment | None, until: Moment | None) -> Window:

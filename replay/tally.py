@@ -1,7 +1,6 @@
-"""The state of each vassal at each event, by folding every event: ``report --full``.
+"""The state of each vassal at each event, by folding every event: ``report``.
 
-``follower.py`` comes to the same without the fold. Both begin with the nearest snapshot before the
-window. ``tests/replay/test_report_readers.py`` compares them on generated histories.
+It begins with the nearest snapshot before the window.
 """
 
 from collections.abc import Iterator

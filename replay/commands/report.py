@@ -25,7 +25,6 @@ from ..sources import Sources
     help="The worst first: by up, outages, mttr, longest, deaths, deploys, failed or lead."
     "  [default: name]", metavar="KEY",
 )  # fmt: skip
-@click.option("--full", is_flag=True, help="Fold all events, and believe nothing that is stored.")
 @listing()
 @reading_all
 def command(
@@ -34,7 +33,6 @@ def command(
     since: Moment | None,
     until: Moment | None,
     order: str,
-    full: bool,
     form: str,
 ) -> None:
     """Time up, outages and deploys of each vassal and of all; the four measures of DORA.
@@ -45,7 +43,7 @@ def command(
     check_times(hosts, since, until)
     if name is not None and not any(mark in name for mark in "*?["):
         in_any(hosts, lambda each: check_known(each.reader, name))
-    found = in_any(hosts, lambda each: (each.host, report.report(each.reader, since, until, full)))
+    found = in_any(hosts, lambda each: (each.host, report.report(each.reader, since, until)))
     answer = report.Answer(
         found, lambda each: name is None or each == name or fnmatchcase(each, name), order
     )

@@ -197,18 +197,15 @@ CASES: list[tuple[str, Story, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize("arguments", [(), ("--full",)], ids=["followed", "folded"])
 @pytest.mark.parametrize(
     ("story", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
 )
-def test_times(
-    tmp_path: Path, story: Story, expected: dict[str, Any], arguments: tuple[str, ...]
-) -> None:
+def test_times(tmp_path: Path, story: Story, expected: dict[str, Any]) -> None:
     with building(str(tmp_path / "journal.db")) as builder:
         builder.start()
         builder.up("a.ini")
         story(builder)
-        found = told(builder, "--json", *arguments)
+        found = told(builder, "--json")
     (vassal,) = found["vassals"]
     assert {key: vassal[key] for key in expected} == expected
 
@@ -324,8 +321,8 @@ def test_sources_have_short_names(path: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [("report",), ("report", "--full"), ("simulate", "--set", "throttle=5s")],
-    ids=["report", "report-full", "simulate"],
+    [("report",), ("simulate", "--set", "throttle=5s")],
+    ids=["report", "simulate"],
 )
 def test_a_missing_event_is_named_and_nothing_told(
     tmp_path: Path, command: tuple[str, ...]
