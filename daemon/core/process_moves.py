@@ -124,7 +124,9 @@ def fail_listen(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) ->
 def unblock(fleet: Fleet, event: Event, actions: Actions) -> None:
     """Begin those that were barred because another vassal had the address that is free now."""
     freed = {action.vassal for action in actions if action.do == "unlisten"}
-    for name, holder in list(fleet.blocked.items()):
+    # Most events are about no holder: then the blocked ones are not looked at one by one.
+    about_holder = event.vassal in fleet.blocked.values()
+    for name, holder in list(fleet.blocked.items()) if freed or about_holder else ():
         with Blame(name):
             blocked = fleet.vassals[name]
             lets_go = holder == event.vassal and _lets_go(fleet, blocked, event)
