@@ -49,66 +49,26 @@ def rows(reader: Reader, after: int, upto: int) -> Iterator[Row]:
     )
 
 
-class Tally:
-    """The findings so far; the window may not have begun yet."""
-
-    def __init__(self, reader: Reader, window: Window, at: int) -> None:
-        self.reader = reader
-        self.window = window
-        self.spells: dict[str, Spell] = {}
-        self.report = Report(window.since, window.until, 0, self.spells)
-        self.begun = False
-        self.at = at  # of the last event
-        self.gap = at  # of the last event before the present daemon
-        self.stopped = False  # the daemon was told to stop, and no other has started
-
-    def spell(self, name: str) -> Spell:
-        found = self.spells.get(name)
-        if found is None:
-            found = self.spells[name] = Spell(self.window.since if self.begun else 0)
-        return found
-
-    def start_window(self) -> None:
-        self.begun = True
-        for spell in self.spells.values():
-            spell.reset(self.window.since)
-
-    def note_start(self, at: int) -> None:
-        """A daemon starts."""
-        if not self.stopped:
-            self.gap = self.at
-        else:
-            self.gap = at
-        if self.begun:
-            self.report.starts += 1
-            if not self.stopped and self.at:
-                self.report.breaks += 1
-                self.report.gaps += at - max(self.at, self.window.since)
-        self.stopped = False
-
-    def finish(self) -> Report:
-        if not self.begun:
-            self.start_window()
-        for spell in self.spells.values():
-            spell.finish(self.window.until)
-        return self.report
-
-
-# The full fold
-
-
 def fold(reader: Reader, window: Window) -> Report:
     """Fold everything. Raises Damaged, NewerFormat, FoldFailed."""
     fleet, _ = base(reader, window.before)
-    return _Folder(reader, window, fleet).run()
+    return _Tally(reader, window, fleet).run()
 
 
-class _Folder(Tally):
+class _Tally:
+    """The findings so far; the window may not have begun yet."""
+
     def __init__(self, reader: Reader, window: Window, fleet: Fleet) -> None:
-        super().__init__(reader, window, fleet.at)
+        self.reader = reader
+        self.window = window
         self.fleet = fleet
+        self.spells: dict[str, Spell] = {}
+        self.report = Report(window.since, window.until, 0, self.spells)
+        self.begun = False
+        self.at = fleet.at  # of the last event
+        self.gap = fleet.at  # of the last event before the present daemon
+        self.stopped = fleet.leaving  # the daemon was told to stop, and no other has started
         self.finished = {v.name for v in fleet.vassals.values() if v.done}
-        self.stopped = fleet.leaving
         for name, vassal in fleet.vassals.items():
             self._look(name, self.at, was_failing(vassal))
 
@@ -120,7 +80,7 @@ class _Folder(Tally):
                 break
             event = self.reader.decode(row)
             if event.seq > window.before and not self.begun:
-                self.start_window()
+                self._begin()
             before = self.fleet.vassals.get(event.vassal or "")
             was = None if before is None else (before.phase, before.attempt, before.spec)
             orders = decode_actions(row[7])
@@ -132,14 +92,40 @@ class _Folder(Tally):
         for deploy in follower.touched.values():
             if deploy.kind in DEPLOYED:
                 at = deploy.outcome_at
-                self.spell(deploy.vassal).deployed(deploy.outcome, at and at - deploy.at)
-        return self.finish()
+                self._spell(deploy.vassal).deployed(deploy.outcome, at and at - deploy.at)
+        if not self.begun:
+            self._begin()
+        for spell in self.spells.values():
+            spell.finish(window.until)
+        return self.report
+
+    def _spell(self, name: str) -> Spell:
+        found = self.spells.get(name)
+        if found is None:
+            found = self.spells[name] = Spell(self.window.since if self.begun else 0)
+        return found
+
+    def _begin(self) -> None:
+        """The window begins."""
+        self.begun = True
+        for spell in self.spells.values():
+            spell.reset(self.window.since)
+
+    def _start(self, at: int) -> None:
+        """A daemon starts."""
+        self.gap = at if self.stopped else self.at
+        if self.begun:
+            self.report.starts += 1
+            if not self.stopped and self.at:
+                self.report.breaks += 1
+                self.report.gaps += at - max(self.at, self.window.since)
+        self.stopped = False
 
     def _take(self, event: Event, orders: list[Action], was: Any) -> None:
         body: Any = event.body
         kind, name = event.kind, event.vassal
         if kind == "daemon_started":
-            self.note_start(event.at)
+            self._start(event.at)
         elif kind in ("daemon_stopping", "daemon_stopped", "journal_forked"):
             self.stopped = kind != "journal_forked"
         failed = not event.failed and name is not None and self._is_failure(event, was)
@@ -162,15 +148,15 @@ class _Folder(Tally):
         runs = phase in ("starting", "ready", "accepting", "reloading")
         if isinstance(body, Exited) and runs and body.attempt == attempt:
             if body.away:
-                self.spell(name).lose(self.gap, event.at)
+                self._spell(name).lose(self.gap, event.at)
             if finished(spec, body):
                 self.finished.add(name)
             if is_failure(spec, body):
-                self.spell(name).deaths += 1
+                self._spell(name).deaths += 1
                 return True
             return False
         if kind == "heartbeat_lost" and runs and body.attempt == attempt:
-            self.spell(name).deaths += 1
+            self._spell(name).deaths += 1
             return True
         if kind == "spawn_failed":
             return bool(phase == "starting" and body.attempt == attempt)
@@ -190,7 +176,7 @@ class _Folder(Tally):
             if name in self.spells:
                 self.spells[name].enter("absent", at)
             return
-        spell = self.spell(name)
+        spell = self._spell(name)
         spell.monitor = vassal.monitor
         state = self._state(vassal)
         spell.enter(state, at, failed or vassal.phase == "barred")

@@ -12,9 +12,6 @@ success, a failed start, a lost heartbeat, a bar. A restart that was ordered is 
 first start, unless such a failure is part of it. A failure holds until the vassal is up, off, or
 absent: a pause does not end it. Where the vassal was up for less than ``SETTLED`` between two
 outages, both are one, so a crash loop is one outage. All times are cut to the window.
-
-Two readers find the states: ``tally.py`` folds all events, ``follower.py`` only follows the facts
-that matter here. Both call the same methods of ``Spell``, so they differ in nothing else.
 """
 
 from array import array
@@ -140,9 +137,6 @@ class Report(msgspec.Struct):
     starts: int = 0  # of daemons
     breaks: int = 0  # starts of daemons before which none had said that it stops
     gaps: int = 0  # nanoseconds between the last event before such a start, and the start
-
-
-# Both readers ask these.
 
 
 def was_failing(vassal: Vassal) -> bool:
