@@ -10,7 +10,7 @@ removed after all others of their user.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import Final, Protocol
+from typing import Final
 
 from ...journal.events import Gone, Spec
 from ...monitors import contract as c
@@ -28,32 +28,10 @@ _LARGE: Final = 1 << 18  # bytes of texts, after which events are found one by o
 _LOOKS: Final = 500  # vassals that are compared together
 
 
-class See(Protocol):
-    """Adds the drafts of one vassal that is listed."""
-
-    def __call__(
-        self,
-        fleet: Fleet,
-        source: Source,
-        name: str,
-        seen: c.Seen,
-        drafts: list[Draft],
-        before: Said | None,
-    ) -> None: ...
-
-
-class Fail(Protocol):
-    """Adds the draft of a vassal on which the daemon itself failed."""
-
-    def __call__(
-        self,
-        fleet: Fleet,
-        url: str,
-        name: str,
-        error: Exception,
-        drafts: list[Draft],
-        seen: c.Seen | None = None,
-    ) -> None: ...
+# Adds the drafts of one vassal that is listed.
+See = Callable[[Fleet, Source, str, c.Seen, list[Draft], Said | None], None]
+# Adds the draft of a vassal on which the daemon itself failed.
+Fail = Callable[[Fleet, str, str, Exception, list[Draft], c.Seen | None], None]
 
 
 class Listings:
