@@ -322,25 +322,34 @@ class DaemonStopping(Body, frozen=True):
     reason: str
 
 
-class JournalAdopted(Body, frozen=True):
+class ByOperator(Body, frozen=True, kw_only=True):
+    """Base of those that a person asked for.
+
+    ``uid`` and ``pid`` are of the process that asked, ``loginuid`` is the user who had logged in,
+    before sudo, say. ``command`` is the command line of the process.
+    """
+
+    uid: int | None = None
+    pid: int | None = None
+    loginuid: int | None = None
+    command: str = ""
+
+
+class JournalAdopted(ByOperator, frozen=True):
     """An operator told a daemon that did not know its own journal to go on with this one.
 
     ``identity``, ``seq`` and ``hash`` (hex) are of the last event that was known to be durable.
     ``reason`` says how the journal differed from that. ``file`` is the copy that an operator had
-    put in place of the journal, ``aside`` where the journal from before is now. ``uid``, ``pid``,
-    ``loginuid`` and ``command`` are of the operator's process, ``told`` is the operator's reason.
+    put in place of the journal, ``aside`` where the journal from before is now. ``told`` is the
+    operator's reason.
     """
 
     identity: str
     seq: int
     hash: str
     reason: str
-    uid: int | None = None
     file: str | None = None
     aside: str | None = None
-    pid: int | None = None
-    loginuid: int | None = None
-    command: str = ""
     told: str = ""
 
 
@@ -369,23 +378,15 @@ class Checkpoint(Body, frozen=True):
 Request = Literal["start", "stop", "reload", "retry", "upgrade"]
 
 
-class OperatorRequested(Body, frozen=True):
-    """A person asked. The event's vassal is None when all are meant.
-
-    ``uid`` and ``pid`` are of the process that asked, ``loginuid`` is the user who had logged in,
-    before sudo, say. ``command`` is the command line of the process. ``reason`` is its operator's.
-    """
+class OperatorRequested(ByOperator, frozen=True):
+    """A person asked. The event's vassal is None when all are meant. ``reason`` is the person's."""
 
     request: Request
-    uid: int | None = None
     via: str = ""
-    pid: int | None = None
-    loginuid: int | None = None
-    command: str = ""
     reason: str = ""
 
 
-class RequestRefused(Body, frozen=True):
+class RequestRefused(ByOperator, frozen=True):
     """A person asked for a change that was refused: the fields of ``OperatorRequested``, and why.
 
     ``request`` is what was asked for, ``name`` of which vassal or file; the event's vassal is only
@@ -396,11 +397,7 @@ class RequestRefused(Body, frozen=True):
     request: str
     error: str
     name: str = ""
-    uid: int | None = None
     via: str = ""
-    pid: int | None = None
-    loginuid: int | None = None
-    command: str = ""
     reason: str = ""
     others: int = 0
 

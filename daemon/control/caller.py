@@ -10,7 +10,7 @@ import contextlib
 import os
 import socket
 import struct
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import trio
@@ -29,6 +29,11 @@ class Caller(msgspec.Struct, frozen=True):
     pid: int | None = None
     loginuid: int | None = None
     command: str = ""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of an event that a client asked for (``ByOperator``)."""
+        return msgspec.structs.asdict(self)
 
 
 def user_of(connection: socket.socket | trio.socket.SocketType) -> tuple[int, int]:

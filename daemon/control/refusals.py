@@ -40,13 +40,10 @@ class Refusals:
             request=shown(str(request.get("do")))[:_LONGEST],
             name="" if named is None else shown(str(named))[:_LONGEST],
             error=error[:_LONGEST],
-            uid=uid,
             via="control",
-            pid=caller.pid,
-            loginuid=caller.loginuid,
-            command=caller.command,
             reason=reason_of(request),
             others=self._others.pop(uid, 0),
+            **caller.fields,
         )
         return Draft("request_refused", body, None, vassal)
 

@@ -231,15 +231,8 @@ class Asks:
     async def _record(
         self, do: Request, request: Mapping[str, Any], by: Caller, vassal: str | None, via: str
     ) -> None:
-        body = OperatorRequested(
-            request=do,
-            uid=by.uid,
-            via=via,
-            pid=by.pid,
-            loginuid=by.loginuid,
-            command=by.command,
-            reason=reason_of(request),
-        )
+        reason = reason_of(request)
+        body = OperatorRequested(request=do, via=via, reason=reason, **by.fields)
         await self._daemon.record(Draft("operator_requested", body, None, vassal))
 
     async def _record_refusal(self, request: Mapping[str, Any], client: Client, error: str) -> None:

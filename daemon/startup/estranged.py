@@ -357,18 +357,14 @@ def _adoption(
     file: str | None = None,
     aside: str | None = None,
 ) -> Draft:
-    by = decision.by
     body = JournalAdopted(
         identity=known.identity.hex(),
         seq=known.seq,
         hash=known.hash.hex(),
         reason=reason,
-        uid=None if by is None else by.uid,
         file=file,
         aside=aside,
-        pid=None if by is None else by.pid,
-        loginuid=None if by is None else by.loginuid,
-        command="" if by is None else by.command,
         told=decision.told,
+        **({} if decision.by is None else decision.by.fields),
     )
     return Draft("journal_adopted", body)
