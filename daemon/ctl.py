@@ -377,6 +377,11 @@ _order(
     "Stop a vassal and hold it, over restarts and changes, until it is started. Waits until its"
     " processes are gone.",
 )
+_order(
+    "restart",
+    "Stop a vassal and start it anew. Waits until the new process is ready. Many are restarted a"
+    " few at a time, as --max-starting allows.",
+)
 _order("reload", "Reload a vassal in place. Waits until it is ready again.")
 _order("retry", "Start a throttled or barred vassal now. Waits until it is ready.")
 

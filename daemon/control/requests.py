@@ -37,11 +37,12 @@ from .waiting import Goal, Waiting
 
 _TRIAL: Final = 20.0  # seconds for a new version to say which one it is
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
-_NAMED: Final = ("start", "stop", "reload", "retry")
+_NAMED: Final = ("start", "stop", "restart", "reload", "retry")
 # Refused ones are recorded. That of another emperor, to take over, is no operator's.
 _CHANGES: Final = (*_NAMED, "upgrade", "adopt", "restore")
-# The client wants a state. Where the fold ignores the request, the vassal is in that state already.
-_OF_STATE: Final = ("start", "stop")
+# The client wants a state. Where the fold ignores the request, the vassal is in that state already,
+# or on its way to it.
+_OF_STATE: Final = ("start", "stop", "restart")
 # Where a vassal's log says nothing of a failure: no process of it failed or is late.
 _SAYS_NOTHING: Final = ("forgotten", "held", "listening", "queued")
 WAIT: Final = 60.0  # seconds that a client waits unless it says otherwise
@@ -202,6 +203,11 @@ class Asks:
         vassal = self._named(request)
         self._check_journal()
         if is_ignored(do, vassal.phase):
+            if do == "restart" and vassal.held:
+                raise Refused(
+                    f"{vassal.name} is {vassal.phase}, as an operator stopped it; 'emperor-ctl"
+                    " start' starts it"
+                )
             if do in _OF_STATE:
                 return {"phase": vassal.phase}
             raise Refused(f"{vassal.name} is {vassal.phase}, so there is nothing to {do}")

@@ -6,7 +6,7 @@ go on:
     {"do": "status"}                        {"ok": true, "status": {...}}
     {"do": "list"}                          {"ok": true, "vassals": [...]}
     {"do": "show", "name": N}               {"ok": true, "vassal": {...}}
-    {"do": "start"|"stop"|"reload"|"retry", "name": N}   {"ok": true, "phase": P}
+    {"do": "start"|"stop"|"restart"|"reload"|"retry", "name": N}   {"ok": true, "phase": P}
     {"do": "wait", "name": N, "for": "start"|...}        {"ok": true, "phase": P}
     {"do": "upgrade"}                       {"ok": true}
     {"do": "adopt"}, {"do": "restore", "file": F}   of an estranged daemon, see estranged.py

@@ -13,7 +13,7 @@ import trio
 from ..core.actions import Action
 from ..core.fleet import Fleet, Vassal
 
-Goal = Literal["start", "stop", "reload", "retry"]
+Goal = Literal["start", "stop", "restart", "reload", "retry"]
 _UP: Final = ("ready", "accepting", "listening")
 # A program cannot say that it is up. It counts as started when it has run for so long, as it does
 # for supervisord (startsecs): one that is misconfigured has ended by then.

@@ -50,36 +50,38 @@ class Projection(NamedTuple):
 
 
 # fmt: off
-PROJECTIONS: Final[dict[int, Projection]] = {
-    1: Projection(
-        vassal=(
-            "name", "monitor", "phase", "since", "because", "wanted", "held", "deaths", "launched",
-            "earliest", "exiled", "done", "failed", "deadline", "reason", "attempt", "order", "pid",
-            "start_time", "mark", "control", "speaks", "loyal", "heartbeat", "due", "slot",
-            "own_user", "user", "loaded", "reload_at", "slot_of", "waits_as", "deaf", "restarts",
-            "died", "hold", "killed", "last",
-        ),
-        spec=(
-            "ts", "config", "path", "cwd", "uid", "gid", "socket", "settings", "attrs", "bar",
-        ),
-        fleet=(
-            "boot", "booted", "rules", "version", "unkept", "monitors", "names", "open", "leaving",
-            "outages", "users", "held",
-            "queue", "express", "retries", "reloaded_last", "starting", "pressure", "blocked",
-            "spent",
-        ),
-        policy=(
-            "freq", "throttle", "max_throttle", "forgive", "required_heartbeat", "mercy",
-            "record_budget", "max_starting", "max_starting_ceiling", "start_patience", "tyrant",
-            "tyrant_nofollow", "tyrant_initgroups", "nofollow", "user", "allow_link_local",
-            "on_demand_mode", "on_demand_owner", "on_demand_extension", "on_demand_directory",
-            "on_demand_exec", "on_demand_backlog", "uwsgi", "wrapper", "graceful_shutdown",
-            "extra_extension", "vassal_set", "vassals_inherit", "vassals_include",
-            "vassals_inherit_before", "vassals_include_before",
-        ),
+_FIRST: Final = Projection(
+    vassal=(
+        "name", "monitor", "phase", "since", "because", "wanted", "held", "deaths", "launched",
+        "earliest", "exiled", "done", "failed", "deadline", "reason", "attempt", "order", "pid",
+        "start_time", "mark", "control", "speaks", "loyal", "heartbeat", "due", "slot",
+        "own_user", "user", "loaded", "reload_at", "slot_of", "waits_as", "deaf", "restarts",
+        "died", "hold", "killed", "last",
     ),
-}
+    spec=(
+        "ts", "config", "path", "cwd", "uid", "gid", "socket", "settings", "attrs", "bar",
+    ),
+    fleet=(
+        "boot", "booted", "rules", "version", "unkept", "monitors", "names", "open", "leaving",
+        "outages", "users", "held",
+        "queue", "express", "retries", "reloaded_last", "starting", "pressure", "blocked",
+        "spent",
+    ),
+    policy=(
+        "freq", "throttle", "max_throttle", "forgive", "required_heartbeat", "mercy",
+        "record_budget", "max_starting", "max_starting_ceiling", "start_patience", "tyrant",
+        "tyrant_nofollow", "tyrant_initgroups", "nofollow", "user", "allow_link_local",
+        "on_demand_mode", "on_demand_owner", "on_demand_extension", "on_demand_directory",
+        "on_demand_exec", "on_demand_backlog", "uwsgi", "wrapper", "graceful_shutdown",
+        "extra_extension", "vassal_set", "vassals_inherit", "vassals_include",
+        "vassals_inherit_before", "vassals_include_before",
+    ),
+)
 # fmt: on
+PROJECTIONS: Final[dict[int, Projection]] = {
+    1: _FIRST,
+    2: _FIRST._replace(vassal=(*_FIRST.vassal, "anew")),
+}
 # Fields that no projection lists, because they stand in the projection as a part of their own, or
 # because each event has them.
 PARTS: Final = frozenset(("spec", "running", "seq", "at", "vassals", "policy"))

@@ -100,6 +100,7 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     loyal: bool = False
     heartbeat: bool = False  # it has begun to send heartbeats
     due: bool = False  # to be reloaded as soon as it may
+    anew: bool = False  # that reload is a restart, because an operator asked for one
     slot: bool = False  # counts against max-starting
     own_user: bool = False  # it was started as its spec's uid and gid (tyrant mode)
     user: tuple[int, int] | None = None  # uid and gid of its process, where --user gave them

@@ -116,6 +116,9 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
         queued=o.hold, throttled=o.hold, listening=o.hold, starting=o.stop_and_hold,
         ready=o.stop_and_hold, accepting=o.stop_and_hold, reloading=o.stop_and_hold,
         stopping=o.stop_and_hold, held=i, barred=o.hold),
+    "restart": dict(
+        queued=i, throttled=o.release, listening=i, starting=o.start_anew, ready=o.start_anew,
+        accepting=o.start_anew, reloading=o.start_anew, stopping=i, held=i, barred=o.release),
     "reload": dict(
         queued=i, throttled=i, listening=i, starting=reload_when_up, ready=reload_when_up,
         accepting=reload_when_up, reloading=reload_when_up, stopping=i, held=i, barred=i),

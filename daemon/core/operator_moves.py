@@ -5,6 +5,7 @@ from typing import Any
 from ...journal.events import Event
 from . import rules, slots
 from .fleet import Fleet, Hold, Vassal
+from .reloads import ask_reload, end_hung_start, reload
 from .starts import begin
 from .steps import Actions, close_socket, end, enter
 
@@ -37,6 +38,24 @@ def unhold(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
     vassal.held, vassal.hold = False, None
     vassal.deaths = 0
     vassal.earliest = vassal.failed = None
+
+
+def start_anew(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Stop it and start it again, at once if it holds a slot, else when it gets one.
+
+    Its past is forgiven, as by a start.
+    """
+    if not rules.holds(fleet, rules.RESTART):
+        return
+    vassal.deaths = 0
+    if vassal.slot:
+        vassal.due = vassal.anew = True
+        reload(fleet, vassal, event, actions)
+    elif vassal.phase == "starting":
+        end_hung_start(fleet, vassal, event, actions)
+    else:
+        vassal.due = vassal.anew = True
+        ask_reload(fleet, vassal, event, actions)
 
 
 def _note_hold(fleet: Fleet, vassal: Vassal, event: Event) -> None:

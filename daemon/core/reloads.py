@@ -16,6 +16,8 @@ Way = Literal["tell", "restart", "none"]
 
 def way_to_reload(vassal: Vassal) -> Way:
     """How a change of what it loads gets to it: told in place, by a restart, or not at all."""
+    if vassal.anew:
+        return "restart"
     chosen = vassal.spec.settings.get("reload", "auto")
     if chosen == "none":
         return "none"
@@ -57,11 +59,17 @@ def reload_when_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions)
         # It is still loading. Its next byte would be taken for the new config's success.
         vassal.due = True
     elif vassal.phase == "starting":
-        # Its start timed out. A hung start handles neither a reload nor a stop. It is killed, so
-        # that a fix of its config does not wait for the end of its mercy.
-        end(fleet, vassal, event, actions, "kill", "restarts, as its start hangs")
+        end_hung_start(fleet, vassal, event, actions)
     else:
         ask_reload(fleet, vassal, event, actions)
+
+
+def end_hung_start(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Its start timed out. A hung start handles neither a reload nor a stop.
+
+    It is killed, so that a fix of its config does not wait for the end of its mercy.
+    """
+    end(fleet, vassal, event, actions, "kill", "restarts, as its start hangs")
 
 
 def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -81,7 +89,7 @@ def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
 
 def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     slots.leave(fleet, vassal.name)  # its turn is now, whatever place it had
-    if needs_restart(vassal):
+    if needs_restart(vassal) and not vassal.anew:
         end(fleet, vassal, event, actions, "stop", "restarts, as it cannot ask for its config")
         return
     if way_to_reload(vassal) == "restart":
@@ -109,7 +117,9 @@ def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
 
 def restart(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Reload it by a restart. It keeps its slot over that, so a restart of many is bounded."""
-    if vassal.deaf is not None:
+    if vassal.anew:
+        reason = "restarts, as an operator asked"
+    elif vassal.deaf is not None:
         reason = "restarts, as it takes no orders to reload (deaf)"
     elif vassal.spec.settings.get("reload") == "restart":
         reason = "restarts, as its setting reload = restart says"

@@ -70,6 +70,11 @@ LETS_GO: Final = Change(
     decision="A vassal that was barred for an address starts when its holder asks for another.",
     reason="It stayed barred where the holder listened no longer, as another program had it.",
 )
+RESTART: Final = Change(
+    since=2,
+    decision="An operator's restart stops a vassal and starts it anew, in the turn of a slot.",
+    reason="There was no such request: a stop and a start held the vassal between them.",
+)
 
 
 def check(version: int) -> None:

@@ -95,7 +95,7 @@ def spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     # A plain program never says that it accepts, so nothing may wait for that.
     vassal.speaks = "command" not in vassal.spec.settings
     vassal.own_user, vassal.user = fleet.policy.tyrant, fleet.policy.user
-    vassal.loyal = vassal.heartbeat = vassal.due = False
+    vassal.loyal = vassal.heartbeat = vassal.due = vassal.anew = False
     if rules.holds(fleet, rules.LOADED):
         vassal.loaded = vassal.spec.config
     vassal.reload_at = vassal.killed = None

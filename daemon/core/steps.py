@@ -61,7 +61,7 @@ def clear_attempt(fleet: Fleet, vassal: Vassal) -> None:
     free_slot(fleet, vassal)
     slots.leave(fleet, vassal.name)
     vassal.attempt = vassal.pid = vassal.start_time = vassal.mark = None
-    vassal.loyal = vassal.heartbeat = vassal.due = False
+    vassal.loyal = vassal.heartbeat = vassal.due = vassal.anew = False
 
 
 def close_socket(vassal: Vassal, actions: Actions) -> None:
@@ -77,7 +77,7 @@ def end(
     """Stop or kill its process; what follows is decided when it has gone."""
     free_slot(fleet, vassal)
     slots.leave(fleet, vassal.name)
-    vassal.due = False
+    vassal.due = vassal.anew = False
     order(vassal, do, event, actions)
     if do == "kill":
         ends.note_kill(fleet, vassal, reason or "")

@@ -100,6 +100,22 @@ VERDICTS: dict[str, tuple[str, Goal, Verdict | None]] = {
         "reload",
         UNDER_WAY,
     ),
+    "it restarts": (f"{UP}; operator restart a.ini; exited a.ini code=0", "restart", UNDER_WAY),
+    "its restart waits": (
+        f"policy max_starting=1; {UP}; added b.ini; operator restart a.ini",
+        "restart",
+        UNDER_WAY,
+    ),
+    "it has restarted": (
+        f"{UP}; operator restart a.ini; exited a.ini code=0; accepting a.ini",
+        "restart",
+        Verdict("accepting"),
+    ),
+    "it is stopped while it restarts": (
+        f"{UP}; operator restart a.ini; operator stop a.ini",
+        "restart",
+        Verdict("stopping", "a.ini is stopping: an operator stopped it meanwhile"),
+    ),
     "its reload is not confirmed": (
         f"{UP}; operator reload a.ini; deadline a.ini",
         "reload",
