@@ -90,6 +90,12 @@ class Emperor(Daemon):
             for pid in left:
                 processes.kill(pid)
 
+    def put(self, name: str, text: str) -> None:
+        """Write a config so that no daemon reads half of it."""
+        path = self.folder / name
+        path.write_text(text)
+        os.replace(path, self.vassals / name)
+
     def ctl(self, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
         """Run ``emperor-ctl``."""
         argv = [sys.executable, "-m", "emperord.daemon.ctl", "--control", str(self.control), *words]

@@ -5,7 +5,6 @@ there, and dies at its start. Two edits do not help, and an operator says retry 
 third edit does. ``blog.ini`` has the bad line, too, and nothing has reloaded it yet: it is held.
 """
 
-import os
 from pathlib import Path
 
 from support.kept import Emperor
@@ -38,8 +37,8 @@ def make(folder: Path) -> None:
         assert emperor.ctl("stop", "blog.ini").returncode == 0
         emperor.event("exited", "blog.ini")
         for name in ("app0.ini", "app1.ini"):
-            _put(emperor, name, _text("shop.checkout", "worker limit raised"))
-        _put(emperor, "blog.ini", _BAD)
+            emperor.put(name, _text("shop.checkout", "worker limit raised"))
+        emperor.put("blog.ini", _BAD)
         _edit(emperor, _BAD)
         _dies(emperor, 2)
         _edit(emperor, _text("shop.checkout2", "cache off"))
@@ -53,21 +52,14 @@ def make(folder: Path) -> None:
         emperor.event("spawned", "shop.ini", after=after)
         for name in _OTHERS[2:]:
             after = emperor.last_seq()
-            _put(emperor, name, _text("shop.checkout", "worker limit raised"))
+            emperor.put(name, _text("shop.checkout", "worker limit raised"))
             emperor.event("spawned", name, after=after)
         emperor.kill()
 
 
-def _put(emperor: Emperor, name: str, text: str) -> None:
-    """Write a config so that no daemon reads half of it."""
-    path = emperor.folder / name
-    path.write_text(text)
-    os.replace(path, emperor.vassals / name)
-
-
 def _edit(emperor: Emperor, text: str) -> None:
     after = emperor.last_seq()
-    _put(emperor, "shop.ini", text)
+    emperor.put("shop.ini", text)
     emperor.event("vassal_changed", "shop.ini", after=after)
 
 

@@ -32,7 +32,7 @@ def make(folder: Path) -> None:
         emperor.start()
         emperor.up(*_SHOPS, *_TOOLS)
         after = emperor.last_seq()
-        _put(emperor, _SHOPS[3], _text(2))
+        emperor.put(_SHOPS[3], _text(2))
         emperor.event("spawned", _SHOPS[3], after=after)
         away = folder / "away"
         os.rename(emperor.vassals, away)
@@ -45,14 +45,7 @@ def make(folder: Path) -> None:
             emperor.gone(name)
         after = emperor.last_seq()
         for number, name in enumerate(_SHOPS[1:9], 1):
-            _put(emperor, name, _text({4: 3}.get(number, 1)))  # shop03 had release 2
+            emperor.put(name, _text({4: 3}.get(number, 1)))  # shop03 had release 2
         for name in _SHOPS[1:9]:
             emperor.event("spawned", name, after=after)
         emperor.kill()
-
-
-def _put(emperor: Emperor, name: str, text: str) -> None:
-    """Write a config so that no daemon reads half of it."""
-    path = emperor.folder / name
-    path.write_text(text)
-    os.replace(path, emperor.vassals / name)
