@@ -49,6 +49,7 @@ class Audit:
         self.events = 0  # that are what was written
         self.behind = 0  # of those, how many are behind the first that is not
         self.intact_to: int | None = None  # the chain is proven up to here
+        self.witnessed_to: int | None = None  # where a witness knows better: up to here it agrees
 
     def find(self, what: str, seq: int | None = None) -> Finding:
         finding = Finding(what, seq)
@@ -63,6 +64,10 @@ class Audit:
             return "how much can be saved is not known; restore the journal from a copy"
         if self.intact_to == 0:
             proven = "no event is proven"
+        elif self.witnessed_to is not None and self.witnessed_to < self.intact_to:
+            begin = self.witnessed_to + 1
+            proven = f"events up to {begin - 1} are as witnessed" if begin > 1 else "none is proven"
+            proven += f"; events {begin} to {self.intact_to} fit together, and may be rewritten"
         else:
             proven = f"events up to {self.intact_to} are intact"
         if self.behind:

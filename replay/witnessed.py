@@ -19,6 +19,7 @@ from ..journal import signatures
 from ..journal.damage import Audit
 from ..journal.errors import JournalError
 from ..journal.reading import Reader
+from ..journal.times import rfc3339
 from ..journal.witness import Line, flaw, lines_of
 from ..monitors.names import shown
 
@@ -83,9 +84,10 @@ def compare(witness: Witness, reader: Reader, audit: Audit) -> None:
             )
         else:
             proven = f"up to event {last} it is as witnessed" if last else "none is as witnessed"
+            audit.witnessed_to = last
             audit.find(
                 f"rewritten or rolled back: {what} (line {number} of {name}, of {line.time});"
-                f" {proven}",
+                f" {proven}; {_how(line, reader, last)}",
                 line.seq,
             )
             return
@@ -94,6 +96,29 @@ def compare(witness: Witness, reader: Reader, audit: Audit) -> None:
         f"{len(witness.lines)} lines of {name} fit; the last is of event {last}, and {behind}"
         " events behind it are not witnessed"
     )
+
+
+def _how(line: Line, reader: Reader, last: int) -> str:
+    """The way in which the journal became another, as far as its times tell.
+
+    Somebody who rewrote it may have chosen the times, so nothing here is a proof.
+    """
+    head = reader.head.seq
+    if line.seq > head:
+        if last == head:
+            return f"an older copy was put back: it ends with event {head}, which was witnessed"
+        return "its tail was cut, or an older copy was put back"
+    row = reader.row(line.seq)
+    if row is None or row[1].__class__ is not int:
+        return "its past was rewritten"
+    time = rfc3339(row[1])
+    if time == line.time:
+        return f"event {line.seq} has the time that was witnessed, so its past was rewritten"
+    if time > line.time:
+        return (
+            f"event {line.seq} is of {time}, which is later, so a daemon went on with an older copy"
+        )
+    return f"event {line.seq} is of {time}, which is earlier, so its past was rewritten"
 
 
 def _check_signatures(witness: Witness, audit: Audit) -> None:

@@ -10,6 +10,7 @@ from support.incidents import known, told
     ("name", "phases"),
     [
         ("crash-loop", {"ready": 9, "held": 1}),
+        ("edited", {"queued": 3}),
         ("held", {"held": 2, "ready": 2}),
         ("killed", {"accepting": 3, "held": 1}),
         ("outage", {"ready": 11}),

@@ -2,20 +2,18 @@
 
 import hashlib
 import shutil
-import sqlite3
 import subprocess
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from emperord.journal import chain
 from emperord.journal.reading import open_journal
 from emperord.journal.signatures import signer
 from emperord.journal.witness import Why, line_of
 from emperord.replay.main import cli
 from journal_builder import Builder, building
+from support.rewriting import rewrite
 
 WITNESSED = (6, 12, 16)  # events whose heads a witness has
 OLD, NEW = b"[uwsgi]\nold = 1\n", b"[uwsgi]\nnew = 1\n"
@@ -60,20 +58,6 @@ def witness_of(path: Path, *seqs: int, why: Why = "every", key: Path | None = No
     return file
 
 
-def rewrite(path: Path, *statements: str) -> None:
-    """Change rows, and make the chain anew so that it fits."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        for statement in statements:
-            db.execute(statement)
-        previous, last = bytes(32), 0
-        for row in db.execute("SELECT * FROM event ORDER BY seq").fetchall():
-            previous, last = chain.link(previous, row[:8]), row[0]
-            db.execute("UPDATE event SET hash = ? WHERE seq = ?", (previous, last))
-            if last == 1:
-                db.execute("UPDATE chain SET hash = ? WHERE name = 'identity'", (previous,))
-        db.execute("UPDATE chain SET seq = ?, hash = ? WHERE name = 'head'", (last, previous))
-
-
 def body_changed(path: Path) -> None:
     rewrite(path, "UPDATE event SET body = replace(body, 'ImportError', 'KeyError') WHERE seq = 8")
 
@@ -97,10 +81,16 @@ def tail_cut(path: Path) -> None:
     rewrite(path, "DELETE FROM event WHERE seq > 13", "DELETE FROM deploy WHERE seq > 13")
 
 
+def older_copy_alone(path: Path) -> None:
+    """A copy from before event 13 is put back."""
+    rewrite(path, "DELETE FROM event WHERE seq > 12", "DELETE FROM deploy")
+
+
 def older_copy(path: Path) -> None:
     """A copy from before event 13 is put back, and a daemon goes on with it."""
-    rewrite(path, "DELETE FROM event WHERE seq > 12", "DELETE FROM deploy")
+    older_copy_alone(path)
     with building(str(path)) as builder:
+        builder.at += 3600 * 10**9
         builder.exited("a.ini", code=2)
         builder.up("c.ini")
         builder.up("d.ini")
@@ -111,24 +101,32 @@ def run(path: Path, *arguments: str, given: bytes = b"") -> Result:
     return CliRunner().invoke(cli, argv, input=given)
 
 
+REWRITTEN = "has the time that was witnessed, so its past was rewritten"
 ATTACKS = [
-    (body_changed, "this file has another event 12", "up to event 6 it is as witnessed"),
-    (time_changed, "this file has another event 12", "up to event 6 it is as witnessed"),
-    (text_changed, "this file has another event 6", "none is as witnessed"),
+    (body_changed, "this file has another event 12", 6, REWRITTEN),
+    (time_changed, "this file has another event 12", 6, REWRITTEN),
+    (text_changed, "this file has another event 6", 0, REWRITTEN),
     (
         tail_cut,
         "this file ends with event 13, and event 16 was witnessed",
-        "up to event 12 it is as witnessed",
+        12,
+        "its tail was cut, or an older copy was put back",
     ),
-    (older_copy, "this file has another event 16", "up to event 12 it is as witnessed"),
+    (
+        older_copy_alone,
+        "this file ends with event 12, and event 16 was witnessed",
+        12,
+        "an older copy was put back: it ends with event 12, which was witnessed",
+    ),
+    (older_copy, "this file has another event 16", 12, "so a daemon went on with an older copy"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("attack", "found", "proven"), ATTACKS, ids=[attack.__name__ for attack, _, _ in ATTACKS]
+    ("attack", "found", "proven", "how"), ATTACKS, ids=[row[0].__name__ for row in ATTACKS]
 )
 def test_each_attack_verifies_alone_and_not_by_its_witness(
-    path: Path, attack: Callable[[Path], None], found: str, proven: str
+    path: Path, attack: Callable[[Path], None], found: str, proven: int, how: str
 ) -> None:
     witness = witness_of(path, *WITNESSED)
     attack(path)
@@ -136,7 +134,9 @@ def test_each_attack_verifies_alone_and_not_by_its_witness(
     result = run(path, "--witness", str(witness))
     assert result.exit_code == 3
     assert f"rewritten or rolled back: {found} (line " in result.stdout
-    assert proven in result.stdout
+    known = f"up to event {proven} it is as witnessed" if proven else "none is as witnessed"
+    assert f"{known}; " in result.stdout
+    assert how in result.stdout
     by_pipe = run(path, "--witness", "-", given=witness.read_bytes())
     assert by_pipe.exit_code == 3
     assert found in by_pipe.stdout
