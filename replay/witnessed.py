@@ -101,7 +101,7 @@ def compare(witness: Witness, reader: Reader, audit: Audit) -> None:
 def _how(line: Line, reader: Reader, last: int) -> str:
     """The way in which the journal became another, as far as its times tell.
 
-    Somebody who rewrote it may have chosen the times, so nothing here is a proof.
+    An attacker chooses the times as well, so nothing here is a proof.
     """
     head = reader.head.seq
     if line.seq > head:

@@ -1,4 +1,4 @@
-"""Somebody edits the journal, in five ways that verify alone; one with a witness does not.
+"""An intruder edits the journal, in five ways that verify alone; a witness finds each.
 
 Three vassals run, and the daemon stops: ``state/older.db`` is a copy from then. In the second run
 ``shop.ini`` gets a release that dies with exit code 3, an operator stops ``mail.ini``, and another
@@ -7,7 +7,7 @@ that was made meanwhile, without its ``-wal``.
 
 The forged copies fold to what they say: ``body.db`` has another exit code, ``time.db`` another time
 of the stop, ``text.db`` another text with its digest, and ``tail.db`` ends before the repair.
-``row.db`` and ``content.db`` were edited by somebody without knowledge of the chain. Then the older
+``row.db`` and ``content.db`` were edited without knowledge of the chain. Then the older
 copy is put back as ``journal.db``, and the next daemon finds it. ``witness`` has the witness.
 """
 
