@@ -32,7 +32,7 @@ from ...journal.events import Checkpoint, Event, Spec
 from ...journal.policy import Policy
 from .actions import Action
 from .fleet import Fleet, Vassal
-from .fold import MOVES_NO_VASSAL
+from .touched import Touched
 
 CHECKPOINT_EVERY: Final = 1_000  # events
 
@@ -122,44 +122,31 @@ class States:
         self._fleet_facts = fleet_facts(version)
         self._numbers: dict[str, int] = {}  # by vassal, as they are in the sum
         self._sum = 0
-        self._changed: set[str] = set()  # vassals that may be others than in the sum
-        self._all = True  # any vassal may be
-        self._blocked: tuple[str, ...] = ()  # before the next event
+        self._touched = Touched(all_of_them=True)  # may be others than in the sum
 
     def forget(self) -> None:
         """Take the fleet as a new one: it was replaced, and the next checkpoint is due earlier."""
-        self._all = True
+        self._touched.all = True
         self.since = 0
 
     def note(self, fleet: Fleet, event: Event, actions: Iterable[Action]) -> None:
         """An event was folded, and ordered these actions."""
-        if event.vassal is not None:
-            self._changed.add(event.vassal)
-        elif event.kind not in MOVES_NO_VASSAL:
-            self._all = True
-        for action in actions:
-            self._changed.add(action.vassal)
-        if event.kind == "vassal_failed":
-            self._changed.update(getattr(event.body, "also", ()))
-        if self._blocked or fleet.blocked:
-            # A blocked vassal may begin when another one gives its address back.
-            self._changed.update(self._blocked)
-            self._blocked = tuple(fleet.blocked)
+        self._touched.note(fleet, event, actions)
         if event.kind == "checkpoint":
             self.since = event.seq
 
     def digest(self, fleet: Fleet) -> str:
         """The digest of the fleet as it is, hex."""
-        if self._all:
-            self._changed.update(fleet.vassals, self._numbers)
+        changed = self._touched.among(fleet)
+        if self._touched.all:
+            changed.update(self._numbers)
         total = self._sum
-        for name in self._changed:
+        for name in changed:
             vassal = fleet.vassals.get(name)
             total -= self._numbers.pop(name, 0)
             if vassal is not None:
                 total += self._numbers.setdefault(name, _number(self._vassal_facts(vassal)))
-        self._changed.clear()
-        self._all = False
+        self._touched.clear()
         self._sum = total % _MODULUS
         whole = (self._sum + _number(self._fleet_facts(fleet))) % _MODULUS
         return f"{whole:064x}"
