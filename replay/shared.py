@@ -221,8 +221,10 @@ def moment_of(reader: Reader, at: Moment | None, seq: int | None) -> int:
     return moment(reader, at, seq)
 
 
-def print_lines(lines: Iterable[str]) -> None:
-    """Lines of text, some hundred with one write."""
+def print_lines(lines: Iterable[str], *, paged: bool = True) -> None:
+    """Lines of text, some hundred with one write. Those without an end are not ``paged``."""
+    if paged:
+        commandline.page()
     bundle: list[str] = []
     for line in lines:
         bundle.append(line)

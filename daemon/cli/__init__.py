@@ -2,11 +2,13 @@
 
 ``commandline.py`` reads arguments and reports errors, ``option_types.py`` has quantities and users,
 ``tables.py`` prints tables, ``escapes.py`` makes foreign text harmless for a terminal.
+``terminal.py`` has colours, widths and local time, ``pager.py`` the pager for long output.
 
 The package may import ``daemon/keeper``, ``journal`` and ``monitors``.
 
 Invariants:
 
 - A name from a tenant cannot move the cursor or colour the terminal of an operator.
+- Output to a pipe is whole, and has neither colours nor local time. It does not import rich.
 - An error names the argument, and says what to write instead.
 """

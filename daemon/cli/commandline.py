@@ -23,10 +23,14 @@ import click
 from ...journal import times
 from ...monitors.names import shown
 from ..keeper import stdio
+from . import pager, terminal
 
 FAILED: Final = 1
 _NEGATIVE: Final = re.compile(r"-\d", re.ASCII)
 _VEIL: Final = "\0"  # no argument can contain it: the kernel takes it for the end
+
+
+_HIDDEN: Final = terminal.options(hidden=True)
 
 
 class _NegativeArguments(click.Command):
@@ -63,13 +67,21 @@ def _unveiled(value: Any) -> Any:
 
 
 class Command(_NegativeArguments):
-    """A command without subcommands."""
+    """A command without subcommands. One of a group takes the options of all output as well."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        params = super().get_params(ctx)
+        return params if ctx.parent is None else [*params, *_HIDDEN]
 
 
 class Group(_NegativeArguments, click.Group):
-    """A command with subcommands."""
+    """A command with subcommands, and the options of all output."""
 
     command_class = Command
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += terminal.options()
 
 
 class _Time(click.types.StringParamType):
@@ -95,11 +107,16 @@ class OutputLost(Exception):
         self.number = number
 
 
+class PagerEnded(Exception):
+    """The user has seen enough, and ended the pager."""
+
+
 class _Output(io.RawIOBase):
     """Standard output; what goes wrong with it is OutputLost."""
 
     def __init__(self, closed: bool) -> None:
         self._given = not closed
+        self.pager: pager.Pager | None = None
 
     def writable(self) -> bool:
         return True
@@ -111,6 +128,16 @@ class _Output(io.RawIOBase):
         return self._given and os.isatty(1)
 
     def write(self, data: Any) -> int:
+        if self.pager is None:
+            return self.write_through(data)
+        try:
+            self.pager.write(bytes(data))
+        except BrokenPipeError:
+            raise PagerEnded from None
+        return len(data)
+
+    def write_through(self, data: Any) -> int:
+        """Write to the file itself."""
         if not self._given:
             raise OutputLost(errno.EBADF, "the output is closed")
         while True:
@@ -126,9 +153,18 @@ class _Output(io.RawIOBase):
 
 
 class _Errors(io.FileIO):
-    """Standard error. A line that cannot be written is lost; the exit code still tells."""
+    """Standard error. A line that cannot be written is lost; the exit code still tells.
+
+    While a pager has the terminal, lines wait for its end.
+    """
+
+    output: _Output
 
     def write(self, data: Any) -> int:
+        shown = self.output.pager
+        if shown is not None and shown.is_busy and self.isatty():
+            shown.note(bytes(data))
+            return len(data)
         try:
             return super().write(data)
         except OSError:
@@ -143,6 +179,10 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
             code = command.main(arguments, prog_name=program, standalone_mode=False)
         finally:
             sys.stdout.flush()
+            _end_pager()
+    except PagerEnded:
+        _end_pager()
+        os._exit(0)  # Python would try to write the rest once more
     except click.ClickException as error:
         sys.exit(_refused(error))
     except click.Abort:
@@ -164,16 +204,49 @@ def _refused(error: click.ClickException) -> int:
     return error.exit_code
 
 
+def page() -> None:
+    """Show what is printed from now on in the user's pager, if it is longer than the terminal."""
+    output = _raw_output()
+    command = pager.command() if output is not None and terminal.may_page() else None
+    if output is not None and output.pager is None and command is not None:
+        sys.stdout.flush()
+        output.pager = pager.Pager(command, lambda data: _write_all(output, data))
+
+
+def _end_pager() -> None:
+    output = _raw_output()
+    if output is None or output.pager is None:
+        return
+    shown, output.pager = output.pager, None
+    errors = shown.finish()
+    sys.stderr.write(errors.decode(sys.stderr.encoding, "replace"))
+    sys.stderr.flush()
+
+
+def _write_all(output: _Output, data: bytes) -> None:
+    while data:
+        data = data[output.write_through(data) :]
+
+
+def _raw_output() -> _Output | None:
+    """Standard output as ``run`` has set it up."""
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return raw if isinstance(raw, _Output) else None
+
+
 def _set_up_streams() -> None:
     """Names that the locale has no letters for are printed escaped."""
     closed = sys.stdout is None
     stdio.hold()  # else the next file to be opened would be the output
-    output = io.BufferedWriter(_Output(closed))
+    raw = _Output(closed)
+    output = io.BufferedWriter(raw)
     encoding = "utf-8" if sys.stdout is None else sys.stdout.encoding
     sys.stdout = io.TextIOWrapper(
         output, encoding, "backslashreplace", line_buffering=not closed and os.isatty(1)
     )
-    errors = io.BufferedWriter(_Errors(2, "wb", closefd=False))
+    raw_errors = _Errors(2, "wb", closefd=False)
+    raw_errors.output = raw
+    errors = io.BufferedWriter(raw_errors)
     encoding = "utf-8" if sys.stderr is None else sys.stderr.encoding
     sys.stderr = io.TextIOWrapper(errors, encoding, "backslashreplace", line_buffering=True)
 

@@ -6,7 +6,6 @@ all bytes go through. On a terminal each character that is not printable is show
 """
 
 import re
-import sys
 from typing import Any, Final
 
 import msgspec
@@ -40,8 +39,3 @@ def for_terminal(text: bytes) -> str:
     """Lines of foreign text; all but line ends and tabs that is not printable is escaped."""
     lines = text.decode("utf-8", "surrogateescape").split("\n")
     return "\n".join("\t".join(map(shown, line.split("\t"))) for line in lines)
-
-
-def to_terminal() -> bool:
-    """Whether standard output is a terminal."""
-    return sys.stdout.isatty()

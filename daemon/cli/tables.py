@@ -16,11 +16,12 @@ from typing import Any, Final
 import click
 
 from ...monitors.names import shown
-from . import escapes
+from . import commandline, escapes, terminal
 
 FORMATS: Final = ("short", "wide", "json", "jsonl", "csv")
 Record = Mapping[str, Any]
 _AT_ONCE: Final = 500  # records; a list may be longer than memory
+_NOTHING: Final = ("", "-")  # cells
 _encode: Final = escapes.encode
 
 
@@ -52,24 +53,54 @@ def formatted(form: str, columns: Sequence[str], records: Iterable[Record]) -> I
     return _FORMATTED[form](columns, records)
 
 
-def write(pieces: Iterable[bytes], *, raw: bool = False) -> None:
-    """Write to standard output, whatever the locale; on a terminal escaped unless ``raw``."""
+def write(pieces: Iterable[bytes], *, raw: bool = False, paged: bool = True) -> None:
+    """Write to standard output, whatever the locale; on a terminal escaped unless ``raw``.
+
+    Output that has no end is not ``paged``.
+    """
+    if paged and not raw:
+        commandline.page()
     sys.stdout.flush()
-    terminal = escapes.to_terminal() and not raw
+    escaped = terminal.is_terminal() and not raw
     for piece in pieces:
-        if terminal:
+        if escaped:
             sys.stdout.write(escapes.for_terminal(piece))
         else:
             sys.stdout.buffer.write(piece)
     sys.stdout.flush()
 
 
-def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Lines of aligned columns; the last column may be as long as it likes."""
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    for row in (head, *rows):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        yield "  ".join(cells).rstrip()
+def aligned(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, whole: bool = False
+) -> Iterator[str]:
+    """Lines of aligned columns; the last column may be as long as it likes.
+
+    On a terminal a line ends at its width, unless it shall be ``whole``.
+    """
+    most = None if whole else terminal.width()
+    widths = [max(map(terminal.cells, column)) for column in zip(head, *rows, strict=True)]
+    if most is not None:
+        head, rows, widths = _for_terminal(head, rows, widths, most)
+    yield terminal.row(head, widths, "head")
+    for row in rows:
+        yield terminal.row(row, widths)
+
+
+def _for_terminal(
+    head: Sequence[str], rows: Sequence[Sequence[str]], widths: list[int], most: int
+) -> tuple[Sequence[str], Sequence[Sequence[str]], list[int]]:
+    """A table within ``most`` columns: those that say nothing go first, then heads are cut."""
+    if sum(widths) + 2 * (len(widths) - 1) <= most:
+        return head, rows, widths
+    said = [i for i in range(len(head)) if not i or any(row[i] not in _NOTHING for row in rows)]
+    head, rows = [head[i] for i in said], [[row[i] for i in said] for row in rows]
+    natural = [
+        max(min(len(name), 6), *(terminal.cells(row[i]) for row in rows))
+        for i, name in enumerate(head)
+    ]
+    widths = terminal.fitted(natural, most)
+    count = len(widths)
+    return head[:count], [row[:count] for row in rows], widths
 
 
 def _json(_: Sequence[str], records: Iterable[Record]) -> Iterator[bytes]:
@@ -112,7 +143,7 @@ def _wide(columns: Sequence[str], records: Iterable[Record]) -> Iterator[bytes]:
     rest = iter(records)
     while rows := [_shown_cells(columns, one) for one in islice(rest, _AT_ONCE)]:
         widest = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
-        lines = list(aligned(head, rows))
+        lines = list(aligned(head, rows, whole=True))
         yield "".join(line + "\n" for line in (lines if head[0].strip() else lines[1:])).encode()
         head = [" " * width for width in widest]
 

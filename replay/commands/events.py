@@ -60,16 +60,20 @@ def _check_endless(hosts: Sequence[HostReader], which: Selection, form: str) -> 
 
 
 def _follow(reader: Reader, which: Selection, form: str, lines: int | None) -> None:
-    _print(which.of([HostReader(None, reader)], lines), form)
+    _print(which.of([HostReader(None, reader)], lines), form, paged=False)
     head = reader.head
     reader.db.close()  # else a daemon that ends could not fold its log in
     rest = replace(which, since=None)
     for newer, after in follow(reader.path, head.seq, head.hash):
-        _print(rest.of([HostReader(None, newer)]), form, after=after)
+        _print(rest.of([HostReader(None, newer)]), form, after=after, paged=False)
 
 
 def _print(
-    hosts: Sequence[HostReader], form: str, lines: int | None = None, after: int | None = None
+    hosts: Sequence[HostReader],
+    form: str,
+    lines: int | None = None,
+    after: int | None = None,
+    paged: bool = True,
 ) -> int:
     """Print the events; those behind ``after`` follow others."""
     unreadable = [Unreadable(each.reader) for each in hosts]
@@ -83,12 +87,13 @@ def _print(
 
     if form == "short":
         texts = told(lambda reader: partial(_line, reader, Sources.of(reader)))
-        print_lines(of_hosts(hosts, texts))
+        print_lines(of_hosts(hosts, texts), paged=paged)
         sys.stdout.flush()
     else:
         names = columns(hosts, COLUMNS.split(", "))
         pieces = formatted(form, names, records(told(lambda reader: partial(_record, reader))))
-        write(pieces if after is None or form != "csv" else _without_head(pieces))
+        shown = pieces if after is None or form != "csv" else _without_head(pieces)
+        write(shown, paged=paged)
     return max(each.code() for each in unreadable)
 
 
