@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,16 +19,16 @@ from .cli.commandline import Group
 from .cli.option_types import duration
 from .cli.tables import formatted, listing, write
 from .cli.vassals import due_text, hold_text, last_exit_text, table
-from .control import unix_sockets
+from .client.asking import NO_DAEMON, REFUSED, ask
+from .client.asking import accepted as _accepted
+from .client.asking import answer as _answer
+from .client.asking import end as _end
 from .core.records import LIVE, vassal_columns
 
-REFUSED: Final = 1
 ATTENTION: Final = 3
 MOST: Final = 10  # entries of one kind that status prints for people
-NO_DAEMON: Final = 4
 _WHOLE: Final = "emperor-ctl status --json"
 _ALL: Final = {"barred": "emperor-ctl list", "throttled": "emperor-ctl list"}
-_PATIENCE: Final = 30.0  # seconds for an answer
 _AGAIN: Final = 0.1  # seconds until the next daemon is asked
 _LONG: Final = 3600.0  # seconds for a copy of a journal to be verified
 
@@ -58,58 +57,6 @@ def _beside(journal: str) -> str:
     """The control socket of a journal, which may be named by a symlink that the daemon was not."""
     sockets = [name + ".sock" for name in (journal, os.path.realpath(journal))]
     return next(filter(os.path.exists, sockets), sockets[0])
-
-
-def ask(path: str, request: dict[str, Any], wait: float = 0.0) -> dict[str, Any]:
-    """The daemon's answer; ends the program where there is none, or a refusal."""
-    answer = _answer(path, request, wait)
-    if answer is None:
-        _end(NO_DAEMON, f"the daemon at {shown(path)} ended before it answered")
-    return _accepted(answer)
-
-
-def _answer(path: str, request: dict[str, Any], wait: float = 0.0) -> dict[str, Any] | None:
-    """The answer of a daemon within ``wait`` seconds; None where the daemon ended first."""
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(_PATIENCE + wait)
-            unix_sockets.connect(connection, path)
-            try:
-                connection.sendall(json.dumps(request).encode() + b"\n")
-                with connection.makefile("rb") as stream:
-                    line = stream.readline()
-            except (BrokenPipeError, ConnectionResetError):
-                return None
-    except PermissionError:
-        _end(
-            REFUSED,
-            f"{shown(path)}: permission denied; only the daemon's own user and root may ask",
-        )
-    except TimeoutError:
-        within = f"within {_PATIENCE + wait:.3g} s"
-        _end(NO_DAEMON, f"the daemon at {shown(path)} has not answered {within}")
-    except OSError as error:
-        reason = error.strerror or str(error)
-        _end(NO_DAEMON, f"no daemon answers at {shown(path)}: {reason}; is emperor running?")
-    if not line:
-        return None
-    try:
-        answer = json.loads(line)
-    except (ValueError, RecursionError):
-        answer = None
-    if not isinstance(answer, dict) or not isinstance(answer.get("ok"), bool):
-        _end(NO_DAEMON, f"what answers at {shown(path)} is no emperor")
-    return answer
-
-
-def _accepted(answer: dict[str, Any]) -> dict[str, Any]:
-    """The fields of an answer. A refusal ends the program."""
-    if not answer.pop("ok"):
-        lines = [str(answer.get("error"))]
-        if log := answer.get("log"):
-            lines += ["the last lines of its log:", *(f"  {line}" for line in log)]
-        _end(REFUSED, "\n".join(shown(line) for line in lines))
-    return answer
 
 
 def _come_to(path: str, do: str, name: str, timeout: float) -> dict[str, Any] | None:
@@ -164,11 +111,6 @@ def _goes_on(path: str, former: int, timeout: float) -> None:
         if status.get("pid", former) != former:
             _end(REFUSED, f"the daemon died meanwhile; estranged: {shown(status['estranged'])}")
     _end(REFUSED, "the daemon does not go on yet; its log says why")
-
-
-def _end(code: int, text: str) -> NoReturn:
-    print(f"emperor-ctl: {text}", file=sys.stderr)
-    sys.exit(code)
 
 
 def _as_json(function: Callable[..., None]) -> Callable[..., None]:

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from emperord.daemon import ctl
+from emperord.daemon.client import asking
 from support.asking import asked, refused
 from support.kept import Emperor
 from support.vassals import SLEEPER
@@ -40,10 +40,10 @@ def test_who_may_not_ask_is_refused_and_not_told_that_nobody_is_there(control: s
 
 ASKS_AS_ANOTHER = """
 import os, sys
-from emperord.daemon import ctl
+from emperord.daemon.client import asking
 os.setgroups([])
 os.setuid(61_009)
-ctl.ask(sys.argv[1], {"do": "status"})
+asking.ask(sys.argv[1], {"do": "status"})
 """
 
 
@@ -72,12 +72,12 @@ def test_a_stranger_that_listens_there(emperor: Emperor, said: bytes) -> None:
 def test_a_daemon_that_does_not_answer_is_not_called_absent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(ctl, "_PATIENCE", 0.1)
+    monkeypatch.setattr(asking, "PATIENCE", 0.1)
     with socket.socket(socket.AF_UNIX) as hanging:
         hanging.bind(str(tmp_path / "s"))
         hanging.listen()
         with pytest.raises(SystemExit, match="4"):
-            ctl.ask(str(tmp_path / "s"), {"do": "status"})
+            asking.ask(str(tmp_path / "s"), {"do": "status"})
     said = f"emperor-ctl: the daemon at {tmp_path}/s has not answered within 0.1 s\n"
     assert capsys.readouterr().err == said
 

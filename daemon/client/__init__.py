@@ -1,0 +1,13 @@
+"""The client's end of the control socket: how ``emperor-ctl`` asks, and what it shows.
+
+``asking.py`` sends a request and reads the answer. The commands of ``emperor-ctl`` that show
+things have a file each; ``daemon/ctl.py`` lists them all.
+
+The package may import ``daemon/cli``, ``daemon/control``, ``daemon/core``, ``journal`` and
+``monitors``.
+
+Invariants:
+
+- An answer may come from a daemon of another version: a key that is not there is unknown.
+- A command that only looks changes nothing, also when it is interrupted.
+"""

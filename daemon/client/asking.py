@@ -1,0 +1,91 @@
+"""Asks a running daemon over its control socket, for ``emperor-ctl``."""
+
+import json
+import socket
+import sys
+from typing import Any, Final, NoReturn
+
+from ...monitors.names import shown
+from ..control import unix_sockets
+
+REFUSED: Final = 1
+NO_DAEMON: Final = 4
+PATIENCE: Final = 30.0  # seconds for an answer
+
+
+class Unanswered(Exception):
+    """No daemon answers, or this user may not ask. ``code`` is the exit code of that."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+def ask(path: str, request: dict[str, Any], wait: float = 0.0) -> dict[str, Any]:
+    """The daemon's answer; ends the program where there is none, or a refusal."""
+    reply = answer(path, request, wait)
+    if reply is None:
+        end(NO_DAEMON, f"the daemon at {shown(path)} ended before it answered")
+    return accepted(reply)
+
+
+def answer(path: str, request: dict[str, Any], wait: float = 0.0) -> dict[str, Any] | None:
+    """As ``exchanged``; ends the program where no daemon answers."""
+    try:
+        return exchanged(path, request, PATIENCE + wait)
+    except Unanswered as error:
+        end(error.code, str(error))
+
+
+def exchanged(path: str, request: dict[str, Any], patience: float) -> dict[str, Any] | None:
+    """The answer of a daemon; None where it ended first. Raises Unanswered."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(patience)
+            unix_sockets.connect(connection, path)
+            try:
+                connection.sendall(json.dumps(request).encode() + b"\n")
+                with connection.makefile("rb") as stream:
+                    line = stream.readline()
+            except (BrokenPipeError, ConnectionResetError):
+                return None
+    except PermissionError:
+        raise Unanswered(
+            REFUSED,
+            f"{shown(path)}: permission denied; only the daemon's own user and root may ask",
+        ) from None
+    except TimeoutError:
+        within = f"within {patience:.3g} s"
+        raise Unanswered(
+            NO_DAEMON, f"the daemon at {shown(path)} has not answered {within}"
+        ) from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise Unanswered(
+            NO_DAEMON, f"no daemon answers at {shown(path)}: {reason}; is emperor running?"
+        ) from None
+    if not line:
+        return None
+    try:
+        reply = json.loads(line)
+    except (ValueError, RecursionError):
+        reply = None
+    if not isinstance(reply, dict) or not isinstance(reply.get("ok"), bool):
+        raise Unanswered(NO_DAEMON, f"the program that answers at {shown(path)} is no emperor")
+    return reply
+
+
+def accepted(reply: dict[str, Any]) -> dict[str, Any]:
+    """The fields of an answer. A refusal ends the program."""
+    if not reply.pop("ok"):
+        lines = [str(reply.get("error"))]
+        if log := reply.get("log"):
+            lines += ["the last lines of its log:", *(f"  {line}" for line in log)]
+        end(REFUSED, "\n".join(shown(line) for line in lines))
+    return reply
+
+
+def end(code: int, text: str) -> NoReturn:
+    """End the program with a line on stderr."""
+    print(f"emperor-ctl: {text}", file=sys.stderr)
+    sys.exit(code)
