@@ -1,12 +1,8 @@
 """``emperor-ctl``: asks a running daemon, over its control socket."""
 
-import json
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
-from itertools import groupby, starmap
-from operator import itemgetter
 from typing import Any, Final, NoReturn
 
 import click
@@ -14,21 +10,18 @@ import click
 from ..journal.places import default_journal
 from ..monitors.names import shown
 from ..version import VERSION
-from .cli import commandline, escapes
+from .cli import commandline
 from .cli.commandline import Group
 from .cli.option_types import duration
-from .cli.tables import formatted, listing, write
-from .cli.vassals import due_text, hold_text, last_exit_text, table
 from .client.asking import NO_DAEMON, REFUSED, ask
 from .client.asking import accepted as _accepted
 from .client.asking import answer as _answer
 from .client.asking import end as _end
-from .core.records import LIVE, vassal_columns
+from .client.listing import command as list_command
+from .client.show import command as show_command
+from .client.status import command as status_command
+from .client.words import print_json, words
 
-ATTENTION: Final = 3
-MOST: Final = 10  # entries of one kind that status prints for people
-_WHOLE: Final = "emperor-ctl status --json"
-_ALL: Final = {"barred": "emperor-ctl list", "throttled": "emperor-ctl list"}
 _AGAIN: Final = 0.1  # seconds until the next daemon is asked
 _LONG: Final = 3600.0  # seconds for a copy of a journal to be verified
 
@@ -143,114 +136,8 @@ def _asking(do: str, reason: str, **more: Any) -> dict[str, Any]:
     return {"do": do, **more, **({"reason": reason} if reason else {})}
 
 
-def _print(answer: Any) -> None:
-    print(escapes.escaped(json.dumps(answer, ensure_ascii=False, indent=2)))
-
-
-@cli.command()
-@_as_json
-@click.pass_obj
-def status(path: str, as_json: bool) -> None:
-    """How the daemon is, and what wants attention. Exits 3 if anything does."""
-    answer = ask(path, {"do": "status"})["status"]
-    # A daemon of a former version knows of no attention.
-    wanting = answer.get("attention", [])
-    if as_json:
-        _print(answer)
-    else:
-        for key, value in answer.items():
-            if key != "attention":
-                most = None if key == "monitors" else MOST
-                value = waiting_text(value) if key == "due" else value
-                print(f"{key.replace('_', ' ') + ':':16} {words(value, most)}")
-        print(f"{'attention:':16} {'' if wanting else 'none'}".rstrip())
-        for line in brief(wanting):
-            print(f"  {line}")
-    if wanting:
-        sys.exit(ATTENTION)
-
-
-def brief(wanting: list[dict[str, Any]]) -> Iterator[str]:
-    """The lines for people: some of each kind, and how many others there are."""
-    for what, group in groupby(wanting, key=itemgetter("what")):
-        entries = list(group)
-        yield from map(_in_words, entries[:MOST])
-        others = len(entries) - MOST
-        if others > 0:
-            yield f"and {_others(others)}: {what}; {_ALL.get(what, _WHOLE)} has all"
-
-
-def _others(count: int) -> str:
-    return f"{count:,} other{'' if count == 1 else 's'}"
-
-
-def _in_words(wanting: dict[str, Any]) -> str:
-    """One entry of what wants attention, as a line."""
-    whose = wanting["vassal"] or wanting["monitor"]
-    text = wanting["what"] if whose is None else f"{whose}: {wanting['what']}"
-    if wanting["since"] is not None:
-        text += f" since {wanting['since']}"
-    return shown(text if wanting["reason"] is None else f"{text}: {wanting['reason']}")
-
-
-def words(value: Any, most: int | None = None) -> str:
-    """A value for people; of a list ``most`` items, all of them unless told."""
-    if isinstance(value, dict):
-        return ", ".join(starmap(_pair, value.items())) or "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        text = ", ".join(shown(str(item)) for item in value[:most]) or "none"
-        others = 0 if most is None else len(value) - most
-        return f"{text} and {_others(others)}; {_WHOLE} has all" if others > 0 else text
-    return "no" if value is None else shown(str(value))
-
-
-def waiting_text(due: dict[str, int]) -> str:
-    """The steps that wait, by kind, as a text."""
-    told = [f"{count:,} {step}{'' if count == 1 else 's'}" for step, count in due.items()]
-    return f"{' and '.join(told)} wait{'s' if sum(due.values()) == 1 else ''}" if told else "none"
-
-
-def _pair(name: str, value: Any) -> str:
-    return f"{value} {name}" if isinstance(value, int) else shown(f"{name}: {value}")
-
-
-@cli.command("list")
-@listing()
-@click.pass_obj
-def list_(path: str, form: str) -> None:
-    """The fleet as it is."""
-    answer = ask(path, {"do": "list"})
-    if form == "json":
-        _print(answer)
-        return
-    if form != "short":
-        write(formatted(form, (*vassal_columns(), *LIVE), answer["vassals"]))
-        return
-    # A daemon of a former version names no sources.
-    for line in table(answer["vassals"], answer.get("sources", {})):
-        print(line)
-
-
-@cli.command()
-@click.argument("name")
-@_as_json
-@click.pass_obj
-def show(path: str, name: str, as_json: bool) -> None:
-    """All that the daemon knows of a vassal."""
-    vassal = ask(path, {"do": "show", "name": name})["vassal"]
-    if as_json:
-        _print(vassal)
-        return
-    in_words = {
-        "due": due_text(vassal) or vassal.get("due"),
-        "last_exit": last_exit_text(vassal),
-        "hold": hold_text(vassal),
-    }
-    for key, value in vassal.items():
-        if value is not None:
-            print(f"{key.replace('_', ' ') + ':':16} {words(in_words.get(key, value))}")
+for _command in (list_command, show_command, status_command):
+    cli.add_command(_command)
 
 
 @cli.command()
@@ -261,7 +148,7 @@ def explain(path: str, name: str, as_json: bool) -> None:
     """Show how a vassal would be started: command line, environment, config, and the reasons."""
     answer = ask(path, {"do": "explain", "name": name})["explanation"]
     if as_json:
-        _print(answer)
+        print_json(answer)
         return
     user = answer["user"]
     print(f"{shown(answer['name'])}, from {shown(answer['monitor'])}")
@@ -305,7 +192,7 @@ def _order(do: str, help_: str) -> None:
         if not no_wait:
             answer = _come_to(path, do, name, timeout) or answer
         if as_json:
-            _print(answer)
+            print_json(answer)
         else:
             print(f"{shown(name)}: now {answer['phase']}")
 
@@ -343,7 +230,7 @@ def upgrade(path: str, timeout: float, no_wait: bool, as_json: bool, reason: str
     if not no_wait:
         answer = _next_daemon(path, former, timeout)
     if as_json:
-        _print(answer)
+        print_json(answer)
     elif not no_wait:
         print(f"now version {shown(str(answer['version']))}, pid {answer['pid']}")
 
@@ -365,7 +252,7 @@ def adopt(path: str, timeout: float, no_wait: bool, as_json: bool, reason: str) 
     if not no_wait:
         _goes_on(path, former, timeout)
     if as_json:
-        _print(answer)
+        print_json(answer)
     else:
         print(f"goes on after event {answer['after']}")
 
@@ -389,7 +276,7 @@ def restore(
     if not no_wait:
         _goes_on(path, former, timeout)
     if as_json:
-        _print(answer)
+        print_json(answer)
     else:
         lost = f"; {answer['lost']} events are lost" if answer["lost"] else ""
         print(f"goes on after event {answer['after']}{lost}")

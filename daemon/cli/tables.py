@@ -89,16 +89,12 @@ def aligned(
 def _for_terminal(
     head: Sequence[str], rows: Sequence[Sequence[str]], widths: list[int], most: int
 ) -> tuple[Sequence[str], Sequence[Sequence[str]], list[int]]:
-    """A table within ``most`` columns: those that say nothing go first, then heads are cut."""
+    """A table within ``most`` columns: those that say nothing go first."""
     if sum(widths) + 2 * (len(widths) - 1) <= most:
         return head, rows, widths
     said = [i for i in range(len(head)) if not i or any(row[i] not in _NOTHING for row in rows)]
     head, rows = [head[i] for i in said], [[row[i] for i in said] for row in rows]
-    natural = [
-        max(min(len(name), 6), *(terminal.cells(row[i]) for row in rows))
-        for i, name in enumerate(head)
-    ]
-    widths = terminal.fitted(natural, most)
+    widths = terminal.fitted([widths[i] for i in said], most)
     count = len(widths)
     return head[:count], [row[:count] for row in rows], widths
 

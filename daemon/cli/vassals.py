@@ -1,33 +1,118 @@
 """Vassals as a running daemon tells them, for people: the table of ``emperor-ctl list``."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from ...journal import times
 from ...journal.times import age
 from ...monitors.names import shown
+from . import terminal
 from .tables import aligned
 
-HEAD: Final = (
-    "VASSAL", "PHASE", "PID", "UPTIME", "DEATHS", "RESTARTS (1 H)", "LAST EXIT", "RUNS", "WANTED",
-    "REASON",
-)  # fmt: skip
+_NARROW: Final = 110  # columns of a terminal; below, less is told in columns of its own
 _SHORT: Final = 12  # characters of a digest, as emperor-replay shows them
+Cells = Callable[[Mapping[str, Any]], str]
 
 
 def table(vassals: Sequence[Mapping[str, Any]], sources: Mapping[str, str]) -> Iterator[str]:
-    """Lines of aligned columns; what is due stands with the reason.
+    """Lines of aligned columns; the step that waits stands with the reason.
 
-    ``sources`` are short names by URL. They are a column where there are several sources.
+    ``sources`` are short names by URL. They are a column where there are several sources. On a
+    terminal, times are local or relative, and digests are columns where some differ.
     """
-    if len(sources) < 2 and {vassal["monitor"] for vassal in vassals} <= set(sources):
-        yield from aligned(HEAD, [_cells(vassal) for vassal in vassals])
-        return
-    rows = []
-    for vassal in vassals:
-        *cells, reason = _cells(vassal)
-        url = vassal["monitor"]
-        rows.append((*cells, sources.get(url) or shown(url), reason))
-    yield from aligned((*HEAD[:-1], "SOURCE", HEAD[-1]), rows)
+    columns: list[tuple[str, Cells]] = [
+        ("VASSAL", lambda vassal: shown(vassal["name"])),
+        ("PHASE", _phase),
+        ("PID", lambda vassal: str(vassal["pid"] or "-")),
+    ]
+    width = terminal.width()
+    if width is None:
+        columns += _IN_FULL
+    elif width < _NARROW:
+        columns += [_since_column(), ("RST", _restarts)]
+    else:
+        columns += _for_people(vassals)
+    if len(sources) > 1 or not {vassal["monitor"] for vassal in vassals} <= set(sources):
+        columns.append(("SOURCE", lambda vassal: _source(vassal, sources)))
+    columns.append(("REASON", _reason if width is None or width >= _NARROW else _all_reasons))
+    rows = [[cell(vassal) for _, cell in columns] for vassal in vassals]
+    yield from aligned([name for name, _ in columns], rows)
+
+
+def _for_people(vassals: Sequence[Mapping[str, Any]]) -> list[tuple[str, Cells]]:
+    now = times.now()
+    columns: list[tuple[str, Cells]] = [
+        _since_column(),
+        ("RESTARTS", _restarts),
+        ("LAST EXIT", lambda vassal: last_exit_text(vassal) or "-"),
+        ("NEXT TRY", lambda vassal: _in(vassal.get("not_before"), now) or "-"),
+    ]
+    if any(_wanted(vassal) not in ("same", "-") and vassal["pid"] for vassal in vassals):
+        columns += [("RUNS", _runs), ("WANTED", _wanted)]
+    return columns
+
+
+def _since_column() -> tuple[str, Cells]:
+    now = times.now()
+    return f"SINCE ({terminal.zone(now)})", lambda vassal: _local(vassal.get("since"), now)
+
+
+def _all_reasons(vassal: Mapping[str, Any]) -> str:
+    """The reason, and what has no column of its own on a narrow terminal."""
+    due = _in(vassal.get("not_before"), times.now())
+    ended = last_exit_text(vassal) if vassal.get("restarts") and not due else None
+    told = (_reason(vassal), due and f"next try {due}", ended and f"last {ended}")
+    return "; ".join(filter(None, told))
+
+
+def _local(at: str | None, now: int) -> str:
+    return "-" if at is None else terminal.brief_clock(times.parse(at), now)
+
+
+def _in(at: str | None, now: int) -> str:
+    return "" if at is None else f"in {age(times.parse(at) - now)}"
+
+
+def _utc(at: str | None) -> str:
+    return "-" if at is None else f"{at[:19]}Z"
+
+
+def _phase(vassal: Mapping[str, Any]) -> str:
+    return terminal.Styled(phase_text(vassal), terminal.of_phase(vassal["phase"]))
+
+
+def _restarts(vassal: Mapping[str, Any]) -> str:
+    count = vassal.get("restarts")
+    return terminal.Styled(_or_dash(count), "busy" if count else "")
+
+
+def _runs(vassal: Mapping[str, Any]) -> str:
+    return _digest(vassal.get("running"))
+
+
+def _wanted(vassal: Mapping[str, Any]) -> str:
+    # A daemon of a former version does not tell which config runs.
+    runs, wanted = vassal.get("running"), vassal["config"]
+    return "same" if runs == wanted and runs is not None else _digest(wanted)
+
+
+def _source(vassal: Mapping[str, Any], sources: Mapping[str, str]) -> str:
+    return sources.get(vassal["monitor"]) or shown(vassal["monitor"])
+
+
+def _reason(vassal: Mapping[str, Any]) -> str:
+    reason = shown(vassal["reason"] or "")
+    return "; ".join(filter(None, (reason, hold_text(vassal), due_text(vassal))))
+
+
+_IN_FULL: Final[list[tuple[str, Cells]]] = [
+    ("SINCE", lambda vassal: _utc(vassal.get("since"))),
+    ("RESTARTS (1 H)", _restarts),
+    ("LAST EXIT", lambda vassal: last_exit_text(vassal) or "-"),
+    ("NEXT TRY", lambda vassal: _utc(vassal.get("not_before"))),
+    ("RUNS", _runs),
+    ("WANTED", _wanted),
+]
 
 
 def phase_text(vassal: Mapping[str, Any]) -> str:
@@ -45,24 +130,6 @@ def due_text(vassal: Mapping[str, Any]) -> str:
     if step == "start" and vassal["pid"] is not None and vassal["phase"] != "stopping":
         return "its change waits for the next start"
     return ""
-
-
-def _cells(vassal: Mapping[str, Any]) -> tuple[str, ...]:
-    # A daemon of a former version does not tell all of it.
-    uptime, runs, wanted = vassal["uptime_s"], vassal.get("running"), vassal["config"]
-    reason = shown(vassal["reason"] or "")
-    return (
-        shown(vassal["name"]),
-        phase_text(vassal),
-        str(vassal["pid"] or "-"),
-        "-" if uptime is None else f"{uptime:.0f} s",
-        str(vassal["deaths"]),
-        _or_dash(vassal.get("restarts")),
-        _or_dash(last_exit_text(vassal)),
-        _digest(runs),
-        "same" if runs == wanted and runs is not None else _digest(wanted),
-        "; ".join(filter(None, (reason, hold_text(vassal), due_text(vassal)))),
-    )
 
 
 def last_exit_text(vassal: Mapping[str, Any]) -> str | None:

@@ -1,7 +1,7 @@
 """The client's end of the control socket: how ``emperor-ctl`` asks, and what it shows.
 
 ``asking.py`` sends a request and reads the answer. The commands of ``emperor-ctl`` that show
-things have a file each; ``daemon/ctl.py`` lists them all.
+things have a file each, with a ``command``; ``daemon/ctl.py`` lists them all.
 
 The package may import ``daemon/cli``, ``daemon/control``, ``daemon/core``, ``journal`` and
 ``monitors``.

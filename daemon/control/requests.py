@@ -74,6 +74,8 @@ class Daemon(Troubled, Protocol):
 
     def last_lines(self, vassal: str) -> str: ...
 
+    def log_of(self, vassal: str) -> str | None: ...
+
     def record(self, draft: Draft) -> Awaitable[None]: ...
 
 
@@ -193,6 +195,7 @@ class Asks:
             "last_heartbeat": None if age is None else rfc3339(time.time_ns() - int(age * 1e9)),
             "deadline": None if vassal.deadline is None else rfc3339(vassal.deadline),
             "cgroup": self._daemon.cgroup_of(vassal.name),
+            "log": self._daemon.log_of(vassal.name),
         }
 
     async def _order(

@@ -242,6 +242,10 @@ class Host:
         process = self._processes.get(vassal)
         return self._logs.last_lines(vassal, 0 if process is None else process.log_start)
 
+    def log_of(self, vassal: str) -> str | None:
+        """The path of a vassal's log, None where it writes to the daemon's own output."""
+        return None if self._logs is None else os.path.abspath(self._logs.path(vassal))
+
     def leftovers(self) -> list[tuple[str, int]]:
         """Processes that run, and that the journal does not know: vassal and pid."""
         return self._leftovers.alive()

@@ -136,6 +136,10 @@ class View:
         """The directory of a vassal's cgroup, None where it has none."""
         return self._host.cgroup_of(vassal)
 
+    def log_of(self, vassal: str) -> str | None:
+        """The file that a vassal writes its output to, None with ``--log inherit``."""
+        return self._host.log_of(vassal)
+
     def last_lines(self, vassal: str) -> str:
         """The end of a vassal's log; may block."""
         return self._host.last_lines(vassal)

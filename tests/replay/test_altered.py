@@ -7,8 +7,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
+from emperord.replay.main import cli
 from journal_builder import building
-from support.replaying import asking
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,8 @@ def harm(path: Path, statement: str) -> None:
         assert db.execute(statement).rowcount == 1
 
 
-run = asking()
+def run(path: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["--journal", str(path), *arguments])
 
 
 def marked(text: str) -> list[int]:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
+from emperord.replay.main import cli
 from journal_builder import building
-from support.replaying import asking
 
 
 @pytest.fixture
@@ -40,7 +41,8 @@ def path(tmp_path: Path) -> str:
     return path
 
 
-run = asking("bisect")
+def run(path: str, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["--journal", path, "bisect", *arguments])
 
 
 def found(path: str, *arguments: str) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 from emperord.journal import chain
+from emperord.replay.main import cli
 from journal_builder import MONITOR, building
-from support.replaying import asking
 
 
 @pytest.fixture
@@ -28,7 +29,8 @@ def path(tmp_path: Path) -> str:
     return path
 
 
-run = asking("events")
+def run(path: str, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["--journal", path, "events", *arguments])
 
 
 def test_every_key_of_every_event(path: str) -> None:

@@ -6,12 +6,15 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
+from emperord.replay.main import cli
 from journal_builder import MONITOR, Builder, building
-from support.replaying import asking
 
 SVG = "{http://www.w3.org/2000/svg}"
 
-run = asking("graph")
+
+def run(path: str, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["--journal", path, "graph", *arguments])
 
 
 def deadline(b: Builder, after: float) -> None:

@@ -6,17 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from emperord.journal.events import Spec
 from emperord.replay.main import cli
 from journal_builder import MONITOR, Builder, building
 from support.incidents import known, told
-from support.replaying import asking
 
 GOOD = b"[uwsgi]\nmodule = shop\nworkers = 2\n"
 BAD = b"[uwsgi]\nmodule = shop2\nworkers = 2\n; a comment\n"
 
-run = asking("incident")
+
+def run(path: str, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["--journal", path, "incident", *arguments])
 
 
 def crash_loop(b: Builder) -> None:

@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 from emperord.journal.store import Journal
+from emperord.replay.main import cli
 from emperord.replay.open_end import OPEN_END
 from journal_builder import Builder, building
-from support.replaying import asking
 
 CHECKPOINT = """
 import sqlite3, sys
@@ -25,7 +26,9 @@ COMMANDS = [
     ["show", "a.ini"],
 ]
 
-run = asking()
+
+def run(path: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["--journal", str(path), *arguments])
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

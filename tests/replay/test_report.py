@@ -12,7 +12,6 @@ import pytest
 from click.testing import CliRunner
 from emperord.replay.main import cli
 from journal_builder import Builder, building
-from support.replaying import asking
 
 Story = Callable[[Builder], object]
 
@@ -26,7 +25,8 @@ def told(builder: Builder, *arguments: str) -> dict[str, Any]:
     return found
 
 
-run = asking("report")
+def run(path: str, *arguments: str) -> Any:
+    return CliRunner().invoke(cli, ["--journal", path, "report", *arguments])
 
 
 def dies(b: Builder) -> None:

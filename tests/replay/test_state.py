@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from emperord.daemon.core.fleet import to_json
 from emperord.journal import chain
 from emperord.journal.reading import open_journal
@@ -17,7 +17,6 @@ from emperord.replay.main import cli
 from emperord.replay.rebuild import fleet_at
 from emperord.replay.state import HEAD
 from journal_builder import MONITOR, START, Builder, building, busy_fleet
-from support.replaying import asking
 
 
 @pytest.fixture
@@ -34,7 +33,8 @@ def path(tmp_path: Path) -> str:
     return path
 
 
-run = asking("state")
+def run(path: str, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["--journal", path, "state", *arguments])
 
 
 def state(path: str, *arguments: str) -> Any:

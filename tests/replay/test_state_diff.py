@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from emperord.journal import chain
+from emperord.replay.main import cli
 from journal_builder import MONITOR, building
-from support.replaying import asking
 
 ONE, TWO = chain.digest(b"one\n"), chain.digest(b"two\n")
 
@@ -31,7 +32,8 @@ def path(tmp_path: Path) -> str:
     return path
 
 
-run = asking("state")
+def run(path: str, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["--journal", path, "state", *arguments])
 
 
 def diff(path: str, *arguments: str) -> dict[str, Any]:

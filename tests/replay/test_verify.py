@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from emperord.daemon.core import fold as fold_module
 from emperord.daemon.core import process_moves
 from emperord.journal import chain
@@ -22,9 +22,10 @@ from emperord.journal.store import Journal
 from emperord.replay.main import cli
 from emperord.replay.verify import verify
 from journal_builder import MONITOR, START, Builder, building, busy_fleet
-from support.replaying import asking
 
-run = asking("verify")
+
+def run(path: Path) -> Result:
+    return CliRunner().invoke(cli, ["--journal", str(path), "verify"])
 
 
 @pytest.fixture(scope="module")

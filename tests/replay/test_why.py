@@ -6,13 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 from emperord.journal.events import Spec
+from emperord.replay.main import cli
 from journal_builder import MONITOR, SECOND, Builder, building
-from support.replaying import asking
 
 SPEC = Spec(ts=1, path="/etc/vassals/a.ini")
 
-run = asking("why")
+
+def run(path: str, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["--journal", path, "why", *arguments])
 
 
 Story = Callable[[Builder], object]

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
+from emperord.replay.main import cli
 from journal_builder import building
-from support.replaying import asking
 
 
 @pytest.fixture
@@ -19,7 +20,8 @@ def path(tmp_path: Path) -> str:
     return path
 
 
-run = asking("why")
+def run(path: str, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["--journal", path, "why", *arguments])
 
 
 @pytest.mark.parametrize(

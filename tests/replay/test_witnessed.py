@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 from emperord.journal.reading import open_journal
 from emperord.journal.signatures import signer
 from emperord.journal.witness import Why, line_of
+from emperord.replay.main import cli
 from journal_builder import Builder, building
-from support.replaying import asking
 from support.rewriting import rewrite
 
 WITNESSED = (6, 12, 16)  # events whose heads a witness has
@@ -95,7 +96,9 @@ def older_copy(path: Path) -> None:
         builder.up("d.ini")
 
 
-run = asking("verify")
+def run(path: Path, *arguments: str, given: bytes = b"") -> Result:
+    argv = ["--journal", str(path), "verify", *arguments]
+    return CliRunner().invoke(cli, argv, input=given)
 
 
 REWRITTEN = "has the time that was witnessed, so its past was rewritten"

@@ -27,5 +27,8 @@ class Nothing:
     def cgroup_of(self, vassal: str) -> str | None:
         return None
 
+    def log_of(self, vassal: str) -> str | None:
+        return None
+
     def last_lines(self, vassal: str) -> str:
         return ""

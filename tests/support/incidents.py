@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .replaying import asking
+from click.testing import CliRunner
+from emperord.replay.main import cli
 
 _TOOL = Path(__file__).resolve().parents[2] / "tools" / "incidents"
 
@@ -21,7 +22,7 @@ def made(name: str, folder: Path) -> str:
 
 def told(journal: str, *words: str, code: int = 0) -> str:
     """The text that a command of emperor-replay prints."""
-    result = asking()(journal, *words)
+    result = CliRunner().invoke(cli, ["--journal", journal, *words])
     assert result.exit_code == code, result.output
     return result.stdout
 

@@ -8,6 +8,7 @@ from emperord.daemon.cli.vassals import table
 VASSAL: dict[str, Any] = {
     "name": "a.ini", "phase": "ready", "pid": 7, "deaths": 0, "uptime_s": 3.2, "running": "c" * 64,
     "config": "c" * 64, "reason": None, "monitor": "dir:///v",
+    "since": "2026-11-24T06:31:03.532123456Z",
 }  # fmt: skip
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from emperord.daemon import ctl
+from emperord.daemon.client.status import brief
+from emperord.daemon.client.words import words
 from emperord.daemon.control.attention import KINDS, Recent, attention
 from emperord.daemon.core.actions import Action
 from emperord.daemon.core.fleet import Fleet
@@ -337,7 +338,7 @@ def test_many_of_one_kind_do_not_bury_the_others() -> None:
     wanting = [entry("barred", n) for n in range(20_000)]
     wanting += [entry("throttled", n) for n in range(10)]
     wanting += [entry("flooding", n) for n in range(11)]
-    lines = list(ctl.brief(wanting))
+    lines = list(brief(wanting))
     assert lines[9:12] == [
         "9: barred", "and 19,990 others: barred; emperor-ctl list has all", "0: throttled",
     ]  # fmt: skip
@@ -345,8 +346,8 @@ def test_many_of_one_kind_do_not_bury_the_others() -> None:
         *(f"{n}: flooding" for n in range(10)),
         "and 1 other: flooding; emperor-ctl status --json has all",
     ]
-    assert ctl.words(["a", "b", "c"], 2) == "a, b and 1 other; emperor-ctl status --json has all"
-    assert ctl.words(["a", "b"], 2) == "a, b"
+    assert words(["a", "b", "c"], 2) == "a, b and 1 other; emperor-ctl status --json has all"
+    assert words(["a", "b"], 2) == "a, b"
 
 
 def test_the_page_has_all_that_status_says(emperor: Emperor) -> None:

@@ -273,7 +273,7 @@ def test_one_that_is_killed_often_is_seen_in_list_show_and_status(
     assert (vassal["restarts"], vassal["last_exit"]["whose"]) == (3, "not by emperord")
     assert vassal["last_exit_s"] >= 0
     last = r"SIGKILL \d+ s ago, not by emperord"
-    assert re.search(rf"  0 +3 +{last}  ", emperor.ctl("list").stdout)
+    assert re.search(rf"Z +3 +{last}  ", emperor.ctl("list").stdout)
     assert re.search(rf"last exit: +{last}\n", emperor.ctl("show", "a.ini").stdout)
     done = emperor.ctl("status")
     assert done.returncode == 3

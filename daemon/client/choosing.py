@@ -1,0 +1,89 @@
+"""The vassals that a command shows: by name or pattern, phase and source, in an order."""
+
+import difflib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from ...monitors.names import shown
+
+Record = Mapping[str, Any]
+_COMPARED: Final = 2_000  # names that are looked through for one that may have been meant
+
+
+class Unknown(Exception):
+    """A name, a pattern or a source that fits nothing."""
+
+
+def select(
+    vassals: Iterable[Record],
+    sources: Mapping[str, str],
+    names: Sequence[str] = (),
+    phases: Collection[str] = (),
+    monitor: str | None = None,
+) -> list[Record]:
+    """The vassals that all conditions fit. Raises Unknown where a name or source fits none.
+
+    A name that a vassal has is no pattern, whatever characters it has.
+    """
+    found = list(vassals)
+    url = None if monitor is None else _url(found, sources, monitor)
+    if names:
+        wanted = _named([each["name"] for each in found], names)
+        found = [each for each in found if each["name"] in wanted]
+    return [
+        each
+        for each in found
+        if (not phases or each["phase"] in phases) and url in (None, each["monitor"])
+    ]
+
+
+def _named(known: Sequence[str], told: Sequence[str]) -> set[str]:
+    there, found = set(known), set[str]()
+    for one in told:
+        fits = {one} if one in there else {name for name in known if fnmatchcase(name, one)}
+        if not fits and any(character in one for character in "*?["):
+            raise Unknown(f"no vassal fits {shown(one)}")
+        if not fits:
+            near = difflib.get_close_matches(one, known[:_COMPARED], cutoff=0.5)
+            guess = f"; did you mean {' or '.join(map(shown, near))}?" if near else ""
+            raise Unknown(f"there is no vassal {shown(one)}{guess}")
+        found |= fits
+    return found
+
+
+def _url(vassals: Iterable[Record], sources: Mapping[str, str], told: str) -> str:
+    urls = dict.fromkeys((str(each["monitor"]) for each in vassals), "") | dict(sources)
+    for url, name in urls.items():
+        if told in (url, name):
+            return url
+    known = ", ".join(f"{name or '-'} ({shown(url)})" for url, name in urls.items())
+    raise Unknown(f"there is no source {shown(told)}; there are {known or 'none'}")
+
+
+def _of_exit(vassal: Record) -> Any:
+    return (vassal.get("last_exit") or {}).get("at")
+
+
+# By what a list can be sorted: the key, and whether the largest comes first. Unknown values are
+# last. RFC 3339 sorts as text.
+ORDERS: Final[Mapping[str, tuple[Callable[[Record], Any], bool]]] = {
+    "name": (lambda vassal: vassal["name"], False),
+    "phase": (lambda vassal: vassal["phase"], False),
+    "source": (lambda vassal: vassal["monitor"], False),
+    "pid": (lambda vassal: vassal["pid"], False),
+    "since": (lambda vassal: vassal.get("since"), True),
+    "uptime": (lambda vassal: vassal.get("uptime_s"), True),
+    "restarts": (lambda vassal: vassal.get("restarts"), True),
+    "exit": (_of_exit, True),
+    "next": (lambda vassal: vassal.get("not_before"), False),
+}
+
+
+def ordered(vassals: Iterable[Record], by: str, reverse: bool = False) -> list[Record]:
+    """The vassals in an order; those with equal values by name."""
+    key, largest_first = ORDERS[by]
+    found = sorted(vassals, key=lambda vassal: str(vassal["name"]))
+    known = [each for each in found if key(each) is not None]
+    known.sort(key=key, reverse=largest_first != reverse)
+    return known + [each for each in found if key(each) is None]

@@ -1,0 +1,48 @@
+"""``emperor-ctl list``: the fleet as it is, all of it or a part."""
+
+import click
+
+from ..cli import commandline
+from ..cli.tables import formatted, listing, write
+from ..cli.vassals import table
+from ..core.fleet import PHASES
+from ..core.records import LIVE, vassal_columns
+from . import choosing
+from .asking import REFUSED, ask, end
+from .words import print_json
+
+
+@click.command("list", cls=commandline.Command)
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option(
+    "--phase", "phases", type=click.Choice(PHASES), metavar="P", multiple=True,
+    help=f"Only in this phase: {', '.join(PHASES)}. Repeatable.",
+)  # fmt: skip
+@click.option("--monitor", metavar="M", help="Only from this source: its URL or short name.")
+@click.option(
+    "--sort", type=click.Choice(tuple(choosing.ORDERS)), metavar="KEY", default="name",
+    help=f"By {', '.join(choosing.ORDERS)}.  [default: name]",
+)  # fmt: skip
+@click.option("-r", "--reverse", is_flag=True, help="In the other direction.")
+@listing()
+@click.pass_obj
+def command(
+    path: str, names: tuple[str, ...], phases: tuple[str, ...], monitor: str | None, sort: str,
+    reverse: bool, form: str,
+) -> None:  # fmt: skip
+    """The fleet as it is. NAME is a vassal or a pattern ('app-*')."""
+    answer = ask(path, {"do": "list"})
+    sources = answer.get("sources", {})  # a daemon of a former version names none
+    try:
+        found = choosing.select(answer["vassals"], sources, names, phases, monitor)
+    except choosing.Unknown as error:
+        end(REFUSED, str(error))
+    found = choosing.ordered(found, sort, reverse)
+    if form == "json":
+        print_json({**answer, "vassals": found})
+    elif form != "short":
+        write(formatted(form, (*vassal_columns(), *LIVE), found))
+    else:
+        commandline.page()
+        for line in table(found, sources):
+            print(line)

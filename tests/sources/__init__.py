@@ -1,1 +1,0 @@
-"""One suite over every source: what a source promises, whatever it is."""
