@@ -113,6 +113,7 @@ class Deploys:
     def __init__(self, open_: Iterable[Deploy] = (), fits: Callable[[Event], bool] = _any) -> None:
         self.open = {deploy.vassal: deploy for deploy in open_}  # those without an outcome
         self.touched: dict[int, Deploy] = {}  # by number, those of which something new is known
+        self.lost = False  # an outcome could not be told
         self._fits = fits
         # A heap: when trials end.
         self._trials: list[tuple[int, int, str]] = []
@@ -139,24 +140,34 @@ class Deploys:
 
         ``recorded`` are the orders that count where they are another's than this fold's.
         """
-        self._end_trials(event.at)
+        if self._trials:
+            self.end_trials(event.at)
         if event.failed:
             return self._skip(fleet, event, fold)
         before = None if event.vassal is None else fleet.vassals.get(event.vassal)
-        phase = None if before is None else before.phase
-        previous = before.spec.config if before is not None and before.wanted else None
-        owned = before is not None and before.monitor == event.monitor
+        phase: Phase | None = None
+        previous, owned = None, False
+        if before is not None:
+            phase = before.phase
+            previous = before.spec.config if before.wanted else None
+            owned = before.monitor == event.monitor
         actions = fold(fleet, event)
+        orders = actions if recorded is None else recorded
         try:
-            if event.kind in DEPLOYS and event.vassal is not None:
+            if event.vassal is None:
+                if event.kind in _ABOUT_ALL:
+                    for name in tuple(self.open):
+                        self.look(fleet, event, None, name)
+            elif event.kind in DEPLOYS:
                 self._deploy(fleet, event, phase, previous, owned)
-            else:
-                self._look(fleet, event, phase, ())
-            if self.open:
-                self._order(fleet, event, actions if recorded is None else recorded)
+            elif event.vassal in self.open:
+                self.look(fleet, event, phase, event.vassal)
+            if orders and self.open:
+                self.order(fleet, event, orders)
         except Exception:  # a view for people; no vassal waits for what it would say
             log.exception("the outcome of a deploy is lost: event %d", event.seq)
             self.open.pop(event.vassal or "", None)
+            self.lost = True
         return actions
 
     def _skip(
@@ -167,9 +178,7 @@ class Deploys:
         actions = fold(fleet, event)
         if event.kind not in DEPLOYED or event.vassal is None:
             return actions
-        if (last := self.open.pop(event.vassal, None)) is not None:
-            last.supersede(event)
-            self._touch(last)
+        self.supersede(event.vassal, event)
         if self._fits(event):
             spec = getattr(event.body, "spec", None)
             deploy = Deploy(
@@ -186,9 +195,8 @@ class Deploys:
     ) -> None:
         assert event.vassal is not None
         taken = _taken(fleet, event, owned)
-        if taken and (last := self.open.pop(event.vassal, None)) is not None:
-            last.supersede(event)
-            self._touch(last)
+        if taken:
+            self.supersede(event.vassal, event)
         if not self._fits(event):
             return
         spec = getattr(event.body, "spec", None)
@@ -199,38 +207,40 @@ class Deploys:
         self._touch(deploy)
         if taken:
             self.open[event.vassal] = deploy
-            self._look(fleet, event, phase, (event.vassal,))
+            self.look(fleet, event, phase, event.vassal, new=True)
         elif phase is None and event.kind not in DEPLOYED:
             deploy.settle("stopped", event)
         else:
             deploy.settle("superseded", event)
 
+    def supersede(self, name: str, event: Event) -> None:
+        """Another deploy of the name came."""
+        if (last := self.open.pop(name, None)) is not None:
+            last.supersede(event)
+            self._touch(last)
+
     def _touch(self, deploy: Deploy) -> None:
         self.touched[deploy.seq] = deploy
 
-    def _look(self, fleet: Fleet, event: Event, phase: Phase | None, new: tuple[str, ...]) -> None:
-        """See what an event, just folded, says of the deploys that are open."""
-        names: tuple[str, ...] = ()
-        if event.vassal is not None:
-            names = (event.vassal,) if event.vassal in self.open else ()
-        elif event.kind in _ABOUT_ALL:
-            names = tuple(self.open)
-        for name in names:
-            deploy = self.open[name]
-            was = deploy.row
-            vassal = fleet.vassals.get(name)
-            if name not in new and event.vassal is not None:
-                if _plain_is_up(deploy, event, phase, vassal):
-                    self._try(fleet, deploy, event)
-                _of_attempt(deploy, event, phase, vassal)
-            if not deploy.settled:
-                _of_phase(deploy, event, vassal)
-            if deploy.settled:
-                del self.open[name]
-            if deploy.row != was:
-                self._touch(deploy)
+    def look(
+        self, fleet: Fleet, event: Event, phase: Phase | None, name: str, new: bool = False
+    ) -> None:
+        """See what an event, just folded, says of an open deploy. ``new``: it is that deploy."""
+        deploy = self.open[name]
+        was = (deploy.outcome, deploy.outcome_seq, deploy.trial)
+        vassal = fleet.vassals.get(name)
+        if not new and event.vassal is not None:
+            if _plain_is_up(deploy, event, phase, vassal):
+                self._try(fleet, deploy, event)
+            _of_attempt(deploy, event, phase, vassal)
+        if not deploy.settled:
+            _of_phase(deploy, event, vassal)
+        if deploy.settled:
+            del self.open[name]
+        if deploy.settled or (deploy.outcome, deploy.outcome_seq, deploy.trial) != was:
+            self._touch(deploy)
 
-    def _order(self, fleet: Fleet, event: Event, actions: Sequence[Action]) -> None:
+    def order(self, fleet: Fleet, event: Event, actions: Sequence[Action]) -> None:
         """Note which attempt runs the config of an open deploy."""
         for action in actions:
             deploy = self.open.get(action.vassal)
@@ -252,7 +262,8 @@ class Deploys:
         if deploy.trial is not None:
             heappush(self._trials, (deploy.trial, deploy.seq, deploy.vassal))
 
-    def _end_trials(self, at: int) -> None:
+    def end_trials(self, at: int) -> None:
+        """It is this time: the programs that did not die within their trial run."""
         while self._trials and self._trials[0][0] < at:
             ended, seq, name = heappop(self._trials)
             deploy = self.open.get(name)

@@ -191,7 +191,7 @@ def fold(fleet: Fleet, event: Event) -> list[Action]:
         _fail_others(fleet, event, actions)
     if fleet.blocked:
         p.unblock(fleet, event, actions)
-    if fleet.open:
+    if fleet.open and slots.waits(fleet):
         _advance(fleet, event, actions)
     return actions
 

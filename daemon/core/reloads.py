@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from ...journal.events import Event
+from ...journal.events import Event, Spec
 from . import rules, slots
 from .actions import Action
 from .fleet import Fleet, Vassal
@@ -31,10 +31,14 @@ def needs_restart(vassal: Vassal) -> bool:
     return old is not None and (
         (old.uid, old.gid, old.socket, old.path, old.cwd)
         != (new.uid, new.gid, new.socket, new.path, new.cwd)
-        or any(old.settings.get(key) != new.settings.get(key) for key in _FIXED)
+        or (old.settings != new.settings and _changes_fixed(old, new))
         # Without its socket, the daemon cannot send the new text to the vassal.
         or (new.path is None and not vassal.control)
     )
+
+
+def _changes_fixed(old: Spec, new: Spec) -> bool:
+    return any(old.settings.get(key) != new.settings.get(key) for key in _FIXED)
 
 
 def is_anothers(vassal: Vassal) -> bool:

@@ -31,6 +31,12 @@ from .fleet import Fleet, Vassal, Waiting
 
 _Line = Literal["express", "queue", "retries"]
 _LINES: Final[tuple[_Line, ...]] = ("express", "queue", "retries")
+# By the line that had the last turn, the order in which they are asked.
+_TURNS: Final[dict[_Line, tuple[_Line, ...]]] = {
+    "express": ("queue", "retries", "express"),
+    "queue": ("retries", "express", "queue"),
+    "retries": ("express", "queue", "retries"),
+}
 
 
 def slots(fleet: Fleet) -> int:
@@ -62,27 +68,33 @@ def _put(fleet: Fleet, vassal: Vassal, line: _Line) -> None:
     if not rules.holds(fleet, rules.SHARES):
         getattr(fleet, line)[vassal.name] = None
         return
-    user = user_of(fleet, vassal)
+    user, name = user_of(fleet, vassal), vassal.name
     if vassal.waits_as != user:
-        leave(fleet, vassal.name)
+        leave(fleet, name)
     vassal.waits_as = user
     # A user keeps its place among the users, even if this is all that it has waiting.
-    waiting = fleet.users.setdefault(user, Waiting())
-    for other in _LINES:
-        if other != line:
-            getattr(waiting, other).pop(vassal.name, None)
-    getattr(waiting, line)[vassal.name] = None
+    waiting = fleet.users.get(user)
+    if waiting is None:
+        waiting = fleet.users[user] = Waiting()
+    chosen: dict[str, None] = getattr(waiting, line)
+    if name not in chosen:  # then it may be in another one
+        waiting.express.pop(name, None)
+        waiting.queue.pop(name, None)
+        waiting.retries.pop(name, None)
+        chosen[name] = None
 
 
 def leave(fleet: Fleet, name: str) -> None:
     """It waits no longer."""
-    for line in (fleet.express, fleet.queue, fleet.retries):
-        line.pop(name, None)
+    if fleet.express or fleet.queue or fleet.retries:
+        for line in (fleet.express, fleet.queue, fleet.retries):
+            line.pop(name, None)
     vassal = fleet.vassals.get(name)
     if vassal is not None and vassal.waits_as is not None:
         waiting = fleet.users[vassal.waits_as]
-        for line in (waiting.express, waiting.queue, waiting.retries):
-            line.pop(name, None)
+        waiting.express.pop(name, None)
+        waiting.queue.pop(name, None)
+        waiting.retries.pop(name, None)
         if not (waiting.express or waiting.queue or waiting.retries):
             del fleet.users[vassal.waits_as]
         vassal.waits_as = None
@@ -105,7 +117,10 @@ def _line_of(fleet: Fleet, vassal: Vassal) -> _Line | None:
     lines: Fleet | Waiting = fleet
     if vassal.waits_as is not None:
         lines = fleet.users[vassal.waits_as]
-    return next((each for each in _LINES if vassal.name in getattr(lines, each)), None)
+    for line in _LINES:
+        if vassal.name in getattr(lines, line):
+            return line
+    return None
 
 
 def regroup(fleet: Fleet) -> None:
@@ -132,17 +147,29 @@ def regroup(fleet: Fleet) -> None:
 
 def next_of(fleet: Fleet) -> str | None:
     """The vassal that gets a slot now; None where none waits or none may have one."""
+    if not waits(fleet):
+        return None
     free = slots(fleet) - fleet.starting
-    if free <= 0 or not waits(fleet):
+    if free <= 0:
         return None
     if not rules.holds(fleet, rules.SHARES):
         starts = fleet.queue or fleet.retries
         turn_of_starts = fleet.reloaded_last or not fleet.express
         return next(iter(starts if starts and turn_of_starts else fleet.express))
     for user, waiting in fleet.users.items():
-        if free > 1 or not fleet.held.get(user) or not _keeps_one_free(fleet):
+        if free > 1 or _may_take_last(fleet, user):
             return _first(waiting)
     return None
+
+
+def _may_take(fleet: Fleet, user: str) -> bool:
+    """Whether a slot is free for this user, if no vassal waits."""
+    free = slots(fleet) - fleet.starting
+    return free > 1 or (free == 1 and _may_take_last(fleet, user))
+
+
+def _may_take_last(fleet: Fleet, user: str) -> bool:
+    return not fleet.held.get(user) or not _keeps_one_free(fleet)
 
 
 def _keeps_one_free(fleet: Fleet) -> bool:
@@ -152,8 +179,7 @@ def _keeps_one_free(fleet: Fleet) -> bool:
 
 def _first(waiting: Waiting) -> str:
     """The first one of the line that has its turn."""
-    after = _LINES.index(waiting.last) + 1
-    for line in _LINES[after:] + _LINES[:after]:
+    for line in _TURNS[waiting.last]:
         for name in getattr(waiting, line):
             return str(name)
     raise AssertionError("a user is kept while one of its lines is not empty")
@@ -175,7 +201,10 @@ def gets_slot(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
     when the event has been folded, whatever the order of the fleet. Before a daemon is ready, no
     vassal that waits has a turn.
     """
-    may_be_first = event.vassal is not None and (fleet.open or not waits(fleet))
+    alone = not waits(fleet)
+    may_be_first = event.vassal is not None and (fleet.open or alone)
+    if alone and may_be_first and _may_take(fleet, user_of(fleet, vassal)):
+        return True  # it would join, be the first one, and leave again
     join(fleet, vassal, event)
     if not may_be_first or next_of(fleet) != vassal.name:
         return False
