@@ -132,9 +132,9 @@ class Audit:
                     yield row
             progress(walker.last)
         walker.end()
-        self._check_identity(reader)
+        self.check_identity(reader)
 
-    def _check_identity(self, reader: Reader) -> None:
+    def check_identity(self, reader: Reader) -> None:
         """Whether the journal's identity is the hash of the event that gave it, if that is here."""
         try:
             named = identity_link(reader.db)

@@ -29,7 +29,7 @@ from ..journal.errors import (
 from ..journal.events import Announced
 from ..journal.files import Files
 from ..journal.reading import Reader, Row, Stored
-from . import beside, open_end
+from . import open_end, segments
 from .divergence import Divergence, Divergences, of_fleets
 from .rebuild import FoldFailed, fold_one
 from .states import Comparison
@@ -51,6 +51,12 @@ class Verdict:
         self.states = Comparison()
         self.open_end: str | None = None  # the journal may go on elsewhere
         self.notes = self.audit.notes
+
+    def take(self, clean: segments.Clean, head: int) -> None:
+        """There is nothing to be told but numbers."""
+        self.audit.events, self.audit.intact_to = clean.events, head
+        self.events, self.snapshots, self.configs = clean.events, clean.snapshots, clean.configs
+        self.states.count, self.states.first = clean.checkpoints, clean.first
 
     @property
     def first(self) -> Divergence | None:
@@ -96,9 +102,8 @@ def _verify(
     files: Files,
     progress: Callable[[int, int], None],
     witness: Witness | None,
-    alone: bool = False,
 ) -> Verdict:
-    """Check everything, ``alone`` or with the chain checked beside the fold."""
+    """Check everything, on all cores, or in order where anything may be to be told."""
     verdict = Verdict()
     audit = verdict.audit
     audit.check_log(files)
@@ -108,21 +113,23 @@ def _verify(
         if reader is None:
             return verdict
         verdict.open_end = open_end.note(reader)
-        folder = _Folder(verdict, reader)
-        other = None if alone or audit.findings else beside.begin(files, reader)
         told = partial(_tell, progress, reader.head.seq)
-        if other is None:
+        clean = None if audit.findings else segments.verified(files, reader, told)
+        folder = None
+        if clean is not None:
+            verdict.take(clean, reader.head.seq)
+        else:
+            folder = _Folder(verdict, reader)
             audit.check_structure(reader)
             folder.run(audit.intact_events(reader, told))
-        elif not _run_beside(folder, other, told):
-            return _verify(files, progress, witness, alone=True)
-        folder.compare_deploys()
+            folder.compare_deploys()
         if witness is not None:
             compare(witness, reader, audit)
         verdict.notes += verdict.states.notes(reader.anchor.seq + 1)
-        verdict.configs = audit.check_configs(
-            reader, folder.referred, all_known=reader.anchor.seq == 0 and not audit.findings
-        )
+        if folder is not None:
+            verdict.configs = audit.check_configs(
+                reader, folder.referred, all_known=reader.anchor.seq == 0 and not audit.findings
+            )
         verdict.head = (reader.head.seq, reader.head.hash)
         verdict.events = audit.events
     return verdict
@@ -130,25 +137,6 @@ def _verify(
 
 def _tell(progress: Callable[[int, int], None], last: int, done: int) -> None:
     progress(done, last)
-
-
-def _run_beside(folder: "_Folder", other: beside.Beside, progress: Callable[[int], None]) -> bool:
-    """Fold while another process checks the chain; False where all is to be done again."""
-    audit = folder.verdict.audit
-    try:
-        folder.run(beside.rows(folder.reader, progress))
-    except (JournalError, TypeError, ValueError):  # by damage that was not known yet
-        other.end()
-        return False
-    except BaseException:
-        other.end()
-        raise
-    audited = other.result()
-    if audited is None or audited.findings or audit.findings:
-        return False
-    audit.events, audit.intact_to = audited.events, audited.intact_to
-    audit.notes += audited.notes
-    return True
 
 
 def _reader(files: Files, connection: sqlite3.Connection, audit: Audit) -> Reader | None:

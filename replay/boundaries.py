@@ -1,0 +1,115 @@
+"""Deploys that are open where a segment of a journal begins, and what becomes of them in it.
+
+The fold of a segment begins with a stored fleet. That does not tell which deploys were open then,
+nor their state: only the fold of the segment before tells. Therefore a placeholder stands for the
+deploy that each vassal may have open, and each event that may say something of it is noted. A
+placeholder is settled by such events only that settle any deploy, so the notes end soon. When
+both segments are folded, the notes are applied to the deploys that really were open.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
+
+import msgspec
+
+from ..daemon.core.actions import Action
+from ..daemon.core.deploys import Deploy, Deploys
+from ..daemon.core.fleet import Fleet, Phase, Vassal
+from ..journal.events import Event
+from ..journal.policy import Policy
+
+
+class Note(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An event that may say something of the deploy that a vassal had open.
+
+    ``vassal`` is what that was after the event, ``phase`` the one before it. With ``order``, the
+    event gave it. ``superseded``: the event is the next deploy of the name.
+    """
+
+    seq: int
+    name: str
+    vassal: Vassal | None = None
+    phase: Phase | None = None
+    order: Action | None = None
+    patience: float = 0.0
+    superseded: bool = False
+
+
+class Following(Deploys):
+    """Follows the fold of a segment that begins with a stored fleet."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        # Not a kind that deploys: an operator's stop settles only those, and not all of them.
+        super().__init__(
+            Deploy(-number, fleet.at, name, None, "vassal_removed", None, None)
+            for number, name in enumerate(fleet.vassals, 1)
+        )
+        self.notes: list[Note] = []
+
+    def look(
+        self, fleet: Fleet, event: Event, phase: Phase | None, name: str, new: bool = False
+    ) -> None:
+        if self.open[name].seq < 0:
+            vassal, patience = copy(fleet.vassals.get(name)), fleet.policy.start_patience
+            self.notes.append(Note(event.seq, name, vassal, phase, patience=patience))
+        super().look(fleet, event, phase, name, new)
+
+    def order(self, fleet: Fleet, event: Event, actions: Sequence[Action]) -> None:
+        for action in actions:
+            deploy = self.open.get(action.vassal)
+            if deploy is not None and deploy.seq < 0:
+                vassal = copy(fleet.vassals.get(action.vassal))
+                patience = fleet.policy.start_patience
+                self.notes.append(
+                    Note(event.seq, action.vassal, vassal, order=action, patience=patience)
+                )
+        super().order(fleet, event, actions)
+
+    def supersede(self, name: str, event: Event) -> None:
+        deploy = self.open.get(name)
+        if deploy is not None and deploy.seq < 0:
+            self.notes.append(Note(event.seq, name, superseded=True))
+        super().supersede(name, event)
+
+
+class Unknown(Exception):
+    """A deploy is open of which no note was taken."""
+
+
+def applied(
+    before: Iterable[Deploy],
+    notes: Iterable[Note],
+    names: Iterable[str],
+    until: int,
+    event_of: Callable[[int], Event],
+) -> tuple[list[Deploy], list[Deploy]]:
+    """Follow the deploys from ``before``: those that are settled in the end, and those still open.
+
+    ``names`` are the vassals of which notes were taken, up to the time ``until``. Raises Unknown.
+    """
+    deploys = list(before)
+    if not {deploy.vassal for deploy in deploys} <= set(names):
+        raise Unknown
+    follower = Deploys(deploys)
+    for note in notes:
+        if note.name not in follower.open:
+            continue
+        event = event_of(note.seq)
+        follower.end_trials(event.at)
+        if note.name in follower.open:
+            _apply(follower, note, event)
+    follower.end_trials(until)
+    still = list(follower.open.values())
+    return [deploy for deploy in deploys if deploy.settled], still
+
+
+def _apply(follower: Deploys, note: Note, event: Event) -> None:
+    fleet = Fleet(policy=Policy(start_patience=note.patience))
+    if note.vassal is not None:
+        fleet.vassals[note.name] = note.vassal
+    if note.superseded:
+        follower.supersede(note.name, event)
+    elif note.order is not None:
+        follower.order(fleet, event, [note.order])
+    else:
+        follower.look(fleet, event, note.phase, note.name)

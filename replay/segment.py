@@ -1,0 +1,229 @@
+"""One segment of a journal, checked and folded by itself: the quick way of ``verify``.
+
+A segment begins with the fleet of a stored snapshot, or where the file begins, and ends with
+another one. It is *clean* where nothing at all is to be told of it. Each row follows from the chain
+and orders what was recorded, each checkpoint and snapshot is that of the fold, and each outcome in
+the table ``deploy`` follows from the events. Anything else raises ``Unclean``, without a word on
+what it is: ``verify.py`` finds that out, from the beginning and in order.
+
+Segments prove nothing alone. The first one begins with the anchor, and each ends with the hash, the
+time and the fleet with which the next one begins. ``segments.py`` compares them.
+"""
+
+import gc
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from ..daemon.core.actions import recorded
+from ..daemon.core.checkpoints import States
+from ..daemon.core.deploys import Deploy, Deploys
+from ..daemon.core.fleet import Fleet, from_json, to_json
+from ..daemon.core.fold import fold
+from ..journal.chain import canonical
+from ..journal.events import Announced, Checkpoint
+from ..journal.reading import Link, Reader, Row, decoded, unpacked
+from .boundaries import Following, Note
+
+_AT_ONCE: Final = 2_000  # outcomes
+_IN_ONE: Final = 500
+_DIGEST: Final = 64  # hexadecimal digits
+_COLUMNS: Final = "seq, at, kind, monitor, vassal, cause, body, actions, hash"
+_ROWS: Final = f"SELECT {_COLUMNS} FROM event WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1000"
+
+
+class Unclean(Exception):
+    """Something is to be told."""
+
+
+class Edge(msgspec.Struct, frozen=True):
+    """Where a segment begins or ends: the last event before, and the digest of the fleet."""
+
+    seq: int
+    at: int
+    hash: bytes
+    fleet: bytes
+
+
+class Folded(msgspec.Struct):
+    """The facts of a clean segment."""
+
+    begin: Edge
+    end: Edge
+    snapshots: int
+    checkpoints: int
+    first: int | None  # checkpoint
+    referred: bytes  # the digests of configs that its events name, sorted
+    compared: int  # outcomes
+    names: list[str]  # of the vassals where it begins
+    notes: list[Note]
+    open: list[Deploy]
+
+
+def folded(reader: Reader, begin: int, end: int, outcomes: bool) -> Folded:
+    """Fold the events behind ``begin`` up to ``end``. Raises Unclean.
+
+    ``outcomes``: the table ``deploy`` is compared.
+    """
+    enabled = gc.isenabled()
+    gc.disable()  # nothing here is a cycle, and there is much of it
+    try:
+        return _Segment(reader, begin, outcomes).run(end)
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _fleet_digest(fleet: Fleet) -> bytes:
+    return sha256(to_json(fleet)).digest()
+
+
+class _Segment:
+    def __init__(self, reader: Reader, begin: int, outcomes: bool) -> None:
+        self._reader = reader
+        self._outcomes = outcomes
+        self._referred: set[str] = set()
+        self._compared = self._checkpoints = 0
+        self._first: int | None = None
+        self._states: States | None = None
+        anchor = reader.anchor
+        self._follower: Deploys = Deploys()
+        if begin == anchor.seq:
+            stored = reader.anchor_snapshot()
+            self._fleet = Fleet() if stored is None else from_json(stored.fleet)
+            edge = Edge(anchor.seq, 0, anchor.hash, _fleet_digest(self._fleet))
+        else:
+            self._fleet = self._snapshot_of(begin)
+            self._follower = Following(self._fleet)
+            edge = Edge(begin, *self._row(begin), _fleet_digest(self._fleet))
+        self.begin = edge
+        self._names = list(self._fleet.vassals)
+        for vassal in self._fleet.vassals.values():
+            specs = (vassal.spec, vassal.running)
+            self._referred.update(each.config for each in specs if each and each.config)
+
+    def _row(self, seq: int) -> tuple[int, bytes]:
+        ((at, hash_),) = self._reader.fetch("SELECT at, hash FROM event WHERE seq = ?", seq)
+        return at, hash_
+
+    def _snapshot_of(self, seq: int) -> Fleet:
+        rows = self._reader.fetch(
+            "SELECT seq, hash, fleet, check_sum FROM snapshot WHERE seq = ?", seq
+        )
+        stored = unpacked(*rows[0])
+        if stored.fleet is None:
+            raise Unclean
+        return from_json(stored.fleet)
+
+    def run(self, end: int) -> Folded:
+        """Fold up to ``end``, with which a snapshot or the journal ends."""
+        previous = self.begin
+        stops = self._snapshots_within(end)
+        for stop in sorted({*stops, end}):
+            link = self._fold_to(previous, stop)
+            if stop in stops:
+                self._compare_snapshot(stop, link.hash)
+            previous = Edge(stop, self._fleet.at, link.hash, b"")
+        self._compare_settled()
+        follower = self._follower
+        if follower.lost:
+            raise Unclean
+        return Folded(
+            self.begin,
+            Edge(end, self._fleet.at, previous.hash, _fleet_digest(self._fleet)),
+            len(stops), self._checkpoints, self._first, _joined(self._referred), self._compared,
+            self._names, follower.notes if isinstance(follower, Following) else [],
+            [deploy for deploy in follower.open.values() if deploy.seq > 0],
+        )  # fmt: skip
+
+    def _snapshots_within(self, end: int) -> list[int]:
+        rows = self._reader.fetch(
+            "SELECT seq FROM snapshot WHERE seq > ? AND seq <= ? ORDER BY seq", self.begin.seq, end
+        )
+        return [seq for (seq,) in rows]
+
+    def _compare_snapshot(self, seq: int, hash_: bytes) -> None:
+        rows = self._reader.fetch(
+            "SELECT seq, hash, fleet, check_sum FROM snapshot WHERE seq = ?", seq
+        )
+        stored = unpacked(*rows[0])
+        if stored.fleet is None or stored.hash != hash_:
+            raise Unclean
+        # Decoded and encoded again: an older version may have left out what is default.
+        if to_json(from_json(stored.fleet)) != to_json(self._fleet):
+            raise Unclean
+
+    def _fold_to(self, previous: Edge, end: int) -> Link:
+        """Fold the rows up to ``end``; the last one's number and hash."""
+        seq, at, hash_ = previous.seq, previous.at, previous.hash
+        path, fleet, follower = self._reader.path, self._fleet, self._follower
+        for row in self._rows(seq, end):
+            columns = row[:8]
+            hash_ = sha256(hash_ + canonical(columns)).digest()
+            if row[0] != seq + 1 or hash_ != row[8] or row[1].__class__ is not int or row[1] <= at:
+                raise Unclean
+            seq, at = row[0], row[1]
+            event = decoded(path, row)
+            body = event.body
+            if body.__class__ is Checkpoint:
+                self._checkpoint(event.seq, body)
+            actions = follower.take(fleet, event, None, fold)
+            if recorded(actions, failed=event.failed) != row[7]:
+                raise Unclean
+            if self._states is not None:
+                self._states.note(fleet, event, actions)
+            if isinstance(body, Announced) and body.spec.config and not body.over_budget:
+                self._referred.add(body.spec.config)
+        if seq != end:
+            raise Unclean
+        return Link(seq, hash_)
+
+    def _rows(self, after: int, end: int) -> Iterator[Row]:
+        while after < end:
+            rows = self._reader.fetch(_ROWS, after, end)
+            if not rows:
+                return
+            yield from rows
+            after = rows[-1][0]
+            if len(self._follower.touched) > _AT_ONCE:
+                self._compare_settled()
+
+    def _checkpoint(self, seq: int, body: Checkpoint) -> None:
+        if self._states is None or self._states.version != body.v:
+            self._states = States(body.v)
+        if self._states.digest(self._fleet) != body.digest:
+            raise Unclean
+        self._checkpoints += 1
+        if self._first is None:
+            self._first = seq
+
+    def _compare_settled(self) -> None:
+        """Compare the outcomes that nothing changes any more, and forget them."""
+        follower = self._follower
+        waits = {deploy.seq for deploy in follower.open.values()}
+        done = [d for seq, d in follower.touched.items() if seq > 0 and seq not in waits]
+        follower.touched = {seq: d for seq, d in follower.touched.items() if seq in waits}
+        if self._outcomes:
+            self._compared += compare_outcomes(self._reader, done)
+
+
+def compare_outcomes(reader: Reader, deploys: Sequence[Deploy]) -> int:
+    """Compare deploys with the table; how many. Raises Unclean."""
+    for at in range(0, len(deploys), _IN_ONE):
+        known = {deploy.seq: deploy.row[1:4] for deploy in deploys[at : at + _IN_ONE]}
+        rows = reader.fetch(
+            "SELECT seq, previous, outcome, outcome_seq FROM deploy"
+            f" WHERE seq IN ({', '.join('?' * len(known))})",
+            *known,
+        )
+        if {seq: tuple(stored) for seq, *stored in rows} != known:
+            raise Unclean
+    return len(deploys)
+
+
+def _joined(digests: set[str]) -> bytes:
+    if any(len(digest) != _DIGEST for digest in digests):
+        raise Unclean
+    return bytes.fromhex("".join(sorted(digests)))

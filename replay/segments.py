@@ -1,0 +1,276 @@
+"""The quick way of ``verify``: the segments of a long journal on all cores, and then the joints.
+
+A journal is cut at stored snapshots. Processes take tickets from a pipe until none is left. A
+ticket stands for one segment, for some of the config texts, or for SQLite's own check of its pages.
+Then the parts are joined:
+
+- The segments must follow each other: each begins with the event and the fleet with which the one
+  before it ended. So a snapshot that is not of the fold is found by the segment before it.
+- The deploys that were open between two segments are followed through the notes of the later one.
+- The configs that events name must be those that are stored.
+
+Only a clean journal has an answer here. If anything is to be told, a process has failed, or the
+journal cannot be cut, the answer is None, and ``verify.py`` does all again in order.
+"""
+
+import os
+import subprocess
+import sys
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import pairwise
+from typing import Final
+
+import msgspec
+
+from ..daemon.core.deploys import Deploy
+from ..journal import chain
+from ..journal.damage import Audit
+from ..journal.events import Event
+from ..journal.files import Files
+from ..journal.reading import Reader, open_journal
+from .boundaries import applied
+from .segment import Folded, Unclean, compare_outcomes, folded
+
+LONG: Final = 50_000  # events from which on other processes are worth their start
+SEGMENT: Final = 60_000  # events, about
+_CONFIGS: Final = 50_000  # texts of one ticket
+MOST: Final = 16  # processes
+_TICKET: Final = 4  # bytes
+_RECORD: Final = 32  # bytes of a digest
+
+
+class Clean(msgspec.Struct, frozen=True):
+    """A journal of which nothing is to be told."""
+
+    events: int
+    snapshots: int
+    configs: int
+    checkpoints: int
+    first: int | None  # checkpoint
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """The tickets, in order: segments, texts by their row ids, then the check of the pages."""
+
+    head: int
+    head_hash: bytes
+    stops: list[int]  # the first segment is between the first two
+    texts: list[int]
+    outcomes: bool
+
+    @property
+    def tickets(self) -> int:
+        return len(self.stops) - 1 + len(self.texts) - 1 + 1
+
+
+class Found(msgspec.Struct):
+    """The findings of one process. Only what is clean is told."""
+
+    clean: bool = True
+    segments: dict[int, Folded] = {}
+    texts: int = 0
+
+
+def verified(files: Files, reader: Reader, progress: Callable[[int], None]) -> Clean | None:
+    """The answer about a clean journal; None where all is to be done in order."""
+    long = reader.head.seq - reader.anchor.seq >= LONG
+    if not long or files.live or files.access == "copied" or reader.last != reader.head.seq:
+        return None
+    try:
+        plan = _plan(reader)
+        found = _run(files, reader, plan, progress)
+        return _join(reader, plan, found)
+    except Exception:  # whatever it is, the fold in order tells it
+        return None
+
+
+def _plan(reader: Reader) -> Plan:
+    stops = [reader.anchor.seq]
+    query = "SELECT seq FROM snapshot WHERE seq > ? AND seq < ? ORDER BY seq"
+    for (seq,) in reader.fetch(query, reader.anchor.seq, reader.head.seq):
+        if seq >= stops[-1] + SEGMENT:
+            stops.append(seq)
+    ((last,),) = reader.fetch("SELECT max(rowid) FROM config")
+    return Plan(
+        reader.head.seq, reader.head.hash, [*stops, reader.head.seq],
+        [*range(0, last or 0, _CONFIGS), last or 0], reader.has_deploys(),
+    )  # fmt: skip
+
+
+def _run(files: Files, reader: Reader, plan: Plan, progress: Callable[[int], None]) -> list[Found]:
+    """Have all tickets done, by this process as well. Raises Unclean."""
+    tickets, box = os.pipe()
+    with open(tickets, "rb", buffering=0) as source, open(box, "wb", buffering=0) as sink:
+        for number in range(plan.tickets):
+            sink.write(number.to_bytes(_TICKET))
+        sink.close()
+        others: list[subprocess.Popen[bytes]] = []
+        try:
+            others += map(partial(_begin, files, plan, tickets), range(_processes() - 1))
+            found = [work(reader, plan, source.fileno(), progress)]
+            for other in others:
+                said, _ = other.communicate()
+                found.append(msgspec.json.decode(said, type=Found))
+        finally:
+            for other in others:
+                if other.returncode is None:
+                    other.kill()
+                    other.communicate()
+    if not all(each.clean for each in found):
+        raise Unclean
+    return found
+
+
+def _processes() -> int:
+    return min(len(os.sched_getaffinity(0)), MOST)
+
+
+def _begin(files: Files, plan: Plan, tickets: int, _: int) -> subprocess.Popen[bytes]:
+    told = msgspec.json.encode(plan).decode()
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", __name__, files.path, told, str(tickets)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        pass_fds=(tickets,),
+    )  # fmt: skip
+
+
+def work(
+    reader: Reader, plan: Plan, tickets: int, progress: Callable[[int], None] = lambda _: None
+) -> Found:
+    """Do tickets until none is left, or until something is to be told."""
+    found = Found()
+    while ticket := os.read(tickets, _TICKET):
+        number = int.from_bytes(ticket)
+        try:
+            _do(reader, plan, number, found)
+        except Exception:  # whatever it is, the fold in order tells it
+            found.clean = False
+            while os.read(tickets, 1 << 12):
+                pass  # the others need not go on
+        if number < len(plan.stops) - 1:
+            progress(plan.stops[number + 1])
+    return found
+
+
+def _do(reader: Reader, plan: Plan, number: int, found: Found) -> None:
+    segments, texts = len(plan.stops) - 1, len(plan.texts) - 1
+    if number < segments:
+        begin, end = plan.stops[number : number + 2]
+        found.segments[number] = folded(reader, begin, end, plan.outcomes)
+    elif number < segments + texts:
+        begin, end = plan.texts[number - segments : number - segments + 2]
+        found.texts += _check_texts(reader, begin, end)
+    else:
+        audit = Audit()
+        audit.check_structure(reader)
+        found.clean &= not audit.count
+
+
+def _check_texts(reader: Reader, begin: int, end: int) -> int:
+    """Each text with its digest; how many."""
+    count = 0
+    query = "SELECT rowid, digest, content FROM config WHERE rowid > ? AND rowid <= ?"
+    query += " ORDER BY rowid LIMIT 500"
+    while rows := reader.fetch(query, begin, end):
+        begin = rows[-1][0]
+        for _, digest, content in rows:
+            if content.__class__ is not bytes or chain.digest(content) != digest:
+                raise Unclean
+        count += len(rows)
+    return count
+
+
+# The joints
+
+
+def _join(reader: Reader, plan: Plan, found: Sequence[Found]) -> Clean:
+    """Join what all processes found. Raises Unclean."""
+    parts = {number: part for each in found for number, part in each.segments.items()}
+    segments = [parts[number] for number in range(len(plan.stops) - 1)]
+    for one, next_ in pairwise(segments):
+        if one.end != next_.begin:
+            raise Unclean
+    last = segments[-1].end
+    if (last.seq, last.hash) != (plan.head, plan.head_hash):
+        raise Unclean
+    snapshots = sum(each.snapshots for each in segments)
+    anchors = 1 if reader.anchor.seq else 0
+    ((count,),) = reader.fetch("SELECT count(*) FROM snapshot")
+    if count != snapshots + anchors:
+        raise Unclean
+    if plan.outcomes:
+        _join_outcomes(reader, segments)
+    texts = sum(each.texts for each in found)
+    _join_texts(reader, [each.referred for each in segments], texts)
+    audit = Audit()
+    audit.check_identity(reader)
+    if audit.count:
+        raise Unclean
+    firsts = [each.first for each in segments if each.first is not None]
+    return Clean(
+        plan.head - reader.anchor.seq, count, texts, sum(each.checkpoints for each in segments),
+        min(firsts, default=None),
+    )  # fmt: skip
+
+
+def _join_outcomes(reader: Reader, segments: Sequence[Folded]) -> None:
+    def event_of(seq: int) -> Event:
+        row = reader.row(seq)
+        if row is None:
+            raise Unclean
+        return reader.decode(row)
+
+    compared = 0
+    still: list[Deploy] = []
+    for each in segments:
+        settled, still = applied(still, each.notes, each.names, each.end.at, event_of)
+        compared += compare_outcomes(reader, settled) + each.compared
+        still += each.open
+    compared += compare_outcomes(reader, still)
+    ends = (reader.anchor.seq, reader.head.seq)
+    query = "SELECT count(*) FROM deploy WHERE seq > ? AND seq <= ?"
+    ((count,),) = reader.fetch(query, *ends)
+    if count != compared:
+        raise Unclean
+
+
+def _join_texts(reader: Reader, referred: Sequence[bytes], texts: int) -> None:
+    """The configs that events name against those that are stored, a part of them at a time."""
+    there = 0
+    for part in range(256):
+        named = {each for one in referred for each in _of_part(one, part)}
+        query = "SELECT digest FROM config WHERE digest >= ? AND digest < ?"
+        rows = reader.fetch(query, f"{part:02x}", f"{part + 1:02x}" if part < 255 else "g")
+        stored = {bytes.fromhex(digest) for (digest,) in rows}
+        there += len(rows)
+        # In the rest of a journal, texts are also of events that are in the archive.
+        if named != stored and (not reader.anchor.seq or not named <= stored):
+            raise Unclean
+    if there != texts:
+        raise Unclean
+
+
+def _of_part(digests: bytes, part: int) -> Iterator[bytes]:
+    """Those of some sorted digests that begin with this byte."""
+    count = len(digests) // _RECORD
+    begin = bisect_left(range(count), part, key=lambda n: digests[n * _RECORD])
+    for at in range(begin * _RECORD, len(digests), _RECORD):
+        if digests[at] != part:
+            return
+        yield digests[at : at + _RECORD]
+
+
+def main(path: str, told: str, tickets: int) -> None:
+    """Take tickets for a plan; print what was found."""
+    plan = msgspec.json.decode(told, type=Plan)
+    with open_journal(path) as reader:
+        if (reader.head.seq, reader.head.hash) != (plan.head, plan.head_hash):
+            sys.exit(3)
+        found = work(reader, plan, tickets)
+    sys.stdout.buffer.write(msgspec.json.encode(found))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
