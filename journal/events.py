@@ -375,7 +375,7 @@ class Checkpoint(Body, frozen=True):
     digest: str
 
 
-Request = Literal["start", "stop", "restart", "reload", "retry", "upgrade"]
+Request = Literal["start", "stop", "restart", "reload", "retry", "reopen", "upgrade"]
 
 
 class OperatorRequested(ByOperator, frozen=True):

@@ -1,7 +1,8 @@
 """The control socket: operators ask there, and another daemon takes over there.
 
-``server.py`` serves clients and limits them, ``requests.py`` answers. ``waiting.py`` lets a client
-wait for a phase, ``attention.py`` finds troubles, ``explain.py`` shows the command of a vassal.
+``server.py`` serves clients and limits them, ``requests.py`` answers. ``orders.py`` answers those
+about vassals, which ``choosing.py`` finds. ``waiting.py`` lets a client wait for phases,
+``attention.py`` finds troubles, ``explain.py`` shows the command of a vassal.
 ``takeover.py`` hands all vassals to a newcomer whose keeper lives.
 
 The package may import ``daemon/cli``, ``daemon/core``, ``daemon/host``, ``daemon/keeper``,

@@ -35,10 +35,10 @@ class Refusals:
             self._others[uid] = self._others.get(uid, 0) + 1
             return None
         bucket.fill(1, now)
-        named = request.get("name", request.get("file"))
+        named = _named(request)
         body = RequestRefused(
             request=shown(str(request.get("do")))[:_LONGEST],
-            name="" if named is None else shown(str(named))[:_LONGEST],
+            name=shown(named)[:_LONGEST],
             error=error[:_LONGEST],
             via="control",
             reason=reason_of(request),
@@ -46,6 +46,17 @@ class Refusals:
             **caller.fields,
         )
         return Draft("request_refused", body, None, vassal)
+
+
+def _named(request: Mapping[str, Any]) -> str:
+    """The names in a request: of a vassal, of several, or of a file."""
+    names = request.get("names")
+    if isinstance(names, list):
+        return " ".join(map(str, names[:_LONGEST]))
+    if request.get("all") is True:
+        return "--all"
+    named = request.get("name", request.get("file"))
+    return "" if named is None else str(named)
 
 
 def reason_of(request: Mapping[str, Any]) -> str:

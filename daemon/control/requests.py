@@ -9,9 +9,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
-from typing import Any, Final, Protocol, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -22,33 +21,26 @@ from ...monitors.short_names import short_names
 from ...version import VERSION
 from ..core.draft import Draft
 from ..core.fleet import Vassal
-from ..core.fold import is_ignored
 from ..core.records import fleet_record, vassal_record
-from ..core.reloads import way_to_reload
 from ..core.running import in_line, waiting_steps, waits_in_line
 from ..host import threads
 from .attention import Daemon as Troubled
 from .attention import attention
 from .caller import Caller
+from .choosing import is_of_many
 from .explain import Explain
-from .refusals import Refusals, reason_of
-from .server import NOT_RECORDED, Client, Refused
-from .waiting import Goal, Waiting
+from .orders import VERBS, Orders
+from .orders import Daemon as Orderly
+from .refusals import reason_of
+from .server import PROTOCOL, Client, Failed, Refused
 
 _TRIAL: Final = 20.0  # seconds for a new version to say which one it is
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
-_NAMED: Final = ("start", "stop", "restart", "reload", "retry")
 # Refused ones are recorded. That of another emperor, to take over, is no operator's.
-_CHANGES: Final = (*_NAMED, "upgrade", "adopt", "restore")
-# The client wants a state. Where the fold ignores the request, the vassal is in that state already,
-# or on its way to it.
-_OF_STATE: Final = ("start", "stop", "restart")
-# Where a vassal's log says nothing of a failure: no process of it failed or is late.
-_SAYS_NOTHING: Final = ("forgotten", "held", "listening", "queued")
-WAIT: Final = 60.0  # seconds that a client waits unless it says otherwise
+_CHANGES: Final = (*VERBS, "reopen", "upgrade", "adopt", "restore")
 
 
-class Daemon(Troubled, Protocol):
+class Daemon(Troubled, Orderly, Protocol):
     """The daemon as far as answers are made from it."""
 
     @property
@@ -57,12 +49,7 @@ class Daemon(Troubled, Protocol):
     @property
     def journal_path(self) -> str: ...
 
-    def now(self) -> int: ...
-
     def heartbeat_age(self, vassal: str) -> float | None: ...
-
-    @property
-    def waiting(self) -> Waiting: ...
 
     def renamed_logs(self) -> dict[str, str]: ...
 
@@ -72,11 +59,9 @@ class Daemon(Troubled, Protocol):
 
     def cgroup_of(self, vassal: str) -> str | None: ...
 
-    def last_lines(self, vassal: str) -> str: ...
-
     def log_of(self, vassal: str) -> str | None: ...
 
-    def record(self, draft: Draft) -> Awaitable[None]: ...
+    def reopen_logs(self) -> None: ...
 
 
 class Asks:
@@ -97,7 +82,7 @@ class Asks:
         self._explain = explain
         self._upgrade = upgrade
         self._hand_over = hand_over
-        self._refusals = Refusals()
+        self._orders = Orders(daemon)
 
     async def __call__(
         self, request: Mapping[str, Any], client: Client
@@ -106,9 +91,11 @@ class Asks:
         do = request.get("do")
         try:
             return await self._answer(do, request, client)
+        except Failed:
+            raise
         except Refused as refused:
-            if do in _CHANGES and "phase" not in refused.more:
-                await self._record_refusal(request, client, str(refused))
+            if do in _CHANGES:
+                await self._orders.record_refusal(request, client, str(refused))
             raise
 
     async def _answer(
@@ -123,33 +110,32 @@ class Asks:
         if do == "take_over":
             return await self._give_way(request, client)
         if do == "show":
-            return {"vassal": self._live(self._named(request), in_line(self._daemon.fleet))}
+            named = await self._orders.named(request)
+            return {"vassal": self._live(named, in_line(self._daemon.fleet))}
         if do == "explain":
-            vassal = msgspec.structs.replace(self._named(request))  # the fleet goes on meanwhile
+            named = await self._orders.named(request)
+            vassal = msgspec.structs.replace(named)  # the fleet goes on meanwhile
             return {"explanation": await threads.run_sync(self._explain, vassal)}
         if do in ("adopt", "restore"):
             raise Refused(f"the daemon has its journal, so there is nothing to {do}")
-        if do in _NAMED:
-            timeout = _timeout(request) if request.get("wait") is True else None
-            answer = await self._order(do, request, client)
-            return answer if timeout is None else await self._wait(request, do, timeout, client)
+        if do in VERBS:
+            give = self._orders.many if is_of_many(request) else self._orders.one
+            return await give(do, request, client)
         if do == "wait":
-            return await self._wait(request, _goal(request), _timeout(request), client)
-        known = ", ".join(("status", "list", "show", "explain", *_NAMED, "wait", "upgrade"))
+            return await self._orders.wait(request, client)
+        if do == "reopen":
+            return await self._reopen(request, client)
+        known = ", ".join(
+            ("status", "list", "show", "explain", *VERBS, "wait", "reopen", "upgrade")
+        )
         raise Refused(f"there is no {shown(str(do))[:40]!r}; ask one of {known}")
-
-    def _named(self, request: Mapping[str, Any]) -> Vassal:
-        name = request.get("name")
-        vassal = self._daemon.fleet.vassals.get(name) if isinstance(name, str) else None
-        if vassal is None:
-            raise Refused(f"there is no vassal {shown(str(name))[:300]}")
-        return vassal
 
     def _status(self) -> dict[str, Any]:
         fleet = self._daemon.fleet
         phases = Counter(vassal.phase for vassal in fleet.vassals.values())
         return {
             "version": VERSION,
+            "protocol": PROTOCOL,
             "pid": os.getpid(),
             "journal": self._daemon.journal_path,
             "seq": fleet.seq,
@@ -198,69 +184,26 @@ class Asks:
             "log": self._daemon.log_of(vassal.name),
         }
 
-    async def _order(
-        self, do: Request, request: Mapping[str, Any], client: Client
-    ) -> dict[str, Any]:
-        # Before the vassal is looked at: a request that the fold ignores is no event.
+    async def _reopen(self, request: Mapping[str, Any], client: Client) -> dict[str, Any]:
+        """Reopen logs. A full disk is no obstacle: that may be why they were moved away."""
         by = await threads.run_sync(client.caller)
-        vassal = self._named(request)
-        self._check_journal()
-        if is_ignored(do, vassal.phase):
-            if do == "restart" and vassal.held:
-                raise Refused(
-                    f"{vassal.name} is {vassal.phase}, as an operator stopped it; 'emperor-ctl"
-                    " start' starts it"
-                )
-            if do in _OF_STATE:
-                return {"phase": vassal.phase}
-            raise Refused(f"{vassal.name} is {vassal.phase}, so there is nothing to {do}")
-        if do == "reload" and way_to_reload(vassal) == "none":
-            raise Refused(
-                f"{vassal.name} has reload = none: a change waits for its next start; stop it, then"
-                " start it"
-            )
-        await self._record(do, request, by, vassal.name, "control")
-        now = self._daemon.fleet.vassals.get(vassal.name)
-        return {"phase": "forgotten" if now is None else now.phase}
+        self._daemon.reopen_logs()
+        if self._daemon.paused is None:
+            await self._record("reopen", request, by, "control")
+        return {"renamed_logs": self._daemon.renamed_logs()}
 
-    async def _wait(
-        self, request: Mapping[str, Any], goal: Goal, patience: float, client: Client
-    ) -> dict[str, Any]:
-        """Answer when a vassal has come to what was asked, or will not."""
-        name = str(request.get("name"))
-        waiting = partial(self._daemon.waiting.until, name, goal, patience)
-        phase, failure = await client.aside(waiting)
-        if failure is None:
-            return {"phase": phase}
-        log = ""
-        if phase not in _SAYS_NOTHING and self._daemon.paused is None:
-            log = await threads.run_sync(self._daemon.last_lines, name)
-        raise Refused(failure, phase=phase, log=log.splitlines())
-
-    async def _record(
-        self, do: Request, request: Mapping[str, Any], by: Caller, vassal: str | None, via: str
-    ) -> None:
-        reason = reason_of(request)
-        body = OperatorRequested(request=do, via=via, reason=reason, **by.fields)
-        await self._daemon.record(Draft("operator_requested", body, None, vassal))
-
-    async def _record_refusal(self, request: Mapping[str, Any], client: Client, error: str) -> None:
-        if self._daemon.paused is not None:
-            return
-        by = await threads.run_sync(client.caller)
-        name = request.get("name")
-        known = name if isinstance(name, str) and name in self._daemon.fleet.vassals else None
-        draft = self._refusals.draft(request, by, error, known, time.monotonic())
-        if draft is not None:
-            await self._daemon.record(draft)
+    async def _record(self, do: Request, request: Mapping[str, Any], by: Caller, via: str) -> None:
+        """Record a request about the daemon."""
+        body = OperatorRequested(request=do, via=via, reason=reason_of(request), **by.fields)
+        await self._daemon.record(Draft("operator_requested", body))
 
     async def _replace(self, request: Mapping[str, Any], client: Client) -> dict[str, Any]:
         if not self._daemon.keeper_lives:
             raise Refused("there is no keeper that could hold the vassals meanwhile")
-        self._check_journal()
+        self._orders.check_journal()
         await threads.run_sync(try_new_version)
         by = await threads.run_sync(client.caller)
-        await self._record("upgrade", request, by, None, "control")
+        await self._record("upgrade", request, by, "control")
         self._upgrade()
         return {}
 
@@ -269,28 +212,10 @@ class Asks:
     ) -> tuple[dict[str, Any], socket.socket]:
         if self._daemon.keeper_lives:
             raise Refused("this daemon has a keeper; a takeover is only for one without")
-        self._check_journal()
+        self._orders.check_journal()
         by = await threads.run_sync(client.caller)
-        await self._record("upgrade", request, by, None, "take_over")
+        await self._record("upgrade", request, by, "take_over")
         return {}, self._hand_over()
-
-    def _check_journal(self) -> None:
-        if self._daemon.paused is not None:
-            raise Refused(NOT_RECORDED + self._daemon.paused)
-
-
-def _timeout(request: Mapping[str, Any]) -> float:
-    timeout = request.get("timeout", WAIT)
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < 1e9:
-        raise Refused("timeout: a number of seconds is needed")
-    return float(timeout)
-
-
-def _goal(request: Mapping[str, Any]) -> Goal:
-    for goal in get_args(Goal):
-        if request.get("for") == goal:
-            return goal  # type: ignore[no-any-return]
-    raise Refused(f"for: one of {', '.join(get_args(Goal))} is needed")
 
 
 def try_new_version() -> None:
@@ -306,6 +231,3 @@ def try_new_version() -> None:
 
 def _bare() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith("EMPEROR")}
-
-
-assert set(_NAMED) <= set(get_args(Request))

@@ -8,6 +8,8 @@ go on:
     {"do": "show", "name": N}               {"ok": true, "vassal": {...}}
     {"do": "start"|"stop"|"restart"|"reload"|"retry", "name": N}   {"ok": true, "phase": P}
     {"do": "wait", "name": N, "for": "start"|...}        {"ok": true, "phase": P}
+    the same with "names": [N, ...] or "all": true       a line for each, see orders.py
+    {"do": "reopen"}                        {"ok": true, "renamed_logs": {...}}
     {"do": "upgrade"}                       {"ok": true}
     {"do": "adopt"}, {"do": "restore", "file": F}   of an estranged daemon, see estranged.py
     {"do": "take_over"}                     {"ok": true} and a descriptor, see takeover.py
@@ -18,6 +20,7 @@ its ``"reason": TEXT``, and is answered when it is durable. A refused one is jou
 """
 
 import array
+import contextlib
 import errno
 import math
 import os
@@ -37,7 +40,8 @@ from . import unix_sockets
 from .caller import Caller, caller, user_of
 from .connection_limits import Places
 
-LONGEST: Final = 65_536  # bytes of a request
+PROTOCOL: Final = 2  # the version of requests and answers; 1 knew no requests about many vassals
+LONGEST: Final = 524_288  # bytes of a request: 2,000 names of 254 bytes
 _IDLE: Final = 300.0  # seconds that a client may say nothing
 _MOST_WAITING: Final = 1024  # clients that wait for a vassal, beside those
 _LOOK: Final = 2.0  # seconds between looks whether a client is there that waits
@@ -52,6 +56,10 @@ class Refused(Exception):
     def __init__(self, reason: str, **more: Any) -> None:
         super().__init__(reason)
         self.more = more
+
+
+class Failed(Refused):
+    """A request was recorded, or needs no record, and vassals have not come to what was asked."""
 
 
 class ControlInUse(OSError):
@@ -78,6 +86,12 @@ class Client:
         if not self._placed:
             self._placed = await self._places.take(self)
         return self._placed
+
+    async def tell(self, *answers: dict[str, Any]) -> None:
+        """Send lines before the answer. Raises trio.BrokenResourceError for a client that left."""
+        self.is_idle(True)  # it has to read them
+        await self.stream.send_all(b"".join(escapes.encode(each) + b"\n" for each in answers))
+        self.is_idle(False)
 
     def leave(self) -> None:
         """Leave the place to another client."""
@@ -111,7 +125,8 @@ class Client:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._end_with_client, nursery.cancel_scope)
-                came.append(await wait())
+                with contextlib.suppress(trio.BrokenResourceError):
+                    came.append(await wait())
                 nursery.cancel_scope.cancel()
         finally:
             self._places.waiting -= 1
@@ -232,28 +247,32 @@ def _listening(listener: socket.socket) -> socket.socket:
 
 async def _converse(client: Client, answer: Answer) -> None:
     stream = client.stream
-    pending = b""
+    pending, looked_at = bytearray(), 0
     while True:
         if not await client.enter():
             refusal = {"ok": False, "error": f"too many connections of uid {client.uid}"}
             await _send(stream, refusal)
             return
         client.is_idle(True)
-        line, found, pending = pending.partition(b"\n")
-        if found:
+        end = pending.find(b"\n", looked_at)
+        if end >= 0:
+            line = bytes(pending[:end])
+            del pending[: end + 1]
+            looked_at = 0
             client.is_idle(False)  # a request has its own limits
             reply = await _reply(line, client, answer)
             client.is_idle(True)
             await _send(stream, *reply)
             continue
-        if len(line) > LONGEST:
+        looked_at = len(pending)
+        if looked_at > LONGEST:
             refusal = {"ok": False, "error": f"a request has {LONGEST} bytes at most"}
             await _send(stream, refusal)
             return
         received = await stream.receive_some()
         if not received:
             return
-        pending = line + received
+        pending += received
 
 
 async def _send(
@@ -277,6 +296,10 @@ async def _reply(
         return {"ok": False, "error": "the request is not a line of JSON"}, None
     if not isinstance(request, dict):
         return {"ok": False, "error": "the request is not a JSON object"}, None
+    version = request.get("protocol", 1)
+    if not isinstance(version, int) or version > PROTOCOL:
+        known = f"the daemon knows version {PROTOCOL} of the protocol"
+        return {"ok": False, "error": f"{known}; 'emperor-ctl upgrade' replaces it"}, None
     try:
         answered = await answer(request, client)
     except Refused as refused:

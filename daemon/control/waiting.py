@@ -1,19 +1,25 @@
-"""Clients that wait until a vassal has come to what an operator asked for.
+"""Clients that wait until vassals have come to what an operator asked for, or to a state.
 
-Whether it has is seen from the fleet as it stands, not from what happened meanwhile. So a client
+Whether they have is seen from the fleet as it stands, not from what happened meanwhile. So a client
 may ask again, of another daemon too: the one before was killed, or replaced.
+
+The goals ``start``, ``stop``, ``restart``, ``reload`` and ``retry`` are those of a request that is
+recorded. ``up``, ``accepting``, ``gone`` and ``held`` are states that a client waits for without a
+request. A vassal that is not known yet may still come to those.
 """
 
-import math
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, Literal, NamedTuple, Protocol
 
 import trio
 
 from ..core.actions import Action
 from ..core.fleet import Fleet, Vassal
+from ..core.reloads import tells
 
-Goal = Literal["start", "stop", "restart", "reload", "retry"]
+Goal = Literal["start", "stop", "restart", "reload", "retry", "up", "accepting", "gone", "held"]
+STATES: Final = ("up", "accepting", "gone", "held")
+MOST: Final = 200_000  # vassals that all clients together may wait for
 _UP: Final = ("ready", "accepting", "listening")
 # A program cannot say that it is up. It counts as started when it has run for so long, as it does
 # for supervisord (startsecs): one that is misconfigured has ended by then.
@@ -25,6 +31,9 @@ class Verdict(NamedTuple):
 
     phase: str
     failure: str | None = None
+
+
+Told = Callable[[list[tuple[str, Verdict]]], Awaitable[None]]
 
 
 class Daemon(Protocol):
@@ -43,11 +52,14 @@ def verdict(fleet: Fleet, name: str, goal: Goal, now: int) -> Verdict | None:
     """Whether a vassal has come to what was asked; None while it is on its way."""
     vassal = fleet.vassals.get(name)
     if vassal is None:
-        gone = "its source has it no longer"
-        return Verdict("forgotten", None if goal == "stop" else f"{name} is forgotten: {gone}")
-    phase, reason = vassal.phase, vassal.reason
+        return _unknown(name, goal)
     if goal == "stop":
         return _stopped(vassal)
+    if goal in ("gone", "held"):
+        return Verdict("held") if goal == vassal.phase else None
+    if goal in STATES:
+        return _state(fleet, vassal, goal, now)
+    phase, reason = vassal.phase, vassal.reason
     if phase in _UP and not vassal.due:
         if _unsettled(vassal, now):
             return None
@@ -57,12 +69,40 @@ def verdict(fleet: Fleet, name: str, goal: Goal, now: int) -> Verdict | None:
     if phase == "throttled" and not vassal.deaths:
         return None  # it only keeps a distance from its last start
     if phase in ("barred", "throttled", "held"):
-        return Verdict(phase, f"{name} is {phase}" + (f": {reason}" if reason else ""))
+        return _is(vassal, reason)
+    return _ended(fleet, vassal)
+
+
+def _unknown(name: str, goal: Goal) -> Verdict | None:
+    if goal in ("stop", "gone"):
+        return Verdict("forgotten")
+    if goal in STATES:
+        return None  # its source may be about to name it
+    return Verdict("forgotten", f"{name} is forgotten: its source has it no longer")
+
+
+def _state(fleet: Fleet, vassal: Vassal, goal: Goal, now: int) -> Verdict | None:
+    """Whether it is up, or accepts. A throttled one will try again, so it is waited for."""
+    phase = vassal.phase
+    if phase == "accepting" or (phase == "ready" and goal == "up"):
+        return None if _unsettled(vassal, now) else Verdict(phase)
+    if phase == "ready" and not tells(vassal):
+        return Verdict(phase, f"{vassal.name} is ready, and cannot say that it accepts")
+    if phase in ("barred", "held"):
+        return _is(vassal, vassal.reason)
+    return _ended(fleet, vassal)
+
+
+def _is(vassal: Vassal, reason: str | None) -> Verdict:
+    text = f"{vassal.name} is {vassal.phase}"
+    return Verdict(vassal.phase, f"{text}: {reason}" if reason else text)
+
+
+def _ended(fleet: Fleet, vassal: Vassal) -> Verdict | None:
+    """Whether a vassal that has a process, or waits for one, will not come up."""
     if vassal.held:
-        return Verdict(phase, f"{name} is {phase}: an operator stopped it meanwhile")
-    if fleet.leaving:
-        return Verdict(phase, f"{name} is {phase}: the daemon stops")
-    return None
+        return _is(vassal, "an operator stopped it meanwhile")
+    return _is(vassal, "the daemon stops") if fleet.leaving else None
 
 
 def _unsettled(vassal: Vassal, now: int) -> int:
@@ -75,18 +115,37 @@ def _unsettled(vassal: Vassal, now: int) -> int:
 def _stopped(vassal: Vassal) -> Verdict | None:
     if vassal.phase == "held":
         return Verdict("held")
-    if not vassal.held:
-        started = "an operator started it meanwhile"
-        return Verdict(vassal.phase, f"{vassal.name} is {vassal.phase}: {started}")
-    return None
+    return None if vassal.held else _is(vassal, "an operator started it meanwhile")
+
+
+class _Watch:
+    """The vassals that one client waits for, and those of them to look at."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.left = dict.fromkeys(names)
+        self.changed = dict(self.left)
+        self.settling: dict[str, float] = {}  # when to look again, by trio's time
+        self.news = trio.Event()
+
+    def note(self, name: str) -> None:
+        self.changed[name] = None
+        self.news.set()
+
+    def take(self) -> list[str]:
+        """The vassals to look at now."""
+        now = trio.current_time()
+        self.changed.update((name, None) for name, at in self.settling.items() if at <= now)
+        changed, self.changed, self.news = self.changed, {}, trio.Event()
+        return [name for name in changed if name in self.left]
 
 
 class Waiting:
-    """Clients by the vassal that they wait for. They cost nothing while other vassals change."""
+    """Clients by the vassals that they wait for. They cost nothing while other vassals change."""
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
-        self._waiting: dict[str, set[trio.Event]] = {}
+        self._waiting: dict[str, dict[_Watch, None]] = {}
+        self._watched = 0
 
     def look(self, vassal: str | None, actions: Iterable[Action] = ()) -> None:
         """Something about these vassals is recorded: the event's own, those of its orders."""
@@ -94,36 +153,75 @@ class Waiting:
             return
         names = list(self._waiting) if vassal is None else [vassal]
         for name in (*names, *(action.vassal for action in actions)):
-            for changed in self._waiting.get(name, ()):
-                changed.set()
+            for watch in self._waiting.get(name, ()):
+                watch.note(name)
+
+    def has_room(self, count: int) -> bool:
+        """Whether clients may wait for so many more vassals."""
+        return self._watched + count <= MOST
 
     async def until(self, name: str, goal: Goal, patience: float) -> Verdict:
         """The outcome of a request, after so many seconds at the most."""
-        with trio.move_on_after(patience):
-            return await self._until(name, goal)
-        vassal = self._daemon.fleet.vassals.get(name)
-        phase = "forgotten" if vassal is None else vassal.phase
-        reason = f" ({vassal.reason})" if vassal is not None and vassal.reason else ""
-        return Verdict(phase, f"{name} is still {phase} after {patience:.3g} s{reason}")
+        found: list[tuple[str, Verdict]] = []
 
-    async def _until(self, name: str, goal: Goal) -> Verdict:
-        while True:
-            fleet, paused = self._daemon.fleet, self._daemon.paused
-            now = self._daemon.now()
+        async def tell(told: list[tuple[str, Verdict]]) -> None:
+            found.extend(told)
+
+        await self.each([name], goal, patience, tell)
+        return found[0][1]
+
+    async def each(self, names: Sequence[str], goal: Goal, patience: float, tell: Told) -> None:
+        """Tell the outcome for each vassal when it is known; all within so many seconds."""
+        watch = _Watch(names)
+        until = trio.current_time() + patience
+        self._watched += len(watch.left)
+        for name in watch.left:
+            self._waiting.setdefault(name, {})[watch] = None
+        try:
+            while watch.left:
+                if told := self._known(watch, goal):
+                    await tell(told)
+                elif trio.current_time() >= until:
+                    await tell([(name, self._late(name, patience)) for name in watch.left])
+                    return
+                else:
+                    with trio.move_on_at(min((until, *watch.settling.values()))):
+                        await watch.news.wait()
+        finally:
+            self._watched -= len(watch.left)
+            for name in watch.left:
+                self._forget(name, watch)
+
+    def _known(self, watch: _Watch, goal: Goal) -> list[tuple[str, Verdict]]:
+        """The outcomes that are known."""
+        told = []
+        fleet, paused, now = self._daemon.fleet, self._daemon.paused, self._daemon.now()
+        for name in watch.take():
+            watch.settling.pop(name, None)
             known = verdict(fleet, name, goal, now)
+            vassal = fleet.vassals.get(name)
+            if known is None and paused is not None:
+                phase = "forgotten" if vassal is None else vassal.phase
+                known = Verdict(phase, f"{name} is {phase}, and goes no further: {paused}")
             if known is not None:
-                return known
-            vassal = fleet.vassals[name]
-            if paused is not None:
-                phase = vassal.phase
-                return Verdict(phase, f"{name} is {phase}, and goes no further: {paused}")
-            changed = trio.Event()
-            waiting = self._waiting.setdefault(name, set())
-            waiting.add(changed)
-            try:
-                with trio.move_on_after(_unsettled(vassal, now) / 1e9 or math.inf):
-                    await changed.wait()
-            finally:
-                waiting.discard(changed)
-                if not waiting and self._waiting.get(name) is waiting:
-                    del self._waiting[name]
+                told.append((name, known))
+                del watch.left[name]
+                self._watched -= 1
+                self._forget(name, watch)
+            elif vassal is not None and (unsettled := _unsettled(vassal, now)):
+                watch.settling[name] = trio.current_time() + unsettled / 1e9
+        return told
+
+    def _forget(self, name: str, watch: _Watch) -> None:
+        waiting = self._waiting[name]
+        del waiting[watch]
+        if not waiting:
+            del self._waiting[name]
+
+    def _late(self, name: str, patience: float) -> Verdict:
+        vassal = self._daemon.fleet.vassals.get(name)
+        if vassal is None:
+            return Verdict("forgotten", f"there is no vassal {name}, after {patience:.3g} s")
+        reason = f" ({vassal.reason})" if vassal.reason else ""
+        text = f"{name} is still {vassal.phase} after {patience:.3g} s{reason}"
+        return Verdict(vassal.phase, text)

@@ -125,6 +125,9 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
     "retry": dict(
         queued=i, throttled=o.release, listening=i, starting=i, ready=i,
         accepting=i, reloading=i, stopping=i, held=i, barred=o.release),
+    "reopen": dict(  # of logs
+        queued=i, throttled=i, listening=i, starting=i, ready=i,
+        accepting=i, reloading=i, stopping=i, held=i, barred=i),
     "upgrade": dict(  # of the daemon: no vassal is to notice
         queued=i, throttled=i, listening=i, starting=i, ready=i,
         accepting=i, reloading=i, stopping=i, held=i, barred=i),

@@ -13,7 +13,7 @@ from ..control.server import Refused
 from ..core.draft import Draft
 from ..core.fleet import Fleet
 from ..host import threads
-from . import daemon_log, ports
+from . import ports
 from .systemd import Notifier
 from .turn import Tell
 
@@ -44,7 +44,7 @@ class Daemon(Protocol):
     @property
     def keeper_lives(self) -> bool: ...
 
-    def log_fleet(self) -> None: ...
+    def reopen_logs(self) -> None: ...
 
 
 class Signals:
@@ -80,9 +80,8 @@ class Signals:
     def _taken(self, number: int) -> Iterable[Callable[[], Awaitable[None]]]:
         name = signal.Signals(number).name
         if number == signal.SIGUSR1:
-            daemon_log.reopen()
             log.info("%s: the fleet as it is", name)
-            self._daemon.log_fleet()
+            self._daemon.reopen_logs()
         elif number == signal.SIGUSR2:
             yield self._upgrade
         elif number in _REQUESTS:

@@ -61,16 +61,16 @@ class Turn:
 
 
 class Asked:
-    """An operator's request as an input. Refused, it has no meaning any more."""
+    """An operator's request as an input, an event for each vassal. Refused, it has no meaning."""
 
-    def __init__(self, draft: Draft) -> None:
-        self._draft = draft
+    def __init__(self, *drafts: Draft) -> None:
+        self._drafts = drafts
         self.scope = trio.CancelScope()
         self.refused: str | None = None
         self.durable = False
 
     def __call__(self, fleet: Fleet) -> Iterable[Draft]:
-        return () if self.refused is not None else (self._draft,)
+        return () if self.refused is not None else self._drafts
 
 
 class Requests:
@@ -80,9 +80,9 @@ class Requests:
         self._tell = tell
         self._open: dict[Asked, None] = {}  # in order
 
-    async def record(self, draft: Draft) -> None:
+    async def record(self, *drafts: Draft) -> None:
         """Return when a request is durable. Raises Refused while the journal cannot be written."""
-        asked = Asked(draft)
+        asked = Asked(*drafts)
         self._open[asked] = None
         try:
             with asked.scope:

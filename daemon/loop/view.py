@@ -13,7 +13,7 @@ from ..core.draft import Draft
 from ..core.fleet import Fleet
 from ..core.running import waiting_text
 from ..keeper import stdio
-from . import jumps, ports
+from . import daemon_log, jumps, ports
 from .clock import Clock
 from .observer import Observer
 from .recorder import Recorder
@@ -105,6 +105,11 @@ class View:
         """Vassals whose log was renamed while they run, and what they write to."""
         return self._host.renamed_logs()
 
+    def reopen_logs(self) -> None:
+        """Go on in new files where logs were renamed, and log the fleet, as for SIGUSR1."""
+        daemon_log.reopen()
+        self.log_fleet()
+
     def log_troubles(self) -> dict[str, str]:
         """Troubles with the places of logs: the kind of attention, and the reason."""
         own = stdio.astray()
@@ -149,9 +154,9 @@ class View:
         known = self.fleet.vassals.get(vassal)
         return self._host.silent_for(vassal) if known is not None and known.heartbeat else None
 
-    async def record(self, draft: Draft) -> None:
+    async def record(self, *drafts: Draft) -> None:
         """Take a request in; returns when it is durable. Raises Refused if it cannot be."""
-        await self._requests.record(draft)
+        await self._requests.record(*drafts)
 
     def status(self) -> str:
         """One line for people and systemd."""

@@ -7,6 +7,7 @@ from ...journal import lost_log
 from ...journal.times import rfc3339
 from ...version import VERSION
 from ..control import attention
+from ..control.server import PROTOCOL
 
 
 def status(
@@ -17,6 +18,7 @@ def status(
     logs = lost_log.beside(path)
     return {
         "version": VERSION,
+        "protocol": PROTOCOL,
         "pid": os.getpid(),
         "journal": path,
         "seq": seq,

@@ -156,7 +156,7 @@ TRIGGERS: Final = (
     Trigger("deadline_passed", "deadline"),
     *(
         Trigger("operator_requested", f"operator: {request}", {"request": request})
-        for request in ("start", "stop", "restart", "reload", "retry", "upgrade")
+        for request in ("start", "stop", "restart", "reload", "retry", "reopen", "upgrade")
     ),
 )
 # Events about the whole fleet or another vassal that can move this one, too.

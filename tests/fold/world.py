@@ -57,7 +57,7 @@ policies = st.builds(
 )
 names = st.sampled_from(NAMES)
 monitors = st.sampled_from(MONITORS)
-requests = st.sampled_from(["start", "stop", "restart", "reload", "retry", "upgrade"])
+requests = st.sampled_from(["start", "stop", "restart", "reload", "retry", "reopen", "upgrade"])
 
 
 class Process(msgspec.Struct):

@@ -31,8 +31,8 @@ STATE = [
 def test_status(running: Emperor) -> None:
     said = asked(running, "status")
     assert list(said) == [
-        "version", "pid", "journal", "seq", "at", "monitors", "outages", "vassals", "due",
-        "stopping", "keeper", "paused", "estranged", "unrecorded", "renamed_logs", "held",
+        "version", "protocol", "pid", "journal", "seq", "at", "monitors", "outages", "vassals",
+        "due", "stopping", "keeper", "paused", "estranged", "unrecorded", "renamed_logs", "held",
         "attention",
     ]  # fmt: skip
     assert said["pid"] == running.daemon_pid()

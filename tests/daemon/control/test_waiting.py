@@ -26,6 +26,7 @@ UP = "daemon started; daemon ready; added a.ini; spawned a.ini; accepting a.ini"
 STOPPED = f"{UP}; operator stop a.ini; exited a.ini code=0"
 PROGRAM = "daemon started; daemon ready; added a.ini command=x; spawned a.ini"
 ON_DEMAND = "daemon started; daemon ready; added a.ini socket=:80"
+READY = "daemon started; daemon ready; added a.ini; spawned a.ini"
 UNDER_WAY = None
 
 # A history, what was asked, and what its client is told.
@@ -116,6 +117,36 @@ VERDICTS: dict[str, tuple[str, Goal, Verdict | None]] = {
         "restart",
         Verdict("stopping", "a.ini is stopping: an operator stopped it meanwhile"),
     ),
+    "it is up": (UP, "up", Verdict("accepting")),
+    "it is up, and was not confirmed": (
+        f"{UP}; operator reload a.ini; deadline a.ini",
+        "up",
+        Verdict("ready"),
+    ),
+    "it listens only": (ON_DEMAND, "up", UNDER_WAY),
+    "it is not there yet": ("daemon started", "up", UNDER_WAY),
+    "it will try again": (f"{READY}; exited a.ini code=3", "up", UNDER_WAY),
+    "it cannot come up": (
+        f"{READY}; exited a.ini code=26",
+        "up",
+        Verdict("barred", "a.ini is barred: exit code 26: it asked not to be started again"),
+    ),
+    "an operator holds it": (
+        STOPPED,
+        "accepting",
+        Verdict("held", "a.ini is held: stopped by an operator"),
+    ),
+    "it is ready and not accepting": (f"{READY}; ready a.ini", "accepting", UNDER_WAY),
+    "it accepts at last": (UP, "accepting", Verdict("accepting")),
+    "a program never says so": (
+        f"{PROGRAM}; at +1s",
+        "accepting",
+        Verdict("ready", "a.ini is ready, and cannot say that it accepts"),
+    ),
+    "it is held": (STOPPED, "held", Verdict("held")),
+    "it is not held yet": (f"{UP}; operator stop a.ini", "held", UNDER_WAY),
+    "it is gone": (f"{STOPPED}; removed a.ini", "gone", Verdict("forgotten")),
+    "it is not gone": (f"{UP}; removed a.ini", "gone", UNDER_WAY),
     "its reload is not confirmed": (
         f"{UP}; operator reload a.ini; deadline a.ini",
         "reload",
@@ -167,6 +198,36 @@ async def test_who_waits_is_woken_by_its_own_vassal_alone() -> None:
         waiting.look("a.ini")
     assert told == [Verdict("held")] * 1000
     assert waiting._waiting == {}
+
+
+def test_a_program_is_told_when_it_has_settled_whatever_the_others_do() -> None:
+    script = play(f"{PROGRAM}; added b.ini command=x; spawned b.ini")
+
+    class Clock(Daemon):
+        def now(self) -> int:
+            return script.now + int(trio.current_time() * 1e9)
+
+    async def wait() -> float:
+        began = trio.current_time()
+        script.now -= int(began * 1e9)
+        waiting = Waiting(Clock(script.fleet))
+        told: list[str] = []
+
+        async def tell(each: list[tuple[str, Verdict]]) -> None:
+            told.extend(name for name, _ in each)
+
+        async def disturb() -> None:
+            await trio.sleep(0.5)
+            waiting.look("b.ini")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(disturb)
+            await waiting.each(["a.ini", "b.ini"], "up", 50.0, tell)
+        assert sorted(told) == ["a.ini", "b.ini"]
+        assert waiting.has_room(200_000)
+        return trio.current_time() - began
+
+    assert 0.9 < trio.run(wait, clock=trio.testing.MockClock(autojump_threshold=0)) < 1.1
 
 
 async def test_a_pause_ends_the_waiting() -> None:

@@ -1,0 +1,83 @@
+"""The vassals that a request is about: told by name, by pattern (``app-*``), or all of them.
+
+A name that a vassal has is no pattern, whatever characters it has. A request in which one name or
+pattern fits no vassal is refused as a whole, so a mistyped word never lets half of it happen.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Final, NamedTuple
+
+from ...monitors.names import shown
+from ..cli.nearest import is_pattern, nearest
+from ..host import threads
+from .server import Refused
+
+MOST: Final = 10_000  # names and patterns of one request
+_MOST_PATTERNS: Final = 100
+_LONGEST: Final = 300  # characters of a name that are told
+
+
+class Chosen(NamedTuple):
+    """Names of vassals, sorted: those that the client wrote itself, and others that fit."""
+
+    named: list[str]
+    matched: list[str]
+
+
+def is_of_many(request: Mapping[str, Any]) -> bool:
+    """Whether a request has the form that can be about many vassals."""
+    return "names" in request or "all" in request
+
+
+async def choose(
+    known: Collection[str], request: Mapping[str, Any], *, strangers: bool = False
+) -> Chosen:
+    """The vassals of a request; with ``strangers`` also names that no vassal has. Raises Refused.
+
+    ``known`` may change meanwhile.
+    """
+    names, everything = request.get("names", []), request.get("all", False)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise Refused("names: a list of texts is needed")
+    if not isinstance(everything, bool):
+        raise Refused("all: true or false is needed")
+    if bool(names) == everything:
+        raise Refused("names or all: one of them is needed")
+    if len(names) > MOST:
+        raise Refused(f"names: {MOST} at most")
+    named = [name for name in names if name in known]
+    others = [name for name in names if name not in known]
+    if strangers:
+        named += [name for name in others if not is_pattern(name)]
+        others = [name for name in others if is_pattern(name)]
+    if len(others) > _MOST_PATTERNS:
+        text = f"there is no vassal {shown(others[0])[:_LONGEST]}"
+        raise Refused(f"{text}; {len(others)} of the names are no vassal's")
+    if everything:
+        return Chosen([], sorted(known))
+    if not others:
+        return Chosen(sorted(set(named)), [])
+    # Many patterns over many names take long.
+    matched = await threads.run_sync(_fitting, list(known), others)
+    return Chosen(sorted(set(named)), sorted(matched - set(named)))
+
+
+def _fitting(known: Sequence[str], told: Sequence[str]) -> set[str]:
+    found = set[str]()
+    for one in told:
+        fits = [name for name in known if fnmatchcase(name, one)] if is_pattern(one) else []
+        if not fits:
+            raise Refused(unknown(known, one))
+        found.update(fits)
+    return found
+
+
+def unknown(known: Collection[str], told: str) -> str:
+    """That no vassal has a name, or fits a pattern, and which names are near."""
+    text = shown(told)[:_LONGEST]
+    if is_pattern(told):
+        return f"no vassal fits {text}"
+    near = nearest(told, known)
+    guess = f"; did you mean {' or '.join(map(shown, near))}?" if near else ""
+    return f"there is no vassal {text}{guess}"

@@ -1,0 +1,325 @@
+"""Requests about vassals: start, stop, restart, reload, retry, and waiting for vassals.
+
+The fold decides. A request that its table ignores is no event (see ``tests/fold/test_decisions``).
+A request about many vassals is one event for each of them, so each has its own cause, and turns of
+slots are shared as for single requests. It is refused as a whole where a name fits no vassal.
+
+A vassal that only a pattern or ``all`` names, and with which there is nothing to do, is left as it
+is. One that the client named itself is refused, with the reason.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, Literal, Protocol, get_args
+
+from ...journal.events import OperatorRequested, Request
+from ..core.draft import Draft
+from ..core.fleet import Fleet, Vassal
+from ..core.fold import is_ignored
+from ..core.reloads import way_to_reload
+from ..host import threads
+from .caller import Caller
+from .choosing import Chosen, choose, is_of_many, unknown
+from .refusals import Refusals, reason_of
+from .server import NOT_RECORDED, Client, Failed, Refused
+from .waiting import STATES, Goal, Verdict, Waiting, verdict
+
+Verb = Literal["start", "stop", "restart", "reload", "retry"]
+VERBS: Final[tuple[Verb, ...]] = get_args(Verb)
+WAIT: Final = 60.0  # seconds that a client waits unless it says otherwise
+# The client wants a state. Where the fold ignores the request, the vassal is in that state already,
+# or on its way to it.
+_OF_STATE: Final = ("start", "stop", "restart")
+# Where a vassal's log says nothing of a failure: no process of it failed or is late.
+_SAYS_NOTHING: Final = ("forgotten", "held", "listening", "queued")
+_AT_ONCE: Final = 500  # requests of one transaction
+_MOST_LOGS: Final = 10  # vassals of one request whose last lines are told
+
+assert set(VERBS) <= set(get_args(Request)) & set(get_args(Goal))
+
+
+class Daemon(Protocol):
+    """The daemon as far as requests about vassals need it."""
+
+    @property
+    def fleet(self) -> Fleet: ...
+
+    @property
+    def paused(self) -> str | None: ...
+
+    @property
+    def waiting(self) -> Waiting: ...
+
+    def now(self) -> int: ...
+
+    def last_lines(self, vassal: str) -> str: ...
+
+    def record(self, *drafts: Draft) -> Awaitable[None]: ...
+
+
+class Outcomes:
+    """Tells a client the outcomes of a request about many vassals, a line for each, and counts."""
+
+    def __init__(self, daemon: Daemon, client: Client) -> None:
+        self._daemon = daemon
+        self._client = client
+        self._logs = 0
+        self.done = 0
+        self.failed = 0
+
+    async def tell(self, told: Sequence[tuple[str, Verdict]]) -> None:
+        """Tell some outcomes; for the first that failed, with the last lines of their logs."""
+        lines = []
+        for name, (phase, failure) in told:
+            line: dict[str, Any] = {"ok": failure is None, "more": True, "name": name}
+            if failure is None:
+                self.done += 1
+                lines.append({**line, "phase": phase})
+                continue
+            self.failed += 1
+            log: list[str] = []
+            if self._logs < _MOST_LOGS:
+                log = await last_lines(self._daemon, name, phase)
+                self._logs += bool(log)
+            lines.append({**line, "error": failure, "phase": phase, "log": log})
+        if lines:
+            await self._client.tell(*lines)
+
+    async def refuse(self, refused: Sequence[tuple[str, Verdict]]) -> None:
+        """Tell of vassals for which nothing is done."""
+        self.failed += len(refused)
+        lines = [
+            {"ok": False, "more": True, "name": name, "error": each.failure, "phase": each.phase}
+            for name, each in refused
+        ]
+        if lines:
+            await self._client.tell(*lines)
+
+    def answer(self, left: Mapping[str, int]) -> dict[str, Any]:
+        """The last line; ``left`` are the vassals that are as they were, by phase."""
+        counts = {"done": self.done, "failed": self.failed, "left": dict(left)}
+        if not self.failed:
+            return counts
+        total = self.done + self.failed
+        raise Failed(f"{self.failed} of {total} vassals failed", **counts)
+
+
+class Orders:
+    """Answers requests about vassals."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._refusals = Refusals()
+
+    async def record_refusal(
+        self, request: Mapping[str, Any], client: Client, error: str, vassal: object = None
+    ) -> None:
+        """Record that a request for a change was refused, unless nothing can be recorded."""
+        if self._daemon.paused is not None:
+            return
+        by = await threads.run_sync(client.caller)
+        name = request.get("name") if vassal is None else vassal
+        known = name if isinstance(name, str) and name in self._daemon.fleet.vassals else None
+        draft = self._refusals.draft(request, by, error, known, time.monotonic())
+        if draft is not None:
+            await self._daemon.record(draft)
+
+    async def named(self, request: Mapping[str, Any]) -> Vassal:
+        """The one vassal that a request is about. Raises Refused."""
+        name = request.get("name")
+        if not isinstance(name, str):
+            raise Refused("name: the name of a vassal is needed")
+        vassals = self._daemon.fleet.vassals
+        if name not in vassals:
+            raise Refused(await threads.run_sync(unknown, list(vassals), name))
+        return vassals[name]
+
+    def check_journal(self) -> None:
+        """Raise Refused while nothing can be recorded."""
+        if self._daemon.paused is not None:
+            raise Refused(NOT_RECORDED + self._daemon.paused)
+
+    # One vassal
+
+    async def one(self, do: Verb, request: Mapping[str, Any], client: Client) -> dict[str, Any]:
+        """Do it for one vassal; answer with its phase."""
+        timeout = _timeout(request)
+        # Before the vassal is looked at: a request that the fold ignores is no event.
+        by = await threads.run_sync(client.caller)
+        vassal = await self.named(request)
+        self.check_journal()
+        records, refused = plan(do, vassal)
+        if refused is not None:
+            raise Refused(refused)
+        if records:
+            await self._daemon.record(_draft(do, request, by, vassal.name))
+        if request.get("wait") is True:
+            return await self._wait_for_one(vassal.name, do, timeout, client)
+        return {"phase": self._phase(vassal.name)}
+
+    async def wait(self, request: Mapping[str, Any], client: Client) -> dict[str, Any]:
+        """Wait for vassals, without a request for a change."""
+        goal, timeout = _goal(request), _timeout(request)
+        if not is_of_many(request):
+            return await self._wait_for_one(str(request.get("name")), goal, timeout, client)
+        # A vassal may be forgotten since it was asked about, or be named by its source soon.
+        chosen = await choose(self._daemon.fleet.vassals, request, strangers=True)
+        outcomes = Outcomes(self._daemon, client)
+        names = [*chosen.named, *chosen.matched]
+        await client.tell({"ok": True, "more": True, "total": len(names)})
+        await self._wait_for_all(names, goal, timeout, client, outcomes)
+        return outcomes.answer({})
+
+    async def _wait_for_one(
+        self, name: str, goal: Goal, patience: float, client: Client
+    ) -> dict[str, Any]:
+        self._check_room(1)
+        waiting = partial(self._daemon.waiting.until, name, goal, patience)
+        phase, failure = await client.aside(waiting)
+        if failure is None:
+            return {"phase": phase}
+        log = await last_lines(self._daemon, name, phase)
+        raise Failed(failure, phase=phase, log=log)
+
+    # Many vassals
+
+    async def many(self, do: Verb, request: Mapping[str, Any], client: Client) -> dict[str, Any]:
+        """Do it for many vassals; tell the outcome for each, and answer with their numbers."""
+        timeout, waits = _timeout(request), request.get("wait") is True
+        by = await threads.run_sync(client.caller)
+        chosen = await choose(self._daemon.fleet.vassals, request)
+        self.check_journal()
+        names, refused, left = self._sorted(do, chosen)
+        if waits:
+            self._check_room(len(names))
+        outcomes = Outcomes(self._daemon, client)
+        await client.tell({"ok": True, "more": True, "total": len(names) + len(refused)})
+        await outcomes.refuse(refused)
+        if refused:
+            (first, (_, error)), others = refused[0], len(refused) - 1
+            text = f"{error}; {others} other{'' if others == 1 else 's'} refused"
+            await self.record_refusal(request, client, text if others else str(error), first)
+        recorded = await self._record_all(do, names, request, by, client, outcomes)
+        if waits:
+            await self._wait_for_all(recorded, do, timeout, client, outcomes)
+        else:
+            await outcomes.tell([(name, Verdict(self._phase(name))) for name in recorded])
+        return outcomes.answer(left)
+
+    def _sorted(
+        self, do: Verb, chosen: Chosen
+    ) -> tuple[list[str], list[tuple[str, Verdict]], Counter[str]]:
+        """The vassals to do it for, those for which it is refused, and how many are left as is."""
+        names: list[str] = []
+        refused: list[tuple[str, Verdict]] = []
+        left: Counter[str] = Counter()
+        fleet, now = self._daemon.fleet, self._daemon.now()
+        for name in chosen.named:
+            vassal = fleet.vassals.get(name)
+            reason = f"there is no vassal {name}" if vassal is None else plan(do, vassal)[1]
+            if reason is None:
+                names.append(name)
+            else:
+                refused.append((name, Verdict(self._phase(name), reason)))
+        for name in chosen.matched:
+            vassal = fleet.vassals.get(name)
+            if vassal is None:
+                continue
+            records, reason = plan(do, vassal)
+            is_there = not records and verdict(fleet, name, do, now) is not None
+            # One whose work is over is started by its name alone.
+            if reason is not None or is_there or (records and vassal.done):
+                left[vassal.phase] += 1
+            else:
+                names.append(name)
+        return names, refused, left
+
+    async def _record_all(
+        self,
+        do: Verb,
+        names: Sequence[str],
+        request: Mapping[str, Any],
+        by: Caller,
+        client: Client,
+        outcomes: Outcomes,
+    ) -> list[str]:
+        """Record the requests, some at a time; the vassals that are asked now."""
+        recorded: list[str] = []
+        for first in range(0, len(names), _AT_ONCE):
+            part = names[first : first + _AT_ONCE]
+            vassals = [v for name in part if (v := self._daemon.fleet.vassals.get(name))]
+            drafts = [_draft(do, request, by, v.name) for v in vassals if plan(do, v)[0]]
+            try:
+                if drafts:
+                    await self._daemon.record(*drafts)
+            except Refused as error:
+                rest = [(name, Verdict(self._phase(name), str(error))) for name in names[first:]]
+                await outcomes.refuse(rest)
+                break
+            recorded += part
+            await client.tell({"ok": True, "more": True, "recorded": part})
+        return recorded
+
+    async def _wait_for_all(
+        self,
+        names: Sequence[str],
+        goal: Goal,
+        patience: float,
+        client: Client,
+        outcomes: Outcomes,
+    ) -> None:
+        self._check_room(len(names))
+        waiting = self._daemon.waiting
+        await client.aside(lambda: waiting.each(names, goal, patience, outcomes.tell))
+
+    def _check_room(self, count: int) -> None:
+        if not self._daemon.waiting.has_room(count):
+            raise Refused("clients wait for too many vassals already; ask without waiting")
+
+    def _phase(self, name: str) -> str:
+        vassal = self._daemon.fleet.vassals.get(name)
+        return "forgotten" if vassal is None else vassal.phase
+
+
+def plan(do: Verb, vassal: Vassal) -> tuple[bool, str | None]:
+    """Whether a request is to be recorded for a vassal, and why it is refused if it is."""
+    name, phase = vassal.name, vassal.phase
+    if is_ignored(do, phase):
+        if do == "restart" and vassal.held:
+            held = f"{name} is {phase}, as an operator stopped it"
+            return False, f"{held}; 'emperor-ctl start' starts it"
+        if do in _OF_STATE:
+            return False, None
+        return False, f"{name} is {phase}, so there is nothing to {do}"
+    if do == "reload" and way_to_reload(vassal) == "none":
+        restart = "a change waits for its next start; 'emperor-ctl restart' starts it anew"
+        return False, f"{name} has reload = none: {restart}"
+    return True, None
+
+
+async def last_lines(daemon: Daemon, name: str, phase: str) -> list[str]:
+    """The last lines of a vassal's log, where they may say why it failed."""
+    if phase in _SAYS_NOTHING or daemon.paused is not None:
+        return []
+    return (await threads.run_sync(daemon.last_lines, name)).splitlines()
+
+
+def _draft(do: Verb, request: Mapping[str, Any], by: Caller, vassal: str) -> Draft:
+    body = OperatorRequested(request=do, via="control", reason=reason_of(request), **by.fields)
+    return Draft("operator_requested", body, None, vassal)
+
+
+def _timeout(request: Mapping[str, Any]) -> float:
+    timeout = request.get("timeout", WAIT)
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < 1e9:
+        raise Refused("timeout: a number of seconds is needed")
+    return float(timeout)
+
+
+def _goal(request: Mapping[str, Any]) -> Goal:
+    for goal in get_args(Goal):
+        if request.get("for") == goal:
+            return goal  # type: ignore[no-any-return]
+    raise Refused(f"for: one of {', '.join((*VERBS, *STATES))} is needed")
