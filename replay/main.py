@@ -8,6 +8,7 @@ Exit codes: 0; 1 not found, or diverged; 2 usage; 3 unreadable or damaged.
 
 import os
 from importlib import import_module
+from keyword import iskeyword
 from typing import Final, NoReturn
 
 import click
@@ -19,16 +20,19 @@ from . import hosts
 from .salvage import OPTION
 from .shared import SOURCES
 
-# Each is a module of ``commands/`` with a ``command``; a hyphen is an underscore there.
+# Each is a module of ``commands/`` with a ``command``; a hyphen is an underscore there, and a name
+# that Python keeps for itself has one behind it.
 COMMANDS: Final = (
     "around",
     "bisect",
     "blame",
     "diff",
     "events",
+    "export",
     "export-configs",
     "graph",
     "history",
+    "import",
     "incident",
     "report",
     "runs",
@@ -56,7 +60,8 @@ class _Commands(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f".commands.{cmd_name.replace('-', '_')}", __package__)
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name.replace("-", "_")
+        module = import_module(f".commands.{name}", __package__)
         command: click.Command = module.command
         return command
 

@@ -9,6 +9,7 @@ that must come out the same: so a history is a test.
                    ``header.py`` read it
     values.py      how names, times and digests are written in it
     text_block.py  how config texts are written in it
+    recorded.py    takes it from a journal; ``closure.py`` leaves out what decides nothing in it
     folding.py     folds it: actions and states, event by event
     check.py       whether it folds to what it says, and where it first does not
 """

@@ -1,5 +1,6 @@
 """Folds a history: the actions of each event, and the states of the vassals that it changed."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -7,7 +8,7 @@ import msgspec
 from ...daemon.core.fleet import Fleet, Vassal
 from ...daemon.core.touched import Touched
 from ...journal.events import Event
-from ..rebuild import fold_one
+from ..rebuild import FoldFailed, fold_one
 from .history import GONE, Expectation, History, Step
 
 FACTS: Final = (
@@ -84,6 +85,16 @@ def anew(history: History) -> History:
             for step in history.steps
         )
     )
+
+
+def decided(history: History) -> Iterator[Step]:
+    """The steps as this version decides them, up to the first event that it cannot fold."""
+    folding = Folding(history.fleet())
+    for step in history.steps:
+        try:
+            yield folding.take(step.event)
+        except FoldFailed:
+            return
 
 
 def rewritten(history: History, line: str) -> History:

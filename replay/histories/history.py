@@ -1,6 +1,6 @@
 """A history: a fleet, and events with what was decided because of each."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -9,8 +9,8 @@ from ...daemon.core.fleet import Fleet, from_json, to_json
 from ...journal.events import DaemonStarted, Event
 from ...journal.policy import Policy
 
-NOTHING: bytes = to_json(Fleet())  # the fleet before the first event of a journal
-GONE = "gone"  # instead of a phase, of a vassal that the fleet has no longer
+NOTHING: Final = to_json(Fleet())  # the fleet before the first event of a journal
+GONE: Final = "gone"  # instead of a phase, of a vassal that the fleet has no longer
 
 
 class Expectation(msgspec.Struct, frozen=True):
@@ -83,3 +83,23 @@ class History(msgspec.Struct, frozen=True):
     def replaced(self, **changes: Any) -> "History":
         """A history that differs in these fields."""
         return msgspec.structs.replace(self, **changes)
+
+
+def changes(policy: Policy) -> dict[str, Any]:
+    """The options that are not the default. The encoder also leaves in some that are equal."""
+    return {
+        field: value
+        for field in policy.__struct_fields__
+        if (value := getattr(policy, field)) != getattr(_DEFAULT, field)
+    }
+
+
+_DEFAULT: Final = Policy()
+
+
+def start_of(fleet: Fleet) -> bytes:
+    """The JSON of a fleet with which a history begins: the same for the same fleet."""
+    if fleet.seq == 0:
+        return NOTHING
+    fleet.policy = Policy(**changes(fleet.policy))
+    return to_json(fleet)

@@ -7,13 +7,13 @@ import msgspec
 
 from ...daemon.core import rules
 from ...daemon.core.actions import Action
-from ...daemon.core.fleet import PHASES, Fleet, from_json, to_json
+from ...daemon.core.fleet import PHASES, Fleet, from_json
 from ...journal import chain
 from ...journal.errors import Damaged, NewerFormat, UnreadableEvent
 from ...journal.events import DaemonStarted, Event, decode_body
 from .folding import FACTS
 from .header import HeaderReader
-from .history import GONE, NOTHING, Expectation, History, Step
+from .history import GONE, NOTHING, Expectation, History, Step, start_of
 from .text_block import TextBlock
 from .values import Values, cut, time_of
 
@@ -87,7 +87,7 @@ class _Parser:
     def _fleet(self, start: dict[str, Any]) -> bytes:
         header = self.header
         start |= {"rules": header.rules, "policy": msgspec.to_builtins(header.policy)}
-        return to_json(msgspec.convert(start, Fleet))
+        return start_of(msgspec.convert(start, Fleet))
 
     def _take_fleet(self, rest: str) -> None:
         start = self._open_start()

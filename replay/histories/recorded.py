@@ -4,15 +4,16 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ...daemon.core.fleet import to_json
+from ...journal.errors import VERIFY_SAYS_MORE, Damaged
 from ...journal.events import DaemonStarted, Event
 from ...journal.reading import Reader
 from ...journal.selection import Filter
 from ..rebuild import FoldFailed, fleet_at
 from ..sources import Sources
+from ..trust import is_altered
 from ..words import decode_actions
 from .folding import Folding
-from .history import NOTHING, Header, History, Step
+from .history import Header, History, Step, start_of
 from .values import digests_in
 
 
@@ -23,22 +24,31 @@ def recorded(reader: Reader, after: int, upto: int) -> History:
     actions are those that were recorded. Raises Damaged, NewerFormat, FoldFailed, NotFound.
     """
     fleet = fleet_at(reader, after)
-    start = NOTHING if after == 0 else to_json(fleet)
-    steps = tuple(with_states(Folding(fleet), _steps(reader, after, upto)))
+    start = start_of(fleet)
+    steps = tuple(_with_states(Folding(fleet), _steps(reader, after, upto)))
+    names = Sources.of(reader)
     header = Header(
         version=_version(reader, after, steps),
         made_from=f"events {after + 1}-{upto} of journal {_identity(reader)}",
+        sources={url: names.name(url) for url in _sources(start, steps)},
     )
-    history = History(with_sources(header, Sources.of(reader), start, steps), start, steps)
+    history = History(header, start, steps)
     return history.replaced(texts=dict(_texts(reader, history)))
 
 
 def _steps(reader: Reader, after: int, upto: int) -> Iterator[Step]:
-    for row in reader.rows(after=after, upto=upto):
+    for expected, row in enumerate(reader.rows(after=after, upto=upto), after + 1):
+        if row[0] != expected or is_altered(reader, row):
+            what = "is missing" if row[0] != expected else "is not what was written"
+            raise Damaged(
+                f"{reader.path}: event {expected} {what}, so no history is made of it"
+                f"{VERIFY_SAYS_MORE}",
+                expected,
+            )
         yield Step(reader.decode(row), tuple(decode_actions(row[7])))
 
 
-def with_states(folding: Folding, steps: Iterator[Step]) -> Iterator[Step]:
+def _with_states(folding: Folding, steps: Iterator[Step]) -> Iterator[Step]:
     """The steps with the states that they fold to."""
     broken = False
     for step in steps:
@@ -52,14 +62,11 @@ def with_states(folding: Folding, steps: Iterator[Step]) -> Iterator[Step]:
         yield step
 
 
-def with_sources(header: Header, sources: Sources, start: bytes, steps: tuple[Step, ...]) -> Header:
-    """The header with the names of the sources that a history speaks of."""
+def _sources(start: bytes, steps: tuple[Step, ...]) -> list[str]:
     vassals = msgspec.json.decode(start)["vassals"]
-    urls = [vassal["monitor"] for vassal in vassals.values()]
+    urls: list[str] = [vassal["monitor"] for vassal in vassals.values()]
     urls += [step.event.monitor for step in steps if step.event.monitor is not None]
-    return msgspec.structs.replace(
-        header, sources={url: sources.name(url) for url in dict.fromkeys(urls)}
-    )
+    return list(dict.fromkeys(urls))
 
 
 def _version(reader: Reader, after: int, steps: tuple[Step, ...]) -> str:
@@ -76,10 +83,26 @@ def _identity(reader: Reader) -> str:
 
 
 def _texts(reader: Reader, history: History) -> Iterator[tuple[str, bytes]]:
-    found = digests_in(msgspec.json.decode(history.start))
-    for step in history.steps:
-        found += digests_in(msgspec.to_builtins(step.event.body))
-    for digest in dict.fromkeys(found):
+    for digest in _digests(history):
         content = reader.config_text(digest)
         if content is not None:
             yield digest, content
+
+
+def _digests(history: History) -> dict[str, None]:
+    found = digests_in(msgspec.json.decode(history.start))
+    for step in history.steps:
+        found += digests_in(msgspec.to_builtins(step.event.body))
+    return dict.fromkeys(found)
+
+
+def tidied(history: History) -> History:
+    """The history without texts and sources that it does not speak of."""
+    known = _digests(history)
+    urls = set(_sources(history.start, history.steps))
+    header = msgspec.structs.replace(
+        history.header,
+        sources={url: name for url, name in history.header.sources.items() if url in urls},
+    )
+    texts = {digest: text for digest, text in history.texts.items() if digest in known}
+    return history.replaced(header=header, texts=texts)

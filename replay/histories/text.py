@@ -12,11 +12,11 @@ import msgspec
 from ...daemon.core.actions import Action
 from ...daemon.core.fleet import Fleet
 from ...journal import chain
-from ...journal.events import Event
+from ...journal.events import DaemonStarted, Event
 from ...journal.times import rfc3339
 from . import parsing, text_block
 from .header import FIRST_LINE
-from .history import NOTHING, Expectation, History, Step
+from .history import NOTHING, Expectation, History, Step, changes
 from .values import Values, digests_in, offset, word
 
 __all__ = ["History", "Writer", "read", "write"]
@@ -62,7 +62,7 @@ class Writer:
         if header.version:
             yield f"version: {header.version}"
         yield f"rules: {rules}"
-        yield f"policy: {_json(policy)}"
+        yield f"policy: {_json(changes(policy))}"
         if header.made_from:
             yield f"made from: {header.made_from}"
         if header.redacted:
@@ -121,6 +121,8 @@ class Writer:
         if event.cause is not None:
             told += f" <-{event.cause}"
         body = self.values.told(msgspec.to_builtins(event.body))
+        if isinstance(event.body, DaemonStarted):
+            body["policy"] = msgspec.to_builtins(changes(event.body.policy))
         return f"{told} {chain.text(body)}" if body else told
 
     def action(self, action: Action) -> str:
