@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any, Final, NoReturn
 
 import click
@@ -17,17 +18,39 @@ from .client.asking import NO_DAEMON, REFUSED, ask
 from .client.asking import accepted as _accepted
 from .client.asking import answer as _answer
 from .client.asking import end as _end
-from .client.listing import command as list_command
-from .client.show import command as show_command
-from .client.status import command as status_command
 from .client.words import print_json, words
 
 _AGAIN: Final = 0.1  # seconds until the next daemon is asked
 _LONG: Final = 3600.0  # seconds for a copy of a journal to be verified
 
 
+# Commands that only look, each in a module of ``client/`` that is imported when it is needed.
+_LOOKING: Final = {
+    "check": "check",
+    "list": "listing",
+    "show": "show",
+    "status": "status",
+    "why": "why",
+}
+
+
+class _Commands(Group):
+    """A group of which some commands are imported late: ``why`` needs all of ``replay``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_LOOKING})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _LOOKING:
+            return super().get_command(ctx, cmd_name)
+        module = import_module(f".client.{_LOOKING[cmd_name]}", __package__)
+        command: click.Command = module.command
+        return command
+
+
 @click.group(
-    cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option(
     "--control",
@@ -134,10 +157,6 @@ def _reasoning(function: Callable[..., None]) -> Callable[..., None]:
 def _asking(do: str, reason: str, **more: Any) -> dict[str, Any]:
     """A request for a change, with its operator's reason if one is given."""
     return {"do": do, **more, **({"reason": reason} if reason else {})}
-
-
-for _command in (list_command, show_command, status_command):
-    cli.add_command(_command)
 
 
 @cli.command()

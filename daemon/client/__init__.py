@@ -3,8 +3,8 @@
 ``asking.py`` sends a request and reads the answer. The commands of ``emperor-ctl`` that show
 things have a file each, with a ``command``; ``daemon/ctl.py`` lists them all.
 
-The package may import ``daemon/cli``, ``daemon/control``, ``daemon/core``, ``journal`` and
-``monitors``.
+The package may import ``daemon/cli``, ``daemon/control``, ``daemon/core``, ``journal``,
+``monitors`` and ``replay``.
 
 Invariants:
 

@@ -1,7 +1,9 @@
 """emperor-ctl list, show and status: at a terminal and in a pipe, with hostile names."""
 
 import json
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 from emperord.daemon.cli import terminal
+from emperord.daemon.client import why
 from support.asking import asked, refused
 from support.kept import Emperor
 from support.terminals import at_terminal, lines
@@ -120,3 +123,26 @@ def test_show_has_the_paths(fleet: Emperor) -> None:
     assert f"log:             {vassal['log']}\n" in fleet.ctl("show", "a.ini").stdout
     told = json.loads(fleet.ctl("list", "--json").stdout)["vassals"]
     assert {each["log"] is None for each in told} == {False}
+
+
+# why
+
+
+def test_why_has_the_words_of_emperor_replay(fleet: Emperor) -> None:
+    replay = [sys.executable, "-P", "-m", "emperord.replay.main", "--journal", str(fleet.journal)]
+
+    def replayed(*words: str) -> str:
+        return subprocess.run(
+            [*replay, "why", *words], capture_output=True, text=True, check=True
+        ).stdout
+
+    for words in (["dies.ini"], ["barred.ini", "a.ini"], ["*.ini"]):
+        assert fleet.ctl("why", *words).stdout == replayed(*words)
+        assert asked(fleet, "why", *words) == json.loads(replayed(*words, "--json"))
+    assert refused(fleet, "why", "b.ini").startswith("no vassal b.ini was ever known here")
+
+
+def test_why_finds_a_journal_of_a_relative_path(tmp_path: Path) -> None:
+    pid = os.getpid()
+    assert why.journal_of({"journal": "j.db", "pid": pid}) == f"{os.getcwd()}/j.db"
+    assert why.journal_of({"journal": "/x/j.db", "pid": pid}) == "/x/j.db"

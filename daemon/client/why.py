@@ -1,0 +1,83 @@
+"""``emperor-ctl why``: the chain of causes, in the words of ``emperor-replay why``.
+
+The daemon says which journal it writes. This program reads it, because a long story would keep the
+daemon from its work.
+"""
+
+import os
+from typing import Any
+
+import click
+
+from ...journal.errors import JournalError
+from ...journal.reading import Reader, open_journal
+from ...monitors.names import shown
+from ...replay import why
+from ...replay.names import chosen, is_pattern
+from ...replay.rebuild import NotFound
+from ...replay.story import Story
+from ...replay.trust import complaint
+from ..cli import commandline
+from .asking import REFUSED, ask, end
+from .words import as_json, print_json
+
+_DAMAGED = 3  # the exit code
+
+
+@click.command("why", cls=commandline.Command)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@as_json
+@click.pass_obj
+def command(path: str, names: tuple[str, ...], as_json: bool) -> None:
+    """The chain of causes that led to a vassal's present phase. NAME may be a pattern ('app-*').
+
+    The words are those of emperor-replay why, which knows the past as well.
+    """
+    journal = journal_of(ask(path, {"do": "status"})["status"])
+    try:
+        with open_journal(journal) as reader:
+            damage = _tell(reader, names, as_json)
+    except NotFound as error:
+        end(REFUSED, shown(str(error)))
+    except (JournalError, OSError) as error:
+        text = commandline.os_error_text(error) if isinstance(error, OSError) else str(error)
+        end(REFUSED, f"the daemon's journal cannot be read by this user: {shown(text)}")
+    if damage:
+        end(_DAMAGED, damage)
+
+
+def journal_of(status: dict[str, Any]) -> str:
+    """The path of the daemon's journal, also where the daemon was given a relative one."""
+    told = str(status["journal"])
+    if os.path.isabs(told):
+        return told
+    try:
+        return os.path.join(os.readlink(f"/proc/{status['pid']}/cwd"), told)
+    except OSError:
+        return told
+
+
+def _tell(reader: Reader, names: tuple[str, ...], as_json: bool) -> str | None:
+    """Print the stories; a complaint where one has an event that is not as it was written."""
+    one = len(names) == 1 and (not is_pattern(names[0]) or reader.first_of(names[0]) is not None)
+    told = [why.tell(reader, name, reader.head.seq) for name in _known(reader, names, one)]
+    if as_json:
+        records = [why.record(reader, story) for story in told]
+        print_json(records[0] if one else records)
+    else:
+        commandline.page()
+        for place, story in enumerate(told):
+            _print(reader, story, apart=place > 0)
+    altered = sorted({seq for story in told for seq in story.altered})
+    return complaint(reader, altered) if altered else None
+
+
+def _known(reader: Reader, names: tuple[str, ...], one: bool) -> list[str]:
+    return list(names) if one else chosen(reader, names)
+
+
+def _print(reader: Reader, story: Story, *, apart: bool) -> None:
+    if apart:
+        print()
+    for line in why.lines(reader, story):
+        print(line)
