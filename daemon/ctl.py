@@ -113,9 +113,12 @@ def _statuses(path: str, timeout: float) -> Iterator[dict[str, Any]]:
 
 def _next_daemon(path: str, former: int, timeout: float) -> dict[str, Any]:
     """Version and pid of the daemon that answers instead of the former one."""
+    status: dict[str, Any] = {}
     for status in _statuses(path, timeout):
         if status.get("pid", former) != former:
             return {"version": status["version"], "pid": status["pid"]}
+    if not status:
+        _end(NO_DAEMON, "the former daemon has ended, and no other answers; its log says why")
     return _end(REFUSED, f"the daemon is still the one with pid {former}; its log says why")
 
 

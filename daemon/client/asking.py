@@ -1,5 +1,6 @@
 """Asks a running daemon over its control socket, for ``emperor-ctl``."""
 
+import contextlib
 import json
 import socket
 import sys
@@ -21,18 +22,30 @@ class Unanswered(Exception):
         self.code = code
 
 
+class NoDaemon(Unanswered):
+    """The keeper has answered: no daemon runs, and it starts none soon."""
+
+
 def ask(path: str, request: dict[str, Any], wait: float = 0.0) -> dict[str, Any]:
     """The daemon's answer; ends the program where there is none, or a refusal."""
-    reply = answer(path, request, wait)
+    try:
+        reply = exchanged(path, request, PATIENCE + wait)
+    except Unanswered as error:
+        end(error.code, str(error))
     if reply is None:
         end(NO_DAEMON, f"the daemon at {shown(path)} ended before it answered")
     return accepted(reply)
 
 
 def answer(path: str, request: dict[str, Any], wait: float = 0.0) -> dict[str, Any] | None:
-    """As ``exchanged``; ends the program where no daemon answers."""
+    """The answer of a daemon, None where it ended first, or where the keeper starts one later.
+
+    Ends the program where neither answers.
+    """
     try:
         return exchanged(path, request, PATIENCE + wait)
+    except NoDaemon:
+        return None
     except Unanswered as error:
         end(error.code, str(error))
 
@@ -43,11 +56,12 @@ def exchanged(path: str, request: dict[str, Any], patience: float) -> dict[str, 
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(patience)
             unix_sockets.connect(connection, path)
-            try:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.sendall(json.dumps(request).encode() + b"\n")
+            try:
                 with connection.makefile("rb") as stream:
                     line = stream.readline()
-            except (BrokenPipeError, ConnectionResetError):
+            except ConnectionResetError:
                 return None
     except PermissionError:
         raise Unanswered(
@@ -72,6 +86,8 @@ def exchanged(path: str, request: dict[str, Any], patience: float) -> dict[str, 
         reply = None
     if not isinstance(reply, dict) or not isinstance(reply.get("ok"), bool):
         raise Unanswered(NO_DAEMON, f"the program that answers at {shown(path)} is no emperor")
+    if reply.get("no_daemon") is True:
+        raise NoDaemon(NO_DAEMON, shown(str(reply.get("error"))))
     return reply
 
 

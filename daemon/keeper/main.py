@@ -9,7 +9,8 @@ SQLite, no decisions about vassals.
 - It is the subreaper of all below it. Vassals whose daemon died become its children: it reaps
   them and tells the daemon how they ended, until that is acknowledged. It reaps their orphans
   too, and tells nothing of them. It knows vassals by the sessions that they lead.
-- It starts the daemon again when it dies: at once, then with growing delay up to 30 s.
+- It starts the daemon again when it dies: at once, then with growing delay up to 30 s. Meanwhile
+  it tells clients of the control socket that no daemon runs (``no_daemon.py``).
 - It hands on signals, and ends with the exit code of a daemon that left as it was told to. Where
   no daemon starts to stop all, it tries for 20 s and then ends the vassals itself (``ending.py``).
   A daemon whose start hangs is killed (``hung_start.py``).
@@ -39,6 +40,7 @@ from .channel import Channel
 from .dead_child import Leaders
 from .hung_daemon import HeldBack
 from .hung_start import HungStart
+from .no_daemon import NoDaemon
 from .renewal import STATE
 from .restarts import Restarts
 from .wakes import Wakes
@@ -97,6 +99,7 @@ class Keeper:
         self._hung_start = HungStart()
         self._sync = False  # the daemon wants to be told when all deaths were
         self._restarts = Restarts()
+        self._no_daemon = NoDaemon(self._memory, self._restarts)
         self._hears = False  # the daemon takes signals; before that one would kill it
         self._passing = False  # the daemon prints and ends, and the keeper with its code
         self._waiting: list[int] = []  # signals for it
@@ -192,6 +195,7 @@ class Keeper:
                 return CANNOT_START
             return code if number is None else 128 + number
         self._restarts.put_off(killed=killed and worked)
+        self._no_daemon.ended(how)
         soon = f"{self._restarts.left:.0f} s"
         log(f"the daemon ended {how}; vassals run on, it starts again in {soon}")
         return None
@@ -229,6 +233,8 @@ class Keeper:
         poll = select.poll()  # select.select knows no descriptor above 1023
         poll.register(self._wakes, select.POLLIN)
         self._channel.register(poll)
+        if not self._daemon:
+            self._no_daemon.register(poll)
         timeout = self._held_back.look_again() if self._daemon else self._restarts.left
         if self._is_awaited:
             timeout = self._hung_start.sooner(timeout)
@@ -240,6 +246,8 @@ class Keeper:
             time.sleep(_CONGESTED)
         self._channel.receive()
         self._channel.flush()
+        if not self._daemon:
+            self._no_daemon.answer()
         return self._wakes.read()
 
     def _signalled(self, number: int) -> None:

@@ -96,9 +96,14 @@ class Emperor(Daemon):
         path.write_text(text)
         os.replace(path, self.vassals / name)
 
+    @property
+    def ctl_argv(self) -> list[str]:
+        """The command ``emperor-ctl`` for this daemon."""
+        return [sys.executable, "-m", "emperord.daemon.ctl", "--control", str(self.control)]
+
     def ctl(self, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
         """Run ``emperor-ctl``."""
-        argv = [sys.executable, "-m", "emperord.daemon.ctl", "--control", str(self.control), *words]
+        argv = [*self.ctl_argv, *words]
         return subprocess.run(
             argv, capture_output=True, text=True, check=False, env=self.environ, **more
         )
