@@ -18,8 +18,9 @@ from typing import Final
 import msgspec
 
 from . import chain, schema, wal
+from .decoding import decode_body
 from .errors import Damaged, JournalError
-from .events import KINDS, decode_body
+from .events import KINDS
 from .files import Files
 from .reading import COLUMNS, Reader, Row, Stored, error_text, identity_link, unpacked
 from .times import rfc3339

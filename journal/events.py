@@ -6,19 +6,17 @@ ever, so:
 - a kind's name is a literal that never changes and is never reused;
 - a field may be added with a default; it may not change its meaning, and none is removed;
 - a change that this does not allow raises the body's ``VERSION`` and adds an upcaster, a
-  function from the old body (a plain dict) to the next version's, to ``UPCASTERS``.
+  function from the old body (a plain dict) to the next version's, to ``UPCASTERS`` (decoding.py).
 
 Bodies hold what happened, never what was decided because of it: decisions are the fold's and
 stand in the event's ``actions``. Times in bodies are UTC nanoseconds unless a name says
 otherwise.
 """
 
-from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 
-from .errors import NewerFormat, UnreadableEvent
 from .policy import Policy
 
 
@@ -445,15 +443,8 @@ KINDS: Final[dict[str, type[Body]]] = {
     "keeper_lost": OfKeeper,
     "keeper_back": OfKeeper,
 }
-# Here ``v`` is of something inside, and the fields stay the same.
-_ANY_VERSION: Final = frozenset(("checkpoint",))
 FORKED: Final = "journal_forked"
 NOT_FOLDED: Final = "null"  # the actions of an event on which the fold raised
-
-Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
-
-# (kind, version of the stored body) -> function to the next version's body.
-UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {}
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -470,45 +461,3 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     cause: int | None
     body: Body
     failed: bool = False
-
-
-_DECODERS: Final = {kind: msgspec.json.Decoder(body) for kind, body in KINDS.items()}
-_VERSIONS: Final = {kind: body.VERSION for kind, body in KINDS.items()}
-
-
-def decode_body(kind: str, text: str | bytes) -> Body:
-    """The body of an event of this kind, brought up to today's version.
-
-    Raises NewerFormat for a kind or version that this program does not know, and
-    UnreadableEvent for text that is not a body of that kind.
-    """
-    try:
-        body = _DECODERS[kind].decode(text)
-    except KeyError:
-        raise NewerFormat(f"event kind {kind!r} is not known to this version") from None
-    except msgspec.DecodeError as error:
-        return _decode_old(kind, text, error)
-    if body.v != _VERSIONS[kind] and kind not in _ANY_VERSION:
-        return _decode_old(kind, text, None)
-    return body
-
-
-def _decode_old(kind: str, text: str | bytes, error: Exception | None) -> Body:
-    try:
-        old = msgspec.json.decode(text)
-        version = old.get("v", 1)
-    except (msgspec.DecodeError, AttributeError):
-        raise UnreadableEvent(f"body of {kind} is not a JSON object") from None
-    target = KINDS[kind].VERSION
-    if version > target:
-        raise NewerFormat(f"body of {kind} has version {version}, this version knows {target}")
-    if version == target:
-        raise UnreadableEvent(f"body of {kind} does not fit: {error}")
-    while version < target:
-        old = UPCASTERS[kind, version](old)
-        version += 1
-    old["v"] = target
-    try:
-        return msgspec.convert(old, KINDS[kind])
-    except msgspec.ValidationError as unfit:
-        raise UnreadableEvent(f"body of {kind} does not fit: {unfit}") from None

@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from . import chain, deploys, schema
+from .decoding import decode_body
 from .errors import (
     SEE_VERIFY,
     VERIFY_SAYS_MORE,
@@ -28,7 +29,7 @@ from .errors import (
     NotAJournal,
     UnreadableEvent,
 )
-from .events import NOT_FOLDED, Event, decode_body
+from .events import NOT_FOLDED, Event
 from .files import Files
 from .selection import ALL, Filter, pages
 from .times import EventNumber, Moment

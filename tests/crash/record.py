@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple
 from emperord.daemon.core.actions import recorded
 from emperord.daemon.core.fleet import Fleet
 from emperord.daemon.core.fold import fold
-from emperord.journal.events import NOT_FOLDED, Event, decode_body
+from emperord.journal.decoding import decode_body
+from emperord.journal.events import NOT_FOLDED, Event
 
 _HUNG: Final = ("slow to start", "has not said that it accepts")
 

@@ -6,8 +6,9 @@ from emperord.daemon.core import rules
 from emperord.daemon.core.checkpoints import NEWEST, PARTS, PROJECTIONS
 from emperord.daemon.core.fleet import Fleet, Vassal
 from emperord.daemon.core.fold import fold
+from emperord.journal.decoding import decode_body
 from emperord.journal.errors import NewerFormat
-from emperord.journal.events import KINDS, Event, Spec, decode_body
+from emperord.journal.events import KINDS, Event, Spec
 from emperord.journal.policy import Policy
 
 STARTED = KINDS["daemon_started"]

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from emperord.daemon.loop.stored_deploys import followed
-from emperord.journal import events, migrations, schema
+from emperord.journal import decoding, events, migrations, schema
 from emperord.journal.errors import NewerFormat, UnreadableEvent
 from emperord.journal.reading import open_journal
 from emperord.journal.store import Journal
@@ -148,7 +148,7 @@ def test_a_newer_migration_keeps_the_daemon_away(path: str) -> None:
 
 
 def test_a_field_that_we_do_not_know_is_no_obstacle(path: str) -> None:
-    body = events.decode_body("exited", '{"attempt":3,"code":1,"mood":"bad"}')
+    body = decoding.decode_body("exited", '{"attempt":3,"code":1,"mood":"bad"}')
     assert body == events.Exited(attempt=3, code=1)
 
 
@@ -172,10 +172,10 @@ def later_version(monkeypatch: pytest.MonkeyPatch) -> None:
         return {"attempt": old["attempt"], "code": old["status"] >> 8}
 
     monkeypatch.setitem(events.KINDS, "exited", Renamed)
-    monkeypatch.setitem(events._VERSIONS, "exited", 3)
-    monkeypatch.setitem(events._DECODERS, "exited", msgspec.json.Decoder(Renamed))
-    monkeypatch.setitem(events.UPCASTERS, ("exited", 1), to_2)
-    monkeypatch.setitem(events.UPCASTERS, ("exited", 2), to_3)
+    monkeypatch.setitem(decoding._VERSIONS, "exited", 3)
+    monkeypatch.setitem(decoding._DECODERS, "exited", msgspec.json.Decoder(Renamed))
+    monkeypatch.setitem(decoding.UPCASTERS, ("exited", 1), to_2)
+    monkeypatch.setitem(decoding.UPCASTERS, ("exited", 2), to_3)
 
 
 @pytest.mark.parametrize(
@@ -185,13 +185,13 @@ def later_version(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 @pytest.mark.usefixtures("later_version")
 def test_old_bodies_are_brought_up_step_by_step(body: str) -> None:
-    assert events.decode_body("exited", body) == Renamed(v=3, attempt=7, code=1)
+    assert decoding.decode_body("exited", body) == Renamed(v=3, attempt=7, code=1)
 
 
 @pytest.mark.usefixtures("later_version")
 def test_an_old_body_that_does_not_fit_its_version() -> None:
     with pytest.raises(UnreadableEvent):
-        events.decode_body("exited", '{"v":3,"attempt":"seven"}')
+        decoding.decode_body("exited", '{"v":3,"attempt":"seven"}')
 
 
 @pytest.mark.parametrize(
@@ -200,10 +200,10 @@ def test_an_old_body_that_does_not_fit_its_version() -> None:
 )  # fmt: skip
 def test_a_body_that_is_none(body: str) -> None:
     with pytest.raises(UnreadableEvent):
-        events.decode_body("exited", body)
+        decoding.decode_body("exited", body)
 
 
 def test_every_old_version_of_every_kind_has_its_way_up() -> None:
     for kind, body in events.KINDS.items():
         for version in range(1, body.VERSION):
-            assert (kind, version) in events.UPCASTERS
+            assert (kind, version) in decoding.UPCASTERS

@@ -10,7 +10,8 @@ from emperord.daemon.core.actions import recorded
 from emperord.daemon.core.fleet import Fleet, from_json, to_json
 from emperord.daemon.core.fold import fold
 from emperord.daemon.main import rebuild
-from emperord.journal.events import Event, decode_body
+from emperord.journal.decoding import decode_body
+from emperord.journal.events import Event
 from emperord.journal.store import Journal
 from emperord.replay.verify import verify
 

@@ -13,9 +13,10 @@ from emperord.daemon.core.deploys import Deploy, Deploys, Outcome
 from emperord.daemon.core.fleet import Fleet, from_json, to_json
 from emperord.daemon.core.fold import fold
 from emperord.journal import chain
+from emperord.journal.decoding import decode_body
 from emperord.journal.deploys import Row
 from emperord.journal.errors import JournalPaused
-from emperord.journal.events import NOT_FOLDED, Event, decode_body
+from emperord.journal.events import NOT_FOLDED, Event
 from emperord.journal.store import Snapshot
 
 from .checker import Checker

@@ -5,7 +5,8 @@ from typing import Any
 
 from emperord.daemon.core.fleet import Fleet
 from emperord.daemon.core.fold import fold
-from emperord.journal.events import NOT_FOLDED, Event, decode_body
+from emperord.journal.decoding import decode_body
+from emperord.journal.events import NOT_FOLDED, Event
 
 # With the last one that was folded, whose hash says whether it is the same journal still.
 _SINCE = (

@@ -13,6 +13,7 @@ from emperord.daemon.core.fold import fold
 from emperord.daemon.core.rules import RULES
 from emperord.daemon.main import rebuild
 from emperord.journal import chain
+from emperord.journal.decoding import decode_body
 from emperord.journal.events import (
     Announced,
     Body,
@@ -25,7 +26,6 @@ from emperord.journal.events import (
     OperatorRequested,
     Spawned,
     Spec,
-    decode_body,
 )
 from emperord.journal.policy import Policy
 from emperord.journal.store import SNAPSHOT_EVERY, Journal, Snapshot
