@@ -93,7 +93,7 @@ def secure(path: str) -> None:
     if committed > walked.committed:
         shutil.copyfile(log, copy := _lost(log))
         os.chmod(copy, 0o600)
-    elif walked.committed and not _is_its_own(path):
+    elif walked.committed and not _log_belongs(path):
         os.rename(log, _lost(log))
 
 
@@ -148,7 +148,7 @@ def _once_committed(path: str) -> int:
     return 0
 
 
-def _is_its_own(path: str) -> bool:
+def _log_belongs(path: str) -> bool:
     """Whether the log is that of the journal beside it.
 
     Raises JournalError if there is no whole journal, neither with the log nor without it.

@@ -14,8 +14,8 @@ and says by the fleet of that moment what follows.
 Observations of one source keep their order: none is taken while an earlier one of that source
 waits. There is one exception. News of single vassals may overtake a listing that is being taken,
 because they are newer, and it may be of another user's thousands. The observer leaves those
-vassals out of the listing (``Listed``, ``OfSource``). Different senders have no order among them,
-except ``AfterOthers``.
+vassals out of the listing (``ListingInput``, ``SourceInput``). Different senders have no order
+among them, except ``BarrierInput``.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -33,7 +33,7 @@ MOST: Final = 500  # events of a turn, after which there is no other pass
 LARGE: Final = 1 << 20  # bytes of config texts of a turn, after which there is no other pass
 
 
-class OfSource:
+class SourceInput:
     """An input of a source, whose inputs are taken in their order.
 
     ``single``: it is of single vassals, and may be taken before the rest of a listing.
@@ -50,13 +50,13 @@ class OfSource:
         return self._meaning(fleet)
 
 
-class Listed(OfSource):
+class ListingInput(SourceInput):
     """A listing of a source. Later news of single vassals may be taken once it has begun."""
 
     is_listing = True
 
 
-class AfterOthers:
+class BarrierInput:
     """An input that waits until all that came before it is taken."""
 
     def __init__(self, meaning: Input) -> None:
@@ -70,11 +70,11 @@ class _Waiting:
     """An input with what is left of it, and the event of its sender."""
 
     def __init__(self, given: Input, drafts: Iterator[Draft | None], done: trio.Event) -> None:
-        self.url = given.url if isinstance(given, OfSource) else None
-        self.single = isinstance(given, OfSource) and given.single
-        self.is_listing = isinstance(given, OfSource) and given.is_listing
+        self.url = given.url if isinstance(given, SourceInput) else None
+        self.single = isinstance(given, SourceInput) and given.single
+        self.is_listing = isinstance(given, SourceInput) and given.is_listing
         self.has_begun = False
-        self.after_others = isinstance(given, AfterOthers)
+        self.after_others = isinstance(given, BarrierInput)
         self.done = done
         self._drafts = drafts
 

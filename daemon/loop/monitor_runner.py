@@ -13,7 +13,7 @@ from ..core.fleet import Fleet
 from ..host import failures, threads
 from ..keeper.refusals import refusal
 from .deferred import Source
-from .intake import Intake, Listed, OfSource
+from .intake import Intake, ListingInput, SourceInput
 from .observer import Observer
 from .turn import Input, Tell
 
@@ -113,8 +113,8 @@ class MonitorRunner:
 _SINGLE: Final = (contract.Touched, contract.Vanished, contract.Destroyed, contract.Refused)
 
 
-def _of_source(url: str, meaning: Input, told: Sequence[contract.Observation]) -> OfSource:
+def _of_source(url: str, meaning: Input, told: Sequence[contract.Observation]) -> SourceInput:
     """The input of a source, by which of its inputs may be taken before it."""
     if len(told) == 1 and isinstance(told[0], contract.Listing):
-        return Listed(url, meaning)
-    return OfSource(url, meaning, single=all(isinstance(each, _SINGLE) for each in told))
+        return ListingInput(url, meaning)
+    return SourceInput(url, meaning, single=all(isinstance(each, _SINGLE) for each in told))

@@ -40,7 +40,7 @@ from .clock import Clock
 from .deadlines import Deadlines
 from .handover import Handover
 from .inbox import Inbox, Request
-from .intake import MOST, AfterOthers, Intake
+from .intake import MOST, BarrierInput, Intake
 from .monitor_runner import MonitorRunner
 from .no_witness import NO_WITNESS
 from .observer import Observer, orphans
@@ -190,8 +190,8 @@ class Shell:
         # slots, spawn them, and their removal would stop them at once. The same holds for a
         # listing that came in time and is still being taken.
         await self.tell(
-            AfterOthers(orphans),
-            AfterOthers(lambda _: [Draft("daemon_ready", Empty())]),
+            BarrierInput(orphans),
+            BarrierInput(lambda _: [Draft("daemon_ready", Empty())]),
         )
         status = self.view.status
         self._notifier.tell("READY=1", f"STATUS={status()}")

@@ -11,7 +11,7 @@ from emperord.daemon.core.fleet import Fleet
 from emperord.daemon.loop import intake
 from emperord.daemon.loop.deferred import Deferred
 from emperord.daemon.loop.deferred import Source as Of
-from emperord.daemon.loop.intake import MOST, SHARE, AfterOthers, Intake, OfSource
+from emperord.daemon.loop.intake import MOST, SHARE, BarrierInput, Intake, SourceInput
 from emperord.daemon.loop.turn import Input
 from emperord.journal.events import Empty, OperatorRequested, Spec
 from emperord.monitors.contract import Seen, Touched
@@ -81,9 +81,9 @@ def test_each_input_gives_its_share() -> None:
 @pytest.mark.usefixtures("small")
 def test_one_source_keeps_its_order() -> None:
     taken = Taken()
-    taken.put(OfSource(A, many("a", 3)))
-    taken.put(OfSource(A, many("b", 1)))
-    taken.put(OfSource("test://other", many("c", 1)))
+    taken.put(SourceInput(A, many("a", 3)))
+    taken.put(SourceInput(A, many("b", 1)))
+    taken.put(SourceInput("test://other", many("c", 1)))
     assert taken.intake.has_of(A)
     assert taken.all() == ["aac", "ab"]
     assert not taken.intake.has_of(A)
@@ -92,9 +92,9 @@ def test_one_source_keeps_its_order() -> None:
 @pytest.mark.usefixtures("small")
 def test_an_input_may_wait_for_all_that_came_before() -> None:
     taken = Taken()
-    taken.put(OfSource(A, many("a", 3)))
-    taken.put(AfterOthers(many("b", 1)))
-    taken.put(AfterOthers(many("c", 1)))
+    taken.put(SourceInput(A, many("a", 3)))
+    taken.put(BarrierInput(many("b", 1)))
+    taken.put(BarrierInput(many("c", 1)))
     taken.put(many("d", 3))
     assert taken.all() == ["aadd", "abcd"]
 

@@ -6,7 +6,15 @@ from pathlib import Path
 import msgspec
 import pytest
 import trio
-from emperord.daemon.loop.intake import LARGE, MOST, SHARE, SHARE_TIME, Intake, Listed, OfSource
+from emperord.daemon.loop.intake import (
+    LARGE,
+    MOST,
+    SHARE,
+    SHARE_TIME,
+    Intake,
+    ListingInput,
+    SourceInput,
+)
 from emperord.monitors.contract import Listing, Refused, Seen, Touched, Vanished
 from emperord.monitors.rounds import in_turns
 from hypothesis import given
@@ -115,11 +123,11 @@ def test_a_newer_rejection_holds() -> None:
 
 
 def listed(taken: Taken, name: str, number: int, url: str = A) -> None:
-    taken.put(Listed(url, many(name, number)))
+    taken.put(ListingInput(url, many(name, number)))
 
 
 def single(taken: Taken, name: str, number: int, url: str = A) -> None:
-    taken.put(OfSource(url, many(name, number), single=True))
+    taken.put(SourceInput(url, many(name, number), single=True))
 
 
 def test_single_news_overtakes_a_listing_that_has_begun() -> None:
@@ -136,7 +144,7 @@ def test_single_news_overtakes_a_listing_that_has_begun() -> None:
 def test_a_failure_and_a_listing_do_not_overtake() -> None:
     taken = Taken()
     listed(taken, "a", 2 * SHARE)
-    taken.put(OfSource(A, many("b", 1)))
+    taken.put(SourceInput(A, many("b", 1)))
     listed(taken, "c", 1)
     single(taken, "d", 1)
     assert "".join(taken.all()).endswith("abcd")
