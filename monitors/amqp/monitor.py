@@ -45,7 +45,8 @@ from ..contract import (
     Touched,
     Vanished,
 )
-from ..files.scan import Absent, Found, Reader, Sight, Unreadable, Unsettled
+from ..files.file_state import Absent, FileState, Found, Unreadable, Unsettled
+from ..files.reader import Reader
 from ..options import MonitorOptions
 from ..polling import LIMIT, SourceFailed, within
 from .connection import PREFETCH, AmqpConnection
@@ -72,7 +73,7 @@ _UNSETTLED: Final = 0.05  # seconds until a file that is being written is looked
 _TRIES: Final = 20  # times that is done
 
 
-Ahead = tuple[Sight, str] | Seen | None  # found out of a message beforehand
+Ahead = tuple[FileState, str] | Seen | None  # found out of a message beforehand
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -198,10 +199,10 @@ class Listener:
             batch = await self._loop.run(link.deliveries, self._options.freq)
             meanings = [meaning(message, self._options) for message in batch]
             while batch:
-                sights = await self._look_ahead(meanings)
-                count = len(sights)
+                states = await self._look_ahead(meanings)
+                count = len(states)
                 waits: list[str | None] = []
-                part = list(zip(meanings[:count], sights, strict=True))
+                part = list(zip(meanings[:count], states, strict=True))
                 await self._say(partial(self._judge, part, waits))
                 # A later message of the same batch may have put an end to it.
                 waits = [url if url in self._fetches else None for url in waits]
@@ -218,22 +219,22 @@ class Listener:
             return [None] * len(meanings)
 
         def search() -> list[Ahead]:
-            sights: list[Ahead] = []
+            states: list[Ahead] = []
             read = 0
             for each in meanings:
-                sights.append(None)
+                states.append(None)
                 if isinstance(each, Config):
                     self._runner.beat()
-                    sights[-1] = self._understand(each)
+                    states[-1] = self._understand(each)
                 elif isinstance(each, File):
                     self._runner.beat()
-                    sight = self._look_at(each.path)
-                    sights[-1] = (sight, mount_of(each.path))
-                    if isinstance(sight, Found) and sight.content is not None:
-                        read += len(sight.content)
+                    state = self._look_at(each.path)
+                    states[-1] = (state, mount_of(each.path))
+                    if isinstance(state, Found) and state.content is not None:
+                        read += len(state.content)
                         if read > _MOST_READ:
                             break
-            return sights
+            return states
 
         try:
             return await self._runner.run(search)
@@ -241,14 +242,14 @@ class Listener:
             hangs = Unreadable("its file system does not answer"), ""
             return [hangs if isinstance(each, File) else None for each in meanings]
 
-    def _look_at(self, path: str) -> Sight:
+    def _look_at(self, path: str) -> FileState:
         """Look at an announced file. Its author has written it, or nearly so."""
         for _ in range(_TRIES):
-            sight = look(self._reader, path)
-            if not isinstance(sight, Unsettled):
+            state = look(self._reader, path)
+            if not isinstance(state, Unsettled):
                 break
             time.sleep(_UNSETTLED)
-        return sight
+        return state
 
     def _judge(
         self,
@@ -298,9 +299,9 @@ class Listener:
         spec = msgspec.structs.replace(seen.spec, ts=self._stamp(), attrs=attrs)
         return Seen(spec, content)
 
-    def _file(self, path: str, sight: Sight, mount: str) -> Observation:
+    def _file(self, path: str, state: FileState, mount: str) -> Observation:
         label = names.shown(path)
-        match sight:
+        match state:
             case Found(record, content):
                 self._forget(path)
                 self._paths.add(path, mount)

@@ -24,7 +24,9 @@ from ..blocking import BlockingRunner, Stalled
 from ..contract import Observation, Refused, Vanished
 from ..files import watches
 from ..files.changes import GRACE, PAUSE
-from ..files.scan import ABSENT, Reader, Sight, Step, Unreadable, trail
+from ..files.file_state import ABSENT, FileState, Step, Unreadable
+from ..files.links import trail
+from ..files.reader import Reader
 from ..files.watches import Watches
 from ..listing import REACH, open_directory, status
 from ..options import MonitorOptions
@@ -46,7 +48,7 @@ def mount_of(path: str) -> str:
     return at
 
 
-def look(reader: Reader, path: str) -> Sight:
+def look(reader: Reader, path: str) -> FileState:
     """The state of the file now. Blocks as long as the file system does."""
     head, _, file = path.rpartition("/")
     try:

@@ -17,7 +17,7 @@ MOST_UNSORTED: Final = 5000  # names whose owners are looked for at once
 PIECE: Final = 0.025  # seconds of work for one batch
 LARGE: Final = 1 << 19  # bytes of texts, after which a batch is over
 SLICE: Final = 0.1  # seconds for what a rescan reads
-SWEPT: Final = ""  # instead of a path: only a rescan asks for it
+SCANNED: Final = ""  # instead of a path: only a rescan asks for it
 
 # How a name came here: a path if the file has appeared, and counts if it gets no close.
 How = str | None

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from .. import names
 from ..os_errors import error_text
 from . import fair_queue
-from .scan import Sweep, trail
+from .links import trail
+from .scan import Scan
 from .survey import Searched, Survey
 from .watches import Watches
 
@@ -19,18 +20,18 @@ class Rescan:
     """``survey`` has the findings so far. ``reason`` says why it failed, if it did."""
 
     def __init__(
-        self, place: Searched, watches: Watches, sweep: Callable[[Survey], Sweep], *, tyrant: bool
+        self, place: Searched, watches: Watches, scan: Callable[[Survey], Scan], *, tyrant: bool
     ) -> None:
         self.reason = ""
         self._place = place
         self._watches = watches
-        self._sweep = sweep
+        self._scan = scan
         self._tyrant = tyrant
         self.survey = self._begun()
         self._steps = self._look()
 
     def _begun(self) -> Survey:
-        return Survey(self._watches, self._sweep, tyrant=self._tyrant)
+        return Survey(self._watches, self._scan, tyrant=self._tyrant)
 
     def piece(self) -> bool:
         """Look on for the time of a piece, in a thread. Whether there is more."""

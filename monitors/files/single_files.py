@@ -10,27 +10,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from .. import names
 from ..options import MonitorOptions
 from ..regular_file import Denied
-from . import fair_queue, scan
+from . import fair_queue
 from .allowance import SPENT
-from .fair_queue import SWEPT, How
-from .scan import (
-    Absent,
-    Found,
-    Home,
-    Key,
-    Reader,
-    Record,
-    Sight,
-    Step,
-    Unsettled,
-    is_there,
-    key_of,
-    misfit,
-)
+from .fair_queue import SCANNED, How
+from .file_state import Absent, FileState, Found, Key, Record, Step, Unsettled
+from .links import NO_OWNER, is_there, key_of
+from .reader import Reader
+from .scan import Home, misfit
 from .survey import Searched, open_home
 from .watches import FILES, Watches
 
-Sights = dict[str, Sight | str]  # the file's state; or, as text, why it may not be a vassal
+FileStates = dict[str, FileState | str]  # the file's state; or, as text, why it may not be a vassal
 Ways = list[tuple[str, tuple[Step, ...]]]
 
 
@@ -38,13 +28,13 @@ class Look:
     """The findings of one look at single files. It ends when its time is over, or its texts are
     large, because the journal takes as long for a megabyte as for many small texts.
 
-    ``sights`` has each file's state, or why it may not be a vassal. ``ways`` are those of symlinks,
+    ``states`` has each file's state, or why it may not be a vassal. ``ways`` are those of symlinks,
     which are watched now. ``doubtful``: a directory is not the one that was scanned. ``left`` are
     the names that the look did not reach.
     """
 
     def __init__(self) -> None:
-        self.sights: Sights = {}
+        self.states: FileStates = {}
         self.ways: Ways = []
         self.doubtful = False
         self.left: list[str] = []
@@ -70,7 +60,7 @@ class View:
         self.home = home
         self.directory = directory
         self._key = key
-        self.sights: Sights = {}
+        self.states: FileStates = {}
 
     def holds(self) -> bool:
         """Whether what was seen counts."""
@@ -121,16 +111,16 @@ class Looker:
                     if prefix not in views:
                         views[prefix] = self._open(prefix, opened)
                     if (view := views[prefix]) is not None:
-                        swept = how == SWEPT
-                        sight = self._sight(name, view, file, look.ways, swept=swept)
-                        view.sights[name] = sight
-                        if isinstance(sight, Found):
-                            look.size += len(sight.content or b"")
+                        swept = how == SCANNED
+                        state = self._sight(name, view, file, look.ways, swept=swept)
+                        view.states[name] = state
+                        if isinstance(state, Found):
+                            look.size += len(state.content or b"")
             for view in views.values():
                 if view is None or not view.holds():
                     look.doubtful = True
                 else:
-                    look.sights.update(view.sights)
+                    look.states.update(view.states)
         return look
 
     def owners(self, unsorted: Iterable[str]) -> list[tuple[str, int]]:
@@ -140,7 +130,7 @@ class Looker:
         for name in unsorted:
             self._beat()
             prefix, file = self._place.locate(name)
-            owner = scan.NO_OWNER
+            owner = NO_OWNER
             if prefix in self._homes:
                 with contextlib.suppress(OSError):
                     owner = os.lstat(os.path.join(self._homes[prefix][0].path, file)).st_uid
@@ -164,7 +154,9 @@ class Looker:
         except OSError:
             return None
 
-    def _sight(self, name: str, view: View, file: str, ways: Ways, *, swept: bool) -> Sight | str:
+    def _sight(
+        self, name: str, view: View, file: str, ways: Ways, *, swept: bool
+    ) -> FileState | str:
         def watch(way: tuple[Step, ...]) -> None:
             ways.append((name, way))
             for directory, _ in way:
@@ -174,13 +166,13 @@ class Looker:
         if name in self._spent and is_there(view.directory, file):
             return Unsettled(SPENT)
         step = (view.directory, view.home.path, file)
-        sight = self._reader.look(name, step, known, watch, sweeping=swept)
+        state = self._reader.look(name, step, known, watch, scanning=swept)
         flaw = None
-        if isinstance(sight, Found):
-            flaw = misfit(view.home, sight, self._options)
-        if known is None and not isinstance(sight, Absent):
+        if isinstance(state, Found):
+            flaw = misfit(view.home, state, self._options)
+        if known is None and not isinstance(state, Absent):
             flaw = names.flaw(name, self._options.extra_extension) or flaw
-        return flaw or sight
+        return flaw or state
 
 
 def _gets_close(path: str) -> bool:

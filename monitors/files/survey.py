@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from ..listing import LIST, REACH, open_directory
-from .scan import Home, Key, Step, Sweep, key_of
+from .file_state import Key, Step
+from .links import key_of
+from .scan import Home, Scan
 from .watches import FILES, NAMES, Watches
 
 
@@ -48,14 +50,14 @@ class Survey:
     """One look at everything. Its steps touch nothing but itself and the watches."""
 
     def __init__(
-        self, watches: Watches, sweep: "Callable[[Survey], Sweep]", *, tyrant: bool = False
+        self, watches: Watches, scan: "Callable[[Survey], Scan]", *, tyrant: bool = False
     ) -> None:
         self._watches = watches
         self._tyrant = tyrant
         self.watched: dict[str, WatchedDirectory] = {}
         self.homes: dict[str, tuple[Home, Key]] = {}  # by prefix
         self.device: int | None = None  # of the root
-        self.found = sweep(self)
+        self.found = scan(self)
 
     def watch(self, path: str, mask: int) -> WatchedDirectory:
         """Watch a directory from now on, before anything in it is looked at."""

@@ -8,8 +8,9 @@ from .. import names
 from ..contract import Listing, Observation, Refused, Seen, Touched, Vanished
 from .allowance import Allowance
 from .changes import Changes
-from .scan import Absent, Found, Record, Sight, Sweep, Unsettled
-from .single_files import Sights
+from .file_state import Absent, FileState, Found, Record, Unsettled
+from .scan import Scan
+from .single_files import FileStates
 from .survey import Survey
 
 
@@ -46,7 +47,7 @@ class Told:
             self.device = survey.device
         return Listing(found.seen, refused)
 
-    def settle(self, found: Sweep, looked: Iterable[str]) -> None:
+    def settle(self, found: Scan, looked: Iterable[str]) -> None:
         """These names were looked at during the rescan. That look counts, not what it found."""
         for name in looked:
             found.revert(name)
@@ -58,34 +59,34 @@ class Told:
 
     # Single files
 
-    def observations(self, sights: Sights, changed: set[str]) -> list[Observation]:
+    def observations(self, states: FileStates, changed: set[str]) -> list[Observation]:
         """The observations of single files; those that changed meanwhile are left out."""
         observations: list[Observation] = []
-        for name, sight in sights.items():
+        for name, state in states.items():
             if name not in changed:
                 self._changes.unfinished.pop(name, None)
-                self._one(name, sight, observations)
+                self._one(name, state, observations)
         return observations
 
-    def _one(self, name: str, sight: Sight | str, observations: list[Observation]) -> None:
+    def _one(self, name: str, state: FileState | str, observations: list[Observation]) -> None:
         changes = self._changes
-        if isinstance(sight, Absent):
+        if isinstance(state, Absent):
             self._gone(name, observations)
             return
         changes.missing.pop(name, None)
-        if isinstance(sight, Found):
-            seen = Seen(sight.record.seen.spec, sight.content)
+        if isinstance(state, Found):
+            seen = Seen(state.record.seen.spec, state.content)
             if self._charge(name, seen):
                 observations.append(Touched(name, seen))
-            self.records[name] = sight.record
+            self.records[name] = state.record
             self._refused.pop(names.shown(name), None)
-        elif isinstance(sight, Unsettled) and sight.reason:
+        elif isinstance(state, Unsettled) and state.reason:
             changes.later[name] = self._allowance.room_at(name, trio.current_time())
-            self._refuse(name, sight.reason, observations)
-        elif isinstance(sight, Unsettled):
+            self._refuse(name, state.reason, observations)
+        elif isinstance(state, Unsettled):
             changes.unfinished[name] = trio.current_time()
         else:
-            reason = sight if isinstance(sight, str) else f"it cannot be read: {sight.reason}"
+            reason = state if isinstance(state, str) else f"it cannot be read: {state.reason}"
             self._refuse(name, reason, observations)
 
     def _refuse(self, name: str, reason: str, observations: list[Observation]) -> None:

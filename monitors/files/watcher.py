@@ -32,9 +32,11 @@ from ..options import MonitorOptions
 from . import fair_queue
 from .allowance import SPENT, Allowance
 from .changes import PAUSE, Changes
-from .fair_queue import SWEPT, How
+from .fair_queue import SCANNED, How
+from .file_state import Key
+from .reader import Reader
 from .rescan import Rescan
-from .scan import Home, Key, Reader, Sweep
+from .scan import Home, Scan
 from .single_files import Looker
 from .survey import Searched, Survey
 from .teller import Teller
@@ -169,7 +171,7 @@ class FileWatcher:
         changes.rescan = False
         changes.moved.clear()
         self._spent = self._allowance.spent(now)
-        rescan = Rescan(self._place, self._watches, self._sweep, tyrant=self._options.tyrant)
+        rescan = Rescan(self._place, self._watches, self._scan, tyrant=self._options.tyrant)
         looked, took = await self._look_at_all(rescan, now)
         end = trio.current_time()
         self._earliest = end + max(PAUSE, REST * took)
@@ -191,7 +193,7 @@ class FileWatcher:
                 found.revert(name)
         for name, owner in found.put_off.items():
             if name not in changes.moved:
-                changes.pending.add(name, SWEPT, owner if self._options.tyrant else None)
+                changes.pending.add(name, SCANNED, owner if self._options.tyrant else None)
         await self._teller.put(self._told.listing(survey))
 
     async def _look_at_all(self, rescan: Rescan, now: float) -> tuple[set[str] | None, float]:
@@ -222,7 +224,7 @@ class FileWatcher:
         finally:
             changes.coming, self._homes = {}, homes
 
-    def _sweep(self, survey: Survey) -> Sweep:
+    def _scan(self, survey: Survey) -> Scan:
         device = self._told.device
         end = time.monotonic() + fair_queue.SLICE if self._told.is_listed else math.inf
 
@@ -230,7 +232,7 @@ class FileWatcher:
             # On another device than before, only reading tells whether anything is there.
             return time.monotonic() >= end and device in (None, survey.device)
 
-        return Sweep(
+        return Scan(
             self._reader,
             self._options,
             self._told.records,
@@ -281,7 +283,7 @@ class FileWatcher:
             changes.follow(name, way)
         changed = await changes.take()
         changes.pending.put_back((name, batch[name]) for name in look.left if name not in changed)
-        observations = self._told.observations(look.sights, changed)
+        observations = self._told.observations(look.states, changed)
         if observations:
             await self._teller.put(*observations)
-        return look.sights.keys() - changed
+        return look.states.keys() - changed

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from emperord.monitors.config_file import LARGEST
 from emperord.monitors.contract import Refused
-from emperord.monitors.files.scan import LARGEST
 from emperord.monitors.files.watches import Watches
 from emperord.monitors.names import shown
 from emperord.monitors.options import MonitorOptions

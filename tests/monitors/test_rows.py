@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from emperord.monitors import rows as rows_module
+from emperord.monitors.config_file import LARGEST
 from emperord.monitors.contract import Listing, Touched
-from emperord.monitors.files.scan import LARGEST
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.polling import SourceFailed
 from emperord.monitors.rows import Flaw, Row, Table, id_of, seen_of_file, socket_of, ts_of

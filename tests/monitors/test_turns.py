@@ -8,7 +8,7 @@ import trio
 from emperord.monitors.config_file import LARGEST
 from emperord.monitors.contract import Listing, Refused, Touched
 from emperord.monitors.files import fair_queue
-from emperord.monitors.files.fair_queue import MOST, SWEPT, FairQueue
+from emperord.monitors.files.fair_queue import MOST, SCANNED, FairQueue
 from emperord.monitors.files.pattern import Pattern
 from emperord.monitors.files.watcher import FileMonitor
 from emperord.monitors.files.watches import Watches
@@ -135,7 +135,7 @@ def test_names_are_taken_in_turns() -> None:
     for name in ("a1", "a2", "a3", "b1", "c1", "b2"):
         queue.put(name)
     queue.drop("c1")
-    queue.add("a3", SWEPT)
+    queue.add("a3", SCANNED)
     queue.put("a2", "/path")
     batch = queue.take()
     assert list(batch) == ["a1", "b1", "a2", "b2", "a3"]

@@ -9,7 +9,8 @@ import pytest
 from emperord.monitors import rows, settings
 from emperord.monitors.config_file import ConfigFiles
 from emperord.monitors.contract import Listing
-from emperord.monitors.files.scan import Reader, Unreadable
+from emperord.monitors.files.file_state import Unreadable
+from emperord.monitors.files.reader import Reader
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.rows import Row, Table
 from support.hostile import SECRET, VICTIM, plant

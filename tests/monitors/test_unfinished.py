@@ -140,7 +140,7 @@ OLD = NOW - 3600 * SECOND
 
 
 @pytest.mark.parametrize(
-    ("mtime", "ctime", "known_ctime", "sweeping", "waited_for"),
+    ("mtime", "ctime", "known_ctime", "scanning", "waited_for"),
     [
         pytest.param(OLD, OLD, OLD, False, True, id="old times: in the middle of it"),
         pytest.param(OLD, NOW, OLD, False, False, id="times put back: it is done"),
@@ -150,9 +150,9 @@ OLD = NOW - 3600 * SECOND
     ],
 )
 def test_an_empty_file_is_believed(
-    mtime: int, ctime: int, known_ctime: int, sweeping: bool, waited_for: bool
+    mtime: int, ctime: int, known_ctime: int, scanning: bool, waited_for: bool
 ) -> None:
     known = files.Record((OLD, known_ctime, 1, 1, 3), Seen(Spec(ts=OLD, config=digest(b"one"))))
     fields = {"st_mtime_ns": mtime, "st_ctime_ns": ctime}
     status = os.stat_result([0o100644, 1, 1, 1, 0, 0, 0, 0, 0, 0], fields)
-    assert files._being_emptied(status, known, NOW, sweeping) is waited_for
+    assert files._being_emptied(status, known, NOW, scanning) is waited_for

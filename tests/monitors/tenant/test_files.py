@@ -9,8 +9,9 @@ import msgspec
 import pytest
 from emperord.monitors import listing, regular_file, rows
 from emperord.monitors.amqp import paths as amqp_paths
-from emperord.monitors.files import scan as files
+from emperord.monitors.files import file_state as files
 from emperord.monitors.files.on_demand import Addresses, BadAddress
+from emperord.monitors.files.reader import Reader
 from emperord.monitors.options import MonitorOptions
 from support.tyrant import ALICE, ALICES, BOB, BOBS, account_in_a_group
 
@@ -66,9 +67,9 @@ def link_of(ground: Path, target: Path | str, uid: int = ALICE, gid: int = ALICE
 BY_LINK = MonitorOptions(tyrant=True, tyrant_nofollow=True)
 
 
-def look(path: Path, cwd: Path | None = None, options: MonitorOptions = TYRANT) -> files.Sight:
+def look(path: Path, cwd: Path | None = None, options: MonitorOptions = TYRANT) -> files.FileState:
     """A config as a monitor of files sees it."""
-    reader = files.Reader(options, None if cwd is None else str(cwd))
+    reader = Reader(options, None if cwd is None else str(cwd))
     directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
         name = str(path) if cwd is None else path.name
@@ -77,23 +78,23 @@ def look(path: Path, cwd: Path | None = None, options: MonitorOptions = TYRANT) 
         os.close(directory)
 
 
-def by_dir(path: Path) -> files.Sight:
+def by_dir(path: Path) -> files.FileState:
     return look(path, path.parent, BY_LINK)
 
 
-def by_glob(path: Path) -> files.Sight:
+def by_glob(path: Path) -> files.FileState:
     return look(path, None, BY_LINK)
 
 
-def by_amqp(path: Path) -> files.Sight:
-    return amqp_paths.look(files.Reader(BY_LINK, None), str(path))
+def by_amqp(path: Path) -> files.FileState:
+    return amqp_paths.look(Reader(BY_LINK, None), str(path))
 
 
 @pytest.mark.usefixtures("kernel")
 @pytest.mark.parametrize("see", [by_dir, by_glob, by_amqp])
 @pytest.mark.parametrize(("make", "sees"), TARGETS.values(), ids=TARGETS)
 def test_where_a_link_leads(
-    ground: Path, make: Make, sees: str, see: Callable[[Path], files.Sight]
+    ground: Path, make: Make, sees: str, see: Callable[[Path], files.FileState]
 ) -> None:
     """--tyrant-nofollow: the vassal is the link's owner's, who can read the file or cannot."""
     link = link_of(ground, make(ground))
@@ -193,7 +194,7 @@ def test_what_the_daemon_has_open_is_not_within_reach(
     told = descriptor if way.startswith("fd") else hidden
     link = link_of(ground, "/proc/self/" + way.format(told, pid=os.getpid()))
     sights = [look(link, link.parent, options), look(link, None, options)]
-    sights.append(amqp_paths.look(files.Reader(options, None), str(link)))
+    sights.append(amqp_paths.look(Reader(options, None), str(link)))
     if whose is not None:
         os.close(descriptor)
     for sight in sights:
@@ -216,13 +217,13 @@ def test_a_directory_behind_proc_leads_nowhere(
     link = link_of(ground, "/proc/self/cwd/sub")
     assert listed(link) == into_proc(f"{link}/")
     path = f"{link}/t.ini"
-    sight = amqp_paths.look(files.Reader(TYRANT, None), path)
+    sight = amqp_paths.look(Reader(TYRANT, None), path)
     assert sight == files.Unreadable(into_proc(link))
     # A directory that was opened before the link was made is no way either.
     if there:
         directory = os.open(hidden / "sub", os.O_PATH)
         step = (directory, str(link), "t.ini")
-        found = files.Reader(TYRANT, None).look(path, step, None, lambda _: None)
+        found = Reader(TYRANT, None).look(path, step, None, lambda _: None)
         os.close(directory)
         assert isinstance(found, files.Found)
         assert (found.record.seen.spec.bar, found.content) == (into_proc(path), None)
@@ -368,7 +369,7 @@ def test_what_is_swapped_while_it_is_read_is_never_anothers(ground: Path) -> Non
     assert told == {PLAIN.encode(), None}
 
 
-def text_of(sight: files.Sight) -> bytes | None:
+def text_of(sight: files.FileState) -> bytes | None:
     return sight.content if isinstance(sight, files.Found) else None
 
 

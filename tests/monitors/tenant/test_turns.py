@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from emperord.monitors.files.directory import Directory
-from emperord.monitors.files.scan import Found, Reader
+from emperord.monitors.files.file_state import Found
+from emperord.monitors.files.reader import Reader
 from emperord.monitors.files.watcher import FileMonitor
 from emperord.monitors.files.watches import Watches
 from support.tyrant import ALICE, ALICES, BOB, BOBS

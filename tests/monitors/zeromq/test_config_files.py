@@ -6,12 +6,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from emperord.monitors.config_file import LARGEST
 from emperord.monitors.contract import (
     Observation,
     Refused,
     Seen,
 )
-from emperord.monitors.files.scan import LARGEST
 from emperord.monitors.zeromq import monitor as zeromq
 from support.pushing import Pusher
 
