@@ -196,8 +196,8 @@ class Keeper:
             return code if number is None else 128 + number
         self._restarts.put_off(killed=killed and worked)
         self._no_daemon.ended(how)
-        soon = f"{self._restarts.left:.0f} s"
-        log(f"the daemon ended {how}; vassals run on, it starts again in {soon}")
+        again = f"it starts again in {self._restarts.left:.0f} s"
+        log(f"the daemon ended {how}; vassals run on, {again}")
         return None
 
     @property
@@ -233,8 +233,7 @@ class Keeper:
         poll = select.poll()  # select.select knows no descriptor above 1023
         poll.register(self._wakes, select.POLLIN)
         self._channel.register(poll)
-        if not self._daemon:
-            self._no_daemon.register(poll)
+        self._no_daemon.register(poll)
         timeout = self._held_back.look_again() if self._daemon else self._restarts.left
         if self._is_awaited:
             timeout = self._hung_start.sooner(timeout)
@@ -246,8 +245,7 @@ class Keeper:
             time.sleep(_CONGESTED)
         self._channel.receive()
         self._channel.flush()
-        if not self._daemon:
-            self._no_daemon.answer()
+        self._no_daemon.answer()
         return self._wakes.read()
 
     def _signalled(self, number: int) -> None:
@@ -312,7 +310,12 @@ class Keeper:
             inherited = [state, *(fd for _, fds in self._memory.kept.values() for fd in fds)]
             for number in self._wakes.read():
                 self._signalled(number)
-            os.write(state, renewal.written(self._memory, self._told()))
+            told = {
+                "stopping": self._restarts.stopping,
+                "waiting": self._waiting,
+                "nofile": self._limits[0],
+            }
+            os.write(state, renewal.written(self._memory, told))
             for descriptor in inherited:
                 os.set_inheritable(descriptor, True)
             environment = {**os.environ, **self._secret, STATE: str(state)}
@@ -324,13 +327,6 @@ class Keeper:
             for descriptor in inherited[:1]:
                 os.close(descriptor)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
-
-    def _told(self) -> dict[str, Any]:
-        return {
-            "stopping": self._restarts.stopping,
-            "waiting": self._waiting,
-            "nofile": self._limits[0],
-        }
 
     def _remember(self, state: int) -> None:
         known = renewal.read(self._memory, state)

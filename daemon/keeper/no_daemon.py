@@ -57,6 +57,7 @@ class NoDaemon:
             listener.detach()
 
     def _answers(self) -> bool:
+        # A start is due later only while no daemon runs.
         return (
             bool(self._how)
             and not self._at_limit
