@@ -9,8 +9,9 @@ from ...daemon.core import rules
 from ...daemon.core.actions import Action
 from ...daemon.core.fleet import PHASES, Fleet, from_json
 from ...journal import chain
+from ...journal.decoding import decode_body
 from ...journal.errors import Damaged, NewerFormat, UnreadableEvent
-from ...journal.events import DaemonStarted, Event, decode_body
+from ...journal.events import DaemonStarted, Event
 from .folding import FACTS
 from .header import HeaderReader
 from .history import GONE, NOTHING, Expectation, History, Step, start_of
