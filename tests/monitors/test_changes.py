@@ -8,7 +8,8 @@ import msgspec
 import pytest
 from emperord.monitors.files import changes as sorting
 from emperord.monitors.files import fair_queue
-from emperord.monitors.files import scan as files
+from emperord.monitors.files.file_state import Found
+from emperord.monitors.files.reader import Reader
 from emperord.monitors.options import MonitorOptions
 from support.root import need_root
 from support.tyrant import common_ground
@@ -311,9 +312,9 @@ def test_the_signature_of_a_file_that_just_changed_is_not_trusted(tmp_path: Path
         directory = os.open(path.parent, os.O_RDONLY)
         try:
             step = (directory, str(path.parent), path.name)
-            reader = files.Reader(MonitorOptions(), None)
+            reader = Reader(MonitorOptions(), None)
             sight = reader.look(path.name, step, None, lambda way: None)
         finally:
             os.close(directory)
-        assert isinstance(sight, files.Found)
+        assert isinstance(sight, Found)
         assert (sight.record.signature is not None) == trusted

@@ -10,7 +10,8 @@ import trio.testing
 from emperord.journal.chain import digest
 from emperord.journal.events import Spec
 from emperord.monitors.contract import Listing, Seen
-from emperord.monitors.files import scan as files
+from emperord.monitors.files import reader
+from emperord.monitors.files.file_state import Record
 from emperord.monitors.options import MonitorOptions
 
 from .sources import DirSource
@@ -152,7 +153,7 @@ OLD = NOW - 3600 * SECOND
 def test_an_empty_file_is_believed(
     mtime: int, ctime: int, known_ctime: int, scanning: bool, waited_for: bool
 ) -> None:
-    known = files.Record((OLD, known_ctime, 1, 1, 3), Seen(Spec(ts=OLD, config=digest(b"one"))))
+    known = Record((OLD, known_ctime, 1, 1, 3), Seen(Spec(ts=OLD, config=digest(b"one"))))
     fields = {"st_mtime_ns": mtime, "st_ctime_ns": ctime}
     status = os.stat_result([0o100644, 1, 1, 1, 0, 0, 0, 0, 0, 0], fields)
-    assert files._being_emptied(status, known, NOW, scanning) is waited_for
+    assert reader._being_emptied(status, known, NOW, scanning) is waited_for
