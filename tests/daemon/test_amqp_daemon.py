@@ -1,24 +1,19 @@
-"""amqp:// under a whole daemon: the examples as written, restarts, floods, and no secrets."""
+"""amqp:// under a whole daemon: the examples as written, and what is known after a restart."""
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from support import processes
 from support.daemon import Daemon
 from support.rabbitmq import Publisher, shared
-from support.services import Service, service
+from support.serving import serving, understands
 from support.vassals import SLEEPER, Application, free_port
 from support.web import Web
 
 from .conftest import MakeDaemon
-from .host.test_uwsgi import serving, understands
-
-BARRED = "[emperor]\nnonsense = {}\n"  # is known, and never runs
 
 
 @pytest.fixture
@@ -36,13 +31,6 @@ def publisher() -> Iterator[Publisher]:
 @pytest.fixture
 def daemon(make_daemon: MakeDaemon, port: int) -> Daemon:
     return make_daemon(monitors=[f"amqp://127.0.0.1:{port}"])
-
-
-def test_check_reaches_it(daemon: Daemon) -> None:
-    daemon.launch("--check")
-    assert daemon.wait() == 0
-    told = "  reached; it announces its vassals, so there is nothing to read beforehand"
-    assert daemon.log().splitlines()[1:] == [told]
 
 
 # The scripts of the text that the project came from, as written, but for the places (host, port,
@@ -177,123 +165,6 @@ def test_vassals_come_back_without_being_announced(
     daemon.gone(str(path))
     assert len(daemon.events("vassal_added")) == 4
     daemon.stop()
-
-
-def test_a_durable_queue_waits_for_the_daemon(
-    make_daemon: MakeDaemon, publisher: Publisher, port: int
-) -> None:
-    daemon = make_daemon(monitors=[f"amqp://127.0.0.1:{port}?queue=waits"]).start()
-    publisher.publish("a.ini", SLEEPER)
-    daemon.phase("a.ini", "ready")
-    daemon.kill()
-    publisher.publish("b.ini", SLEEPER)
-    publisher.publish("a.ini", "")
-    daemon.start()
-    daemon.phase("b.ini", "ready")
-    daemon.gone("a.ini")
-    daemon.stop()
-    publisher.channel.queue_delete("waits")
-
-
-def test_through_restarts_and_freezes_of_the_broker(make_daemon: MakeDaemon) -> None:
-    with service("rabbitmq") as server:
-        port = server.where["port"]
-        daemon = make_daemon(monitors=["vassals", f"amqp://127.0.0.1:{port}?queue=q"])
-        server("freeze")  # it accepts, and says nothing
-        daemon.start()
-        (daemon.vassals / "first.ini").write_text(SLEEPER)
-        daemon.phase("first.ini", "ready")
-        server("thaw")
-        _publish(port, "a.ini", SLEEPER)
-        pid = daemon.phase("a.ini", "ready").pid
-        server("freeze")
-        (daemon.vassals / "beside.ini").write_text(SLEEPER)
-        daemon.phase("beside.ini", "ready")
-        server("thaw")
-        _publish(port, "b.ini", SLEEPER)
-        daemon.phase("b.ini", "ready")
-        server("stop")
-        failed = daemon.event("monitor_failed")
-        server("start")
-        daemon.event("monitor_recovered", after=failed.seq)
-        _publish(port, "c.ini", SLEEPER)
-        daemon.phase("c.ini", "ready")
-        assert daemon.pid_of("a.ini") == pid
-        assert daemon.kinds("a.ini").count("spawned") == 1
-        daemon.stop()
-
-
-def _publish(port: int, name: str, config: str) -> None:
-    with Publisher(port) as publisher:
-        # The daemon may still be about to make them.
-        publisher.channel.exchange_declare("uwsgi.emperor", exchange_type="fanout")
-        publisher.channel.queue_declare("q", durable=True)
-        publisher.channel.queue_bind("q", "uwsgi.emperor")
-        publisher.publish(name, config)
-
-
-def test_a_flood_loses_nothing_and_holds_up_nobody(
-    make_daemon: MakeDaemon, publisher: Publisher, port: int
-) -> None:
-    daemon = make_daemon(monitors=["vassals", f"amqp://127.0.0.1:{port}"]).start()
-    count, names = 5000, 500
-    before = _memory(daemon.pid)
-    texts = [BARRED.format(f"{number}{'x' * 2000}") for number in range(count)]
-    publisher.publish("first.ini", SLEEPER)
-    daemon.phase("first.ini", "ready")
-    publisher.flood((f"v{number % names}.ini", text.encode()) for number, text in enumerate(texts))
-    slowest = 0.0
-    for number in range(5):
-        began = time.monotonic()
-        (daemon.vassals / f"beside{number}.ini").write_text(BARRED.format("beside"))
-        daemon.event("vassal_added", f"beside{number}.ini")
-        slowest = max(slowest, time.monotonic() - began)
-    assert slowest < 5  # seconds; it is far less on a quiet machine
-    told = daemon.event("vassal_changed", "v%", count=count - names)
-    for number, text in enumerate(texts[-names:], count - names):
-        vassal = daemon.vassal(f"v{number % names}.ini") if number % 100 == 0 else None
-        assert vassal is None or daemon.config_text(vassal.spec.config) == text.encode()
-    assert told.seq
-    assert _memory(daemon.pid) - before < 100 << 20
-    daemon.stop()
-
-
-def _memory(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) << 10
-
-
-def test_secrets_are_shown_nowhere(make_daemon: MakeDaemon, server: Service) -> None:
-    where = server.where
-    user, vhost = quote(where["user"], safe=""), quote(where["vhost"], safe="")
-    address = f"127.0.0.1:{where['port']}/{vhost}"
-    secrets = [quote(where["password"], safe=""), where["password"], "hush"]
-    daemon = make_daemon(
-        monitors=[f"amqp://{user}:{secrets[0]}@{address}", f"amqp://nobody:hush@{address}"]
-    ).start()
-    failed = daemon.event("monitor_failed", reason="it does not accept this user and password")
-    assert failed.monitor == f"amqp://nobody:***@{address}"
-    with Publisher(vhost=where["vhost"]) as publisher:
-        publisher.publish("a.ini", SLEEPER)
-        publisher.publish("", "http://user:hush@127.0.0.1/a.ini")
-        publisher.publish("", "http://127.0.0.1/a.ini?token=hush.ini")
-    daemon.phase("a.ini", "ready")
-    daemon.event("observation_rejected", count=2)
-    children = [pid for pid in daemon.running() if pid != daemon.pid]
-    shown = [
-        daemon.log(),
-        daemon.journal.read_bytes().decode("latin1"),
-        daemon.journal.with_name("journal.db-wal").read_bytes().decode("latin1"),
-        *(str(processes.argv_of(pid)) for pid in children),
-        *(str(processes.environment_of(pid)) for pid in children),
-    ]
-    assert [secret for secret in secrets if any(secret in text for text in shown)] == []
-    daemon.stop()
-
-
-@pytest.fixture
-def server() -> Service:
-    return shared()
 
 
 def test_a_daemon_without_it_does_not_load_it(make_daemon: MakeDaemon) -> None:

@@ -1,4 +1,4 @@
-"""zmq:// in a whole daemon: inline vassals under real uWSGI, floods, restarts, secrets."""
+"""zmq:// in a whole daemon: inline vassals under real uWSGI, restarts, garbage."""
 
 import os
 import signal
@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 import zmq
 import zmq.auth
-from emperord.journal.chain import digest
 from support import processes
 from support.daemon import Daemon
 from support.pushing import Pusher
+from support.serving import serving
 from support.vassals import APP, Answer, Application, free_port, program
 
 from .conftest import MakeDaemon
-from .host.test_uwsgi import serving
 
 
 @pytest.fixture
@@ -37,14 +36,11 @@ def pusher(endpoint: str) -> Iterator[Pusher]:
         yield made
 
 
-def test_check_reaches_it_whether_or_not_a_daemon_runs(daemon: Daemon, endpoint: str) -> None:
+def test_check_reaches_it_while_a_daemon_runs(daemon: Daemon, endpoint: str) -> None:
     told = [
         f"zmq://{endpoint}",
         "  reached; it announces its vassals, so there is nothing to read beforehand",
     ]
-    daemon.launch("--check")
-    assert daemon.wait() == 0
-    assert daemon.log().splitlines() == told
     daemon.start()
     argv = [*daemon.argv, "--check"]
     second = subprocess.run(argv, capture_output=True, text=True, check=False, env=daemon.environ)
@@ -284,29 +280,6 @@ def test_garbage_is_recorded_once_each(daemon: Daemon, pusher: Pusher) -> None:
     daemon.stop()
 
 
-def test_a_flood_loses_nothing_and_holds_up_nobody(
-    make_daemon: MakeDaemon, endpoint: str, pusher: Pusher, tmp_path: Path
-) -> None:
-    daemon = make_daemon(monitors=[tmp_path / "vassals", f"zmq://{endpoint}"])
-    daemon.start()
-    before = memory(daemon.pid)
-    names = [f"{number:02}.ini" for number in range(50)]
-    # They may not run (there is no such setting), so that it is the flood that is looked at.
-    texts = [f"[emperor]\nx = {number}\n#" + "x" * 500 for number in range(5000)]
-    for number, text in enumerate(texts):
-        if number == 2000:
-            (daemon.vassals / "file.ini").write_text(program("sleep", "1000"))
-        pusher.touch(names[number % 50], text)
-    daemon.event("spawned", "file.ini", patience=10)
-    daemon.event("vassal_changed", names[-1], count=99)
-    fleet = daemon.fleet()
-    for name, text in zip(names, texts[-50:], strict=True):
-        assert fleet.vassals[name].spec.config == digest(text.encode())
-    assert len(daemon.events("vassal_changed")) == 4950
-    assert memory(daemon.pid) - before < 60 << 20
-    daemon.stop()
-
-
 def memory(pid: int) -> int:
     """Bytes of a process in memory."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
@@ -381,30 +354,6 @@ def test_vassals_inherit_nothing_of_the_socket(daemon: Daemon, pusher: Pusher) -
             for key in ("UWSGI_EMPEROR_FD", "UWSGI_EMPEROR_FD_CONFIG")
         }
         assert {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")} == {0, 1, 2} | own
-    daemon.stop()
-
-
-def test_keys_are_used_and_never_shown(make_daemon: MakeDaemon, tmp_path: Path) -> None:
-    endpoint = f"tcp://127.0.0.1:{free_port()}"
-    _, file = zmq.auth.create_certificates(tmp_path, "server")
-    server, secret = zmq.auth.load_certificate(file)
-    assert secret is not None
-    daemon = make_daemon(monitors=[f"zmq://{endpoint}?curve_secretkey_file={file}"])
-    os.chmod(file, 0o644)
-    daemon.start()
-    failed = daemon.event("monitor_failed")
-    assert failed.body["reason"].endswith(f"others can read or change it; chmod 600 {file}")
-    os.chmod(file, 0o600)
-    daemon.event("monitor_recovered")
-    with Pusher(endpoint, keys=(server, *zmq.curve_keypair())) as pusher:
-        pusher.touch("a.ini", program("sleep", "1000"))
-        pid = daemon.event("spawned", "a.ini").body["pid"]
-        assert daemon.events("%")[0].body["monitors"] == [f"zmq://{endpoint}"]
-    shown = [daemon.log().encode(), daemon.vassal_log("a.ini").encode()]
-    shown += [path.read_bytes() for path in daemon.state.iterdir() if path.is_file()]
-    for each in (daemon.pid, pid):
-        shown += [Path(f"/proc/{each}/{what}").read_bytes() for what in ("cmdline", "environ")]
-    assert not any(secret in text for text in shown)
     daemon.stop()
 
 

@@ -48,6 +48,16 @@ def test_the_contract_goes_by_source() -> None:
     }
 
 
+def test_the_suite_over_every_source_goes_by_row() -> None:
+    node = "tests/sources/test_daemon.py::test_it[{}]"
+    rows = ("stop-zoo", "pg", "amqp-while reading")
+    assert {row: scope_of(node.format(row)) for row in rows} == {
+        "stop-zoo": "sources/zoo",
+        "pg": "sources/pg",
+        "amqp-while reading": "sources/amqp",
+    }
+
+
 def test_heavy_folders_begin() -> None:
     files = ["tests/fold/test_a.py", "tests/daemon/test_b.py", "tests/crash/test_c.py"]
     assert sorted(files, key=turn_of) == files[::-1]

@@ -6,6 +6,7 @@ A file stays together. So do all tests of one server: its process starts it once
 
 import re
 
+from sources.table import ROWS
 from xdist.scheduler.loadscope import LoadScopeScheduling  # type: ignore[import-untyped]
 
 # A server, and the tests that share one.
@@ -17,7 +18,9 @@ SERVERS = {
     "zookeeper": re.compile(r"monitors/(zookeeper/(?!test_outages)|test_contract\..*\[zoo)"),
     "openldap": re.compile(r"monitors/(ldap/|test_contract\..*\[ldap)"),
 }
-FIRST = ("simulation/", "crash/", "faults/", *SERVERS, "daemon/", "monitors/")
+# The suite over every source breaks its servers. Those of a row start once for it.
+ROW = re.compile(rf"sources/test_\w+\.py::\w+\[(?:.*-)?({'|'.join(ROWS)})\b")
+FIRST = ("simulation/", "crash/", "faults/", "sources/", *SERVERS, "daemon/", "monitors/")
 
 
 def scope_of(nodeid: str) -> str:
@@ -25,6 +28,8 @@ def scope_of(nodeid: str) -> str:
     for server, tests in SERVERS.items():
         if tests.search(nodeid):
             return server
+    if row := ROW.search(nodeid):
+        return f"sources/{row[1]}"
     return nodeid.partition("::")[0].removeprefix("tests/")
 
 

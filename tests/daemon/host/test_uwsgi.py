@@ -1,33 +1,17 @@
 """Real uWSGI: a vassal starts, serves, reloads in place, dies and comes back."""
 
-import functools
 import os
 import signal
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from support import processes
 from support.daemon import Daemon
-from support.vassals import APP, UWSGI, Answer, Application
+from support.serving import serving, understands
+from support.vassals import APP, Application
 
 from ..conftest import MakeDaemon
-
-
-@functools.cache
-def understands(option: str) -> bool:
-    """Whether this build of uWSGI has an option; which formats it reads depends on the machine."""
-    told = subprocess.run([UWSGI, "--help"], capture_output=True, text=True, check=False)
-    return f"--{option} " in told.stdout
-
-
-def serving(daemon: Daemon, app: Application, says: str) -> Answer:
-    def asked() -> Answer | None:
-        answer = app.answers()
-        return answer if answer is not None and answer.says == says else None
-
-    return daemon.until(asked, f"the application says {says}")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""One suite over every source: what a source promises, whatever it is."""
