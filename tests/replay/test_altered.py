@@ -7,9 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
-from emperord.replay.main import cli
 from journal_builder import building
+from support.replaying import asking
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +38,7 @@ def harm(path: Path, statement: str) -> None:
         assert db.execute(statement).rowcount == 1
 
 
-def run(path: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["--journal", str(path), *arguments])
+run = asking()
 
 
 def marked(text: str) -> list[int]:

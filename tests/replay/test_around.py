@@ -6,9 +6,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
-from emperord.replay.main import cli
 from journal_builder import MONITOR, building
+from support.replaying import asking
 
 
 @pytest.fixture
@@ -23,8 +22,7 @@ def path(tmp_path: Path) -> str:
     return path
 
 
-def run(path: str, *arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["--journal", path, "around", *arguments])
+run = asking("around")
 
 
 def seqs(path: str, *arguments: str) -> list[int]:

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
-from emperord.replay.main import cli
 from journal_builder import building
+from support.replaying import asking
 
 
 @pytest.fixture
@@ -41,8 +40,7 @@ def path(tmp_path: Path) -> str:
     return path
 
 
-def run(path: str, *arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["--journal", path, "bisect", *arguments])
+run = asking("bisect")
 
 
 def found(path: str, *arguments: str) -> dict[str, Any]:

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from emperord.journal import chain
 from emperord.replay import blame
-from emperord.replay.main import cli
 from hypothesis import given
 from hypothesis import strategies as st
 from journal_builder import MONITOR, building
+from support.replaying import asking
 
 OTHER = "pg://db;SELECT 1"
 
@@ -40,8 +39,7 @@ def path(tmp_path: Path) -> str:
     return path
 
 
-def run(path: str, *arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["--journal", path, "blame", *arguments])
+run = asking("blame")
 
 
 def told(path: str, *arguments: str) -> list[dict[str, Any]]:

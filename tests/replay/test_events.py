@@ -8,10 +8,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from emperord.journal import chain
-from emperord.replay.main import cli
 from journal_builder import MONITOR, building
+from support.replaying import asking
 
 
 @pytest.fixture
@@ -29,8 +28,7 @@ def path(tmp_path: Path) -> str:
     return path
 
 
-def run(path: str, *arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["--journal", path, "events", *arguments])
+run = asking("events")
 
 
 def test_every_key_of_every_event(path: str) -> None:

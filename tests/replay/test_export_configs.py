@@ -8,14 +8,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from emperord.journal import chain
 from emperord.replay import exports, sql
-from emperord.replay.main import cli
 from hypothesis import given
 from hypothesis import strategies as st
 from journal_builder import MONITOR, building
 from support.postgres import PostgresSource
+from support.replaying import asking
 
 ODD = b"[uwsgi]\r\nname = \xff\x00"
 HOSTILE = ("../x.ini", "/etc/passwd.ini", "..", ".hidden.ini", "a/../../b.ini", "-rf.ini")
@@ -35,8 +34,7 @@ def path(tmp_path: Path) -> str:
     return path
 
 
-def run(path: str, *arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["--journal", path, "export-configs", *arguments])
+run = asking("export-configs")
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -6,15 +6,12 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
-from emperord.replay.main import cli
 from journal_builder import MONITOR, Builder, building
+from support.replaying import asking
 
 SVG = "{http://www.w3.org/2000/svg}"
 
-
-def run(path: str, *arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["--journal", path, "graph", *arguments])
+run = asking("graph")
 
 
 def deadline(b: Builder, after: float) -> None:

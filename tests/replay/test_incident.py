@@ -6,18 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from emperord.journal.events import Spec
 from emperord.replay.main import cli
 from journal_builder import MONITOR, Builder, building
 from support.incidents import known, told
+from support.replaying import asking
 
 GOOD = b"[uwsgi]\nmodule = shop\nworkers = 2\n"
 BAD = b"[uwsgi]\nmodule = shop2\nworkers = 2\n; a comment\n"
 
-
-def run(path: str, *arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["--journal", path, "incident", *arguments])
+run = asking("incident")
 
 
 def crash_loop(b: Builder) -> None:

@@ -5,18 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from emperord.journal.events import Before, Spec
-from emperord.replay.main import cli
 from journal_builder import MONITOR, SECOND, Builder, building
 from support.incidents import known, told
+from support.replaying import asking
 
 SOURCE = "dir:vassals"  # its short name
 NAMES = tuple(f"shop{number}.ini" for number in range(6))
 
-
-def run(path: str, *arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["--journal", path, "incident", *arguments])
+run = asking("incident")
 
 
 def six(b: Builder) -> None:

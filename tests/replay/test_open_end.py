@@ -6,11 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from emperord.journal.store import Journal
-from emperord.replay.main import cli
 from emperord.replay.open_end import OPEN_END
 from journal_builder import Builder, building
+from support.replaying import asking
 
 CHECKPOINT = """
 import sqlite3, sys
@@ -26,9 +25,7 @@ COMMANDS = [
     ["show", "a.ini"],
 ]
 
-
-def run(path: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["--journal", str(path), *arguments])
+run = asking()
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

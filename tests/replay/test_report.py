@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from emperord.replay.main import cli
 from journal_builder import Builder, building
+from support.replaying import asking
 
 Story = Callable[[Builder], object]
 
@@ -25,8 +26,7 @@ def told(builder: Builder, *arguments: str) -> dict[str, Any]:
     return found
 
 
-def run(path: str, *arguments: str) -> Any:
-    return CliRunner().invoke(cli, ["--journal", path, "report", *arguments])
+run = asking("report")
 
 
 def dies(b: Builder) -> None:

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from emperord.journal import chain
 from emperord.replay import search
-from emperord.replay.main import cli
 from emperord.replay.rebuild import NotFound
 from journal_builder import MONITOR, building
+from support.replaying import asking
 
 BAD = b"[uwsgi]\r\nname = \xff\r\n  workers = 64\r\nlast"
 OTHER = "pg://db;SELECT 1"
@@ -37,8 +36,7 @@ def path(tmp_path: Path) -> str:
     return path
 
 
-def run(path: str, *arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["--journal", path, "search", *arguments])
+run = asking("search")
 
 
 def found(path: str, *arguments: str) -> list[dict[str, Any]]:

@@ -12,10 +12,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from emperord.journal.policy import Policy
 from emperord.replay.main import cli
 from journal_builder import MONITOR, Builder, building
+from support.replaying import asking
 
 BOOTS = ("5e0bd4e5-6d4b-4c43-b9a0-6f0f3f0b8d7e", "6e0bd4e5-6d4b-4c43-b9a0-6f0f3f0b8d7e")
 PATIENCE = 30.0
@@ -46,8 +47,7 @@ def path(tmp_path: Path) -> str:
     return path
 
 
-def run(path: str, *arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["--journal", path, *arguments])
+run = asking()
 
 
 def seqs(path: str, *arguments: str) -> list[int]:

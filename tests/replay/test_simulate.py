@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
-from emperord.replay.main import cli
 from journal_builder import SECOND, Builder, building
+from support.replaying import asking
 
 Story = Callable[[Builder], object]
 
-
-def run(path: str, *arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["--journal", path, "simulate", *arguments])
+run = asking("simulate")
 
 
 def told(path: str, *arguments: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from emperord.daemon.core.fleet import to_json
 from emperord.journal import chain
 from emperord.journal.reading import open_journal
@@ -17,6 +17,7 @@ from emperord.replay.main import cli
 from emperord.replay.rebuild import fleet_at
 from emperord.replay.state import HEAD
 from journal_builder import MONITOR, START, Builder, building, busy_fleet
+from support.replaying import asking
 
 
 @pytest.fixture
@@ -33,8 +34,7 @@ def path(tmp_path: Path) -> str:
     return path
 
 
-def run(path: str, *arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["--journal", path, "state", *arguments])
+run = asking("state")
 
 
 def state(path: str, *arguments: str) -> Any:

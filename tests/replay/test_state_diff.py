@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from emperord.journal import chain
-from emperord.replay.main import cli
 from journal_builder import MONITOR, building
+from support.replaying import asking
 
 ONE, TWO = chain.digest(b"one\n"), chain.digest(b"two\n")
 
@@ -32,8 +31,7 @@ def path(tmp_path: Path) -> str:
     return path
 
 
-def run(path: str, *arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["--journal", path, "state", *arguments])
+run = asking("state")
 
 
 def diff(path: str, *arguments: str) -> dict[str, Any]:

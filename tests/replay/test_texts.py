@@ -5,10 +5,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from emperord.journal import chain
-from emperord.replay.main import cli
 from journal_builder import building
+from support.replaying import asking
 
 ODD = b"[uwsgi]\r\nname = \xff\xfe\x00 b\xc3\xbccher\r\n\r\nlast"
 NEW = b"[uwsgi]\r\nname = \xff\xfe\x00 b\xc3\xbccher\r\nprocesses = 4\r\n"
@@ -31,8 +30,7 @@ def path(tmp_path: Path) -> str:
     return path
 
 
-def run(path: str, *arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["--journal", path, *arguments])
+run = asking()
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
-from emperord.replay.main import cli
 from journal_builder import building, busy_fleet
+from support.replaying import asking
 
 HOSTILE = [
     "</script><script>alert(1)</script>.ini",
@@ -26,9 +25,7 @@ HOSTILE = [
 ]
 REASON = "no\0such\x1b[31m</title><svg onload=alert(1)> \u202euser"
 
-
-def run(path: str, *arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["--journal", path, "timeline", *arguments])
+run = asking("timeline")
 
 
 def made(path: str, file: Path, *arguments: str) -> str:

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
-from emperord.replay.main import cli
 from journal_builder import MONITOR, building
 from support.postgres import PostgresSource
+from support.replaying import asking
 
 ROWS = "pg://dbname=emperor;SELECT name, config, ts FROM ops.apps"
 DOCUMENTS = 'mongodb://one,two.example,emperor.vassals,{"a.b":1}'
@@ -52,8 +51,7 @@ def path(tmp_path: Path) -> str:
     return path
 
 
-def run(path: str, *arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["--journal", path, "undo", *arguments])
+run = asking("undo")
 
 
 def told(path: str, seq: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from emperord.daemon.core import fold as fold_module
 from emperord.daemon.core import process_moves
 from emperord.journal import chain
@@ -22,10 +22,9 @@ from emperord.journal.store import Journal
 from emperord.replay.main import cli
 from emperord.replay.verify import verify
 from journal_builder import MONITOR, START, Builder, building, busy_fleet
+from support.replaying import asking
 
-
-def run(path: Path) -> Result:
-    return CliRunner().invoke(cli, ["--journal", str(path), "verify"])
+run = asking("verify")
 
 
 @pytest.fixture(scope="module")

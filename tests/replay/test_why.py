@@ -6,16 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from emperord.journal.events import Spec
-from emperord.replay.main import cli
 from journal_builder import MONITOR, SECOND, Builder, building
+from support.replaying import asking
 
 SPEC = Spec(ts=1, path="/etc/vassals/a.ini")
 
-
-def run(path: str, *arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["--journal", path, "why", *arguments])
+run = asking("why")
 
 
 Story = Callable[[Builder], object]

@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
-from emperord.replay.main import cli
 from journal_builder import building
+from support.replaying import asking
 
 
 @pytest.fixture
@@ -20,8 +19,7 @@ def path(tmp_path: Path) -> str:
     return path
 
 
-def run(path: str, *arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["--journal", path, "why", *arguments])
+run = asking("why")
 
 
 @pytest.mark.parametrize(

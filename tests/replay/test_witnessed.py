@@ -7,12 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from emperord.journal.reading import open_journal
 from emperord.journal.signatures import signer
 from emperord.journal.witness import Why, line_of
-from emperord.replay.main import cli
 from journal_builder import Builder, building
+from support.replaying import asking
 from support.rewriting import rewrite
 
 WITNESSED = (6, 12, 16)  # events whose heads a witness has
@@ -96,9 +95,7 @@ def older_copy(path: Path) -> None:
         builder.up("d.ini")
 
 
-def run(path: Path, *arguments: str, given: bytes = b"") -> Result:
-    argv = ["--journal", str(path), "verify", *arguments]
-    return CliRunner().invoke(cli, argv, input=given)
+run = asking("verify")
 
 
 REWRITTEN = "has the time that was witnessed, so its past was rewritten"

@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from click.testing import CliRunner
-from emperord.replay.main import cli
+from .replaying import asking
 
 _TOOL = Path(__file__).resolve().parents[2] / "tools" / "incidents"
 
@@ -22,7 +21,7 @@ def made(name: str, folder: Path) -> str:
 
 def told(journal: str, *words: str, code: int = 0) -> str:
     """The text that a command of emperor-replay prints."""
-    result = CliRunner().invoke(cli, ["--journal", journal, *words])
+    result = asking()(journal, *words)
     assert result.exit_code == code, result.output
     return result.stdout
 
