@@ -377,8 +377,15 @@ def signals_to_the_end(*numbers: int) -> Iterator[AsyncIterator[int]]:
 
     An operator who repeats a signal would otherwise end the process, and be its cause of death.
     """
+    # At its end trio restores the handlers of before, and raises again each signal that was not
+    # taken. The default handler of SIGTERM would end the process then.
+    early: list[int] = []
+    for number in numbers:
+        signal.signal(number, lambda number, _: early.append(number))
     try:
         with trio.open_signal_receiver(*numbers) as received:
+            while early:
+                signal.raise_signal(early.pop())
             yield received
     finally:
         for number in numbers:
