@@ -172,7 +172,7 @@ async def cancelled_in_silence(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(monitor.run, watch.tell, {})
         if silent != "connect":
-            await watch.listings(1)
+            await watch.until(lambda: watch.told)
             await freeze()
         with trio.move_on_after(0.3):  # let it run into the silence
             await watch.listings(1000)

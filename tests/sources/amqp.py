@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from emperord.monitors.amqp.monitor import AmqpMonitor, Limits, open_url
+from emperord.monitors.contract import Monitor
+from emperord.monitors.options import MonitorOptions
 from support.daemon import Daemon
 from support.rabbitmq import EXCHANGE, Publisher
 from support.services import Service
@@ -19,8 +22,10 @@ class AmqpRow(Row):
     checked = "  reached; it announces its vassals, so there is nothing to read beforehand"
     removal = "vassal_destroyed"
     tells_all = True
+    most_goes = 100
     padding = 2000
     most_memory = 100
+    silent_at_read = "it gives no sign of life"
 
     def __init__(self, folder: Path, server: Service | None) -> None:
         super().__init__(folder, server)
@@ -44,6 +49,21 @@ class AmqpRow(Row):
     @property
     def url(self) -> str:
         return f"amqp://127.0.0.1:{self._port}?queue={self._queue}"
+
+    def monitor(
+        self, options: MonitorOptions, limit: float = 1, port: int | None = None
+    ) -> Monitor:
+        rest = f"127.0.0.1:{port or self._port}?queue={self._queue}"
+        return self._hurried(rest, options, limit)
+
+    def stranger(self, options: MonitorOptions, port: int, host: str = "127.0.0.1") -> Monitor:
+        return self._hurried(f"me:hidden@{host}:{port}", options, 1)
+
+    def _hurried(self, rest: str, options: MonitorOptions, limit: float) -> Monitor:
+        opened = open_url(rest, options)
+        opened.broker.parameters.heartbeat = 1
+        limits = Limits(connect=limit, pauses=(0.02, 0.1))
+        return AmqpMonitor(opened.url, opened.broker, options, limits=limits)
 
     def put(self, name: str, config: str) -> None:
         self.change([(name, config)])

@@ -2,7 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
+import msgspec
+from emperord.monitors.contract import Monitor
+from emperord.monitors.ldap import url as ldap_url
+from emperord.monitors.ldap.monitor import DirectoryService
+from emperord.monitors.options import MonitorOptions
 from support.daemon import Daemon
 from support.ldap import Directory, LdapSource
 from support.services import Service
@@ -14,10 +20,13 @@ class LdapRow(Row):
     """A branch of the directory, where synchronization is."""
 
     service = "openldap"
+    silent_at_read = "the server was silent for 1 s"
+    below: ClassVar[str] = "suffix"
 
     def __init__(self, folder: Path, server: Service | None) -> None:
         super().__init__(folder, server)
-        self.source = LdapSource(server=self.server, directory=Directory(self.server))
+        directory = Directory(self.server)
+        self.source = LdapSource(server=self.server, directory=directory, below=self.below)
 
     def close(self) -> None:
         self.source.directory.close()
@@ -25,6 +34,15 @@ class LdapRow(Row):
     @property
     def url(self) -> str:
         return f"ldap://{self.source.rest()}"
+
+    def monitor(
+        self, options: MonitorOptions, limit: float = 1, port: int | None = None
+    ) -> Monitor:
+        return self.source.hurried(options, limit, port=port)
+
+    def stranger(self, options: MonitorOptions, port: int, host: str = "127.0.0.1") -> Monitor:
+        place = ldap_url.read("ldap", f"{host}:{port}/o=x")
+        return DirectoryService(place, options, limit=1)
 
     def put(self, name: str, config: str) -> None:
         self.source.put(name, config)
@@ -72,3 +90,15 @@ class LdapRow(Row):
 
         reason = "does not take the DN or the password of cn=reader"
         return Guarded(urls, [b"s3cr"], reason, 2, provoke)
+
+
+class PlainLdapRow(LdapRow):
+    """Where there is no synchronization, so that it is polled, however seldom it is to be."""
+
+    below = "plain"
+
+    def monitor(
+        self, options: MonitorOptions, limit: float = 1, port: int | None = None
+    ) -> Monitor:
+        often = msgspec.structs.replace(options, freq=min(options.freq, 0.05))
+        return super().monitor(often, limit, port)

@@ -1,11 +1,19 @@
 """mongodb:// as a row."""
 
+import contextlib
+import functools
 import itertools
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pymongo import ReplaceOne
+from emperord.monitors.contract import Monitor
+from emperord.monitors.mongodb.monitor import Mongo
+from emperord.monitors.mongodb.url import read
+from emperord.monitors.options import MonitorOptions
+from pymongo import MongoClient, ReplaceOne
+from pymongo.collection import Collection
 from support.mongodb import client_of
 from support.services import Service
 
@@ -16,20 +24,41 @@ class MongoRow(Row):
     """A collection with nothing in it; ``ts`` are numbers that are counted."""
 
     service = "mongodb"
+    silent_at_connect = "takes connections and does not answer"
+    silent_at_read = ""
 
     def __init__(self, folder: Path, server: Service | None) -> None:
         super().__init__(folder, server)
-        self._client = client_of(self.server)
-        self._client.drop_database("emperor")
-        self._vassals = self._client["emperor"]["vassals"]
+        self._database = f"d{uuid.uuid4().hex}"
         self._times = itertools.count(1)
+        self._open = contextlib.ExitStack()
+
+    @functools.cached_property
+    def _client(self) -> MongoClient[dict[str, Any]]:
+        """It has threads of its own, and a test may not want them."""
+        return self._open.enter_context(client_of(self.server))
+
+    @property
+    def _vassals(self) -> Collection[dict[str, Any]]:
+        return self._client[self._database]["vassals"]
 
     def close(self) -> None:
-        self._client.close()
+        self._open.close()
 
     @property
     def url(self) -> str:
-        return f"mongodb://{self.server.where['hosts']},emperor.vassals,{{enabled:1}}"
+        return f"mongodb://{self.server.where['hosts']},{self._database}.vassals,{{enabled:1}}"
+
+    def monitor(
+        self, options: MonitorOptions, limit: float = 1, port: int | None = None
+    ) -> Monitor:
+        hosts = self.server.where["hosts"] if port is None else f"127.0.0.1:{port}"
+        rest = f"{hosts}/?directConnection=true,{self._database}.vassals,{{enabled:1}}"
+        return Mongo(read(rest), options, limit=limit)
+
+    def stranger(self, options: MonitorOptions, port: int, host: str = "127.0.0.1") -> Monitor:
+        rest = f"me:hidden@{host}:{port}/?directConnection=true,x.y"
+        return Mongo(read(rest), options, limit=1)
 
     def put(self, name: str, config: str) -> None:
         self.change([(name, config)])
@@ -83,7 +112,7 @@ class MongoRow(Row):
         hosts = self.server.where["hosts"]
         escaped = "s3cr3t%27%20%2C%40%2Fx"
         monitors = [
-            f"mongodb://guarded:{escaped}@{hosts}/?authSource=admin,emperor.vassals",
+            f"mongodb://guarded:{escaped}@{hosts}/?authSource=admin,{self._database}.vassals",
             "mongodb://me:s3cr3t@127.0.0.1:1,x.y",
             f"mongodb2://addr={hosts},coll=x.y,username=me,password=s3cr3t no,db=admin",
         ]

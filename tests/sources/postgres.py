@@ -3,6 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from emperord.monitors.contract import Monitor
+from emperord.monitors.options import MonitorOptions
+from emperord.monitors.postgres.monitor import DEFAULT_QUERY, Postgres
+from emperord.monitors.postgres.url import parse
 from support.daemon import Daemon
 from support.postgres import ALL_COLUMNS, blocks, conninfo_of, talking
 from support.services import Service
@@ -19,6 +23,7 @@ class PostgresRow(Row):
     """A database with nothing in it but the table of the page."""
 
     service = "postgres"
+    silent_at_read = "reading it took longer than 1 s"
 
     def __init__(self, folder: Path, server: Service | None) -> None:
         super().__init__(folder, server)
@@ -36,6 +41,18 @@ class PostgresRow(Row):
     @property
     def url(self) -> str:
         return f"pg://{conninfo_of(self.server)};{ALL_COLUMNS}"
+
+    def monitor(
+        self, options: MonitorOptions, limit: float = 1, port: int | None = None
+    ) -> Monitor:
+        given = conninfo_of(self.server)
+        if port is not None:
+            given = given.replace(f"port={self.server.where['port']}", f"port={port}")
+        return Postgres(parse(given), DEFAULT_QUERY, options, limit=limit)
+
+    def stranger(self, options: MonitorOptions, port: int, host: str = "127.0.0.1") -> Monitor:
+        given = f"host={host} port={port} user=me password=hidden dbname=x"
+        return Postgres(parse(given), DEFAULT_QUERY, options, limit=1)
 
     def put(self, name: str, config: str) -> None:
         self.change([(name, config)])

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
+from emperord.monitors.contract import Monitor
+from emperord.monitors.options import MonitorOptions
 from support.daemon import Daemon
 from support.services import Service
 
@@ -33,8 +35,13 @@ class Row(ABC):
     checked: ClassVar[str] = "  a.ini: sleep 1000"  # the answer of --check when it has a.ini
     removal: ClassVar[str] = "vassal_removed"  # the event of one that is taken away
     tells_all: ClassVar[bool] = False  # each change is an event, however fast they come
+    most_goes: ClassVar[int] = 500  # in which 1000 changes are told
     padding: ClassVar[int] = 0  # bytes more in each config of a flood
     most_memory: ClassVar[int] = 60  # MiB that a flood may cost
+    notices: ClassVar[bool] = True  # an outage, even if it is not asked just then
+    # Parts of the reasons of a server that is silent.
+    silent_at_connect: ClassVar[str] = "connecting to it took longer than 1 s"
+    silent_at_read: ClassVar[str]
 
     def __init__(self, folder: Path, server: Service | None) -> None:
         self.folder = folder
@@ -67,6 +74,22 @@ class Row(ABC):
     def fill(self, configs: Iterable[tuple[str, str]]) -> None:
         """Add many vassals."""
         self.change(list(configs))
+
+    def monitor(
+        self, options: MonitorOptions, limit: float = 1, port: int | None = None
+    ) -> Monitor:
+        """A monitor of this place, at another port if one is given.
+
+        It waits ``limit`` seconds for its server, not more.
+        """
+        raise NotImplementedError
+
+    def stranger(self, options: MonitorOptions, port: int, host: str = "127.0.0.1") -> Monitor:
+        """A monitor of what else may be at this port. It has the secret ``hidden``, if it can."""
+        raise NotImplementedError
+
+    def hang_up(self) -> None:  # noqa: B027  # most keep no connection that works by itself
+        """Let go of the connection by which a test fills the place."""
 
     def again(self) -> None:  # noqa: B027  # most need nothing
         """Talk anew to what was started again: the server, or the daemon."""

@@ -18,6 +18,13 @@ ROWS: Final = {
 SERVED: Final = ("pg", "mongodb", "ldap", "zoo", "amqp")  # by a server that may go away
 OWN_TS: Final = ("pg", "mongodb")  # the client that writes a vassal says its ts
 
+# Further ways of a source, which only tests of its client tell apart.
+THREAD: Final = "-thread"  # the client runs in a thread of its own, as on the newest Pythons
+WAYS: Final = {
+    "ldap-plain": "ldap:PlainLdapRow",
+    **{name + THREAD: ROWS[name] for name in ("pg", "mongodb", "amqp")},
+}
+
 
 def over(*names: str) -> pytest.MarkDecorator:
     """Run a test over these rows."""

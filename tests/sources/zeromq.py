@@ -4,6 +4,9 @@ from pathlib import Path
 
 import zmq
 import zmq.auth
+from emperord.monitors.contract import Monitor
+from emperord.monitors.options import MonitorOptions
+from emperord.monitors.registry import open_monitor
 from support.pushing import Pusher
 from support.services import Service
 from support.vassals import free_port
@@ -35,6 +38,11 @@ class ZmqRow(Row):
     @property
     def url(self) -> str:
         return f"zmq://{self._endpoint}"
+
+    def monitor(
+        self, options: MonitorOptions, limit: float = 1, port: int | None = None
+    ) -> Monitor:
+        return open_monitor(self.url, options)
 
     def put(self, name: str, config: str) -> None:
         self._pusher.touch(name, config)

@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from emperord.monitors.contract import Monitor
+from emperord.monitors.options import MonitorOptions
+from emperord.monitors.zookeeper import url as zoo_url
+from emperord.monitors.zookeeper.monitor import ZooKeeper
 from kazoo.security import make_digest_acl  # type: ignore[import-untyped]
 from support.services import Service
 from support.zookeeper import UNREADABLE, put, talking
@@ -18,6 +22,9 @@ class ZooRow(Row):
     """A znode, and what is below it."""
 
     service = "zookeeper"
+    notices = False  # a short outage is none
+    silent_at_connect = "takes connections and gives no session"
+    silent_at_read = ""
 
     def __init__(self, folder: Path, server: Service | None) -> None:
         super().__init__(folder, server)
@@ -26,12 +33,25 @@ class ZooRow(Row):
         self.path = f"/s{uuid.uuid4().hex}"
         self.client.create(self.path)
 
+    def hang_up(self) -> None:
+        self._open.close()
+
     def close(self) -> None:
         self._open.close()
 
     @property
     def url(self) -> str:
         return f"zoo://{self.server.where['hosts']}{self.path}"
+
+    def monitor(
+        self, options: MonitorOptions, limit: float = 1, port: int | None = None
+    ) -> Monitor:
+        hosts = self.server.where["hosts"] if port is None else f"127.0.0.1:{port}"
+        return ZooKeeper(zoo_url.read(f"{hosts}{self.path}"), options, limit=limit)
+
+    def stranger(self, options: MonitorOptions, port: int, host: str = "127.0.0.1") -> Monitor:
+        rest = f"{host}:{port}/x?auth=digest:me:hidden"
+        return ZooKeeper(zoo_url.read(rest), options, limit=1)
 
     def put(self, name: str, config: str) -> None:
         self.client.retry(put, self.client, f"{self.path}/{name}", config)

@@ -22,6 +22,7 @@ class Service:
         self.where = where
         self._orders = orders
         self._answers = answers
+        self.is_down = False
 
     def __call__(self, order: Order) -> None:
         """Have something done to the server; returns when it is done."""
@@ -29,6 +30,8 @@ class Service:
         self._orders.flush()
         answer = self._answers.readline().strip()
         assert answer == "done", f"{order} {self.name}: {answer}"
+        if order in ("start", "stop", "kill"):
+            self.is_down = order != "start"
 
 
 async def order(server: Service, *orders: Any) -> None:

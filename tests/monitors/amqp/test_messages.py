@@ -175,15 +175,6 @@ async def test_headers_and_properties_mean_nothing(publisher: Publisher) -> None
         await watch.shows("a.ini", "one")
 
 
-async def test_a_flood_loses_nothing_and_is_told_in_few_pieces(publisher: Publisher) -> None:
-    names = [f"v{number}.ini" for number in range(5000)]
-    async with watching(monitor()) as watch:
-        await trio.to_thread.run_sync(publisher.flood, [(name, b"one") for name in names])
-        await watch.until(lambda: len(watch.seen) == len(names))
-        assert list(watch.seen) == names
-        assert watch.calls < 200
-
-
 async def test_configs_that_are_slow_to_read_hold_up_nobody(publisher: Publisher) -> None:
     names = [f"{number}.yml" for number in range(10)]
     async with watching(monitor()) as watch:

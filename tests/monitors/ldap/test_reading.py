@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-import trio
 from emperord.monitors.ldap import requests
 from emperord.monitors.ldap import sync as ldap_sync
 from emperord.monitors.ldap import url as ldap_url
@@ -95,16 +94,3 @@ async def test_a_base_that_is_not_there() -> None:
 
 
 # A flood
-
-
-async def test_a_flood_of_changes(synchronized: LdapSource) -> None:
-    async with watching(synchronized.monitor(SELDOM)) as watch:
-        await trio.to_thread.run_sync(flood, synchronized)
-        for row in range(20):
-            await watch.shows(f"v{row}.ini", str(980 + row))
-        assert len(watch.told) < 1000
-
-
-def flood(source: LdapSource) -> None:
-    for count in range(1000):
-        source.put(f"v{count % 20}.ini", str(count))

@@ -2,16 +2,12 @@
 
 import gc
 import math
-import os
 from collections.abc import Iterator
-from functools import partial
 
 import pytest
 import trio
 from emperord.monitors.ldap import requests
-from emperord.monitors.ldap import url as ldap_url
 from emperord.monitors.ldap.ber import element
-from emperord.monitors.ldap.monitor import DirectoryService
 from support.gate import Gate
 from support.ldap import (
     LdapSource,
@@ -22,11 +18,10 @@ from support.ldap import (
     scripted,
     state,
 )
-from support.services import Service, order
 from support.waiting import until
 
-from ..watching import Watching, cancelled_in_silence, watching
-from .readings import BUSY, SELDOM, failure_of, filled, scripted_monitor, vassal
+from ..watching import Watching, watching
+from .readings import BUSY, SELDOM, scripted_monitor, vassal
 
 
 @pytest.fixture
@@ -36,36 +31,6 @@ def uncollected() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
-
-
-async def test_nobody_is_there() -> None:
-    place = ldap_url.read("ldap", "127.0.0.1:1/o=x")
-    reason = await failure_of(DirectoryService(place, SELDOM))
-    assert reason == "no connection to 127.0.0.1:1: Connection refused"
-    place = ldap_url.read("ldap", "nowhere.invalid/o=x")
-    assert "nowhere.invalid:389" in await failure_of(DirectoryService(place, SELDOM))
-
-
-async def test_a_server_that_is_silent_at_connect(server: Service) -> None:
-    source = filled(server)
-    await order(server, "freeze")
-    async with watching(source.hurried(BUSY)) as watch:
-        assert watch.failures() == ["connecting to it took longer than 1 s"]
-        await order(server, "thaw")
-        await watch.shows("a.ini", "one")
-
-
-@pytest.mark.parametrize("below", ["suffix", "plain"])
-async def test_a_server_that_is_silent_at_read(server: Service, below: str) -> None:
-    source = filled(server, below)
-    async with watching(source.hurried(BUSY)) as watch:
-        await order(server, "freeze")
-        await watch.until(watch.failures)
-        assert watch.failures() == ["the server was silent for 1 s"]
-        assert list(watch.seen) == ["a.ini"]
-        await order(server, "thaw")
-        source.put("a.ini", "two")
-        await watch.shows("a.ini", "two")
 
 
 def large(below: str) -> LdapSource:
@@ -142,17 +107,3 @@ async def test_a_server_that_falls_silent_within_a_message() -> None:
 
     async with scripted(answer) as port, watching(scripted_monitor(port, limit=1)) as watch:
         assert watch.failures() == ["the server was silent for 1 s"]
-
-
-@pytest.mark.usefixtures("uncollected")
-@pytest.mark.parametrize("silent", ["connect", "read", "wait"])
-async def test_who_is_cancelled_does_not_wait_for_a_silent_server(
-    server: Service, silent: str
-) -> None:
-    source = filled(server)
-    monitor = source.hurried(SELDOM if silent == "wait" else BUSY, 60)
-    if silent == "connect":
-        await order(server, "freeze")
-    before = os.listdir("/proc/self/fd")
-    await cancelled_in_silence(monitor, partial(order, server, "freeze"), silent)
-    assert os.listdir("/proc/self/fd") == before
