@@ -7,16 +7,16 @@ in the stream, its distance is told, too.
 from collections.abc import Iterator
 from typing import Any, Final
 
-from ..journal.errors import JournalError
 from ..journal.reading import COLUMNS as EVENT_COLUMNS
 from ..journal.reading import Reader, Row
 from ..journal.selection import Filter
 from ..journal.times import EventNumber, Moment, rfc3339, took
 from ..monitors.names import shown
 from .rebuild import NotFound, where_it_is
-from .record import event_record
+from .record import event_record, said
+from .sources import Sources
 from .trust import altered
-from .words import decode_actions, essence, orders
+from .words import decode_actions, orders
 
 _SECOND: Final = 1_000_000_000
 COLUMNS: Final = ("offset_s", *EVENT_COLUMNS.split(", "), "altered")
@@ -28,6 +28,7 @@ class Window:
     def __init__(self, reader: Reader, when: Moment, before: int, after: int) -> None:
         """Spans are nanoseconds. Raises NotFound where nothing was recorded then."""
         self.reader = reader
+        self._sources = Sources.of(reader)
         self.altered: list[int] = []  # events that were told, and are not what was written
         self.middle = when.seq if isinstance(when, EventNumber) else None
         self.at = when if isinstance(when, int) else self._time_of(when.seq)
@@ -72,19 +73,12 @@ class Window:
 
     def line(self, row: Row) -> tuple[str, bool]:
         """An event for people; False with it where its body cannot be read."""
-        seq, at, kind, monitor, vassal, cause, body, actions, _ = row
-        good = at.__class__ is int
-        try:
-            said = essence(self.reader.decode(row).body)
-        except JournalError:
-            said, good = shown(str(body)), False
-        about = vassal if vassal is not None else monitor
+        seq, at, vassal, cause, actions = row[0], row[1], row[4], row[5], row[7]
+        text, good = said(self.reader, self._sources, row)
+        good = good and at.__class__ is int
         mark = "!" if self._is_altered(row) or not good else ">" if seq == self.middle else " "
         offset = _offset(at - self.at) if at.__class__ is int else shown(str(at))
-        told = f"{offset:>12} {mark}{seq:>8}  {shown(str(kind)):20}"
-        told += f"  {shown(str(about)) if about is not None else '-'}"
-        if said:
-            told += f"  {said}"
+        told = f"{offset:>12} {mark}{seq:>8}  {text}"
         if ordered := orders(decode_actions(actions), vassal):
             told += f"  -> {ordered}"
         return told + self._arrow(cause), good

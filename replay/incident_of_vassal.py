@@ -27,9 +27,9 @@ _MOST_DIFF: Final = 200  # lines
 class Texts(msgspec.Struct):
     """The texts of a break: the last good config, the one that broke it, and the present one."""
 
-    good: list[str] | None
-    bad: list[str] | None
-    now: list[str] | None
+    good: bytes | None
+    bad: bytes | None
+    now: bytes | None
 
 
 def page(reader: Reader, told: Story) -> Page:
@@ -157,8 +157,8 @@ def _now(vassal: Vassal | None) -> Iterator[tuple[str, str]]:
 
 
 def _texts(reader: Reader, told: Story, broken: Break) -> Texts:
-    def text(digest: str | None) -> list[str] | None:
-        return bad_lines.text_of(reader, digest)
+    def text(digest: str | None) -> bytes | None:
+        return None if digest is None else reader.config_text(digest)
 
     bad = broken.broken_by
     good = broken.last_good

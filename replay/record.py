@@ -69,23 +69,36 @@ def line(reader: Reader, sources: Sources, row: Row) -> tuple[str, bool]:
 def _line(
     row: Row, decode: Callable[[Row], Event], say: Callable[[Event], str], sources: Sources
 ) -> tuple[str, bool]:
-    seq, at, kind, monitor, vassal, cause, body, actions, _ = row
-    good = True
-    attempt = None
-    try:
-        event = decode(row)
-        said, attempt = say(event), getattr(event.body, "attempt", None)
-    except JournalError:
-        said, good = shown(str(body)), False
-    about = vassal if vassal is not None or monitor is None else sources.name(monitor)
+    seq, at, _, _, vassal, cause, _, actions, _ = row
+    said, good = _said(row, decode, say, sources)
     when = for_people(at) if at.__class__ is int else shown(str(at))
-    told = f"{seq:>8}  {when:23}  {shown(str(kind)):20}"
-    told += f"  {shown(str(about)) if about is not None else '-'}"
-    if attempt is not None:
-        told += f"  attempt {attempt}"
-    if said:
-        told += f"{',' if attempt is not None else ' '} {said}"
+    told = f"{seq:>8}  {when:23}  {said}"
     if cause is not None:
         told += f"  <- {shown(str(cause))}"
     ordered = orders(decode_actions(actions), vassal)
     return (f"{told}  -> {ordered}" if ordered else told), good
+
+
+def said(reader: Reader, sources: Sources, row: Row) -> tuple[str, bool]:
+    """An event's kind, vassal or source, and body; False with it where that cannot be read."""
+    return _said(row, reader.decode, partial(essence_of, reader), sources)
+
+
+def _said(
+    row: Row, decode: Callable[[Row], Event], say: Callable[[Event], str], sources: Sources
+) -> tuple[str, bool]:
+    kind, monitor, vassal, body = row[2], row[3], row[4], row[6]
+    good = True
+    attempt = None
+    try:
+        event = decode(row)
+        text, attempt = say(event), getattr(event.body, "attempt", None)
+    except JournalError:
+        text, good = shown(str(body)), False
+    about = vassal if vassal is not None or monitor is None else sources.name(monitor)
+    told = f"{shown(str(kind)):20}  {shown(str(about)) if about is not None else '-'}"
+    if attempt is not None:
+        told += f"  attempt {attempt}"
+    if text:
+        told += f"{',' if attempt is not None else ' '} {text}"
+    return told, good

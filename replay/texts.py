@@ -106,7 +106,7 @@ def diff(reader: Reader, name: str, old: str | None, new: str | None) -> Iterato
         if not earlier:
             raise NotFound(f"{shown(name)} had no other config before event {after.seq}")
         before = earlier[-1]
-    yield from _diff(
+    yield from unified(
         _content(reader, name, before.digest), _content(reader, name, after.digest),
         before.label(name).encode(), after.label(name).encode(),
     )  # fmt: skip
@@ -126,7 +126,7 @@ def diff_to_wanted(reader: Reader, name: str) -> Iterator[bytes]:
         runs, verb = last_ran(vassal), "ran"
     if runs is None:
         raise NotFound(f"the config that {shown(name)} runs or ran last is not known")
-    yield from _diff(
+    yield from unified(
         _content(reader, name, runs), _content(reader, name, vassal.spec.config),
         f"{shown(name)}\t{verb}, {short(runs)}".encode(),
         f"{shown(name)}\twanted, {short(vassal.spec.config)}".encode(),
@@ -181,7 +181,8 @@ def _latest(texts: list[Text], name: str, fits: Callable[[Text], bool], when: st
     return found[-1]
 
 
-def _diff(old: bytes, new: bytes, old_label: bytes, new_label: bytes) -> Iterator[bytes]:
+def unified(old: bytes, new: bytes, old_label: bytes, new_label: bytes) -> Iterator[bytes]:
+    """The lines of a unified diff, with their ends."""
     lines = difflib.diff_bytes(
         difflib.unified_diff, _lines(old), _lines(new), old_label, new_label, lineterm=b"\n"
     )

@@ -22,7 +22,7 @@ class Together(msgspec.Struct, frozen=True):
     """Events of a source that came together, an event of one kind among them."""
 
     kind: str
-    count: int  # of that kind
+    count: int  # of vassals with that kind
     first: int
     last: int
     kinds: dict[str, int]
@@ -45,16 +45,17 @@ def together(
 ) -> Together | None:
     """The events that came with one of ``monitor``; None where it came alone."""
     rows: list[Any] = reader.fetch(
-        "SELECT seq, at, kind FROM event WHERE seq >= ? AND seq <= ? AND monitor = ?"
+        "SELECT seq, at, kind, vassal FROM event WHERE seq >= ? AND seq <= ? AND monitor = ?"
         f" AND kind IN ({', '.join('?' * len(DEPLOYS))}) ORDER BY seq",
         seq - _FAR, seq + _FAR, monitor, *DEPLOYS,
     )  # fmt: skip
     found = _run(rows, seq)
-    kinds = Counter(each[2] for each in found)
+    kinds = Counter(of for of, _ in {(each[2], each[3]): None for each in found})
     if kinds[kind] < 2:
         return None
     own = [each[0] for each in found if each[2] == kind]
-    return Together(kind, len(own), own[0], own[-1], dict(kinds), reason == "no longer listed")
+    listing = reason == "no longer listed"
+    return Together(kind, kinds[kind], own[0], own[-1], dict(kinds), listing)
 
 
 def _run(rows: Sequence[Any], seq: int) -> list[Any]:

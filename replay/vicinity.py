@@ -12,6 +12,7 @@ from .sources import Sources
 from .words import essence
 
 MINUTE: Final = 60 * 10**9  # nanoseconds
+_APART: Final = 10**9  # nanoseconds between two events of a group, at most
 _MOST_NAMES: Final = 4
 _MOST: Final = 2000  # events
 KINDS: Final = (
@@ -68,12 +69,13 @@ def changes(reader: Reader, at: int, but: Sequence[str] = (), within: int = MINU
 
 def _grouped(reader: Reader, rows: Iterator[Any]) -> Iterator[Change]:
     now: Change | None = None
+    end = 0  # the time of its last event
     sources = Sources.of(reader)
     for row in rows:
         seq, at, kind, monitor, vassal = row[:5]
         same = now is not None and kind in DEPLOYS and (now.kind, now.monitor) == (kind, monitor)
-        if now is not None and same:
-            now.last = seq
+        if now is not None and same and at - end <= _APART:
+            now.last, end = seq, at
             if vassal not in now.names:
                 now.names.append(vassal)
             continue
@@ -82,5 +84,6 @@ def _grouped(reader: Reader, rows: Iterator[Any]) -> Iterator[Change]:
         text = "" if kind in DEPLOYS else essence(reader.decode(row).body)
         source = sources.name(monitor)
         now = Change(seq, at, kind, monitor, source, [] if vassal is None else [vassal], text, seq)
+        end = at
     if now is not None:
         yield now

@@ -46,15 +46,14 @@ CHANGE = """\
 ```diff
 --- event 3
 +++ event 9
-@@ -1,4 +1,5 @@
+@@ -1,3 +1,4 @@
  [uwsgi]
 -module = shop
 +module = shop2
  workers = 2
 +; a comment
-~
 ```
-""".replace("~", " ")
+"""
 LASTS = [
     "# shop.ini is down since 2026-11-24 06:02:10.000 UTC\n",
     "- **down since:** 2026-11-24 06:02:10.000 UTC\n",

@@ -29,3 +29,8 @@ def told(journal: str, *words: str, code: int = 0) -> str:
 def known(journal: str, *words: str) -> Any:
     """The JSON that a command of emperor-replay prints."""
     return json.loads(told(journal, *words, "--json"))
+
+
+def truth(journal: str) -> Any:
+    """The facts that the script of an incident saw itself."""
+    return json.loads((Path(journal).parents[1] / "truth.json").read_text())

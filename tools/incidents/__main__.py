@@ -5,9 +5,13 @@
 An incident is a file here with a function ``make(folder)``. Its name is the file's, with hyphens.
 The first line of its docstring says what happens. It starts vassals and a daemon in FOLDER, and
 ends all of them. The journal stays: FOLDER/state/journal.db. Read it by ``emperor-replay``.
+
+The function returns what the script itself and the vassals saw: pids, times, texts. That is kept as
+FOLDER/truth.json. No journal was asked for it.
 """
 
 import importlib
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -35,7 +39,8 @@ def main() -> int:
     if any(folder.iterdir()):
         print(f"tools/incidents: {folder} is not empty; name another folder", file=sys.stderr)
         return 1
-    known[sys.argv[1]].make(folder)
+    truth = known[sys.argv[1]].make(folder)
+    (folder / "truth.json").write_text(json.dumps(truth, indent=1))
     print(folder / "state" / "journal.db")
     return 0
 

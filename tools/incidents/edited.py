@@ -15,6 +15,7 @@ import hashlib
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 from support.kept import Emperor
 from support.rewriting import forge, run_sql
@@ -27,7 +28,7 @@ _EDITED = shell('echo "release 2 was never here" >&2; exit 3')
 _REPAIRED = shell(": release 3; exec sleep 1000")
 
 
-def make(folder: Path) -> None:
+def make(folder: Path) -> dict[str, Any]:
     """Make the incident in a folder."""
     witness = folder / "witness"
     with Emperor(folder, "--freq", "0.2", "--witness", str(witness)) as emperor:
@@ -40,21 +41,24 @@ def make(folder: Path) -> None:
         shutil.copy(emperor.journal, state / "older.db")
         emperor.start()
         shutil.copy(emperor.journal, state / "part.db")
-        seqs = _second_run(emperor)
+        death, stop, change, repair = _second_run(emperor)
         emperor.stop()
         shutil.copy(emperor.journal, state / "whole.db")
-        _edit(state, *seqs)
+        _edit(state, death, stop, repair)
         shutil.copy(state / "older.db", emperor.journal)
         emperor.launch()
         emperor.until(lambda: "estranged: rewritten or rolled back" in emperor.log(), "it is found")
         emperor.send(signal.SIGTERM)
         assert emperor.wait() == 3
+    seqs = {"death": death, "stop": stop, "change": change, "repair": repair}
+    return {**seqs, "text": _BAD, "edited": _EDITED}
 
 
-def _second_run(emperor: Emperor) -> tuple[int, int, int]:
-    """A bad release, a stop and a repair; the events of the death, the stop and the repair."""
+def _second_run(emperor: Emperor) -> tuple[int, int, int, int]:
+    """A bad release, a stop, a repair; the events of the death, the stop and both releases."""
     after = emperor.last_seq()
     emperor.put("shop.ini", _BAD)
+    change = emperor.event("vassal_changed", "shop.ini", after=after)
     death = emperor.event("exited", "shop.ini", after=after)
     while death.body.get("code") != 3:  # the first is the end of release 1
         death = emperor.event("exited", "shop.ini", after=death.seq)
@@ -65,7 +69,7 @@ def _second_run(emperor: Emperor) -> tuple[int, int, int]:
     emperor.put("shop.ini", _REPAIRED)
     repair = emperor.event("vassal_changed", "shop.ini", after=after)
     emperor.event("spawned", "shop.ini", after=repair.seq)
-    return death.seq, stop.seq, repair.seq
+    return death.seq, stop.seq, change.seq, repair.seq
 
 
 def _edit(state: Path, death: int, stop: int, repair: int) -> None:

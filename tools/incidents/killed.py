@@ -6,7 +6,9 @@ mercy runs out. ``mute.ini`` stops sending heartbeats. ``calm.ini`` runs through
 
 import os
 import signal
+import time
 from pathlib import Path
+from typing import Any
 
 from support.kept import Emperor
 from support.vassals import speaker_path
@@ -23,8 +25,9 @@ _OPTIONS = (
 )
 
 
-def make(folder: Path) -> None:
+def make(folder: Path) -> dict[str, Any]:
     """Make the incident in a folder."""
+    kills = []
     with Emperor(folder, *_OPTIONS, "--uwsgi", speaker_path(folder)) as emperor:
         for name, text in _TEXTS.items():
             (emperor.vassals / name).write_text(text)
@@ -32,12 +35,16 @@ def make(folder: Path) -> None:
         for name in _TEXTS:
             emperor.event("vassal_loyal", name)
         after = emperor.last_seq()
+        deployed = time.time()
         (emperor.vassals / "shop.ini").write_text("; release 2\nsay 1 5 17\n")
         emperor.event("vassal_accepting", "shop.ini", after=after)
         for _ in range(9):
             after = emperor.last_seq()
-            os.kill(emperor.pid_of("shop.ini"), signal.SIGKILL)
+            pid = emperor.pid_of("shop.ini")
+            kills.append({"pid": pid, "at": time.time()})
+            os.kill(pid, signal.SIGKILL)
             emperor.event("vassal_loyal", "shop.ini", after=after)
         emperor.ctl("stop", "deaf.ini")
         emperor.event("exited", "mute.ini")
         emperor.kill()
+    return {"kills": kills, "deployed": deployed}

@@ -5,8 +5,11 @@ mounted in its place has one file of the twelve. The daemon doubts that listing,
 next one. Then most files come back: one of them with an older text, one with a new one.
 """
 
+import hashlib
 import os
+import time
 from pathlib import Path
+from typing import Any
 
 from support.kept import Emperor
 from support.vassals import shell
@@ -19,7 +22,7 @@ def _text(release: int) -> str:
     return shell(f": release {release}; exec sleep 1000")
 
 
-def make(folder: Path) -> None:
+def make(folder: Path) -> dict[str, Any]:
     """Make the incident in a folder."""
     tools = folder / "tools"
     tools.mkdir(parents=True)
@@ -35,12 +38,14 @@ def make(folder: Path) -> None:
         emperor.put(_SHOPS[3], _text(2))
         emperor.event("spawned", _SHOPS[3], after=after)
         away = folder / "away"
+        gone = time.time()
         os.rename(emperor.vassals, away)
         emperor.event("monitor_failed")
         empty = folder / "empty"
         empty.mkdir()
         (empty / _SHOPS[0]).write_text(_text(1))
         os.rename(empty, emperor.vassals)
+        back = time.time()
         for name in _SHOPS[1:]:
             emperor.gone(name)
         after = emperor.last_seq()
@@ -49,3 +54,5 @@ def make(folder: Path) -> None:
         for name in _SHOPS[1:9]:
             emperor.event("spawned", name, after=after)
         emperor.kill()
+    configs = [hashlib.sha256(_text(release).encode()).hexdigest() for release in (1, 2, 3)]
+    return {"gone": gone, "back": back, "left": _SHOPS[1:], "configs": configs}

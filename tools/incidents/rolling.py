@@ -5,7 +5,9 @@ The next two load theirs for as long as the incident takes, so forty-two wait. T
 the next one goes on, and it is killed with its keeper. Five vassals are changed a second time.
 """
 
+import time
 from pathlib import Path
+from typing import Any
 
 from support.kept import Emperor
 from support.vassals import speaker_path
@@ -14,7 +16,7 @@ _COUNT = 50
 _DONE = 6  # reloads that end
 
 
-def make(folder: Path) -> None:
+def make(folder: Path) -> dict[str, Any]:
     """Make the incident in a folder."""
     names = [f"app{number:02}.ini" for number in range(_COUNT)]
     options = ("--freq", "0.2", "--max-starting", "2", "--uwsgi", speaker_path(folder))
@@ -34,14 +36,17 @@ def make(folder: Path) -> None:
         for name in names[:_DONE]:
             emperor.event("vassal_accepting", name, after=after)
         emperor.until(lambda: len(_reloading(emperor)) == 2, "two load their new config")
+        killed = {"pid": emperor.daemon_pid(), "at": time.time()}
         emperor.restart()
         after = emperor.last_seq()
         for name in names[-5:]:
             (emperor.vassals / name).write_text(f"; release 3\nawait {gate}\nsay 5\n")
         for name in names[-5:]:
             emperor.event("vassal_changed", name, after=after)
+        pids = {name: emperor.pid_of(name) for name in names}
         emperor.kill_daemon()
         emperor.kill()
+    return {"killed": killed, "done": _DONE, "count": _COUNT, "pids": pids}
 
 
 def _reloading(emperor: Emperor) -> list[str]:

@@ -1,0 +1,43 @@
+"""Changes around a moment, and changes that came together: by vassal, and only what was near."""
+
+from pathlib import Path
+
+import pytest
+from emperord.journal.reading import open_journal
+from emperord.replay import vicinity
+from emperord.replay.together import together
+from journal_builder import MONITOR, building
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        builder.start()
+        for name in ("a.ini", "b.ini"):
+            builder.up(name)  # 3 to 8
+        builder.changed("a.ini", b"2\n")  # 9
+        for name, text in (("b.ini", b"2\n"), ("b.ini", b"3\n")):
+            builder.at -= 950_000_000  # 50 ms after the one before
+            builder.changed(name, text)  # 10, 11
+        builder.at += 5 * 10**9
+        builder.changed("a.ini", b"3\n")  # 12
+    return path
+
+
+def test_changes_that_are_far_apart_are_told_one_by_one(path: str) -> None:
+    with open_journal(path) as reader:
+        row = reader.row(9)
+        assert row is not None
+        found = [str(each) for each in vicinity.changes(reader, row[1]) if "change" in each.kind]
+    assert found == [
+        "changed: a.ini, b.ini, from dir:vassals (events 9-11)",
+        "changed: a.ini, from dir:vassals (event 12)",
+    ]
+
+
+def test_a_vassal_that_changed_twice_counts_once(path: str) -> None:
+    with open_journal(path) as reader:
+        found = together(reader, 10, "vassal_changed", MONITOR)
+        assert str(found) == "one of 2 changed together (events 9-11)"
+        assert together(reader, 12, "vassal_changed", MONITOR) is None
