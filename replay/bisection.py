@@ -99,6 +99,14 @@ def difference(reader: Reader, name: str, found: Found) -> Iterator[bytes]:
         yield from texts.diff(reader, name, str(found.last_good.seq), str(found.first_bad.seq))
 
 
+def last_good(reader: Reader, name: str, seq: int) -> bytes:
+    """The last config before the bad deploys up to event ``seq``. Raises NotFound, Damaged."""
+    found = bisect(reader, name, seq, by_outcome())
+    if found.last_good is None:
+        raise NotFound(f"no deploy of {shown(name)} before event {found.first_bad.seq} ran well")
+    return texts.deployed(reader, name, found.last_good.seq)
+
+
 # How it is told
 
 

@@ -15,7 +15,7 @@ from ..daemon.core.running import (
     running_config,
     waiting_text,
 )
-from ..journal.times import for_people
+from ..journal.times import for_people, took
 from ..monitors.names import shown
 from .sources import Sources
 from .words import short
@@ -73,8 +73,11 @@ def _troubles(vassals: list[Vassal], now: int) -> Iterable[str]:
 def _trouble(vassal: Vassal, now: int) -> tuple[str | None, str | None]:
     """Its trouble or its hold in a word, and why."""
     if vassal.held:
-        by = None if vassal.hold is None else hold_text({"hold": hold_record(vassal.hold)})
-        return "held", by and by.removeprefix("held ")
+        hold = vassal.hold
+        if hold is None:
+            return "held", None
+        by = hold_text({"hold": hold_record(hold)}) or ""
+        return "held", f"{by.removeprefix('held ')}, for {took(max(0, now - hold.at))}"
     if vassal.phase == "barred" and not vassal.done:
         return "barred", vassal.reason
     if vassal.phase == "throttled" and vassal.deaths:

@@ -6,7 +6,7 @@ from ...daemon.cli.commandline import Command
 from ...daemon.cli.tables import write
 from ...journal.reading import Reader
 from ...journal.times import Moment
-from .. import texts
+from .. import bisection, texts
 from ..shared import moment_of, moments, name_argument, raw_option, reading
 
 
@@ -14,14 +14,18 @@ from ..shared import moment_of, moments, name_argument, raw_option, reading
 @name_argument
 @moments
 @click.option("--running", is_flag=True, help="The text that its process has, not the wanted one.")
+@click.option("--last-good", "good", is_flag=True, help="The last text before the bad deploys.")
 @raw_option
 @reading
 def command(
-    reader: Reader, name: str, at: Moment | None, seq: int | None, running: bool, raw: bool
-) -> None:
+    reader: Reader, name: str, at: Moment | None, seq: int | None, running: bool, good: bool,
+    raw: bool,
+) -> None:  # fmt: skip
     """The config text as deployed, which its process may not have yet: see --running.
 
     Its bytes are unchanged in a pipe. On a terminal what is not printable is escaped.
     """
-    text = texts.running if running else texts.deployed
+    if running and good:
+        raise click.UsageError("--running and --last-good both say which text; give one")
+    text = bisection.last_good if good else texts.running if running else texts.deployed
     write([text(reader, name, moment_of(reader, at, seq))], raw=raw)

@@ -16,7 +16,9 @@ def path(tmp_path: Path) -> str:
     with building(path) as builder:
         builder.start()  # 1, 2: at 06:00:01 and 06:00:02
         builder.up("a.ini", b"one\n")  # 3, 4, 5
-        builder.event("monitor_failed", None, "dir:///etc/vassals", after=25.5, reason="gone")  # 6: at 30.5 s
+        builder.event(
+            "monitor_failed", None, "dir:///etc/vassals", after=25.5, reason="gone"
+        )  # 6: at 30.5 s
         builder.up("b.ini", b"one\n")  # 7, 8, 9: until 33.5 s
         builder.exited("a.ini", after=1.25, code=1)  # 10: at 34.75 s
     return path

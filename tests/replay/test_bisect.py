@@ -119,3 +119,18 @@ def test_what_cannot_be_told(path: str, arguments: tuple[str, ...], code: int, s
     result = run(path, *arguments)
     assert (result.exit_code, result.stdout) == (code, "")
     assert says in result.stderr
+
+
+def test_the_text_before_the_bad_deploys(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        builder.start()
+        builder.up("a.ini", b"good = 1\n")
+        builder.changed("a.ini", b"bad = 1\n")
+        builder.exited("a.ini", code=1)
+    show = asking("show")
+    assert show(path, "a.ini").stdout == "bad = 1\n"
+    assert show(path, "a.ini", "--last-good").stdout == "good = 1\n"
+    assert show(path, "a.ini", "--last-good", "--running").exit_code == 2
+    early = show(path, "a.ini", "--last-good", "--seq", "5")
+    assert (early.exit_code, "deploys of a.ini is bad" in early.stderr) == (1, True)

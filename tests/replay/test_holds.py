@@ -100,7 +100,7 @@ def test_state_tells_who_holds_what_since_when(tmp_path: Path) -> None:
     assert (first["hold"], second["hold"]) == (hold, None)
     by = f"by uid 1000 since 2026-11-24T06:00:09Z (event {seq})"
     lines = told(path, "state").splitlines()
-    assert lines[1] == f"a.ini: held: {by}"
+    assert lines[1] == f"a.ini: held: {by}, for 4.00s"
     assert lines[3].endswith(f"stopped by an operator; held {by}")
 
 
