@@ -3,13 +3,15 @@
 The journal has an index of events by vassal, so the record is read backwards from its end,
 ``MOST`` events at most, and no fleet is folded. Two kinds of events that concern a vassal are not
 under its name. An event of another vassal that freed a slot is the cause of an event of its own.
-A request of an operator for all vassals is found among the last ``_FAR`` events.
+A request of an operator for all vassals stands between the events of a vassal that was at rest and
+was ordered to do something. Those without an order are found among the last ``_FAR`` events.
 
 Each event's recorded actions tell what was ordered because of it. So they tell which end of a
 process was ordered, without a fold.
 """
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
+from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
@@ -24,10 +26,15 @@ from .breaks import Mark, What
 from .words import decode_actions, essence, how_it_ended
 
 MOST: Final = 2000  # events of a vassal that are read
-_FAR: Final = 50_000  # events among which requests for all vassals are looked for
+_FAR: Final = 50_000  # events among which all requests for all vassals are looked for
+# Events after which a vassal waits for nothing.
+_AT_REST: Final = frozenset(
+    ("spawned", "vassal_ready", "vassal_accepting", "vassal_loyal", "heartbeat_started", "adopted")
+)
 # Signals that a process gets from another one, not for a fault of its own.
 _SENT: Final = frozenset((1, 2, 3, 9, 15))
 _MILLISECOND: Final = 1_000_000
+_UP: Final = frozenset(("vassal_accepting", "vassal_loyal"))
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -79,8 +86,10 @@ def record(reader: Reader, name: str, upto: int, known: Set[int | None] = frozen
     found = {row[0]: row for row in rows}
     if earlier and (deployed := reader.last_of(name, DEPLOYED, first - 1)) is not None:
         found[deployed[0]] = deployed  # the config that these events begin with
+    own = sorted(found.values())
     found.update((row[0], row) for row in _for_all(reader, first, upto))
     found.update((row[0], row) for row in _causes(reader, found, known))
+    found.update((row[0], row) for row in _before(reader, own, found))
     entries = {}
     for seq in sorted(found):
         row = found[seq]
@@ -96,6 +105,35 @@ def _for_all(reader: Reader, first: int, upto: int) -> list[Row]:
         " AND kind = 'operator_requested'",
         max(first, upto - _FAR), upto,
     )  # fmt: skip
+
+
+def _before(reader: Reader, own: Sequence[Row], found: dict[int, Row]) -> Iterator[Row]:
+    """The requests for all vassals that this one obeyed, at once or after a wait for a slot.
+
+    Only such a request has one that is at rest reload or wait. It is the last before that, so this
+    reads no more events than came meanwhile.
+    """
+    if not own:
+        return
+    last = own[-1][0]
+    orders = [seq for seq, row in found.items() if seq > last and row[4] != own[-1][4]]
+    ends = [_end_of_order(before, row, found) for before, row in pairwise(own)]
+    for before, end in zip(own, [*ends, max(orders, default=None)], strict=True):
+        if end is not None and before[2] in _AT_REST:
+            yield from reader.fetch(
+                f"SELECT {COLUMNS} FROM event WHERE seq > ? AND seq <= ? AND vassal IS NULL"
+                " AND kind = 'operator_requested' ORDER BY seq DESC LIMIT 1",
+                before[0], end,
+            )  # fmt: skip
+
+
+def _end_of_order(before: Row, row: Row, found: dict[int, Row]) -> int | None:
+    """The event up to which an order came between two events of a vassal, if one did."""
+    if row[2] == "vassal_accepting" and before[2] in _UP:
+        return row[0]  # again, so it reloaded
+    cause = found.get(row[5]) if row[5].__class__ is int else None
+    foreign = cause is not None and cause[4] != row[4] and cause[0] > before[0]
+    return cause[0] if cause is not None and foreign else None
 
 
 def _causes(reader: Reader, found: dict[int, Row], known: Set[int | None]) -> list[Row]:
