@@ -26,7 +26,7 @@ def is_altered(reader: Reader, row: Row) -> bool:
         return False
     former = _before.get(reader)
     if former is None or former[0] != row[0] - 1:
-        former = _row(reader, row[0] - 1)
+        former = row_of(reader, row[0] - 1)
     _before[reader] = row
     if row[0] == reader.anchor.seq + 1:
         return _link(reader.anchor.hash, row) != row[8]
@@ -44,7 +44,7 @@ def marked(text: str) -> str:
 
 def number_is_altered(reader: Reader, seq: int | None) -> bool:
     """Whether the event of this number is not what the daemon wrote."""
-    row = None if seq is None else _row(reader, seq)
+    row = None if seq is None else row_of(reader, seq)
     return row is not None and is_altered(reader, row)
 
 
@@ -59,7 +59,8 @@ def complaint(reader: Reader, seqs: list[int]) -> str:
     return f"{reader.path}: event {seqs[0]}{others} is not what was written{VERIFY_SAYS_MORE}"
 
 
-def _row(reader: Reader, seq: int) -> Row | None:
+def row_of(reader: Reader, seq: int) -> Row | None:
+    """The row of an event; None where it cannot be read."""
     try:
         return reader.row(seq)
     except JournalError:
@@ -70,7 +71,7 @@ def _should_be(reader: Reader, row: Row) -> bytes | None:
     """The hash that a row should have, by the one before it."""
     if row[0] == reader.anchor.seq + 1:
         return _link(reader.anchor.hash, row)
-    former = _row(reader, row[0] - 1)
+    former = row_of(reader, row[0] - 1)
     return None if former is None else _link(former[8], row)
 
 

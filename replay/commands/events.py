@@ -1,10 +1,10 @@
 """``events``: the raw record, one event a line."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, NamedTuple
 
 import click
 from msgspec.structs import replace
@@ -14,20 +14,19 @@ from ...daemon.cli.tables import formatted, listing, write
 from ...journal.events import KINDS
 from ...journal.reading import COLUMNS, Reader, Row
 from .. import record, trust
-from ..following import follow
+from ..following import TO_FOLLOW, check_endless, follow, follow_option, without_head
 from ..hosts import HostReader, columns, merged, records, timed
 from ..hosts import lines as of_hosts
+from ..rebuild import NotFound
 from ..selecting import Selection, filters, last, lines_option
 from ..shared import Unreadable, print_lines, reading_all
 from ..sources import Sources
 
 Tell = Callable[[Row], tuple[Any, bool]]
 
-_TO_FOLLOW: Final = 10  # lines from before, unless told
-
 
 @click.command("events", cls=Command)
-@click.option("-f", "--follow", "following", is_flag=True, help="Go on with what is written.")
+@follow_option
 @lines_option
 @listing(json="jsonl")
 @reading_all
@@ -41,60 +40,66 @@ def command(
     a period is told, and ends with ^C.
     """
     if not following:
-        return _print(which.of(hosts, lines), form, lines)
-    _check_endless(hosts, which, form)
+        return _Printer(form, hosts).tell(which.of(hosts, lines), lines)
+    check_endless(form, which.until, which.boot)
     if lines is None and which.since is None:
-        lines = _TO_FOLLOW
+        lines = TO_FOLLOW
     with suppress(KeyboardInterrupt):  # that is how it ends
-        _follow(hosts[0].reader, which, form, lines)
+        _follow(hosts, which, form, lines)
     return 0
 
 
-def _check_endless(hosts: Sequence[HostReader], which: Selection, form: str) -> None:
-    if len(hosts) > 1:
-        raise click.UsageError("-f follows one journal; name one")
-    if form in ("json", "wide"):
-        raise click.UsageError(f"-o {form} has an end; with -f say short, jsonl or csv")
-    if which.until is not None or which.boot is not None:
-        raise click.UsageError("-f has no end; --until and --boot have one")
-
-
-def _follow(reader: Reader, which: Selection, form: str, lines: int | None) -> None:
-    _print(which.of([HostReader(None, reader)], lines), form, paged=False)
-    head = reader.head
-    reader.db.close()  # else a daemon that ends could not fold its log in
+def _follow(hosts: Sequence[HostReader], which: Selection, form: str, lines: int | None) -> None:
+    printer = _Printer(form, hosts, paged=False)
+    printer.tell(which.of(hosts, lines), lines)
     rest = replace(which, since=None)
-    for newer, after in follow(reader.path, head.seq, head.hash):
-        _print(rest.of([HostReader(None, newer)]), form, after=after, paged=False)
+    for found in follow(hosts):
+        after = {each.host: seq for each, seq in found}
+        with suppress(NotFound):  # a name that no journal knows yet
+            printer.tell(rest.of([each for each, _ in found]), after=after)
 
 
-def _print(
-    hosts: Sequence[HostReader],
-    form: str,
-    lines: int | None = None,
-    after: int | None = None,
-    paged: bool = True,
-) -> int:
-    """Print the events; those behind ``after`` follow others."""
-    unreadable = [Unreadable(each.reader) for each in hosts]
+class _Printer(NamedTuple):
+    """Prints events of some of these hosts."""
 
-    def told(tell: Callable[[Reader], Tell]) -> Iterator[tuple[str | None, Any]]:
-        streams = (
-            (each.host, bad.seen(each.reader.rows(each.which, after), timed(tell(each.reader))))
-            for each, bad in zip(hosts, unreadable, strict=True)
-        )
-        return iter(last(merged(streams), hosts, lines))
+    form: str
+    among: Sequence[HostReader]
+    paged: bool = True
 
-    if form == "short":
-        texts = told(lambda reader: partial(_line, reader, Sources.of(reader)))
-        print_lines(of_hosts(hosts, texts), paged=paged)
-        sys.stdout.flush()
-    else:
-        names = columns(hosts, COLUMNS.split(", "))
-        pieces = formatted(form, names, records(told(lambda reader: partial(_record, reader))))
-        shown = pieces if after is None or form != "csv" else _without_head(pieces)
-        write(shown, paged=paged)
-    return max(each.code() for each in unreadable)
+    def tell(
+        self,
+        hosts: Sequence[HostReader],
+        lines: int | None = None,
+        after: Mapping[str | None, int] | None = None,
+    ) -> int:
+        """Print the events; those behind ``after`` follow others."""
+        unreadable = [Unreadable(each.reader) for each in hosts]
+        first = after or {}
+
+        def told(tell: Callable[[Reader], Tell]) -> Iterator[tuple[str | None, Any]]:
+            streams = (
+                (
+                    each.host,
+                    bad.seen(
+                        each.reader.rows(each.which, first.get(each.host)),
+                        timed(tell(each.reader)),
+                    ),
+                )
+                for each, bad in zip(hosts, unreadable, strict=True)
+            )
+            return iter(last(merged(streams), hosts, lines))
+
+        if self.form == "short":
+            texts = told(lambda reader: partial(_line, reader, Sources.of(reader)))
+            print_lines(of_hosts(self.among, texts), paged=self.paged)
+            sys.stdout.flush()
+        else:
+            names = columns(hosts, COLUMNS.split(", "))
+            found = records(told(lambda reader: partial(_record, reader)))
+            pieces = formatted(self.form, names, found)
+            headless = after is not None and self.form == "csv"
+            write(without_head(pieces) if headless else pieces, paged=self.paged)
+        return max(each.code() for each in unreadable)
 
 
 def _line(reader: Reader, sources: Sources, row: Row) -> tuple[str, bool]:
@@ -110,8 +115,3 @@ def _record(reader: Reader, row: Row) -> tuple[dict[str, Any], bool]:
     if trust.is_altered(reader, row):
         return {**one, "altered": True}, False
     return one, good
-
-
-def _without_head(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    yield next(pieces, b"").partition(b"\n")[2]
-    yield from pieces

@@ -1,9 +1,11 @@
 """``history``: deploys, and what became of each."""
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 import click
 from msgspec.structs import replace
@@ -13,96 +15,173 @@ from ...daemon.cli.tables import formatted, listing, write
 from ...daemon.core.deploys import Deploy
 from ...journal.deploys import DEPLOYS
 from ...journal.errors import VERIFY_SAYS_MORE
-from ...journal.reading import Reader
+from ...journal.reading import Reader, Row
+from ...journal.times import EventNumber
 from .. import deploys, trust
-from ..authors import author_at
+from ..authors import author, body_of, is_by
+from ..following import TO_FOLLOW, check_endless, follow, follow_option, without_head
 from ..hosts import HostReader, columns, merged, records
 from ..hosts import lines as of_hosts
+from ..rebuild import NotFound
 from ..returns import comes_back
 from ..selecting import Selection, filters, last, lines_option
-from ..shared import UNREADABLE, complain, print_lines, reading_all
+from ..shared import UNREADABLE, complain, name_of, print_lines, reading_all
 from ..sources import Sources
 
-Tell = Callable[[Deploy], Any]
+Told = tuple[int, Any]  # the time of a deploy, and the deploy as it is told
+_HEAD: Final = deploys.HEAD
 
 
 @click.command("history", cls=Command)
 @click.option("--full", is_flag=True, help="Fold all events, without what the daemon concluded.")
+@click.option(
+    "--by", "author", metavar="UID|AUTHOR", callback=name_of,
+    help="Only changes by this user or author, as far as the source tells.",
+)  # fmt: skip
+@follow_option
 @lines_option
 @listing()
 @reading_all
 @filters(DEPLOYS)
 def command(
-    hosts: Sequence[HostReader], which: Selection, form: str, lines: int | None, full: bool
-) -> int:
-    """Deploys: what came, from where, and what became of it. NAME may be a pattern ('app-*')."""
-    damage = _Damage()
-    hosts = (which if which.kinds else replace(which, kinds=DEPLOYS)).of(hosts, lines)
+    hosts: Sequence[HostReader], which: Selection, form: str, lines: int | None, full: bool,
+    author: str | None, following: bool,
+) -> int:  # fmt: skip
+    """Deploys: what came, from where, and what became of it. NAME may be a pattern ('app-*').
 
-    def told(tell: Callable[[Reader], Tell]) -> Iterator[tuple[str | None, Any]]:
-        streams = ((each.host, _timed(each, tell(each.reader), full)) for each in hosts)
-        return iter(last(merged(streams), hosts, lines))
-
-    if form != "short":
-        found = records(told(partial(_record, damage)))
-        write(formatted(form, columns(hosts, deploys.COLUMNS), found))
-        return damage.code()
-    texts = told(partial(_line, damage))
-    first = next(texts, None)
-    if first is None:
-        click.echo("no deploys", err=True)
-        return 0
-    head = None if first[0] is None else "HOST"
-    print_lines(of_hosts(hosts, chain([(head, deploys.HEAD), first], texts)))
-    return damage.code()
+    -f begins with the last 10, unless -n or a period is told, and ends with ^C. It tells a deploy
+    when it comes, and once more when its outcome is another.
+    """
+    which = which if which.kinds else replace(which, kinds=DEPLOYS)
+    history = _History(hosts, form, author, full)
+    if not following:
+        history.tell(_of(hosts, which, lines, author), lines)
+        return history.code()
+    check_endless(form, which.until, which.boot)
+    if lines is None and which.since is None:
+        lines = TO_FOLLOW
+    with suppress(KeyboardInterrupt):  # that is how it ends
+        history.follow(which, lines)
+    return 0
 
 
-class _Damage:
-    """The deploys of which an event is not what was written."""
+def _of(
+    hosts: Sequence[HostReader], which: Selection, lines: int | None, by: str | None = None
+) -> list[HostReader]:
+    """The hosts with their filters. The author of a deploy is seen later, so all are read then."""
+    return which.of(hosts, lines if by is None else None)
 
-    def __init__(self) -> None:
-        self._first: str | None = None
-        self._count = 0
 
-    def of(self, reader: Reader, deploy: Deploy) -> bool:
+def _is_news(known: dict[int, str], deploy: Deploy, last_told: int) -> bool:
+    """Whether a deploy, or its outcome, is not yet told. Notes it in ``known`` while it is open."""
+    before = known.pop(deploy.seq, None)
+    if deploy.outcome in ("pending", "held"):
+        known[deploy.seq] = deploy.outcome
+    return deploy.outcome != before if before else deploy.seq > last_told
+
+
+class _History:
+    """Tells deploys of some of these hosts; ``by`` an author, if that is told."""
+
+    def __init__(
+        self, hosts: Sequence[HostReader], form: str, by: str | None, full: bool = False
+    ) -> None:
+        self._hosts = hosts
+        self._form = form
+        self._by = by
+        self._full = full
+        self._paged = True
+        self._has_head = False
+        self._sources: dict[Reader, Sources] = {}
+        self._first_altered: str | None = None
+        self._altered = 0
+        # While it follows, by host: the outcomes of open deploys, and the last event that was told.
+        self._open: dict[str | None, dict[int, str]] = {}
+        self._last: dict[str | None, int] = {}
+
+    def tell(self, hosts: Sequence[HostReader], lines: int | None = None) -> None:
+        """Print the deploys that fit."""
+        streams = ((each.host, self._each(each)) for each in hosts)
+        found = last(merged(streams), hosts, lines)
+        if self._by is not None and lines is not None:
+            found = deque(found, maxlen=lines)
+        self._print(iter(found))
+
+    def follow(self, which: Selection, lines: int | None) -> None:
+        """Print the last deploys, and those that come, until the end."""
+        self._paged = False
+        self._open = {each.host: {} for each in self._hosts}
+        self.tell(_of(self._hosts, which, lines, self._by), lines)
+        for found in follow(self._hosts):
+            newer = []
+            for each, after in found:
+                self._last[each.host] = after
+                first = min(self._open[each.host], default=after + 1)
+                with suppress(NotFound):  # a name that the journal does not know yet
+                    newer += replace(which, since=EventNumber(first)).of([each])
+            self.tell(newer)
+
+    def _each(self, each: HostReader) -> Iterator[Told]:
+        known, last_told = self._open.get(each.host), self._last.get(each.host, 0)
+        for deploy in deploys.deploys(each.reader, each.which, self._full):
+            if known is not None and not _is_news(known, deploy, last_told):
+                continue
+            row = trust.row_of(each.reader, deploy.seq)
+            body = body_of(each.reader, row)
+            if self._by is None or is_by(body, self._by):
+                yield deploy.at, self._told(each.reader, deploy, row, author(body))
+
+    def _told(self, reader: Reader, deploy: Deploy, row: Row | None, by: str | None) -> Any:
+        altered = self._is_altered(reader, deploy, row)
+        back = comes_back(reader, deploy)
+        if self._form == "short":
+            text = deploys.line(deploy, self._names(reader), back, by)
+            return trust.marked(text) if altered else text
+        one = deploys.deploy_record(deploy, back, by)
+        return {**one, "altered": True} if altered else one
+
+    def _names(self, reader: Reader) -> Sources:
+        if reader not in self._sources:
+            self._sources[reader] = Sources.of(reader)
+        return self._sources[reader]
+
+    def _print(self, told: Iterator[tuple[str | None, Any]]) -> None:
+        if self._form != "short":
+            pieces = formatted(self._form, columns(self._hosts, deploys.COLUMNS), records(told))
+            headless = self._has_head and self._form == "csv"
+            write(without_head(pieces) if headless else pieces, paged=self._paged)
+        elif (first := next(told, None)) is not None:
+            head = [] if self._has_head else [(None if first[0] is None else "HOST", _HEAD)]
+            texts: Iterable[tuple[str | None, str]] = chain(head, [first], told)
+            print_lines(of_hosts(self._hosts, texts), paged=self._paged)
+        elif not self._open:
+            click.echo("no deploys", err=True)
+            return
+        else:
+            return
+        self._has_head = True
+        sys.stdout.flush()
+
+    # Rows that are not what was written
+
+    def _is_altered(self, reader: Reader, deploy: Deploy, row: Row | None) -> bool:
         """Whether the deploy's own event is altered, or the one with its outcome."""
-        for seq in (deploy.seq, deploy.outcome_seq):
-            if trust.number_is_altered(reader, seq):
-                self._first = self._first or f"{reader.path}: event {seq}"
-                self._count += 1
-                return True
-        return False
+        seq = deploy.seq
+        if row is None or not trust.is_altered(reader, row):
+            if deploy.outcome_seq is None or not trust.number_is_altered(
+                reader, deploy.outcome_seq
+            ):
+                return False
+            seq = deploy.outcome_seq
+        self._first_altered = self._first_altered or f"{reader.path}: event {seq}"
+        self._altered += 1
+        return True
 
     def code(self) -> int:
         """Say which, if there are any, and return the exit code."""
-        if self._first is None:
+        if self._first_altered is None:
             return 0
-        text = f"{self._first} is not what was written"
-        others = f", and {self._count - 1} more deploys are affected" if self._count > 1 else ""
+        text = f"{self._first_altered} is not what was written"
+        more = self._altered - 1
+        others = f", and {more} more deploys are affected" if more else ""
         return complain(f"{text}{others}{VERIFY_SAYS_MORE}", UNREADABLE)
-
-
-def _record(damage: "_Damage", reader: Reader) -> Tell:
-    def told(deploy: Deploy) -> dict[str, Any]:
-        one = deploys.deploy_record(
-            deploy, comes_back(reader, deploy), author_at(reader, deploy.seq)
-        )
-        return {**one, "altered": True} if damage.of(reader, deploy) else one
-
-    return told
-
-
-def _line(damage: "_Damage", reader: Reader) -> Tell:
-    sources = Sources.of(reader)
-
-    def told(deploy: Deploy) -> str:
-        text = deploys.line(
-            deploy, sources, comes_back(reader, deploy), author_at(reader, deploy.seq)
-        )
-        return trust.marked(text) if damage.of(reader, deploy) else text
-
-    return told
-
-
-def _timed(each: HostReader, tell: Tell, full: bool) -> Iterator[tuple[int, Any]]:
-    return ((deploy.at, tell(deploy)) for deploy in deploys.deploys(each.reader, each.which, full))

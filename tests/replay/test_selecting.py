@@ -235,5 +235,3 @@ def test_the_last_of_several_journals(path: str, tmp_path: Path) -> None:
     assert [(one["host"], one["seq"]) for one in told] == [("a", 12), ("b", 3)]
     result = CliRunner().invoke(cli, [*journals, "history", "app-*", "-n", "1", "-o", "jsonl"])
     assert [json.loads(line)["seq"] for line in result.stdout.splitlines()] == [10]
-    result = CliRunner().invoke(cli, [*journals, "events", "-f"])
-    assert (result.exit_code, "-f follows one journal" in result.stderr) == (2, True)
