@@ -1,5 +1,6 @@
 """A project without histories pays nothing for the plugin."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -68,3 +69,14 @@ def test_fixtures_are_described(pytester: pytest.Pytester) -> None:
 def test_it_can_be_left_out(pytester: pytest.Pytester) -> None:
     pytester.path.joinpath("shop.history").write_text("nothing")
     pytester.runpytest("-p", "no:emperord").assert_outcomes()
+
+
+def test_only_the_plugin_imports_pytest() -> None:
+    root = Path(__file__).resolve().parents[3]
+    importing = {
+        path.relative_to(root).parent.as_posix()
+        for part in ("daemon", "journal", "monitors", "replay")
+        for path in (root / part).rglob("*.py")
+        if re.search(r"^\s*(import|from) _?pytest\b", path.read_text(), re.MULTILINE)
+    }
+    assert importing == {"replay/testing"}
