@@ -18,6 +18,7 @@ from .client.asking import NO_DAEMON, REFUSED, ask
 from .client.asking import accepted as _accepted
 from .client.asking import answer as _answer
 from .client.asking import end as _end
+from .client.orders import COMMANDS as ORDERS
 from .client.words import print_json, words
 
 _AGAIN: Final = 0.1  # seconds until the next daemon is asked
@@ -73,30 +74,6 @@ def _beside(journal: str) -> str:
     """The control socket of a journal, which may be named by a symlink that the daemon was not."""
     sockets = [name + ".sock" for name in (journal, os.path.realpath(journal))]
     return next(filter(os.path.exists, sockets), sockets[0])
-
-
-def _come_to(path: str, do: str, name: str, timeout: float) -> dict[str, Any] | None:
-    """The answer when a vassal has come to what was asked; None where the daemon cannot wait.
-
-    The daemon may be replaced or killed meanwhile. Then the next one is asked.
-    """
-    until, left = time.monotonic() + timeout, timeout
-    while True:
-        request = {"do": "wait", "name": name, "for": do, "timeout": left}
-        answer = _answer(path, request, left)
-        if answer is not None:
-            break
-        left = until - time.monotonic()
-        if left <= 0:
-            _end(
-                NO_DAEMON,
-                f"{shown(name)}: {do} is recorded, but the daemon ended and no other came",
-            )
-        time.sleep(_AGAIN)
-    # A daemon of a former version cannot wait.
-    if str(answer.get("error")).startswith("there is no 'wait'"):
-        return None
-    return _accepted(answer)
 
 
 def _statuses(path: str, timeout: float) -> Iterator[dict[str, Any]]:
@@ -162,6 +139,10 @@ def _asking(do: str, reason: str, **more: Any) -> dict[str, Any]:
     return {"do": do, **more, **({"reason": reason} if reason else {})}
 
 
+for _command in ORDERS:
+    cli.add_command(_command)
+
+
 @cli.command()
 @click.argument("name")
 @_as_json
@@ -200,41 +181,23 @@ def _list_origins(title: str, rows: list[tuple[str, str]]) -> None:
         print(f"  {shown(what).ljust(width)}  ({shown(origin)})")
 
 
-def _order(do: str, help_: str) -> None:
-    @cli.command(do, help=help_)
-    @click.argument("name")
-    @_reasoning
-    @_waiting
-    @_as_json
-    @click.pass_obj
-    def order(
-        path: str, name: str, timeout: float, no_wait: bool, as_json: bool, reason: str
-    ) -> None:
-        answer = ask(path, _asking(do, reason, name=name))
-        if not no_wait:
-            answer = _come_to(path, do, name, timeout) or answer
-        if as_json:
-            print_json(answer)
-        else:
-            print(f"{shown(name)}: now {answer['phase']}")
+@cli.command()
+@_reasoning
+@_as_json
+@click.pass_obj
+def reopen(path: str, reason: str, as_json: bool) -> None:
+    """Have the daemon reopen its log and log the fleet, as SIGUSR1 does.
 
-
-_order(
-    "start",
-    "Start a vassal that was stopped, is throttled or barred. Waits until it is ready.",
-)
-_order(
-    "stop",
-    "Stop a vassal and hold it, over restarts and changes, until it is started. Waits until its"
-    " processes are gone.",
-)
-_order(
-    "restart",
-    "Stop a vassal and start it anew. Waits until the new process is ready. Many are restarted a"
-    " few at a time, as --max-starting allows.",
-)
-_order("reload", "Reload a vassal in place. Waits until it is ready again.")
-_order("retry", "Start a throttled or barred vassal now. Waits until it is ready.")
+    After a rotation, its log goes on in a new file. Vassals that still write to a renamed log are
+    told; each goes on in a new one at its next start.
+    """
+    answer = ask(path, _asking("reopen", reason))
+    if as_json:
+        print_json(answer)
+        return
+    print("reopened")
+    for name, file in answer["renamed_logs"].items():
+        print(f"{shown(name)}: still writes to {shown(file)}")
 
 
 @cli.command()

@@ -4,6 +4,9 @@ import contextlib
 import json
 import socket
 import sys
+import time
+from collections.abc import Generator
+from contextlib import closing
 from typing import Any, Final, NoReturn
 
 from ...monitors.names import shown
@@ -52,6 +55,18 @@ def answer(path: str, request: dict[str, Any], wait: float = 0.0) -> dict[str, A
 
 def exchanged(path: str, request: dict[str, Any], patience: float) -> dict[str, Any] | None:
     """The answer of a daemon; None where it ended first. Raises Unanswered."""
+    with closing(conversed(path, request, patience)) as replies:
+        return next(replies, None)
+
+
+def conversed(
+    path: str, request: dict[str, Any], patience: float
+) -> Generator[dict[str, Any], None, None]:
+    """The lines of an answer, the last of which has no ``more``; fewer where the daemon ended.
+
+    All of them are to come within ``patience`` seconds. Raises Unanswered.
+    """
+    until = time.monotonic() + patience
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(patience)
@@ -60,9 +75,14 @@ def exchanged(path: str, request: dict[str, Any], patience: float) -> dict[str, 
                 connection.sendall(json.dumps(request).encode() + b"\n")
             try:
                 with connection.makefile("rb") as stream:
-                    line = stream.readline()
+                    more = True
+                    while more and (line := stream.readline()):
+                        reply = _decoded(path, line)
+                        yield reply
+                        more = reply.get("more") is True
+                        connection.settimeout(max(0.001, until - time.monotonic()))
             except ConnectionResetError:
-                return None
+                return
     except PermissionError:
         raise Unanswered(
             REFUSED,
@@ -78,8 +98,9 @@ def exchanged(path: str, request: dict[str, Any], patience: float) -> dict[str, 
         raise Unanswered(
             NO_DAEMON, f"no daemon answers at {shown(path)}: {reason}; is emperor running?"
         ) from None
-    if not line:
-        return None
+
+
+def _decoded(path: str, line: bytes) -> dict[str, Any]:
     try:
         reply = json.loads(line)
     except (ValueError, RecursionError):
@@ -94,11 +115,16 @@ def exchanged(path: str, request: dict[str, Any], patience: float) -> dict[str, 
 def accepted(reply: dict[str, Any]) -> dict[str, Any]:
     """The fields of an answer. A refusal ends the program."""
     if not reply.pop("ok"):
-        lines = [str(reply.get("error"))]
-        if log := reply.get("log"):
-            lines += ["the last lines of its log:", *(f"  {line}" for line in log)]
-        end(REFUSED, "\n".join(shown(line) for line in lines))
+        end(REFUSED, refusal(reply))
     return reply
+
+
+def refusal(reply: dict[str, Any]) -> str:
+    """The text of a refusal, with the lines of a log that it has."""
+    lines = [str(reply.get("error"))]
+    if log := reply.get("log"):
+        lines += ["the last lines of its log:", *(f"  {line}" for line in log)]
+    return "\n".join(shown(line) for line in lines)
 
 
 def end(code: int, text: str) -> NoReturn:

@@ -168,7 +168,14 @@ class Orders:
         chosen = await choose(self._daemon.fleet.vassals, request, strangers=True)
         outcomes = Outcomes(self._daemon, client)
         names = [*chosen.named, *chosen.matched]
-        await client.tell({"ok": True, "more": True, "total": len(names)})
+        first: dict[str, Any] = {"ok": True, "more": True, "total": len(names)}
+        if goal in STATES and goal != "gone":
+            vassals = self._daemon.fleet.vassals
+            strangers = [name for name in chosen.named if name not in vassals][:_MOST_LOGS]
+            if strangers:
+                args = [(list(vassals), name) for name in strangers]
+                first["unknown"] = [await threads.run_sync(unknown, *each) for each in args]
+        await client.tell(first)
         await self._wait_for_all(names, goal, timeout, client, outcomes)
         return outcomes.answer({})
 

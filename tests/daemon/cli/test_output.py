@@ -48,7 +48,8 @@ def calls(program: str, group: click.Group) -> Iterator[Call]:
             yield (program, name, *MORE[name])
             continue
         arguments = [each for each in command.params if isinstance(each, click.Argument)]
-        named = ["a.ini" for each in arguments if each.required]
+        several = program == "emperor-ctl"  # its verbs take names or --all
+        named = ["a.ini" for each in arguments if each.required or (several and each.nargs < 0)]
         yield (program, name, *named)
 
 

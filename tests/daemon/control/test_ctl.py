@@ -157,9 +157,9 @@ def test_what_else_is_explained(
 
 def test_stop_and_start(running: Emperor) -> None:
     pid = running.pid_of("a.ini")
-    assert asked(running, "stop", "a.ini") == {"phase": "held"}
+    assert asked(running, "stop", "a.ini") == {"name": "a.ini", "phase": "held"}
     assert running.running() == []
-    assert asked(running, "stop", "a.ini") == {"phase": "held"}  # it is already
+    assert asked(running, "stop", "a.ini") == {"name": "a.ini", "phase": "held"}  # it is already
     assert asked(running, "show", "a.ini")["held"] is True
     running.restart()  # and stays so
     (running.vassals / "a.ini").write_text(program("sleep", "2000"))
@@ -193,7 +193,7 @@ def test_reload(make_emperor: MakeEmperor) -> None:
     emperor.start()
     emperor.phase("a.ini", "accepting")
     pid, seq = emperor.pid_of("a.ini"), emperor.last_seq()
-    assert asked(emperor, "reload", "a.ini") == {"phase": "accepting"}
+    assert asked(emperor, "reload", "a.ini")["phase"] == "accepting"
     assert emperor.kinds("a.ini", seq) == ["operator_requested", "vassal_accepting"]
     assert emperor.pid_of("a.ini") == pid
     assert "accepting" in refused(emperor, "retry", "a.ini")
@@ -206,12 +206,12 @@ def test_retry(make_emperor: MakeEmperor) -> None:
     emperor.start()
     emperor.phase("a.ini", "throttled")
     (emperor.vassals / "ok").touch()
-    assert asked(emperor, "retry", "a.ini") == {"phase": "ready"}
+    assert asked(emperor, "retry", "a.ini")["phase"] == "ready"
     emperor.stop()
 
 
 @pytest.mark.parametrize(
-    "words", [["nonsense"], ["show"], ["stop", "a", "b"], ["--nonsense", "list"]]
+    "words", [["nonsense"], ["show"], ["stop", "a", "--all"], ["--nonsense", "list"]]
 )
 def test_bad_usage(emperor: Emperor, words: list[str]) -> None:
     assert emperor.ctl(*words).returncode == 2

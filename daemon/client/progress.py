@@ -1,0 +1,91 @@
+"""A progress bar on a terminal, for many vassals that take longer than a second."""
+
+import sys
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from ..cli import terminal
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+_AFTER: Final = 1.0  # seconds
+_MANY: Final = 5  # vassals
+
+
+class Bar:
+    """Prints lines, and below them how many of ``total`` are done. In a pipe it only prints.
+
+    ``total`` may be set later. The bar is drawn from a thread, as the command waits for the daemon.
+    """
+
+    def __init__(self, title: str) -> None:
+        self.total = 0
+        self._title = title
+        self._done = 0
+        self._lock = threading.Lock()
+        self._bar: Progress | None = None
+        self._timer = threading.Timer(_AFTER, self._begin)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        if terminal.is_terminal() and not terminal.is_dumb():
+            self._timer.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        with self._lock:
+            if self._bar is not None:
+                self._bar.stop()
+                self._bar = None
+            self._title = ""
+
+    def line(self, text: str, *, error: bool = False) -> None:
+        """Print a line above the bar; an ``error`` goes to standard error."""
+        with self._lock:
+            if self._bar is None:
+                print(text, file=sys.stderr if error else sys.stdout, flush=True)
+            elif not error:
+                self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            else:
+                self._bar.stop()
+                print(text, file=sys.stderr, flush=True)
+                self._bar.start()
+
+    def advance(self) -> None:
+        """One more is done."""
+        with self._lock:
+            self._done += 1
+            if self._bar is not None:
+                self._bar.update(self._bar.task_ids[0], completed=self._done, total=self.total)
+
+    def _begin(self) -> None:
+        with self._lock:
+            if not self._title or self.total < _MANY:
+                return
+            from rich.console import Console
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                Progress,
+                TextColumn,
+                TimeElapsedColumn,
+            )
+
+            console = Console(
+                file=sys.stdout, no_color=not terminal.is_coloured(), force_terminal=True
+            )
+            columns = (
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+                TimeElapsedColumn(),
+            )  # fmt: skip
+            self._bar = Progress(*columns, console=console, transient=True)
+            self._bar.add_task(self._title, total=self.total, completed=self._done)
+            self._bar.start()
