@@ -19,6 +19,7 @@ from .client.asking import accepted as _accepted
 from .client.asking import answer as _answer
 from .client.asking import end as _end
 from .client.orders import COMMANDS as ORDERS
+from .client.synonyms import HINTS
 from .client.words import print_json, words
 
 _AGAIN: Final = 0.1  # seconds until the next daemon is asked
@@ -37,6 +38,8 @@ _LOOKING: Final = {
 
 class _Commands(Group):
     """A group of which some commands are imported late: ``why`` needs all of ``replay``."""
+
+    hints = HINTS
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *_LOOKING})

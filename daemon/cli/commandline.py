@@ -8,6 +8,7 @@ of a pipe, as ``head`` does, has seen enough. Then the command ends without a li
 ``cat`` and ``git`` do.
 """
 
+import difflib
 import errno
 import io
 import os
@@ -15,7 +16,7 @@ import re
 import select
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 import click
@@ -78,10 +79,25 @@ class Group(_NegativeArguments, click.Group):
     """A command with subcommands, and the options of all output."""
 
     command_class = Command
+    hints: Mapping[str, str] = {}  # words that are no commands, and what to type instead
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params += terminal.options()
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand:
+            word = args[0]
+            hint = self.hints.get(word.casefold())
+            if hint is not None:
+                raise click.UsageError(f"No such command {word!r}: {hint}", ctx) from None
+            near = difflib.get_close_matches(word.casefold(), self.list_commands(ctx), 2)
+            guess = f"did you mean {' or '.join(near)}?" if near else "--help lists them"
+            raise click.UsageError(f"No such command {word!r}; {guess}", ctx) from None
 
 
 class _Time(click.types.StringParamType):
