@@ -7,7 +7,7 @@ placeholder is settled by such events only that settle any deploy, so the notes 
 both segments are folded, the notes are applied to the deploys that really were open.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
 
 import msgspec
@@ -17,6 +17,7 @@ from ..daemon.core.deploys import Deploy, Deploys
 from ..daemon.core.fleet import Fleet, Phase, Vassal
 from ..journal.events import Event
 from ..journal.policy import Policy
+from ..journal.reading import Reader
 
 
 class Note(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -50,7 +51,7 @@ class Following(Deploys):
         self, fleet: Fleet, event: Event, phase: Phase | None, name: str, new: bool = False
     ) -> None:
         if self.open[name].seq < 0:
-            vassal, patience = copy(fleet.vassals.get(name)), fleet.policy.start_patience
+            vassal, patience = _copied(fleet, name), fleet.policy.start_patience
             self.notes.append(Note(event.seq, name, vassal, phase, patience=patience))
         super().look(fleet, event, phase, name, new)
 
@@ -58,7 +59,7 @@ class Following(Deploys):
         for action in actions:
             deploy = self.open.get(action.vassal)
             if deploy is not None and deploy.seq < 0:
-                vassal = copy(fleet.vassals.get(action.vassal))
+                vassal = _copied(fleet, action.vassal)
                 patience = fleet.policy.start_patience
                 self.notes.append(
                     Note(event.seq, action.vassal, vassal, order=action, patience=patience)
@@ -72,16 +73,25 @@ class Following(Deploys):
         super().supersede(name, event)
 
 
+def _copied(fleet: Fleet, name: str) -> Vassal | None:
+    """A vassal as it is, without the parts that say nothing of a deploy and take much memory."""
+    vassal = fleet.vassals.get(name)
+    if vassal is not None:
+        vassal = copy(vassal)
+        vassal.running, vassal.last, vassal.died = None, None, ()
+    return vassal
+
+
 class Unknown(Exception):
     """A deploy is open of which no note was taken."""
 
 
 def applied(
+    reader: Reader,
     before: Iterable[Deploy],
     notes: Iterable[Note],
     names: Iterable[str],
     until: int,
-    event_of: Callable[[int], Event],
 ) -> tuple[list[Deploy], list[Deploy]]:
     """Follow the deploys from ``before``: those that are settled in the end, and those still open.
 
@@ -94,7 +104,10 @@ def applied(
     for note in notes:
         if note.name not in follower.open:
             continue
-        event = event_of(note.seq)
+        row = reader.row(note.seq)
+        if row is None:
+            raise Unknown
+        event = reader.decode(row)
         follower.end_trials(event.at)
         if note.name in follower.open:
             _apply(follower, note, event)

@@ -12,7 +12,7 @@ from ..daemon.cli.tables import aligned
 from ..journal.reading import Reader
 from ..journal.times import Moment, for_people, rfc3339, took
 from ..monitors.names import shown
-from . import tally
+from . import tally, tally_segments
 from .rebuild import NotFound
 from .tally import Window
 from .uptime import FAILED, SUCCEEDED, Report, Spell
@@ -32,7 +32,8 @@ _HEAD: Final = (
 
 def report(reader: Reader, since: Moment | None, until: Moment | None) -> Report:
     """The findings between two moments. Raises Damaged, NewerFormat, NotFound."""
-    return tally.fold(reader, window_of(reader, since, until))
+    window = window_of(reader, since, until)
+    return tally_segments.tallied(reader, window) or tally.fold(reader, window)
 
 
 def window_of(reader: Reader, since: Moment | None, until: Moment | None) -> Window:

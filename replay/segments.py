@@ -1,7 +1,7 @@
 """The quick way of ``verify``: the segments of a long journal on all cores, and then the joints.
 
-A journal is cut at stored snapshots. Processes take tickets from a pipe until none is left. A
-ticket stands for one segment, for some of the config texts, or for SQLite's own check of its pages.
+A journal is cut at stored snapshots. Each core takes tickets (``tickets.py``). A ticket stands for
+one segment, for some of the config texts, or for SQLite's own check of its pages.
 Then the parts are joined:
 
 - The segments must follow each other: each begins with the event and the fleet with which the one
@@ -13,8 +13,6 @@ Only a clean journal has an answer here. If anything is to be told, a process ha
 journal cannot be cut, the answer is None, and ``verify.py`` does all again in order.
 """
 
-import os
-import subprocess
 import sys
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
@@ -27,17 +25,16 @@ import msgspec
 from ..daemon.core.deploys import Deploy
 from ..journal import chain
 from ..journal.damage import Audit
-from ..journal.events import Event
 from ..journal.files import Files
 from ..journal.reading import Reader, open_journal
 from .boundaries import applied
 from .segment import Folded, Unclean, compare_outcomes, folded
+from .tickets import Tickets, give, shared
 
 LONG: Final = 50_000  # events from which on other processes are worth their start
-SEGMENT: Final = 60_000  # events, about
+SEGMENT: Final = 25_000  # events, at least
+_SEGMENTS: Final = 12  # about, at most
 _CONFIGS: Final = 50_000  # texts of one ticket
-MOST: Final = 16  # processes
-_TICKET: Final = 4  # bytes
 _RECORD: Final = 32  # bytes of a digest
 
 
@@ -80,7 +77,9 @@ def verified(files: Files, reader: Reader, progress: Callable[[int], None]) -> C
         return None
     try:
         plan = _plan(reader)
-        found = _run(files, reader, plan, progress)
+        found = shared(
+            __name__, files.path, plan, plan.tickets, partial(work, reader, plan, progress), Found
+        )
         return _join(reader, plan, found)
     except Exception:  # whatever it is, the fold in order tells it
         return None
@@ -88,9 +87,10 @@ def verified(files: Files, reader: Reader, progress: Callable[[int], None]) -> C
 
 def _plan(reader: Reader) -> Plan:
     stops = [reader.anchor.seq]
+    length = max(SEGMENT, (reader.head.seq - reader.anchor.seq) // _SEGMENTS)
     query = "SELECT seq FROM snapshot WHERE seq > ? AND seq < ? ORDER BY seq"
     for (seq,) in reader.fetch(query, reader.anchor.seq, reader.head.seq):
-        if seq >= stops[-1] + SEGMENT:
+        if seq >= stops[-1] + length:
             stops.append(seq)
     ((last,),) = reader.fetch("SELECT max(rowid) FROM config")
     return Plan(
@@ -99,56 +99,15 @@ def _plan(reader: Reader) -> Plan:
     )  # fmt: skip
 
 
-def _run(files: Files, reader: Reader, plan: Plan, progress: Callable[[int], None]) -> list[Found]:
-    """Have all tickets done, by this process as well. Raises Unclean."""
-    tickets, box = os.pipe()
-    with open(tickets, "rb", buffering=0) as source, open(box, "wb", buffering=0) as sink:
-        for number in range(plan.tickets):
-            sink.write(number.to_bytes(_TICKET))
-        sink.close()
-        others: list[subprocess.Popen[bytes]] = []
-        try:
-            others += map(partial(_begin, files, plan, tickets), range(_processes() - 1))
-            found = [work(reader, plan, source.fileno(), progress)]
-            for other in others:
-                said, _ = other.communicate()
-                found.append(msgspec.json.decode(said, type=Found))
-        finally:
-            for other in others:
-                if other.returncode is None:
-                    other.kill()
-                    other.communicate()
-    if not all(each.clean for each in found):
-        raise Unclean
-    return found
-
-
-def _processes() -> int:
-    return min(len(os.sched_getaffinity(0)), MOST)
-
-
-def _begin(files: Files, plan: Plan, tickets: int, _: int) -> subprocess.Popen[bytes]:
-    told = msgspec.json.encode(plan).decode()
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", __name__, files.path, told, str(tickets)],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        pass_fds=(tickets,),
-    )  # fmt: skip
-
-
-def work(
-    reader: Reader, plan: Plan, tickets: int, progress: Callable[[int], None] = lambda _: None
-) -> Found:
+def work(reader: Reader, plan: Plan, progress: Callable[[int], None], tickets: Tickets) -> Found:
     """Do tickets until none is left, or until something is to be told."""
     found = Found()
-    while ticket := os.read(tickets, _TICKET):
-        number = int.from_bytes(ticket)
+    for number in tickets:
         try:
             _do(reader, plan, number, found)
         except Exception:  # whatever it is, the fold in order tells it
             found.clean = False
-            while os.read(tickets, 1 << 12):
-                pass  # the others need not go on
+            tickets.drop()
         if number < len(plan.stops) - 1:
             progress(plan.stops[number + 1])
     return found
@@ -187,6 +146,8 @@ def _check_texts(reader: Reader, begin: int, end: int) -> int:
 
 def _join(reader: Reader, plan: Plan, found: Sequence[Found]) -> Clean:
     """Join what all processes found. Raises Unclean."""
+    if not all(each.clean for each in found):
+        raise Unclean
     parts = {number: part for each in found for number, part in each.segments.items()}
     segments = [parts[number] for number in range(len(plan.stops) - 1)]
     for one, next_ in pairwise(segments):
@@ -216,16 +177,10 @@ def _join(reader: Reader, plan: Plan, found: Sequence[Found]) -> Clean:
 
 
 def _join_outcomes(reader: Reader, segments: Sequence[Folded]) -> None:
-    def event_of(seq: int) -> Event:
-        row = reader.row(seq)
-        if row is None:
-            raise Unclean
-        return reader.decode(row)
-
     compared = 0
     still: list[Deploy] = []
     for each in segments:
-        settled, still = applied(still, each.notes, each.names, each.end.at, event_of)
+        settled, still = applied(reader, still, each.notes, each.names, each.end.at)
         compared += compare_outcomes(reader, settled) + each.compared
         still += each.open
     compared += compare_outcomes(reader, still)
@@ -268,8 +223,8 @@ def main(path: str, told: str, tickets: int) -> None:
     with open_journal(path) as reader:
         if (reader.head.seq, reader.head.hash) != (plan.head, plan.head_hash):
             sys.exit(3)
-        found = work(reader, plan, tickets)
-    sys.stdout.buffer.write(msgspec.json.encode(found))
+        found = work(reader, plan, lambda _: None, Tickets(tickets))
+    give(found)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,17 @@
 """The state of each vassal at each event, by folding every event: ``report``.
 
-It begins with the nearest snapshot before the window.
+It begins with the nearest snapshot before the window. A *tally* sees what each event means for the
+vassals, and a *book* adds it up. ``tally_segments.py`` has the events of a long journal seen by
+all cores.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 import msgspec
 
 from ..daemon.core.actions import Action
-from ..daemon.core.deploys import Deploys
+from ..daemon.core.deploys import Deploy, Deploys
 from ..daemon.core.fleet import Fleet, Vassal
 from ..journal.deploys import DEPLOYED
 from ..journal.errors import VERIFY_SAYS_MORE, Damaged
@@ -18,6 +20,8 @@ from ..journal.reading import Reader, Row
 from .rebuild import base, fold_one
 from .uptime import Report, Spell, State, finished, is_failure, was_failing
 from .words import decode_actions
+
+_KEPT: Final = 2_000  # deploys that wait to be counted
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -49,90 +53,161 @@ def rows(reader: Reader, after: int, upto: int) -> Iterator[Row]:
     )
 
 
+class Book:
+    """Adds up what a tally sees, in order. The last event before it was at ``at``."""
+
+    def __init__(self, window: Window, at: int) -> None:
+        self.spells: dict[str, Spell] = {}
+        events = window.last - window.before
+        self.report = Report(window.since, window.until, events, self.spells)
+        self._since = window.since
+        self._begun = False
+        self._gap = at  # of the last event before the present daemon
+
+    def spell(self, name: str) -> Spell:
+        found = self.spells.get(name)
+        if found is None:
+            found = self.spells[name] = Spell(self._since if self._begun else 0)
+        return found
+
+    def begin(self) -> None:
+        """The window begins."""
+        self._begun = True
+        for spell in self.spells.values():
+            spell.reset(self._since)
+
+    def start(self, at: int, last: int, stopped: bool) -> None:
+        """A daemon starts. The event before was at ``last``; ``stopped``: a daemon had said so."""
+        self._gap = at if stopped else last
+        if self._begun:
+            self.report.starts += 1
+            if not stopped and last:
+                self.report.breaks += 1
+                self.report.gaps += at - max(last, self._since)
+
+    def enter(self, vassal: Vassal, state: State, at: int, failed: bool) -> None:
+        spell = self.spell(vassal.name)
+        spell.monitor = vassal.monitor
+        spell.enter(state, at, failed)
+
+    def go(self, name: str, at: int) -> None:
+        """A vassal is there no more."""
+        if name in self.spells:
+            self.spells[name].enter("absent", at)
+
+    def lose(self, name: str, at: int) -> None:
+        self.spell(name).lose(self._gap, at)
+
+    def die(self, name: str) -> None:
+        self.spell(name).deaths += 1
+
+    def deployed(self, deploys: Iterable[Deploy]) -> None:
+        """Deploys in the window, of which nothing new will be known."""
+        for deploy in deploys:
+            if deploy.kind in DEPLOYED:
+                at = deploy.outcome_at
+                self.spell(deploy.vassal).deployed(deploy.outcome, at and at - deploy.at)
+
+    def finish(self) -> Report:
+        """The window ends."""
+        if not self._begun:
+            self.begin()
+        for spell in self.spells.values():
+            spell.finish(self.report.until)
+        return self.report
+
+
 def fold(reader: Reader, window: Window) -> Report:
     """Fold everything. Raises Damaged, NewerFormat, FoldFailed."""
     fleet, _ = base(reader, window.before)
-    return _Tally(reader, window, fleet).run()
+    book = Book(window, fleet.at)
+    follower = in_window(window)
+    tally = Tally(window, fleet, book)
+    follow(reader, window.last, tally, follower)
+    outlast(reader, fleet, follower)
+    book.deployed(follower.touched.values())
+    return book.finish()
 
 
-class _Tally:
-    """The findings so far; the window may not have begun yet."""
+def in_window(window: Window) -> Deploys:
+    """A follower of the deploys in a window."""
+    return Deploys(fits=lambda event: window.before < event.seq <= window.last)
 
-    def __init__(self, reader: Reader, window: Window, fleet: Fleet) -> None:
-        self.reader = reader
-        self.window = window
+
+def settle(book: Book, follower: Deploys) -> None:
+    """Count the deploys of which nothing new will be known, and forget them."""
+    waits = {deploy.seq for deploy in follower.open.values()}
+    known = follower.touched
+    book.deployed(known[seq] for seq in known if seq > 0 and seq not in waits)
+    follower.touched = {seq: known[seq] for seq in known if seq in waits}
+
+
+def follow(reader: Reader, until: int, tally: "Tally", follower: Deploys) -> None:
+    """Fold up to an event. Raises Damaged, NewerFormat, FoldFailed."""
+    for row in rows(reader, tally.fleet.seq, until):
+        tally.fold(reader.decode(row), decode_actions(row[7]), follower)
+        if len(follower.touched) > _KEPT:
+            settle(tally.book, follower)
+
+
+def outlast(reader: Reader, fleet: Fleet, follower: Deploys) -> None:
+    """Fold on as long as a deploy is open. Raises Damaged, NewerFormat, FoldFailed."""
+    if not follower.open:
+        return
+    for row in rows(reader, fleet.seq, reader.head.seq):
+        follower.take(fleet, reader.decode(row), decode_actions(row[7]), fold_one)
+        if not follower.open:
+            return
+
+
+class Tally:
+    """Sees what each event means; the window may not have begun yet.
+
+    ``resumed``: the book has all that was before, and the window has begun.
+    """
+
+    def __init__(self, window: Window, fleet: Fleet, book: Book, resumed: bool = False) -> None:
         self.fleet = fleet
-        self.spells: dict[str, Spell] = {}
-        self.report = Report(window.since, window.until, 0, self.spells)
-        self.begun = False
-        self.at = fleet.at  # of the last event
-        self.gap = fleet.at  # of the last event before the present daemon
+        self.book = book
+        self._before = window.before
+        self._begun = resumed
+        self._at = fleet.at  # of the last event
         self.stopped = fleet.leaving  # the daemon was told to stop, and no other has started
         self.finished = {v.name for v in fleet.vassals.values() if v.done}
-        for name, vassal in fleet.vassals.items():
-            self._look(name, self.at, was_failing(vassal))
+        self._known = set(fleet.vassals)
+        if not resumed:
+            for name, vassal in fleet.vassals.items():
+                self._look(name, self._at, was_failing(vassal))
 
-    def run(self) -> Report:
-        window = self.window
-        follower = Deploys(fits=lambda event: window.before < event.seq <= window.last)
-        for row in rows(self.reader, self.fleet.seq, self.reader.head.seq):
-            if row[0] > window.last and not follower.open:
-                break
-            event = self.reader.decode(row)
-            if event.seq > window.before and not self.begun:
-                self._begin()
-            before = self.fleet.vassals.get(event.vassal or "")
-            was = None if before is None else (before.phase, before.attempt, before.spec)
-            orders = decode_actions(row[7])
-            follower.take(self.fleet, event, orders, fold_one)
-            if event.seq <= window.last:
-                self._take(event, orders, was)
-                self.at = event.at
-        self.report.events = window.last - window.before
-        for deploy in follower.touched.values():
-            if deploy.kind in DEPLOYED:
-                at = deploy.outcome_at
-                self._spell(deploy.vassal).deployed(deploy.outcome, at and at - deploy.at)
-        if not self.begun:
-            self._begin()
-        for spell in self.spells.values():
-            spell.finish(window.until)
-        return self.report
+    def states(self) -> dict[str, State]:
+        """The state of each vassal."""
+        return {name: self._state(vassal) for name, vassal in self.fleet.vassals.items()}
 
-    def _spell(self, name: str) -> Spell:
-        found = self.spells.get(name)
-        if found is None:
-            found = self.spells[name] = Spell(self.window.since if self.begun else 0)
-        return found
-
-    def _begin(self) -> None:
-        """The window begins."""
-        self.begun = True
-        for spell in self.spells.values():
-            spell.reset(self.window.since)
-
-    def _start(self, at: int) -> None:
-        """A daemon starts."""
-        self.gap = at if self.stopped else self.at
-        if self.begun:
-            self.report.starts += 1
-            if not self.stopped and self.at:
-                self.report.breaks += 1
-                self.report.gaps += at - max(self.at, self.window.since)
-        self.stopped = False
+    def fold(self, event: Event, orders: list[Action], follower: Deploys) -> None:
+        """Fold an event, and see what it means. Raises NewerFormat, FoldFailed."""
+        if event.seq > self._before and not self._begun:
+            self._begun = True
+            self.book.begin()
+        before = self.fleet.vassals.get(event.vassal or "")
+        was = None if before is None else (before.phase, before.attempt, before.spec)
+        follower.take(self.fleet, event, orders, fold_one)
+        self._take(event, orders, was)
+        self._at = event.at
 
     def _take(self, event: Event, orders: list[Action], was: Any) -> None:
         body: Any = event.body
         kind, name = event.kind, event.vassal
         if kind == "daemon_started":
-            self._start(event.at)
+            self.book.start(event.at, self._at, self.stopped)
+            self.stopped = False
         elif kind in ("daemon_stopping", "daemon_stopped", "journal_forked"):
             self.stopped = kind != "journal_forked"
         failed = not event.failed and name is not None and self._is_failure(event, was)
-        self.finished.difference_update(o.vassal for o in orders if o.do in ("spawn", "listen"))
+        if self.finished:
+            self.finished.difference_update(o.vassal for o in orders if o.do in ("spawn", "listen"))
         touched = {order.vassal for order in orders}
         if name is None:
-            touched |= self.spells.keys()
+            touched |= self._known
         else:
             touched |= {name, *getattr(body, "also", ())}
         for each in touched:
@@ -148,15 +223,15 @@ class _Tally:
         runs = phase in ("starting", "ready", "accepting", "reloading")
         if isinstance(body, Exited) and runs and body.attempt == attempt:
             if body.away:
-                self._spell(name).lose(self.gap, event.at)
+                self.book.lose(name, event.at)
             if finished(spec, body):
                 self.finished.add(name)
             if is_failure(spec, body):
-                self._spell(name).deaths += 1
+                self.book.die(name)
                 return True
             return False
         if kind == "heartbeat_lost" and runs and body.attempt == attempt:
-            self._spell(name).deaths += 1
+            self.book.die(name)
             return True
         if kind == "spawn_failed":
             return bool(phase == "starting" and body.attempt == attempt)
@@ -173,13 +248,11 @@ class _Tally:
         if vassal is None or vassal.phase == "held":
             self.finished.discard(name)
         if vassal is None:
-            if name in self.spells:
-                self.spells[name].enter("absent", at)
+            self.book.go(name, at)
             return
-        spell = self._spell(name)
-        spell.monitor = vassal.monitor
-        state = self._state(vassal)
-        spell.enter(state, at, failed or vassal.phase == "barred")
+        self._known.add(name)
+        failed |= vassal.phase == "barred"
+        self.book.enter(vassal, self._state(vassal), at, failed)
 
     def _state(self, vassal: Vassal) -> State:
         if self.stopped:

@@ -19,7 +19,7 @@ from emperord.journal import chain
 from emperord.journal.errors import JournalError
 from emperord.journal.events import Announced, Event
 from emperord.journal.store import Journal, Snapshot
-from emperord.replay import segments
+from emperord.replay import segments, tickets
 from emperord.replay.verify import lines, verify
 from fold.test_properties import Life
 from hypothesis import HealthCheck, settings
@@ -59,7 +59,7 @@ class Answers:
         patch.setattr(segments, "verified", noted)
         patch.setattr(segments, "LONG", 10)
         patch.setattr(segments, "SEGMENT", segment)
-        patch.setattr(segments, "MOST", processes)
+        patch.setattr(tickets, "MOST", processes)
 
 
 @pytest.fixture(scope="module")

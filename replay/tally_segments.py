@@ -1,0 +1,264 @@
+"""``report`` on all cores: the segments of a long window, and one book for all of them.
+
+The window is cut at stored snapshots, and each core takes segments (``tickets.py``). The tally of a
+segment begins with the snapshot, and notes what it sees. Then one book adds up the notes of all
+segments, in order, as if one tally had seen all. It checks that each segment began with the fleet,
+the states and the facts with which the one before it ended. If it did not, a process has failed,
+or anything else is not as expected, there is no answer: then one tally folds all.
+"""
+
+import sys
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import partial
+from hashlib import sha256
+from typing import Final
+from zlib import compress, decompress
+
+import msgspec
+
+from ..daemon.core.deploys import Deploy, Deploys
+from ..daemon.core.fleet import Fleet, Vassal, from_json, to_json
+from ..journal.deploys import DEPLOYED
+from ..journal.reading import Reader, open_journal
+from .boundaries import Following, Note, applied
+from .rebuild import base
+from .tally import Book, Tally, Window, follow, in_window, outlast, settle
+from .tickets import Tickets, give, shared
+from .uptime import SUCCEEDED, Report, State
+
+LONG: Final = 50_000  # events from which on other processes are worth their start
+SEGMENT: Final = 25_000  # events, at least
+_SEGMENTS: Final = 12  # about, at most
+_STATES: Final[tuple[State, ...]] = ("up", "down", "off", "paused", "absent")
+_ABSENT: Final = _STATES.index("absent")
+# A note is three numbers: a name's number times 16 plus one of these, a time, and another time.
+# From 0 it is the state that is entered, from 5 the same with a failure.
+_FAILED: Final = len(_STATES)
+_DIES, _LOST, _STARTS, _STARTS_AFTER_A_STOP, _BEGINS = range(10, 15)
+
+
+class Unlike(Exception):
+    """A segment does not begin with what the one before it ended with."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """The window, and the events between which its segments are."""
+
+    window: Window
+    stops: list[int]
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """The facts of a tally besides the book, where a segment begins or ends."""
+
+    seq: int
+    fleet: bytes  # its digest
+    stopped: bool
+    finished: list[str]
+
+
+class Tallied(msgspec.Struct):
+    """The notes of one segment."""
+
+    begin: Facts
+    states: dict[str, State]  # where it begins
+    end: Facts
+    at: int  # where it ends
+    fleet: bytes  # there, of the last segment
+    names: list[str]
+    numbers: bytes  # packed
+    monitors: dict[str, str]
+    outcomes: dict[str, dict[str, int]]  # by vassal, of deploys that are settled
+    leads: dict[str, bytes]
+    vassals: list[str]  # where it begins
+    notes: list[Note]  # of deploys that were open there
+    open: list[Deploy]
+
+
+class Found(msgspec.Struct):
+    """The findings of one process."""
+
+    segments: dict[int, Tallied] = {}
+    failed: bool = False
+
+
+class _Notes(Book):
+    """Notes for a book."""
+
+    def __init__(self, window: Window, at: int) -> None:
+        super().__init__(window, at)
+        self.numbers = array("q")
+        self.names: dict[str, int] = {}
+        self.monitors: dict[str, str] = {}
+        self.outcomes: dict[str, Counter[str]] = {}
+        self.leads: dict[str, array[int]] = {}
+        self._states: dict[str, int] = {}
+
+    def resume(self, states: dict[str, State]) -> None:
+        """The book has these."""
+        self._states = {name: _STATES.index(state) for name, state in states.items()}
+
+    def _note(self, name: str | None, what: int, at: int = 0, last: int = 0) -> None:
+        number = 0 if name is None else self.names.setdefault(name, len(self.names))
+        self.numbers.extend((number << 4 | what, at, last))
+
+    def begin(self) -> None:
+        self._note(None, _BEGINS)
+
+    def start(self, at: int, last: int, stopped: bool) -> None:
+        self._note(None, _STARTS_AFTER_A_STOP if stopped else _STARTS, at, last)
+
+    def enter(self, vassal: Vassal, state: State, at: int, failed: bool) -> None:
+        name = vassal.name
+        self.monitors[name] = vassal.monitor
+        what = _STATES.index(state)
+        if failed or self._states.get(name) != what:
+            self._states[name] = what
+            self._note(name, what + _FAILED if failed else what, at)
+
+    def go(self, name: str, at: int) -> None:
+        if self._states.get(name, _ABSENT) != _ABSENT:
+            self._states[name] = _ABSENT
+            self._note(name, _ABSENT, at)
+
+    def lose(self, name: str, at: int) -> None:
+        self._note(name, _LOST, at)
+
+    def die(self, name: str) -> None:
+        self._note(name, _DIES)
+
+    def deployed(self, deploys: Iterable[Deploy]) -> None:
+        for deploy in deploys:
+            if deploy.kind in DEPLOYED:
+                name, at = deploy.vassal, deploy.outcome_at
+                self.outcomes.setdefault(name, Counter())[deploy.outcome] += 1
+                if at and deploy.outcome in SUCCEEDED:
+                    self.leads.setdefault(name, array("q")).append(at - deploy.at)
+
+
+def tallied(reader: Reader, window: Window) -> Report | None:
+    """The findings in a window; None where one tally is to fold all."""
+    fleet, _ = base(reader, window.before)
+    if window.last - fleet.seq < LONG or reader.files.access == "copied":
+        return None
+    stops = [fleet.seq]
+    length = max(SEGMENT, (window.last - fleet.seq) // _SEGMENTS)
+    query = "SELECT seq FROM snapshot WHERE seq > ? AND seq < ? ORDER BY seq"
+    for (seq,) in reader.fetch(query, window.before, window.last):
+        if seq >= stops[-1] + length:
+            stops.append(seq)
+    plan = Plan(window, [*stops, window.last])
+    count = len(plan.stops) - 1
+    try:
+        found = shared(__name__, reader.path, plan, count, partial(work, reader, plan), Found)
+        parts = {number: part for each in found for number, part in each.segments.items()}
+        return _joined(reader, window, fleet, [parts[number] for number in range(count)])
+    except Exception:  # whatever it is, the one tally tells it
+        return None
+
+
+def work(reader: Reader, plan: Plan, tickets: Tickets) -> Found:
+    """Take segments until none is left, or one fails."""
+    found = Found()
+    for number in tickets:
+        begin, end = plan.stops[number : number + 2]
+        try:
+            found.segments[number] = _segment(reader, plan.window, begin, end, number > 0)
+        except Exception:  # whatever it is, the one tally tells it
+            found.failed = True
+            tickets.drop()
+    return found
+
+
+def _segment(reader: Reader, window: Window, begin: int, end: int, resumed: bool) -> Tallied:
+    fleet, _ = base(reader, begin)
+    if fleet.seq != begin:
+        raise Unlike
+    names = list(fleet.vassals)
+    follower = Following(fleet) if resumed else in_window(window)
+    book = _Notes(window, fleet.at)
+    tally = Tally(window, fleet, book, resumed)
+    states = tally.states() if resumed else {}
+    if resumed:
+        book.resume(states)
+    first = _facts(tally)
+    follow(reader, end, tally, follower)
+    settle(book, follower)
+    if follower.lost:
+        raise Unlike
+    return Tallied(
+        first, states, _facts(tally), fleet.at, to_json(fleet) if end == window.last else b"",
+        list(book.names), compress(book.numbers.tobytes(), 1), book.monitors,
+        {name: dict(counts) for name, counts in book.outcomes.items()},
+        {name: leads.tobytes() for name, leads in book.leads.items()}, names,
+        follower.notes if isinstance(follower, Following) else [],
+        [deploy for deploy in follower.open.values() if deploy.seq > 0],
+    )  # fmt: skip
+
+
+def _facts(tally: Tally) -> Facts:
+    digest = sha256(to_json(tally.fleet)).digest()
+    return Facts(tally.fleet.seq, digest, tally.stopped, sorted(tally.finished))
+
+
+def _joined(reader: Reader, window: Window, fleet: Fleet, parts: Sequence[Tallied]) -> Report:
+    """One book of all segments. Raises Unlike, Unknown."""
+    book = Book(window, fleet.at)
+    open_: list[Deploy] = []
+    for number, part in enumerate(parts):
+        if number:
+            states = {name: each.state for name, each in book.spells.items()}
+            there = {name: state for name, state in states.items() if state != "absent"}
+            if part.begin != parts[number - 1].end or part.states != there:
+                raise Unlike
+        _add(book, part)
+        settled, open_ = applied(reader, open_, part.notes, part.vassals, part.at)
+        book.deployed(settled)
+        open_ += part.open
+    follower = Deploys(open_, lambda _: False)
+    outlast(reader, from_json(parts[-1].fleet), follower)
+    book.deployed(open_)
+    return book.finish()
+
+
+def _add(book: Book, part: Tallied) -> None:
+    """Add the notes of a segment."""
+    numbers = array("q", decompress(part.numbers))
+    for number, at, last in zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True):
+        what = number & 15
+        if what >= _STARTS:
+            if what == _BEGINS:
+                book.begin()
+            else:
+                book.start(at, last, what == _STARTS_AFTER_A_STOP)
+            continue
+        name = part.names[number >> 4]
+        if what == _ABSENT:
+            book.go(name, at)
+        elif what == _LOST:
+            book.lose(name, at)
+        elif what == _DIES:
+            book.die(name)
+        else:
+            book.spell(name).enter(_STATES[what % _FAILED], at, what >= _FAILED)
+    for name, monitor in part.monitors.items():
+        book.spell(name).monitor = monitor
+    for name, outcomes in part.outcomes.items():
+        spell = book.spell(name)
+        spell.outcomes = dict(Counter(spell.outcomes) + Counter(outcomes))
+    for name, leads in part.leads.items():
+        book.spell(name).leads.frombytes(leads)
+
+
+def main(path: str, told: str, tickets: int) -> None:
+    """Take tickets for a plan; print what was found."""
+    plan = msgspec.json.decode(told, type=Plan)
+    with open_journal(path) as reader:
+        found = work(reader, plan, Tickets(tickets))
+    give(found)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
