@@ -20,17 +20,18 @@ def record(folder: Path, name: str, doc: str) -> str:
     """The text of the history of the run in a folder. ``doc`` says what happens."""
     with open_journal(str(folder / "state" / "journal.db")) as reader:
         history = recorded(reader, 0, reader.head.seq)
-    text = _without_places(write(_noted(history, " ".join(doc.split()), folder)), folder)
+    note = " ".join(doc.partition("\n\n")[0].split())
+    text = _without_places(write(_noted(history, note, folder)), folder)
     outcome = check_text(text, name)
     assert outcome.same, outcome
     return text
 
 
-def _noted(history: History, doc: str, folder: Path) -> History:
+def _noted(history: History, note: str, folder: Path) -> History:
     """The history with what it is for; without texts that hold the paths of this machine."""
     places = (str(folder).encode(), _PROJECT.encode())
     return history.replaced(
-        header=msgspec.structs.replace(history.header, notes=(doc,)),
+        header=msgspec.structs.replace(history.header, notes=(note,)),
         texts={
             digest: content
             for digest, content in history.texts.items()
