@@ -30,6 +30,13 @@ SCHEMES: Final = {
     "zoo": "zookeeper.monitor",
     "zookeeper": "zookeeper.monitor",
 }
+# Sources that say each thing once: their monitors are each a ``contract.Announcer``.
+ANNOUNCING: Final = frozenset(("amqp", "amqps", "zmq"))
+
+
+def announces(url: str) -> bool:
+    """Whether the source of this URL says each thing once, so that it cannot be asked again."""
+    return split(url)[0] in ANNOUNCING
 
 
 def open_monitor(text: str, options: MonitorOptions | None = None) -> Monitor:

@@ -57,7 +57,10 @@ _Uid = int | str | Decimal | None  # as a source gives it
 
 
 class Row(msgspec.Struct):
-    """The fields of one vassal, as the source gave them. None and "" mean omitted."""
+    """The fields of one vassal, as the source gave them. None and "" mean omitted.
+
+    ``ts`` is in seconds since 1970, or a time.
+    """
 
     name: Any
     config: Any

@@ -20,16 +20,12 @@ import msgspec
 
 from ..daemon.core.actions import Action
 from ..daemon.core.fleet import Fleet
+from ..daemon.core.fold import BY_ATTEMPT
 from ..journal.events import Body, Event
 
 RESUME: Final = "resume"  # stands for the order before the record begins
-_ANSWERS: Final = frozenset(
-    (
-        "spawned", "spawn_failed", "vassal_ready", "vassal_accepting", "vassal_loyal",
-        "vassal_resigned", "vassal_deaf", "reload_failed", "heartbeat_started", "heartbeat_lost",
-        "exited", "listen_failed",
-    )
-)  # fmt: skip
+# An adoption answers no order.
+_ANSWERS: Final = (BY_ATTEMPT | {"listen_failed"}) - {"adopted"}
 _DROPPED: Final = frozenset(
     (
         "deadline_passed", "observation_rejected", "listing_doubted", "journal_adopted",

@@ -143,7 +143,8 @@ _BY_MONITOR: Final = frozenset(
         "config_restored",
     )
 )
-_BY_ATTEMPT: Final = frozenset(
+# The body names an attempt. The fold drops those of a former one.
+BY_ATTEMPT: Final = frozenset(
     (
         "spawned",
         "spawn_failed",
@@ -164,6 +165,12 @@ _BY_ATTEMPT: Final = frozenset(
 def is_ignored(row: str, phase: str) -> bool:
     """Whether the table ignores such an event or request in this phase."""
     return TABLE[row][phase] is i
+
+
+def has_limit(vassal: Vassal) -> bool:
+    """Whether a start, reload or stop of this vassal is under way that may time out."""
+    cell = TABLE["deadline_passed"][vassal.phase]
+    return vassal.deadline is not None and cell in (p.start_timed_out, p.stop_timed_out)
 
 
 def fold(fleet: Fleet, event: Event) -> list[Action]:
@@ -202,7 +209,7 @@ def fold(fleet: Fleet, event: Event) -> list[Action]:
 def _is_over(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
     kind = event.kind
     body: Any = event.body
-    if kind in _BY_ATTEMPT:
+    if kind in BY_ATTEMPT:
         return bool(vassal.attempt != body.attempt)
     if kind == "deadline_passed":
         return bool(vassal.deadline != body.deadline)

@@ -9,10 +9,10 @@ import logging
 from typing import Final
 
 from ...journal.store import Journal
+from ...monitors.registry import announces
 from ..core.fleet import Fleet
 
 NOT_THERE: Final = "its config is not in the journal as it was recorded"
-_ANNOUNCING: Final = ("amqp", "amqps", "zmq")  # sources that say each thing once
 
 log = logging.getLogger("emperor")
 
@@ -47,6 +47,6 @@ def find(fleet: Fleet, journal: Journal) -> list[str]:
 
 def advice(source: str) -> str:
     """How the text comes back from a source, by its URL."""
-    if source.partition("://")[0] in _ANNOUNCING:
+    if announces(source):
         return "announce it again, as its source tells each config once"
     return "the daemon asks its source for it at each start, and takes it anew when that answers"

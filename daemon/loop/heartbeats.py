@@ -8,6 +8,7 @@ import trio
 from ...journal.events import HeartbeatLost
 from ..core.draft import Draft
 from ..core.fleet import Fleet
+from ..core.fold import is_ignored
 from . import ports
 from .turn import Input, Tell
 
@@ -25,7 +26,7 @@ async def watch(fleet: Fleet, host: ports.Host, tell: Tell) -> None:
             # A vassal that was adopted without its socket cannot be heard.
             if vassal.heartbeat
             and vassal.control
-            and vassal.phase != "stopping"
+            and not is_ignored("heartbeat_lost", vassal.phase)
             and host.silent_for(vassal.name) > required
         ]
         if silent:

@@ -3,8 +3,8 @@
 The wall clock is compared with the journal's each second. A jump while the daemon runs changes no
 stamp, but the next daemon would take it. A wall clock that is not taken (``Clock.held``) is
 confirmed in two cases. The kernel says that NTP or PTP disciplines it (adjtimex(2)), or it is back
-within the largest step. It is taken in a moment in which no vassal is starting or
-stopping: otherwise the deadlines of all these would pass at once.
+within the largest step. It is taken in a moment in which no start, reload or stop may time out:
+otherwise the deadlines of all these would pass at once.
 
 A wall clock that is behind the journal's is not taken, as no time goes back. As long as one of the
 two is not believed, an operator is told (``Watch.trouble``).
@@ -21,12 +21,12 @@ from ...journal.events import ClockJumped, KernelClock
 from ...journal.times import rfc3339
 from ..core.draft import Draft
 from ..core.fleet import Fleet
+from ..core.fold import has_limit
 from .clock import SLACK, Clock
 
 _PERIOD: Final = 1.0  # seconds between looks
 _UNSYNCHRONIZED: Final = 0x0040  # STA_UNSYNC, <sys/timex.h>
 _AHEAD: Final = 60 * 10**9  # nanoseconds that times may be ahead of the clock
-_SHORT: Final = ("starting", "stopping", "reloading")
 
 Tell = Callable[[Callable[[Fleet], Iterable[Draft]]], Awaitable[None]]
 
@@ -145,4 +145,4 @@ class Watch:
 
 
 def _is_quiet(fleet: Fleet) -> bool:
-    return not any(vassal.phase in _SHORT for vassal in fleet.vassals.values())
+    return not any(map(has_limit, fleet.vassals.values()))

@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
+from emperord.monitors.contract import Announcer
 from emperord.monitors.options import MonitorOptions
-from emperord.monitors.registry import SCHEMES, open_monitor
+from emperord.monitors.registry import SCHEMES, announces, open_monitor
 from emperord.monitors.urls import MonitorURLError, without_secrets
 
 OPENED = {
@@ -97,3 +98,30 @@ def test_refused(text: str, message: str) -> None:
 @pytest.mark.parametrize(("text", "shown"), HIDDEN.items(), ids=HIDDEN)
 def test_secrets_are_hidden(text: str, shown: str) -> None:
     assert without_secrets(text) == shown
+
+
+SAMPLES = {
+    "amqp": "amqp://host",
+    "amqps": "amqps://host",
+    "dir": "dir:///etc/vassals",
+    "glob": "glob:///etc/vassals/*.ini",
+    "ldap": "ldap://host/dc=x",
+    "ldaps": "ldaps://host/dc=x",
+    "zmq": "zmq://tcp://127.0.0.1:5000",
+    "pg": "pg://host=x;SELECT name, config, ts FROM vassals",
+    "postgresql": "postgresql://host/x;SELECT name, config, ts FROM vassals",
+    "postgres": "postgres://host/x;SELECT name, config, ts FROM vassals",
+    "mongodb": "mongodb://host,db.vassals,{}",
+    "mongodb+srv": "mongodb+srv://host/?tls=true,db.vassals,{}",
+    "mongodb2": "mongodb2://host,db.vassals,{}",
+    "zoo": "zoo://host:2181/vassals",
+    "zookeeper": "zookeeper://host:2181/vassals",
+}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_sources_that_say_each_thing_once_are_known_by_their_urls(scheme: str) -> None:
+    if scheme.startswith("ldap"):
+        pytest.importorskip("ldap")
+    monitor = open_monitor(SAMPLES[scheme])
+    assert announces(monitor.url) == isinstance(monitor, Announcer)

@@ -200,7 +200,7 @@ def test_each_jump_is_told_once() -> None:
 def test_a_clock_that_is_too_far_ahead_waits_until_it_is_confirmed(how: str) -> None:
     async def main() -> None:
         machine = Machine(WALL - 3653 * DAY, most=DAY)
-        starting = Vassal("a.ini", "m", Spec(ts=1), "starting", 1, 1)
+        starting = Vassal("a.ini", "m", Spec(ts=1), "starting", 1, 1, deadline=1)
         machine.fleet.vassals["a.ini"] = starting
 
         def confirm() -> None:
@@ -212,7 +212,7 @@ def test_a_clock_that_is_too_far_ahead_waits_until_it_is_confirmed(how: str) -> 
 
         def start() -> None:
             assert len(machine.told) == 1 + (how == "set back")
-            starting.phase = "ready"
+            starting.phase, starting.deadline = "ready", None
 
         told = await machine.live(confirm, start)
         assert (told[0].by, told[0].taken, told[0].booted) == (3653 * DAY, False, 0)
@@ -269,7 +269,7 @@ def test_a_held_clock_that_is_set_far_back_is_not_taken() -> None:
 def test_a_clock_that_is_not_confirmed_wants_attention_until_it_is_taken() -> None:
     async def main() -> None:
         machine = Machine(WALL - 3653 * DAY, most=DAY)
-        starting = Vassal("a.ini", "m", Spec(ts=1), "starting", 1, 1)
+        starting = Vassal("a.ini", "m", Spec(ts=1), "starting", 1, 1, deadline=1)
         machine.fleet.vassals["a.ini"] = starting
         seen: list[tuple[int, str] | None] = []
 
@@ -279,7 +279,7 @@ def test_a_clock_that_is_not_confirmed_wants_attention_until_it_is_taken() -> No
 
         def start() -> None:
             seen.append(machine.watch.trouble())
-            starting.phase = "ready"
+            starting.phase, starting.deadline = "ready", None
 
         await machine.live(confirm, start, lambda: seen.append(machine.watch.trouble()))
         assert seen[0] is not None
