@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Final
 
 FORMER: Final = "e0a8b5fa1d2b"  # the commit with the decisions of 0.1.0, the first rules
+FLAT: Final = "9fdd396"  # the commit before the files of the daemon were sorted into packages
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _PACKAGES: Final = ("__init__.py", "version.py", "journal", "daemon", "monitors", "replay")
 
 
 class Installation:
-    """A folder for PYTHONPATH in which ``emperord`` is the former version until it is upgraded."""
+    """A folder for PYTHONPATH in which ``emperord`` is a former version until it is upgraded."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, commit: str = FORMER) -> None:
         self.path = folder / "installation"
         self.path.mkdir()
         archive = subprocess.run(
-            ["git", "-C", str(_ROOT), "archive", FORMER, *_PACKAGES],
+            ["git", "-C", str(_ROOT), "archive", commit, *_PACKAGES],
             check=True,
             capture_output=True,
         ).stdout
