@@ -64,7 +64,7 @@ class Daemon(Troubled, Orderly, Protocol):
     def reopen_logs(self) -> None: ...
 
 
-class Asks:
+class RequestHandler:
     """Answers requests.
 
     ``upgrade`` has the daemon replaced in place. ``hand_over`` lets another daemon take over, and

@@ -7,7 +7,7 @@ from . import deaths, ends, rules
 from .blame import Blame
 from .fleet import Fleet, Vassal
 from .reloads import arrive, ask_reload, needs_restart, reload, restart, tells
-from .starts import begin, launch, pace, punish
+from .starts import back_off, begin, launch, pace
 from .steps import Actions, await_forgiveness, clear_attempt, end, enter, free_slot, order, seconds
 
 
@@ -36,7 +36,7 @@ def fail_spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
     body: Any = event.body
     changed = vassal.due
     if body.fault == "resources" and not changed:
-        punish(fleet, vassal, event, body.reason)
+        back_off(fleet, vassal, event, body.reason)
         return
     clear_attempt(fleet, vassal)
     if body.fault == "exec" and not changed:
@@ -110,7 +110,7 @@ def fail_listen(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) ->
         return  # that was before it had another address
     vassal.running = None
     if body.fault != "address":
-        punish(fleet, vassal, event, body.reason)
+        back_off(fleet, vassal, event, body.reason)
         return
     if body.holder is not None:
         holder = fleet.vassals.get(body.holder)
@@ -157,7 +157,7 @@ def die(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     if deaths.is_restart(vassal, body, verdict):
         ends.note_death(fleet, vassal, event)
     if verdict == "blamed":
-        punish(fleet, vassal, event, deaths.how_it_died(body))
+        back_off(fleet, vassal, event, deaths.how_it_died(body))
         return
     if verdict == "succeeded" or (vassal.loyal and verdict in ("loyal", "excused")):
         pace(fleet, vassal, event)

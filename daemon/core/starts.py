@@ -120,7 +120,7 @@ def after_stop(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
         begin(fleet, vassal, event, actions, had_turn=had_turn)
 
 
-def punish(fleet: Fleet, vassal: Vassal, event: Event, reason: str) -> None:
+def back_off(fleet: Fleet, vassal: Vassal, event: Event, reason: str) -> None:
     """It died unasked and unloyal: it waits, twice as long each time."""
     vassal.deaths += 1
     policy = fleet.policy

@@ -12,7 +12,7 @@ from functools import partial
 
 from ..core.draft import Draft
 from ..core.fleet import Fleet, Vassal
-from ..keeper.refusals import nobodys
+from ..keeper.refusals import about_no_vassal
 from . import adoption, held_sockets, leftovers, recovery, threads
 from .context import HostContext
 from .leftovers import Leftover
@@ -70,7 +70,7 @@ class Adopter:
 
     def adopt(self, survivor: Survivor) -> bool:
         """Take over the process of a former daemon's vassal; False if it has just gone."""
-        with nobodys():  # otherwise the vassal would be stopped for an error of the machine
+        with about_no_vassal():  # otherwise the vassal would be stopped for an error of the machine
             process = adoption.adopt(survivor, self._keeper)
         if process is None:
             return False

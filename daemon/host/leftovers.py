@@ -43,7 +43,7 @@ class Leftover(msgspec.Struct):
 class Machine(Protocol):
     """Processes as the machine knows them; the module ``procfs`` is one."""
 
-    def census(self) -> procfs.Census: ...
+    def all_processes(self) -> procfs.Processes: ...
 
     def start_time(self, pid: int) -> int | None: ...
 
@@ -84,10 +84,10 @@ def find(
     entries = {name: each for name, each in kept.items() if _attempt(name) is not None}
     if not entries and identity is None:
         return []
-    census = machine.census()
-    found = [_kept(name, each, census, machine) for name, each in entries.items()]
+    processes = machine.all_processes()
+    found = [_kept(name, each, processes, machine) for name, each in entries.items()]
     left = {each.pid: each for each in found if each is not None}
-    for mark, pids in census.marked.items():
+    for mark, pids in processes.marked.items():
         leader = next((pid for pid in pids if machine.session(pid) == pid), None)
         started = None if leader is None else machine.start_time(leader)
         if leader is None or started is None or leader in left or _parts(mark, ".") is None:
@@ -107,7 +107,7 @@ def find(
     )
 
 
-def _kept(name: str, kept: Kept, census: procfs.Census, machine: Machine) -> Leftover | None:
+def _kept(name: str, kept: Kept, processes: procfs.Processes, machine: Machine) -> Leftover | None:
     """The process whose sockets are kept under this name, if it lives."""
     parts = _attempt(name)
     assert parts is not None
@@ -115,8 +115,8 @@ def _kept(name: str, kept: Kept, census: procfs.Census, machine: Machine) -> Lef
     told = kept.about
     mark, pid, start = told.get("mark"), told.get("pid"), told.get("start")
     if not isinstance(pid, int):  # a daemon of 0.1.0, or one that died amid the start
-        marks = [mark] if mark else _marks(census, number, vassal)
-        pids = [pid for each in marks for pid in census.of(each) if machine.session(pid) == pid]
+        marks = [mark] if mark else _marks(processes, number, vassal)
+        pids = [pid for each in marks for pid in processes.of(each) if machine.session(pid) == pid]
         pid, mark = (pids[0], marks[0]) if pids else (None, mark)
         start = None if pid is None else machine.start_time(pid)
     if pid is None or start is None or machine.start_time(pid) != start:
@@ -133,10 +133,10 @@ def _kept(name: str, kept: Kept, census: procfs.Census, machine: Machine) -> Lef
     )
 
 
-def _marks(census: procfs.Census, number: int, vassal: str) -> list[str]:
+def _marks(processes: procfs.Processes, number: int, vassal: str) -> list[str]:
     return [
         mark
-        for mark in census.marked
+        for mark in processes.marked
         if mark.startswith(f"{number}.") and mark.split(".", 2)[2:] == [vassal]
     ]
 

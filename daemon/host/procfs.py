@@ -203,7 +203,7 @@ def all_pids() -> Iterator[int]:
             yield int(name)
 
 
-class Census(NamedTuple):
+class Processes(NamedTuple):
     """All processes that may be a vassal's, in the order in which they started.
 
     Zombies are left out, except our own children: a process that forks and dies, over and over, may
@@ -220,9 +220,9 @@ class Census(NamedTuple):
         return self.marked.get(mark, []) + self.branded.get(brand(mark), [])
 
 
-def census(listed: Callable[[], Iterable[int]] = all_pids) -> Census:
+def all_processes(listed: Callable[[], Iterable[int]] = all_pids) -> Processes:
     """Look at the processes that ``listed`` gives, or every one of the machine."""
-    all_ = Census({}, {}, {})
+    all_ = Processes({}, {}, {})
     known: set[int] = set()
     # A process may fork and die between the list and the look at it, and so may its child.
     for _ in range(_MOST_LISTS):
@@ -234,7 +234,7 @@ def census(listed: Callable[[], Iterable[int]] = all_pids) -> Census:
     return all_
 
 
-def _take_in(pids: Iterable[int], all_: Census) -> None:
+def _take_in(pids: Iterable[int], all_: Processes) -> None:
     found: list[tuple[int, int, int]] = []
     us = os.getpid()
     for pid in pids:
@@ -261,7 +261,11 @@ def owner(pid: int) -> int | None:
 
 
 def remnants(
-    all_: Census, mark: str, leader: int | None, started: int | None, uid: int | None = None
+    all_: Processes,
+    mark: str,
+    leader: int | None,
+    started: int | None,
+    uid: int | None = None,
 ) -> list[int]:
     """The processes that are left of an attempt's tree, without its leader, which is dead or dying.
 

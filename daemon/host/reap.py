@@ -51,7 +51,7 @@ class Trees:
         self._leaders = leaders
         self._cgroups = Cgroups() if cgroups is None else cgroups
         self._all_orphans = orphans
-        self._census = threads.Shared(procfs.census)
+        self._processes = threads.Shared(procfs.all_processes)
         self._orphans = threads.Shared(self._look_for_orphans)
         self._one_waits = trio.CapacityLimiter(1)
         self._child_started = trio.Event()
@@ -96,13 +96,13 @@ class Trees:
         """Descendants that left the vassal's process group (see ``procfs.py``)."""
         # The orphans of an adopted one were not handed to us, they can be anywhere.
         near = process.in_cgroup or process.child is not None
-        look = self._orphans if near else self._census
+        look = self._orphans if near else self._processes
         return procfs.remnants(
             await look(), process.mark, process.pid, process.started, process.uid
         )
 
-    def _look_for_orphans(self) -> procfs.Census:
-        return procfs.census(lambda: self._all_orphans() - self._leaders())
+    def _look_for_orphans(self) -> procfs.Processes:
+        return procfs.all_processes(lambda: self._all_orphans() - self._leaders())
 
     def reap_leader(self, process: Process) -> None:
         """Reap a dead leader; later, if it is traced. Its parent is the thread that started it."""

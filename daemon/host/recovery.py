@@ -26,7 +26,7 @@ Tree = tuple[str, int | None, int | None, int | None]
 class Machine(Protocol):
     """Processes as the machine knows them; the module ``procfs`` is one."""
 
-    def census(self) -> procfs.Census: ...
+    def all_processes(self) -> procfs.Processes: ...
 
     def start_time(self, pid: int) -> int | None: ...
 
@@ -36,7 +36,7 @@ class Machine(Protocol):
 
     def remnants(
         self,
-        all_: procfs.Census,
+        all_: procfs.Processes,
         mark: str,
         leader: int | None,
         started: int | None,
@@ -80,7 +80,7 @@ def survey(
     """
     under_way = [vassal for vassal in fleet.vassals.values() if vassal.phase in UP]
     same_boot = fleet.boot == boot
-    census = machine.census() if under_way and same_boot else procfs.Census({}, {}, {})
+    processes = machine.all_processes() if under_way and same_boot else procfs.Processes({}, {}, {})
     alive: list[Survivor] = []
     gone: list[Vassal] = []
     trees: list[Tree] = []
@@ -88,7 +88,7 @@ def survey(
         try:
             assert vassal.attempt is not None
             mark = vassal.mark or procfs.mark(vassal.attempt, time_of(vassal.attempt), vassal.name)
-            leader = _leader(machine, vassal, census.of(mark)) if same_boot else None
+            leader = _leader(machine, vassal, processes.of(mark)) if same_boot else None
         except Exception as error:
             if unclear is None or _is_of_machine(error):
                 raise
@@ -99,7 +99,7 @@ def survey(
         else:
             trees.append((mark, vassal.pid, vassal.start_time, vassal.uid))
             gone.append(vassal)
-    _end(trees, census, machine)
+    _end(trees, processes, machine)
     return alive, gone
 
 
@@ -111,18 +111,18 @@ def _is_of_machine(error: Exception) -> bool:
 def end_trees(dead: Iterable[Survivor], machine: Machine = procfs) -> None:
     """End what is left of those that died after they were found alive. Blocks."""
     trees = [(each.mark, each.pid, each.start_time, each.vassal.uid) for each in dead]
-    _end(trees, machine.census(), machine)
+    _end(trees, machine.all_processes(), machine)
 
 
-def _end(trees: Sequence[Tree], census: procfs.Census, machine: Machine) -> None:
+def _end(trees: Sequence[Tree], processes: procfs.Processes, machine: Machine) -> None:
     """End what is left of trees, and look again: a killed process may have forked just before."""
     before: list[int] = []
     while True:
-        left = [pid for tree in trees for pid in machine.remnants(census, *tree)]
+        left = [pid for tree in trees for pid in machine.remnants(processes, *tree)]
         if not left or left == before:  # or nothing can end them
             return
         machine.end(left)
-        before, census = left, machine.census()
+        before, processes = left, machine.all_processes()
 
 
 def _leader(machine: Machine, vassal: Vassal, marked: list[int]) -> tuple[int, int] | None:

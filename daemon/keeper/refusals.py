@@ -17,7 +17,7 @@ class Refused(OSError):
 
 
 @contextlib.contextmanager
-def nobodys() -> Iterator[None]:
+def about_no_vassal() -> Iterator[None]:
     """A refusal of the machine within is about no vassal. Raises Refused."""
     try:
         yield

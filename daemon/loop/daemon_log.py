@@ -16,7 +16,7 @@ def set_up(form: str | None) -> None:
     stdio.remember()
     stdio.choose(form)
     handler = _Handler(sys.stderr)
-    handler.setFormatter(Lines())
+    handler.setFormatter(LineFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
@@ -49,8 +49,8 @@ class _Handler(logging.StreamHandler[TextIO]):
         super().emit(record)
 
 
-class Lines(logging.Formatter):
-    """Lines in which nothing upsets a terminal: names and reasons can be anybody's."""
+class LineFormatter(logging.Formatter):
+    """LineFormatter in which nothing upsets a terminal: names and reasons can be anybody's."""
 
     def format(self, record: logging.LogRecord) -> str:
         trace = self.formatException(record.exc_info).split("\n") if record.exc_info else []

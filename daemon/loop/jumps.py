@@ -7,7 +7,7 @@ within the largest step. It is taken in a moment in which no start, reload or st
 otherwise the deadlines of all these would pass at once.
 
 A wall clock that is behind the journal's is not taken, as no time goes back. As long as one of the
-two is not believed, an operator is told (``Watch.trouble``).
+two is not believed, an operator is told (``JumpWatch.trouble``).
 """
 
 import ctypes
@@ -61,7 +61,7 @@ def kernel_clock() -> KernelClock | None:
     )
 
 
-class Watch:
+class JumpWatch:
     """Compares the wall clock with the journal's, and tells of jumps."""
 
     def __init__(

@@ -139,7 +139,7 @@ class Observer:
         before: Said | None = None,
     ) -> None:
         try:
-            self._sight(fleet, source, name, seen, drafts, before)
+            self._compare(fleet, source, name, seen, drafts, before)
         except Exception as error:
             self._fail(fleet, source.url, name, error, drafts, seen)
 
@@ -157,7 +157,7 @@ class Observer:
             self._announcer.keep_text(seen)
         self._errors.fail(fleet, url, name, error, drafts, seen)
 
-    def _sight(
+    def _compare(
         self,
         fleet: Fleet,
         source: Source,

@@ -142,7 +142,7 @@ def _safe(found: Gauge) -> Gauge:
     return read
 
 
-class Watch:
+class PressureWatch:
     """Tells the fold of the pressure, while vassals wait for slots."""
 
     def __init__(self, read: Gauge, tell: Tell) -> None:

@@ -26,7 +26,7 @@ from ...journal.events import DaemonStarted, Empty, OfKeeper
 from ...monitors import contract
 from ..control import server as control
 from ..control.explain import Explain
-from ..control.requests import Asks
+from ..control.requests import RequestHandler
 from ..core import slots
 from ..core.actions import Action
 from ..core.deploys import Deploys
@@ -100,8 +100,8 @@ class Shell:
         self._intake = Intake(self._pending.read, trio.current_time, self._observer.size)
         self._inbox = Inbox(self._intake)
         self._requests = Requests(self.tell)
-        self._pressure = pressure.Watch(gauge, self.tell)
-        self._jumps = jumps.Watch(clock, self.tell)
+        self._pressure = pressure.PressureWatch(gauge, self.tell)
+        self._jumps = jumps.JumpWatch(clock, self.tell)
         self._news = VassalNews(fleet, host, self.tell)
         self._monitors = MonitorRunner(fleet, self._observer, self._intake, self.tell)
         self.handover = Handover(host, self._keeper, self.tell)
@@ -162,7 +162,7 @@ class Shell:
         """Serve the control socket, once the recovery is recorded, or known to be delayed."""
         await self._can_answer.wait()
         if self._listener is not None:
-            asks = Asks(
+            asks = RequestHandler(
                 self.view,
                 lambda: nursery.start_soon(self.handover.renew),
                 partial(self.handover.give_way, nursery),

@@ -32,7 +32,7 @@ class View:
         requests: Requests,
         observer: Observer,
         clock: Clock,
-        jumped: jumps.Watch,
+        jumped: jumps.JumpWatch,
         host: ports.Host,
         keeper: ports.Keeper,
         witness: ports.Witness,

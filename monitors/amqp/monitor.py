@@ -63,9 +63,9 @@ from .fetching import (
     Useless,
 )
 from .fetching import LIMIT as FETCH_LIMIT
-from .held import Held
 from .meaning import Address, Config, End, File, Meaning, meaning
 from .paths import PATIENCE, Paths, look, mount_of
+from .unacknowledged import Unacknowledged
 from .url import Broker, parse
 
 _MOST_READ: Final = 8 << 20  # bytes of files that are told at once
@@ -142,7 +142,7 @@ class Listener:
         self._ts = max((spec.ts for spec in known.values()), default=0)
         self._reader = Reader(self._options, None)
         self._runner = BlockingRunner(trio.CapacityLimiter(1), PATIENCE / 2)
-        self._held: Held | None = None
+        self._held: Unacknowledged | None = None
         self._fetches = Fetches(fetcher, self._limits.pauses)
         # Names that have their config from there, as far as was told.
         self._urls = {name for name, spec in known.items() if "url" in spec.attrs}
@@ -194,7 +194,7 @@ class Listener:
             await trio.sleep(backoff.pause())
 
     async def _listen(self, link: AmqpConnection) -> None:
-        self._held = Held(link, self._loop, durable=self._broker.queue is not None)
+        self._held = Unacknowledged(link, self._loop, durable=self._broker.queue is not None)
         while True:
             batch = await self._loop.run(link.deliveries, self._options.freq)
             meanings = [meaning(message, self._options) for message in batch]

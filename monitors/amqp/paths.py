@@ -72,7 +72,7 @@ class Watched(msgspec.Struct, eq=False):
     doubted: bool = False
 
 
-class Lack(msgspec.Struct, frozen=True):
+class MissingStep(msgspec.Struct, frozen=True):
     """The file is not there; ``unmounted`` is the file system that is not there either."""
 
     unmounted: str = ""
@@ -157,7 +157,7 @@ class Paths:
         """Look for these files, and tell of those that are gone."""
         self._pending -= paths
         asked = {path: self._watched[path] for path in paths & self._watched.keys()}
-        lacks: dict[str, Lack] = {}
+        lacks: dict[str, MissingStep] = {}
         ways: dict[str, tuple[Step, ...]] = {}
 
         def search() -> None:
@@ -170,7 +170,7 @@ class Paths:
                     for directory in {directory for directory, _ in ways[path]} - directories:
                         directories.add(directory)
                         self._watches.add(directory, watches.NAMES)
-                    lack = self._lack(path, watched.mount)
+                    lack = self._missing_step(path, watched.mount)
                     if lack is not None:
                         lacks[path] = lack
                 if all_of_them:
@@ -187,19 +187,19 @@ class Paths:
         if lacks:
             await self._say(lambda: self._conclude(asked, lacks))
 
-    def _lack(self, path: str, mount: str) -> Lack | None:
+    def _missing_step(self, path: str, mount: str) -> MissingStep | None:
         try:
             options = self._options
             status(path, tyrant=options.tyrant, follow=not options.nofollow)
         except _GONE:
             unmounted = mount and mount_of(path) != mount
-            return Lack(unmounted=mount if unmounted else "")
+            return MissingStep(unmounted=mount if unmounted else "")
         except (OSError, Denied):
             pass  # without the right to look we do not know
         return None
 
     def _conclude(
-        self, asked: Mapping[str, Watched], lacks: Mapping[str, Lack]
+        self, asked: Mapping[str, Watched], lacks: Mapping[str, MissingStep]
     ) -> Iterable[Observation]:
         now = trio.current_time()
         for path, lack in lacks.items():

@@ -70,7 +70,7 @@ class View:
             return False
 
 
-class Looker:
+class FileExaminer:
     """Looks at single files, in a thread. It changes nothing but the watches.
 
     ``homes`` and ``records`` are those of the last rescan. ``spent`` names the files whose new
@@ -111,8 +111,8 @@ class Looker:
                     if prefix not in views:
                         views[prefix] = self._open(prefix, opened)
                     if (view := views[prefix]) is not None:
-                        swept = how == SCANNED
-                        state = self._sight(name, view, file, look.ways, swept=swept)
+                        scanned = how == SCANNED
+                        state = self._state_of(name, view, file, look.ways, scanned=scanned)
                         view.states[name] = state
                         if isinstance(state, Found):
                             look.size += len(state.content or b"")
@@ -154,8 +154,8 @@ class Looker:
         except OSError:
             return None
 
-    def _sight(
-        self, name: str, view: View, file: str, ways: Ways, *, swept: bool
+    def _state_of(
+        self, name: str, view: View, file: str, ways: Ways, *, scanned: bool
     ) -> FileState | str:
         def watch(way: tuple[Step, ...]) -> None:
             ways.append((name, way))
@@ -166,7 +166,7 @@ class Looker:
         if name in self._spent and is_there(view.directory, file):
             return Unsettled(SPENT)
         step = (view.directory, view.home.path, file)
-        state = self._reader.look(name, step, known, watch, scanning=swept)
+        state = self._reader.look(name, step, known, watch, scanning=scanned)
         flaw = None
         if isinstance(state, Found):
             flaw = misfit(view.home, state, self._options)

@@ -34,12 +34,12 @@ from .allowance import SPENT, Allowance
 from .changes import PAUSE, Changes
 from .fair_queue import SCANNED, How
 from .file_state import Key
+from .observation_queue import ObservationQueue
 from .reader import Reader
 from .rescan import Rescan
 from .scan import Home, Scan
-from .single_files import Looker
+from .single_files import FileExaminer
 from .survey import Searched, Survey
-from .teller import Teller
 from .told import Told
 from .watches import Watches
 
@@ -82,7 +82,7 @@ class FileMonitor:
         runner = BlockingRunner(self._limiter, self._patience)
         try:
             async with trio.open_nursery() as nursery:
-                teller = Teller(tell, nursery)
+                teller = ObservationQueue(tell, nursery)
                 try:
                     await FileWatcher(
                         self._place, self._options, watches, runner, teller, self._allowance
@@ -103,7 +103,7 @@ class FileWatcher:
         options: MonitorOptions,
         watches: Watches,
         runner: BlockingRunner,
-        teller: Teller,
+        teller: ObservationQueue,
         allowance: Allowance,
     ) -> None:
         self._place = place
@@ -250,8 +250,8 @@ class FileWatcher:
 
     # Single files
 
-    def _looker(self, spent: Collection[str]) -> Looker:
-        return Looker(
+    def _examiner(self, spent: Collection[str]) -> FileExaminer:
+        return FileExaminer(
             self._place,
             self._options,
             self._reader,
@@ -268,11 +268,11 @@ class FileWatcher:
         batch: dict[str, How] = {}
         try:
             if unsorted := changes.pending.unsorted():
-                looker = self._looker([])
+                looker = self._examiner([])
                 changes.pending.sort(await self._runner.run(lambda: looker.owners(unsorted)))
             batch = changes.pending.take()
             now = trio.current_time()
-            looker = self._looker([name for name in batch if self._allowance.is_spent(name, now)])
+            looker = self._examiner([name for name in batch if self._allowance.is_spent(name, now)])
             look = await self._runner.run(lambda: looker.look(batch))
         except Stalled:
             changes.pending.put_back(batch.items())

@@ -334,7 +334,7 @@ class _Handler(SequentialThreadingHandler):  # type: ignore[misc]
         self._patience = patience  # seconds to connect to one server, and to get a session
         self.is_greeting = False
         self.received = 0  # bytes
-        self._wire: _Wire | None = None
+        self._wire: _LimitedSocket | None = None
         self._is_over = False
 
     def start(self) -> None:
@@ -362,11 +362,11 @@ class _Handler(SequentialThreadingHandler):  # type: ignore[misc]
 
     def create_connection(
         self, address: tuple[str, int], timeout: float | None = None, **_: object
-    ) -> "_Wire":
+    ) -> "_LimitedSocket":
         """Connect to an address, which is a number."""
         label = at(*address)
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self._wire = wire = _Wire(family, socket.SOCK_STREAM)
+        self._wire = wire = _LimitedSocket(family, socket.SOCK_STREAM)
         wire.on_nonsense = functools.partial(self._note, label, is_flaw=True)
         wire.on_received = self._count
         try:
@@ -426,7 +426,7 @@ class _AtOnce:
         function()
 
 
-class _Wire(socket.socket):
+class _LimitedSocket(socket.socket):
     """A socket that is asked for a reasonable number of bytes only."""
 
     on_nonsense: Callable[[str], None]

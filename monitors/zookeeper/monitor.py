@@ -68,19 +68,19 @@ class ZooKeeper:
 
     async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:
         """Watch the znodes until cancelled."""
-        census = _Census(self._options)
+        znodes = _Znodes(self._options)
         announcement = None
         if self._zoo_url.announce is not None:
             announcement = Announcement(self.url, self._zoo_url.announce, self._zoo_url.path)
-        connect = partial(self._connect, census, announcement)
+        connect = partial(self._connect, znodes, announcement)
         # How long ZooKeeper may be silent is watched here, answer by answer: reading all there
         # is may take longer.
         await polling.poll(connect, tell, self._options.freq, limit=polling.LONGEST)
 
-    async def _connect(self, census: "_Census", announcement: Announcement | None) -> "_Session":
+    async def _connect(self, znodes: "_Znodes", announcement: Announcement | None) -> "_Session":
         addresses = await look_up(self._zoo_url.hosts, self._limit)
         session = _Session(
-            self._zoo_url, addresses, self._limit, census, announcement, self._options.freq
+            self._zoo_url, addresses, self._limit, znodes, announcement, self._options.freq
         )
         session.client.start()
         return session
@@ -98,7 +98,7 @@ class _Znode(msgspec.Struct, frozen=True, gc=False):
     flaw: str = ""
 
 
-class _Census:
+class _Znodes:
     """All znodes that are known, and what the next listing says of them."""
 
     def __init__(self, options: MonitorOptions) -> None:
@@ -163,14 +163,14 @@ class _Session:
         zoo_url: url.ZooUrl,
         addresses: list[tuple[str, int]],
         limit: float,
-        census: _Census,
+        znodes: _Znodes,
         announcement: Announcement | None,
         freq: float,
     ) -> None:
         self.client = Client(addresses, zoo_url.credentials, limit, self._hear, self._lose)
         self._path = zoo_url.path
         self._below = zoo_url.path.rstrip("/") + "/"
-        self._census = census
+        self._known = znodes
         self._freq = freq
         self._announcer = None if announcement is None else Announcer(self.client, announcement)
         # The parts that are, or may be, out of date.
@@ -206,9 +206,9 @@ class _Session:
             return Failed(
                 f"there is no znode {names.shown(self._path)}; it is waited for until it is made"
             )
-        if self._census.is_full:
-            return self._census.part()
-        listing = await self._census.listing(dict(self._refused))
+        if self._known.is_full:
+            return self._known.part()
+        listing = await self._known.listing(dict(self._refused))
         self._vassals = len(listing.seen)
         return listing
 
@@ -254,7 +254,7 @@ class _Session:
     # Reading
 
     async def _read(self) -> bool:
-        """Bring the census up to date; whether there is such a znode at all."""
+        """Bring the znodes up to date; whether there is such a znode at all."""
         is_due = trio.current_time() >= self._next_look
         must_list = is_due or self._is_list_stale or not self._is_listed
         if must_list and not await self._list():
@@ -278,7 +278,7 @@ class _Session:
     def _out_of_date(self, absent: Iterable[str] = ()) -> list[str]:
         """The names to be read: all that are new or were not there, and a batch of the changed
         ones."""
-        known = self._census.znodes
+        known = self._known.znodes
         stale = itertools.islice(self._stale, _BATCH)
         changed = [name for name in (*absent, *stale) if name in known]
         return list(dict.fromkeys((*(name for name in self._names if name not in known), *changed)))
@@ -310,12 +310,12 @@ class _Session:
         self._names, self._refused = [], {}
         for count, name in enumerate(sorted(found)):
             try:
-                self._names.append(name_of(name, self._census.options))
+                self._names.append(name_of(name, self._known.options))
             except Flaw as flaw:
                 self._refused[label_of(name)] = str(flaw)
             if count % _CHUNK == _CHUNK - 1:
                 await trio.lowlevel.checkpoint()
-        self._census.forget_all_but(self._names)
+        self._known.forget_all_but(self._names)
         for name in self._stale.keys() - self._names:
             del self._stale[name]
         self._is_listed = True
@@ -332,7 +332,7 @@ class _Session:
                 for name in waiting:
                     if not await self._look(name):
                         absent.append(name)
-                    if self._census.is_full:
+                    if self._known.is_full:
                         return  # the rest is found to be new, or stale, by the next reading
             except SourceFailed as failure:
                 failures.append(failure)
@@ -362,7 +362,7 @@ class _Session:
             if found is not None and (
                 not found[0].fields or (name not in self._stale and epoch == self.client.epoch)
             ):
-                self._census.put(name, *found)
+                self._known.put(name, *found)
                 return True
         self._stale[name] = None
         return True
@@ -371,7 +371,7 @@ class _Session:
         """The state of a znode now, None if that changes too fast. Raises NoNodeError,
         NoAuthError."""
         path = self._below + name
-        known = self._census.znodes.get(name)
+        known = self._known.znodes.get(name)
         below: tuple[object, ...] = ()
         if known is not None and known.epoch == epoch:
             below, fields = known.below, known.fields  # changes of these are watched
@@ -390,7 +390,7 @@ class _Session:
         if known is not None and known.mark == mark:
             return msgspec.structs.replace(known, below=below, fields=fields, epoch=epoch), None
         try:
-            _, seen = seen_of(Row(name, data, 0, **values), self._census.options)
+            _, seen = seen_of(Row(name, data, 0, **values), self._known.options)
         except Flaw as flaw:
             return _Znode(mark, below, fields, epoch, 0, None, str(flaw)), None
         attrs = {"version": str(stat.version)}

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 from emperord.daemon.control.caller import Caller
-from emperord.daemon.control.requests import Asks
+from emperord.daemon.control.requests import RequestHandler
 from emperord.daemon.control.server import Refused
 from emperord.daemon.core.draft import Draft
 from emperord.daemon.core.fleet import PHASES, Phase
@@ -46,7 +46,7 @@ async def answer(script: Script, request: str) -> str:
 
     daemon: Any = SimpleNamespace(fleet=script.fleet, paused=None, record=record)
     client: Any = SimpleNamespace(uid=0, caller=lambda: Caller(0))
-    asks = Asks(daemon, lambda: None, lambda: None, lambda _: {})  # type: ignore[arg-type, return-value]
+    asks = RequestHandler(daemon, lambda: None, lambda: None, lambda _: {})  # type: ignore[arg-type, return-value]
     try:
         await asks({"do": request, "name": NAME}, client)
     except Refused:

@@ -10,8 +10,8 @@ import trio
 from emperord.monitors.contract import Failed, Listing, Observation, Touched, Vanished
 from emperord.monitors.files import fair_queue, watcher
 from emperord.monitors.files.directory import Directory
+from emperord.monitors.files.observation_queue import ObservationQueue
 from emperord.monitors.files.survey import Survey
-from emperord.monitors.files.teller import Teller
 from emperord.monitors.files.watcher import FileMonitor
 from emperord.monitors.options import MonitorOptions
 
@@ -145,7 +145,7 @@ class Journal:
 async def test_news_is_told_while_a_listing_is_on_its_way() -> None:
     journal = Journal()
     async with trio.open_nursery() as nursery:
-        teller = Teller(journal.tell, nursery)
+        teller = ObservationQueue(journal.tell, nursery)
         await teller.put(Listing({}))
         await teller.put(Vanished("a"))
         assert journal.told == ["Listing", "Vanished"]

@@ -2,7 +2,7 @@
 
 from typing import Final, Protocol
 
-from emperord.daemon.host.procfs import Census
+from emperord.daemon.host.procfs import Processes
 from emperord.daemon.keeper.link import Identity
 
 from .script import PROGRAMS
@@ -72,12 +72,12 @@ class Kernel:
     marked: dict[int, str]  # pid -> mark, of all that live, strays too
     strangers: dict[int, int]  # pid -> start time, of processes of others
 
-    def census(self) -> Census:
+    def all_processes(self) -> Processes:
         """All that lives and has a mark."""
         marked: dict[str, list[int]] = {}
         for pid, mark in sorted(self.marked.items()):
             marked.setdefault(mark, []).append(pid)
-        return Census(marked, {}, {})
+        return Processes(marked, {}, {})
 
     def start_time(self, pid: int) -> int | None:
         """Of a process that lives."""
@@ -95,7 +95,7 @@ class Kernel:
 
     def remnants(
         self,
-        all_: Census,
+        all_: Processes,
         mark: str,
         leader: int | None,
         started: int | None,

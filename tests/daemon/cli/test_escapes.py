@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from emperord.daemon.cli import escapes
-from emperord.daemon.loop.daemon_log import Lines
+from emperord.daemon.loop.daemon_log import LineFormatter
 from hypothesis import given
 from hypothesis import strategies as st
 from journal_builder import building
@@ -124,4 +124,4 @@ def test_a_traceback_in_the_log_is_escaped(monkeypatch: pytest.MonkeyPatch) -> N
         raise ValueError("\x1b[2J")
     except ValueError:
         record = logging.LogRecord("emperor", 40, "", 0, "failed", (), sys.exc_info())
-    assert "\x1b" not in Lines().format(record)
+    assert "\x1b" not in LineFormatter().format(record)

@@ -29,9 +29,9 @@ class Machine:
         self.mark = mark
         self.but = {"start": 5, "session": 50, "foreign": None, "identity": OURS} | but
 
-    def census(self) -> procfs.Census:
+    def all_processes(self) -> procfs.Processes:
         branded = {procfs.brand(self.mark): [50]} if self.but.get("wiped") else {}
-        return procfs.Census({} if branded else {self.mark: [50]}, branded, {})
+        return procfs.Processes({} if branded else {self.mark: [50]}, branded, {})
 
     def start_time(self, pid: int) -> int | None:
         return self.but["start"] if pid == 50 else None
@@ -171,9 +171,9 @@ def test_a_process_below_another_emperor_is_foreign(emperor: Emperor) -> None:
     until(lambda: not processes.alive(daemon), "the daemon is dead")
     until(lambda: procfs.parent(pid) == emperor.pid, "the keeper has it")
     assert procfs.foreign(pid) == emperor.pid
-    census = procfs.census()
-    (mark,) = [mark for mark, pids in census.marked.items() if pid in pids]
-    assert procfs.remnants(census, mark, None, None) == []
+    there = procfs.all_processes()
+    (mark,) = [mark for mark, pids in there.marked.items() if pid in pids]
+    assert procfs.remnants(there, mark, None, None) == []
     os.kill(emperor.pid, 18)
     emperor.daemon_pid()
     emperor.stop()

@@ -142,7 +142,7 @@ class Machine:
         self.told: list[ClockJumped] = []
         self.fleet = Fleet()
         self.clock = Clock(last, self.wall(), self.elapsed, most=most)
-        self.watch = jumps.Watch(self.clock, self.tell, self.wall, lambda: self.kernel)
+        self.watch = jumps.JumpWatch(self.clock, self.tell, self.wall, lambda: self.kernel)
 
     @staticmethod
     def elapsed() -> int:

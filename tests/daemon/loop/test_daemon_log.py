@@ -197,7 +197,7 @@ def test_a_traceback_in_each_form(
         record = logging.LogRecord(
             "emperor", logging.ERROR, "", 0, "failed\nly", (), sys.exc_info()
         )
-    written = daemon_log.Lines().format(record)
+    written = daemon_log.LineFormatter().format(record)
     assert re.fullmatch(expected, written, re.DOTALL), written
 
 

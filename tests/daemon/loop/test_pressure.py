@@ -12,7 +12,7 @@ from emperord.daemon.core.draft import Draft
 from emperord.daemon.core.fleet import Fleet, Pressure
 from emperord.daemon.core.fold import fold
 from emperord.daemon.core.rules import RULES
-from emperord.daemon.loop.pressure import RunQueue, Stalls, Watch, gauge
+from emperord.daemon.loop.pressure import PressureWatch, RunQueue, Stalls, gauge
 from emperord.daemon.option_groups import FLOOR
 from emperord.daemon.options import cores
 from emperord.journal.events import Announced, DaemonStarted, Empty, Event, Spec
@@ -195,7 +195,7 @@ class World:
         self.seen: Pressure | None = Pressure()
         self.looks = 0
         self.told: list[tuple[float, Any]] = []
-        self.watch = Watch(self._read, self._tell)
+        self.watch = PressureWatch(self._read, self._tell)
         started = DaemonStarted(version="0", boot="b", pid=1, policy=FLOORED, rules=RULES)
         self.fold([Draft("daemon_started", started), Draft("daemon_ready", Empty())])
 

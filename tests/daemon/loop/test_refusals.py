@@ -9,7 +9,7 @@ import trio
 from emperord.daemon.core.fleet import Fleet, Vassal
 from emperord.daemon.host.recovery import survey
 from emperord.daemon.host.spawn import error_text
-from emperord.daemon.keeper.refusals import Refused, nobodys, refusal
+from emperord.daemon.keeper.refusals import Refused, about_no_vassal, refusal
 from emperord.journal.errors import Damaged, JournalError
 from emperord.journal.events import Spec
 
@@ -75,9 +75,9 @@ def test_the_refusal_that_led_to_an_error(error: BaseException, number: int | No
 
 
 def test_another_error_is_no_refusal() -> None:
-    with pytest.raises(FileNotFoundError), nobodys():
+    with pytest.raises(FileNotFoundError), about_no_vassal():
         raise os_error(errno.ENOENT)
-    with pytest.raises(Refused), nobodys():
+    with pytest.raises(Refused), about_no_vassal():
         raise os_error(errno.ENFILE)
 
 

@@ -10,7 +10,7 @@ from .connection import PREFETCH, AmqpConnection, Delivery
 _MOST_HELD: Final = PREFETCH // 2  # messages whose URLs have not answered
 
 
-class Held:
+class Unacknowledged:
     """Messages of one connection whose URLs have not answered yet, oldest first."""
 
     def __init__(self, link: AmqpConnection, loop: AsyncioLoop, *, durable: bool) -> None:

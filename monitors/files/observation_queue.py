@@ -10,7 +10,7 @@ import trio
 from ..contract import Failed, Listing, Observation, Tell
 
 
-class Teller:
+class ObservationQueue:
     """Hands observations to ``tell`` in the order in which they are put."""
 
     def __init__(self, tell: Tell, nursery: trio.Nursery) -> None:
