@@ -19,7 +19,7 @@ apart.
 Invariants:
 
 - One writer. The lock is a BSD lock on an open file, which a child holds until its exec.
-- Rows are appended and never changed. Kinds, fields and JSON keys keep their names for ever; a new
+- Rows are appended and never changed. Kinds, fields and JSON keys keep their names for ever. A new
   field is optional, and a new meaning is a new version with an upcaster.
 - Numbers and times rise from row to row, whatever the wall clock does.
 - A reader leaves no trace: no file, no lock, no checkpoint (``files.py``).

@@ -1,10 +1,10 @@
 """The audit: whether the record is as the daemon wrote it, and if not, where it differs.
 
-The audit reads everything once: the write-ahead log (``wal.py``), SQLite's own structure, each
-event against the chain, each config text against its digest, each snapshot against its checksum.
-It does not stop at the first thing that is wrong. Behind a bad row it takes the chain up again from
-the hash that the row claims. So it can tell rows that still fit together from those that do not,
-and how much can be saved.
+The audit reads everything once: the write-ahead log (``wal.py``), and SQLite's own structure. It
+compares each event with the chain, each config text with its digest, and each snapshot with its
+checksum. It does not stop at the first thing that is wrong. Behind a bad row it takes the chain up
+again from the hash that the row claims. So it can tell rows that still fit together from those that
+do not, and how much can be saved.
 
 The audit cannot tell which of a row's columns is bad, because the hash is over all of them. There
 are two exceptions. If the next row goes on from the hash that the row should have, the hash is bad.

@@ -5,8 +5,8 @@ ever, so:
 
 - a kind's name is a literal that never changes and is never reused;
 - a field may be added with a default; it may not change its meaning, and none is removed;
-- a change that this does not allow raises the body's ``VERSION`` and adds an upcaster, a
-  function from the old body (a plain dict) to the next version's, to ``UPCASTERS`` (decoding.py).
+- a change that this does not allow raises the body's ``VERSION``, and adds an upcaster to
+  ``UPCASTERS`` (``decoding.py``): a function from the old body to the next version's.
 
 Bodies hold what happened, never what was decided because of it: decisions are the fold's and
 stand in the event's ``actions``. Times in bodies are UTC nanoseconds unless a name says
@@ -103,9 +103,9 @@ class Failed(Body, frozen=True):
 class Spawned(Body, frozen=True):
     """A process runs the attempt. ``start_time`` is in clock ticks since boot (proc(5)).
 
-    A process that was started for a journal that is lost is taken over instead of starting a
-    second one. Then ``mark`` is what marks it, ``runs`` the spec that it was started or reloaded
-    with, where that is known, and ``control`` tells whether the daemon can still talk to it.
+    A process that was started for a journal that is lost is taken over instead of starting a second
+    one. Then ``mark`` is the mark in its environment. ``runs`` is the spec that it was started or
+    reloaded with, where that is known. ``control`` tells whether the daemon can still talk to it.
     """
 
     attempt: int
@@ -174,8 +174,8 @@ class Exited(Body, frozen=True):
 
     Both ``code`` and ``signal`` are None where no process could reap it. ``away``: it died while no
     daemon was there to be its parent, which is not held against it. ``log``: the last lines it
-    wrote, for a death that was not ordered. ``reload``: it ended of the signal that was sent to it
-    a moment before to reload it, or with 128 and that signal as its exit code. ``over_budget``: the
+    wrote, for a death that was not ordered. ``reload``: the signal that was to reload it has ended
+    it, a moment after it was sent. Its exit code may be 128 and that signal. ``over_budget``: the
     budget of its account is spent, so the last lines are not recorded. ``oom``: the kernel's words
     for having killed it, or a process of its cgroup, for want of memory.
     """
@@ -269,11 +269,11 @@ Ending = Literal["told", "replaced", "killed", "failed", "rebooted", "unknown"]
 class Before(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """How the daemon before ended, and its ``version``, empty where that was not recorded.
 
-    ``told``: it stopped as it was told to; ``replaced``: another one took over from it;
-    ``killed``: by ``signal``; ``failed``: it ended with ``code``; ``rebooted``: the machine's boot
-    id is another one since then; ``unknown``: no keeper has seen it end.
-    ``away`` are the nanoseconds from its end to this start, None where its end is not known.
-    ``silent`` are those from its last event.
+    ``told``: it stopped as it was told to. ``replaced``: another one took over from it. ``killed``:
+    by ``signal``. ``failed``: it ended with ``code``. ``rebooted``: the machine's boot id is
+    another one since then. ``unknown``: no keeper has seen it end. ``away`` are the nanoseconds
+    from its end to this start, None where its end is not known. ``silent`` are those from its last
+    event.
     """
 
     how: Ending

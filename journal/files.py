@@ -1,8 +1,8 @@
 """Opening a journal for reading without leaving a trace.
 
-SQLite's ``mode=ro`` is not enough: on a database in WAL mode it makes the files ``-wal`` and
-``-shm`` where there are none, and writes to the ``-shm`` that is there. So the way to open a
-journal depends on the files beside it:
+SQLite's ``mode=ro`` is not enough. On a database in WAL mode it makes the files ``-wal`` and
+``-shm`` where there are none, and it writes to an existing ``-shm``. So the way to open a journal
+depends on the files beside it:
 
 ==================  ============================================================================
 ``-wal``, ``-shm``  ``mode=ro&readonly_shm=1``. If a daemon is at work, its wal-index is read;

@@ -5,7 +5,7 @@ file beside the journal, which also says whose it is. A BSD lock belongs to the 
 to the process, so a child between fork and exec still holds it. When a new daemon gets the lock, no
 child of the dead one is still on its way to exec. The recovery relies on that.
 
-A journal with a second name (a hard link, a bind mount) has a second such file beside that, so
+A journal with a second name (a hard link, a bind mount) has a second such file beside that name. So
 the journal itself is locked as well. Such a lock and SQLite's own, which are POSIX ones, do not see
 each other. But SQLite's are lost whenever the process closes any descriptor of the file. So ours
 stays open until SQLite has closed the file.

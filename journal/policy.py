@@ -22,8 +22,8 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     max_starting: int = 4  # vassals spawned or reloaded and not yet accepting, at once
     # If it is more than max_starting: so many at once where the machine's pressure allows it.
     max_starting_ceiling: int = 0
-    # A vassal that never says it accepts (cheap mode, a hung import) must not hold a slot for
-    # ever, or max_starting of them would end all deploys.
+    # A vassal that never says it accepts (cheap mode, a hung import) must not hold a slot for ever.
+    # Otherwise max_starting of them would end all deploys.
     start_patience: float = 30.0  # seconds a starting or reloading vassal may hold its slot
 
     # The users of vassals, and the treatment of symlinks

@@ -5,7 +5,7 @@ that. Events never change, so it reads them in pieces, each in a transaction of 
 reader that pages through a million events for an hour does not stop the daemon's checkpoints, and
 its memory stays small.
 
-The reader believes the rows, but for two checks that cost nothing: the text of a config must have
+The reader believes the rows, but for two checks that cost nothing. The text of a config must have
 the digest under which it is stored, and a snapshot its own checksum. ``damage.py`` checks all of
 it.
 """

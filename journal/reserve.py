@@ -3,7 +3,7 @@
 When the disk is full, the journal pauses. Nothing that is not recorded is done, so a daemon could
 neither start nor stop on that disk. Therefore a file beside the journal (``journal.db.reserve``)
 keeps so much room allocated. When an event of the daemon's own finds the disk full, the file
-becomes shorter by a MiB, and the event is tried again at once, until it fits.
+becomes shorter by 1 MiB. The event is tried again at once, until it fits.
 
 A MiB at a time, because the program that filled the disk may take the room that becomes free. A
 look at the free room (statvfs) instead of a file would not help against that at all. Room within

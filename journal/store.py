@@ -4,8 +4,8 @@
 schema up to date. ``write_connection.py`` makes another connection where the first is of no use any
 more. ``writing.py`` has the SQL.
 
-``append`` is synchronous and is meant to be called in a worker thread: it returns when the
-events are on disk (WAL, ``synchronous=FULL``: one fsync for all of them).
+``append`` is synchronous and is called in a worker thread. It returns when the events are on disk,
+after one fsync for all of them (WAL, ``synchronous=FULL``).
 """
 
 import contextlib
@@ -192,8 +192,8 @@ class Journal:
     def snapshot(self, before: int | None = None) -> Snapshot | None:
         """The newest snapshot that is what was written, if there is one (before that event).
 
-        Raises Damaged if there is none in a journal that does not begin with the first event:
-        without it, what the fleet was there is not known.
+        Raises Damaged if there is none in a journal that does not begin with the first event,
+        because the fleet at its beginning is not known then.
         """
         upto = self.seq if before is None else before - 1
         with readable(self.path):
@@ -225,9 +225,9 @@ class Journal:
         """Append events, in order and numbered on from ``seq``; return when they are durable.
 
         Without rows this changes nothing, and says whether a few rows could be appended.
-        ``configs`` are new texts by digest, ``known`` is what is new of deploys; both are stored
-        in the same transaction. Raises JournalPaused if nothing could be written (disk full, I/O
-        error, the file is gone): then nothing was, and the same call may be made again.
+        ``configs`` are new texts by digest, ``known`` is what is new of deploys; both are stored in
+        the same transaction. Raises JournalPaused if the disk is full, on an I/O error, or when the
+        file is gone. Then nothing was written, and the same call may be made again.
         """
         hashes = list(chain.links(self._last.hash, rows))
         last = Link(rows[-1][0], hashes[-1]) if rows else self._last

@@ -1,10 +1,10 @@
 """Walking a write-ahead log, frame by frame, to tell a torn end from damage.
 
 SQLite reads a WAL up to the first frame that is not right and takes the rest for something left
-over. After a crash that is just what is wanted. But it is also what happens when a byte of a
-frame rots, and then transactions that were on disk are gone without a word. So the log is
-walked here once more, by the file format's description (sqlite.org/fileformat2.html, section
-4), and this module judges the frames that SQLite would pass over:
+over. After a crash that is just what is wanted. But it is also what happens when a byte of a frame
+rots, and then transactions that were on disk are gone without a word. So this module walks the log
+once more, by the description of the format (sqlite.org/fileformat2.html, section 4). It judges the
+frames that SQLite would pass over:
 
 - frames with other salts are left over from before the log was last begun anew: nothing;
 - good frames without a commit after them are a transaction that was never finished: a note;

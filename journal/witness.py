@@ -5,9 +5,9 @@ can make a new chain. It cannot change the lines that a witness has, where those
 reach. So a journal that lacks a witnessed event, or has another one of that number, was rewritten
 or rolled back.
 
-A line has the ``identity`` of the journal, the ``seq``, ``hash`` and ``time`` of its last event,
-the ``version`` of emperord, ``why`` it was written, and a ``signature`` where there is a key. The
-signature is over the canonical JSON of all other fields.
+A line has the ``identity`` of the journal, and the ``seq``, ``hash`` and ``time`` of its last
+event. It has the ``version`` of emperord, ``why`` it was written, and a ``signature`` where there
+is a key. The signature is over the canonical JSON of all other fields.
 """
 
 from collections.abc import Callable, Iterable, Iterator

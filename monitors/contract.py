@@ -8,7 +8,7 @@ already costs nothing.
 Rules that every monitor keeps, and the contract suite in the tests checks:
 
 - ``run`` goes on until it is cancelled. A source that is away, hangs or answers nonsense is told as
-  ``Failed`` and tried again with backoff; the caller of ``run`` restarts one that raises.
+  ``Failed``, and tried again with backoff. The caller of ``run`` restarts one that raises.
 - ``tell`` returns when what was told is durable in the journal. Only then may a source be
   acknowledged. While the journal is paused ``tell`` waits: that is how a source is held back.
 - Nothing blocks the event loop, and every wait can be cancelled.
@@ -26,8 +26,8 @@ from ..journal.events import Spec
 class Seen(msgspec.Struct, frozen=True, gc=False):
     """One vassal as its source has it now.
 
-    ``content`` is the config text, given when the monitor has read it anew since it last told
-    of this vassal; ``spec.config`` is its digest either way.
+    ``content`` is the config text. It is given when the monitor has read it anew since it last told
+    of this vassal. ``spec.config`` is its digest either way.
     """
 
     spec: Spec
@@ -81,8 +81,8 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
 class Recovered(msgspec.Struct, frozen=True, gc=False):
     """The source can be read (again). A ``Listing`` says so by itself.
 
-    A source that has no listing tells this when it is connected: a daemon that starts waits a
-    moment for the first word of each source.
+    A source that has no listing tells this when it is connected, because a daemon that starts waits
+    a moment for the first observation of each source.
     """
 
 
@@ -105,8 +105,11 @@ class Monitor(Protocol):
 
     @property
     def trusts_content(self) -> bool:
-        """Whether another content with the same ts is a change (files, and what the
-        source itself stamps) or a mistake (rows, stamped by whoever writes them)."""
+        """Whether another content with the same ts is a change or a mistake.
+
+        It is a change of files, and where the source sets the ts itself. It is a mistake in rows,
+        whose author sets the ts.
+        """
         ...
 
     async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:

@@ -1,7 +1,7 @@
 """Files that are given as monitors themselves: which of them can be the config of a vassal.
 
-``emperor app.ini`` runs the vassal of that one file. A pattern that the user forgot to quote is
-expanded by the shell, so the daemon is given whatever matches: programs, the emperor's own config,
+``emperor app.ini`` runs the vassal of that one file. A shell expands a pattern that the user forgot
+to quote. So the daemon is given everything that matches: programs, the emperor's own config,
 another supervisor's. Run as vassals they would do harm, or nothing for ever. So each is named with
 what it is. In a directory or a quoted pattern they are not looked at in this way: there an emperor
 below the emperor is meant.

@@ -2,8 +2,8 @@
 
 In tyrant mode what is behind a user's symlink is opened with that user's rights.
 
-Otherwise a symlink in the place of a user's directory would have root tell the names that are in a
-directory which only root can list.
+Otherwise a user could put a symlink in place of a directory. Root would then tell the names in a
+directory that only root can list.
 """
 
 import errno

@@ -16,8 +16,8 @@ class MonitorOptions(msgspec.Struct, frozen=True):
 
     ``freq`` is the period of polls and rescans in seconds. ``extra_extension`` are further endings
     of configs, dot included. ``nofollow``: a symlink is judged by itself, edits of its target do
-    not count. ``tyrant``: a vassal's uid and gid are its file's owner; ``tyrant_nofollow``: the
-    owner of the symlink itself; ``tyrant_initgroups``: a vassal has the groups of its user's
+    not count. ``tyrant``: a vassal's uid and gid are its file's owner. ``tyrant_nofollow``: the
+    owner of the symlink itself. ``tyrant_initgroups``: a vassal has the groups of its user's
     account. A file's vassal listens on demand at an address from one of three places. The first is
     the file beside it with ``on_demand_extension`` added. The second is a socket in
     ``on_demand_directory``, an absolute path. The third is the output of ``on_demand_exec``, which

@@ -1,7 +1,7 @@
 """Tyrant mode: the way from the root to a file, and who could lead it elsewhere.
 
-A way is walked component by component: each is opened below the one before, without an effect on it
-(O_PATH) and without following it, and is judged by that descriptor. So what is judged is what was
+A way is walked component by component. Each is opened below the one before, without an effect on it
+(O_PATH) and without following it. It is judged by that descriptor. So what is judged is what was
 passed. If only root and one user can write to each directory, no other user can replace the next
 component from that moment on. That holds for components that were passed already, for the file that
 is read, and for the one that the vassal opens later.
@@ -24,8 +24,8 @@ _JUDGED: Final = stat.S_IFMT(0o777777) | stat.S_ISVTX  # the bits of a mode that
 class Step(NamedTuple):
     """A directory, a symlink or a file on a way, as far as the judgement depends on it.
 
-    ``mode`` is its type, and whether it is sticky; ``made`` is the ctime of a symlink, which tells
-    it from another one that has its inode; ``shared``: it has several hard links.
+    ``mode`` is its type, and whether it is sticky. ``made`` is the ctime of a symlink, which tells
+    it from another one that has its inode. ``shared``: it has several hard links.
     """
 
     path: str

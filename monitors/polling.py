@@ -1,10 +1,10 @@
 """How sources that are asked go on: poll every ``freq`` seconds, sooner when they wake us.
 
-A source is connected once and kept. Whatever goes wrong with it (refused, hangs, answers nonsense)
-is told as ``Failed``, the connection is given up, and it is tried again with growing delay.
-Connecting and reading have a time limit each, so a server that accepts and stays silent holds up no
-other source. A source whose readings may take long says that it has none, and watches by itself
-that each answer comes in time.
+A source is connected once and kept. If it refuses, hangs or answers nonsense, that is told as
+``Failed``. The connection is given up, and the source is tried again with backoff. Connecting and
+reading have a time limit each, so a server that accepts and stays silent holds up no other source.
+A source whose readings may take long says that it has none, and watches by itself that each answer
+comes in time.
 """
 
 import os

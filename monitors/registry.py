@@ -42,9 +42,9 @@ def announces(url: str) -> bool:
 def open_monitor(text: str, options: MonitorOptions | None = None) -> Monitor:
     """The monitor that ``text`` names: a URL, a directory or a pattern.
 
-    Nothing is opened or connected yet; only a text without a scheme is looked up, since an
-    existing directory is ``dir://`` and an existing file ``glob://``, whatever their names.
-    Raises MonitorURLError, NoConfig for a file that can be no config.
+    Nothing is opened or connected yet. Only a text without a scheme is looked up: an existing
+    directory is ``dir://`` and an existing file ``glob://``, whatever their names. Raises
+    MonitorURLError, NoConfig for a file that can be no config.
     """
     _check_text(text)
     scheme, rest = split(text)

@@ -163,9 +163,9 @@ def attrs_of(values: Mapping[str, Any]) -> dict[str, str]:
 class Table:
     """Turns readings of a whole source, one after the other, into listings.
 
-    It remembers a mark of each row, not its text: a row that is as it was is told as the very
-    spec of before, and costs a digest. ``files``: a row without a config stands for the file of
-    its name; that is read when the row is new, so adding such a row may block.
+    It remembers a mark of each row, not its text. A row that is as it was is told as the very spec
+    of before, and costs a digest. ``files``: a row without a config stands for the file of its
+    name. The file is read when the row is new, so adding such a row may block.
     """
 
     def __init__(self, options: MonitorOptions, *, files: bool = False) -> None:

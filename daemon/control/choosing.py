@@ -1,7 +1,7 @@
 """The vassals that a request is about: told by name, by pattern (``app-*``), or all of them.
 
-A name that a vassal has is no pattern, whatever characters it has. A request in which one name or
-pattern fits no vassal is refused as a whole, so a mistyped word never lets half of it happen.
+A name that a vassal has is no pattern, whatever characters it has. A request is refused as a whole
+if one name or pattern in it fits no vassal. So a mistyped word never lets half of it happen.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -1,7 +1,7 @@
 """Requests about vassals: start, stop, restart, reload, retry, and waiting for vassals.
 
 The fold decides. A request that its table ignores is no event (see ``tests/fold/test_decisions``).
-A request about many vassals is one event for each of them, so each has its own cause, and turns of
+A request about many vassals is one event for each of them. So each has its own cause, and turns of
 slots are shared as for single requests. It is refused as a whole where a name fits no vassal.
 
 A vassal that only a pattern or ``all`` names, and with which there is nothing to do, is left as it

@@ -8,8 +8,8 @@
     succeeded  a success exit code, after it had run for as long as the first throttle
     blamed     none of these: its next start waits, twice as long each time
 
-The order is that of precedence. A success within the first throttle counts as a death: a program
-that ends well at once, again and again, would otherwise be started once a second for ever.
+The order is that of precedence. A success within the first throttle counts as a death. Otherwise a
+program that ends well at once, again and again, would be started once a second for ever.
 """
 
 from typing import Any, Final, Literal

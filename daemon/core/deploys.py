@@ -1,12 +1,12 @@
 """Deploys and their outcomes: one definition, for the view ``deploys`` and for ``history``.
 
-A *deploy* is an event by which a source changes what is wanted: a vassal added, changed, removed
-or destroyed. Its outcome follows from later events, up to the next deploy of the same name. The
-events alone do not tell: a vassal that says that it accepts may say so of the config before, when
-the new one came while it was still starting. So the events are folded, and a success or a death
-counts only for the attempt that runs the deployed config. That is the attempt of the first
-``spawn`` or ``reload`` of that name that the deploy or a later event ordered. The orders are those
-that were recorded, not those that today's fold would give.
+A *deploy* is an event by which a source changes what is wanted: a vassal added, changed, removed or
+destroyed. Its outcome follows from later events, up to the next deploy of the same name. The events
+alone do not tell. A vassal that says that it accepts may mean the config before, if the new one
+came while it was still starting. So the events are folded, and a success or a death counts only for
+the attempt that runs the deployed config. That is the attempt of the first ``spawn`` or ``reload``
+of that name that the deploy or a later event ordered. The orders are those that were recorded, not
+those that today's fold would give.
 
 ==============  ================================================================================
 ``accepting``   that attempt said that it accepts

@@ -1,8 +1,8 @@
 """The fleet: the folded state, all that the daemon knows of its vassals.
 
 Three facts about a vassal are kept apart. It is *wanted* if its source lists it and no operator
-holds it, *up* if an attempt has a process, and *ready* if that process has said that it is up.
-``phase`` says what is being done about the difference.
+holds it. It is *up* if an attempt has a process, and *ready* if that process has said so. ``phase``
+says what is being done about the difference.
 
 The fleet is plain data: a snapshot of it is its JSON, and two fleets are the same when their
 JSON is. Only the fold changes it.

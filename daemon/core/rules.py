@@ -1,14 +1,14 @@
 """The rules: which of the fold's decisions changed, in which version, and why.
 
-A start folds old events anew, and a replay folds all of them. If today's decisions were applied
-to yesterday's events, attempts would get other numbers, a daemon would not find the processes
-that it started, and each old journal would diverge. So ``daemon_started`` carries the version of
-the rules by which its daemon decides, and the fleet keeps it. A decision that ever changed asks
-here which of its branches holds. An old branch stays for ever.
+A start folds old events anew, and a replay folds all of them. If today's decisions were applied to
+yesterday's events, attempts would get other numbers. A daemon would not find the processes that it
+started, and each old journal would diverge. So ``daemon_started`` carries the version of the rules
+by which its daemon decides, and the fleet keeps it. A decision that ever changed asks here which of
+its branches holds. An old branch stays for ever.
 
-A release has one version, not a commit. Version 1 is what 0.1.0 decides; its events do not
-carry a version. To change a decision: add a ``Change`` here, branch on ``holds(fleet, change)``
-in the move, keep the old branch, and let the golden scripts of the old version pass unchanged.
+A release has one version, not a commit. Version 1 is what 0.1.0 decides; its events do not carry a
+version. To change a decision, add a ``Change`` here and branch on ``holds(fleet, change)`` in the
+move. Keep the old branch. The golden scripts of the old version pass unchanged.
 
 Options need no rule. A new field of the policy has a default that means the old behaviour, and a
 journal without the field means that default (see ``journal/policy.py``).

@@ -15,7 +15,7 @@ three lines. Whenever a slot is free, the user that comes next gets it, and then
 others that wait. So a start waits for at most one start of each other user, however many they
 have waiting. The three lines of a user take turns in the same way.
 
-The order of turns alone does not help against starts that hang: a slot that such a start gets is
+The order of turns alone does not help against starts that hang. A slot that such a start gets is
 lost for ``start_patience``, so soon all slots are. Therefore the last free slot is for a user that
 holds none. It is kept free where several users or sources can be, and with two slots or more.
 

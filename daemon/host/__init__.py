@@ -17,8 +17,8 @@ Invariants:
 - No byte of a vassal is lost. It stays in its socket until its event is durable (``mailbox.py``).
 - The keeper has a socket before a vassal has its other end, and an exit status before the daemon
   reaps. So the death of the daemon loses neither (``spawn.py``, ``exit_handler.py``).
-- Nothing that a tenant chose blocks the event loop: neither a file on a dead mount, nor a socket
-  with SO_LINGER, nor a traced process (``user_threads.py``, ``descriptors.py``).
+- Nothing that a tenant chose blocks the event loop: no file on a dead mount, socket with SO_LINGER,
+  or traced process (``user_threads.py``, ``descriptors.py``).
 - An error about one vassal bars that vassal only (``vassal_tasks.py``). A refusal of the machine
   that passes bars none (``daemon/keeper/refusals.py``).
 - A program runs as a tenant only after it has the tenant's rights for good (``users.py``).

@@ -6,9 +6,9 @@
 | ``PATH`` | this directory, which is in a mounted cgroup v2; it is made if it is missing |
 | ``none`` | nowhere |
 
-A cgroup is delegated (``Delegate=`` in a unit) if systemd set an extended attribute on it:
-``user.delegate``, before systemd 251 only ``trusted.delegate``, which root alone can read. For
-another user than root it is enough that the cgroup is that user's.
+A cgroup is delegated (``Delegate=`` in a unit) if systemd set the extended attribute
+``user.delegate`` on it. Before systemd 251 it was ``trusted.delegate``, which root alone can read.
+For another user than root it is enough that the cgroup is that user's.
 
 The daemon tries each base before it relies on it: a process is put in a cgroup there and killed.
 """

@@ -37,8 +37,8 @@ def config_frame(text: bytes) -> bytes:
 def news(vassal: Vassal, byte: int) -> str | None:
     """The kind of event that this byte is, or None where it changes nothing.
 
-    Vassals repeat themselves (a first worker that is replaced says again that it accepts, a
-    heartbeat comes every few seconds); what is known already costs no event.
+    Vassals repeat themselves. uWSGI says again that it accepts when its first worker is replaced,
+    and a heartbeat comes every few seconds. A repetition is no event.
     """
     phase = vassal.phase
     if phase == "stopping":

@@ -1,8 +1,8 @@
 """Tyrant mode: whether another user could have uWSGI read another config, just before a start.
 
-Its monitor judged the config when it read it. uWSGI reads the file again, by its path; perhaps much
-later, since a message names a file once, and a vassal that dies is started anew. So the path is
-judged again before each start. No user can change it afterwards, because the directories are
+Its monitor judged the config when it read it. uWSGI reads the file again, by its path. That may be
+much later, because a message names a file once, and a vassal that dies is started anew. So the path
+is judged again before each start. No user can change it afterwards, because the directories are
 judged, too (``monitors/path_owners.py``).
 """
 

@@ -2,8 +2,8 @@
 
 A name has the number of the attempt and the vassal. A number means something in one journal only.
 After ``adopt`` the journal is numbered on, and a process goes on as another attempt. After
-``restore`` an older journal knows the process by its former number, and a later attempt may get
-the number of one that the lost events had. So sockets are matched by what is true of their
+``restore`` an older journal knows the process by its former number. A later attempt may get a
+number that an attempt in the lost events had. So sockets are matched by what is true of their
 process: pid and start time, else the mark. The name decides only where a daemon of 0.1.0 entrusted
 them, because it gave neither.
 

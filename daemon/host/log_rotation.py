@@ -58,8 +58,8 @@ class LogRotation:
         """Begin a new log if this one is another user's, who may have it open still.
 
         ``owner`` is the user and the group of the new log, None for the daemon's user. The group of
-        the daemon's own logs is not compared: it can be that of a directory with the set-gid bit,
-        or one that the operator chose.
+        the daemon's own logs is not compared. A directory with the set-gid bit gives its own, and
+        an operator may have chosen one.
         """
         try:
             status = os.lstat(path)

@@ -46,8 +46,8 @@ class Listener:
     def in_place(self) -> bool:
         """Whether clients still find it. Blocks.
 
-        A socket file can be removed behind our back, and a vassal that shuts its copy of the
-        socket down shuts down ours: it is one and the same.
+        Another program can remove a socket file. A vassal that shuts its copy of the socket down
+        shuts down the daemon's, because both are one socket.
         """
         return not self.is_shut() and self.has_file()
 

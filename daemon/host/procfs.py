@@ -8,8 +8,8 @@ mark, as its soft limit of real-time CPU (setrlimit(2)). That limit is so high t
 nothing. Descendants inherit it, too, and hardly any program changes it. A new session (setsid(2))
 removes neither.
 
-A look that fails for want of descriptors is an error, never an answer: a process that is taken for
-dead would be started a second time.
+A look that fails because no descriptor is left is an error, never an answer. A process that is
+taken for dead would be started a second time.
 """
 
 import ctypes

@@ -1,6 +1,6 @@
 """Socket files: made, given owner and mode, and removed, with the rights of the vassal's user.
 
-In tyrant mode the directory of a socket file must belong to the vassal's user: otherwise a user
+In tyrant mode the directory of a socket file must belong to the vassal's user. Otherwise a user
 could have root make files where the user cannot. The daemon opens the directory first and works
 below it (``/proc/self/fd``), so a path that is changed meanwhile has no effect.
 """

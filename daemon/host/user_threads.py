@@ -1,8 +1,8 @@
 """Threads for what may block on a tenant's files: one a user, and for so long only.
 
 A tenant decides on which file system its files are, and so whether the daemon gets an answer there.
-A thread on a dead mount cannot be ended, only left behind. So each user has one thread at a time:
-while that hangs, starts of this user's vassals fail at once, and those of others go on.
+A thread on a dead mount cannot be ended, only left behind. So each user has one thread at a time.
+While that hangs, starts of this user's vassals fail at once, and those of others go on.
 """
 
 from collections.abc import Callable, Hashable

@@ -6,7 +6,7 @@ First the process gets a session of its own. Then ``setpriv``, executed as root,
 privileges, so that no set-uid program can give any back, and takes on group, groups and user.
 
 The daemon does not do that itself between fork and exec. As soon as the process is the user's, the
-user's other processes may stop it (SIGSTOP), and the daemon would wait for its exec for ever. Once
+user's other processes may stop it (SIGSTOP). The daemon would then wait for its exec for ever. Once
 it has executed a program as the user, they may trace it. So every limit for the user comes before.
 
 In tyrant mode all that is root's stays behind: of its environment only what ``passed`` picks gets

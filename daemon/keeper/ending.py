@@ -1,10 +1,9 @@
 """Ends vassals that no daemon can stop: the keeper was told to stop all, and none starts.
 
-Each vassal is told as the daemon would tell it: by the byte 0 on its control socket, and a program
-by its stop signal as well. One without sockets gets the signal only. After a while, or when the
-keeper is told once more, all that is left is killed: vassals and what they started. No event
-records that. The next daemon finds processes of its journal that are gone, as after a crash of the
-machine.
+Each vassal is told as the daemon would tell it: by byte 0 on its control socket. A program gets its
+stop signal as well. One without sockets gets the signal only. After a while, or when the keeper is
+told once more, all that is left is killed: vassals and what they started. No event records that.
+The next daemon finds processes of its journal that are gone, as after a crash of the machine.
 """
 
 import contextlib

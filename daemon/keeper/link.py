@@ -1,11 +1,10 @@
 """The daemon's end of the channel to its keeper.
 
-Descriptors are entrusted before anything depends on them: a vassal's sockets before the vassal
-is started, so there is no moment at which the daemon's death would close the last of them.
-Deaths of the daemon's own children are entrusted before they are reaped, so their status is not
-lost either. Without a keeper (it died, or there never was one) everything works, but ends with the
-daemon. The link still knows what was entrusted, for a newcomer that takes over (see
-``takeover.py``).
+Descriptors are entrusted before anything depends on them: a vassal's sockets before the vassal is
+started. So the daemon's death never closes the last duplicate of one. Deaths of the daemon's own
+children are entrusted before they are reaped, so their status is not lost either. Without a keeper
+(it died, or there never was one) everything works, but ends with the daemon. The link still knows
+what was entrusted, for a newcomer that takes over (see ``takeover.py``).
 """
 
 import contextlib

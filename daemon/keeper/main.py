@@ -5,7 +5,7 @@ SQLite, no decisions about vassals.
 
 - It holds a duplicate of every descriptor that the daemon entrusts to it (the daemon's ends of
   vassals' sockets, listening sockets). When the daemon dies these stay open, so no vassal notices
-  that its emperor is gone; the next daemon gets them all (``protocol.py`` has the protocol).
+  that its emperor is gone. The next daemon gets them all (``protocol.py``).
 - It is the subreaper of all below it. Vassals whose daemon died become its children: it reaps
   them and tells the daemon how they ended, until that is acknowledged. It reaps their orphans
   too, and tells nothing of them. It knows vassals by the sessions that they lead.
@@ -14,9 +14,9 @@ SQLite, no decisions about vassals.
 - It hands on signals, and ends with the exit code of a daemon that left as it was told to. Where
   no daemon starts to stop all, it tries for 20 s and then ends the vassals itself (``ending.py``).
   A daemon whose start hangs is killed (``hung_start.py``).
-- A daemon that ends with RENEW wants a fresh one: the keeper executes itself anew, as whatever
-  version is installed now, and keeps children and descriptors over it. Signals are blocked
-  meanwhile, so none is lost or kills it; a version that does not even start is not tried.
+- A daemon that ends with RENEW wants a fresh one. The keeper executes itself anew, as the version
+  that is installed now, and keeps its children and descriptors. Signals are blocked meanwhile, so
+  none is lost or kills it; a version that does not even start is not tried.
 - A daemon that systemd takes for hung is killed, not the keeper (SIGABRT, see WatchdogSec).
 
 The daemon leads its own session: a Ctrl-C in a terminal reaches the keeper only, and arrives once.

@@ -20,12 +20,12 @@ stay open when it dies; the keeper gives them all to the next daemon.
                                          rest is news. E tells how the daemon before has ended
                        {"say": "synced"}
 
-E is {"pid": P, "code": C or null, "signal": S or null, "at": T}, and absent where the keeper has
+E is {"pid": P, "code": C or null, "signal": S or null, "at": T}. It is absent where the keeper has
 seen no daemon that recorded events. T is in nanoseconds by CLOCK_BOOTTIME.
 
 Either side may be of another release than the other: the daemon's after an upgrade, the keeper's
-where it could not execute itself anew. So both give the version of the protocol that they know,
-1 where they give none, and neither sends a packet that the other's version does not have.
+where it could not execute itself anew. So each gives the version of the protocol that it knows; 1
+where it gives none. Neither sends a packet that the other's version does not have.
 
 Under the name JOURNAL the daemon entrusts the lock of its journal's identity. Beside it stands the
 last event that is durable, which the daemon tells after each commit. So the keeper knows whether

@@ -1,14 +1,14 @@
 """The start of a daemon, up to its first turn: the right journal, opened once, by one emperor.
 
 The package may import all other packages of the daemon; only ``daemon/main.py`` imports it. It
-opens the journal (``opening.py``), finds and locks its identity (``identity.py``), looks whether
-another emperor uses a copy (``in_use.py``), and restores a copy if an operator wants that
+opens the journal (``opening.py``), and finds and locks its identity (``identity.py``). It looks
+whether another emperor uses a copy (``in_use.py``), and restores a copy if an operator wants that
 (``restoring.py``).
 
-A vassal must never run twice. A journal that lacks the last event that the keeper knows to be
-durable is not the one for which the vassals run: it was lost, cut or replaced. With it, the daemon
-would start all of them again. So it is *estranged* (``estranged.py``): it touches no process and
-answers ``status`` until an operator decides with ``adopt`` or ``restore``.
+A vassal must never run twice. If a journal lacks the last event that the keeper knows to be
+durable, the vassals do not run for it. It was lost, cut or replaced. With it, the daemon would
+start all of them again. So it is *estranged* (``estranged.py``): it touches no process and answers
+``status`` until an operator decides with ``adopt`` or ``restore``.
 
 Invariants:
 

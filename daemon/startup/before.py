@@ -1,7 +1,7 @@
 """How the daemon before has ended: from the journal, the boot id, and the keeper that saw it end.
 
 The keeper knows the exit code or the signal, and when. It does not know a daemon that ran below
-another keeper: then the journal says that it stopped as told, or else the end is not known.
+another keeper. Then the journal may say that it stopped as told; otherwise the end is not known.
 """
 
 import time

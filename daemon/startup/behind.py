@@ -8,7 +8,7 @@ The keeper that knew the last event may have died, with its daemon. Two signs ar
   so that event was durable when the process was started.
 
 A journal that ends before that was cut, or its files were replaced by older ones. An operator who
-had an estranged daemon go on without the lost events has decided about those processes: the event
+had an estranged daemon go on without the lost events has decided about those processes. The event
 ``journal_adopted`` says up to which number.
 
 In tyrant mode, and with ``--user``, marks are no sign. A tenant can run a process with any mark.

@@ -6,8 +6,8 @@ through for the lock of this identity, wherever it is, removed or not. Keeper an
 open. Where no file can be made for it, it is one in memory (memfd_create(2)). No other file of
 another emperor is opened, because its disk may hang.
 
-Processes of other users than root and ours count only where there are no tenants, because a tenant
-could hold such a file to keep the emperor from starting.
+Processes of other users than root and ours count only where there are no tenants. A tenant could
+hold such a file to keep the emperor from starting.
 """
 
 import contextlib

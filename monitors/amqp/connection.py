@@ -169,8 +169,7 @@ class AmqpConnection:
 
         Messages that came before the connection was lost are given first. A queue that died with
         the connection would not deliver them again. While none come, the queue is bound again every
-        ``freq`` seconds: a broker does not say that an exchange was deleted, even if it was made
-        anew.
+        ``freq`` seconds, because a broker does not say that an exchange was deleted or made anew.
         """
         while not self._inbox:
             try:
@@ -206,8 +205,8 @@ class AmqpConnection:
                 async with asyncio.timeout(_FAREWELL):
                     await self._closed.wait()
                 return
-        # There is no public way to drop a connection whose broker does not answer; and close()
-        # during the handshake ends in a failed assertion of pika's (1.4.4).
+        # There is no public way to drop a connection whose broker does not answer. During the
+        # handshake, close() ends in a failed assertion of pika's (1.4.4).
         connection._terminate_stream(exceptions.StreamLostError())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FAREWELL):

@@ -1,8 +1,8 @@
 """Configs that are named by an http(s) URL: fetched, with limits, until there is an answer.
 
 Any answer is final: 200 is the config, anything else means that there is none. No answer at all
-(refused, timed out, broken off) means nothing, so it is asked again, with growing pauses, until
-there is an answer or the URL is announced again.
+(refused, timed out, broken off) means nothing. The URL is asked again with backoff, until it
+answers or is announced again.
 """
 
 import contextlib
@@ -73,8 +73,8 @@ class Fetcher:
     def __init__(self, limit: float = LIMIT, flaw: Flaw = flaw_of_address) -> None:
         self._limit = limit
         self._flaw = flaw
-        # Not a client, which would look into each answer before we do, and remember what one
-        # program set as a cookie when it asks the next.
+        # This is no client of httpx2's. A client would look into each answer before we do, and
+        # would send one program's cookies to the next.
         self._transport: httpx2.AsyncHTTPTransport | None = None
         self._making = trio.Lock()
         self._slots = trio.CapacityLimiter(AT_ONCE)

@@ -4,7 +4,7 @@ pika waits for as many bytes as a frame claims to have, copies all of them for e
 keeps all of a message. Here each frame is measured first (AMQP 0-9-1, 4.2.3 and 2.3.5):
 
 - a frame has at most as many bytes as was agreed on, and one that is no content far less;
-- of a message, pika is given no more than shows that it is too long, and of its properties the
+- of a message, pika is given no more than shows that it is too long. Of its properties it gets the
   user id alone, which the broker has checked (RabbitMQ, "Validated User-ID");
 - bytes that are neither a message nor an answer may not go on and on.
 """

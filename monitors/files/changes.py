@@ -4,7 +4,7 @@ A reading is not believed if the file changed meanwhile. So events are taken in 
 before anything is told. They sort the names into four tables:
 
 - ``unfinished``: written to, not closed yet. Its new state is not taken, by events or rescans,
-  until it is closed or has been quiet for a while (a writer on another machine gives no close).
+  until it is closed or has been quiet for a while. A writer on another machine gives no close.
 - ``pending``: to be looked at next, and read even if nothing seems to differ.
 - ``missing``: was not there. Told as ``Vanished`` if it still is not after ``GRACE``. Editors
   move the old file away before they write the new one, and no vassal may be stopped for that.

@@ -22,9 +22,9 @@ class Home(msgspec.Struct, frozen=True):
     """A directory whose files may be vassals.
 
     ``path`` leads to it; ``prefix`` is what stands before a file's name in the vassal's.
-    ``accepts`` tells whether a file name is one to look at; ``only`` is the one name there can
-    be, where that is known, so that the directory need not be listed. ``given``: it was named as
-    a monitor itself.
+    ``accepts`` tells whether a file name is one to look at. ``only`` is the one name there can be,
+    where that is known: then the directory need not be listed. ``given``: it was named as a monitor
+    itself.
     """
 
     path: str

@@ -25,8 +25,8 @@ Ways = list[tuple[str, tuple[Step, ...]]]
 
 
 class Look:
-    """The findings of one look at single files. It ends when its time is over, or its texts are
-    large, because the journal takes as long for a megabyte as for many small texts.
+    """The findings of one look at single files. It ends when its time is over. It also ends when
+    its texts are large, because the journal takes as long for 1 MiB as for many small texts.
 
     ``states`` has each file's state, or why it may not be a vassal. ``ways`` are those of symlinks,
     which are watched now. ``doubtful``: a directory is not the one that was scanned. ``left`` are

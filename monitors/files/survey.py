@@ -2,9 +2,9 @@
 
 It is a generator, which can be left between two of its steps (see ``rescan``).
 
-It finds the directories that matter and watches each before it looks at anything in it, so no
-change falls between the look and the watch. Each survey finds them anew, so no state can be
-stale for longer than the time between two rescans.
+It finds the directories that matter. It watches each before it looks at anything in it, so no
+change falls between the look and the watch. Each survey finds them anew, so no state can be stale
+for longer than the time between two rescans.
 """
 
 import os

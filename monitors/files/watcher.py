@@ -9,10 +9,10 @@ The files of one tenant never wait for all files of another. Changed names are t
 pieces, between which such batches are looked at and told. It reads for a limited time only. It puts
 off the files that it does not reach: they stay as they are known, and are read in batches.
 
-``changes`` sorts the events, ``rescan`` and ``survey`` look at everything, ``single_files`` looks
-at a batch, ``told`` turns what was found into observations, and ``teller`` tells them in order.
-Everything that may block runs in one thread at a time. While that thread hangs, the monitor says so
-and starts no other.
+``changes`` sorts the events, ``rescan`` and ``survey`` look at everything, and ``single_files``
+looks at a batch. ``told`` turns the findings into observations, and ``observation_queue`` tells
+them in order. Everything that may block runs in one thread at a time. While that thread hangs, the
+monitor says so and starts no other.
 """
 
 import contextlib
@@ -51,8 +51,8 @@ FIRST: Final = 1.0  # seconds that a first rescan may take before anything else 
 class FileMonitor:
     """A monitor of files.
 
-    ``patience`` is the time limit in seconds for a file system to answer; ``make_watches`` makes
-    the object that watches directories; ``allowance`` is how much one file may change.
+    ``patience`` is the time limit in seconds for a file system to answer. ``make_watches`` makes
+    the object that watches directories. ``allowance`` is how much one file may change.
     """
 
     trusts_content = True

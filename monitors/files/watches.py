@@ -49,8 +49,8 @@ class Watches:
         self._paths: dict[int, set[str]] = {}
         self._inotify: INotify | None = None
         self._complained = False
-        # A thread that hangs may still use the descriptor when the run is over: closing it
-        # under the thread could hit another file that got the same number.
+        # A thread that hangs may still use the descriptor when the run is over. If it were closed,
+        # another file could get its number, and the thread would use that.
         self._lock = threading.Lock()
         self._closed = False
 

@@ -4,10 +4,10 @@ A search with the sync request control goes through two stages. In *refresh* the
 from what we have (the cookie says what that is; none: nothing) to what there is now. Then, in
 *persist*, it sends each change when it happens.
 
-A refresh sends new and changed entries. Then it names the unchanged ones in a *present* phase, so
-that all others are gone; or the gone ones in a *delete* phase; or it has both phases. Nothing of it
-counts until it is over: a connection that is lost half-way leaves the content, and the cookie, of
-before.
+A refresh sends new and changed entries. Then it names the unchanged ones in a *present* phase, and
+all others are gone. Or it names the gone ones in a *delete* phase. It may also have both phases.
+Nothing of it counts until it is over: a connection that is lost half-way leaves the content, and
+the cookie, of before.
 
 This is pure: no connection, no clock.
 """

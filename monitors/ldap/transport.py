@@ -3,8 +3,8 @@
 libldap can connect, look up hosts and shake hands for TLS by itself. But it blocks meanwhile, for
 as long as a server is silent, and cannot be told to stop. So it is given one end of a socket pair,
 which never keeps it waiting, and encodes and decodes messages there. All that takes time is done
-here by trio: looking up, connecting, StartTLS, TLS, and carrying the bytes between the pair's other
-end and the server.
+here by trio: looking up, connecting, StartTLS, and TLS. It carries the bytes between the pair's
+other end and the server.
 
 The pair and the sockets have small buffers and nothing else is kept: who sends faster than we
 take is held up by TCP.

@@ -1,8 +1,8 @@
 """How much pymongo takes from a MongoDB at a time.
 
-pymongo allocates what a message claims to have, up to a limit that the server itself sets when it
-greets, and has no option for another. So its protocol's class is replaced here, for all clients of
-this process, by one that heeds our limits, too:
+pymongo allocates the length that a message claims. The server itself sets the limit for that in its
+greeting, and pymongo has no option for another. So its protocol's class is replaced here, for all
+clients of this process, by one that heeds our limits, too:
 
 - a message has at most ``MOST_MESSAGE`` bytes. We ask for batches that fit;
 - an answer to ``hello`` has at most ``MOST_HELLO``. It names the members of a replica set, 50 at

@@ -1,16 +1,15 @@
 """pg://CONNINFO;QUERY and postgresql://…;QUERY: each row that a query gives is a vassal.
 
 One connection is kept. On it the query is asked every ``freq`` seconds, and at once when somebody
-says ``NOTIFY emperor``. The session is read-only and each query its own transaction; the server
-ends a query that takes too long, and we ask it to when we stop waiting.
+says ``NOTIFY emperor``. The session is read-only and each query its own transaction. The server
+ends a query that takes too long, and the daemon asks it to when it stops waiting.
 
-The server leaves out what is too long to be a vassal's (``query.py``), and is cut off when
-it sends more than that for no row (``relay.py``).
+The server leaves out values that are too long for a vassal (``query.py``). It is cut off when it
+sends more than that for no row (``relay.py``).
 
 Values are taken as the server sends them. psycopg would fail the whole result, not just the row,
-for a value that it cannot convert (``infinity``, a year of five digits, bytes that are no text).
-For the same reason the client's encoding is the server's: what is not converted cannot fail to
-convert.
+for a value that it cannot convert: ``infinity``, a year of five digits, bytes that are no text. For
+the same reason the client's encoding is the server's: what is not converted cannot fail to convert.
 """
 
 import asyncio

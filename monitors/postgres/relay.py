@@ -1,10 +1,10 @@
 """The bytes between libpq and PostgreSQL, counted on their way.
 
-libpq takes whatever length a server claims, up to 1 GiB, keeps each setting that a server tells
-of, and reads without a pause while a server sends. It has no limits for that. So libpq gets one
-end of a socket pair in place of its socket, under the same number, as soon as it waits for the
-server's first byte. A task carries the bytes between the other end and the server. It stops when
-the server has sent more than ``limit`` bytes that brought neither a row nor a notification.
+libpq takes any length that a server claims, up to 1 GiB. It keeps each setting that a server tells
+of, and reads without a pause while a server sends. It has no limits for that. So libpq gets one end
+of a socket pair in place of its socket, under the same number. That is done as soon as it waits for
+the server's first byte. A task carries the bytes between the other end and the server. It stops
+when the server has sent more than ``limit`` bytes that brought neither a row nor a notification.
 
 Only bytes are counted, not messages: most of them are encrypted by libpq's TLS.
 """

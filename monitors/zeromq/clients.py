@@ -1,8 +1,8 @@
 """The clients of zmq://: each has a connection to us, and behind it a socket of libzmq's.
 
-libzmq has no limit for what a client may send of one message, and does not tell how much that is
-until the message is whole. So the daemon accepts connections itself, and carries the bytes of each
-client to a PULL socket that is for this client alone. It knows how many frames went in and how
+libzmq has no limit for the parts that a client sends of one message. It does not tell how much that
+is until the message is whole. So the daemon accepts connections itself, and carries the bytes of
+each client to a PULL socket that is for this client alone. It knows how many frames went in and how
 many came out as messages; the difference is what libzmq holds.
 
 - A client whose difference is at its limit is read no further until messages of it are received.

@@ -9,7 +9,7 @@ none may pile up. A task for each client takes messages from libzmq, notes when 
 them into a bounded inbox. Another task takes all that is in the inbox and tells it in one go. While
 the journal writes, the next batch comes in, so a flood costs a few commits. When the journal is
 paused the inbox fills, then the few messages that libzmq may hold for each client
-(``zeromq_clients.MOST``), then the client's own queue; then its ``send`` waits.
+(``clients.MOST``). Then the client's own queue fills, and its ``send`` waits.
 
 The ts of a vassal is the moment when its message came, so that touched again is changed again.
 """
@@ -123,8 +123,8 @@ class ZeroMQ:
     trusts_content = False
 
     def __init__(self, endpoint: Endpoint, options: MonitorOptions) -> None:
-        # Without the files of keys: a key that is added must not make it another monitor, which
-        # knows nothing of the vassals that were announced to the first.
+        # The files of keys are left out. A key that is added must not make it another monitor,
+        # which knows nothing of the vassals that were announced before.
         self.url = f"zmq://{endpoint.address}"
         self._endpoint = endpoint
         self._options = options

@@ -3,11 +3,11 @@
     {"host": "web1", "pid": 4711, "path": "/vassals", "vassals": 12}
 
 It is made again when the session that it belonged to has expired, or another client deleted it. Two
-cannot have one path: where another session's znode is, ours waits until that is gone, which for a
-daemon that crashed is when its session expires. A path that ends in a slash, or is one of a znode
-that stays, is a folder: in it, each has a znode of its own, named HOST:PID. Where that is taken, by
-another source of the same daemon or from a container with the same numbers, it is HOST:PID.2, and
-so on.
+cannot have one path. Where another session's znode is, ours waits until that is gone. The znode of
+a daemon that crashed goes when its session expires. A path that ends in a slash, or is one of a
+znode that stays, is a folder. In it each emperor has a znode of its own, named HOST:PID. Where that
+is taken, by another source of the same daemon or from a container with the same numbers, it is
+HOST:PID.2, and so on.
 """
 
 import logging

@@ -66,9 +66,9 @@ class Down(SourceFailed):
 class Client:
     """One session. All of it runs in trio, but for what is said to run in kazoo's thread.
 
-    ``limit``: seconds until an answer is overdue; the session may be away for half of it before
-    that is a failure, and is asked to last as long. ``told`` is called with the path of every
-    znode that was changed and watched; ``lost`` when all watches are lost.
+    ``limit``: seconds until an answer is overdue. The session may be away for half of it before
+    that is a failure, and is asked to last as long. ``told`` is called with the path of every znode
+    that was changed and watched; ``lost`` when all watches are lost.
     """
 
     def __init__(

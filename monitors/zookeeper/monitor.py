@@ -4,14 +4,14 @@ Its data is the config; its mzxid, ZooKeeper's number of the transaction that se
 is the ts. Children ``uid``, ``gid`` and ``socket`` of it are the fields of the same name.
 
 Each znode that was read is watched, its data and what is below it, and only what was changed is
-read again. That would be enough; yet every ``freq`` seconds PATH is listed anew, with a share of
-the znodes, so that changes that a watch missed are found.
+read again. That would be enough. Yet a watch may miss a change, so every ``freq`` seconds PATH is
+listed anew, with a share of the znodes.
 
 Znodes are read one by one, so no reading shows all of them at one moment. So:
 
 - A vassal is gone when a listing of PATH that was made *after* it could not be read lacks it. A
   znode that is deleted and made again ends no vassal by a reading in between.
-- A vassal that has fields is told as it was at one moment: if anything of it changed while it was
+- A vassal that has fields is told as it was at one moment. If anything of it changed while it was
   read, it is read again. No config is run as whom the config before was to be run.
 
 A session that expires is told as a failure, also where the next one is there at once. For a while
