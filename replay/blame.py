@@ -6,8 +6,8 @@ not end that: the config that comes back is compared with the last one before. A
 with exactly the text of a vassal that its source removes at about the same time, is a rename. Then
 that vassal's configs are the older ones.
 
-A line is *at the boundary* where it may be older than the deploy told: the file begins later, or
-the config before was not recorded.
+A line is *at the boundary* where it may be older than the deploy that is told. Then the file begins
+later, or the config before was not recorded.
 """
 
 from bisect import bisect_left

@@ -7,9 +7,9 @@ is the deploy that ran when the first process died. So the record of one vassal 
 - A break begins with a death that nothing ordered. Until then the vassal was up, or was stopped for
   that deploy.
 - Each deploy and each request of an operator after it is a repair that was tried.
-- It ends when the vassal comes up and stays up. It has stayed up when it is loyal, when it ran for
-  more than twice as long as any process that died in this break, or when the last death was
-  ``Patience.quiet`` ago.
+- It ends when the vassal comes up and stays up. It has stayed up when it is loyal, or when the last
+  death was ``Patience.quiet`` ago. It has also stayed up when it ran for more than twice as long as
+  any process that died in this break.
 
 ``breaks`` is pure. All times are UTC nanoseconds.
 """

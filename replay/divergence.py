@@ -3,8 +3,8 @@
 The first event that differs is told with what differs in it, the phases of its vassal, the events
 before it, and who decided then. Events behind it that differ as well are sorted:
 
-- They *follow* from it where they are about a vassal that it or one of these orders about, or where
-  an event that differs is their cause.
+- They *follow* from it where they are about a vassal that it or one of these orders about. They
+  also follow where an event that differs is their cause.
 - They *may* follow where they are about other vassals, because all of them share the slots.
 - They are *independent* of it behind the next snapshot. There the fold goes on with the fleet as it
   was recorded, so the first difference has no effect any more.

@@ -1,7 +1,7 @@
 """``export-configs``: the config texts of a fleet as it stood, as files or as SQL.
 
-Names and texts are foreign. A file's name is one component that cannot leave the folder: a slash,
-a percent sign, control characters and a leading dot are ``%XX`` in it. Files are made anew, below
+Names and texts are foreign. A file's name is one component that cannot leave the folder. In it, a
+slash, a percent sign, control characters and a leading dot are ``%XX``. Files are made anew, below
 an open descriptor of the folder, and never through a link that is there.
 """
 

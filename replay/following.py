@@ -23,8 +23,8 @@ from .hosts import HostReader
 
 TO_FOLLOW: Final = 10  # lines from before, unless told
 _PAUSE: Final = 0.2  # seconds between two looks
-# A file's time may be older than its last change by a tick of the kernel (10 ms at most), so what
-# has changed within this time is looked at again.
+# A file's time may be older than its last change by a tick of the kernel (10 ms at most). So a file
+# that changed within this time is looked at again.
 _RECENT: Final = 1_000_000_000  # nanoseconds
 
 Signature = tuple[tuple[int, int, int], ...]

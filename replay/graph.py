@@ -1,8 +1,8 @@
 """``graph``: the causes of a story as a tree: as text, DOT, SVG or JSON.
 
 An event hangs under its recorded cause. One without a cause that is told hangs under the event
-before it, whose state it met, unless it came from outside: from a source, an operator or the
-daemon. A removal hangs under the doubt and the outage of its source.
+before it, whose state it met. One that came from a source, an operator or the daemon does not. A
+removal hangs under the doubt and the outage of its source.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,6 +1,6 @@
 """The lanes of a timeline: the phases of each vassal, and the marks on them.
 
-All texts are escaped here (``shown``): a name of a tenant cannot turn the direction of writing
+All texts are escaped here (``shown``). So a tenant's name cannot turn the direction of writing
 round or end a line, wherever it is drawn.
 """
 

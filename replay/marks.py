@@ -1,10 +1,10 @@
 """The record of one vassal: its own events, those that gave it orders, and its marks.
 
-The journal has an index of events by vassal, so the record is read backwards from its end,
-``MOST`` events at most, and no fleet is folded. Two kinds of events that concern a vassal are not
-under its name. An event of another vassal that freed a slot is the cause of an event of its own.
-A request of an operator for all vassals stands between the events of a vassal that was at rest and
-was ordered to do something. Those without an order are found among the last ``_FAR`` events.
+The journal has an index of events by vassal. So the record is read backwards from its end, ``MOST``
+events at most, and no fleet is folded. Two kinds of events that concern a vassal are not under its
+name. An event of another vassal that freed a slot is the cause of an event of its own. A request of
+an operator for all vassals stands between the events of a vassal that was at rest and was ordered
+to do something. Those without an order are found among the last ``_FAR`` events.
 
 Each event's recorded actions tell what was ordered because of it. So they tell which end of a
 process was ordered, without a fold.

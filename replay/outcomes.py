@@ -2,7 +2,7 @@
 
 To fold a million events takes seconds. The daemon has concluded the outcomes already, and wrote
 them with the events (table ``deploy``). The chain does not protect that table, so each row is
-compared with the events: the outcome must be one that its event can have, and the config before
+compared with the events. The outcome must be one that its event can have, and the config before
 must be the one that was deployed before. A row that does not fit ends this quick way, and
 ``deploys.py`` folds the rest. ``verify`` compares all rows with a full fold.
 """

@@ -6,8 +6,9 @@ is taken apart into two kinds of facts:
 - News that no order led to: changes of sources, requests of operators, daemons that start and end,
   clients, deaths while no daemon was there. They come at the time at which they came.
 - Answers: the events of an attempt after an order (spawn, reload, stop, kill, listen), with the
-  time from the order to each. An order of the other policy gets the answer to that order of the
-  record that is nearest in time, of the same vassal and where possible with the same config.
+  time from the order to each. An order of the other policy gets the answer to the order of the
+  record that is nearest in time. That order is about the same vassal, and where possible has the
+  same config.
 
 Deadlines are neither: the policy makes them.
 """

@@ -1,7 +1,7 @@
 """Reading on past damage, where an operator asks for that (``--salvage``).
 
 Without it, a fleet that follows from a damaged event is not told. With it, such an event is left
-out, those behind it are folded as if it had not been, and the command says so and exits with 3.
+out, and those behind it are folded as if it had not been. The command says so and exits with 3.
 """
 
 from typing import Final

@@ -1,9 +1,9 @@
 """The story of a vassal: the events that led to its present phase, and the break among them.
 
-The story is complete. It goes back from the present to the time at which the vassal was up before,
-and from there to its appearance, of which only the beginning is told. It has each event of the
-vassal that changed something, each order that another event gave it, and the requests for all
-vassals. Before a removal it has the outage of the source and its doubts.
+The story is complete. It goes back from the present to the time at which the vassal was up before.
+From there it goes to the vassal's appearance, of which only the beginning is told. It has each
+event of the vassal that changed something, each order that another event gave it, and the requests
+for all vassals. Before a removal it has the outage of the source and its doubts.
 
 Repetition is one item: the deaths of a crash loop between the first and the last. A wait for a
 slot is one item, too, and not the event of another vassal that freed the slot.

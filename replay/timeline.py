@@ -2,7 +2,7 @@
 
 The page holds its data as JSON in a block that no browser executes. In that JSON, ``<``, ``>`` and
 ``&`` are ``\\u`` escapes, so no text can end the block. Its policy (CSP) allows the one script and
-the one style that are in it, by their digests, and nothing else: no other script, image or request.
+the one style that are in it, by their digests. It allows no other script, no image and no request.
 """
 
 import base64

@@ -1,8 +1,8 @@
 """Changes that came together: a listing, or announcements of one source within a moment.
 
-The journal does not number the listings of a source. The daemon records the events of a listing
-one after the other, so the events of one source that follow each other within ``GAP`` came
-together. Events of others may stand between them.
+The journal does not number the listings of a source. The daemon records the events of a listing one
+after the other. So the events of one source that follow each other within ``GAP`` came together.
+Events of others may stand between them.
 """
 
 from collections import Counter

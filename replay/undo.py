@@ -1,7 +1,7 @@
 """``undo``: the commands that would bring back what an event changed. Nothing is carried out.
 
-It depends on the source: a file is written or removed, a row is changed by SQL, a document by
-mongosh, and an operator's request has its opposite. Names, paths and texts are foreign, so each is
+It depends on the source. A file is written or removed, a row is changed by SQL, and a document by
+mongosh. An operator's request has its opposite. Names, paths and texts are foreign, so each is
 quoted for the language that it stands in.
 """
 

@@ -7,10 +7,10 @@
     paused   the daemon was told to stop, and no other has started: counted as off
     unknown  it was up when the record broke off, and was dead when the next daemon looked
 
-An *outage* is a time down with a failure in it: a death that no order asked for and that is no
-success, a failed start, a lost heartbeat, a bar. A restart that was ordered is no outage, nor is a
-first start, unless such a failure is part of it. A failure holds until the vassal is up, off, or
-absent: a pause does not end it. Where the vassal was up for less than ``SETTLED`` between two
+An *outage* is a time down with a failure in it. That is a failed start, a lost heartbeat, a bar, or
+a death that no order asked for and that is no success. A restart that was ordered is no outage, nor
+is a first start, unless such a failure is part of it. A failure holds until the vassal is up, off,
+or absent: a pause does not end it. Where the vassal was up for less than ``SETTLED`` between two
 outages, both are one, so a crash loop is one outage. All times are cut to the window.
 """
 

@@ -1,7 +1,7 @@
 """Comparing a journal with the lines of a witness.
 
-Each line names an event and its hash. Behind a whole chain, a journal that has this event has all
-events before it as well, so one line that fits proves all that is before it. The first line that
+Each line names an event and its hash. With a whole chain, a journal that has this event has all
+events before it as well. So one line that fits proves all events before it. The first line that
 does not fit tells between which events the journal was rewritten, or where it was rolled back.
 
 After an operator adopted a journal that was not the witnessed one, the daemon's next line says so
