@@ -13,6 +13,7 @@ from ..monitors.names import shown
 from ..version import VERSION
 from .cli import commandline
 from .cli.commandline import Group
+from .cli.digests import short
 from .cli.option_types import duration
 from .client.asking import NO_DAEMON, REFUSED, ask
 from .client.asking import accepted as _accepted
@@ -170,7 +171,8 @@ def explain(path: str, name: str, as_json: bool) -> None:
     environment = [(f"{e['name']}={e['value']}", e["from"]) for e in answer["environment"]]
     _list_origins("environment", environment)
     digest, text = answer["config"], answer["text"]
-    print(f"config {(digest or 'none')[:12]}{'' if answer['path'] is None else ', a file'}:")
+    file = "" if answer["path"] is None else ", a file"
+    print(f"config {'none' if digest is None else short(digest)}{file}:")
     for line in (text or "").splitlines():
         print(f"  {shown(line)}")
     for note in answer["notes"]:

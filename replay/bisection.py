@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ..daemon.cli.digests import short
 from ..daemon.core.deploys import Deploy
 from ..journal.deploys import DEPLOYED
 from ..journal.reading import Reader
@@ -21,7 +22,6 @@ from . import texts
 from .deploys import deploy_record, deploys
 from .names import check_known
 from .rebuild import NotFound
-from .words import short
 
 BAD: Final = ("died", "barred")
 GOOD: Final = ("accepting", "running")

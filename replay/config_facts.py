@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from ..daemon.cli.digests import short
 from ..daemon.core.fleet import Fleet, Vassal
 from ..daemon.core.running import due_text, in_line, is_behind, running_config
 from ..monitors.names import shown
-from .words import short
 
 
 def config_facts(vassal: Vassal, fleet: Fleet) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+from ..daemon.cli.digests import short
 from ..daemon.core.deploys import Deploy, Deploys
 from ..journal.deploys import DEPLOYS
 from ..journal.events import Event
@@ -23,7 +24,7 @@ from .outcomes import stored
 from .rebuild import base, fold_one
 from .returns import Return, text
 from .sources import Sources
-from .words import decode_actions, short
+from .words import decode_actions
 
 
 def deploys(reader: Reader, which: Filter, full: bool = False) -> Iterator[Deploy]:

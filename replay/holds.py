@@ -7,6 +7,7 @@ vassals, so they are told of old journals, too.
 from collections.abc import Iterator
 from typing import Any, Final
 
+from ..daemon.cli.digests import short
 from ..daemon.core.fleet import Vassal
 from ..journal.deploys import DEPLOYED
 from ..journal.events import Event, OperatorRequested, RequestRefused
@@ -14,7 +15,7 @@ from ..journal.reading import Reader
 from ..journal.selection import Filter
 from ..journal.times import for_people, took
 from ..monitors.names import shown
-from .words import operator, short
+from .words import operator
 
 _MOST: Final = 100  # requests that are looked at
 _FAR: Final = 20_000  # events among which requests for all vassals are looked for

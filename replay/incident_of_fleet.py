@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ..daemon.cli.digests import short
 from ..daemon.core.fleet import Fleet, Vassal
 from ..daemon.core.running import is_behind
 from ..journal.deploys import DEPLOYED
@@ -21,7 +22,7 @@ from .page import Page, Section
 from .rebuild import NotFound, fleet_at
 from .sources import Sources
 from .trust import altered
-from .words import how_it_ended, short
+from .words import how_it_ended
 
 _DAY: Final = 86_400 * 10**9
 _FAR: Final = 50_000  # events in which deaths are counted

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ..daemon.cli.digests import short
 from ..daemon.core.fleet import Vassal
 from ..daemon.core.records import phase_of
 from ..journal.events import Event, Exited
@@ -16,7 +17,6 @@ from .authors import author, further
 from .breaks import Break, Mark, Repair
 from .page import Page, Section
 from .story import Story
-from .words import short
 
 NOT_KNOWN: Final = "not known: emperord is no proxy, and sees no request"
 _MOST_LOG: Final = 30  # lines

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
+from ..daemon.cli.digests import short
 from ..daemon.core.deploys import Deploy
 from ..journal.deploys import DEPLOYED
 from ..journal.reading import Reader
-from .words import short
 
 _GONE: Final = ("vassal_removed", "vassal_destroyed")
 _SAME: Final = (

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from ..daemon.cli.digests import short
 from ..daemon.core.fleet import Fleet
 from ..daemon.core.running import running_config
 from ..journal.errors import Damaged
@@ -17,7 +18,7 @@ from ..journal.reading import Reader
 from ..journal.times import for_people, rfc3339, took
 from ..monitors.names import shown
 from .rebuild import base, fold_one
-from .words import decode_actions, short
+from .words import decode_actions
 
 
 class Run(msgspec.Struct):

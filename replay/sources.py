@@ -5,6 +5,7 @@ that is made of the URL of a former source may get a number behind it.
 """
 
 import difflib
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -32,7 +33,16 @@ class Sources:
 
     @classmethod
     def of(cls, reader: Reader) -> "Sources":
-        """The names that the newest daemon of a journal has; made ones where it is damaged."""
+        """The names that the newest daemon of a journal has; made ones where it is damaged.
+
+        They are read once for a reader.
+        """
+        if reader not in _known:
+            _known[reader] = cls._read(reader)
+        return _known[reader]
+
+    @classmethod
+    def _read(cls, reader: Reader) -> "Sources":
         try:
             fleet, _ = base(reader, reader.head.seq)
             monitors, names = fleet.monitors, fleet.names
@@ -66,3 +76,6 @@ class Sources:
         listed = ", ".join(f"{name} ({shown(url)})" for name, url in names.items())
         others = f"did you mean {shown(near[0])}?" if near else f"there are {listed or 'none'}"
         raise NotFound(f"no monitor {shown(told)} was ever known here; {others}")
+
+
+_known: WeakKeyDictionary[Reader, Sources] = WeakKeyDictionary()

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
+from ..daemon.cli.digests import short
 from ..daemon.cli.tables import aligned
 from ..daemon.cli.vassals import hold_text
 from ..daemon.core.end_words import ago, restarts_text
@@ -18,7 +19,6 @@ from ..daemon.core.running import (
 from ..journal.times import for_people, took
 from ..monitors.names import shown
 from .sources import Sources
-from .words import short
 
 HEAD = (
     "VASSAL", "PHASE", "SINCE", "PID", "DEATHS", "RESTARTS (1 H)", "LAST EXIT", "RUNS", "WANTED",

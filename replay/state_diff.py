@@ -8,12 +8,12 @@ from collections.abc import Collection, Iterator
 from itertools import groupby
 from typing import Any, Final
 
+from ..daemon.cli.digests import short
 from ..daemon.core.fleet import Fleet, Vassal
 from ..daemon.core.records import vassal_record
 from ..journal.policy import Policy
 from ..journal.times import for_people, rfc3339, took
 from ..monitors.names import shown
-from .words import short
 
 COLUMNS: Final = ("vassal", "what", "before", "after")
 # They differ whenever a process or a config does.

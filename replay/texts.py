@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from ..daemon.cli.digests import short
 from ..daemon.core.running import running_config
 from ..daemon.core.starts import bar_reason
 from ..journal.deploys import DEPLOYED, DEPLOYS
@@ -18,7 +19,6 @@ from ..monitors.names import shown
 from .holds import last_ran
 from .names import check_known
 from .rebuild import NotFound, fleet_at
-from .words import short
 
 _NUMBER: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
 _DIGEST: Final = re.compile(r"[0-9a-f]{4,64}", re.ASCII)

@@ -8,18 +8,12 @@ from typing import Final
 
 import msgspec
 
+from ..daemon.cli.digests import short
 from ..daemon.core.actions import Action
 from ..daemon.loop.event_log import jump_text
 from ..journal import events as e
 from ..journal.times import rfc3339
 from ..monitors.names import shown
-
-SHORT: Final = 12  # characters of a digest that tell it from any other in practice
-
-
-def short(digest: str | None) -> str:
-    """The beginning of a digest."""
-    return "-" if digest is None else shown(digest[:SHORT])
 
 
 def essence(body: e.Body) -> str:

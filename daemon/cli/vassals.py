@@ -6,11 +6,12 @@ from typing import Any, Final
 from ...journal import times
 from ...journal.times import age
 from ...monitors.names import shown
+from ..core.due_words import due_words
 from . import terminal
+from .digests import short
 from .tables import aligned
 
 _NARROW: Final = 110  # columns of a terminal; below, less is told in columns of its own
-_SHORT: Final = 12  # characters of a digest, as emperor-replay shows them
 Cells = Callable[[Mapping[str, Any]], str]
 
 
@@ -87,13 +88,13 @@ def _restarts(vassal: Mapping[str, Any]) -> str:
 
 
 def _runs(vassal: Mapping[str, Any]) -> str:
-    return _digest(vassal.get("running"))
+    return short(vassal.get("running"))
 
 
 def _wanted(vassal: Mapping[str, Any]) -> str:
     # A daemon of a former version does not tell which config runs.
     runs, wanted = vassal.get("running"), vassal["config"]
-    return "same" if runs == wanted and runs is not None else _digest(wanted)
+    return "same" if runs == wanted and runs is not None else short(wanted)
 
 
 def _source(vassal: Mapping[str, Any], sources: Mapping[str, str]) -> str:
@@ -124,12 +125,7 @@ def phase_text(vassal: Mapping[str, Any]) -> str:
 
 def due_text(vassal: Mapping[str, Any]) -> str:
     """The step to the wanted config that waits; empty where none does."""
-    step, line = vassal.get("due"), vassal.get("in_line")
-    if step in ("reload", "restart"):
-        return f"{step} waits ({line} in line)" if line else f"{step} waits"
-    if step == "start" and vassal["pid"] is not None and vassal["phase"] != "stopping":
-        return "its change waits for the next start"
-    return ""
+    return due_words(vassal.get("due"), vassal["phase"], vassal.get("in_line"))
 
 
 def last_exit_text(vassal: Mapping[str, Any]) -> str | None:
@@ -155,7 +151,3 @@ def hold_text(vassal: Mapping[str, Any]) -> str:
 
 def _or_dash(value: Any) -> str:
     return "-" if value is None else str(value)
-
-
-def _digest(digest: str | None) -> str:
-    return "-" if digest is None else shown(digest[:_SHORT])

@@ -11,6 +11,7 @@ import click
 from ...journal import times
 from ...monitors.names import shown
 from ..cli import commandline, terminal
+from ..core.due_words import waiting_words
 from .asking import ask
 from .words import WHOLE, as_json, others_text, print_json, words
 
@@ -43,7 +44,7 @@ def lines(answer: dict[str, Any], wanting: list[dict[str, Any]]) -> Iterator[str
     for key, value in answer.items():
         if key != "attention":
             most = None if key == "monitors" else MOST
-            told = waiting_text(value) if key == "due" else words(value, most)
+            told = waiting_words(value) or "none" if key == "due" else words(value, most)
             told = local(value) if key == "at" else told
             yield f"{key.replace('_', ' ') + ':':16} {told}"
     yield f"{'attention:':16} {'' if wanting else 'none'}".rstrip()
@@ -87,9 +88,3 @@ def _in_words(wanting: dict[str, Any]) -> str:
     if wanting["since"] is not None:
         text += f" since {local(wanting['since'])}"
     return shown(text if wanting["reason"] is None else f"{text}: {wanting['reason']}")
-
-
-def waiting_text(due: dict[str, int]) -> str:
-    """The steps that wait, by kind, as a text."""
-    told = [f"{count:,} {step}{'' if count == 1 else 's'}" for step, count in due.items()]
-    return f"{' and '.join(told)} wait{'s' if sum(due.values()) == 1 else ''}" if told else "none"

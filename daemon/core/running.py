@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final, Literal
 
+from .due_words import due_words, waiting_words
 from .fleet import UP, Fleet, Vassal
 from .reloads import needs_restart, tells, way_to_reload
 
@@ -76,14 +77,7 @@ def in_line(fleet: Fleet) -> int:
 
 def due_text(vassal: Vassal, line: int) -> str | None:
     """The step that is due, in words; ``line`` reloads and restarts wait for a slot."""
-    step = due(vassal)
-    if step is None or vassal.phase not in UP or vassal.phase == "stopping":
-        return None
-    if step == "start":
-        return "its change waits for the next start"
-    if waits_in_line(vassal):
-        return f"{step} waits ({line} in line)"
-    return f"{step} waits for the end of its {'start' if vassal.phase == 'starting' else 'reload'}"
+    return due_words(due(vassal), vassal.phase, line if waits_in_line(vassal) else None) or None
 
 
 def waiting_steps(vassals: Iterable[Vassal]) -> dict[str, int]:
@@ -93,6 +87,4 @@ def waiting_steps(vassals: Iterable[Vassal]) -> dict[str, int]:
 
 def waiting_text(vassals: Iterable[Vassal]) -> str:
     """The reloads and restarts that wait, with their numbers; empty where none does."""
-    steps = waiting_steps(vassals)
-    told = [f"{count} {step}{'' if count == 1 else 's'}" for step, count in steps.items()]
-    return f"{' and '.join(told)} wait{'s' if sum(steps.values()) == 1 else ''}" if told else ""
+    return waiting_words(waiting_steps(vassals))

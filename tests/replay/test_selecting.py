@@ -13,8 +13,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from emperord.daemon.core.fleet import Fleet
 from emperord.journal.policy import Policy
+from emperord.journal.reading import Reader
+from emperord.replay import sources
 from emperord.replay.main import cli
+from emperord.replay.rebuild import base
 from journal_builder import MONITOR, Builder, building
 from support.replaying import asking
 
@@ -235,3 +239,22 @@ def test_the_last_of_several_journals(path: str, tmp_path: Path) -> None:
     assert [(one["host"], one["seq"]) for one in told] == [("a", 12), ("b", 3)]
     result = CliRunner().invoke(cli, [*journals, "history", "app-*", "-n", "1", "-o", "jsonl"])
     assert [json.loads(line)["seq"] for line in result.stdout.splitlines()] == [10]
+
+
+def test_the_names_of_sources_are_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path, snapshot_every=4) as builder:
+        builder.start()
+        builder.up("a.ini")
+        builder.event("daemon_stopped")
+    read = list[int]()
+
+    def counted(reader: Reader, upto: int) -> tuple[Fleet, bytes]:
+        read.append(upto)
+        return base(reader, upto)
+
+    monkeypatch.setattr(sources, "base", counted)
+    result = run(path, "events", "--monitor", "dir:vassals")
+    assert (result.exit_code, len(read)) == (0, 1)
