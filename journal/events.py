@@ -6,7 +6,7 @@ ever, so:
 - a kind's name is a literal that never changes and is never reused;
 - a field may be added with a default; it may not change its meaning, and none is removed;
 - a change that this does not allow raises the body's ``VERSION``, and adds an upcaster to
-  ``UPCASTERS`` (``decoding.py``): a function from the old body to the next version's.
+  ``UPCASTERS`` (``decoding.py``). That is a function from the old body to the next version's.
 
 Bodies hold what happened, never what was decided because of it: decisions are the fold's and
 stand in the event's ``actions``. Times in bodies are UTC nanoseconds unless a name says
@@ -177,7 +177,7 @@ class Exited(Body, frozen=True):
     wrote, for a death that was not ordered. ``reload``: the signal that was to reload it has ended
     it, a moment after it was sent. Its exit code may be 128 and that signal. ``over_budget``: the
     budget of its account is spent, so the last lines are not recorded. ``oom``: the kernel's words
-    for having killed it, or a process of its cgroup, for want of memory.
+    for having killed it, or a process of its cgroup, for lack of memory.
     """
 
     attempt: int

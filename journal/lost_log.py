@@ -172,7 +172,7 @@ def _log_belongs(path: str) -> bool:
     try:
         alone = _check(path, _ALONE, upto=together.head)
     except JournalError:
-        return True  # as after a crash amid a checkpoint
+        return True  # as after a crash during a checkpoint
     if alone is None:
         return True
     if alone.follows:  # no log brings a journal back to an earlier event

@@ -100,8 +100,8 @@ def flaws(connection: sqlite3.Connection) -> list[str]:
     return found + [
         f"{each.type} {each.name!r} on {each.table!r} is none of emperord's, and can change what"
         f" is written (DROP {each.type.upper()} takes it away)"
-        for each in _strangers(connection)
-        if _meddles(each)
+        for each in _foreign_objects(connection)
+        if _changes_rows(each)
     ]
 
 
@@ -133,8 +133,8 @@ def additions(connection: sqlite3.Connection) -> list[str]:
     """Harmless objects that another program put into the file, for people."""
     found = [
         f"{each.type} {each.name!r} is none of emperord's"
-        for each in _strangers(connection)
-        if not _meddles(each)
+        for each in _foreign_objects(connection)
+        if not _changes_rows(each)
     ]
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version != 0:
@@ -166,7 +166,7 @@ def _objects(connection: sqlite3.Connection) -> list[_Object]:
     return [_Object(*row) for row in rows]
 
 
-def _strangers(connection: sqlite3.Connection) -> list[_Object]:
+def _foreign_objects(connection: sqlite3.Connection) -> list[_Object]:
     ours = _made(NAMES).objects
     return [
         each
@@ -176,12 +176,12 @@ def _strangers(connection: sqlite3.Connection) -> list[_Object]:
     ]
 
 
-def _meddles(stranger: _Object) -> bool:
-    """Whether it can change what is written: a row may be left out for want of uniqueness."""
-    if stranger.type == "trigger":
+def _changes_rows(foreign: _Object) -> bool:
+    """Whether it can change what is written: a row may be left out for lack of uniqueness."""
+    if foreign.type == "trigger":
         return True
-    unique = (stranger.sql or "").split()[1:2]
-    return stranger.type == "index" and stranger.table in TABLES and unique == ["UNIQUE"]
+    unique = (foreign.sql or "").split()[1:2]
+    return foreign.type == "index" and foreign.table in TABLES and unique == ["UNIQUE"]
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> list[str]:

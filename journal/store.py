@@ -192,8 +192,8 @@ class Journal:
     def snapshot(self, before: int | None = None) -> Snapshot | None:
         """The newest snapshot that is what was written, if there is one (before that event).
 
-        Raises Damaged if there is none in a journal that does not begin with the first event,
-        because the fleet at its beginning is not known then.
+        Raises Damaged if there is none in a journal that does not begin with the first event. The
+        fleet at its beginning is not known then.
         """
         upto = self.seq if before is None else before - 1
         with readable(self.path):

@@ -21,8 +21,8 @@ def newest_snapshot(
 ) -> Stored | None:
     """The newest snapshot up to an event that is what was written, if there is one.
 
-    Raises Damaged if there is none in a journal that does not begin with the first event, because
-    the fleet at its beginning is not known then.
+    Raises Damaged if there is none in a journal that does not begin with the first event. The fleet
+    at its beginning is not known then.
     """
     for row in connection.execute(_SNAPSHOTS, (upto,)):
         stored = unpacked(*row)

@@ -1,7 +1,7 @@
 """Opens the config file of a vassal, with whose rights it must be, and judges whose it may be.
 
-In tyrant mode the *tenant* is the user that the vassal runs as: the owner of the file, or of the
-symlink in its place (--tyrant-nofollow). The file is opened with the tenant's rights
+In tyrant mode the *tenant* is the user that the vassal runs as. That is the owner of the file, or
+of the symlink in its place (--tyrant-nofollow). The file is opened with the tenant's rights
 (``tenant.py``), and its place is judged before it is read (``ownership.py``).
 """
 

@@ -81,8 +81,8 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
 class Recovered(msgspec.Struct, frozen=True, gc=False):
     """The source can be read (again). A ``Listing`` says so by itself.
 
-    A source that has no listing tells this when it is connected, because a daemon that starts waits
-    a moment for the first observation of each source.
+    A source that has no listing tells this when it is connected. A daemon that starts waits a
+    moment for the first observation of each source.
     """
 
 

@@ -58,9 +58,9 @@ def trespass(
 ) -> Judgement:
     """Whether the file may run as ``owner``. Raises Replaced, NotKnown, OSError.
 
-    ``own`` is the status of the name itself, ``home`` that of its directory, ``place`` the path
-    of that from the root, and the name in it. ``nofollow``: a symlink's target does not count when
-    its monitor looks for changes.
+    ``own`` is the status of the name itself, and ``home`` that of its directory. ``place`` is the
+    directory's path from the root, and the name in it. ``nofollow``: a symlink's target does not
+    count when its monitor looks for changes.
     """
     way = _way_to(ways, os.path.join(*place), opened)
     bar = _misplaced(owner, opened, own, home) or _flaw(way, owner)

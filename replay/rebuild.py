@@ -86,17 +86,17 @@ def fleets(reader: Reader, seq: int, full: bool = False) -> Iterator[Fleet]:
     yield fleet
     for row in reader.rows(after=fleet.seq, upto=seq):
         for missing in range(fleet.seq + 1, row[0]):
-            leave_out(reader, missing, _damaged(reader, missing, "is missing"))
+            leave_out(reader, missing, damaged(reader, missing, "is missing"))
             previous = b""  # not known
         fleet.seq = row[0]
         if previous and _link(previous, row) != row[8]:
-            leave_out(reader, row[0], _damaged(reader, row[0], "is not what was written"))
+            leave_out(reader, row[0], damaged(reader, row[0], "is not what was written"))
         else:
             _fold_or_leave_out(reader, fleet, row)
         previous = row[8]
         yield fleet
     for missing in range(fleet.seq + 1, seq + 1):
-        leave_out(reader, missing, _damaged(reader, missing, "is missing"))
+        leave_out(reader, missing, damaged(reader, missing, "is missing"))
 
 
 def _fold_or_leave_out(reader: Reader, fleet: Fleet, row: Row) -> None:
@@ -113,7 +113,8 @@ def _link(previous: bytes, row: Row) -> bytes:
         return b""
 
 
-def _damaged(reader: Reader, seq: int, what: str) -> Damaged:
+def damaged(reader: Reader, seq: int, what: str) -> Damaged:
+    """The error for an event behind which nothing can be told."""
     return Damaged(
         f"{reader.path}: event {seq} {what}, so what came of it cannot be told{VERIFY_SAYS_MORE},"
         f" and 'state --seq {seq - 1}' shows the fleet before it",

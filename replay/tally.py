@@ -14,10 +14,9 @@ from ..daemon.core.actions import Action
 from ..daemon.core.deploys import Deploy, Deploys
 from ..daemon.core.fleet import Fleet, Vassal
 from ..journal.deploys import DEPLOYED
-from ..journal.errors import VERIFY_SAYS_MORE, Damaged
 from ..journal.events import Event, Exited
 from ..journal.reading import Reader, Row
-from .rebuild import base, fold_one
+from .rebuild import base, damaged, fold_one
 from .uptime import Report, Spell, State, finished, is_failure, was_failing
 from .words import decode_actions
 
@@ -45,12 +44,7 @@ def rows(reader: Reader, after: int, upto: int) -> Iterator[Row]:
         if expected == upto:
             return
         expected += 1
-    raise Damaged(
-        f"{reader.path}: event {expected} is missing, so what came of it cannot be told"
-        f"{VERIFY_SAYS_MORE}",
-        expected,
-        expected - 1,
-    )
+    raise damaged(reader, expected, "is missing")
 
 
 class Book:

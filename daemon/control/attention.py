@@ -91,7 +91,7 @@ class Recent:
             self._doubts[event.monitor] = event.at
 
     def lacks_text(self, vassal: str) -> bool:
-        """Whether it was not reloaded for want of its text, which has not come since."""
+        """Whether it was not reloaded for lack of its text, which has not come since."""
         return vassal in self._without_text
 
     def doubt(self, monitor: str) -> int | None:

@@ -73,7 +73,7 @@ class Client:
         self.stream = stream
         self.uid, self._pid = user_of(stream.socket)
         self.idle_since: float | None = None
-        self.patience = trio.CancelScope()  # until it is hung up on
+        self.patience = trio.CancelScope()  # until it is disconnected
         self._places = places
         self._placed = False
 
@@ -235,7 +235,7 @@ async def _serve(client: Client, answer: Answer) -> None:
                 try:
                     await _converse(client, answer)
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    return  # it has gone; so be it
+                    return  # it has gone, so nothing is left to answer
     finally:
         client.leave()
 

@@ -9,8 +9,8 @@
     the daemon leaves, with its vassals running; the newcomer gets the lock and adopts them
 
 Until it hears "taken" the daemon goes on as if nothing had happened. From then on the newcomer's
-keeper holds every socket, so no vassal notices, whoever dies next. No vassal is started meanwhile:
-its sockets would not be handed over.
+keeper holds every socket, so no vassal notices which process dies next. No vassal is started
+meanwhile: its sockets would not be handed over.
 """
 
 import contextlib

@@ -19,6 +19,6 @@ Invariants:
   (``blame.py``), and the event ``vassal_failed`` bars that one alone.
 - A released decision stays for ever. A new one is a ``Change`` in ``rules.py``, the old branch
   stays, and each journal is folded by the rules that its daemon recorded.
-- The fleet is plain data. The same history gives the same bytes of a snapshot, with the keys in the
+- The fleet is plain data. The same history gives the same bytes of a snapshot. The keys are in the
   same order, because the order of the queues is part of the state.
 """

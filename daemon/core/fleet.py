@@ -47,7 +47,7 @@ class End(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The end of a vassal's process, by event ``seq``.
 
     ``order`` is the order that the daemon had given, and ``reason`` why. ``reload``: it ended of
-    the reload that was ordered. ``oom`` is the evidence that the kernel killed for want of memory.
+    the reload that was ordered. ``oom`` is the evidence that the kernel killed for lack of memory.
     """
 
     seq: int

@@ -79,7 +79,7 @@ class Controller:
     # Reload
 
     def _lacks_text(self, process: Process, spec: Spec) -> bool:
-        """Report a reload that is not sent, because uWSGI would end for want of its config."""
+        """Report a reload that is not sent, because uWSGI would end for lack of its config."""
         if spec.path is not None or not process.speaks or spec.config is None:
             return False
         if self._config_text(spec.config) is not None:

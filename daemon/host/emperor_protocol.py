@@ -51,7 +51,7 @@ def news(vassal: Vassal, byte: int) -> str | None:
         return "vassal_loyal"
     if byte == RESIGNS:
         return "vassal_resigned"
-    # One that comes amid a reload is the last of the program that is being replaced.
+    # One that comes during a reload is the last of the program that is being replaced.
     if byte == HEARTBEAT and not vassal.heartbeat and phase != "reloading":
         return "heartbeat_started"
     return None

@@ -1,6 +1,6 @@
 """An epoll set that tries again where the kernel refuses to add a descriptor for now.
 
-epoll_ctl(2) refuses for want of memory, or of watches (/proc/sys/fs/epoll/max_user_watches). No
+epoll_ctl(2) refuses for lack of memory, or of watches (/proc/sys/fs/epoll/max_user_watches). No
 vassal is to blame for that, so none is barred for it. Events that came meanwhile are reported when
 the descriptor is in the set.
 """

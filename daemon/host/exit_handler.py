@@ -5,7 +5,7 @@ is killed and waited for (``reap.py``). Only then the exit is recorded: stopped 
 is left. A zombie leader is reaped after its group was signalled, so that no other process can have
 its pid yet. The keeper is told how it ended before it is reaped: a daemon that is killed in between
 does not lose the exit status. Of a process that was killed without an order, the kernel is asked
-whether it did that for want of memory.
+whether it did that for lack of memory.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Kills by the kernel for want of memory (the OOM killer): which process, by the kernel's words.
+"""Kills by the kernel for lack of memory (the OOM killer): which process, by the kernel's words.
 
 A SIGKILL alone does not tell its sender. The kernel tells it in two places:
 
@@ -77,7 +77,7 @@ def _sees_first_namespace() -> bool:
 
 
 def counted(cgroup: str | None) -> int:
-    """How many processes of a cgroup were killed for want of memory. Blocks for a moment."""
+    """How many processes of a cgroup were killed for lack of memory. Blocks for a moment."""
     if cgroup is None:
         return 0
     try:
@@ -89,7 +89,7 @@ def counted(cgroup: str | None) -> int:
 
 
 class KernelKills:
-    """Says of dead leaders whether the kernel killed them for want of memory."""
+    """Says of dead leaders whether the kernel killed them for lack of memory."""
 
     def __init__(self) -> None:
         self._log = threads.Shared(killed)  # one look serves all that died together

@@ -114,7 +114,7 @@ def _kept(name: str, kept: Kept, processes: procfs.Processes, machine: Machine) 
     number, vassal = parts
     told = kept.about
     mark, pid, start = told.get("mark"), told.get("pid"), told.get("start")
-    if not isinstance(pid, int):  # a daemon of 0.1.0, or one that died amid the start
+    if not isinstance(pid, int):  # a daemon of 0.1.0, or one that died during the start
         marks = [mark] if mark else _marks(processes, number, vassal)
         pids = [pid for each in marks for pid in processes.of(each) if machine.session(pid) == pid]
         pid, mark = (pids[0], marks[0]) if pids else (None, mark)

@@ -74,7 +74,7 @@ def main() -> NoReturn:
 
 
 def _made(arguments: list[str]) -> "Keeper":
-    """A keeper. One that was executed anew has vassals, so it does not end for want of memory."""
+    """A keeper. One that was executed anew has vassals, so it does not end for lack of memory."""
     while True:
         try:
             return Keeper(arguments)

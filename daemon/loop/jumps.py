@@ -3,8 +3,8 @@
 The wall clock is compared with the journal's each second. A jump while the daemon runs changes no
 stamp, but the next daemon would take it. A wall clock that is not taken (``Clock.held``) is
 confirmed in two cases. The kernel says that NTP or PTP disciplines it (adjtimex(2)), or it is back
-within the largest step. It is taken in a moment in which no start, reload or stop may time out:
-otherwise the deadlines of all these would pass at once.
+within the largest step. It is taken in a moment in which no start, reload or stop may time out.
+Otherwise the deadlines of all these would pass at once.
 
 A wall clock that is behind the journal's is not taken, as no time goes back. As long as one of the
 two is not believed, an operator is told (``JumpWatch.trouble``).

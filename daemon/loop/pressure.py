@@ -1,6 +1,6 @@
 """The machine's pressure, which decides how many vassals may start at once.
 
-The kernel counts for how long tasks were stalled for want of a processor, memory or a disk
+The kernel counts for how long tasks were stalled for lack of a processor, memory or a disk
 (pressure stall information, PSI, in ``/proc/pressure``). Each second the figure becomes the mean of
 itself and the share of the last second, so that one burst does not swing the limit. Kernels
 without PSI have the run queue instead (``/proc/loadavg``).

@@ -5,10 +5,10 @@ goes the vassal goes, even without an announcement. So only the names in directo
 (inotify), all along the way that leads to the file. Every ``freq`` seconds all files are looked
 for, as the safety net.
 
-A file is gone when it is not there, and still is not after ``GRACE``, because editors move the old
-file away before they write the new one. It is not gone when its file system is unmounted. The
-vassal's ``attrs`` name that file system as ``mount``, so that a daemon that starts before a disk is
-mounted knows it, too.
+A file is gone when it is not there, and still is not after ``GRACE``. Editors move the old file
+away before they write the new one. It is not gone when its file system is unmounted. The vassal's
+``attrs`` name that file system as ``mount``, so that a daemon that starts before a disk is mounted
+knows it, too.
 """
 
 import math

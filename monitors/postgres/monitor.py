@@ -7,9 +7,10 @@ ends a query that takes too long, and the daemon asks it to when it stops waitin
 The server leaves out values that are too long for a vassal (``query.py``). It is cut off when it
 sends more than that for no row (``relay.py``).
 
-Values are taken as the server sends them. psycopg would fail the whole result, not just the row,
-for a value that it cannot convert: ``infinity``, a year of five digits, bytes that are no text. For
-the same reason the client's encoding is the server's: what is not converted cannot fail to convert.
+Values are taken as the server sends them. For a value that psycopg cannot convert, it would fail
+the whole result, not just the row. Such are ``infinity``, a year of five digits, and bytes that are
+no text. For the same reason the client's encoding is the server's: what is not converted cannot
+fail to convert.
 """
 
 import asyncio

@@ -50,7 +50,7 @@ class Clients:
     """All who are connected. ``make`` gives a PULL socket for the client of this label.
 
     ``deliver`` is given each message with its client's label, ``report`` is told of clients that
-    were hung up on.
+    were disconnected.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class Client:
         share: Callable[[], int],
     ) -> None:
         self.heard = trio.current_time()
-        self.flaw = ""  # why it was hung up on
+        self.flaw = ""  # why it was disconnected
         self._far = far
         self._frames = frames
         self._answers = answers
