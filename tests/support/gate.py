@@ -83,7 +83,7 @@ class Gate:
     def _slow_down(self, count: int) -> None:
         self.silent_after -= count
         self.silent |= self.silent_after < 0
-        time.sleep(count / self.rate)
+        time.sleep(count / self.rate)  # a line of so many bytes a second is what it stands for
 
     def _pump(
         self, source: socket.socket, drain: socket.socket, passed: bytearray | None = None

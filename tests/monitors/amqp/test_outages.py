@@ -45,7 +45,8 @@ async def test_an_exchange_that_is_deleted_under_it_is_noticed(
             publisher.channel.exchange_declare(EXCHANGE, "fanout", durable=durable)
         while "a.ini" not in watch.seen:  # messages are lost while no queue is bound
             publisher.publish("a.ini", "one")
-            await trio.sleep(OFTEN)
+            with trio.move_on_after(OFTEN):
+                await watch.shows("a.ini", "one")
 
 
 async def test_who_connects_may_be_told(publisher: Publisher) -> None:
