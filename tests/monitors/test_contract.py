@@ -1,8 +1,8 @@
-"""The contract of all monitors, whatever the source. Later sources are added to SOURCES."""
+"""The contract of all monitors, whatever the source. Later ones are added to SOURCES or TELLING."""
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,8 +33,15 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
     "mongodb": of_server("mongodb", "MongoSource"),
     "zoo": of_server("zookeeper", "ZooSource"),
 }
+# These tell of one vassal at a time. They make no listing, and have tests of their own for outages.
+TELLING: dict[str, Callable[[Path], Source]] = {
+    "amqp": of_server("rabbitmq", "AmqpSource"),
+    "zmq": of_server("pushing", "ZmqSource"),
+}
 THREAD = "-thread"  # the client runs in a thread of its own, as it does on the newest Pythons
 SOURCES |= {name + THREAD: SOURCES[name] for name in ("pg", "mongodb")}
+TELLING |= {"amqp" + THREAD: TELLING["amqp"]}
+of_all = pytest.mark.parametrize("source", [*SOURCES, *TELLING], indirect=True)
 SELDOM = MonitorOptions(freq=NEVER)
 BUSY = MonitorOptions(freq=OFTEN)
 
@@ -42,10 +49,12 @@ BUSY = MonitorOptions(freq=OFTEN)
 @pytest.fixture(params=SOURCES)
 def source(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Source:
+) -> Iterator[Source]:
     if request.param.endswith(THREAD):
         monkeypatch.setenv("EMPEROR_ASYNCIO", "thread")
-    return SOURCES[request.param](tmp_path)
+    made = (SOURCES | TELLING)[request.param](tmp_path)
+    yield made
+    getattr(made, "close", lambda: None)()
 
 
 async def test_first_it_lists_all_there_is(source: Source) -> None:
@@ -61,6 +70,7 @@ async def test_an_empty_source_is_no_failure(source: Source) -> None:
         assert watch.told == [Listing({})]
 
 
+@of_all
 async def test_what_is_added_is_told(source: Source) -> None:
     async with watching(source.monitor(SELDOM)) as watch:
         source.put("a.ini", "one")
@@ -68,6 +78,7 @@ async def test_what_is_added_is_told(source: Source) -> None:
         assert watch.contents[source.name("a.ini")] == b"one"
 
 
+@of_all
 async def test_what_is_changed_is_told(source: Source) -> None:
     source.put("a.ini", "one")
     async with watching(source.monitor(SELDOM)) as watch:
@@ -76,10 +87,12 @@ async def test_what_is_changed_is_told(source: Source) -> None:
         assert watch.contents[source.name("a.ini")] == b"two"
 
 
+@of_all
 async def test_what_is_removed_is_told(source: Source) -> None:
     source.put("a.ini", "one")
     source.put("b.ini", "two")
     async with watching(source.monitor(SELDOM)) as watch:
+        await watch.until(lambda: len(watch.seen) == 2)
         source.remove("a.ini")
         await watch.until(lambda: source.name("a.ini") not in watch.seen)
         assert list(watch.seen) == [source.name("b.ini")]
@@ -129,6 +142,7 @@ async def test_a_source_that_is_away_at_first_is_waited_for(source: Source) -> N
         await watch.shows(source.name("a.ini"), "one")
 
 
+@of_all
 async def test_nothing_is_told_while_the_last_is_not_durable(source: Source) -> None:
     entered, gate = trio.Event(), trio.Event()
     watch = Watching()
@@ -154,6 +168,7 @@ async def test_nothing_is_told_while_the_last_is_not_durable(source: Source) -> 
         nursery.cancel_scope.cancel()
 
 
+@of_all
 async def test_an_error_of_the_journal_gets_out(source: Source) -> None:
     async def tell(*observations: Observation) -> None:
         raise ZeroDivisionError
@@ -175,6 +190,7 @@ async def test_it_can_be_cancelled_and_run_again(source: Source) -> None:
     assert os.listdir("/proc/self/fd") == before
 
 
+@of_all
 async def test_it_can_be_cancelled_at_once(source: Source) -> None:
     for _ in range(20):
         async with watching(source.monitor(SELDOM), listed=False):

@@ -1,8 +1,14 @@
 """A client of zmq://, as users write it."""
 
+from pathlib import Path
 from typing import Final, Self
 
 import zmq
+from emperord.monitors.contract import Monitor
+from emperord.monitors.options import MonitorOptions
+from emperord.monitors.registry import open_monitor
+
+from .vassals import free_port
 
 _SENT_AWAY: Final = (
     zmq.Event.HANDSHAKE_FAILED_PROTOCOL
@@ -68,3 +74,31 @@ class Pusher:
             self._events.recv_multipart()
             hung_up = True
         return hung_up
+
+
+class ZmqSource:
+    """An endpoint, and a client of it."""
+
+    def __init__(self, _: Path | None = None) -> None:
+        self.endpoint = f"tcp://127.0.0.1:{free_port()}"
+        self._pusher = Pusher(self.endpoint)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._pusher.__exit__()
+
+    def monitor(self, options: MonitorOptions) -> Monitor:
+        """A monitor that listens there."""
+        return open_monitor(f"zmq://{self.endpoint}", options)
+
+    def name(self, file: str) -> str:
+        """As it is."""
+        return file
+
+    def put(self, file: str, content: str) -> None:
+        """Have it run, or reload."""
+        self._pusher.touch(file, content)
+
+    def remove(self, file: str) -> None:
+        """Have it end."""
+        self._pusher.destroy(file)

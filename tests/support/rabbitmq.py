@@ -5,6 +5,7 @@ import functools
 import uuid
 from collections.abc import Iterable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Self
 
 import pika  # type: ignore[import-untyped]
@@ -78,7 +79,7 @@ class Publisher:
 class AmqpSource:
     """The exchange, heard through a durable queue of its own, beyond a gate."""
 
-    def __init__(self, server: Service | None = None) -> None:
+    def __init__(self, _: Path | None = None, server: Service | None = None) -> None:
         self.queue = f"q{uuid.uuid4().hex}"
         port = (server or shared()).where["port"]
         self.gate = Gate(port)

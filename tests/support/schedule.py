@@ -13,7 +13,9 @@ from xdist.scheduler.loadscope import LoadScopeScheduling  # type: ignore[import
 SERVERS = {
     "postgres": re.compile(r"monitors/(postgres/|test_hostile_servers\.|test_contract\..*\[pg)"),
     "mongodb": re.compile(r"monitors/(mongodb/|test_contract\..*\[mongodb)"),
-    "rabbitmq": re.compile(r"monitors/amqp/|daemon/(\w+/)?test_amqp_daemon\."),
+    "rabbitmq": re.compile(
+        r"monitors/(amqp/|test_contract\..*\[amqp)|daemon/(\w+/)?test_amqp_daemon\."
+    ),
     # The tests of outages have servers of their own.
     "zookeeper": re.compile(r"monitors/(zookeeper/(?!test_outages)|test_contract\..*\[zoo)"),
     "openldap": re.compile(r"monitors/(ldap/|test_contract\..*\[ldap)"),

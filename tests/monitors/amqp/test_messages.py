@@ -20,13 +20,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.rabbitmq import EXCHANGE, AmqpSource, Publisher, shared
 
-from ..test_contract import (  # noqa: F401  # what suits a source that tells is run from here
-    test_an_error_of_the_journal_gets_out,
-    test_it_can_be_cancelled_at_once,
-    test_nothing_is_told_while_the_last_is_not_durable,
-    test_what_is_added_is_told,
-    test_what_is_changed_is_told,
-)
 from ..watching import SLOW, taking_turns, watching
 from .messages import SELDOM, monitor, recovered, touched
 

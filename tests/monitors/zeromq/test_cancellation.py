@@ -16,14 +16,6 @@ from .listening import BUSY
 pytestmark = pytest.mark.usefixtures("here")
 
 
-async def test_an_error_of_the_journal_gets_out(endpoint: str) -> None:
-    async def tell(*observations: Observation) -> None:
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        await open_monitor(f"zmq://{endpoint}", BUSY).run(tell, {})
-
-
 async def test_it_can_be_cancelled_and_run_again(endpoint: str) -> None:
     monitor = open_monitor(f"zmq://{endpoint}", BUSY)
     async with watching(monitor):
@@ -35,12 +27,6 @@ async def test_it_can_be_cancelled_and_run_again(endpoint: str) -> None:
                 pusher.touch("a.ini", str(number))
                 await watch.shows("a.ini", str(number))
     assert sorted(os.listdir("/proc/self/fd")) == before
-
-
-async def test_it_can_be_cancelled_at_once(endpoint: str) -> None:
-    for _ in range(20):
-        async with watching(open_monitor(f"zmq://{endpoint}", BUSY), listed=False):
-            pass
 
 
 async def test_it_can_be_cancelled_while_the_journal_is_paused(
