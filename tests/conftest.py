@@ -1,8 +1,10 @@
 """Hooks of all tests: limits of time, and signals that the tests' processes do not ignore."""
 
 import functools
+import gc
 import inspect
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 import hypothesis
@@ -86,6 +88,15 @@ def leave_few(rows: list[pytest.Item]) -> None:
     for name, row in names.items():
         if name not in kept:
             row.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """A connection that only the garbage collector closes was left behind."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

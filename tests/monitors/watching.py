@@ -161,6 +161,21 @@ async def watching(
         nursery.cancel_scope.cancel()
 
 
+async def listing_of(monitor: Monitor) -> Listing:
+    """The first word of a monitor, which is a listing."""
+    async with watching(monitor) as watch:
+        (told,) = watch.told
+        assert isinstance(told, Listing), told
+        return told
+
+
+async def failure_of(monitor: Monitor) -> str:
+    """The reason of a failure, which is the first word of a monitor."""
+    async with watching(monitor) as watch:
+        assert watch.kinds()[0] == "Failed"
+        return watch.failures()[0]
+
+
 async def cancelled_in_silence(
     monitor: Monitor, freeze: Callable[[], Awaitable[None]], silent: str
 ) -> None:

@@ -1,8 +1,6 @@
 """Every source's monitor when its server goes, comes back, falls silent, or is no such server."""
 
-import gc
 import os
-from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -117,15 +115,6 @@ async def test_a_server_that_falls_silent(row: Row) -> None:
         await recovered(watch)
         await trio.to_thread.run_sync(row.put, "a.ini", "two")
         await watch.shows("a.ini", "two")
-
-
-@pytest.fixture
-def uncollected() -> Iterator[None]:
-    """A connection that only the garbage collector closes was left behind."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.mark.few(

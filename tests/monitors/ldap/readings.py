@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from emperord.monitors.contract import Listing
 from emperord.monitors.ldap import url as ldap_url
 from emperord.monitors.ldap.monitor import DirectoryService
 from emperord.monitors.options import MonitorOptions
@@ -14,23 +13,10 @@ from support.ldap import (
 )
 from support.services import Service
 
-from ..watching import NEVER, OFTEN, watching
+from ..watching import NEVER, OFTEN
 
 SELDOM = MonitorOptions(freq=NEVER)
 BUSY = MonitorOptions(freq=OFTEN)
-
-
-async def listing_of(monitor: DirectoryService) -> Listing:
-    async with watching(monitor) as watch:
-        (told,) = watch.told
-        assert isinstance(told, Listing), told
-        return told
-
-
-async def failure_of(monitor: DirectoryService) -> str:
-    async with watching(monitor) as watch:
-        assert watch.kinds()[0] == "Failed"
-        return watch.failures()[0]
 
 
 def password_file(folder: Path, text: str, mode: int = 0o600) -> str:

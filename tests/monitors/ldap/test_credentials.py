@@ -12,7 +12,8 @@ from support.ldap import (
     shared,
 )
 
-from .readings import SELDOM, failure_of, listing_of, password_file, scripted_monitor
+from ..watching import failure_of, listing_of
+from .readings import SELDOM, password_file, scripted_monitor
 
 
 async def test_a_password_is_a_line_whatever_is_in_it(tmp_path: Path) -> None:

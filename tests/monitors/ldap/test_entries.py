@@ -13,8 +13,8 @@ from support.ldap import (
     LdapSource,
 )
 
-from ..watching import NEVER, watching
-from .readings import BUSY, SELDOM, listing_of
+from ..watching import NEVER, listing_of, watching
+from .readings import BUSY, SELDOM
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "sources-ldap.md"
 

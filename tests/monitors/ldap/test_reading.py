@@ -12,8 +12,8 @@ from support.ldap import (
     shared,
 )
 
-from ..watching import watching
-from .readings import BUSY, SELDOM, as_account, failure_of
+from ..watching import failure_of, watching
+from .readings import BUSY, SELDOM, as_account
 
 # Rights
 

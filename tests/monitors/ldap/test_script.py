@@ -18,8 +18,8 @@ from support.ldap import (
     state,
 )
 
-from ..watching import watching
-from .readings import BUSY, failure_of, scripted_monitor, vassal
+from ..watching import failure_of, watching
+from .readings import BUSY, scripted_monitor, vassal
 
 
 def over(number: int, cookie: str = "c1") -> bytes:

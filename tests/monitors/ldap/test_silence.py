@@ -1,8 +1,6 @@
 """ldap:// gives up on a server that is silent, and a cancelled reading never waits for it."""
 
-import gc
 import math
-from collections.abc import Iterator
 
 import pytest
 import trio
@@ -22,15 +20,6 @@ from support.waiting import until
 
 from ..watching import Watching, watching
 from .readings import BUSY, SELDOM, scripted_monitor, vassal
-
-
-@pytest.fixture
-def uncollected() -> Iterator[None]:
-    """A connection that only the garbage collector closes was left behind."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def large(below: str) -> LdapSource:

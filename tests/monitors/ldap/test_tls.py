@@ -13,8 +13,8 @@ from support.ldap import (
     scripted,
 )
 
-from ..watching import watching
-from .readings import SELDOM, failure_of, scripted_monitor
+from ..watching import failure_of, watching
+from .readings import SELDOM, scripted_monitor
 
 # TLS
 

@@ -1,12 +1,11 @@
 """One reading of the source, and what it was not able to read."""
 
-from emperord.monitors.contract import Listing
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.postgres.monitor import Postgres, open_url
 from emperord.monitors.postgres.url import parse
 from support.postgres import PostgresSource
 
-from ..watching import NEVER, OFTEN, watching
+from ..watching import NEVER, OFTEN
 
 SELDOM = MonitorOptions(freq=NEVER)
 BUSY = MonitorOptions(freq=OFTEN)
@@ -20,16 +19,3 @@ def hurried(
     conninfo: str, query: str, options: MonitorOptions = BUSY, limit: float = 1
 ) -> Postgres:
     return Postgres(parse(conninfo), query, options, limit=limit)
-
-
-async def listing_of(monitor: Postgres) -> Listing:
-    async with watching(monitor) as watch:
-        (told,) = watch.told
-        assert isinstance(told, Listing), told
-        return told
-
-
-async def failure_of(monitor: Postgres) -> str:
-    async with watching(monitor) as watch:
-        assert watch.kinds()[0] == "Failed"
-        return watch.failures()[0]

@@ -7,7 +7,8 @@ from emperord.monitors.postgres.monitor import DEFAULT_QUERY, Postgres, open_url
 from emperord.monitors.postgres.url import parse
 from support.postgres import PostgresSource, shared
 
-from .readings import SELDOM, asking, failure_of, listing_of
+from ..watching import failure_of, listing_of
+from .readings import SELDOM, asking
 
 SECRET = "s3cr;t @'x"  # noqa: S105
 

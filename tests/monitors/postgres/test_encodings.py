@@ -8,8 +8,8 @@ from emperord.monitors.postgres.monitor import (
 )
 from support.postgres import blocks, conninfo_of, shared, talking
 
-from ..watching import watching
-from .readings import SELDOM, failure_of, listing_of
+from ..watching import failure_of, listing_of, watching
+from .readings import SELDOM
 
 # Encodings
 

@@ -8,8 +8,8 @@ from emperord.monitors.postgres.monitor import (
 )
 from support.postgres import PostgresSource
 
-from ..watching import NEVER, watching
-from .readings import SELDOM, asking, failure_of, listing_of
+from ..watching import NEVER, failure_of, listing_of, watching
+from .readings import SELDOM, asking
 
 # Rows
 

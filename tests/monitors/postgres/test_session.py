@@ -9,8 +9,8 @@ from emperord.monitors.postgres.monitor import (
 )
 from support.postgres import PostgresSource, conninfo_of, shared, talking
 
-from ..watching import SLOW, taking_turns, watching
-from .readings import BUSY, SELDOM, asking, failure_of, hurried, listing_of
+from ..watching import SLOW, failure_of, listing_of, taking_turns, watching
+from .readings import BUSY, SELDOM, asking, hurried
 
 # The connection
 

@@ -5,33 +5,18 @@ from typing import Any
 
 import pytest
 import trio
-from emperord.monitors.contract import Listing
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.zookeeper import monitor as zookeeper
 from emperord.monitors.zookeeper.client import Client
-from emperord.monitors.zookeeper.monitor import ZooKeeper
 from support.zookeeper import shared, talking
 
-from ..watching import NEVER, Watching, watching
+from ..watching import NEVER, Watching
 
 SELDOM = MonitorOptions(freq=NEVER)
 
 TYRANT = MonitorOptions(freq=NEVER, tyrant=True)
 
 QUOTED = "s3cr3t:%26?%25/@ x"
-
-
-async def listing_of(monitor: ZooKeeper) -> Listing:
-    async with watching(monitor) as watch:
-        (told,) = watch.told
-        assert isinstance(told, Listing), told
-        return told
-
-
-async def failure_of(monitor: ZooKeeper) -> str:
-    async with watching(monitor) as watch:
-        assert watch.kinds()[0] == "Failed"
-        return watch.failures()[0]
 
 
 def fields_of(watch: Watching, name: str) -> tuple[int | None, int | None, str | None]:

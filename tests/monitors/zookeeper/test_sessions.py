@@ -8,8 +8,8 @@ from emperord.monitors.zookeeper.monitor import open_url
 from kazoo.security import make_acl, make_digest_acl  # type: ignore[import-untyped]
 from support.zookeeper import UNREADABLE, ZooSource, talk
 
-from ..watching import OFTEN, watching
-from .readings import QUOTED, SELDOM, Meddler, expire, failure_of, listing_of
+from ..watching import OFTEN, failure_of, listing_of, watching
+from .readings import QUOTED, SELDOM, Meddler, expire
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 

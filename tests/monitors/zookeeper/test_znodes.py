@@ -6,8 +6,8 @@ from emperord.monitors.zookeeper import monitor as zookeeper
 from emperord.monitors.zookeeper.monitor import open_url
 from support.zookeeper import ZooSource, put, shared, talk
 
-from ..watching import watching
-from .readings import SELDOM, TYRANT, failure_of, fields_of, listing_of
+from ..watching import failure_of, listing_of, watching
+from .readings import SELDOM, TYRANT, fields_of
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
