@@ -16,7 +16,15 @@ _PATIENCE: Final = 5.0  # seconds for the witness to be read
 
 def difference(target: Target | None, journal: Journal) -> tuple[Head, str] | None:
     """The head that was witnessed last, and why the journal cannot have it; None if it can."""
-    line = None if target is None else _last(target)
+    if target is None:
+        return None
+    if not target.reads_back:
+        log.info(
+            "the journal is not compared with its witness, which cannot be read back:"
+            " 'emperor-replay verify --witness' compares them"
+        )
+        return None
+    line = _last(target)
     if line is None:
         return None
     what = flaw(line, journal.begin, journal.seq, journal.hash_of)

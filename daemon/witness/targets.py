@@ -19,7 +19,9 @@ _TAIL: Final = 4 * LONGEST  # bytes of a file in which the last line is looked f
 
 
 class Target(Protocol):
-    """A place for lines."""
+    """A place for lines. ``reads_back`` is whether its last line can be asked for."""
+
+    reads_back: bool
 
     def write(self, line: bytes) -> None:
         """Add a line, with its newline. Blocks. Raises OSError."""
@@ -36,6 +38,8 @@ class Target(Protocol):
 
 class File:
     """A file, which is only ever appended to. It is opened for each line, so it may be rotated."""
+
+    reads_back = True
 
     def __init__(self, path: str) -> None:
         self.path = os.path.abspath(path)
@@ -82,6 +86,8 @@ def _completed(descriptor: int) -> bytes:
 class Syslog:
     """The machine's syslog, by its socket. Whether it goes to another machine is its affair."""
 
+    reads_back = False
+
     def __init__(self, path: str = _SYSLOG) -> None:
         self._path = path
 
@@ -101,6 +107,8 @@ class Syslog:
 
 class Command:
     """A command that gets each line on its standard input, and ends with 0 when it has it."""
+
+    reads_back = False
 
     def __init__(self, argv: list[str]) -> None:
         self._argv = argv

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ from emperord.journal.witness import Line, parse
 from emperord.replay.verify import lines, verify
 from emperord.replay.witnessed import read
 from support.kept import Emperor
+from support.root import need_root
 from support.vassals import SLEEPER
 from support.waiting import until
 
@@ -170,6 +172,45 @@ def test_a_command_gets_each_line(make_emperor: MakeEmperor, witness: Path) -> N
     emperor.stop()
     assert whys(witness) == ["start", "stop"]
     assert compared(emperor, witness).startswith("0\n")
+
+
+# A /dev of its own, with the socket of a syslog in it, for the daemon and its vassals.
+OWN_DEV = """
+mount -t tmpfs none "$1"
+for each in null zero full random urandom tty; do
+    : > "$1/$each"
+    mount --bind "/dev/$each" "$1/$each"
+done
+ln -s /proc/self/fd "$1/fd"
+mkdir "$1/shm" "$1/pts"
+: > "$1/log"
+mount --bind "$2" "$1/log"
+mount --rbind "$1" /dev
+shift 2
+exec "$@"
+"""
+
+
+def test_syslog_gets_each_line(make_emperor: MakeEmperor, tmp_path: Path) -> None:
+    need_root("mount a /dev of its own")
+    dev, log = tmp_path / "dev", tmp_path / "log"
+    dev.mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
+        syslog.bind(str(log))
+        syslog.settimeout(20)
+        before = ("unshare", "--mount", "sh", "-ec", OWN_DEV, "sh", str(dev), str(log))
+        emperor = make_emperor("--witness", "syslog", before=before)
+        emperor.start()
+        lines = [syslog.recv(65_536)]
+        emperor.stop()
+        lines.append(syslog.recv(65_536))
+    assert all(line.startswith(b"<29>emperor-witness[") for line in lines), lines
+    logged = tmp_path / "syslog"
+    logged.write_bytes(b"".join(b"Nov 24 06:00:00 host " + line[4:] + b"\n" for line in lines))
+    assert whys(logged) == ["start", "stop"]
+    assert lines_in(logged)[-1].seq == emperor.last_seq()
+    assert compared(emperor, logged).startswith("0\n")
+    assert "not compared with its witness, which cannot be read back" in emperor.log()
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,10 @@ def seen(witness: File, seq: int, hash_: bytes) -> None:
     witness.write(line_of(bytes(32), seq, hash_, AT, "0.2.0", "every").encode())
 
 
-def test_the_same_and_other_events(tmp_path: Path, witness: File) -> None:
+def test_the_same_and_other_events(
+    tmp_path: Path, witness: File, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="emperor")
     with Journal.open(str(tmp_path / "journal.db")) as journal:
         builder = Builder(journal)
         builder.start()
@@ -43,7 +46,9 @@ def test_the_same_and_other_events(tmp_path: Path, witness: File) -> None:
         assert found is not None
         assert "this file ends with event 5, and event 6 was witnessed" in found[1]
         assert difference(None, journal) is None
+        assert "not compared" not in caplog.text
         assert difference(Syslog(), journal) is None
+        assert "not compared with its witness, which cannot be read back" in caplog.text
 
 
 def test_a_line_that_was_cut_is_ended_first(witness: File) -> None:
