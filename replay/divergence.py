@@ -47,7 +47,7 @@ class Divergence(msgspec.Struct, frozen=True):
     @property
     def differs(self) -> str:
         """The first thing in the actions that differs, in words."""
-        return _difference(_actions(self.recorded), _actions(self.computed))
+        return _difference(decoded_actions(self.recorded), decoded_actions(self.computed))
 
 
 class Divergences:
@@ -78,7 +78,9 @@ class Divergences:
     def differ(self, row: Row, computed: str, fleet: Fleet | None, before: str | None) -> None:
         """An event does not order what was recorded. ``fleet`` is the one behind it."""
         self.count += 1
-        names = {str(each.get("vassal")) for each in _actions(row[7]) + _actions(computed)}
+        names = {
+            str(each.get("vassal")) for each in decoded_actions(row[7]) + decoded_actions(computed)
+        }
         if row[4] is not None:
             names.add(row[4])
         if self.first is None:
@@ -171,7 +173,8 @@ class Divergences:
             )
 
 
-def _actions(text: str) -> list[dict[str, Any]]:
+def decoded_actions(text: str) -> list[dict[str, Any]]:
+    """Actions as they are recorded; none where the text is no list."""
     try:
         actions = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError):

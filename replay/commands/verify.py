@@ -4,9 +4,11 @@ import sys
 
 import click
 
+from ...daemon.cli import escapes
 from ...daemon.cli.commandline import Command
+from ...daemon.cli.tables import write
 from ...journal.errors import JournalError
-from .. import verify, witnessed
+from .. import verdict_record, verify, witnessed
 from ..shared import UNREADABLE, complain, print_lines
 from ..words import Progress
 
@@ -20,8 +22,9 @@ from ..words import Progress
 @click.option(
     "--witness-key", metavar="FILE", help="Check its signatures by this public key (PEM)."
 )
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
-def command(path: str, witness: str | None, witness_key: str | None) -> None:
+def command(path: str, witness: str | None, witness_key: str | None, as_json: bool) -> None:
     """Check and fold everything: are chain, actions and states the same?
 
     Exits with 0 if they are, 1 if the fold diverged from the record, 3 if the record is damaged, or
@@ -40,6 +43,9 @@ def command(path: str, witness: str | None, witness_key: str | None) -> None:
     progress.done()
     if verdict.open_end is not None:
         complain(verdict.open_end)
-    print_lines(verify.lines(path, verdict))
+    if as_json:
+        write([escapes.encode(verdict_record.record(path, verdict)), b"\n"])
+    else:
+        print_lines(verify.lines(path, verdict))
     sys.stdout.flush()
     sys.exit(verdict.exit_code)
