@@ -195,6 +195,11 @@ def records(reader: Reader, lines: Sequence[Line]) -> Iterator[dict[str, Any]]:
         }
 
 
+def title(name: str) -> str:
+    """The line above those of a vassal, where there are several."""
+    return f"{shown(name)}:"
+
+
 def told(reader: Reader, name: str, lines: Sequence[Line]) -> Iterator[bytes]:
     """Lines for people; each one's own bytes are as they were deployed."""
     marks = [_marks(one, name) for one in records(reader, lines)]

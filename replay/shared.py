@@ -19,6 +19,7 @@ from ..journal.times import EventNumber, Moment
 from ..monitors.names import shown
 from . import open_end, salvage
 from .hosts import HostReader, Source
+from .names import chosen, is_pattern
 from .rebuild import NotFound, moment
 
 P = ParamSpec("P")
@@ -192,6 +193,26 @@ def in_any(hosts: Sequence[HostReader], look: Callable[[HostReader], T]) -> list
     if not found:
         raise missed[0]
     return found
+
+
+def of_each(reader: Reader, told: str, look: Callable[[str], T]) -> tuple[list[T], bool]:
+    """The answers of ``look`` about each vassal that is meant, and if that is by a pattern.
+
+    Stderr says why one of a pattern has no answer. Raises NotFound where none has.
+    """
+    if not is_pattern(told) or reader.first_of(told) is not None:
+        return [look(told)], False
+    found, missed = list[T](), list[NotFound]()
+    for name in chosen(reader, (told,)):
+        try:
+            found.append(look(name))
+        except NotFound as error:
+            missed.append(error)
+    for each in missed[0 if found else 1 :]:
+        complain(each)
+    if not found:
+        raise missed[0]
+    return found, True
 
 
 def check_times(hosts: Sequence[HostReader], *times: Moment | None) -> None:

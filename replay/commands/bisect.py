@@ -1,6 +1,7 @@
 """``bisect``: the deploy that first made a vassal fail."""
 
 import os
+from itertools import chain
 from typing import get_args
 
 import click
@@ -13,7 +14,16 @@ from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import bisection
 from ..rebuild import NotFound
-from ..shared import complain, moment_of, moments, name_argument, print_lines, raw_option, reading
+from ..shared import (
+    complain,
+    moment_of,
+    moments,
+    name_argument,
+    of_each,
+    print_lines,
+    raw_option,
+    reading,
+)
 
 
 @click.command("bisect", cls=Command)
@@ -34,7 +44,7 @@ def command(
     """The deploy that first made a vassal fail, the last good one, and the difference.
 
     The outcomes of its deploys tell. A deploy that tells nothing, as another came first or it
-    still waits, is skipped. Exits with 1 if no deploy is bad.
+    still waits, is skipped. Exits with 1 if no deploy is bad. NAME may be a pattern ('app-*').
     """
     if line is not None and outcomes:
         raise click.UsageError("--line and --outcome both say which deploys are bad; give one")
@@ -44,12 +54,17 @@ def command(
         judge = bisection.by_outcome(outcomes or bisection.BAD)
     else:
         judge = bisection.by_line(reader, os.fsencode(line))
-    found = bisection.bisect(reader, name, moment_of(reader, at, seq), judge)
+    upto = moment_of(reader, at, seq)
+    all_found, several = of_each(
+        reader, name, lambda each: (each, bisection.bisect(reader, each, upto, judge))
+    )
     if as_json:
-        write([escapes.encode(bisection.record(reader, name, found)), b"\n"])
+        records = [bisection.record(reader, each, found) for each, found in all_found]
+        write([escapes.encode(records if several else records[0]), b"\n"])
         return
-    print_lines(bisection.lines(name, found))
-    try:
-        write(bisection.difference(reader, name, found), raw=raw)
-    except NotFound as error:
-        complain(error)
+    for place, (each, found) in enumerate(all_found):
+        print_lines(chain([""] if place else [], bisection.lines(each, found)))
+        try:
+            write(bisection.difference(reader, each, found), raw=raw)
+        except NotFound as error:
+            complain(error)

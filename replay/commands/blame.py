@@ -1,5 +1,7 @@
 """``blame``: the deploy that brought each line of a config."""
 
+from itertools import chain
+
 import click
 
 from ...daemon.cli.commandline import Command
@@ -8,7 +10,17 @@ from ...journal.deploys import DEPLOYED, DEPLOYS
 from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import blame
-from ..shared import UNREADABLE, complain, moment_of, moments, name_argument, raw_option, reading
+from ..shared import (
+    UNREADABLE,
+    complain,
+    moment_of,
+    moments,
+    name_argument,
+    of_each,
+    print_lines,
+    raw_option,
+    reading,
+)
 from ..trust import altered, complaint
 
 
@@ -25,16 +37,21 @@ def command(
 
     A removal does not end a line's history, and neither does a rename, where one vassal is removed
     and another comes with the same text. ^ marks a line that may be older: the journal does not go
-    back further.
+    back further. NAME may be a pattern ('app-*').
     """
     moment = moment_of(reader, at, seq)
-    lines = blame.blame(reader, name, moment)
+    found, several = of_each(reader, name, lambda each: (each, blame.blame(reader, each, moment)))
     if form == "short":
-        write(blame.told(reader, name, lines), raw=raw)
+        for place, (each, lines) in enumerate(found):
+            if several:
+                print_lines([*([""] if place else []), blame.title(each)])
+            write(blame.told(reader, each, lines), raw=raw)
     else:
-        write(formatted(form, blame.COLUMNS, blame.records(reader, lines)), raw=raw)
-    last = reader.last_of(name, DEPLOYS, moment)
-    if last is not None and last[2] not in DEPLOYED:
-        complain(f"{name} is not there any more: event {last[0]} removed it")
-    bad = altered(reader, (line.version.seq for line in lines))
+        records = chain.from_iterable(blame.records(reader, lines) for _, lines in found)
+        write(formatted(form, blame.COLUMNS, records), raw=raw)
+    for each, _ in found:
+        last = reader.last_of(each, DEPLOYS, moment)
+        if last is not None and last[2] not in DEPLOYED:
+            complain(f"{each} is not there any more: event {last[0]} removed it")
+    bad = altered(reader, (line.version.seq for _, lines in found for line in lines))
     return complain(complaint(reader, bad), UNREADABLE) if bad else 0

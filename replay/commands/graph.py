@@ -1,5 +1,7 @@
 """``graph``: the causes of a vassal's phase as a tree."""
 
+from itertools import chain
+
 import click
 
 from ...daemon.cli import escapes
@@ -9,7 +11,7 @@ from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import graph, why
 from ..rebuild import moment
-from ..shared import UNREADABLE, complain, name_argument, print_lines, reading
+from ..shared import UNREADABLE, complain, name_argument, of_each, print_lines, reading
 from ..trust import complaint
 
 _FORMS = ("text", "dot", "svg", "json")
@@ -29,16 +31,23 @@ _FORMS = ("text", "dot", "svg", "json")
 @click.option("--json", "as_json", is_flag=True, help="For programs: -o json.")
 @reading
 def command(reader: Reader, name: str, at: Moment | None, form: str | None, as_json: bool) -> int:
-    """The causes of a vassal's present phase as a tree.
+    """The causes of a vassal's present phase as a tree. NAME may be a pattern ('app-*').
 
     It has the events of why. A solid line leads from a cause, a dotted one from a state that was
     met.
     """
     if as_json and form not in (None, "json"):
         raise click.UsageError("--json is -o json; give one of them")
-    told = why.tell(reader, name, moment(reader, at, None))
+    seq = moment(reader, at, None)
+    stories, several = of_each(reader, name, lambda each: why.tell(reader, each, seq))
     if as_json or form == "json":
-        write([escapes.encode(graph.record(told)), b"\n"])
+        records = [graph.record(told) for told in stories]
+        write([escapes.encode(records if several else records[0]), b"\n"])
+    elif form == "svg" and len(stories) > 1:
+        raise click.UsageError(f"a picture is of one vassal; {name} means {len(stories)}")
     else:
-        print_lines({"dot": graph.dot, "svg": graph.svg}.get(form or "", graph.text)(told))
-    return complain(complaint(reader, told.altered), UNREADABLE) if told.altered else 0
+        draw = {"dot": graph.dot, "svg": graph.svg}.get(form or "", graph.text)
+        for place, told in enumerate(stories):
+            print_lines(chain([""] if place else [], draw(told)))
+    altered = [seq for told in stories for seq in told.altered]
+    return complain(complaint(reader, altered), UNREADABLE) if altered else 0

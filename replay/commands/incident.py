@@ -1,7 +1,8 @@
 """``incident``: the opening of a post-mortem, as a page of Markdown."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -13,8 +14,10 @@ from ...journal.times import Moment
 from .. import incident_of_fleet, incident_of_vassal, why
 from ..page import Page, markdown
 from ..rebuild import moment
-from ..shared import UNREADABLE, complain, name_of, reading
+from ..shared import UNREADABLE, complain, name_of, of_each, reading
 from ..trust import complaint
+
+T = TypeVar("T")
 
 
 @click.command("incident", cls=Command)
@@ -37,16 +40,19 @@ def command(
     Since when the vassal was down, which deploy broke it and how, the last good config, the repairs
     that were tried, its last lines, other vassals that have a bad line now, and all else that
     changed within a minute. Without NAME it is about the last incident of the fleet: an outage of a
-    source, a mass removal, a crash loop, or a death of the daemon.
+    source, a mass removal, a crash loop, or a death of the daemon. Of a pattern ('app-*') it has a
+    page for each.
     """
     seq = moment(reader, at, None)
     if as_json:
-        record = _record(reader, name, seq)
-        pieces, altered = [escapes.encode(record), b"\n"], record["altered"]
+        records, several = _of_each(reader, name, lambda each: _record(reader, each, seq))
+        pieces = [escapes.encode(records if several else records[0]), b"\n"]
+        altered = [number for record in records for number in record["altered"]]
     else:
-        page = _page(reader, name, seq)
-        pieces = [f"{line}\n".encode() for line in markdown(page)]
-        altered = list(page.altered)
+        pages, _ = _of_each(reader, name, lambda each: _page(reader, each, seq))
+        texts = ("\n".join((*markdown(page), "")) for page in pages)
+        pieces = ["\n".join(texts).encode()]
+        altered = [number for page in pages for number in page.altered]
     if output is None:
         write(pieces)
     else:
@@ -55,6 +61,12 @@ def command(
         except OSError as error:
             return complain(os_error_text(error), 1)
     return complain(complaint(reader, altered), UNREADABLE) if altered else 0
+
+
+def _of_each(
+    reader: Reader, name: str | None, look: Callable[[str | None], T]
+) -> tuple[list[T], bool]:
+    return ([look(None)], False) if name is None else of_each(reader, name, look)
 
 
 def _page(reader: Reader, name: str | None, seq: int) -> Page:
