@@ -36,8 +36,9 @@ def make(folder: Path) -> dict[str, Any]:
         for name in names[:_DONE]:
             emperor.event("vassal_accepting", name, after=after)
         emperor.until(lambda: len(_reloading(emperor)) == 2, "two load their new config")
-        killed = {"pid": emperor.daemon_pid(), "at": time.time()}
-        emperor.restart()
+        before = emperor.last_seq()
+        killed = {"pid": emperor.kill_daemon(), "at": time.time()}
+        emperor.next_ready(before)
         after = emperor.last_seq()
         for name in names[-5:]:
             (emperor.vassals / name).write_text(f"; release 3\nawait {gate}\nsay 5\n")
