@@ -27,6 +27,7 @@ from .words import decode_actions, essence, how_it_ended
 
 MOST: Final = 2000  # events of a vassal that are read
 _FAR: Final = 50_000  # events among which all requests for all vassals are looked for
+_LONGEST: Final = 200_000  # events between a request and the end of a vassal's reload, at most
 # Events after which a vassal waits for nothing.
 _AT_REST: Final = frozenset(
     ("spawned", "vassal_ready", "vassal_accepting", "vassal_loyal", "heartbeat_started", "adopted")
@@ -111,7 +112,7 @@ def _before(reader: Reader, own: Sequence[Row], found: dict[int, Row]) -> Iterat
     """The requests for all vassals that this one obeyed, at once or after a wait for a slot.
 
     Only such a request has one that is at rest reload or wait. It is the last before that, so this
-    reads no more events than came meanwhile.
+    reads no more events than came meanwhile. A program may reload by itself, without a request.
     """
     if not own:
         return
@@ -123,7 +124,7 @@ def _before(reader: Reader, own: Sequence[Row], found: dict[int, Row]) -> Iterat
             yield from reader.fetch(
                 f"SELECT {COLUMNS} FROM event WHERE seq > ? AND seq <= ? AND vassal IS NULL"
                 " AND kind = 'operator_requested' ORDER BY seq DESC LIMIT 1",
-                before[0], end,
+                max(before[0], end - _LONGEST), end,
             )  # fmt: skip
 
 
