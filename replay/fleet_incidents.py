@@ -55,12 +55,12 @@ class Incident(msgspec.Struct):
     removed: list[int] = []
 
 
-def incidents(reader: Reader, upto: int) -> list[Incident]:
-    """The incidents up to an event, the one that began last first."""
-    span = _AT_FIRST
+def incidents(reader: Reader, upto: int, after: int | None = None) -> list[Incident]:
+    """The incidents behind ``after`` and up to an event, the one that began last first."""
+    span = _AT_FIRST if after is None else max(0, upto - after)
     while True:
         found = sorted(_found(reader, upto - span, upto), key=lambda one: -one.seq)
-        if found or span >= upto - reader.anchor.seq:
+        if found or after is not None or span >= upto - reader.anchor.seq:
             return found
         span *= 10
 

@@ -30,14 +30,14 @@ _MOST: Final = 12
 _MOST_NAMES: Final = 8
 
 
-def page(reader: Reader, upto: int) -> Page:
-    """The page of the last incident up to an event. Raises NotFound."""
-    return _last(reader, upto)[1]
+def page(reader: Reader, upto: int, after: int | None = None) -> Page:
+    """The page of the last incident behind ``after``, up to an event. Raises NotFound."""
+    return _last(reader, upto, after)[1]
 
 
-def record(reader: Reader, upto: int) -> dict[str, Any]:
+def record(reader: Reader, upto: int, after: int | None = None) -> dict[str, Any]:
     """The last incident for programs."""
-    one, found = _last(reader, upto)
+    one, found = _last(reader, upto, after)
     return {
         **msgspec.to_builtins(one),
         "title": found.title,
@@ -48,9 +48,9 @@ def record(reader: Reader, upto: int) -> dict[str, Any]:
     }
 
 
-def _last(reader: Reader, upto: int) -> tuple[Incident, Page]:
+def _last(reader: Reader, upto: int, after: int | None) -> tuple[Incident, Page]:
     """The incident that began last, and its page."""
-    found = incidents(reader, upto)
+    found = incidents(reader, upto, after)
     while found:
         one = found.pop(0)
         if one.kind != "crash loop":
@@ -62,8 +62,8 @@ def _last(reader: Reader, upto: int) -> tuple[Incident, Page]:
             break
     else:
         raise NotFound(
-            "no incident is in this journal: no outage, no mass removal, no crash loop,"
-            " no death of the daemon"
+            f"no incident is in this {'journal' if after is None else 'period'}: no outage, no mass"
+            " removal, no crash loop, no death of the daemon"
         )
     if not made.altered:
         seqs = [one.seq, one.last, *(one.outage or ()), one.doubted, *one.removed]

@@ -14,7 +14,7 @@ from ...journal.times import Moment
 from .. import incident_of_fleet, incident_of_vassal, why
 from ..page import Page, markdown
 from ..rebuild import moment
-from ..shared import UNREADABLE, complain, name_of, of_each, reading
+from ..shared import UNREADABLE, check_order, complain, name_of, of_each, reading
 from ..trust import complaint
 
 T = TypeVar("T")
@@ -23,6 +23,8 @@ T = TypeVar("T")
 @click.command("incident", cls=Command)
 @click.argument("name", required=False, callback=name_of)
 @click.option("--at", type=TIME, metavar="T", help="As it was at this time.")
+@click.option("--since", type=TIME, metavar="T", help="Only an incident that began since then.")
+@click.option("--until", type=TIME, metavar="T", help="As --at: later events are not looked at.")
 @click.option(
     "-o",
     "--output",
@@ -33,8 +35,9 @@ T = TypeVar("T")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @reading
 def command(
-    reader: Reader, name: str | None, at: Moment | None, output: str | None, as_json: bool
-) -> int:
+    reader: Reader, name: str | None, at: Moment | None, since: Moment | None,
+    until: Moment | None, output: str | None, as_json: bool,
+) -> int:  # fmt: skip
     """The opening of a post-mortem, as a page of Markdown.
 
     Since when the vassal was down, which deploy broke it and how, the last good config, the repairs
@@ -43,13 +46,19 @@ def command(
     source, a mass removal, a crash loop, or a death of the daemon. Of a pattern ('app-*') it has a
     page for each.
     """
-    seq = moment(reader, at, None)
+    if at is not None and until is not None:
+        raise click.UsageError("--at and --until both say when; give one of them")
+    if since is not None and name is not None:
+        raise click.UsageError("--since is for the incidents of the fleet; say --at with NAME")
+    check_order(reader, since, until)
+    seq = moment(reader, at if until is None else until, None)
+    after = None if since is None else reader.seq_before(since)
     if as_json:
-        records, several = _of_each(reader, name, lambda each: _record(reader, each, seq))
+        records, several = _of_each(reader, name, lambda each: _record(reader, each, seq, after))
         pieces = [escapes.encode(records if several else records[0]), b"\n"]
         altered = [number for record in records for number in record["altered"]]
     else:
-        pages, _ = _of_each(reader, name, lambda each: _page(reader, each, seq))
+        pages, _ = _of_each(reader, name, lambda each: _page(reader, each, seq, after))
         texts = ("\n".join((*markdown(page), "")) for page in pages)
         pieces = ["\n".join(texts).encode()]
         altered = [number for page in pages for number in page.altered]
@@ -69,13 +78,13 @@ def _of_each(
     return ([look(None)], False) if name is None else of_each(reader, name, look)
 
 
-def _page(reader: Reader, name: str | None, seq: int) -> Page:
+def _page(reader: Reader, name: str | None, seq: int, after: int | None) -> Page:
     if name is None:
-        return incident_of_fleet.page(reader, seq)
+        return incident_of_fleet.page(reader, seq, after)
     return incident_of_vassal.page(reader, why.tell(reader, name, seq))
 
 
-def _record(reader: Reader, name: str | None, seq: int) -> dict[str, Any]:
+def _record(reader: Reader, name: str | None, seq: int, after: int | None) -> dict[str, Any]:
     if name is None:
-        return incident_of_fleet.record(reader, seq)
+        return incident_of_fleet.record(reader, seq, after)
     return incident_of_vassal.record(reader, why.tell(reader, name, seq))

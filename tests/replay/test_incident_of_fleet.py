@@ -241,3 +241,22 @@ def test_the_deaths_of_real_vassals(incident: Callable[[str], str]) -> None:
     counted = next(lines for title, lines in sections.items() if title.startswith("Deaths by"))
     assert counted[0] == "9 shop.ini"
     assert {line.split()[1] for line in counted} == {"shop.ini", "mute.ini"}  # others were stopped
+
+
+def test_only_an_incident_of_a_period(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        builder.start()
+        outage(builder)
+        begin = builder.fleet.seq
+        builder.event("daemon_stopped")
+    last = json.loads(run(path, "--json").stdout)
+    assert last["seq"] <= begin
+    since = run(path, "--since", f"@{last['seq']}", "--json")
+    assert json.loads(since.stdout)["seq"] == last["seq"]
+    after = run(path, "--since", f"@{begin + 1}")
+    assert (after.exit_code, "no incident is in this period" in after.stderr) == (1, True)
+    before = run(path, "--until", f"@{last['seq'] - 1}")
+    assert (before.exit_code, "no incident is in this journal" in before.stderr) == (1, True)
+    for wrong in (("--at", "@3", "--until", "@4"), ("a.ini", "--since", "@3")):
+        assert run(path, *wrong).exit_code == 2
