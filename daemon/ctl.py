@@ -33,6 +33,7 @@ _LOOKING: Final = {
     "list": "listing",
     "show": "show",
     "status": "status",
+    "top": "top",
     "why": "why",
 }
 

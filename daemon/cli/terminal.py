@@ -24,7 +24,8 @@ _COLOR: Final = "emperord.cli.color"  # in a context's meta: one of COLORS
 _PAGER: Final = "emperord.cli.pager"  # in a context's meta: whether a pager may be used
 _STYLES: Final = {
     "head": "bold", "good": "green", "busy": "yellow", "bad": "bold red", "held": "magenta",
-    "idle": "cyan", "dim": "dim", "chosen": "reverse",
+    "idle": "cyan", "dim": "dim", "chosen": "reverse", "bar": "black on green",
+    "sorted": "black on cyan",
 }  # fmt: skip
 _OF_PHASES: Final = {
     "accepting": "good", "ready": "good", "listening": "idle", "queued": "busy", "starting": "busy",

@@ -42,7 +42,7 @@ def lines(answer: dict[str, Any], wanting: list[dict[str, Any]]) -> Iterator[str
     """A status for people: the verdict first, the facts, and at the end what wants attention."""
     yield headline(answer, wanting)
     for key, value in answer.items():
-        if key != "attention":
+        if key != "attention" and not (terminal.is_terminal() and _says_nothing(key, value)):
             most = None if key == "monitors" else MOST
             told = waiting_words(value) or "none" if key == "due" else words(value, most)
             told = local(value) if key == "at" else told
@@ -50,6 +50,11 @@ def lines(answer: dict[str, Any], wanting: list[dict[str, Any]]) -> Iterator[str
     yield f"{'attention:':16} {'' if wanting else 'none'}".rstrip()
     for line in brief(wanting):
         yield f"  {terminal.painted(line, 'bad')}"
+
+
+def _says_nothing(key: str, value: Any) -> bool:
+    """Whether a fact is as it always is, so that a terminal has more room for the others."""
+    return bool(value) if key == "keeper" else not value or key == "protocol"
 
 
 def headline(answer: dict[str, Any], wanting: list[dict[str, Any]]) -> str:

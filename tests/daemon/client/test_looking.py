@@ -111,6 +111,8 @@ def test_a_status_begins_with_the_verdict(fleet: Emperor) -> None:
     code, told = seen(fleet, "status")
     assert code == 3
     assert told[0] == "not well: 1 barred, 1 throttled; 5 vassals"
+    assert not any(line.startswith(("held:", "paused:", "keeper:")) for line in told)
+    assert "\npaused:          no\n" in fleet.ctl("status").stdout
     assert told[-1].startswith("  dies.ini: throttled since ")
     assert " UTC: death 1 in a row" in told[-1]
 

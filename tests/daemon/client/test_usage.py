@@ -1,0 +1,121 @@
+"""CPU and memory of a vassal: of its cgroup, or of its process tree."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from emperord.daemon.client.usage import Sampler, look
+from support.waiting import until
+
+FAMILY = "sleep 1000 & (sleep 1000 & wait) & wait"
+BURNS = "while True: pass"
+
+
+@pytest.fixture
+def family() -> Iterator[int]:
+    """A shell with a child and, through a subshell, a grandchild."""
+    with subprocess.Popen(["sh", "-c", FAMILY], start_new_session=True) as shell:
+        yield shell.pid
+        os.killpg(shell.pid, 9)
+
+
+def test_a_tree_is_a_process_and_its_descendants(family: int) -> None:
+    found = until(lambda: (seen := look(family, None)) and seen.processes == 4 and seen, "all run")
+    alone = int(Path(f"/proc/{family}/statm").read_text().split()[1])
+    assert found.memory > alone * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_children_of_other_threads_are_of_the_tree() -> None:
+    before = look(os.getpid(), None)
+    children: list[subprocess.Popen[bytes]] = []
+    started, ended = threading.Event(), threading.Event()
+
+    def run() -> None:
+        children.append(subprocess.Popen(["sleep", "1000"]))
+        started.set()
+        ended.wait()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    started.wait()
+    after = look(os.getpid(), None)
+    children[0].kill()
+    children[0].wait()
+    ended.set()
+    thread.join()
+    assert before is not None
+    assert after is not None
+    assert after.processes == before.processes + 1
+
+
+def test_a_process_that_is_gone_uses_nothing() -> None:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    assert look(process.pid, None) is None
+
+
+def cgroup(folder: Path, microseconds: int = 2_500_000) -> str:
+    (folder / "cpu.stat").write_text(f"usage_usec {microseconds}\nuser_usec 1\n")
+    (folder / "memory.current").write_text("4096\n")
+    (folder / "pids.current").write_text("3\n")
+    return str(folder)
+
+
+def test_a_cgroup_is_asked_first(tmp_path: Path) -> None:
+    assert look(os.getpid(), cgroup(tmp_path)) == (2.5, 4096, 3)
+
+
+def test_a_cgroup_that_does_not_tell_all_is_no_obstacle(tmp_path: Path) -> None:
+    told = cgroup(tmp_path)
+    (tmp_path / "memory.current").unlink()
+    found = look(os.getpid(), told)
+    assert found is not None
+    assert found.processes >= 1
+
+
+def vassal(name: str, pid: int | None, cgroup: str | None = None) -> dict[str, Any]:
+    return {"name": name, "pid": pid, "cgroup": cgroup}
+
+
+def test_a_share_needs_two_looks_at_the_same_process() -> None:
+    sampler = Sampler()
+    with subprocess.Popen([sys.executable, "-c", BURNS]) as process:
+        told = vassal("a.ini", process.pid)
+
+        def share() -> float | None:
+            sampler.look_at([told])
+            use = sampler.use(told)
+            return None if use is None else use.share
+
+        assert share() is None
+        assert until(share, "it uses some of the CPU") > 0
+        assert sampler.use(vassal("a.ini", 1)) is None
+        process.kill()
+    sampler.look_at([told])
+    assert sampler.use(told) is None
+
+
+def test_those_without_a_process_use_nothing() -> None:
+    sampler = Sampler()
+    sampler.look_at([vassal("a.ini", None)])
+    assert sampler.use(vassal("a.ini", None)) is None
+
+
+def test_all_have_their_turn(tmp_path: Path) -> None:
+    sampler = Sampler()
+    vassals = [vassal(f"{place}.ini", os.getpid(), cgroup(tmp_path)) for place in range(50)]
+    sampler.look_at_some(vassals, 0.0)
+    assert not any(map(sampler.use, vassals))
+    for _ in range(5_000):
+        if all(map(sampler.use, vassals)):
+            break
+        sampler.look_at_some(vassals, 0.0005)
+    assert all(map(sampler.use, vassals))
+    sampler.forget_others(vassals[1:])
+    assert sampler.use(vassals[0]) is None
+    assert sampler.use(vassals[1]) is not None
