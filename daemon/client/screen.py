@@ -125,9 +125,9 @@ class Screen:
     def _leave(self) -> None:
         if self._former:
             former, self._former = self._former, []
-            try:
+            with suppress(OSError):  # it has gone
                 self._write(_LEAVE)
-            finally:
+            with suppress(termios.error):
                 termios.tcsetattr(self._keyboard, termios.TCSADRAIN, former)
 
     def _suspend(self, *_: object) -> None:
@@ -149,8 +149,10 @@ class Screen:
             self.redraw()
 
     def _read(self) -> None:
-        read = os.read(self._keyboard, 4096)
-        if not read:
+        read = b""
+        with suppress(OSError):
+            read = os.read(self._keyboard, 4096)
+        if not read:  # the terminal has gone
             raise Ended(signal.SIGHUP)
         self._pending += read
 

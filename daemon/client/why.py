@@ -1,10 +1,11 @@
 """``emperor-ctl why``: the chain of causes, in the words of ``emperor-replay why``.
 
 The daemon says which journal it writes. This program reads it, because a long story would keep the
-daemon from its work.
+daemon from its work. A user who may not read the journal has the story from the daemon.
 """
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -34,16 +35,37 @@ def command(path: str, names: tuple[str, ...], as_json: bool) -> None:
     The words are those of emperor-replay why, which knows the past as well.
     """
     journal = journal_of(ask(path, {"do": "status"})["status"])
-    try:
-        with open_journal(journal) as reader:
-            damage = _tell(reader, names, as_json)
-    except NotFound as error:
-        end(REFUSED, shown(str(error)))
-    except (JournalError, OSError) as error:
-        text = commandline.os_error_text(error) if isinstance(error, OSError) else str(error)
-        end(REFUSED, f"the daemon's journal cannot be read by this user: {shown(text)}")
+    if not os.access(journal, os.R_OK):
+        damage = _from_daemon(path, names, as_json)
+    else:
+        damage = _from_journal(journal, names, as_json)
     if damage:
         end(_DAMAGED, damage)
+
+
+def _from_daemon(path: str, names: Sequence[str], as_json: bool) -> str | None:
+    """Print the stories as the daemon tells them; its complaint if there is one."""
+    answer = ask(path, {"do": "why", "names": list(names), "json": as_json})
+    if as_json:
+        print_json(answer["story"])
+    else:
+        commandline.page()
+        for line in answer["lines"]:
+            print(line)
+    complaint: str | None = answer.get("complaint")
+    return complaint
+
+
+def _from_journal(journal: str, names: tuple[str, ...], as_json: bool) -> str | None:
+    try:
+        with open_journal(journal) as reader:
+            return _tell(reader, names, as_json)
+    except NotFound as error:
+        end(REFUSED, shown(str(error)))
+    except JournalError as error:
+        end(REFUSED, shown(str(error)))
+    except OSError as error:
+        end(REFUSED, f"the daemon's journal: {shown(commandline.os_error_text(error))}")
 
 
 def journal_of(status: dict[str, Any]) -> str:

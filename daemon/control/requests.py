@@ -33,6 +33,7 @@ from .orders import VERBS, Orders
 from .orders import Daemon as Orderly
 from .refusals import reason_of
 from .server import PROTOCOL, Client, Failed, Refused
+from .stories import why
 
 _TRIAL: Final = 20.0  # seconds for a new version to say which one it is
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -116,6 +117,8 @@ class RequestHandler:
             named = await self._orders.named(request)
             vassal = msgspec.structs.replace(named)  # the fleet goes on meanwhile
             return {"explanation": await threads.run_sync(self._explain, vassal)}
+        if do == "why":
+            return await why(self._daemon.journal_path, request)
         if do in ("adopt", "restore"):
             raise Refused(f"the daemon has its journal, so there is nothing to {do}")
         if do in VERBS:
@@ -126,7 +129,7 @@ class RequestHandler:
         if do == "reopen":
             return await self._reopen(request, client)
         known = ", ".join(
-            ("status", "list", "show", "explain", *VERBS, "wait", "reopen", "upgrade")
+            ("status", "list", "show", "explain", "why", *VERBS, "wait", "reopen", "upgrade")
         )
         raise Refused(f"there is no {shown(str(do))[:40]!r}; ask one of {known}")
 

@@ -39,6 +39,7 @@ class Terminal:
         self.process = subprocess.Popen(
             ["setsid", "--ctty", *argv], stdin=slave, stdout=slave, stderr=slave, env=told
         )
+        self._descriptors = [slave, self.master]
         self.slave = slave  # held: the terminal's settings are looked at when the program has ended
 
     def __enter__(self) -> Self:
@@ -48,8 +49,13 @@ class Terminal:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        os.close(self.slave)
-        os.close(self.master)
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Take the terminal away."""
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+        self._descriptors = []
 
     def resize(self, rows: int, columns: int) -> None:
         """Make the window of another size."""

@@ -102,6 +102,17 @@ def test_a_signal_ends_it_and_leaves_the_terminal_as_it_was(
         assert terminal.settings() == terminal.former
 
 
+def test_it_ends_with_its_terminal(fleet: Emperor, tmp_path: Path) -> None:
+    errors = tmp_path / "errors"
+    words = [sys.executable, "-P", "-m", "emperord.daemon.ctl", "--control", str(fleet.control)]
+    script = f"exec {shlex.join([*words, 'top', '-d', '0.3'])} 2>'{errors}'"
+    with Terminal(["sh", "-c", script]) as terminal:
+        terminal.until("VASSAL")
+        terminal.hang_up()
+        assert terminal.process.wait(60) == -signal.SIGHUP
+    assert errors.read_text() == ""
+
+
 def test_an_error_leaves_the_terminal_as_it_was(fleet: Emperor) -> None:
     """The text of the error is below the shell's screen, where it can be read."""
     code = (

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emperord.daemon.client.usage import Sampler, look
+from emperord.daemon.client.usage import Look, Sampler, look
 from support.waiting import until
 
 FAMILY = "sleep 1000 & (sleep 1000 & wait) & wait"
@@ -25,7 +25,11 @@ def family() -> Iterator[int]:
 
 
 def test_a_tree_is_a_process_and_its_descendants(family: int) -> None:
-    found = until(lambda: (seen := look(family, None)) and seen.processes == 4 and seen, "all run")
+    def all_run() -> Look | None:
+        found = look(family, None)
+        return found if found is not None and found.processes == 4 else None
+
+    found = until(all_run, "all run")
     alone = int(Path(f"/proc/{family}/statm").read_text().split()[1])
     assert found.memory > alone * os.sysconf("SC_PAGE_SIZE")
 
