@@ -16,6 +16,7 @@ from ..histories.part import Part, part_of
 from ..histories.recorded import recorded, tidied
 from ..histories.redaction import redacted
 from ..histories.text import write as text_of
+from ..rebuild import NotFound
 from ..report import window_of
 from ..shared import check_order, complain, name_of, reading
 
@@ -70,13 +71,18 @@ def command(
 
 def _part(reader: Reader, incident: str | None, since: Moment | None, until: Moment | None) -> Part:
     """The part that is meant. Raises NotFound."""
-    found = Part(0, 0, None) if incident is None else part_of(reader, incident)
-    if incident is None or since is not None or until is not None:
-        window = window_of(reader, since, until)
-        after = window.before if incident is None or since is not None else found.after
-        upto = window.last if incident is None or until is not None else found.upto
-        found = found._replace(after=after, upto=upto)
-    return found
+    if incident is None:
+        found = Part(reader.anchor.seq, reader.head.seq, None)
+    else:
+        found = part_of(reader, incident)
+    if since is None and until is None:
+        return found
+    window = window_of(reader, since, until)
+    after = found.after if since is None else window.before
+    upto = found.upto if until is None else window.last
+    if after >= upto:
+        raise NotFound(f"the incident is in the events {found.after + 1}-{found.upto}, not then")
+    return found._replace(after=after, upto=upto)
 
 
 def _write(history: History, path: str, as_json: bool) -> int:

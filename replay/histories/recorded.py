@@ -24,11 +24,11 @@ def recorded(reader: Reader, after: int, upto: int) -> History:
     actions are those that were recorded. Raises Damaged, NewerFormat, FoldFailed, NotFound.
     """
     fleet = fleet_at(reader, after)
-    start = start_of(fleet)
+    start, version = start_of(fleet), fleet.version
     steps = tuple(_with_states(Folding(fleet), _steps(reader, after, upto)))
     names = Sources.of(reader)
     header = Header(
-        version=_version(reader, after, steps),
+        version=version or _version(reader, after, steps),
         made_from=f"events {after + 1}-{upto} of journal {_identity(reader)}",
         sources={url: names.name(url) for url in _sources(start, steps)},
     )
@@ -37,15 +37,22 @@ def recorded(reader: Reader, after: int, upto: int) -> History:
 
 
 def _steps(reader: Reader, after: int, upto: int) -> Iterator[Step]:
-    for expected, row in enumerate(reader.rows(after=after, upto=upto), after + 1):
-        if row[0] != expected or is_altered(reader, row):
-            what = "is missing" if row[0] != expected else "is not what was written"
-            raise Damaged(
-                f"{reader.path}: event {expected} {what}, so no history is made of it"
-                f"{VERIFY_SAYS_MORE}",
-                expected,
-            )
+    last = after
+    for row in reader.rows(after=after, upto=upto):
+        if row[0] != last + 1:
+            raise _damaged(reader, last + 1, "is missing")
+        if is_altered(reader, row):
+            raise _damaged(reader, row[0], "is not what was written")
+        last = row[0]
         yield Step(reader.decode(row), tuple(decode_actions(row[7])))
+    if last != upto:
+        raise _damaged(reader, last + 1, "is missing")
+
+
+def _damaged(reader: Reader, seq: int, what: str) -> Damaged:
+    return Damaged(
+        f"{reader.path}: event {seq} {what}, so no history is made of it{VERIFY_SAYS_MORE}", seq
+    )
 
 
 def _with_states(folding: Folding, steps: Iterator[Step]) -> Iterator[Step]:

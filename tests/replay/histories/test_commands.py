@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,15 @@ def test_an_incident_is_of_its_vassal(journal: str) -> None:
     assert "start: event 2\n" in text
     assert "my app.ini" not in text
     assert "left out: 1 other vassal, 5 events: without them" in text
+
+
+def test_a_moment_moves_the_end_of_an_incident(journal: str) -> None:
+    text = export(journal, "--incident", "a.ini", "--until", "@9")
+    assert check_text(text, "a.history").same
+    assert "made from: events 3-9 of journal " in text
+    late = run("--journal", journal, "export", "--incident", "11", "--since", "@13")
+    assert late.exit_code == 1
+    assert late.stderr.endswith("the incident is in the events 6-12, not then\n")
 
 
 @pytest.mark.parametrize("told", ["9", "@9"])
@@ -121,16 +131,27 @@ def test_json_tells_what_was_written(journal: str, tmp_path: Path) -> None:
     assert run("--journal", journal, "export", "--json").exit_code == 2
 
 
-def test_a_journal_that_was_altered_is_no_history(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (
+            "UPDATE event SET body = replace(body, '1', '2') WHERE seq = 9",
+            "is not what was written",
+        ),
+        ("DELETE FROM event WHERE seq = 9", "is missing"),
+        ("DELETE FROM event WHERE seq >= 9", "is missing"),
+    ],
+    ids=["altered", "missing", "cut"],
+)
+def test_a_journal_that_is_not_whole_is_no_history(tmp_path: Path, change: str, what: str) -> None:
     path = str(tmp_path / "journal.db")
     with building(path) as builder:
         crash(builder)
-    with sqlite3.connect(path) as db:
-        db.execute("UPDATE event SET body = replace(body, '1', '2') WHERE seq = 9")
-    db.close()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(change)
     result = run("--journal", path, "export")
     assert result.exit_code == 3
-    assert "event 9 is not what was written, so no history is made of it" in result.stderr
+    assert f"event 9 {what}, so no history is made of it" in result.stderr
 
 
 # import
