@@ -14,7 +14,7 @@ from ..journal.policy import Policy
 from ..journal.reading import COLUMNS, Reader
 from ..journal.times import for_people, took
 from ..monitors.names import shown
-from . import vicinity, why
+from . import open_end, vicinity, why
 from .fleet_incidents import Incident, deaths, ending, incidents
 from .incident_of_vassal import NOT_KNOWN
 from .incident_of_vassal import page as page_of_vassal
@@ -245,6 +245,8 @@ def _of_daemon(reader: Reader, one: Incident, upto: int) -> Page:
     facts = list(_ending_facts(reader, event.at, event.body, old, one))
     facts += list(_policy_facts(reader, event.body, old, one))
     facts += list(_rollout_facts(old, now))
+    if upto == reader.head.seq and open_end.note(reader) is not None:
+        facts.append(("the record ends", f"{for_people(now.at)} UTC; {open_end.OPEN_END}"))
     facts.append(("requests refused", NOT_KNOWN))
     sections = [
         _died_meanwhile(reader, one, upto),

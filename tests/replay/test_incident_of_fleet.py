@@ -243,6 +243,20 @@ def test_the_deaths_of_real_vassals(incident: Callable[[str], str]) -> None:
     assert {line.split()[1] for line in counted} == {"shop.ini", "mute.ini"}  # others were stopped
 
 
+def test_the_page_says_that_the_next_daemon_is_gone_as_well(
+    tmp_path: Path, incident: Callable[[str], str]
+) -> None:
+    page = tmp_path / "page.md"
+    assert run(incident("rolling"), "-o", str(page)).exit_code == 0
+    assert "**the record ends:** " in page.read_text()
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        builder.start()
+        killed(builder)
+        builder.event("daemon_stopped")
+    assert "the record ends" not in run(path).stdout
+
+
 def test_only_an_incident_of_a_period(tmp_path: Path) -> None:
     path = str(tmp_path / "journal.db")
     with building(path) as builder:
