@@ -29,7 +29,7 @@ from ..journal.files import Files
 from ..journal.reading import Reader, open_journal
 from .boundaries import applied
 from .segment import Folded, Unclean, compare_outcomes, folded
-from .tickets import Tickets, give, shared
+from .tickets import Tickets, give, of_parent, shared
 
 LONG: Final = 50_000  # events from which on other processes are worth their start
 SEGMENT: Final = 25_000  # events, at least
@@ -223,7 +223,7 @@ def main(path: str, told: str, tickets: int) -> None:
     with open_journal(path) as reader:
         if (reader.head.seq, reader.head.hash) != (plan.head, plan.head_hash):
             sys.exit(3)
-        found = work(reader, plan, lambda _: None, Tickets(tickets))
+        found = work(reader, plan, lambda _: None, of_parent(tickets))
     give(found)
 
 

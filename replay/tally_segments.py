@@ -25,7 +25,7 @@ from ..journal.reading import Reader, open_journal
 from .boundaries import Following, Note, applied
 from .rebuild import base
 from .tally import Book, Tally, Window, follow, in_window, outlast, settle
-from .tickets import Tickets, give, shared
+from .tickets import Tickets, give, of_parent, shared
 from .uptime import SUCCEEDED, Report, State
 
 LONG: Final = 50_000  # events from which on other processes are worth their start
@@ -256,7 +256,7 @@ def main(path: str, told: str, tickets: int) -> None:
     """Take tickets for a plan; print what was found."""
     plan = msgspec.json.decode(told, type=Plan)
     with open_journal(path) as reader:
-        found = work(reader, plan, Tickets(tickets))
+        found = work(reader, plan, of_parent(tickets))
     give(found)
 
 

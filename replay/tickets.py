@@ -18,13 +18,20 @@ _T = TypeVar("_T")
 
 
 class Tickets:
-    """The tickets of one process. Others take from the same pipe."""
+    """The tickets of one process. Others take from the same pipe.
 
-    def __init__(self, source: int) -> None:
+    ``parent`` is the process for which it works: without that there is no ticket any more.
+    """
+
+    def __init__(self, source: int, parent: int | None = None) -> None:
         self._source = source
+        self._parent = parent
 
     def __iter__(self) -> Iterator[int]:
-        while ticket := os.read(self._source, _TICKET):
+        while self._parent in (None, os.getppid()):
+            ticket = os.read(self._source, _TICKET)
+            if not ticket:
+                return
             yield int.from_bytes(ticket)
 
     def drop(self) -> None:
@@ -64,6 +71,11 @@ def shared(
                     other.kill()
                     other.communicate()
     return found
+
+
+def of_parent(source: int) -> Tickets:
+    """The tickets of a process that was started to take some."""
+    return Tickets(source, os.getppid())
 
 
 def give(found: msgspec.Struct) -> None:

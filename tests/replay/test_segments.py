@@ -1,5 +1,6 @@
 """A long journal is verified in segments, on all cores: the answer is that of one fold in order."""
 
+import os
 import random
 import shutil
 import sqlite3
@@ -109,6 +110,15 @@ def test_a_process_that_fails_has_no_answer(
     monkeypatch.setattr(sys, "executable", "/bin/false")
     assert told(pristine) == alone
     assert answers.given == [None]
+
+
+def test_no_work_goes_on_for_a_parent_that_has_gone() -> None:
+    begin, end = os.pipe()
+    with open(begin, "rb", buffering=0) as source, open(end, "wb", buffering=0) as sink:
+        sink.write((1).to_bytes(4) + (2).to_bytes(4))
+        sink.close()
+        assert list(tickets.Tickets(source.fileno(), parent=os.getpid())) == []
+        assert list(tickets.of_parent(source.fileno())) == [1, 2]
 
 
 def waits_for_a_client(builder: Builder) -> None:
