@@ -22,32 +22,44 @@ from ..histories.history import GONE, History, Step
 MOST_FOLDED: Final = 200_000
 _RELATIVE: Final = re.compile(r'"(?:[+-][0-9.]+s|c[0-9]+)"')
 _T = TypeVar("_T")
+HasIt = Callable[[History], bool]
 
 
 def shrunk(history: History, outcome: Outcome) -> History:
     """A smaller history with the divergence of ``outcome``, or the same one cut behind it."""
     budget = [MOST_FOLDED]
-    target = history.steps[outcome.place]
     cut = history.replaced(steps=history.steps[: outcome.place + 1], texts={})
 
     def has_it(smaller: History) -> bool:
         budget[0] -= len(smaller.steps)
         return _essence(check(smaller)) == _essence(outcome)
 
-    def without(left: Sequence[str]) -> History:
-        return without_vassals(cut, set(_names(cut)) - set(left))
-
     if not has_it(cut):
         return history
-    names = least(_names(cut), lambda left: has_it(without(left)), budget)
-    fewer = without(names)
-    before = [step for step in fewer.steps if step.event.seq != target.event.seq]
+    smallest, before = cut, 0
+    while len(smallest.steps) != before and budget[0] > 0:
+        before = len(smallest.steps)
+        smallest = _with_fewer_vassals(smallest, has_it, budget)
+        smallest = _with_fewer_events(smallest, has_it, budget)
+    return _told(history, smallest)
+
+
+def _with_fewer_vassals(whole: History, has_it: HasIt, budget: list[int]) -> History:
+    names = _names(whole)
+
+    def without(left: Sequence[str]) -> History:
+        return without_vassals(whole, set(names) - set(left))
+
+    return without(least(names, lambda left: has_it(without(left)), budget))
+
+
+def _with_fewer_events(whole: History, has_it: HasIt, budget: list[int]) -> History:
+    *before, target = whole.steps
 
     def only(left: Sequence[Step]) -> History:
-        return fewer.replaced(steps=(*left, fewer.steps[-1]))
+        return whole.replaced(steps=(*left, target))
 
-    smallest = only(least(before, lambda left: has_it(only(left)), budget))
-    return _told(history, smallest)
+    return only(least(before, lambda left: has_it(only(left)), budget))
 
 
 def least(

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from emperord.daemon.core import steps
 from emperord.daemon.core.fleet import PHASES
+from emperord.replay.histories.check import check
 from emperord.replay.histories.history import History
 from emperord.replay.histories.text import read
 
@@ -53,9 +55,9 @@ def test_each_source_has_one(histories: list[History]) -> None:
 
 
 def test_each_phase_and_mode_is_in_one(histories: list[History]) -> None:
-    steps = [step for history in histories for step in history.steps]
-    assert set(PHASES) - {each.phase for step in steps for each in step.expectations} == set()
-    assert MODES - {step.event.kind for step in steps} == set()
+    all_steps = [step for history in histories for step in history.steps]
+    assert set(PHASES) - {each.phase for step in all_steps for each in step.expectations} == set()
+    assert MODES - {step.event.kind for step in all_steps} == set()
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -73,3 +75,13 @@ def test_a_run_can_be_recorded_again(tmp_path: Path) -> None:
     history = read(made.read_text(), made.name)
     assert [step.event.kind for step in history.steps].count("exited") == 4
     assert history.header.notes[0].startswith("A program dies three times")
+
+
+def test_a_doubled_mercy_is_found(
+    histories: list[History], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fold that decides the same and remembers another deadline."""
+    monkeypatch.setattr(steps, "seconds", lambda duration: int(duration * 2_000_000_000))
+    outcomes = [check(history) for history in histories]
+    assert {outcome.kind for outcome in outcomes} == {"same", "diverged"}
+    assert {outcome.field for outcome in outcomes if not outcome.same} == {"field 'deadline'"}
