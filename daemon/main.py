@@ -148,6 +148,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             pressure.gauge(),
             followed(journal),
             witness,
+            chosen["control_group"],
         )
         reserved.urgent = lambda: shell.signals.leaving
         _work(shell, monitors)
@@ -180,6 +181,7 @@ def _opened(
         max_clock_step=max_step,
         reserve=chosen["journal_reserve"],
         witness=place,
+        control_group=chosen["control_group"],
     )
     opened = opening.run()
     if writer is None:

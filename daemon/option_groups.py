@@ -12,6 +12,7 @@ from . import config_file
 from .cli.option_types import (
     AUTO,
     duration,
+    group,
     interval,
     milliseconds,
     mode,
@@ -395,6 +396,13 @@ def record() -> list[Decorator]:
             metavar="PATH",
             show_default="the journal's path + .sock",
             help="The socket that emperor-ctl talks to.",
+        ),
+        _option(
+            "--control-group",
+            type=group,
+            metavar="G",
+            help="Members of this group may look with emperor-ctl (status, list, show, why, wait),"
+            " and change nothing.",
         ),
         _option(
             "--cgroup",

@@ -21,6 +21,8 @@ def nearest(told: str, known: Iterable[str]) -> list[str]:
     names = sorted(known)
     wanted = told.casefold()
     short = [name for name in names if wanted in _short_forms(name)]
+    if not short and len(wanted) > 1:
+        short = [name for name in names if _stem(name).startswith(wanted)]
     if short or not told:
         return short[:_MOST]
     if len(names) > _COMPARED:

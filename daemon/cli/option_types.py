@@ -135,6 +135,17 @@ def owner(text: str) -> tuple[int, int]:
     return uid, gid
 
 
+def group(text: str) -> int:
+    """A group, by name or number."""
+    try:
+        gid = int(text) if _ID.fullmatch(text) else grp.getgrnam(text).gr_gid
+    except KeyError:
+        raise click.BadParameter(f"there is no group {text}") from None
+    if gid >= _NO_ID:
+        raise click.BadParameter(f"{text} is no gid that a process can have")
+    return gid
+
+
 def vassals_user(text: str) -> tuple[int, int]:
     """A user and group other than root's, as in tyrant mode."""
     uid, gid = owner(text)

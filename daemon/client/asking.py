@@ -29,6 +29,10 @@ class NoDaemon(Unanswered):
     """The keeper has answered: no daemon runs, and it starts none soon."""
 
 
+class Late(Unanswered):
+    """The daemon has the request, and has not answered in time."""
+
+
 def ask(path: str, request: dict[str, Any], wait: float = 0.0) -> dict[str, Any]:
     """The daemon's answer; ends the program where there is none, or a refusal."""
     try:
@@ -86,13 +90,12 @@ def conversed(
     except PermissionError:
         raise Unanswered(
             REFUSED,
-            f"{shown(path)}: permission denied; only the daemon's own user and root may ask",
+            f"{shown(path)}: permission denied; only the daemon's own user, root and members of its"
+            " --control-group may ask",
         ) from None
     except TimeoutError:
         within = f"within {patience:.3g} s"
-        raise Unanswered(
-            NO_DAEMON, f"the daemon at {shown(path)} has not answered {within}"
-        ) from None
+        raise Late(NO_DAEMON, f"the daemon at {shown(path)} has not answered {within}") from None
     except OSError as error:
         reason = error.strerror or str(error)
         raise Unanswered(

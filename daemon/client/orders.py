@@ -17,7 +17,17 @@ from ...monitors.names import shown
 from ..cli import escapes
 from ..cli.commandline import Command
 from ..cli.option_types import duration
-from .asking import NO_DAEMON, PATIENCE, REFUSED, NoDaemon, Unanswered, conversed, end, refusal
+from .asking import (
+    NO_DAEMON,
+    PATIENCE,
+    REFUSED,
+    Late,
+    NoDaemon,
+    Unanswered,
+    conversed,
+    end,
+    refusal,
+)
 from .progress import Bar
 from .words import as_json as json_option
 
@@ -185,6 +195,8 @@ def _run(path: str, request: dict[str, Any], timeout: float, title: str, as_json
             orders = Orders(path, request, timeout, bar)
             orders.as_json = as_json
             return orders.run()
+    except Late as error:
+        end(error.code, f"{error}; the request is carried out when it goes on")
     except Unanswered as error:
         end(error.code, str(error))
 

@@ -24,6 +24,7 @@ from ..core.fleet import Vassal
 from ..core.records import fleet_record, vassal_record
 from ..core.running import in_line, waiting_steps, waits_in_line
 from ..host import threads
+from . import access
 from .attention import Daemon as Troubled
 from .attention import attention
 from .caller import Caller
@@ -69,7 +70,8 @@ class RequestHandler:
     """Answers requests.
 
     ``upgrade`` has the daemon replaced in place. ``hand_over`` lets another daemon take over, and
-    gives the socket for that. ``explain`` shows the command of a vassal, and may block.
+    gives the socket for that. ``explain`` shows the command of a vassal, and may block. Members of
+    ``group`` may look.
     """
 
     def __init__(
@@ -78,8 +80,10 @@ class RequestHandler:
         upgrade: Callable[[], None],
         hand_over: Callable[[], socket.socket],
         explain: Explain,
+        group: int | None = None,
     ) -> None:
         self._daemon = daemon
+        self._group = group
         self._explain = explain
         self._upgrade = upgrade
         self._hand_over = hand_over
@@ -90,12 +94,15 @@ class RequestHandler:
     ) -> dict[str, Any] | tuple[dict[str, Any], socket.socket]:
         """The answer to a client's request. Raises Refused."""
         do = request.get("do")
+        may = False
         try:
+            access.check(client, do, self._group)
+            may = True
             return await self._answer(do, request, client)
         except Failed:
             raise
         except Refused as refused:
-            if do in _CHANGES:
+            if do in _CHANGES or not may:
                 await self._orders.record_refusal(request, client, str(refused))
             raise
 

@@ -151,10 +151,10 @@ Answer = Callable[
 ]
 
 
-def bind(path: str) -> socket.socket:
+def bind(path: str, group: int | None = None) -> socket.socket:
     """Listen on a path. A socket without a listener is replaced, nothing else.
 
-    Raises ControlInUse, OSError.
+    Members of ``group`` may connect. Raises ControlInUse, OSError.
     """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -162,6 +162,7 @@ def bind(path: str) -> socket.socket:
         former = os.umask(0o177)  # for its owner only, from the first moment
         try:
             unix_sockets.bind(listener, path, 0o600)
+            _admit(path, group)
         finally:
             os.umask(former)
     except OSError as error:
@@ -171,7 +172,20 @@ def bind(path: str) -> socket.socket:
     return listener
 
 
-def inherit(path: str, keeper: KeeperLink) -> socket.socket:
+def _admit(path: str, group: int | None) -> None:
+    """Let the members of a group connect, or nobody but the owner."""
+    if group is None:
+        os.chmod(path, 0o600)
+        return
+    try:
+        os.chown(path, -1, group)
+    except PermissionError as error:
+        reason = f"the daemon is neither root nor in group {group}, so it cannot give it the socket"
+        raise PermissionError(error.errno, reason, path) from None
+    os.chmod(path, 0o660)
+
+
+def inherit(path: str, keeper: KeeperLink, group: int | None = None) -> socket.socket:
     """The control socket of the daemon before, whose clients are still waiting, or a new one.
 
     Raises ControlInUse, OSError.
@@ -179,11 +193,14 @@ def inherit(path: str, keeper: KeeperLink) -> socket.socket:
     kept = keeper.take(CONTROL)
     if kept is not None:
         # One whose directory was moved away is found again when that is back.
-        if kept.about == _about(path) or not os.path.isdir(os.path.dirname(path)):
+        if kept.about == _about(path):
+            _admit(path, group)  # the daemon before may have had another option
+            return socket.socket(fileno=kept.descriptors[0])
+        if not os.path.isdir(os.path.dirname(path)):
             return socket.socket(fileno=kept.descriptors[0])
         keeper.drop(CONTROL)
         os.close(kept.descriptors[0])
-    listener = bind(path)
+    listener = bind(path, group)
     keeper.keep(CONTROL, [listener.fileno()], _about(path))
     return listener
 

@@ -77,6 +77,7 @@ class Shell:
         gauge: pressure.Gauge = lambda: None,
         deploys: Deploys | None = None,
         witness: ports.Witness = NO_WITNESS,
+        control_group: int | None = None,
     ) -> None:
         self.fleet = fleet  # as it is recorded
         self._journal = journal
@@ -87,6 +88,7 @@ class Shell:
         self._keeper: ports.Keeper = KeeperLink(None) if keeper is None else keeper
         self._listener = listener  # of the control socket
         self._explain = explain
+        self._control_group = control_group  # whose members may look
         self._can_answer = trio.Event()
         self._began = 0  # the journal's time of this start
         self._observer = Observer() if observer is None else observer
@@ -167,6 +169,7 @@ class Shell:
                 lambda: nursery.start_soon(self.handover.renew),
                 partial(self.handover.give_way, nursery),
                 self._explain,
+                self._control_group,
             )
             await control.serve(self._listener, asks)
 

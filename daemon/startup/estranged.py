@@ -27,8 +27,8 @@ from ...journal import chain
 from ...journal.events import JournalAdopted
 from ...journal.store import Head, Journal, Snapshot
 from ...monitors.names import shown
+from ..control import access, takeover
 from ..control import server as control
-from ..control import takeover
 from ..control.caller import Caller
 from ..control.refusals import reason_of
 from ..control.requests import try_new_version
@@ -96,10 +96,12 @@ class Estranged:
         *,
         passing: bool = False,
         missing: bool = False,
+        group: int | None = None,
     ) -> None:
         self.path = path
         self._passing = passing
         self._missing = missing
+        self._group = group  # whose members may look
         self.journal = journal
         self._fleet = fleet
         self.known = known
@@ -195,6 +197,7 @@ class Estranged:
         self, nursery: trio.Nursery, request: Mapping[str, Any], client: Client
     ) -> dict[str, Any] | tuple[dict[str, Any], socket.socket]:
         do = request.get("do")
+        access.check(client, do, self._group)
         if do == "status":
             said, since = f"{self.reason}; {self._todo}", self._since
             keeper = (self._keeper.alive, self._keeper_died)

@@ -81,6 +81,7 @@ class Opening:
         max_clock_step: int | None = None,
         reserve: int = 0,
         witness: Target | None = None,
+        control_group: int | None = None,
     ) -> None:
         self._given = os.path.abspath(path)
         self._path = os.path.realpath(path)
@@ -92,6 +93,7 @@ class Opening:
         self._max_clock_step = max_clock_step
         self._reserve = reserve
         self._witness = witness
+        self._control_group = control_group
         self.adopted = False  # an operator decided that this is the journal
         self._holder = Holder(keeper, path)
         self._journal: Journal | None = None
@@ -127,14 +129,14 @@ class Opening:
                 raise self._error
             lacks = behind.lacking(self._journal, fleet, self._holder)
             drafts = self._first_start(fleet)
-            listener = control.inherit(self._control_path, self._keeper)
+            listener = control.inherit(self._control_path, self._keeper, self._control_group)
             known = None if drafts else lacks  # a copy that goes its own way lacks nothing
             reason = None if known is None else self._reason(known)
         else:
             self._holder.take(known.identity)
             if self._fork and _can_fork(self._journal, self._path):
                 log.warning("--restore does nothing, because vassals of this journal run")
-            listener = control.inherit(self._control_path, self._keeper)
+            listener = control.inherit(self._control_path, self._keeper, self._control_group)
             reason = self._reason(known)
         if reason is None and not drafts and self._journal is not None:
             known, reason = difference(self._witness, self._journal) or (known, None)
@@ -281,6 +283,7 @@ class Opening:
                 holder,
                 passing=passing,  # neither damaged nor of a newer version
                 missing=missing,
+                group=self._control_group,
             )
             decision = trio.run(life.run, listener, self._notifier)
             self._journal = life.journal

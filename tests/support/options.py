@@ -52,6 +52,7 @@ VALUES: dict[str, tuple[str | None, Any]] = {
     "journal-reserve": ("6M", 6 << 20),
     "record-budget": ("5M", 5 << 20),
     "control": ("/c", "/c"),
+    "control-group": ("7", 7),
     "witness": ("/w", "/w"),
     "witness-every": ("500", (None, 500)),
     "witness-key": ("/k", "/k"),
