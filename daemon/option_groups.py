@@ -401,8 +401,8 @@ def record() -> list[Decorator]:
             "--control-group",
             type=group,
             metavar="G",
-            help="Members of this group may look with emperor-ctl (status, list, show, why, wait),"
-            " and change nothing.",
+            help="Members of this group may look with emperor-ctl (status, list, show, check,"
+            " wait), and change nothing.",
         ),
         _option(
             "--cgroup",
