@@ -114,6 +114,23 @@ def test_wait_says_that_a_vassal_is_not_there_yet(emperor: Emperor) -> None:
     emperor.stop()
 
 
+def test_names_of_any_length_and_of_other_letters(emperor: Emperor) -> None:
+    names = ("x" * 196 + ".ini", "-ü \u202e.ini", "a'b\"$(c).ini")
+    for name in names:
+        (emperor.vassals / name).write_text(SLEEPER)
+    emperor.start()
+    for name in names:
+        emperor.phase(name, "ready")
+    code, out, error = said(emperor.ctl("restart", "--", *names))
+    assert (code, error) == (0, "")
+    shown = {"x" * 196 + ".ini", "-ü \\u202e.ini", "a'b\"$(c).ini"}
+    assert {line.removesuffix(": now ready") for line in out.splitlines()} == shown
+    done = emperor.ctl("stop", "y" * 200, "\x1b[2J.ini")
+    assert "\x1b" not in done.stderr
+    assert done.returncode == 1
+    emperor.stop()
+
+
 def test_reopen(fleet: Emperor) -> None:
     assert said(fleet.ctl("reopen", "--reason", "rotated")) == (0, "reopened\n", "")
     assert fleet.event("operator_requested").body["reason"] == "rotated"
