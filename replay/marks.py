@@ -183,7 +183,7 @@ def _of_event(told: Record, entry: Entry, plain: bool) -> Iterator[Mark]:
     event = entry.event
     if event.kind == "operator_requested":
         assert isinstance(event.body, OperatorRequested)
-        if event.body.request != "upgrade":
+        if event.body.request not in ("upgrade", "reopen"):  # these are of the daemon
             yield _mark("request", event, essence(event.body))
         return
     if not told.is_own(entry):

@@ -196,7 +196,7 @@ def _matters(told: Record, entry: Entry) -> bool:
     event = entry.event
     body: Any = event.body
     if entry.orders or event.kind == "operator_requested":
-        return True
+        return getattr(body, "request", "") != "reopen"  # of the daemon's log
     if not told.is_own(entry):
         return entry.seq in told.known
     if event.kind in _QUIET:

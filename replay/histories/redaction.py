@@ -39,9 +39,10 @@ _SHARERS: Final = frozenset(("slot_of", "waits_as"))
 _BY_SHARER: Final = frozenset(("users", "held", "spent"))
 _WORDS: Final = frozenset(  # of the vocabulary
     (
-        *PHASES, "start", "stop", "reload", "retry", "restart", "upgrade", "spawn", "kill",
-        "listen", "unlisten", "express", "queue", "retries", "exec", "resources", "interrupted",
-        "address", "busy", "told", "replaced", "killed", "failed", "rebooted", "unknown",
+        *PHASES, "start", "stop", "reload", "retry", "restart", "reopen", "upgrade", "spawn",
+        "kill", "listen", "unlisten", "express", "queue", "retries", "exec", "resources",
+        "interrupted", "address", "busy", "told", "replaced", "killed", "failed", "rebooted",
+        "unknown",
     )
 )  # fmt: skip
 _ENUMS: Final = frozenset(("phase", "do", "order", "request", "fault", "how", "last"))
