@@ -87,8 +87,7 @@ class Shell:
         self._notifier = notifier
         self._keeper: ports.Keeper = KeeperLink(None) if keeper is None else keeper
         self._listener = listener  # of the control socket
-        self._explain = explain
-        self._control_group = control_group  # whose members may look
+        self._operators = (explain, control_group)
         self._can_answer = trio.Event()
         self._began = 0  # the journal's time of this start
         self._observer = Observer() if observer is None else observer
@@ -164,13 +163,9 @@ class Shell:
         """Serve the control socket, once the recovery is recorded, or known to be delayed."""
         await self._can_answer.wait()
         if self._listener is not None:
-            asks = RequestHandler(
-                self.view,
-                lambda: nursery.start_soon(self.handover.renew),
-                partial(self.handover.give_way, nursery),
-                self._explain,
-                self._control_group,
-            )
+            renew = partial(nursery.start_soon, self.handover.renew)
+            give_way = partial(self.handover.give_way, nursery)
+            asks = RequestHandler(self.view, renew, give_way, *self._operators)
             await control.serve(self._listener, asks)
 
     async def _attend_keeper(self) -> None:

@@ -101,7 +101,7 @@ class Estranged:
         self.path = path
         self._passing = passing
         self._missing = missing
-        self._group = group  # whose members may look
+        self._group = group  # its members may look
         self.journal = journal
         self._fleet = fleet
         self.known = known
