@@ -129,15 +129,13 @@ class Opening:
                 raise self._error
             lacks = behind.lacking(self._journal, fleet, self._holder)
             drafts = self._first_start(fleet)
-            listener = control.inherit(self._control_path, self._keeper, self._control_group)
             known = None if drafts else lacks  # a copy that goes its own way lacks nothing
-            reason = None if known is None else self._reason(known)
         else:
             self._holder.take(known.identity)
             if self._fork and _can_fork(self._journal, self._path):
                 log.warning("--restore does nothing, because vassals of this journal run")
-            listener = control.inherit(self._control_path, self._keeper, self._control_group)
-            reason = self._reason(known)
+        listener = control.inherit(self._control_path, self._keeper, self._control_group)
+        reason = None if known is None else self._reason(known)
         if reason is None and not drafts and self._journal is not None:
             known, reason = difference(self._witness, self._journal) or (known, None)
         if reason is not None and known is not None:
