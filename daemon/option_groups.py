@@ -401,7 +401,7 @@ def record() -> list[Decorator]:
             "--control-group",
             type=group,
             metavar="G",
-            help="Members of this group may look with emperor-ctl (status, list, show, check,"
+            help="Members of this group may look with emperor-ctl (status, list, show, why, check,"
             " wait), and change nothing.",
         ),
         _option(

@@ -18,7 +18,7 @@ from .server import Client, Refused
 
 # Requests that change nothing. ``explain`` is not among them: it has environments and configs,
 # which often hold passwords.
-LOOKS: Final = ("status", "list", "show", "wait")
+LOOKS: Final = ("status", "list", "show", "why", "wait")
 _PEERGROUPS: Final = 59  # SO_PEERGROUPS of asm-generic/socket.h; socket has no name for it
 _ROOM: Final = 1024  # bytes; socket.getsockopt has no more
 
