@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
+from ..daemon.cli import terminal
 from ..daemon.cli.digests import short
 from ..daemon.cli.tables import aligned
 from ..daemon.cli.vassals import hold_text
@@ -99,7 +100,7 @@ def _cells(vassal: Vassal, fleet: Fleet, line: int, sources: Sources) -> tuple[s
     runs, wanted = running_config(vassal), vassal.spec.config
     return (
         shown(vassal.name),
-        phase_of(vassal),
+        terminal.Styled(phase_of(vassal), terminal.of_phase(vassal.phase)),
         for_people(vassal.since)[:19],
         "-" if vassal.pid is None else str(vassal.pid),
         str(vassal.deaths),

@@ -55,6 +55,7 @@ def test_a_table_ends_at_the_width_of_the_terminal(journal: str) -> None:
     assert "longlong" in text
     assert "…" in text
     assert WIDE in text
+    assert "\x1b[33mstopping" in text
 
 
 def test_columns_stay_aligned_behind_wide_characters(journal: str) -> None:
