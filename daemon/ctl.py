@@ -27,14 +27,14 @@ _AGAIN: Final = 0.1  # seconds until the next daemon is asked
 _LONG: Final = 3600.0  # seconds for a copy of a journal to be verified
 
 
-# Commands that only look, each in a module of ``client/`` that is imported when it is needed.
+# Commands that only look, each in a module that is imported when it is needed.
 _LOOKING: Final = {
-    "check": "check",
-    "list": "listing",
-    "show": "show",
-    "status": "status",
-    "top": "top",
-    "why": "why",
+    "check": ".client.check",
+    "list": ".client.listing",
+    "show": ".client.show",
+    "status": ".client.status",
+    "top": ".client.top",
+    "why": "..replay.live_why",
 }
 
 
@@ -49,7 +49,7 @@ class _Commands(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _LOOKING:
             return super().get_command(ctx, cmd_name)
-        module = import_module(f".client.{_LOOKING[cmd_name]}", __package__)
+        module = import_module(_LOOKING[cmd_name], __package__)
         command: click.Command = module.command
         return command
 

@@ -1,11 +1,11 @@
 """``emperor-replay``: the journal read back, folded again, and verified.
 
-``main.py`` has a function for each command, and each command has a file. ``rebuild.py`` gives the
-fleet at any event, ``verify.py`` compares the record with the chain and with the fold.
-``words.py`` puts events into words.
+``commands/`` has a file for each command. ``rebuild.py`` gives the fleet at any event, and
+``verify.py`` compares the record with the chain and with the fold. ``words.py`` puts events into
+words. ``live_why.py`` is the command ``why`` of ``emperor-ctl``.
 
-The package may import ``daemon/core``, ``daemon/cli``, ``journal`` and ``monitors``, and of
-``daemon/loop`` the texts of the log.
+The package may import ``daemon/core``, ``daemon/cli``, ``daemon/client``, ``journal`` and
+``monitors``, and of ``daemon/loop`` the texts of the log.
 
 Invariants:
 

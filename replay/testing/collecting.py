@@ -6,11 +6,11 @@ fold (``running.py``).
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
-REWRITTEN: Final = "history rewritten"  # the section of a report
+from .report_section import REWRITTEN
 
 
 class HistoryFile(pytest.File):

@@ -17,7 +17,7 @@ from ..histories.folding import rewritten
 from ..histories.history import History
 from ..histories.text import read, write
 from ..rebuild import FoldFailed
-from .collecting import REWRITTEN
+from .report_section import REWRITTEN
 from .shrinking import shrunk
 
 PRINTED: Final = 40  # lines of a shrunk history; a longer one is only written to a file

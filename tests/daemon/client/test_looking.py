@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from emperord.daemon.cli import terminal
-from emperord.daemon.client import why
+from emperord.replay import live_why as why
 from support.asking import asked, refused
 from support.kept import Emperor
 from support.terminals import at_terminal, lines

@@ -1,7 +1,9 @@
 """``emperor-ctl why``: the chain of causes, in the words of ``emperor-replay why``.
 
 The daemon says which journal it writes. This program reads it, because a long story would keep the
-daemon from its work. A user who may not read the journal has the story from the daemon.
+daemon from its work. A user who may not read the journal has the story from the daemon. The file is
+here, and not beside the other commands of ``emperor-ctl``, because nothing of the daemon imports
+``replay``. ``daemon/ctl.py`` finds it by its name.
 """
 
 import os
@@ -10,17 +12,17 @@ from typing import Any
 
 import click
 
-from ...journal.errors import JournalError
-from ...journal.reading import Reader, open_journal
-from ...monitors.names import shown
-from ...replay import why
-from ...replay.names import chosen, is_pattern
-from ...replay.rebuild import NotFound
-from ...replay.story import Story
-from ...replay.trust import complaint
-from ..cli import commandline
-from .asking import REFUSED, ask, end
-from .words import as_json, print_json
+from ..daemon.cli import commandline
+from ..daemon.client.asking import REFUSED, ask, end
+from ..daemon.client.words import as_json, print_json
+from ..journal.errors import JournalError
+from ..journal.reading import Reader, open_journal
+from ..monitors.names import shown
+from . import why
+from .names import chosen, is_pattern
+from .rebuild import NotFound
+from .story import Story
+from .trust import complaint
 
 _DAMAGED = 3  # the exit code
 
