@@ -9,7 +9,10 @@ import pytest
 
 pytest_plugins = "pytester"
 OURS = {"emperord", "emperord.replay", "emperord.replay.testing"}
-COLLECTING = {"emperord.replay.testing.collecting"}
+COLLECTING = {
+    "emperord.replay.testing.collecting",
+    "emperord.replay.testing.report_section",
+}
 IMPORTED = """
 import pytest, sys
 before = set(sys.modules)
