@@ -18,7 +18,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import trio
 
@@ -286,11 +286,11 @@ class Opening:
             decision = trio.run(life.run, listener, self._notifier)
             self._journal = life.journal
             if decision.do == "renew" and keeper.alive:
-                sys.exit(RENEW)
+                _leave(listener, RENEW)
             if decision.do == "give way":
-                sys.exit(0)
+                _leave(listener, 0)
             if decision.do == "leave":
-                sys.exit(_CANNOT_GO_ON)
+                _leave(listener, _CANNOT_GO_ON)
             if decision.do in ("look", "renew"):
                 fleet = self._look()
                 looked = self._reason(known)
@@ -316,6 +316,12 @@ class Opening:
         except (JournalLocked, JournalPaused) as error:
             self._error = error
             return None
+
+
+def _leave(listener: socket.socket, code: int) -> NoReturn:
+    """End this process. The keeper, if there is one, has the control socket as well."""
+    listener.close()
+    sys.exit(code)
 
 
 def _can_fork(journal: Journal | None, path: str) -> bool:

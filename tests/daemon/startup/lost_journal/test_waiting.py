@@ -127,6 +127,7 @@ def test_term_ends_daemon_and_keeper_and_the_next_is_estranged_too(
     estrange(emperor, remove, tmp_path)
     emperor.send(signal.SIGTERM)
     assert emperor.wait() == 3
+    assert "Warning" not in emperor.log()  # as of a socket that was left open
     assert emperor.running_for("plain.ini") == plain
     emperor.launch()
     emperor.until(lambda: emperor.log().count("estranged: ") == 2, "it is estranged again")
