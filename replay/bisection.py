@@ -21,6 +21,7 @@ from ..monitors.names import shown
 from . import texts
 from .deploys import deploy_record, deploys
 from .names import check_known
+from .periods import Period
 from .rebuild import NotFound
 
 BAD: Final = ("died", "barred")
@@ -66,19 +67,34 @@ def by_line(reader: Reader, text: bytes) -> Judge:
     return judge
 
 
-def bisect(reader: Reader, name: str, seq: int, judge: Judge) -> Found:
-    """The first bad deploy of the last bad run up to event ``seq``. Raises NotFound, Damaged."""
+def bisect(reader: Reader, name: str, period: Period, judge: Judge) -> Found:
+    """The first bad deploy of the last bad run in a period. Raises NotFound, Damaged.
+
+    The last good one may be from before the period. A run that began before it is refused.
+    """
     check_known(reader, name)
-    which = Filter(vassal=name, until=EventNumber(seq))
+    which = Filter(vassal=name, until=EventNumber(period.upto))
     judged = [(each, judge(each)) for each in deploys(reader, which) if each.kind in DEPLOYED]
-    if not judged:
-        raise NotFound(f"{shown(name)} has no deploy up to event {seq} in this journal")
-    bad = [place for place, (_, is_bad) in enumerate(judged) if is_bad]
-    if not bad:
-        good = sum(is_bad is False for _, is_bad in judged)
+    inside = [is_bad for each, is_bad in judged if period.has(each.seq)]
+    if not inside:
+        raise NotFound(f"{shown(name)} has no deploy {period} in this journal")
+    if not any(inside):
+        within = "" if period.after is None else f" {period}"
         raise NotFound(
-            f"none of the {len(judged)} deploys of {shown(name)} is bad; {good} are good"
+            f"none of the {len(inside)} deploys of {shown(name)}{within} is bad;"
+            f" {inside.count(False)} are good"
         )
+    found = _last_run(judged)
+    if not period.has(found.first_bad.seq):
+        raise NotFound(
+            f"{shown(name)} was bad before the period: event {found.first_bad.seq} is the first"
+            " bad deploy; give an earlier --since"
+        )
+    return found
+
+
+def _last_run(judged: Sequence[tuple[Deploy, bool | None]]) -> Found:
+    bad = [place for place, (_, is_bad) in enumerate(judged) if is_bad]
     good_before = [place for place in range(bad[-1]) if judged[place][1] is False]
     last_good = good_before[-1] if good_before else None
     run = [place for place in bad if last_good is None or place > last_good]
@@ -101,7 +117,7 @@ def difference(reader: Reader, name: str, found: Found) -> Iterator[bytes]:
 
 def last_good(reader: Reader, name: str, seq: int) -> bytes:
     """The last config before the bad deploys up to event ``seq``. Raises NotFound, Damaged."""
-    found = bisect(reader, name, seq, by_outcome())
+    found = bisect(reader, name, Period(None, seq), by_outcome())
     if found.last_good is None:
         raise NotFound(f"no deploy of {shown(name)} before event {found.first_bad.seq} ran well")
     return texts.deployed(reader, name, found.last_good.seq)

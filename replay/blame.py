@@ -7,7 +7,8 @@ with exactly the text of a vassal that its source removes at about the same time
 that vassal's configs are the older ones.
 
 A line is *at the boundary* where it may be older than the deploy that is told. Then the file begins
-later, or the config before was not recorded.
+later, or the config before was not recorded. With a period, it is also one that did not change in
+the period: the deploy that is told is the one that was wanted when the period began.
 """
 
 from bisect import bisect_left
@@ -52,8 +53,11 @@ class Line(msgspec.Struct, frozen=True):
     boundary: bool
 
 
-def blame(reader: Reader, name: str, seq: int) -> list[Line]:
-    """Each line of the config that was wanted after event ``seq``. Raises NotFound, Damaged."""
+def blame(reader: Reader, name: str, seq: int, after: int | None = None) -> list[Line]:
+    """Each line of the config that was wanted after event ``seq``. Raises NotFound, Damaged.
+
+    Nothing is looked for before the version that was wanted after event ``after``.
+    """
     versions = _versions(reader, name, seq)
     first = next(versions, None)
     if first is None:
@@ -67,7 +71,10 @@ def blame(reader: Reader, name: str, seq: int) -> list[Line]:
     lines = _lines(content)
     told = _Told(lines)
     version, text, known = first, lines, True
-    for older in versions:
+    while not (is_old := after is not None and version.seq <= after):
+        older = next(versions, None)
+        if older is None:
+            break
         content = _content(reader, older.digest)
         if content is None or not told.left:
             known = content is not None
@@ -75,7 +82,7 @@ def blame(reader: Reader, name: str, seq: int) -> list[Line]:
         before = _lines(content)
         told.keep(version, matched(before, text))
         version, text = older, before
-    told.rest(version, boundary=version.before is not None or not known)
+    told.rest(version, boundary=is_old or version.before is not None or not known)
     return [Line(lines[i], *told.found[i]) for i in range(len(lines))]
 
 

@@ -3,16 +3,21 @@
 An event hangs under its recorded cause. One without a cause that is told hangs under the event
 before it, whose state it met. One that came from a source, an operator or the daemon does not. A
 removal hangs under the doubt and the outage of its source.
+
+Of a period, the tree has the events of the period only. One line stands for each event before the
+period under which one of them hangs.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 from xml.sax.saxutils import escape
 
 import msgspec
 
 from ..journal.times import for_people
 from ..monitors.names import shown
+from .periods import Period
+from .rebuild import NotFound
 from .story import Item, Story
 from .why import item_record, line
 
@@ -35,6 +40,7 @@ _OUTSIDE: Final = frozenset(
         "omitted",
     )
 )
+BEFORE: Final = "before"  # the kind of the line that stands for an event before the period
 _LEADS: Final = {
     "vassal_removed": ("listing_doubted", "monitor_recovered", "outage"),
     "listing_doubted": ("monitor_recovered", "outage"),
@@ -52,6 +58,51 @@ class Node(msgspec.Struct):
     parent: int | None = None
     kind: Kind = "cause"
     depth: int = 0
+
+
+class Graph(NamedTuple):
+    """The tree of a vassal's story, in the order of time."""
+
+    name: str
+    seq: int
+    nodes: list[Node]
+    altered: list[int]  # events that are told, and whose rows are not what was written
+
+
+def graph(told: Story, period: Period) -> Graph:
+    """The tree of a story at the end of a period. Raises NotFound where none of it is inside."""
+    found, after = nodes(told.items), period.after
+    if after is None:
+        return Graph(told.name, told.seq, found, told.altered)
+    inside = [node for node in found if (node.item.last or node.item.seq) > after]
+    if not inside:
+        raise NotFound(f"{shown(told.name)}: nothing led to its phase {period}; {_newest(found)}")
+    altered = [seq for seq in told.altered if seq > after]
+    return Graph(told.name, told.seq, _without_others(inside, found), altered)
+
+
+def _newest(found: Sequence[Node]) -> str:
+    return f"the newest cause is event {found[-1].item.seq}" if found else "none is known"
+
+
+def _without_others(inside: Sequence[Node], found: Sequence[Node]) -> list[Node]:
+    """The nodes ``inside``; of others, a line for each under which one of these hangs."""
+    known = {node.item.seq: node for node in found}
+    kept = {node.item.seq: node for node in inside}
+    heads: dict[int, Node] = {}
+    for node in inside:
+        if node.parent is not None and node.parent not in kept and node.parent not in heads:
+            kinds = {each.kind for each in inside if each.parent == node.parent}
+            heads[node.parent] = Node(_head(known[node.parent].item, "cause" in kinds))
+    by_number = {**heads, **kept}
+    for node in inside:
+        node.depth = 0 if node.parent is None else by_number[node.parent].depth + 1
+    return list(by_number.values())
+
+
+def _head(item: Item, is_cause: bool) -> Item:
+    what = "caused by" if is_cause else "after"
+    return Item(item.seq, item.at, BEFORE, f"… {what} event {item.seq}, before the period")
 
 
 def nodes(items: Sequence[Item]) -> list[Node]:
@@ -90,9 +141,9 @@ def _children(found: Sequence[Node]) -> dict[int | None, list[Node]]:
 # Text
 
 
-def text(told: Story) -> Iterator[str]:
+def text(told: Graph) -> Iterator[str]:
     """A tree for people: a solid line from a cause, a dotted one from a state that was met."""
-    children = _children(nodes(told.items))
+    children = _children(told.nodes)
     for root in children.get(None, []):
         yield from _branch(root, children, "", "")
 
@@ -104,7 +155,7 @@ def _branch(
     waiting = [(node, head, rest)]
     while waiting:
         now, head, rest = waiting.pop()
-        yield f"{head}{for_people(now.item.at)[11:]}  {line(now.item)}"
+        yield head + _line(now.item)
         below = children.get(now.item.seq, [])
         for number, child in reversed(list(enumerate(below))):
             last = number == len(below) - 1
@@ -113,15 +164,19 @@ def _branch(
             waiting.append((child, rest + corner, rest + ("   " if last else "│  ")))
 
 
+def _line(item: Item) -> str:
+    return item.text if item.kind == BEFORE else f"{for_people(item.at)[11:]}  {line(item)}"
+
+
 # DOT
 
 
-def dot(told: Story) -> Iterator[str]:
+def dot(told: Graph) -> Iterator[str]:
     """The graph for Graphviz."""
     yield "digraph causes {"
     yield f"  label={_dot(told.name)}; labelloc=t; rankdir=TB;"
     yield '  node [shape=box, style=rounded, fontname="sans-serif", fontsize=10];'
-    found = nodes(told.items)
+    found = told.nodes
     for node in found:
         yield f"  e{node.item.seq} [label={_dot(_label(node.item))}];"
     for node in found:
@@ -137,16 +192,16 @@ def _dot(text: str) -> str:
 
 
 def _label(item: Item) -> str:
-    label = shown(f"{for_people(item.at)[11:]}  {line(item)}")
+    label = shown(_line(item))
     return label if len(label) <= _MOST else f"{label[: _MOST - 3]}..."
 
 
 # SVG
 
 
-def svg(told: Story) -> Iterator[str]:
+def svg(told: Graph) -> Iterator[str]:
     """The tree as a picture, a row for each event."""
-    found = nodes(told.items)
+    found = told.nodes
     labels = [_label(node.item) for node in found]
     widths = [
         node.depth * _INDENT + len(label) * _LETTER
@@ -189,9 +244,9 @@ def _colour(item: Item) -> str:
 # JSON
 
 
-def record(told: Story) -> dict[str, Any]:
+def record(told: Graph) -> dict[str, Any]:
     """The graph for programs."""
-    found = nodes(told.items)
+    found = told.nodes
     return {
         "vassal": told.name,
         "seq": told.seq,

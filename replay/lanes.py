@@ -12,6 +12,7 @@ from ..daemon.core.fleet import Fleet
 from ..journal.deploys import DEPLOYS
 from ..journal.events import Event, Exited
 from ..journal.reading import Reader
+from ..journal.times import rfc3339
 from ..monitors.names import shown
 from .rebuild import base, fold_one
 from .tally import Window, rows
@@ -53,15 +54,22 @@ class Mark(NamedTuple):
     """A moment that is worth a mark."""
 
     at: int
+    seq: int
     sort: Sort
-    text: str
+    what: str
+
+    @property
+    def text(self) -> str:
+        """The mark with the number of its event."""
+        return f"{self.what} ({self.seq})"
 
 
 class Lane:
     """One vassal, or the fleet."""
 
-    def __init__(self, name: str) -> None:
-        self.name = shown(name)
+    def __init__(self, vassal: str | None) -> None:
+        self.vassal = vassal
+        self.name = FLEET if vassal is None else shown(vassal)
         self.bars: list[Bar] = []
         self.marks: list[Mark] = []
         self._open: Bar | None = None
@@ -82,7 +90,7 @@ class Lanes:
     def __init__(self, window: Window) -> None:
         self.window = window
         self._lanes: dict[str, Lane] = {}
-        self.fleet = Lane(FLEET)
+        self.fleet = Lane(None)
 
     @property
     def lanes(self) -> list[Lane]:
@@ -105,10 +113,10 @@ class Lanes:
         if (sort := _sort(event, failure)) is not None:
             text = f"{event.kind.removeprefix('vassal_')} {essence(event.body)}".strip()
             about = shown(event.monitor) if sort == "source" and event.monitor else ""
-            self._mark(name, Mark(event.at, sort, f"{text} {about}".strip() + f" ({event.seq})"))
+            self._mark(name, Mark(event.at, event.seq, sort, f"{text} {about}".strip()))
         for order in orders:
             if order.do == "kill":
-                self._mark(order.vassal, Mark(event.at, "kill", f"kill ordered ({event.seq})"))
+                self._mark(order.vassal, Mark(event.at, event.seq, "kill", "kill ordered"))
         touched = {order.vassal for order in orders} | ({name} if name is not None else set())
         for each in touched if name is not None else set(fleet.vassals) | set(self._lanes):
             self._look(fleet, each, event.at)
@@ -138,6 +146,37 @@ def _sort(event: Event, failure: bool) -> Sort | None:
     if failure or kind in _DEATHS:
         return "death"
     return _OF_ALL.get(kind)
+
+
+def record(lanes: Lanes) -> dict[str, Any]:
+    """The lanes for programs."""
+    window = lanes.window
+    return {
+        "since": rfc3339(window.since),
+        "until": rfc3339(window.until),
+        "first": window.before + 1,
+        "last": window.last,
+        "lanes": [_lane_record(lane) for lane in lanes.lanes],
+    }
+
+
+def _lane_record(lane: Lane) -> dict[str, Any]:
+    return {
+        "vassal": lane.vassal,
+        "phases": [
+            {
+                "since": rfc3339(bar.begin),
+                "until": rfc3339(bar.end),
+                "phase": bar.phase,
+                "reason": bar.reason or None,
+            }
+            for bar in lane.bars
+        ],
+        "marks": [
+            {"seq": mark.seq, "at": rfc3339(mark.at), "sort": mark.sort, "text": mark.what}
+            for mark in lane.marks
+        ],
+    }
 
 
 def lanes(reader: Reader, window: Window) -> Lanes:

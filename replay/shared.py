@@ -221,10 +221,12 @@ def check_times(hosts: Sequence[HostReader], *times: Moment | None) -> None:
         raise click.UsageError("with several journals, write a time and not the number of an event")
 
 
-def check_order(reader: Reader, since: Moment | None, until: Moment | None) -> None:
-    """Raise UsageError where no moment is in a period."""
+def check_order(
+    reader: Reader, since: Moment | None, until: Moment | None, option: str = "--until"
+) -> None:
+    """Raise UsageError where no moment is in a period; ``option`` is the one that says its end."""
     if _is_after(reader, since, until):
-        raise click.UsageError("--since is after --until")
+        raise click.UsageError(f"--since is after {option}")
 
 
 def _is_after(reader: Reader, since: Moment | None, until: Moment | None) -> bool:

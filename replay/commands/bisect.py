@@ -13,10 +13,10 @@ from ...daemon.core.deploys import Outcome
 from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import bisection
+from ..periods import period_of, period_options
 from ..rebuild import NotFound
 from ..shared import (
     complain,
-    moment_of,
     moments,
     name_argument,
     of_each,
@@ -29,6 +29,7 @@ from ..shared import (
 @click.command("bisect", cls=Command)
 @name_argument
 @moments
+@period_options("Only a deploy since then; the last good one may be older.")
 @click.option(
     "--outcome", "outcomes", multiple=True, type=click.Choice(get_args(Outcome)), metavar="O",
     help="Bad are deploys with this outcome.  [default: died, barred]",
@@ -38,13 +39,15 @@ from ..shared import (
 @raw_option
 @reading
 def command(
-    reader: Reader, name: str, at: Moment | None, seq: int | None, outcomes: tuple[str, ...],
-    line: str | None, as_json: bool, raw: bool,
+    reader: Reader, name: str, at: Moment | None, seq: int | None, since: Moment | None,
+    until: Moment | None, outcomes: tuple[str, ...], line: str | None, as_json: bool, raw: bool,
 ) -> None:  # fmt: skip
     """The deploy that first made a vassal fail, the last good one, and the difference.
 
     The outcomes of its deploys tell. A deploy that tells nothing, as another came first or it
-    still waits, is skipped. Exits with 1 if no deploy is bad. NAME may be a pattern ('app-*').
+    still waits, is skipped. With --since and --until it looks for the change that broke the vassal
+    between the two. Exits with 1 if no deploy is bad, or if it was bad before --since already. NAME
+    may be a pattern ('app-*').
     """
     if line is not None and outcomes:
         raise click.UsageError("--line and --outcome both say which deploys are bad; give one")
@@ -54,9 +57,9 @@ def command(
         judge = bisection.by_outcome(outcomes or bisection.BAD)
     else:
         judge = bisection.by_line(reader, os.fsencode(line))
-    upto = moment_of(reader, at, seq)
+    period = period_of(reader, since, until, at, seq)
     all_found, several = of_each(
-        reader, name, lambda each: (each, bisection.bisect(reader, each, upto, judge))
+        reader, name, lambda each: (each, bisection.bisect(reader, each, period, judge))
     )
     if as_json:
         records = [bisection.record(reader, each, found) for each, found in all_found]

@@ -10,10 +10,10 @@ from ...journal.deploys import DEPLOYED, DEPLOYS
 from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import blame
+from ..periods import period_of, period_options
 from ..shared import (
     UNREADABLE,
     complain,
-    moment_of,
     moments,
     name_argument,
     of_each,
@@ -27,20 +27,25 @@ from ..trust import altered, complaint
 @click.command("blame", cls=Command)
 @name_argument
 @moments
+@period_options("Mark lines that did not change since then with ^, as git blame does.")
 @listing()
 @raw_option
 @reading
 def command(
-    reader: Reader, name: str, at: Moment | None, seq: int | None, form: str, raw: bool
-) -> int:
+    reader: Reader, name: str, at: Moment | None, seq: int | None, since: Moment | None,
+    until: Moment | None, form: str, raw: bool,
+) -> int:  # fmt: skip
     """Each line of the config with the deploy that brought it, and its author where one is known.
 
     A removal does not end a line's history, and neither does a rename, where one vassal is removed
     and another comes with the same text. ^ marks a line that may be older: the journal does not go
-    back further. NAME may be a pattern ('app-*').
+    back further, or the line did not change since --since. Such a line is told with the deploy that
+    was there then. NAME may be a pattern ('app-*').
     """
-    moment = moment_of(reader, at, seq)
-    found, several = of_each(reader, name, lambda each: (each, blame.blame(reader, each, moment)))
+    after, upto = period_of(reader, since, until, at, seq)
+    found, several = of_each(
+        reader, name, lambda each: (each, blame.blame(reader, each, upto, after))
+    )
     if form == "short":
         for place, (each, lines) in enumerate(found):
             if several:
@@ -50,7 +55,7 @@ def command(
         records = chain.from_iterable(blame.records(reader, lines) for _, lines in found)
         write(formatted(form, blame.COLUMNS, records), raw=raw)
     for each, _ in found:
-        last = reader.last_of(each, DEPLOYS, moment)
+        last = reader.last_of(each, DEPLOYS, upto)
         if last is not None and last[2] not in DEPLOYED:
             complain(f"{each} is not there any more: event {last[0]} removed it")
     bad = altered(reader, (line.version.seq for _, lines in found for line in lines))

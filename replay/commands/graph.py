@@ -10,7 +10,7 @@ from ...daemon.cli.tables import write
 from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import graph, why
-from ..rebuild import moment
+from ..periods import period_of, period_options
 from ..shared import UNREADABLE, complain, name_argument, of_each, print_lines, reading
 from ..trust import complaint
 
@@ -20,6 +20,7 @@ _FORMS = ("text", "dot", "svg", "json")
 @click.command("graph", cls=Command)
 @name_argument
 @click.option("--at", type=TIME, metavar="T", help="As it was at this time.")
+@period_options("Only events since then; a line stands for each earlier cause.")
 @click.option(
     "-o",
     "--output",
@@ -30,24 +31,30 @@ _FORMS = ("text", "dot", "svg", "json")
 )
 @click.option("--json", "as_json", is_flag=True, help="For programs: -o json.")
 @reading
-def command(reader: Reader, name: str, at: Moment | None, form: str | None, as_json: bool) -> int:
+def command(
+    reader: Reader, name: str, at: Moment | None, since: Moment | None, until: Moment | None,
+    form: str | None, as_json: bool,
+) -> int:  # fmt: skip
     """The causes of a vassal's present phase as a tree. NAME may be a pattern ('app-*').
 
     It has the events of why. A solid line leads from a cause, a dotted one from a state that was
-    met.
+    met. With --since it has those of the period, and '… caused by event N, before the period' where
+    a cause is older.
     """
     if as_json and form not in (None, "json"):
         raise click.UsageError("--json is -o json; give one of them")
-    seq = moment(reader, at, None)
-    stories, several = of_each(reader, name, lambda each: why.tell(reader, each, seq))
+    period = period_of(reader, since, until, at)
+    found, several = of_each(
+        reader, name, lambda each: graph.graph(why.tell(reader, each, period.upto), period)
+    )
     if as_json or form == "json":
-        records = [graph.record(told) for told in stories]
+        records = [graph.record(told) for told in found]
         write([escapes.encode(records if several else records[0]), b"\n"])
-    elif form == "svg" and len(stories) > 1:
-        raise click.UsageError(f"a picture is of one vassal; {name} means {len(stories)}")
+    elif form == "svg" and len(found) > 1:
+        raise click.UsageError(f"a picture is of one vassal; {name} means {len(found)}")
     else:
         draw = {"dot": graph.dot, "svg": graph.svg}.get(form or "", graph.text)
-        for place, told in enumerate(stories):
+        for place, told in enumerate(found):
             print_lines(chain([""] if place else [], draw(told)))
-    altered = [seq for told in stories for seq in told.altered]
+    altered = [seq for told in found for seq in told.altered]
     return complain(complaint(reader, altered), UNREADABLE) if altered else 0

@@ -9,7 +9,9 @@ from typing import Final
 
 import click
 
+from ...daemon.cli import escapes
 from ...daemon.cli.commandline import FAILED, TIME, Command, os_error_text
+from ...daemon.cli.tables import write
 from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import lanes, timeline
@@ -24,7 +26,9 @@ _FORMATS: Final[dict[str, Callable[[Lanes], bytes]]] = {
 _MANY: Final = 100_000  # events
 
 
-def _file(_: click.Context, __: click.Parameter, told: str) -> Path:
+def _file(_: click.Context, __: click.Parameter, told: str | None) -> Path | None:
+    if told is None:
+        return None
     path = Path(told)
     if path.suffix.lower() not in _FORMATS:
         raise click.BadParameter(f"{told} ends in neither .html nor .svg")
@@ -34,32 +38,35 @@ def _file(_: click.Context, __: click.Parameter, told: str) -> Path:
 @click.command("timeline", cls=Command)
 @names_argument
 @click.option(
-    "-o", "--output", "path", metavar="FILE", required=True, callback=_file,
+    "-o", "--output", "path", metavar="FILE", callback=_file,
     help="A page (.html) or a drawing (.svg).",
 )  # fmt: skip
 @click.option("--since", type=TIME, metavar="T", help="Only from then on.")
 @click.option("--until", type=TIME, metavar="T", help="Only up to then.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: print the lanes, no FILE.")
 @reading
 def command(
-    reader: Reader,
-    names: tuple[str, ...],
-    path: Path,
-    since: Moment | None,
-    until: Moment | None,
-) -> int:
+    reader: Reader, names: tuple[str, ...], path: Path | None, since: Moment | None,
+    until: Moment | None, as_json: bool,
+) -> int:  # fmt: skip
     """A lane for each vassal: phases by colour, deploys, deaths and requests as marks.
 
     NAME is a vassal or a pattern ('app-*'). The page is one file that needs no network. Existing
-    files are replaced.
+    files are replaced. --json prints the phases and marks of each lane.
     """
+    if (path is None) == (not as_json):
+        raise click.UsageError("say where to: -o FILE, or --json")
     check_order(reader, since, until)
     window = window_of(reader, since, until)
-    if window.last - window.before > _MANY:
+    if path is not None and window.last - window.before > _MANY:
         complain(f"{window.last - window.before} events make a large file; --since makes it less")
     found = lanes.lanes(reader, window)
     found.keep(
         lambda name: not names or any(each == name or fnmatchcase(name, each) for each in names)
     )
+    if path is None:
+        write([escapes.encode(lanes.record(found)), b"\n"])
+        return 0
     try:
         _replace(path, _FORMATS[path.suffix.lower()](found))
     except OSError as error:

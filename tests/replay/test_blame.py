@@ -60,6 +60,8 @@ def told(path: str, *arguments: str) -> list[dict[str, Any]]:
         pytest.param(("a.ini", "--seq", "9"), [3, 3, 6], id="removed"),
         pytest.param(("c.ini",), [11, 14, 17], id="renamed"),
         pytest.param(("large.ini",), [20], id="not-recorded-before"),
+        pytest.param(("a.ini", "--until", "@8"), [3, 3, 6], id="until"),
+        pytest.param(("a.ini", "--until", "@999"), [10, 3, 10, 6, 10], id="until-after-the-end"),
     ],
 )
 def test_lines(path: str, arguments: tuple[str, ...], seqs: list[int]) -> None:
@@ -107,6 +109,30 @@ def test_a_line_that_may_be_older_is_at_the_boundary(path: str) -> None:
     assert [(one["seq"], one["boundary"]) for one in told(path, "a.ini")] == [
         (10, False), (6, True), (10, False), (6, True), (10, False)
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "marks"),
+    [
+        pytest.param(("a.ini", "--since", "@3", "--until", "@8"), ["3", "3", "6"], id="all"),
+        pytest.param(("a.ini", "--since", "@4", "--until", "@8"), ["^3", "^3", "6"], id="some"),
+        pytest.param(("a.ini", "--since", "@7", "--until", "@8"), ["^6"] * 3, id="none"),
+        pytest.param(("a.ini", "--since", "2026-11-24T06:00:07Z"), ["10", "^6", "10", "^6", "10"],
+                     id="behind-a-removal"),
+        pytest.param(("a.ini", "--since", "@7", "--at", "@5"), None, id="order"),
+        pytest.param(("c.ini", "--since", "@14"), ["^11", "14", "17"], id="across-a-rename"),
+        pytest.param(("c.ini", "--since", "@17"), ["^16", "^16", "17"], id="not-beyond-a-rename"),
+    ],
+)  # fmt: skip
+def test_lines_that_did_not_change_in_the_period(
+    path: str, arguments: tuple[str, ...], marks: list[str] | None
+) -> None:
+    result = run(path, *arguments)
+    if marks is None:
+        assert (result.exit_code, "--since is after --at" in result.stderr) == (2, True)
+        return
+    assert [line.split()[0] for line in result.stdout.splitlines()] == marks
+    assert [one["boundary"] for one in told(path, *arguments)] == [mark[0] == "^" for mark in marks]
 
 
 def test_an_event_that_was_altered_is_marked(path: str) -> None:

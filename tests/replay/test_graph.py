@@ -2,7 +2,9 @@
 
 import json
 import re
+import sqlite3
 import xml.etree.ElementTree as ET
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,97 @@ def test_at_a_time(path: str) -> None:
     told = run(path, "a.ini", "--at", "@7").stdout
     assert "(event 7)" in told
     assert "(event 8)" not in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        pytest.param(
+            ("--since", "@12"),
+            ["… after event 10, before the period", "└╴ 12", "   └╴ 13", "      └─ 14"],
+            id="state-before",
+        ),
+        pytest.param(
+            ("--since", "@8", "--until", "@9"),
+            ["… caused by event 7, before the period", "└─ 8", "   └─ 9"],
+            id="cause-before",
+        ),
+        pytest.param(
+            ("--since", "@5", "--until", "2026-11-24T06:00:06Z"),
+            ["… caused by event 3, before the period", "└─ 5", "6"],
+            id="time",
+        ),
+        pytest.param(
+            ("--since", "@11", "--at", "@13"),
+            ["10-11", "└╴ 12", "   └╴ 13"],
+            id="ends-in-the-period",
+        ),
+        pytest.param(("--until", "@5"), ["3", "└─ 5"], id="until-alone"),
+        pytest.param(
+            ("--since", "@14", "--until", "@999"),
+            ["… caused by event 13, before the period", "└─ 14"],
+            id="until-after-the-end",
+        ),
+    ],
+)
+def test_of_a_period(path: str, arguments: tuple[str, ...], lines: list[str]) -> None:
+    told = run(path, "a.ini", *arguments).stdout.splitlines()
+    assert [re.sub(r"\d\d:.*\(events? ([\d-]+)\)$", r"\1", line) for line in told] == lines
+
+
+def test_what_stands_for_a_cause_before_the_period(path: str) -> None:
+    told = json.loads(run(path, "a.ini", "--since", "@14", "--json").stdout)
+    assert [(node["seq"], node["kind"]) for node in told["nodes"]] == [
+        (13, "before"),
+        (14, "exited"),
+    ]
+    assert told["edges"] == [{"from": 13, "to": 14, "kind": "cause"}]
+    dot = run(path, "a.ini", "--since", "@14", "-o", "dot").stdout.splitlines()
+    assert '  e13 [label="… caused by event 13, before the period"];' in dot
+    root = ET.fromstring(run(path, "a.ini", "--since", "@14", "-o", "svg").stdout)
+    assert [each.get("cx") for each in root.findall(f"{SVG}circle")] == ["22", "46"]  # indented
+
+
+@pytest.mark.parametrize(("since", "code"), [("@6", 3), ("@7", 0)])
+def test_an_altered_event_before_the_period_is_not_told(
+    tmp_path: Path, since: str, code: int
+) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path, snapshot_every=8) as b:  # so that what is altered need not be folded
+        b.start()
+        b.up("a.ini")  # 3, 4, 5
+        b.changed("a.ini", b"release = 2")  # 6
+        b.exited("a.ini", code=1)  # 7
+        deadline(b, 1)  # 8
+        b.accepting("a.ini")  # 9
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        assert db.execute("UPDATE event SET cause = 2 WHERE seq = 6").rowcount == 1
+    result = run(path, "a.ini", "--since", since)
+    assert (result.exit_code, "! vassal_changed" in result.stdout) == (code, code == 3)
+    assert "(event 7)" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        pytest.param(("--since", "@15"), 1, "in which no event is", id="after-the-end"),
+        pytest.param(
+            ("--since", "@4", "--until", "@4"),
+            1,
+            "(events 4 to 4); the newest cause is event 3",
+            id="nothing-inside",
+        ),
+        pytest.param(("--since", "@9", "--until", "@7"), 2, "--since is after --until", id="order"),
+        pytest.param(("--since", "@9", "--at", "@7"), 2, "--since is after --at", id="order-of-at"),
+        pytest.param(("--at", "@7", "--until", "@8"), 2, "--at and --until both", id="two-ends"),
+    ],
+)
+def test_a_period_with_nothing_in_it(
+    path: str, arguments: tuple[str, ...], code: int, says: str
+) -> None:
+    result = run(path, "a.ini", *arguments)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert says in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,40 @@ def test_the_drawing(hostile: str, tmp_path: Path) -> None:
     assert not [name for each in root.iter() for name in each.attrib if name.startswith("on")]
 
 
+def test_for_programs(path: str) -> None:
+    told = json.loads(run(path, "--json", "--since", "@4", "a.ini").stdout)
+    at = "2026-11-24T06:00:0{}.000000000Z".format
+    assert (told["since"], told["until"], told["first"], told["last"]) == (at(4), at(9), 4, 9)
+    of_all, of_a = told["lanes"]
+    assert (of_all["vassal"], of_all["phases"]) == (None, [])
+    assert [(mark["seq"], mark["sort"]) for mark in of_all["marks"]] == [(8, "source")]
+    assert of_a["vassal"] == "a.ini"
+    phases = [(each["phase"], each["since"], each["until"]) for each in of_a["phases"]]
+    assert phases == [
+        ("starting", at(4), at(5)),
+        ("accepting", at(5), at(6)),
+        ("throttled", at(6), at(7)),
+        ("held", at(7), at(9)),
+    ]
+    reasons = [each["reason"] for each in of_a["phases"]]
+    assert reasons == [None, None, "killed by signal 9", "stopped by an operator"]
+    assert [(mark["seq"], mark["sort"]) for mark in of_a["marks"]] == [
+        (6, "death"),
+        (7, "operator"),
+    ]
+    assert of_a["marks"][0] == {
+        "seq": 6, "at": at(6), "sort": "death", "text": "exited killed by signal 9 (SIGKILL)",
+    }  # fmt: skip
+
+
+def test_names_and_texts_for_programs(hostile: str) -> None:
+    result = run(hostile, "--json")
+    assert result.stdout.endswith("}\n")
+    assert not re.search("[\0-\x09\x0b-\x1f\u202e\u2028]", result.stdout)
+    names = [lane["vassal"] for lane in json.loads(result.stdout)["lanes"]]
+    assert names == [None, *sorted(HOSTILE)]
+
+
 def test_a_long_history_stays_small(tmp_path: Path) -> None:
     path = str(tmp_path / "journal.db")
     with building(path, group=500) as builder:
@@ -216,7 +250,8 @@ def test_the_file_is_its_owners_and_replaces_another(path: str, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        ((), 2, "Missing option '-o'"),
+        ((), 2, "say where to: -o FILE, or --json"),
+        (("-o", "t.svg", "--json"), 2, "say where to: -o FILE, or --json"),
         (("-o", "t.png"), 2, "neither .html nor .svg"),
         (("-o", "/nonexistent/t.svg"), 1, "cannot be written"),
         (("-o", "t.svg", "--since", "@5", "--until", "@3"), 2, "--since is after --until"),

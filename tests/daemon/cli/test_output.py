@@ -35,6 +35,7 @@ MORE: dict[str, Call] = {
     "export-configs": ("--sql",),
     "search": ("uwsgi",),
     "simulate": ("--set", "throttle=5000"),
+    "timeline": ("--json",),
     "undo": ("3",),
 }
 
@@ -42,7 +43,7 @@ MORE: dict[str, Call] = {
 def calls(program: str, group: click.Group) -> Iterator[Call]:
     """Each command of a program that prints, on the vassal a.ini where one must be named."""
     for name, command in sorted(subcommands(group).items()):
-        if name in ("import", "timeline"):  # they write a file
+        if name == "import":  # it writes a file
             continue
         if program == "emperor-replay" and name in MORE:
             yield (program, name, *MORE[name])
