@@ -5,6 +5,7 @@ from contextlib import closing
 from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from ...daemon.cli import escapes
 from ...daemon.cli.commandline import Command
@@ -24,7 +25,12 @@ from ..shared import complain, moment_of, moments, names_argument, print_lines, 
 @click.option("--sql", "as_sql", is_flag=True, help="Print INSERTs for the table of pg://.")
 @click.option("--table", metavar="NAME", default=sql.TABLE, show_default=True,
               help="With --sql: the table, as SQL names it.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="For programs: what was written where.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="For programs: what was written where; with --sql, each INSERT.",
+)
 @reading
 def command(
     reader: Reader, names: Sequence[str], at: Moment | None, seq: int | None, folder: str | None,
@@ -38,8 +44,6 @@ def command(
     """
     if (folder is None) == (not as_sql):
         raise click.UsageError("say where to: -o DIR, or --sql")
-    if as_sql and as_json:
-        raise click.UsageError("--sql and --json are two formats; give one of them")
     fleet = fleet_at(reader, moment_of(reader, at, seq))
     among = chosen(reader, names) if names else None
     vassals = exports.wanted(fleet, among)
@@ -47,7 +51,11 @@ def command(
         raise NotFound(f"no vassal was wanted after event {fleet.seq}")
     found = exports.exported(reader, vassals)
     left_out = list[str]()
-    if as_sql:
+    if as_sql and as_json:
+        statements = _statements(found, table, left_out)
+        records = [{**exports.record(one, None), "sql": text} for one, text in statements]
+        write([escapes.encode(records), b"\n"])
+    elif as_sql:
         write(_sql(found, table, left_out))
     else:
         assert folder is not None
@@ -64,16 +72,26 @@ def command(
 
 def _sql(found: Iterator[exports.Export], table: str, left_out: list[str]) -> Iterator[bytes]:
     yield b"BEGIN;\n"
-    for one in found:
-        try:
-            reason = one.reason
-            if one.content is not None:
-                yield exports.statement(one, table).encode() + b"\n"
-        except ValueError as error:
-            reason = str(error)
-        if reason:
-            left_out.append(f"{one.vassal.name} is left out: {reason}")
+    for _, text in _statements(found, table, left_out):
+        if text is not None:
+            yield text.encode() + b"\n"
     yield b"COMMIT;\n"
+
+
+def _statements(
+    found: Iterator[exports.Export], table: str, left_out: list[str]
+) -> Iterator[tuple[exports.Export, str | None]]:
+    """Each export with its INSERT; one that has none has a reason instead."""
+    for each in found:
+        one, text = each, None
+        try:
+            if one.content is not None:
+                text = exports.statement(one, table)
+        except ValueError as error:
+            one = replace(one, reason=str(error))
+        if one.reason:
+            left_out.append(f"{one.vassal.name} is left out: {one.reason}")
+        yield one, text
 
 
 def _written(

@@ -142,6 +142,19 @@ def test_for_programs(path: str, tmp_path: Path) -> None:
     ]
 
 
+def test_sql_for_programs(path: str) -> None:
+    result = run(path, "--sql", "--json", "--table", "apps")
+    assert (result.exit_code, "a.ini is left out: it" in result.stderr) == (1, True)
+    odd, plain = json.loads(result.stdout)
+    assert (odd["vassal"], odd["config"], odd["sql"]) == ("a.ini", chain.digest(ODD), None)
+    assert "a.ini is left out: " + odd["reason"] in result.stderr
+    assert (plain["vassal"], plain["config"]) == ("b.ini", chain.digest(b"two\n"))
+    assert (plain["file"], plain["reason"]) == (None, None)
+    script = run(path, "--sql", "--table", "apps").stdout
+    assert script == f"BEGIN;\n{plain['sql']}\nCOMMIT;\n"
+    assert plain["sql"].startswith("INSERT INTO apps ")
+
+
 def test_a_text_that_is_not_there_is_said(path: str, tmp_path: Path) -> None:
     with building(path) as builder:
         builder.added("large.ini", None)
@@ -159,7 +172,6 @@ def test_a_text_that_is_not_there_is_said(path: str, tmp_path: Path) -> None:
     [
         ((), 2, "say where to: -o DIR, or --sql"),
         (("--sql", "-o", "x"), 2, "say where to"),
-        (("--sql", "--json"), 2, "two formats"),
         (("--sql", "--seq", "2"), 1, "no vassal was wanted after event 2"),
         (("--sql", "c.ini"), 1, "did you mean"),
         (("-o", "/proc/none"), 3, "/proc/none"),
