@@ -30,16 +30,20 @@ _LONG: Final = 3600.0  # seconds for a copy of a journal to be verified
 # Commands that only look, each in a module that is imported when it is needed.
 _LOOKING: Final = {
     "check": ".client.check",
+    "events": "..replay.live_events",
     "list": ".client.listing",
+    "logs": ".client.logs",
     "show": ".client.show",
     "status": ".client.status",
     "top": ".client.top",
     "why": "..replay.live_why",
 }
+# Other words for some commands, which no list of commands has.
+_ALIASES: Final = {"journal": "events", "log": "logs", "tail": "events"}
 
 
 class _Commands(Group):
-    """A group of which some commands are imported late: ``why`` needs all of ``replay``."""
+    """A group of which some commands are imported late: ``why`` and ``events`` need ``replay``."""
 
     hints = HINTS
 
@@ -47,9 +51,10 @@ class _Commands(Group):
         return sorted({*super().list_commands(ctx), *_LOOKING})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _LOOKING:
-            return super().get_command(ctx, cmd_name)
-        module = import_module(_LOOKING[cmd_name], __package__)
+        name = _ALIASES.get(cmd_name, cmd_name)
+        if name not in _LOOKING:
+            return super().get_command(ctx, name)
+        module = import_module(_LOOKING[name], __package__)
         command: click.Command = module.command
         return command
 

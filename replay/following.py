@@ -6,9 +6,7 @@ The end of the output, a closed pipe or a terminal that is gone, is seen without
 """
 
 import contextlib
-import errno
 import os
-import select
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
@@ -16,7 +14,7 @@ from typing import Any, Final
 import click
 import msgspec
 
-from ..daemon.cli.commandline import OutputLost
+from ..daemon.cli.waiting import wait
 from ..journal.errors import JournalError
 from ..journal.reading import Reader, open_journal
 from .hosts import HostReader
@@ -80,7 +78,7 @@ def follow(hosts: Sequence[HostReader]) -> Iterator[list[tuple[HostReader, int]]
                     place.last, place.hash = reader.head.seq, reader.head.hash
             if found:
                 yield found
-        _wait(_PAUSE)
+        wait(_PAUSE)
 
 
 def check_endless(form: str, until: object, boot: object) -> None:
@@ -119,17 +117,3 @@ def _signature(path: str) -> Signature:
 
 def _is_recent(signature: Signature) -> bool:
     return max(changed for *_, changed in signature) > time.time_ns() - _RECENT
-
-
-def _wait(seconds: float, descriptor: int = 1) -> None:
-    """Wait, or raise OutputLost as soon as the output has no reader any more."""
-    waiting = select.poll()
-    waiting.register(descriptor, 0)  # errors and a reader that is gone are told anyway
-    try:
-        events = waiting.poll(seconds * 1000)
-    except OSError:
-        events = []
-    if any(flags & (select.POLLERR | select.POLLHUP) for _, flags in events):
-        raise OutputLost(errno.EPIPE, "the output has no reader any more")
-    if events:  # no such descriptor: the output is nowhere
-        time.sleep(seconds)

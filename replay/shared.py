@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 UNREADABLE: Final = 3
 SOURCES: Final = "emperord.replay.sources"  # in the context: the journals to read
+PROGRAM: Final = "emperord.replay.program"  # in the context: which program it is, unless ours
 _BUNDLE: Final = 500  # lines written at once
 
 
@@ -114,7 +115,9 @@ def _note(reader: Reader) -> None:
 def complain(error: Exception | str, code: int = 0) -> int:
     """Say it on stderr, and return the exit code."""
     sys.stdout.flush()
-    click.echo(f"emperor-replay: {shown(str(error))}", err=True)
+    context = click.get_current_context(silent=True)
+    program = "emperor-replay" if context is None else context.meta.get(PROGRAM, "emperor-replay")
+    click.echo(f"{program}: {shown(str(error))}", err=True)
     return code
 
 

@@ -3,6 +3,7 @@
 ``commandline.py`` reads arguments and reports errors, ``option_types.py`` has quantities and users,
 ``tables.py`` prints tables, ``escapes.py`` makes foreign text harmless for a terminal.
 ``terminal.py`` has colours, widths and local time, ``pager.py`` the pager for long output.
+``waiting.py`` has the waits of what follows something.
 
 The package may import ``daemon/keeper``, ``journal`` and ``monitors``.
 

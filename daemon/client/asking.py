@@ -130,7 +130,12 @@ def refusal(reply: dict[str, Any]) -> str:
     return "\n".join(shown(line) for line in lines)
 
 
+def complain(text: str) -> None:
+    """Say something on stderr."""
+    print(f"emperor-ctl: {text}", file=sys.stderr)
+
+
 def end(code: int, text: str) -> NoReturn:
     """End the program with a line on stderr."""
-    print(f"emperor-ctl: {text}", file=sys.stderr)
+    complain(text)
     sys.exit(code)

@@ -15,8 +15,8 @@ _KILL: Final = "'emperor-ctl stop' stops a vassal; the daemon kills it if that t
 _RESTART: Final = "'emperor-ctl restart' stops a vassal and starts it anew"
 _RELOAD: Final = "'emperor-ctl reload' reloads a vassal in place"
 _RETRY: Final = "'emperor-ctl retry' starts a throttled or barred vassal now"
-_EVENTS: Final = "'emperor-replay events -f' follows what happens"
-_LOG: Final = "'emperor-ctl show' names the log of a vassal"
+_EVENTS: Final = "'emperor-ctl events -f' follows what happens"
+_LOG: Final = "'emperor-ctl logs -f' follows what vassals write"
 _TEXT: Final = "'emperor-replay show' shows the config of a vassal, 'diff' what changed"
 _DAEMON: Final = (
     "SIGTERM ends the daemon and stops all vassals ('systemctl stop' of its unit does that);"
@@ -35,8 +35,8 @@ _WORDS: Final = {
     _RESTART: "bounce reboot recycle cycle respawn try-restart force-reload reset",
     _RELOAD: "refresh hup touch graceful update",
     _RETRY: "reset-failed unbar unthrottle clear",
-    _EVENTS: "tail events log-events watch follow monitor journal",
-    _LOG: "logs log fg output stdout stderr",
+    _EVENTS: "log-events watch follow monitor journalctl event",
+    _LOG: "fg output stdout stderr",
     _TEXT: "cat config diff edit",
     _DAEMON: "shutdown quit exit poweroff stop-all",
     _UNDO: "rollback undo revert",

@@ -1,28 +1,17 @@
 """``events``: the raw record, one event a line."""
 
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from functools import partial
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 
 import click
-from msgspec.structs import replace
 
 from ...daemon.cli.commandline import Command
-from ...daemon.cli.tables import formatted, listing, write
+from ...daemon.cli.tables import listing
 from ...journal.events import KINDS
-from ...journal.reading import COLUMNS, Reader, Row
-from .. import record, trust
-from ..following import TO_FOLLOW, check_endless, follow, follow_option, without_head
-from ..hosts import HostReader, columns, merged, records, timed
-from ..hosts import lines as of_hosts
-from ..rebuild import NotFound
-from ..selecting import Selection, filters, last, lines_option
-from ..shared import Unreadable, print_lines, reading_all
-from ..sources import Sources
-
-Tell = Callable[[Row], tuple[Any, bool]]
+from ..event_lines import tell
+from ..following import follow_option
+from ..hosts import HostReader
+from ..selecting import Selection, filters, lines_option
+from ..shared import reading_all
 
 
 @click.command("events", cls=Command)
@@ -39,79 +28,4 @@ def command(
     NAME is a vassal or a pattern ('app-*'). -f begins with the last 10 events, unless -n or
     a period is told, and ends with ^C.
     """
-    if not following:
-        return _Printer(form, hosts).tell(which.of(hosts, lines), lines)
-    check_endless(form, which.until, which.boot)
-    if lines is None and which.since is None:
-        lines = TO_FOLLOW
-    with suppress(KeyboardInterrupt):  # that is how it ends
-        _follow(hosts, which, form, lines)
-    return 0
-
-
-def _follow(hosts: Sequence[HostReader], which: Selection, form: str, lines: int | None) -> None:
-    printer = _Printer(form, hosts, paged=False)
-    printer.tell(which.of(hosts, lines), lines)
-    rest = replace(which, since=None)
-    for found in follow(hosts):
-        after = {each.host: seq for each, seq in found}
-        with suppress(NotFound):  # a name that no journal knows yet
-            printer.tell(rest.of([each for each, _ in found]), after=after)
-
-
-class _Printer(NamedTuple):
-    """Prints events of some of these hosts."""
-
-    form: str
-    among: Sequence[HostReader]
-    paged: bool = True
-
-    def tell(
-        self,
-        hosts: Sequence[HostReader],
-        lines: int | None = None,
-        after: Mapping[str | None, int] | None = None,
-    ) -> int:
-        """Print the events; those behind ``after`` follow others."""
-        unreadable = [Unreadable(each.reader) for each in hosts]
-        first = after or {}
-
-        def told(tell: Callable[[Reader], Tell]) -> Iterator[tuple[str | None, Any]]:
-            streams = (
-                (
-                    each.host,
-                    bad.seen(
-                        each.reader.rows(each.which, first.get(each.host)),
-                        timed(tell(each.reader)),
-                    ),
-                )
-                for each, bad in zip(hosts, unreadable, strict=True)
-            )
-            return iter(last(merged(streams), hosts, lines))
-
-        if self.form == "short":
-            texts = told(lambda reader: partial(_line, reader, Sources.of(reader)))
-            print_lines(of_hosts(self.among, texts), paged=self.paged)
-            sys.stdout.flush()
-        else:
-            names = columns(hosts, COLUMNS.split(", "))
-            found = records(told(lambda reader: partial(_record, reader)))
-            pieces = formatted(self.form, names, found)
-            headless = after is not None and self.form == "csv"
-            write(without_head(pieces) if headless else pieces, paged=self.paged)
-        return max(each.code() for each in unreadable)
-
-
-def _line(reader: Reader, sources: Sources, row: Row) -> tuple[str, bool]:
-    """An event on one line, marked where it is not what was written."""
-    text, good = record.line(reader, sources, row)
-    good = good and not trust.is_altered(reader, row)
-    return (text if good else trust.marked(text)), good
-
-
-def _record(reader: Reader, row: Row) -> tuple[dict[str, Any], bool]:
-    """An event for programs; ``altered`` is there where it is not what was written."""
-    one, good = record.event_record(row)
-    if trust.is_altered(reader, row):
-        return {**one, "altered": True}, False
-    return one, good
+    return tell(hosts, which, form, lines, following)

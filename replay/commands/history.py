@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from ...daemon.cli.commandline import Command
 from ...daemon.cli.tables import formatted, listing, write
+from ...daemon.cli.waiting import until_interrupted
 from ...daemon.core.deploys import Deploy
 from ...journal.deploys import DEPLOYS
 from ...journal.errors import VERIFY_SAYS_MORE
@@ -60,7 +61,7 @@ def command(
     check_endless(form, which.until, which.boot)
     if lines is None and which.since is None:
         lines = TO_FOLLOW
-    with suppress(KeyboardInterrupt):  # that is how it ends
+    with until_interrupted():
         history.follow(which, lines)
     return 0
 

@@ -65,7 +65,9 @@ CALLS: list[Call] = [
     *[call for program, group in GROUPS.items() for call in calls(program, group)],
 ]
 # Of emperor-ctl these answer in any case. An order may be refused, and may say nothing.
-ANSWERED = ("--help", "--version", "status", "list", "show", "explain", "check", "why", "top")
+ANSWERED = (
+    "--help", "--version", "status", "list", "show", "explain", "check", "why", "top", "events",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

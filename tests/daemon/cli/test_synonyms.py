@@ -17,6 +17,8 @@ TYPED = {
     "disable": "'emperor-ctl stop' stops a vassal, and holds it until it is started",
     "enable": "'emperor-ctl start'",
     "kill": "the daemon kills it if that takes too long",
+    "follow": "'emperor-ctl events -f' follows what happens",
+    "stdout": "'emperor-ctl logs -f'",
     "bounce": "'emperor-ctl restart'",
     "restrat": "; did you mean restart",
     "retyr": "; did you mean retry",
@@ -37,6 +39,17 @@ def test_a_word_that_is_no_command(word: str, told: str) -> None:
 def test_a_restart_is_no_retry() -> None:
     assert "did you mean" not in CliRunner().invoke(cli, ["restart", "--help"]).output
     assert "restart" in subcommands(cli)
+
+
+@pytest.mark.parametrize(
+    ("word", "command"), [("tail", "events"), ("journal", "events"), ("log", "logs")]
+)
+def test_another_word_for_a_command(word: str, command: str) -> None:
+    told = CliRunner().invoke(cli, [word, "--help"]).output
+    assert told == CliRunner().invoke(cli, [command, "--help"]).output.replace(
+        f"Usage: cli {command} ", f"Usage: cli {word} "
+    )
+    assert word not in subcommands(cli)
 
 
 @pytest.mark.parametrize("hint", sorted(set(HINTS.values())))
