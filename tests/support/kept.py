@@ -18,13 +18,14 @@ class Emperor(Daemon):
     """``process`` is the keeper; ``daemon_pid`` the daemon proper."""
 
     warnings = "error"  # for Python's own warnings
+    started_as = "emperord.daemon.keeper"  # the module
 
     @property
     def argv(self) -> list[str]:
         """The command."""
         return [
             *self.before,
-            *(sys.executable, "-P", "-m", "emperord.daemon.keeper"),
+            *(sys.executable, "-P", "-m", self.started_as),
             *("--journal", str(self.journal)),
             *self.options,
             *map(str, self.monitors),
