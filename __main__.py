@@ -1,6 +1,7 @@
 """``python -m emperord``: the three commands, where they are not on ``PATH``.
 
-It is ``emperor``. A first word ``ctl`` or ``replay`` makes it ``emperor-ctl`` or ``emperor-replay``.
+It is ``emperor``. With a first word ``ctl`` it is ``emperor-ctl``, with ``replay``
+``emperor-replay``.
 """
 
 import sys

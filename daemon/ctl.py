@@ -8,10 +8,9 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from ..journal.places import default_journal
 from ..monitors.names import shown
 from ..version import VERSION
-from .cli import commandline
+from .cli import commandline, completion
 from .cli.commandline import Group
 from .cli.digests import short
 from .cli.option_types import duration
@@ -19,6 +18,7 @@ from .client.asking import NO_DAEMON, REFUSED, ask
 from .client.asking import accepted as _accepted
 from .client.asking import answer as _answer
 from .client.asking import end as _end
+from .client.completing import VASSALS, socket_of
 from .client.orders import COMMANDS as ORDERS
 from .client.synonyms import HINTS
 from .client.words import print_json, words
@@ -66,6 +66,7 @@ class _Commands(Group):
 @click.option(
     "--control",
     metavar="PATH",
+    shell_complete=completion.files,
     envvar="EMPEROR_CONTROL",
     help="The daemon's control socket.  [default: the default journal's path + .sock]",
 )
@@ -77,13 +78,7 @@ def cli(context: click.Context, control: str | None) -> None:
     Exit codes: 0 done; 1 refused or failed, the reason on stderr; 2 usage; 3 something wants
     attention (status); 4 no daemon there.
     """
-    context.obj = control or _beside(default_journal())
-
-
-def _beside(journal: str) -> str:
-    """The control socket of a journal, which may be named by a symlink that the daemon was not."""
-    sockets = [name + ".sock" for name in (journal, os.path.realpath(journal))]
-    return next(filter(os.path.exists, sockets), sockets[0])
+    context.obj = socket_of(control)
 
 
 def _statuses(path: str, timeout: float) -> Iterator[dict[str, Any]]:
@@ -154,7 +149,7 @@ for _command in ORDERS:
 
 
 @cli.command()
-@click.argument("name")
+@click.argument("name", shell_complete=VASSALS)
 @_as_json
 @click.pass_obj
 def explain(path: str, name: str, as_json: bool) -> None:

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..journal.places import default_config, default_journal
 from ..journal.policy import Policy
 from ..journal.quantities import duration_text, size_text
 from . import config_file
+from .cli import completion
 from .cli.option_types import (
     AUTO,
     duration,
@@ -50,6 +52,11 @@ class _Option(click.Option):
         if value == "" or (isinstance(value, list | tuple) and "" in value):
             raise click.BadParameter("has no value", ctx=ctx, param=self)
         return super().process_value(ctx, value)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        if completion.is_path(self):
+            return completion.files(ctx, self, incomplete)
+        return super().shell_complete(ctx, incomplete)
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         names = self.opts
@@ -442,6 +449,7 @@ def run() -> list[Decorator]:
             multiple=True,
             metavar="MONITOR",
             expose_value=False,
+            shell_complete=completion.files,
             help="The same as a MONITOR argument, as uWSGI has it. Repeatable.",
         ),
         click.argument(
@@ -450,6 +458,7 @@ def run() -> list[Decorator]:
             required=True,
             envvar=["EMPEROR_MONITOR", "EMPEROR_EMPEROR"],
             type=_Monitors(),
+            shell_complete=completion.files,
         ),
     ]
 

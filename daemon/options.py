@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..journal.policy import Policy
 from . import config_file
@@ -28,6 +29,13 @@ def cores() -> int:
 
 class Command(commandline.Command):
     """Takes monitors as arguments and by ``--emperor``, in the order in which they stand."""
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer uWSGI's names only to a user who writes one."""
+        found = super().shell_complete(ctx, incomplete)
+        if incomplete.startswith(EMPEROR):
+            return found
+        return [each for each in found if not str(each.value).startswith(f"{EMPEROR}-")]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put each ``--emperor``'s value among the arguments; click keeps no order of both."""

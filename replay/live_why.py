@@ -14,6 +14,7 @@ import click
 
 from ..daemon.cli import commandline
 from ..daemon.client.asking import REFUSED, ask, end
+from ..daemon.client.completing import VASSALS
 from ..daemon.client.words import as_json, print_json
 from ..journal.errors import JournalError
 from ..journal.reading import Reader, open_journal
@@ -28,7 +29,7 @@ _DAMAGED = 3  # the exit code
 
 
 @click.command("why", cls=commandline.Command)
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=VASSALS)
 @as_json
 @click.pass_obj
 def command(path: str, names: tuple[str, ...], as_json: bool) -> None:

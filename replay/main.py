@@ -6,17 +6,15 @@ for people is text. JSON and config texts are bytes, whatever the locale.
 Exit codes: 0; 1 not found, or diverged; 2 usage; 3 unreadable or damaged.
 """
 
-import os
 from importlib import import_module
 from keyword import iskeyword
 from typing import Final, NoReturn
 
 import click
 
-from ..daemon.cli import commandline
+from ..daemon.cli import commandline, completion
 from ..daemon.cli.commandline import Group
-from ..journal.places import default_journal
-from . import hosts
+from . import completing, hosts
 from .salvage import OPTION
 from .shared import SOURCES
 
@@ -74,6 +72,7 @@ class _Commands(Group):
     "--journal",
     "journals",
     metavar="[HOST=]PATH",
+    shell_complete=completion.files,
     multiple=True,
     help="The journal to read, or in EMPEROR_JOURNAL. Repeatable for around, events, history and"
     " report: these merge the journals of several hosts by time.  [default: the one of this"
@@ -93,7 +92,7 @@ def cli(context: click.Context, journals: tuple[str, ...], salvage: bool) -> Non
     in 2026-11-24T06:31:03Z (UTC where nothing is said), a date, a clock time (06:41, the last one
     that has passed), yesterday, '10 minutes ago', 10m, -10m, or an event: @SEQ.
     """
-    told = journals or (os.environ.get("EMPEROR_JOURNAL") or default_journal(),)
+    told = completing.journals(journals)
     if "" in told:
         raise click.BadParameter("has no value", param_hint="--journal")
     try:

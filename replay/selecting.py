@@ -22,6 +22,7 @@ from ..journal.reading import Reader
 from ..journal.selection import Filter, nth_from_end
 from ..journal.times import EventNumber, Moment
 from ..monitors.names import shown
+from . import completing
 from .hosts import HostReader
 from .names import chosen
 from .rebuild import NotFound
@@ -96,6 +97,7 @@ def filters(
                          help="Only of this boot: 0 the last, -1 the one before, 1 the first."),
             kinds_option(kinds),
             click.option("--monitor", metavar="M", callback=name_of,
+                         shell_complete=completing.SOURCES,
                          help="Only from this source: its URL or short name."),
             click.option("--until", type=TIME, metavar="T", help="Only up to then."),
             click.option("--since", type=TIME, metavar="T", help="Only from then on."),

@@ -10,14 +10,14 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import click
 
-from ..daemon.cli import commandline
+from ..daemon.cli import commandline, completion
 from ..daemon.cli.commandline import TIME
 from ..daemon.cli.option_types import whole
 from ..journal.errors import VERIFY_SAYS_MORE, JournalError
 from ..journal.reading import COPY_THE_LOG, Reader, Row, open_journal
 from ..journal.times import EventNumber, Moment
 from ..monitors.names import shown
-from . import open_end, salvage
+from . import completing, open_end, salvage
 from .hosts import HostReader, Source
 from .names import chosen, is_pattern
 from .rebuild import NotFound, moment
@@ -158,7 +158,7 @@ def moments(command: Callable[..., None]) -> Callable[..., None]:
 
 def name_argument(command: Callable[..., None]) -> Callable[..., None]:
     """The argument NAME, a vassal."""
-    return click.argument("name", callback=name_of)(command)
+    return click.argument("name", callback=name_of, shell_complete=completing.VASSALS)(command)
 
 
 def names_of(_: click.Context, __: click.Parameter, told: Sequence[str]) -> tuple[str, ...]:
@@ -168,7 +168,9 @@ def names_of(_: click.Context, __: click.Parameter, told: Sequence[str]) -> tupl
 
 def names_argument(command: Callable[..., None]) -> Callable[..., None]:
     """The argument NAME..., vassals or patterns."""
-    return click.argument("names", metavar="[NAME]...", nargs=-1, callback=names_of)(command)
+    return click.argument(
+        "names", metavar="[NAME]...", nargs=-1, callback=names_of, shell_complete=completing.VASSALS
+    )(command)
 
 
 def raw_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -181,8 +183,9 @@ def raw_option(command: Callable[..., None]) -> Callable[..., None]:
 def kinds_option(kinds: Sequence[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The option ``--kind``; the function gets the kinds as ``chosen``."""
     return click.option(
-        "--kind", "chosen", callback=_kinds(kinds), multiple=True, metavar="K", help="Only these."
-    )
+        "--kind", "chosen", callback=_kinds(kinds), multiple=True, metavar="K", help="Only these.",
+        shell_complete=completion.one_of([each.removeprefix("vassal_") for each in kinds]),
+    )  # fmt: skip
 
 
 def in_any(hosts: Sequence[HostReader], look: Callable[[HostReader], T]) -> list[T]:

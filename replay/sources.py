@@ -61,6 +61,10 @@ class Sources:
             self._names = short_names((*self._names, url), self._given)
         return self._names[url]
 
+    def names(self) -> list[str]:
+        """The names of the sources that are known by now."""
+        return list(self._names.values())
+
     def url(self, reader: Reader, told: str) -> str:
         """The URL of a source that is told by its URL or its name. Raises NotFound."""
         for url, name in self._names.items():

@@ -7,18 +7,21 @@ from ..cli.tables import formatted, listing, write
 from ..cli.vassals import table
 from ..core.fleet import PHASES
 from ..core.records import LIVE, vassal_columns
-from . import choosing
+from . import choosing, completing
 from .asking import REFUSED, ask, end
 from .words import print_json
 
 
 @click.command("list", cls=commandline.Command)
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=completing.VASSALS)
 @click.option(
     "--phase", "phases", type=click.Choice(PHASES), metavar="P", multiple=True,
     help=f"Only in this phase: {', '.join(PHASES)}. Repeatable.",
 )  # fmt: skip
-@click.option("--monitor", metavar="M", help="Only from this source: its URL or short name.")
+@click.option(
+    "--monitor", metavar="M", shell_complete=completing.SOURCES,
+    help="Only from this source: its URL or short name.",
+)  # fmt: skip
 @click.option(
     "--sort", type=click.Choice(tuple(choosing.ORDERS)), metavar="KEY", default="name",
     help=f"By {', '.join(choosing.ORDERS)}.  [default: name]",

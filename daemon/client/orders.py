@@ -28,6 +28,7 @@ from .asking import (
     end,
     refusal,
 )
+from .completing import VASSALS
 from .progress import Bar
 from .words import as_json as json_option
 
@@ -146,7 +147,7 @@ def _some(names: Sequence[str]) -> str:
 def names_and_all(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command names or ``--all``; the function gets ``names`` and ``everything``."""
     function = click.option("--all", "everything", is_flag=True, help="All vassals.")(function)
-    return click.argument("names", nargs=-1, metavar="[NAME]...")(function)
+    return click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=VASSALS)(function)
 
 
 def meant(names: Sequence[str], everything: bool) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import click
 from ..cli import commandline, terminal
 from ..cli.vassals import due_text, hold_text, last_exit_text
 from .asking import ask
+from .completing import VASSALS
 from .status import local
 from .words import as_json, print_json, words
 
@@ -14,7 +15,7 @@ _TIMES: Final = ("since", "not_before", "last_heartbeat", "deadline")
 
 
 @click.command("show", cls=commandline.Command)
-@click.argument("name")
+@click.argument("name", shell_complete=VASSALS)
 @as_json
 @click.pass_obj
 def command(path: str, name: str, as_json: bool) -> None:

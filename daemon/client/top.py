@@ -18,7 +18,7 @@ from ..cli import commandline, terminal
 from ..cli.option_types import duration, whole
 from ..cli.tables import aligned, formatted, listing, write
 from ..core.fleet import PHASES
-from . import choosing, top_rows
+from . import choosing, completing, top_rows
 from .asking import NO_DAEMON, REFUSED, Unanswered, end
 from .fleet_feed import Feed, Vassals
 from .screen import Ended, Screen
@@ -42,7 +42,7 @@ _KEYS: Final = (
 
 
 @click.command("top", cls=commandline.Command)
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=completing.VASSALS)
 @click.option(
     "--sort", "by", type=click.Choice(top_rows.NAMES), metavar="KEY", default="cpu",
     help=f"By {', '.join(top_rows.NAMES)}.  [default: cpu]",

@@ -56,6 +56,7 @@ _STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _HANDLED = {*_FORWARDED, signal.SIGCHLD, signal.SIGABRT}
 # Needs no daemon that could be restarted: it prints something and ends.
 _PASSING = ("-h", "--help", "--version", "--check")
+COMPLETION = "_EMPEROR_COMPLETE"  # in the environment where a shell asks what may stand there
 _daemon_argv = functools.partial(command, "main")
 log = functools.partial(stdio.log, "emperor.keeper")
 
@@ -65,7 +66,7 @@ def main() -> NoReturn:
     stdio.hold()
     stdio.remember()
     arguments = hidden()
-    if any(argument in _PASSING for argument in arguments):
+    if COMPLETION in os.environ or any(argument in _PASSING for argument in arguments):
         shown, secret = concealed(arguments)
         os.execve(sys.executable, _daemon_argv(shown), {**os.environ, **secret})
     code = _made(arguments).run()

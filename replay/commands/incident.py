@@ -12,6 +12,7 @@ from ...daemon.cli.tables import write
 from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import incident_of_fleet, incident_of_vassal, why
+from ..completing import VASSALS
 from ..page import Page, markdown
 from ..rebuild import moment
 from ..shared import UNREADABLE, check_order, complain, name_of, of_each, reading
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 
 @click.command("incident", cls=Command)
-@click.argument("name", required=False, callback=name_of)
+@click.argument("name", required=False, callback=name_of, shell_complete=VASSALS)
 @click.option("--at", type=TIME, metavar="T", help="As it was at this time.")
 @click.option("--since", type=TIME, metavar="T", help="Only an incident that began since then.")
 @click.option("--until", type=TIME, metavar="T", help="As --at: later events are not looked at.")

@@ -10,6 +10,7 @@ from ...daemon.cli.commandline import TIME, Command
 from ...daemon.cli.tables import formatted, listing, write
 from ...journal.times import Moment
 from .. import report
+from ..completing import VASSALS
 from ..hosts import HostReader
 from ..names import check_known
 from ..shared import check_times, in_any, name_of, print_lines, reading_all
@@ -17,7 +18,7 @@ from ..sources import Sources
 
 
 @click.command("report", cls=Command)
-@click.argument("name", required=False, callback=name_of)
+@click.argument("name", required=False, callback=name_of, shell_complete=VASSALS)
 @click.option("--since", type=TIME, metavar="T", help="Only from then on.")
 @click.option("--until", type=TIME, metavar="T", help="Only up to then.")
 @click.option(

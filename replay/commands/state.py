@@ -12,6 +12,7 @@ from ...daemon.core.records import fleet_record, vassal_columns
 from ...journal.reading import Reader
 from ...journal.times import Moment, moment
 from .. import state, state_diff
+from ..completing import VASSALS
 from ..names import chosen
 from ..rebuild import fleet_at
 from ..shared import moment_of, moments, names_of, print_lines, reading
@@ -23,7 +24,9 @@ from ..shared import moment_of, moments, names_of, print_lines, reading
     "--diff", "since", type=TIME, metavar="T1",
     help="What differs from then to T2; to --at, --seq or the present where there is no T2.",
 )  # fmt: skip
-@click.argument("words", metavar="[T2] [NAME]...", nargs=-1, callback=names_of)
+@click.argument(
+    "words", metavar="[T2] [NAME]...", nargs=-1, callback=names_of, shell_complete=VASSALS
+)
 @click.option("--full", is_flag=True, help="Fold from the beginning, without snapshots.")
 @listing()
 @reading

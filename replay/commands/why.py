@@ -11,6 +11,7 @@ from ...daemon.cli.tables import formatted, write
 from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import why
+from ..completing import VASSALS
 from ..names import chosen, is_pattern
 from ..rebuild import NotFound, moment
 from ..shared import UNREADABLE, complain, names_of, print_lines, reading
@@ -19,7 +20,9 @@ from ..trust import complaint
 
 
 @click.command("why", cls=Command)
-@click.argument("names", metavar="NAME...", nargs=-1, required=True, callback=names_of)
+@click.argument(
+    "names", metavar="NAME...", nargs=-1, required=True, callback=names_of, shell_complete=VASSALS
+)
 @click.option("--at", type=TIME, metavar="T", help="As it was at this time.")
 @click.option("--json", "as_json", is_flag=True, help="For programs; several are an array.")
 @reading

@@ -1,0 +1,36 @@
+"""The names that ``emperor-replay`` completes: the vassals and sources of the journals."""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import click
+
+from ..daemon.cli import completion
+from ..journal.places import default_journal
+from ..journal.reading import Reader, open_journal
+from . import hosts
+from .sources import Sources
+
+
+def journals(told: Sequence[str]) -> Sequence[str]:
+    """The journals that are told, else that of the environment, else the default one."""
+    return told or (os.environ.get("EMPEROR_JOURNAL") or default_journal(),)
+
+
+def _readers(ctx: click.Context) -> Iterator[Reader]:
+    for source in hosts.sources(journals(ctx.find_root().params.get("journals") or ())):
+        with open_journal(source.path) as reader:
+            yield reader
+
+
+def _vassals(ctx: click.Context) -> list[str]:
+    return sorted({name for reader in _readers(ctx) for name in reader.vassals()})
+
+
+def _sources(ctx: click.Context) -> list[str]:
+    return sorted({name for reader in _readers(ctx) for name in Sources.of(reader).names()})
+
+
+VASSALS: Final = completion.looked_up(_vassals)
+SOURCES: Final = completion.looked_up(_sources)
