@@ -230,6 +230,19 @@ def test_a_rotation_loses_nothing(emptied: Emperor, rotate: Callable[[Path], Non
         assert follower.interrupted() == (0, b"", b"")
 
 
+def test_a_log_that_was_renamed_before(emptied: Emperor) -> None:
+    log = log_of(emptied)
+    say(log, "one\n")
+    log.rename(f"{log}.1")
+    assert told(emptied, "a.ini") == "one\n"
+    with Follower(emptied, "logs", "-f", "a.ini") as follower:
+        follower.until(b"one\n")
+        say(log.with_name("a.ini.log.1"), "two\n")
+        follower.until(b"two\n")
+        say(log, "three\n")
+        assert follower.until(b"three\n") == b"one\ntwo\nthree\n"
+
+
 def test_the_daemon_cuts_a_log_and_dies(emptied: Emperor) -> None:
     """The daemon cuts a log at 20 KiB; then it is killed, and another one cuts it again."""
     log = log_of(emptied)
