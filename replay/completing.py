@@ -1,12 +1,16 @@
-"""The names that ``emperor-replay`` completes: the vassals and sources of the journals."""
+"""The names that ``emperor-replay`` completes: the vassals and sources of the journals.
+
+A command of ``emperor-ctl`` that has the same options completes what the daemon tells.
+"""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import click
 
 from ..daemon.cli import completion
+from ..daemon.client import completing
 from ..journal.places import default_journal
 from ..journal.reading import Reader, open_journal
 from . import hosts
@@ -24,11 +28,19 @@ def _readers(ctx: click.Context) -> Iterator[Reader]:
             yield reader
 
 
-def _vassals(ctx: click.Context) -> list[str]:
+def _asks(ctx: click.Context) -> bool:
+    return "control" in ctx.find_root().params
+
+
+def _vassals(ctx: click.Context) -> Iterable[str]:
+    if _asks(ctx):
+        return completing.vassals(ctx)
     return sorted({name for reader in _readers(ctx) for name in reader.vassals()})
 
 
-def _sources(ctx: click.Context) -> list[str]:
+def _sources(ctx: click.Context) -> Iterable[str]:
+    if _asks(ctx):
+        return completing.sources(ctx)
     return sorted({name for reader in _readers(ctx) for name in Sources.of(reader).names()})
 
 

@@ -27,13 +27,15 @@ def _fleet(ctx: click.Context) -> dict[str, Any]:
     return exchanged(path, {"do": "list"}, completion.LIMIT) or {}
 
 
-def _vassals(ctx: click.Context) -> Iterator[str]:
+def vassals(ctx: click.Context) -> Iterator[str]:
+    """The vassals of the daemon. Raises where none answers."""
     return (vassal["name"] for vassal in _fleet(ctx)["vassals"])
 
 
-def _sources(ctx: click.Context) -> Iterator[str]:
+def sources(ctx: click.Context) -> Iterator[str]:
+    """The short names of its sources. Raises as ``vassals``."""
     return iter(_fleet(ctx)["sources"].values())
 
 
-VASSALS: Final = completion.looked_up(_vassals)
-SOURCES: Final = completion.looked_up(_sources)
+VASSALS: Final = completion.looked_up(vassals)
+SOURCES: Final = completion.looked_up(sources)

@@ -20,6 +20,7 @@ from ..cli.option_types import whole
 from ..cli.waiting import until_interrupted, wait
 from . import choosing
 from .asking import REFUSED, ask, complain, end
+from .completing import VASSALS
 from .log_files import LogPart, last_lines, parts_of
 from .log_lines import LogLines
 from .log_tail import Tail
@@ -30,7 +31,7 @@ _BLOCK: Final = 1 << 16
 
 
 @click.command("logs", cls=commandline.Command)
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=VASSALS)
 @click.option("-f", "--follow", "following", is_flag=True, help="Go on with what is written.")
 @click.option(
     "-n", "--lines", type=whole(0), metavar="N", default=50, show_default=True,

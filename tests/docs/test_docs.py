@@ -19,9 +19,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 
 
-def test_the_command_reference_is_current() -> None:
+@pytest.mark.parametrize("tool", ["commands", "completions", "manpages"])
+def test_what_is_made_from_the_commands_is_current(tool: str) -> None:
     done = subprocess.run(
-        [sys.executable, ROOT / "tools" / "commands", "--check"],
+        [sys.executable, ROOT / "tools" / tool, "--check"],
         capture_output=True,
         text=True,
         check=False,

@@ -61,12 +61,24 @@ def test_what_the_live_daemon_tells(fleet: Emperor) -> None:
     control = str(fleet.control)
     ctl = ("emperor-ctl", "--control", control)
     plain = ["plain,app-one.ini", "plain,app-two.ini"]
-    for command in ("restart", "show", "explain", "list", "top", "why", "wait", "stop"):
+    for command in (
+        "restart",
+        "show",
+        "explain",
+        "list",
+        "top",
+        "why",
+        "wait",
+        "stop",
+        "logs",
+        "events",
+    ):
         assert offered((*ctl, command, "a")) == plain, command
     assert offered((*ctl, "restart", "app-two.ini", "a")) == plain[:1]
     assert offered((*ctl, "show", "")) == [*plain, "plain,über.ini"]
     assert offered(("emperor-ctl", "show", "app-o"), EMPEROR_CONTROL=control) == plain[:1]
     assert offered((*ctl, "list", "--monitor", "")) == ["plain,dir:vassals"]
+    assert offered((*ctl, "events", "--monitor", "")) == ["plain,dir:vassals"]
     assert offered((*ctl, "list", "--phase", "")) == [f"plain,{phase}" for phase in PHASES]
     replay = ("emperor-replay", "--journal", str(fleet.journal))
     assert offered((*replay, "why", "a")) == plain
