@@ -63,7 +63,7 @@ class Daemon(Troubled, Orderly, Protocol):
 
     def log_of(self, vassal: str) -> str | None: ...
 
-    def reopen_logs(self) -> None: ...
+    def reopen_logs(self, asked_by: str) -> None: ...
 
 
 class RequestHandler:
@@ -197,7 +197,7 @@ class RequestHandler:
     async def _reopen(self, request: Mapping[str, Any], client: Client) -> dict[str, Any]:
         """Reopen logs. A full disk is no obstacle: that may be why they were moved away."""
         by = await threads.run_sync(client.caller)
-        self._daemon.reopen_logs()
+        self._daemon.reopen_logs(f"uid {by.uid} asks to reopen logs")
         if self._daemon.paused is None:
             await self._record("reopen", request, by, "control")
         return {"renamed_logs": self._daemon.renamed_logs()}

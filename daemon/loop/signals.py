@@ -44,7 +44,7 @@ class Daemon(Protocol):
     @property
     def keeper_lives(self) -> bool: ...
 
-    def reopen_logs(self) -> None: ...
+    def reopen_logs(self, asked_by: str) -> None: ...
 
 
 class Signals:
@@ -80,8 +80,7 @@ class Signals:
     def _taken(self, number: int) -> Iterable[Callable[[], Awaitable[None]]]:
         name = signal.Signals(number).name
         if number == signal.SIGUSR1:
-            log.info("%s: the fleet as it is", name)
-            self._daemon.reopen_logs()
+            self._daemon.reopen_logs(name)
         elif number == signal.SIGUSR2:
             yield self._upgrade
         elif number in _REQUESTS:

@@ -105,9 +105,10 @@ class View:
         """Vassals whose log was renamed while they run, and what they write to."""
         return self._host.renamed_logs()
 
-    def reopen_logs(self) -> None:
+    def reopen_logs(self, asked_by: str) -> None:
         """Go on in new files where logs were renamed, and log the fleet, as for SIGUSR1."""
         daemon_log.reopen()
+        log.info("%s: the fleet as it is", asked_by)
         self.log_fleet()
 
     def log_troubles(self) -> dict[str, str]:

@@ -15,8 +15,8 @@ from emperord.replay.uptime import Report, Spell
 from fold.test_properties import Life
 from hypothesis import HealthCheck, settings
 from journal_builder import building, busy_fleet
-from replay.test_segments import waits_for_a_client, write
 from support.effort import examples
+from support.long_lives import waits_for_a_client, write
 
 
 def facts(report: Report) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from support.vassals import SLEEPER, program
 AS_ANOTHER = """
 import os, sys
 from emperord.daemon import ctl
-from emperord.daemon.client import why
+from emperord.replay import live_why
 os.setgroups([])
 os.setgid(61_009)
 os.setuid(61_009)
