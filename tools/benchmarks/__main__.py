@@ -11,11 +11,13 @@ from pathlib import Path
 import deploys
 import fleets
 import journals
+import neighbours
 import replays
 import sources
 from measuring import BENCHES
 
-FILES = (sources, fleets, journals, replays, deploys)  # each has put its own into BENCHES
+# Each has put its own into BENCHES.
+FILES = (sources, fleets, journals, neighbours, replays, deploys)
 
 
 def main() -> None:
