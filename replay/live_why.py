@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from ..daemon.cli import commandline
+from ..daemon.cli.nearest import is_pattern
 from ..daemon.client.asking import REFUSED, ask, end
 from ..daemon.client.completing import VASSALS
 from ..daemon.client.words import as_json, print_json
@@ -20,7 +21,7 @@ from ..journal.errors import JournalError
 from ..journal.reading import Reader, open_journal
 from ..monitors.names import shown
 from . import why
-from .names import chosen, is_pattern
+from .names import chosen
 from .rebuild import NotFound
 from .story import Story
 from .trust import complaint

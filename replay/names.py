@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
+from ..daemon.cli.nearest import is_pattern
 from ..journal.reading import Reader
 from ..monitors.names import shown
 from .rebuild import NotFound
@@ -45,8 +46,3 @@ def chosen(reader: Reader, told: Iterable[str]) -> list[str]:
         else:
             raise NotFound(unknown(reader, one))
     return sorted(found)
-
-
-def is_pattern(told: str) -> bool:
-    """Whether a name may stand for several."""
-    return any(character in told for character in "*?[")

@@ -12,6 +12,7 @@ import click
 
 from ..daemon.cli import commandline, completion
 from ..daemon.cli.commandline import TIME
+from ..daemon.cli.nearest import is_pattern
 from ..daemon.cli.option_types import whole
 from ..journal.errors import VERIFY_SAYS_MORE, JournalError
 from ..journal.reading import COPY_THE_LOG, Reader, Row, open_journal
@@ -19,7 +20,7 @@ from ..journal.times import EventNumber, Moment
 from ..monitors.names import shown
 from . import completing, open_end, salvage
 from .hosts import HostReader, Source
-from .names import chosen, is_pattern
+from .names import chosen
 from .rebuild import NotFound, moment
 
 P = ParamSpec("P")

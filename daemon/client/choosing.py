@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from ...monitors.names import shown
+from ..cli.nearest import is_pattern
 
 Record = Mapping[str, Any]
 _COMPARED: Final = 2_000  # names that are looked through for one that may have been meant
@@ -42,7 +43,7 @@ def _named(known: Sequence[str], told: Sequence[str]) -> set[str]:
     there, found = set(known), set[str]()
     for one in told:
         fits = {one} if one in there else {name for name in known if fnmatchcase(name, one)}
-        if not fits and any(character in one for character in "*?["):
+        if not fits and is_pattern(one):
             raise Unknown(f"no vassal fits {shown(one)}")
         if not fits:
             near = difflib.get_close_matches(one, known[:_COMPARED], cutoff=0.5)

@@ -7,6 +7,7 @@ import click
 
 from ...daemon.cli import escapes
 from ...daemon.cli.commandline import TIME, Command
+from ...daemon.cli.nearest import is_pattern
 from ...daemon.cli.tables import formatted, listing, write
 from ...journal.times import Moment
 from .. import report
@@ -42,7 +43,7 @@ def command(
     what a journal cannot know.
     """
     check_times(hosts, since, until)
-    if name is not None and not any(mark in name for mark in "*?["):
+    if name is not None and not is_pattern(name):
         in_any(hosts, lambda each: check_known(each.reader, name))
     found = in_any(hosts, lambda each: (each.host, report.report(each.reader, since, until)))
     answer = report.Answer(

@@ -7,12 +7,13 @@ import click
 
 from ...daemon.cli import escapes
 from ...daemon.cli.commandline import TIME, Command
+from ...daemon.cli.nearest import is_pattern
 from ...daemon.cli.tables import formatted, write
 from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import why
 from ..completing import VASSALS
-from ..names import chosen, is_pattern
+from ..names import chosen
 from ..rebuild import NotFound, moment
 from ..shared import UNREADABLE, complain, names_of, print_lines, reading
 from ..story import Story
