@@ -1,7 +1,6 @@
 """Completion: what click is told for a word, and bash, zsh and fish with the scripts we bring."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from emperord.daemon.cli import completion
 from emperord.daemon.core.fleet import PHASES
 from journal_builder import building
 from support.kept import Emperor
+from support.programs import installed
 from support.terminals import Terminal
 from support.vassals import SLEEPER
 
@@ -184,7 +184,7 @@ BARE = {"bash": "--norc", "zsh": "-f", "fish": "--no-config"}
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_a_shell_completes_the_name_of_a_vassal(fleet: Emperor, shell: str, tmp_path: Path) -> None:
-    program = need(shell)
+    program = installed(shell)
     environ = {
         "PATH": f"{COMMANDS}:{os.environ['PATH']}",
         "EMPEROR_CONTROL": str(fleet.control),
@@ -202,7 +202,7 @@ def test_a_shell_completes_the_name_of_a_vassal(fleet: Emperor, shell: str, tmp_
 
 
 def test_fish_completes_the_name_of_a_vassal(fleet: Emperor, tmp_path: Path) -> None:
-    program = need("fish")
+    program = installed("fish")
     script = f"{SET_UP['fish'].format(share=SHARE)}; complete -C 'emperor-ctl show app-'"
     done = subprocess.run(
         [program, BARE["fish"], "-c", script],
@@ -217,11 +217,3 @@ def test_fish_completes_the_name_of_a_vassal(fleet: Emperor, tmp_path: Path) -> 
         },
     )
     assert done.stdout.splitlines() == ["app-one.ini", "app-two.ini"]
-
-
-def need(shell: str) -> str:
-    """The path of a shell; skips the test where it is not installed."""
-    found = shutil.which(shell)
-    if found is None:
-        pytest.skip(f"{shell} is not installed")
-    return found

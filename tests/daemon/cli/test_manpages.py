@@ -1,7 +1,6 @@
 """Man pages: of every command, current, well formed, and installed where man looks for them."""
 
 import re
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -13,6 +12,7 @@ import pytest
 from emperord.daemon.ctl import cli as emperor_ctl
 from emperord.daemon.main import main as emperor
 from emperord.replay.main import cli as emperor_replay
+from support.programs import installed
 from support.subcommands import subcommands
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -46,7 +46,7 @@ def test_the_pages_are_current_and_installed() -> None:
 
 
 def test_mandoc_finds_no_fault() -> None:
-    mandoc = need("mandoc")
+    mandoc = installed("mandoc")
     argv = [mandoc, "-Tlint", "-Wstyle", *map(str, sorted(INSTALLED.glob("emperor*.1")))]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     # Without a date the pages change only when a command does.
@@ -56,7 +56,7 @@ def test_mandoc_finds_no_fault() -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_says_what_the_help_says(name: str) -> None:
-    mandoc = need("mandoc")
+    mandoc = installed("mandoc")
     argv = [mandoc, "-Tutf8", "-Owidth=200", str(INSTALLED / f"{name}.1")]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     page = _words(re.sub(".\b", "", done.stdout))
@@ -72,11 +72,3 @@ def test_a_page_says_what_the_help_says(name: str) -> None:
 
 def _words(text: str) -> str:
     return " ".join(text.split())
-
-
-def need(program: str) -> str:
-    """The path of a program; skips the test where it is not installed."""
-    found = shutil.which(program)
-    if found is None:
-        pytest.skip(f"{program} is not installed")
-    return found

@@ -1,7 +1,6 @@
 """Output at a terminal and in a pipe: colours, width, pager."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 from emperord.daemon.cli import terminal
 from journal_builder import building
+from support.programs import installed
 from support.terminals import Terminal, at_terminal, lines
 
 LONG = f"{'long' * 48}.ini"  # 196 characters
@@ -131,8 +131,7 @@ def test_what_needs_no_pager(
 
 def test_the_user_ends_the_pager(journal: str) -> None:
     """Colours go through it, and the exit code is that of success."""
-    if shutil.which("less") is None:
-        pytest.skip("there is no less")
+    installed("less")
     with Terminal(replay(journal, "events"), rows=6) as at:
         at.until("daemon_started|vassal_added")
         at.type("q")
