@@ -1,7 +1,6 @@
 """The contract of all monitors, whatever the source. Later ones are added to SOURCES or TELLING."""
 
 import importlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 import trio
 from emperord.monitors.contract import Failed, Listing, Observation
 from emperord.monitors.options import MonitorOptions
+from support.descriptors import descriptors
 
 from .sources import DirSource, GlobSource, Source
 from .watching import NEVER, OFTEN, Watching, watching
@@ -182,12 +182,12 @@ async def test_it_can_be_cancelled_and_run_again(source: Source) -> None:
     monitor = source.monitor(SELDOM)
     async with watching(monitor):
         pass
-    before = os.listdir("/proc/self/fd")
+    before = descriptors()
     for _ in range(3):
         async with watching(monitor) as watch:
             # A new run knows nothing of the one before: it gives all contents again.
             assert watch.contents == {source.name("a.ini"): b"one"}
-    assert os.listdir("/proc/self/fd") == before
+    assert descriptors() <= before
 
 
 @of_all

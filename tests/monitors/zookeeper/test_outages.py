@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from emperord.monitors.zookeeper import monitor as zookeeper
 from emperord.monitors.zookeeper import url as zoo_url
 from emperord.monitors.zookeeper.client import Client
 from emperord.monitors.zookeeper.monitor import ZooKeeper
+from support.descriptors import descriptors
 from support.gate import Gate
 from support.services import Service, order, service
 from support.waiting import until
@@ -52,11 +52,11 @@ def nothing_is_left() -> Iterator[None]:
     """A connection that only the garbage collector closes was left behind."""
     gc.collect()
     gc.disable()
-    before = os.listdir("/proc/self/fd")
+    before = descriptors()
     yield
     gc.enable()
     assert [each.name for each in threading.enumerate() if each.name == "kazoo"] == []
-    assert os.listdir("/proc/self/fd") == before
+    assert descriptors() <= before
 
 
 def hurried(
