@@ -26,10 +26,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import pytest
 from emperord.daemon.core.fleet import UP
 from simulation.script import write
 from support import processes
-from support.former import Installation
+from support.former import FORMER, Installation, require
 from support.kept import Emperor
 from support.postgres import ALL_COLUMNS
 from support.vassals import Application
@@ -390,6 +391,11 @@ def main() -> int:
     parser.add_argument("--starve", action="store_true", help="as root: no descriptors, no forks")
     parser.add_argument("--read-only", action="store_true", help="as root: let its disk fail")
     options = parser.parse_args()
+    if options.former:
+        try:
+            require(FORMER)
+        except pytest.fail.Exception as lacking:
+            parser.error(str(lacking))
     if options.scripts is not None:
         return act(range(options.seed, options.seed + options.scripts))
     print(f"seed {options.seed}, {options.kills} kills", flush=True)

@@ -1,4 +1,4 @@
-"""No class of the product is over 250 lines, and no function over 70."""
+"""Limits in lines: 250 for a class of the product, 70 for a function, 500 for any file."""
 
 import ast
 from collections.abc import Iterator
@@ -9,11 +9,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CLASS = 250  # lines
 FUNCTION = 70
+FILE = 500
 FILES = [
     path
     for part in ("journal", "monitors", "daemon", "replay", "tools")
     for path in sorted((ROOT / part).rglob("*.py"))
 ]
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 
 def too_long(source: str) -> Iterator[str]:
@@ -33,6 +35,11 @@ def test_no_class_and_no_function_is_too_long() -> None:
         for offender in too_long(path.read_text())
     ]
     assert found == []
+
+
+def test_no_file_is_too_long() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in [*FILES, *TESTS]}
+    assert {str(path.relative_to(ROOT)): n for path, n in lengths.items() if n > FILE} == {}
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ REASONS = {
     "crash/test_lock.py": "the child holds the lock so long, as one does between fork and exec",
     "crash/world.py": LOOKS,
     "daemon/control/test_places.py": STEERED,
-    "daemon/control/test_waiting.py": STEERED,
+    "daemon/control/test_verdicts.py": STEERED,
     "daemon/loop/test_clock.py": STEERED,
     "daemon/loop/test_pressure.py": STEERED,
     "monitors/watching.py": "it measures how long others take between two turns",
