@@ -1,10 +1,9 @@
 """Names that were never there, and what may have been meant."""
 
-import difflib
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-from ..daemon.cli.nearest import is_pattern
+from ..daemon.cli.nearest import did_you_mean, is_pattern, nearest
 from ..journal.reading import Reader
 from ..monitors.names import shown
 from .rebuild import NotFound
@@ -23,10 +22,7 @@ def unknown(reader: Reader, name: str) -> str:
     if refused is not None:
         reason = getattr(reader.decode(refused).body, "reason", "")
         return f"{text}; event {refused[0]} refused it: {shown(reason)}"
-    near = difflib.get_close_matches(name, reader.vassals(), cutoff=0.5)
-    if near:
-        text += f"; did you mean {' or '.join(shown(other) for other in near)}?"
-    return text
+    return "; ".join(filter(None, (text, did_you_mean(nearest(name, reader.vassals())))))
 
 
 def chosen(reader: Reader, told: Iterable[str]) -> list[str]:

@@ -1,12 +1,12 @@
 """The settings that ``simulate`` can change: names, units, and what may have been meant."""
 
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from typing import Any, Final
 
 import click
 import msgspec
 
+from ..daemon.cli.nearest import did_you_mean, nearest_words
 from ..daemon.cli.option_types import duration, milliseconds, size, whole
 from ..journal.policy import Policy
 
@@ -52,6 +52,6 @@ def _unknown(key: str) -> str:
             f"{key} cannot be simulated, because the journal does not tell what it would have"
             f" changed; there are {', '.join(_KINDS)}"
         )
-    near = get_close_matches(key, [*_KINDS, *_OTHER_NAMES], n=1)
-    others = f"did you mean {near[0]}?" if near else f"there are {', '.join(_KINDS)}"
+    near = nearest_words(key, [*_KINDS, *_OTHER_NAMES])
+    others = did_you_mean(near[:1]) or f"there are {', '.join(_KINDS)}"
     return f"there is no setting {key!r}; {others}"

@@ -4,7 +4,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from difflib import get_close_matches
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -12,7 +11,7 @@ import click
 
 from ..daemon.cli import commandline, completion
 from ..daemon.cli.commandline import TIME
-from ..daemon.cli.nearest import is_pattern
+from ..daemon.cli.nearest import did_you_mean, is_pattern, nearest_words
 from ..daemon.cli.option_types import whole
 from ..journal.errors import VERIFY_SAYS_MORE, JournalError
 from ..journal.reading import COPY_THE_LOG, Reader, Row, open_journal
@@ -50,8 +49,7 @@ def _kind(told: str, kinds: Sequence[str]) -> str:
     for kind in (told, f"vassal_{told}"):
         if kind in kinds:
             return kind
-    near = get_close_matches(told, kinds)
-    others = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(kinds)}"
+    others = did_you_mean(nearest_words(told, kinds)) or f"there are {', '.join(kinds)}"
     raise click.BadParameter(f"there is no kind {told!r}; {others}")
 
 

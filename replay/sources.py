@@ -4,11 +4,11 @@ The newest daemon's sources come first, so a name is the one that ``emperor-ctl 
 that is made of the URL of a former source may get a number behind it.
 """
 
-import difflib
 from weakref import WeakKeyDictionary
 
 import msgspec
 
+from ..daemon.cli.nearest import other_source
 from ..daemon.core.fleet import Fleet
 from ..journal.errors import JournalError
 from ..journal.events import DaemonStarted
@@ -76,9 +76,7 @@ class Sources:
         names = {self.name(url): url for url in known}
         if told in names:
             return names[told]
-        near = difflib.get_close_matches(told, [*known, *names], n=1, cutoff=0.8)
-        listed = ", ".join(f"{name} ({shown(url)})" for name, url in names.items())
-        others = f"did you mean {shown(near[0])}?" if near else f"there are {listed or 'none'}"
+        others = other_source(told, {url: self.name(url) for url in known})
         raise NotFound(f"no monitor {shown(told)} was ever known here; {others}")
 
 

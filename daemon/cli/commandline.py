@@ -8,7 +8,6 @@ of a pipe, as ``head`` does, has seen enough. Then the command ends without a li
 ``cat`` and ``git`` do.
 """
 
-import difflib
 import errno
 import io
 import os
@@ -25,6 +24,7 @@ from ...journal import times
 from ...monitors.names import shown
 from ..keeper import stdio
 from . import pager, terminal
+from .nearest import did_you_mean, nearest_words
 
 FAILED: Final = 1
 _NEGATIVE: Final = re.compile(r"-\d", re.ASCII)
@@ -95,8 +95,8 @@ class Group(_NegativeArguments, click.Group):
             hint = self.hints.get(word.casefold())
             if hint is not None:
                 raise click.UsageError(f"No such command {word!r}: {hint}", ctx) from None
-            near = difflib.get_close_matches(word.casefold(), self.list_commands(ctx), 2)
-            guess = f"did you mean {' or '.join(near)}?" if near else "--help lists them"
+            guess = did_you_mean(nearest_words(word, self.list_commands(ctx)))
+            guess = guess or "--help lists them"
             raise click.UsageError(f"No such command {word!r}; {guess}", ctx) from None
 
 

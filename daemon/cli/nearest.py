@@ -1,12 +1,15 @@
-"""Names that may have been meant by one that is not known."""
+"""Names that may have been meant by one that is not known: all commands suggest them alike."""
 
 import difflib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
+
+from ...monitors.names import shown
 
 _MOST: Final = 3  # names that are suggested
 _CUTOFF: Final = 0.6
+_URL_CUTOFF: Final = 0.8  # URLs of two sources have much in common
 _COMPARED: Final = 2_000  # names that are compared character by character
 _LONGEST: Final = 100  # characters of a name that are compared
 
@@ -16,8 +19,14 @@ def is_pattern(told: str) -> bool:
     return any(character in told for character in "*?[")
 
 
+def did_you_mean(near: Iterable[str]) -> str:
+    """The question that an error ends with; empty where nothing is near."""
+    names = " or ".join(map(shown, near))
+    return f"did you mean {names}?" if names else ""
+
+
 def nearest(told: str, known: Iterable[str]) -> list[str]:
-    """The names that are near, the nearest first: those without ending or folder before others."""
+    """The vassals that are near: names without ending or folder first."""
     names = sorted(known)
     wanted = told.casefold()
     short = [name for name in names if wanted in _short_forms(name)]
@@ -31,6 +40,22 @@ def nearest(told: str, known: Iterable[str]) -> list[str]:
     compared = {_stem(name): name for name in names[:_COMPARED]}
     near = difflib.get_close_matches(_stem(told), compared, _MOST, _CUTOFF)
     return [compared[name] for name in near]
+
+
+def nearest_words(told: str, known: Iterable[str]) -> list[str]:
+    """The words of a fixed list that are near: commands, kinds, keys."""
+    return difflib.get_close_matches(told.casefold(), list(known), _MOST, _CUTOFF)
+
+
+def other_source(told: str, sources: Mapping[str, str]) -> str:
+    """The source that may be meant by one that is not known, or else which there are.
+
+    ``sources`` are short names by URL; a source without a name has an empty one.
+    """
+    known = dict.fromkeys(filter(None, (*sources.values(), *sources)))
+    near = difflib.get_close_matches(told, known, 1, _URL_CUTOFF)
+    listed = ", ".join(f"{name or '-'} ({shown(url)})" for url, name in sources.items())
+    return did_you_mean(near) or f"there are {listed or 'none'}"
 
 
 def _stem(name: str) -> str:

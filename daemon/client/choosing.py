@@ -1,15 +1,13 @@
 """The vassals that a command shows: by name or pattern, phase and source, in an order."""
 
-import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from ...monitors.names import shown
-from ..cli.nearest import is_pattern
+from ..cli.nearest import did_you_mean, is_pattern, nearest, other_source
 
 Record = Mapping[str, Any]
-_COMPARED: Final = 2_000  # names that are looked through for one that may have been meant
 
 
 class Unknown(Exception):
@@ -46,9 +44,8 @@ def _named(known: Sequence[str], told: Sequence[str]) -> set[str]:
         if not fits and is_pattern(one):
             raise Unknown(f"no vassal fits {shown(one)}")
         if not fits:
-            near = difflib.get_close_matches(one, known[:_COMPARED], cutoff=0.5)
-            guess = f"; did you mean {' or '.join(map(shown, near))}?" if near else ""
-            raise Unknown(f"there is no vassal {shown(one)}{guess}")
+            guess = did_you_mean(nearest(one, known))
+            raise Unknown("; ".join(filter(None, (f"there is no vassal {shown(one)}", guess))))
         found |= fits
     return found
 
@@ -58,8 +55,7 @@ def _url(vassals: Iterable[Record], sources: Mapping[str, str], told: str) -> st
     for url, name in urls.items():
         if told in (url, name):
             return url
-    known = ", ".join(f"{name or '-'} ({shown(url)})" for url, name in urls.items())
-    raise Unknown(f"there is no source {shown(told)}; there are {known or 'none'}")
+    raise Unknown(f"there is no source {shown(told)}; {other_source(told, urls)}")
 
 
 def _of_exit(vassal: Record) -> Any:

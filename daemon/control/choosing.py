@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final, NamedTuple
 
 from ...monitors.names import shown
-from ..cli.nearest import is_pattern, nearest
+from ..cli.nearest import did_you_mean, is_pattern, nearest
 from ..host import threads
 from .server import Refused
 
@@ -78,6 +78,5 @@ def unknown(known: Collection[str], told: str) -> str:
     text = shown(told)[:_LONGEST]
     if is_pattern(told):
         return f"no vassal fits {text}"
-    near = nearest(told, known)
-    guess = f"; did you mean {' or '.join(map(shown, near))}?" if near else ""
-    return f"there is no vassal {text}{guess}"
+    guess = did_you_mean(nearest(told, known))
+    return "; ".join(filter(None, (f"there is no vassal {text}", guess)))

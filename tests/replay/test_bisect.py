@@ -113,7 +113,7 @@ def test_for_people(path: str) -> None:
     [
         (("good.ini",), 1, "none of the 1 deploys of good.ini is bad; 1 are good"),
         (("a.ini", "--seq", "2"), 1, "a.ini has no deploy up to event 2"),
-        (("b.ini",), 1, "did you mean"),
+        (("a",), 1, "did you mean"),
         (
             ("a.ini", "--since", "@10"),
             1,

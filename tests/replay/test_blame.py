@@ -152,7 +152,7 @@ def test_one_that_is_gone_is_told_with_that(path: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("d.ini",), 1, "did you mean"),
+        (("a",), 1, "did you mean"),
         (("a.ini", "--seq", "2"), 1, "no config of a.ini is in this journal before event 2"),
         (("large.ini", "--seq", "19"), 1, "that event 19 deployed was not recorded"),
     ],

@@ -173,7 +173,7 @@ def test_a_text_that_is_not_there_is_said(path: str, tmp_path: Path) -> None:
         ((), 2, "say where to: -o DIR, or --sql"),
         (("--sql", "-o", "x"), 2, "say where to"),
         (("--sql", "--seq", "2"), 1, "no vassal was wanted after event 2"),
-        (("--sql", "c.ini"), 1, "did you mean"),
+        (("--sql", "b"), 1, "did you mean"),
         (("-o", "/proc/none"), 3, "/proc/none"),
     ],
 )

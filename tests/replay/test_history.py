@@ -169,7 +169,8 @@ def test_nothing_to_tell(path: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("c.ini",), 1, "no vassal c.ini was ever known here; did you mean b.ini or a.ini?"),
+        (("c.ini",), 1, "no vassal c.ini was ever known here\n"),
+        (("B",), 1, "no vassal B was ever known here; did you mean b.ini?"),
         (("--kind", "chnged"), 2, "did you mean vassal_changed"),
         (("--kind", "nonsuch"), 2, "there are vassal_added, vassal_changed, vassal_removed,"),
         (("--monitor", "nonsuch"), 1, f"there are dir:vassals ({MONITOR}), pg:db ({OTHER})"),

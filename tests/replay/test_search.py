@@ -142,7 +142,7 @@ def test_a_text_from_before_the_file_begins(path: str) -> None:
         (("nonsense",), 1, "no config here has it"),
         (("# also", "--now"), 1, "no vassal has it now"),
         (("workers", "--until", "@3"), 1, "no config that was deployed then has it"),
-        (("workers", "d.ini"), 1, "did you mean"),
+        (("workers", "b"), 1, "did you mean"),
         (("workers", "x*"), 1, "no vassal that was ever known here fits x*"),
         (("",), 2, "TEXT is empty"),
         (("(", "--regex"), 2, "is not a regular expression"),

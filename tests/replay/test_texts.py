@@ -52,13 +52,13 @@ def test_show_gives_the_bytes(path: str, arguments: tuple[str, ...], content: by
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("show", "b.ini"), 1, "did you mean a.ini"),
+        (("show", "a"), 1, "did you mean a.ini"),
         (("show", "gone.ini"), 1, "event 15 removed it; 'show gone.ini --seq 14' shows what"),
         (("show", "a.ini", "--seq", "2"), 1, "event 3 is the first that speaks of it"),
         (("show", "large.ini"), 1, "over 1 MiB"),
         (("show",), 2, "NAME"),
         (("show", "a.ini", "--seq", "2", "--at", "-1m"), 2, "give one of them"),
-        (("diff", "b.ini"), 1, "did you mean a.ini"),
+        (("diff", "a.yaml"), 1, "did you mean a.ini"),
         (("diff", "once.ini"), 1, "had no other config before event 8"),
         (("diff", "large.ini", "11", "11"), 1, "over 1 MiB"),
         (("diff", "a.ini", "2"), 1, "a.ini had no config at event 2"),

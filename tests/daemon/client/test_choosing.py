@@ -45,10 +45,12 @@ def test_the_chosen(conditions: dict[str, Any], found: list[str]) -> None:
 
 
 REFUSED: list[Any] = [
-    pytest.param({"names": ["b.ini"]}, "there is no vassal b.ini; did you mean a.ini", id="name"),
+    pytest.param({"names": ["a"]}, r"there is no vassal a; did you mean a\.ini\?", id="no ending"),
+    pytest.param({"names": ["b.ini"]}, r"there is no vassal b\.ini$", id="nothing is near"),
     pytest.param({"names": ["a.ini", "zzz"]}, "there is no vassal zzz", id="one of two"),
     pytest.param({"names": ["b*\x1b"]}, r"no vassal fits b\*\\x1b", id="pattern"),
     pytest.param({"monitor": "x"}, "there is no source x; there are .*pg:x \\(pg://x", id="source"),
+    pytest.param({"monitor": "dir:///w"}, r"no source dir:///w; did you mean dir:///v\?", id="URL"),
 ]
 
 
