@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from typing import Any, Final, NoReturn
 
@@ -24,6 +25,7 @@ from .client.synonyms import HINTS
 from .client.words import print_json, words
 
 _AGAIN: Final = 0.1  # seconds until the next daemon is asked
+_WORDS: Final = "emperord.ctl.words"  # in the context: the command line
 _LONG: Final = 3600.0  # seconds for a copy of a journal to be verified
 
 
@@ -46,6 +48,28 @@ class _Commands(Group):
     """A group of which some commands are imported late: ``why`` and ``events`` need ``replay``."""
 
     hints = HINTS
+
+    def make_context(
+        self, info_name: str | None, args: list[str], *more: Any, **kwargs: Any
+    ) -> click.Context:
+        words = tuple(args)
+        with self._refusing(words):
+            context = super().make_context(info_name, args, *more, **kwargs)
+        context.meta[_WORDS] = words
+        return context
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with self._refusing(ctx.meta[_WORDS]):
+            return super().invoke(ctx)
+
+    def _refusing(self, words: Sequence[str]) -> AbstractContextManager[None]:
+        """How an error of usage before the command's name is told: ``check`` is a plugin."""
+        commands = self.list_commands(click.Context(self))
+        if next(filter(commands.__contains__, words), None) != "check":
+            return nullcontext()
+        from .client.check import wrong_words_are_unknown  # late, as the command itself
+
+        return wrong_words_are_unknown(words)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *_LOOKING})

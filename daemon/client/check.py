@@ -5,10 +5,11 @@ Form, ranges and exit codes are those of the Monitoring Plugins guidelines: 0 OK
 who may not ask, is UNKNOWN.
 """
 
+import contextlib
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
 import click
@@ -18,6 +19,8 @@ from ..cli import commandline
 from ..cli.option_types import duration
 from ..core.fleet import PHASES
 from . import asking
+from .words import as_json as json_option
+from .words import print_json
 
 OK: Final = 0
 WARNING: Final = 1
@@ -59,14 +62,60 @@ def range_(text: str) -> Range:
     return Range(text, least, most, text.startswith("@"))
 
 
-class _Plugin(commandline.Command):
-    """A command of which a wrong command line is UNKNOWN, in one line."""
+class Datum(NamedTuple):
+    """Performance data of one label."""
 
-    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        try:
-            return super().make_context(*args, **kwargs)
-        except click.UsageError as error:
-            _end(UNKNOWN, error.format_message())
+    label: str
+    value: float
+    warning: str = ""
+    critical: str = ""
+    most: int | None = None
+    unit: str = ""
+
+    def __str__(self) -> str:
+        value = f"{self.value:.3f}" if self.unit else f"{self.value}"
+        limits = f"{self.warning};{self.critical};0"
+        most = "" if self.most is None else f";{self.most}"
+        return f"{self.label}={value}{self.unit};{limits}{most}"
+
+    def record(self) -> dict[str, Any]:
+        """For programs: ranges as they were given, null where there is none."""
+        return {
+            "label": self.label,
+            "value": round(self.value, 3),
+            "unit": self.unit or None,
+            "warning": self.warning or None,
+            "critical": self.critical or None,
+            "min": 0,
+            "max": self.most,
+        }
+
+
+class Failed(Exception):
+    """Nothing is known of the fleet. ``code`` says how bad that is."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@contextlib.contextmanager
+def wrong_words_are_unknown(words: Sequence[str]) -> Iterator[None]:
+    """Have an error of usage be UNKNOWN, in one line or as JSON as ``words`` ask for."""
+    try:
+        yield
+    except click.UsageError as error:
+        _end(UNKNOWN, error.format_message(), (), as_json="--json" in words)
+
+
+class _Plugin(commandline.Command):
+    """A command of which a wrong command line is UNKNOWN."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], *more: Any, **kwargs: Any
+    ) -> click.Context:
+        with wrong_words_are_unknown(tuple(args)):
+            return super().make_context(info_name, args, *more, **kwargs)
 
 
 @click.command("check", cls=_Plugin)
@@ -81,8 +130,11 @@ class _Plugin(commandline.Command):
     "-t", "--timeout", type=duration(), metavar="DURATION", default="10s", show_default=True,
     help="How long to wait for the daemon.",
 )  # fmt: skip
+@json_option
 @click.pass_obj
-def command(path: str, warning: Range, critical: Range | None, timeout: float) -> None:
+def command(
+    path: str, warning: Range, critical: Range | None, timeout: float, as_json: bool
+) -> None:
     """One line for monitoring systems, with the exit codes of their plugins.
 
     0 OK; 1 WARNING; 2 CRITICAL: no daemon answers, its journal or keeper is lost, a source cannot
@@ -91,31 +143,35 @@ def command(path: str, warning: Range, critical: Range | None, timeout: float) -
     10 alerts above 10, 5:10 outside of these, @5:10 inside.
     """
     begun = time.monotonic()
-    status = _status(path, begun + timeout)
+    try:
+        status = _status(path, begun + timeout)
+    except Failed as failed:
+        _end(failed.code, str(failed), (), as_json=as_json)
     wanting = status.get("attention", [])
     down = [each for each in wanting if each["what"] in DOWN]
     worst = max(_levels(wanting, len(down), warning, critical))
     count = sum(status["vassals"].values())
     text = "; ".join(_texts(wanting, len(down), count))
-    data = " ".join(_data(status, len(down), warning, critical, time.monotonic() - begun))
-    _end(worst, text, data)
+    data = list(_data(status, len(down), warning, critical, time.monotonic() - begun))
+    _end(worst, text, data, as_json=as_json)
 
 
 def _status(path: str, until: float) -> dict[str, Any]:
-    """The status of the daemon, or of the next one if it is being replaced."""
+    """The status of the daemon, or of the next one if it is being replaced. Raises Failed."""
     while True:
         left = max(0.1, until - time.monotonic())
         try:
             answer = asking.exchanged(path, {"do": "status"}, left)
         except asking.Unanswered as error:
-            _end(UNKNOWN if error.code == asking.REFUSED else CRITICAL, str(error))
+            code = UNKNOWN if error.code == asking.REFUSED else CRITICAL
+            raise Failed(code, str(error)) from None
         if answer is not None:
             break
         if time.monotonic() > until:
-            _end(CRITICAL, f"the daemon at {shown(path)} ended before it answered")
+            raise Failed(CRITICAL, f"the daemon at {shown(path)} ended before it answered")
         time.sleep(_AGAIN)
     if not answer["ok"]:
-        _end(UNKNOWN, str(answer.get("error")))
+        raise Failed(UNKNOWN, str(answer.get("error")))
     status: dict[str, Any] = answer["status"]
     return status
 
@@ -157,22 +213,25 @@ def _in_words(trouble: dict[str, Any]) -> str:
 
 def _data(
     status: dict[str, Any], down: int, warning: Range, critical: Range | None, took: float
-) -> Iterator[str]:
+) -> Iterator[Datum]:
     """Performance data: the labels are the same whatever the state, so that graphs go on."""
-    phases = status["vassals"]
+    phases: Mapping[str, int] = status["vassals"]
     count = sum(phases.values())
-    limits = f"{warning.text};{'' if critical is None else critical.text}"
-    yield f"down={down};{limits};0;{count}"
-    yield f"vassals={count};;;0"
+    yield Datum("down", down, warning.text, "" if critical is None else critical.text, count)
+    yield Datum("vassals", count)
     for phase in PHASES:
-        yield f"{phase}={phases.get(phase, 0)};;;0;{count}"
-    yield f"attention={len(status.get('attention', []))};;;0"
-    yield f"unrecorded={status.get('unrecorded', 0)};;;0"
-    yield f"time={took:.3f}s;;;0"
+        yield Datum(phase, phases.get(phase, 0), most=count)
+    yield Datum("attention", len(status.get("attention", [])))
+    yield Datum("unrecorded", status.get("unrecorded", 0))
+    yield Datum("time", took, unit="s")
 
 
-def _end(code: int, text: str, data: str = "") -> NoReturn:
-    """End with the one line. A bar in it would begin the performance data."""
-    line = f"EMPEROR {_NAMES[code]} - {shown(text).replace('|', '/')}"
-    print(f"{line} | {data}" if data else line)
+def _end(code: int, text: str, data: Sequence[Datum], *, as_json: bool) -> NoReturn:
+    """End with the one line, or as JSON. A bar in the line would begin the performance data."""
+    if as_json:
+        told = {"state": _NAMES[code], "code": code, "text": shown(text)}
+        print_json({**told, "data": [each.record() for each in data]})
+    else:
+        line = f"EMPEROR {_NAMES[code]} - {shown(text).replace('|', '/')}"
+        print(f"{line} | {' '.join(map(str, data))}" if data else line)
     sys.exit(code)

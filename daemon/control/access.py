@@ -6,6 +6,7 @@ which groups it had when it connected: SO_PEERCRED has its group, SO_PEERGROUPS 
 ones. Each request is checked, because a connection may be handed on to another process.
 """
 
+import ctypes
 import errno
 import os
 import socket
@@ -21,6 +22,7 @@ from .server import Client, Refused
 LOOKS: Final = ("status", "list", "show", "why", "wait")
 _PEERGROUPS: Final = 59  # SO_PEERGROUPS of asm-generic/socket.h; socket has no name for it
 _ROOM: Final = 1024  # bytes; socket.getsockopt has no more
+_MOST_ROOM: Final = 65_536 * 4  # bytes, for NGROUPS_MAX of Linux
 
 
 def check(client: Client, do: Any, group: int | None) -> None:
@@ -35,11 +37,7 @@ def check(client: Client, do: Any, group: int | None) -> None:
 
 
 def _is_member(connection: socket.socket | trio.socket.SocketType, group: int) -> bool:
-    """Whether a client had a group when it connected.
-
-    A client with more than 256 supplementary groups counts with its first group alone, because
-    Python asks the kernel for 1 KiB at most.
-    """
+    """Whether a client had a group when it connected."""
     size = struct.calcsize("iII")
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
     if struct.unpack("iII", credentials)[2] == group:
@@ -47,7 +45,20 @@ def _is_member(connection: socket.socket | trio.socket.SocketType, group: int) -
     try:
         found = connection.getsockopt(socket.SOL_SOCKET, _PEERGROUPS, _ROOM)
     except OSError as error:
-        if error.errno in (errno.ERANGE, errno.ENOPROTOOPT):
+        if error.errno == errno.ENOPROTOOPT:  # Linux before 4.13
             return False
-        raise
+        if error.errno != errno.ERANGE:
+            raise
+        found = _many_groups(connection.fileno())
     return group in struct.unpack(f"{len(found) // 4}I", found)
+
+
+def _many_groups(descriptor: int) -> bytes:
+    """The answer of the kernel about a client with more than 256 groups. Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    found, size = ctypes.create_string_buffer(_MOST_ROOM), ctypes.c_uint32(_MOST_ROOM)
+    asked = descriptor, socket.SOL_SOCKET, _PEERGROUPS, found, ctypes.byref(size)
+    if libc.getsockopt(*asked) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return found.raw[: size.value]

@@ -138,6 +138,52 @@ def test_a_wrong_command_line_is_unknown(tmp_path: Path, words: list[str]) -> No
     assert done.stdout.count("\n") == 1
 
 
+BEFORE = {
+    "option": ["--nonsense", "check"],
+    "color": ["--color", "blue", "check"],
+    "no path": ["--control", "check"],
+}
+
+
+@pytest.mark.parametrize("words", BEFORE.values(), ids=BEFORE)
+def test_a_mistake_before_its_name_is_unknown_as_well(words: list[str]) -> None:
+    done = CliRunner().invoke(cli, words)
+    assert (done.exit_code, done.stderr) == (3, "")
+    assert done.stdout.startswith("EMPEROR UNKNOWN - ")
+    assert done.stdout.count("\n") == 1
+
+
+def test_a_mistake_before_another_command_is_one_of_usage() -> None:
+    assert CliRunner().invoke(cli, ["--nonsense", "wait", "check"]).exit_code == 2
+
+
+def test_as_json(daemon: Callable[[dict[str, Any]], str]) -> None:
+    done = check(daemon(status(BARRED)), "--json", "-c", "5:")
+    told = json.loads(done.stdout)
+    assert done.exit_code == told["code"] == 2
+    assert (told["state"], told["text"]) == (
+        "CRITICAL", r"1 of 8 vassals down; a.ini barred (it | failed\x1b)",
+    )  # fmt: skip
+    assert told["data"][0] == {
+        "label": "down", "value": 1, "unit": None, "warning": "0", "critical": "5:",
+        "min": 0, "max": 8,
+    }  # fmt: skip
+    assert told["data"][-1]["unit"] == "s"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "state"),
+    [(["check", "--json"], 2, "CRITICAL"), (["--nonsense", "check", "--json"], 3, "UNKNOWN")],
+    ids=["no daemon", "usage"],
+)
+def test_as_json_where_nothing_is_known(
+    tmp_path: Path, words: list[str], code: int, state: str
+) -> None:
+    done = CliRunner().invoke(cli, ["--control", str(tmp_path / "s"), *words])
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["code"], told["state"], told["data"]) == (code, code, state, [])
+
+
 def test_no_daemon_is_critical(tmp_path: Path) -> None:
     done = check(str(tmp_path / "s"))
     assert done.exit_code == 2

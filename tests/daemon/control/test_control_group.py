@@ -60,8 +60,13 @@ def shared(emperor: Emperor) -> Iterator[tuple[Emperor, str]]:
         emperor.stop()
 
 
+MANY = list(range(70_000, 71_000))  # more than socket.getsockopt has room for
+
+
 @pytest.mark.parametrize(
-    ("gid", "groups"), [(GROUP, []), (MEMBER, [7, GROUP])], ids=["its group", "a supplementary one"]
+    ("gid", "groups"),
+    [(GROUP, []), (MEMBER, [7, GROUP]), (MEMBER, [*MANY, GROUP])],
+    ids=["its group", "a supplementary one", "one of 1,001"],
 )
 def test_a_member_may_look_and_not_touch(
     shared: tuple[Emperor, str], gid: int, groups: list[int]
@@ -91,6 +96,8 @@ def test_a_stranger_is_not_let_in_and_the_next_daemon_keeps_to_its_own_option(
     assert asked(path, 0, 0, [], "stop")[0]["ok"] is True
     os.chmod(path, 0o666)  # noqa: S103
     (answer,) = asked(path, STRANGER, STRANGER, [], "status")
+    assert "only the daemon's own user, root and members" in answer["error"]
+    (answer,) = asked(path, STRANGER, STRANGER, MANY, "status")
     assert "only the daemon's own user, root and members" in answer["error"]
     emperor.restart()
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o660
