@@ -125,7 +125,7 @@ def _would_run(name: str, seen: contract.Seen, policy: Policy, source: str) -> t
         user = user_of(spec, policy)
         # Only root can look with the rights of another user.
         tenant = None if user is None or os.geteuid() != 0 else user.rights
-        command.check_program(words[0], spec.cwd or "", tenant)
+        command.check(words[0], spec.cwd, spec.settings, tenant)
         if policy.user is not None and "command" not in spec.settings and spec.path is not None:
             _check_config(name, spec.cwd or "", tenant)
     except (command.CannotRun, NoAccount, _Unreadable) as error:
@@ -137,7 +137,8 @@ def _would_run(name: str, seen: contract.Seen, policy: Policy, source: str) -> t
         theft = seen.content is not None and binds_itself(seen.content, spec.socket)
         warning = ", which its config must not bind itself: remove that line" if theft else ""
         line += f"  (on demand at {spec.socket}{warning})"
-    return False, line + (f"  (in {spec.cwd})" if spec.cwd and spec.cwd != os.getcwd() else "")
+    cwd = spec.settings.get("directory", spec.cwd)
+    return False, line + (f"  (in {cwd})" if cwd and cwd != os.getcwd() else "")
 
 
 class _Unreadable(Exception):

@@ -15,6 +15,8 @@ be parsed has no such section; uWSGI complains of it better than we could.
 | `stop-signal` | what makes it stop, likewise |
 | `nofile`, `nproc` | how many files it may have open, and processes its user may have |
 | `as` | how much memory each of its processes may address: bytes, or as `64M`, `1GiB` |
+
+``world.py`` has the settings about the program's directory, variables, umask and stop.
 """
 
 import re
@@ -27,7 +29,7 @@ from typing import Any, Final
 import msgspec
 
 from ..journal import quantities
-from . import names, shell_words, unexpected
+from . import names, shell_words, unexpected, world
 
 LONGEST_COMMAND: Final = 32 << 10  # characters
 LONGEST_VALUE: Final = 4 << 10  # characters of any other setting
@@ -43,7 +45,7 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "restart": ("always", "on-failure", "no"),
 }
 KEYS: Final = (
-    "command", *CHOICES, "success-exit-codes", "reload-signal", "stop-signal", *LIMITS
+    "command", *CHOICES, "success-exit-codes", "reload-signal", "stop-signal", *LIMITS, *world.KEYS
 )  # fmt: skip
 
 Settings = dict[str, str]
@@ -65,7 +67,12 @@ def read(name: str, content: bytes) -> tuple[Settings, str | None]:
         for number, (key, value) in enumerate(parse(content)):
             if number == MOST:
                 raise _Flaw(f"has more than {MOST} settings")
-            settings[key] = _checked(key, value)
+            text = _checked(key, value)
+            if key == "environment" and key in settings:
+                text = f"{settings[key]} {text}"
+                _check_length(key, len(text))
+            settings[key] = text
+        _check_together(settings)
     except _Flaw as flaw:
         return {}, f"[emperor] {flaw}"
     except Exception as error:
@@ -121,9 +128,18 @@ def _checked(key: str, value: Any) -> str:
         if amount(text) is None or (counts and not text.isdigit()):
             write = "a whole number" if counts else quantities.SIZES
             raise _Flaw(f"{key}: {_brief(text)} is no such limit; write {write}")
+    elif key in world.KEYS:
+        if (flaw := world.flaw(key, text)) is not None:
+            raise _Flaw(f"{key}: {flaw}")
     elif signal_number(text) is None:
         raise _Flaw(f"{key}: no signal is called {_brief(text)}")
     return text
+
+
+def _check_together(settings: Settings) -> None:
+    """Raise _Flaw for a setting that another one has to go with."""
+    if "directory" in settings and "command" not in settings:
+        raise _Flaw("directory: is for a command; write chdir in [uwsgi] for uWSGI")
 
 
 def _text(key: str, value: Any) -> str:

@@ -8,7 +8,7 @@ from ...monitors.settings import LIMITS
 from ..core.fleet import Vassal
 from ..core.records import deafness
 from ..core.starts import bar_reason
-from ..host import command, magic
+from ..host import command, magic, world
 from ..host.exposed import exposed_now
 from ..host.listen_address import binds_itself
 from ..host.procfs import IDENTITY, MARK
@@ -16,6 +16,7 @@ from ..host.users import NoAccount, user_of
 
 Explain = Callable[[Vassal], dict[str, Any]]
 
+_SETTING = "environment in its [emperor] section"
 _OURS = (MARK, IDENTITY, "EMPERORD_VASSAL", "UWSGI_EMPEROR_FD", "UWSGI_EMPEROR_FD_CONFIG")
 
 
@@ -40,7 +41,7 @@ class Explainer:
             "name": vassal.name,
             "monitor": vassal.monitor,
             "argv": [],
-            "cwd": spec.cwd,
+            "cwd": spec.settings.get("directory", spec.cwd),
             "user": None,
             "environment": [],
             "socket": spec.socket,
@@ -64,6 +65,8 @@ class Explainer:
                 f"its config binds {spec.socket} itself, which would take the address away from the"
                 " socket on demand: remove that line"
             )
+        if (file := spec.settings.get("environment-file")) is not None:
+            answer["notes"].append(f"each start reads its environment from {file.lstrip('-')} also")
         if (deaf := deafness(vassal)) is not None:
             answer["notes"].append(f"{deaf}. uWSGI reads them if it has master = true")
         if vassal.running is not None and vassal.running != spec:
@@ -79,6 +82,8 @@ class Explainer:
             self._environ, vassal.name, spec, "(which one)", None, None, user, "(the journal's)"
         )
         handed = magic.handed(self._environ, vassal.name, spec, user)
+        own = world.variables(spec.settings)
+        its |= {name: own[name] for name in own if name not in _OURS}
         if user is None and policy.tyrant:
             its = {}  # a barred vassal gets nothing, least of all the daemon's own environment
         named = None if user is None else {"uid": user.uid, "gid": user.gid, "groups": user.groups}
@@ -86,7 +91,11 @@ class Explainer:
             "argv": [{"word": word, "from": origin} for word, origin in words],
             "user": named,
             "environment": [
-                {"name": name, "value": value, "from": self._origin(name, value, handed)}
+                {
+                    "name": name,
+                    "value": value,
+                    "from": _SETTING if name in own else self._origin(name, value, handed),
+                }
                 for name, value in sorted(its.items())
             ],
         }

@@ -8,7 +8,17 @@ from .blame import Blame
 from .fleet import Fleet, Vassal
 from .reloads import arrive, ask_reload, needs_restart, reload, restart, tells
 from .starts import back_off, begin, launch, pace
-from .steps import Actions, await_forgiveness, clear_attempt, end, enter, free_slot, order, seconds
+from .steps import (
+    Actions,
+    await_forgiveness,
+    clear_attempt,
+    end,
+    enter,
+    free_slot,
+    mercy,
+    order,
+    seconds,
+)
 
 
 def note_spawned(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -193,7 +203,7 @@ def adopt(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
         vassal.order = event.seq  # later events of it have this one as their cause
     if vassal.phase == "stopping":
         order(vassal, "stop", event, actions)
-        vassal.deadline = event.at + seconds(fleet.policy.mercy)
+        vassal.deadline = event.at + seconds(mercy(fleet, vassal))
     elif vassal.phase == "reloading":
         reload(fleet, vassal, event, actions)
     elif (vassal.slot or vassal.phase == "starting") and not tells(vassal):
@@ -236,4 +246,4 @@ def stop_timed_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions)
         fleet, vassal, "a second request to stop" if asked_again else "it did not stop in time"
     )
     vassal.reason = "did not stop in time, killed"
-    vassal.deadline = event.at + seconds(fleet.policy.mercy)
+    vassal.deadline = event.at + seconds(mercy(fleet, vassal))

@@ -10,7 +10,10 @@ from .steps import Actions, await_forgiveness, end, enter, free_slot, seconds, t
 
 _SENT: Final = 1.0  # seconds after which a reload without confirmation counts as carried out
 WAITS: Final = "its change waits for the next start (reload = none)"
-_FIXED: Final = ("command", "nofile", "nproc", "as")
+# Settings that a process has from its start on.
+_FIXED: Final = (
+    "command", "nofile", "nproc", "as", "directory", "environment", "environment-file", "umask"
+)  # fmt: skip
 Way = Literal["tell", "restart", "none"]
 
 

@@ -11,6 +11,7 @@ and ``reloads.py``.
 
 from typing import Final
 
+from ...journal import quantities
 from ...journal.events import Event
 from . import ends, slots
 from .actions import Action, Order
@@ -81,7 +82,19 @@ def end(
     order(vassal, do, event, actions)
     if do == "kill":
         ends.note_kill(fleet, vassal, reason or "")
-    enter(vassal, "stopping", event, reason, event.at + seconds(fleet.policy.mercy))
+    enter(vassal, "stopping", event, reason, event.at + seconds(mercy(fleet, vassal)))
+
+
+def mercy(fleet: Fleet, vassal: Vassal) -> float:
+    """The seconds from its stop to its kill.
+
+    Its ``stop-timeout`` says it. Tenants can only shorten it: the daemon's own stop waits for them.
+    """
+    spec = vassal.spec if vassal.running is None else vassal.running
+    own = quantities.duration(spec.settings.get("stop-timeout", ""))
+    if own is None:
+        return fleet.policy.mercy
+    return min(float(own), fleet.policy.mercy) if fleet.policy.tyrant else float(own)
 
 
 def forget(fleet: Fleet, vassal: Vassal, actions: Actions) -> None:

@@ -20,20 +20,17 @@ import logging
 import os
 import re
 import select
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 import trio
 
-from . import cgroup_base, procfs, threads
+from . import cgroup_base, procfs, threads, world
 from . import cgroup_files as files
 
 log = logging.getLogger("emperor.host")
 
-_ENTER: Final = Path(__file__).with_name("enter.py").read_text()
 _NAME: Final = re.compile(
     r"(?P<identity>[0-9a-f]{16})\.(?P<attempt>\d+)\.(?P<at>\d+)\.[0-9a-f]{16}"
 )
@@ -231,13 +228,12 @@ class Cgroups:
 
 def entering(cgroup: str) -> list[str]:
     """The command that executes a program in this cgroup; the program follows it."""
-    procs = os.path.join(cgroup, "cgroup.procs")
-    return [sys.executable, "-I", "-S", "-c", _ENTER, procs]
+    return world.entering(os.path.join(cgroup, "cgroup.procs"))
 
 
 def is_entering(pid: int) -> bool:
     """Whether a process is still on its way into its cgroup."""
-    return _ENTER in procfs.arguments(pid)
+    return world.ENTER in procfs.arguments(pid)
 
 
 def name_of(identity: str, mark: str) -> str | None:

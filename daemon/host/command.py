@@ -18,7 +18,7 @@ from ...monitors.settings import LIMITS, LONGEST_COMMAND, amount, signal_number
 from ...monitors.tenant import Tenant, become, passed
 from ..keeper import stdio
 from ..keeper.protocol import CHANNEL
-from . import magic
+from . import magic, world
 from .procfs import IDENTITY, MARK
 from .users import User
 
@@ -168,17 +168,37 @@ def limited(
     limits = {} if nofile is None else {"nofile": f"{nofile[0]}:{nofile[1]}"}
     if brand is not None:
         limits["rttime"] = f"{brand}:"  # the soft one
+    settings = settings or {}
     for key in LIMITS:
-        if settings and key in settings:
+        if key in settings:
             limits[key] = str(amount(settings[key]))
-    before = list(enter)
-    if user is not None:
-        before += become(user.rights, _tool("setpriv"))
+    before, rights = list(enter), None if user is None else user.rights
+    prlimit = "prlimit"
+    if world.is_set(settings):
+        # The program's own PATH holds from there on.
+        before += world.before(rights, _tool("setpriv"))
+        prlimit = _tool(prlimit)
+    elif rights is not None:
+        before += become(rights, _tool("setpriv"))
     if limits:
-        before += ["prlimit", *(f"--{key}={value}" for key, value in limits.items()), "--"]
+        before += [prlimit, *(f"--{key}={value}" for key, value in limits.items()), "--"]
     if before:
-        check_program(argv[0], cwd or "", None if user is None else user.rights)
+        check(argv[0], cwd, settings, rights)
     return before + argv
+
+
+def check(
+    name: str, cwd: str | None, settings: Mapping[str, str], tenant: Tenant | None = None
+) -> None:
+    """Raise the OSError with which executing a program with these settings would fail.
+
+    Only its process reads an ``environment-file``, which may have another PATH.
+    """
+    if "/" in name:
+        name = os.path.join(settings.get("directory", ""), name)
+    elif "environment-file" in settings:
+        return
+    check_program(name, cwd or "", tenant, world.variables(settings).get("PATH"))
 
 
 def _tool(name: str) -> str:
@@ -189,14 +209,18 @@ def _tool(name: str) -> str:
     return os.path.abspath(path)
 
 
-def check_program(name: str, cwd: str, tenant: Tenant | None = None) -> None:
+def check_program(
+    name: str, cwd: str, tenant: Tenant | None = None, search: str | None = None
+) -> None:
     """Raise the OSError with which executing a program in ``cwd`` would fail.
 
+    It is looked for on the PATH ``search``; None: on that which vassals get from the daemon.
     In tyrant mode the tenant names the program, so the tenant's rights decide what is told of it.
     """
     paths = [name]
     if "/" not in name:  # as execvp(3)
-        paths = [os.path.join(each, name) for each in os.get_exec_path(passed(os.environ))]
+        environment = passed(os.environ) if search is None else {"PATH": search}
+        paths = [os.path.join(each, name) for each in os.get_exec_path(environment)]
     at = os.open(cwd or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     obstacle = errno.ENOENT
     try:

@@ -1,7 +1,13 @@
-"""Enters a cgroup and executes a program: PROCS PROGRAM [ARGUMENT]...
+"""Enters a cgroup, or a vassal's world, and executes a program: STEP PROGRAM [ARGUMENT]...
 
-A vassal's process runs this first (``python -c``), as the daemon's user. PROCS is the file
-``cgroup.procs`` of its cgroup. So each program that a tenant chooses begins within the cgroup.
+A vassal's process runs this (``python -c``) on its way to its program. STEP is one of two:
+
+- A path: the file ``cgroup.procs`` of its cgroup. That is the first step, as the daemon's user. So
+  each program that a tenant chooses begins within the cgroup.
+- ``world``, or ``world:UID:GID:GROUPS``: it becomes that user first, without capabilities, as
+  setpriv(1) does. The user may not be able to execute this Python, which root can. The variable
+  EMPERORD_WORLD has the settings, a letter and a value each line (``world.py``). So the vassal's
+  rights decide which files are read, and root runs nothing with its variables (LD_PRELOAD).
 
 A shell would be shorter, but dash drops variables such as ``a.b`` and adds ``PWD``. A function of
 ours between fork and exec (``preexec_fn``) is not safe in a process with threads. ``posix`` and
@@ -13,22 +19,109 @@ import posix
 import sys
 
 _LONGEST = 1 << 22  # bytes of an environment; the kernel allows less (execve(2))
+_EINVAL = 22
+_DAEMONS = (b"EMPERORD_", b"UWSGI_EMPEROR_FD")  # variables that no setting changes
 
 
 def main() -> None:
-    """Without its cgroup the program runs all the same: the daemon looks and says so."""
-    try:
-        procs = posix.open(sys.argv[1], posix.O_WRONLY | posix.O_CLOEXEC)
-        posix.write(procs, b"0")
-    except OSError as error:
-        _say(sys.argv[1], error)
+    """Take the step and execute the program."""
+    step, argv = sys.argv[1], sys.argv[2:]
+    environment = _environment()
+    if step.startswith("/"):
+        _enter_cgroup(step)
+    else:
+        _become(step.split(":")[1:])
+        environment = _world(environment)
     for ignored in (_signal.SIGPIPE, _signal.SIGXFSZ):  # Python does; the program may need them
         _signal.signal(ignored, _signal.SIG_DFL)
-    argv = sys.argv[2:]
-    environment = _environment()
     obstacle = _execute(argv, environment)
-    _say(argv[0], obstacle)
+    _say(argv[0], obstacle.strerror)
     posix._exit(127 if isinstance(obstacle, FileNotFoundError) else 126)
+
+
+def _enter_cgroup(procs: str) -> None:
+    """Without its cgroup the program runs all the same: the daemon looks and says so."""
+    try:
+        descriptor = posix.open(procs, posix.O_WRONLY | posix.O_CLOEXEC)
+        posix.write(descriptor, b"0")
+    except OSError as error:
+        _say(procs, error.strerror)
+
+
+def _become(user: list[str]) -> None:
+    """Take on group, groups and user. An error ends the process: it must not go on as root."""
+    if user:
+        uid, gid = int(user[0]), int(user[1])
+        posix.setgroups([int(group) for group in user[2].split(",")])
+        posix.setresgid(gid, gid, gid)
+        posix.setresuid(uid, uid, uid)
+
+
+def _world(environment: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """The environment of the program; umask and directory are this process's own from now on."""
+    given: dict[bytes, bytes] = {}
+    of_file: dict[bytes, bytes] = {}
+    for line in environment.pop(b"EMPERORD_WORLD", b"").split(b"\n"):
+        letter, value = line[:1], line[1:]
+        try:
+            if letter == b"e":
+                name, _, given[name] = value.partition(b"=")
+            elif letter == b"f":
+                of_file = _variables(value)
+            elif letter == b"u":
+                posix.umask(int(value, 8))
+            elif letter == b"d":
+                posix.chdir(value)
+        except OSError as error:
+            _say(value.decode(errors="surrogateescape"), error.strerror)
+            posix._exit(126)
+    kept = {name: environment[name] for name in environment if name.startswith(_DAEMONS)}
+    return {**environment, **given, **of_file, **kept}
+
+
+def _variables(path: bytes) -> dict[bytes, bytes]:
+    """The variables of an environment-file. No message has a value."""
+    found: dict[bytes, bytes] = {}
+    try:
+        text = _content(path[1:] if path.startswith(b"-") else path)
+    except FileNotFoundError:
+        if path.startswith(b"-"):
+            return {}
+        raise
+    for number, line in enumerate(text.split(b"\n"), 1):
+        line = line.strip()
+        if not line or line[:1] in b"#;":
+            continue
+        name, equals, value = line.partition(b"=")
+        name, value = name.strip(), value.strip()
+        if not equals or not name.replace(b"_", b"").isalnum() or b"\0" in value:
+            raise OSError(_EINVAL, f"line {number} is no NAME=VALUE")
+        if not name.startswith(_DAEMONS):
+            found[name] = _plain(value)
+    return found
+
+
+def _content(path: bytes) -> bytes:
+    """The text of a file. A FIFO is not waited for."""
+    file = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
+    text = b""
+    while part := posix.read(file, 1 << 16):
+        text += part
+        if len(text) > _LONGEST:
+            raise OSError(_EINVAL, "it is too long")
+    posix.close(file)
+    return text
+
+
+def _plain(value: bytes) -> bytes:
+    """A value without the quotes around it. A backslash before a quote or a backslash goes, too."""
+    quote = value[:1]
+    if len(value) < 2 or quote not in (b"'", b'"') or value[-1:] != quote:
+        return value
+    inner = value[1:-1]
+    if quote == b'"':
+        inner = inner.replace(b"\\\\", b"\0").replace(b'\\"', b'"').replace(b"\0", b"\\")
+    return inner
 
 
 def _environment() -> dict[bytes, bytes]:
@@ -58,8 +151,8 @@ def _execute(argv: list[str], environment: dict[bytes, bytes]) -> OSError:
     return obstacle
 
 
-def _say(what: str, error: OSError) -> None:
-    posix.write(2, f"emperor: {what}: {error.strerror}\n".encode(errors="surrogateescape"))
+def _say(what: str, flaw: str | None) -> None:
+    posix.write(2, f"emperor: {what}: {flaw}\n".encode(errors="surrogateescape"))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any, Final
 from ...journal.events import Fault, Spec
 from ..core.fleet import Vassal
 from ..keeper.refusals import PASSING
-from . import altered, cgroups, command, descriptors, leftovers, procfs
+from . import altered, cgroups, command, descriptors, leftovers, procfs, world
 from .context import HostContext
 from .listeners import Listeners
 from .process import Process, kept_name
@@ -109,7 +109,8 @@ class Starter:
                     None if pairs.config_theirs is None else pairs.config_theirs.fileno(),
                     user,
                     self._identity(),
-                ),
+                )
+                | world.variable(spec.settings),
                 cwd=spec.cwd,
                 stdin=stdin,
                 stdout=out,

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from ...journal import chain
-from ...monitors import settings
+from ...monitors import settings, world
 from ...monitors.names import EXTENSIONS
 from ...monitors.registry import SCHEMES
 
@@ -108,7 +108,10 @@ class StandIns:
             return value
         if key.endswith("-signal") and settings.signal_number(value) is not None:
             return value
-        return self.word("value", value)
+        if key in ("stop-timeout", "umask") and world.flaw(key, value) is None:
+            return value
+        before = {"directory": "/", "environment-file": "/", "environment": "VARIABLE="}
+        return before.get(key, "") + self.word("value", value)
 
     def digest(self, digest: str, spec: Mapping[str, Any] | None = None, name: str = "") -> str:
         """Of a config: the digest of a text that has the same settings, and says what it is."""

@@ -39,12 +39,21 @@ def test_a_stand_in_has_the_settings_that_decide(name: str) -> None:
         "success-exit-codes": "0, 3",
         "stop-signal": "INT",
         "nofile": "1000",
+        "umask": "027",
+        "stop-timeout": "2m",
     }
+    secret = {"directory": "/acme", "environment": "A=acme", "environment-file": "-/acme"}
     told = StandIns((), ())
-    digest = told.digest("d", {"settings": known}, name)
+    digest = told.digest("d", {"settings": known | secret}, name)
     text = told.texts[digest]
     assert chain.digest(text) == digest
-    assert settings.read(name, text) == (known | {"command": "value1"}, None)
+    of_secret = {
+        "directory": "/value2",
+        "environment": "VARIABLE=value3",
+        "environment-file": "/value4",
+    }
+    assert settings.read(name, text) == (known | {"command": "value1"} | of_secret, None)
+    assert text.count(b"acme") == 0
     assert b"left out" in text
 
 

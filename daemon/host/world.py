@@ -1,0 +1,55 @@
+"""The world of a vassal's program: what is executed before it, and the settings for that.
+
+``enter.py`` applies them as the vassal's user, just before the program. Root executes other
+programs before that, so no variable of the vassal is in the environment of those.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from ...monitors import world
+from ...monitors.tenant import Tenant
+
+ENTER: Final = Path(__file__).with_name("enter.py").read_text()
+_VARIABLE: Final = "EMPERORD_WORLD"
+
+
+def entering(step: str) -> list[str]:
+    """The command that takes a step of ``enter.py`` and executes the program that follows it."""
+    return [sys.executable, "-I", "-S", "-c", ENTER, step]
+
+
+def is_set(settings: Mapping[str, str]) -> bool:
+    """Whether a program with these settings has a world of its own."""
+    return any(key in settings for key in world.FIXED)
+
+
+def before(tenant: Tenant | None, setpriv: str) -> list[str]:
+    """The arguments that go before a program with a world, and have it become the tenant."""
+    if tenant is None:
+        return entering("world")
+    groups = ",".join(map(str, tenant.groups))
+    return [
+        setpriv, "--no-new-privs", "--", *entering(f"world:{tenant.uid}:{tenant.gid}:{groups}")
+    ]  # fmt: skip
+
+
+def variable(settings: Mapping[str, str]) -> dict[str, str]:
+    """The variable that has the settings, for the command of ``before``."""
+    lines = list(_lines(settings))
+    return {_VARIABLE: "\n".join(lines)} if lines else {}
+
+
+def variables(settings: Mapping[str, str]) -> dict[str, str]:
+    """The variables that the settings themselves give."""
+    return world.variables(settings.get("environment", ""))
+
+
+def _lines(settings: Mapping[str, str]) -> Iterator[str]:
+    for name, value in variables(settings).items():
+        yield f"e{name}={value}"
+    for letter, key in (("f", "environment-file"), ("u", "umask"), ("d", "directory")):
+        if key in settings:
+            yield letter + settings[key]

@@ -1,0 +1,89 @@
+"""Settings of ``[emperor]`` about the world of a program: directory, variables, umask, stop.
+
+| key | |
+|---|---|
+| `directory` | the working directory of a program that a ``command`` names, an absolute path |
+| `environment` | variables ``NAME=VALUE``, split as a shell would; the lines of several add up |
+| `environment-file` | a file of such lines, read at each start; with `-` first it may be missing |
+| `umask` | the mask of the modes of new files, octal |
+| `stop-timeout` | how long a stop may take until the kill |
+
+Here is what each may be. ``daemon/host/enter.py`` applies them, with the rights of the vassal.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from ..journal import quantities
+from . import names, shell_words
+
+KEYS: Final = ("directory", "environment", "environment-file", "umask", "stop-timeout")
+FIXED: Final = KEYS[:4]  # a process has them from its start on
+LONGEST_STOP: Final = 86_400  # seconds; the daemon's own stop waits for it
+# Variables that the daemon sets, or that make a program take the daemon for its own supervisor.
+_RESERVED: Final = re.compile(
+    r"EMPERORD_.*|UWSGI_EMPEROR_FD.*|UWSGI_RELOADS|NOTIFY_SOCKET|WATCHDOG_(USEC|PID)"
+    r"|LISTEN_(FDS|PID|FDNAMES)"
+)
+_VARIABLE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
+
+
+def variables(text: str) -> dict[str, str]:
+    """The variables of an ``environment``. Raises ValueError, which names the flaw."""
+    found = {}
+    for word in shell_words.split(text):
+        pair = _VARIABLE.fullmatch(word)
+        if pair is None:
+            raise ValueError(f"{_brief(word)} is no variable; write NAME=VALUE")
+        if _RESERVED.fullmatch(pair[1]):
+            raise ValueError(f"{pair[1]} is set by the daemon; remove it")
+        found[pair[1]] = pair[2]
+    return found
+
+
+def flaw(key: str, text: str) -> str | None:
+    """Why this setting cannot have this value; None if it can."""
+    return _CHECKS[key](text)
+
+
+def _directory(text: str) -> str | None:
+    return None if text.startswith("/") else f"{_brief(text)} is relative; write an absolute path"
+
+
+def _environment(text: str) -> str | None:
+    try:
+        variables(text)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _file(text: str) -> str | None:
+    return _directory(text.removeprefix("-"))
+
+
+def _umask(text: str) -> str | None:
+    if re.fullmatch(r"0?[0-7]{1,3}", text, re.ASCII):
+        return None
+    return f"{_brief(text)} is no mask; write it in octal, as 027"
+
+
+def _stop_timeout(text: str) -> str | None:
+    seconds = quantities.duration(text)
+    if seconds is not None and 0 < seconds <= LONGEST_STOP:
+        return None
+    return f"{_brief(text)} is no time for a stop; write {quantities.DURATIONS}, at most a day"
+
+
+def _brief(text: str) -> str:
+    return names.shown(text if len(text) <= 40 else f"{text[:40]}…")
+
+
+_CHECKS: Final[dict[str, Callable[[str], str | None]]] = {
+    "directory": _directory,
+    "environment": _environment,
+    "environment-file": _file,
+    "umask": _umask,
+    "stop-timeout": _stop_timeout,
+}
