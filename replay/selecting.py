@@ -167,6 +167,8 @@ def _of_boot(reader: Reader, which: Filter, told: str) -> Filter:
 def _boot_range(reader: Reader, told: str) -> tuple[int, int]:
     """The first and the last event of a boot. Raises NotFound."""
     begins = _boots(reader)
+    if not begins:
+        raise NotFound("no daemon_started is in this journal, so it has no boot to choose")
     ends = [seq - 1 for seq, _ in begins[1:]] + [reader.head.seq]
     ranges = [(first, last, boot) for (first, boot), last in zip(begins, ends, strict=True)]
     if not _BOOT.fullmatch(told):

@@ -239,7 +239,12 @@ def _is_after(reader: Reader, since: Moment | None, until: Moment | None) -> boo
         return False
     if isinstance(since, int) and isinstance(until, int):
         return since > until
-    return reader.seq_before(since) > reader.seq_of(until)
+    if isinstance(since, EventNumber) and isinstance(until, EventNumber):
+        return since.seq > until.seq
+    number = since if isinstance(since, EventNumber) else until
+    if isinstance(number, EventNumber) and number.seq > reader.head.seq:
+        return False  # an event that is still to come has no time yet
+    return reader.seq_before(since) >= reader.seq_of(until)
 
 
 def moment_of(reader: Reader, at: Moment | None, seq: int | None) -> int:

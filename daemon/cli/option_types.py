@@ -48,7 +48,8 @@ def _duration(text: str, least: float, most: float, unit: str) -> Decimal:
             f"{text!r} is not a duration; write {quantities.DURATIONS}, or a number of"
             f" {_UNITS[unit]}"
         )
-    if text.strip().startswith("-") or not least <= found <= most:
+    # As decimals: the float 0.1 is a little more than a tenth, which is 100ms.
+    if text.strip().startswith("-") or not Decimal(str(least)) <= found <= most:
         lowest, highest = duration_text(least, unit), duration_text(most, unit)
         raise click.BadParameter(
             f"{text} is out of range; write a duration from {lowest} to {highest}"

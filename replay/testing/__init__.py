@@ -28,6 +28,7 @@ _TYPES = {
 }
 __all__ = ["BareFleet", "EndOfHistory", "Replays", "Steps"]
 SUFFIX = ".history"
+FIRST_WORDS = b"# emperord "
 
 
 def __getattr__(name: str) -> Any:
@@ -73,12 +74,19 @@ def _flaw_of(reason: str) -> str:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """A history file is a test."""
-    if file_path.suffix != SUFFIX:
+    """A history file is a test. Other programs' files of that ending are none."""
+    if file_path.suffix != SUFFIX or not (parent.session.isinitpath(file_path) or _ours(file_path)):
         return None
     from .collecting import HistoryFile
 
     return HistoryFile.from_parent(parent, path=file_path)
+
+
+def _ours(path: Path) -> bool:
+    """Whether a file begins as a history does, or is empty, as after a crash of its writer."""
+    with path.open("rb") as file:
+        start = file.read(len(FIRST_WORDS))
+    return start in (b"", FIRST_WORDS)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -75,6 +75,9 @@ def test_as_a_table_for_programs(path: str) -> None:
         ),
         (("--kind", "exitd"), 2, "did you mean exited"),
         (("--since", "1h", "--until", "2h"), 2, "--since is after --until"),
+        (("--since", "@3", "--until", "@2"), 2, "--since is after --until"),
+        (("--since", "@3", "--until", "2026-11-24T06:00:02.5Z"), 2, "--since is after --until"),
+        (("--since", "2026-11-24T06:00:02.5Z", "--until", "@2"), 2, "--since is after --until"),
     ],
 )
 def test_a_filter_that_fits_nothing(

@@ -54,6 +54,15 @@ def path(tmp_path: Path) -> str:
 run = asking()
 
 
+def test_a_journal_without_a_start_has_no_boot(tmp_path: Path) -> None:
+    empty = str(tmp_path / "empty.db")
+    with building(empty):
+        pass
+    result = run(empty, "events", "--boot", "0")
+    assert result.exit_code == 1
+    assert "no daemon_started is in this journal" in result.stderr
+
+
 def seqs(path: str, *arguments: str) -> list[int]:
     result = run(path, *arguments, "-o", "jsonl")
     assert result.exit_code == 0, result.stderr

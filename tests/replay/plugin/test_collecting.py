@@ -26,7 +26,7 @@ def test_a_history_that_comes_out_the_same_passes(
         pytest.param(THROTTLED, BARRED, "diverged: event 11 *", id="state"),
         pytest.param("-> stop shop.ini", "-> kill shop.ini", "diverged: event 14 *", id="action"),
         pytest.param("-> stop shop.ini", "x stop shop.ini", "damaged: shop.history:*", id="line"),
-        pytest.param("# emperord history 1", "# a poem", "damaged: shop.history:1: *", id="head"),
+        pytest.param("history 1", "poem 1", "damaged: shop.history:1: *", id="head"),
         pytest.param("history 1", "history 2", "newer: shop.history:1: *", id="format"),
         pytest.param(" exited ", " ascended ", "newer: shop.history:*", id="kind"),
         pytest.param('"rules":2', '"rules":99', "newer: shop.history:*", id="rules"),
@@ -41,6 +41,28 @@ def test_the_headline_tells_the_kind_of_a_failure(
     result.stdout.fnmatch_lines(
         [headline, "*short test summary info*", f"FAILED shop.history::shop - *{headline[:8]}*"]
     )
+
+
+@pytest.mark.parametrize(
+    "content", [b"#1700000000\nls -la\n", b"\xff\x00", b"# emperor"], ids=["shell", "bytes", "short"]
+)
+def test_files_of_other_programs_are_no_tests(pytester: pytest.Pytester, content: bytes) -> None:
+    pytester.path.joinpath("bash.history").write_bytes(content)
+    pytester.runpytest().assert_outcomes()
+
+
+def test_a_file_that_is_named_is_a_test_whatever_it_has(pytester: pytest.Pytester) -> None:
+    pytester.path.joinpath("bash.history").write_text("ls -la\n")
+    result = pytester.runpytest("bash.history")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["damaged: bash.history:1: *"])
+
+
+def test_an_empty_file_is_damaged(pytester: pytest.Pytester) -> None:
+    pytester.path.joinpath("shop.history").touch()
+    result = pytester.runpytest()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["damaged: shop.history*"])
 
 
 def test_bytes_that_are_no_text_are_damage(pytester: pytest.Pytester) -> None:

@@ -70,7 +70,7 @@ def test_fixtures_are_described(pytester: pytest.Pytester) -> None:
 
 
 def test_it_can_be_left_out(pytester: pytest.Pytester) -> None:
-    pytester.path.joinpath("shop.history").write_text("nothing")
+    pytester.path.joinpath("shop.history").write_text("# emperord history 1")
     pytester.runpytest("-p", "no:emperord").assert_outcomes()
 
 
