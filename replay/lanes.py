@@ -14,8 +14,9 @@ from ..journal.events import Event, Exited
 from ..journal.reading import Reader
 from ..journal.times import rfc3339
 from ..monitors.names import shown
+from . import sound
 from .rebuild import base, fold_one
-from .tally import Window, rows
+from .tally import Window
 from .uptime import is_failure
 from .words import decode_actions, essence
 
@@ -182,12 +183,11 @@ def _lane_record(lane: Lane) -> dict[str, Any]:
 def lanes(reader: Reader, window: Window) -> Lanes:
     """The lanes of a window. Raises Damaged, NewerFormat, FoldFailed."""
     fleet, _ = base(reader, window.before)
-    for row in rows(reader, fleet.seq, window.before):
-        fold_one(fleet, reader.decode(row))
+    for event, _ in sound.events(reader, fleet.seq, window.before):
+        fold_one(fleet, event)
     found = Lanes(window)
     found.begin(fleet)
-    for row in rows(reader, window.before, window.last):
-        event = reader.decode(row)
+    for event, row in sound.events(reader, window.before, window.last):
         failure = _is_failure(fleet, event)
         fold_one(fleet, event)
         found.take(fleet, event, decode_actions(row[7]), failure)

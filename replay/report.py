@@ -13,7 +13,7 @@ from ..journal.reading import Reader
 from ..journal.times import Moment, for_people, rfc3339, took
 from ..monitors.names import shown
 from . import tally, tally_segments
-from .rebuild import NotFound
+from .rebuild import NotFound, damaged
 from .tally import Window
 from .uptime import FAILED, SUCCEEDED, Report, Spell
 
@@ -44,6 +44,9 @@ def window_of(reader: Reader, since: Moment | None, until: Moment | None) -> Win
     end = reader.row(reader.head.seq)
     if before >= last or first_row is None or last_row is None or end is None:
         raise NotFound(f"no event is between these times; {_extent(reader)}")
+    for row in (first_row, last_row, end):
+        if row[1].__class__ is not int:
+            raise damaged(reader, row[0], "has no time")
     begin, finish = first_row[1], last_row[1]
     if isinstance(since, int):
         begin = max(since, begin if before == reader.anchor.seq else since)

@@ -13,10 +13,10 @@ import msgspec
 from ..daemon.cli.digests import short
 from ..daemon.core.fleet import Fleet
 from ..daemon.core.running import running_config
-from ..journal.errors import Damaged
 from ..journal.reading import Reader
 from ..journal.times import for_people, rfc3339, took
 from ..monitors.names import shown
+from . import sound
 from .rebuild import base, fold_one
 from .words import decode_actions
 
@@ -90,10 +90,7 @@ def runs(reader: Reader, among: Set[str] | None, first: int, last: int) -> list[
     fleet, _ = base(reader, max(first - 1, reader.anchor.seq))
     follower = _Follower(fleet, among)
     found: list[Run] = []
-    for row in reader.rows(after=fleet.seq, upto=last):
-        if row[0] != fleet.seq + 1:
-            raise Damaged(f"{reader.path}: event {fleet.seq + 1} is missing", row[0], fleet.seq)
-        event = reader.decode(row)
+    for event, row in sound.events(reader, fleet.seq, last):
         fold_one(fleet, event)
         touched = [event.vassal, *(action.vassal for action in decode_actions(row[7]))]
         if event.vassal is None and event.kind not in _ABOUT_ALL:

@@ -18,9 +18,10 @@ from ..journal.policy import Policy
 from ..journal.reading import Reader
 from ..journal.times import for_people, rfc3339, took
 from ..monitors.names import shown
+from . import sound
 from .past import RESUME, Order, Past, renamed
 from .rebuild import base, fold_one
-from .tally import Window, rows
+from .tally import Window
 from .words import decode_actions
 
 _SECOND: Final = 1_000_000_000
@@ -48,12 +49,12 @@ PHASES: Final = ("throttled", "queued", "starting")
 def past_of(reader: Reader, window: Window) -> tuple[Fleet, Past]:
     """The fleet at the beginning, and the record after it. Raises Damaged, NewerFormat."""
     fleet, _ = base(reader, window.before)
-    for row in rows(reader, fleet.seq, window.before):
-        fold_one(fleet, reader.decode(row))
+    for event, _ in sound.events(reader, fleet.seq, window.before):
+        fold_one(fleet, event)
     past = Past()
     past.begin(fleet)
-    for row in rows(reader, window.before, window.last):
-        past.take(reader.decode(row), decode_actions(row[7]))
+    for event, row in sound.events(reader, window.before, window.last):
+        past.take(event, decode_actions(row[7]))
     return fleet, past
 
 

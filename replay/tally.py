@@ -5,7 +5,7 @@ vassals, and a *book* adds it up. ``tally_segments.py`` has the events of a long
 all cores.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -15,11 +15,14 @@ from ..daemon.core.deploys import Deploy, Deploys
 from ..daemon.core.fleet import Fleet, Vassal
 from ..journal.deploys import DEPLOYED
 from ..journal.events import Event, Exited
-from ..journal.reading import Reader, Row
-from .rebuild import base, damaged, fold_one
+from ..journal.reading import Reader
+from . import sound
+from .rebuild import FoldFailed, base, fold_one
+from .salvage import leave_out
 from .uptime import Report, Spell, State, finished, is_failure, was_failing
 from .words import decode_actions
 
+LONG: Final = 50_000  # events from which on the chain is not checked, and other processes help
 _KEPT: Final = 2_000  # deploys that wait to be counted
 
 
@@ -30,21 +33,6 @@ class Window(msgspec.Struct, frozen=True):
     last: int  # the last event in it
     since: int
     until: int
-
-
-def rows(reader: Reader, after: int, upto: int) -> Iterator[Row]:
-    """The events as they are stored. Raises Damaged where one is missing."""
-    expected = after
-    for row in reader.rows(after=after, upto=upto):
-        expected += 1
-        if row[0] != expected:
-            break
-        yield row
-    else:
-        if expected == upto:
-            return
-        expected += 1
-    raise damaged(reader, expected, "is missing")
 
 
 class Book:
@@ -117,7 +105,7 @@ def fold(reader: Reader, window: Window) -> Report:
     book = Book(window, fleet.at)
     follower = in_window(window)
     tally = Tally(window, fleet, book)
-    follow(reader, window.last, tally, follower)
+    follow(reader, window.last, tally, follower, window.last - window.before < LONG)
     outlast(reader, fleet, follower)
     book.deployed(follower.touched.values())
     return book.finish()
@@ -136,10 +124,15 @@ def settle(book: Book, follower: Deploys) -> None:
     follower.touched = {seq: known[seq] for seq in known if seq in waits}
 
 
-def follow(reader: Reader, until: int, tally: "Tally", follower: Deploys) -> None:
+def follow(
+    reader: Reader, until: int, tally: "Tally", follower: Deploys, chained: bool = False
+) -> None:
     """Fold up to an event. Raises Damaged, NewerFormat, FoldFailed."""
-    for row in rows(reader, tally.fleet.seq, until):
-        tally.fold(reader.decode(row), decode_actions(row[7]), follower)
+    for event, row in sound.events(reader, tally.fleet.seq, until, chained):
+        try:
+            tally.fold(event, decode_actions(row[7]), follower)
+        except FoldFailed as error:
+            leave_out(reader, event.seq, error)
         if len(follower.touched) > _KEPT:
             settle(tally.book, follower)
 
@@ -148,8 +141,8 @@ def outlast(reader: Reader, fleet: Fleet, follower: Deploys) -> None:
     """Fold on as long as a deploy is open. Raises Damaged, NewerFormat, FoldFailed."""
     if not follower.open:
         return
-    for row in rows(reader, fleet.seq, reader.head.seq):
-        follower.take(fleet, reader.decode(row), decode_actions(row[7]), fold_one)
+    for event, row in sound.events(reader, fleet.seq, reader.head.seq, chained=False):
+        follower.take(fleet, event, decode_actions(row[7]), fold_one)
         if not follower.open:
             return
 

@@ -24,11 +24,10 @@ from ..journal.deploys import DEPLOYED
 from ..journal.reading import Reader, open_journal
 from .boundaries import Following, Note, applied
 from .rebuild import base
-from .tally import Book, Tally, Window, follow, in_window, outlast, settle
+from .tally import LONG, Book, Tally, Window, follow, in_window, outlast, settle
 from .tickets import Tickets, give, of_parent, shared
 from .uptime import SUCCEEDED, Report, State
 
-LONG: Final = 50_000  # events from which on other processes are worth their start
 SEGMENT: Final = 25_000  # events, at least
 _SEGMENTS: Final = 12  # about, at most
 _STATES: Final[tuple[State, ...]] = ("up", "down", "off", "paused", "absent")

@@ -112,3 +112,44 @@ def test_salvage_reads_on(path: Path, statement: str, left_out: int) -> None:
 def test_salvage_of_a_whole_journal_changes_nothing(path: Path) -> None:
     result = run(path, "--salvage", "state")
     assert (result.exit_code, result.stdout) == (0, run(path, "state").stdout)
+
+
+PERIODS = {
+    "report": ("report", "--json"),
+    "runs": ("runs", "--json"),
+    "timeline": ("timeline", "--json"),
+    "simulate": ("simulate", "--set", "throttle=5s", "--json"),
+}
+
+
+@pytest.mark.parametrize("command", PERIODS.values(), ids=PERIODS)
+@pytest.mark.parametrize(
+    ("statement", "seq", "flaw"),
+    [
+        (TIME, 9, "is not what was written"),
+        (BODY, 12, "is not what was written"),
+        (HASH, 6, "is not what was written"),
+        ("UPDATE event SET body = '{' WHERE seq = 5", 5, "is not what was written"),
+        ("UPDATE event SET at = 'then' WHERE seq = 7", 7, "is not what was written"),
+        ("DELETE FROM event WHERE seq = 10", 10, "is missing"),
+    ],
+    ids=["time", "body", "hash", "json", "type", "missing"],
+)
+def test_a_period_with_an_altered_event_is_not_told(
+    path: Path, command: tuple[str, ...], statement: str, seq: int, flaw: str
+) -> None:
+    harm(path, statement)
+    result = run(path, *command)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert f"event {seq} {flaw}" in result.stderr
+    salvaged = run(path, "--salvage", *command)
+    assert (salvaged.exit_code, json.loads(salvaged.stdout) != []) == (3, True)
+    assert f"read on past damage, without event {seq}: what follows" in salvaged.stderr
+
+
+@pytest.mark.parametrize("seq", [1, 13])
+def test_a_report_whose_end_has_no_time_names_the_event(path: Path, seq: int) -> None:
+    harm(path, f"UPDATE event SET at = 'then' WHERE seq = {seq}")
+    result = run(path, "report")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert f"event {seq} has no time" in result.stderr

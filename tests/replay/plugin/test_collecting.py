@@ -44,7 +44,9 @@ def test_the_headline_tells_the_kind_of_a_failure(
 
 
 @pytest.mark.parametrize(
-    "content", [b"#1700000000\nls -la\n", b"\xff\x00", b"# emperor"], ids=["shell", "bytes", "short"]
+    "content",
+    [b"#1700000000\nls -la\n", b"\xff\x00", b"# emperor"],
+    ids=["shell", "bytes", "short"],
 )
 def test_files_of_other_programs_are_no_tests(pytester: pytest.Pytester, content: bytes) -> None:
     pytester.path.joinpath("bash.history").write_bytes(content)

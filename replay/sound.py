@@ -1,0 +1,62 @@
+"""Events that are as the daemon wrote them, for commands that fold a whole period.
+
+An event that is missing, damaged or altered ends the command, which names it. With ``--salvage`` it
+is left out (``salvage.py``). A hash that alone was altered says nothing against the next event.
+"""
+
+from collections.abc import Iterator
+
+from ..journal import chain
+from ..journal.errors import Damaged
+from ..journal.events import Event
+from ..journal.reading import Reader, Row
+from .rebuild import damaged
+from .salvage import leave_out
+from .trust import is_altered, row_of
+
+
+def events(
+    reader: Reader, after: int, upto: int, chained: bool = True
+) -> Iterator[tuple[Event, Row]]:
+    """The events behind ``after`` and up to ``upto``, with their rows. Raises Damaged, NewerFormat.
+
+    Without ``chained`` an altered event is found only where it cannot be read.
+    """
+    seq, before = after, _hash(reader, after) if chained else None
+    for row in reader.rows(after=after, upto=upto):
+        _missing(reader, seq, row[0])
+        before = before if row[0] == seq + 1 else None
+        seq = row[0]
+        if before is not None and _link(before, row) != row[8] and is_altered(reader, row):
+            leave_out(reader, seq, damaged(reader, seq, "is not what was written"))
+        elif (event := _decoded(reader, row)) is not None:
+            yield event, row
+        before = row[8] if chained else None
+    _missing(reader, seq, upto + 1)
+
+
+def _missing(reader: Reader, after: int, before: int) -> None:
+    for seq in range(after + 1, before):
+        leave_out(reader, seq, damaged(reader, seq, "is missing"))
+
+
+def _decoded(reader: Reader, row: Row) -> Event | None:
+    try:
+        return reader.decode(row)
+    except Damaged as error:
+        leave_out(reader, row[0], error)
+        return None
+
+
+def _hash(reader: Reader, seq: int) -> bytes | None:
+    if seq == reader.anchor.seq:
+        return reader.anchor.hash
+    row = row_of(reader, seq)
+    return None if row is None else row[8]
+
+
+def _link(before: bytes, row: Row) -> bytes | None:
+    try:
+        return chain.link(before, row[:8])
+    except (UnicodeEncodeError, TypeError):
+        return None
