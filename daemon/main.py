@@ -409,7 +409,7 @@ def open_monitors(texts: tuple[str, ...], decided: Policy) -> tuple[list[Monitor
         on_demand_extension=decided.on_demand_extension,
         on_demand_directory=decided.on_demand_directory,
         on_demand_exec=decided.on_demand_exec,
-        environment=lambda name, spec, tenant: command.handed_down(
+        environment=lambda name, spec, tenant: command.inherited_variables(
             os.environ, name, spec, users.of_tenant(tenant)
         ),
         templates=bool(

@@ -3,7 +3,7 @@
 ``server.py`` serves clients and limits them, ``requests.py`` answers. ``orders.py`` answers those
 about vassals, which ``choosing.py`` finds. ``waiting.py`` lets a client wait for phases,
 ``attention.py`` finds troubles, ``explain.py`` shows the command of a vassal.
-``takeover.py`` hands all vassals to a newcomer whose keeper lives.
+``takeover.py`` hands all vassals to a successor whose keeper lives.
 
 The package may import ``daemon/cli``, ``daemon/core``, ``daemon/host``, ``daemon/keeper``,
 ``journal`` and ``monitors``. It does not import the loop. Each file names as a protocol what it

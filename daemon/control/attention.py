@@ -63,7 +63,7 @@ class Daemon(Protocol):
 
     def floods(self) -> Mapping[str, str]: ...
 
-    def leftovers(self) -> Iterable[tuple[str, int]]: ...
+    def unjournaled(self) -> Iterable[tuple[str, int]]: ...
 
     def strays(self) -> Iterable[str]: ...
 
@@ -112,7 +112,7 @@ def attention(daemon: Daemon, now: int) -> list[dict[str, Any]]:
         found.append(_entry("log renamed", None, reason, name))
     for name, reason in sorted(daemon.floods().items()):
         found.append(_entry("flooding", None, reason, name))
-    for name, pid in sorted(daemon.leftovers()):
+    for name, pid in sorted(daemon.unjournaled()):
         reason = _unknown(daemon.fleet.vassals.get(name), pid)
         found.append(_entry("unknown process", None, reason, name))
     for stray in daemon.strays():

@@ -1,4 +1,4 @@
-"""Places at the control socket: how many clients are served at a time, and of which users.
+"""Limits of the control socket: how many clients are served at a time, and of which users.
 
 One user may have three quarters of the places, so the other users always find one. If there is no
 place for a new client, the daemon takes one from the user with the most places. It disconnects the
@@ -18,8 +18,8 @@ MOST_QUEUED: Final = 512  # clients of one user that wait for a place
 _FRESH: Final = 0.5  # seconds; a client that has just come is about to ask
 
 
-class Guest(Protocol):
-    """A client, as far as places are concerned."""
+class LimitedClient(Protocol):
+    """A client, as far as its place is concerned."""
 
     uid: int
     idle_since: float | None  # trio's time; None while a request of it is answered
@@ -27,23 +27,23 @@ class Guest(Protocol):
     def hang_up(self) -> None: ...
 
 
-class Places:
+class ClientLimits:
     """The places, and the clients that have one."""
 
     def __init__(self) -> None:
-        self._served: dict[Guest, None] = {}
+        self._served: dict[LimitedClient, None] = {}
         self._queued: Counter[int] = Counter()
         self._changed = trio.Event()
         self.waiting = 0  # clients that wait for a vassal, beside those
 
-    async def take(self, guest: Guest) -> bool:
+    async def take(self, client: LimitedClient) -> bool:
         """Return when the client has a place; False if too many of its user's clients wait."""
-        if self._queued[guest.uid] >= MOST_QUEUED:
+        if self._queued[client.uid] >= MOST_QUEUED:
             return False
-        self._queued[guest.uid] += 1
+        self._queued[client.uid] += 1
         try:
-            while not self._has_room(guest.uid):
-                idle = self._idle(guest.uid)
+            while not self._has_room(client.uid):
+                idle = self._idle(client.uid)
                 if idle is not None and self._age(idle) >= _FRESH:
                     self.leave(idle)
                     idle.hang_up()
@@ -51,15 +51,15 @@ class Places:
                 patience = math.inf if idle is None else _FRESH - self._age(idle)
                 with trio.move_on_after(patience):
                     await self._changed.wait()
-            self._served[guest] = None
+            self._served[client] = None
         finally:
-            self._queued[guest.uid] -= 1
+            self._queued[client.uid] -= 1
         return True
 
-    def leave(self, guest: Guest) -> None:
+    def leave(self, client: LimitedClient) -> None:
         """The client's place, if it has one, is free."""
-        if guest in self._served:
-            del self._served[guest]
+        if client in self._served:
+            del self._served[client]
             self.changed()
 
     def changed(self) -> None:
@@ -71,16 +71,16 @@ class Places:
         return len(self._served) < MOST and self._counts()[uid] < SHARE
 
     def _counts(self) -> Counter[int]:
-        return Counter(guest.uid for guest in self._served)
+        return Counter(client.uid for client in self._served)
 
-    def _idle(self, uid: int) -> Guest | None:
+    def _idle(self, uid: int) -> LimitedClient | None:
         """The client whose place a new one of this user gets next."""
         counts = self._counts()
-        guests = [guest for guest in self._served if guest.idle_since is not None]
+        guests = [client for client in self._served if client.idle_since is not None]
         if counts[uid] >= SHARE:
-            guests = [guest for guest in guests if guest.uid == uid]
-        return max(guests, key=lambda guest: (counts[guest.uid], self._age(guest)), default=None)
+            guests = [client for client in guests if client.uid == uid]
+        return max(guests, key=lambda client: (counts[client.uid], self._age(client)), default=None)
 
     @staticmethod
-    def _age(guest: Guest) -> float:
-        return 0.0 if guest.idle_since is None else trio.current_time() - guest.idle_since
+    def _age(client: LimitedClient) -> float:
+        return 0.0 if client.idle_since is None else trio.current_time() - client.idle_since

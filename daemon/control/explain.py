@@ -81,7 +81,7 @@ class Explainer:
         its = command.environment(
             self._environ, vassal.name, spec, "(which one)", None, None, user, "(the journal's)"
         )
-        handed = magic.handed(self._environ, vassal.name, spec, user)
+        inherited = magic.inherited(self._environ, vassal.name, spec, user)
         own = world.variables(spec.settings)
         its |= {name: own[name] for name in own if name not in _OURS}
         if user is None and policy.tyrant:
@@ -94,15 +94,17 @@ class Explainer:
                 {
                     "name": name,
                     "value": value,
-                    "from": _SETTING if name in own else self._origin(name, value, handed),
+                    "from": _SETTING if name in own else self._origin(name, value, inherited),
                 }
                 for name, value in sorted(its.items())
             ],
         }
 
-    def _origin(self, name: str, value: str, handed: Mapping[str, magic.Handed]) -> str:
+    def _origin(
+        self, name: str, value: str, inherited: Mapping[str, magic.InheritedSetting]
+    ) -> str:
         if name in _OURS:
             return "emperor"
-        if name in handed and handed[name].value == value:
-            return handed[name].origin
+        if name in inherited and inherited[name].value == value:
+            return inherited[name].origin
         return "environment" if self._environ.get(name) == value else "account"

@@ -38,7 +38,7 @@ from ..keeper.link import KeeperLink
 from ..keeper.protocol import CONTROL
 from . import unix_sockets
 from .caller import Caller, caller, user_of
-from .connection_limits import Places
+from .connection_limits import ClientLimits
 
 PROTOCOL: Final = 2  # the version of requests and answers; 1 knew no requests about many vassals
 LONGEST: Final = 524_288  # bytes of a request: 2,000 names of 254 bytes
@@ -69,7 +69,7 @@ class ControlInUse(OSError):
 class Client:
     """A client that has one of the places. ``uid`` is its user's."""
 
-    def __init__(self, stream: trio.SocketStream, places: Places) -> None:
+    def __init__(self, stream: trio.SocketStream, places: ClientLimits) -> None:
         self.stream = stream
         self.uid, self._pid = user_of(stream.socket)
         self.idle_since: float | None = None
@@ -230,7 +230,7 @@ async def serve(
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Answer clients until cancelled."""
-    places = Places()
+    places = ClientLimits()
     server = trio.SocketListener(trio.socket.from_stdlib_socket(_listening(listener)))
     async with trio.open_nursery() as nursery:
         task_status.started()

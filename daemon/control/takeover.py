@@ -1,14 +1,14 @@
-"""Succession: a newcomer takes over from a running daemon whose keeper has died.
+"""Succession: a successor takes over from a running daemon whose keeper has died.
 
-    newcomer's keeper -> newcomer: the journal is locked
-    newcomer -> daemon             {"do": "take_over"} at the control socket
-    daemon -> newcomer             {"ok": true}, and one end of a SOCK_SEQPACKET pair
-    daemon -> newcomer, there      all that it has entrusted, as a keeper would (``protocol.py``)
-    newcomer -> its keeper         all of it
-    newcomer -> daemon, there      {"do": "taken"}
-    the daemon leaves, with its vassals running; the newcomer gets the lock and adopts them
+    successor's keeper -> successor: the journal is locked
+    successor -> daemon             {"do": "take_over"} at the control socket
+    daemon -> successor             {"ok": true}, and one end of a SOCK_SEQPACKET pair
+    daemon -> successor, there      all that it has entrusted, as a keeper would (``protocol.py``)
+    successor -> its keeper         all of it
+    successor -> daemon, there      {"do": "taken"}
+    the daemon leaves, with its vassals running; the successor gets the lock and adopts them
 
-Until it hears "taken" the daemon goes on as if nothing had happened. From then on the newcomer's
+Until it hears "taken" the daemon goes on as if nothing had happened. From then on the successor's
 keeper holds every socket, so no vassal notices which process dies next. No vassal is started
 meanwhile: its sockets would not be handed over.
 """
@@ -185,7 +185,7 @@ def _ask(control_path: str) -> socket.socket | None:
 
 
 def hand_over(channel: socket.socket, entrusted: Mapping[str, Entrusted]) -> bool:
-    """Give a newcomer all this; True when it has it. Blocks, for a worker thread."""
+    """Give a successor all this; True when it has it. Blocks, for a worker thread."""
     memory = keeping.Memory(lambda _: None)
     memory.kept = {name: (kept.about, kept.descriptors) for name, kept in entrusted.items()}
     channel.setblocking(True)

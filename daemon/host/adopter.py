@@ -1,8 +1,8 @@
 """Adoption at the daemon's start: the processes and sockets of the daemon before.
 
 Every attempt that was under way gets one record: adopted, or ended (``recovery.py``). A process
-that the journal does not know is a leftover, and stays until its vassal is to start
-(``leftovers.py``). Sockets whose processes are gone are closed.
+that the journal does not know (*unjournaled*) stays until its vassal is to start
+(``unjournaled.py``). Sockets whose processes are gone are closed.
 """
 
 import contextlib
@@ -13,13 +13,13 @@ from functools import partial
 from ..core.draft import Draft
 from ..core.fleet import Fleet, Vassal
 from ..keeper.refusals import about_no_vassal
-from . import adoption, held_sockets, leftovers, recovery, threads
+from . import adoption, held_sockets, recovery, threads, unjournaled
 from .context import HostContext
-from .leftovers import Leftover
 from .listeners import Listeners
 from .mailbox import Mailbox
 from .on_demand import OnDemand
 from .recovery import Survivor
+from .unjournaled import UnjournaledProcess
 
 
 class Adopter:
@@ -31,7 +31,7 @@ class Adopter:
         self._tasks = context.tasks
         self._mailbox = mailbox
         self._on_demand = on_demand
-        self._leftovers = context.leftovers
+        self._unjournaled = context.unjournaled
         self._logs = context.logs
         self._keeper = context.keeper
         self._cgroups = context.cgroups
@@ -65,7 +65,7 @@ class Adopter:
         found = [survivor.draft() for survivor in adopted]
         found += [recovery.death(vassal, known) for vassal in gone]
         await self._inherit(fleet.vassals.values())
-        await self._find_leftovers({survivor.pid for survivor in adopted}, time_of)
+        await self._find_unjournaled({survivor.pid for survivor in adopted}, time_of)
         return found
 
     def adopt(self, survivor: Survivor) -> bool:
@@ -93,17 +93,20 @@ class Adopter:
             }
         )
 
-    async def _find_leftovers(self, adopted: set[int], time_of: Callable[[int], int]) -> None:
+    async def _find_unjournaled(self, adopted: set[int], time_of: Callable[[int], int]) -> None:
         """Find processes that the journal does not know; close and end the rest."""
         kept, identity = self._keeper.kept, self._identity()
-        left = await threads.run_sync(leftovers.find, kept, adopted, identity, time_of)
+        left = await threads.run_sync(unjournaled.find, kept, adopted, identity, time_of)
         held_sockets.set_aside(self._keeper, left)
-        self._leftovers.add(left)
+        self._unjournaled.add(left)
         self.forget_kept()
         await threads.run_sync(self._sweep, left, identity, time_of)
 
     def _sweep(
-        self, left: Iterable[Leftover], identity: str | None, time_of: Callable[[int], int]
+        self,
+        left: Iterable[UnjournaledProcess],
+        identity: str | None,
+        time_of: Callable[[int], int],
     ) -> None:
         """End what is in cgroups of attempts of which nothing was adopted."""
         keep = [process.cgroup for process in self._processes]
@@ -113,9 +116,10 @@ class Adopter:
     def forget_kept(self) -> None:
         """Close the sockets that were kept for vassals which were not adopted: they are gone.
 
-        The sockets of leftovers stay, and so do the addresses that were set aside for them.
+        The sockets of unjournaled processes stay, and so do the addresses that were set aside
+        for them.
         """
-        left = self._leftovers.kept
+        left = self._unjournaled.kept
         for name, kept in list(self._keeper.kept.items()):
             if name in left or Listeners.is_aside(name):
                 self._keeper.take(name)

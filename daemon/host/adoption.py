@@ -17,10 +17,10 @@ from ..keeper.protocol import PROCESS, is_process
 from . import procfs
 from .cgroups import Cgroups
 from .emperor_protocol import ACCEPTING
-from .leftovers import Leftover, Leftovers, about
 from .orders import unread
 from .process import Process
 from .recovery import Survivor
+from .unjournaled import UnjournaledProcess, UnjournaledProcesses, about
 
 _MOST: Final = 4096  # bytes of a socket that are looked at
 
@@ -57,17 +57,19 @@ def missed(process: Process) -> list[int]:
     return [byte for byte in process.received if byte not in waiting]
 
 
-def take_over(leftovers: Leftovers, vassal: Vassal, keeper: KeeperLink) -> Process | None:
+def take_over(
+    unjournaled: UnjournaledProcesses, vassal: Vassal, keeper: KeeperLink
+) -> Process | None:
     """A process of this vassal that the journal does not know; None if there is none.
 
     In tyrant mode it must run as its user, because another one can imitate its mark.
     """
-    while (left := leftovers.take(vassal.name)) is not None:
+    while (left := unjournaled.take(vassal.name)) is not None:
         spec = vassal.running if left.spec is None else left.spec
         owned = spec is None or not vassal.own_user or procfs.owner(left.pid) in (0, spec.uid)
         process = _attach(vassal, left.pid, left.start, keeper) if owned else None
         if process is not None:
-            _take_over_leftover(process, left, keeper)
+            _take_over_unjournaled(process, left, keeper)
             return process
     return None
 
@@ -83,9 +85,9 @@ def find_cgroup(process: Process, cgroups: Cgroups, identity: str | None) -> Non
         process.cgroup = cgroups.left_by(process.mark, identity)
 
 
-def _take_over_leftover(process: Process, left: Leftover, keeper: KeeperLink) -> None:
-    """Go on with a leftover as the vassal's present attempt."""
-    process.mark, process.leftover = left.mark, left
+def _take_over_unjournaled(process: Process, left: UnjournaledProcess, keeper: KeeperLink) -> None:
+    """Go on with an unjournaled process as the vassal's present attempt."""
+    process.mark, process.unjournaled = left.mark, left
     if left.spec is not None:
         process.use_spec(left.spec)
         process.speaks = "command" not in left.spec.settings

@@ -9,7 +9,7 @@ leave its cgroup, because that takes the right to write to files of the daemon's
 enters its cgroup before the first program runs that a tenant chose (``enter.py``). ``cgroup.kill``
 ends it. ``cgroup.events`` reports when the last process is gone.
 
-A process without a cgroup, or one that root moved out of it, is known by mark and brand as before
+A process without a cgroup, or one that root moved out of it, is known by mark and tag as before
 (``procfs.py``). No error here keeps a vassal from running. The log has the first one, ``status``
 the last one.
 """
@@ -173,7 +173,7 @@ class Cgroups:
         """End what former daemons left in the base, but for the cgroups to ``keep``. Blocks.
 
         ``time_of`` gives the ``at`` of an event of the journal, 0 where it has none. An attempt
-        that the journal does not know is a leftover (``leftovers.py``), and none is touched.
+        that the journal does not know is unjournaled (``unjournaled.py``), and none is touched.
         """
         if self.base is None or identity is None:
             return

@@ -151,13 +151,13 @@ def limited(
     cwd: str | None,
     settings: Mapping[str, str] | None = None,
     *,
-    brand: int | None = None,
+    limit_tag: int | None = None,
     user: User | None = None,
     enter: Sequence[str] = (),
 ) -> list[str]:
     """argv that starts the program, in ``cwd``, with these limits of open files, soft and hard.
 
-    ``settings`` may have limits of the vassal's own. Its ``brand`` is one as well (see
+    ``settings`` may have limits of the vassal's own. Its ``limit_tag`` is one as well (see
     ``procfs.py``). A vassal of another ``user`` becomes that one first (see ``users.py``), after
     what has to ``enter`` a cgroup (see ``cgroups.py``).
 
@@ -166,8 +166,8 @@ def limited(
     the program itself would have raised, because prlimit's exit code does not name the cause.
     """
     limits = {} if nofile is None else {"nofile": f"{nofile[0]}:{nofile[1]}"}
-    if brand is not None:
-        limits["rttime"] = f"{brand}:"  # the soft one
+    if limit_tag is not None:
+        limits["rttime"] = f"{limit_tag}:"  # the soft one
     settings = settings or {}
     for key in LIMITS:
         if key in settings:
@@ -264,7 +264,7 @@ def _start_of(place: int) -> bytes:
         os.close(descriptor)
 
 
-def handed_down(
+def inherited_variables(
     own: Mapping[str, str], name: str, spec: Spec, user: User | None = None
 ) -> dict[str, str]:
     """The part of the daemon's environment ``own`` that programs of the vassal get. May block.
@@ -279,7 +279,7 @@ def handed_down(
     }
     if user is not None:
         passed = user.environment(passed)
-    for its, (value, _) in magic.handed(own, name, spec, user).items():
+    for its, (value, _) in magic.inherited(own, name, spec, user).items():
         if its not in _PRIVATE:
             passed[its] = value
     return passed
@@ -296,7 +296,7 @@ def environment(
     identity: str | None = None,
 ) -> dict[str, str]:
     """The vassal's environment, from the daemon's ``own``. Blocks where that asks for accounts."""
-    passed = handed_down(own, name, spec, user)
+    passed = inherited_variables(own, name, spec, user)
     if control_fd is not None:
         passed["UWSGI_EMPEROR_FD"] = str(control_fd)
     if config_fd is not None:

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from ...journal.policy import Policy
 from ..keeper.link import KeeperLink
 from .cgroups import Cgroups
-from .leftovers import Leftovers
 from .news import Outbox
 from .process_table import ProcessTable
+from .unjournaled import UnjournaledProcesses
 from .vassal_log import LogDirectory
 from .vassal_tasks import VassalTasks
 from .watch import ProcessWatch
@@ -27,7 +27,7 @@ class HostContext(NamedTuple):
     cgroups: Cgroups
     logs: LogDirectory | None  # None: vassals have the daemon's output
     processes: ProcessTable
-    leftovers: Leftovers
+    unjournaled: UnjournaledProcesses
     watch: ProcessWatch
     outbox: Outbox
     tasks: VassalTasks

@@ -19,7 +19,7 @@ import trio
 from ...journal.events import OfAttempt, ReloadFailed, Spec
 from ..core.actions import Action
 from ..core.draft import Draft
-from . import altered, emperor_protocol, leftovers, procfs, threads
+from . import altered, emperor_protocol, procfs, threads, unjournaled
 from .context import HostContext
 from .orders import unread
 from .process import Process
@@ -96,7 +96,7 @@ class Controller:
         if not self._processes.holds(process) or process.end_ordered:
             return
         process.received = [byte for byte in process.received if byte == emperor_protocol.LOYAL]
-        told = {**leftovers.about(process.mark, process.spec), "said": process.received}
+        told = {**unjournaled.about(process.mark, process.spec), "said": process.received}
         if process.control is None:
             told["stop"] = process.stop_signal
         process.tell_keeper(self._keeper, **told)

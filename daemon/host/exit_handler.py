@@ -24,8 +24,8 @@ from .context import HostContext
 from .kernel_kills import KernelKills
 from .mailbox import Mailbox
 from .process import Process
-from .reap import Trees, kill_group
-from .strays import Strays
+from .reap import ProcessTrees, kill_group
+from .stray_processes import StrayProcesses
 
 _KEEPERS_ANSWER: Final = 10.0  # seconds for the keeper to say how its child ended
 
@@ -34,7 +34,7 @@ class ExitHandler:
     """Ends the trees of dead leaders, reaps them, and records their exits."""
 
     def __init__(
-        self, context: HostContext, mailbox: Mailbox, trees: Trees, strays: Strays
+        self, context: HostContext, mailbox: Mailbox, trees: ProcessTrees, strays: StrayProcesses
     ) -> None:
         self._policy = context.policy
         self._processes = context.processes

@@ -16,9 +16,9 @@ from collections.abc import Iterable
 
 from ..keeper.link import KeeperLink, Kept
 from ..keeper.protocol import LEFT, PROCESS, is_process
-from .leftovers import Leftover
 from .process import kept_name
 from .recovery import Survivor
+from .unjournaled import UnjournaledProcess
 
 
 def arrange(keeper: KeeperLink, survivors: Iterable[Survivor]) -> None:
@@ -39,8 +39,8 @@ def arrange(keeper: KeeperLink, survivors: Iterable[Survivor]) -> None:
             keeper.rename(name, own)
 
 
-def set_aside(keeper: KeeperLink, left: Iterable[Leftover]) -> None:
-    """Keep leftovers' sockets under names that no attempt of this journal will get."""
+def set_aside(keeper: KeeperLink, left: Iterable[UnjournaledProcess]) -> None:
+    """Keep unjournaled processes' sockets under names that no attempt of this journal will get."""
     for each in left:
         if each.kept is not None and not each.kept.startswith(LEFT):
             each.kept = _set_aside(keeper, each.kept)

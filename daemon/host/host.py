@@ -34,7 +34,6 @@ from .controller import Controller
 from .epoll import Epoll
 from .exit_handler import ExitHandler
 from .launcher import Launcher
-from .leftovers import Leftovers
 from .listen_address import binds_itself
 from .log_watch import watch_logs
 from .mailbox import Mailbox
@@ -42,11 +41,12 @@ from .news import Outbox
 from .on_demand import OnDemand
 from .opening import Listener
 from .process_table import ProcessTable
-from .reap import Trees
+from .reap import ProcessTrees
 from .socket_files import terms
 from .spawn import Starter
+from .stray_processes import StrayProcesses
 from .stray_watch import StrayWatch
-from .strays import Strays
+from .unjournaled import UnjournaledProcesses
 from .user_threads import UserThreads
 from .vassal_log import LogDirectory
 from .vassal_tasks import VassalTasks
@@ -75,7 +75,7 @@ class Host:
         self._cgroups = Cgroups() if attempts is None else attempts
         self._keeper = KeeperLink(None) if keeper is None else keeper
         self._processes = ProcessTable()
-        self._leftovers = Leftovers()
+        self._unjournaled = UnjournaledProcesses()
         self._epoll = Epoll()
         self._watch = ProcessWatch(self._epoll)
         self._outbox = Outbox()
@@ -88,7 +88,7 @@ class Host:
             self._cgroups,
             logs,
             self._processes,
-            self._leftovers,
+            self._unjournaled,
             self._watch,
             self._outbox,
             self._tasks,
@@ -96,8 +96,8 @@ class Host:
         self._configs = configs = ConfigSender(config_text, self._watch)
         self._mailbox = mailbox = Mailbox(context, configs)
         self._controller = controller = Controller(context)
-        self._trees = trees = Trees(self._processes.pids, self._cgroups, self._orphans)
-        self._strays = strays = Strays(policy, self._cgroups)
+        self._trees = trees = ProcessTrees(self._processes.pids, self._cgroups, self._orphans)
+        self._strays = strays = StrayProcesses(policy, self._cgroups)
         threads = UserThreads()
         self._on_demand = on_demand = OnDemand(
             self._keeper,
@@ -105,7 +105,7 @@ class Host:
             threads,
             self._outbox.report,
             self._tasks.fail,
-            serves=lambda vassal: vassal in self._leftovers,
+            serves=lambda vassal: vassal in self._unjournaled,
         )
         starter = Starter(context, configs.frame, environ, nofile, on_demand.listeners)
         self._launcher = Launcher(
@@ -203,7 +203,7 @@ class Host:
             return  # its spec has changed since
 
         def after(listener: Listener) -> None:
-            if vassal.name in self._leftovers:
+            if vassal.name in self._unjournaled:
                 self._on_demand.client_waits(listener.socket.fileno())  # it serves there already
 
         how = terms(spec, self._policy())
@@ -246,9 +246,9 @@ class Host:
         """The path of a vassal's log, None where it writes to the daemon's own output."""
         return None if self._logs is None else os.path.abspath(self._logs.path(vassal))
 
-    def leftovers(self) -> list[tuple[str, int]]:
+    def unjournaled(self) -> list[tuple[str, int]]:
         """Processes that run, and that the journal does not know: vassal and pid."""
-        return self._leftovers.alive()
+        return self._unjournaled.alive()
 
     def strays(self) -> list[str]:
         """Processes that may be left of vassals and cannot be attributed, each in words."""
@@ -271,7 +271,7 @@ class Host:
 
     def floods(self) -> dict[str, str]:
         """Vassals that send more than the daemon reads, and a text about each."""
-        told = {process.name: process.inflow.warning() for process in self._processes}
+        told = {process.name: process.read_limit.warning() for process in self._processes}
         return {name: text for name, text in told.items() if text is not None}
 
     def renamed_logs(self) -> dict[str, str]:

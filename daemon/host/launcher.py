@@ -3,7 +3,7 @@
 Spawning runs in a worker thread, one at a time: between making a descriptor inheritable and the
 exec, another spawn would inherit it too. Orders for a vassal whose spawn is under way wait for it.
 ``spawned`` is durable before the vassal's descriptors are watched, so its first byte never
-overtakes it. A process that a lost journal has left is taken over instead (``leftovers.py``).
+overtakes it. A process that a lost journal has left is taken over instead (``unjournaled.py``).
 """
 
 from typing import Final
@@ -23,7 +23,7 @@ from .exposed import exposed
 from .mailbox import Mailbox
 from .on_demand import OnDemand
 from .process import Process
-from .reap import Trees
+from .reap import ProcessTrees
 from .spawn import Starter, error_text
 from .user_threads import UserThreads
 from .users import NoAccount
@@ -43,7 +43,7 @@ class Launcher:
         configs: ConfigSender,
         on_demand: OnDemand,
         user_threads: UserThreads,
-        trees: Trees,
+        trees: ProcessTrees,
     ) -> None:
         self._policy = context.policy
         self._starter = starter
@@ -55,7 +55,7 @@ class Launcher:
         self._controller = controller
         self._configs = configs
         self._on_demand = on_demand
-        self._leftovers = context.leftovers
+        self._unjournaled = context.unjournaled
         self._user_threads = user_threads
         self._trees = trees
         self._keeper = context.keeper
@@ -106,7 +106,7 @@ class Launcher:
             self._configs.send(process)
         await self._outbox.record(_spawned(vassal, process))
         self._watch.add_process(process)
-        if process.leftover is not None:
+        if process.unjournaled is not None:
             adoption.find_cgroup(process, self._cgroups, self._identity())
             self._mailbox.repeat(process, process.received)
         elif process.cgroup is not None:
@@ -117,7 +117,7 @@ class Launcher:
     async def _process_for(self, vassal: Vassal, at: int) -> Process | None:
         """A process of this vassal: one that runs, or a new one; None if the start was refused."""
         try:
-            process = adoption.take_over(self._leftovers, vassal, self._keeper)
+            process = adoption.take_over(self._unjournaled, vassal, self._keeper)
             if process is not None:
                 return process
             reason = await exposed(self._user_threads, vassal.running, self._policy())
@@ -158,8 +158,8 @@ class Launcher:
 def _spawned(vassal: Vassal, process: Process) -> Draft:
     """The record of a process that was started or taken over."""
     body = Spawned(attempt=process.attempt, pid=process.pid, start_time=process.started)
-    if process.leftover is not None:
+    if process.unjournaled is not None:
         control = process.control is not None
-        runs = process.leftover.spec
+        runs = process.unjournaled.spec
         body = msgspec.structs.replace(body, mark=process.mark, runs=runs, control=control)
     return Draft("spawned", body, None, vassal.name, vassal.order)

@@ -18,21 +18,23 @@ _AS_THEY_ARE: Final = {"%": "%", "(": "%("}  # %(KEY) is a placeholder, which uW
 PREFIX: Final = "UWSGI_VASSAL_"
 
 
-class Handed(NamedTuple):
+class InheritedSetting(NamedTuple):
     """A value that a vassal gets from a setting for all vassals, and that setting."""
 
     value: str
     origin: str
 
 
-def handed(own: Mapping[str, str], name: str, spec: Spec, user: User | None) -> dict[str, Handed]:
+def inherited(
+    own: Mapping[str, str], name: str, spec: Spec, user: User | None
+) -> dict[str, InheritedSetting]:
     """Each ``UWSGI_X`` that comes of ``UWSGI_VASSAL_X`` in the environment ``own``. Blocks."""
     found = {}
     for key, value in own.items():
         if key.startswith(PREFIX):
             expanded, used = expand(value, name, spec, user)
             origin = f"{key}, {' '.join(used)} expanded" if used else key
-            found["UWSGI_" + key.removeprefix(PREFIX)] = Handed(expanded, origin)
+            found["UWSGI_" + key.removeprefix(PREFIX)] = InheritedSetting(expanded, origin)
     return found
 
 

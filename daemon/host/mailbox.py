@@ -71,7 +71,7 @@ class Mailbox:
         assert process.control is not None
         now = trio.current_time()
         try:
-            most = min(_CHUNK, process.peeked + process.inflow.room(now))
+            most = min(_CHUNK, process.peeked + process.read_limit.room(now))
             peeked = process.control.recv(max(most, 1), socket.MSG_PEEK)
         except BlockingIOError:
             return
@@ -84,7 +84,7 @@ class Mailbox:
             # A closed socket is not a death: only a reaped process is.
             self._watch.remove_control(process)
             return
-        process.inflow.fill(len(peeked) - process.peeked, now)
+        process.read_limit.fill(len(peeked) - process.peeked, now)
         # All bytes are taken in, whichever of them are answered.
         answered = [self._take_in(process, byte, now) for byte in peeked[process.peeked :]]
         process.peeked = len(peeked)
@@ -93,15 +93,15 @@ class Mailbox:
         waits = process in self._queued or process in self._uncommitted
         if any(answered) or not waits or process.peeked > _MOST_UNREAD:
             self._consume(process, process.peeked)
-        if not process.inflow.room(now):
-            self._pause(process, process.inflow.pause(now))
+        if not process.read_limit.room(now):
+            self._pause(process, process.read_limit.pause(now))
         elif len(peeked) == _CHUNK:
             self._watch.read_again(process)
 
     def _take_in(self, process: Process, byte: int, now: float) -> bool:
         """Queue a byte, or answer it; True if it was answered, and so must be consumed."""
         if byte == emperor_protocol.WANTS_CONFIG:
-            process.frames_owed += process.inflow.is_answered(process.frames_owed, now)
+            process.frames_owed += process.read_limit.is_answered(process.frames_owed, now)
             self._configs.send(process)
             return True
         if byte == emperor_protocol.HEARTBEAT:
@@ -120,8 +120,8 @@ class Mailbox:
 
     def _pause(self, process: Process, seconds: float) -> None:
         """Read nothing of a process that sends too much, for a while."""
-        if process.inflow.pauses == 1:
-            log.warning("%s: %s", process.name, process.inflow.warning())
+        if process.read_limit.pauses == 1:
+            log.warning("%s: %s", process.name, process.read_limit.warning())
         self._watch.remove_control(process)
 
         async def resume(process: Process) -> None:

@@ -10,9 +10,9 @@ from ...journal.events import Spec
 from ..core.fleet import Vassal
 from ..keeper.link import Identity, KeeperLink
 from . import command, descriptors
-from .inflow import Inflow
-from .leftovers import Leftover
 from .orders import Orders
+from .read_limit import ReadLimit
+from .unjournaled import UnjournaledProcess
 from .vassal_log import LogFile
 
 
@@ -29,7 +29,8 @@ class Process:
         self.started = started  # clock ticks since boot
         self.pidfd = pidfd
         self.uid = vassal.uid  # of all processes of its tree, in tyrant mode
-        self.leftover: Leftover | None = None  # it was taken over; the journal did not know it
+        # It was taken over; the journal did not know it.
+        self.unjournaled: UnjournaledProcess | None = None
         # The parent: this daemon, or the keeper, which reports how it ended, or neither.
         self.child: subprocess.Popen[bytes] | None = None
         self.is_keepers_child = False
@@ -39,7 +40,7 @@ class Process:
         self.speaks = vassal.speaks  # the emperor protocol; a plain program gets signals
         self.control: socket.socket | None = None
         self.takes_rights = True  # the kernel lets it pass descriptors to the daemon
-        self.inflow = Inflow()
+        self.read_limit = ReadLimit()
         self.peeked = 0  # bytes that were read and are still in its socket
         self.received: list[int] = []  # bytes since it was started or reloaded, each once
         self.accepted_at = -math.inf  # trio's time of its byte 5, or of the adoption

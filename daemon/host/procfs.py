@@ -3,7 +3,7 @@
 A process is known by (boot id, pid, start time), never by pid alone, because pids are reused.
 
 A process of an attempt carries the attempt's mark in its environment, which descendants inherit. A
-program may clear its environment. So each process carries a brand as well: a number made from the
+program may clear its environment. So each process carries a tag as well: a number made from the
 mark, as its soft limit of real-time CPU (setrlimit(2)). That limit is so high that it limits
 nothing. Descendants inherit it, too, and hardly any program changes it. A new session (setsid(2))
 removes neither.
@@ -175,7 +175,7 @@ def _is_emperor(pid: int, any_user: bool) -> bool:
     return ours and (any_user or owner(pid) in (0, os.geteuid()))
 
 
-def brand(mark: str) -> int:
+def limit_tag(mark: str) -> int:
     """The mark as a limit of real-time CPU, in microseconds: no less than 146,000 years."""
     number = int.from_bytes(
         hashlib.blake2b(mark.encode(errors="surrogateescape"), digest_size=8).digest()
@@ -183,13 +183,13 @@ def brand(mark: str) -> int:
     return 1 << 62 | number >> 2
 
 
-def can_brand() -> bool:
+def can_set_limit_tag() -> bool:
     """Whether processes may have such a limit; not where real-time CPU is limited already."""
     return resource.getrlimit(resource.RLIMIT_RTTIME)[1] == resource.RLIM_INFINITY
 
 
-def brand_of(pid: int) -> int | None:
-    """The brand of a process; None if it has none (proc(5))."""
+def limit_tag_of(pid: int) -> int | None:
+    """The tag of a process; None if it has none (proc(5))."""
     _, _, rest = (_read(pid, "limits") or b"").partition(b"Max realtime timeout")
     soft = rest.split(maxsplit=1)[:1]
     number = int(soft[0]) if soft and soft[0].isdigit() else 0
@@ -212,12 +212,12 @@ class Processes(NamedTuple):
     """
 
     marked: dict[str, list[int]]  # by mark
-    branded: dict[int, list[int]]  # by brand: those that replaced their environment
+    tagged: dict[int, list[int]]  # by tag: those that replaced their environment
     others: dict[int, list[int]]  # by session: those with neither
 
     def of(self, mark: str) -> list[int]:
         """The pids of an attempt, by its mark."""
-        return self.marked.get(mark, []) + self.branded.get(brand(mark), [])
+        return self.marked.get(mark, []) + self.tagged.get(limit_tag(mark), [])
 
 
 def all_processes(listed: Callable[[], Iterable[int]] = all_pids) -> Processes:
@@ -245,11 +245,11 @@ def _take_in(pids: Iterable[int], all_: Processes) -> None:
             found.append((int(fields[19]), pid, int(fields[3])))
     for _, pid, session_ in sorted(found):
         mark_ = mark_of(pid)
-        brand_ = brand_of(pid) if mark_ is None else None
+        tag = limit_tag_of(pid) if mark_ is None else None
         if mark_ is not None:
             all_.marked.setdefault(mark_, []).append(pid)
-        elif brand_ is not None:
-            all_.branded.setdefault(brand_, []).append(pid)
+        elif tag is not None:
+            all_.tagged.setdefault(tag, []).append(pid)
         else:
             all_.others.setdefault(session_, []).append(pid)
 
@@ -269,11 +269,11 @@ def remnants(
 ) -> list[int]:
     """The processes that are left of an attempt's tree, without its leader, which is dead or dying.
 
-    Those are the processes with its mark or brand, and those with neither in the leader's
+    Those are the processes with its mark or tag, and those with neither in the leader's
     session. The kernel does not reuse a session's number while a process is in the session. So if
     another process has the leader's pid now, the session has ended.
 
-    Any user can imitate mark and brand. In tyrant mode all of a tree runs as the vassal's ``uid``,
+    Any user can imitate mark and tag. In tyrant mode all of a tree runs as the vassal's ``uid``,
     or is about to. A process that runs below another emperor is that one's, even with this mark.
     """
     left = all_.of(mark)

@@ -1,7 +1,7 @@
 """Process trees of vassals, and how they end: stopped means that nothing is left.
 
 An attempt's cgroup is killed first, where it has one (``cgroups.py``). Then the leader's process
-group is killed. A descendant that left the group is found by its mark or brand, which it inherits
+group is killed. A descendant that left the group is found by its mark or tag, which it inherits
 (``procfs.py``).
 
 The daemon is the subreaper of all that it started itself (prctl(2)), so the orphans of its own
@@ -36,7 +36,7 @@ _NO_CHILD: Final = 1.0  # seconds between looks while nothing could die, or no t
 _WNOTHREAD: Final = 0x20000000
 
 
-class Trees:
+class ProcessTrees:
     """Ends the descendants that vassals leave. ``leaders`` gives the pids of vassals that run.
 
     ``orphans`` gives the pids of all children of the daemon and its keeper, leaders among them.

@@ -13,7 +13,7 @@ from typing import Any, Final
 from ...journal.events import Fault, Spec
 from ..core.fleet import Vassal
 from ..keeper.refusals import PASSING
-from . import altered, cgroups, command, descriptors, leftovers, procfs, world
+from . import altered, cgroups, command, descriptors, procfs, unjournaled, world
 from .context import HostContext
 from .listeners import Listeners
 from .process import Process, kept_name
@@ -94,7 +94,7 @@ class Starter:
         try:
             pairs.open(with_config=spec.path is None)
             # Before there is a child: its sockets must not close, whenever this daemon dies.
-            self._keeper.keep(name, pairs.our_fds, leftovers.about(mark, spec))
+            self._keeper.keep(name, pairs.our_fds, unjournaled.about(mark, spec))
             # uWSGI waits for its config from the first. So the config, too, is there before.
             unsent = self._first_config(spec, pairs.config_ours, vassal.monitor)
             child = _Child(
@@ -141,13 +141,13 @@ class Starter:
     def _argv(
         self, name: str, spec: Spec, mark: str, user: User | None, cgroup: str | None
     ) -> list[str]:
-        """The program and all that is executed before it: limits, the mark's brand, the cgroup."""
+        """The program and all that is executed before it: limits, the mark's tag, the cgroup."""
         return command.limited(
             command.argv(name, spec, self._policy()),
             self._nofile,
             spec.cwd,
             spec.settings,
-            brand=procfs.brand(mark) if procfs.can_brand() else None,
+            limit_tag=procfs.limit_tag(mark) if procfs.can_set_limit_tag() else None,
             user=user,
             enter=() if cgroup is None else cgroups.entering(cgroup),
         )

@@ -1,4 +1,4 @@
-"""The regular look for strays among the children of the daemon and its keeper (``strays.py``)."""
+"""The regular look for strays among the children of daemon and keeper (``stray_processes.py``)."""
 
 import contextlib
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import trio
 from . import threads
 from .context import HostContext
 from .launcher import Launcher
-from .strays import Strays
+from .stray_processes import StrayProcesses
 
 _INTERVAL: Final = 5.0  # seconds between looks
 
@@ -20,14 +20,14 @@ class StrayWatch:
     def __init__(
         self,
         context: HostContext,
-        strays: Strays,
+        strays: StrayProcesses,
         orphans: Callable[[], set[int]],
         launcher: Launcher,
     ) -> None:
         self._strays = strays
         self._orphans = orphans
         self._processes = context.processes
-        self._leftovers = context.leftovers
+        self._unjournaled = context.unjournaled
         self._launcher = launcher
 
     async def run(self) -> None:
@@ -41,8 +41,8 @@ class StrayWatch:
 
     def _look(self) -> None:
         processes = list(self._processes)
-        self._strays.look(self._orphans(), processes, self._leftovers.marks)
+        self._strays.look(self._orphans(), processes, self._unjournaled.marks)
 
     def last_look(self) -> None:
         """Log which processes are left when all vassals have stopped. Blocks for a moment."""
-        self._strays.look(self._orphans(), [], self._leftovers.marks, last=True)
+        self._strays.look(self._orphans(), [], self._unjournaled.marks, last=True)

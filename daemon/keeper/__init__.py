@@ -1,7 +1,7 @@
 """The keeper: the parent process of the daemon, which holds all that must outlive it.
 
-``main.py``, ``ending.py`` and the modules that they use run in the keeper's process. ``link.py`` is
-the daemon's end of the channel between them, and ``protocol.py`` is for both.
+``main.py``, ``stop_all.py`` and the modules that they use run in the keeper's process. ``link.py``
+is the daemon's end of the channel between them, and ``protocol.py`` is for both.
 
 The kernel closes a descriptor when its last holder dies, and uWSGI ends when its emperor's socket
 closes. So the keeper has a duplicate of each socket. The kernel gives orphans to the nearest

@@ -4,7 +4,7 @@ Descriptors are entrusted before anything depends on them: a vassal's sockets be
 started. So the daemon's death never closes the last duplicate of one. Deaths of the daemon's own
 children are entrusted before they are reaped, so their status is not lost either. Without a keeper
 (it died, or there never was one) everything works, but ends with the daemon. The link still knows
-what was entrusted, for a newcomer that takes over (see ``takeover.py``).
+what was entrusted, for a successor that takes over (see ``takeover.py``).
 """
 
 import contextlib
@@ -280,7 +280,7 @@ class KeeperLink:
         if cut:
             self.lost += 1
             log.error("%s: its sockets are lost: no descriptors left", packet["name"])
-        # A newcomer's descriptors were passed on meanwhile. The keeper's are older.
+        # A successor's descriptors were passed on meanwhile. The keeper's are older.
         if cut or packet["name"] in self.kept:
             for descriptor in descriptors:
                 os.close(descriptor)

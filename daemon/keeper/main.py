@@ -12,7 +12,8 @@ SQLite, no decisions about vassals.
 - It starts the daemon again when it dies: at once, then with growing delay up to 30 s. Meanwhile
   it tells clients of the control socket that no daemon runs (``no_daemon.py``).
 - It hands on signals, and ends with the exit code of a daemon that left as it was told to. Where
-  no daemon starts to stop all, it tries for 20 s and then ends the vassals itself (``ending.py``).
+  no daemon starts to stop all, it tries for 20 s and then ends the vassals itself
+  (``stop_all.py``).
   A daemon whose start hangs is killed (``hung_start.py``).
 - A daemon that ends with RENEW wants a fresh one. The keeper executes itself anew, as the version
   that is installed now, and keeps its children and descriptors. Signals are blocked meanwhile, so
@@ -34,7 +35,7 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from . import ending, protocol, renewal, stdio
+from . import protocol, renewal, stdio, stop_all
 from .arguments import command, concealed, hidden
 from .channel import Channel
 from .dead_child import Leaders
@@ -43,7 +44,7 @@ from .hung_start import HungStart
 from .no_daemon import NoDaemon
 from .renewal import STATE
 from .restarts import Restarts
-from .wakes import Wakes
+from .signal_pipe import SignalPipe
 
 CANNOT_START, BAD_USAGE = 3, 2
 _CONGESTED = 0.1  # seconds until the kernel is asked again to take a packet
@@ -104,7 +105,7 @@ class Keeper:
         self._hears = False  # the daemon takes signals; before that one would kill it
         self._passing = False  # the daemon prints and ends, and the keeper with its code
         self._waiting: list[int] = []  # signals for it
-        self._wakes = Wakes()
+        self._signal_pipe = SignalPipe()
         self._limits = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     def run(self) -> int:
@@ -224,7 +225,7 @@ class Keeper:
         if self._restarts.stopping is None or not self._memory.of_vassals():
             return False
         self._limit(self._limits[1])
-        ending.end_all(self._memory.kept, self._wakes, _STOPS)
+        stop_all.end_all(self._memory.kept, self._signal_pipe, _STOPS)
         return True
 
     # Signals and children
@@ -232,7 +233,7 @@ class Keeper:
     def _wait(self) -> bytes:
         """Wait for something to happen; the numbers of signals that came."""
         poll = select.poll()  # select.select knows no descriptor above 1023
-        poll.register(self._wakes, select.POLLIN)
+        poll.register(self._signal_pipe, select.POLLIN)
         self._channel.register(poll)
         self._no_daemon.register(poll)
         timeout = self._held_back.look_again() if self._daemon else self._restarts.left
@@ -247,7 +248,7 @@ class Keeper:
         self._channel.receive()
         self._channel.flush()
         self._no_daemon.answer()
-        return self._wakes.read()
+        return self._signal_pipe.read()
 
     def _signalled(self, number: int) -> None:
         if number == signal.SIGCHLD:
@@ -309,7 +310,7 @@ class Keeper:
             renewal.try_new_version()
             state = os.memfd_create("keeper")
             inherited = [state, *(fd for _, fds in self._memory.kept.values() for fd in fds)]
-            for number in self._wakes.read():
+            for number in self._signal_pipe.read():
                 self._signalled(number)
             told = {
                 "stopping": self._restarts.stopping,

@@ -1,9 +1,9 @@
 """The loop: it takes inputs, folds them, commits the events, and acts on them.
 
-``shell.py`` is the turn. ``inbox`` and ``intake`` have the inputs that wait. ``pending`` has the
-fleet ahead of the journal. ``recorder`` commits and pauses. ``view`` is the daemon as operators see
-it, and ``handover`` is its exit with running vassals. ``observer`` and the files beside it
-turn observations of sources into events. ``deadlines``, ``heartbeats``, ``jumps``, ``pressure``,
+``shell.py`` is the turn. ``inbox`` and ``input_queue`` have the inputs that wait. ``pending`` has
+the fleet ahead of the journal. ``recorder`` commits and pauses. ``view`` is the daemon as operators
+see it, and ``handover`` is its exit with running vassals. ``observer`` and the files beside it turn
+observations of sources into events. ``deadlines``, ``heartbeats``, ``jumps``, ``pressure``,
 ``signals``, ``monitor_runner`` and ``vassal_news`` are the senders of inputs.
 
 The package may import ``daemon/control``, ``daemon/core``, ``daemon/host``, ``daemon/keeper``,

@@ -1,4 +1,4 @@
-"""The daemon leaves with its vassals running: to the one of the next version, or to a newcomer."""
+"""The daemon leaves with its vassals running: to the one of the next version, or to a successor."""
 
 import logging
 import socket
@@ -45,13 +45,13 @@ class Handover:
         await self._leave()
 
     def give_way(self, nursery: trio.Nursery) -> socket.socket:
-        """Hand everything over to a newcomer; its end of the socket over which that happens."""
+        """Hand everything over to a successor; its end of the socket over which that happens."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         nursery.start_soon(self.hand_over, ours)
         return theirs
 
     async def hand_over(self, channel: socket.socket) -> None:
-        """Hand everything over to the newcomer at the other end; leave when it has it."""
+        """Hand everything over to the successor at the other end; leave when it has it."""
         with channel:
             async with self._host.no_spawns():
                 entrusted = dict(self._keeper.entrusted)

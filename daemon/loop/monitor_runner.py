@@ -13,7 +13,7 @@ from ..core.fleet import Fleet
 from ..host import failures, threads
 from ..keeper.refusals import refusal
 from .deferred import Source
-from .intake import Intake, ListingInput, SourceInput
+from .input_queue import InputQueue, ListingInput, SourceInput
 from .observer import Observer
 from .turn import Input, Tell
 
@@ -26,11 +26,13 @@ _LONGEST_BACKOFF: Final = 60.0  # seconds between restarts of a monitor that fai
 class MonitorRunner:
     """Runs monitors. ``silent`` are those that have told nothing yet."""
 
-    def __init__(self, fleet: Fleet, observer: Observer, intake: Intake, tell: Tell) -> None:
+    def __init__(
+        self, fleet: Fleet, observer: Observer, input_queue: InputQueue, tell: Tell
+    ) -> None:
         self.silent: set[str] = set()
         self._fleet = fleet
         self._observer = observer
-        self._intake = intake
+        self._input_queue = input_queue
         self._tell = tell
         self._heard = trio.Event()
 
@@ -99,9 +101,9 @@ class MonitorRunner:
         def meaning(fleet: Fleet) -> Iterable[Draft | None]:
             for source, touched in self._observer.deferred.all():
                 yield None
-                # An observation that waits in the intake is newer.
+                # An observation that waits in the input queue is newer.
                 waits = self._observer.deferred.has(source.url, touched)
-                if waits and not self._intake.has_of(source.url):
+                if waits and not self._input_queue.has_of(source.url):
                     yield from self._translated(fleet, source, touched)
 
         while True:

@@ -2,7 +2,7 @@
 
 1. Take the inputs that came: observations, news of vassals, signals, deadlines. Each input says
    which events it means by the fleet as it is at that moment. A long one is taken in shares
-   (see ``intake``).
+   (see ``input_queue``).
 2. Number the events and fold them (``pending``). Write them and their actions in one transaction,
    off the event loop (``recorder``). One fsync serves all that waited.
 3. Only when that is durable, tell the senders (a source may now be acknowledged), and have the
@@ -40,7 +40,7 @@ from .clock import Clock
 from .deadlines import Deadlines
 from .handover import Handover
 from .inbox import Inbox, Request
-from .intake import MOST, BarrierInput, Intake
+from .input_queue import MOST, BarrierInput, InputQueue
 from .monitor_runner import MonitorRunner
 from .no_witness import NO_WITNESS
 from .observer import Observer, orphans
@@ -98,13 +98,13 @@ class Shell:
         self._pending = Pending(fleet, deploys, self._deadlines, clock)
         contents = self._observer.take_contents
         self._recorder = Recorder(journal, fleet, self._pending, contents, self)
-        self._intake = Intake(self._pending.read, trio.current_time, self._observer.size)
-        self._inbox = Inbox(self._intake)
+        self._input_queue = InputQueue(self._pending.read, trio.current_time, self._observer.size)
+        self._inbox = Inbox(self._input_queue)
         self._requests = Requests(self.tell)
         self._pressure = pressure.PressureWatch(gauge, self.tell)
         self._jumps = jumps.JumpWatch(clock, self.tell)
         self._news = VassalNews(fleet, host, self.tell)
-        self._monitors = MonitorRunner(fleet, self._observer, self._intake, self.tell)
+        self._monitors = MonitorRunner(fleet, self._observer, self._input_queue, self.tell)
         self.handover = Handover(host, self._keeper, self.tell)
         self.view = View(
             fleet,
@@ -202,10 +202,12 @@ class Shell:
 
     async def _turns(self) -> None:
         while not self._done() and not self.handover.may_leave():
-            left = len(self._intake)
+            left = len(self._input_queue)
             asked = [] if left else await self._inbox.wait()
             asked += self._inbox.received()
-            asked += await self._take_shares(crowded=bool(asked) or len(self._intake) > left > 0)
+            asked += await self._take_shares(
+                crowded=bool(asked) or len(self._input_queue) > left > 0
+            )
             # Requests make a turn of their own, which can be given up as a whole.
             await self._turn([given for given, _ in asked], requests=True)
             for _, done in asked:
@@ -232,15 +234,15 @@ class Shell:
         asked: list[Request] = []
         finished: list[trio.Event] = []
         while True:
-            finished += self._intake.take(lambda draft: self._pending.take(draft, turn))
-            if crowded or not self._intake:
+            finished += self._input_queue.take(lambda draft: self._pending.take(draft, turn))
+            if crowded or not self._input_queue:
                 break
-            if len(turn.folded) >= MOST or self._intake.is_large():
+            if len(turn.folded) >= MOST or self._input_queue.is_large():
                 break
             await trio.lowlevel.checkpoint()
-            waiting = len(self._intake)
+            waiting = len(self._input_queue)
             asked = self._inbox.received()
-            crowded = bool(asked) or len(self._intake) > waiting
+            crowded = bool(asked) or len(self._input_queue) > waiting
         await self._record(turn)
         for done in finished:
             done.set()

@@ -15,7 +15,8 @@ from ..core.fleet import Fleet
 from .event_log import Line
 
 # The events of an input, given the fleet as it is now. After a None, the events that follow may
-# wait while other inputs have their share (see ``intake``). The fleet may have moved on by then.
+# wait while other inputs have their share (see ``input_queue``). The fleet may have moved on
+# by then.
 Input = Callable[[Fleet], Iterable[Draft | None]]
 Tell = Callable[[Input], Awaitable[None]]
 """Hands over an input; returns when its events are durable."""

@@ -120,9 +120,9 @@ class View:
         """Vassals that send more than the daemon reads, and the text about each."""
         return self._host.floods()
 
-    def leftovers(self) -> list[tuple[str, int]]:
+    def unjournaled(self) -> list[tuple[str, int]]:
         """Processes that the journal does not know and no source names: vassal and pid."""
-        return self._host.leftovers()
+        return self._host.unjournaled()
 
     def strays(self) -> list[str]:
         """Processes that may be left of vassals and cannot be attributed, each in words."""

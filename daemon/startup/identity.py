@@ -3,8 +3,8 @@
 The identity is the hash of the journal's first event, so a copy has that of its original. The
 daemon locks a file of that name in the runtime directory and entrusts the open file to its keeper.
 A BSD lock belongs to the open file. So the keeper holds it while there is no daemon, and over its
-own renewal. The keeper of a newcomer that takes over holds it next. A start looks for the open file
-in all processes as well, because a copy may be given another runtime directory.
+own renewal. The keeper of a successor that takes over holds it next. A start looks for the open
+file in all processes as well, because a copy may be given another runtime directory.
 
 Beside the lock the keeper knows the last event that is durable. The daemon tells it after each
 commit and before it acts, and writes the same into the locked file. A daemon whose journal does not

@@ -27,7 +27,7 @@ from .. import names
 from ..os_errors import error_text
 from ..polling import SourceFailed
 from ..rows import LONGEST_CONFIG
-from .frames import Frames, Intake, Refusal
+from .frames import Frames, ReadCounts, Refusal
 
 EXCHANGE: Final = "uwsgi.emperor"
 # Messages that the broker gives before it wants an answer. So many may be told at once, and must
@@ -66,9 +66,9 @@ class _Services(_AsyncioIOServicesAdapter):  # type: ignore[misc]
     a broker sends is measured.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, intake: Intake) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, counts: ReadCounts) -> None:
         super().__init__(loop)
-        self._intake = intake
+        self._counts = counts
 
     def create_streaming_connection(
         self,
@@ -83,7 +83,7 @@ class _Services(_AsyncioIOServicesAdapter):  # type: ignore[misc]
             on_done(result if frames is None else (transport, frames.inner))
 
         def measured() -> Frames:
-            return Frames(protocol_factory(), self._intake)
+            return Frames(protocol_factory(), self._counts)
 
         return super().create_streaming_connection(measured, sock, done, *security, **named)
 
@@ -117,7 +117,7 @@ class AmqpConnection:
         self._queue = queue
         self._inbox: list[Delivery] = []
         self._open_tags: set[int] = set()  # of messages that are not acknowledged
-        self._intake = Intake()
+        self._counts = ReadCounts()
         self._connection: Any = None
         self._opened = False
         self._channel: Any = None
@@ -160,7 +160,7 @@ class AmqpConnection:
             on_open_callback=self._on_opened,
             on_open_error_callback=self._on_closed,
             on_close_callback=self._on_closed,
-            custom_ioloop=_Services(asyncio.get_running_loop(), self._intake),
+            custom_ioloop=_Services(asyncio.get_running_loop(), self._counts),
         )
         await self._until(lambda: self._opened)
 
@@ -275,11 +275,11 @@ class AmqpConnection:
         except exceptions.AMQPError as error:  # it was closed a moment ago
             raise SourceFailed(self._why(self._lost or self._refusal or error)) from None
         await self._until(lambda: answers)
-        self._intake.idle = 0
+        self._counts.idle = 0
         return answers[0]
 
     def _why(self, error: BaseException) -> str:
-        return self._intake.refusal or failure_text(error)
+        return self._counts.refusal or failure_text(error)
 
     async def _until(self, condition: Callable[[], object]) -> None:
         while not condition():
@@ -317,7 +317,7 @@ class AmqpConnection:
     def _on_message(self, _: object, method: Any, properties: Any, body: bytes) -> None:
         # Hundreds of messages may wait here; of one that cannot mean anything its size is kept.
         kept = body if len(body) <= LONGEST_CONFIG else None
-        size = self._intake.sizes.popleft() if self._intake.sizes else len(body)
+        size = self._counts.sizes.popleft() if self._counts.sizes else len(body)
         self._open_tags.add(method.delivery_tag)
         if len(self._open_tags) > PREFETCH:
             raise Refusal(  # out of pika, which breaks off

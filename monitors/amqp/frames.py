@@ -51,7 +51,7 @@ class Refusal(Exception):
     """The broker sent more than a client has to take; the text says what."""
 
 
-class Intake:
+class ReadCounts:
     """The measures of one connection."""
 
     def __init__(self) -> None:
@@ -63,9 +63,9 @@ class Intake:
 class Frames(AbstractStreamProtocol):  # type: ignore[misc]
     """Stands between pika's transport and its protocol, ``inner``."""
 
-    def __init__(self, inner: Any, intake: Intake) -> None:
+    def __init__(self, inner: Any, counts: ReadCounts) -> None:
         self.inner = inner
-        self._intake = intake
+        self._counts = counts
         self._buffer = bytearray()
         self._left = 0  # bytes of the message that are to come
         self._wanted = 0  # those of them that pika is given
@@ -87,7 +87,7 @@ class Frames(AbstractStreamProtocol):  # type: ignore[misc]
         try:
             self._receive(data)
         except Refusal as refusal:
-            self._intake.refusal = str(refusal)
+            self._counts.refusal = str(refusal)
             raise
 
     def _receive(self, data: bytes) -> None:
@@ -128,8 +128,8 @@ class Frames(AbstractStreamProtocol):  # type: ignore[misc]
             raise Refusal(f"it sends a frame of {size} bytes, {most} are allowed")
 
     def _idle(self, count: int) -> None:
-        self._intake.idle += count
-        if self._intake.idle > MOST_IDLE:
+        self._counts.idle += count
+        if self._counts.idle > MOST_IDLE:
             raise Refusal(
                 f"it sends more than {MOST_IDLE >> 20} MiB that are neither a message nor an answer"
             )
@@ -151,8 +151,8 @@ class Frames(AbstractStreamProtocol):  # type: ignore[misc]
         which, weight, size, flags = _CONTENT.unpack_from(payload)
         if size > MOST_MESSAGE:
             raise Refusal(f"it announces a message of {size} bytes, {MOST_MESSAGE} are allowed")
-        self._intake.sizes.append(size)
-        self._intake.idle = 0
+        self._counts.sizes.append(size)
+        self._counts.idle = 0
         self._left, self._wanted = size, min(size, LONGEST_CONFIG + 1)
         user = user_id(flags, payload[_CONTENT.size :])
         kept = _USER_ID if user else 0

@@ -8,7 +8,7 @@ many came out as messages; the difference is what libzmq holds.
 - A client whose difference is at its limit is read no further until messages of it are received.
 - Where libzmq has none for us all the while, that difference is one message: the client is hung
   up on.
-- A newcomer takes the place of the client that has been silent longest when there are too many.
+- A new client takes the place of the client that has been silent longest when there are too many.
 
 libzmq connects to us, not we to it, so no other process can reach the socket. It connects to an
 address that listens for one connection, and only one from our own process is taken.

@@ -200,7 +200,7 @@ class Operations(Acting):
         self.later(step.much, lambda: processes.kill(pid, signal.SIGCONT))
 
     def do_keeper(self, step: Step) -> None:
-        """It dies; a newcomer takes over from the daemon that is left, at the end at the latest."""
+        """It dies. A successor takes over from the daemon that is left, at the end at latest."""
         process = self._stage.emperor.process
         if self._stage.left_alone or process is None or process.poll() is not None:
             return
@@ -208,7 +208,7 @@ class Operations(Acting):
         process.wait()
         self._stage.left_alone = True
         if step.much:
-            self.later(step.much, self._stage.newcomer)
+            self.later(step.much, self._stage.successor)
 
     def signal(self, number: int) -> None:
         process = self._stage.emperor.process

@@ -104,7 +104,7 @@ class Stage:
         for thread in self.askers:
             thread.join()
         if self.left_alone:
-            self.newcomer()
+            self.successor()
 
     def _settle(self) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -180,7 +180,7 @@ class Stage:
                 answer: dict[str, dict[str, object]] = json.loads(stream.readline())
         return answer
 
-    def newcomer(self) -> None:
+    def successor(self) -> None:
         if self.left_alone:
             self.left_alone = False
             self.emperor.launch()

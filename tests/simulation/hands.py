@@ -152,7 +152,7 @@ class Hands(Addresses, Nothing):
         return said.vassal in self._to_reload or said.reloads != sent
 
     def hand_over(self) -> None:
-        """Give a newcomer's keeper the sockets of all that run."""
+        """Give a successor's keeper the sockets of all that run."""
         self._moment("hand")
         connected = [process for process in self._by_name.values() if process.connected]
         self._machine.succeeded(kept_name(p.name, p.attempt) for p in connected)

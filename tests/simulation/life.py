@@ -152,7 +152,7 @@ class Life:
             await self.shell.view.record(Draft("operator_requested", body, None, name))
 
     def give_way(self) -> None:
-        """A newcomer asks for all that this daemon has."""
+        """A successor asks for all that this daemon has."""
         if self._nursery is not None and not self.dead:
             self._nursery.start_soon(self._give_way)
 

@@ -2,7 +2,7 @@
 
 
 class Nothing:
-    """Has no floods, no logs, no leftovers and no cgroups."""
+    """Has no floods, no logs, no unjournaled processes and no cgroups."""
 
     def floods(self) -> dict[str, str]:
         """No vassal sends too much."""
@@ -15,7 +15,7 @@ class Nothing:
     def renamed_logs(self) -> dict[str, str]:
         return {}
 
-    def leftovers(self) -> list[tuple[str, int]]:
+    def unjournaled(self) -> list[tuple[str, int]]:
         return []
 
     def strays(self) -> list[str]:

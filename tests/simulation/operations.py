@@ -105,12 +105,12 @@ class Operations(Acting):
         self._world.machine.busy = on
 
     def do_keeper(self, step: Step) -> None:
-        """It dies; after a while a newcomer may take over, with a keeper of its own."""
+        """It dies; after a while a successor may take over, with a keeper of its own."""
         self._world.machine.keeper_died()
         if step.much:
-            self.later(step.much, self._newcomer)
+            self.later(step.much, self._successor)
 
-    def _newcomer(self) -> None:
+    def _successor(self) -> None:
         if self._world.life is not None and not self._world.machine.keeper:
             self._world.life.give_way()
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 from emperord.daemon.core.actions import Action
-from emperord.daemon.loop import intake, listings, shell
+from emperord.daemon.loop import input_queue, listings, shell
 from emperord.daemon.loop.shell import Shell
 from support.effort import examples
 
@@ -74,7 +74,7 @@ def test_daemons_are_killed_at_every_moment() -> None:
 
 def test_turns_may_take_one_event_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other inputs come between any two events of one, and all holds as before."""
-    monkeypatch.setattr(intake, "SHARE", 1)
+    monkeypatch.setattr(input_queue, "SHARE", 1)
     monkeypatch.setattr(listings, "_PART", 1)
     monkeypatch.setattr(shell, "MOST", 3)
     for seed in range(30):
@@ -95,7 +95,7 @@ def test_a_daemon_whose_keeper_dies_does_not_leave_to_be_replaced() -> None:
     assert kinds.count("daemon_started") == 1
 
 
-def test_a_newcomer_takes_over_from_a_daemon_without_a_keeper() -> None:
+def test_a_successor_takes_over_from_a_daemon_without_a_keeper() -> None:
     """With all sockets, and for the next keeper to keep; nobody is started or ends."""
     steps = (
         Step(0.0, "put", "files", "a.ini healthy"),

@@ -17,7 +17,7 @@ REASONS = {
     "crash/running.py": LOOKS,
     "crash/test_lock.py": "the child holds the lock so long, as one does between fork and exec",
     "crash/world.py": LOOKS,
-    "daemon/control/test_places.py": STEERED,
+    "daemon/control/test_connection_limits.py": STEERED,
     "daemon/control/test_verdicts.py": STEERED,
     "daemon/loop/test_clock.py": STEERED,
     "daemon/loop/test_pressure.py": STEERED,

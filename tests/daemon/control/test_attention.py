@@ -56,7 +56,7 @@ class Daemon:
     def floods(self) -> dict[str, str]:
         return self.flooding
 
-    def leftovers(self) -> list[tuple[str, int]]:
+    def unjournaled(self) -> list[tuple[str, int]]:
         return self.left
 
     strayed: list[str] = field(default_factory=list)

@@ -222,7 +222,7 @@ def test_a_daemon_goes_on_without_its_keeper(emperor: Emperor, app: Application)
     assert emperor.running() == []
 
 
-def test_a_newcomer_takes_over(emperor: Emperor, app: Application) -> None:
+def test_a_successor_takes_over(emperor: Emperor, app: Application) -> None:
     worker = served(emperor, app)
     pids = emperor.up("app.ini", "plain.ini")
     vassals = emperor.running()
@@ -275,11 +275,11 @@ def test_a_daemon_with_a_healthy_keeper_is_never_taken_over(
     emperor.start()
     emperor.up("a.ini")
     seq = emperor.last_seq()
-    newcomer = subprocess.run(
+    successor = subprocess.run(
         emperor.argv, env=emperor.environ, capture_output=True, text=True, check=False
     )
-    assert newcomer.returncode == 3
-    (line,) = newcomer.stderr.splitlines()
+    assert successor.returncode == 3
+    (line,) = successor.stderr.splitlines()
     assert line.startswith("emperor: ")
     assert f"in use by a running emperor (pid {emperor.daemon_pid()})" in line
     assert emperor.last_seq() == seq
@@ -288,8 +288,8 @@ def test_a_daemon_with_a_healthy_keeper_is_never_taken_over(
 
 @pytest.mark.few(1)
 @pytest.mark.parametrize("silent", [False, True], ids=["it goes", "it says nothing"])
-def test_a_newcomer_that_does_not_go_through_with_it(emperor: Emperor, silent: bool) -> None:
-    """Nothing has happened then: the daemon goes on, and the next newcomer is welcome."""
+def test_a_successor_that_does_not_go_through_with_it(emperor: Emperor, silent: bool) -> None:
+    """Nothing has happened then: the daemon goes on, and the next successor is welcome."""
     (emperor.vassals / "a.ini").write_text(SLEEPER)
     emperor.start()
     pids = emperor.up("a.ini")
@@ -314,7 +314,7 @@ def test_a_newcomer_that_does_not_go_through_with_it(emperor: Emperor, silent: b
     emperor.stop()
 
 
-def test_a_newcomer_that_cannot_hold_it_all_takes_nothing(emperor: Emperor) -> None:
+def test_a_successor_that_cannot_hold_it_all_takes_nothing(emperor: Emperor) -> None:
     """The daemon would be gone, and the next one could not even look at its vassals."""
     names = [f"{number}.ini" for number in range(20)]
     for name in names:
@@ -322,7 +322,7 @@ def test_a_newcomer_that_cannot_hold_it_all_takes_nothing(emperor: Emperor) -> N
     emperor.start()
     pids = emperor.up(*names)
     old, seq = lose_keeper(emperor), emperor.last_seq()
-    newcomer = subprocess.run(
+    successor = subprocess.run(
         ["prlimit", "--nofile=48:48", *emperor.argv],
         timeout=30,
         env=emperor.environ,
@@ -330,8 +330,8 @@ def test_a_newcomer_that_cannot_hold_it_all_takes_nothing(emperor: Emperor) -> N
         text=True,
         check=False,
     )
-    assert newcomer.returncode == 3
-    assert "more than 48 open files" in newcomer.stderr
+    assert successor.returncode == 3
+    assert "more than 48 open files" in successor.stderr
     assert emperor.daemon_pid() == old
     emperor.launch()
     emperor.next_ready(seq)

@@ -237,7 +237,7 @@ def test_a_program_gets_its_limits_back(name: str) -> None:
 
 
 def test_a_brand_is_a_soft_limit() -> None:
-    limits = command.limited(["true"], None, None, brand=2**62)[1:2]
+    limits = command.limited(["true"], None, None, limit_tag=2**62)[1:2]
     assert limits == ["--rttime=4611686018427387904:"]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from emperord.daemon.host import descriptors
-from emperord.daemon.host.inflow import BURST, OWED, RATE, Inflow
+from emperord.daemon.host.read_limit import BURST, OWED, RATE, ReadLimit
 from emperord.journal.leaky_bucket import Bucket
 from support.daemon import Daemon
 from support.vassals import SLEEPER
@@ -32,29 +32,29 @@ def test_a_bucket_fills_and_leaks() -> None:
 
 
 def test_a_vassal_that_keeps_within_its_limit_is_always_read() -> None:
-    inflow = Inflow()
+    read_limit = ReadLimit()
     for second in range(100):
-        assert inflow.room(float(second)) >= RATE
-        inflow.fill(RATE, float(second))
-    assert inflow.warning() is None
+        assert read_limit.room(float(second)) >= RATE
+        read_limit.fill(RATE, float(second))
+    assert read_limit.warning() is None
 
 
 def test_what_is_too_much_is_not_read_until_half_of_the_bucket_is_free() -> None:
-    inflow = Inflow()
-    inflow.fill(BURST, 0.0)
-    assert inflow.room(0.0) == 0
-    pause = inflow.pause(0.0)
+    read_limit = ReadLimit()
+    read_limit.fill(BURST, 0.0)
+    assert read_limit.room(0.0) == 0
+    pause = read_limit.pause(0.0)
     assert pause == BURST / 2 / RATE
-    assert inflow.room(pause) == BURST / 2
-    assert "; reading was paused once" in str(inflow.warning())
+    assert read_limit.room(pause) == BURST / 2
+    assert "; reading was paused once" in str(read_limit.warning())
 
 
 def test_requests_for_the_config_have_a_limit_of_their_own() -> None:
-    inflow = Inflow()
-    answered = [inflow.is_answered(min(owed, OWED), 0.0) for owed in range(OWED + 5)]
+    read_limit = ReadLimit()
+    answered = [read_limit.is_answered(min(owed, OWED), 0.0) for owed in range(OWED + 5)]
     assert answered == [True] * OWED + [False] * 5
-    assert inflow.room(0.0) == 0
-    assert "; requests for its config that are not answered: 5" in str(inflow.warning())
+    assert read_limit.room(0.0) == 0
+    assert "; requests for its config that are not answered: 5" in str(read_limit.warning())
 
 
 def lingering() -> tuple[socket.socket, list[socket.socket]]:

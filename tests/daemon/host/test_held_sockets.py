@@ -6,7 +6,7 @@ import socket
 import msgspec
 import pytest
 from emperord.daemon.core.fleet import Vassal
-from emperord.daemon.host import held_sockets, leftovers
+from emperord.daemon.host import held_sockets, unjournaled
 from emperord.daemon.host.host import Host
 from emperord.daemon.host.recovery import Survivor
 from emperord.daemon.keeper.link import KeeperLink, Kept
@@ -112,7 +112,9 @@ def test_a_survivor_gets_what_is_its_process(
 def test_a_leftover_keeps_its_sockets_when_an_attempt_gets_its_number() -> None:
     link = KeeperLink(None)
     link.kept = {"64:a.ini": Kept(OTHER, []), "left:64:a.ini": Kept(LATER, [])}
-    one = leftovers.Leftover(name="a.ini", pid=70, start=7, mark="8.2.a.ini", kept="64:a.ini")
+    one = unjournaled.UnjournaledProcess(
+        name="a.ini", pid=70, start=7, mark="8.2.a.ini", kept="64:a.ini"
+    )
     two = msgspec.structs.replace(one, pid=50, start=9, kept="left:64:a.ini")
     bare = msgspec.structs.replace(one, pid=80, kept=None)
     held_sockets.set_aside(link, [one, two, bare])

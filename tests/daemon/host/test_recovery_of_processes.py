@@ -53,8 +53,8 @@ def test_the_same_attempt_of_another_journal_is_not_taken_for_it(
 
 def test_a_process_that_cleared_its_environment_is_found_by_its_brand(daemon: Daemon) -> None:
     crafted = Crafted(daemon)
-    brand = procfs.brand(crafted.environ[MARK])
-    with started("prlimit", f"--rttime={brand}:", "env", "-i", "sleep", "1000") as child:
+    limit_tag = procfs.limit_tag(crafted.environ[MARK])
+    with started("prlimit", f"--rttime={limit_tag}:", "env", "-i", "sleep", "1000") as child:
         daemon.until(lambda: processes.argv_of(child.pid)[:1] == ["sleep"], "it runs")
         daemon.start()
         assert daemon.event("adopted", "a.ini").body["pid"] == child.pid

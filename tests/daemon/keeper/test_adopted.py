@@ -113,7 +113,7 @@ def test_one_that_has_ended_is_forgotten(adopted: Adopted) -> None:
     assert emperor.wait() == 2
 
 
-def test_a_newcomer_gets_to_know_them(make_emperor: MakeEmperor, tmp_path: Path) -> None:
+def test_a_successor_gets_to_know_them(make_emperor: MakeEmperor, tmp_path: Path) -> None:
     """Its keeper takes over from a daemon that lost its own."""
     emperor = make_emperor()
     adopted = Adopted(emperor, SLEEPER)

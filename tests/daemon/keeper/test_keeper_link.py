@@ -88,7 +88,7 @@ def test_what_the_kernel_does_not_take_waits_too() -> None:
 
 
 async def test_what_is_delivered_has_been_told(ends: tuple[socket.socket, KeeperLink]) -> None:
-    """A newcomer says that it has taken over, and the other daemon has gone. Nothing may wait."""
+    """A successor says that it has taken over, and the other daemon has gone. Nothing may wait."""
     keeper, link = ends
     count = 0
     while not link.congested and count < 10_000:
@@ -106,7 +106,7 @@ async def test_what_is_delivered_has_been_told(ends: tuple[socket.socket, Keeper
 def test_what_was_passed_on_is_newer_than_what_the_keeper_says(
     ends: tuple[socket.socket, KeeperLink],
 ) -> None:
-    """A newcomer that was killed while it took over has left its keeper with what was then."""
+    """A successor that was killed while it took over has left its keeper with what was then."""
     keeper, link = ends
     socket.send_fds(keeper, [b'{"say": "kept", "name": "a", "about": {"at": "old"}}'], [0])
     keeper.send(b'{"say": "all"}')
@@ -157,7 +157,7 @@ async def test_a_keeper_that_dies_ends_all_waiting(ends: tuple[socket.socket, Ke
     link.keep("b", [1])
     link.acknowledge((1, 1))
     await link.sync()
-    assert link.entrusted == {"a": Kept({"x": 1}, [0]), "b": Kept({}, [1])}  # for a newcomer
+    assert link.entrusted == {"a": Kept({"x": 1}, [0]), "b": Kept({}, [1])}  # for a successor
 
 
 def test_what_a_keeper_said_last_is_heard_whatever_it_left_unread(

@@ -19,7 +19,7 @@ from emperord.daemon.host.exit_handler import ExitHandler
 from emperord.daemon.host.listeners import Listeners
 from emperord.daemon.host.mailbox import Mailbox
 from emperord.daemon.host.on_demand import OnDemand
-from emperord.daemon.host.reap import Trees
+from emperord.daemon.host.reap import ProcessTrees
 from emperord.daemon.host.spawn import Starter
 from emperord.daemon.host.vassal_log import LogDirectory
 from emperord.daemon.host.watch import ProcessWatch
@@ -131,7 +131,7 @@ PLACES: Final = {
     "host: its reload": Place(Controller, "_reload", Story.change),
     "host: told to stop": Place(Controller, "_send", Story.remove, once=True),
     "host: reaped": Place(ExitHandler, "_reap", Story.die),
-    "host: its tree ended": Place(Trees, "end", Story.die),
+    "host: its tree ended": Place(ProcessTrees, "end", Story.die),
     "host: its last lines": Place(LogDirectory, "last_lines", Story.die),
     "host: its log": Place(LogDirectory, "bound", Story.add),
     "host: ordered to listen": Place(OnDemand, "listen", Story.listen),

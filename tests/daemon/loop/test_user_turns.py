@@ -6,12 +6,12 @@ from pathlib import Path
 import msgspec
 import pytest
 import trio
-from emperord.daemon.loop.intake import (
+from emperord.daemon.loop.input_queue import (
     LARGE,
     MOST,
     SHARE,
     SHARE_TIME,
-    Intake,
+    InputQueue,
     ListingInput,
     SourceInput,
 )
@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from support.observing import DIR, World, seen
 from support.steered import Source, inline, steered
 
-from .test_intake import A, Taken, begun, many
+from .test_input_queue import A, Taken, begun, many
 
 MANY = 10 * MOST
 ALICE, BOB = 5001, 5002
@@ -183,7 +183,7 @@ async def test_a_change_does_not_wait_for_a_long_listing_of_its_source(tmp_path:
 def test_a_share_is_over_after_its_time() -> None:
     clock = count(step=SHARE_TIME / 2)
     taken = Taken()
-    taken.intake = Intake(Taken._read, lambda: float(next(clock)))
+    taken.input_queue = InputQueue(Taken._read, lambda: float(next(clock)))
     taken.put(many("a", 5))
     assert max(map(len, taken.all())) < 4
 
@@ -191,7 +191,7 @@ def test_a_share_is_over_after_its_time() -> None:
 def test_a_share_is_over_when_its_texts_are_large() -> None:
     """Each input gives one event at least."""
     taken = Taken()
-    taken.intake = Intake(Taken._read, size=lambda: LARGE)
+    taken.input_queue = InputQueue(Taken._read, size=lambda: LARGE)
     taken.put(many("a", 2))
     taken.put(many("b", 1))
     assert taken.all() == ["ab", "a"]

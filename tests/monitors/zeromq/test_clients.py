@@ -76,7 +76,7 @@ async def test_a_message_without_an_end_is_told_once(monkeypatch: pytest.MonkeyP
         assert watch.refused == {"client 127.0.0.1": "it sends a message of more than 256 frames"}
 
 
-async def test_a_newcomer_takes_the_place_of_who_was_silent_longest(
+async def test_a_new_client_takes_the_place_of_the_one_silent_longest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(clients, "MOST_CLIENTS", 2)

@@ -43,7 +43,7 @@ def test_a_former_keeper_and_its_vassals_below_a_delegated_cgroup(
 def test_vassals_of_the_former_version_are_gone_on_with(
     make_emperor: MakeEmperor, base: Path | None, tmp_path: Path
 ) -> None:
-    """They have no cgroup: they keep the brand, and what starts next has one."""
+    """They have no cgroup: they keep the tag, and what starts next has one."""
     installed = Installation(tmp_path)
     emperor = make_emperor(environ=installed.environ)
     hides = "(env -i setsid sleep 3000 & echo $! >hidden); exec sleep 1000"

@@ -217,7 +217,7 @@ def test_it_stays_so_over_kills_and_upgrades_and_hands_over(
     again(2)
     assert emperor.ctl("upgrade").returncode == 0
     again(3)
-    emperor.kill()  # the keeper; a newcomer takes over from a daemon that is estranged
+    emperor.kill()  # the keeper; a successor takes over from a daemon that is estranged
     emperor.launch()
     again(4)
     until(lambda: len(emperor.daemons()) == 1, "the one before has left")

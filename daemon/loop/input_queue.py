@@ -1,4 +1,4 @@
-"""The intake: inputs that came and are not recorded yet. Turns take them in shares.
+"""The input queue: inputs that came and are not recorded yet. Turns take them in shares.
 
 One source may tell of ten thousand vassals at once. All of that in one turn would delay every
 other event by seconds: changes of other sources, deaths, operators' requests. So an input that
@@ -91,7 +91,7 @@ class _Waiting:
         return True
 
 
-class Intake:
+class InputQueue:
     """The inputs that wait, in the order in which they came. ``read`` gives the events of one.
 
     ``clock`` counts seconds. ``size`` is how many bytes of texts the turn has.

@@ -20,7 +20,7 @@ REQUEST: Final = 64
 OWED: Final = 64  # config frames that wait to be sent
 
 
-class Inflow:
+class ReadLimit:
     """The recent input of one process. Times are in seconds."""
 
     def __init__(self) -> None:

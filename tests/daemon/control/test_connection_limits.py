@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 import trio
 import trio.testing
-from emperord.daemon.control.connection_limits import MOST, MOST_QUEUED, SHARE, Places
+from emperord.daemon.control.connection_limits import MOST, MOST_QUEUED, SHARE, ClientLimits
 from support.kept import Emperor
 from support.vassals import SLEEPER
 
 
-class Guest:
+class LimitedClient:
     """A client; busy unless it is told to be idle."""
 
     def __init__(self, uid: int, idle_since: float | None = None) -> None:
@@ -27,13 +27,13 @@ def under_trio(main: Callable[[], Awaitable[None]]) -> None:
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
-async def placed(places: Places, *guests: Guest) -> None:
+async def placed(places: ClientLimits, *guests: LimitedClient) -> None:
     for guest in guests:
         with trio.fail_after(10):
             assert await places.take(guest)
 
 
-async def stands(places: Places, guest: Guest) -> bool:
+async def stands(places: ClientLimits, guest: LimitedClient) -> bool:
     """Whether it finds no place within a minute."""
     with trio.move_on_after(60):
         await places.take(guest)
@@ -43,24 +43,24 @@ async def stands(places: Places, guest: Guest) -> bool:
 
 def test_a_user_that_keeps_its_places_busy_leaves_some_to_others() -> None:
     async def main() -> None:
-        places = Places()
-        await placed(places, *(Guest(1) for _ in range(SHARE)))
-        assert await stands(places, Guest(1))
-        await placed(places, *(Guest(2) for _ in range(MOST - SHARE)))
-        assert await stands(places, Guest(3))
+        places = ClientLimits()
+        await placed(places, *(LimitedClient(1) for _ in range(SHARE)))
+        assert await stands(places, LimitedClient(1))
+        await placed(places, *(LimitedClient(2) for _ in range(MOST - SHARE)))
+        assert await stands(places, LimitedClient(3))
 
     under_trio(main)
 
 
 def test_the_one_that_is_idle_for_longest_goes_for_a_new_one() -> None:
     async def main() -> None:
-        places = Places()
+        places = ClientLimits()
         await trio.sleep(10)
-        idle = [Guest(1, float(since)) for since in (5, 3, 4)]
-        await placed(places, *idle, *(Guest(1) for _ in range(SHARE - 3)))
-        await placed(places, Guest(1))
+        idle = [LimitedClient(1, float(since)) for since in (5, 3, 4)]
+        await placed(places, *idle, *(LimitedClient(1) for _ in range(SHARE - 3)))
+        await placed(places, LimitedClient(1))
         assert [guest.hung_up for guest in idle] == [False, True, False]
-        await placed(places, Guest(1))
+        await placed(places, LimitedClient(1))
         assert [guest.hung_up for guest in idle] == [False, True, True]
 
     under_trio(main)
@@ -68,12 +68,12 @@ def test_the_one_that_is_idle_for_longest_goes_for_a_new_one() -> None:
 
 def test_idle_ones_of_the_user_that_has_most_go_first() -> None:
     async def main() -> None:
-        places = Places()
+        places = ClientLimits()
         await trio.sleep(10)
-        few = [Guest(2, 0.0) for _ in range(MOST - SHARE)]
-        many = [Guest(1, 5.0) for _ in range(SHARE)]
+        few = [LimitedClient(2, 0.0) for _ in range(MOST - SHARE)]
+        many = [LimitedClient(1, 5.0) for _ in range(SHARE)]
         await placed(places, *few, *many)
-        await placed(places, Guest(3))
+        await placed(places, LimitedClient(3))
         assert sum(guest.hung_up for guest in many) == 1
         assert not any(guest.hung_up for guest in few)
 
@@ -82,11 +82,11 @@ def test_idle_ones_of_the_user_that_has_most_go_first() -> None:
 
 def test_others_are_not_hung_up_on_for_one_that_has_its_share() -> None:
     async def main() -> None:
-        places = Places()
+        places = ClientLimits()
         await trio.sleep(10)
-        other = Guest(2, 0.0)
-        await placed(places, other, *(Guest(1) for _ in range(SHARE)))
-        assert await stands(places, Guest(1))
+        other = LimitedClient(2, 0.0)
+        await placed(places, other, *(LimitedClient(1) for _ in range(SHARE)))
+        assert await stands(places, LimitedClient(1))
         assert not other.hung_up
 
     under_trio(main)
@@ -94,11 +94,11 @@ def test_others_are_not_hung_up_on_for_one_that_has_its_share() -> None:
 
 def test_a_client_that_has_just_come_may_ask_first() -> None:
     async def main() -> None:
-        places = Places()
-        fresh = Guest(1, trio.current_time())
-        await placed(places, fresh, *(Guest(1) for _ in range(SHARE - 1)))
+        places = ClientLimits()
+        fresh = LimitedClient(1, trio.current_time())
+        await placed(places, fresh, *(LimitedClient(1) for _ in range(SHARE - 1)))
         began = trio.current_time()
-        await placed(places, Guest(1))
+        await placed(places, LimitedClient(1))
         assert fresh.hung_up
         assert trio.current_time() - began >= 0.5
 
@@ -108,9 +108,9 @@ def test_a_client_that_has_just_come_may_ask_first() -> None:
 @pytest.mark.parametrize("how", ["left", "idle"])
 def test_who_waits_gets_the_next_place(how: str) -> None:
     async def main() -> None:
-        places = Places()
-        first = Guest(1)
-        await placed(places, first, *(Guest(1) for _ in range(SHARE - 1)))
+        places = ClientLimits()
+        first = LimitedClient(1)
+        await placed(places, first, *(LimitedClient(1) for _ in range(SHARE - 1)))
 
         async def end() -> None:
             await trio.sleep(5)
@@ -122,21 +122,21 @@ def test_who_waits_gets_the_next_place(how: str) -> None:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(end)
-            await placed(places, Guest(1))
+            await placed(places, LimitedClient(1))
 
     under_trio(main)
 
 
 def test_too_many_that_wait_are_refused_and_no_other_user_is() -> None:
     async def main() -> None:
-        places = Places()
-        await placed(places, *(Guest(1) for _ in range(SHARE)))
+        places = ClientLimits()
+        await placed(places, *(LimitedClient(1) for _ in range(SHARE)))
         async with trio.open_nursery() as nursery:
             for _ in range(MOST_QUEUED):
-                nursery.start_soon(places.take, Guest(1))
+                nursery.start_soon(places.take, LimitedClient(1))
             await trio.testing.wait_all_tasks_blocked()
-            assert not await places.take(Guest(1))
-            await placed(places, Guest(2))
+            assert not await places.take(LimitedClient(1))
+            await placed(places, LimitedClient(2))
             nursery.cancel_scope.cancel()
 
     under_trio(main)

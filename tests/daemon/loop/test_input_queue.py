@@ -8,10 +8,10 @@ import pytest
 import trio
 from emperord.daemon.core.draft import Draft
 from emperord.daemon.core.fleet import Fleet
-from emperord.daemon.loop import intake
+from emperord.daemon.loop import input_queue
 from emperord.daemon.loop.deferred import Deferred
 from emperord.daemon.loop.deferred import Source as Of
-from emperord.daemon.loop.intake import MOST, SHARE, BarrierInput, Intake, SourceInput
+from emperord.daemon.loop.input_queue import MOST, SHARE, BarrierInput, InputQueue, SourceInput
 from emperord.daemon.loop.turn import Input
 from emperord.journal.events import Empty, OperatorRequested, Spec
 from emperord.monitors.contract import Seen, Touched
@@ -34,10 +34,10 @@ def many(name: str, count: int) -> Input:
 
 
 class Taken:
-    """An intake, and what was taken from it: pass by pass, the names of the inputs."""
+    """An input queue, and what was taken from it: pass by pass, the names of the inputs."""
 
     def __init__(self) -> None:
-        self.intake = Intake(self._read)
+        self.input_queue = InputQueue(self._read)
         self.passes: list[str] = []
         self.finished: list[trio.Event] = []
         self._names: list[str] = []
@@ -48,14 +48,14 @@ class Taken:
 
     def put(self, given: Input) -> trio.Event:
         done = trio.Event()
-        self.intake.put(given, done)
+        self.input_queue.put(given, done)
         return done
 
     def all(self) -> list[str]:
         """Take all that waits."""
-        while self.intake:
+        while self.input_queue:
             self._names = []
-            self.finished += self.intake.take(self._note)
+            self.finished += self.input_queue.take(self._note)
             self.passes.append("".join(self._names))
         return self.passes
 
@@ -67,7 +67,7 @@ class Taken:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two events are a share."""
-    monkeypatch.setattr(intake, "SHARE", 2)
+    monkeypatch.setattr(input_queue, "SHARE", 2)
 
 
 @pytest.mark.usefixtures("small")
@@ -84,9 +84,9 @@ def test_one_source_keeps_its_order() -> None:
     taken.put(SourceInput(A, many("a", 3)))
     taken.put(SourceInput(A, many("b", 1)))
     taken.put(SourceInput("test://other", many("c", 1)))
-    assert taken.intake.has_of(A)
+    assert taken.input_queue.has_of(A)
     assert taken.all() == ["aac", "ab"]
-    assert not taken.intake.has_of(A)
+    assert not taken.input_queue.has_of(A)
 
 
 @pytest.mark.usefixtures("small")

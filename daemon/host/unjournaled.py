@@ -1,9 +1,9 @@
-"""Leftovers: vassals that run, and whose start is not in the journal.
+"""Vassals that run, and whose start is not in the journal: *unjournaled* processes.
 
 They exist after a journal was lost, and a new one or an older copy was put in its place. The keeper
 holds their sockets and their specs; others are found by their mark.
 When the fold orders a vassal of that name to be started, the process is taken over instead of
-starting a second one (``launcher.py``). Until then no leftover is touched.
+starting a second one (``launcher.py``). Until then none is touched.
 """
 
 import logging
@@ -24,7 +24,7 @@ _MOST_NAMED: Final = 100  # processes that the log names at a start
 _LONGEST_SPEC: Final = 16_384  # bytes of JSON that go to the keeper: a packet is bounded
 
 
-class Leftover(msgspec.Struct):
+class UnjournaledProcess(msgspec.Struct):
     """A process that may be taken over.
 
     ``spec`` is what it was started or reloaded with, ``said`` are the bytes that it sent since.
@@ -75,7 +75,7 @@ def find(
     identity: str | None,
     time_of: Callable[[int], int],
     machine: Machine = procfs,
-) -> list[Leftover]:
+) -> list[UnjournaledProcess]:
     """The processes that the journal does not know, in the order in which they were started.
 
     ``kept`` is what the keeper holds and no adopted vassal uses, ``known`` are the pids of those.
@@ -94,7 +94,7 @@ def find(
             continue
         if machine.identity_of(leader) == identity is not None:
             name = mark.split(".", 2)[2]
-            left[leader] = Leftover(name=name, pid=leader, start=started, mark=mark)
+            left[leader] = UnjournaledProcess(name=name, pid=leader, start=started, mark=mark)
     return sorted(
         (
             each
@@ -107,7 +107,9 @@ def find(
     )
 
 
-def _kept(name: str, kept: Kept, processes: procfs.Processes, machine: Machine) -> Leftover | None:
+def _kept(
+    name: str, kept: Kept, processes: procfs.Processes, machine: Machine
+) -> UnjournaledProcess | None:
     """The process whose sockets are kept under this name, if it lives."""
     parts = _attempt(name)
     assert parts is not None
@@ -122,7 +124,7 @@ def _kept(name: str, kept: Kept, processes: procfs.Processes, machine: Machine) 
     if pid is None or start is None or machine.start_time(pid) != start:
         return None
     said = told.get("said")
-    return Leftover(
+    return UnjournaledProcess(
         name=vassal,
         pid=pid,
         start=start,
@@ -167,13 +169,13 @@ def _spec(told: Any) -> Spec | None:
         return None
 
 
-class Leftovers:
-    """The leftovers that are not taken over yet."""
+class UnjournaledProcesses:
+    """Those that are not taken over yet."""
 
     def __init__(self) -> None:
-        self._by_name: dict[str, list[Leftover]] = {}
+        self._by_name: dict[str, list[UnjournaledProcess]] = {}
 
-    def add(self, found: list[Leftover]) -> None:
+    def add(self, found: list[UnjournaledProcess]) -> None:
         """Remember them, and name them in the log."""
         for each in found:
             self._by_name.setdefault(each.name, []).append(each)
@@ -191,7 +193,7 @@ class Leftovers:
     def __contains__(self, vassal: str) -> bool:
         return vassal in self._by_name
 
-    def take(self, vassal: str) -> Leftover | None:
+    def take(self, vassal: str) -> UnjournaledProcess | None:
         """Remove and return the newest of this name; None if there is none."""
         found = self._by_name.get(vassal, [])
         if not found:

@@ -25,7 +25,7 @@ _STOP = b"\0"  # the order to stop in the emperor protocol
 log = functools.partial(stdio.log, "emperor.keeper")
 
 
-class _Wakes(Protocol):
+class _SignalPipe(Protocol):
     def fileno(self) -> int: ...
     def read(self) -> bytes: ...
 
@@ -74,7 +74,9 @@ def vassals(kept: Mapping[str, tuple[dict[str, Any], list[int]]]) -> list[Vassal
 
 
 def end_all(
-    kept: Mapping[str, tuple[dict[str, Any], list[int]]], wakes: _Wakes, stops: Collection[int]
+    kept: Mapping[str, tuple[dict[str, Any], list[int]]],
+    signal_pipe: _SignalPipe,
+    stops: Collection[int],
 ) -> None:
     """End all vassals for which something is ``kept``, and say so."""
     running = vassals(kept)
@@ -83,13 +85,13 @@ def end_all(
         " which no event records",
         stdio.ERROR,
     )
-    left = end(running, wakes, stops)
+    left = end(running, signal_pipe, stops)
     if left:
         pids = ", ".join(map(str, left))
         log(f"{len(left)} processes could not be ended and run on: {pids}", stdio.ERROR)
 
 
-def end(running: Collection[Vassal], wakes: _Wakes, stops: Collection[int]) -> list[int]:
+def end(running: Collection[Vassal], signal_pipe: _SignalPipe, stops: Collection[int]) -> list[int]:
     """End these vassals and all children of this process; the pids of those that are left.
 
     One of the signals ``stops`` ends the wait.
@@ -98,7 +100,7 @@ def end(running: Collection[Vassal], wakes: _Wakes, stops: Collection[int]) -> l
         vassal.stop()
     until = time.monotonic() + MERCY
     while any(each.lives() for each in running) and time.monotonic() < until:
-        if _woken(wakes) & set(stops):
+        if _woken(signal_pipe) & set(stops):
             break
     until = time.monotonic() + _LAST
     while left := {each.pid for each in running if each.lives()} | _below(os.getpid()):
@@ -108,16 +110,16 @@ def end(running: Collection[Vassal], wakes: _Wakes, stops: Collection[int]) -> l
             each.kill()
         for pid in left:
             _send(pid, signal.SIGKILL)
-        _woken(wakes)
+        _woken(signal_pipe)
     return []
 
 
-def _woken(wakes: _Wakes) -> set[int]:
+def _woken(signal_pipe: _SignalPipe) -> set[int]:
     """The signals that came in a moment. All dead children are reaped."""
     poll = select.poll()
-    poll.register(wakes, select.POLLIN)
+    poll.register(signal_pipe, select.POLLIN)
     poll.poll(_LOOK * 1000)
-    numbers = set(wakes.read())
+    numbers = set(signal_pipe.read())
     with contextlib.suppress(ChildProcessError):  # there is none
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from emperord.daemon.host import leftovers, procfs
-from emperord.daemon.host.leftovers import Leftover, Leftovers
+from emperord.daemon.host import procfs, unjournaled
+from emperord.daemon.host.unjournaled import UnjournaledProcess, UnjournaledProcesses
 from emperord.daemon.keeper.link import Kept
 from emperord.journal.events import Spec
 from support import processes
@@ -30,8 +30,8 @@ class Machine:
         self.but = {"start": 5, "session": 50, "foreign": None, "identity": OURS} | but
 
     def all_processes(self) -> procfs.Processes:
-        branded = {procfs.brand(self.mark): [50]} if self.but.get("wiped") else {}
-        return procfs.Processes({} if branded else {self.mark: [50]}, branded, {})
+        tagged = {procfs.limit_tag(self.mark): [50]} if self.but.get("wiped") else {}
+        return procfs.Processes({} if tagged else {self.mark: [50]}, tagged, {})
 
     def start_time(self, pid: int) -> int | None:
         return self.but["start"] if pid == 50 else None
@@ -52,13 +52,13 @@ def found(
     known: set[int] = frozenset(),  # type: ignore[assignment]
     times: dict[int, int] | None = None,
     identity: str | None = OURS,
-) -> list[Leftover]:
-    return leftovers.find(
+) -> list[UnjournaledProcess]:
+    return unjournaled.find(
         kept or {}, known, identity, lambda seq: (times or {}).get(seq, 0), machine
     )
 
 
-BARE = Leftover(name="a.ini", pid=50, start=5, mark=MARK)
+BARE = UnjournaledProcess(name="a.ini", pid=50, start=5, mark=MARK)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def kept(**about: Any) -> dict[str, Kept]:
     return {"7:a.ini": Kept(about, [3]), "control": Kept({}, [4]), "listener:a.ini": Kept({}, [5])}
 
 
-TOLD = leftovers.about(MARK, SPEC) | {"pid": 50, "start": 5, "said": [5, 17]}
+TOLD = unjournaled.about(MARK, SPEC) | {"pid": 50, "start": 5, "said": [5, 17]}
 WITH_ALL = msgspec.structs.replace(
     BARE, spec=msgspec.structs.replace(SPEC, attrs={}), said=(5, 17), kept="7:a.ini"
 )
@@ -103,7 +103,7 @@ def test_one_whose_sockets_the_keeper_holds(wiped: bool) -> None:
 
 @pytest.mark.parametrize("wiped", [False, True], ids=["marked", "wiped environment"])
 def test_one_whose_daemon_died_amid_its_start(wiped: bool) -> None:
-    about = leftovers.about(MARK, SPEC)
+    about = unjournaled.about(MARK, SPEC)
     expected = msgspec.structs.replace(WITH_ALL, said=())
     assert found(Machine(wiped=wiped), kept(**about)) == [expected]
 
@@ -134,12 +134,12 @@ def test_sockets_of_nobody(machine: Machine, about: dict[str, Any], times: dict[
 
 def test_a_spec_that_does_not_fit_a_packet_is_not_told() -> None:
     long = msgspec.structs.replace(SPEC, settings={"command": "x" * 20_000})
-    assert leftovers.about(MARK, long)["spec"] is None
-    assert leftovers.about(MARK, SPEC)["spec"]["config"] == "c1"
+    assert unjournaled.about(MARK, long)["spec"] is None
+    assert unjournaled.about(MARK, SPEC)["spec"]["config"] == "c1"
 
 
 def test_each_is_taken_once_and_the_newest_first(caplog: pytest.LogCaptureFixture) -> None:
-    left = Leftovers()
+    left = UnjournaledProcesses()
     newer = msgspec.structs.replace(BARE, pid=60, start=6, kept="8:a.ini")
     left.add([BARE, newer])
     assert "a.ini: process 60 runs, and this journal does not know of it" in caplog.text
@@ -151,7 +151,7 @@ def test_each_is_taken_once_and_the_newest_first(caplog: pytest.LogCaptureFixtur
 
 def test_of_very_many_some_are_named(caplog: pytest.LogCaptureFixture) -> None:
     """A user can make processes that carry our identity, as many as it may have."""
-    left = Leftovers()
+    left = UnjournaledProcesses()
     left.add([msgspec.structs.replace(BARE, pid=pid) for pid in range(1000)])
     assert len(caplog.records) == 101
     assert "and so do 900 others" in caplog.text

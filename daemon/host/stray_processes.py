@@ -1,11 +1,11 @@
 """Strays: processes below the daemon that cannot be attributed to an attempt.
 
-A descendant of a vassal can remove its mark and its brand. Without a cgroup it then outlives the
+A descendant of a vassal can remove its mark and its tag. Without a cgroup it then outlives the
 stop of its vassal. The daemon is the subreaper of all below it, so such a process becomes its
 child, or the keeper's. The daemon does not kill it, because it could belong to another vassal of
 the same user that runs on. The log and ``status`` name it.
 
-A process is a stray if it has no mark, brand or cgroup of a vassal that runs, and either
+A process is a stray if it has no mark, tag or cgroup of a vassal that runs, and either
 
 - no vassal runs that it could be of, or
 - it was there when a vassal ended that it could be of.
@@ -33,7 +33,7 @@ _MOST: Final = 100  # that are named
 _OURS: Final = 20.0  # seconds that a program of the daemon's own may take, if it is not a vassal's
 
 
-class Stray(NamedTuple):
+class StrayProcess(NamedTuple):
     """A process that cannot be attributed."""
 
     pid: int
@@ -46,7 +46,7 @@ class Stray(NamedTuple):
         return f"process {self.pid} ({name}) of uid {self.uid} runs, and may be left of a vassal"
 
 
-class Strays:
+class StrayProcesses:
     """Finds strays, and remembers those that were found."""
 
     def __init__(self, policy: Callable[[], Policy], cgroups: Cgroups) -> None:
@@ -54,7 +54,7 @@ class Strays:
         self._cgroups = cgroups
         self._ends: dict[int | None, int] = {}  # by user: ticks since boot when a vassal ended last
         self._seen: dict[tuple[int, int], float] = {}  # candidates, and since when
-        self._known: dict[tuple[int, int], Stray] = {}
+        self._known: dict[tuple[int, int], StrayProcess] = {}
 
     def ended(self, uid: int | None) -> None:
         """A vassal has ended; outside of tyrant mode its user does not tell it from others."""
@@ -65,21 +65,17 @@ class Strays:
     ) -> None:
         """Look at these processes, of which some may be strays. Blocks; for a worker thread.
 
-        Leftovers have the ``marks`` and are reported elsewhere. The ``last`` look is made when no
-        vassal is left.
+        Unjournaled processes have the ``marks`` and are reported elsewhere. The ``last`` look is
+        made when no vassal is left.
         """
         leaders = {each.pid for each in processes}
         marks = marks | {each.mark for each in processes}
-        brands = {procfs.brand(mark) for mark in marks}
+        tags = {procfs.limit_tag(mark) for mark in marks}
         users = {each.uid for each in processes}
         before, self._seen = self._seen, {}
         for pid in pids:
             start = procfs.start_time(pid)
-            if (
-                pid in leaders
-                or start is None
-                or self._is_attributed(pid, marks, brands, processes)
-            ):
+            if pid in leaders or start is None or self._is_attributed(pid, marks, tags, processes):
                 continue
             uid = procfs.owner(pid)
             if uid is None or self._is_ours(pid, uid):
@@ -91,12 +87,12 @@ class Strays:
                 continue  # it may be of a vassal that runs
             old = key is not None or time.monotonic() - since > _OURS
             if last or (again and old):
-                self._report(Stray(pid, start, uid, procfs.program(pid)))
+                self._report(StrayProcess(pid, start, uid, procfs.program(pid)))
 
     def _is_attributed(
-        self, pid: int, marks: set[str], brands: set[int], processes: list[Process]
+        self, pid: int, marks: set[str], tags: set[int], processes: list[Process]
     ) -> bool:
-        if procfs.mark_of(pid) in marks or procfs.brand_of(pid) in brands:
+        if procfs.mark_of(pid) in marks or procfs.limit_tag_of(pid) in tags:
             return True
         return self._cgroups.of_attempt(pid) in {each.cgroup for each in processes} - {None}
 
@@ -107,7 +103,7 @@ class Strays:
             return True
         return procfs.session(pid) in (procfs.session(os.getpid()), procfs.session(os.getppid()))
 
-    def _report(self, stray: Stray) -> None:
+    def _report(self, stray: StrayProcess) -> None:
         identity = (stray.pid, stray.start)
         if identity in self._known or len(self._known) >= _MOST:
             return

@@ -4,7 +4,7 @@ import os
 import signal
 
 
-class Wakes:
+class SignalPipe:
     """Numbers of signals, as they come. Raises OSError where there is no descriptor or memory."""
 
     def __init__(self) -> None:
