@@ -42,6 +42,7 @@ _SHM_IN_USE: Final = 128
 _FLOCK: Final = "hhqqi4x"  # struct flock
 _WAL_INDEX: Final = 48  # bytes of the first copy of the wal-index header
 
+_LOOKS: Final = 5  # at the files, where a daemon changes them meanwhile
 _SMALLEST: Final = 512  # bytes; SQLite's smallest page
 
 _kept: list[int] = []
@@ -62,17 +63,26 @@ class Files:
         """Raises JournalError, NotAJournal."""
         self.path = path
         self.real = os.path.realpath(path)
-        self.index: WalIndex | None = None
         with _reasons(path):
             _check_regular(path, self.real)
-            shm = self._size("-shm")
-            wal = self._size("-wal")
-            if shm is not None and wal is not None:
-                self.index = wal_index(self.real + "-shm")
-            self.live = self.index is not None and self.index.live
+            self._look()
             if not self.live:  # else it is a database, and in use
                 _check_magic(path, self.real)
-            self.access: Access = self._access(shm, wal)
+
+    def _look(self) -> None:
+        """See which files there are. A daemon that ends takes its log and its index away."""
+        for looks_left in reversed(range(_LOOKS)):
+            shm, wal = self._size("-shm"), self._size("-wal")
+            self.index: WalIndex | None = None
+            try:
+                if shm is not None and wal is not None:
+                    self.index = wal_index(self.real + "-shm")
+                self.live = self.index is not None and self.index.live
+                self.access: Access = self._access(shm, wal)
+                return
+            except FileNotFoundError:
+                if not looks_left:
+                    raise
 
     def _access(self, shm: int | None, wal: int | None) -> Access:
         if self._size("-journal"):
@@ -94,12 +104,40 @@ class Files:
         """A connection that cannot write. Raises JournalError."""
         with contextlib.ExitStack() as stack:
             with _reasons(self.path):
-                uri = self._uri(stack)
-                connection = sqlite3.connect(uri, uri=True, isolation_level=None)
-            stack.callback(connection.close)
+                connection = self._opened(stack)
             connection.execute("PRAGMA query_only = 1")
             connection.execute("PRAGMA busy_timeout = 5000")
             yield connection
+
+    def _opened(self, stack: contextlib.ExitStack) -> sqlite3.Connection:
+        """A connection by the files as they are now: a daemon may have ended since the last look.
+
+        Without a second look, a command that runs while the daemon is replaced would fail. The
+        last try leaves an error of SQLite to the caller's first query, which tells it in words.
+        """
+        for tries_left in reversed(range(_LOOKS)):
+            try:
+                uri = self._uri(stack)
+                connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+            except (FileNotFoundError, sqlite3.OperationalError):
+                if not tries_left:
+                    raise
+            else:
+                if not tries_left or self._opens(connection):
+                    stack.callback(connection.close)
+                    return connection
+                connection.close()
+            self._look()
+        raise AssertionError(_LOOKS)
+
+    @staticmethod
+    def _opens(connection: sqlite3.Connection) -> bool:
+        """Whether SQLite finds the log and the index that it was told to use."""
+        try:
+            connection.execute("PRAGMA schema_version")
+        except sqlite3.Error as error:
+            return getattr(error, "sqlite_errorname", "") != "SQLITE_CANTOPEN"
+        return True
 
     def _uri(self, stack: contextlib.ExitStack) -> str:
         if self.access == "copied":
