@@ -7,7 +7,8 @@ starting a second one (``launcher.py``). Until then none is touched.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -51,6 +52,8 @@ class Machine(Protocol):
 
     def foreign(self, pid: int) -> int | None: ...
 
+    def is_below(self, pid: int, above: Collection[int]) -> bool: ...
+
     def identity_of(self, pid: int) -> str | None: ...
 
 
@@ -85,7 +88,7 @@ def find(
     if not entries and identity is None:
         return []
     processes = machine.all_processes()
-    found = [_kept(name, each, processes, machine) for name, each in entries.items()]
+    found = [_kept(name, each, processes, identity, machine) for name, each in entries.items()]
     left = {each.pid: each for each in found if each is not None}
     for mark, pids in processes.marked.items():
         leader = next((pid for pid in pids if machine.session(pid) == pid), None)
@@ -108,7 +111,7 @@ def find(
 
 
 def _kept(
-    name: str, kept: Kept, processes: procfs.Processes, machine: Machine
+    name: str, kept: Kept, processes: procfs.Processes, identity: str | None, machine: Machine
 ) -> UnjournaledProcess | None:
     """The process whose sockets are kept under this name, if it lives."""
     parts = _attempt(name)
@@ -117,9 +120,9 @@ def _kept(
     told = kept.about
     mark, pid, start = told.get("mark"), told.get("pid"), told.get("start")
     if not isinstance(pid, int):  # a daemon of 0.1.0, or one that died during the start
-        marks = [mark] if mark else _marks(processes, number, vassal)
-        pids = [pid for each in marks for pid in processes.of(each) if machine.session(pid) == pid]
-        pid, mark = (pids[0], marks[0]) if pids else (None, mark)
+        marks = [mark] if mark else _marks(processes, number, vassal, identity, machine)
+        leaders = _leaders(processes, marks, machine)
+        pid, mark = leaders[0] if leaders else (None, mark)
         start = None if pid is None else machine.start_time(pid)
     if pid is None or start is None or machine.start_time(pid) != start:
         return None
@@ -135,12 +138,33 @@ def _kept(
     )
 
 
-def _marks(processes: procfs.Processes, number: int, vassal: str) -> list[str]:
+def _leaders(
+    processes: procfs.Processes, marks: list[str], machine: Machine
+) -> list[tuple[int, str]]:
+    """The processes with these marks that lead their session, each with its mark."""
     return [
-        mark
-        for mark in processes.marked
-        if mark.startswith(f"{number}.") and mark.split(".", 2)[2:] == [vassal]
+        (pid, mark) for mark in marks for pid in processes.of(mark) if machine.session(pid) == pid
     ]
+
+
+def _marks(
+    processes: procfs.Processes, number: int, vassal: str, identity: str | None, machine: Machine
+) -> list[str]:
+    """The marks that an attempt of 0.1.0 may have, the likeliest first.
+
+    The keeper knows its number and its vassal only, and another emperor's attempt may have the
+    same ones. So no process below another emperor counts, and none of another journal. Processes
+    below this emperor come before others.
+    """
+    near = {os.getpid(), os.getppid()}
+    found = [
+        (not machine.is_below(pid, near), mark)
+        for mark, pids in processes.marked.items()
+        if mark.startswith(f"{number}.") and mark.split(".", 2)[2:] == [vassal]
+        for pid in pids
+        if machine.foreign(pid) is None and machine.identity_of(pid) in (None, identity)
+    ]
+    return [mark for _, mark in sorted(found)]
 
 
 def _attempt(name: str) -> tuple[int, str] | None:

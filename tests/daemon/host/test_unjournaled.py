@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,33 @@ class Machine:
     def foreign(self, pid: int) -> int | None:
         return self.but["foreign"]  # type: ignore[no-any-return]
 
+    def is_below(self, pid: int, above: Collection[int]) -> bool:
+        return os.getpid() in above and self.but["foreign"] is None
+
     def identity_of(self, pid: int) -> str | None:
         return self.but["identity"]  # type: ignore[no-any-return]
+
+
+class Neighbours(Machine):
+    """Process 40 is of another emperor, and of an attempt with the same number and vassal."""
+
+    def all_processes(self) -> procfs.Processes:
+        return procfs.Processes({f"7.{AT - 1}.a.ini": [40], self.mark: [50]}, {}, {})
+
+    def start_time(self, pid: int) -> int | None:
+        return {40: 4, 50: 5}.get(pid)
+
+    def session(self, pid: int) -> int | None:
+        return pid
+
+    def foreign(self, pid: int) -> int | None:
+        return self.but["emperor"] if pid == 40 else None
+
+    def is_below(self, pid: int, above: Collection[int]) -> bool:
+        return pid == 50
+
+    def identity_of(self, pid: int) -> str | None:
+        return self.but["other"] if pid == 40 else None
 
 
 def found(
@@ -117,6 +143,20 @@ def test_one_whose_sockets_were_set_aside() -> None:
 def test_one_that_the_release_before_started() -> None:
     expected = msgspec.structs.replace(BARE, kept="7:a.ini")
     assert found(Machine(identity=None), kept(), identity=None) == [expected]
+
+
+@pytest.mark.parametrize(
+    "machine",
+    [
+        pytest.param(Neighbours(emperor=9, other=None), id="which runs"),
+        pytest.param(Neighbours(emperor=None, other=None), id="which has died"),
+        pytest.param(Neighbours(emperor=None, other="8" * 16), id="of this release"),
+    ],
+)
+def test_one_of_the_release_before_beside_another_emperors(machine: Machine) -> None:
+    """0.1.0 gave the keeper no mark, so two attempts may be told apart by their emperors only."""
+    expected = msgspec.structs.replace(BARE, kept="7:a.ini")
+    assert found(machine, kept(), identity=None) == [expected]
 
 
 @pytest.mark.parametrize(

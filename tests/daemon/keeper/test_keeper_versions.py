@@ -2,17 +2,19 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from emperord.replay.verify import verify
 from support import processes
+from support.daemon import MARK
 from support.former import Installation
 from support.kept import Emperor
 from support.vassals import SLEEPER, speaker_path
 from support.waiting import until
 
-from ..conftest import MakeEmperor
+from ..conftest import QUICK, MakeEmperor
 
 ACCEPTS = "[uwsgi]\nsay 1 5 17\n"
 
@@ -118,10 +120,36 @@ def test_a_daemon_of_the_release_before_under_a_keeper_of_this_one(
         goes_on_without_its_journal(emperor, "b.ini")
 
 
-def test_an_upgrade_of_both_brings_the_knowledge(emperor: Emperor, installed: Installation) -> None:
+@pytest.fixture
+def neighbour(tmp_path: Path) -> Iterator[Emperor]:
+    """Another emperor of the release before. Its attempts have the same numbers and vassals."""
+    folder = tmp_path / "neighbour"
+    folder.mkdir()
+    options = (*QUICK, "--uwsgi", speaker_path(folder))
+    with Emperor(folder, *options, environ=Installation(folder).environ) as emperor:
+        (emperor.vassals / "a.ini").write_text(ACCEPTS)
+        (emperor.vassals / "plain.ini").write_text(SLEEPER)
+        emperor.start()
+        emperor.phase("a.ini", "accepting")
+        emperor.up("plain.ini")
+        yield emperor
+        emperor.stop()
+
+
+def marks(emperor: Emperor) -> set[str]:
+    """The marks of the vassals' processes, without the times in them."""
+    given = [environment[MARK].split(".", 2) for environment in emperor.environments().values()]
+    return {f"{number}.{vassal}" for number, _, vassal in given}
+
+
+def test_an_upgrade_of_both_brings_the_knowledge(
+    emperor: Emperor, neighbour: Emperor, installed: Installation
+) -> None:
     emperor.start()
     emperor.phase("a.ini", "accepting")
     emperor.up("plain.ini")
+    assert marks(emperor) == marks(neighbour)
+    others = neighbour.environments()
     keeper, before = emperor.pid, emperor.environments()
     installed.upgrade()
     seq = emperor.last_seq()
@@ -131,3 +159,4 @@ def test_an_upgrade_of_both_brings_the_knowledge(emperor: Emperor, installed: In
     assert emperor.environments() == before
     until(lambda: emperor.ctl("status").returncode == 0, "all is well")
     goes_on_without_its_journal(emperor)
+    assert neighbour.environments() == others
