@@ -16,7 +16,7 @@ be parsed has no such section; uWSGI complains of it better than we could.
 | `nofile`, `nproc` | how many files it may have open, and processes its user may have |
 | `as` | how much memory each of its processes may address: bytes, or as `64M`, `1GiB` |
 
-``world.py`` has the settings about the program's directory, variables, umask and stop.
+``world.py`` has the settings about the program's user, directory, variables, cgroup and stop.
 """
 
 import re
@@ -140,6 +140,8 @@ def _check_together(settings: Settings) -> None:
     """Raise _Flaw for a setting that another one has to go with."""
     if "directory" in settings and "command" not in settings:
         raise _Flaw("directory: is for a command; write chdir in [uwsgi] for uWSGI")
+    if "group" in settings and "user" not in settings:
+        raise _Flaw("group: needs user as well")
 
 
 def _text(key: str, value: Any) -> str:

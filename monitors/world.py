@@ -1,12 +1,15 @@
-"""Settings of ``[emperor]`` about the world of a program: directory, variables, umask, stop.
+"""Settings of ``[emperor]`` about the world of a program: its user, directory, cgroup and such.
 
 | key | |
 |---|---|
 | `directory` | the working directory of a program that a ``command`` names, an absolute path |
 | `environment` | variables ``NAME=VALUE``, split as a shell would; the lines of several add up |
-| `environment-file` | a file of such lines, read at each start; with `-` first it may be missing |
+| `environment-file` | a file of such lines, read at each start; with ``-`` it may be missing |
 | `umask` | the mask of the modes of new files, octal |
 | `stop-timeout` | how long a stop may take until the kill |
+| `user`, `group` | whom it runs as, outside of tyrant mode and ``--user``: names or numbers |
+| `memory-max`, `tasks-max` | bytes and tasks that its cgroup may have |
+| `cpu-weight` | the share of its cgroup in busy processors, 1 to 10000; the kernel has 100 |
 
 Here is what each may be. ``daemon/host/enter.py`` applies them, with the rights of the vassal.
 """
@@ -18,8 +21,10 @@ from typing import Final
 from ..journal import quantities
 from . import names, shell_words
 
-KEYS: Final = ("directory", "environment", "environment-file", "umask", "stop-timeout")
-FIXED: Final = KEYS[:4]  # a process has them from its start on
+FIXED: Final = ("directory", "environment", "environment-file", "umask")  # see enter.py
+USERS: Final = ("user", "group")
+CGROUP_LIMITS: Final = ("memory-max", "cpu-weight", "tasks-max")
+KEYS: Final = (*FIXED, "stop-timeout", *USERS, *CGROUP_LIMITS)
 LONGEST_STOP: Final = 86_400  # seconds; the daemon's own stop waits for it
 # Variables that the daemon sets, or that make a program take the daemon for its own supervisor.
 _RESERVED: Final = re.compile(
@@ -76,6 +81,33 @@ def _stop_timeout(text: str) -> str | None:
     return f"{_brief(text)} is no time for a stop; write {quantities.DURATIONS}, at most a day"
 
 
+def _account(text: str) -> str | None:
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?|[0-9]{1,10}", text, re.ASCII):
+        return None
+    return f"{_brief(text)} is no account; write a name or a number"
+
+
+def _memory(text: str) -> str | None:
+    number = quantities.size(text)
+    if number and number < 1 << 63:
+        return None
+    return f"{_brief(text)} is no such limit; write {quantities.SIZES}"
+
+
+def _weight(text: str) -> str | None:
+    return _count(text, 10_000)
+
+
+def _tasks(text: str) -> str | None:
+    return _count(text, 4_194_304)  # the kernel has no more pids
+
+
+def _count(text: str, most: int) -> str | None:
+    if re.fullmatch(r"[1-9][0-9]{0,6}", text, re.ASCII) and int(text) <= most:
+        return None
+    return f"{_brief(text)} is no such limit; write a whole number from 1 to {most}"
+
+
 def _brief(text: str) -> str:
     return names.shown(text if len(text) <= 40 else f"{text[:40]}…")
 
@@ -86,4 +118,9 @@ _CHECKS: Final[dict[str, Callable[[str], str | None]]] = {
     "environment-file": _file,
     "umask": _umask,
     "stop-timeout": _stop_timeout,
+    "user": _account,
+    "group": _account,
+    "memory-max": _memory,
+    "cpu-weight": _weight,
+    "tasks-max": _tasks,
 }

@@ -16,7 +16,7 @@ KINDS: Final = (
     "no witness", "clock", "own log", "logs shared",
     "unreachable", "doubted", "over budget", "barred", "throttled", "crashing", "hanging",
     "text altered", "log renamed", "flooding", "unknown process",
-    "left process", "no cgroup",
+    "left process", "no cgroup", "no limits",
 )  # fmt: skip
 KEEPER_DIED: Final = "nothing outlives this daemon until emperor is started once more"
 # With these a text comes from its source, or the vassal goes.
@@ -67,7 +67,7 @@ class Daemon(Protocol):
 
     def strays(self) -> Iterable[str]: ...
 
-    def cgroup_trouble(self) -> str | None: ...
+    def cgroup_troubles(self) -> Mapping[str, str]: ...
 
     def witness_trouble(self) -> tuple[int | None, str] | None: ...
 
@@ -117,8 +117,8 @@ def attention(daemon: Daemon, now: int) -> list[dict[str, Any]]:
         found.append(_entry("unknown process", None, reason, name))
     for stray in daemon.strays():
         found.append(_entry("left process", None, f"{stray}; end it if it is not wanted"))
-    if (trouble := daemon.cgroup_trouble()) is not None:
-        found.append(_entry("no cgroup", None, trouble))
+    for what, reason in daemon.cgroup_troubles().items():
+        found.append(_entry(what, None, reason))
     return sorted(found, key=lambda each: KINDS.index(each["what"]))
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from ...journal.policy import Policy
 from ...monitors.settings import LIMITS
+from ...monitors.world import CGROUP_LIMITS
 from ..core.fleet import Vassal
 from ..core.records import deafness
 from ..core.starts import bar_reason
@@ -16,6 +17,7 @@ from ..host.users import NoAccount, user_of
 
 Explain = Callable[[Vassal], dict[str, Any]]
 
+_LIMITS = (*LIMITS, *CGROUP_LIMITS)
 _SETTING = "environment in its [emperor] section"
 _OURS = (MARK, IDENTITY, "EMPERORD_VASSAL", "UWSGI_EMPEROR_FD", "UWSGI_EMPEROR_FD_CONFIG")
 
@@ -45,7 +47,7 @@ class Explainer:
             "user": None,
             "environment": [],
             "socket": spec.socket,
-            "limits": {key: spec.settings[key] for key in LIMITS if key in spec.settings},
+            "limits": {key: spec.settings[key] for key in _LIMITS if key in spec.settings},
             "path": spec.path,
             "config": spec.config,
             "text": None if text is None else text.decode(errors="replace"),

@@ -12,7 +12,8 @@ _SENT: Final = 1.0  # seconds after which a reload without confirmation counts a
 WAITS: Final = "its change waits for the next start (reload = none)"
 # Settings that a process has from its start on.
 _FIXED: Final = (
-    "command", "nofile", "nproc", "as", "directory", "environment", "environment-file", "umask"
+    "command", "nofile", "nproc", "as", "directory", "environment", "environment-file", "umask",
+    "user", "group", "memory-max", "cpu-weight", "tasks-max",
 )  # fmt: skip
 Way = Literal["tell", "restart", "none"]
 

@@ -18,6 +18,9 @@ def bar_reason(spec: Spec, policy: Policy, source: str) -> str | None:
     """Why a vassal with this spec, of this source, may not run, or None."""
     if spec.bar is not None:
         return spec.bar
+    if "user" in spec.settings and (policy.tyrant or policy.user is not None):
+        decides = "in tyrant mode its source says" if policy.tyrant else "--user says"
+        return f"[emperor] user: {decides} whom it runs as; remove user and group"
     if policy.tyrant:
         for what, number in (("uid", spec.uid), ("gid", spec.gid)):
             # -1, in whatever guise, would leave the process as it is: root's.

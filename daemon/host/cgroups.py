@@ -21,12 +21,12 @@ import os
 import re
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import trio
 
-from . import cgroup_base, procfs, threads, world
+from . import cgroup_base, cgroup_limits, procfs, threads, world
 from . import cgroup_files as files
 
 log = logging.getLogger("emperor.host")
@@ -45,6 +45,7 @@ class Cgroups:
     def __init__(self, base: str | None = None, trouble: str | None = None) -> None:
         self.base = base
         self.trouble = trouble  # why attempts have none that should have one
+        self.no_limits: str | None = None  # why vassals run without limits that they ask for
         self._mounts = _preferring(base) if base is not None else []
         self._shares = threads.Shares()
 
@@ -76,6 +77,14 @@ class Cgroups:
                 trouble,
             )
         self.trouble = trouble
+
+    def limit(self, cgroup: str | None, settings: Mapping[str, str]) -> None:
+        """Set the limits that a vassal asks for; say once why some cannot be. Blocks."""
+        flaw = cgroup_limits.limit(cgroup, settings)
+        if flaw is not None:
+            if self.no_limits is None:
+                log.warning("vassals run without limits of their cgroups: %s", flaw)
+            self.no_limits = flaw
 
     # Finding one
 

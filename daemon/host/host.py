@@ -254,9 +254,10 @@ class Host:
         """Processes that may be left of vassals and cannot be attributed, each in words."""
         return self._strays.alive()
 
-    def cgroup_trouble(self) -> str | None:
-        """Why vassals run without cgroups that should have them."""
-        return self._cgroups.trouble
+    def cgroup_troubles(self) -> dict[str, str]:
+        """Troubles with cgroups: a heading, and the reason."""
+        found = {"no cgroup": self._cgroups.trouble, "no limits": self._cgroups.no_limits}
+        return {what: reason for what, reason in found.items() if reason is not None}
 
     def cgroup_of(self, vassal: str) -> str | None:
         """The directory of its attempt's cgroup."""

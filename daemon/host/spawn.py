@@ -72,6 +72,7 @@ class Starter:
         # A program of another user may not make cgroups, so none is delegated to it.
         cgroup = self._cgroups.make(self._identity(), mark, delegated=user is None)
         try:
+            self._cgroups.limit(cgroup, vassal.running.settings)
             process = self._start(vassal, mark, user, cgroup)
         except BaseException:
             if cgroup is not None:

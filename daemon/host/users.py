@@ -1,6 +1,7 @@
 """The user of a vassal, and the part of the daemon's environment that the vassal gets.
 
-In tyrant mode a vassal runs as its source's user, with ``--user`` all run as one user.
+In tyrant mode a vassal runs as its source's user, with ``--user`` all run as one user. Without
+either a config may name a ``user``, if the daemon is root.
 
 First the process gets a session of its own. Then ``setpriv``, executed as root, forbids new
 privileges, so that no set-uid program can give any back, and takes on group, groups and user.
@@ -24,11 +25,12 @@ from ...journal.events import Spec
 from ...journal.policy import Policy
 from ...monitors.tenant import Tenant, passed
 
+_NO_ID: Final = 2**32 - 1
 _ACCOUNT: Final = ("HOME", "USER", "LOGNAME", "SHELL")
 
 
 class NoAccount(Exception):
-    """Tyrant mode needs an account, and the uid has none."""
+    """An account is needed and there is none, or the daemon may not run a vassal as it."""
 
 
 class User(NamedTuple):
@@ -66,14 +68,42 @@ def user_of(spec: Spec, policy: Policy) -> User | None:
         assert spec.uid is not None
         assert spec.gid is not None
         return _user(spec.uid, spec.gid, initgroups=policy.tyrant_initgroups)
-    if policy.user is None:
+    ids = _named(spec) if policy.user is None else policy.user
+    if ids is None:
         return None
-    uid, gid = policy.user
     try:
-        user = _user(uid, gid, initgroups=True)
+        user = _user(*ids, initgroups=True)
     except NoAccount:
-        user = _user(uid, gid, initgroups=False)
+        user = _user(*ids, initgroups=False)
     return user._replace(tenant=False)
+
+
+def _named(spec: Spec) -> tuple[int, int] | None:
+    """The uid and gid that its settings name, None without. Raises NoAccount."""
+    named = spec.settings.get("user")
+    if named is None:
+        return None
+    if os.geteuid() != 0:
+        raise NoAccount(
+            f"[emperor] user = {named}: only root can run it as another user, and the daemon is"
+            f" uid {os.geteuid()}; remove it, or start the daemon as root"
+        )
+    try:
+        account = pwd.getpwuid(int(named)) if named.isdigit() else pwd.getpwnam(named)
+        uid, gid = account.pw_uid, account.pw_gid
+    except (KeyError, OverflowError):
+        if not named.isdigit():
+            raise NoAccount(f"[emperor] user = {named}: there is no such account") from None
+        uid = gid = int(named)
+    group = spec.settings.get("group")
+    if group is not None:
+        try:
+            gid = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+        except KeyError:
+            raise NoAccount(f"[emperor] group = {group}: there is no such group") from None
+    if not (0 < uid < _NO_ID and 0 < gid < _NO_ID):
+        raise NoAccount(f"[emperor] user = {named}: uid {uid} gid {gid} is root's, or no id")
+    return uid, gid
 
 
 def _user(uid: int, gid: int, *, initgroups: bool) -> User:

@@ -134,9 +134,9 @@ class View:
             return None
         return self.witness.since, self.witness.trouble
 
-    def cgroup_trouble(self) -> str | None:
-        """Why vassals run without cgroups that should have them."""
-        return self._host.cgroup_trouble()
+    def cgroup_troubles(self) -> dict[str, str]:
+        """Troubles with cgroups: the kind of attention, and the reason."""
+        return self._host.cgroup_troubles()
 
     def cgroup_of(self, vassal: str) -> str | None:
         """The directory of a vassal's cgroup, None where it has none."""

@@ -108,7 +108,8 @@ class StandIns:
             return value
         if key.endswith("-signal") and settings.signal_number(value) is not None:
             return value
-        if key in ("stop-timeout", "umask") and world.flaw(key, value) is None:
+        plain = ("stop-timeout", "umask", *world.CGROUP_LIMITS)
+        if key in plain and world.flaw(key, value) is None:
             return value
         before = {"directory": "/", "environment-file": "/", "environment": "VARIABLE="}
         return before.get(key, "") + self.word("value", value)

@@ -13,6 +13,13 @@ GOOD = {
             "environment-file": "-/etc/app",
         },
     ),
+    "users and limits of a cgroup": (
+        "user = www-data\ngroup = 33\nmemory-max = 1GiB\ncpu-weight = 50\ntasks-max = 100\n",
+        {
+            "user": "www-data", "group": "33", "memory-max": "1GiB", "cpu-weight": "50",
+            "tasks-max": "100",
+        },
+    ),
     "the lines of an environment add up": (
         'environment = A=1 B="b c"\nenvironment = C=3\n',
         {"environment": 'A=1 B="b c" C=3'},
@@ -58,6 +65,18 @@ FLAWS = {
     "too many variables": (
         "environment = A=" + "x" * 3000 + "\nenvironment = B=" + "x" * 3000,
         "environment: has 6005 characters, 4096 are allowed",
+    ),
+    "a group alone": ("group = x", "group: needs user as well"),
+    "no account": ("user = a b", "user: a b is no account; write a name or a number"),
+    "no size": ("memory-max = all", "memory-max: all is no such limit; write 64K, 10M or 1GiB"),
+    "no memory": ("memory-max = 0", "memory-max: 0 is no such limit; write 64K, 10M or 1GiB"),
+    "too much weight": (
+        "cpu-weight = 10001",
+        "cpu-weight: 10001 is no such limit; write a whole number from 1 to 10000",
+    ),
+    "no tasks": (
+        "tasks-max = 0",
+        "tasks-max: 0 is no such limit; write a whole number from 1 to 4194304",
     ),
     "no mask": ("umask = 088", "umask: 088 is no mask; write it in octal, as 027"),
     "no time": (

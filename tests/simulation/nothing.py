@@ -21,8 +21,8 @@ class Nothing:
     def strays(self) -> list[str]:
         return []
 
-    def cgroup_trouble(self) -> str | None:
-        return None
+    def cgroup_troubles(self) -> dict[str, str]:
+        return {}
 
     def cgroup_of(self, vassal: str) -> str | None:
         return None

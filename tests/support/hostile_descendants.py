@@ -76,7 +76,7 @@ def removed(daemon: Daemon) -> None:
 def attention(daemon: Daemon) -> list[dict[str, str]]:
     """The findings of ``status`` about left processes and cgroups."""
     status = ask(daemon, "status")["status"]
-    kinds = ("left process", "no cgroup")
+    kinds = ("left process", "no cgroup", "no limits")
     return [each for each in status["attention"] if each["what"] in kinds]
 
 

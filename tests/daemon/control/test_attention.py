@@ -65,8 +65,8 @@ class Daemon:
     def strays(self) -> list[str]:
         return self.strayed
 
-    def cgroup_trouble(self) -> str | None:
-        return self.trouble
+    def cgroup_troubles(self) -> dict[str, str]:
+        return {} if self.trouble is None else {"no cgroup": self.trouble, "no limits": "x"}
 
     unwitnessed: tuple[int | None, str] | None = None
 
@@ -280,6 +280,7 @@ def test_processes_that_are_left_missing_cgroups_and_the_clock_want_attention() 
         ("clock", None, "ahead"),
         ("left process", None, "process 7; end it if it is not wanted"),
         ("no cgroup", None, "/x: full"),
+        ("no limits", None, "x"),
     ]
 
 
