@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from statistics import median
 from typing import Any, Final
 
@@ -14,6 +15,8 @@ from ..journal.times import Moment, for_people, rfc3339, took
 from ..monitors.names import shown
 from . import tally, tally_segments
 from .rebuild import NotFound, damaged
+from .salvage import is_allowed
+from .sums import NO_SUMS, kept
 from .tally import Window
 from .uptime import FAILED, SUCCEEDED, Report, Spell
 
@@ -30,10 +33,17 @@ _HEAD: Final = (
 )  # fmt: skip
 
 
-def report(reader: Reader, since: Moment | None, until: Moment | None) -> Report:
-    """The findings between two moments. Raises Damaged, NewerFormat, NotFound."""
+def report(
+    reader: Reader, since: Moment | None, until: Moment | None, full: bool = False
+) -> Report:
+    """The findings between two moments. Raises Damaged, NewerFormat, NotFound.
+
+    ``full``: without the sums that a former report has kept, and none are. Nor are they of a reader
+    that may leave out events.
+    """
     window = window_of(reader, since, until)
-    return tally_segments.tallied(reader, window) or tally.fold(reader, window)
+    with nullcontext(NO_SUMS) if full or is_allowed(reader) else kept() as sums:
+        return tally_segments.tallied(reader, window, sums) or tally.fold(reader, window)
 
 
 def window_of(reader: Reader, since: Moment | None, until: Moment | None) -> Window:

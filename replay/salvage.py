@@ -20,6 +20,11 @@ def allow(reader: Reader) -> None:
     _left_out[reader] = {}
 
 
+def is_allowed(reader: Reader) -> bool:
+    """Whether folds by this reader read on."""
+    return reader in _left_out
+
+
 def leave_out(reader: Reader, seq: int, error: JournalError) -> None:
     """Leave this event out; raises the error where that is not asked for."""
     known = _left_out.get(reader)

@@ -24,8 +24,9 @@ def events(
     """
     seq, before = after, _hash(reader, after) if chained else None
     for row in reader.rows(after=after, upto=upto):
-        _missing(reader, seq, row[0])
-        before = before if row[0] == seq + 1 else None
+        if row[0] != seq + 1:
+            _missing(reader, seq, row[0])
+            before = None
         seq = row[0]
         if before is not None and _link(before, row) != row[8] and is_altered(reader, row):
             leave_out(reader, seq, damaged(reader, seq, "is not what was written"))

@@ -22,7 +22,6 @@ from .salvage import leave_out
 from .uptime import Report, Spell, State, finished, is_failure, was_failing
 from .words import decode_actions
 
-LONG: Final = 50_000  # events from which on the chain is not checked, and other processes help
 _KEPT: Final = 2_000  # deploys that wait to be counted
 
 
@@ -105,7 +104,7 @@ def fold(reader: Reader, window: Window) -> Report:
     book = Book(window, fleet.at)
     follower = in_window(window)
     tally = Tally(window, fleet, book)
-    follow(reader, window.last, tally, follower, window.last - window.before < LONG)
+    follow(reader, window.last, tally, follower)
     outlast(reader, fleet, follower)
     book.deployed(follower.touched.values())
     return book.finish()
@@ -124,11 +123,9 @@ def settle(book: Book, follower: Deploys) -> None:
     follower.touched = {seq: known[seq] for seq in known if seq in waits}
 
 
-def follow(
-    reader: Reader, until: int, tally: "Tally", follower: Deploys, chained: bool = False
-) -> None:
+def follow(reader: Reader, until: int, tally: "Tally", follower: Deploys) -> None:
     """Fold up to an event. Raises Damaged, NewerFormat, FoldFailed."""
-    for event, row in sound.events(reader, tally.fleet.seq, until, chained):
+    for event, row in sound.events(reader, tally.fleet.seq, until):
         try:
             tally.fold(event, decode_actions(row[7]), follower)
         except FoldFailed as error:

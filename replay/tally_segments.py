@@ -5,6 +5,9 @@ segment begins with the snapshot, and notes what it sees. Then one book adds up 
 segments, in order, as if one tally had seen all. It checks that each segment began with the fleet,
 the states and the facts with which the one before it ended. If it did not, a process has failed,
 or anything else is not as expected, there is no answer: then one tally folds all.
+
+The cuts do not depend on the window. So most segments are those of the report before, and their
+notes need not be made again (``sums.py``).
 """
 
 import sys
@@ -13,8 +16,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 from hashlib import sha256
+from itertools import pairwise
 from typing import Final
-from zlib import compress, decompress
 
 import msgspec
 
@@ -24,12 +27,13 @@ from ..journal.deploys import DEPLOYED
 from ..journal.reading import Reader, open_journal
 from .boundaries import Following, Note, applied
 from .rebuild import base
-from .tally import LONG, Book, Tally, Window, follow, in_window, outlast, settle
+from .sums import NO_SUMS, Sums, name_of, pack, unpack
+from .tally import Book, Tally, Window, follow, in_window, outlast, settle
 from .tickets import Tickets, give, of_parent, shared
 from .uptime import SUCCEEDED, Report, State
 
-SEGMENT: Final = 25_000  # events, at least
-_SEGMENTS: Final = 12  # about, at most
+LONG: Final = 50_000  # events from which on other processes are worth their start
+SEGMENT: Final = 25_000  # events, about
 _STATES: Final[tuple[State, ...]] = ("up", "down", "off", "paused", "absent")
 _ABSENT: Final = _STATES.index("absent")
 # A note is three numbers: a name's number times 16 plus one of these, a time, and another time.
@@ -43,10 +47,11 @@ class Unlike(Exception):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """The window, and the events between which its segments are."""
+    """The window, the events between which its segments are, and the segments to be tallied."""
 
     window: Window
     stops: list[int]
+    wanted: list[int]
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -67,7 +72,7 @@ class Tallied(msgspec.Struct):
     at: int  # where it ends
     fleet: bytes  # there, of the last segment
     names: list[str]
-    numbers: bytes  # packed
+    numbers: bytes
     monitors: dict[str, str]
     outcomes: dict[str, dict[str, int]]  # by vassal, of deploys that are settled
     leads: dict[str, bytes]
@@ -77,10 +82,13 @@ class Tallied(msgspec.Struct):
 
 
 class Found(msgspec.Struct):
-    """The findings of one process."""
+    """The findings of one process: segments as files of sums have them."""
 
-    segments: dict[int, Tallied] = {}
+    segments: dict[int, bytes] = {}
     failed: bool = False
+
+
+_decoder: Final = msgspec.msgpack.Decoder(Tallied)
 
 
 class _Notes(Book):
@@ -137,34 +145,53 @@ class _Notes(Book):
                     self.leads.setdefault(name, array("q")).append(at - deploy.at)
 
 
-def tallied(reader: Reader, window: Window) -> Report | None:
+def tallied(reader: Reader, window: Window, sums: Sums = NO_SUMS) -> Report | None:
     """The findings in a window; None where one tally is to fold all."""
     fleet, _ = base(reader, window.before)
     if window.last - fleet.seq < LONG or reader.files.access == "copied":
         return None
-    stops = [fleet.seq]
-    length = max(SEGMENT, (window.last - fleet.seq) // _SEGMENTS)
-    query = "SELECT seq FROM snapshot WHERE seq > ? AND seq < ? ORDER BY seq"
-    for (seq,) in reader.fetch(query, window.before, window.last):
-        if seq >= stops[-1] + length:
-            stops.append(seq)
-    plan = Plan(window, [*stops, window.last])
-    count = len(plan.stops) - 1
+    stops = [fleet.seq, *_cuts(reader, window), window.last]
     try:
-        found = shared(__name__, reader.path, plan, count, partial(work, reader, plan), Found)
-        parts = {number: part for each in found for number, part in each.segments.items()}
-        return _joined(reader, window, fleet, [parts[number] for number in range(count)])
+        names = _kept_as(reader, window, stops) if sums.are_kept else {}
+        parts = {number: part for number in names if (part := sums.load(names[number]))}
+        wanted = [number for number in range(len(stops) - 1) if number not in parts]
+        plan = Plan(window, stops, wanted)
+        for found in shared(
+            __name__, reader.path, plan, len(wanted), partial(work, reader, plan), Found
+        ):
+            parts.update(found.segments)
+            for number in found.segments.keys() & names.keys():
+                sums.store(names[number], found.segments[number])
+        sums.tidy()
+        return _joined(reader, window, fleet, [parts[number] for number in range(len(stops) - 1)])
     except Exception:  # whatever it is, the one tally tells it
         return None
+
+
+def _cuts(reader: Reader, window: Window) -> list[int]:
+    """The snapshots in a window with which segments begin: the first of so many events."""
+    query = "SELECT min(seq) FROM snapshot GROUP BY seq / ? ORDER BY 1"
+    return [seq for (seq,) in reader.fetch(query, SEGMENT) if window.before < seq < window.last]
+
+
+def _kept_as(reader: Reader, window: Window, stops: Sequence[int]) -> dict[int, str]:
+    """The names of the files for those segments whose notes do not depend on the window."""
+    names = {}
+    for number, (begin, end) in enumerate(pairwise(stops[:-1])):
+        if number or begin == reader.anchor.seq == window.before:
+            names[number] = name_of(reader, begin, end)
+    return names
 
 
 def work(reader: Reader, plan: Plan, tickets: Tickets) -> Found:
     """Take segments until none is left, or one fails."""
     found = Found()
-    for number in tickets:
+    for ticket in tickets:
+        number = plan.wanted[ticket]
         begin, end = plan.stops[number : number + 2]
         try:
-            found.segments[number] = _segment(reader, plan.window, begin, end, number > 0)
+            part = _segment(reader, plan.window, begin, end, number > 0)
+            found.segments[number] = pack(msgspec.msgpack.encode(part))
         except Exception:  # whatever it is, the one tally tells it
             found.failed = True
             tickets.drop()
@@ -172,6 +199,7 @@ def work(reader: Reader, plan: Plan, tickets: Tickets) -> Found:
 
 
 def _segment(reader: Reader, window: Window, begin: int, end: int, resumed: bool) -> Tallied:
+    """The notes of a segment. Raises Damaged where an event does not follow from the chain."""
     fleet, _ = base(reader, begin)
     if fleet.seq != begin:
         raise Unlike
@@ -189,7 +217,7 @@ def _segment(reader: Reader, window: Window, begin: int, end: int, resumed: bool
         raise Unlike
     return Tallied(
         first, states, _facts(tally), fleet.at, to_json(fleet) if end == window.last else b"",
-        list(book.names), compress(book.numbers.tobytes(), 1), book.monitors,
+        list(book.names), book.numbers.tobytes(), book.monitors,
         {name: dict(counts) for name, counts in book.outcomes.items()},
         {name: leads.tobytes() for name, leads in book.leads.items()}, names,
         follower.notes if isinstance(follower, Following) else [],
@@ -202,29 +230,34 @@ def _facts(tally: Tally) -> Facts:
     return Facts(tally.fleet.seq, digest, tally.stopped, sorted(tally.finished))
 
 
-def _joined(reader: Reader, window: Window, fleet: Fleet, parts: Sequence[Tallied]) -> Report:
-    """One book of all segments. Raises Unlike, Unknown."""
+def _joined(reader: Reader, window: Window, fleet: Fleet, parts: Sequence[bytes]) -> Report:
+    """One book of all segments. Raises Unlike, Unknown, DecodeError."""
     book = Book(window, fleet.at)
     open_: list[Deploy] = []
-    for number, part in enumerate(parts):
-        if number:
+    end: Facts | None = None
+    part: Tallied | None = None
+    for packed in parts:
+        part = _decoder.decode(unpack(packed))
+        if end is not None:
             states = {name: each.state for name, each in book.spells.items()}
             there = {name: state for name, state in states.items() if state != "absent"}
-            if part.begin != parts[number - 1].end or part.states != there:
+            if part.begin != end or part.states != there:
                 raise Unlike
+        end = part.end
         _add(book, part)
         settled, open_ = applied(reader, open_, part.notes, part.vassals, part.at)
         book.deployed(settled)
         open_ += part.open
     follower = Deploys(open_, lambda _: False)
-    outlast(reader, from_json(parts[-1].fleet), follower)
+    assert part is not None
+    outlast(reader, from_json(part.fleet), follower)
     book.deployed(open_)
     return book.finish()
 
 
 def _add(book: Book, part: Tallied) -> None:
     """Add the notes of a segment."""
-    numbers = array("q", decompress(part.numbers))
+    numbers = array("q", part.numbers)
     for number, at, last in zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True):
         what = number & 15
         if what >= _STARTS:

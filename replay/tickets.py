@@ -59,7 +59,7 @@ def shared(
         sink.close()
         others: list[subprocess.Popen[bytes]] = []
         try:
-            while len(others) + 1 < min(len(os.sched_getaffinity(0)), MOST):
+            while len(others) + 1 < min(len(os.sched_getaffinity(0)), MOST, count):
                 others.append(_begin(module, path, plan, begin))
             found = [work(Tickets(source.fileno()))]
             for other in others:

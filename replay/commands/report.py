@@ -27,6 +27,9 @@ from ..sources import Sources
     help="The worst first: by up, outages, mttr, longest, deaths, deploys, failed or lead."
     "  [default: name]", metavar="KEY",
 )  # fmt: skip
+@click.option(
+    "--full", is_flag=True, help="Fold all events, without the sums that a former report kept."
+)
 @listing()
 @reading_all
 def command(
@@ -35,6 +38,7 @@ def command(
     since: Moment | None,
     until: Moment | None,
     order: str,
+    full: bool,
     form: str,
 ) -> None:
     """Time up, outages and deploys of each vassal and of all; the four measures of DORA.
@@ -45,7 +49,7 @@ def command(
     check_times(hosts, since, until)
     if name is not None and not is_pattern(name):
         in_any(hosts, lambda each: check_known(each.reader, name))
-    found = in_any(hosts, lambda each: (each.host, report.report(each.reader, since, until)))
+    found = in_any(hosts, lambda each: (each.host, report.report(each.reader, since, until, full)))
     answer = report.Answer(
         found, lambda each: name is None or each == name or fnmatchcase(each, name), order
     )

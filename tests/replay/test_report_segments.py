@@ -1,5 +1,6 @@
 """``report`` has the segments of a long journal seen by all cores: it says what one fold says."""
 
+import os
 import random
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from emperord.journal.reading import open_journal
 from emperord.journal.times import EventNumber
 from emperord.replay import tally, tally_segments, tickets
 from emperord.replay.report import window_of
+from emperord.replay.sums import Sums
 from emperord.replay.uptime import Report, Spell
 from fold.test_properties import Life
 from hypothesis import HealthCheck, settings
@@ -43,12 +45,18 @@ def cut(patch: pytest.MonkeyPatch, segment: int, processes: int = 1) -> None:
 
 
 def compare(path: Path, since: int, until: int) -> None:
-    """Both ways, on the events from one to another."""
-    with open_journal(str(path)) as reader:
-        window = window_of(reader, EventNumber(since), EventNumber(until))
-        found = tally_segments.tallied(reader, window)
-        assert found is not None
-        assert facts(found) == facts(tally.fold(reader, window))
+    """Both ways, on the events from one to another; and again, with the sums that were kept."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        with open_journal(str(path)) as reader:
+            window = window_of(reader, EventNumber(since), EventNumber(until))
+            truth = facts(tally.fold(reader, window))
+            for _ in range(2):
+                found = tally_segments.tallied(reader, window, Sums(folder))
+                assert found is not None
+                assert facts(found) == truth
+    finally:
+        os.close(folder)
 
 
 @pytest.mark.parametrize("window", [(1, 300), (105, 300), (1, 215), (105, 215)], ids=str)
