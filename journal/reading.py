@@ -180,13 +180,20 @@ class Reader:
         return rows[0] if rows else None
 
     def fetch(self, query: str, *parameters: object) -> list[Any]:
+        # Commands ask thousands of times, so the usual way enters no context manager.
+        try:
+            return self.db.execute(query, parameters).fetchall()
+        except (sqlite3.Error, UnicodeDecodeError):
+            return self._fetch_leniently(query, *parameters)
+
+    def _fetch_leniently(self, query: str, *parameters: object) -> list[Any]:
+        """Ask again: a damaged text is no error, the caller finds out by its content."""
         with self.reading():
             try:
                 return self.db.execute(query, parameters).fetchall()
             except sqlite3.OperationalError as error:
                 if "UTF-8" not in str(error):
                     raise
-                # A damaged text: the caller gets it, and finds out by its content.
                 self.db.text_factory = _lenient
                 try:
                     return self.db.execute(query, parameters).fetchall()

@@ -8,15 +8,16 @@ not fit is tried once more behind the hash that the row before should have.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 from weakref import WeakKeyDictionary
 
 from ..journal import chain
 from ..journal.errors import VERIFY_SAYS_MORE, JournalError
-from ..journal.reading import Reader, Row
+from ..journal.reading import COLUMNS, Reader, Row
 
 MARK: Final = "!"  # in front of a row that is altered
-
+_PAIR: Final = f"SELECT {COLUMNS} FROM event WHERE seq BETWEEN ? AND ? ORDER BY seq"
 _before: WeakKeyDictionary[Reader, Row] = WeakKeyDictionary()  # the last row that was looked at
 
 
@@ -61,10 +62,15 @@ def complaint(reader: Reader, seqs: list[int]) -> str:
 
 def row_of(reader: Reader, seq: int) -> Row | None:
     """The row of an event; None where it cannot be read."""
-    try:
+    # The row before is read with it, because ``is_altered`` asks for that next.
+    with suppress(JournalError):
+        rows: list[Row] = reader.fetch(_PAIR, seq - 1, seq)
+        if len(rows) == 2:
+            _before[reader] = rows[0]
+        return rows[-1] if rows and rows[-1][0] == seq else None
+    with suppress(JournalError):  # the row before may be the one that cannot be read
         return reader.row(seq)
-    except JournalError:
-        return None
+    return None
 
 
 def _should_be(reader: Reader, row: Row) -> bytes | None:
