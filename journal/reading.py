@@ -184,21 +184,8 @@ class Reader:
         try:
             return self.db.execute(query, parameters).fetchall()
         except (sqlite3.Error, UnicodeDecodeError):
-            return self._fetch_leniently(query, *parameters)
-
-    def _fetch_leniently(self, query: str, *parameters: object) -> list[Any]:
-        """Ask again: a damaged text is no error, the caller finds out by its content."""
-        with self.reading():
-            try:
-                return self.db.execute(query, parameters).fetchall()
-            except sqlite3.OperationalError as error:
-                if "UTF-8" not in str(error):
-                    raise
-                self.db.text_factory = _lenient
-                try:
-                    return self.db.execute(query, parameters).fetchall()
-                finally:
-                    self.db.text_factory = str
+            with self.reading():
+                return _fetch_leniently(self.db, query, parameters)
 
     def vassals(self) -> list[str]:
         """Every name that the events speak of, sorted."""
@@ -322,6 +309,22 @@ class Reader:
             return self.anchor.hash
         row = self._one("SELECT hash FROM event WHERE seq = ?", seq)
         return None if row is None else row[0]
+
+
+def _fetch_leniently(
+    connection: sqlite3.Connection, query: str, parameters: Sequence[Any]
+) -> list[Any]:
+    """Ask again: a damaged text is no error, the caller finds out by its content."""
+    try:
+        return connection.execute(query, parameters).fetchall()
+    except sqlite3.OperationalError as error:
+        if "UTF-8" not in str(error):
+            raise
+        connection.text_factory = _lenient
+        try:
+            return connection.execute(query, parameters).fetchall()
+        finally:
+            connection.text_factory = str
 
 
 @contextlib.contextmanager
