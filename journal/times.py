@@ -3,7 +3,8 @@
 import functools
 import re
 import time
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -11,21 +12,31 @@ import msgspec
 _SECOND: Final = 1_000_000_000
 _DAY: Final = 86_400 * _SECOND
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_CLOCK: Final = r"(\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s?([Zz]|[+-]\d\d:?\d\d)?"
-_ABSOLUTE: Final = re.compile(rf"(\d{{4}})-(\d\d)-(\d\d)(?:[Tt ]{_CLOCK})?", re.ASCII)
-_OF_A_DAY: Final = re.compile(rf"(?:(today|yesterday)(?: {_CLOCK})?)", re.ASCII)
+# As offsets: Z and UTC, hours, or a zone of the tz database as in Europe/Berlin.
+_ZONE: Final = r"[Zz]|UTC|[+-]\d\d:?\d\d|[A-Z][A-Za-z_]+(?:/[A-Za-z0-9_+-]+){1,2}"
+_CLOCK: Final = rf"(\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{{1,9}}))?)?\s?({_ZONE})?"
+_WEEKDAY: Final = r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6},? )?"  # as systemd prints it
+_ABSOLUTE: Final = re.compile(
+    rf"{_WEEKDAY}(\d{{4}})-(\d\d)-(\d\d)(?:[Tt ]{_CLOCK}| ({_ZONE}))?", re.ASCII
+)
+_OF_A_DAY: Final = re.compile(rf"(?:(today|yesterday|tomorrow)(?: {_CLOCK})?)", re.ASCII)
 _OF_THE_CLOCK: Final = re.compile(_CLOCK, re.ASCII)
 # At most nine digits: more would be before all calendars.
-_SPAN: Final = r"(?:\d{1,9}\s?[a-z]+[ ,]*)+"
-_RELATIVE: Final = re.compile(rf"-\s?({_SPAN})|({_SPAN})(?:ago)?", re.ASCII)
+_SPAN: Final = r"(?:\d{1,9}(?:\.\d{1,9})?\s?[A-Za-z]+[ ,]*)+"
+_RELATIVE: Final = re.compile(rf"([+-])\s?({_SPAN})|({_SPAN})(?:ago)?", re.ASCII)
 _EVENT: Final = re.compile(r"@(\d{1,18})", re.ASCII)
-_UNITS: Final = {
+_UNITS: Final = {  # months and years as systemd has them: 30.44 and 365.25 days
+    **dict.fromkeys(("us", "usec"), Decimal("0.000001")),
+    **dict.fromkeys(("ms", "msec"), Decimal("0.001")),
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1),
     **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60),
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600),
     **dict.fromkeys(("d", "day", "days"), 86_400),
     **dict.fromkeys(("w", "week", "weeks"), 604_800),
+    **dict.fromkeys(("M", "month", "months"), 2_629_800),
+    **dict.fromkeys(("y", "year", "years"), 31_557_600),
 }
+_DAYS: Final = {"yesterday": -1, "today": 0, "tomorrow": 1}
 _FORMS: Final = "2026-11-24T06:31:03Z, 2026-11-24, 06:41, yesterday, 10m, -2h, '3 days ago' or @SEQ"
 
 
@@ -99,9 +110,10 @@ def parse(text: str, since: int | None = None) -> int:
     """UTC nanoseconds of a time as people write it.
 
     It is RFC 3339, where a space may stand for the T and the seconds or the time may be left out.
-    Without an offset it is UTC. Or it is ``now``, ``today``, ``yesterday`` or a clock time (the
-    last one that has passed). Or it is relative to ``since`` (the present, if None): ``-30s``,
-    ``1h30m``, ``3 days ago``. Raises ValueError with a text for people.
+    Without an offset it is UTC. A weekday before it is ignored, and a zone of the tz database may
+    follow it. Or it is ``now``, ``today``, ``yesterday``, ``tomorrow`` or a clock time (the last
+    one that has passed). Or it is relative to ``since`` (the present, if None): ``-30s``,
+    ``1h30m``, ``1.5h``, ``3 days ago``; ``+5m`` is later. Raises ValueError with a text for people.
     """
     text = text.strip()
     present = now() if since is None else since
@@ -117,22 +129,25 @@ def parse(text: str, since: int | None = None) -> int:
 
 
 def _absolute(found: re.Match[str], _: int) -> int:
-    year, month, day, *clock = found.groups(default="")
+    year, month, day, *clock, zone = found.groups(default="")
+    clock[-1] = clock[-1] or zone
     return _instant(date(int(year), int(month), int(day)), *clock)
 
 
 def _relative(found: re.Match[str], present: int) -> int:
-    seconds = 0
-    for number, unit in re.findall(r"(\d+)\s?([a-z]+)", found[1] or found[2].removesuffix("ago")):
+    seconds = Decimal(0)
+    told = found[2] or found[3].removesuffix("ago")
+    for number, unit in re.findall(r"([\d.]+)\s?([A-Za-z]+)", told):
         if unit not in _UNITS:
-            raise ValueError(f"there is no unit {unit!r}; units are s, m, h, d, w")
-        seconds += int(number) * _UNITS[unit]
-    return present - seconds * _SECOND
+            raise ValueError(f"there is no unit {unit!r}; units are us, ms, s, m, h, d, w, M, y")
+        seconds += Decimal(number) * _UNITS[unit]
+    span = int(seconds * _SECOND)
+    return present + span if found[1] == "+" else present - span
 
 
 def _of_a_day(found: re.Match[str], present: int) -> int:
     day, *clock = found.groups(default="")
-    return _instant(_date(present) - timedelta(days=day == "yesterday"), *clock)
+    return _instant(_date(present) + timedelta(days=_DAYS[day]), *clock)
 
 
 def _of_the_clock(found: re.Match[str], present: int) -> int:
@@ -159,13 +174,23 @@ def _instant(
     offset: str = "",
 ) -> int:  # fmt: skip
     clock = (int(hour or 0), int(minute or 0), int(second or 0))
-    between = datetime(day.year, day.month, day.day, *clock, tzinfo=_zone(offset)) - _EPOCH
+    local = datetime(day.year, day.month, day.day, *clock, tzinfo=_zone(offset))
+    # Not a difference of two: that of datetimes with one zone leaves out its changes.
+    between = local.replace(tzinfo=None) - _EPOCH.replace(tzinfo=None)
+    between -= local.utcoffset() or timedelta()
     whole = between.days * 86_400 + between.seconds
     return whole * _SECOND + int(fraction.ljust(9, "0") or 0)
 
 
-def _zone(offset: str) -> timezone:
-    if offset in ("", "Z", "z"):
+def _zone(offset: str) -> tzinfo:
+    if offset in ("", "Z", "z", "UTC"):
         return UTC
+    if "/" in offset:
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # 4 ms that few commands need
+
+        try:
+            return ZoneInfo(offset)
+        except (ZoneInfoNotFoundError, OSError):
+            raise ValueError(f"there is no time zone {offset}") from None
     minutes = int(offset[1:3]) * 60 + int(offset[-2:])
     return timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes))

@@ -5,7 +5,7 @@ is the deploy that ran when the first process died. So the record of one vassal 
 (``marks.py``), and ``breaks`` follows them:
 
 - A break begins with a death that nothing ordered. Until then the vassal was up, or was stopped for
-  that deploy.
+  that deploy, or was started by an operator.
 - Each deploy and each request of an operator after it is a repair that was tried.
 - It ends when the vassal comes up and stays up. It has stayed up when it is loyal, or when the last
   death was ``Patience.quiet`` ago. It has also stayed up when it ran for more than twice as long as
@@ -38,7 +38,7 @@ class Mark(msgspec.Struct, frozen=True):
     """One thing that a vassal's record says. ``said`` puts it into words.
 
     ``outside``: a death whose cause is hardly the config: the machine refused the start, or another
-    process sent a signal.
+    process sent a signal. ``starts``: an operator starts a vassal, which may have been held.
     """
 
     what: What
@@ -47,6 +47,7 @@ class Mark(msgspec.Struct, frozen=True):
     said: str = ""
     config: str | None = None
     outside: bool = False
+    starts: bool = False
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -152,6 +153,8 @@ class _Follower:
         self._try(mark, config=mark.config or "")
 
     def _request(self, mark: Mark) -> None:
+        if mark.starts and self.open is None and self.up is None:
+            self.down_since = mark.at  # until then it was down because an operator wanted it so
         self._try(mark)
 
     def _gone(self, mark: Mark) -> None:

@@ -184,7 +184,8 @@ def _of_event(told: Record, entry: Entry, plain: bool) -> Iterator[Mark]:
     if event.kind == "operator_requested":
         assert isinstance(event.body, OperatorRequested)
         if event.body.request not in ("upgrade", "reopen"):  # these are of the daemon
-            yield _mark("request", event, essence(event.body))
+            said, starts = essence(event.body), event.body.request == "start"
+            yield Mark("request", event.seq, event.at, said, starts=starts)
         return
     if not told.is_own(entry):
         return

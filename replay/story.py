@@ -3,7 +3,9 @@
 The story is complete. It goes back from the present to the time at which the vassal was up before.
 From there it goes to the vassal's appearance, of which only the beginning is told. It has each
 event of the vassal that changed something, each order that another event gave it, and the requests
-for all vassals. Before a removal it has the outage of the source and its doubts.
+for all vassals. Each recorded cause is in it, even where that is no event of the vassal. Before a
+removal it has the outage of the source and its doubts. Before a death that no daemon saw it has the
+start of the daemon that found it.
 
 Repetition is one item: the deaths of a crash loop between the first and the last. A wait for a
 slot is one item, too, and not the event of another vassal that freed the slot.
@@ -19,7 +21,7 @@ import msgspec
 from ..daemon.core.fleet import Fleet, Vassal
 from ..journal.deploys import DEPLOYED, DEPLOYS
 from ..journal.events import Doubted, Exited
-from ..journal.reading import COLUMNS, Reader
+from ..journal.reading import COLUMNS, Reader, Row
 from ..journal.times import took
 from ..monitors.names import shown
 from .breaks import PATIENCE, Break, Mark, Patience, breaks
@@ -29,7 +31,7 @@ from .rebuild import fleets
 from .together import Together, together
 from .trust import altered
 from .waits import Wait, watch
-from .words import essence, orders
+from .words import decode_actions, essence, orders
 
 # Events that change nothing which another event does not tell.
 _QUIET: Final = frozenset(
@@ -241,15 +243,36 @@ class _Teller:
     def items(self, chosen: Sequence[Entry]) -> list[Item]:
         """The items of these entries, and of all that belongs to them."""
         found: list[Item] = []
+        daemons = set[int]()
         gone = [entry.seq for entry in chosen if _is_removal(entry)]
         for entry in chosen:
             if (omitted := self._omitted(entry)) is not None:
                 found.append(omitted)
             if gone and entry.seq == gone[-1]:
                 found += self._of_source(entry)
+            if (started := self._daemon(entry)) is not None and started.seq not in daemons:
+                daemons.add(started.seq)
+                found.append(started)
             found.append(self._item(entry))
             self.before = entry
-        return _linked(_folded(found, self.deaths))
+        return _linked(self._with_causes(_folded(found, self.deaths)))
+
+    def _with_causes(self, items: list[Item]) -> list[Item]:
+        """The items, and each recorded cause that is none of them, nor among those left out."""
+        told = {item.seq for item in items}
+        spans = [(item.seq, item.last) for item in items if item.last is not None]
+        wanted = {item.cause for item in items if item.cause is not None} - told
+        more = [
+            self._item(self._entry(row))
+            for seq in sorted(wanted)
+            if not any(first <= seq <= last for first, last in spans)
+            and (row := self.reader.row(seq)) is not None
+        ]
+        return sorted([*items, *more], key=lambda each: each.seq) if more else items
+
+    def _entry(self, row: Row) -> Entry:
+        ordered = tuple(each for each in decode_actions(row[7]) if each.vassal == self.name)
+        return Entry(self.reader.decode(row), ordered)
 
     def _omitted(self, entry: Entry) -> Item | None:
         """The events between the entry before and this one, if they are left out."""
@@ -317,6 +340,21 @@ class _Teller:
         if since is not None and since.orders_to("spawn", "reload"):
             return f"its start patience{waited} ran out"
         return f"its throttle{waited} was over"
+
+    def _daemon(self, entry: Entry) -> Item | None:
+        """The start of the daemon that found its process dead."""
+        body = entry.event.body
+        if not isinstance(body, Exited) or not body.away:
+            return None
+        rows = self.reader.fetch(
+            f"SELECT {COLUMNS} FROM event WHERE seq < ? AND kind = 'daemon_started'"
+            " ORDER BY seq DESC LIMIT 1",
+            entry.seq,
+        )
+        for seq, at, kind, *_ in rows:
+            said = essence(self.reader.decode(rows[0]).body)
+            return Item(seq, at, kind, f"{kind}: {said}")
+        return None
 
     # The troubles of its source
 

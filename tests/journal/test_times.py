@@ -39,6 +39,20 @@ AT = 1_795_501_863_532_123_456  # 2026-11-24T06:31:03.532123456Z
         pytest.param("today", 1_795_478_400_000_000_000, id="today"),
         pytest.param("yesterday", 1_795_392_000_000_000_000, id="yesterday"),
         pytest.param("yesterday 06:31:03Z", AT - 86_400 * 10**9 - 532_123_456, id="then"),
+        pytest.param("tomorrow", 1_795_564_800_000_000_000, id="tomorrow"),
+        pytest.param("2026-11-24 06:31:03.532 UTC", AT - 123_456, id="as commands print it"),
+        pytest.param("06:31:03.532 UTC", AT - 123_456, id="a clock time in UTC"),
+        pytest.param("2026-11-24 UTC", 1_795_478_400_000_000_000, id="a date in UTC"),
+        pytest.param("Tue 2026-11-24 06:31 UTC", AT - 3_532_123_456, id="as systemd prints it"),
+        pytest.param("2026-11-24 07:31 Europe/Berlin", AT - 3_532_123_456, id="a zone in winter"),
+        pytest.param("1970-07-01 02:00 America/New_York", 15_660_000_000_000_000, id="in summer"),
+        pytest.param("-1.5h", AT - 5400 * 10**9, id="a fraction"),
+        pytest.param("0.53s", AT - 530_000_000, id="as commands print a duration"),
+        pytest.param("250ms ago", AT - 250_000_000, id="milliseconds"),
+        pytest.param("1 month ago", AT - 2_629_800 * 10**9, id="a month"),
+        pytest.param("-2y", AT - 2 * 31_557_600 * 10**9, id="years"),
+        pytest.param("-1M", AT - 2_629_800 * 10**9, id="a month is no minute"),
+        pytest.param("+10m", AT + 600 * 10**9, id="later"),
     ],
 )
 def test_what_people_write_is_understood(text: str, expected: int) -> None:
@@ -47,10 +61,12 @@ def test_what_people_write_is_understood(text: str, expected: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "tomorrow", "-10", "10", "ago", "-", "-10y", "10 parsecs ago", "-10m ago", "25:00",
+    ["", "-10", "10", "ago", "-", "-10q", "10 parsecs ago", "+", "1.h", "Xyz 2026-11-24",
+     "-10m ago", "25:00",
      "yesterday 6:41", "@", "@17", "9999999999d", "-99999999999999999999m", "2026-13-01",
      "2026-11-24T25:00:00Z", "24.11.2026",
-     "2026-11-24T06:31:03+99:00", "2026-11-24T06:31:60Z", "-1.5h", "٢٠٢٦-11-24"],
+     "2026-11-24T06:31:03+99:00", "2026-11-24T06:31:60Z", "٢٠٢٦-11-24",
+     "2026-11-24 06:31 Europe/Atlantis", "2026-11-24 06:31 CET", "2026-11-24 06:31 ../etc/passwd"],
 )  # fmt: skip
 def test_what_is_no_time_is_refused_by_its_text(text: str) -> None:
     with pytest.raises(ValueError, match="is not a time"):

@@ -16,6 +16,7 @@ _WHAT = {
     "Q": "request",
     "G": "gone",
     "K": "death",  # of a signal
+    "S": "request",  # to start
 }
 
 
@@ -32,7 +33,9 @@ def marks(told: str) -> list[Mark]:
         at = int(float(parts[2] or seq) * SECOND)
         what = _WHAT[parts[3]]
         config = f"c{seq}" if what == "deploy" else None
-        found.append(Mark(what, seq, at, config=config, outside=parts[3] == "K"))  # type: ignore[arg-type]
+        found.append(
+            Mark(what, seq, at, config=config, outside=parts[3] == "K", starts=parts[3] == "S")
+        )  # type: ignore[arg-type]
     return found
 
 
@@ -56,6 +59,14 @@ def line(one: Break) -> str:
 
 CASES = {
     "never down": ("4D 4R 5U 6L", []),
+    "a change while it is held breaks it": (
+        "4D 4R 5U 6Q 7E 8D 900S 900R 901X",
+        ["900: 1 deaths, broken by 8, good 4"],
+    ),
+    "a start while it is down anyhow": (
+        "4D 4R 5U 6D 7X 9S 9R 10X",
+        ["7: 2 deaths, broken by 4, good None, 9x"],
+    ),
     "the first deploy never ran": ("4D 4R 6X", ["4: 1 deaths, broken by 4, good None"]),
     "a change breaks it": (
         "4D 4R 5U 45D 45R 47X 48R 49X",

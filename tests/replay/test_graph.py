@@ -8,7 +8,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from journal_builder import MONITOR, Builder, building
+from emperord.journal.events import Before
+from journal_builder import MONITOR, SECOND, Builder, building
 from support.replaying import asking
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -205,3 +206,32 @@ def test_a_long_loop_needs_no_deep_stack(tmp_path: Path) -> None:
     result = run(path, "a.ini")
     assert result.exit_code == 0, result.output
     assert "more deaths" in result.stdout
+
+
+def test_a_cause_that_is_no_event_of_the_vassal_is_in_the_tree(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path) as b:
+        b.start()
+        b.up("a.ini")  # 3, 4, 5
+        lost = b.event("keeper_lost", pid=7)  # 6
+        b.of_attempt("exited", "a.ini", cause=lost, code=1)  # 7
+        b.event("daemon_stopped")
+    told = json.loads(run(path, "a.ini", "--json").stdout)
+    assert {"from": 6, "to": 7, "kind": "cause"} in told["edges"]
+    assert "keeper_lost: pid 7  (event 6)\n└─ " in run(path, "a.ini").stdout
+
+
+def test_a_death_that_no_daemon_saw_has_the_start_that_found_it(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path) as b:
+        b.start()
+        b.up("a.ini")  # 3, 4, 5
+        b.up("b.ini")  # 6, 7, 8
+        b.start(before=Before("rebooted", silent=5 * SECOND))  # 9, 10
+        b.of_attempt("exited", "a.ini", away=True)  # 11
+        b.of_attempt("exited", "b.ini", away=True)  # 12
+        b.event("daemon_stopped")
+    text = run(path, "a.ini").stdout
+    assert "daemon_started: version 0.1.0, pid 100; the one before ended when the machine" in text
+    told = json.loads(run(path, "b.ini", "--json").stdout)
+    assert [node["seq"] for node in told["nodes"]][-2:] == [9, 12]

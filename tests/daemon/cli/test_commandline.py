@@ -58,7 +58,7 @@ def test_a_digit_behind_a_dash_begins_a_value(arguments: tuple[str, ...], says: 
     [
         (("-2h",), "No such command '-2h'"),
         (("inner", "-x"), "No such option '-x'"),
-        (("inner", "--at", "-2y"), "'-2y' is not a time: there is no unit 'y'"),
+        (("inner", "--at", "-2q"), "'-2q' is not a time: there is no unit 'q'"),
         (("inner", "--at", "-h"), "'-h' is not a time; write "),
     ],
     ids=" ".join,
