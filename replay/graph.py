@@ -1,8 +1,8 @@
 """``graph``: the causes of a story as a tree: as text, DOT, SVG or JSON.
 
 An event hangs under its recorded cause. One without a cause that is told hangs under the event
-before it, whose state it met. One that came from a source, an operator or the daemon does not. A
-removal hangs under the doubt and the outage of its source.
+before it, whose state it met. One of a source, an operator, the daemon or another vassal does not.
+A removal hangs under the doubt and the outage of its source.
 
 Of a period, the tree has the events of the period only. One line stands for each event before the
 period under which one of them hangs.
@@ -126,7 +126,7 @@ def _parent(item: Item, before: Item | None, found: dict[int, Node]) -> tuple[in
         for seq in reversed(found):
             if found[seq].item.kind == kind:
                 return seq, "state"
-    if before is None or item.kind in _OUTSIDE:
+    if before is None or item.kind in _OUTSIDE or item.foreign:
         return None, "cause"
     return before.seq, "state"
 

@@ -74,11 +74,13 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 def filters(
-    kinds: Sequence[str], requests: bool = False
+    kinds: Sequence[str],
+    requests: bool = False,
+    argument: Callable[[Callable[..., Any]], Callable[..., Any]] = names_argument,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The arguments that say which events; the function gets them as a Selection, ``which``.
 
-    With ``requests``, a user may be told as well.
+    With ``requests``, a user may be told as well. ``argument`` is the one that has the names.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -101,7 +103,7 @@ def filters(
                          help="Only from this source: its URL or short name."),
             click.option("--until", type=TIME, metavar="T", help="Only up to then."),
             click.option("--since", type=TIME, metavar="T", help="Only from then on."),
-            names_argument,
+            argument,
         ):  # fmt: skip
             command = option(command)
         return _by_option(command) if requests else command

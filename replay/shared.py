@@ -149,7 +149,16 @@ class Unreadable:
 
 def moments(command: Callable[..., None]) -> Callable[..., None]:
     """The options that say when; not both."""
-    command = click.option("--at", type=TIME, metavar="T", help="As it was at this time.")(command)
+    return _moments(command, "--at")
+
+
+def moments_or_until(command: Callable[..., None]) -> Callable[..., None]:
+    """The same, where ``--until`` is another name of ``--at``."""
+    return _moments(command, "--at", "--until", "at")
+
+
+def _moments(command: Callable[..., None], *names: str) -> Callable[..., None]:
+    command = click.option(*names, type=TIME, metavar="T", help="As it was at this time.")(command)
     return click.option("--seq", type=whole(0), metavar="N", help="As it was after this event.")(
         command
     )

@@ -67,6 +67,7 @@ class Item(msgspec.Struct):
     together: Together | None = None
     last: int | None = None
     altered: bool = False  # its row is not what was written
+    foreign: bool = False  # told only as the cause of another, and no event of the vassal
 
 
 class Story(msgspec.Struct):
@@ -268,6 +269,8 @@ class _Teller:
             if not any(first <= seq <= last for first, last in spans)
             and (row := self.reader.row(seq)) is not None
         ]
+        for item in more:
+            item.foreign = item.vassal != self.name
         return sorted([*items, *more], key=lambda each: each.seq) if more else items
 
     def _entry(self, row: Row) -> Entry:

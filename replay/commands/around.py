@@ -5,23 +5,25 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import click
+import msgspec
 
 from ...daemon.cli.commandline import TIME, Command
 from ...daemon.cli.option_types import duration
 from ...daemon.cli.tables import formatted, listing, write
 from ...journal.events import KINDS
 from ...journal.reading import Row
-from ...journal.selection import Filter
 from ...journal.times import EventNumber, Moment
 from .. import around
+from ..completing import VASSALS
 from ..hosts import HostReader, columns, lines, merged, records, timed
+from ..selecting import Selection, filters
 from ..shared import (
     UNREADABLE,
     Unreadable,
     check_times,
     complain,
     in_any,
-    kinds_option,
+    names_of,
     print_lines,
     reading_all,
 )
@@ -31,6 +33,9 @@ Tell = Callable[[Row], tuple[Any, bool]]
 
 _NUMBER: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 _SIGNS: Final = re.compile(r"±|\+-|\+/-|\+|-")
+_SPAN: Final = re.compile(
+    rf"(?:{_SIGNS.pattern}).*|\d+(?:\.\d+)?\s*[a-zA-Z]*", re.ASCII | re.DOTALL
+)
 
 
 def _moment(context: click.Context, parameter: click.Parameter, told: str) -> Moment:
@@ -40,34 +45,45 @@ def _moment(context: click.Context, parameter: click.Parameter, told: str) -> Mo
     return moment
 
 
-def _span(_: click.Context, __: click.Parameter, told: str) -> tuple[int, int]:
-    """How long before and after, in nanoseconds."""
+def _span(words: Sequence[str]) -> tuple[tuple[int, int], tuple[str, ...]]:
+    """How long before and after, in nanoseconds, and the words behind that: names."""
+    told, names = "±30s", tuple(words)
+    if words and _SPAN.fullmatch(words[0]):
+        told, names = words[0], tuple(words[1:])
     found = _SIGNS.match(told)
     sign = found[0] if found else ""
     length = int(duration(0.001)(told.removeprefix(sign)) * 1e9)
-    return (0 if sign == "+" else length, 0 if sign == "-" else length)
+    return (0 if sign == "+" else length, 0 if sign == "-" else length), names
+
+
+def _words(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.argument(
+        "names", metavar="[±30s] [NAME]...", nargs=-1, callback=names_of, shell_complete=VASSALS
+    )(command)
 
 
 @click.command("around", cls=Command)
 @click.argument("when", metavar="SEQ|T", callback=_moment)
-@click.argument("span", metavar="[±30s]", default="±30s", callback=_span)
-@kinds_option(tuple(KINDS))
+@filters(tuple(KINDS), requests=True, argument=_words)
 @listing(json="jsonl")
 @reading_all
 def command(
     hosts: Sequence[HostReader],
     when: Moment,
-    span: tuple[int, int],
-    chosen: tuple[str, ...],
+    which: Selection,
     form: str,
 ) -> int:
     """Everything at that time in one stream: all kinds, all vassals, all sources.
 
     Each event has its distance from that time or event, and the event that led to it (<-). The
     span is 30 s before and after unless told: 5m, ±5m or +-5m; +5m is after only, -5m before.
+    Names, patterns and options leave out others.
     """
     check_times(hosts, when)
-    windows = in_any(hosts, lambda each: around.Window(each.reader, when, *span))
+    span, names_told = _span(which.names)
+    chosen = msgspec.structs.replace(which, names=names_told).of(hosts)
+    filter_of = {id(each.reader): each.which for each in chosen}
+    windows = in_any(chosen, lambda each: around.Window(each.reader, when, *span))
     names = {id(each.reader): each.host for each in hosts}
     unreadable = [Unreadable(window.reader) for window in windows]
 
@@ -75,7 +91,7 @@ def command(
         return merged(
             (
                 names[id(window.reader)],
-                bad.seen(window.rows(Filter(kinds=chosen)), timed(tell(window))),
+                bad.seen(window.rows(filter_of[id(window.reader)]), timed(tell(window))),
             )
             for window, bad in zip(windows, unreadable, strict=True)
         )

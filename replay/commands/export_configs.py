@@ -15,12 +15,12 @@ from ...journal.times import Moment
 from .. import exports, sql
 from ..names import chosen
 from ..rebuild import NotFound, fleet_at
-from ..shared import complain, moment_of, moments, names_argument, print_lines, reading
+from ..shared import complain, moment_of, moments_or_until, names_argument, print_lines, reading
 
 
 @click.command("export-configs", cls=Command)
 @names_argument
-@moments
+@moments_or_until
 @click.option("-o", "--output", "folder", metavar="DIR", help="Write a file for each vassal there.")
 @click.option("--sql", "as_sql", is_flag=True, help="Print INSERTs for the table of pg://.")
 @click.option("--table", metavar="NAME", default=sql.TABLE, show_default=True,

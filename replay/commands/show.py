@@ -10,12 +10,12 @@ from ...daemon.cli.tables import write
 from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import bisection, texts
-from ..shared import moment_of, moments, name_argument, raw_option, reading
+from ..shared import moment_of, moments_or_until, name_argument, raw_option, reading
 
 
 @click.command("show", cls=Command)
 @name_argument
-@moments
+@moments_or_until
 @click.option("--running", is_flag=True, help="The text that its process has, not the wanted one.")
 @click.option("--last-good", "good", is_flag=True, help="The last text before the bad deploys.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: with its digest.")

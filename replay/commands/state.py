@@ -15,11 +15,11 @@ from .. import state, state_diff
 from ..completing import VASSALS
 from ..names import chosen
 from ..rebuild import fleet_at
-from ..shared import moment_of, moments, names_of, print_lines, reading
+from ..shared import moment_of, moments_or_until, names_of, print_lines, reading
 
 
 @click.command("state", cls=Command)
-@moments
+@moments_or_until
 @click.option(
     "--diff", "since", type=TIME, metavar="T1",
     help="What differs from then to T2; to --at, --seq or the present where there is no T2.",

@@ -24,7 +24,7 @@ from ..trust import complaint
 @click.argument(
     "names", metavar="NAME...", nargs=-1, required=True, callback=names_of, shell_complete=VASSALS
 )
-@click.option("--at", type=TIME, metavar="T", help="As it was at this time.")
+@click.option("--at", "--until", "at", type=TIME, metavar="T", help="As it was at this time.")
 @click.option("--json", "as_json", is_flag=True, help="For programs; several are an array.")
 @reading
 def command(reader: Reader, names: Sequence[str], at: Moment | None, as_json: bool) -> int:

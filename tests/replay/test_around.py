@@ -48,6 +48,12 @@ def seqs(path: str, *arguments: str) -> list[int]:
         pytest.param(("@6", "1s"), [6, 7], id="at-sign"),
         pytest.param(("2026-11-24T06:00:04Z", "1s"), [3, 4, 5], id="time"),
         pytest.param(("6", "5m", "--kind", "exited", "--kind", "spawned"), [4, 8, 10], id="kind"),
+        pytest.param(("6", "5m", "a.ini"), [3, 4, 5, 10], id="name"),
+        pytest.param(("6", "b.*"), [7, 8, 9], id="pattern"),
+        pytest.param(("6", "5m", "--monitor", "dir:vassals"), [3, 6, 7], id="source"),
+        pytest.param(("6", "5m", "--until", "@5", "a.ini"), [3, 4, 5], id="until"),
+        pytest.param(("6", "5m", "--since", "@9", "--boot", "0"), [9, 10], id="since-and-boot"),
+        pytest.param(("6", "5m", "--by", "0"), [], id="user"),
     ],
 )
 def test_events(path: str, arguments: tuple[str, ...], found: list[int]) -> None:
@@ -106,7 +112,9 @@ def test_a_damaged_event_is_marked(path: str) -> None:
         (("99",), 1, "there is no event 99; the last one is 10"),
         (("2026-11-24T06:00:20Z", "2s"), 1, "event 5 was 15s before it, event 6 was 10s after it"),
         (("soon",), 2, "'soon' is not a time"),
-        (("6", "wide"), 2, "'wide' is not a duration"),
+        (("6", "5x"), 2, "'5x' is not a duration"),
+        (("6", "wide"), 1, "no vassal wide was ever known here"),
+        (("6", "--monitor", "nonsuch"), 1, "there are dir:vassals"),
         (("6", "±"), 2, "is not a duration"),
         (("6", "--kind", "nonsuch"), 2, "there is no kind 'nonsuch'"),
         ((), 2, "SEQ|T"),

@@ -63,6 +63,17 @@ def test_a_journal_without_a_start_has_no_boot(tmp_path: Path) -> None:
     assert "no daemon_started is in this journal" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("state",), ("show", "app-2.ini"), ("why", "app-2.ini"), ("export-configs", "--sql")],
+    ids=lambda command: command[0],
+)
+def test_until_is_at_where_a_moment_is_told(path: str, command: tuple[str, ...]) -> None:
+    told = run(path, *command, "--until", "@9")
+    assert (told.exit_code, told.stdout) == (0, run(path, *command, "--at", "@9").stdout)
+    assert told.stdout != run(path, *command).stdout
+
+
 def seqs(path: str, *arguments: str) -> list[int]:
     result = run(path, *arguments, "-o", "jsonl")
     assert result.exit_code == 0, result.stderr
