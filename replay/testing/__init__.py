@@ -39,8 +39,9 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(f".{_TYPES[name]}", __name__), name)
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """The two options of the plugin."""
+    _keep_asserts(pluginmanager)
     group = parser.getgroup("emperord", "histories of emperord")
     group.addoption(
         "--history-rewrite",
@@ -53,6 +54,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="write the smallest history that still has a divergence into this directory",
     )
+
+
+def _keep_asserts(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Have pytest load emperord as Python does, without the rewriting of its asserts.
+
+    pytest rewrites every package of a distribution that has a plugin. That compiles some hundred
+    modules anew for the first history, and makes each assert of the fold slower. pytest has no
+    public way to leave one out. Where it changes this set, it rewrites them as before.
+    """
+    marked = getattr(getattr(pluginmanager, "rewrite_hook", None), "_must_rewrite", None)
+    if isinstance(marked, set):
+        marked.discard(__name__.partition(".")[0])
 
 
 def pytest_configure(config: pytest.Config) -> None:

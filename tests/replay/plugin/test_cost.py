@@ -53,6 +53,23 @@ def test_a_history_beside_the_test_that_is_run_imports_no_fold(tmp_path: Path) -
     run(tmp_path, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "test_it.py")
 
 
+REWRITTEN = """
+import sys
+def test_loaders():
+    ours = {name: each for name, each in sys.modules.items() if name.startswith("emperord")}
+    assert "emperord.daemon.core.fold" in ours
+    loaders = {name: repr(each.__spec__.loader) for name, each in ours.items()}
+    assert {name for name, each in loaders.items() if "RewritingHook" in each} == %r
+"""
+
+
+def test_asserts_of_emperord_are_not_rewritten(tmp_path: Path, text: str) -> None:
+    """But for the packages that pytest imports before it asks the plugin for its options."""
+    (tmp_path / "a.history").write_text(text)
+    (tmp_path / "test_it.py").write_text(REWRITTEN % OURS)
+    run(tmp_path, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider")
+
+
 def test_options_have_a_group_of_their_own(pytester: pytest.Pytester) -> None:
     told = pytester.runpytest("--help").stdout.str()
     group = told.partition("histories of emperord:\n")[2].partition("\n\n")[0]
