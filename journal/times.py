@@ -25,7 +25,9 @@ _OF_THE_CLOCK: Final = re.compile(_CLOCK, re.ASCII)
 _SPAN: Final = r"(?:\d{1,9}(?:\.\d{1,9})?\s?[A-Za-z]+[ ,]*)+"
 _RELATIVE: Final = re.compile(rf"([+-])\s?({_SPAN})|({_SPAN})(?:ago)?", re.ASCII)
 _EVENT: Final = re.compile(r"@(\d{1,18})", re.ASCII)
-_UNITS: Final = {  # months and years as systemd has them: 30.44 and 365.25 days
+_UNITS: Final[
+    dict[str, int | Decimal]
+] = {  # months and years as systemd has them: 30.44 and 365.25 days
     **dict.fromkeys(("us", "usec"), Decimal("0.000001")),
     **dict.fromkeys(("ms", "msec"), Decimal("0.001")),
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1),
