@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from emperord.replay.breaks import Break, Mark, Patience, breaks
+from emperord.replay.breaks import Break, Mark, Patience, What, breaks
 
 SECOND = 1_000_000_000
 _WHAT = {
@@ -31,11 +31,12 @@ def marks(told: str) -> list[Mark]:
         assert parts is not None, word
         seq = int(parts[1])
         at = int(float(parts[2] or seq) * SECOND)
-        what = _WHAT[parts[3]]
+        letter = parts[3]
+        what: What = _WHAT[letter]  # type: ignore[assignment]
         config = f"c{seq}" if what == "deploy" else None
         found.append(
-            Mark(what, seq, at, config=config, outside=parts[3] == "K", starts=parts[3] == "S")
-        )  # type: ignore[arg-type]
+            Mark(what, seq, at, config=config, outside=letter == "K", starts=letter == "S")
+        )
     return found
 
 
