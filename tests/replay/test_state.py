@@ -174,7 +174,7 @@ def test_names_cannot_upset_a_terminal(tmp_path: Path) -> None:
     [
         (("--seq", "11"), 1, "there is no event 11; the last one is 10"),
         (("--seq", "-1"), 2, "--seq"),
-        (("--at", "tomorrow"), 2, "'tomorrow' is not a time"),
+        (("--at", "soon"), 2, "'soon' is not a time"),
         (("--at", "2026-11-24", "--seq", "3"), 2, "give one of them"),
         (("extra",), 1, "no vassal extra was ever known here"),
     ],

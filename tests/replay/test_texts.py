@@ -68,7 +68,7 @@ def test_show_gives_the_bytes(path: str, arguments: tuple[str, ...], content: by
         (("diff", "a.ini", "-99999d"), 1, "a.ini had no config at"),
         (("diff", "a.ini", "@2"), 1, "a.ini had no config at event 2"),
         (("diff", "a.ini", "@999"), 1, "there is no event 999; the last one is "),
-        (("diff", "a.ini", "tomorrow"), 2, "is not a time"),
+        (("diff", "a.ini", "soon"), 2, "is not a time"),
         (("diff", "a.ini", "--nonsense"), 2, "No such option"),
     ],
 )
