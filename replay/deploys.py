@@ -20,6 +20,7 @@ from ..journal.reading import Reader
 from ..journal.selection import Filter
 from ..journal.times import for_people, rfc3339, took
 from ..monitors.names import shown
+from . import sound
 from .outcomes import stored
 from .rebuild import base, fold_one
 from .returns import Return, text
@@ -63,11 +64,10 @@ class _History:
     def run(self) -> Iterator[Deploy]:
         fleet, _ = base(self.reader, min(self.first, self.reader.head.seq))
         follower = Deploys(fits=self._fits)
-        for row in self.reader.rows(after=fleet.seq):
+        for event, row in sound.events(self.reader, fleet.seq, self.reader.head.seq, chained=False):
             seq, actions = row[0], row[7]
             if seq > self.last and not follower.open:
                 break
-            event = self.reader.decode(row)
             counts = actions != "[]" and (follower.open or event.kind in DEPLOYS)
             follower.take(fleet, event, decode_actions(actions) if counts else (), fold_one)
             if (deploy := follower.touched.get(seq)) is not None:

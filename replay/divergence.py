@@ -75,8 +75,13 @@ class Divergences:
         """The fold goes on from a snapshot."""
         self.resumed = seq
 
-    def differ(self, row: Row, computed: str, fleet: Fleet | None, before: str | None) -> None:
-        """An event does not order what was recorded. ``fleet`` is the one behind it."""
+    def differ(
+        self, row: Row, computed: str, fleet: Fleet, before: str | None, folded: bool = True
+    ) -> None:
+        """An event does not order what was recorded.
+
+        ``fleet`` is the one behind it. Unless it was ``folded``, only its rules and policy count.
+        """
         self.count += 1
         names = {
             str(each.get("vassal")) for each in decoded_actions(row[7]) + decoded_actions(computed)
@@ -84,7 +89,7 @@ class Divergences:
         if row[4] is not None:
             names.add(row[4])
         if self.first is None:
-            self._tell_first(row, computed, fleet, before)
+            self._tell_first(row, computed, fleet, before, folded)
         elif self.resumed is not None:
             self.independent += 1
             if self.first_independent is None:
@@ -97,8 +102,10 @@ class Divergences:
             self._names |= names
             self._seqs.add(row[0])
 
-    def _tell_first(self, row: Row, computed: str, fleet: Fleet | None, before: str | None) -> None:
-        vassal = None if fleet is None else fleet.vassals.get(row[4] or "")
+    def _tell_first(
+        self, row: Row, computed: str, fleet: Fleet, before: str | None, folded: bool
+    ) -> None:
+        vassal = fleet.vassals.get(row[4] or "") if folded else None
         self.first = Divergence(
             seq=row[0],
             kind=row[2],
@@ -108,8 +115,8 @@ class Divergences:
             before=before,
             after=None if vassal is None else vassal.phase,
             version=self._version,
-            rules=1 if fleet is None else fleet.rules,
-            policy=Policy() if fleet is None else fleet.policy,
+            rules=fleet.rules,
+            policy=fleet.policy,
             events=tuple(self._recent),
         )
 

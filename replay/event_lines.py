@@ -73,7 +73,7 @@ class _Printer(NamedTuple):
         after: Mapping[str | None, int] | None = None,
     ) -> int:
         """Print the events; those behind ``after`` follow others."""
-        unreadable = [Unreadable(each.reader) for each in hosts]
+        unreadable = [Unreadable(each.reader, each.which) for each in hosts]
         first = after or {}
 
         def told(tell: Callable[[Reader], Tell]) -> Iterator[tuple[str | None, Any]]:

@@ -15,6 +15,7 @@ from ..daemon.cli.nearest import did_you_mean, is_pattern, nearest_words
 from ..daemon.cli.option_types import whole
 from ..journal.errors import VERIFY_SAYS_MORE, JournalError
 from ..journal.reading import COPY_THE_LOG, Reader, Row, open_journal
+from ..journal.selection import Filter
 from ..journal.times import EventNumber, Moment
 from ..monitors.names import shown
 from . import completing, open_end, salvage
@@ -121,24 +122,39 @@ def complain(error: Exception | str, code: int = 0) -> int:
 
 
 class Unreadable:
-    """Events that a command told, though this version cannot read them."""
+    """Events that a command told, though this version cannot read them, and those between them.
 
-    def __init__(self, reader: Reader) -> None:
+    Where ``which`` leaves none out, a gap in the numbers is an event that is missing.
+    """
+
+    def __init__(self, reader: Reader, which: Filter) -> None:
         self._path = reader.path
         self._seqs: list[int] = []
+        self._every = not (which.vassal or which.vassals or which.monitor or which.kinds)
+        self._every &= which.by is None
+        self._gaps: list[tuple[int, int]] = []
 
     def seen(self, rows: Iterable[Row], tell: Callable[[Row], tuple[T, bool]]) -> Iterator[T]:
         """Each row as it is told, and False with it where it cannot be read."""
+        before: int | None = None
         for row in rows:
             one, good = tell(row)
             if not good:
                 self._seqs.append(row[0])
+            if self._every and before is not None and row[0] > before + 1:
+                self._gaps.append((before + 1, row[0] - 1))
+            before = row[0]
             yield one
 
     def code(self) -> int:
         """Say which, if there are any, and return the exit code."""
+        if self._gaps:
+            first, last = self._gaps[0]
+            which = f"event {first} is" if first == last else f"events {first} to {last} are"
+            more = f", and so are others in {len(self._gaps) - 1} places" * (len(self._gaps) > 1)
+            complain(f"{self._path}: {which} missing{more}{VERIFY_SAYS_MORE}")
         if not self._seqs:
-            return 0
+            return UNREADABLE if self._gaps else 0
         others = f" and {len(self._seqs) - 1} others" if len(self._seqs) > 1 else ""
         return complain(
             f"{self._path}: event {self._seqs[0]}{others} cannot be read by this version, or is not"
@@ -264,14 +280,23 @@ def moment_of(reader: Reader, at: Moment | None, seq: int | None) -> int:
 
 
 def print_lines(lines: Iterable[str], *, paged: bool = True) -> None:
-    """Lines of text, some hundred with one write. Those without an end are not ``paged``."""
+    """Lines of text, some hundred with one write. Those without an end are not ``paged``.
+
+    Where the lines end with an error, those before it are printed.
+    """
     if paged:
         commandline.page()
     bundle: list[str] = []
-    for line in lines:
-        bundle.append(line)
-        if len(bundle) == _BUNDLE:
-            sys.stdout.write("\n".join(bundle) + "\n")
-            bundle.clear()
-    if bundle:
-        sys.stdout.write("\n".join(bundle) + "\n")
+    try:
+        for line in lines:
+            bundle.append(line)
+            if len(bundle) == _BUNDLE:
+                _write(bundle)
+    finally:
+        _write(bundle)
+
+
+def _write(bundle: list[str]) -> None:
+    text = "".join(f"{line}\n" for line in bundle)
+    bundle.clear()
+    sys.stdout.write(text)

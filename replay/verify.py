@@ -231,7 +231,7 @@ class _Folder:
             self.verdict.newer = _bare(self.reader.files, error)
             self.fleet = None
         except FoldFailed as error:
-            self.verdict.divergences.differ(row, f"none: {error}", None, before)
+            self.verdict.divergences.differ(row, f"none: {error}", fleet, before, False)
             self.fleet = None
             self.verdict.notes.append(f"nothing behind event {row[0]} was folded")
         except Damaged as error:

@@ -85,7 +85,7 @@ def command(
     filter_of = {id(each.reader): each.which for each in chosen}
     windows = in_any(chosen, lambda each: around.Window(each.reader, when, *span))
     names = {id(each.reader): each.host for each in hosts}
-    unreadable = [Unreadable(window.reader) for window in windows]
+    unreadable = [Unreadable(each.reader, filter_of[id(each.reader)]) for each in windows]
 
     def told(tell: Callable[[around.Window], Tell]) -> Iterator[tuple[str | None, Any]]:
         return merged(

@@ -153,3 +153,30 @@ def test_a_report_whose_end_has_no_time_names_the_event(path: Path, seq: int) ->
     result = run(path, "report")
     assert (result.exit_code, result.stdout) == (3, "")
     assert f"event {seq} has no time" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE event SET at = 'then' WHERE seq = 10", "DELETE FROM event WHERE seq = 10"],
+    ids=["damaged", "missing"],
+)
+def test_a_history_has_what_is_before_damage_and_reads_on(path: Path, statement: str) -> None:
+    harm(path, statement)
+    result = run(path, "history", "--full")
+    told = [int(line.split()[0]) for line in result.stdout.splitlines()[1:]]
+    assert (result.exit_code, told) == (3, [3, 6])
+    assert "event 10" in result.stderr
+    salvaged = run(path, "--salvage", "history", "--full", "--json")
+    assert [each["seq"] for each in json.loads(salvaged.stdout)] == [3, 6, 9, 11]
+    assert "read on past damage, without event 10: what follows" in salvaged.stderr
+
+
+def test_a_gap_between_events_is_told_unless_a_filter_may_be_its_reason(path: Path) -> None:
+    harm(path, "DELETE FROM event WHERE seq = 7")
+    for command in (("events",), ("around", "6"), ("events", "--json"), ("events", "-n", "8")):
+        result = run(path, *command)
+        assert result.exit_code == 3
+        assert "event 7 is missing; 'verify' says more" in result.stderr
+    for command in (("events", "b.ini"), ("events", "--kind", "exited"), ("events", "-n", "2")):
+        result = run(path, *command)
+        assert (result.exit_code, result.stderr) == (0, "")

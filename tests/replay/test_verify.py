@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 from emperord.daemon.core import fold as fold_module
 from emperord.daemon.core import process_moves
+from emperord.daemon.core.rules import RULES
 from emperord.journal import chain
 from emperord.journal.store import Journal
 from emperord.replay.main import cli
@@ -150,6 +151,7 @@ def test_an_event_that_breaks_the_fold_is_reported(path: Path) -> None:
     assert "diverged at event 120 (monitor_failed" in result.stdout
     assert "computed: none: event 120 (monitor_failed) cannot be folded" in result.stdout
     assert "note: nothing behind event 120 was folded" in result.stdout
+    assert f"version 0.1.0, rules {RULES}, policy: max_starting 100\n" in result.stdout
     state = CliRunner().invoke(cli, ["--journal", str(path), "state"])
     assert state.exit_code in (0, 3)
     for arguments in (["history", "--full"], ["state", "--full"], ["state", "--seq", "121"]):
