@@ -19,6 +19,7 @@ from ..journal.places import default_logs
 from ..journal.policy import Policy
 from ..journal.reserve import Reserve, Reserved
 from ..journal.store import Journal
+from ..monitors import defaults
 from ..monitors.contract import Monitor
 from ..monitors.given import NoConfig, is_one_file, summary
 from ..monitors.options import MonitorOptions
@@ -84,7 +85,7 @@ def main(**chosen: Any) -> None:
     daemon_log.set_up(chosen["log_format"])
     try:
         _run(chosen, policy(chosen))
-    except (JournalError, MonitorURLError, OSError) as error:
+    except (JournalError, MonitorURLError, defaults.BadDefaults, OSError) as error:
         daemon_log.complain(_in_words(error))
         sys.exit(CANNOT_START)
 
@@ -97,11 +98,13 @@ def _in_words(error: Exception) -> str:
 
 
 def _run(chosen: dict[str, Any], decided: Policy) -> None:
-    monitors, no_configs = open_monitors(chosen["monitor"], decided)
+    monitors, no_configs = open_monitors(chosen["monitor"], decided, chosen["vassal_defaults"])
     names = source_names.given(chosen["name"], [monitor.url for monitor in monitors])
     left_out = summary(no_configs, decided.extra_extension)
     as_root = users.root_warning(decided, meant=chosen["as_root"])
-    no_start = users.lacks_root(decided) or option_files.flaw(decided)
+    no_start = users.lacks_root(decided) or option_files.flaw(
+        decided, defaults=chosen["vassal_defaults"]
+    )
     if chosen["check"]:
         _check(chosen, decided, monitors, left_out, as_root, no_start)
     _make_sure(chosen, decided, monitors, left_out, no_start)
@@ -394,10 +397,13 @@ def signals_to_the_end(*numbers: int) -> Iterator[AsyncIterator[int]]:
             signal.signal(number, signal.SIG_IGN)
 
 
-def open_monitors(texts: tuple[str, ...], decided: Policy) -> tuple[list[Monitor], list[NoConfig]]:
+def open_monitors(
+    texts: tuple[str, ...], decided: Policy, default_files: tuple[str, ...] = ()
+) -> tuple[list[Monitor], list[NoConfig]]:
     """The monitors that were named, each once; and files that can be none, as a shell's expansion
-    of a pattern gives them. Raises MonitorURLError.
+    of a pattern gives them. Raises MonitorURLError, BadDefaults, OSError.
     """
+    for_all = defaults.read(default_files)
     eyesight = MonitorOptions(
         freq=decided.freq,
         extra_extension=decided.extra_extension,
@@ -430,7 +436,7 @@ def open_monitors(texts: tuple[str, ...], decided: Policy) -> tuple[list[Monitor
         # They differ in a secret only, and secrets are not journaled.
         if monitor.url in by_url and "@" in text:
             raise MonitorURLError(f"{monitor.url}: named twice; give it once")
-        by_url[monitor.url] = monitor
+        by_url[monitor.url] = defaults.given(monitor, for_all)
     return list(by_url.values()), no_configs
 
 

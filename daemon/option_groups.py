@@ -298,6 +298,12 @@ def configs() -> list[Decorator]:
             help="Files that end so are configs too; read with --config. Repeatable.",
         ),
         _option(
+            "--vassal-defaults",
+            multiple=True,
+            metavar="FILE",
+            help="[emperor] settings for all vassals; a vassal can only lower limits. Repeatable.",
+        ),
+        _option(
             "--vassal-set",
             "--vassals-set",
             multiple=True,

@@ -36,9 +36,10 @@ class Spec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     uid: int | None = None
     gid: int | None = None
     socket: str | None = None  # on-demand address
-    settings: dict[str, str] = {}  # the config's own [emperor] section
+    settings: dict[str, str] = {}  # the config's [emperor] section, with --vassal-defaults
     attrs: dict[str, str] = {}  # more that the source knows, for people
     bar: str | None = None  # why this must not run, when the monitor can tell
+    own_settings: dict[str, str] | None = None  # the section alone, where defaults change it
 
 
 class Body(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=True):

@@ -52,10 +52,11 @@ Settings = dict[str, str]
 Pairs = Iterable[tuple[str, Any]]
 
 
-def read(name: str, content: bytes) -> tuple[Settings, str | None]:
+def read(name: str, content: bytes, *, whole: bool = True) -> tuple[Settings, str | None]:
     """The settings in the config ``content`` of the file ``name``, and what is wrong with them.
 
-    The flaw is one printable line that names the key; with a flaw there are no settings.
+    The flaw is one printable line that names the key; with a flaw there are no settings. Settings
+    that are not the ``whole`` ones of a vassal may lack those that they have to go with.
     """
     if b"emperor" not in content:
         return {}, None
@@ -72,7 +73,8 @@ def read(name: str, content: bytes) -> tuple[Settings, str | None]:
                 text = f"{settings[key]} {text}"
                 _check_length(key, len(text))
             settings[key] = text
-        _check_together(settings)
+        if whole:
+            _check_together(settings)
     except _Flaw as flaw:
         return {}, f"[emperor] {flaw}"
     except Exception as error:

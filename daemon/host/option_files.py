@@ -8,7 +8,7 @@ With ``--user`` that one user may write there, too, but for the program that roo
 import os
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ...journal.events import Spec
@@ -21,15 +21,17 @@ from ...monitors.private_groups import NotKnown
 _NOBODY: Final = -1
 
 
-def flaw(policy: Policy, spec: Spec | None = None) -> str | None:
+def flaw(policy: Policy, spec: Spec | None = None, defaults: Sequence[str] = ()) -> str | None:
     """Why such a file is not to be used, None if all may be. Blocks.
 
+    Root reads the files of ``defaults`` (``--vassal-defaults``) when the daemon starts.
     ``spec`` is of the vassal that starts: uWSGI finds templates from its directory. None: none
     starts yet, so a relative path counts only if it leads somewhere from here.
     """
     if not policy.tyrant and policy.user is None:
         return None
-    for option, path, trusted in (*_programs(policy), *_templates(policy, spec)):
+    of_root = [("--vassal-defaults", os.path.abspath(path), _NOBODY) for path in defaults]
+    for option, path, trusted in (*of_root, *_programs(policy), *_templates(policy, spec)):
         if (reason := _reason(path, trusted)) is not None:
             return f"{option} {shown(path)} is used for every vassal, but {reason}"
     return None

@@ -156,7 +156,7 @@ class _Redaction:
 
     def _dict(self, key: str, value: dict[str, Any]) -> Any:
         with_ = self.with_
-        if key == "settings":
+        if key in ("settings", "own_settings"):
             return with_.settings(value)
         if key in _DROPPED:
             return {}

@@ -23,7 +23,9 @@ _TIMES: Final = frozenset(
     )
 )  # fmt: skip
 _DIGESTS: Final = frozenset(("config", "loaded", "deaf", "running"))
-_FOREIGN: Final = frozenset(("attrs", "settings", "names", "policy"))  # others choose the keys
+_FOREIGN: Final = frozenset(
+    ("attrs", "settings", "own_settings", "names", "policy")
+)  # others choose the keys
 _LEAST: Final = 10**17  # nanoseconds since 1970; a lesser number is no time
 
 Convert = Callable[[str, Any], Any]

@@ -36,6 +36,7 @@ VALUES: dict[str, tuple[str | None, Any]] = {
     "on-demand-backlog": ("9", 9),
     "name": ("/v=prod", ("/v=prod",)),
     "extra-extension": (".conf", (".conf",)),
+    "vassal-defaults": ("/d.ini", ("/d.ini",)),
     "vassal-set": ("k=v", ("k=v",)),
     "vassals-inherit": ("f", ("f",)),
     "vassals-include": ("f", ("f",)),
