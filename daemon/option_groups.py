@@ -210,8 +210,8 @@ def users() -> list[Decorator]:
         _option(
             "--allow-link-local",
             is_flag=True,
-            help="Fetch configs that are named by a URL from link-local and metadata addresses,"
-            " too.",
+            help="Ask link-local and metadata addresses, too: for configs that are named by a"
+            " URL, and whether a program is ready.",
         ),
         _option(
             "--user",

@@ -51,8 +51,9 @@ def merged(own: Mapping[str, str], defaults: Mapping[str, str]) -> dict[str, str
             found[key] = min(own[key], defaults[key], key=lambda text: settings.amount(text) or 0)
         elif key == "environment":
             found[key] = f"{defaults[key]} {own[key]}"
-    if "directory" not in own and "command" not in own:
-        found.pop("directory", None)  # uWSGI has chdir
+    if "command" not in own:  # uWSGI has chdir, and says by itself when it accepts
+        for key in ("directory", "ready", "ready-timeout"):
+            found.pop(key, None)
     if "user" in own and "group" not in own:
         found.pop("group", None)  # that of the account counts
     return found

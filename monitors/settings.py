@@ -16,7 +16,8 @@ be parsed has no such section; uWSGI complains of it better than we could.
 | `nofile`, `nproc` | how many files it may have open, and processes its user may have |
 | `as` | how much memory each of its processes may address: bytes, or as `64M`, `1GiB` |
 
-``world.py`` has the settings about the program's user, directory, variables, cgroup and stop.
+``world.py`` has the settings about the program's user, directory, variables, cgroup and stop,
+``readiness.py`` those about its start.
 """
 
 import re
@@ -29,7 +30,7 @@ from typing import Any, Final
 import msgspec
 
 from ..journal import quantities
-from . import names, shell_words, unexpected, world
+from . import names, readiness, shell_words, unexpected, world
 
 LONGEST_COMMAND: Final = 32 << 10  # characters
 LONGEST_VALUE: Final = 4 << 10  # characters of any other setting
@@ -45,7 +46,8 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "restart": ("always", "on-failure", "no"),
 }
 KEYS: Final = (
-    "command", *CHOICES, "success-exit-codes", "reload-signal", "stop-signal", *LIMITS, *world.KEYS
+    "command", *CHOICES, "success-exit-codes", "reload-signal", "stop-signal", *LIMITS, *world.KEYS,
+    *readiness.KEYS,
 )  # fmt: skip
 
 Settings = dict[str, str]
@@ -133,6 +135,9 @@ def _checked(key: str, value: Any) -> str:
     elif key in world.KEYS:
         if (flaw := world.flaw(key, text)) is not None:
             raise _Flaw(f"{key}: {flaw}")
+    elif key in readiness.KEYS:
+        if (flaw := readiness.flaw(key, text)) is not None:
+            raise _Flaw(f"{key}: {_brief(text)} {flaw}")
     elif signal_number(text) is None:
         raise _Flaw(f"{key}: no signal is called {_brief(text)}")
     return text
@@ -142,6 +147,10 @@ def _check_together(settings: Settings) -> None:
     """Raise _Flaw for a setting that another one has to go with."""
     if "directory" in settings and "command" not in settings:
         raise _Flaw("directory: is for a command; write chdir in [uwsgi] for uWSGI")
+    if "ready" in settings and "command" not in settings:
+        raise _Flaw("ready: is for a command; uWSGI says by itself when it accepts")
+    if "ready-timeout" in settings and "ready" not in settings:
+        raise _Flaw("ready-timeout: needs ready as well")
     if "group" in settings and "user" not in settings:
         raise _Flaw("group: needs user as well")
 

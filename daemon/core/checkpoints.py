@@ -82,6 +82,9 @@ PROJECTIONS: Final[dict[int, Projection]] = {
     1: _FIRST,
     2: _FIRST._replace(vassal=(*_FIRST.vassal, "anew")),
     3: _FIRST._replace(vassal=(*_FIRST.vassal, "anew"), spec=(*_FIRST.spec, "own_settings")),
+    4: _FIRST._replace(
+        vassal=(*_FIRST.vassal, "anew", "late"), spec=(*_FIRST.spec, "own_settings")
+    ),
 }
 # Fields that no projection lists, because they stand in the projection as a part of their own, or
 # because each event has them.

@@ -48,6 +48,7 @@ from . import deaths
 from .actions import Action
 from .fleet import UP, Fleet, Phase, Vassal
 from .fold import fold
+from .reloads import awaits_ready
 
 log = logging.getLogger("emperor")
 
@@ -285,6 +286,8 @@ def _plain_is_up(deploy: Deploy, event: Event, phase: Phase | None, vassal: Vass
     """Whether the event says that a plain program was started with the deployed config."""
     if event.kind != "spawned" or vassal is None or vassal.speaks or phase == "stopping":
         return False
+    if awaits_ready(vassal):
+        return False
     return deploy.attempt is not None and getattr(event.body, "attempt", None) == deploy.attempt
 
 
@@ -299,6 +302,8 @@ def _of_attempt(deploy: Deploy, event: Event, phase: Phase | None, vassal: Vassa
         waits_no_longer = phase == "reloading" and vassal is not None and vassal.phase == "ready"
         if deploy.attempt is not None and waits_no_longer:
             deploy.settle("running", event, for_good=False)
+        elif deploy.attempt is not None and vassal is not None and vassal.late is not None:
+            deploy.settle("died", event)
         return
     if deploy.attempt is None or getattr(body, "attempt", None) != deploy.attempt:
         return

@@ -115,6 +115,7 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     last: End | None = None  # its last end
     hold: Hold | None = None  # since when an operator holds it
     died: tuple[int, ...] = ()  # when, within an hour before the last of them
+    late: str | None = None  # its last start was not ready in time: why the next one waits
 
     @property
     def uid(self) -> int | None:

@@ -29,7 +29,7 @@ def release(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
         return  # it was not named, and its work is over
     vassal.held, vassal.hold = False, None
     vassal.deaths = 0
-    vassal.earliest = vassal.failed = None
+    vassal.earliest = vassal.failed = vassal.late = None
     begin(fleet, vassal, event, actions)
 
 
@@ -37,7 +37,7 @@ def unhold(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
     """It starts again after, and its past is forgiven as if it had stopped already."""
     vassal.held, vassal.hold = False, None
     vassal.deaths = 0
-    vassal.earliest = vassal.failed = None
+    vassal.earliest = vassal.failed = vassal.late = None
 
 
 def start_anew(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:

@@ -3,10 +3,18 @@
 from typing import Any
 
 from ...journal.events import Event
-from . import deaths, ends, rules
+from . import deaths, ends, readiness, rules
 from .blame import Blame
 from .fleet import Fleet, Vassal
-from .reloads import arrive, ask_reload, needs_restart, reload, restart, tells
+from .reloads import (
+    arrive,
+    ask_reload,
+    awaits_ready,
+    needs_restart,
+    reload,
+    restart,
+    tells,
+)
 from .starts import back_off, begin, launch, pace
 from .steps import (
     Actions,
@@ -31,7 +39,7 @@ def note_spawned(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -
         vassal.due = _is_outdated(vassal)
     if body.mark is not None and rules.holds(fleet, rules.LOADED):
         vassal.loaded = None if body.runs is None else body.runs.config
-    if not tells(vassal) and vassal.phase == "starting":
+    if not tells(vassal) and vassal.phase == "starting" and not awaits_ready(vassal):
         arrive(fleet, vassal, event, actions)
 
 
@@ -206,12 +214,17 @@ def adopt(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
         vassal.deadline = event.at + seconds(mercy(fleet, vassal))
     elif vassal.phase == "reloading":
         reload(fleet, vassal, event, actions)
+    elif vassal.phase == "starting" and awaits_ready(vassal):
+        return  # the host looks again
     elif (vassal.slot or vassal.phase == "starting") and not tells(vassal):
         arrive(fleet, vassal, event, actions)
 
 
 def start_timed_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Its time for a start or a reload is over: it gives its slot back and may go on."""
+    if vassal.phase == "starting" and awaits_ready(vassal) and not vassal.due:
+        readiness.timed_out(fleet, vassal, event, actions)
+        return
     if not vassal.slot and vassal.phase != "reloading":
         forgive(fleet, vassal, event, actions)
         return

@@ -59,6 +59,12 @@ def tells(vassal: Vassal) -> bool:
     return vassal.speaks and vassal.control
 
 
+def awaits_ready(vassal: Vassal) -> bool:
+    """Whether its program is up only when the host says that its ``ready`` is met."""
+    settings = vassal.spec.settings if vassal.running is None else vassal.running.settings
+    return not vassal.speaks and settings.get("ready", "spawn") != "spawn"
+
+
 def reload_when_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Reload it, but not before it has finished what it is starting."""
     if way_to_reload(vassal) == "none":

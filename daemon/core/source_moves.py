@@ -24,7 +24,9 @@ def take_spec(vassal: Vassal, event: Event) -> None:
     if vassal.spec.settings.get("command") != before.settings.get("command"):
         vassal.restarts = False  # another program may reload as it is told
     vassal.monitor = event.monitor
-    vassal.earliest = vassal.failed = None  # after a fix of its config it does not wait
+    vassal.earliest = vassal.failed = vassal.late = (
+        None  # after a fix of its config it does not wait
+    )
 
 
 def readd(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from ...journal import quantities
 from ...journal.events import Event, Spec
 from ...journal.policy import Policy
 from . import budget, ends, rules, slots
@@ -73,7 +74,8 @@ def launch(
         enter(vassal, "queued", event, "waits for the daemon")
         return
     if vassal.earliest is not None and event.at < vassal.earliest:
-        enter(vassal, "throttled", event, "was started a moment ago", vassal.earliest)
+        reason = vassal.late or "was started a moment ago"
+        enter(vassal, "throttled", event, reason, vassal.earliest)
         return
     full = fleet.starting >= slots.slots(fleet)
     if rules.holds(fleet, rules.SHARES):
@@ -96,16 +98,20 @@ def spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     vassal.pid = vassal.start_time = vassal.mark = None
     vassal.control = True
     # A plain program never says that it accepts, so nothing may wait for that.
-    vassal.speaks = "command" not in vassal.spec.settings
+    settings = vassal.spec.settings
+    vassal.speaks = "command" not in settings
     vassal.own_user, vassal.user = fleet.policy.tyrant, fleet.policy.user
     vassal.loyal = vassal.heartbeat = vassal.due = vassal.anew = False
     if rules.holds(fleet, rules.LOADED):
         vassal.loaded = vassal.spec.config
-    vassal.reload_at = vassal.killed = None
+    vassal.reload_at = vassal.killed = vassal.late = None
     if not vassal.speaks:
         vassal.deaf = None  # a program gets signals
-    patience = event.at + seconds(fleet.policy.start_patience)
-    enter(vassal, "starting", event, deadline=patience)
+    patience = fleet.policy.start_patience
+    own = None if vassal.speaks else quantities.duration(settings.get("ready-timeout", ""))
+    if own is not None:
+        patience = min(patience, float(own))
+    enter(vassal, "starting", event, deadline=event.at + seconds(patience))
     actions.append(Action("spawn", vassal.name, event.seq, vassal.spec.config))
 
 
@@ -126,16 +132,20 @@ def after_stop(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
 def back_off(fleet: Fleet, vassal: Vassal, event: Event, reason: str) -> None:
     """It died unasked and unloyal: it waits, twice as long each time."""
     vassal.deaths += 1
-    policy = fleet.policy
-    # The exponent is bounded: a vassal may die for months.
-    delay = min(policy.throttle << min(vassal.deaths - 1, 32), policy.max_throttle)
     clear_attempt(fleet, vassal)
-    until = event.at + delay * _MILLISECOND
+    until = event.at + delay(fleet, vassal)
     if is_over_budget(fleet, vassal, event) and vassal.launched is not None:
-        slow = vassal.launched + policy.max_throttle * _MILLISECOND
+        slow = vassal.launched + fleet.policy.max_throttle * _MILLISECOND
         if slow > until:
             reason, until = f"{reason}; {_OVER_BUDGET}", slow
     enter(vassal, "throttled", event, reason, until)
+
+
+def delay(fleet: Fleet, vassal: Vassal) -> int:
+    """The nanoseconds that the next start waits after so many deaths in a row."""
+    policy = fleet.policy
+    # The exponent is bounded: a vassal may die for months.
+    return min(policy.throttle << min(vassal.deaths - 1, 32), policy.max_throttle) * _MILLISECOND
 
 
 def pace(fleet: Fleet, vassal: Vassal, event: Event) -> None:
@@ -145,10 +155,10 @@ def pace(fleet: Fleet, vassal: Vassal, event: Event) -> None:
     and so is one that is to run another config.
     """
     if vassal.launched is not None and not vassal.due:
-        delay = min(fleet.policy.throttle, fleet.policy.max_throttle)
+        pause = min(fleet.policy.throttle, fleet.policy.max_throttle)
         if is_over_budget(fleet, vassal, event):
-            delay = fleet.policy.max_throttle
-        vassal.earliest = vassal.launched + delay * _MILLISECOND
+            pause = fleet.policy.max_throttle
+        vassal.earliest = vassal.launched + pause * _MILLISECOND
 
 
 def is_over_budget(fleet: Fleet, vassal: Vassal, event: Event) -> bool:

@@ -23,6 +23,7 @@ from . import altered, emperor_protocol, procfs, threads, unjournaled
 from .context import HostContext
 from .orders import unread
 from .process import Process
+from .readiness import Readiness
 from .reap import kill_group
 
 log = logging.getLogger("emperor.host")
@@ -42,6 +43,7 @@ class Controller:
 
     def __init__(self, context: HostContext) -> None:
         self._policy = context.policy
+        self._readiness = Readiness(context)
         self._processes = context.processes
         self._tasks = context.tasks
         self._outbox = context.outbox
@@ -50,8 +52,9 @@ class Controller:
         self._config_text = context.config_text
 
     def begin(self) -> None:
-        """Go on watching the reloads that a former daemon ordered."""
+        """Go on watching the starts and reloads that a former daemon ordered."""
         for process in self._processes:
+            self._readiness.watch(process)
             if process.speaks and process.orders.unsure:
                 self._tasks.start("reload", process, self._watch_reload)
 
@@ -107,6 +110,7 @@ class Controller:
         else:
             process.reload_signalled_at = trio.current_time()
             send_signal(process.pidfd, process.reload_signal)
+            self._readiness.watch_reload(process)
 
     async def _watch_reload(self, process: Process) -> None:
         """Report a process as deaf if it has not read the order shortly before its time is over."""

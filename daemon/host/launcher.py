@@ -23,6 +23,7 @@ from .exposed import exposed
 from .mailbox import Mailbox
 from .on_demand import OnDemand
 from .process import Process
+from .readiness import Readiness
 from .reap import ProcessTrees
 from .spawn import Starter, error_text
 from .user_threads import UserThreads
@@ -61,6 +62,7 @@ class Launcher:
         self._keeper = context.keeper
         self._cgroups = context.cgroups
         self._identity = context.identity
+        self._readiness = Readiness(context)
         self.one_spawn = trio.CapacityLimiter(1)
         # Orders for vassals whose spawn is under way, in order.
         self._waiting: dict[str, list[tuple[Action, Spec | None]]] = {}
@@ -106,6 +108,7 @@ class Launcher:
             self._configs.send(process)
         await self._outbox.record(_spawned(vassal, process))
         self._watch.add_process(process)
+        self._readiness.watch(process)
         if process.unjournaled is not None:
             adoption.find_cgroup(process, self._cgroups, self._identity())
             self._mailbox.repeat(process, process.received)

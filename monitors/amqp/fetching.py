@@ -16,10 +16,10 @@ import msgspec
 import trio
 
 from ..backoff import Backoff
+from ..link_local import flaw_of_address
 from ..names import shown
 from ..os_errors import error_text
 from ..rows import LONGEST_CONFIG
-from .link_local import flaw_of_address
 from .paced_answers import Answer, Pace
 
 LIMIT: Final = 10.0  # seconds for one fetch, redirects included

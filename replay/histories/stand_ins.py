@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from ...journal import chain
-from ...monitors import settings, world
+from ...monitors import readiness, settings, world
 from ...monitors.names import EXTENSIONS
 from ...monitors.registry import SCHEMES
 
@@ -111,6 +111,10 @@ class StandIns:
         plain = ("stop-timeout", "umask", *world.CGROUP_LIMITS)
         if key in plain and world.flaw(key, value) is None:
             return value
+        if key == "ready-timeout" and readiness.flaw(key, value) is None:
+            return value
+        if key == "ready":  # a duration and an address decide the same
+            return "tcp://127.0.0.1:1" if "://" in value else value
         before = {"directory": "/", "environment-file": "/", "environment": "VARIABLE="}
         return before.get(key, "") + self.word("value", value)
 

@@ -12,8 +12,8 @@ import pytest
 import trio
 import trio.testing
 from emperord.monitors.amqp.fetching import Fetcher, Nothing, Outcome, Silence, Text, Useless
-from emperord.monitors.amqp.link_local import flaw_of_address
 from emperord.monitors.amqp.paced_answers import MOST, MOST_HEAD, SHARE, Pace
+from emperord.monitors.link_local import flaw_of_address
 from support.web import Web
 
 

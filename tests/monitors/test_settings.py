@@ -108,7 +108,8 @@ FOUND = {
 THERE_ARE = (
     "no such setting, there are command, reload, restart, success-exit-codes, reload-signal,"
     " stop-signal, nofile, nproc, as, directory, environment, environment-file, umask,"
-    " stop-timeout, user, group, memory-max, cpu-weight, tasks-max"
+    " stop-timeout, user, group, memory-max, cpu-weight, tasks-max, ready,"
+    " ready-timeout"
 )
 NO_LIMIT = "is no such limit; write a whole number"
 NO_SIZE = "is no such limit; write 64K, 10M or 1GiB"

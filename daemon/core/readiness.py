@@ -1,0 +1,41 @@
+"""Starts of programs that are up only when their ``ready`` is met.
+
+Such a program stays *starting* after its spawn. The host looks whether the condition is met, and
+says so by ``vassal_accepting``. Two times limit that:
+
+- ``--start-patience``: then it gives its slot to the next, and waits on.
+- its ``ready-timeout``, or the same time without one: then the start has failed. The process is
+  killed, and the next start waits as after a death.
+
+Journals of rules 1 have no such settings, so no rule tells the decisions apart.
+"""
+
+from ...journal import quantities
+from ...journal.events import Event
+from . import ends
+from .fleet import Fleet, Vassal
+from .starts import delay
+from .steps import Actions, end, free_slot, seconds
+
+
+def timed_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """A time of such a start is over: that of its slot, or that of the whole start."""
+    began = event.at if vassal.launched is None else vassal.launched
+    limit = began + seconds(timeout(fleet, vassal))
+    if event.at < limit:
+        free_slot(fleet, vassal)
+        vassal.reason, vassal.deadline = "slow to start", limit
+        return
+    vassal.deaths += 1
+    vassal.earliest = event.at + delay(fleet, vassal)
+    told = quantities.duration_text(timeout(fleet, vassal))
+    vassal.late = f"was not ready within {told}"
+    ends.note_death(fleet, vassal, event)
+    end(fleet, vassal, event, actions, "kill", vassal.late)
+
+
+def timeout(fleet: Fleet, vassal: Vassal) -> float:
+    """The seconds that such a start may take."""
+    own = None if vassal.running is None else vassal.running.settings.get("ready-timeout")
+    found = quantities.duration(own or "")
+    return fleet.policy.start_patience if found is None else float(found)

@@ -1,0 +1,68 @@
+"""The settings ``ready`` and ``ready-timeout`` of ``[emperor]``: when a program counts as up.
+
+| `ready` | it is up when |
+|---|---|
+| `spawn` | it was started; that is the default |
+| `5s`, or another duration | it has run for so long |
+| `tcp://HOST:PORT` | a connection is accepted there |
+| `http://HOST[:PORT][/PATH]` | a GET is answered there with a status from 200 to 399 |
+
+``daemon/host/readiness.py`` looks, and the fold decides what follows.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+from ..journal import quantities
+
+KEYS: Final = ("ready", "ready-timeout")
+SPAWN: Final = "spawn"
+LONGEST: Final = 86_400  # seconds
+_HOST: Final = r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9.-]{1,253}))"
+_URL: Final = re.compile(rf"(tcp|http)://{_HOST}(?::([0-9]{{1,5}}))?(/[!-~]*)?")
+
+
+class Condition(NamedTuple):
+    """A condition: ``seconds`` have passed, or ``host`` answers. ``path``: to an HTTP request."""
+
+    seconds: float | None = None
+    host: str = ""
+    port: int = 0
+    path: str | None = None
+
+
+def parsed(text: str) -> Condition | None:
+    """The condition of a ``ready``; None for ``spawn``. Raises ValueError, which names the flaw."""
+    if text == SPAWN:
+        return None
+    seconds = quantities.duration(text)
+    if seconds is not None:
+        if not 0 < seconds <= LONGEST:
+            raise ValueError("is no time to wait; write a duration up to a day")
+        return Condition(seconds=float(seconds))
+    found = _URL.fullmatch(text)
+    if found is None:
+        raise ValueError("is none of spawn, 5s, tcp://HOST:PORT, http://HOST:PORT/PATH")
+    scheme, path = found[1], found[5]
+    port = quantities.port(found[4] or ("80" if scheme == "http" else ""))
+    if port is None:
+        raise ValueError("names no port from 1 to 65535")
+    if scheme == "tcp" and path is not None:
+        raise ValueError("has a path, which only http:// can have")
+    return Condition(
+        host=found[2] or found[3], port=port, path=(path or "/") if scheme == "http" else None
+    )
+
+
+def flaw(key: str, text: str) -> str | None:
+    """Why this setting cannot have this value; None if it can."""
+    if key == "ready":
+        try:
+            parsed(text)
+        except ValueError as error:
+            return str(error)
+        return None
+    seconds = quantities.duration(text)
+    if seconds is not None and 0 < seconds <= LONGEST:
+        return None
+    return f"is no time for a start; write {quantities.DURATIONS}, at most a day"
