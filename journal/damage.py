@@ -214,6 +214,9 @@ class Audit:
             if row is None:
                 return
             last = row[0]
+            if last.__class__ is not int:  # a definition that was changed makes no key of seq
+                self.find("the snapshots have no numbers")
+                return
             stored = unpacked(*row)
             if stored.fleet is None:
                 self.find(f"snapshot {last}: it does not have its checksum", last)

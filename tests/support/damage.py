@@ -281,6 +281,14 @@ IN_THE_FILE = {
         swap_bytes(b"TABLE snapshot (\n    seq   INTEGER", b"TABLE snapshot (\n    seq   INTEGES"),
         ["the schema: table snapshot is not defined as it was"]
     ),
+    "snapshots without a key": (
+        swap_bytes(b"(\n    seq   INTEGER PRIMARY", b"(\n    seq   INTEGER PRIMAVY"),
+        ["table snapshot is not defined as it was", "the snapshots have no numbers", all_intact],
+    ),
+    "events without a key": (
+        swap_bytes(b"(\n    seq     INTEGER PRIMARY", b"(\n    seq     INTEGER PRIMAVY"),
+        ["table event is not defined as it was"],
+    ),
     "no table event": (
         sql("DROP TABLE event"),
         ["the schema: no table event", "how much can be saved is not known"],
