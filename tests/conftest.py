@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 import trio
 from support import schedule
+from support.effort import EFFORT
 
 # How long an example takes says more of the machine than of us.
 hypothesis.settings.register_profile(
@@ -21,7 +22,7 @@ hypothesis.settings.load_profile("tests")
 # Seconds. An async test that waits for something that never comes fails at its own line.
 # pytest-timeout ends every other one (pyproject.toml), with the stacks of all threads.
 LIMIT = 60
-SLOW_LIMIT = 280  # of a test that is marked slow, or search
+SLOW_LIMIT = 280  # of a test that is marked slow, or search; more where EFFORT is over 1
 
 # A shell starts what follows nohup, or precedes &, with some of these ignored.
 IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
@@ -63,9 +64,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for rows in tables.values():
         leave_few(rows)
     for item in items:
-        is_slow = item.get_closest_marker("slow") or item.get_closest_marker("search")
+        searches = item.get_closest_marker("search")
+        is_slow = searches or item.get_closest_marker("slow")
         if is_slow and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(SLOW_LIMIT))
+            item.add_marker(pytest.mark.timeout(SLOW_LIMIT * max(1, EFFORT if searches else 1)))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:

@@ -26,7 +26,9 @@ def test_four(): pass
 """
 
 
-def run(folder: Path, text: str, *options: str) -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, text: str, *options: str, effort: int = 1
+) -> subprocess.CompletedProcess[str]:
     """Run pytest on this test, with the conftest and the settings of all tests."""
     for name in ("pyproject.toml", "tests/conftest.py"):
         shutil.copy(TREE / name, folder)
@@ -36,7 +38,7 @@ def run(folder: Path, text: str, *options: str) -> subprocess.CompletedProcess[s
     return subprocess.run(
         [sys.executable, "-m", "pytest", *options, "test_it.py"],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(TREE / "tests")},
+        env={**os.environ, "PYTHONPATH": str(TREE / "tests"), "EFFORT": str(effort)},
         capture_output=True,
         text=True,
         check=False,
@@ -66,4 +68,18 @@ def test_it():
     signal.raise_signal(signal.SIGHUP) # pytest itself lives through it
 """
     done = run(tmp_path, text)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_search_has_more_time_when_it_tries_more(tmp_path: Path) -> None:
+    text = """
+def limit(request): return request.node.get_closest_marker("timeout").args
+
+@pytest.mark.search
+def test_search(request): assert limit(request) == (2800,)
+
+@pytest.mark.slow
+def test_slow(request): assert limit(request) == (280,)
+"""
+    done = run(tmp_path, text, effort=10)
     assert done.returncode == 0, done.stdout
