@@ -22,6 +22,7 @@ hypothesis.settings.load_profile("tests")
 # Seconds. An async test that waits for something that never comes fails at its own line.
 # pytest-timeout ends every other one (pyproject.toml), with the stacks of all threads.
 LIMIT = 60
+SLOW_ASYNC_LIMIT = 180  # of an async test that is marked slow: a server may start in between
 SLOW_LIMIT = 280  # of a test that is marked slow, or search; more where EFFORT is over 1
 
 # A shell starts what follows nohup, or precedes &, with some of these ignored.
@@ -41,8 +42,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     names = pyfuncitem._fixtureinfo.argnames
     arguments = {name: pyfuncitem.funcargs[name] for name in names}
 
+    limit = SLOW_ASYNC_LIMIT if pyfuncitem.get_closest_marker("slow") else LIMIT
+
     async def limited() -> None:
-        with trio.fail_after(LIMIT):
+        with trio.fail_after(limit):
             await functools.partial(pyfuncitem.obj, **arguments)()
 
     trio.run(limited)

@@ -9,6 +9,7 @@ from typing import Any
 
 from . import processes
 from .daemon import MARK, Daemon
+from .descriptors import descriptors
 from .waiting import until
 
 _DAEMON = "emperord.daemon.main"
@@ -70,6 +71,18 @@ class Emperor(Daemon):
         """Wait for the daemon that is ready after this event; its pid."""
         self.event("daemon_ready", after=after)
         return self.daemon_pid()
+
+    def kept(self) -> int:
+        """The number of descriptors of the keeper, when it has what a daemon gives it at its start.
+
+        The lock of the journal's identity comes last, with the first event that is durable.
+        """
+
+        def number() -> int | None:
+            held = descriptors(self.pid)
+            return len(held) if any(target.endswith(".lock") for _, target in held) else None
+
+        return self.until(number, "the keeper has the lock")
 
     def restart(self) -> int:
         """Kill the daemon and wait for the next one; its pid."""

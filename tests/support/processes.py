@@ -3,7 +3,12 @@
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+
+from .waiting import breathe
+
+_KERNEL_THREAD = 0x00200000  # a flag in stat, see PF_KTHREAD in the kernel's sched.h
 
 
 def alive(pid: int) -> bool:
@@ -23,17 +28,40 @@ def stopped(pid: int) -> bool:
 
 def _state(pid: int) -> str:
     """Its state as ps shows it; empty if it has gone (proc(5))."""
+    return (_stat(pid) or [""])[0]
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of its stat from the third on; empty if it has gone (proc(5))."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
-        return ""
-    return stat.rpartition(b")")[2].split()[0].decode()
+        return []
+    return stat.rpartition(b")")[2].decode().split()
+
+
+def _has_no_environment(pid: int) -> bool:
+    """Whether a process has gone, or was started with an empty environment.
+
+    Otherwise the kernel is just giving it another program, and sets its environment at the end.
+    """
+    fields = _stat(pid)
+    if not fields or fields[0] in "ZX" or int(fields[6]) & _KERNEL_THREAD:
+        return True
+    start, end = fields[47:49]  # of the environment in its memory
+    return start == end != "0"
 
 
 def environment_of(pid: int) -> dict[str, str]:
-    """The environment a process was started with; empty if it has gone."""
+    """The environment a process was started with; empty if it has gone.
+
+    A process that executes another program has none for a moment, which may last on a busy machine.
+    """
     try:
-        raw = Path(f"/proc/{pid}/environ").read_bytes()
+        while not (raw := Path(f"/proc/{pid}/environ").read_bytes()):
+            if _has_no_environment(pid):
+                return {}
+            breathe()
     except OSError:
         return {}
     pairs = (entry.partition(b"=") for entry in raw.split(b"\0") if entry)
@@ -65,7 +93,8 @@ def children_of(pid: int) -> list[int]:
     """The children of a process, in the order of their pids."""
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        found += map(int, task.read_text().split())
+        with suppress(OSError):  # the thread has ended meanwhile
+            found += map(int, task.read_text().split())
     return sorted(found)
 
 

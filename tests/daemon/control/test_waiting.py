@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.descriptors import sockets
 from support.kept import Emperor
 from support.vassals import SLEEPER, Application, program, shell
 
@@ -255,9 +256,9 @@ def test_many_who_wait_hold_up_nobody_and_leave_nothing_behind(make_emperor: Mak
     """More than are served at a time. Some of them lose patience."""
     emperor = make_emperor("--mercy", "300")
     pid = run(emperor, "a.ini", DEAF)
-    assert emperor.ctl("stop", "--no-wait", "a.ini").returncode == 0
     daemon = emperor.daemon_pid()
-    before = descriptors(daemon)
+    before = sockets(daemon)
+    assert emperor.ctl("stop", "--no-wait", "a.ini").returncode == 0
     wait = b'{"do": "wait", "name": "a.ini", "for": "stop"}\n'
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(200)]
@@ -265,17 +266,13 @@ def test_many_who_wait_hold_up_nobody_and_leave_nothing_behind(make_emperor: Mak
             client.settimeout(20)
             client.connect(str(emperor.control))
             client.sendall(wait)
-        emperor.until(lambda: descriptors(daemon) >= before + 200, "all are being served")
+        emperor.until(lambda: sockets(daemon) >= before + 200, "all are being served")
         assert emperor.ctl("status").returncode == 0
         for client in clients[100:]:
             client.close()
-        emperor.until(lambda: descriptors(daemon) < before + 105, "those who left are forgotten")
+        emperor.until(lambda: sockets(daemon) < before + 105, "those who left are forgotten")
         os.kill(pid, signal.SIGKILL)
         for client in clients[:100]:
             assert json.loads(client.makefile("rb").readline()) == {"ok": True, "phase": "held"}
-    emperor.until(lambda: descriptors(daemon) <= before, "nothing is left of them")
+    emperor.until(lambda: sockets(daemon) <= before, "nothing is left of them")
     emperor.stop()
-
-
-def descriptors(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))

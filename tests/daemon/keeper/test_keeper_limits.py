@@ -174,20 +174,18 @@ def test_vassals_get_nothing_of_it(emperor: Emperor) -> None:
 def test_what_it_keeps_it_lets_go(emperor: Emperor) -> None:
     """No descriptor and no death stays for vassals that are gone."""
     emperor.start()
-    before = len(os.listdir(f"/proc/{emperor.pid}/fd"))
+    before = emperor.kept()
     for number in range(10):
         (emperor.vassals / f"{number}.ini").write_text(SLEEPER)
     names = [f"{number}.ini" for number in range(10)]
     emperor.up(*names)
-    emperor.until(
-        lambda: len(os.listdir(f"/proc/{emperor.pid}/fd")) == before + 10, "they are kept"
-    )
+    emperor.until(lambda: emperor.kept() == before + 10, "they are kept")
     emperor.restart()
     for name in names:
         (emperor.vassals / name).unlink()
     for name in names:
         emperor.gone(name)
-    emperor.until(lambda: len(os.listdir(f"/proc/{emperor.pid}/fd")) == before, "all are let go")
+    emperor.until(lambda: emperor.kept() == before, "all are let go")
     emperor.stop()
 
 

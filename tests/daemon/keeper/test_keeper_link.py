@@ -10,6 +10,7 @@ import pytest
 import trio
 from emperord.daemon.keeper import protocol as keeping
 from emperord.daemon.keeper.link import Death, KeeperLink, Kept
+from support.descriptors import descriptors
 from support.root import need_root
 
 
@@ -26,10 +27,10 @@ def ends() -> Iterator[tuple[socket.socket, KeeperLink]]:
 
 def heard(keeper: socket.socket) -> tuple[dict[str, object], int]:
     """The next packet, and how many descriptors came with it."""
-    data, descriptors, _, _ = socket.recv_fds(keeper, keeping.LONGEST, 16)
-    for descriptor in descriptors:
+    data, received, _, _ = socket.recv_fds(keeper, keeping.LONGEST, 16)
+    for descriptor in received:
         os.close(descriptor)
-    return keeping.decode(data), len(descriptors)
+    return keeping.decode(data), len(received)
 
 
 def died(pid: int, start: int, code: int) -> bytes:
@@ -110,11 +111,11 @@ def test_what_was_passed_on_is_newer_than_what_the_keeper_says(
     keeper, link = ends
     socket.send_fds(keeper, [b'{"say": "kept", "name": "a", "about": {"at": "old"}}'], [0])
     keeper.send(b'{"say": "all"}')
-    opened = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     link.pass_on("a", Kept({"at": "new"}, [1]))
     link.receive_all()
     assert link.kept == {"a": Kept({"at": "new"}, [1])}
-    assert len(os.listdir("/proc/self/fd")) == opened
+    assert descriptors() <= before
 
 
 async def test_deaths_that_nobody_asks_for_are_acknowledged(
