@@ -31,7 +31,7 @@ _AT_ONCE: Final = 2_000  # outcomes
 _IN_ONE: Final = 500
 _DIGEST: Final = 64  # hexadecimal digits
 _COLUMNS: Final = "seq, at, kind, monitor, vassal, cause, body, actions, hash"
-_ROWS: Final = f"SELECT {_COLUMNS} FROM event WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1000"
+ROWS: Final = f"SELECT {_COLUMNS} FROM event WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1000"
 
 
 class Unclean(Exception):
@@ -133,8 +133,8 @@ class _Segment:
         return Folded(
             self.begin,
             Edge(end, self._fleet.at, previous.hash, _fleet_digest(self._fleet)),
-            len(stops), self._checkpoints, self._first, _joined(self._referred), self._compared,
-            self._names, follower.notes if isinstance(follower, Following) else [],
+            len(stops), self._checkpoints, self._first, joined_digests(self._referred),
+            self._compared, self._names, follower.notes if isinstance(follower, Following) else [],
             [deploy for deploy in follower.open.values() if deploy.seq > 0],
         )  # fmt: skip
 
@@ -182,7 +182,7 @@ class _Segment:
 
     def _rows(self, after: int, end: int) -> Iterator[Row]:
         while after < end:
-            rows = self._reader.fetch(_ROWS, after, end)
+            rows = self._reader.fetch(ROWS, after, end)
             if not rows:
                 return
             yield from rows
@@ -223,7 +223,8 @@ def compare_outcomes(reader: Reader, deploys: Sequence[Deploy]) -> int:
     return len(deploys)
 
 
-def _joined(digests: set[str]) -> bytes:
+def joined_digests(digests: set[str]) -> bytes:
+    """Digests of configs, sorted, in one. Raises Unclean."""
     if any(len(digest) != _DIGEST for digest in digests):
         raise Unclean
     return bytes.fromhex("".join(sorted(digests)))

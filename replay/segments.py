@@ -9,6 +9,9 @@ Then the parts are joined:
 - The deploys that were open between two segments are followed through the notes of the later one.
 - The configs that events name must be those that are stored.
 
+Where a former ``verify`` has left a mark (``since_verified.py``), only the chain of the segments
+before it is checked.
+
 Only a clean journal has an answer here. If anything is to be told, a process has failed, or the
 journal cannot be cut, the answer is None, and ``verify.py`` does all again in order.
 """
@@ -28,7 +31,9 @@ from ..journal.damage import Audit
 from ..journal.files import Files
 from ..journal.reading import Reader, open_journal
 from .boundaries import applied
-from .segment import Folded, Unclean, compare_outcomes, folded
+from .chained_segment import chained
+from .segment import Edge, Folded, Unclean, compare_outcomes, folded
+from .since_verified import Mark, mark_of
 from .tickets import Tickets, give, of_parent, shared
 
 LONG: Final = 50_000  # events from which on other processes are worth their start
@@ -46,6 +51,7 @@ class Clean(msgspec.Struct, frozen=True):
     configs: int
     checkpoints: int
     first: int | None  # checkpoint
+    mark: Mark | None  # for the next time
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -56,6 +62,7 @@ class Plan(msgspec.Struct, frozen=True):
     stops: list[int]  # the first segment is between the first two
     texts: list[int]
     outcomes: bool
+    mark: Mark | None
 
     @property
     def tickets(self) -> int:
@@ -70,13 +77,18 @@ class Found(msgspec.Struct):
     texts: int = 0
 
 
-def verified(files: Files, reader: Reader, progress: Callable[[int], None]) -> Clean | None:
-    """The answer about a clean journal; None where all is to be done in order."""
+def verified(
+    files: Files, reader: Reader, progress: Callable[[int], None], mark: Mark | None = None
+) -> Clean | None:
+    """The answer about a clean journal; None where all is to be done in order.
+
+    Up to a ``mark`` nothing is folded.
+    """
     long = reader.head.seq - reader.anchor.seq >= LONG
     if not long or files.live or files.access == "copied" or reader.last != reader.head.seq:
         return None
     try:
-        plan = _plan(reader)
+        plan = _plan(reader, mark)
         found = shared(
             __name__, files.path, plan, plan.tickets, partial(work, reader, plan, progress), Found
         )
@@ -85,18 +97,29 @@ def verified(files: Files, reader: Reader, progress: Callable[[int], None]) -> C
         return None
 
 
-def _plan(reader: Reader) -> Plan:
-    stops = [reader.anchor.seq]
-    length = max(SEGMENT, (reader.head.seq - reader.anchor.seq) // _SEGMENTS)
-    query = "SELECT seq FROM snapshot WHERE seq > ? AND seq < ? ORDER BY seq"
-    for (seq,) in reader.fetch(query, reader.anchor.seq, reader.head.seq):
-        if seq >= stops[-1] + length:
-            stops.append(seq)
+def _plan(reader: Reader, mark: Mark | None) -> Plan:
+    begin, head = reader.anchor.seq, reader.head.seq
+    query = "SELECT max(seq) FROM snapshot WHERE seq < ?"
+    ((last,),) = reader.fetch(query, head)  # where the next mark is
+    ends = sorted({begin, mark.seq if mark else begin, max(begin, last or 0), head})
+    stops = [begin]
+    for one, next_ in pairwise(ends):
+        stops += [*_cuts(reader, one, next_), next_]
     ((last,),) = reader.fetch("SELECT max(rowid) FROM config")
     return Plan(
-        reader.head.seq, reader.head.hash, [*stops, reader.head.seq],
-        [*range(0, last or 0, _CONFIGS), last or 0], reader.has_deploys(),
+        reader.head.seq, reader.head.hash, stops, [*range(0, last or 0, _CONFIGS), last or 0],
+        reader.has_deploys(), mark,
     )  # fmt: skip
+
+
+def _cuts(reader: Reader, begin: int, end: int) -> Iterator[int]:
+    """The snapshots between two events at which segments begin."""
+    length = max(SEGMENT, (reader.head.seq - reader.anchor.seq) // _SEGMENTS)
+    query = "SELECT seq FROM snapshot WHERE seq > ? AND seq < ? ORDER BY seq"
+    for (seq,) in reader.fetch(query, begin, end):
+        if seq >= begin + length:
+            begin = seq
+            yield seq
 
 
 def work(reader: Reader, plan: Plan, progress: Callable[[int], None], tickets: Tickets) -> Found:
@@ -117,7 +140,11 @@ def _do(reader: Reader, plan: Plan, number: int, found: Found) -> None:
     segments, texts = len(plan.stops) - 1, len(plan.texts) - 1
     if number < segments:
         begin, end = plan.stops[number : number + 2]
-        found.segments[number] = folded(reader, begin, end, plan.outcomes)
+        if plan.mark is not None and end <= plan.mark.seq:
+            fleet = bytes.fromhex(plan.mark.fleet) if end == plan.mark.seq else b""
+            found.segments[number] = chained(reader, begin, end, fleet)
+        else:
+            found.segments[number] = folded(reader, begin, end, plan.outcomes)
     elif number < segments + texts:
         begin, end = plan.texts[number - segments : number - segments + 2]
         found.texts += _check_texts(reader, begin, end)
@@ -161,8 +188,7 @@ def _join(reader: Reader, plan: Plan, found: Sequence[Found]) -> Clean:
     ((count,),) = reader.fetch("SELECT count(*) FROM snapshot")
     if count != snapshots + anchors:
         raise Unclean
-    if plan.outcomes:
-        _join_outcomes(reader, segments)
+    still = _join_outcomes(reader, plan, segments)
     texts = sum(each.texts for each in found)
     _join_texts(reader, [each.referred for each in segments], texts)
     audit = Audit()
@@ -172,23 +198,39 @@ def _join(reader: Reader, plan: Plan, found: Sequence[Found]) -> Clean:
     firsts = [each.first for each in segments if each.first is not None]
     return Clean(
         plan.head - reader.anchor.seq, count, texts, sum(each.checkpoints for each in segments),
-        min(firsts, default=None),
+        min(firsts, default=None), _next_mark(reader, plan, segments[-1].begin, still),
     )  # fmt: skip
 
 
-def _join_outcomes(reader: Reader, segments: Sequence[Folded]) -> None:
-    compared = 0
-    still: list[Deploy] = []
+def _next_mark(reader: Reader, plan: Plan, edge: Edge, still: list[Deploy]) -> Mark | None:
+    """The mark where the last segment begins, and with it the event before."""
+    if edge.seq == reader.anchor.seq:
+        return None
+    return mark_of(reader, edge.seq, edge.hash, edge.fleet, still, plan.outcomes, plan.mark)
+
+
+def _join_outcomes(reader: Reader, plan: Plan, segments: Sequence[Folded]) -> list[Deploy]:
+    """Compare the outcomes; the deploys that were open where the last segment begins."""
+    if not plan.outcomes:
+        return []
+    mark = plan.mark
+    after = reader.anchor.seq if mark is None else mark.seq
+    still = [] if mark is None else [msgspec.structs.replace(each) for each in mark.open]
+    compared = -len(still)  # they are of events before
+    before: list[Deploy] = []
     for each in segments:
+        if each.end.seq <= after:
+            continue
+        before = [msgspec.structs.replace(deploy) for deploy in still]
         settled, still = applied(reader, still, each.notes, each.names, each.end.at)
         compared += compare_outcomes(reader, settled) + each.compared
         still += each.open
     compared += compare_outcomes(reader, still)
-    ends = (reader.anchor.seq, reader.head.seq)
     query = "SELECT count(*) FROM deploy WHERE seq > ? AND seq <= ?"
-    ((count,),) = reader.fetch(query, *ends)
+    ((count,),) = reader.fetch(query, after, reader.head.seq)
     if count != compared:
         raise Unclean
+    return before
 
 
 def _join_texts(reader: Reader, referred: Sequence[bytes], texts: int) -> None:

@@ -14,14 +14,13 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from functools import cache
 from hashlib import sha256
-from pathlib import Path
 from typing import Final
 from zlib import compress, decompress
 
 from ..journal.chain import canonical
 from ..journal.reading import Reader
+from .source_digest import source_digest
 
 _DIGEST: Final = 32  # bytes, before the packed sums
 _KEPT: Final = 30 * 86_400  # seconds after its last use
@@ -45,20 +44,8 @@ def name_of(reader: Reader, begin: int, end: int) -> str:
     query = "SELECT check_sum FROM snapshot WHERE seq = ?"
     snapshot = [check_sum for (check_sum,) in reader.fetch(query, begin)]
     hashes = [(reader.hash_of(seq) or b"").hex() for seq in (begin, end)]
-    parts = (_code(), begin, end, hashes, snapshot, begin == reader.anchor.seq)
+    parts = (source_digest(), begin, end, hashes, snapshot, begin == reader.anchor.seq)
     return sha256(canonical(parts)).hexdigest() + _SUFFIX
-
-
-@cache
-def _code() -> str:
-    """The digest of all source that decides what the sums are; empty where it cannot be read."""
-    root = Path(__file__).resolve().parents[1]
-    rooms = [sorted((root / room).glob("*.py")) for room in ("daemon/core", "journal", "replay")]
-    try:
-        digests = [sha256(path.read_bytes()).digest() for files in rooms for path in files]
-    except OSError:
-        return ""
-    return sha256(b"".join(digests)).hexdigest() if all(rooms) else ""
 
 
 class Sums:
@@ -125,7 +112,7 @@ NO_SUMS: Final = Sums(None)
 @contextlib.contextmanager
 def kept() -> Iterator[Sums]:
     """The sums of this user, in ``$XDG_CACHE_HOME/emperord`` or ``~/.cache/emperord``."""
-    descriptor = _opened() if _code() else None
+    descriptor = _opened() if source_digest() else None
     try:
         yield Sums(descriptor)
     finally:

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from ..journal.times import rfc3339
 from .divergence import Divergences, decoded_actions
+from .since_verified import Mark
 from .states import Comparison
 from .verify import Verdict
 
@@ -30,6 +32,7 @@ def record(path: str, verdict: Verdict) -> dict[str, Any]:
         "states": _states(verdict.states),
         "newer": verdict.newer,
         "open_end": verdict.open_end,
+        "since_verified": None if verdict.mark is None else _mark(verdict.mark),
         "notes": list(verdict.notes),
     }
 
@@ -39,7 +42,14 @@ def _word(verdict: Verdict) -> str:
         return "damaged"
     if verdict.exit_code == 1:
         return "diverged"
-    return "verified" if verdict.newer is None else "newer"
+    if verdict.newer is not None:
+        return "newer"
+    return "verified" if verdict.mark is None else "verified_since"
+
+
+def _mark(mark: Mark) -> dict[str, Any]:
+    begun, until = rfc3339(mark.begun), rfc3339(mark.until)
+    return {"seq": mark.seq, "hash": mark.hash, "from": begun, "until": until}
 
 
 def _divergence(found: Divergences) -> dict[str, Any] | None:

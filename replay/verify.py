@@ -32,6 +32,7 @@ from ..journal.reading import Reader, Row, Stored
 from . import open_end, segments
 from .divergence import Divergence, Divergences, of_fleets
 from .rebuild import FoldFailed, fold_one
+from .since_verified import Mark, Since
 from .states import Comparison
 from .stored_outcomes import StoredOutcomes
 from .witnessed import Witness, compare
@@ -50,6 +51,8 @@ class Verdict:
         self.newer: str | None = None  # why nothing behind some event can be folded
         self.states = Comparison()
         self.open_end: str | None = None  # the journal may go on elsewhere
+        self.mark: Mark | None = None  # up to it, nothing was folded
+        self.next_mark: Mark | None = None
         self.notes = self.audit.notes
 
     def take(self, clean: segments.Clean, head: int) -> None:
@@ -57,6 +60,7 @@ class Verdict:
         self.audit.events, self.audit.intact_to = clean.events, head
         self.events, self.snapshots, self.configs = clean.events, clean.snapshots, clean.configs
         self.states.count, self.states.first = clean.checkpoints, clean.first
+        self.next_mark = clean.mark
 
     @property
     def first(self) -> Divergence | None:
@@ -82,17 +86,20 @@ def verify(
     path: str,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     witness: Witness | None = None,
+    since: Since | None = None,
 ) -> Verdict:
     """Check everything. ``progress`` is called with the event reached and the last one.
+
+    With ``since``, decisions that were compared before are not again.
 
     Raises JournalError where the file is no journal, cannot be opened, or is of a newer format.
     """
     files = Files(path)
     logs = lost_log.beside(files.real)
-    verdict = _verify(files, progress, witness)
+    verdict = _verify(files, progress, witness, since)
     if verdict.exit_code == 3 and files.disturbed():
         # A daemon began to write to what we took for a still file: look again, with care.
-        verdict = _verify(Files(path), progress, witness)
+        verdict = _verify(Files(path), progress, witness, since)
     if logs:
         verdict.notes.append(lost_log.advice(logs))
     return verdict
@@ -102,6 +109,7 @@ def _verify(
     files: Files,
     progress: Callable[[int, int], None],
     witness: Witness | None,
+    since: Since | None,
 ) -> Verdict:
     """Check everything, on all cores, or in order where anything may be to be told."""
     verdict = Verdict()
@@ -114,10 +122,12 @@ def _verify(
             return verdict
         verdict.open_end = open_end.note(reader)
         told = partial(_tell, progress, reader.head.seq)
-        clean = None if audit.findings else segments.verified(files, reader, told)
+        mark = _mark(reader, since, verdict)
+        clean = None if audit.findings else segments.verified(files, reader, told, mark)
         folder = None
         if clean is not None:
             verdict.take(clean, reader.head.seq)
+            verdict.mark = mark
         else:
             folder = _Folder(verdict, reader)
             audit.check_structure(reader)
@@ -125,6 +135,8 @@ def _verify(
             folder.compare_deploys()
         if witness is not None:
             compare(witness, reader, audit)
+        if since is not None:
+            since.compare(reader, audit)
         verdict.notes += verdict.states.notes(reader.anchor.seq + 1)
         if folder is not None:
             verdict.configs = audit.check_configs(
@@ -133,6 +145,16 @@ def _verify(
         verdict.head = (reader.head.seq, reader.head.hash)
         verdict.events = audit.events
     return verdict
+
+
+def _mark(reader: Reader, since: Since | None, verdict: Verdict) -> Mark | None:
+    """The mark up to which nothing is to be folded."""
+    if since is None or verdict.audit.findings:
+        return None
+    try:
+        return since.usable(reader, reader.has_deploys(), verdict.notes)
+    except Exception:  # whatever it is, the fold in order tells it
+        return None
 
 
 def _tell(progress: Callable[[int, int], None], last: int, done: int) -> None:
@@ -307,10 +329,17 @@ def lines(path: str, verdict: Verdict) -> Iterator[str]:
         seq, hash_ = verdict.head
         count = verdict.states.count
         checkpoints = f", {count} checkpoints" if count else ""
+        mark = verdict.mark
         yield (
-            f"{path}: verified: {verdict.events} events up to {seq}, {verdict.snapshots} snapshots,"
-            f" {verdict.configs} configs{checkpoints}; head {hash_.hex()}"
+            f"{path}: {'verified' if mark is None else 'chain verified'}: {verdict.events} events"
+            f" up to {seq}, {verdict.snapshots} snapshots, {verdict.configs} configs{checkpoints};"
+            f" head {hash_.hex()}"
         )
+        if mark is not None:
+            yield (
+                f"  decisions verified from event {mark.seq + 1} on; those up to event {mark.seq}"
+                f" were compared {mark.when}, and are not folded again"
+            )
     for note in verdict.notes:
         yield f"  note: {note}"
 

@@ -10,6 +10,8 @@ from ...daemon.cli.tables import write
 from ...journal.errors import JournalError
 from .. import verdict_record, verify, witnessed
 from ..shared import UNREADABLE, complain, print_lines
+from ..since_verified import Since
+from ..verify import Verdict
 from ..words import Progress
 
 
@@ -22,9 +24,16 @@ from ..words import Progress
 @click.option(
     "--witness-key", metavar="FILE", help="Check its signatures by this public key (PEM)."
 )
+@click.option(
+    "--since-verified", "mark", metavar="FILE",
+    help="Fold only the events behind those that a former run compared, as FILE says, and write"
+    " to FILE how far it came. Without FILE, all is folded.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
-def command(path: str, witness: str | None, witness_key: str | None, as_json: bool) -> None:
+def command(
+    path: str, witness: str | None, witness_key: str | None, mark: str | None, as_json: bool
+) -> None:
     """Check and fold everything: are chain, actions and states the same?
 
     Exits with 0 if they are, 1 if the fold diverged from the record, 3 if the record is damaged, or
@@ -36,7 +45,8 @@ def command(path: str, witness: str | None, witness_key: str | None, as_json: bo
     try:
         # Before the journal: what a daemon writes meanwhile is in both.
         lines = None if witness is None else witnessed.read(witness, witness_key)
-        verdict = verify.verify(path, progress, lines)
+        since = None if mark is None else Since(mark)
+        verdict = verify.verify(path, progress, lines, since)
     except JournalError as error:
         progress.done()
         sys.exit(complain(error, UNREADABLE))
@@ -48,4 +58,20 @@ def command(path: str, witness: str | None, witness_key: str | None, as_json: bo
     else:
         print_lines(verify.lines(path, verdict))
     sys.stdout.flush()
+    if since is not None and verdict.exit_code == 0:
+        _note_how_far(since, verdict)
     sys.exit(verdict.exit_code)
+
+
+def _note_how_far(since: Since, verdict: Verdict) -> None:
+    """Write the file of the next run. Exits where it cannot be written."""
+    if verdict.next_mark is None:
+        complain(
+            f"{since.path}: not written: only a journal of 50,000 events and more can be verified"
+            " from there on, and while no daemon writes to it"
+        )
+        return
+    try:
+        since.write(verdict.next_mark)
+    except JournalError as error:
+        sys.exit(complain(error, UNREADABLE))

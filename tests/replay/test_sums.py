@@ -148,7 +148,7 @@ def test_sums_of_other_code_count_for_nothing(
     reported(pristine)
     first = work.copy()
     work.clear()
-    monkeypatch.setattr(sums, "_code", lambda: "another")
+    monkeypatch.setattr(sums, "source_digest", lambda: "another")
     reported(pristine)
     assert work == first
 
@@ -156,7 +156,7 @@ def test_sums_of_other_code_count_for_nothing(
 def test_without_the_source_no_sums_are_kept(
     pristine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sums, "_code", lambda: "")
+    monkeypatch.setattr(sums, "source_digest", lambda: "")
     assert reported(pristine) == folded(pristine)
     assert files(tmp_path) == []
 

@@ -1,0 +1,61 @@
+"""A segment of a journal whose decisions were compared before: only its chain is checked.
+
+It is clean where each row follows from the chain. Then the segment is the one that was folded.
+"""
+
+from hashlib import sha256
+from typing import Any, Final
+
+from ..daemon.core.fleet import from_json
+from ..journal.chain import canonical
+from ..journal.decoding import decode_body
+from ..journal.reading import Reader
+from ..journal.rows import DEPLOYED
+from .segment import ROWS, Edge, Folded, Unclean, joined_digests
+
+_AT_ONCE: Final = "SELECT at, hash FROM event WHERE seq = ?"
+
+
+def chained(reader: Reader, begin: int, end: int, fleet: bytes) -> Folded:
+    """Check the events behind ``begin`` up to ``end``, behind which is this fleet, by its digest.
+
+    Raises Unclean.
+    """
+    anchor = reader.anchor
+    edge = Edge(anchor.seq, 0, anchor.hash, b"")
+    if begin != anchor.seq:
+        ((at, hash_),) = reader.fetch(_AT_ONCE, begin)
+        edge = Edge(begin, at, hash_, b"")
+    found = Folded(edge, edge, 0, 0, None, b"", 0, [], [], [])
+    referred = _of_anchor(reader) if begin == anchor.seq else set[str]()
+    seq, at, hash_ = edge.seq, edge.at, edge.hash
+    while rows := reader.fetch(ROWS, seq, end):
+        for row in rows:
+            hash_ = sha256(hash_ + canonical(row[:8])).digest()
+            if row[0] != seq + 1 or hash_ != row[8] or row[1].__class__ is not int or row[1] <= at:
+                raise Unclean
+            seq, at, kind = row[0], row[1], row[2]
+            if kind in DEPLOYED:
+                body: Any = decode_body(kind, row[6])
+                if body.spec.config and not body.over_budget:
+                    referred.add(body.spec.config)
+            elif kind == "checkpoint":
+                found.checkpoints += 1
+                found.first = found.first or seq
+    if seq != end:
+        raise Unclean
+    found.end = Edge(end, at, hash_, fleet)
+    query = "SELECT count(*) FROM snapshot WHERE seq > ? AND seq <= ?"
+    ((found.snapshots,),) = reader.fetch(query, begin, end)
+    found.referred = joined_digests(referred)
+    return found
+
+
+def _of_anchor(reader: Reader) -> set[str]:
+    """The configs of the fleet with which the file begins: their events are in the archive."""
+    stored = reader.anchor_snapshot()
+    if stored is None:
+        return set()
+    vassals = from_json(stored.fleet).vassals.values()
+    specs = [spec for vassal in vassals for spec in (vassal.spec, vassal.running)]
+    return {spec.config for spec in specs if spec is not None and spec.config}
