@@ -11,7 +11,7 @@ from ..journal.chain import canonical
 from ..journal.decoding import decode_body
 from ..journal.reading import Reader
 from ..journal.rows import DEPLOYED
-from .segment import ROWS, Edge, Folded, Unclean, joined_digests
+from .segment import ROWS, Edge, Folded, Unclean, stored_rows
 
 _AT_ONCE: Final = "SELECT at, hash FROM event WHERE seq = ?"
 
@@ -47,7 +47,7 @@ def chained(reader: Reader, begin: int, end: int, fleet: bytes) -> Folded:
     found.end = Edge(end, at, hash_, fleet)
     query = "SELECT count(*) FROM snapshot WHERE seq > ? AND seq <= ?"
     ((found.snapshots,),) = reader.fetch(query, begin, end)
-    found.referred = joined_digests(referred)
+    found.referred = stored_rows(reader, referred)
     return found
 
 

@@ -29,7 +29,6 @@ from .boundaries import Following, Note
 
 _AT_ONCE: Final = 2_000  # outcomes
 _IN_ONE: Final = 500
-_DIGEST: Final = 64  # hexadecimal digits
 _COLUMNS: Final = "seq, at, kind, monitor, vassal, cause, body, actions, hash"
 ROWS: Final = f"SELECT {_COLUMNS} FROM event WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1000"
 
@@ -55,7 +54,7 @@ class Folded(msgspec.Struct):
     snapshots: int
     checkpoints: int
     first: int | None  # checkpoint
-    referred: bytes  # the digests of configs that its events name, sorted
+    referred: bytes  # the configs that its events name, bits by row ids
     compared: int  # outcomes
     names: list[str]  # of the vassals where it begins
     notes: list[Note]
@@ -133,7 +132,7 @@ class _Segment:
         return Folded(
             self.begin,
             Edge(end, self._fleet.at, previous.hash, _fleet_digest(self._fleet)),
-            len(stops), self._checkpoints, self._first, joined_digests(self._referred),
+            len(stops), self._checkpoints, self._first, stored_rows(self._reader, self._referred),
             self._compared, self._names, follower.notes if isinstance(follower, Following) else [],
             [deploy for deploy in follower.open.values() if deploy.seq > 0],
         )  # fmt: skip
@@ -223,8 +222,20 @@ def compare_outcomes(reader: Reader, deploys: Sequence[Deploy]) -> int:
     return len(deploys)
 
 
-def joined_digests(digests: set[str]) -> bytes:
-    """Digests of configs, sorted, in one. Raises Unclean."""
-    if any(len(digest) != _DIGEST for digest in digests):
-        raise Unclean
-    return bytes.fromhex("".join(sorted(digests)))
+def stored_rows(reader: Reader, digests: set[str]) -> bytes:
+    """The configs with these digests, as bits by their row ids. Raises Unclean if one is missing.
+
+    Digests themselves would take the memory of all configs.
+    """
+    ((last,),) = reader.fetch("SELECT max(rowid) FROM config")
+    bits = bytearray((last or 0) // 8 + 1)
+    wanted = sorted(digests)  # neighbours are on the same pages
+    for at in range(0, len(wanted), _IN_ONE):
+        some = wanted[at : at + _IN_ONE]
+        marks = ", ".join("?" * len(some))
+        rows = reader.fetch(f"SELECT rowid FROM config WHERE digest IN ({marks})", *some)
+        if len(rows) != len(some):
+            raise Unclean
+        for (row,) in rows:
+            bits[row >> 3] |= 1 << (row & 7)
+    return bytes(bits)
