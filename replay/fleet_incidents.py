@@ -13,6 +13,9 @@ import msgspec
 from ..journal.events import Before, DaemonStarted, Event, Exited, Failed
 from ..journal.reading import COLUMNS, Reader
 from ..journal.times import took
+from . import sound
+from .rebuild import damaged
+from .salvage import leave_out
 from .together import GAP
 from .words import decode_actions
 
@@ -71,7 +74,7 @@ def _found(reader: Reader, after: int, upto: int) -> Iterator[Incident]:
         f" AND kind IN ({', '.join('?' * len(_KINDS))}) ORDER BY seq",
         after, upto, *_KINDS,
     )  # fmt: skip
-    events = [reader.decode(row) for row in rows]
+    events = [event for event, _ in sound.readable(reader, rows)]
     yield from _of_sources(events)
     yield from _of_daemons(events)
     yield from _crash_loops(events)
@@ -197,18 +200,22 @@ def _crash_loops(events: Iterable[Event]) -> Iterator[Incident]:
 def deaths(reader: Reader, after: int, upto: int) -> Counter[str]:
     """The ends that nothing ordered, by vassal."""
     rows: list[Any] = reader.fetch(
-        "SELECT one.vassal, one.body, cause.kind, cause.actions FROM event AS one"
+        "SELECT one.seq, one.vassal, one.body, cause.kind, cause.actions FROM event AS one"
         " LEFT JOIN event AS cause ON cause.seq = one.cause"
         " WHERE one.seq > ? AND one.seq <= ? AND one.kind = 'exited'",
         after, upto,
     )  # fmt: skip
     found: Counter[str] = Counter()
-    for name, body, kind, actions in rows:
+    for seq, name, body, kind, actions in rows:
         ordered = kind != "heartbeat_lost" and any(
             action.vassal == name and action.do in ("stop", "kill")
             for action in decode_actions(actions or "[]")
         )
-        told = msgspec.json.decode(body, type=Exited)
+        try:
+            told = msgspec.json.decode(body, type=Exited)
+        except (msgspec.DecodeError, TypeError):
+            leave_out(reader, seq, damaged(reader, seq, "cannot be read"))
+            continue
         if not (ordered or told.away or told.reload):
             found[name] += 1
     return found

@@ -4,7 +4,7 @@ An event that is missing, damaged or altered ends the command, which names it. W
 is left out (``salvage.py``). A hash that alone was altered says nothing against the next event.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..journal import chain
 from ..journal.errors import Damaged
@@ -34,6 +34,13 @@ def events(
             yield event, row
         before = row[8] if chained else None
     _missing(reader, seq, upto + 1)
+
+
+def readable(reader: Reader, rows: Iterable[Row]) -> Iterator[tuple[Event, Row]]:
+    """Some rows that can be read, with their events. Raises Damaged, NewerFormat."""
+    for row in rows:
+        if (event := _decoded(reader, row)) is not None:
+            yield event, row
 
 
 def _missing(reader: Reader, after: int, before: int) -> None:

@@ -127,7 +127,7 @@
     canvas.style.width = width + "px";
     canvas.style.height = height + "px";
     space.style.height = Math.max(0, shownLanes.length * ROW + AXIS - height) + "px";
-    plan();
+    draw();  // a canvas that gets a size is black until it is drawn
   };
   const clamp = () => {
     span = Math.min(data.span, Math.max(1, span));

@@ -14,6 +14,7 @@ from ..journal.deploys import DEPLOYED, DEPLOYS
 from ..journal.reading import Reader
 from ..journal.times import for_people, rfc3339, took
 from ..monitors.names import shown
+from . import sound
 from .breaks import Break, Mark, Repair
 from .config_facts import config_facts
 from .ends import end_facts, essence_of
@@ -219,19 +220,19 @@ def _without_control(vassal: Vassal) -> str:
 
 def _last_exit(reader: Reader, name: str, seq: int) -> Iterator[tuple[str, str]]:
     row = reader.last_of(name, ("exited",), seq)
-    if row is None:
-        return
-    event = reader.decode(row)
-    yield "last exit", f"{essence_of(reader, event)}, {for_people(row[1])} UTC (event {row[0]})"
+    for event, _ in sound.readable(reader, [] if row is None else [row]):
+        yield (
+            "last exit",
+            f"{essence_of(reader, event)}, {for_people(event.at)} UTC (event {event.seq})",
+        )
 
 
 def _facts_of_gone(reader: Reader, told: Story) -> Iterator[tuple[str, str]]:
     row = reader.last_of(told.name, DEPLOYS, told.seq)
-    assert row is not None
-    event = reader.decode(row)
-    what = event.kind.removeprefix("vassal_")
-    by = shown(event.monitor or "-")
-    yield what, f"{for_people(event.at)} UTC, by {by} (event {event.seq})"
+    for event, _ in sound.readable(reader, [] if row is None else [row]):
+        what = event.kind.removeprefix("vassal_")
+        by = shown(event.monitor or "-")
+        yield what, f"{for_people(event.at)} UTC, by {by} (event {event.seq})"
     yield from _last_exit(reader, told.name, told.seq)
 
 

@@ -7,6 +7,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from emperord.journal.errors import Damaged
+from emperord.journal.reading import open_journal
+from emperord.replay import salvage
+from emperord.replay.fleet_incidents import deaths
 from journal_builder import building
 from support.replaying import asking
 
@@ -180,3 +184,25 @@ def test_a_gap_between_events_is_told_unless_a_filter_may_be_its_reason(path: Pa
     for command in (("events", "b.ini"), ("events", "--kind", "exited"), ("events", "-n", "2")):
         result = run(path, *command)
         assert (result.exit_code, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", [("why", "b.ini"), ("incident", "b.ini"), ("incident",)])
+def test_a_story_with_a_damaged_event_reads_on(path: Path, command: tuple[str, ...]) -> None:
+    harm(path, "UPDATE event SET body = '{' WHERE seq = 12")
+    assert run(path, *command).exit_code == 3
+    result = run(path, "--salvage", *command)
+    if command == ("incident",):  # the removal and the death are no incident of the fleet
+        assert "no incident is in this journal" in result.stderr
+    else:
+        assert result.exit_code == 3
+        assert "read on past damage, without event 12" in result.stderr
+        assert "b.ini" in result.stdout
+
+
+def test_deaths_of_damaged_rows_are_not_counted(path: Path) -> None:
+    harm(path, "UPDATE event SET body = '{' WHERE seq = 12")
+    with open_journal(str(path)) as reader:
+        with pytest.raises(Damaged, match="event 12 cannot be read"):
+            deaths(reader, 0, 13)
+        salvage.allow(reader)
+        assert deaths(reader, 0, 13) == {}

@@ -260,3 +260,13 @@ def test_the_file_is_its_owners_and_replaces_another(path: str, tmp_path: Path) 
 def test_refusals(path: str, arguments: tuple[str, ...], code: int, says: str) -> None:
     result = run(path, *arguments)
     assert (result.exit_code, says in result.stderr) == (code, True), result.stderr
+
+
+def test_a_canvas_that_gets_a_size_is_drawn_before_the_browser_paints(
+    path: str, tmp_path: Path
+) -> None:
+    """Its size clears it to black. A frame that is asked for then comes after that paint."""
+    script = Page(made(path, tmp_path / "t.html")).blocks["script"]
+    resized = script.partition("const fit = ")[2].partition("\n  };")[0]
+    assert "canvas.width = " in resized
+    assert resized.rstrip().splitlines()[-1].lstrip().startswith("draw();")
