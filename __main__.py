@@ -4,8 +4,35 @@ It is ``emperor``. With a first word ``ctl`` it is ``emperor-ctl``, with ``repla
 ``emperor-replay``.
 """
 
+import signal
 import sys
 from typing import NoReturn
+
+
+def ctl() -> NoReturn:
+    """The command ``emperor-ctl``."""
+    _end_quietly()
+    from .daemon import ctl
+
+    ctl.main()
+
+
+def replay() -> NoReturn:
+    """The command ``emperor-replay``."""
+    _end_quietly()
+    from .replay import main as replay
+
+    replay.main()
+
+
+def _end_quietly() -> None:
+    """Let ^C end the program without a traceback while its modules are imported.
+
+    ``commandline.run`` takes that back. A shell's background job ignores the signal, and goes on
+    ignoring it.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def main() -> NoReturn:
@@ -14,13 +41,9 @@ def main() -> NoReturn:
     if word in ("ctl", "replay"):
         sys.argv[:2] = [f"emperor-{word}"]
     if word == "ctl":
-        from .daemon import ctl
-
-        ctl.main()
+        ctl()
     if word == "replay":
-        from .replay import main as replay
-
-        replay.main()
+        replay()
     from .daemon.keeper import main as keeper
 
     keeper.main()

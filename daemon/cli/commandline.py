@@ -5,7 +5,8 @@ a digit is an option, so that a relative time can stand wherever a time is taken
 
 Output that cannot be written is one line on stderr and exit code 1. A reader that closed its end
 of a pipe, as ``head`` does, has seen enough. Then the command ends without a line, by SIGPIPE, as
-``cat`` and ``git`` do.
+``cat`` and ``git`` do. After ^C it ends by SIGINT, which a shell tells as 130: a script that ran it
+ends as well.
 """
 
 import errno
@@ -190,6 +191,8 @@ class _Errors(io.FileIO):
 def run(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command to the end of this process."""
     _set_up_streams()
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # until now, see __main__.py
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         try:
             code = command.main(arguments, prog_name=program, standalone_mode=False)
@@ -201,8 +204,8 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
         os._exit(0)  # Python would try to write the rest once more
     except click.ClickException as error:
         sys.exit(_refused(error))
-    except click.Abort:
-        sys.exit(FAILED)
+    except (click.Abort, KeyboardInterrupt):
+        _end_interrupted()
     except OutputLost as lost:
         _end_without_output(program, lost)
     except OSError as error:
@@ -275,6 +278,13 @@ def _end_without_output(program: str, lost: OutputLost) -> NoReturn:
         os._exit(128 + signal.SIGPIPE)  # the signal is blocked
     print(f"{program}: {lost}", file=sys.stderr, flush=True)
     os._exit(FAILED)
+
+
+def _end_interrupted() -> NoReturn:
+    """End by the signal of ^C. An exit code would tell a shell that the signal was dealt with."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGINT)
+    os._exit(128 + signal.SIGINT)  # the signal is blocked
 
 
 def os_error_text(error: OSError) -> str:

@@ -24,6 +24,7 @@ from .asking import (
     Late,
     NoDaemon,
     Unanswered,
+    complain,
     conversed,
     end,
     refusal,
@@ -104,7 +105,7 @@ class Orders:
         if do != "wait" and self._total is None:
             end(NO_DAEMON, f"the daemon at {shown(self._path)} ended before it answered")
         left = self._until - time.monotonic()
-        pending = [name for name in self._recorded if name not in self._told]
+        pending = self.pending
         if left <= 0:
             what = f"{_some(pending)}: {do} is recorded" if pending else f"{do} is not over"
             end(NO_DAEMON, f"{what}, but the daemon ended and no other came")
@@ -116,6 +117,21 @@ class Orders:
             return self._follow({**again, "timeout": left}, left + _GRACE)
         except NoDaemon:
             return None  # the keeper starts one later
+
+    @property
+    def pending(self) -> list[str]:
+        """Vassals for which a change is recorded, and of which the outcome is not told yet."""
+        if self._request["do"] == "wait":
+            return []
+        return [name for name in self._recorded if name not in self._told]
+
+    def unheard(self) -> str:
+        """What becomes of the request, for the end of the sentence that the daemon is late."""
+        if self.pending:
+            return f"; {_some(self.pending)}: {self._request['do']} is recorded"
+        if self._request["do"] == "wait" or self._total is not None:
+            return ""
+        return "; it drops the request when it goes on, unless that is recorded already"
 
     def _conclude(self, last: dict[str, Any]) -> int:
         """Say what is left to say, after the last line."""
@@ -191,13 +207,18 @@ def _command(do: str, text: str) -> click.Command:
 
 
 def _run(path: str, request: dict[str, Any], timeout: float, title: str, as_json: bool) -> int:
+    bar = Bar(title)
+    orders = Orders(path, request, timeout, bar)
+    orders.as_json = as_json
     try:
-        with Bar(title) as bar:
-            orders = Orders(path, request, timeout, bar)
-            orders.as_json = as_json
+        with bar:
             return orders.run()
+    except KeyboardInterrupt:
+        if orders.pending:
+            complain(f"{_some(orders.pending)}: {request['do']} is recorded, so it goes on")
+        raise
     except Late as error:
-        end(error.code, f"{error}; the request is carried out when it goes on")
+        end(error.code, f"{error}{orders.unheard()}")
     except Unanswered as error:
         end(error.code, str(error))
 

@@ -168,7 +168,10 @@ def test_a_daemon_that_hangs_is_told_when_the_time_is_over(fleet: Emperor) -> No
         os.kill(fleet.daemon_pid(), signal.SIGCONT)
     assert (code, out) == (4, "")
     late = f"the daemon at {fleet.control} has not answered within 5.3 s"
-    assert error == f"emperor-ctl: {late}; the request is carried out when it goes on\n"
+    dropped = "it drops the request when it goes on, unless that is recorded already"
+    assert error == f"emperor-ctl: {late}; {dropped}\n"
+    assert fleet.ctl("restart", "app-1.ini").returncode == 0
+    assert [each.body["request"] for each in fleet.events("operator_requested")] == ["restart"]
     fleet.stop()
 
 
