@@ -126,7 +126,7 @@ class Orders:
         return [name for name in self._recorded if name not in self._told]
 
     def unheard(self) -> str:
-        """What becomes of the request, for the end of the sentence that the daemon is late."""
+        """The fate of the request, for the end of the sentence that the daemon is late."""
         if self.pending:
             return f"; {_some(self.pending)}: {self._request['do']} is recorded"
         if self._request["do"] == "wait" or self._total is not None:

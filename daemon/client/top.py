@@ -178,11 +178,8 @@ def _run(top: _Top, screen: Screen, iterations: int | None) -> None:
     top.feed.start(screen.wake)
     top.look_at_all()
     choice, looks, next_look = top.choice, 0, time.monotonic() + min(1.0, top.delay)
+    visible: Sequence[Row] = ()
     while not choice.ended:
-        room = max(1, screen.rows - _ABOVE - 1)
-        rows = top.rows()
-        choice.scroll(room)
-        visible = rows[choice.first : choice.first + room]
         if choice.again or time.monotonic() >= next_look:
             if choice.again:
                 screen.redraw()
@@ -190,8 +187,10 @@ def _run(top: _Top, screen: Screen, iterations: int | None) -> None:
             top.look(visible)
             looks, next_look = looks + 1, time.monotonic() + top.delay
             choice.again = False
-            rows = top.rows()
-            visible = rows[choice.first : choice.first + room]
+        room = max(1, screen.rows - _ABOVE - 1)
+        rows = top.rows()  # sorting 2,000 vassals takes longer than a look at those on the screen
+        choice.scroll(room)
+        visible = rows[choice.first : choice.first + room]
         screen.draw(list(_lines(top, rows, visible, screen.rows, screen.columns)))
         if iterations is not None and looks >= iterations:
             return

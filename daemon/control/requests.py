@@ -21,7 +21,7 @@ from ...monitors.short_names import short_names
 from ...version import VERSION
 from ..core.draft import Draft
 from ..core.fleet import Vassal
-from ..core.records import fleet_record, vassal_record
+from ..core.records import moment_record, vassal_record
 from ..core.running import in_line, waiting_steps, waits_in_line
 from ..host import threads
 from . import access
@@ -33,7 +33,8 @@ from .explain import Explain
 from .orders import VERBS, Orders
 from .orders import Daemon as Orderly
 from .refusals import reason_of
-from .server import PROTOCOL, Client, Failed, Refused
+from .server import PROTOCOL, Answered, Client, Failed, Refused
+from .shared_answer import SharedAnswer
 from .stories import why
 
 _TRIAL: Final = 20.0  # seconds for a new version to say which one it is
@@ -88,10 +89,9 @@ class RequestHandler:
         self._upgrade = upgrade
         self._hand_over = hand_over
         self._orders = Orders(daemon)
+        self._listed = SharedAnswer(self._list)
 
-    async def __call__(
-        self, request: Mapping[str, Any], client: Client
-    ) -> dict[str, Any] | tuple[dict[str, Any], socket.socket]:
+    async def __call__(self, request: Mapping[str, Any], client: Client) -> Answered:
         """The answer to a client's request. Raises Refused."""
         do = request.get("do")
         may = False
@@ -106,13 +106,11 @@ class RequestHandler:
                 await self._orders.record_refusal(request, client, str(refused))
             raise
 
-    async def _answer(
-        self, do: Any, request: Mapping[str, Any], client: Client
-    ) -> dict[str, Any] | tuple[dict[str, Any], socket.socket]:
+    async def _answer(self, do: Any, request: Mapping[str, Any], client: Client) -> Answered:
         if do == "status":
             return {"status": self._status()}
         if do == "list":
-            return self._list()
+            return self._listed.line(self._daemon.fleet.seq)
         if do == "upgrade":
             return await self._replace(request, client)
         if do == "take_over":
@@ -166,11 +164,12 @@ class RequestHandler:
 
     def _list(self) -> dict[str, Any]:
         fleet = self._daemon.fleet
-        record = fleet_record(fleet)
         line = in_line(fleet)
-        record["sources"] = short_names(fleet.monitors, fleet.names)
-        record["vassals"] = [self._live(fleet.vassals[v["name"]], line) for v in record["vassals"]]
-        return record
+        return {
+            **moment_record(fleet),
+            "vassals": [self._live(fleet.vassals[name], line) for name in sorted(fleet.vassals)],
+            "sources": short_names(fleet.monitors, fleet.names),
+        }
 
     def _live(self, vassal: Vassal, line: int) -> dict[str, Any]:
         """A vassal's record and what only a running daemon knows; ``line`` reloads wait."""

@@ -144,11 +144,10 @@ class Client:
             await trio.sleep(_LOOK)
 
 
-# From a request and its client to the answer, which may come with a socket to pass on and close;
-# raises Refused.
-Answer = Callable[
-    [Mapping[str, Any], Client], Awaitable[dict[str, Any] | tuple[dict[str, Any], socket.socket]]
-]
+# An answer: its fields, which may come with a socket to pass on and close, or its whole line.
+Answered = dict[str, Any] | tuple[dict[str, Any], socket.socket] | bytes
+# From a request and its client to the answer; raises Refused.
+Answer = Callable[[Mapping[str, Any], Client], Awaitable[Answered]]
 
 
 def bind(path: str, group: int | None = None) -> socket.socket:
@@ -267,8 +266,7 @@ async def _converse(client: Client, answer: Answer) -> None:
     pending, looked_at = bytearray(), 0
     while True:
         if not await client.enter():
-            refusal = {"ok": False, "error": f"too many connections of uid {client.uid}"}
-            await _send(stream, refusal)
+            await _send(stream, _refusal(f"too many connections of uid {client.uid}"))
             return
         client.is_idle(True)
         end = pending.find(b"\n", looked_at)
@@ -283,8 +281,7 @@ async def _converse(client: Client, answer: Answer) -> None:
             continue
         looked_at = len(pending)
         if looked_at > LONGEST:
-            refusal = {"ok": False, "error": f"a request has {LONGEST} bytes at most"}
-            await _send(stream, refusal)
+            await _send(stream, _refusal(f"a request has {LONGEST} bytes at most"))
             return
         received = await stream.receive_some()
         if not received:
@@ -293,9 +290,8 @@ async def _converse(client: Client, answer: Answer) -> None:
 
 
 async def _send(
-    stream: trio.SocketStream, answer: dict[str, Any], passed: socket.socket | None = None
+    stream: trio.SocketStream, line: bytes, passed: socket.socket | None = None
 ) -> None:
-    line = escapes.encode(answer) + b"\n"
     if passed is None:
         await stream.send_all(line)
         return
@@ -304,22 +300,32 @@ async def _send(
         await stream.socket.sendmsg([line], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
 
 
-async def _reply(
-    line: bytes, client: Client, answer: Answer
-) -> tuple[dict[str, Any], socket.socket | None]:
+async def _reply(line: bytes, client: Client, answer: Answer) -> tuple[bytes, socket.socket | None]:
+    """The line of the answer. Its fields are not kept: a slow reader would hold four times more."""
     try:
         request = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {"ok": False, "error": "the request is not a line of JSON"}, None
+        return _refusal("the request is not a line of JSON"), None
     if not isinstance(request, dict):
-        return {"ok": False, "error": "the request is not a JSON object"}, None
+        return _refusal("the request is not a JSON object"), None
     version = request.get("protocol", 1)
     if not isinstance(version, int) or version > PROTOCOL:
         known = f"the daemon knows version {PROTOCOL} of the protocol"
-        return {"ok": False, "error": f"{known}; 'emperor-ctl upgrade' replaces it"}, None
+        return _refusal(f"{known}; 'emperor-ctl upgrade' replaces it"), None
     try:
         answered = await answer(request, client)
     except Refused as refused:
-        return {"ok": False, "error": str(refused), **refused.more}, None
+        return _refusal(str(refused), **refused.more), None
+    if isinstance(answered, bytes):
+        return answered, None
     said, passed = answered if isinstance(answered, tuple) else (answered, None)
-    return {"ok": True, **said}, passed
+    return accepted(said), passed
+
+
+def accepted(said: Mapping[str, Any]) -> bytes:
+    """The line of an answer with these fields."""
+    return escapes.encode({"ok": True, **said}) + b"\n"
+
+
+def _refusal(error: str, **more: Any) -> bytes:
+    return escapes.encode({"ok": False, "error": error, **more}) + b"\n"

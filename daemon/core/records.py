@@ -98,12 +98,16 @@ LIVE: Final = (
 )  # fmt: skip
 
 
+def moment_record(fleet: Fleet) -> dict[str, Any]:
+    """The last event of a fleet, and its time."""
+    return {"seq": fleet.seq, "at": rfc3339(fleet.at) if fleet.seq else None}
+
+
 def fleet_record(fleet: Fleet) -> dict[str, Any]:
     """A fleet in the shape of the surface, vassals by name."""
     now = noted_until(fleet, fleet.at)
     return {
-        "seq": fleet.seq,
-        "at": rfc3339(fleet.at) if fleet.seq else None,
+        **moment_record(fleet),
         "vassals": [vassal_record(fleet.vassals[name], now) for name in sorted(fleet.vassals)],
     }
 

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import answers
 import deploys
 import fleets
 import journals
@@ -17,7 +18,7 @@ import sources
 from measuring import BENCHES
 
 # Each has put its own into BENCHES.
-FILES = (sources, fleets, journals, neighbours, replays, deploys)
+FILES = (sources, fleets, journals, neighbours, replays, deploys, answers)
 
 
 def main() -> None:
