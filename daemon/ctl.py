@@ -13,16 +13,15 @@ from ..monitors.names import shown
 from ..version import VERSION
 from .cli import commandline, completion
 from .cli.commandline import Group
-from .cli.digests import short
 from .cli.option_types import duration
 from .client.asking import NO_DAEMON, REFUSED, ask
 from .client.asking import accepted as _accepted
 from .client.asking import answer as _answer
 from .client.asking import end as _end
-from .client.completing import VASSALS, socket_of
+from .client.completing import socket_of
 from .client.orders import COMMANDS as ORDERS
 from .client.synonyms import HINTS
-from .client.words import print_json, words
+from .client.words import print_json
 
 _AGAIN: Final = 0.1  # seconds until the next daemon is asked
 _WORDS: Final = "emperord.ctl.words"  # in the context: the command line
@@ -33,6 +32,7 @@ _LONG: Final = 3600.0  # seconds for a copy of a journal to be verified
 _LOOKING: Final = {
     "check": ".client.check",
     "events": "..replay.live_events",
+    "explain": ".client.explain",
     "list": ".client.listing",
     "logs": ".client.logs",
     "show": ".client.show",
@@ -170,45 +170,6 @@ def _asking(do: str, reason: str, **more: Any) -> dict[str, Any]:
 
 for _command in ORDERS:
     cli.add_command(_command)
-
-
-@cli.command()
-@click.argument("name", shell_complete=VASSALS)
-@_as_json
-@click.pass_obj
-def explain(path: str, name: str, as_json: bool) -> None:
-    """Show how a vassal would be started: command line, environment, config, and the reasons."""
-    answer = ask(path, {"do": "explain", "name": name})["explanation"]
-    if as_json:
-        print_json(answer)
-        return
-    user = answer["user"]
-    print(f"{shown(answer['name'])}, from {shown(answer['monitor'])}")
-    for key, value in (
-        ("in", answer["cwd"]),
-        ("as", user and f"uid {user['uid']}, gid {user['gid']}, groups {user['groups']}"),
-        ("on demand at", answer["socket"]),
-        ("limits", words(answer["limits"]) if answer["limits"] else None),
-    ):
-        if value is not None:
-            print(f"{key}: {shown(value)}")
-    _list_origins("runs", [(each["word"], each["from"]) for each in answer["argv"]])
-    environment = [(f"{e['name']}={e['value']}", e["from"]) for e in answer["environment"]]
-    _list_origins("environment", environment)
-    digest, text = answer["config"], answer["text"]
-    file = "" if answer["path"] is None else ", a file"
-    print(f"config {'none' if digest is None else short(digest)}{file}:")
-    for line in (text or "").splitlines():
-        print(f"  {shown(line)}")
-    for note in answer["notes"]:
-        print(f"note: {shown(note)}")
-
-
-def _list_origins(title: str, rows: list[tuple[str, str]]) -> None:
-    print(f"{title}:")
-    width = max((len(shown(what)) for what, _ in rows if len(what) <= 50), default=0)
-    for what, origin in rows:
-        print(f"  {shown(what).ljust(width)}  ({shown(origin)})")
 
 
 @cli.command()

@@ -1,12 +1,15 @@
-"""``emperor-ctl show``: all that the daemon knows of a vassal."""
+"""``emperor-ctl show``: all that the daemon knows of vassals."""
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import click
 
 from ..cli import commandline, terminal
+from ..cli.nearest import is_pattern
 from ..cli.vassals import due_text, hold_text, last_exit_text
-from .asking import ask
+from . import choosing
+from .asking import REFUSED, ask, end
 from .completing import VASSALS
 from .status import local
 from .words import as_json, print_json, words
@@ -15,15 +18,44 @@ _TIMES: Final = ("since", "not_before", "last_heartbeat", "deadline")
 
 
 @click.command("show", cls=commandline.Command)
-@click.argument("name", shell_complete=VASSALS)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=VASSALS)
 @as_json
 @click.pass_obj
-def command(path: str, name: str, as_json: bool) -> None:
-    """All that the daemon knows of a vassal, with the paths of its config, log and socket."""
-    vassal = ask(path, {"do": "show", "name": name})["vassal"]
+def command(path: str, names: tuple[str, ...], as_json: bool) -> None:
+    """All that the daemon knows of vassals, with the paths of config, log and socket.
+
+    NAME is a vassal or a pattern ('app-*').
+    """
+    vassals: Sequence[choosing.Record]
+    if is_one(names):
+        vassals = [ask(path, {"do": "show", "name": names[0]})["vassal"]]
+    else:
+        vassals = several(path, names)
     if as_json:
-        print_json(vassal)
+        single = len(names) == 1 and [each["name"] for each in vassals] == [*names]
+        print_json(vassals[0] if single else vassals)
         return
+    for place, vassal in enumerate(vassals):
+        if place:
+            print()
+        _print(vassal)
+
+
+def is_one(names: Sequence[str]) -> bool:
+    """Whether it is one name and no pattern, so that the fleet need not be looked through."""
+    return len(names) == 1 and not is_pattern(names[0])
+
+
+def several(path: str, names: Sequence[str]) -> Sequence[choosing.Record]:
+    """The vassals of these names and patterns. Ends the program where one of them fits none."""
+    fleet = ask(path, {"do": "list"})
+    try:
+        return choosing.select(fleet["vassals"], {}, names)
+    except choosing.Unknown as error:
+        end(REFUSED, str(error))
+
+
+def _print(vassal: choosing.Record) -> None:
     told = _in_words(vassal)
     for key, value in vassal.items():
         if value is not None:
@@ -32,7 +64,7 @@ def command(path: str, name: str, as_json: bool) -> None:
             print(f"{key.replace('_', ' ') + ':':16} {terminal.painted(text, style)}")
 
 
-def _in_words(vassal: dict[str, Any]) -> dict[str, str | None]:
+def _in_words(vassal: choosing.Record) -> dict[str, str | None]:
     """The values that are told in other words than those of the answer."""
     return {
         "due": due_text(vassal) or vassal.get("due"),

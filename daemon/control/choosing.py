@@ -80,3 +80,12 @@ def unknown(known: Collection[str], told: str) -> str:
         return f"no vassal fits {text}"
     guess = did_you_mean(nearest(told, known))
     return "; ".join(filter(None, (f"there is no vassal {text}", guess)))
+
+
+def not_one(known: Collection[str], told: str) -> str:
+    """That a request about one vassal does not have the name of one."""
+    fits = [name for name in known if fnmatchcase(name, told)] if is_pattern(told) else []
+    if not fits:
+        return unknown(known, told)
+    some = "a vassal" if len(fits) == 1 else f"{len(fits)} vassals"
+    return f"{shown(told)[:_LONGEST]} is a pattern, which fits {some}; name one of them"

@@ -21,7 +21,7 @@ from ..core.fold import is_ignored
 from ..core.reloads import way_to_reload
 from ..host import threads
 from .caller import Caller
-from .choosing import Chosen, choose, is_of_many, unknown
+from .choosing import Chosen, choose, is_of_many, not_one, unknown
 from .refusals import Refusals, reason_of
 from .server import NOT_RECORDED, Client, Failed, Refused
 from .waiting import STATES, Goal, Verdict, Waiting, verdict
@@ -133,7 +133,7 @@ class Orders:
             raise Refused("name: the name of a vassal is needed")
         vassals = self._daemon.fleet.vassals
         if name not in vassals:
-            raise Refused(await threads.run_sync(unknown, list(vassals), name))
+            raise Refused(await threads.run_sync(not_one, list(vassals), name))
         return vassals[name]
 
     def check_journal(self) -> None:

@@ -104,7 +104,7 @@ def test_no_list_turns_a_terminal_round(journal: str, form: str) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        pytest.param(("explain", "a.ini", "\u202eini.ini"), id="too many names"),
+        pytest.param(("reopen", "\u202eini.ini"), id="too many names"),
         pytest.param(("reload", "--\u202e"), id="no such option"),
         pytest.param(("\u202e",), id="no such command"),
     ],
