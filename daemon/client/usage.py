@@ -90,15 +90,42 @@ def look(pid: int, cgroup: str | None) -> Look | None:
         if cgroup is not None:
             return _of_cgroup(cgroup)
     except (OSError, ValueError, KeyError):
-        pass  # its attempt is over, or a controller is not there
+        pass  # its attempt is over, or this user may not read it
     return _of_tree(pid)
 
 
 def _of_cgroup(cgroup: str) -> Look:
+    """All of a cgroup. The CPU time is known without a controller, the memory only with its own.
+
+    ``pids.current`` is no number of processes: it counts threads.
+    """
     cpu = dict(line.split() for line in _read(f"{cgroup}/cpu.stat").splitlines())
-    memory = int(_read(f"{cgroup}/memory.current"))
-    processes = int(_read(f"{cgroup}/pids.current"))
-    return Look(int(cpu[b"usage_usec"]) / 1e6, memory, processes)
+    pids = _members(cgroup)
+    try:
+        memory = int(_read(f"{cgroup}/memory.current"))
+    except FileNotFoundError:
+        memory = sum(map(_resident, pids))
+    return Look(int(cpu[b"usage_usec"]) / 1e6, memory, len(pids))
+
+
+def _members(cgroup: str) -> list[int]:
+    """The processes of a cgroup, and of those below it, which a vassal may have made."""
+    pids: list[int] = []
+    waiting = [cgroup]
+    while waiting and len(pids) < _MOST:
+        each = waiting.pop()
+        pids += map(int, _read_list(f"{each}/cgroup.procs"))
+        if b"nr_descendants 0\n" not in _read(f"{each}/cgroup.stat"):
+            waiting += [entry.path for entry in os.scandir(each) if entry.is_dir()]
+    return pids
+
+
+def _resident(pid: int) -> int:
+    """The bytes of memory that a process has; 0 where it has ended."""
+    try:
+        return int(_read(f"/proc/{pid}/statm").split()[1]) * _PAGE
+    except (OSError, IndexError):
+        return 0
 
 
 def _of_tree(pid: int) -> Look | None:
@@ -121,9 +148,7 @@ def _of_tree(pid: int) -> Look | None:
 def _children(pid: int, threads: int) -> list[int]:
     """The children of a process; each thread has its own."""
     tasks = [str(pid)] if threads == 1 else os.listdir(f"/proc/{pid}/task")
-    return [
-        int(one) for task in tasks for one in _read(f"/proc/{pid}/task/{task}/children").split()
-    ]
+    return [int(one) for task in tasks for one in _read_list(f"/proc/{pid}/task/{task}/children")]
 
 
 def _read(path: str) -> bytes:
@@ -132,3 +157,15 @@ def _read(path: str) -> bytes:
         return os.read(descriptor, 1 << 16)
     finally:
         os.close(descriptor)
+
+
+def _read_list(path: str) -> list[bytes]:
+    """The words of a file that may be long: the kernel gives about 4 KiB of it in one read."""
+    read = []
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        while part := os.read(descriptor, 1 << 16):
+            read.append(part)
+    finally:
+        os.close(descriptor)
+    return b"".join(read).split()

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from emperord.daemon.client.usage import Look, Sampler, look
+from support.cgroups import own_cgroup
+from support.root import need_root
 from support.waiting import until
 
 FAMILY = "sleep 1000 & (sleep 1000 & wait) & wait"
@@ -64,22 +66,66 @@ def test_a_process_that_is_gone_uses_nothing() -> None:
 
 
 def cgroup(folder: Path, microseconds: int = 2_500_000) -> str:
+    """A directory with the files of a cgroup that this process is in."""
     (folder / "cpu.stat").write_text(f"usage_usec {microseconds}\nuser_usec 1\n")
     (folder / "memory.current").write_text("4096\n")
-    (folder / "pids.current").write_text("3\n")
+    (folder / "cgroup.procs").write_text(f"{os.getpid()}\n")
+    (folder / "cgroup.stat").write_text("nr_descendants 0\nnr_dying_descendants 0\n")
     return str(folder)
 
 
 def test_a_cgroup_is_asked_first(tmp_path: Path) -> None:
-    assert look(os.getpid(), cgroup(tmp_path)) == (2.5, 4096, 3)
+    assert look(1, cgroup(tmp_path)) == (2.5, 4096, 1)
 
 
-def test_a_cgroup_that_does_not_tell_all_is_no_obstacle(tmp_path: Path) -> None:
+def test_a_cgroup_that_is_gone_is_no_obstacle(tmp_path: Path) -> None:
     told = cgroup(tmp_path)
-    (tmp_path / "memory.current").unlink()
+    (tmp_path / "cpu.stat").unlink()
     found = look(os.getpid(), told)
     assert found is not None
     assert found.processes >= 1
+
+
+@pytest.mark.parametrize("below", ["", "/below"], ids=["in it", "in one below it"])
+def test_a_cgroup_has_processes_that_left_the_tree(below: str) -> None:
+    """A worker that became a daemon works on, as the child of another process."""
+    need_root("make a cgroup")
+    with own_cgroup() as base:
+        if base is None:
+            pytest.skip("the kernel has no cgroup v2")
+        inner = f"{base}{below}"
+        os.makedirs(inner, exist_ok=True)
+        worker = f"echo 0 > {inner}/cgroup.procs; exec {sys.executable} -c '{BURNS}'"
+        script = f'echo 0 > {base}/cgroup.procs; setsid --fork sh -c "$1"; exec sleep 1000'
+        with subprocess.Popen(["sh", "-c", script, "sh", worker]) as process:
+
+            def burning() -> Look | None:
+                found = look(process.pid, str(base))
+                return found if found is not None and found.cpu > 0.1 else None
+
+            try:
+                found = until(burning, "the worker's time counts")
+                tree = look(process.pid, None)
+            finally:
+                process.kill()
+    assert tree is not None
+    assert (tree.processes, found.processes) == (1, 2)
+    assert found.memory > tree.memory
+
+
+def test_more_children_than_the_kernel_tells_at_once() -> None:
+    count = 1_500
+    script = f"i=0; while [ $i -lt {count} ]; do sleep 1000 & i=$((i+1)); done; wait"
+    with subprocess.Popen(["sh", "-c", script], start_new_session=True) as process:
+
+        def all_run() -> bool:
+            found = look(process.pid, None)
+            return found is not None and found.processes == count + 1
+
+        try:
+            until(all_run, "all are counted")
+        finally:
+            os.killpg(process.pid, 9)
 
 
 def vassal(name: str, pid: int | None, cgroup: str | None = None) -> dict[str, Any]:
