@@ -120,7 +120,7 @@ class Orders:
         if self._daemon.paused is not None:
             return
         by = await threads.run_sync(client.caller)
-        name = request.get("name") if vassal is None else vassal
+        name = _only_name(request) if vassal is None else vassal
         known = name if isinstance(name, str) and name in self._daemon.fleet.vassals else None
         draft = self._refusals.draft(request, by, error, known, time.monotonic())
         if draft is not None:
@@ -316,6 +316,14 @@ async def last_lines(daemon: Daemon, name: str, phase: str) -> list[str]:
 def _draft(do: Verb, request: Mapping[str, Any], by: Caller, vassal: str) -> Draft:
     body = OperatorRequested(request=do, via="control", reason=reason_of(request), **by.fields)
     return Draft("operator_requested", body, None, vassal)
+
+
+def _only_name(request: Mapping[str, Any]) -> object:
+    """The name in a request that has one name."""
+    match request:
+        case {"name": name} | {"names": [name]}:
+            return name
+    return None
 
 
 def _timeout(request: Mapping[str, Any]) -> float:

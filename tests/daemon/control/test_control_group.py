@@ -37,9 +37,12 @@ with socket.socket(socket.AF_UNIX) as client:
 """
 
 
-def asked(path: str, uid: int, gid: int, groups: list[int], *dos: str) -> list[Any]:
+def asked(
+    path: str, uid: int, gid: int, groups: list[int], *dos: str, names: list[str] | None = None
+) -> list[Any]:
     """The answers to a user's requests, or that it may not connect."""
-    requests = [json.dumps({"do": do, "name": "a.ini", "reason": "curious"}) for do in dos]
+    whose = {"name": "a.ini"} if names is None else {"names": names}
+    requests = [json.dumps({"do": do, **whose, "reason": "curious"}) for do in dos]
     argv = [sys.executable, "-c", ASKS, path, str(uid), str(gid), json.dumps(groups), *requests]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -84,6 +87,17 @@ def test_a_member_may_look_and_not_touch(
     ]
     assert refused[0].body["reason"] == "curious"
     assert emperor.events("operator_requested") == []
+
+
+def test_a_refusal_is_of_the_one_vassal_that_is_named(shared: tuple[Emperor, str]) -> None:
+    """emperor-ctl sends ``names``, also for a single one."""
+    emperor, path = shared
+    refused = [
+        asked(path, MEMBER, GROUP, [], "restart", names=names)[0]
+        for names in (["a.ini"], ["a.ini", "b.ini"])
+    ]
+    assert [answer["ok"] for answer in refused] == [False, False]
+    assert [each.vassal for each in emperor.events("request_refused")] == ["a.ini", None]
 
 
 def test_a_stranger_is_not_let_in_and_the_next_daemon_keeps_to_its_own_option(
