@@ -88,7 +88,7 @@ CASES: Final = {
     "endless line": Case(endless(b"HTTP/1.1 200 "), _HEAD),
     "endless header": Case(endless(_OK + b"X: "), _HEAD),
     "endless headers": Case(_again_and_again(_OK, b"X: y\r\n"), _HEAD),
-    "endless interim": Case(_again_and_again(b"", b"HTTP/1.1 102 \r\n\r\n"), _HEAD),
+    "endless interim": Case(_again_and_again(b"", b"HTTP/1.1 102 \r\n\r\n"), f"{_LATE}|{_HEAD}"),
     "claimed length": Case(endless(_OK + b"Content-Length: %d\r\n\r\n" % (1 << 60)), _LONG),
     "claimed length alone": Case(
         drip(_OK + b"Content-Length: %d\r\n\r\n" % (1 << 60)), f"{_LATE}|{_LONG}"

@@ -4,6 +4,7 @@ import itertools
 import select
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import Self
@@ -54,12 +55,28 @@ PROMPT = 0.1  # seconds until a file of another source is an event
 CALM = 2.0  # seconds of a comparison
 
 
+def share(pid: int) -> float:
+    """The part of the time in which a process could run that the machine had a core for it.
+
+    It is by the scheduler's statistics of its threads: nanoseconds on a core, and in its queue.
+    """
+    ran = waited = 0
+    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with suppress(OSError):  # the thread has ended meanwhile
+            on_a_core, in_the_queue, _ = map(int, path.read_text().split())
+            ran, waited = ran + on_a_core, waited + in_the_queue
+    return ran / (ran + waited) if ran else 1.0
+
+
 def are_prompt(late: list[float], daemon: Daemon, folder: Path) -> bool:
     """Whether files were told soon. The median of a busy machine says more than the worst.
 
-    If they were not, the machine may be to blame: how late are they when nothing is hostile?
+    If they were not, the machine may be to blame: it had no core for a daemon that was busy. And
+    how late are they when nothing is hostile?
     """
-    if median(late) < PROMPT:
+    had = share(daemon.pid)
+    print(f"the machine had a core for the daemon in {had:.0%} of the time")
+    if median(late) * had < PROMPT:
         return True
     with Others(folder, "calm") as others:
         select.select((), (), (), CALM)
