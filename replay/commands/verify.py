@@ -1,6 +1,7 @@
 """``verify``: is the record whole, and does the fold come to the same?"""
 
 import sys
+from itertools import chain
 
 import click
 
@@ -8,7 +9,8 @@ from ...daemon.cli import escapes
 from ...daemon.cli.commandline import Command
 from ...daemon.cli.tables import write
 from ...journal.errors import JournalError
-from .. import verdict_record, verify, witnessed
+from ...journal.reading import open_journal
+from .. import against, verdict_record, verify, witnessed
 from ..shared import UNREADABLE, complain, print_lines
 from ..since_verified import Since
 from ..verify import Verdict
@@ -29,15 +31,20 @@ from ..words import Progress
     help="Fold only the events behind those that a former run compared, as FILE says, and write"
     " to FILE how far it came. Without FILE, all is folded.",
 )  # fmt: skip
+@click.option(
+    "--against", "copy", metavar="COPY.db",
+    help="Compare with another copy of this journal: events and texts that differ.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
 def command(
-    path: str, witness: str | None, witness_key: str | None, mark: str | None, as_json: bool
-) -> None:
+    path: str, witness: str | None, witness_key: str | None, mark: str | None, copy: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Check and fold everything: are chain, actions and states the same?
 
     Exits with 0 if they are, 1 if the fold diverged from the record, 3 if the record is damaged, or
-    is not what a witness has of it.
+    is not what a witness or another copy has of it.
     """
     progress = Progress()
     if witness_key is not None and witness is None:
@@ -47,6 +54,7 @@ def command(
         lines = None if witness is None else witnessed.read(witness, witness_key)
         since = None if mark is None else Since(mark)
         verdict = verify.verify(path, progress, lines, since)
+        found = None if copy is None else _compared(path, copy)
     except JournalError as error:
         progress.done()
         sys.exit(complain(error, UNREADABLE))
@@ -54,13 +62,17 @@ def command(
     if verdict.open_end is not None:
         complain(verdict.open_end)
     if as_json:
-        write([escapes.encode(verdict_record.record(path, verdict)), b"\n"])
+        told = verdict_record.record(path, verdict)
+        more = {} if found is None else {"against": against.record(found)}
+        write([escapes.encode({**told, **more}), b"\n"])
     else:
-        print_lines(verify.lines(path, verdict))
+        print_lines(
+            chain(verify.lines(path, verdict), () if found is None else against.lines(found))
+        )
     sys.stdout.flush()
     if since is not None and verdict.exit_code == 0:
         _note_how_far(since, verdict)
-    sys.exit(verdict.exit_code)
+    sys.exit(verdict.exit_code if found is None or not found.count else UNREADABLE)
 
 
 def _note_how_far(since: Since, verdict: Verdict) -> None:
@@ -75,3 +87,8 @@ def _note_how_far(since: Since, verdict: Verdict) -> None:
         since.write(verdict.next_mark)
     except JournalError as error:
         sys.exit(complain(error, UNREADABLE))
+
+
+def _compared(path: str, copy: str) -> against.Against:
+    with open_journal(path) as here, open_journal(copy) as there:
+        return against.compare(here, there)

@@ -318,7 +318,8 @@ def incomplete(a: Answer) -> None:
 
 
 def text_before(a: Answer) -> None:
-    assert a.text == a.true["text"]
+    removed = [line[5:] for line in a.text.splitlines() if line.startswith("    -")]
+    assert removed[1:] == [a.true["text"].splitlines()[-1]]  # behind the head of the diff
 
 
 def said(*parts: str) -> Callable[[Answer], None]:
@@ -387,6 +388,7 @@ def test_the_answer_is_true_and_takes_one_command(
         "FILE": str(journal.parents[1] / "witness"),
         "DIR": str(folder),
         "T": _before(question, true),
+        "COPY": str(journal.with_name("whole.db")),
     }
     argv = [words.get(word, word) for word in shlex.split(question.command)]
     if argv[0] == "--journal":
