@@ -32,7 +32,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Against(msgspec.Struct):
-    """What a comparison found. Events ``first`` to ``last`` are in the range of both."""
+    """The findings of a comparison. Events ``first`` to ``last`` are in the range of both."""
 
     path: str
     first: int
@@ -120,8 +120,8 @@ def _text(reader: Reader, digest: str) -> bytes | None:
 
 
 def _diff(old: object, new: object) -> list[str]:
-    texts = [_lines(each) for each in (old, new)]
-    return [shown(line) for line in difflib.unified_diff(*texts, "copy", "here", lineterm="")]
+    told = difflib.unified_diff(_lines(old), _lines(new), "copy", "here", lineterm="")
+    return [shown(line) for line in told]
 
 
 def _lines(text: object) -> list[str]:
