@@ -4,16 +4,31 @@ It is clean where each row follows from the chain. Then the segment is the one t
 """
 
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
+
+import msgspec
 
 from ..daemon.core.fleet import from_json
 from ..journal.chain import canonical
-from ..journal.decoding import decode_body
 from ..journal.reading import Reader
 from ..journal.rows import DEPLOYED
 from .segment import ROWS, Edge, Folded, Unclean, stored_rows
 
 _AT_ONCE: Final = "SELECT at, hash FROM event WHERE seq = ?"
+
+
+class _Spec(msgspec.Struct, gc=False):
+    config: str | None = None
+
+
+class _Announced(msgspec.Struct, gc=False):
+    """Of a body, the part that names a text. The whole of it was decoded before."""
+
+    spec: _Spec
+    over_budget: bool = False
+
+
+_decode: Final = msgspec.json.Decoder(_Announced).decode
 
 
 def chained(reader: Reader, begin: int, end: int, fleet: bytes) -> Folded:
@@ -36,7 +51,7 @@ def chained(reader: Reader, begin: int, end: int, fleet: bytes) -> Folded:
                 raise Unclean
             seq, at, kind = row[0], row[1], row[2]
             if kind in DEPLOYED:
-                body: Any = decode_body(kind, row[6])
+                body = _decode(row[6])
                 if body.spec.config and not body.over_budget:
                     referred.add(body.spec.config)
             elif kind == "checkpoint":
