@@ -113,7 +113,8 @@ class Since:
         if any(each.seq == mark.seq for each in audit.findings):
             return  # of its hash, nothing more can be told
         with contextlib.suppress(JournalError):  # it cannot be read, which was found already
-            if self._is_of(reader):
+            missing = mark.seq <= reader.head.seq and reader.hash_of(mark.seq) is None
+            if missing or self._is_of(reader):
                 return
             audit.find(
                 f"rewritten or rolled back: {shown(self.path)} has event {mark.seq} with the hash"
