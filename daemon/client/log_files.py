@@ -1,13 +1,16 @@
 """Logs of vassals as files: opening them, their older parts, and where their last lines begin.
 
 A log that is too long is cut, and ``NAME.log.1`` has what was cut away; ``.2`` is older. logrotate
-names them in the same way. Together they are one text, of which the log is the end.
+names them in the same way, and may compress them (``.2.gz``). Together they are one text, of which
+the log is the end.
 """
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final, NamedTuple, Self
+
+from .packed_logs import unpacked
 
 # A log is another user's file in tyrant mode: no link of theirs is followed, no lease waited for.
 _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -52,62 +55,114 @@ class LogPart(NamedTuple):
             at = start
 
 
-class Beginning(NamedTuple):
-    """From where the last lines are to be read: the part, and the place in it."""
+class LastLines(NamedTuple):
+    """The files that have the last lines of a log, the oldest first, and where these begin."""
 
-    part: int
-    at: int
+    parts: list[LogPart]
+    at: int  # the place in the first part
+    trouble: OSError | None = None  # the reason that lines of an older part are missing
 
 
-def parts_of(path: str, since: float | None = None) -> list[LogPart]:
-    """A log and its older parts, the oldest first; those that were written since then.
+def last_lines(path: str, lines: int, since: float | None = None) -> LastLines:
+    """The last so many lines of a log and its older parts; a line without an end counts as well.
 
-    Raises OSError where there is a log that may not be read, or where there is none at all.
+    Parts are opened from the newest backwards, as far as they are needed. Those that were not
+    written since then are left out. Raises OSError where there is a log that may not be read, or
+    where there is none at all.
     """
     found: list[LogPart] = []
-    missing: OSError | None = None
+    counter = _Counter(lines)
     try:
-        for number in range(_MOST_PARTS + 1):
-            try:
-                part = LogPart.open(path if not number else f"{path}.{number}")
-            except FileNotFoundError as error:
-                if number:
-                    break
-                missing = error  # it was renamed, and the next one has not begun
-                continue
-            except OSError:
-                if number:  # older parts are the daemon's, and need not be for all to read
-                    break
-                raise
-            if since is not None and part.changed < since:
-                part.close()
-                return found[::-1]
+        for part in _newest_first(path, since):
             found.append(part)
+            if (at := counter.beginning(part)) is not None:
+                return LastLines(found[::-1], at)
+    except _OlderPart as older:
+        return LastLines(found[::-1], 0, older.error)
     except BaseException:
         for part in found:
             part.close()
         raise
-    if missing is not None and not found:
+    return LastLines(found[::-1], 0)
+
+
+class _OlderPart(Exception):
+    """An older part cannot be read."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _newest_first(path: str, since: float | None) -> Iterator[LogPart]:
+    """A log and its older parts, each opened when it is asked for."""
+    missing = None
+    try:
+        part = LogPart.open(path)
+    except FileNotFoundError as error:
+        missing = error  # it was renamed, and the next one has not begun
+    else:
+        if since is not None and part.changed < since:
+            part.close()
+            return
+        yield part
+    for number in range(1, _MOST_PARTS + 1):
+        older = _older(f"{path}.{number}", since)
+        if older is None:
+            break
+        missing = None
+        yield older
+    if missing is not None:
         raise missing
-    return found[::-1]
 
 
-def last_lines(parts: Sequence[LogPart], lines: int) -> Beginning:
-    """Where the last so many lines begin; a line without an end counts as well."""
-    if not parts or lines == 0:
-        return Beginning(len(parts), 0)
-    left = lines + 1  # line ends, of which the first is that of the line before
-    is_end = True
-    for index in range(len(parts) - 1, -1, -1):
-        for start, block in parts[index].blocks_back():
-            if is_end and block:
-                left -= not block.endswith(b"\n")
-                is_end = False
+def _older(path: str, since: float | None) -> LogPart | None:
+    """An older part, unpacked if it is compressed; None where there is none to be read.
+
+    Older parts are the daemon's, and need not be for all to read. Raises _OlderPart.
+    """
+    for name in (path, path + ".gz"):
+        try:
+            part = LogPart.open(name)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return None
+        if since is not None and part.changed < since:
+            part.close()
+            return None
+        if name == path:
+            return part
+        try:
+            return part._replace(descriptor=unpacked(part.descriptor, name))
+        except OSError as error:
+            raise _OlderPart(error) from None
+        finally:
+            part.close()
+    return None
+
+
+class _Counter:
+    """Counts lines backwards, until there are enough."""
+
+    def __init__(self, lines: int) -> None:
+        self._left = lines + 1  # line ends, of which the first is that of the line before
+        self._none = lines == 0
+        self._is_end = True
+
+    def beginning(self, part: LogPart) -> int | None:
+        """Where the lines begin in this part; None where they begin in an older one."""
+        if self._none:
+            return part.size
+        for start, block in part.blocks_back():
+            if self._is_end and block:
+                self._left -= not block.endswith(b"\n")
+                self._is_end = False
             count = block.count(b"\n")
-            if count >= left:
+            if count >= self._left:
                 at = len(block)
-                for _ in range(left):
+                for _ in range(self._left):
                     at = block.rfind(b"\n", 0, at)
-                return Beginning(index, start + at + 1)
-            left -= count
-    return Beginning(0, 0)
+                return start + at + 1
+            self._left -= count
+        return None

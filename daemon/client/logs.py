@@ -21,7 +21,7 @@ from ..cli.waiting import until_interrupted, wait
 from . import choosing
 from .asking import REFUSED, ask, complain, end
 from .completing import VASSALS
-from .log_files import LogPart, last_lines, parts_of
+from .log_files import LastLines, LogPart, last_lines
 from .log_lines import LogLines
 from .log_tail import Tail
 
@@ -128,7 +128,7 @@ class _Logs:
     def _tell(self, name: str, lines: int, since: float | None, following: bool) -> None:
         path = self._logs[name]
         try:
-            parts = parts_of(path, since)
+            found = last_lines(path, lines, since)
         except FileNotFoundError:
             if following:
                 self._tails[name] = Tail(path)
@@ -138,9 +138,13 @@ class _Logs:
         except OSError as error:
             self._refused(name, error)
             return
-        at = self._copy(name, parts, lines)
+        parts = found.parts
+        at = self._copy(name, found)
         for part in parts[:-1]:
             part.close()
+        if found.trouble is not None:
+            text = commandline.os_error_text(found.trouble)
+            self._complain(name, f"an older part of its log cannot be read: {text}")
         if following:
             self._tails[name] = self._tail(path, parts, at)
         elif parts:
@@ -155,12 +159,10 @@ class _Logs:
             return Tail(path)
         return Tail(path, part, part.size)
 
-    def _copy(self, name: str, parts: Sequence[LogPart], lines: int) -> int:
+    def _copy(self, name: str, found: LastLines) -> int:
         """Print the last lines; the place in the last part up to which it was read."""
-        first, at = last_lines(parts, lines)
-        if first == len(parts):
-            return parts[-1].size if parts else 0
-        for part in parts[first:]:
+        at, read = found.at, 0
+        for part in found.parts:
             size = part.size
             while at < size and (block := part.read(at, min(_BLOCK, size - at))):
                 self._out.add(name, block)

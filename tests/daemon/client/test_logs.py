@@ -1,5 +1,6 @@
 """emperor-ctl logs: the last lines of vassals, and what they write next, whatever becomes of it."""
 
+import gzip
 import os
 import re
 import signal
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from emperord.daemon.client import packed_logs
 from support.asking import refused
 from support.followers import Follower
 from support.kept import Emperor
@@ -79,6 +81,59 @@ def test_the_last_lines_reach_into_older_parts(emptied: Emperor, lines: str, fir
     say(log.with_name("a.ini.log.1"), numbered(101, 200))
     say(log, numbered(201, 300))
     assert told(emptied, "a.ini", "-n", lines) == numbered(first, 300)
+
+
+def packed(path: Path, *texts: str) -> None:
+    """A compressed part; several texts are several members, as after gzip --stdout >>."""
+    path.write_bytes(b"".join(gzip.compress(text.encode()) for text in texts))
+
+
+@pytest.mark.parametrize(
+    ("lines", "first"),
+    [("100", 201), ("250", 51), ("1000", 1)],
+    ids=["not needed", "into it", "all"],
+)
+def test_older_parts_may_be_compressed(emptied: Emperor, lines: str, first: int) -> None:
+    log = log_of(emptied)
+    packed(log.with_name("a.ini.log.3.gz"), numbered(1, 20))
+    packed(log.with_name("a.ini.log.2.gz"), numbered(21, 50), numbered(51, 100))
+    say(log.with_name("a.ini.log.1"), numbered(101, 200))
+    say(log, numbered(201, 300))
+    assert told(emptied, "a.ini", "-n", lines) == numbered(first, 300)
+
+
+def test_a_compressed_part_is_unpacked_in_blocks(emptied: Emperor) -> None:
+    log = log_of(emptied)
+    text = numbered(1, 300_000)
+    packed(log.with_name("a.ini.log.1.gz"), text)
+    assert told(emptied, "a.ini", "-n", "250000") == numbered(50_001, 300_000)
+
+
+DAMAGED = {
+    "no gzip": (b"plain text\n", "is no gzip file, or is damaged"),
+    "cut off": (gzip.compress(os.urandom(3000))[:-900], "is cut off in the middle of its text"),
+}
+
+
+@pytest.mark.parametrize(("content", "reason"), DAMAGED.values(), ids=DAMAGED)
+def test_a_compressed_part_that_is_damaged_is_told(
+    emptied: Emperor, content: bytes, reason: str
+) -> None:
+    log = log_of(emptied)
+    older = log.with_name("a.ini.log.1.gz")
+    older.write_bytes(content)
+    say(log, "begin\nend\n")
+    done = emptied.ctl("logs", "a.ini")
+    assert (done.returncode, done.stdout) == (1, "begin\nend\n")
+    assert f"a.ini: an older part of its log cannot be read: {older}: {reason}" in done.stderr
+    assert told(emptied, "a.ini", "-n", "1") == "end\n"  # it is not needed
+
+
+def test_a_compressed_part_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed_logs, "_MOST", 1 << 20)
+    packed(tmp_path / "a.gz", "x" * (2 << 20))
+    with (tmp_path / "a.gz").open("rb") as file, pytest.raises(OSError, match="more than 1 MiB"):
+        packed_logs.unpacked(file.fileno(), "a.gz")
 
 
 def test_fifty_lines_unless_told(emptied: Emperor) -> None:
