@@ -12,8 +12,8 @@ import msgspec
 _SECOND: Final = 1_000_000_000
 _DAY: Final = 86_400 * _SECOND
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-# As offsets: Z and UTC, hours, or a zone of the tz database as in Europe/Berlin.
-_ZONE: Final = r"[Zz]|UTC|[+-]\d\d:?\d\d|[A-Z][A-Za-z_]+(?:/[A-Za-z0-9_+-]+){1,2}"
+# As offsets: Z and UTC, hours, the local zone's name, or one of the tz database: Europe/Berlin.
+_ZONE: Final = r"[Zz]|[A-Z]{3,5}|[+-]\d\d(?::?\d\d)?|[A-Z][A-Za-z_]+(?:/[A-Za-z0-9_+-]+){1,2}"
 _CLOCK: Final = rf"(\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{{1,9}}))?)?\s?({_ZONE})?"
 _WEEKDAY: Final = r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6},? )?"  # as systemd prints it
 _ABSOLUTE: Final = re.compile(
@@ -112,10 +112,11 @@ def parse(text: str, since: int | None = None) -> int:
     """UTC nanoseconds of a time as people write it.
 
     It is RFC 3339, where a space may stand for the T and the seconds or the time may be left out.
-    Without an offset it is UTC. A weekday before it is ignored, and a zone of the tz database may
-    follow it. Or it is ``now``, ``today``, ``yesterday``, ``tomorrow`` or a clock time (the last
-    one that has passed). Or it is relative to ``since`` (the present, if None): ``-30s``,
-    ``1h30m``, ``1.5h``, ``3 days ago``; ``+5m`` is later. Raises ValueError with a text for people.
+    Without an offset it is UTC. A weekday before it is ignored. The name of the local zone or of
+    one of the tz database may follow it. Or it is ``now``, ``today``, ``yesterday``, ``tomorrow``
+    or a clock time (the last one that has passed). Or it is relative to ``since`` (the present, if
+    None): ``-30s``, ``1h30m``, ``1.5h``, ``3 days ago``; ``+5m`` is later. Raises ValueError with a
+    text for people.
     """
     text = text.strip()
     present = now() if since is None else since
@@ -194,5 +195,11 @@ def _zone(offset: str) -> tzinfo:
             return ZoneInfo(offset)
         except (ZoneInfoNotFoundError, OSError):
             raise ValueError(f"there is no time zone {offset}") from None
-    minutes = int(offset[1:3]) * 60 + int(offset[-2:])
+    if offset in time.tzname:  # as output on a terminal has it
+        west = time.altzone if time.daylight and offset == time.tzname[1] else time.timezone
+        return timezone(timedelta(seconds=-west))
+    if offset[0] not in "+-":
+        known = " or ".join(dict.fromkeys(("UTC", *time.tzname)))
+        raise ValueError(f"there is no zone {offset!r}; write {known}, or an offset as in +01:00")
+    minutes = int(offset[1:3]) * 60 + int(offset[3:].removeprefix(":") or 0)
     return timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes))

@@ -16,9 +16,10 @@ from ..daemon.core.deploys import Deploy
 from ..journal.deploys import DEPLOYED
 from ..journal.reading import Reader
 from ..journal.selection import Filter
-from ..journal.times import EventNumber, for_people, took
+from ..journal.times import EventNumber, took
 from ..monitors.names import shown
 from . import texts
+from .clocks import in_line
 from .deploys import deploy_record, deploys
 from .names import check_known
 from .periods import Period
@@ -170,5 +171,5 @@ def _line(what: str, deploy: Deploy) -> str:
     outcome: str = deploy.outcome
     if deploy.outcome_at is not None and deploy.outcome_seq != deploy.seq:
         outcome += f" after {took(deploy.outcome_at - deploy.at)} (event {deploy.outcome_seq})"
-    when = for_people(deploy.at)
+    when = in_line(deploy.at)
     return f"{what + ':':14} {deploy.seq:>8}  {when}  {short(deploy.config):12}  {outcome}"

@@ -10,7 +10,7 @@ are kept meanwhile, never events.
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..daemon.cli.digests import short
 from ..daemon.core.deploys import Deploy, Deploys
@@ -113,23 +113,46 @@ def deploy_record(
 
 
 COLUMNS = tuple(deploy_record(Deploy(0, 0, "", None, "", None, None)))
+
+
 HEAD = (
     f"{'SEQ':>8}  {'AT (UTC)':23}  {'WHAT':9}  {'CONFIG':28}  {'OUTCOME':22}  VASSAL, MONITOR, BY"
 )
 
 
-def line(
+class Told(NamedTuple):
+    """A deploy in words."""
+
+    seq: str
+    at: int
+    what: str
+    config: str
+    outcome: str
+    after: str  # how long after the deploy that was; empty where it was at once
+    vassal: str
+    source: str
+
+
+def in_words(
     deploy: Deploy, sources: Sources, back: Return | None = None, by: str | None = None
-) -> str:
-    """A deploy for people, on one line."""
+) -> Told:
+    """A deploy for people. ``back`` and ``by`` are as in ``deploy_record``."""
     config = short(deploy.config) if back is None else text(back, deploy.config)
     if deploy.previous is not None and deploy.previous != deploy.config:
         config = f"{short(deploy.previous)} -> {config}"
-    outcome: str = deploy.outcome
+    after = ""
     if deploy.outcome_at is not None and deploy.outcome_seq != deploy.seq:
-        outcome += f" after {took(deploy.outcome_at - deploy.at)}"
+        after = took(deploy.outcome_at - deploy.at)
     what = deploy.kind.removeprefix("vassal_")
+    source = f"{sources.name(deploy.monitor)}{f', {shown(by)}' if by else ''}"
+    seq, vassal = f"{deploy.seq:>8}", shown(deploy.vassal)
+    return Told(seq, deploy.at, what, config, deploy.outcome, after, vassal, source)
+
+
+def line(told: Told) -> str:
+    """A deploy on one line, in a pipe."""
+    outcome = f"{told.outcome} after {told.after}" if told.after else told.outcome
     return (
-        f"{deploy.seq:>8}  {for_people(deploy.at)}  {what:9}  {config:28}  {outcome:22}"
-        f"  {shown(deploy.vassal)}, {sources.name(deploy.monitor)}{f', {shown(by)}' if by else ''}"
+        f"{told.seq}  {for_people(told.at)}  {told.what:9}  {told.config:28}  {outcome:22}"
+        f"  {told.vassal}, {told.source}"
     )

@@ -14,8 +14,9 @@ from ..daemon.core.records import noted_until
 from ..journal import events as e
 from ..journal.deploys import DEPLOYED
 from ..journal.reading import Reader, Row
-from ..journal.times import for_people, took
+from ..journal.times import took
 from ..monitors.names import shown
+from .clocks import stamp
 from .words import decode_actions, essence, how_it_ended
 
 _HANGS: Final = "its start hung"
@@ -79,7 +80,7 @@ def end_facts(reader: Reader, vassal: Vassal, fleet: Fleet) -> Iterator[tuple[st
     died = [] if now is None else ends.lately(vassal.died, now)
     if not died:
         return
-    yield "restarts (1 h)", f"{len(died)}, the first {for_people(died[0])} UTC"
+    yield "restarts (1 h)", f"{len(died)}, the first {stamp(died[0])}"
     seq = reader.seq_at(died[0])
     deploy = reader.last_of(vassal.name, DEPLOYED, seq)
     if deploy is not None:

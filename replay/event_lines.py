@@ -12,7 +12,7 @@ from ..daemon.cli.tables import formatted, write
 from ..daemon.cli.waiting import until_interrupted
 from ..journal.errors import JournalError
 from ..journal.reading import COLUMNS, Reader, Row
-from . import record, trust
+from . import looks, record, trust
 from .following import TO_FOLLOW, check_endless, follow, without_head
 from .hosts import HostReader, columns, merged, records, timed
 from .hosts import lines as of_hosts
@@ -29,7 +29,7 @@ def tell(
 ) -> int:
     """Print these events, and with ``following`` what is written from now on; the exit code."""
     if not following:
-        return _Printer(form, hosts).tell(which.of(hosts, lines), lines)
+        return _Printer(form, hosts, looks.Days()).tell(which.of(hosts, lines), lines)
     check_endless(form, which.until, which.boot)
     if lines is None and which.since is None:
         lines = TO_FOLLOW
@@ -39,7 +39,7 @@ def tell(
 
 
 def _follow(hosts: Sequence[HostReader], which: Selection, form: str, lines: int | None) -> None:
-    printer = _Printer(form, hosts, paged=False)
+    printer = _Printer(form, hosts, looks.Days(), paged=False)
     printer.tell(which.of(hosts, lines), lines)
     rest = replace(which, since=None)
     for found in follow(hosts):
@@ -64,6 +64,7 @@ class _Printer(NamedTuple):
 
     form: str
     among: Sequence[HostReader]
+    days: looks.Days
     paged: bool = True
 
     def tell(
@@ -91,7 +92,8 @@ class _Printer(NamedTuple):
 
         if self.form == "short":
             texts = told(lambda reader: partial(_line, reader, Sources.of(reader)))
-            print_lines(of_hosts(self.among, texts), paged=self.paged)
+            shown = looks.fitted(self.days.lines(of_hosts(self.among, texts)), looks.EVENTS)
+            print_lines(shown, paged=self.paged)
             sys.stdout.flush()
         else:
             names = columns(hosts, COLUMNS.split(", "))

@@ -14,8 +14,8 @@ from xml.sax.saxutils import escape
 
 import msgspec
 
-from ..journal.times import for_people
 from ..monitors.names import shown
+from . import clocks
 from .periods import Period
 from .rebuild import NotFound
 from .story import Item, Story
@@ -155,7 +155,7 @@ def _branch(
     waiting = [(node, head, rest)]
     while waiting:
         now, head, rest = waiting.pop()
-        yield head + _line(now.item)
+        yield head + _line(now.item, is_root=not head)
         below = children.get(now.item.seq, [])
         for number, child in reversed(list(enumerate(below))):
             last = number == len(below) - 1
@@ -164,8 +164,12 @@ def _branch(
             waiting.append((child, rest + corner, rest + ("   " if last else "│  ")))
 
 
-def _line(item: Item) -> str:
-    return item.text if item.kind == BEFORE else f"{for_people(item.at)[11:]}  {line(item)}"
+def _line(item: Item, *, is_root: bool = False) -> str:
+    """An item; on a terminal a root has the date and the zone as well."""
+    if item.kind == BEFORE:
+        return item.text
+    when = clocks.in_line(item.at) if is_root and clocks.is_local() else clocks.told(item.at)[11:]
+    return f"{when}  {line(item)}"
 
 
 # DOT

@@ -13,8 +13,9 @@ from ..journal.deploys import DEPLOYED
 from ..journal.events import Event, OperatorRequested, RequestRefused
 from ..journal.reading import Reader
 from ..journal.selection import Filter
-from ..journal.times import for_people, took
+from ..journal.times import took
 from ..monitors.names import shown
+from .clocks import stamp
 from .words import operator
 
 _MOST: Final = 100  # requests that are looked at
@@ -30,7 +31,7 @@ def hold_facts(reader: Reader, vassal: Vassal, seq: int) -> Iterator[tuple[str, 
     if stop is None:
         yield "stopped by", "an operator; the event is not in this file"
         return
-    yield "stopped by", f"{_by(stop)}, {for_people(stop.at)} UTC (event {stop.seq})"
+    yield "stopped by", f"{_by(stop)}, {stamp(stop.at)} (event {stop.seq})"
     waiting = [event for event in _since(reader, vassal, stop, seq) if event.kind in DEPLOYED]
     if waiting:
         yield "waits for it", f"{_number(len(waiting), 'change')} ({_events(waiting)})"
@@ -95,7 +96,7 @@ def _former(reader: Reader, name: str, seq: int) -> Iterator[tuple[str, str]]:
         return
     stop = _first_stop(reader, name, start.seq - 1)
     if stop is not None:
-        lasted = f"for {took(start.at - stop.at)} until {for_people(start.at)} UTC"
+        lasted = f"for {took(start.at - stop.at)} until {stamp(start.at)}"
         by = f"stopped by {_by(stop)} (event {stop.seq}), started by {_by(start)}"
         yield "was held", f"{lasted}: {by} (event {start.seq})"
 

@@ -20,7 +20,8 @@ from ..daemon.client.words import as_json, print_json
 from ..journal.errors import JournalError
 from ..journal.reading import Reader, open_journal
 from ..monitors.names import shown
-from . import why
+from . import looks, why
+from .clocks import keep_utc
 from .names import chosen
 from .rebuild import NotFound
 from .story import Story
@@ -38,6 +39,8 @@ def command(path: str, names: tuple[str, ...], as_json: bool) -> None:
 
     The words are those of emperor-replay why, which knows the past as well.
     """
+    if as_json:
+        keep_utc()
     journal = journal_of(ask(path, {"do": "status"})["status"])
     if not os.access(journal, os.R_OK):
         damage = _from_daemon(path, names, as_json)
@@ -54,7 +57,7 @@ def _from_daemon(path: str, names: Sequence[str], as_json: bool) -> str | None:
         print_json(answer["story"])
     else:
         commandline.page()
-        for line in answer["lines"]:
+        for line in looks.story(answer["lines"]):
             print(line)
     complaint: str | None = answer.get("complaint")
     return complaint
@@ -105,5 +108,5 @@ def _known(reader: Reader, names: tuple[str, ...], one: bool) -> list[str]:
 def _print(reader: Reader, story: Story, *, apart: bool) -> None:
     if apart:
         print()
-    for line in why.lines(reader, story):
+    for line in looks.story(why.lines(reader, story)):
         print(line)

@@ -9,8 +9,9 @@ import msgspec
 from ..journal.errors import JournalError
 from ..journal.events import Event
 from ..journal.reading import Reader, Row, decoded
-from ..journal.times import for_people, rfc3339
+from ..journal.times import rfc3339
 from ..monitors.names import shown
+from . import clocks
 from .ends import essence_of
 from .sources import Sources
 from .words import decode_actions, essence, orders
@@ -71,7 +72,7 @@ def _line(
 ) -> tuple[str, bool]:
     seq, at, _, _, vassal, cause, _, actions, _ = row
     said, good = _said(row, decode, say, sources)
-    when = for_people(at) if at.__class__ is int else shown(str(at))
+    when = clocks.in_line(at) if at.__class__ is int else shown(str(at))
     told = f"{seq:>8}  {when:23}  {said}"
     if cause is not None:
         told += f"  <- {shown(str(cause))}"

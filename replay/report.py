@@ -9,11 +9,13 @@ from contextlib import nullcontext
 from statistics import median
 from typing import Any, Final
 
+from ..daemon.cli import terminal
 from ..daemon.cli.tables import aligned
 from ..journal.reading import Reader
-from ..journal.times import Moment, for_people, rfc3339, took
+from ..journal.times import Moment, rfc3339, took
 from ..monitors.names import shown
 from . import tally, tally_segments
+from .clocks import cell, stamp, told, zone
 from .rebuild import NotFound, damaged
 from .salvage import is_allowed
 from .sums import NO_SUMS, kept
@@ -28,9 +30,11 @@ COLUMNS: Final = (
     "deploys", "deploys_per_day", "failed", "failed_share", "lead_s",
 )  # fmt: skip
 _HEAD: Final = (
-    "VASSAL", "UP", "OUTAGES", "MTTR", "LONGEST", "SINCE (UTC)", "DEATHS", "DEPLOYS", "FAILED",
+    "VASSAL", "UP", "OUTAGES", "MTTR", "LONGEST", "SINCE ({zone})", "DEATHS", "DEPLOYS", "FAILED",
     "LEAD", "MONITOR",
 )  # fmt: skip
+_NARROW: Final = 110  # columns of a terminal; below, the table has these columns only
+_FEW: Final = (0, 1, 2, 4, 5, 6, 8)
 
 
 def report(
@@ -69,7 +73,7 @@ def _extent(reader: Reader) -> str:
     row = reader.row(reader.head.seq)
     if row is None:
         return "the record has none"
-    return f"the record ends with event {row[0]}, {for_people(row[1])} UTC"
+    return f"the record ends with event {row[0]}, {stamp(row[1])}"
 
 
 # Numbers
@@ -132,9 +136,9 @@ class Line:
         )  # fmt: skip
         return dict(zip(COLUMNS, values, strict=True))
 
-    def cells(self, source: str) -> tuple[str, ...]:
-        """As people read it, with the short name of its source."""
-        at = "" if self.longest_at is None else for_people(self.longest_at)[:19]
+    def cells(self, source: str, until: int) -> tuple[str, ...]:
+        """As people read it, with the short name of its source; ``until`` is the period's end."""
+        at = "" if self.longest_at is None else cell(self.longest_at, until, 19)
         outages = f"{self.outages} (down now)" if self.open else str(self.outages)
         return (
             self.label, _percent(self.availability), outages, _took(self.mttr),
@@ -245,7 +249,7 @@ class Answer:
         events = sum(report.events for report in self.reports)
         span = self.until - self.since
         yield (
-            f"{for_people(self.since)[:19]} to {for_people(self.until)[:19]} UTC"
+            f"{told(self.since)[:19]} to {told(self.until)[:19]} {zone(self.until)}"
             f" ({took(span)}), {events} events"
         )
         yield from self._daemons()
@@ -257,8 +261,13 @@ class Answer:
             f" change failure rate {_percent(fleet.failed_share)},"
             f" time to restore {_took(fleet.mttr)}"
         )
+        head = [each.format(zone=zone(self.until)) for each in _HEAD]
         every = (fleet, *self.hosts, *self.vassals)
-        yield from aligned(_HEAD, [line.cells(named(line.host, line.monitor)) for line in every])
+        rows = [line.cells(named(line.host, line.monitor), self.until) for line in every]
+        most = terminal.width()
+        if most is not None and most < _NARROW:
+            head, rows = [head[i] for i in _FEW], [tuple(row[i] for i in _FEW) for row in rows]
+        yield from aligned(head, rows)
 
     def _daemons(self) -> Iterable[str]:
         breaks = sum(report.breaks for report in self.reports)

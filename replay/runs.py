@@ -14,9 +14,10 @@ from ..daemon.cli.digests import short
 from ..daemon.core.fleet import Fleet
 from ..daemon.core.running import running_config
 from ..journal.reading import Reader
-from ..journal.times import for_people, rfc3339, took
+from ..journal.times import rfc3339, took
 from ..monitors.names import shown
 from . import sound
+from .clocks import cell, zone
 from .rebuild import base, fold_one
 from .words import decode_actions
 
@@ -126,7 +127,12 @@ def run_record(run: Run, now: int) -> dict[str, Any]:
 
 
 COLUMNS = tuple(run_record(Run("", None, 0, None, None, None), 0))
-HEAD = ("VASSAL", "CONFIG", "SINCE (UTC)", "UNTIL", "LASTED", "BEHIND", "WANTED")
+_HEAD = ("VASSAL", "CONFIG", "SINCE ({zone})", "UNTIL", "LASTED", "BEHIND", "WANTED")
+
+
+def head(now: int) -> list[str]:
+    """The head of the table; ``now`` is when the last event was."""
+    return [each.format(zone=zone(now)) for each in _HEAD]
 
 
 def cells(run: Run, now: int) -> tuple[str, ...]:
@@ -135,8 +141,8 @@ def cells(run: Run, now: int) -> tuple[str, ...]:
     return (
         shown(run.vassal),
         short(run.config),
-        "before" if run.since is None else for_people(run.since),
-        "it runs" if run.until is None else for_people(run.until),
+        "before" if run.since is None else cell(run.since, now),
+        "it runs" if run.until is None else cell(run.until, now),
         lasted,
         took(run.behind) if run.behind else "-",
         "same" if run.wanted == run.config else short(run.wanted),

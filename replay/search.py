@@ -21,8 +21,9 @@ import msgspec
 from ..journal.deploys import DEPLOYED
 from ..journal.reading import Reader, as_bytes
 from ..journal.selection import Filter
-from ..journal.times import rfc3339
+from ..journal.times import now, parse, rfc3339
 from ..monitors.names import shown
+from .clocks import cell, is_local, zone
 from .deploys import deploys
 from .rebuild import NotFound
 
@@ -308,10 +309,11 @@ def _first_line(reader: Reader, digest: str, find: Finder) -> tuple[int | None, 
 
 def lines(records: Iterable[dict[str, Any]]) -> Iterator[str]:
     """Stays for people."""
-    yield f"{'CAME':>8}  {'AT (UTC)':23}  {'WENT':>8}  {'AT (UTC)':23}  VASSAL: LINE"
+    wide, at = (12 if is_local() else 23), f"AT ({zone(now())})"
+    yield f"{'CAME':>8}  {at:{wide}}  {'WENT':>8}  {at:{wide}}  VASSAL: LINE"
     for one in records:
-        came = _told(one["came_seq"], one["came_at"], "before")
-        went = _told(one["went_seq"], one["went_at"], "still there")
+        came = _told(one["came_seq"], one["came_at"], "before", wide)
+        went = _told(one["went_seq"], one["went_at"], "still there", wide)
         text = ""
         if one["text"] is not None:
             text = f":{one['line']}: {shown(one['text'].strip()[:_WIDTH])}"
@@ -319,7 +321,7 @@ def lines(records: Iterable[dict[str, Any]]) -> Iterator[str]:
         yield f"{came}  {went}  {shown(one['vassal'])}{text}{removed}"
 
 
-def _told(seq: int | None, at: str | None, otherwise: str) -> str:
+def _told(seq: int | None, at: str | None, otherwise: str, wide: int) -> str:
     if seq is None or at is None:
-        return f"{'-':>8}  {otherwise:23}"
-    return f"{seq:>8}  {at[:23].replace('T', ' ')}"
+        return f"{'-':>8}  {otherwise:{wide}}"
+    return f"{seq:>8}  {cell(parse(at), now()):{wide}}"

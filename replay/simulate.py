@@ -16,9 +16,10 @@ from ..daemon.core.fleet import Fleet, copied
 from ..journal.events import Body, DeadlinePassed, Event, Exited, HeartbeatLost, OfAttempt, Spawned
 from ..journal.policy import Policy
 from ..journal.reading import Reader
-from ..journal.times import for_people, rfc3339, took
+from ..journal.times import rfc3339, took
 from ..monitors.names import shown
 from . import sound
+from .clocks import stamp
 from .past import RESUME, Order, Past, renamed
 from .rebuild import base, fold_one
 from .tally import Window
@@ -391,7 +392,7 @@ def _order_json(order: Order | None) -> dict[str, str] | None:
 
 
 def _told(order: Order | None) -> str:
-    return "no order" if order is None else f"{order.do} at {for_people(order.at)} UTC"
+    return "no order" if order is None else f"{order.do} at {stamp(order.at)}"
 
 
 def _delay(difference: Difference) -> str:

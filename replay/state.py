@@ -1,6 +1,6 @@
 """``state``: the fleet as it stood."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from ..daemon.cli import terminal
 from ..daemon.cli.digests import short
@@ -17,14 +17,18 @@ from ..daemon.core.running import (
     running_config,
     waiting_text,
 )
-from ..journal.times import for_people, took
+from ..journal.times import parse, took
 from ..monitors.names import shown
+from . import clocks
+from .clocks import cell, is_local, stamp, told, zone
 from .sources import Sources
 
 HEAD = (
     "VASSAL", "PHASE", "SINCE", "PID", "DEATHS", "RESTARTS (1 H)", "LAST EXIT", "RUNS", "WANTED",
     "MONITOR", "REASON",
 )  # fmt: skip
+_NARROW = 110  # columns of a terminal; below, it has these columns only
+_FEW = (0, 1, 2, 3, 5, 10)
 _MOST = 10  # vassals that are named above the table
 
 
@@ -36,15 +40,29 @@ def lines(fleet: Fleet, names: Collection[str] | None = None) -> Iterable[str]:
     chosen = sorted(fleet.vassals if names is None else fleet.vassals.keys() & set(names))
     vassals = [fleet.vassals[name] for name in chosen]
     count = "1 vassal" if len(vassals) == 1 else f"{len(vassals)} vassals"
-    yield f"after event {fleet.seq}, {for_people(fleet.at)} UTC: {count}"
+    yield f"after event {fleet.seq}, {stamp(fleet.at)}: {count}"
     for url, outage in fleet.outages.items():
-        since = for_people(outage.since)
+        since = clocks.in_line(outage.since)
         yield f"cannot be read since {since}: {shown(url)}: {shown(outage.reason)}"
     yield from _behind(vassals)
     yield from _troubles(vassals, fleet.at)
     if vassals:
         line, sources = in_line(fleet), Sources.of_fleet(fleet)
-        yield from aligned(HEAD, [_cells(vassal, fleet, line, sources) for vassal in vassals])
+        rows = [_cells(vassal, fleet, line, sources) for vassal in vassals]
+        yield from aligned(*_for_width(HEAD, rows, fleet.at))
+
+
+def _for_width(
+    head: Sequence[str], rows: Sequence[Sequence[str]], at: int
+) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """The columns that a terminal has room for, and the zone of their times."""
+    most = terminal.width()
+    if is_local():
+        head = [*head[:2], f"SINCE ({zone(at)})", *head[3:]]
+    if most is None or most >= _NARROW:
+        return head, rows
+    head = [*head[:5], "RST", *head[6:]]
+    return [head[i] for i in _FEW], [[row[i] for i in _FEW] for row in rows]
 
 
 def _behind(vassals: list[Vassal]) -> Iterable[str]:
@@ -94,14 +112,14 @@ def _cells(vassal: Vassal, fleet: Fleet, line: int, sources: Sources) -> tuple[s
         shown(vassal.reason or ""),
         None if vassal.hold is None else hold_text({"hold": hold_record(vassal.hold)}),
         due_text(vassal, line),
-        None if deadline is None else f"next try {deadline[11:23]}",
+        None if deadline is None else f"next try {told(parse(deadline))[11:]}",
     ]
     now = noted_until(fleet, fleet.at)
     runs, wanted = running_config(vassal), vassal.spec.config
     return (
         shown(vassal.name),
         terminal.Styled(phase_of(vassal), terminal.of_phase(vassal.phase)),
-        for_people(vassal.since)[:19],
+        cell(vassal.since, fleet.at, 19),
         "-" if vassal.pid is None else str(vassal.pid),
         str(vassal.deaths),
         "-" if now is None else str(restarts(vassal, now)),

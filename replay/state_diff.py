@@ -12,8 +12,9 @@ from ..daemon.cli.digests import short
 from ..daemon.core.fleet import Fleet, Vassal
 from ..daemon.core.records import vassal_record
 from ..journal.policy import Policy
-from ..journal.times import for_people, rfc3339, took
+from ..journal.times import rfc3339, took
 from ..monitors.names import shown
+from .clocks import stamp
 
 COLUMNS: Final = ("vassal", "what", "before", "after")
 # They differ whenever a process or a config does.
@@ -105,7 +106,7 @@ def _told(one: dict[str, Any]) -> str:
 
 
 def _when(fleet: Fleet) -> str:
-    return f"{for_people(fleet.at)} UTC" if fleet.seq else "the beginning"
+    return f"{stamp(fleet.at)}" if fleet.seq else "the beginning"
 
 
 def _cell(what: str, value: Any) -> str:

@@ -12,10 +12,11 @@ from ..daemon.core.fleet import Vassal
 from ..daemon.core.records import deafness, noted_until, vassal_record
 from ..journal.deploys import DEPLOYED, DEPLOYS
 from ..journal.reading import Reader
-from ..journal.times import for_people, rfc3339, took
+from ..journal.times import rfc3339, took
 from ..monitors.names import shown
-from . import sound
+from . import clocks, sound
 from .breaks import Break, Mark, Repair
+from .clocks import stamp
 from .config_facts import config_facts
 from .ends import end_facts, essence_of
 from .holds import hold_facts
@@ -44,7 +45,7 @@ def tell(reader: Reader, name: str, seq: int) -> Story:
     if told.vassal is not None or reader.last_of(name, DEPLOYS, seq) is not None:
         return told
     raise NotFound(
-        f"{shown(name)} was not known then; event {first[0]}, {for_people(first[1])} UTC,"
+        f"{shown(name)} was not known then; event {first[0]}, {stamp(first[1])},"
         " is the first that speaks of it"
     )
 
@@ -81,13 +82,13 @@ def is_recent(told: Story) -> bool:
 
 def break_line(broken: Break) -> str:
     """A break on one line: ``down since ..., 8 deaths, 3 deploys: broken by 45, ...``."""
-    since = for_people(broken.since)
+    since = stamp(broken.since)
     if broken.until is None:
-        text = f"down since {since} UTC"
+        text = f"down since {since}"
     elif broken.over:
-        text = f"was down {how_long(broken)} from {since} UTC"
+        text = f"was down {how_long(broken)} from {since}"
     else:
-        text = f"down since {since} UTC, up again {took(broken.until - broken.since)} later"
+        text = f"down since {since}, up again {took(broken.until - broken.since)} later"
     text += f", {_count(broken.deaths, 'death')}"
     if broken.deploys:
         text += f", {_count(broken.deploys, 'deploy')}"
@@ -142,10 +143,10 @@ def item_lines(told: Story) -> Iterator[str]:
     source = None
     names = Sources.of_fleet(told.fleet)
     for item in told.items:
-        when = for_people(item.at)
+        when = clocks.told(item.at)
         if when[:10] != day:
             day = when[:10]
-            yield f"{day} UTC"
+            yield f"{day} {clocks.zone(item.at)}"
         gone = item.kind in DEPLOYS and item.kind not in DEPLOYED
         new_source = item.monitor is not None and (gone or item.monitor != source)
         source = item.monitor or source
@@ -178,28 +179,28 @@ def facts(reader: Reader, told: Story) -> Iterator[tuple[str, str]]:
     if vassal is None:
         yield from _facts_of_gone(reader, told)
         return
-    yield "phase", f"{vassal.phase} since {for_people(vassal.since)} UTC"
+    yield "phase", f"{vassal.phase} since {stamp(vassal.since)}"
     yield from _facts_of_process(vassal)
     if told.wait is not None:
-        yield "slot", f"{told.wait}, since {for_people(told.wait.since)} UTC"
+        yield "slot", f"{told.wait}, since {stamp(told.wait.since)}"
     if vassal.deaths:
         yield "deaths in a row", str(vassal.deaths)
     if vassal.phase == "throttled" and vassal.deadline is not None:
         wait = took(max(0, vassal.deadline - told.at))
-        yield "next try", f"{for_people(vassal.deadline)} UTC, {wait} after this; 'retry' ends it"
+        yield "next try", f"{stamp(vassal.deadline)}, {wait} after this; 'retry' ends it"
     if vassal.phase == "barred":
         yield "next try", "when its config changes, or an operator says retry"
     yield from hold_facts(reader, vassal, told.seq)
     yield from config_facts(vassal, told.fleet)
     deployed = reader.last_of(vassal.name, DEPLOYED, told.seq)
     if deployed is not None:
-        yield "last deploy", f"{for_people(deployed[1])} UTC (event {deployed[0]})"
+        yield "last deploy", f"{stamp(deployed[1])} (event {deployed[0]})"
     yield from end_facts(reader, vassal, told.fleet)
     yield from _last_exit(reader, vassal.name, told.seq)
     outage = told.fleet.outages.get(vassal.monitor)
     if outage is not None:
-        since = for_people(outage.since)
-        yield "its source", f"cannot be read since {since} UTC: {shown(outage.reason)}"
+        since = stamp(outage.since)
+        yield "its source", f"cannot be read since {since}: {shown(outage.reason)}"
 
 
 def _facts_of_process(vassal: Vassal) -> Iterator[tuple[str, str]]:
@@ -221,10 +222,8 @@ def _without_control(vassal: Vassal) -> str:
 def _last_exit(reader: Reader, name: str, seq: int) -> Iterator[tuple[str, str]]:
     row = reader.last_of(name, ("exited",), seq)
     for event, _ in sound.readable(reader, [] if row is None else [row]):
-        yield (
-            "last exit",
-            f"{essence_of(reader, event)}, {for_people(event.at)} UTC (event {event.seq})",
-        )
+        text = f"{essence_of(reader, event)}, {stamp(event.at)} (event {event.seq})"
+        yield "last exit", text
 
 
 def _facts_of_gone(reader: Reader, told: Story) -> Iterator[tuple[str, str]]:
@@ -232,7 +231,7 @@ def _facts_of_gone(reader: Reader, told: Story) -> Iterator[tuple[str, str]]:
     for event, _ in sound.readable(reader, [] if row is None else [row]):
         what = event.kind.removeprefix("vassal_")
         by = shown(event.monitor or "-")
-        yield what, f"{for_people(event.at)} UTC, by {by} (event {event.seq})"
+        yield what, f"{stamp(event.at)}, by {by} (event {event.seq})"
     yield from _last_exit(reader, told.name, told.seq)
 
 

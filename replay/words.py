@@ -12,8 +12,8 @@ from ..daemon.cli.digests import short
 from ..daemon.core.actions import Action
 from ..daemon.loop.event_log import jump_text
 from ..journal import events as e
-from ..journal.times import rfc3339
 from ..monitors.names import shown
+from .clocks import exact
 
 
 def essence(body: e.Body) -> str:
@@ -53,7 +53,7 @@ def _essence(body: e.Body) -> str:
             lost = "" if body.control else ", its control socket was lost with the last daemon"
             return f"pid {body.pid}{lost}"
         case e.DeadlinePassed():
-            return rfc3339(body.deadline)
+            return exact(body.deadline)
         case e.DaemonStarted():
             former = "" if body.before is None else f"; the one before {ending(body.before)}"
             return f"version {shown(body.version)}, pid {body.pid}{former}"

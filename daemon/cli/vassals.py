@@ -146,7 +146,7 @@ def hold_text(vassal: Mapping[str, Any]) -> str:
     uid, login = hold["uid"], hold["loginuid"]
     by = "an unknown user" if uid is None else f"uid {uid}"
     by += f" (logged in as uid {login})" if login not in (None, uid) else ""
-    return f"held by {by} since {hold['at'][:19]}Z (event {hold['seq']})"
+    return f"held by {by} since {terminal.clock(times.parse(hold['at']))} (event {hold['seq']})"
 
 
 def _or_dash(value: Any) -> str:

@@ -13,7 +13,7 @@ from ...daemon.cli.tables import formatted, listing, write
 from ...journal.events import KINDS
 from ...journal.reading import Row
 from ...journal.times import EventNumber, Moment
-from .. import around
+from .. import around, looks
 from ..completing import VASSALS
 from ..hosts import HostReader, columns, lines, merged, records, timed
 from ..selecting import Selection, filters
@@ -97,7 +97,8 @@ def command(
         )
 
     if form == "short":
-        print_lines(lines(hosts, told(lambda window: window.line)))
+        texts = lines(hosts, told(lambda window: window.line))
+        print_lines(looks.fitted(texts, looks.AROUND))
     else:
         found = records(told(lambda window: window.record))
         write(formatted(form, columns(hosts, around.COLUMNS), found))

@@ -9,7 +9,8 @@ from ...daemon.cli.commandline import TIME, Command
 from ...daemon.cli.tables import write
 from ...journal.reading import Reader
 from ...journal.times import Moment
-from .. import graph, why
+from .. import graph, looks, why
+from ..clocks import keep_utc
 from ..periods import period_of, period_options
 from ..shared import UNREADABLE, complain, name_argument, of_each, print_lines, reading
 from ..trust import complaint
@@ -41,6 +42,8 @@ def command(
     met. With --since it has those of the period, and '… caused by event N, before the period' where
     a cause is older.
     """
+    if as_json or form not in (None, "text"):
+        keep_utc()
     if as_json and form not in (None, "json"):
         raise click.UsageError("--json is -o json; give one of them")
     period = period_of(reader, since, until, at)
@@ -55,6 +58,8 @@ def command(
     else:
         draw = {"dot": graph.dot, "svg": graph.svg}.get(form or "", graph.text)
         for place, told in enumerate(found):
-            print_lines(chain([""] if place else [], draw(told)))
+            lines = draw(told)
+            lines = looks.cut(lines) if draw is graph.text else lines
+            print_lines(chain([""] if place else [], lines))
     altered = [seq for told in found for seq in told.altered]
     return complain(complaint(reader, altered), UNREADABLE) if altered else 0

@@ -2,14 +2,15 @@
 
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
-from typing import Any, Final
+from typing import Any
 
 import click
 from msgspec.structs import replace
 
+from ...daemon.cli import terminal
 from ...daemon.cli.commandline import Command
 from ...daemon.cli.tables import formatted, listing, write
 from ...daemon.cli.waiting import until_interrupted
@@ -20,6 +21,7 @@ from ...journal.reading import Reader, Row
 from ...journal.times import EventNumber
 from .. import deploys, trust
 from ..authors import author, body_of, is_by
+from ..deploy_rows import Rows
 from ..following import TO_FOLLOW, check_endless, follow, follow_option, without_head
 from ..hosts import HostReader, columns, merged, records
 from ..hosts import lines as of_hosts
@@ -30,7 +32,6 @@ from ..shared import UNREADABLE, complain, name_of, print_lines, reading_all
 from ..sources import Sources
 
 Told = tuple[int, Any]  # the time of a deploy, and the deploy as it is told
-_HEAD: Final = deploys.HEAD
 
 
 @click.command("history", cls=Command)
@@ -79,6 +80,12 @@ def _is_news(known: dict[int, str], deploy: Deploy, last_told: int) -> bool:
     if deploy.outcome in ("pending", "held"):
         known[deploy.seq] = deploy.outcome
     return deploy.outcome != before if before else deploy.seq > last_told
+
+
+def _line(told: tuple[str | None, Any]) -> tuple[str | None, str]:
+    host, (words, altered) = told
+    text = deploys.line(words)
+    return host, trust.marked(text) if altered else text
 
 
 class _History:
@@ -136,8 +143,7 @@ class _History:
         altered = self._is_altered(reader, deploy, row)
         back = comes_back(reader, deploy)
         if self._form == "short":
-            text = deploys.line(deploy, self._names(reader), back, by)
-            return trust.marked(text) if altered else text
+            return deploys.in_words(deploy, self._names(reader), back, by), altered
         one = deploys.deploy_record(deploy, back, by)
         return {**one, "altered": True} if altered else one
 
@@ -152,9 +158,7 @@ class _History:
             headless = self._has_head and self._form == "csv"
             write(without_head(pieces) if headless else pieces, paged=self._paged)
         elif (first := next(told, None)) is not None:
-            head = [] if self._has_head else [(None if first[0] is None else "HOST", _HEAD)]
-            texts: Iterable[tuple[str | None, str]] = chain(head, [first], told)
-            print_lines(of_hosts(self._hosts, texts), paged=self._paged)
+            print_lines(self._lines(chain([first], told)), paged=self._paged)
         elif not self._open:
             click.echo("no deploys", err=True)
             return
@@ -162,6 +166,19 @@ class _History:
             return
         self._has_head = True
         sys.stdout.flush()
+
+    def _lines(self, told: Iterator[tuple[str | None, Any]]) -> Iterator[str]:
+        most = terminal.width()
+        hosts = [each.host for each in self._hosts if each.host is not None]
+        if most is not None:
+            rows = Rows(most, hosts)
+            if not self._has_head:
+                yield rows.head()
+            for host, (words, altered) in told:
+                yield rows.row(host, words, altered=altered)
+            return
+        head = [] if self._has_head else [("HOST" if hosts else None, deploys.HEAD)]
+        yield from of_hosts(self._hosts, chain(head, map(_line, told)))
 
     # Rows that are not what was written
 

@@ -12,6 +12,7 @@ from ...daemon.cli.tables import write
 from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import incident_of_fleet, incident_of_vassal, why
+from ..clocks import keep_utc
 from ..completing import VASSALS
 from ..page import Page, markdown
 from ..rebuild import moment
@@ -47,6 +48,7 @@ def command(
     source, a mass removal, a crash loop, or a death of the daemon. Of a pattern ('app-*') it has a
     page for each.
     """
+    keep_utc()
     if at is not None and until is not None:
         raise click.UsageError("--at and --until both say when; give one of them")
     if since is not None and name is not None:

@@ -44,4 +44,4 @@ def command(
         return
     if not told:
         raise NotFound("nothing ran so then")
-    print_lines(aligned(runs.HEAD, [runs.cells(run, now) for run in told]))
+    print_lines(aligned(runs.head(now), [runs.cells(run, now) for run in told]))

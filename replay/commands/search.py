@@ -10,7 +10,7 @@ from ...daemon.cli.commandline import TIME, Command
 from ...daemon.cli.tables import formatted, listing, write
 from ...journal.reading import Reader
 from ...journal.times import Moment
-from .. import search
+from .. import looks, search
 from ..names import chosen
 from ..rebuild import NotFound
 from ..shared import check_order, names_argument, print_lines, reading
@@ -58,7 +58,7 @@ def command(
         raise NotFound(_nothing(found, only_now))
     records = (search.stay_record(reader, stay, find) for stay in told)
     if form == "short":
-        print_lines(search.lines(records))
+        print_lines(looks.fitted(search.lines(records), looks.SEARCH))
     else:
         write(formatted(form, search.COLUMNS, records))
 

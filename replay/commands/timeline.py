@@ -15,6 +15,7 @@ from ...daemon.cli.tables import write
 from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import lanes, timeline
+from ..clocks import keep_utc
 from ..lanes import Lanes
 from ..report import window_of
 from ..shared import check_order, complain, names_argument, reading
@@ -54,6 +55,7 @@ def command(
     NAME is a vassal or a pattern ('app-*'). The page is one file that needs no network. Existing
     files are replaced. --json prints the phases and marks of each lane.
     """
+    keep_utc()
     if (path is None) == (not as_json):
         raise click.UsageError("say where to: -o FILE, or --json")
     check_order(reader, since, until)

@@ -11,7 +11,8 @@ from ...daemon.cli.nearest import is_pattern
 from ...daemon.cli.tables import formatted, write
 from ...journal.reading import Reader
 from ...journal.times import Moment
-from .. import why
+from .. import looks, why
+from ..clocks import keep_utc
 from ..completing import VASSALS
 from ..names import chosen
 from ..rebuild import NotFound, moment
@@ -33,6 +34,8 @@ def command(reader: Reader, names: Sequence[str], at: Moment | None, as_json: bo
     After a crash loop it says since when the vassal is down, which deploy broke it, and which
     repairs were tried: ✓ helped, ✗ died, - came too late.
     """
+    if as_json:
+        keep_utc()
     seq = moment(reader, at, None)
     altered = set[int]()
     if len(names) == 1 and (not is_pattern(names[0]) or reader.first_of(names[0])):
@@ -41,14 +44,14 @@ def command(reader: Reader, names: Sequence[str], at: Moment | None, as_json: bo
         if as_json:
             write([escapes.encode(why.record(reader, told)), b"\n"])
         else:
-            print_lines(why.lines(reader, told))
+            print_lines(looks.story(why.lines(reader, told)))
     else:
         stories = _each(reader, chosen(reader, names), seq, altered)
         if as_json:
             write(formatted("json", (), (why.record(reader, told) for told in stories)))
         else:
             for place, told in enumerate(stories):
-                print_lines(chain([""] if place else [], why.lines(reader, told)))
+                print_lines(looks.story(chain([""] if place else [], why.lines(reader, told))))
     return complain(complaint(reader, sorted(altered)), UNREADABLE) if altered else 0
 
 

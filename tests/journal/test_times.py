@@ -1,5 +1,8 @@
 """Times as people write and read them."""
 
+import time
+from collections.abc import Iterator
+
 import pytest
 from emperord.journal import times
 
@@ -71,6 +74,35 @@ def test_what_people_write_is_understood(text: str, expected: int) -> None:
 def test_what_is_no_time_is_refused_by_its_text(text: str) -> None:
     with pytest.raises(ValueError, match="is not a time"):
         times.parse(text, since=AT)
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("berlin")
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("2026-11-24 07:31:03.532 CET", "2026-11-24T06:31:03.532Z"),
+        ("2026-07-24 08:31 CEST", "2026-07-24T06:31Z"),
+        ("2026-11-24 06:31 UTC", "2026-11-24T06:31Z"),
+        ("2026-11-24 03:31-03", "2026-11-24T06:31Z"),
+    ],
+)
+def test_the_local_zone_may_be_named(text: str, same: str) -> None:
+    assert times.parse(text) == times.parse(same)
+
+
+@pytest.mark.usefixtures("berlin")
+def test_another_zone_is_refused_with_those_that_are_known() -> None:
+    with pytest.raises(ValueError, match="no zone 'PST'; write UTC or CET or CEST, or an offset"):
+        times.parse("06:41 PST")
 
 
 @pytest.mark.parametrize("at", [0, 1, AT, 999_999_999, 10**18, 253_402_300_799_999_999_999])

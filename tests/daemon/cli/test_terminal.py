@@ -101,7 +101,7 @@ def pager(folder: Path) -> str:
 
 
 def test_what_is_longer_than_the_terminal_goes_to_the_pager(journal: str, tmp_path: Path) -> None:
-    call = replay(journal, "events")
+    call = replay(journal, "events", "--json")
     code, text = at_terminal(call, rows=6, environ={"PAGER": pager(tmp_path)})
     assert code == 0
     assert (tmp_path / "paged").read_text() == piped(call)
@@ -109,12 +109,44 @@ def test_what_is_longer_than_the_terminal_goes_to_the_pager(journal: str, tmp_pa
 
 
 SHOWN_AT_ONCE = [
-    pytest.param(("events", "-n", "3"), 6, {}, id="short"),
-    pytest.param(("events", "--no-pager"), 6, {}, id="--no-pager"),
-    pytest.param(("events",), 6, {"PAGER": "cat"}, id="cat"),
-    pytest.param(("events",), 6, {"PAGER": ""}, id="empty"),
-    pytest.param(("events",), 6, {"PAGER": "no-such-pager"}, id="not there"),
-    pytest.param(("events",), 6, {"TERM": "dumb"}, id="dumb"),
+    pytest.param(("events", "--json", "-n", "3"), 6, {}, id="short"),
+    pytest.param(("events", "--json", "--no-pager"), 6, {}, id="--no-pager"),
+    pytest.param(
+        (
+            "events",
+            "--json",
+        ),
+        6,
+        {"PAGER": "cat"},
+        id="cat",
+    ),
+    pytest.param(
+        (
+            "events",
+            "--json",
+        ),
+        6,
+        {"PAGER": ""},
+        id="empty",
+    ),
+    pytest.param(
+        (
+            "events",
+            "--json",
+        ),
+        6,
+        {"PAGER": "no-such-pager"},
+        id="not there",
+    ),
+    pytest.param(
+        (
+            "events",
+            "--json",
+        ),
+        6,
+        {"TERM": "dumb"},
+        id="dumb",
+    ),
 ]
 
 
@@ -124,7 +156,7 @@ def test_what_needs_no_pager(
 ) -> None:
     call = replay(journal, *words)
     told = {"PAGER": pager(tmp_path), **environ}
-    code, text = at_terminal(call, rows=rows, columns=250, environ=told)
+    code, text = at_terminal(call, rows=rows, columns=4000, environ=told)
     assert (code, text) == (0, piped([each for each in call if each != "--no-pager"]))
     assert not (tmp_path / "paged").exists()
 
