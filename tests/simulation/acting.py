@@ -39,7 +39,7 @@ class Acting(ABC):
     def do_stop(self, step: Step) -> None:
         self.ask(step)
 
-    do_start = do_reload = do_retry = do_stop
+    do_start = do_reload = do_restart = do_retry = do_stop
 
     def do_term(self, step: Step) -> None:
         self.signal(signal.SIGTERM)

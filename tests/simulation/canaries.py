@@ -198,6 +198,14 @@ def _punishes_reloads(fleet: Fleet, event: Event) -> list[Action]:
     return fold(fleet, event)
 
 
+def _only_reloads(fleet: Fleet, event: Event) -> list[Action]:
+    """A request to restart is carried out as one to reload."""
+    body: Any = event.body
+    if event.kind == "operator_requested" and body.request == "restart":
+        event = msgspec.structs.replace(event, body=msgspec.structs.replace(body, request="reload"))
+    return fold(fleet, event)
+
+
 def _forgives_nothing(fleet: Fleet, event: Event) -> list[Action]:
     """However quietly a vassal runs, its deaths are remembered."""
     body: Any = event.body
@@ -240,6 +248,11 @@ FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
         ("started at once", "settles"),
     ),
     "retry is overlooked": (overlooks("operator_requested", "retry"), ("started at once",)),
+    "restart is overlooked": (
+        overlooks("operator_requested", "restart"),
+        ("started at once", "settles", "restarts anew"),
+    ),
+    "restarts are only reloads": (_only_reloads, ("restarts anew",)),
     "stop is overlooked": (overlooks("operator_requested", "stop"), ("settles", "held stays down")),
     "reload is overlooked": (overlooks("operator_requested", "reload"), ("settles",)),
     "resigning is overlooked": (overlooks("vassal_resigned"), ("who resigns is stopped",)),

@@ -33,6 +33,10 @@ ENDING: Final = frozenset(
 )
 
 
+# Requests that start a vassal which is down.
+_RELEASING: Final = ("start", "restart", "retry")
+
+
 class Checker(Ledger):
     """Sees all of one run."""
 
@@ -70,7 +74,7 @@ class Checker(Ledger):
         self, kind: str, vassal: str | None, body: Any, actions: list[dict[str, Any]]
     ) -> None:
         """The orders that have to follow in the same turn."""
-        if kind == "operator_requested" and body["request"] in ("start", "retry"):
+        if kind == "operator_requested" and body["request"] in _RELEASING:
             unnamed = [each for each in self.wanted if each not in self.done]
             self._must_start(unnamed if vassal is None else [vassal], actions)
         elif (
@@ -128,6 +132,8 @@ class Checker(Ledger):
             attempt = Attempt(vassal, action["attempt"])
             if self.owed.pop(vassal, None) == attempt and do == "stop":
                 self.restarting.add(attempt)
+            mine = self.anew.get(vassal) == attempt
+            must(not (mine and do == "reload"), "restarts anew", f"{attempt} is only reloaded")
             if do == "reload":
                 self.reloading.add(attempt)
                 self.up_since.pop(vassal, None)

@@ -22,6 +22,7 @@ class Ledger(Pacing):
         self.ends: dict[Attempt, tuple[int | None, int | None, bool]] = {}  # as they really were
         self.living: dict[int, Attempt] = {}  # by pid, leaders and strays
         self.owed: dict[str, Attempt] = {}  # reloads that were asked for and not ordered yet
+        self.anew: dict[str, Attempt] = {}  # those of them that are to be restarts
         self.reloading: set[Attempt] = set()  # since that was ordered; they take slots, too
         self.done: set[str] = set()  # with their work over; only a request by name starts one again
         self.restarting: set[Attempt] = set()  # stopped in place of a reload; they keep slots
@@ -49,6 +50,8 @@ class Ledger(Pacing):
             self.changed |= self.wanted.keys() if vassal is None else {vassal}
             for each in self.wanted if vassal is None else [vassal]:
                 self._owe_reload(each)
+        elif kind == "operator_requested" and body["request"] == "restart":
+            self._owe_restarts([*self.wanted] if vassal is None else [vassal])
         elif kind == "operator_requested" and body["request"] == "retry" and vassal is None:
             self._forgive_all(self.wanted)
         elif kind == "operator_requested" and vassal is not None:
@@ -129,6 +132,15 @@ class Ledger(Pacing):
             if attempt.vassal == vassal and vassal in self.wanted:
                 self.owed[vassal] = attempt
 
+    def _owe_restarts(self, vassals: list[str]) -> None:
+        """Those that run and are not about to end are to be stopped and started once."""
+        self._forgive_all(vassals)
+        self.changed.update(vassals)
+        for each in vassals:
+            self._owe_reload(each)
+            if each in self.owed:
+                self.anew[each] = self.owed[each]
+
     def _heard(self, kind: str, attempt: Attempt, body: dict[str, Any]) -> None:
         if kind in ("exited", "spawn_failed"):
             self.over.add(attempt)
@@ -144,6 +156,8 @@ class Ledger(Pacing):
                 self._blame(attempt, body)
             self.reloading.discard(attempt)
             self.restarting.discard(attempt)
+            if self.anew.get(attempt.vassal) == attempt:
+                del self.anew[attempt.vassal]
             self.up_since.pop(attempt.vassal, None)
             self.quiet_since.pop(attempt.vassal, None)
             self.reload_at.pop(attempt, None)

@@ -132,7 +132,7 @@ _GROUPS: Final[dict[str, tuple[int, tuple[str, ...]]]] = {
     "change": (30, ("put", "put", "put", "touch", "drop", "drop", "mistake")),
     "source": (12, ("fail", "raise", "lie", "repeat", "hold")),
     "vassal": (18, ("kill", "exit", "exile", "resign", "mute", "connect", "connect")),
-    "operator": (12, ("stop", "stop", "start", "start", "reload", "retry")),
+    "operator": (12, ("stop", "stop", "start", "start", "reload", "restart", "retry")),
     "stranger": (2, ("stranger",)),
     "machine": (6, ("starve", "busy", "keeper")),
     "reboot": (1, ("reboot",)),

@@ -106,7 +106,7 @@ class Turns:
         checker = self._checker
         if kind not in _BEGINS or vassal not in checker.wanted or vassal in checker.held:
             return []
-        if kind == "operator_requested" and body["request"] not in ("start", "retry"):
+        if kind == "operator_requested" and body["request"] not in ("start", "restart", "retry"):
             return []
         spec, at = checker.wanted[vassal], checker.at
         throttle = int(checker.policy.get("throttle", 1000)) * 1_000_000
