@@ -1,4 +1,4 @@
-"""What tests see of a process while the kernel gives it another program."""
+"""Tests look at a process while the kernel gives it another program."""
 
 import subprocess
 from pathlib import Path
