@@ -1,8 +1,9 @@
 """The tables and views of a journal, as named migrations.
 
 Each migration runs once, in a transaction, and is recorded by name in ``_sqlite_migrations``, the
-table of ``sqlite-utils migrate``. That command can be given this file, so nothing is imported here
-but the standard library and sqlite-utils:
+table of ``sqlite-utils migrate``. The daemon applies them itself (``schema.py``), because the
+import of sqlite-utils takes longer than all else that makes a journal. That command can be given
+this file, so nothing is imported here but the standard library and sqlite-utils:
 
     sqlite-utils migrate journal.db .../emperord/journal/migrations.py --list
 
@@ -17,6 +18,18 @@ if TYPE_CHECKING:
     from sqlite_utils.migrations import Migrations
 
 MIGRATION_SET: Final = "emperord"
+
+# Makes the table as sqlite-utils 4 does. One that is there stays.
+_RECORD_OF_MIGRATIONS = """
+CREATE TABLE IF NOT EXISTS "_sqlite_migrations" (
+   "id" INTEGER PRIMARY KEY,
+   "migration_set" TEXT,
+   "name" TEXT,
+   "applied_at" TEXT
+);
+CREATE UNIQUE INDEX IF NOT EXISTS "idx__sqlite_migrations_migration_set_name"
+    ON "_sqlite_migrations" ("migration_set", "name");
+"""
 
 _RECORD = """
 CREATE TABLE event (
@@ -48,6 +61,7 @@ CREATE TABLE chain (
     hash BLOB NOT NULL
 ) WITHOUT ROWID;
 """
+_ENDS = "INSERT INTO chain VALUES ('anchor', 0, zeroblob(32)), ('head', 0, zeroblob(32));"
 
 _DEPLOYS = """
 CREATE VIEW deploys AS
@@ -134,13 +148,22 @@ ORDER BY deploy.seq;
 
 NAMES: Final = ("0001_record", "0002_deploys", "0003_events", "0004_outcomes", "0005_deploys")
 _SCRIPTS: Final = dict(
-    zip(NAMES, (_RECORD, _DEPLOYS, _EVENTS, _OUTCOMES, _DEPLOYS_AGAIN), strict=True)
+    zip(NAMES, (_RECORD + _ENDS, _DEPLOYS, _EVENTS, _OUTCOMES, _DEPLOYS_AGAIN), strict=True)
 )
 
 
 def statements(name: str) -> Iterator[str]:
     """Those of a migration, one by one: executescript would commit its transaction."""
-    return (each for each in _SCRIPTS[name].split(";\n") if each.strip())
+    return _split(_SCRIPTS[name])
+
+
+def record_of_migrations() -> Iterator[str]:
+    """Statements that make the table of the migrations' names, if it is not there."""
+    return _split(_RECORD_OF_MIGRATIONS)
+
+
+def _split(script: str) -> Iterator[str]:
+    return (each for each in script.split(";\n") if each.strip())
 
 
 def migrations() -> "Migrations":
@@ -157,9 +180,6 @@ def _migration(name: str) -> Callable[["Database"], None]:
     def migrate(db: "Database") -> None:
         for statement in statements(name):
             db.execute(statement)
-        if name == NAMES[0]:
-            for end in ("anchor", "head"):
-                db.execute("INSERT INTO chain VALUES (?, 0, zeroblob(32))", [end])
 
     return migrate
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,25 @@ def test_migrations_are_recorded_where_sqlite_utils_looks(path: str) -> None:
     db.close()
     assert [migration.name for migration in applied] == list(migrations.NAMES)
     assert pending == []
+
+
+def test_a_new_journal_has_what_sqlite_utils_would_have_made(path: str) -> None:
+    theirs = Database(memory=True)
+    migrations.migrations().apply(theirs)
+    db = sqlite3.connect(path)
+    made = [
+        (
+            each.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall(),
+            each.execute("SELECT id, migration_set, name FROM _sqlite_migrations").fetchall(),
+            each.execute("SELECT name FROM chain WHERE name <> 'identity'").fetchall(),
+        )
+        for each in (db, theirs.conn)
+    ]
+    (applied,) = db.execute("SELECT max(applied_at) FROM _sqlite_migrations").fetchone()
+    db.close()
+    theirs.close()
+    assert made[0] == made[1]
+    assert datetime.fromisoformat(applied).tzinfo is not None
 
 
 def test_a_second_start_migrates_nothing(path: str) -> None:
