@@ -53,18 +53,28 @@ def _has_no_environment(pid: int) -> bool:
 
 
 def environment_of(pid: int) -> dict[str, str]:
-    """The environment a process was started with; empty if it has gone.
+    """The environment a process was started with; empty if it has gone."""
+    return _parsed(_environ(pid))
+
+
+def _environ(pid: int) -> bytes:
+    """Its environment as the kernel shows it; empty if it has gone.
 
     A process that executes another program has none for a moment, which may last on a busy machine.
     """
     try:
-        while not (raw := Path(f"/proc/{pid}/environ").read_bytes()):
-            if _has_no_environment(pid):
-                return {}
+        while True:
+            with open(f"/proc/{pid}/environ", "rb", buffering=0) as opened:
+                raw = opened.readall()
+            if raw or _has_no_environment(pid):
+                return raw
             breathe()
     except OSError:
-        return {}
-    pairs = (entry.partition(b"=") for entry in raw.split(b"\0") if entry)
+        return b""
+
+
+def _parsed(environ: bytes) -> dict[str, str]:
+    pairs = (entry.partition(b"=") for entry in environ.split(b"\0") if entry)
     return {os.fsdecode(key): os.fsdecode(value) for key, _, value in pairs}
 
 
@@ -80,11 +90,13 @@ def argv_of(pid: int) -> list[str]:
 def environments(key: str, value: str) -> Iterator[tuple[int, dict[str, str]]]:
     """The living processes that have this in their environment, each with all of it.
 
-    One look says both: at a second one the process may have ended, or be about to execute.
+    One look says both: at a second one the process may have ended, or be about to execute. Each
+    test looks at all processes of the machine, so only environments that have it are parsed.
     """
+    sought = os.fsencode(f"{key}={value}")
     for name in os.listdir("/proc"):
-        if name.isdigit():
-            its = environment_of(int(name))
+        if name.isdigit() and sought in (raw := _environ(int(name))):
+            its = _parsed(raw)
             if its.get(key) == value and alive(int(name)):
                 yield int(name), its
 
