@@ -10,6 +10,7 @@ It finds everything that it started by a variable in the environment, which vass
 test checks that nothing is left, and a failed test leaves nothing either.
 """
 
+import copy
 import json
 import os
 import signal
@@ -247,8 +248,9 @@ class Daemon(JournalReader):
         """Wait until a vassal is in this phase."""
 
         def found() -> Vassal | None:
-            vassal = self.vassal(name)
-            return vassal if vassal is not None and vassal.phase == phase else None
+            vassal = self._tail.fleet(self.query).vassals.get(name)
+            found_it = vassal is not None and vassal.phase == phase
+            return copy.deepcopy(vassal) if found_it else None
 
         return self.until(found, f"{name}: {phase}", patience=patience)
 

@@ -1,7 +1,7 @@
 """How many examples the tests that search for a failure try: EFFORT times the usual number.
 
-``tools/test fast`` sets a fraction, ``tools/test slow`` a multiple. Such a test has the mark
-``search``, by which the slow run finds it.
+``tools/test`` and ``tools/test fast`` set a fraction, ``tools/test slow`` a multiple. Such a test
+has the mark ``search``, by which the slow run finds it.
 """
 
 import os

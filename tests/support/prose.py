@@ -54,15 +54,6 @@ class Sentence:
         return found
 
 
-def faults(path: Path, shown: str) -> list[str]:
-    """Each fault of a file, as ``FILE:LINE: fault: sentence``."""
-    return [
-        f"{shown}:{sentence.line}: {fault}: {sentence.text}"
-        for sentence in of_file(path)
-        for fault in sentence.faults
-    ]
-
-
 def of_file(path: Path) -> Iterator[Sentence]:
     text = path.read_text()
     if path.suffix == ".md":
