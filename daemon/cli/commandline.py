@@ -10,6 +10,7 @@ ends as well.
 """
 
 import errno
+import gc
 import io
 import os
 import re
@@ -190,6 +191,7 @@ class _Errors(io.FileIO):
 
 def run(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command to the end of this process."""
+    gc.freeze()  # modules live as long: no collection looks at them, nor the one at the exit
     _set_up_streams()
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # until now, see __main__.py
         signal.signal(signal.SIGINT, signal.default_int_handler)

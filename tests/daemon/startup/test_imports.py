@@ -1,8 +1,11 @@
-"""A daemon imports the libraries of what it runs, and no others: it starts sooner, stays small."""
+"""A process imports the libraries of what it runs, and no others: it starts sooner, stays small."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 from support.daemon import Daemon
 from support.vassals import SLEEPER
 
@@ -24,3 +27,17 @@ def test_a_daemon_of_files_with_a_new_journal(tmp_path: Path) -> None:
         imported = set(_IMPORT.findall(daemon.log()))
     assert imported > {"emperord", "sqlite3", "trio"}
     assert imported & UNUSED == set()
+
+
+@pytest.mark.parametrize("command", ["emperord.daemon.ctl", "emperord.replay.main"])
+def test_the_garbage_collector_passes_over_what_a_command_imported(command: str) -> None:
+    code = (
+        f"import atexit, gc, {command} as command\n"
+        "most = len(gc.get_objects()) // 2\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > most > 1000))\n"
+        "command.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[1:] == ["True"]
