@@ -198,6 +198,9 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
     try:
         try:
             code = command.main(arguments, prog_name=program, standalone_mode=False)
+        except (click.Abort, KeyboardInterrupt):
+            _end_pager()
+            _end_interrupted()
         finally:
             sys.stdout.flush()
             _end_pager()
@@ -206,7 +209,7 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
         os._exit(0)  # Python would try to write the rest once more
     except click.ClickException as error:
         sys.exit(_refused(error))
-    except (click.Abort, KeyboardInterrupt):
+    except KeyboardInterrupt:
         _end_interrupted()
     except OutputLost as lost:
         _end_without_output(program, lost)
@@ -283,7 +286,11 @@ def _end_without_output(program: str, lost: OutputLost) -> NoReturn:
 
 
 def _end_interrupted() -> NoReturn:
-    """End by the signal of ^C. An exit code would tell a shell that the signal was dealt with."""
+    """End by the signal of ^C. An exit code would tell a shell that the signal was dealt with.
+
+    Nothing is flushed: the signal may come between a write and the note of its success, and then
+    the same text would be written once more.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGINT)
     os._exit(128 + signal.SIGINT)  # the signal is blocked

@@ -17,6 +17,18 @@ from ..conftest import QUICK
 
 # It runs on for a minute after the request to stop.
 DEAF = shell("trap '' TERM; echo deaf; while :; do sleep 0.1; done")
+# ^C comes when a text is in the buffer, so as if it came between a write and the note of it.
+BUFFERED = """
+import click
+from emperord.daemon.cli import commandline
+
+@click.command()
+def command():
+    print("told")
+    raise KeyboardInterrupt
+
+commandline.run(command, "test")
+"""
 # ^C comes while a module is imported.
 EARLY = """
 import os, signal, sys
@@ -93,3 +105,10 @@ def test_it_comes_while_a_module_is_imported(module: str, command: str) -> None:
     argv = [sys.executable, "-c", EARLY, module, command]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_nothing_is_written_twice() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BUFFERED], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (-signal.SIGINT, "", "")
