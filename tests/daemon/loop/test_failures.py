@@ -118,7 +118,7 @@ PLACES: Final = {
     "fold: removed": Place(fold.TABLE["vassal_removed"], "accepting", Story.remove),
     "fold: stopped": Place(source_moves, "end", Story.remove, once=True),
     "fold: forgotten": Place(starts, "forget", Story.remove, once=True),
-    "observer: seen": Place(Observer, "_sight", Story.add),
+    "observer: seen": Place(Observer, "_compare", Story.add),
     "observer: announced": Place(Announcer, "announce", Story.add),
     "loop: what it says": Place(vassal_news, "meaning_of_byte", Story.add),
     "host: started": Place(Starter, "start", Story.add),
@@ -144,6 +144,16 @@ PLACES: Final = {
 def speaker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("SPEAKER_NOTES", str(tmp_path))
     return speaker_path(tmp_path)
+
+
+def test_each_place_is_there() -> None:
+    """Most rows are slow, so a function that is renamed would be missed for long."""
+    missing = [
+        title
+        for title, (owner, name, *_) in PLACES.items()
+        if not (name in owner if isinstance(owner, dict) else hasattr(owner, name))
+    ]
+    assert missing == []
 
 
 @pytest.mark.few(8)
