@@ -100,7 +100,7 @@ def cli(context: click.Context, control: str | None) -> None:
     """Ask a running daemon, or have it do something.
 
     Exit codes: 0 done; 1 refused or failed, the reason on stderr; 2 usage; 3 something wants
-    attention (status); 4 no daemon there.
+    attention (status); 4 no daemon there. Those of check are its own.
     """
     context.obj = socket_of(control)
 

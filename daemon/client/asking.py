@@ -40,8 +40,14 @@ def ask(path: str, request: dict[str, Any], wait: float = 0.0) -> dict[str, Any]
     except Unanswered as error:
         end(error.code, str(error))
     if reply is None:
-        end(NO_DAEMON, f"the daemon at {shown(path)} ended before it answered")
+        end(NO_DAEMON, ended(path))
     return accepted(reply)
+
+
+def ended(path: str) -> str:
+    """That the daemon ended first, and how to learn what became of the request."""
+    text = f"the daemon at {shown(path)} ended before it answered"
+    return f"{text}; see 'emperor-ctl events' for whether it recorded the request, and ask again"
 
 
 def answer(path: str, request: dict[str, Any], wait: float = 0.0) -> dict[str, Any] | None:

@@ -27,6 +27,7 @@ from .asking import (
     complain,
     conversed,
     end,
+    ended,
     refusal,
 )
 from .completing import VASSALS
@@ -63,7 +64,7 @@ class Orders:
         request = {**self._request, "timeout": self._timeout}
         last = self._follow(request, self._timeout + _GRACE if waits else PATIENCE)
         if last is None and not waits:
-            end(NO_DAEMON, f"the daemon at {shown(self._path)} ended before it answered")
+            end(NO_DAEMON, ended(self._path))
         while last is None:
             last = self._ask_again()
         return self._conclude(last)
@@ -103,7 +104,7 @@ class Orders:
         """Ask the next daemon for the outcomes that are not told yet."""
         do = self._request["do"]
         if do != "wait" and self._total is None:
-            end(NO_DAEMON, f"the daemon at {shown(self._path)} ended before it answered")
+            end(NO_DAEMON, ended(self._path))
         left = self._until - time.monotonic()
         pending = self.pending
         if left <= 0:
