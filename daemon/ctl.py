@@ -14,6 +14,7 @@ from ..version import VERSION
 from .cli import commandline, completion
 from .cli.commandline import Group
 from .cli.option_types import duration
+from .client.as_text import print_json
 from .client.asking import NO_DAEMON, REFUSED, ask
 from .client.asking import accepted as _accepted
 from .client.asking import answer as _answer
@@ -21,7 +22,6 @@ from .client.asking import end as _end
 from .client.completing import socket_of
 from .client.orders import COMMANDS as ORDERS
 from .client.synonyms import HINTS
-from .client.words import print_json
 
 _AGAIN: Final = 0.1  # seconds until the next daemon is asked
 _WORDS: Final = "emperord.ctl.words"  # in the context: the command line
@@ -52,24 +52,24 @@ class _Commands(Group):
     def make_context(
         self, info_name: str | None, args: list[str], *more: Any, **kwargs: Any
     ) -> click.Context:
-        words = tuple(args)
-        with self._refusing(words):
+        as_text = tuple(args)
+        with self._refusing(as_text):
             context = super().make_context(info_name, args, *more, **kwargs)
-        context.meta[_WORDS] = words
+        context.meta[_WORDS] = as_text
         return context
 
     def invoke(self, ctx: click.Context) -> Any:
         with self._refusing(ctx.meta[_WORDS]):
             return super().invoke(ctx)
 
-    def _refusing(self, words: Sequence[str]) -> AbstractContextManager[None]:
+    def _refusing(self, as_text: Sequence[str]) -> AbstractContextManager[None]:
         """How an error of usage before the command's name is told: ``check`` is a plugin."""
         commands = self.list_commands(click.Context(self))
-        if next(filter(commands.__contains__, words), None) != "check":
+        if next(filter(commands.__contains__, as_text), None) != "check":
             return nullcontext()
         from .client.check import wrong_words_are_unknown  # late, as the command itself
 
-        return wrong_words_are_unknown(words)
+        return wrong_words_are_unknown(as_text)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *_LOOKING})

@@ -21,7 +21,7 @@ from ..journal.reserve import Reserve, Reserved
 from ..journal.store import Journal
 from ..monitors import defaults
 from ..monitors.contract import Monitor
-from ..monitors.given import NoConfig, is_one_file, summary
+from ..monitors.named_files import NoConfig, is_one_file, summary
 from ..monitors.options import MonitorOptions
 from ..monitors.registry import open_monitor
 from ..monitors.urls import MonitorURLError
@@ -50,10 +50,10 @@ from .loop.signals import Abandoned
 from .loop.stored_deploys import followed
 from .loop.systemd import Notifier
 from .options import Command, options, policy
-from .startup import before
+from .startup import previous_end
 from .startup.identity import short
 from .startup.opening import Opened, Opening
-from .witness import given as given_witness
+from .witness import settings as witness_settings
 
 log = logging.getLogger("emperor")
 
@@ -129,7 +129,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             booted=fleet.booted if fleet.boot == procfs.boot_id() else 0,
             most=max_step,
         )
-        former = before.of(journal, fleet, keeper, clock.now())
+        former = previous_end.of(journal, fleet, keeper, clock.now())
         started = _started(decided, monitors, names, clock, former)
         procfs.become_subreaper()
         attempts = _cgroups(chosen["cgroup"])
@@ -172,8 +172,8 @@ def _opened(
     max_step: int | None,
 ) -> tuple[Opened, ports.Witness]:
     """The journal, and its witness. Raises JournalError, OSError."""
-    place = given_witness.place(chosen)
-    writer = given_witness.writer(chosen, place)
+    place = witness_settings.place(chosen)
+    writer = witness_settings.writer(chosen, place)
     opening = Opening(
         chosen["journal"],
         control_path,
@@ -333,7 +333,7 @@ def _work(shell: Shell, monitors: list[Monitor]) -> None:
         if refused is None:
             raise
     if refused is not None:
-        log.error("left, for the next daemon to go on: %s", failures.told(refused))
+        log.error("left, for the next daemon to go on: %s", failures.describe(refused))
         sys.exit(FAILED)
 
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from . import names, ownership
 from .listing import status_for
 from .options import MonitorOptions
-from .path_owners import Way, Ways
+from .path_owners import PathWalker, WalkedPath
 from .regular_file import NotRegular, opened
 from .tenant import Tenant, Tenants
 
@@ -37,7 +37,7 @@ class Taken(NamedTuple):
     status: os.stat_result
     bar: str | None
     content: bytes | None
-    way: Way
+    way: WalkedPath
 
 
 class ConfigFiles:
@@ -50,7 +50,7 @@ class ConfigFiles:
         self._nofollow = options.nofollow
         self._tenants = tenants
 
-    def take(self, name: str, place: Place, own: os.stat_result, ways: Ways) -> Taken:
+    def take(self, name: str, place: Place, own: os.stat_result, ways: PathWalker) -> Taken:
         """The file of the vassal ``name``; ``own`` is the status of the name itself.
 
         In tyrant mode a file of root's is not read: no vassal may run as root. Raises Denied,
@@ -67,7 +67,7 @@ class ConfigFiles:
             status = whose if whose is not own else os.stat(place[2], dir_fd=place[0])
             if not stat.S_ISREG(status.st_mode):
                 raise NotRegular
-            judgement = self._trespass(place, own, status, ways)
+            judgement = self._ownership_flaw(place, own, status, ways)
             return Taken(status, judgement.bar, None, judgement.way)
         self._check_way(name, place, tenant)
         taken = self._read(name, place, own, tenant, ways, follow=linked)
@@ -81,26 +81,28 @@ class ConfigFiles:
         place: Place,
         own: os.stat_result,
         tenant: Tenant | None,
-        ways: Ways,
+        ways: PathWalker,
         *,
         follow: bool,
     ) -> Taken:
         shown = self._shown(name)
         with opened(place[2], tenant, at=place[0], follow=follow, shown=shown) as descriptor:
             status = os.fstat(descriptor)
-            bar, way = self._trespass(place, own, status, ways) if self._tyrant else (None, ())
+            bar, way = (
+                self._ownership_flaw(place, own, status, ways) if self._tyrant else (None, ())
+            )
             content = contents_of(descriptor, status.st_size) if bar is None else None
             after = os.fstat(descriptor)
         if (status.st_mtime_ns, status.st_size) != (after.st_mtime_ns, after.st_size):
             raise ownership.Replaced
         return Taken(status, bar, content, way)
 
-    def _trespass(
-        self, place: Place, own: os.stat_result, opened: os.stat_result, ways: Ways
+    def _ownership_flaw(
+        self, place: Place, own: os.stat_result, opened: os.stat_result, ways: PathWalker
     ) -> ownership.Judgement:
         """Whether tyrant mode runs a vassal of this. Raises Replaced, NotKnown, OSError."""
         directory, path, file = place
-        return ownership.trespass(
+        return ownership.ownership_flaw(
             ways,
             (own if self._link_owner else opened).st_uid,
             opened,

@@ -23,7 +23,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from . import names
-from .path_owners import Way, Ways
+from .path_owners import PathWalker, WalkedPath
 from .private_groups import MEMBERS
 from .resolving import HOPS, PROC, LeadsIntoProc, file_system
 from .writers import Writer, writers
@@ -43,11 +43,11 @@ class Judgement(NamedTuple):
     """
 
     bar: str | None
-    way: Way
+    way: WalkedPath
 
 
-def trespass(
-    ways: Ways,
+def ownership_flaw(
+    ways: PathWalker,
     owner: int,
     opened: os.stat_result,
     own: os.stat_result,
@@ -90,7 +90,7 @@ def _misplaced(
     return None
 
 
-def trespass_at(path: str, owner: int, opened: os.stat_result) -> str | None:
+def ownership_flaw_at(path: str, owner: int, opened: os.stat_result) -> str | None:
     """Why what was opened at a path may not run as ``owner``, or None.
 
     For paths that a source gives together with the owner: the file may be root's, too. Raises
@@ -103,7 +103,7 @@ def trespass_at(path: str, owner: int, opened: os.stat_result) -> str | None:
         )
     if opened.st_nlink > 1 and not _only_root_writes(os.stat(os.path.dirname(path))):
         return _has_links(opened)
-    return _flaw(_way_to(Ways(), path, opened), owner)
+    return _flaw(_way_to(PathWalker(), path, opened), owner)
 
 
 def exposure(path: str, owner: int) -> str | None:
@@ -111,7 +111,7 @@ def exposure(path: str, owner: int) -> str | None:
 
     For a start: the process opens the path by itself. Raises NotKnown, OSError.
     """
-    return _flaw(Ways().walk(path), owner)
+    return _flaw(PathWalker().walk(path), owner)
 
 
 def written_by_others(path: str, status: os.stat_result, shown: str, owner: int) -> str | None:
@@ -175,7 +175,7 @@ def _groups(uid: int, passed: Iterable[str]) -> tuple[int, ...]:
     return tuple(groups) or (_NOGROUP,)
 
 
-def _way_to(ways: Ways, path: str, opened: os.stat_result) -> Way:
+def _way_to(ways: PathWalker, path: str, opened: os.stat_result) -> WalkedPath:
     """The way to what was opened. Raises Replaced, NotKnown, OSError."""
     way = ways.walk(path)
     if not way[-1].is_at(opened):
@@ -229,7 +229,7 @@ def _is_of_proc(link: str) -> bool:
         os.close(place)
 
 
-def _flaw(way: Way, owner: int) -> str | None:
+def _flaw(way: WalkedPath, owner: int) -> str | None:
     """The component with which another user could have redirected the way, or written to its
     end."""
     open_directories: set[str] = set()  # the sticky ones

@@ -54,19 +54,19 @@ class Step(NamedTuple):
         return tuple(each for each in self.writers if not each.is_one_of((0, owner)))
 
 
-Way = tuple[Step, ...]
+WalkedPath = tuple[Step, ...]
 
 
-class Ways:
+class PathWalker:
     """Compares ways with those of before. It lives for one scan, and looks once at each step."""
 
     def __init__(self, members: Members = MEMBERS) -> None:
         self._members = members
         self._looks: dict[str, Step | None] = {}
         self._same: dict[int, bool] = {}
-        self._kept: dict[Way, Way] = {}
+        self._kept: dict[WalkedPath, WalkedPath] = {}
 
-    def walk(self, path: str) -> Way:
+    def walk(self, path: str) -> WalkedPath:
         """The way to what is at an absolute path, the end included.
 
         Raises OSError, LeadsIntoProc, NotKnown.
@@ -77,18 +77,18 @@ class Ways:
         """The same, each as it is passed, as far as there is something."""
         return _walk(path, self._members)
 
-    def keep(self, way: Way) -> Way:
+    def keep(self, way: WalkedPath) -> WalkedPath:
         """The same way; it is there once, however many files have it."""
         return self._kept.setdefault(way, way)
 
-    def is_same(self, way: Way) -> bool:
+    def is_same(self, way: WalkedPath) -> bool:
         """Whether a way is as it was when it was walked; its caller holds on to it."""
         same = self._same.get(id(way))
         if same is None:
             same = self._same[id(way)] = self._compare(way)
         return same
 
-    def _compare(self, way: Way) -> bool:
+    def _compare(self, way: WalkedPath) -> bool:
         try:
             return all(self._look(step.path) == step for step in way)
         except NotKnown:

@@ -6,7 +6,7 @@ import unicodedata
 from importlib import import_module
 from typing import Final
 
-from . import given, names
+from . import named_files, names
 from .contract import Monitor
 from .options import MonitorOptions
 from .urls import MonitorURLError, split, without_secrets
@@ -85,7 +85,7 @@ def _of_path(path: str, options: MonitorOptions) -> tuple[str, str]:
     if os.path.isdir(path):
         return "dir", path
     if os.path.exists(path):
-        given.check(path, options.extra_extension)
+        named_files.check(path, options.extra_extension)
         # The file itself is meant, so no character of its name is a wildcard.
         return "glob", re.sub(r"([*?\[\\])", r"\\\1", path)
     # A URL with a slip in it may hold a password, which as a path would be seen everywhere.

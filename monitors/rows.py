@@ -19,7 +19,7 @@ import msgspec
 
 from ..journal.chain import digest
 from ..journal.events import Spec
-from . import config_file, names, ownership, settings, unexpected
+from . import config_file, internal_error, names, ownership, settings
 from .config_file import TooLarge
 from .contract import Listing, Seen, Touched
 from .options import MonitorOptions
@@ -27,7 +27,7 @@ from .os_errors import error_text
 from .polling import SourceFailed
 from .private_groups import NotKnown
 from .regular_file import Denied, NotRegular, opened
-from .rounds import in_turns
+from .round_robin import round_robin
 from .tenant import Tenant, Tenants
 
 LONGEST_CONFIG: Final = 0xFFFF  # bytes; more does not fit the emperor protocol
@@ -103,7 +103,7 @@ def _refusing(name: str) -> Iterator[None]:
     except Flaw:
         raise
     except Exception as error:
-        raise Flaw(unexpected.told(names.shown(name), error)) from None
+        raise Flaw(internal_error.log_and_describe(names.shown(name), error)) from None
 
 
 def _seen_of_file(name: str, row: Row, options: MonitorOptions) -> Seen:
@@ -172,11 +172,11 @@ class Table:
         self.options = options
         self.files = files
         # Of readings that came to no end: a text that is slow to read is read once.
-        self.unfinished: dict[str, _Told] = {}
+        self.unfinished: dict[str, _ReportedRow] = {}
         self.held = 0  # bytes of new configs
         self.held_by: Counter[_Uid] = Counter()  # by user in tyrant mode
         self.current: Reading | None = None
-        self._before: dict[str, _Told] = {}
+        self._before: dict[str, _ReportedRow] = {}
         self._told = 0  # bytes of configs since the last listing
 
     def reading(self) -> "Reading":
@@ -184,13 +184,13 @@ class Table:
         self.current = Reading(self, self._before)
         return self.current
 
-    def keep(self, now: "dict[str, _Told]") -> None:
+    def keep(self, now: "dict[str, _ReportedRow]") -> None:
         """A reading was told as a listing."""
         self._before = now
         self._told = 0
         self._let_go()
 
-    def keep_also(self, now: "dict[str, _Told]") -> None:
+    def keep_also(self, now: "dict[str, _ReportedRow]") -> None:
         """A part of a reading was told. Raises SourceFailed if that is too much."""
         self._before = {**self._before, **now}
         self._told += self.held
@@ -234,10 +234,10 @@ class Reading:
     the reading is told as a part, and the next one finds the rest.
     """
 
-    def __init__(self, table: Table, before: "dict[str, _Told]") -> None:
+    def __init__(self, table: Table, before: "dict[str, _ReportedRow]") -> None:
         self._table = table
         self._before = before
-        self._now: dict[str, _Told] = {}
+        self._now: dict[str, _ReportedRow] = {}
         self._seen: dict[str, Seen] = {}
         self._refused: dict[str, str] = {}
         self._is_part = False
@@ -275,7 +275,7 @@ class Reading:
         """
         if self._is_part:
             self._table.keep_also(self._now)
-            return tuple(in_turns(self._news().values()))
+            return tuple(round_robin(self._news().values()))
         self._table.keep(self._now)
         return Listing(self._seen, self._refused)
 
@@ -301,7 +301,7 @@ class Reading:
                 self._is_part = True
                 return
             seen = self._read_file(row) if is_file else self._understand(name, row, mark)
-            told = _Told(mark, Seen(seen.spec))
+            told = _ReportedRow(mark, Seen(seen.spec))
         else:
             seen = told.seen
         self._now[name], self._seen[name] = told, seen
@@ -315,7 +315,7 @@ class Reading:
         unfinished = self._table.unfinished
         told = unfinished.get(name)
         if told is None or told.mark != mark:
-            told = unfinished[name] = _Told(mark, seen_of(row, self._table.options)[1])
+            told = unfinished[name] = _ReportedRow(mark, seen_of(row, self._table.options)[1])
             self._table.hold(row, told.seen.content)
         return told.seen
 
@@ -325,7 +325,7 @@ def much(rows: list[Row]) -> bool:
     return sum(len(row.config) for row in rows if isinstance(row.config, str | bytes)) > MUCH
 
 
-class _Told(msgspec.Struct, frozen=True):
+class _ReportedRow(msgspec.Struct, frozen=True):
     mark: tuple[Any, ...]
     seen: Seen
 
@@ -399,7 +399,7 @@ def contents_of(descriptor: int, path: str, tenant: Tenant | None) -> bytes:
 def _check_owner(path: str, uid: int, opened: os.stat_result) -> None:
     """In tyrant mode, make sure that a file may run as this user. Raises Barred, Flaw, OSError."""
     try:
-        bar = ownership.trespass_at(path, uid, opened)
+        bar = ownership.ownership_flaw_at(path, uid, opened)
     except ownership.Replaced:
         raise Flaw(f"{names.shown(path)} was replaced while it was read") from None
     except NotKnown as error:

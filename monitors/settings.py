@@ -30,7 +30,7 @@ from typing import Any, Final
 import msgspec
 
 from ..journal import quantities
-from . import names, readiness, shell_words, unexpected, world
+from . import internal_error, names, readiness, shell_words, world
 
 LONGEST_COMMAND: Final = 32 << 10  # characters
 LONGEST_VALUE: Final = 4 << 10  # characters of any other setting
@@ -80,7 +80,7 @@ def read(name: str, content: bytes, *, whole: bool = True) -> tuple[Settings, st
     except _Flaw as flaw:
         return {}, f"[emperor] {flaw}"
     except Exception as error:
-        return {}, f"[emperor] {unexpected.told(names.shown(name), error)}"
+        return {}, f"[emperor] {internal_error.log_and_describe(names.shown(name), error)}"
     return settings, None
 
 

@@ -69,7 +69,7 @@ def blame(reader: Reader, name: str, seq: int, after: int | None = None) -> list
             f"the config of {shown(name)} that event {first.seq} deployed was not recorded"
         )
     lines = _lines(content)
-    told = _Told(lines)
+    told = _LineOrigins(lines)
     version, text, known = first, lines, True
     while not (is_old := after is not None and version.seq <= after):
         older = next(versions, None)
@@ -86,7 +86,7 @@ def blame(reader: Reader, name: str, seq: int, after: int | None = None) -> list
     return [Line(lines[i], *told.found[i]) for i in range(len(lines))]
 
 
-class _Told:
+class _LineOrigins:
     """The lines of which the version is known, and those of which it is not (``left``)."""
 
     def __init__(self, lines: Sequence[bytes]) -> None:

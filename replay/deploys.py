@@ -21,11 +21,11 @@ from ..journal.selection import Filter
 from ..journal.times import for_people, rfc3339, took
 from ..monitors.names import shown
 from . import sound
+from .event_text import decode_actions
 from .outcomes import stored
 from .rebuild import base, fold_one
 from .returns import Return, text
 from .sources import Sources
-from .words import decode_actions
 
 
 def deploys(reader: Reader, which: Filter, full: bool = False) -> Iterator[Deploy]:

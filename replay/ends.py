@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final, Literal
 
 from ..daemon.core import ends
-from ..daemon.core.end_words import whose
+from ..daemon.core.end_text import whose
 from ..daemon.core.fleet import End, Fleet, Vassal
 from ..daemon.core.records import noted_until
 from ..journal import events as e
@@ -17,7 +17,7 @@ from ..journal.reading import Reader, Row
 from ..journal.times import took
 from ..monitors.names import shown
 from .clocks import stamp
-from .words import decode_actions, essence, how_it_ended
+from .event_text import decode_actions, essence, how_it_ended
 
 _HANGS: Final = "its start hung"
 

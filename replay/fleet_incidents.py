@@ -14,10 +14,10 @@ from ..journal.events import Before, DaemonStarted, Event, Exited, Failed
 from ..journal.reading import COLUMNS, Reader
 from ..journal.times import took
 from . import sound
+from .event_text import decode_actions
 from .rebuild import damaged
 from .salvage import leave_out
 from .together import GAP
-from .words import decode_actions
 
 Kind = Literal["outage", "removal", "crash loop", "daemon"]
 MASS: Final = 5  # vassals that one listing removes

@@ -16,7 +16,7 @@ from ..journal.selection import Filter
 from ..journal.times import took
 from ..monitors.names import shown
 from .clocks import stamp
-from .words import operator
+from .event_text import operator
 
 _MOST: Final = 100  # requests that are looked at
 _FAR: Final = 20_000  # events among which requests for all vassals are looked for

@@ -15,6 +15,7 @@ from ..journal.reading import COLUMNS, Reader
 from ..journal.times import for_people, took
 from ..monitors.names import shown
 from . import open_end, vicinity, why
+from .event_text import how_it_ended
 from .fleet_incidents import Incident, deaths, ending, incidents
 from .incident_of_vassal import NOT_KNOWN
 from .incident_of_vassal import page as page_of_vassal
@@ -22,7 +23,6 @@ from .page import Page, Section
 from .rebuild import NotFound, fleet_at
 from .sources import Sources
 from .trust import altered
-from .words import how_it_ended
 
 _DAY: Final = 86_400 * 10**9
 _FAR: Final = 50_000  # events in which deaths are counted

@@ -15,10 +15,10 @@ from ..journal.reading import Reader
 from ..journal.times import rfc3339
 from ..monitors.names import shown
 from . import sound
+from .event_text import decode_actions, essence
 from .rebuild import base, fold_one
 from .tally import Window
 from .uptime import is_failure
-from .words import decode_actions, essence
 
 Sort = Literal["deploy", "removal", "death", "kill", "operator", "daemon", "source"]
 SORTS: Final[tuple[Sort, ...]] = (

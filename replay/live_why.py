@@ -16,7 +16,7 @@ from ..daemon.cli import commandline
 from ..daemon.cli.nearest import is_pattern
 from ..daemon.client.asking import REFUSED, ask, end
 from ..daemon.client.completing import VASSALS
-from ..daemon.client.words import as_json, print_json
+from ..daemon.client.format import as_json, print_json
 from ..journal.errors import JournalError
 from ..journal.reading import Reader, open_journal
 from ..monitors.names import shown

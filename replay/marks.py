@@ -17,14 +17,14 @@ from typing import Any, Final
 import msgspec
 
 from ..daemon.core.actions import Action
-from ..daemon.core.end_words import whose
+from ..daemon.core.end_text import whose
 from ..daemon.core.fleet import End
 from ..journal.deploys import DEPLOYED
 from ..journal.events import Event, Exited, OperatorRequested
 from ..journal.reading import COLUMNS, Reader, Row
 from . import sound
 from .breaks import Mark, What
-from .words import decode_actions, essence, how_it_ended
+from .event_text import decode_actions, essence, how_it_ended
 
 MOST: Final = 2000  # events of a vassal that are read
 _FAR: Final = 50_000  # events among which all requests for all vassals are looked for

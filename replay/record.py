@@ -13,8 +13,8 @@ from ..journal.times import rfc3339
 from ..monitors.names import shown
 from . import clocks
 from .ends import essence_of
+from .event_text import decode_actions, essence, orders
 from .sources import Sources
-from .words import decode_actions, essence, orders
 
 
 def event_record(row: Row) -> tuple[dict[str, Any], bool]:

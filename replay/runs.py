@@ -18,8 +18,8 @@ from ..journal.times import rfc3339, took
 from ..monitors.names import shown
 from . import sound
 from .clocks import cell, zone
+from .event_text import decode_actions
 from .rebuild import base, fold_one
-from .words import decode_actions
 
 
 class Run(msgspec.Struct):

@@ -20,10 +20,10 @@ from ..journal.times import rfc3339, took
 from ..monitors.names import shown
 from . import sound
 from .clocks import stamp
+from .event_text import decode_actions
 from .past import RESUME, Order, Past, renamed
 from .rebuild import base, fold_one
 from .tally import Window
-from .words import decode_actions
 
 _SECOND: Final = 1_000_000_000
 _SAME: Final = 1_000_000  # nanoseconds; two orders as near as that are at the same time

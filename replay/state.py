@@ -6,7 +6,7 @@ from ..daemon.cli import terminal
 from ..daemon.cli.digests import short
 from ..daemon.cli.tables import aligned
 from ..daemon.cli.vassals import hold_text
-from ..daemon.core.end_words import ago, restarts_text
+from ..daemon.core.end_text import ago, restarts_text
 from ..daemon.core.ends import often_since, restarts
 from ..daemon.core.fleet import Fleet, Vassal
 from ..daemon.core.records import hold_record, next_try, noted_until, phase_of

@@ -26,12 +26,12 @@ from ..journal.times import took
 from ..monitors.names import shown
 from .breaks import PATIENCE, Break, Mark, Patience, breaks
 from .ends import essence_of
+from .event_text import decode_actions, essence, orders
 from .marks import Entry, Record, marks, record
 from .rebuild import fleets
 from .together import Together, together
 from .trust import altered
 from .waits import Wait, watch
-from .words import decode_actions, essence, orders
 
 # Events that change nothing which another event does not tell.
 _QUIET: Final = frozenset(

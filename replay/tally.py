@@ -17,10 +17,10 @@ from ..journal.deploys import DEPLOYED
 from ..journal.events import Event, Exited
 from ..journal.reading import Reader
 from . import sound
+from .event_text import decode_actions
 from .rebuild import FoldFailed, base, fold_one
 from .salvage import leave_out
 from .uptime import Report, Spell, State, finished, is_failure, was_failing
-from .words import decode_actions
 
 _KEPT: Final = 2_000  # deploys that wait to be counted
 

@@ -31,12 +31,12 @@ from ..journal.files import Files
 from ..journal.reading import Reader, Row, Stored
 from . import open_end, segments
 from .divergence import Divergence, Divergences, of_fleets
+from .event_text import decode_actions
 from .rebuild import FoldFailed, fold_one
 from .since_verified import Mark, Since
 from .states import Comparison
 from .stored_outcomes import StoredOutcomes
 from .witnessed import Witness, compare
-from .words import decode_actions
 
 
 class Verdict:

@@ -8,8 +8,8 @@ import msgspec
 from ..journal.deploys import DEPLOYS
 from ..journal.reading import COLUMNS, Reader
 from ..monitors.names import shown
+from .event_text import essence
 from .sources import Sources
-from .words import essence
 
 MINUTE: Final = 60 * 10**9  # nanoseconds
 _APART: Final = 10**9  # nanoseconds between two events of a group, at most

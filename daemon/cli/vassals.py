@@ -6,7 +6,7 @@ from typing import Any, Final
 from ...journal import times
 from ...journal.times import age
 from ...monitors.names import shown
-from ..core.due_words import due_words
+from ..core.step_text import step_text
 from . import terminal
 from .digests import short
 from .tables import aligned
@@ -125,7 +125,7 @@ def phase_text(vassal: Mapping[str, Any]) -> str:
 
 def due_text(vassal: Mapping[str, Any]) -> str:
     """The step to the wanted config that waits; empty where none does."""
-    return due_words(vassal.get("due"), vassal["phase"], vassal.get("in_line"))
+    return step_text(vassal.get("due"), vassal["phase"], vassal.get("in_line"))
 
 
 def last_exit_text(vassal: Mapping[str, Any]) -> str | None:

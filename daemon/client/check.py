@@ -19,8 +19,8 @@ from ..cli import commandline
 from ..cli.option_types import duration
 from ..core.fleet import PHASES
 from . import asking
-from .words import as_json as json_option
-from .words import print_json
+from .format import as_json as json_option
+from .format import print_json
 
 OK: Final = 0
 WARNING: Final = 1

@@ -7,10 +7,10 @@ import click
 from ...monitors.names import shown
 from ..cli import commandline
 from ..cli.digests import short
+from .as_text import as_json, as_text, print_json
 from .asking import ask
 from .completing import VASSALS
 from .show import is_one, several
-from .words import as_json, print_json, words
 
 
 @click.command("explain", cls=commandline.Command)
@@ -40,7 +40,7 @@ def _print(answer: dict[str, Any]) -> None:
         ("in", answer["cwd"]),
         ("as", user and f"uid {user['uid']}, gid {user['gid']}, groups {user['groups']}"),
         ("on demand at", answer["socket"]),
-        ("limits", words(answer["limits"]) if answer["limits"] else None),
+        ("limits", as_text(answer["limits"]) if answer["limits"] else None),
     ):
         if value is not None:
             print(f"{key}: {shown(value)}")

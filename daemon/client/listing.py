@@ -9,7 +9,7 @@ from ..core.fleet import PHASES
 from ..core.records import LIVE, vassal_columns
 from . import choosing, completing
 from .asking import REFUSED, ask, end
-from .words import print_json
+from .format import print_json
 
 
 @click.command("list", cls=commandline.Command)

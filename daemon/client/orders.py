@@ -31,8 +31,8 @@ from .asking import (
     refusal,
 )
 from .completing import VASSALS
+from .format import as_json as json_option
 from .progress import Bar
-from .words import as_json as json_option
 
 _AGAIN: Final = 0.1  # seconds until the next daemon is asked
 _GRACE: Final = 5.0  # seconds for an answer after the time is over

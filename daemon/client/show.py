@@ -11,8 +11,8 @@ from ..cli.vassals import due_text, hold_text, last_exit_text
 from . import choosing
 from .asking import REFUSED, ask, end
 from .completing import VASSALS
+from .format import as_json, as_text, print_json
 from .status import local
-from .words import as_json, print_json, words
 
 _TIMES: Final = ("since", "not_before", "last_heartbeat", "deadline")
 
@@ -59,7 +59,7 @@ def _print(vassal: choosing.Record) -> None:
     told = _in_words(vassal)
     for key, value in vassal.items():
         if value is not None:
-            text = told.get(key) or words(value)
+            text = told.get(key) or as_text(value)
             style = terminal.of_phase(vassal["phase"]) if key == "phase" else ""
             print(f"{key.replace('_', ' ') + ':':16} {terminal.painted(text, style)}")
 

@@ -11,9 +11,9 @@ import click
 from ...journal import times
 from ...monitors.names import shown
 from ..cli import commandline, terminal
-from ..core.due_words import waiting_words
+from ..core.step_text import steps_text
 from .asking import ask
-from .words import WHOLE, as_json, others_text, print_json, words
+from .format import WHOLE, as_json, as_text, others_text, print_json
 
 ATTENTION: Final = 3  # the exit code
 MOST: Final = 10  # entries of one kind that are told
@@ -44,7 +44,7 @@ def lines(answer: dict[str, Any], wanting: list[dict[str, Any]]) -> Iterator[str
     for key, value in answer.items():
         if key != "attention" and not (terminal.is_terminal() and _says_nothing(key, value)):
             most = None if key == "monitors" else MOST
-            told = waiting_words(value) or "none" if key == "due" else words(value, most)
+            told = steps_text(value) or "none" if key == "due" else as_text(value, most)
             told = local(value) if key == "at" else told
             yield f"{key.replace('_', ' ') + ':':16} {told}"
     yield f"{'attention:':16} {'' if wanting else 'none'}".rstrip()
@@ -72,7 +72,7 @@ def headline(answer: dict[str, Any], wanting: list[dict[str, Any]]) -> str:
 def local(at: str | None) -> str:
     """A time of the daemon: local on a terminal, else as it came."""
     if at is None or not terminal.is_terminal():
-        return words(at)
+        return as_text(at)
     return terminal.clock(times.parse(at))
 
 

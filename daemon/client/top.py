@@ -107,14 +107,14 @@ class _Top:
     def look(self, visible: Sequence[Row]) -> None:
         """Look at what is on the screen, and at a part of the others."""
         begun = time.thread_time()
-        self.sampler.look_at([row.vassal for row in visible])
+        self.sampler.measure([row.vassal for row in visible])
         left = self.delay * _WORK - (time.thread_time() - begun)
-        self.sampler.look_at_some(self.feed.vassals, max(0.0, left))
+        self.sampler.measure_some(self.feed.vassals, max(0.0, left))
 
     def look_at_all(self) -> None:
         """Look at all vassals now."""
         self.sampler.forget_others(self.feed.vassals)
-        self.sampler.look_at(self.chosen())
+        self.sampler.measure(self.chosen())
 
 
 # A table
@@ -238,7 +238,7 @@ def _second(top: _Top, rows: Sequence[Row], width: int) -> str:
     """The sums of what is shown."""
     uses = [row.use for row in rows if row.use is not None]
     share = sum(use.share or 0 for use in uses)
-    memory = top_rows.size_text(sum(use.look.memory for use in uses))
+    memory = top_rows.size_text(sum(use.sample.memory for use in uses))
     restarts = sum(row.vassal.get("restarts") or 0 for row in rows)
     text = f"CPU {share * 100:.1f} %, memory {memory}, restarts in an hour {restarts:,}"
     if len(rows) != len(top.feed.vassals):

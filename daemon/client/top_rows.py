@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 from ...journal.times import age
 from ...monitors.names import shown
 from ..cli import terminal
-from .usage import Use
+from .usage import Usage
 
 GAP: Final = " "
 _UNKNOWN: Final = "-"
@@ -17,7 +17,7 @@ class Row(NamedTuple):
     """A vassal as the daemon tells it, and how much it uses."""
 
     vassal: Mapping[str, Any]
-    use: Use | None
+    use: Usage | None
 
     @property
     def name(self) -> str:
@@ -25,16 +25,16 @@ class Row(NamedTuple):
 
     def record(self) -> dict[str, Any]:
         """The row for programs."""
-        look = None if self.use is None else self.use.look
+        sample = None if self.use is None else self.use.sample
         share = None if self.use is None else self.use.share
         return {
             "name": self.name,
             "phase": self.vassal["phase"],
             "pid": self.vassal["pid"],
-            "processes": None if look is None else look.processes,
+            "processes": None if sample is None else sample.processes,
             "cpu_percent": None if share is None else round(share * 100, 1),
-            "memory_bytes": None if look is None else look.memory,
-            "cpu_s": None if look is None else round(look.cpu, 2),
+            "memory_bytes": None if sample is None else sample.memory,
+            "cpu_s": None if sample is None else round(sample.cpu, 2),
             "restarts": self.vassal.get("restarts"),
             "uptime_s": self.vassal.get("uptime_s"),
         }
@@ -52,7 +52,7 @@ class Column(NamedTuple):
 
 
 def _size(row: Row) -> str:
-    return _UNKNOWN if row.use is None else size_text(row.use.look.memory)
+    return _UNKNOWN if row.use is None else size_text(row.use.sample.memory)
 
 
 def size_text(size: float) -> str:
@@ -89,7 +89,7 @@ def _up(row: Row) -> str:
     return _UNKNOWN if uptime is None else age(int(uptime * 1e9)).replace(" ", "")
 
 
-def _of_use(part: Callable[[Use], Any]) -> Callable[[Row], Any]:
+def _of_use(part: Callable[[Usage], Any]) -> Callable[[Row], Any]:
     def key(row: Row) -> Any:
         told = None if row.use is None else part(row.use)
         return -1 if told is None else told
@@ -104,13 +104,13 @@ COLUMNS: Final = (
     Column("pid", "PID", 7, lambda row: _number(row.vassal["pid"]),
            lambda row: row.vassal["pid"] or 0, ascending=True),
     Column("processes", "PRC", 4,
-           lambda row: _UNKNOWN if row.use is None else str(row.use.look.processes),
-           _of_use(lambda use: use.look.processes)),
+           lambda row: _UNKNOWN if row.use is None else str(row.use.sample.processes),
+           _of_use(lambda use: use.sample.processes)),
     Column("cpu", "CPU%", 6, _share, _of_use(lambda use: use.share)),
-    Column("memory", "MEM", 5, _size, _of_use(lambda use: use.look.memory)),
+    Column("memory", "MEM", 5, _size, _of_use(lambda use: use.sample.memory)),
     Column("time", "TIME+", 8,
-           lambda row: _UNKNOWN if row.use is None else time_text(row.use.look.cpu),
-           _of_use(lambda use: use.look.cpu)),
+           lambda row: _UNKNOWN if row.use is None else time_text(row.use.sample.cpu),
+           _of_use(lambda use: use.sample.cpu)),
     Column("restarts", "RST", 3, lambda row: _number(row.vassal.get("restarts")),
            lambda row: row.vassal.get("restarts") or 0),
     Column("uptime", "UP", 5, _up, lambda row: row.vassal.get("uptime_s") or 0),

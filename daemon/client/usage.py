@@ -16,7 +16,7 @@ _MOST: Final = 4_000  # processes of one vassal that are looked at
 _SOON: Final = 0.05  # seconds; a share over less time says nothing
 
 
-class Look(NamedTuple):
+class Sample(NamedTuple):
     """The processes of a vassal at one moment."""
 
     cpu: float  # seconds of CPU time that they have used, and those before them
@@ -24,17 +24,17 @@ class Look(NamedTuple):
     processes: int
 
 
-class Use(NamedTuple):
+class Usage(NamedTuple):
     """How much a vassal uses. ``share`` is 1.0 for a whole core, None after a single look."""
 
     share: float | None
-    look: Look
+    sample: Sample
 
 
 class _Known(NamedTuple):
     pid: int
     at: float
-    use: Use
+    use: Usage
 
 
 class Sampler:
@@ -44,33 +44,33 @@ class Sampler:
         self._known: dict[str, _Known] = {}
         self._next = 0  # the vassal whose turn it is
 
-    def use(self, vassal: Mapping[str, Any]) -> Use | None:
+    def use(self, vassal: Mapping[str, Any]) -> Usage | None:
         """How much its present process uses; None where it was not looked at yet."""
         known = self._known.get(vassal["name"])
         return known.use if known is not None and known.pid == vassal["pid"] else None
 
-    def look_at(self, vassals: Iterable[Mapping[str, Any]]) -> None:
+    def measure(self, vassals: Iterable[Mapping[str, Any]]) -> None:
         """Look at all of these."""
         for vassal in vassals:
-            self._look(vassal)
+            self._measure(vassal)
 
-    def look_at_some(self, vassals: Sequence[Mapping[str, Any]], seconds: float) -> None:
+    def measure_some(self, vassals: Sequence[Mapping[str, Any]], seconds: float) -> None:
         """Look at some of these, as many as ``seconds`` of CPU time allow, each in its turn."""
         until = time.thread_time() + seconds
         for _ in range(len(vassals)):
             if time.thread_time() >= until:
                 return
             self._next = (self._next + 1) % len(vassals)
-            self._look(vassals[self._next])
+            self._measure(vassals[self._next])
 
     def forget_others(self, vassals: Iterable[Mapping[str, Any]]) -> None:
         """Forget vassals that are gone."""
         there = {vassal["name"] for vassal in vassals}
         self._known = {name: known for name, known in self._known.items() if name in there}
 
-    def _look(self, vassal: Mapping[str, Any]) -> None:
+    def _measure(self, vassal: Mapping[str, Any]) -> None:
         name, pid = vassal["name"], vassal["pid"]
-        found = None if pid is None else look(pid, vassal.get("cgroup"))
+        found = None if pid is None else sample(pid, vassal.get("cgroup"))
         if found is None:
             self._known.pop(name, None)
             return
@@ -80,11 +80,11 @@ class Sampler:
         if before is not None and before.pid == pid:
             if now - before.at < _SOON:
                 return
-            share = max(0.0, found.cpu - before.use.look.cpu) / (now - before.at)
-        self._known[name] = _Known(pid, now, Use(share, found))
+            share = max(0.0, found.cpu - before.use.sample.cpu) / (now - before.at)
+        self._known[name] = _Known(pid, now, Usage(share, found))
 
 
-def look(pid: int, cgroup: str | None) -> Look | None:
+def sample(pid: int, cgroup: str | None) -> Sample | None:
     """The processes of a vassal now; None where they are gone."""
     try:
         if cgroup is not None:
@@ -94,7 +94,7 @@ def look(pid: int, cgroup: str | None) -> Look | None:
     return _of_tree(pid)
 
 
-def _of_cgroup(cgroup: str) -> Look:
+def _of_cgroup(cgroup: str) -> Sample:
     """All of a cgroup. The CPU time is known without a controller, the memory only with its own.
 
     ``pids.current`` is no number of processes: it counts threads.
@@ -105,7 +105,7 @@ def _of_cgroup(cgroup: str) -> Look:
         memory = int(_read(f"{cgroup}/memory.current"))
     except FileNotFoundError:
         memory = sum(map(_resident, pids))
-    return Look(int(cpu[b"usage_usec"]) / 1e6, memory, len(pids))
+    return Sample(int(cpu[b"usage_usec"]) / 1e6, memory, len(pids))
 
 
 def _members(cgroup: str) -> list[int]:
@@ -128,7 +128,7 @@ def _resident(pid: int) -> int:
         return 0
 
 
-def _of_tree(pid: int) -> Look | None:
+def _of_tree(pid: int) -> Sample | None:
     """A process and its descendants. Children that were reaped count with their parent."""
     ticks = pages = processes = 0
     waiting = [pid]
@@ -142,7 +142,7 @@ def _of_tree(pid: int) -> Look | None:
             waiting += _children(each, int(fields[17]))
         except (OSError, ValueError, IndexError):
             continue  # it has ended meanwhile
-    return Look(ticks / _TICKS, pages * _PAGE, processes) if processes else None
+    return Sample(ticks / _TICKS, pages * _PAGE, processes) if processes else None
 
 
 def _children(pid: int, threads: int) -> list[int]:

@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 from ...journal.events import Event
 from ...journal.times import rfc3339
 from ..core import budget, ends
-from ..core.end_words import restarts_text
+from ..core.end_text import restarts_text
 from ..core.fleet import Fleet, Vassal
 from ..host import altered
 

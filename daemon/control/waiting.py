@@ -33,7 +33,7 @@ class Verdict(NamedTuple):
     failure: str | None = None
 
 
-Told = Callable[[list[tuple[str, Verdict]]], Awaitable[None]]
+VerdictSink = Callable[[list[tuple[str, Verdict]]], Awaitable[None]]
 
 
 class Daemon(Protocol):
@@ -170,7 +170,9 @@ class Waiting:
         await self.each([name], goal, patience, tell)
         return found[0][1]
 
-    async def each(self, names: Sequence[str], goal: Goal, patience: float, tell: Told) -> None:
+    async def each(
+        self, names: Sequence[str], goal: Goal, patience: float, tell: VerdictSink
+    ) -> None:
         """Tell the outcome for each vassal when it is known; all within so many seconds."""
         watch = _Watch(names)
         until = trio.current_time() + patience

@@ -5,7 +5,7 @@ from typing import Any, Final
 from ...journal.events import Spec
 from ...journal.times import rfc3339
 from . import rules
-from .end_words import how, whose
+from .end_text import how, whose
 from .ends import restarts
 from .fleet import End, Fleet, Hold, Vassal
 from .running import due, running_config

@@ -19,9 +19,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final, Literal
 
-from .due_words import due_words, waiting_words
 from .fleet import UP, Fleet, Vassal
 from .reloads import needs_restart, tells, way_to_reload
+from .step_text import step_text, steps_text
 
 Due = Literal["start", "reload", "restart"]
 _WAITS: Final = ("queued", "throttled")  # for a start
@@ -77,7 +77,7 @@ def in_line(fleet: Fleet) -> int:
 
 def due_text(vassal: Vassal, line: int) -> str | None:
     """The step that is due, in words; ``line`` reloads and restarts wait for a slot."""
-    return due_words(due(vassal), vassal.phase, line if waits_in_line(vassal) else None) or None
+    return step_text(due(vassal), vassal.phase, line if waits_in_line(vassal) else None) or None
 
 
 def waiting_steps(vassals: Iterable[Vassal]) -> dict[str, int]:
@@ -87,4 +87,4 @@ def waiting_steps(vassals: Iterable[Vassal]) -> dict[str, int]:
 
 def waiting_text(vassals: Iterable[Vassal]) -> str:
     """The reloads and restarts that wait, with their numbers; empty where none does."""
-    return waiting_words(waiting_steps(vassals))
+    return steps_text(waiting_steps(vassals))

@@ -47,7 +47,7 @@ def reason_of(error: BaseException) -> str:
     return shown(text)[:_LONGEST_REASON]
 
 
-def told(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """The error for the log, over several lines, without secrets."""
     error = original(error)
     return f"{reason_of(error)}\n{_trace(error)}"

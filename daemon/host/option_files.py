@@ -15,7 +15,7 @@ from ...journal.events import Spec
 from ...journal.policy import Policy
 from ...monitors.names import shown
 from ...monitors.ownership import told
-from ...monitors.path_owners import Step, Ways
+from ...monitors.path_owners import PathWalker, Step
 from ...monitors.private_groups import NotKnown
 
 _NOBODY: Final = -1
@@ -96,7 +96,7 @@ def _reason(path: str, trusted: int) -> str | None:
     """Users besides root and one user that can lead the path elsewhere, or write to the file."""
     passed: list[Step] = []
     try:
-        passed.extend(Ways().steps(path))
+        passed.extend(PathWalker().steps(path))
     except FileNotFoundError:
         reason = _open_at(passed, trusted) or _could_be_made(passed, trusted)
     except NotKnown as error:

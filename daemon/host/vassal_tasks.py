@@ -39,7 +39,7 @@ class VassalTasks:
 
     def fail(self, vassal: str, place: str, error: BaseException, gone: int | None = None) -> None:
         """Report an error about one vassal. ``gone`` is its attempt, where no process is left."""
-        log.error("%s: error in %s: %s", vassal, place, failures.told(error))
+        log.error("%s: error in %s: %s", vassal, place, failures.describe(error))
         body = failures.failed(place, error, gone=gone)
         self._outbox.report(Draft("vassal_failed", body, None, vassal))
 

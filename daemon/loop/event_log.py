@@ -10,7 +10,7 @@ from ...journal.times import rfc3339
 from ...monitors.names import shown
 from ..core import budget
 from ..core.actions import Action
-from ..core.end_words import whose
+from ..core.end_text import whose
 from ..core.fleet import Fleet, Vassal
 
 _WARNINGS: Final = frozenset(

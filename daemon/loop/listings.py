@@ -15,7 +15,7 @@ from typing import Final
 from ...journal.events import Gone, Spec
 from ...monitors import contract as c
 from ...monitors.names import shown
-from ...monitors.rounds import in_turns
+from ...monitors.round_robin import round_robin
 from ..core.draft import Draft
 from ..core.fleet import Fleet
 from .announcer import Announcer
@@ -87,7 +87,7 @@ class Listings:
             yield _cut(drafts)
             self._begin(fleet, first)
         overtaken = self._overtaken[url]
-        for number, name in enumerate(in_turns(lines.values()), 1):
+        for number, name in enumerate(round_robin(lines.values()), 1):
             if self._is_long(drafts) or number % _LOOKS == 0:
                 yield _cut(drafts)
                 self._begin(fleet, first)

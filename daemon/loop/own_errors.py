@@ -43,7 +43,7 @@ class OwnErrors:
         if len(known) >= _MOST_REMEMBERED and name not in known:
             del known[next(iter(known))]
         known[name] = (body.reason, spec)
-        log.error("%s: error about %s: %s", url, shown(name), failures.told(error))
+        log.error("%s: error about %s: %s", url, shown(name), failures.describe(error))
         vassal = fleet.vassals.get(name)
         if vassal is None or vassal.monitor == url:
             drafts.append(Draft("vassal_failed", body, url, name))

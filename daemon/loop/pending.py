@@ -55,7 +55,7 @@ class Pending:
         try:
             yield from given(self.fleet)
         except Exception as error:
-            log.error("an input was given up: %s", failures.told(error))
+            log.error("an input was given up: %s", failures.describe(error))
 
     def take(self, draft: Draft, turn: Turn) -> None:
         """Fold a draft, and a checkpoint when one is due."""
@@ -79,7 +79,7 @@ class Pending:
                 raise
             except Exception as error:
                 self._restore(turn)
-                log.error("error in the fold of %s: %s", draft.kind, failures.told(error))
+                log.error("error in the fold of %s: %s", draft.kind, failures.describe(error))
                 verdict = self._skip(draft, turn, error)
             if verdict is None or verdict.vassal is None:
                 if draft.kind == "daemon_started":
@@ -167,5 +167,5 @@ def _lines(event: Event, fleet: Fleet, actions: list[Action]) -> list[Line]:
     try:
         return say(event, fleet, actions)
     except Exception as error:
-        log.error("event %d has no line: %s", event.seq, failures.told(error))
+        log.error("event %d has no line: %s", event.seq, failures.describe(error))
         return []

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
 from ...journal.times import rfc3339
-from ...monitors.given import is_one_file
+from ...monitors.named_files import is_one_file
 from ..core.fleet import Fleet
 
 NO_FILE: Final = "there is no such file"

@@ -35,7 +35,7 @@ class VassalNews:
                     stale = self._host.is_stale(item) or self._is_outrun(fleet, item)
                     drafts = [] if stale else meaning_of_byte(fleet, item)
                 except Exception as error:
-                    told = failures.told(error)
+                    told = failures.describe(error)
                     log.error("%s: error in what it said: %s", item.vassal, told)
                     body = failures.failed("hear", error)
                     drafts = [Draft("vassal_failed", body, None, item.vassal)]

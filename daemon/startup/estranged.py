@@ -42,7 +42,7 @@ from ..keeper.link import KeeperLink
 from ..loop import daemon_log
 from ..loop.clock import Clock
 from ..loop.systemd import Notifier
-from . import looks, other_vassals, restoring, waiting_status
+from . import journal_files, other_vassals, restoring, waiting_status
 from .identity import Holder
 from .in_use import IdentityInUse
 
@@ -141,15 +141,15 @@ class Estranged:
 
         The next daemon does that, if there is a keeper to start it.
         """
-        first = seen = await threads.run_sync(looks.files, self.path)
+        first = seen = await threads.run_sync(journal_files.files, self.path)
         while not self._decided.is_set():
             await trio.sleep(_LOOK)
-            before, seen = seen, await threads.run_sync(looks.files, self.path)
+            before, seen = seen, await threads.run_sync(journal_files.files, self.path)
             made = self._missing and self.journal is not None
             if made or seen != before:
                 continue  # files are being moved
             if self._passing and self.journal is None:
-                renew = await threads.run_sync(looks.can_be_opened, self.path)
+                renew = await threads.run_sync(journal_files.can_be_opened, self.path)
                 news = "it can be opened again"
             else:
                 renew = seen is not None and seen != first
@@ -224,7 +224,9 @@ class Estranged:
 
     async def _renew(self) -> None:
         if not self._keeper.alive:  # no keeper could hold the vassals while there is no daemon
-            if self.journal is None and not await threads.run_sync(looks.can_be_opened, self.path):
+            if self.journal is None and not await threads.run_sync(
+                journal_files.can_be_opened, self.path
+            ):
                 raise Refused(f"{self.reason}; {self._todo}")
             self._decide(Decision("look"))
             return
@@ -256,11 +258,11 @@ class Estranged:
 
     async def _adopt(self, asked: Asked) -> dict[str, Any]:
         if self.journal is None and self._missing:
-            self.journal = await threads.run_sync(looks.make, self.path)
+            self.journal = await threads.run_sync(journal_files.make, self.path)
             self._fleet = Fleet()
         if self.journal is None or self._fleet is None:
             raise Refused(f"{self.reason}; {self._todo}")
-        if (strange := looks.strange(self.journal, replaced=True)) is not None:
+        if (strange := journal_files.strange(self.journal, replaced=True)) is not None:
             raise Refused(strange)
         args = (self.journal, self._fleet, self.known, self._keeper)
         if (refused := await threads.run_sync(other_vassals.refusal, *args)) is not None:
@@ -277,7 +279,7 @@ class Estranged:
         if not isinstance(file, str) or not os.path.isabs(file):
             raise Refused(f"{shown(str(file))[:300]}: give the whole path of a copy")
         verified = await threads.run_sync(restoring.verify, file, self.path, self.known)
-        refused = looks.strange(self.journal, replaced=False)
+        refused = journal_files.strange(self.journal, replaced=False)
         if self._decided.is_set():
             refused = "another request was first"
         if refused is not None:
@@ -334,7 +336,7 @@ def _unless_strange(decision: Decision, journal: Journal | None) -> Decision:
     """The decision, or to look again: files may have changed since it was made."""
     if decision.do not in ("adopt", "restore"):
         return decision
-    strange = looks.strange(journal, replaced=decision.do == "adopt")
+    strange = journal_files.strange(journal, replaced=decision.do == "adopt")
     if strange is None:
         return decision
     log.error("%s: nothing was done: %s", decision.do, strange)

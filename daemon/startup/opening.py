@@ -7,7 +7,7 @@
 | nothing | its identity is not locked | locks it and begins |
 | nothing | another emperor has its identity | refuses to start; with ``--restore``, renames it |
 | a last event | holds that event | goes on |
-| a last event, by signs (``behind.py``) | lacks that event | is estranged, too |
+| a last event, by signs (``missing_events.py``) | lacks that event | is estranged, too |
 | a last event | does not, or cannot be read or opened | is estranged until an operator decides |
 | anything | lacks the last event of its witness, or has another one | is estranged as well |
 """
@@ -46,7 +46,7 @@ from ..keeper.protocol import RENEW
 from ..loop.clock import Clock
 from ..loop.systemd import Notifier
 from ..witness.targets import Target
-from . import behind, in_use
+from . import in_use, missing_events
 from .estranged import Estranged
 from .identity import Holder, estrangement, short
 from .witnessed import difference
@@ -127,7 +127,7 @@ class Opening:
             if fleet is None:
                 assert self._error is not None
                 raise self._error
-            lacks = behind.lacking(self._journal, fleet, self._holder)
+            lacks = missing_events.lacking(self._journal, fleet, self._holder)
             drafts = self._first_start(fleet)
             known = None if drafts else lacks  # a copy that goes its own way lacks nothing
         else:

@@ -32,35 +32,35 @@ _PIECES: Final = 1000  # of one config; each chunk is one, and so is each read
 _HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "emperord"}
 
 
-class Text(msgspec.Struct, frozen=True):
+class ConfigText(msgspec.Struct, frozen=True):
     """The answer is a config."""
 
     content: bytes
 
 
-class Nothing(msgspec.Struct, frozen=True):
+class NoSuchConfig(msgspec.Struct, frozen=True):
     """The answer is that there is no config."""
 
     reason: str
 
 
-class Useless(msgspec.Struct, frozen=True):
+class UnusableReply(msgspec.Struct, frozen=True):
     """The answer is one, but no config can be made of it."""
 
     reason: str
 
 
-class Silence(msgspec.Struct, frozen=True):
+class NoReply(msgspec.Struct, frozen=True):
     """There was no answer. It is tried again."""
 
     reason: str
 
 
-Outcome = Text | Nothing | Useless | Silence
+Outcome = ConfigText | NoSuchConfig | UnusableReply | NoReply
 Flaw = Callable[[str], str | None]
 
 
-class Forbidden(Exception):
+class AddressRefused(Exception):
     """Nothing is fetched from this address."""
 
 
@@ -97,10 +97,10 @@ class Fetcher:
                 try:
                     return await self._follow(transport, httpx2.URL(url))
                 except httpx2.TransportError as error:
-                    return Silence(_why(error))
-                except Forbidden as error:
-                    return Useless(str(error))
-            return Silence(f"it took longer than {self._limit:g} s")
+                    return NoReply(_why(error))
+                except AddressRefused as error:
+                    return UnusableReply(str(error))
+            return NoReply(f"it took longer than {self._limit:g} s")
 
     async def _open(self) -> httpx2.AsyncHTTPTransport:
         async with self._making:
@@ -133,11 +133,13 @@ class Fetcher:
                 target = url.join(location)
                 elsewhere = _origin(target) != _origin(url)
             except (httpx2.InvalidURL, ValueError):
-                return Nothing(f"answered {status}, a redirect to an address that is none")
+                return NoSuchConfig(f"answered {status}, a redirect to an address that is none")
             if elsewhere:
-                return Nothing(f"answered {status}, a redirect to another scheme, host or port")
+                return NoSuchConfig(
+                    f"answered {status}, a redirect to another scheme, host or port"
+                )
             url = target
-        return Nothing("redirects too often")
+        return NoSuchConfig("redirects too often")
 
     async def _trace(self, answer: Answer, what: str, about: Mapping[str, Any]) -> None:
         """See which address is connected to: a name may lead to another each time it is asked."""
@@ -147,7 +149,7 @@ class Fetcher:
             stream = about["return_value"]
             try:
                 self._check(stream.get_extra_info("server_addr")[0])
-            except Forbidden:
+            except AddressRefused:
                 await stream.aclose()
                 raise
             answer.limit(stream)
@@ -159,7 +161,7 @@ class Fetcher:
     def _check(self, address: str) -> None:
         flaw = self._flaw(address)
         if flaw is not None:
-            raise Forbidden(flaw)
+            raise AddressRefused(flaw)
 
 
 def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
@@ -206,9 +208,11 @@ def _why(error: httpx2.TransportError) -> str:
 
 async def _take(response: httpx2.Response) -> Outcome:
     if response.status_code != httpx2.codes.OK:
-        return Nothing(f"answered {response.status_code} {shown(response.reason_phrase)}".strip())
+        return NoSuchConfig(
+            f"answered {response.status_code} {shown(response.reason_phrase)}".strip()
+        )
     if response.headers.get("content-encoding", "identity") != "identity":
-        return Useless("the config came compressed, which was not asked for")
+        return UnusableReply("the config came compressed, which was not asked for")
     content, pieces = b"", 0
     with trio.CancelScope() as enough:
         async for piece in response.aiter_raw():
@@ -220,10 +224,10 @@ async def _take(response: httpx2.Response) -> Outcome:
                 # warning; this ends them all.
                 enough.cancel()
     if len(content) > LONGEST_CONFIG:
-        return Useless(f"the config has more than {LONGEST_CONFIG} bytes")
+        return UnusableReply(f"the config has more than {LONGEST_CONFIG} bytes")
     if pieces > _PIECES:
-        return Useless(f"the config came in more than {_PIECES} pieces, such as chunks")
-    return Text(content)
+        return UnusableReply(f"the config came in more than {_PIECES} pieces, such as chunks")
+    return ConfigText(content)
 
 
 class Fetches:
@@ -280,7 +284,7 @@ class Fetches:
         urls = list(self._outcomes)[:most]
         taken = {url: self._outcomes.pop(url) for url in urls}
         for url, outcome in taken.items():
-            if not isinstance(outcome, Silence):
+            if not isinstance(outcome, NoReply):
                 del self._trying[url]
         return taken
 
@@ -290,7 +294,7 @@ class Fetches:
         with scope:
             while True:
                 outcome = await self._fetcher.fetch(url)
-                silent = isinstance(outcome, Silence)
+                silent = isinstance(outcome, NoReply)
                 if not (silent and told):
                     told = True
                     self._outcomes[url] = outcome

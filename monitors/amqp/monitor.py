@@ -54,13 +54,13 @@ from .fetching import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
     MOST,
+    ConfigText,
     Fetcher,
     Fetches,
-    Nothing,
+    NoReply,
+    NoSuchConfig,
     Outcome,
-    Silence,
-    Text,
-    Useless,
+    UnusableReply,
 )
 from .fetching import LIMIT as FETCH_LIMIT
 from .meaning import Address, Config, End, File, Meaning, meaning
@@ -338,21 +338,21 @@ class Listener:
     def _judge_answer(self, url: str, outcome: Outcome) -> tuple[Observation, bool]:
         label = names.shown(url)
         match outcome:
-            case Text(content):
+            case ConfigText(content):
                 try:
                     seen = self._understand(Config(url, content))
                 except rows.Flaw as flaw:
                     return Refused(label, str(flaw)), True
                 self._urls.add(url)
                 return Touched(url, self._stamped(seen, content, {"url": url})), True
-            case Nothing(reason) if url in self._urls:
+            case NoSuchConfig(reason) if url in self._urls:
                 self._urls.discard(url)
                 return Vanished(url, reason), True
-            case Nothing(reason):
+            case NoSuchConfig(reason):
                 return Refused(label, reason), True
-            case Useless(reason):
+            case UnusableReply(reason):
                 return Refused(label, reason), True
-            case Silence(reason):
+            case NoReply(reason):
                 return Refused(label, f"no answer ({reason}); it is asked again"), False
 
 

@@ -137,15 +137,15 @@ class Changes:
         ):
             self.rescan = True
         if not is_directory and file.endswith(self._extensions):
-            for home in directory.homes:
-                if home.accepts(file):
-                    self._note(home.prefix + file, mask, os.path.join(path, file), changed)
+            for folder in directory.folders:
+                if folder.accepts(file):
+                    self._note(folder.prefix + file, mask, os.path.join(path, file), changed)
         if self._beside is not None and file.endswith(self._beside) and not is_directory:
             config = file.removesuffix(self._beside)
             if config.endswith(self._extensions):
-                for home in directory.homes:
-                    if home.accepts(config):
-                        self._note(home.prefix + config, mask, os.path.join(path, file), changed)
+                for folder in directory.folders:
+                    if folder.accepts(config):
+                        self._note(folder.prefix + config, mask, os.path.join(path, file), changed)
         for name in directory.steps.get(file, ()):
             self._note(name, mask, os.path.join(path, file), changed)
 

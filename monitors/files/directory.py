@@ -9,7 +9,7 @@ from typing import Final
 from ..options import MonitorOptions
 from ..regular_file import Denied
 from ..urls import MonitorURLError
-from .scan import ANY, Home
+from .scan import ANY, ConfigFolder
 from .survey import Survey
 from .watcher import FileMonitor
 
@@ -17,7 +17,7 @@ _REDUNDANT: Final = re.compile(r"/(?:\.?/)+")
 
 
 class Directory:
-    """The place of dir://: one home, whose files are known by their bare names."""
+    """The place of dir://: one folder, whose files are known by their bare names."""
 
     def __init__(self, path: str) -> None:
         self.root = path
@@ -27,12 +27,12 @@ class Directory:
         """Where to look. Raises OSError if the directory cannot be opened or listed."""
         survey.root(self.root)
         try:
-            yield from survey.home(Home(self.root, "", ANY))
+            yield from survey.folder(ConfigFolder(self.root, "", ANY))
         except Denied:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), self.root) from None
 
     def locate(self, name: str) -> tuple[str, str]:
-        """The prefix of the home and the file's name in it, for a vassal's name."""
+        """The prefix of the folder and the file's name in it, for a vassal's name."""
         return "", name
 
 

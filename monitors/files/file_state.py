@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from ..contract import Seen
-from ..path_owners import Way
+from ..path_owners import WalkedPath
 
 Signature = tuple[int, ...]
 Key = tuple[int, int]  # device and inode: which directory or file it is, whatever its path
@@ -30,7 +30,7 @@ class Record(msgspec.Struct, frozen=True):
     signature: Signature | None
     seen: Seen
     trail: tuple[Step, ...] = ()
-    way: Way = ()
+    way: WalkedPath = ()
     owner: int | None = None
 
 

@@ -18,7 +18,7 @@ from .. import names
 from ..options import MonitorOptions
 from ..regular_file import Denied
 from ..urls import MonitorURLError
-from .scan import Home
+from .scan import ConfigFolder
 from .survey import Survey
 from .watcher import FileMonitor
 
@@ -92,11 +92,11 @@ class Pattern:
             if not names.has_extension(part, self._extra):
                 return
             given = len(self._parts) == 1
-            home = Home(prefix or ".", prefix, part.__eq__, only=part, given=given)
+            folder = ConfigFolder(prefix or ".", prefix, part.__eq__, only=part, given=given)
         else:
-            home = Home(prefix or ".", prefix, part)
+            folder = ConfigFolder(prefix or ".", prefix, part)
         try:
-            yield from survey.home(home)
+            yield from survey.folder(folder)
         except Denied as error:
             survey.found.refused[names.shown(prefix)] = str(error)
         except OSError as error:
@@ -118,7 +118,7 @@ class Pattern:
         return error.errno in _HOLES and prefix != self._prefix
 
     def locate(self, name: str) -> tuple[str, str]:
-        """The prefix of the home and the file's name in it, for a vassal's name."""
+        """The prefix of the folder and the file's name in it, for a vassal's name."""
         head, slash, file = name.rpartition("/")
         return head + slash, file
 

@@ -16,12 +16,12 @@ import msgspec
 
 from ...journal.chain import digest
 from ...journal.events import Spec
-from .. import names, ownership, settings, unexpected
+from .. import internal_error, names, ownership, settings
 from ..config_file import ConfigFiles, TooLarge
 from ..contract import Seen
 from ..options import MonitorOptions
 from ..os_errors import error_text
-from ..path_owners import Ways
+from ..path_owners import PathWalker
 from ..private_groups import NotKnown
 from ..regular_file import Denied, NotRegular
 from ..tenant import Tenants
@@ -65,7 +65,7 @@ class Reader:
         *,
         force: bool = True,
         scanning: bool = False,
-        ways: Ways | None = None,
+        ways: PathWalker | None = None,
     ) -> FileState:
         """Look at the file of this vassal's name.
 
@@ -76,7 +76,7 @@ class Reader:
         one.
         """
         directory, path, file = step
-        ways = ways or Ways()
+        ways = ways or PathWalker()
         try:
             own = os.stat(file, dir_fd=directory, follow_symlinks=False)
             way: tuple[Step, ...] = ()
@@ -101,7 +101,7 @@ class Reader:
         except ownership.Replaced:
             return Unsettled()
         except Exception as error:
-            return Unreadable(unexpected.told(names.shown(name), error))
+            return Unreadable(internal_error.log_and_describe(names.shown(name), error))
 
     def _read(
         self,
@@ -111,7 +111,7 @@ class Reader:
         way: tuple[Step, ...],
         known: Record | None,
         scanning: bool,
-        ways: Ways,
+        ways: PathWalker,
     ) -> FileState:
         link = own if stat.S_ISLNK(own.st_mode) else None
         taken = time.time_ns()

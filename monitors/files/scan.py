@@ -7,10 +7,10 @@ from typing import Final
 
 import msgspec
 
-from .. import given, names
+from .. import named_files, names
 from ..contract import Seen
 from ..options import MonitorOptions
-from ..path_owners import Ways
+from ..path_owners import PathWalker
 from .file_state import Absent, Found, Record, Signature, Step, Unreadable, Unsettled
 from .links import GONE, is_there, owner_of
 from .reader import Reader
@@ -18,7 +18,7 @@ from .reader import Reader
 _ENTRIES: Final = 100  # of a directory that are looked at in one step
 
 
-class Home(msgspec.Struct, frozen=True):
+class ConfigFolder(msgspec.Struct, frozen=True):
     """A directory whose files may be vassals.
 
     ``path`` leads to it; ``prefix`` is what stands before a file's name in the vassal's.
@@ -35,7 +35,7 @@ class Home(msgspec.Struct, frozen=True):
 
 
 class Scan:
-    """One look at all files of all homes; what comes of it is collected here.
+    """One look at all files of all folders; what comes of it is collected here.
 
     ``held`` are names that are being written: they stay as they are known. If there is more to
     say of one than that, it has a reason. Once it ``is_late`` no file is read any more: what
@@ -63,7 +63,7 @@ class Scan:
         self._held = held
         self._watch = watch
         self._beat = beat
-        self._ways = Ways()
+        self._ways = PathWalker()
         self.records: dict[str, Record] = {}
         self.seen: dict[str, Seen] = {}
         self.fresh: set[str] = set()  # names that were read
@@ -72,22 +72,22 @@ class Scan:
         # Names that are to be read, and were not, with the owner of each.
         self.put_off: dict[str, int] = {}
 
-    def home(self, home: Home, directory: int) -> Iterator[None]:
-        """Take in one home, open as ``directory``. Raises OSError if it cannot be listed."""
-        others = [] if home.only is None else [home.only]
-        if home.only is None:
-            yield from self._unchanged(home, directory, others)
+    def folder(self, folder: ConfigFolder, directory: int) -> Iterator[None]:
+        """Take in one folder, open as ``directory``. Raises OSError if it cannot be listed."""
+        others = [] if folder.only is None else [folder.only]
+        if folder.only is None:
+            yield from self._unchanged(folder, directory, others)
         for file in others:
             self._beat()
-            self._one(home, directory, file)
+            self._one(folder, directory, file)
             yield
 
-    def _unchanged(self, home: Home, directory: int, others: list[str]) -> Iterator[None]:
+    def _unchanged(self, folder: ConfigFolder, directory: int, others: list[str]) -> Iterator[None]:
         """Take in what is as known, and add the other names. Hot: once a file and rescan."""
         addresses = self._reader.addresses
         beside = addresses.beside is not None
-        extensions, accepts, prefix = self._extensions, home.accepts, home.prefix
-        everything = home.accepts is ANY
+        extensions, accepts, prefix = self._extensions, folder.accepts, folder.prefix
+        everything = folder.accepts is ANY
         known, held, follow = self._known.get, self._held, self._follow
         records, seen = self.records, self.seen
         is_same = self._ways.is_same
@@ -129,8 +129,8 @@ class Scan:
                 else:
                     others.append(file)
 
-    def _one(self, home: Home, directory: int, file: str) -> None:
-        name = home.prefix + file
+    def _one(self, folder: ConfigFolder, directory: int, file: str) -> None:
+        name = folder.prefix + file
         record = self._known.get(name)
         if record is None and (flaw := names.flaw(name, self._extra)) is not None:
             if _may_be_config(directory, file, follow=not self._tyrant):
@@ -142,21 +142,21 @@ class Scan:
             if reason:
                 self.refused[names.shown(name)] = reason
             return
-        force = home.only is None or record is None or record.signature is None
+        force = folder.only is None or record is None or record.signature is None
         if force and self._is_late() and (owner := owner_of(directory, file)) is not None:
             self._keep(name, record)
             self.put_off[name] = owner
             return
         state = self._reader.look(
             name,
-            (directory, home.path, file),
+            (directory, folder.path, file),
             record,
             lambda way: self._watch(name, way),
             force=force,
             scanning=True,
             ways=self._ways,
         )
-        if isinstance(state, Found) and (flaw := misfit(home, state, self._options)) is not None:
+        if isinstance(state, Found) and (flaw := misfit(folder, state, self._options)) is not None:
             self.refused[names.shown(name)] = flaw
             if record is not None:
                 self._keep(name, record)
@@ -167,7 +167,7 @@ class Scan:
             if state.record is not record:
                 self.fresh.add(name)
         elif isinstance(state, Absent):
-            what = home.given and given.kind(directory, file, follow=not self._tyrant)
+            what = folder.given and named_files.kind(directory, file, follow=not self._tyrant)
             if what and record is None:
                 self.refused[names.shown(name)] = f"it {what}"
         elif isinstance(state, Unreadable):
@@ -199,11 +199,11 @@ class Scan:
         self.fresh.discard(name)
 
 
-def misfit(home: Home, found: Found, options: MonitorOptions) -> str | None:
+def misfit(folder: ConfigFolder, found: Found, options: MonitorOptions) -> str | None:
     """Why a file that was named as a monitor itself may not be a vassal, if it may not."""
-    if not home.given or found.content is None:
+    if not folder.given or found.content is None:
         return None
-    what = given.misfit(home.only or "", found.content, templates=options.templates)
+    what = named_files.misfit(folder.only or "", found.content, templates=options.templates)
     return None if what is None else f"it {what}"
 
 

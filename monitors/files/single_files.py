@@ -16,15 +16,15 @@ from .fair_queue import SCANNED, How
 from .file_state import Absent, FileState, Found, Key, Record, Step, Unsettled
 from .links import NO_OWNER, is_there, key_of
 from .reader import Reader
-from .scan import Home, misfit
-from .survey import Searched, open_home
+from .scan import ConfigFolder, misfit
+from .survey import Searched, open_folder
 from .watches import FILES, Watches
 
 FileStates = dict[str, FileState | str]  # the file's state; or, as text, why it may not be a vassal
-Ways = list[tuple[str, tuple[Step, ...]]]
+SymlinkPaths = list[tuple[str, tuple[Step, ...]]]
 
 
-class Look:
+class Examination:
     """The findings of one look at single files. It ends when its time is over. It also ends when
     its texts are large, because the journal takes as long for 1 MiB as for many small texts.
 
@@ -35,7 +35,7 @@ class Look:
 
     def __init__(self) -> None:
         self.states: FileStates = {}
-        self.ways: Ways = []
+        self.ways: SymlinkPaths = []
         self.doubtful = False
         self.left: list[str] = []
         self.size = 0  # bytes of texts
@@ -50,14 +50,14 @@ class Look:
         return now >= self._end or self.size >= fair_queue.LARGE
 
 
-class View:
-    """The findings in one home. They count if the home is still the directory that was scanned.
+class FolderView:
+    """The findings in one folder. They count if the folder is still the directory that was scanned.
 
     Files of another directory say nothing about ours.
     """
 
-    def __init__(self, home: Home, key: Key, directory: int) -> None:
-        self.home = home
+    def __init__(self, folder: ConfigFolder, key: Key, directory: int) -> None:
+        self.folder = folder
         self.directory = directory
         self._key = key
         self.states: FileStates = {}
@@ -65,7 +65,7 @@ class View:
     def holds(self) -> bool:
         """Whether what was seen counts."""
         try:
-            return key_of(os.stat(self.home.path)) == self._key
+            return key_of(os.stat(self.folder.path)) == self._key
         except OSError:
             return False
 
@@ -73,7 +73,7 @@ class View:
 class FileExaminer:
     """Looks at single files, in a thread. It changes nothing but the watches.
 
-    ``homes`` and ``records`` are those of the last rescan. ``spent`` names the files whose new
+    ``folders`` and ``records`` are those of the last rescan. ``spent`` names the files whose new
     state is not taken for now. ``beat`` is called whenever the thread makes progress.
     """
 
@@ -84,7 +84,7 @@ class FileExaminer:
         reader: Reader,
         watches: Watches,
         beat: Callable[[], None],
-        homes: Mapping[str, tuple[Home, Key]],
+        folders: Mapping[str, tuple[ConfigFolder, Key]],
         records: Mapping[str, Record],
         spent: Collection[str],
     ) -> None:
@@ -93,14 +93,14 @@ class FileExaminer:
         self._reader = reader
         self._watches = watches
         self._beat = beat
-        self._homes = homes
+        self._folders = folders
         self._records = records
         self._spent = spent
 
-    def look(self, batch: Mapping[str, How]) -> Look:
+    def look(self, batch: Mapping[str, How]) -> Examination:
         """Look at the files in the order of the batch."""
-        look = Look()
-        views: dict[str, View | None] = {}
+        look = Examination()
+        views: dict[str, FolderView | None] = {}
         with self._watches, contextlib.ExitStack() as opened:
             for name, how in batch.items():
                 self._beat()
@@ -131,21 +131,21 @@ class FileExaminer:
             self._beat()
             prefix, file = self._place.locate(name)
             owner = NO_OWNER
-            if prefix in self._homes:
+            if prefix in self._folders:
                 with contextlib.suppress(OSError):
-                    owner = os.lstat(os.path.join(self._homes[prefix][0].path, file)).st_uid
+                    owner = os.lstat(os.path.join(self._folders[prefix][0].path, file)).st_uid
             found.append((name, owner))
             if time.monotonic() >= end:
                 break
         return found
 
-    def _open(self, prefix: str, opened: contextlib.ExitStack) -> View | None:
-        """A home to look at, None if it is not the directory that was scanned."""
-        if prefix not in self._homes:
+    def _open(self, prefix: str, opened: contextlib.ExitStack) -> FolderView | None:
+        """A folder to look at, None if it is not the directory that was scanned."""
+        if prefix not in self._folders:
             return None
-        home, key = self._homes[prefix]
+        folder, key = self._folders[prefix]
         try:
-            view = View(home, key, open_home(home, tyrant=self._options.tyrant))
+            view = FolderView(folder, key, open_folder(folder, tyrant=self._options.tyrant))
         except (Denied, OSError):
             return None
         opened.callback(os.close, view.directory)
@@ -155,7 +155,7 @@ class FileExaminer:
             return None
 
     def _state_of(
-        self, name: str, view: View, file: str, ways: Ways, *, scanned: bool
+        self, name: str, view: FolderView, file: str, ways: SymlinkPaths, *, scanned: bool
     ) -> FileState | str:
         def watch(way: tuple[Step, ...]) -> None:
             ways.append((name, way))
@@ -165,11 +165,11 @@ class FileExaminer:
         known = self._records.get(name)
         if name in self._spent and is_there(view.directory, file):
             return Unsettled(SPENT)
-        step = (view.directory, view.home.path, file)
+        step = (view.directory, view.folder.path, file)
         state = self._reader.look(name, step, known, watch, scanning=scanned)
         flaw = None
         if isinstance(state, Found):
-            flaw = misfit(view.home, state, self._options)
+            flaw = misfit(view.folder, state, self._options)
         if known is None and not isinstance(state, Absent):
             flaw = names.flaw(name, self._options.extra_extension) or flaw
         return flaw or state

@@ -14,7 +14,7 @@ from typing import Protocol
 from ..listing import LIST, REACH, open_directory
 from .file_state import Key, Step
 from .links import key_of
-from .scan import Home, Scan
+from .scan import ConfigFolder, Scan
 from .watches import FILES, NAMES, Watches
 
 
@@ -25,25 +25,25 @@ class Searched(Protocol):
     cwd: str | None  # working directory of the vassals
 
     def survey(self, survey: "Survey") -> Iterator[None]:
-        """Show ``survey`` every home and parent. OSError means that the whole cannot be told."""
+        """Show ``survey`` every folder and parent. OSError means that the whole cannot be told."""
         ...
 
     def locate(self, name: str) -> tuple[str, str]:
-        """The prefix of the home and the file's name in it, for a vassal's name."""
+        """The prefix of the folder and the file's name in it, for a vassal's name."""
         ...
 
 
 class WatchedDirectory:
     """Why one directory is watched: which names in it matter, and for what."""
 
-    __slots__ = ("homes", "mask", "parents", "root_links", "steps")
+    __slots__ = ("folders", "mask", "parents", "root_links", "steps")
 
     def __init__(self) -> None:
         self.mask = 0
-        self.homes: list[Home] = []  # files in here are vassals
+        self.folders: list[ConfigFolder] = []  # files in here are vassals
         self.steps: dict[str, set[str]] = {}  # name -> vassals whose symlinks lead past it
         self.root_links: set[str] = set()  # names on the way to the root
-        self.parents: list[Callable[[str], object]] = []  # directories in here lead to homes
+        self.parents: list[Callable[[str], object]] = []  # directories in here lead to folders
 
 
 class Survey:
@@ -55,7 +55,7 @@ class Survey:
         self._watches = watches
         self._tyrant = tyrant
         self.watched: dict[str, WatchedDirectory] = {}
-        self.homes: dict[str, tuple[Home, Key]] = {}  # by prefix
+        self.folders: dict[str, tuple[ConfigFolder, Key]] = {}  # by prefix
         self.device: int | None = None  # of the root
         self.found = scan(self)
 
@@ -90,19 +90,19 @@ class Survey:
         finally:
             os.close(descriptor)
 
-    def home(self, home: Home) -> Iterator[None]:
+    def folder(self, folder: ConfigFolder) -> Iterator[None]:
         """Take in the files of a directory. Raises OSError if that cannot be done, Denied."""
-        self.watch(home.path, FILES).homes.append(home)
-        descriptor = open_home(home, tyrant=self._tyrant)
+        self.watch(folder.path, FILES).folders.append(folder)
+        descriptor = open_folder(folder, tyrant=self._tyrant)
         try:
             status = os.fstat(descriptor)
-            self.homes[home.prefix] = (home, key_of(status))
-            yield from self.found.home(home, descriptor)
+            self.folders[folder.prefix] = (folder, key_of(status))
+            yield from self.found.folder(folder, descriptor)
         finally:
             os.close(descriptor)
 
     def parent(self, path: str, accepts: Callable[[str], object]) -> None:
-        """Note that directories in this one lead to homes, if their names are accepted."""
+        """Note that directories in this one lead to folders, if their names are accepted."""
         self.watch(path, NAMES).parents.append(accepts)
 
     def root_links(self, steps: Iterable[Step]) -> None:
@@ -116,10 +116,10 @@ class Survey:
             self.watch(directory, FILES).steps.setdefault(file, set()).add(name)
 
 
-def open_home(home: Home, *, tyrant: bool) -> int:
+def open_folder(folder: ConfigFolder, *, tyrant: bool) -> int:
     """A descriptor of the directory. One that is not listed needs no permission to be read.
 
     Raises OSError, Denied.
     """
-    flags = LIST if home.only is None else REACH
-    return open_directory(home.path, tyrant=tyrant, flags=flags)
+    flags = LIST if folder.only is None else REACH
+    return open_directory(folder.path, tyrant=tyrant, flags=flags)

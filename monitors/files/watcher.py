@@ -10,9 +10,9 @@ pieces, between which such batches are looked at and told. It reads for a limite
 off the files that it does not reach: they stay as they are known, and are read in batches.
 
 ``changes`` sorts the events, ``rescan`` and ``survey`` look at everything, and ``single_files``
-looks at a batch. ``told`` turns the findings into observations, and ``observation_queue`` tells
-them in order. Everything that may block runs in one thread at a time. While that thread hangs, the
-monitor says so and starts no other.
+looks at a batch. ``reported_state`` turns the findings into observations, and ``observation_queue``
+tells them in order. Everything that may block runs in one thread at a time. While that thread
+hangs, the monitor says so and starts no other.
 """
 
 import contextlib
@@ -36,11 +36,11 @@ from .fair_queue import SCANNED, How
 from .file_state import Key
 from .observation_queue import ObservationQueue
 from .reader import Reader
+from .reported_state import ReportedState
 from .rescan import Rescan
-from .scan import Home, Scan
+from .scan import ConfigFolder, Scan
 from .single_files import FileExaminer
 from .survey import Searched, Survey
-from .told import Told
 from .watches import Watches
 
 PATIENCE: Final = 30.0  # seconds without progress until a source counts as hanging
@@ -114,8 +114,10 @@ class FileWatcher:
         self._teller = teller
         self._reader = Reader(options, place.cwd)
         self._changes = Changes(options, watches, self._turn_of)
-        self._told = Told(allowance, self._changes)
-        self._homes: dict[str, tuple[Home, Key]] | ChainMap[str, tuple[Home, Key]] = {}
+        self._reported = ReportedState(allowance, self._changes)
+        self._folders: (
+            dict[str, tuple[ConfigFolder, Key]] | ChainMap[str, tuple[ConfigFolder, Key]]
+        ) = {}
         self._spent: list[str] = []  # names whose new state a rescan does not take
         self._failed = False
         # Times are trio's.
@@ -145,7 +147,7 @@ class FileWatcher:
         """In whose turn a name is looked at: its owner's in tyrant mode, else its directory's."""
         if not self._options.tyrant:
             return self._place.locate(name)[0]
-        record = self._told.records.get(name)
+        record = self._reported.records.get(name)
         return None if record is None else record.owner
 
     async def _wait(self) -> None:
@@ -180,28 +182,28 @@ class FileWatcher:
             await self._fail(f"{names.shown(self._place.root)} does not answer")
             return
         survey, found = rescan.survey, rescan.survey.found
-        changes.watched, self._homes = survey.watched, survey.homes
+        changes.watched, self._folders = survey.watched, survey.folders
         await changes.take()
         reason = rescan.reason or self._unmounted(survey)
         if reason:
             await self._fail(reason)
             return
         self._failed = False
-        self._told.settle(found, looked)
+        self._reported.settle(found, looked)
         for name in changes.moved | changes.missing.keys():
             if name in found.fresh or name not in found.records:
                 found.revert(name)
         for name, owner in found.put_off.items():
             if name not in changes.moved:
                 changes.pending.add(name, SCANNED, owner if self._options.tyrant else None)
-        await self._teller.put(self._told.listing(survey))
+        await self._teller.put(self._reported.listing(survey))
 
     async def _look_at_all(self, rescan: Rescan, now: float) -> tuple[set[str] | None, float]:
         """Make a rescan, and look at single files between its pieces.
 
         The names of those files, None if the rescan hangs; and how long its pieces took.
         """
-        changes, homes = self._changes, self._homes
+        changes, folders = self._changes, self._folders
         looked: set[str] = set()
         took = 0.0
         try:
@@ -212,21 +214,21 @@ class FileWatcher:
                 if not more:
                     return looked, took
                 changes.coming = rescan.survey.watched
-                self._homes = ChainMap(rescan.survey.homes, homes)
+                self._folders = ChainMap(rescan.survey.folders, folders)
                 await changes.take()
                 changes.expire(trio.current_time())
                 # The first observation of a source ends the wait of a daemon that starts.
-                waits = not self._told.is_listed and trio.current_time() < now + FIRST
+                waits = not self._reported.is_listed and trio.current_time() < now + FIRST
                 if changes.pending and not self._failed and not waits:
                     looked |= await self._examine()
         except Stalled:
             return None, took
         finally:
-            changes.coming, self._homes = {}, homes
+            changes.coming, self._folders = {}, folders
 
     def _scan(self, survey: Survey) -> Scan:
-        device = self._told.device
-        end = time.monotonic() + fair_queue.SLICE if self._told.is_listed else math.inf
+        device = self._reported.device
+        end = time.monotonic() + fair_queue.SLICE if self._reported.is_listed else math.inf
 
         def is_late() -> bool:
             # On another device than before, only reading tells whether anything is there.
@@ -235,7 +237,7 @@ class FileWatcher:
         return Scan(
             self._reader,
             self._options,
-            self._told.records,
+            self._reported.records,
             {**dict.fromkeys(self._changes.unfinished, ""), **dict.fromkeys(self._spent, SPENT)},
             survey.follow,
             self._runner.beat,
@@ -243,7 +245,7 @@ class FileWatcher:
         )
 
     def _unmounted(self, survey: Survey) -> str:
-        if survey.found.records or self._told.device in (None, survey.device):
+        if survey.found.records or self._reported.device in (None, survey.device):
             return ""
         root = names.shown(self._place.root)
         return f"{root} is empty and on another device than before: is it unmounted?"
@@ -257,8 +259,8 @@ class FileWatcher:
             self._reader,
             self._watches,
             self._runner.beat,
-            self._homes,
-            self._told.records,
+            self._folders,
+            self._reported.records,
             spent,
         )
 
@@ -283,7 +285,7 @@ class FileWatcher:
             changes.follow(name, way)
         changed = await changes.take()
         changes.pending.put_back((name, batch[name]) for name in look.left if name not in changed)
-        observations = self._told.observations(look.states, changed)
+        observations = self._reported.observations(look.states, changed)
         if observations:
             await self._teller.put(*observations)
         return look.states.keys() - changed

@@ -31,7 +31,7 @@ from ..selecting import Selection, filters, last, lines_option
 from ..shared import UNREADABLE, complain, name_of, print_lines, reading_all
 from ..sources import Sources
 
-Told = tuple[int, Any]  # the time of a deploy, and the deploy as it is told
+DatedDeploy = tuple[int, Any]  # the time of a deploy, and the deploy as it is told
 
 
 @click.command("history", cls=Command)
@@ -129,7 +129,7 @@ class _History:
                     newer += replace(which, since=EventNumber(first)).of([each])
             self.tell(newer)
 
-    def _each(self, each: HostReader) -> Iterator[Told]:
+    def _each(self, each: HostReader) -> Iterator[DatedDeploy]:
         known, last_told = self._open.get(each.host), self._last.get(each.host, 0)
         for deploy in deploys.deploys(each.reader, each.which, self._full):
             if known is not None and not _is_news(known, deploy, last_told):

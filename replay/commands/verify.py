@@ -11,10 +11,10 @@ from ...daemon.cli.tables import write
 from ...journal.errors import JournalError
 from ...journal.reading import open_journal
 from .. import against, verdict_record, verify, witnessed
+from ..event_text import Progress
 from ..shared import UNREADABLE, complain, print_lines
 from ..since_verified import Since
 from ..verify import Verdict
-from ..words import Progress
 
 
 @click.command("verify", cls=Command)

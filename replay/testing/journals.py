@@ -6,9 +6,9 @@ from ...daemon.core.fleet import Fleet
 from ...journal import chain
 from ...journal.errors import VERIFY_SAYS_MORE, Damaged
 from ...journal.reading import Reader
+from ..event_text import decode_actions
 from ..histories.history import Step
 from ..rebuild import NotFound, base, fold_one, where_it_is
-from ..words import decode_actions
 
 
 def begin(reader: Reader, after: int) -> tuple[Fleet, Iterator[Step]]:

@@ -11,7 +11,14 @@ from contextlib import contextmanager, suppress
 import pytest
 import trio
 import trio.testing
-from emperord.monitors.amqp.fetching import Fetcher, Nothing, Outcome, Silence, Text, Useless
+from emperord.monitors.amqp.fetching import (
+    ConfigText,
+    Fetcher,
+    NoReply,
+    NoSuchConfig,
+    Outcome,
+    UnusableReply,
+)
 from emperord.monitors.amqp.paced_answers import MOST, MOST_HEAD, SHARE, Pace
 from emperord.monitors.link_local import flaw_of_address
 from support.web import Web
@@ -63,7 +70,7 @@ def test_addresses(address: str, says: str | None) -> None:
 )
 def test_nothing_is_fetched_from_a_link_local_address(url: str) -> None:
     outcome = fetch(url)
-    assert isinstance(outcome, Useless), outcome
+    assert isinstance(outcome, UnusableReply), outcome
     assert "--allow-link-local" in outcome.reason
 
 
@@ -72,10 +79,10 @@ def test_an_address_behind_a_name_is_looked_at_before_anything_is_asked() -> Non
     with Web() as web:
         web.says("/a.ini", "[uwsgi]\n")
         url = f"http://localhost:{web.port}/a.ini"
-        assert fetch(url) == Text(b"[uwsgi]\n")
+        assert fetch(url) == ConfigText(b"[uwsgi]\n")
         asked = len(web.asked)
         outcome = fetch(url, Fetcher(5.0, lambda address: "no" if address[0] in "1:" else None))
-        assert outcome == Useless("no")
+        assert outcome == UnusableReply("no")
         assert len(web.asked) == asked
 
 
@@ -84,7 +91,7 @@ def test_another_port_of_the_same_host_is_elsewhere() -> None:
         other.says("/a.ini", "secret")
         url = web.says("/a.ini", "", 302, Location=other.url("/a.ini"))
         outcome = fetch(url)
-        assert outcome == Nothing("answered 302, a redirect to another scheme, host or port")
+        assert outcome == NoSuchConfig("answered 302, a redirect to another scheme, host or port")
         assert other.asked == []
 
 
@@ -143,7 +150,7 @@ def plain(content: bytes, *header: bytes) -> bytes:
 )
 def test_an_answer_within_the_limits_is_a_config(answer: bytes, content: bytes) -> None:
     with serving(answer) as port:
-        assert fetch(f"http://127.0.0.1:{port}/a.ini") == Text(content)
+        assert fetch(f"http://127.0.0.1:{port}/a.ini") == ConfigText(content)
 
 
 @pytest.mark.parametrize(
@@ -151,27 +158,27 @@ def test_an_answer_within_the_limits_is_a_config(answer: bytes, content: bytes) 
     [
         pytest.param(
             interim(MOST_HEAD) + plain(b"a", b"X: " + b"y" * 1000),
-            Silence("it sends more than 32 KiB before a config"),
+            NoReply("it sends more than 32 KiB before a config"),
             id="interim responses",
         ),
         pytest.param(
             plain(b"a", b"X: " + b"y" * MOST_HEAD),
-            Silence("it sends more than 32 KiB before a config"),
+            NoReply("it sends more than 32 KiB before a config"),
             id="a header",
         ),
         pytest.param(
             chunked(b"a", 1001),
-            Useless("the config came in more than 1000 pieces, such as chunks"),
+            UnusableReply("the config came in more than 1000 pieces, such as chunks"),
             id="chunks",
         ),
         pytest.param(
             chunked(b"a;" + b"x" * 300, 1).replace(b"12e\r\n", b"12e;" + b"x" * MOST + b"\r\n"),
-            Silence("Receive buffer too long"),
+            NoReply("Receive buffer too long"),
             id="an extension",
         ),
         pytest.param(
             chunked(b"a", 900).replace(b"1\r\na", b"1;" + b"x" * 150 + b"\r\na"),
-            Silence("it sends more than 128 KiB"),
+            NoReply("it sends more than 128 KiB"),
             id="extensions",
         ),
     ],
@@ -215,13 +222,13 @@ def test_a_connection_that_breaks_was_one() -> None:
         thread.start()
         outcome = fetch(f"http://127.0.0.1:{listener.getsockname()[1]}/a.ini")
         thread.join()
-    assert outcome == Silence("the connection broke: Connection reset by peer")
+    assert outcome == NoReply("the connection broke: Connection reset by peer")
 
 
 def test_a_refused_connection_was_none() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    assert fetch(f"http://127.0.0.1:{port}/a.ini") == Silence("cannot connect: Connection refused")
+    assert fetch(f"http://127.0.0.1:{port}/a.ini") == NoReply("cannot connect: Connection refused")
 
 
 @pytest.mark.parametrize(
@@ -235,7 +242,7 @@ def test_a_refused_connection_was_none() -> None:
 def test_a_failure_of_tls_is_called_one(answer: bytes) -> None:
     with serving(answer) as port:
         outcome = fetch(f"https://127.0.0.1:{port}/a.ini")
-    assert isinstance(outcome, Silence)
+    assert isinstance(outcome, NoReply)
     assert outcome.reason.startswith("TLS failed: "), outcome
 
 

@@ -45,7 +45,7 @@ def link_of(uid: int, path: Path, target: Path) -> None:
 def judged(folder: Path, uid: int = ALICE) -> str | None:
     """The reason that bars the file ``a.ini``, with the folder left out."""
     path = str(folder / PATH)
-    reason = ownership.trespass_at(path, uid, os.stat(path))
+    reason = ownership.ownership_flaw_at(path, uid, os.stat(path))
     return (
         None if reason is None else reason.replace(f"{folder}/", "").removeprefix("tyrant mode: ")
     )

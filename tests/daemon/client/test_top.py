@@ -15,7 +15,7 @@ import pytest
 from emperord.daemon.client import top_rows
 from emperord.daemon.client.top_rows import Row, size_text, time_text, widths
 from emperord.daemon.client.top_state import Choice
-from emperord.daemon.client.usage import Look, Use
+from emperord.daemon.client.usage import Sample, Usage
 from support.asking import asked, refused
 from support.kept import Emperor
 from support.terminals import Terminal, lines
@@ -250,7 +250,7 @@ def test_each_field_of_a_list_and_a_status_is_on_the_page(fleet: Emperor) -> Non
 
 def row(name: str, share: float | None = 0.0, memory: int = 0, **more: Any) -> Row:
     vassal = {"name": name, "phase": "ready", "pid": 1, "restarts": 0, **more}
-    return Row(vassal, Use(share, Look(1.0, memory, 1)))
+    return Row(vassal, Usage(share, Sample(1.0, memory, 1)))
 
 
 ROWS = [row("a.ini", 0.5, 10), row("b.ini", 0.1, 30, restarts=2), row("c.ini", None, 20)]

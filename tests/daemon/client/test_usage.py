@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emperord.daemon.client.usage import Look, Sampler, look
+from emperord.daemon.client.usage import Sample, Sampler, sample
 from support.cgroups import own_cgroup
 from support.root import need_root
 from support.waiting import until
@@ -27,8 +27,8 @@ def family() -> Iterator[int]:
 
 
 def test_a_tree_is_a_process_and_its_descendants(family: int) -> None:
-    def all_run() -> Look | None:
-        found = look(family, None)
+    def all_run() -> Sample | None:
+        found = sample(family, None)
         return found if found is not None and found.processes == 4 else None
 
     found = until(all_run, "all run")
@@ -37,7 +37,7 @@ def test_a_tree_is_a_process_and_its_descendants(family: int) -> None:
 
 
 def test_children_of_other_threads_are_of_the_tree() -> None:
-    before = look(os.getpid(), None)
+    before = sample(os.getpid(), None)
     children: list[subprocess.Popen[bytes]] = []
     started, ended = threading.Event(), threading.Event()
 
@@ -49,7 +49,7 @@ def test_children_of_other_threads_are_of_the_tree() -> None:
     thread = threading.Thread(target=run)
     thread.start()
     started.wait()
-    after = look(os.getpid(), None)
+    after = sample(os.getpid(), None)
     children[0].kill()
     children[0].wait()
     ended.set()
@@ -62,7 +62,7 @@ def test_children_of_other_threads_are_of_the_tree() -> None:
 def test_a_process_that_is_gone_uses_nothing() -> None:
     process = subprocess.Popen(["true"])
     process.wait()
-    assert look(process.pid, None) is None
+    assert sample(process.pid, None) is None
 
 
 def cgroup(folder: Path, microseconds: int = 2_500_000) -> str:
@@ -75,13 +75,13 @@ def cgroup(folder: Path, microseconds: int = 2_500_000) -> str:
 
 
 def test_a_cgroup_is_asked_first(tmp_path: Path) -> None:
-    assert look(1, cgroup(tmp_path)) == (2.5, 4096, 1)
+    assert sample(1, cgroup(tmp_path)) == (2.5, 4096, 1)
 
 
 def test_a_cgroup_that_is_gone_is_no_obstacle(tmp_path: Path) -> None:
     told = cgroup(tmp_path)
     (tmp_path / "cpu.stat").unlink()
-    found = look(os.getpid(), told)
+    found = sample(os.getpid(), told)
     assert found is not None
     assert found.processes >= 1
 
@@ -99,13 +99,13 @@ def test_a_cgroup_has_processes_that_left_the_tree(below: str) -> None:
         script = f'echo 0 > {base}/cgroup.procs; setsid --fork sh -c "$1"; exec sleep 1000'
         with subprocess.Popen(["sh", "-c", script, "sh", worker]) as process:
 
-            def burning() -> Look | None:
-                found = look(process.pid, str(base))
+            def burning() -> Sample | None:
+                found = sample(process.pid, str(base))
                 return found if found is not None and found.cpu > 0.1 else None
 
             try:
                 found = until(burning, "the worker's time counts")
-                tree = look(process.pid, None)
+                tree = sample(process.pid, None)
             finally:
                 process.kill()
     assert tree is not None
@@ -119,7 +119,7 @@ def test_more_children_than_the_kernel_tells_at_once() -> None:
     with subprocess.Popen(["sh", "-c", script], start_new_session=True) as process:
 
         def all_run() -> bool:
-            found = look(process.pid, None)
+            found = sample(process.pid, None)
             return found is not None and found.processes == count + 1
 
         try:
@@ -138,7 +138,7 @@ def test_a_share_needs_two_looks_at_the_same_process() -> None:
         told = vassal("a.ini", process.pid)
 
         def share() -> float | None:
-            sampler.look_at([told])
+            sampler.measure([told])
             use = sampler.use(told)
             return None if use is None else use.share
 
@@ -146,25 +146,25 @@ def test_a_share_needs_two_looks_at_the_same_process() -> None:
         assert until(share, "it uses some of the CPU") > 0
         assert sampler.use(vassal("a.ini", 1)) is None
         process.kill()
-    sampler.look_at([told])
+    sampler.measure([told])
     assert sampler.use(told) is None
 
 
 def test_those_without_a_process_use_nothing() -> None:
     sampler = Sampler()
-    sampler.look_at([vassal("a.ini", None)])
+    sampler.measure([vassal("a.ini", None)])
     assert sampler.use(vassal("a.ini", None)) is None
 
 
 def test_all_have_their_turn(tmp_path: Path) -> None:
     sampler = Sampler()
     vassals = [vassal(f"{place}.ini", os.getpid(), cgroup(tmp_path)) for place in range(50)]
-    sampler.look_at_some(vassals, 0.0)
+    sampler.measure_some(vassals, 0.0)
     assert not any(map(sampler.use, vassals))
     for _ in range(5_000):
         if all(map(sampler.use, vassals)):
             break
-        sampler.look_at_some(vassals, 0.0005)
+        sampler.measure_some(vassals, 0.0005)
     assert all(map(sampler.use, vassals))
     sampler.forget_others(vassals[1:])
     assert sampler.use(vassals[0]) is None

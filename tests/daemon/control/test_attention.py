@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from emperord.daemon.client.format import as_text
 from emperord.daemon.client.status import brief
-from emperord.daemon.client.words import words
 from emperord.daemon.control.attention import KINDS, Recent, attention
 from emperord.daemon.core.actions import Action
 from emperord.daemon.core.fleet import Fleet
@@ -347,8 +347,8 @@ def test_many_of_one_kind_do_not_bury_the_others() -> None:
         *(f"{n}: flooding" for n in range(10)),
         "and 1 other: flooding; emperor-ctl status --json has all",
     ]
-    assert words(["a", "b", "c"], 2) == "a, b and 1 other; emperor-ctl status --json has all"
-    assert words(["a", "b"], 2) == "a, b"
+    assert as_text(["a", "b", "c"], 2) == "a, b and 1 other; emperor-ctl status --json has all"
+    assert as_text(["a", "b"], 2) == "a, b"
 
 
 def test_the_page_has_all_that_status_says(emperor: Emperor) -> None:

@@ -16,7 +16,7 @@ from emperord.daemon.loop.input_queue import (
     SourceInput,
 )
 from emperord.monitors.contract import Listing, Refused, Seen, Touched, Vanished
-from emperord.monitors.rounds import in_turns
+from emperord.monitors.round_robin import round_robin
 from hypothesis import given
 from hypothesis import strategies as st
 from support.observing import DIR, World, seen
@@ -71,7 +71,7 @@ def test_without_tyrant_mode_a_listing_keeps_its_order() -> None:
 def test_turns(sizes: list[int]) -> None:
     """Each line keeps its order, and none is ahead of another by more than an item."""
     lines = [[(line, number) for number in range(size)] for line, size in enumerate(sizes)]
-    taken = list(in_turns(lines))
+    taken = list(round_robin(lines))
     assert sorted(taken) == [item for line in lines for item in line]
     assert [number for _, number in taken] == sorted(number for _, number in taken)
 

@@ -1,11 +1,11 @@
-"""The steps that are due, in words: of one vassal, and of all that wait."""
+"""Texts for the steps that are due: of one vassal, and of all that wait."""
 
 from collections.abc import Mapping
 
 from .fleet import UP
 
 
-def due_words(step: str | None, phase: str, line: int | None) -> str:
+def step_text(step: str | None, phase: str, line: int | None) -> str:
     """The step of a vassal that waits; empty where none does, or its phase says so already.
 
     ``line`` is how many reloads and restarts wait for a slot, if this one does.
@@ -19,7 +19,7 @@ def due_words(step: str | None, phase: str, line: int | None) -> str:
     return f"{step} waits for the end of its {'start' if phase == 'starting' else 'reload'}"
 
 
-def waiting_words(steps: Mapping[str, int]) -> str:
+def steps_text(steps: Mapping[str, int]) -> str:
     """The steps that wait, with their numbers; empty where none does."""
     told = [f"{count:,} {step}{'' if count == 1 else 's'}" for step, count in steps.items()]
     return f"{' and '.join(told)} wait{'s' if sum(steps.values()) == 1 else ''}" if told else ""

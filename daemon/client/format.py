@@ -1,4 +1,4 @@
-"""Values of answers in words, and answers as JSON."""
+"""Texts for values of answers, and answers as JSON."""
 
 import json
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def print_json(answer: Any) -> None:
     write([text.encode("utf-8", "backslashreplace"), b"\n"])
 
 
-def words(value: Any, most: int | None = None) -> str:
+def as_text(value: Any, most: int | None = None) -> str:
     """A value for people; of a list ``most`` items, all of them unless told."""
     if isinstance(value, dict):
         return ", ".join(starmap(_pair, value.items())) or "none"

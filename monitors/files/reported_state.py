@@ -14,7 +14,7 @@ from .single_files import FileStates
 from .survey import Survey
 
 
-class Told:
+class ReportedState:
     """The state that was told last. It decides whether a new look is news."""
 
     def __init__(self, allowance: Allowance, changes: Changes) -> None:

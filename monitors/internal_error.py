@@ -7,7 +7,7 @@ import traceback
 log = logging.getLogger("emperor")
 
 
-def told(what: str, error: Exception) -> str:
+def log_and_describe(what: str, error: Exception) -> str:
     """Log an error about ``what``; the reason to give for it.
 
     The error's own text is left out, because it can hold a part of a config.

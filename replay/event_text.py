@@ -1,4 +1,4 @@
-"""How events and vassals are put into words for people. JSON is elsewhere, and has no words."""
+"""The texts for events and vassals. JSON is elsewhere, and has no such texts."""
 
 import shutil
 import signal

@@ -1,4 +1,4 @@
-"""Rounds: items of several lines, one of each line in turn.
+"""Round robin: items of several lines, one of each line in turn.
 
 A line is all that one user has in a listing, or in a part of it. However long it is, the first item
 of each other line comes after one of its items.
@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def in_turns(lines: Iterable[Iterable[T]]) -> Iterator[T]:
+def round_robin(lines: Iterable[Iterable[T]]) -> Iterator[T]:
     """The items of all lines. Each line keeps its order."""
     waiting = [iter(line) for line in lines]
     while waiting:

@@ -23,7 +23,7 @@ def test_a_section_that_cannot_be_read_bars_its_vassal(monkeypatch: pytest.Monke
     found, flaw = settings.read("a.ini", b"[emperor]\ncommand = x\n")
     assert found == {}
     assert flaw is not None
-    assert flaw.startswith("[emperor] error of the daemon: KeyError at test_unexpected.py:")
+    assert flaw.startswith("[emperor] error of the daemon: KeyError at test_internal_error.py:")
 
 
 def broken(_: bytes) -> Any:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from emperord.monitors.given import NoConfig, is_one_file, misfit, summary
+from emperord.monitors.named_files import NoConfig, is_one_file, misfit, summary
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.registry import open_monitor
 

@@ -1,4 +1,4 @@
-"""Ends of processes and restarts in words: ``SIGKILL 11 s ago, not by emperord``."""
+"""Texts for ends of processes and for restarts: ``SIGKILL 11 s ago, not by emperord``."""
 
 from typing import Final
 
