@@ -249,7 +249,7 @@ def _make_sure(
         option = "--tyrant" if decided.tyrant else "--user"
         raise OSError(
             f"{option} with --log inherit would give this terminal to every vassal, to read from"
-            " as well: let it have log files, or send the output elsewhere"
+            " as well: let it have log files, or send output elsewhere"
         )
 
 

@@ -250,7 +250,7 @@ def on_demand() -> list[Decorator]:
         _option(
             "--on-demand-exec",
             metavar="CMD",
-            help="Run this with a config file's path; what it prints is its on-demand address."
+            help="Run this with a config file's path. It prints the vassal's on-demand address."
             " With --tyrant it runs as the vassal's user.",
         ),
         _option(
@@ -266,7 +266,7 @@ def on_demand() -> list[Decorator]:
             type=owner,
             metavar="USER[:GROUP]",
             show_default="the daemon's; with --tyrant or --user, the vassal's",
-            help="Whose these socket files are.",
+            help="Owner of these socket files.",
         ),
         _option(
             "--on-demand-backlog",
@@ -388,8 +388,8 @@ def record() -> list[Decorator]:
         _option(
             "--witness",
             metavar="PATH|syslog|cmd:CMD",
-            help="Write the journal's last number and hash there as well, so that a journal that"
-            " is rewritten or put back is noticed: a file, syslog, or the input of a command.",
+            help="Write the journal's last number and hash there as well: to a file, to syslog, or"
+            " to a command's input. Then a journal that is rewritten or put back is noticed.",
         ),
         _option(
             "--witness-every",
@@ -422,8 +422,8 @@ def record() -> list[Decorator]:
             metavar="PATH|auto|none",
             default=cgroup_base.AUTO,
             show_default=True,
-            help="The cgroup v2 in which each vassal gets one of its own, so that a stop ends"
-            " all of its processes; auto: what systemd delegated (Delegate=).",
+            help="The cgroup v2 in which each vassal gets one of its own. Then a stop ends all of"
+            " its processes. auto: the one that systemd delegated (Delegate=).",
         ),
         _option(
             "--max-clock-step",

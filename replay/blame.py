@@ -8,7 +8,7 @@ that vassal's configs are the older ones.
 
 A line is *at the boundary* where it may be older than the deploy that is told. Then the file begins
 later, or the config before was not recorded. With a period, it is also one that did not change in
-the period: the deploy that is told is the one that was wanted when the period began.
+the period. Then the deploy that is told is the one that was wanted when the period began.
 """
 
 from bisect import bisect_left

@@ -18,7 +18,7 @@ from . import completing, hosts
 from .salvage import OPTION
 from .shared import SOURCES
 
-# Each is a module of ``commands/`` with a ``command``; a hyphen is an underscore there, and a name
+# Each is a module of ``commands/`` with a ``command``. A hyphen is an underscore there, and a name
 # that Python keeps for itself has one behind it.
 COMMANDS: Final = (
     "around",
@@ -88,9 +88,9 @@ class _Commands(Group):
 def cli(context: click.Context, journals: tuple[str, ...], salvage: bool) -> None:
     """Read a journal: what was deployed, when, from where, and why things are as they are.
 
-    Works while a daemon runs, on a copy, on an archive, and never writes to it. T is a time as
-    in 2026-11-24T06:31:03Z (UTC where nothing is said), a date, a clock time (06:41, the last one
-    that has passed), yesterday, '10 minutes ago', 10m, -10m, or an event: @SEQ.
+    Works while a daemon runs, on a copy, on an archive, and never writes to it. T is a time as in
+    2026-11-24T06:31:03Z (UTC where nothing is said), a date, a clock time (06:41: the last one), or
+    yesterday. It is also '10 minutes ago', 10m, -10m, or an event: @SEQ.
     """
     told = completing.journals(journals)
     if "" in told:

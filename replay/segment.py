@@ -2,7 +2,7 @@
 
 A segment begins with the fleet of a stored snapshot, or where the file begins, and ends with
 another one. It is *clean* where nothing at all is to be told of it. Each row follows from the chain
-and orders what was recorded, each checkpoint and snapshot is that of the fold, and each outcome in
+and orders what was recorded, and each checkpoint and snapshot is that of the fold. Each outcome in
 the table ``deploy`` follows from the events. Anything else raises ``Unclean``, without a word on
 what it is: ``verify.py`` finds that out, from the beginning and in order.
 

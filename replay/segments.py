@@ -13,7 +13,7 @@ Where a former ``verify`` has left a mark (``since_verified.py``), only the chai
 before it is checked.
 
 Only a clean journal has an answer here. If anything is to be told, a process has failed, or the
-journal cannot be cut, the answer is None, and ``verify.py`` does all again in order.
+journal cannot be cut, the answer is None. Then ``verify.py`` does all again in order.
 """
 
 import sys

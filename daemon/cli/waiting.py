@@ -28,8 +28,8 @@ def wait(seconds: float, descriptor: int = 1) -> None:
 def until_interrupted() -> Iterator[None]:
     """^C ends what is done here, and the program with exit code 0.
 
-    It ends at once. The signal may come between a write and the note of its success, and then
-    Python would write the same text once more at its end.
+    It ends at once. The signal may come between a write and the note of its success. Then Python
+    would write the same text once more at its end.
     """
     try:
         yield

@@ -1,7 +1,7 @@
 """A terminal that a program has for itself: keys one at a time, and lines that change in place.
 
-The terminal is given back as it was found, however the program ends: by itself, by an error, by a
-signal, or while it is suspended by ^Z. Only SIGKILL is not seen.
+The terminal is given back as it was found, however the program ends. It may end by itself, by an
+error or by a signal, or be suspended by ^Z. Only SIGKILL is not seen.
 
 A frame writes the lines that have changed and no others, so a slow line is not flooded. The write
 waits for the terminal, so frames never queue up.

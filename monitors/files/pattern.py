@@ -1,8 +1,8 @@
 """glob://PATTERN: each config file that matches is a vassal, known by its path as matched.
 
-Patterns are those of glob(3): ``*``, ``?``, ``[a-z]``, ``[!a-z]`` and ``[^a-z]`` within one
-component, ``\\`` takes the next character as it is, a leading dot must be matched by a dot, and
-``**`` is nothing but ``*``. The walk is our own, because an unreadable directory must not look like
+Patterns are those of glob(3). ``*``, ``?``, ``[a-z]``, ``[!a-z]`` and ``[^a-z]`` match within one
+component. ``\\`` takes the next character as it is. A leading dot must be matched by a dot, and
+``**`` is the same as ``*``. The walk is our own, because an unreadable directory must not look like
 a missing one. ENOENT and ENOTDIR are holes in the tree. Any other error means that the whole cannot
 be told. The part before the first wildcard must exist: where it does not, a disk is missing rather
 than every vassal.

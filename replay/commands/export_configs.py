@@ -29,7 +29,7 @@ from ..shared import complain, moment_of, moments_or_until, names_argument, prin
     "--json",
     "as_json",
     is_flag=True,
-    help="For programs: what was written where; with --sql, each INSERT.",
+    help="For programs: each file that was written; with --sql, each INSERT.",
 )
 @reading
 def command(
@@ -38,7 +38,7 @@ def command(
 ) -> int:  # fmt: skip
     """All config texts as of then, as files or as SQL.
 
-    Each file is new, for its owner alone, and in DIR itself: a name with a slash or other
+    Each file is new, for its owner alone, and in DIR itself. A name with a slash or other
     characters that a file should not have is written with %XX. Nothing is ever overwritten. Exits
     with 1 if a text is not there.
     """

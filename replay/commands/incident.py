@@ -42,11 +42,11 @@ def command(
 ) -> int:  # fmt: skip
     """The opening of a post-mortem, as a page of Markdown.
 
-    Since when the vassal was down, which deploy broke it and how, the last good config, the repairs
-    that were tried, its last lines, other vassals that have a bad line now, and all else that
-    changed within a minute. Without NAME it is about the last incident of the fleet: an outage of a
-    source, a mass removal, a crash loop, or a death of the daemon. Of a pattern ('app-*') it has a
-    page for each.
+    The page says since when the vassal was down, which deploy broke it and how, and the last good
+    config. It has the repairs that were tried, and the vassal's last lines. It names other vassals
+    that have a bad line now, and all else that changed within a minute. Without NAME it is about
+    the last incident of the fleet. That is an outage of a source, a mass removal, a crash loop, or
+    a death of the daemon. Of a pattern ('app-*') it has a page for each.
     """
     keep_utc()
     if at is not None and until is not None:

@@ -31,9 +31,9 @@ def command(
 ) -> None:  # fmt: skip
     """When a text came into configs, when it went, and where it is now.
 
-    Each config text that the journal has is looked through. A line is told for each time that a
-    vassal had the text, from the deploy that brought it to the one that took it away. Exits with
-    1 if no config has it.
+    Each config text that the journal has is looked through. There is a line for each time that a
+    vassal had the text, from the deploy that brought it to the one that removed it. Exits with 1 if
+    no config has it.
     """
     check_order(reader, since, until)
     literal = os.fsencode(text)

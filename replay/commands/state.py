@@ -22,7 +22,7 @@ from ..shared import moment_of, moments_or_until, names_of, print_lines, reading
 @moments_or_until
 @click.option(
     "--diff", "since", type=TIME, metavar="T1",
-    help="What differs from then to T2; to --at, --seq or the present where there is no T2.",
+    help="The differences from then to T2, or to --at, --seq or the present without T2.",
 )  # fmt: skip
 @click.argument(
     "words", metavar="[T2] [NAME]...", nargs=-1, callback=names_of, shell_complete=VASSALS

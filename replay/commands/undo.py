@@ -30,8 +30,8 @@ def _seq(_: click.Context, __: click.Parameter, told: str) -> int:
 def command(reader: Reader, seq: int, as_json: bool, raw: bool) -> None:
     """The commands that would bring back what event SEQ changed. Nothing is carried out.
 
-    A shell command for a file and for an operator's request, SQL for a row, mongosh for a document;
-    elsewhere the text and what to do with it.
+    It prints a shell command for a file and for an operator's request, SQL for a row, and mongosh
+    for a document. Elsewhere it prints the text and what to do with it.
     """
     found = undo.undo(reader, seq)
     if as_json:

@@ -43,8 +43,8 @@ def command(
 ) -> None:  # fmt: skip
     """Check and fold everything: are chain, actions and states the same?
 
-    Exits with 0 if they are, 1 if the fold diverged from the record, 3 if the record is damaged, or
-    is not what a witness or another copy has of it.
+    Exits with 0 if they are, and with 1 if the fold diverged from the record. Exits with 3 if the
+    record is damaged, or is not what a witness or another copy has of it.
     """
     progress = Progress()
     if witness_key is not None and witness is None:

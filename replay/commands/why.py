@@ -31,8 +31,8 @@ from ..trust import complaint
 def command(reader: Reader, names: Sequence[str], at: Moment | None, as_json: bool) -> int:
     """The chain of causes that led to a vassal's present phase. NAME may be a pattern ('app-*').
 
-    After a crash loop it says since when the vassal is down, which deploy broke it, and which
-    repairs were tried: ✓ helped, ✗ died, - came too late.
+    After a crash loop it says since when the vassal is down, and which deploy broke it. It lists
+    the repairs that were tried: ✓ helped, ✗ died, - came too late.
     """
     if as_json:
         keep_utc()

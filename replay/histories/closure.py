@@ -3,7 +3,7 @@
 Vassals share slots, lines, on-demand addresses and budgets, so others may decide when one of them
 starts. Which others, the fold tells: the history is folded whole, and without the vassals that are
 not known to matter. At the first event at which both decide otherwise about the vassals that stay,
-those that may have decided are added, the nearest first, and it is folded again. In the end both
+those that may have decided are added, the nearest first. Then it is folded again. In the end both
 are the same, at each event. So a history that was made smaller decides as the whole one did.
 """
 

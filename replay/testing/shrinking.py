@@ -1,9 +1,9 @@
 """The smallest history that still has a divergence, by delta debugging.
 
 First whole vassals are left out, from the start and from the events, then single events. Both are
-tried in pieces, from halves down to one. A history counts as one that still has the
-divergence if the fold reaches the same event with everything before it as it was recorded, and
-there differs in the same way. So a shrunk history never shows another difference by accident.
+tried in pieces, from halves down to one. A history still has the divergence if the fold reaches the
+same event with everything before it as it was recorded. There it must differ in the same way. So a
+shrunk history never shows another difference by accident.
 
 Every try folds the history. All tries fold at most ``MOST_FOLDED`` events: some seconds.
 """

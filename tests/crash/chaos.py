@@ -1,11 +1,11 @@
 """Chaos: a whole emperor under load, and its daemon killed over and over. ``tools/chaos`` runs it.
 
-Vassals of real uWSGI that nobody touches answer requests all the time; beside them files come, go
-and change (``churn.py``), and rows of a database if it is told so (``rows.py``). The daemon is
-killed at random moments, of its start as well as of its work. At the end no request has failed, and
-no vassal that nobody touched has another pid. None ever ran twice, and no start or reload hung. The
-fleet is as its sources say. The record is whole, and has every death with its status. The seed is
-printed; it gives the same changes and the same plan of kills.
+Vassals of real uWSGI that the test leaves alone answer requests all the time. Beside them files
+come, go and change (``churn.py``), and rows of a database if it is told so (``rows.py``). The
+daemon is killed at random moments, of its start as well as of its work. At the end no request has
+failed, and no vassal that nobody touched has another pid. None ever ran twice, and no start or
+reload hung. The fleet is as its sources say. The record is whole, and has every death with its
+status. The seed is printed; it gives the same changes and the same plan of kills.
 """
 
 import argparse
@@ -123,8 +123,8 @@ class Chaos:
     def kill(self, mostly_at_work: bool = True) -> None:
         """Kill the daemon at some moment, most often when it works, now and then as it starts.
 
-        One that is killed as it starts has failed, so the next is put off: too many of those in
-        a row, and most of the time there is no daemon to kill.
+        One that is killed as it starts has failed, so the next is put off. With too many of those
+        in a row there is mostly no daemon to kill.
         """
         pid = self.daemon()
         if mostly_at_work and self.chance.random() < 0.75:

@@ -34,7 +34,7 @@ def daemon(make_daemon: MakeDaemon, port: int) -> Daemon:
 
 
 # The scripts of the text that the project came from, as written, but for the places (host, port,
-# folder) and for what today's pika calls ``exchange_type`` where it was ``type`` before 1.0.
+# folder). They say ``exchange_type``, as today's pika does, for ``type`` before 1.0.
 CONNECT = """
 # The pika module is used in this example, but you're free to use whatever adapter you like.
 import pika

@@ -177,8 +177,8 @@ def all_cases(counts: Mapping[str, Mapping[str, int]]) -> list[Case]:
 def sampled(cases: Iterable[Case], size: int, seed: int) -> list[Case]:
     """So many of them, in an order of the seed's.
 
-    Two counts differ in some sites. So each case has its rank by its name alone: a seed gives the
-    same sample, but for those that were counted once only (rendezvous hashing).
+    Two counts differ in some sites. So each case has its rank by its name alone (rendezvous
+    hashing). A seed gives the same sample, but for those that were counted once only.
     """
     return sorted(cases, key=lambda case: _rank(case, seed))[:size]
 

@@ -1,8 +1,8 @@
 """The safety of a run: a second opinion, formed from the durable record and the processes alone.
 
-It shares no code with the fold, and asks it nothing. It follows the rows as they become
-durable, and is told of every order that is carried out and of every process that begins or
-ends. Rows are read as JSON: what they say is what anybody could read in the journal.
+It shares no code with the fold, and asks it nothing. It follows the rows as they become durable. It
+is told of every order that is carried out and of every process that begins or ends. Rows are read
+as JSON: what they say is what anybody could read in the journal.
 """
 
 import json

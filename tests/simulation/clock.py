@@ -1,7 +1,7 @@
 """Virtual time, which moves when nothing can run, and then to the next thing that is to happen.
 
-Trio's ``MockClock`` does that too. This one does it in the pass of the loop in which it finds out,
-and lets a sleeping task wait without a cancel scope: half of a run's time went into those. Which
+Trio's ``MockClock`` does that too. This one does it in the pass of the loop in which it finds out.
+It lets a sleeping task wait without a cancel scope, because those took half of a run's time. Which
 task runs in which pass is the same with both.
 """
 

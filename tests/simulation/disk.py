@@ -1,8 +1,8 @@
 """The simulated journal: what was appended is durable, and outlives daemons.
 
 ``Disk`` is the file; ``Record`` is what one daemon holds of it, with the interface of
-``daemon/loop/ports.py``. An append can be refused for a while, take its time, and be the moment at
-which the daemon is killed: before anything is written, or when all is.
+``daemon/loop/ports.py``. An append can be refused for a while, or take its time. It can be the
+moment at which the daemon is killed, before anything is written or when all is.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

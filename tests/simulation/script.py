@@ -1,8 +1,8 @@
 """The script of one run: who the sources are, and what happens when. A seed gives one script.
 
-A step stands for itself: it says what happens in words that make sense whatever happened before
-(a kill of a vassal that does not run is nothing). So any part of a script is a script too, and
-one that fails can be cut down.
+A step stands for itself: it says what happens in words that make sense whatever happened before. A
+kill of a vassal that does not run is nothing. So any part of a script is a script too, and one that
+fails can be cut down.
 """
 
 from random import Random

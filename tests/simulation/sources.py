@@ -1,8 +1,8 @@
 """The simulated sources: what they have, and monitors that tell of it, more or less truly.
 
-``files`` and ``rows`` list all they have, again and again; ``messages`` tells each thing once,
-and has it taken from its queue only when it is durable. The content of a source outlives the
-daemon; a monitor is one daemon's.
+``files`` and ``rows`` list all they have, again and again. ``messages`` tells each thing once, and
+has it taken from its queue only when it is durable. The content of a source outlives the daemon; a
+monitor is one daemon's.
 """
 
 from collections.abc import Mapping

@@ -127,7 +127,7 @@ MET: Final = {
         graceful=False,
     ),
     # One turn took in that its patience had ended, which ordered the reload, and that the old
-    # program accepted, which was taken for the success of the reload.
+    # program accepted. That was taken for the success of the reload.
     "a word that comes with the order to reload is the old program's": Script(
         110008,
         (
@@ -159,8 +159,8 @@ MET: Final = {
         max_starting=3,
         graceful=False,
     ),
-    # The process has the address for as long as it lives, and no daemon knows that any more:
-    # the other vassal is tried again and again. The rule of the test did not allow for that.
+    # The process has the address for as long as it lives, and no daemon knows that any more. The
+    # other vassal is tried again and again. The rule of the test did not allow for that.
     "an address whose keeper is dead is tried again": Script(
         110113,
         (

@@ -1,7 +1,7 @@
 """Damages a journal, for tests of what finds it.
 
-A function works on a closed journal, or on what a killed daemon left, as the real thing does:
-by SQL, by bytes of the file, by whole files.
+A function works on a closed journal, or on what a killed daemon left. It does so as the real thing
+does: by SQL, by bytes of the file, by whole files.
 """
 
 import sqlite3

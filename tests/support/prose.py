@@ -1,21 +1,20 @@
 """The sentences of comments, docstrings and Markdown pages, and the faults of style in them.
 
-Of strings, those of errors and log lines count, and of tables the cells that are sentences; their
-first words are looked at, not their length.
+Of strings, the literals count that a user reads. They are arguments of errors, of log calls and of
+``click.echo``, and the help texts of commands and options. A semicolon ends a fact of a log line or
+of an error, which is one line. Of tables, the cells count that are sentences.
 
-Code is no prose: spans, blocks, tables, URLs and headings are left out or count as one word, and
-so do directives of tools, such as ``noqa``. An item of a list is a paragraph.
+Code is no prose: spans, blocks, URLs and headings are left out or count as one word. So do
+directives of tools, such as ``noqa``. An item of a list is a paragraph.
 """
 
 import ast
-import io
 import re
-import tokenize
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-LONGEST = 40  # words of a sentence
+LONGEST = 25  # words of a sentence
 _OPENINGS = re.compile(r"(who|whoever|whose|what|nobody|somebody)\b", re.I)
 _DIRECTIVE = re.compile(r"(noqa|type:|fmt:|pragma:|ruff:|mypy:|!)")
 _ITEM = re.compile(r"([-*+]|\d+[.)])\s+")
@@ -27,10 +26,22 @@ _LINK = re.compile(r"\]\([^)]*\)")
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s)>,]*[^\s)>,.]")
 _END = re.compile(r"[.!?][\"')*_\]]*(?=\s)|$")
 _ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|cf|vs)|\.\.)\.$", re.I)
-_TOLD = re.compile(r"(debug|info|warning|error|exception|critical|\w*[A-Z]\w*)$")  # and errors
-_CLAUSE = re.compile(r"(?:(?<=[.;!?])|(?<=: ))\s*")
+_TOLD = re.compile(r"(debug|info|warning|error|exception|critical|echo|\w*[A-Z]\w*)$")  # and errors
+_STOP = re.compile(r"(?<=[.;!?])\s+")  # one fact of a log line or of an error ends there
+_COLON = re.compile(r"(?<=: )\s*")
 _CELL = 6  # words; a shorter cell names a thing
-_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+_HELP = {"help", "epilog", "short_help"}  # keyword arguments
+_BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
+# Strings and comments of Python 3.11, where an f-string has no quote of its own kind inside.
+_LEXEME = re.compile(
+    r'(?:"""(?:[^\\]|\\.)*?"""'
+    r"|'''(?:[^\\]|\\.)*?'''"
+    r'|"(?:[^"\\\n]|\\.)*"'
+    r"|'(?:[^'\\\n]|\\.)*'"
+    r")|(?P<comment>#[^\n]*)",
+    re.DOTALL,
+)
+_Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 _BEFORE = "\"'(*_[#> \t"
 
 Line = tuple[int, str]  # its number, its text
@@ -54,12 +65,24 @@ class Sentence:
         return found
 
 
-def of_file(path: Path) -> Iterator[Sentence]:
+def faults(path: Path, shown: str, *, strings: bool = False) -> list[str]:
+    """Each fault of a file, as ``FILE:LINE: fault: sentence``. ``strings``: of its texts, too."""
+    return [
+        f"{shown}:{sentence.line}: {fault}: {sentence.text}"
+        for sentence in of_file(path, strings=strings)
+        for fault in sentence.faults
+    ]
+
+
+def of_file(path: Path, *, strings: bool = False) -> Iterator[Sentence]:
     text = path.read_text()
     if path.suffix == ".md":
         yield from of_page(text)
     elif path.suffix == ".py" or text.startswith("#!/usr/bin/env python"):
-        yield from of_python(text)
+        tree = ast.parse(text)
+        yield from of_python(text, tree)
+        if strings:
+            yield from of_strings(tree)
     else:
         yield from of_shell(text)
 
@@ -71,17 +94,29 @@ def of_page(text: str) -> Iterator[Sentence]:
         if line.lstrip().startswith("|"):
             for cell in line.strip().strip("|").split("|"):
                 if len(cell.split()) >= _CELL:
-                    yield Sentence(number, cell.strip(), 0)
+                    yield from _sentences([(number, cell.strip())])
 
 
-def of_strings(text: str) -> Iterator[Sentence]:
-    """The clauses of log lines and errors."""
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Call) and _TOLD.match(_name(node.func)):
-            for argument in node.args:
-                for clause in _CLAUSE.split(_text(argument)):
-                    if clause:
-                        yield Sentence(argument.lineno, clause, 0)
+def of_strings(tree: ast.AST) -> Iterator[Sentence]:
+    """The clauses of log lines and errors, and the sentences of help texts."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            if _TOLD.match(_name(node.func)):
+                for argument in node.args:
+                    yield from _clauses(argument.lineno, _text(argument))
+            for option in node.keywords:
+                if option.arg in _HELP:
+                    text = _text(option.value)
+                    yield from _clauses(option.value.lineno, text)
+                    yield from _sentences([(option.value.lineno, text)])
+
+
+def _clauses(line: int, text: str) -> Iterator[Sentence]:
+    """The parts between stops, semicolons and colons. The first part after a stop has the words."""
+    for sentence in _STOP.split(text):
+        for number, clause in enumerate(_COLON.split(sentence)):
+            if clause:
+                yield Sentence(line, clause, 0 if number else len(sentence.split()))
 
 
 def _name(function: ast.expr) -> str:
@@ -101,19 +136,31 @@ def _text(argument: ast.expr) -> str:
     return ""
 
 
-def of_python(text: str) -> Iterator[Sentence]:
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, _DOCUMENTED) and (doc := ast.get_docstring(node, clean=False)):
+def of_python(text: str, tree: ast.AST | None = None) -> Iterator[Sentence]:
+    for node in _definitions(tree or ast.parse(text)):
+        if doc := ast.get_docstring(node, clean=False):
             margin = " " * node.body[0].col_offset
             numbered = enumerate(doc.splitlines(), node.body[0].lineno)
             yield from _sentences([(n, line.removeprefix(margin)) for n, line in numbered])
-    lines = text.splitlines()
-    comments = [
-        (token.start, token.string, not lines[token.start[0] - 1][: token.start[1]].strip())
-        for token in tokenize.generate_tokens(io.StringIO(text).readline)
-        if token.type == tokenize.COMMENT
-    ]
-    yield from _of_comments(comments)
+    yield from _of_comments(_comments(text))
+
+
+def _definitions(node: ast.AST) -> Iterator[_Documented]:
+    """The module or definition itself and those in it. Expressions have none, so none is read."""
+    if isinstance(node, _Documented):
+        yield node
+    for name in _BODIES:
+        for inner in getattr(node, name, ()):
+            yield from _definitions(inner)
+
+
+def _comments(text: str) -> Iterator[Comment]:
+    line, start = 1, 0  # the line of the last lexeme, and where it begins
+    for lexeme in _LEXEME.finditer(text):
+        line, start = line + text.count("\n", start, lexeme.start()), lexeme.start()
+        if lexeme["comment"]:
+            before = text[text.rfind("\n", 0, start) + 1 : start]
+            yield (line, len(before)), lexeme[0], not before.strip()
 
 
 def of_shell(text: str) -> Iterator[Sentence]:

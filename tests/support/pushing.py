@@ -21,8 +21,8 @@ _SENT_AWAY: Final = (
 class Pusher:
     """A PUSH socket connected to an endpoint; ``keys`` are server, public and secret for CURVE.
 
-    A client that gets nowhere must not make a test wait, so nothing lingers, and a send that
-    cannot be taken in ``patience`` seconds raises zmq.Again. ``heartbeat`` is in milliseconds.
+    A client that gets nowhere must not make a test wait. So nothing lingers, and a send that cannot
+    be taken in ``patience`` seconds raises zmq.Again. ``heartbeat`` is in milliseconds.
     """
 
     def __init__(

@@ -1,9 +1,8 @@
 """Writes a journal of a million events: million.py PATH [EVENTS [VASSALS]].
 
-It is what a fleet of 200 files does in a month: deploys of changed texts, deaths and their retries,
-reloads, operators' stops, outages of the source, daemons that end and come back. The events are
-folded and stored as a daemon does it, with configs, deploys and snapshots. The same arguments make
-the same journal.
+It is what a fleet of 200 files does in a month: deploys, deaths and retries, reloads, stops,
+outages of the source, and new daemons. The events are folded and stored as a daemon
+does it, with configs, deploys and snapshots. The same arguments make the same journal.
 """
 
 import itertools

@@ -5,10 +5,10 @@ Three vassals run, and the daemon stops: ``state/older.db`` is a copy from then.
 release repairs ``shop.ini``. ``state/whole.db`` is a copy from the end of it, ``state/part.db`` one
 that was made meanwhile, without its ``-wal``.
 
-The forged copies fold to what they say: ``body.db`` has another exit code, ``time.db`` another time
-of the stop, ``text.db`` another text with its digest, and ``tail.db`` ends before the repair.
-``row.db`` and ``content.db`` were edited without knowledge of the chain. Then the older
-copy is put back as ``journal.db``, and the next daemon finds it. ``witness`` has the witness.
+The forged copies fold to what they say. ``body.db`` has another exit code, ``time.db`` another time
+of the stop, and ``text.db`` another text with its digest. ``tail.db`` ends before the repair.
+``row.db`` and ``content.db`` were edited without knowledge of the chain. Then the older copy is put
+back as ``journal.db``, and the next daemon finds it. ``witness`` has the witness.
 """
 
 import hashlib

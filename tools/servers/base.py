@@ -1,7 +1,7 @@
 """The base of all servers: a temporary folder, a free loopback port, a process.
 
-A server runs as an ordinary user where its program wants that: as the user its Debian package
-made, when we are root; else as ourselves. It leads its own process group, so that all of it can
+A server runs as an ordinary user where its program wants that. When we are root, that is the user
+its Debian package made; else it is ourselves. It leads its own process group, so that all of it can
 be stopped, killed or frozen at once. It dies with us.
 """
 

@@ -113,10 +113,10 @@ class OpenLDAP(Server):
     """Three databases: one offers syncrepl; two do not, and one of these has a contextCSN that
     stays as it is.
 
-    ``cn=admin`` may write both and ``cn=config``. ``cn=reader``, ``cn=limited`` (who is given
-    three entries of a search at most), ``cn=paging`` (three, unless by pages) and ``cn=tenant``
-    (who does not see the suffixes themselves) have the same password. An anonymous client sees
-    everything but ``entryCSN``. ``cn=Monitor`` counts what is sent.
+    ``cn=admin`` may write both and ``cn=config``. Some users have the same password: ``cn=reader``,
+    and ``cn=limited``, which is given three entries of a search at most. So do ``cn=paging``
+    (three, unless by pages) and ``cn=tenant``, which does not see the suffixes themselves. An
+    anonymous client sees everything but ``entryCSN``. ``cn=Monitor`` counts what is sent.
     """
 
     name = "openldap"

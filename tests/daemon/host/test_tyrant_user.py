@@ -295,7 +295,7 @@ def test_no_terminal_is_given_away(make_tyrant: MakeTyrant) -> None:
     assert done.returncode == 3
     assert done.stderr == (
         "emperor: --tyrant with --log inherit would give this terminal to every vassal, to read"
-        " from as well: let it have log files, or send the output elsewhere\n"
+        " from as well: let it have log files, or send output elsewhere\n"
     )
 
 
