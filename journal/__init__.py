@@ -1,9 +1,10 @@
 """The record: every event and the actions that followed, in one SQLite file with a hash chain.
 
-The package imports nothing of ours from outside. It knows what events look like (``events.py``),
-but not what they mean for a vassal. The daemon writes (``store.py``), any program may read
-(``reading.py``), and an audit proves what is read (``damage.py``). docs/journal.md is for readers
-without our code.
+Imports: nothing of ours.
+
+The package knows what events look like (``events.py``), but not what they mean for a vassal. The
+daemon writes (``store.py``), any program may read (``reading.py``), and an audit proves what is
+read (``damage.py``). docs/journal.md is for readers without our code.
 
 The hash chain (``chain.py``): each row has the SHA-256 of the row before it and of its own columns.
 A changed byte breaks the chain at its row, and the ``head`` in the table ``chain`` shows rows that

@@ -1,11 +1,11 @@
 """``emperor-replay``: the journal read back, folded again, and verified.
 
 ``commands/`` has a file for each command. ``rebuild.py`` gives the fleet at any event, and
-``verify.py`` compares the record with the chain and with the fold. ``event_text.py`` has
-the texts for events. ``live_why.py`` is the command ``why`` of ``emperor-ctl``.
+``verify.py`` compares the record with the chain and with the fold. ``event_text.py`` has the texts
+for events. ``live_why.py`` is the command ``why`` of ``emperor-ctl``.
 
-The package may import ``daemon/core``, ``daemon/cli``, ``daemon/client``, ``journal`` and
-``monitors``, and of ``daemon/loop`` the texts of the log.
+Imports: ``daemon/cli``, ``daemon/client``, ``daemon/core``, ``daemon/loop``, ``journal``,
+``monitors``. Of ``daemon/loop`` it has the texts of the log.
 
 Invariants:
 

@@ -5,7 +5,7 @@
 ``terminal.py`` has colours, widths and local time, ``pager.py`` the pager for long output.
 ``waiting.py`` has the waits of what follows something.
 
-The package may import ``daemon/keeper``, ``journal`` and ``monitors``.
+Imports: ``daemon/core``, ``daemon/keeper``, ``journal``, ``monitors``.
 
 Invariants:
 

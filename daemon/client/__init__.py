@@ -7,8 +7,7 @@ which are in ``replay/live_why.py`` and ``live_events.py``. ``logs.py`` finds lo
 has several. ``screen.py`` holds the terminal, ``fleet_feed.py`` asks in a thread, and ``usage.py``
 reads CPU and memory. ``top_rows.py`` has the rows, and ``top_state.py`` the operator's choice.
 
-The package may import ``daemon/cli``, ``daemon/control``, ``daemon/core``, ``journal`` and
-``monitors``.
+Imports: ``daemon/cli``, ``daemon/control``, ``daemon/core``, ``journal``, ``monitors``.
 
 Invariants:
 

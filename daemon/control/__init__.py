@@ -5,9 +5,9 @@ about vassals, which ``choosing.py`` finds. ``waiting.py`` lets a client wait fo
 ``attention.py`` finds troubles, ``explain.py`` shows the command of a vassal.
 ``takeover.py`` hands all vassals to a successor whose keeper lives.
 
-The package may import ``daemon/cli``, ``daemon/core``, ``daemon/host``, ``daemon/keeper``,
-``journal`` and ``monitors``. It does not import the loop. Each file names as a protocol what it
-needs of the running daemon.
+Imports: ``daemon/cli``, ``daemon/core``, ``daemon/host``, ``daemon/keeper``, ``journal``,
+``monitors``. It does not import the loop: each file names as a protocol what it needs of the
+running daemon.
 
 Invariants:
 

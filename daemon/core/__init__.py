@@ -1,8 +1,10 @@
 """The decisions of the daemon: a fleet and an event go in, the next fleet and actions come out.
 
-The package imports ``journal/`` only: the vocabulary of events, the policy and the errors. It is
-pure. No module here reaches for the clock, the system, randomness, trio or SQLite, so a replay in
-another year on another machine decides the same. ``tests/fold/test_purity.py`` holds that.
+Imports: ``journal``. Of that, it has the vocabulary of events, the policy and the errors.
+
+The package is pure. No module here reaches for the clock, the system, randomness, trio or SQLite,
+so a replay in another year on another machine decides the same. ``tests/fold/test_purity.py`` holds
+that.
 
 The table in ``fold.py`` is a state machine. It has a row for each kind of event about a vassal, a
 column for each phase, and in each cell a move. ``steps.py`` names the files of the moves. The table

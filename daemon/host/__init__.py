@@ -5,9 +5,8 @@ vassals on demand, and finds the processes of a former daemon again. It carries 
 the fold and reports results; it decides nothing. ``host.py`` puts the parts together, and is the
 port that the loop wants.
 
-Imports: ``daemon/core`` and ``daemon/keeper`` for their types, ``journal``, and from ``monitors``
-names, settings, and reading with a tenant's rights. It imports nothing of ``daemon/loop``,
-``daemon/control`` or ``daemon/startup``.
+Imports: ``daemon/core``, ``daemon/keeper``, ``journal``, ``monitors``. The first two are for their
+types. Of ``monitors`` it has names, settings, and reading with a tenant's rights.
 
 Invariants:
 

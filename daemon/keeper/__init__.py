@@ -7,8 +7,8 @@ The kernel closes a descriptor when its last holder dies, and uWSGI ends when it
 closes. So the keeper has a duplicate of each socket. The kernel gives orphans to the nearest
 subreaper. So the keeper reaps vassals whose daemon died, and tells the next daemon how they ended.
 
-The package imports nothing of the daemon, and of ``monitors/`` only how to hide secrets. The keeper
-has to live: its process uses the standard library only, and no trio or SQLite.
+Imports: ``monitors``. Of that, it has only how to hide secrets. The keeper has to live: its process
+uses the standard library only, and no trio or SQLite.
 
 Invariants:
 

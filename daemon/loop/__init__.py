@@ -6,9 +6,9 @@ see it, and ``handover`` is its exit with running vassals. ``observer`` and the 
 observations of sources into events. ``deadlines``, ``heartbeats``, ``jumps``, ``pressure``,
 ``signals``, ``monitor_runner`` and ``vassal_news`` are the senders of inputs.
 
-The package may import ``daemon/control``, ``daemon/core``, ``daemon/host``, ``daemon/keeper``,
-``journal`` and ``monitors``. ``ports.py`` imports values and decisions only. So the simulation can
-replace journal, host, keeper, clock and signals.
+Imports: ``daemon/control``, ``daemon/core``, ``daemon/host``, ``daemon/keeper``, ``journal``,
+``monitors``. ``ports.py`` imports values and decisions only. So the simulation can replace journal,
+host, keeper, clock and signals.
 
 Invariants:
 

@@ -1,6 +1,9 @@
 """amqp:// and amqps://: messages of a broker announce configs, files and URLs.
 
-It may import the modules that all sources share, and ``files``, for announced files.
+Imports: ``journal``, ``monitors``, ``monitors/files``. Of ``monitors/files`` it has the reader, for
+announced files.
+
+Invariants:
 
 - A message is acknowledged only after its observation is durable in the journal.
 - An announced file ends its vassal when it goes, not when it changes.

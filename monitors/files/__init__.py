@@ -1,6 +1,8 @@
 """dir:// and glob://: config files, found by rescans and watched by inotify.
 
-It may import the modules that all sources share. Other sources may use its scan of one file.
+Imports: ``journal``, ``monitors``. Other sources may use its scan of one file.
+
+Invariants:
 
 - A rescan finds every change, even where inotify tells nothing; inotify only makes it fast.
 - A path that cannot be read never looks like a file that is gone.

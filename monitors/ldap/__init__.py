@@ -1,6 +1,8 @@
 """ldap:// and ldaps://: entries of a directory, followed by synchronization or polled.
 
-It may import the modules that all sources share. It needs the extra ``ldap`` (python-ldap).
+Imports: ``journal``, ``monitors``. It needs the extra ``ldap`` (python-ldap).
+
+Invariants:
 
 - libldap works on one end of a socket pair, so it never blocks the event loop.
 - Its messages are measured before libldap sees them, because it allocates what they claim.

@@ -1,6 +1,8 @@
 """mongodb://, mongodb+srv:// and mongodb2://: documents that a filter finds.
 
-It may import the modules that all sources share.
+Imports: ``journal``, ``monitors``.
+
+Invariants:
 
 - A change stream only wakes a reading; the reading is the truth.
 - A document that cannot be decoded is refused alone, and the rest of its batch counts.

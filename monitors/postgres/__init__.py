@@ -1,6 +1,8 @@
 """pg://, postgresql:// and postgres://: rows that a query gives.
 
-It may import the modules that all sources share.
+Imports: ``journal``, ``monitors``.
+
+Invariants:
 
 - NOTIFY only wakes a reading; the reading is the truth.
 - The session is read-only, and each query is a transaction of its own.

@@ -1,6 +1,8 @@
 """zmq://: messages that clients push to a socket of the daemon.
 
-It may import the modules that all sources share.
+Imports: ``journal``, ``monitors``.
+
+Invariants:
 
 - Messages of one client are told in their order; the time of a message is when it came.
 - The daemon accepts connections itself, and counts each client's frames before libzmq has them.

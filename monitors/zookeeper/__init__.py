@@ -1,6 +1,8 @@
 """zoo:// and zookeeper://: znodes below a path, watched and read again one by one.
 
-It may import the modules that all sources share.
+Imports: ``journal``, ``monitors``.
+
+Invariants:
 
 - A vassal is gone when a listing that was made after it could not be read lacks it.
 - A vassal with fields is told as it was at one moment.

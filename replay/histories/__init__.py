@@ -12,4 +12,12 @@ that must come out the same: so a history is a test.
     recorded.py    takes it from a journal; ``closure.py`` leaves out what decides nothing in it
     folding.py     folds it: actions and states, event by event
     check.py       whether it folds to what it says, and where it first does not
+
+Imports: ``daemon/core``, ``journal``, ``monitors``, ``replay``.
+
+Invariants:
+
+- ``write(read(text))`` is ``text``, for each text that ``write`` made.
+- A history needs no journal and no clock: it folds on any machine to the same.
+- A later version reads each history of a former one.
 """

@@ -6,6 +6,15 @@ nothing but pytest and the standard library; everything else waits for a history
 A ``*.history`` file below a test folder is a test (``collecting.py``). The fixture ``replay`` steps
 through a history or a journal (``steps.py``). The fixture ``fleet`` is a fold to feed events to
 (``fleets.py``). The names of their types are here, for annotations.
+
+Imports: ``daemon/core``, ``journal``, ``monitors``, ``replay``, ``replay/histories``. pytest is
+imported in this package only.
+
+Invariants:
+
+- A session without histories imports neither the fold nor SQLite.
+- A failure says whether the history diverged, is damaged, or is newer than this version.
+- A history is rewritten only with ``--history-rewrite``, and the reason stays in it.
 """
 
 from collections.abc import Iterator

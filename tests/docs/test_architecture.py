@@ -8,21 +8,10 @@ from importlib.util import resolve_name
 from pathlib import Path
 
 import pytest
+from support.rooms import PAGE, ROOT, rooms
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "architecture.md").read_text()
 PORTS = "daemon/loop/ports.py"
 ADAPTERS = {"logging", "os", "select", "signal", "socket", "sqlite3", "subprocess", "threading"}
-_ROW = re.compile(r"^\| `([a-z/]+)` \| [^|]* \|([^|]*)\|$", re.M)
-
-
-@functools.cache
-def rooms() -> dict[str, set[str]]:
-    """The rooms of the page's table, and the rooms that each may import."""
-    return {
-        room.rstrip("/"): {name.rstrip("/") for name in re.findall(r"`([a-z/]+)`", may)}
-        for room, may in _ROW.findall(PAGE)
-    }
 
 
 def modules() -> list[Path]:
