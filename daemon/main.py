@@ -1,4 +1,14 @@
-"""``emperor``: the command."""
+"""``emperor``: the command.
+
+The order of a start matters. Options and URLs are checked first, while nothing is open. Then the
+journal is opened, which may wait for another daemon, and its identity is locked (``startup/``).
+From there on this is the only daemon of the journal, so it may look at processes.
+``become_subreaper`` comes before the first process is started, so that no orphan is missed.
+
+All parts are made here and given to the shell, which knows them as ports only (``loop/ports.py``).
+The end is in the reverse order. The control socket is unlinked only if no successor has it: after
+an upgrade or a handover it is the next daemon's.
+"""
 
 import contextlib
 import logging

@@ -1,4 +1,13 @@
-"""Each option of ``emperor``: its names, type, default and help, in the order of ``--help``."""
+"""Each option of ``emperor``: its names, type, default and help, in the order of ``--help``.
+
+An option has three sources: the command line, the environment, the file of ``--config``. click
+takes them in this order of precedence (``options.py``). ``_option`` derives the further names from
+the first one, so no option can lack one of them.
+
+The defaults are of two kinds. A default of ``Policy`` is what a journal without that field means,
+and it never changes. So where a new installation should have another one, it is a constant of this
+file.
+"""
 
 from collections.abc import Callable
 from typing import Any, Final

@@ -1,4 +1,13 @@
-"""The page of a fleet's incident: what a source did to its vassals, or how the daemon died."""
+"""The page of a fleet's incident: what a source did to its vassals, or how the daemon died.
+
+``fleet_incidents.py`` finds the incidents, the newest first. This file chooses one and writes its
+page. A crash loop is about one vassal, so its page is that of the vassal. It counts only if that
+vassal has really a break with more than one death.
+
+A page states what the journal has, and names what it cannot have. emperord is no proxy, so it knows
+no refused request, and a listing has no author. A fact that is read from an altered event is marked
+(``trust.py``).
+"""
 
 from collections.abc import Iterator
 from typing import Any, Final

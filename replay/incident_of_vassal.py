@@ -1,4 +1,14 @@
-"""The incident of one vassal: its last break, its stop or its removal, as a post-mortem opens."""
+"""The incident of one vassal: its last break, its stop or its removal, as a post-mortem opens.
+
+The break is taken from the story (``story.py``, ``breaks.py``). It has a moment: the deploy that
+broke the vassal, or the beginning of the break where no deploy did. Changes are told around this
+moment, not around the present. Without a break, the page is about the operator's stop or the
+removal.
+
+Three texts are compared: the last one that was up, the one that broke it, and the present one. A
+line that the second has and the first lacks is a suspect, and other vassals that have it now are
+named (``bad_lines.py``).
+"""
 
 from collections.abc import Iterator
 from typing import Any, Final

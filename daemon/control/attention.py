@@ -1,4 +1,13 @@
-"""Troubles that want an operator's attention. With one of them ``emperor-ctl status`` exits 3."""
+"""Troubles that want an operator's attention. With one of them ``emperor-ctl status`` exits 3.
+
+A trouble is a state, not an event. It is found in the fleet and in the parts of the daemon each
+time that a client asks. So it ends by itself when its cause does. Only what neither of them
+remembers is noted from events (``Recent``): since when the journal pauses, and which vassals lack
+their text.
+
+``KINDS`` is the contract with monitoring systems. A new kind has a row in docs/control.md, and its
+place in the order.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any, Final, Protocol

@@ -1,4 +1,16 @@
-"""Moves of what the host and vassals say, and of deadlines: processes start, tell and end."""
+"""Moves of what the host and vassals say, and of deadlines: processes start, tell and end.
+
+A move has the signature ``(fleet, vassal, event, actions)``. It changes the vassal and appends
+orders to ``actions``; the table in ``fold.py`` says in which phases it applies. It can assume that
+the event is about the present attempt, because the fold drops all others.
+
+Three ends of a process look alike and differ. One was ordered, and ``after_stop`` is its move. One
+was caused by an order to reload, and counts as a restart. Of the others the vassal is to blame, or
+it is not: ``deaths.py`` judges that, and ``die`` carries it out.
+
+A deadline has one field for several meanings. It ends a start, a stop, a wait, or the time until
+deaths are forgotten. The phase says which, and so does the cell of the table.
+"""
 
 from typing import Any
 

@@ -1,4 +1,20 @@
-"""How a vassal's process is started: its user, its limits, its descriptors, its mark."""
+"""How a vassal's process is started: its user, its limits, its descriptors, its mark.
+
+A start has several steps, and the daemon may be killed between any two of them. The order makes
+each of these moments harmless:
+
+- The keeper gets our ends of the socket pairs before there is a child. uWSGI ends when its
+  emperor's socket closes, so the death of the daemon must not close it.
+- The first frame of an inline config is in the socket before the child reads. uWSGI waits for it
+  from its first moment.
+- The mark is in the child's environment from its exec on. So a daemon that died between fork and
+  ``spawned`` leaves a process that the next one finds (``recovery.py``).
+- The child is in a list before Popen makes it, because Popen may raise when the process exists
+  already. Whatever fails, all that began is ended.
+
+No descriptor of the daemon is closed before the exec, because the lock of the journal has to
+outlive the way from fork to exec. All of them have close-on-exec.
+"""
 
 import contextlib
 import errno

@@ -1,4 +1,14 @@
-"""One scan of all files of dir:// or glob://: every file is looked at, and few are read."""
+"""One scan of all files of dir:// or glob://: every file is looked at, and few are read.
+
+A scan of 10,000 files must not take long, so it goes by signatures. A file whose times, inode and
+size are as they were is not opened, if the way to it is as it was, too. The hot loop is
+``_unchanged``: one stat(2) a file. The rest goes through ``Reader``, which knows races, links and
+permissions.
+
+Every name has one of these outcomes: known and unchanged, read anew, refused with a reason, or kept
+as it is known. It is kept where it is being written, or where the time is over. It is never lost by
+an error, because a file that is not listed ends its vassal.
+"""
 
 import os
 import stat

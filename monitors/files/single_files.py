@@ -1,4 +1,9 @@
-"""A look at single files of dir:// or glob://, made in a thread for a batch of changed names."""
+"""A look at single files of dir:// or glob://, made in a thread for a batch of changed names.
+
+The result of a look counts only if the folder is the same directory at its beginning and at its
+end. Otherwise a directory that was exchanged meanwhile would seem to have lost its files. The
+watcher then rescans (``doubtful``).
+"""
 
 import contextlib
 import math

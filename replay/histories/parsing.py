@@ -1,4 +1,13 @@
-"""Reads the text of a history, line by line. Each error names the line and what to do."""
+"""Reads the text of a history, line by line. Each error names the line and what to do.
+
+The parser is a state machine. ``_take`` is the method for the next line: of the header, of an
+event, or of a config text. Each line is read by what came before, never by what follows, so an
+error names the first wrong line.
+
+A text may be edited by hand, so nothing in it is trusted. Kinds, fields and digests are checked as
+those of a journal are (``journal/decoding.py``). A history of a newer version is another error than
+a damaged one, because another action helps.
+"""
 
 from collections.abc import Callable
 from typing import Any, Final
