@@ -14,12 +14,12 @@ from ..version import VERSION
 from .cli import commandline, completion
 from .cli.commandline import Group
 from .cli.option_types import duration
-from .client.as_text import print_json
 from .client.asking import NO_DAEMON, REFUSED, ask
 from .client.asking import accepted as _accepted
 from .client.asking import answer as _answer
 from .client.asking import end as _end
 from .client.completing import socket_of
+from .client.format import print_json
 from .client.orders import COMMANDS as ORDERS
 from .client.synonyms import HINTS
 

@@ -288,8 +288,8 @@ def _end_without_output(program: str, lost: OutputLost) -> NoReturn:
 def _end_interrupted() -> NoReturn:
     """End by the signal of ^C. An exit code would tell a shell that the signal was dealt with.
 
-    Nothing is flushed: the signal may come between a write and the note of its success, and then
-    the same text would be written once more.
+    Nothing is flushed. The signal may come between a write and the note of its success. Then the
+    same text would be written once more.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGINT)

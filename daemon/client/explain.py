@@ -7,9 +7,9 @@ import click
 from ...monitors.names import shown
 from ..cli import commandline
 from ..cli.digests import short
-from .as_text import as_json, as_text, print_json
 from .asking import ask
 from .completing import VASSALS
+from .format import as_json, as_text, print_json
 from .show import is_one, several
 
 
