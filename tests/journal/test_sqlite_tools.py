@@ -185,6 +185,7 @@ def commands() -> Iterator[str]:
 
 # They run on, or ask for what another program has recorded.
 OTHERS = ("datasette", "journalctl")
+TOO_SHORT = "only a journal of 50,000 events and more"  # for verify --since-verified
 DOCUMENTED = [each for each in commands() if not each.startswith(OTHERS)]
 
 
@@ -194,6 +195,7 @@ def test_a_command_of_the_page_says_something(tmp_path: Path, command: str) -> N
     with building(path) as builder:
         busy_fleet(builder, 200, 3)
     told = command.replace("/var/lib/emperord/journal.db", path)
+    told = told.replace("copy.db", path).replace("/srv/audit", str(tmp_path))
     told = told.replace(".venv/lib/python3*/site-packages/emperord/journal/migrations.py",
                         migrations.__file__)  # fmt: skip
     if told.startswith("sqlite3 "):  # in Python's own, as that program may not be there
@@ -206,7 +208,8 @@ def test_a_command_of_the_page_says_something(tmp_path: Path, command: str) -> N
         ["bash", "-o", "pipefail", "-c", told], capture_output=True, text=True, check=False,
         cwd=tmp_path, env=environ,
     )  # fmt: skip
-    complaints = [line for line in done.stderr.splitlines() if OPEN_END not in line]
+    said = done.stderr.splitlines()
+    complaints = [line for line in said if OPEN_END not in line and TOO_SHORT not in line]
     assert (done.returncode, complaints) == (0, [])
     made = [each for each in (tmp_path / "deploys.db", tmp_path / "fleet.csv") if each.exists()]
     assert done.stdout or made
