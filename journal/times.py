@@ -10,7 +10,6 @@ from typing import Final
 import msgspec
 
 _SECOND: Final = 1_000_000_000
-_DAY: Final = 86_400 * _SECOND
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # As offsets: Z and UTC, hours, the local zone's name, or one of the tz database: Europe/Berlin.
 _ZONE: Final = r"[Zz]|[A-Z]{3,5}|[+-]\d\d(?::?\d\d)?|[A-Z][A-Za-z_]+(?:/[A-Za-z0-9_+-]+){1,2}"
@@ -112,8 +111,9 @@ def parse(text: str, since: int | None = None) -> int:
     """UTC nanoseconds of a time as people write it.
 
     It is RFC 3339, where a space may stand for the T and the seconds or the time may be left out.
-    Without an offset it is UTC. A weekday before it is ignored. The name of the local zone or of
-    one of the tz database may follow it. Or it is ``now``, ``today``, ``yesterday``, ``tomorrow``
+    Without an offset it is local time, as a terminal shows it and as journalctl takes it. A weekday
+    before it is ignored. The name of the local zone or of one of the tz database may follow it.
+    ``Z`` and ``UTC`` are offsets, too. Or it is ``now``, ``today``, ``yesterday``, ``tomorrow``
     or a clock time (the last one that has passed). Or it is relative to ``since`` (the present, if
     None): ``-30s``, ``1h30m``, ``1.5h``, ``3 days ago``; ``+5m`` is later. Raises ValueError with a
     text for people.
@@ -126,7 +126,7 @@ def parse(text: str, since: int | None = None) -> int:
         for form, meaning in _MEANINGS:
             if found := form.fullmatch(text):
                 return meaning(found, present)
-    except ValueError as error:
+    except (ValueError, OverflowError, OSError) as error:  # a date that no calendar has
         raise ValueError(f"{text!r} is not a time: {error}") from None
     raise ValueError(f"{text!r} is not a time; write {_FORMS}")
 
@@ -155,9 +155,12 @@ def _of_a_day(found: re.Match[str], present: int) -> int:
 
 def _of_the_clock(found: re.Match[str], present: int) -> int:
     """The last time that a clock showed this: a journal knows nothing of the future."""
-    at = _instant(_date(present), *found.groups(default=""))
-    # An offset may have moved it by a day in either direction.
-    return at + (present - at) // _DAY * _DAY
+    # An offset may move it by a day in either direction.
+    for days in (1, 0, -1):
+        at = _instant(_date(present) + timedelta(days=days), *found.groups(default=""))
+        if at <= present:
+            return at
+    return _instant(_date(present) - timedelta(days=2), *found.groups(default=""))
 
 
 _MEANINGS: Final = (
@@ -169,7 +172,7 @@ _MEANINGS: Final = (
 
 
 def _date(at: int) -> date:
-    return (_EPOCH + timedelta(seconds=at // _SECOND)).date()
+    return datetime.fromtimestamp(at // _SECOND).date()
 
 
 def _instant(
@@ -178,6 +181,8 @@ def _instant(
 ) -> int:  # fmt: skip
     clock = (int(hour or 0), int(minute or 0), int(second or 0))
     local = datetime(day.year, day.month, day.day, *clock, tzinfo=_zone(offset))
+    if not offset:
+        local = local.astimezone()
     # Not a difference of two: that of datetimes with one zone leaves out its changes.
     between = local.replace(tzinfo=None) - _EPOCH.replace(tzinfo=None)
     between -= local.utcoffset() or timedelta()
@@ -185,8 +190,11 @@ def _instant(
     return whole * _SECOND + int(fraction.ljust(9, "0") or 0)
 
 
-def _zone(offset: str) -> tzinfo:
-    if offset in ("", "Z", "z", "UTC"):
+def _zone(offset: str) -> tzinfo | None:
+    """Return the zone that is written behind a time, or None for a local one."""
+    if not offset:
+        return None
+    if offset in ("Z", "z", "UTC"):
         return UTC
     if "/" in offset:
         from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # 4 ms that few commands need

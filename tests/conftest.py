@@ -3,7 +3,9 @@
 import functools
 import gc
 import inspect
+import os
 import signal
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,6 +29,12 @@ SLOW_LIMIT = 280  # of a test that is marked slow, or search; more where EFFORT 
 
 # A shell starts what follows nohup, or precedes &, with some of these ignored.
 IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+
+
+def pytest_configure() -> None:
+    """Have times without an offset in UTC, here and in the processes that tests start."""
+    os.environ["TZ"] = "UTC"
+    time.tzset()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -93,10 +93,29 @@ def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("2026-07-24 08:31 CEST", "2026-07-24T06:31Z"),
         ("2026-11-24 06:31 UTC", "2026-11-24T06:31Z"),
         ("2026-11-24 03:31-03", "2026-11-24T06:31Z"),
+        ("2026-11-24 07:31", "2026-11-24T06:31Z"),
+        ("2026-07-24T08:31", "2026-07-24T06:31Z"),
+        ("2026-11-24", "2026-11-23T23:00Z"),
+        ("2026-07-24", "2026-07-23T22:00Z"),
     ],
 )
-def test_the_local_zone_may_be_named(text: str, same: str) -> None:
+def test_a_time_without_an_offset_is_local(text: str, same: str) -> None:
     assert times.parse(text) == times.parse(same)
+
+
+@pytest.mark.usefixtures("berlin")
+@pytest.mark.parametrize(
+    ("text", "since", "same"),
+    [
+        pytest.param("06:41", "2026-11-24T05:42Z", "2026-11-24T05:41Z", id="a minute ago"),
+        pytest.param("06:41", "2026-11-24T05:40Z", "2026-11-23T05:41Z", id="the day before"),
+        pytest.param("06:41", "2026-10-25T05:40Z", "2026-10-24T04:41Z", id="a day of 25 hours"),
+        pytest.param("00:30", "2026-11-24T23:40Z", "2026-11-24T23:30Z", id="UTC has another date"),
+        pytest.param("today", "2026-11-24T23:40Z", "2026-11-24T23:00Z", id="the local date"),
+    ],
+)
+def test_days_and_clocks_are_local(text: str, since: str, same: str) -> None:
+    assert times.parse(text, times.parse(since)) == times.parse(same)
 
 
 @pytest.mark.usefixtures("berlin")
