@@ -308,10 +308,11 @@ def _first_line(reader: Reader, digest: str, find: Finder) -> tuple[int | None, 
 
 
 def lines(records: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """Stays for people."""
+    """Stays for people, below a head. An altered row is found before the head is written."""
     wide, at = (12 if is_local() else 23), f"AT ({zone(now())})"
-    yield f"{'CAME':>8}  {at:{wide}}  {'WENT':>8}  {at:{wide}}  VASSAL: LINE"
-    for one in records:
+    for number, one in enumerate(records):
+        if number == 0:
+            yield f"{'CAME':>8}  {at:{wide}}  {'WENT':>8}  {at:{wide}}  VASSAL: LINE"
         came = _told(one["came_seq"], one["came_at"], "before", wide)
         went = _told(one["went_seq"], one["went_at"], "still there", wide)
         text = ""

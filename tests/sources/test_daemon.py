@@ -79,7 +79,11 @@ def test_secrets_are_shown_nowhere(make_daemon: MakeDaemon, row: Row) -> None:
     guarded = row.guarded()
     row.put("b.ini", SLEEPER)
     daemon = make_daemon(monitors=guarded.monitors).start()
-    daemon.phase("b.ini", "ready")
+    for name in (
+        "a.ini",
+        "b.ini",
+    ):  # before a program is executed, it has the daemon's command line
+        daemon.phase(name, "ready")
 
     def failed() -> dict[str | None, str]:
         return {each.monitor: each.body["reason"] for each in daemon.events("monitor_failed")}

@@ -42,11 +42,11 @@ def keeper_of(
     script = tmp_path / "run.py"
     script.write_text(
         "import sys\n"
-        "from emperord.daemon.keeper import main as keeper, ending, restarts\n"
+        "from emperord.daemon.keeper import main as keeper, stop_all, restarts\n"
         f"keeper._daemon_argv = lambda _: [{python!r}, '-c', {program!r}]\n"
         "restarts._LONGEST_DELAY = 2.0\n"
         f"restarts._STOP_PATIENCE = {patience}\n"
-        f"ending.MERCY = {patience}\n"
+        f"stop_all.MERCY = {patience}\n"
         "keeper.main()\n"
     )
     with subprocess.Popen([sys.executable, script], stderr=subprocess.PIPE, text=True) as child:

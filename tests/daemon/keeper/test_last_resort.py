@@ -110,9 +110,9 @@ class Kept:
             folder=str(self.folder), program=program, settings=settings, hears=hears, fails=fails
         )
         code = (
-            "from emperord.daemon.keeper import main as keeper, ending, hung_start, restarts\n"
+            "from emperord.daemon.keeper import main as keeper, stop_all, hung_start, restarts\n"
             f"keeper._daemon_argv = lambda _: [{sys.executable!r}, '-c', {daemon!r}]\n"
-            f"restarts._STOP_PATIENCE, ending.MERCY = {patience}, {mercy}\n"
+            f"restarts._STOP_PATIENCE, stop_all.MERCY = {patience}, {mercy}\n"
             f"hung_start._LOOK, hung_start._LAST_PATIENCE = {LOOK}, {looks}\n"
             f"hung_start._PATIENCE = {2 * looks}\n"
             "keeper.main()\n"
