@@ -85,7 +85,7 @@ class Checker(Ledger):
             throttle = int(self.policy.get("throttle", 1000)) * 1_000_000
             if self.at >= self.launched.get(vassal or "", self.at) + throttle:
                 self._must_start([vassal or ""], actions)
-        elif kind == "exited" and body.get("reload"):
+        elif kind == "exited" and body.get("reload") and self.ended_by_reload:
             self._must_start([vassal or ""], actions)
         elif kind == "vassal_resigned":
             attempt = Attempt(vassal or "", body["attempt"])

@@ -152,6 +152,8 @@ class Ledger(Pacing):
             left = [pid for pid, of in self.living.items() if of == attempt]
             must(not left, "gone means gone", f"{attempt} is recorded as {kind}, {left} live")
             self.starting.pop(attempt, None)
+            # A program's end that is later than a stop may take counts as a death.
+            self.ended_by_reload = kind == "exited" and self._is_of_reload(attempt, body)
             if kind == "exited" and not body.get("away"):
                 self._blame(attempt, body)
             self.reloading.discard(attempt)

@@ -25,6 +25,7 @@ class Pacing:
         self.up_since: dict[str, int] = {}  # since when the vassal may have run
         self.quiet_since: dict[str, int] = {}  # since when it has run for certain
         self.reload_at: dict[Attempt, int] = {}  # when one was ordered that is not confirmed
+        self.ended_by_reload = False  # the attempt whose end was recorded last
         self.launched: dict[str, int] = {}  # when the vassal's last spawn was ordered
         self.deaths: dict[str, int] = {}  # in a row, unasked and unloyal
         self.not_before: dict[str, int] = {}  # as it died so, it has to wait until then

@@ -84,6 +84,18 @@ RELOADED: Final = """
     at +69ms
     exited a.ini code=0
 """
+# As in seed 481778: a full disk delayed the record of its end, to later than a stop may take.
+RELOADED_LATE: Final = """
+    policy throttle=200 max_throttle=1600 forgive=0.5 start_patience=1 mercy=1.5
+    daemon started
+    daemon ready
+    added a.ini command=worker
+    spawned a.ini
+    operator reload a.ini
+    deadline a.ini
+    at +3s
+    exited a.ini signal=1 reload=true
+"""
 MILLISECOND: Final = 1_000_000
 
 
@@ -127,6 +139,7 @@ def waited(script: Script) -> int:
         pytest.param(KILLED, 800, id="killed as it was silent"),
         pytest.param(FORGIVEN, 200, id="forgiven before it resigned"),
         pytest.param(RELOADED, 200, id="forgiven after a reload"),
+        pytest.param(RELOADED_LATE, 200, id="ended by a reload, late"),
     ],
 )
 def test_the_time_in_which_a_vassal_stops_is_no_quiet_running(history: str, expected: int) -> None:
