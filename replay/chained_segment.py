@@ -8,13 +8,11 @@ from typing import Final
 
 import msgspec
 
-from ..daemon.core.fleet import from_json
+from ..daemon.core.fleet import configs_of, from_json
 from ..journal.chain import canonical
 from ..journal.reading import Reader
 from ..journal.rows import DEPLOYED
-from .segment import ROWS, Edge, Folded, Unclean, stored_rows
-
-_AT_ONCE: Final = "SELECT at, hash FROM event WHERE seq = ?"
+from .segment import ROWS, Edge, Folded, Unclean, stored_rows, time_and_hash
 
 
 class _Spec(msgspec.Struct, gc=False):
@@ -39,8 +37,7 @@ def chained(reader: Reader, begin: int, end: int, fleet: bytes) -> Folded:
     anchor = reader.anchor
     edge = Edge(anchor.seq, 0, anchor.hash, b"")
     if begin != anchor.seq:
-        ((at, hash_),) = reader.fetch(_AT_ONCE, begin)
-        edge = Edge(begin, at, hash_, b"")
+        edge = Edge(begin, *time_and_hash(reader, begin), b"")
     found = Folded(edge, edge, 0, 0, None, b"", 0, [], [], [])
     referred = _of_anchor(reader) if begin == anchor.seq else set[str]()
     seq, at, hash_ = edge.seq, edge.at, edge.hash
@@ -69,8 +66,4 @@ def chained(reader: Reader, begin: int, end: int, fleet: bytes) -> Folded:
 def _of_anchor(reader: Reader) -> set[str]:
     """The configs of the fleet with which the file begins: their events are in the archive."""
     stored = reader.anchor_snapshot()
-    if stored is None:
-        return set()
-    vassals = from_json(stored.fleet).vassals.values()
-    specs = [spec for vassal in vassals for spec in (vassal.spec, vassal.running)]
-    return {spec.config for spec in specs if spec is not None and spec.config}
+    return set() if stored is None else configs_of(from_json(stored.fleet))

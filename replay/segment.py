@@ -20,7 +20,7 @@ import msgspec
 from ..daemon.core.actions import recorded
 from ..daemon.core.checkpoints import States
 from ..daemon.core.deploys import Deploy, Deploys
-from ..daemon.core.fleet import Fleet, from_json, to_json
+from ..daemon.core.fleet import Fleet, configs_of, from_json, to_json
 from ..daemon.core.fold import fold
 from ..journal.chain import canonical
 from ..journal.events import Announced, Checkpoint
@@ -79,6 +79,12 @@ def _fleet_digest(fleet: Fleet) -> bytes:
     return sha256(to_json(fleet)).digest()
 
 
+def time_and_hash(reader: Reader, seq: int) -> tuple[int, bytes]:
+    """The time and the hash of an event."""
+    ((at, hash_),) = reader.fetch("SELECT at, hash FROM event WHERE seq = ?", seq)
+    return at, hash_
+
+
 class _Segment:
     def __init__(self, reader: Reader, begin: int, outcomes: bool) -> None:
         self._reader = reader
@@ -96,16 +102,10 @@ class _Segment:
         else:
             self._fleet = self._snapshot_of(begin)
             self._follower = Following(self._fleet)
-            edge = Edge(begin, *self._row(begin), _fleet_digest(self._fleet))
+            edge = Edge(begin, *time_and_hash(self._reader, begin), _fleet_digest(self._fleet))
         self.begin = edge
         self._names = list(self._fleet.vassals)
-        for vassal in self._fleet.vassals.values():
-            specs = (vassal.spec, vassal.running)
-            self._referred.update(each.config for each in specs if each and each.config)
-
-    def _row(self, seq: int) -> tuple[int, bytes]:
-        ((at, hash_),) = self._reader.fetch("SELECT at, hash FROM event WHERE seq = ?", seq)
-        return at, hash_
+        self._referred |= configs_of(self._fleet)
 
     def _snapshot_of(self, seq: int) -> Fleet:
         rows = self._reader.fetch(

@@ -6,13 +6,12 @@ is left out (``salvage.py``). A hash that alone was altered says nothing against
 
 from collections.abc import Iterable, Iterator
 
-from ..journal import chain
 from ..journal.errors import Damaged
 from ..journal.events import Event
 from ..journal.reading import Reader, Row
 from .rebuild import damaged
 from .salvage import leave_out
-from .trust import is_altered, row_of
+from .trust import is_altered, link, row_of
 
 
 def events(
@@ -28,7 +27,7 @@ def events(
             _missing(reader, seq, row[0])
             before = None
         seq = row[0]
-        if before is not None and _link(before, row) != row[8] and is_altered(reader, row):
+        if before is not None and link(before, row) != row[8] and is_altered(reader, row):
             leave_out(reader, seq, damaged(reader, seq, "is not what was written"))
         elif (event := _decoded(reader, row)) is not None:
             yield event, row
@@ -61,10 +60,3 @@ def _hash(reader: Reader, seq: int) -> bytes | None:
         return reader.anchor.hash
     row = row_of(reader, seq)
     return None if row is None else row[8]
-
-
-def _link(before: bytes, row: Row) -> bytes | None:
-    try:
-        return chain.link(before, row[:8])
-    except (UnicodeEncodeError, TypeError):
-        return None

@@ -30,12 +30,12 @@ def is_altered(reader: Reader, row: Row) -> bool:
         former = row_of(reader, row[0] - 1)
     _before[reader] = row
     if row[0] == reader.anchor.seq + 1:
-        return _link(reader.anchor.hash, row) != row[8]
+        return link(reader.anchor.hash, row) != row[8]
     if former is None:
         return False  # the row before is missing, which is another finding
-    if _link(former[8], row) == row[8]:
+    if link(former[8], row) == row[8]:
         return False
-    return _link(_should_be(reader, former), row) != row[8]
+    return link(_should_be(reader, former), row) != row[8]
 
 
 def marked(text: str) -> str:
@@ -76,12 +76,13 @@ def row_of(reader: Reader, seq: int) -> Row | None:
 def _should_be(reader: Reader, row: Row) -> bytes | None:
     """The hash that a row should have, by the one before it."""
     if row[0] == reader.anchor.seq + 1:
-        return _link(reader.anchor.hash, row)
+        return link(reader.anchor.hash, row)
     former = row_of(reader, row[0] - 1)
-    return None if former is None else _link(former[8], row)
+    return None if former is None else link(former[8], row)
 
 
-def _link(previous: bytes | None, row: Row) -> bytes | None:
+def link(previous: bytes | None, row: Row) -> bytes | None:
+    """The hash that follows from the one before and a row's columns; None where none can."""
     if not isinstance(previous, bytes):
         return None
     try:

@@ -15,7 +15,7 @@ import msgspec
 
 from ..daemon.core.actions import recorded
 from ..daemon.core.deploys import Deploys
-from ..daemon.core.fleet import Fleet, from_json, to_json
+from ..daemon.core.fleet import Fleet, configs_of, from_json, to_json
 from ..journal import lost_log
 from ..journal.damage import Audit, packed
 from ..journal.errors import (
@@ -209,9 +209,7 @@ class _Folder:
             )
             self.fleet = None
         if self.fleet is not None:
-            for vassal in self.fleet.vassals.values():
-                specs = (vassal.spec, vassal.running)
-                self.referred.update(packed(each.config) for each in specs if each and each.config)
+            self.referred.update(map(packed, configs_of(self.fleet)))
 
     def run(self, rows: Iterator[Row]) -> None:
         """Fold these rows, which are intact, and compare."""

@@ -217,6 +217,12 @@ def from_json(snapshot: bytes) -> Fleet:
     return _decoder.decode(snapshot)
 
 
+def configs_of(fleet: Fleet) -> set[str]:
+    """The digests of the configs that its vassals are wanted with, or run with."""
+    specs = (spec for each in fleet.vassals.values() for spec in (each.spec, each.running))
+    return {spec.config for spec in specs if spec is not None and spec.config}
+
+
 def copied(fleet: Fleet) -> Fleet:
     """A fleet of its own that is the same."""
     return from_json(to_json(fleet))
