@@ -9,6 +9,7 @@ of a pipe, as ``head`` does, has seen enough. Then the command ends without a li
 ends as well.
 """
 
+import contextlib
 import errno
 import gc
 import io
@@ -17,6 +18,7 @@ import re
 import select
 import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn
 
@@ -191,6 +193,14 @@ class _Errors(io.FileIO):
 
 def run(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command to the end of this process."""
+    try:
+        _run(command, program, arguments)
+    except SystemExit as end:
+        _end_over_threads(end)
+        raise
+
+
+def _run(command: click.Command, program: str, arguments: Sequence[str] | None) -> NoReturn:
     gc.freeze()  # modules live as long: no collection looks at them, nor the one at the exit
     _set_up_streams()
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # until now, see __main__.py
@@ -217,6 +227,20 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
         print(f"{program}: {shown(os_error_text(error))}", file=sys.stderr, flush=True)
         sys.exit(FAILED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _end_over_threads(end: SystemExit) -> None:
+    """End this process at once if other threads are left; one of them may be in a C library.
+
+    The usual end has each library take down its state, and waits for no thread that was abandoned.
+    A thread that just then loads certificates dies in OpenSSL, with the whole process: SIGSEGV.
+    """
+    if threading.active_count() == 1 or not isinstance(end.code, int | None):
+        return
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    os._exit(end.code or 0)
 
 
 def _refused(error: click.ClickException) -> int:
