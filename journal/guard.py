@@ -109,7 +109,7 @@ class Guard:
         self._main = now
 
     @property
-    def astray(self) -> bool:
+    def files_replaced(self) -> bool:
         """Whether the ``-wal`` or ``-shm`` that SQLite has open is no longer found by its name."""
         try:
             for suffix in self._files:

@@ -101,7 +101,7 @@ class WriteConnection:
             self._guard.check_main()
         except OSError:
             return False
-        return not self._guard.astray
+        return not self._guard.files_replaced
 
     def stamps(self) -> list[tuple[int, int]]:
         """Size and time of the last write of journal and log.
@@ -178,7 +178,7 @@ class WriteConnection:
         if not self._closed:
             self._guard.check_main()
             self._guard.check_log()
-            if self._guard.astray:
+            if self._guard.files_replaced:
                 self._save()
             self._close(folded=True)
         db = connect(self.path, self.file)

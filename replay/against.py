@@ -15,8 +15,8 @@ from ..journal.deploys import DEPLOYED
 from ..journal.errors import JournalError
 from ..journal.reading import Reader, Row
 from ..monitors.names import shown
+from .altered_rows import row_of
 from .record import plain_line
-from .trust import row_of
 
 _TOLD: Final = 10  # differences
 

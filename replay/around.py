@@ -12,11 +12,11 @@ from ..journal.reading import Reader, Row
 from ..journal.selection import Filter
 from ..journal.times import EventNumber, Moment, rfc3339, took
 from ..monitors.names import shown
+from .altered_rows import altered
 from .event_text import decode_actions, orders
 from .rebuild import NotFound, where_it_is
 from .record import event_record, said
 from .sources import Sources
-from .trust import altered
 
 _SECOND: Final = 1_000_000_000
 COLUMNS: Final = ("offset_s", *EVENT_COLUMNS.split(", "), "altered")

@@ -24,11 +24,11 @@ from ..journal.reading import Reader
 from ..journal.selection import Filter
 from ..journal.times import EventNumber, rfc3339
 from ..monitors.names import shown
+from .altered_rows import altered
 from .authors import author
 from .deploys import deploys
 from .names import check_known
 from .rebuild import NotFound
-from .trust import altered
 
 _MOST: Final = 250_000  # pairs of lines that are compared with one another
 _NEAR: Final = 500  # events between the two halves of a rename

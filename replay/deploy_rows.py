@@ -11,8 +11,8 @@ from typing import Final
 from ..daemon.cli import terminal
 from ..journal import times
 from ..monitors.names import shown
-from . import clocks, trust
-from .deploys import Told
+from . import altered_rows, clocks
+from .deploys import DeployText
 
 _HEAD: Final = ("SEQ", "AT", "WHAT", "VASSAL", "CONFIG", "OUTCOME", "MONITOR, BY")
 _NARROW: Final = 110  # columns of a terminal; below, only the new config and the bare outcome
@@ -41,7 +41,7 @@ class Rows:
         at = f"AT ({clocks.zone(self._now)})"
         return self._row("HOST", (f"{_HEAD[0]:>8}", at, *_HEAD[2:]), "head")
 
-    def row(self, host: str | None, told: Told, *, altered: bool) -> str:
+    def row(self, host: str | None, told: DeployText, *, altered: bool) -> str:
         """A deploy."""
         config, outcome = told.config, told.outcome
         if self._narrow:
@@ -49,7 +49,7 @@ class Rows:
         elif told.after:
             outcome = f"{outcome} after {told.after}"
         style = _OF_OUTCOMES.get(told.outcome, "")
-        seq = trust.marked(told.seq) if altered else told.seq
+        seq = altered_rows.marked(told.seq) if altered else told.seq
         at = clocks.cell(told.at, self._now)
         cells = (seq, at, told.what, told.vassal, config, terminal.Styled(outcome, style))
         return self._row(shown(host or ""), (*cells, told.source))

@@ -20,11 +20,11 @@ from ..journal.reading import Reader
 from ..journal.selection import Filter
 from ..journal.times import for_people, rfc3339, took
 from ..monitors.names import shown
-from . import sound
+from . import intact_events
 from .event_text import decode_actions
 from .outcomes import stored
+from .reappearances import Reappearance, text
 from .rebuild import base, fold_one
-from .returns import Return, text
 from .sources import Sources
 
 
@@ -64,7 +64,9 @@ class _History:
     def run(self) -> Iterator[Deploy]:
         fleet, _ = base(self.reader, min(self.first, self.reader.head.seq))
         follower = Deploys(fits=self._fits)
-        for event, row in sound.events(self.reader, fleet.seq, self.reader.head.seq, chained=False):
+        for event, row in intact_events.events(
+            self.reader, fleet.seq, self.reader.head.seq, chained=False
+        ):
             seq, actions = row[0], row[7]
             if seq > self.last and not follower.open:
                 break
@@ -89,7 +91,7 @@ class _History:
 
 
 def deploy_record(
-    deploy: Deploy, back: Return | None = None, by: str | None = None
+    deploy: Deploy, back: Reappearance | None = None, by: str | None = None
 ) -> dict[str, Any]:
     """A deploy in the shape of the surface.
 
@@ -120,7 +122,7 @@ HEAD = (
 )
 
 
-class Told(NamedTuple):
+class DeployText(NamedTuple):
     """A deploy in words."""
 
     seq: str
@@ -134,8 +136,8 @@ class Told(NamedTuple):
 
 
 def in_words(
-    deploy: Deploy, sources: Sources, back: Return | None = None, by: str | None = None
-) -> Told:
+    deploy: Deploy, sources: Sources, back: Reappearance | None = None, by: str | None = None
+) -> DeployText:
     """A deploy for people. ``back`` and ``by`` are as in ``deploy_record``."""
     config = short(deploy.config) if back is None else text(back, deploy.config)
     if deploy.previous is not None and deploy.previous != deploy.config:
@@ -146,10 +148,10 @@ def in_words(
     what = deploy.kind.removeprefix("vassal_")
     source = f"{sources.name(deploy.monitor)}{f', {shown(by)}' if by else ''}"
     seq, vassal = f"{deploy.seq:>8}", shown(deploy.vassal)
-    return Told(seq, deploy.at, what, config, deploy.outcome, after, vassal, source)
+    return DeployText(seq, deploy.at, what, config, deploy.outcome, after, vassal, source)
 
 
-def line(told: Told) -> str:
+def line(told: DeployText) -> str:
     """A deploy on one line, in a pipe."""
     outcome = f"{told.outcome} after {told.after}" if told.after else told.outcome
     return (

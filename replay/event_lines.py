@@ -12,7 +12,7 @@ from ..daemon.cli.tables import formatted, write
 from ..daemon.cli.waiting import until_interrupted
 from ..journal.errors import JournalError
 from ..journal.reading import COLUMNS, Reader, Row
-from . import looks, record, trust
+from . import altered_rows, line_styles, record
 from .following import TO_FOLLOW, check_endless, follow, without_head
 from .hosts import HostReader, columns, merged, records, timed
 from .hosts import lines as of_hosts
@@ -29,7 +29,7 @@ def tell(
 ) -> int:
     """Print these events, and with ``following`` what is written from now on; the exit code."""
     if not following:
-        return _Printer(form, hosts, looks.Days()).tell(which.of(hosts, lines), lines)
+        return _Printer(form, hosts, line_styles.Days()).tell(which.of(hosts, lines), lines)
     check_endless(form, which.until, which.boot)
     if lines is None and which.since is None:
         lines = TO_FOLLOW
@@ -39,7 +39,7 @@ def tell(
 
 
 def _follow(hosts: Sequence[HostReader], which: Selection, form: str, lines: int | None) -> None:
-    printer = _Printer(form, hosts, looks.Days(), paged=False)
+    printer = _Printer(form, hosts, line_styles.Days(), paged=False)
     printer.tell(which.of(hosts, lines), lines)
     rest = replace(which, since=None)
     for found in follow(hosts):
@@ -64,7 +64,7 @@ class _Printer(NamedTuple):
 
     form: str
     among: Sequence[HostReader]
-    days: looks.Days
+    days: line_styles.Days
     paged: bool = True
 
     def tell(
@@ -92,7 +92,9 @@ class _Printer(NamedTuple):
 
         if self.form == "short":
             texts = told(lambda reader: partial(_line, reader, Sources.of(reader)))
-            shown = looks.fitted(self.days.lines(of_hosts(self.among, texts)), looks.EVENTS)
+            shown = line_styles.fitted(
+                self.days.lines(of_hosts(self.among, texts)), line_styles.EVENTS
+            )
             print_lines(shown, paged=self.paged)
             sys.stdout.flush()
         else:
@@ -107,13 +109,13 @@ class _Printer(NamedTuple):
 def _line(reader: Reader, sources: Sources, row: Row) -> tuple[str, bool]:
     """An event on one line, marked where it is not what was written."""
     text, good = record.line(reader, sources, row)
-    good = good and not trust.is_altered(reader, row)
-    return (text if good else trust.marked(text)), good
+    good = good and not altered_rows.is_altered(reader, row)
+    return (text if good else altered_rows.marked(text)), good
 
 
 def _record(reader: Reader, row: Row) -> tuple[dict[str, Any], bool]:
     """An event for programs; ``altered`` is there where it is not what was written."""
     one, good = record.event_record(row)
-    if trust.is_altered(reader, row):
+    if altered_rows.is_altered(reader, row):
         return {**one, "altered": True}, False
     return one, good

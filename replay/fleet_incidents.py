@@ -13,11 +13,11 @@ import msgspec
 from ..journal.events import Before, DaemonStarted, Event, Exited, Failed
 from ..journal.reading import COLUMNS, Reader
 from ..journal.times import took
-from . import sound
+from . import intact_events
+from .change_groups import GAP
 from .event_text import decode_actions
 from .rebuild import damaged
 from .salvage import leave_out
-from .together import GAP
 
 Kind = Literal["outage", "removal", "crash loop", "daemon"]
 MASS: Final = 5  # vassals that one listing removes
@@ -74,7 +74,7 @@ def _found(reader: Reader, after: int, upto: int) -> Iterator[Incident]:
         f" AND kind IN ({', '.join('?' * len(_KINDS))}) ORDER BY seq",
         after, upto, *_KINDS,
     )  # fmt: skip
-    events = [event for event, _ in sound.readable(reader, rows)]
+    events = [event for event, _ in intact_events.readable(reader, rows)]
     yield from _of_sources(events)
     yield from _of_daemons(events)
     yield from _crash_loops(events)

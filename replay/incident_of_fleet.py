@@ -6,7 +6,7 @@ vassal has really a break with more than one death.
 
 A page states what the journal has, and names what it cannot have. emperord is no proxy, so it knows
 no refused request, and a listing has no author. A fact that is read from an altered event is marked
-(``trust.py``).
+(``altered_rows.py``).
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,8 @@ from ..journal.policy import Policy
 from ..journal.reading import COLUMNS, Reader
 from ..journal.times import for_people, took
 from ..monitors.names import shown
-from . import open_end, vicinity, why
+from . import nearby_changes, open_end, why
+from .altered_rows import altered
 from .event_text import how_it_ended
 from .fleet_incidents import Incident, deaths, ending, incidents
 from .incident_of_vassal import NOT_KNOWN
@@ -31,7 +32,6 @@ from .incident_of_vassal import page as page_of_vassal
 from .page import Page, Section
 from .rebuild import NotFound, fleet_at
 from .sources import Sources
-from .trust import altered
 
 _DAY: Final = 86_400 * 10**9
 _FAR: Final = 50_000  # events in which deaths are counted
@@ -130,7 +130,8 @@ def _of_source(reader: Reader, one: Incident, upto: int) -> Page:
     sections = [*_came_back(reader, one, before, upto)]
     names = [vassal.name for vassal in its]
     around = [
-        f"{for_people(each.at)[11:]} {each}" for each in vicinity.changes(reader, one.at, names)
+        f"{for_people(each.at)[11:]} {each}"
+        for each in nearby_changes.changes(reader, one.at, names)
     ]
     sections.append(Section("Also changed within a minute of it", around or ["Nothing."], "list"))
     title = f"{source} {one.text}"
@@ -370,6 +371,6 @@ def _behind(reader: Reader, old: Fleet, upto: int, now: Fleet) -> Iterator[Secti
 
 
 def _around(reader: Reader, at: int) -> Section:
-    found = vicinity.changes(reader, at)
+    found = nearby_changes.changes(reader, at)
     lines = [f"{for_people(each.at)[11:]} {each}" for each in found]
     return Section("Changed within a minute of it", lines or ["Nothing."], "list")

@@ -22,7 +22,7 @@ from ..journal.events import Event, Exited
 from ..journal.reading import Reader
 from ..journal.times import for_people, took
 from ..monitors.names import shown
-from . import bad_lines, vicinity, why
+from . import bad_lines, nearby_changes, why
 from .authors import author, further
 from .breaks import Break, Mark, Repair
 from .page import Page, Section
@@ -60,7 +60,7 @@ def record(reader: Reader, told: Story) -> dict[str, Any]:
         "facts": dict(found.facts),
         "sections": {each.title: list(each.lines) for each in found.sections},
         "changes": [
-            msgspec.to_builtins(each) for each in vicinity.changes(reader, at, (told.name,))
+            msgspec.to_builtins(each) for each in nearby_changes.changes(reader, at, (told.name,))
         ],
         "altered": list(found.altered),
         "requests_refused": None,
@@ -254,7 +254,7 @@ def _with_phase(told: Story, name: str) -> str:
 
 
 def _around(reader: Reader, told: Story, at: int) -> Section:
-    found = vicinity.changes(reader, at, (told.name,))
+    found = nearby_changes.changes(reader, at, (told.name,))
     lines = [f"{for_people(each.at)[11:]} {each}" for each in found]
     title = "Also changed within a minute of it"
     return Section(title, lines, "list") if lines else Section(title, ["Nothing."])

@@ -14,7 +14,7 @@ from ..journal.events import Event, Exited
 from ..journal.reading import Reader
 from ..journal.times import rfc3339
 from ..monitors.names import shown
-from . import sound
+from . import intact_events
 from .event_text import decode_actions, essence
 from .rebuild import base, fold_one
 from .tally import Window
@@ -183,11 +183,11 @@ def _lane_record(lane: Lane) -> dict[str, Any]:
 def lanes(reader: Reader, window: Window) -> Lanes:
     """The lanes of a window. Raises Damaged, NewerFormat, FoldFailed."""
     fleet, _ = base(reader, window.before)
-    for event, _ in sound.events(reader, fleet.seq, window.before):
+    for event, _ in intact_events.events(reader, fleet.seq, window.before):
         fold_one(fleet, event)
     found = Lanes(window)
     found.begin(fleet)
-    for event, row in sound.events(reader, window.before, window.last):
+    for event, row in intact_events.events(reader, window.before, window.last):
         failure = _is_failure(fleet, event)
         fold_one(fleet, event)
         found.take(fleet, event, decode_actions(row[7]), failure)

@@ -20,12 +20,12 @@ from ..daemon.client.format import as_json, print_json
 from ..journal.errors import JournalError
 from ..journal.reading import Reader, open_journal
 from ..monitors.names import shown
-from . import looks, why
+from . import line_styles, why
+from .altered_rows import complaint
 from .clocks import keep_utc
 from .names import chosen
 from .rebuild import NotFound
 from .story import Story
-from .trust import complaint
 
 _DAMAGED = 3  # the exit code
 
@@ -57,7 +57,7 @@ def _from_daemon(path: str, names: Sequence[str], as_json: bool) -> str | None:
         print_json(answer["story"])
     else:
         commandline.page()
-        for line in looks.story(answer["lines"]):
+        for line in line_styles.story(answer["lines"]):
             print(line)
     complaint: str | None = answer.get("complaint")
     return complaint
@@ -108,5 +108,5 @@ def _known(reader: Reader, names: tuple[str, ...], one: bool) -> list[str]:
 def _print(reader: Reader, story: Story, *, apart: bool) -> None:
     if apart:
         print()
-    for line in looks.story(why.lines(reader, story)):
+    for line in line_styles.story(why.lines(reader, story)):
         print(line)

@@ -22,7 +22,7 @@ from ..daemon.core.fleet import End
 from ..journal.deploys import DEPLOYED
 from ..journal.events import Event, Exited, OperatorRequested
 from ..journal.reading import COLUMNS, Reader, Row
-from . import sound
+from . import intact_events
 from .breaks import Mark, What
 from .event_text import decode_actions, essence, how_it_ended
 
@@ -93,7 +93,7 @@ def record(reader: Reader, name: str, upto: int, known: Set[int | None] = frozen
     found.update((row[0], row) for row in _causes(reader, found, known))
     found.update((row[0], row) for row in _before(reader, own, found))
     entries = {}
-    for event, row in sound.readable(reader, (found[seq] for seq in sorted(found))):
+    for event, row in intact_events.readable(reader, (found[seq] for seq in sorted(found))):
         orders = tuple(each for each in decode_actions(row[7]) if each.vassal == name)
         entries[event.seq] = Entry(event, orders)
     return Record(name, entries, known, earlier)

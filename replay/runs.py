@@ -16,7 +16,7 @@ from ..daemon.core.running import running_config
 from ..journal.reading import Reader
 from ..journal.times import rfc3339, took
 from ..monitors.names import shown
-from . import sound
+from . import intact_events
 from .clocks import cell, zone
 from .event_text import decode_actions
 from .rebuild import base, fold_one
@@ -91,7 +91,7 @@ def runs(reader: Reader, among: Set[str] | None, first: int, last: int) -> list[
     fleet, _ = base(reader, max(first - 1, reader.anchor.seq))
     follower = _Follower(fleet, among)
     found: list[Run] = []
-    for event, row in sound.events(reader, fleet.seq, last):
+    for event, row in intact_events.events(reader, fleet.seq, last):
         fold_one(fleet, event)
         touched = [event.vassal, *(action.vassal for action in decode_actions(row[7]))]
         if event.vassal is None and event.kind not in _ABOUT_ALL:

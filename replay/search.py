@@ -5,8 +5,8 @@ deploy which config was wanted before it. So the deploys tell when the configs t
 came and went, and the events themselves are read only for the answer. Where those deploys are not
 stored, the events are folded.
 
-A *stay* is the time in which each config of a vassal had the text. A vassal that gets another
-config with the same text goes on with its stay.
+A *presence* is the time in which each config of a vassal had the text. A vassal that gets another
+config with the same text goes on with its presence.
 """
 
 import json
@@ -36,7 +36,7 @@ Finder = Callable[[bytes], int | None]
 """Where in a text it is found."""
 
 
-class Stay(msgspec.Struct, frozen=True):
+class Presence(msgspec.Struct, frozen=True):
     """A text came into the config of a vassal, and went. None: before this file, or not yet."""
 
     vassal: str
@@ -136,31 +136,31 @@ def having(reader: Reader, find: Finder, text: bytes | None = None) -> Found:
     return found
 
 
-def stays(reader: Reader, found: Found, names: Iterable[str] | None = None) -> list[Stay]:
-    """Each stay of the texts with these digests, in the order in which they came."""
+def presences(reader: Reader, found: Found, names: Iterable[str] | None = None) -> list[Presence]:
+    """Each presence of the texts with these digests, in the order in which they came."""
     told = _sorted(_deployed(reader, found, names))
-    if all(stay.came is None or _config_of(reader, stay.came) == stay.config for stay in told):
+    if all(each.came is None or _config_of(reader, each.came) == each.config for each in told):
         return told
     return _sorted(_folded(reader, found, names))  # a row of ``deploy`` was changed
 
 
-def _sorted(deployed: Iterable[tuple[str, list[_Step]]]) -> list[Stay]:
-    told = [stay for name, steps in deployed for stay in _stays(name, steps)]
-    return sorted(told, key=lambda stay: (stay.came or 0, stay.vassal))
+def _sorted(deployed: Iterable[tuple[str, list[_Step]]]) -> list[Presence]:
+    told = [presence for name, steps in deployed for presence in _presences(name, steps)]
+    return sorted(told, key=lambda presence: (presence.came or 0, presence.vassal))
 
 
-def _stays(name: str, steps: Iterable[_Step]) -> Iterator[Stay]:
-    came, config = None, None  # of the present stay
+def _presences(name: str, steps: Iterable[_Step]) -> Iterator[Presence]:
+    came, config = None, None  # of the present presence
     for step in steps:
         if config is None and step.before.has_it:
             config = step.before.digest  # since before this file
         if config is not None and not step.after.has_it:
-            yield Stay(name, came, step.seq, config)
+            yield Presence(name, came, step.seq, config)
             came, config = None, None
         elif config is None and step.after.has_it:
             came, config = step.seq, step.after.digest
     if config is not None:
-        yield Stay(name, came, None, config)
+        yield Presence(name, came, None, config)
 
 
 # The deploys of each vassal that can have it
@@ -267,25 +267,25 @@ def _folded(
     yield from steps.items()
 
 
-# How a stay is told
+# How a presence is told
 
 
-def stay_record(reader: Reader, stay: Stay, find: Finder) -> dict[str, Any]:
-    """A stay in the shape of the surface, with the first line that has the text. Raises Damaged."""
-    came = None if stay.came is None else reader.row(stay.came)
-    went = None if stay.went is None else reader.row(stay.went)
-    number, line = _first_line(reader, stay.config, find)
+def presence_record(reader: Reader, presence: Presence, find: Finder) -> dict[str, Any]:
+    """A presence as JSON has it, with the first line that has the text. Raises Damaged."""
+    came = None if presence.came is None else reader.row(presence.came)
+    went = None if presence.went is None else reader.row(presence.went)
+    number, line = _first_line(reader, presence.config, find)
     return {
-        "vassal": stay.vassal,
+        "vassal": presence.vassal,
         "monitor": None if came is None else came[3],
-        "config": stay.config,
-        "came_seq": stay.came,
+        "config": presence.config,
+        "came_seq": presence.came,
         "came_at": None if came is None else rfc3339(came[1]),
         "came_kind": None if came is None else came[2],
-        "went_seq": stay.went,
+        "went_seq": presence.went,
         "went_at": None if went is None else rfc3339(went[1]),
         "went_kind": None if went is None else went[2],
-        "now": stay.went is None,
+        "now": presence.went is None,
         "line": number,
         "text": line,
     }

@@ -1,8 +1,8 @@
 """``simulate``: what another policy would have decided about the recorded news.
 
-The fold decides, as in the daemon. ``past.py`` says what it is told. The same world decides twice,
-by the recorded policy and by the other one. The difference of both is the answer, and that of the
-first one to the record says how good the model is.
+The fold decides, as in the daemon. ``recorded_facts.py`` says what it is told. The same world
+decides twice, by the recorded policy and by the other one. The difference of both is the answer,
+and that of the first one to the record says how good the model is.
 """
 
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ from ..journal.policy import Policy
 from ..journal.reading import Reader
 from ..journal.times import rfc3339, took
 from ..monitors.names import shown
-from . import sound
+from . import intact_events
 from .clocks import stamp
 from .event_text import decode_actions
-from .past import RESUME, Order, Past, renamed
 from .rebuild import base, fold_one
+from .recorded_facts import RESUME, Order, RecordedFacts, renamed
 from .tally import Window
 
 _SECOND: Final = 1_000_000_000
@@ -47,23 +47,25 @@ WORDS: Final = {"spawn": "starts", "reload": "reloads", "stop": "stops", "kill":
 PHASES: Final = ("throttled", "queued", "starting")
 
 
-def past_of(reader: Reader, window: Window) -> tuple[Fleet, Past]:
+def facts_of(reader: Reader, window: Window) -> tuple[Fleet, RecordedFacts]:
     """The fleet at the beginning, and the record after it. Raises Damaged, NewerFormat."""
     fleet, _ = base(reader, window.before)
-    for event, _ in sound.events(reader, fleet.seq, window.before):
+    for event, _ in intact_events.events(reader, fleet.seq, window.before):
         fold_one(fleet, event)
-    past = Past()
-    past.begin(fleet)
-    for event, row in sound.events(reader, window.before, window.last):
-        past.take(event, decode_actions(row[7]))
-    return fleet, past
+    facts = RecordedFacts()
+    facts.begin(fleet)
+    for event, row in intact_events.events(reader, window.before, window.last):
+        facts.take(event, decode_actions(row[7]))
+    return fleet, facts
 
 
 class Run:
-    """One run of the past by one policy."""
+    """One run of the recorded facts by one policy."""
 
-    def __init__(self, fleet: Fleet, past: Past, changes: dict[str, Any], until: int) -> None:
-        self.fleet, self.past, self.changes, self.until = copied(fleet), past, changes, until
+    def __init__(
+        self, fleet: Fleet, facts: RecordedFacts, changes: dict[str, Any], until: int
+    ) -> None:
+        self.fleet, self.facts, self.changes, self.until = copied(fleet), facts, changes, until
         self.fleet.policy = msgspec.structs.replace(fleet.policy, **changes)
         self.orders: list[Order] = []
         self.spent: dict[str, dict[str, int]] = {}  # nanoseconds, by vassal and phase
@@ -73,16 +75,16 @@ class Run:
         self._valid: dict[str, int] = {}  # by vassal, since which number its answers count
         self._asked: set[tuple[str, int]] = set()  # deadlines that are on the agenda
         self._phases = {name: (each.phase, fleet.at) for name, each in fleet.vassals.items()}
-        self._gaps = iter(past.gaps)
+        self._gaps = iter(facts.gaps)
         self._gap = next(self._gaps, None)
 
     def run(self) -> None:
         """Decide everything. Raises NewerFormat, FoldFailed."""
         self._look(None)
         for vassal in self.fleet.vassals.values():
-            answer = self.past.answer(vassal.name, RESUME, None, self.fleet.at)
+            answer = self.facts.answer(vassal.name, RESUME, None, self.fleet.at)
             self._plan(self.fleet.at, vassal.name, vassal.attempt, answer.events if answer else [])
-        for news in self.past.news:
+        for news in self.facts.news:
             self._until(news.at)
             self._tell(news)
         self._until(self.until)
@@ -149,7 +151,7 @@ class Run:
 
     def _answer(self, at: int, do: str, name: str, attempt: int | None, config: str | None) -> None:
         """Plan the events of the process, or of the host, that an order leads to."""
-        answer = self.past.answer(name, do, config, at)
+        answer = self.facts.answer(name, do, config, at)
         events = [] if answer is None else answer.events
         if answer is None and do != "listen":
             self.assumed += 1
@@ -216,10 +218,10 @@ class Difference(NamedTuple):
 
 
 class Comparison:
-    """Two runs of one past, and the record."""
+    """Two runs of the same facts, and the record."""
 
-    def __init__(self, past: Past, model: Run, other: Run) -> None:
-        self.past, self.model, self.other = past, model, other
+    def __init__(self, facts: RecordedFacts, model: Run, other: Run) -> None:
+        self.facts, self.model, self.other = facts, model, other
         ours, theirs = _by_vassal(model.orders), _by_vassal(other.orders)
         names = sorted(ours.keys() | theirs.keys())
         found = [_first(name, ours.get(name, []), theirs.get(name, [])) for name in names]
@@ -239,7 +241,7 @@ class Comparison:
         found: dict[str, dict[str, float]] = {}
         for do in ORDERS:
             found[WORDS[do]] = {
-                "recorded": self.past.count(do),
+                "recorded": self.facts.count(do),
                 "modelled": sum(order.do == do for order in self.model.orders),
                 "set": sum(order.do == do for order in self.other.orders),
             }
@@ -255,7 +257,7 @@ class Comparison:
         told = [_NEAREST]
         told += self._limits_of_model()
         changes = self.other.changes
-        if "mercy" in changes and self.past.count("kill"):
+        if "mercy" in changes and self.facts.count("kill"):
             told.append(
                 "a stop that was cut short by a kill may have ended by itself with more mercy"
             )

@@ -24,13 +24,13 @@ from ..journal.events import Doubted, Exited
 from ..journal.reading import COLUMNS, Reader, Row
 from ..journal.times import took
 from ..monitors.names import shown
+from .altered_rows import altered
 from .breaks import PATIENCE, Break, Mark, Patience, breaks
+from .change_groups import ChangeGroup, change_group
 from .ends import essence_of
 from .event_text import decode_actions, essence, orders
 from .marks import Entry, Record, marks, record
 from .rebuild import fleets
-from .together import Together, together
-from .trust import altered
 from .waits import Wait, watch
 
 # Events that change nothing which another event does not tell.
@@ -64,7 +64,7 @@ class Item(msgspec.Struct):
     monitor: str | None = None
     log: list[str] = []
     cause: int | None = None
-    together: Together | None = None
+    together: ChangeGroup | None = None
     last: int | None = None
     altered: bool = False  # its row is not what was written
     foreign: bool = False  # told only as the cause of another, and no event of the vassal
@@ -308,7 +308,7 @@ class _Teller:
             item.cause = event.cause
         if self.told.is_own(entry) and event.kind in DEPLOYS and event.monitor is not None:
             reason = getattr(body, "reason", "")
-            item.together = together(self.reader, entry.seq, event.kind, event.monitor, reason)
+            item.together = change_group(self.reader, entry.seq, event.kind, event.monitor, reason)
         return item
 
     def _wait(self, entry: Entry) -> str | None:

@@ -1,7 +1,7 @@
 """The state of each vassal at each event, by folding every event: ``report``.
 
 It begins with the nearest snapshot before the window. A *tally* sees what each event means for the
-vassals, and a *book* adds it up. ``tally_segments.py`` has the events of a long journal seen by
+vassals, and ``Totals`` adds it up. ``tally_segments.py`` has the events of a long journal seen by
 all cores.
 """
 
@@ -16,7 +16,7 @@ from ..daemon.core.fleet import Fleet, Vassal
 from ..journal.deploys import DEPLOYED
 from ..journal.events import Event, Exited
 from ..journal.reading import Reader
-from . import sound
+from . import intact_events
 from .event_text import decode_actions
 from .rebuild import FoldFailed, base, fold_one
 from .salvage import leave_out
@@ -34,7 +34,7 @@ class Window(msgspec.Struct, frozen=True):
     until: int
 
 
-class Book:
+class Totals:
     """Adds up what a tally sees, in order. The last event before it was at ``at``."""
 
     def __init__(self, window: Window, at: int) -> None:
@@ -101,13 +101,13 @@ class Book:
 def fold(reader: Reader, window: Window) -> Report:
     """Fold everything. Raises Damaged, NewerFormat, FoldFailed."""
     fleet, _ = base(reader, window.before)
-    book = Book(window, fleet.at)
+    totals = Totals(window, fleet.at)
     follower = in_window(window)
-    tally = Tally(window, fleet, book)
+    tally = Tally(window, fleet, totals)
     follow(reader, window.last, tally, follower)
     outlast(reader, fleet, follower)
-    book.deployed(follower.touched.values())
-    return book.finish()
+    totals.deployed(follower.touched.values())
+    return totals.finish()
 
 
 def in_window(window: Window) -> Deploys:
@@ -115,30 +115,30 @@ def in_window(window: Window) -> Deploys:
     return Deploys(fits=lambda event: window.before < event.seq <= window.last)
 
 
-def settle(book: Book, follower: Deploys) -> None:
+def settle(totals: Totals, follower: Deploys) -> None:
     """Count the deploys of which nothing new will be known, and forget them."""
     waits = {deploy.seq for deploy in follower.open.values()}
     known = follower.touched
-    book.deployed(known[seq] for seq in known if seq > 0 and seq not in waits)
+    totals.deployed(known[seq] for seq in known if seq > 0 and seq not in waits)
     follower.touched = {seq: known[seq] for seq in known if seq in waits}
 
 
 def follow(reader: Reader, until: int, tally: "Tally", follower: Deploys) -> None:
     """Fold up to an event. Raises Damaged, NewerFormat, FoldFailed."""
-    for event, row in sound.events(reader, tally.fleet.seq, until):
+    for event, row in intact_events.events(reader, tally.fleet.seq, until):
         try:
             tally.fold(event, decode_actions(row[7]), follower)
         except FoldFailed as error:
             leave_out(reader, event.seq, error)
         if len(follower.touched) > _KEPT:
-            settle(tally.book, follower)
+            settle(tally.totals, follower)
 
 
 def outlast(reader: Reader, fleet: Fleet, follower: Deploys) -> None:
     """Fold on as long as a deploy is open. Raises Damaged, NewerFormat, FoldFailed."""
     if not follower.open:
         return
-    for event, row in sound.events(reader, fleet.seq, reader.head.seq, chained=False):
+    for event, row in intact_events.events(reader, fleet.seq, reader.head.seq, chained=False):
         follower.take(fleet, event, decode_actions(row[7]), fold_one)
         if not follower.open:
             return
@@ -147,12 +147,12 @@ def outlast(reader: Reader, fleet: Fleet, follower: Deploys) -> None:
 class Tally:
     """Sees what each event means; the window may not have begun yet.
 
-    ``resumed``: the book has all that was before, and the window has begun.
+    ``resumed``: the totals have all that was before, and the window has begun.
     """
 
-    def __init__(self, window: Window, fleet: Fleet, book: Book, resumed: bool = False) -> None:
+    def __init__(self, window: Window, fleet: Fleet, totals: Totals, resumed: bool = False) -> None:
         self.fleet = fleet
-        self.book = book
+        self.totals = totals
         self._before = window.before
         self._begun = resumed
         self._at = fleet.at  # of the last event
@@ -171,7 +171,7 @@ class Tally:
         """Fold an event, and see what it means. Raises NewerFormat, FoldFailed."""
         if event.seq > self._before and not self._begun:
             self._begun = True
-            self.book.begin()
+            self.totals.begin()
         before = self.fleet.vassals.get(event.vassal or "")
         was = None if before is None else (before.phase, before.attempt, before.spec)
         follower.take(self.fleet, event, orders, fold_one)
@@ -182,7 +182,7 @@ class Tally:
         body: Any = event.body
         kind, name = event.kind, event.vassal
         if kind == "daemon_started":
-            self.book.start(event.at, self._at, self.stopped)
+            self.totals.start(event.at, self._at, self.stopped)
             self.stopped = False
         elif kind in ("daemon_stopping", "daemon_stopped", "journal_forked"):
             self.stopped = kind != "journal_forked"
@@ -207,15 +207,15 @@ class Tally:
         runs = phase in ("starting", "ready", "accepting", "reloading")
         if isinstance(body, Exited) and runs and body.attempt == attempt:
             if body.away:
-                self.book.lose(name, event.at)
+                self.totals.lose(name, event.at)
             if finished(spec, body):
                 self.finished.add(name)
             if is_failure(spec, body):
-                self.book.die(name)
+                self.totals.die(name)
                 return True
             return False
         if kind == "heartbeat_lost" and runs and body.attempt == attempt:
-            self.book.die(name)
+            self.totals.die(name)
             return True
         if kind == "spawn_failed":
             return bool(phase == "starting" and body.attempt == attempt)
@@ -232,11 +232,11 @@ class Tally:
         if vassal is None or vassal.phase == "held":
             self.finished.discard(name)
         if vassal is None:
-            self.book.go(name, at)
+            self.totals.go(name, at)
             return
         self._known.add(name)
         failed |= vassal.phase == "barred"
-        self.book.enter(vassal, self._state(vassal), at, failed)
+        self.totals.enter(vassal, self._state(vassal), at, failed)
 
     def _state(self, vassal: Vassal) -> State:
         if self.stopped:

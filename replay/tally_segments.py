@@ -1,7 +1,7 @@
-"""``report`` on all cores: the segments of a long window, and one book for all of them.
+"""``report`` on all cores: the segments of a long window, and one totals for all of them.
 
 The window is cut at stored snapshots, and each core takes segments (``tickets.py``). The tally of a
-segment begins with the snapshot, and notes what it sees. Then one book adds up the notes of all
+segment begins with the snapshot, and notes what it sees. Then one totals adds up the notes of all
 segments, in order, as if one tally had seen all. It checks that each segment began with the fleet,
 the states and the facts with which the one before it ended. If it did not, a process has failed,
 or anything else is not as expected, there is no answer: then one tally folds all.
@@ -28,7 +28,7 @@ from ..journal.reading import Reader, open_journal
 from .boundaries import Following, Note, applied
 from .rebuild import base
 from .sums import NO_SUMS, Sums, name_of, pack, unpack
-from .tally import Book, Tally, Window, follow, in_window, outlast, settle
+from .tally import Tally, Totals, Window, follow, in_window, outlast, settle
 from .tickets import Tickets, give, of_parent, shared
 from .uptime import SUCCEEDED, Report, State
 
@@ -55,7 +55,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """The facts of a tally besides the book, where a segment begins or ends."""
+    """The facts of a tally besides the totals, where a segment begins or ends."""
 
     seq: int
     fleet: bytes  # its digest
@@ -91,8 +91,8 @@ class Found(msgspec.Struct):
 _decoder: Final = msgspec.msgpack.Decoder(Tallied)
 
 
-class _Notes(Book):
-    """Notes for a book."""
+class _Notes(Totals):
+    """Notes for the totals."""
 
     def __init__(self, window: Window, at: int) -> None:
         super().__init__(window, at)
@@ -104,7 +104,7 @@ class _Notes(Book):
         self._states: dict[str, int] = {}
 
     def resume(self, states: dict[str, State]) -> None:
-        """The book has these."""
+        """The totals have these."""
         self._states = {name: _STATES.index(state) for name, state in states.items()}
 
     def _note(self, name: str | None, what: int, at: int = 0, last: int = 0) -> None:
@@ -205,21 +205,21 @@ def _segment(reader: Reader, window: Window, begin: int, end: int, resumed: bool
         raise Unlike
     names = list(fleet.vassals)
     follower = Following(fleet) if resumed else in_window(window)
-    book = _Notes(window, fleet.at)
-    tally = Tally(window, fleet, book, resumed)
+    totals = _Notes(window, fleet.at)
+    tally = Tally(window, fleet, totals, resumed)
     states = tally.states() if resumed else {}
     if resumed:
-        book.resume(states)
+        totals.resume(states)
     first = _facts(tally)
     follow(reader, end, tally, follower)
-    settle(book, follower)
+    settle(totals, follower)
     if follower.lost:
         raise Unlike
     return Tallied(
         first, states, _facts(tally), fleet.at, to_json(fleet) if end == window.last else b"",
-        list(book.names), book.numbers.tobytes(), book.monitors,
-        {name: dict(counts) for name, counts in book.outcomes.items()},
-        {name: leads.tobytes() for name, leads in book.leads.items()}, names,
+        list(totals.names), totals.numbers.tobytes(), totals.monitors,
+        {name: dict(counts) for name, counts in totals.outcomes.items()},
+        {name: leads.tobytes() for name, leads in totals.leads.items()}, names,
         follower.notes if isinstance(follower, Following) else [],
         [deploy for deploy in follower.open.values() if deploy.seq > 0],
     )  # fmt: skip
@@ -231,57 +231,57 @@ def _facts(tally: Tally) -> Facts:
 
 
 def _joined(reader: Reader, window: Window, fleet: Fleet, parts: Sequence[bytes]) -> Report:
-    """One book of all segments. Raises Unlike, Unknown, DecodeError."""
-    book = Book(window, fleet.at)
+    """One totals of all segments. Raises Unlike, Unknown, DecodeError."""
+    totals = Totals(window, fleet.at)
     open_: list[Deploy] = []
     end: Facts | None = None
     part: Tallied | None = None
     for packed in parts:
         part = _decoder.decode(unpack(packed))
         if end is not None:
-            states = {name: each.state for name, each in book.spells.items()}
+            states = {name: each.state for name, each in totals.spells.items()}
             there = {name: state for name, state in states.items() if state != "absent"}
             if part.begin != end or part.states != there:
                 raise Unlike
         end = part.end
-        _add(book, part)
+        _add(totals, part)
         settled, open_ = applied(reader, open_, part.notes, part.vassals, part.at)
-        book.deployed(settled)
+        totals.deployed(settled)
         open_ += part.open
     follower = Deploys(open_, lambda _: False)
     assert part is not None
     outlast(reader, from_json(part.fleet), follower)
-    book.deployed(open_)
-    return book.finish()
+    totals.deployed(open_)
+    return totals.finish()
 
 
-def _add(book: Book, part: Tallied) -> None:
+def _add(totals: Totals, part: Tallied) -> None:
     """Add the notes of a segment."""
     numbers = array("q", part.numbers)
     for number, at, last in zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True):
         what = number & 15
         if what >= _STARTS:
             if what == _BEGINS:
-                book.begin()
+                totals.begin()
             else:
-                book.start(at, last, what == _STARTS_AFTER_A_STOP)
+                totals.start(at, last, what == _STARTS_AFTER_A_STOP)
             continue
         name = part.names[number >> 4]
         if what == _ABSENT:
-            book.go(name, at)
+            totals.go(name, at)
         elif what == _LOST:
-            book.lose(name, at)
+            totals.lose(name, at)
         elif what == _DIES:
-            book.die(name)
+            totals.die(name)
         else:
-            book.spell(name).enter(_STATES[what % _FAILED], at, what >= _FAILED)
+            totals.spell(name).enter(_STATES[what % _FAILED], at, what >= _FAILED)
     for name, monitor in part.monitors.items():
-        book.spell(name).monitor = monitor
+        totals.spell(name).monitor = monitor
     for name, outcomes in part.outcomes.items():
-        spell = book.spell(name)
+        spell = totals.spell(name)
         spell.outcomes = dict(Counter(spell.outcomes) + Counter(outcomes))
     for name, leads in part.leads.items():
-        book.spell(name).leads.frombytes(leads)
+        totals.spell(name).leads.frombytes(leads)
 
 
 def main(path: str, told: str, tickets: int) -> None:

@@ -21,8 +21,8 @@ from ..journal.reading import Reader
 from ..journal.selection import Filter
 from ..monitors.names import shown
 from . import sql
+from .altered_rows import altered, complaint
 from .rebuild import NotFound, fleet_at, where_it_is
-from .trust import altered, complaint
 
 _REMOVED: Final = ("vassal_removed", "vassal_destroyed")
 _MOST: Final = 10_000  # events of a listing that are looked at for others that left with it

@@ -190,7 +190,7 @@ class _Folder:
         self.reader = reader
         self.referred: set[bytes] = set()  # digests of configs
         self.fleet: Fleet | None = Fleet()  # None when it cannot go on
-        self.astray = False  # it differed from the record since the last snapshot
+        self.differed = False  # it differed from the record since the last snapshot
         self.follower = Deploys()
         self.outcomes = StoredOutcomes(reader)
         self._begin()
@@ -243,7 +243,7 @@ class _Folder:
             before = None if vassal is None else vassal.phase
             orders = decode_actions(row[7])
             states = self.verdict.states
-            self.astray |= states.before(fleet, event)
+            self.differed |= states.before(fleet, event)
             actions = self.follower.take(fleet, event, orders, fold_one)
             states.after(fleet, event, actions)
             computed = recorded(actions, failed=event.failed)
@@ -261,7 +261,7 @@ class _Folder:
         else:
             if computed != row[7]:
                 self.verdict.divergences.differ(row, computed, fleet, before)
-                self.astray = True
+                self.differed = True
         self.verdict.divergences.note(row, event)
         self.outcomes.look(self.follower)
         body = None if event is None else event.body
@@ -282,12 +282,12 @@ class _Folder:
             return
         if not same:
             self.verdict.strange[snapshot.seq] = of_fleets(stored, fleet)
-        if self.astray:
+        if self.differed:
             self._resume(snapshot.seq, stored)
 
     def _resume(self, seq: int, fleet: Fleet) -> None:
         """Go on with the recorded fleet: of what differed before, nothing has an effect then."""
-        self.fleet, self.astray = fleet, False
+        self.fleet, self.differed = fleet, False
         self.follower = Deploys()
         self.verdict.states.replaced()
         self.verdict.divergences.resume(seq)

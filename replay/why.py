@@ -14,7 +14,7 @@ from ..journal.deploys import DEPLOYED, DEPLOYS
 from ..journal.reading import Reader
 from ..journal.times import rfc3339, took
 from ..monitors.names import shown
-from . import clocks, sound
+from . import clocks, intact_events
 from .breaks import Break, Mark, Repair
 from .clocks import stamp
 from .config_facts import config_facts
@@ -221,14 +221,14 @@ def _without_control(vassal: Vassal) -> str:
 
 def _last_exit(reader: Reader, name: str, seq: int) -> Iterator[tuple[str, str]]:
     row = reader.last_of(name, ("exited",), seq)
-    for event, _ in sound.readable(reader, [] if row is None else [row]):
+    for event, _ in intact_events.readable(reader, [] if row is None else [row]):
         text = f"{essence_of(reader, event)}, {stamp(event.at)} (event {event.seq})"
         yield "last exit", text
 
 
 def _facts_of_gone(reader: Reader, told: Story) -> Iterator[tuple[str, str]]:
     row = reader.last_of(told.name, DEPLOYS, told.seq)
-    for event, _ in sound.readable(reader, [] if row is None else [row]):
+    for event, _ in intact_events.readable(reader, [] if row is None else [row]):
         what = event.kind.removeprefix("vassal_")
         by = shown(event.monitor or "-")
         yield what, f"{stamp(event.at)}, by {by} (event {event.seq})"

@@ -159,14 +159,14 @@ def unblock(fleet: Fleet, event: Event, actions: Actions) -> None:
     for name, holder in list(fleet.blocked.items()) if freed or about_holder else ():
         with Blame(name):
             blocked = fleet.vassals[name]
-            lets_go = holder == event.vassal and _lets_go(fleet, blocked, event)
-            if (holder in freed or lets_go) and blocked.phase == "barred":
+            released = holder == event.vassal and _releases(fleet, blocked, event)
+            if (holder in freed or released) and blocked.phase == "barred":
                 begin(fleet, blocked, event, actions)
 
 
-def _lets_go(fleet: Fleet, blocked: Vassal, event: Event) -> bool:
+def _releases(fleet: Fleet, blocked: Vassal, event: Event) -> bool:
     """Whether the vassal of an event, which had the address of ``blocked``, asks for it no more."""
-    if not rules.holds(fleet, rules.LETS_GO):
+    if not rules.holds(fleet, rules.RELEASE):
         return False
     holder = fleet.vassals.get(event.vassal or "")
     if holder is None or holder.phase in ("held", "barred"):

@@ -65,7 +65,7 @@ ENDS: Final = Change(
     decision="The fleet keeps how each vassal ended last, its deaths of an hour, and its hold.",
     reason="A loyal vassal that died every 20 s was accepting at each look, and had no deaths.",
 )
-LETS_GO: Final = Change(
+RELEASE: Final = Change(
     since=2,
     decision="A vassal that was barred for an address starts when its holder asks for another.",
     reason="It stayed barred where the holder listened no longer, as another program had it.",

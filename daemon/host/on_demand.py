@@ -249,12 +249,12 @@ class OnDemand:
         if all(listener.file is None for listener in listeners):
             return shut
         try:
-            astray = await self._threads.run(
+            removed = await self._threads.run(
                 key, lambda: [each for each in listeners if not each.has_file()]
             )
         except NoAnswer:
-            astray = []
-        return list(dict.fromkeys([*shut, *astray]))
+            removed = []
+        return list(dict.fromkeys([*shut, *removed]))
 
     def _listen_anew(self, listener: Listener) -> None:
         vassal, how = listener.vassal, listener.how

@@ -15,12 +15,12 @@ log = functools.partial(stdio.log, "emperor.keeper")
 class Channel:
     """Packets to and from one daemon after the other.
 
-    The keeper keeps in ``memory`` all that a daemon entrusts. It calls ``heed`` with each packet.
+    The keeper keeps in ``memory`` all that a daemon entrusts. It calls ``handle`` with each packet.
     """
 
-    def __init__(self, memory: protocol.Memory, heed: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, memory: protocol.Memory, handle: Callable[[dict[str, Any]], None]) -> None:
         self._memory = memory
-        self._heed = heed
+        self._handle = handle
         self._socket: socket.socket | None = None
         self._unsent: list[tuple[dict[str, Any], list[int]]] = []
         self.congested = False  # the kernel took or gave no packet; it is asked again soon
@@ -73,7 +73,7 @@ class Channel:
                 os.set_inheritable(descriptor, False)
             cut = bool(flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC))
             try:
-                self._heed(self._memory.heard(data, descriptors, cut))
+                self._handle(self._memory.heard(data, descriptors, cut))
             except protocol.BadPacket as error:
                 log(f"a packet of the daemon's makes no sense: {error}")
 

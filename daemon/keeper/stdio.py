@@ -109,7 +109,7 @@ def remember() -> None:
         return
 
 
-def astray() -> str | None:
+def not_by_name() -> str | None:
     """Why standard error is not the file that has its path now; None if it is.
 
     The file was renamed, and SIGUSR1 has not come or could not help.

@@ -113,7 +113,7 @@ class View:
 
     def log_troubles(self) -> dict[str, str]:
         """Troubles with the places of logs: the kind of attention, and the reason."""
-        own = stdio.astray()
+        own = stdio.not_by_name()
         return self._host.log_troubles() | ({} if own is None else {"own log": own})
 
     def floods(self) -> dict[str, str]:

@@ -13,7 +13,8 @@ from ...daemon.cli.tables import formatted, listing, write
 from ...journal.events import KINDS
 from ...journal.reading import Row
 from ...journal.times import EventNumber, Moment
-from .. import around, looks
+from .. import around, line_styles
+from ..altered_rows import complaint
 from ..completing import VASSALS
 from ..hosts import HostReader, columns, lines, merged, records, timed
 from ..selecting import Selection, filters
@@ -27,7 +28,6 @@ from ..shared import (
     print_lines,
     reading_all,
 )
-from ..trust import complaint
 
 Tell = Callable[[Row], tuple[Any, bool]]
 
@@ -98,7 +98,7 @@ def command(
 
     if form == "short":
         texts = lines(hosts, told(lambda window: window.line))
-        print_lines(looks.fitted(texts, looks.AROUND))
+        print_lines(line_styles.fitted(texts, line_styles.AROUND))
     else:
         found = records(told(lambda window: window.record))
         write(formatted(form, columns(hosts, around.COLUMNS), found))

@@ -10,6 +10,7 @@ from ...journal.deploys import DEPLOYED, DEPLOYS
 from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import blame
+from ..altered_rows import altered, complaint
 from ..periods import period_of, period_options
 from ..shared import (
     UNREADABLE,
@@ -21,7 +22,6 @@ from ..shared import (
     raw_option,
     reading,
 )
-from ..trust import altered, complaint
 
 
 @click.command("blame", cls=Command)

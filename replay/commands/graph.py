@@ -9,11 +9,11 @@ from ...daemon.cli.commandline import TIME, Command
 from ...daemon.cli.tables import write
 from ...journal.reading import Reader
 from ...journal.times import Moment
-from .. import graph, looks, why
+from .. import graph, line_styles, why
+from ..altered_rows import complaint
 from ..clocks import keep_utc
 from ..periods import period_of, period_options
 from ..shared import UNREADABLE, complain, name_argument, of_each, print_lines, reading
-from ..trust import complaint
 
 _FORMS = ("text", "dot", "svg", "json")
 
@@ -59,7 +59,7 @@ def command(
         draw = {"dot": graph.dot, "svg": graph.svg}.get(form or "", graph.text)
         for place, told in enumerate(found):
             lines = draw(told)
-            lines = looks.cut(lines) if draw is graph.text else lines
+            lines = line_styles.cut(lines) if draw is graph.text else lines
             print_lines(chain([""] if place else [], lines))
     altered = [seq for told in found for seq in told.altered]
     return complain(complaint(reader, altered), UNREADABLE) if altered else 0

@@ -19,14 +19,14 @@ from ...journal.deploys import DEPLOYS
 from ...journal.errors import VERIFY_SAYS_MORE
 from ...journal.reading import Reader, Row
 from ...journal.times import EventNumber
-from .. import deploys, trust
+from .. import altered_rows, deploys
 from ..authors import author, body_of, is_by
 from ..deploy_rows import Rows
 from ..following import TO_FOLLOW, check_endless, follow, follow_option, without_head
 from ..hosts import HostReader, columns, merged, records
 from ..hosts import lines as of_hosts
+from ..reappearances import reappearance
 from ..rebuild import NotFound
-from ..returns import comes_back
 from ..selecting import Selection, filters, last, lines_option
 from ..shared import UNREADABLE, complain, name_of, print_lines, reading_all
 from ..sources import Sources
@@ -85,7 +85,7 @@ def _is_news(known: dict[int, str], deploy: Deploy, last_told: int) -> bool:
 def _line(told: tuple[str | None, Any]) -> tuple[str | None, str]:
     host, (words, altered) = told
     text = deploys.line(words)
-    return host, trust.marked(text) if altered else text
+    return host, altered_rows.marked(text) if altered else text
 
 
 class _History:
@@ -134,14 +134,14 @@ class _History:
         for deploy in deploys.deploys(each.reader, each.which, self._full):
             if known is not None and not _is_news(known, deploy, last_told):
                 continue
-            row = trust.row_of(each.reader, deploy.seq)
+            row = altered_rows.row_of(each.reader, deploy.seq)
             body = body_of(each.reader, row)
             if self._by is None or is_by(body, self._by):
                 yield deploy.at, self._told(each.reader, deploy, row, author(body))
 
     def _told(self, reader: Reader, deploy: Deploy, row: Row | None, by: str | None) -> Any:
         altered = self._is_altered(reader, deploy, row)
-        back = comes_back(reader, deploy)
+        back = reappearance(reader, deploy)
         if self._form == "short":
             return deploys.in_words(deploy, self._names(reader), back, by), altered
         one = deploys.deploy_record(deploy, back, by)
@@ -185,8 +185,8 @@ class _History:
     def _is_altered(self, reader: Reader, deploy: Deploy, row: Row | None) -> bool:
         """Whether the deploy's own event is altered, or the one with its outcome."""
         seq = deploy.seq
-        if row is None or not trust.is_altered(reader, row):
-            if deploy.outcome_seq is None or not trust.number_is_altered(
+        if row is None or not altered_rows.is_altered(reader, row):
+            if deploy.outcome_seq is None or not altered_rows.number_is_altered(
                 reader, deploy.outcome_seq
             ):
                 return False

@@ -12,12 +12,12 @@ from ...daemon.cli.tables import write
 from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import incident_of_fleet, incident_of_vassal, why
+from ..altered_rows import complaint
 from ..clocks import keep_utc
 from ..completing import VASSALS
 from ..page import Page, markdown
 from ..rebuild import moment
 from ..shared import UNREADABLE, check_order, complain, name_of, of_each, reading
-from ..trust import complaint
 
 T = TypeVar("T")
 

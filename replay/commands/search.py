@@ -10,7 +10,7 @@ from ...daemon.cli.commandline import TIME, Command
 from ...daemon.cli.tables import formatted, listing, write
 from ...journal.reading import Reader
 from ...journal.times import Moment
-from .. import looks, search
+from .. import line_styles, search
 from ..names import chosen
 from ..rebuild import NotFound
 from ..shared import check_order, names_argument, print_lines, reading
@@ -49,16 +49,16 @@ def command(
     first = reader.anchor.seq if since is None else reader.seq_before(since) + 1
     last = reader.head.seq if until is None else reader.seq_of(until)
     told = [
-        stay
-        for stay in search.stays(reader, found, among)
-        if (stay.went is None if only_now else stay.went is None or stay.went >= first)
-        and (stay.came is None or stay.came <= last)
+        presence
+        for presence in search.presences(reader, found, among)
+        if (presence.went is None if only_now else presence.went is None or presence.went >= first)
+        and (presence.came is None or presence.came <= last)
     ]
     if not told:
         raise NotFound(_nothing(found, only_now))
-    records = (search.stay_record(reader, stay, find) for stay in told)
+    records = (search.presence_record(reader, presence, find) for presence in told)
     if form == "short":
-        print_lines(looks.fitted(search.lines(records), looks.SEARCH))
+        print_lines(line_styles.fitted(search.lines(records), line_styles.SEARCH))
     else:
         write(formatted(form, search.COLUMNS, records))
 

@@ -42,12 +42,12 @@ def command(
     start-patience and record-budget. docs/replay.md says what the answer cannot know.
     """
     window = window_of(reader, since, until)
-    fleet, past = simulate.past_of(reader, window)
-    model = simulate.Run(fleet, past, {}, window.until)
+    fleet, facts = simulate.facts_of(reader, window)
+    model = simulate.Run(fleet, facts, {}, window.until)
     model.run()
-    other = simulate.Run(fleet, past, changed, window.until)
+    other = simulate.Run(fleet, facts, changed, window.until)
     other.run()
-    found = simulate.Comparison(past, model, other)
+    found = simulate.Comparison(facts, model, other)
     if as_json:
         write([escapes.encode(found.as_json()), b"\n"])
     else:

@@ -11,14 +11,14 @@ from ...daemon.cli.nearest import is_pattern
 from ...daemon.cli.tables import formatted, write
 from ...journal.reading import Reader
 from ...journal.times import Moment
-from .. import looks, why
+from .. import line_styles, why
+from ..altered_rows import complaint
 from ..clocks import keep_utc
 from ..completing import VASSALS
 from ..names import chosen
 from ..rebuild import NotFound, moment
 from ..shared import UNREADABLE, complain, names_of, print_lines, reading
 from ..story import Story
-from ..trust import complaint
 
 
 @click.command("why", cls=Command)
@@ -44,14 +44,16 @@ def command(reader: Reader, names: Sequence[str], at: Moment | None, as_json: bo
         if as_json:
             write([escapes.encode(why.record(reader, told)), b"\n"])
         else:
-            print_lines(looks.story(why.lines(reader, told)))
+            print_lines(line_styles.story(why.lines(reader, told)))
     else:
         stories = _each(reader, chosen(reader, names), seq, altered)
         if as_json:
             write(formatted("json", (), (why.record(reader, told) for told in stories)))
         else:
             for place, told in enumerate(stories):
-                print_lines(looks.story(chain([""] if place else [], why.lines(reader, told))))
+                print_lines(
+                    line_styles.story(chain([""] if place else [], why.lines(reader, told)))
+                )
     return complain(complaint(reader, sorted(altered)), UNREADABLE) if altered else 0
 
 

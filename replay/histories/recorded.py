@@ -8,10 +8,10 @@ from ...journal.errors import VERIFY_SAYS_MORE, Damaged
 from ...journal.events import DaemonStarted, Event
 from ...journal.reading import Reader
 from ...journal.selection import Filter
+from ..altered_rows import is_altered
 from ..event_text import decode_actions
 from ..rebuild import FoldFailed, fleet_at
 from ..sources import Sources
-from ..trust import is_altered
 from .folding import Folding
 from .history import Header, History, Step, start_of
 from .values import digests_in

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 from emperord.daemon.cli import terminal
-from emperord.replay import clocks, looks
+from emperord.replay import clocks, line_styles
 from journal_builder import building
 from support.terminals import CODES, at_terminal, lines
 
@@ -198,7 +198,7 @@ STREAM = (
 
 @pytest.mark.usefixtures("berlin")
 def test_each_day_has_a_line_also_where_it_is_followed() -> None:
-    days = looks.Days()
+    days = line_styles.Days()
     told = [line for part in (STREAM[:1], STREAM[1:]) for line in days.lines(part)]
     assert told == [
         "2026-11-24 CET",
@@ -217,7 +217,7 @@ def _plain(told: Sequence[str]) -> list[str]:
 def test_a_foreign_text_is_not_coloured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal, "is_coloured", lambda: True)
     line = "       1  23:59:59.000  unknown_kind  exited  daemon_ready "
-    assert list(looks.fitted([line], looks.EVENTS)) == [line]
-    (told,) = looks.fitted(["       1  23:59:59.000  exited  exited"], looks.EVENTS)
+    assert list(line_styles.fitted([line], line_styles.EVENTS)) == [line]
+    (told,) = line_styles.fitted(["       1  23:59:59.000  exited  exited"], line_styles.EVENTS)
     assert told == "       1  23:59:59.000  \x1b[33mexited\x1b[0m  exited"
     assert _plain([told]) == ["       1  23:59:59.000  exited  exited"]

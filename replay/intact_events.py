@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from ..journal.errors import Damaged
 from ..journal.events import Event
 from ..journal.reading import Reader, Row
+from .altered_rows import is_altered, link, row_of
 from .rebuild import damaged
 from .salvage import leave_out
-from .trust import is_altered, link, row_of
 
 
 def events(

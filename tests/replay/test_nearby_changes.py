@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from emperord.journal.reading import open_journal
-from emperord.replay import vicinity
-from emperord.replay.together import together
+from emperord.replay import nearby_changes
+from emperord.replay.change_groups import change_group
 from journal_builder import MONITOR, building
 
 
@@ -29,7 +29,9 @@ def test_changes_that_are_far_apart_are_told_one_by_one(path: str) -> None:
     with open_journal(path) as reader:
         row = reader.row(9)
         assert row is not None
-        found = [str(each) for each in vicinity.changes(reader, row[1]) if "change" in each.kind]
+        found = [
+            str(each) for each in nearby_changes.changes(reader, row[1]) if "change" in each.kind
+        ]
     assert found == [
         "changed: a.ini, b.ini, from dir:vassals (events 9-11)",
         "changed: a.ini, from dir:vassals (event 12)",
@@ -38,6 +40,6 @@ def test_changes_that_are_far_apart_are_told_one_by_one(path: str) -> None:
 
 def test_a_vassal_that_changed_twice_counts_once(path: str) -> None:
     with open_journal(path) as reader:
-        found = together(reader, 10, "vassal_changed", MONITOR)
+        found = change_group(reader, 10, "vassal_changed", MONITOR)
         assert str(found) == "one of 2 changed together (events 9-11)"
-        assert together(reader, 12, "vassal_changed", MONITOR) is None
+        assert change_group(reader, 12, "vassal_changed", MONITOR) is None

@@ -51,7 +51,7 @@ class Order(NamedTuple):
     vassal: str
 
 
-class Past:
+class RecordedFacts:
     """The parts of the record, from which the events of another run are made."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ GAP: Final = 100_000_000  # nanoseconds between two events of one listing, at mo
 _FAR: Final = 4000  # events before and after one, among which those that came with it are
 
 
-class Together(msgspec.Struct, frozen=True):
+class ChangeGroup(msgspec.Struct, frozen=True):
     """Events of a source that came together, an event of one kind among them."""
 
     kind: str
@@ -40,9 +40,9 @@ class Together(msgspec.Struct, frozen=True):
         return f"one of {self.count} {did} {how} (events {self.first}-{self.last}){more}"
 
 
-def together(
+def change_group(
     reader: Reader, seq: int, kind: str, monitor: str, reason: str = ""
-) -> Together | None:
+) -> ChangeGroup | None:
     """The events that came with one of ``monitor``; None where it came alone."""
     rows: list[Any] = reader.fetch(
         "SELECT seq, at, kind, vassal FROM event WHERE seq >= ? AND seq <= ? AND monitor = ?"
@@ -55,7 +55,7 @@ def together(
         return None
     own = [each[0] for each in found if each[2] == kind]
     listing = reason == "no longer listed"
-    return Together(kind, kinds[kind], own[0], own[-1], dict(kinds), listing)
+    return ChangeGroup(kind, kinds[kind], own[0], own[-1], dict(kinds), listing)
 
 
 def _run(rows: Sequence[Any], seq: int) -> list[Any]:

@@ -20,7 +20,7 @@ _SAME: Final = (
 )
 
 
-class Return(msgspec.Struct, frozen=True):
+class Reappearance(msgspec.Struct, frozen=True):
     """The removal (its number) before a deploy, the config until then, and a deploy of this one."""
 
     removed: int
@@ -28,7 +28,7 @@ class Return(msgspec.Struct, frozen=True):
     same_as: int | None  # the last deploy with the same config, if there was one
 
 
-def comes_back(reader: Reader, deploy: Deploy) -> Return | None:
+def reappearance(reader: Reader, deploy: Deploy) -> Reappearance | None:
     """The removal that a deploy takes back; None where the name is new or was there."""
     if deploy.kind != "vassal_added" or deploy.previous is not None:
         return None
@@ -41,10 +41,10 @@ def comes_back(reader: Reader, deploy: Deploy) -> Return | None:
     if deploy.config is not None:
         rows = reader.fetch(_SAME, deploy.vassal, deploy.seq, *DEPLOYED, deploy.config)
         same = rows[0][0] if rows else None
-    return Return(gone[0], body.spec.config, same)
+    return Reappearance(gone[0], body.spec.config, same)
 
 
-def text(back: Return, config: str | None) -> str:
+def text(back: Reappearance, config: str | None) -> str:
     """``757e0d1c2b3a (removed, 134) -> a3ea5f607182 (as in event 8)``."""
     before = f"{short(back.config)} (removed, {back.removed}) -> {short(config)}"
     return before if back.same_as is None else f"{before} (as in event {back.same_as})"
