@@ -37,6 +37,8 @@ def flaw(name: str, extra: Sequence[str] = ()) -> str | None:
 
 def shown(name: str) -> str:
     """The name with everything escaped that could upset a terminal, a log or JSON."""
+    if name.isprintable():  # nearly all are, and lists have many thousands of them
+        return name
     try:
         escaped = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:

@@ -171,6 +171,8 @@ def fitted(natural: Sequence[int], most: int) -> list[int]:
 
 def row(cells_: Sequence[str], widths: Sequence[int], style: str = "") -> str:
     """A line of a table, each cell in its style; the last one is not padded."""
+    if not is_terminal() and not is_coloured():
+        return _plain_row(cells_, widths)
     told = []
     last = len(cells_) - 1
     for place, (cell, wide) in enumerate(zip(cells_, widths, strict=True)):
@@ -178,6 +180,13 @@ def row(cells_: Sequence[str], widths: Sequence[int], style: str = "") -> str:
         padding = "" if place == last else " " * (wide - cells(text))
         told.append(painted(text, getattr(cell, "style", style)) + padding)
     return (" " * _GAP).join(told).rstrip()
+
+
+def _plain_row(cells_: Sequence[str], widths: Sequence[int]) -> str:
+    """A line for a pipe: lists have thousands of rows, and each character counts as one column."""
+    pairs = zip(cells_, widths, strict=True)
+    padded = [cell.ljust(wide) if len(cell) <= wide else cut(cell, wide) for cell, wide in pairs]
+    return (" " * _GAP).join(padded).rstrip()
 
 
 def clock(at: int) -> str:

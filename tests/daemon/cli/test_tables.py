@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import sys
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -59,3 +61,21 @@ def test_a_long_list_is_given_as_it_comes(form: str) -> None:
     while b"2000.ini" not in said:
         said += next(pieces)
     assert taken < 20_000
+
+
+def test_a_cell_of_a_wide_list_costs_few_calls() -> None:
+    """2,000 vassals have 64,000 cells. With 20 calls a cell, their list took 0.1 s longer."""
+    records = [{**RECORDS[0], "name": f"{number}.ini"} for number in range(200)]
+    calls = 0
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        told = text("wide", records)
+    finally:
+        sys.setprofile(None)
+    assert len(told.splitlines()) == 1 + len(records)
+    assert calls < 10 * len(records) * len(COLUMNS)
