@@ -6,6 +6,7 @@
 | `5s`, or another duration | it has run for so long |
 | `tcp://HOST:PORT` | a connection is accepted there |
 | `http://HOST[:PORT][/PATH]` | a GET is answered there with a status from 200 to 399 |
+| `exec:COMMAND` | the command, run as the vassal's user, has ended with code 0 |
 
 ``daemon/host/readiness.py`` looks, and the fold decides what follows.
 """
@@ -14,21 +15,27 @@ import re
 from typing import Final, NamedTuple
 
 from ..journal import quantities
+from . import shell_words
 
 KEYS: Final = ("ready", "ready-timeout")
 SPAWN: Final = "spawn"
 LONGEST: Final = 86_400  # seconds
+EXEC: Final = "exec:"
 _HOST: Final = r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9.-]{1,253}))"
 _URL: Final = re.compile(rf"(tcp|http)://{_HOST}(?::([0-9]{{1,5}}))?(/[!-~]*)?")
 
 
 class Condition(NamedTuple):
-    """A condition: ``seconds`` have passed, or ``host`` answers. ``path``: to an HTTP request."""
+    """A condition: ``seconds`` have passed, ``host`` answers, or the ``command`` ends with code 0.
+
+    With a ``path``, the answer is that to an HTTP request.
+    """
 
     seconds: float | None = None
     host: str = ""
     port: int = 0
     path: str | None = None
+    command: tuple[str, ...] = ()
 
 
 def parsed(text: str) -> Condition | None:
@@ -40,9 +47,13 @@ def parsed(text: str) -> Condition | None:
         if not 0 < seconds <= LONGEST:
             raise ValueError("is no time to wait; write a duration up to a day")
         return Condition(seconds=float(seconds))
+    if text.startswith(EXEC):
+        return Condition(command=_command(text.removeprefix(EXEC)))
     found = _URL.fullmatch(text)
     if found is None:
-        raise ValueError("is none of spawn, 5s, tcp://HOST:PORT, http://HOST:PORT/PATH")
+        raise ValueError(
+            "is none of spawn, 5s, tcp://HOST:PORT, http://HOST:PORT/PATH, exec:COMMAND"
+        )
     scheme, path = found[1], found[5]
     port = quantities.port(found[4] or ("80" if scheme == "http" else ""))
     if port is None:
@@ -52,6 +63,17 @@ def parsed(text: str) -> Condition | None:
     return Condition(
         host=found[2] or found[3], port=port, path=(path or "/") if scheme == "http" else None
     )
+
+
+def _command(text: str) -> tuple[str, ...]:
+    """The words of a command. Raises ValueError, which names the flaw."""
+    try:
+        words = tuple(shell_words.split(text))
+    except ValueError as error:
+        raise ValueError(f"cannot be split into words: {error}") from None
+    if not words or not words[0]:
+        raise ValueError("names no program")
+    return words
 
 
 def flaw(key: str, text: str) -> str | None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ...journal.policy import Policy
 from ..keeper.link import KeeperLink
 from .cgroups import Cgroups
+from .exec_checks import ExecChecks
 from .news import Outbox
 from .process_table import ProcessTable
 from .unjournaled import UnjournaledProcesses
@@ -31,3 +32,4 @@ class HostContext(NamedTuple):
     watch: ProcessWatch
     outbox: Outbox
     tasks: VassalTasks
+    exec_checks: ExecChecks

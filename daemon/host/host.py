@@ -32,6 +32,7 @@ from .config_sender import ConfigSender
 from .context import HostContext
 from .controller import Controller
 from .epoll import Epoll
+from .exec_checks import ExecChecks
 from .exit_handler import ExitHandler
 from .launcher import Launcher
 from .listen_address import binds_itself
@@ -92,6 +93,7 @@ class Host:
             self._watch,
             self._outbox,
             self._tasks,
+            ExecChecks(policy, identity, environ, nofile),
         )
         self._configs = configs = ConfigSender(config_text, self._watch)
         self._mailbox = mailbox = Mailbox(context, configs)

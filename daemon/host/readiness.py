@@ -24,6 +24,8 @@ from .process import Process
 
 _PAUSE: Final = 0.25  # seconds between two looks
 _TRY: Final = 2.0  # seconds that one look may take
+_COMMAND_PAUSE: Final = 1.0  # seconds between the end of a command and its next run
+_COMMAND_TRY: Final = 10.0  # seconds that a command may take
 _RELOADED: Final = 1.0  # seconds from the reload signal until it counts as carried out
 _HEAD: Final = 256  # bytes of an answer that are read
 
@@ -36,6 +38,7 @@ class Readiness:
         self._processes = context.processes
         self._tasks = context.tasks
         self._outbox = context.outbox
+        self._commands = context.exec_checks
 
     def watch(self, process: Process) -> None:
         """Look at a process that was started or adopted, where it has a ``ready``."""
@@ -59,13 +62,18 @@ class Readiness:
         if condition.seconds is not None:
             await trio.sleep(condition.seconds)
         else:
-            while not await answers(condition, self._policy):
-                await trio.sleep(_PAUSE)
+            while not await self._is_met(process, condition):
+                await trio.sleep(_COMMAND_PAUSE if condition.command else _PAUSE)
                 if self._is_over(process, reloads):
                     return
         if not self._is_over(process, reloads):
             met = VassalByte(process.name, process.attempt, ACCEPTING, process.reloads)
             self._outbox.put(met)
+
+    async def _is_met(self, process: Process, condition: readiness.Condition) -> bool:
+        if condition.command:
+            return await self._commands.passes(process, condition.command, _COMMAND_TRY)
+        return await answers(condition, self._policy)
 
     def _is_over(self, process: Process, reloads: int) -> bool:
         """Whether it has ended or is to end, or a later reload is looked at."""

@@ -113,8 +113,8 @@ class StandIns:
             return value
         if key == "ready-timeout" and readiness.flaw(key, value) is None:
             return value
-        if key == "ready":  # a duration and an address decide the same
-            return "tcp://127.0.0.1:1" if "://" in value else value
+        if key == "ready":  # all conditions decide the same
+            return "tcp://127.0.0.1:1" if ":" in value else value
         before = {"directory": "/", "environment-file": "/", "environment": "VARIABLE="}
         return before.get(key, "") + self.word("value", value)
 

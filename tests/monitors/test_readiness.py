@@ -12,6 +12,7 @@ CONDITIONS = {
     "tcp://127.0.0.1:80": Condition(host="127.0.0.1", port=80),
     "tcp://[::1]:8000": Condition(host="::1", port=8000),
     "http://localhost": Condition(host="localhost", port=80, path="/"),
+    "exec:bin/check --all 'a b'": Condition(command=("bin/check", "--all", "a b")),
     "http://[::1]:8000/up?x=1": Condition(host="::1", port=8000, path="/up?x=1"),
 }
 
@@ -23,7 +24,7 @@ def test_conditions(text: str, condition: Condition | None) -> None:
     assert told == ({"command": "x", "ready": text}, None)
 
 
-THERE_ARE = "is none of spawn, 5s, tcp://HOST:PORT, http://HOST:PORT/PATH"
+THERE_ARE = "is none of spawn, 5s, tcp://HOST:PORT, http://HOST:PORT/PATH, exec:COMMAND"
 FLAWS = {
     "another word": ("ready = soon", f"ready: soon {THERE_ARE}"),
     "another scheme": ("ready = https://x/", f"ready: https://x/ {THERE_ARE}"),
@@ -35,6 +36,11 @@ FLAWS = {
         "ready: http://x:65536/ names no port from 1 to 65535",
     ),
     "a path": ("ready = tcp://x:1/y", "ready: tcp://x:1/y has a path, which only http:// can have"),
+    "no command": ("ready = exec: ", "ready: exec: names no program"),
+    "an open quote": (
+        "ready = exec:a 'b",
+        "ready: exec:a 'b cannot be split into words: No closing quotation",
+    ),
     "no time": ("ready = 0", "ready: 0 is no time to wait; write a duration up to a day"),
     "a timeout that is none": (
         "ready = 5s\nready-timeout = never",

@@ -1,0 +1,69 @@
+"""``exec:`` checks: commands in the world of their vassal, which end in time."""
+
+import os
+from pathlib import Path
+
+import pytest
+import trio
+from emperord.daemon.core.fleet import Vassal
+from emperord.daemon.host import procfs
+from emperord.daemon.host.exec_checks import ExecChecks
+from emperord.daemon.host.process import Process
+from emperord.journal.events import Spec
+from emperord.journal.policy import Policy
+from support import processes
+from support.daemon import Daemon
+from support.vassals import shell
+from support.waiting import until
+
+
+def test_a_program_is_up_when_its_command_says_so(daemon: Daemon, tmp_path: Path) -> None:
+    check = """exec:sh -c 'test "$ZONE $EMPERORD_VASSAL" = "a a.ini" && test -e up'"""
+    settings = {"ready": check, "directory": str(tmp_path), "environment": "ZONE=a"}
+    (daemon.vassals / "a.ini").write_text(shell("exec sleep 1000", **settings))
+    daemon.start()
+    daemon.event("spawned", "a.ini")
+    assert daemon.phase("a.ini", "starting").slot
+    (tmp_path / "up").touch()
+    daemon.phase("a.ini", "accepting")
+    daemon.stop()
+
+
+def checked(*words: str, seconds: float = 5.0, tyrant: bool = False) -> bool:
+    """Whether a check passes of a vassal that is this process, or of one of uid 4242."""
+    user = 4242 if tyrant else None
+    spec = Spec(ts=0, settings={"command": "serve"}, uid=user, gid=user)
+    vassal = Vassal("a.ini", "dir:///", spec, "ready", 0, 1, attempt=1, running=spec)
+    process = Process(vassal, os.getpid(), 0, os.pidfd_open(os.getpid()))
+    process.mark = procfs.mark(1, 1, "a.ini")
+    policy = Policy(tyrant=tyrant)
+    checks = ExecChecks(lambda: policy, lambda: None, os.environ, None)
+    try:
+        return trio.run(checks.passes, process, words, seconds)
+    finally:
+        os.close(process.pidfd)
+
+
+CODES = {"0": (0, True), "1": (1, False), "75": (75, False)}
+
+
+@pytest.mark.parametrize(("code", "passes"), CODES.values(), ids=CODES)
+def test_its_exit_code_decides(code: int, passes: bool) -> None:
+    assert checked("sh", "-c", f"exit {code}") is passes
+
+
+def test_a_program_that_is_not_there_does_not_pass() -> None:
+    assert not checked("/nowhere/check")
+
+
+def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    script = f"sleep 1000 & echo $! $$ >{pids}; wait"
+    assert not checked("sh", "-c", script, seconds=1.0)
+    left = list(map(int, pids.read_text().split()))
+    until(lambda: not any(map(processes.alive, left)), "they were killed")
+
+
+def test_it_has_the_rights_of_the_vassal() -> None:
+    check = 'test "$(id -u) $(id -ru) $(id -G)" = "4242 4242 4242"'
+    assert checked("sh", "-c", check, tyrant=True)
