@@ -7,6 +7,7 @@ here, and not beside the other commands of ``emperor-ctl``, because nothing of t
 """
 
 import os
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -89,7 +90,8 @@ def journal_of(status: dict[str, Any]) -> str:
 def _tell(reader: Reader, names: tuple[str, ...], as_json: bool) -> str | None:
     """Print the stories; a complaint where one has an event that is not as it was written."""
     one = len(names) == 1 and (not is_pattern(names[0]) or reader.first_of(names[0]) is not None)
-    told = [why.tell(reader, name, reader.head.seq) for name in _known(reader, names, one)]
+    known, now = _known(reader, names, one), time.time_ns()
+    told = [why.tell(reader, name, reader.head.seq, now) for name in known]
     if as_json:
         records = [why.record(reader, story) for story in told]
         print_json(records[0] if one else records)

@@ -83,6 +83,9 @@ class Story(msgspec.Struct):
     wait: Wait | None  # for a slot, now
     marks: list[Mark]
     altered: list[int]  # events that are told, and whose rows are not what was written
+    now: int | None = (
+        None  # the present, where a daemon writes the journal: ``at`` is its last event
+    )
 
 
 def story(reader: Reader, name: str, seq: int) -> Story:

@@ -36,12 +36,17 @@ _MOST: Final = 12  # repairs that are told
 _DAY: Final = 86_400 * 10**9
 
 
-def tell(reader: Reader, name: str, seq: int) -> Story:
-    """The story after event ``seq``. Raises NotFound where the vassal was not known then."""
+def tell(reader: Reader, name: str, seq: int, now: int | None = None) -> Story:
+    """The story after event ``seq``, or ``now`` where a daemon writes the journal.
+
+    Raises NotFound where the vassal was not known then.
+    """
     first = reader.first_of(name)
     if first is None:
         raise NotFound(unknown(reader, name))
     told = story(reader, name, seq)
+    if now is not None:
+        told.now = max(told.at, now)  # the wall clock may have been set back
     if told.vassal is not None or reader.last_of(name, DEPLOYS, seq) is not None:
         return told
     raise NotFound(
@@ -67,17 +72,25 @@ def lines(reader: Reader, told: Story) -> Iterator[str]:
 
 def _headline(told: Story) -> str:
     vassal = told.vassal
+    of_event = [f"as of event {told.seq}"] if told.now is None else []
     if vassal is None:
-        return f"{shown(told.name)} is not there any more (as of event {told.seq})"
-    reason = f": {shown(vassal.reason)}" if vassal.reason else ""
-    lasted = took(told.at - vassal.since)
-    return f"{shown(told.name)} is {vassal.phase}{reason} (for {lasted}, as of event {told.seq})"
+        text, limits = "not there any more", of_event
+    else:
+        text = f"{vassal.phase}: {shown(vassal.reason)}" if vassal.reason else vassal.phase
+        limits = [f"for {took(_present(told) - vassal.since)}", *of_event]
+    behind = f" ({', '.join(limits)})" if limits else ""
+    return f"{shown(told.name)} is {text}{behind}"
+
+
+def _present(told: Story) -> int:
+    """The time at which the story is told: that of its last event, unless a daemon goes on."""
+    return told.at if told.now is None else told.now
 
 
 def is_recent(told: Story) -> bool:
     """Whether the last break lasts, or ended less than a day ago."""
     broken = told.broken
-    return broken is not None and (broken.until is None or told.at - broken.until < _DAY)
+    return broken is not None and (broken.until is None or _present(told) - broken.until < _DAY)
 
 
 def break_line(broken: Break) -> str:
@@ -186,8 +199,7 @@ def facts(reader: Reader, told: Story) -> Iterator[tuple[str, str]]:
     if vassal.deaths:
         yield "deaths in a row", str(vassal.deaths)
     if vassal.phase == "throttled" and vassal.deadline is not None:
-        wait = took(max(0, vassal.deadline - told.at))
-        yield "next try", f"{stamp(vassal.deadline)}, {wait} after this; 'retry' ends it"
+        yield "next try", f"{stamp(vassal.deadline)}, {_wait(told, vassal.deadline)}"
     if vassal.phase == "barred":
         yield "next try", "when its config changes, or an operator says retry"
     yield from hold_facts(reader, vassal, told.seq)
@@ -201,6 +213,14 @@ def facts(reader: Reader, told: Story) -> Iterator[tuple[str, str]]:
     if outage is not None:
         since = stamp(outage.since)
         yield "its source", f"cannot be read since {since}: {shown(outage.reason)}"
+
+
+def _wait(told: Story, deadline: int) -> str:
+    """How long it is until the next try of a throttled vassal."""
+    left = took(max(0, deadline - _present(told)))
+    return (
+        f"{left} after this; 'retry' ends it" if told.now is None else f"in {left}; 'retry' ends it"
+    )
 
 
 def _facts_of_process(vassal: Vassal) -> Iterator[tuple[str, str]]:

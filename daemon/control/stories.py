@@ -43,7 +43,7 @@ def _tell(journal: str, names: list[str], as_json: bool) -> dict[str, Any]:
     form = ("--json",) if as_json else ()
     argv = [
         *(sys.executable, "-P", "-m", "emperord.replay.main", "--journal", journal, "why"),
-        *(*form, "--", *names),
+        *("--live", *form, "--", *names),
     ]
     environ = {key: each for key, each in os.environ.items() if not key.startswith("EMPEROR")}
     try:

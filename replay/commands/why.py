@@ -1,5 +1,6 @@
 """``why``: the chain of causes that led to a vassal's phase."""
 
+import time
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
@@ -27,8 +28,11 @@ from ..story import Story
 )
 @click.option("--at", "--until", "at", type=TIME, metavar="T", help="As it was at this time.")
 @click.option("--json", "as_json", is_flag=True, help="For programs; several are an array.")
+@click.option("--live", is_flag=True, hidden=True)  # a daemon goes on with it: control/stories.py
 @reading
-def command(reader: Reader, names: Sequence[str], at: Moment | None, as_json: bool) -> int:
+def command(
+    reader: Reader, names: Sequence[str], at: Moment | None, as_json: bool, live: bool
+) -> int:
     """The chain of causes that led to a vassal's present phase. NAME may be a pattern ('app-*').
 
     After a crash loop it says since when the vassal is down, and which deploy broke it. It lists
@@ -37,16 +41,17 @@ def command(reader: Reader, names: Sequence[str], at: Moment | None, as_json: bo
     if as_json:
         keep_utc()
     seq = moment(reader, at, None)
+    now = time.time_ns() if live else None
     altered = set[int]()
     if len(names) == 1 and (not is_pattern(names[0]) or reader.first_of(names[0])):
-        told = why.tell(reader, names[0], seq)
+        told = why.tell(reader, names[0], seq, now)
         altered.update(told.altered)
         if as_json:
             write([escapes.encode(why.record(reader, told)), b"\n"])
         else:
             print_lines(line_styles.story(why.lines(reader, told)))
     else:
-        stories = _each(reader, chosen(reader, names), seq, altered)
+        stories = _each(reader, chosen(reader, names), seq, now, altered)
         if as_json:
             write(formatted("json", (), (why.record(reader, told) for told in stories)))
         else:
@@ -57,11 +62,13 @@ def command(reader: Reader, names: Sequence[str], at: Moment | None, as_json: bo
     return complain(complaint(reader, sorted(altered)), UNREADABLE) if altered else 0
 
 
-def _each(reader: Reader, names: Sequence[str], seq: int, altered: set[int]) -> Iterator[Story]:
+def _each(
+    reader: Reader, names: Sequence[str], seq: int, now: int | None, altered: set[int]
+) -> Iterator[Story]:
     """The story of each that was known then, one at a time; of the others a complaint."""
     for name in names:
         try:
-            told = why.tell(reader, name, seq)
+            told = why.tell(reader, name, seq, now)
         except NotFound as error:
             complain(error)
             continue

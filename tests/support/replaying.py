@@ -1,5 +1,6 @@
 """Asks a journal by a command of emperor-replay, in this process."""
 
+import re
 from pathlib import Path
 from typing import Protocol
 
@@ -22,3 +23,8 @@ def asking(*command: str) -> Asking:
         return CliRunner().invoke(cli, argv, input=given)
 
     return run
+
+
+def timeless(story: str) -> str:
+    """A story without how long its phase has lasted, and how long it will."""
+    return re.sub(r" \(for [^)]*\)|[\w.]+ after this|in [\w.]+(?=; 'retry')", "", story)

@@ -14,6 +14,7 @@ from emperord.daemon.cli import terminal
 from emperord.replay import live_why as why
 from support.asking import asked, refused
 from support.kept import Emperor
+from support.replaying import timeless
 from support.terminals import at_terminal, lines
 from support.vassals import SLEEPER, program, shell
 
@@ -139,9 +140,25 @@ def test_why_has_the_words_of_emperor_replay(fleet: Emperor) -> None:
         ).stdout
 
     for words in (["dies.ini"], ["barred.ini", "a.ini"], ["*.ini"]):
-        assert fleet.ctl("why", *words).stdout == replayed(*words)
-        assert asked(fleet, "why", *words) == json.loads(replayed(*words, "--json"))
+        live = fleet.ctl("why", *words).stdout
+        assert timeless(live) == timeless(replayed(*words))
+        told = json.dumps(asked(fleet, "why", *words))
+        assert timeless(told) == timeless(json.dumps(json.loads(replayed(*words, "--json"))))
     assert refused(fleet, "why", "b.ini").startswith("no vassal b.ini was ever known here")
+
+
+def test_why_says_for_how_long_until_now(fleet: Emperor) -> None:
+    """Not until the last event, which may be that by which the vassal got its phase."""
+    fleet.until(lambda: uptime(fleet, "a.ini") > 0.2, "it has run for a while")
+    story = fleet.ctl("why", "a.ini").stdout
+    (lasted,) = re.findall(r"^a.ini is ready \(for ([\d.]+)s\)$", story, re.M)
+    assert uptime(fleet, "a.ini") + 1 > float(lasted) > 0.2
+    throttled = fleet.ctl("why", "dies.ini").stdout
+    assert re.search(r"^next try: .*, in [\dm.]+s?; 'retry' ends it$", throttled, re.M)
+
+
+def uptime(fleet: Emperor, name: str) -> float:
+    return float(asked(fleet, "show", name)["uptime_s"])
 
 
 def test_why_finds_a_journal_of_a_relative_path(tmp_path: Path) -> None:
