@@ -72,7 +72,7 @@ class Outcomes:
     async def tell(self, told: Sequence[tuple[str, Verdict]]) -> None:
         """Tell some outcomes; for the first that failed, with the last lines of their logs."""
         lines = []
-        for name, (phase, failure) in told:
+        for name, (phase, failure, overtaken) in told:
             line: dict[str, Any] = {"ok": failure is None, "more": True, "name": name}
             if failure is None:
                 self.done += 1
@@ -80,7 +80,7 @@ class Outcomes:
                 continue
             self.failed += 1
             log: list[str] = []
-            if self._logs < _MOST_LOGS:
+            if self._logs < _MOST_LOGS and not overtaken:
                 log = await last_lines(self._daemon, name, phase)
                 self._logs += bool(log)
             lines.append({**line, "error": failure, "phase": phase, "log": log})
@@ -184,10 +184,10 @@ class Orders:
     ) -> dict[str, Any]:
         self._check_room(1)
         waiting = partial(self._daemon.waiting.until, name, goal, patience)
-        phase, failure = await client.aside(waiting)
+        phase, failure, overtaken = await client.aside(waiting)
         if failure is None:
             return {"phase": phase}
-        log = await last_lines(self._daemon, name, phase)
+        log = [] if overtaken else await last_lines(self._daemon, name, phase)
         raise Failed(failure, phase=phase, log=log)
 
     # Many vassals
@@ -205,9 +205,10 @@ class Orders:
         await client.tell({"ok": True, "more": True, "total": len(names) + len(refused)})
         await outcomes.refuse(refused)
         if refused:
-            (first, (_, error)), others = refused[0], len(refused) - 1
+            (first, outcome), others = refused[0], len(refused) - 1
+            error = str(outcome.failure)
             text = f"{error}; {others} other{'' if others == 1 else 's'} refused"
-            await self.record_refusal(request, client, text if others else str(error), first)
+            await self.record_refusal(request, client, text if others else error, first)
         recorded = await self._record_all(do, names, request, by, client, outcomes)
         if waits:
             await self._wait_for_all(recorded, do, timeout, client, outcomes)

@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple, Protocol
 import trio
 
 from ..core.actions import Action
-from ..core.fleet import Fleet, Vassal
+from ..core.fleet import Fleet, Hold, Vassal
 from ..core.reloads import tells
 
 Goal = Literal["start", "stop", "restart", "reload", "retry", "up", "accepting", "gone", "held"]
@@ -27,10 +27,14 @@ _SETTLED: Final = 1_000_000_000  # nanoseconds
 
 
 class Verdict(NamedTuple):
-    """The answer to a client. ``failure`` is None where the vassal has come to the goal."""
+    """The answer to a client. ``failure`` is None where the vassal has come to the goal.
+
+    ``overtaken`` says that another request keeps it from the goal, so its log does not say why.
+    """
 
     phase: str
     failure: str | None = None
+    overtaken: bool = False
 
 
 VerdictSink = Callable[[list[tuple[str, Verdict]]], Awaitable[None]]
@@ -68,7 +72,7 @@ def verdict(fleet: Fleet, name: str, goal: Goal, now: int) -> Verdict | None:
         return Verdict(phase, f"{name}: {reason}" if unsure else None)
     if phase == "throttled" and not vassal.deaths:
         return None  # it only keeps a distance from its last start
-    if phase in ("barred", "throttled", "held"):
+    if phase in ("barred", "throttled"):
         return _is(vassal, reason)
     return _ended(fleet, vassal)
 
@@ -88,21 +92,30 @@ def _state(fleet: Fleet, vassal: Vassal, goal: Goal, now: int) -> Verdict | None
         return None if _unsettled(vassal, now) else Verdict(phase)
     if phase == "ready" and not tells(vassal):
         return Verdict(phase, f"{vassal.name} is ready, and cannot say that it accepts")
-    if phase in ("barred", "held"):
+    if phase == "barred":
         return _is(vassal, vassal.reason)
     return _ended(fleet, vassal)
 
 
-def _is(vassal: Vassal, reason: str | None) -> Verdict:
+def _is(vassal: Vassal, reason: str | None, overtaken: bool = False) -> Verdict:
     text = f"{vassal.name} is {vassal.phase}"
-    return Verdict(vassal.phase, f"{text}: {reason}" if reason else text)
+    return Verdict(vassal.phase, f"{text}: {reason}" if reason else text, overtaken)
 
 
 def _ended(fleet: Fleet, vassal: Vassal) -> Verdict | None:
     """Whether a vassal that has a process, or waits for one, will not come up."""
     if vassal.held:
-        return _is(vassal, "an operator stopped it meanwhile")
-    return _is(vassal, "the daemon stops") if fleet.leaving else None
+        return _is(vassal, _stopped_by(vassal.hold), overtaken=True)
+    return _is(vassal, "the daemon stops", overtaken=True) if fleet.leaving else None
+
+
+def _stopped_by(hold: Hold | None) -> str:
+    """The request that holds a vassal; journals of 0.1.0 do not tell it."""
+    by = "an operator stopped it"
+    if hold is not None:
+        user = hold.uid if hold.loginuid is None else hold.loginuid
+        by = f"{'an operator' if user is None else f'uid {user}'} stopped it (event {hold.seq})"
+    return f"{by}; 'emperor-ctl start' starts it"
 
 
 def _unsettled(vassal: Vassal, now: int) -> int:
@@ -115,7 +128,7 @@ def _unsettled(vassal: Vassal, now: int) -> int:
 def _stopped(vassal: Vassal) -> Verdict | None:
     if vassal.phase == "held":
         return Verdict("held")
-    return None if vassal.held else _is(vassal, "an operator started it meanwhile")
+    return None if vassal.held else _is(vassal, "an operator started it meanwhile", True)
 
 
 class _Watch:

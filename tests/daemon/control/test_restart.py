@@ -1,6 +1,9 @@
 """A restart is one request: in any phase, of any vassal, and of many a few at a time."""
 
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 from support.asking import asked, refused
@@ -8,6 +11,12 @@ from support.kept import Emperor
 from support.vassals import program, shell, speaker_path
 
 from ..conftest import MakeEmperor
+
+# It ends when a file is there, and not before.
+STUBBORN = (
+    "trap 'echo farewell; while [ ! -e ok ]; do sleep 0.05; done; exit' TERM;"
+    " echo up; sleep 1000 & wait"
+)
 
 
 def test_a_program_restarts_whatever_its_reload_is(emperor: Emperor) -> None:
@@ -64,4 +73,24 @@ def test_one_waits_for_the_other_also_over_a_death_of_the_daemon(
     assert emperor.event("operator_requested", "b.ini").seq < emperor.event("exited", "b.ini").seq
     first = emperor.events("vassal_accepting", "a.ini")[-1]
     assert first.seq < emperor.event("exited", "b.ini").seq
+    emperor.stop()
+
+
+def test_an_operator_is_told_that_another_has_stopped_it_meanwhile(emperor: Emperor) -> None:
+    """Its log does not say why its restart came to nothing, so no line of it is told."""
+    emperor.put("a.ini", shell(STUBBORN))
+    emperor.start()
+    emperor.until(lambda: "up" in emperor.vassal_log("a.ini"), "it can be stopped")
+    argv = [sys.executable, "-m", "emperord.daemon.ctl", "--control", str(emperor.control)]
+    with subprocess.Popen([*argv, "restart", "a.ini"], stderr=subprocess.PIPE) as restart:
+        request = emperor.event("operator_requested", "a.ini")
+        emperor.until(lambda: "farewell" in emperor.vassal_log("a.ini"), "it is being stopped")
+        assert emperor.ctl("stop", "--no-wait", "a.ini").returncode == 0
+        _, errors = restart.communicate(timeout=30)
+    stop = emperor.event("operator_requested", "a.ini", count=2)
+    assert (request.body["request"], stop.body["request"]) == ("restart", "stop")
+    by = f"uid {os.getuid()} stopped it (event {stop.seq})"
+    told = f"emperor-ctl: a.ini is stopping: {by}; 'emperor-ctl start' starts it\n"
+    assert (restart.returncode, errors.decode()) == (1, told)
+    emperor.put("ok", "")
     emperor.stop()

@@ -16,6 +16,12 @@ READY = "daemon started; daemon ready; added a.ini; spawned a.ini"
 UNDER_WAY = None
 
 # A history, what was asked, and what its client is told.
+
+
+def stopped_by(event: int) -> str:
+    return f"an operator stopped it (event {event}); 'emperor-ctl start' starts it"
+
+
 VERDICTS: dict[str, tuple[str, Goal, Verdict | None]] = {
     "it stops": (f"{UP}; operator stop a.ini", "stop", UNDER_WAY),
     "it has stopped": (STOPPED, "stop", Verdict("held")),
@@ -27,7 +33,7 @@ VERDICTS: dict[str, tuple[str, Goal, Verdict | None]] = {
     "it is started while it stops": (
         f"{UP}; operator stop a.ini; operator start a.ini",
         "stop",
-        Verdict("stopping", "a.ini is stopping: an operator started it meanwhile"),
+        Verdict("stopping", "a.ini is stopping: an operator started it meanwhile", True),
     ),
     "it starts": (f"{STOPPED}; operator start a.ini", "start", UNDER_WAY),
     "it has a process": (f"{STOPPED}; operator start a.ini; spawned a.ini", "start", UNDER_WAY),
@@ -63,7 +69,7 @@ VERDICTS: dict[str, tuple[str, Goal, Verdict | None]] = {
     "it is stopped while it starts": (
         f"{STOPPED}; operator start a.ini; operator stop a.ini",
         "start",
-        Verdict("stopping", "a.ini is stopping: an operator stopped it meanwhile"),
+        Verdict("stopping", f"a.ini is stopping: {stopped_by(9)}", True),
     ),
     "its source lets go of it": (
         f"{STOPPED}; removed a.ini",
@@ -73,7 +79,7 @@ VERDICTS: dict[str, tuple[str, Goal, Verdict | None]] = {
     "the daemon stops": (
         f"{STOPPED}; operator start a.ini; daemon stopping",
         "start",
-        Verdict("stopping", "a.ini is stopping: the daemon stops"),
+        Verdict("stopping", "a.ini is stopping: the daemon stops", True),
     ),
     "it stops with the daemon": (f"{UP}; operator stop a.ini; daemon stopping", "stop", UNDER_WAY),
     "it reloads": (f"{UP}; operator reload a.ini", "reload", UNDER_WAY),
@@ -101,7 +107,7 @@ VERDICTS: dict[str, tuple[str, Goal, Verdict | None]] = {
     "it is stopped while it restarts": (
         f"{UP}; operator restart a.ini; operator stop a.ini",
         "restart",
-        Verdict("stopping", "a.ini is stopping: an operator stopped it meanwhile"),
+        Verdict("stopping", f"a.ini is stopping: {stopped_by(7)}", True),
     ),
     "it is up": (UP, "up", Verdict("accepting")),
     "it is up, and was not confirmed": (
@@ -120,7 +126,7 @@ VERDICTS: dict[str, tuple[str, Goal, Verdict | None]] = {
     "an operator holds it": (
         STOPPED,
         "accepting",
-        Verdict("held", "a.ini is held: stopped by an operator"),
+        Verdict("held", f"a.ini is held: {stopped_by(6)}", True),
     ),
     "it is ready and not accepting": (f"{READY}; ready a.ini", "accepting", UNDER_WAY),
     "it accepts at last": (UP, "accepting", Verdict("accepting")),
