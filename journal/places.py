@@ -6,6 +6,7 @@ often write nowhere else, and names them in the environment.
 """
 
 import os
+from collections.abc import Mapping
 from typing import Final
 
 SYSTEM: Final = "/var/lib/emperord/journal.db"
@@ -50,7 +51,22 @@ def default_config() -> str | None:
     return path if path is not None and os.path.lexists(path) else None
 
 
-def _of_unit(which: str) -> str | None:
+def runtime_directory(environ: Mapping[str, str] = os.environ) -> str:
+    """Where locks and the sockets of vassals' notifications are (see ``identity.py``)."""
+    given = _of_unit("RUNTIME", environ)
+    if given is not None:
+        return given
+    if os.geteuid() == 0:
+        return "/run/emperord"
+    session = environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(session):
+        return os.path.join(session, "emperord")
+    state = environ.get("XDG_STATE_HOME", "")
+    home = state if os.path.isabs(state) else os.path.expanduser("~/.local/state")
+    return os.path.join(home, "emperord", "run")
+
+
+def _of_unit(which: str, environ: Mapping[str, str] = os.environ) -> str | None:
     """The first directory of that kind that the unit gives, None if it gives none."""
-    first = os.environ.get(f"{which}_DIRECTORY", "").partition(":")[0]
+    first = environ.get(f"{which}_DIRECTORY", "").partition(":")[0]
     return first if os.path.isabs(first) else None

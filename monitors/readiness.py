@@ -3,6 +3,7 @@
 | `ready` | it is up when |
 |---|---|
 | `spawn` | it was started; that is the default |
+| `notify` | it sends `READY=1` to its `NOTIFY_SOCKET`, see sd_notify(3) |
 | `5s`, or another duration | it has run for so long |
 | `tcp://HOST:PORT` | a connection is accepted there |
 | `http://HOST[:PORT][/PATH]` | a GET is answered there with a status from 200 to 399 |
@@ -19,6 +20,7 @@ from . import shell_words
 
 KEYS: Final = ("ready", "ready-timeout")
 SPAWN: Final = "spawn"
+NOTIFY: Final = "notify"
 LONGEST: Final = 86_400  # seconds
 EXEC: Final = "exec:"
 _HOST: Final = r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9.-]{1,253}))"
@@ -39,8 +41,11 @@ class Condition(NamedTuple):
 
 
 def parsed(text: str) -> Condition | None:
-    """The condition of a ``ready``; None for ``spawn``. Raises ValueError, which names the flaw."""
-    if text == SPAWN:
+    """The condition of a ``ready``; None for ``spawn`` and ``notify``, which need no look.
+
+    Raises ValueError, which names the flaw.
+    """
+    if text in (SPAWN, NOTIFY):
         return None
     seconds = quantities.duration(text)
     if seconds is not None:
@@ -52,7 +57,7 @@ def parsed(text: str) -> Condition | None:
     found = _URL.fullmatch(text)
     if found is None:
         raise ValueError(
-            "is none of spawn, 5s, tcp://HOST:PORT, http://HOST:PORT/PATH, exec:COMMAND"
+            "is none of spawn, notify, 5s, tcp://HOST:PORT, http://HOST:PORT/PATH, exec:COMMAND"
         )
     scheme, path = found[1], found[5]
     port = quantities.port(found[4] or ("80" if scheme == "http" else ""))

@@ -226,10 +226,16 @@ def adopt(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
         vassal.deadline = event.at + seconds(mercy(fleet, vassal))
     elif vassal.phase == "reloading":
         reload(fleet, vassal, event, actions)
-    elif vassal.phase == "starting" and awaits_ready(vassal):
-        return  # the host looks again
+    elif vassal.phase == "starting" and awaits_ready(vassal) and not _cannot_say(vassal):
+        return  # the host looks again, or is told
     elif (vassal.slot or vassal.phase == "starting") and not tells(vassal):
         arrive(fleet, vassal, event, actions)
+
+
+def _cannot_say(vassal: Vassal) -> bool:
+    """Whether it cannot say that it is up, as its sockets were lost with the daemon before."""
+    settings = {} if vassal.running is None else vassal.running.settings
+    return settings.get("ready") == "notify" and not vassal.control
 
 
 def start_timed_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:

@@ -42,7 +42,10 @@ def needs_restart(vassal: Vassal) -> bool:
 
 
 def _changes_fixed(old: Spec, new: Spec) -> bool:
-    return any(old.settings.get(key) != new.settings.get(key) for key in _FIXED)
+    if any(old.settings.get(key) != new.settings.get(key) for key in _FIXED):
+        return True
+    # A process has its NOTIFY_SOCKET from its start on.
+    return (old.settings.get("ready") == "notify") != (new.settings.get("ready") == "notify")
 
 
 def is_anothers(vassal: Vassal) -> bool:

@@ -13,10 +13,11 @@ from functools import partial
 from ..core.draft import Draft
 from ..core.fleet import Fleet, Vassal
 from ..keeper.refusals import about_no_vassal
-from . import adoption, held_sockets, recovery, threads, unjournaled
+from . import adoption, held_sockets, notify_socket, recovery, threads, unjournaled
 from .context import HostContext
 from .listeners import Listeners
 from .mailbox import Mailbox
+from .notifications import Notifications
 from .on_demand import OnDemand
 from .recovery import Survivor
 from .unjournaled import UnjournaledProcess
@@ -25,11 +26,18 @@ from .unjournaled import UnjournaledProcess
 class Adopter:
     """Takes over what a former daemon left."""
 
-    def __init__(self, context: HostContext, mailbox: Mailbox, on_demand: OnDemand) -> None:
+    def __init__(
+        self,
+        context: HostContext,
+        mailbox: Mailbox,
+        notifications: Notifications,
+        on_demand: OnDemand,
+    ) -> None:
         self._processes = context.processes
         self._watch = context.watch
         self._tasks = context.tasks
         self._mailbox = mailbox
+        self._notifications = notifications
         self._on_demand = on_demand
         self._unjournaled = context.unjournaled
         self._logs = context.logs
@@ -76,6 +84,7 @@ class Adopter:
             return False
         self._processes.add(process)
         self._watch.add_process(process)
+        self._notifications.watch(process)
         adoption.find_cgroup(process, self._cgroups, self._identity())
         if self._logs is not None:
             with contextlib.suppress(OSError):  # no more than last lines depend on it
@@ -112,6 +121,8 @@ class Adopter:
         keep = [process.cgroup for process in self._processes]
         keep += [self._cgroups.find(each.mark, each.pid) for each in left]
         self._cgroups.sweep(identity, {each for each in keep if each is not None}, time_of)
+        sockets = [each.notify.path for each in self._processes if each.notify is not None]
+        notify_socket.sweep({*sockets, *notify_socket.paths(self._keeper)}, identity)
 
     def forget_kept(self) -> None:
         """Close the sockets that were kept for vassals which were not adopted: they are gone.
@@ -119,9 +130,9 @@ class Adopter:
         The sockets of unjournaled processes stay, and so do the addresses that were set aside
         for them.
         """
-        left = self._unjournaled.kept
+        left, marks = self._unjournaled.kept, self._unjournaled.marks
         for name, kept in list(self._keeper.kept.items()):
-            if name in left or Listeners.is_aside(name):
+            if name in left or Listeners.is_aside(name) or notify_socket.is_of(name, marks):
                 self._keeper.take(name)
                 continue
             del self._keeper.kept[name]

@@ -17,6 +17,7 @@ from ..keeper.protocol import PROCESS, is_process
 from . import procfs
 from .cgroups import Cgroups
 from .emperor_protocol import ACCEPTING
+from .notify_socket import NotifySocket
 from .orders import unread
 from .process import Process
 from .recovery import Survivor
@@ -32,6 +33,7 @@ def adopt(survivor: Survivor, keeper: KeeperLink) -> Process | None:
     if process is None:
         return None
     process.mark = survivor.mark
+    process.notify = NotifySocket.inherited(keeper, process.mark)
     process.reload_pending = vassal.phase == "reloading"  # it will be ordered again
     survivor.control = _take_sockets(process, keeper, process.kept_name)
     if not survivor.control:
@@ -88,6 +90,7 @@ def find_cgroup(process: Process, cgroups: Cgroups, identity: str | None) -> Non
 def _take_over_unjournaled(process: Process, left: UnjournaledProcess, keeper: KeeperLink) -> None:
     """Go on with an unjournaled process as the vassal's present attempt."""
     process.mark, process.unjournaled = left.mark, left
+    process.notify = NotifySocket.inherited(keeper, process.mark)
     if left.spec is not None:
         process.use_spec(left.spec)
         process.speaks = "command" not in left.spec.settings

@@ -19,7 +19,8 @@ from typing import Final
 
 SO_PASSRIGHTS: Final = 83  # of Linux; Python has no name for it
 _MOST: Final = 253  # descriptors of one message: SCM_MAX_FD
-_ROOM: Final = socket.CMSG_SPACE(_MOST * array.array("i").itemsize)
+# The sender's credentials may come before them. Descriptors without room are closed by the kernel.
+_ROOM: Final = socket.CMSG_SPACE(_MOST * array.array("i").itemsize) + socket.CMSG_SPACE(12)
 _NO_LINGER: Final = bytes(8)
 
 _to_close: "queue.SimpleQueue[int]" = queue.SimpleQueue()

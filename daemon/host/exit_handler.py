@@ -23,6 +23,7 @@ from . import kernel_kills, procfs, recovery, threads
 from .context import HostContext
 from .kernel_kills import KernelKills
 from .mailbox import Mailbox
+from .notifications import Notifications
 from .process import Process
 from .reap import ProcessTrees, kill_group
 from .stray_processes import StrayProcesses
@@ -34,7 +35,12 @@ class ExitHandler:
     """Ends the trees of dead leaders, reaps them, and records their exits."""
 
     def __init__(
-        self, context: HostContext, mailbox: Mailbox, trees: ProcessTrees, strays: StrayProcesses
+        self,
+        context: HostContext,
+        mailbox: Mailbox,
+        notifications: Notifications,
+        trees: ProcessTrees,
+        strays: StrayProcesses,
     ) -> None:
         self._policy = context.policy
         self._processes = context.processes
@@ -42,6 +48,7 @@ class ExitHandler:
         self._tasks = context.tasks
         self._outbox = context.outbox
         self._mailbox = mailbox
+        self._notifications = notifications
         self._trees = trees
         self._strays = strays
         self._logs = context.logs
@@ -82,6 +89,7 @@ class ExitHandler:
         self._watch.remove_control(process)
         self._watch.remove_config(process)
         self._keeper.drop(process.kept_name)
+        self._notifications.forget(process)
         process.close()
         self._processes.remove(process)
         self._mailbox.forget(process.name)
@@ -103,6 +111,7 @@ class ExitHandler:
             partial(self._trees.reap_leader, process),
             partial(self._watch.remove_control, process),
             partial(self._keeper.drop, process.kept_name),
+            partial(self._notifications.forget, process),
             process.close,
             partial(self._keeper.acknowledge, process.identity),
         ]

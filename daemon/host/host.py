@@ -6,6 +6,7 @@ parts together, and it is the port that the loop wants (``daemon/loop/ports.py``
     launcher      starts processes                     -> ``spawned``, ``spawn_failed``
     controller    gives orders: reload, stop, kill     -> ``reload_failed``, ``vassal_deaf``
     mailbox       reads what processes send            -> bytes
+    notifications reads what programs notify           -> bytes
     exit_handler  ends trees, and reaps                -> ``exited``
     adopter       takes over from a former daemon      -> ``adopted``, ``exited``
     on_demand     listens for vassals that do not run  -> ``connection_waiting``
@@ -39,6 +40,7 @@ from .listen_address import binds_itself
 from .log_watch import watch_logs
 from .mailbox import Mailbox
 from .news import Outbox
+from .notifications import Notifications
 from .on_demand import OnDemand
 from .opening import Listener
 from .process_table import ProcessTable
@@ -97,6 +99,7 @@ class Host:
         )
         self._configs = configs = ConfigSender(config_text, self._watch)
         self._mailbox = mailbox = Mailbox(context, configs)
+        self._notifications = notifications = Notifications(context, mailbox)
         self._controller = controller = Controller(context)
         self._trees = trees = ProcessTrees(self._processes.pids, self._cgroups, self._orphans)
         self._strays = strays = StrayProcesses(policy, self._cgroups)
@@ -111,10 +114,18 @@ class Host:
         )
         starter = Starter(context, configs.frame, environ, nofile, on_demand.listeners)
         self._launcher = Launcher(
-            context, starter, mailbox, controller, configs, on_demand, threads, trees
+            context,
+            starter,
+            mailbox,
+            notifications,
+            controller,
+            configs,
+            on_demand,
+            threads,
+            trees,
         )
-        self._exits = ExitHandler(context, mailbox, trees, strays)
-        self.adopter = Adopter(context, mailbox, on_demand)
+        self._exits = ExitHandler(context, mailbox, notifications, trees, strays)
+        self.adopter = Adopter(context, mailbox, notifications, on_demand)
         self._stray_watch = StrayWatch(context, strays, self._orphans, self._launcher)
 
     # Life of the host
@@ -165,6 +176,8 @@ class Host:
             with self._tasks.confined(process.name, "hear", partial(self._watch.remove, fd)):
                 if process.config is not None and fd == process.config.fileno():
                     self._configs.send(process)
+                elif process.notify is not None and fd == process.notify.end.fileno():
+                    self._notifications.hear(process)
                 else:
                     self._mailbox.hear(process)
 
@@ -231,7 +244,8 @@ class Host:
 
     def silent_for(self, vassal: str) -> float:
         """Seconds since the vassal's last heartbeat; counts from now when none was heard."""
-        return self._mailbox.silent_for(vassal)
+        silent = self._mailbox.silent_for(vassal)
+        return 0.0 if self._notifications.is_behind(vassal) else silent
 
     def last_look(self) -> None:
         """Log which processes are left when all vassals have stopped. Blocks for a moment."""
@@ -274,7 +288,10 @@ class Host:
 
     def floods(self) -> dict[str, str]:
         """Vassals that send more than the daemon reads, and a text about each."""
-        told = {process.name: process.read_limit.warning() for process in self._processes}
+        told = {
+            process.name: process.read_limit.warning() or self._notifications.flood(process)
+            for process in self._processes
+        }
         return {name: text for name, text in told.items() if text is not None}
 
     def renamed_logs(self) -> dict[str, str]:

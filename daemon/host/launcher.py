@@ -21,6 +21,7 @@ from .context import HostContext
 from .controller import Controller
 from .exposed import exposed
 from .mailbox import Mailbox
+from .notifications import Notifications
 from .on_demand import OnDemand
 from .process import Process
 from .readiness import Readiness
@@ -40,6 +41,7 @@ class Launcher:
         context: HostContext,
         starter: Starter,
         mailbox: Mailbox,
+        notifications: Notifications,
         controller: Controller,
         configs: ConfigSender,
         on_demand: OnDemand,
@@ -55,6 +57,7 @@ class Launcher:
         self._mailbox = mailbox
         self._controller = controller
         self._configs = configs
+        self._notifications = notifications
         self._on_demand = on_demand
         self._unjournaled = context.unjournaled
         self._user_threads = user_threads
@@ -109,6 +112,7 @@ class Launcher:
         await self._outbox.record(_spawned(vassal, process))
         self._watch.add_process(process)
         self._readiness.watch(process)
+        self._notifications.watch(process)
         if process.unjournaled is not None:
             adoption.find_cgroup(process, self._cgroups, self._identity())
             self._mailbox.repeat(process, process.received)

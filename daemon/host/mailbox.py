@@ -152,6 +152,10 @@ class Mailbox:
             if process in waiting:
                 waiting[process] = max(0, waiting[process] - count)
 
+    def beat(self, vassal: str) -> None:
+        """A heartbeat of a vassal came another way."""
+        self._heartbeats[vassal] = trio.current_time()
+
     def is_stale(self, said: VassalByte) -> bool:
         """Whether the program that a reload replaces sent it; that reload may be under way."""
         process = self._processes.get(said.vassal)

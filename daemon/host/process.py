@@ -10,6 +10,7 @@ from ...journal.events import Spec
 from ..core.fleet import Vassal
 from ..keeper.link import Identity, KeeperLink
 from . import command, descriptors
+from .notify_socket import NotifySocket
 from .orders import Orders
 from .read_limit import ReadLimit
 from .unjournaled import UnjournaledProcess
@@ -44,6 +45,7 @@ class Process:
         self.peeked = 0  # bytes that were read and are still in its socket
         self.received: list[int] = []  # bytes since it was started or reloaded, each once
         self.accepted_at = -math.inf  # trio's time of its byte 5, or of the adoption
+        self.notify: NotifySocket | None = None  # over which a program says that it is up
         # Configs for it.
         self.config: socket.socket | None = None
         self.frames_owed = 0  # requests of which no byte was sent yet
@@ -94,6 +96,8 @@ class Process:
                 if self.takes_rights:
                     descriptors.drain(end)
                 end.close()
+        if self.notify is not None:
+            self.notify.end.close()
         os.close(self.pidfd)
 
     @property

@@ -29,9 +29,10 @@ from typing import Any, Final
 from ...journal.events import Fault, Spec
 from ..core.fleet import Vassal
 from ..keeper.refusals import PASSING
-from . import altered, cgroups, command, descriptors, procfs, unjournaled, world
+from . import altered, cgroups, command, descriptors, notify_socket, procfs, unjournaled, world
 from .context import HostContext
 from .listeners import Listeners
+from .notify_socket import NotifySocket
 from .process import Process, kept_name
 from .reap import kill_group
 from .users import User, user_of
@@ -87,17 +88,29 @@ class Starter:
         mark = procfs.mark(vassal.attempt, at, vassal.name)
         # A program of another user may not make cgroups, so none is delegated to it.
         cgroup = self._cgroups.make(self._identity(), mark, delegated=user is None)
+        notify = None
         try:
             self._cgroups.limit(cgroup, vassal.running.settings)
-            process = self._start(vassal, mark, user, cgroup)
+            if notify_socket.is_wanted(vassal.running):
+                notify = NotifySocket.make(self._keeper, mark, self._identity(), user)
+            process = self._start(vassal, mark, user, cgroup, notify)
         except BaseException:
             if cgroup is not None:
                 self._cgroups.discard(cgroup)
+            if notify is not None:
+                notify.discard(self._keeper)
             raise
-        process.cgroup = cgroup
+        process.cgroup, process.notify = cgroup, notify
         return process
 
-    def _start(self, vassal: Vassal, mark: str, user: User | None, cgroup: str | None) -> Process:
+    def _start(
+        self,
+        vassal: Vassal,
+        mark: str,
+        user: User | None,
+        cgroup: str | None,
+        notify: NotifySocket | None,
+    ) -> Process:
         assert vassal.attempt is not None
         assert vassal.running is not None
         spec, name = vassal.running, kept_name(vassal.name, vassal.attempt)
@@ -127,7 +140,8 @@ class Starter:
                     user,
                     self._identity(),
                 )
-                | world.variable(spec.settings),
+                | world.variable(spec.settings)
+                | ({} if notify is None else notify.variables),
                 cwd=spec.cwd,
                 stdin=stdin,
                 stdout=out,

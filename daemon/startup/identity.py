@@ -26,6 +26,7 @@ from typing import Any, Final
 
 from ...journal import lost_log
 from ...journal.chain import GENESIS
+from ...journal.places import runtime_directory
 from ...journal.store import Head, Journal
 from ..host import procfs
 from ..keeper.link import KeeperLink
@@ -42,21 +43,6 @@ _SHORT: Final = 16  # hex digits that tell one identity from another
 def short(identity: bytes) -> str:
     """An identity as it stands in names and environments."""
     return identity.hex()[:_SHORT]
-
-
-def runtime_directory(environ: Mapping[str, str] = os.environ) -> str:
-    """Where the locks are."""
-    given = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
-    if os.path.isabs(given):
-        return given
-    if os.geteuid() == 0:
-        return "/run/emperord"
-    session = environ.get("XDG_RUNTIME_DIR", "")
-    if os.path.isabs(session):
-        return os.path.join(session, "emperord")
-    state = environ.get("XDG_STATE_HOME", "")
-    home = state if os.path.isabs(state) else os.path.expanduser("~/.local/state")
-    return os.path.join(home, "emperord", "run")
 
 
 class Holder:

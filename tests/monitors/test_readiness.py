@@ -6,6 +6,7 @@ from emperord.monitors.readiness import Condition
 
 CONDITIONS = {
     "spawn": None,
+    "notify": None,
     "5s": Condition(seconds=5.0),
     "500ms": Condition(seconds=0.5),
     "3": Condition(seconds=3.0),
@@ -24,7 +25,7 @@ def test_conditions(text: str, condition: Condition | None) -> None:
     assert told == ({"command": "x", "ready": text}, None)
 
 
-THERE_ARE = "is none of spawn, 5s, tcp://HOST:PORT, http://HOST:PORT/PATH, exec:COMMAND"
+THERE_ARE = "is none of spawn, notify, 5s, tcp://HOST:PORT, http://HOST:PORT/PATH, exec:COMMAND"
 FLAWS = {
     "another word": ("ready = soon", f"ready: soon {THERE_ARE}"),
     "another scheme": ("ready = https://x/", f"ready: https://x/ {THERE_ARE}"),

@@ -15,9 +15,10 @@ from emperord.daemon.host import procfs
 from emperord.daemon.keeper import protocol as keeping
 from emperord.daemon.keeper.link import KeeperLink
 from emperord.daemon.startup import identity, in_use
-from emperord.daemon.startup.identity import Holder, estrangement, runtime_directory
+from emperord.daemon.startup.identity import Holder, estrangement
 from emperord.daemon.startup.in_use import IdentityInUse
 from emperord.journal import chain
+from emperord.journal.places import runtime_directory
 from emperord.journal.store import Head, Journal, Snapshot
 from journal_builder import START
 from support.root import need_root

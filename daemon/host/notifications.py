@@ -1,0 +1,147 @@
+"""Notifications: the messages that programs send over their ``NOTIFY_SOCKET`` (sd_notify(3)).
+
+As the bytes of uWSGI do (``mailbox.py``), a message stays in its socket until its events are
+durable: it is peeked, recorded, and consumed. A datagram socket shows its first message only. So
+the next one waits meanwhile, and a vassal causes one record after the other at most. A message
+that is no event is consumed at once.
+
+A message counts if its sender is of the attempt's tree. The kernel vouches for pid and uid
+(SCM_CREDENTIALS); only root can give others. A sender that has ended can no longer be attributed,
+and its message is dropped: systemd-notify waits for that reason until its message was read.
+"""
+
+import logging
+from functools import partial
+from typing import Final
+
+import trio
+
+from ..core.inputs import VassalByte
+from ..keeper.refusals import PASSING
+from . import emperor_protocol
+from .context import HostContext
+from .mailbox import Mailbox
+from .notify_messages import Message, parsed
+from .notify_socket import NotifySocket
+from .process import Process
+from .senders import is_of
+from .watch import EDGE
+
+log = logging.getLogger("emperor.host")
+
+_LEAST: Final = 64  # bytes that a message counts for at least
+_AGAIN: Final = 1.0  # seconds until the kernel is asked again that could not
+_TOLD: Final = 1.0  # seconds between two statuses that the keeper is told
+
+
+class Notifications:
+    """Reads the messages of processes, and hands over their meaning."""
+
+    def __init__(self, context: HostContext, mailbox: Mailbox) -> None:
+        self._processes = context.processes
+        self._watch = context.watch
+        self._tasks = context.tasks
+        self._outbox = context.outbox
+        self._keeper = context.keeper
+        self._cgroups = context.cgroups
+        self._mailbox = mailbox
+
+    def watch(self, process: Process) -> None:
+        """Wait for the messages of a process that was started or adopted."""
+        if process.notify is not None:
+            self._watch.add(process.notify.end.fileno(), process, EDGE)
+
+    def hear(self, process: Process) -> None:
+        """Take in what a process has sent, up to a message that has to be recorded first."""
+        notify = process.notify
+        assert notify is not None
+        while not notify.waits:
+            now = trio.current_time()
+            if not notify.read_limit.room(now):
+                self._pause(process, notify, notify.read_limit.pause(now))
+                return
+            try:
+                found = notify.peek()
+            except OSError as error:
+                if error.errno not in PASSING:
+                    raise
+                self._pause(process, notify, _AGAIN)
+                return
+            if found is None:
+                return
+            notify.read_limit.fill(max(_LEAST, len(found.data)), now)
+            ours = is_of(process, found.pid, found.uid, self._cgroups)
+            message = parsed(found.data) if ours else Message()
+            news = self._news(process, notify, message)
+            if news:
+                notify.waits = True
+                self._tasks.start("hear", process, partial(self._record, news=news))
+            else:
+                notify.consume()
+
+    def forget(self, process: Process) -> None:
+        """A process has ended: its socket is closed, and the file removed."""
+        if process.notify is not None:
+            notify, process.notify = process.notify, None
+            self._watch.remove(notify.end.fileno())
+            notify.discard(self._keeper)
+
+    def flood(self, process: Process) -> str | None:
+        """A text for the operator; None while a process keeps within its limit."""
+        return None if process.notify is None else process.notify.read_limit.warning()
+
+    def is_behind(self, vassal: str) -> bool:
+        """Whether messages of a vassal may wait that were not looked at."""
+        process = self._processes.get(vassal)
+        return process is not None and process.notify is not None and process.notify.waits
+
+    def _news(self, process: Process, notify: NotifySocket, message: Message) -> list[VassalByte]:
+        """The news of a message, as bytes of a uWSGI that says the same."""
+        if message.status is not None and message.status != notify.status:
+            self._note_status(process, notify, message.status)
+        said = []
+        if message.ready:
+            said.append(emperor_protocol.ACCEPTING)
+        if message.beat:
+            self._mailbox.beat(process.name)
+            said.append(emperor_protocol.HEARTBEAT)
+        return [VassalByte(process.name, process.attempt, byte, process.reloads) for byte in said]
+
+    async def _record(self, process: Process, news: list[VassalByte]) -> None:
+        """Hand news over, and consume their message when they are durable."""
+        notify = process.notify
+        assert notify is not None
+        await self._outbox.tell([*news])
+        if self._processes.holds(process):
+            notify.waits = False
+            notify.consume()
+            self.hear(process)
+
+    def _pause(self, process: Process, notify: NotifySocket, seconds: float) -> None:
+        """Read nothing of a process for a while."""
+        if notify.read_limit.pauses == 1:
+            log.warning("%s: %s", process.name, notify.read_limit.warning())
+        notify.waits = True
+
+        async def resume(process: Process) -> None:
+            await trio.sleep(seconds)
+            if self._processes.holds(process):
+                notify.waits = False
+                self.hear(process)
+
+        self._tasks.start("hear", process, resume)
+
+    def _note_status(self, process: Process, notify: NotifySocket, status: str) -> None:
+        """Keep a status. The keeper is told of one a second at most: the last."""
+        notify.status = status
+        if notify.is_telling:
+            return
+        notify.is_telling = True
+
+        async def tell(process: Process) -> None:
+            await trio.sleep(_TOLD)
+            notify.is_telling = False
+            if self._processes.holds(process):
+                notify.tell_status(self._keeper)
+
+        self._tasks.start("hear", process, tell)
