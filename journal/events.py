@@ -40,6 +40,7 @@ class Spec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     attrs: dict[str, str] = {}  # more that the source knows, for people
     bar: str | None = None  # why this must not run, when the monitor can tell
     own_settings: dict[str, str] | None = None  # the section alone, where defaults change it
+    copy: bool = False  # it runs from the journal's copy, as the file may have another text
 
 
 class Body(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=True):
@@ -57,13 +58,15 @@ class Announced(Body, frozen=True):
     """A vassal is there, or another than before. ``change`` says what differs.
 
     ``cost`` are the bytes that count against the budget of its account. ``over_budget``: that is
-    spent, so the config text is not recorded.
+    spent, so the config text is not recorded. ``bound`` is why the text cannot be run from a copy
+    when the file has another one.
     """
 
     spec: Spec
     change: str = ""
     cost: int = 0
     over_budget: bool = False
+    bound: str = ""
 
 
 class Restored(Body, frozen=True):
@@ -215,6 +218,28 @@ class VassalFailed(Body, frozen=True):
     spec: Spec | None = None
     gone: int | None = None
     also: tuple[str, ...] = ()
+
+
+class PreflightPassed(Body, frozen=True):
+    """The preflight of a change has passed. ``check`` is the event that ordered it."""
+
+    check: int
+
+
+class DeployRefused(Body, frozen=True):
+    """The preflight of a change failed, so its config may not run.
+
+    ``check`` is the event that ordered it. Its command ended with ``code`` or by ``signal``. Both
+    are None where it was killed at its time limit, or could not be run. ``log`` are its last lines.
+    ``over_budget``: the budget of its account is spent, so they are not recorded.
+    """
+
+    check: int
+    reason: str
+    code: int | None = None
+    signal: int | None = None
+    log: str = ""
+    over_budget: bool = False
 
 
 class DeadlinePassed(Body, frozen=True):
@@ -428,6 +453,8 @@ KINDS: Final[dict[str, type[Body]]] = {
     "exited": Exited,
     "adopted": Adopted,
     "vassal_failed": VassalFailed,  # an error of the daemon's own, about this vassal
+    "preflight_passed": PreflightPassed,
+    "deploy_refused": DeployRefused,
     "deadline_passed": DeadlinePassed,
     # from the daemon and people
     "daemon_started": DaemonStarted,

@@ -30,6 +30,7 @@ _NEWS: Final = {
     "died": _DEATHS,
     "superseded": DEPLOYS,
     "held": DEPLOYED,
+    "refused": ("deploy_refused",),
 }
 _OUTCOMES: Final = (*_NEWS, "running", "barred", "stopped")
 

@@ -8,14 +8,15 @@ import msgspec
 from ...journal.chain import canonical
 from ...journal.events import NOT_FOLDED
 
-Order = Literal["spawn", "reload", "stop", "kill", "listen", "unlisten"]
+Order = Literal["spawn", "reload", "stop", "kill", "listen", "unlisten", "check", "uncheck"]
 
 
 class Action(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One order about one vassal.
 
     ``attempt`` says which run of it is meant. ``config`` is the digest that a spawn or a reload is
-    to run with, so the row alone says what was deployed.
+    to run with, so the row alone says what was deployed. Of a ``check`` it is the config that its
+    preflight is run with, and ``attempt`` is the number of the event that ordered it.
     """
 
     do: Order

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ...journal.events import Event, Exited, Spec
+from ...journal.events import DeployRefused, Event, Exited, Spec
 from ...journal.policy import Policy
 from . import rules
 from .draft import Draft
@@ -45,6 +45,7 @@ _COSTS: Final = dict.fromkeys(
         "reload_failed",
         "heartbeat_lost",
         "vassal_failed",
+        "deploy_refused",
         "exited",
     ),
     EVENT,
@@ -121,6 +122,8 @@ def _cost(fleet: Fleet, event: Event) -> int:
     if event.kind == "exited":
         asked = vassal.phase == "stopping" or body.away
         return 0 if asked else cost + len(body.log)
+    if event.kind == "deploy_refused":
+        return cost + len(body.reason) + len(body.log)
     if event.kind == "vassal_failed":
         return cost + len(body.reason) + len(body.trace)
     return cost
@@ -129,7 +132,7 @@ def _cost(fleet: Fleet, event: Event) -> int:
 def trimmed(fleet: Fleet, draft: Draft, now: int) -> Draft:
     """A draft without its last lines, where the account of its vassal is above its budget."""
     body = draft.body
-    if not isinstance(body, Exited) or not body.log or draft.vassal is None:
+    if not isinstance(body, Exited | DeployRefused) or not body.log or draft.vassal is None:
         return draft
     if not is_vassal_over(fleet, draft.vassal, now):
         return draft

@@ -85,6 +85,10 @@ PROJECTIONS: Final[dict[int, Projection]] = {
     4: _FIRST._replace(
         vassal=(*_FIRST.vassal, "anew", "late"), spec=(*_FIRST.spec, "own_settings")
     ),
+    5: _FIRST._replace(
+        vassal=(*_FIRST.vassal, "anew", "late", "check", "refused", "kept", "bound"),
+        spec=(*_FIRST.spec, "own_settings", "copy"),
+    ),
 }
 # Fields that no projection lists, because they stand in the projection as a part of their own, or
 # because each event has them.

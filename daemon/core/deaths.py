@@ -35,7 +35,7 @@ def judge(fleet: Fleet, vassal: Vassal, event: Event) -> Verdict:
     if body.away or vassal.due or not vassal.control:
         return "excused"
     if _wants_no_other(vassal, body):
-        if not vassal.spec.socket:
+        if not vassal.aim.socket:
             return "finished"
         if succeeded(vassal, body):
             return "succeeded"  # the next client starts it, whatever it wants
@@ -55,7 +55,7 @@ def is_restart(vassal: Vassal, body: Any, verdict: Verdict) -> bool:
 
 def succeeded(vassal: Vassal, body: Any) -> bool:
     """Whether its exit code is one of its success codes."""
-    codes = vassal.spec.settings.get("success-exit-codes", "0")
+    codes = vassal.aim.settings.get("success-exit-codes", "0")
     return body.code is not None and str(body.code) in codes.replace(",", " ").split()
 
 
@@ -78,7 +78,7 @@ def _ended_by_reload(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
 
 def _wants_no_other(vassal: Vassal, body: Any) -> bool:
     """Whether its settings want no other start after this end."""
-    restart = vassal.spec.settings.get("restart", "always")
+    restart = vassal.aim.settings.get("restart", "always")
     return restart == "no" or (restart == "on-failure" and succeeded(vassal, body))
 
 

@@ -23,6 +23,8 @@ those that today's fold would give.
                 before it accepted
 ``held``        it came while an operator held the vassal, and waits. It stays so if another one
                 comes first: it never ran because of the hold. A start makes it pending.
+``refused``     its preflight failed. A later check of the same deploy may pass: then another
+                outcome takes its place.
 ``superseded``  another deploy of the name came first. A deploy that nothing was concluded from,
                 as the name belongs to another source or is not known, is superseded by itself.
 ``pending``     none of that yet: queued, starting, listening for its first connection
@@ -53,7 +55,7 @@ from .reloads import awaits_ready
 log = logging.getLogger("emperor")
 
 Outcome = Literal[
-    "accepting", "running", "died", "stopped", "barred", "superseded", "held", "pending"
+    "accepting", "running", "died", "stopped", "barred", "refused", "superseded", "held", "pending"
 ]
 _WAITS: Final = ("held", "pending")
 
@@ -247,9 +249,11 @@ class Deploys:
             deploy = self.open.get(action.vassal)
             if deploy is None or action.do not in ("spawn", "reload"):
                 continue
+            vassal = fleet.vassals.get(action.vassal)
+            if vassal is not None and vassal.is_open:
+                continue  # that is with the config from before
             self._touch(deploy)
             deploy.attempt, deploy.order = action.attempt, event.seq
-            vassal = fleet.vassals.get(action.vassal)
             if action.do == "reload" and vassal is not None and not vassal.speaks:
                 self._try(fleet, deploy, event)
 
@@ -340,7 +344,9 @@ def _of_phase(deploy: Deploy, event: Event, vassal: Vassal | None) -> None:
         deploy.release()
     if vassal is None:
         deploy.settle("stopped", event)
-    elif vassal.phase == "barred":
+    elif vassal.refused is not None and vassal.refused.seq == event.seq:
+        deploy.settle("refused", event, for_good=False)
+    elif vassal.phase == "barred" and not vassal.is_open:
         deploy.settle("barred", event)
     elif (
         event.kind == "operator_requested"

@@ -6,7 +6,7 @@ They do as little as they can, as another error in one of them would leave the v
 from typing import Any
 
 from ...journal.events import Event
-from . import slots
+from . import slots, target
 from .fleet import Fleet, Vassal
 from .starts import after_stop
 from .steps import Actions, close_socket, end, enter
@@ -18,6 +18,7 @@ def note_failure(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -
     if body.spec is not None and event.monitor is not None and vassal.name == event.vassal:
         vassal.spec, vassal.monitor = body.spec, event.monitor
         vassal.wanted = True
+        target.settle(vassal)
     vassal.failed = f"an error of the daemon in {body.place}: {body.reason}"
 
 

@@ -69,8 +69,19 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     loginuid: int | None = None
 
 
+class Refusal(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """The refusal of a change, by event ``seq``."""
+
+    seq: int
+    at: int
+    reason: str
+
+
 class Vassal(msgspec.Struct, omit_defaults=True):
-    """One vassal. Times are UTC nanoseconds; ``because`` and ``order`` are seqs of events."""
+    """One vassal. Times are UTC nanoseconds; ``because`` and ``order`` are seqs of events.
+
+    Of its specs, ``spec`` is the wanted one, ``target`` may run, and ``running`` does.
+    """
 
     name: str
     monitor: str
@@ -116,6 +127,26 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     hold: Hold | None = None  # since when an operator holds it
     died: tuple[int, ...] = ()  # when, within an hour before the last of them
     late: str | None = None  # its last start was not ready in time: why the next one waits
+    # While the wanted spec is checked, or refused; see target.py.
+    check: int | None = None  # the event that ordered the check under way
+    refused: Refusal | None = None
+    kept: Spec | None = None  # may be started meanwhile
+    bound: str = ""  # why the text of ``spec`` cannot be run from a copy
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its wanted spec may not run: it is being checked, or was refused."""
+        return self.check is not None or self.refused is not None
+
+    @property
+    def target(self) -> Spec | None:
+        """The spec that each start uses; None where nothing may be started."""
+        return self.kept if self.is_open else self.spec
+
+    @property
+    def aim(self) -> Spec:
+        """The target. Where there is none, the spec that its process has, or had."""
+        return (self.kept or self.running or self.spec) if self.is_open else self.spec
 
     @property
     def uid(self) -> int | None:
@@ -218,8 +249,9 @@ def from_json(snapshot: bytes) -> Fleet:
 
 
 def configs_of(fleet: Fleet) -> set[str]:
-    """The digests of the configs that its vassals are wanted with, or run with."""
-    specs = (spec for each in fleet.vassals.values() for spec in (each.spec, each.running))
+    """The digests of the configs that its vassals are wanted with, may run with, or run with."""
+    vassals = fleet.vassals.values()
+    specs = (spec for each in vassals for spec in (each.spec, each.kept, each.running))
     return {spec.config for spec in specs if spec is not None and spec.config}
 
 

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from ...journal.events import Event
 from ...journal.policy import Policy
-from . import rules, slots
+from . import rules, slots, target
 from .blame import Blame
 from .fleet import Fleet, Outage, Pressure, Vassal
 from .source_moves import user_text
@@ -24,6 +24,8 @@ def take_over(fleet: Fleet, event: Event, actions: Actions) -> None:
     fleet.version = body.version if body.rules > 1 else ""
     slots.regroup(fleet)
     for vassal in list(fleet.vassals.values()):
+        if vassal.check is not None:  # the daemon before may have ended in the midst of it
+            target.order(vassal, event, actions)
         # A bar may have been the old policy's: what barred it is judged again, unless it was
         # the vassal itself.
         if vassal.phase == "barred" and other_policy and not vassal.exiled:
@@ -61,10 +63,10 @@ def open_up(fleet: Fleet, event: Event, actions: Actions) -> None:
 
 def _end_wrong_user(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Stop it if this policy would not have let it run as it does."""
-    reason = bar_reason(vassal.spec, fleet.policy, vassal.monitor)
+    reason = bar_reason(vassal.aim, fleet.policy, vassal.monitor)
     if reason is None and vassal.own_user != fleet.policy.tyrant:
         tyrant = fleet.policy.tyrant
-        whose, turned = (user_text(vassal.spec), "on") if tyrant else ("the daemon's user", "off")
+        whose, turned = (user_text(vassal.aim), "on") if tyrant else ("the daemon's user", "off")
         reason = f"restarts as {whose}: tyrant mode was turned {turned}"
     elif reason is None and vassal.user != fleet.policy.user:
         reason = f"restarts as {_by_option(fleet.policy)}: --user was changed"

@@ -25,12 +25,12 @@ from ...journal.events import Event
 from . import budget, claims, fleet_moves, reloads, slots, starts
 from . import failure_moves as f
 from . import operator_moves as o
+from . import preflight_moves as c
 from . import process_moves as p
 from . import source_moves as s
 from .actions import Action
 from .blame import Blame, VassalFault
 from .fleet import Fleet, Vassal
-from .reloads import reload_when_up
 from .starts import after_stop
 from .steps import ignore
 
@@ -104,6 +104,15 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
         queued=i, throttled=p.retry, listening=i, starting=p.start_timed_out,
         ready=p.start_timed_out, accepting=p.forgive, reloading=p.start_timed_out,
         stopping=p.stop_timed_out, held=i, barred=i),
+    # Preflights of changes
+    "preflight_passed": dict(
+        queued=c.approve_queued, throttled=c.approve_down, listening=c.approve_listening,
+        starting=c.approve_up, ready=c.approve_up, accepting=c.approve_up,
+        reloading=c.approve_up, stopping=c.approve, held=c.approve, barred=c.approve_down),
+    "deploy_refused": dict(
+        queued=c.refuse_waiting, throttled=c.refuse_waiting, listening=c.refuse_waiting,
+        starting=c.refuse, ready=c.refuse, accepting=c.refuse,
+        reloading=c.refuse, stopping=c.refuse, held=c.refuse, barred=c.refuse),
     "vassal_failed": dict(
         queued=f.fail, throttled=f.fail, listening=f.fail, starting=f.fail_up, ready=f.fail_up,
         accepting=f.fail_up, reloading=f.fail_up, stopping=f.fail_up, held=f.note_failure,
@@ -120,11 +129,12 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
         queued=i, throttled=o.release, listening=i, starting=o.start_anew, ready=o.start_anew,
         accepting=o.start_anew, reloading=o.start_anew, stopping=i, held=i, barred=o.release),
     "reload": dict(
-        queued=i, throttled=i, listening=i, starting=reload_when_up, ready=reload_when_up,
-        accepting=reload_when_up, reloading=reload_when_up, stopping=i, held=i, barred=i),
+        queued=i, throttled=i, listening=i, starting=o.reload_up, ready=o.reload_up,
+        accepting=o.reload_up, reloading=o.reload_up, stopping=i, held=i, barred=i),
     "retry": dict(
-        queued=i, throttled=o.release, listening=i, starting=i, ready=i,
-        accepting=i, reloading=i, stopping=i, held=i, barred=o.release),
+        queued=c.check_again, throttled=o.release, listening=c.check_again,
+        starting=c.check_again, ready=c.check_again, accepting=c.check_again,
+        reloading=c.check_again, stopping=c.check_again, held=c.check_again, barred=o.release),
     "reopen": dict(  # of logs
         queued=i, throttled=i, listening=i, starting=i, ready=i,
         accepting=i, reloading=i, stopping=i, held=i, barred=i),
@@ -160,6 +170,8 @@ BY_ATTEMPT: Final = frozenset(
         "adopted",
     )
 )
+# The body names a check. The fold drops those of a former one.
+BY_CHECK: Final = frozenset(("preflight_passed", "deploy_refused"))
 
 
 def is_ignored(row: str, phase: str) -> bool:
@@ -211,6 +223,8 @@ def _is_over(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
     body: Any = event.body
     if kind in BY_ATTEMPT:
         return bool(vassal.attempt != body.attempt)
+    if kind in BY_CHECK:
+        return bool(vassal.check != body.check)
     if kind == "deadline_passed":
         return bool(vassal.deadline != body.deadline)
     if kind in _BY_MONITOR and vassal.monitor != event.monitor:

@@ -3,9 +3,10 @@
 from typing import Any
 
 from ...journal.events import Event
-from . import rules, slots
+from . import rules, slots, target
 from .fleet import Fleet, Hold, Vassal
-from .reloads import ask_reload, end_hung_start, reload
+from .preflight_moves import check_again
+from .reloads import ask_reload, end_hung_start, reload, reload_when_up
 from .starts import begin
 from .steps import Actions, close_socket, end, enter
 
@@ -30,6 +31,8 @@ def release(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
     vassal.held, vassal.hold = False, None
     vassal.deaths = 0
     vassal.earliest = vassal.failed = vassal.late = None
+    if vassal.refused is not None:
+        target.order(vassal, event, actions)
     begin(fleet, vassal, event, actions)
 
 
@@ -48,7 +51,9 @@ def start_anew(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
     if not rules.holds(fleet, rules.RESTART):
         return
     vassal.deaths = 0
-    if vassal.slot:
+    if vassal.target is None:  # a stop would leave nothing to start
+        check_again(fleet, vassal, event, actions)
+    elif vassal.slot:
         vassal.due = vassal.anew = True
         reload(fleet, vassal, event, actions)
     elif vassal.phase == "starting":
@@ -56,6 +61,14 @@ def start_anew(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
     else:
         vassal.due = vassal.anew = True
         ask_reload(fleet, vassal, event, actions)
+
+
+def reload_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Reload it. Where only a refused config could be loaded, that is checked again instead."""
+    if vassal.target is None:
+        check_again(fleet, vassal, event, actions)
+    else:
+        reload_when_up(fleet, vassal, event, actions)
 
 
 def _note_hold(fleet: Fleet, vassal: Vassal, event: Event) -> None:

@@ -56,8 +56,8 @@ def note_spawned(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -
 
 
 def _is_outdated(vassal: Vassal) -> bool:
-    """Whether what runs is not what is wanted, in a way that a reload or a restart changes."""
-    old, new = vassal.running, vassal.spec
+    """Whether what runs is not the target, in a way that a reload or a restart changes."""
+    old, new = vassal.running, vassal.aim
     assert old is not None
     return (old.ts, old.config) != (new.ts, new.config) or needs_restart(vassal)
 
@@ -173,8 +173,8 @@ def _releases(fleet: Fleet, blocked: Vassal, event: Event) -> bool:
         return True
     if event.kind == "listen_failed":
         return holder.phase != "listening"
-    changed = event.kind in ("vassal_added", "vassal_changed")
-    return changed and holder.spec.socket != blocked.spec.socket
+    changed = event.kind in ("vassal_added", "vassal_changed", "preflight_passed")
+    return changed and holder.aim.socket != blocked.aim.socket
 
 
 def die(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -194,6 +194,7 @@ def die(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     if verdict == "reloaded" and body.reload:
         vassal.restarts = True
     had_turn = verdict == "reloaded" and vassal.slot
+    wish = vassal.aim.settings.get("restart")
     clear_attempt(fleet, vassal)
     if verdict == "exiled":
         vassal.exiled = True
@@ -201,7 +202,6 @@ def die(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
         enter(vassal, "barred", event, reason)
     elif verdict == "finished":
         vassal.exiled, vassal.done = True, deaths.succeeded(vassal, body)
-        wish = vassal.spec.settings["restart"]
         enter(vassal, "barred", event, f"{deaths.how_it_died(body)}, and restart = {wish}")
     else:
         begin(fleet, vassal, event, actions, had_turn=had_turn)

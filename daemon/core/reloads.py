@@ -22,7 +22,7 @@ def way_to_reload(vassal: Vassal) -> Way:
     """How a change of what it loads gets to it: told in place, by a restart, or not at all."""
     if vassal.anew:
         return "restart"
-    chosen = vassal.spec.settings.get("reload", "auto")
+    chosen = vassal.aim.settings.get("reload", "auto")
     if chosen == "none":
         return "none"
     learnt = vassal.is_deaf or (chosen == "auto" and vassal.restarts)
@@ -30,11 +30,11 @@ def way_to_reload(vassal: Vassal) -> Way:
 
 
 def needs_restart(vassal: Vassal) -> bool:
-    """Whether a reload in place cannot turn what runs into what is wanted."""
-    old, new = vassal.running, vassal.spec
+    """Whether a reload in place cannot turn what runs into the target."""
+    old, new = vassal.running, vassal.aim
     return old is not None and (
-        (old.uid, old.gid, old.socket, old.path, old.cwd)
-        != (new.uid, new.gid, new.socket, new.path, new.cwd)
+        (old.uid, old.gid, old.socket, old.path, old.cwd, old.copy)
+        != (new.uid, new.gid, new.socket, new.path, new.cwd, new.copy)
         or (old.settings != new.settings and _changes_fixed(old, new))
         # Without its socket, the daemon cannot send the new text to the vassal.
         or (new.path is None and not vassal.control)
@@ -49,8 +49,8 @@ def _changes_fixed(old: Spec, new: Spec) -> bool:
 
 
 def is_anothers(vassal: Vassal) -> bool:
-    """Whether what runs is of another user, at another address or another place than is wanted."""
-    old, new = vassal.running, vassal.spec
+    """Whether what runs is of another user, at another address or place than the target."""
+    old, new = vassal.running, vassal.aim
     return old is not None and (
         (old.uid, old.gid, old.socket, old.path, old.cwd)
         != (new.uid, new.gid, new.socket, new.path, new.cwd)
@@ -64,13 +64,13 @@ def tells(vassal: Vassal) -> bool:
 
 def awaits_ready(vassal: Vassal) -> bool:
     """Whether its program is up only when the host says that its ``ready`` is met."""
-    settings = vassal.spec.settings if vassal.running is None else vassal.running.settings
+    settings = vassal.aim.settings if vassal.running is None else vassal.running.settings
     return not vassal.speaks and settings.get("ready", "spawn") != "spawn"
 
 
 def reload_when_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Reload it, but not before it has finished what it is starting."""
-    if way_to_reload(vassal) == "none":
+    if way_to_reload(vassal) == "none" or vassal.target is None:
         return
     if vassal.slot:
         # It is still loading. Its next byte would be taken for the new config's success.
@@ -107,7 +107,7 @@ def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
 def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     slots.leave(fleet, vassal.name)  # its turn is now, whatever place it had
     if needs_restart(vassal) and not vassal.anew:
-        end(fleet, vassal, event, actions, "stop", "restarts, as it cannot ask for its config")
+        end(fleet, vassal, event, actions, "stop", _why_not_in_place(vassal))
         return
     if way_to_reload(vassal) == "restart":
         restart(fleet, vassal, event, actions)
@@ -119,9 +119,9 @@ def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
     if rules.holds(fleet, rules.RELOAD_ENDS):
         vassal.reload_at = event.at
     vassal.heartbeat = False  # the new config has sent none yet, and may never send one
-    vassal.running = vassal.spec
+    vassal.running = vassal.aim
     vassal.order = event.seq
-    actions.append(Action("reload", vassal.name, vassal.attempt, vassal.spec.config))
+    actions.append(Action("reload", vassal.name, vassal.attempt, vassal.running.config))
     patience = _SENT  # it would never say that it accepts again
     if tells(vassal):
         take_slot(fleet, vassal)
@@ -132,13 +132,20 @@ def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
     enter(vassal, "reloading", event, deadline=event.at + seconds(patience))
 
 
+def _why_not_in_place(vassal: Vassal) -> str:
+    old, new = vassal.running, vassal.aim
+    if old is not None and new.copy and not old.copy:
+        return "restarts from the journal's copy, as the text of its file may not run"
+    return "restarts, as it cannot ask for its config"
+
+
 def restart(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Reload it by a restart. It keeps its slot over that, so a restart of many is bounded."""
     if vassal.anew:
         reason = "restarts, as an operator asked"
     elif vassal.deaf is not None:
         reason = "restarts, as it takes no orders to reload (deaf)"
-    elif vassal.spec.settings.get("reload") == "restart":
+    elif vassal.aim.settings.get("reload") == "restart":
         reason = "restarts, as its setting reload = restart says"
     else:
         reason = "restarts, as a reload by signal ended it before"

@@ -75,6 +75,11 @@ RESTART: Final = Change(
     decision="An operator's restart stops a vassal and starts it anew, in the turn of a slot.",
     reason="There was no such request: a stop and a start held the vassal between them.",
 )
+PREFLIGHT: Final = Change(
+    since=2,
+    decision="A change with a preflight is carried out when that has passed, else refused.",
+    reason="A config that cannot run ended the instance that ran with the one before.",
+)
 
 
 def check(version: int) -> None:

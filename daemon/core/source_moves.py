@@ -1,7 +1,9 @@
 """Moves of what sources say: vassals come, change and go."""
 
+from typing import Any
+
 from ...journal.events import Event, Spec
-from . import slots
+from . import slots, target
 from .fleet import Fleet, Vassal
 from .reloads import WAITS, is_anothers, needs_restart, reload_when_up, way_to_reload
 from .starts import bar_reason, begin, moves_socket
@@ -14,36 +16,62 @@ def add(fleet: Fleet, event: Event, actions: Actions) -> None:
     assert event.monitor is not None
     spec: Spec = event.body.spec  # type: ignore[attr-defined]
     vassal = Vassal(event.vassal, event.monitor, spec, "queued", event.at, event.seq)
+    vassal.bound = event.body.bound  # type: ignore[attr-defined]
     fleet.vassals[event.vassal] = vassal
+    target.begin_check(fleet, vassal, event, actions, None)
     begin(fleet, vassal, event, actions)
 
 
-def take_spec(vassal: Vassal, event: Event) -> None:
+def take_spec(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> bool:
+    """Take what its source says now; False where its preflight has to pass first."""
+    body: Any = event.body
     assert event.monitor is not None
-    before, vassal.spec = vassal.spec, event.body.spec  # type: ignore[attr-defined]
+    before, kept = vassal.aim, target.kept_from(fleet, vassal, event)
+    vassal.spec, vassal.bound, vassal.monitor = body.spec, body.bound, event.monitor
+    if target.begin_check(fleet, vassal, event, actions, kept):
+        return False
+    turn_to(vassal, before)
+    return True
+
+
+def turn_to(vassal: Vassal, before: Spec) -> None:
+    """Its wanted spec is its target now, in place of the one ``before``."""
     if vassal.spec.settings.get("command") != before.settings.get("command"):
         vassal.restarts = False  # another program may reload as it is told
-    vassal.monitor = event.monitor
     vassal.earliest = vassal.failed = vassal.late = (
         None  # after a fix of its config it does not wait
     )
 
 
+def await_check(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """No process, and its change is being checked: it goes on as before, if that may be."""
+    if vassal.kept is None:
+        slots.leave(fleet, vassal.name)
+        begin(fleet, vassal, event, actions)
+
+
 def readd(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """It comes back, or changes, while it is being stopped: it starts again after."""
-    take_spec(vassal, event)
     vassal.wanted = True
-    vassal.deaths = 0
+    if take_spec(fleet, vassal, event, actions):
+        vassal.deaths = 0
 
 
 def respec(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Held: the new config waits with it."""
-    take_spec(vassal, event)
+    take_spec(fleet, vassal, event, actions)
 
 
 def requeue(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Queued: keeps its place, unless it may no longer run or is now on demand."""
-    take_spec(vassal, event)
+    if take_spec(fleet, vassal, event, actions):
+        queue_anew(fleet, vassal, event, actions)
+    else:
+        await_check(fleet, vassal, event, actions)
+
+
+def queue_anew(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Queued, with another target."""
     vassal.deaths = 0
     slots.renew(fleet, vassal)
     on_demand = vassal.spec.socket or moves_socket(vassal)
@@ -54,7 +82,14 @@ def requeue(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
 
 def renew(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Throttled or barred: after a fix of its config it does not wait."""
-    take_spec(vassal, event)
+    if take_spec(fleet, vassal, event, actions):
+        begin_anew(fleet, vassal, event, actions)
+    else:
+        await_check(fleet, vassal, event, actions)
+
+
+def begin_anew(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """No process, and another target."""
     vassal.deaths = 0
     begin(fleet, vassal, event, actions)
 
@@ -67,7 +102,14 @@ def begin_restored(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions)
 
 def relisten(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Listening: only another address, owner or a bar matters before it runs."""
-    take_spec(vassal, event)
+    if take_spec(fleet, vassal, event, actions):
+        listen_anew(fleet, vassal, event, actions)
+    else:
+        await_check(fleet, vassal, event, actions)
+
+
+def listen_anew(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Listening, with another target."""
     vassal.deaths = 0
     barred = bar_reason(vassal.spec, fleet.policy, vassal.monitor) is not None
     if moves_socket(vassal) or barred:
@@ -76,7 +118,20 @@ def relisten(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> No
 
 def amend(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Up: reload it in place, or restart it where that is not enough."""
-    take_spec(vassal, event)
+    if take_spec(fleet, vassal, event, actions):
+        amend_now(fleet, vassal, event, actions)
+        return
+    new, old = vassal.spec, vassal.running
+    if old is not None and (old.uid, old.gid) != (new.uid, new.gid):
+        reason = f"stops, as it is to run as {user_text(new)}; it was {user_text(old)}"
+        end(fleet, vassal, event, actions, "stop", reason)
+    elif vassal.kept is None:  # a reload that waits would be one to the new text
+        vassal.due = vassal.anew = False
+        slots.leave(fleet, vassal.name)
+
+
+def amend_now(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Up, with another target."""
     vassal.deaths = 0
     reason = bar_reason(vassal.spec, fleet.policy, vassal.monitor)
     if reason is not None:
@@ -112,5 +167,6 @@ def drop(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
 def dismiss(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """No longer wanted, and up: stopped, then forgotten."""
     vassal.wanted = False
+    target.cancel(vassal, actions)
     if vassal.phase != "stopping":
         end(fleet, vassal, event, actions, "stop", event.kind.replace("vassal_", ""))

@@ -7,12 +7,19 @@ from ...journal.events import Event, Spec
 from ...journal.policy import Policy
 from . import budget, ends, rules, slots
 from .actions import Action
-from .fleet import Fleet, Vassal
+from .fleet import Fleet, Refusal, Vassal
 from .steps import Actions, clear_attempt, close_socket, enter, forget, seconds, take_slot
 
 _MILLISECOND: Final = 1_000_000
 _NO_ID: Final = 2**32 - 1
 _OVER_BUDGET: Final = "more is recorded of it than its budget allows"
+
+CHECKED: Final = "waits for its preflight"
+
+
+def refusal_text(refused: Refusal) -> str:
+    """Why a config that was refused does not run."""
+    return f"its config was refused: {refused.reason}"
 
 
 def bar_reason(spec: Spec, policy: Policy, source: str) -> str | None:
@@ -36,7 +43,7 @@ def bar_reason(spec: Spec, policy: Policy, source: str) -> str | None:
 
 def moves_socket(vassal: Vassal) -> bool:
     """Whether the on-demand socket it has is not the one it is to have."""
-    old, new = vassal.running, vassal.spec
+    old, new = vassal.running, vassal.aim
     return old is not None and (old.socket, old.uid, old.gid) != (new.socket, new.uid, new.gid)
 
 
@@ -50,16 +57,21 @@ def begin(
     vassal.exiled = vassal.done = False
     fleet.blocked.pop(vassal.name, None)
     reason = vassal.failed
-    if reason is None:
-        reason = bar_reason(vassal.spec, fleet.policy, vassal.monitor)
+    target = vassal.target
+    if reason is None and target is not None:
+        reason = bar_reason(target, fleet.policy, vassal.monitor)
+    elif reason is None and vassal.refused is not None:
+        reason = refusal_text(vassal.refused)
     if reason is not None or (fleet.open and moves_socket(vassal)):
         close_socket(vassal, actions)
     if reason is not None:
         enter(vassal, "barred", event, reason)
     elif not fleet.open:
         enter(vassal, "queued", event, "waits for the daemon")
-    elif vassal.spec.socket:
-        vassal.running = vassal.spec
+    elif target is None:
+        enter(vassal, "queued", event, CHECKED)
+    elif target.socket:
+        vassal.running = target
         enter(vassal, "listening", event)
         actions.append(Action("listen", vassal.name))
     else:
@@ -72,6 +84,9 @@ def launch(
     """Spawn it, or queue it for a slot, or let it wait if it was started a moment ago."""
     if not fleet.open:
         enter(vassal, "queued", event, "waits for the daemon")
+        return
+    if vassal.target is None:  # a client woke it
+        enter(vassal, "queued", event, CHECKED)
         return
     if vassal.earliest is not None and event.at < vassal.earliest:
         reason = vassal.late or "was started a moment ago"
@@ -90,20 +105,22 @@ def launch(
 
 
 def spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    target = vassal.target
+    assert target is not None  # without one it waits in no line
     take_slot(fleet, vassal)
     fleet.reloaded_last = False
     vassal.launched, vassal.earliest = event.at, None
     vassal.attempt = vassal.order = event.seq
-    vassal.running = vassal.spec
+    vassal.running = target
     vassal.pid = vassal.start_time = vassal.mark = None
     vassal.control = True
     # A plain program never says that it accepts, so nothing may wait for that.
-    settings = vassal.spec.settings
+    settings = target.settings
     vassal.speaks = "command" not in settings
     vassal.own_user, vassal.user = fleet.policy.tyrant, fleet.policy.user
     vassal.loyal = vassal.heartbeat = vassal.due = vassal.anew = False
     if rules.holds(fleet, rules.LOADED):
-        vassal.loaded = vassal.spec.config
+        vassal.loaded = target.config
     vassal.reload_at = vassal.killed = vassal.late = None
     if not vassal.speaks:
         vassal.deaf = None  # a program gets signals
@@ -112,7 +129,7 @@ def spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     if own is not None:
         patience = min(patience, float(own))
     enter(vassal, "starting", event, deadline=event.at + seconds(patience))
-    actions.append(Action("spawn", vassal.name, event.seq, vassal.spec.config))
+    actions.append(Action("spawn", vassal.name, event.seq, target.config))
 
 
 def after_stop(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:

@@ -101,6 +101,8 @@ def forget(fleet: Fleet, vassal: Vassal, actions: Actions) -> None:
     close_socket(vassal, actions)
     free_slot(fleet, vassal)
     slots.leave(fleet, vassal.name)
+    if vassal.check is not None:
+        actions.append(Action("uncheck", vassal.name))
     fleet.blocked.pop(vassal.name, None)
     del fleet.vassals[vassal.name]
 

@@ -12,6 +12,8 @@ from emperord.daemon.core.actions import Action
 from emperord.daemon.core.fleet import Fleet, Vassal, Waiting
 from emperord.journal.events import Event
 
+from .approvals import Approvals
+
 
 class Violated(AssertionError):
     """An invariant does not hold."""
@@ -36,11 +38,13 @@ class Checker:
         self.holders: dict[str, str] = {}  # vassals with a slot -> the user that it counts for
         # Users that wait for a slot -> how often each other one got one meanwhile.
         self.overtaken: dict[str, Counter[str]] = {}
+        self.approvals = Approvals(must)
 
     def see(self, event: Event, fleet: Fleet, actions: Sequence[Action]) -> None:
         self._follow(event)
         for action in actions:
             self._check_action(fleet, action)
+        self.approvals.see(event, fleet, actions)
         for vassal in fleet.vassals.values():
             self._check_vassal(fleet, vassal)
         self._check_slots(fleet)
@@ -85,8 +89,11 @@ class Checker:
         if action.do == "unlisten":
             must(self.sockets.pop(name, None) is not None, f"unlisten {name}: has no socket")
             return
+        if action.do in ("check", "uncheck"):
+            return
         assert vassal is not None, f"{action.do} {name}: no such vassal"
-        address = vassal.spec.socket
+        spec = vassal.spec if vassal.kept is None else vassal.kept
+        address = spec.socket
         if action.do == "listen":
             must(bool(address), f"listen {name}: not on demand")
             must(self.sockets.get(name, address) == address, f"listen {name}: has another socket")
@@ -96,7 +103,7 @@ class Checker:
             must(all(name != other for other, _ in self.alive), f"spawn {name}: two of one")
             must(vassal.wanted and not vassal.held, f"spawn {name}: not wanted")
             must(self.sockets.get(name) == address, f"spawn {name}: not at its socket")
-            must(action.config == vassal.spec.config, f"spawn {name}: another config")
+            must(action.config == spec.config, f"spawn {name}: another config")
             must(action.attempt == fleet.seq, f"spawn {name}: not named by its event")
             self.alive.add((name, fleet.seq))
         else:
@@ -118,18 +125,21 @@ class Checker:
                     must(waits, f"{name}: its reload is forgotten")
                 if vassal.slot:
                     must(vassal.deadline is not None, f"{name} may hold its slot for ever")
-                current = vassal.due or vassal.running == vassal.spec or _waits(vassal)
+                aim = vassal.kept or vassal.spec
+                current = vassal.due or vassal.running == aim or _waits(vassal)
+                current = current or vassal.check is not None or vassal.refused is not None
                 must(current, f"{name} runs what is not wanted, and nobody will change that")
             case "stopping":
                 must(up and vassal.deadline is not None, f"{name} may stop for ever")
             case "queued":
-                waits = name in _waiting(fleet) or not fleet.open
+                waits = name in _waiting(fleet) or not fleet.open or vassal.check is not None
                 must(not up and vassal.wanted and waits, f"{name} is queued nowhere")
             case "throttled":
                 must(not up and vassal.deadline is not None, f"{name} is throttled for ever")
             case "listening":
                 must(not up and vassal.wanted, f"{name} listens, not wanted")
-                must(self.sockets.get(name) == vassal.spec.socket, f"{name} listens elsewhere")
+                spec = vassal.spec if vassal.kept is None else vassal.kept
+                must(self.sockets.get(name) == spec.socket, f"{name} listens elsewhere")
             case "held":
                 must(not up and vassal.held, f"{name} is held by nobody")
                 must(name not in self.sockets, f"{name} is held and has a socket")

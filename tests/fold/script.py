@@ -6,9 +6,11 @@ The words are those of the journal, one event a line, so that a golden file read
     at +500ms                      time passes
     daemon started|ready|stopping|stopped
     added foo.ini ts=1 [uid=5 gid=5 socket=:80 config=c1 inline=yes bar="..." from=a
-                  command=x reload=restart restart=no success-exit-codes=3]
+                  command=x reload=restart restart=no success-exit-codes=3 preflight=x
+                  bound="%d"]
     changed|removed|destroyed foo.ini ...
     spawned foo.ini | failed foo.ini fault=exec | ready foo.ini | accepting foo.ini | loyal foo.ini
+    passed foo.ini | refused foo.ini reason="exit code 1"      its preflight; check=1: a former one
     ignores foo.ini                it has not read an order
     resigned foo.ini | heartbeat foo.ini | silent foo.ini | connection foo.ini
     deaf foo.ini fault=busy        its address cannot be had: address=:80 holder=b.ini held_as=:80
@@ -55,8 +57,9 @@ SAID: Final = {
     "exited": "exited",
     "adopted": "adopted",
 }
+CHECKED: Final = {"passed": "preflight_passed", "refused": "deploy_refused"}
 # Words of a line that are settings of a config's own section.
-OURS: Final = ("command", "reload", "restart", "success-exit-codes")
+OURS: Final = ("command", "reload", "restart", "success-exit-codes", "preflight")
 DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "spawned": {"pid": 10, "start_time": 1},
     "spawn_failed": {"reason": "no such file", "fault": "exec"},
@@ -116,7 +119,10 @@ class Script:
             return "vassal_failed", name, settings.pop("from", None), self.of_error(name, settings)
         if word in OBSERVED:
             monitor = settings.pop("from", "a")
-            body = {"spec": spec(name, settings)} if word in ("added", "changed") else {}
+            body: dict[str, Any] = {}
+            if word in ("added", "changed"):
+                bound = settings.pop("bound", "")
+                body = {"spec": spec(name, settings), "bound": bound}
             return OBSERVED[word], name, monitor, body
         if word == "deaf":
             running = self.fleet.vassals[name].running
@@ -129,6 +135,9 @@ class Script:
             assert passed is not None, f"{name} has no deadline"
             self.now = max(self.now, passed)
             return "deadline_passed", name, None, {"deadline": passed}
+        if word in CHECKED:
+            body = {"check": self.fleet.vassals[name].check or 0} | settings
+            return CHECKED[word], name, None, body
         kind = SAID[word]
         run = self.runs[name][int(settings.pop("attempt", 0)) - 1]
         return kind, name, None, {"attempt": run} | DEFAULTS.get(kind, {}) | plain(settings)
@@ -188,7 +197,8 @@ class Script:
     def _printed(self, action: Action) -> str:
         told = f"{action.do} {action.vassal}"
         if action.attempt is not None:
-            told += f" #{self.runs[action.vassal].index(action.attempt) + 1}"
+            runs = self.runs.get(action.vassal, [])
+            told += "" if action.do == "check" else f" #{runs.index(action.attempt) + 1}"
         if action.config is not None:
             told += f" with {action.config}"
         return told
@@ -256,7 +266,16 @@ FACTS: Final[dict[str, Callable[[Vassal], Any]]] = {
     "deaths": lambda vassal: vassal.deaths,
     "deaf": lambda vassal: vassal.deaf is not None,
     "restarts": lambda vassal: vassal.restarts,
+    "checked": lambda vassal: vassal.check is not None,
+    "refused": lambda vassal: vassal.refused and vassal.refused.reason,
+    "kept": lambda vassal: _kept(vassal),
 }
+
+
+def _kept(vassal: Vassal) -> str | None:
+    """The config that may be started meanwhile."""
+    kept = vassal.kept
+    return None if kept is None else f"{kept.config}{' as a copy' if kept.copy else ''}"
 
 
 def differences(before: Fleet, after: Fleet) -> Iterator[str]:

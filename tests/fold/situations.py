@@ -20,6 +20,8 @@ READY: Final = "daemon started; daemon ready"
 UP: Final = f"{READY}; added foo.ini; spawned foo.ini; accepting foo.ini"
 ON_DEMAND: Final = f"{READY}; added foo.ini socket=:80"
 WOKEN: Final = f"{ON_DEMAND}; connection foo.ini"
+CHECKED: Final = "changed foo.ini ts=2 preflight=x"
+REFUSED: Final = f"{CHECKED}; refused foo.ini reason=x"
 TAKEN: Final = "holder=b.ini held_as=:80"
 FAILED_TWICE: Final = (
     f"{READY}; added foo.ini; exited foo.ini code=1; deadline foo.ini; exited foo.ini code=1"
@@ -30,9 +32,13 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f"{BUSY}; added foo.ini",
         f"{BUSY}; added foo.ini socket=:80; connection foo.ini",
         "daemon started; added foo.ini",
+        f"{READY}; added foo.ini preflight=x",
+        f"{BUSY}; added foo.ini; changed foo.ini ts=2 preflight=x",
+        f"{BUSY}; added foo.ini; changed foo.ini ts=2 preflight=x; refused foo.ini reason=x",
         "daemon started; added foo.ini socket=:80",
     ),
     "throttled": (
+        f"{READY}; added foo.ini; exited foo.ini code=1; changed foo.ini ts=2 preflight=x",
         f"{READY}; added foo.ini; exited foo.ini code=1",
         FAILED_TWICE,
         f"{FAILED_TWICE}; daemon stopping",
@@ -42,11 +48,15 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
     "listening": (
         ON_DEMAND,
         f"{BUSY}; added foo.ini socket=:80",
+        f"{ON_DEMAND}; changed foo.ini ts=2 socket=:80 preflight=x",
+        f"{ON_DEMAND}; changed foo.ini ts=2 socket=:80 preflight=x; refused foo.ini reason=x",
         f"{ON_DEMAND}; daemon stopping",
     ),
     "starting": (
         f"{READY}; added foo.ini",
         f"{READY}; added foo.ini; changed foo.ini ts=2",
+        f"{READY}; added foo.ini; {CHECKED}",
+        f"{READY}; added foo.ini; {REFUSED}",
         f"{READY}; added foo.ini; deadline foo.ini",
         f"{READY}; added foo.ini command=gunicorn",
         f"{FAILED_TWICE}; deadline foo.ini",
@@ -57,6 +67,8 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f"{READY}; added foo.ini; ready foo.ini",
         f"{READY}; added foo.ini; ready foo.ini; changed foo.ini ts=2",
         f"{READY}; added foo.ini; ready foo.ini; deadline foo.ini",
+        f"{READY}; added foo.ini; ready foo.ini; {CHECKED}",
+        f"{READY}; added foo.ini; ready foo.ini; {REFUSED}",
         f"{READY}; added foo.ini command=gunicorn; spawned foo.ini",
         f"{WOKEN}; ready foo.ini",
         f"{READY}; added foo.ini; ready foo.ini; loyal foo.ini; daemon started",
@@ -64,6 +76,10 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
     "accepting": (
         UP,
         f"{UP}; loyal foo.ini",
+        f"{UP}; {CHECKED}",
+        f"{UP}; {REFUSED}",
+        f"{READY}; added foo.ini bound=%d; accepting foo.ini; {CHECKED}",
+        f"{READY}; added foo.ini bound=%d; accepting foo.ini; {REFUSED}",
         f"{BEHIND}; accepting foo.ini; operator reload",
         f"{WOKEN}; accepting foo.ini",
         f"{WOKEN}; accepting foo.ini; loyal foo.ini",
@@ -76,6 +92,8 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
     "reloading": (
         f"{UP}; changed foo.ini ts=2",
         f"{UP}; changed foo.ini ts=2; changed foo.ini ts=3",
+        f"{UP}; changed foo.ini ts=3; {CHECKED}",
+        f"{UP}; changed foo.ini ts=3; {REFUSED}",
         f"{UP}; loyal foo.ini; changed foo.ini ts=2",
         f"{UP}; loyal foo.ini; changed foo.ini ts=2; daemon started",
         f"{WOKEN}; accepting foo.ini; changed foo.ini ts=2 socket=:80",
@@ -83,6 +101,8 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
     "stopping": (
         f"{UP}; removed foo.ini",
         f"{UP}; operator stop foo.ini",
+        f"{UP}; operator stop foo.ini; {CHECKED}",
+        f"{UP}; operator stop foo.ini; {REFUSED}",
         f"{UP}; changed foo.ini ts=2 uid=7",
         f'{UP}; changed foo.ini ts=2 bar="not a config"',
         f"{WOKEN}; accepting foo.ini; resigned foo.ini",
@@ -90,13 +110,20 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f"{BEHIND}; resigned foo.ini; operator reload busy.ini",
         f"{FAILED_TWICE}; deadline foo.ini; operator stop foo.ini",
     ),
-    "held": (f"{UP}; operator stop foo.ini; exited foo.ini", f"{ON_DEMAND}; operator stop foo.ini"),
+    "held": (
+        f"{UP}; operator stop foo.ini; exited foo.ini",
+        f"{UP}; operator stop foo.ini; exited foo.ini; {CHECKED}",
+        f"{UP}; operator stop foo.ini; exited foo.ini; {REFUSED}",
+        f"{ON_DEMAND}; operator stop foo.ini",
+    ),
     "barred": (
         f'{READY}; added foo.ini bar="not a config"',
         f"{READY}; added foo.ini; exited foo.ini code=26",
         f"{WOKEN}; failed foo.ini fault=exec",
         f"{READY}; added b.ini socket=:80; added foo.ini socket=:80; deaf foo.ini {TAKEN}",
         f"{ON_DEMAND}; error foo.ini",
+        f"{ON_DEMAND}; error foo.ini; changed foo.ini ts=2 socket=:80 preflight=x",
+        f"{READY}; added foo.ini preflight=x; refused foo.ini reason=x",
     ),
 }
 
@@ -142,6 +169,8 @@ TRIGGERS: Final = (
     Trigger("vassal_resigned", "resigned"),
     Trigger("vassal_deaf", "deaf"),
     Trigger("reload_failed", "reload failed", {"reason": "no text"}),
+    Trigger("preflight_passed", "preflight passed"),
+    Trigger("deploy_refused", "deploy refused", {"reason": "exit code 1"}),
     Trigger("vassal_failed", "error of the daemon", {"place": "spawn", "reason": "KeyError"}),
     Trigger("heartbeat_started", "heartbeat started"),
     Trigger("heartbeat_lost", "heartbeat lost", {"silent": 30.0}),
@@ -197,7 +226,8 @@ def body_of(trigger: Trigger, vassal: Vassal | None) -> dict[str, Any]:
     """The body with which the trigger meets a vassal, or a stranger."""
     # Without an attempt or a deadline it gets one that is over.
     attempt, deadline = (vassal.attempt, vassal.deadline) if vassal else (None, None)
-    body = {"attempt": attempt or 1, "deadline": deadline or 1} | trigger.body
+    check = (vassal.check if vassal else None) or 1
+    body = {"attempt": attempt or 1, "deadline": deadline or 1, "check": check} | trigger.body
     if trigger.change is not None:
         told = vassal.spec if vassal else spec("foo.ini", {})
         news = {"ts": 9, "config": "c9", "bar": None} | trigger.change

@@ -82,6 +82,12 @@ class Life(RuleBasedStateMachine):
             spec = self.world.sources[monitor][name]
             self.world.happen("vassal_changed", name, monitor, spec=spec)
 
+    @precondition(lambda self: self.stage != "away" and self.world.checked)
+    @rule(data=st.data(), passes=st.booleans())
+    def check_ends(self, data: st.DataObject, passes: bool) -> None:
+        name = data.draw(st.sampled_from(self.world.checked))
+        self.world.end_check(name, passes=passes)
+
     # Processes, while a daemon is there to see
 
     def _some_process(self, data: st.DataObject) -> Process:

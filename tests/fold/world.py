@@ -42,6 +42,8 @@ specs = st.builds(
             {"reload": "restart"},
             {"reload": "none"},
             {"restart": "no"},
+            {"preflight": "check"},
+            {"preflight": "check", "command": "gunicorn"},
         ]
     ),
     bar=st.sampled_from([None, None, None, "not a config"]),
@@ -109,7 +111,7 @@ class World:
             self._carry_out(action)
 
     def _carry_out(self, action: Action) -> None:
-        if action.attempt is None:
+        if action.attempt is None or action.do == "check":
             return
         if action.do == "spawn":
             self.processes[action.vassal] = Process(action.vassal, action.attempt)
@@ -188,6 +190,21 @@ class World:
         for monitor in self.configured:
             self.look(monitor)
 
+    # Preflights
+
+    @property
+    def checked(self) -> list[str]:
+        """The vassals with a check under way."""
+        return sorted(self.checker.approvals.checks)
+
+    def end_check(self, name: str, *, passes: bool) -> None:
+        """The preflight of a vassal has ended."""
+        check = self.checker.approvals.checks[name]
+        if passes:
+            self.happen("preflight_passed", name, None, check=check)
+        else:
+            self.happen("deploy_refused", name, None, check=check, reason="exit code 1")
+
     # Processes
 
     def say(self, process: Process, kind: str) -> None:
@@ -244,6 +261,8 @@ class World:
             self.bear(process)
             if process.loads:
                 self.say(process, "vassal_accepting")
+        for name in self.checked:
+            self.end_check(name, passes=True)
         for name, vassal in list(self.fleet.vassals.items()):
             if name in self.fleet.vassals and vassal.phase == "listening":
                 self.happen("connection_waiting", name)

@@ -1,0 +1,82 @@
+"""The target: the spec with which a vassal may be started.
+
+Three specs are told apart. *Wanted* is what the source gives now, *running* what the process has.
+Each start uses the *target*. The target is the wanted spec unless the change to it is being
+checked (``preflight``) or was refused. Then the target is the one from before, which is *kept*:
+
+- A config that came inline is run from the journal anyway.
+- A program that a ``command`` names has its settings from the kept spec.
+- uWSGI reads its file itself. So it is started with the journal's copy of the former text
+  (``Spec.copy``). Where a copy would mean something else (``bound``), nothing is kept: the process
+  runs on, but nothing can be started until a change passes.
+
+Nothing is kept either before the first start, and where the vassal has another source or user now.
+An instance of another user is ended before the check: its place is not that user's any more.
+"""
+
+import msgspec
+
+from ...journal.events import Event, Spec
+from . import rules
+from .actions import Action
+from .fleet import Fleet, Refusal, Vassal
+from .starts import bar_reason
+
+Actions = list[Action]
+
+
+def runs_file(spec: Spec) -> bool:
+    """Whether its program is uWSGI that reads its config from a file."""
+    return spec.path is not None and "command" not in spec.settings
+
+
+def kept_from(fleet: Fleet, vassal: Vassal, event: Event) -> Spec | None:
+    """The spec that may be started while the change that this event tells is checked."""
+    new: Spec = event.body.spec  # type: ignore[attr-defined]
+    target = vassal.target
+    if target is None or vassal.phase == "barred" or vassal.monitor != event.monitor:
+        return None
+    barred = bar_reason(target, fleet.policy, vassal.monitor) is not None
+    if barred or (target.uid, target.gid) != (new.uid, new.gid):
+        return None
+    if not runs_file(target) or target.copy:
+        return target
+    return None if vassal.bound else msgspec.structs.replace(target, copy=True)
+
+
+def begin_check(
+    fleet: Fleet, vassal: Vassal, event: Event, actions: Actions, kept: Spec | None
+) -> bool:
+    """Have the preflight of its wanted spec run; False where it has none, or may not run at all."""
+    spec = vassal.spec
+    wanted = "preflight" in spec.settings and rules.holds(fleet, rules.PREFLIGHT)
+    if not wanted or bar_reason(spec, fleet.policy, vassal.monitor) is not None:
+        cancel(vassal, actions)
+        return False
+    vassal.kept = kept
+    order(vassal, event, actions)
+    return True
+
+
+def order(vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Have its wanted spec checked, from the beginning. A check that is under way ends."""
+    vassal.check, vassal.refused = event.seq, None
+    actions.append(Action("check", vassal.name, event.seq, vassal.spec.config))
+
+
+def cancel(vassal: Vassal, actions: Actions) -> None:
+    """Its wanted spec needs no check any more."""
+    if vassal.check is not None:
+        actions.append(Action("uncheck", vassal.name))
+    settle(vassal)
+
+
+def settle(vassal: Vassal) -> None:
+    """Its wanted spec is its target from now on."""
+    vassal.check = vassal.refused = vassal.kept = None
+
+
+def refuse(vassal: Vassal, event: Event, reason: str) -> None:
+    """Its wanted spec may not run."""
+    vassal.check = None
+    vassal.refused = Refusal(event.seq, event.at, reason)

@@ -1,0 +1,83 @@
+"""A second opinion on targets: which spec of each vassal may be started, and which was refused.
+
+It follows the events by itself. The fleet tells only whether the fold took a spec, because several
+sources may have a name.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from emperord.daemon.core.actions import Action
+from emperord.daemon.core.fleet import Fleet, Vassal
+from emperord.journal.events import Event, Spec
+
+_ANNOUNCED = ("vassal_added", "vassal_changed")
+
+
+class Approvals:
+    """Sees every event with the fleet after it, and what was ordered."""
+
+    def __init__(self, must: Callable[[bool, str], None]) -> None:
+        self.wanted: dict[str, Spec] = {}
+        self.may: dict[str, Spec | None] = {}
+        self.checks: dict[str, int] = {}  # under way
+        self._must = must
+
+    def see(self, event: Event, fleet: Fleet, actions: Sequence[Action]) -> None:
+        body: Any = event.body
+        name = event.vassal or ""
+        for action in actions:
+            if action.do == "check":
+                self.checks[action.vassal] = action.attempt or 0
+        vassal = fleet.vassals.get(name)
+        if event.kind in _ANNOUNCED or getattr(body, "spec", None) is not None:
+            if vassal is not None and vassal.spec is body.spec:
+                self._announced(event, actions)
+        elif event.kind == "preflight_passed" and self.checks.get(name) == body.check:
+            del self.checks[name]
+            self.may[name] = self.wanted[name]
+        elif event.kind == "deploy_refused" and self.checks.get(name) == body.check:
+            del self.checks[name]
+        for left in self.wanted.keys() - fleet.vassals.keys():
+            del self.wanted[left], self.may[left]
+            self.checks.pop(left, None)
+        for action in actions:
+            self._check(fleet, action)
+        for each in fleet.vassals.values():
+            self._check_vassal(each)
+
+    def _announced(self, event: Event, actions: Sequence[Action]) -> None:
+        body: Any = event.body
+        name, spec = event.vassal or "", body.spec
+        self.wanted[name] = spec
+        checked = [each for each in actions if each.do == "check" and each.vassal == name]
+        if not checked:
+            self.may[name] = spec
+            self.checks.pop(name, None)
+        else:
+            self._must("preflight" in spec.settings, f"{name} has no preflight")
+            self.may.setdefault(name, None)
+
+    def _check(self, fleet: Fleet, action: Action) -> None:
+        name = action.vassal
+        if action.do not in ("spawn", "reload", "listen"):
+            return
+        may, vassal = self.may.get(name), fleet.vassals[name]
+        ran = vassal.running
+        self._must(may is not None, f"{action.do} {name}: no config of it may run")
+        assert may is not None
+        assert ran is not None
+        told = (ran.ts, ran.config, ran.settings)
+        self._must(told == (may.ts, may.config, may.settings), f"{action.do} {name}: not approved")
+        by_file = may.path is not None and "command" not in may.settings
+        if action.do != "listen" and by_file and may is not self.wanted[name]:
+            self._must(ran.copy, f"{action.do} {name}: reads a text that was not approved")
+
+    def _check_vassal(self, vassal: Vassal) -> None:
+        name = vassal.name
+        self._must(vassal.check == self.checks.get(name), f"{name}: another check is under way")
+        is_open = vassal.check is not None or vassal.refused is not None
+        approved = self.may.get(name) is self.wanted.get(name)
+        self._must(is_open != approved, f"{name}: approved or not")
+        kept = vassal.kept
+        self._must(kept is None or is_open, f"{name} keeps a spec for nothing")
