@@ -24,6 +24,7 @@ class LogPart(NamedTuple):
     descriptor: int
     inode: int
     changed: float  # when it was written last, in seconds of UTC
+    number: int = 0  # of an older part: that of its name
 
     @classmethod
     def open(cls, path: str) -> Self:
@@ -111,7 +112,7 @@ def _newest_first(path: str, since: float | None) -> Iterator[LogPart]:
         if older is None:
             break
         missing = None
-        yield older
+        yield older._replace(number=number)
     if missing is not None:
         raise missing
 

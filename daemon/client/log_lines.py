@@ -27,6 +27,9 @@ class LogLines:
         self._prefixes = _prefixes(names) if len(names) > 1 else {}
         self._held = dict[str, tuple[float, bytes]]()  # lines without an end, and since when
 
+    def begin(self, name: str, part: int | None) -> None:
+        """Note of which part of a log the next lines are; only JSON tells it."""
+
     def add(self, name: str, block: bytes) -> None:
         """Take what a log has next."""
         since, held = self._held.pop(name, (0.0, b""))

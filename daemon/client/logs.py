@@ -9,7 +9,7 @@ import resource
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -18,11 +18,12 @@ from ...monitors.names import shown
 from ..cli import commandline
 from ..cli.option_types import whole
 from ..cli.waiting import until_interrupted, wait
-from . import choosing
-from .asking import REFUSED, ask, complain, end
+from .asking import REFUSED, complain
 from .completing import VASSALS
 from .log_files import LastLines, LogPart, last_lines
+from .log_json import JsonLines
 from .log_lines import LogLines
+from .log_paths import log_paths
 from .log_tail import Tail
 
 _PAUSE: Final = 0.2  # seconds between two looks
@@ -42,24 +43,29 @@ _BLOCK: Final = 1 << 16
     help="Leave out logs, and older parts, that were last written before T. Lines have no time of"
     " their own, so a log that was written since is told from the N lines before its end.",
 )  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="For programs: an object a line.")
 @click.option("--raw", is_flag=True, help="Print the bytes as they are, on a terminal too.")
 @click.pass_obj
 def command(
-    path: str, names: tuple[str, ...], following: bool, lines: int, since: Moment | None, raw: bool
-) -> int:
+    path: str, names: tuple[str, ...], following: bool, lines: int, since: Moment | None,
+    as_json: bool, raw: bool,
+) -> int:  # fmt: skip
     """The last lines that vassals have written. NAME is a vassal or a pattern ('app-*').
 
     Of several vassals each line is named, and the log that was written last comes last. -f goes on
     when a log is cut or renamed, when the vassal is started again, and while no daemon runs. It
-    ends with ^C. A line without an end is told after a second.
+    ends with ^C. A line without an end is told after a second. The log of a removed vassal is found
+    by its whole name.
     """
+    if as_json and raw:
+        raise click.UsageError("--json escapes what is not printable; leave out --raw")
     if isinstance(since, EventNumber):
         raise click.UsageError("lines have no event numbers; write a time for --since")
-    logs = _logs(path, names)
+    logs = log_paths(path, names)
     if not following:
         commandline.page()
     _allow_files()
-    shower = _Logs(logs, LogLines(list(logs), raw))
+    shower = _Logs(logs, JsonLines(list(logs)) if as_json else LogLines(list(logs), raw))
     begins = None if since is None else since / 10**9
     if not following:
         shower.tell(lines, begins, following)
@@ -68,34 +74,6 @@ def command(
         shower.tell(lines, begins, following)
         shower.follow()
     return shower.code
-
-
-def _logs(path: str, names: Sequence[str]) -> dict[str, str]:
-    """The vassals that are meant, by name, and the paths of their logs."""
-    answer = ask(path, {"do": "list"})
-    try:
-        found = choosing.select(answer["vassals"], answer.get("sources", {}), names)
-    except choosing.Unknown as error:
-        end(REFUSED, str(error))
-    logs = {str(each["name"]): each.get("log") for each in found}
-    for name, log in logs.items():
-        if log is None:
-            end(
-                REFUSED,
-                f"{shown(name)}: has no log of its own, because the daemon runs with --log inherit;"
-                " what it writes is in the daemon's log",
-            )
-    told = {name: str(log) for name, log in logs.items()}
-    return told if all(map(os.path.isabs, told.values())) else _absolute(path, told)
-
-
-def _absolute(path: str, logs: Mapping[str, str]) -> dict[str, str]:
-    """The same paths, where the daemon was given a relative one."""
-    status: dict[str, Any] = ask(path, {"do": "status"})["status"]
-    with suppress(OSError):
-        directory = os.readlink(f"/proc/{status['pid']}/cwd")
-        return {name: os.path.join(directory, log) for name, log in logs.items()}
-    return dict(logs)
 
 
 def _allow_files() -> None:
@@ -163,6 +141,7 @@ class _Logs:
         """Print the last lines; the place in the last part up to which it was read."""
         at, read = found.at, 0
         for part in found.parts:
+            self._out.begin(name, part.number)
             size = part.size
             while at < size and (block := part.read(at, min(_BLOCK, size - at))):
                 self._out.add(name, block)
@@ -172,6 +151,8 @@ class _Logs:
 
     def follow(self) -> None:
         """Print what is written, until there is nothing that can be read."""
+        for name in self._tails:
+            self._out.begin(name, None)
         while self._tails:
             begun = time.monotonic()
             for name, tail in self._tails.items():

@@ -30,6 +30,7 @@ from .attention import attention
 from .caller import Caller
 from .choosing import is_of_many
 from .explain import Explain
+from .log_paths import log
 from .orders import VERBS, Orders
 from .orders import Daemon as Orderly
 from .refusals import reason_of
@@ -122,6 +123,8 @@ class RequestHandler:
             named = await self._orders.named(request)
             vassal = msgspec.structs.replace(named)  # the fleet goes on meanwhile
             return {"explanation": await threads.run_sync(self._explain, vassal)}
+        if do == "log":
+            return await log(self._daemon, request)
         if do == "why":
             return await why(self._daemon.journal_path, request)
         if do in ("adopt", "restore"):
@@ -134,7 +137,7 @@ class RequestHandler:
         if do == "reopen":
             return await self._reopen(request, client)
         known = ", ".join(
-            ("status", "list", "show", "explain", "why", *VERBS, "wait", "reopen", "upgrade")
+            ("status", "list", "show", "explain", "why", "log", *VERBS, "wait", "reopen", "upgrade")
         )
         raise Refused(f"there is no {shown(str(do))[:40]!r}; ask one of {known}")
 

@@ -6,6 +6,7 @@ go on:
     {"do": "status"}                        {"ok": true, "status": {...}}
     {"do": "list"}                          {"ok": true, "vassals": [...]}
     {"do": "show", "name": N}               {"ok": true, "vassal": {...}}
+    {"do": "log", "name": N}                {"ok": true, "log": PATH, "there": BOOL}
     {"do": "start"|"stop"|"restart"|"reload"|"retry", "name": N}   {"ok": true, "phase": P}
     {"do": "wait", "name": N, "for": "start"|...}        {"ok": true, "phase": P}
     the same with "names": [N, ...] or "all": true       a line for each, see orders.py

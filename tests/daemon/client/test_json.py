@@ -3,12 +3,14 @@
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from emperord.daemon.ctl import cli
 from support.asking import asked
+from support.followers import Follower
 from support.kept import Emperor
 from support.subcommands import subcommands
 from support.vassals import SLEEPER, program
@@ -98,6 +100,37 @@ def test_an_upgrade_that_is_not_waited_for_tells_nothing(fleet: Emperor) -> None
 def test_the_top(fleet: Emperor) -> None:
     told = asked(fleet, "top", "--once")
     assert set(told[0]) == keys("top")
+
+
+def test_lines_of_a_log(fleet: Emperor) -> None:
+    log = fleet.logs / "a.ini.log"
+    log.with_name("a.ini.log.1").write_bytes(b"older\n")
+    log.write_bytes(b"\xff \x1b[2J\nno end")
+    told = objects(fleet, "logs", "a.ini", "-n", "3")
+    assert {key for each in told for key in each} == keys("logs")
+    assert [each["vassal"] for each in told] == ["a.ini"] * 3
+    assert [(each["part"], each["at"], each["text"]) for each in told] == [
+        (1, None, "older"),
+        (0, None, "\\xff \x1b[2J"),
+        (0, None, "no end"),
+    ]
+    assert fleet.ctl("logs", "a.ini", "--json", "--raw").returncode == 2
+
+
+def test_lines_of_a_log_that_is_followed(fleet: Emperor) -> None:
+    log = fleet.logs / "a.ini.log"
+    log.write_bytes(b"before\n")
+    began = datetime.now(UTC)
+    with Follower(fleet, "logs", "-f", "-n", "1", "--json", "a.ini") as follower:
+        before = follower.until(b"\n")
+        assert json.loads(before)["at"] is None
+        with log.open("ab") as file:
+            file.write(b"new\n")
+        told = json.loads(
+            follower.until_true(lambda text: text.count(b"\n") == 2, "new").splitlines()[1]
+        )
+    assert (told["vassal"], told["part"], told["text"]) == ("a.ini", 0, "new")
+    assert began < datetime.fromisoformat(told["at"]) < datetime.now(UTC)
 
 
 def _all_keys(value: Any, of_others: tuple[str, ...]) -> Iterator[str]:

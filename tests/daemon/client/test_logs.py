@@ -1,6 +1,7 @@
 """emperor-ctl logs: the last lines of vassals, and what they write next, whatever becomes of it."""
 
 import gzip
+import json
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from emperord.daemon.client import packed_logs
+from emperord.journal.times import rfc3339
 from support.asking import refused
 from support.followers import Follower
 from support.kept import Emperor
@@ -244,6 +246,29 @@ def test_a_vassal_without_a_log_of_its_own(make_emperor: MakeEmperor) -> None:
     emperor.up("a.ini")
     assert "has no log of its own" in refused(emperor, "logs", "a.ini")
     assert refused(emperor, "logs", "b.ini").startswith("there is no vassal b.ini")
+    emperor.stop()
+
+
+def test_a_removed_vassal_has_left_its_log(make_emperor: MakeEmperor) -> None:
+    emperor = make_emperor()
+    emperor.put("a.ini", SLEEPER)
+    emperor.put("gone.ini", shell("echo farewell; exec sleep 1000"))
+    emperor.start()
+    emperor.up("a.ini", "gone.ini")
+    emperor.until(lambda: "farewell" in emperor.vassal_log("gone.ini"), "it has said something")
+    (emperor.vassals / "gone.ini").unlink()
+    emperor.gone("gone.ini")
+    removal = emperor.event("vassal_removed", "gone.ini")
+    done = emperor.ctl("logs", "gone.ini")
+    assert (done.returncode, done.stdout) == (0, "farewell\n")
+    at = rfc3339(removal.at)[:19]
+    told = f"was removed at {at}Z (event {removal.seq}); this is the log that it left"
+    assert done.stderr == f"emperor-ctl: gone.ini: {told}\n"
+    (object_,) = map(json.loads, emperor.ctl("logs", "gone.ini", "--json").stdout.splitlines())
+    assert (object_["vassal"], object_["text"]) == ("gone.ini", "farewell")
+    assert refused(emperor, "logs", "gone").startswith("there is no vassal gone")
+    log_of(emperor, "gone.ini").unlink()
+    assert refused(emperor, "logs", "gone.ini").startswith("there is no vassal gone.ini")
     emperor.stop()
 
 
