@@ -80,7 +80,8 @@ class Orders:
 
     def _note(self, line: dict[str, Any]) -> None:
         if "total" in line and self._total is None:
-            self._total = self._bar.total = line["total"]
+            self._total = int(line["total"])
+            self._bar.expect(self._total)
         for text in line.get("unknown", ()):
             self._bar.line(f"emperor-ctl: {shown(text)}; waiting for it", error=True)
         self._recorded.update(dict.fromkeys(line.get("recorded", ())))

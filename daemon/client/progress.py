@@ -1,4 +1,8 @@
-"""A progress bar on a terminal, for many vassals that take longer than a second."""
+"""A progress bar on a terminal, for many vassals that take longer than a second.
+
+How many vassals there are is the first thing that the daemon answers. Where that takes longer than
+a second, the bar only says that the command waits.
+"""
 
 import sys
 import threading
@@ -15,18 +19,19 @@ _MANY: Final = 5  # vassals
 
 
 class Bar:
-    """Prints lines, and below them how many of ``total`` are done. In a pipe it only prints.
+    """Prints lines, and below them how many are done. In a pipe it only prints.
 
-    ``total`` may be set later. The bar is drawn from a thread, as the command waits for the daemon.
+    The bar is drawn ``after`` so many seconds, from a thread, as the command waits for the daemon.
     """
 
-    def __init__(self, title: str) -> None:
-        self.total = 0
+    def __init__(self, title: str, after: float = _AFTER) -> None:
         self._title = title
+        self._total: int | None = None  # not known yet
         self._done = 0
+        self._is_time = False
         self._lock = threading.Lock()
         self._bar: Progress | None = None
-        self._timer = threading.Timer(_AFTER, self._begin)
+        self._timer = threading.Timer(after, self._begin)
         self._timer.daemon = True
 
     def __enter__(self) -> Self:
@@ -42,10 +47,15 @@ class Bar:
     ) -> None:
         self._timer.cancel()
         with self._lock:
-            if self._bar is not None:
-                self._bar.stop()
-                self._bar = None
+            self._is_time = False
             self._title = ""
+            self._draw()
+
+    def expect(self, total: int) -> None:
+        """Say for how many vassals the command waits."""
+        with self._lock:
+            self._total = total
+            self._draw()
 
     def line(self, text: str, *, error: bool = False) -> None:
         """Print a line above the bar; an ``error`` goes to standard error."""
@@ -63,29 +73,40 @@ class Bar:
         """One more is done."""
         with self._lock:
             self._done += 1
-            if self._bar is not None:
-                self._bar.update(self._bar.task_ids[0], completed=self._done, total=self.total)
+            self._draw()
 
     def _begin(self) -> None:
         with self._lock:
-            if not self._title or self.total < _MANY:
-                return
-            from rich.console import Console
-            from rich.progress import (
-                BarColumn,
-                MofNCompleteColumn,
-                Progress,
-                TextColumn,
-                TimeElapsedColumn,
-            )
+            self._is_time = bool(self._title)
+            self._draw()
 
-            console = Console(
-                file=sys.stdout, no_color=not terminal.is_coloured(), force_terminal=True
-            )
-            columns = (
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                TimeElapsedColumn(),
-            )  # fmt: skip
-            self._bar = Progress(*columns, console=console, transient=True)
-            self._bar.add_task(self._title, total=self.total, completed=self._done)
+    def _draw(self) -> None:
+        """Draw the bar as it is now, or take it away; the lock is held."""
+        if not self._is_time or (self._total is not None and self._total < _MANY):
+            if self._bar is not None:
+                self._bar.stop()
+                self._bar = None
+        elif self._bar is None:
+            self._bar = self._made()
             self._bar.start()
+        else:
+            self._bar.update(self._bar.task_ids[0], completed=self._done, total=self._total)
+
+    def _made(self) -> "Progress":
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
+        console = Console(file=sys.stdout, no_color=not terminal.is_coloured(), force_terminal=True)
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )  # fmt: skip
+        bar = Progress(*columns, console=console, transient=True)
+        bar.add_task(self._title, total=self._total, completed=self._done)
+        return bar
