@@ -194,6 +194,7 @@ class RequestHandler:
             "deadline": None if vassal.deadline is None else rfc3339(vassal.deadline),
             "cgroup": self._daemon.cgroup_of(vassal.name),
             "log": self._daemon.log_of(vassal.name),
+            "status": self._daemon.status_of(vassal.name),
         }
 
     async def _reopen(self, request: Mapping[str, Any], client: Client) -> dict[str, Any]:

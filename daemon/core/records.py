@@ -94,7 +94,7 @@ def vassal_columns() -> tuple[str, ...]:
 # Fields that only a running daemon can fill in.
 LIVE: Final = (
     "in_line", "since", "held", "control", "uptime_s", "last_exit_s", "last_heartbeat", "deadline",
-    "cgroup", "log",
+    "cgroup", "log", "status",
 )  # fmt: skip
 
 

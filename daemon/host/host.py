@@ -280,6 +280,11 @@ class Host:
         process = self._processes.get(vassal)
         return None if process is None else process.cgroup
 
+    def status_of(self, vassal: str) -> str | None:
+        """The last status that a program has notified, None without."""
+        process = self._processes.get(vassal)
+        return None if process is None or process.notify is None else process.notify.status or None
+
     def log_troubles(self) -> dict[str, str]:
         """Trouble with the directory of logs: a heading, and the reason."""
         if self._logs is None or not self._logs.others:

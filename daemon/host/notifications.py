@@ -132,16 +132,17 @@ class Notifications:
         self._tasks.start("hear", process, resume)
 
     def _note_status(self, process: Process, notify: NotifySocket, status: str) -> None:
-        """Keep a status. The keeper is told of one a second at most: the last."""
+        """Keep a status. The keeper is told of two a second at most: the first and the last."""
         notify.status = status
         if notify.is_telling:
             return
         notify.is_telling = True
+        notify.tell_status(self._keeper)
 
         async def tell(process: Process) -> None:
             await trio.sleep(_TOLD)
             notify.is_telling = False
-            if self._processes.holds(process):
+            if self._processes.holds(process) and notify.status != status:
                 notify.tell_status(self._keeper)
 
         self._tasks.start("hear", process, tell)

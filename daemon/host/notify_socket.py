@@ -95,10 +95,13 @@ class NotifySocket:
         found.status = str(kept.about.get("status", ""))
         return found
 
-    @property
-    def variables(self) -> dict[str, str]:
-        """The variables by which the vassal finds it."""
-        return {"NOTIFY_SOCKET": self.path}
+    def variables(self, required_heartbeat: float) -> dict[str, str]:
+        """The variables by which the vassal finds it, and sends heartbeats often enough.
+
+        ``WATCHDOG_PID`` is left out, as there is no pid yet: each process of the vassal may send.
+        """
+        usec = str(int(required_heartbeat * 1_000_000))
+        return {"NOTIFY_SOCKET": self.path, "WATCHDOG_USEC": usec}
 
     def peek(self) -> Datagram | None:
         """The first message, which stays; None if there is none. Raises OSError.

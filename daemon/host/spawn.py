@@ -141,7 +141,7 @@ class Starter:
                     self._identity(),
                 )
                 | world.variable(spec.settings)
-                | ({} if notify is None else notify.variables),
+                | ({} if notify is None else notify.variables(self._policy().required_heartbeat)),
                 cwd=spec.cwd,
                 stdin=stdin,
                 stdout=out,

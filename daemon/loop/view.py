@@ -146,6 +146,10 @@ class View:
         """The file that a vassal writes its output to, None with ``--log inherit``."""
         return self._host.log_of(vassal)
 
+    def status_of(self, vassal: str) -> str | None:
+        """The last status that a program has notified, None without."""
+        return self._host.status_of(vassal)
+
     def last_lines(self, vassal: str) -> str:
         """The end of a vassal's log; may block."""
         return self._host.last_lines(vassal)

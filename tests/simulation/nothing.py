@@ -30,5 +30,8 @@ class Nothing:
     def log_of(self, vassal: str) -> str | None:
         return None
 
+    def status_of(self, vassal: str) -> str | None:
+        return None
+
     def last_lines(self, vassal: str) -> str:
         return ""

@@ -1,53 +1,16 @@
 """``ready = notify`` under a real daemon: programs that say by sd_notify(3) when they are up."""
 
+import json
 import os
 import signal
-import sys
-from pathlib import Path
 
 import pytest
+from support import processes
 from support.daemon import Daemon
-from support.vassals import program, shell
+from support.notifier import Notifier
+from support.vassals import shell
 
 from ..conftest import MakeDaemon, MakeEmperor
-
-# Sends each line that is appended to the file in argv[1]; "\\n" in it is a line end.
-NOTIFIER = r"""
-import os, signal, socket, sys, time
-signal.signal(signal.SIGHUP, signal.SIG_IGN)
-end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-end.connect(os.environ["NOTIFY_SOCKET"])
-sent = 0
-while True:
-    lines = open(sys.argv[1]).read().split("\n")[:-1]
-    for line in lines[sent:]:
-        end.send(line.replace("\\n", "\n").encode())
-    sent = len(lines)
-    open(sys.argv[1] + ".sent", "w").write(str(sent))
-    time.sleep(0.02)
-"""
-
-
-class Notifier:
-    """A vassal that sends messages as a test tells it to."""
-
-    def __init__(self, daemon: Daemon, name: str = "a") -> None:
-        self._until = daemon.until
-        self.config = daemon.vassals / f"{name}.ini"
-        self._script = daemon.folder / "notifier.py"
-        self._said = daemon.folder / f"{name}.said"
-        self._said.touch()
-
-    def put(self, **settings: str) -> None:
-        self._script.write_text(NOTIFIER)
-        words = (sys.executable, "-IS", str(self._script), str(self._said))
-        self.config.write_text(program(*words, ready="notify", **settings))
-
-    def say(self, *assignments: str) -> None:
-        with self._said.open("a") as file:
-            file.write("\\n".join(assignments) + "\n")
-        count, sent = len(self._said.read_text().splitlines()), Path(f"{self._said}.sent")
-        self._until(lambda: sent.exists() and sent.read_text() == str(count), "it is sent")
 
 
 @pytest.fixture
@@ -117,4 +80,41 @@ def test_without_a_keeper_nothing_waits_for_a_message(daemon: Daemon, notifier: 
     daemon.kill()
     daemon.start()
     assert daemon.phase("a.ini", "ready").pid == pid
+    daemon.stop()
+
+
+def test_the_last_status_is_shown_and_outlives_the_daemon(make_emperor: MakeEmperor) -> None:
+    emperor = make_emperor()
+    notifier = Notifier(emperor)
+    notifier.put()
+    emperor.start()
+
+    def status() -> str | None:
+        text: str | None = json.loads(emperor.ctl("show", "a.ini", "--json").stdout)["status"]
+        return text
+
+    for number in range(20):
+        notifier.say(f"STATUS={number} of 20")
+    notifier.say("READY=1", "STATUS=all \x1b[31m of 20")
+    emperor.until(lambda: status() == "all \x1b[31m of 20", "the last one is shown")
+    assert r"all \x1b[31m of 20" in emperor.ctl("show", "a.ini").stdout
+    assert "all" in emperor.ctl("list", "-o", "wide").stdout
+    emperor.restart()
+    assert "of 20" in str(status())
+    emperor.stop()
+    assert "of 20" not in emperor.log()
+
+
+def test_heartbeats(daemon: Daemon, notifier: Notifier) -> None:
+    daemon.options += ["--required-heartbeat", "1"]
+    notifier.put()
+    daemon.start()
+    notifier.say("READY=1")
+    notifier.say("WATCHDOG=1")
+    daemon.event("heartbeat_started", "a.ini")
+    environment = processes.environment_of(daemon.pid_of("a.ini"))
+    assert environment["WATCHDOG_USEC"] == "1000000"
+    lost = daemon.event("heartbeat_lost", "a.ini")
+    assert lost.at - daemon.event("heartbeat_started", "a.ini").at > 900_000_000
+    daemon.event("spawned", "a.ini", count=2)
     daemon.stop()

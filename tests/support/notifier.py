@@ -1,0 +1,45 @@
+"""A vassal that notifies (sd_notify(3)) as a test tells it to."""
+
+import sys
+from pathlib import Path
+
+from .daemon import Daemon
+from .vassals import program
+
+# Sends each line that is appended to the file in argv[1]; "\\n" in it is a line end.
+NOTIFIER = r"""
+import os, signal, socket, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+end.connect(os.environ["NOTIFY_SOCKET"])
+sent = 0
+while True:
+    lines = open(sys.argv[1]).read().split("\n")[:-1]
+    for line in lines[sent:]:
+        end.send(line.replace("\\n", "\n").encode())
+    sent = len(lines)
+    open(sys.argv[1] + ".sent", "w").write(str(sent))
+    time.sleep(0.02)
+"""
+
+
+class Notifier:
+    """A vassal that sends messages as a test tells it to."""
+
+    def __init__(self, daemon: Daemon, name: str = "a") -> None:
+        self._until = daemon.until
+        self.config = daemon.vassals / f"{name}.ini"
+        self._script = daemon.folder / "notifier.py"
+        self._said = daemon.folder / f"{name}.said"
+        self._said.touch()
+
+    def put(self, **settings: str) -> None:
+        self._script.write_text(NOTIFIER)
+        words = (sys.executable, "-IS", str(self._script), str(self._said))
+        self.config.write_text(program(*words, ready="notify", **settings))
+
+    def say(self, *assignments: str) -> None:
+        with self._said.open("a") as file:
+            file.write("\\n".join(assignments) + "\n")
+        count, sent = len(self._said.read_text().splitlines()), Path(f"{self._said}.sent")
+        self._until(lambda: sent.exists() and sent.read_text() == str(count), "it is sent")
