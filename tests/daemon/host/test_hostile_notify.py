@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from support.root import need_root
 from support.tyrant import ALICE, ALICES, BOB
 from support.vassals import program, shell
 
-from .test_floods import LINGER, flooding, touch
+from .test_floods import LINGER, closing_all, flooding, lingering, touch
 from .test_tyrant_user import MakeTyrant
 
 SEND = "import socket, sys; socket.socket(1, 2).sendto(b'READY=1', sys.argv[1])"
@@ -152,12 +153,17 @@ def test_what_waits_at_its_end_is_closed(tmp_path: Path, monkeypatch: pytest.Mon
     keeper = KeeperLink(None)
     notify = NotifySocket.make(keeper, "1.2.a.ini", "i" * 16, None)
     reading, writing = os.pipe()
+    passed, kept = lingering()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
         end.connect(notify.path)
         for data in (b"", b"x"):
-            socket.send_fds(end, [data], [writing] * 253)
+            socket.send_fds(end, [data], [writing] * 249 + [passed.fileno()] * 4)
     os.close(writing)
+    passed.close()
+    began = time.monotonic()
     notify.discard(keeper)
+    assert time.monotonic() - began < LINGER / 10
+    closing_all(kept)
     assert os.read(reading, 1) == b""  # its last writer is closed
     os.close(reading)
     assert not os.path.exists(notify.path)
