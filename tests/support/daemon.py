@@ -23,7 +23,7 @@ from typing import Self, TypeVar
 
 from emperord.daemon.core.fleet import Vassal
 
-from . import processes
+from . import processes, warm
 from .journal_reader import Event, JournalReader
 from .tail import Tail
 from .waiting import PATIENCE, until
@@ -65,7 +65,7 @@ class Daemon(JournalReader):
             **(environ or {}),
         }
         self.module = "emperord.daemon.main"  # the daemon itself, without a keeper
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | warm.Process | None = None
         self._log = folder / "daemon.log"
         self._tail = Tail()
 
@@ -90,9 +90,11 @@ class Daemon(JournalReader):
 
     def launch(self, *extra: str) -> Self:
         """Start it and return at once."""
+        argv = [*self.argv, *extra]
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*self.argv, *extra],
+            warmed = warm.start(argv, self.environ, self.folder, log, log)
+            self.process = warmed or subprocess.Popen(
+                argv,
                 env=self.environ,
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
@@ -129,7 +131,7 @@ class Daemon(JournalReader):
         process = self.process
         self.until(lambda: process.poll() is not None, "the daemon ends", patience=patience)
         self.process = None
-        return int(process.returncode)
+        return process.wait()
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """Have it stop; it exits 0, leaves nothing running and has nothing to complain of."""

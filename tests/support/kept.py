@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import processes
+from . import processes, warm
 from .daemon import MARK, Daemon
 from .descriptors import descriptors
 from .waiting import until
@@ -113,11 +113,13 @@ class Emperor(Daemon):
     @property
     def ctl_argv(self) -> list[str]:
         """The command ``emperor-ctl`` for this daemon."""
-        return [sys.executable, "-m", "emperord.daemon.ctl", "--control", str(self.control)]
+        return [sys.executable, "-P", "-m", "emperord.daemon.ctl", "--control", str(self.control)]
 
     def ctl(self, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
         """Run ``emperor-ctl``."""
         argv = [*self.ctl_argv, *words]
+        if not more:
+            return warm.run(argv, self.environ)
         return subprocess.run(
             argv, capture_output=True, text=True, check=False, env=self.environ, **more
         )

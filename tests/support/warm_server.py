@@ -1,0 +1,116 @@
+"""Runs as a process of its own: imports a module once, and forks a process for each run of it.
+
+    python -P -W error warm_server.py MODULE SOCKET
+
+Each run is as ``python -m MODULE``: the module's own code is executed anew as ``__main__``. Only
+what it imports was imported before. The process has the descriptors, folder, environment and
+arguments that were asked for, in ``/proc`` as well. This process is its parent, and tells its end.
+"""
+
+import ctypes
+import importlib
+import json
+import os
+import runpy
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+_PR_SET_MM: Final = 35  # prctl(2)
+_PR_SET_MM_MAP: Final = 14
+_kept: list[object] = []  # the memory that the kernel shows as arguments and environment
+
+
+def main() -> None:
+    """Serve until the socket is closed. In a forked process: become the module, and return."""
+    module = sys.argv[1]
+    asked = socket.socket(fileno=int(sys.argv[2]))
+    importlib.import_module(module)
+    del sys.modules[module]  # runpy is to execute it
+    asked.send(b"ready")
+    while request := _received(asked):
+        message, descriptors = request
+        answer: Any
+        if (pid := message.get("ended")) is not None:
+            answer = _status(pid)
+        else:
+            answer = os.fork()
+            if answer == 0:
+                asked.close()
+                _become(message, descriptors)
+                return
+        for descriptor in descriptors:
+            os.close(descriptor)
+        asked.send(json.dumps(answer).encode())
+    os._exit(0)
+
+
+def _received(asked: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    length, descriptors, _, _ = socket.recv_fds(asked, 8, 3)
+    if not length:
+        return None
+    wanted = int.from_bytes(length, "little")
+    raw = bytearray()
+    while len(raw) < wanted:
+        raw += asked.recv(wanted - len(raw))
+    return json.loads(raw), list(descriptors)
+
+
+def _status(pid: int) -> int | None:
+    """The wait status of a run that has ended."""
+    ended, status = os.waitpid(pid, os.WNOHANG)
+    return status if ended else None
+
+
+def _become(message: dict[str, Any], descriptors: Sequence[int]) -> None:
+    for number, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, number)
+    for descriptor in descriptors:
+        if descriptor > 2:
+            os.close(descriptor)
+    os.chdir(message["folder"])
+    os.environ.clear()
+    os.environ.update(message["environ"])
+    argv = message["argv"]
+    sys.argv = ["-m", *argv[argv.index("-m") + 2 :]]
+    sys.orig_argv = argv
+    _show(argv, [f"{key}={value}" for key, value in message["environ"].items()])
+
+
+class _Map(ctypes.Structure):
+    """``struct prctl_mm_map`` of the kernel's prctl.h."""
+
+    _fields_ = [
+        *((f"of_{n}", ctypes.c_uint64) for n in range(7)),
+        *((name, ctypes.c_uint64) for name in ("arg_start", "arg_end", "env_start", "env_end")),
+        ("auxv", ctypes.c_uint64),
+        ("auxv_size", ctypes.c_uint32),
+        ("exe_fd", ctypes.c_int32),
+    ]
+
+
+def _show(argv: Sequence[str], environ: Sequence[str]) -> None:
+    """Have the kernel show these as arguments and environment of this process (proc(5), stat)."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    # startcode to endcode, start_data to end_data, start_brk, brk, startstack
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.sbrk.restype = ctypes.c_uint64
+    of = [*map(int, (*fields[23:25], *fields[42:45])), libc.sbrk(0), int(fields[25])]
+    shown = []
+    for words in (argv, environ):
+        text = b"".join(os.fsencode(word) + b"\0" for word in words)
+        memory = ctypes.create_string_buffer(text, len(text))
+        _kept.append(memory)
+        shown += [ctypes.addressof(memory), ctypes.addressof(memory) + len(text)]
+    wanted = _Map(*of, *shown, 0, 0, -1)
+    size = ctypes.c_ulong(ctypes.sizeof(wanted))
+    if libc.prctl(_PR_SET_MM, _PR_SET_MM_MAP, ctypes.byref(wanted), size, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+if __name__ == "__main__":
+    main()
+    module = sys.orig_argv[sys.orig_argv.index("-m") + 1]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
