@@ -6,6 +6,7 @@ from typing import Any, Final
 from ...journal import times
 from ...journal.times import age
 from ...monitors.names import shown
+from ..core.end_text import aged
 from ..core.step_text import step_text
 from . import terminal
 from .digests import short
@@ -134,7 +135,7 @@ def last_exit_text(vassal: Mapping[str, Any]) -> str | None:
     if last is None:
         return None
     since, whose = vassal.get("last_exit_s"), last["whose"]
-    text = last["how"] if since is None else f"{last['how']} {age(int(since * 1e9))} ago"
+    text = last["how"] if since is None else aged(last["how"], int(since * 1e9))
     return shown(text if whose is None else f"{text}, {whose}")
 
 

@@ -33,7 +33,10 @@ def check(client: Client, do: Any, group: int | None) -> None:
         raise Refused("only the daemon's own user, root and members of its --control-group may ask")
     if do not in LOOKS:
         looks = ", ".join(LOOKS)
-        raise Refused(f"members of the control group may only look ({looks})")
+        raise Refused(
+            f"members of the control group may only look ({looks}); ask as root or as the daemon's"
+            " own user"
+        )
 
 
 def _is_member(connection: socket.socket | trio.socket.SocketType, group: int) -> bool:

@@ -32,6 +32,15 @@ WAIT: Final = 60.0  # seconds that a client waits unless it says otherwise
 # The client wants a state. Where the fold ignores the request, the vassal is in that state already,
 # or on its way to it.
 _OF_STATE: Final = ("start", "stop", "restart")
+# The advice where a vassal has no process that could reload.
+_INSTEAD: Final = {
+    "queued": "it starts with the config that is wanted",
+    "throttled": "'emperor-ctl retry' starts it now, with the config that is wanted",
+    "listening": "its first connection starts it, with the config that is wanted",
+    "stopping": "its next start takes the config that is wanted",
+    "held": "'emperor-ctl start' starts it, with the config that is wanted",
+    "barred": "'emperor-ctl retry' starts it now, with the config that is wanted",
+}
 # Where a vassal's log says nothing of a failure: no process of it failed or is late.
 _SAYS_NOTHING: Final = ("forgotten", "held", "listening", "queued")
 _AT_ONCE: Final = 500  # requests of one transaction
@@ -300,7 +309,8 @@ def plan(do: Verb, vassal: Vassal) -> tuple[bool, str | None]:
             return False, f"{held}; 'emperor-ctl start' starts it"
         if do in _OF_STATE:
             return False, None
-        return False, f"{name} is {phase}, so there is nothing to {do}"
+        text = f"{name} is {phase}, so there is nothing to {do}"
+        return False, f"{text}; {_INSTEAD[phase]}" if do == "reload" else text
     if do == "reload" and way_to_reload(vassal) == "none":
         restart = "a change waits for its next start; 'emperor-ctl restart' starts it anew"
         return False, f"{name} has reload = none: {restart}"

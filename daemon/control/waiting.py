@@ -239,4 +239,6 @@ class Waiting:
             return Verdict("forgotten", f"there is no vassal {name}, after {patience:.3g} s")
         reason = f" ({vassal.reason})" if vassal.reason else ""
         text = f"{name} is still {vassal.phase} after {patience:.3g} s{reason}"
+        if vassal.phase == "listening":
+            text += "; its first connection starts it"
         return Verdict(vassal.phase, text)

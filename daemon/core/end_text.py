@@ -33,9 +33,14 @@ def whose(end: End) -> str | None:
 
 def ago(end: End, now: int) -> str:
     """The end with its age: ``SIGKILL 11 s ago, not by emperord``."""
-    text = f"{how(end)} {age(now - end.at)} ago"
+    text = aged(how(end), now - end.at)
     sender = whose(end)
     return text if sender is None else f"{text}, {sender}"
+
+
+def aged(text: str, nanoseconds: int) -> str:
+    """An end with its age. A comma is between two numbers: ``exit code 1, 4 s ago``."""
+    return f"{text}{',' if text[-1:].isdigit() else ''} {age(nanoseconds)} ago"
 
 
 def restarts_text(vassal: Vassal, now: int) -> str:

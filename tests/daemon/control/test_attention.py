@@ -119,11 +119,11 @@ WANTING: dict[str, tuple[list[str], list[tuple[str, str, str | None]]]] = {
     "died once and is up again": ([*UP, *DIES], []),
     "died often and is up again": (
         [*UP, *DIES, *DIES, *DIES],
-        [("crashing", "a.ini", "restarts (1 h) 3, last exit code 1 4 s ago")],
+        [("crashing", "a.ini", "restarts (1 h) 3, last exit code 1, 4 s ago")],
     ),
     "died more often and is up again": (
         [*UP, *DIES, *DIES, *DIES, *DIES, *DIES],
-        [("crashing", "a.ini", "restarts (1 h) 5, last exit code 1 16 s ago")],
+        [("crashing", "a.ini", "restarts (1 h) 5, last exit code 1, 16 s ago")],
     ),
     "died often and was changed": (
         [*UP, *DIES, *DIES, *DIES, "removed a.ini", "exited a.ini code=0", "added a.ini"],

@@ -14,6 +14,7 @@ import pytest
 from emperord.daemon.control import access
 from support.kept import Emperor
 from support.root import need_root
+from support.terminals import Terminal
 from support.vassals import SLEEPER
 
 GROUP, MEMBER, STRANGER = 61_500, 61_501, 61_502
@@ -134,3 +135,45 @@ def test_a_group_that_there_is_not(emperor: Emperor) -> None:
     )  # fmt: skip
     assert done.returncode == 2
     assert "there is no group no-such-group" in done.stderr
+
+
+CTL = """
+import os, sys
+from emperord.daemon import ctl
+from emperord.daemon.client import check, choosing, screen, top, top_rows, top_state, usage
+import rich.cells, rich.color, rich.style
+os.setgroups([int(sys.argv.pop(2))])
+os.setgid(int(sys.argv.pop(1)))
+os.setuid(os.getgid())
+ctl.main()
+"""
+
+
+def of_member(path: str, *words: str) -> list[str]:
+    """A command of emperor-ctl, as a member of the group has it."""
+    return [sys.executable, "-c", CTL, str(MEMBER), str(GROUP), "--control", path, *words]
+
+
+def test_a_member_has_a_live_screen(shared: tuple[Emperor, str]) -> None:
+    """What it needs is in the list, and in files of /proc that all may read."""
+    emperor, path = shared
+    with Terminal(of_member(path, "top")) as screen:
+        screen.until(r"a\.ini .*ready")
+        screen.until(str(emperor.pid_of("a.ini")))
+        screen.type("q")
+        assert screen.end()[0] == 0
+
+
+def test_a_member_is_told_by_whom_the_rest_may_be_asked(shared: tuple[Emperor, str]) -> None:
+    _, path = shared
+
+    def said(*words: str) -> tuple[int, str]:
+        argv = of_member(path, *words)
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    assert said("check")[0] == 0
+    looks = "status, list, show, why, log, wait"
+    refused = f"members of the control group may only look ({looks})"
+    told = f"emperor-ctl: {refused}; ask as root or as the daemon's own user\n"
+    assert said("restart", "a.ini") == (1, told)

@@ -44,7 +44,8 @@ def test_each_verb_finds_what_the_one_before_has_done(emperor: Emperor) -> None:
         assert said(emperor.ctl("start", "a.ini")) == (0, "a.ini: now ready\n", "")
         assert emperor.pid_of("a.ini") != pid
     assert emperor.ctl("stop", "a.ini").returncode == 0
-    refused = "emperor-ctl: a.ini is held, so there is nothing to reload\n"
+    start = "'emperor-ctl start' starts it, with the config that is wanted"
+    refused = f"emperor-ctl: a.ini is held, so there is nothing to reload; {start}\n"
     assert said(emperor.ctl("reload", "a.ini")) == (1, "", refused)
     assert said(emperor.ctl("stop", "a.ini")) == (0, "a.ini: now held\n", "")
     emperor.stop()
