@@ -1,5 +1,6 @@
 """Everything else that changed around a moment: changes of sources, requests, daemons, outages."""
 
+from bisect import insort
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -77,7 +78,7 @@ def _grouped(reader: Reader, rows: Iterator[Any]) -> Iterator[Change]:
         if now is not None and same and at - end <= _APART:
             now.last, end = seq, at
             if vassal not in now.names:
-                now.names.append(vassal)
+                insort(now.names, vassal)  # a listing has no order, so the events have none
             continue
         if now is not None:
             yield now

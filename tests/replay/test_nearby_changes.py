@@ -22,6 +22,10 @@ def path(tmp_path: Path) -> str:
             builder.changed(name, text)  # 10, 11
         builder.at += 5 * 10**9
         builder.changed("a.ini", b"3\n")  # 12
+        builder.at += 5 * 10**9
+        for name in ("c.ini", "b.ini", "a.ini"):  # 13 to 15, as a listing may have them
+            builder.at -= 950_000_000
+            builder.changed(name, b"4\n")
     return path
 
 
@@ -35,6 +39,7 @@ def test_changes_that_are_far_apart_are_told_one_by_one(path: str) -> None:
     assert found == [
         "changed: a.ini, b.ini, from dir:vassals (events 9-11)",
         "changed: a.ini, from dir:vassals (event 12)",
+        "changed: a.ini, b.ini, c.ini, from dir:vassals (events 13-15)",
     ]
 
 
