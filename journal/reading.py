@@ -154,15 +154,6 @@ class Reader:
             vassal, upto, *kinds,
         )  # fmt: skip
 
-    def last_for_all(self, after: int, upto: int, request: str) -> Row | None:
-        """The last operator's request for all vassals, behind ``after``; it reads all events."""
-        return self._row(
-            f"SELECT {COLUMNS} FROM event WHERE vassal IS NULL AND kind = 'operator_requested'"
-            " AND seq > ? AND seq <= ? AND json_extract(body, '$.request') = ?"
-            " ORDER BY seq DESC LIMIT 1",
-            after, upto, request,
-        )  # fmt: skip
-
     def last_rejection(self, label: str, upto: int) -> Row | None:
         """The last time that a thing of this name was refused as a vassal."""
         return self._row(

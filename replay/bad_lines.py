@@ -1,6 +1,8 @@
 """The lines that a deploy brought, and the vassals whose configs have one of them now."""
 
+from collections.abc import Set
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -39,18 +41,42 @@ def _lines(text: bytes | None) -> list[str]:
     return text.removesuffix(b"\n").decode("utf-8", "backslashreplace").split("\n")
 
 
+class _Asked(msgspec.Struct):
+    """The fleet that was asked about last, and its lines once it is asked about again."""
+
+    seq: int
+    names: dict[str, list[str]] | None = None  # by line
+
+
+_asked: WeakKeyDictionary[Reader, _Asked] = WeakKeyDictionary()
+
+
 def elsewhere(reader: Reader, fleet: Fleet, lines: list[str], but: str) -> list[Found]:
     """The vassals that have one of these lines now, by line; only lines that some have."""
     wanted = lines[:_MOST_LINES]
-    by_digest: dict[str, set[str]] = {}
-    found: dict[str, list[str]] = {line: [] for line in wanted}
+    asked = _asked.get(reader)
+    if asked is None or asked.seq != fleet.seq:
+        _asked[reader] = _Asked(fleet.seq)
+        found = _having(reader, fleet, frozenset(wanted))
+    else:  # each text is read once, however many vassals are asked about
+        if asked.names is None:
+            asked.names = _having(reader, fleet, None)
+        found = asked.names
+    told = ((line, [name for name in found.get(line, ()) if name != but]) for line in wanted)
+    return [Found(line, names) for line, names in told if names]
+
+
+def _having(reader: Reader, fleet: Fleet, wanted: Set[str] | None) -> dict[str, list[str]]:
+    """The vassals that have these lines in the config that is wanted; None: all lines."""
+    by_digest: dict[str, Set[str]] = {}
+    found: dict[str, list[str]] = {}
     for name in sorted(fleet.vassals):
         digest = fleet.vassals[name].spec.config
-        if name == but or digest is None:
+        if digest is None:
             continue
         if digest not in by_digest:
             text = {line.strip() for line in _lines(reader.config_text(digest))}
-            by_digest[digest] = text.intersection(wanted)
+            by_digest[digest] = text if wanted is None else text & wanted
         for line in by_digest[digest]:
-            found[line].append(name)
-    return [Found(line, names) for line, names in found.items() if names]
+            found.setdefault(line, []).append(name)
+    return found

@@ -17,6 +17,7 @@ from ..journal.times import took
 from ..monitors.names import shown
 from .clocks import stamp
 from .event_text import operator
+from .fleet_requests import last_for_all
 
 _MOST: Final = 100  # requests that are looked at
 _FAR: Final = 20_000  # events among which requests for all vassals are looked for
@@ -114,14 +115,14 @@ def _first_stop(reader: Reader, name: str, seq: int) -> Event | None:
 
 def _last_request(reader: Reader, name: str, seq: int) -> Event | None:
     """The last start or stop of a vassal, or of all among the last events."""
-    rows = [reader.last_for_all(seq - _FAR, seq, each) for each in ("start", "stop")]
+    for_all = last_for_all(reader, seq - _FAR, seq, ("start", "stop"))
     own, before = None, seq
     for _ in range(_MOST):
         own = reader.last_of(name, ("operator_requested",), before)
         if own is None or _request(reader.decode(own)) in ("start", "stop"):
             break
         before = own[0] - 1
-    last = max((row for row in (own, *rows) if row is not None), default=None)
+    last = max((row for row in (own, for_all) if row is not None), default=None)
     return None if last is None else reader.decode(last)
 
 

@@ -58,6 +58,7 @@ class Mark(NamedTuple):
     seq: int
     sort: Sort
     what: str
+    source: str | None = None  # the one that it is about, where it is about no vassal
 
     @property
     def text(self) -> str:
@@ -73,6 +74,7 @@ class Lane:
         self.name = FLEET if vassal is None else shown(vassal)
         self.bars: list[Bar] = []
         self.marks: list[Mark] = []
+        self.sources: set[str] = set()  # that had the vassal
         self._open: Bar | None = None
 
     def enter(self, phase: str | None, reason: str, at: int) -> None:
@@ -99,9 +101,19 @@ class Lanes:
         named = [lane for _, lane in sorted(self._lanes.items())]
         return [self.fleet, *(lane for lane in named if lane.bars or lane.marks)]
 
-    def keep(self, wanted: Callable[[str], bool]) -> None:
-        """Leave out the lanes of vassals that are not wanted."""
-        self._lanes = {name: lane for name, lane in self._lanes.items() if wanted(name)}
+    def keep(self, wanted: Callable[[str], bool], source: str | None = None) -> None:
+        """Leave out the lanes of vassals that are not wanted, and those of other sources.
+
+        The fleet's lane stays, but for the marks of other sources.
+        """
+        self._lanes = {
+            name: lane
+            for name, lane in self._lanes.items()
+            if wanted(name) and (source is None or source in lane.sources)
+        }
+        if source is not None:
+            marks = self.fleet.marks
+            self.fleet.marks = [each for each in marks if each.source in (None, source)]
 
     def begin(self, fleet: Fleet) -> None:
         """The window begins with this fleet."""
@@ -114,7 +126,8 @@ class Lanes:
         if (sort := _sort(event, failure)) is not None:
             text = f"{event.kind.removeprefix('vassal_')} {essence(event.body)}".strip()
             about = shown(event.monitor) if sort == "source" and event.monitor else ""
-            self._mark(name, Mark(event.at, event.seq, sort, f"{text} {about}".strip()))
+            source = event.monitor if sort == "source" else None
+            self._mark(name, Mark(event.at, event.seq, sort, f"{text} {about}".strip(), source))
         for order in orders:
             if order.do == "kill":
                 self._mark(order.vassal, Mark(event.at, event.seq, "kill", "kill ordered"))
@@ -135,6 +148,7 @@ class Lanes:
         vassal = fleet.vassals.get(name)
         if vassal is not None:
             lane = self._lanes.setdefault(name, Lane(name))
+            lane.sources.add(vassal.monitor)
             lane.enter(vassal.phase, shown(vassal.reason or ""), at)
         elif name in self._lanes:
             self._lanes[name].enter(None, "", at)

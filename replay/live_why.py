@@ -14,7 +14,6 @@ from typing import Any
 import click
 
 from ..daemon.cli import commandline
-from ..daemon.cli.nearest import is_pattern
 from ..daemon.client.asking import REFUSED, ask, end
 from ..daemon.client.completing import VASSALS
 from ..daemon.client.format import as_json, print_json
@@ -24,8 +23,8 @@ from ..monitors.names import shown
 from . import line_styles, why
 from .altered_rows import complaint
 from .clocks import keep_utc
-from .names import chosen
 from .rebuild import NotFound
+from .several import meant
 from .story import Story
 
 _DAMAGED = 3  # the exit code
@@ -89,22 +88,18 @@ def journal_of(status: dict[str, Any]) -> str:
 
 def _tell(reader: Reader, names: tuple[str, ...], as_json: bool) -> str | None:
     """Print the stories; a complaint where one has an event that is not as it was written."""
-    one = len(names) == 1 and (not is_pattern(names[0]) or reader.first_of(names[0]) is not None)
-    known, now = _known(reader, names, one), time.time_ns()
-    told = [why.tell(reader, name, reader.head.seq, now) for name in known]
+    found, several = meant(reader, names)
+    stories = why.Stories(reader, found, reader.head.seq, time.time_ns())
+    told = [stories.tell(name) for name in found]
     if as_json:
         records = [why.record(reader, story) for story in told]
-        print_json(records[0] if one else records)
+        print_json(records if several else records[0])
     else:
         commandline.page()
         for place, story in enumerate(told):
             _print(reader, story, apart=place > 0)
     altered = sorted({seq for story in told for seq in story.altered})
     return complaint(reader, altered) if altered else None
-
-
-def _known(reader: Reader, names: tuple[str, ...], one: bool) -> list[str]:
-    return list(names) if one else chosen(reader, names)
 
 
 def _print(reader: Reader, story: Story, *, apart: bool) -> None:

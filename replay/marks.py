@@ -25,6 +25,7 @@ from ..journal.reading import COLUMNS, Reader, Row
 from . import intact_events
 from .breaks import Mark, What
 from .event_text import decode_actions, essence, how_it_ended
+from .fleet_requests import requests_for_all
 
 MOST: Final = 2000  # events of a vassal that are read
 _FAR: Final = 50_000  # events among which all requests for all vassals are looked for
@@ -89,7 +90,7 @@ def record(reader: Reader, name: str, upto: int, known: Set[int | None] = frozen
     if earlier and (deployed := reader.last_of(name, DEPLOYED, first - 1)) is not None:
         found[deployed[0]] = deployed  # the config that these events begin with
     own = sorted(found.values())
-    found.update((row[0], row) for row in _for_all(reader, first, upto))
+    found.update((row[0], row) for row in requests_for_all(reader, max(first, upto - _FAR), upto))
     found.update((row[0], row) for row in _causes(reader, found, known))
     found.update((row[0], row) for row in _before(reader, own, found))
     entries = {}
@@ -97,15 +98,6 @@ def record(reader: Reader, name: str, upto: int, known: Set[int | None] = frozen
         orders = tuple(each for each in decode_actions(row[7]) if each.vassal == name)
         entries[event.seq] = Entry(event, orders)
     return Record(name, entries, known, earlier)
-
-
-def _for_all(reader: Reader, first: int, upto: int) -> list[Row]:
-    """Requests of operators for all vassals."""
-    return reader.fetch(
-        f"SELECT {COLUMNS} FROM event WHERE seq > ? AND seq <= ? AND vassal IS NULL"
-        " AND kind = 'operator_requested'",
-        max(first, upto - _FAR), upto,
-    )  # fmt: skip
 
 
 def _before(reader: Reader, own: Sequence[Row], found: dict[int, Row]) -> Iterator[Row]:

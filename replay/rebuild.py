@@ -6,7 +6,8 @@ snapshot is a shortcut, never the truth: ``full`` does without, and ``verify`` c
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -75,35 +76,53 @@ def fleet_at(reader: Reader, seq: int, full: bool = False) -> Fleet:
     return deque(fleets(reader, seq, full), maxlen=1)[0]
 
 
+class Step(NamedTuple):
+    """An event that was folded, None where there is none to fold, and its orders."""
+
+    event: Event | None
+    orders: Sequence[Action] = ()
+
+
+_NONE: Final = Step(None)
+
+
 def fleets(reader: Reader, seq: int, full: bool = False) -> Iterator[Fleet]:
     """The one fleet, at the nearest snapshot and after each event from there up to ``seq``.
 
     Raises what ``fleet_at`` raises.
     """
+    return (fleet for fleet, _ in folded(reader, seq, full))
+
+
+def folded(reader: Reader, seq: int, full: bool = False) -> Iterator[tuple[Fleet, Step]]:
+    """The same, each with the event that made it so. Raises what ``fleet_at`` raises."""
     if not reader.anchor.seq <= seq <= reader.head.seq:
         raise NotFound(where_it_is(reader, seq))
     fleet, previous = base(reader, seq, full)
-    yield fleet
+    yield fleet, _NONE
     for row in reader.rows(after=fleet.seq, upto=seq):
         for missing in range(fleet.seq + 1, row[0]):
             leave_out(reader, missing, damaged(reader, missing, "is missing"))
             previous = b""  # not known
         fleet.seq = row[0]
+        step = _NONE
         if previous and _link(previous, row) != row[8]:
             leave_out(reader, row[0], damaged(reader, row[0], "is not what was written"))
         else:
-            _fold_or_leave_out(reader, fleet, row)
+            step = _fold_or_leave_out(reader, fleet, row)
         previous = row[8]
-        yield fleet
+        yield fleet, step
     for missing in range(fleet.seq + 1, seq + 1):
         leave_out(reader, missing, damaged(reader, missing, "is missing"))
 
 
-def _fold_or_leave_out(reader: Reader, fleet: Fleet, row: Row) -> None:
+def _fold_or_leave_out(reader: Reader, fleet: Fleet, row: Row) -> Step:
     try:
-        fold_one(fleet, reader.decode(row))
+        event = reader.decode(row)
+        return Step(event, fold_one(fleet, event))
     except (Damaged, FoldFailed) as error:
         leave_out(reader, row[0], error)
+        return _NONE
 
 
 def _link(previous: bytes, row: Row) -> bytes:

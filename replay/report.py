@@ -202,7 +202,7 @@ class Answer:
     def __init__(
         self,
         found: Sequence[tuple[str | None, Report]],
-        wanted: Callable[[str], bool],
+        wanted: Callable[[str | None, str, str | None], bool],  # by host, name and source
         order: str = "name",
     ) -> None:
         self.reports = [report for _, report in found]
@@ -212,7 +212,8 @@ class Answer:
             (host, name, spell)
             for host, report in found
             for name, spell in sorted(report.spells.items())
-            if wanted(name) and (spell.up or spell.down or spell.off or spell.outcomes)
+            if wanted(host, name, spell.monitor)
+            and (spell.up or spell.down or spell.off or spell.outcomes)
         ]
         self.vassals = [Line("vassal", host, name, [spell]) for host, name, spell in chosen]
         if order != "name":

@@ -22,12 +22,11 @@ from ..journal.reading import Reader
 from ..journal.selection import Filter, nth_from_end
 from ..journal.times import EventNumber, Moment
 from ..monitors.names import shown
-from . import completing
 from .hosts import HostReader
 from .names import chosen
+from .of_source import monitor_option, url_of
 from .rebuild import NotFound
-from .shared import check_order, check_times, in_any, kinds_option, name_of, names_argument
-from .sources import Sources
+from .shared import check_order, check_times, in_any, kinds_option, names_argument
 
 T = TypeVar("T")
 _UID: Final = re.compile(r"[0-9]{1,10}", re.ASCII)
@@ -57,7 +56,7 @@ class Selection(msgspec.Struct, frozen=True):
     def filter(self, reader: Reader, lines: int | None = None) -> Filter:
         """The events of a journal that are meant. Raises NotFound, UsageError."""
         # By the name that this journal has for its source, or by its URL.
-        url = self.monitor and Sources.of(reader).url(reader, self.monitor)
+        url = url_of(reader, self.monitor)
         check_order(reader, self.since, self.until)
         names = chosen(reader, self.names)
         which = Filter(
@@ -98,9 +97,7 @@ def filters(
             click.option("--boot", metavar="N", callback=_boot,
                          help="Only of this boot: 0 the last, -1 the one before, 1 the first."),
             kinds_option(kinds),
-            click.option("--monitor", metavar="M", callback=name_of,
-                         shell_complete=completing.SOURCES,
-                         help="Only from this source: its URL or short name."),
+            monitor_option,
             click.option("--until", type=TIME, metavar="T", help="Only up to then."),
             click.option("--since", type=TIME, metavar="T", help="Only from then on."),
             argument,

@@ -11,7 +11,7 @@ import click
 
 from ..daemon.cli import commandline, completion
 from ..daemon.cli.commandline import TIME
-from ..daemon.cli.nearest import did_you_mean, is_pattern, nearest_words
+from ..daemon.cli.nearest import did_you_mean, nearest_words
 from ..daemon.cli.option_types import whole
 from ..journal.errors import VERIFY_SAYS_MORE, JournalError
 from ..journal.reading import COPY_THE_LOG, Reader, Row, open_journal
@@ -20,7 +20,6 @@ from ..journal.times import EventNumber, Moment
 from ..monitors.names import shown
 from . import completing, open_end, salvage
 from .hosts import HostReader, Source
-from .names import chosen
 from .rebuild import NotFound, moment
 
 P = ParamSpec("P")
@@ -197,6 +196,14 @@ def names_argument(command: Callable[..., None]) -> Callable[..., None]:
     )(command)
 
 
+def some_names_argument(command: Callable[..., None]) -> Callable[..., None]:
+    """The argument NAME..., one vassal or pattern at least."""
+    return click.argument(
+        "names", metavar="NAME...", nargs=-1, required=True, callback=names_of,
+        shell_complete=completing.VASSALS,
+    )(command)  # fmt: skip
+
+
 def raw_option(command: Callable[..., None]) -> Callable[..., None]:
     """The option of commands that print texts of others."""
     return click.option(
@@ -223,26 +230,6 @@ def in_any(hosts: Sequence[HostReader], look: Callable[[HostReader], T]) -> list
     if not found:
         raise missed[0]
     return found
-
-
-def of_each(reader: Reader, told: str, look: Callable[[str], T]) -> tuple[list[T], bool]:
-    """The answers of ``look`` about each vassal that is meant, and if that is by a pattern.
-
-    Stderr says why one of a pattern has no answer. Raises NotFound where none has.
-    """
-    if not is_pattern(told) or reader.first_of(told) is not None:
-        return [look(told)], False
-    found, missed = list[T](), list[NotFound]()
-    for name in chosen(reader, (told,)):
-        try:
-            found.append(look(name))
-        except NotFound as error:
-            missed.append(error)
-    for each in missed[0 if found else 1 :]:
-        complain(each)
-    if not found:
-        raise missed[0]
-    return found, True
 
 
 def check_times(hosts: Sequence[HostReader], *times: Moment | None) -> None:

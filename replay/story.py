@@ -13,7 +13,7 @@ slot is one item, too, and not the event of another vassal that freed the slot.
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Any, Final
 
 import msgspec
@@ -30,8 +30,8 @@ from .change_groups import ChangeGroup, change_group
 from .ends import essence_of
 from .event_text import decode_actions, essence, orders
 from .marks import Entry, Record, marks, record
-from .rebuild import fleets
-from .waits import Wait, watch
+from .rebuild import folded
+from .waits import Wait, Watched, watch
 
 # Events that change nothing which another event does not tell.
 _QUIET: Final = frozenset(
@@ -88,9 +88,13 @@ class Story(msgspec.Struct):
     )
 
 
-def story(reader: Reader, name: str, seq: int) -> Story:
+def watched(reader: Reader, names: Iterable[str], seq: int) -> dict[str, Watched]:
+    """The vassals as they are seen by one fold up to event ``seq``."""
+    return watch(folded(reader, seq), names)
+
+
+def story(reader: Reader, name: str, seq: int, watched: Watched) -> Story:
     """Why a vassal is as it is after event ``seq``."""
-    watched = watch(fleets(reader, seq), name)
     fleet, waits = watched.fleet, watched.waits
     vassal = fleet.vassals.get(name)
     known = watched.changed if vassal is None else {*watched.changed, vassal.because, vassal.order}

@@ -1,12 +1,17 @@
-"""One vassal, seen while the fleet is folded: its waits for a slot, and which events changed it."""
+"""Vassals, seen while the fleet is folded: their waits for a slot, and which events changed them.
 
-from collections.abc import Iterable
+All of them are seen in one fold. After an event only those are looked at that it may have changed.
+"""
+
+from collections.abc import Iterable, Set
 
 import msgspec
 
 from ..daemon.core import slots
 from ..daemon.core.fleet import Fleet, Vassal
+from ..daemon.core.touched import Touched
 from ..journal.times import took
+from .rebuild import Step
 
 
 class Wait(msgspec.Struct):
@@ -37,39 +42,69 @@ class Watched(msgspec.Struct):
     changed: set[int]
 
 
-def watch(fleets: Iterable[Fleet], name: str) -> Watched:
-    """Watch a vassal in each of these fleets, one of which at least there must be."""
+class _Seen(msgspec.Struct):
+    """A vassal while the fleets are seen: its facts, and its waits, the last of which may last."""
+
+    facts: object = None
     waits: list[Wait] = []
     changed: set[int] = set()
-    facts: object = None
-    now: Wait | None = None
+
+
+def watch(steps: Iterable[tuple[Fleet, Step]], names: Iterable[str]) -> dict[str, Watched]:
+    """Watch vassals in each of these fleets, one of which at least there must be."""
+    seen = {name: _Seen() for name in names}
     last: Fleet | None = None
-    for fleet in fleets:
-        vassal = fleet.vassals.get(name)
-        before, facts = facts, vassal and (vassal.because, vassal.order, vassal.held, vassal.due)
-        if facts != before and last is not None:
-            changed.add(fleet.seq)
+    for fleet, step in steps:
+        if last is None:
+            touched = Touched(fleet.blocked, all_of_them=True)
+        elif step.event is not None:
+            touched.note(fleet, step.event, step.orders)
+        if touched.all:
+            waiting = _waiting(fleet)
+            for name, one in seen.items():
+                _see(one, fleet, name, waiting, first=last is None)
+        else:
+            for name in touched.names & seen.keys():
+                _see(seen[name], fleet, name, None, first=False)
+        touched.clear()
         last = fleet
-        if vassal is not None and _waits(fleet, vassal):
-            if now is None:
-                queued = vassal.phase == "queued"  # since before the first of the fleets, perhaps
-                began = (vassal.because, vassal.since) if queued else (fleet.seq, fleet.at)
-                now = Wait(*began, slots.slots(fleet))
-                waits.append(now)
-        elif now is not None:
-            now.slots = slots.slots(fleet)
-            now.until, now.until_seq = fleet.at, fleet.seq
-            now = None
     assert last is not None
-    if now is not None:
-        now.slots, now.waiting = slots.slots(last), _in_line(last)
-    return Watched(last, waits, changed)
+    count, line = slots.slots(last), _in_line(last)
+    for one in seen.values():
+        if one.waits and one.waits[-1].until is None:
+            one.waits[-1].slots, one.waits[-1].waiting = count, line
+    return {name: Watched(last, one.waits, one.changed) for name, one in seen.items()}
 
 
-def _waits(fleet: Fleet, vassal: Vassal) -> bool:
+def _see(one: _Seen, fleet: Fleet, name: str, waiting: Set[str] | None, *, first: bool) -> None:
+    """See a vassal in a fleet; ``waiting`` are the names in lines, None where they are few."""
+    vassal = fleet.vassals.get(name)
+    before, one.facts = one.facts, vassal and (
+        vassal.because, vassal.order, vassal.held, vassal.due
+    )  # fmt: skip
+    if one.facts != before and not first:
+        one.changed.add(fleet.seq)
+    now = one.waits[-1] if one.waits and one.waits[-1].until is None else None
+    if vassal is not None and _waits(fleet, vassal, waiting):
+        if now is None:
+            queued = vassal.phase == "queued"  # since before the first of the fleets, perhaps
+            began = (vassal.because, vassal.since) if queued else (fleet.seq, fleet.at)
+            one.waits.append(Wait(*began, slots.slots(fleet)))
+    elif now is not None:
+        now.slots = slots.slots(fleet)
+        now.until, now.until_seq = fleet.at, fleet.seq
+
+
+def _waits(fleet: Fleet, vassal: Vassal, waiting: Set[str] | None) -> bool:
     if vassal.waits_as is not None:
         return True
+    if waiting is not None:
+        return vassal.name in waiting
     return any(vassal.name in line for line in (fleet.express, fleet.queue, fleet.retries))
+
+
+def _waiting(fleet: Fleet) -> Set[str]:
+    return {*fleet.express, *fleet.queue, *fleet.retries}
 
 
 def _in_line(fleet: Fleet) -> int:

@@ -5,7 +5,7 @@ vassal is down, which deploy broke it, and which repairs were tried. After them 
 an operator needs next.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from ..daemon.core.fleet import Vassal
@@ -23,7 +23,8 @@ from .holds import hold_facts
 from .names import unknown
 from .rebuild import NotFound
 from .sources import Sources
-from .story import Item, Story, story
+from .story import Item, Story, story, watched
+from .waits import Watched
 
 SIGNS: Final = {
     "accepting": "✓",
@@ -36,23 +37,40 @@ _MOST: Final = 12  # repairs that are told
 _DAY: Final = 86_400 * 10**9
 
 
-def tell(reader: Reader, name: str, seq: int, now: int | None = None) -> Story:
-    """The story after event ``seq``, or ``now`` where a daemon writes the journal.
+class Stories:
+    """The stories of vassals after an event, of which all are seen by one fold.
 
-    Raises NotFound where the vassal was not known then.
+    ``now`` is the present, where a daemon writes the journal.
     """
-    first = reader.first_of(name)
-    if first is None:
-        raise NotFound(unknown(reader, name))
-    told = story(reader, name, seq)
-    if now is not None:
-        told.now = max(told.at, now)  # the wall clock may have been set back
-    if told.vassal is not None or reader.last_of(name, DEPLOYS, seq) is not None:
-        return told
-    raise NotFound(
-        f"{shown(name)} was not known then; event {first[0]}, {stamp(first[1])},"
-        " is the first that speaks of it"
-    )
+
+    def __init__(
+        self, reader: Reader, names: Sequence[str], seq: int, now: int | None = None
+    ) -> None:
+        self._reader, self._names, self._seq, self._now = reader, names, seq, now
+        self._seen: dict[str, Watched] | None = None
+
+    def tell(self, name: str) -> Story:
+        """The story of one of them. Raises NotFound where it was not known then."""
+        reader, seq = self._reader, self._seq
+        first = reader.first_of(name)
+        if first is None:
+            raise NotFound(unknown(reader, name))
+        if self._seen is None:
+            self._seen = watched(reader, self._names, seq)
+        told = story(reader, name, seq, self._seen[name])
+        if self._now is not None:
+            told.now = max(told.at, self._now)  # the wall clock may have been set back
+        if told.vassal is not None or reader.last_of(name, DEPLOYS, seq) is not None:
+            return told
+        raise NotFound(
+            f"{shown(name)} was not known then; event {first[0]}, {stamp(first[1])},"
+            " is the first that speaks of it"
+        )
+
+
+def tell(reader: Reader, name: str, seq: int) -> Story:
+    """The story after event ``seq``. Raises NotFound where the vassal was not known then."""
+    return Stories(reader, (name,), seq).tell(name)
 
 
 # For people

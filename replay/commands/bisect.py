@@ -15,11 +15,11 @@ from ...journal.times import Moment
 from .. import bisection
 from ..periods import period_of, period_options
 from ..rebuild import NotFound
+from ..several import of_each
 from ..shared import (
     complain,
     moments,
     name_argument,
-    of_each,
     print_lines,
     raw_option,
     reading,
@@ -59,7 +59,7 @@ def command(
         judge = bisection.by_line(reader, os.fsencode(line))
     period = period_of(reader, since, until, at, seq)
     all_found, several = of_each(
-        reader, name, lambda each: (each, bisection.bisect(reader, each, period, judge))
+        reader, (name,), lambda each: (each, bisection.bisect(reader, each, period, judge))
     )
     if as_json:
         records = [bisection.record(reader, each, found) for each, found in all_found]

@@ -12,12 +12,12 @@ from ...journal.times import Moment
 from .. import blame
 from ..altered_rows import altered, complaint
 from ..periods import period_of, period_options
+from ..several import of_each
 from ..shared import (
     UNREADABLE,
     complain,
     moments,
     name_argument,
-    of_each,
     print_lines,
     raw_option,
     reading,
@@ -44,7 +44,7 @@ def command(
     """
     after, upto = period_of(reader, since, until, at, seq)
     found, several = of_each(
-        reader, name, lambda each: (each, blame.blame(reader, each, upto, after))
+        reader, (name,), lambda each: (each, blame.blame(reader, each, upto, after))
     )
     if form == "short":
         for place, (each, lines) in enumerate(found):

@@ -1,5 +1,6 @@
 """``graph``: the causes of a vassal's phase as a tree."""
 
+from collections.abc import Sequence
 from itertools import chain
 
 import click
@@ -12,16 +13,19 @@ from ...journal.times import Moment
 from .. import graph, line_styles, why
 from ..altered_rows import complaint
 from ..clocks import keep_utc
+from ..of_source import monitor_option
 from ..periods import period_of, period_options
-from ..shared import UNREADABLE, complain, name_argument, of_each, print_lines, reading
+from ..several import answers, meant
+from ..shared import UNREADABLE, complain, print_lines, reading, some_names_argument
 
 _FORMS = ("text", "dot", "svg", "json")
 
 
 @click.command("graph", cls=Command)
-@name_argument
+@some_names_argument
 @click.option("--at", type=TIME, metavar="T", help="As it was at this time.")
 @period_options("Only events since then; a line stands for each earlier cause.")
+@monitor_option
 @click.option(
     "-o",
     "--output",
@@ -33,8 +37,8 @@ _FORMS = ("text", "dot", "svg", "json")
 @click.option("--json", "as_json", is_flag=True, help="For programs: -o json.")
 @reading
 def command(
-    reader: Reader, name: str, at: Moment | None, since: Moment | None, until: Moment | None,
-    form: str | None, as_json: bool,
+    reader: Reader, names: Sequence[str], at: Moment | None, since: Moment | None,
+    until: Moment | None, monitor: str | None, form: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     """The causes of a vassal's present phase as a tree. NAME may be a pattern ('app-*').
 
@@ -47,14 +51,14 @@ def command(
     if as_json and form not in (None, "json"):
         raise click.UsageError("--json is -o json; give one of them")
     period = period_of(reader, since, until, at)
-    found, several = of_each(
-        reader, name, lambda each: graph.graph(why.tell(reader, each, period.upto), period)
-    )
+    chosen, several = meant(reader, names, monitor)
+    stories = why.Stories(reader, chosen, period.upto)
+    found = list(answers(chosen, lambda name: graph.graph(stories.tell(name), period)))
     if as_json or form == "json":
         records = [graph.record(told) for told in found]
         write([escapes.encode(records if several else records[0]), b"\n"])
     elif form == "svg" and len(found) > 1:
-        raise click.UsageError(f"a picture is of one vassal; {name} means {len(found)}")
+        raise click.UsageError(f"a picture is of one vassal; {' '.join(names)} means {len(found)}")
     else:
         draw = {"dot": graph.dot, "svg": graph.svg}.get(form or "", graph.text)
         for place, told in enumerate(found):

@@ -1,6 +1,6 @@
 """``incident``: the opening of a post-mortem, as a page of Markdown."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,16 +14,17 @@ from ...journal.times import Moment
 from .. import incident_of_fleet, incident_of_vassal, why
 from ..altered_rows import complaint
 from ..clocks import keep_utc
-from ..completing import VASSALS
 from ..page import Page, markdown
 from ..rebuild import moment
-from ..shared import UNREADABLE, check_order, complain, name_of, of_each, reading
+from ..several import answers, meant
+from ..shared import UNREADABLE, check_order, complain, names_argument, reading
+from ..story import Story
 
 T = TypeVar("T")
 
 
 @click.command("incident", cls=Command)
-@click.argument("name", required=False, callback=name_of, shell_complete=VASSALS)
+@names_argument
 @click.option("--at", type=TIME, metavar="T", help="As it was at this time.")
 @click.option("--since", type=TIME, metavar="T", help="Only an incident that began since then.")
 @click.option("--until", type=TIME, metavar="T", help="As --at: later events are not looked at.")
@@ -37,7 +38,7 @@ T = TypeVar("T")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @reading
 def command(
-    reader: Reader, name: str | None, at: Moment | None, since: Moment | None,
+    reader: Reader, names: Sequence[str], at: Moment | None, since: Moment | None,
     until: Moment | None, output: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     """The opening of a post-mortem, as a page of Markdown.
@@ -46,22 +47,22 @@ def command(
     config. It has the repairs that were tried, and the vassal's last lines. It names other vassals
     that have a bad line now, and all else that changed within a minute. Without NAME it is about
     the last incident of the fleet. That is an outage of a source, a mass removal, a crash loop, or
-    a death of the daemon. Of a pattern ('app-*') it has a page for each.
+    a death of the daemon. Of several names or a pattern ('app-*') it has a page for each.
     """
     keep_utc()
     if at is not None and until is not None:
         raise click.UsageError("--at and --until both say when; give one of them")
-    if since is not None and name is not None:
+    if since is not None and names:
         raise click.UsageError("--since is for the incidents of the fleet; say --at with NAME")
     check_order(reader, since, until)
     seq = moment(reader, at if until is None else until, None)
     after = None if since is None else reader.seq_before(since)
     if as_json:
-        records, several = _of_each(reader, name, lambda each: _record(reader, each, seq, after))
+        records, several = _records(reader, names, seq, after)
         pieces = [escapes.encode(records if several else records[0]), b"\n"]
         altered = [number for record in records for number in record["altered"]]
     else:
-        pages, _ = _of_each(reader, name, lambda each: _page(reader, each, seq, after))
+        pages = _pages(reader, names, seq, after)
         texts = ("\n".join((*markdown(page), "")) for page in pages)
         pieces = ["\n".join(texts).encode()]
         altered = [number for page in pages for number in page.altered]
@@ -75,19 +76,23 @@ def command(
     return complain(complaint(reader, altered), UNREADABLE) if altered else 0
 
 
+def _pages(reader: Reader, names: Sequence[str], seq: int, after: int | None) -> list[Page]:
+    if not names:
+        return [incident_of_fleet.page(reader, seq, after)]
+    return _of_each(reader, names, seq, incident_of_vassal.page)[0]
+
+
+def _records(
+    reader: Reader, names: Sequence[str], seq: int, after: int | None
+) -> tuple[list[dict[str, Any]], bool]:
+    if not names:
+        return [incident_of_fleet.record(reader, seq, after)], False
+    return _of_each(reader, names, seq, incident_of_vassal.record)
+
+
 def _of_each(
-    reader: Reader, name: str | None, look: Callable[[str | None], T]
+    reader: Reader, names: Sequence[str], seq: int, look: Callable[[Reader, Story], T]
 ) -> tuple[list[T], bool]:
-    return ([look(None)], False) if name is None else of_each(reader, name, look)
-
-
-def _page(reader: Reader, name: str | None, seq: int, after: int | None) -> Page:
-    if name is None:
-        return incident_of_fleet.page(reader, seq, after)
-    return incident_of_vassal.page(reader, why.tell(reader, name, seq))
-
-
-def _record(reader: Reader, name: str | None, seq: int, after: int | None) -> dict[str, Any]:
-    if name is None:
-        return incident_of_fleet.record(reader, seq, after)
-    return incident_of_vassal.record(reader, why.tell(reader, name, seq))
+    found, several = meant(reader, names)
+    stories = why.Stories(reader, found, seq)
+    return list(answers(found, lambda name: look(reader, stories.tell(name)))), several

@@ -10,10 +10,13 @@ from ...daemon.cli.commandline import TIME, Command
 from ...daemon.cli.nearest import is_pattern
 from ...daemon.cli.tables import formatted, listing, write
 from ...journal.times import Moment
+from ...monitors.names import shown
 from .. import report
 from ..completing import VASSALS
 from ..hosts import HostReader
 from ..names import check_known
+from ..of_source import monitor_option, url_of
+from ..rebuild import NotFound
 from ..shared import check_times, in_any, name_of, print_lines, reading_all
 from ..sources import Sources
 
@@ -27,6 +30,7 @@ from ..sources import Sources
     help="The worst first: by up, outages, mttr, longest, deaths, deploys, failed or lead."
     "  [default: name]", metavar="KEY",
 )  # fmt: skip
+@monitor_option
 @click.option(
     "--full", is_flag=True, help="Fold all events, without the sums that a former report kept."
 )
@@ -38,6 +42,7 @@ def command(
     since: Moment | None,
     until: Moment | None,
     order: str,
+    monitor: str | None,
     full: bool,
     form: str,
 ) -> None:
@@ -49,10 +54,17 @@ def command(
     check_times(hosts, since, until)
     if name is not None and not is_pattern(name):
         in_any(hosts, lambda each: check_known(each.reader, name))
-    found = in_any(hosts, lambda each: (each.host, report.report(each.reader, since, until, full)))
-    answer = report.Answer(
-        found, lambda each: name is None or each == name or fnmatchcase(each, name), order
-    )
+    urls = dict(in_any(hosts, lambda each: (each.host, url_of(each.reader, monitor))))
+    asked = [each for each in hosts if each.host in urls]
+    found = in_any(asked, lambda each: (each.host, report.report(each.reader, since, until, full)))
+
+    def wanted(host: str | None, vassal: str, source: str | None) -> bool:
+        its = monitor is None or source == urls[host]
+        return its and (name is None or vassal == name or fnmatchcase(vassal, name))
+
+    answer = report.Answer(found, wanted, order)
+    if monitor is not None and not answer.vassals:
+        raise NotFound(f"no vassal of {shown(monitor)} is in the period")
     if form == "short":
         sources = {each.host: Sources.of(each.reader) for each in hosts}
         print_lines(answer.lines(lambda host, url: sources[host].name(url) if url else "-"))

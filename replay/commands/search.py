@@ -11,7 +11,7 @@ from ...daemon.cli.tables import formatted, listing, write
 from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import line_styles, search
-from ..names import chosen
+from ..of_source import chosen_of, monitor_option, url_of
 from ..rebuild import NotFound
 from ..shared import check_order, names_argument, print_lines, reading
 
@@ -21,13 +21,14 @@ from ..shared import check_order, names_argument, print_lines, reading
 @names_argument
 @click.option("--regex", is_flag=True, help="TEXT is a regular expression of Python's, by lines.")
 @click.option("--now", "only_now", is_flag=True, help="Only where it is now.")
+@monitor_option
 @click.option("--since", type=TIME, metavar="T", help="Only where it was then or later.")
 @click.option("--until", type=TIME, metavar="T", help="Only where it was then or before.")
 @listing()
 @reading
 def command(
     reader: Reader, text: str, names: Sequence[str], regex: bool, only_now: bool,
-    since: Moment | None, until: Moment | None, form: str,
+    monitor: str | None, since: Moment | None, until: Moment | None, form: str,
 ) -> None:  # fmt: skip
     """When a text came into configs, when it went, and where it is now.
 
@@ -43,7 +44,8 @@ def command(
         find = search.pattern(text) if regex else search.literal(literal)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    among = chosen(reader, names) if names else None
+    url = url_of(reader, monitor)
+    among = chosen_of(reader, names, url) if names or url is not None else None
     with search.limited() if regex else nullcontext():
         found = search.having(reader, find, None if regex else literal)
     first = reader.anchor.seq if since is None else reader.seq_before(since) + 1
@@ -53,6 +55,7 @@ def command(
         for presence in search.presences(reader, found, among)
         if (presence.went is None if only_now else presence.went is None or presence.went >= first)
         and (presence.came is None or presence.came <= last)
+        and _came_from(reader, presence, url)
     ]
     if not told:
         raise NotFound(_nothing(found, only_now))
@@ -61,6 +64,12 @@ def command(
         print_lines(line_styles.fitted(search.lines(records), line_styles.SEARCH))
     else:
         write(formatted(form, search.COLUMNS, records))
+
+
+def _came_from(reader: Reader, presence: search.Presence, url: str | None) -> bool:
+    """Whether a source brought it, as far as this file knows; None: any source."""
+    row = None if url is None or presence.came is None else reader.row(presence.came)
+    return row is None or row[3] == url
 
 
 def _nothing(found: search.Found, only_now: bool) -> str:

@@ -17,6 +17,7 @@ from ...journal.times import Moment
 from .. import lanes, timeline
 from ..clocks import keep_utc
 from ..lanes import Lanes
+from ..of_source import monitor_option, url_of
 from ..report import window_of
 from ..shared import check_order, complain, names_argument, reading
 
@@ -42,13 +43,14 @@ def _file(_: click.Context, __: click.Parameter, told: str | None) -> Path | Non
     "-o", "--output", "path", metavar="FILE", callback=_file,
     help="A page (.html) or a drawing (.svg).",
 )  # fmt: skip
+@monitor_option
 @click.option("--since", type=TIME, metavar="T", help="Only from then on.")
 @click.option("--until", type=TIME, metavar="T", help="Only up to then.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: print the lanes, no FILE.")
 @reading
 def command(
-    reader: Reader, names: tuple[str, ...], path: Path | None, since: Moment | None,
-    until: Moment | None, as_json: bool,
+    reader: Reader, names: tuple[str, ...], path: Path | None, monitor: str | None,
+    since: Moment | None, until: Moment | None, as_json: bool,
 ) -> int:  # fmt: skip
     """A lane for each vassal: phases by colour, deploys, deaths and requests as marks.
 
@@ -59,12 +61,14 @@ def command(
     if (path is None) == (not as_json):
         raise click.UsageError("say where to: -o FILE, or --json")
     check_order(reader, since, until)
+    url = url_of(reader, monitor)
     window = window_of(reader, since, until)
     if path is not None and window.last - window.before > _MANY:
         complain(f"{window.last - window.before} events make a large file; --since makes it less")
     found = lanes.lanes(reader, window)
     found.keep(
-        lambda name: not names or any(each == name or fnmatchcase(name, each) for each in names)
+        lambda name: not names or any(each == name or fnmatchcase(name, each) for each in names),
+        url,
     )
     if path is None:
         write([escapes.encode(lanes.record(found)), b"\n"])

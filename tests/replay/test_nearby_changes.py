@@ -48,3 +48,25 @@ def test_a_vassal_that_changed_twice_counts_once(path: str) -> None:
         found = change_group(reader, 10, "vassal_changed", MONITOR)
         assert str(found) == "one of 2 changed together (events 9-11)"
         assert change_group(reader, 12, "vassal_changed", MONITOR) is None
+
+
+@pytest.mark.parametrize("others", [0, 40], ids=["near", "far apart"])
+def test_a_long_group_is_found_from_each_of_its_events(tmp_path: Path, others: int) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path, group=100) as builder:
+        builder.start()
+        builder.up("before.ini")
+        names = [f"app-{number:02}.ini" for number in range(60)]
+        for name in names:
+            builder.at -= 950_000_000
+            builder.added(name)
+            for _ in range(others if name == "app-30.ini" else 0):
+                builder.at -= 999_000_000
+                builder.operator("reload", "before.ini")
+        builder.up("after.ini")
+    with open_journal(path) as reader:
+        seqs = [row[0] for row in reader.rows() if row[4] in names]
+        found = [change_group(reader, seq, "vassal_added", MONITOR) for seq in seqs]
+    assert {str(each) for each in found} == {
+        f"one of 60 added together (events {seqs[0]}-{seqs[-1]})"
+    }
