@@ -44,6 +44,11 @@ def vassals_of(reader: Reader, url: str) -> frozenset[str]:
     return frozenset(names)
 
 
+def none_in_period(told: str) -> NotFound:
+    """The error where a source had no vassal in the period of a report."""
+    return NotFound(f"no vassal of {shown(told)} is in the period")
+
+
 def chosen_of(reader: Reader, told: Iterable[str], url: str | None) -> list[str]:
     """The vassals that are told by name or pattern, and are of a source. Raises NotFound.
 

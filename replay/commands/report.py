@@ -10,13 +10,11 @@ from ...daemon.cli.commandline import TIME, Command
 from ...daemon.cli.nearest import is_pattern
 from ...daemon.cli.tables import formatted, listing, write
 from ...journal.times import Moment
-from ...monitors.names import shown
 from .. import report
 from ..completing import VASSALS
 from ..hosts import HostReader
 from ..names import check_known
-from ..of_source import monitor_option, url_of
-from ..rebuild import NotFound
+from ..of_source import monitor_option, none_in_period, url_of
 from ..shared import check_times, in_any, name_of, print_lines, reading_all
 from ..sources import Sources
 
@@ -64,7 +62,7 @@ def command(
 
     answer = report.Answer(found, wanted, order)
     if monitor is not None and not answer.vassals:
-        raise NotFound(f"no vassal of {shown(monitor)} is in the period")
+        raise none_in_period(monitor)
     if form == "short":
         sources = {each.host: Sources.of(each.reader) for each in hosts}
         print_lines(answer.lines(lambda host, url: sources[host].name(url) if url else "-"))
