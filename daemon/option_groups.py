@@ -28,6 +28,7 @@ from .cli.option_types import (
     milliseconds,
     mode,
     owner,
+    port_ranges,
     size,
     vassals_user,
     whole,
@@ -221,6 +222,13 @@ def users() -> list[Decorator]:
             is_flag=True,
             help="Ask link-local and metadata addresses, too: for configs that are named by a"
             " URL, and whether a program is ready.",
+        ),
+        _option(
+            "--allow-ports",
+            type=port_ranges,
+            metavar="RANGES",
+            show_default="none",
+            help="Ports below 1024 that vassals may listen at with --tyrant, as 80,443,500-600.",
         ),
         _option(
             "--user",

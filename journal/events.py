@@ -13,11 +13,13 @@ stand in the event's ``actions``. Times in bodies are UTC nanoseconds unless a n
 otherwise.
 """
 
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
+from .body import Body as Body
 from .policy import Policy
+from .service_events import ListenOpened, ListenRefused
 
 
 class Spec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -41,13 +43,6 @@ class Spec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     bar: str | None = None  # why this must not run, when the monitor can tell
     own_settings: dict[str, str] | None = None  # the section alone, where defaults change it
     copy: bool = False  # it runs from the journal's copy, as the file may have another text
-
-
-class Body(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=True):
-    """Base of all bodies. ``v`` is the version of the fields, 1 when absent."""
-
-    VERSION: ClassVar[int] = 1
-    v: int = 1
 
 
 class Empty(Body, frozen=True):
@@ -450,6 +445,8 @@ KINDS: Final[dict[str, type[Body]]] = {
     "heartbeat_lost": HeartbeatLost,
     "connection_waiting": Empty,
     "listen_failed": ListenFailed,
+    "listen_opened": ListenOpened,
+    "listen_refused": ListenRefused,
     "exited": Exited,
     "adopted": Adopted,
     "vassal_failed": VassalFailed,  # an error of the daemon's own, about this vassal

@@ -35,6 +35,8 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     allow_link_local: bool = False  # configs are fetched from there, too
 
+    allow_ports: tuple[tuple[int, int], ...] = ()  # below 1024, that tenants may listen at
+
     # Vassals on demand
     on_demand_mode: int = 0o666  # of socket files
     on_demand_owner: tuple[int, int] | None = None  # uid and gid of socket files

@@ -58,6 +58,11 @@ def port(text: str) -> int | None:
     return number if 0 < number < 1 << 16 else None
 
 
+def addresses(text: str) -> tuple[str, ...]:
+    """The addresses of a ``listen``: separated by commas, blanks or both, in their order."""
+    return tuple(each for each in re.split(r"[,\s]+", text) if each)
+
+
 def duration_text(amount: float, unit: str = "s") -> str:
     """A duration in the largest unit of which it is a whole number: ``3m`` for 180 s."""
     seconds = Decimal(str(amount)) * _SECONDS[unit]

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from ..journal.events import Spec
-from . import settings, world
+from . import listening, settings, world
 from .contract import Announcer, Failed, Listing, Monitor, Observation, Seen, Tell, Touched
 
 LIMITS: Final = (*settings.LIMITS, *world.CGROUP_LIMITS)
@@ -35,6 +35,8 @@ def read(paths: Sequence[str]) -> dict[str, str]:
         given, flaw = settings.read(path, content, whole=False)
         if flaw is None and "command" in given:
             flaw = "[emperor] command: each vassal needs its own; remove it"
+        if flaw is None and "listen" in given:
+            flaw = "[emperor] listen: two vassals cannot have one address; remove it"
         if flaw is None and not given:
             flaw = "it has no settings; write a section [emperor] into a file .ini, .yml or .json"
         if flaw is not None:
@@ -53,6 +55,9 @@ def merged(own: Mapping[str, str], defaults: Mapping[str, str]) -> dict[str, str
             found[key] = f"{defaults[key]} {own[key]}"
     if "command" not in own:  # uWSGI has chdir, and says by itself when it accepts
         for key in ("directory", "ready", "ready-timeout"):
+            found.pop(key, None)
+    if "listen" not in own:
+        for key in listening.KEYS:
             found.pop(key, None)
     if "user" in own and "group" not in own:
         found.pop("group", None)  # that of the account counts

@@ -17,7 +17,7 @@ be parsed has no such section; uWSGI complains of it better than we could.
 | `as` | how much memory each of its processes may address: bytes, or as `64M`, `1GiB` |
 
 ``world.py`` has the settings about the program's user, directory, variables, cgroup and stop,
-``readiness.py`` those about its start.
+``readiness.py`` those about its start, ``listening.py`` those about its sockets.
 """
 
 import re
@@ -30,7 +30,7 @@ from typing import Any, Final
 import msgspec
 
 from ..journal import quantities
-from . import internal_error, names, readiness, shell_words, world
+from . import internal_error, listening, names, readiness, shell_words, world
 
 LONGEST_COMMAND: Final = 32 << 10  # characters
 LONGEST_VALUE: Final = 4 << 10  # characters of any other setting
@@ -47,8 +47,10 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
 }
 KEYS: Final = (
     "command", *CHOICES, "success-exit-codes", "reload-signal", "stop-signal", *LIMITS, *world.KEYS,
-    *readiness.KEYS,
+    *readiness.KEYS, *listening.KEYS,
 )  # fmt: skip
+
+_ADD_UP: Final = ("environment", "listen")  # the values of several lines
 
 Settings = dict[str, str]
 Pairs = Iterable[tuple[str, Any]]
@@ -71,7 +73,7 @@ def read(name: str, content: bytes, *, whole: bool = True) -> tuple[Settings, st
             if number == MOST:
                 raise _Flaw(f"has more than {MOST} settings")
             text = _checked(key, value)
-            if key == "environment" and key in settings:
+            if key in _ADD_UP and key in settings:
                 text = f"{settings[key]} {text}"
                 _check_length(key, len(text))
             settings[key] = text
@@ -138,6 +140,9 @@ def _checked(key: str, value: Any) -> str:
     elif key in readiness.KEYS:
         if (flaw := readiness.flaw(key, text)) is not None:
             raise _Flaw(f"{key}: {_brief(text)} {flaw}")
+    elif key in listening.KEYS:
+        if (flaw := listening.flaw(key, text)) is not None:
+            raise _Flaw(f"{key}: {flaw}")
     elif signal_number(text) is None:
         raise _Flaw(f"{key}: no signal is called {_brief(text)}")
     return text
@@ -151,8 +156,20 @@ def _check_together(settings: Settings) -> None:
         raise _Flaw("ready: is for a command; uWSGI says by itself when it accepts")
     if "ready-timeout" in settings and "ready" not in settings:
         raise _Flaw("ready-timeout: needs ready as well")
+    if "listen" not in settings:
+        for key in listening.KEYS:
+            if key in settings:
+                raise _Flaw(f"{key}: needs listen as well")
+    else:
+        _check_sum(settings["listen"])
     if "group" in settings and "user" not in settings:
         raise _Flaw("group: needs user as well")
+
+
+def _check_sum(listen: str) -> None:
+    """Raise _Flaw for the addresses of several lines that do not go together."""
+    if (flaw := listening.flaw("listen", listen)) is not None:
+        raise _Flaw(f"listen: {flaw}")
 
 
 def _text(key: str, value: Any) -> str:

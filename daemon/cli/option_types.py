@@ -157,6 +157,20 @@ def vassals_user(text: str) -> tuple[int, int]:
     return uid, gid
 
 
+def port_ranges(text: str) -> tuple[tuple[int, int], ...]:
+    """Ports and ranges of ports: ``80,443,500-600``."""
+    found = []
+    for part in filter(None, re.split(r"[,\s]+", text)):
+        first, _, last = part.partition("-")
+        ends = quantities.port(first), quantities.port(last or first)
+        if ends[0] is None or ends[1] is None or ends[0] > ends[1]:
+            raise click.BadParameter(f"{part!r} is no port or range; write them as 80,443,500-600")
+        found.append((ends[0], ends[1]))
+    if not found:
+        raise click.BadParameter("names no port; write them as 80,443,500-600")
+    return tuple(found)
+
+
 def whole_or_auto() -> Callable[[object], int | str]:
     """A whole number, 1 or more, or ``auto``."""
     convert = whole()

@@ -40,6 +40,7 @@ _COSTS: Final = dict.fromkeys(
         "vassal_destroyed",
         "spawn_failed",
         "listen_failed",
+        "listen_refused",
         "vassal_resigned",
         "vassal_deaf",
         "reload_failed",

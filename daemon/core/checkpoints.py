@@ -89,6 +89,22 @@ PROJECTIONS: Final[dict[int, Projection]] = {
         vassal=(*_FIRST.vassal, "anew", "late", "check", "refused", "kept", "bound"),
         spec=(*_FIRST.spec, "own_settings", "copy"),
     ),
+    6: _FIRST._replace(
+        vassal=(
+            *_FIRST.vassal,
+            "anew",
+            "late",
+            "check",
+            "refused",
+            "kept",
+            "bound",
+            "sockets",
+            "opening",
+            "unopened",
+        ),
+        spec=(*_FIRST.spec, "own_settings", "copy"),
+        policy=(*_FIRST.policy, "allow_ports"),
+    ),
 }
 # Fields that no projection lists, because they stand in the projection as a part of their own, or
 # because each event has them.

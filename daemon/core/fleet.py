@@ -126,6 +126,10 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     last: End | None = None  # its last end
     hold: Hold | None = None  # since when an operator holds it
     died: tuple[int, ...] = ()  # when, within an hour before the last of them
+    # Sockets that are kept for it (listening.py).
+    sockets: bool = False  # the host may hold some
+    opening: int | None = None  # the event that ordered to open those of a change
+    unopened: str | None = None  # why those of its change cannot be opened
     late: str | None = None  # its last start was not ready in time: why the next one waits
     # While the wanted spec is checked, or refused; see target.py.
     check: int | None = None  # the event that ordered the check under way

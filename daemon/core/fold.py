@@ -24,6 +24,7 @@ from typing import Any, Final
 from ...journal.events import Event
 from . import budget, claims, fleet_moves, reloads, slots, starts
 from . import failure_moves as f
+from . import listening as l
 from . import operator_moves as o
 from . import preflight_moves as c
 from . import process_moves as p
@@ -94,6 +95,12 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
     "listen_failed": dict(
         queued=i, throttled=i, listening=p.fail_listen, starting=i, ready=i,
         accepting=i, reloading=i, stopping=i, held=i, barred=i),
+    "listen_opened": dict(
+        queued=i, throttled=i, listening=i, starting=l.change, ready=l.change,
+        accepting=l.change, reloading=l.change, stopping=i, held=i, barred=i),
+    "listen_refused": dict(
+        queued=i, throttled=i, listening=i, starting=l.refuse, ready=l.refuse,
+        accepting=l.refuse, reloading=l.refuse, stopping=i, held=i, barred=i),
     "exited": dict(
         queued=i, throttled=i, listening=i, starting=p.die, ready=p.die,
         accepting=p.die, reloading=p.die, stopping=after_stop, held=i, barred=i),

@@ -15,7 +15,7 @@ deaths are forgotten. The phase says which, and so does the cell of the table.
 from typing import Any
 
 from ...journal.events import Event
-from . import deaths, ends, readiness, rules
+from . import deaths, ends, listening, readiness, rules
 from .blame import Blame
 from .fleet import Fleet, Vassal
 from .reloads import (
@@ -219,6 +219,7 @@ def adopt(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """A new daemon found it running; an order that may not have arrived is given again."""
     body: Any = event.body
     vassal.pid, vassal.start_time, vassal.control = body.pid, body.start_time, body.control
+    listening.go_on(fleet, vassal, event, actions)
     if not body.control:
         vassal.order = event.seq  # later events of it have this one as their cause
     if vassal.phase == "stopping":

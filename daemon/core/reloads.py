@@ -3,7 +3,7 @@
 from typing import Final, Literal
 
 from ...journal.events import Event, Spec
-from . import rules, slots
+from . import listening, rules, slots
 from .actions import Action
 from .fleet import Fleet, Vassal
 from .steps import Actions, await_forgiveness, end, enter, free_slot, seconds, take_slot
@@ -14,6 +14,7 @@ WAITS: Final = "its change waits for the next start (reload = none)"
 _FIXED: Final = (
     "command", "nofile", "nproc", "as", "directory", "environment", "environment-file", "umask",
     "user", "group", "memory-max", "cpu-weight", "tasks-max",
+    "listen", "listen-mode", "listen-owner", "listen-backlog",
 )  # fmt: skip
 Way = Literal["tell", "restart", "none"]
 
@@ -107,6 +108,8 @@ def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
 def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     slots.leave(fleet, vassal.name)  # its turn is now, whatever place it had
     if needs_restart(vassal) and not vassal.anew:
+        if listening.opens_first(vassal, event, actions):
+            return
         end(fleet, vassal, event, actions, "stop", _why_not_in_place(vassal))
         return
     if way_to_reload(vassal) == "restart":

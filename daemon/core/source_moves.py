@@ -3,7 +3,7 @@
 from typing import Any
 
 from ...journal.events import Event, Spec
-from . import slots, target
+from . import listening, slots, target
 from .fleet import Fleet, Vassal
 from .reloads import WAITS, is_anothers, needs_restart, reload_when_up, way_to_reload
 from .starts import bar_reason, begin, moves_socket
@@ -138,9 +138,11 @@ def amend_now(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> N
         end(fleet, vassal, event, actions, "stop", reason)
     elif way_to_reload(vassal) == "none" and not is_anothers(vassal):
         vassal.due = False
+        vassal.opening = None
         vassal.reason = WAITS
-    elif needs_restart(vassal):
-        end(fleet, vassal, event, actions, "stop", _why_restart(vassal))
+    elif needs_restart(vassal) or vassal.opening is not None:
+        if not listening.opens_first(vassal, event, actions):
+            end(fleet, vassal, event, actions, "stop", _why_restart(vassal))
     else:
         reload_when_up(fleet, vassal, event, actions)
 

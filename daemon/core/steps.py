@@ -63,12 +63,16 @@ def clear_attempt(fleet: Fleet, vassal: Vassal) -> None:
     slots.leave(fleet, vassal.name)
     vassal.attempt = vassal.pid = vassal.start_time = vassal.mark = None
     vassal.loyal = vassal.heartbeat = vassal.due = vassal.anew = False
+    vassal.opening = vassal.unopened = None
 
 
 def close_socket(vassal: Vassal, actions: Actions) -> None:
-    """Give its address back, if it has one. ``running`` names it, also after the attempt."""
-    if vassal.running is not None and vassal.running.socket:
+    """Give its addresses back. ``running`` names that on demand, also after the attempt."""
+    on_demand = vassal.running is not None and vassal.running.socket
+    if on_demand:
         vassal.running = None
+    if on_demand or vassal.sockets:
+        vassal.sockets = False
         actions.append(Action("unlisten", vassal.name))
 
 
@@ -79,6 +83,7 @@ def end(
     free_slot(fleet, vassal)
     slots.leave(fleet, vassal.name)
     vassal.due = vassal.anew = False
+    vassal.opening = vassal.unopened = None
     order(vassal, do, event, actions)
     if do == "kill":
         ends.note_kill(fleet, vassal, reason or "")

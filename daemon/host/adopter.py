@@ -12,6 +12,7 @@ from functools import partial
 
 from ..core.draft import Draft
 from ..core.fleet import Fleet, Vassal
+from ..core.listening import addresses
 from ..keeper.refusals import about_no_vassal
 from . import adoption, held_sockets, notify_socket, recovery, threads, unjournaled
 from .context import HostContext
@@ -39,6 +40,7 @@ class Adopter:
         self._mailbox = mailbox
         self._notifications = notifications
         self._on_demand = on_demand
+        self._kept_sockets = on_demand.kept
         self._unjournaled = context.unjournaled
         self._logs = context.logs
         self._keeper = context.keeper
@@ -93,7 +95,15 @@ class Adopter:
         return True
 
     async def _inherit(self, vassals: Iterable[Vassal]) -> None:
-        """Go on with the sockets on demand that a former daemon entrusted to the keeper."""
+        """Go on with the sockets that a former daemon entrusted to the keeper."""
+        vassals = list(vassals)
+        await self._kept_sockets.inherit(
+            {
+                vassal.name: {*addresses(vassal.running), *addresses(vassal.aim)}
+                for vassal in vassals
+                if vassal.sockets
+            }
+        )
         await self._on_demand.inherit(
             {
                 vassal.name: vassal.running.socket

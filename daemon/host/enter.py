@@ -15,11 +15,13 @@ ours between fork and exec (``preexec_fn``) is not safe in a process with thread
 """
 
 import _signal  # type: ignore[import-not-found]
+import fcntl
 import posix
 import sys
 
 _LONGEST = 1 << 22  # bytes of an environment; the kernel allows less (execve(2))
 _EINVAL = 22
+_FIRST = 3  # the first descriptor that sd_listen_fds(3) names
 _DAEMONS = (b"EMPERORD_", b"UWSGI_EMPEROR_FD")  # variables that no setting changes
 
 
@@ -61,6 +63,7 @@ def _world(environment: dict[bytes, bytes]) -> dict[bytes, bytes]:
     """The environment of the program; umask and directory are this process's own from now on."""
     given: dict[bytes, bytes] = {}
     of_file: dict[bytes, bytes] = {}
+    sockets: dict[bytes, bytes] = {}
     for line in environment.pop(b"EMPERORD_WORLD", b"").split(b"\n"):
         letter, value = line[:1], line[1:]
         try:
@@ -72,11 +75,39 @@ def _world(environment: dict[bytes, bytes]) -> dict[bytes, bytes]:
                 posix.umask(int(value, 8))
             elif letter == b"d":
                 posix.chdir(value)
+            elif letter in (b"l", b"L"):
+                sockets = _sockets(value, environment)
+                if letter == b"L":
+                    del sockets[b"LISTEN_PID"]
         except OSError as error:
             _say(value.decode(errors="surrogateescape"), error.strerror)
             posix._exit(126)
     kept = {name: environment[name] for name in environment if name.startswith(_DAEMONS)}
-    return {**environment, **given, **of_file, **kept}
+    return {**environment, **given, **of_file, **kept, **sockets}
+
+
+def _sockets(value: bytes, environment: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """Have the sockets at descriptors 3 and on; the variables of sd_listen_fds(3) for them."""
+    numbers, _, names = value.partition(b":")
+    given = [int(number) for number in numbers.split(b",")]
+    after = _FIRST + len(given)
+    aside = [fcntl.fcntl(number, fcntl.F_DUPFD, after) for number in given]
+    for number in given:
+        posix.close(number)
+    for variable in (b"UWSGI_EMPEROR_FD", b"UWSGI_EMPEROR_FD_CONFIG"):
+        number = int(environment.get(variable, after))
+        if _FIRST <= number < after:
+            moved = fcntl.fcntl(number, fcntl.F_DUPFD, after)
+            environment[variable] = b"%d" % moved
+            posix.close(number)
+    for number, descriptor in enumerate(aside, _FIRST):
+        posix.dup2(descriptor, number)
+        posix.close(descriptor)
+    return {
+        b"LISTEN_FDS": b"%d" % len(given),
+        b"LISTEN_PID": b"%d" % posix.getpid(),
+        b"LISTEN_FDNAMES": names,
+    }
 
 
 def _variables(path: bytes) -> dict[bytes, bytes]:

@@ -27,6 +27,7 @@ from ..core.fleet import Fleet, Vassal
 from ..core.inputs import TellNews, VassalByte
 from ..keeper.link import KeeperLink
 from . import procfs
+from .address_changes import AddressChanges
 from .adopter import Adopter
 from .cgroups import Cgroups
 from .config_sender import ConfigSender
@@ -110,9 +111,10 @@ class Host:
             threads,
             self._outbox.report,
             self._tasks.fail,
-            serves=lambda vassal: vassal in self._unjournaled,
+            lambda vassal: vassal in self._unjournaled,
+            policy,
         )
-        starter = Starter(context, configs.frame, environ, nofile, on_demand.listeners)
+        starter = Starter(context, configs.frame, environ, nofile, on_demand)
         self._launcher = Launcher(
             context,
             starter,
@@ -124,6 +126,7 @@ class Host:
             threads,
             trees,
         )
+        self._changes = AddressChanges(context, on_demand.kept)
         self._exits = ExitHandler(context, mailbox, notifications, trees, strays)
         self.adopter = Adopter(context, mailbox, notifications, on_demand)
         self._stray_watch = StrayWatch(context, strays, self._orphans, self._launcher)
@@ -200,6 +203,8 @@ class Host:
                 self._on_demand.unlisten(action.vassal)
             elif vassal is None:
                 return
+            elif action.do == "listen" and vassal.opening is not None:
+                self._changes.open(vassal)
             elif action.do == "listen":
                 self._listen(vassal)
             elif action.do == "spawn":
@@ -224,13 +229,7 @@ class Host:
         how = terms(spec, self._policy())
         self._on_demand.listen(vassal.name, spec.socket, how, after)
         text = None if spec.config is None else self._config_text(spec.config)
-        if text is not None and binds_itself(text, spec.socket):
-            log.warning(
-                "%s: its config binds %s itself; an on-demand vassal gets its socket as standard"
-                " input, and must not take the address away: remove that line",
-                vassal.name,
-                spec.socket,
-            )
+        _warn_of_binding(vassal.name, spec.socket, text)
 
     async def unlisten_all(self) -> None:
         """Give all addresses back: the daemon stops, and no other follows at once."""
@@ -306,3 +305,14 @@ class Host:
             for process in self._processes
             if process.log_renamed is not None
         }
+
+
+def _warn_of_binding(vassal: str, address: str, config: bytes | None) -> None:
+    """Warn of a config that has uWSGI bind the address on demand itself."""
+    if config is not None and binds_itself(config, address):
+        log.warning(
+            "%s: its config binds %s itself; an on-demand vassal gets its socket as standard"
+            " input, and must not take the address away: remove that line",
+            vassal,
+            address,
+        )

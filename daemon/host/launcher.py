@@ -6,6 +6,7 @@ exec, another spawn would inherit it too. Orders for a vassal whose spawn is und
 overtakes it. A process that a lost journal has left is taken over instead (``unjournaled.py``).
 """
 
+import logging
 from typing import Final
 
 import msgspec
@@ -20,6 +21,7 @@ from .config_sender import ConfigSender
 from .context import HostContext
 from .controller import Controller
 from .exposed import exposed
+from .listen_address import CannotListen
 from .mailbox import Mailbox
 from .notifications import Notifications
 from .on_demand import OnDemand
@@ -29,6 +31,8 @@ from .reap import ProcessTrees
 from .spawn import Starter, error_text
 from .user_threads import UserThreads
 from .users import NoAccount
+
+log = logging.getLogger("emperor.host")
 
 _ENTRY: Final = 1.0  # seconds from its start until a process is in its cgroup
 
@@ -62,6 +66,7 @@ class Launcher:
         self._unjournaled = context.unjournaled
         self._user_threads = user_threads
         self._trees = trees
+        self._kept_sockets = on_demand.kept
         self._keeper = context.keeper
         self._cgroups = context.cgroups
         self._identity = context.identity
@@ -126,20 +131,34 @@ class Launcher:
         try:
             process = adoption.take_over(self._unjournaled, vassal, self._keeper)
             if process is not None:
+                await self._take_sockets_back(vassal)
                 return process
             reason = await exposed(self._user_threads, vassal.running, self._policy())
             if reason is not None:
                 await self._refuse(vassal, reason, "resources")
                 return None
             await self._on_demand.settled(vassal.name)
+            if vassal.running is not None:
+                await self._kept_sockets.open(vassal.name, vassal.running)
             start = self._starter.start
             return await threads.run_sync(start, vassal, at, limiter=self.one_spawn)
+        except CannotListen as error:
+            never = error.fault == "address" and error.holder is None
+            await self._refuse(vassal, str(error), "exec" if never else "resources")
         except (command.CannotRun, NoAccount) as error:
             await self._refuse(vassal, str(error), "exec")
         except OSError as error:
             cwd = None if vassal.running is None else vassal.running.cwd
             await self._refuse(vassal, *error_text(error, cwd))
         return None
+
+    async def _take_sockets_back(self, vassal: Vassal) -> None:
+        """Go on with the sockets of a process that is taken over, as far as they were kept."""
+        try:
+            if vassal.running is not None:
+                await self._kept_sockets.open(vassal.name, vassal.running)
+        except CannotListen as error:
+            log.warning("%s: %s; its process has the socket", vassal.name, error)
 
     async def _refuse(self, vassal: Vassal, reason: str, fault: Fault) -> None:
         """Record that there is no process, and why."""

@@ -8,6 +8,7 @@ another copy, so the same holds when the daemon dies.
 
 import logging
 import socket
+from collections.abc import Callable
 from typing import Any, Final
 
 from ...monitors.names import shown
@@ -20,13 +21,15 @@ from .socket_files import File, Terms
 log = logging.getLogger("emperor.host")
 
 _KEPT: Final = "listener:"  # prefix of the names under which the keeper holds them
+ALWAYS: Final = "listen:"  # prefix of those of sockets that are none on demand (kept_sockets.py)
 
 
 class Listeners:
     """The sockets that there are, one a vassal at most. Nothing here blocks, unless it says so."""
 
-    def __init__(self, keeper: KeeperLink) -> None:
+    def __init__(self, keeper: KeeperLink, others: Callable[[], list[Listener]] = list) -> None:
         self._keeper = keeper
+        self._others = others
         self._by_vassal: dict[str, Listener] = {}
 
     def get(self, vassal: str) -> Listener | None:
@@ -36,6 +39,10 @@ class Listeners:
         """Those that have a socket."""
         return list(self._by_vassal)
 
+    def all(self) -> list[Listener]:
+        """All sockets."""
+        return list(self._by_vassal.values())
+
     def known(self, vassal: str) -> Listener | None:
         """The vassal's listener, or the one that was set aside for it."""
         return self._by_vassal.get(vassal) or self._take_back(vassal)
@@ -44,7 +51,7 @@ class Listeners:
         """An attempt to listen there for the vassal, to be run by the caller."""
         known = self._by_vassal.get(vassal)
         held = tuple(each for each in self._by_vassal.values() if each is not known)
-        return Opening(vassal, address, how, known, held)
+        return Opening(vassal, address, how, known, (*held, *self._others()))
 
     def finish(self, opening: Opening) -> Listener:
         """The listener that came of it; one before it has been forgotten."""
@@ -72,7 +79,7 @@ class Listeners:
         kept = self._keeper.take(LEFT + _KEPT + vassal)
         if kept is None:
             return None
-        listener = self._by_vassal[vassal] = _from_kept(vassal, kept)
+        listener = self._by_vassal[vassal] = from_kept(vassal, kept)
         self._keeper.keep(_KEPT + vassal, kept.descriptors, kept.about)
         self._keeper.drop(LEFT + _KEPT + vassal)
         return listener
@@ -80,13 +87,13 @@ class Listeners:
     @staticmethod
     def set_aside(keeper: KeeperLink) -> None:
         """Keep what former daemons entrusted, although the journal does not know of it."""
-        for name in [name for name in keeper.kept if name.startswith(_KEPT)]:
+        for name in [name for name in keeper.kept if name.startswith((_KEPT, ALWAYS))]:
             keeper.rename(name, LEFT + name)
 
     @staticmethod
     def is_aside(name: str) -> bool:
         """Whether this is the name of a listening socket that was set aside."""
-        return name.startswith(LEFT + _KEPT)
+        return name.startswith((LEFT + _KEPT, LEFT + ALWAYS))
 
     def inherit(self, wanted: dict[str, str]) -> list[Listener]:
         """Take over what former daemons entrusted; ``wanted`` is vassal -> address.
@@ -103,7 +110,7 @@ class Listeners:
             assert kept is not None
             vassal = name.removeprefix(_KEPT)
             try:
-                listener = _from_kept(vassal, kept)
+                listener = from_kept(vassal, kept)
                 self._by_vassal[vassal] = listener
                 if wanted.get(vassal) != listener.address:
                     self.forget(vassal)
@@ -119,7 +126,8 @@ class Listeners:
         self._by_vassal.clear()
 
 
-def _from_kept(vassal: str, kept: Kept) -> Listener:
+def from_kept(vassal: str, kept: Kept) -> Listener:
+    """The socket of a vassal that the keeper holds."""
     file = kept.about["file"]
     listening = socket.socket(fileno=kept.descriptors[0])
     return Listener(vassal, kept.about["address"], listening, None if file is None else File(*file))

@@ -10,7 +10,6 @@ orders to listen again: the vassal that starts takes its clients.
 
 import contextlib
 import logging
-import os
 import select
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
@@ -20,13 +19,16 @@ from typing import Final
 import trio
 
 from ...journal.events import Empty, ListenFailed
+from ...journal.policy import Policy
 from ...monitors.names import shown
 from ..core.draft import Draft
 from ..keeper.link import KeeperLink
 from .epoll import Epoll
+from .kept_sockets import KeptSockets
 from .listen_address import CannotListen
 from .listeners import Listeners
 from .opening import Listener, Opening
+from .opening_runner import run_opening, thread_key
 from .socket_files import Terms, remove
 from .user_threads import NoAnswer, UserThreads
 
@@ -43,7 +45,8 @@ Step = Callable[[], Awaitable[None]]
 class OnDemand:
     """The addresses of vassals. ``tell`` takes events, ``fail`` an error about one vassal.
 
-    ``serves`` says whether a former daemon's process of a vassal still runs.
+    ``serves`` says whether a former daemon's process of a vassal still runs. ``kept`` are the
+    sockets that vassals have besides, by their ``listen``.
     """
 
     def __init__(
@@ -54,8 +57,10 @@ class OnDemand:
         tell: Tell,
         fail: Fail,
         serves: Callable[[str], bool],
+        policy: Callable[[], Policy],
     ) -> None:
-        self.listeners = Listeners(keeper)
+        self.listeners = Listeners(keeper, lambda: self.kept.all())
+        self.kept = KeptSockets(keeper, threads, policy, self.listeners.all)
         self._epoll = epoll
         self._threads = threads
         self._tell = tell
@@ -69,6 +74,7 @@ class OnDemand:
     def begin(self, nursery: trio.Nursery) -> None:
         """From now on orders can be carried out."""
         self._nursery = nursery
+        self.kept.begin(nursery)
         nursery.start_soon(self._watch_files)
 
     # Orders: they return at once
@@ -84,7 +90,8 @@ class OnDemand:
         self._order(vassal, partial(self._listen, vassal, address, how, after))
 
     def unlisten(self, vassal: str) -> None:
-        """Give its address back, if it has one."""
+        """Give its addresses back, if it has some."""
+        self.kept.give_back(vassal)
         if vassal in self._steps:
             self._order(vassal, partial(self._release, vassal))
             return
@@ -104,6 +111,7 @@ class OnDemand:
         for listener in closed:
             if listener is not None:
                 await self._remove(listener)
+        await self.kept.give_back_all()
 
     async def inherit(self, wanted: dict[str, str]) -> None:
         """Go on with the sockets that a former daemon entrusted; vassal -> address."""
@@ -113,6 +121,7 @@ class OnDemand:
     def close(self) -> None:
         """Close our copies of the sockets. Vassals and the keeper have their own."""
         self.listeners.close()
+        self.kept.close()
 
     # Clients
 
@@ -189,17 +198,10 @@ class OnDemand:
     async def _open(self, opening: Opening) -> Listener:
         """Listen, in a thread if there is a socket file. Raises CannotListen."""
         try:
-            if opening.path is None:
-                opening.run()
-            else:
-                await self._threads.run(_key(opening.path, opening.how), opening.run)
+            await run_opening(self._threads, opening)
             if opening.made is not None:
                 self._close(opening.vassal)
             return self.listeners.finish(opening)
-        except NoAnswer as error:
-            opening.abandon()
-            reason = f"cannot listen at {shown(opening.address)}: its file system gives {error}"
-            raise CannotListen(reason, "busy") from None
         except BaseException:
             opening.abandon()
             raise
@@ -222,7 +224,7 @@ class OnDemand:
         if listener.file is not None:
             with contextlib.suppress(NoAnswer):  # the next listener there replaces it
                 await self._threads.run(
-                    _key(listener.file.path, listener.how), remove, listener.file
+                    thread_key(listener.file.path, listener.how), remove, listener.file
                 )
 
     # Sockets that are lost
@@ -237,7 +239,7 @@ class OnDemand:
             for listener in self._watched.values():
                 if listener.how is not None and listener.vassal not in self._steps:
                     path = None if listener.file is None else listener.file.path
-                    by_key.setdefault(_key(path, listener.how), []).append(listener)
+                    by_key.setdefault(thread_key(path, listener.how), []).append(listener)
             for key, listeners in by_key.items():
                 for listener in await self._lost(key, listeners):
                     self._listen_anew(listener)
@@ -262,12 +264,3 @@ class OnDemand:
             return  # it was given back meanwhile
         log.warning("%s: its socket is lost; making it anew", shown(vassal))
         self.listen(vassal, listener.address, how)
-
-
-def _key(path: str | None, how: Terms | None) -> Hashable:
-    """The key of its thread: the user who chose the file, else the directory."""
-    if path is None:
-        return None
-    if how is not None and how.user is not None and os.path.dirname(path) != how.directory:
-        return how.user
-    return os.path.dirname(path)

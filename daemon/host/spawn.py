@@ -31,8 +31,10 @@ from ..core.fleet import Vassal
 from ..keeper.refusals import PASSING
 from . import altered, cgroups, command, descriptors, notify_socket, procfs, unjournaled, world
 from .context import HostContext
-from .listeners import Listeners
+from .kept_sockets import names_of
 from .notify_socket import NotifySocket
+from .on_demand import OnDemand
+from .opening import Listener
 from .process import Process, kept_name
 from .reap import kill_group
 from .users import User, user_of
@@ -65,7 +67,7 @@ class Starter:
         config_frame: Callable[[str | None], bytes],
         environ: Mapping[str, str],
         nofile: tuple[int, int] | None,
-        listeners: Listeners,
+        on_demand: OnDemand,
     ) -> None:
         self._cgroups = context.cgroups
         self._identity = context.identity
@@ -75,7 +77,8 @@ class Starter:
         self._environ = dict(environ)  # os.environ decodes all of it at each look
         self._nofile = nofile  # limits that vassals get back, where the daemon raised its own
         self._keeper = context.keeper
-        self._listeners = listeners
+        self._listeners = on_demand.listeners
+        self._kept_sockets = on_demand.kept
 
     def start(self, vassal: Vassal, at: int) -> Process:
         """Start the process that was ordered ``at`` that time. Blocks, for a worker thread.
@@ -119,6 +122,7 @@ class Starter:
         pairs = _Pairs()
         begun: list[_Child] = []
         stdin = self._stdin(vassal.name, spec)
+        sockets = _Copies()
         owner = None if user is None else (user.uid, user.gid)
         out = self._logs.open(vassal.name, owner) if self._logs is not None else None
         try:
@@ -127,6 +131,7 @@ class Starter:
             self._keeper.keep(name, pairs.our_fds, unjournaled.about(mark, spec))
             # uWSGI waits for its config from the first. So the config, too, is there before.
             unsent = self._first_config(spec, pairs.config_ours, vassal.monitor)
+            sockets.make(self._kept_sockets.of(vassal.name, spec))
             child = _Child(
                 begun,
                 argv,
@@ -140,7 +145,7 @@ class Starter:
                     user,
                     self._identity(),
                 )
-                | world.variable(spec.settings)
+                | world.variable(spec.settings, sockets.numbers, sockets.names)
                 | ({} if notify is None else notify.variables(self._policy().required_heartbeat)),
                 cwd=spec.cwd,
                 stdin=stdin,
@@ -161,6 +166,7 @@ class Starter:
             _end_all(begun)
             raise
         finally:
+            sockets.close()
             if out is not None:
                 with contextlib.suppress(OSError):
                     os.close(out)
@@ -204,6 +210,26 @@ class Starter:
         if listener is None or listener.address != spec.socket:
             raise OSError(errno.ENOTCONN, "its socket on demand is not there")
         return listener.socket.fileno()
+
+
+class _Copies:
+    """Copies of the sockets that are kept for a vassal, which its process inherits."""
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        self.names: list[str] = []
+
+    def make(self, listeners: list[Listener]) -> None:
+        """Copy these sockets. Raises OSError."""
+        self.names = list(names_of(listeners))
+        for listener in listeners:
+            self.numbers.append(os.dup(listener.socket.fileno()))
+            os.set_inheritable(self.numbers[-1], True)
+
+    def close(self) -> None:
+        """The process has them now, or there is none."""
+        for number in self.numbers:
+            os.close(number)
 
 
 class _Pairs:

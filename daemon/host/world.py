@@ -5,7 +5,7 @@ programs before that, so no variable of the vassal is in the environment of thos
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +23,7 @@ def entering(step: str) -> list[str]:
 
 def is_set(settings: Mapping[str, str]) -> bool:
     """Whether a program with these settings has a world of its own."""
-    return any(key in settings for key in world.FIXED)
+    return any(key in settings for key in (*world.FIXED, "listen"))
 
 
 def before(tenant: Tenant | None, setpriv: str) -> list[str]:
@@ -36,9 +36,18 @@ def before(tenant: Tenant | None, setpriv: str) -> list[str]:
     ]  # fmt: skip
 
 
-def variable(settings: Mapping[str, str]) -> dict[str, str]:
-    """The variable that has the settings, for the command of ``before``."""
+def variable(
+    settings: Mapping[str, str], sockets: Sequence[int] = (), names: Sequence[str] = ()
+) -> dict[str, str]:
+    """The variable that has the settings, for the command of ``before``.
+
+    ``sockets`` are descriptors that the program gets, with their ``names``.
+    """
     lines = list(_lines(settings))
+    if sockets:
+        # uWSGI would add each socket by itself, beside fd://3 of its config.
+        letter = "l" if "command" in settings else "L"
+        lines.append(f"{letter}{','.join(map(str, sockets))}:{':'.join(names)}")
     return {_VARIABLE: "\n".join(lines)} if lines else {}
 
 

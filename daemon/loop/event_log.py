@@ -19,6 +19,7 @@ _WARNINGS: Final = frozenset(
         "exited",
         "heartbeat_lost",
         "listen_failed",
+        "listen_refused",
         "listing_doubted",
         "monitor_failed",
         "observation_rejected",
@@ -148,7 +149,9 @@ def _detail(event: Event) -> str:
             return str(body.request)
         case "listing_doubted":
             return f"{len(body.missing)} of {body.known} vassals are missing at once"
-        case "monitor_failed" | "spawn_failed" | "listen_failed" | "reload_failed":
+        case (
+            "monitor_failed" | "spawn_failed" | "listen_failed" | "listen_refused" | "reload_failed"
+        ):
             return str(body.reason)
         case "vassal_failed":
             return f"{body.place}: {body.reason}"

@@ -30,6 +30,7 @@ class Checker:
     def __init__(self) -> None:
         # Attempts that may have a process. One event can order several, so a number is not enough.
         self.alive: set[tuple[str, int]] = set()
+        self.kept: set[str] = set()  # vassals for which other sockets may be kept
         self.sockets: dict[str, str] = {}  # vassal -> the address that it was told to listen at
         self.listening: set[str] = set()  # vassals that did before the event
         self.open = self.leaving = False
@@ -55,6 +56,7 @@ class Checker:
         self.listening = {v.name for v in fleet.vassals.values() if v.phase == "listening"}
         known = {(v.name, v.attempt) for v in fleet.vassals.values() if v.attempt is not None}
         must(self.alive == known, f"alive are {self.alive}, the fleet says {known}")
+        must(self.kept <= fleet.vassals.keys(), "a kept socket outlives its vassal")
         must(self.sockets.keys() <= fleet.vassals.keys(), "a socket outlives its vassal")
 
     def _follow(self, event: Event) -> None:
@@ -87,14 +89,20 @@ class Checker:
         name = action.vassal
         vassal = fleet.vassals.get(name)
         if action.do == "unlisten":
-            must(self.sockets.pop(name, None) is not None, f"unlisten {name}: has no socket")
+            known = name in self.kept or name in self.sockets
+            must(known, f"unlisten {name}: has no socket")
+            self.kept.discard(name)
+            self.sockets.pop(name, None)
             return
         if action.do in ("check", "uncheck"):
             return
         assert vassal is not None, f"{action.do} {name}: no such vassal"
         spec = vassal.spec if vassal.kept is None else vassal.kept
         address = spec.socket
-        if action.do == "listen":
+        if action.do == "listen" and vassal.opening is not None:
+            must((name, vassal.attempt) in self.alive, f"listen {name}: it does not run")
+            self.kept.add(name)
+        elif action.do == "listen":
             must(bool(address), f"listen {name}: not on demand")
             must(self.sockets.get(name, address) == address, f"listen {name}: has another socket")
             self.sockets[name] = address or ""
@@ -106,6 +114,7 @@ class Checker:
             must(action.config == spec.config, f"spawn {name}: another config")
             must(action.attempt == fleet.seq, f"spawn {name}: not named by its event")
             self.alive.add((name, fleet.seq))
+            (self.kept.add if "listen" in spec.settings else self.kept.discard)(name)
         else:
             alive = (name, action.attempt) in self.alive
             must(alive, f"{action.do} {name}: attempt {action.attempt} is not alive")
@@ -128,6 +137,8 @@ class Checker:
                 aim = vassal.kept or vassal.spec
                 current = vassal.due or vassal.running == aim or _waits(vassal)
                 current = current or vassal.check is not None or vassal.refused is not None
+                opens = vassal.opening is not None or vassal.unopened is not None
+                current = current or opens
                 must(current, f"{name} runs what is not wanted, and nobody will change that")
             case "stopping":
                 must(up and vassal.deadline is not None, f"{name} may stop for ever")

@@ -59,7 +59,9 @@ SAID: Final = {
 }
 CHECKED: Final = {"passed": "preflight_passed", "refused": "deploy_refused"}
 # Words of a line that are settings of a config's own section.
-OURS: Final = ("command", "reload", "restart", "success-exit-codes", "preflight")
+OURS: Final = (
+    "command", "reload", "restart", "success-exit-codes", "preflight", "ready", "listen",
+)  # fmt: skip
 DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "spawned": {"pid": 10, "start_time": 1},
     "spawn_failed": {"reason": "no such file", "fault": "exec"},

@@ -17,6 +17,7 @@ ONE_SLOT: Final = "policy max_starting=1; daemon started; daemon ready"
 BUSY: Final = f"{ONE_SLOT}; added busy.ini"
 BEHIND: Final = f"{BUSY}; accepting busy.ini; added foo.ini"
 READY: Final = "daemon started; daemon ready"
+ADDS_ADDRESS: Final = "changed foo.ini command=serve listen=:80 ts=2"
 UP: Final = f"{READY}; added foo.ini; spawned foo.ini; accepting foo.ini"
 ON_DEMAND: Final = f"{READY}; added foo.ini socket=:80"
 WOKEN: Final = f"{ON_DEMAND}; connection foo.ini"
@@ -59,6 +60,7 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f"{READY}; added foo.ini; {REFUSED}",
         f"{READY}; added foo.ini; deadline foo.ini",
         f"{READY}; added foo.ini command=gunicorn",
+        f"{READY}; added foo.ini command=serve ready=5s; {ADDS_ADDRESS}",
         f"{FAILED_TWICE}; deadline foo.ini",
         f"{READY}; added foo.ini; daemon started",
         WOKEN,
@@ -70,6 +72,7 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f"{READY}; added foo.ini; ready foo.ini; {CHECKED}",
         f"{READY}; added foo.ini; ready foo.ini; {REFUSED}",
         f"{READY}; added foo.ini command=gunicorn; spawned foo.ini",
+        f"{READY}; added foo.ini command=serve; spawned foo.ini; {ADDS_ADDRESS}",
         f"{WOKEN}; ready foo.ini",
         f"{READY}; added foo.ini; ready foo.ini; loyal foo.ini; daemon started",
     ),
@@ -86,11 +89,13 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f"{UP}; daemon started; adopted foo.ini control=no; daemon ready",
         f"policy forgive=60; {FAILED_TWICE}; deadline foo.ini; accepting foo.ini",
         f"{READY}; added foo.ini restart=no; accepting foo.ini",
+        f"{READY}; added foo.ini command=serve ready=5s; accepting foo.ini; {ADDS_ADDRESS}",
         f"{READY}; added foo.ini reload=restart; accepting foo.ini",
         f"{READY}; added foo.ini reload=none; accepting foo.ini",
     ),
     "reloading": (
         f"{UP}; changed foo.ini ts=2",
+        f"{UP}; changed foo.ini ts=2; changed foo.ini listen=:80 ts=3",
         f"{UP}; changed foo.ini ts=2; changed foo.ini ts=3",
         f"{UP}; changed foo.ini ts=3; {CHECKED}",
         f"{UP}; changed foo.ini ts=3; {REFUSED}",
@@ -177,6 +182,8 @@ TRIGGERS: Final = (
     Trigger("connection_waiting", "connection waiting"),
     Trigger("listen_failed", "listen failed (address)", LISTEN_FAILED | {"fault": "address"}),
     Trigger("listen_failed", "listen failed (busy)", LISTEN_FAILED | {"fault": "busy"}),
+    Trigger("listen_opened", "new addresses open"),
+    Trigger("listen_refused", "new address refused", {"reason": "in use"}),
     Trigger("exited", "exited", {"code": 1}),
     Trigger("exited", "exited (code 26)", {"code": 26}),
     Trigger("exited", "exited (of a reload)", {"signal": 1, "reload": True}),
@@ -228,6 +235,8 @@ def body_of(trigger: Trigger, vassal: Vassal | None) -> dict[str, Any]:
     attempt, deadline = (vassal.attempt, vassal.deadline) if vassal else (None, None)
     check = (vassal.check if vassal else None) or 1
     body = {"attempt": attempt or 1, "deadline": deadline or 1, "check": check} | trigger.body
+    if trigger.kind in ("listen_opened", "listen_refused"):
+        body["change"] = (vassal.opening if vassal else None) or 1
     if trigger.change is not None:
         told = vassal.spec if vassal else spec("foo.ini", {})
         news = {"ts": 9, "config": "c9", "bar": None} | trigger.change

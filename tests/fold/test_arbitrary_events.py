@@ -81,6 +81,7 @@ def _any_fields(kind: str) -> dict[str, st.SearchStrategy[Any]]:
         "start_time": st.just(1),
         "control": st.booleans(),
         "silent": st.just(30.0),
+        "change": attempts,
         "reason": st.just("x"),
         "name": names,
         "missing": st.just(()),

@@ -48,6 +48,7 @@ ADDED: Final = {
     "16-daemon-before": ("daemon_started", "before"),
     "17-oom": ("exited", "oom"),
     "18-source-names": ("daemon_started", "names"),
+    "22-kept-sockets": ("listen_opened", "change"),
 }
 
 

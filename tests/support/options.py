@@ -13,6 +13,7 @@ VALUES: dict[str, tuple[str | None, Any]] = {
     "uwsgi": ("/u", "/u"),
     "freq": ("0.5", 0.5),
     "allow-link-local": (None, True),
+    "allow-ports": ("80,500-600", ((80, 80), (500, 600))),
     "max-clock-step": ("10m", 600.0),
     "cgroup": ("/c", "/c"),
     "throttle": ("7", 7),

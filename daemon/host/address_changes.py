@@ -1,0 +1,38 @@
+"""Opens the addresses that a change of a running vassal adds, before the vassal is stopped."""
+
+from functools import partial
+
+from ...journal.events import Spec
+from ...journal.service_events import ListenOpened, ListenRefused
+from ..core.draft import Draft
+from ..core.fleet import Vassal
+from ..core.listening import addresses
+from .context import HostContext
+from .kept_sockets import KeptSockets
+from .listen_address import CannotListen
+
+
+class AddressChanges:
+    """Opens what changes add -> ``listen_opened``, ``listen_refused``."""
+
+    def __init__(self, context: HostContext, sockets: KeptSockets) -> None:
+        self._tasks = context.tasks
+        self._outbox = context.outbox
+        self._sockets = sockets
+
+    def open(self, vassal: Vassal) -> None:
+        """Open them, and report what came of it. Returns at once."""
+        assert vassal.opening is not None
+        running = addresses(vassal.running)
+        task = partial(self._open, vassal.name, vassal.opening, vassal.aim, running)
+        self._tasks.nursery.start_soon(task)
+
+    async def _open(self, name: str, change: int, spec: Spec, running: tuple[str, ...]) -> None:
+        with self._tasks.confined(name, "listen"):
+            body: ListenOpened | ListenRefused = ListenOpened(change=change)
+            try:
+                await self._sockets.open(name, spec, running)
+            except CannotListen as error:
+                body = ListenRefused(change=change, reason=str(error))
+            kind = "listen_opened" if isinstance(body, ListenOpened) else "listen_refused"
+            self._outbox.report(Draft(kind, body, None, name))
