@@ -16,14 +16,23 @@ _DAEMON = "emperord.daemon.main"
 
 
 class Emperor(Daemon):
-    """``process`` is the keeper; ``daemon_pid`` the daemon proper."""
+    """``process`` is the keeper; ``daemon_pid`` the daemon proper.
+
+    With ``keeper=False`` both are the daemon: it starts quickly, and answers ``emperor-ctl``.
+    """
 
     warnings = "error"  # for Python's own warnings
     started_as = "emperord.daemon.keeper"  # the module
 
+    def __init__(self, *arguments: Any, keeper: bool = True, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._has_keeper = keeper
+
     @property
     def argv(self) -> list[str]:
         """The command."""
+        if not self._has_keeper:
+            return super().argv
         return [
             *self.before,
             *(sys.executable, "-P", "-m", self.started_as),
@@ -34,7 +43,8 @@ class Emperor(Daemon):
 
     def launch(self, *extra: str) -> "Emperor":
         """Start it and return at once."""
-        self.environ["PYTHONWARNINGS"] = self.warnings
+        if self._has_keeper:  # otherwise its command has them
+            self.environ["PYTHONWARNINGS"] = self.warnings
         super().launch(*extra)
         return self
 
@@ -49,6 +59,8 @@ class Emperor(Daemon):
 
     def daemon_pid(self) -> int:
         """The daemon proper, when there is one that works."""
+        if not self._has_keeper:
+            return self.pid
 
         def works() -> int | None:
             text = Path(f"{self.journal}.lock").read_text().strip()
@@ -86,6 +98,9 @@ class Emperor(Daemon):
 
     def restart(self) -> int:
         """Kill the daemon and wait for the next one; its pid."""
+        if not self._has_keeper:
+            self.kill()
+            return self.start().pid
         seq = self.last_seq()
         self.kill_daemon()
         return self.next_ready(seq)
@@ -118,8 +133,9 @@ class Emperor(Daemon):
     def ctl(self, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
         """Run ``emperor-ctl``."""
         argv = [*self.ctl_argv, *words]
+        environ = {**self.environ, "PYTHONWARNINGS": self.warnings}
         if not more:
-            return warm.run(argv, self.environ)
+            return warm.run(argv, environ)
         return subprocess.run(
-            argv, capture_output=True, text=True, check=False, env=self.environ, **more
+            argv, capture_output=True, text=True, check=False, env=environ, **more
         )

@@ -9,10 +9,35 @@ from support.kept import Emperor
 from support.root import need_root
 from support.vassals import SLEEPER
 
+from ..conftest import MakeEmperor
+
+
+@pytest.fixture
+def emperor(make_emperor: MakeEmperor) -> Emperor:
+    """A daemon that nothing restarts, not started yet: its answers need no keeper."""
+    return make_emperor(keeper=False)
+
+
+@pytest.fixture
+def kept(make_emperor: MakeEmperor) -> Emperor:
+    """An emperor with a keeper, not started yet."""
+    return make_emperor()
+
 
 @pytest.fixture
 def running(emperor: Emperor) -> Emperor:
-    """An emperor with one vassal."""
+    """A daemon with one vassal."""
+    return with_a_vassal(emperor)
+
+
+@pytest.fixture
+def kept_running(kept: Emperor) -> Emperor:
+    """An emperor with a keeper and one vassal."""
+    return with_a_vassal(kept)
+
+
+def with_a_vassal(emperor: Emperor) -> Emperor:
+    """Start it with one vassal."""
     (emperor.vassals / "a.ini").write_text(SLEEPER)
     emperor.start()
     emperor.up("a.ini")

@@ -285,7 +285,7 @@ def test_processes_that_are_left_missing_cgroups_and_the_clock_want_attention() 
 
 
 def test_status_of_an_emperor_with_troubles(make_emperor: MakeEmperor, tmp_path: Path) -> None:
-    emperor = make_emperor("--throttle", "60000", "--max-throttle", "60000")
+    emperor = make_emperor("--throttle", "60000", "--max-throttle", "60000", keeper=False)
     away = tmp_path / "away"
     away.mkdir()
     emperor.monitors.append(away)

@@ -28,21 +28,21 @@ STATE = [
 # Commands
 
 
-def test_status(running: Emperor) -> None:
-    said = asked(running, "status")
+def test_status(kept_running: Emperor) -> None:
+    said = asked(kept_running, "status")
     assert list(said) == [
         "version", "protocol", "pid", "journal", "seq", "at", "monitors", "outages", "vassals",
         "due", "stopping", "keeper", "paused", "estranged", "unrecorded", "renamed_logs", "held",
         "attention",
     ]  # fmt: skip
-    assert said["pid"] == running.daemon_pid()
-    assert said["journal"] == str(running.journal)
-    assert said["monitors"] == [f"dir://{running.vassals}"]
+    assert said["pid"] == kept_running.daemon_pid()
+    assert said["journal"] == str(kept_running.journal)
+    assert said["monitors"] == [f"dir://{kept_running.vassals}"]
     assert said["vassals"] == {"ready": 1}
     assert (said["keeper"], said["paused"], said["stopping"]) == (True, None, False)
-    text = running.ctl("status").stdout
+    text = kept_running.ctl("status").stdout
     assert "vassals:         1 ready" in text
-    running.stop()
+    kept_running.stop()
 
 
 def test_list(running: Emperor) -> None:
@@ -75,7 +75,9 @@ def test_list(running: Emperor) -> None:
 
 
 def test_live_facts_of_heartbeats_and_deadlines(make_emperor: MakeEmperor) -> None:
-    emperor = make_emperor("--throttle", "60000", "--max-throttle", "60000", speakers=True)
+    emperor = make_emperor(
+        "--throttle", "60000", "--max-throttle", "60000", speakers=True, keeper=False
+    )
     (emperor.vassals / "beats.ini").write_text("say 1 5\nbeat 1 0\n")
     (emperor.vassals / "dies.ini").write_text(shell("exit 1"))
     emperor.start()
@@ -102,7 +104,7 @@ def test_show(running: Emperor) -> None:
 def test_explain(make_emperor: MakeEmperor, tmp_path: Path) -> None:
     emperor = make_emperor(
         "--vassals-inherit", "all.ini", "--vassal-set", "k=v", "--on-demand-extension", ".socket",
-        environ={"UWSGI_VASSAL_HARAKIRI": "30", "EMPEROR_LOG_SIZE": "100000"},
+        environ={"UWSGI_VASSAL_HARAKIRI": "30", "EMPEROR_LOG_SIZE": "100000"}, keeper=False,
     )  # fmt: skip
     address = tmp_path / "a.sock"
     text = f"[uwsgi]\nsocket = {address}\n[emperor]\nnofile = 2048\n"
@@ -155,27 +157,30 @@ def test_what_else_is_explained(
     emperor.stop()
 
 
-def test_stop_and_start(running: Emperor) -> None:
-    pid = running.pid_of("a.ini")
-    assert asked(running, "stop", "a.ini") == {"name": "a.ini", "phase": "held"}
-    assert running.running() == []
-    assert asked(running, "stop", "a.ini") == {"name": "a.ini", "phase": "held"}  # it is already
-    assert asked(running, "show", "a.ini")["held"] is True
-    running.restart()  # and stays so
-    (running.vassals / "a.ini").write_text(program("sleep", "2000"))
-    running.event("vassal_changed", "a.ini")
-    assert "held" in refused(running, "reload", "a.ini")
-    assert "held" in refused(running, "retry", "a.ini")
-    done = running.ctl("start", "a.ini")
+def test_stop_and_start(kept_running: Emperor) -> None:
+    pid = kept_running.pid_of("a.ini")
+    assert asked(kept_running, "stop", "a.ini") == {"name": "a.ini", "phase": "held"}
+    assert kept_running.running() == []
+    assert asked(kept_running, "stop", "a.ini") == {
+        "name": "a.ini",
+        "phase": "held",
+    }  # it is already
+    assert asked(kept_running, "show", "a.ini")["held"] is True
+    kept_running.restart()  # and stays so
+    (kept_running.vassals / "a.ini").write_text(program("sleep", "2000"))
+    kept_running.event("vassal_changed", "a.ini")
+    assert "held" in refused(kept_running, "reload", "a.ini")
+    assert "held" in refused(kept_running, "retry", "a.ini")
+    done = kept_running.ctl("start", "a.ini")
     assert (done.returncode, done.stdout) == (0, "a.ini: now ready\n")
-    running.event("spawned", "a.ini", count=2)
-    assert running.pid_of("a.ini") != pid
-    requests = running.events("operator_requested")
+    kept_running.event("spawned", "a.ini", count=2)
+    assert kept_running.pid_of("a.ini") != pid
+    requests = kept_running.events("operator_requested")
     assert [(e.vassal, e.body["request"], e.body["uid"], e.body["via"]) for e in requests] == [
         ("a.ini", "stop", os.getuid(), "control"),
         ("a.ini", "start", os.getuid(), "control"),
     ]
-    running.stop()
+    kept_running.stop()
 
 
 def test_a_reload_is_refused_where_changes_wait_for_the_next_start(emperor: Emperor) -> None:
@@ -201,7 +206,7 @@ def test_reload(make_emperor: MakeEmperor) -> None:
 
 
 def test_retry(make_emperor: MakeEmperor) -> None:
-    emperor = make_emperor("--throttle", "60000", "--max-throttle", "60000")
+    emperor = make_emperor("--throttle", "60000", "--max-throttle", "60000", keeper=False)
     (emperor.vassals / "a.ini").write_text(shell("[ -e ok ] && exec sleep 1000; exit 1"))
     emperor.start()
     emperor.phase("a.ini", "throttled")
@@ -223,7 +228,7 @@ def test_bad_usage(emperor: Emperor, words: list[str]) -> None:
 def test_a_change_that_waits_is_told(make_emperor: MakeEmperor, tmp_path: Path) -> None:
     """While one reloads, the other runs its former config: list, show, status and log tell it."""
     gate = tmp_path / "gate"
-    emperor = make_emperor("--max-starting", "1", "--uwsgi", speaker_path(tmp_path))
+    emperor = make_emperor("--max-starting", "1", "--uwsgi", speaker_path(tmp_path), keeper=False)
     names = ("a.ini", "b.ini")
     for name in names:
         (emperor.vassals / name).write_text("; one\nsay 1 5\n")
@@ -286,7 +291,7 @@ def test_sources_have_the_names_that_are_given(make_emperor: MakeEmperor, tmp_pa
     other = tmp_path / "other"
     other.mkdir()
     (other / "b.ini").write_text(SLEEPER)
-    emperor = make_emperor("--name", f"{other}=prod")
+    emperor = make_emperor("--name", f"{other}=prod", keeper=False)
     emperor.monitors.append(other)
     (emperor.vassals / "a.ini").write_text(SLEEPER)
     emperor.start()

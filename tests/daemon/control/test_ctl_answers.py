@@ -82,19 +82,19 @@ def test_a_daemon_that_does_not_answer_is_not_called_absent(
     assert capsys.readouterr().err == said
 
 
-def test_asked_while_it_is_restarted_it_waits(running: Emperor) -> None:
+def test_asked_while_it_is_restarted_it_waits(kept_running: Emperor) -> None:
     """The keeper holds the control socket too: nobody is refused."""
-    daemon = running.daemon_pid()
-    running.send(signal.SIGSTOP)
+    daemon = kept_running.daemon_pid()
+    kept_running.send(signal.SIGSTOP)
     os.kill(daemon, signal.SIGKILL)
     with socket.socket(socket.AF_UNIX) as early:
-        early.connect(str(running.control))
+        early.connect(str(kept_running.control))
         early.sendall(b'{"do": "status"}\n')
-        running.send(signal.SIGCONT)
+        kept_running.send(signal.SIGCONT)
         early.settimeout(20)
         answer = json.loads(early.makefile().readline())
     assert answer["status"]["pid"] != daemon
-    running.stop()
+    kept_running.stop()
 
 
 def test_while_the_journal_cannot_be_written(running: Emperor) -> None:

@@ -22,12 +22,13 @@ from .test_waiting import DEAF, Asking, said
 @pytest.fixture
 def fleet(make_emperor: MakeEmperor) -> Emperor:
     """Two vassals that run, and one that does not."""
-    emperor = make_emperor("--throttle", "60000", "--max-throttle", "60000")
+    emperor = make_emperor("--throttle", "60000", "--max-throttle", "60000", keeper=False)
     for name in ("app-1.ini", "app-2.ini"):
         (emperor.vassals / name).write_text(SLEEPER)
     (emperor.vassals / "down.ini").write_text(shell("echo no database; exit 3"))
     emperor.start()
-    emperor.up("app-1.ini", "app-2.ini")
+    for name in ("app-1.ini", "app-2.ini"):
+        emperor.phase(name, "ready")
     emperor.phase("down.ini", "throttled")
     return emperor
 
@@ -176,7 +177,7 @@ def test_a_daemon_that_hangs_is_told_when_the_time_is_over(fleet: Emperor) -> No
 
 
 def test_a_bar_on_a_terminal_is_gone_at_the_end(make_emperor: MakeEmperor) -> None:
-    emperor = make_emperor("--mercy", "300")
+    emperor = make_emperor("--mercy", "300", keeper=False)
     names = [f"{n}.ini" for n in range(6)]
     for name in names[1:]:
         (emperor.vassals / name).write_text(SLEEPER)

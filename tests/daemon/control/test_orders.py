@@ -103,12 +103,13 @@ def told(lines: list[dict[str, Any]]) -> dict[str, str]:
 @pytest.fixture
 def fleet(make_emperor: MakeEmperor) -> Emperor:
     """Three vassals that run, and one that does not."""
-    emperor = make_emperor("--throttle", "60000", "--max-throttle", "60000")
+    emperor = make_emperor("--throttle", "60000", "--max-throttle", "60000", keeper=False)
     for name in ("app-1.ini", "app-2.ini", "web.ini"):
         (emperor.vassals / name).write_text(SLEEPER)
     (emperor.vassals / "down.ini").write_text(shell("echo no database; exit 3"))
     emperor.start()
-    emperor.up("app-1.ini", "app-2.ini", "web.ini")
+    for name in ("app-1.ini", "app-2.ini", "web.ini"):
+        emperor.phase(name, "ready")
     emperor.phase("down.ini", "throttled")
     return emperor
 

@@ -34,7 +34,7 @@ def test_a_program_restarts_whatever_its_reload_is(emperor: Emperor) -> None:
 
 
 def test_a_throttled_one_starts_and_a_held_one_is_refused(make_emperor: MakeEmperor) -> None:
-    emperor = make_emperor("--throttle", "60000", "--max-throttle", "60000")
+    emperor = make_emperor("--throttle", "60000", "--max-throttle", "60000", keeper=False)
     (emperor.vassals / "a.ini").write_text(shell("[ -e ok ] && exec sleep 1000; exit 1"))
     emperor.start()
     emperor.phase("a.ini", "throttled")

@@ -22,6 +22,12 @@ from support.waiting import until
 from ..conftest import MakeDaemon, MakeEmperor
 
 
+@pytest.fixture
+def emperor(kept: Emperor) -> Emperor:
+    """An emperor with a keeper: all of this is about both."""
+    return kept
+
+
 def parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
 

@@ -52,7 +52,7 @@ def test_each_verb_finds_what_the_one_before_has_done(emperor: Emperor) -> None:
 
 
 def test_without_waiting_it_is_enough_that_it_is_recorded(make_emperor: MakeEmperor) -> None:
-    emperor = make_emperor("--mercy", "300")
+    emperor = make_emperor("--mercy", "300", keeper=False)
     pid = run(emperor, "a.ini", DEAF)  # stops only when the test has it stop
     assert said(emperor.ctl("stop", "--no-wait", "a.ini")) == (0, "a.ini: now stopping\n", "")
     assert said(emperor.ctl("start", "--no-wait", "a.ini")) == (0, "a.ini: now stopping\n", "")
@@ -86,7 +86,7 @@ FAILING = {
 def test_a_start_that_fails_says_why_and_what_was_logged(
     make_emperor: MakeEmperor, text: str, reason: str, logs: bool
 ) -> None:
-    emperor = make_emperor("--throttle", "60000", "--max-throttle", "60000")
+    emperor = make_emperor("--throttle", "60000", "--max-throttle", "60000", keeper=False)
     run(emperor, "a.ini", SLEEPER)
     assert emperor.ctl("stop", "a.ini").returncode == 0
     (emperor.vassals / "a.ini").write_text(text)
@@ -100,7 +100,7 @@ def test_a_start_that_fails_says_why_and_what_was_logged(
 
 
 def test_what_takes_longer_is_told_as_it_stands(make_emperor: MakeEmperor) -> None:
-    emperor = make_emperor("--mercy", "300")
+    emperor = make_emperor("--mercy", "300", keeper=False)
     pid = run(emperor, "a.ini", DEAF)
     code, out, error = said(emperor.ctl("stop", "--timeout", "300ms", "a.ini"))
     assert (code, out) == (1, "")
@@ -187,21 +187,21 @@ def test_who_waits_while_the_journal_cannot_be_written_is_told(
     emperor.stop()
 
 
-def test_an_upgrade_is_over_when_the_next_daemon_answers(emperor: Emperor) -> None:
-    pid = run(emperor, "a.ini", SLEEPER)
-    former = emperor.daemon_pid()
-    done = emperor.ctl("upgrade", "--json")
+def test_an_upgrade_is_over_when_the_next_daemon_answers(kept: Emperor) -> None:
+    pid = run(kept, "a.ini", SLEEPER)
+    former = kept.daemon_pid()
+    done = kept.ctl("upgrade", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     upgraded = json.loads(done.stdout)
-    status = json.loads(emperor.ctl("status", "--json").stdout)
+    status = json.loads(kept.ctl("status", "--json").stdout)
     assert upgraded == {"version": status["version"], "pid": status["pid"]}
     assert status["pid"] != former
-    done = emperor.ctl("upgrade", "--no-wait")
+    done = kept.ctl("upgrade", "--no-wait")
     assert said(done) == (0, "", "")
-    emperor.until(lambda: status["pid"] not in emperor.daemons(), "it leaves")
-    assert emperor.pid_of("a.ini") == pid
-    emperor.daemon_pid()
-    emperor.stop()
+    kept.until(lambda: status["pid"] not in kept.daemons(), "it leaves")
+    assert kept.pid_of("a.ini") == pid
+    kept.daemon_pid()
+    kept.stop()
 
 
 # The protocol
@@ -255,7 +255,7 @@ def test_nonsense_is_refused_before_anything_is_done(emperor: Emperor) -> None:
 
 def test_many_who_wait_hold_up_nobody_and_leave_nothing_behind(make_emperor: MakeEmperor) -> None:
     """More than are served at a time. Some of them lose patience."""
-    emperor = make_emperor("--mercy", "300")
+    emperor = make_emperor("--mercy", "300", keeper=False)
     pid = run(emperor, "a.ini", DEAF)
     daemon = emperor.daemon_pid()
     before = sockets(daemon)
