@@ -8,13 +8,15 @@ server stays as it is: there ``%d0`` is a character, and ``LIKE '%n'`` a pattern
 import io
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import click
 
 from ..journal.events import Spec
 from ..monitors.urls import without_secrets
+from .cli.commandline import os_error_text
+from .cli.nearest import did_you_mean, nearest_words
 from .host import magic
 
 # A key, or the dash of a list; and a value that begins with a character that YAML keeps for itself.
@@ -58,7 +60,8 @@ def _read(path: str) -> Mapping[object, object]:
         # From a stream: of a text PyYAML would quote the line, which may hold a password.
         loaded = yaml.load(io.StringIO(text), _as_written(yaml.SafeLoader))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split()).replace('"<file>", ', "")
+        told = os_error_text(error) if isinstance(error, OSError) else str(error)
+        reason = " ".join(told.removeprefix(f"{path}: ").split()).replace('"<file>", ', "")
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         if mark is not None:
             reason += _advice(text, mark.line)
@@ -89,7 +92,23 @@ def _as_written(loader: type[Any]) -> type[Any]:
         first: [(tag, pattern) for tag, pattern in those if tag not in numbers]
         for first, those in loader.yaml_implicit_resolvers.items()
     }
-    return type("AsWritten", (loader,), {"yaml_implicit_resolvers": resolvers})
+    more = {"yaml_implicit_resolvers": resolvers, "construct_mapping": _without_twins(loader)}
+    return type("AsWritten", (loader,), more)
+
+
+def _without_twins(loader: type[Any]) -> Callable[..., Any]:
+    """A constructor of mappings that refuses a key that is there twice: PyYAML takes the last."""
+    from yaml.constructor import ConstructorError
+
+    def construct(self: Any, node: Any, deep: bool = False) -> Any:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key.value, str) and key.value in seen:
+                raise ConstructorError(None, None, f"{key.value} is there twice", key.start_mark)
+            seen.add(str(key.value))
+        return loader.construct_mapping(self, node, deep)
+
+    return construct
 
 
 def _pairs(path: str, loaded: Mapping[object, object]) -> Iterable[tuple[object, object]]:
@@ -109,8 +128,10 @@ def plain(name: str) -> str:
 def _known(path: str, key: object, known: Mapping[str, click.Parameter]) -> click.Parameter:
     option = known.get(plain(str(key)))
     if option is None:
-        advice = "; " + USER_ADVICE if plain(str(key)) in ("uid", "gid") else ""
-        raise click.BadParameter(f"{path}: there is no option {key}{advice}")
+        advice = USER_ADVICE if plain(str(key)) in ("uid", "gid") else ""
+        advice = advice or did_you_mean(nearest_words(plain(str(key)), known))
+        advice = advice or "'emperor --help' has all options"
+        raise click.BadParameter(f"{path}: there is no option {key}; {advice}")
     return option
 
 
@@ -124,7 +145,7 @@ def _value(path: str, key: object, value: object, option: click.Parameter) -> An
         raise click.BadParameter(f"{path}: {key} takes one value, not a list")
     for each in values:
         if each is None or isinstance(each, dict | list):
-            raise click.BadParameter(f"{path}: {key} has no value that could be understood")
+            raise click.BadParameter(f"{path}: {key} needs a text or a number, as in 'freq: 5'")
     texts = [str(each) for each in values]
     return texts if several else texts[0]
 

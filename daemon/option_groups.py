@@ -1,7 +1,7 @@
 """Each option of ``emperor``: its names, type, default and help, in the order of ``--help``.
 
 An option has three sources: the command line, the environment, the file of ``--config``. click
-takes them in this order of precedence (``options.py``). ``_option`` derives the further names from
+takes them in this order of precedence (``options.py``). ``option`` derives the further names from
 the first one, so no option can lack one of them.
 
 The defaults are of two kinds. A default of ``Policy`` is what a journal without that field means,
@@ -9,11 +9,9 @@ and it never changes. So where a new installation should have another one, it is
 file.
 """
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import click
-from click.shell_completion import CompletionItem
 
 from ..journal.places import default_config, default_journal
 from ..journal.policy import Policy
@@ -37,8 +35,7 @@ from .cli.option_types import (
 from .host import cgroup_base
 from .host.vassal_log import MOST_PARTS
 from .keeper import stdio
-
-Decorator = Callable[[Any], Any]
+from .option_kinds import Decorator, Monitors, option
 
 EMPEROR: Final = "--emperor"
 _DEFAULTS: Final = Policy()
@@ -54,77 +51,35 @@ FLOOR: Final = 2
 CEILING: Final = 32
 
 
-class _Option(click.Option):
-    """Shows its own names only; the help tells once of uWSGI's names. Takes no empty text."""
-
-    def process_value(self, ctx: click.Context, value: Any) -> Any:
-        # An empty path is the working directory, an empty ending is that of every file.
-        if value == "" or (isinstance(value, list | tuple) and "" in value):
-            raise click.BadParameter("has no value", ctx=ctx, param=self)
-        return super().process_value(ctx, value)
-
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        if completion.is_path(self):
-            return completion.files(ctx, self, incomplete)
-        return super().shell_complete(ctx, incomplete)
-
-    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        names = self.opts
-        self.opts = [name for name in names if not name.startswith("--emperor-")]
-        try:
-            return super().get_help_record(ctx)
-        finally:
-            self.opts = names
-
-
-class _Monitors(click.types.StringParamType):
-    """Monitors; in the environment between blanks, but URLs may hold some: those, one a line."""
-
-    def split_envvar_value(self, rv: str) -> list[str]:
-        if "://" not in rv:
-            return rv.split()
-        return [line.strip() for line in rv.splitlines() if line.strip()]
-
-
-def _option(*names: str, **settings: Any) -> Decorator:
-    """An option under our name (the first), uWSGI's, and in the environment."""
-    own = names[0].removeprefix("--")
-    # The environment knows it by all of its names, ours first.
-    variables = list(dict.fromkeys(f"EMPEROR_{config_file.plain(name).upper()}" for name in names))
-    return click.option(
-        *names, f"--emperor-{own}", own.replace("-", "_"), cls=_Option, envvar=variables, **settings
-    )
-
-
 def essentials() -> list[Decorator]:
     """The config file, the journal, uWSGI, and the interval between polls."""
     seconds = duration()
     return [
-        _option(
+        option(
             "--config",
             metavar="FILE",
             is_eager=True,
             default=default_config,
             show_default="emperor.yml in the unit's ConfigurationDirectory=, if it is there",
             callback=config_file.load,
-            help="YAML file with the same names; the command line wins.",
+            help="Read options from this YAML file, by the same names. The command line wins.",
         ),
-        _option(
+        option(
             "--journal",
             metavar="PATH",
             default=default_journal,
             show_default="in the unit's StateDirectory=, /var/lib/emperord or your state"
             " directory: journal.db",
-            help="Where the record is kept.",
+            help="Keep the journal, the record of all events, in this file.",
         ),
-        _option("--uwsgi", metavar="PATH", help="The uWSGI binary to run vassals with."),
-        _option(
+        option("--uwsgi", metavar="PATH", help="The uWSGI binary to run vassals with."),
+        option(
             "--freq",
             type=seconds,
             default=duration_text(_DEFAULTS.freq),
             metavar="S",
             show_default=True,
-            help="Time between polls and safety-net rescans.",
+            help="Time between polls of a source, and between rescans of files.",
         ),
     ]
 
@@ -134,41 +89,41 @@ def starts() -> list[Decorator]:
     seconds = duration()
     thousandths = milliseconds()
     return [
-        _option(
+        option(
             "--throttle",
             type=thousandths,
             default=duration_text(_DEFAULTS.throttle, "ms"),
             metavar="MS",
             show_default=True,
-            help="First delay after an unloyal death; doubles with each in a row.",
+            help="Delay of the next start after a death without loyalty. It doubles with each death"
+            " in a row.",
         ),
-        _option(
+        option(
             "--max-throttle",
             type=thousandths,
             default=duration_text(_DEFAULTS.max_throttle, "ms"),
             metavar="MS",
             show_default=True,
-            help="Ceiling of the doubling.",
+            help="The longest such delay.",
         ),
-        _option(
+        option(
             "--forgive",
             type=duration(0.0),
             default=duration_text(_FORGIVE),
             metavar="S",
             show_default=True,
-            help="How long a vassal has to run quietly until its deaths are forgotten; 0: for"
-            " ever.",
+            help="How long a vassal has to run until its deaths are forgotten. 0: they never are.",
         ),
-        _option(
+        option(
             "--required-heartbeat",
             type=seconds,
             default=duration_text(_DEFAULTS.required_heartbeat),
             metavar="S",
             show_default=True,
-            help="A vassal that has begun to send heartbeats and is silent for so long is"
-            " killed and started again.",
+            help="Kill a vassal that has begun to send heartbeats, and sends none for so long. It"
+            " is started again.",
         ),
-        _option(
+        option(
             "--mercy",
             "--curse-tolerance",
             "--emperor-curse-tolerance",
@@ -176,24 +131,24 @@ def starts() -> list[Decorator]:
             default=duration_text(_DEFAULTS.mercy),
             metavar="S",
             show_default=True,
-            help="Time from the stop to the kill.",
+            help="Kill a vassal that takes longer than this to stop.",
         ),
-        _option(
+        option(
             "--max-starting",
             type=whole_or_auto(),
             default=AUTO,
             metavar="N|auto",
             show_default=True,
-            help="Vassals spawned or reloaded and not yet accepting, at once. With auto from"
-            f" {FLOOR} to {CEILING} for each core, by the pressure that the machine is under.",
+            help="How many vassals start or reload at once. A slot is free again when its vassal"
+            f" accepts. auto: from {FLOOR} to {CEILING} for each core, by the machine's pressure.",
         ),
-        _option(
+        option(
             "--start-patience",
             type=seconds,
             default=duration_text(_DEFAULTS.start_patience),
             metavar="S",
             show_default=True,
-            help="How long a vassal that does not say it accepts counts as starting.",
+            help="How long a vassal counts as starting that does not say that it accepts.",
         ),
     ]
 
@@ -201,76 +156,76 @@ def starts() -> list[Decorator]:
 def users() -> list[Decorator]:
     """The users that vassals run as, and how far their configs are followed."""
     return [
-        _option(
+        option(
             "--tyrant",
             is_flag=True,
             help="Run each vassal as the user and group that its source gives: for files, their"
             " owner. Needs root.",
         ),
-        _option(
+        option(
             "--tyrant-nofollow",
             is_flag=True,
             help="With --tyrant: a symlink's own owner counts, not its target's.",
         ),
-        _option(
+        option(
             "--tyrant-initgroups",
             is_flag=True,
             help="With --tyrant: vassals get the supplementary groups of their users.",
         ),
-        _option(
+        option(
             "--allow-link-local",
             is_flag=True,
-            help="Ask link-local and metadata addresses, too: for configs that are named by a"
-            " URL, and whether a program is ready.",
+            help="Allow requests to link-local addresses, as those of cloud metadata. They are for"
+            " configs at a URL, and for whether a program is ready.",
         ),
-        _option(
+        option(
             "--allow-ports",
             type=port_ranges,
             metavar="RANGES",
             show_default="none",
             help="Ports below 1024 that vassals may listen at with --tyrant, as 80,443,500-600.",
         ),
-        _option(
+        option(
             "--user",
             type=vassals_user,
             metavar="USER[:GROUP]",
             show_default="the daemon's; with --tyrant, the source's",
-            help="Whom all vassals run as, with the groups of its account. Needs root.",
+            help="Run all vassals as this user, with the groups of its account. Needs root.",
         ),
-        _option(
+        option(
             "--as-root",
             is_flag=True,
-            help="Vassals are meant to run as root: no warning of that.",
+            help="Do not warn that vassals run as root.",
         ),
-        _option("--nofollow", is_flag=True, help="A symlink's own times count, not its target's."),
+        option("--nofollow", is_flag=True, help="A symlink's own times count, not its target's."),
     ]
 
 
 def on_demand() -> list[Decorator]:
     """Vassals that their first connection starts."""
     return [
-        _option(
+        option(
             "--on-demand-extension",
             "--emperor-on-demand-ext",
             metavar="EXT",
-            help="The file NAME + EXT beside a config file has the address at which its vassal"
-            " is started by the first connection.",
+            help="The file NAME + EXT beside a config file has an address. The first connection"
+            " there starts the vassal.",
         ),
-        _option(
+        option(
             "--on-demand-directory",
             "--emperor-on-demand-dir",
             metavar="DIR",
             type=click.Path(resolve_path=True),
-            help="Each config file's vassal is on demand, at DIR/NAME.socket (NAME without its"
-            " extension).",
+            help="Start the vassal of each config file on demand, by the first connection to"
+            " DIR/NAME.socket (NAME without its extension).",
         ),
-        _option(
+        option(
             "--on-demand-exec",
             metavar="CMD",
-            help="Run this with a config file's path. It prints the vassal's on-demand address."
-            " With --tyrant it runs as the vassal's user.",
+            help="Run this command with a config file's path. It prints the address of a vassal on"
+            " demand. With --tyrant it runs as the vassal's user.",
         ),
-        _option(
+        option(
             "--on-demand-mode",
             type=mode,
             default=f"{_DEFAULTS.on_demand_mode:04o}",
@@ -278,14 +233,14 @@ def on_demand() -> list[Decorator]:
             show_default=True,
             help="Mode of the socket files of vassals on demand.",
         ),
-        _option(
+        option(
             "--on-demand-owner",
             type=owner,
             metavar="USER[:GROUP]",
             show_default="the daemon's; with --tyrant or --user, the vassal's",
             help="Owner of these socket files.",
         ),
-        _option(
+        option(
             "--on-demand-backlog",
             type=whole(most=2**31 - 1),
             default=_DEFAULTS.on_demand_backlog,
@@ -300,42 +255,52 @@ def configs() -> list[Decorator]:
     """The files that are configs, and how vassals are run with them."""
     many: dict[str, Any] = {"multiple": True, "metavar": "F"}
     return [
-        _option(
+        option(
             "--name",
             multiple=True,
             metavar="MONITOR=NAME",
             help="A short name of this monitor, for tables. Repeatable.",
             show_default="made of the monitor's URL",
         ),
-        _option(
+        option(
             "--extra-extension",
             "--emperor-extra-ext",
             multiple=True,
             metavar="EXT",
-            help="Files that end so are configs too; read with --config. Repeatable.",
+            help="Take files with this ending as configs, too. uWSGI reads them with --config."
+            " Repeatable.",
         ),
-        _option(
+        option(
             "--vassal-defaults",
             multiple=True,
             metavar="FILE",
-            help="[emperor] settings for all vassals; a vassal can only lower limits. Repeatable.",
+            help="Give all vassals the [emperor] settings of this file. A config may replace them,"
+            " and only lower limits. Repeatable.",
         ),
-        _option(
+        option(
             "--vassal-set",
             "--vassals-set",
             multiple=True,
             metavar="K=V",
-            help="Set a placeholder in each vassal. Repeatable.",
+            help="Set a placeholder for the configs of all vassals. Repeatable.",
         ),
-        _option("--vassals-inherit", **many, help="Template for each vassal. Repeatable."),
-        _option("--vassals-include", **many, help="Config that each vassal includes."),
-        _option("--vassals-inherit-before", **many, help="The same, before the vassal's config."),
-        _option("--vassals-include-before", **many, help="The same, before the vassal's config."),
-        _option("--wrapper", metavar="PATH", help="Run this in place of uWSGI, same argv."),
-        _option(
+        option(
+            "--vassals-inherit",
+            **many,
+            help="Have each vassal inherit from this template. Repeatable.",
+        ),
+        option("--vassals-include", **many, help="Have each vassal include this config."),
+        option("--vassals-inherit-before", **many, help="As --vassals-inherit, before its config."),
+        option("--vassals-include-before", **many, help="As --vassals-include, before its config."),
+        option(
+            "--wrapper",
+            metavar="PATH",
+            help="Run this program in place of uWSGI, with its arguments.",
+        ),
+        option(
             "--graceful-shutdown",
             is_flag=True,
-            help="Stop vassals gracefully: requests under way are finished.",
+            help="Stop vassals gracefully, so that they finish the requests under way.",
         ),
     ]
 
@@ -343,28 +308,28 @@ def configs() -> list[Decorator]:
 def logs() -> list[Decorator]:
     """The logs of vassals and the log of the daemon."""
     return [
-        _option(
+        option(
             "--log",
             type=click.Choice(["files", "inherit"]),
             default="files",
             show_default=True,
             help="Where vassals write: a file each, or the daemon's own output.",
         ),
-        _option(
+        option(
             "--log-directory",
             metavar="DIR",
             show_default="the journal's path + .logs, or that in the unit's LogsDirectory=",
-            help="Where the vassals' logs are.",
+            help="Keep the logs of vassals in this directory.",
         ),
-        _option(
+        option(
             "--log-size",
             type=size(4096),
             default=size_text(_LOG_SIZE),
             metavar="SIZE",
             show_default=True,
-            help="A log is cut at this size; the part before stays beside it as .1.",
+            help="Cut a log at this size. The part before stays beside it as .1.",
         ),
-        _option(
+        option(
             "--log-keep",
             type=whole(0, MOST_PARTS),
             default=1,
@@ -372,7 +337,7 @@ def logs() -> list[Decorator]:
             show_default=True,
             help="How many parts that were cut off stay beside a log, .1 to .N; 1000 at most.",
         ),
-        _option(
+        option(
             "--log-format",
             type=click.Choice(stdio.FORMS),
             show_default="journal where standard error is the systemd journal, else text",
@@ -384,7 +349,7 @@ def logs() -> list[Decorator]:
 def record() -> list[Decorator]:
     """Limits of the journal, the control socket, cgroups, and the clock."""
     return [
-        _option(
+        option(
             "--record-budget",
             type=size(),
             default=size_text(_RECORD_BUDGET),
@@ -393,7 +358,7 @@ def record() -> list[Decorator]:
             help="How much one user (with --tyrant, else one vassal) may have recorded at once;"
             " as much again in four hours. 0: no limit.",
         ),
-        _option(
+        option(
             "--journal-reserve",
             type=size(),
             default=size_text(_RESERVE),
@@ -402,13 +367,13 @@ def record() -> list[Decorator]:
             help="Room on the journal's file system that only the daemon's own start and stop"
             " may use when the disk is full. 0: none.",
         ),
-        _option(
+        option(
             "--witness",
             metavar="PATH|syslog|cmd:CMD",
             help="Write the journal's last number and hash there as well: to a file, to syslog, or"
             " to a command's input. Then a journal that is rewritten or put back is noticed.",
         ),
-        _option(
+        option(
             "--witness-every",
             type=interval(),
             default="10m",
@@ -416,25 +381,25 @@ def record() -> list[Decorator]:
             show_default=True,
             help="How often: a time with its unit, or a plain number of events.",
         ),
-        _option(
+        option(
             "--witness-key",
             metavar="FILE",
-            help="Sign it by this private key of Ed25519 (PEM).",
+            help="Sign the witness with this private key (Ed25519, PEM).",
         ),
-        _option(
+        option(
             "--control",
             metavar="PATH",
             show_default="the journal's path + .sock",
-            help="The socket that emperor-ctl talks to.",
+            help="Listen for emperor-ctl at this socket.",
         ),
-        _option(
+        option(
             "--control-group",
             type=group,
             metavar="G",
             help="Members of this group may look with emperor-ctl (status, list, show, why, check,"
-            " wait), and change nothing.",
+            " top, wait), and change nothing.",
         ),
-        _option(
+        option(
             "--cgroup",
             metavar="PATH|auto|none",
             default=cgroup_base.AUTO,
@@ -442,7 +407,7 @@ def record() -> list[Decorator]:
             help="The cgroup v2 in which each vassal gets one of its own. Then a stop ends all of"
             " its processes. auto: the one that systemd delegated (Delegate=).",
         ),
-        _option(
+        option(
             "--max-clock-step",
             type=duration(1),
             metavar="S",
@@ -455,13 +420,13 @@ def record() -> list[Decorator]:
 def run() -> list[Decorator]:
     """Options of one run, and the monitors."""
     return [
-        _option(
+        option(
             "--restore",
             is_flag=True,
             help="Give this copy of a journal an identity of its own, and start all vassals"
             " anew: the original goes on elsewhere. Given again, it does nothing.",
         ),
-        _option(
+        option(
             "--check",
             is_flag=True,
             help="Reach every source, print what would be run, start nothing; exit 1 if"
@@ -480,7 +445,7 @@ def run() -> list[Decorator]:
             nargs=-1,
             required=True,
             envvar=["EMPEROR_MONITOR", "EMPEROR_EMPEROR"],
-            type=_Monitors(),
+            type=Monitors(),
             shell_complete=completion.files,
         ),
     ]

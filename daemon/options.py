@@ -83,7 +83,7 @@ def policy(chosen: dict[str, Any]) -> Policy:
     for modifier in ("tyrant_nofollow", "tyrant_initgroups"):
         if chosen.get(modifier) and not chosen.get("tyrant"):
             raise click.UsageError(
-                f"--{modifier.replace('_', '-')} says how --tyrant is meant; add that"
+                f"--{modifier.replace('_', '-')} says how --tyrant is meant; add --tyrant"
             )
     if chosen.get("user") is not None:
         for other in ("tyrant", "as_root"):

@@ -27,11 +27,15 @@ class BadDefaults(Exception):
 
 
 def read(paths: Sequence[str]) -> dict[str, str]:
-    """The settings of all files; a later one wins. Raises BadDefaults, OSError."""
+    """The settings of all files; a later one wins. Raises BadDefaults."""
     found: dict[str, str] = {}
     for path in paths:
-        with open(path, "rb") as file:
-            content = file.read()
+        try:
+            with open(path, "rb") as file:
+                content = file.read()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise BadDefaults(f"--vassal-defaults {path} cannot be read: {reason}") from None
         given, flaw = settings.read(path, content, whole=False)
         if flaw is None and "command" in given:
             flaw = "[emperor] command: each vassal needs its own; remove it"

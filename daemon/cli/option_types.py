@@ -151,7 +151,9 @@ def vassals_user(text: str) -> tuple[int, int]:
     """A user and group other than root's, as in tyrant mode."""
     uid, gid = owner(text)
     if uid == 0:
-        raise click.BadParameter(f"{text} is root; if that is meant, say --as-root")
+        raise click.BadParameter(
+            f"{text} is root; if that is meant, give --as-root in place of --user"
+        )
     if gid == 0:
         raise click.BadParameter(f"{text} has root's group; write USER:GROUP with another group")
     return uid, gid

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from ...journal.errors import JournalError
 from ...journal.signatures import signer
 from ...version import VERSION
 from .targets import Target, target
@@ -15,12 +16,12 @@ def place(chosen: Mapping[str, Any]) -> Target | None:
     """The place that ``--witness`` names. Raises UsageError."""
     if chosen["witness"] is None:
         if chosen["witness_key"] is not None:
-            raise click.UsageError("--witness-key signs what --witness writes; give that, too")
+            raise click.UsageError("--witness-key signs what --witness writes; give --witness, too")
         return None
     try:
         return target(chosen["witness"])
     except ValueError as flaw:
-        raise click.UsageError(f"--witness {chosen['witness']}: {flaw}") from None
+        raise click.UsageError(f"--witness: {flaw}") from None
 
 
 def writer(chosen: Mapping[str, Any], where: Target | None) -> Writer | None:
@@ -28,6 +29,9 @@ def writer(chosen: Mapping[str, Any], where: Target | None) -> Writer | None:
     if where is None:
         return None
     key = chosen["witness_key"]
-    sign = None if key is None else signer(key)
+    try:
+        sign = None if key is None else signer(key)
+    except JournalError as error:
+        raise JournalError(f"--witness-key {error}") from None
     name = chosen["witness"]
     return Writer(name, where, Interval(*chosen["witness_every"]), VERSION, sign)

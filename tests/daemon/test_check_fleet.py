@@ -90,7 +90,7 @@ def test_check_names_flaws(tmp_path: Path) -> None:
         pytest.param("61001:²", "there is no group ²", id="a group that is no number"),
         pytest.param("61001:0", "61001:0 has root's group; write USER:GROUP", id="root's gid"),
         pytest.param("61001:root", "61001:root has root's group", id="root's group"),
-        pytest.param("0:61001", "0:61001 is root; if that is meant, say --as-root", id="root"),
+        pytest.param("0:61001", "0:61001 is root; if that is meant, give --as-root", id="root"),
         pytest.param("-5", "there is no user -5", id="a negative number"),
     ],
 )

@@ -26,7 +26,7 @@ from support.options import VALUES, run, tell
         pytest.param(["--log", "syslog", "v"], "--log", id="log"),
         pytest.param(["--log-size", "10", "v"], "--log-size", id="log-size"),
         pytest.param(["--user", "nosuchuser", "v"], "--user", id="no such user"),
-        pytest.param(["--user", "root", "v"], "say --as-root", id="user root"),
+        pytest.param(["--user", "root", "v"], "give --as-root", id="user root"),
         pytest.param(["--user", "4294967295:8", "v"], "--user", id="user -1"),
         pytest.param(["--user", "7:4294967295", "v"], "--user", id="group -1"),
         pytest.param(
@@ -70,6 +70,9 @@ def test_bad_usage(arguments: list[str], named: str) -> None:
         pytest.param("\x00", "cannot be read", id="control characters"),
         pytest.param("? [a]\n: b", "cannot be read", id="a list as key"),
         pytest.param("freq: 1\nemperor: {freq: 2}", "freq", id="there twice"),
+        pytest.param("freq: 1\nfreq: 2", "freq is there twice in", id="twice in YAML"),
+        pytest.param("frek: 1", "there is no option frek; did you mean freq?", id="mistyped"),
+        pytest.param("nonsense: 1", "'emperor --help' has all options", id="nothing near"),
         pytest.param("emperor: {frequency: 1}", "frequency", id="unknown key in the section"),
         pytest.param("emperor:", "emperor", id="an empty section"),
         pytest.param("nofollow: perhaps", "nofollow", id="a flag in words"),
@@ -163,3 +166,48 @@ def test_a_ceiling_of_parts_that_are_kept() -> None:
 def test_less_than_nothing_is_out_of_range(words: tuple[str, ...], reason: str) -> None:
     result = run(*words, "dir:///v", standalone=True)
     assert reason in " ".join(result.output.split())
+
+
+PLACES: dict[str, tuple[list[str], dict[str, str], str]] = {
+    "the command line": (
+        ["--freq", "zz", "v"],
+        {},
+        "for --freq: 'zz' is not a duration",
+    ),
+    "a name of uWSGI's": (
+        ["--emperor-curse-tolerance", "zz", "v"],
+        {},
+        "for --mercy: 'zz' is not a duration",
+    ),
+    "the environment": (
+        ["v"],
+        {"EMPEROR_FREQ": "zz"},
+        "for EMPEROR_FREQ in the environment: 'zz' is not a duration",
+    ),
+    "the environment, by uWSGI's name": (
+        ["v"],
+        {"EMPEROR_CURSE_TOLERANCE": "zz"},
+        "for EMPEROR_CURSE_TOLERANCE in the environment: 'zz' is not a duration",
+    ),
+    "the config file": (
+        ["--config", "bad.yml", "v"],
+        {},
+        "for log-size in the file of --config: 'zz' is not a size",
+    ),
+    "nowhere": ([], {}, "Give a directory, a pattern or a URL, as in 'emperor /etc/vassals'"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "environ", "told"), PLACES.values(), ids=PLACES)
+def test_an_error_names_the_place_of_the_wrong_value(
+    arguments: list[str],
+    environ: dict[str, str],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "bad.yml").write_text("log-size: zz")
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments, environ=environ, standalone=True)
+    assert result.exit_code == 2
+    assert told in result.stderr

@@ -155,7 +155,7 @@ def of_member(path: str, *words: str) -> list[str]:
 
 
 def test_a_member_has_a_live_screen(shared: tuple[Emperor, str]) -> None:
-    """What it needs is in the list, and in files of /proc that all may read."""
+    """The list has all of it but CPU and memory, which are in files of /proc that all may read."""
     emperor, path = shared
     with Terminal(of_member(path, "top")) as screen:
         screen.until(r"a\.ini .*ready")
