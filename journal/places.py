@@ -44,6 +44,11 @@ def default_logs(journal: str) -> str:
     return os.path.join(_of_unit("LOGS") or beside, f"{name}.logs")
 
 
+def default_copies(journal: str) -> str:
+    """Where private copies of a journal's configs are: beside it, with ``.configs`` behind it."""
+    return f"{journal}.configs"
+
+
 def default_config() -> str | None:
     """``emperor.yml`` in the unit's ``$CONFIGURATION_DIRECTORY``, if it is there."""
     directory = _of_unit("CONFIGURATION")

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from ..journal.events import Spec
-from . import listening, settings, world
+from . import listening, preflight, settings, world
 from .contract import Announcer, Failed, Listing, Monitor, Observation, Seen, Tell, Touched
 
 LIMITS: Final = (*settings.LIMITS, *world.CGROUP_LIMITS)
@@ -63,6 +63,10 @@ def merged(own: Mapping[str, str], defaults: Mapping[str, str]) -> dict[str, str
     if "listen" not in own:
         for key in listening.KEYS:
             found.pop(key, None)
+    if "command" in own and found.get("preflight") == preflight.BUILT_IN:
+        found.pop("preflight")  # it checks configs of uWSGI
+    if "preflight" not in found:
+        found.pop("preflight-timeout", None)
     if "user" in own and "group" not in own:
         found.pop("group", None)  # that of the account counts
     return found

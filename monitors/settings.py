@@ -16,8 +16,9 @@ be parsed has no such section; uWSGI complains of it better than we could.
 | `nofile`, `nproc` | how many files it may have open, and processes its user may have |
 | `as` | how much memory each of its processes may address: bytes, or as `64M`, `1GiB` |
 
-``world.py`` has the settings about the program's user, directory, variables, cgroup and stop,
-``readiness.py`` those about its start, ``listening.py`` those about its sockets.
+``world.py`` has the settings about the program's user, directory, variables, cgroup and stop.
+``readiness.py`` has those about its start, ``listening.py`` those about its sockets.
+``preflight.py`` has those about the check before a change.
 """
 
 import re
@@ -30,7 +31,7 @@ from typing import Any, Final
 import msgspec
 
 from ..journal import quantities
-from . import internal_error, listening, names, readiness, shell_words, world
+from . import internal_error, listening, names, preflight, readiness, shell_words, world
 
 LONGEST_COMMAND: Final = 32 << 10  # characters
 LONGEST_VALUE: Final = 4 << 10  # characters of any other setting
@@ -47,7 +48,7 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
 }
 KEYS: Final = (
     "command", *CHOICES, "success-exit-codes", "reload-signal", "stop-signal", *LIMITS, *world.KEYS,
-    *readiness.KEYS, *listening.KEYS,
+    *readiness.KEYS, *listening.KEYS, *preflight.KEYS,
 )  # fmt: skip
 
 _ADD_UP: Final = ("environment", "listen")  # the values of several lines
@@ -137,6 +138,9 @@ def _checked(key: str, value: Any) -> str:
     elif key in world.KEYS:
         if (flaw := world.flaw(key, text)) is not None:
             raise _Flaw(f"{key}: {flaw}")
+    elif key in preflight.KEYS:
+        if (flaw := preflight.flaw(key, text)) is not None:
+            raise _Flaw(f"{key}: {_brief(text)} {flaw}")
     elif key in readiness.KEYS:
         if (flaw := readiness.flaw(key, text)) is not None:
             raise _Flaw(f"{key}: {_brief(text)} {flaw}")
@@ -164,6 +168,8 @@ def _check_together(settings: Settings) -> None:
         _check_sum(settings["listen"])
     if "group" in settings and "user" not in settings:
         raise _Flaw("group: needs user as well")
+    if (flaw := preflight.flaw_of_all(settings)) is not None:
+        raise _Flaw(flaw)
 
 
 def _check_sum(listen: str) -> None:

@@ -4,12 +4,15 @@ from collections.abc import Iterator
 
 from ..daemon.cli.digests import short
 from ..daemon.core.fleet import Fleet, Vassal
-from ..daemon.core.running import due_text, in_line, is_behind, running_config
+from ..daemon.core.running import due_text, in_line, is_behind, running_config, unchecked_text
 from ..monitors.names import shown
 
 
 def config_facts(vassal: Vassal, fleet: Fleet) -> Iterator[tuple[str, str]]:
     """Labels and texts; one where the process has what is wanted, or there is no process."""
+    unchecked = unchecked_text(vassal)
+    if unchecked is not None:
+        yield "preflight", shown(unchecked)
     wanted = f"{short(vassal.spec.config)}, from {shown(vassal.monitor)}"
     if not is_behind(vassal):
         yield "config", wanted

@@ -15,6 +15,7 @@ from ..daemon.core.running import (
     in_line,
     is_behind,
     running_config,
+    unchecked_text,
     waiting_text,
 )
 from ..journal.times import parse, took
@@ -112,6 +113,7 @@ def _cells(vassal: Vassal, fleet: Fleet, line: int, sources: Sources) -> tuple[s
         shown(vassal.reason or ""),
         None if vassal.hold is None else hold_text({"hold": hold_record(vassal.hold)}),
         due_text(vassal, line),
+        shown(unchecked_text(vassal) or ""),
         None if deadline is None else f"next try {told(parse(deadline))[11:]}",
     ]
     now = noted_until(fleet, fleet.at)

@@ -7,7 +7,7 @@ from ...journal import times
 from ...journal.times import age
 from ...monitors.names import shown
 from ..core.end_text import aged
-from ..core.step_text import step_text
+from ..core.step_text import check_text, step_text
 from . import terminal
 from .digests import short
 from .tables import aligned
@@ -104,7 +104,8 @@ def _source(vassal: Mapping[str, Any], sources: Mapping[str, str]) -> str:
 
 def _reason(vassal: Mapping[str, Any]) -> str:
     reason = shown(vassal["reason"] or "")
-    return "; ".join(filter(None, (reason, hold_text(vassal), due_text(vassal))))
+    texts = (reason, hold_text(vassal), due_text(vassal), unchecked_text(vassal))
+    return "; ".join(filter(None, texts))
 
 
 _IN_FULL: Final[list[tuple[str, Cells]]] = [
@@ -127,6 +128,13 @@ def phase_text(vassal: Mapping[str, Any]) -> str:
 def due_text(vassal: Mapping[str, Any]) -> str:
     """The step to the wanted config that waits; empty where none does."""
     return step_text(vassal.get("due"), vassal["phase"], vassal.get("in_line"))
+
+
+def unchecked_text(vassal: Mapping[str, Any]) -> str:
+    """Why its wanted config does not run: it is being checked, or was refused; else empty."""
+    refused = vassal.get("refused")  # no daemon of a former version says it
+    told = None if refused is None else (refused["seq"], shown(refused["reason"]))
+    return check_text(vassal.get("check"), told, vassal["phase"])
 
 
 def last_exit_text(vassal: Mapping[str, Any]) -> str | None:

@@ -5,6 +5,7 @@ from typing import Final
 
 import click
 
+from ...monitors.names import shown
 from ..cli import commandline, terminal
 from ..cli.nearest import is_pattern
 from ..cli.vassals import due_text, hold_text, last_exit_text
@@ -64,11 +65,17 @@ def _print(vassal: choosing.Record) -> None:
             print(f"{key.replace('_', ' ') + ':':16} {terminal.painted(text, style)}")
 
 
+def _refused(vassal: choosing.Record) -> str | None:
+    refused = vassal.get("refused")
+    return None if refused is None else f"{shown(refused['reason'])} (event {refused['seq']})"
+
+
 def _in_words(vassal: choosing.Record) -> dict[str, str | None]:
     """The values that are told in other words than those of the answer."""
     return {
         "due": due_text(vassal) or vassal.get("due"),
         "last_exit": last_exit_text(vassal),
         "hold": hold_text(vassal),
+        "refused": _refused(vassal),
         **{key: local(vassal[key]) for key in _TIMES if vassal.get(key) is not None},
     }

@@ -1,6 +1,6 @@
 """The command line, environment and config of a vassal if it were started now, and the reasons."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ...journal.policy import Policy
@@ -8,7 +8,9 @@ from ...monitors.settings import LIMITS
 from ...monitors.world import CGROUP_LIMITS
 from ..core.fleet import Vassal
 from ..core.records import deafness
+from ..core.running import unchecked_text
 from ..core.starts import bar_reason
+from ..core.target import unkept_text
 from ..host import command, magic, world
 from ..host.exposed import exposed_now
 from ..host.listen_address import binds_itself
@@ -71,6 +73,7 @@ class Explainer:
             answer["notes"].append(f"each start reads its environment from {file.lstrip('-')} also")
         if (deaf := deafness(vassal)) is not None:
             answer["notes"].append(f"{deaf}. uWSGI reads them if it has master = true")
+        answer["notes"] += _of_target(vassal)
         if vassal.running is not None and vassal.running != spec:
             answer["notes"].append("what runs now was told something else; it gets this next")
         return answer
@@ -110,3 +113,19 @@ class Explainer:
         if name in inherited and inherited[name].value == value:
             return inherited[name].origin
         return "environment" if self._environ.get(name) == value else "account"
+
+
+def _of_target(vassal: Vassal) -> Iterator[str]:
+    """Notes on a wanted config that may not run, and on one that could not be kept."""
+    unchecked = unchecked_text(vassal)
+    if unchecked is not None:
+        yield unchecked
+    if vassal.is_open:
+        kept = vassal.kept
+        if kept is None:
+            yield "until a preflight passes, nothing can be started"
+        else:
+            where = "a copy of " if kept.copy else ""
+            yield f"until a preflight passes, a start uses {where}config {kept.config}"
+    if (unkept := unkept_text(vassal)) is not None:
+        yield unkept

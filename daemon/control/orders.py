@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, Protocol, get_args
 from ...journal.events import OperatorRequested, Request
 from ..core.draft import Draft
 from ..core.fleet import Fleet, Vassal
-from ..core.fold import is_ignored
+from ..core.fold import has_effect
 from ..core.reloads import way_to_reload
 from ..host import threads
 from .caller import Caller
@@ -303,7 +303,7 @@ class Orders:
 def plan(do: Verb, vassal: Vassal) -> tuple[bool, str | None]:
     """Whether a request is to be recorded for a vassal, and why it is refused if it is."""
     name, phase = vassal.name, vassal.phase
-    if is_ignored(do, phase):
+    if not has_effect(do, vassal):
         if do == "restart" and vassal.held:
             held = f"{name} is {phase}, as an operator stopped it"
             return False, f"{held}; 'emperor-ctl start' starts it"

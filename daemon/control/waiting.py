@@ -64,6 +64,10 @@ def verdict(fleet: Fleet, name: str, goal: Goal, now: int) -> Verdict | None:
     if goal in STATES:
         return _state(fleet, vassal, goal, now)
     phase, reason = vassal.phase, vassal.reason
+    if vassal.check is not None:
+        return _ended(fleet, vassal)  # its preflight runs
+    if goal == "retry" and vassal.refused is not None:
+        return Verdict(phase, f"{name} is {phase}, its change was refused: {vassal.refused.reason}")
     if phase in _UP and not vassal.due:
         if _unsettled(vassal, now):
             return None

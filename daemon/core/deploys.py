@@ -88,7 +88,7 @@ class Deploy(msgspec.Struct):
         self.settled = for_good
 
     def release(self) -> None:
-        """An operator starts its vassal, which was held: it waits no longer for that."""
+        """It waits no longer for an operator, or its preflight has passed at last."""
         self.outcome, self.outcome_seq, self.outcome_at = "pending", None, None
 
     def supersede(self, event: Event) -> None:
@@ -340,7 +340,9 @@ def _barred_or_died(vassal: Vassal | None) -> Outcome:
 def _of_phase(deploy: Deploy, event: Event, vassal: Vassal | None) -> None:
     """Conclude from the vassal's phase after the event."""
     body: Any = event.body
-    if vassal is not None and deploy.outcome == "held" and not vassal.held:
+    if (vassal is not None and deploy.outcome == "held" and not vassal.held) or (
+        event.kind == "preflight_passed" and vassal is not None and not vassal.is_open
+    ):
         deploy.release()
     if vassal is None:
         deploy.settle("stopped", event)

@@ -186,6 +186,12 @@ def is_ignored(row: str, phase: str) -> bool:
     return TABLE[row][phase] is i
 
 
+def has_effect(row: str, vassal: Vassal) -> bool:
+    """Whether such a request can change anything about this vassal."""
+    cell = TABLE[row][vassal.phase]
+    return cell is not i and (cell is not c.check_again or vassal.refused is not None)
+
+
 def has_limit(vassal: Vassal) -> bool:
     """Whether a start, reload or stop of this vassal is under way that may time out."""
     cell = TABLE["deadline_passed"][vassal.phase]

@@ -7,14 +7,16 @@ from ...journal.times import rfc3339
 from . import rules
 from .end_text import how, whose
 from .ends import restarts
-from .fleet import End, Fleet, Hold, Vassal
+from .fleet import End, Fleet, Hold, Refusal, Vassal
 from .running import due, running_config
 
 
 def vassal_record(vassal: Vassal, now: int | None) -> dict[str, Any]:
     """A vassal in the shape of the surface.
 
-    ``config`` is the digest that its source wants, ``running`` the one that its process has.
+    ``config`` is the digest that its source wants, ``running`` the one that its process has, and
+    ``target`` the one that may be started. ``check`` is the event that ordered the preflight which
+    runs.
     Restarts are counted in the hour before ``now``; None where its daemon did not note them.
     """
     spec = vassal.spec
@@ -30,6 +32,9 @@ def vassal_record(vassal: Vassal, now: int | None) -> dict[str, Any]:
         "config": spec.config,
         "running": running_config(vassal),
         "due": due(vassal),
+        "target": None if vassal.target is None else vassal.target.config,
+        "check": vassal.check,
+        "refused": None if vassal.refused is None else refusal_record(vassal.refused),
         "path": spec.path,
         "ts": spec.ts,
         "uid": spec.uid,
@@ -56,6 +61,11 @@ def end_record(end: End) -> dict[str, Any]:
         "order": end.order,
         "oom": end.oom or None,
     }
+
+
+def refusal_record(refused: Refusal) -> dict[str, Any]:
+    """The refusal of the wanted config."""
+    return {"seq": refused.seq, "at": rfc3339(refused.at), "reason": refused.reason}
 
 
 def hold_record(hold: Hold) -> dict[str, Any]:

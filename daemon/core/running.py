@@ -21,7 +21,7 @@ from typing import Final, Literal
 
 from .fleet import UP, Fleet, Vassal
 from .reloads import needs_restart, tells, way_to_reload
-from .step_text import step_text, steps_text
+from .step_text import check_text, step_text, steps_text
 
 Due = Literal["start", "reload", "restart"]
 _WAITS: Final = ("queued", "throttled")  # for a start
@@ -78,6 +78,12 @@ def in_line(fleet: Fleet) -> int:
 def due_text(vassal: Vassal, line: int) -> str | None:
     """The step that is due, in words; ``line`` reloads and restarts wait for a slot."""
     return step_text(due(vassal), vassal.phase, line if waits_in_line(vassal) else None) or None
+
+
+def unchecked_text(vassal: Vassal) -> str | None:
+    """Why its wanted config does not run, in words: it is being checked, or was refused."""
+    refused = None if vassal.refused is None else (vassal.refused.seq, vassal.refused.reason)
+    return check_text(vassal.check, refused, vassal.phase) or None
 
 
 def waiting_steps(vassals: Iterable[Vassal]) -> dict[str, int]:

@@ -64,10 +64,13 @@ def respec(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
 
 def requeue(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Queued: keeps its place, unless it may no longer run or is now on demand."""
-    if take_spec(fleet, vassal, event, actions):
+    had_target = vassal.target is not None  # without one it is in no line
+    if not take_spec(fleet, vassal, event, actions):
+        await_check(fleet, vassal, event, actions)
+    elif had_target:
         queue_anew(fleet, vassal, event, actions)
     else:
-        await_check(fleet, vassal, event, actions)
+        begin_anew(fleet, vassal, event, actions)
 
 
 def queue_anew(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -127,6 +130,7 @@ def amend(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
         end(fleet, vassal, event, actions, "stop", reason)
     elif vassal.kept is None:  # a reload that waits would be one to the new text
         vassal.due = vassal.anew = False
+        vassal.opening = None
         slots.leave(fleet, vassal.name)
 
 

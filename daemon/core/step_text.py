@@ -19,6 +19,19 @@ def step_text(step: str | None, phase: str, line: int | None) -> str:
     return f"{step} waits for the end of its {'start' if phase == 'starting' else 'reload'}"
 
 
+def check_text(check: int | None, refused: tuple[int, str] | None, phase: str) -> str:
+    """Why the wanted config does not run; empty where nothing keeps it, or its phase says so.
+
+    ``check`` is the event that ordered the preflight under way, ``refused`` the event of the
+    refusal and its reason.
+    """
+    if check is not None:
+        return "" if phase == "queued" else f"its change is being checked (since event {check})"
+    if refused is None or phase == "barred":
+        return ""
+    return f"its change was refused: {refused[1]} (event {refused[0]})"
+
+
 def steps_text(steps: Mapping[str, int]) -> str:
     """The steps that wait, with their numbers; empty where none does."""
     told = [f"{count:,} {step}{'' if count == 1 else 's'}" for step, count in steps.items()]

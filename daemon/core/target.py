@@ -14,6 +14,8 @@ Nothing is kept either before the first start, and where the vassal has another 
 An instance of another user is ended before the check: its place is not that user's any more.
 """
 
+from typing import Final
+
 import msgspec
 
 from ...journal.events import Event, Spec
@@ -23,6 +25,8 @@ from .fleet import Fleet, Refusal, Vassal
 from .starts import bar_reason
 
 Actions = list[Action]
+NOT_RECORDED: Final = "not in the journal"
+_NO_START: Final = "it cannot be started again while a change of it is checked or was refused"
 
 
 def runs_file(spec: Spec) -> bool:
@@ -42,6 +46,15 @@ def kept_from(fleet: Fleet, vassal: Vassal, event: Event) -> Spec | None:
     if not runs_file(target) or target.copy:
         return target
     return None if vassal.bound else msgspec.structs.replace(target, copy=True)
+
+
+def unkept_text(vassal: Vassal) -> str | None:
+    """A warning where a refused change of this vassal would leave nothing to start."""
+    if "preflight" not in vassal.spec.settings or not vassal.bound:
+        return None
+    if vassal.bound == NOT_RECORDED:
+        return f"its text is {vassal.bound}, so {_NO_START}"
+    return f"its text has {vassal.bound}, which means another thing in a copy, so {_NO_START}"
 
 
 def begin_check(

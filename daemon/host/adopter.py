@@ -45,6 +45,7 @@ class Adopter:
         self._logs = context.logs
         self._keeper = context.keeper
         self._cgroups = context.cgroups
+        self._copies = context.copies
         self._identity = context.identity
 
     async def recover(self, fleet: Fleet, boot: str, time_of: Callable[[int], int]) -> list[Draft]:
@@ -70,6 +71,7 @@ class Adopter:
             process = self._processes.get(survivor.vassal.name)
             assert process is not None
             self._mailbox.repeat(process, adoption.missed(process))
+        await threads.run_sync(self._copies.sweep)
         await self._keeper.sync()  # now it is known how those ended that the keeper saw
         known = self._keeper.deaths if fleet.boot == boot else {}
         found = [survivor.draft() for survivor in adopted]
@@ -85,6 +87,8 @@ class Adopter:
         if process is None:
             return False
         self._processes.add(process)
+        if process.spec.copy:
+            self._copies.hold((process.name, process.attempt), process.spec.config)
         self._watch.add_process(process)
         self._notifications.watch(process)
         adoption.find_cgroup(process, self._cgroups, self._identity())

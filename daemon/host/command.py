@@ -30,6 +30,12 @@ _LOADERS: Final = {
     ".js": "--json",
     ".json": "--json",
 }
+# Why a config is given as it is.
+_ORIGINS: Final = {
+    "socket": "its config, over a socket",
+    "file": "its name",
+    "copy": "the copy of the text that may run",
+}
 # Variables of the daemon's environment that are meant for the daemon alone.
 _PRIVATE: Final = frozenset(
     (
@@ -100,12 +106,15 @@ class Word(NamedTuple):
     origin: str
 
 
-def words(name: str, spec: Spec, policy: Policy) -> list[Word]:
-    """The command line of a vassal, each word with its origin. Raises CannotRun."""
+def words(name: str, spec: Spec, policy: Policy, copy: str | None = None) -> list[Word]:
+    """The command line of a vassal, each word with its origin. Raises CannotRun.
+
+    ``copy`` is the path of the copy of its config that it is to run from.
+    """
     command = spec.settings.get("command")
     if command is not None:
         return [Word(word, "command in its [emperor] section") for word in _split(command)]
-    return _uwsgi(name, spec, policy)
+    return _uwsgi(name, spec, policy, copy)
 
 
 def _split(command: str) -> list[str]:
@@ -115,7 +124,7 @@ def _split(command: str) -> list[str]:
     return shell_words.split(command)
 
 
-def _uwsgi(name: str, spec: Spec, policy: Policy) -> list[Word]:
+def _uwsgi(name: str, spec: Spec, policy: Policy, copy: str | None) -> list[Word]:
     """argv of a vassal that uWSGI runs, as upstream builds it. Raises CannotRun."""
 
     def options(option: str, values: tuple[str, ...], origin: str) -> Iterator[Word]:
@@ -123,8 +132,8 @@ def _uwsgi(name: str, spec: Spec, policy: Policy) -> list[Word]:
             yield Word(option, origin)
             yield Word(value, origin)
 
-    config = f"emperor://{name}" if spec.path is None else name
-    if ":" in name:
+    config = f"emperor://{name}" if spec.path is None else copy or name
+    if ":" in config.removeprefix("emperor://"):
         # uWSGI takes what follows the last colon for a section, of an inline config too.
         config += ":uwsgi"
     which = "--wrapper" if policy.wrapper else "--uwsgi" if policy.uwsgi else "uWSGI as found"
@@ -134,15 +143,15 @@ def _uwsgi(name: str, spec: Spec, policy: Policy) -> list[Word]:
         *options("--include", policy.vassals_include_before, "--vassals-include-before"),
         *options("--set", policy.vassal_set, "--vassal-set"),
         Word(loader(name, policy), "the ending of its name"),
-        Word(config, "its name" if spec.path is not None else "its config, over a socket"),
+        Word(config, _ORIGINS["socket" if spec.path is None else "copy" if copy else "file"]),
         *options("--inherit", policy.vassals_inherit, "--vassals-inherit"),
         *options("--include", policy.vassals_include, "--vassals-include"),
     ]
 
 
-def argv(name: str, spec: Spec, policy: Policy) -> list[str]:
+def argv(name: str, spec: Spec, policy: Policy, copy: str | None = None) -> list[str]:
     """The command line of a vassal. Raises CannotRun."""
-    return [word.word for word in words(name, spec, policy)]
+    return [word.word for word in words(name, spec, policy, copy)]
 
 
 def limited(

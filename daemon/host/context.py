@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ...journal.policy import Policy
 from ..keeper.link import KeeperLink
 from .cgroups import Cgroups
+from .config_copies import ConfigCopies
 from .exec_checks import ExecChecks
 from .news import Outbox
 from .process_table import ProcessTable
@@ -33,3 +34,4 @@ class HostContext(NamedTuple):
     outbox: Outbox
     tasks: VassalTasks
     exec_checks: ExecChecks
+    copies: ConfigCopies

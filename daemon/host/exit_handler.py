@@ -54,6 +54,7 @@ class ExitHandler:
         self._logs = context.logs
         self._keeper = context.keeper
         self._cgroups = context.cgroups
+        self._copies = context.copies
         self._kernel_kills = KernelKills()
         self._shares = threads.Shares()
 
@@ -93,6 +94,8 @@ class ExitHandler:
         process.close()
         self._processes.remove(process)
         self._mailbox.forget(process.name)
+        if process.spec.copy:
+            await threads.run_sync(self._copies.release, (process.name, process.attempt))
         body = Exited(
             attempt=process.attempt,
             code=death.code,
@@ -113,6 +116,7 @@ class ExitHandler:
             partial(self._keeper.drop, process.kept_name),
             partial(self._notifications.forget, process),
             process.close,
+            partial(self._copies.release, (process.name, process.attempt)),
             partial(self._keeper.acknowledge, process.identity),
         ]
         if process.cgroup is not None:

@@ -9,6 +9,7 @@ parts together, and it is the port that the loop wants (``daemon/loop/ports.py``
     notifications reads what programs notify           -> bytes
     exit_handler  ends trees, and reaps                -> ``exited``
     adopter       takes over from a former daemon      -> ``adopted``, ``exited``
+    preflights    check changed configs                -> ``preflight_passed``, ``deploy_refused``
     on_demand     listens for vassals that do not run  -> ``connection_waiting``
 """
 
@@ -30,6 +31,7 @@ from . import procfs
 from .address_changes import AddressChanges
 from .adopter import Adopter
 from .cgroups import Cgroups
+from .config_copies import ConfigCopies
 from .config_sender import ConfigSender
 from .context import HostContext
 from .controller import Controller
@@ -44,8 +46,11 @@ from .news import Outbox
 from .notifications import Notifications
 from .on_demand import OnDemand
 from .opening import Listener
+from .preflight_process import PreflightStarter
+from .preflights import Preflights
 from .process_table import ProcessTable
 from .reap import ProcessTrees
+from .reports import Reports
 from .socket_files import terms
 from .spawn import Starter
 from .stray_processes import StrayProcesses
@@ -59,8 +64,11 @@ from .watch import ProcessWatch
 log = logging.getLogger("emperor.host")
 
 
-class Host:
-    """Runs vassals on this machine. ``config_text`` finds an inline config by its digest."""
+class Host(Reports):
+    """Runs vassals on this machine. ``config_text`` finds a config by its digest.
+
+    ``copies`` is the folder for private copies of configs.
+    """
 
     def __init__(
         self,
@@ -72,6 +80,7 @@ class Host:
         keeper: KeeperLink | None = None,
         identity: Callable[[], str | None] = lambda: None,
         attempts: Cgroups | None = None,
+        copies: str | None = None,
     ) -> None:
         self._policy = policy
         self._logs = logs
@@ -97,12 +106,13 @@ class Host:
             self._outbox,
             self._tasks,
             ExecChecks(policy, identity, environ, nofile),
+            ConfigCopies(copies, config_text),
         )
         self._configs = configs = ConfigSender(config_text, self._watch)
         self._mailbox = mailbox = Mailbox(context, configs)
         self._notifications = notifications = Notifications(context, mailbox)
         self._controller = controller = Controller(context)
-        self._trees = trees = ProcessTrees(self._processes.pids, self._cgroups, self._orphans)
+        self._trees = trees = ProcessTrees(self._leaders, self._cgroups, self._orphans)
         self._strays = strays = StrayProcesses(policy, self._cgroups)
         threads = UserThreads()
         self._on_demand = on_demand = OnDemand(
@@ -115,21 +125,15 @@ class Host:
             policy,
         )
         starter = Starter(context, configs.frame, environ, nofile, on_demand)
-        self._launcher = Launcher(
-            context,
-            starter,
-            mailbox,
-            notifications,
-            controller,
-            configs,
-            on_demand,
-            threads,
-            trees,
+        self._launcher = launcher = Launcher(
+            context, starter, mailbox, notifications, controller, configs, on_demand, threads, trees
         )
         self._changes = AddressChanges(context, on_demand.kept)
         self._exits = ExitHandler(context, mailbox, notifications, trees, strays)
         self.adopter = Adopter(context, mailbox, notifications, on_demand)
-        self._stray_watch = StrayWatch(context, strays, self._orphans, self._launcher)
+        preflight = PreflightStarter(context, environ, nofile)
+        self._preflights = preflights = Preflights(context, preflight, trees, launcher.one_spawn)
+        self._stray_watch = StrayWatch(context, strays, self._orphans, launcher, preflights)
 
     # Life of the host
 
@@ -184,6 +188,10 @@ class Host:
                 else:
                     self._mailbox.hear(process)
 
+    def _leaders(self) -> set[int]:
+        """The pids of all processes that are reaped one by one. May be called in a thread."""
+        return self._processes.pids() | self._preflights.pids
+
     def _orphans(self) -> set[int]:
         """The children of daemon and keeper, leaders among them. May be called in a thread."""
         found = procfs.children()
@@ -201,10 +209,14 @@ class Host:
         with self._tasks.confined(action.vassal, action.do):
             if action.do == "unlisten":
                 self._on_demand.unlisten(action.vassal)
+            elif action.do == "uncheck":
+                self._preflights.cancel(action.vassal)
             elif vassal is None:
                 return
             elif action.do == "listen" and vassal.opening is not None:
                 self._changes.open(vassal)
+            elif action.do == "check":
+                self._preflights.check(vassal, action, at)
             elif action.do == "listen":
                 self._listen(vassal)
             elif action.do == "spawn":
@@ -250,17 +262,6 @@ class Host:
         """Log which processes are left when all vassals have stopped. Blocks for a moment."""
         self._stray_watch.last_look()
 
-    def last_lines(self, vassal: str) -> str:
-        """The end of a vassal's log: of its process, or of its last one if it has none."""
-        if self._logs is None:
-            return ""
-        process = self._processes.get(vassal)
-        return self._logs.last_lines(vassal, 0 if process is None else process.log_start)
-
-    def log_of(self, vassal: str) -> str | None:
-        """The path of a vassal's log, None where it writes to the daemon's own output."""
-        return None if self._logs is None else os.path.abspath(self._logs.path(vassal))
-
     def unjournaled(self) -> list[tuple[str, int]]:
         """Processes that run, and that the journal does not know: vassal and pid."""
         return self._unjournaled.alive()
@@ -268,43 +269,6 @@ class Host:
     def strays(self) -> list[str]:
         """Processes that may be left of vassals and cannot be attributed, each in words."""
         return self._strays.alive()
-
-    def cgroup_troubles(self) -> dict[str, str]:
-        """Troubles with cgroups: a heading, and the reason."""
-        found = {"no cgroup": self._cgroups.trouble, "no limits": self._cgroups.no_limits}
-        return {what: reason for what, reason in found.items() if reason is not None}
-
-    def cgroup_of(self, vassal: str) -> str | None:
-        """The directory of its attempt's cgroup."""
-        process = self._processes.get(vassal)
-        return None if process is None else process.cgroup
-
-    def status_of(self, vassal: str) -> str | None:
-        """The last status that a program has notified, None without."""
-        process = self._processes.get(vassal)
-        return None if process is None or process.notify is None else process.notify.status or None
-
-    def log_troubles(self) -> dict[str, str]:
-        """Trouble with the directory of logs: a heading, and the reason."""
-        if self._logs is None or not self._logs.others:
-            return {}
-        return {"logs shared": self._logs.sharing}
-
-    def floods(self) -> dict[str, str]:
-        """Vassals that send more than the daemon reads, and a text about each."""
-        told = {
-            process.name: process.read_limit.warning() or self._notifications.flood(process)
-            for process in self._processes
-        }
-        return {name: text for name, text in told.items() if text is not None}
-
-    def renamed_logs(self) -> dict[str, str]:
-        """Vassals that do not write to their log's path, and where they write."""
-        return {
-            process.name: process.log_renamed
-            for process in self._processes
-            if process.log_renamed is not None
-        }
 
 
 def _warn_of_binding(vassal: str, address: str, config: bytes | None) -> None:

@@ -24,6 +24,7 @@ from typing import Final, NamedTuple
 
 MARK: Final = "EMPERORD_ATTEMPT"
 IDENTITY: Final = "EMPERORD_IDENTITY"  # the identity of the journal that ordered the attempt
+PREFLIGHT: Final = "//preflight/"  # before the vassal's name, in the mark of a preflight
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _PATIENCE: Final = 5.0  # seconds to wait for killed remnants
 _MOST_LISTS: Final = 20  # of processes, for one look at all
@@ -111,6 +112,11 @@ def mark(attempt: int, at: int, vassal: str) -> str:
     The time distinguishes journals, the name those vassals that one event let start.
     """
     return f"{attempt}.{at}.{vassal}"
+
+
+def is_of_preflight(mark: str) -> bool:
+    """Whether a mark is one of a preflight."""
+    return mark.split(".", 2)[-1].startswith(PREFLIGHT)
 
 
 def mark_of(pid: int) -> str | None:

@@ -80,10 +80,11 @@ def survey(
     """
     under_way = [vassal for vassal in fleet.vassals.values() if vassal.phase in UP]
     same_boot = fleet.boot == boot
-    processes = machine.all_processes() if under_way and same_boot else procfs.Processes({}, {}, {})
+    needed = bool(under_way) or _has_preflights(fleet)
+    processes = machine.all_processes() if needed and same_boot else procfs.Processes({}, {}, {})
     alive: list[Survivor] = []
     gone: list[Vassal] = []
-    trees: list[Tree] = []
+    trees = _preflights(fleet, processes, time_of) if same_boot else []
     for vassal in under_way:
         try:
             assert vassal.attempt is not None
@@ -101,6 +102,27 @@ def survey(
             gone.append(vassal)
     _end(trees, processes, machine)
     return alive, gone
+
+
+def _has_preflights(fleet: Fleet) -> bool:
+    vassals = fleet.vassals.values()
+    return any(each.check is not None or "preflight" in each.spec.settings for each in vassals)
+
+
+def _preflights(
+    fleet: Fleet, processes: procfs.Processes, time_of: Callable[[int], int]
+) -> list[Tree]:
+    """The trees of preflights that a former daemon left. The fold orders the checks anew."""
+    marks = {
+        procfs.mark(each.check, time_of(each.check), procfs.PREFLIGHT + each.name)
+        for each in fleet.vassals.values()
+        if each.check is not None
+    }
+    for mark in filter(procfs.is_of_preflight, processes.marked):
+        number, at = mark.split(".", 2)[:2]
+        if number.isdigit() and at.isdigit() and time_of(int(number)) == int(at):
+            marks.add(mark)  # of this journal
+    return [(mark, None, None, None) for mark in sorted(marks)]
 
 
 def _is_of_machine(error: Exception) -> bool:

@@ -79,6 +79,7 @@ class Starter:
         self._keeper = context.keeper
         self._listeners = on_demand.listeners
         self._kept_sockets = on_demand.kept
+        self._copies = context.copies
 
     def start(self, vassal: Vassal, at: int) -> Process:
         """Start the process that was ordered ``at`` that time. Blocks, for a worker thread.
@@ -98,6 +99,7 @@ class Starter:
                 notify = NotifySocket.make(self._keeper, mark, self._identity(), user)
             process = self._start(vassal, mark, user, cgroup, notify)
         except BaseException:
+            self._copies.release((vassal.name, vassal.attempt))
             if cgroup is not None:
                 self._cgroups.discard(cgroup)
             if notify is not None:
@@ -117,7 +119,7 @@ class Starter:
         assert vassal.attempt is not None
         assert vassal.running is not None
         spec, name = vassal.running, kept_name(vassal.name, vassal.attempt)
-        argv = self._argv(vassal.name, spec, mark, user, cgroup)
+        argv = self._argv(vassal, spec, mark, user, cgroup)
         log_start = self._logs.size(vassal.name) if self._logs is not None else 0
         pairs = _Pairs()
         begun: list[_Child] = []
@@ -176,11 +178,14 @@ class Starter:
         return process
 
     def _argv(
-        self, name: str, spec: Spec, mark: str, user: User | None, cgroup: str | None
+        self, vassal: Vassal, spec: Spec, mark: str, user: User | None, cgroup: str | None
     ) -> list[str]:
         """The program and all that is executed before it: limits, the mark's tag, the cgroup."""
+        copy = None
+        if spec.copy and vassal.attempt is not None:
+            copy = self._copies.make((vassal.name, vassal.attempt), spec.config, user, to_run=True)
         return command.limited(
-            command.argv(name, spec, self._policy()),
+            command.argv(vassal.name, spec, self._policy(), copy),
             self._nofile,
             spec.cwd,
             spec.settings,

@@ -9,6 +9,7 @@ import trio
 from . import threads
 from .context import HostContext
 from .launcher import Launcher
+from .preflights import Preflights
 from .stray_processes import StrayProcesses
 
 _INTERVAL: Final = 5.0  # seconds between looks
@@ -23,12 +24,14 @@ class StrayWatch:
         strays: StrayProcesses,
         orphans: Callable[[], set[int]],
         launcher: Launcher,
+        preflights: Preflights,
     ) -> None:
         self._strays = strays
         self._orphans = orphans
         self._processes = context.processes
         self._unjournaled = context.unjournaled
         self._launcher = launcher
+        self._preflights = preflights
 
     async def run(self) -> None:
         """Look now and then, until cancelled."""
@@ -40,7 +43,7 @@ class StrayWatch:
                     await threads.run_sync(self._look)
 
     def _look(self) -> None:
-        processes = list(self._processes)
+        processes = [*self._processes, *self._preflights]
         self._strays.look(self._orphans(), processes, self._unjournaled.marks)
 
     def last_look(self) -> None:

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from ...journal.chain import digest
 from ...journal.events import Announced, Rejected, Restored, Spec
 from ...monitors import contract as c
+from ...monitors import preflight
 from ...monitors.names import shown
-from ..core import budget
+from ..core import budget, target
 from ..core.draft import Draft
 from ..core.fleet import Fleet
 from .deferred import Deferred, Source
@@ -101,7 +102,8 @@ class Announcer:
         if not free:
             cost = budget.EVENT + (0 if text is None or over else len(text))
             self._due[account] = due + cost
-        body = Announced(spec=spec, change=change, cost=cost, over_budget=unrecorded)
+        bound = self._bound(fleet, name, spec, None if over else text)
+        body = Announced(spec=spec, change=change, cost=cost, over_budget=unrecorded, bound=bound)
         drafts.append(Draft(kind, body, url, name))
         return True
 
@@ -117,6 +119,17 @@ class Announcer:
             return seen.content
         held_back = self._held_back.get(url, {}).get(name)
         return held_back if held_back is not None and digest(held_back) == config else None
+
+    def _bound(self, fleet: Fleet, name: str, spec: Spec, text: bytes | None) -> str:
+        """Why a text that is about to be recorded could not be run from a copy."""
+        if not target.runs_file(spec) or spec.bar is not None:
+            return ""
+        if text is not None:
+            return preflight.bound_by(text)
+        known = fleet.vassals.get(name)
+        if known is not None and known.spec.config == spec.config is not None:
+            return known.bound
+        return target.NOT_RECORDED
 
     def _must_wait(self, fleet: Fleet, account: str, spec: Spec, text: bytes | None) -> bool:
         """Whether a change waits. An inline config cannot run without its text in the journal."""

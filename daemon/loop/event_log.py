@@ -12,10 +12,12 @@ from ..core import budget
 from ..core.actions import Action
 from ..core.end_text import whose
 from ..core.fleet import Fleet, Vassal
+from ..core.target import unkept_text
 
 _WARNINGS: Final = frozenset(
     (
         "clock_jumped",
+        "deploy_refused",
         "exited",
         "heartbeat_lost",
         "listen_failed",
@@ -45,6 +47,8 @@ def say(event: Event, fleet: Fleet, actions: Iterable[Action] = ()) -> list[Line
     """The lines about an event that was just folded, and about the actions that it ordered."""
     own = _of_event(event, fleet)
     lines = [*([] if own is None else [own]), *_of_others(event, fleet, actions)]
+    if (unkept := _unkept(event, fleet)) is not None:
+        lines.append(unkept)
     account = budget.newly_over(fleet, event)
     if account is not None:
         lines.append((logging.WARNING, f"{account}: {_OVER_BUDGET}"))
@@ -71,6 +75,15 @@ def _of_event(event: Event, fleet: Fleet) -> Line | None:
     if isinstance(event.body, ClockJumped):
         return level, jump_text(event.body)
     return None
+
+
+def _unkept(event: Event, fleet: Fleet) -> Line | None:
+    """The line that says, before it matters, that a config cannot be run from a copy."""
+    vassal = fleet.vassals.get(event.vassal or "")
+    if vassal is None or event.kind not in ("vassal_added", "vassal_changed"):
+        return None
+    told = unkept_text(vassal)
+    return None if told is None else (logging.WARNING, f"{vassal.name}: {told}")
 
 
 def jump_text(body: ClockJumped) -> str:
@@ -152,6 +165,8 @@ def _detail(event: Event) -> str:
         case (
             "monitor_failed" | "spawn_failed" | "listen_failed" | "listen_refused" | "reload_failed"
         ):
+            return str(body.reason)
+        case "deploy_refused":
             return str(body.reason)
         case "vassal_failed":
             return f"{body.place}: {body.reason}"

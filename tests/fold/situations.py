@@ -34,6 +34,7 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f"{BUSY}; added foo.ini socket=:80; connection foo.ini",
         "daemon started; added foo.ini",
         f"{READY}; added foo.ini preflight=x",
+        f"{BUSY}; accepting busy.ini; added foo.ini preflight=x",
         f"{BUSY}; added foo.ini; changed foo.ini ts=2 preflight=x",
         f"{BUSY}; added foo.ini; changed foo.ini ts=2 preflight=x; refused foo.ini reason=x",
         "daemon started; added foo.ini socket=:80",

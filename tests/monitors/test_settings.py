@@ -109,7 +109,8 @@ THERE_ARE = (
     "no such setting, there are command, reload, restart, success-exit-codes, reload-signal,"
     " stop-signal, nofile, nproc, as, directory, environment, environment-file, umask,"
     " stop-timeout, user, group, memory-max, cpu-weight, tasks-max, ready,"
-    " ready-timeout, listen, listen-mode, listen-owner, listen-backlog"
+    " ready-timeout, listen, listen-mode, listen-owner, listen-backlog, preflight,"
+    " preflight-timeout"
 )
 NO_LIMIT = "is no such limit; write a whole number"
 NO_SIZE = "is no such limit; write 64K, 10M or 1GiB"

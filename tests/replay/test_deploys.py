@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -40,6 +41,45 @@ def dies_and_recovers(b: Builder) -> None:
     dies(b)
     b.event("deadline_passed", "a.ini", deadline=b.fleet.vassals["a.ini"].deadline)
     b.accepting("a.ini")
+
+
+CHECKED: dict[str, Any] = {"settings": {"preflight": "check"}}
+
+
+def is_refused(b: Builder) -> None:
+    accepts(b)
+    b.changed("a.ini", b"two\n", **CHECKED)  # 6
+    b.event("deploy_refused", "a.ini", check=6, reason="exit code 1")  # 7
+
+
+def is_refused_and_what_ran_dies(b: Builder) -> None:
+    is_refused(b)
+    b.exited("a.ini", code=1)
+    b.event("deadline_passed", "a.ini", deadline=b.fleet.vassals["a.ini"].deadline)
+    b.accepting("a.ini")
+    b.exited("a.ini", code=26)  # barred, with the config from before
+
+
+def is_refused_and_passes_at_last(b: Builder) -> None:
+    is_refused(b)
+    b.event("operator_requested", "a.ini", request="retry")  # 8
+    b.event("deploy_refused", "a.ini", check=8, reason="exit code 1")
+    b.event("operator_requested", "a.ini", request="retry")  # 10
+    b.event("preflight_passed", "a.ini", check=10)
+    b.accepting("a.ini")  # 12
+
+
+def first_one_is_refused(b: Builder) -> None:
+    b.added("a.ini", **CHECKED)  # 3
+    b.event("deploy_refused", "a.ini", check=3, reason="exit code 1")  # 4
+    b.changed("a.ini", b"two\n")  # 5
+    b.accepting("a.ini")  # 6
+
+
+def is_checked(b: Builder) -> None:
+    accepts(b)
+    b.changed("a.ini", b"two\n", **CHECKED)  # 6
+    b.exited("a.ini", code=1)
 
 
 def cannot_fork(b: Builder) -> None:
@@ -343,6 +383,11 @@ STORIES: dict[Story, Outcomes] = {
     waits: [(3, "pending", None)],
     dies: [(3, "died", 5)],
     dies_and_recovers: [(3, "died", 5)],
+    is_refused: [(3, "accepting", 5), (6, "refused", 7)],
+    is_refused_and_what_ran_dies: [(3, "accepting", 5), (6, "refused", 7)],
+    is_refused_and_passes_at_last: [(3, "accepting", 5), (6, "accepting", 12)],
+    first_one_is_refused: [(3, "refused", 4), (5, "accepting", 6)],
+    is_checked: [(3, "accepting", 5), (6, "pending", None)],
     cannot_fork: [(3, "died", 4)],
     cannot_exec: [(3, "barred", 4)],
     interrupted: [(3, "accepting", 5)],

@@ -20,7 +20,7 @@ from ..conftest import MakeEmperor
 
 STATE = [
     "name", "monitor", "phase", "loyal", "deaf", "done", "pid", "attempt", "config", "running",
-    "due", "path", "ts", "uid", "gid", "socket", "deaths", "restarts",
+    "due", "target", "check", "refused", "path", "ts", "uid", "gid", "socket", "deaths", "restarts",
     "last_exit", "hold", "not_before", "reason",
 ]  # fmt: skip
 

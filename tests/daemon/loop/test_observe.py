@@ -84,9 +84,10 @@ def test_difference(change: dict[str, Any], words: str) -> None:
 def test_no_field_of_a_spec_is_forgotten() -> None:
     """Each field makes a difference, but the notes for people and the settings as they are written.
 
-    A vassal runs with ``settings``; another text of its config is another ``config``.
+    A vassal runs with ``settings``; another text of its config is another ``config``. No source
+    says ``copy``.
     """
-    told_otherwise = ("attrs", "own_settings")
+    told_otherwise = ("attrs", "own_settings", "copy")
     for field in msgspec.structs.fields(Spec):
         other: Any = {"settings": {"command": "x"}, "attrs": {"a": "b"}}.get(field.name, 99)
         changed = Spec(**{**BASE, field.name: other})

@@ -1,0 +1,84 @@
+"""Private copies of configs: who can read them, when they are removed."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from emperord.daemon.host.command import CannotRun
+from emperord.daemon.host.config_copies import NOT_THERE, ConfigCopies
+from emperord.daemon.host.users import User
+
+TEXTS = {"d1": b"one\n", "d2": b"two\n", "bound": b"[uwsgi]\nchdir = %d\n"}
+TENANT = User(4242, 4243, (4243,), {})
+
+
+@pytest.fixture
+def copies(tmp_path: Path) -> ConfigCopies:
+    return ConfigCopies(str(tmp_path / "copies"), TEXTS.get)
+
+
+NAMES = {
+    "a file": ("a.ini", "a.ini"),
+    "a path": ("/etc/x/a.ini", "*/a.ini"),
+    "no name of a file": ("..", "*/config"),
+    "a folder": ("a/", "*/config"),
+    "a long one": ("x" * 300, "*/config"),
+}
+
+
+@pytest.mark.parametrize(("name", "pattern"), NAMES.values(), ids=NAMES)
+def test_its_path(copies: ConfigCopies, tmp_path: Path, name: str, pattern: str) -> None:
+    """It has the name of the file, and lies in a directory of its text."""
+    path = Path(copies.make((name, 1), "d1", None))
+    assert path.read_bytes() == b"one\n"
+    assert path.relative_to(tmp_path / "copies").match(f"d1/{pattern}")
+    copies.release((name, 1))
+    assert not (tmp_path / "copies").exists()
+
+
+def test_it_is_kept_as_long_as_one_holds_it(copies: ConfigCopies) -> None:
+    path = copies.make(("a.ini", 1), "d1", None)
+    assert copies.make(("a.ini", 2), "d1", None) == path
+    copies.release(("a.ini", 1))
+    copies.release(("a.ini", 1))
+    assert os.path.exists(path)
+    copies.release(("a.ini", 2))
+    assert not os.path.exists(path)
+
+
+def test_a_sweep_leaves_those_that_are_held(copies: ConfigCopies, tmp_path: Path) -> None:
+    left = ConfigCopies(str(tmp_path / "copies"), TEXTS.get)
+    for number, digest in enumerate(TEXTS):
+        left.make(("a.ini", number), digest, None)
+    copies.hold(("a.ini", 7), "d2")
+    copies.sweep()
+    assert [path.parent.name for path in tmp_path.rglob("a.ini")] == ["d2"]
+
+
+def test_only_its_user_can_read_it(copies: ConfigCopies, tmp_path: Path) -> None:
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_mode & stat.S_IXOTH == 0 and folder.owner() == "root":
+            folder.chmod(0o711)  # pytest's own
+    status = os.stat(copies.make(("a.ini", 1), "d1", TENANT))
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (4242, 4243, 0o400)
+    assert stat.S_IMODE((tmp_path / "copies" / "d1").stat().st_mode) == 0o711
+
+
+def test_a_folder_that_the_user_cannot_pass(copies: ConfigCopies, tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    with pytest.raises(CannotRun, match="uid 4242 cannot reach the copy of its config in"):
+        copies.make(("a.ini", 1), "d1", TENANT)
+
+
+FAULTS = {
+    "altered": ("d3", NOT_THERE),
+    "not recorded": (None, NOT_THERE),
+    "bound to its place": ("bound", "its former text has %d"),
+}
+
+
+@pytest.mark.parametrize(("digest", "reason"), FAULTS.values(), ids=FAULTS)
+def test_texts_without_a_copy(copies: ConfigCopies, digest: str | None, reason: str) -> None:
+    with pytest.raises(CannotRun, match=reason):
+        copies.make(("a.ini", 1), digest, None, to_run=True)
