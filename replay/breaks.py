@@ -38,7 +38,8 @@ class Mark(msgspec.Struct, frozen=True):
     """One thing that a vassal's record says. ``said`` puts it into words.
 
     ``outside``: a death whose cause is hardly the config: the machine refused the start, or another
-    process sent a signal. ``starts``: an operator starts a vassal, which may have been held.
+    process sent a signal. ``barred``: a death at which no process ended, as none may run.
+    ``starts``: an operator starts a vassal, which may have been held.
     """
 
     what: What
@@ -47,6 +48,7 @@ class Mark(msgspec.Struct, frozen=True):
     said: str = ""
     config: str | None = None
     outside: bool = False
+    barred: bool = False
     starts: bool = False
 
 
@@ -89,7 +91,8 @@ class Break(msgspec.Struct):
     ``under`` is the deploy that ran at the first death. It is to blame (``broken_by``) unless the
     vassal had run with it for long enough, ``proved`` then. ``last_good`` is the last one before it
     that ran well. ``until`` is when it came up, None while it is down. It is ``over`` when it has
-    stayed up.
+    stayed up. A bar begins a break and is among its deaths ``first`` and ``last``, but it is
+    counted as one of ``bars``.
     """
 
     since: int
@@ -98,7 +101,8 @@ class Break(msgspec.Struct):
     under: Mark | None
     proved: bool
     last_good: Mark | None
-    deaths: int = 1
+    deaths: int = 0
+    bars: int = 0
     repairs: list[Repair] = []
     until: int | None = None
     until_seq: int | None = None
@@ -202,10 +206,13 @@ class _Follower:
             now = self._begin(mark)
             self.found.append(now)
         else:
-            now.deaths += 1
             now.last = mark
             now.up_for += 0 if self.up is None else mark.at - self.up.at
         self.open = now
+        if mark.barred:
+            now.bars += 1
+        else:
+            now.deaths += 1
         now.longest = max(now.longest, run)
         now.until, now.until_seq, now.over = None, None, False
         repair = self._tried()

@@ -107,11 +107,21 @@ def _facts(reader: Reader, told: Story, broken: Break) -> Iterator[tuple[str, st
         lasted = took(broken.until - broken.since)
         when = f"{for_people(broken.until)} UTC (event {broken.until_seq})"
         yield "up again", f"{when}, after {lasted}{sure}"
-    first, last = broken.first, broken.last
-    yield "deaths", f"{broken.deaths}: the first {_mark(first)}, the last {_mark(last)}"
+    yield from _troubles(broken)
     yield from _blame(reader, broken)
     yield from _now(told.vassal)
     yield "requests refused", NOT_KNOWN
+
+
+def _troubles(broken: Break) -> Iterator[tuple[str, str]]:
+    first, last = broken.first, broken.last
+    if not broken.deaths:
+        yield "barred", f"{_mark(first)}; no process died of itself"
+        return
+    barred = f", and {why.bars(broken)}" if broken.bars else ""
+    one = first.seq == last.seq
+    told = _mark(first) if one else f"the first {_mark(first)}, the last {_mark(last)}"
+    yield "deaths", f"{broken.deaths}{barred}: {told}"
 
 
 def _mark(mark: Mark) -> str:

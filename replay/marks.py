@@ -210,7 +210,7 @@ def _deployed(event: Event, body: Any) -> Iterator[Mark]:
     yield Mark("deploy", event.seq, event.at, said, body.spec.config)
     if body.spec.bar is not None:
         yield _mark("run", event)
-        yield _mark("death", event, f"may not run: {body.spec.bar}")
+        yield Mark("death", event.seq, event.at, f"may not run: {body.spec.bar}", barred=True)
 
 
 def _ended(told: Record, entry: Entry, settings: dict[str, str], ran: bool) -> Mark:

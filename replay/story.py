@@ -127,15 +127,21 @@ def patience_of(fleet: Fleet) -> Patience:
 
 
 def _marks(told: Record, vassal: Vassal | None, fleet: Fleet) -> Iterator[Mark]:
-    """The marks, and a bar that only the fleet knows of: the policy's."""
+    """The marks, and a bar that only the fleet knows of: the policy's.
+
+    A bar of the config itself is a mark of its deploy.
+    """
     last: Mark | None = None
     for mark in marks(told, fleet.policy.throttle):
         last = mark
         yield mark
     if vassal is None or vassal.phase != "barred" or last is None or last.what == "death":
         return
-    if not vassal.done and last.what in ("deploy", "run", "end", "request"):
-        yield Mark("death", vassal.because, vassal.since, f"may not run: {vassal.reason}")
+    if vassal.done or vassal.spec.bar is not None:
+        return
+    if last.what in ("deploy", "run", "end", "request"):
+        said = f"may not run: {vassal.reason}"
+        yield Mark("death", vassal.because, vassal.since, said, barred=True)
 
 
 # The choice

@@ -120,10 +120,23 @@ def break_line(broken: Break) -> str:
         text = f"was down {how_long(broken)} from {since}"
     else:
         text = f"down since {since}, up again {took(broken.until - broken.since)} later"
-    text += f", {_count(broken.deaths, 'death')}"
+    text += f", {troubles(broken)}"
     if broken.deploys:
         text += f", {_count(broken.deploys, 'deploy')}"
     return f"{text}: {', '.join(blame(broken))}"
+
+
+def troubles(broken: Break) -> str:
+    """How often its process died, and how often it was barred."""
+    told = [_count(broken.deaths, "death")] if broken.deaths or not broken.bars else []
+    if broken.bars:
+        told.append(bars(broken))
+    return ", ".join(told)
+
+
+def bars(broken: Break) -> str:
+    """How often a config was deployed that may not run."""
+    return "barred" if broken.bars == 1 else f"barred {broken.bars} times"
 
 
 def how_long(broken: Break) -> str:
@@ -305,6 +318,7 @@ def break_record(broken: Break) -> dict[str, Any]:
         "until_seq": broken.until_seq,
         "over": broken.over,
         "deaths": broken.deaths,
+        "bars": broken.bars,
         "first_death": _mark_record(broken.first),
         "last_death": _mark_record(broken.last),
         "broken_by": _mark_record(broken.broken_by),
