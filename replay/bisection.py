@@ -13,6 +13,7 @@ import msgspec
 
 from ..daemon.cli.digests import short
 from ..daemon.core.deploys import Deploy
+from ..daemon.core.fleet import Fleet
 from ..journal.deploys import DEPLOYED
 from ..journal.reading import Reader
 from ..journal.selection import Filter
@@ -23,7 +24,7 @@ from .clocks import in_line
 from .deploys import deploy_record, deploys
 from .names import check_known
 from .periods import Period
-from .rebuild import NotFound
+from .rebuild import NotFound, fleet_at
 
 BAD: Final = ("died", "barred")
 GOOD: Final = ("accepting", "running")
@@ -116,12 +117,12 @@ def difference(reader: Reader, name: str, found: Found) -> Iterator[bytes]:
         yield from texts.diff(reader, name, str(found.last_good.seq), str(found.first_bad.seq))
 
 
-def last_good(reader: Reader, name: str, seq: int) -> bytes:
-    """The last config before the bad deploys up to event ``seq``. Raises NotFound, Damaged."""
-    found = bisect(reader, name, Period(None, seq), by_outcome())
+def last_good(reader: Reader, fleet: Fleet, name: str) -> bytes:
+    """The last config before the bad deploys up to a fleet. Raises NotFound, Damaged."""
+    found = bisect(reader, name, Period(None, fleet.seq), by_outcome())
     if found.last_good is None:
         raise NotFound(f"no deploy of {shown(name)} before event {found.first_bad.seq} ran well")
-    return texts.deployed(reader, name, found.last_good.seq)
+    return texts.deployed(reader, fleet_at(reader, found.last_good.seq), name)
 
 
 # How it is told

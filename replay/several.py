@@ -1,7 +1,7 @@
 """The answers of a command about each of several vassals: names, patterns, a source."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from ..daemon.cli.nearest import is_pattern
 from ..journal.reading import Reader
@@ -10,6 +10,8 @@ from .rebuild import NotFound
 from .shared import complain
 
 T = TypeVar("T")
+
+_MOST: Final = 10  # vassals without an answer that are told
 
 
 def meant(
@@ -38,7 +40,10 @@ def of_each(
 
 
 def answers(names: Sequence[str], look: Callable[[str], T]) -> Iterator[T]:
-    """The answers about vassals, one at a time. Raises NotFound where none has one."""
+    """The answers about vassals, one at a time. Raises NotFound where none has one.
+
+    Of many that have none, the first are told, and how many others there are.
+    """
     missed, found = list[NotFound](), False
     for name in names:
         try:
@@ -48,7 +53,10 @@ def answers(names: Sequence[str], look: Callable[[str], T]) -> Iterator[T]:
             continue
         found = True
         yield answer
-    for each in missed[0 if found else 1 :]:
+    first = 0 if found else 1
+    for each in missed[first : first + _MOST]:
         complain(each)
+    if (others := len(missed) - first - _MOST) > 0:
+        complain(f"{others} others have no answer either")
     if not found:
         raise missed[0]

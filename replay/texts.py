@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from ..daemon.cli.digests import short
+from ..daemon.core.fleet import Fleet
 from ..daemon.core.running import running_config
 from ..daemon.core.starts import bar_reason
 from ..journal.deploys import DEPLOYED, DEPLOYS
@@ -18,7 +19,7 @@ from ..journal.times import EventNumber, moment, rfc3339
 from ..monitors.names import shown
 from .holds import last_ran
 from .names import check_known
-from .rebuild import NotFound, fleet_at
+from .rebuild import NotFound
 
 _NUMBER: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
 _DIGEST: Final = re.compile(r"[0-9a-f]{4,64}", re.ASCII)
@@ -35,12 +36,17 @@ class Text(msgspec.Struct, frozen=True):
         return f"{shown(name)}\tevent {self.seq}, {rfc3339(self.at)}, {short(self.digest)}"
 
 
-def running(reader: Reader, name: str, seq: int) -> bytes:
-    """The config that a vassal's process had after event ``seq``. Raises NotFound, Damaged."""
-    vassal = fleet_at(reader, seq).vassals.get(name)
+def heading(name: str) -> str:
+    """The line above a text, where several are printed: as head(1) has it."""
+    return f"==> {shown(name)} <=="
+
+
+def running(reader: Reader, fleet: Fleet, name: str) -> bytes:
+    """The config that a vassal's process had in a fleet. Raises NotFound, Damaged."""
+    vassal = fleet.vassals.get(name)
     if vassal is None:
         check_known(reader, name)
-        raise NotFound(_not_there(reader, name, seq))
+        raise NotFound(_not_there(reader, name, fleet.seq))
     if vassal.attempt is None:
         wanted = "without --running it is the config that is wanted"
         raise NotFound(f"{shown(name)} is {vassal.phase} and has no process; {wanted}")
@@ -50,13 +56,12 @@ def running(reader: Reader, name: str, seq: int) -> bytes:
     return _content(reader, name, digest)
 
 
-def deployed(reader: Reader, name: str, seq: int) -> bytes:
-    """The config that a vassal was to run after event ``seq``. Raises NotFound, Damaged."""
-    fleet = fleet_at(reader, seq)
+def deployed(reader: Reader, fleet: Fleet, name: str) -> bytes:
+    """The config that a vassal was to run in a fleet. Raises NotFound, Damaged."""
     vassal = fleet.vassals.get(name)
     if vassal is None:
         check_known(reader, name)
-        raise NotFound(_not_there(reader, name, seq))
+        raise NotFound(_not_there(reader, name, fleet.seq))
     if vassal.spec.config is None:
         reason = bar_reason(vassal.spec, fleet.policy, vassal.monitor)
         if reason is not None:
@@ -112,15 +117,15 @@ def diff(reader: Reader, name: str, old: str | None, new: str | None) -> Iterato
     )  # fmt: skip
 
 
-def diff_to_wanted(reader: Reader, name: str) -> Iterator[bytes]:
+def diff_to_wanted(reader: Reader, fleet: Fleet, name: str) -> Iterator[bytes]:
     """Lines of a unified diff from the config that a vassal runs, or ran last, to the wanted one.
 
     Raises NotFound, Damaged.
     """
-    vassal = fleet_at(reader, reader.head.seq).vassals.get(name)
+    vassal = fleet.vassals.get(name)
     if vassal is None:
         check_known(reader, name)
-        raise NotFound(_not_there(reader, name, reader.head.seq))
+        raise NotFound(_not_there(reader, name, fleet.seq))
     runs, verb = running_config(vassal), "runs"
     if vassal.attempt is None:
         runs, verb = last_ran(vassal), "ran"

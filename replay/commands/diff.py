@@ -1,42 +1,81 @@
 """``diff``: the difference between two config texts of a vassal."""
 
+from collections.abc import Sequence
+
 import click
 
 from ...daemon.cli import escapes
 from ...daemon.cli.commandline import Command
+from ...daemon.cli.nearest import is_pattern
 from ...daemon.cli.tables import write
 from ...journal.reading import Reader
 from .. import texts
-from ..shared import name_argument, raw_option, reading
+from ..completing import VASSALS
+from ..of_source import monitor_option
+from ..rebuild import fleet_at
+from ..several import of_each
+from ..shared import names_of, raw_option, reading
 
 
 @click.command("diff", cls=Command)
-@name_argument
-@click.argument("from_", metavar="[FROM]", required=False)
-@click.argument("to", metavar="[TO]", required=False)
+@click.argument(
+    "words", metavar="NAME... [FROM] [TO]", nargs=-1, required=True, callback=names_of,
+    shell_complete=VASSALS,
+)  # fmt: skip
 @click.option(
     "--running",
     is_flag=True,
     help="From the config that its process has, or had last, to the one that is wanted.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@monitor_option
+@click.option("--json", "as_json", is_flag=True, help="For programs; several are an array.")
 @raw_option
 @reading
 def command(
-    reader: Reader, name: str, from_: str | None, to: str | None, running: bool, as_json: bool,
+    reader: Reader, words: Sequence[str], running: bool, monitor: str | None, as_json: bool,
     raw: bool,
 ) -> None:  # fmt: skip
     """Unified diff between two deployed configs; the last two unless told.
 
-    FROM and TO are numbers of events, digests (4 characters or more of one) or times (T).
+    FROM and TO are numbers of events, digests (4 characters or more of one) or times (T). Of
+    several names or a pattern ('app-*') it has a diff for each vassal whose texts differ. The words
+    behind the first are names as long as they are patterns, or vassals that were ever known.
     """
-    if running and from_ is not None:
+    names, (old, new) = _split(reader, words)
+    if running and old is not None:
         raise click.UsageError("--running says which configs are compared; give no FROM and TO")
-    lines = texts.diff_to_wanted(reader, name) if running else texts.diff(reader, name, from_, to)
+    fleet = fleet_at(reader, reader.head.seq) if running else None
+
+    def look(name: str) -> tuple[str, bytes]:
+        if fleet is not None:
+            return name, b"".join(texts.diff_to_wanted(reader, fleet, name))
+        return name, b"".join(texts.diff(reader, name, old, new))
+
     try:
-        if as_json:
-            told = b"".join(lines).decode("utf-8", "backslashreplace")
-            lines = iter([escapes.encode({"vassal": name, "diff": told}), b"\n"])
-        write(lines, raw=raw)
+        found, several = of_each(reader, names, look, monitor)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    if as_json:
+        records = [
+            {"vassal": name, "diff": told.decode("utf-8", "backslashreplace")}
+            for name, told in found
+            if told or not several
+        ]
+        write([escapes.encode(records if several else records[0]), b"\n"])
+    else:
+        write((told for _, told in found), raw=raw)
+
+
+def _split(
+    reader: Reader, words: Sequence[str]
+) -> tuple[Sequence[str], tuple[str | None, str | None]]:
+    """The names, and FROM and TO."""
+    count = 1
+    while count < len(words) and (is_pattern(words[count]) or reader.first_of(words[count])):
+        count += 1
+    rest = words[count:]
+    if len(rest) > 2:
+        raise click.UsageError(
+            f"{rest[0]} is no vassal that was ever known here; FROM and TO are two"
+        )
+    return words[:count], (rest[0] if rest else None, rest[1] if len(rest) > 1 else None)
