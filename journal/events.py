@@ -162,10 +162,18 @@ class ReloadFailed(Body, frozen=True):
 
 
 class HeartbeatLost(Body, frozen=True):
-    """No heartbeat came for ``silent`` seconds."""
+    """No heartbeat came for ``silent`` seconds. ``asked``: the program says that it hangs."""
 
     attempt: int
     silent: float
+    asked: bool = False
+
+
+class TimeoutExtended(Body, frozen=True):
+    """The program of an attempt needs up to so many more ``seconds`` to start, reload or stop."""
+
+    attempt: int
+    seconds: float
 
 
 class Exited(Body, frozen=True):
@@ -443,6 +451,9 @@ KINDS: Final[dict[str, type[Body]]] = {
     "reload_failed": ReloadFailed,
     "heartbeat_started": OfAttempt,
     "heartbeat_lost": HeartbeatLost,
+    "vassal_reloading": OfAttempt,  # a program has notified that it reloads
+    "vassal_stopping": OfAttempt,
+    "timeout_extended": TimeoutExtended,
     "connection_waiting": Empty,
     "listen_failed": ListenFailed,
     "listen_opened": ListenOpened,

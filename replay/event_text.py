@@ -10,6 +10,7 @@ import msgspec
 
 from ..daemon.cli.digests import short
 from ..daemon.core.actions import Action
+from ..daemon.core.end_text import HANGS
 from ..daemon.loop.event_log import jump_text
 from ..journal import events as e
 from ..monitors.names import shown
@@ -47,7 +48,9 @@ def _essence(body: e.Body) -> str:
         case e.VassalFailed():
             return f"an error of the daemon in {shown(body.place)}: {shown(body.reason)}"
         case e.HeartbeatLost():
-            return f"silent for {body.silent:g} s"
+            return HANGS if body.asked else f"silent for {body.silent:g} s"
+        case e.TimeoutExtended():
+            return f"{body.seconds:g} s at most"
         case e.Adopted():
             # uWSGI ends itself when the socket to its emperor closes.
             lost = "" if body.control else ", its control socket was lost with the last daemon"

@@ -25,6 +25,7 @@ from ...journal.events import Event
 from . import budget, claims, fleet_moves, reloads, slots, starts
 from . import failure_moves as f
 from . import listening as l
+from . import notify_moves as n
 from . import operator_moves as o
 from . import preflight_moves as c
 from . import process_moves as p
@@ -89,6 +90,15 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
     "heartbeat_lost": dict(
         queued=i, throttled=i, listening=i, starting=p.lose_heartbeat, ready=p.lose_heartbeat,
         accepting=p.lose_heartbeat, reloading=p.lose_heartbeat, stopping=i, held=i, barred=i),
+    "vassal_reloading": dict(
+        queued=i, throttled=i, listening=i, starting=i, ready=n.note_reloading,
+        accepting=n.note_reloading, reloading=n.note_reloading, stopping=i, held=i, barred=i),
+    "vassal_stopping": dict(
+        queued=i, throttled=i, listening=i, starting=n.note_stopping, ready=n.note_stopping,
+        accepting=n.note_stopping, reloading=n.note_stopping, stopping=i, held=i, barred=i),
+    "timeout_extended": dict(
+        queued=i, throttled=i, listening=i, starting=n.extend_start, ready=i,
+        accepting=i, reloading=n.extend_reload, stopping=n.extend_stop, held=i, barred=i),
     "connection_waiting": dict(
         queued=i, throttled=i, listening=p.wake, starting=i, ready=i,
         accepting=i, reloading=i, stopping=i, held=i, barred=i),
@@ -173,6 +183,9 @@ BY_ATTEMPT: Final = frozenset(
         "reload_failed",
         "heartbeat_started",
         "heartbeat_lost",
+        "vassal_reloading",
+        "vassal_stopping",
+        "timeout_extended",
         "exited",
         "adopted",
     )

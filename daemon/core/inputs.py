@@ -1,6 +1,7 @@
 """The host's news, as the loop takes them: bytes of vassals, and events of their processes."""
 
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 import msgspec
 
@@ -16,12 +17,21 @@ class VassalByte(msgspec.Struct, frozen=True, gc=False):
     reloads: int = 0  # that this daemon had sent to the process by then
 
 
+class Notice(msgspec.Struct, frozen=True, gc=False):
+    """A program notified something that no byte of uWSGI says."""
+
+    vassal: str
+    attempt: int
+    about: Literal["reloading", "stopping", "time", "hang"]
+    seconds: float = 0.0  # the time that it asks for
+
+
 class HostEvent(msgspec.Struct, frozen=True, gc=False):
     """Something that is an event as it is."""
 
     draft: Draft
 
 
-News = VassalByte | HostEvent
+News = VassalByte | Notice | HostEvent
 TellNews = Callable[[list[News]], Awaitable[None]]
 """Hands over news; returns when the events that they became are durable."""

@@ -17,8 +17,10 @@ from typing import Any
 from ...journal.events import Event
 from . import deaths, ends, listening, readiness, rules
 from .blame import Blame
+from .end_text import HANGS
 from .fleet import Fleet, Vassal
 from .reloads import (
+    RELOADS,
     arrive,
     ask_reload,
     awaits_ready,
@@ -124,7 +126,7 @@ def note_heartbeat(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions)
 
 def lose_heartbeat(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     body: Any = event.body
-    reason = f"no heartbeat for {body.silent:g} s"
+    reason = HANGS if body.asked else f"no heartbeat for {body.silent:g} s"
     ends.note_death(fleet, vassal, event)
     end(fleet, vassal, event, actions, "kill", reason)
 
@@ -256,7 +258,8 @@ def start_timed_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions
         return
     if not vassal.speaks and vassal.running is not None and rules.holds(fleet, rules.LOADED):
         vassal.loaded = vassal.running.config  # it got its signal, and confirms nothing
-    reason = "has not said that it accepts" if tells(vassal) else None
+    says = tells(vassal) or vassal.reason == RELOADS
+    reason = "has not said that it accepts" if says else None
     arrive(fleet, vassal, event, actions, reason)
 
 

@@ -5,10 +5,12 @@ says so by ``vassal_accepting``. Two times limit that:
 
 - ``--start-patience``: then it gives its slot to the next, and waits on.
 - its ``ready-timeout``, or the same time without one: then the start has failed. The process is
-  killed, and the next start waits as after a death.
+  killed, and the next start waits as after a death. A program that notifies can ask for more.
 
 Journals of rules 1 have no such settings, so no rule tells the decisions apart.
 """
+
+from typing import Final
 
 from ...journal import quantities
 from ...journal.events import Event
@@ -17,21 +19,29 @@ from .fleet import Fleet, Vassal
 from .starts import delay
 from .steps import Actions, end, free_slot, seconds
 
+ASKED: Final = "slow to start; it asked for more time"
+
 
 def timed_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """A time of such a start is over: that of its slot, or that of the whole start."""
-    began = event.at if vassal.launched is None else vassal.launched
-    limit = began + seconds(timeout(fleet, vassal))
-    if event.at < limit:
+    until = limit(fleet, vassal, event)
+    if event.at < until:
         free_slot(fleet, vassal)
-        vassal.reason, vassal.deadline = "slow to start", limit
+        vassal.reason, vassal.deadline = "slow to start", until
         return
     vassal.deaths += 1
     vassal.earliest = event.at + delay(fleet, vassal)
     told = quantities.duration_text(timeout(fleet, vassal))
-    vassal.late = f"was not ready within {told}"
+    more = " and the time that it asked for" if vassal.reason == ASKED else ""
+    vassal.late = f"was not ready within {told}{more}"
     ends.note_death(fleet, vassal, event)
     end(fleet, vassal, event, actions, "kill", vassal.late)
+
+
+def limit(fleet: Fleet, vassal: Vassal, event: Event) -> int:
+    """When the time of its start is over."""
+    began = event.at if vassal.launched is None else vassal.launched
+    return began + seconds(timeout(fleet, vassal))
 
 
 def timeout(fleet: Fleet, vassal: Vassal) -> float:

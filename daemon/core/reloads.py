@@ -9,6 +9,7 @@ from .fleet import Fleet, Vassal
 from .steps import Actions, await_forgiveness, end, enter, free_slot, seconds, take_slot
 
 _SENT: Final = 1.0  # seconds after which a reload without confirmation counts as carried out
+RELOADS: Final = "says that it reloads"
 WAITS: Final = "its change waits for the next start (reload = none)"
 # Settings that a process has from its start on.
 _FIXED: Final = (

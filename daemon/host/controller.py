@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import signal
+import time
 from functools import partial
 from typing import Final
 
@@ -109,6 +110,8 @@ class Controller:
             await self._watch_reload(process)
         else:
             process.reload_signalled_at = trio.current_time()
+            if process.notify is not None:
+                process.notify.reloaded_at = time.monotonic_ns() // 1000
             send_signal(process.pidfd, process.reload_signal)
             self._readiness.watch_reload(process)
 

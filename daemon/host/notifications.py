@@ -16,7 +16,7 @@ from typing import Final
 
 import trio
 
-from ..core.inputs import VassalByte
+from ..core.inputs import News, Notice, VassalByte
 from ..keeper.refusals import PASSING
 from . import emperor_protocol
 from .context import HostContext
@@ -58,7 +58,10 @@ class Notifications:
         while not notify.waits:
             now = trio.current_time()
             if not notify.read_limit.room(now):
-                self._pause(process, notify, notify.read_limit.pause(now))
+                seconds = notify.read_limit.pause(now)
+                if notify.read_limit.pauses == 1:
+                    log.warning("%s: %s", process.name, notify.read_limit.warning())
+                self._pause(process, notify, seconds)
                 return
             try:
                 found = notify.peek()
@@ -72,6 +75,12 @@ class Notifications:
             notify.read_limit.fill(max(_LEAST, len(found.data)), now)
             ours = is_of(process, found.pid, found.uid, self._cgroups)
             message = parsed(found.data) if ours else Message()
+            if is_record(message):
+                wait = notify.records.wait(1.0, now)
+                if wait:
+                    self._pause(process, notify, wait)
+                    return
+                notify.records.fill(1.0, now)
             news = self._news(process, notify, message)
             if news:
                 notify.waits = True
@@ -95,23 +104,33 @@ class Notifications:
         process = self._processes.get(vassal)
         return process is not None and process.notify is not None and process.notify.waits
 
-    def _news(self, process: Process, notify: NotifySocket, message: Message) -> list[VassalByte]:
-        """The news of a message, as bytes of a uWSGI that says the same."""
+    def _news(self, process: Process, notify: NotifySocket, message: Message) -> list[News]:
+        """The news of a message: bytes of a uWSGI that says the same, else notices."""
         if message.status is not None and message.status != notify.status:
             self._note_status(process, notify, message.status)
-        said = []
-        if message.ready:
-            said.append(emperor_protocol.ACCEPTING)
+        name, attempt = process.name, process.attempt
+        news: list[News] = []
+        if message.stopping:
+            news.append(Notice(name, attempt, "stopping"))
+        if message.reloading and (message.at is None or message.at >= notify.reloaded_at):
+            notify.says_reloads, notify.reloads = True, process.reloads
+            news.append(Notice(name, attempt, "reloading"))
+        if message.ready and (not notify.says_reloads or notify.reloads == process.reloads):
+            news.append(VassalByte(name, attempt, emperor_protocol.ACCEPTING, process.reloads))
         if message.beat:
-            self._mailbox.beat(process.name)
-            said.append(emperor_protocol.HEARTBEAT)
-        return [VassalByte(process.name, process.attempt, byte, process.reloads) for byte in said]
+            self._mailbox.beat(name)
+            news.append(VassalByte(name, attempt, emperor_protocol.HEARTBEAT, process.reloads))
+        if message.more:
+            news.append(Notice(name, attempt, "time", message.more / 1e6))
+        if message.hangs:
+            news.append(Notice(name, attempt, "hang"))
+        return news
 
-    async def _record(self, process: Process, news: list[VassalByte]) -> None:
+    async def _record(self, process: Process, news: list[News]) -> None:
         """Hand news over, and consume their message when they are durable."""
         notify = process.notify
         assert notify is not None
-        await self._outbox.tell([*news])
+        await self._outbox.tell(news)
         if self._processes.holds(process):
             notify.waits = False
             notify.consume()
@@ -119,8 +138,6 @@ class Notifications:
 
     def _pause(self, process: Process, notify: NotifySocket, seconds: float) -> None:
         """Read nothing of a process for a while."""
-        if notify.read_limit.pauses == 1:
-            log.warning("%s: %s", process.name, notify.read_limit.warning())
         notify.waits = True
 
         async def resume(process: Process) -> None:
@@ -146,3 +163,8 @@ class Notifications:
                 notify.tell_status(self._keeper)
 
         self._tasks.start("hear", process, tell)
+
+
+def is_record(message: Message) -> bool:
+    """Whether each such message may be an event, so that their number is limited."""
+    return message.reloading or message.stopping or message.hangs or bool(message.more)

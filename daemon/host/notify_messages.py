@@ -9,12 +9,16 @@ counts.
 |---|---|
 | `READY=1` | it is up |
 | `STATUS=TEXT` | a text for people |
-| `WATCHDOG=1` | a heartbeat |
+| `WATCHDOG=1`, `WATCHDOG=trigger` | a heartbeat; it hangs |
+| `RELOADING=1` | it reloads; `MONOTONIC_USEC` tells when it said so |
+| `STOPPING=1` | it ends by itself |
+| `EXTEND_TIMEOUT_USEC=N` | it needs up to so many microseconds more to start, reload or stop |
 """
 
 from typing import Final, NamedTuple
 
 LONGEST: Final = 4096  # bytes of a message, as in systemd
+MOST_TIME: Final = 86_400_000_000  # microseconds that one message may ask for: a day
 LONGEST_STATUS: Final = 256  # characters that are kept of a status
 
 
@@ -23,7 +27,12 @@ class Message(NamedTuple):
 
     ready: bool = False
     beat: bool = False
+    hangs: bool = False
     status: str | None = None
+    reloading: bool = False
+    at: int | None = None  # in microseconds by CLOCK_MONOTONIC
+    stopping: bool = False
+    more: int = 0  # microseconds
 
 
 def parsed(data: bytes) -> Message:
@@ -39,5 +48,15 @@ def parsed(data: bytes) -> Message:
     return Message(
         ready=found.get(b"READY") == b"1",
         beat=found.get(b"WATCHDOG") == b"1",
+        hangs=found.get(b"WATCHDOG") == b"trigger",
+        reloading=found.get(b"RELOADING") == b"1",
+        at=_number(found.get(b"MONOTONIC_USEC")),
+        stopping=found.get(b"STOPPING") == b"1",
+        more=min(_number(found.get(b"EXTEND_TIMEOUT_USEC")) or 0, MOST_TIME),
         status=None if status is None else status.decode(errors="replace")[:LONGEST_STATUS],
     )
+
+
+def _number(text: bytes | None) -> int | None:
+    """A number of microseconds; None for anything else."""
+    return int(text) if text is not None and len(text) <= 20 and text.isdigit() else None

@@ -23,6 +23,7 @@ from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from ...journal.events import Spec
+from ...journal.leaky_bucket import Bucket
 from ...journal.places import runtime_directory
 from ...monitors import readiness
 from ..keeper.link import KeeperLink
@@ -34,6 +35,7 @@ from .read_limit import ReadLimit
 from .users import User
 
 KEPT: Final = "notify:"  # prefix of the names under which the keeper holds them
+_BURST: Final = 10
 _LONGEST_PATH: Final = 107  # bytes, see unix(7)
 _CREDENTIALS: Final = struct.Struct("3i")  # struct ucred: pid, uid, gid
 _ROOM: Final = socket.CMSG_LEN(_CREDENTIALS.size)  # none for descriptors: they are not looked at
@@ -58,6 +60,14 @@ class NotifySocket:
         self._kept_name = kept_name
         self.read_limit = ReadLimit()
         self.waits = False  # a message was taken in whose events are not durable yet
+        self.records = Bucket(_BURST, 1.0)  # messages of which each is an event
+        self.reloaded_at = (
+            0  # when it got its last reload signal, in microseconds (CLOCK_MONOTONIC)
+        )
+        self.says_reloads = (
+            False  # it says when it reloads, so READY=1 without that is an older one
+        )
+        self.reloads = 0  # the reload of which it has said so
         self.status = ""  # the last one that the vassal sent
         self.is_telling = False  # the keeper is about to be told of it
 

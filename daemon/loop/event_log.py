@@ -149,6 +149,8 @@ def _detail(event: Event) -> str:
         case "spawned":
             taken = ", taken over" if body.mark is not None else ""
             return f"pid {body.pid}{taken}"
+        case "timeout_extended":
+            return f"{body.seconds:g} s at most"
         case "adopted":
             return f"pid {body.pid}"
         case "exited":

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from ...journal.events import OfAttempt
 from ..core.draft import Draft
 from ..core.fleet import Fleet
-from ..core.inputs import HostEvent, News, VassalByte
+from ..core.inputs import HostEvent, News, Notice, VassalByte
 from ..host import emperor_protocol, failures
-from . import ports
+from . import notices, ports
 from .turn import Tell
 
 log = logging.getLogger("emperor")
@@ -32,8 +32,7 @@ class VassalNews:
                     yield item.draft
                     continue
                 try:
-                    stale = self._host.is_stale(item) or self._is_outrun(fleet, item)
-                    drafts = [] if stale else meaning_of_byte(fleet, item)
+                    drafts = self._meaning(fleet, item)
                 except Exception as error:
                     told = failures.describe(error)
                     log.error("%s: error in what it said: %s", item.vassal, told)
@@ -42,6 +41,12 @@ class VassalNews:
                 yield from drafts
 
         await self._tell(meaning)
+
+    def _meaning(self, fleet: Fleet, item: VassalByte | Notice) -> list[Draft]:
+        if isinstance(item, Notice):
+            return notices.meaning(fleet, item)
+        stale = self._host.is_stale(item) or self._is_outrun(fleet, item)
+        return [] if stale else meaning_of_byte(fleet, item)
 
     def _is_outrun(self, fleet: Fleet, said: VassalByte) -> bool:
         """Whether this turn orders a reload, so that the byte is of the program before it.

@@ -9,7 +9,7 @@ from .vassals import program
 # Sends each line that is appended to the file in argv[1]; "\\n" in it is a line end.
 NOTIFIER = r"""
 import os, signal, socket, sys, time
-signal.signal(signal.SIGHUP, signal.SIG_IGN)
+signal.signal(signal.SIGHUP, lambda *_: open(sys.argv[1] + ".reloaded", "w").close())
 end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 end.connect(os.environ["NOTIFY_SOCKET"])
 sent = 0
@@ -37,6 +37,10 @@ class Notifier:
         self._script.write_text(NOTIFIER)
         words = (sys.executable, "-IS", str(self._script), str(self._said))
         self.config.write_text(program(*words, ready="notify", **settings))
+
+    def until_reloaded(self) -> None:
+        """Wait until it has got its reload signal."""
+        self._until(Path(f"{self._said}.reloaded").exists, "it is to reload")
 
     def say(self, *assignments: str) -> None:
         with self._said.open("a") as file:

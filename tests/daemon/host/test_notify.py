@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 
 import pytest
 from support import processes
@@ -117,4 +118,47 @@ def test_heartbeats(daemon: Daemon, notifier: Notifier) -> None:
     lost = daemon.event("heartbeat_lost", "a.ini")
     assert lost.at - daemon.event("heartbeat_started", "a.ini").at > 900_000_000
     daemon.event("spawned", "a.ini", count=2)
+    daemon.stop()
+
+
+def monotonic() -> str:
+    return f"MONOTONIC_USEC={time.monotonic_ns() // 1000}"
+
+
+def test_a_reload_is_over_when_it_is_ready_again(daemon: Daemon, notifier: Notifier) -> None:
+    notifier.put()
+    daemon.start()
+    notifier.say("READY=1")
+    daemon.phase("a.ini", "accepting")
+    before = monotonic()
+    os.utime(notifier.config)
+    notifier.until_reloaded()
+    notifier.say("RELOADING=1", before)  # of an earlier reload
+    notifier.say("RELOADING=1", monotonic())
+    daemon.event("vassal_reloading", "a.ini")
+    daemon.phase("a.ini", "reloading")
+    notifier.say("READY=1")
+    daemon.event("vassal_accepting", "a.ini", count=2)
+    notifier.say("RELOADING=1", monotonic())  # of its own
+    notifier.say("READY=1")
+    daemon.event("vassal_accepting", "a.ini", count=3)
+    assert len(daemon.events("vassal_reloading", "a.ini")) == 2
+    assert len(daemon.events("spawned", "a.ini")) == 1
+    daemon.stop()
+
+
+def test_notices_are_recorded(daemon: Daemon, notifier: Notifier) -> None:
+    notifier.put(ready_timeout="1s")
+    daemon.start()
+    notifier.say("EXTEND_TIMEOUT_USEC=600000000")
+    assert daemon.event("timeout_extended", "a.ini").body["seconds"] == 600.0
+    notifier.say("READY=1")
+    notifier.say("STOPPING=1")
+    notifier.say("STOPPING=1")
+    daemon.event("vassal_stopping", "a.ini")
+    assert daemon.phase("a.ini", "accepting").reason == "says that it stops"
+    notifier.say("WATCHDOG=trigger")
+    assert daemon.event("heartbeat_lost", "a.ini").body["asked"] is True
+    assert daemon.event("exited", "a.ini").body["signal"] == 9
+    assert len(daemon.events("vassal_stopping", "a.ini")) == 1
     daemon.stop()
