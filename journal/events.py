@@ -8,9 +8,8 @@ ever, so:
 - a change that this does not allow raises the body's ``VERSION``, and adds an upcaster to
   ``UPCASTERS`` (``decoding.py``). That is a function from the old body to the next version's.
 
-Bodies hold what happened, never what was decided because of it: decisions are the fold's and
-stand in the event's ``actions``. Times in bodies are UTC nanoseconds unless a name says
-otherwise.
+Bodies hold what happened, never what was decided because of it: decisions are the fold's and stand
+in the event's ``actions``. Times in bodies are UTC nanoseconds unless a name says otherwise.
 """
 
 from typing import Annotated, Final, Literal
@@ -136,9 +135,8 @@ ListenFault = Literal["address", "busy", "resources"]
 class ListenFailed(Body, frozen=True):
     """The address of a vassal on demand cannot be listened at.
 
-    ``address``: never, as things are; ``busy``: not now (a stranger has it, or it is not there
-    yet); ``resources``: the machine refused. ``holder`` is the vassal that has it, under
-    ``held_as``, where it is another vassal.
+    ``address``: never, as things are; ``busy``: not now (a stranger has it, or it is not there);
+    ``resources``: the machine refused. Another vassal, ``holder``, has it under ``held_as``.
     """
 
     address: str
@@ -170,7 +168,7 @@ class HeartbeatLost(Body, frozen=True):
 
 
 class TimeoutExtended(Body, frozen=True):
-    """The program of an attempt needs up to so many more ``seconds`` to start, reload or stop."""
+    """The program of an attempt needs up to so many ``seconds`` more for what it is doing."""
 
     attempt: int
     seconds: float

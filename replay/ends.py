@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final, Literal
 
 from ..daemon.core import ends
-from ..daemon.core.end_text import HANGS, whose
+from ..daemon.core.end_text import whose
 from ..daemon.core.fleet import End, Fleet, Vassal
 from ..daemon.core.records import noted_until
 from ..journal import events as e
@@ -53,7 +53,7 @@ def _reason(reader: Reader, cause: Row, kills: bool) -> str:
     body = reader.decode(cause).body
     match body:
         case e.HeartbeatLost():
-            return HANGS if body.asked else f"no heartbeat for {body.silent:g} s"
+            return ends.HANGS if body.asked else f"no heartbeat for {body.silent:g} s"
         case e.DeadlinePassed():
             return _overdue(reader, cause, body)
         case e.OperatorRequested():

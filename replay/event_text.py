@@ -10,7 +10,7 @@ import msgspec
 
 from ..daemon.cli.digests import short
 from ..daemon.core.actions import Action
-from ..daemon.core.end_text import HANGS
+from ..daemon.core.ends import HANGS
 from ..daemon.loop.event_log import jump_text
 from ..journal import events as e
 from ..monitors.names import shown

@@ -9,7 +9,6 @@ from .fleet import End, Vassal
 # Signals that a process does not get for a fault of its own: another process sent them.
 SENT: Final = {1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 9: "SIGKILL", 15: "SIGTERM"}
 _KILL: Final = 9
-HANGS: Final = "its own watchdog asked for it"  # the reason of a kill after WATCHDOG=trigger
 
 
 def how(end: End) -> str:

@@ -12,6 +12,7 @@ from . import rules
 from .fleet import End, Fleet, Vassal
 
 HOUR: Final = 3600 * 10**9  # nanoseconds
+HANGS: Final = "its own watchdog asked for it"  # the reason of a kill after WATCHDOG=trigger
 MOST: Final = 200  # deaths of one vassal that are remembered
 # So many deaths within so many nanoseconds are often.
 _OFTEN: Final = ((3, 600 * 10**9), (5, HOUR))

@@ -17,7 +17,6 @@ from typing import Any
 from ...journal.events import Event
 from . import deaths, ends, listening, readiness, rules
 from .blame import Blame
-from .end_text import HANGS
 from .fleet import Fleet, Vassal
 from .reloads import (
     RELOADS,
@@ -126,7 +125,7 @@ def note_heartbeat(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions)
 
 def lose_heartbeat(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     body: Any = event.body
-    reason = HANGS if body.asked else f"no heartbeat for {body.silent:g} s"
+    reason = ends.HANGS if body.asked else f"no heartbeat for {body.silent:g} s"
     ends.note_death(fleet, vassal, event)
     end(fleet, vassal, event, actions, "kill", reason)
 

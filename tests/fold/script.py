@@ -13,6 +13,7 @@ The words are those of the journal, one event a line, so that a golden file read
     passed foo.ini | refused foo.ini reason="exit code 1"      its preflight; check=1: a former one
     ignores foo.ini                it has not read an order
     resigned foo.ini | heartbeat foo.ini | silent foo.ini | connection foo.ini
+    reloads foo.ini | stops foo.ini | extends foo.ini seconds=600       it has notified that
     deaf foo.ini fault=busy        its address cannot be had: address=:80 holder=b.ini held_as=:80
     exited foo.ini code=1 | exited foo.ini signal=9 | exited foo.ini away=yes
     exited foo.ini signal=1 reload=yes      of the signal that was to reload it
@@ -54,6 +55,9 @@ SAID: Final = {
     "resigned": "vassal_resigned",
     "heartbeat": "heartbeat_started",
     "silent": "heartbeat_lost",
+    "reloads": "vassal_reloading",
+    "stops": "vassal_stopping",
+    "extends": "timeout_extended",
     "exited": "exited",
     "adopted": "adopted",
 }
@@ -66,6 +70,7 @@ DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "spawned": {"pid": 10, "start_time": 1},
     "spawn_failed": {"reason": "no such file", "fault": "exec"},
     "heartbeat_lost": {"silent": 30.0},
+    "timeout_extended": {"seconds": 600.0},
     "adopted": {"pid": 10, "start_time": 1, "control": True},
 }
 OBSERVED: Final = {

@@ -19,6 +19,7 @@ BEHIND: Final = f"{BUSY}; accepting busy.ini; added foo.ini"
 READY: Final = "daemon started; daemon ready"
 ADDS_ADDRESS: Final = "changed foo.ini command=serve listen=:80 ts=2"
 UP: Final = f"{READY}; added foo.ini; spawned foo.ini; accepting foo.ini"
+NOTIFIES: Final = f"{READY}; added foo.ini command=x ready=notify; accepting foo.ini"
 ON_DEMAND: Final = f"{READY}; added foo.ini socket=:80"
 WOKEN: Final = f"{ON_DEMAND}; connection foo.ini"
 CHECKED: Final = "changed foo.ini ts=2 preflight=x"
@@ -62,6 +63,7 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f"{READY}; added foo.ini; deadline foo.ini",
         f"{READY}; added foo.ini command=gunicorn",
         f"{READY}; added foo.ini command=serve ready=5s; {ADDS_ADDRESS}",
+        f"{READY}; added foo.ini command=gunicorn ready=notify",
         f"{FAILED_TWICE}; deadline foo.ini",
         f"{READY}; added foo.ini; daemon started",
         WOKEN,
@@ -103,6 +105,7 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f"{UP}; loyal foo.ini; changed foo.ini ts=2",
         f"{UP}; loyal foo.ini; changed foo.ini ts=2; daemon started",
         f"{WOKEN}; accepting foo.ini; changed foo.ini ts=2 socket=:80",
+        f"{NOTIFIES}; reloads foo.ini",
     ),
     "stopping": (
         f"{UP}; removed foo.ini",

@@ -77,7 +77,7 @@ def test_more_time_for_a_start() -> None:
 def test_more_time_for_a_stop(tyrant: bool, asked: float, killed: bool) -> None:
     fleet = BareFleet()
     fleet.start(tyrant=tyrant, mercy=10.0)
-    fleet.added("a.ini", TEXT, **({"uid": 1, "gid": 1} if tyrant else {}))
+    fleet.added("a.ini", TEXT, uid=1, gid=1)
     fleet.feed("spawned", "a.ini")
     fleet.feed("vassal_accepting", "a.ini")
     fleet.removed("a.ini")
