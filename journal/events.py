@@ -18,7 +18,7 @@ import msgspec
 
 from .body import Body as Body
 from .policy import Policy
-from .service_events import ListenOpened, ListenRefused
+from .service_events import HealthLost, HealthRegained, ListenOpened, ListenRefused
 
 
 class Spec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -452,6 +452,8 @@ KINDS: Final[dict[str, type[Body]]] = {
     "vassal_reloading": OfAttempt,  # a program has notified that it reloads
     "vassal_stopping": OfAttempt,
     "timeout_extended": TimeoutExtended,
+    "health_lost": HealthLost,
+    "health_regained": HealthRegained,
     "connection_waiting": Empty,
     "listen_failed": ListenFailed,
     "listen_opened": ListenOpened,

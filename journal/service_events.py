@@ -1,4 +1,4 @@
-"""Bodies of the events about the service of a vassal that runs: its sockets."""
+"""Bodies of the events about the service of a vassal that runs: its sockets, its health."""
 
 from .body import Body
 
@@ -14,3 +14,16 @@ class ListenRefused(Body, frozen=True):
 
     change: int
     reason: str
+
+
+class HealthLost(Body, frozen=True):
+    """So many checks in a row of the attempt's process have failed as its settings say."""
+
+    attempt: int
+    failures: int
+
+
+class HealthRegained(Body, frozen=True):
+    """A check of the attempt's process has passed again."""
+
+    attempt: int

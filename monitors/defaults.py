@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from ..journal.events import Spec
-from . import listening, preflight, settings, world
+from . import health, listening, preflight, settings, world
 from .contract import Announcer, Failed, Listing, Monitor, Observation, Seen, Tell, Touched
 
 LIMITS: Final = (*settings.LIMITS, *world.CGROUP_LIMITS)
@@ -59,6 +59,9 @@ def merged(own: Mapping[str, str], defaults: Mapping[str, str]) -> dict[str, str
             found[key] = f"{defaults[key]} {own[key]}"
     if "command" not in own:  # uWSGI has chdir, and says by itself when it accepts
         for key in ("directory", "ready", "ready-timeout"):
+            found.pop(key, None)
+    if "health" not in found:
+        for key in health.KEYS:
             found.pop(key, None)
     if "listen" not in own:
         for key in listening.KEYS:

@@ -17,7 +17,8 @@ be parsed has no such section; uWSGI complains of it better than we could.
 | `as` | how much memory each of its processes may address: bytes, or as `64M`, `1GiB` |
 
 ``world.py`` has the settings about the program's user, directory, variables, cgroup and stop.
-``readiness.py`` has those about its start, ``listening.py`` those about its sockets.
+``readiness.py`` has those about its start, ``listening.py`` those about its sockets,
+``health.py`` those about its health.
 ``preflight.py`` has those about the check before a change.
 """
 
@@ -31,7 +32,7 @@ from typing import Any, Final
 import msgspec
 
 from ..journal import quantities
-from . import internal_error, listening, names, preflight, readiness, shell_words, world
+from . import health, internal_error, listening, names, preflight, readiness, shell_words, world
 
 LONGEST_COMMAND: Final = 32 << 10  # characters
 LONGEST_VALUE: Final = 4 << 10  # characters of any other setting
@@ -48,7 +49,7 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
 }
 KEYS: Final = (
     "command", *CHOICES, "success-exit-codes", "reload-signal", "stop-signal", *LIMITS, *world.KEYS,
-    *readiness.KEYS, *listening.KEYS, *preflight.KEYS,
+    *readiness.KEYS, *listening.KEYS, *preflight.KEYS, *health.KEYS,
 )  # fmt: skip
 
 _ADD_UP: Final = ("environment", "listen")  # the values of several lines
@@ -144,6 +145,9 @@ def _checked(key: str, value: Any) -> str:
     elif key in readiness.KEYS:
         if (flaw := readiness.flaw(key, text)) is not None:
             raise _Flaw(f"{key}: {_brief(text)} {flaw}")
+    elif key in health.KEYS:
+        if (flaw := health.flaw(key, text)) is not None:
+            raise _Flaw(f"{key}: {_brief(text)} {flaw}")
     elif key in listening.KEYS:
         if (flaw := listening.flaw(key, text)) is not None:
             raise _Flaw(f"{key}: {flaw}")
@@ -160,6 +164,10 @@ def _check_together(settings: Settings) -> None:
         raise _Flaw("ready: is for a command; uWSGI says by itself when it accepts")
     if "ready-timeout" in settings and "ready" not in settings:
         raise _Flaw("ready-timeout: needs ready as well")
+    if "health" not in settings:
+        for key in health.KEYS:
+            if key in settings:
+                raise _Flaw(f"{key}: needs health as well")
     if "listen" not in settings:
         for key in listening.KEYS:
             if key in settings:

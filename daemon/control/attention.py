@@ -24,7 +24,7 @@ KINDS: Final = (
     "estranged", "paused", "keeper died", "linked", "lost log",
     "no witness", "clock", "own log", "logs shared",
     "unreachable", "doubted", "over budget", "barred", "refused", "throttled", "crashing",
-    "hanging",
+    "hanging", "unhealthy",
     "text altered", "log renamed", "flooding", "unknown process",
     "left process", "no cgroup", "no limits",
 )  # fmt: skip
@@ -190,6 +190,8 @@ def _of_vassal(vassal: Vassal, recent: Recent, now: int) -> Iterator[dict[str, A
         yield _entry("crashing", first, restarts_text(vassal, now), vassal.name)
     elif vassal.phase == "starting" and vassal.deadline is None:
         yield _entry("hanging", since, reason, vassal.name)
+    elif vassal.sick is not None:
+        yield _entry("unhealthy", vassal.sick, reason, vassal.name)
 
 
 def _unknown(vassal: Vassal | None, pid: int) -> str:

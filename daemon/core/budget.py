@@ -48,6 +48,7 @@ _COSTS: Final = dict.fromkeys(
         "vassal_reloading",
         "vassal_stopping",
         "timeout_extended",
+        "health_lost",
         "vassal_failed",
         "deploy_refused",
         "exited",

@@ -105,6 +105,23 @@ PROJECTIONS: Final[dict[int, Projection]] = {
         spec=(*_FIRST.spec, "own_settings", "copy"),
         policy=(*_FIRST.policy, "allow_ports"),
     ),
+    7: _FIRST._replace(
+        vassal=(
+            *_FIRST.vassal,
+            "anew",
+            "late",
+            "check",
+            "refused",
+            "kept",
+            "bound",
+            "sockets",
+            "opening",
+            "unopened",
+            "sick",
+        ),
+        spec=(*_FIRST.spec, "own_settings", "copy"),
+        policy=(*_FIRST.policy, "allow_ports"),
+    ),
 }
 # Fields that no projection lists, because they stand in the projection as a part of their own, or
 # because each event has them.

@@ -126,6 +126,7 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     last: End | None = None  # its last end
     hold: Hold | None = None  # since when an operator holds it
     died: tuple[int, ...] = ()  # when, within an hour before the last of them
+    sick: int | None = None  # since when its checks fail
     # Sockets that are kept for it (listening.py).
     sockets: bool = False  # the host may hold some
     opening: int | None = None  # the event that ordered to open those of a change

@@ -24,6 +24,7 @@ from typing import Any, Final
 from ...journal.events import Event
 from . import budget, claims, fleet_moves, reloads, slots, starts
 from . import failure_moves as f
+from . import health as h
 from . import listening as l
 from . import notify_moves as n
 from . import operator_moves as o
@@ -99,6 +100,12 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
     "timeout_extended": dict(
         queued=i, throttled=i, listening=i, starting=n.extend_start, ready=i,
         accepting=i, reloading=n.extend_reload, stopping=n.extend_stop, held=i, barred=i),
+    "health_lost": dict(
+        queued=i, throttled=i, listening=i, starting=i, ready=h.lose,
+        accepting=h.lose, reloading=h.lose, stopping=i, held=i, barred=i),
+    "health_regained": dict(
+        queued=i, throttled=i, listening=i, starting=i, ready=h.regain,
+        accepting=h.regain, reloading=h.regain, stopping=i, held=i, barred=i),
     "connection_waiting": dict(
         queued=i, throttled=i, listening=p.wake, starting=i, ready=i,
         accepting=i, reloading=i, stopping=i, held=i, barred=i),
@@ -186,6 +193,8 @@ BY_ATTEMPT: Final = frozenset(
         "vassal_reloading",
         "vassal_stopping",
         "timeout_extended",
+        "health_lost",
+        "health_regained",
         "exited",
         "adopted",
     )

@@ -92,6 +92,7 @@ def deafness(vassal: Vassal) -> str | None:
 def phase_of(vassal: Vassal) -> str:
     """Its phase, and what is known of it besides: ``accepting (loyal, deaf)``."""
     known = {"loyal": vassal.loyal, "deaf": vassal.deaf is not None, "done": vassal.done}
+    known["unhealthy"] = vassal.sick is not None
     facts = [fact for fact, holds in known.items() if holds]
     return vassal.phase + (f" ({', '.join(facts)})" if facts else "")
 

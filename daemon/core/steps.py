@@ -63,7 +63,7 @@ def clear_attempt(fleet: Fleet, vassal: Vassal) -> None:
     slots.leave(fleet, vassal.name)
     vassal.attempt = vassal.pid = vassal.start_time = vassal.mark = None
     vassal.loyal = vassal.heartbeat = vassal.due = vassal.anew = False
-    vassal.opening = vassal.unopened = None
+    vassal.opening = vassal.unopened = vassal.sick = None
 
 
 def close_socket(vassal: Vassal, actions: Actions) -> None:

@@ -133,6 +133,7 @@ def _attach(vassal: Vassal, pid: int, started: int, keeper: KeeperLink) -> Proce
         return None
     process = Process(vassal, pid, started, pidfd)
     process.accepted_at = trio.current_time()
+    process.is_up = vassal.phase in ("ready", "accepting")
     process.is_keepers_child = keeper.alive and procfs.parent(pid) == os.getppid()
     keeper.expect(process.identity)
     return process

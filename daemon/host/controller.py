@@ -106,6 +106,7 @@ class Controller:
         process.tell_keeper(self._keeper, **told)
         process.reloads += 1
         if self._send(process, emperor_protocol.RELOAD):
+            process.is_up = False
             process.accepted_at = -math.inf  # the program that it loads now has not accepted yet
             await self._watch_reload(process)
         else:

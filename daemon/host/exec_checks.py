@@ -1,7 +1,7 @@
 """Commands that check a vassal (``exec:``): run as its user, in its directory and environment.
 
 A tenant names the command, so it runs with no more rights than the vassal: the same user, limits
-and cgroup. It has the mark of the attempt, so it ends with the vassal at the latest.
+and cgroup. It is killed when the vassal is to end, or has ended.
 
 Each check has a deadline. timeout(1) enforces it, so a check ends in time also if the daemon dies.
 A check takes a thread until it ends, because the kernel hands the child of a thread that has ended
@@ -12,8 +12,10 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import trio
 
@@ -23,6 +25,7 @@ from .process import Process
 from .users import NoAccount, user_of
 
 _AT_ONCE: Final = 16  # checks that run
+_LOOK: Final = 0.2  # seconds between looks whether its vassal ends
 _GRACE: Final = 1.0  # seconds more, to see that it was ended
 
 
@@ -35,11 +38,13 @@ class ExecChecks:
         identity: Callable[[], str | None],
         environ: Mapping[str, str],
         nofile: tuple[int, int] | None,
+        is_over: Callable[[Process], bool],
     ) -> None:
         self._policy = policy
         self._identity = identity
         self._environ = dict(environ)
         self._nofile = nofile
+        self._is_over = is_over
         self._limiter: trio.CapacityLimiter | None = None
         self._shares: dict[int, trio.Semaphore] = {}
 
@@ -51,11 +56,28 @@ class ExecChecks:
             if process.uid is not None:
                 share = self._shares.setdefault(process.uid, trio.Semaphore(threads.SHARE))
                 await stack.enter_async_context(share)
-            return await threads.run_sync(
-                self._run, process, words, seconds, limiter=self._limiter, abandon_on_cancel=True
-            )
+            run = _Run()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._watch, process, run)
+                try:
+                    job = partial(self._run, process, words, seconds, run)
+                    passed = await threads.run_sync(
+                        job, limiter=self._limiter, abandon_on_cancel=True
+                    )
+                finally:
+                    run.end()
+                nursery.cancel_scope.cancel()
+            return passed
 
-    def _run(self, process: Process, words: Sequence[str], seconds: float) -> bool:
+    async def _watch(self, process: Process, run: "_Run") -> None:
+        """End the check when its vassal ends."""
+        while True:
+            if self._is_over(process):
+                run.end()
+                return
+            await trio.sleep(_LOOK)
+
+    def _run(self, process: Process, words: Sequence[str], seconds: float, run: "_Run") -> bool:
         """Run it and wait for its end. Blocks, for a worker thread."""
         spec = process.spec
         try:
@@ -73,7 +95,7 @@ class ExecChecks:
                 self._environ, process.name, spec, process.mark, None, None, user, self._identity()
             )
             quiet = subprocess.DEVNULL
-            run = subprocess.Popen(
+            child = run.begin(
                 ["timeout", "--signal=KILL", f"{seconds:g}", *argv],
                 env=environment | world.variable(spec.settings),
                 cwd=spec.cwd,
@@ -84,10 +106,35 @@ class ExecChecks:
             )
         except (OSError, NoAccount):
             return False
-        with run:
+        if child is None:
+            return False
+        with child:
             try:
-                return run.wait(seconds + _GRACE) == 0
+                return child.wait(seconds + _GRACE) == 0
             except subprocess.TimeoutExpired:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(run.pid, signal.SIGKILL)
+                run.end()
                 return False
+
+
+class _Run:
+    """The process of one check, which one thread starts and another one may end."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._is_over = False
+
+    def begin(self, argv: list[str], **how: Any) -> "subprocess.Popen[bytes] | None":
+        """Start it; None if it is to end already. Raises OSError."""
+        with self._lock:
+            if not self._is_over:
+                self._child = subprocess.Popen(argv, **how)
+            return self._child
+
+    def end(self) -> None:
+        """Kill it and all of its process group, unless it has ended."""
+        with self._lock:
+            self._is_over = True
+            if self._child is not None and self._child.returncode is None:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._child.pid, signal.SIGKILL)

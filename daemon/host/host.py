@@ -38,6 +38,7 @@ from .controller import Controller
 from .epoll import Epoll
 from .exec_checks import ExecChecks
 from .exit_handler import ExitHandler
+from .health import Health
 from .launcher import Launcher
 from .listen_address import binds_itself
 from .log_watch import watch_logs
@@ -105,7 +106,7 @@ class Host(Reports):
             self._watch,
             self._outbox,
             self._tasks,
-            ExecChecks(policy, identity, environ, nofile),
+            ExecChecks(policy, identity, environ, nofile, self._processes.is_over),
             ConfigCopies(copies, config_text),
         )
         self._configs = configs = ConfigSender(config_text, self._watch)
@@ -128,6 +129,7 @@ class Host(Reports):
         self._launcher = launcher = Launcher(
             context, starter, mailbox, notifications, controller, configs, on_demand, threads, trees
         )
+        self._health = Health(context)
         self._changes = AddressChanges(context, on_demand.kept)
         self._exits = ExitHandler(context, mailbox, notifications, trees, strays)
         self.adopter = Adopter(context, mailbox, notifications, on_demand)
@@ -156,6 +158,7 @@ class Host(Reports):
                 nursery.start_soon(self._epoll.retry)
                 nursery.start_soon(self._trees.reap)
                 nursery.start_soon(self._stray_watch.run)
+                nursery.start_soon(self._health.run)
                 if self._logs is not None:
                     nursery.start_soon(watch_logs, self._logs, self._processes, self._tasks)
                 self._on_demand.begin(nursery)

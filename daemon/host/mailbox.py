@@ -113,6 +113,7 @@ class Mailbox:
             process.orders.accepted()
             self._heartbeats.pop(process.name, None)  # the next one is a first one again
             process.accepted_at = trio.current_time()
+            process.is_up = True
         self._remember(process, byte)
         self._outbox.put(VassalByte(process.name, process.attempt, byte, process.reloads))
         self._queued[process] = 0

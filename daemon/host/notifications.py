@@ -114,8 +114,10 @@ class Notifications:
             news.append(Notice(name, attempt, "stopping"))
         if message.reloading and (message.at is None or message.at >= notify.reloaded_at):
             notify.says_reloads, notify.reloads = True, process.reloads
+            process.is_up = False
             news.append(Notice(name, attempt, "reloading"))
         if message.ready and (not notify.says_reloads or notify.reloads == process.reloads):
+            process.is_up = True
             news.append(VassalByte(name, attempt, emperor_protocol.ACCEPTING, process.reloads))
         if message.beat:
             self._mailbox.beat(name)

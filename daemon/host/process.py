@@ -44,6 +44,8 @@ class Process:
         self.read_limit = ReadLimit()
         self.peeked = 0  # bytes that were read and are still in its socket
         self.received: list[int] = []  # bytes since it was started or reloaded, each once
+        self.is_up = False  # it said that it accepts, or its ``ready`` was met
+        self.was_sick = vassal.sick is not None  # for the daemon before
         self.accepted_at = -math.inf  # trio's time of its byte 5, or of the adoption
         self.notify: NotifySocket | None = None  # over which a program says that it is up
         # Configs for it.

@@ -22,6 +22,10 @@ class ProcessTable:
         """Whether this is still its vassal's process: it is not reaped yet."""
         return self._by_name.get(process.name) is process
 
+    def is_over(self, process: Process) -> bool:
+        """Whether a process is to end, or is reaped."""
+        return process.end_ordered or not self.holds(process)
+
     def add(self, process: Process) -> None:
         """From now on this is its vassal's process."""
         self._by_name[process.name] = process

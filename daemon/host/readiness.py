@@ -67,6 +67,7 @@ class Readiness:
                 if self._is_over(process, reloads):
                     return
         if not self._is_over(process, reloads):
+            process.is_up = True
             met = VassalByte(process.name, process.attempt, ACCEPTING, process.reloads)
             self._outbox.put(met)
 
@@ -86,9 +87,11 @@ def condition_of(process: Process) -> readiness.Condition | None:
     return None if process.speaks else readiness.parsed(process.spec.settings.get("ready", "spawn"))
 
 
-async def answers(condition: readiness.Condition, policy: Callable[[], Policy]) -> bool:
-    """Whether the address of a condition answers as it should."""
-    with trio.move_on_after(_TRY), contextlib.suppress(OSError, trio.BrokenResourceError):
+async def answers(
+    condition: readiness.Condition, policy: Callable[[], Policy], seconds: float = _TRY
+) -> bool:
+    """Whether the address of a condition answers as it should, within so many seconds."""
+    with trio.move_on_after(seconds), contextlib.suppress(OSError, trio.BrokenResourceError):
         stream = await _connected(condition, allow_link_local=policy().allow_link_local)
         if stream is None:
             return False

@@ -19,6 +19,7 @@ _WARNINGS: Final = frozenset(
         "clock_jumped",
         "deploy_refused",
         "exited",
+        "health_lost",
         "heartbeat_lost",
         "listen_failed",
         "listen_refused",

@@ -58,19 +58,23 @@ SAID: Final = {
     "reloads": "vassal_reloading",
     "stops": "vassal_stopping",
     "extends": "timeout_extended",
+    "sick": "health_lost",
+    "well": "health_regained",
     "exited": "exited",
     "adopted": "adopted",
 }
 CHECKED: Final = {"passed": "preflight_passed", "refused": "deploy_refused"}
 # Words of a line that are settings of a config's own section.
 OURS: Final = (
-    "command", "reload", "restart", "success-exit-codes", "preflight", "ready", "listen",
+    "command", "reload", "restart", "success-exit-codes", "preflight", "ready", "listen", "health",
+    "health-action",
 )  # fmt: skip
 DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "spawned": {"pid": 10, "start_time": 1},
     "spawn_failed": {"reason": "no such file", "fault": "exec"},
     "heartbeat_lost": {"silent": 30.0},
     "timeout_extended": {"seconds": 600.0},
+    "health_lost": {"failures": 3},
     "adopted": {"pid": 10, "start_time": 1, "control": True},
 }
 OBSERVED: Final = {

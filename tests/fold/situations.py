@@ -18,6 +18,7 @@ BUSY: Final = f"{ONE_SLOT}; added busy.ini"
 BEHIND: Final = f"{BUSY}; accepting busy.ini; added foo.ini"
 READY: Final = "daemon started; daemon ready"
 ADDS_ADDRESS: Final = "changed foo.ini command=serve listen=:80 ts=2"
+SICK: Final = f"{READY}; added foo.ini health-action=record; accepting foo.ini; sick foo.ini"
 UP: Final = f"{READY}; added foo.ini; spawned foo.ini; accepting foo.ini"
 NOTIFIES: Final = f"{READY}; added foo.ini command=x ready=notify; accepting foo.ini"
 ON_DEMAND: Final = f"{READY}; added foo.ini socket=:80"
@@ -76,6 +77,7 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f"{READY}; added foo.ini; ready foo.ini; {REFUSED}",
         f"{READY}; added foo.ini command=gunicorn; spawned foo.ini",
         f"{READY}; added foo.ini command=serve; spawned foo.ini; {ADDS_ADDRESS}",
+        f"{READY}; added foo.ini command=serve health-action=record; spawned foo.ini; sick foo.ini",
         f"{WOKEN}; ready foo.ini",
         f"{READY}; added foo.ini; ready foo.ini; loyal foo.ini; daemon started",
     ),
@@ -92,6 +94,7 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f"{UP}; daemon started; adopted foo.ini control=no; daemon ready",
         f"policy forgive=60; {FAILED_TWICE}; deadline foo.ini; accepting foo.ini",
         f"{READY}; added foo.ini restart=no; accepting foo.ini",
+        SICK,
         f"{READY}; added foo.ini command=serve ready=5s; accepting foo.ini; {ADDS_ADDRESS}",
         f"{READY}; added foo.ini reload=restart; accepting foo.ini",
         f"{READY}; added foo.ini reload=none; accepting foo.ini",
@@ -99,6 +102,7 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
     "reloading": (
         f"{UP}; changed foo.ini ts=2",
         f"{UP}; changed foo.ini ts=2; changed foo.ini listen=:80 ts=3",
+        f"{SICK}; changed foo.ini health-action=record ts=2",
         f"{UP}; changed foo.ini ts=2; changed foo.ini ts=3",
         f"{UP}; changed foo.ini ts=3; {CHECKED}",
         f"{UP}; changed foo.ini ts=3; {REFUSED}",
@@ -186,6 +190,8 @@ TRIGGERS: Final = (
     Trigger("vassal_failed", "error of the daemon", {"place": "spawn", "reason": "KeyError"}),
     Trigger("heartbeat_started", "heartbeat started"),
     Trigger("heartbeat_lost", "heartbeat lost", {"silent": 30.0}),
+    Trigger("health_lost", "health lost", {"failures": 3}),
+    Trigger("health_regained", "health regained"),
     Trigger("connection_waiting", "connection waiting"),
     Trigger("listen_failed", "listen failed (address)", LISTEN_FAILED | {"fault": "address"}),
     Trigger("listen_failed", "listen failed (busy)", LISTEN_FAILED | {"fault": "busy"}),

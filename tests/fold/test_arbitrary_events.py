@@ -82,6 +82,7 @@ def _any_fields(kind: str) -> dict[str, st.SearchStrategy[Any]]:
         "control": st.booleans(),
         "silent": st.just(30.0),
         "change": attempts,
+        "failures": st.just(3),
         "reason": st.just("x"),
         "name": names,
         "missing": st.just(()),

@@ -110,7 +110,8 @@ THERE_ARE = (
     " stop-signal, nofile, nproc, as, directory, environment, environment-file, umask,"
     " stop-timeout, user, group, memory-max, cpu-weight, tasks-max, ready,"
     " ready-timeout, listen, listen-mode, listen-owner, listen-backlog, preflight,"
-    " preflight-timeout"
+    " preflight-timeout,"
+    " health, health-interval, health-timeout, health-failures, health-action"
 )
 NO_LIMIT = "is no such limit; write a whole number"
 NO_SIZE = "is no such limit; write 64K, 10M or 1GiB"

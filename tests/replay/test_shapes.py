@@ -49,6 +49,7 @@ ADDED: Final = {
     "17-oom": ("exited", "oom"),
     "18-source-names": ("daemon_started", "names"),
     "22-kept-sockets": ("listen_opened", "change"),
+    "23-health": ("health_lost", "failures"),
 }
 
 

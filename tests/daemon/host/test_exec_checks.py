@@ -1,6 +1,7 @@
 """``exec:`` checks: commands in the world of their vassal, which end in time."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def test_a_program_is_up_when_its_command_says_so(daemon: Daemon, tmp_path: Path
     daemon.stop()
 
 
-def checked(*words: str, seconds: float = 5.0, tyrant: bool = False) -> bool:
+def checked(*words: str, seconds: float = 5.0, tyrant: bool = False, over: bool = False) -> bool:
     """Whether a check passes of a vassal that is this process, or of one of uid 4242."""
     user = 4242 if tyrant else None
     spec = Spec(ts=0, settings={"command": "serve"}, uid=user, gid=user)
@@ -37,7 +38,7 @@ def checked(*words: str, seconds: float = 5.0, tyrant: bool = False) -> bool:
     process = Process(vassal, os.getpid(), 0, os.pidfd_open(os.getpid()))
     process.mark = procfs.mark(1, 1, "a.ini")
     policy = Policy(tyrant=tyrant)
-    checks = ExecChecks(lambda: policy, lambda: None, os.environ, None)
+    checks = ExecChecks(lambda: policy, lambda: None, os.environ, None, lambda _: over)
     try:
         return trio.run(checks.passes, process, words, seconds)
     finally:
@@ -62,6 +63,12 @@ def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path) -> Non
     assert not checked("sh", "-c", script, seconds=1.0)
     left = list(map(int, pids.read_text().split()))
     until(lambda: not any(map(processes.alive, left)), "they were killed")
+
+
+def test_one_whose_vassal_ends_is_killed() -> None:
+    began = time.monotonic()
+    assert not checked("sleep", "1000", seconds=1000.0, over=True)
+    assert time.monotonic() - began < 100
 
 
 def test_it_has_the_rights_of_the_vassal() -> None:

@@ -1,0 +1,131 @@
+"""Checks the health of vassals that are up, and reports when it is lost and when it is back.
+
+One task looks which checks are due, four times a second, and starts each in a task of its own. The
+first check of a process comes at a random moment within its interval, so that thousands of checks
+are spread over it. A check that takes longer than its interval delays the next one of that vassal,
+and no other. A user has a number of checks at once. Those that are above it wait, and count as
+nothing meanwhile.
+
+A process is checked from the moment when it is up. While it reloads it may not answer, so it is not
+checked until it accepts again. The fold decides what follows.
+"""
+
+import random
+from typing import Final
+
+import trio
+
+from ...journal.events import Body
+from ...journal.service_events import HealthLost, HealthRegained
+from ...monitors import health
+from ...monitors.health import Plan
+from ..core.draft import Draft
+from .context import HostContext
+from .process import Process
+from .readiness import answers
+
+_TICK: Final = 0.25  # seconds between looks
+_SHARE: Final = 32  # checks of one user at once
+_ALL: Final = 256  # checks at once where vassals have no users of their own
+
+
+class _Checked:
+    """The checks of one process, as far as they came."""
+
+    def __init__(self, due: float, *, lost: bool) -> None:
+        self.due = due  # trio's time of its next check
+        self.runs = False  # a check is under way
+        self.failures = 0  # in a row, since it was told of last
+        self.lost = lost  # it was told
+
+
+class Health:
+    """Checks vassals -> ``health_lost``, ``health_regained``."""
+
+    def __init__(self, context: HostContext) -> None:
+        self._policy = context.policy
+        self._processes = context.processes
+        self._tasks = context.tasks
+        self._outbox = context.outbox
+        self._commands = context.exec_checks
+        self._known: dict[Process, _Checked] = {}
+        self._shares: dict[int | None, trio.Semaphore] = {}
+
+    async def run(self) -> None:
+        """Check what is due, until cancelled."""
+        while True:
+            self._look(trio.current_time())
+            await trio.sleep(_TICK)
+
+    def _look(self, now: float) -> None:
+        known: dict[Process, _Checked] = {}
+        for process in self._processes:
+            with self._tasks.confined(process.name, "health"):
+                plan = health.plan(process.spec.settings)
+                if plan is not None:
+                    known[process] = self._look_at(process, plan, now)
+        self._known = known
+
+    def _look_at(self, process: Process, plan: Plan, now: float) -> _Checked:
+        """Check a process if it is time."""
+        checked = self._known.get(process)
+        if checked is None:
+            first = now + random.random() * plan.interval
+            checked = _Checked(first, lost=process.was_sick)
+        if now >= checked.due and not checked.runs:
+            checked.due = max(checked.due + plan.interval, now)
+            if _is_up(process):
+                checked.runs = True
+                self._tasks.nursery.start_soon(self._check, process, checked, plan)
+            else:
+                checked.failures = 0
+        return checked
+
+    async def _check(self, process: Process, checked: _Checked, plan: Plan) -> None:
+        with self._tasks.confined(process.name, "health"):
+            try:
+                reloads = process.reloads
+                async with self._share(process.uid):
+                    passed = await self._passes(process, plan)
+                if (
+                    _is_up(process)
+                    and process.reloads == reloads
+                    and self._processes.holds(process)
+                ):
+                    self._note(process, checked, plan, passed=passed)
+            finally:
+                checked.runs = False
+
+    def _share(self, uid: int | None) -> trio.Semaphore:
+        if uid not in self._shares:
+            self._shares[uid] = trio.Semaphore(_ALL if uid is None else _SHARE)
+        return self._shares[uid]
+
+    async def _passes(self, process: Process, plan: Plan) -> bool:
+        if plan.condition.command:
+            return await self._commands.passes(process, plan.condition.command, plan.timeout)
+        return await answers(plan.condition, self._policy, plan.timeout)
+
+    def _note(self, process: Process, checked: _Checked, plan: Plan, *, passed: bool) -> None:
+        if passed:
+            checked.failures = 0
+            if checked.lost:
+                checked.lost = False
+                self._tell("health_regained", process, HealthRegained(attempt=process.attempt))
+            return
+        checked.failures += 1
+        if checked.failures >= plan.failures and not checked.lost:
+            checked.lost = True
+            body = HealthLost(attempt=process.attempt, failures=checked.failures)
+            self._tell("health_lost", process, body)
+
+    def _tell(self, kind: str, process: Process, body: Body) -> None:
+        self._outbox.report(Draft(kind, body, None, process.name))
+
+
+def _is_up(process: Process) -> bool:
+    """Whether it is to answer now."""
+    if process.end_ordered or process.reload_pending:
+        return False
+    by_itself = process.speaks or process.spec.settings.get("ready", "spawn") != "spawn"
+    return process.is_up or not by_itself
