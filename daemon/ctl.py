@@ -177,10 +177,10 @@ for _command in ORDERS:
 @_as_json
 @click.pass_obj
 def reopen(path: str, reason: str, as_json: bool) -> None:
-    """Have the daemon reopen its log and log the fleet, as SIGUSR1 does.
+    """Have the daemon reopen its log, and log the fleet.
 
-    After a rotation, its log goes on in a new file. Vassals that still write to a renamed log are
-    told; each goes on in a new one at its next start.
+    SIGUSR1 does the same. After a rotation, its log goes on in a new file. Vassals that still write
+    to a renamed log are told; each goes on in a new one at its next start.
     """
     answer = ask(path, _asking("reopen", reason))
     if as_json:
@@ -197,7 +197,7 @@ def reopen(path: str, reason: str, as_json: bool) -> None:
 @_as_json
 @click.pass_obj
 def upgrade(path: str, timeout: float, no_wait: bool, as_json: bool, reason: str) -> None:
-    """Replace the daemon in place by the version that is installed now; vassals run on.
+    """Replace the daemon by the installed version; vassals run on.
 
     Waits until the next daemon answers.
     """
@@ -242,10 +242,11 @@ def adopt(path: str, timeout: float, no_wait: bool, as_json: bool, reason: str) 
 def restore(
     path: str, file: str, timeout: float, no_wait: bool, as_json: bool, reason: str
 ) -> None:
-    """Let an estranged daemon go on with FILE, a copy of the journal that was lost.
+    """Let an estranged daemon go on with a copy of its journal.
 
-    The copy is verified first, and copied. Vassals that were started after it was made are taken
-    over when their sources name them; none is started twice. Waits until the daemon goes on.
+    FILE is the copy of the journal that was lost. It is verified first, and copied. Vassals that
+    were started after it was made are taken over when their sources name them; none is started
+    twice. Waits until the daemon goes on.
     """
     former = ask(path, {"do": "status"})["status"]["pid"]
     answer = ask(path, _asking("restore", reason, file=os.path.abspath(file)), _LONG)

@@ -83,8 +83,8 @@ def bisect(reader: Reader, name: str, period: Period, judge: Judge) -> Found:
     if not any(inside):
         within = "" if period.after is None else f" {period}"
         raise NotFound(
-            f"none of the {len(inside)} deploys of {shown(name)}{within} is bad;"
-            f" {inside.count(False)} are good"
+            f"no deploy of {shown(name)}{within} is bad; it has {len(inside)}, of them"
+            f" {inside.count(False)} good"
         )
     found = _last_run(judged)
     if not period.has(found.first_bad.seq):

@@ -41,10 +41,11 @@ def command(
     context: click.Context, which: Selection, form: str, lines: int | None, following: bool,
     after: int | None,
 ) -> None:  # fmt: skip
-    """The record as the daemon writes it, one event a line; tail is another word for it.
+    """The record as the daemon writes it, one event a line.
 
-    NAME is a vassal or a pattern ('app-*'). -f begins with the last 10 events, unless -n, --after
-    or a period is told, and ends with ^C. It misses nothing while the daemon dies, or is upgraded.
+    tail is another word for it. NAME is a vassal or a pattern ('app-*'). -f begins with the last 10
+    events, unless -n, --after or a period is told, and ends with ^C. It misses nothing while the
+    daemon dies, or is upgraded.
     """
     if after is not None:
         if which.since is not None:

@@ -89,7 +89,7 @@ def cli(context: click.Context, journals: tuple[str, ...], salvage: bool) -> Non
     """Read a journal: what was deployed, when, from where, and why things are as they are.
 
     Works while a daemon runs, on a copy, on an archive, and never writes to it. T is a time as in
-    2026-11-24T06:31:03Z (UTC where nothing is said), a date, a clock time (06:41: the last one), or
+    2026-11-24T06:31:03Z (local without an offset), a date, a clock time (06:41: the last one), or
     yesterday. It is also '10 minutes ago', 10m, -10m, or an event: @SEQ.
     """
     told = completing.journals(journals)

@@ -135,12 +135,13 @@ class _Plugin(commandline.Command):
 def command(
     path: str, warning: Range, critical: Range | None, timeout: float, as_json: bool
 ) -> None:
-    """One line for monitoring systems, with the exit codes of their plugins.
+    """One line and an exit code for monitoring systems.
 
-    0 OK; 1 WARNING; 2 CRITICAL: no daemon answers, its journal or keeper is lost, a source cannot
-    be read. 3 UNKNOWN: a wrong command line, or this user may not ask. Vassals are down that are
-    barred, throttled after a death, or hang at their start. A RANGE is that of Monitoring Plugins:
-    10 alerts above 10, 5:10 outside of these, @5:10 inside.
+    They are those of Monitoring Plugins. 0 OK; 1 WARNING; 2 CRITICAL: no daemon answers,
+    its journal or keeper is lost, a source cannot be read. 3 UNKNOWN: a wrong command line, or this
+    user may not ask. Vassals are down that are barred, throttled after a death, or hang at their
+    start. A RANGE is that of Monitoring Plugins: 10 alerts above 10, 5:10 outside of these, @5:10
+    inside.
     """
     begun = time.monotonic()
     try:

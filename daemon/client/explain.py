@@ -18,9 +18,10 @@ from .show import is_one, several
 @as_json
 @click.pass_obj
 def command(path: str, names: tuple[str, ...], as_json: bool) -> None:
-    """Show how vassals would be started: command line, environment, config, and the reasons.
+    """Show how vassals would be started, and why so.
 
-    NAME is a vassal or a pattern ('app-*').
+    It prints command line, environment and config, each part with its origin. NAME is a vassal or a
+    pattern ('app-*').
     """
     chosen = names if is_one(names) else [each["name"] for each in several(path, names)]
     answers = [ask(path, {"do": "explain", "name": name})["explanation"] for name in chosen]

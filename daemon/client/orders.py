@@ -257,8 +257,9 @@ COMMANDS: Final = (
     ),
     _command(
         "stop",
-        "Stop vassals and hold them, over restarts and changes, until they are started. Waits until"
-        " their processes are gone.\n\nNAME is a vassal or a pattern ('app-*').",
+        "Stop vassals, and hold them until they are started.\n\nThey are held over restarts of the"
+        " daemon and changes of their configs. Waits until their processes are gone.\n\nNAME is a"
+        " vassal or a pattern ('app-*').",
     ),
     _command(
         "restart",

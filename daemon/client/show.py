@@ -23,9 +23,9 @@ _TIMES: Final = ("since", "not_before", "last_heartbeat", "deadline")
 @as_json
 @click.pass_obj
 def command(path: str, names: tuple[str, ...], as_json: bool) -> None:
-    """All that the daemon knows of vassals, with the paths of config, log and socket.
+    """All that the daemon knows of vassals.
 
-    NAME is a vassal or a pattern ('app-*').
+    The paths of config, log and socket are among it. NAME is a vassal or a pattern ('app-*').
     """
     vassals: Sequence[choosing.Record]
     if is_one(names):

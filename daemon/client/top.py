@@ -60,10 +60,11 @@ def command(
     path: str, names: tuple[str, ...], by: str, reverse: bool, delay: float,
     iterations: int | None, once: bool, form: str,
 ) -> None:  # fmt: skip
-    """CPU, memory and restarts of each vassal, live; q ends it, ? shows the keys.
+    """CPU, memory and restarts of each vassal, on a live screen.
 
-    They are those of its cgroup where it has one, else of its process and the descendants. NAME is
-    a vassal or a pattern ('app-*'). Without a terminal one table is printed, or -n of them.
+    The key q ends it, and ? shows all keys. CPU and memory are those of a vassal's cgroup where it
+    has one, else of its process and the descendants. NAME is a vassal or a pattern ('app-*').
+    Without a terminal one table is printed, or -n of them.
     """
     top = _Top(path, names, Choice(by, reverse), delay)
     try:

@@ -73,7 +73,7 @@ def command(
     which: Selection,
     form: str,
 ) -> int:
-    """Everything at that time in one stream: all kinds, all vassals, all sources.
+    """All that was recorded around a time, in one stream.
 
     Each event has its distance from that time or event, and the event that led to it (<-). The
     span is 30 s before and after unless told: 5m, ±5m or +-5m; +5m is after only, -5m before.

@@ -42,12 +42,12 @@ def command(
     reader: Reader, name: str, at: Moment | None, seq: int | None, since: Moment | None,
     until: Moment | None, outcomes: tuple[str, ...], line: str | None, as_json: bool, raw: bool,
 ) -> None:  # fmt: skip
-    """The deploy that first made a vassal fail, the last good one, and the difference.
+    """The deploy that first made a vassal fail.
 
-    The outcomes of its deploys tell. A deploy that tells nothing, as another came first or it
-    still waits, is skipped. With --since and --until it looks for the change that broke the vassal
-    between the two. Exits with 1 if no deploy is bad, or if it was bad before --since already. NAME
-    may be a pattern ('app-*').
+    It prints the last good one, too, and the difference. The outcomes of its deploys tell. A deploy
+    that tells nothing, as another came first or it still waits, is skipped. With --since and
+    --until it looks for the change that broke the vassal between the two. Exits with 1 if no deploy
+    is bad, or if it was bad before --since already. NAME may be a pattern ('app-*').
     """
     if line is not None and outcomes:
         raise click.UsageError("--line and --outcome both say which deploys are bad; give one")

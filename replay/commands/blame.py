@@ -35,12 +35,13 @@ def command(
     reader: Reader, name: str, at: Moment | None, seq: int | None, since: Moment | None,
     until: Moment | None, form: str, raw: bool,
 ) -> int:  # fmt: skip
-    """Each line of the config with the deploy that brought it, and its author where one is known.
+    """Each line of a config with the deploy that brought it.
 
-    A removal does not end a line's history, and neither does a rename, where one vassal is removed
-    and another comes with the same text. ^ marks a line that may be older: the journal does not go
-    back further, or the line did not change since --since. Such a line is told with the deploy that
-    was there then. NAME may be a pattern ('app-*').
+    The author is there where one is known. A removal does not end a line's history, and neither
+    does a rename, where one vassal is removed and another comes with the same text. ^ marks a line
+    that may be older: the journal does not go back further, or the line did not change since
+    --since. Such a line is told with the deploy that was there then. NAME may be a pattern
+    ('app-*').
     """
     after, upto = period_of(reader, since, until, at, seq)
     found, several = of_each(

@@ -35,11 +35,12 @@ def command(
     reader: Reader, words: Sequence[str], running: bool, monitor: str | None, as_json: bool,
     raw: bool,
 ) -> None:  # fmt: skip
-    """Unified diff between two deployed configs; the last two unless told.
+    """The difference of two deployed configs, as a unified diff.
 
-    FROM and TO are numbers of events, digests (4 characters or more of one) or times (T). Of
-    several names or a pattern ('app-*') it has a diff for each vassal whose texts differ. The words
-    behind the first are names as long as they are patterns, or vassals that were ever known.
+    Without FROM and TO these are the last two. FROM and TO are numbers of events, digests (4
+    characters or more of one) or times (T). Of several names or a pattern ('app-*') it has a diff
+    for each vassal whose texts differ. The words behind the first are names as long as they are
+    patterns, or vassals that were ever known.
     """
     names, (old, new) = _split(reader, words)
     if running and old is not None:

@@ -6,7 +6,7 @@ from typing import Final
 import click
 
 from ...daemon.cli import escapes
-from ...daemon.cli.commandline import FAILED, TIME, Command, os_error_text
+from ...daemon.cli.commandline import FAILED, TIME, Command
 from ...daemon.cli.tables import write
 from ...journal.reading import Reader
 from ...journal.times import Moment
@@ -46,11 +46,11 @@ def command(
     path: str | None,
     as_json: bool,
 ) -> int:
-    """A part of the journal as a text that folds again: a test of what was decided.
+    """A part of the journal as a text that folds again.
 
-    It begins with the fleet before its first event. An incident has the vassals that it is about,
-    and those that decide with them, by slots, addresses or budgets. The others are left out, and
-    the header says so. docs/histories.md describes the format.
+    It is a test of the decisions. It begins with the fleet before its first event. An incident has
+    the vassals that it is about, and those that decide with them, by slots, addresses or budgets.
+    The others are left out, and the header says so. docs/histories.md describes the format.
     """
     if as_json and path is None:
         raise click.UsageError("--json says what was written; say where to: -o FILE")
@@ -95,7 +95,7 @@ def _write(history: History, path: str, as_json: bool) -> int:
     except FileExistsError:
         return complain(f"{path}: is there already; name another file", FAILED)
     except OSError as error:
-        return complain(f"{path}: cannot be written: {os_error_text(error)}", FAILED)
+        return complain(f"{path}: cannot be written: {error.strerror or error}", FAILED)
     if as_json:
         write([escapes.encode(_record(history, path)), b"\n"])
     else:

@@ -22,7 +22,7 @@ from ..shared import UNREADABLE, complain
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
 def command(context: click.Context, file: str, path: str, as_json: bool) -> None:
-    """Make a journal of a history, which all other commands read.
+    """Make a journal of a history, for the other commands.
 
     Its events keep their numbers, unless some are left out between them. Where the history is
     redacted, the texts of configs are stand-ins that say so.

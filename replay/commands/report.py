@@ -44,10 +44,10 @@ def command(
     full: bool,
     form: str,
 ) -> None:
-    """Time up, outages and deploys of each vassal and of all; the four measures of DORA.
+    """Time up, outages and deploys of each vassal and of all.
 
-    NAME is a vassal or a pattern ('app-*'). docs/replay.md says how each number is computed, and
-    what a journal cannot know.
+    The four measures of DORA are among them. NAME is a vassal or a pattern ('app-*').
+    docs/replay.md says how each number is computed, and what a journal cannot know.
     """
     check_times(hosts, since, until)
     if name is not None and not is_pattern(name):

@@ -26,7 +26,10 @@ def command(
     reader: Reader, names: Sequence[str], config: str | None, behind: bool,
     since: Moment | None, until: Moment | None, form: str,
 ) -> None:  # fmt: skip
-    """Which config each vassal ran, from when to when, and for how long another was wanted."""
+    """The configs that each vassal ran, from when to when.
+
+    A line says as well for how long another config was wanted meanwhile.
+    """
     check_order(reader, since, until)
     among = set(chosen(reader, names)) if names else None
     first = reader.anchor.seq + 1 if since is None else reader.seq_before(since) + 1
@@ -43,5 +46,5 @@ def command(
         write(formatted(form, runs.COLUMNS, (runs.run_record(run, now) for run in told)))
         return
     if not told:
-        raise NotFound("nothing ran so then")
+        raise NotFound("no vassal ran such a config then; 'emperor-replay runs' has all")
     print_lines(aligned(runs.head(now), [runs.cells(run, now) for run in told]))

@@ -30,7 +30,7 @@ def command(
     reader: Reader, text: str, names: Sequence[str], regex: bool, only_now: bool,
     monitor: str | None, since: Moment | None, until: Moment | None, form: str,
 ) -> None:  # fmt: skip
-    """When a text came into configs, when it went, and where it is now.
+    """The configs that have a text, or had it, and since when.
 
     Each config text that the journal has is looked through. There is a line for each time that a
     vassal had the text, from the deploy that brought it to the one that removed it. Exits with 1 if
@@ -75,4 +75,8 @@ def _came_from(reader: Reader, presence: search.Presence, url: str | None) -> bo
 def _nothing(found: search.Found, only_now: bool) -> str:
     if only_now and found.count:
         return "no vassal has it now; without --now the former ones are told"
-    return "no config that was deployed then has it" if found.count else "no config here has it"
+    return (
+        "no config that was deployed then has it"
+        if found.count
+        else "no config in this journal has it"
+    )

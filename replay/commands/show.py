@@ -40,10 +40,11 @@ def command(
     reader: Reader, names: Sequence[str], at: Moment | None, seq: int | None, running: bool,
     good: bool, monitor: str | None, as_json: bool, raw: bool,
 ) -> None:  # fmt: skip
-    """The config text as deployed, which its process may not have yet: see --running.
+    """The text of a config as it was deployed.
 
-    Its bytes are unchanged in a pipe. On a terminal what is not printable is escaped. Of several
-    names or a pattern ('app-*'), a line '==> NAME <==' is before each text.
+    The process may not have it yet: see --running. Its bytes are unchanged in a pipe. On a terminal
+    what is not printable is escaped. Of several names or a pattern ('app-*'), a line '==> NAME <=='
+    is before each text.
     """
     if running and good:
         raise click.UsageError("--running and --last-good both say which text; give one")

@@ -36,10 +36,11 @@ def command(
     until: Moment | None,
     as_json: bool,
 ) -> None:
-    """Decide again by another policy: starts, delays, order and kills that would differ.
+    """Decide again by another policy, and tell the differences.
 
-    Settings are throttle, max-throttle, forgive, required-heartbeat, mercy, max-starting,
-    start-patience and record-budget. docs/replay.md says what the answer cannot know.
+    These are starts, delays, their order and kills. Settings are throttle, max-throttle, forgive,
+    required-heartbeat, mercy, max-starting, start-patience and record-budget. docs/replay.md says
+    what the answer cannot know.
     """
     window = window_of(reader, since, until)
     fleet, facts = simulate.facts_of(reader, window)

@@ -34,7 +34,7 @@ def command(
     reader: Reader, at: Moment | None, seq: int | None, since: Moment | None,
     words: tuple[str, ...], full: bool, form: str,
 ) -> None:  # fmt: skip
-    """The fleet as it stood, or what differs between two moments.
+    """The fleet as it stood, or how two moments differ.
 
     NAME is a vassal or a pattern ('app-*'). With --diff, a first word that is a time is T2.
     """

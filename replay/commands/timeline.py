@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from ...daemon.cli import escapes
-from ...daemon.cli.commandline import FAILED, TIME, Command, os_error_text
+from ...daemon.cli.commandline import FAILED, TIME, Command
 from ...daemon.cli.tables import write
 from ...journal.reading import Reader
 from ...journal.times import Moment
@@ -52,10 +52,11 @@ def command(
     reader: Reader, names: tuple[str, ...], path: Path | None, monitor: str | None,
     since: Moment | None, until: Moment | None, as_json: bool,
 ) -> int:  # fmt: skip
-    """A lane for each vassal: phases by colour, deploys, deaths and requests as marks.
+    """Draw the life of each vassal as a lane.
 
-    NAME is a vassal or a pattern ('app-*'). The page is one file that needs no network. Existing
-    files are replaced. --json prints the phases and marks of each lane.
+    Phases are colours; deploys, deaths and requests are marks. NAME is a vassal or a pattern
+    ('app-*'). The page is one file that needs no network. Existing files are replaced. --json
+    prints the phases and marks of each lane.
     """
     keep_utc()
     if (path is None) == (not as_json):
@@ -76,7 +77,7 @@ def command(
     try:
         _replace(path, _FORMATS[path.suffix.lower()](found))
     except OSError as error:
-        return complain(f"{path}: cannot be written: {os_error_text(error)}", FAILED)
+        return complain(f"{path}: cannot be written: {error.strerror or error}", FAILED)
     return 0
 
 

@@ -41,14 +41,14 @@ def command(
     path: str, witness: str | None, witness_key: str | None, mark: str | None, copy: str | None,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Check and fold everything: are chain, actions and states the same?
+    """Check chain, actions and states, by folding all again.
 
-    Exits with 0 if they are, and with 1 if the fold diverged from the record. Exits with 3 if the
-    record is damaged, or is not what a witness or another copy has of it.
+    Exits with 0 if chain, actions and states are, and with 1 if the fold diverged from the record.
+    Exits with 3 if the record is damaged, or is not what a witness or another copy has of it.
     """
     progress = Progress()
     if witness_key is not None and witness is None:
-        raise click.UsageError("--witness-key checks the lines of --witness; give that, too")
+        raise click.UsageError("--witness-key checks the lines of --witness; give --witness, too")
     try:
         # Before the journal: what a daemon writes meanwhile is in both.
         lines = None if witness is None else witnessed.read(witness, witness_key)

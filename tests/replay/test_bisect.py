@@ -111,7 +111,7 @@ def test_for_people(path: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("good.ini",), 1, "none of the 1 deploys of good.ini is bad; 1 are good"),
+        (("good.ini",), 1, "no deploy of good.ini is bad; it has 1, of them 1 good"),
         (("a.ini", "--seq", "2"), 1, "a.ini has no deploy up to event 2"),
         (("a",), 1, "did you mean"),
         (
@@ -119,7 +119,7 @@ def test_for_people(path: str) -> None:
             1,
             "a.ini was bad before the period: event 7 is the first bad",
         ),
-        (("a.ini", "--since", "@13"), 1, "of a.ini in the period (events 13 to 31) is bad; 1 are"),
+        (("a.ini", "--since", "@13"), 1, "of a.ini in the period (events 13 to 31) is bad; it has"),
         (("a.ini", "--since", "@14"), 1, "a.ini has no deploy in the period (events 14 to 31)"),
         (("a.ini", "--since", "@99"), 1, "no deploy in the period, in which no event is"),
         (("a.ini", "--since", "@9", "--until", "@7"), 2, "--since is after --until"),
@@ -148,4 +148,4 @@ def test_the_text_before_the_bad_deploys(tmp_path: Path) -> None:
     assert show(path, "a.ini", "--last-good").stdout == "good = 1\n"
     assert show(path, "a.ini", "--last-good", "--running").exit_code == 2
     early = show(path, "a.ini", "--last-good", "--seq", "5")
-    assert (early.exit_code, "deploys of a.ini is bad" in early.stderr) == (1, True)
+    assert (early.exit_code, "no deploy of a.ini is bad" in early.stderr) == (1, True)

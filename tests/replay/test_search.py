@@ -139,7 +139,7 @@ def test_a_text_from_before_the_file_begins(path: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("nonsense",), 1, "no config here has it"),
+        (("nonsense",), 1, "no config in this journal has it"),
         (("# also", "--now"), 1, "no vassal has it now"),
         (("workers", "--until", "@3"), 1, "no config that was deployed then has it"),
         (("workers", "b"), 1, "did you mean"),
