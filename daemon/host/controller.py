@@ -113,7 +113,7 @@ class Controller:
             process.reload_signalled_at = trio.current_time()
             if process.notify is not None:
                 process.notify.reloaded_at = time.monotonic_ns() // 1000
-            send_signal(process.pidfd, process.reload_signal)
+            signal_program(process, process.reload_signal)
             self._readiness.watch_reload(process)
 
     async def _watch_reload(self, process: Process) -> None:
@@ -139,7 +139,7 @@ class Controller:
         byte = emperor_protocol.STOP_GRACEFULLY if graceful else emperor_protocol.STOP
         by_signal = process.deaf or (process.suspected and not graceful)
         if by_signal or not self._send(process, byte):
-            send_signal(process.pidfd, process.stop_signal)
+            signal_program(process, process.stop_signal)
         else:
             self._tasks.start("stop", process, self._watch_stop)
         settled = -math.inf < process.accepted_at < trio.current_time() - SETTLING
@@ -163,7 +163,7 @@ class Controller:
             return
         if unread(process.control):
             log.info("%s: it has not read the order to stop; using a signal", process.name)
-            send_signal(process.pidfd, process.stop_signal)
+            signal_program(process, process.stop_signal)
 
     async def _kill_cgroup(self, process: Process) -> None:
         assert process.cgroup is not None
@@ -179,6 +179,13 @@ class Controller:
             log.info("%s: control socket: %s; using a signal", process.name, error)
             return False
         return True
+
+
+def signal_program(process: Process, number: int) -> None:
+    """Send a signal to the main process that a program has named, else to its leader."""
+    main = None if process.notify is None else process.notify.main
+    if main is None or not main.signal(number):
+        send_signal(process.pidfd, number)
 
 
 def send_signal(pidfd: int, number: int) -> None:

@@ -18,7 +18,7 @@ import trio
 
 from ..core.inputs import News, Notice, VassalByte
 from ..keeper.refusals import PASSING
-from . import emperor_protocol
+from . import emperor_protocol, main_process
 from .context import HostContext
 from .mailbox import Mailbox
 from .notify_messages import Message, parsed
@@ -108,6 +108,8 @@ class Notifications:
         """The news of a message: bytes of a uWSGI that says the same, else notices."""
         if message.status is not None and message.status != notify.status:
             self._note_status(process, notify, message.status)
+        if message.main_pid:
+            self._use_main(process, notify, message.main_pid)
         name, attempt = process.name, process.attempt
         news: list[News] = []
         if message.stopping:
@@ -149,6 +151,17 @@ class Notifications:
                 self.hear(process)
 
         self._tasks.start("hear", process, resume)
+
+    def _use_main(self, process: Process, notify: NotifySocket, pid: int) -> None:
+        """Have a process of the tree get the signals of the vassal."""
+        if notify.main is not None and notify.main.pid == pid and notify.main.signal(0):
+            return
+        if pid == process.pid:
+            notify.use_main(self._keeper, None)
+            return
+        main = main_process.found(pid, lambda uid, _: is_of(process, pid, uid, self._cgroups))
+        if main is not None:
+            notify.use_main(self._keeper, main)
 
     def _note_status(self, process: Process, notify: NotifySocket, status: str) -> None:
         """Keep a status. The keeper is told of two a second at most: the first and the last."""

@@ -12,6 +12,7 @@ counts.
 | `WATCHDOG=1`, `WATCHDOG=trigger` | a heartbeat; it hangs |
 | `RELOADING=1` | it reloads; `MONOTONIC_USEC` tells when it said so |
 | `STOPPING=1` | it ends by itself |
+| `MAINPID=PID` | the process that gets its signals |
 | `EXTEND_TIMEOUT_USEC=N` | it needs up to so many microseconds more to start, reload or stop |
 """
 
@@ -19,6 +20,7 @@ from typing import Final, NamedTuple
 
 LONGEST: Final = 4096  # bytes of a message, as in systemd
 MOST_TIME: Final = 86_400_000_000  # microseconds that one message may ask for: a day
+_HIGHEST_PID: Final = 1 << 30  # above those that there can be
 LONGEST_STATUS: Final = 256  # characters that are kept of a status
 
 
@@ -33,6 +35,7 @@ class Message(NamedTuple):
     at: int | None = None  # in microseconds by CLOCK_MONOTONIC
     stopping: bool = False
     more: int = 0  # microseconds
+    main_pid: int = 0
 
 
 def parsed(data: bytes) -> Message:
@@ -52,6 +55,7 @@ def parsed(data: bytes) -> Message:
         reloading=found.get(b"RELOADING") == b"1",
         at=_number(found.get(b"MONOTONIC_USEC")),
         stopping=found.get(b"STOPPING") == b"1",
+        main_pid=min(_number(found.get(b"MAINPID")) or 0, _HIGHEST_PID),
         more=min(_number(found.get(b"EXTEND_TIMEOUT_USEC")) or 0, MOST_TIME),
         status=None if status is None else status.decode(errors="replace")[:LONGEST_STATUS],
     )

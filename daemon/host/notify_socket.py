@@ -28,8 +28,9 @@ from ...journal.places import runtime_directory
 from ...monitors import readiness
 from ..keeper.link import KeeperLink
 from ..keeper.refusals import PASSING
-from . import descriptors
+from . import descriptors, main_process
 from .command import CannotRun
+from .main_process import MainProcess
 from .notify_messages import LONGEST
 from .read_limit import ReadLimit
 from .users import User
@@ -68,6 +69,7 @@ class NotifySocket:
             False  # it says when it reloads, so READY=1 without that is an older one
         )
         self.reloads = 0  # the reload of which it has said so
+        self.main: MainProcess | None = None  # which gets the signals of the vassal
         self.status = ""  # the last one that the vassal sent
         self.is_telling = False  # the keeper is about to be told of it
 
@@ -103,6 +105,9 @@ class NotifySocket:
             socket.socket(fileno=kept.descriptors[0]), str(kept.about.get("path")), KEPT + mark
         )
         found.status = str(kept.about.get("status", ""))
+        pid, start = kept.about.get("main", (0, 0))
+        if pid:
+            found.main = main_process.found(pid, lambda _, started: started == start)
         return found
 
     def variables(self, required_heartbeat: float) -> dict[str, str]:
@@ -137,6 +142,20 @@ class NotifySocket:
         """Have the keeper know the status, for the next daemon."""
         keeper.tell_about(self._kept_name, {"status": self.status})
 
+    def use_main(self, keeper: KeeperLink, main: MainProcess | None) -> None:
+        """Have this process get the signals of the vassal; None: its leader."""
+        former, self.main = self.main, main
+        if former is not None:
+            former.close()
+        told = (0, 0) if main is None else (main.pid, main.started)
+        keeper.tell_about(self._kept_name, {"main": told})
+
+    def close(self) -> None:
+        """Leave it to the keeper."""
+        self.end.close()
+        if self.main is not None:
+            self.main.close()
+
     def discard(self, keeper: KeeperLink) -> None:
         """The attempt is over: take in no message any more, and remove the file."""
         with contextlib.suppress(OSError):
@@ -144,7 +163,7 @@ class NotifySocket:
             while True:  # until none is left, which is an error as well
                 self.consume()
         keeper.drop(self._kept_name)
-        self.end.close()
+        self.close()
         with contextlib.suppress(OSError):
             os.unlink(self.path)
 

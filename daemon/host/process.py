@@ -99,7 +99,7 @@ class Process:
                     descriptors.drain(end)
                 end.close()
         if self.notify is not None:
-            self.notify.end.close()
+            self.notify.close()
         os.close(self.pidfd)
 
     @property

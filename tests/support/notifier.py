@@ -12,6 +12,7 @@ import os, signal, socket, sys, time
 signal.signal(signal.SIGHUP, lambda *_: open(sys.argv[1] + ".reloaded", "w").close())
 end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 end.connect(os.environ["NOTIFY_SOCKET"])
+open(sys.argv[1] + ".pid", "w").write(str(os.getpid()))
 sent = 0
 while True:
     lines = open(sys.argv[1]).read().split("\n")[:-1]
@@ -33,10 +34,17 @@ class Notifier:
         self._said = daemon.folder / f"{name}.said"
         self._said.touch()
 
-    def put(self, **settings: str) -> None:
+    def put(self, *, below_shell: bool = False, **settings: str) -> None:
+        """Write its config. ``below_shell``: a shell leads it and waits for it."""
         self._script.write_text(NOTIFIER)
-        words = (sys.executable, "-IS", str(self._script), str(self._said))
+        words: tuple[str, ...] = (sys.executable, "-IS", str(self._script), str(self._said))
+        if below_shell:
+            words = ("sh", "-c", '"$0" "$@"; true', *words)
         self.config.write_text(program(*words, ready="notify", **settings))
+
+    def pid(self) -> int:
+        """Its own pid, not that of the vassal's leader."""
+        return int(Path(f"{self._said}.pid").read_text())
 
     def until_reloaded(self) -> None:
         """Wait until it has got its reload signal."""

@@ -3,11 +3,13 @@
 import json
 import os
 import signal
+import subprocess
 import time
 
 import pytest
 from support import processes
 from support.daemon import Daemon
+from support.kept import Emperor
 from support.notifier import Notifier
 from support.vassals import shell
 
@@ -162,3 +164,30 @@ def test_notices_are_recorded(daemon: Daemon, notifier: Notifier) -> None:
     assert daemon.event("exited", "a.ini").body["signal"] == 9
     assert len(daemon.events("vassal_stopping", "a.ini")) == 1
     daemon.stop()
+
+
+def test_its_main_process_gets_the_signals(make_emperor: MakeEmperor) -> None:
+    """The shell that leads would end by each of them."""
+    emperor = make_emperor()
+    notifier = Notifier(emperor)
+    notifier.put(below_shell=True)
+    emperor.start()
+    notifier.say("STATUS=it runs")
+    notifier.say(f"MAINPID={notifier.pid()}")
+    with subprocess.Popen(["sleep", "1000"]) as other:
+        notifier.say("READY=1", f"MAINPID={other.pid}")  # which is not in the tree
+        reloads_and_stops(emperor, notifier)
+        assert other.poll() is None
+        other.kill()
+    emperor.stop()
+
+
+def reloads_and_stops(emperor: Emperor, notifier: Notifier) -> None:
+    pid = emperor.phase("a.ini", "accepting").pid
+    assert pid != notifier.pid()
+    emperor.restart()
+    os.utime(notifier.config)
+    notifier.until_reloaded()
+    assert emperor.phase("a.ini", "ready").pid == pid
+    notifier.config.unlink()
+    assert emperor.event("exited", "a.ini").body.get("signal") is None  # the shell has waited

@@ -21,6 +21,8 @@ MESSAGES = {
     "it needs more time": (b"EXTEND_TIMEOUT_USEC=5000000", Message(more=5_000_000)),
     "a day at most": (b"EXTEND_TIMEOUT_USEC=" + b"9" * 20, Message(more=86_400_000_000)),
     "a number without end": (b"EXTEND_TIMEOUT_USEC=" + b"9" * 4000, Message()),
+    "its main process": (b"MAINPID=17", Message(main_pid=17)),
+    "no pid": (b"MAINPID=-17", Message()),
     "others": (b"FDSTORE=1\nFDNAME=x\nBARRIER=1\nERRNO=2\nX-READY=1", Message()),
     "nothing": (b"", Message()),
     "no assignment": (b"READY\n\n=\n", Message()),
