@@ -4,6 +4,7 @@
 |---|---|
 | `spawn` | it was started; that is the default |
 | `notify` | it sends `READY=1` to its `NOTIFY_SOCKET`, see sd_notify(3) |
+| `listen` | it listens at a socket of its own, or accepts at one that the daemon keeps for it |
 | `5s`, or another duration | it has run for so long |
 | `tcp://HOST:PORT` | a connection is accepted there |
 | `http://HOST[:PORT][/PATH]` | a GET is answered there with a status from 200 to 399 |
@@ -19,6 +20,7 @@ from ..journal import quantities
 from . import shell_words
 
 KEYS: Final = ("ready", "ready-timeout")
+LISTEN: Final = "listen"
 SPAWN: Final = "spawn"
 NOTIFY: Final = "notify"
 LONGEST: Final = 86_400  # seconds
@@ -28,9 +30,10 @@ _URL: Final = re.compile(rf"(tcp|http)://{_HOST}(?::([0-9]{{1,5}}))?(/[!-~]*)?")
 
 
 class Condition(NamedTuple):
-    """A condition: ``seconds`` have passed, ``host`` answers, or the ``command`` ends with code 0.
+    """A condition: one of these is set.
 
-    With a ``path``, the answer is that to an HTTP request.
+    ``seconds`` have passed, ``host`` answers (with a ``path``, an HTTP request), the ``command``
+    ends with code 0, or the program ``listens``.
     """
 
     seconds: float | None = None
@@ -38,6 +41,7 @@ class Condition(NamedTuple):
     port: int = 0
     path: str | None = None
     command: tuple[str, ...] = ()
+    listens: bool = False
 
 
 def parsed(text: str) -> Condition | None:
@@ -47,6 +51,8 @@ def parsed(text: str) -> Condition | None:
     """
     if text in (SPAWN, NOTIFY):
         return None
+    if text == LISTEN:
+        return Condition(listens=True)
     seconds = quantities.duration(text)
     if seconds is not None:
         if not 0 < seconds <= LONGEST:
@@ -57,7 +63,8 @@ def parsed(text: str) -> Condition | None:
     found = _URL.fullmatch(text)
     if found is None:
         raise ValueError(
-            "is none of spawn, notify, 5s, tcp://HOST:PORT, http://HOST:PORT/PATH, exec:COMMAND"
+            "is none of spawn, notify, listen, 5s, tcp://HOST:PORT, http://HOST:PORT/PATH,"
+            " exec:COMMAND"
         )
     scheme, path = found[1], found[5]
     port = quantities.port(found[4] or ("80" if scheme == "http" else ""))

@@ -11,6 +11,7 @@ from ..keeper.link import KeeperLink
 from .cgroups import Cgroups
 from .config_copies import ConfigCopies
 from .exec_checks import ExecChecks
+from .listening_state import ListeningState
 from .news import Outbox
 from .process_table import ProcessTable
 from .unjournaled import UnjournaledProcesses
@@ -34,4 +35,5 @@ class HostContext(NamedTuple):
     outbox: Outbox
     tasks: VassalTasks
     exec_checks: ExecChecks
+    listening: ListeningState
     copies: ConfigCopies

@@ -41,6 +41,7 @@ from .exit_handler import ExitHandler
 from .health import Health
 from .launcher import Launcher
 from .listen_address import binds_itself
+from .listening_state import ListeningState
 from .log_watch import watch_logs
 from .mailbox import Mailbox
 from .news import Outbox
@@ -94,6 +95,7 @@ class Host(Reports):
         self._watch = ProcessWatch(self._epoll)
         self._outbox = Outbox()
         self._tasks = VassalTasks(self._outbox)
+        threads = UserThreads()
         context = HostContext(
             policy,
             identity,
@@ -107,6 +109,7 @@ class Host(Reports):
             self._outbox,
             self._tasks,
             ExecChecks(policy, identity, environ, nofile, self._processes.is_over),
+            ListeningState(lambda vassal: self._on_demand.given(vassal), threads),
             ConfigCopies(copies, config_text),
         )
         self._configs = configs = ConfigSender(config_text, self._watch)
@@ -115,7 +118,6 @@ class Host(Reports):
         self._controller = controller = Controller(context)
         self._trees = trees = ProcessTrees(self._leaders, self._cgroups, self._orphans)
         self._strays = strays = StrayProcesses(policy, self._cgroups)
-        threads = UserThreads()
         self._on_demand = on_demand = OnDemand(
             self._keeper,
             self._epoll,

@@ -67,6 +67,10 @@ class KeptSockets:
         """All sockets."""
         return [each for held in self._by_vassal.values() for each in held.values()]
 
+    def held(self, vassal: str) -> list[Listener]:
+        """The sockets of a vassal."""
+        return list(self._by_vassal.get(vassal, {}).values())
+
     def of(self, vassal: str, spec: Spec) -> list[Listener]:
         """The sockets of a vassal of this spec, in its order. Raises OSError."""
         held = self._by_vassal.get(vassal, {})

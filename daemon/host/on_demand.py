@@ -123,6 +123,11 @@ class OnDemand:
         self.listeners.close()
         self.kept.close()
 
+    def given(self, vassal: str) -> list[Listener]:
+        """The sockets of a vassal, which its process has from its start on."""
+        own = self.listeners.get(vassal)
+        return self.kept.held(vassal) if own is None else [*self.kept.held(vassal), own]
+
     # Clients
 
     def client_waits(self, fd: int) -> None:

@@ -39,6 +39,7 @@ class Readiness:
         self._tasks = context.tasks
         self._outbox = context.outbox
         self._commands = context.exec_checks
+        self._listening = context.listening
 
     def watch(self, process: Process) -> None:
         """Look at a process that was started or adopted, where it has a ``ready``."""
@@ -74,6 +75,8 @@ class Readiness:
     async def _is_met(self, process: Process, condition: readiness.Condition) -> bool:
         if condition.command:
             return await self._commands.passes(process, condition.command, _COMMAND_TRY)
+        if condition.listens:
+            return await self._listening.takes_clients(process)
         return await answers(condition, self._policy)
 
     def _is_over(self, process: Process, reloads: int) -> bool:

@@ -7,6 +7,7 @@ from emperord.monitors.readiness import Condition
 CONDITIONS = {
     "spawn": None,
     "notify": None,
+    "listen": Condition(listens=True),
     "5s": Condition(seconds=5.0),
     "500ms": Condition(seconds=0.5),
     "3": Condition(seconds=3.0),
@@ -25,7 +26,9 @@ def test_conditions(text: str, condition: Condition | None) -> None:
     assert told == ({"command": "x", "ready": text}, None)
 
 
-THERE_ARE = "is none of spawn, notify, 5s, tcp://HOST:PORT, http://HOST:PORT/PATH, exec:COMMAND"
+THERE_ARE = (
+    "is none of spawn, notify, listen, 5s, tcp://HOST:PORT, http://HOST:PORT/PATH, exec:COMMAND"
+)
 FLAWS = {
     "another word": ("ready = soon", f"ready: soon {THERE_ARE}"),
     "another scheme": ("ready = https://x/", f"ready: https://x/ {THERE_ARE}"),
