@@ -15,6 +15,9 @@ from ..control import unix_sockets
 REFUSED: Final = 1
 NO_DAEMON: Final = 4
 PATIENCE: Final = 30.0  # seconds for an answer
+_HANGS: Final = (
+    "it may hang or be stopped; if it is killed, its keeper starts another, and vassals run on"
+)
 
 
 class Unanswered(Exception):
@@ -37,6 +40,8 @@ def ask(path: str, request: dict[str, Any], wait: float = 0.0) -> dict[str, Any]
     """The daemon's answer; ends the program where there is none, or a refusal."""
     try:
         reply = exchanged(path, request, PATIENCE + wait)
+    except Late as error:
+        end(error.code, f"{error}; {_HANGS}")
     except Unanswered as error:
         end(error.code, str(error))
     if reply is None:

@@ -135,7 +135,9 @@ def attention(daemon: Daemon, now: int) -> list[dict[str, Any]]:
 def _of_daemon(daemon: Daemon) -> Iterator[dict[str, Any]]:
     recent = daemon.recent
     if daemon.paused is not None:
-        waiting = f"; {daemon.unrecorded} events wait to be recorded" if daemon.unrecorded else ""
+        count = daemon.unrecorded
+        events = "1 event waits" if count == 1 else f"{count} events wait"
+        waiting = f"; {events} to be recorded" if count else ""
         yield _entry("paused", recent.paused, daemon.paused + waiting)
     if recent.keeper_died is not None:
         yield _entry("keeper died", recent.keeper_died, KEEPER_DIED)

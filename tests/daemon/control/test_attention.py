@@ -190,6 +190,8 @@ def test_what_is_about_the_daemon_and_its_sources() -> None:
         ("paused", None), ("keeper died", None), ("unreachable", "a"), ("doubted", "a"),
     ]  # fmt: skip
     assert found[0]["reason"] == "full; 3 events wait to be recorded"
+    one = attention(Daemon(script.fleet, script.recent, "full", 1, {}), script.now)
+    assert one[0]["reason"] == "full; 1 event waits to be recorded"
     assert all(each["since"] for each in found)
 
 

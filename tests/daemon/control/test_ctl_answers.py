@@ -78,7 +78,9 @@ def test_a_daemon_that_does_not_answer_is_not_called_absent(
         hanging.listen()
         with pytest.raises(SystemExit, match="4"):
             asking.ask(str(tmp_path / "s"), {"do": "status"})
-    said = f"emperor-ctl: the daemon at {tmp_path}/s has not answered within 0.1 s\n"
+    advice = "it may hang or be stopped; if it is killed, its keeper starts another"
+    late = f"the daemon at {tmp_path}/s has not answered within 0.1 s; {advice}"
+    said = f"emperor-ctl: {late}, and vassals run on\n"
     assert capsys.readouterr().err == said
 
 
