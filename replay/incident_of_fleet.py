@@ -188,10 +188,9 @@ def _came_back(reader: Reader, one: Incident, before: Fleet, upto: int) -> Itera
     if not one.removed:
         return
     same, other, older, gone = [], [], [], []
-    for seq in one.removed:
-        row = reader.row(seq)
-        assert row is not None
-        name = str(row[4])
+    rows = [row for seq in one.removed if (row := reader.row(seq)) is not None]
+    for row in sorted(rows, key=lambda row: str(row[4])):  # a listing has no order
+        name, seq = str(row[4]), row[0]
         back = _next_deploy(reader, name, seq, upto)
         if back is None:
             gone.append(name)

@@ -16,6 +16,7 @@ from ..journal.times import Moment, rfc3339, took
 from ..monitors.names import shown
 from . import tally, tally_segments
 from .clocks import cell, stamp, told, zone
+from .mass_removals import MassRemoval
 from .rebuild import NotFound, damaged
 from .salvage import is_allowed
 from .sums import NO_SUMS, kept
@@ -204,7 +205,9 @@ class Answer:
         found: Sequence[tuple[str | None, Report]],
         wanted: Callable[[str | None, str, str | None], bool],  # by host, name and source
         order: str = "name",
+        removals: Sequence[tuple[str | None, MassRemoval]] = (),
     ) -> None:
+        self.removals = removals
         self.reports = [report for _, report in found]
         self.since = min(report.since for report in self.reports)
         self.until = max(report.until for report in self.reports)
@@ -240,6 +243,7 @@ class Answer:
             "daemon_starts": sum(report.starts for report in self.reports),
             "daemon_breaks": sum(report.breaks for report in self.reports),
             "no_daemon_s": _seconds(sum(report.gaps for report in self.reports)),
+            "fleet_outages": [one.record(host) for host, one in self.removals],
             "fleet": fleet,
             "hosts": rest[: len(self.hosts)],
             "vassals": rest[len(self.hosts) :],
@@ -254,6 +258,7 @@ class Answer:
             f" ({took(span)}), {events} events"
         )
         yield from self._daemons()
+        yield from (one.line(named(host, one.monitor)) for host, one in self.removals)
         fleet = self.fleet
         rate = _a_day(fleet.deploys, span)
         a_day = f"{fleet.deploys}" if rate is None else f"{rate:.3g} a day"

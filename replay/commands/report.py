@@ -1,6 +1,7 @@
 """``report``: time up, outages, and deploys, of each vassal and of the fleet."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 
 import click
@@ -9,14 +10,23 @@ from ...daemon.cli import escapes
 from ...daemon.cli.commandline import TIME, Command
 from ...daemon.cli.nearest import is_pattern
 from ...daemon.cli.tables import formatted, listing, write
+from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import report
 from ..completing import VASSALS
 from ..hosts import HostReader
+from ..mass_removals import MassRemoval, mass_removals
 from ..names import check_known
 from ..of_source import monitor_option, none_in_period, url_of
+from ..rebuild import NotFound
 from ..shared import check_times, in_any, name_of, print_lines, reading_all
 from ..sources import Sources
+
+
+def _removals(reader: Reader, since: Moment | None, until: Moment | None) -> list[MassRemoval]:
+    with suppress(NotFound):  # of several journals, one may have no event in the period
+        return mass_removals(reader, report.window_of(reader, since, until))
+    return []
 
 
 @click.command("report", cls=Command)
@@ -60,7 +70,13 @@ def command(
         its = monitor is None or source == urls[host]
         return its and (name is None or vassal == name or fnmatchcase(vassal, name))
 
-    answer = report.Answer(found, wanted, order)
+    removals = [
+        (each.host, one)
+        for each in asked
+        for one in _removals(each.reader, since, until)
+        if any(wanted(each.host, vassal, one.monitor) for vassal in one.removed)
+    ]
+    answer = report.Answer(found, wanted, order, removals)
     if monitor is not None and not answer.vassals:
         raise none_in_period(monitor)
     if form == "short":
