@@ -333,7 +333,11 @@ def decoded(path: str, row: Row) -> Event:
     """The event of a row. Raises NewerFormat, UnreadableEvent, which name the row."""
     seq, at, kind, monitor, vassal, cause, body, actions, _ = row
     # SQLite's columns take anything, also text that is none.
-    if at.__class__ is not int or not (_is_name(monitor) and _is_name(vassal)):
+    if not (
+        at.__class__ is int
+        and (monitor is None or _is_name(monitor))
+        and (vassal is None or _is_name(vassal))
+    ):
         raise UnreadableEvent(
             f"{path}: event {seq}: a column has another type{VERIFY_SAYS_MORE}",
             seq, seq - 1,
@@ -354,9 +358,9 @@ def decoded(path: str, row: Row) -> Event:
 
 
 def _is_name(value: object) -> bool:
-    """Whether a column is a name, or none; a damaged one may hold what is no UTF-8."""
+    """Whether a column is a name; a damaged one may hold what is no UTF-8."""
     if not isinstance(value, str):
-        return value is None
+        return False
     return value.isascii() or not any("\ud800" <= each <= "\udfff" for each in value)
 
 

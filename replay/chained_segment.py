@@ -3,16 +3,14 @@
 It is clean where each row follows from the chain. Then the segment is the one that was folded.
 """
 
-from hashlib import sha256
 from typing import Final
 
 import msgspec
 
 from ..daemon.core.fleet import configs_of, from_json
-from ..journal.chain import canonical
 from ..journal.reading import Reader
 from ..journal.rows import DEPLOYED
-from .segment import ROWS, Edge, Folded, Unclean, stored_rows, time_and_hash
+from .segment import ROWS, Edge, Folded, Unclean, chained_rows, stored_rows, time_and_hash
 
 
 class _Spec(msgspec.Struct, gc=False):
@@ -42,18 +40,17 @@ def chained(reader: Reader, begin: int, end: int, fleet: bytes) -> Folded:
     referred = _of_anchor(reader) if begin == anchor.seq else set[str]()
     seq, at, hash_ = edge.seq, edge.at, edge.hash
     while rows := reader.fetch(ROWS, seq, end):
+        hash_ = chained_rows(rows, seq, at, hash_)
+        seq, at, *_ = rows[-1]
         for row in rows:
-            hash_ = sha256(hash_ + canonical(row[:8])).digest()
-            if row[0] != seq + 1 or hash_ != row[8] or row[1].__class__ is not int or row[1] <= at:
-                raise Unclean
-            seq, at, kind = row[0], row[1], row[2]
+            kind = row[2]
             if kind in DEPLOYED:
                 body = _decode(row[6])
                 if body.spec.config and not body.over_budget:
                     referred.add(body.spec.config)
             elif kind == "checkpoint":
                 found.checkpoints += 1
-                found.first = found.first or seq
+                found.first = found.first or row[0]
     if seq != end:
         raise Unclean
     found.end = Edge(end, at, hash_, fleet)

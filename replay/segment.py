@@ -23,7 +23,7 @@ from ..daemon.core.deploys import Deploy, Deploys
 from ..daemon.core.fleet import Fleet, configs_of, from_json, to_json
 from ..daemon.core.fold import fold
 from ..journal.chain import canonical
-from ..journal.events import Announced, Checkpoint
+from ..journal.events import Announced, Checkpoint, Event
 from ..journal.reading import Link, Reader, Row, decoded, unpacked
 from .boundaries import Following, Note
 
@@ -83,6 +83,19 @@ def time_and_hash(reader: Reader, seq: int) -> tuple[int, bytes]:
     """The time and the hash of an event."""
     ((at, hash_),) = reader.fetch("SELECT at, hash FROM event WHERE seq = ?", seq)
     return at, hash_
+
+
+def chained_rows(rows: Sequence[Row], seq: int, at: int, hash_: bytes) -> bytes:
+    """Check that rows follow an event, and each other; the last one's hash. Raises Unclean.
+
+    ``seq``, ``at`` and ``hash_`` are that event's number, time and hash.
+    """
+    for row in rows:
+        hash_ = sha256(hash_ + canonical(row[:8])).digest()
+        if row[0] != seq + 1 or hash_ != row[8] or row[1].__class__ is not int or row[1] <= at:
+            raise Unclean
+        seq, at = row[0], row[1]
+    return hash_
 
 
 class _Segment:
@@ -156,35 +169,37 @@ class _Segment:
 
     def _fold_to(self, previous: Edge, end: int) -> Link:
         """Fold the rows up to ``end``; the last one's number and hash."""
-        seq, at, hash_ = previous.seq, previous.at, previous.hash
-        path, fleet, follower = self._reader.path, self._fleet, self._follower
-        for row in self._rows(seq, end):
-            columns = row[:8]
-            hash_ = sha256(hash_ + canonical(columns)).digest()
-            if row[0] != seq + 1 or hash_ != row[8] or row[1].__class__ is not int or row[1] <= at:
-                raise Unclean
-            seq, at = row[0], row[1]
-            event = decoded(path, row)
-            body = event.body
-            if body.__class__ is Checkpoint:
-                self._checkpoint(event.seq, body)
-            actions = follower.take(fleet, event, None, fold)
-            if recorded(actions, failed=event.failed) != row[7]:
-                raise Unclean
-            if self._states is not None:
-                self._states.note(fleet, event, actions)
-            if isinstance(body, Announced) and body.spec.config and not body.over_budget:
-                self._referred.add(body.spec.config)
+        path, seq, at, hash_ = self._reader.path, previous.seq, previous.at, previous.hash
+        # One step after the other takes all rows of a batch: the code of a step stays in caches.
+        for rows in self._batches(seq, end):
+            hash_ = chained_rows(rows, seq, at, hash_)
+            seq, at, *_ = rows[-1]
+            self._fold(rows, [decoded(path, row) for row in rows])
         if seq != end:
             raise Unclean
         return Link(seq, hash_)
 
-    def _rows(self, after: int, end: int) -> Iterator[Row]:
+    def _fold(self, rows: Sequence[Row], events: Sequence[Event]) -> None:
+        """Fold the events of these rows. Raises Unclean."""
+        fleet, take, referred = self._fleet, self._follower.take, self._referred
+        for row, event in zip(rows, events, strict=True):
+            body = event.body
+            if body.__class__ is Checkpoint:
+                self._checkpoint(event.seq, body)
+            actions = take(fleet, event, None, fold)
+            if recorded(actions, failed=event.failed) != row[7]:
+                raise Unclean
+            if self._states is not None:
+                self._states.note(fleet, event, actions)
+            if body.__class__ is Announced and body.spec.config and not body.over_budget:
+                referred.add(body.spec.config)
+
+    def _batches(self, after: int, end: int) -> Iterator[list[Row]]:
         while after < end:
             rows = self._reader.fetch(ROWS, after, end)
             if not rows:
                 return
-            yield from rows
+            yield rows
             after = rows[-1][0]
             if len(self._follower.touched) > _AT_ONCE:
                 self._compare_settled()

@@ -248,7 +248,7 @@ def fold(fleet: Fleet, event: Event) -> list[Action]:
         _fail_others(fleet, event, actions)
     if fleet.blocked:
         p.unblock(fleet, event, actions)
-    if fleet.open and slots.waits(fleet):
+    if fleet.open and slots.may_have_turn(fleet):
         _advance(fleet, event, actions)
     return actions
 
@@ -258,13 +258,12 @@ def _is_over(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
     body: Any = event.body
     if kind in BY_ATTEMPT:
         return bool(vassal.attempt != body.attempt)
-    if kind in BY_CHECK:
-        return bool(vassal.check != body.check)
+    if kind in _BY_MONITOR:
+        is_owner = vassal.monitor == event.monitor
+        return not is_owner and not claims.takes_effect(fleet, vassal, event)
     if kind == "deadline_passed":
         return bool(vassal.deadline != body.deadline)
-    if kind in _BY_MONITOR and vassal.monitor != event.monitor:
-        return not claims.takes_effect(fleet, vassal, event)
-    return False
+    return kind in BY_CHECK and bool(vassal.check != body.check)
 
 
 def _advance(fleet: Fleet, event: Event, actions: list[Action]) -> None:

@@ -145,12 +145,16 @@ def regroup(fleet: Fleet) -> None:
 # Turns
 
 
+def may_have_turn(fleet: Fleet) -> bool:
+    """Whether a vassal waits and a slot is free. Of most events it is False, and soon told."""
+    waiting = fleet.users or fleet.express or fleet.queue or fleet.retries
+    return bool(waiting) and fleet.starting < slots(fleet)
+
+
 def next_of(fleet: Fleet) -> str | None:
     """The vassal that gets a slot now; None where none waits or none may have one."""
-    if not waits(fleet):
-        return None
     free = slots(fleet) - fleet.starting
-    if free <= 0:
+    if free <= 0 or not waits(fleet):
         return None
     if not rules.holds(fleet, rules.SHARES):
         starts = fleet.queue or fleet.retries
