@@ -58,7 +58,7 @@ Outcome = Literal[
     "accepting", "running", "died", "stopped", "barred", "refused", "superseded", "held", "pending"
 ]
 _WAITS: Final = ("held", "pending")
-
+_DEPLOYS: Final = frozenset(DEPLOYS)
 
 _ABOUT_ALL: Final = frozenset(("daemon_started", "daemon_ready", "operator_requested"))
 
@@ -106,14 +106,12 @@ class Deploy(msgspec.Struct):
         )  # fmt: skip
 
 
-def _any(_: Event) -> bool:
-    return True
-
-
 class Deploys:
     """Follows a fleet as events are folded. ``fits`` says which deploys are of interest."""
 
-    def __init__(self, open_: Iterable[Deploy] = (), fits: Callable[[Event], bool] = _any) -> None:
+    def __init__(
+        self, open_: Iterable[Deploy] = (), fits: Callable[[Event], bool] | None = None
+    ) -> None:
         self.open = {deploy.vassal: deploy for deploy in open_}  # those without an outcome
         self.touched: dict[int, Deploy] = {}  # by number, those of which something new is known
         self.lost = False  # an outcome could not be told
@@ -147,24 +145,26 @@ class Deploys:
             self.end_trials(event.at)
         if event.failed:
             return self._skip(fleet, event, fold)
-        before = None if event.vassal is None else fleet.vassals.get(event.vassal)
+        name, deploys = event.vassal, event.kind in _DEPLOYS
+        before = None if name is None else fleet.vassals.get(name)
         phase: Phase | None = None
         previous, owned = None, False
         if before is not None:
             phase = before.phase
-            previous = before.spec.config if before.wanted else None
-            owned = before.monitor == event.monitor
+            if deploys:
+                previous = before.spec.config if before.wanted else None
+                owned = before.monitor == event.monitor
         actions = fold(fleet, event)
         orders = actions if recorded is None else recorded
         try:
-            if event.vassal is None:
+            if name is None:
                 if event.kind in _ABOUT_ALL:
-                    for name in tuple(self.open):
-                        self.look(fleet, event, None, name)
-            elif event.kind in DEPLOYS:
+                    for each in tuple(self.open):
+                        self.look(fleet, event, None, each)
+            elif deploys:
                 self._deploy(fleet, event, phase, previous, owned)
-            elif event.vassal in self.open:
-                self.look(fleet, event, phase, event.vassal)
+            elif name in self.open:
+                self.look(fleet, event, phase, name)
             if orders and self.open:
                 self.order(fleet, event, orders)
         except Exception:  # a view for people; no vassal waits for what it would say
@@ -182,14 +182,14 @@ class Deploys:
         if event.kind not in DEPLOYED or event.vassal is None:
             return actions
         self.supersede(event.vassal, event)
-        if self._fits(event):
+        if self._fits is None or self._fits(event):
             spec = getattr(event.body, "spec", None)
             deploy = Deploy(
                 event.seq, event.at, event.vassal, event.monitor, event.kind,
                 None if spec is None else spec.config,
                 before.spec.config if before is not None and before.wanted else None,
             )  # fmt: skip
-            self._touch(deploy)
+            self.touched[deploy.seq] = deploy
             self.open[event.vassal] = deploy
         return actions
 
@@ -200,14 +200,14 @@ class Deploys:
         taken = _taken(fleet, event, owned)
         if taken:
             self.supersede(event.vassal, event)
-        if not self._fits(event):
+        if self._fits is not None and not self._fits(event):
             return
         spec = getattr(event.body, "spec", None)
         deploy = Deploy(
             event.seq, event.at, event.vassal, event.monitor, event.kind,
             None if spec is None else spec.config, previous,
         )  # fmt: skip
-        self._touch(deploy)
+        self.touched[deploy.seq] = deploy
         if taken:
             self.open[event.vassal] = deploy
             self.look(fleet, event, phase, event.vassal, new=True)
@@ -220,10 +220,7 @@ class Deploys:
         """Another deploy of the name came."""
         if (last := self.open.pop(name, None)) is not None:
             last.supersede(event)
-            self._touch(last)
-
-    def _touch(self, deploy: Deploy) -> None:
-        self.touched[deploy.seq] = deploy
+            self.touched[last.seq] = last
 
     def look(
         self, fleet: Fleet, event: Event, phase: Phase | None, name: str, new: bool = False
@@ -233,7 +230,7 @@ class Deploys:
         was = (deploy.outcome, deploy.outcome_seq, deploy.trial)
         vassal = fleet.vassals.get(name)
         if not new and event.vassal is not None:
-            if _plain_is_up(deploy, event, phase, vassal):
+            if event.kind == "spawned" and _plain_is_up(deploy, event, phase, vassal):
                 self._try(fleet, deploy, event)
             _of_attempt(deploy, event, phase, vassal)
         if not deploy.settled:
@@ -241,7 +238,7 @@ class Deploys:
         if deploy.settled:
             del self.open[name]
         if deploy.settled or (deploy.outcome, deploy.outcome_seq, deploy.trial) != was:
-            self._touch(deploy)
+            self.touched[deploy.seq] = deploy
 
     def order(self, fleet: Fleet, event: Event, actions: Sequence[Action]) -> None:
         """Note which attempt runs the config of an open deploy."""
@@ -252,7 +249,7 @@ class Deploys:
             vassal = fleet.vassals.get(action.vassal)
             if vassal is not None and vassal.is_open:
                 continue  # that is with the config from before
-            self._touch(deploy)
+            self.touched[deploy.seq] = deploy
             deploy.attempt, deploy.order = action.attempt, event.seq
             if action.do == "reload" and vassal is not None and not vassal.speaks:
                 self._try(fleet, deploy, event)
@@ -274,7 +271,7 @@ class Deploys:
             deploy = self.open.get(name)
             if deploy is not None and (deploy.seq, deploy.trial) == (seq, ended):
                 deploy.settled = True
-                self._touch(deploy)
+                self.touched[deploy.seq] = deploy
                 del self.open[name]
 
 
@@ -282,13 +279,14 @@ def _taken(fleet: Fleet, event: Event, owned: bool) -> bool:
     """Whether the fold concluded anything from a deploy."""
     if event.kind not in DEPLOYED:
         return owned
+    body: Any = event.body
     vassal = fleet.vassals.get(event.vassal or "")
-    return vassal is not None and vassal.spec is getattr(event.body, "spec", None)
+    return vassal is not None and vassal.spec is body.spec
 
 
 def _plain_is_up(deploy: Deploy, event: Event, phase: Phase | None, vassal: Vassal | None) -> bool:
-    """Whether the event says that a plain program was started with the deployed config."""
-    if event.kind != "spawned" or vassal is None or vassal.speaks or phase == "stopping":
+    """Whether ``spawned`` says that a plain program was started with the deployed config."""
+    if vassal is None or vassal.speaks or phase == "stopping":
         return False
     if awaits_ready(vassal):
         return False

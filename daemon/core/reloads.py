@@ -27,7 +27,8 @@ def way_to_reload(vassal: Vassal) -> Way:
     chosen = vassal.aim.settings.get("reload", "auto")
     if chosen == "none":
         return "none"
-    learnt = vassal.is_deaf or (chosen == "auto" and vassal.restarts)
+    deaf = vassal.deaf is not None and vassal.is_deaf
+    learnt = deaf or (chosen == "auto" and vassal.restarts)
     return "restart" if chosen == "restart" or learnt else "tell"
 
 

@@ -14,7 +14,9 @@ Options need no rule. A new field of the policy has a default that means the old
 journal without the field means that default (see ``journal/policy.py``).
 """
 
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from ...journal.errors import NewerFormat
 from .fleet import Fleet
@@ -22,7 +24,7 @@ from .fleet import Fleet
 RULES: Final = 2  # the version by which a daemon of this release decides
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """One changed decision: since which version of the rules, what it is, and its reason."""
 
     since: int

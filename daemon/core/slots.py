@@ -71,7 +71,7 @@ def _put(fleet: Fleet, vassal: Vassal, line: _Line) -> None:
     user, name = user_of(fleet, vassal), vassal.name
     if vassal.waits_as != user:
         leave(fleet, name)
-    vassal.waits_as = user
+        vassal.waits_as = user
     # A user keeps its place among the users, even if this is all that it has waiting.
     waiting = fleet.users.get(user)
     if waiting is None:

@@ -36,7 +36,7 @@ def take_spec(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> b
 
 def turn_to(vassal: Vassal, before: Spec) -> None:
     """Its wanted spec is its target now, in place of the one ``before``."""
-    if vassal.spec.settings.get("command") != before.settings.get("command"):
+    if vassal.restarts and vassal.spec.settings.get("command") != before.settings.get("command"):
         vassal.restarts = False  # another program may reload as it is told
     vassal.earliest = vassal.failed = vassal.late = (
         None  # after a fix of its config it does not wait
