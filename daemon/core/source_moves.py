@@ -26,7 +26,9 @@ def take_spec(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> b
     """Take what its source says now; False where its preflight has to pass first."""
     body: Any = event.body
     assert event.monitor is not None
-    before, kept = vassal.aim, target.kept_from(fleet, vassal, event)
+    before, kept = vassal.aim, None
+    if target.has_preflight(fleet, body.spec):
+        kept = target.kept_from(fleet, vassal, event)
     vassal.spec, vassal.bound, vassal.monitor = body.spec, body.bound, event.monitor
     if target.begin_check(fleet, vassal, event, actions, kept):
         return False

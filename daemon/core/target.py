@@ -34,6 +34,11 @@ def runs_file(spec: Spec) -> bool:
     return spec.path is not None and "command" not in spec.settings
 
 
+def has_preflight(fleet: Fleet, spec: Spec) -> bool:
+    """Whether a change to this spec is checked before it is the target."""
+    return "preflight" in spec.settings and rules.holds(fleet, rules.PREFLIGHT)
+
+
 def kept_from(fleet: Fleet, vassal: Vassal, event: Event) -> Spec | None:
     """The spec that may be started while the change that this event tells is checked."""
     new: Spec = event.body.spec  # type: ignore[attr-defined]
@@ -62,8 +67,7 @@ def begin_check(
 ) -> bool:
     """Have the preflight of its wanted spec run; False where it has none, or may not run at all."""
     spec = vassal.spec
-    wanted = "preflight" in spec.settings and rules.holds(fleet, rules.PREFLIGHT)
-    if not wanted or bar_reason(spec, fleet.policy, vassal.monitor) is not None:
+    if not has_preflight(fleet, spec) or bar_reason(spec, fleet.policy, vassal.monitor) is not None:
         cancel(vassal, actions)
         return False
     vassal.kept = kept
