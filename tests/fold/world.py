@@ -43,7 +43,7 @@ specs = st.builds(
             {"reload": "none"},
             {"restart": "no"},
             {"preflight": "check"},
-            {"preflight": "check", "command": "gunicorn"},
+            {"command": "gunicorn", "preflight": "check"},  # sorted, as an event has them
         ]
     ),
     bar=st.sampled_from([None, None, None, "not a config"]),
