@@ -146,12 +146,16 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     @property
     def target(self) -> Spec | None:
         """The spec that each start uses; None where nothing may be started."""
-        return self.kept if self.is_open else self.spec
+        if self.check is None and self.refused is None:  # is_open, without a call
+            return self.spec
+        return self.kept
 
     @property
     def aim(self) -> Spec:
         """The target. Where there is none, the spec that its process has, or had."""
-        return (self.kept or self.running or self.spec) if self.is_open else self.spec
+        if self.check is None and self.refused is None:
+            return self.spec
+        return self.kept or self.running or self.spec
 
     @property
     def uid(self) -> int | None:

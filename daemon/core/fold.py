@@ -269,13 +269,15 @@ def _is_over(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
 def _advance(fleet: Fleet, event: Event, actions: list[Action]) -> None:
     """Give free slots to those who wait for one."""
     while (name := slots.next_of(fleet)) is not None:
-        with Blame(name):
+        try:
             slots.take(fleet, name)
             vassal = fleet.vassals[name]
             if vassal.phase == "queued":
                 starts.spawn(fleet, vassal, event, actions)
             elif vassal.due:
                 reloads.reload(fleet, vassal, event, actions)
+        except Exception as error:
+            raise VassalFault(name) from error
 
 
 def _fail_others(fleet: Fleet, event: Event, actions: list[Action]) -> None:

@@ -72,9 +72,13 @@ def awaits_ready(vassal: Vassal) -> bool:
 
 
 def reload_when_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Reload it in its turn, if there is a change that it may have and that gets to it at all."""
+    if way_to_reload(vassal) != "none" and vassal.target is not None:
+        reload_in_turn(fleet, vassal, event, actions)
+
+
+def reload_in_turn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Reload it, but not before it has finished what it is starting."""
-    if way_to_reload(vassal) == "none" or vassal.target is None:
-        return
     if vassal.slot:
         # It is still loading. Its next byte would be taken for the new config's success.
         vassal.due = True
@@ -114,11 +118,12 @@ def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
             return
         end(fleet, vassal, event, actions, "stop", _why_not_in_place(vassal))
         return
-    if way_to_reload(vassal) == "restart":
+    way = way_to_reload(vassal)
+    if way == "restart":
         restart(fleet, vassal, event, actions)
         return
     vassal.due = False
-    if way_to_reload(vassal) == "none":
+    if way == "none":
         vassal.reason = WAITS
         return
     if rules.holds(fleet, rules.RELOAD_ENDS):

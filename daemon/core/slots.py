@@ -41,10 +41,10 @@ _TURNS: Final[dict[_Line, tuple[_Line, ...]]] = {
 
 def slots(fleet: Fleet) -> int:
     """How many vassals may be starting or reloading at once."""
-    floor, ceiling = fleet.policy.max_starting, fleet.policy.max_starting_ceiling
+    policy = fleet.policy
     if fleet.pressure is None:
-        return floor
-    return max(floor, ceiling >> fleet.pressure.most)
+        return policy.max_starting
+    return max(policy.max_starting, policy.max_starting_ceiling >> fleet.pressure.most)
 
 
 def user_of(fleet: Fleet, vassal: Vassal) -> str:

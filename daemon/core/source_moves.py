@@ -5,7 +5,7 @@ from typing import Any
 from ...journal.events import Event, Spec
 from . import listening, slots, target
 from .fleet import Fleet, Vassal
-from .reloads import WAITS, is_anothers, needs_restart, reload_when_up, way_to_reload
+from .reloads import WAITS, is_anothers, needs_restart, reload_in_turn, way_to_reload
 from .starts import bar_reason, begin, moves_socket
 from .steps import Actions, end, forget
 
@@ -150,7 +150,7 @@ def amend_now(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> N
         if not listening.opens_first(vassal, event, actions):
             end(fleet, vassal, event, actions, "stop", _why_restart(vassal))
     else:
-        reload_when_up(fleet, vassal, event, actions)
+        reload_in_turn(fleet, vassal, event, actions)
 
 
 def _why_restart(vassal: Vassal) -> str:
