@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from ..journal.errors import Damaged
 from ..journal.events import Event
-from ..journal.reading import Reader, Row
+from ..journal.reading import Reader, Row, decoded
 from .altered_rows import is_altered, link, row_of
 from .rebuild import damaged
 from .salvage import leave_out
@@ -49,7 +49,7 @@ def _missing(reader: Reader, after: int, before: int) -> None:
 
 def _decoded(reader: Reader, row: Row) -> Event | None:
     try:
-        return reader.decode(row)
+        return decoded(reader.path, row)
     except Damaged as error:
         leave_out(reader, row[0], error)
         return None

@@ -23,6 +23,10 @@ from .salvage import leave_out
 from .uptime import Report, Spell, State, finished, is_failure, was_failing
 
 _KEPT: Final = 2_000  # deploys that wait to be counted
+# Events that may tell of a failure.
+_FAILURES: Final = frozenset(
+    ("exited", "heartbeat_lost", "spawn_failed", "listen_failed", "vassal_failed")
+)
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -186,17 +190,20 @@ class Tally:
             self.stopped = False
         elif kind in ("daemon_stopping", "daemon_stopped", "journal_forked"):
             self.stopped = kind != "journal_forked"
-        failed = not event.failed and name is not None and self._is_failure(event, was)
+        failed = kind in _FAILURES and not event.failed and self._is_failure(event, was)
         if self.finished:
             self.finished.difference_update(o.vassal for o in orders if o.do in ("spawn", "listen"))
-        touched = {order.vassal for order in orders}
+        also = body.also if kind == "vassal_failed" else ()
+        if name is not None and not orders and not also:  # most events are about one vassal
+            self._look(name, event.at, failed)
+            return
+        touched = {order.vassal for order in orders}.union(also)
         if name is None:
             touched |= self._known
         else:
-            touched |= {name, *getattr(body, "also", ())}
+            touched.add(name)
         for each in touched:
-            fails = failed if each == name else each in getattr(body, "also", ())
-            self._look(each, event.at, fails)
+            self._look(each, event.at, failed if each == name else each in also)
 
     def _is_failure(self, event: Event, was: Any) -> bool:
         body: Any = event.body

@@ -101,11 +101,11 @@ class _Notes(Totals):
         self.monitors: dict[str, str] = {}
         self.outcomes: dict[str, Counter[str]] = {}
         self.leads: dict[str, array[int]] = {}
-        self._states: dict[str, int] = {}
+        self._states: dict[str, State] = {}
 
     def resume(self, states: dict[str, State]) -> None:
         """The totals have these."""
-        self._states = {name: _STATES.index(state) for name, state in states.items()}
+        self._states = dict(states)
 
     def _note(self, name: str | None, what: int, at: int = 0, last: int = 0) -> None:
         number = 0 if name is None else self.names.setdefault(name, len(self.names))
@@ -120,14 +120,14 @@ class _Notes(Totals):
     def enter(self, vassal: Vassal, state: State, at: int, failed: bool) -> None:
         name = vassal.name
         self.monitors[name] = vassal.monitor
-        what = _STATES.index(state)
-        if failed or self._states.get(name) != what:
-            self._states[name] = what
+        if failed or self._states.get(name) != state:
+            self._states[name] = state
+            what = _STATES.index(state)
             self._note(name, what + _FAILED if failed else what, at)
 
     def go(self, name: str, at: int) -> None:
-        if self._states.get(name, _ABSENT) != _ABSENT:
-            self._states[name] = _ABSENT
+        if self._states.get(name, "absent") != "absent":
+            self._states[name] = "absent"
             self._note(name, _ABSENT, at)
 
     def lose(self, name: str, at: int) -> None:
