@@ -335,8 +335,8 @@ def decoded(path: str, row: Row) -> Event:
     # SQLite's columns take anything, also text that is none.
     if not (
         at.__class__ is int
+        and (vassal is None or (vassal.__class__ is str and vassal.isascii()) or _is_name(vassal))
         and (monitor is None or _is_name(monitor))
-        and (vassal is None or _is_name(vassal))
     ):
         raise UnreadableEvent(
             f"{path}: event {seq}: a column has another type{VERIFY_SAYS_MORE}",

@@ -47,6 +47,17 @@ class Following(Deploys):
         )
         self.notes: list[Note] = []
 
+    @property
+    def takes_notes(self) -> bool:
+        """Whether a placeholder is open, so that an event may say something of it."""
+        return any(deploy.seq < 0 for deploy in self.open.values())
+
+    def without_notes(self) -> Deploys:
+        """The same where it takes no notes any more. It need not look for placeholders."""
+        follower = Deploys(self.open.values())
+        follower.touched, follower.lost = self.touched, self.lost
+        return follower
+
     def look(
         self, fleet: Fleet, event: Event, phase: Phase | None, name: str, new: bool = False
     ) -> None:

@@ -37,7 +37,7 @@ def chained(reader: Reader, begin: int, end: int, fleet: bytes) -> Folded:
     if begin != anchor.seq:
         edge = Edge(begin, *time_and_hash(reader, begin), b"")
     found = Folded(edge, edge, 0, 0, None, b"", 0, [], [], [])
-    referred = _of_anchor(reader) if begin == anchor.seq else set[str]()
+    referred = dict.fromkeys(_of_anchor(reader) if begin == anchor.seq else ())
     seq, at, hash_ = edge.seq, edge.at, edge.hash
     while rows := reader.fetch(ROWS, seq, end):
         hash_ = chained_rows(rows, seq, at, hash_)
@@ -47,7 +47,7 @@ def chained(reader: Reader, begin: int, end: int, fleet: bytes) -> Folded:
             if kind in DEPLOYED:
                 body = _decode(row[6])
                 if body.spec.config and not body.over_budget:
-                    referred.add(body.spec.config)
+                    referred[body.spec.config] = None
             elif kind == "checkpoint":
                 found.checkpoints += 1
                 found.first = found.first or row[0]

@@ -102,23 +102,25 @@ class _Segment:
     def __init__(self, reader: Reader, begin: int, outcomes: bool) -> None:
         self._reader = reader
         self._outcomes = outcomes
-        self._referred: set[str] = set()
+        self._referred: dict[str, None] = {}
         self._compared = self._checkpoints = 0
         self._first: int | None = None
         self._states: States | None = None
         anchor = reader.anchor
         self._follower: Deploys = Deploys()
+        self._notes: list[Note] = []
         if begin == anchor.seq:
             stored = reader.anchor_snapshot()
             self._fleet = Fleet() if stored is None else from_json(stored.fleet)
             edge = Edge(anchor.seq, 0, anchor.hash, _fleet_digest(self._fleet))
         else:
             self._fleet = self._snapshot_of(begin)
-            self._follower = Following(self._fleet)
+            self._follower = following = Following(self._fleet)
+            self._notes = following.notes
             edge = Edge(begin, *time_and_hash(self._reader, begin), _fleet_digest(self._fleet))
         self.begin = edge
         self._names = list(self._fleet.vassals)
-        self._referred |= configs_of(self._fleet)
+        self._referred.update(dict.fromkeys(configs_of(self._fleet)))
 
     def _snapshot_of(self, seq: int) -> Fleet:
         rows = self._reader.fetch(
@@ -146,7 +148,7 @@ class _Segment:
             self.begin,
             Edge(end, self._fleet.at, previous.hash, _fleet_digest(self._fleet)),
             len(stops), self._checkpoints, self._first, stored_rows(self._reader, self._referred),
-            self._compared, self._names, follower.notes if isinstance(follower, Following) else [],
+            self._compared, self._names, self._notes,
             [deploy for deploy in follower.open.values() if deploy.seq > 0],
         )  # fmt: skip
 
@@ -187,12 +189,12 @@ class _Segment:
             if body.__class__ is Checkpoint:
                 self._checkpoint(event.seq, body)
             actions = take(fleet, event, None, fold)
-            if recorded(actions, failed=event.failed) != row[7]:
+            if (actions or row[7] != "[]") and recorded(actions, failed=event.failed) != row[7]:
                 raise Unclean
             if self._states is not None:
-                self._states.note(fleet, event, actions)
+                self._states.touched.note(fleet, event, actions)
             if body.__class__ is Announced and body.spec.config and not body.over_budget:
-                referred.add(body.spec.config)
+                referred[body.spec.config] = None
 
     def _batches(self, after: int, end: int) -> Iterator[list[Row]]:
         while after < end:
@@ -203,6 +205,8 @@ class _Segment:
             after = rows[-1][0]
             if len(self._follower.touched) > _AT_ONCE:
                 self._compare_settled()
+            if isinstance(self._follower, Following) and not self._follower.takes_notes:
+                self._follower = self._follower.without_notes()
 
     def _checkpoint(self, seq: int, body: Checkpoint) -> None:
         if self._states is None or self._states.version != body.v:
@@ -226,25 +230,31 @@ class _Segment:
 def compare_outcomes(reader: Reader, deploys: Sequence[Deploy]) -> int:
     """Compare deploys with the table; how many. Raises Unclean."""
     for at in range(0, len(deploys), _IN_ONE):
-        known = {deploy.seq: deploy.row[1:4] for deploy in deploys[at : at + _IN_ONE]}
+        some = deploys[at : at + _IN_ONE]
         rows = reader.fetch(
             "SELECT seq, previous, outcome, outcome_seq FROM deploy"
-            f" WHERE seq IN ({', '.join('?' * len(known))})",
-            *known,
+            f" WHERE seq IN ({', '.join('?' * len(some))})",
+            *(deploy.seq for deploy in some),
         )
-        if {seq: tuple(stored) for seq, *stored in rows} != known:
+        if set(rows) != {(d.seq, d.previous, d.outcome, d.outcome_seq) for d in some}:
             raise Unclean
     return len(deploys)
 
 
-def stored_rows(reader: Reader, digests: set[str]) -> bytes:
+def stored_rows(reader: Reader, digests: dict[str, None]) -> bytes:
     """The configs with these digests, as bits by their row ids. Raises Unclean if one is missing.
 
-    Digests themselves would take the memory of all configs.
+    Digests themselves would take the memory of all configs. The digests are in the order in which
+    the events name them, and mostly the texts are stored in this order.
     """
     ((last,),) = reader.fetch("SELECT max(rowid) FROM config")
     bits = bytearray((last or 0) // 8 + 1)
-    wanted = sorted(digests)  # neighbours are on the same pages
+    rest = set(digests)
+    for digest, row in _in_order(reader, next(reversed(digests), ""), len(digests)):
+        if digest in rest:
+            rest.remove(digest)
+            bits[row >> 3] |= 1 << (row & 7)
+    wanted = sorted(rest)  # neighbours are on the same pages
     for at in range(0, len(wanted), _IN_ONE):
         some = wanted[at : at + _IN_ONE]
         marks = ", ".join("?" * len(some))
@@ -254,3 +264,13 @@ def stored_rows(reader: Reader, digests: set[str]) -> bytes:
         for (row,) in rows:
             bits[row >> 3] |= 1 << (row & 7)
     return bytes(bits)
+
+
+def _in_order(reader: Reader, digest: str, count: int) -> Iterator[tuple[str, int]]:
+    """So many configs as they are stored, up to the one with this digest."""
+    query = "SELECT rowid FROM config WHERE digest = ?"
+    for (end,) in reader.fetch(query, digest):
+        for begin in range(end - count, end, _IN_ONE):
+            upto = min(begin + _IN_ONE, end)
+            query = "SELECT digest, rowid FROM config WHERE rowid > ? AND rowid <= ?"
+            yield from reader.fetch(query, begin, upto)

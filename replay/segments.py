@@ -55,7 +55,10 @@ class Clean(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """The tickets, in order: segments, texts by their row ids, then the check of the pages."""
+    """The tickets, in order: the check of the pages, segments, then texts by their row ids.
+
+    The longest one comes first and short ones come last, so that all cores end together.
+    """
 
     head: int
     head_hash: bytes
@@ -66,14 +69,14 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def tickets(self) -> int:
-        return len(self.stops) - 1 + len(self.texts) - 1 + 1
+        return 1 + len(self.stops) - 1 + len(self.texts) - 1
 
 
 class Found(msgspec.Struct):
     """The findings of one process. Only what is clean is told."""
 
     clean: bool = True
-    segments: dict[int, Folded] = {}
+    segments: dict[int, Folded] = {}  # by the event behind which they begin
     texts: int = 0
 
 
@@ -133,27 +136,27 @@ def work(reader: Reader, plan: Plan, progress: Callable[[int], None], tickets: T
         except Exception:  # whatever it is, the fold in order tells it
             found.clean = False
             tickets.drop()
-        if number < len(plan.stops) - 1:
-            progress(plan.stops[number + 1])
+        if 0 < number < len(plan.stops):
+            progress(plan.stops[number])
     return found
 
 
 def _do(reader: Reader, plan: Plan, number: int, found: Found) -> None:
-    segments, texts = len(plan.stops) - 1, len(plan.texts) - 1
-    if number < segments:
-        begin, end = plan.stops[number : number + 2]
-        if plan.mark is not None and end <= plan.mark.seq:
-            fleet = bytes.fromhex(plan.mark.fleet) if end == plan.mark.seq else b""
-            found.segments[number] = chained(reader, begin, end, fleet)
-        else:
-            found.segments[number] = folded(reader, begin, end, plan.outcomes)
-    elif number < segments + texts:
-        begin, end = plan.texts[number - segments : number - segments + 2]
-        found.texts += _check_texts(reader, begin, end)
-    else:
+    segments = len(plan.stops) - 1
+    if number == 0:
         audit = Audit()
         audit.check_structure(reader)
         found.clean &= not audit.count
+    elif number <= segments:
+        begin, end = plan.stops[number - 1 : number + 1]
+        if plan.mark is not None and end <= plan.mark.seq:
+            fleet = bytes.fromhex(plan.mark.fleet) if end == plan.mark.seq else b""
+            found.segments[begin] = chained(reader, begin, end, fleet)
+        else:
+            found.segments[begin] = folded(reader, begin, end, plan.outcomes)
+    else:
+        begin, end = plan.texts[number - segments - 1 : number - segments + 1]
+        found.texts += _check_texts(reader, begin, end)
 
 
 def _check_texts(reader: Reader, begin: int, end: int) -> int:
@@ -177,8 +180,8 @@ def _join(reader: Reader, plan: Plan, found: Sequence[Found]) -> Clean:
     """Join what all processes found. Raises Unclean."""
     if not all(each.clean for each in found):
         raise Unclean
-    parts = {number: part for each in found for number, part in each.segments.items()}
-    segments = [parts[number] for number in range(len(plan.stops) - 1)]
+    parts = {begin: part for each in found for begin, part in each.segments.items()}
+    segments = [parts[begin] for begin in plan.stops[:-1]]
     for one, next_ in pairwise(segments):
         if one.end != next_.begin:
             raise Unclean

@@ -154,7 +154,10 @@ def _number(facts: Any) -> int:
 
 
 class States:
-    """Follows a fleet and keeps the sum of its vassals' hashes. Call ``note`` after each fold."""
+    """Follows a fleet and keeps the sum of its vassals' hashes. Call ``note`` after each fold.
+
+    A replay asks for no ``since``, and can call ``touched.note`` instead.
+    """
 
     def __init__(self, version: int = NEWEST) -> None:
         self.version = version
@@ -163,23 +166,23 @@ class States:
         self._fleet_facts = fleet_facts(version)
         self._numbers: dict[str, int] = {}  # by vassal, as they are in the sum
         self._sum = 0
-        self._touched = Touched(all_of_them=True)  # may be others than in the sum
+        self.touched = Touched(all_of_them=True)  # may be others than in the sum
 
     def forget(self) -> None:
         """Take the fleet as a new one: it was replaced, and the next checkpoint is due earlier."""
-        self._touched.all = True
+        self.touched.all = True
         self.since = 0
 
     def note(self, fleet: Fleet, event: Event, actions: Iterable[Action]) -> None:
         """An event was folded, and ordered these actions."""
-        self._touched.note(fleet, event, actions)
+        self.touched.note(fleet, event, actions)
         if event.kind == "checkpoint":
             self.since = event.seq
 
     def digest(self, fleet: Fleet) -> str:
         """The digest of the fleet as it is, hex."""
-        changed = self._touched.among(fleet)
-        if self._touched.all:
+        changed = self.touched.among(fleet)
+        if self.touched.all:
             changed.update(self._numbers)
         total = self._sum
         for name in changed:
@@ -187,7 +190,7 @@ class States:
             total -= self._numbers.pop(name, 0)
             if vassal is not None:
                 total += self._numbers.setdefault(name, _number(self._vassal_facts(vassal)))
-        self._touched.clear()
+        self.touched.clear()
         self._sum = total % _MODULUS
         whole = (self._sum + _number(self._fleet_facts(fleet))) % _MODULUS
         return f"{whole:064x}"
