@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 from emperord.journal import chain
 from emperord.journal.errors import JournalError
+from emperord.replay import segment as one_segment
 from emperord.replay import segments, tickets
+from emperord.replay.boundaries import Following
 from emperord.replay.verify import lines, verify
 from fold.test_properties import Life
 from hypothesis import HealthCheck, settings
@@ -55,6 +57,8 @@ class Answers:
         patch.setattr(segments, "verified", noted)
         patch.setattr(segments, "LONG", 10)
         patch.setattr(segments, "SEGMENT", segment)
+        # In this process, a segment has several batches of rows.
+        patch.setattr(one_segment, "ROWS", one_segment.ROWS.replace("LIMIT 1000", "LIMIT 3"))
         patch.setattr(tickets, "MOST", processes)
 
 
@@ -73,6 +77,24 @@ def test_a_whole_journal(pristine: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (clean,) = answers.given
     assert clean is not None
     assert (clean.events, clean.snapshots) == (EVENTS, 3)
+
+
+def test_a_segment_takes_no_notes_where_no_deploy_of_before_is_open(
+    pristine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = in_order(pristine, monkeypatch)
+    answers = Answers(monkeypatch, 20, processes=1)
+    ended: list[int] = []
+    without_notes = Following.without_notes
+
+    def noted(self: Following) -> Any:
+        ended.append(len(self.open))
+        return without_notes(self)
+
+    monkeypatch.setattr(Following, "without_notes", noted)
+    assert told(pristine) == alone
+    assert answers.given[0] is not None
+    assert len(ended) == 2
 
 
 @pytest.mark.few(12)
