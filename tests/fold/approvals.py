@@ -5,6 +5,7 @@ sources may have a name.
 """
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any
 
 from emperord.daemon.core.actions import Action
@@ -48,7 +49,8 @@ class Approvals:
 
     def _announced(self, event: Event, actions: Sequence[Action]) -> None:
         body: Any = event.body
-        name, spec = event.vassal or "", body.spec
+        # A copy: a source can announce the same again, and that is checked again.
+        name, spec = event.vassal or "", copy(body.spec)
         self.wanted[name] = spec
         checked = [each for each in actions if each.do == "check" and each.vassal == name]
         if not checked:
