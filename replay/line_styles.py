@@ -35,7 +35,7 @@ _STAMP: Final = re.compile(
 )
 _KINDS: Final = _styles(
     good="vassal_ready vassal_accepting vassal_loyal monitor_recovered keeper_back",
-    busy="spawned adopted exited deadline_passed vassal_resigned",
+    busy="spawned adopted exited deadline_passed vassal_resigned vassal_reloading",
     bad=(
         "spawn_failed vassal_failed heartbeat_lost monitor_failed observation_rejected"
         " request_refused keeper_lost listing_doubted listen_failed"

@@ -50,6 +50,7 @@ ADDED: Final = {
     "18-source-names": ("daemon_started", "names"),
     "22-kept-sockets": ("listen_opened", "change"),
     "23-health": ("health_lost", "failures"),
+    "24-notify": ("timeout_extended", "seconds"),
 }
 
 
