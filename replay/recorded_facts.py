@@ -20,11 +20,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from ..daemon.core.actions import Action
-from ..daemon.core.fleet import Fleet
+from ..daemon.core.fleet import Fleet, Vassal
 from ..daemon.core.fold import BY_ATTEMPT
 from ..journal.events import Body, Event
 
 RESUME: Final = "resume"  # stands for the order before the record begins
+UNANSWERED: Final = ("unlisten", "check", "uncheck")  # or the answer comes when it came
 # An adoption answers no order.
 _ANSWERS: Final = (BY_ATTEMPT | {"listen_failed"}) - {"adopted"}
 _DROPPED: Final = frozenset(
@@ -92,7 +93,7 @@ class RecordedFacts:
             opened[1].events.append((event.at - opened[1].at, event.kind, event.body))
 
     def _order(self, event: Event, order: Action) -> None:
-        if order.do == "unlisten":
+        if order.do in UNANSWERED:
             return
         self.orders.append(Order(event.at, order.do, order.vassal))
         answer = Answer(event.at, order.config, [])
@@ -112,6 +113,13 @@ class RecordedFacts:
     def count(self, do: str) -> int:
         """How many such orders were given."""
         return sum(order.do == do for order in self.orders)
+
+
+def rechecked(body: Body, vassal: Vassal | None) -> Body | None:
+    """The verdict of a preflight, of the vassal's present check; None where it has none."""
+    if vassal is None or vassal.check is None:
+        return None
+    return msgspec.structs.replace(body, check=vassal.check)
 
 
 def renamed(body: Body, attempt: int | None) -> Body:

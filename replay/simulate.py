@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from ..daemon.core.fleet import Fleet, copied
+from ..daemon.core.fold import BY_CHECK
 from ..journal.events import Body, DeadlinePassed, Event, Exited, HeartbeatLost, OfAttempt, Spawned
 from ..journal.policy import Policy
 from ..journal.reading import Reader
@@ -22,7 +23,7 @@ from . import intact_events
 from .clocks import stamp
 from .event_text import decode_actions
 from .rebuild import base, fold_one
-from .recorded_facts import RESUME, Order, RecordedFacts, renamed
+from .recorded_facts import RESUME, UNANSWERED, Order, RecordedFacts, rechecked, renamed
 from .tally import Window
 
 _SECOND: Final = 1_000_000_000
@@ -123,6 +124,10 @@ class Run:
         if news.kind == "daemon_started":
             policy: Policy = msgspec.structs.replace(body.policy, **self.changes)
             body = msgspec.structs.replace(body, policy=policy)
+        if news.kind in BY_CHECK:  # it comes when it came
+            body = rechecked(body, self.fleet.vassals.get(news.vassal or ""))
+            if body is None:
+                return
         if hasattr(body, "attempt"):  # adopted, or dead while no daemon was there
             vassal = self.fleet.vassals.get(news.vassal or "")
             if vassal is None or vassal.attempt is None:
@@ -140,7 +145,7 @@ class Run:
         event = Event(fleet.seq + 1, at, kind, monitor, vassal, None, body)
         actions = fold_one(fleet, event)
         for action in actions:
-            if action.do != "unlisten":
+            if action.do not in UNANSWERED:
                 self.orders.append(Order(at, action.do, action.vassal))
                 self._answer(at, action.do, action.vassal, action.attempt, action.config)
         if vassal is None:

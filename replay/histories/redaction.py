@@ -40,9 +40,9 @@ _BY_SHARER: Final = frozenset(("users", "held", "spent"))
 _WORDS: Final = frozenset(  # of the vocabulary
     (
         *PHASES, "start", "stop", "reload", "retry", "restart", "reopen", "upgrade", "spawn",
-        "kill", "listen", "unlisten", "express", "queue", "retries", "exec", "resources",
-        "interrupted", "address", "busy", "told", "replaced", "killed", "failed", "rebooted",
-        "unknown",
+        "kill", "listen", "unlisten", "check", "uncheck", "express", "queue", "retries", "exec",
+        "resources", "interrupted", "address", "busy", "told", "replaced", "killed", "failed",
+        "rebooted", "unknown",
     )
 )  # fmt: skip
 _ENUMS: Final = frozenset(("phase", "do", "order", "request", "fault", "how", "last"))
@@ -170,7 +170,7 @@ class _Redaction:
             return {with_.source(url): self._any("", each) for url, each in value.items()}
         if key == "vassals":
             return {with_.name(name): self._vassal(name, each) for name, each in value.items()}
-        if key in ("spec", "running", "runs"):
+        if key in ("spec", "kept", "running", "runs"):
             self._spec = value
         return {name: self._any(name, each) for name, each in value.items()}
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from ...journal import chain
-from ...monitors import readiness, settings, world
+from ...monitors import preflight, readiness, settings, world
 from ...monitors.names import EXTENSIONS
 from ...monitors.registry import SCHEMES
 
@@ -112,6 +112,10 @@ class StandIns:
         if key in plain and world.flaw(key, value) is None:
             return value
         if key == "ready-timeout" and readiness.flaw(key, value) is None:
+            return value
+        if key == "preflight-timeout" and preflight.flaw(key, value) is None:
+            return value
+        if key == "preflight" and value == preflight.BUILT_IN:
             return value
         if key == "ready":  # all conditions decide the same
             return "tcp://127.0.0.1:1" if ":" in value else value

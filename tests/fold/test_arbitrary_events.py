@@ -83,6 +83,7 @@ def _any_fields(kind: str) -> dict[str, st.SearchStrategy[Any]]:
         "silent": st.just(30.0),
         "change": attempts,
         "failures": st.just(3),
+        "check": attempts,
         "reason": st.just("x"),
         "name": names,
         "missing": st.just(()),

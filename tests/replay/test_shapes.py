@@ -51,6 +51,7 @@ ADDED: Final = {
     "22-kept-sockets": ("listen_opened", "change"),
     "23-health": ("health_lost", "failures"),
     "24-notify": ("timeout_extended", "seconds"),
+    "25-preflights": ("preflight_passed", "check"),
 }
 
 

@@ -1,0 +1,63 @@
+"""Refused changes, as each command of the replay tells them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from emperord.replay.main import cli
+from journal_builder import building
+
+CHECKED: dict[str, Any] = {"settings": {"preflight": "check"}}
+REASON = "its preflight ended with exit code 1"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """A journal in which a change was refused, and the next one passed and was refused later."""
+    path = str(tmp_path / "journal.db")
+    with building(path) as b:
+        b.start()
+        b.added("a.ini", b"one\n")
+        b.spawned("a.ini")
+        b.accepting("a.ini")
+        passed = b.changed("a.ini", b"two\n", **CHECKED)
+        b.event("preflight_passed", "a.ini", cause=passed, check=passed)
+        b.accepting("a.ini")
+        refused = b.changed("a.ini", b"three\n", **CHECKED)
+        b.event("deploy_refused", "a.ini", cause=refused, check=refused, reason=REASON, code=1)
+        b.event("daemon_stopping", reason="SIGTERM")
+        b.exited("a.ini", code=0)
+        b.event("daemon_stopped")
+    return path
+
+
+def said(path: str, *words: str) -> str:
+    run = CliRunner().invoke(cli, ["--journal", path, *words])
+    assert run.exit_code == 0, run.output
+    return run.stdout
+
+
+def test_state_and_why(path: str) -> None:
+    assert f"its change was refused: {REASON} (event 10)" in said(path, "state")
+    assert f"its change was refused: {REASON} (event 10)" in said(path, "why", "a.ini")
+    (vassal,) = json.loads(said(path, "state", "--json"))["vassals"]
+    assert (vassal["refused"]["seq"], vassal["refused"]["reason"]) == (10, REASON)
+    assert vassal["target"] != vassal["config"]
+
+
+def test_history_and_report(path: str) -> None:
+    found = json.loads(said(path, "history", "--json"))
+    told = [(each["seq"], each["outcome"], each["outcome_seq"]) for each in found]
+    assert told == [(3, "accepting", 5), (6, "accepting", 8), (9, "refused", 10)]
+    report = json.loads(said(path, "report", "--json"))
+    assert report["fleet"]["deploys"] == 3
+
+
+def test_verify_and_simulate(path: str) -> None:
+    """Another policy changes nothing about a verdict: it comes when it came."""
+    said(path, "verify")
+    told = json.loads(said(path, "simulate", "--set", "mercy=5", "--json"))
+    one = {"recorded": 1, "modelled": 1, "set": 1}
+    assert (told["totals"]["starts"], told["totals"]["reloads"]) == (one, one)
