@@ -33,7 +33,7 @@ def whys(witness: Path) -> list[str]:
 
 
 def compared(emperor: Emperor, witness: Path, key: Path | None = None) -> str:
-    known = read(str(witness), None if key is None else str(key))
+    known = read(str(witness), () if key is None else (str(key),))
     verdict = verify(str(emperor.journal), witness=known)
     return f"{verdict.exit_code}\n" + "\n".join(lines(str(emperor.journal), verdict))
 
