@@ -54,6 +54,8 @@ def _reason(reader: Reader, cause: Row, kills: bool) -> str:
     match body:
         case e.HeartbeatLost():
             return ends.HANGS if body.asked else f"no heartbeat for {body.silent:g} s"
+        case e.HealthLost():
+            return f"failed checks of its health: {body.failures}"
         case e.DeadlinePassed():
             return _overdue(reader, cause, body)
         case e.OperatorRequested():

@@ -19,10 +19,6 @@ from .clocks import exact
 
 def essence(body: e.Body) -> str:
     """An event's body in a few words."""
-    return _essence(body) if type(body) in _SAYS else _by_fields(body)
-
-
-def _essence(body: e.Body) -> str:
     match body:
         case e.Announced():
             return _announced(body)
@@ -49,6 +45,8 @@ def _essence(body: e.Body) -> str:
             return f"an error of the daemon in {shown(body.place)}: {shown(body.reason)}"
         case e.HeartbeatLost():
             return HANGS if body.asked else f"silent for {body.silent:g} s"
+        case e.HealthLost():
+            return f"failed checks in a row: {body.failures}"
         case e.TimeoutExtended():
             return f"{body.seconds:g} s at most"
         case e.Adopted():
@@ -72,21 +70,6 @@ def _essence(body: e.Body) -> str:
             return f"{body.request} by {operator(body)}{_reason(body.reason)}"
         case e.RequestRefused():
             return _refused(body)
-    raise AssertionError(body)
-
-
-_SAYS: Final = frozenset(
-    (
-        e.Announced, e.Restored, e.Exited, e.Rejected, e.Doubted, e.Spawned, e.SpawnFailed,
-        e.HeartbeatLost, e.Adopted, e.DeadlinePassed, e.DaemonStarted, e.OperatorRequested,
-        e.PressureObserved, e.ClockJumped, e.JournalAdopted, e.JournalForked, e.VassalFailed,
-        e.RequestRefused, e.Checkpoint, e.OfKeeper,
-    )
-)  # fmt: skip
-
-
-def _by_fields(body: e.Body) -> str:
-    """Bodies whose one text says it all, and those that say nothing."""
     return shown(getattr(body, "reason", ""))
 
 

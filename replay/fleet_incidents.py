@@ -207,7 +207,7 @@ def deaths(reader: Reader, after: int, upto: int) -> Counter[str]:
     )  # fmt: skip
     found: Counter[str] = Counter()
     for seq, name, body, kind, actions in rows:
-        ordered = kind != "heartbeat_lost" and any(
+        ordered = kind not in ("heartbeat_lost", "health_lost") and any(
             action.vassal == name and action.do in ("stop", "kill")
             for action in decode_actions(actions or "[]")
         )

@@ -41,6 +41,9 @@ _OUTSIDE: Final = frozenset(
     )
 )
 BEFORE: Final = "before"  # the kind of the line that stands for an event before the period
+_FAILURES: Final = frozenset(
+    ("exited", "spawn_failed", "repeated", "heartbeat_lost", "health_lost", "outage")
+)
 _LEADS: Final = {
     "vassal_removed": ("listing_doubted", "monitor_recovered", "outage"),
     "listing_doubted": ("monitor_recovered", "outage"),
@@ -238,7 +241,7 @@ def _place(node: Node, rows: dict[int, int]) -> tuple[int, int]:
 
 
 def _colour(item: Item) -> str:
-    if item.kind in ("exited", "spawn_failed", "repeated", "heartbeat_lost", "outage"):
+    if item.kind in _FAILURES:
         return "#c33"
     if item.kind in ("vassal_accepting", "vassal_ready", "spawned"):
         return "#393"

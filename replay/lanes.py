@@ -39,7 +39,9 @@ _OF_ALL: Final[dict[str, Sort]] = {
     "listing_doubted": "source",
     "observation_rejected": "source",
 }
-_DEATHS: Final = ("spawn_failed", "heartbeat_lost", "vassal_failed", "listen_failed")
+_DEATHS: Final = (
+    "spawn_failed", "heartbeat_lost", "health_lost", "vassal_failed", "listen_failed",
+)  # fmt: skip
 
 
 class Bar(NamedTuple):

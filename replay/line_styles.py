@@ -34,10 +34,10 @@ _STAMP: Final = re.compile(
     rf"(?P<before>{_HOST}{_SEQ})(?P<day>\d{{4}}-\d\d-\d\d) (?P<clock>{_CLOCK}) (?P<zone>[^ ]+) "
 )
 _KINDS: Final = _styles(
-    good="vassal_ready vassal_accepting vassal_loyal monitor_recovered keeper_back",
+    good="vassal_ready vassal_accepting vassal_loyal monitor_recovered keeper_back health_regained",
     busy="spawned adopted exited deadline_passed vassal_resigned vassal_reloading",
     bad=(
-        "spawn_failed vassal_failed heartbeat_lost monitor_failed observation_rejected"
+        "spawn_failed vassal_failed heartbeat_lost health_lost monitor_failed observation_rejected"
         " request_refused keeper_lost listing_doubted listen_failed"
     ),
     idle="vassal_added vassal_changed vassal_removed vassal_destroyed",

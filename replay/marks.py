@@ -224,6 +224,8 @@ def _ended(told: Record, entry: Entry, settings: dict[str, str], ran: bool) -> M
     cause = told.get(event.cause)
     if cause is not None and cause.event.kind == "heartbeat_lost":
         return _mark("death", event, f"{essence(cause.event.body)}, so it was killed")
+    if cause is not None and cause.event.kind == "health_lost":
+        return _mark("death", event, f"{essence(cause.event.body)}, so it was stopped")
     ordered = cause is not None and cause.orders_to("stop", "kill")
     codes = settings.get("success-exit-codes", "0").replace(",", " ").split()
     well = body.code is not None and str(body.code) in codes

@@ -25,7 +25,7 @@ from .uptime import Report, Spell, State, finished, is_failure, was_failing
 _KEPT: Final = 2_000  # deploys that wait to be counted
 # Events that may tell of a failure.
 _FAILURES: Final = frozenset(
-    ("exited", "heartbeat_lost", "spawn_failed", "listen_failed", "vassal_failed")
+    "exited heartbeat_lost health_lost spawn_failed listen_failed vassal_failed".split()
 )
 
 
@@ -222,6 +222,11 @@ class Tally:
                 return True
             return False
         if kind == "heartbeat_lost" and runs and body.attempt == attempt:
+            self.totals.die(name)
+            return True
+        if kind == "health_lost" and runs and body.attempt == attempt:
+            if self.fleet.vassals[name].phase != "stopping":
+                return False  # its settings want it noted, and no more
             self.totals.die(name)
             return True
         if kind == "spawn_failed":

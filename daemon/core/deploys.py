@@ -320,6 +320,7 @@ def _of_attempt(deploy: Deploy, event: Event, phase: Phase | None, vassal: Vassa
             deploy.settle("running", event)
     elif (
         kind == "heartbeat_lost"
+        or (kind == "health_lost" and vassal is not None and vassal.phase == "stopping")
         or (kind == "exited" and not body.away)
         or (kind == "spawn_failed" and body.fault != "interrupted")
     ):

@@ -34,6 +34,11 @@ def silent(builder: Builder) -> None:
     _ends(builder, seq, signal=9)
 
 
+def unhealthy(builder: Builder) -> None:
+    seq = builder.of_attempt("health_lost", "a.ini", failures=3)
+    _ends(builder, seq, signal=15)
+
+
 def ignored_the_stop(builder: Builder) -> None:
     stop = builder.operator("stop", "a.ini")
     _ends(builder, _overdue(builder, stop), signal=9)
@@ -88,6 +93,7 @@ CASES: Final[dict[Callable[[Builder], None], tuple[str, str | None, str | None, 
     short_of_memory: (
         "SIGKILL", "by the kernel: out of memory (memory.events: oom_kill 1)", None, 1,
     ),
+    unhealthy: ("SIGTERM", "as ordered: unhealthy: 3 checks in a row have failed", "stop", 1),
     silent: ("SIGKILL", "by emperord: no heartbeat for 30 s", "kill", 1),
     ignored_the_stop: ("SIGKILL", "by emperord: it did not stop in time", "kill", 0),
     asked_twice: ("SIGKILL", "by emperord: a second request to stop", "kill", 0),
@@ -99,6 +105,7 @@ CASES: Final[dict[Callable[[Builder], None], tuple[str, str | None, str | None, 
 # The record alone, without the fold, has other words for these.
 IN_RECORD: Final[dict[Callable[[Builder], None], str]] = {
     stopped: "as ordered: stop by an operator (event 6)",
+    unhealthy: "as ordered: failed checks of its health: 3",
     hung: "by emperord: its start hung",
 }
 

@@ -135,8 +135,36 @@ def falls_silent(b: Builder) -> None:
     b.accepting("a.ini")
 
 
+def is_unhealthy(action: str) -> Story:
+    """Its checks fail. The second of them is not told again until one has passed."""
+
+    def story(b: Builder) -> None:
+        b.changed("a.ini", settings={"command": "x", "health": "tcp://:1", "health-action": action})
+        b.exited("a.ini", code=0)
+        b.spawned("a.ini")
+        b.of_attempt("health_lost", "a.ini", after=30, failures=3)
+        if action == "restart":
+            b.exited("a.ini", code=0)
+            deadline = b.fleet.vassals["a.ini"].deadline
+            b.event("deadline_passed", "a.ini", after=5, deadline=deadline)
+            b.spawned("a.ini")
+        b.event("pressure_observed", after=10, cpu=1)
+
+    return story
+
+
 # Up from event 3 (6:00:05) on, where it is added at 6:00:03, spawned and accepts.
 CASES: list[tuple[str, Story, dict[str, Any]]] = [
+    (
+        "its checks fail, and it is restarted",
+        is_unhealthy("restart"),
+        {"outages": 1, "deaths": 1},
+    ),
+    (
+        "its checks fail, and that is recorded",
+        is_unhealthy("record"),
+        {"outages": 0, "deaths": 0},
+    ),
     (
         "up without an end",
         lambda b: b.event("pressure_observed", after=10, cpu=1),
