@@ -25,7 +25,7 @@ from .uptime import Report, Spell, State, finished, is_failure, was_failing
 _KEPT: Final = 2_000  # deploys that wait to be counted
 # Events that may tell of a failure.
 _FAILURES: Final = frozenset(
-    "exited heartbeat_lost health_lost spawn_failed listen_failed vassal_failed".split()
+    ["exited", "heartbeat_lost", "health_lost", "spawn_failed", "listen_failed", "vassal_failed"]
 )
 
 
