@@ -8,6 +8,7 @@ from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..daemon.cli import commandline, completion
 from ..daemon.cli.commandline import TIME
@@ -213,9 +214,18 @@ def raw_option(command: Callable[..., None]) -> Callable[..., None]:
 
 def kinds_option(kinds: Sequence[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The option ``--kind``; the function gets the kinds as ``chosen``."""
+    brief = completion.one_of([each.removeprefix("vassal_") for each in kinds])
+    full = completion.one_of(kinds)
+
+    def complete(
+        context: click.Context, option: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """No brief kind begins with a v."""
+        return (full if incomplete.startswith("v") else brief)(context, option, incomplete)
+
     return click.option(
         "--kind", "chosen", callback=_kinds(kinds), multiple=True, metavar="K", help="Only these.",
-        shell_complete=completion.one_of([each.removeprefix("vassal_") for each in kinds]),
+        shell_complete=complete,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ After an operator adopted a journal that was not the witnessed one, the daemon's
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -32,13 +32,13 @@ class Witness(msgspec.Struct):
     name: str
     lines: list[tuple[int, Line]]
     unreadable: list[int]  # lines, by number
-    check: signatures.Check | None = None
+    checks: list[signatures.Check] = []  # a line is signed if one of them says so
 
 
-def read(path: str, key: str | None) -> Witness:
+def read(path: str, keys: Sequence[str] = ()) -> Witness:
     """Read a witness's lines, from a file or from standard input. Raises JournalError."""
-    check = None if key is None else signatures.checker(key)
-    witness = Witness("standard input" if path == STDIN else path, [], [], check)
+    checks = [signatures.checker(key) for key in keys]
+    witness = Witness("standard input" if path == STDIN else path, [], [], checks)
     with _opened(path) as file:
         for number, line in lines_of(file):
             if line is None:
@@ -122,18 +122,29 @@ def _how(line: Line, reader: Reader, last: int) -> str:
 
 
 def _check_signatures(witness: Witness, audit: Audit) -> None:
-    if witness.check is None:
+    if not witness.checks:
         if any(line.signature is not None for _, line in witness.lines):
             audit.notes.append("signatures of the witness are not checked; give --witness-key")
         return
-    bad = [
-        number
-        for number, line in witness.lines
-        if line.signature is None or not witness.check(line.signed, line.signature)
-    ]
-    if bad:
-        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+    unsigned, foreign = list[int](), list[int]()
+    for number, line in witness.lines:
+        signature = line.signature
+        if signature is None:
+            unsigned.append(number)
+        elif not any(check(line.signed, signature) for check in witness.checks):
+            foreign.append(number)
+    if unsigned:
         audit.find(
-            f"line {bad[0]}{more} of {shown(witness.name)}: not signed by the key, so somebody"
-            " else wrote or changed it"
+            f"{_lines(unsigned, witness)}: not signed by the key nor by another one, so anybody can"
+            " have written it"
         )
+    if foreign:
+        audit.find(
+            f"{_lines(foreign, witness)}: not signed by the key, so somebody else wrote or changed"
+            " it; if the key was replaced, give the former one by --witness-key, too"
+        )
+
+
+def _lines(numbers: Sequence[int], witness: Witness) -> str:
+    more = f" and {len(numbers) - 1} more" if len(numbers) > 1 else ""
+    return f"line {numbers[0]}{more} of {shown(witness.name)}"

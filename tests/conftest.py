@@ -31,10 +31,21 @@ SLOW_LIMIT = 280  # of a test that is marked slow, or search; more where EFFORT 
 IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 
-def pytest_configure() -> None:
-    """Have times without an offset in UTC, here and in the processes that tests start."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Have times without an offset in UTC, here and in the processes that tests start.
+
+    A process that collects the tests does so without a collector of garbage: it keeps all of them.
+    """
     os.environ["TZ"] = "UTC"
     time.tzset()
+    if config.getoption("dist", "no") == "no":  # else this one hands them out
+        gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage again, but never look at the tests: they are most of all objects."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,6 +1,7 @@
 """``verify``: is the record whole, and does the fold come to the same?"""
 
 import sys
+from collections.abc import Sequence
 from itertools import chain
 
 import click
@@ -24,8 +25,9 @@ from ..verify import Verdict
     help="Compare with what 'emperor --witness' wrote there; - reads standard input.",
 )
 @click.option(
-    "--witness-key", metavar="FILE", help="Check its signatures by this public key (PEM)."
-)
+    "--witness-key", "witness_keys", metavar="FILE", multiple=True,
+    help="Check its signatures by this public key (PEM); again for a key that was replaced.",
+)  # fmt: skip
 @click.option(
     "--since-verified", "mark", metavar="FILE",
     help="Fold only the events behind those that a former run compared, as FILE says, and write"
@@ -38,7 +40,7 @@ from ..verify import Verdict
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
 def command(
-    path: str, witness: str | None, witness_key: str | None, mark: str | None, copy: str | None,
+    path: str, witness: str | None, witness_keys: Sequence[str], mark: str | None, copy: str | None,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Check chain, actions and states, by folding all again.
@@ -47,11 +49,11 @@ def command(
     Exits with 3 if the record is damaged, or is not what a witness or another copy has of it.
     """
     progress = Progress()
-    if witness_key is not None and witness is None:
+    if witness_keys and witness is None:
         raise click.UsageError("--witness-key checks the lines of --witness; give --witness, too")
     try:
         # Before the journal: what a daemon writes meanwhile is in both.
-        lines = None if witness is None else witnessed.read(witness, witness_key)
+        lines = None if witness is None else witnessed.read(witness, witness_keys)
         since = None if mark is None else Since(mark)
         verdict = verify.verify(path, progress, lines, since)
         found = None if copy is None else _compared(path, copy)

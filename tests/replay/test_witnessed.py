@@ -222,6 +222,28 @@ def test_signed_lines(path: Path, key: Path, tmp_path: Path) -> None:
     assert "not signed by the key" in result.stdout
 
 
+def test_a_key_that_was_replaced(path: Path, key: Path, tmp_path: Path) -> None:
+    former = tmp_path / "former.pem"
+    subprocess.run(
+        ["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(former)],
+        check=True,
+        capture_output=True,
+    )
+    witness_of(path, *WITNESSED[:1], key=former)
+    witness = witness_of(path, *WITNESSED[1:], key=key)
+    told = ("--witness", str(witness), "--witness-key", str(key))
+    result = run(path, *told)
+    assert result.exit_code == 3
+    assert "if the key was replaced, give the former one by --witness-key" in result.stdout
+    result = run(path, *told, "--witness-key", str(former))
+    assert (result.exit_code, "not signed" in result.stdout) == (0, False), result.stdout
+    # A line without a signature is one of no key.
+    witness_of(path, *WITNESSED[:1])
+    result = run(path, *told, "--witness-key", str(former))
+    assert result.exit_code == 3
+    assert "nor by another one, so anybody can have written it" in result.stdout
+
+
 def test_a_line_that_was_changed_is_not_signed_any_more(path: Path, key: Path) -> None:
     witness = witness_of(path, *WITNESSED, key=key)
     witness.write_bytes(witness.read_bytes().replace(b'"seq":16', b'"seq":17'))

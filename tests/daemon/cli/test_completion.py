@@ -109,6 +109,7 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> str:
         (("show", "app-o"), ["app-one.ini"]),
         (("events", "--monitor", ""), ["dir:vassals"]),
         (("events", "--kind", "adde"), ["added"]),
+        (("events", "--kind", "vassal_a"), ["vassal_added", "vassal_accepting"]),
         (("events", "--kind", "daemon_re"), ["daemon_ready"]),
         (("report", "--sort", "na"), ["name"]),
         (("repo",), ["report"]),
