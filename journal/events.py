@@ -18,7 +18,8 @@ import msgspec
 
 from .body import Body as Body
 from .policy import Policy
-from .service_events import HealthLost, HealthRegained, ListenOpened, ListenRefused
+from .service_events import HealthLost as HealthLost
+from .service_events import HealthRegained, ListenOpened, ListenRefused
 
 
 class Spec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
