@@ -23,6 +23,7 @@ its ``"reason": TEXT``, and is answered when it is durable. A refused one is jou
 import array
 import contextlib
 import errno
+import logging
 import math
 import os
 import select
@@ -35,6 +36,7 @@ import trio
 
 from ...monitors import stale_socket
 from ..cli import escapes
+from ..host import failures
 from ..keeper.link import KeeperLink
 from ..keeper.protocol import CONTROL
 from . import unix_sockets
@@ -49,6 +51,7 @@ _LOOK: Final = 2.0  # seconds between looks whether a client is there that waits
 # Why a request for a change is refused while the journal cannot be written.
 NOT_RECORDED: Final = "nothing is done that cannot be recorded: "
 T = TypeVar("T")
+log = logging.getLogger("emperor")
 
 
 class Refused(Exception):
@@ -317,6 +320,13 @@ async def _reply(line: bytes, client: Client, answer: Answer) -> tuple[bytes, so
         answered = await answer(request, client)
     except Refused as refused:
         return _refusal(str(refused), **refused.more), None
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        raise  # the client has gone
+    except Exception as fault:  # a bug of ours is to end this answer, and not the daemon
+        error = failures.alone(fault)
+        log.error("no answer to a client of uid %s: %s", client.uid, failures.describe(error))
+        reason = failures.reason_of(error)
+        return _refusal(f"an error of the daemon, whose log says more: {reason}"), None
     if isinstance(answered, bytes):
         return answered, None
     said, passed = answered if isinstance(answered, tuple) else (answered, None)

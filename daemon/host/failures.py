@@ -47,6 +47,13 @@ def reason_of(error: BaseException) -> str:
     return shown(text)[:_LONGEST_REASON]
 
 
+def alone(error: Exception) -> Exception:
+    """The error that a nursery has in a group of one."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
 def describe(error: BaseException) -> str:
     """The error for the log, over several lines, without secrets."""
     error = original(error)
