@@ -19,7 +19,7 @@ from .clocks import stamp
 COLUMNS: Final = ("vassal", "what", "before", "after")
 # They differ whenever a process or a config does.
 _LEFT_OUT: Final = ("name", "attempt", "ts", "not_before")
-_DIGESTS: Final = ("config", "running")
+_DIGESTS: Final = ("config", "target", "running")
 
 
 def differences(
@@ -40,6 +40,8 @@ def differences(
 
 def _of_vassal(name: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for what, value in new.items():
+        if what == "target" and (old[what], value) == (old["config"], new["config"]):
+            continue  # it is the wanted one
         if what not in _LEFT_OUT and value != old[what]:
             yield _one(name, what, old[what], value)
 

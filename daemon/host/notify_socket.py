@@ -58,7 +58,7 @@ class NotifySocket:
         end.setblocking(False)
         self.end = end
         self.path = path
-        self._kept_name = kept_name
+        self.kept_name = kept_name
         self.read_limit = ReadLimit()
         self.waits = False  # a message was taken in whose events are not durable yet
         self.records = Bucket(_BURST, 1.0)  # messages of which each is an event
@@ -92,7 +92,7 @@ class NotifySocket:
                 " the daemon another RUNTIME_DIRECTORY"
             ) from None
         made = cls(end, path, KEPT + mark)
-        keeper.keep(made._kept_name, [end.fileno()], {"path": path})
+        keeper.keep(made.kept_name, [end.fileno()], {"path": path})
         return made
 
     @classmethod
@@ -140,7 +140,7 @@ class NotifySocket:
 
     def tell_status(self, keeper: KeeperLink) -> None:
         """Have the keeper know the status, for the next daemon."""
-        keeper.tell_about(self._kept_name, {"status": self.status})
+        keeper.tell_about(self.kept_name, {"status": self.status})
 
     def use_main(self, keeper: KeeperLink, main: MainProcess | None) -> None:
         """Have this process get the signals of the vassal; None: its leader."""
@@ -148,7 +148,7 @@ class NotifySocket:
         if former is not None:
             former.close()
         told = (0, 0) if main is None else (main.pid, main.started)
-        keeper.tell_about(self._kept_name, {"main": told})
+        keeper.tell_about(self.kept_name, {"main": told})
 
     def close(self) -> None:
         """Leave it to the keeper."""
@@ -162,7 +162,7 @@ class NotifySocket:
             self.end.shutdown(socket.SHUT_RDWR)
             while True:  # until none is left, which is an error as well
                 self.consume()
-        keeper.drop(self._kept_name)
+        keeper.drop(self.kept_name)
         self.close()
         with contextlib.suppress(OSError):
             os.unlink(self.path)

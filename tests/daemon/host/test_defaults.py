@@ -47,7 +47,7 @@ def test_a_file_that_cannot_be_used_refuses_the_start(
 ) -> None:
     file = tmp_path / "defaults.ini"
     daemon = make_daemon("--vassal-defaults", str(file))
-    refused = [str(file) + ": No such file or directory"]
+    refused = [f"--vassal-defaults {file} cannot be read: No such file or directory"]
     for text, reason in (
         (None, refused[0]),
         ("[emperor]\nx = 1\n", f"--vassal-defaults {file}: [emperor] x: no such setting"),
