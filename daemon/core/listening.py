@@ -6,7 +6,8 @@ The host opens them when it starts the vassal, and closes those that the vassal 
 A change of the addresses of a vassal that runs is the exception. The new ones are opened before
 its process is stopped: an address that cannot be had must not cost the service that there is. The
 order is ``listen``; the answer is ``listen_opened``, and then the vassal restarts, or
-``listen_refused``, and then it runs on with the former config.
+``listen_refused``, and then it runs on with the former config. An operator's reload or restart
+tries again in the same way.
 
 Journals of rules 1 have no such settings, so no rule tells the decisions apart.
 """

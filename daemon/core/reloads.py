@@ -113,9 +113,10 @@ def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
 
 def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     slots.leave(fleet, vassal.name)  # its turn is now, whatever place it had
-    if needs_restart(vassal) and not vassal.anew:
-        if listening.opens_first(vassal, event, actions):
-            return
+    fixed = needs_restart(vassal)
+    if fixed and listening.opens_first(vassal, event, actions):
+        return
+    if fixed and not vassal.anew:
         end(fleet, vassal, event, actions, "stop", _why_not_in_place(vassal))
         return
     way = way_to_reload(vassal)

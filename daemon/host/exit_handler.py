@@ -91,7 +91,7 @@ class ExitHandler:
         self._watch.remove_config(process)
         self._keeper.drop(process.kept_name)
         self._notifications.forget(process)
-        process.close()
+        process.discard()
         self._processes.remove(process)
         self._mailbox.forget(process.name)
         if process.spec.copy:
@@ -115,7 +115,7 @@ class ExitHandler:
             partial(self._watch.remove_control, process),
             partial(self._keeper.drop, process.kept_name),
             partial(self._notifications.forget, process),
-            process.close,
+            process.discard,
             partial(self._copies.release, (process.name, process.attempt)),
             partial(self._keeper.acknowledge, process.identity),
         ]

@@ -212,7 +212,7 @@ class KeptSockets:
 def terms_of(spec: Spec, policy: Policy) -> Terms:
     """How to listen for a vassal of this spec. May block. Raises CannotListen."""
     settings = spec.settings
-    how = terms(spec, policy)
+    how = terms(spec, policy)._replace(setting="a socket of its listen")
     mode, backlog = settings.get("listen-mode"), settings.get("listen-backlog")
     if mode is not None:
         how = how._replace(mode=int(mode, 8))

@@ -92,11 +92,18 @@ class Process:
         """Have the keeper know facts about it, for a daemon that has lost its journal."""
         keeper.tell_about(self.kept_name, about)
 
+    def discard(self) -> None:
+        """The attempt is over: take out all that is in its sockets, and close them."""
+        if self.takes_rights:
+            for end in (self.control, self.config):
+                if end is not None:
+                    descriptors.drain(end)
+        self.close()
+
     def close(self) -> None:
+        """Close our copies. The next daemon gets all that is in its sockets."""
         for end in (self.control, self.config):
             if end is not None:
-                if self.takes_rights:
-                    descriptors.drain(end)
                 end.close()
         if self.notify is not None:
             self.notify.close()

@@ -9,13 +9,16 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ...journal.events import Spec
 from ...journal.policy import Policy
 from ...monitors.names import shown
 from ...monitors.tenant import Tenant, rights_of
 from .listen_address import CannotListen
+
+
+ON_DEMAND: Final = "a socket on demand"
 
 
 class Terms(NamedTuple):
@@ -32,6 +35,7 @@ class Terms(NamedTuple):
     user: int | None = None
     directory: str | None = None
     group: int | None = None
+    setting: str = ON_DEMAND  # for messages: which one names the address
 
 
 class File(NamedTuple):
@@ -69,8 +73,8 @@ def _check_folder(folder: int, path: str, how: Terms) -> None:
     others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     if path != how.directory:
         reason = (
-            f"{shown(path)} does not belong to uid {how.user}; a socket on demand must be in a"
-            " directory of its vassal's user"
+            f"{shown(path)} does not belong to uid {how.user}; {how.setting} must be in a directory"
+            " of its vassal's user"
         )
     elif status.st_uid != 0 or others:
         reason = f"others than root can write to {shown(path)}; chown or chmod it"

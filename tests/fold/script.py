@@ -64,6 +64,7 @@ SAID: Final = {
     "adopted": "adopted",
 }
 CHECKED: Final = {"passed": "preflight_passed", "refused": "deploy_refused"}
+OPENED: Final = {"opened": "listen_opened", "unopened": "listen_refused"}
 # Words of a line that are settings of a config's own section.
 OURS: Final = (
     "command", "reload", "restart", "success-exit-codes", "preflight", "ready", "listen", "health",
@@ -149,6 +150,9 @@ class Script:
         if word in CHECKED:
             body = {"check": self.fleet.vassals[name].check or 0} | settings
             return CHECKED[word], name, None, body
+        if word in OPENED:
+            body = {"change": self.fleet.vassals[name].opening or 0} | settings
+            return OPENED[word], name, None, body
         kind = SAID[word]
         run = self.runs[name][int(settings.pop("attempt", 0)) - 1]
         return kind, name, None, {"attempt": run} | DEFAULTS.get(kind, {}) | plain(settings)

@@ -10,8 +10,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from emperord.daemon.core.fleet import Vassal
 from emperord.daemon.host import descriptors
+from emperord.daemon.host.process import Process
 from emperord.daemon.host.read_limit import BURST, OWED, RATE, ReadLimit
+from emperord.journal.events import Spec
 from emperord.journal.leaky_bucket import Bucket
 from support.daemon import Daemon
 from support.vassals import SLEEPER
@@ -245,3 +248,25 @@ def test_a_lingering_connection_that_a_client_passes_stops_no_daemon(daemon: Dae
     touch(daemon)
     daemon.stop()
     closing_all(kept)
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["the daemon leaves", "the attempt is over"])
+def test_bytes_that_wait_are_left_to_the_next_daemon(
+    ends: tuple[socket.socket, socket.socket], *, over: bool
+) -> None:
+    ours, theirs = ends
+    spec = Spec(ts=0)
+    vassal = Vassal("a.ini", "dir:///", spec, "ready", 0, 1, attempt=1, running=spec)
+    process = Process(vassal, os.getpid(), 0, os.pidfd_open(os.getpid()))
+    process.use_sockets(ours, None)
+    process.takes_rights = True  # as on a kernel before Linux 6.16
+    with ours.dup() as keepers:
+        keepers.setblocking(False)
+        theirs.send(b"\x05")
+        if over:
+            process.discard()
+            with pytest.raises(BlockingIOError):
+                keepers.recv(10)
+        else:
+            process.close()
+            assert keepers.recv(10) == b"\x05"
