@@ -69,10 +69,11 @@ def verdict(fleet: Fleet, name: str, goal: Goal, now: int) -> Verdict | None:
     if goal == "retry" and vassal.refused is not None:
         return Verdict(phase, f"{name} is {phase}, its change was refused: {vassal.refused.reason}")
     if phase in _UP and not vassal.due:
-        if _unsettled(vassal, now):
+        if vassal.opening is not None or _unsettled(vassal, now):
             return None
         # The fold gives a reason to one that it takes for ready because its patience is over.
         unsure = phase == "ready" and reason is not None
+        unsure |= vassal.unopened is not None and goal in ("restart", "reload")
         return Verdict(phase, f"{name}: {reason}" if unsure else None)
     if phase == "throttled" and not vassal.deaths:
         return None  # it only keeps a distance from its last start

@@ -13,6 +13,7 @@ STOPPED = f"{UP}; operator stop a.ini; exited a.ini code=0"
 PROGRAM = "daemon started; daemon ready; added a.ini command=x; spawned a.ini"
 ON_DEMAND = "daemon started; daemon ready; added a.ini socket=:80"
 READY = "daemon started; daemon ready; added a.ini; spawned a.ini"
+MOVES = f"{UP}; changed a.ini listen=:81"
 UNDER_WAY = None
 
 # A history, what was asked, and what its client is told.
@@ -148,6 +149,13 @@ VERDICTS: dict[str, tuple[str, Goal, Verdict | None]] = {
         f"{PROGRAM}; at +1s; operator reload a.ini; deadline a.ini",
         "reload",
         Verdict("ready"),
+    ),
+    "its new address is being opened": (f"{MOVES}; operator restart a.ini", "restart", UNDER_WAY),
+    "its new address cannot be had": (
+        f"{MOVES}; unopened a.ini reason=taken; accepting a.ini; operator restart a.ini;"
+        " unopened a.ini reason=taken",
+        "restart",
+        Verdict("accepting", "a.ini: its change waits: taken"),
     ),
 }
 

@@ -225,7 +225,7 @@ def test_a_tenants_socket_is_its_own(make_tyrant: MakeTyrant) -> None:
 
 
 BARRED = {
-    "root's directory": ("/a.sock", "does not belong to uid"),
+    "root's directory": ("/a.sock", "; a socket of its listen must be in a directory of its"),
     "a root's port": ("127.0.0.1:1023", "in tyrant mode ports below 1024 are root's"),
     "an owner": (":8000\nlisten-owner = root", "in tyrant mode its source says whose it is"),
 }
