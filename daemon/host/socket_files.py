@@ -17,7 +17,6 @@ from ...monitors.names import shown
 from ...monitors.tenant import Tenant, rights_of
 from .listen_address import CannotListen
 
-
 ON_DEMAND: Final = "a socket on demand"
 
 

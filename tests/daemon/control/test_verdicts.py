@@ -152,8 +152,7 @@ VERDICTS: dict[str, tuple[str, Goal, Verdict | None]] = {
     ),
     "its new address is being opened": (f"{MOVES}; operator restart a.ini", "restart", UNDER_WAY),
     "its new address cannot be had": (
-        f"{MOVES}; unopened a.ini reason=taken; accepting a.ini; operator restart a.ini;"
-        " unopened a.ini reason=taken",
+        f"{MOVES}; unopened a.ini reason=x; operator restart a.ini; unopened a.ini reason=taken",
         "restart",
         Verdict("accepting", "a.ini: its change waits: taken"),
     ),
