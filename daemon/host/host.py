@@ -39,6 +39,7 @@ from .epoll import Epoll
 from .exec_checks import ExecChecks
 from .exit_handler import ExitHandler
 from .health import Health
+from .kept_files import KeptFiles
 from .launcher import Launcher
 from .listen_address import binds_itself
 from .listening_state import ListeningState
@@ -133,6 +134,9 @@ class Host(Reports):
         )
         self._health = Health(context)
         self._changes = AddressChanges(context, on_demand.kept)
+        self._kept_files = KeptFiles(
+            on_demand.kept, threads, lambda vassal: self._processes.get(vassal) is not None
+        )
         self._exits = ExitHandler(context, mailbox, notifications, trees, strays)
         self.adopter = Adopter(context, mailbox, notifications, on_demand)
         preflight = PreflightStarter(context, environ, nofile)
@@ -161,6 +165,7 @@ class Host(Reports):
                 nursery.start_soon(self._trees.reap)
                 nursery.start_soon(self._stray_watch.run)
                 nursery.start_soon(self._health.run)
+                nursery.start_soon(self._kept_files.run)
                 if self._logs is not None:
                     nursery.start_soon(watch_logs, self._logs, self._processes, self._tasks)
                 self._on_demand.begin(nursery)

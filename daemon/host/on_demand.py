@@ -14,7 +14,6 @@ import select
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
-from typing import Final
 
 import trio
 
@@ -24,6 +23,7 @@ from ...monitors.names import shown
 from ..core.draft import Draft
 from ..keeper.link import KeeperLink
 from .epoll import Epoll
+from .kept_files import LOOK_AFTER, SHARE
 from .kept_sockets import KeptSockets
 from .listen_address import CannotListen
 from .listeners import Listeners
@@ -33,9 +33,6 @@ from .socket_files import Terms, remove
 from .user_threads import NoAnswer, UserThreads
 
 log = logging.getLogger("emperor.host")
-
-_LOOK_AFTER: Final = 3.0  # seconds between looks at the files of sockets, at least
-_SHARE: Final = 10  # times as long as a look took, we rest before the next one
 
 Tell = Callable[[Draft], None]
 Fail = Callable[[str, str, BaseException], None]
@@ -236,7 +233,7 @@ class OnDemand:
 
     async def _watch_files(self) -> None:
         """Listen anew where a socket is lost: jobs that tidy up directories remove socket files."""
-        rest = _LOOK_AFTER
+        rest = LOOK_AFTER
         while True:
             await trio.sleep(rest)
             began = trio.current_time()
@@ -248,7 +245,7 @@ class OnDemand:
             for key, listeners in by_key.items():
                 for listener in await self._lost(key, listeners):
                     self._listen_anew(listener)
-            rest = max(_LOOK_AFTER, _SHARE * (trio.current_time() - began))
+            rest = max(LOOK_AFTER, SHARE * (trio.current_time() - began))
 
     async def _lost(self, key: Hashable, listeners: list[Listener]) -> list[Listener]:
         """Those that clients do not find any longer."""

@@ -186,6 +186,20 @@ def test_mode_owner_and_backlog_of_its_socket(daemon: Daemon, tmp_path: Path) ->
     daemon.stop()
 
 
+def test_a_socket_file_that_is_removed_is_told(make_emperor: MakeEmperor, tmp_path: Path) -> None:
+    emperor = make_emperor(keeper=False)
+    address = tmp_path / "a.sock"
+    (emperor.vassals / "a.ini").write_text(f"{SLEEPER}listen = {address}\n")
+    emperor.start()
+    emperor.phase("a.ini", "ready")
+    address.unlink()
+    text = f"a.ini: the file of its socket {address} was removed"
+    emperor.until(lambda: text in emperor.log(), "it is told")
+    assert emperor.ctl("restart", "a.ini").returncode == 0
+    clients.dial(str(address)).close()
+    emperor.stop()
+
+
 def test_uwsgi_has_it_as_fd_3(daemon: Daemon) -> None:
     """Over a reload in place, too. Without LISTEN_PID uWSGI adds no socket of its own."""
     app = Application(daemon.vassals)
