@@ -54,8 +54,9 @@ def await_check(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) ->
 
 def readd(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """It comes back, or changes, while it is being stopped: it starts again after."""
+    approved = take_spec(fleet, vassal, event, actions)
     vassal.wanted = True
-    if take_spec(fleet, vassal, event, actions):
+    if approved:
         vassal.deaths = 0
 
 

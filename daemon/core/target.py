@@ -11,6 +11,7 @@ checked (``preflight``) or was refused. Then the target is the one from before, 
   runs on, but nothing can be started until a change passes.
 
 Nothing is kept either before the first start, and where the vassal has another source or user now.
+Nor is anything kept where it was removed and comes back while it is being stopped.
 An instance of another user is ended before the check: its place is not that user's any more.
 """
 
@@ -44,6 +45,8 @@ def kept_from(fleet: Fleet, vassal: Vassal, event: Event) -> Spec | None:
     new: Spec = event.body.spec  # type: ignore[attr-defined]
     target = vassal.target
     if target is None or vassal.phase == "barred" or vassal.monitor != event.monitor:
+        return None
+    if not vassal.wanted:  # it was removed, maybe after a refusal, and comes back as a new one
         return None
     barred = bar_reason(target, fleet.policy, vassal.monitor) is not None
     if barred or (target.uid, target.gid) != (new.uid, new.gid):
