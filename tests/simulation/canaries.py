@@ -14,9 +14,10 @@ from emperord.daemon.core.fold import fold
 from emperord.daemon.loop import pending, shell
 from emperord.daemon.loop.shell import Shell
 from emperord.daemon.loop.turn import Input, Turn
-from emperord.journal.events import Adopted, Event, SpawnFailed
+from emperord.journal.events import Adopted, Event, PreflightPassed, SpawnFailed
 
 from . import disk
+from .approvals import REFUSED
 
 
 def _not_in(fleet: Fleet, names: set[str], phase: Phase) -> set[str]:
@@ -190,6 +191,28 @@ def _first_come(fleet: Fleet, event: Event) -> list[Action]:
     return []
 
 
+def _takes_refused(fleet: Fleet, event: Event) -> list[Action]:
+    """A preflight that failed counts as one that has passed."""
+    body: Any = event.body
+    if event.kind == "deploy_refused":
+        event = msgspec.structs.replace(
+            event, kind="preflight_passed", body=PreflightPassed(check=body.check)
+        )
+    return fold(fleet, event)
+
+
+def _starts_unchecked(fleet: Fleet, event: Event) -> list[Action]:
+    """It carries out a change at once, and does not wait for the verdict of its preflight."""
+    actions = fold(fleet, event)
+    vassal = fleet.vassals.get(event.vassal or "")
+    if vassal is None or vassal.check is None:
+        return actions
+    passed = msgspec.structs.replace(
+        event, kind="preflight_passed", body=PreflightPassed(check=vassal.check)
+    )
+    return actions + fold(fleet, passed)
+
+
 def _punishes_reloads(fleet: Fleet, event: Event) -> list[Action]:
     """A program that died of its reload is punished for it."""
     body: Any = event.body
@@ -260,6 +283,9 @@ FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     "silence is overlooked": (overlooks("heartbeat_lost"), ("settles", "who hangs is ended")),
     "deafness is overlooked": (overlooks("vassal_deaf"), ("settles",)),
     "reloads are punished": (_punishes_reloads, ("started at once",)),
+    "refused configs are taken": (_takes_refused, (REFUSED,)),
+    "changes are not checked first": (_starts_unchecked, (REFUSED,)),
+    "verdicts are overlooked": (overlooks("preflight_passed"), ("settles",)),
     "nothing is forgiven": (_forgives_nothing, ("punished no longer",)),
     "nobody waits": (_never_waits, ("throttled",)),
     "the order of sources is overlooked": (_first_come, ("settles", "starts what is wanted")),

@@ -29,6 +29,7 @@ ENDING: Final = frozenset(
         "vassal_deaf",
         "heartbeat_lost",
         "operator_requested",
+        "preflight_passed",
     )
 )
 
@@ -103,7 +104,7 @@ class Checker(Ledger):
         down = [
             each
             for each in vassals
-            if each in self.wanted
+            if self.approvals.holds(each)
             and each not in self.held
             and not self.wanted[each].get("socket")
             and not self.under_way(each)
@@ -126,8 +127,11 @@ class Checker(Ledger):
 
     def _order(self, action: dict[str, Any]) -> None:
         do, vassal = action["do"], action["vassal"]
+        self.approvals.ordered(action)
+        if do in ("spawn", "reload"):
+            self.approvals.to_run(vassal, action.get("config"), do)
         if do == "spawn":
-            self._spawn(vassal, Attempt(vassal, action["attempt"]), action)
+            self._spawn(vassal, Attempt(vassal, action["attempt"]))
         elif do in ("stop", "kill", "reload"):
             attempt = Attempt(vassal, action["attempt"])
             if self.owed.pop(vassal, None) == attempt and do == "stop":
@@ -159,14 +163,12 @@ class Checker(Ledger):
         must(reason, "stopped for a reason", f"{attempt}: {action['do']} because of {kind} {about}")
         self.told.add(attempt)
 
-    def _spawn(self, vassal: str, attempt: Attempt, action: dict[str, Any]) -> None:
+    def _spawn(self, vassal: str, attempt: Attempt) -> None:
         must(self.open, "starts when ready", f"{attempt} is ordered, no daemon is ready")
         must(vassal in self.wanted, "starts what is wanted", f"nobody wants {vassal}")
         owner = self.owner[vassal]
         must(owner in self.monitors, "starts what is configured", f"{vassal} belongs to {owner}")
         must(vassal not in self.held, "held stays down", f"{vassal} is held, spawn is ordered")
-        config = self.wanted[vassal].get("config")
-        must(action.get("config") == config, "starts what is wanted", f"{vassal}: not {config}")
         must(not self.under_way(vassal), "never two", f"{vassal}: an attempt is under way")
         until = self.not_before.pop(vassal, 0)
         must(
@@ -181,7 +183,7 @@ class Checker(Ledger):
         self.starting[attempt] = self.at + int(patience * 1_000_000_000)
         self.ordered.add(attempt)
         self.changed.discard(vassal)
-        if "command" in self.wanted[vassal].get("settings", {}):
+        if "command" in self.approvals.may[vassal].get("settings", {}):
             self.programs.add(attempt)
 
     def carried_out(self, do: str, vassal: str, attempt: int | None) -> None:

@@ -34,6 +34,7 @@ from .disk import Disk
 from .kernel import Process
 from .machine import Machine
 from .nothing import Nothing
+from .preflights import Preflights
 from .trouble import must
 
 LISTENER: Final = "listener:"
@@ -48,7 +49,7 @@ class CannotStart(Exception):
         self.reason, self.fault = reason, fault
 
 
-class Hands(Addresses, Nothing):
+class Hands(Addresses, Preflights, Nothing):
     """The parts of the machine that one daemon holds; of no use when it is dead."""
 
     def __init__(
@@ -70,6 +71,7 @@ class Hands(Addresses, Nothing):
         self._by_name: dict[str, Process] = {}
         self._waiting: dict[str, list[tuple[Action, Spec | None]]] = {}
         self._awaited: set[str] = set()  # vassals whose first client is waited for
+        self._checks: dict[str, trio.CancelScope] = {}
         self._said: dict[News, None] = {}
         self._spoken = trio.Event()
         self._beats: dict[str, float] = {}
@@ -204,10 +206,14 @@ class Hands(Addresses, Nothing):
         assert self._nursery is not None
         if action.do == "unlisten":
             self._close_address(action.vassal)
+        elif action.do == "uncheck":
+            self._end_check(action.vassal)
         elif vassal is None:
             return
         elif action.do == "listen":
             self._listen(vassal)
+        elif action.do == "check":
+            self._check(vassal, action)
         elif action.do == "spawn":
             assert vassal.attempt is not None
             assert vassal.running is not None

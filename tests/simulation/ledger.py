@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from .approvals import Approvals
 from .pacing import Attempt, Pacing
 from .trouble import must
 
@@ -15,6 +16,7 @@ class Ledger(Pacing):
         self.monitors: list[str] = []
         self.owner: dict[str, str] = {}
         self.wanted: dict[str, dict[str, Any]] = {}  # vassal -> its spec
+        self.approvals = Approvals()
         self.held: set[str] = set()
         self.ordered: set[Attempt] = set()  # spawns that are durable
         self.over: set[Attempt] = set()  # those with a durable end
@@ -36,15 +38,14 @@ class Ledger(Pacing):
         if kind == "vassal_added":
             taken = vassal in self.wanted and self.owner[vassal] in self.monitors
             if not taken or self._owns(monitor, vassal):
-                self.owner[vassal or ""] = monitor or ""
-                self._take(vassal or "", body["spec"])
+                self._take(vassal or "", monitor or "", body["spec"])
         elif kind == "vassal_changed":
             if vassal in self.owner and self._owns(monitor, vassal):
-                self.owner[vassal] = monitor or ""
-                self._take(vassal, body["spec"])
+                self._take(vassal, monitor or "", body["spec"])
         elif kind in ("vassal_removed", "vassal_destroyed"):
             if self.owner.get(vassal or "") == monitor:
                 self.wanted.pop(vassal or "", None)
+                self.approvals.removed(vassal or "")
                 self._release(vassal or "")
         elif kind == "operator_requested" and body["request"] == "reload":
             self.changed |= self.wanted.keys() if vassal is None else {vassal}
@@ -72,6 +73,10 @@ class Ledger(Pacing):
             self.leaving = True
             must(self.may_leave, "leaves when told", f"{kind}, and nobody asked for it")
             self.open = False
+        elif kind in ("preflight_passed", "deploy_refused"):
+            passed = kind == "preflight_passed"
+            if self.approvals.judged(vassal or "", body["check"], passed=passed):
+                self._turn_to(vassal or "")
         elif "attempt" in body:
             self._heard(kind, Attempt(vassal or "", body["attempt"]), body)
         elif kind == "listen_failed":
@@ -118,9 +123,18 @@ class Ledger(Pacing):
             return floor
         return max(floor, ceiling >> max(self.pressure.values()))
 
-    def _take(self, vassal: str, spec: dict[str, Any]) -> None:
+    def _take(self, vassal: str, owner: str, spec: dict[str, Any]) -> None:
         """Its owner says that it is so."""
-        self.wanted[vassal] = spec
+        same_owner = self.owner.get(vassal) == owner
+        self.owner[vassal], self.wanted[vassal] = owner, spec
+        if self.approvals.announced(vassal, spec, same_owner=same_owner):
+            self._turn_to(vassal)
+        elif vassal not in self.approvals.may:
+            self.owed.pop(vassal, None)  # it would be a reload to what is not approved
+            self.anew.pop(vassal, None)
+
+    def _turn_to(self, vassal: str) -> None:
+        """What is wanted of it may be started."""
         self.changed.add(vassal)
         self.failures.pop(vassal, None)
         self._owe_reload(vassal)
@@ -128,8 +142,10 @@ class Ledger(Pacing):
 
     def _owe_reload(self, vassal: str) -> None:
         """A vassal that runs and is not about to end is to be reloaded."""
+        if vassal not in self.wanted or vassal not in self.approvals.may:
+            return
         for attempt in self.ordered - self.over - self.told:
-            if attempt.vassal == vassal and vassal in self.wanted:
+            if attempt.vassal == vassal:
                 self.owed[vassal] = attempt
 
     def _owe_restarts(self, vassals: list[str]) -> None:
@@ -144,7 +160,8 @@ class Ledger(Pacing):
     def _heard(self, kind: str, attempt: Attempt, body: dict[str, Any]) -> None:
         if kind in ("exited", "spawn_failed"):
             self.over.add(attempt)
-            restart = self.wanted.get(attempt.vassal, {}).get("settings", {}).get("restart")
+            spec = self.approvals.may.get(attempt.vassal, {})
+            restart = spec.get("settings", {}).get("restart")
             if restart == "no" and kind == "exited" and body.get("code") == 0:
                 self.done.add(attempt.vassal)
             self._forget_if_quiet(attempt.vassal)
@@ -194,6 +211,7 @@ class Ledger(Pacing):
     def _release(self, vassal: str) -> None:
         """A vassal that is neither wanted nor under way is forgotten."""
         if vassal not in self.wanted and not self.under_way(vassal):
+            self.approvals.released(vassal)
             self.held.discard(vassal)
             self.owner.pop(vassal, None)
             self.failures.pop(vassal, None)

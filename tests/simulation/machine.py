@@ -66,6 +66,7 @@ class Machine(Kernel):
         pid = self._pid()
         process = Process(pid, int(self._now() * TICKS) + 1, name, attempt, mark, config)
         self._checker.born(pid, name, attempt)
+        self._checker.approvals.runs(name, config)
         self.processes[pid] = process
         self.marked[pid] = mark
         self._begin(process, fresh=True)
@@ -161,6 +162,7 @@ class Machine(Kernel):
         speaks = process.connected and process.speaks
         if speaks and self._now() < process.accepted + DEAF:
             return  # it hangs for longer than anybody waits here
+        self._checker.approvals.runs(process.name, config)
         process.generation += 1
         process.config = config
         process.accepting = process.mute = False

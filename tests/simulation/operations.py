@@ -27,8 +27,8 @@ class Operations(Acting):
         self._world.later(seconds, do)
 
     def do_put(self, step: Step) -> None:
-        name, behaviour = step.what.split()
-        self._world.sources[step.whom].put(name, behaviour)
+        name, behaviour, *preflight = step.what.split()
+        self._world.sources[step.whom].put(name, behaviour, *preflight)
 
     def do_mistake(self, step: Step) -> None:
         self._world.sources[step.whom].mistake(step.what, "healthy")

@@ -20,6 +20,7 @@ SICK: Final = (
 )  # fmt: skip
 # Those that do not speak the emperor protocol, and so count as up once they run.
 PROGRAMS: Final = ("program", "fragile", "worker", "once")
+PREFLIGHTS: Final = ("passes", "passes", "fails", "hangs")
 NAMES: Final = ("a.ini", "b.ini", "c.ini", "d.ini", "e.ini")
 SOURCES: Final = ("files", "rows", "messages")
 # Moments at which a daemon can be made to crash; how they are met is in hands.py and disk.py.
@@ -74,6 +75,7 @@ def write(seed: int, *, hops: bool = False) -> Script:
     if ceiling:
         steps += _pressure(rng, length)
         steps.sort(key=lambda step: step.at)
+    steps = _with_settings(Random(f"{seed}/settings"), steps)
     extra = Random(f"{seed}/hops").randint(0, 5) if hops else 0
     return Script(seed, tuple(steps), length, most, graceful, forgive, ceiling, extra)
 
@@ -82,6 +84,16 @@ def _opening(rng: Random) -> list[Step]:
     """The fleet with which it begins, mostly healthy."""
     names = rng.sample(NAMES, rng.randint(2, 5))
     return [Step(0.0, "put", rng.choice(SOURCES), f"{name} {_behaviour(rng)}") for name in names]
+
+
+def _with_settings(rng: Random, steps: list[Step]) -> list[Step]:
+    """Some of what sources have gets a preflight. The stream is another: all else stays."""
+    return [
+        msgspec.structs.replace(step, what=f"{step.what} {rng.choice(PREFLIGHTS)}")
+        if step.do == "put" and rng.random() < 0.25
+        else step
+        for step in steps
+    ]
 
 
 def _pressure(rng: Random, length: float) -> list[Step]:

@@ -73,9 +73,16 @@ def _wrong(world: "World", name: str, claims: dict[str, Spec], vassal: Vassal | 
         return "was to be reloaded, and that was not ordered"
     if held:
         return "is held and runs" if running or vassal.phase != "held" else ""
+    if vassal.check is not None:
+        return "its preflight has no verdict"
+    refused = vassal.spec.settings.get("preflight", "passes") != "passes"
+    if (vassal.refused is not None) != refused or world.checker.approvals.holds(name) == refused:
+        return f"its config is {'' if vassal.refused else 'not '}refused"
+    if refused and vassal.target is None:
+        return "" if running or vassal.phase == "barred" else f"is refused and {vassal.phase}"
     if vassal.phase == "barred" and (vassal.exiled or _sick(world, vassal)):
         return ""
-    if vassal.phase == "barred" and vassal.spec.socket == "@shared":
+    if vassal.phase == "barred" and vassal.aim.socket == "@shared":
         others = {n for n, a in world.machine.listening.items() if a == "@shared"} - {name}
         others |= {p.name for p in world.machine.processes.values() if p.address == "@shared"}
         return "" if others else "is barred, and nobody else has its address"
@@ -87,7 +94,7 @@ def _sick(world: "World", vassal: Vassal) -> bool:
 
 
 def _text(world: "World", vassal: Vassal) -> str:
-    return world.texts[vassal.spec.config]
+    return world.texts[vassal.aim.config]
 
 
 def _poorly(world: "World", vassal: Vassal) -> str:
@@ -96,9 +103,9 @@ def _poorly(world: "World", vassal: Vassal) -> str:
     running, text = machine.of(name), _text(world, vassal)
     if _sick(world, vassal):
         return _forgotten(world, vassal)
-    if vassal.spec.socket is not None and running is None:
-        if machine.listening.get(name) != vassal.spec.socket:
-            others = [p for p in machine.processes.values() if p.address == vassal.spec.socket]
+    if vassal.aim.socket is not None and running is None:
+        if machine.listening.get(name) != vassal.aim.socket:
+            others = [p for p in machine.processes.values() if p.address == vassal.aim.socket]
             # A process that was adopted without its keeper has the address on its own.
             return _forgotten(world, vassal) if others else "nobody listens at its address"
         waits = name in machine.clients

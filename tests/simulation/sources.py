@@ -20,10 +20,12 @@ from .script import PROGRAMS
 FREQUENCY: Final = 0.8  # seconds between listings
 
 
-def _settings(behaviour: str) -> dict[str, str]:
+def _settings(behaviour: str, preflight: str) -> dict[str, str]:
     """The settings in its config's section ``[emperor]``."""
     settings = {"command": behaviour} if behaviour in PROGRAMS else {}
     more = {"once": {"restart": "no"}, "restarts": {"reload": "restart"}}
+    if preflight:
+        settings |= {"preflight": preflight, "preflight-timeout": "700ms"}
     return settings | more.get(behaviour, {})
 
 
@@ -54,7 +56,7 @@ class Source:
 
     # Changes of the source
 
-    def put(self, name: str, behaviour: str, *, ts: bool = True) -> None:
+    def put(self, name: str, behaviour: str, preflight: str = "", *, ts: bool = True) -> None:
         """It has this vassal now, or has it otherwise than before."""
         self._ts += 1
         deaf = "!" if behaviour in ("deaf", "silent") else ""
@@ -65,7 +67,7 @@ class Source:
             config=digest(text),
             path=f"/simulated/{name}" if self.kind == "files" else None,
             socket={"demand": f"@{name}", "shares": "@shared"}.get(behaviour),
-            settings=_settings(behaviour),
+            settings=_settings(behaviour, preflight),
         )
         self._change(name, c.Seen(spec, text))
 

@@ -98,13 +98,15 @@ class Turns:
         checker = self._checker
         for each in list(self.waiting):
             spec = checker.wanted.get(each)
-            if spec is None or spec.get("socket") or each in checker.held:
+            approved = checker.approvals.holds(each)
+            if spec is None or spec.get("socket") or each in checker.held or not approved:
                 self.waiting.discard(each)
 
     def _begin(self, kind: str, vassal: str | None, body: Any) -> list[str]:
         """The vassals that certainly wait for a slot from now on, if they do not start."""
         checker = self._checker
-        if kind not in _BEGINS or vassal not in checker.wanted or vassal in checker.held:
+        wanted = vassal in checker.wanted and checker.approvals.holds(vassal)
+        if kind not in _BEGINS or vassal is None or not wanted or vassal in checker.held:
             return []
         if kind == "operator_requested" and body["request"] not in ("start", "restart", "retry"):
             return []

@@ -1,0 +1,82 @@
+"""Which config of each vassal may be started, by the record alone: its last that was not refused.
+
+A change with a preflight may run when that has passed. Until then the vassal goes on with the
+config from before, or does not start.
+"""
+
+from typing import Any, Final
+
+from emperord.journal.chain import digest
+
+from .trouble import must
+
+REFUSED: Final = "a refused config never serves"
+
+
+class Approvals:
+    """Follows announcements, checks and their verdicts."""
+
+    def __init__(self) -> None:
+        self.may: dict[str, dict[str, Any]] = {}  # vassal -> the spec that may be started
+        self._wanted: dict[str, dict[str, Any]] = {}
+        self._checks: dict[str, int] = {}  # under way, by the event that ordered them
+        self._refused: set[tuple[str, str]] = set()  # vassal and config
+
+    def announced(self, vassal: str, spec: dict[str, Any], *, same_owner: bool) -> bool:
+        """Its source says so; whether that may be started at once."""
+        self._wanted[vassal] = spec
+        if "preflight" not in spec.get("settings", {}):
+            self._approve(vassal)
+            return True
+        if not same_owner:
+            self.may.pop(vassal, None)  # it was another's
+        return False
+
+    def ordered(self, action: dict[str, Any]) -> None:
+        """A check is ordered, or ended."""
+        vassal = action["vassal"]
+        if action["do"] == "check":
+            wanted = self._wanted[vassal].get("config")
+            must(action.get("config") == wanted, "checks what is wanted", f"{action}: not {wanted}")
+            self._checks[vassal] = action["attempt"]
+        elif action["do"] == "uncheck":
+            self._checks.pop(vassal, None)
+
+    def judged(self, vassal: str, check: int, *, passed: bool) -> bool:
+        """A preflight has ended; whether that approves a spec."""
+        if self._checks.get(vassal) != check:
+            return False
+        del self._checks[vassal]
+        if passed:
+            self._approve(vassal)
+        else:
+            self._refused.add((vassal, self._wanted[vassal].get("config", "")))
+        return passed
+
+    def _approve(self, vassal: str) -> None:
+        self.may[vassal] = spec = self._wanted[vassal]
+        self._refused.discard((vassal, spec.get("config", "")))
+
+    def removed(self, vassal: str) -> None:
+        """Nobody wants it; what ran may start again if it comes back."""
+        self._wanted.pop(vassal, None)
+
+    def released(self, vassal: str) -> None:
+        """It is forgotten."""
+        self.may.pop(vassal, None)
+        self._checks.pop(vassal, None)
+
+    def holds(self, vassal: str) -> bool:
+        """Whether its wanted spec may be started."""
+        return vassal in self.may and self.may[vassal] is self._wanted.get(vassal)
+
+    def to_run(self, vassal: str, config: str | None, order: str) -> None:
+        """A process is ordered to run this config."""
+        approved = self.may.get(vassal, {}).get("config")
+        rule = "starts what is wanted" if self.holds(vassal) else REFUSED
+        must(config == approved, rule, f"{order} of {vassal} with {config}, not {approved}")
+
+    def runs(self, vassal: str, text: str) -> None:
+        """A process has loaded this text."""
+        refused = (vassal, digest(text.encode())) in self._refused
+        must(not refused, REFUSED, f"{vassal} runs {text!r}, which its preflight refused")
