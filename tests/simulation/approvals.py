@@ -58,7 +58,7 @@ class Approvals:
         self._refused.discard((vassal, spec.get("config", "")))
 
     def removed(self, vassal: str) -> None:
-        """Nobody wants it; what ran may start again if it comes back."""
+        """It is no longer wanted. Its approved spec is known until it is forgotten."""
         self._wanted.pop(vassal, None)
 
     def released(self, vassal: str) -> None:

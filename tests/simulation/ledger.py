@@ -134,7 +134,7 @@ class Ledger(Pacing):
             self.anew.pop(vassal, None)
 
     def _turn_to(self, vassal: str) -> None:
-        """What is wanted of it may be started."""
+        """Its wanted spec may be started from now on."""
         self.changed.add(vassal)
         self.failures.pop(vassal, None)
         self._owe_reload(vassal)
