@@ -25,6 +25,7 @@ REASONS = {
     "simulation/clock.py": STEERED,
     "simulation/hands.py": STEERED,
     "simulation/life.py": STEERED,
+    "simulation/preflights.py": STEERED,
     "simulation/sources.py": STEERED,
     "simulation/world.py": STEERED,
     "support/gate.py": "a line that passes so many bytes a second",
