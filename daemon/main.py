@@ -36,7 +36,7 @@ from ..monitors.options import MonitorOptions
 from ..monitors.registry import open_monitor
 from ..monitors.urls import MonitorURLError
 from ..version import VERSION
-from . import source_names
+from . import option_conflicts, source_names
 from .cli import commandline
 from .control.explain import Explainer
 from .core.blame import original
@@ -108,6 +108,7 @@ def _in_words(error: Exception) -> str:
 
 
 def _run(chosen: dict[str, Any], decided: Policy) -> None:
+    option_conflicts.refuse(chosen)
     monitors, no_configs = open_monitors(chosen["monitor"], decided, chosen["vassal_defaults"])
     names = source_names.given(chosen["name"], [monitor.url for monitor in monitors])
     left_out = summary(no_configs, decided.extra_extension)

@@ -220,6 +220,8 @@ class Opening:
                     f"{self._path} is not there, or is empty, but vassals run on for a journal with"
                     f" {known.seq} events"
                 )
+            if self._fork:
+                raise _no_copy(self._path)
         return Journal.open(given)
 
     def _reason(self, known: Head) -> str | None:
@@ -322,6 +324,13 @@ def _leave(listener: socket.socket, code: int) -> NoReturn:
     """End this process. The keeper, if there is one, has the control socket as well."""
     listener.close()
     sys.exit(code)
+
+
+def _no_copy(path: str) -> JournalMissing:
+    return JournalMissing(
+        f"{path} is not there, or is empty, so --restore finds no copy to go on with; put the copy"
+        " there, or leave --restore out to start a new journal"
+    )
 
 
 def _can_fork(journal: Journal | None, path: str) -> bool:

@@ -15,8 +15,6 @@ from .writer import Interval, Writer
 def place(chosen: Mapping[str, Any]) -> Target | None:
     """The place that ``--witness`` names. Raises UsageError."""
     if chosen["witness"] is None:
-        if chosen["witness_key"] is not None:
-            raise click.UsageError("--witness-key signs what --witness writes; give --witness, too")
         return None
     try:
         return target(chosen["witness"])

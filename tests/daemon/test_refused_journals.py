@@ -141,6 +141,13 @@ def test_a_snapshot_of_another_version_is_passed_over(tmp_path: Path) -> None:
         assert rebuild(journal).vassals["a.ini"].pid == 1
 
 
+def test_restore_needs_a_copy(tmp_path: Path) -> None:
+    with Daemon(tmp_path, "--restore") as daemon:
+        line = refused(daemon)
+    assert f"{daemon.journal} is not there, or is empty, so --restore finds no copy" in line
+    assert not daemon.journal.exists()
+
+
 @pytest.mark.few(4)
 @pytest.mark.parametrize(
     ("option", "path", "says"),

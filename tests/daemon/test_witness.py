@@ -218,9 +218,11 @@ def test_syslog_gets_each_line(make_emperor: MakeEmperor, tmp_path: Path) -> Non
     [
         (("--witness", "cmd:"), "cmd: needs a command"),
         (("--witness-key", "k.pem"), "--witness-key signs what --witness writes"),
+        (("--witness-every", "10m"), "--witness-every says how often --witness writes"),
         (("--witness", "w", "--witness-every", "0"), "--witness-every"),
+        (("--log", "inherit", "--log-directory", "l"), "--log-directory is for --log files"),
     ],
-    ids=["no command", "a key alone", "never"],
+    ids=["no command", "a key alone", "a time alone", "never", "no logs"],
 )
 def test_options_that_make_no_sense(
     make_emperor: MakeEmperor, options: tuple[str, ...], says: str
