@@ -10,11 +10,12 @@ from collections.abc import Sequence
 import trio
 
 from ..journal.policy import Policy
-from ..monitors import contract
+from ..monitors import contract, preflight
 from ..monitors.names import shown
 from ..monitors.polling import SourceFailed
 from ..monitors.regular_file import Denied, NotRegular, located, reopened
 from ..monitors.tenant import Tenant
+from .core import target
 from .core.starts import bar_reason
 from .host import command, option_files, spawn
 from .host.listen_address import binds_itself
@@ -137,6 +138,9 @@ def _would_run(name: str, seen: contract.Seen, policy: Policy, source: str) -> t
         theft = seen.content is not None and binds_itself(seen.content, spec.socket)
         warning = ", which its config must not bind itself: remove that line" if theft else ""
         line += f"  (on demand at {spec.socket}{warning})"
+    if target.runs_file(spec) and seen.content is not None:
+        unkept = target.unkept(spec, preflight.bound_by(seen.content))
+        line += f"  (warning: {unkept})" if unkept else ""
     cwd = spec.settings.get("directory", spec.cwd)
     return False, line + (f"  (in {cwd})" if cwd and cwd != os.getcwd() else "")
 

@@ -23,6 +23,7 @@ from ..core.draft import Draft
 from ..core.fleet import Vassal
 from ..core.records import moment_record, vassal_record
 from ..core.running import in_line, waiting_steps, waits_in_line
+from ..core.target import unkept_text
 from ..host import threads
 from . import access
 from .attention import Daemon as Troubled
@@ -197,6 +198,7 @@ class RequestHandler:
             "cgroup": self._daemon.cgroup_of(vassal.name),
             "log": self._daemon.log_of(vassal.name),
             "status": self._daemon.status_of(vassal.name),
+            "unkept": unkept_text(vassal),
         }
 
     async def _reopen(self, request: Mapping[str, Any], client: Client) -> dict[str, Any]:

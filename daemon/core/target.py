@@ -58,11 +58,16 @@ def kept_from(fleet: Fleet, vassal: Vassal, event: Event) -> Spec | None:
 
 def unkept_text(vassal: Vassal) -> str | None:
     """A warning where a refused change of this vassal would leave nothing to start."""
-    if "preflight" not in vassal.spec.settings or not vassal.bound:
+    return unkept(vassal.spec, vassal.bound)
+
+
+def unkept(spec: Spec, bound: str) -> str | None:
+    """The same of a spec whose text is ``bound``."""
+    if "preflight" not in spec.settings or not bound:
         return None
-    if vassal.bound == NOT_RECORDED:
-        return f"its text is {vassal.bound}, so {_NO_START}"
-    return f"its text has {vassal.bound}, which means another thing in a copy, so {_NO_START}"
+    if bound == NOT_RECORDED:
+        return f"its text is {bound}, so {_NO_START}"
+    return f"its text has {bound}, which means another thing in a copy, so {_NO_START}"
 
 
 def begin_check(

@@ -95,6 +95,15 @@ def test_an_empty_config_is_complete_with_a_template(
     assert (code, said[1]) == (0, "  app.ini: /bin/true --ini app.ini --include all.ini")
 
 
+def test_a_config_that_has_no_copy_for_a_preflight_is_told(
+    make_daemon: MakeDaemon, tmp_path: Path
+) -> None:
+    (tmp_path / "app.ini").write_text("[uwsgi]\nchdir = %d\n[emperor]\npreflight = uwsgi\n")
+    code, said = checked(make_daemon("--uwsgi", "/bin/true", monitors=["app.ini"]))
+    assert code == 0
+    assert "(warning: its text has %d, which means another thing in a copy" in said[1]
+
+
 # Sources that are away
 
 REFUSED = "Connection refused"

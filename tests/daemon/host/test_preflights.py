@@ -12,6 +12,7 @@ import pytest
 from support import processes
 from support.asking import asked
 from support.daemon import Daemon
+from support.hostile_descendants import ask
 from support.kept import Emperor
 from support.vassals import Application, shell
 
@@ -224,7 +225,9 @@ def test_a_text_that_has_no_copy_is_told_before_it_matters(
     path.write_text(text)
     daemon.start()
     daemon.event("spawned", "a.ini")
-    assert "its text has %d, which means another thing in a copy" in daemon.log()
+    why = "its text has %d, which means another thing in a copy"
+    assert why in daemon.log()
+    assert ask(daemon, "list")["vassals"][0]["unkept"].startswith(why)
     (daemon.vassals / "code").write_text("1")
     path.write_text(text + "# another\n")
     refusal(daemon)
