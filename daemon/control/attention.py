@@ -77,6 +77,8 @@ class Daemon(Protocol):
 
     def strays(self) -> Iterable[str]: ...
 
+    def status_of(self, vassal: str) -> str | None: ...
+
     def cgroup_troubles(self) -> Mapping[str, str]: ...
 
     def witness_trouble(self) -> tuple[int | None, str] | None: ...
@@ -113,7 +115,7 @@ def attention(daemon: Daemon, now: int) -> list[dict[str, Any]]:
     """All troubles, as the control socket tells them."""
     found = [*_of_daemon(daemon), *_of_monitors(daemon), *_of_accounts(daemon, now)]
     for _, vassal in sorted(daemon.fleet.vassals.items()):
-        found += _of_vassal(vassal, daemon.recent, now)
+        found += _of_vassal(vassal, daemon.status_of(vassal.name), now)
         if vassal.name in daemon.altered or daemon.recent.lacks_text(vassal.name):
             reason = f"{altered.NOT_THERE}; {altered.advice(vassal.monitor)}"
             found.append(_entry("text altered", None, reason, vassal.name))
@@ -176,7 +178,7 @@ def _of_accounts(daemon: Daemon, now: int) -> Iterator[dict[str, Any]]:
         yield _entry("over budget", since, reason, vassal)
 
 
-def _of_vassal(vassal: Vassal, recent: Recent, now: int) -> Iterator[dict[str, Any]]:
+def _of_vassal(vassal: Vassal, status: str | None, now: int) -> Iterator[dict[str, Any]]:
     first = ends.often_since(vassal, now)
     since, reason = vassal.since, vassal.reason
     if vassal.done:
@@ -191,9 +193,16 @@ def _of_vassal(vassal: Vassal, recent: Recent, now: int) -> Iterator[dict[str, A
     elif first is not None and vassal.phase not in ("held", "stopping"):
         yield _entry("crashing", first, restarts_text(vassal, now), vassal.name)
     elif vassal.phase == "starting" and vassal.deadline is None:
-        yield _entry("hanging", since, reason, vassal.name)
+        yield _entry("hanging", since, _with_status(reason, status), vassal.name)
     elif vassal.sick is not None:
         yield _entry("unhealthy", vassal.sick, reason, vassal.name)
+
+
+def _with_status(reason: str | None, status: str | None) -> str | None:
+    """The reason, and the last status that the program has notified."""
+    if status is None:
+        return reason
+    return f"{reason}; its STATUS: {status}" if reason else f"its STATUS: {status}"
 
 
 def _unknown(vassal: Vassal | None, pid: int) -> str:

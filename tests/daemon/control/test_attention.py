@@ -62,6 +62,11 @@ class Daemon:
     strayed: list[str] = field(default_factory=list)
     trouble: str | None = None
 
+    statuses: dict[str, str] = field(default_factory=dict)
+
+    def status_of(self, vassal: str) -> str | None:
+        return self.statuses.get(vassal)
+
     def strays(self) -> list[str]:
         return self.strayed
 
@@ -161,6 +166,16 @@ WANTING: dict[str, tuple[list[str], list[tuple[str, str, str | None]]]] = {
     ),
     "held": ([*UP, "operator stop a.ini", "exited a.ini code=0"], []),
 }
+
+
+def test_the_status_of_a_program_is_told_while_its_start_hangs() -> None:
+    script = Watched()
+    for line in (*UP[:3], "spawned a.ini", "deadline a.ini"):
+        script.feed(line)
+    daemon = Daemon(script.fleet, script.recent)
+    daemon.statuses["a.ini"] = "loads its index"
+    (told,) = attention(daemon, script.now)
+    assert told["reason"] == "slow to start; its STATUS: loads its index"
 
 
 @pytest.mark.parametrize(("history", "wanting"), WANTING.values(), ids=WANTING)
