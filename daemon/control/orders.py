@@ -22,8 +22,9 @@ from ..core.reloads import way_to_reload
 from ..host import threads
 from .caller import Caller
 from .choosing import Chosen, choose, is_of_many, not_one, unknown
+from .pauses import NOT_RECORDED, paused_advice
 from .refusals import Refusals, reason_of
-from .server import NOT_RECORDED, Client, Failed, Refused
+from .server import Client, Failed, Refused
 from .waiting import STATES, Goal, Verdict, Waiting, verdict
 
 Verb = Literal["start", "stop", "restart", "reload", "retry"]
@@ -148,7 +149,7 @@ class Orders:
     def check_journal(self) -> None:
         """Raise Refused while nothing can be recorded."""
         if self._daemon.paused is not None:
-            raise Refused(NOT_RECORDED + self._daemon.paused)
+            raise Refused(NOT_RECORDED + self._daemon.paused + paused_advice(self._daemon.paused))
 
     # One vassal
 

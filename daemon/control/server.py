@@ -48,8 +48,6 @@ LONGEST: Final = 524_288  # bytes of a request: 2,000 names of 254 bytes
 _IDLE: Final = 300.0  # seconds that a client may say nothing
 _MOST_WAITING: Final = 1024  # clients that wait for a vassal, beside those
 _LOOK: Final = 2.0  # seconds between looks whether a client is there that waits
-# Why a request for a change is refused while the journal cannot be written.
-NOT_RECORDED: Final = "nothing is done that cannot be recorded: "
 T = TypeVar("T")
 log = logging.getLogger("emperor")
 

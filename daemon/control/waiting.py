@@ -16,6 +16,7 @@ import trio
 from ..core.actions import Action
 from ..core.fleet import Fleet, Hold, Vassal
 from ..core.reloads import tells
+from .pauses import paused_advice
 
 Goal = Literal["start", "stop", "restart", "reload", "retry", "up", "accepting", "gone", "held"]
 STATES: Final = ("up", "accepting", "gone", "held")
@@ -216,13 +217,14 @@ class Waiting:
         """The outcomes that are known."""
         told = []
         fleet, paused, now = self._daemon.fleet, self._daemon.paused, self._daemon.now()
+        advice = "" if paused is None else paused_advice(paused)
         for name in watch.take():
             watch.settling.pop(name, None)
             known = verdict(fleet, name, goal, now)
             vassal = fleet.vassals.get(name)
             if known is None and paused is not None:
                 phase = "forgotten" if vassal is None else vassal.phase
-                known = Verdict(phase, f"{name} is {phase}, and goes no further: {paused}")
+                known = Verdict(phase, f"{name} is {phase}, and goes no further: {paused}{advice}")
             if known is not None:
                 told.append((name, known))
                 del watch.left[name]

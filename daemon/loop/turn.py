@@ -7,7 +7,8 @@ import trio
 
 from ...journal import chain
 from ...journal.events import Event
-from ..control.server import NOT_RECORDED, Refused
+from ..control.pauses import NOT_RECORDED, paused_advice
+from ..control.server import Refused
 from ..core.actions import Action
 from ..core.deploys import Deploys
 from ..core.draft import Draft
@@ -91,7 +92,7 @@ class Requests:
         finally:
             del self._open[asked]
         if asked.refused is not None:
-            raise Refused(NOT_RECORDED + asked.refused)
+            raise Refused(NOT_RECORDED + asked.refused + paused_advice(asked.refused))
 
     def refuse(self, reason: str, but: Sequence[Input] = ()) -> None:
         """Refuse all but these: the journal cannot be written."""

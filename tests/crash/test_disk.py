@@ -189,6 +189,7 @@ def test_a_request_that_finds_the_disk_full_is_refused_and_changes_nothing(
     code, out, error = asked(daemon, do, "read.ini")
     assert (code, out) == (1, "")
     assert error.startswith("emperor-ctl: nothing is done that cannot be recorded: ")
+    assert error.endswith("; free space on its disk, and the daemon goes on by itself\n")
     status = json.loads(asked(daemon, "status", "--json")[1])
     assert status["vassals"] == {"ready": 1}
     assert (status["seq"], status["unrecorded"]) == (before, 0)
