@@ -3,6 +3,7 @@
 | the keeper, or the runtime directory, knows | the journal | the daemon |
 |---|---|---|
 | nothing | has no events | begins |
+| nothing | is not there, and ``--restore`` is given | refuses to start |
 | nothing | is not there, and another emperor runs on this path | refuses to start |
 | nothing | its identity is not locked | locks it and begins |
 | nothing | another emperor has its identity | refuses to start; with ``--restore``, renames it |
@@ -216,10 +217,7 @@ class Opening:
                 in_use.check_path(self._path, self._holder.directory)
                 known = self._holder.recall(None)
             if known is not None:
-                raise JournalMissing(
-                    f"{self._path} is not there, or is empty, but vassals run on for a journal with"
-                    f" {known.seq} events"
-                )
+                raise _missing(self._path, known)
             if self._fork:
                 raise _no_copy(self._path)
         return Journal.open(given)
@@ -324,6 +322,13 @@ def _leave(listener: socket.socket, code: int) -> NoReturn:
     """End this process. The keeper, if there is one, has the control socket as well."""
     listener.close()
     sys.exit(code)
+
+
+def _missing(path: str, known: Head) -> JournalMissing:
+    return JournalMissing(
+        f"{path} is not there, or is empty, but vassals run on for a journal with {known.seq}"
+        " events"
+    )
 
 
 def _no_copy(path: str) -> JournalMissing:
