@@ -12,6 +12,7 @@ from .cgroups import Cgroups
 from .config_copies import ConfigCopies
 from .exec_checks import ExecChecks
 from .listening_state import ListeningState
+from .lookups import Lookups
 from .news import Outbox
 from .process_table import ProcessTable
 from .unjournaled import UnjournaledProcesses
@@ -37,3 +38,4 @@ class HostContext(NamedTuple):
     exec_checks: ExecChecks
     listening: ListeningState
     copies: ConfigCopies
+    lookups: Lookups

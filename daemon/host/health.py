@@ -48,6 +48,7 @@ class Health:
         self._tasks = context.tasks
         self._outbox = context.outbox
         self._commands = context.exec_checks
+        self._lookups = context.lookups
         self._known: dict[Process, _Checked] = {}
         self._shares: dict[int | None, trio.Semaphore] = {}
 
@@ -104,7 +105,8 @@ class Health:
     async def _passes(self, process: Process, plan: Plan) -> bool:
         if plan.condition.command:
             return await self._commands.passes(process, plan.condition.command, plan.timeout)
-        return await answers(plan.condition, self._policy, plan.timeout)
+        limiter = self._lookups.of(process.uid)
+        return await answers(plan.condition, self._policy, limiter, plan.timeout)
 
     def _note(self, process: Process, checked: _Checked, plan: Plan, *, passed: bool) -> None:
         if passed:

@@ -44,6 +44,7 @@ from .launcher import Launcher
 from .listen_address import binds_itself
 from .listening_state import ListeningState
 from .log_watch import watch_logs
+from .lookups import Lookups
 from .mailbox import Mailbox
 from .news import Outbox
 from .notifications import Notifications
@@ -112,6 +113,7 @@ class Host(Reports):
             ExecChecks(policy, identity, environ, nofile, self._processes.is_over),
             ListeningState(lambda vassal: self._on_demand.given(vassal), threads),
             ConfigCopies(copies, config_text),
+            Lookups(),
         )
         self._configs = configs = ConfigSender(config_text, self._watch)
         self._mailbox = mailbox = Mailbox(context, configs)

@@ -10,7 +10,7 @@ A tenant names the address, but the daemon asks. So link-local addresses need
 
 import contextlib
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import trio
 
@@ -20,6 +20,7 @@ from ...monitors.link_local import flaw_of_address
 from ..core.inputs import VassalByte
 from .context import HostContext
 from .emperor_protocol import ACCEPTING
+from .lookups import look_up
 from .process import Process
 
 _PAUSE: Final = 0.25  # seconds between two looks
@@ -40,6 +41,7 @@ class Readiness:
         self._outbox = context.outbox
         self._commands = context.exec_checks
         self._listening = context.listening
+        self._lookups = context.lookups
 
     def watch(self, process: Process) -> None:
         """Look at a process that was started or adopted, where it has a ``ready``."""
@@ -77,7 +79,7 @@ class Readiness:
             return await self._commands.passes(process, condition.command, _COMMAND_TRY)
         if condition.listens:
             return await self._listening.takes_clients(process)
-        return await answers(condition, self._policy)
+        return await answers(condition, self._policy, self._lookups.of(process.uid))
 
     def _is_over(self, process: Process, reloads: int) -> bool:
         """Whether it has ended or is to end, or a later reload is looked at."""
@@ -91,11 +93,18 @@ def condition_of(process: Process) -> readiness.Condition | None:
 
 
 async def answers(
-    condition: readiness.Condition, policy: Callable[[], Policy], seconds: float = _TRY
+    condition: readiness.Condition,
+    policy: Callable[[], Policy],
+    limiter: trio.CapacityLimiter,
+    seconds: float = _TRY,
 ) -> bool:
-    """Whether the address of a condition answers as it should, within so many seconds."""
+    """Whether the address of a condition answers as it should, within so many seconds.
+
+    The ``limiter`` has the threads in which its name is looked up.
+    """
     with trio.move_on_after(seconds), contextlib.suppress(OSError, trio.BrokenResourceError):
-        stream = await _connected(condition, allow_link_local=policy().allow_link_local)
+        found = await look_up(condition.host, condition.port, limiter)
+        stream = await _connected(found, allow_link_local=policy().allow_link_local)
         if stream is None:
             return False
         async with stream:
@@ -108,13 +117,8 @@ def is_allowed(address: str, *, allow_link_local: bool) -> bool:
     return allow_link_local or flaw_of_address(address) is None
 
 
-async def _connected(
-    condition: readiness.Condition, *, allow_link_local: bool
-) -> trio.SocketStream | None:
-    """A connection to the first address that takes one. Raises OSError."""
-    found = await trio.socket.getaddrinfo(
-        condition.host, condition.port, type=trio.socket.SOCK_STREAM
-    )
+async def _connected(found: list[Any], *, allow_link_local: bool) -> trio.SocketStream | None:
+    """A connection to the first of these addresses that takes one. Raises OSError."""
     for family, kind, protocol, _, address in found:
         if not is_allowed(str(address[0]), allow_link_local=allow_link_local):
             continue

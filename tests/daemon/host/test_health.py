@@ -116,7 +116,7 @@ def test_a_check_ends_after_its_time() -> None:
             port = listening.getsockname()[1]
             check = health.parsed(f"http://127.0.0.1:{port}/")
             began = trio.current_time()
-            assert not await readiness.answers(check, Policy, 0.5)
+            assert not await readiness.answers(check, Policy, trio.CapacityLimiter(1), 0.5)
             return trio.current_time() - began
 
     clock = trio.testing.MockClock(autojump_threshold=0.05)

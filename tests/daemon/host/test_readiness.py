@@ -121,7 +121,7 @@ def test_answers(answer: bytes, well: bool) -> None:
             listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
             port = listeners[0].socket.getsockname()[1]
             condition = Condition(host="127.0.0.1", port=port, path="/")
-            found = await readiness.answers(condition, Policy)
+            found = await readiness.answers(condition, Policy, trio.CapacityLimiter(1))
             nursery.cancel_scope.cancel()
         return found
 
@@ -136,7 +136,8 @@ def test_a_silent_server_is_not_waited_for() -> None:
             port = listening.getsockname()[1]
             condition = Condition(host="127.0.0.1", port=port, path="/")
             began = trio.current_time()
-            return await readiness.answers(condition, Policy), trio.current_time() - began
+            found = await readiness.answers(condition, Policy, trio.CapacityLimiter(1))
+            return found, trio.current_time() - began
 
     clock = trio.testing.MockClock(autojump_threshold=0.05)
     found, took = trio.run(main, clock=clock)
@@ -168,6 +169,7 @@ def test_a_link_local_address_is_not_asked() -> None:
             condition = Condition(host=address, port=server.getsockname()[1])
             for allowed in (False, True):
                 policy = partial(Policy, allow_link_local=allowed)
-                assert trio.run(readiness.answers, condition, policy) is allowed
+                limiter = trio.CapacityLimiter(1)
+                assert trio.run(readiness.answers, condition, policy, limiter) is allowed
     finally:
         subprocess.run(["ip", "address", "del", f"{address}/32", "dev", "lo"], check=True)
