@@ -10,6 +10,7 @@ as well.
 """
 
 import contextlib
+import errno
 import os
 import select
 import socket
@@ -24,6 +25,7 @@ from .listen_address import parse
 from .opening import Listener
 from .opening_runner import thread_key
 from .process import Process
+from .socket_files import File
 from .user_threads import NoAnswer, UserThreads
 
 _PATIENCE: Final = 1.0  # seconds until a client is taken out of the backlog
@@ -82,7 +84,7 @@ class ListeningState:
         try:
             if place.path is not None:
                 key = thread_key(place.path, listener.how)
-                await self._user_threads.run(key, client.connect, place.path)
+                await self._user_threads.run(key, _connect, client, listener.file)
             elif place.port is None:
                 client.connect(place.name)
             else:
@@ -96,6 +98,23 @@ class ListeningState:
             client.close()
             raise
         return client
+
+
+def _connect(client: socket.socket, file: File | None) -> None:
+    """Connect to a socket file, and to no other one that is at its path now. Raises OSError.
+
+    A tenant could put a symlink there, and root may connect to each socket.
+    """
+    if file is None:
+        raise FileNotFoundError(errno.ENOENT, "its file is not known")
+    found = os.open(file.path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        status = os.fstat(found)
+        if (status.st_dev, status.st_ino) != file[1:]:
+            raise FileNotFoundError(errno.ENOENT, "another file is there", file.path)
+        client.connect(f"/proc/self/fd/{found}")
+    finally:
+        os.close(found)
 
 
 def _waiting(listening: socket.socket) -> int:

@@ -1,5 +1,6 @@
 """``ready = listen``: a program is up when it takes clients, at its own socket or a kept one."""
 
+import socket
 import sys
 from pathlib import Path
 
@@ -84,3 +85,23 @@ def test_a_client_that_waits_already_counts(daemon: Daemon, tmp_path: Path) -> N
         (tmp_path / "up").touch()
         daemon.phase("a.ini", "accepting")
     daemon.stop()
+
+
+def test_root_connects_to_no_other_socket(daemon: Daemon, tmp_path: Path) -> None:
+    """Its file is replaced by a symlink to a socket that root alone may use."""
+    secret = tmp_path / "secret.sock"
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(secret))
+        other.listen()
+        address = tmp_path / "kept.sock"
+        config = server(tmp_path, "itself", "-", listen=str(address), ready_timeout="1s")
+        (daemon.vassals / "a.ini").write_text(config)
+        daemon.start()
+        daemon.event("spawned", "a.ini")
+        address.unlink()
+        address.symlink_to(secret)
+        daemon.event("exited", "a.ini")
+        daemon.stop()
+        other.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            other.accept()
