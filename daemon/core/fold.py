@@ -132,7 +132,7 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
     "preflight_passed": dict(
         queued=c.approve_queued, throttled=c.approve_down, listening=c.approve_listening,
         starting=c.approve_up, ready=c.approve_up, accepting=c.approve_up,
-        reloading=c.approve_up, stopping=c.approve, held=c.approve, barred=c.approve_down),
+        reloading=c.approve_up, stopping=c.approve_stopping, held=c.approve, barred=c.approve_down),
     "deploy_refused": dict(
         queued=c.refuse_waiting, throttled=c.refuse_waiting, listening=c.refuse_waiting,
         starting=c.refuse, ready=c.refuse, accepting=c.refuse,

@@ -11,10 +11,16 @@ from .steps import Actions
 
 
 def approve(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
-    """Held or stopping: its next start is with the wanted config."""
+    """Held: its next start is with the wanted config."""
     before = vassal.aim
     target.settle(vassal)
     s.turn_to(vassal, before)
+
+
+def approve_stopping(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Its next start is with the wanted config, and its past is forgiven as by any change."""
+    approve(fleet, vassal, event, actions)
+    vassal.deaths = 0
 
 
 def approve_queued(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
