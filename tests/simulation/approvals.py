@@ -20,6 +20,7 @@ class Approvals:
         self.may: dict[str, dict[str, Any]] = {}  # vassal -> the spec that may be started
         self._wanted: dict[str, dict[str, Any]] = {}
         self._checks: dict[str, int] = {}  # under way, by the event that ordered them
+        self._orders: dict[str, tuple[int, str | None]] = {}  # the last: attempt and config
         self._refused: set[tuple[str, str]] = set()  # vassal and config
 
     def announced(self, vassal: str, spec: dict[str, Any], *, same_owner: bool) -> bool:
@@ -70,8 +71,13 @@ class Approvals:
         """Whether its wanted spec may be started."""
         return vassal in self.may and self.may[vassal] is self._wanted.get(vassal)
 
-    def to_run(self, vassal: str, config: str | None, order: str) -> None:
-        """A process is ordered to run this config."""
+    def to_run(self, vassal: str, action: dict[str, Any]) -> None:
+        """A process is ordered to run a config. One that it runs may be loaded again."""
+        order, config = action["do"], action.get("config")
+        again = order == "reload" and self._orders.get(vassal) == (action["attempt"], config)
+        self._orders[vassal] = action["attempt"], config
+        if again:
+            return
         approved = self.may.get(vassal, {}).get("config")
         rule = "starts what is wanted" if self.holds(vassal) else REFUSED
         must(config == approved, rule, f"{order} of {vassal} with {config}, not {approved}")

@@ -18,6 +18,7 @@ from emperord.journal.events import Adopted, Event, PreflightPassed, SpawnFailed
 
 from . import disk
 from .approvals import REFUSED
+from .conditions import LATE, SICK
 
 
 def _not_in(fleet: Fleet, names: set[str], phase: Phase) -> set[str]:
@@ -213,6 +214,27 @@ def _starts_unchecked(fleet: Fleet, event: Event) -> list[Action]:
     return actions + fold(fleet, passed)
 
 
+def _awaits_for_ever(fleet: Fleet, event: Event) -> list[Action]:
+    """A program that is not ready in its time is waited for."""
+    vassal = fleet.vassals.get(event.vassal or "")
+    if event.kind != "deadline_passed" or vassal is None or vassal.phase != "starting":
+        return fold(fleet, event)
+    if vassal.running is None or "ready" not in vassal.running.settings:
+        return fold(fleet, event)
+    fleet.seq, fleet.at = event.seq, event.at
+    vassal.deadline = None
+    return []
+
+
+def _punishes_no_lateness(fleet: Fleet, event: Event) -> list[Action]:
+    """A program that was not ready in its time is started again at once."""
+    actions = fold(fleet, event)
+    vassal = fleet.vassals.get(event.vassal or "")
+    if vassal is not None and event.kind == "deadline_passed" and vassal.phase == "stopping":
+        vassal.earliest = None
+    return actions
+
+
 def _punishes_reloads(fleet: Fleet, event: Event) -> list[Action]:
     """A program that died of its reload is punished for it."""
     body: Any = event.body
@@ -283,9 +305,12 @@ FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     "silence is overlooked": (overlooks("heartbeat_lost"), ("settles", "who hangs is ended")),
     "deafness is overlooked": (overlooks("vassal_deaf"), ("settles",)),
     "reloads are punished": (_punishes_reloads, ("started at once",)),
-    "refused configs are taken": (_takes_refused, (REFUSED,)),
+    "refused configs are taken": (_takes_refused, (REFUSED, "stopped for a reason")),
     "changes are not checked first": (_starts_unchecked, (REFUSED,)),
     "verdicts are overlooked": (overlooks("preflight_passed"), ("settles",)),
+    "what is never ready is awaited": (_awaits_for_ever, (LATE,)),
+    "lateness is not punished": (_punishes_no_lateness, ("throttled",)),
+    "health is overlooked": (overlooks("health_lost"), (SICK,)),
     "nothing is forgiven": (_forgives_nothing, ("punished no longer",)),
     "nobody waits": (_never_waits, ("throttled",)),
     "the order of sources is overlooked": (_first_come, ("settles", "starts what is wanted")),

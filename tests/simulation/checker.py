@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final
 
+from .conditions import SICK, Conditions
 from .ledger import Ledger
 from .pacing import Attempt
 from .trouble import must
@@ -47,6 +48,8 @@ class Checker(Ledger):
         self.stopping: dict[int, float] = {}  # pid -> since when it knows that it is to stop
         self.silent: dict[int, float] = {}  # pid -> since when it sends none
         self.alone = False  # no daemon has written anything since the last one died
+        self.conditions = Conditions(self)
+        self.restarted_if_sick: set[Attempt] = set()
         self.turns = Turns(self)
 
     # The record
@@ -88,6 +91,11 @@ class Checker(Ledger):
                 self._must_start([vassal or ""], actions)
         elif kind == "exited" and body.get("reload") and self.ended_by_reload:
             self._must_start([vassal or ""], actions)
+        elif kind == "health_lost":
+            attempt = Attempt(vassal or "", body["attempt"])
+            stopped = [each for each in actions if each["do"] == "stop"]
+            to_stop = attempt in self.restarted_if_sick - self.told - self.over
+            must(bool(stopped) == to_stop, SICK, f"{attempt}: {actions} was ordered")
         elif kind == "vassal_resigned":
             attempt = Attempt(vassal or "", body["attempt"])
             stopped = [each for each in actions if each["do"] == "stop"]
@@ -129,7 +137,7 @@ class Checker(Ledger):
         do, vassal = action["do"], action["vassal"]
         self.approvals.ordered(action)
         if do in ("spawn", "reload"):
-            self.approvals.to_run(vassal, action.get("config"), do)
+            self.approvals.to_run(vassal, action)
         if do == "spawn":
             self._spawn(vassal, Attempt(vassal, action["attempt"]))
         elif do in ("stop", "kill", "reload"):
@@ -159,7 +167,11 @@ class Checker(Ledger):
         late = kind == "deadline_passed" and about == vassal and vassal in self.changed
         # A reload that needs a word to its vassal is a restart where none gets through.
         mute = vassal in self.deprived or attempt in self.restarting
-        reason = mine or again or late or mute or kind == "daemon_stopping"
+        unready = kind == "deadline_passed" and about == vassal and attempt in self.unready
+        sick = kind == "health_lost" and about == vassal
+        if (unready or sick) and attempt not in self.told:
+            self._fail(vassal)
+        reason = mine or again or late or mute or unready or sick or kind == "daemon_stopping"
         must(reason, "stopped for a reason", f"{attempt}: {action['do']} because of {kind} {about}")
         self.told.add(attempt)
 
@@ -183,8 +195,14 @@ class Checker(Ledger):
         self.starting[attempt] = self.at + int(patience * 1_000_000_000)
         self.ordered.add(attempt)
         self.changed.discard(vassal)
-        if "command" in self.approvals.may[vassal].get("settings", {}):
+        settings = self.approvals.may[vassal].get("settings", {})
+        if "command" in settings:
             self.programs.add(attempt)
+        if "ready" in settings:
+            self.awaited.add(attempt)
+            self.unready.add(attempt)
+        if settings.get("health-action") == "restart":
+            self.restarted_if_sick.add(attempt)
 
     def carried_out(self, do: str, vassal: str, attempt: int | None) -> None:
         """The host was handed this order."""
@@ -214,6 +232,7 @@ class Checker(Ledger):
         del self.living[pid]
         self.stopping.pop(pid, None)
         self.silent.pop(pid, None)
+        self.conditions.is_well(pid)
 
     def ended(
         self, vassal: str, number: int, code: int | None, signal: int | None, *, known: bool
@@ -241,6 +260,7 @@ class Checker(Ledger):
         """There is no daemon, or it cannot write: nobody can keep the time."""
         self.stopping = dict.fromkeys(self.stopping, now)
         self.silent = dict.fromkeys(self.silent, now)
+        self.conditions.forgive(now)
         self.alone = False
 
     def no_daemon(self) -> None:
@@ -257,6 +277,8 @@ class Checker(Ledger):
             late = now - since
             said = f"{self.living[pid]} was told to stop {late:.2f} s ago and lives"
             must(late <= bound, "mercy ends", said)
+        if not self.alone:
+            self.conditions.look(now, SLACK)
         # It looks every second, and counts from its first look.
         bound = self.policy.get("required_heartbeat", 30.0) + 2 + SLACK
         for pid, since in self.silent.items() if not self.alone else ():

@@ -22,13 +22,20 @@ def run(seed: int, *, hops: bool = False) -> tuple[str, str]:
     """The digest of a seed's run; and, if it failed, the account of that."""
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(LONGEST)
+    failed: Exception | None = None
     try:
         return play(write(seed, hops=hops)), ""
     except BaseException as error:
         signal.alarm(20 * LONGEST)
         if not isinstance(error, Exception):
             raise
-        return "failed", account(write(seed, hops=hops), error)
+        failed = error
+    finally:
+        if failed is None:
+            signal.alarm(0)
+    # Not while the error is handled: errors of further runs would have it as their context.
+    try:
+        return "failed", account(write(seed, hops=hops), failed)
     finally:
         signal.alarm(0)
 

@@ -32,9 +32,11 @@ from emperord.journal.events import (
 from .addresses import Addresses
 from .disk import Disk
 from .kernel import Process
+from .looks import Looks
 from .machine import Machine
 from .nothing import Nothing
 from .preflights import Preflights
+from .script import AWAITED
 from .trouble import must
 
 LISTENER: Final = "listener:"
@@ -49,7 +51,7 @@ class CannotStart(Exception):
         self.reason, self.fault = reason, fault
 
 
-class Hands(Addresses, Preflights, Nothing):
+class Hands(Addresses, Preflights, Looks, Nothing):
     """The parts of the machine that one daemon holds; of no use when it is dead."""
 
     def __init__(
@@ -72,6 +74,7 @@ class Hands(Addresses, Preflights, Nothing):
         self._waiting: dict[str, list[tuple[Action, Spec | None]]] = {}
         self._awaited: set[str] = set()  # vassals whose first client is waited for
         self._checks: dict[str, trio.CancelScope] = {}
+        self._sick: set[str] = set()
         self._said: dict[News, None] = {}
         self._spoken = trio.Event()
         self._beats: dict[str, float] = {}
@@ -112,6 +115,8 @@ class Hands(Addresses, Preflights, Nothing):
             self.expected.add(process.identity)
             self._by_name[process.name] = process
             self._accepted[process.name] = trio.current_time()
+            if survivor.vassal.sick is not None:
+                self._sick.add(process.name)
             if survivor.vassal.phase == "reloading":
                 self._to_reload.add(process.name)
         return process is not None
@@ -164,6 +169,8 @@ class Hands(Addresses, Preflights, Nothing):
 
     def _listen_to(self, process: Process) -> None:
         process.parent = self
+        if process.behaviour in AWAITED and self._nursery is not None:
+            self._nursery.start_soon(self._look_at, process)
         for byte in list(process.unread):
             self.heard(process, byte)
         if not process.alive:
@@ -187,6 +194,7 @@ class Hands(Addresses, Preflights, Nothing):
         self._moment("bury")
         del self._by_name[process.name]
         self._beats.pop(process.name, None)
+        self._sick.discard(process.name)
         self._accepted.pop(process.name, None)
         self._to_reload.discard(process.name)
         reloads = process.reloads and signal == 1

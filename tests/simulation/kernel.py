@@ -5,7 +5,7 @@ from typing import Final, Protocol
 from emperord.daemon.host.procfs import Processes
 from emperord.daemon.keeper.link import Identity
 
-from .script import PROGRAMS
+from .script import AWAITED, PROGRAMS
 
 DEAF: Final = 0.5  # seconds after its first worker accepts in which others may not hear a reload
 TICKS: Final = 100  # a second, as start times are counted
@@ -43,6 +43,7 @@ class Process:
         self.accepting = False
         self.accepted = -DEAF  # when it began to
         self.asked = False  # it was told to end
+        self.sick = False  # its checks fail
         self.mute = False  # it sends no heartbeats
         self.reloads = False  # it died of the signal that was to reload it
         self.ignored = False  # there is an order that it has not read
@@ -62,7 +63,7 @@ class Process:
     @property
     def speaks(self) -> bool:
         """Whether it uses its control socket."""
-        return self.behaviour not in PROGRAMS
+        return self.behaviour not in PROGRAMS + AWAITED
 
 
 class Kernel:

@@ -28,6 +28,7 @@ class Ledger(Pacing):
         self.reloading: set[Attempt] = set()  # since that was ordered; they take slots, too
         self.done: set[str] = set()  # with their work over; only a request by name starts one again
         self.restarting: set[Attempt] = set()  # stopped in place of a reload; they keep slots
+        self.unready: set[Attempt] = set()  # awaited ones that are not ready
         self.beating: set[Attempt] = set()  # that send heartbeats
         self.open = self.leaving = False
         self.pressure: dict[str, int] | None = None  # steps, as this daemon told them last
@@ -159,6 +160,7 @@ class Ledger(Pacing):
 
     def _heard(self, kind: str, attempt: Attempt, body: dict[str, Any]) -> None:
         if kind in ("exited", "spawn_failed"):
+            self.unready.discard(attempt)
             self.over.add(attempt)
             spec = self.approvals.may.get(attempt.vassal, {})
             restart = spec.get("settings", {}).get("restart")
@@ -190,7 +192,8 @@ class Ledger(Pacing):
         elif kind == "adopted" and not body.get("control"):
             self.deprived.add(attempt.vassal)
             self.up_since.setdefault(attempt.vassal, self.at)
-            self.starting.pop(attempt, None)  # it cannot tell when it accepts
+            if attempt not in self.awaited:
+                self.starting.pop(attempt, None)  # it cannot tell when it accepts
         elif kind == "vassal_loyal":
             self.loyal.add(attempt)
             self.deaths.pop(attempt.vassal, None)
@@ -198,9 +201,10 @@ class Ledger(Pacing):
         elif kind == "heartbeat_started":
             self.beating.add(attempt)
         elif kind == "vassal_accepting" or (
-            kind in ("spawned", "adopted") and attempt in self.programs
+            kind in ("spawned", "adopted") and attempt in self.programs - self.awaited
         ):
             self.starting.pop(attempt, None)
+            self.unready.discard(attempt)
             self.reloading.discard(attempt)
             self.quiet_since[attempt.vassal] = self.at
             if kind == "vassal_accepting":

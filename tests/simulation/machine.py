@@ -7,12 +7,16 @@ control socket does if the keeper was entrusted with it.
 
 from collections.abc import Callable, Iterable
 from random import Random
+from typing import Final
 
 from emperord.daemon.host import emperor_protocol
 from emperord.daemon.keeper.link import Death, Identity
 
 from .checker import Checker
 from .kernel import DEAF, TICKS, Kernel, Process
+from .script import AWAITED
+
+_LIMITS: Final = {"never": 1.0, "tardy": 4.0}  # seconds, as their settings say
 
 
 class Machine(Kernel):
@@ -89,6 +93,9 @@ class Machine(Kernel):
             self._in(process, accepts * rng.random(), lambda: self.dies(process, code, None))
         if behaviour in ("worker", "once"):
             self._in(process, rng.uniform(0.05, 3.0), lambda: self.dies(process, 0, None))
+        if behaviour in AWAITED:
+            self._begin_awaited(process)
+            return
         if behaviour == "silent" or not process.speaks:
             process.accepting = not process.speaks
             return
@@ -106,6 +113,32 @@ class Machine(Kernel):
         ends["resigns"] = lambda: self.says(process, emperor_protocol.RESIGNS)
         if behaviour in ends:
             self._in(process, accepts + rng.uniform(0.3, 2.5), ends[behaviour])
+
+    def _begin_awaited(self, process: Process) -> None:
+        """A program says nothing; the host looks at it."""
+        rng, behaviour = self._rng, process.behaviour
+        self._checker.conditions.begins(process.pid, self._now(), _LIMITS.get(behaviour, 2.0))
+        if behaviour == "never":
+            return
+        ready = rng.uniform(2.1, 2.8) if behaviour == "tardy" else rng.uniform(0.05, 0.6)
+        self._in(process, ready, lambda: self._is_ready(process))
+        if behaviour in ("sickens", "ails"):
+            sick = ready + rng.uniform(0.3, 2.5)
+            self._in(process, sick, lambda: self._sickens(process))
+            if behaviour == "ails":
+                self._in(process, sick + rng.uniform(0.1, 2.0), lambda: self._recovers(process))
+
+    def _is_ready(self, process: Process) -> None:
+        process.accepting = True
+        self._checker.conditions.is_well(process.pid)
+
+    def _sickens(self, process: Process) -> None:
+        process.sick = True
+        if process.behaviour == "sickens":
+            self._checker.conditions.fell_sick(process.pid, self._now(), 0.5)
+
+    def _recovers(self, process: Process) -> None:
+        process.sick = False
 
     def _in(self, process: Process, seconds: float, do: Callable[[], None]) -> None:
         generation = process.generation

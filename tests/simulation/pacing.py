@@ -18,6 +18,7 @@ class Pacing:
         self.at = 0
         self.policy: dict[str, Any] = {}
         self.programs: set[Attempt] = set()  # those that cannot say that they accept
+        self.awaited: set[Attempt] = set()  # those of them whose readiness is looked at
         self.deprived: set[str] = set()  # vassals to which nobody can talk
         self.told: set[Attempt] = set()  # that were ordered to end
         self.changed: set[str] = set()  # vassals that were to be reloaded since their start
@@ -61,6 +62,13 @@ class Pacing:
         """
         self.failures[vassal] = failures = self.failures.get(vassal, 0) + failed
         self.not_after[vassal] = self.at + self._delay(max(failures, 1))
+
+    def _fail(self, vassal: str) -> None:
+        """Its process is ended as a failure: its next start waits from now on, as after a death."""
+        self.failures[vassal] = self.failures.get(vassal, 0) + 1
+        if vassal not in self.changed:  # else it may be ended for its restart
+            self.deaths[vassal] = deaths = self.deaths.get(vassal, 0) + 1
+            self.not_before[vassal] = self.at + self._delay(deaths)
 
     def _delay(self, times: int) -> int:
         """Nanoseconds to wait after so many failures in a row."""

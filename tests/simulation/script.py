@@ -20,6 +20,9 @@ SICK: Final = (
 )  # fmt: skip
 # Those that do not speak the emperor protocol, and so count as up once they run.
 PROGRAMS: Final = ("program", "fragile", "worker", "once")
+# Programs whose ``ready`` is looked at, and the health of some. A vassal gets one of them, or not,
+# from a random stream of its own.
+AWAITED: Final = ("eager", "tardy", "never", "sickens", "ails")
 PREFLIGHTS: Final = ("passes", "passes", "fails", "hangs")
 NAMES: Final = ("a.ini", "b.ini", "c.ini", "d.ini", "e.ini")
 SOURCES: Final = ("files", "rows", "messages")
@@ -87,13 +90,20 @@ def _opening(rng: Random) -> list[Step]:
 
 
 def _with_settings(rng: Random, steps: list[Step]) -> list[Step]:
-    """Some of what sources have gets a preflight. The stream is another: all else stays."""
-    return [
-        msgspec.structs.replace(step, what=f"{step.what} {rng.choice(PREFLIGHTS)}")
-        if step.do == "put" and rng.random() < 0.25
-        else step
-        for step in steps
-    ]
+    """Some of what sources have gets a preflight. The stream is another: all else stays.
+
+    Some is a program that is awaited.
+    """
+    found = []
+    for step in steps:
+        what = step.what
+        if step.do == "put" and rng.random() < 0.25:
+            what += f" {rng.choice(PREFLIGHTS)}"
+        if step.do == "put" and rng.random() < 0.2:
+            name, _, *more = what.split()
+            what = " ".join((name, rng.choice(AWAITED), *more))
+        found.append(msgspec.structs.replace(step, what=what))
+    return found
 
 
 def _pressure(rng: Random, length: float) -> list[Step]:

@@ -9,8 +9,11 @@ import typing
 from emperord.daemon.core.fleet import Vassal
 from emperord.journal.events import Spec
 
-from .script import HEALTHY
+from .script import AWAITED, HEALTHY
 from .sources import Source
+
+# Those that are up in the end, and stay so.
+WELL: typing.Final = {*HEALTHY, *AWAITED} - {"never", "sickens"}
 
 if typing.TYPE_CHECKING:
     from .world import World
@@ -90,7 +93,7 @@ def _wrong(world: "World", name: str, claims: dict[str, Spec], vassal: Vassal | 
 
 
 def _sick(world: "World", vassal: Vassal) -> bool:
-    return _text(world, vassal).partition(" ")[0] not in HEALTHY
+    return _text(world, vassal).partition(" ")[0] not in WELL
 
 
 def _text(world: "World", vassal: Vassal) -> str:

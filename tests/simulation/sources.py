@@ -15,18 +15,25 @@ from emperord.journal.chain import digest
 from emperord.journal.events import Spec
 from emperord.monitors import contract as c
 
-from .script import PROGRAMS
+from .script import AWAITED, PROGRAMS
 
 FREQUENCY: Final = 0.8  # seconds between listings
 
 
 def _settings(behaviour: str, preflight: str) -> dict[str, str]:
     """The settings in its config's section ``[emperor]``."""
-    settings = {"command": behaviour} if behaviour in PROGRAMS else {}
+    settings = {"command": behaviour} if behaviour in PROGRAMS + AWAITED else {}
+    if behaviour in AWAITED:
+        limit = {"never": "1s", "tardy": "4s"}.get(behaviour, "2s")
+        settings |= {"ready": "tcp://a:1", "ready-timeout": limit, "reload": "restart"}
+    if behaviour in ("sickens", "ails"):
+        settings |= {"health": "tcp://a:1"}
+        settings |= {"health-action": "restart" if behaviour == "sickens" else "record"}
     more = {"once": {"restart": "no"}, "restarts": {"reload": "restart"}}
     if preflight:
         settings |= {"preflight": preflight, "preflight-timeout": "700ms"}
-    return settings | more.get(behaviour, {})
+    # In the order in which the journal has them.
+    return dict(sorted((settings | more.get(behaviour, {})).items()))
 
 
 class Source:

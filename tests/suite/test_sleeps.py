@@ -25,6 +25,7 @@ REASONS = {
     "simulation/clock.py": STEERED,
     "simulation/hands.py": STEERED,
     "simulation/life.py": STEERED,
+    "simulation/looks.py": STEERED,
     "simulation/preflights.py": STEERED,
     "simulation/sources.py": STEERED,
     "simulation/world.py": STEERED,
