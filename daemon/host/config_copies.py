@@ -67,6 +67,7 @@ class ConfigCopies:
                 self._write(path, text, user)
             except BaseException:
                 self._held.pop(holder)
+                self._remove(f"{path}.new")  # else a full disk gets no room back
                 raise
         if user is not None:
             _check_way(path, user)

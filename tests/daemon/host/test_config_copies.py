@@ -82,3 +82,11 @@ FAULTS = {
 def test_texts_without_a_copy(copies: ConfigCopies, digest: str | None, reason: str) -> None:
     with pytest.raises(CannotRun, match=reason):
         copies.make(("a.ini", 1), digest, None, to_run=True)
+
+
+def test_one_that_cannot_be_written_leaves_nothing(copies: ConfigCopies, tmp_path: Path) -> None:
+    path = Path(copies.path("a.ini", "d1"))
+    path.mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        copies.make(("a.ini", 1), "d1", None)
+    assert not [*tmp_path.rglob("*.new")]
