@@ -15,7 +15,7 @@ deaths are forgotten. The phase says which, and so does the cell of the table.
 from typing import Any
 
 from ...journal.events import Event
-from . import deaths, ends, listening, readiness, rules
+from . import deaths, ends, listening, readiness, rules, target
 from .blame import Blame
 from .fleet import Fleet, Vassal
 from .reloads import (
@@ -226,12 +226,20 @@ def adopt(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     if vassal.phase == "stopping":
         order(vassal, "stop", event, actions)
         vassal.deadline = event.at + seconds(mercy(fleet, vassal))
+    elif vassal.phase == "reloading" and _would_load_unapproved(vassal):
+        arrive(fleet, vassal, event, actions, "not reloaded: the text of its file may not run")
     elif vassal.phase == "reloading":
         reload(fleet, vassal, event, actions)
     elif vassal.phase == "starting" and awaits_ready(vassal) and not _cannot_say(vassal):
         return  # the host looks again, or is told
     elif (vassal.slot or vassal.phase == "starting") and not tells(vassal):
         arrive(fleet, vassal, event, actions)
+
+
+def _would_load_unapproved(vassal: Vassal) -> bool:
+    """Whether a reload would read a text of its file that is checked, or was refused."""
+    ran = vassal.running
+    return vassal.target is None and ran is not None and target.runs_file(ran) and not ran.copy
 
 
 def _cannot_say(vassal: Vassal) -> bool:
