@@ -1,13 +1,17 @@
 """``exec:`` checks: commands in the world of their vassal, which end in time."""
 
 import os
+import signal
+import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import trio
 from emperord.daemon.core.fleet import Vassal
-from emperord.daemon.host import procfs
+from emperord.daemon.host import exec_checks, procfs
 from emperord.daemon.host.exec_checks import ExecChecks
 from emperord.daemon.host.process import Process
 from emperord.journal.events import Spec
@@ -15,7 +19,7 @@ from emperord.journal.policy import Policy
 from support import processes
 from support.daemon import Daemon
 from support.vassals import shell
-from support.waiting import until
+from support.waiting import PATIENCE, until
 
 
 def test_a_program_is_up_when_its_command_says_so(daemon: Daemon, tmp_path: Path) -> None:
@@ -74,3 +78,32 @@ def test_one_whose_vassal_ends_is_killed() -> None:
 def test_it_has_the_rights_of_the_vassal() -> None:
     check = 'test "$(id -u) $(id -ru) $(id -G)" = "4242 4242 4242"'
     assert checked("sh", "-c", check, tyrant=True)
+
+
+class _SlowStart(list[str]):
+    """The words of a command whose start blocks, as one in a directory that does not answer."""
+
+    def __init__(self, *words: str) -> None:
+        super().__init__(words)
+        self.begins, self.may_begin = threading.Event(), threading.Event()
+
+    def __iter__(self) -> Iterator[str]:
+        self.begins.set()
+        assert self.may_begin.wait(PATIENCE)
+        return super().__iter__()
+
+
+def test_a_start_that_blocks_holds_up_no_end() -> None:
+    words, run = _SlowStart("sleep", "1000"), exec_checks._Run()
+    with ThreadPoolExecutor() as pool:
+        child = pool.submit(run.begin, words, process_group=0)
+        try:
+            assert words.begins.wait(PATIENCE)
+            pool.submit(run.end).result(PATIENCE)
+            assert not child.done()
+        finally:
+            words.may_begin.set()
+        started = child.result(PATIENCE)
+    assert started is not None
+    with started:
+        assert started.wait(PATIENCE) == -signal.SIGKILL
