@@ -126,17 +126,17 @@ class _Run:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
-        self._is_over = False
+        self._over = threading.Event()
 
     def begin(self, argv: list[str], **how: Any) -> "subprocess.Popen[bytes] | None":
         """Start it; None if it is to end already. Raises OSError."""
-        if self._is_over:
+        if self._over.is_set():
             return None
         # Without the lock: this blocks where the working directory does not answer.
         child = subprocess.Popen(argv, **how)
         with self._lock:
             self._child = child
-            is_over = self._is_over
+            is_over = self._over.is_set()
         if is_over:
             self.end()
         return child
@@ -144,7 +144,7 @@ class _Run:
     def end(self) -> None:
         """Kill it and all of its process group, unless it has ended."""
         with self._lock:
-            self._is_over = True
+            self._over.set()
             if self._child is not None and self._child.returncode is None:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(self._child.pid, signal.SIGKILL)
