@@ -290,7 +290,7 @@ def _gives_no_turns(fleet: Fleet, event: Event) -> list[Action]:
 FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     "start is overlooked": (
         overlooks("operator_requested", "start"),
-        ("started at once", "settles"),
+        ("started at once", "settles", "turns"),
     ),
     "retry is overlooked": (overlooks("operator_requested", "retry"), ("started at once",)),
     "restart is overlooked": (
@@ -301,14 +301,17 @@ FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     "stop is overlooked": (overlooks("operator_requested", "stop"), ("settles", "held stays down")),
     "reload is overlooked": (overlooks("operator_requested", "reload"), ("settles",)),
     "resigning is overlooked": (overlooks("vassal_resigned"), ("who resigns is stopped",)),
-    "loyalty is overlooked": (overlooks("vassal_loyal"), ("started at once",)),
+    "loyalty is overlooked": (
+        overlooks("vassal_loyal"),
+        ("started at once", "punished no longer"),
+    ),
     "silence is overlooked": (overlooks("heartbeat_lost"), ("settles", "who hangs is ended")),
     "deafness is overlooked": (overlooks("vassal_deaf"), ("settles",)),
     "reloads are punished": (_punishes_reloads, ("started at once",)),
     "refused configs are taken": (_takes_refused, (REFUSED, "stopped for a reason")),
     "changes are not checked first": (_starts_unchecked, (REFUSED,)),
     "verdicts are overlooked": (overlooks("preflight_passed"), ("settles",)),
-    "what is never ready is awaited": (_awaits_for_ever, (LATE,)),
+    "what is never ready is awaited": (_awaits_for_ever, (LATE, "settles")),
     "lateness is not punished": (_punishes_no_lateness, ("throttled",)),
     "health is overlooked": (overlooks("health_lost"), (SICK,)),
     "nothing is forgiven": (_forgives_nothing, ("punished no longer",)),
