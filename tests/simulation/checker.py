@@ -165,6 +165,8 @@ class Checker(Ledger):
             self.restarting.add(attempt)
         again = kind in ("adopted", "deadline_passed") and about == vassal and attempt in self.told
         late = kind == "deadline_passed" and about == vassal and vassal in self.changed
+        # A reload that is repeated is a restart where the text of its file may not run.
+        again |= kind == "adopted" and about == vassal and not self.approvals.holds(vassal)
         # A reload that needs a word to its vassal is a restart where none gets through.
         mute = vassal in self.deprived or attempt in self.restarting
         unready = kind == "deadline_passed" and about == vassal and attempt in self.unready
