@@ -23,7 +23,7 @@ _COLUMNS: Final = """event.seq, event.at, event.vassal, event.monitor, event.kin
     news.kind, news.vassal, json_valid(event.body)"""
 _TABLES: Final = """event LEFT JOIN deploy ON deploy.seq = event.seq
     LEFT JOIN event AS news ON news.seq = deploy.outcome_seq"""
-_DEATHS: Final = ("exited", "heartbeat_lost", "health_lost", "spawn_failed")
+_DEATHS: Final = ("exited", "heartbeat_lost", "health_lost", "spawn_failed", "deadline_passed")
 # The kinds of events that an outcome follows from; any, where it is not here.
 _NEWS: Final = {
     "accepting": ("vassal_accepting",),
