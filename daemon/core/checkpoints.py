@@ -78,51 +78,31 @@ _FIRST: Final = Projection(
     ),
 )
 # fmt: on
-PROJECTIONS: Final[dict[int, Projection]] = {
-    1: _FIRST,
-    2: _FIRST._replace(vassal=(*_FIRST.vassal, "anew")),
-    3: _FIRST._replace(vassal=(*_FIRST.vassal, "anew"), spec=(*_FIRST.spec, "own_settings")),
-    4: _FIRST._replace(
-        vassal=(*_FIRST.vassal, "anew", "late"), spec=(*_FIRST.spec, "own_settings")
-    ),
-    5: _FIRST._replace(
-        vassal=(*_FIRST.vassal, "anew", "late", "check", "refused", "kept", "bound"),
-        spec=(*_FIRST.spec, "own_settings", "copy"),
-    ),
-    6: _FIRST._replace(
-        vassal=(
-            *_FIRST.vassal,
-            "anew",
-            "late",
-            "check",
-            "refused",
-            "kept",
-            "bound",
-            "sockets",
-            "opening",
-            "unopened",
-        ),
-        spec=(*_FIRST.spec, "own_settings", "copy"),
-        policy=(*_FIRST.policy, "allow_ports"),
-    ),
-    7: _FIRST._replace(
-        vassal=(
-            *_FIRST.vassal,
-            "anew",
-            "late",
-            "check",
-            "refused",
-            "kept",
-            "bound",
-            "sockets",
-            "opening",
-            "unopened",
-            "sick",
-        ),
-        spec=(*_FIRST.spec, "own_settings", "copy"),
-        policy=(*_FIRST.policy, "allow_ports"),
-    ),
-}
+
+
+def _adding(
+    before: Projection,
+    vassal: tuple[str, ...] = (),
+    spec: tuple[str, ...] = (),
+    policy: tuple[str, ...] = (),
+) -> Projection:
+    """The projection after one, which has more fields."""
+    return before._replace(
+        vassal=before.vassal + vassal, spec=before.spec + spec, policy=before.policy + policy
+    )
+
+
+_ANEW: Final = _adding(_FIRST, vassal=("anew",))
+_OWN_SETTINGS: Final = _adding(_ANEW, spec=("own_settings",))
+_LATE: Final = _adding(_OWN_SETTINGS, vassal=("late",))
+_TARGET: Final = _adding(_LATE, vassal=("check", "refused", "kept", "bound"), spec=("copy",))
+_SOCKETS: Final = _adding(
+    _TARGET, vassal=("sockets", "opening", "unopened"), policy=("allow_ports",)
+)
+_SICK: Final = _adding(_SOCKETS, vassal=("sick",))
+PROJECTIONS: Final[dict[int, Projection]] = dict(
+    enumerate((_FIRST, _ANEW, _OWN_SETTINGS, _LATE, _TARGET, _SOCKETS, _SICK), 1)
+)
 # Fields that no projection lists, because they stand in the projection as a part of their own, or
 # because each event has them.
 PARTS: Final = frozenset(("spec", "running", "seq", "at", "vassals", "policy"))
