@@ -18,8 +18,9 @@ from ...monitors.settings import LIMITS, LONGEST_COMMAND, amount, signal_number
 from ...monitors.tenant import Tenant, become, passed
 from ..keeper import stdio
 from ..keeper.protocol import CHANNEL
-from . import magic, world
-from .procfs import IDENTITY, MARK
+from . import cgroups, magic, world
+from .procfs import IDENTITY, MARK, can_set_limit_tag
+from .procfs import limit_tag as tag_of
 from .users import User
 
 _LOADERS: Final = {
@@ -152,6 +153,29 @@ def _uwsgi(name: str, spec: Spec, policy: Policy, copy: str | None) -> list[Word
 def argv(name: str, spec: Spec, policy: Policy, copy: str | None = None) -> list[str]:
     """The command line of a vassal. Raises CannotRun."""
     return [word.word for word in words(name, spec, policy, copy)]
+
+
+def of_attempt(
+    argv: list[str],
+    spec: Spec,
+    mark: str,
+    nofile: tuple[int, int] | None,
+    user: User | None,
+    cgroup: str | None,
+) -> list[str]:
+    """argv and all that is executed before it: limits, the mark's tag, the user, the cgroup.
+
+    A vassal's program and its checks are started by it. Raises OSError as ``limited`` does.
+    """
+    return limited(
+        argv,
+        nofile,
+        spec.cwd,
+        spec.settings,
+        limit_tag=tag_of(mark) if can_set_limit_tag() else None,
+        user=user,
+        enter=() if cgroup is None else cgroups.entering(cgroup),
+    )
 
 
 def limited(

@@ -20,7 +20,7 @@ from typing import Any, Final
 import trio
 
 from ...journal.policy import Policy
-from . import cgroups, command, procfs, threads, world
+from . import command, threads, world
 from .process import Process
 from .users import NoAccount, user_of
 
@@ -86,14 +86,8 @@ class ExecChecks:
         spec = process.spec
         try:
             user = user_of(spec, self._policy())
-            argv = command.limited(
-                list(words),
-                self._nofile,
-                spec.cwd,
-                spec.settings,
-                limit_tag=procfs.limit_tag(process.mark) if procfs.can_set_limit_tag() else None,
-                user=user,
-                enter=() if process.cgroup is None else cgroups.entering(process.cgroup),
+            argv = command.of_attempt(
+                list(words), spec, process.mark, self._nofile, user, process.cgroup
             )
             environment = command.environment(
                 self._environ, process.name, spec, process.mark, None, None, user, self._identity()

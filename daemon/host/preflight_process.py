@@ -19,7 +19,7 @@ import trio
 from ...journal.events import Spec
 from ...monitors import preflight, shell_words
 from ..core.fleet import Vassal
-from . import cgroups, command, procfs, world
+from . import command, procfs, world
 from .context import HostContext
 from .process import Process
 from .reap import kill_group
@@ -118,15 +118,7 @@ class PreflightStarter:
         path: str,
     ) -> PreflightProcess:
         spec = vassal.spec
-        argv = command.limited(
-            words(spec),
-            self._nofile,
-            spec.cwd,
-            spec.settings,
-            limit_tag=procfs.limit_tag(mark) if procfs.can_set_limit_tag() else None,
-            user=user,
-            enter=() if cgroup is None else cgroups.entering(cgroup),
-        )
+        argv = command.of_attempt(words(spec), spec, mark, self._nofile, user, cgroup)
         its = command.environment(
             self._environ, vassal.name, spec, mark, None, None, user, self._identity()
         )

@@ -29,7 +29,7 @@ from typing import Any, Final
 from ...journal.events import Fault, Spec
 from ..core.fleet import Vassal
 from ..keeper.refusals import PASSING
-from . import altered, cgroups, command, descriptors, notify_socket, procfs, unjournaled, world
+from . import altered, command, descriptors, notify_socket, procfs, unjournaled, world
 from .context import HostContext
 from .kept_sockets import names_of
 from .notify_socket import NotifySocket
@@ -184,15 +184,8 @@ class Starter:
         copy = None
         if spec.copy and vassal.attempt is not None:
             copy = self._copies.make((vassal.name, vassal.attempt), spec.config, user, to_run=True)
-        return command.limited(
-            command.argv(vassal.name, spec, self._policy(), copy),
-            self._nofile,
-            spec.cwd,
-            spec.settings,
-            limit_tag=procfs.limit_tag(mark) if procfs.can_set_limit_tag() else None,
-            user=user,
-            enter=() if cgroup is None else cgroups.entering(cgroup),
-        )
+        argv = command.argv(vassal.name, spec, self._policy(), copy)
+        return command.of_attempt(argv, spec, mark, self._nofile, user, cgroup)
 
     def _first_config(self, spec: Spec, end: socket.socket | None, source: str) -> bytes:
         """Send the config that a vassal reads first; the rest that does not fit into the socket.
