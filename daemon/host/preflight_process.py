@@ -5,7 +5,6 @@ session and a cgroup of its own. Its mark has a prefix before the vassal's name,
 daemon finds it, and takes it for no attempt. It gets no socket of the emperor protocol.
 """
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from ..core.fleet import Vassal
 from . import command, procfs, world
 from .context import HostContext
 from .process import Process
-from .reap import kill_group
+from .spawn import attach
 from .users import User, user_of
 
 CONFIG: Final = "EMPERORD_CONFIG"  # the variable with the path of the config
@@ -135,7 +134,7 @@ class PreflightStarter:
                 close_fds=False,  # all of ours close on exec; see spawn.py
                 start_new_session=True,
             )
-            process = _attach(vassal, child)
+            process = attach(vassal, child)
         except BaseException:
             os.close(ours)
             raise
@@ -151,21 +150,3 @@ def words(spec: Spec) -> list[str]:
     if text == preflight.BUILT_IN:
         return [sys.executable, "-I", "-c", _UWSGI_CHECK]
     return shell_words.split(text)
-
-
-def _attach(vassal: Vassal, child: subprocess.Popen[bytes]) -> Process:
-    """Take hold of a new child. One that cannot be held is ended. Raises OSError."""
-    try:
-        started = procfs.start_time(child.pid, dead_too=True)
-        if started is None:
-            raise OSError("its start time cannot be read")
-        process = Process(vassal, child.pid, started, os.pidfd_open(child.pid))
-    except OSError:
-        kill_group(child.pid)
-        with contextlib.suppress(ProcessLookupError):
-            child.kill()
-        child.wait()
-        raise
-    process.child = child
-    child.returncode = 0  # it is reaped elsewhere; Popen shall neither wait for it nor warn of it
-    return process

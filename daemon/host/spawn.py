@@ -158,7 +158,7 @@ class Starter:
                 close_fds=False,
                 start_new_session=True,
             )
-            child.process = process = _attach(vassal, child)
+            child.process = process = attach(vassal, child)
             process.log_file = None if out is None else log_file(out)
             process.tell_keeper(self._keeper, pid=process.pid, start=process.started)
             pairs.close_theirs()
@@ -287,8 +287,11 @@ def _check_room(descriptor: int) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
-def _attach(vassal: Vassal, child: subprocess.Popen[bytes]) -> Process:
-    """Take hold of a new child. One that cannot be held is ended: it would run unknown."""
+def attach(vassal: Vassal, child: subprocess.Popen[bytes]) -> Process:
+    """Take hold of a new child. One that cannot be held is ended: it would run unknown.
+
+    Raises OSError.
+    """
     try:
         started = procfs.start_time(child.pid, dead_too=True)
         if started is None:

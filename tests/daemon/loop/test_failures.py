@@ -122,7 +122,7 @@ PLACES: Final = {
     "observer: announced": Place(Announcer, "announce", Story.add),
     "loop: what it says": Place(vassal_news, "meaning_of_byte", Story.add),
     "host: started": Place(Starter, "start", Story.add),
-    "host: started, and not held": Place(spawn, "_attach", Story.add),
+    "host: started, and not held": Place(spawn, "attach", Story.add),
     "host: what it runs": Place(command, "argv", Story.add),
     "host: listened to": Place(ProcessWatch, "add_process", Story.add),
     "host: heard": Place(Mailbox, "hear", Story.add),
