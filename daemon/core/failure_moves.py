@@ -15,11 +15,12 @@ from .steps import Actions, close_socket, end, enter
 def note_failure(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Take down the reason, and what its source had said when the error came."""
     body: Any = event.body
+    reason = f"an error of the daemon in {body.place}: {body.reason}"
     if body.spec is not None and event.monitor is not None and vassal.name == event.vassal:
         vassal.spec, vassal.monitor = body.spec, event.monitor
         vassal.wanted = True
-        target.settle(vassal)
-    vassal.failed = f"an error of the daemon in {body.place}: {body.reason}"
+        target.distrust(fleet, vassal, event, actions, reason)
+    vassal.failed = reason
 
 
 def fail(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:

@@ -30,6 +30,7 @@ def take_over(fleet: Fleet, event: Event, actions: Actions) -> None:
         # the vassal itself.
         if vassal.phase == "barred" and other_policy and not vassal.exiled:
             with Blame(vassal.name):
+                target.order_unchecked(fleet, vassal, event, actions)
                 begin(fleet, vassal, event, actions)
         elif vassal.phase == "listening":
             enter(vassal, "queued", event, "waits for the daemon")

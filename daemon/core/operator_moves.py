@@ -41,6 +41,7 @@ def unhold(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
     vassal.held, vassal.hold = False, None
     vassal.deaths = 0
     vassal.earliest = vassal.failed = vassal.late = None
+    check_again(fleet, vassal, event, actions)
 
 
 def start_anew(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:

@@ -89,6 +89,26 @@ def order(vassal: Vassal, event: Event, actions: Actions) -> None:
     actions.append(Action("check", vassal.name, event.seq, vassal.spec.config))
 
 
+def order_unchecked(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Have a spec checked that the policy barred until now: no check was ordered while it did."""
+    if vassal.is_open or not has_preflight(fleet, vassal.spec):
+        return
+    if bar_reason(vassal.spec, fleet.policy, vassal.monitor) is None:
+        order(vassal, event, actions)
+
+
+def distrust(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions, reason: str) -> None:
+    """The daemon met an error about its wanted spec, so no check of that was ordered.
+
+    It counts as refused, so an operator's start has it checked first. Its text is not recorded.
+    """
+    cancel(vassal, actions)
+    if rules.holds(fleet, rules.PREFLIGHT) and runs_file(vassal.spec):
+        vassal.bound = NOT_RECORDED
+    if has_preflight(fleet, vassal.spec):
+        refuse(vassal, event, reason)
+
+
 def cancel(vassal: Vassal, actions: Actions) -> None:
     """Its wanted spec needs no check any more."""
     if vassal.check is not None:

@@ -30,6 +30,8 @@ class Approvals:
         for action in actions:
             if action.do == "check":
                 self.checks[action.vassal] = action.attempt or 0
+                if event.kind == "daemon_started":
+                    self._unbarred(fleet.vassals[action.vassal])
         vassal = fleet.vassals.get(name)
         if event.kind in _ANNOUNCED or getattr(body, "spec", None) is not None:
             if vassal is not None and vassal.spec is body.spec:
@@ -47,13 +49,22 @@ class Approvals:
         for each in fleet.vassals.values():
             self._check_vassal(each)
 
+    def _unbarred(self, vassal: Vassal) -> None:
+        """What the policy barred was not checked: now it has to be."""
+        if self.may[vassal.name] is self.wanted[vassal.name]:
+            self._must(vassal.attempt is None, f"{vassal.name}: checked again while it runs")
+            self.may[vassal.name] = None
+
     def _announced(self, event: Event, actions: Sequence[Action]) -> None:
         body: Any = event.body
         # A copy: a source can announce the same again, and that is checked again.
         name, spec = event.vassal or "", copy(body.spec)
         self.wanted[name] = spec
         checked = [each for each in actions if each.do == "check" and each.vassal == name]
-        if not checked:
+        if event.kind == "vassal_failed" and "preflight" in spec.settings:
+            self.may.setdefault(name, None)
+            self.checks.pop(name, None)
+        elif not checked:
             self.may[name] = spec
             self.checks.pop(name, None)
         else:
