@@ -5,7 +5,8 @@ and cgroup. It is killed when the vassal is to end, or has ended.
 
 Each check has a deadline. timeout(1) enforces it, so a check ends in time also if the daemon dies.
 A check takes a thread until it ends, because the kernel hands the child of a thread that has ended
-to another thread. So the number of checks at once is limited, and of those the number of one user.
+to another thread. So the number of checks at once is limited, and users share it fairly
+(``fair_places.py``).
 """
 
 import contextlib
@@ -21,6 +22,7 @@ import trio
 
 from ...journal.policy import Policy
 from . import command, threads, world
+from .fair_places import FairPlaces
 from .process import Process
 from .users import NoAccount, user_of
 
@@ -48,7 +50,7 @@ class ExecChecks:
         self._nofile = nofile
         self._is_over = is_over
         self._limiter: trio.CapacityLimiter | None = None
-        self._shares: dict[int, trio.Semaphore] = {}
+        self._places = FairPlaces(_AT_ONCE, _SHARE)
 
     async def passes(self, process: Process, words: Sequence[str], seconds: float) -> bool:
         """Whether the command ends with code 0 within so many seconds of its start."""
@@ -58,8 +60,7 @@ class ExecChecks:
             self._limiter = trio.CapacityLimiter(_AT_ONCE)
         async with contextlib.AsyncExitStack() as stack:
             if process.uid is not None:
-                share = self._shares.setdefault(process.uid, trio.Semaphore(_SHARE))
-                await stack.enter_async_context(share)
+                await stack.enter_async_context(self._places.place(process.uid))
             run = _Run()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch, process, run)

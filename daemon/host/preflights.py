@@ -6,7 +6,8 @@ So does the end of the daemon. A daemon that was killed leaves its preflights ru
 ends them (``recovery.py``) and the fold orders the checks again.
 
 A tenant writes the command. So its time has a limit, and so has the output that is read of it. The
-numbers of checks at once, of one user and of all, are limited. Its whole tree is ended with it.
+numbers of checks at once, of one user and of all, are limited (``fair_places.py``). Its whole tree
+is ended with it.
 """
 
 import contextlib
@@ -26,6 +27,7 @@ from ..core.fleet import Vassal
 from ..keeper.refusals import Refused
 from . import command, failures, threads
 from .context import HostContext
+from .fair_places import FairPlaces
 from .preflight_process import PreflightProcess, PreflightStarter
 from .process import Process
 from .reap import ProcessTrees, kill_group
@@ -56,8 +58,7 @@ class Preflights:
         self._one_spawn = one_spawn
         self._scopes: dict[str, trio.CancelScope] = {}
         self._running: dict[int, Process] = {}  # by pid
-        self._all = trio.Semaphore(_OF_ALL)
-        self._shares: dict[int | None, trio.Semaphore] = {}
+        self._places = FairPlaces(_OF_ALL, _OF_ONE)
 
     def __iter__(self) -> Iterator[Process]:
         """The processes of preflights. A worker thread may iterate over them."""
@@ -89,8 +90,7 @@ class Preflights:
         verdict: DeployRefused | None = None
         with scope:
             try:
-                share = self._shares.setdefault(vassal.spec.uid, trio.Semaphore(_OF_ONE))
-                async with share, self._all:
+                async with self._places.place(vassal.spec.uid):
                     verdict = await self._verdict(vassal, check, at)
             except Refused:
                 raise

@@ -50,7 +50,7 @@ class Approvals:
             self._check_vassal(each)
 
     def _unbarred(self, vassal: Vassal) -> None:
-        """What the policy barred was not checked: now it has to be."""
+        """The policy barred it, so it was not checked. Now it has to be."""
         if self.may[vassal.name] is self.wanted[vassal.name]:
             self._must(vassal.attempt is None, f"{vassal.name}: checked again while it runs")
             self.may[vassal.name] = None

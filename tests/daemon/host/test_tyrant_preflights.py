@@ -50,8 +50,26 @@ def test_the_checks_of_one_user_do_not_hold_up_anothers(tyrant: TyrantDaemon) ->
     tyrant.stop()
 
 
+def test_checks_of_many_users_that_hang_leave_a_place_for_another_one(
+    tyrant: TyrantDaemon,
+) -> None:
+    """Four of each of four users would be all of them, for 30 s."""
+    tyrant.state.mkdir(mode=0o711)
+    hangs = shell(SLEEP, preflight="sleep 1000")
+    tyrant.start()
+    for number in range(16):
+        uid = ALICE + 10 + number // 4
+        tyrant.put(f"a{number}.ini", hangs, uid, uid)
+    tyrant.until(lambda: len(sleepers(tyrant)) >= 13, "as many run as may")
+    tyrant.put("b.ini", shell(SLEEP, preflight="true"), BOB, BOBS)
+    tyrant.phase("b.ini", "ready")
+    assert len(sleepers(tyrant)) >= 13
+    assert tyrant.events("deploy_refused") == []  # none of them had to be killed for that
+    tyrant.stop()
+
+
 def sleepers(tyrant: TyrantDaemon) -> list[int]:
-    """The checks of ALICE that run."""
+    """The checks that sleep."""
     marks = {pid: its.get("EMPERORD_CONFIG") for pid, its in tyrant.environments().items()}
     found = [pid for pid, config in marks.items() if config is not None]
     return [pid for pid in found if processes.argv_of(pid)[:1] == ["sleep"]]
