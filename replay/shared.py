@@ -147,20 +147,26 @@ class Unreadable:
             yield one
 
     def code(self) -> int:
-        """Say which, if there are any, and return the exit code."""
+        """Say which, if there are any, in one line, and return the exit code."""
+        found = [*self._missing(), *self._strange()]
+        if not found:
+            return 0
+        return complain(f"{self._path}: {', and '.join(found)}{VERIFY_SAYS_MORE}", UNREADABLE)
+
+    def _missing(self) -> Iterator[str]:
         if self._gaps:
             first, last = self._gaps[0]
             which = f"event {first} is" if first == last else f"events {first} to {last} are"
             more = f", and so are others in {len(self._gaps) - 1} places" * (len(self._gaps) > 1)
-            complain(f"{self._path}: {which} missing{more}{VERIFY_SAYS_MORE}")
-        if not self._seqs:
-            return UNREADABLE if self._gaps else 0
-        others = f" and {len(self._seqs) - 1} others" if len(self._seqs) > 1 else ""
-        return complain(
-            f"{self._path}: event {self._seqs[0]}{others} cannot be read by this version, or is not"
-            f" what was written{VERIFY_SAYS_MORE}",
-            UNREADABLE,
-        )
+            yield f"{which} missing{more}"
+
+    def _strange(self) -> Iterator[str]:
+        if self._seqs:
+            others = f" and {len(self._seqs) - 1} others" if len(self._seqs) > 1 else ""
+            yield (
+                f"event {self._seqs[0]}{others} cannot be read by this version, or is not what was"
+                " written"
+            )
 
 
 def moments(command: Callable[..., None]) -> Callable[..., None]:

@@ -186,6 +186,17 @@ def test_a_gap_between_events_is_told_unless_a_filter_may_be_its_reason(path: Pa
         assert (result.exit_code, result.stderr) == (0, "")
 
 
+def test_a_gap_and_an_altered_event_are_one_line(path: Path) -> None:
+    harm(path, "DELETE FROM event WHERE seq = 7")
+    harm(path, TIME)
+    result = run(path, "events")
+    assert result.exit_code == 3
+    assert result.stderr == (
+        f"emperor-replay: {path}: event 7 is missing, and event 9 cannot be read by this version,"
+        " or is not what was written; 'verify' says more\n"
+    )
+
+
 @pytest.mark.parametrize("command", [("why", "b.ini"), ("incident", "b.ini"), ("incident",)])
 def test_a_story_with_a_damaged_event_reads_on(path: Path, command: tuple[str, ...]) -> None:
     harm(path, "UPDATE event SET body = '{' WHERE seq = 12")

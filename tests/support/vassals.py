@@ -101,12 +101,12 @@ class Application:
         return "<uwsgi>" + "".join(f"<{k}>{v}</{k}>" for k, v in options.items()) + "</uwsgi>"
 
     def answers(self) -> Answer | None:
-        """Its answer over HTTP; None if nobody answers."""
+        """Its answer over HTTP; None if nobody answers, or ends within its answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request("GET", "/")
             answer = json.loads(connection.getresponse().read())
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException, json.JSONDecodeError):
             return None
         finally:
             connection.close()
