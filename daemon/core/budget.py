@@ -8,7 +8,8 @@ only.
 
     within it          all is recorded
     above it           events are recorded without config texts and last lines, and a vassal that
-                       ends is not started more often than once in --max-throttle
+                       ends is not started more often than once in --max-throttle. News that a
+                       program can repeat without an end are thinned (``thinning.py``)
     above twice of it  changes and new vassals wait at their source until there is room
 
 An inline config is run from the journal, so above the budget its change waits. A first listing of

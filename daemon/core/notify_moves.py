@@ -35,23 +35,40 @@ def note_stopping(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) 
 
 def extend_start(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """It needs longer to start than ``ready-timeout``."""
-    limit = max(readiness.limit(fleet, vassal, event), vassal.deadline or 0)
     until = _until(event)
-    if awaits_ready(vassal) and until > limit:
+    if can_extend(fleet, vassal) and until > has_until(fleet, vassal, event.at):
         free_slot(fleet, vassal)
         vassal.reason, vassal.deadline = readiness.ASKED, until
 
 
 def extend_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """It needs longer for the reload that it has told of."""
-    if vassal.reason == RELOADS:
+    if can_extend(fleet, vassal):
         vassal.deadline = max(vassal.deadline or 0, _until(event))
 
 
 def extend_stop(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """It needs longer to stop."""
-    if not fleet.policy.tyrant and vassal.killed is None:
+    if can_extend(fleet, vassal):
         vassal.deadline = max(vassal.deadline or 0, _until(event))
+
+
+def can_extend(fleet: Fleet, vassal: Vassal) -> bool:
+    """Whether its start, reload or stop can be given more time."""
+    match vassal.phase:
+        case "starting":
+            return awaits_ready(vassal)
+        case "reloading":
+            return vassal.reason == RELOADS
+        case "stopping":
+            return not fleet.policy.tyrant and vassal.killed is None
+    return False
+
+
+def has_until(fleet: Fleet, vassal: Vassal, at: int) -> int:
+    """When the time of its start, reload or stop is over, as it is ``at`` this time."""
+    end = vassal.deadline or 0
+    return max(readiness.limit(fleet, vassal, at), end) if vassal.phase == "starting" else end
 
 
 def _until(event: Event) -> int:

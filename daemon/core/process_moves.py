@@ -28,7 +28,7 @@ from .reloads import (
     restart,
     tells,
 )
-from .starts import back_off, begin, launch, pace
+from .starts import back_off, begin, is_over_budget, launch, pace
 from .steps import (
     Actions,
     await_forgiveness,
@@ -127,6 +127,8 @@ def lose_heartbeat(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions)
     body: Any = event.body
     reason = ends.HANGS if body.asked else f"no heartbeat for {body.silent:g} s"
     ends.note_death(fleet, vassal, event)
+    if body.asked or is_over_budget(fleet, vassal, event):
+        pace(fleet, vassal, event)  # it can say so as soon as it is started
     end(fleet, vassal, event, actions, "kill", reason)
 
 

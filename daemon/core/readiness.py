@@ -24,7 +24,7 @@ ASKED: Final = "slow to start; it asked for more time"
 
 def timed_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """A time of such a start is over: that of its slot, or that of the whole start."""
-    until = limit(fleet, vassal, event)
+    until = limit(fleet, vassal, event.at)
     if event.at < until:
         free_slot(fleet, vassal)
         vassal.reason, vassal.deadline = "slow to start", until
@@ -38,9 +38,9 @@ def timed_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> N
     end(fleet, vassal, event, actions, "kill", vassal.late)
 
 
-def limit(fleet: Fleet, vassal: Vassal, event: Event) -> int:
-    """When the time of its start is over."""
-    began = event.at if vassal.launched is None else vassal.launched
+def limit(fleet: Fleet, vassal: Vassal, at: int) -> int:
+    """When the time of its start is over, which began ``at`` that time where it is not known."""
+    began = at if vassal.launched is None else vassal.launched
     return began + seconds(timeout(fleet, vassal))
 
 

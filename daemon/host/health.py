@@ -10,7 +10,9 @@ A process is checked from the moment when it is up. While it reloads it may not 
 checked until it accepts again. The fold decides what follows.
 """
 
+import math
 import random
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -37,12 +39,18 @@ class _Checked:
         self.runs = False  # a check is under way
         self.failures = 0  # in a row, since it was told of last
         self.lost = lost  # it was told
+        self.told = -math.inf  # trio's time of that
 
 
 class Health:
-    """Checks vassals -> ``health_lost``, ``health_regained``."""
+    """Checks vassals -> ``health_lost``, ``health_regained``.
 
-    def __init__(self, context: HostContext) -> None:
+    ``is_over`` tells whether a vassal is above its budget of records. Its health is then recorded
+    once in ``--max-throttle`` at most, where nothing but the record follows from it.
+    """
+
+    def __init__(self, context: HostContext, is_over: Callable[[str], bool]) -> None:
+        self._is_over = is_over
         self._policy = context.policy
         self._processes = context.processes
         self._tasks = context.tasks
@@ -109,20 +117,28 @@ class Health:
         return await answers(plan.condition, self._policy, limiter, plan.timeout)
 
     def _note(self, process: Process, checked: _Checked, plan: Plan, *, passed: bool) -> None:
-        if passed:
-            checked.failures = 0
-            if checked.lost:
-                checked.lost = False
-                self._tell("health_regained", process, HealthRegained(attempt=process.attempt))
-            return
-        checked.failures += 1
-        if checked.failures >= plan.failures and not checked.lost:
-            checked.lost = True
+        checked.failures = 0 if passed else checked.failures + 1
+        if checked.lost and passed:
+            body: Body = HealthRegained(attempt=process.attempt)
+            self._tell("health_regained", process, checked, body)
+        elif not checked.lost and checked.failures >= plan.failures:
             body = HealthLost(attempt=process.attempt, failures=checked.failures)
-            self._tell("health_lost", process, body)
+            self._tell("health_lost", process, checked, body)
 
-    def _tell(self, kind: str, process: Process, body: Body) -> None:
+    def _tell(self, kind: str, process: Process, checked: _Checked, body: Body) -> None:
+        """Report that it is another one, unless that has to wait for the check that follows."""
+        now = trio.current_time()
+        pause = self._policy().max_throttle / 1000
+        if now < checked.told + pause and _is_record(process) and self._is_over(process.name):
+            return
+        checked.lost, checked.told = not checked.lost, now
         self._outbox.report(Draft(kind, body, None, process.name))
+
+
+def _is_record(process: Process) -> bool:
+    """Whether nothing but the record follows from its health."""
+    settings = process.spec.settings
+    return settings.get("health-action") == "record" or settings.get("restart") == "no"
 
 
 def _is_up(process: Process) -> bool:

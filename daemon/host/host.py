@@ -71,7 +71,8 @@ log = logging.getLogger("emperor.host")
 class Host(Reports):
     """Runs vassals on this machine. ``config_text`` finds a config by its digest.
 
-    ``copies`` is the folder for private copies of configs.
+    ``copies`` is the folder for private copies of configs. ``is_over`` tells whether a vassal is
+    above its budget of records.
     """
 
     def __init__(
@@ -85,10 +86,9 @@ class Host(Reports):
         identity: Callable[[], str | None] = lambda: None,
         attempts: Cgroups | None = None,
         copies: str | None = None,
+        is_over: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        self._policy = policy
-        self._logs = logs
-        self._config_text = config_text
+        self._policy, self._logs, self._config_text = policy, logs, config_text
         self._cgroups = Cgroups() if attempts is None else attempts
         self._keeper = KeeperLink(None) if keeper is None else keeper
         self._processes = ProcessTable()
@@ -134,7 +134,7 @@ class Host(Reports):
         self._launcher = launcher = Launcher(
             context, starter, mailbox, notifications, controller, configs, on_demand, threads, trees
         )
-        self._health = Health(context)
+        self._health = Health(context, is_over)
         self._changes = AddressChanges(context, on_demand.kept)
         self._kept_files = KeptFiles(
             on_demand.kept, threads, lambda vassal: self._processes.get(vassal) is not None

@@ -18,6 +18,7 @@ from ..core.deploys import Deploys
 from ..core.draft import Draft
 from ..core.fleet import Fleet, copied
 from ..core.fold import fold
+from ..core.thinning import thinned
 from ..host import failures
 from .clock import Clock
 from .deadlines import Deadlines, may_move
@@ -58,8 +59,11 @@ class Pending:
             log.error("an input was given up: %s", failures.describe(error))
 
     def take(self, draft: Draft, turn: Turn) -> None:
-        """Fold a draft, and a checkpoint when one is due."""
-        self._take(draft, turn)
+        """Fold a draft, unless it is thinned out, and a checkpoint when one is due."""
+        given = thinned(self.fleet, draft, self._clock.now())
+        if given is None:
+            return
+        self._take(given, turn)
         if self._states.is_due(self.fleet):
             for due in self.checkpoint():
                 self._take(due, turn)

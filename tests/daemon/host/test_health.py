@@ -121,3 +121,18 @@ def test_a_check_ends_after_its_time() -> None:
 
     clock = trio.testing.MockClock(autojump_threshold=0.05)
     assert trio.run(main, clock=clock) == pytest.approx(0.5)
+
+
+def test_above_its_budget_a_change_of_health_waits_and_is_not_lost(
+    make_daemon: MakeDaemon, tmp_path: Path
+) -> None:
+    daemon = make_daemon("--record-budget", "1k", "--max-throttle", "3s")
+    check = {"health": "exec:test -e well", "health_action": "record", "health_failures": "1"}
+    settings = {**QUICK, **check, "directory": str(tmp_path)}
+    (daemon.vassals / "a.ini").write_text(shell("exec sleep 1000", **settings))
+    daemon.start()
+    lost = daemon.event("health_lost", "a.ini")
+    (tmp_path / "well").touch()
+    regained = daemon.event("health_regained", "a.ini")
+    assert regained.at - lost.at >= 3 * 10**9
+    daemon.stop()

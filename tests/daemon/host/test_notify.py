@@ -157,12 +157,13 @@ def test_notices_are_recorded(daemon: Daemon, notifier: Notifier) -> None:
     notifier.say("READY=1")
     notifier.say("STOPPING=1")
     notifier.say("STOPPING=1")
-    daemon.event("vassal_stopping", "a.ini")
+    attempt = daemon.event("vassal_stopping", "a.ini").body["attempt"]
     assert daemon.phase("a.ini", "accepting").reason == "says that it stops"
     notifier.say("WATCHDOG=trigger")
     assert daemon.event("heartbeat_lost", "a.ini").body["asked"] is True
     assert daemon.event("exited", "a.ini").body["signal"] == 9
-    assert len(daemon.events("vassal_stopping", "a.ini")) == 1
+    said = daemon.events("vassal_stopping", "a.ini")  # the next attempt may say it again
+    assert [event.body["attempt"] for event in said].count(attempt) == 1
     daemon.stop()
 
 
