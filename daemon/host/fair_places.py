@@ -8,6 +8,7 @@ Users that wait take turns. The jobs of a user wait in the order in which they c
 """
 
 import contextlib
+import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Hashable
 
@@ -51,7 +52,9 @@ class FairPlaces:
 
     def _grant(self) -> None:
         """Give free places to those who wait, in turn."""
-        while (user := next(filter(self._may_have, self._waiting), None)) is not None:
+        # The user None is one, too: the daemon's own, outside of tyrant mode.
+        while able := list(itertools.islice(filter(self._may_have, self._waiting), 1)):
+            (user,) = able
             turns = self._waiting.pop(user)
             turns.popleft().set()
             if turns:

@@ -14,9 +14,9 @@ class Jobs:
     def __init__(self, nursery: trio.Nursery, all_users: int = 16, one_user: int = 4) -> None:
         self._nursery = nursery
         self._places = FairPlaces(all_users, one_user)
-        self.running: list[str] = []  # in the order of their starts
+        self.running: list[str | None] = []  # in the order of their starts
 
-    async def begin(self, *users: str) -> list[trio.CancelScope]:
+    async def begin(self, *users: str | None) -> list[trio.CancelScope]:
         """Begin a job for each; the scopes that end them."""
         scopes = [trio.CancelScope() for _ in users]
         for user, scope in zip(users, scopes, strict=True):
@@ -29,7 +29,7 @@ class Jobs:
             scope.cancel()
         await wait_all_tasks_blocked()
 
-    async def _run(self, user: str, scope: trio.CancelScope) -> None:
+    async def _run(self, user: str | None, scope: trio.CancelScope) -> None:
         with scope:
             async with self._places.place(user):
                 self.running.append(user)
@@ -61,6 +61,16 @@ def test_jobs_that_hang_leave_places_for_other_users(users: str, counts: dict[st
     async def test(jobs: Jobs) -> None:
         await jobs.begin(*users)
         assert {user: jobs.running.count(user) for user in counts} == counts
+
+    in_trio(test)
+
+
+def test_the_daemons_own_user_is_a_user() -> None:
+    """Outside of tyrant mode a vassal has no uid."""
+
+    async def test(jobs: Jobs) -> None:
+        await jobs.begin(None, "a", *[None] * 9)
+        assert jobs.running == [None, "a", None, None, None]
 
     in_trio(test)
 
