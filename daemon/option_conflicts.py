@@ -13,6 +13,12 @@ def refuse(chosen: Mapping[str, Any]) -> None:
         raise click.UsageError(
             "--log-directory is for --log files, and --log inherit keeps no logs: leave one out"
         )
+    for name in ("log_size", "log_keep"):
+        if chosen["log"] == "inherit" and _is_given(name):
+            raise click.UsageError(
+                f"--{name.replace('_', '-')} is for --log files, and --log inherit keeps no logs:"
+                " leave one out"
+            )
     if chosen["witness"] is not None:
         return
     if chosen["witness_key"] is not None:

@@ -221,8 +221,18 @@ def test_syslog_gets_each_line(make_emperor: MakeEmperor, tmp_path: Path) -> Non
         (("--witness-every", "10m"), "--witness-every says how often --witness writes"),
         (("--witness", "w", "--witness-every", "0"), "--witness-every"),
         (("--log", "inherit", "--log-directory", "l"), "--log-directory is for --log files"),
+        (("--log", "inherit", "--log-size", "1M"), "--log-size is for --log files"),
+        (("--log", "inherit", "--log-keep", "3"), "--log-keep is for --log files"),
     ],
-    ids=["no command", "a key alone", "a time alone", "never", "no logs"],
+    ids=[
+        "no command",
+        "a key alone",
+        "a time alone",
+        "never",
+        "no logs",
+        "size of no logs",
+        "parts of no logs",
+    ],
 )
 def test_options_that_make_no_sense(
     make_emperor: MakeEmperor, options: tuple[str, ...], says: str
