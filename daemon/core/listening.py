@@ -16,7 +16,7 @@ from typing import Any
 
 from ...journal import quantities
 from ...journal.events import Event, Spec
-from .actions import Action
+from .actions import Action, Order
 from .fleet import Fleet, Vassal
 from .steps import Actions, end
 
@@ -52,7 +52,9 @@ def change(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
     body: Any = event.body
     if vassal.opening is None or vassal.opening != body.change:
         return  # that was for a former change
-    end(fleet, vassal, event, actions, "stop", "restarts with its new settings")
+    hangs = vassal.phase == "starting" and not vassal.slot  # then it handles no stop
+    do: Order = "kill" if hangs else "stop"
+    end(fleet, vassal, event, actions, do, "restarts with its new settings")
 
 
 def refuse(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:

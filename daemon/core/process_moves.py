@@ -23,6 +23,7 @@ from .reloads import (
     arrive,
     ask_reload,
     awaits_ready,
+    end_hung_start,
     needs_restart,
     reload,
     restart,
@@ -263,7 +264,9 @@ def start_timed_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions
     if vassal.phase == "starting":
         vassal.reason = "slow to start"
         if vassal.due:
-            end(fleet, vassal, event, actions, "kill", "restarts, as its start hangs")
+            end_hung_start(fleet, vassal, event, actions)
+        if vassal.phase == "starting" and awaits_ready(vassal):  # new addresses are opened first
+            readiness.timed_out(fleet, vassal, event, actions)
         return
     if not vassal.speaks and vassal.running is not None and rules.holds(fleet, rules.LOADED):
         vassal.loaded = vassal.running.config  # it got its signal, and confirms nothing

@@ -91,8 +91,11 @@ def reload_in_turn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions)
 def end_hung_start(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Its start timed out. A hung start handles neither a reload nor a stop.
 
-    It is killed, so that a fix of its config does not wait for the end of its mercy.
+    It is killed, so that a fix of its config does not wait for the end of its mercy. New addresses
+    are opened before.
     """
+    if needs_restart(vassal) and listening.opens_first(vassal, event, actions):
+        return
     end(fleet, vassal, event, actions, "kill", "restarts, as its start hangs")
 
 
@@ -113,10 +116,9 @@ def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
 
 def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     slots.leave(fleet, vassal.name)  # its turn is now, whatever place it had
-    fixed = needs_restart(vassal)
-    if fixed and listening.opens_first(vassal, event, actions):
-        return
-    if fixed and not vassal.anew:
+    if needs_restart(vassal) and not vassal.anew:
+        if listening.opens_first(vassal, event, actions):
+            return
         end(fleet, vassal, event, actions, "stop", _why_not_in_place(vassal))
         return
     way = way_to_reload(vassal)
@@ -152,6 +154,8 @@ def _why_not_in_place(vassal: Vassal) -> str:
 
 def restart(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Reload it by a restart. It keeps its slot over that, so a restart of many is bounded."""
+    if needs_restart(vassal) and listening.opens_first(vassal, event, actions):
+        return
     if vassal.anew:
         reason = "restarts, as an operator asked"
     elif vassal.deaf is not None:

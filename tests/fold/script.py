@@ -67,8 +67,8 @@ CHECKED: Final = {"passed": "preflight_passed", "refused": "deploy_refused"}
 OPENED: Final = {"opened": "listen_opened", "unopened": "listen_refused"}
 # Words of a line that are settings of a config's own section.
 OURS: Final = (
-    "command", "reload", "restart", "success-exit-codes", "preflight", "ready", "listen", "health",
-    "health-action",
+    "command", "reload", "restart", "success-exit-codes", "preflight", "ready", "ready-timeout",
+    "listen", "health", "health-action",
 )  # fmt: skip
 DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "spawned": {"pid": 10, "start_time": 1},
