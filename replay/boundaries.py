@@ -58,13 +58,11 @@ class Following(Deploys):
         follower.touched, follower.lost = self.touched, self.lost
         return follower
 
-    def look(
-        self, fleet: Fleet, event: Event, phase: Phase | None, name: str, new: bool = False
-    ) -> None:
+    def look(self, fleet: Fleet, event: Event, phase: Phase | None, name: str) -> None:
         if self.open[name].seq < 0:
             vassal, patience = _copied(fleet, name), fleet.policy.start_patience
             self.notes.append(Note(event.seq, name, vassal, phase, patience=patience))
-        super().look(fleet, event, phase, name, new)
+        super().look(fleet, event, phase, name)
 
     def order(self, fleet: Fleet, event: Event, actions: Sequence[Action]) -> None:
         for action in actions:

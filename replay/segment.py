@@ -10,7 +10,6 @@ Segments prove nothing alone. The first one begins with the anchor, and each end
 time and the fleet with which the next one begins. ``segments.py`` compares them.
 """
 
-import gc
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Final
@@ -26,6 +25,7 @@ from ..journal.chain import canonical
 from ..journal.events import Announced, Checkpoint, Event
 from ..journal.reading import Link, Reader, Row, decoded, unpacked
 from .boundaries import Following, Note
+from .collecting import uncollected
 
 _AT_ONCE: Final = 2_000  # outcomes
 _IN_ONE: Final = 500
@@ -66,13 +66,8 @@ def folded(reader: Reader, begin: int, end: int, outcomes: bool) -> Folded:
 
     ``outcomes``: the table ``deploy`` is compared.
     """
-    enabled = gc.isenabled()
-    gc.disable()  # nothing here is a cycle, and there is much of it
-    try:
+    with uncollected():
         return _Segment(reader, begin, outcomes).run(end)
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _fleet_digest(fleet: Fleet) -> bytes:

@@ -12,7 +12,8 @@ import msgspec
 
 from ..daemon.core.actions import Action
 from ..daemon.core.deploys import Deploy, Deploys
-from ..daemon.core.fleet import Fleet, Vassal
+from ..daemon.core.fleet import Fleet, Phase, Vassal
+from ..daemon.core.fold import MOVES_NO_VASSAL
 from ..journal.deploys import DEPLOYED
 from ..journal.events import Event, Exited
 from ..journal.reading import Reader
@@ -22,11 +23,17 @@ from .rebuild import FoldFailed, base, fold_one
 from .salvage import leave_out
 from .uptime import Report, Spell, State, finished, is_failure, was_failing
 
-_KEPT: Final = 2_000  # deploys that wait to be counted
+KEPT: Final = 2_000  # deploys that wait to be counted
 # Events that may tell of a failure.
 _FAILURES: Final = frozenset(
     ["exited", "heartbeat_lost", "health_lost", "spawn_failed", "listen_failed", "vassal_failed"]
 )
+_STOPS: Final = frozenset(["daemon_stopping", "daemon_stopped", "journal_forked"])
+_TELLING: Final = _FAILURES | _STOPS | {"daemon_started"}
+_STATES: Final[dict[Phase, State]] = {  # where it does not depend on more than the phase
+    "queued": "down", "throttled": "down", "starting": "down", "barred": "down",
+    "ready": "up", "accepting": "up", "reloading": "up", "listening": "off", "held": "off",
+}  # fmt: skip
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -134,7 +141,7 @@ def follow(reader: Reader, until: int, tally: "Tally", follower: Deploys) -> Non
             tally.fold(event, decode_actions(row[7]), follower)
         except FoldFailed as error:
             leave_out(reader, event.seq, error)
-        if len(follower.touched) > _KEPT:
+        if len(follower.touched) > KEPT:
             settle(tally.totals, follower)
 
 
@@ -173,11 +180,13 @@ class Tally:
 
     def fold(self, event: Event, orders: list[Action], follower: Deploys) -> None:
         """Fold an event, and see what it means. Raises NewerFormat, FoldFailed."""
-        if event.seq > self._before and not self._begun:
+        if not self._begun and event.seq > self._before:
             self._begun = True
             self.totals.begin()
-        before = self.fleet.vassals.get(event.vassal or "")
-        was = None if before is None else (before.phase, before.attempt, before.spec)
+        was = None
+        if event.kind in _FAILURES:
+            before = self.fleet.vassals.get(event.vassal or "")
+            was = None if before is None else (before.phase, before.attempt, before.spec)
         follower.take(self.fleet, event, orders, fold_one)
         self._take(event, orders, was)
         self._at = event.at
@@ -185,18 +194,19 @@ class Tally:
     def _take(self, event: Event, orders: list[Action], was: Any) -> None:
         body: Any = event.body
         kind, name = event.kind, event.vassal
-        if kind == "daemon_started":
-            self.totals.start(event.at, self._at, self.stopped)
-            self.stopped = False
-        elif kind in ("daemon_stopping", "daemon_stopped", "journal_forked"):
-            self.stopped = kind != "journal_forked"
-        failed = kind in _FAILURES and not event.failed and self._is_failure(event, was)
+        failed = False
+        if kind in _TELLING:  # of any vassal's failure, or of a daemon
+            self._take_daemon(event)
+            failed = kind in _FAILURES and not event.failed and self._is_failure(event, was)
         if self.finished:
             self.finished.difference_update(o.vassal for o in orders if o.do in ("spawn", "listen"))
         also = body.also if kind == "vassal_failed" else ()
-        if name is not None and not orders and not also:  # most events are about one vassal
-            self._look(name, event.at, failed)
-            return
+        if not orders and not also:
+            if name is not None:  # most events are about one vassal
+                self._look(name, event.at, failed)
+                return
+            if kind in MOVES_NO_VASSAL:
+                return
         touched = {order.vassal for order in orders}.union(also)
         if name is None:
             touched |= self._known
@@ -204,6 +214,14 @@ class Tally:
             touched.add(name)
         for each in touched:
             self._look(each, event.at, failed if each == name else each in also)
+
+    def _take_daemon(self, event: Event) -> None:
+        kind = event.kind
+        if kind == "daemon_started":
+            self.totals.start(event.at, self._at, self.stopped)
+            self.stopped = False
+        elif kind in _STOPS:
+            self.stopped = kind != "journal_forked"
 
     def _is_failure(self, event: Event, was: Any) -> bool:
         body: Any = event.body
@@ -247,18 +265,13 @@ class Tally:
             self.totals.go(name, at)
             return
         self._known.add(name)
-        failed |= vassal.phase == "barred"
-        self.totals.enter(vassal, self._state(vassal), at, failed)
+        self.totals.enter(vassal, self._state(vassal), at, failed or vassal.phase == "barred")
 
     def _state(self, vassal: Vassal) -> State:
         if self.stopped:
             return "paused"
-        if vassal.name in self.finished:
+        if self.finished and vassal.name in self.finished:
             return "off"
-        if vassal.phase in ("ready", "accepting", "reloading"):
-            return "up"
-        if vassal.phase in ("held", "listening"):
-            return "off"
-        if vassal.phase == "stopping" and (not vassal.wanted or vassal.held):
-            return "off"
-        return "down"
+        if vassal.phase == "stopping":
+            return "down" if vassal.wanted and not vassal.held else "off"
+        return _STATES[vassal.phase]

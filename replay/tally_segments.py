@@ -24,11 +24,14 @@ import msgspec
 from ..daemon.core.deploys import Deploy, Deploys
 from ..daemon.core.fleet import Fleet, Vassal, from_json, to_json
 from ..journal.deploys import DEPLOYED
-from ..journal.reading import Reader, open_journal
+from ..journal.reading import Reader, decoded, open_journal
 from .boundaries import Following, Note, applied
+from .collecting import uncollected
+from .event_text import decode_actions
 from .rebuild import base
+from .segment import ROWS, Unclean, chained_rows
 from .sums import NO_SUMS, Sums, name_of, pack, unpack
-from .tally import Tally, Totals, Window, follow, in_window, outlast, settle
+from .tally import KEPT, Tally, Totals, Window, in_window, outlast, settle
 from .tickets import Tickets, give, of_parent, shared
 from .uptime import SUCCEEDED, Report, State
 
@@ -190,7 +193,8 @@ def work(reader: Reader, plan: Plan, tickets: Tickets) -> Found:
         number = plan.wanted[ticket]
         begin, end = plan.stops[number : number + 2]
         try:
-            part = _segment(reader, plan.window, begin, end, number > 0)
+            with uncollected():
+                part = _segment(reader, plan.window, begin, end, number > 0)
             found.segments[number] = pack(msgspec.msgpack.encode(part))
         except Exception:  # whatever it is, the one tally tells it
             found.failed = True
@@ -200,18 +204,19 @@ def work(reader: Reader, plan: Plan, tickets: Tickets) -> Found:
 
 def _segment(reader: Reader, window: Window, begin: int, end: int, resumed: bool) -> Tallied:
     """The notes of a segment. Raises Damaged where an event does not follow from the chain."""
-    fleet, _ = base(reader, begin)
+    fleet, hash_ = base(reader, begin)
     if fleet.seq != begin:
         raise Unlike
     names = list(fleet.vassals)
-    follower = Following(fleet) if resumed else in_window(window)
+    follower: Deploys = Following(fleet) if resumed else in_window(window)
+    notes = follower.notes if isinstance(follower, Following) else []
     totals = _Notes(window, fleet.at)
     tally = Tally(window, fleet, totals, resumed)
     states = tally.states() if resumed else {}
     if resumed:
         totals.resume(states)
     first = _facts(tally)
-    follow(reader, end, tally, follower)
+    follower = _follow(reader, hash_, end, tally, follower)
     settle(totals, follower)
     if follower.lost:
         raise Unlike
@@ -220,9 +225,28 @@ def _segment(reader: Reader, window: Window, begin: int, end: int, resumed: bool
         list(totals.names), totals.numbers.tobytes(), totals.monitors,
         {name: dict(counts) for name, counts in totals.outcomes.items()},
         {name: leads.tobytes() for name, leads in totals.leads.items()}, names,
-        follower.notes if isinstance(follower, Following) else [],
+        notes,
         [deploy for deploy in follower.open.values() if deploy.seq > 0],
     )  # fmt: skip
+
+
+def _follow(reader: Reader, hash_: bytes, end: int, tally: Tally, follower: Deploys) -> Deploys:
+    """Fold up to ``end``; the follower. Raises Unclean where the chain has another event."""
+    path, seq, at = reader.path, tally.fleet.seq, tally.fleet.at
+    while rows := reader.fetch(ROWS, seq, end):
+        # One step after the other takes all rows of a batch: the code of a step stays in caches.
+        hash_ = chained_rows(rows, seq, at, hash_)
+        seq, at, *_ = rows[-1]
+        orders = [decode_actions(row[7]) for row in rows]
+        for event, each in zip([decoded(path, row) for row in rows], orders, strict=True):
+            tally.fold(event, each, follower)
+        if len(follower.touched) > KEPT:
+            settle(tally.totals, follower)
+        if isinstance(follower, Following) and not follower.takes_notes:
+            follower = follower.without_notes()
+    if seq != end:
+        raise Unclean
+    return follower
 
 
 def _facts(tally: Tally) -> Facts:

@@ -6,7 +6,6 @@ folding it gives other actions than those recorded, or a fleet other than a snap
 behind damage are not folded, because nothing follows from a wrong event.
 """
 
-import gc
 import sqlite3
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -30,6 +29,7 @@ from ..journal.events import Announced
 from ..journal.files import Files
 from ..journal.reading import Reader, Row, Stored
 from . import open_end, segments
+from .collecting import uncollected
 from .divergence import Divergence, Divergences, of_fleets
 from .event_text import decode_actions
 from .rebuild import FoldFailed, fold_one
@@ -216,18 +216,13 @@ class _Folder:
         audit = self.verdict.audit
         snapshots = audit.snapshots(self.reader)
         snapshot = next(snapshots, None)
-        enabled = gc.isenabled()
-        gc.disable()  # nothing here is a cycle, and there is much of it
-        try:
+        with uncollected():
             for row in rows:
                 if self.fleet is not None:
                     self._fold(self.fleet, row)
                 while snapshot is not None and snapshot.seq <= row[0]:
                     self._compare(snapshot)
                     snapshot = next(snapshots, None)
-        finally:
-            if enabled:
-                gc.enable()
         self._rest(snapshot, snapshots)
 
     def _rest(self, snapshot: Stored | None, snapshots: Iterator[Stored]) -> None:

@@ -60,10 +60,22 @@ Outcome = Literal[
 _WAITS: Final = ("held", "pending")
 _DEPLOYS: Final = frozenset(DEPLOYS)
 
+_OF_ATTEMPT: Final = frozenset(
+    (
+        "deadline_passed",
+        "vassal_accepting",
+        "vassal_loyal",
+        "adopted",
+        "exited",
+        "heartbeat_lost",
+        "health_lost",
+        "spawn_failed",
+    )
+)
 _ABOUT_ALL: Final = frozenset(("daemon_started", "daemon_ready", "operator_requested"))
 
 
-class Deploy(msgspec.Struct):
+class Deploy(msgspec.Struct, gc=False):
     """One deploy and what is known of its outcome."""
 
     seq: int
@@ -146,14 +158,15 @@ class Deploys:
         if event.failed:
             return self._skip(fleet, event, fold)
         name, deploys = event.vassal, event.kind in _DEPLOYS
-        before = None if name is None else fleet.vassals.get(name)
         phase: Phase | None = None
         previous, owned = None, False
-        if before is not None:
-            phase = before.phase
-            if deploys:
-                previous = before.spec.config if before.wanted else None
-                owned = before.monitor == event.monitor
+        if deploys or name in self.open:
+            before = fleet.vassals.get(name)  # type: ignore[arg-type]
+            if before is not None:
+                phase = before.phase
+                if deploys:
+                    previous = before.spec.config if before.wanted else None
+                    owned = before.monitor == event.monitor
         actions = fold(fleet, event)
         orders = actions if recorded is None else recorded
         try:
@@ -210,7 +223,7 @@ class Deploys:
         self.touched[deploy.seq] = deploy
         if taken:
             self.open[event.vassal] = deploy
-            self.look(fleet, event, phase, event.vassal, new=True)
+            self.look(fleet, event, phase, event.vassal)
         elif phase is None and event.kind not in DEPLOYED:
             deploy.settle("stopped", event)
         else:
@@ -222,23 +235,26 @@ class Deploys:
             last.supersede(event)
             self.touched[last.seq] = last
 
-    def look(
-        self, fleet: Fleet, event: Event, phase: Phase | None, name: str, new: bool = False
-    ) -> None:
-        """See what an event, just folded, says of an open deploy. ``new``: it is that deploy."""
+    def look(self, fleet: Fleet, event: Event, phase: Phase | None, name: str) -> None:
+        """See what an event, just folded, says of an open deploy. It may be that deploy."""
         deploy = self.open[name]
-        was = (deploy.outcome, deploy.outcome_seq, deploy.trial)
+        outcome, outcome_seq, trial = deploy.outcome, deploy.outcome_seq, deploy.trial
         vassal = fleet.vassals.get(name)
-        if not new and event.vassal is not None:
-            if event.kind == "spawned" and _plain_is_up(deploy, event, phase, vassal):
-                self._try(fleet, deploy, event)
+        if event.kind in _OF_ATTEMPT:
             _of_attempt(deploy, event, phase, vassal)
+        elif event.kind == "spawned" and _plain_is_up(deploy, event, phase, vassal):
+            self._try(fleet, deploy, event)
         if not deploy.settled:
             _of_phase(deploy, event, vassal)
         if deploy.settled:
             del self.open[name]
-        if deploy.settled or (deploy.outcome, deploy.outcome_seq, deploy.trial) != was:
-            self.touched[deploy.seq] = deploy
+        elif (
+            deploy.outcome == outcome
+            and deploy.outcome_seq == outcome_seq
+            and deploy.trial == trial
+        ):
+            return
+        self.touched[deploy.seq] = deploy
 
     def order(self, fleet: Fleet, event: Event, actions: Sequence[Action]) -> None:
         """Note which attempt runs the config of an open deploy."""
