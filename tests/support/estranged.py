@@ -74,8 +74,8 @@ def answered(app: Application) -> Answer:
 
 def waiting(emperor: Emperor) -> set[str]:
     """The vassals of which no process is known yet."""
-    fleet = emperor.fleet()
-    return {name for name in ("app.ini", "plain.ini", "late.ini") if not fleet.vassals[name].pid}
+    known = {name for name, vassal in emperor.fleet().vassals.items() if vassal.pid}
+    return {"app.ini", "plain.ini", "late.ini"} - known
 
 
 def lock_of(emperor: Emperor) -> Path:

@@ -3,8 +3,9 @@
 Most tests start a daemon, and half of the processor time of a short one is imports. The process is
 a real one, with its own pid, arguments, environment and descriptors (``warm_server.py``). Where the
 start could make a difference, ``exec`` starts it cold. So it does if this process has other limits,
-namespaces or cgroups than when the server began, and where coverage counts. An emperor's keeper and
-its daemon always start cold, and so does everything with ``STARTS=cold`` in the environment.
+namespaces or cgroups than when the server began, if the environment has other variables that Python
+reads, and where coverage counts. ``STARTS=cold`` in the environment starts everything cold. The
+fixture ``cold`` sets it for tests of the start itself (``tests/daemon/keeper``).
 """
 
 import atexit
@@ -29,12 +30,20 @@ _SERVER: Final = Path(__file__).with_name("warm_server.py")
 _COMMANDS: Final = (
     (sys.executable, "-P", "-W", "error", "-m", "emperord.daemon.main"),
     (sys.executable, "-P", "-m", "emperord.daemon.ctl"),
+    (sys.executable, "-P", "-m", "emperord.daemon.keeper"),
 )
 # Read by the interpreter or a library when it starts.
 _READ_AT_START: Final = re.compile(r"(?:PYTHON|LC_|LANG|LD_|MALLOC|GLIBC|COVERAGE|OPENSSL|TZ)")
 _INHERITED: Final = ("Umask", "SigBlk", "SigIgn", "Uid", "Gid", "Groups", "CapEff", "Cpus_allowed")
 _NAMESPACES: Final = ("mnt", "net", "pid", "user", "uts", "ipc", "cgroup", "time")
 _servers: dict[tuple[str, ...], "_Server"] = {}
+
+
+def _read_at_start(environ: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in environ.items() if _READ_AT_START.match(key)}
+
+
+_USUAL: Final = _read_at_start(os.environ)
 
 
 class Process:
@@ -79,7 +88,7 @@ class _Server:
     def __init__(self, command: tuple[str, ...], environ: Mapping[str, str]) -> None:
         self.surroundings = _surroundings(environ)
         # No more of it: tests look for the processes that have a variable of theirs.
-        at_start = {key: value for key, value in environ.items() if _READ_AT_START.match(key)}
+        at_start = _read_at_start(environ)
         self._lock = threading.Lock()
         self._socket, theirs = socket.socketpair()
         with theirs, open(os.devnull, "r+b") as nothing:
@@ -121,9 +130,10 @@ def start(
     command = next((each for each in _COMMANDS if tuple(argv[: len(each)]) == each), None)
     if command is None or _is_cold(environ):
         return None
-    if command not in _servers:
-        _servers[command] = _Server(command, environ)
-    server = _servers[command]
+    key = (*command, environ.get("PYTHONWARNINGS", ""))
+    if key not in _servers:
+        _servers[key] = _Server(command, environ)
+    server = _servers[key]
     if server.surroundings != _surroundings(environ):
         return None
     message = {"argv": list(argv), "environ": dict(environ), "folder": str(folder)}
@@ -145,6 +155,10 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> subprocess.Completed
 
 
 def _is_cold(environ: Mapping[str, str]) -> bool:
+    """Whether to start cold by a wish, or since no server is to begin with this environment."""
+    asked = {key: value for key, value in environ.items() if key == "PYTHONWARNINGS"}
+    if _read_at_start(environ) != {**_USUAL, **asked}:
+        return True
     return os.environ.get("STARTS") == "cold" or any(key.startswith("COVERAGE") for key in environ)
 
 
@@ -157,7 +171,7 @@ def _surroundings(environ: Mapping[str, str]) -> object:
         with contextlib.suppress(FileNotFoundError):  # of an older kernel
             namespaces.append(os.readlink(f"/proc/self/ns/{name}"))
     return (
-        {key: value for key, value in environ.items() if _READ_AT_START.match(key)},
+        _read_at_start(environ),
         [line for line in status if line.startswith(_INHERITED)],
         [resource.getrlimit(number) for number in limits.values()],
         namespaces,

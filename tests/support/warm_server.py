@@ -5,30 +5,46 @@
 Each run is as ``python -m MODULE``: the module's own code is executed anew as ``__main__``. Only
 what it imports was imported before. The process has the descriptors, folder, environment and
 arguments that were asked for, in ``/proc`` as well. This process is its parent, and tells its end.
+
+A keeper that runs so forks its daemon, where another one would execute it. The daemon has of the
+keeper what is left by ``exec``: no handlers of signals, no descriptors that are closed on exec.
 """
 
 import ctypes
+import fcntl
+import gc
 import importlib
 import json
 import os
+import resource
 import runpy
+import signal
 import socket
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 _PR_SET_MM: Final = 35  # prctl(2)
 _PR_SET_MM_MAP: Final = 14
+_DAEMON: Final = "emperord.daemon.main"
+_KEEPER: Final = "emperord.daemon.keeper"
 _kept: list[object] = []  # the memory that the kernel shows as arguments and environment
+_execute: Final = os.posix_spawn
 
 
 def main() -> None:
     """Serve until the socket is closed. In a forked process: become the module, and return."""
     module = sys.argv[1]
     asked = socket.socket(fileno=int(sys.argv[2]))
+    if module == _KEEPER:
+        importlib.import_module(f"{_KEEPER}.main")
+        module = _DAEMON
+        vars(os)["posix_spawn"] = _spawn
     importlib.import_module(module)
     del sys.modules[module]  # runpy is to execute it
+    gc.freeze()
     asked.send(b"ready")
     while request := _received(asked):
         message, descriptors = request
@@ -71,12 +87,82 @@ def _become(message: dict[str, Any], descriptors: Sequence[int]) -> None:
         if descriptor > 2:
             os.close(descriptor)
     os.chdir(message["folder"])
+    _have(message["argv"], message["environ"])
+
+
+def _have(argv: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Have these arguments of ``python -m``, and this environment."""
     os.environ.clear()
-    os.environ.update(message["environ"])
-    argv = message["argv"]
+    os.environ.update(environ)
     sys.argv = ["-m", *argv[argv.index("-m") + 2 :]]
-    sys.orig_argv = argv
-    _show(argv, [f"{key}={value}" for key, value in message["environ"].items()])
+    sys.orig_argv = list(argv)
+    _show(argv, [f"{key}={value}" for key, value in environ.items()])
+
+
+class _Daemon(BaseException):
+    """Raised in the process that a keeper has forked: leaves the keeper's functions."""
+
+    def __init__(self, argv: Sequence[str], environ: Mapping[str, str], mask: Any) -> None:
+        self.argv, self.environ, self.mask = argv, environ, mask
+        self.limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        # The keeper's functions close their own while they are left.
+        self.inherited = {each: os.dup(each) for each in _open() if os.get_inheritable(each)}
+
+    def become(self) -> None:
+        """Have what ``exec`` leaves. Signals were blocked since the fork."""
+        for number, duplicate in self.inherited.items():
+            os.dup2(duplicate, number)
+        for number in _open():
+            if not os.get_inheritable(number):
+                os.close(number)
+        resource.setrlimit(resource.RLIMIT_NOFILE, self.limits)
+        signal.set_wakeup_fd(-1)
+        for each in signal.valid_signals():
+            if callable(signal.getsignal(each)):
+                signal.signal(each, signal.SIG_DFL)
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        vars(os)["posix_spawn"] = _execute
+        _have(self.argv, self.environ)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
+
+
+def _open() -> list[int]:
+    """All open descriptors."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            fcntl.fcntl(int(name), fcntl.F_GETFD)
+        except OSError:  # that of the listing itself
+            continue
+        found.append(int(name))
+    return found
+
+
+def _spawn(path: str, argv: list[str], environ: dict[str, str], **options: Any) -> int:
+    """``posix_spawn`` in a keeper: fork its daemon, execute anything else."""
+    if argv[:4] != [sys.executable, "-P", "-m", _DAEMON] or options != {"setsid": True}:
+        return _execute(path, argv, environ, **options)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        raise _Daemon(argv, environ, mask)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return pid
+
+
+def _run(module: str) -> _Daemon | None:
+    """Run it to its end. Returns only in a process that is to be a daemon."""
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except _Daemon as started:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # the keeper's sockets are closed
+            started.with_traceback(None)
+            gc.collect()
+        return started
+    return None
 
 
 class _Map(ctypes.Structure):
@@ -113,4 +199,7 @@ def _show(argv: Sequence[str], environ: Sequence[str]) -> None:
 if __name__ == "__main__":
     main()
     module = sys.orig_argv[sys.orig_argv.index("-m") + 1]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    started = _run(module)
+    if started is not None:
+        started.become()
+        _run(_DAEMON)

@@ -16,6 +16,8 @@ from support.waiting import until
 
 from ..conftest import MakeEmperor
 
+pytestmark = pytest.mark.usefixtures("cold")
+
 SLOW = """
 import os, select
 def application(environ, start_response):

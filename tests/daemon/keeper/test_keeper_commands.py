@@ -7,6 +7,8 @@ import pytest
 from support.kept import Emperor
 from support.vassals import SLEEPER
 
+pytestmark = pytest.mark.usefixtures("cold")
+
 
 def test_bad_usage(emperor: Emperor) -> None:
     emperor.launch("--no-such-option")

@@ -9,12 +9,15 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import pytest
 from support import processes
 from support.kept import Emperor
 from support.vassals import SLEEPER, program
 from support.waiting import PATIENCE, until
 
 from ..conftest import MakeEmperor
+
+pytestmark = pytest.mark.usefixtures("cold")
 
 ROOT = Path(__file__).parents[3]
 

@@ -14,6 +14,8 @@ from support.vassals import SLEEPER, shell
 
 from ..conftest import MakeEmperor
 
+pytestmark = pytest.mark.usefixtures("cold")
+
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_a_stop_reaches_the_daemon_once(emperor: Emperor, number: int) -> None:

@@ -16,6 +16,8 @@ from support.waiting import until
 
 from ..conftest import QUICK, MakeEmperor
 
+pytestmark = pytest.mark.usefixtures("cold")
+
 ACCEPTS = "[uwsgi]\nsay 1 5 17\n"
 
 

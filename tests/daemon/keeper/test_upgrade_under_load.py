@@ -14,6 +14,8 @@ from support.vassals import SLEEPER, Application
 
 from ..conftest import MakeEmperor
 
+pytestmark = pytest.mark.usefixtures("cold")
+
 ENOUGH = 50  # answers that each client gets before, between and after
 
 

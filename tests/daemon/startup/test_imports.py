@@ -18,7 +18,10 @@ UNUSED = {
 _IMPORT = re.compile(r"^import time: +\d+ \| +\d+ \| +(\w+)", re.MULTILINE)
 
 
-def test_a_daemon_of_files_with_a_new_journal(tmp_path: Path) -> None:
+def test_a_daemon_of_files_with_a_new_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STARTS", "cold")  # tests/support/warm.py
     with Daemon(tmp_path, environ={"PYTHONPROFILEIMPORTTIME": "1"}) as daemon:
         daemon.vassals.joinpath("a.ini").write_text(SLEEPER)
         daemon.start()

@@ -1,0 +1,9 @@
+"""What several tests of the keeper share."""
+
+import pytest
+
+
+@pytest.fixture
+def cold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each keeper and each daemon executes Python, as users' do (tests/support/warm.py)."""
+    monkeypatch.setenv("STARTS", "cold")
