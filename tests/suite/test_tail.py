@@ -1,6 +1,8 @@
 """The fleet that tests ask for is that of the whole journal, however often they look."""
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 from emperord.daemon.core.fleet import to_json
 from journal_builder import Builder, building
+from support.journal_reader import JournalReader
 from support.tail import Tail
 
 
@@ -57,3 +60,40 @@ def test_another_journal_in_its_place_is_folded_from_its_start(
     with building(str(tmp_path / "shorter.db")) as shorter:
         shorter.start()
         assert to_json(tail.fleet(Looks(tmp_path / "shorter.db"))) == to_json(shorter.fleet)
+
+
+class Reader(JournalReader):
+    """Reads the journal at a path."""
+
+    def __init__(self, path: Path) -> None:
+        self.journal = path
+        self._tail = Tail()
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Reader]:
+    made = Reader(tmp_path / "journal.db")
+    yield made
+    made.let_go()
+
+
+def test_each_commit_is_seen_at_once(builder: Builder, reader: Reader) -> None:
+    for number in range(50):
+        builder.added(f"v{number}.ini")
+        if number % 10 == 0:
+            with closing(sqlite3.connect(reader.journal)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        for _ in range(2):
+            assert reader.last_seq() == builder.seq
+
+
+def test_no_look_ends_a_lock_of_the_test(builder: Builder, reader: Reader) -> None:
+    begin = (
+        f"import sqlite3; sqlite3.connect({str(reader.journal)!r}, 0).execute('BEGIN IMMEDIATE')"
+    )
+    with closing(sqlite3.connect(reader.journal, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        for _ in range(2):
+            assert reader.last_seq() == builder.seq
+        done = subprocess.run([sys.executable, "-c", begin], capture_output=True, check=False)
+        assert b"database is locked" in done.stderr

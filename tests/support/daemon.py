@@ -161,6 +161,7 @@ class Daemon(JournalReader):
 
     def clean_up(self) -> None:
         """End it and everything that it started, however things stand."""
+        self.let_go()
         if self.process is not None:
             self.kill()
         while left := self.running():

@@ -113,6 +113,7 @@ class Emperor(Daemon):
 
     def clean_up(self) -> None:
         """End it and everything that it started, however things stand."""
+        self.let_go()
         if self.process is not None:
             self.kill()
         while left := Daemon.environments(self):

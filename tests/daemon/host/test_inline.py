@@ -9,6 +9,7 @@ import trio
 from emperord.monitors.contract import Destroyed, Touched
 from support.steered import Source, inline, steered
 from support.vassals import Answer, Application, notes, speaker_path
+from support.waiting import breathe
 
 
 @pytest.fixture
@@ -105,6 +106,7 @@ async def answering(app: Application, says: str) -> Answer:
         answer = await trio.to_thread.run_sync(app.answers)
         if answer is not None and answer.says == says:
             return answer
+        await trio.to_thread.run_sync(breathe)
 
 
 @pytest.mark.parametrize("name", ["app.ini", "a:b.ini", "$(touch x) %n.ini", "../x.ini"])
