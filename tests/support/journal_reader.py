@@ -1,7 +1,7 @@
 """Reads the journal of a daemon that runs: its events, and the fleet that follows from them.
 
 A test that waits asks the same again and again. Where nothing was committed since, the answer is
-the one before: to open a journal takes 0.3 ms, and to see that nothing changed a tenth of that.
+the one before. To open a journal takes 0.3 ms, and to see that nothing changed less than a tenth.
 """
 
 import copy

@@ -3,8 +3,8 @@
 Most tests start a daemon, and half of the processor time of a short one is imports. The process is
 a real one, with its own pid, arguments, environment and descriptors (``warm_server.py``). Where the
 start could make a difference, ``exec`` starts it cold. So it does if this process has other limits,
-namespaces or cgroups than when the server began, if the environment has other variables that Python
-reads, and where coverage counts. ``STARTS=cold`` in the environment starts everything cold. The
+namespaces or cgroups than when the server began. So it does as well where coverage counts, or where
+the environment has other variables that Python reads. ``STARTS=cold`` starts everything cold. The
 fixture ``cold`` sets it for tests of the start itself (``tests/daemon/keeper``).
 """
 

@@ -1,4 +1,4 @@
-"""What several tests of the keeper share."""
+"""A fixture for tests of the keeper's start."""
 
 import pytest
 
