@@ -14,7 +14,7 @@ import grp
 import logging
 import pwd
 from collections.abc import Callable, Collection, Iterator
-from typing import Final
+from typing import Any, Final
 
 import trio
 
@@ -24,7 +24,7 @@ from ...monitors.names import shown
 from ..core.listening import addresses
 from ..keeper.link import KeeperLink
 from ..keeper.protocol import LEFT
-from . import descriptors
+from . import descriptors, socket_limits
 from . import threads as workers
 from .listen_address import CannotListen, parse
 from .listeners import ALWAYS, from_kept
@@ -108,6 +108,8 @@ class KeptSockets:
         """Listen at one address; what listens there already goes on. Raises CannotListen."""
         _check_port(address, self._policy())
         known = self._by_vassal.get(vassal, {}).get(address) or self._take_back(vassal, address)
+        if known is None:
+            socket_limits.check(address, how.user, self.all())
         held = [each for each in (*self.all(), *self._others()) if each is not known]
         opening = Opening(vassal, address, how, known, tuple(held))
         before = self._given_back.get(vassal, 0)
@@ -128,7 +130,9 @@ class KeptSockets:
         listener = Listener(vassal, address, listening, file, how)
         self._by_vassal.setdefault(vassal, {})[address] = listener
         made.append(listener)
-        about = {"address": address, "file": file}
+        about: dict[str, Any] = {"address": address, "file": file}
+        if how.user is not None:
+            about["user"] = how.user
         self._keeper.keep(_kept_name(vassal, address), [listening.fileno()], about)
 
     def _take_back(self, vassal: str, address: str) -> Listener | None:

@@ -128,6 +128,7 @@ class Listeners:
 
 def from_kept(vassal: str, kept: Kept) -> Listener:
     """The socket of a vassal that the keeper holds."""
-    file = kept.about["file"]
+    about, place = kept.about, kept.about["file"]
     listening = socket.socket(fileno=kept.descriptors[0])
-    return Listener(vassal, kept.about["address"], listening, None if file is None else File(*file))
+    file = None if place is None else File(*place)
+    return Listener(vassal, about["address"], listening, file, user=about.get("user"))

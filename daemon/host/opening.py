@@ -27,7 +27,7 @@ _BUSY: Final = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.ENOENT, errno.ENOTD
 class Listener:
     """One vassal's socket."""
 
-    __slots__ = ("address", "file", "how", "socket", "vassal")
+    __slots__ = ("_user", "address", "file", "how", "socket", "vassal")
 
     def __init__(
         self,
@@ -36,12 +36,19 @@ class Listener:
         listening: socket.socket,
         file: File | None,
         how: Terms | None = None,
+        user: int | None = None,
     ) -> None:
         self.how = how  # None where a former daemon made it
+        self._user = user
         self.vassal = vassal
         self.address = address
         self.socket = listening
         self.file = file
+
+    @property
+    def user(self) -> int | None:
+        """The tenant for whom it is kept; None outside of tyrant mode."""
+        return self._user if self.how is None else self.how.user
 
     def in_place(self) -> bool:
         """Whether clients still find it. Blocks.
