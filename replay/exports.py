@@ -16,7 +16,7 @@ import msgspec
 from ..daemon.core.fleet import Fleet, Vassal
 from ..journal.reading import Reader
 from ..monitors.names import shown
-from . import sql
+from . import output_files, sql
 from .rebuild import NotFound
 
 _LONGEST: Final = 255  # bytes of a file's name (NAME_MAX)
@@ -74,11 +74,14 @@ class Folder:
     """A folder for configs, which is made if it is not there."""
 
     def __init__(self, path: str) -> None:
-        """Raises OSError."""
+        """Raises NotWritten."""
         self.path = path
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(path, 0o700)
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(path, 0o700)
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise output_files.NotWritten(path, error) from None
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -93,11 +96,11 @@ class Folder:
             )
 
     def write(self, name: str, content: bytes) -> None:
-        """A new file, for its owner alone. Raises OSError."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(name, flags, 0o600, dir_fd=self._descriptor)
-        with open(descriptor, "wb") as file:
-            file.write(content)
+        """A new file, for its owner alone. Raises NotWritten."""
+        try:
+            output_files.make(name, content, 0o600, self._descriptor)
+        except OSError as error:
+            raise output_files.NotWritten(os.path.join(self.path, name), error) from None
 
 
 def record(one: Export, file: str | None) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """``export``: a part of the journal as a history, which is a test."""
 
-import os
 from typing import Final
 
 import click
@@ -10,6 +9,7 @@ from ...daemon.cli.commandline import FAILED, TIME, Command
 from ...daemon.cli.tables import write
 from ...journal.reading import Reader
 from ...journal.times import Moment
+from .. import output_files
 from ..histories.closure import reduced
 from ..histories.history import History
 from ..histories.part import Part, part_of
@@ -89,13 +89,11 @@ def _write(history: History, path: str, as_json: bool) -> int:
     """A new file; for its owner alone where it has the texts of configs."""
     mode = 0o666 if history.header.redacted else 0o600
     try:
-        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        with os.fdopen(number, "wb") as file:
-            file.write(text_of(history).encode())
+        output_files.make(path, text_of(history).encode(), mode)
     except FileExistsError:
         return complain(f"{path}: is there already; name another file", FAILED)
     except OSError as error:
-        return complain(f"{path}: cannot be written: {error.strerror or error}", FAILED)
+        return complain(output_files.NotWritten(path, error), FAILED)
     if as_json:
         write([escapes.encode(_record(history, path)), b"\n"])
     else:

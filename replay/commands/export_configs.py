@@ -14,6 +14,7 @@ from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import exports, sql
 from ..names import chosen
+from ..output_files import NotWritten
 from ..rebuild import NotFound, fleet_at
 from ..shared import complain, moment_of, moments_or_until, names_argument, print_lines, reading
 
@@ -61,10 +62,13 @@ def command(
         assert folder is not None
         files = {vassal.name: exports.file_name(vassal.name) for vassal in vassals}
         written = _written(found, folder, files, left_out)
-        if as_json:
-            write([escapes.encode(list(written)), b"\n"])
-        else:
-            print_lines(exports.line(one) for one in written if one["file"] is not None)
+        try:
+            if as_json:
+                write([escapes.encode(list(written)), b"\n"])
+            else:
+                print_lines(exports.line(one) for one in written if one["file"] is not None)
+        except NotWritten as error:
+            return complain(error, 1)
     for one in left_out:
         complain(one)
     return 1 if left_out else 0

@@ -1,17 +1,16 @@
 """``incident``: the opening of a post-mortem, as a page of Markdown."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from ...daemon.cli import escapes
-from ...daemon.cli.commandline import TIME, Command, os_error_text
+from ...daemon.cli.commandline import TIME, Command
 from ...daemon.cli.tables import write
 from ...journal.reading import Reader
 from ...journal.times import Moment
-from .. import incident_of_fleet, incident_of_vassal, why
+from .. import incident_of_fleet, incident_of_vassal, output_files, why
 from ..altered_rows import complaint
 from ..clocks import keep_utc
 from ..page import Page, markdown
@@ -70,9 +69,9 @@ def command(
         write(pieces)
     else:
         try:
-            Path(output).write_bytes(b"".join(pieces))
-        except OSError as error:
-            return complain(os_error_text(error), 1)
+            output_files.replace(output, b"".join(pieces), 0o666)
+        except output_files.NotWritten as error:
+            return complain(error, 1)
     return complain(complaint(reader, altered), UNREADABLE) if altered else 0
 
 

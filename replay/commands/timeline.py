@@ -1,7 +1,5 @@
 """``timeline``: a lane for each vassal, as an HTML page or SVG."""
 
-import os
-import tempfile
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,7 +12,7 @@ from ...daemon.cli.commandline import FAILED, TIME, Command
 from ...daemon.cli.tables import write
 from ...journal.reading import Reader
 from ...journal.times import Moment
-from .. import lanes, timeline
+from .. import lanes, output_files, timeline
 from ..clocks import keep_utc
 from ..lanes import Lanes
 from ..of_source import monitor_option, url_of
@@ -75,19 +73,8 @@ def command(
         write([escapes.encode(lanes.record(found)), b"\n"])
         return 0
     try:
-        _replace(path, _FORMATS[path.suffix.lower()](found))
-    except OSError as error:
-        return complain(f"{path}: cannot be written: {error.strerror or error}", FAILED)
+        # It tells of all vassals, so it is its owner's.
+        output_files.replace(str(path), _FORMATS[path.suffix.lower()](found), 0o600)
+    except output_files.NotWritten as error:
+        return complain(error, FAILED)
     return 0
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file in one step, readable by its owner only: it tells of all vassals."""
-    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(number, "wb") as file:
-            file.write(content)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from emperord.journal import chain
 from emperord.replay import exports, sql
+from emperord.replay.output_files import NotWritten
 from hypothesis import given
 from hypothesis import strategies as st
 from journal_builder import MONITOR, building
@@ -92,7 +93,7 @@ def test_a_link_in_the_folder_is_not_followed(path: str, tmp_path: Path) -> None
     assert not target.exists()
     assert [each.name for each in folder.iterdir()] == ["b.ini"]  # none is half written
     place = exports.Folder(str(folder))
-    with pytest.raises(FileExistsError), closing(place):  # put there after the look
+    with pytest.raises(NotWritten, match="File exists"), closing(place):  # put there after the look
         place.write("b.ini", b"two\n")
 
 
@@ -174,7 +175,7 @@ def test_a_text_that_is_not_there_is_said(path: str, tmp_path: Path) -> None:
         (("--sql", "-o", "x"), 2, "say where to"),
         (("--sql", "--seq", "2"), 1, "no vassal was wanted after event 2"),
         (("--sql", "b"), 1, "did you mean"),
-        (("-o", "/proc/none"), 3, "/proc/none"),
+        (("-o", "/proc/none"), 1, "/proc/none: cannot be written: No such file"),
     ],
 )
 def test_what_cannot_be_done(path: str, arguments: tuple[str, ...], code: int, says: str) -> None:
