@@ -14,6 +14,7 @@ import msgspec
 
 from ...journal.events import Spec
 from ...journal.policy import Policy
+from .spec_order import in_order
 
 Phase = Literal[
     "queued",  # wanted, waits for one of the max-starting slots (or for the daemon to be ready)
@@ -253,8 +254,15 @@ def to_json(fleet: Fleet) -> bytes:
 
 
 def from_json(snapshot: bytes) -> Fleet:
-    """The fleet of a snapshot."""
-    return _decoder.decode(snapshot)
+    """The fleet of a snapshot. Its specs are in order, which 0.1.0 did not keep."""
+    fleet = _decoder.decode(snapshot)
+    for vassal in fleet.vassals.values():
+        vassal.spec = in_order(vassal.spec)
+        if vassal.running is not None:
+            vassal.running = in_order(vassal.running)
+        if vassal.kept is not None:
+            vassal.kept = in_order(vassal.kept)
+    return fleet
 
 
 def configs_of(fleet: Fleet) -> set[str]:

@@ -8,6 +8,7 @@ from . import rules, slots, target
 from .blame import Blame
 from .fleet import Fleet, Outage, Pressure, Vassal
 from .source_moves import user_text
+from .spec_order import sorted_mapping
 from .starts import after_stop, bar_reason, begin
 from .steps import Actions, await_forgiveness, end, enter
 
@@ -18,7 +19,7 @@ def take_over(fleet: Fleet, event: Event, actions: Actions) -> None:
     rules.check(body.rules)
     other_policy = body.policy != fleet.policy
     fleet.policy, fleet.boot, fleet.open = body.policy, body.boot, False
-    fleet.names = body.names
+    fleet.names = sorted_mapping(body.names)
     fleet.monitors, fleet.leaving, fleet.rules = body.monitors, False, body.rules
     fleet.pressure, fleet.booted = None, body.booted
     fleet.version = body.version if body.rules > 1 else ""

@@ -14,6 +14,7 @@ from ...monitors.names import shown
 from ..core import budget, target
 from ..core.draft import Draft
 from ..core.fleet import Fleet
+from ..core.spec_order import in_order
 from .deferred import Deferred, Source
 
 
@@ -103,7 +104,9 @@ class Announcer:
             cost = budget.EVENT + (0 if text is None or over else len(text))
             self._due[account] = due + cost
         bound = self._bound(fleet, name, spec, None if over else text)
-        body = Announced(spec=spec, change=change, cost=cost, over_budget=unrecorded, bound=bound)
+        body = Announced(
+            spec=in_order(spec), change=change, cost=cost, over_budget=unrecorded, bound=bound
+        )
         drafts.append(Draft(kind, body, url, name))
         return True
 

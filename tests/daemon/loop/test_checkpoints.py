@@ -7,7 +7,7 @@ from typing import Any
 from emperord.daemon.core.checkpoints import CHECKPOINT_EVERY, digest_of
 from emperord.daemon.core.deploys import Deploys
 from emperord.daemon.core.draft import Draft
-from emperord.daemon.core.fleet import Fleet
+from emperord.daemon.core.fleet import Fleet, Vassal, copied, to_json
 from emperord.daemon.core.fold import fold
 from emperord.daemon.core.rules import RULES
 from emperord.daemon.loop.clock import Clock
@@ -18,6 +18,7 @@ from emperord.journal.events import Announced, DaemonStarted, Empty, Spec
 from emperord.journal.policy import Policy
 from emperord.replay.verify import verify
 from support.daemon import Daemon
+from support.vassals import program
 
 URL = "dir:///v"
 
@@ -104,3 +105,29 @@ def test_at_the_start_and_before_a_clean_stop(tmp_path: Path) -> None:
     verdict = verify(str(daemon.journal))
     assert (verdict.exit_code, verdict.states.count) == (0, 5)
     assert verdict.snapshots == 2  # none where it was killed
+
+
+def test_the_order_of_settings_and_names_decides_nothing(tmp_path: Path) -> None:
+    """A config has its settings in any order, and an event in that of their names."""
+    other = tmp_path / "other"
+    other.mkdir()
+    with Daemon(tmp_path) as daemon:
+        daemon.options += ["--name", f"{daemon.vassals}=a", "--name", f"{other}=z"]
+        daemon.monitors.append(other)
+        (daemon.vassals / "a.ini").write_text(program("sleep", "1000", umask="027", nofile="99"))
+        daemon.start()
+        daemon.phase("a.ini", "ready")
+        daemon.stop()
+    verdict = verify(str(daemon.journal))
+    assert (verdict.exit_code, verdict.states.count, verdict.snapshots) == (0, 2, 1)
+
+
+def test_a_snapshot_of_another_order_is_of_the_same_fleet() -> None:
+    orders = ({"a": "1", "b": "2"}, {"b": "2", "a": "1"})
+    specs = [Spec(ts=1, settings=settings, attrs=settings) for settings in orders]
+    fleets = [
+        Fleet(vassals={"a": Vassal("a", URL, each, "ready", 1, 1, running=each, kept=each)})
+        for each in specs
+    ]
+    assert to_json(fleets[0]) != to_json(fleets[1])
+    assert to_json(copied(fleets[0])) == to_json(copied(fleets[1]))
