@@ -18,6 +18,7 @@ from emperord.journal.store import Journal, Snapshot
 START: Final = 1_795_500_000_000_000_000  # 2026-11-24T06:00:00Z
 SECOND: Final = 1_000_000_000
 MONITOR: Final = "dir:///etc/vassals"
+OTHER: Final = "dir:///srv/other"
 BOOT: Final = "5e0bd4e5-6d4b-4c43-b9a0-6f0f3f0b8d7e"
 
 
@@ -175,6 +176,16 @@ def building(path: str, group: int = 1, snapshot_every: int = 10_000) -> Iterato
         builder = Builder(journal, group, snapshot_every)
         yield builder
         builder.flush()
+
+
+@contextmanager
+def of_two_sources(path: str) -> Iterator[Builder]:
+    """A builder of a daemon's whole life, with the sources MONITOR and OTHER."""
+    with building(path) as builder:
+        builder.start(monitors=(MONITOR, OTHER))
+        yield builder
+        builder.event("daemon_stopping", reason="SIGTERM")
+        builder.event("daemon_stopped")
 
 
 def busy_fleet(builder: Builder, events: int, vassals: int = 50) -> None:

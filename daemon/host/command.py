@@ -327,8 +327,13 @@ def environment(
     config_fd: int | None,
     user: User | None = None,
     identity: str | None = None,
+    sockets: tuple[Sequence[int], Sequence[str]] = ((), ()),
 ) -> dict[str, str]:
-    """The vassal's environment, from the daemon's ``own``. Blocks where that asks for accounts."""
+    """The environment of a vassal, its checks and its preflights, from the daemon's ``own``.
+
+    ``sockets`` are the descriptors that the program gets, and their names. Blocks where that asks
+    for accounts.
+    """
     passed = inherited_variables(own, name, spec, user)
     if control_fd is not None:
         passed["UWSGI_EMPEROR_FD"] = str(control_fd)
@@ -339,7 +344,7 @@ def environment(
     passed.pop(IDENTITY, None)
     if identity is not None:
         passed[IDENTITY] = identity
-    return passed
+    return passed | world.variable(spec.settings, *sockets)
 
 
 def _signal(text: str) -> int:

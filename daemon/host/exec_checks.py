@@ -21,7 +21,7 @@ from typing import Any, Final
 import trio
 
 from ...journal.policy import Policy
-from . import command, threads, world
+from . import command, threads
 from .fair_places import FairPlaces
 from .process import Process
 from .users import NoAccount, user_of
@@ -96,7 +96,7 @@ class ExecChecks:
             quiet = subprocess.DEVNULL
             child = run.begin(
                 ["timeout", "--signal=KILL", f"{seconds:g}", *argv],
-                env=environment | world.variable(spec.settings),
+                env=environment,
                 cwd=spec.cwd,
                 stdin=quiet,
                 stdout=quiet,

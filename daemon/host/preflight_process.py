@@ -18,7 +18,7 @@ import trio
 from ...journal.events import Spec
 from ...monitors import preflight, shell_words
 from ..core.fleet import Vassal
-from . import command, procfs, world
+from . import command, procfs
 from .context import HostContext
 from .process import Process
 from .spawn import attach
@@ -126,7 +126,7 @@ class PreflightStarter:
             os.set_blocking(theirs, True)
             child = subprocess.Popen(
                 argv,
-                env=its | world.variable(spec.settings) | {CONFIG: path},
+                env=its | {CONFIG: path},
                 cwd=spec.cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=theirs,

@@ -29,7 +29,7 @@ from typing import Any, Final
 from ...journal.events import Fault, Spec
 from ..core.fleet import Vassal
 from ..keeper.refusals import PASSING
-from . import altered, command, descriptors, notify_socket, procfs, unjournaled, world
+from . import altered, command, descriptors, notify_socket, procfs, unjournaled
 from .context import HostContext
 from .kept_sockets import names_of
 from .notify_socket import NotifySocket
@@ -146,8 +146,8 @@ class Starter:
                     None if pairs.config_theirs is None else pairs.config_theirs.fileno(),
                     user,
                     self._identity(),
+                    (sockets.numbers, sockets.names),
                 )
-                | world.variable(spec.settings, sockets.numbers, sockets.names)
                 | ({} if notify is None else notify.variables(self._policy().required_heartbeat)),
                 cwd=spec.cwd,
                 stdin=stdin,

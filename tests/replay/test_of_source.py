@@ -5,18 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journal_builder import MONITOR, building
+from journal_builder import MONITOR, OTHER, of_two_sources
 from support.replaying import asking
 
-OTHER = "dir:///srv/other"
 ask = asking()
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
     path = str(tmp_path / "journal.db")
-    with building(path) as builder:
-        builder.start(monitors=(MONITOR, OTHER))
+    with of_two_sources(path) as builder:
         for name, monitor in (("app.ini", MONITOR), ("shop.ini", OTHER), ("moved.ini", OTHER)):
             builder.added(name, b"workers = 4\n", monitor)
             builder.spawned(name)
@@ -29,8 +27,6 @@ def path(tmp_path: Path) -> str:
         for monitor in (MONITOR, OTHER):
             builder.event("monitor_failed", monitor=monitor, reason="gone")
             builder.event("monitor_recovered", monitor=monitor)
-        builder.event("daemon_stopping", reason="SIGTERM")
-        builder.event("daemon_stopped")
     return path
 
 

@@ -7,25 +7,21 @@ from typing import Any
 import pytest
 from emperord.replay import rebuild
 from emperord.replay.commands import show
-from journal_builder import MONITOR, building
+from journal_builder import MONITOR, OTHER, building, of_two_sources
 from support.replaying import asking
 
-OTHER = "dir:///srv/other"
 ask = asking()
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
     path = str(tmp_path / "journal.db")
-    with building(path) as builder:
-        builder.start(monitors=(MONITOR, OTHER))
+    with of_two_sources(path) as builder:
         builder.up("app-1.ini", b"one = 1\n")  # 3, 4, 5
         builder.up("app-2.ini", b"two = 1")  # 6, 7, 8
         builder.added("shop.ini", b"shop = 1\n", OTHER)  # 9
         builder.changed("app-1.ini", b"one = 2\n")  # 10
         builder.changed("shop.ini", b"shop = 2\n", OTHER)  # 11
-        builder.event("daemon_stopping", reason="SIGTERM")
-        builder.event("daemon_stopped")
     return path
 
 

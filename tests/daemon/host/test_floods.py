@@ -2,7 +2,6 @@
 
 import os
 import socket
-import struct
 import sys
 import time
 from collections.abc import Iterator
@@ -17,11 +16,8 @@ from emperord.daemon.host.read_limit import BURST, OWED, RATE, ReadLimit
 from emperord.journal.events import Spec
 from emperord.journal.leaky_bucket import Bucket
 from support.daemon import Daemon
+from support.floods import LINGER, closing_all, flood, lingering, passing, told_once, touch
 from support.vassals import SLEEPER
-
-from .test_rotation import status
-
-LINGER = 600  # seconds
 
 
 def test_a_bucket_fills_and_leaks() -> None:
@@ -58,25 +54,6 @@ def test_requests_for_the_config_have_a_limit_of_their_own() -> None:
     assert answered == [True] * OWED + [False] * 5
     assert read_limit.room(0.0) == 0
     assert "; requests for its config that are not answered: 5" in str(read_limit.warning())
-
-
-def lingering() -> tuple[socket.socket, list[socket.socket]]:
-    """A connection whose close waits for a peer that does not read, and what keeps it so."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    passed = socket.create_connection(listener.getsockname())
-    passed.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, LINGER))
-    peer, _ = listener.accept()
-    passed.setblocking(False)
-    try:
-        while True:
-            passed.send(bytes(1 << 16))
-    except BlockingIOError:
-        return passed, [listener, peer]
-
-
-def closing_all(kept: list[socket.socket]) -> None:
-    for each in kept:
-        each.close()
 
 
 @pytest.fixture
@@ -155,24 +132,9 @@ end = socket.socket(fileno=int(os.environ["UWSGI_EMPEROR_FD"]))
 end.setblocking(True)
 {}
 """
-FLOOD = """\
-end.sendall({!r} * (1 << 20))
-open("flooded", "w").close()
-time.sleep(10000)
-"""
-PASS = f"""\
-listener = socket.create_server(("127.0.0.1", 0))
-passed = socket.create_connection(listener.getsockname())
-passed.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, {LINGER}))
-peer, _ = listener.accept()
-passed.setblocking(False)
-try:
-    while True: passed.send(bytes(1 << 16))
-except BlockingIOError: pass
+TRY = """\
 try: socket.send_fds(end, [bytes([26])], [passed.fileno()])
 except PermissionError: end.send(bytes([26]))
-passed.close()  # which waits, if nobody took it
-time.sleep(10000)
 """
 
 
@@ -185,40 +147,19 @@ def put_hostile(daemon: Daemon, script: str) -> None:
     (daemon.vassals / "good.ini").write_text(SLEEPER)
 
 
-def touch(daemon: Daemon) -> None:
-    """Another vassal's change is taken."""
-    after = daemon.last_seq()
-    os.utime(daemon.vassals / "good.ini")
-    daemon.event("vassal_changed", "good.ini", after=after)
-
-
 BYTES = {"heartbeats": 26, "accepting": 5, "loyal": 17, "help": 30, "config": 2, "unknown": 99}
 
 
 @pytest.mark.few(1)
 @pytest.mark.parametrize("byte", BYTES.values(), ids=BYTES)
 def test_a_flood_waits_in_its_socket_and_is_said_once(daemon: Daemon, byte: int) -> None:
-    put_hostile(daemon, FLOOD.format(bytes([byte])))
+    put_hostile(daemon, flood(f"end.sendall({bytes([byte])!r} * (1 << 20))"))
     daemon.start()
-    daemon.until(lambda: "it sends more than" in daemon.log(), "the flood is said")
-    touch(daemon)
-    (entry,) = [each for each in status(daemon)["attention"] if each["what"] == "flooding"]
-    assert entry["vassal"] == "bad.ini"
-    daemon.until(
-        lambda: "reading was paused 2 times" in flooding(daemon), "it is read again, and not"
-    )
-    assert daemon.log().count("it sends more than") == 1
-    assert not (daemon.folder / "flooded").exists()
-    daemon.stop()
-
-
-def flooding(daemon: Daemon) -> str:
-    found = [each["reason"] for each in status(daemon)["attention"] if each["what"] == "flooding"]
-    return " ".join(found)
+    told_once(daemon, "it sends more than")
 
 
 def test_a_lingering_connection_that_is_passed_stops_no_daemon(daemon: Daemon) -> None:
-    put_hostile(daemon, PASS)
+    put_hostile(daemon, passing(TRY))
     daemon.start()
     daemon.event("heartbeat_started", "bad.ini")
     touch(daemon)

@@ -13,12 +13,12 @@ from emperord.daemon.host.read_limit import RATE
 from emperord.daemon.keeper.link import KeeperLink
 from support import processes
 from support.daemon import Daemon
+from support.floods import LINGER, closing_all, flood, lingering, passing, told_once, touch
 from support.notifier import Notifier
 from support.root import need_root
 from support.tyrant import ALICE, ALICES, BOB
 from support.vassals import program, shell
 
-from .test_floods import LINGER, closing_all, flooding, lingering, touch
 from .test_tyrant_user import MakeTyrant
 
 SEND = "import socket, sys; socket.socket(1, 2).sendto(b'READY=1', sys.argv[1])"
@@ -83,11 +83,6 @@ end.connect(os.environ["NOTIFY_SOCKET"])
 end.send(b"READY=1")
 {}
 """
-FLOOD = """\
-for _ in range(1 << 14): end.send({})
-open("flooded", "w").close()
-time.sleep(10000)
-"""
 FLOODS = {
     "heartbeats": "b'WATCHDOG=1'",
     "statuses": "b'STATUS=%d' % _",
@@ -95,20 +90,10 @@ FLOODS = {
     "nothing": "b''",
     "long ones": "b'STATUS='.ljust(1 << 16, b'x')",
 }
-PASS = f"""\
-listener = socket.create_server(("127.0.0.1", 0))
-passed = socket.create_connection(listener.getsockname())
-passed.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, {LINGER}))
-peer, _ = listener.accept()
-passed.setblocking(False)
-try:
-    while True: passed.send(bytes(1 << 16))
-except BlockingIOError: pass
+PASSED = """\
 for last in (b"FDSTORE=1", b"WATCHDOG=1"):
     rights = array.array("i", [passed.fileno()] * 253)
     end.sendmsg([last], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
-passed.close()
-time.sleep(10000)
 """
 
 
@@ -123,21 +108,14 @@ def put_hostile(daemon: Daemon, script: str) -> None:
 @pytest.mark.few(1)
 @pytest.mark.parametrize("message", FLOODS.values(), ids=FLOODS)
 def test_a_flood_waits_in_its_socket_and_is_said_once(daemon: Daemon, message: str) -> None:
-    put_hostile(daemon, FLOOD.format(message))
+    put_hostile(daemon, flood(f"for _ in range(1 << 14): end.send({message})"))
     daemon.start()
-    daemon.until(lambda: f"it sends more than {RATE}" in daemon.log(), "the flood is said")
-    touch(daemon)
-    daemon.until(
-        lambda: "reading was paused 2 times" in flooding(daemon), "it is read again, and not"
-    )
-    assert daemon.log().count("it sends more than") == 1
-    assert not (daemon.folder / "flooded").exists()
-    daemon.stop()
+    told_once(daemon, f"it sends more than {RATE}")
     assert len(daemon.events(vassal="bad.ini")) < 10
 
 
 def test_descriptors_that_are_passed_are_closed(daemon: Daemon) -> None:
-    put_hostile(daemon, PASS)
+    put_hostile(daemon, passing(PASSED))
     daemon.start()
     daemon.event("heartbeat_started", "bad.ini")
     touch(daemon)
