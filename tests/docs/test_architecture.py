@@ -8,6 +8,7 @@ from importlib.util import resolve_name
 from pathlib import Path
 
 import pytest
+from support import rooms as pictures
 from support.rooms import PAGE, ROOT, rooms
 
 PORTS = "daemon/loop/ports.py"
@@ -79,6 +80,13 @@ def test_no_room_imports_in_a_circle() -> None:
         assert free, f"a circle of {sorted(left)}"
         for room in free:
             del left[room]
+
+
+@pytest.mark.parametrize("language", ["", "mermaid"])
+def test_the_pictures_show_the_table(language: str) -> None:
+    picture = pictures.arrows() if language else pictures.layers()
+    fence = f"```{language}\n{picture}\n```\n"
+    assert fence in PAGE, f"docs/architecture.md has no such picture; put it there:\n{fence}"
 
 
 @pytest.mark.parametrize("room", ["daemon/core", "daemon/keeper"])
