@@ -47,8 +47,7 @@ def test_every_key_of_a_vassal(path: str) -> None:
     fleet = state(path)
     assert list(fleet) == ["seq", "at", "vassals"]
     assert (fleet["seq"], fleet["at"]) == (10, "2026-11-24T06:00:10.000000000Z")
-    accepting, throttled, listening = fleet["vassals"]
-    assert list(accepting.items()) == [
+    assert list(fleet["vassals"][0].items()) == [
         ("name", "a.ini"),
         ("monitor", MONITOR),
         ("phase", "accepting"),
@@ -75,7 +74,10 @@ def test_every_key_of_a_vassal(path: str) -> None:
         ("not_before", None),
         ("reason", None),
     ]
-    assert throttled == {
+
+
+def test_a_vassal_that_waits_for_its_next_try(path: str) -> None:
+    assert state(path)["vassals"][1] == {
         "name": "b.ini",
         "monitor": MONITOR,
         "phase": "throttled",
@@ -111,6 +113,10 @@ def test_every_key_of_a_vassal(path: str) -> None:
         "not_before": "2026-11-24T06:00:14.000000000Z",
         "reason": "exit code 1",
     }
+
+
+def test_a_vassal_on_demand(path: str) -> None:
+    listening = state(path)["vassals"][2]
     assert listening["phase"] == "listening"
     assert (listening["config"], listening["path"], listening["socket"]) == (
         None,

@@ -16,7 +16,7 @@ from emperord.journal import chain
 from emperord.journal.decoding import decode_body
 from emperord.journal.deploys import Row
 from emperord.journal.errors import JournalPaused
-from emperord.journal.events import NOT_FOLDED, Event
+from emperord.journal.events import NOT_FOLDED, Event, Spec
 from emperord.journal.store import Snapshot
 
 from .checker import Checker
@@ -72,6 +72,13 @@ class Disk:
             fleet = from_json(to_json(whole))
         must(to_json(fleet) == to_json(whole), "refold", "the snapshot leads elsewhere")
         return fleet
+
+    def text_of(self, spec: Spec) -> str:
+        """The config text of a spec. It is an error of the daemon if the journal has none."""
+        text = self.configs.get(spec.config or "")
+        must(text is not None, "texts are kept", f"config {spec.config} is not in the journal")
+        assert text is not None
+        return text.decode()
 
     def unsettled(self) -> Deploys:
         """The deploys that a daemon goes on with."""

@@ -65,6 +65,15 @@ class Process:
         """Whether it uses its control socket."""
         return self.behaviour not in PROGRAMS + AWAITED
 
+    def recover(self) -> None:
+        """Its checks succeed again."""
+        self.sick = False
+
+    def disconnect(self) -> None:
+        """Its control socket leads nowhere from now on."""
+        self.connected = False
+        self.unread.clear()
+
 
 class Kernel:
     """Tells of processes that live."""

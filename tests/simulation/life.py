@@ -21,7 +21,7 @@ from emperord.journal.policy import Policy
 from trio._core import _run as trio_internals
 
 from .disk import Record
-from .hands import Hands, Link
+from .host import KeeperLink, SimulatedHost
 from .trouble import Crash, must
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Life:
         self.signalled = trio.Event()
         self._at_work: set[trio.CancelScope] = set()
         machine = world.machine
-        self.hands = Hands(
+        self.host = SimulatedHost(
             machine, world.disk, self.moment, world.pause, graceful=world.script.graceful
         )
         policy = Policy(
@@ -76,10 +76,10 @@ class Life:
             Record(world.disk, self.moment),
             world.disk.rebuild(),
             self.clock,
-            self.hands,
+            self.host,
             started,
             Notifier({}),
-            Link(machine, self.hands),
+            KeeperLink(machine, self.host),
             signals=self._signals,
             gauge=lambda: world.pressure,
             deploys=world.disk.unsettled(),
@@ -107,14 +107,14 @@ class Life:
         if not self.dead and not self.renewed:
             left = sorted(world.checker.living.items())
             must(not left, "stops", f"the daemon stopped, {left} did not")
-        self.hands.dead = True
+        self.host.dead = True
         world.machine.daemon_died()
         world.checker.no_daemon()
 
     def die(self) -> None:
         """It is killed now; nothing that it is about to do happens."""
         if not self.dead:
-            self.dead = self.hands.dead = True
+            self.dead = self.host.dead = True
             self._world.machine.daemon_died()
             self._world.checker.no_daemon()
             for scope in list(self._at_work):
@@ -227,7 +227,7 @@ def _no_trial() -> None:
 
 def _hand_over(_channel: object, _entrusted: object) -> bool:
     """In place of ``takeover.hand_over``."""
-    _working[-1].hands.hand_over()
+    _working[-1].host.hand_over()
     return True
 
 

@@ -37,9 +37,9 @@ class Machine(Kernel):
         self.boot = "boot 1"
         self.processes: dict[int, Process] = {}  # that live
         self.marked: dict[int, str] = {}  # pid -> mark, of all that live, strays too
-        self.strangers: dict[int, int] = {}  # pid -> start time, of processes of somebody else
+        self.strangers: dict[int, int] = {}  # pid -> start time, of processes of others
         self.starved = False  # nothing can be forked
-        self.busy = False  # strangers have the addresses that nobody listens at
+        self.busy = False  # strangers have the addresses at which no vassal listens
         self.keeper = True
         self.kept: set[str] = set()  # entrusted to the keeper
         self.deaths: dict[Identity, Death] = {}  # that the keeper knows of
@@ -126,7 +126,7 @@ class Machine(Kernel):
             sick = ready + rng.uniform(0.3, 2.5)
             self._in(process, sick, lambda: self._sickens(process))
             if behaviour == "ails":
-                self._in(process, sick + rng.uniform(0.1, 2.0), lambda: self._recovers(process))
+                self._in(process, sick + rng.uniform(0.1, 2.0), process.recover)
 
     def _is_ready(self, process: Process) -> None:
         process.accepting = True
@@ -136,9 +136,6 @@ class Machine(Kernel):
         process.sick = True
         if process.behaviour == "sickens":
             self._checker.conditions.fell_sick(process.pid, self._now(), 0.5)
-
-    def _recovers(self, process: Process) -> None:
-        process.sick = False
 
     def _in(self, process: Process, seconds: float, do: Callable[[], None]) -> None:
         generation = process.generation
@@ -194,7 +191,7 @@ class Machine(Kernel):
             return
         speaks = process.connected and process.speaks
         if speaks and self._now() < process.accepted + DEAF:
-            return  # it hangs for longer than anybody waits here
+            return  # it hangs for longer than any test waits
         self._checker.approvals.runs(process.name, config)
         process.generation += 1
         process.config = config
@@ -203,7 +200,7 @@ class Machine(Kernel):
         self._begin(process, fresh=False)
 
     def dies(self, process: Process, code: int | None, signal: int | None) -> None:
-        """It ends; whoever reaps it gets to know how."""
+        """It ends. Its parent reaps it, and learns how it ended."""
         if not process.alive:
             return
         process.alive = process.accepting = False
@@ -232,14 +229,10 @@ class Machine(Kernel):
         for process in self.processes.values():
             process.parent = process.child_of = None
             if not self.keeper or f"{process.attempt}:{process.name}" not in self.kept:
-                self._disconnect(process)
+                process.disconnect()
         if not self.keeper:
             self.listening.clear()
             self.clients.clear()
-
-    def _disconnect(self, process: Process) -> None:
-        process.connected = False
-        process.unread.clear()
 
     def keeper_died(self) -> None:
         """All that it knew is forgotten."""

@@ -85,7 +85,7 @@ class Operations(Acting):
             if process is not None and process.accepting:
                 self._world.machine.clients.discard(step.whom)
             if self._world.life is not None:
-                self._world.life.hands.knock(step.whom)
+                self._world.life.host.knock(step.whom)
 
     def ask(self, step: Step) -> None:
         if self._world.life is not None:

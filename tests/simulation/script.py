@@ -26,7 +26,7 @@ AWAITED: Final = ("eager", "tardy", "never", "sickens", "ails")
 PREFLIGHTS: Final = ("passes", "passes", "fails", "hangs")
 NAMES: Final = ("a.ini", "b.ini", "c.ini", "d.ini", "e.ini")
 SOURCES: Final = ("files", "rows", "messages")
-# Moments at which a daemon can be made to crash; how they are met is in hands.py and disk.py.
+# Moments at which a daemon can be made to crash; how they are met is in host.py and disk.py.
 MOMENTS: Final = (
     "append", "appended", "act", "fork", "forked", "told", "bury", "recover", "hand", "handed",
 )  # fmt: skip

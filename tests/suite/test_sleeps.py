@@ -23,7 +23,7 @@ REASONS = {
     "daemon/loop/test_pressure.py": STEERED,
     "monitors/watching.py": "it measures how long others take between two turns",
     "simulation/clock.py": STEERED,
-    "simulation/hands.py": STEERED,
+    "simulation/host.py": STEERED,
     "simulation/life.py": STEERED,
     "simulation/looks.py": STEERED,
     "simulation/preflights.py": STEERED,

@@ -1,4 +1,4 @@
-"""The simulated host: the hands of one daemon on the simulated machine.
+"""The simulated host: the part of one daemon that acts on the simulated machine.
 
 It keeps the contract of ``daemon/host/host.py``. Orders for a vassal whose spawn is under way wait
 for it. ``spawned`` is durable before the daemon reads the vassal's bytes. A reload is not sent
@@ -37,7 +37,6 @@ from .machine import Machine
 from .nothing import Nothing
 from .preflights import Preflights
 from .script import AWAITED
-from .trouble import must
 
 LISTENER: Final = "listener:"
 UNREAD: Final = 0.8  # seconds after which an order that was not read is told of
@@ -51,7 +50,17 @@ class CannotStart(Exception):
         self.reason, self.fault = reason, fault
 
 
-class Hands(Addresses, Preflights, Looks, Nothing):
+def _check_start(machine: Machine, name: str, spec: Spec, text: str) -> None:
+    """Raise CannotStart where the real host would."""
+    if spec.socket is not None and machine.listening.get(name) != spec.socket:
+        raise CannotStart("its socket on demand is not there", "interrupted")
+    if machine.starved:
+        raise CannotStart("cannot start it now: out of processes", "resources")
+    if text.startswith("noexec"):
+        raise CannotStart("cannot be executed: no such file", "exec")
+
+
+class SimulatedHost(Addresses, Preflights, Looks, Nothing):
     """The parts of the machine that one daemon holds; of no use when it is dead."""
 
     def __init__(
@@ -177,7 +186,7 @@ class Hands(Addresses, Preflights, Looks, Nothing):
             self.buries(process)
 
     def buries(self, process: Process) -> None:
-        """The leader has died."""
+        """Have the daemon tell that the leader has died."""
         if self._nursery is not None:  # else the daemon leaves, and the next one buries it
             self._nursery.start_soon(self._bury, process)
 
@@ -241,7 +250,7 @@ class Hands(Addresses, Preflights, Looks, Nothing):
             assert spec is not None
             assert self._nursery is not None
             self._to_reload.add(process.name)
-            self._nursery.start_soon(self._reload, process, self._text(spec))
+            self._nursery.start_soon(self._reload, process, self._disk.text_of(spec))
         elif action.do == "stop":
             process.asked = True
             self._machine.told(process, self._stop, signal=deaf)
@@ -264,12 +273,6 @@ class Hands(Addresses, Preflights, Looks, Nothing):
         if self._by_name.get(process.name) is process and process.ignored and not process.asked:
             body = OfAttempt(attempt=process.attempt)
             self._say(HostEvent(Draft("vassal_deaf", body, None, process.name)))
-
-    def _text(self, spec: Spec) -> str:
-        text = self._disk.configs.get(spec.config or "")
-        must(text is not None, "texts are kept", f"config {spec.config} is not in the journal")
-        assert text is not None
-        return text.decode()
 
     # Spawning
 
@@ -296,13 +299,8 @@ class Hands(Addresses, Preflights, Looks, Nothing):
 
     def _start(self, name: str, attempt: int, spec: Spec, at: int) -> Process:
         self._moment("fork")
-        text = self._text(spec)
-        if spec.socket is not None and self._machine.listening.get(name) != spec.socket:
-            raise CannotStart("its socket on demand is not there", "interrupted")
-        if self._machine.starved:
-            raise CannotStart("cannot start it now: out of processes", "resources")
-        if text.startswith("noexec"):
-            raise CannotStart("cannot be executed: no such file", "exec")
+        text = self._disk.text_of(spec)
+        _check_start(self._machine, name, spec, text)
         if self._machine.keeper:
             self._machine.kept.add(kept_name(name, attempt))
         process = self._machine.fork(name, attempt, marks.mark(attempt, at, name), text)
@@ -310,12 +308,12 @@ class Hands(Addresses, Preflights, Looks, Nothing):
         return process
 
 
-class Link:
-    """The channel of one daemon to the keeper."""
+class KeeperLink:
+    """The daemon's end of its connection to the keeper."""
 
-    def __init__(self, machine: Machine, hands: Hands) -> None:
+    def __init__(self, machine: Machine, host: SimulatedHost) -> None:
         self._machine = machine
-        self._hands = hands
+        self._host = host
         self.died = False
         self.pid = 1
 
@@ -333,8 +331,8 @@ class Link:
         """Do nothing: the machine knows what it keeps."""
 
     def acknowledge_all(self) -> None:
-        """Those deaths are recorded, or nobody's that matters."""
-        for identity in list(self._machine.deaths.keys() - self._hands.expected):
+        """Forget the deaths that are recorded, and those of processes that no vassal has."""
+        for identity in list(self._machine.deaths.keys() - self._host.expected):
             del self._machine.deaths[identity]
 
     def hear(self) -> None:
