@@ -16,6 +16,7 @@ import click
 from ..journal.places import default_config, default_journal
 from ..journal.policy import Policy
 from ..journal.quantities import duration_text, size_text
+from ..monitors.rollback import MOST as MOST_FAILURES
 from . import config_file
 from .cli import completion
 from .cli.option_types import (
@@ -149,6 +150,21 @@ def starts() -> list[Decorator]:
             metavar="S",
             show_default=True,
             help="How long a vassal counts as starting that does not say that it accepts.",
+        ),
+    ]
+
+
+def changes() -> list[Decorator]:
+    """How changes are carried out, and taken back."""
+    return [
+        option(
+            "--rollback",
+            type=whole(0, MOST_FAILURES),
+            default=_DEFAULTS.rollback,
+            metavar="N",
+            show_default=True,
+            help="After N failures in a row of a changed vassal, run the last config with which it"
+            " was accepting. 0: never. A config says it for itself by rollback in [emperor].",
         ),
     ]
 
@@ -456,6 +472,7 @@ def every() -> list[Decorator]:
     return [
         *essentials(),
         *starts(),
+        *changes(),
         *users(),
         *on_demand(),
         *configs(),

@@ -26,6 +26,9 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     # Otherwise max_starting of them would end all deploys.
     start_patience: float = 30.0  # seconds a starting or reloading vassal may hold its slot
 
+    # Failures in a row after a change, after which the last good config is back. 0: never.
+    rollback: int = 0
+
     # The users of vassals, and the treatment of symlinks
     tyrant: bool = False
     tyrant_nofollow: bool = False

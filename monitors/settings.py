@@ -19,7 +19,8 @@ be parsed has no such section; uWSGI complains of it better than we could.
 ``world.py`` has the settings about the program's user, directory, variables, cgroup and stop.
 ``readiness.py`` has those about its start, ``listening.py`` those about its sockets,
 ``health.py`` those about its health.
-``preflight.py`` has those about the check before a change.
+``preflight.py`` has those about the check before a change, ``rollback.py`` that about one that
+failed.
 """
 
 import re
@@ -32,7 +33,17 @@ from typing import Any, Final
 import msgspec
 
 from ..journal import quantities
-from . import health, internal_error, listening, names, preflight, readiness, shell_words, world
+from . import (
+    health,
+    internal_error,
+    listening,
+    names,
+    preflight,
+    readiness,
+    rollback,
+    shell_words,
+    world,
+)
 
 LONGEST_COMMAND: Final = 32 << 10  # characters
 LONGEST_VALUE: Final = 4 << 10  # characters of any other setting
@@ -49,7 +60,7 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
 }
 KEYS: Final = (
     "command", *CHOICES, "success-exit-codes", "reload-signal", "stop-signal", *LIMITS, *world.KEYS,
-    *readiness.KEYS, *listening.KEYS, *preflight.KEYS, *health.KEYS,
+    *readiness.KEYS, *listening.KEYS, *preflight.KEYS, *health.KEYS, *rollback.KEYS,
 )  # fmt: skip
 
 _ADD_UP: Final = ("environment", "listen")  # the values of several lines
@@ -141,6 +152,9 @@ def _checked(key: str, value: Any) -> str:
             raise _Flaw(f"{key}: {flaw}")
     elif key in preflight.KEYS:
         if (flaw := preflight.flaw(key, text)) is not None:
+            raise _Flaw(f"{key}: {_brief(text)} {flaw}")
+    elif key in rollback.KEYS:
+        if (flaw := rollback.flaw(text)) is not None:
             raise _Flaw(f"{key}: {_brief(text)} {flaw}")
     elif key in readiness.KEYS:
         if (flaw := readiness.flaw(key, text)) is not None:

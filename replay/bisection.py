@@ -2,8 +2,8 @@
 
 Nothing has to be tried, as ``git bisect`` does: the outcome of each deploy is known. So the deploys
 are walked back from the present to the last bad one, and on to the first one of that run. A deploy
-is *bad* by a predicate: by its outcome (``died`` or ``barred`` unless told), or as its config has a
-text. One that tells nothing either way, as another came first, is skipped.
+is *bad* by a predicate: by its outcome (``died``, ``rolled_back`` or ``barred`` unless told), or as
+its config has a text. One that tells nothing either way, as another came first, is skipped.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +26,7 @@ from .names import check_known
 from .periods import Period
 from .rebuild import NotFound, fleet_at
 
-BAD: Final = ("died", "barred")
+BAD: Final = ("died", "rolled_back", "barred")
 GOOD: Final = ("accepting", "running")
 
 Judge = Callable[[Deploy], bool | None]

@@ -12,7 +12,8 @@ def config_facts(vassal: Vassal, fleet: Fleet) -> Iterator[tuple[str, str]]:
     """Labels and texts; one where the process has what is wanted, or there is no process."""
     unchecked = unchecked_text(vassal)
     if unchecked is not None:
-        yield "preflight", shown(unchecked)
+        back = vassal.refused is not None and vassal.refused.rolled_back
+        yield "rollback" if back else "preflight", shown(unchecked)
     wanted = f"{short(vassal.spec.config)}, from {shown(vassal.monitor)}"
     if not is_behind(vassal):
         yield "config", wanted

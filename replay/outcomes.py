@@ -31,6 +31,7 @@ _NEWS: Final = {
     "superseded": DEPLOYS,
     "held": DEPLOYED,
     "refused": ("deploy_refused",),
+    "rolled_back": (*_DEATHS, "operator_requested"),
 }
 _OUTCOMES: Final = (*_NEWS, "running", "barred", "stopped")
 

@@ -18,6 +18,7 @@ _KINDS: Final[dict[str, Callable[[object], Any]]] = {
     "mercy": duration(),
     "max-starting": whole(),
     "start-patience": duration(),
+    "rollback": whole(0),
     "record-budget": size(),
 }
 _OTHER_NAMES: Final = {"curse-tolerance": "mercy"}

@@ -27,7 +27,7 @@ State = Literal["up", "down", "off", "paused", "absent"]
 
 SETTLED: Final = 10_000_000_000  # nanoseconds of time up after which an outage is over
 SUCCEEDED: Final = ("accepting", "running")
-FAILED: Final = ("died", "barred")
+FAILED: Final = ("died", "rolled_back", "barred")
 
 
 class Spell:

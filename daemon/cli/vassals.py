@@ -131,10 +131,14 @@ def due_text(vassal: Mapping[str, Any]) -> str:
 
 
 def unchecked_text(vassal: Mapping[str, Any]) -> str:
-    """Why its wanted config does not run: it is being checked, or was refused; else empty."""
-    refused = vassal.get("refused")  # no daemon of a former version says it
-    told = None if refused is None else (refused["seq"], shown(refused["reason"]))
-    return check_text(vassal.get("check"), told, vassal["phase"])
+    """Why its wanted config does not run: it is being checked, was refused, or rolled back."""
+    told = (_told(vassal.get(key)) for key in ("refused", "rolled_back"))
+    refused, back = told  # no daemon of a former version says it
+    return check_text(vassal.get("check"), refused, vassal["phase"], back)
+
+
+def _told(refusal: Mapping[str, Any] | None) -> tuple[int, str] | None:
+    return None if refusal is None else (refusal["seq"], shown(refusal["reason"]))
 
 
 def last_exit_text(vassal: Mapping[str, Any]) -> str | None:

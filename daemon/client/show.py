@@ -65,8 +65,7 @@ def _print(vassal: choosing.Record) -> None:
             print(f"{key.replace('_', ' ') + ':':16} {terminal.painted(text, style)}")
 
 
-def _refused(vassal: choosing.Record) -> str | None:
-    refused = vassal.get("refused")
+def _refusal(refused: choosing.Record | None) -> str | None:
     return None if refused is None else f"{shown(refused['reason'])} (event {refused['seq']})"
 
 
@@ -76,6 +75,7 @@ def _in_words(vassal: choosing.Record) -> dict[str, str | None]:
         "due": due_text(vassal) or vassal.get("due"),
         "last_exit": last_exit_text(vassal),
         "hold": hold_text(vassal),
-        "refused": _refused(vassal),
+        "refused": _refusal(vassal.get("refused")),
+        "rolled_back": _refusal(vassal.get("rolled_back")),
         **{key: local(vassal[key]) for key in _TIMES if vassal.get(key) is not None},
     }

@@ -23,8 +23,8 @@ from ..host import altered
 KINDS: Final = (
     "estranged", "paused", "keeper died", "linked", "lost log",
     "no witness", "clock", "own log", "logs shared",
-    "unreachable", "doubted", "over budget", "barred", "refused", "throttled", "crashing",
-    "hanging", "unhealthy",
+    "unreachable", "doubted", "over budget", "barred", "refused", "rolled back",
+    "throttled", "crashing", "hanging", "unhealthy",
     "text altered", "log renamed", "flooding", "unknown process",
     "left process", "no cgroup", "no limits",
 )  # fmt: skip
@@ -186,7 +186,8 @@ def _of_vassal(vassal: Vassal, status: str | None, now: int) -> Iterator[dict[st
     if vassal.phase == "barred":
         yield _entry("barred", since, reason, vassal.name)
     elif vassal.refused is not None:
-        yield _entry("refused", vassal.refused.at, vassal.refused.reason, vassal.name)
+        what = "rolled back" if vassal.refused.rolled_back else "refused"
+        yield _entry(what, vassal.refused.at, vassal.refused.reason, vassal.name)
     elif vassal.phase == "throttled" and vassal.deaths:
         times = f"death {vassal.deaths} in a row"
         yield _entry("throttled", since, f"{times}: {reason}" if reason else times, vassal.name)

@@ -73,7 +73,7 @@ class Explainer:
             answer["notes"].append(f"each start reads its environment from {file.lstrip('-')} also")
         if (deaf := deafness(vassal)) is not None:
             answer["notes"].append(f"{deaf}. uWSGI reads them if it has master = true")
-        answer["notes"] += _of_target(vassal)
+        answer["notes"] += _of_target(vassal, self._policy)
         if vassal.running is not None and vassal.running != spec:
             answer["notes"].append("what runs now was told something else; it gets this next")
         return answer
@@ -115,7 +115,7 @@ class Explainer:
         return "environment" if self._environ.get(name) == value else "account"
 
 
-def _of_target(vassal: Vassal) -> Iterator[str]:
+def _of_target(vassal: Vassal, policy: Policy) -> Iterator[str]:
     """Notes on a wanted config that may not run, and on one that could not be kept."""
     unchecked = unchecked_text(vassal)
     if unchecked is not None:
@@ -126,6 +126,8 @@ def _of_target(vassal: Vassal) -> Iterator[str]:
             yield "until a preflight passes, nothing can be started"
         else:
             where = "a copy of " if kept.copy else ""
-            yield f"until a preflight passes, a start uses {where}config {kept.config}"
-    if (unkept := unkept_text(vassal)) is not None:
+            back = vassal.refused is not None and vassal.refused.rolled_back
+            until = "until it changes" if back else "until a preflight passes"
+            yield f"{until}, a start uses {where}config {kept.config}"
+    if (unkept := unkept_text(vassal, policy)) is not None:
         yield unkept

@@ -198,7 +198,7 @@ class RequestHandler:
             "cgroup": self._daemon.cgroup_of(vassal.name),
             "log": self._daemon.log_of(vassal.name),
             "status": self._daemon.status_of(vassal.name),
-            "unkept": unkept_text(vassal),
+            "unkept": unkept_text(vassal, self._daemon.fleet.policy),
         }
 
     async def _reopen(self, request: Mapping[str, Any], client: Client) -> dict[str, Any]:

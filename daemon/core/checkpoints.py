@@ -100,8 +100,9 @@ _SOCKETS: Final = _adding(
     _TARGET, vassal=("sockets", "opening", "unopened"), policy=("allow_ports",)
 )
 _SICK: Final = _adding(_SOCKETS, vassal=("sick",))
+_GOOD: Final = _adding(_SICK, vassal=("good",), policy=("rollback",))
 PROJECTIONS: Final[dict[int, Projection]] = dict(
-    enumerate((_FIRST, _ANEW, _OWN_SETTINGS, _LATE, _TARGET, _SOCKETS, _SICK), 1)
+    enumerate((_FIRST, _ANEW, _OWN_SETTINGS, _LATE, _TARGET, _SOCKETS, _SICK, _GOOD), 1)
 )
 # Fields that no projection lists, because they stand in the projection as a part of their own, or
 # because each event has them.

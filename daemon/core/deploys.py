@@ -25,6 +25,8 @@ those that today's fold would give.
                 comes first: it never ran because of the hold. A start makes it pending.
 ``refused``     its preflight failed. A later check of the same deploy may pass: then another
                 outcome takes its place.
+``rolled_back`` it failed so often that the last good config is back. It takes the place of
+                ``died``. After an operator's word another outcome may take its own.
 ``superseded``  another deploy of the name came first. A deploy that nothing was concluded from,
                 as the name belongs to another source or is not known, is superseded by itself.
 ``pending``     none of that yet: queued, starting, listening for its first connection
@@ -55,8 +57,9 @@ from .reloads import awaits_ready
 log = logging.getLogger("emperor")
 
 Outcome = Literal[
-    "accepting", "running", "died", "stopped", "barred", "refused", "superseded", "held", "pending"
-]
+    "accepting", "running", "died", "stopped", "barred", "refused", "rolled_back", "superseded",
+    "held", "pending",
+]  # fmt: skip
 _WAITS: Final = ("held", "pending")
 _DEPLOYS: Final = frozenset(DEPLOYS)
 
@@ -99,8 +102,13 @@ class Deploy(msgspec.Struct, gc=False):
             self.outcome, self.outcome_seq, self.outcome_at = outcome, event.seq, event.at
         self.settled = for_good
 
+    def roll_back(self, event: Event) -> None:
+        """The last good config is back in its place."""
+        self.settle("rolled_back", event)
+        self.settled, self.attempt, self.trial = False, None, None
+
     def release(self) -> None:
-        """It waits no longer for an operator, or its preflight has passed at last."""
+        """It waits no longer for an operator, or is to run after a refusal or a rollback."""
         self.outcome, self.outcome_seq, self.outcome_at = "pending", None, None
 
     def supersede(self, event: Event) -> None:
@@ -240,11 +248,15 @@ class Deploys:
         deploy = self.open[name]
         outcome, outcome_seq, trial = deploy.outcome, deploy.outcome_seq, deploy.trial
         vassal = fleet.vassals.get(name)
-        if event.kind in _OF_ATTEMPT:
+        if deploy.outcome == "died":
+            pass  # only a rollback changes that
+        elif event.kind in _OF_ATTEMPT:
             _of_attempt(deploy, event, phase, vassal)
         elif event.kind == "spawned" and _plain_is_up(deploy, event, phase, vassal):
             self._try(fleet, deploy, event)
-        if not deploy.settled:
+        if deploy.outcome == "died":
+            _of_failures(deploy, event, vassal)
+        elif not deploy.settled:
             _of_phase(deploy, event, vassal)
         if deploy.settled:
             del self.open[name]
@@ -262,6 +274,8 @@ class Deploys:
             deploy = self.open.get(action.vassal)
             if deploy is None or action.do not in ("spawn", "reload"):
                 continue
+            if deploy.outcome == "died":
+                continue  # another try does not change that
             vassal = fleet.vassals.get(action.vassal)
             if vassal is not None and vassal.is_open:
                 continue  # that is with the config from before
@@ -352,15 +366,31 @@ def _barred_or_died(vassal: Vassal | None) -> Outcome:
     return "barred" if vassal is not None and vassal.phase == "barred" else "died"
 
 
+def _of_failures(deploy: Deploy, event: Event, vassal: Vassal | None) -> None:
+    """It died, which stays so unless failures are counted for a rollback, and that comes."""
+    if _is_rolled_back(event, vassal):
+        deploy.roll_back(event)
+        return
+    good = None if vassal is None else vassal.good
+    deploy.settled = good is None or not good.failures
+    deploy.trial = None
+
+
+def _is_rolled_back(event: Event, vassal: Vassal | None) -> bool:
+    """Whether this event has rolled the change back."""
+    refused = None if vassal is None else vassal.refused
+    return refused is not None and refused.rolled_back and refused.seq == event.seq
+
+
 def _of_phase(deploy: Deploy, event: Event, vassal: Vassal | None) -> None:
     """Conclude from the vassal's phase after the event."""
     body: Any = event.body
-    if (vassal is not None and deploy.outcome == "held" and not vassal.held) or (
-        event.kind == "preflight_passed" and vassal is not None and not vassal.is_open
-    ):
+    if vassal is not None and _goes_on(deploy, event, vassal):
         deploy.release()
     if vassal is None:
         deploy.settle("stopped", event)
+    elif _is_rolled_back(event, vassal):
+        deploy.roll_back(event)
     elif vassal.refused is not None and vassal.refused.seq == event.seq:
         deploy.settle("refused", event, for_good=False)
     elif vassal.phase == "barred" and not vassal.is_open:
@@ -376,3 +406,12 @@ def _of_phase(deploy: Deploy, event: Event, vassal: Vassal | None) -> None:
         deploy.settled = deploy.outcome != "held"
     elif vassal.held and deploy.outcome == "pending" and deploy.kind in DEPLOYED:
         deploy.settle("held", event, for_good=False)
+
+
+def _goes_on(deploy: Deploy, event: Event, vassal: Vassal) -> bool:
+    """Whether it was kept from running, and is no longer."""
+    if deploy.outcome == "rolled_back":
+        return vassal.refused is None or not vassal.refused.rolled_back
+    if deploy.outcome == "held":
+        return not vassal.held
+    return event.kind == "preflight_passed" and not vassal.is_open

@@ -20,6 +20,7 @@ def note_failure(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -
         vassal.spec, vassal.monitor = body.spec, event.monitor
         vassal.wanted = True
         target.distrust(fleet, vassal, event, actions, reason)
+        vassal.good = None
     vassal.failed = reason
 
 

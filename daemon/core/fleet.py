@@ -14,6 +14,7 @@ import msgspec
 
 from ...journal.events import Spec
 from ...journal.policy import Policy
+from .good import Good as Good
 from .spec_order import in_order
 
 Phase = Literal[
@@ -71,11 +72,15 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Refusal(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """The refusal of a change, by event ``seq``."""
+    """The refusal of a change, by event ``seq``. ``rolled_back``: the change was carried out first.
+
+    A preflight refuses a change before it is carried out.
+    """
 
     seq: int
     at: int
     reason: str
+    rolled_back: bool = False
 
 
 class Vassal(msgspec.Struct, omit_defaults=True):
@@ -138,6 +143,7 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     refused: Refusal | None = None
     kept: Spec | None = None  # may be started meanwhile
     bound: str = ""  # why the text of ``spec`` cannot be run from a copy
+    good: Good | None = None  # the last spec with which it was accepting; see rollback.py
 
     @property
     def is_open(self) -> bool:
@@ -268,8 +274,12 @@ def from_json(snapshot: bytes) -> Fleet:
 def configs_of(fleet: Fleet) -> set[str]:
     """The digests of the configs that its vassals are wanted with, may run with, or run with."""
     vassals = fleet.vassals.values()
-    specs = (spec for each in vassals for spec in (each.spec, each.kept, each.running))
+    specs = (spec for each in vassals for spec in (each.spec, each.kept, each.running, _good(each)))
     return {spec.config for spec in specs if spec is not None and spec.config}
+
+
+def _good(vassal: Vassal) -> Spec | None:
+    return None if vassal.good is None else vassal.good.spec
 
 
 def copied(fleet: Fleet) -> Fleet:

@@ -36,6 +36,7 @@ from .blame import Blame, VassalFault
 from .fleet import Fleet, Vassal
 from .starts import after_stop
 from .steps import ignore
+from .target import may_check_again
 
 Move = Callable[[Fleet, Vassal, Event, list[Action]], None]
 FleetMove = Callable[[Fleet, Event, list[Action]], None]
@@ -211,7 +212,7 @@ def is_ignored(row: str, phase: str) -> bool:
 def has_effect(row: str, vassal: Vassal) -> bool:
     """Whether such a request can change anything about this vassal."""
     cell = TABLE[row][vassal.phase]
-    return cell is not i and (cell is not c.check_again or vassal.refused is not None)
+    return cell is not i and (cell is not c.check_again or may_check_again(vassal))
 
 
 def has_limit(vassal: Vassal) -> bool:

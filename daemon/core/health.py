@@ -11,7 +11,7 @@ Journals of rules 1 have no such settings, so no rule tells the decisions apart.
 from typing import Any, Final
 
 from ...journal.events import Event
-from . import ends
+from . import ends, rollback
 from .fleet import Fleet, Vassal
 from .starts import delay
 from .steps import Actions, end
@@ -33,6 +33,7 @@ def lose(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     vassal.earliest = event.at + delay(fleet, vassal)
     vassal.late = reason
     ends.note_death(fleet, vassal, event)
+    rollback.fails(fleet, vassal, event, reason)
     end(fleet, vassal, event, actions, "stop", reason)
 
 

@@ -31,7 +31,7 @@ def release(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
     vassal.held, vassal.hold = False, None
     vassal.deaths = 0
     vassal.earliest = vassal.failed = vassal.late = None
-    if vassal.refused is not None:
+    if target.may_check_again(vassal):
         target.order(vassal, event, actions)
     begin(fleet, vassal, event, actions)
 

@@ -14,7 +14,7 @@ def approve(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
     """Held: its next start is with the wanted config."""
     before = vassal.aim
     target.settle(vassal)
-    s.turn_to(vassal, before)
+    target.turn_to(vassal, before)
 
 
 def approve_stopping(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -60,5 +60,5 @@ def refuse_waiting(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions)
 
 def check_again(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """An operator wants its refused change to be tried again."""
-    if vassal.refused is not None:
+    if target.may_check_again(vassal):
         target.order(vassal, event, actions)

@@ -15,7 +15,7 @@ deaths are forgotten. The phase says which, and so does the cell of the table.
 from typing import Any
 
 from ...journal.events import Event
-from . import deaths, ends, listening, readiness, rules, target
+from . import deaths, ends, listening, readiness, rollback, rules, target
 from .blame import Blame
 from .fleet import Fleet, Vassal
 from .reloads import (
@@ -70,8 +70,11 @@ def fail_spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
     if body.fault == "resources" and not changed:
         back_off(fleet, vassal, event, body.reason)
         return
+    exec_failed = body.fault == "exec" and not changed
+    if exec_failed and rollback.fails(fleet, vassal, event, body.reason, for_good=True):
+        exec_failed = False
     clear_attempt(fleet, vassal)
-    if body.fault == "exec" and not changed:
+    if exec_failed:
         enter(vassal, "barred", event, body.reason)
     else:
         begin(fleet, vassal, event, actions)
@@ -89,6 +92,7 @@ def accept(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
     enter(vassal, "accepting", event)
     if vassal.running is not None and rules.holds(fleet, rules.LOADED):
         vassal.loaded = vassal.running.config
+    rollback.note_good(fleet, vassal)
     if vassal.due:
         ask_reload(fleet, vassal, event, actions)
     else:
@@ -97,6 +101,8 @@ def accept(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
 
 def note_loyal(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     vassal.loyal = True
+    if vassal.phase != "reloading":  # then the former config may have served the request
+        rollback.note_good(fleet, vassal)
     vassal.deaths = 0
     if vassal.phase == "accepting":
         vassal.deadline = None  # there is nothing left to be forgiven
@@ -130,6 +136,7 @@ def lose_heartbeat(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions)
     ends.note_death(fleet, vassal, event)
     if body.asked or is_over_budget(fleet, vassal, event):
         pace(fleet, vassal, event)  # it can say so as soon as it is started
+    rollback.fails(fleet, vassal, event, reason)
     end(fleet, vassal, event, actions, "kill", reason)
 
 
@@ -188,10 +195,16 @@ def die(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
         vassal.deaths = 0  # it had run quietly for long enough; that was not recorded in time
     verdict = deaths.judge(fleet, vassal, event)
     ends.note_end(fleet, vassal, event, None)
-    if deaths.is_restart(vassal, body, verdict):
+    is_death = deaths.is_restart(vassal, body, verdict)
+    if is_death:
         ends.note_death(fleet, vassal, event)
+    how = deaths.how_it_died(body)
+    if is_death and verdict != "excused" and rollback.fails(fleet, vassal, event, how):
+        clear_attempt(fleet, vassal)
+        begin(fleet, vassal, event, actions)
+        return
     if verdict == "blamed":
-        back_off(fleet, vassal, event, deaths.how_it_died(body))
+        back_off(fleet, vassal, event, how)
         return
     if verdict == "succeeded" or (vassal.loyal and verdict in ("loyal", "excused")):
         pace(fleet, vassal, event)
@@ -206,7 +219,7 @@ def die(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
         enter(vassal, "barred", event, reason)
     elif verdict == "finished":
         vassal.exiled, vassal.done = True, deaths.succeeded(vassal, body)
-        enter(vassal, "barred", event, f"{deaths.how_it_died(body)}, and restart = {wish}")
+        enter(vassal, "barred", event, f"{how}, and restart = {wish}")
     else:
         begin(fleet, vassal, event, actions, had_turn=had_turn)
         if verdict == "reloaded" and vassal.phase == "starting":

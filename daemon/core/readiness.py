@@ -14,7 +14,7 @@ from typing import Final
 
 from ...journal import quantities
 from ...journal.events import Event
-from . import ends
+from . import ends, rollback
 from .fleet import Fleet, Vassal
 from .starts import delay
 from .steps import Actions, end, free_slot, seconds
@@ -33,9 +33,10 @@ def timed_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> N
     vassal.earliest = event.at + delay(fleet, vassal)
     told = quantities.duration_text(timeout(fleet, vassal))
     more = " and the time that it asked for" if vassal.reason == ASKED else ""
-    vassal.late = f"was not ready within {told}{more}"
+    vassal.late = reason = f"was not ready within {told}{more}"
     ends.note_death(fleet, vassal, event)
-    end(fleet, vassal, event, actions, "kill", vassal.late)
+    rollback.fails(fleet, vassal, event, reason)
+    end(fleet, vassal, event, actions, "kill", reason)
 
 
 def limit(fleet: Fleet, vassal: Vassal, at: int) -> int:

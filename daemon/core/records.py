@@ -34,7 +34,8 @@ def vassal_record(vassal: Vassal, now: int | None) -> dict[str, Any]:
         "due": due(vassal),
         "target": None if vassal.target is None else vassal.target.config,
         "check": vassal.check,
-        "refused": None if vassal.refused is None else refusal_record(vassal.refused),
+        "refused": refusal_record(vassal.refused, rolled_back=False),
+        "rolled_back": refusal_record(vassal.refused, rolled_back=True),
         "path": spec.path,
         "ts": spec.ts,
         "uid": spec.uid,
@@ -63,8 +64,10 @@ def end_record(end: End) -> dict[str, Any]:
     }
 
 
-def refusal_record(refused: Refusal) -> dict[str, Any]:
-    """The refusal of the wanted config."""
+def refusal_record(refused: Refusal | None, *, rolled_back: bool) -> dict[str, Any] | None:
+    """The refusal of the wanted config by its preflight, or its rollback; None where it is not."""
+    if refused is None or refused.rolled_back != rolled_back:
+        return None
     return {"seq": refused.seq, "at": rfc3339(refused.at), "reason": refused.reason}
 
 

@@ -84,6 +84,13 @@ PREFLIGHT: Final = Change(
 )
 
 
+ROLLBACK: Final = Change(
+    since=2,
+    decision="A change after which a vassal fails again and again is rolled back, if it says so.",
+    reason="A bad config was started for ever, until a person put the former one back.",
+)
+
+
 def check(version: int) -> None:
     """Raise NewerFormat for the rules of a later version, which this one cannot decide by."""
     if version > RULES:

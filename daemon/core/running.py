@@ -81,9 +81,12 @@ def due_text(vassal: Vassal, line: int) -> str | None:
 
 
 def unchecked_text(vassal: Vassal) -> str | None:
-    """Why its wanted config does not run, in words: it is being checked, or was refused."""
-    refused = None if vassal.refused is None else (vassal.refused.seq, vassal.refused.reason)
-    return check_text(vassal.check, refused, vassal.phase) or None
+    """Why its wanted config does not run, in words: it is checked, was refused, or rolled back."""
+    refused, back = vassal.refused, None
+    told = None if refused is None else (refused.seq, refused.reason)
+    if refused is not None and refused.rolled_back:
+        told, back = None, told
+    return check_text(vassal.check, told, vassal.phase, back) or None
 
 
 def waiting_steps(vassals: Iterable[Vassal]) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ...journal.events import Event, Spec
-from . import listening, slots, target
+from . import listening, rollback, slots, target
 from .fleet import Fleet, Vassal
 from .reloads import WAITS, is_anothers, needs_restart, reload_in_turn, way_to_reload
 from .starts import bar_reason, begin, moves_socket
@@ -26,23 +26,15 @@ def take_spec(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> b
     """Take what its source says now; False where its preflight has to pass first."""
     body: Any = event.body
     assert event.monitor is not None
+    rollback.note_change(fleet, vassal, event)
     before, kept = vassal.aim, None
     if target.has_preflight(fleet, body.spec):
         kept = target.kept_from(fleet, vassal, event)
     vassal.spec, vassal.bound, vassal.monitor = body.spec, body.bound, event.monitor
     if target.begin_check(fleet, vassal, event, actions, kept):
         return False
-    turn_to(vassal, before)
+    target.turn_to(vassal, before)
     return True
-
-
-def turn_to(vassal: Vassal, before: Spec) -> None:
-    """Its wanted spec is its target now, in place of the one ``before``."""
-    if vassal.restarts and vassal.spec.settings.get("command") != before.settings.get("command"):
-        vassal.restarts = False  # another program may reload as it is told
-    vassal.earliest = vassal.failed = vassal.late = (
-        None  # after a fix of its config it does not wait
-    )
 
 
 def await_check(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:

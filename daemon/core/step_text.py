@@ -19,14 +19,21 @@ def step_text(step: str | None, phase: str, line: int | None) -> str:
     return f"{step} waits for the end of its {'start' if phase == 'starting' else 'reload'}"
 
 
-def check_text(check: int | None, refused: tuple[int, str] | None, phase: str) -> str:
+def check_text(
+    check: int | None,
+    refused: tuple[int, str] | None,
+    phase: str,
+    rolled_back: tuple[int, str] | None = None,
+) -> str:
     """Why the wanted config does not run; empty where nothing keeps it, or its phase says so.
 
     ``check`` is the event that ordered the preflight under way, ``refused`` the event of the
-    refusal and its reason.
+    refusal and its reason, ``rolled_back`` those of a rollback.
     """
     if check is not None:
         return "" if phase == "queued" else f"its change is being checked (since event {check})"
+    if rolled_back is not None:
+        return f"its change was rolled back: {rolled_back[1]} (event {rolled_back[0]})"
     if refused is None or phase == "barred":
         return ""
     return f"its change was refused: {refused[1]} (event {refused[0]})"

@@ -20,6 +20,7 @@ from typing import Final
 import msgspec
 
 from ...journal.events import Event, Spec
+from ...journal.policy import Policy
 from . import rules
 from .actions import Action
 from .fleet import Fleet, Refusal, Vassal
@@ -28,6 +29,7 @@ from .starts import bar_reason
 Actions = list[Action]
 NOT_RECORDED: Final = "not in the journal"
 _NO_START: Final = "it cannot be started again while a change of it is checked or was refused"
+_NO_WAY_BACK: Final = "a change of it cannot be rolled back to it"
 
 
 def runs_file(spec: Spec) -> bool:
@@ -56,18 +58,27 @@ def kept_from(fleet: Fleet, vassal: Vassal, event: Event) -> Spec | None:
     return None if vassal.bound else msgspec.structs.replace(target, copy=True)
 
 
-def unkept_text(vassal: Vassal) -> str | None:
-    """A warning where a refused change of this vassal would leave nothing to start."""
-    return unkept(vassal.spec, vassal.bound)
+def rollback_limit(policy: Policy, spec: Spec) -> int:
+    """The failures in a row after which a change to this spec is rolled back; 0 for never."""
+    own = spec.settings.get("rollback")
+    return policy.rollback if own is None else int(own)
 
 
-def unkept(spec: Spec, bound: str) -> str | None:
+def unkept_text(vassal: Vassal, policy: Policy) -> str | None:
+    """A warning where a change of this vassal that fails would leave nothing to start."""
+    return unkept(vassal.spec, vassal.bound, policy)
+
+
+def unkept(spec: Spec, bound: str, policy: Policy) -> str | None:
     """The same of a spec whose text is ``bound``."""
-    if "preflight" not in spec.settings or not bound:
+    if not bound:
+        return None
+    consequence = _NO_START if "preflight" in spec.settings else _NO_WAY_BACK
+    if consequence == _NO_WAY_BACK and not rollback_limit(policy, spec):
         return None
     if bound == NOT_RECORDED:
-        return f"its text is {bound}, so {_NO_START}"
-    return f"its text has {bound}, which means another thing in a copy, so {_NO_START}"
+        return f"its text is {bound}, so {consequence}"
+    return f"its text has {bound}, which means another thing in a copy, so {consequence}"
 
 
 def begin_check(
@@ -81,6 +92,11 @@ def begin_check(
     vassal.kept = kept
     order(vassal, event, actions)
     return True
+
+
+def may_check_again(vassal: Vassal) -> bool:
+    """Whether its preflight refused its wanted spec, and may be run once more."""
+    return vassal.refused is not None and not vassal.refused.rolled_back
 
 
 def order(vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -119,6 +135,13 @@ def cancel(vassal: Vassal, actions: Actions) -> None:
 def settle(vassal: Vassal) -> None:
     """Its wanted spec is its target from now on."""
     vassal.check = vassal.refused = vassal.kept = None
+
+
+def turn_to(vassal: Vassal, before: Spec) -> None:
+    """It has another target now than the one ``before``."""
+    if vassal.restarts and vassal.aim.settings.get("command") != before.settings.get("command"):
+        vassal.restarts = False  # another program may reload as it is told
+    vassal.earliest = vassal.failed = vassal.late = None  # a fix of its config does not wait
 
 
 def refuse(vassal: Vassal, event: Event, reason: str) -> None:

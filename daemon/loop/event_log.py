@@ -48,8 +48,8 @@ def say(event: Event, fleet: Fleet, actions: Iterable[Action] = ()) -> list[Line
     """The lines about an event that was just folded, and about the actions that it ordered."""
     own = _of_event(event, fleet)
     lines = [*([] if own is None else [own]), *_of_others(event, fleet, actions)]
-    if (unkept := _unkept(event, fleet)) is not None:
-        lines.append(unkept)
+    told = (_unkept(event, fleet), _rolled_back(event, fleet))
+    lines += [line for line in told if line is not None]
     account = budget.newly_over(fleet, event)
     if account is not None:
         lines.append((logging.WARNING, f"{account}: {_OVER_BUDGET}"))
@@ -83,8 +83,19 @@ def _unkept(event: Event, fleet: Fleet) -> Line | None:
     vassal = fleet.vassals.get(event.vassal or "")
     if vassal is None or event.kind not in ("vassal_added", "vassal_changed"):
         return None
-    told = unkept_text(vassal)
+    told = unkept_text(vassal, fleet.policy)
     return None if told is None else (logging.WARNING, f"{vassal.name}: {told}")
+
+
+def _rolled_back(event: Event, fleet: Fleet) -> Line | None:
+    """The line that says that this event has a change rolled back."""
+    vassal = fleet.vassals.get(event.vassal or "")
+    refused = None if vassal is None else vassal.refused
+    if vassal is None or refused is None or not refused.rolled_back or refused.seq != event.seq:
+        return None
+    kept = "" if vassal.kept is None else f" to config {vassal.kept.config or 'unknown'}"
+    reason = shown(refused.reason)
+    return logging.WARNING, f"{vassal.name}: its change was rolled back{kept}: {reason}"
 
 
 def jump_text(body: ClockJumped) -> str:

@@ -32,7 +32,7 @@ from ..shared import (
 @period_options("Only a deploy since then; the last good one may be older.")
 @click.option(
     "--outcome", "outcomes", multiple=True, type=click.Choice(get_args(Outcome)), metavar="O",
-    help="Bad are deploys with this outcome.  [default: died, barred]",
+    help="Bad are deploys with this outcome.  [default: died, rolled_back, barred]",
 )  # fmt: skip
 @click.option("--line", metavar="TEXT", help="Bad are deploys whose config has this text.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from ...journal import chain
-from ...monitors import preflight, readiness, settings, world
+from ...monitors import preflight, readiness, rollback, settings, world
 from ...monitors.names import EXTENSIONS
 from ...monitors.registry import SCHEMES
 
@@ -114,6 +114,8 @@ class StandIns:
         if key == "ready-timeout" and readiness.flaw(key, value) is None:
             return value
         if key == "preflight-timeout" and preflight.flaw(key, value) is None:
+            return value
+        if key == "rollback" and rollback.flaw(value) is None:
             return value
         if key == "preflight" and value == preflight.BUILT_IN:
             return value

@@ -12,6 +12,8 @@ from emperord.daemon.core.actions import Action
 from emperord.daemon.core.fleet import Fleet, Vassal
 from emperord.journal.events import Event, Spec
 
+from .rollbacks import Rollbacks
+
 _ANNOUNCED = ("vassal_added", "vassal_changed")
 
 
@@ -22,6 +24,7 @@ class Approvals:
         self.wanted: dict[str, Spec] = {}
         self.may: dict[str, Spec | None] = {}
         self.checks: dict[str, int] = {}  # under way
+        self.rollbacks = Rollbacks(must)
         self._must = must
 
     def see(self, event: Event, fleet: Fleet, actions: Sequence[Action]) -> None:
@@ -41,6 +44,7 @@ class Approvals:
             self.may[name] = self.wanted[name]
         elif event.kind == "deploy_refused" and self.checks.get(name) == body.check:
             del self.checks[name]
+        self._follow_rollback(name, event, fleet, actions)
         for left in self.wanted.keys() - fleet.vassals.keys():
             del self.wanted[left], self.may[left]
             self.checks.pop(left, None)
@@ -54,6 +58,17 @@ class Approvals:
         if self.may[vassal.name] is self.wanted[vassal.name]:
             self._must(vassal.attempt is None, f"{vassal.name}: checked again while it runs")
             self.may[vassal.name] = None
+
+    def _follow_rollback(
+        self, name: str, event: Event, fleet: Fleet, actions: Sequence[Action]
+    ) -> None:
+        """See whether the last good spec may be started again, in place of the wanted one."""
+        back = self.rollbacks.see(event, fleet, self.may.get(name), self.wanted.get(name))
+        if back is not None:
+            self.may[name] = back
+        for action in actions:
+            if action.do in ("spawn", "reload") and self.may.get(action.vassal) is not None:
+                self.rollbacks.ordered(action, self.may[action.vassal])
 
     def _announced(self, event: Event, actions: Sequence[Action]) -> None:
         body: Any = event.body

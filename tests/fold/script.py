@@ -68,7 +68,7 @@ OPENED: Final = {"opened": "listen_opened", "unopened": "listen_refused"}
 # Words of a line that are settings of a config's own section.
 OURS: Final = (
     "command", "reload", "restart", "success-exit-codes", "preflight", "ready", "ready-timeout",
-    "listen", "health", "health-action",
+    "listen", "health", "health-action", "rollback",
 )  # fmt: skip
 DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "spawned": {"pid": 10, "start_time": 1},
@@ -283,7 +283,9 @@ FACTS: Final[dict[str, Callable[[Vassal], Any]]] = {
     "restarts": lambda vassal: vassal.restarts,
     "checked": lambda vassal: vassal.check is not None,
     "refused": lambda vassal: vassal.refused and vassal.refused.reason,
+    "rolled back": lambda vassal: vassal.refused is not None and vassal.refused.rolled_back,
     "kept": lambda vassal: _kept(vassal),
+    "failures": lambda vassal: 0 if vassal.good is None else vassal.good.failures,
 }
 
 

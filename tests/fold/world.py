@@ -43,6 +43,10 @@ specs = st.builds(
             {"reload": "none"},
             {"restart": "no"},
             {"preflight": "check"},
+            {"rollback": "1"},
+            {"rollback": "2"},
+            {"preflight": "check", "rollback": "1"},
+            {"command": "gunicorn", "rollback": "1"},
             {"command": "gunicorn", "preflight": "check"},  # sorted, as an event has them
         ]
     ),
@@ -288,7 +292,11 @@ class World:
                 assert (vassal.phase, vassal.reason) == ("barred", vassal.spec.bar)
             else:
                 assert vassal.phase in ("ready", "accepting")
-                assert vassal.running == vassal.spec or vassal.spec.settings["reload"] == "none"
+                may = vassal.target
+                assert vassal.running == may or vassal.spec.settings["reload"] == "none"
+                if may != vassal.spec:
+                    assert vassal.refused is not None
+                    assert vassal.refused.rolled_back
                 assert name in self.processes
         assert self.fleet.starting == 0
         assert not slots.waits(self.fleet)

@@ -111,7 +111,7 @@ THERE_ARE = (
     " stop-timeout, user, group, memory-max, cpu-weight, tasks-max, ready,"
     " ready-timeout, listen, listen-mode, listen-owner, listen-backlog, preflight,"
     " preflight-timeout,"
-    " health, health-interval, health-timeout, health-failures, health-action"
+    " health, health-interval, health-timeout, health-failures, health-action, rollback"
 )
 NO_LIMIT = "is no such limit; write a whole number"
 NO_SIZE = "is no such limit; write 64K, 10M or 1GiB"

@@ -23,6 +23,7 @@ VALUES: dict[str, tuple[str | None, Any]] = {
     "mercy": ("1.5", 1.5),
     "max-starting": ("11", 11),
     "start-patience": ("12", 12.0),
+    "rollback": ("3", 3),
     "tyrant": (None, True),
     "tyrant-nofollow": (None, True),
     "tyrant-initgroups": (None, True),

@@ -20,8 +20,8 @@ from ..conftest import MakeEmperor
 
 STATE = [
     "name", "monitor", "phase", "loyal", "deaf", "done", "pid", "attempt", "config", "running",
-    "due", "target", "check", "refused", "path", "ts", "uid", "gid", "socket", "deaths", "restarts",
-    "last_exit", "hold", "not_before", "reason",
+    "due", "target", "check", "refused", "rolled_back", "path", "ts", "uid", "gid", "socket",
+    "deaths", "restarts", "last_exit", "hold", "not_before", "reason",
 ]  # fmt: skip
 
 
