@@ -14,12 +14,10 @@ from emperord.replay.output_files import NotWritten
 from hypothesis import given
 from hypothesis import strategies as st
 from journal_builder import MONITOR, building
-from support.postgres import PostgresSource
 from support.replaying import asking
 
 ODD = b"[uwsgi]\r\nname = \xff\x00"
 HOSTILE = ("../x.ini", "/etc/passwd.ini", "..", ".hidden.ini", "a/../../b.ini", "-rf.ini")
-QUOTES = "[uwsgi]\nname = 'a''b' \\' \u202e; DROP TABLE vassals; --\r\n\ttab\x1b\n"
 
 
 @pytest.fixture
@@ -201,26 +199,3 @@ def test_literals(text: str | None, told: str) -> None:
 def test_a_text_that_postgresql_cannot_hold(text: str) -> None:
     with pytest.raises(ValueError, match="PostgreSQL"):
         sql.literal(text)
-
-
-@pytest.mark.parametrize("standard", ["on", "off"])
-def test_what_sql_says_is_what_postgresql_has(tmp_path: Path, standard: str) -> None:
-    path = str(tmp_path / "journal.db")
-    with building(path) as builder:
-        builder.start()
-        builder.added("it's.ini", QUOTES.encode(), uid=1007, gid=1008, socket="127.0.0.1:80\\")
-        builder.added("plain.ini", b"[uwsgi]\n")
-        builder.added("odd.ini", ODD)
-    result = run(path, "--sql")
-    assert (result.exit_code, "odd.ini is left out: it" in result.stderr) == (1, True)
-    source = PostgresSource()
-    source.execute(f"SET standard_conforming_strings TO {standard}")
-    try:
-        source.execute(result.stdout)
-    finally:
-        source.execute("SET standard_conforming_strings TO on")
-    rows = source.execute("SELECT name, config, uid, gid, socket FROM vassals ORDER BY name")
-    assert rows == [
-        ("it's.ini", QUOTES, 1007, 1008, "127.0.0.1:80\\"),
-        ("plain.ini", "[uwsgi]\n", None, None, None),
-    ]

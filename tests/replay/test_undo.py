@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from journal_builder import MONITOR, building
-from support.postgres import PostgresSource
 from support.replaying import asking
 
 ROWS = "pg://dbname=emperor;SELECT name, config, ts FROM ops.apps"
@@ -201,18 +200,3 @@ def test_a_name_cannot_leave_its_comment(tmp_path: Path) -> None:
         builder.added("a\ntouch x.ini", b"one\n", MESSAGES, path=None)  # 3
     (line,) = run(path, "3").stdout.splitlines()
     assert line.startswith("# take a\\ntouch x.ini away from")
-
-
-def test_postgresql_has_what_was_there(tmp_path: Path) -> None:
-    path, source = str(tmp_path / "journal.db"), PostgresSource()
-    monitor = "pg://dbname=emperor"
-    with building(path) as builder:
-        builder.start((monitor,))
-        builder.added("it's.ini", ODD.encode(), monitor, path=None, uid=1007, gid=1008)  # 3
-        builder.changed("it's.ini", b"two\n", monitor, path=None)  # 4
-        builder.removed("it's.ini", monitor)  # 5
-    source.execute(run(path, "5").stdout)
-    source.execute(run(path, "4").stdout)
-    assert source.execute("SELECT name, config FROM vassals") == [("it's.ini", ODD)]
-    source.execute(run(path, "3").stdout)
-    assert source.execute("SELECT name FROM vassals") == []
