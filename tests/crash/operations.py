@@ -98,8 +98,8 @@ class Operations(Acting):
         else:
             listens.unlink(missing_ok=True)
         beside = path.with_suffix(".new")
-        beside.write_text(text)
-        with contextlib.suppress(FileNotFoundError):  # its source is away
+        with contextlib.suppress(FileNotFoundError):  # its source is away, or goes meanwhile
+            beside.write_text(text)
             beside.rename(path)
 
     def do_touch(self, step: Step) -> None:
