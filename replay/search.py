@@ -14,6 +14,7 @@ import re
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
@@ -176,8 +177,10 @@ def _deployed(
     few = _digests(reader, found) if found.count <= FEW else None
     had = None if few is None else _having_had(reader, few)
     for name in chosen:
-        if had is None or name in had or _last_of(reader, name) in found:
-            yield name, _steps(reader, found, few, name)
+        if few is None or had is None:
+            yield name, _steps(reader, found, name)
+        elif name in had or _last_of(reader, name) in found:
+            yield name, _steps_of_few(reader, found, few, name, had.get(name, ()))
 
 
 def _digests(reader: Reader, found: Found) -> frozenset[str]:
@@ -188,17 +191,21 @@ def _digests(reader: Reader, found: Found) -> frozenset[str]:
     return frozenset(digest for (digest,) in rows)
 
 
-def _having_had(reader: Reader, digests: frozenset[str]) -> set[str]:
-    """The vassals that had one of these configs before a deploy."""
+def _having_had(reader: Reader, digests: frozenset[str]) -> dict[str, list[int]]:
+    """The vassals that had one of these configs before a deploy, with those deploys."""
     rows = reader.fetch(
-        "SELECT DISTINCT event.vassal FROM deploy JOIN event ON event.seq = deploy.seq"
+        "SELECT event.vassal, deploy.seq FROM deploy JOIN event ON event.seq = deploy.seq"
         " WHERE previous IN (SELECT value FROM json_each(?))",
         json.dumps(list(digests)),
     )
-    return {name for (name,) in rows}
+    had: dict[str, list[int]] = {}
+    for name, seq in rows:
+        had.setdefault(name, []).append(seq)
+    return had
 
 
-_JOIN: Final = " LEFT JOIN config ON config.digest = previous"
+_DEPLOY: Final = "deploy.seq, outcome = 'superseded' AND outcome_seq = deploy.seq, previous"
+_OF_VASSAL: Final = "FROM event JOIN deploy ON deploy.seq = event.seq"
 _CONFIG: Final = "CASE WHEN json_valid(body) THEN json_extract(body, '$.spec.config') END"
 
 
@@ -212,22 +219,14 @@ def _last_of(reader: Reader, name: str) -> int | None:
     return rows[0][0] if rows else None
 
 
-def _steps(reader: Reader, found: Found, few: frozenset[str] | None, name: str) -> list[_Step]:
-    """The deploys of a vassal from which something was concluded, as they are stored.
-
-    ``few`` are the digests that are found, if they are few; else each is looked up.
-    """
-    column, join = ("NULL", "") if few is not None else ("config.rowid", _JOIN)
+def _steps(reader: Reader, found: Found, name: str) -> list[_Step]:
+    """The deploys of a vassal from which something was concluded, as they are stored."""
     rows = reader.fetch(
-        "SELECT deploy.seq, outcome = 'superseded' AND outcome_seq = deploy.seq,"
-        f" previous, {column} FROM event JOIN deploy ON deploy.seq = event.seq{join}"
+        f"SELECT {_DEPLOY}, config.rowid {_OF_VASSAL} LEFT JOIN config ON config.digest = previous"
         " WHERE vassal = ? ORDER BY event.seq",
         name,
     )
-    if few is not None:
-        texts = [_Text(previous, previous in few) for _, _, previous, _ in rows]
-    else:
-        texts = [_Text(previous, row in found) for _, _, previous, row in rows]
+    texts = [_Text(previous, row in found) for _, _, previous, row in rows]
     if rows and not rows[-1][1]:
         texts.append(_text_of(reader, found, _config_of(reader, rows[-1][0])))
     return [
@@ -235,6 +234,32 @@ def _steps(reader: Reader, found: Found, few: frozenset[str] | None, name: str) 
         for (seq, ignored, *_), before, after in zip(rows, texts, texts[1:], strict=False)
         if not ignored
     ]
+
+
+def _steps_of_few(
+    reader: Reader, found: Found, few: frozenset[str], name: str, having: Iterable[int]
+) -> list[_Step]:
+    """Those of them before or after which it had one of a few configs.
+
+    ``having`` are the deploys before which it had one. Each brings the deploy before it, after
+    which it had that config.
+    """
+    steps: dict[int, _Step] = {}
+
+    def add(row: tuple[int, bool, str | None], after: _Text) -> None:
+        seq, ignored, previous = row
+        if not ignored:
+            steps[seq] = _Step(seq, _Text(previous, previous in few), after)
+
+    query = f"SELECT {_DEPLOY} {_OF_VASSAL} WHERE vassal = ? AND event.seq"
+    for seq in having:
+        before = reader.fetch(f"{query} < ? ORDER BY event.seq DESC LIMIT 1", name, seq)
+        rows = before + reader.fetch(f"{query} >= ? ORDER BY event.seq LIMIT 2", name, seq)
+        for row, (_, _, previous) in pairwise(rows):
+            add(row, _Text(previous, previous in few))
+    for row in reader.fetch(f"{query} > 0 ORDER BY event.seq DESC LIMIT 1", name):
+        add(row, _text_of(reader, found, _config_of(reader, row[0])))
+    return [steps[seq] for seq in sorted(steps)]
 
 
 def _config_of(reader: Reader, seq: int) -> str | None:

@@ -1,6 +1,7 @@
 """``search``: in which configs a text was, from when to when."""
 
 import json
+import random
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 from emperord.journal import chain
+from emperord.journal.reading import Reader, open_journal
 from emperord.replay import search
 from emperord.replay.rebuild import NotFound
 from journal_builder import MONITOR, building
@@ -167,3 +169,30 @@ def test_a_pattern_without_end_is_given_up() -> None:
     find = search.pattern("(a+)+$")
     with pytest.raises(NotFound, match="takes more than"), search.limited(0.1):
         find(b"a" * 64 + b"!")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_way_finds_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Vassals come, change and go; some deploys are another source's, and are ignored."""
+    path, chance = str(tmp_path / "journal.db"), random.Random(seed)
+    with building(path) as builder:
+        builder.start((MONITOR, OTHER))
+        for _ in range(120):
+            name = chance.choice(("a.ini", "b.ini", "c.ini"))
+            text = b"%s\n" % chance.choice((b"workers = 1", b"workers = 2", b"none", b"other"))
+            if name not in builder.fleet.vassals:
+                builder.added(name, text)
+            elif chance.random() < 0.2:
+                builder.removed(name, chance.choice((MONITOR, OTHER)))
+            else:
+                builder.changed(name, text, chance.choice((MONITOR, MONITOR, OTHER)))
+    with open_journal(path) as reader:
+        having = search.having(reader, search.literal(b"workers"))
+        few = search.presences(reader, having)
+        monkeypatch.setattr(search, "FEW", -1)
+        assert search.presences(reader, having) == few
+        monkeypatch.setattr(Reader, "has_deploys", lambda _: False)
+        assert search.presences(reader, having) == few
+        assert len(few) > 10

@@ -11,6 +11,7 @@ from pathlib import Path
 import answers
 import deploys
 import fleets
+import floors
 import journals
 import neighbours
 import replays
@@ -18,7 +19,7 @@ import sources
 from measuring import BENCHES
 
 # Each has put its own into BENCHES.
-FILES = (sources, fleets, journals, neighbours, replays, deploys, answers)
+FILES = (sources, fleets, journals, neighbours, replays, floors, deploys, answers)
 
 
 def main() -> None:
