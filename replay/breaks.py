@@ -28,8 +28,10 @@ What = Literal[
     "end",  # an end that was ordered, or one that is no failure
     "request",  # of an operator
     "gone",  # its source gives it no longer
+    "passed",  # its preflight has: the config that was deployed last may run
+    "refused",  # that config may not run, and the one before is started meanwhile
 ]
-Outcome = Literal["accepting", "running", "died", "superseded", "pending"]
+Outcome = Literal["accepting", "running", "died", "refused", "superseded", "pending"]
 
 _SECOND: Final = 1_000_000_000
 
@@ -39,7 +41,8 @@ class Mark(msgspec.Struct, frozen=True):
 
     ``outside``: a death whose cause is hardly the config: the machine refused the start, or another
     process sent a signal. ``barred``: a death at which no process ended, as none may run.
-    ``starts``: an operator starts a vassal, which may have been held.
+    ``starts``: an operator starts a vassal, which may have been held. ``checked``: a deploy that
+    may not run before its preflight has passed.
     """
 
     what: What
@@ -50,6 +53,7 @@ class Mark(msgspec.Struct, frozen=True):
     outside: bool = False
     barred: bool = False
     starts: bool = False
+    checked: bool = False
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -138,6 +142,7 @@ class _Follower:
         self.found: list[Break] = []
         self.open: Break | None = None
         self.deploy: Mark | None = None  # the last one
+        self.target: Mark | None = None  # the last one that may run
         self.good: Mark | None = None  # the last one that ran well before the one that runs
         self.runs: Mark | None = None  # the deploy whose config runs, or ran last
         self.came_up = self.proven = self.died = False  # a process with that config
@@ -154,15 +159,28 @@ class _Follower:
         if self.up is None and self.down_since is None:
             self.down_since = mark.at  # it was never up
         self.deploy = mark
+        if not mark.checked:
+            self.target = mark
         self._try(mark, config=mark.config or "")
+
+    def _passed(self, _: Mark) -> None:
+        self.target = self.deploy
+
+    def _refused(self, mark: Mark) -> None:
+        if self.open is not None and self.open.repairs:
+            repair = self.open.repairs[-1]
+            if repair.outcome == "pending":
+                repair.settle("refused", mark)
+        if self.target is None:
+            self._death(mark)  # nothing else may run
 
     def _request(self, mark: Mark) -> None:
         if mark.starts and self.open is None and self.up is None:
             self.down_since = mark.at  # until then it was down because an operator wanted it so
         self._try(mark)
 
-    def _gone(self, mark: Mark) -> None:
-        self.deploy = None
+    def _gone(self, _: Mark) -> None:
+        self.deploy = self.target = None
 
     def _try(self, mark: Mark, config: str | None = None) -> None:
         if self.open is None:
@@ -173,11 +191,11 @@ class _Follower:
 
     def _run(self, mark: Mark) -> None:
         self.told, self.told_at = mark.seq, mark.at
-        if self.deploy is None or self.runs is self.deploy:
+        if self.target is None or self.runs is self.target:
             return
         if self.runs is not None and self.came_up and (self.proven or not self.died):
             self.good = self.runs
-        self.runs = self.deploy
+        self.runs = self.target
         self.came_up = self.proven = self.died = False
 
     def _up(self, mark: Mark) -> None:
@@ -233,7 +251,7 @@ class _Follower:
         if last is None or last.until is None or mark.at - last.until >= self.patience.quiet:
             return None
         newest = last.repairs[-1].seq if last.repairs else last.first.seq
-        return None if self.deploy is not None and self.deploy.seq > newest else last
+        return None if self.target is not None and self.target.seq > newest else last
 
     def _end(self, mark: Mark) -> None:
         if self._stays_up(mark.at):

@@ -16,10 +16,12 @@ from ..journal.deploys import DEPLOYED
 from ..journal.reading import Reader, Row
 from ..journal.times import took
 from ..monitors.names import shown
+from .asked_ends import Cause, why_ended
 from .clocks import stamp
 from .event_text import decode_actions, essence, how_it_ended
 
 _HANGS: Final = "its start hung"
+_MOST: Final = 1_000  # events that are looked at for a deploy that may run
 
 
 def essence_of(reader: Reader, event: e.Event) -> str:
@@ -70,10 +72,14 @@ def _overdue(reader: Reader, cause: Row, body: e.DeadlinePassed) -> str:
     if cause[1] < body.deadline:
         return "a second request to stop"
     before = None if cause[5] is None else reader.row(cause[5])
-    orders = [] if before is None else decode_actions(before[7])
-    if any(action.vassal == cause[4] and action.do == "spawn" for action in orders):
-        return _HANGS
+    if before is not None and why_ended(_cause(cause), _cause(before)) == "late":
+        return "it was not ready in time"
     return "it did not stop in time"
+
+
+def _cause(row: Row) -> Cause:
+    about = row[4]
+    return Cause(row[2], [each.do for each in decode_actions(row[7]) if each.vassal == about])
 
 
 def end_facts(reader: Reader, vassal: Vassal, fleet: Fleet) -> Iterator[tuple[str, str]]:
@@ -84,7 +90,25 @@ def end_facts(reader: Reader, vassal: Vassal, fleet: Fleet) -> Iterator[tuple[st
         return
     yield "restarts (1 h)", f"{len(died)}, the first {stamp(died[0])}"
     seq = reader.seq_at(died[0])
-    deploy = reader.last_of(vassal.name, DEPLOYED, seq)
+    deploy = _may_run(reader, vassal.name, seq)
     if deploy is not None:
         after = took(died[0] - deploy[1])
         yield "since deploy", f"event {deploy[0]}, {after} before the first of them"
+
+
+def _may_run(reader: Reader, name: str, upto: int) -> Row | None:
+    """The last deploy up to an event whose config could run then: no preflight stood against it."""
+    passed = False
+    for _ in range(_MOST):
+        row = reader.last_of(name, (*DEPLOYED, "preflight_passed"), upto)
+        if row is None or row[2] in DEPLOYED:
+            if row is None or passed or not _is_checked(row):
+                return row
+        else:
+            passed = True
+        upto = row[0] - 1
+    return None
+
+
+def _is_checked(row: Row) -> bool:
+    return any(order.vassal == row[4] and order.do == "check" for order in decode_actions(row[7]))

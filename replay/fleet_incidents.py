@@ -4,9 +4,9 @@ They are found in the last events of the journal, ``_AT_FIRST`` of them, or ten 
 those have none. ``last`` first looks for what began last.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from typing import Any, Final, Literal
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -14,6 +14,7 @@ from ..journal.events import Before, DaemonStarted, Event, Exited, Failed
 from ..journal.reading import COLUMNS, Reader
 from ..journal.times import took
 from . import intact_events
+from .asked_ends import Cause, why_ended
 from .change_groups import GAP
 from .event_text import decode_actions
 from .rebuild import damaged
@@ -30,7 +31,6 @@ _KINDS: Final = (
     "monitor_recovered",
     "listing_doubted",
     "vassal_removed",
-    "exited",
     "daemon_started",
     "daemon_stopped",
     "operator_requested",
@@ -77,7 +77,7 @@ def _found(reader: Reader, after: int, upto: int) -> Iterator[Incident]:
     events = [event for event, _ in intact_events.readable(reader, rows)]
     yield from _of_sources(events)
     yield from _of_daemons(events)
-    yield from _crash_loops(events)
+    yield from _crash_loops(failed_ends(reader, after, upto))
 
 
 # Sources
@@ -181,41 +181,58 @@ def ending(before: Before) -> str:
 # Vassals
 
 
-def _crash_loops(events: Iterable[Event]) -> Iterator[Incident]:
-    """Vassals that ended again and again: whether that was a break, its story tells."""
-    runs: dict[str, list[Event]] = defaultdict(list)
-    for event in events:
-        if event.kind != "exited" or event.vassal is None:
-            continue
-        run = runs[event.vassal]
-        if run and event.at - run[-1].at > _APART:
+def _crash_loops(ends: Iterable["FailedEnd"]) -> Iterator[Incident]:
+    """Vassals that died again and again: whether that was a break, its story tells."""
+    runs: dict[str, list[FailedEnd]] = defaultdict(list)
+    for end in ends:
+        run = runs[end.vassal]
+        if run and end.at - run[-1].at > _APART:
+            if len(run) >= _LOOP:
+                yield _loop(run)
             run.clear()
-        run.append(event)
-    for name, run in runs.items():
+        run.append(end)
+    for run in runs.values():
         if len(run) >= _LOOP:
-            text = f"ended {len(run)} times"
-            yield Incident("crash loop", run[0].seq, run[0].at, run[-1].seq, name, text, run[-1].at)
+            yield _loop(run)
 
 
-def deaths(reader: Reader, after: int, upto: int) -> Counter[str]:
-    """The ends that nothing ordered, by vassal."""
+def _loop(run: Sequence["FailedEnd"]) -> Incident:
+    first, last = run[0], run[-1]
+    text = f"died {len(run)} times"
+    return Incident("crash loop", first.seq, first.at, last.seq, first.vassal, text, until=last.at)
+
+
+class FailedEnd(NamedTuple):
+    """The end of a process that was a failure."""
+
+    seq: int
+    at: int
+    vassal: str
+
+
+def failed_ends(reader: Reader, after: int, upto: int) -> Iterator[FailedEnd]:
+    """The ends of processes that were failures: unasked, or asked for because of one."""
     rows: list[Any] = reader.fetch(
-        "SELECT one.seq, one.vassal, one.body, cause.kind, cause.actions FROM event AS one"
+        "SELECT one.seq, one.at, one.vassal, one.body, cause.kind, cause.actions,"
+        " before.kind, before.actions FROM event AS one"
         " LEFT JOIN event AS cause ON cause.seq = one.cause"
-        " WHERE one.seq > ? AND one.seq <= ? AND one.kind = 'exited'",
+        " LEFT JOIN event AS before ON before.seq = cause.cause"
+        " WHERE one.seq > ? AND one.seq <= ? AND one.kind = 'exited' ORDER BY one.seq",
         after, upto,
     )  # fmt: skip
-    found: Counter[str] = Counter()
-    for seq, name, body, kind, actions in rows:
-        ordered = kind not in ("heartbeat_lost", "health_lost") and any(
-            action.vassal == name and action.do in ("stop", "kill")
-            for action in decode_actions(actions or "[]")
-        )
+    for seq, at, name, body, *causes in rows:
+        why = why_ended(_cause(name, *causes[:2]), _cause(name, *causes[2:]))
         try:
             told = msgspec.json.decode(body, type=Exited)
         except (msgspec.DecodeError, TypeError):
             leave_out(reader, seq, damaged(reader, seq, "cannot be read"))
             continue
-        if not (ordered or told.away or told.reload):
-            found[name] += 1
-    return found
+        if why != "asked" and not (told.away or told.reload):
+            yield FailedEnd(seq, at, name)
+
+
+def _cause(name: str, kind: str | None, actions: str | None) -> Cause | None:
+    if kind is None:
+        return None
+    orders = decode_actions(actions or "[]")
+    return Cause(kind, [action.do for action in orders if action.vassal == name])

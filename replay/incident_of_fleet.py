@@ -9,6 +9,7 @@ no refused request, and a listing has no author. A fact that is read from an alt
 (``altered_rows.py``).
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -26,7 +27,7 @@ from ..monitors.names import shown
 from . import nearby_changes, open_end, why
 from .altered_rows import altered
 from .event_text import how_it_ended
-from .fleet_incidents import Incident, deaths, ending, incidents
+from .fleet_incidents import Incident, ending, failed_ends, incidents
 from .incident_of_vassal import NOT_KNOWN
 from .incident_of_vassal import page as page_of_vassal
 from .page import Page, Section
@@ -85,7 +86,7 @@ def _most_deaths(reader: Reader, upto: int) -> Section:
     row = reader.row(upto)
     since = 0 if row is None else reader.seq_at(row[1] - _DAY)
     first = max(since, upto - _FAR)
-    counted = deaths(reader, first, upto)
+    counted = Counter(end.vassal for end in failed_ends(reader, first, upto))
     title = f"Deaths by vassal, in a day at most (events {first + 1}-{upto})"
     if not counted:
         return Section(title, ["None."])

@@ -18,7 +18,7 @@ import msgspec
 from ..daemon.cli.digests import short
 from ..daemon.core.fleet import Vassal
 from ..daemon.core.records import phase_of
-from ..journal.events import Event, Exited
+from ..journal.events import DeployRefused, Event, Exited
 from ..journal.reading import Reader
 from ..journal.times import for_people, took
 from ..monitors.names import shown
@@ -235,9 +235,11 @@ def _repair(broken: Break, each: Repair) -> str:
 def _last_lines(reader: Reader, broken: Break) -> Section | None:
     for mark in (broken.first, broken.last):
         event = _event(reader, mark.seq)
-        if event is not None and isinstance(event.body, Exited) and event.body.log:
+        if event is not None and isinstance(event.body, Exited | DeployRefused) and event.body.log:
             lines = event.body.log.splitlines()
             title = f"Its last lines before the death of event {mark.seq}"
+            if mark.barred:
+                title = f"The last lines of its preflight (event {mark.seq})"
             return Section(title, lines[-_MOST_LOG:], "log")
     return Section("Its last lines before it died", ["None are recorded."])
 

@@ -23,6 +23,7 @@ from ..journal.deploys import DEPLOYED
 from ..journal.events import Event, Exited, OperatorRequested
 from ..journal.reading import COLUMNS, Reader, Row
 from . import intact_events
+from .asked_ends import FAILURES, Cause, why_ended
 from .breaks import Mark, What
 from .event_text import decode_actions, essence, how_it_ended
 from .fleet_requests import requests_for_all
@@ -141,15 +142,19 @@ def _causes(reader: Reader, found: dict[int, Row], known: Set[int | None]) -> li
 
 def marks(told: Record, throttle: int = 1000) -> Iterator[Mark]:
     """The marks of a record; ``throttle`` is the policy's, in milliseconds."""
-    settings: dict[str, str] = {}
+    settings: dict[str, str] = {}  # of the config that may run
+    wanted: dict[str, str] = {}
     began = 0  # when a process was told to run last
     for entry in told:
         event = entry.event
         if event.failed:
             continue
         if told.is_own(entry) and event.kind in DEPLOYED:
-            settings = _spec(event).settings
-        plain = "command" in settings
+            wanted = _spec(event).settings
+            settings = settings if entry.orders_to("check") else wanted
+        elif told.is_own(entry) and event.kind == "preflight_passed":
+            settings = wanted
+        plain = "command" in settings and settings.get("ready", "spawn") == "spawn"
         ran = event.at - began >= throttle * _MILLISECOND
         if event.kind == "exited" and told.is_own(entry):
             yield _ended(told, entry, settings, ran)
@@ -184,7 +189,12 @@ def _of_event(told: Record, entry: Entry, plain: bool) -> Iterator[Mark]:
     body: Any = event.body
     match event.kind:
         case "vassal_added" | "vassal_changed":
-            yield from _deployed(event, body)
+            yield from _deployed(entry, body)
+        case "preflight_passed":
+            yield _mark("passed", event)
+        case "deploy_refused":
+            said = f"its config was refused: {body.reason}"
+            yield Mark("refused", event.seq, event.at, said, barred=True)
         case "vassal_removed" | "vassal_destroyed":
             yield _mark("gone", event, event.kind.removeprefix("vassal_"))
         case "spawned" if plain:
@@ -205,12 +215,19 @@ def _failed(event: Event, said: str, fault: str) -> Mark:
     return Mark("death", event.seq, event.at, said, outside=fault in ("resources", "busy"))
 
 
-def _deployed(event: Event, body: Any) -> Iterator[Mark]:
+def _deployed(entry: Entry, body: Any) -> Iterator[Mark]:
+    event, checked = entry.event, entry.orders_to("check")
     said = event.kind.removeprefix("vassal_")
-    yield Mark("deploy", event.seq, event.at, said, body.spec.config)
+    yield Mark("deploy", event.seq, event.at, said, body.spec.config, checked=checked)
     if body.spec.bar is not None:
         yield _mark("run", event)
         yield Mark("death", event.seq, event.at, f"may not run: {body.spec.bar}", barred=True)
+
+
+def _cause(entry: Entry | None) -> Cause | None:
+    if entry is None:
+        return None
+    return Cause(entry.event.kind, [action.do for action in entry.orders])
 
 
 def _ended(told: Record, entry: Entry, settings: dict[str, str], ran: bool) -> Mark:
@@ -222,11 +239,16 @@ def _ended(told: Record, entry: Entry, settings: dict[str, str], ran: bool) -> M
     body = event.body
     assert isinstance(body, Exited)
     cause = told.get(event.cause)
-    if cause is not None and cause.event.kind == "heartbeat_lost":
-        return _mark("death", event, f"{essence(cause.event.body)}, so it was killed")
-    if cause is not None and cause.event.kind == "health_lost":
-        return _mark("death", event, f"{essence(cause.event.body)}, so it was stopped")
-    ordered = cause is not None and cause.orders_to("stop", "kill")
+    before = None if cause is None else told.get(cause.event.cause)
+    why = why_ended(_cause(cause), _cause(before))
+    if why == "late":
+        return _mark("death", event, "was not ready in time, so it was killed")
+    if why in FAILURES:
+        lost = before if cause is None or cause.event.kind == "deadline_passed" else cause
+        assert lost is not None
+        so = "stopped" if why == "sick" else "killed"
+        return _mark("death", event, f"{essence(lost.event.body)}, so it was {so}")
+    ordered = why == "asked"
     codes = settings.get("success-exit-codes", "0").replace(",", " ").split()
     well = body.code is not None and str(body.code) in codes
     failed = not (ordered or body.away or body.reload or (well and ran))

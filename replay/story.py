@@ -20,7 +20,7 @@ import msgspec
 
 from ..daemon.core.fleet import Fleet, Vassal
 from ..journal.deploys import DEPLOYED, DEPLOYS
-from ..journal.events import Doubted, Exited
+from ..journal.events import DeployRefused, Doubted, Exited
 from ..journal.reading import COLUMNS, Reader, Row
 from ..journal.times import took
 from ..monitors.names import shown
@@ -157,8 +157,10 @@ def _chosen(
     before = [m for m in found if m.what == "deploy" and start is not None and m.seq <= start]
     if before:
         keep.add(before[-1].seq)
-    if broken is not None and (start is None or broken.first.seq >= start):
-        keep |= {m.seq for m in (broken.under, broken.last_good) if m is not None}
+    if broken is not None:
+        told_by = (broken.under, broken.last_good, broken.first, broken.last)
+        keep |= {mark.seq for mark in told_by if mark is not None}
+        keep |= {repair.seq for repair in broken.repairs[-1:]}
     chosen = [
         entry
         for entry in told
@@ -315,7 +317,7 @@ class _Teller:
             item.vassal = event.vassal
         item.orders = orders(entry.orders, self.name).split(", ") if entry.orders else []
         body = event.body
-        if isinstance(body, Exited):
+        if isinstance(body, Exited | DeployRefused):
             item.log = body.log.splitlines()
         if self.told.is_own(entry):
             item.cause = event.cause
@@ -352,7 +354,7 @@ class _Teller:
         waited = "" if since is None else f" of {took(entry.event.at - since.event.at)}"
         if entry.orders_to("kill"):
             hangs = since is not None and not since.orders_to("stop", "kill")
-            return f"its start hangs after{waited[3:]}" if hangs else f"its mercy{waited} ran out"
+            return f"it was not ready after{waited[3:]}" if hangs else f"its mercy{waited} ran out"
         if since is not None and since.orders_to("spawn", "reload"):
             return f"its start patience{waited} ran out"
         return f"its throttle{waited} was over"

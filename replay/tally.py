@@ -26,8 +26,11 @@ from .uptime import Report, Spell, State, finished, is_failure, was_failing
 KEPT: Final = 2_000  # deploys that wait to be counted
 # Events that may tell of a failure.
 _FAILURES: Final = frozenset(
-    ["exited", "heartbeat_lost", "health_lost", "spawn_failed", "listen_failed", "vassal_failed"]
-)
+    (
+        "exited", "heartbeat_lost", "health_lost", "spawn_failed", "listen_failed",
+        "vassal_failed", "deadline_passed",
+    )
+)  # fmt: skip
 _STOPS: Final = frozenset(["daemon_stopping", "daemon_stopped", "journal_forked"])
 _TELLING: Final = _FAILURES | _STOPS | {"daemon_started"}
 _STATES: Final[dict[Phase, State]] = {  # where it does not depend on more than the phase
@@ -243,19 +246,24 @@ class Tally:
             self.totals.die(name)
             return True
         if kind == "health_lost" and runs and body.attempt == attempt:
-            if self.fleet.vassals[name].phase != "stopping":
+            if self._phase(name) != "stopping":
                 return False  # its settings want it noted, and no more
             self.totals.die(name)
+            return True
+        if kind == "deadline_passed":
+            if not runs or self._phase(name) != "stopping":
+                return False  # the time of a slot, a throttle or a stop
+            self.totals.die(name)  # it was not ready in time
             return True
         if kind == "spawn_failed":
             return bool(phase == "starting" and body.attempt == attempt)
         if kind == "listen_failed":
-            return bool(phase == "listening" and self._is_down(name))
+            return phase == "listening" and self._phase(name) not in (None, "listening")
         return kind == "vassal_failed"
 
-    def _is_down(self, name: str) -> bool:
+    def _phase(self, name: str) -> Phase | None:
         vassal = self.fleet.vassals.get(name)
-        return vassal is not None and vassal.phase != "listening"
+        return None if vassal is None else vassal.phase
 
     def _look(self, name: str, at: int, failed: bool) -> None:
         vassal = self.fleet.vassals.get(name)

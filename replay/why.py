@@ -30,6 +30,7 @@ SIGNS: Final = {
     "accepting": "✓",
     "running": "✓",
     "died": "✗",
+    "refused": "✗",
     "superseded": "-",
     "pending": "…",
 }

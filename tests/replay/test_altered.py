@@ -10,7 +10,7 @@ import pytest
 from emperord.journal.errors import Damaged
 from emperord.journal.reading import open_journal
 from emperord.replay import salvage
-from emperord.replay.fleet_incidents import deaths
+from emperord.replay.fleet_incidents import failed_ends
 from journal_builder import building
 from support.replaying import asking
 
@@ -214,6 +214,6 @@ def test_deaths_of_damaged_rows_are_not_counted(path: Path) -> None:
     harm(path, "UPDATE event SET body = '{' WHERE seq = 12")
     with open_journal(str(path)) as reader:
         with pytest.raises(Damaged, match="event 12 cannot be read"):
-            deaths(reader, 0, 13)
+            list(failed_ends(reader, 0, 13))
         salvage.allow(reader)
-        assert deaths(reader, 0, 13) == {}
+        assert list(failed_ends(reader, 0, 13)) == []

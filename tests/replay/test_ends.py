@@ -106,7 +106,7 @@ CASES: Final[dict[Callable[[Builder], None], tuple[str, str | None, str | None, 
 IN_RECORD: Final[dict[Callable[[Builder], None], str]] = {
     stopped: "as ordered: stop by an operator (event 6)",
     unhealthy: "as ordered: failed checks of its health: 3",
-    hung: "by emperord: its start hung",
+    hung: "by emperord: it was not ready in time",
 }
 
 

@@ -61,3 +61,61 @@ def test_verify_and_simulate(path: str) -> None:
     told = json.loads(said(path, "simulate", "--set", "mercy=5", "--json"))
     one = {"recorded": 1, "modelled": 1, "set": 1}
     assert (told["totals"]["starts"], told["totals"]["reloads"]) == (one, one)
+
+
+REFUSED: dict[str, Any] = {"reason": REASON, "code": 1, "log": "no column email"}
+
+
+@pytest.fixture
+def barred(tmp_path: Path) -> str:
+    """A first deploy that was refused, again after a retry, and then mended."""
+    path = str(tmp_path / "barred.db")
+    with building(path) as b:
+        b.start()
+        first = b.added("a.ini", b"bad\n", **CHECKED)  # 3
+        b.event("deploy_refused", "a.ini", cause=first, check=first, **REFUSED)
+        retry = b.operator("retry", "a.ini")  # 5
+        b.event("deploy_refused", "a.ini", cause=retry, check=retry, **REFUSED)
+        good = b.changed("a.ini", b"good\n", **CHECKED)  # 7
+        b.event("preflight_passed", "a.ini", cause=good, check=good)
+        b.spawned("a.ini")
+        b.accepting("a.ini")
+        b.of_attempt("vassal_loyal", "a.ini")
+        b.event("daemon_stopping", reason="SIGTERM")
+        b.exited("a.ini", code=0)
+        b.event("daemon_stopped")
+    return path
+
+
+def test_a_refused_first_deploy_is_a_break(barred: str) -> None:
+    """No process died, as none could run."""
+    line = "barred 2 times, 1 deploy: broken by 3, none good before, repairs 5 ✗ 7 ✓"
+    why = said(barred, "why", "a.ini")
+    assert line in why
+    assert "    | no column email" in why
+    page = said(barred, "incident", "a.ini")
+    assert "retry by uid 1000 via emperor-ctl (event 5): refused after 1.00s (event 6)" in page
+    assert "## The last lines of its preflight (event 4)" in page
+
+
+def test_a_refused_deploy_broke_nothing(tmp_path: Path) -> None:
+    """The vassal dies with its former config, and is started with it again."""
+    path = str(tmp_path / "loop.db")
+    with building(path) as b:
+        b.start()
+        b.up("a.ini", b"one\n")  # 3
+        refused = b.changed("a.ini", b"two\n", **CHECKED)  # 6
+        b.event("deploy_refused", "a.ini", cause=refused, check=refused, **REFUSED)
+        for _ in range(2):
+            b.exited("a.ini", code=1)
+            vassal = b.fleet.vassals["a.ini"]
+            b.at = max(b.at, vassal.deadline or 0)
+            b.event("deadline_passed", "a.ini", cause=vassal.because, deadline=b.at)
+            b.spawned("a.ini")
+            b.accepting("a.ini")
+        b.event("daemon_stopping", reason="SIGTERM")
+        b.exited("a.ini", code=0)
+        b.event("daemon_stopped")
+    told = json.loads(said(path, "why", "a.ini", "--json"))
+    assert told["break"]["broken_by"]["seq"] == told["break"]["under"]["seq"] == 3
+    assert told["facts"]["since deploy"].startswith("event 3,")

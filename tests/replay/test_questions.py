@@ -279,12 +279,8 @@ def whose_kills(a: Answer) -> None:
     for line, kill in zip(by_another, a.true["kills"], strict=True):
         assert " shop.ini " in line
         near(when(line), kill["at"])
-    assert [
-        "deaf.ini" in line or "mute.ini" in line for line in ends if line not in by_another
-    ] == [
-        True,
-        True,
-    ]
+    ours = [line.split()[4] for line in ends if line not in by_another]
+    assert set(ours) == {"deaf.ini", "mute.ini"}  # mute.ini perhaps more than once, under load
 
 
 def share_up(a: Answer) -> None:
