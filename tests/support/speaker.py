@@ -14,14 +14,17 @@ config is lines of orders, carried out one after the other; then it obeys what c
 Lines that start with anything else (a section, a comment) are skipped. Each byte that it gets is
 noted in ``NAME.heard`` as a number, each config that it loads in ``NAME.loaded`` as its first line.
 Both are beside the config, or in ``SPEAKER_NOTES`` where that is inline.
+
+Tests start some thousand of them, so it imports nothing that takes longer than the interpreter.
 """
 
 import os
 import select
-import signal
-import struct
 import sys
-from typing import NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 _CONTROL = int(os.environ["UWSGI_EMPEROR_FD"])
 _CONFIG = sys.argv[sys.argv.index("--ini") + 1]
@@ -38,7 +41,7 @@ class _Speaker:
         with open(f"{self.notes}.{what}", "a") as file:
             file.write(line + "\n")
 
-    def live(self) -> NoReturn:
+    def live(self) -> "NoReturn":
         self.load(first=True)
         while True:
             byte = os.read(_CONTROL, 1)
@@ -74,6 +77,8 @@ class _Speaker:
                 for _ in range(int(count)):
                     self.note("loaded", _frame().partition("\n")[0])
             case ["deaf"]:
+                import signal
+
                 self.deaf = True
                 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
                     signal.signal(number, signal.SIG_IGN)
@@ -100,9 +105,9 @@ def _inline(first: bool) -> str:
 
 def _frame() -> str:
     fd = int(os.environ["UWSGI_EMPEROR_FD_CONFIG"])
-    kind, length, zero = struct.unpack("<BHB", _exactly(fd, 4))
+    kind, low, high, zero = _exactly(fd, 4)
     assert (kind, zero) == (115, 0)
-    return _exactly(fd, length).decode()
+    return _exactly(fd, low | high << 8).decode()
 
 
 def _exactly(fd: int, length: int) -> bytes:
