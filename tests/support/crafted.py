@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from emperord.journal.store import Journal
 from journal_builder import Builder
 
 from support.daemon import MARK, STAMP, Daemon
+from support.replaying import asking
 from support.vassals import SLEEPER
 from support.waiting import PATIENCE
 
@@ -34,11 +34,8 @@ def has_pid(daemon: Daemon, name: str) -> bool:
 
 def verified(daemon: Daemon) -> None:
     """Every recorded action comes out again, and the chain holds."""
-    subprocess.run(
-        [sys.executable, "-m", "emperord.replay.main", "--journal", daemon.journal, "verify"],
-        check=True,
-        capture_output=True,
-    )
+    result = asking("verify")(daemon.journal)
+    assert result.exit_code == 0, result.output
 
 
 # Between an order and its record

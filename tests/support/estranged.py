@@ -4,14 +4,13 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from support import processes
 from support.kept import Emperor
+from support.replaying import asking
 from support.vassals import Answer, Application
 from support.waiting import until
 
@@ -41,15 +40,8 @@ Lose = Callable[[Emperor, Path], None]
 
 
 def verified(emperor: Emperor) -> None:
-    argv = [
-        sys.executable,
-        "-m",
-        "emperord.replay.main",
-        "--journal",
-        str(emperor.journal),
-        "verify",
-    ]
-    subprocess.run(argv, check=True, capture_output=True)
+    result = asking("verify")(emperor.journal)
+    assert result.exit_code == 0, result.output
 
 
 def estrange(emperor: Emperor, lose: Lose, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from emperord.journal.store import Journal
 from journal_builder import Builder
 from support import processes
+from support.estranged import verified
 from support.kept import Emperor
 from support.vassals import SLEEPER, Application, notes, shell
 from support.waiting import until
@@ -30,14 +31,6 @@ def emperor(kept: Emperor) -> Emperor:
 
 def parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
-
-
-def verified(emperor: Emperor) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "emperord.replay.main", "--journal", emperor.journal, "verify"],
-        check=True,
-        capture_output=True,
-    )
 
 
 def story(emperor: Emperor, name: str) -> str:
