@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner
 from emperord.replay.main import cli
 from journal_builder import building, busy_fleet
+from support import warm
 from support.subcommands import subcommands
 
-COMMAND = [sys.executable, "-m", "emperord.replay.main"]
+COMMAND = [sys.executable, "-P", "-m", "emperord.replay.main"]
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +28,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        env={**os.environ, **environment},
-        check=False,
-    )
+    return warm.run([*COMMAND, *arguments], {**os.environ, **environment})
 
 
 COMMANDS = [

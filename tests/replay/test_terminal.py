@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ import pytest
 from emperord.daemon.cli import terminal
 from emperord.replay import clocks, line_styles
 from journal_builder import building
+from support import warm
 from support.terminals import CODES, at_terminal, lines
 
 LONG = f"{'long' * 48}.ini"  # 196 characters
@@ -48,8 +48,9 @@ def seen(journal: str, *words: str, columns: int = 80) -> str:
 
 
 def piped(journal: str, *words: str) -> str:
-    call, environ = argv(journal, *words), {**os.environ, **ZONE}
-    return subprocess.run(call, capture_output=True, text=True, check=True, env=environ).stdout
+    done = warm.run(argv(journal, *words), {**os.environ, **ZONE})
+    done.check_returncode()
+    return done.stdout
 
 
 COMMANDS = {

@@ -92,7 +92,7 @@ class Daemon(JournalReader):
         """Start it and return at once."""
         argv = [*self.argv, *extra]
         with self._log.open("ab") as log:
-            warmed = warm.start(argv, self.environ, self.folder, log, log)
+            warmed = warm.start(argv, self.environ, self.folder, log.fileno(), log.fileno())
             self.process = warmed or subprocess.Popen(
                 argv,
                 env=self.environ,

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+from . import warm
 from .waiting import PATIENCE, NeverHappened
 
 CODES = re.compile(r"\x1b(?:\[[\d;?]*[a-zA-Z]|[()][A-Z0-9]|[=>78])")
@@ -36,7 +37,10 @@ class Terminal:
         for name in ("NO_COLOR", "COLUMNS", "LINES", "PAGER", "LESS"):
             if environ is None or name not in environ:
                 told.pop(name, None)
-        self.process = subprocess.Popen(
+        self.process: subprocess.Popen[bytes] | warm.Process
+        self.process = warm.start(
+            argv, told, os.getcwd(), slave, slave, terminal=slave
+        ) or subprocess.Popen(
             ["setsid", "--ctty", *argv], stdin=slave, stdout=slave, stderr=slave, env=told
         )
         self._descriptors = [slave, self.master]
@@ -78,13 +82,13 @@ class Terminal:
     def end(self) -> tuple[int, str]:
         """Wait until the program ends; its exit code, and all that it wrote since ``until``."""
         deadline = time.monotonic() + PATIENCE
-        while self.process.poll() is None:
+        while (code := self.process.poll()) is None:
             if time.monotonic() > deadline:
                 raise NeverHappened(f"it did not end; it wrote {self.text!r}")
             self._read(0.05)
         while self._read(0.0):
             pass
-        return self.process.returncode, self.text
+        return code, self.text
 
     def send(self, number: signal.Signals) -> None:
         """Send the program a signal."""

@@ -23,7 +23,10 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
+
+from emperord.monitors.registry import SCHEMES
+from emperord.monitors.urls import split
 
 _SERVER: Final = Path(__file__).with_name("warm_server.py")
 # These commands, if nothing stands before them.
@@ -31,9 +34,14 @@ _COMMANDS: Final = (
     (sys.executable, "-P", "-W", "error", "-m", "emperord.daemon.main"),
     (sys.executable, "-P", "-m", "emperord.daemon.ctl"),
     (sys.executable, "-P", "-m", "emperord.daemon.keeper"),
+    (sys.executable, "-P", "-m", "emperord.replay.main"),
 )
 # Read by the interpreter or a library when it starts.
-_READ_AT_START: Final = re.compile(r"(?:PYTHON|LC_|LANG|LD_|MALLOC|GLIBC|COVERAGE|OPENSSL|TZ)")
+_READ_AT_START: Final = re.compile(
+    r"(?:PYTHON|LC_|LANG|LD_|MALLOC|GLIBC|COVERAGE|OPENSSL|EMPEROR_ASYNCIO)"
+)
+# Of these: there is a server for each value.
+_CHOSEN: Final = ("PYTHONWARNINGS", "EMPEROR_ASYNCIO")
 _INHERITED: Final = ("Umask", "SigBlk", "SigIgn", "Uid", "Gid", "Groups", "CapEff", "Cpus_allowed")
 _NAMESPACES: Final = ("mnt", "net", "pid", "user", "uts", "ipc", "cgroup", "time")
 _servers: dict[tuple[str, ...], "_Server"] = {}
@@ -62,16 +70,16 @@ class Process:
                 self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
 
-    def wait(self) -> int:
+    def wait(self, timeout: float | None = None) -> int:
         """Wait for its end."""
         if self.poll() is None:
             opened = os.pidfd_open(self.pid)
             try:
-                select.select([opened], (), ())
+                select.select([opened], (), (), timeout)
             finally:
                 os.close(opened)
         code = self.poll()
-        assert code is not None
+        assert code is not None, "it has not ended"
         return code
 
     def send_signal(self, number: int) -> None:
@@ -100,13 +108,13 @@ class _Server:
         assert self._socket.recv(16) == b"ready", f"{_SERVER} ended"
         atexit.register(self._end)
 
-    def ask(self, message: Mapping[str, object], *files: IO[bytes]) -> Any:
+    def ask(self, message: Mapping[str, object], *files: int) -> Any:
         """Send a request with open files; the answer."""
         raw = json.dumps(message).encode()
         length = len(raw).to_bytes(8, "little")
         with self._lock:
             if files:
-                socket.send_fds(self._socket, [length], [file.fileno() for file in files])
+                socket.send_fds(self._socket, [length], files)
             else:
                 self._socket.sendall(length)
             self._socket.sendall(raw)
@@ -123,30 +131,44 @@ def start(
     argv: Sequence[str],
     environ: Mapping[str, str],
     folder: str | Path,
-    output: IO[bytes],
-    errors: IO[bytes],
+    output: int,
+    errors: int,
+    *,
+    terminal: int | None = None,
 ) -> Process | None:
-    """Start the command with nothing to read. None if it is to be started cold."""
+    """Start the command at a terminal, or with nothing to read. None: it is to be started cold.
+
+    The process leads a session if it has a terminal. All of them are descriptors.
+    """
     command = next((each for each in _COMMANDS if tuple(argv[: len(each)]) == each), None)
     if command is None or _is_cold(environ):
         return None
-    key = (*command, environ.get("PYTHONWARNINGS", ""))
+    key = (*command, *(environ.get(name, "") for name in _CHOSEN))
     if key not in _servers:
         _servers[key] = _Server(command, environ)
     server = _servers[key]
     if server.surroundings != _surroundings(environ):
         return None
-    message = {"argv": list(argv), "environ": dict(environ), "folder": str(folder)}
+    message = {
+        "argv": list(argv),
+        "environ": dict(environ),
+        "folder": str(folder),
+        "modules": _sources(argv),
+        "leads": terminal is not None,
+    }
     with open(os.devnull, "rb") as nothing:
-        return Process(server, server.ask(message, nothing, output, errors))
+        read = nothing.fileno() if terminal is None else terminal
+        return Process(server, server.ask(message, read, output, errors))
 
 
 def run(argv: Sequence[str], environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run the command to its end, with nothing to read; what it wrote."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        process = start(argv, environ, os.getcwd(), output, errors)
+        process = start(argv, environ, os.getcwd(), output.fileno(), errors.fileno())
         if process is None:
-            return subprocess.run(argv, capture_output=True, text=True, check=False, env=environ)
+            return subprocess.run(
+                argv, capture_output=True, encoding="utf-8", check=False, env=environ
+            )
         code = process.wait()
         output.seek(0)
         errors.seek(0)
@@ -154,10 +176,16 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> subprocess.Completed
     return subprocess.CompletedProcess(list(argv), code, *texts)
 
 
+def _sources(argv: Sequence[str]) -> list[str]:
+    """The modules of the sources of a daemon, and of files."""
+    schemes = {scheme for word in argv if (scheme := split(word)[0]) in SCHEMES}
+    return [f"emperord.monitors.{SCHEMES[each]}" for each in sorted({"dir", "glob", *schemes})]
+
+
 def _is_cold(environ: Mapping[str, str]) -> bool:
     """Whether to start cold by a wish, or since no server is to begin with this environment."""
-    asked = {key: value for key, value in environ.items() if key == "PYTHONWARNINGS"}
-    if _read_at_start(environ) != {**_USUAL, **asked}:
+    chosen = {key: value for key, value in environ.items() if key in _CHOSEN}
+    if _read_at_start(environ) != {**_USUAL, **chosen}:
         return True
     return os.environ.get("STARTS") == "cold" or any(key.startswith("COVERAGE") for key in environ)
 

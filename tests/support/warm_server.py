@@ -3,13 +3,15 @@
     python -P -W error warm_server.py MODULE SOCKET
 
 Each run is as ``python -m MODULE``: the module's own code is executed anew as ``__main__``. Only
-what it imports was imported before. The process has the descriptors, folder, environment and
+what it imports was imported before, and what it would import late: sources of a daemon, subcommands
+of a command. The process has the descriptors, folder, environment and
 arguments that were asked for, in ``/proc`` as well. This process is its parent, and tells its end.
 
 A keeper that runs so forks its daemon, where another one would execute it. The daemon has of the
 keeper what is left by ``exec``: no handlers of signals, no descriptors that are closed on exec.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import gc
@@ -21,10 +23,15 @@ import runpy
 import signal
 import socket
 import sys
+import termios
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+import click
+from emperord.monitors.urls import MonitorURLError
 
 _PR_SET_MM: Final = 35  # prctl(2)
 _PR_SET_MM_MAP: Final = 14
@@ -42,9 +49,7 @@ def main() -> None:
         importlib.import_module(f"{_KEEPER}.main")
         module = _DAEMON
         vars(os)["posix_spawn"] = _spawn
-    importlib.import_module(module)
-    del sys.modules[module]  # runpy is to execute it
-    gc.freeze()
+    _import_all(module)
     asked.send(b"ready")
     while request := _received(asked):
         message, descriptors = request
@@ -52,6 +57,7 @@ def main() -> None:
         if (pid := message.get("ended")) is not None:
             answer = _status(pid)
         else:
+            _import_late(message["modules"])
             answer = os.fork()
             if answer == 0:
                 asked.close()
@@ -61,6 +67,26 @@ def main() -> None:
             os.close(descriptor)
         asked.send(json.dumps(answer).encode())
     os._exit(0)
+
+
+def _import_all(module: str) -> None:
+    """Import what a run of the module imports, with all of its subcommands."""
+    found = importlib.import_module(module)
+    group = getattr(found, "cli", None)
+    if isinstance(group, click.Group):
+        for name in group.list_commands(context := click.Context(group)):
+            group.get_command(context, name)
+    del sys.modules[module]  # runpy is to execute it
+    gc.freeze()
+
+
+def _import_late(modules: Sequence[str]) -> None:
+    """Import what a run would import late. If that fails, the run itself tells it."""
+    for name in modules:
+        if name not in sys.modules:
+            with contextlib.suppress(ImportError, MonitorURLError):
+                importlib.import_module(name)
+                gc.freeze()
 
 
 def _received(asked: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
@@ -86,6 +112,9 @@ def _become(message: dict[str, Any], descriptors: Sequence[int]) -> None:
     for descriptor in descriptors:
         if descriptor > 2:
             os.close(descriptor)
+    if message["leads"]:
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     os.chdir(message["folder"])
     _have(message["argv"], message["environ"])
 
@@ -94,6 +123,7 @@ def _have(argv: Sequence[str], environ: Mapping[str, str]) -> None:
     """Have these arguments of ``python -m``, and this environment."""
     os.environ.clear()
     os.environ.update(environ)
+    time.tzset()
     sys.argv = ["-m", *argv[argv.index("-m") + 2 :]]
     sys.orig_argv = list(argv)
     _show(argv, [f"{key}={value}" for key, value in environ.items()])

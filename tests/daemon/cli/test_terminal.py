@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from emperord.daemon.cli import terminal
 from journal_builder import building
+from support import warm
 from support.programs import installed
 from support.terminals import Terminal, at_terminal, lines
 
@@ -34,9 +35,8 @@ def replay(journal: str, *words: str) -> list[str]:
 
 
 def piped(argv: list[str], **environ: str) -> str:
-    done = subprocess.run(
-        argv, capture_output=True, text=True, check=True, env={**os.environ, **environ}
-    )
+    done = warm.run(argv, {**os.environ, **environ})
+    done.check_returncode()
     return done.stdout
 
 

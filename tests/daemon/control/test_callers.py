@@ -11,16 +11,17 @@ import pytest
 from emperord.daemon.control.caller import Caller, caller, command_line
 from emperord.daemon.control.refusals import LONGEST_REASON, Refusals, reason_of
 from emperord.journal.events import RequestRefused
+from support import warm
 from support.kept import Emperor
 
 ME = Caller(1000, 17, 1001, "emperor-ctl stop a.ini")
 
 
 def replayed(emperor: Emperor, *words: str) -> str:
-    argv = [sys.executable, "-m", "emperord.replay.main", "--journal", str(emperor.journal), *words]
-    return subprocess.run(
-        argv, capture_output=True, text=True, check=True, env=emperor.environ
-    ).stdout
+    replay = [sys.executable, "-P", "-m", "emperord.replay.main", "--journal", str(emperor.journal)]
+    done = warm.run([*replay, *words], emperor.environ)
+    done.check_returncode()
+    return done.stdout
 
 
 def test_a_request_tells_its_process_its_session_and_its_reason(running: Emperor) -> None:

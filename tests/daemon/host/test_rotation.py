@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from support import warm
 from support.daemon import Daemon
 from support.kept import Emperor
 from support.tyrant import ALICE, ALICES, common_ground
@@ -26,8 +27,8 @@ COUNTS = program("sh", "-c", "n=0; while :; do n=$((n+1)); echo line $n; sleep 0
 def status(daemon: Daemon) -> dict[str, Any]:
     """The JSON of ``emperor-ctl status``."""
     control = f"{daemon.journal}.sock"
-    words = [sys.executable, "-m", "emperord.daemon.ctl", "--control", control, "status", "--json"]
-    asked = subprocess.run(words, capture_output=True, check=False)
+    ctl = [sys.executable, "-P", "-m", "emperord.daemon.ctl", "--control", control]
+    asked = warm.run([*ctl, "status", "--json"], daemon.environ)
     told: dict[str, Any] = json.loads(asked.stdout)
     return told
 
