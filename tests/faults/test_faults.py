@@ -40,7 +40,7 @@ KEPT: Final = {
 }
 
 
-@pytest.mark.few(5)
+@pytest.mark.few(3)
 @pytest.mark.parametrize("case", KEPT.values(), ids=KEPT.keys())
 def test_a_fault_that_once_did_harm(case: str) -> None:
     [result] = run([Case.parsed(case)])

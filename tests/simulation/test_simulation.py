@@ -209,8 +209,8 @@ def test_a_planted_bug_is_caught_and_cut_down(daemon: type[Shell]) -> None:
 
 
 @pytest.mark.few(
-    *("retry is overlooked", "loyalty is overlooked", "nothing is forgiven"),
-    *("pressure has no effect", "sources take no turns", "refused configs are taken"),
+    *("loyalty is overlooked", "pressure has no effect"),
+    *("sources take no turns", "refused configs are taken"),
 )
 @pytest.mark.parametrize("bug", FOLDS)
 def test_a_wrong_decision_is_caught(bug: str) -> None:
