@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from emperord.journal.chain import digest
 from support.daemon import Daemon
+from support.effort import examples
 from support.others import most_memory
 from support.services import Order
 from support.vassals import SLEEPER
@@ -189,9 +190,11 @@ def test_a_silent_server_holds_up_nobody(make_daemon: MakeDaemon, row: Row, tmp_
 
 # A flood
 
-NAMES, CHANGES, PART = 250, 5000, 500
+NAMES, PART = 250, 500
+CHANGES = min(5000, examples(4000))
 
 
+@pytest.mark.search
 @over_all_but("dir")
 def test_a_flood_of_changes(make_daemon: MakeDaemon, row: Row, tmp_path: Path) -> None:
     def text(number: int) -> str:
