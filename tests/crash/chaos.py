@@ -204,6 +204,7 @@ class Chaos:
         processes.kill(pid)
         until(lambda: not processes.alive(pid), "the daemon dies")
         self.kills += 1
+        self.emperor.let_go()
         subprocess.run(["umount", "--lazy", state], check=True)
         subprocess.run(["mount", "-o", "loop", str(device), state], check=True)
         self.emperor.send(signal.SIGCONT)

@@ -419,6 +419,7 @@ def test_a_file_system_that_turns_read_only_harms_nothing(daemon: Daemon, hearin
         daemon.send(signal.SIGINT)
         daemon.until(lambda: "asked again" in daemon.log(), "it says what asking again would do")
         assert daemon.insist(signal.SIGINT) == 3
+        daemon.let_go()
     with mounted(daemon.state, "-o", "loop", str(image)):
         daemon.start()
         daemon.phase("b.ini", "ready")

@@ -167,7 +167,10 @@ def test_vassals_come_back_without_being_announced(
     daemon.stop()
 
 
-def test_a_daemon_without_it_does_not_load_it(make_daemon: MakeDaemon) -> None:
+def test_a_daemon_without_it_does_not_load_it(
+    make_daemon: MakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STARTS", "cold")  # tests/support/warm.py
     daemon = make_daemon().start()
     maps = Path(f"/proc/{daemon.pid}/maps").read_text()
     assert "_asyncio" not in maps  # trio_asyncio would have brought it
