@@ -29,6 +29,15 @@ from .rebuild import NotFound, fleet_at
 BAD: Final = ("died", "rolled_back", "barred")
 GOOD: Final = ("accepting", "running")
 
+
+class NotBad(NotFound):
+    """No deploy is bad. ``good`` is the last good one, where a later one was refused."""
+
+    def __init__(self, told: str, good: Deploy | None) -> None:
+        super().__init__(told)
+        self.good = good
+
+
 Judge = Callable[[Deploy], bool | None]
 """Whether a deploy is bad; None where it tells nothing."""
 
@@ -82,9 +91,13 @@ def bisect(reader: Reader, name: str, period: Period, judge: Judge) -> Found:
         raise NotFound(f"{shown(name)} has no deploy {period} in this journal")
     if not any(inside):
         within = "" if period.after is None else f" {period}"
-        raise NotFound(
+        refused = [each for each, _ in judged if period.has(each.seq) and each.outcome == "refused"]
+        told = f"; {len(refused)} refused before they ran" if refused else ""
+        good = [each for each, is_bad in judged if is_bad is False]
+        raise NotBad(
             f"no deploy of {shown(name)}{within} is bad; it has {len(inside)}, of them"
-            f" {inside.count(False)} good"
+            f" {inside.count(False)} good{told}",
+            good[-1] if good and refused and refused[-1].seq > good[-1].seq else None,
         )
     found = _last_run(judged)
     if not period.has(found.first_bad.seq):
@@ -118,11 +131,24 @@ def difference(reader: Reader, name: str, found: Found) -> Iterator[bytes]:
 
 
 def last_good(reader: Reader, fleet: Fleet, name: str) -> bytes:
-    """The last config before the bad deploys up to a fleet. Raises NotFound, Damaged."""
-    found = bisect(reader, name, Period(None, fleet.seq), by_outcome())
-    if found.last_good is None:
-        raise NotFound(f"no deploy of {shown(name)} before event {found.first_bad.seq} ran well")
-    return texts.deployed(reader, fleet_at(reader, found.last_good.seq), name)
+    """The last config before the bad deploys up to a fleet. Raises NotFound, Damaged.
+
+    Where none is bad and the last ones were refused, it is the one before those.
+    """
+    try:
+        found = bisect(reader, name, Period(None, fleet.seq), by_outcome())
+    except NotBad as none:
+        if none.good is None:
+            raise
+        last: Deploy | None = none.good
+    else:
+        last = found.last_good
+        if last is None:
+            raise NotFound(
+                f"no deploy of {shown(name)} before event {found.first_bad.seq} ran well"
+            )
+    assert last is not None
+    return texts.deployed(reader, fleet_at(reader, last.seq), name)
 
 
 # How it is told

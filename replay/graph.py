@@ -2,7 +2,8 @@
 
 An event hangs under its recorded cause. One without a cause that is told hangs under the event
 before it, whose state it met. One of a source, an operator, the daemon or another vassal does not.
-A removal hangs under the doubt and the outage of its source.
+A removal hangs under the doubt and the outage of its source. The opening of a change's addresses
+hangs under the event that ordered it.
 
 Of a period, the tree has the events of the period only. One line stands for each event before the
 period under which one of them hangs.
@@ -48,6 +49,8 @@ _LEADS: Final = {
     "vassal_removed": ("listing_doubted", "monitor_recovered", "outage"),
     "listing_doubted": ("monitor_recovered", "outage"),
 }
+# Their recorded cause is the order to the process that runs meanwhile.
+_OPENINGS: Final = ("listen_opened", "listen_refused")
 _ROW: Final = 26  # pixels
 _INDENT: Final = 24
 _LETTER: Final = 7
@@ -123,6 +126,10 @@ def nodes(items: Sequence[Item]) -> list[Node]:
 
 
 def _parent(item: Item, before: Item | None, found: dict[int, Node]) -> tuple[int | None, Kind]:
+    if item.kind in _OPENINGS:
+        for seq in reversed(found):
+            if "listen" in found[seq].item.orders:
+                return seq, "cause"
     if item.cause in found:
         return item.cause, "cause"
     for kind in _LEADS.get(item.kind, ()):

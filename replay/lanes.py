@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final, Literal, NamedTuple
 
 from ..daemon.core.actions import Action
-from ..daemon.core.fleet import Fleet
+from ..daemon.core.fleet import Fleet, Phase
 from ..journal.deploys import DEPLOYS
 from ..journal.events import Event, Exited
 from ..journal.reading import Reader
@@ -39,9 +39,9 @@ _OF_ALL: Final[dict[str, Sort]] = {
     "listing_doubted": "source",
     "observation_rejected": "source",
 }
-_DEATHS: Final = (
-    "spawn_failed", "heartbeat_lost", "health_lost", "vassal_failed", "listen_failed",
-)  # fmt: skip
+_DEATHS: Final = ("spawn_failed", "heartbeat_lost", "vassal_failed", "listen_failed")
+_REFUSALS: Final = ("deploy_refused", "listen_refused")  # of a change
+_RUNS: Final[tuple[Phase, ...]] = ("starting", "ready", "accepting", "reloading")
 
 
 class Bar(NamedTuple):
@@ -123,10 +123,12 @@ class Lanes:
             self._look(fleet, name, self.window.since)
 
     def take(self, fleet: Fleet, event: Event, orders: list[Action], failure: bool) -> None:
-        """See an event that was just folded. ``failure``: an end that no stop had asked for."""
+        """See an event that was just folded. ``failure``: it is one of the vassal's process."""
         name = event.vassal
         if (sort := _sort(event, failure)) is not None:
             text = f"{event.kind.removeprefix('vassal_')} {essence(event.body)}".strip()
+            if event.kind == "deadline_passed":
+                text = "was not ready in time"
             about = shown(event.monitor) if sort == "source" and event.monitor else ""
             source = event.monitor if sort == "source" else None
             self._mark(name, Mark(event.at, event.seq, sort, f"{text} {about}".strip(), source))
@@ -162,6 +164,8 @@ def _sort(event: Event, failure: bool) -> Sort | None:
         return "deploy" if kind in ("vassal_added", "vassal_changed") else "removal"
     if failure or kind in _DEATHS:
         return "death"
+    if kind in _REFUSALS:
+        return "deploy"
     return _OF_ALL.get(kind)
 
 
@@ -204,16 +208,23 @@ def lanes(reader: Reader, window: Window) -> Lanes:
     found = Lanes(window)
     found.begin(fleet)
     for event, row in intact_events.events(reader, window.before, window.last):
-        failure = _is_failure(fleet, event)
+        orders = decode_actions(row[7])
+        failure = _is_failure(fleet, event, orders)
         fold_one(fleet, event)
-        found.take(fleet, event, decode_actions(row[7]), failure)
+        found.take(fleet, event, orders, failure)
     found.finish()
     return found
 
 
-def _is_failure(fleet: Fleet, event: Event) -> bool:
+def _is_failure(fleet: Fleet, event: Event, orders: list[Action]) -> bool:
     body: Any = event.body
     vassal = fleet.vassals.get(event.vassal or "")
-    if vassal is None or not isinstance(body, Exited) or vassal.attempt != body.attempt:
+    if vassal is None:
+        return False
+    if event.kind == "health_lost":  # its settings may want it noted, and no more
+        return any(order.do == "stop" for order in orders)
+    if event.kind == "deadline_passed":  # not ready in time; the time of a stop is no failure
+        return vassal.phase in _RUNS and any(order.do == "kill" for order in orders)
+    if not isinstance(body, Exited) or vassal.attempt != body.attempt:
         return False
     return vassal.phase != "stopping" and is_failure(vassal.spec, body)

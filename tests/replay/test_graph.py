@@ -235,3 +235,21 @@ def test_a_death_that_no_daemon_saw_has_the_start_that_found_it(tmp_path: Path) 
     assert "daemon_started: version 0.1.0, pid 100; the one before ended when the machine" in text
     told = json.loads(run(path, "b.ini", "--json").stdout)
     assert [node["seq"] for node in told["nodes"]][-2:] == [9, 12]
+
+
+def test_addresses_are_opened_because_of_the_change(tmp_path: Path) -> None:
+    """The recorded cause is the order to the process that runs meanwhile."""
+    path = str(tmp_path / "journal.db")
+    settings = {"command": "serve", "listen": "127.0.0.1:80"}
+    with building(path) as b:
+        b.start()
+        b.added("a.ini", b"one", settings=settings)  # 3
+        b.spawned("a.ini")
+        b.changed("a.ini", b"two", settings={**settings, "listen": "127.0.0.1:81"})  # 5
+        attempt = b.attempt("a.ini")
+        b.event("listen_refused", "a.ini", cause=attempt, change=5, reason="taken")  # 6
+        b.operator("reload", "a.ini")  # 7
+        b.event("listen_opened", "a.ini", cause=attempt, change=7)  # 8
+    told = json.loads(run(path, "a.ini", "--json").stdout)
+    parents = {edge["to"]: edge["from"] for edge in told["edges"]}
+    assert (parents[6], parents[8]) == (5, 7)

@@ -121,3 +121,31 @@ def test_a_loop_of_late_starts_is_an_incident_and_reloads_are_none(tmp_path: Pat
     assert page.startswith("# a.ini is down since")
     assert "- 3 a.ini\n" in page
     assert "b.ini" not in page.partition("## Deaths by vassal")[2]
+
+
+def _marks(path: str) -> list[tuple[str, str]]:
+    told = json.loads(ask(path, "timeline", "--json").stdout)
+    (lane,) = [lane for lane in told["lanes"] if lane["vassal"] == "a.ini"]
+    return [(mark["sort"], mark["text"]) for mark in lane["marks"]]
+
+
+def test_the_timeline_has_each_failure_once(tmp_path: Path, story: Any) -> None:
+    deaths = [text for sort, text in _marks(_path(tmp_path, story)) if sort == "death"]
+    late_, sick_ = ["was not ready in time"] * 2, ["health_lost failed checks in a row: 3"]
+    assert deaths == (late_ if story is late else sick_)
+
+
+def noted(b: Builder) -> None:
+    """Its checks fail, and its settings want that noted, and no more."""
+    checked = {"health": "tcp://127.0.0.1:8000", "health-action": "record"}
+    b.added("a.ini", b"good\n", settings={**PLAIN, **checked})
+    b.spawned("a.ini")
+    b.of_attempt("health_lost", "a.ini", failures=3)
+    b.of_attempt("health_regained", "a.ini")
+
+
+def test_health_that_is_noted_alone_is_no_death(tmp_path: Path) -> None:
+    path = _path(tmp_path, noted)
+    assert [sort for sort, _ in _marks(path)] == ["deploy"]
+    assert json.loads(ask(path, "report", "--json").stdout)["fleet"]["deaths"] == 0
+    assert json.loads(ask(path, "why", "a.ini", "--json").stdout)["break"] is None

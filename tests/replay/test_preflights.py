@@ -119,3 +119,12 @@ def test_a_refused_deploy_broke_nothing(tmp_path: Path) -> None:
     told = json.loads(said(path, "why", "a.ini", "--json"))
     assert told["break"]["broken_by"]["seq"] == told["break"]["under"]["seq"] == 3
     assert told["facts"]["since deploy"].startswith("event 3,")
+
+
+def test_a_refused_deploy_is_not_bad_and_is_told(path: str) -> None:
+    run = CliRunner().invoke(cli, ["--journal", path, "bisect", "a.ini"])
+    told = "no deploy of a.ini is bad; it has 3, of them 2 good; 1 refused before they ran"
+    assert told in run.output
+    assert said(path, "show", "a.ini", "--last-good") == "two\n"
+    (lane,) = json.loads(said(path, "timeline", "a.ini", "--json"))["lanes"][1:]
+    assert ("deploy", 10) in [(mark["sort"], mark["seq"]) for mark in lane["marks"]]
