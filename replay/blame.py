@@ -26,6 +26,7 @@ from ..journal.times import EventNumber, rfc3339
 from ..monitors.names import shown
 from .altered_rows import altered
 from .authors import author
+from .change_groups import GAP
 from .deploys import deploys
 from .names import check_known
 from .rebuild import NotFound
@@ -148,15 +149,21 @@ def _renamed_from(reader: Reader, version: Version) -> str | None:
         if added is not None
         and row[4] not in (None, version.vassal)
         and abs(row[1] - added[1]) <= _TOGETHER
-        and _last_config(reader, row[4], row[0]) == version.digest
+        and _had(reader, row[4], row[0], version.digest, added[1] - GAP)
     ]
     return min(fits)[1] if fits else None
 
 
-def _last_config(reader: Reader, name: str, seq: int) -> str | None:
+def _had(reader: Reader, name: str, seq: int, digest: str | None, before: int) -> bool:
+    """Whether a vassal had this text last, up to an event, and got it before that time.
+
+    Vassals of one listing may have the same text, and none of them is another one renamed.
+    """
     row = reader.last_of(name, DEPLOYED, seq)
     body = None if row is None else reader.decode(row).body
-    return body.spec.config if isinstance(body, Announced) else None
+    if row is None or not isinstance(body, Announced):
+        return False
+    return body.spec.config == digest and row[1] < before
 
 
 def _content(reader: Reader, digest: str | None) -> bytes | None:

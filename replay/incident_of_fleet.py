@@ -322,7 +322,8 @@ def _rollout_facts(old: Fleet, now: Fleet) -> Iterator[tuple[str, str]]:
         having = [vassal for vassal in fleet.vassals.values() if vassal.attempt is not None]
         behind = sum(map(is_behind, having))
         complete = "complete" if not behind else f"{behind} run an older config"
-        yield label, f"{len(having) - behind} of {len(having)}: {complete} (event {fleet.seq})"
+        told = f"{len(having) - behind} of {len(having)}: {complete}" if having else "none runs"
+        yield label, f"{told} (event {fleet.seq})"
 
 
 def _died_meanwhile(reader: Reader, one: Incident, upto: int) -> Section:

@@ -11,7 +11,7 @@ from emperord.journal import chain
 from emperord.replay import blame
 from hypothesis import given
 from hypothesis import strategies as st
-from journal_builder import MONITOR, building
+from journal_builder import MONITOR, SECOND, building
 from support.replaying import asking
 
 OTHER = "pg://db;SELECT 1"
@@ -178,3 +178,14 @@ def test_lines_of_long_texts_match_but_those_that_moved() -> None:
     old = [b"%d" % i for i in range(3000)]
     new = [old[-1], *old[:1500], b"new", *old[1500:-1]]
     assert len(blame.matched(old, new)) == 2999
+
+
+def test_vassals_of_one_listing_with_the_same_text_are_no_renames(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        builder.start()
+        builder.added("a.ini", b"x\n")  # 3
+        builder.at -= SECOND  # listed with it
+        builder.added("b.ini", b"x\n")  # 4
+        builder.removed("a.ini")  # 5
+    assert [(one["seq"], one["vassal"]) for one in told(path, "b.ini")] == [(4, "b.ini")]
