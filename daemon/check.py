@@ -139,7 +139,7 @@ def _would_run(name: str, seen: contract.Seen, policy: Policy, source: str) -> t
         warning = ", which its config must not bind itself: remove that line" if theft else ""
         line += f"  (on demand at {spec.socket}{warning})"
     if target.runs_file(spec) and seen.content is not None:
-        unkept = target.unkept(spec, preflight.bound_by(seen.content), policy)
+        unkept = target.unkept(spec, preflight.bound_by(seen.content), policy, source)
         line += f"  (warning: {unkept})" if unkept else ""
     cwd = spec.settings.get("directory", spec.cwd)
     return False, line + (f"  (in {cwd})" if cwd and cwd != os.getcwd() else "")

@@ -28,13 +28,14 @@ _WORDS: Final = "emperord.ctl.words"  # in the context: the command line
 _LONG: Final = 3600.0  # seconds for a copy of a journal to be verified
 
 
-# Commands that only look, each in a module that is imported when it is needed.
+# Commands in modules of their own, which are imported when they are needed.
 _LOOKING: Final = {
     "check": ".client.check",
     "events": "..replay.live_events",
     "explain": ".client.explain",
     "list": ".client.listing",
     "logs": ".client.logs",
+    "rollout": ".client.rollout",
     "show": ".client.show",
     "status": ".client.status",
     "top": ".client.top",

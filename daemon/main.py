@@ -36,7 +36,7 @@ from ..monitors.options import MonitorOptions
 from ..monitors.registry import open_monitor
 from ..monitors.urls import MonitorURLError
 from ..version import VERSION
-from . import option_conflicts, source_names
+from . import option_conflicts, rollout_sizes, source_names
 from .cli import commandline
 from .control.explain import Explainer
 from .core.blame import original
@@ -110,13 +110,13 @@ def _in_words(error: Exception) -> str:
 
 def _run(chosen: dict[str, Any], decided: Policy) -> None:
     option_conflicts.refuse(chosen)
-    monitors, no_configs = open_monitors(chosen["monitor"], decided, chosen["vassal_defaults"])
+    texts, decided = rollout_sizes.parted(chosen["monitor"], decided)
+    for_all = chosen["vassal_defaults"]
+    monitors, no_configs = open_monitors(texts, decided, for_all)
     names = source_names.given(chosen["name"], [monitor.url for monitor in monitors])
     left_out = summary(no_configs, decided.extra_extension)
     as_root = users.root_warning(decided, meant=chosen["as_root"])
-    no_start = users.lacks_root(decided) or option_files.flaw(
-        decided, defaults=chosen["vassal_defaults"]
-    )
+    no_start = users.lacks_root(decided) or option_files.flaw(decided, defaults=for_all)
     if chosen["check"]:
         _check(chosen, decided, monitors, left_out, as_root, no_start)
     _make_sure(chosen, decided, monitors, left_out, no_start)

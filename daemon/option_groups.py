@@ -37,6 +37,7 @@ from .host import cgroup_base
 from .host.vassal_log import MOST_PARTS
 from .keeper import stdio
 from .option_kinds import Decorator, Monitors, option
+from .rollout_options import rollouts
 
 EMPEROR: Final = "--emperor"
 _DEFAULTS: Final = Policy()
@@ -473,6 +474,7 @@ def every() -> list[Decorator]:
         *essentials(),
         *starts(),
         *changes(),
+        *rollouts(),
         *users(),
         *on_demand(),
         *configs(),

@@ -97,6 +97,7 @@ def policy(chosen: dict[str, Any]) -> Policy:
         raise click.UsageError(f"{both} contradict each other; give one of them")
     decided = {field: chosen[field] for field in Policy.__struct_fields__ if field in chosen}
     decided["allow_ports"] = chosen.get("allow_ports") or ()
+    decided["rollout"] = chosen.get("rollout") or ""
     if decided.get("max_starting") == AUTO:
         decided["max_starting"] = FLOOR * cores()
         decided["max_starting_ceiling"] = CEILING * cores()

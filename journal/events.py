@@ -25,8 +25,10 @@ from .daemon_events import Ending as Ending
 from .daemon_events import KernelClock as KernelClock
 from .daemon_events import OfKeeper as OfKeeper
 from .daemon_events import PressureObserved as PressureObserved
+from .request import Request as Request
 from .service_events import HealthLost as HealthLost
 from .service_events import HealthRegained, ListenOpened, ListenRefused
+from .service_events import RolloutDue as RolloutDue
 
 
 class Spec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -310,9 +312,6 @@ class Checkpoint(Body, frozen=True):
     digest: str
 
 
-Request = Literal["start", "stop", "restart", "reload", "retry", "reopen", "upgrade"]
-
-
 class OperatorRequested(ByOperator, frozen=True):
     """A person asked. The event's vassal is None when all are meant. ``reason`` is the person's."""
 
@@ -374,6 +373,7 @@ KINDS: Final[dict[str, type[Body]]] = {
     "preflight_passed": PreflightPassed,
     "deploy_refused": DeployRefused,
     "deadline_passed": DeadlinePassed,
+    "rollout_due": RolloutDue,
     # from the daemon and people
     "daemon_started": DaemonStarted,
     "daemon_ready": Empty,  # recovered, and every source was heard or its time was up

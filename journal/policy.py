@@ -28,6 +28,10 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     # Failures in a row after a change, after which the last good config is back. 0: never.
     rollback: int = 0
+    # Rollouts: how many vassals of a source change at once, a number or per cent; "": all
+    rollout: str = ""
+    rollout_of: tuple[tuple[str, str], ...] = ()  # sizes of single sources, by URL
+    rollout_failures: int = 1  # after so many the rest of a rollout is held back
 
     # The users of vassals, and the treatment of symlinks
     tyrant: bool = False
@@ -58,3 +62,7 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     vassals_include: tuple[str, ...] = ()
     vassals_inherit_before: tuple[str, ...] = ()
     vassals_include_before: tuple[str, ...] = ()
+
+    def rollout_size(self, source: str) -> str:
+        """How many vassals of a source may change at once, as it was given; empty: all."""
+        return dict(self.rollout_of).get(source, self.rollout)

@@ -27,3 +27,13 @@ class HealthRegained(Body, frozen=True):
     """A check of the attempt's process has passed again."""
 
     attempt: int
+
+
+class RolloutDue(Body, frozen=True):
+    """A deadline of a rollout passed; the fold ignores one that is not the rollout's own.
+
+    ``rollout`` is the event that opened it.
+    """
+
+    rollout: int
+    deadline: int

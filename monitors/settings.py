@@ -11,6 +11,7 @@ be parsed has no such section; uWSGI complains of it better than we could.
 | `reload` | how a change gets to it: `auto`, `signal`, `restart` or `none` |
 | `restart` | after which ends it is started again: `always`, `on-failure` or `no` |
 | `success-exit-codes` | the exit codes of an end that is none of a failure, 0 to 255 |
+| `canary` | whether it changes before others in a rollout: `no` or `yes` |
 | `reload-signal` | what makes it reload: a signal's name, with or without SIG, or number |
 | `stop-signal` | what makes it stop, likewise |
 | `nofile`, `nproc` | how many files it may have open, and processes its user may have |
@@ -57,6 +58,7 @@ _NULLS: Final = ("", "~", "null", "Null", "NULL")  # how YAML writes that there 
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "reload": ("auto", "signal", "restart", "none"),
     "restart": ("always", "on-failure", "no"),
+    "canary": ("no", "yes"),
 }
 KEYS: Final = (
     "command", *CHOICES, "success-exit-codes", "reload-signal", "stop-signal", *LIMITS, *world.KEYS,

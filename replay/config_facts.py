@@ -10,10 +10,11 @@ from ..monitors.names import shown
 
 def config_facts(vassal: Vassal, fleet: Fleet) -> Iterator[tuple[str, str]]:
     """Labels and texts; one where the process has what is wanted, or there is no process."""
-    unchecked = unchecked_text(vassal)
+    unchecked = unchecked_text(vassal, fleet.rollouts)
     if unchecked is not None:
         back = vassal.refused is not None and vassal.refused.rolled_back
-        yield "rollback" if back else "preflight", shown(unchecked)
+        label = "rollback" if back else "preflight" if vassal.waits_in is None else "rollout"
+        yield label, shown(unchecked)
     wanted = f"{short(vassal.spec.config)}, from {shown(vassal.monitor)}"
     if not is_behind(vassal):
         yield "config", wanted

@@ -29,11 +29,10 @@ _NEWS: Final = {
     "accepting": ("vassal_accepting",),
     "died": _DEATHS,
     "superseded": DEPLOYS,
-    "held": DEPLOYED,
     "refused": ("deploy_refused",),
     "rolled_back": (*_DEATHS, "operator_requested"),
 }
-_OUTCOMES: Final = (*_NEWS, "running", "barred", "stopped")
+_OUTCOMES: Final = (*_NEWS, "running", "barred", "stopped", "held")
 
 
 def stored(reader: Reader, which: Filter) -> Iterator[Deploy | None]:

@@ -113,7 +113,7 @@ def _cells(vassal: Vassal, fleet: Fleet, line: int, sources: Sources) -> tuple[s
         shown(vassal.reason or ""),
         None if vassal.hold is None else hold_text({"hold": hold_record(vassal.hold)}),
         due_text(vassal, line),
-        shown(unchecked_text(vassal) or ""),
+        shown(unchecked_text(vassal, fleet.rollouts) or ""),
         None if deadline is None else f"next try {told(parse(deadline))[11:]}",
     ]
     now = noted_until(fleet, fleet.at)

@@ -307,7 +307,7 @@ def record(reader: Reader, told: Story) -> dict[str, Any]:
         "facts": dict(facts(reader, told)),
         "state": None
         if vassal is None
-        else vassal_record(vassal, noted_until(told.fleet, told.at)),
+        else vassal_record(vassal, noted_until(told.fleet, told.at), told.fleet.rollouts),
     }
 
 

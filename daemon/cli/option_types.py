@@ -173,6 +173,16 @@ def port_ranges(text: str) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
+def rollout_size(text: str) -> str:
+    """How many vassals of a source may change at once: a number, 1 or more, or per cent."""
+    found = re.fullmatch(r"0*([1-9][0-9]{0,6})(%?)", text.strip())
+    if found is None or (found[2] and int(found[1]) > 100):
+        raise click.BadParameter(
+            f"{text!r} is no number of vassals; write 1 or more, or per cent, as in 10%"
+        )
+    return found[1] + found[2]
+
+
 def whole_or_auto() -> Callable[[object], int | str]:
     """A whole number, 1 or more, or ``auto``."""
     convert = whole()

@@ -7,6 +7,7 @@ from ...journal import times
 from ...journal.times import age
 from ...monitors.names import shown
 from ..core.end_text import aged
+from ..core.rollout_text import part_text
 from ..core.step_text import check_text, step_text
 from . import terminal
 from .digests import short
@@ -131,7 +132,9 @@ def due_text(vassal: Mapping[str, Any]) -> str:
 
 
 def unchecked_text(vassal: Mapping[str, Any]) -> str:
-    """Why its wanted config does not run: it is being checked, was refused, or rolled back."""
+    """Why its wanted config does not run: it waits, is checked, was refused, or rolled back."""
+    if (waits := part_text(vassal.get("rollout"))) != "":
+        return waits
     told = (_told(vassal.get(key)) for key in ("refused", "rolled_back"))
     refused, back = told  # no daemon of a former version says it
     return check_text(vassal.get("check"), refused, vassal["phase"], back)

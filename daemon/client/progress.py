@@ -75,6 +75,12 @@ class Bar:
             self._done += 1
             self._draw()
 
+    def show(self, done: int, total: int) -> None:
+        """So many of so many are done now."""
+        with self._lock:
+            self._done, self._total = done, total
+            self._draw()
+
     def _begin(self) -> None:
         with self._lock:
             self._is_time = bool(self._title)

@@ -9,6 +9,7 @@ from ...monitors.names import shown
 from ..cli import commandline, terminal
 from ..cli.nearest import is_pattern
 from ..cli.vassals import due_text, hold_text, last_exit_text
+from ..core.rollout_text import part_text
 from . import choosing
 from .asking import REFUSED, ask, end
 from .completing import VASSALS
@@ -77,5 +78,6 @@ def _in_words(vassal: choosing.Record) -> dict[str, str | None]:
         "hold": hold_text(vassal),
         "refused": _refusal(vassal.get("refused")),
         "rolled_back": _refusal(vassal.get("rolled_back")),
+        "rollout": part_text(vassal.get("rollout")) or None,
         **{key: local(vassal[key]) for key in _TIMES if vassal.get(key) is not None},
     }

@@ -19,7 +19,7 @@ from .server import Client, Refused
 
 # Requests that change nothing. ``explain`` is not among them: it has environments and configs,
 # which often hold passwords.
-LOOKS: Final = ("status", "list", "show", "why", "log", "wait")
+LOOKS: Final = ("status", "list", "show", "why", "log", "wait", "rollout")
 _PEERGROUPS: Final = 59  # SO_PEERGROUPS of asm-generic/socket.h; socket has no name for it
 _ROOM: Final = 1024  # bytes; socket.getsockopt has no more
 _MOST_ROOM: Final = 65_536 * 4  # bytes, for NGROUPS_MAX of Linux

@@ -23,7 +23,7 @@ from ..host import altered
 KINDS: Final = (
     "estranged", "paused", "keeper died", "linked", "lost log",
     "no witness", "clock", "own log", "logs shared",
-    "unreachable", "doubted", "over budget", "barred", "refused", "rolled back",
+    "unreachable", "doubted", "over budget", "barred", "held back", "refused", "rolled back",
     "throttled", "crashing", "hanging", "unhealthy",
     "text altered", "log renamed", "flooding", "unknown process",
     "left process", "no cgroup", "no limits",
@@ -114,6 +114,7 @@ class Recent:
 def attention(daemon: Daemon, now: int) -> list[dict[str, Any]]:
     """All troubles, as the control socket tells them."""
     found = [*_of_daemon(daemon), *_of_monitors(daemon), *_of_accounts(daemon, now)]
+    found += _of_rollouts(daemon.fleet)
     for _, vassal in sorted(daemon.fleet.vassals.items()):
         found += _of_vassal(vassal, daemon.status_of(vassal.name), now)
         if vassal.name in daemon.altered or daemon.recent.lacks_text(vassal.name):
@@ -166,6 +167,16 @@ def _of_monitors(daemon: Daemon) -> Iterator[dict[str, Any]]:
         if count:
             reason = f"{count} rejections are not recorded, because there were too many in an hour"
             yield _entry("over budget", None, reason, monitor=url)
+
+
+def _of_rollouts(fleet: Fleet) -> Iterator[dict[str, Any]]:
+    for rollout in fleet.rollouts.values():
+        if rollout.held is not None and rollout.aborted is None and rollout.waiting:
+            reason = (
+                f"{rollout.waiting} in rollout {rollout.seq}, of which {len(rollout.failed)} of"
+                f" {rollout.total} failed: 'emperor-ctl rollout continue' or abort"
+            )
+            yield _entry("held back", rollout.at, reason, monitor=rollout.monitor)
 
 
 def _of_accounts(daemon: Daemon, now: int) -> Iterator[dict[str, Any]]:

@@ -117,17 +117,21 @@ class Explainer:
 
 def _of_target(vassal: Vassal, policy: Policy) -> Iterator[str]:
     """Notes on a wanted config that may not run, and on one that could not be kept."""
-    unchecked = unchecked_text(vassal)
+    unchecked = unchecked_text(vassal, {})
     if unchecked is not None:
         yield unchecked
+    until = "until a preflight passes"
+    if vassal.waits_in is not None:
+        yield f"its change waits for its turn in rollout {vassal.waits_in}, or is held back"
+        until = "until then"
     if vassal.is_open:
         kept = vassal.kept
         if kept is None:
-            yield "until a preflight passes, nothing can be started"
+            yield f"{until}, nothing can be started"
         else:
             where = "a copy of " if kept.copy else ""
-            back = vassal.refused is not None and vassal.refused.rolled_back
-            until = "until it changes" if back else "until a preflight passes"
+            if vassal.refused is not None and vassal.refused.rolled_back:
+                until = "until it changes"
             yield f"{until}, a start uses {where}config {kept.config}"
     if (unkept := unkept_text(vassal, policy)) is not None:
         yield unkept

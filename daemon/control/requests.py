@@ -25,7 +25,7 @@ from ..core.records import moment_record, vassal_record
 from ..core.running import in_line, waiting_steps, waits_in_line
 from ..core.target import unkept_text
 from ..host import threads
-from . import access
+from . import access, rollouts
 from .attention import Daemon as Troubled
 from .attention import attention
 from .caller import Caller
@@ -42,7 +42,7 @@ from .stories import why
 _TRIAL: Final = 20.0  # seconds for a new version to say which one it is
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 # Refused ones are recorded. That of another emperor, to take over, is no operator's.
-_CHANGES: Final = (*VERBS, "reopen", "upgrade", "adopt", "restore")
+_CHANGES: Final = (*VERBS, *rollouts.CHANGES, "reopen", "upgrade", "adopt", "restore")
 
 
 class Daemon(Troubled, Orderly, Protocol):
@@ -139,9 +139,15 @@ class RequestHandler:
             return await self._orders.wait(request, client)
         if do == "reopen":
             return await self._reopen(request, client)
+        if do == "rollout":
+            return rollouts.rollouts(self._daemon.fleet, request)
+        if do in rollouts.CHANGES:
+            self._orders.check_journal()
+            return await rollouts.change(self._daemon, do, request, client)
         known = ", ".join(
-            ("status", "list", "show", "explain", "why", "log", *VERBS, "wait", "reopen", "upgrade")
-        )
+            ("status", "list", "show", "explain", "why", "log", *VERBS, "wait", "rollout",
+             *rollouts.CHANGES, "reopen", "upgrade")
+        )  # fmt: skip
         raise Refused(f"there is no {shown(str(do))[:40]!r}; ask one of {known}")
 
     def _status(self) -> dict[str, Any]:
@@ -186,7 +192,7 @@ class RequestHandler:
             uptime = round(elapsed - vassal.start_time / _TICKS, 3)
         now = self._daemon.now()
         return {
-            **vassal_record(vassal, now),
+            **vassal_record(vassal, now, self._daemon.fleet.rollouts),
             "in_line": line if waits_in_line(vassal) else None,
             "since": rfc3339(vassal.since),
             "held": vassal.held,

@@ -85,10 +85,14 @@ def _adding(
     vassal: tuple[str, ...] = (),
     spec: tuple[str, ...] = (),
     policy: tuple[str, ...] = (),
+    fleet: tuple[str, ...] = (),
 ) -> Projection:
     """The projection after one, which has more fields."""
     return before._replace(
-        vassal=before.vassal + vassal, spec=before.spec + spec, policy=before.policy + policy
+        vassal=before.vassal + vassal,
+        spec=before.spec + spec,
+        policy=before.policy + policy,
+        fleet=before.fleet + fleet,
     )
 
 
@@ -101,8 +105,14 @@ _SOCKETS: Final = _adding(
 )
 _SICK: Final = _adding(_SOCKETS, vassal=("sick",))
 _GOOD: Final = _adding(_SICK, vassal=("good",), policy=("rollback",))
+_ROLLOUT: Final = _adding(
+    _GOOD,
+    vassal=("waits_in",),
+    policy=("rollout", "rollout_of", "rollout_failures"),
+    fleet=("rollouts", "rolled", "turned"),
+)
 PROJECTIONS: Final[dict[int, Projection]] = dict(
-    enumerate((_FIRST, _ANEW, _OWN_SETTINGS, _LATE, _TARGET, _SOCKETS, _SICK, _GOOD), 1)
+    enumerate((_FIRST, _ANEW, _OWN_SETTINGS, _LATE, _TARGET, _SOCKETS, _SICK, _GOOD, _ROLLOUT), 1)
 )
 # Fields that no projection lists, because they stand in the projection as a part of their own, or
 # because each event has them.

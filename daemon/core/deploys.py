@@ -22,7 +22,8 @@ those that today's fold would give.
 ``stopped``     removed, and its process has gone (or there was none); or an operator stopped it
                 before it accepted
 ``held``        it came while an operator held the vassal, and waits. It stays so if another one
-                comes first: it never ran because of the hold. A start makes it pending.
+                comes first: it never ran because of the hold. A start makes it pending. The
+                same holds for one that is held back in a rollout, until an operator continues it.
 ``refused``     its preflight failed. A later check of the same deploy may pass: then another
                 outcome takes its place.
 ``rolled_back`` it failed so often that the last good config is back. It takes the place of
@@ -53,6 +54,7 @@ from .actions import Action
 from .fleet import UP, Fleet, Phase, Vassal
 from .fold import fold
 from .reloads import awaits_ready
+from .rollout_moves import is_held_back
 
 log = logging.getLogger("emperor")
 
@@ -186,6 +188,8 @@ class Deploys:
                 self._deploy(fleet, event, phase, previous, owned)
             elif name in self.open:
                 self.look(fleet, event, phase, name)
+            if fleet.rollouts or fleet.turned:
+                self._see_rollouts(fleet, event)
             if orders and self.open:
                 self.order(fleet, event, orders)
         except Exception:  # a view for people; no vassal waits for what it would say
@@ -257,7 +261,7 @@ class Deploys:
         if deploy.outcome == "died":
             _of_failures(deploy, event, vassal)
         elif not deploy.settled:
-            _of_phase(deploy, event, vassal)
+            _of_phase(fleet, deploy, event, vassal)
         if deploy.settled:
             del self.open[name]
         elif (
@@ -267,6 +271,23 @@ class Deploys:
         ):
             return
         self.touched[deploy.seq] = deploy
+
+    def _see_rollouts(self, fleet: Fleet, event: Event) -> None:
+        """Some have had their turn by this event, or those that wait are held back from now on."""
+        names = [name for name in fleet.turned if name != event.vassal]
+        for rollout in fleet.rollouts.values():
+            if event.seq in (rollout.held, rollout.aborted):
+                names += rollout.names
+        for name in names:
+            deploy = self.open.get(name)
+            if deploy is None:
+                continue
+            was = deploy.outcome, deploy.outcome_seq
+            _of_phase(fleet, deploy, event, fleet.vassals.get(name))
+            if deploy.settled:
+                del self.open[name]
+            if deploy.settled or was != (deploy.outcome, deploy.outcome_seq):
+                self.touched[deploy.seq] = deploy
 
     def order(self, fleet: Fleet, event: Event, actions: Sequence[Action]) -> None:
         """Note which attempt runs the config of an open deploy."""
@@ -382,10 +403,11 @@ def _is_rolled_back(event: Event, vassal: Vassal | None) -> bool:
     return refused is not None and refused.rolled_back and refused.seq == event.seq
 
 
-def _of_phase(deploy: Deploy, event: Event, vassal: Vassal | None) -> None:
+def _of_phase(fleet: Fleet, deploy: Deploy, event: Event, vassal: Vassal | None) -> None:
     """Conclude from the vassal's phase after the event."""
     body: Any = event.body
-    if vassal is not None and _goes_on(deploy, event, vassal):
+    held = vassal is not None and (vassal.held or is_held_back(fleet, vassal))
+    if vassal is not None and _goes_on(deploy, event, vassal, held):
         deploy.release()
     if vassal is None:
         deploy.settle("stopped", event)
@@ -404,14 +426,14 @@ def _of_phase(deploy: Deploy, event: Event, vassal: Vassal | None) -> None:
         if deploy.outcome == "pending":
             deploy.settle("stopped", event)
         deploy.settled = deploy.outcome != "held"
-    elif vassal.held and deploy.outcome == "pending" and deploy.kind in DEPLOYED:
+    elif held and deploy.outcome == "pending" and deploy.kind in DEPLOYED:
         deploy.settle("held", event, for_good=False)
 
 
-def _goes_on(deploy: Deploy, event: Event, vassal: Vassal) -> bool:
+def _goes_on(deploy: Deploy, event: Event, vassal: Vassal, held: bool) -> bool:
     """Whether it was kept from running, and is no longer."""
     if deploy.outcome == "rolled_back":
         return vassal.refused is None or not vassal.refused.rolled_back
     if deploy.outcome == "held":
-        return not vassal.held
+        return not held
     return event.kind == "preflight_passed" and not vassal.is_open

@@ -15,6 +15,7 @@ import msgspec
 from ...journal.events import Spec
 from ...journal.policy import Policy
 from .good import Good as Good
+from .rollout import Closed, Rollout
 from .spec_order import in_order
 
 Phase = Literal[
@@ -138,7 +139,8 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     opening: int | None = None  # the event that ordered to open those of a change
     unopened: str | None = None  # why those of its change cannot be opened
     late: str | None = None  # its last start was not ready in time: why the next one waits
-    # While the wanted spec is checked, or refused; see target.py.
+    # While the wanted spec waits for its turn, is checked, or refused; see target.py.
+    waits_in: int | None = None  # the rollout in whose line it waits
     check: int | None = None  # the event that ordered the check under way
     refused: Refusal | None = None
     kept: Spec | None = None  # may be started meanwhile
@@ -147,20 +149,21 @@ class Vassal(msgspec.Struct, omit_defaults=True):
 
     @property
     def is_open(self) -> bool:
-        """Whether its wanted spec may not run: it is being checked, or was refused."""
-        return self.check is not None or self.refused is not None
+        """Whether its wanted spec may not run: it waits, is being checked, or was refused."""
+        return self.check is not None or self.refused is not None or self.waits_in is not None
 
     @property
     def target(self) -> Spec | None:
         """The spec that each start uses; None where nothing may be started."""
-        if self.check is None and self.refused is None:  # is_open, without a call
+        # is_open, without a call
+        if self.check is None and self.refused is None and self.waits_in is None:
             return self.spec
         return self.kept
 
     @property
     def aim(self) -> Spec:
         """The target. Where there is none, the spec that its process has, or had."""
-        if self.check is None and self.refused is None:
+        if self.check is None and self.refused is None and self.waits_in is None:
             return self.spec
         return self.kept or self.running or self.spec
 
@@ -247,6 +250,9 @@ class Fleet(msgspec.Struct):
     # Barred vassals whose address another vassal has, and that holder.
     blocked: dict[str, str] = {}
     spent: dict[str, Spent] = {}  # by account: a user in tyrant mode, else a vassal
+    rollouts: dict[int, Rollout] = {}  # under way or held back, by the event that opened each
+    rolled: dict[str, Closed] = {}  # the last one of each source that has closed
+    turned: list[str] = []  # those that had their turn by the last event
 
 
 _decoder = msgspec.json.Decoder(Fleet)

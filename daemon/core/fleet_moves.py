@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from ...journal.events import Event
 from ...journal.policy import Policy
-from . import rules, slots, target
+from . import rollout_moves, rules, slots, target
 from .blame import Blame
 from .fleet import Fleet, Outage, Pressure, Vassal
 from .source_moves import user_text
@@ -24,6 +24,7 @@ def take_over(fleet: Fleet, event: Event, actions: Actions) -> None:
     fleet.pressure, fleet.booted = None, body.booted
     fleet.version = body.version if body.rules > 1 else ""
     slots.regroup(fleet)
+    rollout_moves.resume(fleet, event)
     for vassal in list(fleet.vassals.values()):
         if vassal.check is not None:  # the daemon before may have ended in the midst of it
             target.order(vassal, event, actions)
@@ -138,6 +139,7 @@ def record_only(fleet: Fleet, event: Event, actions: Actions) -> None:
 
 MOVE_NO_VASSAL: Final = (
     record_only,
+    rollout_moves.take_deadline,  # it moves those that have their turn (``Fleet.turned``)
     note_outage,
     end_outage,
     note_pressure,

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ...journal.events import Event
-from . import budget, claims, fleet_moves, reloads, slots, starts
+from . import budget, claims, fleet_moves, reloads, rollout_moves, slots, starts
 from . import failure_moves as f
 from . import health as h
 from . import listening as l
@@ -166,6 +166,12 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
     "upgrade": dict(  # of the daemon: no vassal is to notice
         queued=i, throttled=i, listening=i, starting=i, ready=i,
         accepting=i, reloading=i, stopping=i, held=i, barred=i),
+    rollout_moves.CONTINUE: dict(  # they move those that have their turn then
+        queued=i, throttled=i, listening=i, starting=i, ready=i,
+        accepting=i, reloading=i, stopping=i, held=i, barred=i),
+    rollout_moves.ABORT: dict(
+        queued=i, throttled=i, listening=i, starting=i, ready=i,
+        accepting=i, reloading=i, stopping=i, held=i, barred=i),
 }
 # fmt: on
 
@@ -227,6 +233,8 @@ def fold(fleet: Fleet, event: Event) -> list[Action]:
     kind = event.kind
     fleet.seq = event.seq
     fleet.at = event.at
+    if fleet.turned:
+        fleet.turned = []
     if event.failed:
         return actions
     budget.charge(fleet, event)
@@ -247,10 +255,14 @@ def fold(fleet: Fleet, event: Event) -> list[Action]:
             raise VassalFault(event.vassal or "") from error
     if kind == "vassal_failed":
         _fail_others(fleet, event, actions)
+    if fleet.rollouts:
+        rollout_moves.follow(fleet, event, actions, TABLE["preflight_passed"])
     if fleet.blocked:
         p.unblock(fleet, event, actions)
     if fleet.open and slots.may_have_turn(fleet):
         _advance(fleet, event, actions)
+    if fleet.rollouts:
+        rollout_moves.note_orders(fleet, actions)
     return actions
 
 
@@ -291,6 +303,9 @@ def _fail_others(fleet: Fleet, event: Event, actions: list[Action]) -> None:
 
 def _operate(fleet: Fleet, event: Event, actions: list[Action]) -> None:
     body: Any = event.body
+    if body.request in (rollout_moves.CONTINUE, rollout_moves.ABORT):
+        rollout_moves.operate(fleet, event, actions)
+        return
     row = TABLE[body.request]
     if event.vassal is None:
         vassals = list(fleet.vassals.values())
@@ -302,13 +317,21 @@ def _operate(fleet: Fleet, event: Event, actions: list[Action]) -> None:
             row[vassal.phase](fleet, vassal, event, actions)
 
 
+def open_up(fleet: Fleet, event: Event, actions: list[Action]) -> None:
+    """The daemon is ready: changes that have their turn now are there before all starts."""
+    fleet.open = not fleet.leaving
+    if fleet.rollouts:
+        rollout_moves.give_turns(fleet, event, actions, TABLE["preflight_passed"])
+    fleet_moves.open_up(fleet, event, actions)
+
+
 FLEET_TABLE: Final[dict[str, FleetMove]] = {
     "observation_rejected": fleet_moves.record_only,
     "listing_doubted": fleet_moves.record_only,
     "monitor_failed": fleet_moves.note_outage,
     "monitor_recovered": fleet_moves.end_outage,
     "daemon_started": fleet_moves.take_over,
-    "daemon_ready": fleet_moves.open_up,
+    "daemon_ready": open_up,
     "daemon_stopping": fleet_moves.wind_down,
     "daemon_stopped": fleet_moves.close_down,
     "operator_requested": _operate,
@@ -320,6 +343,7 @@ FLEET_TABLE: Final[dict[str, FleetMove]] = {
     "checkpoint": fleet_moves.record_only,
     "keeper_lost": fleet_moves.lose_keeper,
     "keeper_back": fleet_moves.have_keeper,
+    rollout_moves.DUE: rollout_moves.take_deadline,
 }
 # Events of the fleet or a source that move no vassal, except by an order.
 MOVES_NO_VASSAL: Final = frozenset(

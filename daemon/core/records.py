@@ -1,5 +1,7 @@
 """Vassals and fleets in the shape of the surface: what ``state`` and ``list`` say as JSON."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from ...journal.events import Spec
@@ -8,15 +10,22 @@ from . import rules
 from .end_text import how, whose
 from .ends import restarts
 from .fleet import End, Fleet, Hold, Refusal, Vassal
+from .rollout import Rollout
+from .rollout_text import part_of
 from .running import due, running_config
 
+NO_ROLLOUTS: Final[Mapping[int, Rollout]] = MappingProxyType({})
 
-def vassal_record(vassal: Vassal, now: int | None) -> dict[str, Any]:
+
+def vassal_record(
+    vassal: Vassal, now: int | None, rollouts: Mapping[int, Rollout] = NO_ROLLOUTS
+) -> dict[str, Any]:
     """A vassal in the shape of the surface.
 
     ``config`` is the digest that its source wants, ``running`` the one that its process has, and
     ``target`` the one that may be started. ``check`` is the event that ordered the preflight which
     runs.
+    ``rollout`` is that of ``rollouts`` in which its change waits.
     Restarts are counted in the hour before ``now``; None where its daemon did not note them.
     """
     spec = vassal.spec
@@ -36,6 +45,7 @@ def vassal_record(vassal: Vassal, now: int | None) -> dict[str, Any]:
         "check": vassal.check,
         "refused": refusal_record(vassal.refused, rolled_back=False),
         "rolled_back": refusal_record(vassal.refused, rolled_back=True),
+        "rollout": part_of(vassal, rollouts),
         "path": spec.path,
         "ts": spec.ts,
         "uid": spec.uid,
@@ -122,7 +132,10 @@ def fleet_record(fleet: Fleet) -> dict[str, Any]:
     now = noted_until(fleet, fleet.at)
     return {
         **moment_record(fleet),
-        "vassals": [vassal_record(fleet.vassals[name], now) for name in sorted(fleet.vassals)],
+        "vassals": [
+            vassal_record(fleet.vassals[name], now, fleet.rollouts)
+            for name in sorted(fleet.vassals)
+        ],
     }
 
 

@@ -82,6 +82,11 @@ PREFLIGHT: Final = Change(
     decision="A change with a preflight is carried out when that has passed, else refused.",
     reason="A config that cannot run ended the instance that ran with the one before.",
 )
+ROLLOUT: Final = Change(
+    since=2,
+    decision="Changes of a source that has a rollout size are carried out a few at a time.",
+    reason="A bad change of a hundred vassals at once ended all of them.",
+)
 
 
 ROLLBACK: Final = Change(

@@ -16,11 +16,13 @@ All of it is derived from the fleet, so no decision depends on it.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 from .fleet import UP, Fleet, Vassal
 from .reloads import needs_restart, tells, way_to_reload
+from .rollout import Rollout
+from .rollout_text import part_of, part_text
 from .step_text import check_text, step_text, steps_text
 
 Due = Literal["start", "reload", "restart"]
@@ -80,8 +82,10 @@ def due_text(vassal: Vassal, line: int) -> str | None:
     return step_text(due(vassal), vassal.phase, line if waits_in_line(vassal) else None) or None
 
 
-def unchecked_text(vassal: Vassal) -> str | None:
-    """Why its wanted config does not run, in words: it is checked, was refused, or rolled back."""
+def unchecked_text(vassal: Vassal, rollouts: Mapping[int, Rollout]) -> str | None:
+    """Why its wanted config does not run, in words: a line, a check, a refusal, a rollback."""
+    if (waits := part_text(part_of(vassal, rollouts))) != "":
+        return waits
     refused, back = vassal.refused, None
     told = None if refused is None else (refused.seq, refused.reason)
     if refused is not None and refused.rolled_back:

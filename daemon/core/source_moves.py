@@ -3,7 +3,7 @@
 from typing import Any
 
 from ...journal.events import Event, Spec
-from . import listening, rollback, slots, target
+from . import listening, rollback, rollout_moves, slots, target
 from .fleet import Fleet, Vassal
 from .reloads import WAITS, is_anothers, needs_restart, reload_in_turn, way_to_reload
 from .starts import bar_reason, begin, moves_socket
@@ -23,14 +23,19 @@ def add(fleet: Fleet, event: Event, actions: Actions) -> None:
 
 
 def take_spec(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> bool:
-    """Take what its source says now; False where its preflight has to pass first."""
+    """Take what its source says now; False where it waits for its turn or its preflight."""
     body: Any = event.body
     assert event.monitor is not None
     rollback.note_change(fleet, vassal, event)
     before, kept = vassal.aim, None
-    if target.has_preflight(fleet, body.spec):
+    waits = rollout_moves.takes_in(fleet, vassal, event)
+    if waits or target.has_preflight(fleet, body.spec):
         kept = target.kept_from(fleet, vassal, event)
     vassal.spec, vassal.bound, vassal.monitor = body.spec, body.bound, event.monitor
+    if waits:
+        vassal.kept = kept
+        rollout_moves.line_up(fleet, vassal, event, actions)
+        return False
     if target.begin_check(fleet, vassal, event, actions, kept):
         return False
     target.turn_to(vassal, before)

@@ -17,6 +17,13 @@ _OVER_BUDGET: Final = "more is recorded of it than its budget allows"
 CHECKED: Final = "waits for its preflight"
 
 
+def untried_text(vassal: Vassal) -> str:
+    """Why it is not started where no config of it may run yet."""
+    return (
+        CHECKED if vassal.waits_in is None else f"waits for its turn in rollout {vassal.waits_in}"
+    )
+
+
 def refusal_text(refused: Refusal) -> str:
     """Why a config that was refused does not run."""
     return f"its config was refused: {refused.reason}"
@@ -69,7 +76,7 @@ def begin(
     elif not fleet.open:
         enter(vassal, "queued", event, "waits for the daemon")
     elif target is None:
-        enter(vassal, "queued", event, CHECKED)
+        enter(vassal, "queued", event, untried_text(vassal))
     elif target.socket:
         vassal.running = target
         enter(vassal, "listening", event)
@@ -86,7 +93,7 @@ def launch(
         enter(vassal, "queued", event, "waits for the daemon")
         return
     if vassal.target is None:  # a client woke it
-        enter(vassal, "queued", event, CHECKED)
+        enter(vassal, "queued", event, untried_text(vassal))
         return
     if vassal.earliest is not None and event.at < vassal.earliest:
         reason = vassal.late or "was started a moment ago"

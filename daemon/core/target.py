@@ -24,11 +24,12 @@ from ...journal.policy import Policy
 from . import rules
 from .actions import Action
 from .fleet import Fleet, Refusal, Vassal
+from .starts import CHECKED as CHECKED
 from .starts import bar_reason
 
 Actions = list[Action]
 NOT_RECORDED: Final = "not in the journal"
-_NO_START: Final = "it cannot be started again while a change of it is checked or was refused"
+_NO_START: Final = "it cannot be started again while a change of it waits or was refused"
 _NO_WAY_BACK: Final = "a change of it cannot be rolled back to it"
 
 
@@ -65,15 +66,16 @@ def rollback_limit(policy: Policy, spec: Spec) -> int:
 
 
 def unkept_text(vassal: Vassal, policy: Policy) -> str | None:
-    """A warning where a change of this vassal that fails would leave nothing to start."""
-    return unkept(vassal.spec, vassal.bound, policy)
+    """A warning where a change of this vassal that may not run would leave nothing to start."""
+    return unkept(vassal.spec, vassal.bound, policy, vassal.monitor)
 
 
-def unkept(spec: Spec, bound: str, policy: Policy) -> str | None:
-    """The same of a spec whose text is ``bound``."""
+def unkept(spec: Spec, bound: str, policy: Policy, source: str) -> str | None:
+    """The same of a spec of this source whose text is ``bound``."""
     if not bound:
         return None
-    consequence = _NO_START if "preflight" in spec.settings else _NO_WAY_BACK
+    waits = "preflight" in spec.settings or policy.rollout_size(source)
+    consequence = _NO_START if waits else _NO_WAY_BACK
     if consequence == _NO_WAY_BACK and not rollback_limit(policy, spec):
         return None
     if bound == NOT_RECORDED:
@@ -101,7 +103,7 @@ def may_check_again(vassal: Vassal) -> bool:
 
 def order(vassal: Vassal, event: Event, actions: Actions) -> None:
     """Have its wanted spec checked, from the beginning. A check that is under way ends."""
-    vassal.check, vassal.refused = event.seq, None
+    vassal.check, vassal.refused, vassal.waits_in = event.seq, None, None
     actions.append(Action("check", vassal.name, event.seq, vassal.spec.config))
 
 
@@ -134,7 +136,7 @@ def cancel(vassal: Vassal, actions: Actions) -> None:
 
 def settle(vassal: Vassal) -> None:
     """Its wanted spec is its target from now on."""
-    vassal.check = vassal.refused = vassal.kept = None
+    vassal.check = vassal.refused = vassal.kept = vassal.waits_in = None
 
 
 def turn_to(vassal: Vassal, before: Spec) -> None:

@@ -1,4 +1,4 @@
-"""The deadlines of vassals: which is next, and when it has passed."""
+"""The deadlines of vassals: which is next, and when it has passed. Rollouts have some, too."""
 
 import heapq
 from collections.abc import Iterable
@@ -11,6 +11,7 @@ from ..core.draft import Draft
 from ..core.fleet import Fleet
 from ..core.fold import MOVES_NO_VASSAL
 from .clock import Clock
+from .rollout_deadlines import RolloutDeadlines
 from .turn import Tell
 
 
@@ -29,6 +30,7 @@ class Deadlines:
     """Remembers the deadline of each vassal that has one. ``tell`` is told of those that pass."""
 
     def __init__(self, clock: Clock, tell: Tell) -> None:
+        self.rollouts = RolloutDeadlines(clock, tell)
         self._clock = clock
         self._tell = tell
         # When to look, whose deadline, and the deadline.
@@ -63,6 +65,7 @@ class Deadlines:
         self._postponed = {}
         heapq.heapify(self._heap)
         self._replanned.set()
+        self.rollouts.plan_all(fleet)
 
     def postpone(self, fleet: Fleet, name: str, late: int) -> None:
         """An order was carried out this many nanoseconds late, so its time ends as much later."""
@@ -75,6 +78,11 @@ class Deadlines:
 
     async def watch(self) -> None:
         """Tell of each deadline that passes, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.rollouts.watch)
+            await self._watch()
+
+    async def _watch(self) -> None:
         while True:
             self._replanned = trio.Event()
             if not self._heap:

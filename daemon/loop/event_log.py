@@ -50,6 +50,7 @@ def say(event: Event, fleet: Fleet, actions: Iterable[Action] = ()) -> list[Line
     lines = [*([] if own is None else [own]), *_of_others(event, fleet, actions)]
     told = (_unkept(event, fleet), _rolled_back(event, fleet))
     lines += [line for line in told if line is not None]
+    lines += _of_rollouts(event, fleet)
     account = budget.newly_over(fleet, event)
     if account is not None:
         lines.append((logging.WARNING, f"{account}: {_OVER_BUDGET}"))
@@ -76,6 +77,26 @@ def _of_event(event: Event, fleet: Fleet) -> Line | None:
     if isinstance(event.body, ClockJumped):
         return level, jump_text(event.body)
     return None
+
+
+def _of_rollouts(event: Event, fleet: Fleet) -> Iterator[Line]:
+    """The lines about rollouts that open, are held back or close by this event."""
+    for rollout in fleet.rollouts.values():
+        what = f"{shown(rollout.monitor)}: rollout {rollout.seq}"
+        if rollout.seq == event.seq:
+            at_once = f"{rollout.size} vassal{'' if rollout.size == 1 else 's'} at once"
+            yield logging.INFO, f"{what} begins, {at_once}"
+        elif event.seq == rollout.aborted:
+            yield logging.WARNING, f"{what} is aborted, {rollout.waiting} keep their former configs"
+        elif event.seq == rollout.held:
+            failed = f"{len(rollout.failed)} of {rollout.total} failed"
+            yield logging.WARNING, f"{what}: {failed}, {rollout.waiting} are held back"
+    for monitor, closed in fleet.rolled.items():
+        if closed.closed == event.seq:
+            level = logging.WARNING if closed.failed else logging.INFO
+            failed = f", {len(closed.failed)} failed" if closed.failed else ""
+            text = f"rollout {closed.seq} is over: {closed.done} done{failed}"
+            yield level, f"{shown(monitor)}: {text}"
 
 
 def _unkept(event: Event, fleet: Fleet) -> Line | None:
@@ -154,6 +175,8 @@ def _is_started_meanwhile(vassal: Vassal, event: Event) -> bool:
 def _detail(event: Event) -> str:
     body: Any = event.body
     match event.kind:
+        case "rollout_due":
+            return f"rollout {body.rollout}"
         case "config_restored":
             return "the journal has its text as it was recorded again"
         case "vassal_changed":

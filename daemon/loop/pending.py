@@ -151,7 +151,9 @@ class Pending:
         actions = self.deploys.take(self.fleet, event, fold=fold)
         self._states.note(self.fleet, event, actions)
         moved.update(getattr(draft.body, "also", ()), (action.vassal for action in actions))
+        moved.update(self.fleet.turned)
         self._deadlines.plan(self.fleet, moved)
+        self._deadlines.rollouts.plan(self.fleet)
         row = (
             event.seq, event.at, event.kind, event.monitor, event.vassal, cause, body,
             recorded(actions, failed=failed),

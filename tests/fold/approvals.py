@@ -35,10 +35,11 @@ class Approvals:
                 self.checks[action.vassal] = action.attempt or 0
                 if event.kind == "daemon_started":
                     self._unbarred(fleet.vassals[action.vassal])
+        self._have_turns(fleet, event)
         vassal = fleet.vassals.get(name)
         if event.kind in _ANNOUNCED or getattr(body, "spec", None) is not None:
             if vassal is not None and vassal.spec is body.spec:
-                self._announced(event, actions)
+                self._announced(event, vassal, actions)
         elif event.kind == "preflight_passed" and self.checks.get(name) == body.check:
             del self.checks[name]
             self.may[name] = self.wanted[name]
@@ -70,7 +71,14 @@ class Approvals:
             if action.do in ("spawn", "reload") and self.may.get(action.vassal) is not None:
                 self.rollbacks.ordered(action, self.may[action.vassal])
 
-    def _announced(self, event: Event, actions: Sequence[Action]) -> None:
+    def _have_turns(self, fleet: Fleet, event: Event) -> None:
+        """Some changes have their turn in a rollout. One that is not checked may run."""
+        for name in fleet.turned:
+            its = event.kind in _ANNOUNCED and name == event.vassal
+            if not its and self.checks.get(name) != event.seq:
+                self.may[name] = self.wanted[name]
+
+    def _announced(self, event: Event, vassal: Vassal, actions: Sequence[Action]) -> None:
         body: Any = event.body
         # A copy: a source can announce the same again, and that is checked again.
         name, spec = event.vassal or "", copy(body.spec)
@@ -78,6 +86,8 @@ class Approvals:
         checked = [each for each in actions if each.do == "check" and each.vassal == name]
         if event.kind == "vassal_failed" and "preflight" in spec.settings:
             self.may.setdefault(name, None)
+            self.checks.pop(name, None)
+        elif vassal.waits_in is not None:
             self.checks.pop(name, None)
         elif not checked:
             self.may[name] = spec
@@ -105,6 +115,7 @@ class Approvals:
         name = vassal.name
         self._must(vassal.check == self.checks.get(name), f"{name}: another check is under way")
         is_open = vassal.check is not None or vassal.refused is not None
+        is_open = is_open or vassal.waits_in is not None
         approved = self.may.get(name) is self.wanted.get(name)
         self._must(is_open != approved, f"{name}: approved or not")
         kept = vassal.kept

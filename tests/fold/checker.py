@@ -13,6 +13,7 @@ from emperord.daemon.core.fleet import Fleet, Vassal, Waiting
 from emperord.journal.events import Event
 
 from .approvals import Approvals
+from .rollouts import Rollouts
 
 
 class Violated(AssertionError):
@@ -40,12 +41,14 @@ class Checker:
         # Users that wait for a slot -> how often each other one got one meanwhile.
         self.overtaken: dict[str, Counter[str]] = {}
         self.approvals = Approvals(must)
+        self.rollouts = Rollouts(must)
 
     def see(self, event: Event, fleet: Fleet, actions: Sequence[Action]) -> None:
         self._follow(event)
         for action in actions:
             self._check_action(fleet, action)
         self.approvals.see(event, fleet, actions)
+        self.rollouts.see(event, fleet)
         for vassal in fleet.vassals.values():
             self._check_vassal(fleet, vassal)
         self._check_slots(fleet)
@@ -137,6 +140,7 @@ class Checker:
                 aim = vassal.kept or vassal.spec
                 current = vassal.due or vassal.running == aim or _waits(vassal)
                 current = current or vassal.check is not None or vassal.refused is not None
+                current = current or vassal.waits_in is not None
                 opens = vassal.opening is not None or vassal.unopened is not None
                 current = current or opens
                 must(current, f"{name} runs what is not wanted, and nobody will change that")
@@ -144,6 +148,7 @@ class Checker:
                 must(up and vassal.deadline is not None, f"{name} may stop for ever")
             case "queued":
                 waits = name in _waiting(fleet) or not fleet.open or vassal.check is not None
+                waits = waits or vassal.waits_in is not None
                 must(not up and vassal.wanted and waits, f"{name} is queued nowhere")
             case "throttled":
                 must(not up and vassal.deadline is not None, f"{name} is throttled for ever")

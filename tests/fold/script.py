@@ -22,6 +22,8 @@ The words are those of the journal, one event a line, so that a golden file read
                                    also=b.ini,c.ini; ts=2 from=a: when its source said that
     deadline foo.ini               its deadline passes, however far away that is
     operator stop foo.ini          without a name all are meant
+    operator rollout_continue      of all sources; from=a: of one
+    rollout due                    the next deadline of a rollout passes, however far away it is
     pressure cpu=3 io=1            steps of the machine's pressure; none is 0
 
 Attempts are counted for each vassal, from 1; ``attempt=1`` speaks for an older one. Monitors are
@@ -68,7 +70,7 @@ OPENED: Final = {"opened": "listen_opened", "unopened": "listen_refused"}
 # Words of a line that are settings of a config's own section.
 OURS: Final = (
     "command", "reload", "restart", "success-exit-codes", "preflight", "ready", "ready-timeout",
-    "listen", "health", "health-action", "rollback",
+    "listen", "health", "health-action", "rollback", "canary",
 )  # fmt: skip
 DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "spawned": {"pid": 10, "start_time": 1},
@@ -123,7 +125,9 @@ class Script:
             return f"daemon_{names[0]}", None, None, self.of_daemon(names[0])
         if word == "operator":
             whom = names[1] if len(names) == 2 else None
-            return "operator_requested", whom, None, {"request": names[0]}
+            return "operator_requested", whom, settings.get("from"), {"request": names[0]}
+        if word == "rollout":
+            return "rollout_due", None, None, self.of_rollout()
         if word == "pressure":
             return "pressure_observed", None, None, dict(settings)
         name = names[0]
@@ -156,6 +160,13 @@ class Script:
         kind = SAID[word]
         run = self.runs[name][int(settings.pop("attempt", 0)) - 1]
         return kind, name, None, {"attempt": run} | DEFAULTS.get(kind, {}) | plain(settings)
+
+    def of_rollout(self) -> dict[str, Any]:
+        """The body of the event that a deadline of a rollout passed."""
+        planned = [(each.deadline, each.seq) for each in self.fleet.rollouts.values()]
+        deadline, seq = min((at, seq) for at, seq in planned if at is not None)
+        self.now = max(self.now, deadline)
+        return {"rollout": seq, "deadline": deadline}
 
     def of_error(self, name: str, settings: dict[str, str]) -> dict[str, Any]:
         """The body of an error of the daemon's own."""
@@ -224,7 +235,7 @@ def fold_and_plan(fleet: Fleet, event: Event) -> list[Action]:
     before = {name: vassal.deadline for name, vassal in fleet.vassals.items()}
     found = may_move(fleet, event.kind, event.vassal)
     actions = fold(fleet, event)
-    found |= {action.vassal for action in actions}
+    found |= {action.vassal for action in actions} | set(fleet.turned)
     for name, vassal in fleet.vassals.items():
         is_new = vassal.deadline is not None and vassal.deadline != before.get(name)
         assert name in found or not is_new, f"nobody plans the deadline of {name}"
@@ -284,6 +295,7 @@ FACTS: Final[dict[str, Callable[[Vassal], Any]]] = {
     "checked": lambda vassal: vassal.check is not None,
     "refused": lambda vassal: vassal.refused and vassal.refused.reason,
     "rolled back": lambda vassal: vassal.refused is not None and vassal.refused.rolled_back,
+    "waits in": lambda vassal: vassal.waits_in and f"rollout {vassal.waits_in}",
     "kept": lambda vassal: _kept(vassal),
     "failures": lambda vassal: 0 if vassal.good is None else vassal.good.failures,
 }
@@ -311,6 +323,28 @@ def differences(before: Fleet, after: Fleet) -> Iterator[str]:
         old_line, new_line = old_lines.get(name, []), new_lines.get(name, [])
         if old_line != new_line:
             yield f"{name}: {' '.join(new_line) or 'empty'}"
+    for seq in sorted(before.rollouts.keys() | after.rollouts.keys()):
+        was, now = _rollout(before, seq), _rollout(after, seq)
+        if was != now:
+            yield f"rollout {seq}: {now}"
+
+
+def _rollout(fleet: Fleet, seq: int) -> str:
+    """A rollout in words."""
+    rollout = fleet.rollouts.get(seq)
+    if rollout is None:
+        return "closed"
+    places = {
+        "waiting": rollout.names,
+        "turning": list(rollout.turning),
+        "done": list(rollout.done),
+        "failed": [f"{name} ({reason})" for name, reason in rollout.failed.items()],
+    }
+    told = [f"{place} {' '.join(names)}" for place, names in places.items() if names]
+    told += ["held back"] if rollout.held is not None else []
+    told += ["aborted"] if rollout.aborted is not None else []
+    told += ["quiet"] if rollout.quiet is not None else []
+    return ", ".join(told)
 
 
 def _lines(fleet: Fleet) -> dict[str, list[str]]:

@@ -205,7 +205,17 @@ TRIGGERS: Final = (
     Trigger("deadline_passed", "deadline"),
     *(
         Trigger("operator_requested", f"operator: {request}", {"request": request})
-        for request in ("start", "stop", "restart", "reload", "retry", "reopen", "upgrade")
+        for request in (
+            "start",
+            "stop",
+            "restart",
+            "reload",
+            "retry",
+            "reopen",
+            "upgrade",
+            "rollout_continue",
+            "rollout_abort",
+        )
     ),
 )
 # Events about the whole fleet or another vassal that can move this one, too.

@@ -190,6 +190,13 @@ class Life(RuleBasedStateMachine):
         if vassal is not None and vassal.deadline is not None:
             self.world.pass_deadline(name)
 
+    @precondition(lambda self: self.stage != "away" and self.world.fleet.rollouts)
+    @rule(data=st.data())
+    def rollout_is_due(self, data: st.DataObject) -> None:
+        seq = data.draw(st.sampled_from(sorted(self.world.fleet.rollouts)))
+        if self.world.fleet.rollouts[seq].deadline is not None:
+            self.world.pass_rollout_deadline(seq)
+
     @precondition(lambda self: self.stage != "away")
     @rule(name=st.none() | names, request=requests)
     def operator_asks(self, name: str | None, request: str) -> None:

@@ -47,6 +47,7 @@ specs = st.builds(
             {"rollback": "2"},
             {"preflight": "check", "rollback": "1"},
             {"command": "gunicorn", "rollback": "1"},
+            {"canary": "yes"},
             {"command": "gunicorn", "preflight": "check"},  # sorted, as an event has them
         ]
     ),
@@ -60,10 +61,16 @@ policies = st.builds(
     max_throttle=st.just(3000),
     forgive=st.sampled_from([0.0, 60.0]),
     tyrant=st.booleans(),
+    rollout=st.sampled_from(["", "", "1", "1", "2", "50%"]),
+    rollout_of=st.sampled_from([(), (), (("two", "1"),), (("one", "2"),)]),
+    rollout_failures=st.sampled_from([1, 1, 2]),
 )
 names = st.sampled_from(NAMES)
 monitors = st.sampled_from(MONITORS)
-requests = st.sampled_from(["start", "stop", "restart", "reload", "retry", "reopen", "upgrade"])
+requests = st.sampled_from(
+    ["start", "stop", "restart", "reload", "retry", "reopen", "upgrade", "rollout_continue",
+     "rollout_abort"]
+)  # fmt: skip
 
 
 class Process(msgspec.Struct):
@@ -236,15 +243,28 @@ class World:
         self.now = max(self.now, deadline)
         self.happen("deadline_passed", name, deadline=deadline)
 
+    def pass_rollout_deadline(self, seq: int) -> None:
+        deadline = self.fleet.rollouts[seq].deadline
+        assert deadline is not None
+        self.now = max(self.now, deadline)
+        self.happen("rollout_due", rollout=seq, deadline=deadline)
+
     # The end of a run
 
     def turn_honest(self) -> None:
         """No more faults: everybody does what is asked, until nothing is left to do."""
-        self.policy = msgspec.structs.replace(self.policy, tyrant=False)
+        self.policy = msgspec.structs.replace(
+            self.policy, tyrant=False, rollout="", rollout_of=(), rollout_failures=9
+        )
         self.start_daemon(lambda: True, lambda: "alive")
         self.look_around()
         self.happen("daemon_ready")
         self.happen("operator_requested", request="retry")  # lifts bars that faults put up
+        self.happen("operator_requested", request="rollout_continue")
+        for rollout in list(self.fleet.rollouts.values()):
+            for name in rollout.names if rollout.aborted is not None else ():
+                vassal = self.fleet.vassals[name]
+                self.happen("vassal_changed", name, vassal.monitor, spec=vassal.spec)
         for _ in range(60):
             before = len(self.journal)
             self._oblige()
@@ -276,7 +296,10 @@ class World:
         pending = [name for name, each in self.fleet.vassals.items() if each.deadline is not None]
         for name in pending[:1]:
             self.pass_deadline(name)
-        return bool(pending)
+        rollouts = list(self.fleet.rollouts)
+        for seq in rollouts[:1]:
+            self.pass_rollout_deadline(seq)
+        return bool(pending or rollouts)
 
     def check_rest(self) -> None:
         """The fleet is what the sources say."""
@@ -300,6 +323,7 @@ class World:
                 assert name in self.processes
         assert self.fleet.starting == 0
         assert not slots.waits(self.fleet)
+        assert not self.fleet.rollouts
 
     def check_again(self) -> None:
         """The same events, the same bytes."""

@@ -24,6 +24,8 @@ VALUES: dict[str, tuple[str | None, Any]] = {
     "max-starting": ("11", 11),
     "start-patience": ("12", 12.0),
     "rollback": ("3", 3),
+    "rollout": ("10%", "10%"),
+    "rollout-failures": ("13", 13),
     "tyrant": (None, True),
     "tyrant-nofollow": (None, True),
     "tyrant-initgroups": (None, True),
