@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from ...journal import chain
-from ...monitors import preflight, readiness, rollback, settings, world
+from ...monitors import health, preflight, readiness, rollback, settings, world
 from ...monitors.names import EXTENSIONS
 from ...monitors.registry import SCHEMES
 
@@ -20,6 +20,8 @@ _NO_ID: Final = 0xFFFF_FFFF
 _FIRST_ID: Final = 1001
 _BY_USER: Final = re.compile(r"uid (\d+)", re.ASCII)
 _VERSION: Final = re.compile(r"\d+(\.\d+)*((a|b|rc|\.dev|\.post)\d+)?", re.ASCII)
+_PLAIN: Final = re.compile(r"\d{1,9}(\.\d{1,9})?(ms|s|m|h|d)?|yes|no|true|false|on|off", re.ASCII)
+_OF_USERS: Final = ("user", "group", "listen-owner")
 _CODES: Final = re.compile(r"[0-9 ,]{1,40}", re.ASCII)
 
 
@@ -119,7 +121,11 @@ class StandIns:
             return value
         if key == "preflight" and value == preflight.BUILT_IN:
             return value
-        if key == "ready":  # all conditions decide the same
+        if key not in _OF_USERS and _PLAIN.fullmatch(value):
+            return value
+        if key == "health-action" and health.flaw(key, value) is None:
+            return value
+        if key in ("ready", "health"):  # all conditions decide the same
             return "tcp://127.0.0.1:1" if ":" in value else value
         before = {"directory": "/", "environment-file": "/", "environment": "VARIABLE="}
         return before.get(key, "") + self.word("value", value)

@@ -25,7 +25,8 @@ from ..rebuild import fold_one
 from .history import NOTHING, History, Step
 
 _AT_ONCE: Final = 500  # events
-_NUMBERS: Final = frozenset(("attempt", "gone"))  # fields of bodies and actions that are events
+# Fields of bodies that are events, where they are numbers.
+_NUMBERS: Final = frozenset(("attempt", "gone", "check", "change"))
 
 
 class Taken(JournalError):
@@ -119,7 +120,8 @@ def _numbered_on(history: History) -> Iterator[Step]:
         event = step.event
         body = msgspec.to_builtins(event.body)
         for field in _NUMBERS & body.keys():
-            body[field] = number(body[field])
+            if body[field].__class__ is int:
+                body[field] = number(body[field])
         cause = event.cause
         told = msgspec.structs.replace(
             event,
