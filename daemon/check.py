@@ -111,7 +111,7 @@ def _list(listing: contract.Listing, url: str, owners: dict[str, str], policy: P
 
 
 def _say(line: str) -> None:
-    print(shown(line))  # names, paths and reasons can be anybody's
+    print(shown(line))  # tenants choose names, paths and reasons
 
 
 def _would_run(name: str, seen: contract.Seen, policy: Policy, source: str) -> tuple[bool, str]:

@@ -3,8 +3,8 @@
 Each event's hash is SHA-256 over the hash of the event before it and the event's other columns. The
 former hash is 32 bytes, 32 zero bytes for the first event. The columns follow as a canonical JSON
 array, in the order of the table: ``[seq, at, kind, monitor, vassal, cause, body, actions]``. Body
-and actions are the stored texts themselves, as JSON strings. Anybody can check a journal with those
-two lines, a JSON encoder and SHA-256.
+and actions are the stored texts themselves, as JSON strings. Any program can check a journal with
+those two lines, a JSON encoder and SHA-256.
 
 Canonical JSON here: UTF-8, no white space, keys sorted, non-ASCII characters as they are.
 """

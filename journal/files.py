@@ -10,7 +10,7 @@ depends on the files beside it:
 ``-wal`` alone      the journal is copied, log and all, into a private temporary directory: SQLite
                     cannot read a log without an index, nor keep the index elsewhere.
 ``-journal``        same: an unfinished transaction of another program must be rolled back first.
-neither             ``immutable=1``: nobody has it open in WAL mode, and no lock can be taken
+neither             ``immutable=1``: no process has it open in WAL mode, and no lock can be taken
                     without making files. If a daemon starts while we read, ``disturbed`` says so.
 ==================  ============================================================================
 
@@ -230,7 +230,7 @@ def _is_wal_mode(real: str) -> bool:
 
 
 def wal_index(shm: str) -> WalIndex | None:
-    """The wal-index header, and whether anybody, this process included, has it open."""
+    """The wal-index header, and whether any process, this one included, has it open."""
     descriptor = os.open(shm, os.O_RDONLY | os.O_CLOEXEC)
     holder = 0
     try:

@@ -15,7 +15,7 @@ _CONFIG: Final = "emperor.yml"
 
 
 def default_journal() -> str:
-    """The journal of this machine for root, of this user's state directory for anybody else.
+    """The journal of this machine for root, of the user's state directory for another user.
 
     ``EMPEROR_JOURNAL`` in the environment wins, then the unit's ``$STATE_DIRECTORY``. The user's
     state directory is the one of the XDG Base Directory specification: ``$XDG_STATE_HOME``, else

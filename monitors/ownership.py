@@ -165,7 +165,7 @@ def linker(path: str) -> tuple[tuple[int, tuple[int, ...]] | None, str]:
 
 
 def _groups(uid: int, passed: Iterable[str]) -> tuple[int, ...]:
-    """The groups of what is a user's on a way, but root's."""
+    """The groups of the files and directories on a way that the user owns. Root's is left out."""
     groups: dict[int, None] = {}
     for path in passed:
         with contextlib.suppress(OSError):

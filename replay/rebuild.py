@@ -37,7 +37,7 @@ def fold_one(fleet: Fleet, event: Event) -> list[Action]:
     Raises FoldFailed, which names the event, where the fold breaks, and NewerFormat where a later
     version decided.
 
-    The fold may assert what every daemon keeps to; a journal can be anybody's.
+    The fold may assert what every daemon keeps to. But any program can have written a journal.
     """
     try:
         return fold(fleet, event)

@@ -122,7 +122,7 @@ def kept() -> Iterator[Sums]:
 
 def _opened() -> int | None:
     home = os.environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(home):  # the specification: relative ones are to be ignored
+    if not os.path.isabs(home):  # the XDG specification has relative ones ignored
         home = os.path.expanduser("~/.cache")
     folder = os.path.join(home, "emperord")
     try:

@@ -50,7 +50,7 @@ def ask(path: str, request: dict[str, Any], wait: float = 0.0) -> dict[str, Any]
 
 
 def ended(path: str) -> str:
-    """That the daemon ended first, and how to learn what became of the request."""
+    """The error of a daemon that ended first, and how to learn what became of the request."""
     text = f"the daemon at {shown(path)} ended before it answered"
     return f"{text}; see 'emperor-ctl events' for whether it recorded the request, and ask again"
 

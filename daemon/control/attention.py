@@ -29,7 +29,7 @@ KINDS: Final = (
     "left process", "no cgroup", "no limits",
 )  # fmt: skip
 KEEPER_DIED: Final = "nothing outlives this daemon until emperor is started once more"
-# With these a text comes from its source, or the vassal goes.
+# After one of these events the text is that of its source again, or the vassal is gone.
 _TEXT_GIVEN: Final = (
     "config_restored", "vassal_added", "vassal_changed", "vassal_removed", "vassal_destroyed",
 )  # fmt: skip

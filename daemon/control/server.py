@@ -174,7 +174,7 @@ def bind(path: str, group: int | None = None) -> socket.socket:
 
 
 def _admit(path: str, group: int | None) -> None:
-    """Let the members of a group connect, or nobody but the owner."""
+    """Let the members of a group connect. Without one, only the owner can."""
     if group is None:
         os.chmod(path, 0o600)
         return

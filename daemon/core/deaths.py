@@ -2,7 +2,7 @@
 
     exiled     exit code 26: the program asked not to be started again
     reloaded   it ended of a reload that was ordered: a restart that was asked for
-    excused    nobody was there for it, or another config than the wanted one ran
+    excused    no daemon saw it, or another config than the wanted one ran
     finished   it ended, and its ``restart`` setting wants no other start
     loyal      it had served a request
     succeeded  a success exit code, after it had run for as long as the first throttle

@@ -17,7 +17,7 @@ those that today's fold would give.
                 it counts as starting here.
 ``died``        it ended unasked before it accepted, its heartbeat was lost, or the machine
                 could not start it. That a later try may go better does not change it. A death
-                while no daemon was there is held against nobody: the next try tells.
+                while no daemon was there counts against no config: the next try tells.
 ``barred``      it may not run: the source says so, the policy, exit code 26, a failed exec
 ``stopped``     removed, and its process has gone (or there was none); or an operator stopped it
                 before it accepted

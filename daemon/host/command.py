@@ -200,7 +200,7 @@ def limited(
     """
     limits = {} if nofile is None else {"nofile": f"{nofile[0]}:{nofile[1]}"}
     if limit_tag is not None:
-        limits["rttime"] = f"{limit_tag}:"  # the soft one
+        limits["rttime"] = f"{limit_tag}:"  # the soft limit; the hard one stays
     settings = settings or {}
     for key in LIMITS:
         if key in settings:

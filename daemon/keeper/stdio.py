@@ -82,7 +82,7 @@ def log(name: str, text: str, priority: int = WARNING) -> None:
 
 
 def has_room(number: int, patience: float = 0.0) -> bool:
-    """Whether a line can be written without waiting for who reads it; within so many seconds."""
+    """Whether the file takes a line within ``patience`` seconds, so that a write does not wait."""
     waiting = select.poll()
     waiting.register(number, select.POLLOUT)
     return bool(waiting.poll(patience * 1000))

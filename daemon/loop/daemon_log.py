@@ -44,13 +44,13 @@ class _Handler(logging.StreamHandler[TextIO]):
             self._lost += 1
             return
         if self._lost:
-            lost = f"{self._lost} lines before this one are lost, as nobody read them"
+            lost = f"{self._lost} lines before this one are lost, as stderr was not read"
             record.msg, record.args, self._lost = f"{record.getMessage()} ({lost})", (), 0
         super().emit(record)
 
 
 class LineFormatter(logging.Formatter):
-    """LineFormatter in which nothing upsets a terminal: names and reasons can be anybody's."""
+    """LineFormatter in which nothing upsets a terminal: tenants choose names and reasons."""
 
     def format(self, record: logging.LogRecord) -> str:
         trace = self.formatException(record.exc_info).split("\n") if record.exc_info else []

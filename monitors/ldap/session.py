@@ -129,7 +129,7 @@ class Session:
         if isinstance(listing, tuple):
             self._content.changed = True  # the rest of it is to be listed
             return listing
-        # Told again, it needs no texts.
+        # The journal has the texts now, so a later listing tells the same specs without them.
         seen = {
             name: one if one.content is None else Seen(one.spec)
             for name, one in listing.seen.items()

@@ -1,6 +1,6 @@
 """pg://CONNINFO;QUERY and postgresql://…;QUERY: each row that a query gives is a vassal.
 
-One connection is kept. On it the query is asked every ``freq`` seconds, and at once when somebody
+One connection is kept. On it the query is asked every ``freq`` seconds, and at once when a client
 says ``NOTIFY emperor``. The session is read-only and each query its own transaction. The server
 ends a query that takes too long, and the daemon asks it to when it stops waiting.
 

@@ -36,7 +36,7 @@ class Relay:
         self.why_cut = ""
         self._received = self._accounted = 0
         self._near: socket.socket | None = None
-        self._ours = 0  # which file libpq's end is
+        self._ours = 0  # the inode of libpq's end
         self._tasks: list[asyncio.Task[None]] = []
 
     def account(self, count: int) -> None:

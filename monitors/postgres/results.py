@@ -68,7 +68,7 @@ def size_of(result: PGresult) -> int:
 
 
 def value(result: PGresult, number: int, column: int, codec: str) -> Any:
-    """One value: bytes as they are where they are UTF-8 or nobody knows, else text."""
+    """One value: bytes as they are where they are UTF-8 or of unknown encoding, else text."""
     value = result.get_value(number, column)
     if value is None:
         return None
@@ -93,7 +93,7 @@ def _time(text: str, kind: int) -> datetime | str:
 
 
 def complaint(result: PGresult, codec: str) -> str:
-    """The server's account of an error. Not where: that would quote the query."""
+    """The server's account of an error, without its place: libpq would quote the query there."""
     parts = (DiagnosticField.MESSAGE_PRIMARY, DiagnosticField.MESSAGE_HINT)
     said = [(result.error_field(part) or b"").decode(codec, "replace") for part in parts]
     # libpq's own complaint of what it was sent has no fields.

@@ -3,7 +3,7 @@
 Vassals of real uWSGI that the test leaves alone answer requests all the time. Beside them files
 come, go and change (``churn.py``), and rows of a database if it is told so (``rows.py``). The
 daemon is killed at random moments, of its start as well as of its work. At the end no request has
-failed, and no vassal that nobody touched has another pid. None ever ran twice, and no start or
+failed, and no vassal that was left alone has another pid. None ever ran twice, and no start or
 reload hung. The fleet is as its sources say. The record is whole, and has every death with its
 status. The seed is printed; it gives the same changes and the same plan of kills.
 """
@@ -186,7 +186,7 @@ class Chaos:
         self.at_work()
 
     def hang_for_a_while(self, rows: Rows) -> None:
-        """The database answers nobody."""
+        """The database answers no client."""
         self.faults += 1
         rows.hang(on=True)
         time.sleep(self.chance.random())
@@ -350,7 +350,7 @@ def act(seeds: range) -> int:
 def check_record(journal: Path, marks: set[str], *, known: bool) -> str:
     """The record is whole, every attempt and its end stands in it; how much there is.
 
-    ``known``: how each ended is, too, as nobody lost the keeper who is its parent.
+    ``known``: the exit of each is known, too, as its parent, the keeper, has lived on.
     """
     found, fleet = record.check(journal)
     verify = [sys.executable, "-m", "emperord.replay.main", "--journal", str(journal), "verify"]

@@ -58,5 +58,5 @@ class Rows:
         return dict(self.source.execute("SELECT name, config FROM vassals"))
 
     def hang(self, *, on: bool) -> None:
-        """The server answers nobody, or again."""
+        """The server answers no client, or does so again."""
         shared()("freeze" if on else "thaw")

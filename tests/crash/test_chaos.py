@@ -1,4 +1,4 @@
-"""Short runs of ``tools/chaos``: nobody notices kills of the daemon, nor what else goes wrong."""
+"""Short runs of ``tools/chaos``: no client notices kills of the daemon, or other faults."""
 
 import subprocess
 import sys

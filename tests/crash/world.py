@@ -103,7 +103,7 @@ def twice(tag: str) -> list[str]:
 
 
 def kill_all(tag: str) -> None:
-    """End every vassal of this test, whoever left it."""
+    """End every vassal that a daemon of this test has left."""
     while found := processes(tag):
         for process in found:
             with contextlib.suppress(ProcessLookupError):

@@ -90,7 +90,7 @@ def test_the_ldif_of_the_page(make_daemon: MakeDaemon, source: LdapSource, tmp_p
 def test_the_seed_of_the_design(
     make_daemon: MakeDaemon, source: LdapSource, tmp_path: Path
 ) -> None:
-    """ldap://HOST/BASE??SCOPE?FILTER, by somebody who has seen nothing else."""
+    """ldap://HOST/BASE??SCOPE?FILTER, by a user who has seen nothing else."""
     app = Application(tmp_path)
     source.put("a.ini", app.config("one"), description="blue")
     source.put("b.ini", app.config("two"), description="green")

@@ -52,7 +52,7 @@ class Realm:
         self.victim = 0
         self._edits = 0
         self._read = 0  # bytes of the log that were looked at
-        self._pids: dict[str, int] = {}  # of those that nobody touches
+        self._pids: dict[str, int] = {}  # of those that no step touches
         self.put("web.ini", self.app.config("faults", processes="1", disable_logging="true"))
         self.put("steady.ini", SLEEPER)
         self.put("crashes.ini", SLEEPER)
@@ -187,7 +187,7 @@ class Realm:
         return new
 
     def check(self) -> None:
-        """All is well, the record is whole, and nothing happened to those nobody touches."""
+        """All is well, the record is whole, and nothing happened to those that no step touches."""
         said = self.said()
         for word in ("Traceback", "Warning", "error in", "Exception ignored"):
             if word in said:

@@ -66,7 +66,7 @@ def test_an_append_that_hangs_is_a_pause_with_its_reason(emperor: Emperor, plan:
 
 
 def test_a_request_whose_own_append_hangs_is_not_refused(emperor: Emperor, plan: Plan) -> None:
-    """It is recorded when the disk comes back, so nobody may be told that it never will be."""
+    """It is recorded when the disk comes back, so no client may be told that it never will be."""
     plan.strike(_WAL, 0, HANG)
     argv = [*(sys.executable, "-m", "emperord.daemon.ctl"), "--control", str(emperor.control)]
     with subprocess.Popen([*argv, "stop", "a.ini"], text=True, stdout=subprocess.PIPE) as asking:

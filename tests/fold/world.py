@@ -292,7 +292,7 @@ class World:
                 self.happen("connection_waiting", name)
 
     def _wait(self) -> bool:
-        """Nothing else is left to do: time passes. Whether that was news to anybody."""
+        """Nothing else is left to do: time passes. Whether that led to an event."""
         pending = [name for name, each in self.fleet.vassals.items() if each.deadline is not None]
         for name in pending[:1]:
             self.pass_deadline(name)

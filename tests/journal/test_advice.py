@@ -101,7 +101,7 @@ def test_what_to_do(
 
 
 def test_only_a_lack_of_rights_is_answered_with_another_directory() -> None:
-    """/sys is nobody's to write to, root's neither."""
+    """No user can write to /sys, root neither."""
     with pytest.raises(JournalError) as caught:
         Journal.open("/sys/journal.db")
     assert str(caught.value) == (

@@ -119,7 +119,7 @@ def test_a_reader_does_not_keep_the_log_from_being_folded_in(
     path = tmp_path / "live" / "journal.db"
     with open_journal(str(path)) as reader:
         rows = reader.rows()
-        next(rows)  # and then somebody pages through it for an hour
+        next(rows)  # and then an operator pages through it for an hour
         for _ in range(4):
             writer.write(250)  # 5 MiB of log
     assert (path.parent / "journal.db-wal").stat().st_size < 12 << 20

@@ -82,7 +82,7 @@ async def taken_or_refused(watch: Watching, name: str, mark: str) -> None:
 async def spent(
     make: Make, file: str, freq: float, tmp_path: Path, rate: float
 ) -> AsyncIterator[tuple[Watching, Restless, str]]:
-    """Another file is told while this one has been changed until it no longer is."""
+    """Change a file until its allowance is spent, and a change of it is refused."""
     path = tmp_path / file.replace("*", "app")
     path.parent.mkdir(exist_ok=True)
     path.write_text("one")

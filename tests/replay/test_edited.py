@@ -1,4 +1,4 @@
-"""The incident ``edited``: each copy that somebody edited verifies alone, or names the row."""
+"""The incident ``edited``: each copy that was edited verifies alone, or names the row."""
 
 from collections.abc import Callable
 from pathlib import Path

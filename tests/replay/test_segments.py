@@ -163,7 +163,7 @@ def test_deploys_that_are_open_for_long(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def chained(db: sqlite3.Connection) -> None:
-    """Make the chain fit again, as somebody who rewrites a record does."""
+    """Make the chain fit again, as an attacker who rewrites a record does."""
     previous = bytes(32)
     for row in db.execute("SELECT * FROM event ORDER BY seq").fetchall():
         previous = chain.link(previous, row[:8])

@@ -206,7 +206,7 @@ def test_follow_tells_what_is_written_and_ends_by_an_interrupt(path: str) -> Non
         assert process.wait(PATIENCE) == 0
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
-    assert not os.path.exists(path + "-wal")  # the journal was closed as if nobody had read
+    assert not os.path.exists(path + "-wal")  # the journal was closed as if no process had read it
 
 
 def test_follow_of_a_table_has_one_head(path: str) -> None:

@@ -2,7 +2,7 @@
 
 It shares no code with the fold, and asks it nothing. It follows the rows as they become durable. It
 is told of every order that is carried out and of every process that begins or ends. Rows are read
-as JSON: what they say is what anybody could read in the journal.
+as JSON: each reader of the journal could see the same.
 """
 
 import json
@@ -259,7 +259,7 @@ class Checker(Ledger):
         self.silent.pop(pid, None)
 
     def forgive(self, now: float) -> None:
-        """There is no daemon, or it cannot write: nobody can keep the time."""
+        """There is no daemon, or it cannot write: no process can keep the time."""
         self.stopping = dict.fromkeys(self.stopping, now)
         self.silent = dict.fromkeys(self.silent, now)
         self.conditions.forgive(now)

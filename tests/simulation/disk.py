@@ -97,7 +97,7 @@ class Disk:
         )  # fmt: skip
 
     def check_deploys(self) -> None:
-        """Whatever was given up and whoever was killed: a full fold knows the same of deploys."""
+        """A full fold knows the same of deploys, whatever was given up before."""
         whole, fleet = Deploys(), Fleet()
         for event in self.events(0):
             whole.take(fleet, event, fold=fold)

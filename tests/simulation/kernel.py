@@ -36,7 +36,7 @@ class Process:
         self.signal: int | None = None
         self.parent: Parent | None = None  # which reads its bytes
         self.child_of: object = None  # which reaps it; None: the subreaper does
-        self.orphan = False  # it came from another keeper: nobody here will reap it
+        self.orphan = False  # it came from another keeper: no process here will reap it
         self.connected = True  # its control socket leads somewhere
         self.unread: list[int] = []  # bytes in that socket
         self.address: str | None = None  # on demand: its standard input listens there

@@ -186,7 +186,7 @@ class Ledger(Pacing):
                 del self.owed[attempt.vassal]
             self.deprived.discard(attempt.vassal)
             self._release(attempt.vassal)
-            # One whose pid nobody wrote down is not told from one that never was.
+            # A process with no recorded pid cannot be told from one that never was.
             if kind == "exited":
                 self._check_death(attempt, body)
         elif kind == "adopted" and not body.get("control"):
@@ -226,7 +226,7 @@ class Ledger(Pacing):
         return any(each.vassal == vassal for each in self.ordered - self.over)
 
     def _check_death(self, attempt: Attempt, body: dict[str, Any]) -> None:
-        """How it ended is told as it was, and it is told if anybody can know it."""
+        """How it ended is told as it was, and it is told if any process can know it."""
         code, signal, known = self.ends.get(attempt, (None, None, False))
         told = body.get("code"), body.get("signal")
         right = told == (code, signal) or (told == (None, None) and not known)

@@ -242,7 +242,7 @@ class Machine(Kernel):
         self._checker.forgotten()
 
     def succeeded(self, handed: Iterable[str]) -> None:
-        """A successor's keeper holds what the daemon has handed over; it is nobody's parent yet."""
+        """A successor's keeper holds what the daemon handed over; it is no parent yet."""
         self.keeper = True
         self.kept = set(handed)
         for process in self.processes.values():

@@ -129,7 +129,7 @@ def _poorly(world: "World", vassal: Vassal) -> str:
 
 
 def _forgotten(world: "World", vassal: Vassal) -> str:
-    """A sick one dies again and again; somebody has to go on trying."""
+    """A sick one dies again and again, and the daemon has to go on trying."""
     phase, now = vassal.phase, world.life.clock.now() if world.life else 0
     if phase in ("starting", "ready", "accepting", "reloading", "stopping"):
         return ""

@@ -82,7 +82,7 @@ def test_turns_may_take_one_event_of_each(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_daemon_whose_keeper_dies_does_not_leave_to_be_replaced() -> None:
-    """It was asked to while there was one; now nobody would hold the vassals' sockets."""
+    """It was asked to while there was one; now no keeper would hold the vassals' sockets."""
     steps = (
         Step(0.0, "put", "files", "a.ini healthy"),
         Step(5.0, "usr2"),
@@ -96,7 +96,7 @@ def test_a_daemon_whose_keeper_dies_does_not_leave_to_be_replaced() -> None:
 
 
 def test_a_successor_takes_over_from_a_daemon_without_a_keeper() -> None:
-    """With all sockets, and for the next keeper to keep; nobody is started or ends."""
+    """With all sockets, and for the next keeper to keep; no vassal is started or ends."""
     steps = (
         Step(0.0, "put", "files", "a.ini healthy"),
         Step(5.0, "keeper", much=0.5),

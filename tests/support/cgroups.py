@@ -32,7 +32,7 @@ def hierarchy() -> Iterator[Path | None]:
 
 @contextmanager
 def own_cgroup() -> Iterator[Path | None]:
-    """A cgroup that nobody else has; None where the kernel has none."""
+    """A cgroup of this test alone; None where the kernel has none."""
     with hierarchy() as root:
         if root is None:
             yield None

@@ -29,7 +29,7 @@ def dial(address: str) -> socket.socket:
 
 
 def free_root_port() -> int:
-    """A TCP port of loopback that only root may have, and nobody listens at now."""
+    """A TCP port of loopback that only root may have. No process listens at it now."""
     for port in range(1023, 511, -1):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
@@ -38,7 +38,7 @@ def free_root_port() -> int:
 
 
 def listened_at(address: str) -> bool:
-    """Whether somebody listens there, found out without connecting: that would start a vassal."""
+    """Whether a process listens there, found out without connecting: that would start a vassal."""
     return socket_at(address) is not None
 
 

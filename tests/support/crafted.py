@@ -43,7 +43,7 @@ def verified(daemon: Daemon) -> None:
 
 @contextmanager
 def started(*argv: str, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that some daemon had started, or nobody we know; ended with the test."""
+    """A process that a daemon had started, or an unknown process; ended with the test."""
     child = subprocess.Popen(
         argv or ("sleep", "1000"), env={**os.environ, **environ}, start_new_session=True
     )

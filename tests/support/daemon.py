@@ -141,7 +141,10 @@ class Daemon(JournalReader):
         assert "Traceback" not in self.log(), self.log()
 
     def insist(self, number: int = signal.SIGTERM) -> int:
-        """Ask until it ends, for what comes within a second is one request; its exit code."""
+        """Send the signal until the process ends, and return its exit code.
+
+        Signals within a second are one request.
+        """
         assert self.process is not None
         process = self.process
 
@@ -262,7 +265,7 @@ class Daemon(JournalReader):
         self.until(lambda: self.vassal(name) is None, f"{name}: gone", patience=patience)
 
     def account(self) -> str:
-        """How things stand, for whoever reads a failed test."""
+        """How things stand, for the message of a failed test."""
         tail = "\n".join(
             f"{event.seq} {event.kind} {event.vassal or event.monitor or ''} <- {event.cause}"
             f" {json.dumps(event.body)} => {json.dumps(event.actions)}"

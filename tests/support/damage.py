@@ -42,7 +42,7 @@ def swap(path: Path) -> None:
 
 
 def rewrite(path: Path, change: Callable[[list[object]], None]) -> None:
-    """Change a row and make the chain fit again, as somebody who knows how it is made would."""
+    """Change a row and make the chain fit again, as an attacker who knows how it is made would."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         previous = bytes(32)
         for row in db.execute("SELECT * FROM event ORDER BY seq").fetchall():

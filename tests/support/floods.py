@@ -20,7 +20,7 @@ try:
 except BlockingIOError: pass
 """
 _PASSED: Final = """\
-passed.close()  # which waits, if nobody took it
+passed.close()  # which waits, if the daemon did not take it
 time.sleep(10000)
 """
 

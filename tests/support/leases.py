@@ -11,7 +11,7 @@ from pathlib import Path
 @contextmanager
 def lease(path: Path, kind: int) -> Iterator[None]:
     """Have a lease on a file, F_RDLCK or F_WRLCK, and give it up only in the end."""
-    before = signal.signal(signal.SIGIO, signal.SIG_IGN)  # it says that somebody waits
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)  # it says that a process waits
     descriptor = os.open(path, os.O_RDONLY)
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, kind)

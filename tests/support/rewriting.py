@@ -1,4 +1,4 @@
-"""Rewrites a journal as somebody who may write the file, so that it verifies alone.
+"""Rewrites a journal as a user who may write the file can, so that it verifies alone.
 
 ``rewrite`` changes rows and makes the chain anew. ``forge`` folds all events again as well, so
 that orders and checkpoints fit to what was changed.

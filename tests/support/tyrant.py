@@ -16,7 +16,7 @@ from .daemon import STAMP, Daemon
 from .root import need_root
 from .vassals import SLEEPER
 
-# Users and groups that nobody has.
+# Uids and gids that no account has.
 ALICE, BOB = 61_001, 61_002
 ALICES, BOBS = 62_001, 62_002
 

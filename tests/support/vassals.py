@@ -43,7 +43,7 @@ def notes(folder: Path, name: str, what: str) -> list[str]:
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nobody listens at now."""
+    """A TCP port of loopback at which no process listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -101,7 +101,7 @@ class Application:
         return "<uwsgi>" + "".join(f"<{k}>{v}</{k}>" for k, v in options.items()) + "</uwsgi>"
 
     def answers(self) -> Answer | None:
-        """Its answer over HTTP; None if nobody answers, or ends within its answer."""
+        """Its answer over HTTP; None if no process answers, or it ends within its answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request("GET", "/")

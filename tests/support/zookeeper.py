@@ -100,7 +100,7 @@ class ZooSource:
         talk().delete(f"{self.path}/{file}", recursive=True)
 
     def fail(self) -> None:
-        """Have nobody read which znodes there are."""
+        """Let no client read which znodes there are."""
         talk().set_acls(self.path, UNREADABLE)
 
     def mend(self) -> None:

@@ -29,7 +29,7 @@ class ServerFailed(Exception):
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on now."""
+    """A loopback port at which no process listens now."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         port: int = held.getsockname()[1]
@@ -37,7 +37,7 @@ def free_port() -> int:
 
 
 def answers(port: int) -> bool:
-    """Whether somebody accepts connections on a loopback port."""
+    """Whether a process accepts connections on a loopback port."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False

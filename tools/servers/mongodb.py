@@ -42,7 +42,7 @@ class MongoDB(Server):
         from pymongo import MongoClient
         from pymongo.errors import PyMongoError
 
-        # Directly: a replica set that was not made yet has nobody else to ask.
+        # Directly: a replica set that was not made yet has no other member to ask.
         asking = MongoClient[dict[str, Any]](
             "127.0.0.1", self.port, directConnection=True, serverSelectionTimeoutMS=1000
         )

@@ -27,7 +27,7 @@ snapCount=100000
 
 
 class ZooKeeper(Server):
-    """One that stands alone, or is a member of a quorum. Anybody may do anything in it."""
+    """One that stands alone, or is a member of a quorum. Each client may do anything in it."""
 
     name = "zookeeper"
     packages = ("zookeeper",)

@@ -85,7 +85,7 @@ def test_a_daemon_that_does_not_answer_is_not_called_absent(
 
 
 def test_asked_while_it_is_restarted_it_waits(kept_running: Emperor) -> None:
-    """The keeper holds the control socket too: nobody is refused."""
+    """The keeper holds the control socket too, so no client is refused."""
     daemon = kept_running.daemon_pid()
     kept_running.send(signal.SIGSTOP)
     os.kill(daemon, signal.SIGKILL)

@@ -391,7 +391,7 @@ def test_both_killed_programs_are_adopted(make_emperor: MakeEmperor) -> None:
 
 
 def test_another_boot_of_the_machine(emperor: Emperor) -> None:
-    """Nothing is adopted, whoever has those pids now; all that is wanted starts, held ones not."""
+    """No process that has those pids now is adopted. All wanted vassals start, held ones do not."""
     for name in ("a.ini", "b.ini", "held.ini"):
         (emperor.vassals / name).write_text(SLEEPER)
     emperor.start()

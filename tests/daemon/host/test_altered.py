@@ -1,4 +1,4 @@
-"""A journal in which somebody changed the text of a config: it is never run, and taken anew."""
+"""A journal with an altered config text: that text is never run, and is taken anew."""
 
 import hashlib
 import signal

@@ -40,7 +40,7 @@ def test_the_same_file_name_in_two_directories(make_daemon: MakeDaemon, tmp_path
 
 @pytest.mark.slow
 def test_many_files_removed_at_once(daemon: Daemon) -> None:
-    """Most of a directory, deleted on purpose, is gone in the end, whoever doubts it first."""
+    """Most of a directory is deleted on purpose: the daemon doubts it first, and then stops it."""
     names = [f"{number}.ini" for number in range(8)]
     for name in names:
         (daemon.vassals / name).write_text(SLEEPER)

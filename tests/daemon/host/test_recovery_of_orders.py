@@ -62,7 +62,7 @@ def test_a_stop_that_may_not_have_arrived_is_given_again(make_daemon: MakeDaemon
 
 
 def test_a_reload_that_was_never_carried_out_is(daemon: Daemon) -> None:
-    """Also to a program, of which nobody will ever hear that it has reloaded."""
+    """Also to a program, which never says that it has reloaded."""
     crafted = Crafted(daemon)
     with started(**crafted.environ) as child:
         seq = crafted.change(child.pid)

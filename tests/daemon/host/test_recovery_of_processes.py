@@ -106,7 +106,7 @@ def test_remnants_of_a_dead_tree_are_ended(daemon: Daemon, child: str) -> None:
 
 
 def test_who_cannot_be_held_is_not_taken_for_dead() -> None:
-    """Without a free descriptor nobody knows whether it lives; taken for dead, it runs twice."""
+    """Without a free descriptor the daemon cannot see it. Taken for dead, it would run twice."""
     pid, spec = os.getpid(), Spec(ts=1, path="/a.ini")
     started = procfs.start_time(pid)
     assert started is not None
@@ -155,7 +155,7 @@ def test_a_process_that_only_has_its_number_is_left_alone(daemon: Daemon) -> Non
 
 
 def test_after_a_reboot_nothing_is_adopted(daemon: Daemon) -> None:
-    """Pid and start time may be anybody's, then. A vassal that an operator stopped stays down."""
+    """Another process may have its pid and start time. A vassal that was stopped stays down."""
     names = ("a.ini", "held.ini")
     for name in names:
         (daemon.vassals / name).write_text(SLEEPER)
@@ -188,7 +188,7 @@ def test_after_a_reboot_nothing_is_adopted(daemon: Daemon) -> None:
 def test_orphans_that_nobody_reaps_are_gone_all_the_same(
     make_daemon: MakeDaemon, tmp_path: Path
 ) -> None:
-    """In many a container process 1 reaps nobody: zombies of adopted vassals stay for ever."""
+    """In many a container process 1 reaps no child: zombies of adopted vassals stay for ever."""
     daemon = make_daemon(before=[sys.executable, str(nobody_reaps(tmp_path))])
     config = daemon.vassals / "a.ini"
     config.write_text(shell("sleep 2000 & wait"))

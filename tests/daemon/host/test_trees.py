@@ -24,7 +24,7 @@ while True:
     if os.fork():
         os._exit(0)
     os.setsid()
-    os.write(track, b".")  # nobody reads it any more: it ends
+    os.write(track, b".")  # it ends when the FIFO has no reader
     time.sleep(0.005)
 """
 # In Python, as applications do it, from inside of uWSGI.
@@ -130,7 +130,7 @@ def test_who_hides_from_another_vassal_lives_on(daemon: Daemon) -> None:
 
 
 class Track:
-    """The FIFO that a walker holds open; it ends when nobody reads that."""
+    """The FIFO that a walker holds open; it ends when the FIFO has no reader."""
 
     def __init__(self, path: Path) -> None:
         os.mkfifo(path)
@@ -138,7 +138,7 @@ class Track:
         self.end = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
 
     def steps(self) -> int:
-        """How many steps it made since it was asked last; -1 if nobody is there to make one."""
+        """How many steps it made since it was asked last; -1 if no process is there to make one."""
         count = 0
         try:
             while steps := os.read(self.end, 4096):
@@ -187,7 +187,7 @@ def test_who_forks_and_dies_over_and_over_is_caught_by_the_next_daemon(
     emperor.stop()
 
 
-# It traces a process and never looks, as a debugger does that somebody has left alone.
+# It traces a process and never looks, as a debugger does that was left alone.
 TRACES = """
 import ctypes, sys, time
 libc = ctypes.CDLL(None, use_errno=True)

@@ -177,7 +177,7 @@ while os.path.exists(sys.argv[1]):
 
 
 def test_who_imitates_anothers_vassal_holds_up_nothing(tyrant: TyrantDaemon) -> None:
-    """Descendants are known by what anybody can imitate; by the user, too, which nobody can."""
+    """Descendants are known by a tag, which any program can imitate, and by their user."""
     script = tyrant.folder / "impostor.py"
     script.write_text(IMPOSTOR)
     tyrant.put("a.ini")

@@ -25,7 +25,7 @@ def folder_of(tyrant: TyrantDaemon, name: str, uid: int, mode: int = 0o755) -> P
 
 
 def file_of(path: Path, uid: int, text: str = BOBS_CONFIG) -> Path:
-    """A file of a user's that nobody else may read."""
+    """A file that only its user may read."""
     path.write_text(text)
     path.chmod(0o600)
     os.chown(path, uid, uid + 1000)
@@ -130,7 +130,7 @@ def test_roots_symlink_to_a_users_file(tyrant: TyrantDaemon) -> None:
 
 
 def test_a_file_that_the_user_bends_to_anothers(tyrant: TyrantDaemon) -> None:
-    """Root's link leads to the user's directory, and from there to a file of somebody else."""
+    """Root's link leads to the user's directory, and from there to a file of another user."""
     secret = file_of(folder_of(tyrant, "bob", BOB, 0o700) / "x.ini", BOB)
     home = folder_of(tyrant, "alice", ALICE)
     own = file_of(home / "x.ini", ALICE, SLEEPER)

@@ -1,4 +1,4 @@
-"""Tyrant mode: a vassal runs as its file's owner, and as nobody else."""
+"""Tyrant mode: a vassal runs as its file's owner, and as no other user."""
 
 import fcntl
 import os

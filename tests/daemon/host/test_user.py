@@ -160,7 +160,7 @@ def test_an_account_is_not_needed() -> None:
     assert user.environment({"HOME": "/root", "LOGNAME": "root", "X": "y"}) == {"X": "y"}
 
 
-# Where nobody said that root is meant
+# Where no option says that root is meant
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def test_a_daemon_that_cannot_start_ends_the_keeper(emperor: Emperor) -> None:
 
 
 def test_a_daemon_that_cannot_keep_logs_ends_the_keeper(emperor: Emperor) -> None:
-    """It has opened its journal and its control socket by then, which nobody needs any more."""
+    """It has opened its journal and its control socket by then, which no process needs any more."""
     (emperor.folder / "file").touch()
     emperor.launch("--log-directory", str(emperor.folder / "file" / "logs"))
     assert emperor.wait() == 3

@@ -1,4 +1,4 @@
-"""A journal that somebody put back while the daemon waited is not lost by what it is told next."""
+"""A journal that was put back while the daemon waited is not lost by the next request."""
 
 import os
 import shutil

@@ -27,7 +27,7 @@ def password_file(folder: Path, text: str, mode: int = 0o600) -> str:
 
 
 def as_account(folder: Path, name: str, server: Service) -> str:
-    """Extensions to be somebody."""
+    """The extensions of a URL that name a user and its password."""
     dn = f"cn={name},{server.where['suffix']}".replace(",", "%2C")
     return f"bindname={dn},x-bindpw-file={password_file(folder, server.where['password'])}"
 

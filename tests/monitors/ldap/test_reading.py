@@ -44,7 +44,7 @@ async def test_a_part_is_not_taken_for_all(below: str, tmp_path: Path) -> None:
     source = LdapSource(below=below)
     for count in range(3):
         source.put(f"v{count}.ini", "one")
-    # As nobody, so that base and context do not count.
+    # Anonymous, so that base and context do not count.
     more = f"????{as_account(tmp_path, 'limited', shared())}"
     async with watching(source.hurried(BUSY, 10, more)) as watch:
         assert len(watch.seen) == 3
@@ -57,7 +57,7 @@ async def test_a_part_is_not_taken_for_all(below: str, tmp_path: Path) -> None:
             await watch.listings(10)
             source.put("v0.ini", "two")
             await watch.shows("v0.ini", "two")
-            assert not watch.failures()  # though nobody may look whether all was told
+            assert not watch.failures()  # though the user may not look whether all was told
         assert len(watch.seen) == 3 + (below != "plain")
     reason = await failure_of(source.hurried(BUSY, 10, more))
     assert reason == LIMITED

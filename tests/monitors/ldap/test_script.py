@@ -176,7 +176,7 @@ async def test_nonsense_is_a_failure(said: bytes | None, reason: str) -> None:
 
 
 async def test_who_is_cancelled_has_taken_no_message() -> None:
-    """As whoever waits for news is, every freq seconds, however many are coming."""
+    """As a client that waits for news is, every freq seconds, however many are coming."""
 
     def answer(request: Request) -> bytes:
         return b"".join(entry(request.number, f"cn={count}") for count in range(300)) + result(

@@ -72,7 +72,7 @@ def test_no_stamp(stamp: dict[str, list[bytes]], reason: str) -> None:
 
 
 async def test_changes_within_a_second_are_seen(source: LdapSource) -> None:
-    """Even by a poll, and by somebody who sees no more than modifyTimestamp."""
+    """Even by a poll, and by a user who sees no more than modifyTimestamp."""
     source.put("a.ini", "0")
     async with watching(source.monitor(BUSY)) as watch:
         for count in range(1, 6):

@@ -126,7 +126,7 @@ async def test_a_server_that_is_not_there_is_a_failure_at_once(server: Service) 
 async def test_a_session_that_expires_behind_a_partition_is_a_failure_once_each(
     server: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The way is free again before anybody asks, so nothing else would say that it was not."""
+    """The way is free again before the client asks, so nothing else would say that it was not."""
     clients: list[Client] = []
 
     class Kept(Client):
@@ -176,7 +176,7 @@ async def test_the_end_of_an_announcement_does_not_wait_for_a_silent_server(
 
 
 def answer(listener: socket.socket, what: bytes | None) -> None:
-    """Answer whoever connects with this; hang up at once if it is None."""
+    """Answer each client with this; hang up at once if it is None."""
     kept = []
     with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
         while True:

@@ -74,7 +74,7 @@ def test_an_empty_file_beside_says_that_it_is_not_on_demand(daemon: Daemon, text
 
 
 def test_the_file_beside_is_seen_without_events(make_daemon: MakeDaemon) -> None:
-    """The safety net sees it too: here it is reached through a directory nobody watches."""
+    """The safety net sees it too: here it is reached through a directory without a watch."""
     daemon = make_daemon(*BESIDE, monitors=["vassals/*.ini"])
     app = App(daemon)
     app.name = "vassals/web.ini"

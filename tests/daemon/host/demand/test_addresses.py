@@ -87,7 +87,7 @@ def test_the_same_port_written_otherwise(daemon: Daemon) -> None:
 
 
 def test_a_strangers_port_is_not_another_vassals(daemon: Daemon) -> None:
-    """The port is the same, the address is not: who has it is somebody else, and may leave."""
+    """The port is the same, the address is not: its holder is another process, and may leave."""
     one, two = App(daemon, "one"), App(daemon, "two")
     one.address = f"127.0.0.1:{free_port()}"
     one.start()

@@ -40,7 +40,7 @@ def test_under_a_keeper_the_address_is_never_refused(make_daemon: MakeDaemon) ->
     assert other.says() == "hello"
     daemon.phase(other.name, "accepting")
     daemon_pid = processes.children_of(daemon.pid)[0]
-    with clients.dial(app.address) as connected:  # it is wanted just when nobody is there
+    with clients.dial(app.address) as connected:  # it is wanted just when no process is there
         after = daemon.last_seq()
         processes.kill(daemon_pid)
         for _ in range(50):

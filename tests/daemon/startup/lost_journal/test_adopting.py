@@ -171,7 +171,7 @@ def test_adopt_waits_for_the_vassals_of_another_emperor(
     assert emperor.environments() == before
     decide(emperor, "adopt")
     emperor.until(lambda: not waiting(emperor), "all are taken over")
-    # Back on the journal that they were started for: they are nobody else's.
+    # Back on the journal that they were started for: no other emperor may take them.
     first.rename(tmp_path / "older.db")
     estrange(emperor, put_back, tmp_path)
     decide(emperor, "adopt")
