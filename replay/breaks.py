@@ -266,7 +266,11 @@ class _Follower:
     def _tried(self) -> Repair | None:
         """The last repair, if a process was told to run since."""
         repairs = [] if self.open is None else self.open.repairs
-        return repairs[-1] if repairs and repairs[-1].seq <= self.told else None
+        if not repairs or repairs[-1].seq > self.told:
+            return None
+        if repairs[-1].config is not None and self.runs is not self.deploy:
+            return None  # told to run the config before: it is being checked, or was refused
+        return repairs[-1]
 
     def _stays_up(self, at: int) -> bool:
         if self.open is None or self.up is None:

@@ -17,6 +17,9 @@ _WHAT = {
     "G": "gone",
     "K": "death",  # of a signal
     "S": "request",  # to start
+    "C": "deploy",  # that is checked first
+    "P": "passed",
+    "N": "refused",
 }
 
 
@@ -35,7 +38,16 @@ def marks(told: str) -> list[Mark]:
         what: What = _WHAT[letter]  # type: ignore[assignment]
         config = f"c{seq}" if what == "deploy" else None
         found.append(
-            Mark(what, seq, at, config=config, outside=letter == "K", starts=letter == "S")
+            Mark(
+                what,
+                seq,
+                at,
+                config=config,
+                outside=letter == "K",
+                starts=letter == "S",
+                checked=letter == "C",
+                barred=letter == "N",
+            )
         )
     return found
 
@@ -47,6 +59,7 @@ def seq(mark: Mark | None) -> int | None:
 def line(one: Break) -> str:
     """A break as the case says it."""
     signs = {"died": "x", "accepting": "v", "running": "v", "superseded": "-", "pending": "?"}
+    signs |= {"refused": "n"}
     tried = " ".join(f"{each.seq}{signs[each.outcome]}" for each in one.repairs)
     blame = f"broken by {seq(one.broken_by)}"
     if one.broken_by is None and one.under is not None:
@@ -119,6 +132,22 @@ CASES = {
     "a loyal one that is killed was not broken by its deploy": (
         "4D 4R 5U 6L 20X 20R 21U 22L 40X 40R 41U 42L",
         ["20-41: 2 deaths, proved 4, good 4"],
+    ),
+    "a refused repair does not die, and the next one helps": (
+        "4D 4R 5U 45C 46P 46R 48X 50C 51N 52R 53X 60C 61P 61R 62U 90L",
+        ["48-62: 2 deaths, broken by 45, good 4, 50n 60v"],
+    ),
+    "a repair that is still checked does not die": (
+        "4D 4R 5U 45C 46P 46R 48X 50C 52R 53X 54P 54R 55U 90L",
+        ["48-55: 2 deaths, broken by 45, good 4, 50v"],
+    ),
+    "a refused change broke nothing": (
+        "4D 4R 5U 45C 46N 60X 60R 61X",
+        ["60: 2 deaths, proved 4, good 4"],
+    ),
+    "a first deploy that is refused is a break": (
+        "4C 5N 6Q 7N 8C 9P 9R 10U 50L",
+        ["4-10: 0 deaths, broken by 4, good None, 6n 8v"],
     ),
     "edits after a quiet time are no repairs": (
         "4D 4R 5U 10X 10R 30X 30R 31U 40D 40R 41U 95D 95R 96U 98D",
