@@ -14,6 +14,8 @@ and failures of such a vassal are not counted. The wanted spec comes back by a c
 an operator's word.
 """
 
+from typing import Final
+
 import msgspec
 
 from ...journal.events import Event, Spec
@@ -23,13 +25,16 @@ from .reloads import awaits_ready, tells
 from .starts import bar_reason
 from .steps import seconds
 
+_WANTED: Final = Good()  # the wanted spec is good
+
 
 def note_good(fleet: Fleet, vassal: Vassal) -> None:
     """It accepts, or has become loyal, or has run for long enough."""
-    ran = vassal.running
-    if ran is None or ran != vassal.target or not rules.holds(fleet, rules.ROLLBACK):
+    ran, aim = vassal.running, vassal.target
+    if ran is None or not rules.holds(fleet, rules.ROLLBACK):
         return
-    vassal.good = Good(ran) if vassal.is_open else Good()
+    if ran is aim or ran == aim:  # mostly it is the same object, and no field is compared
+        vassal.good = Good(ran) if vassal.is_open else _WANTED
 
 
 def note_change(fleet: Fleet, vassal: Vassal, event: Event) -> None:
@@ -41,9 +46,10 @@ def note_change(fleet: Fleet, vassal: Vassal, event: Event) -> None:
         return
     _note_quiet(fleet, vassal, event)
     good = vassal.good
-    if good is not None:
-        spec, bound = (vassal.spec, vassal.bound) if good.spec is None else (good.spec, good.bound)
-        vassal.good = Good(spec, bound)
+    if good is not None and good.spec is None:
+        vassal.good = Good(vassal.spec, vassal.bound)
+    elif good is not None and good.failures:
+        vassal.good = Good(good.spec, good.bound)
 
 
 def fails(
