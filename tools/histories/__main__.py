@@ -26,11 +26,14 @@ ALTERED = ("edited",)  # incidents whose journal does not verify
 def runs() -> dict[str, tuple[Run, str]]:
     """The runs by name, and what happens in each."""
     import of_daemons
+    import of_deploys
     import of_files
     import of_modes
     import of_servers
 
-    found = (*of_files.RUNS, *of_modes.RUNS, *of_daemons.RUNS, *of_servers.RUNS)
+    found = (
+        *of_files.RUNS, *of_modes.RUNS, *of_deploys.RUNS, *of_daemons.RUNS, *of_servers.RUNS,
+    )  # fmt: skip
     told = {run.__name__.replace("_", "-"): (run, run.__doc__ or "") for run in found}
     return told | dict(_incidents())
 

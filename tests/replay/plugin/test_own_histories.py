@@ -19,14 +19,18 @@ SOURCES: Final = {"amqp", "dir", "glob", "ldap", "mongodb", "pg", "zmq", "zoo"}
 MODES: Final = {
     "adopted",
     "connection_waiting",
+    "deploy_refused",
+    "health_lost",
     "heartbeat_lost",
     "keeper_lost",
     "listen_failed",
+    "listen_refused",
     "listing_doubted",
     "monitor_recovered",
     "observation_rejected",
     "request_refused",
     "spawn_failed",
+    "timeout_extended",
     "vassal_loyal",
     "vassal_resigned",
 }
