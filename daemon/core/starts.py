@@ -129,7 +129,7 @@ def spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     if rules.holds(fleet, rules.LOADED):
         vassal.loaded = target.config
     vassal.reload_at = vassal.killed = vassal.late = None
-    vassal.sockets = "listen" in settings
+    vassal.sockets |= "listen" in settings  # the host closes others when it has started it
     if not vassal.speaks:
         vassal.deaf = None  # a program gets signals
     patience = fleet.policy.start_patience
