@@ -1,12 +1,17 @@
 """The addresses on demand of the simulated machine, as one daemon holds them."""
 
+from collections.abc import Callable
+
+import trio
 from emperord.daemon.core.draft import Draft
 from emperord.daemon.core.fleet import Vassal
 from emperord.daemon.core.inputs import HostEvent
+from emperord.daemon.core.listening import addresses
 from emperord.journal.events import (
     Empty,
     ListenFailed,
 )
+from emperord.journal.service_events import ListenOpened, ListenRefused
 
 from .machine import Machine
 from .mailbox import Mailbox
@@ -18,7 +23,14 @@ class Addresses(Mailbox):
     _machine: Machine
     _awaited: set[str]  # vassals whose first client is waited for
 
+    _nursery: trio.Nursery | None
+    _pause: Callable[[], float]
+
     def _listen(self, vassal: Vassal) -> None:
+        if vassal.opening is not None:
+            assert self._nursery is not None
+            self._nursery.start_soon(self._open, vassal.name, vassal.opening, addresses(vassal.aim))
+            return
         spec = vassal.running
         if spec is None or spec.socket is None:
             return
@@ -30,6 +42,30 @@ class Addresses(Mailbox):
             machine.listening[name] = spec.socket
         self._awaited.add(name)
         self.knock(name)
+
+    async def _open(self, name: str, change: int, wanted: tuple[str, ...]) -> None:
+        """Open the addresses of a change, and tell what came of it."""
+        await trio.sleep(20 * self._pause())
+        if self.open_all(name, wanted):
+            draft = Draft("listen_opened", ListenOpened(change=change), None, name)
+        else:
+            refused = ListenRefused(change=change, reason="cannot be listened at")
+            draft = Draft("listen_refused", refused, None, name)
+        self._say(HostEvent(draft))
+
+    def open_all(self, name: str, wanted: tuple[str, ...]) -> bool:
+        """Keep these sockets for a vassal; False if one cannot be had."""
+        has = self._machine.opened.get(name, set())
+        if self._machine.busy and not has.issuperset(wanted):
+            return False
+        if wanted:
+            self._machine.opened[name] = has | set(wanted)
+        return True
+
+    def close_others(self, name: str, wanted: tuple[str, ...]) -> None:
+        """Close those that it is to have no more: its process has ended."""
+        if self._machine.opened.pop(name, None) is not None and wanted:
+            self._machine.opened[name] = set(wanted)
 
     def _free(self, name: str, address: str) -> bool:
         """Whether the address can be had; if not, that is told."""
@@ -57,10 +93,11 @@ class Addresses(Mailbox):
 
     def _close_address(self, name: str) -> None:
         self._awaited.discard(name)
+        self._machine.opened.pop(name, None)
         self._machine.listening.pop(name, None)
         self._machine.clients.discard(name)
 
     async def unlisten_all(self) -> None:
         """The daemon stops, and no other follows at once."""
-        for name in list(self._machine.listening):
+        for name in [*self._machine.listening, *self._machine.opened]:
             self._close_address(name)

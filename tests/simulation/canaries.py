@@ -15,10 +15,12 @@ from emperord.daemon.loop import pending, shell
 from emperord.daemon.loop.shell import Shell
 from emperord.daemon.loop.turn import Input, Turn
 from emperord.journal.events import Adopted, Event, PreflightPassed, SpawnFailed
+from emperord.journal.service_events import ListenOpened
 
 from . import disk
 from .approvals import REFUSED
 from .conditions import LATE, SICK
+from .services import MORE_TIME, OPENS
 
 
 def _not_in(fleet: Fleet, names: set[str], phase: Phase) -> set[str]:
@@ -226,6 +228,28 @@ def _awaits_for_ever(fleet: Fleet, event: Event) -> list[Action]:
     return []
 
 
+def _hears_no_watchdog(fleet: Fleet, event: Event) -> list[Action]:
+    """A lost heartbeat of a program that notifies ends nothing."""
+    vassal = fleet.vassals.get(event.vassal or "")
+    spec = None if vassal is None else vassal.running
+    if event.kind != "heartbeat_lost" or spec is None or spec.settings.get("ready") != "notify":
+        return fold(fleet, event)
+    fleet.seq, fleet.at = event.seq, event.at
+    return []
+
+
+def _opens_nothing_first(fleet: Fleet, event: Event) -> list[Action]:
+    """It stops a vassal for its new addresses before they are open."""
+    actions = fold(fleet, event)
+    vassal = fleet.vassals.get(event.vassal or "")
+    if vassal is None or vassal.opening is None or event.kind == "listen_opened":
+        return actions
+    opened = msgspec.structs.replace(
+        event, kind="listen_opened", body=ListenOpened(change=vassal.opening)
+    )
+    return actions + fold(fleet, opened)
+
+
 def _punishes_no_lateness(fleet: Fleet, event: Event) -> list[Action]:
     """A program that was not ready in its time is started again at once."""
     actions = fold(fleet, event)
@@ -311,7 +335,10 @@ FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     "refused configs are taken": (_takes_refused, (REFUSED, "stopped for a reason")),
     "changes are not checked first": (_starts_unchecked, (REFUSED,)),
     "verdicts are overlooked": (overlooks("preflight_passed"), ("settles",)),
-    "what is never ready is awaited": (_awaits_for_ever, (LATE, "settles")),
+    "what is never ready is awaited": (_awaits_for_ever, (LATE,)),
+    "more time is overlooked": (overlooks("timeout_extended"), (MORE_TIME,)),
+    "addresses are opened after the stop": (_opens_nothing_first, (OPENS,)),
+    "a watchdog is overlooked": (_hears_no_watchdog, ("who hangs is ended",)),
     "lateness is not punished": (_punishes_no_lateness, ("throttled",)),
     "health is overlooked": (overlooks("health_lost"), (SICK,)),
     "nothing is forgiven": (_forgives_nothing, ("punished no longer",)),

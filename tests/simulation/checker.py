@@ -13,10 +13,12 @@ from typing import Any, Final
 from .conditions import SICK, Conditions
 from .ledger import Ledger
 from .pacing import Attempt
+from .services import Services
 from .trouble import must
 from .turns import Turns
 
 SLACK: Final = 1.6  # virtual seconds: the shell looks at its deadlines, the disk takes its time
+CALM_SLACK: Final = 0.6  # without faults
 
 
 # Events about a vassal that may end its process.
@@ -31,6 +33,7 @@ ENDING: Final = frozenset(
         "heartbeat_lost",
         "operator_requested",
         "preflight_passed",
+        "listen_opened",
     )
 )
 
@@ -46,11 +49,12 @@ class Checker(Ledger):
         super().__init__()
         self.due: deque[dict[str, Any]] = deque()  # durable orders, not carried out yet
         self.stopping: dict[int, float] = {}  # pid -> since when it knows that it is to stop
-        self.silent: dict[int, float] = {}  # pid -> since when it sends none
+        self.calm = False  # nothing keeps a daemon from keeping the time
         self.alone = False  # no daemon has written anything since the last one died
         self.conditions = Conditions(self)
         self.restarted_if_sick: set[Attempt] = set()
         self.turns = Turns(self)
+        self.services = Services(self)
 
     # The record
 
@@ -66,6 +70,7 @@ class Checker(Ledger):
             told, orders = json.loads(body), json.loads(actions)
             self.turns.before(kind, vassal, told)
             self._follow(kind, monitor, vassal, told)
+            self.services.follow(kind, vassal, told)
             self._check_at_once(kind, vassal, told, orders)
             self.turns.after(kind, vassal, told, orders)
             for action in orders:
@@ -171,6 +176,8 @@ class Checker(Ledger):
         mute = vassal in self.deprived or attempt in self.restarting
         unready = kind == "deadline_passed" and about == vassal and attempt in self.unready
         sick = kind == "health_lost" and about == vassal
+        if attempt not in self.told:
+            self.services.check_end(kind, attempt, action["do"], unready=unready, late=late)
         if (unready or sick) and attempt not in self.told:
             self._fail(vassal)
         reason = mine or again or late or mute or unready or sick or kind == "daemon_stopping"
@@ -203,6 +210,7 @@ class Checker(Ledger):
         if "ready" in settings:
             self.awaited.add(attempt)
             self.unready.add(attempt)
+        self.services.starts(attempt)
         if settings.get("health-action") == "restart":
             self.restarted_if_sick.add(attempt)
 
@@ -233,8 +241,7 @@ class Checker(Ledger):
         """A process is gone."""
         del self.living[pid]
         self.stopping.pop(pid, None)
-        self.silent.pop(pid, None)
-        self.conditions.is_well(pid)
+        self.conditions.died(pid)
 
     def ended(
         self, vassal: str, number: int, code: int | None, signal: int | None, *, known: bool
@@ -250,20 +257,17 @@ class Checker(Ledger):
         """A vassal was told to stop; from here on its mercy counts."""
         self.stopping.setdefault(pid, now)
 
-    def fell_silent(self, pid: int, now: float) -> None:
-        """It hangs: no heartbeats come any more."""
-        self.silent.setdefault(pid, now)
-
-    def speaks_again(self, pid: int) -> None:
-        """It was reloaded, and hangs no longer."""
-        self.silent.pop(pid, None)
-
     def forgive(self, now: float) -> None:
         """There is no daemon, or it cannot write: no process can keep the time."""
         self.stopping = dict.fromkeys(self.stopping, now)
-        self.silent = dict.fromkeys(self.silent, now)
-        self.conditions.forgive(now)
+        if self.alone or not self.calm:
+            self.conditions.forgive(now)
         self.alone = False
+
+    def becomes_calm(self, now: float) -> None:
+        """From now on a daemon that is there can keep the time."""
+        self.conditions.forgive(now)
+        self.calm = True
 
     def no_daemon(self) -> None:
         """The daemon has died: what it had not carried out is the next one's."""
@@ -280,11 +284,4 @@ class Checker(Ledger):
             said = f"{self.living[pid]} was told to stop {late:.2f} s ago and lives"
             must(late <= bound, "mercy ends", said)
         if not self.alone:
-            self.conditions.look(now, SLACK)
-        # It looks every second, and counts from its first look.
-        bound = self.policy.get("required_heartbeat", 30.0) + 2 + SLACK
-        for pid, since in self.silent.items() if not self.alone else ():
-            attempt = self.living[pid]
-            if attempt in self.beating - self.told and attempt.vassal not in self.deprived:
-                said = f"{attempt} has sent no heartbeat for {now - since:.2f} s and was left alone"
-                must(now - since <= bound, "who hangs is ended", said)
+            self.conditions.look(now, CALM_SLACK if self.calm else SLACK)

@@ -15,6 +15,7 @@ from emperord.daemon.core.actions import Action
 from emperord.daemon.core.draft import Draft
 from emperord.daemon.core.fleet import Fleet, Vassal
 from emperord.daemon.core.inputs import HostEvent, News, TellNews, VassalByte
+from emperord.daemon.core.listening import addresses
 from emperord.daemon.host import emperor_protocol, recovery, threads
 from emperord.daemon.host import procfs as marks
 from emperord.daemon.host.controller import SETTLING
@@ -110,6 +111,8 @@ class SimulatedHost(Addresses, Preflights, Looks, Nothing):
         known = machine.deaths if fleet.boot == boot else {}
         found += [recovery.death(vassal, known) for vassal in gone]
         wanted = {v.name: v.running.socket for v in fleet.vassals.values() if v.running}
+        for name in machine.opened.keys() - fleet.vassals.keys():
+            self._close_address(name)
         for name, address in list(machine.listening.items()):
             if wanted.get(name) != address:
                 self._close_address(name)
@@ -147,9 +150,7 @@ class SimulatedHost(Addresses, Preflights, Looks, Nothing):
                     await self._spoken.wait()
                     self._spoken = trio.Event()
                     said, self._said = self._said, {}
-                    heard = {
-                        news.vassal: news.attempt for news in said if isinstance(news, VassalByte)
-                    }
+                    heard = {n.vassal: n.attempt for n in said if not isinstance(n, HostEvent)}
                     read = [p for p in self._by_name.values() if heard.get(p.name) == p.attempt]
                     counts = [len(process.unread) for process in read]
                     await tell(list(said))
@@ -180,8 +181,8 @@ class SimulatedHost(Addresses, Preflights, Looks, Nothing):
         process.parent = self
         if process.behaviour in AWAITED and self._nursery is not None:
             self._nursery.start_soon(self._look_at, process)
-        for byte in list(process.unread):
-            self.heard(process, byte)
+        for word in list(process.unread):
+            self.heard(process, word)
         if not process.alive:
             self.buries(process)
 
@@ -301,6 +302,9 @@ class SimulatedHost(Addresses, Preflights, Looks, Nothing):
         self._moment("fork")
         text = self._disk.text_of(spec)
         _check_start(self._machine, name, spec, text)
+        if not self.open_all(name, addresses(spec)):
+            raise CannotStart("cannot listen: its address is taken", "resources")
+        self.close_others(name, addresses(spec))
         if self._machine.keeper:
             self._machine.kept.add(kept_name(name, attempt))
         process = self._machine.fork(name, attempt, marks.mark(attempt, at, name), text)

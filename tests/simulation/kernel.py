@@ -2,19 +2,23 @@
 
 from typing import Final, Protocol
 
+from emperord.daemon.core.inputs import Notice
 from emperord.daemon.host.procfs import Processes
 from emperord.daemon.keeper.link import Identity
 
-from .script import AWAITED, PROGRAMS
+from .script import NOTIFYING, OWN
 
 DEAF: Final = 0.5  # seconds after its first worker accepts in which others may not hear a reload
 TICKS: Final = 100  # a second, as start times are counted
 
 
+Word = int | Notice  # a byte, or a message that is none
+
+
 class Parent(Protocol):
     """The daemon that listens to a process."""
 
-    def heard(self, process: "Process", byte: int) -> None: ...
+    def heard(self, process: "Process", word: "Word") -> None: ...
 
     def buries(self, process: "Process") -> None: ...
 
@@ -38,7 +42,7 @@ class Process:
         self.child_of: object = None  # which reaps it; None: the subreaper does
         self.orphan = False  # it came from another keeper: no process here will reap it
         self.connected = True  # its control socket leads somewhere
-        self.unread: list[int] = []  # bytes in that socket
+        self.unread: list[Word] = []  # in that socket
         self.address: str | None = None  # on demand: its standard input listens there
         self.accepting = False
         self.accepted = -DEAF  # when it began to
@@ -63,7 +67,12 @@ class Process:
     @property
     def speaks(self) -> bool:
         """Whether it uses its control socket."""
-        return self.behaviour not in PROGRAMS + AWAITED
+        return self.behaviour not in OWN
+
+    @property
+    def notifies(self) -> bool:
+        """Whether it uses its NOTIFY_SOCKET."""
+        return self.behaviour in NOTIFYING
 
     def recover(self) -> None:
         """Its checks succeed again."""

@@ -192,8 +192,9 @@ class Ledger(Pacing):
         elif kind == "adopted" and not body.get("control"):
             self.deprived.add(attempt.vassal)
             self.up_since.setdefault(attempt.vassal, self.at)
-            if attempt not in self.awaited:
+            if attempt not in self.awaited - self.notifying:
                 self.starting.pop(attempt, None)  # it cannot tell when it accepts
+                self.unready.discard(attempt)
         elif kind == "vassal_loyal":
             self.loyal.add(attempt)
             self.deaths.pop(attempt.vassal, None)

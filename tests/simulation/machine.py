@@ -13,13 +13,14 @@ from emperord.daemon.host import emperor_protocol
 from emperord.daemon.keeper.link import Death, Identity
 
 from .checker import Checker
-from .kernel import DEAF, TICKS, Kernel, Process
+from .kernel import DEAF, TICKS, Process, Word
+from .notifying import Notifying
 from .script import AWAITED
 
-_LIMITS: Final = {"never": 1.0, "tardy": 4.0}  # seconds, as their settings say
+_LIMITS: Final = {"never": 0.5, "tardy": 4.0}  # seconds, as their settings say
 
 
-class Machine(Kernel):
+class Machine(Notifying):
     """Processes of one machine, and the keeper's memory."""
 
     def __init__(
@@ -44,6 +45,7 @@ class Machine(Kernel):
         self.kept: set[str] = set()  # entrusted to the keeper
         self.deaths: dict[Identity, Death] = {}  # that the keeper knows of
         self.listening: dict[str, str] = {}  # vassal on demand -> its address
+        self.opened: dict[str, set[str]] = {}  # vassal -> the sockets that are kept for it
         self.clients: set[str] = set()  # vassals for which clients wait
 
     def _pid(self) -> int:
@@ -95,6 +97,9 @@ class Machine(Kernel):
             self._in(process, rng.uniform(0.05, 3.0), lambda: self.dies(process, 0, None))
         if behaviour in AWAITED:
             self._begin_awaited(process)
+            return
+        if process.notifies:
+            self._begin_notifying(process)
             return
         if behaviour == "silent" or not process.speaks:
             process.accepting = not process.speaks
@@ -152,22 +157,12 @@ class Machine(Kernel):
         self.clients.discard(process.name)
         self.says(process, emperor_protocol.ACCEPTING)
 
-    def _beats(self, process: Process) -> None:
-        if not process.mute:
-            self.says(process, emperor_protocol.HEARTBEAT)
-        self._in(process, 0.6, lambda: self._beats(process))
-
-    def mutes(self, process: Process) -> None:
-        """It hangs."""
-        process.mute = True
-        self._checker.fell_silent(process.pid, self._now())
-
-    def says(self, process: Process, byte: int) -> None:
-        """It writes a byte."""
-        if process.connected and process.speaks:
-            process.unread.append(byte)
+    def says(self, process: Process, word: Word) -> None:
+        """It writes a byte or a message."""
+        if process.connected and (process.speaks or process.notifies):
+            process.unread.append(word)
             if process.parent is not None:
-                process.parent.heard(process, byte)
+                process.parent.heard(process, word)
 
     def told(self, process: Process, byte: bytes, *, signal: bool = False) -> None:
         """A byte, or the signal that stands for it, reaches it."""
@@ -196,7 +191,7 @@ class Machine(Kernel):
         process.generation += 1
         process.config = config
         process.accepting = process.mute = False
-        self._checker.speaks_again(process.pid)
+        self._checker.conditions.speaks_again(process.pid)
         self._begin(process, fresh=False)
 
     def dies(self, process: Process, code: int | None, signal: int | None) -> None:
@@ -230,8 +225,11 @@ class Machine(Kernel):
             process.parent = process.child_of = None
             if not self.keeper or f"{process.attempt}:{process.name}" not in self.kept:
                 process.disconnect()
+                if process.notifies:  # no daemon can know any more whether it is ready
+                    self._checker.conditions.is_well(process.pid)
         if not self.keeper:
             self.listening.clear()
+            self.opened.clear()
             self.clients.clear()
 
     def keeper_died(self) -> None:
@@ -256,7 +254,7 @@ class Machine(Kernel):
             self._checker.died(pid)
         for process in self.processes.values():
             process.alive = False
-        for left in (self.processes, self.marked, self.strangers, self.listening):
+        for left in (self.processes, self.marked, self.strangers, self.listening, self.opened):
             left.clear()
         self.clients.clear()
         self.kept.clear()

@@ -3,11 +3,11 @@
 from contextlib import AbstractAsyncContextManager
 
 import trio
-from emperord.daemon.core.inputs import News, VassalByte
+from emperord.daemon.core.inputs import News, Notice, VassalByte
 from emperord.daemon.host import emperor_protocol
 from emperord.daemon.keeper.link import Identity
 
-from .kernel import Process
+from .kernel import Process, Word
 
 
 class Mailbox:
@@ -20,8 +20,12 @@ class Mailbox:
     _reloads: dict[Identity, int]
     _one_spawn: trio.CapacityLimiter
 
-    def heard(self, process: Process, byte: int) -> None:
+    def heard(self, process: Process, word: Word) -> None:
         """There is something in its socket."""
+        if isinstance(word, Notice):
+            self._say(word)
+            return
+        byte = word
         if byte == emperor_protocol.ACCEPTING:
             self._beats.pop(process.name, None)
             self._accepted[process.name] = trio.current_time()

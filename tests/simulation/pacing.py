@@ -19,6 +19,7 @@ class Pacing:
         self.policy: dict[str, Any] = {}
         self.programs: set[Attempt] = set()  # those that cannot say that they accept
         self.awaited: set[Attempt] = set()  # those of them whose readiness is looked at
+        self.notifying: set[Attempt] = set()  # those of these that say it themselves
         self.deprived: set[str] = set()  # vassals to which no process can talk
         self.told: set[Attempt] = set()  # that were ordered to end
         self.changed: set[str] = set()  # vassals that were to be reloaded since their start

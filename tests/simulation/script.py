@@ -23,6 +23,11 @@ PROGRAMS: Final = ("program", "fragile", "worker", "once")
 # Programs whose ``ready`` is looked at, and the health of some. A vassal gets one of them, or not,
 # from a random stream of its own.
 AWAITED: Final = ("eager", "tardy", "never", "sickens", "ails")
+# Programs that notify: in time, after they asked for more, and never; one says that it stops, and
+# one sends heartbeats until it hangs. And one with sockets that are kept for it.
+NOTIFYING: Final = ("notifies", "begs", "mum", "halts", "watched")
+KEEPING: Final = ("keeps",)
+OWN: Final = PROGRAMS + AWAITED + NOTIFYING + KEEPING  # all that have a command
 PREFLIGHTS: Final = ("passes", "passes", "fails", "hangs")
 NAMES: Final = ("a.ini", "b.ini", "c.ini", "d.ini", "e.ini")
 SOURCES: Final = ("files", "rows", "messages")
@@ -79,6 +84,7 @@ def write(seed: int, *, hops: bool = False) -> Script:
         steps += _pressure(rng, length)
         steps.sort(key=lambda step: step.at)
     steps = _with_settings(Random(f"{seed}/settings"), steps)
+    steps = _with_services(Random(f"{seed}/services"), steps)
     extra = Random(f"{seed}/hops").randint(0, 5) if hops else 0
     return Script(seed, tuple(steps), length, most, graceful, forgive, ceiling, extra)
 
@@ -104,6 +110,25 @@ def _with_settings(rng: Random, steps: list[Step]) -> list[Step]:
             what = " ".join((name, rng.choice(AWAITED), *more))
         found.append(msgspec.structs.replace(step, what=what))
     return found
+
+
+def _with_services(rng: Random, steps: list[Step]) -> list[Step]:
+    """In some seeds a part of what sources have notifies, in some it has sockets that are kept."""
+    kinds, share = rng.choice((((), 0.0), (NOTIFYING, 0.4), (KEEPING, 0.6)))
+    found = []
+    for step in steps:
+        what = step.what
+        if step.do == "put" and rng.random() < share:
+            name, _, *more = what.split()
+            what = " ".join((name, rng.choice(kinds), *more))
+        found.append(msgspec.structs.replace(step, what=what))
+        if step.do == "put" and kinds is KEEPING and rng.random() < 0.6:
+            # The next config of a source has another address, which may be taken.
+            again = round(step.at + rng.uniform(0.3, 4.0), 3)
+            if rng.random() < 0.3:
+                found.append(Step(again, "busy", much=0.5))
+            found.append(msgspec.structs.replace(step, at=again, what=what))
+    return sorted(found, key=lambda step: step.at)
 
 
 def _pressure(rng: Random, length: float) -> list[Step]:

@@ -9,11 +9,11 @@ import typing
 from emperord.daemon.core.fleet import Vassal
 from emperord.journal.events import Spec
 
-from .script import AWAITED, HEALTHY
+from .script import AWAITED, HEALTHY, KEEPING
 from .sources import Source
 
 # Those that are up in the end, and stay so.
-WELL: typing.Final = {*HEALTHY, *AWAITED} - {"never", "sickens"}
+WELL: typing.Final = {*HEALTHY, *AWAITED, *KEEPING, "notifies", "begs"} - {"never", "sickens"}
 
 if typing.TYPE_CHECKING:
     from .world import World
@@ -39,7 +39,7 @@ def unsettled(world: "World") -> str:
     strangers = sorted(names - fleet.vassals.keys())
     if strangers:
         return f"{strangers} run and nobody wants them"
-    unheard = sorted(world.machine.listening.keys() - fleet.vassals.keys())
+    unheard = sorted({*world.machine.listening, *world.machine.opened} - fleet.vassals.keys())
     return f"the addresses of {unheard} are open" if unheard else ""
 
 
@@ -117,6 +117,8 @@ def _poorly(world: "World", vassal: Vassal) -> str:
         return f"does not run, it is {vassal.phase}"
     if vassal.due:
         return "is still to be reloaded"
+    if vassal.unopened is not None and running.config != text:
+        return ""  # its change waits for an operator, or the next change
     if running.config != text:
         return f"runs {running.config!r}, wanted is {text!r}"
     if not running.accepting:

@@ -15,16 +15,20 @@ from emperord.journal.chain import digest
 from emperord.journal.events import Spec
 from emperord.monitors import contract as c
 
-from .script import AWAITED, PROGRAMS
+from .script import AWAITED, KEEPING, NOTIFYING, OWN
 
 FREQUENCY: Final = 0.8  # seconds between listings
 
 
-def _settings(behaviour: str, preflight: str) -> dict[str, str]:
-    """The settings in its config's section ``[emperor]``."""
-    settings = {"command": behaviour} if behaviour in PROGRAMS + AWAITED else {}
+def _settings(behaviour: str, preflight: str, number: int) -> dict[str, str]:
+    """The settings in the section ``[emperor]`` of a config, the source's one of that number."""
+    settings = {"command": behaviour} if behaviour in OWN else {}
+    if behaviour in NOTIFYING:
+        settings |= {"ready": "notify", "ready-timeout": "2s", "reload": "restart"}
+    if behaviour in KEEPING:
+        settings |= {"listen": f"127.0.0.1:{8000 + number % 3}"}
     if behaviour in AWAITED:
-        limit = {"never": "1s", "tardy": "4s"}.get(behaviour, "2s")
+        limit = {"never": "500ms", "tardy": "4s"}.get(behaviour, "2s")
         settings |= {"ready": "tcp://a:1", "ready-timeout": limit, "reload": "restart"}
     if behaviour in ("sickens", "ails"):
         settings |= {"health": "tcp://a:1"}
@@ -74,7 +78,7 @@ class Source:
             config=digest(text),
             path=f"/simulated/{name}" if self.kind == "files" else None,
             socket={"demand": f"@{name}", "shares": "@shared"}.get(behaviour),
-            settings=_settings(behaviour, preflight),
+            settings=_settings(behaviour, preflight, self._ts),
         )
         self._change(name, c.Seen(spec, text))
 

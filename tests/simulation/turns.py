@@ -108,7 +108,10 @@ class Turns:
         wanted = vassal in checker.wanted and checker.approvals.holds(vassal)
         if kind not in _BEGINS or vassal is None or not wanted or vassal in checker.held:
             return []
-        if kind == "operator_requested" and body["request"] not in ("start", "restart", "retry"):
+        if kind == "operator_requested" and (
+            # One that waits for the daemon is not forgiven: it may have to wait for longer.
+            not checker.open or body["request"] not in ("start", "restart", "retry")
+        ):
             return []
         spec, at = checker.wanted[vassal], checker.at
         throttle = int(checker.policy.get("throttle", 1000)) * 1_000_000

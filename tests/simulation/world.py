@@ -33,7 +33,7 @@ from .sources import Source
 from .trouble import Violation, must
 
 PATIENCE: Final = 45.0  # virtual seconds in which a fleet has to settle when all faults are over
-CALM: Final = 2.5  # virtual seconds that it has to stay so; longer than a hang goes unnoticed
+CALM: Final = 5.0  # virtual seconds that it has to stay so; longer than a hang goes unnoticed
 
 
 class World:
@@ -135,6 +135,7 @@ class World:
             self.away = 0.0
 
     def _end_faults(self) -> None:
+        self.checker.becomes_calm(trio.current_time())
         self.calm = True
         self.armed.clear()
         self.disk.refused, self.disk.hiccups, self.slow = False, 0, False
@@ -147,6 +148,7 @@ class World:
         until = trio.current_time() + PATIENCE
         since = trio.current_time()
         while trio.current_time() < since + CALM:
+            self.checker.look(trio.current_time())
             reason = unsettled(self)
             if reason:
                 must(trio.current_time() < until, "settles", reason)
@@ -164,7 +166,8 @@ class World:
         left = sorted(self.checker.living.items())
         must(not left, "stops", f"the daemon left, {left} did not")
         must(not self.machine.kept, "forgets", f"the keeper keeps {self.machine.kept}")
-        must(not self.machine.listening, "forgets", f"open still: {self.machine.listening}")
+        still = self.machine.listening, self.machine.opened
+        must(not any(still), "forgets", f"open still: {still}")
         self.disk.rebuild(anew=True)
         self.disk.check_deploys()
 
