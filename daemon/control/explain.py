@@ -82,7 +82,7 @@ class Explainer:
         """The program that is executed. Raises CannotRun, NoAccount."""
         spec, policy = vassal.spec, self._policy
         user = None if barred else user_of(spec, policy)
-        words = command.words(vassal.name, spec, policy)
+        arguments = command.arguments(vassal.name, spec, policy)
         its = command.environment(
             self._environ, vassal.name, spec, "(which one)", None, None, user, "(the journal's)"
         )
@@ -93,7 +93,7 @@ class Explainer:
             its = {}  # a barred vassal gets nothing, least of all the daemon's own environment
         named = None if user is None else {"uid": user.uid, "gid": user.gid, "groups": user.groups}
         return {
-            "argv": [{"word": word, "from": origin} for word, origin in words],
+            "argv": [{"word": text, "from": origin} for text, origin in arguments],
             "user": named,
             "environment": [
                 {

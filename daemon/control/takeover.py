@@ -142,7 +142,7 @@ def _take_over(control_path: str, keeper: KeeperLink) -> bool:
         for name, kept in link.kept.items():
             keeper.pass_on(name, kept)
         if not keeper.deliver():
-            log.error("not taking over: the keeper of this emperor takes nothing")
+            log.error("not taking over: the keeper of this emperor did not take the processes")
             return False
         log.info("taking over from the running daemon, whose keeper died")
         keeper.replaces = True

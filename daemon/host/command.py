@@ -100,21 +100,21 @@ def loader(name: str, policy: Policy) -> str:
     return _LOADERS.get(os.path.splitext(name)[1], "--inherit")
 
 
-class Word(NamedTuple):
-    """One word of a command line, and the setting that put it there."""
+class Argument(NamedTuple):
+    """One argument of a command line, and the setting that put it there."""
 
-    word: str
+    text: str
     origin: str
 
 
-def words(name: str, spec: Spec, policy: Policy, copy: str | None = None) -> list[Word]:
-    """The command line of a vassal, each word with its origin. Raises CannotRun.
+def arguments(name: str, spec: Spec, policy: Policy, copy: str | None = None) -> list[Argument]:
+    """The command line of a vassal, each argument with its origin. Raises CannotRun.
 
     ``copy`` is the path of the copy of its config that it is to run from.
     """
     command = spec.settings.get("command")
     if command is not None:
-        return [Word(word, "command in its [emperor] section") for word in _split(command)]
+        return [Argument(word, "command in its [emperor] section") for word in _split(command)]
     return _uwsgi(name, spec, policy, copy)
 
 
@@ -125,13 +125,13 @@ def _split(command: str) -> list[str]:
     return shell_words.split(command)
 
 
-def _uwsgi(name: str, spec: Spec, policy: Policy, copy: str | None) -> list[Word]:
+def _uwsgi(name: str, spec: Spec, policy: Policy, copy: str | None) -> list[Argument]:
     """argv of a vassal that uWSGI runs, as upstream builds it. Raises CannotRun."""
 
-    def options(option: str, values: tuple[str, ...], origin: str) -> Iterator[Word]:
+    def options(option: str, values: tuple[str, ...], origin: str) -> Iterator[Argument]:
         for value in values:
-            yield Word(option, origin)
-            yield Word(value, origin)
+            yield Argument(option, origin)
+            yield Argument(value, origin)
 
     config = f"emperor://{name}" if spec.path is None else copy or name
     if ":" in config.removeprefix("emperor://"):
@@ -139,12 +139,12 @@ def _uwsgi(name: str, spec: Spec, policy: Policy, copy: str | None) -> list[Word
         config += ":uwsgi"
     which = "--wrapper" if policy.wrapper else "--uwsgi" if policy.uwsgi else "uWSGI as found"
     return [
-        Word(_program(policy), which),
+        Argument(_program(policy), which),
         *options("--inherit", policy.vassals_inherit_before, "--vassals-inherit-before"),
         *options("--include", policy.vassals_include_before, "--vassals-include-before"),
         *options("--set", policy.vassal_set, "--vassal-set"),
-        Word(loader(name, policy), "the ending of its name"),
-        Word(config, _ORIGINS["socket" if spec.path is None else "copy" if copy else "file"]),
+        Argument(loader(name, policy), "the ending of its name"),
+        Argument(config, _ORIGINS["socket" if spec.path is None else "copy" if copy else "file"]),
         *options("--inherit", policy.vassals_inherit, "--vassals-inherit"),
         *options("--include", policy.vassals_include, "--vassals-include"),
     ]
@@ -152,7 +152,7 @@ def _uwsgi(name: str, spec: Spec, policy: Policy, copy: str | None) -> list[Word
 
 def argv(name: str, spec: Spec, policy: Policy, copy: str | None = None) -> list[str]:
     """The command line of a vassal. Raises CannotRun."""
-    return [word.word for word in words(name, spec, policy, copy)]
+    return [argument.text for argument in arguments(name, spec, policy, copy)]
 
 
 def of_attempt(

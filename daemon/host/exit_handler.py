@@ -81,7 +81,7 @@ class ExitHandler:
             counted = kernel_kills.counted
             count = await self._shares.run_sync(process.uid, counted, process.cgroup)
         await self._trees.end(process)
-        oom = await self._kernel_kills.words(process, death.signal, count) if unasked else ""
+        oom = await self._kernel_kills.message(process, death.signal, count) if unasked else ""
         self._strays.ended(process.uid)
         last = ""
         if self._logs is not None and not process.end_ordered:

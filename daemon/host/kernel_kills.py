@@ -94,8 +94,8 @@ class KernelKills:
     def __init__(self) -> None:
         self._log = threads.Shared(killed)  # one look serves all that died together
 
-    async def words(self, process: Process, signal: int | None, count: int) -> str:
-        """The kernel's words for the death of a process; empty where it has none.
+    async def message(self, process: Process, signal: int | None, count: int) -> str:
+        """The kernel's message about the death of a process; empty where it has none.
 
         ``count`` is what ``counted`` said while the cgroup was there.
         """

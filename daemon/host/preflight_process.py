@@ -117,7 +117,7 @@ class PreflightStarter:
         path: str,
     ) -> PreflightProcess:
         spec = vassal.spec
-        argv = command.of_attempt(words(spec), spec, mark, self._nofile, user, cgroup)
+        argv = command.of_attempt(argv_of(spec), spec, mark, self._nofile, user, cgroup)
         its = command.environment(
             self._environ, vassal.name, spec, mark, None, None, user, self._identity()
         )
@@ -144,7 +144,7 @@ class PreflightStarter:
         return PreflightProcess(process, ours)
 
 
-def words(spec: Spec) -> list[str]:
+def argv_of(spec: Spec) -> list[str]:
     """The command line of a preflight."""
     text = spec.settings["preflight"]
     if text == preflight.BUILT_IN:

@@ -90,7 +90,9 @@ class MonitorRunner:
         try:
             yield from self._observer.translate(fleet, source, seen)
         except Exception as error:
-            log.error("%s: error in what it said: %s", source.url, failures.describe(error))
+            log.error(
+                "%s: the daemon met an error in its news: %s", source.url, failures.describe(error)
+            )
             if source.url not in fleet.outages:
                 reason = f"error of the daemon: {failures.reason_of(error)}"
                 yield Draft("monitor_failed", Failed(reason=reason), source.url)

@@ -35,7 +35,7 @@ class VassalNews:
                     drafts = self._meaning(fleet, item)
                 except Exception as error:
                     told = failures.describe(error)
-                    log.error("%s: error in what it said: %s", item.vassal, told)
+                    log.error("%s: the daemon met an error in its news: %s", item.vassal, told)
                     body = failures.failed("hear", error)
                     drafts = [Draft("vassal_failed", body, None, item.vassal)]
                 yield from drafts

@@ -88,7 +88,7 @@ def small_memory() -> Iterator[Path]:
         cgroup.rmdir()
 
 
-def test_a_process_that_the_kernel_killed_is_told_from_one_that_somebody_killed(
+def test_a_kill_by_the_kernel_is_told_from_one_by_a_process(
     daemon: Daemon,
 ) -> None:
     with small_memory() as cgroup:
@@ -105,5 +105,5 @@ def test_a_process_that_the_kernel_killed_is_told_from_one_that_somebody_killed(
         victim = daemon.event("exited", "victim.ini").body
         assert victim["signal"] == 9
         assert "oom" not in victim
-        assert "by the kernel: out of memory (Memory cgroup out of memory: " in daemon.log()
         daemon.stop()
+        assert "by the kernel: out of memory (Memory cgroup out of memory: " in daemon.log()

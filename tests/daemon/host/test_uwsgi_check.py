@@ -9,7 +9,7 @@ import pytest
 from emperord.daemon.host import preflight_process
 from emperord.journal.events import Spec
 
-WORDS = preflight_process.words(Spec(ts=1, settings={"preflight": "uwsgi"}))
+WORDS = preflight_process.argv_of(Spec(ts=1, settings={"preflight": "uwsgi"}))
 
 
 def checked(folder: Path, name: str, text: str) -> tuple[int, str]:
