@@ -21,7 +21,7 @@ import msgspec
 
 What = Literal[
     "deploy",  # its source gives a config
-    "run",  # a process is told to run the config that was deployed last: a spawn or a reload
+    "run",  # a process is told to run a config, if told that of the mark: a spawn or a reload
     "up",  # the process accepts; a plain program: it runs
     "loyal",
     "death",  # an end that nothing ordered, a start that failed, a bar
@@ -142,6 +142,7 @@ class _Follower:
         self.found: list[Break] = []
         self.open: Break | None = None
         self.deploy: Mark | None = None  # the last one
+        self.deploys: list[Mark] = []
         self.target: Mark | None = None  # the last one that may run
         self.good: Mark | None = None  # the last one that ran well before the one that runs
         self.runs: Mark | None = None  # the deploy whose config runs, or ran last
@@ -159,6 +160,7 @@ class _Follower:
         if self.up is None and self.down_since is None:
             self.down_since = mark.at  # it was never up
         self.deploy = mark
+        self.deploys.append(mark)
         if not mark.checked:
             self.target = mark
         self._try(mark, config=mark.config or "")
@@ -191,6 +193,10 @@ class _Follower:
 
     def _run(self, mark: Mark) -> None:
         self.told, self.told_at = mark.seq, mark.at
+        if mark.config is not None and self.target and self.target.config != mark.config:
+            # The change was taken back, or comes back by the word of an operator.
+            same = (each for each in reversed(self.deploys) if each.config == mark.config)
+            self.target = next(same, self.target)
         if self.target is None or self.runs is self.target:
             return
         if self.runs is not None and self.came_up and (self.proven or not self.died):

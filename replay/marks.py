@@ -161,7 +161,8 @@ def marks(told: Record, throttle: int = 1000) -> Iterator[Mark]:
         else:
             yield from _of_event(told, entry, plain)
         if entry.orders_to("spawn", "reload"):
-            yield _mark("run", event)
+            runs = next(each for each in entry.orders if each.do in ("spawn", "reload"))
+            yield Mark("run", event.seq, event.at, config=runs.config)
             began = event.at
             if plain and entry.orders_to("reload"):
                 yield _mark("up", event, "running")

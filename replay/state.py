@@ -100,10 +100,17 @@ def _trouble(vassal: Vassal, now: int) -> tuple[str | None, str | None]:
         return "held", f"{by.removeprefix('held ')}, for {took(max(0, now - hold.at))}"
     if vassal.phase == "barred" and not vassal.done:
         return "barred", vassal.reason
+    if vassal.refused is not None:
+        what = "rolled back" if vassal.refused.rolled_back else "refused"
+        return what, vassal.refused.reason
     if vassal.phase == "throttled" and vassal.deaths:
         return "throttled", f"death {vassal.deaths} in a row: {vassal.reason}"
     if often_since(vassal, now) is not None:
         return "crashing", restarts_text(vassal, now)
+    if vassal.sick is not None:
+        return "unhealthy", (vassal.reason or "").removeprefix("unhealthy: ")
+    if vassal.unopened is not None:
+        return "runs its former config", vassal.unopened
     return None, None
 
 

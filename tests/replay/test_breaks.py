@@ -26,17 +26,18 @@ _WHAT = {
 def marks(told: str) -> list[Mark]:
     """``4D 4R 5U 9X``: what happened in which event; ``5@70U`` was 70 s after the beginning.
 
-    Without ``@`` an event was as many seconds after the beginning as its number says.
+    ``49R:4``: a process runs the config of event 4 again. Without ``@`` an event was as many
+    seconds after the beginning as its number says.
     """
     found = []
     for word in told.split():
-        parts = re.fullmatch(r"(\d+)(?:@([\d.]+))?([A-Z])", word)
+        parts = re.fullmatch(r"(\d+)(?:@([\d.]+))?([A-Z])(?::(\d+))?", word)
         assert parts is not None, word
         seq = int(parts[1])
         at = int(float(parts[2] or seq) * SECOND)
         letter = parts[3]
         what: What = _WHAT[letter]  # type: ignore[assignment]
-        config = f"c{seq}" if what == "deploy" else None
+        config = f"c{seq}" if what == "deploy" else parts[4] and f"c{parts[4]}"
         found.append(
             Mark(
                 what,
@@ -144,6 +145,10 @@ CASES = {
     "a refused change broke nothing": (
         "4D 4R 5U 45C 46N 60X 60R 61X",
         ["60: 2 deaths, proved 4, good 4"],
+    ),
+    "a change that was taken back is not what runs": (
+        "4D 4R 5U 6L 45D 45R:45 47X 48R:45 49X 49R:4 50U 60L 200X 230R:4 231U 240L",
+        ["47-50: 2 deaths, broken by 45, good 4", "200-231: 1 deaths, proved 4, good 4"],
     ),
     "a first deploy that is refused is a break": (
         "4C 5N 6Q 7N 8C 9P 9R 10U 50L",

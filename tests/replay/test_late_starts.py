@@ -144,6 +144,15 @@ def noted(b: Builder) -> None:
     b.of_attempt("health_regained", "a.ini")
 
 
+def test_the_state_names_what_is_unhealthy(tmp_path: Path) -> None:
+    path = _path(tmp_path, noted)
+    assert (
+        "\na.ini: unhealthy: 3 checks in a row have failed\n"
+        in ask(path, "state", "--at", "@5").stdout
+    )
+    assert "a.ini: unhealthy" not in ask(path, "state", "--at", "@6").stdout
+
+
 def test_health_that_is_noted_alone_is_no_death(tmp_path: Path) -> None:
     path = _path(tmp_path, noted)
     assert [sort for sort, _ in _marks(path)] == ["deploy"]

@@ -40,6 +40,7 @@ def said(path: str, *words: str) -> str:
 
 
 def test_state_and_why(path: str) -> None:
+    assert f"\na.ini: refused: {REASON}\n" in said(path, "state")
     assert f"its change was refused: {REASON} (event 10)" in said(path, "state")
     assert f"its change was refused: {REASON} (event 10)" in said(path, "why", "a.ini")
     (vassal,) = json.loads(said(path, "state", "--json"))["vassals"]
