@@ -30,8 +30,8 @@ UNANSWERED: Final = ("unlisten", "check", "uncheck")  # or the answer comes when
 _ANSWERS: Final = (BY_ATTEMPT | {"listen_failed"}) - {"adopted"}
 _DROPPED: Final = frozenset(
     (
-        "deadline_passed", "observation_rejected", "listing_doubted", "journal_adopted",
-        "checkpoint", "request_refused",
+        "deadline_passed", "rollout_due", "observation_rejected", "listing_doubted",
+        "journal_adopted", "checkpoint", "request_refused",
     )
 )  # fmt: skip
 

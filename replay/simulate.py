@@ -14,7 +14,16 @@ import msgspec
 
 from ..daemon.core.fleet import Fleet, copied
 from ..daemon.core.fold import BY_CHECK
-from ..journal.events import Body, DeadlinePassed, Event, Exited, HeartbeatLost, OfAttempt, Spawned
+from ..journal.events import (
+    Body,
+    DeadlinePassed,
+    Event,
+    Exited,
+    HeartbeatLost,
+    OfAttempt,
+    RolloutDue,
+    Spawned,
+)
 from ..journal.policy import Policy
 from ..journal.reading import Reader
 from ..journal.times import rfc3339, took
@@ -99,10 +108,13 @@ class Run:
             if (later := self._in_gap(due)) is not None:
                 heappush(self._agenda, (later, number, name, attempt, kind, body))
             elif self._is_due(name, number, body):
-                self._happen(due, kind, None, name, renamed(body, attempt))
+                self._happen(due, kind, None, name or None, renamed(body, attempt))
 
     def _is_due(self, name: str, number: int, body: Body) -> bool:
         """Whether it still happens: no order or other deadline has come between."""
+        if isinstance(body, RolloutDue):
+            rollout = self.fleet.rollouts.get(body.rollout)
+            return rollout is not None and rollout.deadline == body.deadline
         vassal = self.fleet.vassals.get(name)
         if vassal is None:
             return False
@@ -151,8 +163,9 @@ class Run:
         if vassal is None:
             self._look(None)
         else:
-            for name in {vassal, *(action.vassal for action in actions)}:
+            for name in {vassal, *(action.vassal for action in actions), *fleet.turned}:
                 self._look(name)
+        self._look_at_rollouts()
 
     def _answer(self, at: int, do: str, name: str, attempt: int | None, config: str | None) -> None:
         """Plan the events of the process, or of the host, that an order leads to."""
@@ -193,6 +206,16 @@ class Run:
                 heappush(
                     self._agenda, (vassal.deadline, number, each, None, "deadline_passed", body)
                 )
+
+    def _look_at_rollouts(self) -> None:
+        """See the deadlines of rollouts, which are few."""
+        for rollout in self.fleet.rollouts.values():
+            at = rollout.deadline
+            if at is None or (f"rollout {rollout.seq}", at) in self._asked:
+                continue
+            self._asked.add((f"rollout {rollout.seq}", at))
+            body = RolloutDue(rollout=rollout.seq, deadline=at)
+            heappush(self._agenda, (at, next(self._numbers), "", None, "rollout_due", body))
 
     def _note_phase(self, name: str, at: int) -> None:
         known = self._phases.get(name)

@@ -13,7 +13,7 @@ slot is one item, too, and not the event of another vassal that freed the slot.
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, Final
 
 import msgspec
@@ -51,8 +51,9 @@ _SECOND: Final = 1_000_000_000
 class Item(msgspec.Struct):
     """One thing that happened. ``text`` tells it without its time and its number.
 
-    ``kind`` is the event's, or ``waited``, ``outage``, ``repeated``, ``omitted``. ``cause`` is the
-    recorded one, if it is an item of the story. ``last`` is the last event that it stands for.
+    ``kind`` is the event's, or ``waited``, ``turn`` (in a rollout), ``outage``, ``repeated``,
+    ``omitted``. ``cause`` is the recorded one, if it is an item of the story. ``last`` is the last
+    event that it stands for.
     """
 
     seq: int
@@ -102,7 +103,8 @@ def story(reader: Reader, name: str, seq: int, watched: Watched) -> Story:
     found = list(_marks(told, vassal, fleet))
     broken = breaks(found, patience_of(fleet), fleet.at)
     last = broken[-1] if broken else None
-    teller = _Teller(reader, told, waits, {mark.seq for mark in found if mark.what == "death"})
+    dead = {mark.seq for mark in found if mark.what == "death"}
+    teller = _Teller(reader, told, waits, dead, watched.turns)
     items = teller.items(_chosen(told, found, last, vassal))
     bad = altered(reader, [*(item.seq for item in items), *_numbers(last)])
     for item in items:
@@ -247,12 +249,14 @@ class _Teller:
         told: Record,
         waits: Sequence[Wait],
         deaths: Set[int],
+        turns: Mapping[int, str],
     ) -> None:
         self.reader = reader
         self.told = told
         self.name = told.name
         self.deaths = deaths
         self.waits = {wait.until_seq: wait for wait in waits}
+        self.turns = turns
         self.mattering = [entry.seq for entry in told if _matters(told, entry)]
         self.before: Entry | None = None  # the entry before the one that is being told
 
@@ -309,8 +313,10 @@ class _Teller:
 
     def _item(self, entry: Entry) -> Item:
         event = entry.event
-        wait = self._wait(entry)
-        if wait is not None:
+        turn = None if self.told.is_own(entry) else self.turns.get(entry.seq)
+        if turn is not None:
+            item = Item(entry.seq, event.at, "turn", turn)
+        elif (wait := self._wait(entry)) is not None:
             item = Item(entry.seq, event.at, "waited", wait)
         else:
             item = Item(entry.seq, event.at, event.kind, self._text(entry), monitor=event.monitor)

@@ -9,6 +9,7 @@ import msgspec
 
 from ..daemon.core import slots
 from ..daemon.core.fleet import Fleet, Vassal
+from ..daemon.core.rollout_text import turn_text
 from ..daemon.core.touched import Touched
 from ..journal.times import took
 from .rebuild import Step
@@ -34,12 +35,14 @@ class Wait(msgspec.Struct):
 class Watched(msgspec.Struct):
     """A vassal in the fleets that were seen. ``fleet`` is the last one of them.
 
-    ``changed`` are the events that gave it a phase or an order, or changed if it is held.
+    ``changed`` are the events that gave it a phase or an order, or changed if it is held. ``turns``
+    are those by which its change had its turn in a rollout, each with the words for that.
     """
 
     fleet: Fleet
     waits: list[Wait]
     changed: set[int]
+    turns: dict[int, str] = {}
 
 
 class _Seen(msgspec.Struct):
@@ -48,6 +51,7 @@ class _Seen(msgspec.Struct):
     facts: object = None
     waits: list[Wait] = []
     changed: set[int] = set()
+    turns: dict[int, str] = {}
 
 
 def watch(steps: Iterable[tuple[Fleet, Step]], names: Iterable[str]) -> dict[str, Watched]:
@@ -67,13 +71,16 @@ def watch(steps: Iterable[tuple[Fleet, Step]], names: Iterable[str]) -> dict[str
             for name in touched.names & seen.keys():
                 _see(seen[name], fleet, name, None, first=False)
         touched.clear()
+        for name in fleet.turned if last is not None else ():
+            if name in seen:
+                seen[name].turns[fleet.seq] = turn_text(fleet, name)
         last = fleet
     assert last is not None
     count, line = slots.slots(last), _in_line(last)
     for one in seen.values():
         if one.waits and one.waits[-1].until is None:
             one.waits[-1].slots, one.waits[-1].waiting = count, line
-    return {name: Watched(last, one.waits, one.changed) for name, one in seen.items()}
+    return {name: Watched(last, one.waits, one.changed, one.turns) for name, one in seen.items()}
 
 
 def _see(one: _Seen, fleet: Fleet, name: str, waiting: Set[str] | None, *, first: bool) -> None:

@@ -4,6 +4,8 @@
 lines, and its ``waits_in`` names the rollout.
 """
 
+from collections.abc import Container
+
 import msgspec
 
 
@@ -52,6 +54,22 @@ class Rollout(msgspec.Struct, omit_defaults=True):
     def total(self) -> int:
         """How many vassals it has."""
         return self.waiting + len(self.turning) + len(self.done) + len(self.failed)
+
+    def only(self, kept: Container[str]) -> "Rollout":
+        """The same with these vassals alone."""
+        return msgspec.structs.replace(
+            self,
+            canaries={name: None for name in self.canaries if name in kept},
+            line={name: None for name in self.line if name in kept},
+            turning={name: turn for name, turn in self.turning.items() if name in kept},
+            done={name: attempt for name, attempt in self.done.items() if name in kept},
+            failed={name: reason for name, reason in self.failed.items() if name in kept},
+        )
+
+    @property
+    def everybody(self) -> list[str]:
+        """All vassals that it has."""
+        return [*self.names, *self.turning, *self.done, *self.failed]
 
     @property
     def names(self) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...journal.times import rfc3339
-from .fleet import Vassal
+from .fleet import Fleet, Vassal
 from .rollout import Closed, Rollout
 
 
@@ -71,3 +71,12 @@ def part_text(part: Mapping[str, Any] | None) -> str:
     if part["state"] == "held":
         return f"held back: {part['failed']} of {total} failed (rollout {seq})"
     return f"waits for its turn in rollout {seq} ({part['done']} of {total} done)"
+
+
+def turn_text(fleet: Fleet, name: str) -> str:
+    """The turn that a vassal has by the last event: ``its turn in rollout 41 (3 of 50 done)``."""
+    for rollout in fleet.rollouts.values():
+        if name in rollout.turning or name in rollout.done or name in rollout.failed:
+            done = f"{len(rollout.done)} of {rollout.total} done"
+            return f"its turn in rollout {rollout.seq} ({done})"
+    return "its turn in a rollout"

@@ -59,7 +59,10 @@ def _missing(history: History, kept: frozenset[str]) -> list[frozenset[str]] | N
         if _about(full, kept) != _about(alone, kept):
             ordered = {action.vassal for action in (*full.actions, *alone.actions)}
             about = frozenset(ordered | {event.vassal or ""} | _holder(event))
-            return [about, _paying(whole.fleet, kept), _waiting(whole.fleet)]
+            rolling = frozenset(
+                name for each in whole.fleet.rollouts.values() for name in each.everybody
+            )
+            return [about, rolling, _paying(whole.fleet, kept), _waiting(whole.fleet)]
     return None
 
 
@@ -125,6 +128,10 @@ def only(fleet: Fleet, kept: frozenset[str]) -> Fleet:
         for user, waiting in fleet.users.items()
         if waiting.express or waiting.queue or waiting.retries
     }
+    fleet.rollouts = {
+        seq: rollout for seq, each in fleet.rollouts.items() if (rollout := each.only(kept)).total
+    }
+    fleet.turned = [name for name in fleet.turned if name in kept]
     fleet.blocked = {name: by for name, by in fleet.blocked.items() if {name, by} <= kept}
     accounts = _accounts(fleet, kept)
     fleet.spent = {account: each for account, each in fleet.spent.items() if account in accounts}

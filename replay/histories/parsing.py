@@ -97,12 +97,12 @@ class _Parser:
     def _fleet(self, start: dict[str, Any]) -> bytes:
         header = self.header
         start |= {"rules": header.rules, "policy": msgspec.to_builtins(header.policy)}
-        return start_of(msgspec.convert(start, Fleet))
+        return start_of(msgspec.convert(start, Fleet, str_keys=True))
 
     def _take_fleet(self, rest: str) -> None:
         start = self._open_start()
         start |= {"vassals": {}, **self._decoded(rest)}
-        msgspec.convert(start, Fleet)
+        msgspec.convert(start, Fleet, str_keys=True)
 
     def _take_vassal(self, rest: str) -> None:
         start = self._open_start()

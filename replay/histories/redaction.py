@@ -14,7 +14,7 @@ from ...daemon.core.actions import Action
 from ...daemon.core.checkpoints import PROJECTIONS, digest_of
 from ...daemon.core.fleet import PHASES, Fleet, from_json
 from ...journal.errors import JournalError
-from ...journal.events import KINDS, Checkpoint, Event
+from ...journal.events import KINDS, Checkpoint, DaemonStarted, Event
 from ...monitors.short_names import short_names
 from .folding import Folding, decided
 from .history import Expectation, Header, History, Step, start_of
@@ -32,7 +32,7 @@ _PATHS: Final = frozenset(
 )  # fmt: skip
 _DIGESTS: Final = frozenset(("config", "loaded", "deaf"))
 _NAMES: Final = frozenset(
-    ("vassal", "holder", "name", "also", "missing", "express", "queue", "retries")
+    ("vassal", "holder", "name", "also", "missing", "express", "queue", "retries", "turned")
 )
 _IDS: Final = frozenset(("uid", "gid", "loginuid", "user", "on_demand_owner"))
 _SHARERS: Final = frozenset(("slot_of", "waits_as"))
@@ -40,11 +40,15 @@ _BY_SHARER: Final = frozenset(("users", "held", "spent"))
 _WORDS: Final = frozenset(  # of the vocabulary
     (
         *PHASES, "start", "stop", "reload", "retry", "restart", "reopen", "upgrade", "spawn",
+        "rollout_continue", "rollout_abort",
         "kill", "listen", "unlisten", "check", "uncheck", "express", "queue", "retries", "exec",
         "resources", "interrupted", "address", "busy", "told", "replaced", "killed", "failed",
         "rebooted", "unknown",
     )
 )  # fmt: skip
+_BY_NAME: Final = frozenset(  # fields that may be tables by vassal
+    ("express", "queue", "retries", "canaries", "line", "turning", "done", "failed")
+)
 _ENUMS: Final = frozenset(("phase", "do", "order", "request", "fault", "how", "last"))
 _NUMBERS: Final = frozenset(("device", "inode"))
 
@@ -95,7 +99,7 @@ class _Redaction:
     def history(self, history: History) -> History:
         """The redacted history. Its texts are stand-ins, and people's lines are left out."""
         told = self._any("", msgspec.json.decode(history.start))
-        start = start_of(msgspec.convert(told, Fleet))
+        start = start_of(msgspec.convert(told, Fleet, str_keys=True))
         steps = tuple(_with_checkpoints(start, map(self._step, history.steps)))
         names = short_names(self.with_.sources.values(), {})
         header = Header(
@@ -144,6 +148,8 @@ class _Redaction:
     def _any(self, key: str, value: Any) -> Any:
         if key in _NUMBERS:
             return 0
+        if key == "rollout_of":
+            return [[self.with_.source(url), size] for url, size in value]
         if isinstance(value, dict):
             return self._dict(key, value)
         if isinstance(value, list | tuple):
@@ -162,11 +168,11 @@ class _Redaction:
             return {}
         if key == "blocked":
             return {with_.name(name): with_.name(holder) for name, holder in value.items()}
-        if key in ("express", "queue", "retries"):
-            return {with_.name(name): None for name in value}
+        if key in _BY_NAME:
+            return {with_.name(name): self._any("", each) for name, each in value.items()}
         if key in _BY_SHARER:
             return {with_.sharer(told): self._any("", each) for told, each in value.items()}
-        if key == "outages":
+        if key in ("outages", "rolled"):
             return {with_.source(url): self._any("", each) for url, each in value.items()}
         if key == "vassals":
             return {with_.name(name): self._vassal(name, each) for name, each in value.items()}
@@ -204,6 +210,7 @@ class _Redaction:
         "version": lambda self, value: self.with_.version(value),
         "boot": lambda self, value: self.with_.boot(value),
         "mark": lambda self, value: self.with_.word("mark", value),
+        "rollout": lambda self, value: value,  # a size
         "digest": lambda self, value: value,  # of a checkpoint; it is made anew
         "identity": lambda self, value: self.with_.word("identity", value),
         "hash": lambda self, value: self.with_.word("hash", value),
@@ -230,8 +237,13 @@ def _sources(history: History) -> Iterator[str]:
     fleet = history.fleet()
     yield from fleet.monitors
     yield from fleet.outages
+    yield from fleet.rolled
+    yield from (rollout.monitor for rollout in fleet.rollouts.values())
+    yield from (url for url, _ in fleet.policy.rollout_of)
     for step in history.steps:
         yield from getattr(step.event.body, "monitors", ())
+        if isinstance(step.event.body, DaemonStarted):
+            yield from (url for url, _ in step.event.body.policy.rollout_of)
         if step.event.monitor is not None:
             yield step.event.monitor
     yield from (vassal.monitor for vassal in fleet.vassals.values())

@@ -152,16 +152,24 @@ class BareFleet:
             raise ValueError(f"{time!r} is no time that passes; write +3s, +500ms or +1h30m")
         until = self.now + int(passes * _SECOND)
         self.actions = []
-        told: set[tuple[int, str]] = set()
+        told: set[tuple[int, str, int]] = set()
         while (due := self._next_deadline(told)) is not None and due[0] <= until:
             told.add(due)
-            self.now = max(self.now, due[0] - 1)
-            self._happen("deadline_passed", due[1], None, None, {"deadline": due[0]})
+            deadline, name, rollout = due
+            self.now = max(self.now, deadline - 1)
+            if rollout:
+                fields = {"rollout": rollout, "deadline": deadline}
+                self._happen("rollout_due", None, None, None, fields)
+            else:
+                self._happen("deadline_passed", name, None, None, {"deadline": deadline})
         self.now = max(self.now, until)
         return self.now
 
-    def _next_deadline(self, told: set[tuple[int, str]]) -> tuple[int, str] | None:
-        found = {(v.deadline, v.name) for v in self.vassals.values() if v.deadline is not None}
+    def _next_deadline(self, told: set[tuple[int, str, int]]) -> tuple[int, str, int] | None:
+        """The time, and the vassal or the rollout that has it."""
+        found = {(v.deadline, v.name, 0) for v in self.vassals.values() if v.deadline is not None}
+        rollouts = self.state.rollouts.values()
+        found |= {(each.deadline, "", each.seq) for each in rollouts if each.deadline is not None}
         return min(found - told, default=None)
 
     def _defaults(self, kind: str, name: str | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from emperord.journal.events import Event, Spec
 from .rollbacks import Rollbacks
 
 _ANNOUNCED = ("vassal_added", "vassal_changed")
+_REMOVED = ("vassal_removed", "vassal_destroyed")
 
 
 class Approvals:
@@ -45,6 +46,9 @@ class Approvals:
             self.may[name] = self.wanted[name]
         elif event.kind == "deploy_refused" and self.checks.get(name) == body.check:
             del self.checks[name]
+        elif event.kind in _REMOVED and vassal is not None and not vassal.wanted:
+            self.checks.pop(name, None)  # it is being stopped, and nothing of it is started
+            self.may[name] = self.wanted[name]
         self._follow_rollback(name, event, fleet, actions)
         for left in self.wanted.keys() - fleet.vassals.keys():
             del self.wanted[left], self.may[left]

@@ -52,6 +52,7 @@ ADDED: Final = {
     "23-health": ("health_lost", "failures"),
     "24-notify": ("timeout_extended", "seconds"),
     "25-preflights": ("preflight_passed", "check"),
+    "27-rollouts": ("rollout_due", "rollout"),
 }
 
 
