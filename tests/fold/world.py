@@ -311,6 +311,8 @@ class World:
             assert vassal.spec == self.sources[vassal.monitor][name]
             if vassal.held:
                 assert vassal.phase == "held"
+            elif vassal.done:
+                assert vassal.phase == "barred"  # its work is over
             elif vassal.spec.bar:
                 assert (vassal.phase, vassal.reason) == ("barred", vassal.spec.bar)
             else:
