@@ -14,7 +14,7 @@ from emperord.monitors.files.watcher import FileMonitor
 from emperord.monitors.files.watches import Watches
 from emperord.monitors.options import MonitorOptions
 
-from .watching import NEVER, OFTEN, SLOW, Blind, Watching, watching
+from ..watching import NEVER, OFTEN, SLOW, Blind, Watching, watching
 
 MANY = 20  # files, of which each takes some 50 ms
 WATCHES = {"told by events": (NEVER, Watches), "found by rescans": (OFTEN, Blind)}

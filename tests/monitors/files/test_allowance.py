@@ -14,7 +14,7 @@ from emperord.monitors.files.pattern import Pattern
 from emperord.monitors.files.watcher import FileMonitor
 from emperord.monitors.options import MonitorOptions
 
-from .watching import NEVER, OFTEN, Watching, watching
+from ..watching import NEVER, OFTEN, Watching, watching
 
 TEXT = 100_000  # bytes of a version
 BURST = 1_000_000

@@ -14,8 +14,8 @@ from emperord.monitors.files import reader
 from emperord.monitors.files.file_state import Record
 from emperord.monitors.options import MonitorOptions
 
-from .sources import DirSource
-from .watching import NEVER, OFTEN, watching
+from ..sources import DirSource
+from ..watching import NEVER, OFTEN, watching
 
 FREQS = {"events": NEVER, "events and rescans": OFTEN}
 

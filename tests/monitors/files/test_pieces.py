@@ -15,7 +15,7 @@ from emperord.monitors.files.survey import Survey
 from emperord.monitors.files.watcher import FileMonitor
 from emperord.monitors.options import MonitorOptions
 
-from .watching import NEVER, OFTEN, Watching, watching
+from ..watching import NEVER, OFTEN, Watching, watching
 
 
 class Long(Directory):

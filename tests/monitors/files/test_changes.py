@@ -14,8 +14,8 @@ from emperord.monitors.options import MonitorOptions
 from support.root import need_root
 from support.tyrant import common_ground
 
-from .sources import DirSource, GlobSource
-from .watching import NEVER, OFTEN, watching
+from ..sources import DirSource, GlobSource
+from ..watching import NEVER, OFTEN, watching
 
 YEAR_2000 = 946_684_800_000_000_000
 

@@ -17,8 +17,8 @@ from emperord.monitors.files.watcher import FileMonitor
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.registry import open_monitor
 
-from .sources import DirSource
-from .watching import NEVER, OFTEN, watching
+from ..sources import DirSource
+from ..watching import NEVER, OFTEN, watching
 
 QUEUE = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())  # events
 SELDOM = MonitorOptions(freq=NEVER)

@@ -8,9 +8,9 @@ import pytest
 import trio
 from emperord.journal.chain import digest
 
-from .sources import Files
+from ..sources import Files
+from ..watching import watching
 from .test_changes import KINDS, SEEN_BY, make, put_over, switch
-from .watching import watching
 
 NAMES = ("a.ini", "b.yml", "c.json", "d.ini")
 
