@@ -22,6 +22,7 @@ REASONS = {
     "daemon/loop/test_clock.py": STEERED,
     "daemon/loop/test_pressure.py": STEERED,
     "monitors/watching.py": "it measures how long others take between two turns",
+    "simulation/addresses.py": STEERED,
     "simulation/clock.py": STEERED,
     "simulation/host.py": STEERED,
     "simulation/life.py": STEERED,
