@@ -65,4 +65,6 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     def rollout_size(self, source: str) -> str:
         """How many vassals of a source may change at once, as it was given; empty: all."""
+        if not self.rollout_of:  # asked of each change
+            return self.rollout
         return dict(self.rollout_of).get(source, self.rollout)

@@ -406,15 +406,20 @@ def _is_rolled_back(event: Event, vassal: Vassal | None) -> bool:
 def _of_phase(fleet: Fleet, deploy: Deploy, event: Event, vassal: Vassal | None) -> None:
     """Conclude from the vassal's phase after the event."""
     body: Any = event.body
-    held = vassal is not None and (vassal.held or is_held_back(fleet, vassal))
-    if vassal is not None and _goes_on(deploy, event, vassal, held):
-        deploy.release()
     if vassal is None:
         deploy.settle("stopped", event)
-    elif _is_rolled_back(event, vassal):
-        deploy.roll_back(event)
-    elif vassal.refused is not None and vassal.refused.seq == event.seq:
-        deploy.settle("refused", event, for_good=False)
+        return
+    held = vassal.held or (vassal.waits_in is not None and is_held_back(fleet, vassal))
+    # Of most events neither is true, so no more is asked.
+    waits = deploy.outcome != "pending" or event.kind == "preflight_passed"
+    if waits and _goes_on(deploy, event, vassal, held):
+        deploy.release()
+    refused = vassal.refused
+    if refused is not None and refused.seq == event.seq:
+        if refused.rolled_back:
+            deploy.roll_back(event)
+        else:
+            deploy.settle("refused", event, for_good=False)
     elif vassal.phase == "barred" and not vassal.is_open:
         deploy.settle("barred", event)
     elif (

@@ -38,9 +38,7 @@ def note_good(fleet: Fleet, vassal: Vassal) -> None:
 
 
 def note_change(fleet: Fleet, vassal: Vassal, event: Event) -> None:
-    """Its source is about to give it another spec. The good one is remembered."""
-    if not rules.holds(fleet, rules.ROLLBACK):
-        return
+    """Its source is about to give it another spec. The good one is remembered, if one was noted."""
     if not vassal.wanted or vassal.monitor != event.monitor:
         vassal.good = None  # it comes back as a new one, or from another source
         return

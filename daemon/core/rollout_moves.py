@@ -56,9 +56,9 @@ def size(text: str, vassals: int) -> int:
 
 def takes_in(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
     """Whether this change, which is not folded yet, waits for its turn in a rollout."""
-    if event.monitor is None or not rules.holds(fleet, rules.ROLLOUT):
+    if event.monitor is None or not fleet.policy.rollout_size(event.monitor):
         return False
-    if not fleet.policy.rollout_size(event.monitor):
+    if not rules.holds(fleet, rules.ROLLOUT):
         return False
     if vassal.monitor != event.monitor or not vassal.wanted:
         return False
