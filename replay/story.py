@@ -81,7 +81,7 @@ class Story(msgspec.Struct):
     vassal: Vassal | None
     items: list[Item]
     broken: Break | None  # the last break
-    wait: Wait | None  # for a slot, now
+    wait: Wait | None  # for a slot, if it waits for one now
     marks: list[Mark]
     altered: list[int]  # events that are told, and whose rows are not what was written
     now: int | None = (

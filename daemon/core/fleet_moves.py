@@ -28,8 +28,8 @@ def take_over(fleet: Fleet, event: Event, actions: Actions) -> None:
     for vassal in list(fleet.vassals.values()):
         if vassal.check is not None:  # the daemon before may have ended in the midst of it
             target.order(vassal, event, actions)
-        # A bar may have been the old policy's: what barred it is judged again, unless it was
-        # the vassal itself.
+        # The old policy may have barred it, so it is judged again. A vassal that barred itself by
+        # its exit code stays barred.
         if vassal.phase == "barred" and other_policy and not vassal.exiled:
             with Blame(vassal.name):
                 target.order_unchecked(fleet, vassal, event, actions)

@@ -160,7 +160,7 @@ class NotifySocket:
         """The attempt is over: take in no message any more, and remove the file."""
         with contextlib.suppress(OSError):
             self.end.shutdown(socket.SHUT_RDWR)
-            while True:  # until none is left, which is an error as well
+            while True:  # an OSError ends it: there is no message left
                 self.consume()
         keeper.drop(self.kept_name)
         self.close()

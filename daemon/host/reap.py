@@ -28,7 +28,7 @@ log = logging.getLogger("emperor.host")
 
 _PROMPT: Final = 0.05  # seconds in which killed processes are usually gone
 _MOST: Final = 256  # orphans that are reaped at once
-_PAUSE: Final = 0.005  # seconds until the next are
+_PAUSE: Final = 0.005  # seconds until the next orphans are reaped
 _TURN: Final = 0.02  # seconds between looks, as dead leaders are not reaped here
 _NO_CHILD: Final = 1.0  # seconds between looks while nothing could die, or no thread can wait
 # Only children of this thread (waitid(2)). The first thread of a process gets the orphans, and runs
@@ -142,7 +142,7 @@ class ProcessTrees:
     def _reap_some(self) -> bool:
         """Reap some dead orphans; whether there may be more."""
         for pid, started in list(self._traced.items()):
-            with contextlib.suppress(OSError):  # out of descriptors; next time, then
+            with contextlib.suppress(OSError):  # out of descriptors: try again next time
                 if procfs.start_time(pid, dead_too=True) == started:
                     reap_quietly(os.P_PID, pid)
                 if procfs.start_time(pid, dead_too=True) != started:
@@ -161,7 +161,7 @@ class ProcessTrees:
         """As ``_reap_some`` where waitid(2) returns a leader first, which is reaped elsewhere."""
         try:
             listed = procfs.children_of_thread(os.getpid())
-        except OSError:  # out of descriptors; next time, then
+        except OSError:  # out of descriptors: try again next time
             return False
         found = (pid for pid in listed if pid not in leaders and _dead(os.P_PID, pid) is not None)
         some = list(itertools.islice(found, _MOST))

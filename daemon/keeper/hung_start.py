@@ -70,6 +70,6 @@ def _sign_of(daemon: int) -> _Sign:
                 fields = dict(line.split(b":", 1) for line in file if b":" in line)
             runs = [value for name, value in fields.items() if name.endswith(b"_ctxt_switches")]
             found.append((thread, fields[b"State"].split()[0], runs))
-    except (OSError, LookupError):  # it has just ended, or not for now
+    except (OSError, LookupError):  # the daemon has just ended, or its files cannot be opened now
         return []
     return found

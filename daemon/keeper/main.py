@@ -55,7 +55,7 @@ _FORWARDED = (
 )  # fmt: skip
 _STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _HANDLED = {*_FORWARDED, signal.SIGCHLD, signal.SIGABRT}
-# Needs no daemon that could be restarted: it prints something and ends.
+# With one of these the command prints something and ends, so no daemon needs a keeper.
 _PASSING = ("-h", "--help", "--version", "--check")
 COMPLETION = "_EMPEROR_COMPLETE"  # in the environment where a shell asks what may stand there
 _daemon_argv = functools.partial(command, "main")

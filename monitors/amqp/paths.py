@@ -92,7 +92,7 @@ class Paths:
         self._missing: dict[str, float] = {}  # path -> since when, in trio's time
         self._steps: dict[Step, set[str]] = {}  # which paths lead past a name in a directory
         self._pending: set[str] = set()  # to be looked for next
-        self._next = -math.inf  # when all are
+        self._next = -math.inf  # when all paths are looked at again
         self._added = trio.Event()
 
     def __contains__(self, path: str) -> bool:

@@ -40,7 +40,7 @@ from .links import GONE, trail
 from .on_demand import Addresses, BadAddress, NoAnswer
 
 RACY: Final = 2_000_000_000  # nanoseconds; FAT has ticks of 2 s, all others finer ones
-_YOUNG: Final = 10_000_000_000  # nanoseconds
+_YOUNG: Final = 10_000_000_000  # nanoseconds since its change for which a file is young
 _NOTHING: Final = digest(b"")
 
 

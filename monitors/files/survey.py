@@ -55,7 +55,7 @@ class Survey:
         self._watches = watches
         self._tyrant = tyrant
         self.watched: dict[str, WatchedDirectory] = {}
-        self.folders: dict[str, tuple[ConfigFolder, Key]] = {}  # by prefix
+        self.folders: dict[str, tuple[ConfigFolder, Key]] = {}  # by the prefix of their paths
         self.device: int | None = None  # of the root
         self.found = scan(self)
 

@@ -69,7 +69,7 @@ class Stamps:
         except LIMITS as error:  # changes are told correctly all the same
             self._leave_unverified(csn, error)
             return
-        await self._follower.catch_up()  # some of it may have been on its way
+        await self._follower.catch_up()  # changes may have been on their way
         strange = _difference(theirs, self._ours())
         if not strange:
             self._csn = csn

@@ -27,7 +27,7 @@ class LimitedProtocol(network_layer.PyMongoProtocol):
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
-        self._max_message_size = self._most = MOST_HELLO  # until something else is asked
+        self._max_message_size = self._most = MOST_HELLO  # until more than the greeting is asked
         self._refusal: Exception | None = None  # of what came
 
     async def write(self, message: bytes) -> None:

@@ -89,8 +89,8 @@ class ZooKeeper:
 class _Znode(msgspec.Struct, frozen=True, gc=False):
     """One znode as it was read last. ``seen`` is without the config; None if there is a flaw."""
 
-    mark: tuple[object, ...]  # the same as long as it is the same
-    below: tuple[object, ...]  # likewise, of what is below it
+    mark: tuple[object, ...]  # equal as long as the znode is unchanged
+    below: tuple[object, ...]  # equal as long as the znodes below it are unchanged
     fields: tuple[str, ...]  # which of these are there
     epoch: int  # of the connection that has its watches
     size: int
