@@ -16,8 +16,8 @@ from typing import Any, Final
 import msgspec
 
 from ..daemon.cli.digests import short
-from ..daemon.core.fleet import Vassal
 from ..daemon.core.records import phase_of
+from ..daemon.core.running import is_behind, running_config, unchecked_text
 from ..journal.events import DeployRefused, Event, Exited
 from ..journal.reading import Reader
 from ..journal.times import for_people, took
@@ -109,7 +109,7 @@ def _facts(reader: Reader, told: Story, broken: Break) -> Iterator[tuple[str, st
         yield "up again", f"{when}, after {lasted}{sure}"
     yield from _troubles(broken)
     yield from _blame(reader, broken)
-    yield from _now(told.vassal)
+    yield from _now(told)
     yield "requests refused", NOT_KNOWN
 
 
@@ -167,13 +167,21 @@ def changed_by(event: Event) -> str:
     return f"not known: {source} tells no author"
 
 
-def _now(vassal: Vassal | None) -> Iterator[tuple[str, str]]:
+def _now(told: Story) -> Iterator[tuple[str, str]]:
+    vassal = told.vassal
     if vassal is None:
         yield "now", "removed"
         return
     reason = f": {vassal.reason}" if vassal.reason else ""
+    runs = ""
+    if is_behind(vassal):
+        running = running_config(vassal)
+        runs = f", runs {'an unknown config' if running is None else f'config {short(running)}'}"
     config = short(vassal.spec.config)
-    yield "now", f"{phase_of(vassal)}{reason}, wants config {config}"
+    yield "now", f"{phase_of(vassal)}{reason}{runs}, wants config {config}"
+    unchecked = unchecked_text(vassal, told.fleet.rollouts)
+    if unchecked is not None:
+        yield "its change", unchecked.removeprefix("its change ")
 
 
 def _texts(reader: Reader, told: Story, broken: Break) -> Texts:

@@ -1,6 +1,7 @@
 """Refused changes, as each command of the replay tells them."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,12 @@ def test_a_refused_deploy_broke_nothing(tmp_path: Path) -> None:
     told = json.loads(said(path, "why", "a.ini", "--json"))
     assert told["break"]["broken_by"]["seq"] == told["break"]["under"]["seq"] == 3
     assert told["facts"]["since deploy"].startswith("event 3,")
+    facts = json.loads(said(path, "incident", "a.ini", "--at", "@15", "--json"))["facts"]
+    runs, wanted = re.fullmatch(
+        r"accepting, runs config (\w+), wants config (\w+)", facts["now"]
+    ).groups()  # type: ignore[union-attr]
+    assert runs != wanted
+    assert facts["its change"] == f"was refused: {REASON} (event 7)"
 
 
 def test_a_refused_deploy_is_not_bad_and_is_told(path: str) -> None:
