@@ -4,6 +4,9 @@ A tenant names the command, so it runs with no more rights than the vassal: the 
 and cgroup. It is killed when the vassal is to end, or has ended.
 
 Each check has a deadline. timeout(1) enforces it, so a check ends in time also if the daemon dies.
+The processes that it has left in its group end with it. Those in other sessions end with the
+vassal.
+
 A check takes a thread until it ends, because the kernel hands the child of a thread that has ended
 to another thread. So the number of checks at once is limited, and users share it fairly
 (``fair_places.py``).
@@ -11,6 +14,7 @@ to another thread. So the number of checks at once is limited, and users share i
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import threading
@@ -108,11 +112,24 @@ class ExecChecks:
         if child is None:
             return False
         with child:
-            try:
-                return child.wait(seconds + _GRACE) == 0
-            except subprocess.TimeoutExpired:
-                run.end()
-                return False
+            # Before it is reaped, so that its process group is still its own.
+            ended = _ends_within(child.pid, seconds + _GRACE)
+            run.end()
+            return child.wait() == 0 and ended
+
+
+def _ends_within(pid: int, seconds: float) -> bool:
+    """Wait for a child to end, and leave it unreaped."""
+    try:
+        process = os.pidfd_open(pid)
+    except OSError:  # no descriptor is left
+        return False
+    try:
+        poll = select.poll()
+        poll.register(process, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+    finally:
+        os.close(process)
 
 
 class _Run:

@@ -107,3 +107,33 @@ def test_a_start_that_blocks_holds_up_no_end() -> None:
     assert started is not None
     with started:
         assert started.wait(PATIENCE) == -signal.SIGKILL
+
+
+STORM = "i=0; while test $i -lt 10; do {} sleep 2000 & i=$((i+1)); done; echo >> {}"
+
+
+@pytest.mark.parametrize("leaves", ["", "setsid"], ids=["its children", "in sessions of their own"])
+def test_children_that_checks_leave_behind_end_with_them_or_with_the_vassal(
+    daemon: Daemon, tmp_path: Path, leaves: str
+) -> None:
+    """A child in the group of a check ends with that; any other with the vassal."""
+    runs = tmp_path / "runs"
+    check = f"exec:sh -c '{STORM.format(leaves, runs)}'"
+    settings = {"health": check, "health_interval": "1s", "directory": str(tmp_path)}
+    path = daemon.vassals / "a.ini"
+    path.write_text(shell("exec sleep 1000", **settings))
+    daemon.start()
+    daemon.until(lambda: runs.exists() and len(runs.read_text()) >= 3, "some checks have run")
+    if not leaves:
+        daemon.until(lambda: not sleepers(daemon), "they end with their check")
+    else:
+        daemon.until(lambda: len(sleepers(daemon)) >= 10, "they stay")
+    path.unlink()
+    daemon.gone("a.ini")
+    assert sleepers(daemon) == []
+    daemon.stop()
+
+
+def sleepers(daemon: Daemon) -> list[int]:
+    """The processes that checks have left behind."""
+    return [pid for pid in daemon.running() if processes.argv_of(pid) == ["sleep", "2000"]]
