@@ -12,6 +12,7 @@ from typing import Any
 import hypothesis
 import pytest
 import trio
+from hypothesis.internal.conjecture import engine
 from support import schedule
 from support.effort import EFFORT
 
@@ -20,6 +21,9 @@ hypothesis.settings.register_profile(
     "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("tests")
+# Seconds in which a failing example is made smaller. With the 300 of Hypothesis a test outlives its
+# limit, which Hypothesis takes for one more failure. The process would exit, and end the run.
+engine.MAX_SHRINKING_SECONDS = 30
 
 # Seconds. An async test that waits for something that never comes fails at its own line.
 # pytest-timeout ends every other one (pyproject.toml), with the stacks of all threads.

@@ -104,7 +104,11 @@ PARTS: Final = (
     Part("trio-asyncio", "trio_asyncio:TrioExecutor.submit", "monitors/asyncio_loop.py", ("func",)),
 )
 # No bound for this one: if it moves, tests fail and no daemon does.
-OF_TESTS: Final = (Part("trio", "trio._core._run:_r.seed", "tests/simulation/life.py"),)
+_SHRINKING: Final = "hypothesis.internal.conjecture.engine:MAX_SHRINKING_SECONDS"
+OF_TESTS: Final = (
+    Part("trio", "trio._core._run:_r.seed", "tests/simulation/life.py"),
+    Part("hypothesis", _SHRINKING, "tests/conftest.py"),
+)
 
 
 def flaw(part: Part) -> str | None:
