@@ -15,7 +15,7 @@ from ..monitors.names import shown
 from ..monitors.polling import SourceFailed
 from ..monitors.regular_file import Denied, NotRegular, located, reopened
 from ..monitors.tenant import Tenant
-from .core import target
+from .core import replacement, target
 from .core.starts import bar_reason
 from .host import command, option_files, spawn
 from .host.listen_address import binds_itself
@@ -141,6 +141,8 @@ def _would_run(name: str, seen: contract.Seen, policy: Policy, source: str) -> t
     if target.runs_file(spec) and seen.content is not None:
         unkept = target.unkept(spec, preflight.bound_by(seen.content), policy, source)
         line += f"  (warning: {unkept})" if unkept else ""
+    if spec.settings.get("reload") == "replace" and (why := replacement.obstacle_of(spec)):
+        line += f"  (warning: a change restarts it: {why})"
     cwd = spec.settings.get("directory", spec.cwd)
     return False, line + (f"  (in {cwd})" if cwd and cwd != os.getcwd() else "")
 

@@ -16,7 +16,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, NoReturn
 
 import click
@@ -55,7 +55,7 @@ from .loop import daemon_log, ports, pressure
 from .loop.clock import Clock
 from .loop.no_witness import NO_WITNESS
 from .loop.observer import Observer
-from .loop.over_budget import over_budget
+from .loop.questions import Questions, questions
 from .loop.shell import Shell
 from .loop.signals import Abandoned
 from .loop.stored_deploys import followed
@@ -146,7 +146,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         procfs.become_subreaper()
         attempts = _cgroups(chosen["cgroup"])
         attempts.move_in(os.getppid() if keeper.alive else None)
-        host = _host(decided, logs, journal, nofile, keeper, attempts, over_budget(fleet, clock))
+        host = _host(decided, logs, journal, nofile, keeper, attempts, questions(fleet, clock))
         reserved = _reserved(chosen, journal)
         shell = Shell(
             reserved,
@@ -290,7 +290,7 @@ def _host(
     nofile: tuple[int, int] | None,
     keeper: KeeperLink,
     attempts: Cgroups,
-    is_over: Callable[[str], bool],
+    asks: Questions,
 ) -> Host:
     return Host(
         lambda: decided,
@@ -301,7 +301,7 @@ def _host(
         identity=lambda: None if journal.head is None else short(journal.head.identity),
         attempts=attempts,
         copies=default_copies(journal.path),
-        is_over=is_over,
+        **asks,
     )
 
 

@@ -254,9 +254,13 @@ class DeployRefused(Body, frozen=True):
 
 
 class DeadlinePassed(Body, frozen=True):
-    """A deadline of the vassal passed; the fold ignores one that is not the vassal's own."""
+    """A deadline of the vassal passed; the fold ignores one that is not the vassal's own.
+
+    ``attempt`` is told where the deadline is of its second attempt, in a replacement.
+    """
 
     deadline: int
+    attempt: int | None = None
 
 
 class ByOperator(Body, frozen=True, kw_only=True):

@@ -34,6 +34,7 @@ class Note(msgspec.Struct, frozen=True, omit_defaults=True):
     order: Action | None = None
     patience: float = 0.0
     superseded: bool = False
+    second: int | None = None  # the candidate that it had before the event
 
 
 class Following(Deploys):
@@ -61,7 +62,9 @@ class Following(Deploys):
     def look(self, fleet: Fleet, event: Event, phase: Phase | None, name: str) -> None:
         if self.open[name].seq < 0:
             vassal, patience = _copied(fleet, name), fleet.policy.start_patience
-            self.notes.append(Note(event.seq, name, vassal, phase, patience=patience))
+            second = self.second
+            note = Note(event.seq, name, vassal, phase, patience=patience, second=second)
+            self.notes.append(note)
         super().look(fleet, event, phase, name)
 
     def order(self, fleet: Fleet, event: Event, actions: Sequence[Action]) -> None:
@@ -88,6 +91,7 @@ def _copied(fleet: Fleet, name: str) -> Vassal | None:
     if vassal is not None:
         vassal = copy(vassal)
         vassal.running, vassal.last, vassal.died = None, None, ()
+        vassal.candidate = copy(vassal.candidate)
     return vassal
 
 
@@ -134,4 +138,5 @@ def _apply(follower: Deploys, note: Note, event: Event) -> None:
     elif note.order is not None:
         follower.order(fleet, event, [note.order])
     else:
+        follower.second = note.second
         follower.look(fleet, event, note.phase, note.name)

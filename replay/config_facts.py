@@ -4,7 +4,14 @@ from collections.abc import Iterator
 
 from ..daemon.cli.digests import short
 from ..daemon.core.fleet import Fleet, Vassal
-from ..daemon.core.running import due_text, in_line, is_behind, running_config, unchecked_text
+from ..daemon.core.running import (
+    due_text,
+    in_line,
+    is_behind,
+    running_config,
+    second_text,
+    unchecked_text,
+)
 from ..monitors.names import shown
 
 
@@ -15,6 +22,9 @@ def config_facts(vassal: Vassal, fleet: Fleet) -> Iterator[tuple[str, str]]:
         back = vassal.refused is not None and vassal.refused.rolled_back
         label = "rollback" if back else "preflight" if vassal.waits_in is None else "rollout"
         yield label, shown(unchecked)
+    second = second_text(vassal)
+    if second is not None:
+        yield "replacement", second
     wanted = f"{short(vassal.spec.config)}, from {shown(vassal.monitor)}"
     if not is_behind(vassal):
         yield "config", wanted

@@ -26,10 +26,10 @@ _TABLES: Final = """event LEFT JOIN deploy ON deploy.seq = event.seq
 _DEATHS: Final = ("exited", "heartbeat_lost", "health_lost", "spawn_failed", "deadline_passed")
 # The kinds of events that an outcome follows from; any, where it is not here.
 _NEWS: Final = {
-    "accepting": ("vassal_accepting",),
+    "accepting": ("vassal_accepting", "deadline_passed"),
     "died": _DEATHS,
     "superseded": DEPLOYS,
-    "refused": ("deploy_refused",),
+    "refused": ("deploy_refused", "vassal_resigned", *_DEATHS),
     "rolled_back": (*_DEATHS, "operator_requested"),
 }
 _OUTCOMES: Final = (*_NEWS, "running", "barred", "stopped", "held")

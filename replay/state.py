@@ -15,6 +15,7 @@ from ..daemon.core.running import (
     in_line,
     is_behind,
     running_config,
+    second_text,
     unchecked_text,
     waiting_text,
 )
@@ -121,6 +122,7 @@ def _cells(vassal: Vassal, fleet: Fleet, line: int, sources: Sources) -> tuple[s
         None if vassal.hold is None else hold_text({"hold": hold_record(vassal.hold)}),
         due_text(vassal, line),
         shown(unchecked_text(vassal, fleet.rollouts) or ""),
+        second_text(vassal),
         None if deadline is None else f"next try {told(parse(deadline))[11:]}",
     ]
     now = noted_until(fleet, fleet.at)

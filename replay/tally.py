@@ -204,14 +204,13 @@ class Tally:
         if self.finished:
             self.finished.difference_update(o.vassal for o in orders if o.do in ("spawn", "listen"))
         also = body.also if kind == "vassal_failed" else ()
-        turned = self.fleet.turned  # a change that had its turn in a rollout may order nothing
-        if not orders and not also and not turned:
+        if not orders and not also:
             if name is not None:  # most events are about one vassal
                 self._look(name, event.at, failed)
                 return
             if kind in MOVES_NO_VASSAL:
                 return
-        touched = {order.vassal for order in orders}.union(also, turned)
+        touched = {order.vassal for order in orders}.union(also)
         if name is None:
             touched |= self._known
         else:

@@ -8,7 +8,7 @@ from ...journal.times import age
 from ...monitors.names import shown
 from ..core.end_text import aged
 from ..core.rollout_text import part_text
-from ..core.step_text import check_text, step_text
+from ..core.step_text import candidate_text, check_text, step_text
 from . import terminal
 from .digests import short
 from .tables import aligned
@@ -105,7 +105,13 @@ def _source(vassal: Mapping[str, Any], sources: Mapping[str, str]) -> str:
 
 def _reason(vassal: Mapping[str, Any]) -> str:
     reason = shown(vassal["reason"] or "")
-    texts = (reason, hold_text(vassal), due_text(vassal), unchecked_text(vassal))
+    texts = (
+        reason,
+        hold_text(vassal),
+        due_text(vassal),
+        unchecked_text(vassal),
+        second_text(vassal),
+    )
     return "; ".join(filter(None, texts))
 
 
@@ -142,6 +148,12 @@ def unchecked_text(vassal: Mapping[str, Any]) -> str:
 
 def _told(refusal: Mapping[str, Any] | None) -> tuple[int, str] | None:
     return None if refusal is None else (refusal["seq"], shown(refusal["reason"]))
+
+
+def second_text(vassal: Mapping[str, Any]) -> str:
+    """The second attempt that it has in a replacement; empty without."""
+    second = vassal.get("candidate")  # no daemon of a former version says it
+    return "" if second is None else candidate_text(second["phase"], second["attempt"])
 
 
 def last_exit_text(vassal: Mapping[str, Any]) -> str | None:

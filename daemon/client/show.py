@@ -7,8 +7,9 @@ import click
 
 from ...monitors.names import shown
 from ..cli import commandline, terminal
+from ..cli.digests import short
 from ..cli.nearest import is_pattern
-from ..cli.vassals import due_text, hold_text, last_exit_text
+from ..cli.vassals import due_text, hold_text, last_exit_text, second_text
 from ..core.rollout_text import part_text
 from . import choosing
 from .asking import REFUSED, ask, end
@@ -70,6 +71,15 @@ def _refusal(refused: choosing.Record | None) -> str | None:
     return None if refused is None else f"{shown(refused['reason'])} (event {refused['seq']})"
 
 
+def _second(vassal: choosing.Record) -> str | None:
+    second = vassal.get("candidate")
+    if second is None:
+        return None
+    reason = "" if second["reason"] is None else f": {shown(second['reason'])}"
+    pid = "no process yet" if second["pid"] is None else f"pid {second['pid']}"
+    return f"{second_text(vassal)}, {pid}, config {short(second['config'])}{reason}"
+
+
 def _in_words(vassal: choosing.Record) -> dict[str, str | None]:
     """The values that are told in other words than those of the answer."""
     return {
@@ -79,5 +89,6 @@ def _in_words(vassal: choosing.Record) -> dict[str, str | None]:
         "refused": _refusal(vassal.get("refused")),
         "rolled_back": _refusal(vassal.get("rolled_back")),
         "rollout": part_text(vassal.get("rollout")) or None,
+        "candidate": _second(vassal),
         **{key: local(vassal[key]) for key in _TIMES if vassal.get(key) is not None},
     }

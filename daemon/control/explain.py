@@ -8,6 +8,7 @@ from ...monitors.settings import LIMITS
 from ...monitors.world import CGROUP_LIMITS
 from ..core.fleet import Vassal
 from ..core.records import deafness
+from ..core.replacement import obstacle
 from ..core.running import unchecked_text
 from ..core.starts import bar_reason
 from ..core.target import unkept_text
@@ -133,5 +134,9 @@ def _of_target(vassal: Vassal, policy: Policy) -> Iterator[str]:
             if vassal.refused is not None and vassal.refused.rolled_back:
                 until = "until it changes"
             yield f"{until}, a start uses {where}config {kept.config}"
+    if vassal.spec.settings.get("reload") == "replace":
+        why = obstacle(vassal)
+        if why is not None:
+            yield f"a change restarts it, as it cannot be replaced: {why}"
     if (unkept := unkept_text(vassal, policy)) is not None:
         yield unkept

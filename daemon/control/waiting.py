@@ -16,12 +16,14 @@ import trio
 from ..core.actions import Action
 from ..core.fleet import Fleet, Hold, Vassal
 from ..core.reloads import tells
+from ..core.replacement import NOT_REPLACED
 from .pauses import paused_advice
 
 Goal = Literal["start", "stop", "restart", "reload", "retry", "up", "accepting", "gone", "held"]
 STATES: Final = ("up", "accepting", "gone", "held")
 MOST: Final = 200_000  # vassals that all clients together may wait for
 _UP: Final = ("ready", "accepting", "listening")
+_REPLACING: Final = ("reload", "retry")  # goals that a replacement may be the way to
 # A program cannot say that it is up. It counts as started when it has run for so long, as it does
 # for supervisord (startsecs): one that is misconfigured has ended by then.
 _SETTLED: Final = 1_000_000_000  # nanoseconds
@@ -67,6 +69,8 @@ def verdict(fleet: Fleet, name: str, goal: Goal, now: int) -> Verdict | None:
     phase, reason = vassal.phase, vassal.reason
     if vassal.check is not None:
         return _ended(fleet, vassal)  # its preflight runs
+    if vassal.candidate is not None and vassal.candidate.is_tried and goal in _REPLACING:
+        return _ended(fleet, vassal)
     if goal == "retry" and vassal.refused is not None:
         return Verdict(phase, f"{name} is {phase}, its change was refused: {vassal.refused.reason}")
     if phase in _UP and not vassal.due:
@@ -75,6 +79,7 @@ def verdict(fleet: Fleet, name: str, goal: Goal, now: int) -> Verdict | None:
         # The fold gives a reason to one that it takes for ready because its patience is over.
         unsure = phase == "ready" and reason is not None
         unsure |= vassal.unopened is not None and goal in ("restart", "reload")
+        unsure |= goal in _REPLACING and (reason or "").startswith(NOT_REPLACED)
         return Verdict(phase, f"{name}: {reason}" if unsure else None)
     if phase == "throttled" and not vassal.deaths:
         return None  # it only keeps a distance from its last start

@@ -8,7 +8,17 @@ import msgspec
 from ...journal.chain import canonical
 from ...journal.events import NOT_FOLDED
 
-Order = Literal["spawn", "reload", "stop", "kill", "listen", "unlisten", "check", "uncheck"]
+Order = Literal[
+    "spawn",
+    "reload",
+    "stop",
+    "retire",  # stop it gracefully, whatever the policy says: another instance serves
+    "kill",
+    "listen",
+    "unlisten",
+    "check",
+    "uncheck",
+]
 
 
 class Action(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

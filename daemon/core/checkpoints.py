@@ -111,9 +111,11 @@ _ROLLOUT: Final = _adding(
     policy=("rollout", "rollout_of", "rollout_failures"),
     fleet=("rollouts", "rolled", "turned"),
 )
-PROJECTIONS: Final[dict[int, Projection]] = dict(
-    enumerate((_FIRST, _ANEW, _OWN_SETTINGS, _LATE, _TARGET, _SOCKETS, _SICK, _GOOD, _ROLLOUT), 1)
-)
+_CANDIDATE: Final = _adding(_ROLLOUT, vassal=("tied", "candidate"))
+_ALL: Final = (
+    _FIRST, _ANEW, _OWN_SETTINGS, _LATE, _TARGET, _SOCKETS, _SICK, _GOOD, _ROLLOUT, _CANDIDATE,
+)  # fmt: skip
+PROJECTIONS: Final[dict[int, Projection]] = dict(enumerate(_ALL, 1))
 # Fields that no projection lists, because they stand in the projection as a part of their own, or
 # because each event has them.
 PARTS: Final = frozenset(("spec", "running", "seq", "at", "vassals", "policy"))

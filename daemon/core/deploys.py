@@ -24,8 +24,8 @@ those that today's fold would give.
 ``held``        it came while an operator held the vassal, and waits. It stays so if another one
                 comes first: it never ran because of the hold. A start makes it pending. The
                 same holds for one that is held back in a rollout, until an operator continues it.
-``refused``     its preflight failed. A later check of the same deploy may pass: then another
-                outcome takes its place.
+``refused``     its preflight failed, or its new instance did (``reload = replace``). A later
+                try of the same deploy may go better: then another outcome takes its place.
 ``rolled_back`` it failed so often that the last good config is back. It takes the place of
                 ``died``. After an operator's word another outcome may take its own.
 ``superseded``  another deploy of the name came first. A deploy that nothing was concluded from,
@@ -138,6 +138,7 @@ class Deploys:
         self.touched: dict[int, Deploy] = {}  # by number, those of which something new is known
         self.lost = False  # an outcome could not be told
         self._fits = fits
+        self.second: int | None = None  # the candidate that the vassal had before the event
         # A heap: when trials end.
         self._trials: list[tuple[int, int, str]] = []
         for deploy in self.open.values():
@@ -170,10 +171,13 @@ class Deploys:
         name, deploys = event.vassal, event.kind in _DEPLOYS
         phase: Phase | None = None
         previous, owned = None, False
+        self.second = None
         if deploys or name in self.open:
             before = fleet.vassals.get(name)  # type: ignore[arg-type]
             if before is not None:
                 phase = before.phase
+                if before.candidate is not None:
+                    self.second = before.candidate.attempt
                 if deploys:
                     previous = before.spec.config if before.wanted else None
                     owned = before.monitor == event.monitor
@@ -254,6 +258,8 @@ class Deploys:
         vassal = fleet.vassals.get(name)
         if deploy.outcome == "died":
             pass  # only a rollback changes that
+        elif self.second is not None and deploy.attempt == self.second:
+            _of_candidate(deploy, event, vassal)
         elif event.kind in _OF_ATTEMPT:
             _of_attempt(deploy, event, phase, vassal)
         elif event.kind == "spawned" and _plain_is_up(deploy, event, phase, vassal):
@@ -298,7 +304,7 @@ class Deploys:
             if deploy.outcome == "died":
                 continue  # another try does not change that
             vassal = fleet.vassals.get(action.vassal)
-            if vassal is not None and vassal.is_open:
+            if vassal is not None and vassal.is_open and not _is_of_change(vassal, action):
                 continue  # that is with the config from before
             self.touched[deploy.seq] = deploy
             deploy.attempt, deploy.order = action.attempt, event.seq
@@ -333,6 +339,18 @@ def _taken(fleet: Fleet, event: Event, owned: bool) -> bool:
     body: Any = event.body
     vassal = fleet.vassals.get(event.vassal or "")
     return vassal is not None and vassal.spec is body.spec
+
+
+def _is_of_change(vassal: Vassal, action: Action) -> bool:
+    """Whether an order starts the candidate with which a change is tried."""
+    candidate = vassal.candidate
+    return candidate is not None and candidate.tries and candidate.attempt == action.attempt
+
+
+def _of_candidate(deploy: Deploy, event: Event, vassal: Vassal | None) -> None:
+    """Conclude that the candidate with the deployed config has taken the place of the old one."""
+    if vassal is not None and vassal.attempt == deploy.attempt and vassal.phase != "stopping":
+        deploy.settle("accepting" if vassal.phase == "accepting" else "running", event)
 
 
 def _plain_is_up(deploy: Deploy, event: Event, phase: Phase | None, vassal: Vassal | None) -> bool:

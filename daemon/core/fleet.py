@@ -14,6 +14,7 @@ import msgspec
 
 from ...journal.events import Spec
 from ...journal.policy import Policy
+from .candidate import Candidate
 from .good import Good as Good
 from .rollout import Closed, Rollout
 from .spec_order import in_order
@@ -139,31 +140,35 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     opening: int | None = None  # the event that ordered to open those of a change
     unopened: str | None = None  # why those of its change cannot be opened
     late: str | None = None  # its last start was not ready in time: why the next one waits
-    # While the wanted spec waits for its turn, is checked, or refused; see target.py.
+    # While the wanted spec waits for its turn, is checked or tried, or refused; see target.py.
     waits_in: int | None = None  # the rollout in whose line it waits
     check: int | None = None  # the event that ordered the check under way
     refused: Refusal | None = None
     kept: Spec | None = None  # may be started meanwhile
     bound: str = ""  # why the text of ``spec`` cannot be run from a copy
     good: Good | None = None  # the last spec with which it was accepting; see rollback.py
+    tied: str = ""  # the same of the text with which its process was started or reloaded
+    candidate: Candidate | None = None  # its second attempt, in a replacement
 
     @property
     def is_open(self) -> bool:
-        """Whether its wanted spec may not run: it waits, is being checked, or was refused."""
-        return self.check is not None or self.refused is not None or self.waits_in is not None
+        """Whether its wanted spec may not run: it waits, is checked or tried, or was refused."""
+        if self.check is not None or self.refused is not None or self.waits_in is not None:
+            return True
+        return self.candidate is not None and self.candidate.tries
 
     @property
     def target(self) -> Spec | None:
         """The spec that each start uses; None where nothing may be started."""
-        # is_open, without a call
         if self.check is None and self.refused is None and self.waits_in is None:
-            return self.spec
+            second = self.candidate  # is_open, without a call
+            return self.spec if second is None or not second.tries else self.kept
         return self.kept
 
     @property
     def aim(self) -> Spec:
         """The target. Where there is none, the spec that its process has, or had."""
-        if self.check is None and self.refused is None and self.waits_in is None:
+        if not self.is_open:
             return self.spec
         return self.kept or self.running or self.spec
 

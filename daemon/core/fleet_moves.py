@@ -4,9 +4,10 @@ from typing import Any, Final
 
 from ...journal.events import Event
 from ...journal.policy import Policy
-from . import rollout_moves, rules, slots, target
+from . import replacement, rollout_moves, rules, slots, target
 from .blame import Blame
 from .fleet import Fleet, Outage, Pressure, Vassal
+from .reloads import ask_reload, way_to_reload
 from .source_moves import user_text
 from .spec_order import sorted_mapping
 from .starts import after_stop, bar_reason, begin
@@ -45,6 +46,7 @@ def let_go(fleet: Fleet, event: Event, actions: Actions) -> None:
     """This journal is a copy: the processes are the original's, and all is started anew."""
     fleet.open = fleet.leaving = False
     for vassal in list(fleet.vassals.values()):
+        replacement.drop(fleet, vassal)
         if vassal.attempt is not None:
             with Blame(vassal.name):
                 after_stop(fleet, vassal, event, actions)
@@ -62,6 +64,14 @@ def open_up(fleet: Fleet, event: Event, actions: Actions) -> None:
                 begin(fleet, vassal, event, actions)
             elif vassal.phase in ("starting", "ready", "accepting", "reloading"):
                 _end_wrong_user(fleet, vassal, event, actions)
+                if vassal.due and vassal.phase in ("ready", "accepting"):
+                    _go_on_replacing(fleet, vassal, event, actions)
+
+
+def _go_on_replacing(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """A replacement that is due starts an instance, so it has waited for the daemon."""
+    if way_to_reload(vassal) == "replace" and not vassal.slot and vassal.waits_as is None:
+        ask_reload(fleet, vassal, event, actions)
 
 
 def _end_wrong_user(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:

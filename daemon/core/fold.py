@@ -18,11 +18,21 @@ former attempt of the vassal or from a former deadline. So is an observation by 
 not own the vassal (``claims.py``).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from ...journal.events import Event
-from . import budget, claims, fleet_moves, reloads, rollout_moves, slots, starts
+from . import (
+    budget,
+    candidate_table,
+    claims,
+    fleet_moves,
+    reloads,
+    replacement,
+    rollout_moves,
+    slots,
+    starts,
+)
 from . import failure_moves as f
 from . import health as h
 from . import listening as l
@@ -215,6 +225,14 @@ def is_ignored(row: str, phase: str) -> bool:
     return TABLE[row][phase] is i
 
 
+def ignores(kind: str, vassal: Vassal, attempt: int) -> bool:
+    """Whether such an event of one of its attempts changes nothing."""
+    candidate = vassal.candidate
+    if candidate is not None and candidate.attempt == attempt:
+        return candidate_table.is_ignored(kind, candidate.phase)
+    return is_ignored(kind, vassal.phase)
+
+
 def has_effect(row: str, vassal: Vassal) -> bool:
     """Whether such a request can change anything about this vassal."""
     cell = TABLE[row][vassal.phase]
@@ -249,12 +267,15 @@ def fold(fleet: Fleet, event: Event) -> list[Action]:
                     s.add(fleet, event, actions)
                 elif kind == "vassal_failed":
                     f.add_failed(fleet, event, actions)
+            elif candidate_table.is_about(vassal, event):
+                candidate_table.move(fleet, vassal, event, actions)
             elif not _is_over(fleet, vassal, event):
                 row[vassal.phase](fleet, vassal, event, actions)
         except Exception as error:
             raise VassalFault(event.vassal or "") from error
     if kind == "vassal_failed":
         _fail_others(fleet, event, actions)
+    _review(fleet, event, actions)
     if fleet.rollouts:
         rollout_moves.follow(fleet, event, actions, TABLE["preflight_passed"])
     if fleet.blocked:
@@ -275,8 +296,22 @@ def _is_over(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
         is_owner = vassal.monitor == event.monitor
         return not is_owner and not claims.takes_effect(fleet, vassal, event)
     if kind == "deadline_passed":
-        return bool(vassal.deadline != body.deadline)
+        return bool(vassal.deadline != body.deadline or body.attempt is not None)
     return kind in BY_CHECK and bool(vassal.check != body.check)
+
+
+def _review(fleet: Fleet, event: Event, actions: list[Action]) -> None:
+    """End the candidates that this event makes unwanted."""
+    names: Iterable[str] = ()
+    if event.vassal is not None:
+        names = (event.vassal, *getattr(event.body, "also", ()))
+    elif event.kind not in MOVES_NO_VASSAL:
+        names = list(fleet.vassals)
+    for name in names:
+        vassal = fleet.vassals.get(name)
+        if vassal is not None and vassal.candidate is not None:
+            with Blame(name):
+                replacement.review(fleet, vassal, event, actions)
 
 
 def _advance(fleet: Fleet, event: Event, actions: list[Action]) -> None:

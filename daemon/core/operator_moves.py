@@ -32,7 +32,7 @@ def release(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
     vassal.deaths = 0
     vassal.earliest = vassal.failed = vassal.late = None
     if target.may_check_again(vassal):
-        target.order(vassal, event, actions)
+        target.try_again(fleet, vassal, event, actions)
     begin(fleet, vassal, event, actions)
 
 

@@ -60,5 +60,13 @@ def refuse_waiting(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions)
 
 def check_again(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """An operator wants its refused change to be tried again."""
-    if target.may_check_again(vassal):
-        target.order(vassal, event, actions)
+    if not target.may_check_again(vassal):
+        return
+    if not target.try_again(fleet, vassal, event, actions):
+        return
+    if vassal.phase in ("starting", "ready", "accepting", "reloading"):
+        s.amend_now(fleet, vassal, event, actions)
+    elif vassal.phase == "queued":
+        s.queue_anew(fleet, vassal, event, actions)
+    elif vassal.phase == "listening":
+        s.listen_anew(fleet, vassal, event, actions)

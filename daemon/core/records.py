@@ -7,6 +7,7 @@ from typing import Any, Final
 from ...journal.events import Spec
 from ...journal.times import rfc3339
 from . import rules
+from .candidate import Candidate
 from .end_text import how, whose
 from .ends import restarts
 from .fleet import End, Fleet, Hold, Refusal, Vassal
@@ -24,7 +25,7 @@ def vassal_record(
 
     ``config`` is the digest that its source wants, ``running`` the one that its process has, and
     ``target`` the one that may be started. ``check`` is the event that ordered the preflight which
-    runs.
+    runs, and ``candidate`` the second attempt in a replacement.
     ``rollout`` is that of ``rollouts`` in which its change waits.
     Restarts are counted in the hour before ``now``; None where its daemon did not note them.
     """
@@ -46,6 +47,7 @@ def vassal_record(
         "refused": refusal_record(vassal.refused, rolled_back=False),
         "rolled_back": refusal_record(vassal.refused, rolled_back=True),
         "rollout": part_of(vassal, rollouts),
+        "candidate": None if vassal.candidate is None else candidate_record(vassal.candidate),
         "path": spec.path,
         "ts": spec.ts,
         "uid": spec.uid,
@@ -79,6 +81,19 @@ def refusal_record(refused: Refusal | None, *, rolled_back: bool) -> dict[str, A
     if refused is None or refused.rolled_back != rolled_back:
         return None
     return {"seq": refused.seq, "at": rfc3339(refused.at), "reason": refused.reason}
+
+
+def candidate_record(second: Candidate) -> dict[str, Any]:
+    """The second attempt of a vassal, in a replacement."""
+    return {
+        "attempt": second.attempt,
+        "phase": second.phase,
+        "since": rfc3339(second.since),
+        "pid": second.pid,
+        "config": second.running.config,
+        "deadline": None if second.deadline is None else rfc3339(second.deadline),
+        "reason": second.reason,
+    }
 
 
 def hold_record(hold: Hold) -> dict[str, Any]:

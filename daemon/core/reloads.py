@@ -3,7 +3,7 @@
 from typing import Final, Literal
 
 from ...journal.events import Event, Spec
-from . import listening, rules, slots
+from . import listening, replacement, rules, slots
 from .actions import Action
 from .fleet import Fleet, Vassal
 from .steps import Actions, await_forgiveness, end, enter, free_slot, seconds, take_slot
@@ -17,16 +17,18 @@ _FIXED: Final = (
     "user", "group", "memory-max", "cpu-weight", "tasks-max",
     "listen", "listen-mode", "listen-owner", "listen-backlog",
 )  # fmt: skip
-Way = Literal["tell", "restart", "none"]
+Way = Literal["tell", "restart", "replace", "none"]
 
 
 def way_to_reload(vassal: Vassal) -> Way:
-    """How a change of what it loads gets to it: told in place, by a restart, or not at all."""
+    """How a change gets to it: told in place, by a restart or a replacement, or not at all."""
     if vassal.anew:
         return "restart"
     chosen = vassal.aim.settings.get("reload", "auto")
     if chosen == "none":
         return "none"
+    if chosen == "replace":
+        return "replace" if replacement.is_replaced(vassal) else "restart"
     deaf = vassal.deaf is not None and vassal.is_deaf
     learnt = deaf or (chosen == "auto" and vassal.restarts)
     return "restart" if chosen == "restart" or learnt else "tell"
@@ -102,6 +104,8 @@ def end_hung_start(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions)
 def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Reload it in place now if a slot is free, else when one is."""
     vassal.due = True
+    if way_to_reload(vassal) == "replace" and (vassal.candidate is not None or not fleet.open):
+        return  # in no line: first a replacement that is under way ends, or the daemon gets ready
     if not tells(vassal) and way_to_reload(vassal) == "tell":
         reload(fleet, vassal, event, actions)  # that takes no slot
     elif rules.holds(fleet, rules.SHARES):
@@ -116,6 +120,9 @@ def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
 
 def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     slots.leave(fleet, vassal.name)  # its turn is now, whatever place it had
+    if way_to_reload(vassal) == "replace":
+        replacement.start(fleet, vassal, event, actions)
+        return
     if needs_restart(vassal) and not vassal.anew:
         if listening.opens_first(vassal, event, actions):
             return
@@ -133,6 +140,8 @@ def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
         vassal.reload_at = event.at
     vassal.heartbeat = False  # the new config has sent none yet, and may never send one
     vassal.running = vassal.aim
+    if rules.holds(fleet, rules.REPLACE):
+        vassal.tied = "" if vassal.is_open else vassal.bound
     vassal.order = event.seq
     actions.append(Action("reload", vassal.name, vassal.attempt, vassal.running.config))
     patience = _SENT  # it would never say that it accepts again
@@ -160,6 +169,8 @@ def restart(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
         reason = "restarts, as an operator asked"
     elif vassal.deaf is not None:
         reason = "restarts, as it takes no orders to reload (deaf)"
+    elif vassal.aim.settings.get("reload") == "replace":
+        reason = f"restarts, as {replacement.obstacle(vassal)}"
     elif vassal.aim.settings.get("reload") == "restart":
         reason = "restarts, as its setting reload = restart says"
     else:

@@ -245,7 +245,8 @@ def _judge(fleet: Fleet, rollout: Rollout, vassal: Vassal, event: Event) -> None
     else:
         turn.settles = None
     if event.at >= turn.until:
-        if not fleet.open or vassal.check is not None or vassal.phase == "queued":
+        waits = vassal.check is not None or vassal.phase == "queued" or _is_replaced(vassal)
+        if not fleet.open or waits:
             turn.until = event.at + _limit(fleet, vassal)
         elif not fleet.policy.tyrant and (vassal.deadline or 0) > event.at:
             turn.until = (vassal.deadline or 0) + seconds(_SLACK)
@@ -260,7 +261,7 @@ def _verdict(fleet: Fleet, vassal: Vassal, turn: Turn) -> str | None:
     """The reason of its failure, "" where it went well, None where it has not settled."""
     if vassal.refused is not None:
         return vassal.refused.reason
-    if vassal.check is not None:
+    if vassal.check is not None or _is_replaced(vassal):
         return None
     reason = vassal.reason or vassal.phase
     match vassal.phase:
@@ -276,6 +277,11 @@ def _verdict(fleet: Fleet, vassal: Vassal, turn: Turn) -> str | None:
         case "ready" | "accepting":
             return _verdict_up(vassal, turn)
     return None
+
+
+def _is_replaced(vassal: Vassal) -> bool:
+    """Whether its change is tried by a new instance beside the old one."""
+    return vassal.candidate is not None and vassal.candidate.is_tried
 
 
 def _verdict_up(vassal: Vassal, turn: Turn) -> str | None:

@@ -87,6 +87,11 @@ ROLLOUT: Final = Change(
     decision="Changes of a source that has a rollout size are carried out a few at a time.",
     reason="A bad change of a hundred vassals at once ended all of them.",
 )
+REPLACE: Final = Change(
+    since=2,
+    decision="The fleet keeps whether the text that a process runs can be run from a copy.",
+    reason="A replacement that failed leaves a vassal with the config from before (replace).",
+)
 
 
 ROLLBACK: Final = Change(

@@ -23,7 +23,7 @@ from .fleet import UP, Fleet, Vassal
 from .reloads import needs_restart, tells, way_to_reload
 from .rollout import Rollout
 from .rollout_text import part_of, part_text
-from .step_text import check_text, step_text, steps_text
+from .step_text import candidate_text, check_text, step_text, steps_text
 
 Due = Literal["start", "reload", "restart"]
 _WAITS: Final = ("queued", "throttled")  # for a start
@@ -61,7 +61,8 @@ def due(vassal: Vassal) -> Due | None:
         return None
     way = way_to_reload(vassal)
     if vassal.due:
-        return "restart" if needs_restart(vassal) or way == "restart" else "reload"
+        restarts = way == "restart" or (needs_restart(vassal) and way != "replace")
+        return "restart" if restarts else "reload"
     if way == "none" and vassal.phase != "reloading" and is_behind(vassal):
         return "start"
     return None
@@ -91,6 +92,12 @@ def unchecked_text(vassal: Vassal, rollouts: Mapping[int, Rollout]) -> str | Non
     if refused is not None and refused.rolled_back:
         told, back = None, told
     return check_text(vassal.check, told, vassal.phase, back) or None
+
+
+def second_text(vassal: Vassal) -> str | None:
+    """The second attempt that it has in a replacement, in words."""
+    second = vassal.candidate
+    return None if second is None else candidate_text(second.phase, second.attempt)
 
 
 def waiting_steps(vassals: Iterable[Vassal]) -> dict[str, int]:

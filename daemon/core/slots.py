@@ -140,6 +140,8 @@ def regroup(fleet: Fleet) -> None:
         vassal.slot_of = None
         if vassal.slot:
             took(fleet, vassal)
+        if vassal.candidate is not None and vassal.candidate.slot:
+            vassal.candidate.slot_of = count(fleet, vassal)
 
 
 # Turns
@@ -216,19 +218,32 @@ def gets_slot(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
     return True
 
 
+def count(fleet: Fleet, vassal: Vassal) -> str | None:
+    """Count a slot for its user or source, which is returned."""
+    if not rules.holds(fleet, rules.SHARES):
+        return None
+    user = user_of(fleet, vassal)
+    fleet.held[user] = fleet.held.get(user, 0) + 1
+    if user in fleet.users:
+        fleet.users[user] = fleet.users.pop(user)
+    return user
+
+
+def discount(fleet: Fleet, user: str | None) -> None:
+    """A slot is given back that was counted for a user or source."""
+    if user is not None:
+        fleet.held[user] -= 1
+        if not fleet.held[user]:
+            del fleet.held[user]
+
+
 def took(fleet: Fleet, vassal: Vassal) -> None:
     """It holds a slot from now on."""
     if rules.holds(fleet, rules.SHARES):
-        vassal.slot_of = user = user_of(fleet, vassal)
-        fleet.held[user] = fleet.held.get(user, 0) + 1
-        if user in fleet.users:
-            fleet.users[user] = fleet.users.pop(user)
+        vassal.slot_of = count(fleet, vassal)
 
 
 def gave_back(fleet: Fleet, vassal: Vassal) -> None:
     """It holds its slot no longer."""
     user, vassal.slot_of = vassal.slot_of, None
-    if user is not None:
-        fleet.held[user] -= 1
-        if not fleet.held[user]:
-            del fleet.held[user]
+    discount(fleet, user)

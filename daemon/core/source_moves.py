@@ -3,11 +3,11 @@
 from typing import Any
 
 from ...journal.events import Event, Spec
-from . import listening, rollback, rollout_moves, slots, target
+from . import listening, replacement, rollback, rollout_moves, slots, target
 from .fleet import Fleet, Vassal
 from .reloads import WAITS, is_anothers, needs_restart, reload_in_turn, way_to_reload
 from .starts import bar_reason, begin, moves_socket
-from .steps import Actions, end, forget
+from .steps import Actions, close_socket, end, forget
 
 
 def add(fleet: Fleet, event: Event, actions: Actions) -> None:
@@ -144,7 +144,11 @@ def amend_now(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> N
         vassal.due = False
         vassal.opening = None
         vassal.reason = WAITS
+    elif way_to_reload(vassal) == "replace":
+        vassal.opening = None  # it has the sockets of what runs
+        reload_in_turn(fleet, vassal, event, actions)
     elif needs_restart(vassal) or vassal.opening is not None:
+        slots.leave(fleet, vassal.name)
         if not listening.opens_first(vassal, event, actions):
             end(fleet, vassal, event, actions, "stop", _why_restart(vassal))
     else:
@@ -156,6 +160,8 @@ def _why_restart(vassal: Vassal) -> str:
     assert old is not None
     if (old.uid, old.gid) != (new.uid, new.gid):
         return f"restarts as {user_text(new)}; it was {user_text(old)}"
+    if new.settings.get("reload") == "replace":
+        return f"restarts with its new settings, as {replacement.obstacle(vassal)}"
     return "restarts with its new settings"
 
 
@@ -166,8 +172,14 @@ def user_text(spec: Spec) -> str:
 
 
 def drop(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
-    """No longer wanted, and no process: forgotten at once."""
-    forget(fleet, vassal, actions)
+    """No longer wanted, and no process: forgotten at once, or after its second attempt."""
+    if vassal.candidate is None:
+        forget(fleet, vassal, actions)
+        return
+    vassal.wanted = False
+    target.cancel(vassal, actions)
+    close_socket(vassal, actions)
+    slots.leave(fleet, vassal.name)
 
 
 def dismiss(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:

@@ -8,20 +8,30 @@ from ...journal.policy import Policy
 from . import budget, ends, rules, slots
 from .actions import Action
 from .fleet import Fleet, Refusal, Vassal
-from .steps import Actions, clear_attempt, close_socket, enter, forget, seconds, take_slot
+from .steps import (
+    Actions,
+    clear_attempt,
+    close_socket,
+    enter,
+    forget,
+    inherit,
+    seconds,
+    take_slot,
+)
 
 _MILLISECOND: Final = 1_000_000
 _NO_ID: Final = 2**32 - 1
 _OVER_BUDGET: Final = "more is recorded of it than its budget allows"
 
 CHECKED: Final = "waits for its preflight"
+TRIED: Final = "waits for its new instance"
 
 
 def untried_text(vassal: Vassal) -> str:
     """Why it is not started where no config of it may run yet."""
-    return (
-        CHECKED if vassal.waits_in is None else f"waits for its turn in rollout {vassal.waits_in}"
-    )
+    if vassal.waits_in is not None:
+        return f"waits for its turn in rollout {vassal.waits_in}"
+    return CHECKED if vassal.check is not None else TRIED
 
 
 def refusal_text(refused: Refusal) -> str:
@@ -128,6 +138,8 @@ def spawn(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     vassal.loyal = vassal.heartbeat = vassal.due = vassal.anew = False
     if rules.holds(fleet, rules.LOADED):
         vassal.loaded = target.config
+    if rules.holds(fleet, rules.REPLACE):
+        vassal.tied = "" if vassal.is_open else vassal.bound
     vassal.reload_at = vassal.killed = vassal.late = None
     vassal.sockets |= "listen" in settings  # the host closes others when it has started it
     if not vassal.speaks:
@@ -145,7 +157,9 @@ def after_stop(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
     had_turn = vassal.slot  # it was stopped for a restart
     ends.note_end(fleet, vassal, event, "stop" if vassal.killed is None else "kill")
     clear_attempt(fleet, vassal)
-    if not vassal.wanted:
+    if vassal.candidate is not None and (not vassal.wanted or vassal.held):
+        inherit(fleet, vassal, event)
+    elif not vassal.wanted:
         forget(fleet, vassal, actions)
     elif vassal.held:
         close_socket(vassal, actions)

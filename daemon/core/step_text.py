@@ -1,6 +1,7 @@
 """Texts for the steps that are due: of one vassal, and of all that wait."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from .fleet import UP
 
@@ -37,6 +38,19 @@ def check_text(
     if refused is None or phase == "barred":
         return ""
     return f"its change was refused: {refused[1]} (event {refused[0]})"
+
+
+_CANDIDATE: Final = {
+    "starting": "a new instance starts beside it",
+    "settling": "a new instance runs beside it, and takes over when it has settled",
+    "ending": "its new instance is being stopped",
+    "leaving": "its former instance is being stopped",
+}
+
+
+def candidate_text(phase: str, attempt: int) -> str:
+    """The second attempt of a vassal, in a replacement, in words."""
+    return f"{_CANDIDATE.get(phase, phase)} (attempt {attempt})"
 
 
 def steps_text(steps: Mapping[str, int]) -> str:

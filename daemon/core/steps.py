@@ -12,7 +12,7 @@ and ``reloads.py``.
 from typing import Final
 
 from ...journal import quantities
-from ...journal.events import Event
+from ...journal.events import Event, Spec
 from . import ends, slots
 from .actions import Action, Order
 from .fleet import Fleet, Phase, Vassal
@@ -95,7 +95,11 @@ def mercy(fleet: Fleet, vassal: Vassal) -> float:
 
     Its ``stop-timeout`` says it. Tenants can only shorten it: the daemon's own stop waits for them.
     """
-    spec = vassal.spec if vassal.running is None else vassal.running
+    return mercy_of(fleet, vassal.spec if vassal.running is None else vassal.running)
+
+
+def mercy_of(fleet: Fleet, spec: Spec) -> float:
+    """The same for an attempt of this spec."""
     own = quantities.duration(spec.settings.get("stop-timeout", ""))
     if own is None:
         return fleet.policy.mercy
@@ -110,6 +114,21 @@ def forget(fleet: Fleet, vassal: Vassal, actions: Actions) -> None:
         actions.append(Action("uncheck", vassal.name))
     fleet.blocked.pop(vassal.name, None)
     del fleet.vassals[vassal.name]
+
+
+def inherit(fleet: Fleet, vassal: Vassal, event: Event) -> None:
+    """Its own attempt is over: what it waits for is the end of its second one (candidate.py)."""
+    candidate = vassal.candidate
+    assert candidate is not None
+    slots.leave(fleet, vassal.name)
+    vassal.attempt, vassal.order = candidate.attempt, candidate.order
+    vassal.running = candidate.running
+    vassal.pid, vassal.start_time = candidate.pid, candidate.start_time
+    vassal.mark, vassal.control = candidate.mark, candidate.control
+    vassal.speaks, vassal.killed = candidate.speaks, candidate.killed
+    vassal.own_user, vassal.user = candidate.own_user, candidate.user
+    vassal.candidate = None
+    enter(vassal, "stopping", event, candidate.reason, candidate.deadline)
 
 
 def await_forgiveness(fleet: Fleet, vassal: Vassal) -> None:

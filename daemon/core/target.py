@@ -2,7 +2,8 @@
 
 Three specs are told apart. *Wanted* is what the source gives now, *running* what the process has.
 Each start uses the *target*. The target is the wanted spec unless the change to it is being
-checked (``preflight``) or was refused. Then the target is the one from before, which is *kept*:
+checked (``preflight``) or tried (``replacement.py``), or was refused. Then the target is the one
+from before, which is *kept*:
 
 - A config that came inline is run from the journal anyway.
 - A program that a ``command`` names has its settings from the kept spec.
@@ -74,7 +75,8 @@ def unkept(spec: Spec, bound: str, policy: Policy, source: str) -> str | None:
     """The same of a spec of this source whose text is ``bound``."""
     if not bound:
         return None
-    waits = "preflight" in spec.settings or policy.rollout_size(source)
+    waits = "preflight" in spec.settings or bool(policy.rollout_size(source))
+    waits = waits or spec.settings.get("reload") == "replace"
     consequence = _NO_START if waits else _NO_WAY_BACK
     if consequence == _NO_WAY_BACK and not rollback_limit(policy, spec):
         return None
@@ -134,9 +136,20 @@ def cancel(vassal: Vassal, actions: Actions) -> None:
     settle(vassal)
 
 
+def try_again(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> bool:
+    """Have its refused spec tried again: True where that is its target at once."""
+    if has_preflight(fleet, vassal.spec):
+        order(vassal, event, actions)
+        return False
+    settle(vassal)
+    return True
+
+
 def settle(vassal: Vassal) -> None:
     """Its wanted spec is its target from now on."""
     vassal.check = vassal.refused = vassal.kept = vassal.waits_in = None
+    if vassal.candidate is not None:
+        vassal.candidate.tries = False
 
 
 def turn_to(vassal: Vassal, before: Spec) -> None:

@@ -68,7 +68,7 @@ class Adopter:
             await threads.run_sync(recovery.end_trees, late)
             gone += [survivor.vassal for survivor in late]
         for survivor in adopted:
-            process = self._processes.get(survivor.vassal.name)
+            process = self._processes.get(survivor.vassal.name, survivor.vassal.attempt)
             assert process is not None
             self._mailbox.repeat(process, adoption.missed(process))
         await threads.run_sync(self._copies.sweep)

@@ -61,8 +61,8 @@ class Controller:
 
     def order(self, action: Action, running_spec: Spec | None) -> None:
         """Give an order. Returns at once."""
-        process = self._processes.get(action.vassal)
-        if process is None or process.attempt != action.attempt:
+        process = self._processes.get(action.vassal, action.attempt)
+        if process is None or action.attempt is None:
             return  # it has ended meanwhile
         if action.do == "reload":
             assert running_spec is not None
@@ -72,7 +72,9 @@ class Controller:
             process.reload_pending = True
             self._tasks.start("reload", process, self._reload)
         elif action.do == "stop":
-            self._stop(process)
+            self._stop(process, graceful=self._policy().graceful_shutdown)
+        elif action.do == "retire":
+            self._stop(process, graceful=True)
         elif action.do == "kill":
             process.end_ordered = True
             kill_group(process.pid)
@@ -133,9 +135,8 @@ class Controller:
 
     # Stop and kill
 
-    def _stop(self, process: Process) -> None:
+    def _stop(self, process: Process, *, graceful: bool) -> None:
         process.end_ordered = True
-        graceful = self._policy().graceful_shutdown
         byte = emperor_protocol.STOP_GRACEFULLY if graceful else emperor_protocol.STOP
         by_signal = process.deaf or (process.suspected and not graceful)
         if by_signal or not self._send(process, byte):

@@ -93,7 +93,7 @@ class ExitHandler:
         self._notifications.forget(process)
         process.discard()
         self._processes.remove(process)
-        self._mailbox.forget(process.name)
+        self._mailbox.forget(process)
         if process.spec.copy:
             await threads.run_sync(self._copies.release, (process.name, process.attempt))
         body = Exited(
@@ -126,7 +126,7 @@ class ExitHandler:
             for step in steps:
                 with contextlib.suppress(Exception):
                     step()
-        self._mailbox.forget(process.name)
+        self._mailbox.forget(process)
 
     def _is_of_reload(self, process: Process, death: Death) -> bool:
         """Whether it died of the signal that was to reload it."""

@@ -31,6 +31,9 @@ _SHARE: Final = 32  # checks of one user at once
 _ALL: Final = 256  # checks at once where vassals have no users of their own
 
 
+_SOON: Final = 1.0  # seconds at most from one check of a candidate to the next
+
+
 class _Checked:
     """The checks of one process, as far as they came."""
 
@@ -46,11 +49,17 @@ class Health:
     """Checks vassals -> ``health_lost``, ``health_regained``.
 
     ``is_over`` tells whether a vassal is above its budget of records. Its health is then recorded
-    once in ``--max-throttle`` at most, where nothing but the record follows from it.
+    once in ``--max-throttle`` at most, where nothing but the record follows from it. ``is_tried``
+    tells whether an attempt is a candidate, of which one check that fails is enough.
     """
 
-    def __init__(self, context: HostContext, is_over: Callable[[str], bool]) -> None:
-        self._is_over = is_over
+    def __init__(
+        self,
+        context: HostContext,
+        is_over: Callable[[str], bool],
+        is_tried: Callable[[str, int], bool] = lambda *_: False,
+    ) -> None:
+        self._is_over, self._is_tried = is_over, is_tried
         self._policy = context.policy
         self._processes = context.processes
         self._tasks = context.tasks
@@ -78,17 +87,25 @@ class Health:
     def _look_at(self, process: Process, plan: Plan, now: float) -> _Checked:
         """Check a process if it is time."""
         checked = self._known.get(process)
+        interval = plan.interval
+        if self._is_tried(process.name, process.attempt):
+            interval = min(interval, _SOON)
         if checked is None:
-            first = now + random.random() * plan.interval
+            first = now + random.random() * interval
             checked = _Checked(first, lost=process.was_sick)
         if now >= checked.due and not checked.runs:
-            checked.due = max(checked.due + plan.interval, now)
-            if _is_up(process):
+            checked.due = max(checked.due + interval, now)
+            if _is_up(process) and not self._has_candidate(process):
                 checked.runs = True
                 self._tasks.nursery.start_soon(self._check, process, checked, plan)
             else:
                 checked.failures = 0
         return checked
+
+    def _has_candidate(self, process: Process) -> bool:
+        """Whether a candidate may answer in its place, as both accept from the same sockets."""
+        others = self._processes.others(process)
+        return any(self._is_tried(each.name, each.attempt) for each in others)
 
     async def _check(self, process: Process, checked: _Checked, plan: Plan) -> None:
         with self._tasks.confined(process.name, "health"):
@@ -100,6 +117,7 @@ class Health:
                     _is_up(process)
                     and process.reloads == reloads
                     and self._processes.holds(process)
+                    and not self._has_candidate(process)
                 ):
                     self._note(process, checked, plan, passed=passed)
             finally:
@@ -117,11 +135,12 @@ class Health:
         return await answers(plan.condition, self._policy, limiter, plan.timeout)
 
     def _note(self, process: Process, checked: _Checked, plan: Plan, *, passed: bool) -> None:
+        most = 1 if self._is_tried(process.name, process.attempt) else plan.failures
         checked.failures = 0 if passed else checked.failures + 1
         if checked.lost and passed:
             body: Body = HealthRegained(attempt=process.attempt)
             self._tell("health_regained", process, checked, body)
-        elif not checked.lost and checked.failures >= plan.failures:
+        elif not checked.lost and checked.failures >= most:
             body = HealthLost(attempt=process.attempt, failures=checked.failures)
             self._tell("health_lost", process, checked, body)
 

@@ -22,6 +22,7 @@ from functools import partial
 import trio
 
 from ...journal.policy import Policy
+from ..core import attempts
 from ..core.actions import Action
 from ..core.draft import Draft
 from ..core.fleet import Fleet, Vassal
@@ -72,7 +73,7 @@ class Host(Reports):
     """Runs vassals on this machine. ``config_text`` finds a config by its digest.
 
     ``copies`` is the folder for private copies of configs. ``is_over`` tells whether a vassal is
-    above its budget of records.
+    above its budget of records, ``is_tried`` whether an attempt is a candidate (a replacement's).
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Host(Reports):
         attempts: Cgroups | None = None,
         copies: str | None = None,
         is_over: Callable[[str], bool] = lambda _: False,
+        is_tried: Callable[[str, int], bool] = lambda _name, _attempt: False,
     ) -> None:
         self._policy, self._logs, self._config_text = policy, logs, config_text
         self._cgroups = Cgroups() if attempts is None else attempts
@@ -134,7 +136,7 @@ class Host(Reports):
         self._launcher = launcher = Launcher(
             context, starter, mailbox, notifications, controller, configs, on_demand, threads, trees
         )
-        self._health = Health(context, is_over)
+        self._health = Health(context, is_over, is_tried)
         self._changes = AddressChanges(context, on_demand.kept)
         self._kept_files = KeptFiles(
             on_demand.kept, threads, lambda vassal: self._processes.get(vassal) is not None
@@ -232,9 +234,10 @@ class Host(Reports):
             elif action.do == "listen":
                 self._listen(vassal)
             elif action.do == "spawn":
-                self._launcher.spawn(vassal, at)
+                self._launcher.spawn(vassal, action.attempt, at)
             else:
-                self._launcher.order(action, vassal.running)
+                its = attempts.of_attempt(vassal, action.attempt)
+                self._launcher.order(action, None if its is None else its.running)
 
     def no_spawns(self) -> AbstractAsyncContextManager[object]:
         """While in this context, no vassal is being started."""
@@ -265,10 +268,12 @@ class Host(Reports):
         """Whether the program that a reload replaces sent it; that reload may be under way."""
         return self._mailbox.is_stale(said)
 
-    def silent_for(self, vassal: str) -> float:
-        """Seconds since the vassal's last heartbeat; counts from now when none was heard."""
-        silent = self._mailbox.silent_for(vassal)
-        return 0.0 if self._notifications.is_behind(vassal) else silent
+    def silent_for(self, vassal: str, attempt: int | None) -> float:
+        """Seconds since the last heartbeat of an attempt; counts from now when none was heard."""
+        process = self._processes.get(vassal, attempt)
+        if attempt is None or process is None or self._notifications.is_behind(process):
+            return 0.0
+        return self._mailbox.silent_for(process)
 
     def last_look(self) -> None:
         """Log which processes are left when all vassals have stopped. Blocks for a moment."""

@@ -13,6 +13,7 @@ import msgspec
 import trio
 
 from ...journal.events import Fault, Spawned, SpawnFailed, Spec
+from ..core import attempts
 from ..core.actions import Action
 from ..core.draft import Draft
 from ..core.fleet import Vassal
@@ -72,42 +73,47 @@ class Launcher:
         self._identity = context.identity
         self._readiness = Readiness(context)
         self.one_spawn = trio.CapacityLimiter(1)
-        # Orders for vassals whose spawn is under way, in order.
-        self._waiting: dict[str, list[tuple[Action, Spec | None]]] = {}
+        # Orders for attempts whose spawn is under way, in order.
+        self._waiting: dict[tuple[str, int | None], list[tuple[Action, Spec | None]]] = {}
 
     @property
     def is_busy(self) -> bool:
         """Whether a spawn is under way."""
         return bool(self._waiting)
 
-    def spawn(self, vassal: Vassal, at: int) -> None:
-        """Start a vassal, as ordered ``at`` that time. Returns at once."""
-        self._waiting[vassal.name] = []
+    def spawn(self, vassal: Vassal, attempt: int | None, at: int) -> None:
+        """Start an attempt of a vassal, as ordered ``at`` that time. Returns at once."""
+        its = attempts.of_attempt(vassal, attempt)
+        if its is None:
+            return  # it is over already
+        self._waiting[vassal.name, attempt] = []
         # A copy: the fleet goes on while the spawn waits for its turn.
-        self._tasks.nursery.start_soon(self._spawn, msgspec.structs.replace(vassal), at)
+        beside = attempts.is_candidates(vassal, attempt)
+        self._tasks.nursery.start_soon(self._spawn, msgspec.structs.replace(its), at, beside)
 
     def order(self, action: Action, running_spec: Spec | None) -> None:
         """Give an order now, or after the spawn that is under way."""
-        if action.vassal in self._waiting:
-            self._waiting[action.vassal].append((action, running_spec))
+        waiting = self._waiting.get((action.vassal, action.attempt))
+        if waiting is not None:
+            waiting.append((action, running_spec))
         else:
             self._controller.order(action, running_spec)
 
-    async def _spawn(self, vassal: Vassal, at: int) -> None:
+    async def _spawn(self, vassal: Vassal, at: int, beside: bool) -> None:
         try:
-            await self._start(vassal, at)
+            await self._start(vassal, at, beside)
         except Exception as error:
-            self._waiting.pop(vassal.name, None)
-            process = self._processes.get(vassal.name)
-            if process is None or process.attempt != vassal.attempt:
+            self._waiting.pop((vassal.name, vassal.attempt), None)
+            process = self._processes.get(vassal.name, vassal.attempt)
+            if process is None:
                 self._tasks.fail(vassal.name, "spawn", error, gone=vassal.attempt)
                 return
             self._tasks.fail(vassal.name, "spawn", error)
             if process.pidfd not in self._watch:  # it is to be stopped, and its end to be seen
                 self._watch.add(process.pidfd, process)
 
-    async def _start(self, vassal: Vassal, at: int) -> None:
-        process = await self._process_for(vassal, at)
+    async def _start(self, vassal: Vassal, at: int, beside: bool) -> None:
+        process = await self._process_for(vassal, at, beside)
         if process is None:
             return
         self._processes.add(process)
@@ -123,13 +129,18 @@ class Launcher:
             self._mailbox.repeat(process, process.received)
         elif process.cgroup is not None:
             self._tasks.start("cgroup", process, self._watch_entry)
-        for action, running_spec in self._waiting.pop(vassal.name):
+        for action, running_spec in self._waiting.pop((vassal.name, vassal.attempt)):
             self._controller.order(action, running_spec)
 
-    async def _process_for(self, vassal: Vassal, at: int) -> Process | None:
-        """A process of this vassal: one that runs, or a new one; None if the start was refused."""
+    async def _process_for(self, vassal: Vassal, at: int, beside: bool) -> Process | None:
+        """A process of this vassal: one that runs, or a new one; None if the start was refused.
+
+        One that is to run ``beside`` another one is always new.
+        """
         try:
-            process = adoption.take_over(self._unjournaled, vassal, self._keeper)
+            process = None
+            if not beside:
+                process = adoption.take_over(self._unjournaled, vassal, self._keeper)
             if process is not None:
                 await self._take_sockets_back(vassal)
                 return process
@@ -163,7 +174,7 @@ class Launcher:
     async def _refuse(self, vassal: Vassal, reason: str, fault: Fault) -> None:
         """Record that there is no process, and why."""
         assert vassal.attempt is not None
-        del self._waiting[vassal.name]
+        del self._waiting[vassal.name, vassal.attempt]
         body = SpawnFailed(attempt=vassal.attempt, reason=reason, fault=fault)
         await self._outbox.record(Draft("spawn_failed", body, None, vassal.name, vassal.attempt))
 

@@ -49,7 +49,7 @@ class Mailbox:
         # commit. The value is the number of bytes that had been peeked by then.
         self._queued: dict[Process, int] = {}
         self._uncommitted: dict[Process, int] = {}
-        self._heartbeats: dict[str, float] = {}  # name -> trio time of the last one
+        self._heartbeats: dict[Process, float] = {}  # trio time of the last one
 
     async def deliver(self) -> None:
         """Hand over news, until cancelled. While the journal is paused, this task alone waits."""
@@ -105,13 +105,13 @@ class Mailbox:
             self._configs.send(process)
             return True
         if byte == emperor_protocol.HEARTBEAT:
-            known = process.name in self._heartbeats
-            self._heartbeats[process.name] = trio.current_time()
+            known = process in self._heartbeats
+            self._heartbeats[process] = trio.current_time()
             if known:
                 return False
         elif byte == emperor_protocol.ACCEPTING:
             process.orders.accepted()
-            self._heartbeats.pop(process.name, None)  # the next one is a first one again
+            self._heartbeats.pop(process, None)  # the next one is a first one again
             process.accepted_at = trio.current_time()
             process.is_up = True
         self._remember(process, byte)
@@ -153,23 +153,23 @@ class Mailbox:
             if process in waiting:
                 waiting[process] = max(0, waiting[process] - count)
 
-    def beat(self, vassal: str) -> None:
-        """A heartbeat of a vassal came another way."""
-        self._heartbeats[vassal] = trio.current_time()
+    def beat(self, process: Process) -> None:
+        """A heartbeat of a process came another way."""
+        self._heartbeats[process] = trio.current_time()
 
     def is_stale(self, said: VassalByte) -> bool:
         """Whether the program that a reload replaces sent it; that reload may be under way."""
-        process = self._processes.get(said.vassal)
-        if process is None or process.attempt != said.attempt:
+        process = self._processes.get(said.vassal, said.attempt)
+        if process is None:
             return False
         replaced = process.reload_pending or said.reloads != process.reloads
         return said.byte == emperor_protocol.ACCEPTING and replaced
 
-    def silent_for(self, vassal: str) -> float:
-        """Seconds since the vassal's last heartbeat; counts from now when none was heard."""
+    def silent_for(self, process: Process) -> float:
+        """Seconds since the last heartbeat of a process; counts from now when none was heard."""
         now = trio.current_time()
-        return now - self._heartbeats.setdefault(vassal, now)
+        return now - self._heartbeats.setdefault(process, now)
 
-    def forget(self, vassal: str) -> None:
-        """Its process has ended: its heartbeats are over."""
-        self._heartbeats.pop(vassal, None)
+    def forget(self, process: Process) -> None:
+        """A process has ended: its heartbeats are over."""
+        self._heartbeats.pop(process, None)

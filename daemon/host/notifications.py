@@ -99,10 +99,9 @@ class Notifications:
         """A text for the operator; None while a process keeps within its limit."""
         return None if process.notify is None else process.notify.read_limit.warning()
 
-    def is_behind(self, vassal: str) -> bool:
-        """Whether messages of a vassal may wait that were not looked at."""
-        process = self._processes.get(vassal)
-        return process is not None and process.notify is not None and process.notify.waits
+    def is_behind(self, process: Process) -> bool:
+        """Whether messages of a process may wait that were not looked at."""
+        return process.notify is not None and process.notify.waits
 
     def _news(self, process: Process, notify: NotifySocket, message: Message) -> list[News]:
         """The news of a message: bytes of a uWSGI that says the same, else notices."""
@@ -122,7 +121,7 @@ class Notifications:
             process.is_up = True
             news.append(VassalByte(name, attempt, emperor_protocol.ACCEPTING, process.reloads))
         if message.beat:
-            self._mailbox.beat(name)
+            self._mailbox.beat(process)
             news.append(VassalByte(name, attempt, emperor_protocol.HEARTBEAT, process.reloads))
         if message.more:
             news.append(Notice(name, attempt, "time", message.more / 1e6))

@@ -1,4 +1,4 @@
-"""The processes that the daemon holds: one a vassal at most."""
+"""The processes that the daemon holds: one a vassal, or two in a replacement."""
 
 from collections.abc import Iterator
 
@@ -12,30 +12,44 @@ class ProcessTable:
     """
 
     def __init__(self) -> None:
-        self._by_name: dict[str, Process] = {}
+        self._by_name: dict[str, dict[int, Process]] = {}  # vassal -> attempt -> process
 
-    def get(self, vassal: str) -> Process | None:
-        """The vassal's process, if it has one."""
-        return self._by_name.get(vassal)
+    def get(self, vassal: str, attempt: int | None = None) -> Process | None:
+        """The process of an attempt; without one the vassal's that is not to end, if it has one.
+
+        Of two such processes it is the older one, which serves.
+        """
+        found = self._by_name.get(vassal, {})
+        if attempt is not None:
+            return found.get(attempt)
+        serving = (process for process in found.values() if not process.end_ordered)
+        return next(serving, next(iter(found.values()), None))
 
     def holds(self, process: Process) -> bool:
-        """Whether this is still its vassal's process: it is not reaped yet."""
-        return self._by_name.get(process.name) is process
+        """Whether this is still the process of its attempt: it is not reaped yet."""
+        return self.get(process.name, process.attempt) is process
 
     def is_over(self, process: Process) -> bool:
         """Whether a process is to end, or is reaped."""
         return process.end_ordered or not self.holds(process)
 
+    def others(self, process: Process) -> list[Process]:
+        """The other processes of its vassal."""
+        return [each for each in self._by_name[process.name].values() if each is not process]
+
     def add(self, process: Process) -> None:
-        """From now on this is its vassal's process."""
-        self._by_name[process.name] = process
+        """From now on this is the process of its attempt."""
+        self._by_name.setdefault(process.name, {})[process.attempt] = process
 
     def remove(self, process: Process) -> None:
         """Forget a process that is reaped."""
-        del self._by_name[process.name]
+        found = self._by_name[process.name]
+        del found[process.attempt]
+        if not found:
+            del self._by_name[process.name]
 
     def __iter__(self) -> Iterator[Process]:
-        return iter(list(self._by_name.values()))
+        return iter([each for found in list(self._by_name.values()) for each in found.values()])
 
     def pids(self) -> set[int]:
         """The pids of all leaders."""

@@ -14,8 +14,9 @@ from typing import Protocol
 
 from ...journal.errors import Damaged, JournalError
 from ...journal.events import Adopted, Exited, SpawnFailed
+from ..core import attempts
 from ..core.draft import Draft
-from ..core.fleet import UP, Fleet, Vassal
+from ..core.fleet import Fleet, Vassal
 from ..keeper.link import Death, Identity
 from . import command, procfs
 
@@ -78,7 +79,7 @@ def survey(
 
     ``unclear`` is filled with the vassals about which an error came.
     """
-    under_way = [vassal for vassal in fleet.vassals.values() if vassal.phase in UP]
+    under_way = [each for vassal in fleet.vassals.values() for each in attempts.up(vassal)]
     same_boot = fleet.boot == boot
     needed = bool(under_way) or _has_preflights(fleet)
     processes = machine.all_processes() if needed and same_boot else procfs.Processes({}, {}, {})

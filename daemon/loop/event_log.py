@@ -12,6 +12,7 @@ from ..core import budget
 from ..core.actions import Action
 from ..core.end_text import whose
 from ..core.fleet import Fleet, Vassal
+from ..core.running import second_text
 from ..core.target import unkept_text
 
 _WARNINGS: Final = frozenset(
@@ -38,7 +39,7 @@ _OVER_BUDGET: Final = (
 )
 _KILL: Final = 9
 # Orders that get a line of their own. A spawn is told when it has a process.
-_TOLD: Final = ("reload", "stop", "kill")
+_TOLD: Final = ("reload", "stop", "retire", "kill")
 
 Line = tuple[int, str]
 """A level and a text."""
@@ -162,7 +163,16 @@ def _now(vassal: Vassal | None, event: Event, fleet: Fleet) -> str:
         text += "; it is started when it has stopped"
     elif vassal.phase in ("starting", "barred", "stopping", "held") and vassal.reason:
         text += f": {vassal.reason}"
-    return text
+    return "; ".join((text, *_of_replacement(vassal, event)))
+
+
+def _of_replacement(vassal: Vassal, event: Event) -> Iterator[str]:
+    """Texts about a new instance beside the one that serves, or about a former one."""
+    refused = vassal.refused
+    if refused is not None and refused.seq == event.seq and event.kind != "deploy_refused":
+        yield f"its change was refused: {refused.reason}"
+    if (second := second_text(vassal)) is not None:
+        yield second
 
 
 def _is_started_meanwhile(vassal: Vassal, event: Event) -> bool:

@@ -6,6 +6,7 @@ from typing import Final
 import trio
 
 from ...journal.events import HeartbeatLost
+from ..core import attempts
 from ..core.draft import Draft
 from ..core.fleet import Fleet
 from ..core.fold import is_ignored
@@ -22,12 +23,13 @@ async def watch(fleet: Fleet, host: ports.Host, tell: Tell) -> None:
         required = fleet.policy.required_heartbeat
         silent = [
             (vassal.name, vassal.attempt)
-            for vassal in fleet.vassals.values()
+            for each in fleet.vassals.values()
+            for vassal in attempts.up(each)
             # A vassal that was adopted without its socket cannot be heard.
             if vassal.heartbeat
             and vassal.control
             and not is_ignored("heartbeat_lost", vassal.phase)
-            and host.silent_for(vassal.name) > required
+            and host.silent_for(vassal.name, vassal.attempt) > required
         ]
         if silent:
             await tell(_silence(silent, required))

@@ -11,7 +11,7 @@ from typing import Final
 from ...journal import chain
 from ...journal.errors import JournalError, NewerFormat
 from ...journal.events import Announced, Event
-from ..core import budget
+from ..core import attempts, budget
 from ..core.actions import Action, recorded
 from ..core.checkpoints import States
 from ..core.deploys import Deploys
@@ -165,6 +165,8 @@ class Pending:
         vassal = self.fleet.vassals.get(draft.vassal or "")
         if vassal is None or draft.monitor is not None or draft.kind == "operator_requested":
             return None
+        its = attempts.of_attempt(vassal, getattr(draft.body, "attempt", None))
+        vassal = vassal if its is None else its
         return vassal.because if draft.kind in _OF_PHASE else vassal.order
 
 

@@ -27,11 +27,11 @@ from ...monitors import contract
 from ..control import server as control
 from ..control.explain import Explain
 from ..control.requests import RequestHandler
-from ..core import slots
+from ..core import attempts, slots
 from ..core.actions import Action
 from ..core.deploys import Deploys
 from ..core.draft import Draft
-from ..core.fleet import UP, Fleet
+from ..core.fleet import Fleet
 from ..core.fold import fold
 from ..host import threads
 from ..keeper.link import KeeperLink
@@ -221,7 +221,7 @@ class Shell:
         log.info("stopped")
 
     def _done(self) -> bool:
-        return self.fleet.leaving and not any(v.phase in UP for v in self.fleet.vassals.values())
+        return self.fleet.leaving and not attempts.are_left(self.fleet)
 
     # One turn
 
@@ -276,7 +276,7 @@ class Shell:
                 log.log(level, "%s", text)
         for action, at in turn.ordered:
             if turn.waited:  # the patience or the mercy counts from the order that is carried out
-                self._deadlines.postpone(self._pending.fleet, action.vassal, self._clock.now() - at)
+                self._deadlines.postpone(self._pending.fleet, action, self._clock.now() - at)
             self._act(action, at)
 
     async def _commit(self, turn: Turn) -> None:

@@ -138,3 +138,7 @@ def _impatience(fleet: Fleet) -> Iterable[Draft]:
         if vassal.phase == "stopping" and vassal.deadline is not None:
             body = DeadlinePassed(deadline=vassal.deadline)
             yield Draft("deadline_passed", body, None, vassal.name)
+        second = vassal.candidate
+        if second is not None and not second.is_tried and second.deadline is not None:
+            body = DeadlinePassed(deadline=second.deadline, attempt=second.attempt)
+            yield Draft("deadline_passed", body, None, vassal.name)

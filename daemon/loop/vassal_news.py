@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 
 from ...journal.events import OfAttempt
+from ..core import attempts
 from ..core.draft import Draft
 from ..core.fleet import Fleet
 from ..core.inputs import HostEvent, News, Notice, VassalByte
@@ -53,7 +54,7 @@ class VassalNews:
 
         The host cannot know that yet, because it gets the order when the turn is durable.
         """
-        vassal = fleet.vassals.get(said.vassal)
+        vassal = attempts.of_attempt(fleet.vassals.get(said.vassal), said.attempt)
         if vassal is None or said.byte != emperor_protocol.ACCEPTING or vassal.phase != "reloading":
             return False
         return vassal.order is not None and vassal.order > self._recorded.seq
@@ -61,8 +62,8 @@ class VassalNews:
 
 def meaning_of_byte(fleet: Fleet, said: VassalByte) -> list[Draft]:
     """The event that a byte is; none if it is of an attempt that is over, or changes nothing."""
-    vassal = fleet.vassals.get(said.vassal)
-    if vassal is None or vassal.attempt != said.attempt:
+    vassal = attempts.of_attempt(fleet.vassals.get(said.vassal), said.attempt)
+    if vassal is None:
         return []
     kind = emperor_protocol.news(vassal, said.byte)
     body = OfAttempt(attempt=said.attempt)

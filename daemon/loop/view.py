@@ -157,7 +157,11 @@ class View:
     def heartbeat_age(self, vassal: str) -> float | None:
         """Seconds since a vassal's last heartbeat, None where it has sent none."""
         known = self.fleet.vassals.get(vassal)
-        return self._host.silent_for(vassal) if known is not None and known.heartbeat else None
+        return (
+            self._host.silent_for(vassal, known.attempt)
+            if known is not None and known.heartbeat
+            else None
+        )
 
     async def record(self, *drafts: Draft) -> None:
         """Take a request in; returns when it is durable. Raises Refused if it cannot be."""

@@ -37,9 +37,10 @@ from ...journal.reserve import Reserve, Reserved
 from ...journal.store import Head, Journal
 from ..control import server as control
 from ..control import takeover
+from ..core import attempts
 from ..core.actions import recorded
 from ..core.draft import Draft
-from ..core.fleet import UP, Fleet
+from ..core.fleet import Fleet
 from ..core.fold import fold
 from ..host import procfs
 from ..keeper.link import KeeperLink
@@ -243,10 +244,11 @@ class Opening:
                 inode=status.st_ino,
             )
             return [Draft(FORKED, body)]
-        attempts = {
+        started = {
             vassal.pid: vassal.start_time
-            for vassal in fleet.vassals.values()
-            if vassal.phase in UP and vassal.pid is not None and vassal.start_time is not None
+            for each in fleet.vassals.values()
+            for vassal in attempts.up(each)
+            if vassal.pid is not None and vassal.start_time is not None
         }
         policy = fleet.policy
         # Then each vassal may do what the daemon may, so none gains by imitating an emperor.
@@ -254,7 +256,7 @@ class Opening:
         self._holder.take(head.identity, any_user=any_user)
         in_use.check_processes(
             self._journal,
-            attempts if fleet.boot == procfs.boot_id() else {},
+            started if fleet.boot == procfs.boot_id() else {},
             marks=None if policy.tyrant else short(head.identity),
             any_user=any_user,
         )

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from ...journal.store import Head, Journal
 from ...monitors.names import shown
-from ..core.fleet import UP, Fleet
+from ..core import attempts
+from ..core.fleet import Fleet
 from ..host import procfs
 from ..keeper.link import KeeperLink
 from .identity import short
@@ -44,8 +45,9 @@ def refusal(journal: Journal, fleet: Fleet, known: Head, keeper: KeeperLink) -> 
 
 def _of(head: Head, fleet: Fleet) -> Iterator[tuple[int, str]]:
     """The processes of a journal that live, with their vassals."""
-    for vassal in fleet.vassals.values() if fleet.boot == procfs.boot_id() else ():
-        if vassal.phase in UP and vassal.pid is not None:
+    known = fleet.vassals.values() if fleet.boot == procfs.boot_id() else ()
+    for vassal in (each for one in known for each in attempts.up(one)):
+        if vassal.pid is not None:
             start = procfs.start_time(vassal.pid)
             if start is not None and start == vassal.start_time:
                 yield vassal.pid, vassal.name

@@ -14,6 +14,7 @@ from emperord.journal.events import Event, Spec
 
 from .rollbacks import Rollbacks
 
+_GONE = ("vassal_removed", "vassal_destroyed")
 _ANNOUNCED = ("vassal_added", "vassal_changed")
 _REMOVED = ("vassal_removed", "vassal_destroyed")
 
@@ -26,6 +27,8 @@ class Approvals:
         self.may: dict[str, Spec | None] = {}
         self.checks: dict[str, int] = {}  # under way
         self.rollbacks = Rollbacks(must)
+        self.ran: dict[str, Spec] = {}  # the specs of the last starts or reloads
+        self.tried: dict[str, int] = {}  # the second attempts on which a change depends
         self._must = must
 
     def see(self, event: Event, fleet: Fleet, actions: Sequence[Action]) -> None:
@@ -38,9 +41,14 @@ class Approvals:
                     self._unbarred(fleet.vassals[action.vassal])
         self._have_turns(fleet, event)
         vassal = fleet.vassals.get(name)
+        if event.kind in _GONE and vassal is not None and not vassal.wanted:
+            self.checks.pop(name, None)
+            self.may[name] = self.wanted[name]
         if event.kind in _ANNOUNCED or getattr(body, "spec", None) is not None:
             if vassal is not None and vassal.spec is body.spec:
                 self._announced(event, vassal, actions)
+        elif event.kind == "operator_requested":
+            self._asked(fleet)
         elif event.kind == "preflight_passed" and self.checks.get(name) == body.check:
             del self.checks[name]
             self.may[name] = self.wanted[name]
@@ -53,6 +61,9 @@ class Approvals:
         for left in self.wanted.keys() - fleet.vassals.keys():
             del self.wanted[left], self.may[left]
             self.checks.pop(left, None)
+            self.tried.pop(left, None)
+        for tried in list(self.tried):
+            self._look_at(tried, fleet.vassals[tried])
         for action in actions:
             self._check(fleet, action)
         for each in fleet.vassals.values():
@@ -88,6 +99,7 @@ class Approvals:
         name, spec = event.vassal or "", copy(body.spec)
         self.wanted[name] = spec
         checked = [each for each in actions if each.do == "check" and each.vassal == name]
+        self.tried.pop(name, None)
         if event.kind == "vassal_failed" and "preflight" in spec.settings:
             self.may.setdefault(name, None)
             self.checks.pop(name, None)
@@ -100,12 +112,23 @@ class Approvals:
             self._must("preflight" in spec.settings, f"{name} has no preflight")
             self.may.setdefault(name, None)
 
+    def _asked(self, fleet: Fleet) -> None:
+        """A change that a second attempt had refused is tried again."""
+        for each in fleet.vassals.values():
+            if each.refused is None and each.check is None and each.name not in self.tried:
+                self.may[each.name] = self.wanted[each.name]
+
     def _check(self, fleet: Fleet, action: Action) -> None:
         name = action.vassal
         if action.do not in ("spawn", "reload", "listen"):
             return
         may, vassal = self.may.get(name), fleet.vassals[name]
-        ran = vassal.running
+        if action.do == "listen" and vassal.opening is not None:
+            return  # at the addresses of a change, while the process runs on
+        ran, second = vassal.running, vassal.candidate
+        beside = second is not None and second.attempt == action.attempt
+        if second is not None and beside:
+            ran = second.running
         self._must(may is not None, f"{action.do} {name}: no config of it may run")
         assert may is not None
         assert ran is not None
@@ -114,12 +137,29 @@ class Approvals:
         by_file = may.path is not None and "command" not in may.settings
         if action.do != "listen" and by_file and may is not self.wanted[name]:
             self._must(ran.copy, f"{action.do} {name}: reads a text that was not approved")
+        if second is not None and beside and second.tries:
+            self.tried[name] = second.attempt
+            self.may[name] = self.ran[name]
+        elif action.do != "listen" and not beside:
+            self.ran[name] = may
+
+    def _look_at(self, name: str, vassal: Vassal) -> None:
+        """A change is tried: it may run when its second attempt is the vassal's own."""
+        second = vassal.candidate
+        if second is not None and second.attempt == self.tried[name] and second.tries:
+            return
+        if vassal.attempt == self.tried[name] and vassal.phase != "stopping":
+            self.ran[name] = self.may[name] = self.wanted[name]
+        elif vassal.refused is None and name not in self.checks:
+            self.may[name] = self.wanted[name]
+        del self.tried[name]
 
     def _check_vassal(self, vassal: Vassal) -> None:
         name = vassal.name
         self._must(vassal.check == self.checks.get(name), f"{name}: another check is under way")
         is_open = vassal.check is not None or vassal.refused is not None
         is_open = is_open or vassal.waits_in is not None
+        is_open = is_open or (vassal.candidate is not None and vassal.candidate.tries)
         approved = self.may.get(name) is self.wanted.get(name)
         self._must(is_open != approved, f"{name}: approved or not")
         kept = vassal.kept

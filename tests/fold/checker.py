@@ -31,6 +31,7 @@ class Checker:
     def __init__(self) -> None:
         # Attempts that may have a process. One event can order several, so a number is not enough.
         self.alive: set[tuple[str, int]] = set()
+        self.unready: set[tuple[str, int]] = set()  # second attempts that have not said that
         self.kept: set[str] = set()  # vassals for which other sockets may be kept
         self.sockets: dict[str, str] = {}  # vassal -> the address that it was told to listen at
         self.listening: set[str] = set()  # vassals that did before the event
@@ -58,6 +59,8 @@ class Checker:
         self._check_blocked(fleet)
         self.listening = {v.name for v in fleet.vassals.values() if v.phase == "listening"}
         known = {(v.name, v.attempt) for v in fleet.vassals.values() if v.attempt is not None}
+        seconds = [(v.name, v.candidate) for v in fleet.vassals.values() if v.candidate is not None]
+        known |= {(name, each.attempt) for name, each in seconds}
         must(self.alive == known, f"alive are {self.alive}, the fleet says {known}")
         must(self.kept <= fleet.vassals.keys(), "a kept socket outlives its vassal")
         must(self.sockets.keys() <= fleet.vassals.keys(), "a socket outlives its vassal")
@@ -65,6 +68,8 @@ class Checker:
     def _follow(self, event: Event) -> None:
         body: Any = event.body
         match event.kind:
+            case "vassal_accepting":
+                self.unready.discard((event.vassal or "", body.attempt))
             case "exited" | "spawn_failed":
                 self.alive.discard((event.vassal or "", body.attempt))
             case "vassal_failed":
@@ -111,9 +116,19 @@ class Checker:
             self.sockets[name] = address or ""
         elif action.do == "spawn":
             must(self.open, f"spawn {name}: no daemon is ready")
-            must(all(name != other for other, _ in self.alive), f"spawn {name}: two of one")
+            others = sum(name == other for other, _ in self.alive)
+            second = vassal.candidate
+            beside = second is not None and second.attempt == action.attempt
+            if second is not None and beside:
+                must(others == 1, f"spawn {name}: {others} beside it")
+                spec = second.running
+                must(spec.settings.get("reload") == "replace", f"spawn {name}: not to be replaced")
+                if "command" not in spec.settings:  # such a program is ready when it was started
+                    self.unready.add((name, fleet.seq))
+            else:
+                must(others == (second is not None), f"spawn {name}: two of one")
             must(vassal.wanted and not vassal.held, f"spawn {name}: not wanted")
-            must(self.sockets.get(name) == address, f"spawn {name}: not at its socket")
+            must(beside or self.sockets.get(name) == address, f"spawn {name}: not at its socket")
             must(action.config == spec.config, f"spawn {name}: another config")
             must(action.attempt == fleet.seq, f"spawn {name}: not named by its event")
             self.alive.add((name, fleet.seq))
@@ -121,6 +136,14 @@ class Checker:
         else:
             alive = (name, action.attempt) in self.alive
             must(alive, f"{action.do} {name}: attempt {action.attempt} is not alive")
+            if action.do == "retire":
+                self._check_retired(name, action.attempt)
+
+    def _check_retired(self, name: str, attempt: int | None) -> None:
+        """Another instance serves: the old one, or a new one that has said that it is ready."""
+        others = [each for each in self.alive if each[0] == name and each[1] != attempt]
+        younger = [each for each in others if each[1] > (attempt or 0)]
+        must(not younger or younger[0] not in self.unready, f"{name}: stopped for an unready one")
 
     def _check_vassal(self, fleet: Fleet, vassal: Vassal) -> None:
         name, phase = vassal.name, vassal.phase
@@ -133,7 +156,8 @@ class Checker:
             case "starting" | "ready" | "accepting" | "reloading":
                 must(up and vassal.wanted and not vassal.held, f"{name} is {phase}, not wanted")
                 if vassal.due:
-                    waits = name in _waiting(fleet) or vassal.slot
+                    waits = name in _waiting(fleet) or vassal.slot or vassal.candidate is not None
+                    waits = waits or not fleet.open
                     must(waits, f"{name}: its reload is forgotten")
                 if vassal.slot:
                     must(vassal.deadline is not None, f"{name} may hold its slot for ever")
@@ -141,6 +165,7 @@ class Checker:
                 current = vassal.due or vassal.running == aim or _waits(vassal)
                 current = current or vassal.check is not None or vassal.refused is not None
                 current = current or vassal.waits_in is not None
+                current = current or (vassal.candidate is not None and vassal.candidate.tries)
                 opens = vassal.opening is not None or vassal.unopened is not None
                 current = current or opens
                 must(current, f"{name} runs what is not wanted, and nobody will change that")
@@ -149,6 +174,7 @@ class Checker:
             case "queued":
                 waits = name in _waiting(fleet) or not fleet.open or vassal.check is not None
                 waits = waits or vassal.waits_in is not None
+                waits = waits or (vassal.candidate is not None and vassal.candidate.tries)
                 must(not up and vassal.wanted and waits, f"{name} is queued nowhere")
             case "throttled":
                 must(not up and vassal.deadline is not None, f"{name} is throttled for ever")
@@ -166,6 +192,11 @@ class Checker:
 
     def _check_slots(self, fleet: Fleet) -> None:
         held = sum(vassal.slot for vassal in fleet.vassals.values())
+        seconds = [v.candidate for v in fleet.vassals.values() if v.candidate is not None]
+        held += sum(each.slot for each in seconds)
+        must(
+            all(each.deadline is not None for each in seconds), "a second attempt may stay for ever"
+        )
         must(fleet.starting == held, f"{fleet.starting} slots counted, {held} held")
         # Another policy or a higher pressure may leave more than there are; none is taken then.
         most = max(self._slots(fleet), self.starting)
@@ -209,7 +240,7 @@ class Checker:
         """The next start of each user comes after at most one of each other."""
         before = {} if event.kind == "daemon_started" else self.holders
         ordered = {action.vassal for action in actions if action.do in ("spawn", "reload")}
-        holds = [vassal for vassal in fleet.vassals.values() if vassal.slot]
+        holds = [v for v in fleet.vassals.values() if v.slot or (v.candidate and v.candidate.slot)]
         self.holders = {
             vassal.name: _user(fleet, vassal)
             if vassal.name in ordered or vassal.name not in before

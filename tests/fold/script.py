@@ -20,7 +20,8 @@ The words are those of the journal, one event a line, so that a golden file read
     adopted foo.ini control=no
     error foo.ini                  of the daemon's own; gone=yes: its process is gone, too;
                                    also=b.ini,c.ini; ts=2 from=a: when its source said that
-    deadline foo.ini               its deadline passes, however far away that is
+    deadline foo.ini               its deadline passes, however far away that is; of=candidate:
+                                   that of its second attempt
     operator stop foo.ini          without a name all are meant
     operator rollout_continue      of all sources; from=a: of one
     rollout due                    the next deadline of a rollout passes, however far away it is
@@ -70,7 +71,7 @@ OPENED: Final = {"opened": "listen_opened", "unopened": "listen_refused"}
 # Words of a line that are settings of a config's own section.
 OURS: Final = (
     "command", "reload", "restart", "success-exit-codes", "preflight", "ready", "ready-timeout",
-    "listen", "health", "health-action", "rollback", "canary",
+    "listen", "health", "health-action", "rollback", "canary", "replace-settle",
 )  # fmt: skip
 DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "spawned": {"pid": 10, "start_time": 1},
@@ -147,10 +148,17 @@ class Script:
         if word == "connection":
             return "connection_waiting", name, None, {}
         if word == "deadline":
-            passed = self.fleet.vassals[name].deadline
+            vassal, second = self.fleet.vassals[name], "of" in settings
+            passed = vassal.deadline
+            if second:
+                assert vassal.candidate is not None
+                passed = vassal.candidate.deadline
             assert passed is not None, f"{name} has no deadline"
             self.now = max(self.now, passed)
-            return "deadline_passed", name, None, {"deadline": passed}
+            body = {"deadline": passed}
+            if second and vassal.candidate is not None:
+                body["attempt"] = vassal.candidate.attempt
+            return "deadline_passed", name, None, body
         if word in CHECKED:
             body = {"check": self.fleet.vassals[name].check or 0} | settings
             return CHECKED[word], name, None, body
@@ -298,7 +306,21 @@ FACTS: Final[dict[str, Callable[[Vassal], Any]]] = {
     "waits in": lambda vassal: vassal.waits_in and f"rollout {vassal.waits_in}",
     "kept": lambda vassal: _kept(vassal),
     "failures": lambda vassal: 0 if vassal.good is None else vassal.good.failures,
+    "candidate": lambda vassal: _candidate(vassal),
 }
+
+
+def _candidate(vassal: Vassal) -> str | None:
+    """The second attempt: its phase and config, whether a change depends on it, and why it ends."""
+    candidate = vassal.candidate
+    if candidate is None:
+        return None
+    told = f"{candidate.phase} with {candidate.running.config}"
+    told += " (tried)" if candidate.tries else ""
+    told += f" ({candidate.reason})" if candidate.reason else ""
+    if candidate.deadline is not None:
+        told += f" for {span(candidate.deadline - candidate.since)}"
+    return told
 
 
 def _kept(vassal: Vassal) -> str | None:

@@ -257,7 +257,9 @@ def body_of(trigger: Trigger, vassal: Vassal | None) -> dict[str, Any]:
     # Without an attempt or a deadline it gets one that is over.
     attempt, deadline = (vassal.attempt, vassal.deadline) if vassal else (None, None)
     check = (vassal.check if vassal else None) or 1
-    body = {"attempt": attempt or 1, "deadline": deadline or 1, "check": check} | trigger.body
+    body = {"deadline": deadline or 1, "check": check} | trigger.body
+    if trigger.kind != "deadline_passed":
+        body = {"attempt": attempt or 1} | body
     if trigger.kind in ("listen_opened", "listen_refused"):
         body["change"] = (vassal.opening if vassal else None) or 1
     if trigger.change is not None:

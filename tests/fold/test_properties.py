@@ -1,6 +1,7 @@
 """Properties: in every well-formed world, the fold keeps its promises."""
 
 import pytest
+from emperord.daemon.core.attempts import of_attempt
 from emperord.journal.events import Spec
 from emperord.journal.policy import Policy
 from hypothesis import HealthCheck, settings
@@ -120,7 +121,8 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def process_falls_silent(self, data: st.DataObject) -> None:
         process = self._some_process(data)
-        if self.world.fleet.vassals[process.vassal].heartbeat:
+        its = of_attempt(self.world.fleet.vassals[process.vassal], process.attempt)
+        if its is not None and its.heartbeat:
             fields = {"attempt": process.attempt, "silent": 30}
             self.world.happen("heartbeat_lost", process.vassal, None, **fields)
 
@@ -141,7 +143,7 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def daemon_errs_about_a_death(self, data: st.DataObject) -> None:
         process = self._some_process(data)
-        del self.world.processes[process.vassal]
+        del self.world.processes[process.key]
         fields = {"place": "reap", "reason": "KeyError", "gone": process.attempt}
         self.world.happen("vassal_failed", process.vassal, None, **fields)
 
@@ -150,7 +152,7 @@ class Life(RuleBasedStateMachine):
     def process_cannot_be(self, data: st.DataObject, fault: str) -> None:
         process = self._some_process(data)
         if not process.born:
-            del self.world.processes[process.vassal]
+            del self.world.processes[process.key]
             fields = {"attempt": process.attempt, "reason": "no", "fault": fault}
             self.world.happen("spawn_failed", process.vassal, None, **fields)
 
@@ -184,11 +186,11 @@ class Life(RuleBasedStateMachine):
         self.world.happen("pressure_observed", cpu=cpu, memory=memory)
 
     @precondition(lambda self: self.stage != "away")
-    @rule(name=names)
-    def deadline_passes(self, name: str) -> None:
-        vassal = self.world.fleet.vassals.get(name)
-        if vassal is not None and vassal.deadline is not None:
-            self.world.pass_deadline(name)
+    @rule(data=st.data())
+    def deadline_passes(self, data: st.DataObject) -> None:
+        pending = self.world.deadlines
+        if pending:
+            self.world.pass_deadline(*data.draw(st.sampled_from(pending)))
 
     @precondition(lambda self: self.stage != "away" and self.world.fleet.rollouts)
     @rule(data=st.data())

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 from emperord.daemon.core import slots
 from emperord.daemon.core.actions import Action, recorded
+from emperord.daemon.core.attempts import of_attempt
 from emperord.daemon.core.checkpoints import States, digest_of
 from emperord.daemon.core.fleet import Fleet, from_json, to_json
 from emperord.daemon.core.fold import fold
@@ -19,13 +20,14 @@ from emperord.journal.policy import Policy
 from hypothesis import strategies as st
 
 from .checker import Checker, Violated
+from .passing import Passing
 from .script import fold_and_plan
 
 NAMES: Final = ("a.ini", "b.ini", "c.ini", "d.ini")
 MONITORS: Final = ("one", "two")
 START: Final = 1_700_000_000_000_000_000
 
-specs = st.builds(
+several = st.builds(
     Spec,
     ts=st.integers(1, 3),
     config=st.sampled_from(["c1", "c2"]),
@@ -53,6 +55,26 @@ specs = st.builds(
     ),
     bar=st.sampled_from([None, None, None, "not a config"]),
 )
+# So alike that a change from one to the other is carried out by a replacement.
+replaced = st.builds(
+    Spec,
+    ts=st.integers(1, 3),
+    config=st.sampled_from(["c1", "c2"]),
+    path=st.sampled_from(["/etc/x", "/etc/x", None]),
+    uid=st.just(5),
+    gid=st.just(5),
+    settings=st.sampled_from(
+        [
+            {"listen": ":90", "reload": "replace"},
+            {"listen": ":90", "reload": "replace"},
+            {"listen": ":90", "preflight": "check", "reload": "replace"},
+            {"command": "gunicorn", "listen": ":90", "reload": "replace"},
+            {"listen": ":90", "reload": "replace", "replace-settle": "0"},
+            {"listen": ":90"},
+        ]
+    ),
+)
+specs = several | replaced
 policies = st.builds(
     Policy,
     max_starting=st.integers(1, 3),
@@ -83,8 +105,13 @@ class Process(msgspec.Struct):
     loads: bool = True  # is starting or reloading
     pipe: bool = True
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """Which attempt it is."""
+        return self.vassal, self.attempt
 
-class World:
+
+class World(Passing):
     """All there is beside the fold, and the journal that both write."""
 
     def __init__(self) -> None:
@@ -93,7 +120,8 @@ class World:
         self.checker = Checker()
         self.now = START
         self.journal: list[tuple[Event, str]] = []
-        self.processes: dict[str, Process] = {}  # one a vassal; the checker sees to that
+        # By vassal and attempt: one a vassal, or two in a replacement; the checker sees to that.
+        self.processes: dict[tuple[str, int], Process] = {}
         self.sources: dict[str, dict[str, Spec]] = {each: {} for each in MONITORS}
         self.refused: set[tuple[str, str]] = set()
         self.policy = Policy()
@@ -124,12 +152,13 @@ class World:
     def _carry_out(self, action: Action) -> None:
         if action.attempt is None or action.do == "check":
             return
+        its = (action.vassal, action.attempt)
         if action.do == "spawn":
-            self.processes[action.vassal] = Process(action.vassal, action.attempt)
+            self.processes[its] = Process(action.vassal, action.attempt)
         elif action.do == "reload":
-            self.processes[action.vassal].loads = True
+            self.processes[its].loads = True
         else:
-            self.processes[action.vassal].told = action.do
+            self.processes[its].told = action.do
 
     # Daemons
 
@@ -147,7 +176,7 @@ class World:
         for process in list(self.processes.values()):
             attempt = process.attempt
             if outcomes() == "gone":
-                del self.processes[process.vassal]
+                del self.processes[process.key]
                 if process.born:
                     self.happen("exited", process.vassal, attempt=attempt, away=True)
                 else:
@@ -219,7 +248,9 @@ class World:
     # Processes
 
     def say(self, process: Process, kind: str) -> None:
-        running = self.fleet.vassals[process.vassal].running
+        its = of_attempt(self.fleet.vassals[process.vassal], process.attempt)
+        assert its is not None
+        running = its.running
         assert running is not None
         if kind == "vassal_deaf" and not process.loads:
             return  # only an order that was given can be ignored
@@ -233,21 +264,9 @@ class World:
             self.happen("spawned", process.vassal, attempt=process.attempt, pid=1, start_time=1)
 
     def end(self, process: Process, code: int | None = 0, *, reload: bool = False) -> None:
-        del self.processes[process.vassal]
+        del self.processes[process.key]
         fields = {"code": code} if not reload else {"signal": 1, "reload": True}
         self.happen("exited", process.vassal, attempt=process.attempt, **fields)
-
-    def pass_deadline(self, name: str) -> None:
-        deadline = self.fleet.vassals[name].deadline
-        assert deadline is not None
-        self.now = max(self.now, deadline)
-        self.happen("deadline_passed", name, deadline=deadline)
-
-    def pass_rollout_deadline(self, seq: int) -> None:
-        deadline = self.fleet.rollouts[seq].deadline
-        assert deadline is not None
-        self.now = max(self.now, deadline)
-        self.happen("rollout_due", rollout=seq, deadline=deadline)
 
     # The end of a run
 
@@ -287,15 +306,16 @@ class World:
                 self.say(process, "vassal_accepting")
         for name in self.checked:
             self.end_check(name, passes=True)
+        self.open_all()
         for name, vassal in list(self.fleet.vassals.items()):
             if name in self.fleet.vassals and vassal.phase == "listening":
                 self.happen("connection_waiting", name)
 
     def _wait(self) -> bool:
         """Nothing else is left to do: time passes. Whether that led to an event."""
-        pending = [name for name, each in self.fleet.vassals.items() if each.deadline is not None]
-        for name in pending[:1]:
-            self.pass_deadline(name)
+        pending = self.deadlines
+        for name, attempt in pending[:1]:
+            self.pass_deadline(name, attempt)
         rollouts = list(self.fleet.rollouts)
         for seq in rollouts[:1]:
             self.pass_rollout_deadline(seq)
@@ -322,7 +342,8 @@ class World:
                 if may != vassal.spec:
                     assert vassal.refused is not None
                     assert vassal.refused.rolled_back
-                assert name in self.processes
+                assert (name, vassal.attempt) in self.processes
+            assert vassal.candidate is None
         assert self.fleet.starting == 0
         assert not slots.waits(self.fleet)
         assert not self.fleet.rollouts

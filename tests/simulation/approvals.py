@@ -22,10 +22,13 @@ class Approvals:
         self._checks: dict[str, int] = {}  # under way, by the event that ordered them
         self._orders: dict[str, tuple[int, str | None]] = {}  # the last: attempt and config
         self._refused: set[tuple[str, str]] = set()  # vassal and config
+        self._ran: dict[str, dict[str, Any]] = {}  # of the last starts or reloads
+        self._tried: dict[str, dict[str, Any]] = {}  # of those that run beside, to replace it
 
     def announced(self, vassal: str, spec: dict[str, Any], *, same_owner: bool) -> bool:
         """Its source says so; whether that may be started at once."""
         self._wanted[vassal] = spec
+        self._tried.pop(vassal, None)
         if "preflight" not in spec.get("settings", {}):
             self._approve(vassal)
             return True
@@ -66,6 +69,46 @@ class Approvals:
         """It is forgotten."""
         self.may.pop(vassal, None)
         self._checks.pop(vassal, None)
+
+    def wanted_or_none(self, vassal: str) -> dict[str, Any] | None:
+        """The spec that its source gives."""
+        return self._wanted.get(vassal)
+
+    def of_start(self, vassal: str) -> dict[str, Any]:
+        """The spec of the start that was ordered last."""
+        return self._tried.get(vassal) or self.may[vassal]
+
+    def ran(self, vassal: str) -> None:
+        """Its own process is started or reloaded with the spec that may be started."""
+        self._ran[vassal] = self.may[vassal]
+
+    def tries(self, vassal: str) -> None:
+        """A start beside the one that runs: until it takes over, that is what may be started."""
+        tried, ran = self.may[vassal], self._ran[vassal]
+        same = (tried["ts"], tried.get("config"), tried.get("settings"))
+        if same != (ran["ts"], ran.get("config"), ran.get("settings")) and self.holds(vassal):
+            self._tried[vassal], self.may[vassal] = tried, ran
+
+    def settled(self, vassal: str, *, took_over: bool, failed: bool = False) -> None:
+        """It has taken over, or is ended; ``failed``: its config may not run any more."""
+        tried = self._tried.pop(vassal, None)
+        if tried is None:
+            return
+        if took_over:
+            self.may[vassal] = self._ran[vassal] = tried
+        elif not failed:
+            self.may[vassal] = tried
+        elif tried.get("config") != self._ran[vassal].get("config"):
+            self._refused.add((vassal, tried.get("config", "")))
+
+    def asked(self, vassal: str) -> None:
+        """An operator wants it to be tried again: what was refused for its failure may run."""
+        wanted = self._wanted.get(vassal)
+        replaced = wanted is not None and wanted.get("settings", {}).get("reload") == "replace"
+        if wanted is None or not replaced or "preflight" in wanted["settings"]:
+            return
+        self._tried.pop(vassal, None)
+        self._approve(vassal)
 
     def holds(self, vassal: str) -> bool:
         """Whether its wanted spec may be started."""

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
-from emperord.daemon.core import slots
+from emperord.daemon.core import replacement, slots, target
 from emperord.daemon.core.actions import Action
 from emperord.daemon.core.deploys import Deploys
 from emperord.daemon.core.draft import Draft
@@ -20,6 +20,7 @@ from emperord.journal.service_events import ListenOpened
 from . import disk
 from .approvals import REFUSED
 from .conditions import LATE, SICK
+from .replacements import BEFORE
 from .services import MORE_TIME, OPENS
 
 
@@ -311,6 +312,28 @@ def _gives_no_turns(fleet: Fleet, event: Event) -> list[Action]:
     return actions
 
 
+def _replaces_at_once(fleet: Fleet, event: Event) -> list[Action]:
+    """A new instance takes the place of the old one when it was started."""
+    actions = fold(fleet, event)
+    vassal = fleet.vassals.get(event.vassal or "")
+    second = None if vassal is None else vassal.candidate
+    starts = second is not None and second.phase == "starting"
+    if vassal is not None and starts and event.kind == "spawned":
+        replacement.take_place(fleet, vassal, event, actions)
+    return actions
+
+
+def _forgets_failed_replacements(fleet: Fleet, event: Event) -> list[Action]:
+    """The config of a new instance that failed is started with the next start."""
+    actions = fold(fleet, event)
+    vassal = fleet.vassals.get(event.vassal or "")
+    if vassal is None or "preflight" in vassal.spec.settings:
+        return actions
+    if vassal.refused is not None and vassal.check is None:
+        target.settle(vassal)
+    return actions
+
+
 FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     "start is overlooked": (
         overlooks("operator_requested", "start"),
@@ -341,6 +364,8 @@ FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     "a watchdog is overlooked": (_hears_no_watchdog, ("who hangs is ended",)),
     "lateness is not punished": (_punishes_no_lateness, ("throttled",)),
     "health is overlooked": (overlooks("health_lost"), (SICK,)),
+    "new instances are not awaited": (_replaces_at_once, (BEFORE,)),
+    "failed replacements are forgotten": (_forgets_failed_replacements, (REFUSED, "settles")),
     "nothing is forgiven": (_forgives_nothing, ("punished no longer",)),
     "nobody waits": (_never_waits, ("throttled",)),
     "the order of sources is overlooked": (_first_come, ("settles", "starts what is wanted")),

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from .conditions import SICK, Conditions
-from .ledger import Ledger
 from .pacing import Attempt
+from .processes import Processes
+from .replacements import Replacements
 from .services import Services
 from .trouble import must
 from .turns import Turns
@@ -42,7 +43,7 @@ ENDING: Final = frozenset(
 _RELEASING: Final = ("start", "restart", "retry")
 
 
-class Checker(Ledger):
+class Checker(Processes):
     """Sees all of one run."""
 
     def __init__(self) -> None:
@@ -54,6 +55,7 @@ class Checker(Ledger):
         self.conditions = Conditions(self)
         self.restarted_if_sick: set[Attempt] = set()
         self.turns = Turns(self)
+        self.replacements = Replacements(self)
         self.services = Services(self)
 
     # The record
@@ -75,14 +77,18 @@ class Checker(Ledger):
             self.turns.after(kind, vassal, told, orders)
             for action in orders:
                 self._order(action)
-                if action["do"] in ("stop", "kill"):
-                    self._check_end(kind, vassal, action)
+                if action["do"] in ("stop", "kill", "retire"):
+                    self._end_ordered(kind, vassal, told, action)
                 self.due.append(action)
 
     def _check_at_once(
         self, kind: str, vassal: str | None, body: Any, actions: list[dict[str, Any]]
     ) -> None:
         """The orders that have to follow in the same turn."""
+        if kind == "deadline_passed" and "attempt" in body:
+            self.replacements.passed(Attempt(vassal or "", body["attempt"]), actions)
+        if self.replacements.names & {vassal, *self.wanted}:
+            return
         if kind == "operator_requested" and body["request"] in _RELEASING:
             unnamed = [each for each in self.wanted if each not in self.done]
             self._must_start(unnamed if vassal is None else [vassal], actions)
@@ -145,13 +151,14 @@ class Checker(Ledger):
             self.approvals.to_run(vassal, action)
         if do == "spawn":
             self._spawn(vassal, Attempt(vassal, action["attempt"]))
-        elif do in ("stop", "kill", "reload"):
+        elif do in ("stop", "kill", "retire", "reload"):
             attempt = Attempt(vassal, action["attempt"])
             if self.owed.pop(vassal, None) == attempt and do == "stop":
                 self.restarting.add(attempt)
             mine = self.anew.get(vassal) == attempt
             must(not (mine and do == "reload"), "restarts anew", f"{attempt} is only reloaded")
             if do == "reload":
+                self.approvals.ran(vassal)
                 self.reloading.add(attempt)
                 self.up_since.pop(vassal, None)
                 self.quiet_since.pop(vassal, None)
@@ -161,6 +168,15 @@ class Checker(Ledger):
                 self.starting.pop(attempt, None)
                 self.reloading.discard(attempt)
                 self._end_quiet(vassal)
+
+    def _end_ordered(self, kind: str, about: str | None, body: Any, action: dict[str, Any]) -> None:
+        """A process is ordered to end."""
+        attempt = Attempt(action["vassal"], action["attempt"])
+        if attempt.vassal in self.replacements.names:
+            self.replacements.stopped(kind, attempt, body, action["do"])
+            self.told.add(attempt)
+        else:
+            self._check_end(kind, about, action)
 
     def _check_end(self, kind: str, about: str | None, action: dict[str, Any]) -> None:
         """No vassal is stopped without a reason: the order follows from an event about it."""
@@ -190,11 +206,14 @@ class Checker(Ledger):
         owner = self.owner[vassal]
         must(owner in self.monitors, "starts what is configured", f"{vassal} belongs to {owner}")
         must(vassal not in self.held, "held stays down", f"{vassal} is held, spawn is ordered")
-        must(not self.under_way(vassal), "never two", f"{vassal}: an attempt is under way")
+        if self.replacements.spawned(attempt):
+            self.approvals.tries(vassal)
+            self.owed.pop(vassal, None)
+        else:
+            self.approvals.ran(vassal)
         until = self.not_before.pop(vassal, 0)
-        must(
-            self.at >= until, "throttled", f"{attempt} starts {(until - self.at) / 1e9:.3f} s early"
-        )
+        early = f"{attempt} starts {(until - self.at) / 1e9:.3f} s early"
+        must(self.at >= until or vassal in self.replacements.names, "throttled", early)
         self.launched[vassal] = self.at
         self.done.discard(vassal)
         most = self.most_slots()
@@ -204,7 +223,7 @@ class Checker(Ledger):
         self.starting[attempt] = self.at + int(patience * 1_000_000_000)
         self.ordered.add(attempt)
         self.changed.discard(vassal)
-        settings = self.approvals.may[vassal].get("settings", {})
+        settings = self.approvals.of_start(vassal).get("settings", {})
         if "command" in settings:
             self.programs.add(attempt)
         if "ready" in settings:
@@ -221,41 +240,6 @@ class Checker(Ledger):
         due = self.due.popleft()
         recorded = (due["do"], due["vassal"], due.get("attempt"))
         must(order == recorded, "in order", f"{order} is carried out, {recorded} was due")
-
-    # Processes
-
-    def born(self, pid: int, vassal: str, number: int) -> None:
-        """A process runs an attempt."""
-        attempt = Attempt(vassal, number)
-        must(attempt in self.ordered, "durable first", f"{attempt} runs, its spawn is not durable")
-        must(attempt not in self.over, "gone means gone", f"{attempt} runs and is over")
-        others = {p: of for p, of in self.living.items() if of.vassal == vassal}
-        must(not others, "never two", f"{attempt} runs beside {others}")
-        self.living[pid] = attempt
-
-    def strayed(self, pid: int, vassal: str, number: int) -> None:
-        """A descendant left its leader."""
-        self.living[pid] = Attempt(vassal, number)
-
-    def died(self, pid: int) -> None:
-        """A process is gone."""
-        del self.living[pid]
-        self.stopping.pop(pid, None)
-        self.conditions.died(pid)
-
-    def ended(
-        self, vassal: str, number: int, code: int | None, signal: int | None, *, known: bool
-    ) -> None:
-        """A leader ended so; ``known``: a keeper saw it."""
-        self.ends[Attempt(vassal, number)] = code, signal, known
-
-    def forgotten(self) -> None:
-        """The status of an end that is not recorded is lost with the keeper."""
-        self.ends = {attempt: (c, s, False) for attempt, (c, s, _) in self.ends.items()}
-
-    def told_to_stop(self, pid: int, now: float) -> None:
-        """A vassal was told to stop; from here on its mercy counts."""
-        self.stopping.setdefault(pid, now)
 
     def forgive(self, now: float) -> None:
         """There is no daemon, or it cannot write: no process can keep the time."""

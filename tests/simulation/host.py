@@ -12,6 +12,7 @@ from typing import Final
 
 import trio
 from emperord.daemon.core.actions import Action
+from emperord.daemon.core.attempts import of_attempt
 from emperord.daemon.core.draft import Draft
 from emperord.daemon.core.fleet import Fleet, Vassal
 from emperord.daemon.core.inputs import HostEvent, News, TellNews, VassalByte
@@ -32,7 +33,7 @@ from emperord.journal.events import (
 
 from .addresses import Addresses
 from .disk import Disk
-from .kernel import Process
+from .kernel import Key, Process
 from .looks import Looks
 from .machine import Machine
 from .nothing import Nothing
@@ -80,17 +81,17 @@ class SimulatedHost(Addresses, Preflights, Looks, Nothing):
         self._stop = emperor_protocol.STOP_GRACEFULLY if graceful else emperor_protocol.STOP
         self.dead = False
         self.expected: set[Identity] = set()  # adopted processes whose ends it will tell
-        self._by_name: dict[str, Process] = {}
-        self._waiting: dict[str, list[tuple[Action, Spec | None]]] = {}
+        self._held: dict[Key, Process] = {}
+        self._waiting: dict[Key, list[tuple[Action, Spec | None]]] = {}
         self._awaited: set[str] = set()  # vassals whose first client is waited for
         self._checks: dict[str, trio.CancelScope] = {}
-        self._sick: set[str] = set()
+        self._sick: set[Key] = set()
         self._said: dict[News, None] = {}
         self._spoken = trio.Event()
-        self._beats: dict[str, float] = {}
-        self._to_reload: set[str] = set()  # that was ordered, and is not sent yet
+        self._beats: dict[Key, float] = {}
+        self._to_reload: set[Key] = set()  # that was ordered, and is not sent yet
         self._reloads: dict[Identity, int] = {}  # that were sent
-        self._accepted: dict[str, float] = {}  # since when, or since when it is known here
+        self._accepted: dict[Key, float] = {}  # since when, or since when it is known here
         self._one_spawn = trio.CapacityLimiter(1)
         self._nursery: trio.Nursery | None = None
         self._tell: TellNews | None = None
@@ -116,7 +117,7 @@ class SimulatedHost(Addresses, Preflights, Looks, Nothing):
         for name, address in list(machine.listening.items()):
             if wanted.get(name) != address:
                 self._close_address(name)
-        held = {kept_name(p.name, p.attempt) for p in self._by_name.values()}
+        held = {kept_name(p.name, p.attempt) for p in self._held.values()}
         machine.kept = {kept for kept in machine.kept if kept in held or kept[0] == LISTENER[0]}
         return found
 
@@ -125,12 +126,12 @@ class SimulatedHost(Addresses, Preflights, Looks, Nothing):
         if process is not None:
             survivor.control = process.connected
             self.expected.add(process.identity)
-            self._by_name[process.name] = process
-            self._accepted[process.name] = trio.current_time()
+            self._held[process.key] = process
+            self._accepted[process.key] = trio.current_time()
             if survivor.vassal.sick is not None:
-                self._sick.add(process.name)
+                self._sick.add(process.key)
             if survivor.vassal.phase == "reloading":
-                self._to_reload.add(process.name)
+                self._to_reload.add(process.key)
         return process is not None
 
     async def run(
@@ -141,7 +142,7 @@ class SimulatedHost(Addresses, Preflights, Looks, Nothing):
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
-                for process in self._by_name.values():
+                for process in self._held.values():
                     self._listen_to(process)
                     if process.ignored:
                         nursery.start_soon(self._watch_reload, process)
@@ -150,8 +151,8 @@ class SimulatedHost(Addresses, Preflights, Looks, Nothing):
                     await self._spoken.wait()
                     self._spoken = trio.Event()
                     said, self._said = self._said, {}
-                    heard = {n.vassal: n.attempt for n in said if not isinstance(n, HostEvent)}
-                    read = [p for p in self._by_name.values() if heard.get(p.name) == p.attempt]
+                    heard = {(n.vassal, n.attempt) for n in said if not isinstance(n, HostEvent)}
+                    read = [process for key, process in self._held.items() if key in heard]
                     counts = [len(process.unread) for process in read]
                     await tell(list(said))
                     # Only what is durable is taken out of the socket: else it would die with us.
@@ -162,16 +163,16 @@ class SimulatedHost(Addresses, Preflights, Looks, Nothing):
 
     def is_stale(self, said: VassalByte) -> bool:
         """Whether it is a word of the program that is about to be reloaded."""
-        process = self._by_name.get(said.vassal)
+        process = self._held.get((said.vassal, said.attempt))
         if process is None or said.byte != emperor_protocol.ACCEPTING:
             return False
         sent = self._reloads.get(process.identity, 0)
-        return said.vassal in self._to_reload or said.reloads != sent
+        return process.key in self._to_reload or said.reloads != sent
 
     def hand_over(self) -> None:
         """Give a successor's keeper the sockets of all that run."""
         self._moment("hand")
-        connected = [process for process in self._by_name.values() if process.connected]
+        connected = [process for process in self._held.values() if process.connected]
         self._machine.succeeded(kept_name(p.name, p.attempt) for p in connected)
         self._moment("handed")
 
@@ -202,11 +203,8 @@ class SimulatedHost(Addresses, Preflights, Looks, Nothing):
             death = self._machine.deaths.get(process.identity)
             code, signal = (death.code, death.signal) if death else (None, None)
         self._moment("bury")
-        del self._by_name[process.name]
-        self._beats.pop(process.name, None)
-        self._sick.discard(process.name)
-        self._accepted.pop(process.name, None)
-        self._to_reload.discard(process.name)
+        del self._held[process.key]
+        self._forget(process)
         reloads = process.reloads and signal == 1
         body = Exited(attempt=process.attempt, code=code, signal=signal, reload=reloads)
         await self._tell([HostEvent(Draft("exited", body, None, process.name))])
@@ -221,7 +219,6 @@ class SimulatedHost(Addresses, Preflights, Looks, Nothing):
             return
         self._moment("act")
         self._disk.checker.carried_out(action.do, action.vassal, action.attempt)
-        assert self._nursery is not None
         if action.do == "unlisten":
             self._close_address(action.vassal)
         elif action.do == "uncheck":
@@ -232,29 +229,34 @@ class SimulatedHost(Addresses, Preflights, Looks, Nothing):
             self._listen(vassal)
         elif action.do == "check":
             self._check(vassal, action)
-        elif action.do == "spawn":
-            assert vassal.attempt is not None
-            assert vassal.running is not None
-            self._waiting[action.vassal] = []
-            arguments = (vassal.name, vassal.attempt, vassal.running, at, vassal.order)
-            self._nursery.start_soon(self._spawn, *arguments)
-        elif action.vassal in self._waiting:
-            self._waiting[action.vassal].append((action, vassal.running))
         else:
+            self._carry_out(action, of_attempt(vassal, action.attempt), at)
+
+    def _carry_out(self, action: Action, vassal: Vassal | None, at: int) -> None:
+        assert self._nursery is not None
+        key = action.vassal, action.attempt or 0
+        if vassal is not None and action.do == "spawn":
+            assert vassal.running is not None
+            self._waiting[key] = []
+            self._nursery.start_soon(self._spawn, *key, vassal.running, at, vassal.order)
+        elif key in self._waiting:
+            self._waiting[key].append((action, None if vassal is None else vassal.running))
+        elif vassal is not None:
             self._order(action, vassal.running, deaf=vassal.is_deaf)
 
     def _order(self, action: Action, spec: Spec | None, *, deaf: bool = False) -> None:
-        process = self._by_name.get(action.vassal)
-        if process is None or process.attempt != action.attempt or not process.alive:
+        process = self._held.get((action.vassal, action.attempt or 0))
+        if process is None or not process.alive:
             return
         if action.do == "reload":
             assert spec is not None
             assert self._nursery is not None
-            self._to_reload.add(process.name)
+            self._to_reload.add(process.key)
             self._nursery.start_soon(self._reload, process, self._disk.text_of(spec))
-        elif action.do == "stop":
+        elif action.do in ("stop", "retire"):
             process.asked = True
-            self._machine.told(process, self._stop, signal=deaf)
+            byte = self._stop if action.do == "stop" else emperor_protocol.STOP_GRACEFULLY
+            self._machine.told(process, byte, signal=deaf)
         elif action.do == "kill":
             process.asked = True
             self._machine.kill(process.pid)
@@ -262,16 +264,16 @@ class SimulatedHost(Addresses, Preflights, Looks, Nothing):
     async def _reload(self, process: Process, text: str) -> None:
         if process.connected and process.speaks:
             for _ in range(2):
-                await trio.sleep_until(self._accepted.get(process.name, -SETTLING) + SETTLING)
-        self._to_reload.discard(process.name)
-        if self._by_name.get(process.name) is process and process.alive and not process.asked:
+                await trio.sleep_until(self._accepted.get(process.key, -SETTLING) + SETTLING)
+        self._to_reload.discard(process.key)
+        if self._held.get(process.key) is process and process.alive and not process.asked:
             self._reloads[process.identity] = self._reloads.get(process.identity, 0) + 1
             self._machine.reload(process, text)
             await self._watch_reload(process)
 
     async def _watch_reload(self, process: Process) -> None:
         await trio.sleep(UNREAD)
-        if self._by_name.get(process.name) is process and process.ignored and not process.asked:
+        if self._held.get(process.key) is process and process.ignored and not process.asked:
             body = OfAttempt(attempt=process.attempt)
             self._say(HostEvent(Draft("vassal_deaf", body, None, process.name)))
 
@@ -284,18 +286,18 @@ class SimulatedHost(Addresses, Preflights, Looks, Nothing):
                 self._start, name, attempt, spec, at, limiter=self._one_spawn
             )
         except CannotStart as error:
-            del self._waiting[name]
+            del self._waiting[name, attempt]
             self._machine.kept.discard(kept_name(name, attempt))
             body = SpawnFailed(attempt=attempt, reason=error.reason, fault=error.fault)
             await self._tell([HostEvent(Draft("spawn_failed", body, None, name, attempt))])
             return
-        self._by_name[name] = process
+        self._held[process.key] = process
         self._moment("forked")
         spawned = Spawned(attempt=attempt, pid=process.pid, start_time=process.started)
         await self._tell([HostEvent(Draft("spawned", spawned, None, name, order))])
         self._moment("told")
         self._listen_to(process)
-        for action, wanted in self._waiting.pop(name):
+        for action, wanted in self._waiting.pop((name, attempt)):
             self._order(action, wanted)
 
     def _start(self, name: str, attempt: int, spec: Spec, at: int) -> Process:

@@ -13,6 +13,8 @@ TICKS: Final = 100  # a second, as start times are counted
 
 
 Word = int | Notice  # a byte, or a message that is none
+Key = tuple[str, int]
+"""A vassal and the number of an attempt."""
 
 
 class Parent(Protocol):
@@ -60,6 +62,11 @@ class Process:
         return self.pid, self.started
 
     @property
+    def key(self) -> Key:
+        """The attempt that it runs."""
+        return self.name, self.attempt
+
+    @property
     def behaviour(self) -> str:
         """How it behaves: the first word of its config."""
         return self.config.partition(" ")[0]
@@ -90,6 +97,10 @@ class Kernel:
     processes: dict[int, Process]
     marked: dict[int, str]  # pid -> mark, of all that live, strays too
     strangers: dict[int, int]  # pid -> start time, of processes of others
+
+    def all_of(self, name: str) -> list[Process]:
+        """The processes of a vassal, the oldest first: two in a replacement."""
+        return [process for process in self.processes.values() if process.name == name]
 
     def all_processes(self) -> Processes:
         """All that lives and has a mark."""

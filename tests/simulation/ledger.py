@@ -1,14 +1,20 @@
 """The state of the fleet as the durable record has it, formed without the fold."""
 
+import typing
 from typing import Any
 
 from .approvals import Approvals
 from .pacing import Attempt, Pacing
 from .trouble import must
 
+if typing.TYPE_CHECKING:
+    from .replacements import Replacements
+
 
 class Ledger(Pacing):
     """Follows the rows one by one."""
+
+    replacements: "Replacements"
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,6 +42,8 @@ class Ledger(Pacing):
         self.may_leave = False  # the daemon was told to stop all vassals
 
     def _follow(self, kind: str, monitor: str | None, vassal: str | None, body: Any) -> None:
+        if kind == "operator_requested":
+            self._try_again(vassal, body["request"])
         if kind == "vassal_added":
             taken = vassal in self.wanted and self.owner[vassal] in self.monitors
             if not taken or self._owns(monitor, vassal):
@@ -78,12 +86,20 @@ class Ledger(Pacing):
             passed = kind == "preflight_passed"
             if self.approvals.judged(vassal or "", body["check"], passed=passed):
                 self._turn_to(vassal or "")
-        elif "attempt" in body:
-            self._heard(kind, Attempt(vassal or "", body["attempt"]), body)
+        elif "attempt" in body and kind != "deadline_passed":
+            attempt = Attempt(vassal or "", body["attempt"])
+            self.replacements.heard(kind, attempt, body)
+            self._heard(kind, attempt, body)
         elif kind == "listen_failed":
             self._count(vassal or "")
         elif kind == "deadline_passed":
             self._pass(vassal or "", body["deadline"])
+
+    def _try_again(self, vassal: str | None, request: str) -> None:
+        """A request lets vassals that were refused for their new instance be tried again."""
+        if request in ("start", "restart", "retry"):
+            for each in [*self.wanted] if vassal is None else [vassal]:
+                self.approvals.asked(each)
 
     def _owns(self, monitor: str | None, vassal: str | None) -> bool:
         """The source has the name already, or is given before the one that has it."""
@@ -97,7 +113,8 @@ class Ledger(Pacing):
         most = self.not_after.get(vassal)
         if most is not None and not self.under_way(vassal):
             over = (deadline - most) / 1e9
-            must(deadline <= most, "punished no longer", f"{vassal} waits {over:.3f} s too long")
+            too_long = deadline > most and vassal not in self.replacements.names
+            must(not too_long, "punished no longer", f"{vassal} waits {over:.3f} s too long")
         late = [a for a, until in self.starting.items() if a.vassal == vassal and until == deadline]
         for attempt in late:
             del self.starting[attempt]
@@ -128,6 +145,7 @@ class Ledger(Pacing):
         """Its owner says that it is so."""
         same_owner = self.owner.get(vassal) == owner
         self.owner[vassal], self.wanted[vassal] = owner, spec
+        self.replacements.announced(vassal, spec)
         if self.approvals.announced(vassal, spec, same_owner=same_owner):
             self._turn_to(vassal)
         elif vassal not in self.approvals.may:

@@ -8,7 +8,7 @@ from emperord.daemon.core.inputs import HostEvent, VassalByte
 from emperord.daemon.host import emperor_protocol
 from emperord.journal.service_events import HealthLost, HealthRegained
 
-from .kernel import Process
+from .kernel import Key, Process
 from .mailbox import Mailbox
 
 TICK: Final = 0.1  # seconds between looks
@@ -18,15 +18,15 @@ FAILURES: Final = 3  # looks in a row at a sick one, until that is told
 class Looks(Mailbox):
     """Looks at each process that was started or adopted, until it is told to end."""
 
-    _by_name: dict[str, Process]
-    _sick: set[str]  # vassals of which that was told
+    _held: dict[Key, Process]
+    _sick: set[Key]  # vassals of which that was told
 
     async def _look_at(self, process: Process) -> None:
         told = False
         failures = 0
         while True:
             await trio.sleep(TICK)
-            if not process.alive or process.asked or self._by_name.get(process.name) is not process:
+            if not process.alive or process.asked or self._held.get(process.key) is not process:
                 return
             if process.accepting and not told:
                 told = True
@@ -40,11 +40,11 @@ class Looks(Mailbox):
 
     def _tell_health(self, process: Process, failures: int) -> None:
         name, attempt = process.name, process.attempt
-        if not failures and name in self._sick:
-            self._sick.discard(name)
+        if not failures and process.key in self._sick:
+            self._sick.discard(process.key)
             well = HealthRegained(attempt=attempt)
             self._say(HostEvent(Draft("health_regained", well, None, name)))
-        elif failures >= FAILURES and name not in self._sick:
-            self._sick.add(name)
+        elif failures >= FAILURES and process.key not in self._sick:
+            self._sick.add(process.key)
             sick = HealthLost(attempt=attempt, failures=failures)
             self._say(HostEvent(Draft("health_lost", sick, None, name)))

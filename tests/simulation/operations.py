@@ -64,8 +64,9 @@ class Operations(Acting):
         self._die(step.whom, 26, None)
 
     def _die(self, name: str, code: int | None, number: int | None) -> None:
-        process = self._world.machine.of(name)
-        if process is not None:
+        found = self._world.machine.all_of(name)
+        if found:
+            process = found[0] if len(found) == 1 else self._world.rng.choice(found)
             self._world.machine.dies(process, code, number)
 
     def do_resign(self, step: Step) -> None:

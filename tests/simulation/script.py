@@ -29,6 +29,7 @@ NOTIFYING: Final = ("notifies", "begs", "mum", "halts", "watched")
 KEEPING: Final = ("keeps",)
 OWN: Final = PROGRAMS + AWAITED + NOTIFYING + KEEPING  # all that have a command
 PREFLIGHTS: Final = ("passes", "passes", "fails", "hangs")
+REPLACES: Final = "replaces"  # of what a source puts: reload = replace
 NAMES: Final = ("a.ini", "b.ini", "c.ini", "d.ini", "e.ini")
 SOURCES: Final = ("files", "rows", "messages")
 # Moments at which a daemon can be made to crash; how they are met is in host.py and disk.py.
@@ -85,6 +86,7 @@ def write(seed: int, *, hops: bool = False) -> Script:
         steps.sort(key=lambda step: step.at)
     steps = _with_settings(Random(f"{seed}/settings"), steps)
     steps = _with_services(Random(f"{seed}/services"), steps)
+    steps = _with_replacements(Random(f"{seed}/replacements"), steps)
     extra = Random(f"{seed}/hops").randint(0, 5) if hops else 0
     return Script(seed, tuple(steps), length, most, graceful, forgive, ceiling, extra)
 
@@ -129,6 +131,20 @@ def _with_services(rng: Random, steps: list[Step]) -> list[Step]:
                 found.append(Step(again, "busy", much=0.5))
             found.append(msgspec.structs.replace(step, at=again, what=what))
     return sorted(found, key=lambda step: step.at)
+
+
+def _with_replacements(rng: Random, steps: list[Step]) -> list[Step]:
+    """Some of what sources have is replaced at a change: a new instance beside the old one."""
+    return [
+        msgspec.structs.replace(step, what=f"{step.what} {REPLACES}")
+        if step.do == "put" and rng.random() < 0.3 and not _is_on_demand(step.what)
+        else step
+        for step in steps
+    ]
+
+
+def _is_on_demand(what: str) -> bool:
+    return bool({"demand", "shares"} & set(what.split()))
 
 
 def _pressure(rng: Random, length: float) -> list[Step]:

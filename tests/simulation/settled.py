@@ -54,6 +54,8 @@ def _claims(sources: list[Source]) -> dict[str, dict[str, Spec]]:
 
 def _wrong(world: "World", name: str, claims: dict[str, Spec], vassal: Vassal | None) -> str:
     running = world.machine.of(name)
+    if vassal is not None and vassal.candidate is not None:
+        return f"has two attempts, the second is {vassal.candidate.phase}"
     if not claims:
         return "nobody wants it, and it is there" if vassal or running else ""
     if vassal is None or not vassal.wanted:
@@ -79,6 +81,8 @@ def _wrong(world: "World", name: str, claims: dict[str, Spec], vassal: Vassal | 
     if vassal.check is not None:
         return "its preflight has no verdict"
     refused = vassal.spec.settings.get("preflight", "passes") != "passes"
+    if vassal.refused is not None and name in world.checker.replacements.names:
+        refused = True  # its new instance may have been ended by a fault
     if (vassal.refused is not None) != refused or world.checker.approvals.holds(name) == refused:
         return f"its config is {'' if vassal.refused else 'not '}refused"
     if refused and vassal.target is None:

@@ -15,12 +15,12 @@ from emperord.journal.chain import digest
 from emperord.journal.events import Spec
 from emperord.monitors import contract as c
 
-from .script import AWAITED, KEEPING, NOTIFYING, OWN
+from .script import AWAITED, KEEPING, NOTIFYING, OWN, REPLACES
 
 FREQUENCY: Final = 0.8  # seconds between listings
 
 
-def _settings(behaviour: str, preflight: str, number: int) -> dict[str, str]:
+def _settings(behaviour: str, preflight: str, number: int, *, replaces: bool) -> dict[str, str]:
     """The settings in the section ``[emperor]`` of a config, the source's one of that number."""
     settings = {"command": behaviour} if behaviour in OWN else {}
     if behaviour in NOTIFYING:
@@ -34,6 +34,11 @@ def _settings(behaviour: str, preflight: str, number: int) -> dict[str, str]:
         settings |= {"health": "tcp://a:1"}
         settings |= {"health-action": "restart" if behaviour == "sickens" else "record"}
     more = {"once": {"restart": "no"}, "restarts": {"reload": "restart"}}
+    if replaces:
+        found = settings | more.get(behaviour, {})
+        more = {}
+        settings = found | {"listen": "/simulated.sock", "reload": "replace"}
+        settings |= {"replace-settle": "500ms"}
     if preflight:
         settings |= {"preflight": preflight, "preflight-timeout": "700ms"}
     # In the order in which the journal has them.
@@ -67,8 +72,9 @@ class Source:
 
     # Changes of the source
 
-    def put(self, name: str, behaviour: str, preflight: str = "", *, ts: bool = True) -> None:
+    def put(self, name: str, behaviour: str, *more: str, ts: bool = True) -> None:
         """It has this vassal now, or has it otherwise than before."""
+        preflight = next((word for word in more if word != REPLACES), "")
         self._ts += 1
         deaf = "!" if behaviour in ("deaf", "silent") else ""
         text = f"{behaviour} {self._ts} of {self.kind}{deaf}".encode()
@@ -78,7 +84,7 @@ class Source:
             config=digest(text),
             path=f"/simulated/{name}" if self.kind == "files" else None,
             socket={"demand": f"@{name}", "shares": "@shared"}.get(behaviour),
-            settings=_settings(behaviour, preflight, self._ts),
+            settings=_settings(behaviour, preflight, self._ts, replaces=REPLACES in more),
         )
         self._change(name, c.Seen(spec, text))
 

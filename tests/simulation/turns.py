@@ -119,6 +119,8 @@ class Turns:
             vassal, 0
         )
         stale = kind == "deadline_passed" and body["deadline"] <= self._down_since.get(vassal, 0)
+        if vassal in checker.replacements.names:
+            return []
         if spec.get("socket") or spec.get("bar") or checker.under_way(vassal) or late or stale:
             return []
         return [vassal]

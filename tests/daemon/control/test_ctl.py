@@ -20,7 +20,9 @@ from ..conftest import MakeEmperor
 
 STATE = [
     "name", "monitor", "phase", "loyal", "deaf", "done", "pid", "attempt", "config", "running",
-    "due", "target", "check", "refused", "rolled_back", "path", "ts", "uid", "gid", "socket",
+    "due", "target", "check", "refused", "rolled_back", "rollout", "candidate", "path",
+    "ts", "uid", "gid",
+    "socket",
     "deaths", "restarts", "last_exit", "hold", "not_before", "reason",
 ]  # fmt: skip
 
