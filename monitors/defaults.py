@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from ..journal.events import Spec
-from . import health, listening, preflight, settings, world
+from . import health, listening, preflight, replacing, settings, world
 from .contract import Announcer, Failed, Listing, Monitor, Observation, Seen, Tell, Touched
 
 LIMITS: Final = (*settings.LIMITS, *world.CGROUP_LIMITS)
@@ -70,6 +70,9 @@ def merged(own: Mapping[str, str], defaults: Mapping[str, str]) -> dict[str, str
         found.pop("preflight")  # it checks configs of uWSGI
     if "preflight" not in found:
         found.pop("preflight-timeout", None)
+    if found.get("reload") != replacing.REPLACE:
+        for key in replacing.KEYS:
+            found.pop(key, None)
     if "user" in own and "group" not in own:
         found.pop("group", None)  # that of the account counts
     return found

@@ -8,7 +8,7 @@ be parsed has no such section; uWSGI complains of it better than we could.
 | key | |
 |---|---|
 | `command` | the program to run instead of uWSGI, split as a shell would |
-| `reload` | how a change gets to it: `auto`, `signal`, `restart` or `none` |
+| `reload` | how a change gets to it: `auto`, `signal`, `restart`, `replace` or `none` |
 | `restart` | after which ends it is started again: `always`, `on-failure` or `no` |
 | `success-exit-codes` | the exit codes of an end that is none of a failure, 0 to 255 |
 | `canary` | whether it changes before others in a rollout: `no` or `yes` |
@@ -21,7 +21,7 @@ be parsed has no such section; uWSGI complains of it better than we could.
 ``readiness.py`` has those about its start, ``listening.py`` those about its sockets,
 ``health.py`` those about its health.
 ``preflight.py`` has those about the check before a change, ``rollback.py`` that about one that
-failed.
+failed, ``replacing.py`` that about a new instance beside the old one.
 """
 
 import re
@@ -41,6 +41,7 @@ from . import (
     names,
     preflight,
     readiness,
+    replacing,
     rollback,
     shell_words,
     world,
@@ -56,13 +57,14 @@ _SECTION_IN_YAML: Final = re.compile(rb"""(?:^|[{,?]\s?)["']?emperor["']?[ \t]?:
 _NULLS: Final = ("", "~", "null", "Null", "NULL")  # how YAML writes that there is nothing
 # Settings that are one of a few words; the first is the default.
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "reload": ("auto", "signal", "restart", "none"),
+    "reload": ("auto", "signal", "restart", "replace", "none"),
     "restart": ("always", "on-failure", "no"),
     "canary": ("no", "yes"),
 }
 KEYS: Final = (
     "command", *CHOICES, "success-exit-codes", "reload-signal", "stop-signal", *LIMITS, *world.KEYS,
     *readiness.KEYS, *listening.KEYS, *preflight.KEYS, *health.KEYS, *rollback.KEYS,
+    *replacing.KEYS,
 )  # fmt: skip
 
 _ADD_UP: Final = ("environment", "listen")  # the values of several lines
@@ -158,6 +160,9 @@ def _checked(key: str, value: Any) -> str:
     elif key in rollback.KEYS:
         if (flaw := rollback.flaw(text)) is not None:
             raise _Flaw(f"{key}: {_brief(text)} {flaw}")
+    elif key in replacing.KEYS:
+        if (flaw := replacing.flaw(text)) is not None:
+            raise _Flaw(f"{key}: {_brief(text)} {flaw}")
     elif key in readiness.KEYS:
         if (flaw := readiness.flaw(key, text)) is not None:
             raise _Flaw(f"{key}: {_brief(text)} {flaw}")
@@ -178,7 +183,8 @@ def _check_together(settings: Settings) -> None:
         raise _Flaw("directory: is for a command; write chdir in [uwsgi] for uWSGI")
     if "ready" in settings and "command" not in settings:
         raise _Flaw("ready: is for a command; uWSGI says by itself when it accepts")
-    if "ready-timeout" in settings and "ready" not in settings:
+    replaces = settings.get("reload") == replacing.REPLACE
+    if "ready-timeout" in settings and "ready" not in settings and not replaces:
         raise _Flaw("ready-timeout: needs ready as well")
     if "health" not in settings:
         for key in health.KEYS:
@@ -192,8 +198,9 @@ def _check_together(settings: Settings) -> None:
         _check_sum(settings["listen"])
     if "group" in settings and "user" not in settings:
         raise _Flaw("group: needs user as well")
-    if (flaw := preflight.flaw_of_all(settings)) is not None:
-        raise _Flaw(flaw)
+    for check in (preflight.flaw_of_all, replacing.flaw_of_all):
+        if (flaw := check(settings)) is not None:
+            raise _Flaw(flaw)
 
 
 def _check_sum(listen: str) -> None:

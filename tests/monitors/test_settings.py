@@ -106,12 +106,14 @@ FOUND = {
 }
 
 THERE_ARE = (
-    "no such setting, there are command, reload, restart, success-exit-codes, reload-signal,"
-    " stop-signal, nofile, nproc, as, directory, environment, environment-file, umask,"
+    "no such setting, there are command, reload, restart, canary, success-exit-codes,"
+    " reload-signal, stop-signal, nofile, nproc, as, directory, environment, environment-file,"
+    " umask,"
     " stop-timeout, user, group, memory-max, cpu-weight, tasks-max, ready,"
     " ready-timeout, listen, listen-mode, listen-owner, listen-backlog, preflight,"
     " preflight-timeout,"
-    " health, health-interval, health-timeout, health-failures, health-action, rollback"
+    " health, health-interval, health-timeout, health-failures, health-action, rollback,"
+    " replace-settle"
 )
 NO_LIMIT = "is no such limit; write a whole number"
 NO_SIZE = "is no such limit; write 64K, 10M or 1GiB"
@@ -138,7 +140,17 @@ FLAWS = {
     "no such way to reload": (
         "a.ini",
         "[emperor]\nreload = maybe",
-        "reload: maybe is none of auto, signal, restart, none",
+        "reload: maybe is none of auto, signal, restart, replace, none",
+    ),
+    "no such time to settle": (
+        "a.ini",
+        "[emperor]\nreload = replace\nreplace-settle = 2h",
+        "replace-settle: 2h is no time to settle; write 500ms, 3s, 2m, 1h or 7d, at most an hour",
+    ),
+    "settling without a replacement": (
+        "a.ini",
+        "[emperor]\nreplace-settle = 2s",
+        "replace-settle: needs reload = replace as well",
     ),
     "no such time to restart": (
         "a.ini",
