@@ -22,6 +22,7 @@ class Rollouts:
         self.waiting: dict[str, int] = {}  # vassal -> the rollout in which it waits
         self.held: set[int] = set()  # rollouts that are held back
         self.changing: dict[str, set[str]] = {}  # by source
+        self.done: dict[int, set[str]] = {}  # by rollout
 
     def see(self, event: Event, fleet: Fleet) -> None:
         now = {
@@ -62,6 +63,9 @@ class Rollouts:
     def _check(self, event: Event, fleet: Fleet, seq: int, rollout: Rollout) -> None:
         places = [*rollout.names, *rollout.turning, *rollout.done, *rollout.failed]
         self._must(len(places) == len(set(places)), f"rollout {seq} has a vassal twice: {places}")
+        for name in rollout.done.keys() - self.done.get(seq, set()):
+            self._must(_has_changed(fleet, name), f"{name} counts as done, and is not")
+        self.done[seq] = set(rollout.done)
         for name in rollout.turning:
             vassal = fleet.vassals.get(name)
             its = vassal is not None and vassal.monitor == rollout.monitor and vassal.wanted
@@ -92,6 +96,17 @@ class Rollouts:
             grown = now - before
             self._must(len(now) <= most or not grown, f"{sorted(now)} change at once")
             self.changing[monitor] = now
+
+
+def _has_changed(fleet: Fleet, name: str) -> bool:
+    """Whether a vassal is up with its wanted spec, or waits for a start that a client orders."""
+    vassal = fleet.vassals[name]
+    if vassal.phase == "barred":
+        return vassal.done
+    waits = vassal.spec.settings.get("reload") == "none"
+    return vassal.phase in ("ready", "accepting", "listening") and (
+        waits or vassal.running == vassal.spec
+    )
 
 
 def _continues(event: Event) -> bool:
