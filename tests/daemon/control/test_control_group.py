@@ -173,7 +173,7 @@ def test_a_member_is_told_by_whom_the_rest_may_be_asked(shared: tuple[Emperor, s
         return done.returncode, done.stdout + done.stderr
 
     assert said("check")[0] == 0
-    looks = "status, list, show, why, log, wait"
+    looks = "status, list, show, why, log, wait, rollout"
     refused = f"members of the control group may only look ({looks})"
     told = f"emperor-ctl: {refused}; ask as root or as the daemon's own user\n"
     assert said("restart", "a.ini") == (1, told)
