@@ -47,11 +47,11 @@ def _order(reader: Reader, event: e.Event) -> tuple[Literal["stop", "kill"] | No
     for action in decode_actions(cause[7]):
         if action.vassal == event.vassal and action.do in ("stop", "kill"):
             kills = action.do == "kill"
-            return "kill" if kills else "stop", _reason(reader, cause, kills)
+            return "kill" if kills else "stop", _reason(reader, cause, kills, event.vassal)
     return None, None
 
 
-def _reason(reader: Reader, cause: Row, kills: bool) -> str:
+def _reason(reader: Reader, cause: Row, kills: bool, name: str | None) -> str:
     body = reader.decode(cause).body
     match body:
         case e.HeartbeatLost():
@@ -64,6 +64,8 @@ def _reason(reader: Reader, cause: Row, kills: bool) -> str:
             return f"{body.request} by an operator (event {cause[0]})"
         case e.DaemonStopping():
             return f"the daemon stops ({body.reason})"
+    if cause[4] not in (None, name):
+        return f"its turn came (event {cause[0]})"  # another one made room
     what = cause[2].removeprefix("vassal_").replace("_", " ")
     return _HANGS if kills else f"{what} (event {cause[0]})"
 

@@ -37,6 +37,8 @@ _AT_REST: Final = frozenset(
 )
 # Signals that a process gets from another one, not for a fault of its own.
 _SENT: Final = frozenset((1, 2, 3, 9, 15))
+# Requests that are no repair of a vassal: of the daemon, and of a rollout.
+_OF_OTHERS: Final = frozenset(("upgrade", "reopen", "rollout_abort", "rollout_continue"))
 _MILLISECOND: Final = 1_000_000
 _UP: Final = frozenset(("vassal_accepting", "vassal_loyal"))
 
@@ -181,7 +183,7 @@ def _of_event(told: Record, entry: Entry, plain: bool) -> Iterator[Mark]:
     event = entry.event
     if event.kind == "operator_requested":
         assert isinstance(event.body, OperatorRequested)
-        if event.body.request not in ("upgrade", "reopen"):  # these are of the daemon
+        if event.body.request not in _OF_OTHERS:
             said, starts = essence(event.body), event.body.request == "start"
             yield Mark("request", event.seq, event.at, said, starts=starts)
         return
