@@ -31,9 +31,7 @@ from ..journal.reserve import Reserve, Reserved
 from ..journal.store import Journal
 from ..monitors import defaults
 from ..monitors.contract import Monitor
-from ..monitors.named_files import NoConfig, is_one_file, summary
-from ..monitors.options import MonitorOptions
-from ..monitors.registry import open_monitor
+from ..monitors.named_files import is_one_file, summary
 from ..monitors.urls import MonitorURLError
 from ..version import VERSION
 from . import option_conflicts, rollout_sizes, source_names
@@ -43,7 +41,8 @@ from .core.blame import original
 from .core.fleet import Fleet, from_json
 from .core.fold import fold
 from .core.rules import RULES
-from .host import altered, cgroup_base, command, failures, option_files, procfs, shared_disk, users
+from .given_monitors import open_monitors
+from .host import altered, cgroup_base, failures, option_files, procfs, shared_disk, users
 from .host.cgroups import Cgroups
 from .host.host import Host
 from .host.vassal_log import LogDirectory, keep_former
@@ -410,49 +409,6 @@ def signals_to_the_end(*numbers: int) -> Iterator[AsyncIterator[int]]:
     finally:
         for number in numbers:
             signal.signal(number, signal.SIG_IGN)
-
-
-def open_monitors(
-    texts: tuple[str, ...], decided: Policy, default_files: tuple[str, ...] = ()
-) -> tuple[list[Monitor], list[NoConfig]]:
-    """The monitors that were named, each once; and files that can be none, as a shell's expansion
-    of a pattern gives them. Raises MonitorURLError, BadDefaults, OSError.
-    """
-    for_all = defaults.read(default_files)
-    eyesight = MonitorOptions(
-        freq=decided.freq,
-        extra_extension=decided.extra_extension,
-        nofollow=decided.nofollow,
-        tyrant=decided.tyrant,
-        tyrant_nofollow=decided.tyrant_nofollow,
-        tyrant_initgroups=decided.tyrant_initgroups,
-        allow_link_local=decided.allow_link_local,
-        on_demand_extension=decided.on_demand_extension,
-        on_demand_directory=decided.on_demand_directory,
-        on_demand_exec=decided.on_demand_exec,
-        environment=lambda name, spec, tenant: command.inherited_variables(
-            os.environ, name, spec, users.of_tenant(tenant)
-        ),
-        templates=bool(
-            decided.vassals_inherit
-            or decided.vassals_include
-            or decided.vassals_inherit_before
-            or decided.vassals_include_before
-        ),
-    )
-    by_url: dict[str, Monitor] = {}
-    no_configs: list[NoConfig] = []
-    for text in dict.fromkeys(texts):
-        try:
-            monitor = open_monitor(text, eyesight)
-        except NoConfig as flaw:
-            no_configs.append(flaw)
-            continue
-        # They differ in a secret only, and secrets are not journaled.
-        if monitor.url in by_url and "@" in text:
-            raise MonitorURLError(f"{monitor.url}: named twice; give it once")
-        by_url[monitor.url] = defaults.given(monitor, for_all)
-    return list(by_url.values()), no_configs
 
 
 def rebuild(journal: Journal) -> Fleet:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from emperord.daemon.main import open_monitors
+from emperord.daemon.given_monitors import open_monitors
 from emperord.journal.policy import Policy
 from emperord.monitors.files.on_demand import Addresses, BadAddress
 from emperord.monitors.options import MonitorOptions
