@@ -81,7 +81,8 @@ def test_users_that_wait_take_turns() -> None:
         before = len(jobs.running)
         await jobs.begin(*"gghh")
         assert len(jobs.running) == before
-        await jobs.end(*first[:4])
+        for scope in first[:4]:  # one by one: tasks that run at once have no order
+            await jobs.end(scope)
         assert jobs.running[before:] == ["g", "h", "g"]
 
     in_trio(test)
