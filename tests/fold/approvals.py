@@ -115,7 +115,7 @@ class Approvals:
     def _asked(self, fleet: Fleet) -> None:
         """A change that a second attempt had refused is tried again."""
         for each in fleet.vassals.values():
-            if each.refused is None and each.check is None and each.name not in self.tried:
+            if not each.is_open and each.name not in self.tried:
                 self.may[each.name] = self.wanted[each.name]
 
     def _check(self, fleet: Fleet, action: Action) -> None:
