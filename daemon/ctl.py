@@ -29,12 +29,13 @@ _LONG: Final = 3600.0  # seconds for a copy of a journal to be verified
 
 
 # Commands in modules of their own, which are imported when they are needed.
-_LOOKING: Final = {
+_LATE: Final = {
     "check": ".client.check",
     "events": "..replay.live_events",
     "explain": ".client.explain",
     "list": ".client.listing",
     "logs": ".client.logs",
+    "rollback": ".client.rollback",
     "rollout": ".client.rollout",
     "show": ".client.show",
     "status": ".client.status",
@@ -73,13 +74,13 @@ class _Commands(Group):
         return wrong_words_are_unknown(as_text)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *_LOOKING})
+        return sorted({*super().list_commands(ctx), *_LATE})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         name = _ALIASES.get(cmd_name, cmd_name)
-        if name not in _LOOKING:
+        if name not in _LATE:
             return super().get_command(ctx, name)
-        module = import_module(_LOOKING[name], __package__)
+        module = import_module(_LATE[name], __package__)
         command: click.Command = module.command
         return command
 

@@ -157,7 +157,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             keeper,
             listener,
             signals_to_the_end,
-            Explainer(decided, journal.texts.content, os.environ),
+            Explainer(decided, journal.texts.content, os.environ, journal.announcements),
             observer,
             pressure.gauge(),
             followed(journal),

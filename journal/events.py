@@ -29,29 +29,7 @@ from .request import Request as Request
 from .service_events import HealthLost as HealthLost
 from .service_events import HealthRegained, ListenOpened, ListenRefused
 from .service_events import RolloutDue as RolloutDue
-
-
-class Spec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """A vassal as its source describes it.
-
-    ``ts`` is an integer that differs when the vassal changed. It is nanoseconds since the epoch
-    where the source has times, and the source's counter where it has one (a znode's mzxid).
-    ``config`` is the SHA-256 of the config text, ``None`` where it may not be read (or, in 0.1.0,
-    has more than 1 MiB).
-    """
-
-    ts: int
-    config: str | None = None
-    path: str | None = None  # the file to run; None means that the config is inline
-    cwd: str | None = None  # working directory; None means the daemon's own
-    uid: int | None = None
-    gid: int | None = None
-    socket: str | None = None  # on-demand address
-    settings: dict[str, str] = {}  # the config's [emperor] section, with --vassal-defaults
-    attrs: dict[str, str] = {}  # more that the source knows, for people
-    bar: str | None = None  # why this must not run, when the monitor can tell
-    own_settings: dict[str, str] | None = None  # the section alone, where defaults change it
-    copy: bool = False  # it runs from the journal's copy, as the file may have another text
+from .spec import Spec as Spec
 
 
 class Empty(Body, frozen=True):
@@ -317,11 +295,16 @@ class Checkpoint(Body, frozen=True):
 
 
 class OperatorRequested(ByOperator, frozen=True):
-    """A person asked. The event's vassal is None when all are meant. ``reason`` is the person's."""
+    """A person asked. The event's vassal is None when all are meant. ``reason`` is the person's.
+
+    A ``rollback`` is to the config ``back_to``, which a source gave in event ``deploy``.
+    """
 
     request: Request
     via: str = ""
     reason: str = ""
+    back_to: Spec | None = None
+    deploy: int | None = None
 
 
 class RequestRefused(ByOperator, frozen=True):

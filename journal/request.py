@@ -3,6 +3,6 @@
 from typing import Literal
 
 Request = Literal[
-    "start", "stop", "restart", "reload", "retry", "reopen", "upgrade",
-    "rollout_continue", "rollout_abort",
+    "start", "stop", "restart", "reload", "retry", "rollback", "cancel_rollback", "reopen",
+    "upgrade", "rollout_continue", "rollout_abort",
 ]  # fmt: skip

@@ -17,10 +17,18 @@ class SideReader:
     def one(self, sql: str, key: object) -> Any:
         """The row of a key, or None. Raises sqlite3.Error."""
         with self._in_use:
-            if self._db is None:
-                uri = f"file:{quote(self._path)}?mode=ro"
-                self._db = sqlite3.connect(uri, uri=True, check_same_thread=False)
-            return self._db.execute(sql, (key,)).fetchone()
+            return self._connection().execute(sql, (key,)).fetchone()
+
+    def rows(self, sql: str, *keys: object) -> list[Any]:
+        """All rows. Raises sqlite3.Error."""
+        with self._in_use:
+            return self._connection().execute(sql, keys).fetchall()
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._db is None:
+            uri = f"file:{quote(self._path)}?mode=ro"
+            self._db = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        return self._db
 
     def close(self) -> None:
         """Close the connection; the next look makes another."""

@@ -18,6 +18,7 @@ import msgspec
 
 from . import chain, deploys, lost_log, rows, writing
 from .advice import advice
+from .announcements import Announcements
 from .deploy_table import DeployTable
 from .errors import JournalError, JournalPaused
 from .events import FORKED, Event
@@ -58,6 +59,7 @@ class Journal:
         self._found = connection.stamps()  # before the first look into it
         self.texts = Texts(connection)
         self.deploys = DeployTable(connection)
+        self.announcements = Announcements(connection)
         db = connection.db
         with readable(self.path):
             self._anchor, self._last = ends(db, self.path)

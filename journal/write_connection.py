@@ -139,6 +139,11 @@ class WriteConnection:
         self.is_whole()  # before SQLite reads a -shm that was cut
         return self._side.one(sql, key)
 
+    def read_rows(self, sql: str, *keys: object) -> list[Any]:
+        """The rows of these keys, while an append may run. Raises sqlite3.Error."""
+        self.is_whole()
+        return self._side.rows(sql, *keys)
+
     # Writing
 
     def prepare(self, anchor: Link, last: Link, *, room: bool) -> None:

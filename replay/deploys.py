@@ -25,6 +25,7 @@ from .event_text import decode_actions
 from .outcomes import stored
 from .reappearances import Reappearance, text
 from .rebuild import base, fold_one
+from .rollbacks import Rollbacks
 from .sources import Sources
 
 
@@ -33,16 +34,16 @@ def deploys(reader: Reader, which: Filter, full: bool = False) -> Iterator[Deplo
 
     ``full`` does without the outcomes that the daemon stored.
     """
-    told = reader.anchor.seq
+    told, by_hand = reader.anchor.seq, Rollbacks(reader)
     if not full and reader.has_deploys():
         for deploy in stored(reader, which):
             if deploy is None:
                 break
-            yield deploy
+            yield by_hand.told(deploy)
             told = deploy.seq
         else:
             return
-    yield from _History(reader, which, told).run()
+    yield from map(by_hand.told, _History(reader, which, told).run())
 
 
 class _History:

@@ -30,6 +30,7 @@ _TABLE: Final = re.compile(r"\bfrom\s+([\w.]+)", re.IGNORECASE)
 _FILTER: Final = re.compile(r",\s*(?:\{|$)")
 _COLLECTION: Final = "uwsgi.emperor.vassals"  # where the URL names none
 _OPPOSITE: Final = {"stop": "start", "start": "stop"}
+_CANCEL: Final = "emperor-ctl rollback --cancel"
 
 By = Literal["shell", "sql", "mongosh", "hand"]
 
@@ -69,6 +70,8 @@ def undo(reader: Reader, seq: int) -> Undo:
 
 
 def _of_request(reader: Reader, event: Event, body: OperatorRequested) -> Undo:
+    if body.request == "rollback" and event.vassal is not None:
+        return Undo(event, (Step("shell", f"{_CANCEL} {_names(event.vassal)}"),), ())
     opposite = _OPPOSITE.get(body.request)
     if opposite is None:
         raise NotFound(f"event {event.seq} ({body.request}) left nothing to bring back")

@@ -203,12 +203,13 @@ def _command(do: str, text: str) -> click.Command:
         request = {"do": do, **meant(names, everything), "wait": not no_wait}
         if reason:
             request["reason"] = reason
-        sys.exit(_run(path, request, timeout, f"{do}:", as_json))
+        sys.exit(run_order(path, request, timeout, f"{do}:", as_json))
 
     return command
 
 
-def _run(path: str, request: dict[str, Any], timeout: float, title: str, as_json: bool) -> int:
+def run_order(path: str, request: dict[str, Any], timeout: float, title: str, as_json: bool) -> int:
+    """Send a request about vassals and follow it to its end; the exit code."""
     bar = Bar(title)
     orders = Orders(path, request, timeout, bar)
     orders.as_json = as_json
@@ -246,7 +247,7 @@ def wait(
     Exits with 1 when the time is over, and when a vassal cannot come to that: it is barred, say.
     """
     request = {"do": "wait", **meant(names, everything), "for": goal}
-    sys.exit(_run(path, request, timeout, f"wait for {goal}:", as_json))
+    sys.exit(run_order(path, request, timeout, f"wait for {goal}:", as_json))
 
 
 COMMANDS: Final = (

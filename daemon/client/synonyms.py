@@ -39,7 +39,7 @@ _WORDS: Final = {
     _LOG: "fg output stdout stderr",
     _TEXT: "cat config diff edit",
     _DAEMON: "shutdown quit exit poweroff stop-all",
-    _UNDO: "rollback undo revert",
+    _UNDO: "undo revert",
     "'emperor-ctl reopen' reopens the daemon's log": "rotate logrotate usr1 reopen-logs",
     "'emperor-ctl status' says how the daemon is": "health ping version avail state uptime",
     "'emperor-replay history' has all deploys": "history deploys blame audit",

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from ...journal.announcements import Announcements
 from ...journal.policy import Policy
 from ...monitors.settings import LIMITS
 from ...monitors.world import CGROUP_LIMITS
@@ -26,22 +27,24 @@ _OURS = (MARK, IDENTITY, "EMPERORD_VASSAL", "UWSGI_EMPEROR_FD", "UWSGI_EMPEROR_F
 
 
 class Explainer:
-    """Explains vassals. ``config_text`` finds a config by its digest."""
+    """Explains vassals. ``config_text`` finds a text by its digest, ``former`` those of before."""
 
     def __init__(
         self,
         policy: Policy,
         config_text: Callable[[str], bytes | None],
         environ: Mapping[str, str],
+        former: Announcements | None = None,
     ) -> None:
+        self.former = former
+        self.config_text = config_text
         self._policy = policy
-        self._config_text = config_text
         self._environ = dict(environ)
 
     def __call__(self, vassal: Vassal) -> dict[str, Any]:
         """The vassal in the shape of docs/control.md. Blocks: it asks for accounts."""
         spec = vassal.spec
-        text = None if spec.config is None else self._config_text(spec.config)
+        text = None if spec.config is None else self.config_text(spec.config)
         answer: dict[str, Any] = {
             "name": vassal.name,
             "monitor": vassal.monitor,

@@ -148,14 +148,13 @@ class Orders:
 
     def check_journal(self) -> None:
         """Raise Refused while nothing can be recorded."""
-        if self._daemon.paused is not None:
-            raise Refused(NOT_RECORDED + self._daemon.paused + paused_advice(self._daemon.paused))
+        check_journal(self._daemon)
 
     # One vassal
 
     async def one(self, do: Verb, request: Mapping[str, Any], client: Client) -> dict[str, Any]:
         """Do it for one vassal; answer with its phase."""
-        timeout = _timeout(request)
+        timeout = timeout_of(request)
         # Before the vassal is looked at: a request that the fold ignores is no event.
         by = await threads.run_sync(client.caller)
         vassal = await self.named(request)
@@ -171,7 +170,7 @@ class Orders:
 
     async def wait(self, request: Mapping[str, Any], client: Client) -> dict[str, Any]:
         """Wait for vassals, without a request for a change."""
-        goal, timeout = _goal(request), _timeout(request)
+        goal, timeout = _goal(request), timeout_of(request)
         if not is_of_many(request):
             return await self._wait_for_one(str(request.get("name")), goal, timeout, client)
         # A vassal may be forgotten since it was asked about, or be named by its source soon.
@@ -204,7 +203,7 @@ class Orders:
 
     async def many(self, do: Verb, request: Mapping[str, Any], client: Client) -> dict[str, Any]:
         """Do it for many vassals; tell the outcome for each, and answer with their numbers."""
-        timeout, waits = _timeout(request), request.get("wait") is True
+        timeout, waits = timeout_of(request), request.get("wait") is True
         by = await threads.run_sync(client.caller)
         chosen = await choose(self._daemon.fleet.vassals, request)
         self.check_journal()
@@ -318,6 +317,12 @@ def plan(do: Verb, vassal: Vassal) -> tuple[bool, str | None]:
     return True, None
 
 
+def check_journal(daemon: Daemon) -> None:
+    """Raise Refused while nothing can be recorded."""
+    if daemon.paused is not None:
+        raise Refused(NOT_RECORDED + daemon.paused + paused_advice(daemon.paused))
+
+
 async def last_lines(daemon: Daemon, name: str, phase: str) -> list[str]:
     """The last lines of a vassal's log, where they may say why it failed."""
     if phase in _SAYS_NOTHING or daemon.paused is not None:
@@ -338,7 +343,8 @@ def _only_name(request: Mapping[str, Any]) -> object:
     return None
 
 
-def _timeout(request: Mapping[str, Any]) -> float:
+def timeout_of(request: Mapping[str, Any]) -> float:
+    """The seconds that a client waits. Raises Refused."""
     timeout = request.get("timeout", WAIT)
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < 1e9:
         raise Refused("timeout: a number of seconds is needed")

@@ -30,11 +30,12 @@ from .attention import Daemon as Troubled
 from .attention import attention
 from .caller import Caller
 from .choosing import is_of_many
-from .explain import Explain
+from .explain import Explain, Explainer
 from .log_paths import log
 from .orders import VERBS, Orders
 from .orders import Daemon as Orderly
 from .refusals import reason_of
+from .rollbacks import Rollbacks
 from .server import PROTOCOL, Answered, Client, Failed, Refused
 from .shared_answer import SharedAnswer
 from .stories import why
@@ -42,7 +43,8 @@ from .stories import why
 _TRIAL: Final = 20.0  # seconds for a new version to say which one it is
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 # Refused ones are recorded. That of another emperor, to take over, is no operator's.
-_CHANGES: Final = (*VERBS, *rollouts.CHANGES, "reopen", "upgrade", "adopt", "restore")
+_LOOKS: Final = ("status", "list", "show", "explain", "why", "log", "rollout")
+_CHANGES: Final = (*VERBS, "rollback", *rollouts.CHANGES, "reopen", "upgrade", "adopt", "restore")
 
 
 class Daemon(Troubled, Orderly, Protocol):
@@ -93,6 +95,12 @@ class RequestHandler:
         self._upgrade = upgrade
         self._hand_over = hand_over
         self._orders = Orders(daemon)
+        looks = explain if isinstance(explain, Explainer) else None
+        self._rollbacks = (
+            Rollbacks(daemon, None)
+            if looks is None
+            else Rollbacks(daemon, looks.former, looks.config_text)
+        )
         self._listed = SharedAnswer(self._list)
 
     async def __call__(self, request: Mapping[str, Any], client: Client) -> Answered:
@@ -135,6 +143,8 @@ class RequestHandler:
         if do in VERBS:
             give = self._orders.many if is_of_many(request) else self._orders.one
             return await give(do, request, client)
+        if do == "rollback":
+            return await self._rollbacks.answer(request, client)
         if do == "wait":
             return await self._orders.wait(request, client)
         if do == "reopen":
@@ -144,10 +154,8 @@ class RequestHandler:
         if do in rollouts.CHANGES:
             self._orders.check_journal()
             return await rollouts.change(self._daemon, do, request, client)
-        known = ", ".join(
-            ("status", "list", "show", "explain", "why", "log", *VERBS, "wait", "rollout",
-             *rollouts.CHANGES, "reopen", "upgrade")
-        )  # fmt: skip
+        asked = (*_LOOKS, *VERBS, "rollback", "wait", *rollouts.CHANGES, "reopen", "upgrade")
+        known = ", ".join(asked)
         raise Refused(f"there is no {shown(str(do))[:40]!r}; ask one of {known}")
 
     def _status(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ go on:
     {"do": "log", "name": N}                {"ok": true, "log": PATH, "there": BOOL}
     {"do": "start"|"stop"|"restart"|"reload"|"retry", "name": N}   {"ok": true, "phase": P}
     {"do": "wait", "name": N, "for": "start"|...}        {"ok": true, "phase": P}
+    {"do": "rollback", "names": [N, ...], "to": SEQ or DIGEST}   see rollbacks.py
     the same with "names": [N, ...] or "all": true       a line for each, see orders.py
     {"do": "reopen"}                        {"ok": true, "renamed_logs": {...}}
     {"do": "upgrade"}                       {"ok": true}

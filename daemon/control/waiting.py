@@ -3,9 +3,9 @@
 Whether they have is seen from the fleet as it stands, not from what happened meanwhile. So a client
 may ask again, of another daemon too: the one before was killed, or replaced.
 
-The goals ``start``, ``stop``, ``restart``, ``reload`` and ``retry`` are those of a request that is
-recorded. ``up``, ``accepting``, ``gone`` and ``held`` are states that a client waits for without a
-request. A vassal that is not known yet may still come to those.
+The goals ``start``, ``stop``, ``restart``, ``reload``, ``retry`` and ``rollback`` are those of a
+request that is recorded. ``up``, ``accepting``, ``gone`` and ``held`` are states that a client
+waits for without a request. A vassal that is not known yet may still come to those.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -19,7 +19,9 @@ from ..core.reloads import tells
 from ..core.replacement import NOT_REPLACED
 from .pauses import paused_advice
 
-Goal = Literal["start", "stop", "restart", "reload", "retry", "up", "accepting", "gone", "held"]
+Goal = Literal[
+    "start", "stop", "restart", "reload", "retry", "rollback", "up", "accepting", "gone", "held"
+]
 STATES: Final = ("up", "accepting", "gone", "held")
 MOST: Final = 200_000  # vassals that all clients together may wait for
 _UP: Final = ("ready", "accepting", "listening")

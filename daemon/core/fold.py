@@ -40,6 +40,7 @@ from . import notify_moves as n
 from . import operator_moves as o
 from . import preflight_moves as c
 from . import process_moves as p
+from . import rollback_moves as b
 from . import source_moves as s
 from .actions import Action
 from .blame import Blame, VassalFault
@@ -170,6 +171,14 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
         queued=c.check_again, throttled=o.release, listening=c.check_again,
         starting=c.check_again, ready=c.check_again, accepting=c.check_again,
         reloading=c.check_again, stopping=c.check_again, held=c.check_again, barred=o.release),
+    "rollback": dict(
+        queued=b.go_back_queued, throttled=b.go_back_down, listening=b.go_back_listening,
+        starting=b.go_back_up, ready=b.go_back_up, accepting=b.go_back_up, reloading=b.go_back_up,
+        stopping=b.go_back_stopping, held=i, barred=b.go_back_down),
+    "cancel_rollback": dict(
+        queued=b.cancel_queued, throttled=b.cancel_down, listening=b.cancel_listening,
+        starting=b.cancel_up, ready=b.cancel_up, accepting=b.cancel_up, reloading=b.cancel_up,
+        stopping=b.cancel_later, held=b.cancel_later, barred=b.cancel_down),
     "reopen": dict(  # of logs
         queued=i, throttled=i, listening=i, starting=i, ready=i,
         accepting=i, reloading=i, stopping=i, held=i, barred=i),

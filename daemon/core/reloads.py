@@ -38,12 +38,17 @@ def needs_restart(vassal: Vassal) -> bool:
     """Whether a reload in place cannot turn what runs into the target."""
     old, new = vassal.running, vassal.aim
     return old is not None and (
-        (old.uid, old.gid, old.socket, old.path, old.cwd, old.copy)
-        != (new.uid, new.gid, new.socket, new.path, new.cwd, new.copy)
+        (old.uid, old.gid, old.socket, old.path, old.cwd, _copied(old))
+        != (new.uid, new.gid, new.socket, new.path, new.cwd, _copied(new))
         or (old.settings != new.settings and _changes_fixed(old, new))
         # Without its socket, the daemon cannot send the new text to the vassal.
         or (new.path is None and not vassal.control)
     )
+
+
+def _copied(spec: Spec) -> str | None:
+    """The digest that the path of its copy has; None where it has no copy."""
+    return spec.config if spec.copy else None
 
 
 def _changes_fixed(old: Spec, new: Spec) -> bool:

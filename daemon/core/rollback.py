@@ -102,6 +102,20 @@ def take_back(vassal: Vassal, event: Event, spec: Spec, reason: str) -> None:
     target.turn_to(vassal, before)
 
 
+def begin_anew(vassal: Vassal) -> None:
+    """Its wanted spec is tried again: failures count from here on."""
+    if vassal.good is not None:
+        vassal.good = msgspec.structs.replace(vassal.good, failures=0)
+
+
+def runs_target(vassal: Vassal) -> bool:
+    """Whether its process runs the text and the settings of its target, copied or not."""
+    ran, aim = vassal.running, vassal.target
+    if ran is None or aim is None:
+        return False
+    return msgspec.structs.replace(ran, ts=aim.ts, attrs=aim.attrs, copy=aim.copy) == aim
+
+
 def _note_quiet(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
     """Note that it is good where it cannot say so, and has run for ``start_patience``."""
     if vassal.phase != "ready" or tells(vassal) or awaits_ready(vassal):

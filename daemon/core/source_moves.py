@@ -77,8 +77,8 @@ def queue_anew(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
     """Queued, with another target."""
     vassal.deaths = 0
     slots.renew(fleet, vassal)
-    on_demand = vassal.spec.socket or moves_socket(vassal)
-    if on_demand or bar_reason(vassal.spec, fleet.policy, vassal.monitor) is not None:
+    on_demand = vassal.aim.socket or moves_socket(vassal)
+    if on_demand or bar_reason(vassal.aim, fleet.policy, vassal.monitor) is not None:
         slots.leave(fleet, vassal.name)
         begin(fleet, vassal, event, actions)
 
@@ -114,7 +114,7 @@ def relisten(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> No
 def listen_anew(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Listening, with another target."""
     vassal.deaths = 0
-    barred = bar_reason(vassal.spec, fleet.policy, vassal.monitor) is not None
+    barred = bar_reason(vassal.aim, fleet.policy, vassal.monitor) is not None
     if moves_socket(vassal) or barred:
         begin(fleet, vassal, event, actions)
 
@@ -137,7 +137,7 @@ def amend(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
 def amend_now(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Up, with another target."""
     vassal.deaths = 0
-    reason = bar_reason(vassal.spec, fleet.policy, vassal.monitor)
+    reason = bar_reason(vassal.aim, fleet.policy, vassal.monitor)
     if reason is not None:
         end(fleet, vassal, event, actions, "stop", reason)
     elif way_to_reload(vassal) == "none" and not is_anothers(vassal):
@@ -156,7 +156,7 @@ def amend_now(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> N
 
 
 def _why_restart(vassal: Vassal) -> str:
-    old, new = vassal.running, vassal.spec
+    old, new = vassal.running, vassal.aim
     assert old is not None
     if (old.uid, old.gid) != (new.uid, new.gid):
         return f"restarts as {user_text(new)}; it was {user_text(old)}"

@@ -82,6 +82,12 @@ class Approvals:
         back = self.rollbacks.see(event, fleet, self.may.get(name), self.wanted.get(name))
         if back is not None:
             self.may[name] = back
+            self.checks.pop(name, None)
+        if getattr(event.body, "request", "") == "cancel_rollback":
+            for each in [name] if event.vassal else list(fleet.vassals):
+                vassal = fleet.vassals.get(each)
+                if vassal is not None and not vassal.is_open:
+                    self.may[each] = self.wanted[each]
         for action in actions:
             if action.do in ("spawn", "reload") and self.may.get(action.vassal) is not None:
                 self.rollbacks.ordered(action, self.may[action.vassal])

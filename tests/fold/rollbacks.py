@@ -51,22 +51,27 @@ class Rollbacks:
             self._failures[name] = self._troubles[name] = 0
             self._proved.discard(name)
             return None
-        ran, mine = self._ran.get(name), self._attempts.get(name) == getattr(body, "attempt", 0)
-        if ran is None:
-            return None
-        plain = "command" in ran.settings
-        if (event.kind in ("vassal_accepting", "vassal_loyal") and mine) or plain:
-            self._good[name].add(facts(ran))
-        if event.kind == "vassal_accepting" and mine and ran is wanted:
-            self._proved.add(name)
         if event.kind in _FAILURES:
             self._troubles[name] = self._troubles.get(name, 0) + 1
+        ran, mine = self._ran.get(name), self._attempts.get(name) == getattr(body, "attempt", 0)
+        if ran is not None:
+            self._note_good(event, name, ran, mine and ran is wanted, mine)
         back = vassal.refused
         if back is None or not back.rolled_back or back.seq != event.seq:
-            self._count(event, vassal, may is wanted and ran is wanted and mine)
+            if ran is not None:
+                self._count(event, vassal, may is wanted and ran is wanted and mine)
             return None
         self._check(event, vassal, fleet)
         return vassal.kept
+
+    def _note_good(
+        self, event: Event, name: str, ran: Spec, is_wanted: bool, is_present: bool
+    ) -> None:
+        said = event.kind in ("vassal_accepting", "vassal_loyal") and is_present
+        if said or "command" in ran.settings:  # a program cannot say so
+            self._good[name].add(facts(ran))
+        if event.kind == "vassal_accepting" and is_wanted:
+            self._proved.add(name)
 
     def _count(self, event: Event, vassal: Vassal, is_wanted: bool) -> None:
         """Note a death of the wanted spec. So many of a uWSGI are not to be without a rollback."""
@@ -87,16 +92,20 @@ class Rollbacks:
 
     def _check(self, event: Event, vassal: Vassal, fleet: Fleet) -> None:
         name, kept = vassal.name, vassal.kept
+        assert kept is not None
+        same_user = (kept.uid, kept.gid) == (vassal.spec.uid, vassal.spec.gid)
+        self._must(same_user, f"{name}: rolled back to another user's config")
+        self._must(vassal.deaths == 0, f"{name}: waits for the deaths of what was rolled back")
+        if event.kind == "operator_requested":
+            asked = _any(event.body).back_to
+            self._must(facts(kept) == facts(asked), f"{name}: rolled back to another config")
+            return
         self._must(event.kind in _FAILURES, f"{name}: rolled back by {event.kind}")
         self._must(name not in self._proved, f"{name}: rolled back, and it had been accepting")
-        assert kept is not None
         self._must(facts(kept) in self._good[name], f"{name}: rolled back to what was never good")
         most = int(vassal.spec.settings.get("rollback", fleet.policy.rollback))
         enough = self._troubles[name] >= most > 0
         self._must(enough or event.kind == "spawn_failed", f"{name}: rolled back too soon")
-        same_user = (kept.uid, kept.gid) == (vassal.spec.uid, vassal.spec.gid)
-        self._must(same_user, f"{name}: rolled back to another user's config")
-        self._must(vassal.deaths == 0, f"{name}: waits for the deaths of what was rolled back")
 
 
 def _any(body: Any) -> Any:

@@ -126,7 +126,10 @@ class Script:
             return f"daemon_{names[0]}", None, None, self.of_daemon(names[0])
         if word == "operator":
             whom = names[1] if len(names) == 2 else None
-            return "operator_requested", whom, settings.get("from"), {"request": names[0]}
+            asked: dict[str, Any] = {"request": names[0]}
+            if names[0] == "rollback" and whom is not None:
+                asked |= {"back_to": spec(whom, settings), "uid": 0}
+            return "operator_requested", whom, settings.get("from"), asked
         if word == "rollout":
             return "rollout_due", None, None, self.of_rollout()
         if word == "pressure":

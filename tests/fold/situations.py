@@ -26,6 +26,7 @@ WOKEN: Final = f"{ON_DEMAND}; connection foo.ini"
 CHECKED: Final = "changed foo.ini ts=2 preflight=x"
 REFUSED: Final = f"{CHECKED}; refused foo.ini reason=x"
 TAKEN: Final = "holder=b.ini held_as=:80"
+BACK: Final = "operator rollback foo.ini ts=9"
 FAILED_TWICE: Final = (
     f"{READY}; added foo.ini; exited foo.ini code=1; deadline foo.ini; exited foo.ini code=1"
 )
@@ -40,12 +41,14 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f"{BUSY}; added foo.ini; changed foo.ini ts=2 preflight=x",
         f"{BUSY}; added foo.ini; changed foo.ini ts=2 preflight=x; refused foo.ini reason=x",
         "daemon started; added foo.ini socket=:80",
+        f"{BUSY}; added foo.ini; {BACK}",
     ),
     "throttled": (
         f"{READY}; added foo.ini; exited foo.ini code=1; changed foo.ini ts=2 preflight=x",
         f"{READY}; added foo.ini; exited foo.ini code=1",
         FAILED_TWICE,
         f"{FAILED_TWICE}; daemon stopping",
+        f"{FAILED_TWICE}; {BACK}; exited foo.ini code=1",
         f"{WOKEN}; exited foo.ini code=1",
         f"{BEHIND}; exited foo.ini code=1; operator reload busy.ini",
     ),
@@ -55,6 +58,7 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f"{ON_DEMAND}; changed foo.ini ts=2 socket=:80 preflight=x",
         f"{ON_DEMAND}; changed foo.ini ts=2 socket=:80 preflight=x; refused foo.ini reason=x",
         f"{ON_DEMAND}; daemon stopping",
+        f"{ON_DEMAND}; {BACK} socket=:80",
     ),
     "starting": (
         f"{READY}; added foo.ini",
@@ -67,6 +71,7 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f"{READY}; added foo.ini command=gunicorn ready=notify",
         f"{FAILED_TWICE}; deadline foo.ini",
         f"{READY}; added foo.ini; daemon started",
+        f"{FAILED_TWICE}; {BACK}",
         WOKEN,
     ),
     "ready": (
@@ -79,6 +84,7 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f"{READY}; added foo.ini command=serve; spawned foo.ini; {ADDS_ADDRESS}",
         f"{READY}; added foo.ini command=serve health-action=record; spawned foo.ini; sick foo.ini",
         f"{WOKEN}; ready foo.ini",
+        f"{FAILED_TWICE}; {BACK}; ready foo.ini",
         f"{READY}; added foo.ini; ready foo.ini; loyal foo.ini; daemon started",
     ),
     "accepting": (
@@ -98,6 +104,7 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f"{READY}; added foo.ini command=serve ready=5s; accepting foo.ini; {ADDS_ADDRESS}",
         f"{READY}; added foo.ini reload=restart; accepting foo.ini",
         f"{READY}; added foo.ini reload=none; accepting foo.ini",
+        f"{FAILED_TWICE}; {BACK}; accepting foo.ini",
     ),
     "reloading": (
         f"{UP}; changed foo.ini ts=2",
@@ -110,6 +117,7 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f"{UP}; loyal foo.ini; changed foo.ini ts=2; daemon started",
         f"{WOKEN}; accepting foo.ini; changed foo.ini ts=2 socket=:80",
         f"{NOTIFIES}; reloads foo.ini",
+        f"{FAILED_TWICE}; {BACK}; accepting foo.ini; operator reload foo.ini",
     ),
     "stopping": (
         f"{UP}; removed foo.ini",
@@ -122,12 +130,14 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f"{UP}; daemon stopping",
         f"{BEHIND}; resigned foo.ini; operator reload busy.ini",
         f"{FAILED_TWICE}; deadline foo.ini; operator stop foo.ini",
+        f"{UP}; {BACK}",
     ),
     "held": (
         f"{UP}; operator stop foo.ini; exited foo.ini",
         f"{UP}; operator stop foo.ini; exited foo.ini; {CHECKED}",
         f"{UP}; operator stop foo.ini; exited foo.ini; {REFUSED}",
         f"{ON_DEMAND}; operator stop foo.ini",
+        f"{UP}; {BACK}; operator stop foo.ini; exited foo.ini",
     ),
     "barred": (
         f'{READY}; added foo.ini bar="not a config"',
@@ -137,6 +147,7 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f"{ON_DEMAND}; error foo.ini",
         f"{ON_DEMAND}; error foo.ini; changed foo.ini ts=2 socket=:80 preflight=x",
         f"{READY}; added foo.ini preflight=x; refused foo.ini reason=x",
+        f"{FAILED_TWICE}; {BACK}; exited foo.ini code=26",
     ),
 }
 
@@ -211,12 +222,14 @@ TRIGGERS: Final = (
             "restart",
             "reload",
             "retry",
+            "cancel_rollback",
             "reopen",
             "upgrade",
             "rollout_continue",
             "rollout_abort",
         )
     ),
+    Trigger("operator_requested", "operator: rollback", {"request": "rollback"}),
 )
 # Events about the whole fleet or another vassal that can move this one, too.
 ELSEWHERE: Final = (
@@ -262,6 +275,10 @@ def body_of(trigger: Trigger, vassal: Vassal | None) -> dict[str, Any]:
         body = {"attempt": attempt or 1} | body
     if trigger.kind in ("listen_opened", "listen_refused"):
         body["change"] = (vassal.opening if vassal else None) or 1
+    if body.get("request") == "rollback":
+        told = vassal.spec if vassal else spec("foo.ini", {})
+        former = msgspec.structs.replace(told, ts=8, config="c8", bar=None)
+        body["back_to"] = msgspec.to_builtins(former)
     if trigger.change is not None:
         told = vassal.spec if vassal else spec("foo.ini", {})
         news = {"ts": 9, "config": "c9", "bar": None} | trigger.change

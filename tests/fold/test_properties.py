@@ -1,5 +1,6 @@
 """Properties: in every well-formed world, the fold keeps its promises."""
 
+import msgspec
 import pytest
 from emperord.daemon.core.attempts import of_attempt
 from emperord.journal.events import Spec
@@ -203,6 +204,15 @@ class Life(RuleBasedStateMachine):
     @rule(name=st.none() | names, request=requests)
     def operator_asks(self, name: str | None, request: str) -> None:
         self.world.happen("operator_requested", name, request=request)
+
+    @precondition(lambda self: self.stage != "away" and self.world.fleet.vassals)
+    @rule(data=st.data(), spec=specs, mine=st.booleans())
+    def operator_goes_back(self, data: st.DataObject, spec: Spec, mine: bool) -> None:
+        name = data.draw(st.sampled_from(sorted(self.world.fleet.vassals)))
+        wanted = self.world.fleet.vassals[name].spec
+        if mine:
+            spec = msgspec.structs.replace(spec, uid=wanted.uid, gid=wanted.gid)
+        self.world.happen("operator_requested", name, request="rollback", back_to=spec)
 
     @invariant()
     def processes_agree(self) -> None:

@@ -90,8 +90,8 @@ policies = st.builds(
 names = st.sampled_from(NAMES)
 monitors = st.sampled_from(MONITORS)
 requests = st.sampled_from(
-    ["start", "stop", "restart", "reload", "retry", "reopen", "upgrade", "rollout_continue",
-     "rollout_abort"]
+    ["start", "stop", "restart", "reload", "retry", "cancel_rollback", "reopen", "upgrade",
+     "rollout_continue", "rollout_abort"]
 )  # fmt: skip
 
 
@@ -333,12 +333,12 @@ class World(Passing):
                 assert vassal.phase == "held"
             elif vassal.done:
                 assert vassal.phase == "barred"  # its work is over
-            elif vassal.spec.bar:
+            elif vassal.spec.bar and vassal.kept is None:
                 assert (vassal.phase, vassal.reason) == ("barred", vassal.spec.bar)
             else:
                 assert vassal.phase in ("ready", "accepting")
                 may = vassal.target
-                assert vassal.running == may or vassal.spec.settings["reload"] == "none"
+                assert vassal.running == may or vassal.aim.settings["reload"] == "none"
                 if may != vassal.spec:
                     assert vassal.refused is not None
                     assert vassal.refused.rolled_back

@@ -7,8 +7,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
+from emperord.journal import chain
 from emperord.replay.main import cli
 from journal_builder import Builder, building
 
@@ -95,6 +97,33 @@ def of_a_program(b: Builder) -> None:
     b.exited(A, code=1)  # 12
 
 
+def by_hand(b: Builder) -> None:
+    """It accepts, and goes back by an operator's word. Then the word is taken back, and given."""
+    b.start()
+    b.up(A, b"one\n")  # 3, 4, 5
+    b.changed(A, b"two\n", **TWICE)  # 6
+    b.accepting(A)  # 7
+    former = msgspec.structs.replace(b.fleet.vassals[A].spec, config=chain.digest(b"one\n"))
+    asked = {"request": "rollback", "back_to": former, "deploy": 3, "uid": 1000}
+    b.event("operator_requested", A, **asked)  # 8
+    b.exited(A, code=0)  # 9
+    b.accepting(A)  # 10
+
+
+def by_hand_and_cancelled(b: Builder) -> None:
+    by_hand(b)
+    b.event("operator_requested", A, request="cancel_rollback", uid=1000)  # 11
+    b.exited(A, code=0)
+    b.accepting(A)
+
+
+def by_hand_while_it_fails(b: Builder) -> None:
+    begin(b)
+    former = msgspec.structs.replace(b.fleet.vassals[A].spec, config=chain.digest(b"one\n"))
+    b.event("operator_requested", A, request="rollback", back_to=former, deploy=3, uid=1000)  # 8
+    b.accepting(A)
+
+
 Story = Callable[[Builder], None]
 Outcomes = list[tuple[int, str, int | None]]
 STORIES: dict[Story, Outcomes] = {
@@ -105,6 +134,9 @@ STORIES: dict[Story, Outcomes] = {
     changes_afterwards: [(3, "accepting", 5), (6, "rolled_back", 9), (11, "accepting", 13)],
     after_a_restart: [(3, "accepting", 5), (6, "rolled_back", 11)],
     never_ready: [(3, "accepting", 4), (5, "rolled_back", 7)],
+    by_hand: [(3, "accepting", 5), (6, "rolled_back", 8)],
+    by_hand_and_cancelled: [(3, "accepting", 5), (6, "accepting", 7)],
+    by_hand_while_it_fails: [(3, "accepting", 5), (6, "rolled_back", 8)],
     of_a_program: [(3, "running", 4), (6, "rolled_back", 12)],
 }
 
@@ -136,7 +168,7 @@ def test_outcomes(tmp_path: Path, story: Story, outcomes: Outcomes) -> None:
         assert [(e["seq"], e["outcome"], e["outcome_seq"]) for e in found] == outcomes
     with closing(sqlite3.connect(path)) as db:
         view = db.execute("SELECT seq, outcome, outcome_seq FROM deploys").fetchall()
-    assert view == outcomes
+    assert view == ([*outcomes[:1], (6, "accepting", 7)] if story is by_hand else outcomes)
     said(path, "verify")
 
 

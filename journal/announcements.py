@@ -1,0 +1,94 @@
+"""Configs that sources gave a vassal, as the journal has them, for one that is to go back to one.
+
+The daemon that writes the journal asks. May be asked in any thread, while an append runs.
+"""
+
+import sqlite3
+from typing import Any, Final, NamedTuple
+
+from .decoding import decode_body
+from .errors import JournalError
+from .events import Announced
+from .write_connection import WriteConnection
+
+_CONFIG: Final = "CASE WHEN json_valid(body) THEN json_extract(body, '$.spec.config') END"
+_OF_VASSAL: Final = "vassal = ?1 AND kind IN ('vassal_added', 'vassal_changed')"
+_COLUMNS: Final = "event.seq, kind, monitor, vassal, body"
+_BY_NUMBER: Final = f"SELECT {_COLUMNS} FROM event WHERE seq = ?"
+_ENDS: Final = "SELECT min(seq), max(seq) FROM event WHERE ? IS NULL"
+_BY_DIGEST: Final = f"""
+SELECT {_COLUMNS}, max(seq) FROM event
+WHERE {_OF_VASSAL} AND substr({_CONFIG}, 1, length(?2)) = ?2 GROUP BY {_CONFIG} LIMIT 2
+"""
+_GOOD: Final = f"""
+SELECT {_COLUMNS} FROM event JOIN deploy ON deploy.seq = event.seq
+WHERE {_OF_VASSAL} AND outcome IN ('accepting', 'running') AND {_CONFIG} NOT IN (?2, ?3)
+    AND event.seq < (SELECT max(seq) FROM event WHERE {_OF_VASSAL} AND {_CONFIG} = ?3)
+ORDER BY event.seq DESC LIMIT 1
+"""
+
+
+class NotFound(Exception):
+    """The journal has no such config. The text says so, of a vassal that the caller names."""
+
+
+class Announcement(NamedTuple):
+    """A config that a source gave a vassal, by event ``seq``."""
+
+    seq: int
+    monitor: str | None
+    body: Announced
+
+
+class Announcements:
+    """Looks for former configs of vassals."""
+
+    def __init__(self, connection: WriteConnection) -> None:
+        self._connection = connection
+
+    def by_number(self, vassal: str, seq: int) -> Announcement:
+        """The config that came by this event. Raises NotFound."""
+        found = self._rows(_BY_NUMBER, seq)
+        if not found:
+            first, last = self._rows(_ENDS, None)[0]
+            raise NotFound(f"the journal has no event {seq}; it has {first} to {last}")
+        kind, about = found[0][1], found[0][3]
+        if kind not in ("vassal_added", "vassal_changed") or about != vassal:
+            of = f"of {about}" if about is not None and about != vassal else f"({kind})"
+            raise NotFound(f"event {seq} {of} gave it no config")
+        return _decoded(found[0])
+
+    def by_digest(self, vassal: str, digest: str) -> Announcement:
+        """The last one with a config whose digest begins so. Raises NotFound."""
+        found = self._rows(_BY_DIGEST, vassal, digest)
+        if not found:
+            raise NotFound(f"the journal has no config {digest} of it")
+        if len(found) > 1:
+            raise NotFound(f"two of its configs begin with {digest}; write more of the digest")
+        return _decoded(found[0])
+
+    def last_good(self, vassal: str, wanted: str | None, target: str | None) -> Announcement:
+        """The last good one before the target, which is neither that nor wanted.
+
+        Raises NotFound.
+        """
+        found = self._rows(_GOOD, vassal, wanted or "", target or "")
+        if not found:
+            raise NotFound("the journal has no config before with which it was accepting")
+        return _decoded(found[0])
+
+    def _rows(self, sql: str, *keys: object) -> list[Any]:
+        try:
+            return self._connection.read_rows(sql, *keys)
+        except sqlite3.Error as error:
+            raise NotFound(f"the journal cannot be read: {error}") from None
+
+
+def _decoded(row: Any) -> Announcement:
+    seq, kind, monitor, _, body = row[:5]
+    try:
+        decoded = decode_body(kind, body)
+    except JournalError as error:
+        raise NotFound(f"event {seq} cannot be read: {error}") from None
+    assert isinstance(decoded, Announced)
+    return Announcement(seq, monitor, decoded)

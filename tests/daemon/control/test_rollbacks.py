@@ -1,0 +1,133 @@
+"""``emperor-ctl rollback``: vassals go back to former configs by an operator's word."""
+
+from typing import Any
+
+import pytest
+from support.asking import asked
+from support.kept import Emperor
+from support.vassals import shell
+
+from ..conftest import MakeEmperor
+
+A = "a.ini"
+
+
+def text(number: int, **settings: str) -> str:
+    return shell(f": {number}; exec sleep 1000", ready="exec:true", **settings)
+
+
+def digests(emperor: Emperor) -> list[str]:
+    """Of the configs that a.ini was given, in order."""
+    events = (*emperor.events("vassal_added", A), *emperor.events("vassal_changed", A))
+    return [event.body["spec"]["config"] for event in events]
+
+
+def put(emperor: Emperor, text: str) -> None:
+    """Write the next config, and wait until it accepts."""
+    seq = emperor.last_seq()
+    emperor.put(A, text)
+    changed = emperor.event("vassal_changed", A, after=seq)
+    emperor.event("vassal_accepting", A, after=changed.seq)
+
+
+@pytest.fixture
+def three(make_emperor: MakeEmperor) -> Emperor:
+    """A daemon with a vassal that has had three configs, all of them good."""
+    emperor = make_emperor()
+    emperor.put(A, text(1))
+    emperor.start()
+    emperor.event("vassal_accepting", A)
+    put(emperor, text(2))
+    put(emperor, text(3))
+    return emperor
+
+
+def back(emperor: Emperor, *words: str) -> dict[str, Any]:
+    """Go back, and show the vassal."""
+    done = emperor.ctl("rollback", A, *words)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    return dict(asked(emperor, "show", A))
+
+
+def test_to_the_last_good_one_and_on(three: Emperor) -> None:
+    """Again it goes further back. The daemon that comes next keeps it, and --cancel ends it."""
+    first, second, third = digests(three)
+    shown = back(three, "--reason", "slow since noon")
+    assert (shown["running"], shown["target"], shown["config"]) == (second, second, third)
+    assert shown["rolled_back"]["reason"] == "uid 0 asked for it: slow since noon"
+    [request] = three.events("operator_requested", A)
+    assert (request.body["request"], request.body["uid"]) == ("rollback", 0)
+    assert request.body["reason"] == "slow since noon"
+    assert back(three)["running"] == first
+    three.restart()
+    assert asked(three, "show", A)["running"] == first
+    refused = three.ctl("rollback", A)
+    assert refused.returncode == 1
+    assert "a.ini: the journal has no config before with which it was accepting" in refused.stderr
+    shown = back(three, "--cancel")
+    assert (shown["running"], shown["rolled_back"]) == (third, None)
+    assert "a.ini: nothing of it was rolled back" in three.ctl("rollback", A, "--cancel").stderr
+    three.stop()
+
+
+def test_to_one_that_is_named(three: Emperor) -> None:
+    first, second, third = digests(three)
+    added = three.event("vassal_added", A).seq
+    assert back(three, "--to", str(added))["running"] == first
+    assert back(three, "--to", second[:12].upper())["running"] == second
+    assert back(three, "--to", f"@{added}")["running"] == first
+    [again] = three.ctl("rollback", A, "--to", first).stderr.splitlines()
+    assert again.endswith("is the one that is started already")
+    [wanted] = three.ctl("rollback", A, "--to", third).stderr.splitlines()
+    assert wanted.endswith("is the wanted one; --cancel goes back to it")
+    put(three, text(4))
+    assert asked(three, "show", A)["rolled_back"] is None
+    three.stop()
+
+
+HOSTILE = {
+    "another kind": ("4", "event 4 (daemon_ready) gave it no config"),
+    "a later event": ("999999", "the journal has no event 999999; it has 1 to"),
+    "no digest of it": ("abcdef", "the journal has no config abcdef of it"),
+    "short": ("abc", "to: 'abc' is neither the number of an event nor 6 to 64 digits of a digest"),
+    "long": ("a" * 65, "is neither the number of an event nor"),
+    "negative": ("-1", "to: '-1' is neither"),
+    "empty": ("", "to: '' is neither"),
+    "SQL": ("' OR 1=1 --", "is neither the number of an event nor"),
+    "a pattern of SQL": ("%%%%%%", "is neither the number of an event nor"),
+    "other digits": ("١٢٣", "is neither the number of an event nor"),
+    "escapes": ("\x1b[2J\n", "is neither the number of an event nor"),
+    "large": ("9" * 40, "the journal has no config 9999"),
+}
+
+
+def test_hostile_values(three: Emperor) -> None:
+    for told, said in HOSTILE.values():
+        refused = three.ctl("rollback", A, f"--to={told}")
+        assert refused.returncode == 1, refused
+        assert said in refused.stderr
+        assert len(refused.stderr) < 400
+        assert "\x1b" not in refused.stderr
+    assert asked(three, "show", A)["rolled_back"] is None
+    assert "there is no vassal b.ini" in three.ctl("rollback", "b.ini").stderr
+    assert three.ctl("rollback", A, "--to", "1", "--cancel").returncode == 2
+    three.stop()
+
+
+def test_a_text_that_cannot_be_copied_and_a_held_vassal(make_emperor: MakeEmperor) -> None:
+    emperor = make_emperor(speakers=True)
+    emperor.put(A, "[uwsgi]\n# %d\nsay 5\n")
+    emperor.start()
+    emperor.event("vassal_accepting", A)
+    put(emperor, "[uwsgi]\n# another\nsay 5\n")
+    added = emperor.event("vassal_added", A).seq
+    [bound] = emperor.ctl("rollback", A, "--to", str(added)).stderr.splitlines()
+    assert "has %d, which means another thing in a copy" in bound
+    put(emperor, "[uwsgi]\n# a third\nsay 5\n")
+    emperor.ctl("stop", A)
+    held = emperor.ctl("rollback", A)
+    assert "it is held, as an operator stopped it; 'emperor-ctl start' starts it" in held.stderr
+    emperor.ctl("start", A)
+    done = emperor.ctl("rollback", A)
+    assert (done.returncode, done.stdout) == (0, "a.ini: now accepting\n")
+    emperor.stop()
