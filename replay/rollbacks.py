@@ -1,8 +1,8 @@
 """Rollbacks that an operator asked for, as outcomes of the deploys that they took back.
 
 The daemon concludes an outcome when a deploy has come to something, and does not change it later.
-A deploy that was accepting, and that an operator rolled back afterwards, is told as rolled back,
-unless the request was cancelled before the next deploy.
+So a deploy that was accepting, and that an operator rolled back afterwards, is told as rolled back.
+A request that was cancelled before the next deploy does not count.
 """
 
 from bisect import bisect_right

@@ -131,7 +131,7 @@ class Rollbacks:
     def _find_all(
         self, asked: Sequence[tuple[str, Vassal]], to: str | None, policy: Any
     ) -> dict[str, _Found | str]:
-        """What each can go back to, or why it cannot. Blocks."""
+        """By vassal, the config that it can go back to, or why it cannot. Blocks."""
         return {name: self._find(name, vassal, to, policy) for name, vassal in asked}
 
     def _find(self, name: str, vassal: Vassal, to: str | None, policy: Any) -> _Found | str:

@@ -167,6 +167,7 @@ class Approvals:
         is_open = is_open or vassal.waits_in is not None
         is_open = is_open or (vassal.candidate is not None and vassal.candidate.tries)
         approved = self.may.get(name) is self.wanted.get(name)
-        self._must(is_open != approved, f"{name}: approved or not")
+        settled = not vassal.wanted  # it is only stopped, with whatever it ran
+        self._must(settled or is_open != approved, f"{name}: approved or not")
         kept = vassal.kept
         self._must(kept is None or is_open, f"{name} keeps a spec for nothing")

@@ -17,6 +17,7 @@ from emperord.daemon.core.fold import TABLE
 from emperord.daemon.core.preflight_moves import check_again
 from emperord.daemon.core.reloads import way_to_reload
 from emperord.daemon.core.steps import ignore
+from emperord.daemon.core.target import may_check_again
 from emperord.daemon.host import emperor_protocol
 
 from .script import Script, play
@@ -63,7 +64,7 @@ async def test_a_request_is_recorded_exactly_where_the_table_has_a_move(
     script = play(text)
     vassal = script.fleet.vassals[NAME]
     cell = TABLE[request_][phase]
-    if cell is ignore or (cell is check_again and vassal.refused is None):
+    if cell is ignore or (cell is check_again and not may_check_again(vassal)):
         is_held = request_ == "restart" and vassal.held
         expected = "done" if request_ in REPEATABLE and not is_held else "refused"
     elif request_ == "reload" and way_to_reload(vassal) == "none":

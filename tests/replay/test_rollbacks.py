@@ -104,7 +104,7 @@ def by_hand(b: Builder) -> None:
     b.changed(A, b"two\n", **TWICE)  # 6
     b.accepting(A)  # 7
     former = msgspec.structs.replace(b.fleet.vassals[A].spec, config=chain.digest(b"one\n"))
-    asked = {"request": "rollback", "back_to": former, "deploy": 3, "uid": 1000}
+    asked: dict[str, Any] = {"request": "rollback", "back_to": former, "deploy": 3, "uid": 1000}
     b.event("operator_requested", A, **asked)  # 8
     b.exited(A, code=0)  # 9
     b.accepting(A)  # 10
