@@ -95,7 +95,7 @@ def _same(one: Spec, other: Spec) -> bool:
 def take_back(vassal: Vassal, event: Event, spec: Spec, reason: str) -> None:
     """Have this spec as its target, in place of the wanted one."""
     before = vassal.aim
-    vassal.check, vassal.kept = None, spec
+    vassal.check, vassal.waits_in, vassal.kept = None, None, spec
     vassal.refused = Refusal(event.seq, event.at, reason, rolled_back=True)
     vassal.good = Good(spec)
     vassal.deaths = 0
