@@ -54,6 +54,7 @@ class Rollouts:
         vassal = fleet.vassals.get(name)
         gone = vassal is None or not vassal.wanted
         own = event.vassal == name and event.kind in (*_ANNOUNCED, "vassal_failed")
+        own |= event.vassal == name and getattr(event.body, "request", "") == "rollback"
         self._must(gone or own or name in fleet.turned, f"{name} changes out of its turn")
         if name in fleet.turned and not own:
             continued = getattr(event.body, "request", "") == "rollout_continue"
