@@ -121,7 +121,8 @@ class Approvals:
     def _asked(self, fleet: Fleet) -> None:
         """A change that a second attempt had refused is tried again."""
         for each in fleet.vassals.values():
-            if not each.is_open and each.name not in self.tried:
+            waits = each.refused is not None or each.check is not None or each.waits_in is not None
+            if not waits and each.name not in self.tried:
                 self.may[each.name] = self.wanted[each.name]
 
     def _check(self, fleet: Fleet, action: Action) -> None:
