@@ -215,7 +215,8 @@ def _dies(vassal: Vassal, event: Event, attempt: int | None) -> bool:
         return True
     if not vassal.died or vassal.died[-1] != event.at:
         return False
-    return bool(getattr(event.body, "attempt", vassal.attempt) == attempt)
+    of = getattr(event.body, "attempt", None)
+    return bool((vassal.attempt if of is None else of) == attempt)
 
 
 def _death(vassal: Vassal, event: Event) -> str:
@@ -248,13 +249,21 @@ def _judge(fleet: Fleet, rollout: Rollout, vassal: Vassal, event: Event) -> None
         waits = vassal.check is not None or vassal.phase == "queued" or _is_replaced(vassal)
         if not fleet.open or waits:
             turn.until = event.at + _limit(fleet, vassal)
-        elif not fleet.policy.tyrant and (vassal.deadline or 0) > event.at:
-            turn.until = (vassal.deadline or 0) + seconds(_SLACK)
+        elif not fleet.policy.tyrant and (until := _deadline(vassal)) > event.at:
+            turn.until = until + seconds(_SLACK)
         else:
             reason = f"has not settled, and is {vassal.phase}"
             _settle(fleet, rollout, vassal.name, reason, event)
             return
     _look_at(rollout, turn.until)
+
+
+def _deadline(vassal: Vassal) -> int:
+    """Until when its phase, or that of its new instance, may last. A kill is not waited for."""
+    if vassal.killed is not None:
+        return 0
+    of_second = 0 if vassal.candidate is None else vassal.candidate.deadline
+    return max(vassal.deadline or 0, of_second or 0)
 
 
 def _verdict(fleet: Fleet, vassal: Vassal, turn: Turn) -> str | None:
@@ -321,11 +330,11 @@ def _limit(fleet: Fleet, vassal: Vassal) -> int:
 
 def _settle(fleet: Fleet, rollout: Rollout, name: str, reason: str, event: Event) -> None:
     """Its turn is over; ``reason`` is that of a failure."""
-    turn = rollout.turning.pop(name)
+    turn, vassal = rollout.turning.pop(name), fleet.vassals[name]
     if reason:
         _fail(fleet, rollout, name, reason, event)
-    else:
-        rollout.done[name] = turn.attempt
+    else:  # a new instance that has taken over has the vassal's attempt
+        rollout.done[name] = vassal.attempt if vassal.running == vassal.spec else turn.attempt
 
 
 def _fail(fleet: Fleet, rollout: Rollout, name: str, reason: str, event: Event) -> None:

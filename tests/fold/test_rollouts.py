@@ -10,7 +10,7 @@ from emperord.journal.policy import Policy
 
 from .checker import Violated
 from .script import Script, play
-from .world import World
+from .world import Process, World
 
 NAMES = ("a.ini", "b.ini", "c.ini")
 
@@ -23,6 +23,12 @@ def test_sizes(text: str, vassals: int, size: int) -> None:
     assert rollout_moves.size(text, vassals) == size
 
 
+def process(world: World, name: str) -> Process:
+    """The process of a vassal that has one."""
+    (found,) = (each for each in world.processes.values() if each.vassal == name)
+    return found
+
+
 def changed(**policy: Any) -> World:
     """Three vassals that accept, of which one has its turn, and the others wait."""
     world = World()
@@ -31,8 +37,8 @@ def changed(**policy: Any) -> World:
     world.happen("daemon_ready")
     for name in NAMES:
         world.happen("vassal_added", name, "one", spec=Spec(1, "c1"))
-        world.bear(world.processes[name])
-        world.say(world.processes[name], "vassal_accepting")
+        world.bear(process(world, name))
+        world.say(process(world, name), "vassal_accepting")
     for name in NAMES:
         world.happen("vassal_changed", name, "one", spec=Spec(2, "c2"))
     return world
@@ -41,7 +47,7 @@ def changed(**policy: Any) -> World:
 def first_fails() -> World:
     """The same, and the first one dies of its change."""
     world = changed()
-    world.end(world.processes["a.ini"], 1)
+    world.end(process(world, "a.ini"), 1)
     return world
 
 
