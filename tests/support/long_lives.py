@@ -7,7 +7,7 @@ from emperord.daemon.core.actions import recorded
 from emperord.daemon.core.deploys import Deploys
 from emperord.daemon.core.fleet import Fleet, to_json
 from emperord.journal import chain
-from emperord.journal.events import Announced, Event
+from emperord.journal.events import Announced, Event, OperatorRequested, Spec
 from emperord.journal.store import Journal, Snapshot
 from journal_builder import Builder
 from msgspec.structs import replace
@@ -38,12 +38,20 @@ def waits_for_a_client(builder: Builder) -> None:
 def with_texts(event: Event, texts: dict[str, bytes]) -> Event:
     """The event with a config that has a text."""
     body = event.body
-    if not isinstance(body, Announced) or body.spec.config is None:
-        return event
-    text = body.spec.config.encode()
+    if isinstance(body, Announced):
+        return replace(event, body=replace(body, spec=_with_text(body.spec, texts)))
+    if isinstance(body, OperatorRequested) and body.back_to is not None:
+        return replace(event, body=replace(body, back_to=_with_text(body.back_to, texts)))
+    return event
+
+
+def _with_text(spec: Spec, texts: dict[str, bytes]) -> Spec:
+    if spec.config is None:
+        return spec
+    text = spec.config.encode()
     digest = chain.digest(text)
     texts[digest] = text
-    return replace(event, body=replace(body, spec=replace(body.spec, config=digest)))
+    return replace(spec, config=digest)
 
 
 def write(path: Path, events: list[Event], snapshot_every: int) -> None:
