@@ -42,7 +42,7 @@ def command(
     path: str, what: str | None, monitor: str | None, reason: str, timeout: float, no_wait: bool,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """How the changes go that are carried out a few at a time (--rollout). Waits for their end.
+    """How far the changes of --rollout are. Waits for their end.
 
     continue: those that are held back, as others failed before them, have their turn after all.
     abort: those that wait keep their former configs until their source changes them again.

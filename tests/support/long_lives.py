@@ -7,7 +7,7 @@ from emperord.daemon.core.actions import recorded
 from emperord.daemon.core.deploys import Deploys
 from emperord.daemon.core.fleet import Fleet, to_json
 from emperord.journal import chain
-from emperord.journal.events import Announced, Event, OperatorRequested, Spec
+from emperord.journal.events import Announced, Event, OperatorRequested
 from emperord.journal.store import Journal, Snapshot
 from journal_builder import Builder
 from msgspec.structs import replace
@@ -36,22 +36,18 @@ def waits_for_a_client(builder: Builder) -> None:
 
 
 def with_texts(event: Event, texts: dict[str, bytes]) -> Event:
-    """The event with a config that has a text."""
+    """The event with a config that has a text. An operator goes back to one that a source gave."""
     body = event.body
-    if isinstance(body, Announced):
-        return replace(event, body=replace(body, spec=_with_text(body.spec, texts)))
+    if isinstance(body, Announced) and body.spec.config is not None:
+        text = body.spec.config.encode()
+        digest = chain.digest(text)
+        texts[digest] = text
+        return replace(event, body=replace(body, spec=replace(body.spec, config=digest)))
     if isinstance(body, OperatorRequested) and body.back_to is not None:
-        return replace(event, body=replace(body, back_to=_with_text(body.back_to, texts)))
+        digest = chain.digest((body.back_to.config or "").encode())
+        config = digest if digest in texts else None
+        return replace(event, body=replace(body, back_to=replace(body.back_to, config=config)))
     return event
-
-
-def _with_text(spec: Spec, texts: dict[str, bytes]) -> Spec:
-    if spec.config is None:
-        return spec
-    text = spec.config.encode()
-    digest = chain.digest(text)
-    texts[digest] = text
-    return replace(spec, config=digest)
 
 
 def write(path: Path, events: list[Event], snapshot_every: int) -> None:
