@@ -1,7 +1,8 @@
 """Sockets that are kept for a program (``listen`` in its settings), over all of its attempts.
 
 The host opens them when it starts the vassal, and closes those that the vassal no longer wants. An
-``unlisten`` closes them all. So most of the table knows nothing of them.
+``unlisten`` closes them all. So most of the table knows nothing of them. A start that fails may
+have closed them or not. So the end of a vassal that once had some orders it, and may close none.
 
 A change of the addresses of a vassal that runs is the exception. The new ones are opened before
 its process is stopped: an address that cannot be had must not cost the service that there is. The

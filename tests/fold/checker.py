@@ -132,7 +132,8 @@ class Checker:
             must(action.config == spec.config, f"spawn {name}: another config")
             must(action.attempt == fleet.seq, f"spawn {name}: not named by its event")
             self.alive.add((name, fleet.seq))
-            (self.kept.add if "listen" in spec.settings else self.kept.discard)(name)
+            if "listen" in spec.settings:  # without, sockets are kept until the host starts it
+                self.kept.add(name)
         else:
             alive = (name, action.attempt) in self.alive
             must(alive, f"{action.do} {name}: attempt {action.attempt} is not alive")

@@ -1,7 +1,11 @@
 """Sockets that are kept for a program (``listen``): when they are opened first, and given back."""
 
 import pytest
+from emperord.daemon.core.actions import Action, recorded
+from emperord.journal.events import Spec
 from emperord.replay.testing.fleets import BareFleet
+
+from .world import World
 
 SERVER = "[emperor]\ncommand = serve\n"
 ONE = SERVER + "listen = 127.0.0.1:8000\n"
@@ -107,3 +111,18 @@ def test_without_addresses_nothing_is_given_back() -> None:
     fleet.removed("a.ini")
     fleet.feed("exited", "a.ini", code=0)
     assert fleet.orders == []
+
+
+def test_sockets_of_before_may_be_kept_until_a_start_without_them() -> None:
+    world = World()
+    world.start_daemon(lambda: True, lambda: "alive")
+    world.happen("daemon_ready")
+    settings = {"command": "serve", "listen": ":90"}
+    world.happen("vassal_added", "a.ini", "one", spec=Spec(1, settings=settings))
+    (process,) = world.processes.values()
+    world.end(process)
+    world.happen("vassal_changed", "a.ini", "one", spec=Spec(2, settings={"command": "serve"}))
+    (process,) = world.processes.values()
+    world.happen("vassal_removed", "a.ini", "one")
+    world.end(process)  # the checker knows that the order to close them is no mistake
+    assert world.journal[-1][1] == recorded([Action("unlisten", "a.ini")])
