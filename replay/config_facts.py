@@ -19,9 +19,7 @@ def config_facts(vassal: Vassal, fleet: Fleet) -> Iterator[tuple[str, str]]:
     """Labels and texts; one where the process has what is wanted, or there is no process."""
     unchecked = unchecked_text(vassal, fleet.rollouts)
     if unchecked is not None:
-        back = vassal.refused is not None and vassal.refused.rolled_back
-        label = "rollback" if back else "preflight" if vassal.waits_in is None else "rollout"
-        yield label, shown(unchecked)
+        yield _label(vassal), shown(unchecked)
     second = second_text(vassal)
     if second is not None:
         yield "replacement", second
@@ -35,3 +33,12 @@ def config_facts(vassal: Vassal, fleet: Fleet) -> Iterator[tuple[str, str]]:
     step = due_text(vassal, in_line(fleet))
     if step is not None:
         yield "due", step
+
+
+def _label(vassal: Vassal) -> str:
+    """The part of a deploy that keeps a wanted config from running."""
+    if vassal.refused is not None and vassal.refused.rolled_back:
+        return "rollback"
+    if vassal.waits_in is not None:
+        return "rollout"
+    return "preflight" if "preflight" in vassal.spec.settings else "refused"

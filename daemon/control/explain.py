@@ -124,7 +124,8 @@ def _of_target(vassal: Vassal, policy: Policy) -> Iterator[str]:
     unchecked = unchecked_text(vassal, {})
     if unchecked is not None:
         yield unchecked
-    until = "until a preflight passes"
+    checked = "preflight" in vassal.spec.settings
+    until = "until a preflight passes" if checked else "until it changes, or a retry succeeds"
     if vassal.waits_in is not None:
         yield f"its change waits for its turn in rollout {vassal.waits_in}, or is held back"
         until = "until then"
