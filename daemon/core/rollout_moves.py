@@ -29,6 +29,7 @@ from .actions import Action
 from .blame import Blame
 from .fleet import Fleet, Vassal
 from .reloads import awaits_ready, tells
+from .replacement import NOT_REPLACED
 from .rollout import Closed, Rollout, Turn
 from .starts import bar_reason
 from .steps import Actions, mercy, seconds
@@ -299,6 +300,8 @@ def _verdict_up(vassal: Vassal, turn: Turn) -> str | None:
         return None
     if vassal.unopened is not None:
         return f"its sockets could not be opened: {vassal.unopened}"
+    if vassal.reason is not None and vassal.reason.startswith(NOT_REPLACED):
+        return vassal.reason
     if turn.attempt is None or vassal.phase == "accepting":
         return ""  # its change waits for its next start, or it has told that it accepts
     if tells(vassal) and not vassal.slot:

@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from emperord.daemon.core.actions import Action
 from emperord.daemon.core.fleet import Fleet, Vassal, Waiting
-from emperord.journal.events import Event
+from emperord.journal.events import Event, Spec
 
 from .approvals import Approvals
 from .rollouts import Rollouts
@@ -163,7 +164,7 @@ class Checker:
                 if vassal.slot:
                     must(vassal.deadline is not None, f"{name} may hold its slot for ever")
                 aim = vassal.kept or vassal.spec
-                current = vassal.due or vassal.running == aim or _waits(vassal)
+                current = vassal.due or runs(vassal, aim) or _waits(vassal)
                 current = current or vassal.check is not None or vassal.refused is not None
                 current = current or vassal.waits_in is not None
                 current = current or (vassal.candidate is not None and vassal.candidate.tries)
@@ -253,9 +254,15 @@ class Checker:
             # Other users than before, or a restart that belongs to the turn of its reload.
             self.overtaken = {user: Counter() for user in now}
             return
-        for name in dict.fromkeys(action.vassal for action in actions):
-            if name in self.holders and name not in before:
-                self._note_turn(fleet, self.holders[name], {*before.values()})
+        turns = [
+            self.holders[name]
+            for name in dict.fromkeys(action.vassal for action in actions)
+            if name in self.holders and name not in before
+        ]
+        for user in self.overtaken.keys() - now - {*turns}:
+            del self.overtaken[user]  # its last one that waited was barred, or is gone
+        for turn in turns:
+            self._note_turn(fleet, turn, {*before.values()})
         self.overtaken = {user: self.overtaken.get(user, Counter()) for user in now}
 
     def _note_turn(self, fleet: Fleet, turn: str, had: set[str]) -> None:
@@ -273,6 +280,17 @@ class Checker:
             must(vassal is not None, f"{name} waits for an address and does not exist")
             if vassal is not None and vassal.phase == "barred":
                 must(holder in self.sockets, f"{name} is barred for {holder}, which has no address")
+
+
+def runs(vassal: Vassal, spec: Spec) -> bool:
+    """Whether it runs this spec.
+
+    A copy of the same text may serve on: a replacement by the file is a reload, and can fail.
+    """
+    ran = vassal.running
+    if ran is not None and ran.copy and spec.settings.get("reload") == "replace":
+        ran = msgspec.structs.replace(ran, copy=spec.copy)
+    return ran == spec
 
 
 def _waits(vassal: Vassal) -> bool:

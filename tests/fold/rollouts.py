@@ -104,10 +104,10 @@ def _has_changed(fleet: Fleet, name: str) -> bool:
     vassal = fleet.vassals[name]
     if vassal.phase == "barred":
         return vassal.done
+    if vassal.phase == "listening":  # it ran the former one
+        return vassal.target is vassal.spec
     waits = vassal.spec.settings.get("reload") == "none"
-    return vassal.phase in ("ready", "accepting", "listening") and (
-        waits or vassal.running == vassal.spec
-    )
+    return vassal.phase in ("ready", "accepting") and (waits or vassal.running == vassal.spec)
 
 
 def _continues(event: Event) -> bool:

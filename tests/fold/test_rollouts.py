@@ -170,3 +170,46 @@ def test_the_events_of_many_changes_are_linear() -> None:
         if not rollout.turning:
             script.feed("rollout due")
     assert len(script.events) - before < 2 * len(names) + 10
+
+
+def test_one_that_listens_has_changed_when_its_next_start_will_use_the_change() -> None:
+    world = World()
+    world.policy = Policy(rollout="1")
+    world.start_daemon(lambda: True, lambda: "alive")
+    world.happen("daemon_ready")
+    world.happen("vassal_added", "a.ini", "one", spec=Spec(1, "c1", socket=":80"))
+    change = Spec(2, "c2", socket=":80", settings={"preflight": "check"})
+    world.happen("vassal_changed", "a.ini", "one", spec=change)
+    world.end_check("a.ini", passes=True)
+    (rollout,) = world.fleet.rollouts.values()
+    assert (list(rollout.done), world.fleet.vassals["a.ini"].phase) == (["a.ini"], "listening")
+    world.happen("connection_waiting", "a.ini")
+    assert world.fleet.vassals["a.ini"].running == change
+
+
+def test_a_new_instance_of_the_same_config_that_fails_is_a_failure_of_the_rollout() -> None:
+    """The old one serves on, with a copy of its text, as its file is the same."""
+    world = World()
+    world.policy = Policy(rollout="1", max_starting=4)
+    spec = Spec(1, "c1", "/etc/x", settings={"listen": ":90", "reload": "replace"})
+    world.start_daemon(lambda: True, lambda: "alive")
+    for name in NAMES[:2]:
+        world.happen("vassal_added", name, "one", spec=spec)
+    for name in NAMES[:2]:
+        world.happen("vassal_changed", name, "one", spec=spec)
+    world.happen("daemon_ready")
+    for name in ("b.ini", "a.ini"):
+        world.bear(process(world, name))
+        world.say(process(world, name), "vassal_accepting")
+    vassal = world.fleet.vassals["b.ini"]  # its turn has come
+    assert vassal.candidate is not None
+    (second,) = (
+        each
+        for each in world.processes.values()
+        if each.attempt != vassal.attempt and each.vassal == "b.ini"
+    )
+    world.end(second, 1)
+    assert vassal.running is not None
+    assert (vassal.running.copy, vassal.refused, vassal.phase) == (True, None, "accepting")
+    told = "not replaced: its new instance ended: exit code 1"
+    assert world.fleet.rolled["one"].failed == {"b.ini": told}

@@ -169,3 +169,15 @@ def test_what_waits_under_the_first_rules_waits_on_under_the_present_ones(lines:
     script.feed("daemon ready")
     orders = [line for line in script.feed("accepting hangs.ini") if line.startswith("=>")]
     assert len(orders) == 1
+
+
+def test_a_user_whose_last_vassal_is_barred_waits_for_no_turn() -> None:
+    tenants = Tenants(slots=1, tyrant=False)
+    tenants.feed("daemon ready")
+    for line in ("a.ini uid=5 gid=5", "b.ini uid=6", "c.ini uid=5 gid=5"):
+        tenants.feed(f"added {line} from=5")
+    tenants.script.feed("policy max_starting=4 tyrant=yes")
+    for line in ("daemon started", "exited a.ini away=yes", "daemon ready"):
+        tenants.feed(line)  # the checker counts the starts while others wait
+    phases = {name: vassal.phase for name, vassal in tenants.fleet.vassals.items()}
+    assert phases == {"a.ini": "starting", "b.ini": "barred", "c.ini": "starting"}
