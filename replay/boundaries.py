@@ -15,6 +15,8 @@ import msgspec
 from ..daemon.core.actions import Action
 from ..daemon.core.deploys import Deploy, Deploys
 from ..daemon.core.fleet import Fleet, Phase, Vassal
+from ..daemon.core.rollout import Rollout
+from ..daemon.core.rollout_moves import is_held_back
 from ..journal.events import Event
 from ..journal.policy import Policy
 from ..journal.reading import Reader
@@ -24,7 +26,8 @@ class Note(msgspec.Struct, frozen=True, omit_defaults=True):
     """An event that may say something of the deploy that a vassal had open.
 
     ``vassal`` is what that was after the event, ``phase`` the one before it. With ``order``, the
-    event gave it. ``superseded``: the event is the next deploy of the name.
+    event gave it. ``superseded``: the event is the next deploy of the name. ``by_rollout``: the
+    event is about its rollout. ``held_back``: its change was so after the event.
     """
 
     seq: int
@@ -35,6 +38,8 @@ class Note(msgspec.Struct, frozen=True, omit_defaults=True):
     patience: float = 0.0
     superseded: bool = False
     second: int | None = None  # the candidate that it had before the event
+    by_rollout: bool = False
+    held_back: bool = False
 
 
 class Following(Deploys):
@@ -63,9 +68,21 @@ class Following(Deploys):
         if self.open[name].seq < 0:
             vassal, patience = _copied(fleet, name), fleet.policy.start_patience
             second = self.second
-            note = Note(event.seq, name, vassal, phase, patience=patience, second=second)
+            held_back = _is_held_back(fleet, vassal)
+            note = Note(
+                event.seq, name, vassal, phase,
+                patience=patience, second=second, held_back=held_back,
+            )  # fmt: skip
             self.notes.append(note)
         super().look(fleet, event, phase, name)
+
+    def see_rollout(self, fleet: Fleet, event: Event, name: str) -> None:
+        if self.open[name].seq < 0:
+            vassal = _copied(fleet, name)
+            held_back = _is_held_back(fleet, vassal)
+            note = Note(event.seq, name, vassal, by_rollout=True, held_back=held_back)
+            self.notes.append(note)
+        super().see_rollout(fleet, event, name)
 
     def order(self, fleet: Fleet, event: Event, actions: Sequence[Action]) -> None:
         for action in actions:
@@ -83,6 +100,10 @@ class Following(Deploys):
         if deploy is not None and deploy.seq < 0:
             self.notes.append(Note(event.seq, name, superseded=True))
         super().supersede(name, event)
+
+
+def _is_held_back(fleet: Fleet, vassal: Vassal | None) -> bool:
+    return vassal is not None and is_held_back(fleet, vassal)
 
 
 def _copied(fleet: Fleet, name: str) -> Vassal | None:
@@ -133,8 +154,14 @@ def _apply(follower: Deploys, note: Note, event: Event) -> None:
     fleet = Fleet(policy=Policy(start_patience=note.patience))
     if note.vassal is not None:
         fleet.vassals[note.name] = note.vassal
+        if note.held_back and note.vassal.waits_in is not None:
+            rollout = Rollout(note.vassal.waits_in, event.at, note.vassal.monitor, 1)
+            rollout.held = event.seq
+            fleet.rollouts[rollout.seq] = rollout
     if note.superseded:
         follower.supersede(note.name, event)
+    elif note.by_rollout:
+        follower.see_rollout(fleet, event, note.name)
     elif note.order is not None:
         follower.order(fleet, event, [note.order])
     else:

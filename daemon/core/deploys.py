@@ -285,15 +285,18 @@ class Deploys:
             if event.seq in (rollout.held, rollout.aborted):
                 names += rollout.names
         for name in names:
-            deploy = self.open.get(name)
-            if deploy is None:
-                continue
-            was = deploy.outcome, deploy.outcome_seq
-            _of_phase(fleet, deploy, event, fleet.vassals.get(name))
-            if deploy.settled:
-                del self.open[name]
-            if deploy.settled or was != (deploy.outcome, deploy.outcome_seq):
-                self.touched[deploy.seq] = deploy
+            if name in self.open:
+                self.see_rollout(fleet, event, name)
+
+    def see_rollout(self, fleet: Fleet, event: Event, name: str) -> None:
+        """See what an event about a rollout says of an open deploy."""
+        deploy = self.open[name]
+        was = deploy.outcome, deploy.outcome_seq
+        _of_phase(fleet, deploy, event, fleet.vassals.get(name))
+        if deploy.settled:
+            del self.open[name]
+        if deploy.settled or was != (deploy.outcome, deploy.outcome_seq):
+            self.touched[deploy.seq] = deploy
 
     def order(self, fleet: Fleet, event: Event, actions: Sequence[Action]) -> None:
         """Note which attempt runs the config of an open deploy."""

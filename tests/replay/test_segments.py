@@ -159,6 +159,30 @@ def test_deploys_that_are_open_for_long(tmp_path: Path, monkeypatch: pytest.Monk
     assert answers.given[1:] == [None] * 3
 
 
+def test_deploys_that_wait_in_a_rollout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "journal.db"
+    with building(str(path), snapshot_every=4) as builder:
+        builder.start(rollout="1")
+        names = ("a.ini", "b.ini", "c.ini", "d.ini")
+        for name in names:
+            builder.up(name)
+            builder.accepting(name)
+        for name in names:
+            builder.changed(name, b"new\n")
+        for number in range(6):
+            builder.up(f"other{number}.ini")
+        builder.exited("a.ini", code=1)  # the others are held back
+        for number in range(6, 12):
+            builder.up(f"other{number}.ini")
+    with closing(sqlite3.connect(path)) as db:
+        held = db.execute("SELECT count(*) FROM deploy WHERE outcome = 'held'").fetchone()
+    assert held == (3,)
+    alone = in_order(path, monkeypatch)
+    answers = Answers(monkeypatch, 4, processes=1)
+    assert told(path) == alone
+    assert answers.given[0] is not None
+
+
 # Random lives
 
 
