@@ -11,6 +11,7 @@ from emperord.journal.chain import digest
 from .trouble import must
 
 REFUSED: Final = "a refused config never serves"
+COMES_BACK: Final = "a rolled back config comes back only by a change"
 
 
 class Approvals:
@@ -22,12 +23,14 @@ class Approvals:
         self._checks: dict[str, int] = {}  # under way, by the event that ordered them
         self._orders: dict[str, tuple[int, str | None]] = {}  # the last: attempt and config
         self._refused: set[tuple[str, str]] = set()  # vassal and config
+        self._back: set[str] = set()  # vassals whose wanted spec is rolled back
         self._ran: dict[str, dict[str, Any]] = {}  # of the last starts or reloads
         self._tried: dict[str, dict[str, Any]] = {}  # of those that run beside, to replace it
 
     def announced(self, vassal: str, spec: dict[str, Any], *, same_owner: bool) -> bool:
         """Its source says so; whether that may be started at once."""
         self._wanted[vassal] = spec
+        self._back.discard(vassal)
         self._tried.pop(vassal, None)
         if "preflight" not in spec.get("settings", {}):
             self._approve(vassal)
@@ -61,12 +64,19 @@ class Approvals:
         self.may[vassal] = spec = self._wanted[vassal]
         self._refused.discard((vassal, spec.get("config", "")))
 
+    def rolled_back(self, vassal: str, spec: dict[str, Any]) -> None:
+        """Its wanted spec has failed, and this one is started in its place."""
+        self._back.add(vassal)
+        self._refused.add((vassal, self._wanted[vassal].get("config", "")))
+        self.may[vassal] = spec
+
     def removed(self, vassal: str) -> None:
         """It is no longer wanted. Its approved spec is known until it is forgotten."""
         self._wanted.pop(vassal, None)
 
     def released(self, vassal: str) -> None:
         """It is forgotten."""
+        self._back.discard(vassal)
         self.may.pop(vassal, None)
         self._checks.pop(vassal, None)
 
@@ -122,10 +132,13 @@ class Approvals:
         if again:
             return
         approved = self.may.get(vassal, {}).get("config")
-        rule = "starts what is wanted" if self.holds(vassal) else REFUSED
+        rule = "starts what is wanted" if self.holds(vassal) else self._rule(vassal)
         must(config == approved, rule, f"{order} of {vassal} with {config}, not {approved}")
 
     def runs(self, vassal: str, text: str) -> None:
         """A process has loaded this text."""
         refused = (vassal, digest(text.encode())) in self._refused
-        must(not refused, REFUSED, f"{vassal} runs {text!r}, which its preflight refused")
+        must(not refused, self._rule(vassal), f"{vassal} runs {text!r}, which was refused")
+
+    def _rule(self, vassal: str) -> str:
+        return COMES_BACK if vassal in self._back else REFUSED

@@ -9,7 +9,7 @@ from emperord.daemon.core import replacement, slots, target
 from emperord.daemon.core.actions import Action
 from emperord.daemon.core.deploys import Deploys
 from emperord.daemon.core.draft import Draft
-from emperord.daemon.core.fleet import Fleet, Phase, Pressure
+from emperord.daemon.core.fleet import Fleet, Good, Phase, Pressure
 from emperord.daemon.core.fold import fold
 from emperord.daemon.loop import pending, shell
 from emperord.daemon.loop.shell import Shell
@@ -18,9 +18,10 @@ from emperord.journal.events import Adopted, Event, PreflightPassed, SpawnFailed
 from emperord.journal.service_events import ListenOpened
 
 from . import disk
-from .approvals import REFUSED
+from .approvals import COMES_BACK, REFUSED
 from .conditions import LATE, SICK
 from .replacements import BEFORE
+from .rollbacks import TAKEN_BACK, TO_GOOD
 from .services import MORE_TIME, OPENS
 
 
@@ -334,6 +335,43 @@ def _forgets_failed_replacements(fleet: Fleet, event: Event) -> list[Action]:
     return actions
 
 
+def _tries_rolled_back_again(fleet: Fleet, event: Event) -> list[Action]:
+    """When the good config has ended, the one that was rolled back is tried again."""
+    vassal = fleet.vassals.get(event.vassal or "")
+    if vassal is None or vassal.refused is None or vassal.phase == "stopping":
+        return fold(fleet, event)
+    if vassal.refused.rolled_back and event.kind == "exited":
+        target.settle(vassal)
+    return fold(fleet, event)
+
+
+def _counts_failures(fleet: Fleet, event: Event, failures: int) -> list[Action]:
+    """So many failures of each change are known, whatever has happened."""
+    vassal = fleet.vassals.get(event.vassal or "")
+    good = None if vassal is None else vassal.good
+    if vassal is not None and good is not None and good.spec is not None:
+        vassal.good = msgspec.structs.replace(good, failures=failures)
+    return fold(fleet, event)
+
+
+def _rolls_nothing_back(fleet: Fleet, event: Event) -> list[Action]:
+    """However often a change fails, it is not taken back."""
+    return _counts_failures(fleet, event, 0)
+
+
+def _rolls_back_at_once(fleet: Fleet, event: Event) -> list[Action]:
+    """One failure is enough."""
+    return _counts_failures(fleet, event, 1)
+
+
+def _takes_all_for_good(fleet: Fleet, event: Event) -> list[Action]:
+    """Each config from before is good, whether it was accepting or not."""
+    vassal = fleet.vassals.get(event.vassal or "")
+    if vassal is not None and event.kind == "vassal_changed" and not vassal.is_open:
+        vassal.good = Good()
+    return fold(fleet, event)
+
+
 FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     "start is overlooked": (
         overlooks("operator_requested", "start"),
@@ -366,6 +404,10 @@ FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     "health is overlooked": (overlooks("health_lost"), (SICK,)),
     "new instances are not awaited": (_replaces_at_once, (BEFORE,)),
     "failed replacements are forgotten": (_forgets_failed_replacements, (REFUSED, "settles")),
+    "rolled back configs are tried again": (_tries_rolled_back_again, (COMES_BACK,)),
+    "nothing is rolled back": (_rolls_nothing_back, (TAKEN_BACK,)),
+    "one failure is rolled back": (_rolls_back_at_once, (TAKEN_BACK,)),
+    "all is good to go back to": (_takes_all_for_good, (TO_GOOD,)),
     "nothing is forgiven": (_forgives_nothing, ("punished no longer",)),
     "nobody waits": (_never_waits, ("throttled",)),
     "the order of sources is overlooked": (_first_come, ("settles", "starts what is wanted")),

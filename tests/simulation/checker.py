@@ -14,6 +14,7 @@ from .conditions import SICK, Conditions
 from .pacing import Attempt
 from .processes import Processes
 from .replacements import Replacements
+from .rollbacks import Rollbacks
 from .services import Services
 from .trouble import must
 from .turns import Turns
@@ -56,6 +57,7 @@ class Checker(Processes):
         self.restarted_if_sick: set[Attempt] = set()
         self.turns = Turns(self)
         self.replacements = Replacements(self)
+        self.rollbacks = Rollbacks(self)
         self.services = Services(self)
 
     # The record
@@ -71,6 +73,7 @@ class Checker(Processes):
             must(not mine, "no errors of its own", f"event {seq}: {kind} {body}")
             told, orders = json.loads(body), json.loads(actions)
             self.turns.before(kind, vassal, told)
+            self.rollbacks.before(kind, vassal, told)
             self._follow(kind, monitor, vassal, told)
             self.services.follow(kind, vassal, told)
             self._check_at_once(kind, vassal, told, orders)
@@ -148,7 +151,7 @@ class Checker(Processes):
         do, vassal = action["do"], action["vassal"]
         self.approvals.ordered(action)
         if do in ("spawn", "reload"):
-            self.approvals.to_run(vassal, action)
+            self._run(do, Attempt(vassal, action["attempt"]), action)
         if do == "spawn":
             self._spawn(vassal, Attempt(vassal, action["attempt"]))
         elif do in ("stop", "kill", "retire", "reload"):
@@ -168,6 +171,15 @@ class Checker(Processes):
                 self.starting.pop(attempt, None)
                 self.reloading.discard(attempt)
                 self._end_quiet(vassal)
+
+    def _run(self, do: str, attempt: Attempt, action: dict[str, Any]) -> None:
+        """A process is to run a config."""
+        config = action.get("config")
+        if do == "spawn" and self.rollbacks.to_start(attempt, config):
+            self.failures.pop(attempt.vassal, None)
+            self._forgive_all([attempt.vassal])  # a good config does not wait
+        self.approvals.to_run(attempt.vassal, action)
+        self.rollbacks.ran(attempt, config)
 
     def _end_ordered(self, kind: str, about: str | None, body: Any, action: dict[str, Any]) -> None:
         """A process is ordered to end."""
@@ -193,6 +205,7 @@ class Checker(Processes):
         unready = kind == "deadline_passed" and about == vassal and attempt in self.unready
         sick = kind == "health_lost" and about == vassal
         if attempt not in self.told:
+            self.rollbacks.stopped(kind, attempt)
             self.services.check_end(kind, attempt, action["do"], unready=unready, late=late)
         if (unready or sick) and attempt not in self.told:
             self._fail(vassal)

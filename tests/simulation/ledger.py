@@ -9,12 +9,14 @@ from .trouble import must
 
 if typing.TYPE_CHECKING:
     from .replacements import Replacements
+    from .rollbacks import Rollbacks
 
 
 class Ledger(Pacing):
     """Follows the rows one by one."""
 
     replacements: "Replacements"
+    rollbacks: "Rollbacks"
 
     def __init__(self) -> None:
         super().__init__()
@@ -144,6 +146,7 @@ class Ledger(Pacing):
     def _take(self, vassal: str, owner: str, spec: dict[str, Any]) -> None:
         """Its owner says that it is so."""
         same_owner = self.owner.get(vassal) == owner
+        self.rollbacks.announced(vassal, anew=not same_owner or vassal not in self.wanted)
         self.owner[vassal], self.wanted[vassal] = owner, spec
         self.replacements.announced(vassal, spec)
         if self.approvals.announced(vassal, spec, same_owner=same_owner):

@@ -30,6 +30,9 @@ KEEPING: Final = ("keeps",)
 OWN: Final = PROGRAMS + AWAITED + NOTIFYING + KEEPING  # all that have a command
 PREFLIGHTS: Final = ("passes", "passes", "fails", "hangs")
 REPLACES: Final = "replaces"  # of what a source puts: reload = replace
+ROLLS: Final = "rolls"  # of what a source puts: rollback = 2
+# Changes of vassals that are rolled back; one of them works.
+_CHANGES: Final = ("crashes", "crashes", "never", "fickle", "noexec", "late", "mum", "healthy")
 NAMES: Final = ("a.ini", "b.ini", "c.ini", "d.ini", "e.ini")
 SOURCES: Final = ("files", "rows", "messages")
 # Moments at which a daemon can be made to crash; how they are met is in host.py and disk.py.
@@ -87,6 +90,7 @@ def write(seed: int, *, hops: bool = False) -> Script:
     steps = _with_settings(Random(f"{seed}/settings"), steps)
     steps = _with_services(Random(f"{seed}/services"), steps)
     steps = _with_replacements(Random(f"{seed}/replacements"), steps)
+    steps = _with_rollbacks(Random(f"{seed}/rollbacks"), steps, length)
     extra = Random(f"{seed}/hops").randint(0, 5) if hops else 0
     return Script(seed, tuple(steps), length, most, graceful, forgive, ceiling, extra)
 
@@ -141,6 +145,30 @@ def _with_replacements(rng: Random, steps: list[Step]) -> list[Step]:
         else step
         for step in steps
     ]
+
+
+def _with_rollbacks(rng: Random, steps: list[Step], length: float) -> list[Step]:
+    """In some seeds the changes are rolled back when they fail, and there are more of them.
+
+    How one that is on demand, is replaced, or has kept sockets goes back is not followed.
+    """
+    if rng.random() >= 0.25 or any("keeps" in step.what.split() for step in steps):
+        return steps
+    found = []
+    for step in steps:
+        if step.do != "put":
+            found.append(step)
+            continue
+        name, behaviour, *more = step.what.split()
+        if _is_on_demand(behaviour) or rng.random() < 0.4:
+            behaviour = "healthy"
+        words = [name, behaviour, *(word for word in more if word != REPLACES), ROLLS]
+        found.append(msgspec.structs.replace(step, what=" ".join(words)))
+        again = round(step.at + rng.uniform(1.0, 4.0), 3)
+        if rng.random() < 0.8 and again < length:
+            change = f"{name} {rng.choice(_CHANGES)} {ROLLS}"
+            found.append(msgspec.structs.replace(step, at=again, what=change))
+    return sorted(found, key=lambda step: step.at)
 
 
 def _is_on_demand(what: str) -> bool:

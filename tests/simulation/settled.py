@@ -83,6 +83,8 @@ def _wrong(world: "World", name: str, claims: dict[str, Spec], vassal: Vassal | 
     refused = vassal.spec.settings.get("preflight", "passes") != "passes"
     if vassal.refused is not None and name in world.checker.replacements.names:
         refused = True  # its new instance may have been ended by a fault
+    if vassal.refused is not None and vassal.refused.rolled_back:
+        refused = "rollback" in vassal.spec.settings
     if (vassal.refused is not None) != refused or world.checker.approvals.holds(name) == refused:
         return f"its config is {'' if vassal.refused else 'not '}refused"
     if refused and vassal.target is None:

@@ -15,7 +15,7 @@ from emperord.journal.chain import digest
 from emperord.journal.events import Spec
 from emperord.monitors import contract as c
 
-from .script import AWAITED, KEEPING, NOTIFYING, OWN, REPLACES
+from .script import AWAITED, KEEPING, NOTIFYING, OWN, REPLACES, ROLLS
 
 FREQUENCY: Final = 0.8  # seconds between listings
 
@@ -74,9 +74,12 @@ class Source:
 
     def put(self, name: str, behaviour: str, *more: str, ts: bool = True) -> None:
         """It has this vassal now, or has it otherwise than before."""
-        preflight = next((word for word in more if word != REPLACES), "")
+        preflight = next((word for word in more if word not in (REPLACES, ROLLS)), "")
         self._ts += 1
         deaf = "!" if behaviour in ("deaf", "silent") else ""
+        settings = _settings(behaviour, preflight, self._ts, replaces=REPLACES in more)
+        if ROLLS in more:
+            settings = dict(sorted((settings | {"rollback": "2"}).items()))
         text = f"{behaviour} {self._ts} of {self.kind}{deaf}".encode()
         self._texts[digest(text)] = text.decode()
         spec = Spec(
@@ -84,7 +87,7 @@ class Source:
             config=digest(text),
             path=f"/simulated/{name}" if self.kind == "files" else None,
             socket={"demand": f"@{name}", "shares": "@shared"}.get(behaviour),
-            settings=_settings(behaviour, preflight, self._ts, replaces=REPLACES in more),
+            settings=settings,
         )
         self._change(name, c.Seen(spec, text))
 
