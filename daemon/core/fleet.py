@@ -43,6 +43,7 @@ PHASES: Final[tuple[Phase, ...]] = (
     "held",
     "barred",
 )
+Line = Literal["express", "queue", "retries"]  # for a slot; slots.py says which is next
 # The phases in which an attempt exists, so a process may.
 UP: Final[frozenset[Phase]] = frozenset(("starting", "ready", "accepting", "reloading", "stopping"))
 
@@ -222,7 +223,7 @@ class Waiting(msgspec.Struct, omit_defaults=True):
     express: dict[str, None] = {}
     queue: dict[str, None] = {}
     retries: dict[str, None] = {}
-    last: Literal["express", "queue", "retries"] = "retries"  # the line that had the last turn
+    last: Line = "retries"  # the line that had the last turn
 
 
 class Fleet(msgspec.Struct):

@@ -23,16 +23,15 @@ Before ``SHARES``, all vassals had the same three lines. Reloads and starts took
 ``retries`` came when ``queue`` was empty.
 """
 
-from typing import Final, Literal
+from typing import Final
 
 from ...journal.events import Event
 from . import rules
-from .fleet import Fleet, Vassal, Waiting
+from .fleet import Fleet, Line, Vassal, Waiting
 
-_Line = Literal["express", "queue", "retries"]
-_LINES: Final[tuple[_Line, ...]] = ("express", "queue", "retries")
+_LINES: Final[tuple[Line, ...]] = ("express", "queue", "retries")
 # By the line that had the last turn, the order in which they are asked.
-_TURNS: Final[dict[_Line, tuple[_Line, ...]]] = {
+_TURNS: Final[dict[Line, tuple[Line, ...]]] = {
     "express": ("queue", "retries", "express"),
     "queue": ("retries", "express", "queue"),
     "retries": ("express", "queue", "retries"),
@@ -58,13 +57,13 @@ def user_of(fleet: Fleet, vassal: Vassal) -> str:
 def join(fleet: Fleet, vassal: Vassal, event: Event) -> None:
     """It waits from now on, or goes on waiting where it does."""
     if vassal.due or (event.kind == "operator_requested" and event.vassal is not None):
-        line: _Line = "express"
+        line: Line = "express"
     else:
         line = "retries" if vassal.deaths else "queue"
     _put(fleet, vassal, line)
 
 
-def _put(fleet: Fleet, vassal: Vassal, line: _Line) -> None:
+def _put(fleet: Fleet, vassal: Vassal, line: Line) -> None:
     if not rules.holds(fleet, rules.SHARES):
         getattr(fleet, line)[vassal.name] = None
         return
@@ -113,7 +112,7 @@ def renew(fleet: Fleet, vassal: Vassal) -> None:
         _put(fleet, vassal, "queue" if line == "retries" else line)
 
 
-def _line_of(fleet: Fleet, vassal: Vassal) -> _Line | None:
+def _line_of(fleet: Fleet, vassal: Vassal) -> Line | None:
     lines: Fleet | Waiting = fleet
     if vassal.waits_as is not None:
         lines = fleet.users[vassal.waits_as]

@@ -6,15 +6,18 @@ either. In the end both histories are folded, and every decision must be the sam
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
-from ...daemon.core.actions import Action
+from ...daemon.core.actions import Action, Order
+from ...daemon.core.candidate import CandidatePhase
 from ...daemon.core.checkpoints import PROJECTIONS, digest_of
-from ...daemon.core.fleet import PHASES, Fleet, from_json
+from ...daemon.core.fleet import Fleet, Line, Phase, from_json
+from ...journal.daemon_events import Ending
 from ...journal.errors import JournalError
-from ...journal.events import KINDS, Checkpoint, DaemonStarted, Event
+from ...journal.events import KINDS, Checkpoint, DaemonStarted, Event, Fault, ListenFault
+from ...journal.request import Request
 from ...monitors.short_names import short_names
 from .folding import Folding, decided
 from .history import Expectation, Header, History, Step, start_of
@@ -38,14 +41,10 @@ _IDS: Final = frozenset(("uid", "gid", "loginuid", "user", "on_demand_owner"))
 _SHARERS: Final = frozenset(("slot_of", "waits_as"))
 _BY_SHARER: Final = frozenset(("users", "held", "spent"))
 _WORDS: Final = frozenset(  # of the vocabulary
-    (
-        *PHASES, "start", "stop", "reload", "retry", "restart", "reopen", "upgrade", "spawn",
-        "rollout_continue", "rollout_abort",
-        "kill", "listen", "unlisten", "check", "uncheck", "express", "queue", "retries", "exec",
-        "resources", "interrupted", "address", "busy", "told", "replaced", "killed", "failed",
-        "rebooted", "unknown",
-    )
-)  # fmt: skip
+    word
+    for words in (Phase, CandidatePhase, Order, Request, Fault, ListenFault, Ending, Line)
+    for word in get_args(words)
+)
 _BY_NAME: Final = frozenset(  # fields that may be tables by vassal
     ("express", "queue", "retries", "canaries", "line", "turning", "done", "failed")
 )
@@ -176,7 +175,7 @@ class _Redaction:
             return {with_.source(url): self._any("", each) for url, each in value.items()}
         if key == "vassals":
             return {with_.name(name): self._vassal(name, each) for name, each in value.items()}
-        if key in ("spec", "kept", "running", "runs"):
+        if key in ("spec", "kept", "running", "runs", "back_to"):
             self._spec = value
         return {name: self._any(name, each) for name, each in value.items()}
 

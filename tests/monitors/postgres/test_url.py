@@ -126,7 +126,8 @@ def test_urls_of_any_values_are_read_back() -> None:
 
 def test_psycopg_is_imported_for_such_a_monitor_only() -> None:
     code = (
-        "import sys; from emperord.daemon import main; main.open_monitor('/tmp');"
+        "import sys; import emperord.daemon.main; from emperord.monitors import registry;"
+        "registry.open_monitor('/tmp');"
         "print([name for name in sys.modules if name.startswith(('psycopg', 'trio_asyncio'))])"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

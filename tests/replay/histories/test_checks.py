@@ -54,7 +54,21 @@ def health(b: Builder) -> None:
     b.of_attempt("health_lost", "a.ini", failures=3)
 
 
-@pytest.mark.parametrize("story", [preflight, kept_sockets, health], ids=lambda case: case.__name__)
+def rollback(b: Builder) -> None:
+    """An operator has the vassal go back, and takes that back."""
+    text = {"command": "serve"}
+    first = b.added("a.ini", b"one", settings=text)
+    b.spawned("a.ini")
+    spec = b.fleet.vassals["a.ini"].spec
+    b.changed("a.ini", b"two", settings=text)
+    b.event("operator_requested", "a.ini", request="rollback", back_to=spec, deploy=first)
+    b.operator("cancel_rollback", "a.ini")
+
+
+STORIES = (preflight, kept_sockets, health, rollback)
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda case: case.__name__)
 @pytest.mark.parametrize("options", [(), ("--redact",)], ids=["plain", "redacted"])
 def test_they_decide_the_same(
     tmp_path: Path, story: Callable[[Builder], None], options: tuple[str, ...]
