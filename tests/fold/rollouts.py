@@ -84,7 +84,11 @@ class Rollouts:
             gathers = rollout.gathers is not None and (
                 fleet.at < rollout.gathers or any(t.canary for t in rollout.turning.values())
             )
-            waits = busy >= rollout.size or gathers or rollout.deadline == fleet.at
+            waits = (
+                busy >= rollout.size
+                or gathers
+                or (rollout.deadline is not None and rollout.deadline <= fleet.at)
+            )
             self._must(waits, f"rollout {seq} has room, and {rollout.names} wait")
 
     def _check_sizes(self, fleet: Fleet) -> None:

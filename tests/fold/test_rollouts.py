@@ -213,3 +213,23 @@ def test_a_new_instance_of_the_same_config_that_fails_is_a_failure_of_the_rollou
     assert (vassal.running.copy, vassal.refused, vassal.phase) == (True, None, "accepting")
     told = "not replaced: its new instance ended: exit code 1"
     assert world.fleet.rolled["one"].failed == {"b.ini": told}
+
+
+def test_a_turn_that_is_due_may_be_put_off_twice() -> None:
+    world = World()
+    world.policy = Policy(rollout="1", tyrant=True)
+    world.start_daemon(lambda: True, lambda: "alive")
+    world.happen("daemon_ready")
+    world.happen("vassal_added", "a.ini", "one", spec=Spec(1, "c1", uid=6, gid=5))
+    world.bear(process(world, "a.ini"))
+    world.say(process(world, "a.ini"), "vassal_accepting")
+    change = Spec(2, "c2", uid=5, gid=5, settings={"listen": ":90"})
+    for _ in range(2):  # of its user, so at once; then it waits, and has orders of before
+        world.happen("vassal_changed", "a.ini", "one", spec=change)
+    (gone,) = world.processes.values()
+    world.processes.clear()
+    fields = {"place": "reap", "reason": "KeyError", "gone": gone.attempt}
+    world.happen("vassal_failed", "a.ini", None, **fields)
+    (rollout,) = world.fleet.rollouts.values()
+    assert rollout.deadline is not None
+    assert (rollout.deadline < world.now, list(rollout.line)) == (True, ["a.ini"])
