@@ -204,13 +204,14 @@ class Tally:
         if self.finished:
             self.finished.difference_update(o.vassal for o in orders if o.do in ("spawn", "listen"))
         also = body.also if kind == "vassal_failed" else ()
-        if not orders and not also:
+        turned = self.fleet.turned  # a change that had its turn in a rollout may order nothing
+        if not orders and not also and not turned:
             if name is not None:  # most events are about one vassal
                 self._look(name, event.at, failed)
                 return
             if kind in MOVES_NO_VASSAL:
                 return
-        touched = {order.vassal for order in orders}.union(also)
+        touched = {order.vassal for order in orders}.union(also, turned)
         if name is None:
             touched |= self._known
         else:

@@ -365,3 +365,22 @@ def test_a_missing_event_is_named_and_nothing_told(
     result = CliRunner().invoke(cli, ["--journal", path, *command])
     assert (result.exit_code, result.stdout) == (3, "")
     assert "event 4 is missing" in result.stderr
+
+
+def test_a_bar_that_comes_with_a_turn_in_a_rollout(tmp_path: Path) -> None:
+    """The event is about the vassal that had its turn before, and it orders nothing."""
+    with building(str(tmp_path / "journal.db")) as builder:
+        builder.start(rollout="1", max_starting=1)
+        builder.up("a.ini")
+        builder.added("slow.ini")
+        builder.added("b.ini")  # waits for the slot
+        builder.changed("a.ini", b"two\n")
+        builder.changed("b.ini", b"two\n", bar="no")
+        builder.spawned("slow.ini")
+        builder.accepting("slow.ini")
+        builder.accepting("a.ini")
+        assert builder.fleet.vassals["b.ini"].phase == "barred"
+        builder.event("pressure_observed", after=30, cpu=1)
+        found = told(builder, "--json")
+    (vassal,) = [each for each in found["vassals"] if each["vassal"] == "b.ini"]
+    assert (vassal["outages"], vassal["down_now"], vassal["up_s"]) == (1, 1, 0)
