@@ -34,14 +34,16 @@ class UnitDaemon(TyrantDaemon):
         return [sys.executable, "-P", "-W", "error", "-m", f"emperord.{module}"]
 
     def ask(self, module: str, *words: str) -> str:
-        return subprocess.run(
+        asked = subprocess.run(
             [*self.before, *self.command(module), *words],
             env=self.environ,
             cwd="/",
-            check=True,
+            check=False,
             capture_output=True,
             text=True,
-        ).stdout
+        )
+        assert asked.returncode == 0, asked.stderr
+        return asked.stdout
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def test_check_reaches_it_while_a_daemon_runs(daemon: Daemon, endpoint: str) -> 
     daemon.start()
     argv = [*daemon.argv, "--check"]
     second = subprocess.run(argv, capture_output=True, text=True, check=False, env=daemon.environ)
-    assert (second.returncode, second.stdout.splitlines()) == (0, told)
+    assert (second.returncode, second.stdout.splitlines()) == (0, told), second.stderr
     daemon.stop()
 
 

@@ -5,7 +5,7 @@ orders alone, and compares what the fold says with that.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -57,7 +57,7 @@ class Checker:
         if fleet.rules > 1:
             self._check_turns(event, fleet, actions)
         self._check_queue(fleet)
-        self._check_blocked(fleet)
+        _check_blocked(fleet, self.sockets)
         self.listening = {v.name for v in fleet.vassals.values() if v.phase == "listening"}
         known = {(v.name, v.attempt) for v in fleet.vassals.values() if v.attempt is not None}
         seconds = [(v.name, v.candidate) for v in fleet.vassals.values() if v.candidate is not None]
@@ -274,12 +274,13 @@ class Checker:
         if turn in self.overtaken:
             self.overtaken[turn].clear()
 
-    def _check_blocked(self, fleet: Fleet) -> None:
-        for name, holder in fleet.blocked.items():
-            vassal = fleet.vassals.get(name)
-            must(vassal is not None, f"{name} waits for an address and does not exist")
-            if vassal is not None and vassal.phase == "barred":
-                must(holder in self.sockets, f"{name} is barred for {holder}, which has no address")
+
+def _check_blocked(fleet: Fleet, sockets: Mapping[str, str]) -> None:
+    for name, holder in fleet.blocked.items():
+        vassal = fleet.vassals.get(name)
+        must(vassal is not None, f"{name} waits for an address and does not exist")
+        if vassal is not None and vassal.phase == "barred":
+            must(holder in sockets, f"{name} is barred for {holder}, which has no address")
 
 
 def runs(vassal: Vassal, spec: Spec) -> bool:
