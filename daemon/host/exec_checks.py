@@ -113,13 +113,16 @@ class ExecChecks:
             return False
         with child:
             # Before it is reaped, so that its process group is still its own.
-            ended = _ends_within(child.pid, seconds + _GRACE)
+            passed = _passes_within(child.pid, seconds + _GRACE)
             run.end()
-            return child.wait() == 0 and ended
+        return passed
 
 
-def _ends_within(pid: int, seconds: float) -> bool:
-    """Wait for a child to end, and leave it unreaped."""
+def _passes_within(pid: int, seconds: float) -> bool:
+    """Whether a child ends with code 0. It is left unreaped.
+
+    Popen.wait() has code 0, too, where the child was reaped elsewhere.
+    """
     try:
         process = os.pidfd_open(pid)
     except OSError:  # no descriptor is left
@@ -127,9 +130,14 @@ def _ends_within(pid: int, seconds: float) -> bool:
     try:
         poll = select.poll()
         poll.register(process, select.POLLIN)
-        return bool(poll.poll(seconds * 1000))
+        if not poll.poll(seconds * 1000):
+            return False
+        end = os.waitid(os.P_PIDFD, process, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    except ChildProcessError:
+        return False
     finally:
         os.close(process)
+    return end is not None and (end.si_code, end.si_status) == (os.CLD_EXITED, 0)
 
 
 class _Run:

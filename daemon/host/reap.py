@@ -64,7 +64,7 @@ class ProcessTrees:
             process.in_cgroup = process.in_cgroup and killed is not None
             # They became our children. Looking at thousands of zombies would take seconds.
             for pid in (killed or set()) - self._leaders():
-                reap_quietly(os.P_PID, pid)
+                _reap_here(pid)
         pause = 0.001
         told: set[int] = set()
         while True:
@@ -195,17 +195,27 @@ def kill_group(pid: int) -> None:
 
 def _kill_stray(pid: int) -> bool:
     """Kill it; False if it is not ours to kill."""
+    if _reap_here(pid):
+        return True  # it was dead already
     try:
-        with contextlib.suppress(ChildProcessError):
-            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG) is not None:
-                return True  # it was dead already
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
     except PermissionError:
         return False
-    reap_quietly(os.P_PID, pid)
+    _reap_here(pid)
     return True
+
+
+def _reap_here(pid: int) -> bool:
+    """Reap a dead child of this thread; whether there was one.
+
+    A check of a vassal has its mark, too, and is a child of the thread that waits for its status.
+    """
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | _WNOTHREAD) is not None
+    except ChildProcessError:
+        return False
 
 
 def _group_left(group: int) -> bool:

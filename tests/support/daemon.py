@@ -10,6 +10,7 @@ It finds everything that it started by a variable in the environment, which vass
 test checks that nothing is left, and a failed test leaves nothing either.
 """
 
+import contextlib
 import copy
 import json
 import os
@@ -149,7 +150,9 @@ class Daemon(JournalReader):
         process = self.process
 
         def ended() -> bool:
-            self.send(number)
+            if process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):  # it has just ended
+                    self.send(number)
             return process.poll() is not None
 
         self.until(ended, "it is impatient")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 from emperord.daemon.core.fleet import Vassal
-from emperord.daemon.host import exec_checks, procfs
+from emperord.daemon.host import exec_checks, procfs, reap
 from emperord.daemon.host.exec_checks import ExecChecks
 from emperord.daemon.host.process import Process
 from emperord.journal.events import Spec
@@ -137,3 +138,24 @@ def test_children_that_checks_leave_behind_end_with_them_or_with_the_vassal(
 def sleepers(daemon: Daemon) -> list[int]:
     """The processes that checks have left behind."""
     return [pid for pid in daemon.running() if processes.argv_of(pid) == ["sleep", "2000"]]
+
+
+def test_the_end_of_a_vassal_leaves_the_status_of_its_check() -> None:
+    """A check has its vassal's mark. Where it was reaped with it, Popen took it for a success."""
+    with ThreadPoolExecutor(1) as thread:
+        child = thread.submit(subprocess.Popen, ["sleep", "1000"]).result()
+        assert reap._kill_stray(child.pid)
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert reap._kill_stray(child.pid)
+        assert thread.submit(child.wait).result() == -signal.SIGKILL
+
+
+def test_a_check_passes_by_its_code_and_stays_to_be_reaped() -> None:
+    child = subprocess.Popen(["false"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    with ThreadPoolExecutor(1) as thread:
+        assert not thread.submit(exec_checks._passes_within, child.pid, PATIENCE).result()
+        assert child.wait() == 1
+        child = thread.submit(subprocess.Popen, ["true"]).result()
+        assert thread.submit(exec_checks._passes_within, child.pid, PATIENCE).result()
+        assert child.wait() == 0
