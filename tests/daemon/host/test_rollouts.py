@@ -84,8 +84,11 @@ def test_a_few_at_a_time_and_the_rest_is_held_back(
     seq = emperor.last_seq()
     os.kill(pids[held[0]], signal.SIGKILL)
     emperor.event("spawned", held[0], after=seq)
-    started = (tmp_path / "starts").read_text().split()
-    assert started.count("better") == 11  # its former config, once more
+
+    def started() -> list[str]:
+        return (tmp_path / "starts").read_text().split()
+
+    emperor.until(lambda: started().count("better") == 11, "its former config once more")
     assert refused(emperor, "rollout", "continue", "--monitor", "dir:other").startswith("dir:other")
     asked(emperor, "rollout", "abort", code=1)
     assert refused(emperor, "rollout", "continue").startswith("no rollout is held back")
