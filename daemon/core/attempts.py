@@ -50,10 +50,8 @@ def candidate_of(fleet: Fleet) -> Callable[[str, int], bool]:
     """Tells whether an attempt of a vassal is a candidate that may take another one's place."""
 
     def is_tried(name: str, attempt: int) -> bool:
-        vassal = fleet.vassals.get(name)
-        if vassal is None or vassal.candidate is None or vassal.candidate.attempt != attempt:
-            return False
-        return vassal.candidate.is_tried
+        second = fleet.vassals[name].candidate if name in fleet.vassals else None
+        return second is not None and second.attempt == attempt and second.is_tried
 
     return is_tried
 

@@ -82,14 +82,11 @@ def line_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
     rollout.done.pop(vassal.name, None)
     rollout.failed.pop(vassal.name, None)
     rollout.quiet = None
+    its, other = rollout.line, rollout.canaries
     if _is_canary(vassal.spec):
-        rollout.line.pop(vassal.name, None)
-        rollout.canaries[vassal.name] = None
-    elif vassal.name not in rollout.canaries:
-        rollout.line[vassal.name] = None
-    else:
-        del rollout.canaries[vassal.name]
-        rollout.line[vassal.name] = None
+        its, other = other, its
+    other.pop(vassal.name, None)
+    its[vassal.name] = None
 
 
 def _open(fleet: Fleet, event: Event) -> Rollout:

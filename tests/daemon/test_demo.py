@@ -1,15 +1,14 @@
 """tools/demo, in a tree of its own: it runs, a second one is refused, TERM ends it."""
 
 import os
-import shutil
 import signal
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.demo_tree import demo_tree
 from support.waiting import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,15 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """The files that the demo needs; the packages that it would install are there."""
-    tmp_path = tmp_path / "R&D|100%d"  # a clone may be anywhere
-    shutil.copytree(ROOT / "tools" / "examples", tmp_path / "tools" / "examples")
-    shutil.copy(ROOT / "tools" / "demo", tmp_path / "tools" / "demo")
-    install = tmp_path / "tools" / "install"
-    install.write_text("#!/bin/sh\n")
-    install.chmod(0o755)
-    (tmp_path / ".venv").symlink_to(sys.prefix)
-    return tmp_path
+    tree = tmp_path / "R&D|100%d"  # a clone may be anywhere
+    demo_tree(tree, "demo")
+    return tree
 
 
 def start(tree: Path) -> subprocess.Popen[bytes]:

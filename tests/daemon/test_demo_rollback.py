@@ -1,11 +1,10 @@
 """tools/demo-rollback: what a person sees of a bad deploy that goes back."""
 
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
+from support.demo_tree import demo_tree
+
 # Each has to come after the one before.
 SEEN = (
     "rollback = 2",
@@ -24,13 +23,7 @@ SEEN = (
 
 
 def test_a_bad_deploy_goes_back(tmp_path: Path) -> None:
-    """In a tree of its own: an installation would take the commands from other tests meanwhile."""
-    shutil.copytree(TOOLS / "examples", tmp_path / "tools" / "examples")
-    demo = shutil.copy(TOOLS / "demo-rollback", tmp_path / "tools")
-    install = tmp_path / "tools" / "install"
-    install.write_text("#!/bin/sh\n")
-    install.chmod(0o755)
-    (tmp_path / ".venv").symlink_to(sys.prefix)
+    demo = demo_tree(tmp_path, "demo-rollback")
     done = subprocess.run([demo], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     place = 0

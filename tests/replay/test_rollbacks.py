@@ -2,17 +2,15 @@
 
 import json
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from click.testing import CliRunner
 from emperord.journal import chain
-from emperord.replay.main import cli
 from journal_builder import Builder, building
+from support.told_stories import Story, journal, said
 
 TWICE: dict[str, Any] = {"settings": {"rollback": "2"}}
 REASON = "2 failures in a row, the last one: exit code 1"
@@ -124,7 +122,6 @@ def by_hand_while_it_fails(b: Builder) -> None:
     b.accepting(A)
 
 
-Story = Callable[[Builder], None]
 Outcomes = list[tuple[int, str, int | None]]
 STORIES: dict[Story, Outcomes] = {
     rolled_back: [(3, "accepting", 5), (6, "rolled_back", 9)],
@@ -139,22 +136,6 @@ STORIES: dict[Story, Outcomes] = {
     by_hand_while_it_fails: [(3, "accepting", 5), (6, "rolled_back", 8)],
     of_a_program: [(3, "running", 4), (6, "rolled_back", 12)],
 }
-
-
-def said(path: str, *words: str) -> str:
-    run = CliRunner().invoke(cli, ["--journal", path, *words])
-    assert run.exit_code == 0, run.output
-    return run.stdout
-
-
-def journal(tmp_path: Path, story: Story) -> str:
-    """A journal with this story, whose daemon has stopped."""
-    path = str(tmp_path / "journal.db")
-    with building(path) as b:
-        story(b)
-        b.event("daemon_stopping", reason="SIGTERM")
-        b.event("daemon_stopped")
-    return path
 
 
 @pytest.mark.parametrize(

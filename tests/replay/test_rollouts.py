@@ -1,14 +1,12 @@
 """Rollouts, as each command of the replay tells them."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
-from emperord.replay.main import cli
 from emperord.replay.testing import BareFleet
-from journal_builder import Builder, building
+from journal_builder import Builder
+from support.told_stories import Story, journal, said
 
 NAMES = ("a.ini", "b.ini", "c.ini")
 
@@ -46,7 +44,6 @@ def changed_again(b: Builder) -> None:
     b.accepting("c.ini")  # 18
 
 
-Story = Callable[[Builder], None]
 # The outcomes of the changes.
 STORIES: dict[Story, list[tuple[int, str, int | None]]] = {
     begin: [(12, "pending", None), (13, "pending", None), (14, "pending", None)],
@@ -57,22 +54,6 @@ STORIES: dict[Story, list[tuple[int, str, int | None]]] = {
         (12, "accepting", 15), (13, "died", 16), (14, "held", 16), (17, "accepting", 18),
     ],
 }  # fmt: skip
-
-
-def said(path: str, *words: str) -> str:
-    run = CliRunner().invoke(cli, ["--journal", path, *words])
-    assert run.exit_code == 0, run.output
-    return run.stdout
-
-
-def journal(tmp_path: Path, story: Story) -> str:
-    """A journal with this story, whose daemon has stopped."""
-    path = str(tmp_path / "journal.db")
-    with building(path) as b:
-        story(b)
-        b.event("daemon_stopping", reason="SIGTERM")
-        b.event("daemon_stopped")
-    return path
 
 
 @pytest.mark.parametrize(
