@@ -27,12 +27,14 @@ class Approvals:
         self._ran: dict[str, dict[str, Any]] = {}  # of the last starts or reloads
         self._tried: dict[str, dict[str, Any]] = {}  # of those that run beside, to replace it
 
-    def announced(self, vassal: str, spec: dict[str, Any], *, same_owner: bool) -> bool:
-        """Its source says so; whether that may be started at once."""
+    def announced(
+        self, vassal: str, spec: dict[str, Any], *, same_owner: bool, waits: bool = False
+    ) -> bool:
+        """Its source says so; whether that may be started at once. ``waits``: for its turn."""
         self._wanted[vassal] = spec
         self._back.discard(vassal)
         self._tried.pop(vassal, None)
-        if "preflight" not in spec.get("settings", {}):
+        if "preflight" not in spec.get("settings", {}) and not waits:
             self._approve(vassal)
             return True
         if not same_owner:
@@ -59,6 +61,15 @@ class Approvals:
         else:
             self._refused.add((vassal, self._wanted[vassal].get("config", "")))
         return passed
+
+    def has_turn(self, vassal: str) -> None:
+        """Its change has its turn in a rollout, and no preflight."""
+        if "preflight" not in self._wanted[vassal].get("settings", {}):
+            self._approve(vassal)
+
+    def goes_on_with(self, vassal: str, spec: dict[str, Any]) -> None:
+        """This spec had its turn in a rollout, before its source changed it again."""
+        self.may[vassal] = spec
 
     def _approve(self, vassal: str) -> None:
         self.may[vassal] = spec = self._wanted[vassal]
@@ -90,7 +101,8 @@ class Approvals:
 
     def ran(self, vassal: str) -> None:
         """Its own process is started or reloaded with the spec that may be started."""
-        self._ran[vassal] = self.may[vassal]
+        if vassal in self.may:  # else it was another's, and is reloaded with what it runs
+            self._ran[vassal] = self.may[vassal]
 
     def tries(self, vassal: str) -> None:
         """A start beside the one that runs: until it takes over, that is what may be started."""

@@ -15,6 +15,7 @@ from .pacing import Attempt
 from .processes import Processes
 from .replacements import Replacements
 from .rollbacks import Rollbacks
+from .rollouts import Rollouts
 from .services import Services
 from .trouble import must
 from .turns import Turns
@@ -58,6 +59,7 @@ class Checker(Processes):
         self.turns = Turns(self)
         self.replacements = Replacements(self)
         self.rollbacks = Rollbacks(self)
+        self.rollouts = Rollouts(self)
         self.services = Services(self)
 
     # The record
@@ -77,12 +79,14 @@ class Checker(Processes):
             self._follow(kind, monitor, vassal, told)
             self.services.follow(kind, vassal, told)
             self._check_at_once(kind, vassal, told, orders)
+            self.rollouts.follow(kind, vassal, told, orders)
             self.turns.after(kind, vassal, told, orders)
             for action in orders:
                 self._order(action)
                 if action["do"] in ("stop", "kill", "retire"):
                     self._end_ordered(kind, vassal, told, action)
                 self.due.append(action)
+            self.rollouts.waive([vassal or "", *(each["vassal"] for each in orders)])
 
     def _check_at_once(
         self, kind: str, vassal: str | None, body: Any, actions: list[dict[str, Any]]
@@ -131,7 +135,8 @@ class Checker(Processes):
             and not self.wanted[each].get("socket")
             and not self.under_way(each)
         ]
-        others = {each for each in self.wanted if self._may_wait(each)} - set(vassals)
+        asked = set(vassals) - self.rollouts.waiting
+        others = {each for each in self.wanted if self._may_wait(each)} - asked
         # The last slot is kept for a source that has none.
         kept = 1 if len(self.monitors) > 1 and self.most_slots() > 1 else 0
         room = 0 if others else self.most_slots() - len(self.starting) - kept
@@ -151,6 +156,7 @@ class Checker(Processes):
         do, vassal = action["do"], action["vassal"]
         self.approvals.ordered(action)
         if do in ("spawn", "reload"):
+            self.rollouts.to_run(vassal, action)
             self._run(do, Attempt(vassal, action["attempt"]), action)
         if do == "spawn":
             self._spawn(vassal, Attempt(vassal, action["attempt"]))
@@ -209,7 +215,9 @@ class Checker(Processes):
             self.services.check_end(kind, attempt, action["do"], unready=unready, late=late)
         if (unready or sick) and attempt not in self.told:
             self._fail(vassal)
-        reason = mine or again or late or mute or unready or sick or kind == "daemon_stopping"
+        turn = self.rollouts.may_turn(vassal)
+        reason = mine or again or late or mute or unready or sick or turn
+        reason = reason or kind == "daemon_stopping"
         must(reason, "stopped for a reason", f"{attempt}: {action['do']} because of {kind} {about}")
         self.told.add(attempt)
 

@@ -10,6 +10,7 @@ from .trouble import must
 if typing.TYPE_CHECKING:
     from .replacements import Replacements
     from .rollbacks import Rollbacks
+    from .rollouts import Rollouts
 
 
 class Ledger(Pacing):
@@ -17,6 +18,7 @@ class Ledger(Pacing):
 
     replacements: "Replacements"
     rollbacks: "Rollbacks"
+    rollouts: "Rollouts"
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,11 +54,12 @@ class Ledger(Pacing):
                 self._take(vassal or "", monitor or "", body["spec"])
         elif kind == "vassal_changed":
             if vassal in self.owner and self._owns(monitor, vassal):
-                self._take(vassal, monitor or "", body["spec"])
+                self._take(vassal, monitor or "", body["spec"], changes=True)
         elif kind in ("vassal_removed", "vassal_destroyed"):
             if self.owner.get(vassal or "") == monitor:
                 self.wanted.pop(vassal or "", None)
                 self.approvals.removed(vassal or "")
+                self.rollouts.left(vassal or "")
                 self._release(vassal or "")
         elif kind == "operator_requested" and body["request"] == "reload":
             self.changed |= self.wanted.keys() if vassal is None else {vassal}
@@ -143,17 +146,27 @@ class Ledger(Pacing):
             return floor
         return max(floor, ceiling >> max(self.pressure.values()))
 
-    def _take(self, vassal: str, owner: str, spec: dict[str, Any]) -> None:
+    def _take(
+        self, vassal: str, owner: str, spec: dict[str, Any], *, changes: bool = False
+    ) -> None:
         """Its owner says that it is so."""
         same_owner = self.owner.get(vassal) == owner
         self.rollbacks.announced(vassal, anew=not same_owner or vassal not in self.wanted)
+        waits = changes and same_owner and vassal in self.wanted and self.rollouts.changed(vassal)
+        if not waits:
+            self.rollouts.left(vassal)
         self.owner[vassal], self.wanted[vassal] = owner, spec
         self.replacements.announced(vassal, spec)
-        if self.approvals.announced(vassal, spec, same_owner=same_owner):
+        if self.approvals.announced(vassal, spec, same_owner=same_owner, waits=waits):
             self._turn_to(vassal)
         elif vassal not in self.approvals.may:
             self.owed.pop(vassal, None)  # it would be a reload to what is not approved
             self.anew.pop(vassal, None)
+
+    def take_turn(self, vassal: str) -> None:
+        """Its change has its turn in a rollout."""
+        self.approvals.has_turn(vassal)
+        self._turn_to(vassal)
 
     def _turn_to(self, vassal: str) -> None:
         """Its wanted spec may be started from now on."""

@@ -59,6 +59,7 @@ class Life:
             max_starting=world.max_starting,
             max_starting_ceiling=world.script.ceiling,
             graceful_shutdown=world.script.graceful,
+            rollout=world.script.rollout,
         )
         self.configured = world.configured
         self.monitors = [world.sources[kind].monitor() for kind in world.configured]
@@ -141,12 +142,12 @@ class Life:
         self.signals.append(number)
         self.signalled.set()
 
-    def ask(self, do: Request, name: str) -> None:
+    def ask(self, do: Request, name: str | None) -> None:
         """An operator asks for something."""
         if self._nursery is not None and not self.dead:
             self._nursery.start_soon(self._ask, do, name)
 
-    async def _ask(self, do: Request, name: str) -> None:
+    async def _ask(self, do: Request, name: str | None) -> None:
         body = OperatorRequested(request=do, uid=0, via="control")
         with suppress(Refused):  # the journal cannot be written: nothing is to change
             await self.shell.view.record(Draft("operator_requested", body, None, name))

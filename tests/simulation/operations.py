@@ -93,6 +93,11 @@ class Operations(Acting):
             request: Any = step.do
             self._world.life.ask(request, step.whom)
 
+    def do_rollout(self, step: Step) -> None:
+        if self._world.life is not None:
+            request: Any = f"rollout_{step.what}"
+            self._world.life.ask(request, None)
+
     def do_starve(self, step: Step) -> None:
         self.during(step, lambda: self._starve(True), lambda: self._starve(False))
 

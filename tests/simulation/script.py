@@ -67,6 +67,7 @@ class Script(msgspec.Struct, frozen=True):
     graceful: bool
     forgive: float = 0.0  # seconds of quiet running; 0: never
     ceiling: int = 0  # of the slots, where the machine's pressure decides
+    rollout: str = ""  # how many of a source change at once; "": all
     hops: int = 0  # jobs in threads a virtual second, beside the daemon's own
 
     def only(self, kept: list[int]) -> "Script":
@@ -91,8 +92,11 @@ def write(seed: int, *, hops: bool = False) -> Script:
     steps = _with_services(Random(f"{seed}/services"), steps)
     steps = _with_replacements(Random(f"{seed}/replacements"), steps)
     steps = _with_rollbacks(Random(f"{seed}/rollbacks"), steps, length)
+    rollout, steps = _with_rollouts(Random(f"{seed}/rollouts"), steps, length)
     extra = Random(f"{seed}/hops").randint(0, 5) if hops else 0
-    return Script(seed, tuple(steps), length, most, graceful, forgive, ceiling, extra)
+    return Script(
+        seed, tuple(steps), length, most, graceful, forgive, ceiling, rollout=rollout, hops=extra
+    )
 
 
 def _opening(rng: Random) -> list[Step]:
@@ -174,6 +178,36 @@ def _with_rollbacks(rng: Random, steps: list[Step], length: float) -> list[Step]
             change = f"{name} {rng.choice(_CHANGES)} {ROLLS}"
             found.append(msgspec.structs.replace(step, at=again, what=change))
     return sorted(found, key=lambda step: step.at)
+
+
+def _with_rollouts(rng: Random, steps: list[Step], length: float) -> tuple[str, list[Step]]:
+    """In some seeds changes are carried out a few at a time, and some come together.
+
+    None is replaced or rolled back then, as nothing follows how long such a vassal waits.
+    """
+    rolls = any(ROLLS in step.what.split() for step in steps)
+    if rng.random() > 0.3 or rolls:
+        return "", steps
+    found = [
+        msgspec.structs.replace(step, what=step.what.removesuffix(f" {REPLACES}")) for step in steps
+    ]
+    source = rng.choice(SOURCES)
+    found = [
+        msgspec.structs.replace(step, whom=source) if step.do == "put" and not step.at else step
+        for step in found
+    ]
+    for _ in range(rng.randint(1, 3)):
+        at, worst = rng.uniform(1.0, length), rng.choice(("crashes", "crashes", "healthy fails"))
+        for number, name in enumerate(rng.sample(NAMES, 3)):
+            sick = not number and rng.random() < 0.6
+            behaviour = worst if sick else _behaviour(rng)
+            when = round(at + 0.1 * number, 3)
+            found.append(Step(when, "put", source, f"{name} {behaviour}"))
+        found.append(Step(round(at + rng.uniform(0.5, 2.0), 3), "exit", name))
+    if rng.random() < 0.3:
+        what = rng.choice(("continue", "continue", "abort"))
+        found.append(Step(round(rng.uniform(2.0, length), 3), "rollout", what=what))
+    return rng.choice(("1", "1", "2")), sorted(found, key=lambda step: step.at)
 
 
 def _is_on_demand(what: str) -> bool:

@@ -80,12 +80,18 @@ def _wrong(world: "World", name: str, claims: dict[str, Spec], vassal: Vassal | 
         return "is held and runs" if running or vassal.phase != "held" else ""
     if vassal.check is not None:
         return "its preflight has no verdict"
+    waits = _waits(world, vassal)
+    if waits:
+        return waits
+    if waits is not None and vassal.target is None:
+        return ""
     refused = vassal.spec.settings.get("preflight", "passes") != "passes"
     if vassal.refused is not None and name in world.checker.replacements.names:
         refused = True  # its new instance may have been ended by a fault
     if vassal.refused is not None and vassal.refused.rolled_back:
         refused = "rollback" in vassal.spec.settings
-    if (vassal.refused is not None) != refused or world.checker.approvals.holds(name) == refused:
+    approved = world.checker.approvals.holds(name) or name in world.checker.rollouts.waiting
+    if waits is None and ((vassal.refused is not None) != refused or approved == refused):
         return f"its config is {'' if vassal.refused else 'not '}refused"
     if refused and vassal.target is None:
         return "" if running or vassal.phase == "barred" else f"is refused and {vassal.phase}"
@@ -96,6 +102,17 @@ def _wrong(world: "World", name: str, claims: dict[str, Spec], vassal: Vassal | 
         others |= {p.name for p in world.machine.processes.values() if p.address == "@shared"}
         return "" if others else "is barred, and nobody else has its address"
     return _poorly(world, vassal)
+
+
+def _waits(world: "World", vassal: Vassal) -> str | None:
+    """The fault of a vassal whose change waits in a rollout, or nothing; None if it does not."""
+    if vassal.waits_in is None:
+        return None
+    rollout = world.life.shell.fleet.rollouts[vassal.waits_in] if world.life else None
+    if rollout is None or rollout.held is None:
+        return "waits for its turn in a rollout"
+    failed = rollout.failed or rollout.aborted is not None
+    return "" if failed else "is held back, and no change has failed"
 
 
 def _sick(world: "World", vassal: Vassal) -> bool:
