@@ -23,6 +23,8 @@ from .host import magic
 _UNQUOTED: Final = re.compile(r"(\s*(?:- |[\w-]+:\s+))((?:[%@`*&!]|\[[^]]*\][^ #]).*?)\s*")
 # For those who know uWSGI's uid and gid.
 USER_ADVICE: Final = "to run all vassals as one user, give user (--user USER[:GROUP])"
+# Options of one call, and those with another meaning here.
+_NOT_HERE: Final = ("config", "emperor", "migrate", "output", "overwrite")
 _PATHS: Final = ("dir", "glob")
 
 
@@ -34,7 +36,7 @@ def load(context: click.Context, parameter: click.Parameter, path: str | None) -
         plain(name): parameter
         for parameter in context.command.params
         for name in (str(parameter.name), *parameter.opts)
-        if parameter.name not in ("config", "emperor")
+        if parameter.name not in _NOT_HERE
     }
     known["emperor"] = known["monitor"]
     defaults: dict[str, Any] = {}

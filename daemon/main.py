@@ -59,6 +59,7 @@ from .loop.shell import Shell
 from .loop.signals import Abandoned
 from .loop.stored_deploys import followed
 from .loop.systemd import Notifier
+from .migrate_options import migrate
 from .options import Command, options, policy
 from .startup import previous_end
 from .startup.identity import short
@@ -92,6 +93,8 @@ def main(**chosen: Any) -> None:
     seconds, or MS, milliseconds, and can be 1e3. Sizes take K, M, G and T, powers of 1024: 10M,
     1GiB; a plain number counts in bytes, and has digits only.
     """
+    if chosen["migrate"]:
+        migrate(chosen)
     daemon_log.set_up(chosen["log_format"])
     try:
         _run(chosen, policy(chosen))

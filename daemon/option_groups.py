@@ -36,6 +36,7 @@ from .cli.option_types import (
 from .host import cgroup_base
 from .host.vassal_log import MOST_PARTS
 from .keeper import stdio
+from .migrate_options import migrating, required
 from .option_kinds import Decorator, Monitors, option
 from .rollout_options import rollouts
 
@@ -460,7 +461,8 @@ def run() -> list[Decorator]:
         click.argument(
             "monitor",
             nargs=-1,
-            required=True,
+            metavar="MONITOR...",
+            callback=required,
             envvar=["EMPEROR_MONITOR", "EMPEROR_EMPEROR"],
             type=Monitors(),
             shell_complete=completion.files,
@@ -480,5 +482,6 @@ def every() -> list[Decorator]:
         *configs(),
         *logs(),
         *record(),
+        *migrating(),
         *run(),
     ]

@@ -56,7 +56,7 @@ _FORWARDED = (
 _STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _HANDLED = {*_FORWARDED, signal.SIGCHLD, signal.SIGABRT}
 # With one of these the command prints something and ends, so no daemon needs a keeper.
-_PASSING = ("-h", "--help", "--version", "--check")
+_PASSING = ("-h", "--help", "--version", "--check", "--migrate")
 COMPLETION = "_EMPEROR_COMPLETE"  # in the environment where a shell asks what may stand there
 _daemon_argv = functools.partial(command, "main")
 log = functools.partial(stdio.log, "emperor.keeper")

@@ -1,0 +1,76 @@
+"""The options of ``emperor --migrate``, and how it ends: no daemon starts.
+
+They are for one call, so neither the environment nor the file of ``--config`` can have them.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
+
+import click
+from click.core import ParameterSource
+
+from .cli import completion
+from .cli.commandline import os_error_text
+from .keeper.link import KeeperLink
+from .migrating import run
+from .migrating.found import Refused
+from .option_kinds import Decorator
+
+_REFUSED: Final = 1
+
+
+def migrating() -> list[Decorator]:
+    """The files of other supervisors, and where their vassals go."""
+    return [
+        click.option(
+            "--migrate",
+            multiple=True,
+            metavar="FILE",
+            is_eager=True,  # an argument after it is another file
+            shell_complete=completion.files,
+            help="Write the programs of a supervisord.conf as a folder of vassals, say what became"
+            " of each line, and start nothing. Arguments are further files.",
+        ),
+        click.option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            shell_complete=completion.files,
+            show_default=run.FOLDER,
+            help="The folder that --migrate writes.",
+        ),
+        click.option(
+            "--overwrite",
+            is_flag=True,
+            help="Have --migrate replace files that are there with another text.",
+        ),
+    ]
+
+
+def required(
+    context: click.Context, parameter: click.Parameter, monitors: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Refuse a daemon without monitors; --migrate needs none."""
+    if not monitors and not context.params.get("migrate") and not context.resilient_parsing:
+        raise click.MissingParameter(ctx=context, param=parameter)
+    return monitors
+
+
+def migrate(chosen: Mapping[str, Any]) -> NoReturn:
+    """Do what --migrate asks for, and exit."""
+    KeeperLink.from_environment().passing()
+    source = click.get_current_context().get_parameter_source("monitor")
+    more = chosen["monitor"] if source is ParameterSource.COMMANDLINE else ()
+    files = tuple(dict.fromkeys((*chosen["migrate"], *more)))
+    request = run.Request(files, chosen["output"] or run.FOLDER, chosen["overwrite"])
+    try:
+        run.migrate(request, os.environ)
+    except Refused as flaw:
+        click.echo(f"Error: {flaw}", err=True)
+        sys.exit(_REFUSED)
+    except OSError as error:
+        click.echo(f"Error: {os_error_text(error)}", err=True)
+        sys.exit(_REFUSED)
+    sys.exit()

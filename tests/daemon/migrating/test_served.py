@@ -1,0 +1,64 @@
+"""Vassals that were written from files of other supervisors, run by a real daemon."""
+
+import socket
+import sys
+import urllib.request
+from pathlib import Path
+
+from emperord.daemon.migrating import run
+from support.daemon import Daemon
+from support.vassals import free_port
+
+SERVER = """
+import http.server, os, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(" ".join([os.environ.get("SAYS", ""), os.getcwd()]).encode())
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def migrate(daemon: Daemon, *paths: Path) -> None:
+    files = tuple(map(str, paths))
+    run.migrate(run.Request(files, str(daemon.vassals)), {"PATH": "/usr/bin:/bin"})
+
+
+def answer(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as told:
+        return str(told.read().decode())
+
+
+def two_ports() -> int:
+    """The first of two ports in a row at which no process listens."""
+    while True:
+        first = free_port()
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", first + 1)):
+                return first
+
+
+def test_two_processes_of_supervisord_serve(daemon: Daemon, tmp_path: Path) -> None:
+    first = two_ports()
+    tmp_path.joinpath("serve.py").write_text(SERVER)
+    conf = tmp_path / "supervisord.conf"
+    conf.write_text(f"""
+[program:web]
+command={sys.executable} serve.py %(process_num)d
+process_name=%(program_name)s-%(process_num)d
+directory=%(here)s
+numprocs=2
+numprocs_start={first}
+environment=SAYS="number %(process_num)d"
+autorestart=true
+""")
+    migrate(daemon, conf)
+    daemon.start("--as-root")
+    for port in (first, first + 1):
+        config = daemon.vassals / f"web-{port}.ini"
+        with config.open("a") as file:  # so that the test need not ask again and again
+            file.write(f"ready = tcp://127.0.0.1:{port}\n")
+        daemon.phase(config.name, "accepting")
+        assert answer(port) == f"number {port} {tmp_path}"
+    daemon.stop()
