@@ -43,6 +43,7 @@ class Rollout(msgspec.Struct, omit_defaults=True):
     aborted: int | None = None  # the request by which they stay so
     gathers: int | None = None  # until then only canaries have a turn
     quiet: int | None = None  # it closes then, if nothing more comes
+    latest: int = 0  # when its last change came
     deadline: int | None = None  # when to look at it again
 
     @property

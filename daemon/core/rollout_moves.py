@@ -8,8 +8,10 @@ A source can have its changes carried out a few at a time (``--rollout``). The f
 - At most ``size`` vassals of the source are *turning*. A change whose turn has come goes the way of
   one whose preflight has passed. One that has a preflight is checked first.
 - A turn ends when its vassal has *settled*: ``_verdict`` says how. Then the next one has its turn.
-- After ``rollout_failures`` failures those that wait are *held back*. The rollout takes in no more,
-  and a later change opens the next one. That change may be one of a vassal that is held back.
+- After ``rollout_failures`` failures those that wait are *held back*. Changes that come within
+  ``--freq`` of the last one belong to the same push, and are held back as well. They would open a
+  rollout of their own otherwise, and fail there. A later change opens the next one, and so does
+  another change of a vassal that has failed. It may be one of a vassal that is held back.
 - Canaries go first. Where the source has some, others wait for ``--freq`` from the first change on.
 
 Outside of rollouts are additions, removals, a change of the source and one of the user. A name that
@@ -81,7 +83,7 @@ def line_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
     vassal.waits_in = rollout.seq
     rollout.done.pop(vassal.name, None)
     rollout.failed.pop(vassal.name, None)
-    rollout.quiet = None
+    rollout.quiet, rollout.latest = None, event.at
     its, other = rollout.line, rollout.canaries
     if _is_canary(vassal.spec):
         its, other = other, its
@@ -93,7 +95,7 @@ def _open(fleet: Fleet, event: Event) -> Rollout:
     """The rollout of a source that takes in changes, a new one where there is none."""
     assert event.monitor is not None
     for rollout in fleet.rollouts.values():
-        if rollout.monitor == event.monitor and rollout.held is None:
+        if rollout.monitor == event.monitor and _takes_more(fleet, rollout, event):
             return rollout
     rollout = Rollout(event.seq, event.at, event.monitor, _size(fleet, event.monitor))
     spec: Spec = event.body.spec  # type: ignore[attr-defined]
@@ -103,6 +105,15 @@ def _open(fleet: Fleet, event: Event) -> Rollout:
         _look_at(rollout, rollout.gathers)
     fleet.rollouts[event.seq] = rollout
     return rollout
+
+
+def _takes_more(fleet: Fleet, rollout: Rollout, event: Event) -> bool:
+    """Whether this change belongs to it. One of a vassal that has failed in it is a fix."""
+    if rollout.held is None:
+        return True
+    if rollout.aborted is not None or event.vassal in rollout.failed:
+        return False
+    return event.at < rollout.latest + seconds(fleet.policy.freq)
 
 
 def _size(fleet: Fleet, monitor: str) -> int:
@@ -411,9 +422,9 @@ def _close(fleet: Fleet, rollout: Rollout, event: Event) -> None:
         rollout.quiet = None
         return
     if rollout.quiet is None:
-        rollout.quiet = event.at + seconds(fleet.policy.freq)
-        rollout.deadline = rollout.quiet
-    if rollout.held is None and event.at < rollout.quiet:
+        since = event.at if rollout.held is None else rollout.latest
+        rollout.quiet = rollout.deadline = since + seconds(fleet.policy.freq)
+    if rollout.aborted is None and event.at < rollout.quiet:
         return
     del fleet.rollouts[rollout.seq]
     fleet.rolled[rollout.monitor] = Closed(

@@ -212,7 +212,8 @@ def test_a_new_instance_of_the_same_config_that_fails_is_a_failure_of_the_rollou
     assert vassal.running is not None
     assert (vassal.running.copy, vassal.refused, vassal.phase) == (True, None, "accepting")
     told = "not replaced: its new instance ended: exit code 1"
-    assert world.fleet.rolled["one"].failed == {"b.ini": told}
+    (rollout,) = world.fleet.rollouts.values()
+    assert rollout.failed == {"b.ini": told}
 
 
 def test_a_turn_that_is_due_may_be_put_off_twice() -> None:

@@ -128,3 +128,24 @@ def test_a_daemon_that_is_killed_midway_goes_on_with_it(
     assert (ended["seq"], ended["done"]) == (rollout["seq"], 10)
     assert max(count for _, count in changing(emperor)) == 2
     emperor.stop()
+
+
+def test_the_files_of_one_push_that_come_one_by_one(make_emperor: MakeEmperor) -> None:
+    """The first fails before the next is written: that one is held back, and opens no rollout."""
+    emperor = make_emperor("--rollout", "1", "--freq", "60")
+    write(emperor, shell(SLEEP))
+    emperor.start()
+    emperor.up(*NAMES)
+    pids = {name: emperor.pid_of(name) for name in NAMES}
+    first, *others = NAMES
+    emperor.put(first, shell("exit 3"))
+    emperor.event("exited", first, code=3)
+    for name in others:
+        seq = emperor.last_seq()
+        emperor.put(name, shell("exit 3"))
+        emperor.event("vassal_changed", name, after=seq)
+    (rollout,) = asked(emperor, "rollout", code=1)["rollouts"]
+    assert (list(rollout["failed"]), rollout["waiting"]) == ([first], others)
+    assert {outcomes(emperor)[name] for name in others} == {"held"}
+    assert {name: emperor.pid_of(name) for name in others} == {n: pids[n] for n in others}
+    emperor.stop()
