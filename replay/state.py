@@ -106,13 +106,18 @@ def _trouble(vassal: Vassal, now: int) -> tuple[str | None, str | None]:
         return what, vassal.refused.reason
     if vassal.phase == "throttled" and vassal.deaths:
         return "throttled", f"death {vassal.deaths} in a row: {vassal.reason}"
-    if often_since(vassal, now) is not None:
+    if often_since(vassal, now) is not None and not _ended_as_ordered(vassal):
         return "crashing", restarts_text(vassal, now)
     if vassal.sick is not None:
         return "unhealthy", (vassal.reason or "").removeprefix("unhealthy: ")
     if vassal.unopened is not None:
         return "runs its former config", vassal.unopened
     return None, None
+
+
+def _ended_as_ordered(vassal: Vassal) -> bool:
+    """Whether it does not run because its stop was ordered: with its daemon, for instance."""
+    return vassal.attempt is None and vassal.last is not None and vassal.last.order is not None
 
 
 def _cells(vassal: Vassal, fleet: Fleet, line: int, sources: Sources) -> tuple[str, ...]:

@@ -151,6 +151,24 @@ def test_restarts_are_those_of_an_hour(tmp_path: Path) -> None:
     assert f"since deploy:    event {deploy}, 11m" in facts
 
 
+def test_one_that_was_stopped_with_its_daemon_crashes_no_more(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        builder.start()
+        builder.up("a.ini")
+        for _ in range(4):
+            builder.of_attempt("vassal_loyal", "a.ini")
+            builder.exited("a.ini", signal=9)
+            builder.spawned("a.ini")
+            builder.accepting("a.ini")
+        crashing = builder.fleet.seq
+        builder.event("daemon_stopping", reason="SIGTERM")
+        builder.exited("a.ini", signal=15)
+        builder.event("daemon_stopped")
+    assert "a.ini: crashing: restarts (1 h) 4" in told(path, "state", "--at", f"@{crashing}")
+    assert "crashing" not in told(path, "state")
+
+
 def test_a_journal_of_the_first_release_has_no_count_of_restarts(tmp_path: Path) -> None:
     path = str(tmp_path / "journal.db")
     with building(path) as builder:
