@@ -24,7 +24,7 @@ _UNQUOTED: Final = re.compile(r"(\s*(?:- |[\w-]+:\s+))((?:[%@`*&!]|\[[^]]*\][^ #
 # For those who know uWSGI's uid and gid.
 USER_ADVICE: Final = "to run all vassals as one user, give user (--user USER[:GROUP])"
 # Options of one call, and those with another meaning here.
-_NOT_HERE: Final = ("config", "emperor", "migrate", "output", "overwrite")
+_NOT_HERE: Final = ("config", "emperor", "migrate", "output", "overwrite", "formation")
 _PATHS: Final = ("dir", "glob")
 
 

@@ -4,6 +4,7 @@ They are for one call, so neither the environment nor the file of ``--config`` c
 """
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
@@ -21,6 +22,23 @@ from .option_kinds import Decorator
 _REFUSED: Final = 1
 
 
+class _Formation(click.ParamType[dict[str, int]]):
+    """How many of each: ``web=2,worker=1``."""
+
+    name = "formation"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, int]:
+        if isinstance(value, dict):
+            return value
+        pairs = [each.strip().partition("=") for each in value.split(",")]
+        for name, _, count in pairs:
+            if not name or not re.fullmatch(r"[0-9]{1,3}", count, re.ASCII):
+                self.fail(f"{value!r} is no formation; write web=2,worker=1", param, ctx)
+        return {name: int(count) for name, _, count in pairs}
+
+
 def migrating() -> list[Decorator]:
     """The files of other supervisors, and where their vassals go."""
     return [
@@ -30,8 +48,8 @@ def migrating() -> list[Decorator]:
             metavar="FILE",
             is_eager=True,  # an argument after it is another file
             shell_complete=completion.files,
-            help="Write the programs of a supervisord.conf as a folder of vassals, say what became"
-            " of each line, and start nothing. Arguments are further files.",
+            help="Write the programs of a supervisord.conf or a Procfile as a folder of vassals."
+            " Say what became of each line, and start nothing. Arguments are further files.",
         ),
         click.option(
             "-o",
@@ -40,6 +58,14 @@ def migrating() -> list[Decorator]:
             shell_complete=completion.files,
             show_default=run.FOLDER,
             help="The folder that --migrate writes.",
+        ),
+        click.option(
+            "-m",
+            "--formation",
+            metavar="NAME=N,...",
+            type=_Formation(),
+            help="How many vassals each process of a Procfile becomes: web=2,worker=1. all=N is for"
+            " those that are not named.",
         ),
         click.option(
             "--overwrite",
@@ -64,7 +90,9 @@ def migrate(chosen: Mapping[str, Any]) -> NoReturn:
     source = click.get_current_context().get_parameter_source("monitor")
     more = chosen["monitor"] if source is ParameterSource.COMMANDLINE else ()
     files = tuple(dict.fromkeys((*chosen["migrate"], *more)))
-    request = run.Request(files, chosen["output"] or run.FOLDER, chosen["overwrite"])
+    request = run.Request(
+        files, chosen["output"] or run.FOLDER, chosen["overwrite"], chosen["formation"] or {}
+    )
     try:
         run.migrate(request, os.environ)
     except Refused as flaw:

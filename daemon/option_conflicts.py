@@ -19,7 +19,7 @@ def refuse(chosen: Mapping[str, Any]) -> None:
                 f"--{name.replace('_', '-')} is for --log files, and --log inherit keeps no logs:"
                 " leave one out"
             )
-    for name in ("output", "overwrite"):
+    for name in ("output", "overwrite", "formation"):
         if chosen[name] and not chosen["migrate"]:
             raise click.UsageError(f"--{name} is for --migrate; give --migrate FILE, too")
     if chosen["witness"] is not None:

@@ -92,9 +92,9 @@ class Found:
     apart: list[tuple[str, Told]] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
 
-    def name_apart(self, origin: str, line: str, says: str) -> None:
+    def name_apart(self, origin: str, line: str, says: str, manner: Manner = Manner.NAMED) -> None:
         """A line that concerns no vassal."""
-        self.apart.append((origin, Told(line, Manner.NAMED, says)))
+        self.apart.append((origin, Told(line, manner, says)))
 
     def add(self, vassal: Vassal) -> None:
         """Add a vassal. One whose name is taken gets a number."""

@@ -1,5 +1,6 @@
 """Which reader a file is for, by its name and by its text."""
 
+import os
 import re
 from typing import Final
 
@@ -8,11 +9,15 @@ _SUPERVISORD: Final = re.compile(
     r"|(program|group|eventlistener|fcgi-program|rpcinterface):[^]]+)\]",
     re.MULTILINE,
 )
+_PROCFILE: Final = re.compile(r"Procfile(\.[\w.-]+)?|[\w.-]+\.procfile", re.IGNORECASE)
 SUPERVISORD: Final = "supervisord"
+PROCFILE: Final = "Procfile"
 
 
 def kind_of(path: str, text: str) -> str | None:
     """The name of the reader; None if no reader is for such a file."""
+    if _PROCFILE.fullmatch(os.path.basename(path)):
+        return PROCFILE
     if _SUPERVISORD.search(text):
         return SUPERVISORD
     return None

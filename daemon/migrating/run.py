@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import click
 
-from . import kinds, supervisord, writing
+from . import kinds, procfile, supervisord, writing
 from .found import Found, Refused
 
 FOLDER: Final = "vassals"  # unless -o names another one
@@ -20,6 +20,7 @@ class Request(NamedTuple):
     files: tuple[str, ...]
     folder: str = FOLDER
     overwrite: bool = False
+    formation: Mapping[str, int] = {}  # how many vassals a process of a Procfile becomes
 
 
 def migrate(request: Request, environ: Mapping[str, str]) -> None:
@@ -48,11 +49,14 @@ def _found(request: Request, environ: Mapping[str, str]) -> tuple[list[Found], l
     """The vassals of each file, and all files that were read."""
     found, sources = [], []
     for path in request.files:
+        source = os.path.basename(path)
         kind = kinds.kind_of(path, _text(path))
         if kind == kinds.SUPERVISORD:
-            made, read = supervisord.read(path, os.path.basename(path), environ)
+            made, read = supervisord.read(path, source, environ)
+        elif kind == kinds.PROCFILE:
+            made, read = procfile.read(path, source, request.folder, request.formation)
         else:
-            raise Refused(f"{path}: it is no supervisord.conf; give one of its files")
+            raise Refused(f"{path}: it is neither a supervisord.conf nor a Procfile")
         found.append(made)
         sources += read
     return found, sources

@@ -11,7 +11,12 @@ from emperord.journal.policy import Policy
 from support.options import VALUES, run, tell
 
 ELSEWHERE = {"config", "check", "monitor", "emperor", "help", "version"}
-ELSEWHERE |= {"migrate", "output", "overwrite"}  # all of them are tested by their effects
+ELSEWHERE |= {
+    "migrate",
+    "output",
+    "overwrite",
+    "formation",
+}  # all of them are tested by their effects
 OTHER_NAMES = {
     "curse-tolerance": "mercy",
     "emperor-curse-tolerance": "mercy",

@@ -9,15 +9,15 @@ from click.testing import CliRunner
 from emperord.daemon.main import main
 from emperord.daemon.migrating import run
 from emperord.monitors import settings, shell_words
-from support.migrating import CASES, ENVIRON, given
+from support.migrating import CASES, ENVIRON, request
 from support.root import need_root
 from support.tyrant import common_ground
 
 ROOTS = ("/srv/", "/opt/")  # where programs of the cases are; here they get a place of their own
 
 
-def moved(case: Path, folder: Path) -> list[str]:
-    """The files of a case, with its programs in this folder."""
+def moved(case: Path, folder: Path) -> Path:
+    """The folder with the files of a case, which have its programs in this folder."""
     there = folder / "given"
     shutil.copytree(case / "given", there)
     for path in there.rglob("*"):
@@ -26,7 +26,7 @@ def moved(case: Path, folder: Path) -> list[str]:
             for root in ROOTS:
                 text = text.replace(root, f"{folder}{root}")
             path.write_text(text)
-    return [str(there / name) for name in given(case)]
+    return there
 
 
 def programs(config: Path, folder: Path) -> None:
@@ -52,7 +52,7 @@ def test_all_that_is_written_would_run(kind: str, monkeypatch: pytest.MonkeyPatc
                 folder = ground / case.name
                 folder.mkdir(mode=0o755)
                 written = folder / "written"
-                run.migrate(run.Request(tuple(moved(case, folder)), str(written)), ENVIRON)
+                run.migrate(request(case, moved(case, folder), written), ENVIRON)
                 for config in written.glob("*.ini"):
                     programs(config, folder)
                 patterns.append(str(written / "*.ini"))

@@ -80,8 +80,8 @@ def test_arguments_are_more_files(conf: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        pytest.param("", "it is no supervisord.conf", id="empty"),
-        pytest.param("[uwsgi]\nemperor = /v\n", "it is no supervisord.conf", id="another kind"),
+        pytest.param("", "it is neither a supervisord.conf nor", id="empty"),
+        pytest.param("[uwsgi]\nemperor = /v\n", "it is neither", id="another kind"),
         pytest.param("[supervisord]\n", "there is no program in it", id="no program"),
         pytest.param("[program:a]\n=\n[", "contains", id="broken"),
         pytest.param("[program:a]\nnumprocs=2\ncommand=a", "process_name", id="one name for two"),
@@ -109,7 +109,26 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert done.stderr == f"Error: {tmp_path}/none.conf: No such file or directory\n"
 
 
-@pytest.mark.parametrize("option", [("-o", "x"), ("--overwrite",)])
+@pytest.mark.parametrize(
+    ("formation", "says"),
+    [
+        pytest.param("web", "is no formation; write web=2,worker=1", id="no number"),
+        pytest.param("web=-1", "is no formation", id="below 0"),
+        pytest.param("web=1000", "is no formation", id="too many"),
+        pytest.param("wep=2", "Procfile has no wep; --formation names", id="mistyped"),
+    ],
+)
+def test_a_formation_is_of_processes_that_are_there(
+    formation: str, says: str, tmp_path: Path
+) -> None:
+    tmp_path.joinpath("Procfile").write_text("web: web\n")
+    done = call("--migrate", tmp_path / "Procfile", "-m", formation, "-o", tmp_path / "v")
+    assert done.exit_code in (1, 2)
+    assert says in done.stderr
+    assert not (tmp_path / "v").exists()
+
+
+@pytest.mark.parametrize("option", [("-o", "x"), ("--overwrite",), ("-m", "web=2")])
 def test_its_options_alone_are_refused(option: tuple[str, ...], tmp_path: Path) -> None:
     done = call(*option, tmp_path)
     assert done.exit_code == 2

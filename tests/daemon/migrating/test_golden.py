@@ -11,7 +11,7 @@ import pytest
 from emperord.daemon.migrating import run
 from emperord.monitors import settings
 from emperord.monitors.names import EXTENSIONS
-from support.migrating import CASES, ENVIRON, KINDS, given
+from support.migrating import CASES, ENVIRON, KINDS, request
 
 
 def migrated(case: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[Path, str]:
@@ -19,8 +19,7 @@ def migrated(case: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> tu
     there = folder / case.name
     shutil.copytree(case / "given", there)
     written = folder / "written"
-    files = tuple(str(there / name) for name in given(case))
-    run.migrate(run.Request(files, str(written)), ENVIRON)
+    run.migrate(request(case, there, written), ENVIRON)
     told = capsys.readouterr()
     wrote = sorted(path.name for path in written.iterdir())
     assert sorted(Path(line).name for line in told.out.splitlines()) == wrote
@@ -31,16 +30,21 @@ def plain(text: str, folder: Path) -> str:
     return text.replace(str(folder), "/HERE")
 
 
+@pytest.fixture
+def rewriting(pytestconfig: pytest.Config) -> bool:
+    return bool(pytestconfig.getoption("--rewrite"))
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}-{case.name}")
 def test_each_line_is_taken_or_named(
-    case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+    case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], rewriting: bool
 ) -> None:
     written, report = migrated(case, tmp_path, capsys)
     made = {path.name: plain(path.read_text(), tmp_path) for path in written.iterdir()}
     made["report.txt"] = plain(report, tmp_path)
     expected = {path.name: path for path in (case / "written").glob("*")}
     expected["report.txt"] = case / "report.txt"
-    if request.config.getoption("--rewrite"):
+    if rewriting:
         shutil.rmtree(case / "written", ignore_errors=True)
         (case / "written").mkdir()
         for name, text in made.items():

@@ -6,6 +6,7 @@ import urllib.request
 from pathlib import Path
 
 from emperord.daemon.migrating import run
+from support import processes
 from support.daemon import Daemon
 from support.vassals import free_port
 
@@ -37,6 +38,26 @@ def two_ports() -> int:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", first + 1)):
                 return first
+
+
+def test_a_procfile_serves_at_its_ports(daemon: Daemon, tmp_path: Path) -> None:
+    first = two_ports()
+    tmp_path.joinpath("serve.py").write_text(SERVER)
+    tmp_path.joinpath(".env").write_text(f"PORT={first}\nexport SAYS='of the file'\n")
+    procfile = tmp_path / "Procfile"
+    procfile.write_text(f"web: cd . && {sys.executable} serve.py $PORT\n")
+    files = (str(procfile),)
+    run.migrate(run.Request(files, str(daemon.vassals), formation={"web": 2}), {})
+    daemon.start("--as-root")
+    for number, port in enumerate((first, first + 1), 1):
+        config = daemon.vassals / f"web-{number}.ini"
+        with config.open("a") as file:
+            file.write(f"ready = tcp://127.0.0.1:{port}\n")
+        pid = daemon.phase(config.name, "accepting").pid
+        assert pid is not None
+        assert answer(port) == f"of the file {tmp_path}"
+        assert processes.argv_of(pid)[:1] == [sys.executable]  # no shell is between
+    daemon.stop()
 
 
 def test_two_processes_of_supervisord_serve(daemon: Daemon, tmp_path: Path) -> None:

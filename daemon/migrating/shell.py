@@ -1,0 +1,77 @@
+"""Whether a command line needs a shell, and how it is run by one.
+
+A vassal's command has no shell. The shell that runs a program should be replaced by it (``exec``),
+because it would get the signals that are meant for the program.
+"""
+
+import re
+import shlex
+from typing import Final, NamedTuple
+
+from ...monitors import shell_words
+
+_ASSIGNMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
+# The first words of commands that are no programs, so exec cannot run them.
+_NO_PROGRAM: Final = re.compile(
+    r"(\.|:|source|cd|eval|exec|exit|export|set|trap|ulimit|umask|unset|wait"
+    r"|if|while|until|for|case|do|done|then|else|fi|esac|\{|\}|!)(\s|$)"
+)
+_LEXEME: Final = re.compile(
+    r"""(?P<single>'[^']*') | (?P<double>"(?:[^"\\]|\\.)*") | (?P<escaped>\\.)
+    | (?P<redirect>[0-9]*[<>]{1,2}(?:&-|&[0-9])?) | (?P<then>&&|;|\n) | (?P<other>\|\|?|&|[()])
+    | (?P<variable>[$`]) | (?P<pattern>[*?\[]|(?<!\S)~|(?<!\S)\#) | (?P<plain>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+class Command(NamedTuple):
+    """A command without a shell, variables that stood before it, and how it differs."""
+
+    text: str
+    variables: tuple[tuple[str, str], ...] = ()
+    says: str = ""
+
+
+def command(line: str) -> Command:
+    """The command that does what a shell would do with this line. Raises ValueError."""
+    kinds = {found.lastgroup for found in _LEXEME.finditer(line)}
+    quoted = any(
+        re.search(r"[$`]", found[0])
+        for found in _LEXEME.finditer(line)
+        if found.lastgroup == "double"
+    )
+    if quoted or kinds & {"redirect", "then", "other", "variable", "pattern"}:
+        return _by_shell(line, kinds)
+    words = shell_words.split(line)
+    count = 0
+    while count < len(words) and _ASSIGNMENT.match(words[count]):
+        count += 1
+    if not count:
+        return Command(line)
+    pairs = [word.partition("=") for word in words[:count]]
+    return Command(
+        shlex.join(words[count:]),
+        tuple((name, value) for name, _, value in pairs),
+        "the variables before it are environment now",
+    )
+
+
+def _by_shell(line: str, kinds: set[str | None]) -> Command:
+    """Run a line by ``sh -c``, with ``exec`` before its last command where that is possible."""
+    if "other" in kinds:
+        return Command(
+            f"sh -c {shlex.quote(line)}",
+            says="a shell runs it and gets the signals, as there is no last command to exec",
+        )
+    ends = [found.end() for found in _LEXEME.finditer(line) if found.lastgroup == "then"]
+    at = ends[-1] if ends else 0
+    before, last = line[:at], line[at:].strip()
+    if not last or _NO_PROGRAM.match(last):
+        says = "a shell runs it" if last.startswith("exec ") else "a shell runs it and gets signals"
+        return Command(f"sh -c {shlex.quote(line)}", says=says)
+    blank = " " if before and not before.endswith((" ", "\n")) else ""
+    env = "env " if _ASSIGNMENT.match(last) else ""
+    return Command(
+        f"sh -c {shlex.quote(f'{before}{blank}exec {env}{last}')}",
+        says="a shell runs it, and the program then replaces the shell",
+    )

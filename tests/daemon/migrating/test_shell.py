@@ -1,0 +1,69 @@
+"""Command lines of a Procfile, as commands without a shell where that is possible."""
+
+import pytest
+from emperord.daemon.migrating import dotenv, shell
+
+
+@pytest.mark.parametrize(
+    ("line", "made"),
+    [
+        pytest.param("puma -C 'a b'", "puma -C 'a b'", id="words"),
+        pytest.param("x '$PORT'", "x '$PORT'", id="single quotes"),
+        pytest.param(r"x \$PORT", r"x \$PORT", id="escaped"),
+        pytest.param("sh -c 'a | b'", "sh -c 'a | b'", id="a shell already"),
+        pytest.param("x $PORT", "sh -c 'exec x $PORT'", id="variable"),
+        pytest.param('x "$PORT"', "sh -c 'exec x \"$PORT\"'", id="double quotes"),
+        pytest.param("x `pwd`", "sh -c 'exec x `pwd`'", id="backticks"),
+        pytest.param("x *.py", "sh -c 'exec x *.py'", id="pattern"),
+        pytest.param("x ~/a", "sh -c 'exec x ~/a'", id="home"),
+        pytest.param("x a~b", "x a~b", id="tilde within"),
+        pytest.param("x 2>&1", "sh -c 'exec x 2>&1'", id="redirect"),
+        pytest.param("a && b", "sh -c 'a && exec b'", id="and"),
+        pytest.param("a;b", "sh -c 'a; exec b'", id="then"),
+        pytest.param("a && exec b", "sh -c 'a && exec b'", id="exec already"),
+        pytest.param("a && cd b", "sh -c 'a && cd b'", id="built in"),
+        pytest.param("a && (b)", "sh -c 'a && (b)'", id="subshell"),
+        pytest.param("a || b", "sh -c 'a || b'", id="or"),
+        pytest.param("a & b", "sh -c 'a & b'", id="background"),
+        pytest.param("A=$B x", "sh -c 'exec env A=$B x'", id="variable before it"),
+        pytest.param("for a in b; do c; done", "sh -c 'for a in b; do c; done'", id="loop"),
+    ],
+)
+def test_a_line_is_run_by_a_shell_only_if_it_needs_one(line: str, made: str) -> None:
+    assert shell.command(line).text == made
+
+
+def test_variables_before_a_command_are_its_environment() -> None:
+    made = shell.command("A=1 B='x y' run it")
+    assert made.text == "run it"
+    assert made.variables == (("A", "1"), ("B", "x y"))
+
+
+@pytest.mark.parametrize(
+    ("line", "value", "same"),
+    [
+        pytest.param("A=x", "x", True, id="plain"),
+        pytest.param("A = x", "x", True, id="blanks"),
+        pytest.param("A=", "", True, id="empty"),
+        pytest.param("A='x y'", "x y", True, id="single"),
+        pytest.param('A="x y"', "x y", True, id="double"),
+        pytest.param('A="x \\"y\\""', 'x "y"', True, id="escaped"),
+        pytest.param('A="x\\y"', "xy", False, id="another escape"),
+        pytest.param("A=x # y", "x", False, id="comment"),
+        pytest.param("A=x#y", "x#y", True, id="no comment"),
+        pytest.param("A='x' # y", "x", False, id="comment after quotes"),
+        pytest.param("export A=x", "x", False, id="export"),
+        pytest.param('A="x\\ny"', "x\ny", False, id="line break"),
+    ],
+)
+def test_a_dotenv_is_read_as_foreman_does(line: str, value: str, same: bool) -> None:
+    made = dotenv.read(f"# note\n\n{line}\n")
+    assert made.variables == {"A": value}
+    assert dotenv.same_here(line, made.variables) is same
+
+
+@pytest.mark.parametrize(
+    "value", ["", "x", "x y", " x", "x ", "#x", ";x", "'x'", '"x"', 'a"b', "a\\b", "a\\"]
+)
+def test_a_written_value_is_read_here(value: str) -> None:
+    assert dotenv.same_here(dotenv.written({"A": value}), {"A": value})
