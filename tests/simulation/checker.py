@@ -67,6 +67,7 @@ class Checker(Processes):
     def appended(self, rows: Iterable[Any]) -> None:
         """These rows are durable now."""
         must(not self.due, "every order is carried out", f"{list(self.due)} were not")
+        self.alone = False
         for seq, at, kind, monitor, vassal, _, body, actions in rows:
             must(seq == self.seq + 1, "numbers follow", f"{seq} after {self.seq}")
             must(at > self.at, "time grows", f"event {seq} at {at}, after {self.at}")
@@ -267,7 +268,6 @@ class Checker(Processes):
         self.stopping = dict.fromkeys(self.stopping, now)
         if self.alone or not self.calm:
             self.conditions.forgive(now)
-        self.alone = False
 
     def becomes_calm(self, now: float) -> None:
         """From now on a daemon that is there can keep the time."""

@@ -1,14 +1,13 @@
 """The checker on histories that are told event by event, and that the real fold decides."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import pytest
-from emperord.daemon.core.actions import recorded
-from emperord.journal.chain import canonical
 from fold.script import Script
 
-from .checker import Checker
+from .checker import CALM_SLACK
+from .history import History
 from .trouble import Violation
 
 # It crashes twice, runs quietly for too short a time to be forgiven, and is ordered to end. Its end
@@ -99,30 +98,12 @@ RELOADED_LATE: Final = """
 MILLISECOND: Final = 1_000_000
 
 
-def follow(text: str, spoil: Callable[[Script], None] = lambda _: None) -> Script:
-    """Have the checker follow a history; ``spoil`` changes the fleet before the last deadline."""
-    script, checker = Script(), Checker()
-    checker.may_leave = True
-    for line in filter(None, map(str.strip, text.splitlines())):
-        _feed(script, checker, line)
-    spoil(script)
-    _feed(script, checker, "deadline a.ini")
-    return script
-
-
-def _feed(script: Script, checker: Checker, line: str) -> None:
-    """One line, as the row that it comes to; its orders are carried out."""
-    events, orders = len(script.events), len(script.actions)
-    script.feed(line)
-    for event in script.events[events:]:
-        body: Any = event.body
-        if event.kind == "exited":
-            checker.ended(event.vassal or "", body.attempt, body.code, body.signal, known=True)
-        actions = script.actions[orders:]
-        row = (event.seq, event.at, event.kind, event.monitor, event.vassal, None)
-        checker.appended([(*row, canonical(body).decode(), recorded(actions))])
-        for action in actions:
-            checker.carried_out(action.do, action.vassal, action.attempt)
+def decided(text: str, spoil: Callable[[Script], None] = lambda _: None) -> Script:
+    """Follow a history to its last deadline; ``spoil`` changes the fleet before that."""
+    history = History(text)
+    spoil(history.script)
+    history.feed("deadline a.ini")
+    return history.script
 
 
 def waited(script: Script) -> int:
@@ -143,7 +124,7 @@ def waited(script: Script) -> int:
     ],
 )
 def test_the_time_in_which_a_vassal_stops_is_no_quiet_running(history: str, expected: int) -> None:
-    assert waited(follow(history)) == expected
+    assert waited(decided(history)) == expected
 
 
 @pytest.mark.parametrize(
@@ -166,5 +147,23 @@ def test_no_other_wait_is_right(history: str, more: int, rule: str) -> None:
         vassal.deadline += more * MILLISECOND
 
     with pytest.raises(Violation) as caught:
-        follow(history, spoil)
+        decided(history, spoil)
     assert caught.value.rule == rule
+
+
+def test_a_new_daemon_looks_for_heartbeats_when_its_start_is_recorded() -> None:
+    """As in seed 395569689, where the disk was full until then. The daemon before saw it hang."""
+    told = History("daemon started; daemon ready; added a.ini; heartbeat a.ini".replace(";", "\n"))
+    checker, attempt = told.checker, told.script.runs["a.ini"][0]
+    checker.born(10, "a.ini", attempt)
+    checker.becomes_calm(0.0)
+    checker.conditions.fell_silent(10, 0.0)
+    checker.no_daemon()
+    for tried in (1.0, 2.0, 3.0):  # to record its start
+        checker.forgive(tried)
+    told.feed("daemon started")
+    checker.forgive(4.0)
+    bound = 30.0 + 2 + CALM_SLACK
+    checker.look(3.0 + bound)
+    with pytest.raises(Violation, match="who hangs is ended"):
+        checker.look(3.1 + bound)
