@@ -26,6 +26,7 @@ class Approvals:
         self._back: set[str] = set()  # vassals whose wanted spec is rolled back
         self._ran: dict[str, dict[str, Any]] = {}  # of the last starts or reloads
         self._tried: dict[str, dict[str, Any]] = {}  # of those that run beside, to replace it
+        self.unsure: set[str] = set()  # refused ones that may be tried again or not
 
     def announced(
         self, vassal: str, spec: dict[str, Any], *, same_owner: bool, waits: bool = False
@@ -33,6 +34,7 @@ class Approvals:
         """Its source says so; whether that may be started at once. ``waits``: for its turn."""
         self._wanted[vassal] = spec
         self._back.discard(vassal)
+        self.unsure.discard(vassal)
         self._tried.pop(vassal, None)
         if "preflight" not in spec.get("settings", {}) and not waits:
             self._approve(vassal)
@@ -88,6 +90,7 @@ class Approvals:
     def released(self, vassal: str) -> None:
         """It is forgotten."""
         self._back.discard(vassal)
+        self.unsure.discard(vassal)
         self.may.pop(vassal, None)
         self._checks.pop(vassal, None)
 
@@ -123,14 +126,22 @@ class Approvals:
         elif tried.get("config") != self._ran[vassal].get("config"):
             self._refused.add((vassal, tried.get("config", "")))
 
-    def asked(self, vassal: str) -> None:
-        """An operator wants it to be tried again: what was refused for its failure may run."""
+    def asked(self, vassal: str, *, surely: bool = True) -> None:
+        """An operator wants it to be tried again: what was refused for its failure may run.
+
+        Not ``surely``: the next start shows whether it does. One that is being tried goes on.
+        """
         wanted = self._wanted.get(vassal)
         replaced = wanted is not None and wanted.get("settings", {}).get("reload") == "replace"
         if wanted is None or not replaced or "preflight" in wanted["settings"]:
             return
-        self._tried.pop(vassal, None)
-        self._approve(vassal)
+        if vassal in self._tried or self.holds(vassal):
+            return
+        if surely:
+            self.unsure.discard(vassal)
+            self._approve(vassal)
+        else:
+            self.unsure.add(vassal)
 
     def holds(self, vassal: str) -> bool:
         """Whether its wanted spec may be started."""
@@ -143,6 +154,10 @@ class Approvals:
         self._orders[vassal] = action["attempt"], config
         if again:
             return
+        if vassal in self.unsure:
+            self.unsure.discard(vassal)
+            if config == self._wanted[vassal].get("config"):
+                self._approve(vassal)
         approved = self.may.get(vassal, {}).get("config")
         rule = "starts what is wanted" if self.holds(vassal) else self._rule(vassal)
         must(config == approved, rule, f"{order} of {vassal} with {config}, not {approved}")

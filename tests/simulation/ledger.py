@@ -47,7 +47,8 @@ class Ledger(Pacing):
 
     def _follow(self, kind: str, monitor: str | None, vassal: str | None, body: Any) -> None:
         if kind == "operator_requested":
-            self._try_again(vassal, body["request"])
+            for each in [*self.wanted] if vassal is None else [vassal]:
+                self.replacements.asked(each, body["request"])
         if kind == "vassal_added":
             taken = vassal in self.wanted and self.owner[vassal] in self.monitors
             if not taken or self._owns(monitor, vassal):
@@ -99,12 +100,6 @@ class Ledger(Pacing):
             self._count(vassal or "")
         elif kind == "deadline_passed":
             self._pass(vassal or "", body["deadline"])
-
-    def _try_again(self, vassal: str | None, request: str) -> None:
-        """A request lets vassals that were refused for their new instance be tried again."""
-        if request in ("start", "restart", "retry"):
-            for each in [*self.wanted] if vassal is None else [vassal]:
-                self.approvals.asked(each)
 
     def _owns(self, monitor: str | None, vassal: str | None) -> bool:
         """The source has the name already, or is given before the one that has it."""

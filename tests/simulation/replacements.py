@@ -72,6 +72,24 @@ class Replacements:
             must(second in self._ready, BEFORE, said)
             self._take_over(second)
 
+    def asked(self, vassal: str, request: str) -> None:
+        """An operator's request may let a vassal that was refused be tried again.
+
+        A start or restart of one that is up does not. Nor does it where one that is down waits for
+        a slot. The record does not tell that, but its next start does.
+        """
+        approvals = self._checker.approvals
+        if request == "retry" or (request == "start" and vassal in self._checker.held):
+            approvals.asked(vassal)
+        elif request in ("start", "restart") and not self._is_up(vassal):
+            approvals.asked(vassal, surely=False)
+
+    def _is_up(self, vassal: str) -> bool:
+        """It has an instance that serves and is not about to end."""
+        checker = self._checker
+        up = checker.ordered - checker.over - checker.told - {self.second.get(vassal)}
+        return any(each.vassal == vassal for each in up)
+
     def _take_over(self, attempt: Attempt) -> None:
         del self.second[attempt.vassal]
         self._checker.approvals.settled(attempt.vassal, took_over=True)

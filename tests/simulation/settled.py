@@ -91,7 +91,9 @@ def _wrong(world: "World", name: str, claims: dict[str, Spec], vassal: Vassal | 
     if vassal.refused is not None and vassal.refused.rolled_back:
         refused = "rollback" in vassal.spec.settings
     approved = world.checker.approvals.holds(name) or name in world.checker.rollouts.waiting
-    if waits is None and ((vassal.refused is not None) != refused or approved == refused):
+    unsure = name in world.checker.approvals.unsure
+    differs = not unsure and approved == refused
+    if waits is None and ((vassal.refused is not None) != refused or differs):
         return f"its config is {'' if vassal.refused else 'not '}refused"
     if refused and vassal.target is None:
         return "" if running or vassal.phase == "barred" else f"is refused and {vassal.phase}"
