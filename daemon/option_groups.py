@@ -166,7 +166,7 @@ def changes() -> list[Decorator]:
             metavar="N",
             show_default=True,
             help="After N failures in a row of a changed vassal, run the last config with which it"
-            " was accepting. 0: never. A config says it for itself by rollback in [emperor].",
+            " ran well. 0: never. A config says it for itself by rollback in [emperor].",
         ),
     ]
 

@@ -3,8 +3,9 @@
 The fold of a segment begins with a stored fleet. That does not tell which deploys were open then,
 nor their state: only the fold of the segment before tells. Therefore a placeholder stands for the
 deploy that each vassal may have open, and each event that may say something of it is noted. A
-placeholder is settled by such events only that settle any deploy, so the notes end soon. When
-both segments are folded, the notes are applied to the deploys that really were open.
+placeholder is settled by such events only that settle any deploy, so the notes end soon. None is
+settled while its vassal may be rolled back. When both segments are folded, the notes are applied to
+the deploys that really were open.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ from ..daemon.core.deploys import Deploy, Deploys
 from ..daemon.core.fleet import Fleet, Phase, Vassal
 from ..daemon.core.rollout import Rollout
 from ..daemon.core.rollout_moves import is_held_back
+from ..daemon.core.trial import is_on_trial
 from ..journal.events import Event
 from ..journal.policy import Policy
 from ..journal.reading import Reader
@@ -46,10 +48,8 @@ class Following(Deploys):
     """Follows the fold of a segment that begins with a stored fleet."""
 
     def __init__(self, fleet: Fleet) -> None:
-        # Not a kind that deploys: an operator's stop settles only those, and not all of them.
         super().__init__(
-            Deploy(-number, fleet.at, name, None, "vassal_removed", None, None)
-            for number, name in enumerate(fleet.vassals, 1)
+            _placeholder(number, fleet.at, name) for number, name in enumerate(fleet.vassals, 1)
         )
         self.notes: list[Note] = []
 
@@ -74,7 +74,11 @@ class Following(Deploys):
                 patience=patience, second=second, held_back=held_back,
             )  # fmt: skip
             self.notes.append(note)
+        placeholder = self.open[name]
         super().look(fleet, event, phase, name)
+        if placeholder.seq < 0 and name not in self.open and _may_go_back(fleet, name):
+            # The one that was open may be accepting. Then only the end of its trial settles it.
+            self.open[name] = _placeholder(-placeholder.seq, placeholder.at, name)
 
     def see_rollout(self, fleet: Fleet, event: Event, name: str) -> None:
         if self.open[name].seq < 0:
@@ -100,6 +104,16 @@ class Following(Deploys):
         if deploy is not None and deploy.seq < 0:
             self.notes.append(Note(event.seq, name, superseded=True))
         super().supersede(name, event)
+
+
+def _placeholder(number: int, at: int, name: str) -> Deploy:
+    # Not a kind that deploys: an operator's stop settles only those, and not all of them.
+    return Deploy(-number, at, name, None, "vassal_removed", None, None)
+
+
+def _may_go_back(fleet: Fleet, name: str) -> bool:
+    vassal = fleet.vassals.get(name)
+    return vassal is not None and not vassal.is_open and is_on_trial(vassal)
 
 
 def _is_held_back(fleet: Fleet, vassal: Vassal | None) -> bool:

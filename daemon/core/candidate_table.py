@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ...journal import quantities
 from ...journal.events import Event
-from . import deaths, replacement, rollback
+from . import deaths, replacement, rollback, trial
 from .candidate import Candidate, CandidatePhase
 from .fleet import End, Fleet, Vassal
 from .reloads import ask_reload
@@ -67,9 +67,12 @@ def _take_place(
     fleet: Fleet, vassal: Vassal, candidate: Candidate, event: Event, actions: Actions
 ) -> None:
     """It has run well for long enough."""
+    trial.note_time(fleet, vassal, event)
     replacement.take_place(fleet, vassal, event, actions)
-    if vassal.phase == "accepting":
-        rollback.note_good(fleet, vassal)
+    if vassal.loyal:
+        trial.note_good(fleet, vassal)
+    elif vassal.phase == "accepting":
+        rollback.note_accepting(fleet, vassal)
     if vassal.candidate is None:
         _after(fleet, vassal, event, actions)
 

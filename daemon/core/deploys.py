@@ -27,7 +27,8 @@ those that today's fold would give.
 ``refused``     its preflight failed, or its new instance did (``reload = replace``). A later
                 try of the same deploy may go better: then another outcome takes its place.
 ``rolled_back`` it failed so often that the last good config is back. It takes the place of
-                ``died``. After an operator's word another outcome may take its own.
+                ``died``, and of ``accepting``: it may accept, and die a moment later each time.
+                After an operator's word another outcome may take its own.
 ``superseded``  another deploy of the name came first. A deploy that nothing was concluded from,
                 as the name belongs to another source or is not known, is superseded by itself.
 ``pending``     none of that yet: queued, starting, listening for its first connection
@@ -63,6 +64,7 @@ Outcome = Literal[
     "held", "pending",
 ]  # fmt: skip
 _WAITS: Final = ("held", "pending")
+_KEPT: Final = ("accepting", "died")  # unless it is rolled back
 _DEPLOYS: Final = frozenset(DEPLOYS)
 
 _OF_ATTEMPT: Final = frozenset(
@@ -256,7 +258,7 @@ class Deploys:
         deploy = self.open[name]
         outcome, outcome_seq, trial = deploy.outcome, deploy.outcome_seq, deploy.trial
         vassal = fleet.vassals.get(name)
-        if deploy.outcome == "died":
+        if deploy.outcome in _KEPT:
             pass  # only a rollback changes that
         elif self.second is not None and deploy.attempt == self.second:
             _of_candidate(deploy, event, vassal)
@@ -264,7 +266,7 @@ class Deploys:
             _of_attempt(deploy, event, phase, vassal)
         elif event.kind == "spawned" and _plain_is_up(deploy, event, phase, vassal):
             self._try(fleet, deploy, event)
-        if deploy.outcome == "died":
+        if deploy.outcome in _KEPT:
             _of_failures(deploy, event, vassal)
         elif not deploy.settled:
             _of_phase(fleet, deploy, event, vassal)
@@ -291,6 +293,8 @@ class Deploys:
     def see_rollout(self, fleet: Fleet, event: Event, name: str) -> None:
         """See what an event about a rollout says of an open deploy."""
         deploy = self.open[name]
+        if deploy.outcome == "accepting":
+            return
         was = deploy.outcome, deploy.outcome_seq
         _of_phase(fleet, deploy, event, fleet.vassals.get(name))
         if deploy.settled:
@@ -304,7 +308,7 @@ class Deploys:
             deploy = self.open.get(action.vassal)
             if deploy is None or action.do not in ("spawn", "reload"):
                 continue
-            if deploy.outcome == "died":
+            if deploy.outcome in _KEPT:
                 continue  # another try does not change that
             vassal = fleet.vassals.get(action.vassal)
             if vassal is not None and vassal.is_open and not _is_of_change(vassal, action):
@@ -409,12 +413,19 @@ def _barred_or_died(vassal: Vassal | None) -> Outcome:
 
 
 def _of_failures(deploy: Deploy, event: Event, vassal: Vassal | None) -> None:
-    """It died, which stays so unless failures are counted for a rollback, and that comes."""
-    if _is_rolled_back(event, vassal):
+    """It accepted or died, which stays so unless failures are counted for a rollback, which comes.
+
+    An operator's rollback of a deploy that was accepting is told from the request.
+    """
+    died = deploy.outcome == "died"
+    if _is_rolled_back(event, vassal) and (died or event.kind != "operator_requested"):
         deploy.roll_back(event)
         return
     good = None if vassal is None else vassal.good
-    deploy.settled = good is None or not good.failures
+    if vassal is None or good is None or good.spec is None:
+        deploy.settled = True
+    else:
+        deploy.settled = not good.failures if died else vassal.is_open
     deploy.trial = None
 
 

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from ...journal.events import Event
 from ...journal.policy import Policy
-from . import replacement, rollout_moves, rules, slots, target
+from . import replacement, rollout_moves, rules, slots, target, trial
 from .blame import Blame
 from .fleet import Fleet, Outage, Pressure, Vassal
 from .reloads import ask_reload, way_to_reload
@@ -49,6 +49,7 @@ def let_go(fleet: Fleet, event: Event, actions: Actions) -> None:
         replacement.drop(fleet, vassal)
         if vassal.attempt is not None:
             with Blame(vassal.name):
+                trial.note_time(fleet, vassal, event)
                 after_stop(fleet, vassal, event, actions)
 
 

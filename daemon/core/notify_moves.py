@@ -11,7 +11,7 @@ The time of a stop can be extended, too; not by a tenant, for whom the daemon's 
 from typing import Any, Final
 
 from ...journal.events import Event
-from . import readiness
+from . import readiness, trial
 from .fleet import Fleet, Vassal
 from .reloads import RELOADS, awaits_ready
 from .steps import Actions, enter, free_slot, seconds
@@ -25,6 +25,7 @@ def note_reloading(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions)
     if vassal.phase == "reloading":
         vassal.reason, vassal.deadline = RELOADS, deadline
     else:
+        trial.note_time(fleet, vassal, event)
         enter(vassal, "reloading", event, RELOADS, deadline)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from ...journal.events import Event
 from . import source_moves as s
-from . import target
+from . import target, trial
 from .fleet import Fleet, Vassal
 from .starts import begin
 from .steps import Actions
@@ -12,6 +12,7 @@ from .steps import Actions
 
 def approve(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Held: its next start is with the wanted config."""
+    trial.note_time(fleet, vassal, event)
     before = vassal.aim
     target.settle(vassal)
     target.turn_to(vassal, before)

@@ -15,7 +15,7 @@ deaths are forgotten. The phase says which, and so does the cell of the table.
 from typing import Any
 
 from ...journal.events import Event
-from . import deaths, ends, listening, readiness, rollback, rules, target
+from . import deaths, ends, listening, readiness, rollback, rules, target, trial
 from .blame import Blame
 from .fleet import Fleet, Vassal
 from .reloads import (
@@ -92,7 +92,7 @@ def accept(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
     enter(vassal, "accepting", event)
     if vassal.running is not None and rules.holds(fleet, rules.LOADED):
         vassal.loaded = vassal.running.config
-    rollback.note_good(fleet, vassal)
+    rollback.note_accepting(fleet, vassal)
     if vassal.due:
         ask_reload(fleet, vassal, event, actions)
     else:
@@ -102,7 +102,7 @@ def accept(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
 def note_loyal(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     vassal.loyal = True
     if vassal.phase != "reloading":  # then the former config may have served the request
-        rollback.note_good(fleet, vassal)
+        trial.note_good(fleet, vassal)
     vassal.deaths = 0
     if vassal.phase == "accepting":
         vassal.deadline = None  # there is nothing left to be forgiven
@@ -191,6 +191,7 @@ def _releases(fleet: Fleet, blocked: Vassal, event: Event) -> bool:
 def die(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """It ended and no end was ordered; ``deaths.py`` says what that amounts to."""
     body: Any = event.body
+    trial.note_time(fleet, vassal, event)
     if _is_quiet(vassal, event):
         vassal.deaths = 0  # it had run quietly for long enough; that was not recorded in time
     verdict = deaths.judge(fleet, vassal, event)
@@ -290,6 +291,7 @@ def start_timed_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions
 
 def forgive(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """It has run quietly for a while: what it died of before is forgotten."""
+    trial.note_time(fleet, vassal, event)
     vassal.deaths = 0
     vassal.deadline = None
 

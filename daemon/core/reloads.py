@@ -3,10 +3,12 @@
 from typing import Final, Literal
 
 from ...journal.events import Event, Spec
-from . import listening, replacement, rules, slots
+from . import listening, replacement, rules, slots, trial
 from .actions import Action
 from .fleet import Fleet, Vassal
 from .steps import Actions, await_forgiveness, end, enter, free_slot, seconds, take_slot
+from .telling import awaits_ready as awaits_ready
+from .telling import tells as tells
 
 _SENT: Final = 1.0  # seconds after which a reload without confirmation counts as carried out
 RELOADS: Final = "says that it reloads"
@@ -67,17 +69,6 @@ def is_anothers(vassal: Vassal) -> bool:
     )
 
 
-def tells(vassal: Vassal) -> bool:
-    """Whether its process can tell that it accepts. Nothing may wait for one that cannot."""
-    return vassal.speaks and vassal.control
-
-
-def awaits_ready(vassal: Vassal) -> bool:
-    """Whether its program is up only when the host says that its ``ready`` is met."""
-    settings = vassal.aim.settings if vassal.running is None else vassal.running.settings
-    return not vassal.speaks and settings.get("ready", "spawn") != "spawn"
-
-
 def reload_when_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Reload it in its turn, if there is a change that it may have and that gets to it at all."""
     if way_to_reload(vassal) != "none" and vassal.target is not None:
@@ -125,6 +116,7 @@ def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
 
 def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     slots.leave(fleet, vassal.name)  # its turn is now, whatever place it had
+    trial.note_time(fleet, vassal, event)
     if way_to_reload(vassal) == "replace":
         replacement.start(fleet, vassal, event, actions)
         return

@@ -1,53 +1,59 @@
 """Rollback: a change that fails again and again is taken back by itself.
 
-A spec is *good* when the vassal has been accepting with it. ``Vassal.good`` keeps the last such
-spec while another one is wanted. Failures of the wanted spec are counted from its change on:
-deaths, starts that were not ready in time, lost heartbeats, and failed health checks. When there
-are as many as ``rollback`` says, the good spec is the target again. The wanted spec is then
-*refused* as by a preflight, and ``Refusal.rolled_back`` tells it apart.
+A spec is *good* when the vassal has run well with it for a time (``trial.py``). ``Vassal.good``
+keeps the last such spec while another one is tried. Failures of the wanted spec are counted from
+its change on: deaths, starts that were not ready in time, lost heartbeats, and failed health
+checks. When there are as many as ``rollback`` says, the good spec is the target again. The wanted
+spec is then *refused* as by a preflight, and ``Refusal.rolled_back`` tells it apart.
 
-A program of which the daemon cannot tell that it accepts is good after ``start_patience``. It is
-seen at the next event that matters: a change, or a failure.
+So a program that accepts, and dies a moment later, again and again, goes back as well. Where there
+is no way back, the first spec with which it accepts is good at once.
 
 A rollback never loops. The good spec becomes the target of a vassal whose wanted spec may not run,
 and failures of such a vassal are not counted. The wanted spec comes back by a change of it, or by
 an operator's word.
 """
 
-from typing import Final
-
 import msgspec
 
 from ...journal.events import Event, Spec
-from . import rules, target
+from . import target, trial
 from .fleet import Fleet, Good, Refusal, Vassal
-from .reloads import awaits_ready, tells
 from .starts import bar_reason
-from .steps import seconds
-
-_WANTED: Final = Good()  # the wanted spec is good
 
 
-def note_good(fleet: Fleet, vassal: Vassal) -> None:
-    """It accepts, or has become loyal, or has run for long enough."""
-    ran, aim = vassal.running, vassal.target
-    if ran is None or not rules.holds(fleet, rules.ROLLBACK):
-        return
-    if ran is aim or ran == aim:  # mostly it is the same object, and no field is compared
-        vassal.good = Good(ran) if vassal.is_open else _WANTED
+def note_accepting(fleet: Fleet, vassal: Vassal) -> None:
+    """It accepts. That is good at once, unless there is another spec to go back to."""
+    good = vassal.good
+    if good is not None and good.spec is not None and vassal.running != good.spec:
+        limit = trial.rollback_limit(fleet.policy, vassal.spec)
+        if limit and as_target(fleet, vassal, good.spec, good.bound) is not None:
+            return
+    trial.note_good(fleet, vassal)
 
 
 def note_change(fleet: Fleet, vassal: Vassal, event: Event) -> None:
-    """Its source is about to give it another spec. The good one is remembered, if one was noted."""
+    """Its source is about to give it another spec. The good one is remembered, if one was noted.
+
+    One with which it accepts, and has not failed, need not have run for long.
+    """
     if not vassal.wanted or vassal.monitor != event.monitor:
         vassal.good = None  # it comes back as a new one, or from another source
         return
-    _note_quiet(fleet, vassal, event)
+    trial.note_time(fleet, vassal, event)
     good = vassal.good
+    if good is not None and not good.failures and _accepts(vassal):
+        good = Good()
     if good is not None and good.spec is None:
         vassal.good = Good(vassal.spec, vassal.bound)
     elif good is not None and good.failures:
         vassal.good = Good(good.spec, good.bound)
+
+
+def _accepts(vassal: Vassal) -> bool:
+    """Whether it is accepting with its wanted spec."""
+    accepts = vassal.phase == "accepting" and not vassal.is_open
+    return accepts and vassal.running == vassal.spec
 
 
 def fails(
@@ -57,13 +63,12 @@ def fails(
 
     ``for_good``: it would not be tried again.
     """
-    good, most = vassal.good, target.rollback_limit(fleet.policy, vassal.spec)
+    trial.note_time(fleet, vassal, event)
+    good, most = vassal.good, trial.rollback_limit(fleet.policy, vassal.spec)
     if good is None or good.spec is None or not most:
         return False
     if vassal.is_open or vassal.running != vassal.spec:
         return False  # that was not the changed spec
-    if _note_quiet(fleet, vassal, event):
-        return False
     failures = good.failures + 1
     vassal.good = msgspec.structs.replace(good, failures=failures)
     spec = as_target(fleet, vassal, good.spec, good.bound)
@@ -114,13 +119,3 @@ def runs_target(vassal: Vassal) -> bool:
     if ran is None or aim is None:
         return False
     return msgspec.structs.replace(ran, ts=aim.ts, attrs=aim.attrs, copy=aim.copy) == aim
-
-
-def _note_quiet(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
-    """Note that it is good where it cannot say so, and has run for ``start_patience``."""
-    if vassal.phase != "ready" or tells(vassal) or awaits_ready(vassal):
-        return False
-    if event.at - vassal.since < seconds(fleet.policy.start_patience):
-        return False
-    note_good(fleet, vassal)
-    return vassal.running == vassal.target

@@ -13,7 +13,7 @@ from typing import Final
 
 from ...journal import quantities
 from ...journal.events import Event, Spec
-from . import ends, slots
+from . import ends, slots, trial
 from .actions import Action, Order
 from .fleet import Fleet, Phase, Vassal
 
@@ -80,6 +80,7 @@ def end(
     fleet: Fleet, vassal: Vassal, event: Event, actions: Actions, do: Order, reason: str | None
 ) -> None:
     """Stop or kill its process; what follows is decided when it has gone."""
+    trial.note_time(fleet, vassal, event)
     free_slot(fleet, vassal)
     slots.leave(fleet, vassal.name)
     vassal.due = vassal.anew = False

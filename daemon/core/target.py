@@ -22,7 +22,7 @@ import msgspec
 
 from ...journal.events import Event, Spec
 from ...journal.policy import Policy
-from . import rules
+from . import rules, trial
 from .actions import Action
 from .fleet import Fleet, Refusal, Vassal
 from .starts import CHECKED as CHECKED
@@ -60,12 +60,6 @@ def kept_from(fleet: Fleet, vassal: Vassal, event: Event) -> Spec | None:
     return None if vassal.bound else msgspec.structs.replace(target, copy=True)
 
 
-def rollback_limit(policy: Policy, spec: Spec) -> int:
-    """The failures in a row after which a change to this spec is rolled back; 0 for never."""
-    own = spec.settings.get("rollback")
-    return policy.rollback if own is None else int(own)
-
-
 def unkept_text(vassal: Vassal, policy: Policy) -> str | None:
     """A warning where a change of this vassal that may not run would leave nothing to start."""
     return unkept(vassal.spec, vassal.bound, policy, vassal.monitor)
@@ -78,7 +72,7 @@ def unkept(spec: Spec, bound: str, policy: Policy, source: str) -> str | None:
     waits = "preflight" in spec.settings or bool(policy.rollout_size(source))
     waits = waits or spec.settings.get("reload") == "replace"
     consequence = _NO_START if waits else _NO_WAY_BACK
-    if consequence == _NO_WAY_BACK and not rollback_limit(policy, spec):
+    if consequence == _NO_WAY_BACK and not trial.rollback_limit(policy, spec):
         return None
     if bound == NOT_RECORDED:
         return f"its text is {bound}, so {consequence}"
@@ -138,6 +132,7 @@ def cancel(vassal: Vassal, actions: Actions) -> None:
 
 def try_again(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> bool:
     """Have its refused spec tried again: True where that is its target at once."""
+    trial.note_time(fleet, vassal, event)
     if has_preflight(fleet, vassal.spec):
         order(vassal, event, actions)
         return False

@@ -63,6 +63,40 @@ def changes_afterwards(b: Builder) -> None:
     b.accepting(A)  # 13
 
 
+def accepts_and_dies(b: Builder) -> None:
+    """Twice in a row, so accepting is not what became of it."""
+    b.start()
+    b.up(A, b"one\n")  # 3, 4, 5
+    b.changed(A, b"two\n", **TWICE)  # 6
+    b.accepting(A)
+    b.exited(A, code=1)  # 8
+    b.event("deadline_passed", A, deadline=b.fleet.vassals[A].deadline)
+    b.accepting(A)
+    b.exited(A, code=1)  # 11
+    b.accepting(A)
+
+
+def accepts_and_dies_once(b: Builder) -> None:
+    """It runs for long enough then. Later deaths change nothing any more."""
+    b.start()
+    b.up(A, b"one\n")  # 3, 4, 5
+    b.changed(A, b"two\n", **TWICE)  # 6
+    b.accepting(A)  # 7
+    b.exited(A, code=1)
+    b.event("deadline_passed", A, deadline=b.fleet.vassals[A].deadline)
+    b.accepting(A)
+    b.event("exited", A, after=31, attempt=b.fleet.vassals[A].attempt, code=1)
+    again(b)
+    again(b)
+
+
+def accepts_and_is_taken_back(b: Builder) -> None:
+    """By hand, before it was good. The next failures are those of the former config."""
+    by_hand(b)
+    b.exited(A, code=1)
+    again(b)
+
+
 def after_a_restart(b: Builder) -> None:
     """The outcome is the next daemon's to conclude."""
     begin(b)
@@ -129,6 +163,9 @@ STORIES: dict[Story, Outcomes] = {
     accepts_in_time: [(3, "accepting", 5), (6, "died", 7)],
     changes_in_time: [(3, "accepting", 5), (6, "died", 7), (8, "accepting", 9)],
     changes_afterwards: [(3, "accepting", 5), (6, "rolled_back", 9), (11, "accepting", 13)],
+    accepts_and_dies: [(3, "accepting", 5), (6, "rolled_back", 11)],
+    accepts_and_dies_once: [(3, "accepting", 5), (6, "accepting", 7)],
+    accepts_and_is_taken_back: [(3, "accepting", 5), (6, "rolled_back", 8)],
     after_a_restart: [(3, "accepting", 5), (6, "rolled_back", 11)],
     never_ready: [(3, "accepting", 4), (5, "rolled_back", 7)],
     by_hand: [(3, "accepting", 5), (6, "rolled_back", 8)],
@@ -149,7 +186,8 @@ def test_outcomes(tmp_path: Path, story: Story, outcomes: Outcomes) -> None:
         assert [(e["seq"], e["outcome"], e["outcome_seq"]) for e in found] == outcomes
     with closing(sqlite3.connect(path)) as db:
         view = db.execute("SELECT seq, outcome, outcome_seq FROM deploys").fetchall()
-    assert view == ([*outcomes[:1], (6, "accepting", 7)] if story is by_hand else outcomes)
+    by_request = story in (by_hand, accepts_and_is_taken_back)  # the daemon does not store that
+    assert view == ([*outcomes[:1], (6, "accepting", 7)] if by_request else outcomes)
     said(path, "verify")
 
 

@@ -183,6 +183,33 @@ def test_deploys_that_wait_in_a_rollout(tmp_path: Path, monkeypatch: pytest.Monk
     assert answers.given[0] is not None
 
 
+def test_deploys_that_may_be_rolled_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each accepts long before it fails, and is barred in between, which settles others."""
+    path = tmp_path / "journal.db"
+    names = ("a.ini", "b.ini", "c.ini")
+    with building(str(path), snapshot_every=4) as builder:
+        builder.start(rollback=1)
+        for name in names:
+            builder.up(name)
+            builder.changed(name, b"new\n")
+            builder.accepting(name)
+        for number in range(6):
+            builder.up(f"other{number}.ini")
+        for name in names:
+            builder.exited(name, code=26)
+            builder.event("operator_requested", name, request="start")
+            builder.exited(name, code=1)
+        for number in range(6, 12):
+            builder.up(f"other{number}.ini")
+    with closing(sqlite3.connect(path)) as db:
+        back = db.execute("SELECT count(*) FROM deploy WHERE outcome = 'rolled_back'").fetchone()
+    assert back == (3,)
+    alone = in_order(path, monkeypatch)
+    answers = Answers(monkeypatch, 4, processes=1)
+    assert told(path) == alone
+    assert answers.given[0] is not None
+
+
 # Random lives
 
 

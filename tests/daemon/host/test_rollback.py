@@ -67,6 +67,29 @@ def test_a_program_goes_back_and_stays_so(make_emperor: MakeEmperor, tmp_path: P
     emperor.stop()
 
 
+def test_one_that_accepts_and_dies_goes_back(make_emperor: MakeEmperor, tmp_path: Path) -> None:
+    """Its ready check passes each time. It ends a moment later, when a file is there."""
+    emperor = make_emperor("--throttle", "50")
+    end = tmp_path / "end"
+    emperor.put("a.ini", shell("exec sleep 1000", ready="exec:true"))
+    emperor.start()
+    emperor.phase("a.ini", "accepting")
+    seq = emperor.last_seq()
+    waits = f"until test -e {end}; do sleep 0.05; done; rm {end}; exit 1"
+    emperor.put("a.ini", shell(waits, ready="exec:true", rollback="2"))
+    seq = emperor.event("vassal_changed", "a.ini", after=seq).seq
+    for _ in range(2):
+        assert asked(emperor, "show", "a.ini")["rolled_back"] is None
+        seq = emperor.event("vassal_accepting", "a.ini", after=seq).seq
+        end.touch()
+        seq = emperor.event("exited", "a.ini", after=seq).seq
+    emperor.phase("a.ini", "accepting")
+    shown = asked(emperor, "show", "a.ini")
+    assert (shown["rolled_back"]["reason"], shown["rolled_back"]["seq"]) == (REASON, seq)
+    assert shown["running"] == shown["target"] != shown["config"]
+    emperor.stop()
+
+
 def test_uwsgi_goes_back_to_a_copy_of_its_file(make_daemon: MakeDaemon, tmp_path: Path) -> None:
     """The reload in place ends it, as the application of the new text is not there."""
     daemon = make_daemon("--throttle", "50", "--rollback", "2")

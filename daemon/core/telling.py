@@ -1,0 +1,14 @@
+"""Whether a process can tell that it is up, or another one tells it in its place."""
+
+from .fleet import Vassal
+
+
+def tells(vassal: Vassal) -> bool:
+    """Whether its process can tell that it accepts. Nothing may wait for one that cannot."""
+    return vassal.speaks and vassal.control
+
+
+def awaits_ready(vassal: Vassal) -> bool:
+    """Whether its program is up only when the host says that its ``ready`` is met."""
+    settings = vassal.aim.settings if vassal.running is None else vassal.running.settings
+    return not vassal.speaks and settings.get("ready", "spawn") != "spawn"
