@@ -372,6 +372,26 @@ def _rolls_back_at_once(fleet: Fleet, event: Event) -> list[Action]:
     return _counts_failures(fleet, event, 1)
 
 
+def _takes_acceptance_for_good(fleet: Fleet, event: Event) -> list[Action]:
+    """A config is good at the moment when its vassal accepts."""
+    actions = fold(fleet, event)
+    vassal = fleet.vassals.get(event.vassal or "")
+    if vassal is not None and event.kind == "vassal_accepting" and not vassal.is_open:
+        vassal.good = Good()
+    return actions
+
+
+def _takes_nothing_for_good(fleet: Fleet, event: Event) -> list[Action]:
+    """However long a change runs well, its deaths count."""
+    vassal = fleet.vassals.get(event.vassal or "")
+    good = None if vassal is None else vassal.good
+    actions = fold(fleet, event)
+    ends = event.kind in ("deadline_passed", "vassal_loyal")
+    if vassal is not None and ends and good is not None and good.spec is not None:
+        vassal.good = good
+    return actions
+
+
 def _takes_all_for_good(fleet: Fleet, event: Event) -> list[Action]:
     """Each config from before is good, whether it was accepting or not."""
     vassal = fleet.vassals.get(event.vassal or "")
@@ -415,6 +435,8 @@ FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     "rolled back configs are tried again": (_tries_rolled_back_again, (COMES_BACK,)),
     "nothing is rolled back": (_rolls_nothing_back, (TAKEN_BACK,)),
     "one failure is rolled back": (_rolls_back_at_once, (TAKEN_BACK,)),
+    "acceptance alone is good": (_takes_acceptance_for_good, (TAKEN_BACK,)),
+    "nothing becomes good": (_takes_nothing_for_good, (TAKEN_BACK,)),
     "all is good to go back to": (_takes_all_for_good, (TO_GOOD,)),
     "nothing is forgiven": (_forgives_nothing, ("punished no longer",)),
     "nobody waits": (_never_waits, ("throttled",)),

@@ -109,6 +109,9 @@ class Machine(Notifying):
         if fresh:
             self._in(process, ready, lambda: self.says(process, emperor_protocol.READY))
         self._in(process, accepts, lambda: self._accepts(process))
+        if behaviour == "shaky":
+            soon = accepts + rng.uniform(0.01, 0.3)
+            self._in(process, soon, lambda: self.dies(process, 1, None))
         if behaviour != "late":
             loyal = accepts + rng.uniform(0.5, 1.5)
             self._in(process, loyal, lambda: self.says(process, emperor_protocol.LOYAL))

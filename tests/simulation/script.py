@@ -31,8 +31,10 @@ OWN: Final = PROGRAMS + AWAITED + NOTIFYING + KEEPING  # all that have a command
 PREFLIGHTS: Final = ("passes", "passes", "fails", "hangs")
 REPLACES: Final = "replaces"  # of what a source puts: reload = replace
 ROLLS: Final = "rolls"  # of what a source puts: rollback = 2
-# Changes of vassals that are rolled back; one of them works.
-_CHANGES: Final = ("crashes", "crashes", "never", "fickle", "noexec", "late", "mum", "healthy")
+# Changes of vassals that are rolled back; one of them works, and one accepts and dies soon.
+_CHANGES: Final = (
+    "crashes", "crashes", "shaky", "shaky", "never", "fickle", "noexec", "late", "mum", "healthy",
+)  # fmt: skip
 NAMES: Final = ("a.ini", "b.ini", "c.ini", "d.ini", "e.ini")
 SOURCES: Final = ("files", "rows", "messages")
 # Moments at which a daemon can be made to crash; how they are met is in host.py and disk.py.
