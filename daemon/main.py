@@ -25,7 +25,7 @@ import trio
 
 from ..journal.errors import JournalError, NewerFormat
 from ..journal.events import Before, DaemonStarted
-from ..journal.places import default_copies, default_logs
+from ..journal.places import copies_of_users, default_copies, default_logs
 from ..journal.policy import Policy
 from ..journal.reserve import Reserve, Reserved
 from ..journal.store import Journal
@@ -302,7 +302,7 @@ def _host(
         keeper=keeper,
         identity=lambda: None if journal.head is None else short(journal.head.identity),
         attempts=attempts,
-        copies=default_copies(journal.path),
+        copies=(default_copies(journal.path), copies_of_users(journal.path)),
         **asks,
     )
 

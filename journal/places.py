@@ -5,11 +5,14 @@ A systemd unit may give directories (``StateDirectory=``, ``LogsDirectory=`` and
 often write nowhere else, and names them in the environment.
 """
 
+import base64
+import hashlib
 import os
 from collections.abc import Mapping
 from typing import Final
 
 SYSTEM: Final = "/var/lib/emperord/journal.db"
+COPIES: Final = "configs"  # a folder in the runtime directory
 _NAME: Final = "journal.db"
 _CONFIG: Final = "emperor.yml"
 
@@ -47,6 +50,16 @@ def default_logs(journal: str) -> str:
 def default_copies(journal: str) -> str:
     """Where private copies of a journal's configs are: beside it, with ``.configs`` behind it."""
     return f"{journal}.configs"
+
+
+def copies_of_users(journal: str) -> str:
+    """Where those are that another user than the daemon's reads: in the runtime directory.
+
+    The journal's own directory is often closed to others, and stays so.
+    """
+    path = os.fsencode(os.path.abspath(journal))
+    name = base64.urlsafe_b64encode(hashlib.blake2b(path, digest_size=6).digest()).decode()
+    return os.path.join(runtime_directory(), COPIES, name)
 
 
 def default_config() -> str | None:

@@ -6,6 +6,9 @@
 The name stays, because uWSGI makes other values of it (``%n``). Only the vassal's user can read a
 copy. All directories belong to the daemon, so no user can change what is at that path. A copy is
 kept as long as an attempt or a check holds it.
+
+There are two such folders. One is beside the journal, where other users often cannot get to. So
+copies for other users are in the runtime directory, which the daemon lets them pass.
 """
 
 import contextlib
@@ -15,8 +18,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from ...journal.places import COPIES
 from ...monitors import preflight
-from . import command
+from . import command, runtime_folder
 from .users import User
 
 Holder = tuple[str, int]
@@ -27,22 +31,30 @@ NOT_THERE: Final = "its text is not in the journal as it was recorded"
 
 
 class ConfigCopies:
-    """Makes and removes copies below ``folder``. ``config_text`` finds a text by its digest."""
+    """Makes and removes copies. ``config_text`` finds a text by its digest.
 
-    def __init__(self, folder: str | None, config_text: Callable[[str], bytes | None]) -> None:
-        self._folder = None if folder is None else os.path.abspath(folder)
+    ``folders`` are that of copies for the daemon's own user, and that of copies for others.
+    """
+
+    def __init__(
+        self, folders: tuple[str, str] | None, config_text: Callable[[str], bytes | None]
+    ) -> None:
+        self._folders = None if folders is None else tuple(map(os.path.abspath, folders))
         self._config_text = config_text
         self._held: dict[Holder, str] = {}
         self._lock = threading.Lock()
 
-    def path(self, vassal: str, digest: str) -> str:
-        """The path of a copy. Raises CannotRun where there is no folder for copies."""
-        if self._folder is None:
+    def path(self, vassal: str, digest: str, *, of_other: bool = False) -> str:
+        """The path of a copy. Raises CannotRun where there is no folder for copies.
+
+        ``of_other``: another user than the daemon's reads it.
+        """
+        if self._folders is None:
             raise command.CannotRun("this daemon has no folder for copies of configs")
         rest, name = os.path.split(vassal)
         plain = 0 < len(os.fsencode(name)) <= _LONGEST_NAME and name not in (".", "..")
         parts = [] if plain and not rest else [_short(vassal)]
-        return os.path.join(self._folder, digest, *parts, name if plain else "config")
+        return os.path.join(self._folders[of_other], digest, *parts, name if plain else "config")
 
     def make(
         self, holder: Holder, digest: str | None, user: User | None, *, to_run: bool = False
@@ -60,7 +72,7 @@ class ConfigCopies:
                 f"its former text has {bound}, which means another thing in a copy; change its"
                 " config so that its preflight passes"
             )
-        path = self.path(holder[0], digest)
+        path = self.path(holder[0], digest, of_other=user is not None)
         with self._lock:
             self._held[holder] = path
             try:
@@ -75,8 +87,10 @@ class ConfigCopies:
 
     def hold(self, holder: Holder, digest: str | None) -> None:
         """A process that another daemon started runs from the copy of this text."""
-        if digest is not None and self._folder is not None:
-            self._held[holder] = self.path(holder[0], digest)
+        if digest is None or self._folders is None:
+            return
+        paths = [self.path(holder[0], digest, of_other=each) for each in (False, True)]
+        self._held[holder] = next(filter(os.path.exists, paths), paths[0])
 
     def release(self, holder: Holder) -> None:
         """This attempt or check is over. Blocks."""
@@ -87,17 +101,18 @@ class ConfigCopies:
 
     def sweep(self) -> None:
         """Remove all copies that are not held, as a former daemon may have left some. Blocks."""
-        if self._folder is None:
-            return
         with self._lock:
             held = set(self._held.values())
-            for path in [each for each in _files(self._folder) if each not in held]:
-                self._remove(path)
+            for folder in self._folders or ():
+                for path in [each for each in _files(folder) if each not in held]:
+                    self._remove(path)
 
     def _write(self, path: str, text: bytes, user: User | None) -> None:
-        assert self._folder is not None
-        mode = 0o700 if user is None else 0o711
-        for folder in _folders(self._folder, path):
+        mode = 0o700
+        if user is not None:
+            runtime_folder.made(COPIES, user)
+            mode = 0o711
+        for folder in _folders(self._top(path), path):
             with contextlib.suppress(FileExistsError):
                 os.mkdir(folder, mode)
             if user is not None:
@@ -114,11 +129,15 @@ class ConfigCopies:
 
     def _remove(self, path: str) -> None:
         """Remove a copy, and the directories that are empty then."""
-        assert self._folder is not None
         with contextlib.suppress(OSError):
             os.unlink(path)
-            for folder in reversed(list(_folders(self._folder, path))):
+            for folder in reversed(list(_folders(self._top(path), path))):
                 os.rmdir(folder)
+
+    def _top(self, path: str) -> str:
+        """The folder that has this copy."""
+        assert self._folders is not None
+        return next(each for each in self._folders if path.startswith(f"{each}{os.sep}"))
 
 
 def _short(text: str) -> str:
@@ -150,7 +169,7 @@ def _check_way(path: str, user: User) -> None:
             shift = 3
         if not (status.st_mode >> shift) & 1:
             raise command.CannotRun(
-                f"uid {user.uid} cannot reach the copy of its config in {folder}: chmod o+x it, or"
-                " let the journal be in another directory"
+                f"uid {user.uid} cannot reach the copy of its config, as it may not pass {folder}:"
+                " chmod o+x it, or give the daemon another RUNTIME_DIRECTORY"
             )
         folder = os.path.dirname(folder)

@@ -72,7 +72,8 @@ log = logging.getLogger("emperor.host")
 class Host(Reports):
     """Runs vassals on this machine. ``config_text`` finds a config by its digest.
 
-    ``copies`` is the folder for private copies of configs. ``is_over`` tells whether a vassal is
+    ``copies`` are the folders for private copies of configs: the daemon's own, and that of other
+    users. ``is_over`` tells whether a vassal is
     above its budget of records, ``is_tried`` whether an attempt is a candidate (a replacement's).
     """
 
@@ -86,7 +87,7 @@ class Host(Reports):
         keeper: KeeperLink | None = None,
         identity: Callable[[], str | None] = lambda: None,
         attempts: Cgroups | None = None,
-        copies: str | None = None,
+        copies: tuple[str, str] | None = None,
         is_over: Callable[[str], bool] = lambda _: False,
         is_tried: Callable[[str, int], bool] = lambda _name, _attempt: False,
     ) -> None:

@@ -17,7 +17,6 @@ import errno
 import hashlib
 import os
 import socket
-import stat
 import struct
 from collections.abc import Collection
 from typing import Final, NamedTuple
@@ -28,7 +27,7 @@ from ...journal.places import runtime_directory
 from ...monitors import readiness
 from ..keeper.link import KeeperLink
 from ..keeper.refusals import PASSING
-from . import descriptors, main_process
+from . import descriptors, main_process, runtime_folder
 from .command import CannotRun
 from .main_process import MainProcess
 from .notify_messages import LONGEST
@@ -40,7 +39,6 @@ _BURST: Final = 10
 _LONGEST_PATH: Final = 107  # bytes, see unix(7)
 _CREDENTIALS: Final = struct.Struct("3i")  # struct ucred: pid, uid, gid
 _ROOM: Final = socket.CMSG_LEN(_CREDENTIALS.size)  # none for descriptors: they are not looked at
-_PASSABLE: Final = stat.S_IXGRP | stat.S_IXOTH
 
 
 class Datagram(NamedTuple):
@@ -82,7 +80,7 @@ class NotifySocket:
         Raises CannotRun, and OSError for what may pass.
         """
         try:
-            path = os.path.join(_directory(user), _file_name(mark, identity))
+            path = os.path.join(runtime_folder.made("notify", user), _file_name(mark, identity))
             end = _bound(path, user)
         except OSError as error:
             if error.errno in PASSING:
@@ -199,21 +197,6 @@ def sweep(kept: Collection[str], identity: str | None) -> None:
             path = os.path.join(directory, name)
             if name.startswith(f"{_hash(identity or '')}.") and path not in kept:
                 os.unlink(path)
-
-
-def _directory(user: User | None) -> str:
-    """The directory of the sockets, which the user can pass. Raises OSError."""
-    above = runtime_directory()
-    directory = os.path.join(above, "notify")
-    os.makedirs(above, mode=0o700, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(directory, mode=0o711)
-    if user is not None:
-        for each in (above, directory):
-            mode = os.stat(each).st_mode
-            if mode & _PASSABLE != _PASSABLE:
-                os.chmod(each, stat.S_IMODE(mode) | _PASSABLE)
-    return directory
 
 
 def _file_name(mark: str, identity: str | None) -> str:

@@ -15,7 +15,6 @@ def test_it_runs_as_the_owner_of_its_file(tyrant: TyrantDaemon) -> None:
     told.write_text("")
     os.chown(told, ALICE, ALICES)
     script = f"id -u > {told}; id -G >> {told}; stat -c %u:%a $EMPERORD_CONFIG >> {told}"
-    tyrant.state.mkdir(mode=0o711)
     tyrant.put("a.ini", shell(SLEEP, preflight=f"sh -c '{script}'"))
     tyrant.start()
     tyrant.phase("a.ini", "ready")
@@ -23,18 +22,20 @@ def test_it_runs_as_the_owner_of_its_file(tyrant: TyrantDaemon) -> None:
     tyrant.stop()
 
 
-def test_a_journal_in_a_closed_folder_is_named(tyrant: TyrantDaemon) -> None:
+def test_a_runtime_directory_in_a_closed_folder_is_named(tyrant: TyrantDaemon) -> None:
+    closed = tyrant.folder / "closed"
+    closed.mkdir(mode=0o700)
+    tyrant.environ["RUNTIME_DIRECTORY"] = str(closed / "run")
     tyrant.put("a.ini", shell(SLEEP, preflight="true"))
     tyrant.start()
     reason = tyrant.event("deploy_refused", "a.ini").body["reason"]
-    wanted = f"uid {ALICE} cannot reach the copy of its config in {tyrant.state}: chmod o+x it"
+    wanted = f"uid {ALICE} cannot reach the copy of its config, as it may not pass {closed}:"
     assert wanted in reason
     tyrant.stop()
 
 
 def test_the_checks_of_one_user_do_not_hold_up_anothers(tyrant: TyrantDaemon) -> None:
     """Those that never end leave their slots in time, whatever they ask for."""
-    tyrant.state.mkdir(mode=0o711)
     hangs = shell(SLEEP, preflight="sleep 1000", preflight_timeout="1h")
     tyrant.start()
     for number in range(6):
@@ -54,7 +55,6 @@ def test_checks_of_many_users_that_hang_leave_a_place_for_another_one(
     tyrant: TyrantDaemon,
 ) -> None:
     """Four of each of four users would be all of them, for 30 s."""
-    tyrant.state.mkdir(mode=0o711)
     hangs = shell(SLEEP, preflight="sleep 1000")
     tyrant.start()
     for number in range(16):
