@@ -213,12 +213,14 @@ def _adopt(
     body: Any = event.body
     candidate.pid, candidate.start_time = body.pid, body.start_time
     candidate.control, spec = body.control, candidate.running
+    is_told = candidate.speaks  # uWSGI ends by itself when the daemon's end of its socket is gone
     if candidate.phase == "starting":
-        by_socket = candidate.speaks or spec.settings.get("ready") == "notify"
-        if by_socket and not body.control:
-            vassal.due = vassal.phase in (*_READY, "reloading")
-            replacement.retire(fleet, vassal, event, actions, "its sockets were lost")
-        elif not replacement.tells_ready(candidate):  # it was killed before it recorded the start
+        is_told |= spec.settings.get("ready") == "notify"
+    if candidate.is_tried and is_told and not body.control:
+        vassal.due = vassal.phase in (*_READY, "reloading")
+        replacement.retire(fleet, vassal, event, actions, "its sockets were lost")
+    elif candidate.phase == "starting":
+        if not replacement.tells_ready(candidate):  # it was killed before it recorded the start
             _settle(fleet, vassal, candidate, event, actions)
         else:
             candidate.deadline = event.at + seconds(replacement.timeout_of(fleet, spec))

@@ -19,7 +19,7 @@ from ...journal import quantities
 from ...journal.events import Event, Spec
 from .actions import Action, Order
 from .fleet import Fleet, Vassal
-from .steps import Actions, end
+from .steps import Actions, end, waits_text
 
 OPENS = "restarts when its new addresses are open"
 
@@ -58,10 +58,18 @@ def change(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
     end(fleet, vassal, event, actions, do, "restarts with its new settings")
 
 
+def forget_refusal(vassal: Vassal) -> None:
+    """The change whose addresses could not be opened is over: another one came."""
+    if vassal.unopened is not None:
+        if vassal.reason == waits_text(vassal.unopened):
+            vassal.reason = None
+        vassal.unopened = None
+
+
 def refuse(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """A new address cannot be had, so it runs on with the former config."""
     body: Any = event.body
     if vassal.opening is None or vassal.opening != body.change:
         return
     vassal.opening, vassal.unopened = None, body.reason
-    vassal.reason = f"its change waits: {body.reason}"
+    vassal.reason = waits_text(body.reason)

@@ -137,6 +137,7 @@ def amend(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
 def amend_now(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Up, with another target."""
     vassal.deaths = 0
+    listening.forget_refusal(vassal)
     reason = bar_reason(vassal.aim, fleet.policy, vassal.monitor)
     if reason is not None:
         end(fleet, vassal, event, actions, "stop", reason)

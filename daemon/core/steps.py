@@ -35,8 +35,15 @@ def enter(
     vassal.phase = phase
     vassal.since = event.at
     vassal.because = event.seq
+    if reason is None and vassal.unopened is not None:
+        reason = waits_text(vassal.unopened)
     vassal.reason = reason
     vassal.deadline = deadline
+
+
+def waits_text(reason: str) -> str:
+    """Why it runs with its former config: an address of its change cannot be had."""
+    return f"its change waits: {reason}"
 
 
 def order(vassal: Vassal, do: Order, event: Event, actions: Actions) -> None:

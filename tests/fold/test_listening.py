@@ -51,6 +51,18 @@ def test_a_change_whose_address_cannot_be_had_leaves_the_process_alone() -> None
     assert fleet.orders == ["listen a.ini"]
 
 
+def test_its_reason_stays_until_another_change_comes() -> None:
+    """It may have been in the midst of its start. A change back is no change that waits."""
+    fleet = running(ONE + "ready = exec:true\n")
+    fleet.changed("a.ini", TWO)
+    fleet.feed("listen_refused", "a.ini", change=opening(fleet), reason="in use")
+    fleet.feed("vassal_accepting", "a.ini")
+    vassal = fleet.vassals["a.ini"]
+    assert (vassal.phase, vassal.reason) == ("accepting", "its change waits: in use")
+    fleet.changed("a.ini", ONE + "ready = exec:true\n")
+    assert (vassal.unopened, vassal.reason) == (None, None)
+
+
 @pytest.mark.parametrize("text", [SERVER, ONE + "listen-mode = 600\n"], ids=["none", "the same"])
 def test_a_change_that_adds_no_address_restarts_at_once(text: str) -> None:
     fleet = running()
