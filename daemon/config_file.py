@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 from ..journal.events import Spec
 from ..monitors.urls import without_secrets
@@ -24,12 +25,18 @@ _UNQUOTED: Final = re.compile(r"(\s*(?:- |[\w-]+:\s+))((?:[%@`*&!]|\[[^]]*\][^ #
 # For those who know uWSGI's uid and gid.
 USER_ADVICE: Final = "to run all vassals as one user, give user (--user USER[:GROUP])"
 # Options of one call, and those with another meaning here.
-_NOT_HERE: Final = ("config", "emperor", "migrate", "output", "overwrite", "formation")
+_NOT_HERE: Final = ("config", "from", "emperor", "migrate", "output", "overwrite", "formation")
 _PATHS: Final = ("dir", "glob")
+FROM: Final = "emperord.from"  # in the context's meta where --from has the options
+CONTRADICT: Final = "--from and --config contradict each other; give one of them"
 
 
 def load(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
     """Take the file's values as defaults, below the command line and the environment."""
+    if FROM in context.meta:
+        if context.get_parameter_source("config") is not ParameterSource.DEFAULT:
+            raise click.UsageError(CONTRADICT)
+        return None
     if path is None:
         return None
     known = {

@@ -12,6 +12,7 @@ from typing import Any, Final, NoReturn
 import click
 from click.core import ParameterSource
 
+from . import from_uwsgi
 from .cli import completion
 from .cli.commandline import os_error_text
 from .keeper.link import KeeperLink
@@ -49,7 +50,8 @@ def migrating() -> list[Decorator]:
             is_eager=True,  # an argument after it is another file
             shell_complete=completion.files,
             help="Write the programs of a supervisord.conf or a Procfile as a folder of vassals."
-            " Say what became of each line, and start nothing. Arguments are further files.",
+            " Say what became of each line, and start nothing. Arguments are further files. The"
+            " config of uWSGI's Emperor is written to standard output, as YAML for --config.",
         ),
         click.option(
             "-o",
@@ -84,12 +86,28 @@ def required(
     return monitors
 
 
+def _migrate_emperor(files: tuple[str, ...], chosen: Mapping[str, Any]) -> None:
+    """Write the config of uWSGI's Emperor as YAML. Raises UsageError and BadParameter."""
+    if len(files) > 1:
+        raise click.UsageError("--migrate takes one config of uWSGI's Emperor, and no other file")
+    for option in ("output", "overwrite", "formation"):
+        if chosen[option]:
+            raise click.UsageError(
+                f"--{option} is for folders of vassals; --migrate writes an Emperor's config to"
+                " standard output"
+            )
+    from_uwsgi.migrate(files[0])
+
+
 def migrate(chosen: Mapping[str, Any]) -> NoReturn:
     """Do what --migrate asks for, and exit."""
     KeeperLink.from_environment().passing()
     source = click.get_current_context().get_parameter_source("monitor")
     more = chosen["monitor"] if source is ParameterSource.COMMANDLINE else ()
     files = tuple(dict.fromkeys((*chosen["migrate"], *more)))
+    if any(map(from_uwsgi.is_config, files)):
+        _migrate_emperor(files, chosen)
+        sys.exit()
     request = run.Request(
         files, chosen["output"] or run.FOLDER, chosen["overwrite"], chosen["formation"] or {}
     )

@@ -13,11 +13,10 @@ from typing import Any, Final
 
 import click
 
-from ..journal.places import default_config, default_journal
+from ..journal.places import default_journal
 from ..journal.policy import Policy
 from ..journal.quantities import duration_text, size_text
 from ..monitors.rollback import MOST as MOST_FAILURES
-from . import config_file
 from .cli import completion
 from .cli.option_types import (
     AUTO,
@@ -33,6 +32,7 @@ from .cli.option_types import (
     whole,
     whole_or_auto,
 )
+from .config_options import config_files
 from .host import cgroup_base
 from .host.vassal_log import MOST_PARTS
 from .keeper import stdio
@@ -58,15 +58,7 @@ def essentials() -> list[Decorator]:
     """The config file, the journal, uWSGI, and the interval between polls."""
     seconds = duration()
     return [
-        option(
-            "--config",
-            metavar="FILE",
-            is_eager=True,
-            default=default_config,
-            show_default="emperor.yml in the unit's ConfigurationDirectory=, if it is there",
-            callback=config_file.load,
-            help="Read options from this YAML file, by the same names. The command line wins.",
-        ),
+        *config_files(),
         option(
             "--journal",
             metavar="PATH",

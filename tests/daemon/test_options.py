@@ -12,6 +12,7 @@ from support.options import VALUES, run, tell
 
 ELSEWHERE = {"config", "check", "monitor", "emperor", "help", "version"}
 ELSEWHERE |= {
+    "from",
     "migrate",
     "output",
     "overwrite",

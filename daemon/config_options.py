@@ -1,0 +1,28 @@
+"""The options that name a file with further options."""
+
+from ..journal.places import default_config
+from . import config_file, from_uwsgi
+from .option_kinds import Decorator, option
+
+
+def config_files() -> list[Decorator]:
+    """Our own file, and that of uWSGI's Emperor."""
+    return [
+        option(
+            "--config",
+            metavar="FILE",
+            is_eager=True,
+            default=default_config,
+            show_default="emperor.yml in the unit's ConfigurationDirectory=, if it is there",
+            callback=config_file.load,
+            help="Read options from this YAML file, by the same names. The command line wins.",
+        ),
+        option(
+            "--from",
+            metavar="EMPEROR.INI",
+            is_eager=True,
+            callback=from_uwsgi.load,
+            help="Take the options of this config of uWSGI's Emperor, .ini, .yml, .xml or .json, as"
+            " it stands. The command line wins.",
+        ),
+    ]

@@ -1,0 +1,193 @@
+"""An emperor's config, option by option: what of it is taken as which option of ours.
+
+Numbers and flags are read as uWSGI reads them. A number ends at the first character that is none.
+A flag is off for ``0``, ``no``, ``off`` and ``false`` only.
+"""
+
+import dataclasses
+import os
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from ...monitors.names import shown
+from ...monitors.urls import without_secrets
+from ..cli.nearest import did_you_mean, nearest_words
+from .emperor_options import Fate, Kind, Row, find, known
+from .reader import Option
+
+_OFF: Final = ("0", "no", "off", "false")
+_OF_TYRANT: Final = ("tyrant-nofollow", "tyrant-initgroups")
+_ROOT: Final = ("root", "0")
+_PATHS: Final = ("dir", "glob")
+_LONGEST: Final = 120  # characters of a value that are told
+_MANY: Final = (Kind.MANY, Kind.MONITOR)
+_UNKNOWN: Final = "an emperor has no such option"
+
+
+@dataclasses.dataclass(slots=True)
+class Entry:
+    """An option of the config, its fate, and ours with its value where it is taken."""
+
+    option: Option
+    fate: Fate
+    text: str
+    ours: str = ""
+    value: str = ""
+    rule: str = ""
+
+    @property
+    def place(self) -> str:
+        """The file and the line."""
+        return f"{shown(self.option.file)}:{self.option.line}"
+
+    @property
+    def line(self) -> str:
+        """The line of the file, without secrets: a variable, or an unknown option, may be one."""
+        written = without_secrets(self.option.written)
+        row = find(self.option.key)
+        if row is None:
+            written = "…"
+        elif row.kind is Kind.VARIABLE:
+            written = f"{written.partition('=')[0]}=…"
+        if len(written) > _LONGEST:
+            written = f"{written[:_LONGEST]}…"
+        return shown(f"{self.option.key} = {written}")
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.line}: {self.text}"
+
+
+@dataclasses.dataclass(slots=True)
+class Plan:
+    """All options in their order."""
+
+    entries: list[Entry]
+    environment: dict[str, str]  # for vassals
+
+    def with_fate(self, fate: Fate) -> list[Entry]:
+        """Those with this fate."""
+        return [entry for entry in self.entries if entry.fate is fate]
+
+    def values(self) -> dict[str, list[Entry]]:
+        """The entries that give each option of ours its value, or its values."""
+        found: dict[str, list[Entry]] = {}
+        for entry in self.entries:
+            if entry.fate is Fate.TAKEN and entry.ours:
+                found.setdefault(entry.ours, []).append(entry)
+        return {
+            ours: entries if _row(entries[-1]).kind in _MANY else entries[-1:]
+            for ours, entries in found.items()
+        }
+
+
+def make(options: Iterable[Option]) -> Plan:
+    """The plan for the options of a config."""
+    plan = Plan([], {})
+    given = [option for option in options if not option.done]
+    for option in given:
+        row = find(option.key)
+        if row is None:
+            plan.entries.append(_unknown(option))
+        elif row.fate is not Fate.TAKEN:
+            plan.entries.append(Entry(option, row.fate, row.text, rule=row.rule))
+        else:
+            plan.entries.append(_taken(option, row, plan))
+    _settle_directory(plan)
+    _settle_users(plan)
+    return plan
+
+
+def _row(entry: Entry) -> Row:
+    row = find(entry.option.key)
+    assert row is not None, entry.option.key
+    return row
+
+
+def _unknown(option: Option) -> Entry:
+    if option.used:
+        return Entry(option, Fate.NEEDLESS, "it is a placeholder")
+    near = did_you_mean(nearest_words(option.key, known()))
+    return Entry(option, Fate.WARNED, f"{_UNKNOWN}; {near}" if near else _UNKNOWN)
+
+
+def _taken(option: Option, row: Row, plan: Plan) -> Entry:
+    ours, value = row.text, option.value.strip()
+    if row.kind is Kind.FLAG:
+        if value.lower() in _OFF:
+            return Entry(option, Fate.NEEDLESS, "it is off")
+        return Entry(option, Fate.TAKEN, "", ours, "true")
+    if not value:
+        return Entry(option, Fate.WARNED, "it has no value")
+    if row.kind in (Kind.SECONDS, Kind.MILLISECONDS):
+        number = re.match(r"\+?([0-9]{1,18})", value)
+        if number is None or not int(number[1]):
+            return Entry(option, Fate.WARNED, "it is no number above 0, so the default stands")
+        return Entry(option, Fate.TAKEN, "", ours, f"{int(number[1])}{row.kind.value}")
+    if row.kind is Kind.VARIABLE:
+        name, equals, text = option.value.partition("=")
+        if not equals or not name:
+            return Entry(option, Fate.WARNED, "it is no NAME=VALUE")
+        plan.environment[name] = text
+        told = f'write Environment="{name}=…" into the unit'
+        return Entry(option, Fate.TAKEN, told)
+    return Entry(option, Fate.TAKEN, "", ours, value)
+
+
+def _settle_directory(plan: Plan) -> None:
+    """Have relative paths begin in the directory of ``chdir``, as uWSGI goes there first."""
+    entries = [each for each in plan.with_fate(Fate.TAKEN) if _row(each).kind is Kind.DIRECTORY]
+    for entry in entries:
+        entry.ours = ""
+        entry.text = "relative monitors begin there"
+    if not entries:
+        return
+    directory = entries[-1].value
+    for entry in plan.with_fate(Fate.TAKEN):
+        if _row(entry).kind is Kind.MONITOR:
+            entry.value = _under(directory, entry.value)
+        elif entry.ours == "on-demand-directory":
+            entry.value = os.path.join(directory, entry.value)
+
+
+def _under(directory: str, monitor: str) -> str:
+    scheme, separator, path = monitor.rpartition("://")
+    if separator and scheme.lower() not in _PATHS:
+        return monitor
+    return f"{scheme}{separator}{os.path.join(directory, path)}"
+
+
+def _settle_users(plan: Plan) -> None:
+    """Make one ``user`` of uid and gid. Tyrant mode takes the users of its vassals' configs."""
+    taken = plan.with_fate(Fate.TAKEN)
+    tyrant = any(entry.ours == "tyrant" for entry in taken)
+    for entry in taken:
+        if entry.ours in _OF_TYRANT and not tyrant:
+            _turn(entry, Fate.NEEDLESS, "it is for emperor-tyrant")
+    users = [entry for entry in taken if _row(entry).kind is Kind.USER]
+    uids = [entry for entry in users if entry.option.key.endswith("uid")]
+    gids = [entry for entry in users if entry.option.key.endswith("gid")]
+    if tyrant:
+        for entry in users:
+            _turn(
+                entry,
+                Fate.NEEDLESS,
+                "vassals run as the users of their configs; the daemon as root",
+            )
+        return
+    if not uids:
+        for entry in gids:
+            _turn(entry, Fate.WARNED, "a group needs a user as well: write uid, too")
+        return
+    if uids[-1].value in _ROOT:
+        for entry in users:
+            entry.ours, entry.value = "as-root", "true"
+        return
+    # Both lines have the whole: the last line of a file counts, whichever it is.
+    whole = ":".join([uids[-1].value, *(entry.value for entry in gids[-1:])])
+    for entry in users:
+        entry.value = whole
+
+
+def _turn(entry: Entry, fate: Fate, text: str) -> None:
+    entry.fate, entry.text, entry.ours, entry.value = fate, text, "", ""
