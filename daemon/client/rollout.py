@@ -20,6 +20,7 @@ from .format import as_json as json_option
 from .format import print_json
 from .orders import timeout_option
 from .progress import Bar
+from .status import local
 
 _AGAIN: Final = 0.25  # seconds
 _SHOWN: Final = 5  # failures that are told
@@ -51,11 +52,14 @@ def command(
     is 1 only where some have failed by now.
     """
     only = {} if monitor is None else {"monitor": monitor}
+    late, told = False, None if as_json else Told()
     if what is not None:
         more = {"reason": reason} if reason else {}
+        if what == "continue":
+            _note_failures(told, ask(path, {"do": "rollout", **only}))
         ask(path, {"do": f"rollout_{what}", **only, **more})
     state = ask(path, {"do": "rollout", **only})
-    late, told = False, None if as_json else Told()
+    _note_old(told, state)
     if not no_wait:
         state, late = _followed(path, only, state, timeout, told)
     if as_json:
@@ -66,6 +70,18 @@ def command(
     if late:
         end(REFUSED, f"the rollout still goes on after {timeout:.3g} s")
     sys.exit(REFUSED if _is_bad(state) else 0)
+
+
+def _note_failures(told: "Told | None", state: dict[str, Any]) -> None:
+    """Those that have failed before an operator continues are no news afterwards."""
+    for each in state["rollouts"] if told is not None else ():
+        for name in each["failed"]:
+            told.is_new(each, name)
+
+
+def _note_old(told: "Told | None", state: dict[str, Any]) -> None:
+    if told is not None:
+        told.old = {each["seq"] for each in state["closed"]}
 
 
 def _under_way(state: dict[str, Any]) -> list[dict[str, Any]]:
@@ -106,10 +122,14 @@ def _draw(bar: Bar, state: dict[str, Any], told: "Told | None") -> None:
 
 
 class Told:
-    """The failures that were told while the command waited."""
+    """The failures that were told while the command waited, or were known before.
+
+    ``old`` are the rollouts that were over when the command began.
+    """
 
     def __init__(self) -> None:
         self._keys: set[tuple[int, str]] = set()
+        self.old: set[int] = set()
 
     def is_new(self, rollout: dict[str, Any], name: str) -> bool:
         """Whether it was not told yet; from now on it is."""
@@ -144,12 +164,15 @@ def _of_one(each: dict[str, Any], sources: dict[str, str], told: Told) -> Iterat
     source = sources.get(each["monitor"]) or each["monitor"]
     style = "bad" if each["failed"] or each["state"] in _ENDED else "good"
     text = f"rollout {each['seq']} of {shown(source)}: {_state_text(each)}"
+    if each["seq"] in told.old:
+        text += f" (over since {local(each['ended'][:19] + 'Z')})"
     yield terminal.painted(text, style)
     failed = [item for item in each["failed"].items() if told.is_new(each, item[0])]
     for name, reason in failed[:_SHOWN]:
         yield f"  {shown(name)}: {shown(reason)}"
     if len(failed) > _SHOWN:
-        yield f"  and {len(failed) - _SHOWN} others"
+        more = len(failed) - _SHOWN
+        yield f"  and {more} other{'' if more == 1 else 's'}"
 
 
 def _state_text(each: dict[str, Any]) -> str:

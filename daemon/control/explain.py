@@ -78,7 +78,7 @@ class Explainer:
         if (deaf := deafness(vassal)) is not None:
             answer["notes"].append(f"{deaf}. uWSGI reads them if it has master = true")
         answer["notes"] += _of_target(vassal, self._policy)
-        if vassal.running is not None and vassal.running != spec:
+        if vassal.running not in (None, spec) and not vassal.is_open:
             answer["notes"].append("what runs now was told something else; it gets this next")
         return answer
 
@@ -136,7 +136,7 @@ def _of_target(vassal: Vassal, policy: Policy) -> Iterator[str]:
         else:
             where = "a copy of " if kept.copy else ""
             if vassal.refused is not None and vassal.refused.rolled_back:
-                until = "until it changes"
+                until = "until it changes, or 'emperor-ctl rollback --cancel'"
             yield f"{until}, a start uses {where}config {kept.config}"
     if vassal.spec.settings.get("reload") == "replace":
         why = obstacle(vassal)

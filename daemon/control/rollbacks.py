@@ -6,6 +6,7 @@ Without ``to`` a vassal goes back to the last config before with which it was ac
 has them all. The one that is found stands in the event, so a replay needs no look into the journal.
 """
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -86,14 +87,14 @@ class Rollbacks:
         if drafts:
             await self._daemon.record(*drafts.values())
             await client.tell({"ok": True, "more": True, "recorded": list(drafts)})
-        if waits:
+        awaited = [name for name in drafts if waits and not self._is_held(name)]
+        at_once = [name for name in drafts if name not in awaited]
+        await outcomes.tell([(name, Verdict(self._phase(name))) for name in at_once])
+        if awaited:
             waiting = self._daemon.waiting
-            if not waiting.has_room(len(drafts)):
+            if not waiting.has_room(len(awaited)):
                 raise Refused("clients wait for too many vassals already; ask without waiting")
-            told = partial(waiting.each, list(drafts), "rollback", patience, outcomes.tell)
-            await client.aside(told)
-        else:
-            await outcomes.tell([(name, Verdict(self._phase(name))) for name in drafts])
+            await client.aside(partial(waiting.each, awaited, "rollback", patience, outcomes.tell))
         return outcomes.answer({})
 
     async def _drafts(
@@ -166,6 +167,11 @@ class Rollbacks:
             )
         return None
 
+    def _is_held(self, name: str) -> bool:
+        """Whether it stays down, as an operator stopped it: its next start uses what was asked."""
+        vassal = self._daemon.fleet.vassals.get(name)
+        return vassal is not None and vassal.phase == "held"
+
     def _phase(self, name: str) -> str:
         vassal = self._daemon.fleet.vassals.get(name)
         return "forgotten" if vassal is None else vassal.phase
@@ -187,7 +193,8 @@ def _state(vassal: Vassal) -> Vassal:
     """A vassal for a thread: the fleet goes on meanwhile, and its specs never change."""
     return Vassal(
         vassal.name, vassal.monitor, vassal.spec, vassal.phase, 0, 0, refused=vassal.refused,
-        check=vassal.check, kept=vassal.kept,
+        check=vassal.check, kept=vassal.kept, waits_in=vassal.waits_in,
+        candidate=copy.copy(vassal.candidate),
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """``emperor-ctl rollback``: vassals go back to former configs by an operator's word."""
 
+import re
 from typing import Any
 
 import pytest
@@ -130,4 +131,45 @@ def test_a_text_that_cannot_be_copied_and_a_held_vassal(make_emperor: MakeEmpero
     emperor.ctl("start", A)
     done = emperor.ctl("rollback", A)
     assert (done.returncode, done.stdout) == (0, "a.ini: now accepting\n")
+    emperor.stop()
+
+
+def test_a_rollback_of_a_held_vassal_is_cancelled(three: Emperor) -> None:
+    """It stays down, and starts with the wanted config. ``explain`` tells what is next."""
+    *_, third = digests(three)
+    back(three)
+    notes = asked(three, "explain", A)["notes"]
+    assert not [note for note in notes if "it gets this next" in note]
+    three.ctl("stop", A)
+    done = three.ctl("rollback", A, "--cancel")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "a.ini: now held\n", "")
+    three.ctl("start", A)
+    assert asked(three, "show", A)["running"] == third
+    three.stop()
+
+
+def test_one_that_is_held_back_goes_back_from_what_it_runs(make_emperor: MakeEmperor) -> None:
+    """Its change waits in a rollout, as another one has failed. It runs its second config."""
+    emperor = make_emperor("--rollout", "1", "--freq", "60")
+    emperor.put(A, text(1))
+    emperor.put("b.ini", text(1))
+    emperor.start()
+    emperor.event("vassal_accepting", A)
+    put(emperor, text(2))
+    emperor.put("b.ini", "[emperor]\ncommand = sh -c 'exit 3'\n")
+    emperor.event("exited", "b.ini", code=3)
+    seq = emperor.last_seq()
+    emperor.put(A, text(3))
+    emperor.event("vassal_changed", A, after=seq)
+    first, second, third = digests(emperor)
+    shown = asked(emperor, "show", A)
+    assert (shown["running"], shown["config"]) == (second, third)
+    assert shown["rollout"]["state"] == "held"
+    assert back(emperor)["running"] == first
+    told = emperor.ctl("rollout")
+    assert re.fullmatch(
+        r"rollout \d+ of dir:vassals: 0 of 1 done, 1 failed( \(over since .*Z\))?\n"
+        r"  b\.ini: exit code 3\n",
+        told.stdout,
+    ), told
     emperor.stop()

@@ -149,3 +149,19 @@ def test_the_files_of_one_push_that_come_one_by_one(make_emperor: MakeEmperor) -
     assert {outcomes(emperor)[name] for name in others} == {"held"}
     assert {name: emperor.pid_of(name) for name in others} == {n: pids[n] for n in others}
     emperor.stop()
+
+
+def test_only_what_fails_after_continue_is_told(make_emperor: MakeEmperor) -> None:
+    emperor = make_emperor("--rollout", "1", "--rollout-failures", "3", "--freq", "60")
+    write(emperor, shell(SLEEP))
+    emperor.start()
+    emperor.up(*NAMES)
+    write(emperor, shell("exit 3"))
+    emperor.until(lambda: "held back" in emperor.ctl("rollout").stdout, "the rest is held back")
+    before = set(asked(emperor, "rollout", code=1)["rollouts"][0]["failed"])
+    told = emperor.ctl("rollout", "continue").stdout
+    assert not [name for name in before if f"{name}: " in told]
+    assert told.count(": exit code 3") == 3
+    emperor.ctl("rollout", "continue")
+    assert emperor.ctl("rollout").stdout.endswith("  and 4 others\n")
+    emperor.stop()
