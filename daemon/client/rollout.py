@@ -74,9 +74,10 @@ def command(
 
 def _note_failures(told: "Told | None", state: dict[str, Any]) -> None:
     """Those that have failed before an operator continues are no news afterwards."""
-    for each in state["rollouts"] if told is not None else ():
-        for name in each["failed"]:
-            told.is_new(each, name)
+    if told is not None:
+        for each in state["rollouts"]:
+            for name in each["failed"]:
+                told.is_new(each, name)
 
 
 def _note_old(told: "Told | None", state: dict[str, Any]) -> None:

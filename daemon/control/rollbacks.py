@@ -29,7 +29,7 @@ from .choosing import choose
 from .orders import Daemon, Outcomes, check_journal, timeout_of
 from .refusals import reason_of
 from .server import Client, Refused
-from .waiting import Verdict
+from .waiting import Goal, Verdict
 
 _NUMBER: Final = re.compile(r"@?([0-9]{1,11})", re.ASCII)
 _DIGEST: Final = re.compile(r"[0-9a-f]{6,64}", re.ASCII)
@@ -94,7 +94,8 @@ class Rollbacks:
             waiting = self._daemon.waiting
             if not waiting.has_room(len(awaited)):
                 raise Refused("clients wait for too many vassals already; ask without waiting")
-            await client.aside(partial(waiting.each, awaited, "rollback", patience, outcomes.tell))
+            goal: Goal = "retry" if cancel else "rollback"  # the wanted config is tried again
+            await client.aside(partial(waiting.each, awaited, goal, patience, outcomes.tell))
         return outcomes.answer({})
 
     async def _drafts(

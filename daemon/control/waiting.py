@@ -25,7 +25,7 @@ Goal = Literal[
 STATES: Final = ("up", "accepting", "gone", "held")
 MOST: Final = 200_000  # vassals that all clients together may wait for
 _UP: Final = ("ready", "accepting", "listening")
-_REPLACING: Final = ("reload", "retry")  # goals that a replacement may be the way to
+_REPLACING: Final = ("reload", "retry", "rollback")  # goals that a replacement may be the way to
 # A program cannot say that it is up. It counts as started when it has run for so long, as it does
 # for supervisord (startsecs): one that is misconfigured has ended by then.
 _SETTLED: Final = 1_000_000_000  # nanoseconds
@@ -74,7 +74,8 @@ def verdict(fleet: Fleet, name: str, goal: Goal, now: int) -> Verdict | None:
     if vassal.candidate is not None and vassal.candidate.is_tried and goal in _REPLACING:
         return _ended(fleet, vassal)
     if goal == "retry" and vassal.refused is not None:
-        return Verdict(phase, f"{name} is {phase}, its change was refused: {vassal.refused.reason}")
+        what = "rolled back" if vassal.refused.rolled_back else "refused"
+        return Verdict(phase, f"{name} is {phase}, its change was {what}: {vassal.refused.reason}")
     if phase in _UP and not vassal.due:
         if vassal.opening is not None or _unsettled(vassal, now):
             return None

@@ -24,7 +24,7 @@ from ...journal.events import Event, Spec
 from . import slots, target
 from .actions import Action
 from .candidate import Candidate
-from .fleet import UP, Fleet, Vassal
+from .fleet import UP, Fleet, Good, Vassal
 from .listening import addresses
 from .starts import bar_reason, begin
 from .steps import Actions, await_forgiveness, enter, free_slot, inherit, mercy_of, seconds
@@ -187,6 +187,8 @@ def fail(
     candidate = vassal.candidate
     assert candidate is not None
     tried, told = candidate.tries, f"its new instance {reason}"
+    if _goes_back(vassal, candidate) and vassal.phase in UP and vassal.phase != "stopping":
+        _stay(vassal)
     candidate.tries = False  # the kept spec stays
     if gone:
         drop(fleet, vassal)
@@ -199,6 +201,22 @@ def fail(
             begin(fleet, vassal, event, actions)
     elif vassal.phase in UP and vassal.phase != "stopping":
         vassal.reason = f"{NOT_REPLACED}{told}"
+
+
+def _goes_back(vassal: Vassal, candidate: Candidate) -> bool:
+    """Whether it has the former config to which its vassal is to go back."""
+    refused = vassal.refused
+    return refused is not None and refused.rolled_back and candidate.running == vassal.aim
+
+
+def _stay(vassal: Vassal) -> None:
+    """The former config fails, so its vassal does not go back: what runs is its target."""
+    if vassal.running == vassal.spec:
+        target.settle(vassal)
+        vassal.good = Good()
+    else:
+        vassal.kept = _kept(vassal)
+        vassal.good = None if vassal.kept is None else Good(vassal.kept)
 
 
 def drop(fleet: Fleet, vassal: Vassal) -> None:
@@ -329,5 +347,6 @@ def _unwanted(fleet: Fleet, vassal: Vassal, candidate: Candidate, event: Event) 
     if by_policy or bar_reason(candidate.running, fleet.policy, vassal.monitor) is not None:
         return "it may not run by the present options"
     tried = candidate.tries and vassal.refused is None and vassal.waits_in is None
-    is_current = tried or (not candidate.changes and candidate.running == vassal.aim)
+    is_same = not candidate.changes and candidate.running == vassal.aim
+    is_current = tried or is_same or _goes_back(vassal, candidate)
     return None if is_current and vassal.check is None else "another change came"

@@ -173,3 +173,40 @@ def test_one_that_is_held_back_goes_back_from_what_it_runs(make_emperor: MakeEmp
         told.stdout,
     ), told
     emperor.stop()
+
+
+def test_it_waits_until_the_new_instance_has_taken_over(make_emperor: MakeEmperor) -> None:
+    """The former config is started beside the one that serves. Where that fails, it is told."""
+    emperor = make_emperor()
+    replaced = {"listen": "@emperord-goes-back", "reload": "replace", "replace_settle": "300ms"}
+    broken = emperor.folder / "broken"
+
+    def its(number: int) -> str:
+        script = f": {number}; [ {number} = 1 ] && [ -e {broken} ] && exit 3; exec sleep 1000"
+        return shell(script, ready="50ms", **replaced)
+
+    emperor.put(A, its(1))
+    emperor.start()
+    emperor.event("vassal_accepting", A)
+    put(emperor, its(2))
+    first, second = digests(emperor)
+    emperor.until(lambda: asked(emperor, "show", A)["running"] == second, "it has taken over")
+    assert back(emperor)["running"] == first
+    shown = back(emperor, "--cancel")
+    assert (shown["running"], shown["rolled_back"]) == (second, None)
+    broken.touch()
+    failed = emperor.ctl("rollback", A)
+    assert failed.returncode == 1
+    assert "not replaced: its new instance ended: exit code 3" in failed.stderr
+    emperor.stop()
+
+
+def test_a_cancelled_rollback_whose_preflight_fails_has_failed(three: Emperor) -> None:
+    seq = three.last_seq()
+    three.put(A, text(4, preflight="false"))
+    three.event("deploy_refused", A, after=seq)
+    back(three)
+    failed = three.ctl("rollback", A, "--cancel")
+    assert failed.returncode == 1
+    assert "its change was refused: its preflight ended with exit code 1" in failed.stderr
+    three.stop()
