@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 Why = Literal["unasked", "asked", "silent", "sick", "late"]
 FAILURES: frozenset[Why] = frozenset(("silent", "sick", "late"))  # of which the daemon ended it
 
-_ENDS = frozenset(("stop", "kill"))
+_ENDS = frozenset(("stop", "retire", "kill"))
 
 
 class Cause(NamedTuple):

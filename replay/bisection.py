@@ -92,7 +92,7 @@ def bisect(reader: Reader, name: str, period: Period, judge: Judge) -> Found:
     if not any(inside):
         within = "" if period.after is None else f" {period}"
         refused = [each for each, _ in judged if period.has(each.seq) and each.outcome == "refused"]
-        told = f"; {len(refused)} refused before they ran" if refused else ""
+        told = f"; {len(refused)} refused" if refused else ""
         good = [each for each, is_bad in judged if is_bad is False]
         raise NotBad(
             f"no deploy of {shown(name)}{within} is bad; it has {len(inside)}, of them"

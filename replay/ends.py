@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final, Literal
 
 from ..daemon.core import ends
+from ..daemon.core.actions import Action
 from ..daemon.core.end_text import whose
 from ..daemon.core.fleet import End, Fleet, Vassal
 from ..daemon.core.records import noted_until
@@ -45,10 +46,22 @@ def _order(reader: Reader, event: e.Event) -> tuple[Literal["stop", "kill"] | No
     if cause is None:
         return None, None
     for action in decode_actions(cause[7]):
-        if action.vassal == event.vassal and action.do in ("stop", "kill"):
-            kills = action.do == "kill"
-            return "kill" if kills else "stop", _reason(reader, cause, kills, event.vassal)
+        if action.vassal != event.vassal or action.do not in ("stop", "retire", "kill"):
+            continue
+        if action.attempt not in (None, getattr(event.body, "attempt", None)):
+            continue  # of the other instance, in a replacement
+        if action.do == "retire" and cause[2] == "deadline_passed":
+            return "stop", _retired(reader, cause, action)
+        kills = action.do == "kill"
+        return "kill" if kills else "stop", _reason(reader, cause, kills, event.vassal)
     return None, None
+
+
+def _retired(reader: Reader, cause: Row, action: Action) -> str:
+    """Why an instance was retired by a deadline: that is its own, or that of the new one."""
+    body = reader.decode(cause).body
+    own = getattr(body, "attempt", None) == action.attempt
+    return "it was not ready in time" if own else "replaced by its new instance"
 
 
 def _reason(reader: Reader, cause: Row, kills: bool, name: str | None) -> str:

@@ -224,6 +224,8 @@ def _is_failure(fleet: Fleet, event: Event, orders: list[Action]) -> bool:
     if event.kind == "health_lost":  # its settings may want it noted, and no more
         return any(order.do == "stop" for order in orders)
     if event.kind == "deadline_passed":  # not ready in time; the time of a stop is no failure
+        if body.attempt is not None:
+            return False  # of the second instance, in a replacement: the first one serves
         return vassal.phase in _RUNS and any(order.do == "kill" for order in orders)
     if not isinstance(body, Exited) or vassal.attempt != body.attempt:
         return False

@@ -27,6 +27,7 @@ from .asked_ends import FAILURES, Cause, why_ended
 from .breaks import Mark, What
 from .event_text import decode_actions, essence, how_it_ended
 from .fleet_requests import requests_for_all
+from .instances import Told, instances
 
 MOST: Final = 2000  # events of a vassal that are read
 _FAR: Final = 50_000  # events among which all requests for all vassals are looked for
@@ -65,12 +66,17 @@ class Record(msgspec.Struct):
     entries: dict[int, Entry]
     known: Set[int | None]  # other events that changed it
     earlier: int  # events of the vassal that are in the journal before these
+    seconds: Told  # its second instances
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries.values())
 
     def is_own(self, entry: Entry) -> bool:
         return entry.event.vassal == self.name
+
+    def replaces(self, entry: Entry) -> bool:
+        """Whether the config that was deployed last takes over with this event."""
+        return entry.seq in self.seconds.taken and entry.seq in self.seconds.tried
 
     def get(self, seq: int | None) -> Entry | None:
         return None if seq is None else self.entries.get(seq)
@@ -100,7 +106,11 @@ def record(reader: Reader, name: str, upto: int, known: Set[int | None] = frozen
     for event, row in intact_events.readable(reader, (found[seq] for seq in sorted(found))):
         orders = tuple(each for each in decode_actions(row[7]) if each.vassal == name)
         entries[event.seq] = Entry(event, orders)
-    return Record(name, entries, known, earlier)
+    all_of_them = entries.values()
+    seconds = instances(
+        (each.event, each.orders, each.event.vassal == name) for each in all_of_them
+    )
+    return Record(name, entries, known, earlier, seconds)
 
 
 def _before(reader: Reader, own: Sequence[Row], found: dict[int, Row]) -> Iterator[Row]:
@@ -146,23 +156,28 @@ def marks(told: Record, throttle: int = 1000) -> Iterator[Mark]:
     """The marks of a record; ``throttle`` is the policy's, in milliseconds."""
     settings: dict[str, str] = {}  # of the config that may run
     wanted: dict[str, str] = {}
+    tried = False  # the config that was deployed last gets to the vassal by a replacement
     began = 0  # when a process was told to run last
     for entry in told:
         event = entry.event
         if event.failed:
             continue
-        if told.is_own(entry) and event.kind in DEPLOYED:
-            wanted = _spec(event).settings
-            settings = settings if entry.orders_to("check") else wanted
-        elif told.is_own(entry) and event.kind == "preflight_passed":
+        own = told.is_own(entry)
+        if own and event.kind in DEPLOYED:
+            wanted, tried = _spec(event).settings, event.seq in told.seconds.deploys
+            settings = settings if tried or entry.orders_to("check") else wanted
+        elif (own and event.kind == "preflight_passed" and not tried) or told.replaces(entry):
             settings = wanted
         plain = "command" in settings and settings.get("ready", "spawn") == "spawn"
         ran = event.at - began >= throttle * _MILLISECOND
-        if event.kind == "exited" and told.is_own(entry):
+        if event.seq in told.seconds.about:
+            yield from _of_second(told.seconds, event, plain)
+            began = event.at if event.seq in told.seconds.taken else began
+        elif event.kind == "exited" and own:
             yield _ended(told, entry, settings, ran)
         else:
-            yield from _of_event(told, entry, plain)
-        if entry.orders_to("spawn", "reload"):
+            yield from _of_event(told, entry, plain, tried)
+        if entry.orders_to("spawn", "reload") and event.seq not in told.seconds.started:
             runs = next(each for each in entry.orders if each.do in ("spawn", "reload"))
             yield Mark("run", event.seq, event.at, config=runs.config)
             began = event.at
@@ -179,7 +194,19 @@ def _mark(what: What, event: Event, said: str = "") -> Mark:
     return Mark(what, event.seq, event.at, said)
 
 
-def _of_event(told: Record, entry: Entry, plain: bool) -> Iterator[Mark]:
+def _of_second(seconds: Told, event: Event, plain: bool) -> Iterator[Mark]:
+    """The marks of an event of a second instance: it fails, or takes over."""
+    seq = event.seq
+    if seq in seconds.taken:
+        if seq in seconds.tried:
+            yield _mark("passed", event)
+        yield Mark("run", seq, event.at, config=seconds.taken[seq])
+        yield _mark("up", event, "running" if plain else "accepting")
+    elif seq in seconds.failed and seq in seconds.tried:
+        yield Mark("refused", seq, event.at, seconds.failed[seq], barred=True)
+
+
+def _of_event(told: Record, entry: Entry, plain: bool, tried: bool) -> Iterator[Mark]:
     event = entry.event
     if event.kind == "operator_requested":
         assert isinstance(event.body, OperatorRequested)
@@ -192,8 +219,8 @@ def _of_event(told: Record, entry: Entry, plain: bool) -> Iterator[Mark]:
     body: Any = event.body
     match event.kind:
         case "vassal_added" | "vassal_changed":
-            yield from _deployed(entry, body)
-        case "preflight_passed":
+            yield from _deployed(entry, body, tried)
+        case "preflight_passed" if not tried:
             yield _mark("passed", event)
         case "deploy_refused":
             said = f"its config was refused: {body.reason}"
@@ -218,8 +245,8 @@ def _failed(event: Event, said: str, fault: str) -> Mark:
     return Mark("death", event.seq, event.at, said, outside=fault in ("resources", "busy"))
 
 
-def _deployed(entry: Entry, body: Any) -> Iterator[Mark]:
-    event, checked = entry.event, entry.orders_to("check")
+def _deployed(entry: Entry, body: Any, tried: bool) -> Iterator[Mark]:
+    event, checked = entry.event, tried or entry.orders_to("check")
     said = event.kind.removeprefix("vassal_")
     yield Mark("deploy", event.seq, event.at, said, body.spec.config, checked=checked)
     if body.spec.bar is not None:

@@ -351,6 +351,8 @@ class _Teller:
             return self._deadline(entry)
         said = essence_of(self.reader, event)
         whose = "" if event.vassal in (None, self.name) else f" {shown(event.vassal or '')}"
+        if (second := self.told.seconds.about.get(entry.seq)) is not None:
+            whose = f" (its {second} instance)"
         return f"{event.kind}{whose}{f': {said}' if said else ''}"
 
     def _deadline(self, entry: Entry) -> str:
@@ -358,12 +360,25 @@ class _Teller:
         cause = self.told.get(entry.event.cause)
         since = cause or self.before
         waited = "" if since is None else f" of {took(entry.event.at - since.event.at)}"
+        if (second := self.told.seconds.about.get(entry.seq)) is not None:
+            return (
+                f"its {second} instance {self._of_second(entry)}{waited.replace(' of', ' after')}"
+            )
         if entry.orders_to("kill"):
             hangs = since is not None and not since.orders_to("stop", "kill")
             return f"it was not ready after{waited[3:]}" if hangs else f"its mercy{waited} ran out"
         if since is not None and since.orders_to("spawn", "reload"):
             return f"its start patience{waited} ran out"
         return f"its throttle{waited} was over"
+
+    def _of_second(self, entry: Entry) -> str:
+        """Which deadline of a second instance has passed."""
+        seconds = self.told.seconds
+        if entry.seq in seconds.taken:
+            return "had settled"
+        if entry.orders_to("kill"):
+            return "had not stopped"
+        return "was not ready" if entry.seq in seconds.failed else "was slow to start"
 
     def _daemon(self, entry: Entry) -> Item | None:
         """The start of the daemon that found its process dead."""

@@ -131,7 +131,7 @@ def test_a_refused_deploy_broke_nothing(tmp_path: Path) -> None:
 
 def test_a_refused_deploy_is_not_bad_and_is_told(path: str) -> None:
     run = CliRunner().invoke(cli, ["--journal", path, "bisect", "a.ini"])
-    told = "no deploy of a.ini is bad; it has 3, of them 2 good; 1 refused before they ran"
+    told = "no deploy of a.ini is bad; it has 3, of them 2 good; 1 refused"
     assert told in run.output
     assert said(path, "show", "a.ini", "--last-good") == "two\n"
     (lane,) = json.loads(said(path, "timeline", "a.ini", "--json"))["lanes"][1:]
