@@ -28,7 +28,7 @@ class Candidate(msgspec.Struct, omit_defaults=True):
     """The second attempt. Its fields mean what those of ``Vassal`` mean.
 
     ``changes``: it has another spec than the instance that it is to replace. ``tries``: whether the
-    wanted spec may run depends on it.
+    wanted spec may run depends on it. ``due``: it is to be reloaded when it has taken over.
     """
 
     phase: CandidatePhase
@@ -42,6 +42,7 @@ class Candidate(msgspec.Struct, omit_defaults=True):
     reason: str | None = None
     changes: bool = False
     tries: bool = False
+    due: bool = False
     pid: int | None = None
     start_time: int | None = None
     mark: str | None = None

@@ -165,8 +165,9 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
         queued=i, throttled=o.release, listening=i, starting=o.start_anew, ready=o.start_anew,
         accepting=o.start_anew, reloading=o.start_anew, stopping=i, held=i, barred=o.release),
     "reload": dict(
-        queued=i, throttled=i, listening=i, starting=o.reload_up, ready=o.reload_up,
-        accepting=o.reload_up, reloading=o.reload_up, stopping=i, held=i, barred=i),
+        queued=o.reload_new, throttled=o.reload_new, listening=o.reload_new, starting=o.reload_up,
+        ready=o.reload_up, accepting=o.reload_up, reloading=o.reload_up, stopping=o.reload_new,
+        held=i, barred=o.reload_new),
     "retry": dict(
         queued=c.check_again, throttled=o.release, listening=c.check_again,
         starting=c.check_again, ready=c.check_again, accepting=c.check_again,
@@ -245,6 +246,8 @@ def ignores(kind: str, vassal: Vassal, attempt: int) -> bool:
 def has_effect(row: str, vassal: Vassal) -> bool:
     """Whether such a request can change anything about this vassal."""
     cell = TABLE[row][vassal.phase]
+    if cell is o.reload_new:
+        return vassal.candidate is not None and vassal.candidate.is_tried
     return cell is not i and (cell is not c.check_again or may_check_again(vassal))
 
 

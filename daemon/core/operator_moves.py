@@ -66,10 +66,21 @@ def start_anew(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
 
 def reload_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Reload it. Where only a refused config could be loaded, that is checked again instead."""
+    reload_new(fleet, vassal, event, actions)
     if vassal.target is None:
         check_again(fleet, vassal, event, actions)
     else:
         reload_when_up(fleet, vassal, event, actions)
+
+
+def reload_new(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """A new instance that is to take over may have loaded already: it is reloaded after that.
+
+    An instance that has ended, or is about to, loads all anew at its next start.
+    """
+    candidate = vassal.candidate
+    if candidate is not None and candidate.is_tried:
+        candidate.due = True
 
 
 def _note_hold(fleet: Fleet, vassal: Vassal, event: Event) -> None:

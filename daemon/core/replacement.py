@@ -255,6 +255,7 @@ def take_place(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
     _take_facts(vassal, new, is_wanted=new.running == vassal.spec)
     vassal.candidate = old
     enter(vassal, "accepting" if tells_ready(new) else "ready", event)
+    vassal.due |= new.due
     if old is not None and not was_stopping:
         order(vassal, event, actions, "retire")
     await_forgiveness(fleet, vassal)

@@ -320,6 +320,7 @@ def _candidate(vassal: Vassal) -> str | None:
         return None
     told = f"{candidate.phase} with {candidate.running.config}"
     told += " (tried)" if candidate.tries else ""
+    told += " (due)" if candidate.due else ""
     told += f" ({candidate.reason})" if candidate.reason else ""
     if candidate.deadline is not None:
         told += f" for {span(candidate.deadline - candidate.since)}"

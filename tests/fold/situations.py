@@ -151,6 +151,22 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
     ),
 }
 
+SPEC: Final = "listen=:80 reload=replace"
+DEMANDED: Final = "socket=:80 reload=replace"
+REPLACES: Final = f"added foo.ini {SPEC}; accepting foo.ini; changed foo.ini ts=2 {SPEC}"
+DIES: Final = "exited foo.ini attempt=1"
+# A new instance of it starts beside the one that served, and that has ended or is about to.
+WITH_SECOND: Final[dict[Phase, str]] = {
+    "queued": f"{ONE_SLOT}; {REPLACES}; {DIES} code=1; deadline foo.ini",
+    "throttled": f"{READY}; {REPLACES}; {DIES} code=1",
+    "listening": (
+        f"{READY}; added foo.ini {DEMANDED}; connection foo.ini; accepting foo.ini;"
+        f" changed foo.ini ts=2 {DEMANDED}; {DIES} code=1; deadline foo.ini"
+    ),
+    "stopping": f"{READY}; {REPLACES}; heartbeat foo.ini attempt=1; silent foo.ini attempt=1",
+    "barred": f"{READY}; {REPLACES}; {DIES} code=26",
+}
+
 
 class Trigger(NamedTuple):
     """An event as one kind can come. ``label`` is how people would name this one.
@@ -256,9 +272,11 @@ def row_of(trigger: Trigger) -> str:
     return str(trigger.body.get("request", trigger.kind))
 
 
-def try_all(phase: Phase, triggers: tuple[Trigger, ...] = TRIGGERS) -> Iterator[Outcome]:
-    """Each of the triggers in each situation of the phase."""
-    for text in SITUATIONS[phase]:
+def try_all(
+    phase: Phase, triggers: tuple[Trigger, ...] = TRIGGERS, texts: tuple[str, ...] = ()
+) -> Iterator[Outcome]:
+    """Each of the triggers in each situation of the phase, or in these."""
+    for text in texts or SITUATIONS[phase]:
         for trigger in triggers:
             script = play(text)
             if trigger.vassal is None or trigger.vassal in script.fleet.vassals:

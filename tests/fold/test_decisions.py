@@ -14,6 +14,7 @@ from emperord.daemon.control.server import Refused
 from emperord.daemon.core.draft import Draft
 from emperord.daemon.core.fleet import PHASES, Phase
 from emperord.daemon.core.fold import TABLE
+from emperord.daemon.core.operator_moves import reload_new
 from emperord.daemon.core.preflight_moves import check_again
 from emperord.daemon.core.reloads import way_to_reload
 from emperord.daemon.core.steps import ignore
@@ -21,7 +22,7 @@ from emperord.daemon.core.target import may_check_again
 from emperord.daemon.host import emperor_protocol
 
 from .script import Script, play
-from .situations import SITUATIONS, Trigger, try_trigger
+from .situations import SITUATIONS, WITH_SECOND, Trigger, try_trigger
 
 NAME: Final = "foo.ini"
 REQUESTS: Final = ("start", "stop", "restart", "reload", "retry")
@@ -56,7 +57,7 @@ async def answer(script: Script, request: str) -> str:
     return "recorded" if recorded else "done"
 
 
-@pytest.mark.parametrize(("phase", "text"), CASES)
+@pytest.mark.parametrize(("phase", "text"), [*CASES, *WITH_SECOND.items()])
 @pytest.mark.parametrize("request_", REQUESTS)
 async def test_a_request_is_recorded_exactly_where_the_table_has_a_move(
     request_: str, phase: Phase, text: str
@@ -64,7 +65,10 @@ async def test_a_request_is_recorded_exactly_where_the_table_has_a_move(
     script = play(text)
     vassal = script.fleet.vassals[NAME]
     cell = TABLE[request_][phase]
-    if cell is ignore or (cell is check_again and not may_check_again(vassal)):
+    tried = vassal.candidate is not None and vassal.candidate.is_tried
+    without = cell is check_again and not may_check_again(vassal)
+    without = without or (cell is reload_new and not tried)
+    if cell is ignore or without:
         is_held = request_ == "restart" and vassal.held
         expected = "done" if request_ in REPEATABLE and not is_held else "refused"
     elif request_ == "reload" and way_to_reload(vassal) == "none":

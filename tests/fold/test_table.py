@@ -11,9 +11,19 @@ from emperord.daemon.core.steps import ignore
 from emperord.journal.events import KINDS, Request
 
 from .script import play
-from .situations import SITUATIONS, TRIGGERS, Outcome, Trigger, body_of, row_of, try_all
+from .situations import (
+    SITUATIONS,
+    TRIGGERS,
+    WITH_SECOND,
+    Outcome,
+    Trigger,
+    body_of,
+    row_of,
+    try_all,
+)
 
 CELLS: Final = [(row, phase) for row in TABLE for phase in PHASES]
+RELOAD: Final = next(each for each in TRIGGERS if row_of(each) == "reload")
 ids = "-".join
 
 
@@ -22,6 +32,8 @@ def outcomes(phase: Phase) -> dict[str, list[Outcome]]:
     found: dict[str, list[Outcome]] = defaultdict(list)
     for outcome in try_all(phase):
         found[row_of(outcome.trigger)].append(outcome)
+    if phase in WITH_SECOND:  # a reload of it has an effect only there
+        found["reload"] += try_all(phase, (RELOAD,), (WITH_SECOND[phase],))
     return found
 
 
@@ -43,7 +55,8 @@ def test_phases_are_those_of_the_type() -> None:
 
 
 @pytest.mark.parametrize(
-    ("phase", "text"), [(phase, text) for phase in PHASES for text in SITUATIONS[phase]]
+    ("phase", "text"),
+    [*((phase, text) for phase in PHASES for text in SITUATIONS[phase]), *WITH_SECOND.items()],
 )
 def test_situations_are_what_they_say(phase: Phase, text: str) -> None:
     assert play(text).fleet.vassals["foo.ini"].phase == phase

@@ -163,8 +163,10 @@ class Checker(Processes):
             self._spawn(vassal, Attempt(vassal, action["attempt"]))
         elif do in ("stop", "kill", "retire", "reload"):
             attempt = Attempt(vassal, action["attempt"])
-            if self.owed.pop(vassal, None) == attempt and do == "stop":
-                self.restarting.add(attempt)
+            if self.owed.get(vassal) == attempt:
+                del self.owed[vassal]
+                if do == "stop":
+                    self.restarting.add(attempt)
             mine = self.anew.get(vassal) == attempt
             must(not (mine and do == "reload"), "restarts anew", f"{attempt} is only reloaded")
             if do == "reload":

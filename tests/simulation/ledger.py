@@ -174,9 +174,9 @@ class Ledger(Pacing):
         """A vassal that runs and is not about to end is to be reloaded."""
         if vassal not in self.wanted or vassal not in self.approvals.may:
             return
-        for attempt in self.ordered - self.over - self.told:
-            if attempt.vassal == vassal:
-                self.owed[vassal] = attempt
+        up = [each for each in self.ordered - self.over - self.told if each.vassal == vassal]
+        if up:
+            self.owed[vassal] = max(up)  # the new one, where there are two
 
     def _owe_restarts(self, vassals: list[str]) -> None:
         """Those that run and are not about to end are to be stopped and started once."""
