@@ -49,9 +49,10 @@ def migrating() -> list[Decorator]:
             metavar="FILE",
             is_eager=True,  # an argument after it is another file
             shell_complete=completion.files,
-            help="Write the programs of a supervisord.conf or a Procfile as a folder of vassals."
-            " Say what became of each line, and start nothing. Arguments are further files. The"
-            " config of uWSGI's Emperor is written to standard output, as YAML for --config.",
+            help="Write the programs of a supervisord.conf, a Procfile or a .service as a folder of"
+            " vassals. Say what became of each line, and start nothing. Arguments are further"
+            " files. The config of uWSGI's Emperor is written to standard output, as YAML for"
+            " --config.",
         ),
         click.option(
             "-o",

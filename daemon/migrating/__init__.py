@@ -1,9 +1,9 @@
 """``emperor --migrate``: the files of other supervisors, written anew as a folder of vassals.
 
-``supervisord`` reads a supervisord.conf. Each reader makes ``Found`` of its file (``found``):
-vassals, and what it tells of each line. A line is taken, changed, or named with what to do instead.
-``writing`` makes files and the report of that. ``kinds`` tells which reader a file is for, and
-``run`` does all of it.
+``supervisord`` reads a supervisord.conf, ``procfile`` a Procfile with its ``.env``, and ``unit``
+units of systemd. Each makes ``Found`` of its file (``found``): vassals, and what it tells of each
+line. A line is taken, changed, or named with what to do instead. ``writing`` makes files and the
+report of that. ``kinds`` tells which reader a file is for, and ``run`` does all of it.
 
 Imports: ``monitors``.
 

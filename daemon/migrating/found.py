@@ -2,7 +2,7 @@
 
 import enum
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ...monitors import settings
@@ -34,7 +34,10 @@ class Told:
 
 @dataclass
 class Vassal:
-    """A vassal to be written. ``origin`` is its place in the source, as ``[program:web]``."""
+    """A vassal to be written. ``origin`` is its place in the source, as ``[program:web]``.
+
+    It is empty where the source has one program.
+    """
 
     name: str
     origin: str
@@ -60,6 +63,13 @@ class Vassal:
         """A line without which the program would not run as it did."""
         self.name_line(line, says)
         self.unfinished.append(line.partition(" = ")[0].split(": ")[-1])
+
+    def drop(self, key: str) -> None:
+        """Take back a setting, because a later line has it with a fuller value."""
+        self.told = [
+            replace(told, settings=tuple(pair for pair in told.settings if pair[0] != key))
+            for told in self.told
+        ]
 
     def value(self, key: str) -> str | None:
         """The value of a setting; the last one, if there are several."""

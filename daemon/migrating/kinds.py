@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from typing import Final
 
 _SUPERVISORD: Final = re.compile(
@@ -12,12 +13,24 @@ _SUPERVISORD: Final = re.compile(
 _PROCFILE: Final = re.compile(r"Procfile(\.[\w.-]+)?|[\w.-]+\.procfile", re.IGNORECASE)
 SUPERVISORD: Final = "supervisord"
 PROCFILE: Final = "Procfile"
+UNIT: Final = "unit"
 
 
 def kind_of(path: str, text: str) -> str | None:
-    """The name of the reader; None if no reader is for such a file."""
+    """The name of the reader, by the name of the file, else by its text; None if there is none."""
+    if path.endswith(".service"):
+        return UNIT
     if _PROCFILE.fullmatch(os.path.basename(path)):
         return PROCFILE
-    if _SUPERVISORD.search(text):
-        return SUPERVISORD
-    return None
+    return SUPERVISORD if _SUPERVISORD.search(text) else None
+
+
+def services(files: Sequence[str]) -> list[str]:
+    """The files, each once. A ``.socket`` stands for its service, which brings it along."""
+    stems = (path.removesuffix(".socket") for path in files)
+    return list(
+        dict.fromkeys(
+            path if stem == path else f"{stem}.service"
+            for path, stem in zip(files, stems, strict=True)
+        )
+    )

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import click
 
-from . import kinds, procfile, supervisord, writing
+from . import kinds, procfile, supervisord, unit, writing
 from .found import Found, Refused
 
 FOLDER: Final = "vassals"  # unless -o names another one
@@ -48,15 +48,19 @@ def migrate(request: Request, environ: Mapping[str, str]) -> None:
 def _found(request: Request, environ: Mapping[str, str]) -> tuple[list[Found], list[str]]:
     """The vassals of each file, and all files that were read."""
     found, sources = [], []
-    for path in request.files:
+    for path in kinds.services(request.files):
         source = os.path.basename(path)
-        kind = kinds.kind_of(path, _text(path))
+        kind = kinds.kind_of(path, "") or kinds.kind_of(path, _text(path))
         if kind == kinds.SUPERVISORD:
             made, read = supervisord.read(path, source, environ)
         elif kind == kinds.PROCFILE:
             made, read = procfile.read(path, source, request.folder, request.formation)
+        elif kind == kinds.UNIT:
+            made, read = unit.read(path, source, environ)
         else:
-            raise Refused(f"{path}: it is neither a supervisord.conf nor a Procfile")
+            raise Refused(
+                f"{path}: it is neither a supervisord.conf, nor a Procfile, nor a .service"
+            )
         found.append(made)
         sources += read
     return found, sources

@@ -19,8 +19,8 @@ OFF: Final = ".off"  # no extension of a config, so no daemon starts it
 
 def text_of(vassal: Vassal, source: str) -> str:
     """The vassal's file: settings, and above each a comment if its line was not taken as it is."""
-    place = shown(vassal.origin.rstrip(":"))
-    lines = [f"# {place} of {shown(source)}, by emperor --migrate", "[emperor]"]
+    place = f"{vassal.origin.rstrip(':')} of {source}" if vassal.origin else source
+    lines = [f"# {shown(vassal.name)}: {shown(place)}, by emperor --migrate", "[emperor]"]
     for told in vassal.told:
         if told.manner is Manner.CHANGED:
             lines.append(f"# {shown(told.line)}: {told.says}")

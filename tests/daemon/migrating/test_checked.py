@@ -19,7 +19,7 @@ ROOTS = ("/srv/", "/opt/")  # where programs of the cases are; here they get a p
 def moved(case: Path, folder: Path) -> Path:
     """The folder with the files of a case, which have its programs in this folder."""
     there = folder / "given"
-    shutil.copytree(case / "given", there)
+    shutil.copytree(case / "given", there, symlinks=True)
     for path in there.rglob("*"):
         if path.is_file():
             text = path.read_text()

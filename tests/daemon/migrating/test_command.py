@@ -80,7 +80,7 @@ def test_arguments_are_more_files(conf: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        pytest.param("", "it is neither a supervisord.conf nor", id="empty"),
+        pytest.param("", "it is neither a supervisord.conf, nor a Procfile, nor", id="empty"),
         pytest.param("[uwsgi]\nemperor = /v\n", "it is neither", id="another kind"),
         pytest.param("[supervisord]\n", "there is no program in it", id="no program"),
         pytest.param("[program:a]\n=\n[", "contains", id="broken"),
@@ -107,6 +107,15 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     done = call("--migrate", tmp_path / "none.conf")
     assert done.exit_code == 1
     assert done.stderr == f"Error: {tmp_path}/none.conf: No such file or directory\n"
+
+
+def test_a_socket_stands_for_its_service(tmp_path: Path) -> None:
+    service, socket = tmp_path / "a.service", tmp_path / "a.socket"
+    service.write_text("[Service]\nExecStart=/srv/a\n")
+    socket.write_text("[Socket]\nListenStream=@a\n")
+    done = call("--migrate", socket, service, "-o", tmp_path / "v")
+    assert done.stdout == f"{tmp_path}/v/a.ini\n"
+    assert "\nlisten = @a\n" in (tmp_path / "v" / "a.ini").read_text()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from support.migrating import CASES, ENVIRON, KINDS, request
 def migrated(case: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[Path, str]:
     """The folder that is written from a case, and all that is told."""
     there = folder / case.name
-    shutil.copytree(case / "given", there)
+    shutil.copytree(case / "given", there, symlinks=True)
     written = folder / "written"
     run.migrate(request(case, there, written), ENVIRON)
     told = capsys.readouterr()

@@ -40,6 +40,43 @@ def two_ports() -> int:
                 return first
 
 
+ACTIVATED = """
+import http.server, os, socket
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(" ".join([os.environ["SAYS"], os.getcwd()]).encode())
+server = http.server.HTTPServer(("127.0.0.1", 0), Handler, bind_and_activate=False)
+server.socket = socket.socket(fileno=3)
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+    notify.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+server.serve_forever()
+"""
+
+
+def test_an_instance_of_a_unit_serves_at_its_socket(daemon: Daemon, tmp_path: Path) -> None:
+    port = free_port()
+    tmp_path.joinpath("serve.py").write_text(ACTIVATED)
+    tmp_path.joinpath("web@.service").write_text(f"""
+[Service]
+Type=notify
+WorkingDirectory={tmp_path}
+Environment="SAYS=instance %i"
+ExecStartPre=/usr/bin/touch prepared-%i
+ExecStart={sys.executable} serve.py
+ExecReload=/bin/kill -USR1 $MAINPID
+TimeoutStartSec=20s
+""")
+    tmp_path.joinpath("web@.socket").write_text(f"[Socket]\nListenStream=127.0.0.1:{port}\n")
+    migrate(daemon, tmp_path / "web@7.service")  # the template has it, and no file of that name
+    daemon.start("--as-root")
+    daemon.phase("web@7.ini", "accepting")
+    assert answer(port) == f"instance 7 {tmp_path}"
+    assert tmp_path.joinpath("prepared-7").exists()
+    daemon.stop()
+
+
 def test_a_procfile_serves_at_its_ports(daemon: Daemon, tmp_path: Path) -> None:
     first = two_ports()
     tmp_path.joinpath("serve.py").write_text(SERVER)

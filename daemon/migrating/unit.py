@@ -1,0 +1,244 @@
+"""From units of systemd: each service is a vassal, and each instance of a template one."""
+
+import glob
+import os
+import shlex
+from collections.abc import Mapping
+from typing import Final
+
+from . import unit_advice, unit_socket
+from .found import Found, Vassal, file_name
+from .unit_file import Line, NotExpanded, Unit, units
+from .unit_settings import ADD_UP, NO_SPECIFIERS, SETTINGS, USERS
+from .unit_words import Exec, execs, words
+
+_SERVICE: Final = "Service"
+_HERE: Final = ("Type", "ExecStart", "ExecStartPre", "Environment", "EnvironmentFile")
+_STOP: Final = "90s"  # systemd's default
+_AS_ROOT: Final = "+!"
+
+Keys = dict[tuple[str, str], list[Line]]
+
+
+def read(path: str, source: str, environ: Mapping[str, str]) -> tuple[Found, list[str]]:
+    """The vassals of a service, and the files that they are made of. Raises Refused, OSError."""
+    found = Found(source)
+    files = []
+    for unit in units(path, environ):
+        vassal = Vassal(file_name(unit.stem), "")
+        files += unit.files
+        files += _Service(vassal, unit, environ).read()
+        found.add(vassal)
+    return found, files
+
+
+class _Service:
+    """One service, on its way to a vassal."""
+
+    def __init__(self, vassal: Vassal, unit: Unit, environ: Mapping[str, str]) -> None:
+        self._vassal = vassal
+        self._unit = unit
+        self._environ = environ
+        self._keys = unit.all()
+        self._type = self._last("Type", "simple")
+
+    def read(self) -> list[str]:
+        """Take all keys; the further files that were read."""
+        self._command()
+        self._kind()
+        for key, take in USERS.items():
+            self._take(key, take)
+        self._variables()
+        self._files()
+        for key, take in SETTINGS.items():
+            self._take(key, take)
+        sockets = unit_socket.take(self._vassal, self._unit, self._environ)
+        self._defaults()
+        for (section, key), found in self._keys.items():
+            for line in found:
+                self._rest(section, key, line)
+        self._timer()
+        return sockets
+
+    def _last(self, key: str, default: str = "") -> str:
+        found = self._keys.get((_SERVICE, key))
+        return found[-1].value if found else default
+
+    def _take(self, key: str, take: object) -> None:
+        found = self._keys.get((_SERVICE, key), [])
+        for line in found if key in ADD_UP else found[-1:]:
+            value = self._expanded(line)
+            if value is not None and callable(take):
+                take(self._vassal, line.text, value)
+
+    def _expanded(self, line: Line) -> str | None:
+        """The value with specifiers expanded. None if it cannot be, and that is named."""
+        if line.key in NO_SPECIFIERS:
+            return line.value
+        try:
+            return self._unit.expand(line.value)
+        except NotExpanded as flaw:
+            self._vassal.name_unfinished(line.text, f"{flaw}; write the value")
+            return None
+
+    # The program
+
+    def _command(self) -> None:
+        starts = self._keys.get((_SERVICE, "ExecStart"), [])
+        if not starts:
+            self._vassal.name_unfinished("ExecStart", "there is none")
+            return
+        before = self._keys.get((_SERVICE, "ExecStartPre"), [])
+        text = "; ".join(line.text for line in (*before, *starts))
+        try:
+            prepared = [each for line in before for each in execs(line.value, self._unit.expand)]
+            programs = [each for line in starts for each in execs(line.value, self._unit.expand)]
+        except NotExpanded as flaw:
+            self._vassal.name_unfinished(text, f"{flaw}; write the command")
+            return
+        except ValueError as flaw:
+            self._vassal.name_unfinished(text, str(flaw))
+            return
+        if any(set(each.prefixes) & set(_AS_ROOT) for each in (*prepared, *programs)):
+            self._vassal.name_unfinished(
+                text, "+ and ! run it with more rights than its user has; a vassal has those alone"
+            )
+        if prepared or len(programs) > 1:
+            self._by_shell(text, prepared, programs)
+        else:
+            self._alone(text, programs[0])
+
+    def _alone(self, text: str, program: Exec) -> None:
+        says = []
+        if "@" in program.prefixes:
+            says.append("the program is told its own name")
+        if "-" in program.prefixes:
+            says.append("a failure of it counts as one")
+        if program.has_variables:
+            says.append("a shell expands its variables, and the program then replaces the shell")
+            command = _shell("", program)
+        else:
+            command = shlex.join(program.words)
+        self._vassal.take(text, ("command", command), says="; ".join(says))
+
+    def _by_shell(self, text: str, prepared: list[Exec], programs: list[Exec]) -> None:
+        """Run what comes first by a shell, and then the program in its place."""
+        *first, last = [*prepared, *programs]
+        steps = "".join(
+            f"{each.script}{'; ' if '-' in each.prefixes else ' && '}" for each in first
+        )
+        says = "a shell runs it all at each start, and the last program then replaces the shell"
+        self._vassal.take(text, ("command", _shell(steps, last)), says=says)
+
+    def _kind(self) -> None:
+        line = f"Type = {self._type}"
+        if self._type in ("notify", "notify-reload"):
+            self._vassal.take(line, ("ready", "notify"))
+        elif self._type == "oneshot":
+            self._vassal.take(line, says="an end stays down, as done")
+        elif self._type == "forking":
+            self._vassal.name_unfinished(
+                line,
+                "a vassal stays in the foreground; give its program the option for that, and none"
+                " for a PID file",
+            )
+        elif self._type in ("dbus", "idle"):
+            self._vassal.take(line, says="its program counts as up once it runs; see ready")
+        elif self._type in ("simple", "exec"):
+            if (_SERVICE, "Type") in self._keys:
+                self._vassal.take(line)
+        else:
+            self._vassal.name_unfinished(line, "systemd has no such type")
+
+    # Its variables
+
+    def _variables(self) -> None:
+        for line in self._keys.get((_SERVICE, "Environment"), []):
+            try:
+                found = [self._unit.expand(word) for word in words(line.value)]
+            except NotExpanded as flaw:
+                self._vassal.name_unfinished(line.text, f"{flaw}; write the value")
+                continue
+            except ValueError as flaw:
+                self._vassal.name_unfinished(line.text, str(flaw))
+                continue
+            pairs = [each.partition("=") for each in found]
+            self._vassal.take(
+                line.text,
+                *(("environment", f"{name}={shlex.quote(value)}") for name, _, value in pairs),
+            )
+
+    def _files(self) -> None:
+        """Take the one file that a vassal can have."""
+        lines = self._keys.get((_SERVICE, "EnvironmentFile"), [])
+        wanted = []
+        for line in lines:
+            path = self._expanded(line)
+            if path is None:
+                continue
+            if len(lines) > 1 and path.startswith("-") and not glob.glob(path[1:]):
+                self._vassal.name_line(line.text, "it is not there, and a vassal has one such file")
+            else:
+                wanted.append((line, path))
+        for line, path in wanted[:1]:
+            if glob.has_magic(path):
+                self._vassal.name_unfinished(line.text, "a vassal has one file, and no pattern")
+            else:
+                self._vassal.take(line.text, ("environment-file", path))
+        for line, _ in wanted[1:]:
+            self._vassal.name_unfinished(
+                line.text, "a vassal has one such file; put both into one, the later lines win"
+            )
+
+    # The rest
+
+    def _defaults(self) -> None:
+        """Write the defaults of systemd that are not ours."""
+        if self._vassal.value("restart") is None:
+            self._vassal.take("Restart = no (default)", ("restart", "no"))
+        if self._vassal.value("stop-timeout") is None:
+            self._vassal.take("TimeoutStopSec = 90s (default)", ("stop-timeout", _STOP))
+        if self._vassal.value("reload") is None and self._type != "notify-reload":
+            self._vassal.take("no ExecReload", ("reload", "restart"))
+        elif self._type == "notify-reload" and self._vassal.value("reload") is None:
+            self._vassal.take("notify-reload", ("reload", "signal"))
+
+    def _rest(self, section: str, key: str, line: Line) -> None:
+        if section == _SERVICE and (key in SETTINGS or key in USERS or key in _HERE):
+            return
+        there = {f"{self._unit.stem}.socket", *unit_advice.AT_BOOT}
+        if key in unit_advice.ORDERS and there.issuperset(line.value.split()):
+            self._vassal.take(line.text)
+            return
+        if (section, key) in unit_advice.TAKEN or section.startswith("X-") or key.startswith("X-"):
+            self._vassal.take(line.text)
+            return
+        advice = _advice(section, key)
+        if advice is None:
+            self._vassal.name_line(line.text, f"systemd has no such key in [{section}]")
+        elif section == _SERVICE and key in unit_advice.NEEDED:
+            self._vassal.name_unfinished(line.text, advice)
+        else:
+            self._vassal.name_line(line.text, advice)
+
+    def _timer(self) -> None:
+        name = f"{self._unit.stem}.timer"
+        if os.path.exists(os.path.join(os.path.dirname(self._unit.path), name)):
+            self._vassal.name_unfinished(name, "a timer starts it; leave both with systemd")
+
+
+def _shell(steps: str, program: Exec) -> str:
+    """A command that runs the steps, and then the program in the shell's place."""
+    no_patterns = "set -f; " if program.splits else ""  # systemd splits a value at blanks alone
+    return f"sh -c {shlex.quote(f'{steps}{no_patterns}exec {program.script}')}"
+
+
+def _advice(section: str, key: str) -> str | None:
+    tables: dict[str, Mapping[str, str]] = {
+        "Unit": unit_advice.UNIT,
+        _SERVICE: {**unit_advice.SERVICE, **unit_advice.NEEDED},
+    }
+    found = tables.get(section, {}).get(key)
+    if found is not None or section not in tables:
+        return found
+    return next((text for prefix, text in unit_advice.PREFIXES if key.startswith(prefix)), None)

@@ -1,0 +1,172 @@
+"""Reads a unit of systemd: its lines, its drop-ins, the template of an instance, and specifiers.
+
+systemd.syntax(7) and systemd.unit(5) say how. No library reads all of it.
+"""
+
+import glob
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from .found import Refused
+
+_SHIPPED: Final = ("/lib/systemd/system", "/usr/lib/systemd/system")
+_LOCAL: Final = "/etc/systemd/system"
+_SPECIFIER: Final = re.compile(r"%(.?)")
+
+
+class NotExpanded(Exception):
+    """A specifier that has no value here; the text says which."""
+
+
+class Line(NamedTuple):
+    """A key with a value, in a section."""
+
+    section: str
+    key: str
+    value: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.key} = {self.value}"
+
+
+def lines(text: str) -> Iterator[Line]:
+    """The keys of a file. A backslash at its end makes a line go on, past comments."""
+    section, begun = "", ""
+    for line in text.splitlines():
+        if line.lstrip().startswith(("#", ";")):
+            continue
+        if line.endswith("\\"):
+            begun += line[:-1].strip() + " "
+            continue
+        whole, begun = f"{begun}{line}".strip(), ""
+        if whole.startswith("[") and whole.endswith("]"):
+            section = whole[1:-1]
+        elif whole:
+            key, _, value = whole.partition("=")
+            yield Line(section, key.strip(), value.strip())
+
+
+class Unit:
+    """A unit with its drop-ins. ``name`` is with the instance: ``app@one.service``."""
+
+    def __init__(self, path: str, name: str, environ: Mapping[str, str]) -> None:
+        self.path = path
+        self.name = name
+        self.files = [path]
+        stem, _, self.suffix = name.rpartition(".")
+        self.stem = stem
+        self.prefix, self.at, self.instance = stem.partition("@")
+        self._environ = environ
+        self._for_user = "/systemd/user" in os.path.abspath(path)
+        self._lines = list(lines(_text(path)))
+        for drop_in in self._drop_ins():
+            self.files.append(drop_in)
+            self._lines += lines(_text(drop_in))
+
+    def _drop_ins(self) -> list[str]:
+        """The drop-ins in the order of their names. An instance's win over its template's."""
+        folder = os.path.dirname(self.path)
+        folders = [folder, _LOCAL] if os.path.abspath(folder) in _SHIPPED else [folder]
+        names = [self.name]
+        if self.at:
+            names.insert(0, f"{self.prefix}@.{self.suffix}")
+        found = {}
+        for name in names:
+            for each in folders:
+                for path in glob.glob(os.path.join(glob.escape(each), f"{name}.d", "*.conf")):
+                    found[os.path.basename(path)] = path
+        return [found[name] for name in sorted(found)]
+
+    def all(self) -> dict[tuple[str, str], list[Line]]:
+        """The lines of each key in their order. An empty value takes back those before it."""
+        found: dict[tuple[str, str], list[Line]] = {}
+        for line in self._lines:
+            if line.value:
+                found.setdefault((line.section, line.key), []).append(line)
+            else:
+                found.pop((line.section, line.key), None)
+        return found
+
+    def expand(self, value: str) -> str:
+        """The value with its specifiers expanded. Raises NotExpanded."""
+
+        def one(found: re.Match[str]) -> str:
+            made = self._specifiers().get(found[1])
+            if made is None:
+                raise NotExpanded(f"{found[0]} has no value here")
+            return made() if callable(made) else made
+
+        return _SPECIFIER.sub(one, value)
+
+    def _specifiers(self) -> dict[str, str | Callable[[], str]]:
+        home = self._environ.get("HOME", "") if self._for_user else "/root"
+        user = self._environ.get("USER", "") if self._for_user else "root"
+        uname = os.uname
+        folders = (
+            {"t": self._environ.get("XDG_RUNTIME_DIR", ""), "S": f"{home}/.local/state"}
+            | {"C": f"{home}/.cache", "L": f"{home}/.local/state/log", "E": f"{home}/.config"}
+            if self._for_user
+            else {"t": "/run", "S": "/var/lib", "C": "/var/cache", "L": "/var/log", "E": "/etc"}
+        )
+        return {
+            "%": "%", "n": self.name, "N": self.stem, "p": self.prefix,
+            "P": lambda: unescaped(self.prefix), "i": self.instance,
+            "I": lambda: unescaped(self.instance), "j": self.prefix.rpartition("-")[2],
+            "f": lambda: "/" + unescaped(self.instance or self.prefix).lstrip("/"),
+            "h": home, "u": user, "T": "/tmp", "V": "/var/tmp", "y": self.path,  # noqa: S108
+            "Y": os.path.dirname(self.path), "H": lambda: uname().nodename,
+            "l": lambda: uname().nodename.partition(".")[0], "v": lambda: uname().release,
+            **folders,
+        }  # fmt: skip
+
+
+def unescaped(text: str) -> str:
+    """A name as systemd-escape(1) would give it back."""
+    return re.sub(
+        r"\\x([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), text.replace("-", "/")
+    )
+
+
+def units(path: str, environ: Mapping[str, str]) -> list[Unit]:
+    """The unit of a file, or those of all instances of a template. Raises Refused and OSError.
+
+    The file of an instance need not be there, if its template is.
+    """
+    folder, name = os.path.split(path)
+    prefix, at, rest = name.partition("@")
+    template = os.path.join(folder, f"{prefix}@.{rest.rpartition('.')[2]}")
+    if not at:
+        return [Unit(path, name, environ)]
+    if path != template:
+        there = os.path.exists(path)
+        return [Unit(path if there else template, name, environ)]
+    instances = _instances(folder, prefix, rest)
+    default = Unit(path, name, environ).all().get(("Install", "DefaultInstance"))
+    if not instances and default is not None:
+        instances = [f"{prefix}@{default[-1].value}{rest}"]
+    if not instances:
+        raise Refused(
+            f"{path}: it is a template, and none of its instances is enabled beside it; name them,"
+            f" as in --migrate {os.path.join(folder, f'{prefix}@one{rest}')}"
+        )
+    return [Unit(path, each, environ) for each in instances]
+
+
+def _instances(folder: str, prefix: str, rest: str) -> list[str]:
+    """The instances that targets want or require, as ``systemctl enable`` links them."""
+    found = set()
+    for kind in ("wants", "requires"):
+        pattern = f"{glob.escape(f'{prefix}@')}?*{glob.escape(rest)}"
+        for path in glob.glob(os.path.join(glob.escape(folder), f"*.{kind}", pattern)):
+            found.add(os.path.basename(path))
+    return sorted(found)
+
+
+def _text(path: str) -> str:
+    if os.path.realpath(path) == os.devnull:
+        raise Refused(f"{path}: the unit is masked, so there is nothing to run")
+    return Path(path).read_text(encoding="utf-8", errors="surrogateescape")

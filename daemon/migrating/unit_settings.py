@@ -1,0 +1,209 @@
+"""Keys of ``[Service]`` that become settings of a vassal.
+
+Each function takes the last line of its key, with specifiers expanded.
+"""
+
+import os
+import pwd
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Final
+
+from .found import Vassal
+from .unit_words import DAY, duration, seconds
+
+_KILL: Final = re.compile(
+    r"(?:/usr)?(?:/bin/)?kill\s+(?:-s\s*|-)?(?:SIG)?([A-Z]+[0-9]*|[0-9]+)\s+\$\{?MAINPID\}?"
+)
+_RESTARTS: Final = {
+    "no": ("no", ""),
+    "always": ("always", ""),
+    "on-failure": ("on-failure", ""),
+    "on-success": ("always", "after a failure it is started again, too"),
+    **dict.fromkeys(
+        ("on-abnormal", "on-abort", "on-watchdog"),
+        ("on-failure", "after an exit code that is no success it is started again, too"),
+    ),
+}
+_STATUS: Final = {
+    name.removeprefix("EX_"): getattr(os, name) for name in dir(os) if name.startswith("EX_")
+}
+
+Setter = Callable[[Vassal, str, str], None]
+
+
+def _restart(vassal: Vassal, line: str, value: str) -> None:
+    if value not in _RESTARTS:
+        vassal.name_unfinished(line, "systemd has no such value")
+    else:
+        setting, says = _RESTARTS[value]
+        vassal.take(line, ("restart", setting), says=says)
+
+
+def _codes(vassal: Vassal, line: str, value: str, says: str = "") -> None:
+    """Exit codes of an end that is none of a failure, beside 0."""
+    words = value.split()
+    codes = [str(_STATUS.get(word, word)) for word in words]
+    numbers = [code for code in codes if code.isdigit()]
+    if rest := [word for word, code in zip(words, codes, strict=True) if not code.isdigit()]:
+        vassal.name_line(line, f"{', '.join(rest)}: an end by a signal is a failure here")
+    before = vassal.value("success-exit-codes")
+    both = dict.fromkeys((*(before or "0").split(), *numbers))
+    if numbers:
+        vassal.drop("success-exit-codes")
+        vassal.take(line, ("success-exit-codes", " ".join(both)), says=says)
+
+
+def _prevent(vassal: Vassal, line: str, value: str) -> None:
+    _codes(vassal, line, value, "an end with one of these codes is no failure here")
+
+
+def _time(key: str) -> Setter:
+    def take(vassal: Vassal, line: str, value: str) -> None:
+        amount = seconds(value)
+        if amount is None:
+            vassal.name_unfinished(line, "it is no time span")
+            return
+        says = "a day is the longest time" if amount == DAY else ""
+        vassal.take(line, (key, duration(amount or Decimal(DAY))), says=says)
+
+    return take
+
+
+def _start_timeout(vassal: Vassal, line: str, value: str) -> None:
+    if vassal.value("ready") is None:
+        vassal.take(line, says="its program counts as up once it runs; see ready")
+    else:
+        _time("ready-timeout")(vassal, line, value)
+
+
+def _both_timeouts(vassal: Vassal, line: str, value: str) -> None:
+    _start_timeout(vassal, line, value)
+    _time("stop-timeout")(vassal, line, value)
+
+
+def _kill_mode(vassal: Vassal, line: str, value: str) -> None:
+    if value == "mixed":
+        vassal.take(line)
+    elif value == "control-group":
+        vassal.take(
+            line,
+            says="the stop signal goes to the program alone; what it leaves behind is killed when"
+            " it has ended",
+        )
+    else:
+        vassal.name_line(line, "all that a vassal leaves behind is killed when it has ended")
+
+
+def _user(vassal: Vassal, line: str, value: str) -> None:
+    if value in ("root", "0"):
+        vassal.take(line, says="it runs as the daemon does")
+    else:
+        vassal.take(line, ("user", value))
+
+
+def _group(vassal: Vassal, line: str, value: str) -> None:
+    if vassal.value("user") is None:
+        vassal.name_unfinished(line, "a group needs a user as well")
+    else:
+        vassal.take(line, ("group", value))
+
+
+def _directory(vassal: Vassal, line: str, value: str) -> None:
+    path = value.removeprefix("-")
+    if path == "~":
+        user = vassal.value("user")
+        try:
+            path = pwd.getpwnam(user or "root").pw_dir
+        except KeyError:
+            vassal.name_unfinished(line, f"there is no account {user} here; write its home")
+            return
+        vassal.take(line, ("directory", path), says="the home of its account here")
+    elif value.startswith("-"):
+        vassal.take(line, ("directory", path), says="it has to be there")
+    else:
+        vassal.take(line, ("directory", path))
+
+
+def _limit(key: str) -> Setter:
+    """A resource limit; of a soft and a hard one the hard one counts."""
+
+    def take(vassal: Vassal, line: str, value: str) -> None:
+        _, colon, hard = value.rpartition(":")
+        if hard == "infinity":
+            vassal.name_line(line, "a vassal has the limit of the daemon; give that one more")
+        else:
+            vassal.take(line, (key, hard), says="one limit for both" if colon else "")
+
+    return take
+
+
+def _of_cgroup(key: str) -> Setter:
+    def take(vassal: Vassal, line: str, value: str) -> None:
+        if value == "infinity":
+            vassal.take(line)
+        elif value.endswith("%") or not value[:1].isdigit():
+            vassal.name_line(line, f"write a number, as {key} has no share of the machine")
+        else:
+            vassal.take(line, (key, value))
+
+    return take
+
+
+def _watchdog(vassal: Vassal, line: str, value: str) -> None:
+    if seconds(value):
+        vassal.take(line, says="the time is the daemon's --required-heartbeat")
+    else:
+        vassal.take(line)
+
+
+def _reload(vassal: Vassal, line: str, value: str) -> None:
+    found = _KILL.fullmatch(value.lstrip("-@:+!|"))
+    if found is None:
+        vassal.take(
+            line, ("reload", "restart"), says="no command reloads a vassal; a change restarts it"
+        )
+    else:
+        vassal.take(line, ("reload-signal", found[1]), ("reload", "signal"))
+
+
+def _stop(vassal: Vassal, line: str, value: str) -> None:
+    found = _KILL.fullmatch(value.lstrip("-@:+!|"))
+    if found is None:
+        vassal.name_line(line, "the stop signal is sent instead; let the program end by that")
+    else:
+        vassal.take(line, ("stop-signal", found[1]))
+
+
+def _setting(name: str) -> Setter:
+    return lambda vassal, line, value: vassal.take(line, (name, value))
+
+
+# In the order in which they are taken: some look at settings of those before them.
+SETTINGS: Final[dict[str, Setter]] = {
+    "WorkingDirectory": _directory,
+    "UMask": _setting("umask"),
+    "Restart": _restart,
+    "SuccessExitStatus": _codes,
+    "RestartPreventExitStatus": _prevent,
+    "ReloadSignal": _setting("reload-signal"),
+    "ExecReload": _reload,
+    "KillSignal": _setting("stop-signal"),
+    "ExecStop": _stop,
+    "KillMode": _kill_mode,
+    "TimeoutSec": _both_timeouts,
+    "TimeoutStartSec": _start_timeout,
+    "TimeoutStopSec": _time("stop-timeout"),
+    "WatchdogSec": _watchdog,
+    "LimitNOFILE": _limit("nofile"),
+    "LimitNPROC": _limit("nproc"),
+    "LimitAS": _limit("as"),
+    "MemoryMax": _of_cgroup("memory-max"),
+    "MemoryLimit": _of_cgroup("memory-max"),
+    "CPUWeight": _of_cgroup("cpu-weight"),
+    "TasksMax": _of_cgroup("tasks-max"),
+}
+NO_SPECIFIERS: Final = ("MemoryMax", "MemoryLimit", "TasksMax", "CPUWeight")
+ADD_UP: Final = ("SuccessExitStatus", "RestartPreventExitStatus")  # all lines count
+USERS: Final[dict[str, Setter]] = {"User": _user, "Group": _group}
