@@ -19,6 +19,10 @@ class App:
 
     def write(self, says: str = "hello", **options: str) -> None:
         """Write its config; a changed one reloads."""
+        (self.daemon.vassals / self.name).write_text(self.config(says, **options))
+
+    def config(self, says: str, **options: str) -> str:
+        """Its config."""
         told = {
             "protocol": "http",
             "wsgi-file": str(self.module),
@@ -28,7 +32,7 @@ class App:
             **{key.replace("_", "-"): value for key, value in options.items()},
         }
         lines = "".join(f"{key} = {value}\n" for key, value in told.items())
-        (self.daemon.vassals / self.name).write_text(f"[uwsgi]\n{lines}")
+        return f"[uwsgi]\n{lines}"
 
     def listen(self, address: str | None = None) -> None:
         """Say where it is to be had, in the file beside its config."""
