@@ -75,6 +75,8 @@ def enter(plan: Plan | None) -> None:
     if plan is None:
         return
     os.environ.update(plan.environment)
+    if os.geteuid() != 0 and any(ours in plan.values() for ours in ("user", "as-root")):
+        log.warning("--from: uid and gid do nothing, as this daemon is not root's")
     for entry in plan.with_fate(Fate.WARNED):
         log.warning("--from: %s", entry)
 

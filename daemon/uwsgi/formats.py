@@ -41,9 +41,10 @@ def yaml(file: str, text: str, section: str) -> Iterator[Line]:
     """A mapping of texts, or of lists of them."""
     import yaml as pyyaml  # slow to import, and most configs are not YAML
 
+    loader = getattr(pyyaml, "CSafeLoader", pyyaml.SafeLoader)  # libyaml, which is quick
     try:
         _limit_depth(text)
-        document = pyyaml.compose(text, pyyaml.SafeLoader)
+        document = pyyaml.compose(text, loader)
     except (pyyaml.YAMLError, ValueError, RecursionError):
         yield from _simple_yaml(text, section)
         return
@@ -59,9 +60,12 @@ def yaml(file: str, text: str, section: str) -> Iterator[Line]:
 
 
 def _limit_depth(text: str) -> None:
-    """Raise ValueError for brackets that PyYAML would follow too deep."""
-    if text.count("[") + text.count("{") > _DEEPEST:
-        raise ValueError
+    """Raise ValueError for a document that PyYAML would follow too deep."""
+    depth = 0
+    for bracket in re.findall(r"[][{}]", text):
+        depth += 1 if bracket in "[{" else -1
+        if depth > _DEEPEST:
+            raise ValueError
     for line in text.splitlines():
         indented = len(line) - len(line.lstrip(" -?"))
         if indented > 2 * _DEEPEST:

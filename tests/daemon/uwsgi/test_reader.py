@@ -39,7 +39,8 @@ CASES: dict[str, Mapping[str, str]] = {
     "magic-and-percent": {"a.ini": INI + "p=%q%%%Z% %x 100%%\n%n=1\n# %q %d\nlast=%%(p)\n"},
     "include": {
         "a.ini": INI + "a=1\ninclude = b.ini\nz=%(b) %n\n",
-        "b.ini": INI + "b=%n %N $(HOME) %(a)\n",
+        "b.ini": INI + "b=%n %N $(HOME) %(a)\ninclude = c.ini\n",
+        "c.ini": INI + "c=%n %N\n",
     },
     "inherit": {
         "a.ini": INI + "in = $(HOME) %n\ninherit = b.ini\nz=1\nnot=%(b)\n",
@@ -63,6 +64,7 @@ CASES: dict[str, Mapping[str, str]] = {
         + "foo=1\nn=7\na=%(foo) %(nope) %(foo foo + 1) %(n - 9) %(n * n) %(n / 2) %(n / nope)\n"
         "b=%(n ++) %(n --) %(foo n) %(nope nope) %(5 + 5) %( n) %()\nfoo=2\nc=%(foo)\nd=%(a)\n"
     },
+    "symbol-in-a-name": {"a.ini": INI + "x%%y = 1\nu=%%(x%%y) %(x)\n"},
     "division-of-negatives": {"a.ini": INI + "n=-7\na=%(n / 2) %(n - 1) %(n * n) %(n / n)\n"},
     "set": {
         "a.ini": INI + "set=k=v%n\nset-ph=kk=v=w\nset-placeholder = x = y\nu=%(k) %(kk)|%(x )\n"
@@ -261,6 +263,21 @@ def test_options_have_their_lines(
     for option in options:
         found.setdefault(option.key, []).append(option.line)
     assert {key: found[key] for key in lines} == lines
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "- " * 100_000, "{a: " * 100_000, "? " * 100_000])
+def test_deep_yaml_is_not_followed(text: str, tmp_path: Path) -> None:
+    path = tmp_path / made(tmp_path, {"a.yml": f"uwsgi:\n  a: 1\n  b: {text}\n  c: 2\n"})
+    found = [(option.key, option.line) for option in reader.read(str(path))]
+    assert found[:1] == [("a", 2)]
+    assert found[-1] == ("c", 4)
+
+
+def test_a_section_of_the_file_itself(tmp_path: Path) -> None:
+    made(tmp_path, {"a.ini": "[uwsgi]\na=1\n[b]\nc=%x\n", "a.json": '{"b": {"c": 1}}'})
+    for name, value in (("a.ini:b", "b"), ("a.json:b", "1")):
+        options = reader.read(str(tmp_path / name))
+        assert [(option.key, option.value) for option in options] == [("c", value)]
 
 
 def test_yaml_is_read_as_with_libyaml(tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+"""``emperor --from``: a real daemon runs an Emperor's config, and real uWSGI its vassals."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from support import processes
+from support.serving import serving
+from support.tyrant import ALICE, ALICES, TyrantDaemon, common_ground, status_of
+from support.vassals import Application
+
+from ..conftest import QUICK, MakeDaemon
+
+OPTIONS = {
+    "emperor": "%dvassals",
+    "master": "true",
+    "env": "FROM_EMPEROR=yes",
+    "vassal-set": "greeting=hello",
+    "stats": "/run/stats.sock",
+    "vacuum": "true",
+}
+
+
+def written(path: Path, options: Mapping[str, str]) -> str:
+    """The path of the config, in the format of its ending."""
+    if path.suffix == ".ini":
+        text = "[uwsgi]\n" + "".join(f"{key} = {value}\n" for key, value in options.items())
+    elif path.suffix == ".yml":
+        text = "uwsgi:\n" + "".join(f"  {key}: {value}\n" for key, value in options.items())
+    elif path.suffix == ".json":
+        text = json.dumps({"uwsgi": options}, indent=1)
+    else:
+        elements = "".join(f"<{key}>{value}</{key}>\n" for key, value in options.items())
+        text = f"<uwsgi>\n{elements}</uwsgi>"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.parametrize("ending", ["ini", "yml", "json", "xml"])
+def test_a_config_of_each_format_starts_its_vassals(
+    ending: str, make_daemon: MakeDaemon, tmp_path: Path
+) -> None:
+    path = written(tmp_path / f"emperor.{ending}", OPTIONS)
+    daemon = make_daemon("--from", path, monitors=[])
+    app = Application(tmp_path)
+    (daemon.vassals / "app.ini").write_text(app.config("%(greeting)"))
+    daemon.start()
+    assert serving(daemon, app, "hello").environ["FROM_EMPEROR"] == "yes"
+    (line,) = (
+        number
+        for number, text in enumerate(Path(path).read_text().splitlines(), 1)
+        if "stats" in text
+    )
+    assert f"--from: {path}:{line}: stats = /run/stats.sock: there is no stats" in daemon.log()
+    assert daemon.log().count(f"--from: {path}:") == 1  # needless options are not told
+    daemon.stop()
+
+
+def test_uid_and_gid_are_those_of_the_vassals() -> None:
+    with common_ground() as folder:
+        options = {"emperor": "vassals", "uid": str(ALICE), "gid": str(ALICES), "env": "A=b"}
+        path = written(folder / "emperor.ini", {**options, "chdir": str(folder)})
+        with TyrantDaemon(folder, *QUICK, "--from", path, monitors=[]) as daemon:
+            del daemon.environ["EMPEROR_AS_ROOT"]
+            daemon.put("a.ini", uid=0, gid=0)
+            daemon.start()
+            pid = daemon.phase("a.ini", "ready").pid or 0
+            assert status_of(pid)["Uid"] == [str(ALICE)] * 4
+            assert status_of(pid)["Gid"] == [str(ALICES)] * 4
+            assert processes.environment_of(pid)["A"] == "b"
+            daemon.stop()
+
+
+def test_a_config_that_would_do_harm_starts_nothing(
+    make_daemon: MakeDaemon, tmp_path: Path
+) -> None:
+    path = written(tmp_path / "emperor.ini", {"emperor": "/v", "exec-as-vassal": "mount /x"})
+    daemon = make_daemon("--from", path, monitors=[]).launch()
+    assert daemon.wait() == 2
+    assert f"{path}:3: exec-as-vassal = mount /x: do it in a wrapper" in daemon.log()
+    assert not os.path.exists(daemon.journal)
