@@ -9,7 +9,7 @@ import pytest
 from support import processes
 from support.serving import serving
 from support.tyrant import ALICE, ALICES, TyrantDaemon, common_ground, status_of
-from support.vassals import Application
+from support.vassals import Application, free_port
 
 from ..conftest import QUICK, MakeDaemon
 
@@ -71,6 +71,27 @@ def test_uid_and_gid_are_those_of_the_vassals() -> None:
             assert status_of(pid)["Gid"] == [str(ALICES)] * 4
             assert processes.environment_of(pid)["A"] == "b"
             daemon.stop()
+
+
+def test_a_router_is_a_vassal(make_daemon: MakeDaemon, tmp_path: Path) -> None:
+    """As docs/from-uwsgi.md has it."""
+    page = (Path(__file__).resolve().parents[3] / "docs" / "from-uwsgi.md").read_text()
+    _, _, rest = page.partition("/router.ini\n")
+    router, _, _ = rest.partition("```")
+    app, port = Application(tmp_path), free_port()
+    subscriptions = f"127.0.0.1:{free_port()}"
+    config = app.config("hello", subscribe_to=f"{subscriptions}:127.0.0.1:{port}")
+    daemon = make_daemon("--from", written(tmp_path / "emperor.ini", OPTIONS), monitors=[])
+    given = router.replace("0.0.0.0:8080", f"127.0.0.1:{port}")
+    given = given.replace("127.0.0.1:2222", subscriptions)
+    assert given.count("127.0.0.1") == 2
+    (daemon.vassals / "router.ini").write_text(given)
+    (daemon.vassals / "app.ini").write_text(config.replace("http-socket =", "socket ="))
+    daemon.start()
+    app.port = port
+    serving(daemon, app, "hello")
+    assert daemon.phase("router.ini", "ready").pid
+    daemon.stop()
 
 
 def test_a_config_that_would_do_harm_starts_nothing(
