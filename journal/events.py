@@ -284,6 +284,21 @@ class JournalForked(Body, frozen=True):
     inode: int
 
 
+class JournalArchived(ByOperator, frozen=True):
+    """The events up to ``through`` went to an archive, and are not in this file any more.
+
+    ``first`` is the first of them. ``hash`` (hex) is that of event ``through``, with which the
+    archive ends. ``fleet`` is the digest of the fleet there, with which this file begins, and
+    ``file`` the archive's name.
+    """
+
+    first: int
+    through: int
+    hash: str
+    fleet: str
+    file: str
+
+
 class Checkpoint(Body, frozen=True):
     """The digest of the fleet as it was before this event, so that a replay compares states.
 
@@ -370,6 +385,7 @@ KINDS: Final[dict[str, type[Body]]] = {
     "request_refused": RequestRefused,
     "journal_adopted": JournalAdopted,
     "journal_forked": JournalForked,
+    "journal_archived": JournalArchived,
     "clock_jumped": ClockJumped,
     "pressure_observed": PressureObserved,  # of the machine, while a vassal waits for a slot
     "checkpoint": Checkpoint,
@@ -377,6 +393,7 @@ KINDS: Final[dict[str, type[Body]]] = {
     "keeper_back": OfKeeper,
 }
 FORKED: Final = "journal_forked"
+ARCHIVED: Final = "journal_archived"
 NOT_FOLDED: Final = "null"  # the actions of an event on which the fold raised
 
 

@@ -62,6 +62,7 @@ class Files:
     def __init__(self, path: str) -> None:
         """Raises JournalError, NotAJournal."""
         self.path = path
+        self.archives: tuple[str, ...] = ()  # that are read with it, see joined.py
         self.real = os.path.realpath(path)
         with _reasons(path):
             _check_regular(path, self.real)
@@ -138,6 +139,20 @@ class Files:
         except sqlite3.Error as error:
             return getattr(error, "sqlite_errorname", "") != "SQLITE_CANTOPEN"
         return True
+
+    @contextlib.contextmanager
+    def attached(self, connection: sqlite3.Connection, name: str) -> Iterator[None]:
+        """Have the journal in a connection to another database, as ``name``. Raises JournalError.
+
+        It cannot be written through there.
+        """
+        with contextlib.ExitStack() as stack:
+            with _reasons(self.path):
+                connection.execute(f"ATTACH ? AS {name}", (self._uri(stack),))
+            try:
+                yield
+            finally:
+                connection.execute(f"DETACH {name}")
 
     def _uri(self, stack: contextlib.ExitStack) -> str:
         if self.access == "copied":

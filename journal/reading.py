@@ -38,6 +38,7 @@ from .times import EventNumber, Moment
 Row = tuple[int, int, str, str | None, str | None, int | None, str, str, bytes]
 
 COLUMNS: Final = "seq, at, kind, monitor, vassal, cause, body, actions, hash"
+ARCHIVE: Final = "archive"  # in the table chain: the end of a file that goes on in another
 _HASH: Final = 32  # bytes
 _BRIEF: Final = 120  # characters
 
@@ -294,6 +295,11 @@ class Reader:
                 self.anchor.seq,
             )
         return Snapshot(stored.seq, stored.hash, stored.fleet)
+
+    def is_archive(self) -> bool:
+        """Whether the record goes on in another file, as ``archive`` wrote this one."""
+        query = "SELECT seq FROM chain WHERE name = ?"
+        return self.fetch(query, ARCHIVE) == [(self.head.seq,)]
 
     def hash_of(self, seq: int) -> bytes | None:
         if seq == self.anchor.seq:

@@ -39,6 +39,8 @@ def essence(body: e.Body) -> str:
             return _adopted(body)
         case e.JournalForked():
             return f"a copy of journal {shown(body.identity[:16])} goes its own way"
+        case e.JournalArchived():
+            return f"events {body.first} to {body.through} went to {shown(body.file)}"
         case e.SpawnFailed():
             return f"{shown(body.reason)} ({body.fault})"
         case e.VassalFailed():

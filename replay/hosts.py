@@ -22,10 +22,14 @@ _NAMED: Final = re.compile(r"([^/=]+)=(.+)", re.DOTALL)
 
 
 class Source(NamedTuple):
-    """A journal to read. ``host`` is None where it is the only one."""
+    """A journal to read. ``host`` is None where it is the only one.
+
+    ``archives`` are those that are read with it, the oldest first.
+    """
 
     host: str | None
     path: str
+    archives: tuple[str, ...] = ()
 
 
 class HostReader(NamedTuple):

@@ -34,6 +34,7 @@ _OF_ALL: Final[dict[str, Sort]] = {
     "clock_jumped": "daemon",
     "journal_adopted": "daemon",
     "journal_forked": "daemon",
+    "journal_archived": "daemon",
     "monitor_failed": "source",
     "monitor_recovered": "source",
     "listing_doubted": "source",

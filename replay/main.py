@@ -14,13 +14,15 @@ import click
 
 from ..daemon.cli import commandline, completion
 from ..daemon.cli.commandline import Group
-from . import completing, hosts
+from ..journal.errors import JournalError
+from . import completing, hosts, joining
 from .salvage import OPTION
-from .shared import SOURCES
+from .shared import SOURCES, UNREADABLE, complain
 
 # Each is a module of ``commands/`` with a ``command``. A hyphen is an underscore there, and a name
 # that Python keeps for itself has one behind it.
 COMMANDS: Final = (
+    "archive",
     "around",
     "bisect",
     "blame",
@@ -74,9 +76,9 @@ class _Commands(Group):
     metavar="[HOST=]PATH",
     shell_complete=completion.files,
     multiple=True,
-    help="The journal to read, or in EMPEROR_JOURNAL. Repeatable for around, events, history and"
-    " report: these merge the journals of several hosts by time.  [default: the one of this"
-    " machine or user]",
+    help="The journal to read, or in EMPEROR_JOURNAL. Repeatable: archives of a journal are read"
+    " as one with it. around, events, history and report also merge the journals of several hosts"
+    " by time.  [default: the one of this machine or user]",
 )
 @click.option(
     "--salvage",
@@ -88,9 +90,9 @@ class _Commands(Group):
 def cli(context: click.Context, journals: tuple[str, ...], salvage: bool) -> None:
     """Read a journal: what was deployed, when, from where, and why things are as they are.
 
-    Works while a daemon runs, on a copy, on an archive, and never writes to it. T is a time as in
-    2026-11-24T06:31:03Z (local without an offset), a date, a clock time (06:41: the last one), or
-    yesterday. It is also '10 minutes ago', 10m, -10m, or an event: @SEQ.
+    Works while a daemon runs, on a copy, on an archive. Only 'archive' writes to it. T is a time as
+    in 2026-11-24T06:31:03Z (local without an offset), a date, a clock time (06:41: the last one),
+    or yesterday. It is also '10 minutes ago', 10m, -10m, or an event: @SEQ.
     """
     told = completing.journals(journals)
     if "" in told:
@@ -99,9 +101,14 @@ def cli(context: click.Context, journals: tuple[str, ...], salvage: bool) -> Non
         found = hosts.sources(told)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--journal") from None
+    if len(found) > 1:
+        try:
+            found = joining.with_archives(found)
+        except JournalError as error:
+            context.exit(complain(error, UNREADABLE))
     if len(found) > 1 and context.invoked_subcommand not in SEVERAL:
         raise click.UsageError(
-            f"{context.invoked_subcommand} reads one journal; give --journal once"
+            f"{context.invoked_subcommand} reads one journal and its archives; give --journal once"
             f" ({', '.join(SEVERAL)} take several)"
         )
     context.obj = found[0].path

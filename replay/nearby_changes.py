@@ -24,6 +24,7 @@ KINDS: Final = (
     "daemon_stopping",
     "journal_adopted",
     "journal_forked",
+    "journal_archived",
     "clock_jumped",
     "monitor_failed",
     "monitor_recovered",

@@ -9,6 +9,7 @@ import os
 from typing import Final
 
 from ..journal.errors import JournalError
+from ..journal.events import ARCHIVED
 from ..journal.files import Files
 from ..journal.reading import Reader
 
@@ -21,8 +22,14 @@ def note(reader: Reader) -> str | None:
     """A line that says so; None where the journal ends as it should, or its daemon runs."""
     if reader.head.seq == reader.anchor.seq or runs(reader.files):
         return None
+    seq = reader.head.seq
     try:
-        row = reader.row(reader.head.seq)
+        if reader.is_archive():
+            return None
+        row = reader.row(seq)
+        while row is not None and row[2] == ARCHIVED:  # between two daemons
+            seq -= 1
+            row = reader.row(seq)
     except JournalError:
         return None  # damaged, which is said anyway
     if row is None or row[2] == "daemon_stopped":

@@ -20,6 +20,7 @@ from ..journal.errors import VERIFY_SAYS_MORE, Damaged, JournalError, NewerForma
 from ..journal.events import Event
 from ..journal.reading import Reader, Row
 from ..journal.times import EventNumber, Moment
+from .beginnings import look_in_archive
 from .salvage import leave_out
 
 
@@ -148,7 +149,7 @@ def where_it_is(reader: Reader, seq: int) -> str:
         return f"there is no event {seq}; the last one is {reader.head.seq}"
     return (
         f"event {seq} is not in this file, which begins with event {reader.anchor.seq + 1};"
-        " look in the archive"
+        f" {look_in_archive(reader)}"
     )
 
 
@@ -163,6 +164,7 @@ def moment(reader: Reader, at: Moment | None, seq: int | None) -> int:
     found = reader.seq_at(at)
     if found == reader.anchor.seq > 0:
         raise NotFound(
-            f"that was before event {found + 1}, with which this file begins; look in the archive"
+            f"that was before event {found + 1}, with which this file begins;"
+            f" {look_in_archive(reader)}"
         )
     return found

@@ -31,7 +31,7 @@ _ANSWERS: Final = (BY_ATTEMPT | {"listen_failed"}) - {"adopted"}
 _DROPPED: Final = frozenset(
     (
         "deadline_passed", "rollout_due", "observation_rejected", "listing_doubted",
-        "journal_adopted", "checkpoint", "request_refused",
+        "journal_adopted", "journal_archived", "checkpoint", "request_refused",
     )
 )  # fmt: skip
 

@@ -15,12 +15,13 @@ from ..daemon.cli.commandline import TIME
 from ..daemon.cli.nearest import did_you_mean, nearest_words
 from ..daemon.cli.option_types import whole
 from ..journal.errors import VERIFY_SAYS_MORE, JournalError
-from ..journal.reading import COPY_THE_LOG, Reader, Row, open_journal
+from ..journal.reading import COPY_THE_LOG, Reader, Row
 from ..journal.selection import Filter
 from ..journal.times import EventNumber, Moment
 from ..monitors.names import shown
 from . import completing, open_end, salvage
 from .hosts import HostReader, Source
+from .joining import open_source
 from .rebuild import NotFound, moment
 
 P = ParamSpec("P")
@@ -81,8 +82,8 @@ def reading_all(
         try:
             with contextlib.ExitStack() as opened:
                 hosts = [
-                    HostReader(host, opened.enter_context(open_journal(path)))
-                    for host, path in sources
+                    HostReader(each.host, opened.enter_context(open_source(each)))
+                    for each in sources
                 ]
                 for host in hosts:
                     _note(host.reader)

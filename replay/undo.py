@@ -102,7 +102,9 @@ def _path(path: str) -> str:
 
 
 def _replay(reader: Reader, command: str) -> str:
-    return f"emperor-replay --journal {_path(os.path.abspath(reader.path))} {command}"
+    paths = (*reader.files.archives, reader.path)
+    told = " ".join(f"--journal {_path(os.path.abspath(path))}" for path in paths)
+    return f"emperor-replay {told} {command}"
 
 
 # A deploy

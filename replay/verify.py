@@ -7,7 +7,7 @@ behind damage are not folded, because nothing follows from a wrong event.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import msgspec
@@ -27,8 +27,10 @@ from ..journal.errors import (
 )
 from ..journal.events import Announced
 from ..journal.files import Files
+from ..journal.joined import files_of
 from ..journal.reading import Reader, Row, Stored
-from . import open_end, segments
+from ..monitors.names import shown
+from . import beginnings, open_end, segments
 from .collecting import uncollected
 from .divergence import Divergence, Divergences, of_fleets
 from .event_text import decode_actions
@@ -87,21 +89,25 @@ def verify(
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     witness: Witness | None = None,
     since: Since | None = None,
+    archives: Sequence[str] = (),
 ) -> Verdict:
     """Check everything. ``progress`` is called with the event reached and the last one.
 
-    With ``since``, decisions that were compared before are not again.
+    With ``since``, decisions that were compared before are not again. ``archives`` are checked as
+    one with the journal.
 
     Raises JournalError where the file is no journal, cannot be opened, or is of a newer format.
     """
-    files = Files(path)
+    files = files_of(path, archives)
     logs = lost_log.beside(files.real)
     verdict = _verify(files, progress, witness, since)
     if verdict.exit_code == 3 and files.disturbed():
         # A daemon began to write to what we took for a still file: look again, with care.
-        verdict = _verify(Files(path), progress, witness, since)
+        verdict = _verify(files_of(path, archives), progress, witness, since)
     if logs:
         verdict.notes.append(lost_log.advice(logs))
+    if archives:
+        verdict.notes.append(f"read as one with {', '.join(map(shown, archives))}")
     return verdict
 
 
@@ -137,6 +143,7 @@ def _verify(
             compare(witness, reader, audit)
         if since is not None:
             since.compare(reader, audit)
+        beginnings.compare(reader, audit)
         verdict.notes += verdict.states.notes(reader.anchor.seq + 1)
         if folder is not None:
             verdict.configs = audit.check_configs(

@@ -385,6 +385,7 @@ FLEET_TABLE: Final[dict[str, FleetMove]] = {
     "request_refused": fleet_moves.record_only,
     "journal_adopted": fleet_moves.record_only,
     "journal_forked": fleet_moves.let_go,
+    "journal_archived": fleet_moves.record_only,
     "clock_jumped": fleet_moves.set_clock,
     "pressure_observed": fleet_moves.note_pressure,
     "checkpoint": fleet_moves.record_only,

@@ -7,14 +7,14 @@ another keeper. Then the journal may say that it stopped as told; otherwise the 
 import time
 from typing import Final
 
-from ...journal.events import Before, Ending
+from ...journal.events import ARCHIVED, Before, Ending
 from ...journal.store import Journal
 from ..core.fleet import Fleet
 from ..host import procfs
 from ..keeper.link import Ended, KeeperLink
 from ..keeper.protocol import RENEW
 
-_LOOK_BACK: Final = 4  # events
+_LOOK_BACK: Final = 20  # events
 _FIRST: Final = "0.1.0"  # the only version that decides by the first rules
 
 
@@ -26,7 +26,7 @@ def of(journal: Journal, fleet: Fleet, keeper: KeeperLink, now: int) -> Before |
     if fleet.seq == 0:
         return None
     events = list(journal.tail(max(fleet.seq - _LOOK_BACK, journal.begin)))
-    while events and events[-1].kind == "journal_adopted":
+    while events and events[-1].kind in ("journal_adopted", ARCHIVED):
         events.pop()
     if not events or events[-1].kind == "journal_forked":
         return None  # a copy, which had no daemon

@@ -13,7 +13,7 @@ from ...journal.errors import JournalError
 from ...journal.reading import open_journal
 from .. import against, verdict_record, verify, witnessed
 from ..event_text import Progress
-from ..shared import UNREADABLE, complain, print_lines
+from ..shared import SOURCES, UNREADABLE, complain, print_lines
 from ..since_verified import Since
 from ..verify import Verdict
 
@@ -38,10 +38,10 @@ from ..verify import Verdict
     help="Compare with another copy of this journal: events and texts that differ.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.pass_obj
+@click.pass_context
 def command(
-    path: str, witness: str | None, witness_keys: Sequence[str], mark: str | None, copy: str | None,
-    as_json: bool,
+    context: click.Context, witness: str | None, witness_keys: Sequence[str], mark: str | None,
+    copy: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Check chain, actions and states, by folding all again.
 
@@ -49,13 +49,16 @@ def command(
     Exits with 3 if the record is damaged, or is not what a witness or another copy has of it.
     """
     progress = Progress()
+    path, archives = context.obj, context.meta[SOURCES][0].archives
+    if archives and (mark is not None or copy is not None):
+        raise click.UsageError("--since-verified and --against take a journal without archives")
     if witness_keys and witness is None:
         raise click.UsageError("--witness-key checks the lines of --witness; give --witness, too")
     try:
         # Before the journal: what a daemon writes meanwhile is in both.
         lines = None if witness is None else witnessed.read(witness, witness_keys)
         since = None if mark is None else Since(mark)
-        verdict = verify.verify(path, progress, lines, since)
+        verdict = verify.verify(path, progress, lines, since, archives)
         found = None if copy is None else _compared(path, copy)
     except JournalError as error:
         progress.done()

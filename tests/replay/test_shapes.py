@@ -53,6 +53,7 @@ ADDED: Final = {
     "24-notify": ("timeout_extended", "seconds"),
     "25-preflights": ("preflight_passed", "check"),
     "27-rollouts": ("rollout_due", "rollout"),
+    "29-archives": ("journal_archived", "through"),
 }
 
 

@@ -1,0 +1,244 @@
+"""An archive: the older events of a journal, in a file of their own, which is a journal as well.
+
+``write`` makes the file of an archive. ``shorten`` takes its events out of the journal, and records
+that. Between the two, a caller verifies the file. So each event is in one of the two files at any
+moment, or in both.
+
+Texts of configs go with the events that name them. A text that a later event names, or the fleet
+with which the journal goes on, is in both files.
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from . import chain, deploys, schema, writing
+from .advice import advice
+from .connecting import connect
+from .errors import JournalError
+from .files import Files
+from .opening import Taken
+from .reading import ARCHIVE, Link, error_text, identity_link
+from .rows import Snapshot
+
+UNFINISHED: Final = ".unfinished"  # behind the name of an archive that is being written
+# Where a body has the digest of a config.
+_NAMING: Final = ("$.spec.config", "$.back_to.config", "$.runs.config", "$.config")
+_MAKE_NAMED: Final = "CREATE TEMP TABLE {0} (digest TEXT PRIMARY KEY) WITHOUT ROWID"
+_ADD_NAMED: Final = (
+    "INSERT OR IGNORE INTO temp.{0} SELECT json_extract(body, ?) AS digest FROM main.event"
+    " WHERE json_valid(body) AND seq > ? AND seq <= ? AND digest IS NOT NULL"
+)
+_LAST: Final = (1 << 63) - 1
+
+
+class Part(msgspec.Struct, frozen=True):
+    """The events that go to an archive: those behind ``begin``, up to ``end``.
+
+    ``fleet`` is the fleet at the end. ``before`` and ``after`` are the configs of the fleet at the
+    beginning and at the end. ``outcomes`` are the deploys, as far as these events tell.
+    """
+
+    begin: Link
+    end: Link
+    fleet: bytes
+    before: frozenset[str]
+    after: frozenset[str]
+    outcomes: list[deploys.Row]
+
+
+def write(source: Files, path: str, part: Part) -> None:
+    """Write the archive of a part to a file that is new. On an error there is none.
+
+    Raises JournalError.
+    """
+    unfinished = path + UNFINISHED
+    try:
+        _make(unfinished, source.real)
+        try:
+            _fill(source, unfinished, part)
+            _sync(unfinished, os.O_RDWR)
+        except BaseException:
+            discard(path)
+            raise
+    except (sqlite3.Error, OSError) as error:
+        raise _not_written(path, error) from None
+
+
+def publish(path: str) -> None:
+    """Give an archive that was verified its name. Raises JournalError."""
+    unfinished = path + UNFINISHED
+    try:
+        try:
+            os.link(unfinished, path)  # fails where there is a file by now
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            os.rename(unfinished, path)
+        discard(path)
+        _sync(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise _not_written(path, error) from None
+
+
+def discard(path: str) -> None:
+    """Remove what was written of an archive that is not to be."""
+    with contextlib.suppress(OSError):
+        os.unlink(path + UNFINISHED)
+
+
+def shorten(taken: Taken, part: Part, event: chain.Columns, last: bytes) -> bool:
+    """Take the events of a part out of the journal, and append ``event``, which says so.
+
+    ``last`` is the hash of the event before it. It is one transaction. False: the file keeps its
+    size, as the disk has no room to write it anew. Raises JournalError.
+    """
+    try:
+        db = connect(taken.path, taken.file)
+        with contextlib.closing(db):
+            db.execute("PRAGMA temp_store = MEMORY")
+            with writing.transaction(db):
+                _take_out(db, part)
+                hash_ = chain.link(last, event)
+                writing.insert_events(db, [(event, hash_)])
+                writing.set_link(db, "head", event[0], hash_)
+            return _compact(db)
+    except (sqlite3.Error, OSError) as error:
+        raise JournalError(
+            f"{taken.path}: cannot be written: {_reason(error)}. The archive is there and whole,"
+            " and the journal has all events still: give the same command again"
+        ) from None
+
+
+def _make(path: str, source: str) -> None:
+    """An empty file, of the journal's owner."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # of a run that was killed
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        status = os.stat(source)
+        with contextlib.suppress(OSError):
+            os.fchown(descriptor, status.st_uid, status.st_gid)
+    finally:
+        os.close(descriptor)
+
+
+def _fill(source: Files, path: str, part: Part) -> None:
+    begin, end = part.begin.seq, part.end.seq
+    with contextlib.closing(sqlite3.connect(path, uri=True, isolation_level=None)) as db:
+        # The file is of no use before it is whole and synced, so nothing is synced here.
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", "temp_store = MEMORY"):
+            db.execute(f"PRAGMA {pragma}")
+        db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        schema.migrate(db)
+        with source.attached(db, "source"), writing.transaction(db):
+            between = (begin, end)
+            db.execute(
+                "INSERT INTO main.event SELECT * FROM source.event WHERE seq > ? AND seq <= ?"
+                " ORDER BY seq",
+                between,
+            )
+            with _named(db, "gone", between, part.before):
+                db.execute(
+                    "INSERT INTO main.config SELECT digest, content FROM source.config"
+                    " WHERE digest IN (SELECT digest FROM temp.gone) ORDER BY rowid"
+                )
+            db.execute(
+                "INSERT INTO main.snapshot SELECT * FROM source.snapshot"
+                " WHERE seq >= ? AND seq <= ?",
+                between,
+            )
+            writing.insert_snapshot(db, Snapshot(end, part.fleet), part.end.hash)
+            deploys.store(db, part.outcomes)
+            identity = _identity(db, "source")
+            if identity is not None:
+                writing.set_link(db, "identity", identity.seq, identity.hash)
+            writing.set_link(db, "anchor", begin, part.begin.hash)
+            writing.set_link(db, "head", end, part.end.hash)
+            writing.set_link(db, ARCHIVE, end, part.end.hash)
+
+
+def _identity(db: sqlite3.Connection, place: str) -> Link | None:
+    """The journal's identity; 0.1.0 did not store it, and it is the first event's hash there."""
+    for query in (
+        f"SELECT seq, hash FROM {place}.chain WHERE name = 'identity'",
+        f"SELECT seq, hash FROM {place}.event WHERE seq = 1",
+    ):
+        if (row := db.execute(query).fetchone()) is not None:
+            return Link(*row)
+    return None
+
+
+def _take_out(db: sqlite3.Connection, part: Part) -> None:
+    """Remove the events of a part, and what only they name."""
+    identity = identity_link(db)
+    if identity is not None:
+        writing.set_link(db, "identity", identity.seq, identity.hash)
+    end = part.end.seq
+    with (
+        _named(db, "gone", (part.begin.seq, end), part.before),
+        _named(db, "kept", (end, _LAST), part.after),
+    ):
+        db.execute(
+            "DELETE FROM config WHERE digest IN (SELECT digest FROM temp.gone)"
+            " AND digest NOT IN (SELECT digest FROM temp.kept)"
+        )
+    for table in ("event", "deploy"):
+        db.execute(f"DELETE FROM main.{table} WHERE seq <= ?", (end,))
+    db.execute("DELETE FROM snapshot WHERE seq < ?", (end,))
+    writing.insert_snapshot(db, Snapshot(end, part.fleet), part.end.hash)
+    writing.set_link(db, "anchor", end, part.end.hash)
+
+
+@contextlib.contextmanager
+def _named(
+    db: sqlite3.Connection, table: str, between: tuple[int, int], more: Collection[str]
+) -> Iterator[None]:
+    """A table of the configs that some events name, and of others."""
+    db.execute(_MAKE_NAMED.format(table))
+    for path in _NAMING:
+        db.execute(_ADD_NAMED.format(table), (path, *between))
+    _add(db, table, more)
+    yield
+    db.execute(f"DROP TABLE temp.{table}")
+
+
+def _add(db: sqlite3.Connection, table: str, digests: Iterable[str]) -> None:
+    rows = [(digest,) for digest in digests]
+    db.executemany(f"INSERT OR IGNORE INTO temp.{table} VALUES (?)", rows)
+
+
+def _compact(db: sqlite3.Connection) -> bool:
+    """Give the room of the file back to the disk. Without room for that, SQLite uses it again."""
+    try:
+        db.execute("VACUUM")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.OperationalError:
+        return False
+    return True
+
+
+def _sync(path: str, flags: int) -> None:
+    descriptor = os.open(path, flags | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _not_written(path: str, error: Exception) -> JournalError:
+    if isinstance(error, FileExistsError):
+        return JournalError(f"{path}: is there already; name another file")
+    if isinstance(error, FileNotFoundError):
+        return JournalError(f"{path}: its directory is not there; make it, or name another file")
+    return JournalError(f"{path}: cannot be written: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError | sqlite3.OperationalError):
+        return f"{error_text(error)}; {advice(error)}"
+    return error_text(error)

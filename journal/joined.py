@@ -1,0 +1,127 @@
+"""A journal together with its archives: one record, from the first event of the oldest to the last.
+
+The files are joined in a private temporary directory, and read there. Each must begin where the one
+before it ends, with the same hash. So what holds for a journal that was never cut holds for them.
+
+The outcomes of deploys are left out: an archive has those that were known when it ends. A reader
+finds them out from the events.
+"""
+
+import contextlib
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from . import schema, writing
+from .errors import Damaged, JournalError
+from .files import Files
+from .reading import Link, Reader, error_text, unpacked
+
+_TEXTS: Final = (
+    "INSERT INTO config SELECT digest, content FROM newer.config AS n"
+    " WHERE NOT EXISTS (SELECT 1 FROM main.config WHERE digest = n.digest) ORDER BY rowid"
+)
+_END: Final = "SELECT seq, hash FROM {0}.chain WHERE name = ?"
+_SNAPSHOT: Final = "SELECT seq, hash, fleet, check_sum FROM {0}.snapshot WHERE seq = ?"
+
+
+class JoinedFiles(Files):
+    """The files of a journal, and its archives, the oldest first."""
+
+    def __init__(self, path: str, archives: Sequence[str]) -> None:
+        """Raises JournalError, NotAJournal."""
+        super().__init__(path)
+        self.archives = tuple(archives)
+        self._parts = [*map(Files, archives), Files(path)]
+
+    def _look(self) -> None:
+        super()._look()
+        self.access = "copied"
+
+    def _copy(self, stack: contextlib.ExitStack) -> str:
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="emperor-replay-"))
+            target = os.path.join(folder, "journal")
+            _join(self._parts, target)
+        except (OSError, sqlite3.Error) as error:
+            if isinstance(error, PermissionError) and error.filename:
+                raise  # the journal's own
+            raise JournalError(
+                f"{self.path}: cannot be joined with its archives: {error_text(error)}; it needs"
+                " room for a copy of all of them in a temporary directory: set TMPDIR to one that"
+                " has it"
+            ) from None
+        return target
+
+
+def files_of(path: str, archives: Sequence[str] = ()) -> Files:
+    """The files of a journal, and of its archives if some are told. Raises JournalError."""
+    return JoinedFiles(path, archives) if archives else Files(path)
+
+
+@contextlib.contextmanager
+def open_joined(path: str, archives: Sequence[str] = ()) -> Iterator[Reader]:
+    """A reader of a journal and its archives as one, until the block ends. Raises JournalError."""
+    files = files_of(path, archives)
+    with files.connection() as connection:
+        yield Reader(files, connection)
+
+
+def _join(parts: Sequence[Files], target: str) -> None:
+    oldest, *newer = parts
+    os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    with contextlib.closing(sqlite3.connect(target, uri=True, isolation_level=None)) as db:
+        with oldest.connection() as source:
+            source.backup(db)
+        for pragma in ("journal_mode = DELETE", "journal_mode = OFF", "synchronous = OFF"):
+            db.execute(f"PRAGMA {pragma}")
+        schema.migrate(db)
+        for part in newer:
+            with part.attached(db, "newer"), writing.transaction(db):
+                _check(db, part.path)
+                _add(db)
+        db.execute("DELETE FROM deploy")
+
+
+def _check(db: sqlite3.Connection, path: str) -> None:
+    """Raise JournalError unless a file goes on where those before it end."""
+    begin, end = _link(db, "newer", "anchor"), _link(db, "main", "head")
+    if begin is None or begin != end:
+        where = "another event" if end is None else f"event {end.seq}"
+        raise JournalError(
+            f"{path}: does not go on from {where}, with which its archive ends; it was cut"
+            " meanwhile, or another file is needed: 'verify' each alone"
+        )
+    snapshots = []
+    for place in ("main", "newer"):
+        row = db.execute(_SNAPSHOT.format(place), (begin.seq,)).fetchone()
+        snapshots.append(None if row is None else unpacked(*row).fleet)
+    if snapshots[1] is None or snapshots[0] not in (None, snapshots[1]):
+        raise Damaged(
+            f"{path}: it begins with another fleet than its archive ends with, or with none;"
+            " 'verify' the archive alone",
+            begin.seq,
+        )
+
+
+def _link(db: sqlite3.Connection, place: str, name: str) -> Link | None:
+    row = db.execute(_END.format(place), (name,)).fetchone()
+    return None if row is None else Link(*row)
+
+
+def _add(db: sqlite3.Connection) -> None:
+    begin, head = _link(db, "newer", "anchor"), _link(db, "newer", "head")
+    assert begin is not None
+    assert head is not None
+    db.execute(
+        "INSERT INTO event SELECT * FROM newer.event WHERE seq > ? AND seq <= ? ORDER BY seq",
+        (begin.seq, head.seq),
+    )
+    db.execute(_TEXTS)
+    db.execute("INSERT OR IGNORE INTO snapshot SELECT * FROM newer.snapshot")
+    writing.set_link(db, "head", head.seq, head.hash)
+    # A copy that went its own way has another identity than its archives.
+    if (identity := _link(db, "newer", "identity")) is not None:
+        writing.set_link(db, "identity", identity.seq, identity.hash)

@@ -1,0 +1,256 @@
+"""``archive``: older events of a journal that no daemon has go to a file of their own.
+
+The order makes a crash harmless. The archive is written under another name, synced and verified.
+Then it gets its name. Only then one transaction takes its events out of the journal. A run that
+finds an archive there, which a former run has written, goes on from there.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from ..daemon.core.actions import recorded
+from ..daemon.core.deploys import Deploys
+from ..daemon.core.fleet import configs_of, to_json
+from ..journal import archive_file, chain, deploys, lost_log
+from ..journal.archive_file import UNFINISHED, Part
+from ..journal.errors import JournalError, JournalLocked
+from ..journal.events import ARCHIVED, Event, JournalArchived
+from ..journal.locks import is_locked
+from ..journal.opening import take
+from ..journal.places import runtime_directory
+from ..journal.quantities import size_text
+from ..journal.reading import Link, Reader, identity_link, open_journal
+from ..journal.store import Journal
+from ..journal.times import Moment
+from ..monitors.names import shown
+from . import intact_events
+from .event_text import decode_actions
+from .rebuild import base, fleet_at, fold_one
+from .verify import verify
+
+KEPT: Final = 100  # events that stay, at least: the next daemon reads how the last one ended
+_SHORT: Final = 16  # hex digits of an identity in the name of its lock
+_AT_ONCE: Final = 5_000  # outcomes of deploys
+_ADOPTED: Final = (
+    "SELECT min(seq) FROM event WHERE kind = 'journal_adopted' AND json_extract(body, '$.seq') > ?"
+)
+Progress = Callable[[int, int], None]
+
+
+class Archived(msgspec.Struct, frozen=True):
+    """Events that went to an archive. ``compact``: the journal's file got smaller."""
+
+    file: str
+    first: int
+    last: int
+    event: int  # that says so
+    bytes_before: int
+    bytes_after: int
+    compact: bool
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """Where a journal is cut: the last event that goes, and why no later one; None if all go."""
+
+    seq: int
+    why: str | None
+
+
+def archive(path: str, before: Moment, file: str, progress: Progress) -> Archived | Cut:
+    """Move the events before a moment to the file of an archive, which is new.
+
+    The answer is a ``Cut`` if there are none. Raises JournalError.
+    """
+    if lost_log.is_missing(path):
+        raise JournalError(f"{path}: there is no journal; give the right --journal")
+    Journal.open(path).close()  # an older schema is brought up to date, and the log folded in
+    size = os.stat(path).st_size
+    taken = take(path)
+    with taken.locks:
+        with open_journal(path) as reader:
+            _check_unused(reader)
+            cut = cut_of(reader, before)
+            if cut.seq <= reader.anchor.seq:
+                return cut
+            there = os.path.lexists(file)
+            part = _part(reader, _end_of(reader, file, cut) if there else _link(reader, cut.seq))
+            event, last = _event(reader, part, file), reader.head.hash
+            if not there:
+                archive_file.write(reader.files, file, part)
+        try:
+            _verify(part, file if there else file + UNFINISHED, progress)
+        except JournalError:
+            archive_file.discard(file)
+            raise
+        if not there:
+            archive_file.publish(file)
+        compact = archive_file.shorten(taken, part, event, last)
+    return Archived(
+        file=file,
+        first=part.begin.seq + 1,
+        last=part.end.seq,
+        event=event[0],
+        bytes_before=size,
+        bytes_after=os.stat(path).st_size,
+        compact=compact,
+    )
+
+
+def cut_of(reader: Reader, before: Moment) -> Cut:
+    """The last event that goes to an archive of those before a moment."""
+    cut = Cut(reader.seq_before(before), None)
+    head, identity = reader.head.seq, identity_link(reader.db)
+    ((adopted,),) = reader.fetch(_ADOPTED, head)
+    limits = [Cut(head - KEPT, f"the last {KEPT} events stay")]
+    if identity is not None and identity.seq > 1:
+        limits.append(
+            Cut(identity.seq - 1, f"event {identity.seq} stays: it gives this copy its identity")
+        )
+    if adopted is not None:
+        limits.append(
+            Cut(adopted - 1, f"event {adopted} stays: the journal was adopted without events")
+        )
+    return min([cut, *limits], key=lambda each: each.seq)
+
+
+def _link(reader: Reader, seq: int) -> Link:
+    hash_ = reader.hash_of(seq)
+    if hash_ is None:
+        raise JournalError(f"{reader.path}: event {seq} is missing; 'verify' says more")
+    return Link(seq, hash_)
+
+
+def _check_unused(reader: Reader) -> None:
+    """Raise JournalLocked if a keeper waits for its next daemon."""
+    identity = identity_link(reader.db)
+    if identity is None:
+        return
+    lock = os.path.join(runtime_directory(), f"{identity.hash.hex()[:_SHORT]}.lock")
+    try:
+        locked = is_locked(lock)
+    except OSError as error:
+        raise JournalError(f"{lock}: cannot be looked at: {error.strerror}") from None
+    if locked:
+        raise JournalLocked(
+            f"{reader.path}: an emperor has its identity ({lock}); end that emperor first"
+        )
+
+
+def _end_of(reader: Reader, file: str, cut: Cut) -> Link:
+    """Where an archive ends that a former run has written, and has not come further.
+
+    Raises JournalError where the file is anything else.
+    """
+    other = f"{file}: is there already, and is no archive of these events; name another file"
+    try:
+        with open_journal(file) as archived:
+            ends, named = (archived.anchor, archived.head), identity_link(archived.db)
+    except (JournalError, OSError):
+        raise JournalError(other) from None
+    begin, end = ends
+    same = begin == reader.anchor and named == identity_link(reader.db)
+    if os.path.samefile(file, reader.path) or not same:
+        raise JournalError(other)
+    if not begin.seq < end.seq <= cut.seq or reader.hash_of(end.seq) != end.hash:
+        raise JournalError(other)
+    return end
+
+
+def _part(reader: Reader, end: Link) -> Part:
+    """What goes to the archive, by a fold of all its events."""
+    fleet, _ = base(reader, reader.anchor.seq, full=True)
+    before = configs_of(fleet)
+    follower, outcomes = Deploys(), dict[int, deploys.Row]()
+
+    def keep() -> None:
+        outcomes.update({deploy.seq: deploy.row for deploy in follower.touched.values()})
+        follower.touched.clear()
+
+    for event, row in intact_events.events(reader, fleet.seq, end.seq):
+        follower.take(fleet, event, decode_actions(row[7]), fold_one)
+        if len(follower.touched) > _AT_ONCE:
+            keep()
+    keep()
+    return Part(
+        begin=reader.anchor,
+        end=end,
+        fleet=to_json(fleet),
+        before=frozenset(before),
+        after=frozenset(configs_of(fleet)),
+        outcomes=list(outcomes.values()),
+    )
+
+
+def _event(reader: Reader, part: Part, file: str) -> chain.Columns:
+    """The event that says what went. Raises JournalError."""
+    fleet, row = fleet_at(reader, reader.head.seq), reader.row(reader.head.seq)
+    assert row is not None  # the last events stay
+    seq, at = row[0] + 1, max(row[1] + 1, time.time_ns())
+    body = JournalArchived(
+        first=part.begin.seq + 1,
+        through=part.end.seq,
+        hash=part.end.hash.hex(),
+        fleet=chain.digest(part.fleet),
+        file=os.path.basename(file),
+        uid=os.getuid(),
+        pid=os.getpid(),
+    )
+    actions = fold_one(fleet, Event(seq, at, ARCHIVED, None, None, None, body))
+    if actions:
+        raise JournalError(
+            f"{reader.path}: vassals wait for a daemon ({len(actions)} orders are due); start it"
+            " and stop it, then archive"
+        )
+    return seq, at, ARCHIVED, None, None, None, chain.text(body), recorded([])
+
+
+def _verify(part: Part, file: str, progress: Progress) -> None:
+    """Raise JournalError unless an archive holds the part, and verifies."""
+    with open_journal(file) as archived:
+        if (archived.anchor, archived.head) != (part.begin, part.end):
+            raise JournalError(f"{file}: does not end with the events that it should have")
+    verdict = verify(file, progress)
+    if verdict.exit_code:
+        found = [finding.what for finding in verdict.audit.findings]
+        what = found[0] if found else "another fold than the recorded one"
+        raise JournalError(
+            f"{file}: the archive would not verify: {what}; nothing was moved. See what 'verify'"
+            " says of the journal"
+        )
+
+
+def record(path: str, done: Archived | Cut) -> dict[str, object]:
+    """What was done, for programs."""
+    if isinstance(done, Cut):
+        return {"journal": path, "archive": None, "reason": _reason(done)}
+    return {
+        "journal": path,
+        "archive": done.file,
+        "first": done.first,
+        "last": done.last,
+        "event": done.event,
+        "bytes_before": done.bytes_before,
+        "bytes_after": done.bytes_after,
+    }
+
+
+def line(path: str, done: Archived | Cut) -> str:
+    """The same for people."""
+    if isinstance(done, Cut):
+        return f"{shown(path)}: nothing to archive: {_reason(done)}"
+    told = (
+        f"{shown(done.file)}: events {done.first} to {done.last}, verified; {shown(path)} goes on"
+        f" from event {done.last + 1}, and is {size_text(done.bytes_after)} (it was"
+        f" {size_text(done.bytes_before)})"
+    )
+    if not done.compact:
+        told += "; its disk has no room to make it smaller, so later events use the room in it"
+    return told
+
+
+def _reason(cut: Cut) -> str:
+    return cut.why or "no event is from before that time"

@@ -1,0 +1,53 @@
+"""Where a file begins whose older events went to an archive."""
+
+from ..journal import chain
+from ..journal.damage import Audit
+from ..journal.errors import JournalError
+from ..journal.events import ARCHIVED, JournalArchived
+from ..journal.reading import Reader
+from ..monitors.names import shown
+
+_ARCHIVED = "SELECT seq FROM event WHERE kind = ? AND seq > ? ORDER BY seq DESC"
+
+
+def archived(reader: Reader) -> JournalArchived | None:
+    """What the journal says of the events before its first; None where it says nothing."""
+    if reader.anchor.seq == 0:
+        return None
+    for (seq,) in reader.fetch(_ARCHIVED, ARCHIVED, reader.anchor.seq):
+        row = reader.row(seq)
+        body = None if row is None else reader.decode(row).body
+        if isinstance(body, JournalArchived) and body.through == reader.anchor.seq:
+            return body
+    return None
+
+
+def look_in_archive(reader: Reader) -> str:
+    """What to do for older events."""
+    try:
+        body = archived(reader)
+    except JournalError:
+        body = None
+    named = "the archive" if body is None else f"the archive {shown(body.file)}"
+    return f"look in {named}: give it by another --journal, before this one"
+
+
+def compare(reader: Reader, audit: Audit) -> None:
+    """Find where a file begins otherwise than the chain says."""
+    try:
+        body, first = archived(reader), reader.anchor_snapshot()
+    except JournalError:
+        return  # it is found where all events are looked at
+    if body is None or first is None:
+        return
+    if body.hash != reader.anchor.hash.hex():
+        audit.find(
+            f"the file begins behind another event {body.through} than the one that was archived",
+            body.through,
+        )
+    if body.fleet != chain.digest(first.fleet):
+        audit.find(
+            f"snapshot {body.through}: the file begins with another fleet than the archive ends"
+            " with",
+            body.through,
+        )
