@@ -161,7 +161,7 @@ def _end_of(reader: Reader, file: str, cut: Cut) -> Link:
 
 
 def _part(reader: Reader, end: Link) -> Part:
-    """What goes to the archive, by a fold of all its events."""
+    """The part that goes to the archive, by a fold of all its events."""
     fleet, _ = base(reader, reader.anchor.seq, full=True)
     before = configs_of(fleet)
     follower, outcomes = Deploys(), dict[int, deploys.Row]()
@@ -224,7 +224,7 @@ def _verify(part: Part, file: str, progress: Progress) -> None:
 
 
 def record(path: str, done: Archived | Cut) -> dict[str, object]:
-    """What was done, for programs."""
+    """The answer for programs."""
     if isinstance(done, Cut):
         return {"journal": path, "archive": None, "reason": _reason(done)}
     return {

@@ -11,7 +11,7 @@ _ARCHIVED = "SELECT seq FROM event WHERE kind = ? AND seq > ? ORDER BY seq DESC"
 
 
 def archived(reader: Reader) -> JournalArchived | None:
-    """What the journal says of the events before its first; None where it says nothing."""
+    """The event that says where older events went; None where there is none."""
     if reader.anchor.seq == 0:
         return None
     for (seq,) in reader.fetch(_ARCHIVED, ARCHIVED, reader.anchor.seq):
@@ -23,7 +23,7 @@ def archived(reader: Reader) -> JournalArchived | None:
 
 
 def look_in_archive(reader: Reader) -> str:
-    """What to do for older events."""
+    """The advice for an operator who needs older events."""
     try:
         body = archived(reader)
     except JournalError:
