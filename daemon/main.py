@@ -149,7 +149,10 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         procfs.become_subreaper()
         attempts = _cgroups(chosen["cgroup"])
         attempts.move_in(os.getppid() if keeper.alive else None)
-        host = _host(decided, logs, journal, nofile, keeper, attempts, questions(fleet, clock))
+        most = defaults.limits(defaults.read(for_all))
+        host = _host(
+            decided, logs, journal, (nofile, most), keeper, attempts, questions(fleet, clock)
+        )
         reserved = _reserved(chosen, journal)
         shell = Shell(
             reserved,
@@ -290,7 +293,7 @@ def _host(
     decided: Policy,
     logs: LogDirectory | None,
     journal: Journal,
-    nofile: tuple[int, int] | None,
+    limits: tuple[tuple[int, int] | None, dict[str, str]],
     keeper: KeeperLink,
     attempts: Cgroups,
     asks: Questions,
@@ -299,7 +302,8 @@ def _host(
         lambda: decided,
         logs,
         journal.texts.content,
-        nofile=nofile,
+        nofile=limits[0],
+        most=limits[1],
         keeper=keeper,
         identity=lambda: None if journal.head is None else short(journal.head.identity),
         attempts=attempts,

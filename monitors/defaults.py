@@ -54,7 +54,7 @@ def merged(own: Mapping[str, str], defaults: Mapping[str, str]) -> dict[str, str
     found = {**defaults, **own}
     for key in own.keys() & defaults.keys():
         if key in LIMITS:
-            found[key] = min(own[key], defaults[key], key=lambda text: settings.amount(text) or 0)
+            found[key] = _smaller(own[key], defaults[key])
         elif key == "environment":
             found[key] = f"{defaults[key]} {own[key]}"
     if "command" not in own:  # uWSGI has chdir, and says by itself when it accepts
@@ -76,6 +76,26 @@ def merged(own: Mapping[str, str], defaults: Mapping[str, str]) -> dict[str, str
     if "user" in own and "group" not in own:
         found.pop("group", None)  # that of the account counts
     return found
+
+
+def _smaller(one: str, other: str) -> str:
+    return min(one, other, key=lambda text: settings.amount(text) or 0)
+
+
+def limits(defaults: Mapping[str, str]) -> dict[str, str]:
+    """Those of these settings that a config can only lower."""
+    return {key: value for key, value in defaults.items() if key in LIMITS}
+
+
+def lowered(spec: Spec, most: Mapping[str, str]) -> Spec:
+    """The spec with no limit above ``most``, those of the present defaults.
+
+    A former spec that is started again has the defaults of its day.
+    """
+    own = spec.settings
+    kept = {key: _smaller(own[key], most[key]) if key in own else most[key] for key in most}
+    found = {**own, **kept}
+    return spec if found == own else msgspec.structs.replace(spec, settings=found)
 
 
 def with_defaults(spec: Spec, defaults: Mapping[str, str]) -> Spec:

@@ -25,6 +25,7 @@ from typing import Any, Final
 import trio
 
 from ...journal.policy import Policy
+from ...monitors.defaults import lowered
 from . import command, threads
 from .fair_places import FairPlaces
 from .process import Process
@@ -38,7 +39,7 @@ _GRACE: Final = 1.0  # seconds more, to see that it was ended
 
 
 class ExecChecks:
-    """Runs checks. ``environ`` and ``nofile`` are as for the starts of vassals."""
+    """Runs checks. ``environ``, ``nofile`` and ``most`` are as for the starts of vassals."""
 
     def __init__(
         self,
@@ -46,12 +47,14 @@ class ExecChecks:
         identity: Callable[[], str | None],
         environ: Mapping[str, str],
         nofile: tuple[int, int] | None,
+        most: Mapping[str, str],
         is_over: Callable[[Process], bool],
     ) -> None:
         self._policy = policy
         self._identity = identity
         self._environ = dict(environ)
         self._nofile = nofile
+        self._most = most
         self._is_over = is_over
         self._limiter: trio.CapacityLimiter | None = None
         self._places = FairPlaces(_AT_ONCE, _SHARE)
@@ -92,8 +95,9 @@ class ExecChecks:
         try:
             user = user_of(spec, self._policy())
             argv = command.of_attempt(
-                list(words), spec, process.mark, self._nofile, user, process.cgroup
-            )
+                list(words), lowered(spec, self._most), process.mark, self._nofile, user,
+                process.cgroup,
+            )  # fmt: skip
             environment = command.environment(
                 self._environ, process.name, spec, process.mark, None, None, user, self._identity()
             )

@@ -73,8 +73,8 @@ class Host(Reports):
     """Runs vassals on this machine. ``config_text`` finds a config by its digest.
 
     ``copies`` are the folders for private copies of configs: the daemon's own, and that of other
-    users. ``is_over`` tells whether a vassal is
-    above its budget of records, ``is_tried`` whether an attempt is a candidate (a replacement's).
+    users. ``most`` are limits that no vassal exceeds. ``is_over`` tells whether a vassal is above
+    its budget of records, ``is_tried`` whether an attempt is a candidate (a replacement's).
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class Host(Reports):
         config_text: Callable[[str], bytes | None],
         environ: Mapping[str, str] = os.environ,
         nofile: tuple[int, int] | None = None,
+        most: Mapping[str, str] | None = None,
         keeper: KeeperLink | None = None,
         identity: Callable[[], str | None] = lambda: None,
         attempts: Cgroups | None = None,
@@ -102,22 +103,13 @@ class Host(Reports):
         self._tasks = VassalTasks(self._outbox)
         threads = UserThreads()
         context = HostContext(
-            policy,
-            identity,
-            config_text,
-            self._keeper,
-            self._cgroups,
-            logs,
-            self._processes,
-            self._unjournaled,
-            self._watch,
-            self._outbox,
-            self._tasks,
-            ExecChecks(policy, identity, environ, nofile, self._processes.is_over),
+            policy, identity, config_text, self._keeper, self._cgroups, logs, self._processes,
+            self._unjournaled, self._watch, self._outbox, self._tasks,
+            ExecChecks(policy, identity, environ, nofile, most or {}, self._processes.is_over),
             ListeningState(lambda vassal: self._on_demand.given(vassal), threads),
             ConfigCopies(copies, config_text),
             Lookups(),
-        )
+        )  # fmt: skip
         self._configs = configs = ConfigSender(config_text, self._watch)
         self._mailbox = mailbox = Mailbox(context, configs)
         self._notifications = notifications = Notifications(context, mailbox)
@@ -133,7 +125,7 @@ class Host(Reports):
             lambda vassal: vassal in self._unjournaled,
             policy,
         )
-        starter = Starter(context, configs.frame, environ, nofile, on_demand)
+        starter = Starter(context, configs.frame, environ, nofile, most or {}, on_demand)
         self._launcher = launcher = Launcher(
             context, starter, mailbox, notifications, controller, configs, on_demand, threads, trees
         )

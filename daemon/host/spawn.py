@@ -27,6 +27,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from ...journal.events import Fault, Spec
+from ...monitors.defaults import lowered
 from ..core.fleet import Vassal
 from ..keeper.refusals import PASSING
 from . import altered, command, descriptors, notify_socket, procfs, unjournaled
@@ -67,6 +68,7 @@ class Starter:
         config_frame: Callable[[str | None], bytes],
         environ: Mapping[str, str],
         nofile: tuple[int, int] | None,
+        most: Mapping[str, str],
         on_demand: OnDemand,
     ) -> None:
         self._cgroups = context.cgroups
@@ -76,6 +78,7 @@ class Starter:
         self._config_frame = config_frame
         self._environ = dict(environ)  # os.environ decodes all of it at each look
         self._nofile = nofile  # limits that vassals get back, where the daemon raised its own
+        self._most = most  # the limits of all vassals, which a former config may exceed
         self._keeper = context.keeper
         self._listeners = on_demand.listeners
         self._kept_sockets = on_demand.kept
@@ -94,7 +97,7 @@ class Starter:
         cgroup = self._cgroups.make(self._identity(), mark, delegated=user is None)
         notify = None
         try:
-            self._cgroups.limit(cgroup, vassal.running.settings)
+            self._cgroups.limit(cgroup, lowered(vassal.running, self._most).settings)
             if notify_socket.is_wanted(vassal.running):
                 notify = NotifySocket.make(self._keeper, mark, self._identity(), user)
             process = self._start(vassal, mark, user, cgroup, notify)
@@ -185,6 +188,7 @@ class Starter:
         if spec.copy and vassal.attempt is not None:
             copy = self._copies.make((vassal.name, vassal.attempt), spec.config, user, to_run=True)
         argv = command.argv(vassal.name, spec, self._policy(), copy)
+        spec = lowered(spec, self._most)
         return command.of_attempt(argv, spec, mark, self._nofile, user, cgroup)
 
     def _first_config(self, spec: Spec, end: socket.socket | None, source: str) -> bytes:

@@ -42,6 +42,29 @@ def test_vassals_get_them(make_daemon: MakeDaemon, tmp_path: Path) -> None:
     daemon.stop()
 
 
+def test_a_former_config_has_the_present_limits(make_daemon: MakeDaemon, tmp_path: Path) -> None:
+    """Its change fails and is rolled back. A limit that was lowered since holds all the same."""
+    file = tmp_path / "defaults.ini"
+    file.write_text("[emperor]\nnofile = 5000\n")
+    daemon = make_daemon("--vassal-defaults", str(file), "--throttle", "50")
+    path = daemon.vassals / "a.ini"
+    path.write_text(shell(SAYS, ready="100ms", rollback="1"))
+    daemon.start()
+    daemon.phase("a.ini", "accepting")
+    path.write_text(shell("exit 3", ready="100ms", rollback="1"))
+    daemon.event("vassal_accepting", "a.ini", count=2)
+    daemon.kill()
+    file.write_text("[emperor]\nnofile = 100\nnproc = 5000\n")
+    daemon.start()
+    daemon.event("vassal_accepting", "a.ini", count=3)
+    vassal = daemon.phase("a.ini", "accepting")
+    assert vassal.refused is not None
+    assert vassal.refused.rolled_back
+    said = [line.split()[1] for line in daemon.vassal_log("a.ini").splitlines()]
+    assert said == ["5000", "5000", "100"]
+    daemon.stop()
+
+
 def test_a_file_that_cannot_be_used_refuses_the_start(
     make_daemon: MakeDaemon, tmp_path: Path
 ) -> None:

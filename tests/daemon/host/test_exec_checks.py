@@ -43,7 +43,7 @@ def checked(*words: str, seconds: float = 5.0, tyrant: bool = False, over: bool 
     process = Process(vassal, os.getpid(), 0, os.pidfd_open(os.getpid()))
     process.mark = procfs.mark(1, 1, "a.ini")
     policy = Policy(tyrant=tyrant)
-    checks = ExecChecks(lambda: policy, lambda: None, os.environ, None, lambda _: over)
+    checks = ExecChecks(lambda: policy, lambda: None, os.environ, None, {}, lambda _: over)
     try:
         return trio.run(checks.passes, process, words, seconds)
     finally:
