@@ -79,6 +79,8 @@ def read(path: str, source: str, environ: Mapping[str, str]) -> tuple[Found, lis
         if kind in (_PROGRAM, _FASTCGI):
             for vassal in _Program(config, section, groups.get(name, "")).instances():
                 found.add(vassal)
+            if _line(config.items(section).get("numprocs", "")) == "0":
+                found.name_apart(f"[{section}]", "numprocs = 0", "supervisord starts none of it")
         elif kind in _SECTION_ADVICE:
             found.name_apart(f"[{section}]", "", _SECTION_ADVICE[kind])
         elif kind not in ("supervisord", "include", "group"):
@@ -131,8 +133,8 @@ class _Program:
     def instances(self) -> Iterator[Vassal]:
         """A vassal for each of its processes. Raises Refused."""
         number, first = self._number("numprocs", 1), self._number("numprocs_start", 0)
-        if not 1 <= number <= _MOST:
-            raise Refused(f"[{self._section}] numprocs = {number}: write 1 to {_MOST}")
+        if number > _MOST:
+            raise Refused(f"[{self._section}] numprocs = {number}: write {_MOST} at most")
         for instance in range(first, first + number):
             yield self._vassal(instance, number)
             if self._kind == _FASTCGI:
@@ -305,6 +307,13 @@ def _startsecs(vassal: Vassal, line: str, value: str) -> None:
     vassal.take(line, *pairs)
 
 
+def _user(vassal: Vassal, line: str, value: str) -> None:
+    if value in ("root", "0"):
+        vassal.take(line, says="it runs as the daemon does")
+    else:
+        vassal.take(line, ("user", value))
+
+
 def _stopwaitsecs(vassal: Vassal, line: str, value: str) -> None:
     if value == "0":
         vassal.take(line, ("stop-timeout", "100ms"), says="this is the shortest time that helps")
@@ -393,7 +402,7 @@ _OF_DAEMON: Final = ("environment", "directory", "umask", "minfds")
 _MAPPED: Final[dict[str, Callable[[Vassal, str, str], None]]] = {
     "command": _command,
     "directory": _setting("directory"),
-    "user": _setting("user"),
+    "user": _user,
     "umask": _setting("umask"),
     "minfds": _minfds,
     "autostart": _autostart,

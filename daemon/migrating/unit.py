@@ -215,7 +215,9 @@ class _Service:
             return
         advice = _advice(section, key)
         if advice is None:
-            self._vassal.name_line(line.text, f"systemd has no such key in [{section}]")
+            self._vassal.name_line(
+                line.text, f"no setting stands for it; is it a key of [{section}]?"
+            )
         elif section == _SERVICE and key in unit_advice.NEEDED:
             self._vassal.name_unfinished(line.text, advice)
         else:

@@ -137,13 +137,15 @@ def units(path: str, environ: Mapping[str, str]) -> list[Unit]:
     The file of an instance need not be there, if its template is.
     """
     folder, name = os.path.split(path)
+    if folder.endswith((".wants", ".requires")):
+        folder = os.path.dirname(os.path.realpath(path))  # the link of an enabled unit
+        path = os.path.join(folder, name)
     prefix, at, rest = name.partition("@")
-    template = os.path.join(folder, f"{prefix}@.{rest.rpartition('.')[2]}")
     if not at:
         return [Unit(path, name, environ)]
-    if path != template:
-        there = os.path.exists(path)
-        return [Unit(path if there else template, name, environ)]
+    template = f"{prefix}@.{rest.rpartition('.')[2]}"
+    if name != template:
+        return [Unit(_instance(path, template), name, environ)]
     instances = _instances(folder, prefix, rest)
     default = Unit(path, name, environ).all().get(("Install", "DefaultInstance"))
     if not instances and default is not None:
@@ -156,14 +158,26 @@ def units(path: str, environ: Mapping[str, str]) -> list[Unit]:
     return [Unit(path, each, environ) for each in instances]
 
 
+def _instance(path: str, template: str) -> str:
+    """The file of an instance: its own, or that of its template."""
+    folder = os.path.dirname(path)
+    local = os.path.abspath(folder) == _LOCAL
+    places = [path, *(os.path.join(each, template) for each in (folder, *(_SHIPPED * local)))]
+    return next((each for each in places if os.path.exists(each)), places[1])
+
+
 def _instances(folder: str, prefix: str, rest: str) -> list[str]:
     """The instances that targets want or require, as ``systemctl enable`` links them."""
-    found = set()
-    for kind in ("wants", "requires"):
-        pattern = f"{glob.escape(f'{prefix}@')}?*{glob.escape(rest)}"
-        for path in glob.glob(os.path.join(glob.escape(folder), f"*.{kind}", pattern)):
-            found.add(os.path.basename(path))
-    return sorted(found)
+    shipped = os.path.abspath(folder) in _SHIPPED
+    name = f"{glob.escape(f'{prefix}@')}?*{glob.escape(rest)}"
+    return sorted(
+        {
+            os.path.basename(path)
+            for each in (folder, *([_LOCAL] * shipped))
+            for kind in ("wants", "requires")
+            for path in glob.glob(os.path.join(glob.escape(each), f"*.{kind}", name))
+        }
+    )
 
 
 def _text(path: str) -> str:

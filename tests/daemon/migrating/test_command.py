@@ -86,7 +86,7 @@ def test_arguments_are_more_files(conf: Path, tmp_path: Path) -> None:
         pytest.param("[program:a]\n=\n[", "contains", id="broken"),
         pytest.param("[program:a]\nnumprocs=2\ncommand=a", "process_name", id="one name for two"),
         pytest.param("[program:a]\nnumprocs=many\ncommand=a", "is no number", id="no number"),
-        pytest.param("[program:a]\nnumprocs=99999\ncommand=a", "1 to 1000", id="many"),
+        pytest.param("[program:a]\nnumprocs=99999\ncommand=a", "1000 at most", id="many"),
         pytest.param(
             "[program:a]\nprocess_name=%(x)s\ncommand=a", "%(x)s is not known", id="unknown name"
         ),

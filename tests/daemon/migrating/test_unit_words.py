@@ -123,6 +123,19 @@ def test_a_template_without_instances_is_refused_with_advice(tmp_path: Path) -> 
     ]
 
 
+def test_the_link_of_an_enabled_unit_leads_to_it(tmp_path: Path) -> None:
+    there, wants = tmp_path / "system", tmp_path / "multi-user.target.wants"
+    there.mkdir()
+    wants.mkdir()
+    (there / "app@.service").touch()
+    (there / "app@.service.d").mkdir()
+    (there / "app@.service.d" / "a.conf").touch()
+    (wants / "app@one.service").symlink_to(there / "app@.service")
+    (unit,) = unit_file.units(str(wants / "app@one.service"), {})
+    assert unit.name == "app@one.service"
+    assert unit.files == [str(there / "app@.service"), str(there / "app@.service.d" / "a.conf")]
+
+
 def test_a_masked_unit_is_refused(tmp_path: Path) -> None:
     tmp_path.joinpath("app.service").symlink_to(os.devnull)
     with pytest.raises(Refused, match="the unit is masked"):
