@@ -1,7 +1,8 @@
 """uWSGI's magic variables in a config: ``%n`` and its like, which depend on the file's name.
 
 uWSGI puts them in before it parses the text, in comments and keys as well. A variable that is none
-becomes nothing, so ``100%`` at the end of a line has to be ``100%%``.
+becomes nothing. With a percent sign at the end of a line that is the line's end: uWSGI joins the
+next line to it, and so loses an option. That was not meant, so it is refused.
 """
 
 import grp
@@ -12,7 +13,7 @@ from typing import Final
 
 from .errors import Unreadable
 
-_VARIABLE: Final = re.compile("%(.)")
+_VARIABLE: Final = re.compile("%(.)", re.DOTALL)
 # The values of these are uWSGI's own, or differ at each start.
 _NOT_OURS: Final = {
     "b": "the path of uWSGI's binary",
@@ -34,6 +35,7 @@ class Magic:
     def __init__(self, given: str, file: str, section: str, first: "Magic | None" = None) -> None:
         if any(ord(character) < 32 for character in file):
             raise Unreadable(file, 0, "its path has a control character; rename it")
+        self._file = file
         self.own: dict[str, str] = _of_file(given, file, section)
         upper = self.own if first is None else first.own
         self._table = {
@@ -46,8 +48,16 @@ class Magic:
         }
 
     def expand(self, text: str) -> str:
-        """The text of the file with the variables put in."""
-        return _VARIABLE.sub(lambda match: self._table.get(match[1], ""), text)
+        """The text of the file with the variables put in. Raises Unreadable."""
+
+        def one(match: re.Match[str]) -> str:
+            if match[1] == "\n":
+                line = text.count("\n", 0, match.start()) + 1
+                reason = "uWSGI joins the next line to one that ends with %; write %% there"
+                raise Unreadable(self._file, line, reason)
+            return self._table.get(match[1], "")
+
+        return _VARIABLE.sub(one, text)
 
 
 def unknown(text: str) -> str | None:

@@ -216,6 +216,10 @@ REFUSED: dict[str, tuple[Mapping[str, str], str]] = {
         {"a.ini": INI + "# %V\na=%V\n"},
         "a.ini:3: %V (uWSGI's version) is not known",
     ),
+    "joined-lines": (
+        {"a.ini": INI + "# 100%%\n# 50%\nuid=1"},
+        "a.ini:3: uWSGI joins the next line",
+    ),
     "entities": (
         {"a.xml": "<!DOCTYPE a [<!ENTITY b SYSTEM '/etc/passwd'>]>\n<uwsgi><a>&b;</a></uwsgi>"},
         "a.xml:1: remove the DOCTYPE",
