@@ -126,6 +126,11 @@ class KeptSockets:
             return
         if known is not None:  # it was shut down, or its file had gone
             self._close(known)
+            log.warning(
+                "%s: its socket %s is made anew; an instance that runs already has the former one,"
+                " until 'emperor-ctl restart %s'",
+                *map(shown, (vassal, address, vassal)),
+            )
         listening, file = opening.made
         listener = Listener(vassal, address, listening, file, how)
         self._by_vassal.setdefault(vassal, {})[address] = listener

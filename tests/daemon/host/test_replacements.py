@@ -219,6 +219,25 @@ def test_a_reload_waits_for_the_new_instance(make_emperor: MakeEmperor, tmp_path
     emperor.stop()
 
 
+def test_a_socket_file_that_was_removed_is_made_anew_by_the_new_instance(
+    make_emperor: MakeEmperor, tmp_path: Path
+) -> None:
+    """The old one does not have that socket. The log says how it gets it, if the new one fails."""
+    emperor = make_emperor()
+    address = str(tmp_path / "a.sock")
+    config = emperor.vassals / "a.ini"
+    config.write_text(server(tmp_path, "one", address))
+    emperor.start()
+    emperor.phase("a.ini", "accepting")
+    (tmp_path / "a.sock").unlink()
+    config.write_text(server(tmp_path, "dies", address))
+    emperor.until(lambda: known(emperor).refused, "the change is refused")
+    assert f"a.ini: its socket {address} is made anew; an instance that runs" in emperor.log()
+    assert emperor.ctl("restart", "a.ini").returncode == 0
+    assert clients.ask(address) == "one"
+    emperor.stop()
+
+
 def test_without_sockets_a_restart_is_made(daemon: Daemon, tmp_path: Path) -> None:
     config = daemon.vassals / "a.ini"
     config.write_text(program("sleep", "1000", reload="replace"))
