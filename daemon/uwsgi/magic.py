@@ -1,8 +1,8 @@
 """uWSGI's magic variables in a config: ``%n`` and its like, which depend on the file's name.
 
 uWSGI puts them in before it parses the text, in comments and keys as well. A variable that is none
-becomes nothing. With a percent sign at the end of a line that is the line's end: uWSGI joins the
-next line to it, and so loses an option. That was not meant, so it is refused.
+becomes nothing. At the end of a line, a percent sign takes the line's end away: uWSGI joins the
+next line to it, and loses an option. That was not meant, so it is refused.
 """
 
 import grp
