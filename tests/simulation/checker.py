@@ -148,6 +148,7 @@ class Checker(Processes):
     def _may_wait(self, vassal: str) -> bool:
         """Whether it may wait for a slot, to start or to be reloaded."""
         throttled = self.at < self.not_before.get(vassal, 0)
+        throttled = throttled and not self.rollbacks.may_go_back(vassal)  # a good one starts soon
         down = vassal not in self.held and not self.under_way(vassal) and not throttled
         return vassal in self.owed or down
 

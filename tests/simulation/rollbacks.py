@@ -78,13 +78,17 @@ class Rollbacks:
             return False
         good = trials.may_be_good.get(vassal, {}).get(config or "")
         must(good is not None, TO_GOOD, f"{attempt} starts {config}, which never accepted")
-        troubles = len(self._troubled.get(vassal, ()))
-        enough = troubles >= most or vassal in self._cannot_run
-        must(enough, TAKEN_BACK, f"{attempt} is a rollback, after {troubles} failures of {most}")
+        told = f"after {len(self._troubled.get(vassal, ()))} failures of {most}"
+        must(self.may_go_back(vassal), TAKEN_BACK, f"{attempt} is a rollback, {told}")
         assert good is not None
         approvals.rolled_back(vassal, good)
         trials.good[vassal] = good
         return True
+
+    def may_go_back(self, vassal: str) -> bool:
+        """Whether its wanted spec may have failed often enough."""
+        most, failures = self._limit(vassal), len(self._troubled.get(vassal, ()))
+        return bool(most) and (failures >= most or vassal in self._cannot_run)
 
     def ran(self, attempt: Attempt, config: str | None) -> None:
         """Its start, or its reload, is ordered with what may be started."""

@@ -167,3 +167,30 @@ def test_a_new_daemon_looks_for_heartbeats_when_its_start_is_recorded() -> None:
     checker.look(3.0 + bound)
     with pytest.raises(Violation, match="who hangs is ended"):
         checker.look(3.1 + bound)
+
+
+# As in seed 861601. The reload of a.ini has the slot for which the former config of b.ini waits.
+ROLLED_BACK_AND_QUEUED: Final = """
+    policy max_starting=1 throttle=200
+    daemon started
+    daemon ready
+    added a.ini
+    accepting a.ini
+    loyal a.ini
+    added b.ini rollback=2
+    accepting b.ini
+    loyal b.ini
+    changed b.ini ts=2 rollback=2
+    accepting b.ini
+    exited b.ini code=1
+    deadline b.ini
+    operator reload a.ini
+    exited b.ini code=1
+    exited a.ini signal=11
+"""
+
+
+def test_a_former_config_waits_for_its_slot_without_a_throttle() -> None:
+    script = History(ROLLED_BACK_AND_QUEUED).script
+    last = script.actions[-1]
+    assert (last.do, last.vassal, last.config) == ("spawn", "b.ini", "c1")
