@@ -422,7 +422,7 @@ def _of_failures(deploy: Deploy, event: Event, vassal: Vassal | None) -> None:
         deploy.roll_back(event)
         return
     good = None if vassal is None else vassal.good
-    if vassal is None or good is None or good.spec is None:
+    if vassal is None or good is None or good.spec is None or good.untried:
         deploy.settled = True
     else:
         deploy.settled = not good.failures if died else vassal.is_open

@@ -9,9 +9,11 @@ class Good(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A vassal has been accepting. ``spec`` is None where that was with its wanted spec.
 
     ``bound`` is why the text of ``spec`` cannot be run from a copy. ``failures`` counts those of
-    the last change, in a row.
+    the last change, in a row. ``untried``: it has not been accepting with ``spec`` yet, which its
+    process runs. There is no way back to it before.
     """
 
     spec: Spec | None = None
     bound: str = ""
     failures: int = 0
+    untried: bool = False

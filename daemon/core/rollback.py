@@ -17,7 +17,7 @@ an operator's word.
 import msgspec
 
 from ...journal.events import Event, Spec
-from . import target, trial
+from . import rules, target, trial
 from .fleet import Fleet, Good, Refusal, Vassal
 from .starts import bar_reason
 
@@ -25,7 +25,11 @@ from .starts import bar_reason
 def note_accepting(fleet: Fleet, vassal: Vassal) -> None:
     """It accepts. That is good at once, unless there is another spec to go back to."""
     good = vassal.good
-    if good is not None and good.spec is not None and vassal.running != good.spec:
+    if good is not None and good.untried:
+        if vassal.running == good.spec != vassal.target:
+            vassal.good = Good(good.spec, good.bound)
+            return
+    elif good is not None and good.spec is not None and vassal.running != good.spec:
         limit = trial.rollback_limit(fleet.policy, vassal.spec)
         if limit and as_target(fleet, vassal, good.spec, good.bound) is not None:
             return
@@ -35,7 +39,8 @@ def note_accepting(fleet: Fleet, vassal: Vassal) -> None:
 def note_change(fleet: Fleet, vassal: Vassal, event: Event) -> None:
     """Its source is about to give it another spec. The good one is remembered, if one was noted.
 
-    One with which it accepts, and has not failed, need not have run for long.
+    One with which it accepts, and has not failed, need not have run for long. One that is the first
+    and does not accept yet may do so before the change gets to it.
     """
     if not vassal.wanted or vassal.monitor != event.monitor:
         vassal.good = None  # it comes back as a new one, or from another source
@@ -48,6 +53,14 @@ def note_change(fleet: Fleet, vassal: Vassal, event: Event) -> None:
         vassal.good = Good(vassal.spec, vassal.bound)
     elif good is not None and good.failures:
         vassal.good = Good(good.spec, good.bound)
+    elif (good is None or good.untried) and _starts(vassal) and rules.holds(fleet, rules.ROLLBACK):
+        vassal.good = Good(vassal.spec, vassal.bound, untried=True)
+
+
+def _starts(vassal: Vassal) -> bool:
+    """Whether it starts or reloads with its wanted spec."""
+    starts = vassal.phase in ("starting", "ready", "reloading") and not vassal.is_open
+    return starts and vassal.running == vassal.spec
 
 
 def _accepts(vassal: Vassal) -> bool:
@@ -65,7 +78,7 @@ def fails(
     """
     trial.note_time(fleet, vassal, event)
     good, most = vassal.good, trial.rollback_limit(fleet.policy, vassal.spec)
-    if good is None or good.spec is None or not most:
+    if good is None or good.spec is None or good.untried or not most:
         return False
     if vassal.is_open or vassal.running != vassal.spec:
         return False  # that was not the changed spec

@@ -30,7 +30,8 @@ def rollback_limit(policy: Policy, spec: Spec) -> int:
 
 def is_on_trial(vassal: Vassal) -> bool:
     """Whether another spec than the wanted one is the last good one."""
-    return vassal.good is not None and vassal.good.spec is not None
+    good = vassal.good
+    return good is not None and good.spec is not None and not good.untried
 
 
 def note_good(fleet: Fleet, vassal: Vassal) -> None:
