@@ -15,6 +15,8 @@ import pytest
 from click.testing import CliRunner
 from emperord.journal import migrations
 from emperord.journal.store import Journal
+from emperord.journal.times import EventNumber
+from emperord.replay import archiving
 from emperord.replay.main import cli
 from emperord.replay.open_end import OPEN_END
 from journal_builder import MONITOR, building, busy_fleet
@@ -196,6 +198,10 @@ def test_a_command_of_the_page_says_something(tmp_path: Path, command: str) -> N
         busy_fleet(builder, 200, 3)
     told = command.replace("/var/lib/emperord/journal.db", path)
     told = told.replace("copy.db", path).replace("/srv/audit", str(tmp_path))
+    archive = str(tmp_path / "old.db")
+    told = told.replace("/srv/archive/2026-08.db", archive)
+    if archive in told and " archive " not in told:
+        archiving.archive(path, EventNumber(100), archive, lambda *_: None)
     told = told.replace(".venv/lib/python3*/site-packages/emperord/journal/migrations.py",
                         migrations.__file__)  # fmt: skip
     if told.startswith("sqlite3 "):  # in Python's own, as that program may not be there
