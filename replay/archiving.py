@@ -88,6 +88,7 @@ def archive(path: str, before: Moment, file: str, progress: Progress) -> Archive
             raise
         if not there:
             archive_file.publish(file)
+        archive_file.discard(file)  # the other name, where a run was killed between the two
         compact = archive_file.shorten(taken, part, event, last)
     return Archived(
         file=file,

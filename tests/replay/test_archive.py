@@ -474,6 +474,15 @@ def test_no_room_on_the_disk_loses_nothing(limit: int, journal: Path, tmp_path: 
     check_nothing_is_lost(journal, file, kept)
 
 
+def test_the_second_name_of_a_run_that_was_killed_goes(journal: Path, tmp_path: Path) -> None:
+    file, kept = tmp_path / "old.db", content(journal)
+    other = Path(shutil.copy(journal, tmp_path / "other.db"))
+    cut(other, 200, file)
+    file.with_name("old.db.unfinished").hardlink_to(file)
+    cut(journal, 200, file)
+    check_nothing_is_lost(journal, file, kept)
+
+
 @pytest.mark.slow
 def test_kill_at_any_moment_loses_and_doubles_nothing(pristine: Path, tmp_path: Path) -> None:
     ended = 0
