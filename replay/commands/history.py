@@ -27,6 +27,7 @@ from ..hosts import HostReader, columns, merged, records
 from ..hosts import lines as of_hosts
 from ..reappearances import reappearance
 from ..rebuild import NotFound
+from ..retold import Told
 from ..selecting import Selection, filters, last, lines_option
 from ..shared import UNREADABLE, complain, name_of, print_lines, reading_all
 from ..sources import Sources
@@ -74,14 +75,6 @@ def _of(
     return which.of(hosts, lines if by is None else None)
 
 
-def _is_news(known: dict[int, str], deploy: Deploy, last_told: int) -> bool:
-    """Whether a deploy, or its outcome, is not yet told. Notes it in ``known`` while it is open."""
-    before = known.pop(deploy.seq, None)
-    if deploy.outcome in ("pending", "held"):
-        known[deploy.seq] = deploy.outcome
-    return deploy.outcome != before if before else deploy.seq > last_told
-
-
 def _line(told: tuple[str | None, Any]) -> tuple[str | None, str]:
     host, (words, altered) = told
     text = deploys.line(words)
@@ -103,9 +96,7 @@ class _History:
         self._sources: dict[Reader, Sources] = {}
         self._first_altered: str | None = None
         self._altered = 0
-        # While it follows, by host: the outcomes of open deploys, and the last event that was told.
-        self._open: dict[str | None, dict[int, str]] = {}
-        self._last: dict[str | None, int] = {}
+        self._followed: dict[str | None, Told] = {}  # by host, while it follows
 
     def tell(self, hosts: Sequence[HostReader], lines: int | None = None) -> None:
         """Print the deploys that fit."""
@@ -118,21 +109,21 @@ class _History:
     def follow(self, which: Selection, lines: int | None) -> None:
         """Print the last deploys, and those that come, until the end."""
         self._paged = False
-        self._open = {each.host: {} for each in self._hosts}
+        self._followed = {each.host: Told() for each in self._hosts}
         self.tell(_of(self._hosts, which, lines, self._by), lines)
         for found in follow(self._hosts):
             newer = []
             for each, after in found:
-                self._last[each.host] = after
-                first = min(self._open[each.host], default=after + 1)
+                first = self._followed[each.host].first(each.reader, after)
                 with suppress(NotFound):  # a name that the journal does not know yet
                     newer += replace(which, since=EventNumber(first)).of([each])
             self.tell(newer)
 
     def _each(self, each: HostReader) -> Iterator[DatedDeploy]:
-        known, last_told = self._open.get(each.host), self._last.get(each.host, 0)
+        told = self._followed.get(each.host)
         for deploy in deploys.deploys(each.reader, each.which, self._full):
-            if known is not None and not _is_news(known, deploy, last_told):
+            news = deploy.seq, deploy.outcome, deploy.outcome_seq
+            if told is not None and not told.is_news(*news):
                 continue
             row = altered_rows.row_of(each.reader, deploy.seq)
             body = body_of(each.reader, row)
@@ -159,7 +150,7 @@ class _History:
             write(without_head(pieces) if headless else pieces, paged=self._paged)
         elif (first := next(told, None)) is not None:
             print_lines(self._lines(chain([first], told)), paged=self._paged)
-        elif not self._open:
+        elif not self._followed:
             click.echo("no deploys", err=True)
             return
         else:

@@ -44,6 +44,13 @@ def told(process: subprocess.Popen[str]) -> dict[str, object]:
     return one
 
 
+def outcome(process: subprocess.Popen[str]) -> dict[str, object]:
+    """The next one that is not pending: a deploy may be seen before its outcome has come."""
+    while (one := told(process))["outcome"] == "pending":
+        pass
+    return one
+
+
 def test_several_journals(path: str, tmp_path: Path) -> None:
     other = str(tmp_path / "other.db")
     with building(other) as builder:
@@ -88,6 +95,34 @@ def test_a_deploy_when_it_comes_and_with_its_outcome(path: str) -> None:
             builder.removed("a.ini")  # 9
             builder.flush()
             assert (told(process))["seq"] == 9
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0
+
+
+def test_a_deploy_that_is_taken_back_after_its_outcome_was_told(path: str) -> None:
+    """One that died and then went back by itself, and one that works and that an operator took."""
+    name = "a.ini"
+    with following([path], "history", "-n", "1", "-o", "jsonl") as process:
+        assert told(process)["outcome"] == "accepting"
+        with building(path) as builder:
+            for number in (1, 2):
+                if number == 2:
+                    deadline = builder.fleet.vassals[name].deadline
+                    builder.event("deadline_passed", name, deadline=deadline)
+                else:
+                    builder.changed(name, b"2\n", settings={"rollback": "2"})
+                builder.exited(name, code=1)
+                builder.flush()
+                assert outcome(process)["outcome"] == ["died", "rolled_back"][number - 1]
+            name = "b.ini"
+            builder.up(name)
+            builder.flush()
+            assert outcome(process)["outcome"] == "accepting"
+            former = Spec(ts=1, config="0" * 64)
+            seq = builder.event("operator_requested", name, request="rollback", back_to=former)
+            builder.flush()
+            one = outcome(process)
+            assert (one["outcome"], one["outcome_seq"]) == ("rolled_back", seq)
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0
 
