@@ -150,7 +150,8 @@ class Checker(Processes):
         throttled = self.at < self.not_before.get(vassal, 0)
         throttled = throttled and not self.rollbacks.may_go_back(vassal)  # a good one starts soon
         down = vassal not in self.held and not self.under_way(vassal) and not throttled
-        return vassal in self.owed or down
+        # The record does not tell when a change has its turn in a rollout, and waits for a slot.
+        return vassal in self.owed or down or self.rollouts.may_turn(vassal)
 
     # Orders
 

@@ -194,3 +194,27 @@ def test_a_former_config_waits_for_its_slot_without_a_throttle() -> None:
     script = History(ROLLED_BACK_AND_QUEUED).script
     last = script.actions[-1]
     assert (last.do, last.vassal, last.config) == ("spawn", "b.ini", "c1")
+
+
+# As in seed 861917. The change of a.ini has its turn in the rollout, and waits for a slot.
+BEHIND_IN_A_ROLLOUT: Final = """
+    policy max_starting=1 rollout=2
+    daemon started
+    added a.ini
+    added b.ini
+    daemon ready
+    accepting a.ini
+    loyal a.ini
+    accepting b.ini
+    at +1s
+    loyal b.ini
+    changed b.ini ts=2
+    changed a.ini ts=2
+    exited b.ini code=1
+"""
+
+
+def test_a_change_in_a_rollout_waits_for_a_slot_before_a_loyal_one_that_died() -> None:
+    script = History(BEHIND_IN_A_ROLLOUT).script
+    last = script.actions[-1]
+    assert (last.do, last.vassal, last.config) == ("reload", "a.ini", "c2")
