@@ -7,10 +7,11 @@ import click
 import msgspec
 
 from ..daemon.cli.nearest import did_you_mean, nearest_words
-from ..daemon.cli.option_types import duration, milliseconds, size, whole
+from ..daemon.cli.option_types import duration, milliseconds, rollout_size, size, whole
 from ..journal.policy import Policy
+from ..monitors.rollback import MOST as MOST_FAILURES
 
-_KINDS: Final[dict[str, Callable[[object], Any]]] = {
+_KINDS: Final[dict[str, Callable[[str], Any]]] = {
     "throttle": milliseconds(0),
     "max-throttle": milliseconds(),
     "forgive": duration(0),
@@ -18,7 +19,9 @@ _KINDS: Final[dict[str, Callable[[object], Any]]] = {
     "mercy": duration(),
     "max-starting": whole(),
     "start-patience": duration(),
-    "rollback": whole(0),
+    "rollback": whole(0, MOST_FAILURES),
+    "rollout": rollout_size,
+    "rollout-failures": whole(),
     "record-budget": size(),
 }
 _OTHER_NAMES: Final = {"curse-tolerance": "mercy"}

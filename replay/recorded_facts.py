@@ -21,11 +21,12 @@ import msgspec
 
 from ..daemon.core.actions import Action
 from ..daemon.core.fleet import Fleet, Vassal
-from ..daemon.core.fold import BY_ATTEMPT
+from ..daemon.core.fold import BY_ATTEMPT, BY_CHECK
 from ..journal.events import Body, Event
 
 RESUME: Final = "resume"  # stands for the order before the record begins
-UNANSWERED: Final = ("unlisten", "check", "uncheck")  # or the answer comes when it came
+# Or the answer comes when it came. One to a check that comes later takes as long as it took.
+UNANSWERED: Final = ("unlisten", "check", "uncheck")
 # An adoption answers no order.
 _ANSWERS: Final = (BY_ATTEMPT | {"listen_failed"}) - {"adopted"}
 _DROPPED: Final = frozenset(
@@ -60,8 +61,10 @@ class RecordedFacts:
         self.orders: list[Order] = []
         self.gaps: list[tuple[int, int]] = []  # when there was no daemon, with its both ends
         self.last_at = 0
+        self.checks: dict[int, int] = {}  # how long each took, by the event of its verdict
         self._answers: dict[tuple[str, str], list[Answer]] = {}
         self._open: dict[str, tuple[int | None, Answer]] = {}  # attempt and answer, by vassal
+        self._began: dict[int, int] = {}  # when each check was ordered, by that event
 
     def begin(self, fleet: Fleet) -> None:
         """The fleet with which the record begins: its processes go on as they did."""
@@ -83,6 +86,8 @@ class RecordedFacts:
             self._note(event)
         elif event.kind not in _DROPPED and not event.failed:
             self.news.append(event)
+            if event.kind in BY_CHECK and body.check in self._began:
+                self.checks[event.seq] = event.at - self._began.pop(body.check)
         for order in orders:
             self._order(event, order)
 
@@ -93,6 +98,8 @@ class RecordedFacts:
             opened[1].events.append((event.at - opened[1].at, event.kind, event.body))
 
     def _order(self, event: Event, order: Action) -> None:
+        if order.do == "check":
+            self._began[event.seq] = event.at
         if order.do in UNANSWERED:
             return
         self.orders.append(Order(event.at, order.do, order.vassal))

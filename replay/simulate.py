@@ -85,6 +85,7 @@ class Run:
         self._valid: dict[str, int] = {}  # by vassal, since which number its answers count
         self._asked: set[tuple[str, int]] = set()  # deadlines that are on the agenda
         self._phases = {name: (each.phase, fleet.at) for name, each in fleet.vassals.items()}
+        self._verdicts: dict[str, Event] = {}  # of changes that wait for their turn
         self._gaps = iter(facts.gaps)
         self._gap = next(self._gaps, None)
 
@@ -107,6 +108,8 @@ class Run:
             due, number, name, attempt, kind, body = heappop(self._agenda)
             if (later := self._in_gap(due)) is not None:
                 heappush(self._agenda, (later, number, name, attempt, kind, body))
+            elif kind in BY_CHECK:
+                self._judge(due, kind, name, body)
             elif self._is_due(name, number, body):
                 self._happen(due, kind, None, name or None, renamed(body, attempt))
 
@@ -136,10 +139,9 @@ class Run:
         if news.kind == "daemon_started":
             policy: Policy = msgspec.structs.replace(body.policy, **self.changes)
             body = msgspec.structs.replace(body, policy=policy)
-        if news.kind in BY_CHECK:  # it comes when it came
-            body = rechecked(body, self.fleet.vassals.get(news.vassal or ""))
-            if body is None:
-                return
+        if news.kind in BY_CHECK:
+            self._take_verdict(news)
+            return
         if hasattr(body, "attempt"):  # adopted, or dead while no daemon was there
             vassal = self.fleet.vassals.get(news.vassal or "")
             if vassal is None or vassal.attempt is None:
@@ -149,6 +151,27 @@ class Run:
                 self._valid[vassal.name] = next(self._numbers)
         self._happen(news.at, news.kind, news.monitor, news.vassal, body)
 
+    def _take_verdict(self, news: Event) -> None:
+        """It comes when it came. A change that waits for its turn is checked later."""
+        vassal = self.fleet.vassals.get(news.vassal or "")
+        if vassal is not None and vassal.check is None and vassal.waits_in is not None:
+            self._verdicts[vassal.name] = news
+        elif vassal is not None:
+            self._judge(news.at, news.kind, vassal.name, news.body)
+
+    def _judge(self, at: int, kind: str, name: str, body: Body) -> None:
+        """The check of a vassal ends so, if one is under way."""
+        verdict = rechecked(body, self.fleet.vassals.get(name))
+        if verdict is not None:
+            self._happen(at, kind, None, name, verdict)
+
+    def _check(self, at: int, name: str) -> None:
+        """A check is ordered, of which the verdict may have come in the record already."""
+        news = self._verdicts.pop(name, None)
+        if news is not None:
+            until = at + self.facts.checks.get(news.seq, _SOON)
+            heappush(self._agenda, (until, next(self._numbers), name, None, news.kind, news.body))
+
     def _happen(
         self, at: int, kind: str, monitor: str | None, vassal: str | None, body: Body
     ) -> None:
@@ -157,6 +180,8 @@ class Run:
         event = Event(fleet.seq + 1, at, kind, monitor, vassal, None, body)
         actions = fold_one(fleet, event)
         for action in actions:
+            if action.do == "check":
+                self._check(at, action.vassal)
             if action.do not in UNANSWERED:
                 self.orders.append(Order(at, action.do, action.vassal))
                 self._answer(at, action.do, action.vassal, action.attempt, action.config)

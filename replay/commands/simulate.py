@@ -39,8 +39,8 @@ def command(
     """Decide again by another policy, and tell the differences.
 
     These are starts, delays, their order and kills. Settings are throttle, max-throttle, forgive,
-    required-heartbeat, mercy, max-starting, start-patience and record-budget. docs/replay.md says
-    what the answer cannot know.
+    required-heartbeat, mercy, max-starting, start-patience, rollback, rollout, rollout-failures and
+    record-budget. docs/replay.md says what the answer cannot know.
     """
     window = window_of(reader, since, until)
     fleet, facts = simulate.facts_of(reader, window)

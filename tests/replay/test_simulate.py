@@ -10,6 +10,7 @@ from journal_builder import SECOND, Builder, building
 from support.replaying import asking
 
 Story = Callable[[Builder], object]
+NAMES = ("a.ini", "b.ini", "c.ini")
 
 run = asking("simulate")
 
@@ -88,6 +89,35 @@ def no_daemon_at_its_next_try(b: Builder) -> None:
     b.accepting("a.ini")
 
 
+def bad_change(b: Builder) -> None:
+    """Three vassals die of their changes, and again with their next starts."""
+    b.start()
+    for name in NAMES:
+        b.up(name)
+        b.accepting(name)
+    for name in NAMES:
+        b.announce("vassal_changed", name, b"bad\n", "dir:///etc/vassals", None)
+    for _ in range(3):
+        for name in NAMES:
+            b.exited(name, code=1)
+        for name in NAMES:
+            passes(b, name)
+
+
+def checked_changes(b: Builder) -> None:
+    """The preflights of three changes pass, the first one last."""
+    b.start(freq=1.0)
+    for name in NAMES:
+        b.up(name)
+        b.accepting(name)
+    for name in NAMES:
+        b.changed(name, b"new\n", settings={"preflight": "x"})
+    for name in reversed(NAMES):
+        b.event("preflight_passed", name, check=b.fleet.vassals[name].check)
+    for name in NAMES:
+        b.accepting(name)
+
+
 def passes_late(b: Builder) -> None:
     deadline = b.fleet.vassals["a.ini"].deadline
     b.event("deadline_passed", "a.ini", after=0.001, deadline=deadline)
@@ -101,7 +131,15 @@ def made(tmp_path: Path, story: Story) -> str:
     return path
 
 
-STORIES = [crash_loop, deaf_to_the_stop, three_at_once, lost_heartbeat, no_daemon_at_its_next_try]
+STORIES = [
+    bad_change,
+    checked_changes,
+    crash_loop,
+    deaf_to_the_stop,
+    three_at_once,
+    lost_heartbeat,
+    no_daemon_at_its_next_try,
+]
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
@@ -150,6 +188,28 @@ def test_fewer_slots_delay_starts(tmp_path: Path) -> None:
     assert found["totals"]["queued_s"]["set"] > 0
 
 
+@pytest.mark.parametrize(
+    ("story", "settings", "reloads", "starts"),
+    [
+        pytest.param(bad_change, ("rollout=1",), 1, 6, id="the rest is held back"),
+        pytest.param(bad_change, ("rollout=67%",), 2, 9, id="per cent"),
+        pytest.param(bad_change, ("rollout=1", "rollout-failures=2"), 2, 9, id="two failures"),
+        pytest.param(bad_change, ("rollback=1",), 3, 6, id="each goes back at once"),
+        pytest.param(bad_change, ("rollback=2",), 3, 9, id="each is tried twice"),
+        pytest.param(bad_change, ("rollout=1", "rollback=1"), 1, 4, id="both"),
+        pytest.param(checked_changes, ("rollout=1",), 3, 3, id="checked when their turn comes"),
+    ],
+)
+def test_rollbacks_and_rollouts(
+    tmp_path: Path, story: Story, settings: tuple[str, ...], reloads: int, starts: int
+) -> None:
+    """Options that a record without them can be tried with."""
+    path = made(tmp_path, story)
+    totals = told(path, *(word for each in settings for word in ("--set", each)))["totals"]
+    assert totals["reloads"] == {"recorded": 3, "modelled": 3, "set": reloads}
+    assert totals["starts"]["set"] == starts
+
+
 def test_orders_beyond_the_record_are_counted(tmp_path: Path) -> None:
     found = told(made(tmp_path, deaf_to_the_stop), "--set", "mercy=5s", "--until", "@7")
     assert any("none like it" in text for text in found["unknown"])
@@ -182,6 +242,8 @@ def test_the_text(tmp_path: Path) -> None:
         (("throttle",), "write throttle=VALUE"),
         (("mercy=soon",), "mercy: 'soon' is not a duration"),
         (("max-starting=0",), "max-starting: 0 is out of range"),
+        (("rollback=101",), "rollback: 101 is out of range"),
+        (("rollout=0",), "rollout: '0' is no number of vassals"),
         ((), "Missing option '--set'"),
     ],
 )
