@@ -116,7 +116,6 @@ def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
 
 def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     slots.leave(fleet, vassal.name)  # its turn is now, whatever place it had
-    trial.note_time(fleet, vassal, event)
     if way_to_reload(vassal) == "replace":
         replacement.start(fleet, vassal, event, actions)
         return
@@ -133,6 +132,7 @@ def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
     if way == "none":
         vassal.reason = WAITS
         return
+    trial.note_time(fleet, vassal, event)
     if rules.holds(fleet, rules.RELOAD_ENDS):
         vassal.reload_at = event.at
     vassal.heartbeat = False  # the new config has sent none yet, and may never send one

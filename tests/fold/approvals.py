@@ -57,7 +57,7 @@ class Approvals:
         elif event.kind in _REMOVED and vassal is not None and not vassal.wanted:
             self.checks.pop(name, None)  # it is being stopped, and nothing of it is started
             self.may[name] = self.wanted[name]
-        self._follow_rollback(name, event, fleet, actions)
+        self._follow_rollback(name, event, fleet)
         for left in self.wanted.keys() - fleet.vassals.keys():
             del self.wanted[left], self.may[left]
             self.checks.pop(left, None)
@@ -75,11 +75,9 @@ class Approvals:
             self._must(vassal.attempt is None, f"{vassal.name}: checked again while it runs")
             self.may[vassal.name] = None
 
-    def _follow_rollback(
-        self, name: str, event: Event, fleet: Fleet, actions: Sequence[Action]
-    ) -> None:
+    def _follow_rollback(self, name: str, event: Event, fleet: Fleet) -> None:
         """See whether the last good spec may be started again, in place of the wanted one."""
-        back = self.rollbacks.see(event, fleet, self.may.get(name), self.wanted.get(name))
+        back = self.rollbacks.see(event, fleet)
         if back is not None:
             self.may[name] = back
             self.checks.pop(name, None)
@@ -88,9 +86,6 @@ class Approvals:
                 vassal = fleet.vassals.get(each)
                 if vassal is not None and not vassal.is_open:
                     self.may[each] = self.wanted[each]
-        for action in actions:
-            if action.do in ("spawn", "reload") and self.may.get(action.vassal) is not None:
-                self.rollbacks.ordered(action, self.may[action.vassal])
 
     def _have_turns(self, fleet: Fleet, event: Event) -> None:
         """Some changes have their turn in a rollout. One that is not checked may run."""

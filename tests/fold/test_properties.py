@@ -193,6 +193,10 @@ class Life(RuleBasedStateMachine):
         if pending:
             self.world.pass_deadline(*data.draw(st.sampled_from(pending)))
 
+    @rule(seconds=st.sampled_from([1, 31, 61]))
+    def time_passes(self, seconds: int) -> None:
+        self.world.now += seconds * 10**9
+
     @precondition(lambda self: self.stage != "away" and self.world.fleet.rollouts)
     @rule(data=st.data())
     def rollout_is_due(self, data: st.DataObject) -> None:

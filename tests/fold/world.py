@@ -86,6 +86,7 @@ policies = st.builds(
     rollout=st.sampled_from(["", "", "1", "1", "2", "50%"]),
     rollout_of=st.sampled_from([(), (), (("two", "1"),), (("one", "2"),)]),
     rollout_failures=st.sampled_from([1, 1, 2]),
+    rollback=st.sampled_from([0, 1, 2]),
 )
 names = st.sampled_from(NAMES)
 monitors = st.sampled_from(MONITORS)
