@@ -102,6 +102,10 @@ class Approvals:
         """The spec of the start that was ordered last."""
         return self._tried.get(vassal) or self.may[vassal]
 
+    def runs_wanted(self, vassal: str) -> bool:
+        """Whether it was started or reloaded last with the spec that its source gives."""
+        return vassal in self._wanted and self._ran.get(vassal) is self._wanted[vassal]
+
     def ran(self, vassal: str) -> None:
         """Its own process is started or reloaded with the spec that may be started."""
         if vassal in self.may:  # else it was another's, and is reloaded with what it runs

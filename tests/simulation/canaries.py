@@ -22,7 +22,7 @@ from .approvals import COMES_BACK, REFUSED
 from .conditions import LATE, SICK
 from .replacements import BEFORE
 from .rollbacks import TAKEN_BACK, TO_GOOD
-from .rollouts import SIZE
+from .rollout_canaries import ROLLOUTS
 from .services import MORE_TIME, OPENS
 
 
@@ -346,13 +346,6 @@ def _tries_rolled_back_again(fleet: Fleet, event: Event) -> list[Action]:
     return fold(fleet, event)
 
 
-def _changes_all_at_once(fleet: Fleet, event: Event) -> list[Action]:
-    """It gives turns to all changes of a rollout, whatever its size."""
-    for rollout in fleet.rollouts.values():
-        rollout.size = 99
-    return fold(fleet, event)
-
-
 def _counts_failures(fleet: Fleet, event: Event, failures: int) -> list[Action]:
     """So many failures of each change are known, whatever has happened."""
     vassal = fleet.vassals.get(event.vassal or "")
@@ -448,8 +441,8 @@ FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     "pressure has no effect": (_knows_no_pressure, ("max-starting", "pressure is told in need")),
     "slots are shared by nobody": (_shares_nothing, ("turns",)),
     "sources take no turns": (_gives_no_turns, ("turns",)),
-    "all change at once": (_changes_all_at_once, (SIZE,)),
     "nobody waits longer": (_never_waits_longer, ("throttled",)),
+    **ROLLOUTS,
 }
 
 

@@ -91,7 +91,7 @@ class Ledger(Pacing):
         elif kind in ("preflight_passed", "deploy_refused"):
             passed = kind == "preflight_passed"
             if self.approvals.judged(vassal or "", body["check"], passed=passed):
-                self._turn_to(vassal or "")
+                self.turn_to(vassal or "")
         elif "attempt" in body and kind != "deadline_passed":
             attempt = Attempt(vassal or "", body["attempt"])
             self.replacements.heard(kind, attempt, body)
@@ -153,7 +153,7 @@ class Ledger(Pacing):
         self.owner[vassal], self.wanted[vassal] = owner, spec
         self.replacements.announced(vassal, spec)
         if self.approvals.announced(vassal, spec, same_owner=same_owner, waits=waits):
-            self._turn_to(vassal)
+            self.turn_to(vassal)
         elif vassal not in self.approvals.may:
             self.owed.pop(vassal, None)  # it would be a reload to what is not approved
             self.anew.pop(vassal, None)
@@ -161,9 +161,9 @@ class Ledger(Pacing):
     def take_turn(self, vassal: str) -> None:
         """Its change has its turn in a rollout."""
         self.approvals.has_turn(vassal)
-        self._turn_to(vassal)
+        self.turn_to(vassal)
 
-    def _turn_to(self, vassal: str) -> None:
+    def turn_to(self, vassal: str) -> None:
         """Its wanted spec may be started from now on."""
         self.changed.add(vassal)
         self.failures.pop(vassal, None)

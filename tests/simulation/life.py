@@ -60,6 +60,7 @@ class Life:
             max_starting_ceiling=world.script.ceiling,
             graceful_shutdown=world.script.graceful,
             rollout=world.script.rollout,
+            rollout_failures=world.script.rollout_failures,
         )
         self.configured = world.configured
         self.monitors = [world.sources[kind].monitor() for kind in world.configured]

@@ -31,6 +31,7 @@ OWN: Final = PROGRAMS + AWAITED + NOTIFYING + KEEPING  # all that have a command
 PREFLIGHTS: Final = ("passes", "passes", "fails", "hangs")
 REPLACES: Final = "replaces"  # of what a source puts: reload = replace
 ROLLS: Final = "rolls"  # of what a source puts: rollback = 2
+CANARY: Final = "canary"  # of what a source puts: canary = yes
 # Changes of vassals that are rolled back; one of them works, and one accepts and dies soon.
 _CHANGES: Final = (
     "crashes", "crashes", "shaky", "shaky", "never", "fickle", "noexec", "late", "mum", "healthy",
@@ -70,6 +71,7 @@ class Script(msgspec.Struct, frozen=True):
     forgive: float = 0.0  # seconds of quiet running; 0: never
     ceiling: int = 0  # of the slots, where the machine's pressure decides
     rollout: str = ""  # how many of a source change at once; "": all
+    rollout_failures: int = 1  # after so many the rest is held back
     hops: int = 0  # jobs in threads a virtual second, beside the daemon's own
 
     def only(self, kept: list[int]) -> "Script":
@@ -94,10 +96,10 @@ def write(seed: int, *, hops: bool = False) -> Script:
     steps = _with_services(Random(f"{seed}/services"), steps)
     steps = _with_replacements(Random(f"{seed}/replacements"), steps)
     steps = _with_rollbacks(Random(f"{seed}/rollbacks"), steps, length)
-    rollout, steps = _with_rollouts(Random(f"{seed}/rollouts"), steps, length)
+    rollout, failures, steps = _with_rollouts(Random(f"{seed}/rollouts"), steps, length)
     extra = Random(f"{seed}/hops").randint(0, 5) if hops else 0
     return Script(
-        seed, tuple(steps), length, most, graceful, forgive, ceiling, rollout=rollout, hops=extra
+        seed, tuple(steps), length, most, graceful, forgive, ceiling, rollout, failures, extra
     )
 
 
@@ -182,34 +184,63 @@ def _with_rollbacks(rng: Random, steps: list[Step], length: float) -> list[Step]
     return sorted(found, key=lambda step: step.at)
 
 
-def _with_rollouts(rng: Random, steps: list[Step], length: float) -> tuple[str, list[Step]]:
+def _with_rollouts(rng: Random, steps: list[Step], length: float) -> tuple[str, int, list[Step]]:
     """In some seeds changes are carried out a few at a time, and some come together.
 
     None is replaced or rolled back then, as nothing follows how long such a vassal waits.
     """
     rolls = any(ROLLS in step.what.split() for step in steps)
     if rng.random() > 0.3 or rolls:
-        return "", steps
-    found = [
-        msgspec.structs.replace(step, what=step.what.removesuffix(f" {REPLACES}")) for step in steps
-    ]
+        return "", 1, steps
     source = rng.choice(SOURCES)
-    found = [
-        msgspec.structs.replace(step, whom=source) if step.do == "put" and not step.at else step
-        for step in found
-    ]
-    for _ in range(rng.randint(1, 3)):
-        at, worst = rng.uniform(1.0, length), rng.choice(("crashes", "crashes", "healthy fails"))
-        for number, name in enumerate(rng.sample(NAMES, 3)):
-            sick = not number and rng.random() < 0.6
-            behaviour = worst if sick else _behaviour(rng)
-            when = round(at + 0.1 * number, 3)
-            found.append(Step(when, "put", source, f"{name} {behaviour}"))
-        found.append(Step(round(at + rng.uniform(0.5, 2.0), 3), "exit", name))
-    if rng.random() < 0.3:
-        what = rng.choice(("continue", "continue", "abort"))
-        found.append(Step(round(rng.uniform(2.0, length), 3), "rollout", what=what))
-    return rng.choice(("1", "1", "2")), sorted(found, key=lambda step: step.at)
+    found = [_in_rollout(rng, step, source) for step in steps]
+    there = {step.what.split()[0] for step in steps if step.do == "put" and not step.at}
+    more = [name for name in NAMES if name not in there and rng.random() < 0.7]
+    found += [Step(0.0, "put", source, f"{name} healthy") for name in more]
+    first = rng.sample(NAMES, rng.choice((0, 0, 1, 2)))  # change before others
+    at = rng.uniform(1.5, length / 2)
+    while at < length:
+        found += _together(rng, source, at, first)
+        at += rng.choice((rng.uniform(3.0, 5.0), rng.uniform(0.5, length)))
+    for number, step in enumerate(found):
+        if step.do == "put" and step.what.split()[0] in first:
+            found[number] = msgspec.structs.replace(step, what=f"{step.what} {CANARY}")
+    size = rng.choice(("1", "2", "2", "50%") if first else ("1", "1", "2", "50%"))
+    return size, rng.choice((1, 1, 1, 2)), sorted(found, key=lambda step: step.at)
+
+
+def _in_rollout(rng: Random, step: Step, source: str) -> Step:
+    """The fleet begins with vassals of one source, most of which run well."""
+    if step.do != "put":
+        return step
+    what = step.what.removesuffix(f" {REPLACES}")
+    if step.at:
+        return msgspec.structs.replace(step, what=what)
+    if rng.random() < 0.5:
+        what = f"{what.split()[0]} healthy"
+    whom = source if rng.random() < 0.8 else step.whom
+    return msgspec.structs.replace(step, whom=whom, what=what)
+
+
+def _together(rng: Random, source: str, at: float, first: list[str]) -> list[Step]:
+    """Changes that come together. Mostly one of the first fails, and an instance of the last dies.
+
+    An operator may say how it goes on.
+    """
+    worst = rng.choice(("crashes", "crashes", "healthy fails", "healthy fails", "noexec"))
+    names = rng.sample(NAMES, rng.randint(3, 5))
+    if rng.random() < 0.5:
+        names.sort(key=lambda name: name not in first)
+    found = []
+    for number, name in enumerate(names):
+        sick = not number and rng.random() < (0.3 if first else 0.7)
+        behaviour = worst if sick else _behaviour(rng)
+        found.append(Step(round(at + 0.04 * number, 3), "put", source, f"{name} {behaviour}"))
+    found.append(Step(round(at + rng.uniform(0.5, 2.0), 3), "exit", names[-1]))
+    words = ((), (), (), ("continue",), ("continue",), ("abort",), ("abort", "continue"))
+    for number, word in enumerate(rng.choice(words), 1):
+        found.append(Step(round(at + number * rng.uniform(0.2, 1.5), 3), "rollout", what=word))
+    return found
 
 
 def _is_on_demand(what: str) -> bool:

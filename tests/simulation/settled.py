@@ -30,6 +30,9 @@ def unsettled(world: "World") -> str:
     for source in sources:
         if source.queue:
             return f"{source.url} has messages left"
+    for rollout in fleet.rollouts.values():
+        if rollout.held is None:
+            return f"rollout {rollout.seq} of {rollout.monitor} is under way"
     claims = _claims(sources)
     for name in sorted(claims.keys() | fleet.vassals.keys()):
         reason = _wrong(world, name, claims.get(name, {}), fleet.vassals.get(name))
@@ -110,11 +113,9 @@ def _waits(world: "World", vassal: Vassal) -> str | None:
     """The fault of a vassal whose change waits in a rollout, or nothing; None if it does not."""
     if vassal.waits_in is None:
         return None
-    rollout = world.life.shell.fleet.rollouts[vassal.waits_in] if world.life else None
-    if rollout is None or rollout.held is None:
-        return "waits for its turn in a rollout"
-    failed = rollout.failed or rollout.aborted is not None
-    return "" if failed else "is held back, and no change has failed"
+    if not world.checker.rollouts.holding.may_wait(vassal.name):
+        return "waits for its turn in a rollout, and nothing holds it back"
+    return ""
 
 
 def _sick(world: "World", vassal: Vassal) -> bool:

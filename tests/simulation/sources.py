@@ -15,7 +15,7 @@ from emperord.journal.chain import digest
 from emperord.journal.events import Spec
 from emperord.monitors import contract as c
 
-from .script import AWAITED, KEEPING, NOTIFYING, OWN, REPLACES, ROLLS
+from .script import AWAITED, CANARY, KEEPING, NOTIFYING, OWN, REPLACES, ROLLS
 
 FREQUENCY: Final = 0.8  # seconds between listings
 
@@ -74,12 +74,13 @@ class Source:
 
     def put(self, name: str, behaviour: str, *more: str, ts: bool = True) -> None:
         """It has this vassal now, or has it otherwise than before."""
-        preflight = next((word for word in more if word not in (REPLACES, ROLLS)), "")
+        preflight = next((word for word in more if word not in (CANARY, REPLACES, ROLLS)), "")
         self._ts += 1
         deaf = "!" if behaviour in ("deaf", "silent") else ""
         settings = _settings(behaviour, preflight, self._ts, replaces=REPLACES in more)
-        if ROLLS in more:
-            settings = dict(sorted((settings | {"rollback": "2"}).items()))
+        settings |= {"rollback": "2"} if ROLLS in more else {}
+        settings |= {"canary": "yes"} if CANARY in more else {}
+        settings = dict(sorted(settings.items()))
         text = f"{behaviour} {self._ts} of {self.kind}{deaf}".encode()
         self._texts[digest(text)] = text.decode()
         spec = Spec(

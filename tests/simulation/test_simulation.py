@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import count
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +16,7 @@ from emperord.daemon.loop.shell import Shell
 from support.effort import examples
 
 from .canaries import CANARIES, FOLDS, planted
+from .rollout_canaries import ROLLOUTS
 from .script import MOMENTS, Script, Step, write
 from .shrink import Failure, shrunk, trouble
 from .trouble import Violation
@@ -182,10 +185,12 @@ def test_a_script_that_failed_once_holds(name: str) -> None:
     play(MET[name])
 
 
-def first_failure(daemon: type[Shell]) -> tuple[int, Violation]:
-    """The first seed in which a daemon fails."""
-    for seed in count():
-        assert seed < 300, f"{daemon.__name__} gets away with it"
+def first_failure(
+    daemon: type[Shell], chosen: Callable[[Script], object] = bool
+) -> tuple[int, Violation]:
+    """The first seed in which a daemon fails, of those with a script that is ``chosen``."""
+    for tried, seed in enumerate(seed for seed in count() if chosen(write(seed))):
+        assert tried < 300, f"{daemon.__name__} gets away with it"
         found = trouble(write(seed), daemon)
         if found is not None:
             return seed, found
@@ -211,12 +216,14 @@ def test_a_planted_bug_is_caught_and_cut_down(daemon: type[Shell]) -> None:
 @pytest.mark.few(
     *("loyalty is overlooked", "pressure has no effect"),
     *("sources take no turns", "refused configs are taken"),
+    *("all change at once", "a new daemon changes again"),
 )
 @pytest.mark.parametrize("bug", FOLDS)
 def test_a_wrong_decision_is_caught(bug: str) -> None:
     decide, rules = FOLDS[bug]
     with planted(decide):
-        seed, found = first_failure(Shell)
+        chosen = attrgetter("rollout") if bug in ROLLOUTS else bool
+        seed, found = first_failure(Shell, chosen)
     assert found.rule in rules, found
     assert trouble(write(seed)) is None
 

@@ -102,6 +102,10 @@ class Turns:
             if spec is None or spec.get("socket") or each in checker.held or not approved:
                 self.waiting.discard(each)
 
+    def starts(self, kind: str, vassal: str | None, body: Any) -> bool:
+        """Whether a vassal is to start by this event, as soon as it has a slot."""
+        return bool(self._begin(kind, vassal, body))
+
     def _begin(self, kind: str, vassal: str | None, body: Any) -> list[str]:
         """The vassals that certainly wait for a slot from now on, if they do not start."""
         checker = self._checker
