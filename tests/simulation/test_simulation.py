@@ -38,6 +38,7 @@ def simulate(*arguments: str, hash_seed: int = 0) -> str:
     return done.stdout
 
 
+@pytest.mark.timeout(280)
 def test_all_seeds_hold() -> None:
     """``tools/test slow`` has twenty thousand others, in all cores and without a time limit."""
     simulate("--seeds", f"0..{examples(500)}")
