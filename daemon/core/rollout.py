@@ -38,7 +38,7 @@ class Rollout(msgspec.Struct, omit_defaults=True):
     turning: dict[str, Turn] = {}
     done: dict[str, int | None] = {}
     failed: dict[str, str] = {}
-    pardoned: int = 0  # failures after which an operator has continued it
+    pardoned: int = 0  # the first failures, after which an operator has continued it
     held: int | None = None  # the event since which those that wait are held back
     aborted: int | None = None  # the request by which they stay so
     gathers: int | None = None  # until then only canaries have a turn
@@ -55,6 +55,12 @@ class Rollout(msgspec.Struct, omit_defaults=True):
     def total(self) -> int:
         """How many vassals it has."""
         return self.waiting + len(self.turning) + len(self.done) + len(self.failed)
+
+    def forget_failure(self, name: str) -> None:
+        """A vassal that has failed may have changed again, and counts no more."""
+        if name in self.failed:
+            self.pardoned -= [*self.failed].index(name) < self.pardoned
+            del self.failed[name]
 
     def only(self, kept: Container[str]) -> "Rollout":
         """The same with these vassals alone."""

@@ -82,7 +82,7 @@ def line_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
         _leave(fleet.rollouts[vassal.waits_in], vassal.name)
     vassal.waits_in = rollout.seq
     rollout.done.pop(vassal.name, None)
-    rollout.failed.pop(vassal.name, None)
+    rollout.forget_failure(vassal.name)
     rollout.quiet, rollout.latest = None, event.at
     its, other = rollout.line, rollout.canaries
     if _is_canary(vassal.spec):
