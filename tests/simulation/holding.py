@@ -53,14 +53,24 @@ class Holding:
         # back between them. A new era begins when a rollout may be.
         self._eras: Counter[str] = Counter()
         self._failures: dict[tuple[str, int], set[str]] = {}  # certain ones
+        self._latest: dict[str, int] = {}  # source -> when a change of it came last
+        self._troubled: set[str] = set()  # sources whose later changes may be held back at once
         self._may_fail: set[str] = set()  # changed vassals that have not certainly failed
         self._may_wait: dict[str, bool] = {}  # that may be held back; True: whoever continues it
 
     def joined(self, vassal: str) -> None:
         """It has changed, and waits."""
         self.left(vassal)
-        source = self._checker.owner[vassal]
+        checker, source = self._checker, self._checker.owner[vassal]
+        freq = int(checker.policy.get("freq", 3.0) * 1e9)
+        if checker.at >= self._latest.get(source, checker.at) + freq:
+            self._troubled.discard(source)
+        if source in self._troubled:  # it may be held back with those before, or not
+            self._eras[source] += 1
+            self._may_wait[vassal] = False
+        self._latest[source] = checker.at
         self.part_of[vassal] = source, self._eras[source]
+        self._eras[source] += source in self._troubled
         self._may_fail.add(vassal)
 
     def left(self, vassal: str) -> None:
@@ -87,6 +97,7 @@ class Holding:
 
     def _trouble(self, source: str) -> None:
         """A rollout of this source may be held back from now on."""
+        self._troubled.add(source)
         for each in self._rollouts.waiting:
             if self._checker.owner.get(each) == source:
                 self._may_wait.setdefault(each, False)
