@@ -109,8 +109,7 @@ class Rollouts:
     def follow(self, kind: str, vassal: str | None, body: Any, orders: list[Any]) -> None:
         """An event, and what was ordered: turns end, and others begin."""
         self._turns = set()
-        if kind in ("vassal_accepting", "exited", "deadline_passed"):
-            self._reloads = {each for each in self._reloads if each.vassal != vassal}
+        self._end_reloads(kind, vassal, body)
         if not self.size:
             self.begun.clear()
             return
@@ -128,6 +127,15 @@ class Rollouts:
                 self._begin(action)
             elif action["do"] == "spawn" and action["vassal"] in self.begun:
                 self._new.add(Attempt(action["vassal"], action["attempt"]))
+
+    def _end_reloads(self, kind: str, vassal: str | None, body: Any) -> None:
+        """Reloads that are confirmed, or whose time has passed, are not repeated."""
+        if kind in ("vassal_accepting", "exited", "deadline_passed"):
+            now = self._checker.at
+            for each in [each for each in self._reloads if each.vassal == vassal]:
+                since = self._checker.reload_at.get(each, 0)
+                if body.get("deadline", now) > since:
+                    self._reloads.discard(each)
 
     def _end(self, kind: str, vassal: str | None, body: Any) -> None:
         checker = self._checker

@@ -3,6 +3,8 @@
 import typing
 from typing import Any, Final
 
+from emperord.journal import quantities
+
 from .pacing import Attempt
 from .trouble import must
 
@@ -39,7 +41,8 @@ class Services:
             checker.anew.pop(vassal or "", None)
         elif kind == "timeout_extended":
             attempt = Attempt(vassal or "", body["attempt"])
-            own = float(self._settings(vassal).get("ready-timeout", "0s").removesuffix("s"))
+            timeout = self._settings(vassal).get("ready-timeout", "0s")
+            own = float(quantities.duration(timeout) or 0)
             limit = checker.launched[attempt.vassal] + int(own * 1e9)
             until = checker.at + int(body["seconds"] * 1e9)
             starts = attempt in checker.unready - checker.told
