@@ -325,13 +325,14 @@ def _replaces_at_once(fleet: Fleet, event: Event) -> list[Action]:
     return actions
 
 
-def _forgets_failed_replacements(fleet: Fleet, event: Event) -> list[Action]:
+def forgets_failed_replacements(fleet: Fleet, event: Event) -> list[Action]:
     """The config of a new instance that failed is started with the next start."""
     actions = fold(fleet, event)
     vassal = fleet.vassals.get(event.vassal or "")
     if vassal is None or "preflight" in vassal.spec.settings:
         return actions
-    if vassal.refused is not None and vassal.check is None:
+    refused = vassal.refused
+    if refused is not None and not refused.rolled_back and vassal.check is None:
         target.settle(vassal)
     return actions
 
@@ -424,7 +425,6 @@ FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     "lateness is not punished": (_punishes_no_lateness, ("throttled",)),
     "health is overlooked": (overlooks("health_lost"), (SICK,)),
     "new instances are not awaited": (_replaces_at_once, (BEFORE,)),
-    "failed replacements are forgotten": (_forgets_failed_replacements, (REFUSED, "settles")),
     "rolled back configs are tried again": (_tries_rolled_back_again, (COMES_BACK,)),
     "nothing is rolled back": (_rolls_nothing_back, (TAKEN_BACK,)),
     "one failure is rolled back": (_rolls_back_at_once, (TAKEN_BACK,)),

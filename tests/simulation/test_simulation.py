@@ -15,7 +15,8 @@ from emperord.daemon.loop import input_queue, listings, shell
 from emperord.daemon.loop.shell import Shell
 from support.effort import examples
 
-from .canaries import CANARIES, FOLDS, planted
+from .approvals import REFUSED
+from .canaries import CANARIES, FOLDS, forgets_failed_replacements, planted
 from .rollout_canaries import ROLLOUTS
 from .script import MOMENTS, Script, Step, write
 from .shrink import Failure, shrunk, trouble
@@ -227,6 +228,21 @@ def test_a_wrong_decision_is_caught(bug: str) -> None:
         seed, found = first_failure(Shell, chosen)
     assert found.rule in rules, found
     assert trouble(write(seed)) is None
+
+
+def test_a_replacement_that_failed_and_is_forgotten_is_caught() -> None:
+    """Few seeds have a change that fails so. Its config is started after the reboot."""
+    steps = (
+        Step(0.0, "put", "files", "a.ini healthy replaces"),
+        Step(3.0, "put", "files", "a.ini exile replaces"),
+        Step(6.0, "reboot"),
+    )
+    script = Script(1, steps, length=8.0, max_starting=2, graceful=False)
+    with planted(forgets_failed_replacements):
+        found = trouble(script)
+    assert found is not None
+    assert found.rule == REFUSED
+    assert trouble(script) is None
 
 
 def test_a_bug_of_another_kind_is_a_failure_too() -> None:
