@@ -89,16 +89,16 @@ class Holding:
         for each in self._may_fail if kind in _OF_ALL else self._may_fail & about:
             if each in owner:
                 self._eras[owner[each]] += 1
-                self._trouble(owner[each])
+                self._trouble(owner[each], each)
         if kind == "exited" and vassal is not None and dies(body):
             asked = Attempt(vassal, body["attempt"]) in self._checker.told
             if not asked and self._checker.approvals.runs_wanted(vassal):
                 self._may_fail.discard(vassal)  # it has failed, or does not count
 
-    def _trouble(self, source: str) -> None:
-        """A rollout of this source may be held back from now on."""
+    def _trouble(self, source: str, failed: str) -> None:
+        """A rollout of this source may be held back from now on, as this one may have failed."""
         self._troubled.add(source)
-        for each in self._rollouts.waiting:
+        for each in self._rollouts.waiting - {failed}:
             if self._checker.owner.get(each) == source:
                 self._may_wait.setdefault(each, False)
 
@@ -125,7 +125,7 @@ class Holding:
         if part is None:
             return
         source = part[0]
-        self._trouble(source)
+        self._trouble(source, vassal)
         failures = self._failures.setdefault(part, set())
         failures.add(vassal)
         most = int(self._checker.policy.get("rollout_failures", 1))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
 from emperord.daemon.core import rollout_moves, target
 from emperord.daemon.core.actions import Action
 from emperord.daemon.core.fleet import Fleet
@@ -12,6 +13,7 @@ from emperord.journal.events import Event
 from .holding import HELD
 from .precedence import CANARIES, GATHERS
 from .rollouts import OUTSIDE, SIZE, TWICE
+from .script import Script, Step
 
 Fold = Callable[[Fleet, Event], list[Action]]
 
@@ -96,6 +98,22 @@ def _puts_canaries_last(fleet: Fleet, event: Event) -> list[Action]:
     return fold(fleet, event)
 
 
+def _awaits_no_canaries(fleet: Fleet, event: Event) -> list[Action]:
+    """Others change beside a canary."""
+    for rollout in fleet.rollouts.values():
+        rollout.turning = {
+            name: msgspec.structs.replace(turn, canary=False)
+            for name, turn in rollout.turning.items()
+        }
+    return fold(fleet, event)
+
+
+def _continues_nothing(fleet: Fleet, event: Event) -> list[Action]:
+    """It overlooks that an operator continues."""
+    continues = _is_about_all(event, rollout_moves.CONTINUE)
+    return _passes_over(fleet, event) if continues else fold(fleet, event)
+
+
 def _gathers_nothing(fleet: Fleet, event: Event) -> list[Action]:
     """Others change as soon as there is room, before all canaries may be known."""
     for rollout in fleet.rollouts.values():
@@ -158,11 +176,53 @@ ROLLOUTS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     "failed preflights hold nothing back": (_overlooks_failed_preflights, (HELD,)),
     "abort is overlooked": (_aborts_nothing, (HELD,)),
     "an aborted rollout is continued": (_continues_what_was_aborted, (HELD,)),
-    "canaries go last": (_puts_canaries_last, (CANARIES,)),
     "canaries are not gathered": (_gathers_nothing, (GATHERS,)),
     "a new daemon changes again": (_changes_again, (TWICE, "stopped for a reason")),
     "a new daemon forgets who waits": (_forgets_rollouts, ("settles", HELD)),
     "turns do not end": (_ends_no_turn, ("settles",)),
     "additions wait for a rollout": (_lets_additions_wait, (OUTSIDE, "settles")),
     "removals wait for a rollout": (_lets_removals_wait, (OUTSIDE,)),
+}
+
+
+def _staged(size: str, *steps: Step) -> Script:
+    """A fleet of four vassals of one source, two of them canaries, and what happens to it."""
+    fleet = [Step(0.0, "put", "files", f"{name} healthy canary") for name in ("a.ini", "b.ini")] + [
+        Step(0.0, "put", "files", f"{name} healthy") for name in ("c.ini", "d.ini")
+    ]
+    return Script(1, (*fleet, *steps), 9.0, 3, graceful=False, rollout=size)
+
+
+# What few seeds would meet.
+STAGED: Final[dict[str, tuple[Fold, str, Script]]] = {
+    "canaries go last": (
+        _puts_canaries_last,
+        CANARIES,
+        _staged(
+            "1",
+            Step(2.5, "put", "files", "c.ini healthy"),
+            Step(5.2, "put", "files", "a.ini slow canary"),
+            Step(5.24, "put", "files", "b.ini healthy canary"),
+        ),
+    ),
+    "canaries are not awaited": (
+        _awaits_no_canaries,
+        CANARIES,
+        _staged(
+            "2",
+            Step(2.5, "put", "files", "d.ini healthy"),
+            Step(6.5, "put", "files", "a.ini slow canary"),
+            Step(6.54, "put", "files", "c.ini healthy"),
+        ),
+    ),
+    "continue is overlooked": (
+        _continues_nothing,
+        "settles",
+        _staged(
+            "1",
+            Step(2.5, "put", "files", "a.ini crashes canary"),
+            Step(2.54, "put", "files", "b.ini healthy canary"),
+            Step(5.0, "rollout", what="continue"),
+        ),
+    ),
 }

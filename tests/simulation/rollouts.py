@@ -113,12 +113,13 @@ class Rollouts:
         if not self.size:
             self.begun.clear()
             return
-        if kind == "operator_requested":
-            self.holding.asked(body["request"])
-            if vassal is None and not body["request"].startswith("rollout"):
-                self.begun.clear()  # it may be about each that changes
+        asks = kind == "operator_requested"
+        if asks and vassal is None and not body["request"].startswith("rollout"):
+            self.begun.clear()  # it may be about each that changes
         self._end(kind, vassal, body)
         self.holding.follow(kind, vassal, body, orders)
+        if asks:
+            self.holding.asked(body["request"])
         self.precedence.follow(kind, vassal, orders)
         if kind == "vassal_changed" and vassal in self.waiting:
             self.precedence.joined(vassal)
