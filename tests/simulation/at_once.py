@@ -88,7 +88,8 @@ class AtOnce(Processes):
             and not self.wanted[each].get("socket")
             and not self.under_way(each)
         ]
-        asked = set(vassals) - self.rollouts.waiting
+        # One that is to start with its former config takes the room as well.
+        asked = {each for each in vassals if self.approvals.holds(each)} - self.rollouts.waiting
         others = {each for each in self.wanted if self._may_wait(each)} - asked
         # The last slot is kept for a source that has none.
         kept = 1 if len(self.monitors) > 1 and self.most_slots() > 1 else 0
