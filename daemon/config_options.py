@@ -1,8 +1,24 @@
 """The options that name a file with further options."""
 
+import typing
+
+import click
+
 from ..journal.places import default_config
-from . import config_file, from_uwsgi
+from . import config_file
 from .option_kinds import Decorator, option
+
+if typing.TYPE_CHECKING:
+    from .uwsgi.plan import Plan
+
+
+def _load(context: click.Context, parameter: click.Parameter, path: str | None) -> "Plan | None":
+    """Take the options of an Emperor's config. Without one its readers are not imported."""
+    if path is None:
+        return None
+    from . import from_uwsgi
+
+    return from_uwsgi.load(context, parameter, path)
 
 
 def config_files() -> list[Decorator]:
@@ -21,7 +37,7 @@ def config_files() -> list[Decorator]:
             "--from",
             metavar="EMPEROR.INI",
             is_eager=True,
-            callback=from_uwsgi.load,
+            callback=_load,
             help="Take the options of this config of uWSGI's Emperor, .ini, .yml, .xml or .json, as"
             " it stands. The command line wins.",
         ),

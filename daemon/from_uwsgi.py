@@ -22,9 +22,9 @@ _RIGHTS_OF_ROOT: Final = ("user", "as_root")
 _GIVEN: Final = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
-def load(context: click.Context, parameter: click.Parameter, path: str | None) -> Plan | None:
+def load(context: click.Context, parameter: click.Parameter, path: str) -> Plan | None:
     """Take the config's values as defaults, below the command line and the environment."""
-    if path is None or context.resilient_parsing:
+    if context.resilient_parsing:
         return None
     if context.get_parameter_source("config") in _GIVEN:
         raise click.UsageError(CONTRADICT)
@@ -70,10 +70,8 @@ def migrate(path: str) -> None:
     click.echo(as_yaml.write(path, _read(path)), nl=False)
 
 
-def enter(plan: Plan | None) -> None:
+def enter(plan: Plan) -> None:
     """Set the variables of the config for vassals, and warn of the lines that are not taken."""
-    if plan is None:
-        return
     os.environ.update(plan.environment)
     if os.geteuid() != 0 and any(ours in plan.values() for ours in ("user", "as-root")):
         log.warning("--from: uid and gid do nothing, as this daemon is not root's")

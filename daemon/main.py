@@ -34,7 +34,7 @@ from ..monitors.contract import Monitor
 from ..monitors.named_files import is_one_file, summary
 from ..monitors.urls import MonitorURLError
 from ..version import VERSION
-from . import from_uwsgi, option_conflicts, rollout_sizes, source_names
+from . import option_conflicts, rollout_sizes, source_names
 from .cli import commandline
 from .control.explain import Explainer
 from .core.blame import original
@@ -96,7 +96,10 @@ def main(**chosen: Any) -> None:
     if chosen["migrate"]:
         migrate(chosen)
     daemon_log.set_up(chosen["log_format"])
-    from_uwsgi.enter(chosen["from"])
+    if chosen["from"] is not None:
+        from . import from_uwsgi
+
+        from_uwsgi.enter(chosen["from"])
     try:
         _run(chosen, policy(chosen))
     except (JournalError, MonitorURLError, defaults.BadDefaults, OSError) as error:

@@ -1,6 +1,7 @@
 """The options of ``emperor --migrate``, and how it ends: no daemon starts.
 
-They are for one call, so neither the environment nor the file of ``--config`` can have them.
+They are for one call, so neither the environment nor the file of ``--config`` can have them. No
+daemon needs the readers, so these are imported when the option is given.
 """
 
 import os
@@ -12,15 +13,13 @@ from typing import Any, Final, NoReturn
 import click
 from click.core import ParameterSource
 
-from . import from_uwsgi
 from .cli import completion
 from .cli.commandline import os_error_text
 from .keeper.link import KeeperLink
-from .migrating import run
-from .migrating.found import Refused
 from .option_kinds import Decorator
 
 _REFUSED: Final = 1
+_FOLDER: Final = "vassals"  # unless -o names another one
 
 
 class _Formation(click.ParamType[dict[str, int]]):
@@ -59,7 +58,7 @@ def migrating() -> list[Decorator]:
             "--output",
             metavar="DIR",
             shell_complete=completion.files,
-            show_default=run.FOLDER,
+            show_default=_FOLDER,
             help="The folder that --migrate writes.",
         ),
         click.option(
@@ -89,6 +88,8 @@ def required(
 
 def _migrate_emperor(files: tuple[str, ...], chosen: Mapping[str, Any]) -> None:
     """Write the config of uWSGI's Emperor as YAML. Raises UsageError and BadParameter."""
+    from . import from_uwsgi
+
     if len(files) > 1:
         raise click.UsageError("--migrate takes one config of uWSGI's Emperor, and no other file")
     for option in ("output", "overwrite", "formation"):
@@ -102,6 +103,10 @@ def _migrate_emperor(files: tuple[str, ...], chosen: Mapping[str, Any]) -> None:
 
 def migrate(chosen: Mapping[str, Any]) -> NoReturn:
     """Do what --migrate asks for, and exit."""
+    from . import from_uwsgi
+    from .migrating import run
+    from .migrating.found import Refused
+
     KeeperLink.from_environment().passing()
     source = click.get_current_context().get_parameter_source("monitor")
     more = chosen["monitor"] if source is ParameterSource.COMMANDLINE else ()
@@ -110,7 +115,7 @@ def migrate(chosen: Mapping[str, Any]) -> NoReturn:
         _migrate_emperor(files, chosen)
         sys.exit()
     request = run.Request(
-        files, chosen["output"] or run.FOLDER, chosen["overwrite"], chosen["formation"] or {}
+        files, chosen["output"] or _FOLDER, chosen["overwrite"], chosen["formation"] or {}
     )
     try:
         run.migrate(request, os.environ)

@@ -66,11 +66,11 @@ class Files:
         self.real = os.path.realpath(path)
         with _reasons(path):
             _check_regular(path, self.real)
-            self._look()
+            self.look()
             if not self.live:  # else it is a database, and in use
                 _check_magic(path, self.real)
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """See which files there are. A daemon that ends takes its log and its index away."""
         for looks_left in reversed(range(_LOOKS)):
             shm, wal = self._size("-shm"), self._size("-wal")
@@ -128,7 +128,7 @@ class Files:
                     stack.callback(connection.close)
                     return connection
                 connection.close()
-            self._look()
+            self.look()
         raise AssertionError(_LOOKS)
 
     @staticmethod

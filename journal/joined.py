@@ -36,8 +36,8 @@ class JoinedFiles(Files):
         self.archives = tuple(archives)
         self._parts = [*map(Files, archives), Files(path)]
 
-    def _look(self) -> None:
-        super()._look()
+    def look(self) -> None:
+        super().look()
         self.access = "copied"
 
     def _copy(self, stack: contextlib.ExitStack) -> str:

@@ -10,7 +10,6 @@ import click
 from . import kinds, procfile, supervisord, unit, writing
 from .found import Found, Refused
 
-FOLDER: Final = "vassals"  # unless -o names another one
 _LARGEST: Final = 1 << 20  # bytes of a file
 
 
@@ -18,7 +17,7 @@ class Request(NamedTuple):
     """The files to read, and where their vassals go."""
 
     files: tuple[str, ...]
-    folder: str = FOLDER
+    folder: str
     overwrite: bool = False
     formation: Mapping[str, int] = {}  # how many vassals a process of a Procfile becomes
 

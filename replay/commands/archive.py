@@ -24,10 +24,11 @@ from ..shared import SOURCES, complain
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
 def command(context: click.Context, before: Moment, file: str, as_json: bool) -> None:
-    """Move older events to an archive, while no daemon has the journal.
+    """Move older events to an archive.
 
-    The archive is a journal of its own. It is verified before anything is removed. All commands
-    read it alone, or as one with the journal: --journal FILE.db --journal JOURNAL.
+    No daemon may have the journal meanwhile. The archive is a journal of its own. It is verified
+    before anything is removed. All commands read it alone, or as one with the journal:
+    --journal FILE.db --journal JOURNAL.
 
     The last 100 events stay. Exits with 0 also where no event is to be moved.
     """

@@ -193,7 +193,7 @@ def _staged(size: str, *steps: Step) -> Script:
     return Script(1, (*fleet, *steps), 9.0, 3, graceful=False, rollout=size)
 
 
-# What few seeds would meet.
+# Few seeds would meet these.
 STAGED: Final[dict[str, tuple[Fold, str, Script]]] = {
     "canaries go last": (
         _puts_canaries_last,
