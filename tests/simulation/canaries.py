@@ -399,7 +399,6 @@ FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
         overlooks("operator_requested", "start"),
         ("started at once", "settles", "turns"),
     ),
-    "retry is overlooked": (overlooks("operator_requested", "retry"), ("started at once",)),
     "restart is overlooked": (
         overlooks("operator_requested", "restart"),
         ("started at once", "settles", "restarts anew"),

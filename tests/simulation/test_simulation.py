@@ -16,7 +16,7 @@ from emperord.daemon.loop.shell import Shell
 from support.effort import examples
 
 from .approvals import REFUSED
-from .canaries import CANARIES, FOLDS, forgets_failed_replacements, planted
+from .canaries import CANARIES, FOLDS, forgets_failed_replacements, overlooks, planted
 from .rollout_canaries import ROLLOUTS
 from .script import MOMENTS, Script, Step, write
 from .shrink import Failure, shrunk, trouble
@@ -242,6 +242,17 @@ def test_a_replacement_that_failed_and_is_forgotten_is_caught() -> None:
         found = trouble(script)
     assert found is not None
     assert found.rule == REFUSED
+    assert trouble(script) is None
+
+
+def test_a_retry_that_is_overlooked_is_caught() -> None:
+    """Few seeds ask for one while the vassal waits for its next start."""
+    steps = (Step(0.0, "put", "files", "a.ini crashes"), Step(4.0, "retry", "a.ini"))
+    script = Script(1, steps, length=8.0, max_starting=2, graceful=False)
+    with planted(overlooks("operator_requested", "retry")):
+        found = trouble(script)
+    assert found is not None
+    assert found.rule == "started at once"
     assert trouble(script) is None
 
 

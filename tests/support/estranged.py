@@ -60,6 +60,17 @@ def decide(emperor: Emperor, *words: str) -> None:
     emperor.event("daemon_ready", after=seq)
 
 
+def last_told(emperor: Emperor) -> int:
+    """The last event, of which the keeper has heard.
+
+    The daemon tells it of each event a moment after a reader can see that. An operator's request is
+    answered after both.
+    """
+    asked = emperor.ctl("reopen")
+    assert asked.returncode == 0, asked.stderr
+    return emperor.last_seq()
+
+
 def answered(app: Application) -> Answer:
     return until(app.answers, "it serves")
 

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.estranged import beside, decide, estrange, lock_of, verified
+from support.estranged import beside, decide, estrange, last_told, lock_of, verified
 from support.kept import Emperor
 from support.vassals import Application
 
@@ -47,7 +47,7 @@ def test_a_journal_that_was_away_is_gone_on_with(
     emperor: Emperor, app: Application, tmp_path: Path, move: Callable[[Emperor, Path], None]
 ) -> None:
     """As after umount and mount: no new journal is made meanwhile, and no operator is needed."""
-    before, last, away = emperor.environments(), emperor.last_seq(), tmp_path / "away"
+    before, last, away = emperor.environments(), last_told(emperor), tmp_path / "away"
 
     def lose(emperor: Emperor, older: Path) -> None:
         move(emperor, away)
@@ -75,7 +75,7 @@ def test_no_second_emperor_starts_while_the_journal_is_away(
     move: Callable[[Emperor, Path], None],
     dies: bool,
 ) -> None:
-    before, last, away = emperor.environments(), emperor.last_seq(), tmp_path / "away"
+    before, last, away = emperor.environments(), last_told(emperor), tmp_path / "away"
 
     def lose(emperor: Emperor, older: Path) -> None:
         move(emperor, away)
@@ -105,7 +105,7 @@ def test_the_log_of_a_journal_that_was_given_up_is_kept(
     emperor: Emperor, app: Application, tmp_path: Path
 ) -> None:
     """A young journal has its events in the log only."""
-    last, away = emperor.last_seq(), tmp_path / "away"
+    last, away = last_told(emperor), tmp_path / "away"
 
     def lose(emperor: Emperor, older: Path) -> None:
         move_journal(emperor, away)

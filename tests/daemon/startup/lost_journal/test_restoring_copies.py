@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 from emperord.journal.store import Journal
 from journal_builder import building
-from support.estranged import Lose, answered, backup, decide, estrange, remove, verified, waiting
+from support.estranged import (
+    Lose,
+    answered,
+    backup,
+    decide,
+    estrange,
+    last_told,
+    remove,
+    verified,
+    waiting,
+)
 from support.kept import Emperor
 from support.vassals import APP, Application
 
@@ -22,7 +32,7 @@ def spoil(emperor: Emperor, older: Path) -> None:
 def test_a_copy_is_restored(
     emperor: Emperor, app: Application, tmp_path: Path, lose: Lose, lost: bool
 ) -> None:
-    before, last = emperor.environments(), emperor.last_seq()
+    before, last = emperor.environments(), last_told(emperor)
     backup(emperor.journal, tmp_path / "whole.db")
     other = tmp_path / "other.db"
     with building(str(other)) as builder:

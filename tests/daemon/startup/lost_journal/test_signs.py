@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support import processes
-from support.estranged import backup, beside, decide, put_back
+from support.estranged import backup, beside, decide, last_told, put_back
 from support.kept import Emperor
 from support.vassals import SLEEPER
 from support.waiting import until
@@ -51,7 +51,7 @@ def put_older_log(emperor: Emperor, tmp_path: Path) -> None:
 
 def test_an_older_log_of_the_same_journal(emperor: Emperor, tmp_path: Path) -> None:
     """Nothing runs any more; the file in the runtime directory tells."""
-    last = emperor.last_seq()
+    last = last_told(emperor)
     die(emperor, *emperor.environments())
     right = tmp_path / "right-wal"
     shutil.copyfile(beside(emperor)[0], right)
@@ -105,7 +105,7 @@ def test_processes_that_the_journal_has_not_ordered(
 def test_the_right_journal_is_known_by_the_time_of_the_event(
     emperor: Emperor, tmp_path: Path
 ) -> None:
-    before, last = emperor.environments(), emperor.last_seq()
+    before, last = emperor.environments(), last_told(emperor)
     die(emperor)
     forget(emperor)
     right = tmp_path / "right"

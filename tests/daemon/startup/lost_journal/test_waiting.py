@@ -17,6 +17,7 @@ from support.estranged import (
     decide,
     estrange,
     kill_both,
+    last_told,
     put_back,
     remove,
     verified,
@@ -52,7 +53,7 @@ LOSSES = [
 def test_nothing_is_touched_until_somebody_adopts(
     emperor: Emperor, app: Application, tmp_path: Path, lose: Lose, reason: str
 ) -> None:
-    before, last = emperor.environments(), emperor.last_seq()
+    before, last = emperor.environments(), last_told(emperor)
     worker = answered(app)
     estrange(emperor, lose, tmp_path)
     status = emperor.ctl("status")
@@ -96,7 +97,7 @@ def test_a_lost_log_pauses_an_idle_daemon_and_a_kill_doubles_nothing(
     emperor: Emperor, app: Application
 ) -> None:
     """A log that was deleted is saved, as the daemon has it open; one that was cut is not."""
-    before, last = emperor.environments(), emperor.last_seq()
+    before, last = emperor.environments(), last_told(emperor)
     remove_log(emperor, emperor.journal)
     emperor.until(lambda: "can be written again" in emperor.log(), "it has saved the events")
     assert "cannot be written: the -wal file is gone; vassals keep running" in emperor.log()
