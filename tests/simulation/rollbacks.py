@@ -49,6 +49,8 @@ class Rollbacks:
             trials.accepts(attempt, tried=bool(self._limit(vassal)))
         elif kind == "vassal_loyal":
             trials.loyal(attempt)
+        elif kind == "adopted" and not body.get("control"):
+            trials.falls_mute(attempt)
         elif kind == "spawn_failed" and body.get("fault") == "exec" and trials.is_wanted(attempt):
             self._cannot_run.add(vassal)
         elif kind == "exited":
@@ -56,6 +58,7 @@ class Rollbacks:
             if not body.get("away") and attempt not in self._checker.told:
                 died = body.get("code") not in (None, 0, 26) or body.get("signal") is not None
                 self._fails(attempt, certainly=died and trials.is_fresh(attempt))
+            trials.ends(attempt)
 
     def stopped(self, kind: str, attempt: Attempt) -> None:
         """It is about to be ended for the first time, by such an event."""

@@ -4,6 +4,9 @@ A spec is good when its vassal became loyal with it, or was accepting with it fo
 ``forgive``. Without that time it is ``start_patience``. The first one is good when it accepts, and
 so is one that accepts, and has not failed, at the next change.
 
+One whose words were lost with a daemon cannot say that it accepts. It may be good when it has run
+for ``start_patience``.
+
 The record does not tell everything: a daemon that was away hears no byte. So there are two bounds:
 the specs that are good for certain, and those that may be.
 """
@@ -83,6 +86,20 @@ class Trials:
         elif good is None and self.is_wanted(attempt):
             self.may_be_proved.add(vassal)
 
+    def falls_mute(self, attempt: Attempt) -> None:
+        """No daemon hears it any more. It may have run well since its start."""
+        if attempt in self._checker.programs:
+            return  # it has never said a word
+        ran = self.ran[attempt]
+        self.may_be_good.setdefault(attempt.vassal, {})[ran.get("config", "")] = ran
+        launched = self._checker.launched.get(attempt.vassal, self._checker.at)
+        self._since.setdefault(attempt, (launched, self._checker.at))
+
+    def ends(self, attempt: Attempt) -> None:
+        """Its end is recorded: it runs well no longer."""
+        del self.ran[attempt]
+        self._since.pop(attempt, None)
+
     def loyal(self, attempt: Attempt) -> None:
         """It says so. In a reload the spec before may have made it loyal."""
         vassal, ran = attempt.vassal, self.ran[attempt]
@@ -97,8 +114,10 @@ class Trials:
         if attempt not in self._since or attempt in self._checker.told:
             return
         checker, (earliest, latest) = self._checker, self._since[attempt]
-        policy = checker.policy
-        seconds = policy.get("forgive", 0.0) or policy.get("start_patience", 30.0)
+        patience = checker.policy.get("start_patience", 30.0)
+        seconds = checker.policy.get("forgive", 0.0) or patience
+        if attempt.vassal in checker.deprived:
+            seconds = min(seconds, patience)
         if checker.at - latest >= seconds * 1e9 and self.is_fresh(attempt):
             self._prove(attempt)
         elif checker.at - earliest >= seconds * 1e9:
