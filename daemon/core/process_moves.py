@@ -228,8 +228,13 @@ def die(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
 
 
 def _is_quiet(vassal: Vassal, event: Event) -> bool:
-    """Whether it has run quietly until its deadline. In a reload that is another deadline."""
-    waits = vassal.slot or vassal.phase == "reloading" or vassal.deadline is None
+    """Whether it has run quietly until its deadline.
+
+    In a start or a reload that is another deadline. A start without a slot has one only if its
+    ``ready`` gives it more time. Journals of rules 1 have no such settings.
+    """
+    moves = vassal.phase in ("starting", "reloading")
+    waits = vassal.slot or moves or vassal.deadline is None
     return not waits and event.at >= (vassal.deadline or 0)
 
 
