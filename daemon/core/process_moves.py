@@ -275,7 +275,7 @@ def start_timed_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions
     if vassal.phase == "starting" and awaits_ready(vassal) and not vassal.due:
         readiness.timed_out(fleet, vassal, event, actions)
         return
-    if not vassal.slot and vassal.phase != "reloading":
+    if not vassal.slot and vassal.phase not in ("starting", "reloading"):
         forgive(fleet, vassal, event, actions)
         return
     free_slot(fleet, vassal)
