@@ -144,7 +144,7 @@ class Checker(AtOnce):
         # A reload that is repeated is a restart where the text of its file may not run.
         again |= kind == "adopted" and about == vassal and not self.approvals.holds(vassal)
         # A reload that needs a word to its vassal is a restart where none gets through.
-        mute = vassal in self.deprived or attempt in self.restarting
+        mute = attempt in self.deprived | self.restarting
         unready = kind == "deadline_passed" and about == vassal and attempt in self.unready
         sick = kind == "health_lost" and about == vassal
         if attempt not in self.told:

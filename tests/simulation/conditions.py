@@ -60,6 +60,6 @@ class Conditions:
         bound = checker.policy.get("required_heartbeat", 30.0) + 2 + slack
         for pid, began in self._silent.items():
             attempt = checker.living[pid]
-            if attempt in checker.beating - checker.told and attempt.vassal not in checker.deprived:
+            if attempt in checker.beating - checker.told - checker.deprived:
                 said = f"{attempt} has sent no heartbeat for {now - began:.2f} s and was left alone"
                 must(now - began <= bound, "who hangs is ended", said)

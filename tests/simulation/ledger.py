@@ -213,13 +213,13 @@ class Ledger(Pacing):
             self.reload_at.pop(attempt, None)
             if self.owed.get(attempt.vassal) == attempt:
                 del self.owed[attempt.vassal]
-            self.deprived.discard(attempt.vassal)
+            self.deprived.discard(attempt)
             self._release(attempt.vassal)
             # A process with no recorded pid cannot be told from one that never was.
             if kind == "exited":
                 self._check_death(attempt, body)
         elif kind == "adopted" and not body.get("control"):
-            self.deprived.add(attempt.vassal)
+            self.deprived.add(attempt)
             self.up_since.setdefault(attempt.vassal, self.at)
             if attempt not in self.awaited - self.notifying:
                 self.starting.pop(attempt, None)  # it cannot tell when it accepts

@@ -20,7 +20,7 @@ class Pacing:
         self.programs: set[Attempt] = set()  # those that cannot say that they accept
         self.awaited: set[Attempt] = set()  # those of them whose readiness is looked at
         self.notifying: set[Attempt] = set()  # those of these that say it themselves
-        self.deprived: set[str] = set()  # vassals to which no process can talk
+        self.deprived: set[Attempt] = set()  # to which no daemon can talk
         self.told: set[Attempt] = set()  # that were ordered to end
         self.changed: set[str] = set()  # vassals that were to be reloaded since their start
         self.loyal: set[Attempt] = set()
@@ -86,7 +86,7 @@ class Pacing:
         """It died unasked and unloyal, so its next start has to wait."""
         vassal, code = attempt.vassal, body.get("code")
         # A vassal without its socket cannot say that it is loyal.
-        innocent = attempt in self.told | self.loyal or vassal in self.changed | self.deprived
+        innocent = attempt in self.told | self.loyal | self.deprived or vassal in self.changed
         if innocent or code == 26 or self._is_of_reload(attempt, body):
             return
         throttle = self.policy.get("throttle", 1000) * 1_000_000

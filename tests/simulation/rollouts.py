@@ -144,9 +144,8 @@ class Rollouts:
             says = "ready" in checker.approvals.may.get(name, {}).get("settings", {})
             mute = "command" in checker.wanted.get(name, {}).get("settings", {}) and not says
             on_demand = bool(checker.wanted.get(name, {}).get("socket"))
-            if on_demand or checker.at >= since + (
-                _TRIAL if mute or name in checker.deprived else _TURN
-            ):
+            mute |= any(each.vassal == name for each in checker.deprived)
+            if on_demand or checker.at >= since + (_TRIAL if mute else _TURN):
                 del self.begun[name]
         if vassal is None or vassal not in self.begun:
             return

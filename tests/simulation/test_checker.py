@@ -218,3 +218,30 @@ def test_a_change_in_a_rollout_waits_for_a_slot_before_a_loyal_one_that_died() -
     script = History(BEHIND_IN_A_ROLLOUT).script
     last = script.actions[-1]
     assert (last.do, last.vassal, last.config) == ("reload", "a.ini", "c2")
+
+
+# As in seed 886601627. No daemon hears a.ini, as the keeper with its socket has died. So none can
+# know that it hangs, and an attempt to replace it that is not started changes nothing of that.
+UNHEARD: Final = """
+    policy required_heartbeat=2
+    daemon started
+    daemon ready
+    added a.ini command=serve ready=notify reload=replace listen=/a.sock
+    accepting a.ini
+    heartbeat a.ini
+    daemon started
+    adopted a.ini control=no
+    daemon ready
+    operator reload a.ini
+    failed a.ini fault=resources
+"""
+
+
+def test_an_attempt_that_is_not_started_does_not_give_another_its_socket_back() -> None:
+    told = History(UNHEARD)
+    checker, attempt = told.checker, told.script.runs["a.ini"][0]
+    assert len(told.script.runs["a.ini"]) == 2
+    checker.born(10, "a.ini", attempt)
+    checker.becomes_calm(0.0)
+    checker.conditions.fell_silent(10, 0.0)
+    checker.look(30.0)

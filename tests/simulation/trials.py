@@ -129,8 +129,9 @@ class Trials:
 
     def is_fresh(self, attempt: Attempt) -> bool:
         """Whether it was started so, can say that it accepts, and is to stay as it is."""
-        checker, vassal = self._checker, attempt.vassal
-        changed = vassal in checker.changed | checker.deprived or attempt in checker.reload_at
+        checker = self._checker
+        changed = attempt in checker.deprived or attempt in checker.reload_at
+        changed |= attempt.vassal in checker.changed
         return not changed and not is_quiet(self.ran[attempt])
 
     def _may_run(self, attempt: Attempt) -> bool:

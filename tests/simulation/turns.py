@@ -70,7 +70,7 @@ class Turns:
         if action["do"] == "spawn":
             return vassal not in self._had_turn
         attempt = (vassal, action.get("attempt"))
-        speaks = attempt not in checker.programs and vassal not in checker.deprived
+        speaks = attempt not in checker.programs | checker.deprived
         again = attempt in checker.reloading
         return action["do"] == "reload" and speaks and not again
 
