@@ -152,9 +152,11 @@ class Checker(AtOnce):
             self.services.check_end(kind, attempt, action["do"], unready=unready, late=late)
         if (unready or sick) and attempt not in self.told:
             self._fail(vassal)
-        turn = self.rollouts.may_turn(vassal)
-        reason = mine or again or late or mute or unready or sick or turn
-        reason = reason or kind == "daemon_stopping"
+        reason = mine or again or late or mute or unready or sick or kind == "daemon_stopping"
+        if not reason and self.rollouts.may_turn(vassal):
+            reason = True
+            if action["do"] == "stop":
+                self.restarting.add(attempt)
         must(reason, "stopped for a reason", f"{attempt}: {action['do']} because of {kind} {about}")
         self.told.add(attempt)
 

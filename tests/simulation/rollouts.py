@@ -209,7 +209,8 @@ class Rollouts:
 
     def may_turn(self, vassal: str) -> bool:
         """Whether it has its turn by the event that was followed last, or may have had it."""
-        return vassal in self._turns | self.waiting - self.holding.back
+        may_have_had = self.waiting | self._unseen.keys()  # one before its change that is checked
+        return vassal in self._turns | may_have_had - self.holding.back
 
     def to_run(self, vassal: str, action: dict[str, Any]) -> None:
         """A start or reload is ordered. With the new config, its turn has begun unseen."""

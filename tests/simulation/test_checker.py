@@ -245,3 +245,25 @@ def test_an_attempt_that_is_not_started_does_not_give_another_its_socket_back() 
     checker.becomes_calm(0.0)
     checker.conditions.fell_silent(10, 0.0)
     checker.look(30.0)
+
+
+# As in seed 886600477. The change of a.ini has its turn, and waits for the slot of b.ini. Meanwhile
+# its next change is checked: a.ini restarts with the first one.
+CHANGED_IN_ITS_TURN: Final = """
+    policy max_starting=1 rollout=2
+    daemon started
+    daemon ready
+    added a.ini
+    accepting a.ini
+    added b.ini
+    changed a.ini ts=2 reload=restart
+    changed a.ini ts=3 preflight=true
+    deadline b.ini
+    exited a.ini code=0
+"""
+
+
+def test_a_change_that_has_its_turn_goes_on_while_the_next_one_is_checked() -> None:
+    actions = History(CHANGED_IN_ITS_TURN).script.actions
+    last = [(action.do, action.vassal, action.config) for action in actions[-3:]]
+    assert last == [("check", "a.ini", "c3"), ("stop", "a.ini", None), ("spawn", "a.ini", "c2")]
