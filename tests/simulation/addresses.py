@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import trio
 from emperord.daemon.core.draft import Draft
-from emperord.daemon.core.fleet import Vassal
+from emperord.daemon.core.fleet import Fleet, Vassal
 from emperord.daemon.core.inputs import HostEvent
 from emperord.daemon.core.listening import addresses
 from emperord.journal.events import (
@@ -66,6 +66,18 @@ class Addresses(Mailbox):
         """Close those that it is to have no more: its process has ended."""
         if self._machine.opened.pop(name, None) is not None and wanted:
             self._machine.opened[name] = set(wanted)
+
+    def inherit(self, fleet: Fleet) -> None:
+        """Go on with those that a former daemon kept, and close what the record has no more.
+
+        That daemon may have been killed before it carried an order to close them out.
+        """
+        for name, has in list(self._machine.opened.items()):
+            vassal = fleet.vassals.get(name)
+            wanted: set[str] = set()
+            if vassal is not None and vassal.sockets:
+                wanted = {*addresses(vassal.running), *addresses(vassal.aim)}
+            self.close_others(name, tuple(has & wanted))
 
     def _free(self, name: str, address: str) -> bool:
         """Whether the address can be had; if not, that is told."""

@@ -112,8 +112,7 @@ class SimulatedHost(Addresses, Preflights, Looks, Nothing):
         known = machine.deaths if fleet.boot == boot else {}
         found += [recovery.death(vassal, known) for vassal in gone]
         wanted = {v.name: v.running.socket for v in fleet.vassals.values() if v.running}
-        for name in machine.opened.keys() - fleet.vassals.keys():
-            self._close_address(name)
+        self.inherit(fleet)
         for name, address in list(machine.listening.items()):
             if wanted.get(name) != address:
                 self._close_address(name)

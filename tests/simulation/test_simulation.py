@@ -179,6 +179,21 @@ MET: Final = {
         max_starting=1,
         graceful=False,
     ),
+    # As in seed 886605457. The end of a vassal was recorded, and the daemon was killed before it
+    # closed the addresses. The next host closes them; the simulated one kept a held vassal's.
+    "addresses that a killed daemon was to give back are closed by the next": Script(
+        1,
+        (
+            Step(0.0, "put", "messages", "d.ini keeps"),
+            Step(1.0, "stop", "d.ini"),
+            Step(1.1, "crash at", what="act", much=1),
+            Step(3.9, "sources", what="rows"),
+            Step(4.0, "crash"),
+        ),
+        length=6.0,
+        max_starting=2,
+        graceful=True,
+    ),
 }
 
 
