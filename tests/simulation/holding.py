@@ -139,6 +139,8 @@ class Holding:
         """Where no other can have its turn: whether its former config certainly is what it runs."""
         checker = self._checker
         spec = checker.approvals.may.get(vassal, {})
+        if vassal in self._rollouts.opening:
+            return False  # it may have had its turn; its next start has the new config
         if vassal in checker.held | checker.owed.keys() | self._rollouts.begun.keys():
             return False
         if spec.get("socket") or spec.get("config") == checker.wanted[vassal].get("config"):

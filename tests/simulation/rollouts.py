@@ -62,6 +62,7 @@ class Rollouts:
         self._reloads: set[Attempt] = set()  # that were ordered, and have not ended
         self._unseen: dict[str, list[dict[str, Any]]] = {}  # specs that may have had their turn
         self._turns: set[str] = set()  # that have their turn by this event
+        self.opening: set[str] = set()  # that wait and open addresses: perhaps in their turn
 
     @property
     def size(self) -> str:
@@ -92,6 +93,7 @@ class Rollouts:
         self.precedence.left(vassal)
         self.begun.pop(vassal, None)
         self._unseen.pop(vassal, None)
+        self.opening.discard(vassal)
 
     def _measure(self, source: str) -> None:
         """A rollout of this source may open now, with the size of now.
@@ -126,6 +128,8 @@ class Rollouts:
         for action in orders:
             if self._begins(kind, vassal, action):
                 self._begin(action)
+            elif action["do"] == "listen":
+                self.opening |= self.waiting & {action["vassal"]}
             elif action["do"] == "spawn" and action["vassal"] in self.begun:
                 self._new.add(Attempt(action["vassal"], action["attempt"]))
 
@@ -181,6 +185,7 @@ class Rollouts:
         checker, vassal = self._checker, action["vassal"]
         self.holding.must_be_free(vassal)
         self.waiting.discard(vassal)
+        self.opening.discard(vassal)
         self._turns.add(vassal)
         if action["do"] == "check":
             self._checks[vassal] = action["attempt"]
@@ -216,6 +221,7 @@ class Rollouts:
         """A start or reload is ordered. With the new config, its turn has begun unseen."""
         checker = self._checker
         config, old = action.get("config"), checker.approvals.may.get(vassal, {}).get("config")
+        failures = checker.failures.get(vassal, 0)
         unseen = [] if config == old else self._unseen.get(vassal, [])
         self._unseen.pop(vassal, None)
         for spec in unseen:
@@ -232,6 +238,9 @@ class Rollouts:
             self.holding.must_be_free(vassal)
             self.waiting.discard(vassal)
             checker.take_turn(vassal)
+        if vassal in self.opening:  # deaths count since its turn, which may have begun then
+            checker.failures.setdefault(vassal, failures)
+        self.opening &= self.waiting
         if action["do"] == "reload":
             known |= checker.owed.get(vassal) == attempt
             must(known, TWICE, f"{attempt} is reloaded once more")

@@ -267,3 +267,25 @@ def test_a_change_that_has_its_turn_goes_on_while_the_next_one_is_checked() -> N
     actions = History(CHANGED_IN_ITS_TURN).script.actions
     last = [(action.do, action.vassal, action.config) for action in actions[-3:]]
     assert last == [("check", "a.ini", "c3"), ("stop", "a.ini", None), ("spawn", "a.ini", "c2")]
+
+
+# As in seed 886604914. The turn of a.ini begins as its new address is opened. Then it dies twice.
+UNOPENED_IN_A_ROLLOUT: Final = """
+    policy throttle=200 rollout=50%
+    daemon started
+    daemon ready
+    added a.ini command=serve listen=127.0.0.1:8001
+    spawned a.ini
+    changed a.ini ts=2 command=serve listen=127.0.0.1:8002
+    unopened a.ini reason=taken
+    at +2s
+    exited a.ini code=1
+    deadline a.ini
+    spawned a.ini
+    at +2s
+    exited a.ini code=1
+"""
+
+
+def test_deaths_count_since_a_turn_in_which_an_address_could_not_be_opened() -> None:
+    assert waited(decided(UNOPENED_IN_A_ROLLOUT)) == 400
