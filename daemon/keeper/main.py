@@ -317,7 +317,8 @@ class Keeper:
                 "waiting": self._waiting,
                 "nofile": self._limits[0],
             }
-            os.write(state, renewal.written(self._memory, told))
+            with open(state, "wb", closefd=False) as file:  # a write may be cut short
+                file.write(renewal.written(self._memory, told))
             for descriptor in inherited:
                 os.set_inheritable(descriptor, True)
             environment = {**os.environ, **self._secret, STATE: str(state)}

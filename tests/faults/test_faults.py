@@ -36,6 +36,7 @@ KEPT: Final = {
     "keeper without memory": "crash|keeper poll wait|ENOMEM|for ever|1",
     "keeper hears nothing": "crash|keeper recv channel|ENOMEM|for ever|1",
     "keeper without descriptors": "kill|keeper open /proc/N/stat|EMFILE|for ever|1",
+    "half of the lock's pid": "start|daemon write state/journal.db.lock|SHORT|for ever|1",
     "no null device": "start|keeper open /dev/null|EROFS|for ever|1",
 }
 
