@@ -168,11 +168,13 @@ class Rollouts:
     def _begins(self, kind: str, about: str | None, action: dict[str, Any]) -> bool:
         """Whether an order begins the turn of a vassal that waits."""
         vassal, do = action["vassal"], action["do"]
-        if vassal not in self.waiting or vassal in self._checker.owed:
+        if vassal not in self.waiting:
             return False
         if do == "check":
-            return True
-        if do not in ("stop", "reload") or kind in _OF_ALL or self._of_operator(kind, about):
+            return True  # also where a reload from before is still to come
+        if do not in ("stop", "reload") or vassal in self._checker.owed:
+            return False
+        if kind in _OF_ALL or self._of_operator(kind, about):
             return False
         return about != vassal or kind not in _OF_ITS_OWN
 
