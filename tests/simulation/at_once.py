@@ -101,7 +101,7 @@ class AtOnce(Processes):
     def _may_wait(self, vassal: str) -> bool:
         """Whether it may wait for a slot, to start or to be reloaded."""
         throttled = self.at < self.not_before.get(vassal, 0)
-        throttled = throttled and not self.rollbacks.may_go_back(vassal)  # a good one starts soon
+        throttled = throttled and not self.rollbacks.is_forgiven(vassal)  # a good one starts soon
         down = vassal not in self.held and not self.under_way(vassal) and not throttled
         # The record does not tell when a change has its turn in a rollout, and waits for a slot.
         return vassal in self.owed or down or self.rollouts.may_turn(vassal)

@@ -29,9 +29,15 @@ class Rollbacks:
         self._failed: dict[str, set[Attempt]] = {}  # with the wanted spec, for certain
         self._troubled: dict[str, set[Attempt]] = {}  # those that may have failed with it
         self._cannot_run: set[str] = set()  # vassals whose wanted program cannot be executed
+        # Those that may have gone back before a change that waits: to this spec for certain.
+        self._before_wait: dict[str, dict[str, Any] | None] = {}
 
     def announced(self, vassal: str, *, anew: bool) -> None:
         """Its source gives another spec. ``anew``: to a vassal that was not there, or another's."""
+        if anew or self._checker.approvals.holds(vassal):
+            self._before_wait.pop(vassal, None)
+            if not anew and self.may_go_back(vassal):
+                self._before_wait[vassal] = self._owed(vassal)
         failed, troubled = bool(self._failed.get(vassal)), bool(self._troubled.get(vassal))
         self._trials.announced(vassal, anew=anew, failed=failed, troubled=troubled)
         for left in (self._failed, self._troubled):
@@ -71,27 +77,58 @@ class Rollbacks:
     def to_start(self, attempt: Attempt, config: str | None) -> bool:
         """A start is ordered; whether it is a rollback."""
         vassal, approvals, trials = attempt.vassal, self._checker.approvals, self._trials
-        most = self._limit(vassal)
-        if not most or not approvals.holds(vassal):
+        if not approvals.holds(vassal):
+            return self._starts_in_wait(attempt, config)
+        self._before_wait.pop(vassal, None)
+        if not self._limit(vassal):
             return False
         if config == approvals.may[vassal].get("config"):
-            failures, good = len(self._failed.get(vassal, ())), trials.good.get(vassal)
-            owed = good is not None and good.get("config") != config and failures >= most
-            must(not owed, TAKEN_BACK, f"{attempt} starts what has failed {failures} times")
+            self._must_not_be_owed(attempt, self._owed(vassal))
             return False
         good = trials.may_be_good.get(vassal, {}).get(config or "")
         must(good is not None, TO_GOOD, f"{attempt} starts {config}, which never accepted")
-        told = f"after {len(self._troubled.get(vassal, ()))} failures of {most}"
+        told = f"after {len(self._troubled.get(vassal, ()))} failures of {self._limit(vassal)}"
         must(self.may_go_back(vassal), TAKEN_BACK, f"{attempt} is a rollback, {told}")
         assert good is not None
         approvals.rolled_back(vassal, good)
         trials.good[vassal] = good
         return True
 
+    def _starts_in_wait(self, attempt: Attempt, config: str | None) -> bool:
+        """Its change waits for a check or a turn. Whether it starts what it went back to before."""
+        vassal, approvals, trials = attempt.vassal, self._checker.approvals, self._trials
+        if vassal not in self._before_wait or vassal not in approvals.may:
+            return False
+        owed = self._before_wait.pop(vassal)
+        if config == approvals.may[vassal].get("config"):
+            self._must_not_be_owed(attempt, owed)
+            return False
+        good = trials.may_be_good.get(vassal, {}).get(config or "")
+        if good is None:
+            return False
+        approvals.goes_on_with(vassal, good)
+        trials.good[vassal] = good
+        return True
+
+    def _owed(self, vassal: str) -> dict[str, Any] | None:
+        """The spec to which it certainly goes back, as its wanted one has failed too often."""
+        good, wanted = self._trials.good.get(vassal), self._checker.approvals.may[vassal]
+        same = good is not None and good.get("config") == wanted.get("config")
+        enough = len(self._failed.get(vassal, ())) >= self._limit(vassal)
+        return good if enough and not same else None
+
+    @staticmethod
+    def _must_not_be_owed(attempt: Attempt, owed: dict[str, Any] | None) -> None:
+        must(owed is None, TAKEN_BACK, f"{attempt} starts what has failed as often as it may")
+
     def may_go_back(self, vassal: str) -> bool:
         """Whether its wanted spec may have failed often enough."""
         most, failures = self._limit(vassal), len(self._troubled.get(vassal, ()))
         return bool(most) and (failures >= most or vassal in self._cannot_run)
+
+    def is_forgiven(self, vassal: str) -> bool:
+        """Whether it may start soon, with a former config."""
+        return self.may_go_back(vassal) or vassal in self._before_wait
 
     def ran(self, attempt: Attempt, config: str | None) -> None:
         """Its start, or its reload, is ordered with what may be started."""

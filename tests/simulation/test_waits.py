@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from .history import History
+from .rollbacks import TAKEN_BACK
 from .rollouts import SIZE
 from .trouble import Violation
 
@@ -22,6 +23,33 @@ CHECKED_BEFORE_ITS_RELOAD: Final = """
     loyal b.ini
     operator reload
     changed b.ini ts=2 preflight=x
+"""
+# As in seed 886602958. The reload of a.ini has the slot for which the former config of b.ini waits.
+FAILED_ONCE: Final = """
+    policy max_starting=1 throttle=200
+    daemon started
+    daemon ready
+    added a.ini
+    accepting a.ini
+    loyal a.ini
+    added b.ini rollback=2
+    accepting b.ini
+    loyal b.ini
+    changed b.ini ts=2 rollback=2 reload=restart
+    exited b.ini code=0
+    exited b.ini code=1
+"""
+FAILED_TWICE: Final = f"""
+    {FAILED_ONCE}
+    deadline b.ini
+    operator reload a.ini
+    exited b.ini code=1
+"""
+CHECKED: Final = "changed b.ini ts=3 preflight=x rollback=2"
+CHECKED_WITHOUT_ROLLBACK: Final = "changed b.ini ts=3 preflight=x"
+CHECKED_TWICE: Final = f"""
+    {CHECKED}
+    changed b.ini ts=4 preflight=x
 """
 
 
@@ -40,3 +68,36 @@ def test_no_more_are_checked_at_once_before_a_reload_from_before() -> None:
     with pytest.raises(Violation) as caught:
         told.feed("changed a.ini ts=2 preflight=x")
     assert caught.value.rule == SIZE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(CHECKED, id="checked"),
+        pytest.param(CHECKED_WITHOUT_ROLLBACK, id="checked, not to be rolled back"),
+        pytest.param(CHECKED_TWICE, id="checked twice"),
+    ],
+)
+def test_a_former_config_is_started_while_the_next_change_waits(change: str) -> None:
+    script = History(f"{FAILED_TWICE}{change}\nexited a.ini signal=11").script
+    last = script.actions[-1]
+    assert (last.do, last.vassal, last.config) == ("spawn", "b.ini", "c1")
+
+
+def test_a_config_that_was_taken_back_is_not_started_while_the_next_change_waits() -> None:
+    told = History(f"{FAILED_TWICE}{CHECKED}")
+    vassal = told.script.fleet.vassals["b.ini"]
+    assert vassal.kept is not None
+    vassal.kept = msgspec.structs.replace(vassal.kept, config="c2", ts=2)
+    with pytest.raises(Violation) as caught:
+        told.feed("exited a.ini signal=11")
+    assert caught.value.rule == TAKEN_BACK
+
+
+def test_a_former_config_is_not_started_after_too_few_failures() -> None:
+    told = History(f"{FAILED_ONCE}{CHECKED}")
+    vassal = told.script.fleet.vassals["b.ini"]
+    assert vassal.kept is not None
+    vassal.kept = msgspec.structs.replace(vassal.kept, config="c1", ts=1)
+    with pytest.raises(Violation, match="not c2"):
+        told.feed("deadline b.ini")
