@@ -96,9 +96,9 @@ class Rollouts:
         self.opening.discard(vassal)
 
     def _measure(self, source: str) -> None:
-        """A rollout of this source may open now, with the size of now.
+        """A rollout of this source may open now, or be of a new daemon, with the size of now.
 
-        It may get a smaller one by another daemon, but those that change go on.
+        That may be a smaller one, but those that change go on.
         """
         self.sizes[source] = max(self.sizes.get(source, 0), self._size_of(source))
 
@@ -115,6 +115,9 @@ class Rollouts:
         if not self.size:
             self.begun.clear()
             return
+        if kind == "daemon_started":
+            for source in self.sizes:
+                self._measure(source)
         asks = kind == "operator_requested"
         if asks and vassal is None and not body["request"].startswith("rollout"):
             self.begun.clear()  # it may be about each that changes
@@ -172,9 +175,10 @@ class Rollouts:
             return False
         if do == "check":
             return True  # also where a reload from before is still to come
-        if do not in ("stop", "reload") or vassal in self._checker.owed:
+        if do not in ("stop", "reload", "listen") or vassal in self._checker.owed:
             return False
-        if kind in _OF_ALL or self._of_operator(kind, about):
+        on_demand = do == "listen" and not self._checker.under_way(vassal)  # with what it had
+        if on_demand or kind in _OF_ALL or self._of_operator(kind, about):
             return False
         return about != vassal or kind not in _OF_ITS_OWN
 

@@ -24,6 +24,46 @@ CHECKED_BEFORE_ITS_RELOAD: Final = """
     operator reload
     changed b.ini ts=2 preflight=x
 """
+# As in seed 931800064. The new socket of a.ini cannot be had, and the next turn begins after that.
+REFUSED_AT_ITS_SOCKET: Final = """
+    policy rollout=1
+    daemon started
+    daemon ready
+    added a.ini command=worker listen=:80
+    spawned a.ini
+    changed a.ini ts=2 command=worker listen=:81
+    unopened a.ini reason=x
+"""
+# As in seed 931900241. The socket that is opened is the former one, as there is no process.
+OPENED_ON_DEMAND: Final = """
+    policy rollout=1
+    daemon started
+    daemon ready
+    added a.ini
+    accepting a.ini
+    added b.ini socket=@b
+    changed a.ini ts=2 reload=restart
+    changed b.ini ts=2
+    daemon started
+    adopted a.ini
+    daemon ready
+"""
+# As in seed 931800200. The rollout is of two in four vassals when the daemon starts.
+GROWN: Final = """
+    policy rollout=50%
+    daemon started
+    daemon ready
+    added a.ini
+    accepting a.ini
+    added b.ini
+    accepting b.ini
+    changed a.ini ts=2 reload=restart
+    changed b.ini ts=2
+    added c.ini
+    accepting c.ini
+    added d.ini
+    accepting d.ini
+"""
 # As in seed 886602958. The reload of a.ini has the slot for which the former config of b.ini waits.
 FAILED_ONCE: Final = """
     policy max_starting=1 throttle=200
@@ -68,6 +108,24 @@ def test_no_more_are_checked_at_once_before_a_reload_from_before() -> None:
     with pytest.raises(Violation) as caught:
         told.feed("changed a.ini ts=2 preflight=x")
     assert caught.value.rule == SIZE
+
+
+def test_a_refused_change_of_a_socket_has_had_its_turn() -> None:
+    assert not History(REFUSED_AT_ITS_SOCKET).checker.rollouts.waiting
+
+
+def test_a_former_socket_that_is_opened_for_a_vassal_on_demand_begins_no_turn() -> None:
+    told = History(OPENED_ON_DEMAND)
+    assert [told.script.actions[-1].do, told.script.actions[-1].vassal] == ["listen", "b.ini"]
+    assert told.checker.rollouts.waiting == {"b.ini"}
+
+
+def test_a_rollout_grows_with_its_source_when_a_daemon_starts() -> None:
+    told = History(GROWN)
+    assert told.checker.rollouts.waiting == {"b.ini"}
+    for line in ("daemon started", "adopted a.ini", "adopted b.ini", "daemon ready"):
+        told.feed(line)
+    assert told.checker.rollouts.sizes == {"a": 2}
 
 
 @pytest.mark.parametrize(
