@@ -116,7 +116,7 @@ class Trials:
         checker, (earliest, latest) = self._checker, self._since[attempt]
         patience = checker.policy.get("start_patience", 30.0)
         seconds = checker.policy.get("forgive", 0.0) or patience
-        if attempt.vassal in checker.deprived:
+        if attempt in checker.deprived:
             seconds = min(seconds, patience)
         if checker.at - latest >= seconds * 1e9 and self.is_fresh(attempt):
             self._prove(attempt)
