@@ -45,7 +45,10 @@ def listened_at(address: str) -> bool:
 def socket_at(address: str) -> int | None:
     """The number of the socket that listens there; no two have the same."""
     if ":" in address and not address.startswith(("/", "@")):
-        port = f":{int(address.rpartition(':')[2]):04X}"
+        host, _, number = address.rpartition(":")
+        port = f":{int(number):04X}"
+        if host.count(".") == 3:  # two vassals may have one port, each at an address of its own
+            port = socket.inet_aton(host)[::-1].hex().upper() + port
         tables = [Path(f"/proc/net/{name}").read_text() for name in ("tcp", "tcp6")]
         rows = [line.split() for table in tables for line in table.splitlines()[1:]]
         listening = (int(row[9]) for row in rows if row[1].endswith(port) and row[3] == "0A")
