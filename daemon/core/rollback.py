@@ -45,6 +45,10 @@ def note_change(fleet: Fleet, vassal: Vassal, event: Event) -> None:
     if not vassal.wanted or vassal.monitor != event.monitor:
         vassal.good = None  # it comes back as a new one, or from another source
         return
+    good = vassal.good
+    if good is not None and good.spec is None:  # the usual case
+        vassal.good = Good(vassal.spec, vassal.bound)
+        return
     trial.note_time(fleet, vassal, event)
     good = vassal.good
     if good is not None and not good.failures and _accepts(vassal):
@@ -60,13 +64,13 @@ def note_change(fleet: Fleet, vassal: Vassal, event: Event) -> None:
 def _starts(vassal: Vassal) -> bool:
     """Whether it starts or reloads with its wanted spec."""
     starts = vassal.phase in ("starting", "ready", "reloading") and not vassal.is_open
-    return starts and vassal.running == vassal.spec
+    return starts and (vassal.running is vassal.spec or vassal.running == vassal.spec)
 
 
 def _accepts(vassal: Vassal) -> bool:
     """Whether it is accepting with its wanted spec."""
     accepts = vassal.phase == "accepting" and not vassal.is_open
-    return accepts and vassal.running == vassal.spec
+    return accepts and (vassal.running is vassal.spec or vassal.running == vassal.spec)
 
 
 def fails(
