@@ -18,7 +18,7 @@ def _load(context: click.Context, parameter: click.Parameter, path: str | None) 
         return None
     from . import from_uwsgi
 
-    return from_uwsgi.load(context, parameter, path)
+    return from_uwsgi.load(context, path)
 
 
 def config_files() -> list[Decorator]:

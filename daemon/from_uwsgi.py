@@ -22,7 +22,7 @@ _RIGHTS_OF_ROOT: Final = ("user", "as_root")
 _GIVEN: Final = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
-def load(context: click.Context, parameter: click.Parameter, path: str) -> Plan | None:
+def load(context: click.Context, path: str) -> Plan | None:
     """Take the config's values as defaults, below the command line and the environment."""
     if context.resilient_parsing:
         return None

@@ -54,8 +54,9 @@ from . import deaths
 from .actions import Action
 from .fleet import UP, Fleet, Phase, Vassal
 from .fold import fold
-from .reloads import awaits_ready
 from .rollout_moves import is_held_back
+from .telling import awaits_ready
+from .trial import is_on_trial
 
 log = logging.getLogger("emperor")
 
@@ -422,7 +423,7 @@ def _of_failures(deploy: Deploy, event: Event, vassal: Vassal | None) -> None:
         deploy.roll_back(event)
         return
     good = None if vassal is None else vassal.good
-    if vassal is None or good is None or good.spec is None or good.untried:
+    if vassal is None or good is None or not is_on_trial(vassal):
         deploy.settled = True
     else:
         deploy.settled = not good.failures if died else vassal.is_open

@@ -45,15 +45,9 @@ def note_change(fleet: Fleet, vassal: Vassal, event: Event) -> None:
     if not vassal.wanted or vassal.monitor != event.monitor:
         vassal.good = None  # it comes back as a new one, or from another source
         return
-    good = vassal.good
-    if good is not None and good.spec is None:  # the usual case
-        vassal.good = Good(vassal.spec, vassal.bound)
-        return
     trial.note_time(fleet, vassal, event)
     good = vassal.good
-    if good is not None and not good.failures and _accepts(vassal):
-        good = Good()
-    if good is not None and good.spec is None:
+    if good is not None and (good.spec is None or (not good.failures and _accepts(vassal))):
         vassal.good = Good(vassal.spec, vassal.bound)
     elif good is not None and good.failures:
         vassal.good = Good(good.spec, good.bound)
@@ -63,14 +57,18 @@ def note_change(fleet: Fleet, vassal: Vassal, event: Event) -> None:
 
 def _starts(vassal: Vassal) -> bool:
     """Whether it starts or reloads with its wanted spec."""
-    starts = vassal.phase in ("starting", "ready", "reloading") and not vassal.is_open
-    return starts and (vassal.running is vassal.spec or vassal.running == vassal.spec)
+    return vassal.phase in ("starting", "ready", "reloading") and _runs_wanted(vassal)
 
 
 def _accepts(vassal: Vassal) -> bool:
     """Whether it is accepting with its wanted spec."""
-    accepts = vassal.phase == "accepting" and not vassal.is_open
-    return accepts and (vassal.running is vassal.spec or vassal.running == vassal.spec)
+    return vassal.phase == "accepting" and _runs_wanted(vassal)
+
+
+def _runs_wanted(vassal: Vassal) -> bool:
+    """Whether its process has its wanted spec, and that may run."""
+    same = vassal.running is vassal.spec or vassal.running == vassal.spec
+    return same and not vassal.is_open
 
 
 def fails(
