@@ -34,18 +34,12 @@ def take_lock(path: str) -> int:
     try:
         _lock_exclusively(lock, path)
         os.ftruncate(lock, 0)
-        _write(lock, f"{os.getpid()}\n".encode())
+        with open(lock, "wb", closefd=False) as file:  # a write may be cut short
+            file.write(f"{os.getpid()}\n".encode())
     except BaseException:
         os.close(lock)
         raise
     return lock
-
-
-def _write(file: int, text: bytes) -> None:
-    """Write all of a text at the beginning. A write may be cut short, and leave another pid."""
-    done = 0
-    while done < len(text):
-        done += os.pwrite(file, text[done:], done)
 
 
 def take_file(path: str) -> int:
