@@ -41,6 +41,7 @@ class Watching:
         self.contents: dict[str, bytes | None] = {}  # the last content given of each vassal
         self.refused: dict[str, str] = {}
         self._news = trio.Event()
+        self._busy = trio.Lock()
 
     async def tell(self, *observations: Observation) -> None:
         """Take observations in."""
@@ -50,7 +51,14 @@ class Watching:
             self._apply(each)
         self._news.set()
         self._news = trio.Event()
-        await trio.lowlevel.checkpoint()
+        async with self._busy:
+            await trio.lowlevel.checkpoint()
+
+    @asynccontextmanager
+    async def busy(self) -> AsyncIterator[None]:
+        """In this block no call of ``tell`` returns, as when the daemon is busy."""
+        async with self._busy:
+            yield
 
     def _apply(self, each: Observation) -> None:
         if isinstance(each, Listing):

@@ -22,7 +22,6 @@ class AmqpRow(Row):
     checked = "  reached; it announces its vassals, so there is nothing to read beforehand"
     removal = "vassal_destroyed"
     tells_all = True
-    most_goes = 100
     padding = 2000
     most_memory = 100
     silent_at_read = "it gives no sign of life"

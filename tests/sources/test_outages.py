@@ -193,10 +193,12 @@ async def test_a_flood_is_told_in_few_goes(row: Row) -> None:
     async with watching(row.monitor(SELDOM, 20)) as watch:
         await watch.until(lambda: len(watch.seen) == NAMES)
         before = watch.calls
-        await trio.to_thread.run_sync(row.change, changes)
+        # A monitor may be as fast as the changes come; a busy daemon always lets them gather.
+        async with watch.busy():
+            await trio.to_thread.run_sync(row.change, changes)
         for name, content in changes[-NAMES:]:
             await watch.shows(name, content)
         # A flood is read as a whole, again and again, and not once for each change.
-        assert watch.calls - before < row.most_goes
+        assert watch.calls - before < CHANGES / 10
         touched = [each for each in watch.told if isinstance(each, Touched)]
         assert not row.tells_all or len(touched) == NAMES + CHANGES

@@ -28,3 +28,13 @@ def sockets(pid: int) -> int:
     Files do not count: a daemon opens those of logs, and locks their directory, from time to time.
     """
     return sum(target.startswith("socket:") for _, target in descriptors(pid))
+
+
+def has_open(pid: int, count: int) -> bool:
+    """Whether a process has so many descriptors open."""
+    return len(descriptors(pid)) == count
+
+
+def holds(pid: int, numbers: set[int]) -> bool:
+    """Whether these are the open descriptors of a process."""
+    return {number for number, _ in descriptors(pid)} == numbers

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support import processes
+from support.descriptors import has_open
 from support.kept import Emperor
 from support.vassals import SLEEPER, program
 from support.waiting import PATIENCE, until
@@ -145,10 +146,6 @@ def _ended(emperor: Emperor, end: int) -> int:
     return seq
 
 
-def _has(folder: str, count: int) -> bool:
-    return len(os.listdir(folder)) == count
-
-
 def test_vassals_get_nothing_of_it(emperor: Emperor) -> None:
     """Neither descriptors nor words in the environment, from no daemon of a row."""
     for name in ("a.ini", "b.ini"):
@@ -160,7 +157,7 @@ def test_vassals_get_nothing_of_it(emperor: Emperor) -> None:
     for pid in emperor.up("a.ini", "b.ini").values():
         folder = f"/proc/{pid}/fd"
         # The fourth is its end of the control socket. A fifth is a locale that the program reads.
-        emperor.until(partial(_has, folder, 4), "four descriptors")
+        emperor.until(partial(has_open, pid, 4), "four descriptors")
         assert set(os.listdir(folder)) > {"0", "1", "2"}
         assert os.readlink(f"{folder}/0") == "/dev/null"
         environ = processes.environment_of(pid)
