@@ -26,7 +26,7 @@ FILES = [
 
 
 def blocks(node: ast.AST) -> Iterator[ast.AST]:
-    """The statements of a tree, and what else holds statements. An expression holds no definition."""
+    """The statements of a tree, and what else holds some. No expression holds a definition."""
     yield node
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):

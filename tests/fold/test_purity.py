@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterable
+from functools import cache
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Final
@@ -56,6 +57,7 @@ def source(module: str) -> ast.Module:
     return ast.parse(Path(found.origin).read_text())
 
 
+@cache
 def imported(module: str) -> set[str]:
     """Absolute names of all that a module imports, wherever in it."""
     package = module.rpartition(".")[0]
