@@ -33,6 +33,7 @@ async def check(
     no_start: str | None = None,
     no_cgroups: str | None = None,
     shared: str | None = None,
+    services: Sequence[str] = (),
 ) -> int:
     """Print what each source has; 0 if all of it could run, 1 if not.
 
@@ -43,6 +44,7 @@ async def check(
     - ``no_start``: the daemon could not start
     - ``no_cgroups``: vassals would have no cgroups
     - ``shared``: logs are on the journal's file system
+    - ``services``: a pid file or an address for statistics cannot be had
     """
     flaws = len(left_out)
     if no_start is not None:
@@ -53,6 +55,9 @@ async def check(
             _say(f"warning: {line}")
     if no_cgroups is not None:
         _say(f"vassals would run without cgroups: {no_cgroups}")
+        flaws += 1
+    for line in services:
+        _say(line)
         flaws += 1
     for line in left_out:
         _say(f"left out: {line}")

@@ -61,8 +61,9 @@ from .loop.stored_deploys import followed
 from .loop.systemd import Notifier
 from .migrate_options import migrate
 from .options import Command, options, policy
+from .services import Services, flaws
 from .startup import previous_end
-from .startup.identity import short
+from .startup.identity import Holder, short
 from .startup.opening import Opened, Opening
 from .witness import settings as witness_settings
 
@@ -149,6 +150,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         )
         former = previous_end.of(journal, fleet, keeper, clock.now())
         started = _started(decided, monitors, names, clock, former)
+        services = Services(chosen, keeper)
         procfs.become_subreaper()
         attempts = _cgroups(chosen["cgroup"])
         attempts.move_in(os.getppid() if keeper.alive else None)
@@ -175,11 +177,19 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             chosen["control_group"],
         )
         reserved.urgent = lambda: shell.signals.leaving
-        _work(shell, monitors)
+        _work(shell, monitors, services)
         if not shell.handover.renewing:
             _tidy_up(host, attempts)
+    _leave(shell, services, holder, control_path)
+
+
+def _leave(shell: Shell, services: Services, holder: Holder, control_path: str) -> None:
+    """The last steps of a daemon: what a next one or a successor has is left as it is."""
+    if shell.handover.renewing and not shell.handover.succeeded:
+        sys.exit(RENEW)
+    services.end()
     if shell.handover.renewing:
-        sys.exit(0 if shell.handover.succeeded else RENEW)
+        sys.exit(0)
     holder.forget()
     with contextlib.suppress(OSError):
         os.unlink(control_path)
@@ -243,7 +253,10 @@ def _check(
         keeper.passing()
         flaw = _without_cgroups(chosen["cgroup"])
         shared = _shares_disk(chosen, decided)
-        sys.exit(trio.run(check, monitors, decided, left_out, as_root, no_start, flaw, shared))
+        more = [*flaws(chosen)]
+        sys.exit(
+            trio.run(check, monitors, decided, left_out, as_root, no_start, flaw, shared, more)
+        )
 
 
 def _make_sure(
@@ -344,11 +357,11 @@ def _reserved(chosen: dict[str, Any], journal: Journal) -> Reserved:
     return Reserved(journal, reserve)
 
 
-def _work(shell: Shell, monitors: list[Monitor]) -> None:
+def _work(shell: Shell, monitors: list[Monitor], services: Services) -> None:
     """Run the loop to its end. Exits if it cannot go on."""
     refused: OSError | None = None
     try:
-        trio.run(shell.run, monitors)
+        trio.run(_attend, shell, monitors, services)
     except* Abandoned as abandoned:
         daemon_log.complain(str(abandoned.exceptions[0]))
         # At once, and so without closing the journal: its disk may hang.
@@ -360,6 +373,14 @@ def _work(shell: Shell, monitors: list[Monitor]) -> None:
     if refused is not None:
         log.error("left, for the next daemon to go on: %s", failures.describe(refused))
         sys.exit(FAILED)
+
+
+async def _attend(shell: Shell, monitors: list[Monitor], services: Services) -> None:
+    services.begin()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(services.run, shell.view)
+        await shell.run(monitors)
+        nursery.cancel_scope.cancel()
 
 
 def _shares_disk(chosen: dict[str, Any], decided: Policy) -> str | None:

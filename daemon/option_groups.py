@@ -39,6 +39,7 @@ from .keeper import stdio
 from .migrate_options import migrating, required
 from .option_kinds import Decorator, Monitors, option
 from .rollout_options import rollouts
+from .service_options import services
 
 EMPEROR: Final = "--emperor"
 _DEFAULTS: Final = Policy()
@@ -474,6 +475,7 @@ def every() -> list[Decorator]:
         *configs(),
         *logs(),
         *record(),
+        *services(),
         *migrating(),
         *run(),
     ]

@@ -95,6 +95,10 @@ ROWS: Final = (
     _taken(Kind.MANY, "vassals-inherit-before", "vassals-inherit-before"),
     _taken(Kind.MANY, "vassals-include-before", "vassals-include-before"),
     _taken(Kind.MANY, "vassal-set", "vassals-set", "vassal-set"),
+    _taken(
+        Kind.MANY, "pidfile",
+        "emperor-pidfile", "pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2",
+    ),
     _taken(Kind.USER, "user", "uid", "gid", "immediate-uid", "immediate-gid"),
     _taken(Kind.DIRECTORY, "where relative monitors begin", "chdir"),
     _taken(Kind.VARIABLE, "the environment of vassals", "env"),
@@ -123,10 +127,6 @@ ROWS: Final = (
         "rawrouter-*", "sslrouter-*", "chmod-socket", "chown-socket", "subscription-*",
     ),
     _warned("add the user to the group: a user has the groups of its account", "add-gid"),
-    _warned(
-        "no pid file is written: 'emperor-ctl status' has the pid, and the unit needs none",
-        "emperor-pidfile", "pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2",
-    ),
     _warned(
         "there is no stats server: use 'emperor-ctl list --json'",
         "emperor-stats", "emperor-stats-server", "stats", "stats-server", "stats-*",

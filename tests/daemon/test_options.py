@@ -25,6 +25,9 @@ OTHER_NAMES = {
     "emperor-on-demand-ext": "on-demand-extension",
     "emperor-on-demand-dir": "on-demand-directory",
     "vassals-set": "vassal-set",
+    "pidfile2": "pidfile",
+    "safe-pidfile": "pidfile",
+    "safe-pidfile2": "pidfile",
 }
 
 

@@ -61,6 +61,7 @@ VALUES: dict[str, tuple[str | None, Any]] = {
     "witness": ("/w", "/w"),
     "witness-every": ("500", (None, 500)),
     "witness-key": ("/k", "/k"),
+    "pidfile": ("/p", ("/p",)),
 }
 
 
