@@ -1,8 +1,8 @@
 """Opens the addresses that a change of a running vassal adds, before the vassal is stopped."""
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 
-from ...journal.events import Spec
 from ...journal.service_events import ListenOpened, ListenRefused
 from ..core.draft import Draft
 from ..core.fleet import Vassal
@@ -24,14 +24,16 @@ class AddressChanges:
         """Open them, and report what came of it. Returns at once."""
         assert vassal.opening is not None
         running = addresses(vassal.running)
-        task = partial(self._open, vassal.name, vassal.opening, vassal.aim, running)
-        self._tasks.nursery.start_soon(task)
+        # An order to close them may be carried out before the task begins.
+        given_back = self._sockets.given_back(vassal.name)
+        opening = partial(self._sockets.open, vassal.name, vassal.aim, running, given_back)
+        self._tasks.nursery.start_soon(self._open, vassal.name, vassal.opening, opening)
 
-    async def _open(self, name: str, change: int, spec: Spec, running: tuple[str, ...]) -> None:
+    async def _open(self, name: str, change: int, opening: Callable[[], Awaitable[None]]) -> None:
         with self._tasks.confined(name, "listen"):
             body: ListenOpened | ListenRefused = ListenOpened(change=change)
             try:
-                await self._sockets.open(name, spec, running)
+                await opening()
             except CannotListen as error:
                 body = ListenRefused(change=change, reason=str(error))
             kind = "listen_opened" if isinstance(body, ListenOpened) else "listen_refused"

@@ -80,12 +80,21 @@ class KeptSockets:
             raise OSError(errno.ENOTCONN, f"its socket {shown(missing[0])} is not there")
         return [held[each] for each in wanted]
 
-    async def open(self, vassal: str, spec: Spec, also: Collection[str] = ()) -> None:
+    def given_back(self, vassal: str) -> int:
+        """How often the sockets of a vassal were given back."""
+        return self._given_back.get(vassal, 0)
+
+    async def open(
+        self, vassal: str, spec: Spec, also: Collection[str] = (), given_back: int | None = None
+    ) -> None:
         """Listen at the addresses of a spec, and close others but those that are in ``also``.
 
+        ``given_back`` is how often its sockets had been given back when this was ordered. Where
+        that was done once more, nothing is opened: no later order would close it.
         Raises CannotListen. Then all is as it was.
         """
         wanted = addresses(spec)
+        before = self.given_back(vassal) if given_back is None else given_back
         if not wanted and vassal not in self._by_vassal:
             return
         async with self._turns.setdefault(vassal, trio.Lock()):
@@ -93,30 +102,32 @@ class KeptSockets:
             made: list[Listener] = []
             try:
                 for address in wanted:
-                    await self._open(vassal, address, how, made)
+                    await self._open(vassal, address, how, made, before)
             except BaseException:
                 for listener in made:
-                    self._close(listener)
-                    self._remove(listener)
+                    if listener in self.held(vassal):
+                        self._close(listener)
+                        self._remove(listener)
                 raise
             for address, listener in list(self._by_vassal.get(vassal, {}).items()):
                 if address not in wanted and address not in also:
                     self._close(listener)
                     self._remove(listener)
 
-    async def _open(self, vassal: str, address: str, how: Terms, made: list[Listener]) -> None:
+    async def _open(
+        self, vassal: str, address: str, how: Terms, made: list[Listener], before: int
+    ) -> None:
         """Listen at one address; what listens there already goes on. Raises CannotListen."""
+        self._check_wanted(vassal, address, before)
         _check_port(address, self._policy())
         known = self._by_vassal.get(vassal, {}).get(address) or self._take_back(vassal, address)
         if known is None:
             socket_limits.check(address, how.user, self.all())
         held = [each for each in (*self.all(), *self._others()) if each is not known]
         opening = Opening(vassal, address, how, known, tuple(held))
-        before = self._given_back.get(vassal, 0)
         try:
             await run_opening(self._threads, opening)
-            if self._given_back.get(vassal, 0) != before:
-                raise CannotListen(f"{shown(address)} was given back meanwhile", "busy")
+            self._check_wanted(vassal, address, before)
         except BaseException:
             opening.abandon()
             raise
@@ -140,6 +151,11 @@ class KeptSockets:
             about["user"] = how.user
         self._keeper.keep(_kept_name(vassal, address), [listening.fileno()], about)
 
+    def _check_wanted(self, vassal: str, address: str, before: int) -> None:
+        """Raise CannotListen if its sockets were given back once more than ``before``."""
+        if self.given_back(vassal) != before:
+            raise CannotListen(f"{shown(address)} was given back meanwhile", "busy")
+
     def _take_back(self, vassal: str, address: str) -> Listener | None:
         """Go on with the socket that was set aside as a journal was lost, if there is one."""
         name = _kept_name(vassal, address)
@@ -154,7 +170,7 @@ class KeptSockets:
 
     def give_back(self, vassal: str) -> None:
         """Close all sockets of a vassal, at once: another one may be about to have the address."""
-        self._given_back[vassal] = self._given_back.get(vassal, 0) + 1
+        self._given_back[vassal] = self.given_back(vassal) + 1
         for listener in list(self._by_vassal.get(vassal, {}).values()):
             self._close(listener)
             self._remove(listener)

@@ -1,5 +1,6 @@
 """The addresses on demand of the simulated machine, as one daemon holds them."""
 
+from collections import Counter
 from collections.abc import Callable
 
 import trio
@@ -7,10 +8,7 @@ from emperord.daemon.core.draft import Draft
 from emperord.daemon.core.fleet import Fleet, Vassal
 from emperord.daemon.core.inputs import HostEvent
 from emperord.daemon.core.listening import addresses
-from emperord.journal.events import (
-    Empty,
-    ListenFailed,
-)
+from emperord.journal.events import Empty, ListenFailed, Spec
 from emperord.journal.service_events import ListenOpened, ListenRefused
 
 from .machine import Machine
@@ -22,6 +20,7 @@ class Addresses(Mailbox):
 
     _machine: Machine
     _awaited: set[str]  # vassals whose first client is waited for
+    _given_back: Counter[str]  # how often each vassal's addresses were closed
 
     _nursery: trio.Nursery | None
     _pause: Callable[[], float]
@@ -29,7 +28,8 @@ class Addresses(Mailbox):
     def _listen(self, vassal: Vassal) -> None:
         if vassal.opening is not None:
             assert self._nursery is not None
-            self._nursery.start_soon(self._open, vassal.name, vassal.opening, addresses(vassal.aim))
+            given_back = self._given_back[vassal.name]
+            self._nursery.start_soon(self._open, vassal, vassal.opening, vassal.aim, given_back)
             return
         spec = vassal.running
         if spec is None or spec.socket is None:
@@ -43,10 +43,14 @@ class Addresses(Mailbox):
         self._awaited.add(name)
         self.knock(name)
 
-    async def _open(self, name: str, change: int, wanted: tuple[str, ...]) -> None:
-        """Open the addresses of a change, and tell what came of it."""
+    async def _open(self, vassal: Vassal, change: int, spec: Spec, given_back: int) -> None:
+        """Open the addresses of a change, and tell what came of it.
+
+        ``given_back`` is how often they had been given back when this was ordered.
+        """
         await trio.sleep(20 * self._pause())
-        if self.open_all(name, wanted):
+        name = vassal.name
+        if self._given_back[name] == given_back and self.open_all(name, addresses(spec)):
             draft = Draft("listen_opened", ListenOpened(change=change), None, name)
         else:
             refused = ListenRefused(change=change, reason="cannot be listened at")
@@ -104,6 +108,7 @@ class Addresses(Mailbox):
             self._say(HostEvent(Draft("connection_waiting", Empty(), None, name)))
 
     def _close_address(self, name: str) -> None:
+        self._given_back[name] += 1
         self._awaited.discard(name)
         self._machine.opened.pop(name, None)
         self._machine.listening.pop(name, None)

@@ -7,6 +7,7 @@ before it was handed over counts once. Everything takes some virtual time, and b
 things the daemon may be killed.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -84,6 +85,7 @@ class SimulatedHost(Addresses, Preflights, Looks, Nothing):
         self._held: dict[Key, Process] = {}
         self._waiting: dict[Key, list[tuple[Action, Spec | None]]] = {}
         self._awaited: set[str] = set()  # vassals whose first client is waited for
+        self._given_back: Counter[str] = Counter()  # how often each address was closed
         self._checks: dict[str, trio.CancelScope] = {}
         self._sick: set[Key] = set()
         self._said: dict[News, None] = {}

@@ -55,6 +55,8 @@ class Services:
         checker, vassal = self._checker, attempt.vassal
         if vassal in checker.wanted and vassal not in checker.held:
             added = self._listen_of(vassal) - self._has.get(attempt, set())
+            if checker.rollouts.may_turn(vassal):
+                added &= _listen_of(checker.wanted[vassal].get("settings", {}))
             opened = not added or unready or kind in _COSTS_IT
             must(opened, OPENS, f"{attempt}: {do} before {added} by {kind}")
         if unready and not late:
@@ -68,4 +70,8 @@ class Services:
 
     def _listen_of(self, vassal: str) -> set[str]:
         """The addresses that are to be kept for it."""
-        return set(filter(None, self._settings(vassal).get("listen", "").split(", ")))
+        return _listen_of(self._settings(vassal))
+
+
+def _listen_of(settings: dict[str, str]) -> set[str]:
+    return set(filter(None, settings.get("listen", "").split(", ")))
