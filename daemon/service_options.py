@@ -2,13 +2,17 @@
 
 from typing import Any, Final
 
+import click
+
+from .control import stats
+from .host.listen_address import CannotListen
 from .option_kinds import Decorator, option
 
 _MANY: Final[dict[str, Any]] = {"multiple": True}
 
 
 def services() -> list[Decorator]:
-    """The pid file."""
+    """The pid file, and the server of statistics."""
     return [
         option(
             "--pidfile",
@@ -20,4 +24,22 @@ def services() -> list[Decorator]:
             help="Write the pid that takes signals to this file: the keeper's. It is removed at the"
             " end. Repeatable.",
         ),
+        option(
+            "--stats",
+            "--stats-server",
+            **_MANY,
+            type=_address,
+            metavar="ADDRESS",
+            help="Write a JSON document, as uWSGI's emperor-stats, to each client that connects"
+            " to PATH, @NAME, HOST:PORT, or :PORT on 127.0.0.1. Repeatable.",
+        ),
     ]
+
+
+def _address(text: str) -> str:
+    """An address at which the daemon can listen."""
+    try:
+        stats.place(text)
+    except CannotListen as wrong:
+        raise click.BadParameter(str(wrong)) from None
+    return text

@@ -99,6 +99,9 @@ ROWS: Final = (
         Kind.MANY, "pidfile",
         "emperor-pidfile", "pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2",
     ),
+    _taken(
+        Kind.MANY, "stats", "emperor-stats", "emperor-stats-server", "stats", "stats-server"
+    ),
     _taken(Kind.USER, "user", "uid", "gid", "immediate-uid", "immediate-gid"),
     _taken(Kind.DIRECTORY, "where relative monitors begin", "chdir"),
     _taken(Kind.VARIABLE, "the environment of vassals", "env"),
@@ -128,8 +131,7 @@ ROWS: Final = (
     ),
     _warned("add the user to the group: a user has the groups of its account", "add-gid"),
     _warned(
-        "there is no stats server: use 'emperor-ctl list --json'",
-        "emperor-stats", "emperor-stats-server", "stats", "stats-server", "stats-*",
+        "the document comes as it is, without a header of HTTP, and is pushed nowhere", "stats-*"
     ),
     _warned(
         "the daemon logs to standard error, as with StandardError=append:PATH in the unit; each"

@@ -28,6 +28,7 @@ OTHER_NAMES = {
     "pidfile2": "pidfile",
     "safe-pidfile": "pidfile",
     "safe-pidfile2": "pidfile",
+    "stats-server": "stats",
 }
 
 

@@ -18,7 +18,7 @@ OPTIONS = {
     "master": "true",
     "env": "FROM_EMPEROR=yes",
     "vassal-set": "greeting=hello",
-    "stats": "/run/stats.sock",
+    "master-fifo": "/run/fifo",
     "vacuum": "true",
 }
 
@@ -51,9 +51,9 @@ def test_a_config_of_each_format_starts_its_vassals(
     (line,) = (
         number
         for number, text in enumerate(Path(path).read_text().splitlines(), 1)
-        if "stats" in text
+        if "fifo" in text
     )
-    assert f"--from: {path}:{line}: stats = /run/stats.sock: there is no stats" in daemon.log()
+    assert f"--from: {path}:{line}: master-fifo = /run/fifo: use emperor-ctl" in daemon.log()
     assert daemon.log().count(f"--from: {path}:") == 1  # needless options are not told
     daemon.stop()
 
