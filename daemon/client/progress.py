@@ -108,15 +108,7 @@ class Bar:
             TimeElapsedColumn,
         )
 
-        class CursorConsole(Console):
-            """Leaves the cursor where it is: a command that is killed could not show it again."""
-
-            def show_cursor(self, show: bool = True) -> bool:
-                return False
-
-        console = CursorConsole(
-            file=sys.stdout, no_color=not terminal.is_coloured(), force_terminal=True
-        )
+        console = Console(file=sys.stdout, no_color=not terminal.is_coloured(), force_terminal=True)
         columns = (
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
             TimeElapsedColumn(),

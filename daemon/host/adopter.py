@@ -14,7 +14,7 @@ from ..core.draft import Draft
 from ..core.fleet import Fleet, Vassal
 from ..core.listening import addresses
 from ..keeper.refusals import about_no_vassal
-from . import adoption, held_sockets, notify_socket, recovery, threads, unjournaled
+from . import adoption, held_sockets, notify_socket, reclaimed, recovery, threads, unjournaled
 from .context import HostContext
 from .listeners import Listeners
 from .mailbox import Mailbox
@@ -77,6 +77,7 @@ class Adopter:
         found = [survivor.draft() for survivor in adopted]
         found += [recovery.death(vassal, known) for vassal in gone]
         await self._inherit(fleet.vassals.values())
+        await self._reclaim(adopted)
         await self._find_unjournaled({survivor.pid for survivor in adopted}, time_of)
         return found
 
@@ -115,6 +116,18 @@ class Adopter:
                 if vassal.running is not None and vassal.running.socket is not None
             }
         )
+
+    async def _reclaim(self, adopted: Iterable[Survivor]) -> None:
+        """Copy kept sockets from the processes that have them where no keeper did."""
+        for vassal in (each.vassal for each in adopted if each.vassal.sockets):
+            process = self._processes.get(vassal.name, vassal.attempt)
+            if process is None:
+                continue
+            held = [each.address for each in self._kept_sockets.held(vassal.name)]
+            with self._tasks.confined(vassal.name, "reclaim"):
+                look = partial(reclaimed.find, process, held, tyrant=vassal.own_user)
+                for listener in await threads.run_sync(look):
+                    self._kept_sockets.reclaim(listener)
 
     async def _find_unjournaled(self, adopted: set[int], time_of: Callable[[int], int]) -> None:
         """Find processes that the journal does not know; close and end the rest."""

@@ -72,7 +72,9 @@ class Controller:
             process.reload_pending = True
             self._tasks.start("reload", process, self._reload)
         elif action.do == "stop":
-            self._stop(process, graceful=self._policy().graceful_shutdown)
+            # New clients wait at a kept socket, so those that were accepted can be answered.
+            kept = "listen" in process.spec.settings
+            self._stop(process, graceful=kept or self._policy().graceful_shutdown)
         elif action.do == "retire":
             self._stop(process, graceful=True)
         elif action.do == "kill":

@@ -144,12 +144,17 @@ class KeptSockets:
             )
         listening, file = opening.made
         listener = Listener(vassal, address, listening, file, how)
-        self._by_vassal.setdefault(vassal, {})[address] = listener
+        self._hold(listener, how.user)
         made.append(listener)
-        about: dict[str, Any] = {"address": address, "file": file}
-        if how.user is not None:
-            about["user"] = how.user
-        self._keeper.keep(_kept_name(vassal, address), [listening.fileno()], about)
+
+    def _hold(self, listener: Listener, user: int | None) -> None:
+        """Have it, and give the keeper a copy."""
+        vassal, address = listener.vassal, listener.address
+        self._by_vassal.setdefault(vassal, {})[address] = listener
+        about: dict[str, Any] = {"address": address, "file": listener.file}
+        if user is not None:
+            about["user"] = user
+        self._keeper.keep(_kept_name(vassal, address), [listener.socket.fileno()], about)
 
     def _check_wanted(self, vassal: str, address: str, before: int) -> None:
         """Raise CannotListen if its sockets were given back once more than ``before``."""
@@ -201,6 +206,10 @@ class KeptSockets:
                 unwanted.append(listener)
         for listener in unwanted:
             await self._unlink(listener)
+
+    def reclaim(self, listener: Listener) -> None:
+        """Go on with a socket that only the vassal's process still had."""
+        self._hold(listener, listener.user)
 
     def close(self) -> None:
         """Close our copies. Vassals and the keeper have their own."""

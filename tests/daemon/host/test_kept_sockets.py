@@ -122,6 +122,29 @@ def test_clients_of_a_dead_program_wait_for_the_next(daemon: Daemon, tmp_path: P
     daemon.stop()
 
 
+def test_a_socket_that_only_the_program_has_is_copied_from_it(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    """As keeper and daemon have both died: here there is no keeper, so the daemon alone dies."""
+    addresses = (tcp(), str(tmp_path / "a.sock"), f"@{tmp_path}")
+    (daemon.vassals / "a.ini").write_text(server(tmp_path, "one", *addresses))
+    daemon.start()
+    pid = daemon.phase("a.ini", "ready").pid or 0
+    assert {clients.ask(each) for each in addresses} == {"one"}
+    daemon.kill()
+    daemon.start()
+    assert daemon.phase("a.ini", "ready").pid == pid
+    os.kill(pid, signal.SIGSTOP)
+    with ExitStack() as stack:
+        waiting = [stack.enter_context(clients.dial(each)) for each in addresses]
+        processes.kill(pid)
+        assert {clients.finish(each) for each in waiting} == {"one"}
+    (daemon.vassals / "a.ini").unlink()
+    daemon.gone("a.ini")
+    daemon.until(lambda: not os.path.exists(addresses[1]), "its file is gone")
+    daemon.stop()
+
+
 def test_an_address_that_another_program_has_costs_no_service(
     daemon: Daemon, tmp_path: Path
 ) -> None:
@@ -215,6 +238,38 @@ def test_uwsgi_has_it_as_fd_3(daemon: Daemon) -> None:
     assert daemon.pid_of("a.ini") == pid
     assert "File exists" not in daemon.vassal_log("a.ini")
     daemon.stop()
+
+
+# Its first request waits until it is let go.
+WAITS = """
+import os
+def application(environ, start_response):
+    open(os.environ["SAYS"] + ".taken", "w").close()
+    open(os.environ["SAYS"]).close()
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [b'"answered"']
+"""
+
+
+def test_a_restart_of_uwsgi_answers_what_it_has_accepted(
+    make_emperor: MakeEmperor, tmp_path: Path
+) -> None:
+    emperor = make_emperor(keeper=False)
+    app, gate = Application(emperor.vassals, WAITS), tmp_path / "gate"
+    os.mkfifo(gate)
+    config = app.config(str(gate), http_socket="fd://3")
+    emperor.put("a.ini", f"{config}[emperor]\nlisten = 127.0.0.1:{app.port}\n")
+    emperor.start()
+    emperor.phase("a.ini", "accepting")
+    with clients.dial(f"127.0.0.1:{app.port}") as client:
+        client.sendall(clients.REQUEST)
+        emperor.until(Path(f"{gate}.taken").exists, "the request is taken")
+        assert emperor.ctl("restart", "--no-wait", "a.ini").returncode == 0
+        emperor.phase("a.ini", "stopping")
+        with gate.open("w"):
+            assert clients.answer(client) == "answered"
+    emperor.event("exited", "a.ini")
+    emperor.stop()
 
 
 # In tyrant mode
