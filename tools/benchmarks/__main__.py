@@ -16,6 +16,7 @@ import journals
 import neighbours
 import replays
 import sources
+from dropped import measure
 from measuring import BENCHES
 
 # Each has put its own into BENCHES.
@@ -23,6 +24,8 @@ FILES = (sources, fleets, journals, neighbours, replays, floors, deploys, answer
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["--requests"]:
+        sys.exit(measure.main(sys.argv[2:]))
     names = sys.argv[1:] or list(BENCHES)
     if unknown := set(names) - set(BENCHES):
         sys.exit(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")

@@ -1,0 +1,143 @@
+"""A whole emperor, keeper included, with one server in each variant, and what happens to it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .servers import APP, MISSING, VARIANTS, Config
+
+PATIENCE = 90.0
+TRIES = 0.05
+
+
+class Emperor:
+    """``emperor`` on ``folder/vassals``, and a vassal for each port."""
+
+    def __init__(self, folder: Path, config: Config, ports: dict[str, int]) -> None:
+        self._folder, self._config = folder, config
+        self._ports = ports  # by the variant
+        self.names = {variant: f"v{VARIANTS.index(variant)}.ini" for variant in ports}
+        self._vassals = folder / "vassals"
+        self._journal = folder / "journal.db"
+        self._vassals.mkdir()
+        (folder / "app.py").write_text(APP)
+        self.deploy("app")
+        self._keeper: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "emperord", "--journal", str(self._journal)]
+        options = ["--throttle", "500ms", "--as-root", "--required-heartbeat", "600"]
+        with (self._folder / "log").open("ab") as log:
+            self._keeper = subprocess.Popen(
+                [*command, *options, str(self._vassals)], stdout=log, stderr=log
+            )
+
+    def stop(self) -> None:
+        if self._keeper is not None:
+            self._keeper.terminate()
+            self._keeper.wait(PATIENCE)
+
+    def deploy(self, module: str) -> None:
+        """Write each vassal's config; a module that is not there is a deploy that fails."""
+        for variant, port in self._ports.items():
+            text = self._config(self._folder, port, variant, module)
+            (self._vassals / self.names[variant]).write_text(text)
+
+    def ctl(self, *words: str) -> str:
+        command = [sys.executable, "-m", "emperord", "ctl", "--control", f"{self._journal}.sock"]
+        done = subprocess.run(
+            [*command, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            check=False,
+        )  # fmt: skip
+        return done.stdout if done.returncode in (0, 3) else ""
+
+    def vassals(self) -> dict[str, dict[str, Any]]:
+        """The fleet; empty where no daemon answers."""
+        text = self.ctl("list", "--json")
+        return {each["name"]: each for each in json.loads(text)["vassals"]} if text else {}
+
+    def settled(self, is_it: Callable[[dict[str, dict[str, Any]]], bool]) -> None:
+        """Wait until the fleet is up, nothing is due, and a condition holds."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            fleet = self.vassals()
+            up = [v for v in fleet.values() if v["phase"] in ("ready", "accepting") and not v["due"]
+                  and v["config"] == v["running"] and not v.get("candidate")]  # fmt: skip
+            if len(up) == len(self._ports) and is_it(fleet):
+                return
+            if time.monotonic() > end:
+                raise SystemExit(f"it did not come up: {fleet}\n{self.log()}")
+            time.sleep(TRIES)
+
+    def log(self) -> str:
+        logs = sorted(self._folder.glob("journal.db.logs/*.log"))
+        texts = [
+            f"{path.name}:\n{path.read_text()[-1500:]}" for path in (self._folder / "log", *logs)
+        ]
+        return "\n".join(texts)
+
+    # Events
+
+    def daemon_pid(self) -> int:
+        return int(Path(f"{self._journal}.lock").read_text())
+
+    def touch(self) -> None:
+        for name in self.names.values():
+            os.utime(self._vassals / name)
+
+    def stop_and_start(self) -> None:
+        self.ctl("stop", *self.names.values())
+        self.ctl("start", *self.names.values())
+
+    def restart(self) -> None:
+        self.ctl("restart", *self.names.values())
+
+    def kill_vassals(self) -> None:
+        for vassal in self.vassals().values():
+            os.kill(vassal["pid"], signal.SIGKILL)
+
+    def kill_daemon(self) -> None:
+        os.kill(self.daemon_pid(), signal.SIGKILL)
+
+    def kill_keeper(self) -> None:
+        """Kill it, and start the next one as systemd does."""
+        assert self._keeper is not None
+        self._keeper.kill()
+        self._keeper.wait()
+        self.start()
+
+    def kill_both(self) -> None:
+        assert self._keeper is not None
+        daemon = self.daemon_pid()
+        self._keeper.kill()
+        os.kill(daemon, signal.SIGKILL)
+        self._keeper.wait()
+        self.start()
+
+    def upgrade(self) -> None:
+        self.ctl("upgrade")
+
+    def failed_deploy(self) -> None:
+        """A module that is not there; three seconds later the right one again."""
+        self.deploy(MISSING)
+        time.sleep(3)
+        self.deploy("app")
+
+
+EVENTS: dict[str, tuple[str, Callable[[Emperor], None]]] = {
+    "touch": ("touch", Emperor.touch),
+    "restart": ("restart", Emperor.restart),
+    "stop-start": ("stop and start", Emperor.stop_and_start),
+    "kill-vassal": ("kill -9 of the vassal", Emperor.kill_vassals),
+    "kill-daemon": ("kill -9 of the daemon", Emperor.kill_daemon),
+    "kill-keeper": ("kill -9 of the keeper", Emperor.kill_keeper),
+    "kill-both": ("kill -9 of daemon and keeper", Emperor.kill_both),
+    "upgrade": ("upgrade", Emperor.upgrade),
+    "failed-deploy": ("failed deploy", Emperor.failed_deploy),
+}
