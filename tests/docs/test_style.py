@@ -19,13 +19,11 @@ TREES = (
     "monitors",
     "pyproject.toml",
     "replay",
-    "setup.py",
-    "share",
     "tests",
     "tools",
 )
 PRODUCT = ("daemon", "journal", "monitors", "replay")  # users read texts of these
-SUFFIXES = (".py", ".md", ".service", ".logrotate", ".ldif", ".conf")
+SUFFIXES = (".py", ".md", ".service", ".logrotate", ".ldif")
 
 
 @pytest.mark.parametrize("tree", TREES)
