@@ -48,7 +48,7 @@ from .host.host import Host
 from .host.vassal_log import LogDirectory, keep_former
 from .keeper.arguments import given
 from .keeper.link import KeeperLink
-from .keeper.protocol import RENEW
+from .keeper.protocol import BACKGROUND, FOREGROUND, RENEW
 from .keeper.refusals import refusal
 from .loop import daemon_log, ports, pressure
 from .loop.clock import Clock
@@ -96,13 +96,17 @@ def main(**chosen: Any) -> None:
     """
     if chosen["migrate"]:
         migrate(chosen)
-    daemon_log.set_up(chosen["log_format"])
-    if chosen["from"] is not None:
-        from . import from_uwsgi
-
-        from_uwsgi.enter(chosen["from"])
+    decided = policy(chosen)
+    if os.environ.pop(FOREGROUND, None) and chosen["daemonize"] and not chosen["check"]:
+        sys.exit(BACKGROUND)
+    file = None if chosen["check"] else chosen["log_file"] or chosen["daemonize"]
     try:
-        _run(chosen, policy(chosen))
+        daemon_log.set_up(chosen["log_format"], file)
+        if chosen["from"] is not None:
+            from . import from_uwsgi
+
+            from_uwsgi.enter(chosen["from"])
+        _run(chosen, decided)
     except (JournalError, MonitorURLError, defaults.BadDefaults, OSError) as error:
         daemon_log.complain(_in_words(error))
         sys.exit(CANNOT_START)

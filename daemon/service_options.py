@@ -12,8 +12,23 @@ _MANY: Final[dict[str, Any]] = {"multiple": True}
 
 
 def services() -> list[Decorator]:
-    """The pid file, and the server of statistics."""
+    """The daemon's own log, the background, the pid file, and the server of statistics."""
     return [
+        option(
+            "--log-file",
+            "--logto",
+            "--logto2",
+            metavar="FILE",
+            show_default="standard error",
+            help="Append the daemon's own log to this file. SIGUSR1 has it opened anew.",
+        ),
+        option(
+            "--daemonize",
+            "--daemonize2",
+            metavar="FILE",
+            help="Go to the background once the daemon is in charge, and log to this file, unless"
+            " --log-file names another one. Not under systemd (Type=notify), nor as process 1.",
+        ),
         option(
             "--pidfile",
             "--pidfile2",

@@ -8,6 +8,7 @@ import trio
 
 from .control import stats
 from .keeper.link import KeeperLink
+from .loop import daemon_log
 from .loop.view import View
 from .startup import pid_file
 
@@ -21,8 +22,9 @@ class Services:
         self._addresses = chosen["stats"]
 
     def begin(self) -> None:
-        """Tell which process takes signals."""
+        """Tell which process takes signals. The log has its place."""
         self._pid_files.write()
+        daemon_log.in_charge()
 
     async def run(self, view: View) -> None:
         """Serve until cancelled."""
@@ -43,6 +45,8 @@ class Services:
 def flaws(chosen: Mapping[str, Any]) -> Iterator[str]:
     """Why a service could not work, for ``--check``."""
     if (flaw := pid_file.flaw(chosen["pidfile"])) is not None:
+        yield flaw
+    if (flaw := daemon_log.flaw(chosen["log_file"] or chosen["daemonize"])) is not None:
         yield flaw
     if (flaw := stats.flaw(chosen["stats"])) is not None:
         yield flaw

@@ -58,6 +58,7 @@ _PRIVATE: Final = frozenset(
         CHANNEL,
         stdio.FILE,
         stdio.FORM,
+        stdio.FOLLOWED,
     )
 )
 

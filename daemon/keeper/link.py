@@ -236,7 +236,8 @@ class KeeperLink:
 
     def hear(self) -> None:
         """Signals may be handed on from now. The keeper writes its own lines as we do."""
-        self._outbox.send({"do": "hear", "version": protocol.VERSION, "log": stdio.form()})
+        packet = {"do": "hear", "version": protocol.VERSION, "log": stdio.form()}
+        self._outbox.send({**packet, "file": os.environ.get(stdio.FOLLOWED)})
 
     def passing(self) -> None:
         """No daemon: it prints something, and the keeper ends with its exit code."""

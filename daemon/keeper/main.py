@@ -18,13 +18,13 @@ SQLite, no decisions about vassals.
 - A daemon that ends with RENEW wants a fresh one. The keeper executes itself anew, as the version
   that is installed now, and keeps its children and descriptors. Signals are blocked meanwhile, so
   none is lost or kills it; a version that does not even start is not tried.
+- Where the daemon asks for it, it goes on in the background (``background.py``).
 - A daemon that systemd takes for hung is killed, not the keeper (SIGABRT, see WatchdogSec).
 
 The daemon leads its own session: a Ctrl-C in a terminal reaches the keeper only, and arrives once.
 Nor does the kernel HUP it, which reloads all, when the keeper is killed while it is stopped.
 """
 
-import ctypes
 import functools
 import os
 import resource
@@ -35,7 +35,7 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from . import protocol, renewal, stdio, stop_all
+from . import background, protocol, renewal, stdio, stop_all
 from .arguments import command, concealed, hidden
 from .channel import Channel
 from .dead_child import Leaders
@@ -48,7 +48,6 @@ from .signal_pipe import SignalPipe
 
 CANNOT_START, BAD_USAGE = 3, 2
 _CONGESTED = 0.1  # seconds until the kernel is asked again to take a packet
-_PR_SET_CHILD_SUBREAPER = 36
 _FORWARDED = (
     signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP,
     signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG,
@@ -105,6 +104,7 @@ class Keeper:
         self._hears = False  # the daemon takes signals; before that one would kill it
         self._passing = False  # the daemon prints and ends, and the keeper with its code
         self._waiting: list[int] = []  # signals for it
+        self._background = background.Background()
         self._signal_pipe = SignalPipe()
         self._limits = resource.getrlimit(resource.RLIMIT_NOFILE)
 
@@ -126,7 +126,7 @@ class Keeper:
                 self._signalled(number)
 
     def _prepare(self) -> None:
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        background.become_subreaper()
         for number in _HANDLED:
             signal.signal(number, lambda *_: None)
         state = os.environ.pop(STATE, None)
@@ -160,7 +160,8 @@ class Keeper:
     def _spawn(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         theirs.set_inheritable(True)
-        environment = {**os.environ, **self._secret, protocol.CHANNEL: str(theirs.fileno())}
+        own = {**self._background.variables(), protocol.CHANNEL: str(theirs.fileno())}
+        environment = {**os.environ, **self._secret, **own}
         # systemd names the process that it watches. The daemon will answer the watchdog.
         environment.pop("WATCHDOG_PID", None)
         argv = _daemon_argv(self._arguments)
@@ -180,6 +181,8 @@ class Keeper:
         at = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         pid, self._daemon = self._daemon, 0
         self._channel.close()
+        if self._background.goes(code):
+            return None
         worked, self._hears = self._hears, False
         self._memory.daemon_ended({"pid": pid, "code": code, "signal": number, "at": at}, worked)
         how = f"with code {code}" if number is None else f"by signal {number}"
@@ -296,7 +299,7 @@ class Keeper:
         self._sync = self._sync or do == "sync"
         if do in ("hear", "pass"):
             self._hears, self._passing = True, do == "pass"
-            stdio.choose(packet.get("log"))
+            self._background.settle(packet)
             self._hand_on()
 
     # Executing itself anew
@@ -312,13 +315,9 @@ class Keeper:
             inherited = [state, *(fd for _, fds in self._memory.kept.values() for fd in fds)]
             for number in self._signal_pipe.read():
                 self._signalled(number)
-            told = {
-                "stopping": self._restarts.stopping,
-                "waiting": self._waiting,
-                "nofile": self._limits[0],
-            }
+            told = {"stopping": self._restarts.stopping, "waiting": self._waiting}
             with open(state, "wb", closefd=False) as file:  # a write may be cut short
-                file.write(renewal.written(self._memory, told))
+                file.write(renewal.written(self._memory, {**told, "nofile": self._limits[0]}))
             for descriptor in inherited:
                 os.set_inheritable(descriptor, True)
             environment = {**os.environ, **self._secret, STATE: str(state)}

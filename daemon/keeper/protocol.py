@@ -10,8 +10,9 @@ stay open when it dies; the keeper gives them all to the next daemon.
                        {"do": "died", "pid": P, "start": T, "code": C, "signal": S}
                        {"do": "ack", "pid": P, "start": T}
                        {"do": "sync"}    say "synced" when all that has died by now was told
-                       {"do": "hear", "version": V, "log": F}    signals may be handed on from now;
-                                         the daemon writes its log in the form F
+                       {"do": "hear", "version": V, "log": F, "file": P}    signals may be handed on
+                                         from now; the daemon writes its log in the form F, and to
+                                         the file P if that is no null
                        {"do": "pass"}    as "hear"; and it only prints something, so there is no
                                          daemon to start again when it ends
     keeper -> daemon   {"say": "kept", "name": N, "about": {...}} + descriptors
@@ -47,6 +48,8 @@ from typing import Any
 
 CHANNEL = "EMPERORD_KEEPER_FD"  # in the daemon's environment: its end of the pair
 RENEW = 75  # exit code of a daemon that is to be replaced in place
+BACKGROUND = 76  # exit code of a daemon that is to run in the background, and has done nothing yet
+FOREGROUND = "EMPERORD_FOREGROUND"  # in the daemon's environment where it may end with that code
 VERSION = 2  # of this protocol
 JOURNAL = "journal"  # under which name the identity of the journal is kept
 CONTROL = "control"  # the name under which the control socket is kept

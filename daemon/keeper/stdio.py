@@ -20,9 +20,15 @@ from typing import Final
 FILE: Final = "EMPERORD_STDERR"
 # There as well: the form of lines that was chosen.
 FORM: Final = "EMPERORD_LOG_FORM"
+# There as well: the file of --log-file or --daemonize.
+FOLLOWED: Final = "EMPERORD_LOG_FILE"
 FORMS: Final = ("text", "json", "journal")
 ERROR: Final = 3  # a priority of syslog(3), as the next
 WARNING: Final = 4
+_APPEND: Final = (
+    os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+)
+STREAMS: Final = ("/dev/stdout", "/dev/stderr", "/dev/fd/1", "/dev/fd/2", "-")
 LEVELS: Final = {2: "critical", 3: "error", 4: "warning", 6: "info", 7: "debug"}  # by priority
 
 
@@ -109,6 +115,26 @@ def remember() -> None:
         return
 
 
+def follow(path: str) -> None:
+    """Append standard output and error to this file, which is made if need be. Raises OSError.
+
+    A symlink is refused, because another user may have made it. The names of the standard streams
+    mean those that there are.
+    """
+    os.environ.pop(FOLLOWED, None)
+    if path in STREAMS:
+        return
+    path = os.path.abspath(path)
+    opened = os.open(path, _APPEND, 0o640)
+    try:
+        os.set_blocking(opened, True)
+        os.dup2(opened, 1)
+        os.dup2(opened, 2)
+    finally:
+        os.close(opened)
+    os.environ[FILE] = os.environ[FOLLOWED] = path
+
+
 def not_by_name() -> str | None:
     """Why standard error is not the file that has its path now; None if it is.
 
@@ -141,9 +167,8 @@ def reopen(complain: Callable[[str], None]) -> bool:
     if path is None:
         return False
     old = os.fstat(2)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        opened = os.open(path, flags, stat.S_IMODE(old.st_mode))
+        opened = os.open(path, _APPEND, stat.S_IMODE(old.st_mode))
     except OSError as error:
         complain(f"the log cannot be reopened: {path}: {error.strerror}")
         return False

@@ -1,6 +1,8 @@
 """The daemon's own log on standard error: lines of text, of JSON, or as journald takes them."""
 
+import contextlib
 import logging
+import os
 import sys
 from typing import Final, TextIO
 
@@ -11,9 +13,47 @@ _log: Final = logging.getLogger("emperor")
 _SLOW_READER: Final = 1.0  # seconds
 
 
-def set_up(form: str | None) -> None:
-    """Log to standard error, in this form or in that which fits what it is connected to."""
+class _Console:
+    """Standard error before it became a file: it is told why the daemon does not start."""
+
+    def __init__(self) -> None:
+        self._descriptor: int | None = None
+
+    def keep(self) -> None:
+        self._descriptor = os.dup(2)
+
+    def say(self, line: str) -> None:
+        if self._descriptor is None or os.path.sameopenfile(self._descriptor, 2):
+            return
+        with contextlib.suppress(OSError):
+            if stdio.has_room(self._descriptor):
+                os.write(self._descriptor, f"{line}\n".encode())
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+_console: Final = _Console()
+
+
+def set_up(form: str | None, file: str | None = None) -> None:
+    """Log to this file, or to standard error. Raises OSError.
+
+    ``form`` is that of the lines; None is that which fits what standard error is connected to.
+    """
     stdio.remember()
+    former = os.environ.get(stdio.FOLLOWED)
+    if file is not None:
+        _console.keep()
+        try:
+            stdio.follow(file)
+        except OSError:
+            # A former daemon had it open, and so has this one: its vassals come first.
+            if former != os.path.abspath(file):
+                raise
+            os.environ[stdio.FOLLOWED] = former
     stdio.choose(form)
     handler = _Handler(sys.stderr)
     handler.setFormatter(LineFormatter())
@@ -31,6 +71,24 @@ def complain(text: str) -> None:
     text = shown(text)
     line = f"emperor: {text}" if stdio.form() == "text" else stdio.written("emperor", 3, text)
     print(line, file=sys.stderr, flush=True)
+    _console.say(line)
+
+
+def in_charge() -> None:
+    """The daemon runs. It leaves the terminal that it was started from, if its log is a file."""
+    _console.close()
+
+
+def flaw(file: str | None) -> str | None:
+    """Why the log cannot be this file, None if it can. It makes none."""
+    if file is None or file in stdio.STREAMS:
+        return None
+    place = file if os.path.lexists(file) else os.path.dirname(os.path.abspath(file))
+    if os.path.islink(file):
+        return f"the log cannot be {file}: it is a symlink; give the path that it leads to"
+    if os.path.isdir(file) or not os.access(place, os.W_OK, effective_ids=True):
+        return f"the log cannot be {file}: this user cannot write there"
+    return None
 
 
 class _Handler(logging.StreamHandler[TextIO]):

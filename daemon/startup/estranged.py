@@ -120,6 +120,7 @@ class Estranged:
         notifier.tell("READY=1", f"STATUS=estranged: {self.reason}")
         async with trio.open_nursery() as nursery:
             await nursery.start(self._take_signals)
+            daemon_log.in_charge()
             self._keeper.hear()
             nursery.start_soon(notifier.keep_alive)
             nursery.start_soon(self._attend_keeper)

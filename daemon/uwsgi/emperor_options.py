@@ -34,6 +34,7 @@ class Kind(enum.Enum):
     MONITOR = "monitor"
     DIRECTORY = "directory"
     VARIABLE = "variable"
+    LOG = "log"
 
 
 class Row(NamedTuple):
@@ -102,6 +103,8 @@ ROWS: Final = (
     _taken(
         Kind.MANY, "stats", "emperor-stats", "emperor-stats-server", "stats", "stats-server"
     ),
+    _taken(Kind.LOG, "log-file", "logto", "logto2"),
+    _taken(Kind.LOG, "daemonize", "daemonize", "daemonize2"),
     _taken(Kind.USER, "user", "uid", "gid", "immediate-uid", "immediate-gid"),
     _taken(Kind.DIRECTORY, "where relative monitors begin", "chdir"),
     _taken(Kind.VARIABLE, "the environment of vassals", "env"),
@@ -134,14 +137,9 @@ ROWS: Final = (
         "the document comes as it is, without a header of HTTP, and is pushed nowhere", "stats-*"
     ),
     _warned(
-        "the daemon logs to standard error, as with StandardError=append:PATH in the unit; each"
-        " vassal has a log of its own in log-directory",
-        "logto", "logto2", "log-*", "logger", "logger-req", "req-logger", "logdate", "logformat*",
-        "logfile-*",
-    ),
-    _warned(
-        "the daemon stays in the foreground, for a unit to start it; it logs to standard error",
-        "daemonize", "daemonize2",
+        "the daemon's log has times, and a form by log-format; each vassal has a log of its own in"
+        " log-directory",
+        "log-*", "logger", "logger-req", "req-logger", "logdate", "logformat*", "logfile-*",
     ),
     _warned("use emperor-ctl in place of the pipe", "master-fifo"),
     _warned(

@@ -124,6 +124,8 @@ def _taken(option: Option, row: Row, plan: Plan) -> Entry:
         if number is None or not int(number[1]):
             return Entry(option, Fate.WARNED, "it is no number above 0, so the default stands")
         return Entry(option, Fate.TAKEN, "", ours, f"{int(number[1])}{row.kind.value}")
+    if row.kind is Kind.LOG and ":" in value:
+        return Entry(option, Fate.WARNED, "a log is a file here; no line goes to a UDP address")
     if row.kind is Kind.VARIABLE:
         name, equals, text = option.value.partition("=")
         if not equals or not name:

@@ -29,6 +29,9 @@ OTHER_NAMES = {
     "safe-pidfile": "pidfile",
     "safe-pidfile2": "pidfile",
     "stats-server": "stats",
+    "logto": "log-file",
+    "logto2": "log-file",
+    "daemonize2": "daemonize",
 }
 
 

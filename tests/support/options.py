@@ -62,6 +62,8 @@ VALUES: dict[str, tuple[str | None, Any]] = {
     "witness-every": ("500", (None, 500)),
     "witness-key": ("/k", "/k"),
     "pidfile": ("/p", ("/p",)),
+    "log-file": ("/l", "/l"),
+    "daemonize": ("/l", "/l"),
     "stats": ("127.0.0.1:1717", ("127.0.0.1:1717",)),
 }
 

@@ -223,7 +223,8 @@ def test_a_keeper_is_told_what_changed_in_the_packets_of_its_version(
     assert heard(keeper) == (said, descriptors)
     assert link.entrusted["a"].about == {"x": 2, "y": 1}
     link.hear()
-    assert heard(keeper)[0] == {"do": "hear", "version": keeping.VERSION, "log": "text"}
+    told = {"do": "hear", "version": keeping.VERSION, "log": "text", "file": None}
+    assert heard(keeper)[0] == told
 
 
 @pytest.mark.parametrize("version", [{}, {"version": 2}], ids=["one", "two"])
