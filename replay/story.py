@@ -304,12 +304,12 @@ class _Teller:
         left = bisect_left(self.mattering, entry.seq) - bisect_right(self.mattering, first)
         if not left and not (self.told.earlier and first == next(iter(self.told.entries))):
             return None
-        (count,) = self.reader.fetch(
-            "SELECT count(*) FROM event WHERE vassal = ? AND seq > ? AND seq < ?",
+        count, at = self.reader.fetch(
+            "SELECT count(*), min(at) FROM event WHERE vassal = ? AND seq > ? AND seq < ?",
             self.name, first, entry.seq,
         )[0]  # fmt: skip
         text = f"... {count:,} events of it"
-        return Item(first + 1, entry.event.at, "omitted", text, last=entry.seq - 1)
+        return Item(first + 1, at or entry.event.at, "omitted", text, last=entry.seq - 1)
 
     def _item(self, entry: Entry) -> Item:
         event = entry.event

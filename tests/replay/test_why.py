@@ -275,7 +275,7 @@ STORIES: dict[Story, list[str]] = {
     a_long_life: [
         "a.ini is accepting",
         "vassal_added: config",
-        "... 158 events of it  (events 4-161)",
+        "06:00:04.000  ... 158 events of it  (events 4-161)",
         "vassal_changed: config",
         "-> reload  (event 164)",
         "vassal_accepting  (event 165)",
