@@ -30,6 +30,8 @@ _LONG: Final = 3600.0  # seconds for a copy of a journal to be verified
 
 # Commands in modules of their own, which are imported when they are needed.
 _LATE: Final = {
+    "archive": ".client.archive",
+    "backup": ".client.backup",
     "check": ".client.check",
     "events": "..replay.live_events",
     "explain": ".client.explain",

@@ -36,6 +36,7 @@ from ..monitors.urls import MonitorURLError
 from ..version import VERSION
 from . import option_conflicts, rollout_sizes, source_names
 from .cli import commandline
+from .control.archives import Archives
 from .control.explain import Explainer
 from .core.blame import original
 from .core.fleet import Fleet, from_json
@@ -180,6 +181,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             witness,
             chosen["control_group"],
         )
+        shell.view.archives = Archives(journal)
         reserved.urgent = lambda: shell.signals.leaving
         _work(shell, monitors, services)
         if not shell.handover.renewing:

@@ -2,7 +2,7 @@
 
 ``write`` makes the file of an archive. ``shorten`` takes its events out of the journal, and records
 that. Between the two, a caller verifies the file. So each event is in one of the two files at any
-moment, or in both.
+moment, or in both. Where a daemon has the journal, ``cuts.py`` takes its place.
 
 Texts of configs go with the events that name them. A text that a later event names, or the fleet
 with which the journal goes on, is in both files.
@@ -22,25 +22,38 @@ from .connecting import connect
 from .errors import JournalError
 from .files import Files
 from .opening import Taken
-from .reading import ARCHIVE, Link, error_text, identity_link
+from .reading import ARCHIVE, Link, error_text
 from .rows import Snapshot
 
 UNFINISHED: Final = ".unfinished"  # behind the name of an archive that is being written
+STEP: Final = 5_000  # events that a daemon takes out at once, as each commit waits for that
+_AT_ONCE: Final = 10_000  # events that are read at once, as a long look keeps the log from folding
 # Where a body has the digest of a config.
-_NAMING: Final = ("$.spec.config", "$.back_to.config", "$.runs.config", "$.config")
+NAMING: Final = ("$.spec.config", "$.back_to.config", "$.runs.config", "$.config")
 _MAKE_NAMED: Final = "CREATE TEMP TABLE {0} (digest TEXT PRIMARY KEY) WITHOUT ROWID"
 _ADD_NAMED: Final = (
     "INSERT OR IGNORE INTO temp.{0} SELECT json_extract(body, ?) AS digest FROM main.event"
     " WHERE json_valid(body) AND seq > ? AND seq <= ? AND digest IS NOT NULL"
 )
+_DIGESTS: Final = "SELECT digest FROM config WHERE digest > ? ORDER BY digest LIMIT ?"
+_NAMED: Final = (
+    "SELECT DISTINCT json_extract(body, ?) FROM event"
+    " WHERE json_valid(body) AND seq > ? AND seq <= ?"
+)
+_COPY: Final = (
+    "INSERT INTO main.event SELECT * FROM source.event WHERE seq > ? AND seq <= ? ORDER BY seq"
+)
 _LAST: Final = (1 << 63) - 1
+SnapshotRow = tuple[int, bytes, bytes, str]
+"""A row of the table ``snapshot``."""
 
 
 class Part(msgspec.Struct, frozen=True):
     """The events that go to an archive: those behind ``begin``, up to ``end``.
 
     ``fleet`` is the fleet at the end. ``before`` and ``after`` are the configs of the fleet at the
-    beginning and at the end. ``outcomes`` are the deploys, as far as these events tell.
+    beginning and at the end. ``outcomes`` are the deploys, as far as these events tell. ``steps``
+    are the fleet every ``STEP`` events, as rows of the table ``snapshot``.
     """
 
     begin: Link
@@ -49,6 +62,7 @@ class Part(msgspec.Struct, frozen=True):
     before: frozenset[str]
     after: frozenset[str]
     outcomes: list[deploys.Row]
+    steps: list[SnapshotRow] = []
 
 
 def write(source: Files, path: str, part: Part) -> None:
@@ -61,6 +75,30 @@ def write(source: Files, path: str, part: Part) -> None:
         _make(unfinished, source.real)
         try:
             _fill(source, unfinished, part)
+            _sync(unfinished, os.O_RDWR)
+        except BaseException:
+            discard(path)
+            raise
+    except (sqlite3.Error, OSError) as error:
+        raise _not_written(path, error) from None
+
+
+def copy(source: Files, path: str) -> None:
+    """Write a copy of a journal that may be in use, to be published. On an error there is none.
+
+    It is one look at the journal, so a daemon that writes meanwhile does not begin it anew. Raises
+    JournalError.
+    """
+    unfinished = path + UNFINISHED
+    try:
+        _make(unfinished, source.real)
+        try:
+            with (
+                source.connection() as reader,
+                contextlib.closing(sqlite3.connect(unfinished)) as db,
+            ):
+                reader.backup(db)
+                db.execute("PRAGMA journal_mode = DELETE")
             _sync(unfinished, os.O_RDWR)
         except BaseException:
             discard(path)
@@ -135,31 +173,54 @@ def _fill(source: Files, path: str, part: Part) -> None:
             db.execute(f"PRAGMA {pragma}")
         db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
         schema.migrate(db)
-        with source.attached(db, "source"), writing.transaction(db):
-            between = (begin, end)
+        with source.attached(db, "source"):
+            for after in range(begin, end, _AT_ONCE):
+                with writing.transaction(db):
+                    db.execute(_COPY, (after, min(after + _AT_ONCE, end)))
+            _fill_others(db, part)
+
+
+def _fill_others(db: sqlite3.Connection, part: Part) -> None:
+    """All but the events: what belongs to them."""
+    begin, end = part.begin.seq, part.end.seq
+    with writing.transaction(db):
+        with _named(db, "gone", (begin, end), part.before):
             db.execute(
-                "INSERT INTO main.event SELECT * FROM source.event WHERE seq > ? AND seq <= ?"
-                " ORDER BY seq",
-                between,
+                "INSERT INTO main.config SELECT digest, content FROM source.config"
+                " WHERE digest IN (SELECT digest FROM temp.gone) ORDER BY rowid"
             )
-            with _named(db, "gone", between, part.before):
-                db.execute(
-                    "INSERT INTO main.config SELECT digest, content FROM source.config"
-                    " WHERE digest IN (SELECT digest FROM temp.gone) ORDER BY rowid"
-                )
-            db.execute(
-                "INSERT INTO main.snapshot SELECT * FROM source.snapshot"
-                " WHERE seq >= ? AND seq <= ?",
-                between,
-            )
-            writing.insert_snapshot(db, Snapshot(end, part.fleet), part.end.hash)
-            deploys.store(db, part.outcomes)
-            identity = _identity(db, "source")
-            if identity is not None:
-                writing.set_link(db, "identity", identity.seq, identity.hash)
-            writing.set_link(db, "anchor", begin, part.begin.hash)
-            writing.set_link(db, "head", end, part.end.hash)
-            writing.set_link(db, ARCHIVE, end, part.end.hash)
+        db.execute(
+            "INSERT INTO main.snapshot SELECT * FROM source.snapshot WHERE seq >= ? AND seq <= ?",
+            (begin, end),
+        )
+        db.executemany("INSERT OR IGNORE INTO main.snapshot VALUES (?, ?, ?, ?)", part.steps)
+        writing.insert_snapshot(db, Snapshot(end, part.fleet), part.end.hash)
+        deploys.store(db, part.outcomes)
+        identity = _identity(db, "source")
+        if identity is not None:
+            writing.set_link(db, "identity", identity.seq, identity.hash)
+        writing.set_link(db, "anchor", begin, part.begin.hash)
+        writing.set_link(db, "head", end, part.end.hash)
+        writing.set_link(db, ARCHIVE, end, part.end.hash)
+
+
+def unneeded(db: sqlite3.Connection, end: int, after: Collection[str]) -> tuple[list[str], int]:
+    """Texts that no event behind ``end`` names, and none of those ``after``.
+
+    Also the last event that was looked at. The looks are short, as a daemon writes meanwhile.
+    Raises sqlite3.Error.
+    """
+    needless: set[str] = set()
+    last = ""
+    while rows := db.execute(_DIGESTS, (last, _AT_ONCE)).fetchall():
+        needless.update(digest for (digest,) in rows)
+        ((last,),) = rows[-1:]
+    ((head,),) = db.execute("SELECT seq FROM chain WHERE name = 'head'").fetchall()
+    for begin in range(end, head, _AT_ONCE):
+        for path in NAMING:
+            named = db.execute(_NAMED, (path, begin, min(begin + _AT_ONCE, head))).fetchall()
+            needless.difference_update(digest for (digest,) in named)
+    return sorted(needless.difference(after)), head
 
 
 def _identity(db: sqlite3.Connection, place: str) -> Link | None:
@@ -175,9 +236,6 @@ def _identity(db: sqlite3.Connection, place: str) -> Link | None:
 
 def _take_out(db: sqlite3.Connection, part: Part) -> None:
     """Remove the events of a part, and what only they name."""
-    identity = identity_link(db)
-    if identity is not None:
-        writing.set_link(db, "identity", identity.seq, identity.hash)
     end = part.end.seq
     with (
         _named(db, "gone", (part.begin.seq, end), part.before),
@@ -187,11 +245,7 @@ def _take_out(db: sqlite3.Connection, part: Part) -> None:
             "DELETE FROM config WHERE digest IN (SELECT digest FROM temp.gone)"
             " AND digest NOT IN (SELECT digest FROM temp.kept)"
         )
-    for table in ("event", "deploy"):
-        db.execute(f"DELETE FROM main.{table} WHERE seq <= ?", (end,))
-    db.execute("DELETE FROM snapshot WHERE seq < ?", (end,))
-    writing.insert_snapshot(db, Snapshot(end, part.fleet), part.end.hash)
-    writing.set_link(db, "anchor", end, part.end.hash)
+    writing.begin_at(db, writing.snapshot_row(Snapshot(end, part.fleet), part.end.hash))
 
 
 @contextlib.contextmanager
@@ -200,7 +254,7 @@ def _named(
 ) -> Iterator[None]:
     """A table of the configs that some events name, and of others."""
     db.execute(_MAKE_NAMED.format(table))
-    for path in _NAMING:
+    for path in NAMING:
         db.execute(_ADD_NAMED.format(table), (path, *between))
     _add(db, table, more)
     yield

@@ -47,6 +47,11 @@ def default_logs(journal: str) -> str:
     return os.path.join(_of_unit("LOGS") or beside, f"{name}.logs")
 
 
+def default_archives(journal: str) -> str:
+    """Where a daemon puts a journal's archives: beside it, with ``.archives`` behind its name."""
+    return f"{journal}.archives"
+
+
 def default_copies(journal: str) -> str:
     """Where private copies of a journal's configs are: beside it, with ``.configs`` behind it."""
     return f"{journal}.configs"

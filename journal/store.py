@@ -19,6 +19,7 @@ import msgspec
 from . import chain, deploys, lost_log, rows, writing
 from .advice import advice
 from .announcements import Announcements
+from .cuts import Cuts
 from .deploy_table import DeployTable
 from .errors import JournalError, JournalPaused
 from .events import FORKED, Event
@@ -62,9 +63,10 @@ class Journal:
         self.announcements = Announcements(connection)
         db = connection.db
         with readable(self.path):
-            self._anchor, self._last = ends(db, self.path)
+            anchor, self._last = ends(db, self.path)
             row = db.execute("SELECT at FROM event WHERE seq = ?", (self.seq,)).fetchone()
             named = identity_link(db)
+        self.cuts = Cuts(connection, anchor, lambda: self._last)
         self._identity = None if named is None else named.hash
         self.last_at: int = row[0] if row and row[0].__class__ is int else 0
         # Called after each append, in its thread, when the events are durable.
@@ -138,8 +140,8 @@ class Journal:
 
     def hash_of(self, seq: int) -> bytes | None:
         """The hash of an event. None if it is not in this file: not yet, or archived."""
-        if seq == self._anchor.seq:
-            return self._anchor.hash
+        if seq == self.cuts.begin.seq:
+            return self.cuts.begin.hash
         with readable(self.path):
             row = self._connection.db.execute(
                 "SELECT hash FROM event WHERE seq = ?", (seq,)
@@ -165,7 +167,7 @@ class Journal:
     @property
     def begin(self) -> int:
         """The number of the event before the first in this file: what is older was archived."""
-        return self._anchor.seq
+        return self.cuts.begin.seq
 
     def number_on(self, head: Head, snapshot: Snapshot, row: chain.Columns) -> None:
         """Let a journal without events follow the last event of one that was lost.
@@ -186,7 +188,7 @@ class Journal:
                 writing.insert_events(db, [(row, first)])
         except (sqlite3.DatabaseError, OSError) as error:
             raise JournalPaused(f"{self.path}: cannot be written: {error_text(error)}") from error
-        self._anchor, self._last = Link(head.seq, head.hash), Link(row[0], first)
+        self.cuts.begin, self._last = Link(head.seq, head.hash), Link(row[0], first)
         self._identity, self.last_at = head.identity, row[1]
 
     # Reading what is needed to go on
@@ -199,14 +201,14 @@ class Journal:
         """
         upto = self.seq if before is None else before - 1
         with readable(self.path):
-            stored = newest_snapshot(self._connection.db, self.path, self._anchor.seq, upto)
+            stored = newest_snapshot(self._connection.db, self.path, self.cuts.begin.seq, upto)
         return None if stored is None else Snapshot(stored.seq, stored.fleet or b"")
 
     def tail(self, after: int) -> Iterator[Event]:
         """The events after ``after``, each checked against the chain; raises Damaged."""
         with readable(self.path):
             head = self._last
-            for row in rows_after(self._connection.db, self.path, self._anchor, head, after):
+            for row in rows_after(self._connection.db, self.path, self.cuts.begin, head, after):
                 yield decoded(self.path, row)
 
     def time_of(self, seq: int) -> int:
@@ -235,7 +237,7 @@ class Journal:
         last = Link(rows[-1][0], hashes[-1]) if rows else self._last
         identity = _renamed(rows, hashes)
         with self._connection.in_use:
-            self._connection.prepare(self._anchor, self._last, room=not rows)
+            self._connection.prepare(self.cuts.begin, self._last, room=not rows)
             db = self._connection.db
             try:
                 with writing.transaction(db):
@@ -245,7 +247,8 @@ class Journal:
                     writing.set_link(db, "head", last.seq, last.hash)
                     if identity is not None:
                         writing.set_link(db, "identity", identity.seq, identity.hash)
-                    self.deploys.store(known)
+                    begin = self.cuts.last_step(rows)
+                    self.deploys.store([each for each in known if each[0] > begin.seq])
                     if snapshot is not None:
                         writing.insert_snapshot(db, snapshot, hashes[snapshot.seq - rows[0][0]])
             except sqlite3.ProgrammingError:
@@ -254,7 +257,7 @@ class Journal:
                 # Whatever it is, full, read-only or malformed: vassals are better off running.
                 raise self._connection.paused(error) from error
             self._connection.look()  # a loss meanwhile is the next append's
-        self._last = last
+        self._last, self.cuts.begin = last, begin
         if identity is not None:
             self._identity = identity.hash
         if rows:

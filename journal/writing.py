@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from . import chain
+from .reading import Link, identity_link
 from .rows import Snapshot
 
 _INSERT: Final = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -15,6 +16,7 @@ _INSERT_CONFIG: Final = (
     "INSERT INTO config VALUES (?, ?) ON CONFLICT (digest)"
     " DO UPDATE SET content = excluded.content WHERE content IS NOT excluded.content"
 )
+_INSERT_SNAPSHOT: Final = "INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?, ?)"
 _SET_LINK: Final = "INSERT OR REPLACE INTO chain VALUES (?, ?, ?)"
 
 
@@ -44,11 +46,30 @@ def insert_configs(db: sqlite3.Connection, configs: Mapping[str, bytes]) -> None
 
 def insert_snapshot(db: sqlite3.Connection, snapshot: Snapshot, hash_: bytes) -> None:
     """Add the fleet as it stood after the event with this hash."""
+    db.execute(_INSERT_SNAPSHOT, snapshot_row(snapshot, hash_))
+
+
+def snapshot_row(snapshot: Snapshot, hash_: bytes) -> tuple[int, bytes, bytes, str]:
+    """The row of a fleet as it stood after the event with this hash."""
     packed = zlib.compress(snapshot.fleet, 1)
-    db.execute(
-        "INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?, ?)",
-        (snapshot.seq, hash_, packed, chain.digest(packed)),
-    )
+    return snapshot.seq, hash_, packed, chain.digest(packed)
+
+
+def begin_at(db: sqlite3.Connection, fleet: tuple[int, bytes, bytes, str]) -> Link:
+    """Remove the events up to one of which the fleet is known. ``fleet`` is the row of that.
+
+    The answer is that event, behind which the journal begins now.
+    """
+    seq, hash_, _, _ = fleet
+    identity = identity_link(db)
+    if identity is not None:
+        set_link(db, "identity", identity.seq, identity.hash)
+    for table in ("event", "deploy"):
+        db.execute(f"DELETE FROM main.{table} WHERE seq <= ?", (seq,))
+    db.execute("DELETE FROM snapshot WHERE seq < ?", (seq,))
+    db.execute(_INSERT_SNAPSHOT, fleet)
+    set_link(db, "anchor", seq, hash_)
+    return Link(seq, hash_)
 
 
 def set_link(db: sqlite3.Connection, name: str, seq: int, hash_: bytes) -> None:

@@ -16,7 +16,7 @@ from ..daemon.core.actions import recorded
 from ..daemon.core.deploys import Deploys
 from ..daemon.core.fleet import configs_of, to_json
 from ..journal import archive_file, chain, deploys, lost_log
-from ..journal.archive_file import UNFINISHED, Part
+from ..journal.archive_file import STEP, UNFINISHED, Part, SnapshotRow
 from ..journal.errors import JournalError, JournalLocked
 from ..journal.events import ARCHIVED, Event, JournalArchived
 from ..journal.locks import is_locked
@@ -24,8 +24,10 @@ from ..journal.opening import take
 from ..journal.places import runtime_directory
 from ..journal.quantities import size_text
 from ..journal.reading import Link, Reader, identity_link, open_journal
+from ..journal.rows import Snapshot
 from ..journal.store import Journal
 from ..journal.times import Moment
+from ..journal.writing import snapshot_row
 from ..monitors.names import shown
 from . import intact_events
 from .event_text import decode_actions
@@ -77,12 +79,13 @@ def archive(path: str, before: Moment, file: str, progress: Progress) -> Archive
             if cut.seq <= reader.anchor.seq:
                 return cut
             there = os.path.lexists(file)
-            part = _part(reader, _end_of(reader, file, cut) if there else _link(reader, cut.seq))
+            begin, end = span_of(reader, file, cut) if there else span(reader, cut)
+            part = part_of(reader, begin, end)
             event, last = _event(reader, part, file), reader.head.hash
             if not there:
                 archive_file.write(reader.files, file, part)
         try:
-            _verify(part, file if there else file + UNFINISHED, progress)
+            check(part, file if there else file + UNFINISHED, progress)
         except JournalError:
             archive_file.discard(file)
             raise
@@ -118,11 +121,12 @@ def cut_of(reader: Reader, before: Moment) -> Cut:
     return min([cut, *limits], key=lambda each: each.seq)
 
 
-def _link(reader: Reader, seq: int) -> Link:
-    hash_ = reader.hash_of(seq)
+def span(reader: Reader, cut: Cut) -> tuple[Link, Link]:
+    """Behind which event a new archive begins, and with which one it ends."""
+    hash_ = reader.hash_of(cut.seq)
     if hash_ is None:
-        raise JournalError(f"{reader.path}: event {seq} is missing; 'verify' says more")
-    return Link(seq, hash_)
+        raise JournalError(f"{reader.path}: event {cut.seq} is missing; 'verify' says more")
+    return reader.anchor, Link(cut.seq, hash_)
 
 
 def _check_unused(reader: Reader) -> None:
@@ -141,31 +145,36 @@ def _check_unused(reader: Reader) -> None:
         )
 
 
-def _end_of(reader: Reader, file: str, cut: Cut) -> Link:
-    """Where an archive ends that a former run has written, and has not come further.
+def span_of(reader: Reader, file: str, cut: Cut) -> tuple[Link, Link]:
+    """The same of an archive that a former run has written, and has not come to the end.
 
-    Raises JournalError where the file is anything else.
+    The journal may lack some of its events already. Raises JournalError where the file is anything
+    else.
     """
-    other = f"{file}: is there already, and is no archive of these events; name another file"
+    other = JournalError(
+        f"{file}: is there already, and is no archive of these events; name another file"
+    )
     try:
         with open_journal(file) as archived:
-            ends, named = (archived.anchor, archived.head), identity_link(archived.db)
+            begin, end, named = archived.anchor, archived.head, identity_link(archived.db)
+            goes_on = archived.hash_of(reader.anchor.seq) == reader.anchor.hash
     except (JournalError, OSError):
-        raise JournalError(other) from None
-    begin, end = ends
-    same = begin == reader.anchor and named == identity_link(reader.db)
-    if os.path.samefile(file, reader.path) or not same:
-        raise JournalError(other)
-    if not begin.seq < end.seq <= cut.seq or reader.hash_of(end.seq) != end.hash:
-        raise JournalError(other)
-    return end
+        raise other from None
+    if os.path.samefile(file, reader.path) or named != identity_link(reader.db):
+        raise other
+    if not goes_on or not begin.seq <= reader.anchor.seq < end.seq <= cut.seq:
+        raise other
+    if reader.hash_of(end.seq) != end.hash:
+        raise other
+    return begin, end
 
 
-def _part(reader: Reader, end: Link) -> Part:
-    """The part that goes to the archive, by a fold of all its events."""
+def part_of(reader: Reader, begin: Link, end: Link) -> Part:
+    """The part that goes to the archive, by a fold of all its events that the journal has."""
     fleet, _ = base(reader, reader.anchor.seq, full=True)
     before = configs_of(fleet)
     follower, outcomes = Deploys(), dict[int, deploys.Row]()
+    steps = list[SnapshotRow]()
 
     def keep() -> None:
         outcomes.update({deploy.seq: deploy.row for deploy in follower.touched.values()})
@@ -173,16 +182,19 @@ def _part(reader: Reader, end: Link) -> Part:
 
     for event, row in intact_events.events(reader, fleet.seq, end.seq):
         follower.take(fleet, event, decode_actions(row[7]), fold_one)
+        if event.seq % STEP == 0:
+            steps.append(snapshot_row(Snapshot(event.seq, to_json(fleet)), row[8]))
         if len(follower.touched) > _AT_ONCE:
             keep()
     keep()
     return Part(
-        begin=reader.anchor,
+        begin=begin,
         end=end,
         fleet=to_json(fleet),
         before=frozenset(before),
         after=frozenset(configs_of(fleet)),
         outcomes=list(outcomes.values()),
+        steps=steps,
     )
 
 
@@ -209,7 +221,7 @@ def _event(reader: Reader, part: Part, file: str) -> chain.Columns:
     return seq, at, ARCHIVED, None, None, None, chain.text(body), recorded([])
 
 
-def _verify(part: Part, file: str, progress: Progress) -> None:
+def check(part: Part, file: str, progress: Progress) -> None:
     """Raise JournalError unless an archive holds the part, and verifies."""
     with open_journal(file) as archived:
         if (archived.anchor, archived.head) != (part.begin, part.end):
@@ -227,7 +239,7 @@ def _verify(part: Part, file: str, progress: Progress) -> None:
 def record(path: str, done: Archived | Cut) -> dict[str, object]:
     """The answer for programs."""
     if isinstance(done, Cut):
-        return {"journal": path, "archive": None, "reason": _reason(done)}
+        return {"journal": path, "archive": None, "reason": reason(done)}
     return {
         "journal": path,
         "archive": done.file,
@@ -242,7 +254,7 @@ def record(path: str, done: Archived | Cut) -> dict[str, object]:
 def line(path: str, done: Archived | Cut) -> str:
     """The same for people."""
     if isinstance(done, Cut):
-        return f"{shown(path)}: nothing to archive: {_reason(done)}"
+        return f"{shown(path)}: nothing to archive: {reason(done)}"
     told = (
         f"{shown(done.file)}: events {done.first} to {done.last}, verified; {shown(path)} goes on"
         f" from event {done.last + 1}, and is {size_text(done.bytes_after)} (it was"
@@ -253,5 +265,6 @@ def line(path: str, done: Archived | Cut) -> str:
     return told
 
 
-def _reason(cut: Cut) -> str:
+def reason(cut: Cut) -> str:
+    """Why nothing goes to an archive."""
     return cut.why or "no event is from before that time"

@@ -22,7 +22,7 @@ from ..host import altered
 # The values of ``what``, in the order in which they are told.
 KINDS: Final = (
     "estranged", "paused", "keeper died", "linked", "lost log",
-    "no witness", "clock", "own log", "logs shared",
+    "no witness", "no archive", "clock", "own log", "logs shared",
     "unreachable", "doubted", "over budget", "barred", "held back", "refused", "rolled back",
     "throttled", "crashing", "hanging", "unhealthy",
     "text altered", "log renamed", "flooding", "unknown process",
@@ -82,6 +82,8 @@ class Daemon(Protocol):
     def cgroup_troubles(self) -> Mapping[str, str]: ...
 
     def witness_trouble(self) -> tuple[int | None, str] | None: ...
+
+    def archive_trouble(self) -> tuple[int | None, str] | None: ...
 
 
 class Recent:
@@ -148,6 +150,8 @@ def _of_daemon(daemon: Daemon) -> Iterator[dict[str, Any]]:
         yield _entry(what, None, reason)
     if (witness := daemon.witness_trouble()) is not None:
         yield _entry("no witness", *witness)
+    if (archive := daemon.archive_trouble()) is not None:
+        yield _entry("no archive", *archive)
     if (clock := daemon.clock_trouble()) is not None:
         yield _entry("clock", *clock)
     for what, reason in daemon.log_troubles().items():

@@ -26,6 +26,7 @@ from ..core.running import in_line, waiting_steps, waits_in_line
 from ..core.target import unkept_text
 from ..host import threads
 from . import access, rollouts
+from .archives import Archives
 from .attention import Daemon as Troubled
 from .attention import attention
 from .caller import Caller
@@ -44,7 +45,17 @@ _TRIAL: Final = 20.0  # seconds for a new version to say which one it is
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 # Refused ones are recorded. That of another emperor, to take over, is no operator's.
 _LOOKS: Final = ("status", "list", "show", "explain", "why", "log", "rollout")
-_CHANGES: Final = (*VERBS, "rollback", *rollouts.CHANGES, "reopen", "upgrade", "adopt", "restore")
+_FILES: Final = ("archive", "backup")
+_CHANGES: Final = (
+    *VERBS,
+    "rollback",
+    *rollouts.CHANGES,
+    "reopen",
+    "upgrade",
+    "adopt",
+    "restore",
+    *_FILES,
+)
 
 
 class Daemon(Troubled, Orderly, Protocol):
@@ -55,6 +66,9 @@ class Daemon(Troubled, Orderly, Protocol):
 
     @property
     def journal_path(self) -> str: ...
+
+    @property
+    def archives(self) -> Archives | None: ...
 
     def heartbeat_age(self, vassal: str) -> float | None: ...
 
@@ -151,10 +165,22 @@ class RequestHandler:
             return await self._reopen(request, client)
         if do == "rollout":
             return rollouts.rollouts(self._daemon.fleet, request)
+        if do in _FILES and self._daemon.archives is not None:
+            self._orders.check_journal()
+            return await self._daemon.archives.answer(do, request, client, self._daemon)
         if do in rollouts.CHANGES:
             self._orders.check_journal()
             return await rollouts.change(self._daemon, do, request, client)
-        asked = (*_LOOKS, *VERBS, "rollback", "wait", *rollouts.CHANGES, "reopen", "upgrade")
+        asked = (
+            *_LOOKS,
+            *VERBS,
+            "rollback",
+            "wait",
+            *rollouts.CHANGES,
+            "reopen",
+            "upgrade",
+            *_FILES,
+        )
         known = ", ".join(asked)
         raise Refused(f"there is no {shown(str(do))[:40]!r}; ask one of {known}")
 

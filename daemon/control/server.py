@@ -12,6 +12,7 @@ go on:
     {"do": "rollback", "names": [N, ...], "to": SEQ or DIGEST}   see rollbacks.py
     the same with "names": [N, ...] or "all": true       a line for each, see orders.py
     {"do": "reopen"}                        {"ok": true, "renamed_logs": {...}}
+    {"do": "archive", "before": T}, {"do": "backup", "file": F}   see archives.py
     {"do": "upgrade"}                       {"ok": true}
     {"do": "adopt"}, {"do": "restore", "file": F}   of an estranged daemon, see estranged.py
     {"do": "take_over"}                     {"ok": true} and a descriptor, see takeover.py

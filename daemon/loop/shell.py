@@ -148,7 +148,7 @@ class Shell:
             nursery.start_soon(self._deadlines.watch)
             nursery.start_soon(heartbeats.watch, self.fleet, self._host, self.tell)
             nursery.start_soon(self._recorder.watch_files, self.tell)
-            nursery.start_soon(self.view.witness.run)
+            nursery.start_soon(self.view.run_beside)
             nursery.start_soon(self._monitors.try_deferred)
             nursery.start_soon(self._jumps.run, lambda: self._pending.fleet)
             if started.policy.max_starting_ceiling > started.policy.max_starting:

@@ -7,6 +7,9 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Set
 
+import trio
+
+from ..control.archives import Archives
 from ..control.attention import Recent
 from ..control.waiting import Waiting
 from ..core.draft import Draft
@@ -49,6 +52,7 @@ class View:
         self._host = host
         self._keeper = keeper
         self.witness = witness
+        self.archives: Archives | None = None
 
     @property
     def paused(self) -> str | None:
@@ -133,6 +137,19 @@ class View:
         if self.witness.trouble is None:
             return None
         return self.witness.since, self.witness.trouble
+
+    def archive_trouble(self) -> tuple[int | None, str] | None:
+        """Since when --keep cannot move older events to archives, and why."""
+        if self.archives is None or self.archives.trouble is None:
+            return None
+        return self.archives.since, self.archives.trouble
+
+    async def run_beside(self) -> None:
+        """Write the journal's head and its archives elsewhere, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.witness.run)
+            if self.archives is not None:
+                nursery.start_soon(self.archives.run, self)
 
     def cgroup_troubles(self) -> dict[str, str]:
         """Troubles with cgroups: the kind of attention, and the reason."""

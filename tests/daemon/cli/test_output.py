@@ -43,7 +43,7 @@ MORE: dict[str, Call] = {
 def calls(program: str, group: click.Group) -> Iterator[Call]:
     """Each command of a program that prints, on the vassal a.ini where one must be named."""
     for name, command in sorted(subcommands(group).items()):
-        if name in ("archive", "import"):  # they write a file
+        if name in ("archive", "backup", "import"):  # they write a file
             continue
         if program == "emperor-replay" and name in MORE:
             yield (program, name, *MORE[name])

@@ -78,6 +78,11 @@ class Daemon:
     def witness_trouble(self) -> tuple[int | None, str] | None:
         return self.unwitnessed
 
+    unarchived: tuple[int | None, str] | None = None
+
+    def archive_trouble(self) -> tuple[int | None, str] | None:
+        return self.unarchived
+
 
 class Watched(Script):
     """A script whose daemon remembers what happened, and what caused it."""
