@@ -181,7 +181,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
             witness,
             chosen["control_group"],
         )
-        shell.view.archives = Archives(journal)
+        shell.view.archives = Archives(journal, chosen["keep"])
         reserved.urgent = lambda: shell.signals.leaving
         _work(shell, monitors, services)
         if not shell.handover.renewing:

@@ -20,6 +20,7 @@ from ..monitors.rollback import MOST as MOST_FAILURES
 from .cli import completion
 from .cli.option_types import (
     AUTO,
+    age,
     duration,
     group,
     interval,
@@ -357,9 +358,17 @@ def logs() -> list[Decorator]:
     ]
 
 
-def record() -> list[Decorator]:
-    """Limits of the journal, the control socket, cgroups, and the clock."""
+def room() -> list[Decorator]:
+    """The room that the journal takes."""
     return [
+        option(
+            "--keep",
+            type=age,
+            metavar="AGE",
+            show_default="all",
+            help="Move events that are older to verified archives beside the journal, at the start"
+            " and each day. It has a unit, as in 90d.",
+        ),
         option(
             "--record-budget",
             type=size(),
@@ -378,6 +387,12 @@ def record() -> list[Decorator]:
             help="Room on the journal's file system that only the daemon's own start and stop"
             " may use when the disk is full. 0: none.",
         ),
+    ]
+
+
+def record() -> list[Decorator]:
+    """The witness, the control socket, cgroups, and the clock."""
+    return [
         option(
             "--witness",
             metavar="PATH|syslog|cmd:CMD",
@@ -474,6 +489,7 @@ def every() -> list[Decorator]:
         *on_demand(),
         *configs(),
         *logs(),
+        *room(),
         *record(),
         *services(),
         *migrating(),

@@ -30,6 +30,7 @@ from .texts import Texts
 from .write_connection import WriteConnection
 
 SNAPSHOT_EVERY: Final = 10_000  # events
+_HASH: Final = "SELECT hash FROM event WHERE seq = ?"
 _ADOPTED: Final = "SELECT max(json_extract(body, '$.seq')) FROM event WHERE kind = ?"
 
 
@@ -143,9 +144,7 @@ class Journal:
         if seq == self.cuts.begin.seq:
             return self.cuts.begin.hash
         with readable(self.path):
-            row = self._connection.db.execute(
-                "SELECT hash FROM event WHERE seq = ?", (seq,)
-            ).fetchone()
+            row = self._connection.db.execute(_HASH, (seq,)).fetchone()
         return None if row is None else bytes(row[0])
 
     def identity_event(self) -> Event | None:

@@ -5,7 +5,7 @@
 
 It only reads the journal. So it delays the daemon as little as any reader does, and has the lowest
 priority. It prints a line of JSON: what is done, or an error. Its standard input is a pipe of the
-daemon's: when that ends, this process does, too, so that no two of them work on a journal.
+daemon's. When that ends, this process ends, so that no two of them work on a journal.
 """
 
 import contextlib
@@ -68,7 +68,7 @@ def archive(path: str, before: str, file: str | None) -> dict[str, object]:
 def _begun(reader: Reader, path: str, cut: archiving.Cut) -> str:
     """The archive that a former run has begun, or the name of a new one.
 
-    What a run that was killed has left unfinished is removed.
+    A file that a run has left unfinished is removed.
     """
     folder = default_archives(path)
     try:

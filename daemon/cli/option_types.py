@@ -29,6 +29,14 @@ def duration(least: float = 0.01) -> Callable[[object], float]:
     return lambda value: float(_duration(str(value), least, YEAR, "s"))
 
 
+def age(value: object) -> float:
+    """Seconds, 1 or more and 100 years at most. A plain number could be meant in days."""
+    text = str(value).strip()
+    if _DIGITS.fullmatch(text):
+        raise click.BadParameter(f"{text} has no unit; write one, as in {text}d")
+    return float(_duration(text, 1, 100 * YEAR, "s"))
+
+
 def milliseconds(least: int = 1) -> Callable[[object], int]:
     """Whole milliseconds, ``least`` or more and a year at most; a plain number counts in them."""
 

@@ -28,7 +28,7 @@ _LONG = 7 * 24 * 3600.0  # seconds: it ends with its daemon
 @json_option
 @click.pass_obj
 def command(path: str, before: Moment, file: str | None, as_json: bool) -> None:
-    """Move older events of the journal to an archive, while the daemon runs.
+    """Move older events to an archive; the daemon runs on.
 
     Another process writes and verifies the archive. Then the daemon removes its events from the
     journal, some thousand at a time. A run that was ended is gone on with by the same command. The

@@ -54,6 +54,7 @@ VALUES: dict[str, tuple[str | None, Any]] = {
     "log-directory": ("/l", "/l"),
     "log-size": ("4096", 4096),
     "log-keep": ("7", 7),
+    "keep": ("90d", 90 * 24 * 3600.0),
     "journal-reserve": ("6M", 6 << 20),
     "record-budget": ("5M", 5 << 20),
     "control": ("/c", "/c"),
