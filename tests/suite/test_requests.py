@@ -1,4 +1,4 @@
-"""``tools/bench --requests`` counts what clients lose; here with two events, and two servers."""
+"""``tools/bench --requests`` counts what clients lose; here with two events of one server."""
 
 import json
 import subprocess
@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 EVENTS = ("restart", "kill-daemon")
-SERVERS = ("uwsgi", "gunicorn")
+SERVERS = ("gunicorn",)
 
 
 def words(option: str, values: tuple[str, ...]) -> list[str]:
@@ -36,3 +38,20 @@ def test_lost_requests_are_counted(tmp_path: Path) -> None:
         assert own[server, "kill-daemon"]["failed"] == 0
     rows = [line for line in done.stdout.splitlines() if line.startswith(SERVERS)]
     assert len(rows) == len(cells)
+
+
+@pytest.mark.slow
+def test_a_cut_over_refuses_no_request(tmp_path: Path) -> None:
+    """Ours beside uWSGI's Emperor. Connections that its last worker left may be cut off."""
+    told = tmp_path / "told.json"
+    command = [sys.executable, str(ROOT / "tools/benchmarks"), "--requests", "--cut-over"]
+    done = subprocess.run(
+        [*command, "--after", "0.2", "--json", str(told)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = json.loads(told.read_text())
+    beside, after = counts["ours beside it"], counts["ours after it"]
+    assert beside["refused"] == 0
+    assert beside["cut"] <= 2, beside  # one of each client, as long as nothing takes them over
+    assert after["refused"] > 0

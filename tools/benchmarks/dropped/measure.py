@@ -10,10 +10,12 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .clients import Clients
+from . import cut_over
+from .clients import Clients, Count
 from .emperor import EVENTS, Emperor
 from .servers import SERVERS, VARIANTS
 
@@ -29,6 +31,8 @@ def main(arguments: Sequence[str]) -> int:
     """Print the table; 1 if a cell with ``listen`` lost a request that it need not lose."""
     asked = _asked(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it ends what it started
+    if asked.cut_over:
+        return _cut_over(asked)
     cells: list[dict[str, Any]] = []
     print(_line(HEAD), flush=True)
     for server in asked.server or SERVERS:
@@ -50,8 +54,33 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--event", action="append", choices=EVENTS, help="all, unless given")
     parser.add_argument("--clients", type=int, default=2, help="clients of each port")
     parser.add_argument("--after", type=float, default=3, help="seconds from the event to its end")
+    parser.add_argument("--cut-over", action="store_true", help="from uWSGI's Emperor to ours")
     parser.add_argument("--json", metavar="FILE", help="write the cells there as well")
     return parser.parse_args(arguments)
+
+
+def _cut_over(asked: argparse.Namespace) -> int:
+    """Both ways from uWSGI's Emperor to ours; 1 if a client was refused while both ran."""
+    migrates = Path("/proc/sys/net/ipv4/tcp_migrate_req")
+    print(
+        "net.ipv4.tcp_migrate_req:", migrates.read_text().strip() if migrates.exists() else "none"
+    )
+    counts: dict[str, Count] = {}
+    for how in ("ours beside it", "ours after it"):
+        folder = Path(tempfile.mkdtemp(prefix="bench-"))
+        try:
+            beside = how == "ours beside it"
+            (port,) = _free_ports(1)
+            counts[how] = cut_over.measure(folder, port, asked.clients, asked.after, beside=beside)
+        finally:
+            shutil.rmtree(folder)
+        count = counts[how]
+        told = f"{count.requests} requests, {count.refused} refused, {count.cut} cut"
+        print(f"{how}: {told}, longest gap {count.gap:.2f} s", flush=True)
+    if asked.json:
+        cells = {how: asdict(count) for how, count in counts.items()}
+        Path(asked.json).write_text(json.dumps(cells, indent=1) + "\n")
+    return bool(counts["ours beside it"].refused)
 
 
 def _of_server(
