@@ -34,7 +34,7 @@ from ..monitors.contract import Monitor
 from ..monitors.named_files import is_one_file, summary
 from ..monitors.urls import MonitorURLError
 from ..version import VERSION
-from . import option_conflicts, rollout_sizes, source_names
+from . import hook_options, option_conflicts, rollout_sizes, source_names
 from .cli import commandline
 from .control.archives import Archives
 from .control.explain import Explainer
@@ -43,7 +43,7 @@ from .core.fleet import Fleet, from_json
 from .core.fold import fold
 from .core.rules import RULES
 from .given_monitors import open_monitors
-from .host import altered, cgroup_base, failures, option_files, procfs, shared_disk, users
+from .host import altered, cgroup_base, failures, hooks, option_files, procfs, shared_disk, users
 from .host.cgroups import Cgroups
 from .host.host import Host
 from .host.vassal_log import LogDirectory, keep_former
@@ -97,6 +97,7 @@ def main(**chosen: Any) -> None:
     """
     if chosen["migrate"]:
         migrate(chosen)
+    hook_options.choose_wrapper(chosen)
     decided = policy(chosen)
     if os.environ.pop(FOREGROUND, None) and chosen["daemonize"] and not chosen["check"]:
         sys.exit(BACKGROUND)
@@ -129,6 +130,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
     left_out = summary(no_configs, decided.extra_extension)
     as_root = users.root_warning(decided, meant=chosen["as_root"])
     no_start = users.lacks_root(decided) or option_files.flaw(decided, defaults=for_all)
+    no_start = no_start or hooks.flaw(hook_options.chosen_hooks(chosen), decided)
     if chosen["check"]:
         _check(chosen, decided, monitors, left_out, as_root, no_start)
     _make_sure(chosen, decided, monitors, left_out, no_start)
@@ -161,8 +163,9 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         attempts.move_in(os.getppid() if keeper.alive else None)
         most = defaults.limits(defaults.read(for_all))
         host = _host(
-            decided, logs, journal, (nofile, most), keeper, attempts, questions(fleet, clock)
-        )
+            decided, logs, journal, (nofile, most), keeper, attempts, questions(fleet, clock),
+            hook_options.chosen_hooks(chosen),
+        )  # fmt: skip
         reserved = _reserved(chosen, journal)
         shell = Shell(
             reserved,
@@ -319,6 +322,7 @@ def _host(
     keeper: KeeperLink,
     attempts: Cgroups,
     asks: Questions,
+    wanted: hooks.Hooks,
 ) -> Host:
     return Host(
         lambda: decided,
@@ -330,6 +334,7 @@ def _host(
         identity=lambda: None if journal.head is None else short(journal.head.identity),
         attempts=attempts,
         copies=(default_copies(journal.path), copies_of_users(journal.path)),
+        hooks=wanted,
         **asks,
     )
 

@@ -34,6 +34,7 @@ from .cli.option_types import (
     whole_or_auto,
 )
 from .config_options import config_files
+from .hook_options import hooks
 from .host import cgroup_base
 from .host.vassal_log import MOST_PARTS
 from .keeper import stdio
@@ -491,6 +492,7 @@ def every() -> list[Decorator]:
         *logs(),
         *room(),
         *record(),
+        *hooks(),
         *services(),
         *migrating(),
         *run(),

@@ -163,8 +163,12 @@ def of_attempt(
     nofile: tuple[int, int] | None,
     user: User | None,
     cgroup: str | None,
+    *,
+    hooks: bool = False,
 ) -> list[str]:
     """argv and all that is executed before it: limits, the mark's tag, the user, the cgroup.
+
+    ``hooks``: its environment has hooks that run before it.
 
     A vassal's program and its checks are started by it. Raises OSError as ``limited`` does.
     """
@@ -176,6 +180,7 @@ def of_attempt(
         limit_tag=tag_of(mark) if can_set_limit_tag() else None,
         user=user,
         enter=() if cgroup is None else cgroups.entering(cgroup),
+        hooks=hooks,
     )
 
 
@@ -188,6 +193,7 @@ def limited(
     limit_tag: int | None = None,
     user: User | None = None,
     enter: Sequence[str] = (),
+    hooks: bool = False,
 ) -> list[str]:
     """argv that starts the program, in ``cwd``, with these limits of open files, soft and hard.
 
@@ -208,7 +214,7 @@ def limited(
             limits[key] = str(amount(settings[key]))
     before, rights = list(enter), None if user is None else user.rights
     prlimit = "prlimit"
-    if world.is_set(settings):
+    if hooks or world.is_set(settings):
         # The program's own PATH holds from there on.
         before += world.before(rights, _tool("setpriv"))
         prlimit = _tool(prlimit)
@@ -306,17 +312,22 @@ def inherited_variables(
     ``UWSGI_VASSAL_X`` becomes ``UWSGI_X`` (see ``magic.py``); the daemon's own settings do not get
     through. A vassal of another ``user`` gets little else.
     """
-    passed = {
-        key: value
-        for key, value in own.items()
-        if key not in _PRIVATE and not key.startswith((magic.PREFIX, "EMPEROR_"))
-    }
+    passed = for_others(own)
     if user is not None:
         passed = user.environment(passed)
     for its, (value, _) in magic.inherited(own, name, spec, user).items():
         if its not in _PRIVATE:
             passed[its] = value
     return passed
+
+
+def for_others(own: Mapping[str, str]) -> dict[str, str]:
+    """The part of the daemon's environment ``own`` that is not meant for itself."""
+    return {
+        key: value
+        for key, value in own.items()
+        if key not in _PRIVATE and not key.startswith((magic.PREFIX, "EMPEROR_"))
+    }
 
 
 def environment(
@@ -329,11 +340,12 @@ def environment(
     user: User | None = None,
     identity: str | None = None,
     sockets: tuple[Sequence[int], Sequence[str]] = ((), ()),
+    hooks: Sequence[str] = (),
 ) -> dict[str, str]:
     """The environment of a vassal, its checks and its preflights, from the daemon's ``own``.
 
-    ``sockets`` are the descriptors that the program gets, and their names. Blocks where that asks
-    for accounts.
+    ``sockets`` are the descriptors that the program gets, and their names. ``hooks`` are those that
+    run before it. Blocks where that asks for accounts.
     """
     passed = inherited_variables(own, name, spec, user)
     if control_fd is not None:
@@ -345,7 +357,7 @@ def environment(
     passed.pop(IDENTITY, None)
     if identity is not None:
         passed[IDENTITY] = identity
-    return passed | world.variable(spec.settings, *sockets)
+    return passed | world.variable(spec.settings, *sockets, hooks)
 
 
 def _signal(text: str) -> int:

@@ -11,6 +11,7 @@ from ..keeper.link import KeeperLink
 from .cgroups import Cgroups
 from .config_copies import ConfigCopies
 from .exec_checks import ExecChecks
+from .hooks import HookRunner
 from .listening_state import ListeningState
 from .lookups import Lookups
 from .news import Outbox
@@ -39,3 +40,4 @@ class HostContext(NamedTuple):
     listening: ListeningState
     copies: ConfigCopies
     lookups: Lookups
+    hooks: HookRunner

@@ -8,6 +8,7 @@ A vassal's process runs this (``python -c``) on its way to its program. STEP is 
   setpriv(1) does. The user may not be able to execute this Python, which root can. The variable
   EMPERORD_WORLD has the settings, a letter and a value each line (``world.py``). So the vassal's
   rights decide which files are read, and root runs nothing with its variables (LD_PRELOAD).
+  There are hooks as well, which it runs one after the other (``hooks.py``).
 
 A shell would be shorter, but dash drops variables such as ``a.b`` and adds ``PWD``. A function of
 ours between fork and exec (``preexec_fn``) is not safe in a process with threads. ``posix`` and
@@ -22,6 +23,7 @@ import sys
 _LONGEST = 1 << 22  # bytes of an environment; the kernel allows less (execve(2))
 _EINVAL = 22
 _FIRST = 3  # the first descriptor that sd_listen_fds(3) names
+_HOOK_LIMIT = 30  # seconds that a hook may run
 _DAEMONS = (b"EMPERORD_", b"UWSGI_EMPEROR_FD")  # variables that no setting changes
 
 
@@ -64,6 +66,7 @@ def _world(environment: dict[bytes, bytes]) -> dict[bytes, bytes]:
     given: dict[bytes, bytes] = {}
     of_file: dict[bytes, bytes] = {}
     sockets: dict[bytes, bytes] = {}
+    hooks: list[tuple[bytes, list[str]]] = []
     for line in environment.pop(b"EMPERORD_WORLD", b"").split(b"\n"):
         letter, value = line[:1], line[1:]
         try:
@@ -79,11 +82,53 @@ def _world(environment: dict[bytes, bytes]) -> dict[bytes, bytes]:
                 sockets = _sockets(value, environment)
                 if letter == b"L":
                     del sockets[b"LISTEN_PID"]
+            elif letter in (b"s", b"x"):
+                hooks.append((letter, value.decode(errors="surrogateescape").split("\x1f")))
         except OSError as error:
             _say(value.decode(errors="surrogateescape"), error.strerror)
             posix._exit(126)
     kept = {name: environment[name] for name in environment if name.startswith(_DAEMONS)}
+    for letter, words in hooks:
+        its = {**environment, b"UWSGI_VASSALS_DIR": posix.getcwdb(), **given, **of_file, **kept}
+        flaw = _run_hook(words, {n: its[n] for n in its if not n.startswith(_DAEMONS[1])})
+        if flaw is not None:
+            _say(f"hook {words[-1] if letter == b'x' else words[0]}", flaw)
+            if letter == b"x":
+                posix._exit(1)
     return {**environment, **given, **of_file, **kept, **sockets}
+
+
+def _run_hook(words: list[str], environment: dict[bytes, bytes]) -> str | None:
+    """Run a command to its end; what is wrong with that, None for a good one.
+
+    It gets none of the sockets that are the program's, and is killed after its time.
+    """
+    child = posix.fork()
+    if child == 0:
+        posix.setpgid(0, 0)
+        posix.dup2(posix.open("/dev/null", posix.O_RDONLY), 0)
+        posix.closerange(_FIRST, posix.sysconf("SC_OPEN_MAX"))
+        _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
+        obstacle = _execute(words, environment)
+        _say(words[0], obstacle.strerror)
+        posix._exit(127)
+    _signal.signal(_signal.SIGALRM, _time_out)
+    _signal.alarm(_HOOK_LIMIT)
+    try:
+        _, status = posix.waitpid(child, 0)
+    except TimeoutError:
+        posix.kill(-child, _signal.SIGKILL)  # it led its group long ago
+        posix.waitpid(child, 0)
+        return f"it took longer than {_HOOK_LIMIT} s, so it was killed"
+    finally:
+        _signal.alarm(0)
+        _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
+    code = posix.waitstatus_to_exitcode(status)
+    return None if code == 0 else f"it ended with status {code}"
+
+
+def _time_out(*_: object) -> None:
+    raise TimeoutError
 
 
 def _sockets(value: bytes, environment: dict[bytes, bytes]) -> dict[bytes, bytes]:

@@ -55,6 +55,7 @@ class ExitHandler:
         self._keeper = context.keeper
         self._cgroups = context.cgroups
         self._copies = context.copies
+        self._hooks = context.hooks
         self._kernel_kills = KernelKills()
         self._shares = threads.Shares()
 
@@ -96,6 +97,8 @@ class ExitHandler:
         self._mailbox.forget(process)
         if process.spec.copy:
             await threads.run_sync(self._copies.release, (process.name, process.attempt))
+        # Before its end is recorded: after the last one the daemon may leave at once.
+        self._tasks.start("hooks", process, self._hooks.ended)
         body = Exited(
             attempt=process.attempt,
             code=death.code,

@@ -40,6 +40,7 @@ from .epoll import Epoll
 from .exec_checks import ExecChecks
 from .exit_handler import ExitHandler
 from .health import Health
+from .hooks import HookRunner, Hooks
 from .kept_files import KeptFiles
 from .launcher import Launcher
 from .listen_address import binds_itself
@@ -75,6 +76,7 @@ class Host(Reports):
     ``copies`` are the folders for private copies of configs: the daemon's own, and that of other
     users. ``most`` are limits that no vassal exceeds. ``is_over`` tells whether a vassal is above
     its budget of records, ``is_tried`` whether an attempt is a candidate (a replacement's).
+    ``hooks`` are commands around each start and end.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Host(Reports):
         copies: tuple[str, str] | None = None,
         is_over: Callable[[str], bool] = lambda _: False,
         is_tried: Callable[[str, int], bool] = lambda _name, _attempt: False,
+        hooks: Hooks | None = None,
     ) -> None:
         self._policy, self._logs, self._config_text = policy, logs, config_text
         self._cgroups = Cgroups() if attempts is None else attempts
@@ -109,6 +112,7 @@ class Host(Reports):
             ListeningState(lambda vassal: self._on_demand.given(vassal), threads),
             ConfigCopies(copies, config_text),
             Lookups(),
+            HookRunner(hooks or Hooks(), environ),
         )  # fmt: skip
         self._configs = configs = ConfigSender(config_text, self._watch)
         self._mailbox = mailbox = Mailbox(context, configs)

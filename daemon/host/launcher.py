@@ -71,6 +71,7 @@ class Launcher:
         self._keeper = context.keeper
         self._cgroups = context.cgroups
         self._identity = context.identity
+        self._hooks = context.hooks
         self._readiness = Readiness(context)
         self.one_spawn = trio.CapacityLimiter(1)
         # Orders for attempts whose spawn is under way, in order.
@@ -124,6 +125,8 @@ class Launcher:
         self._watch.add_process(process)
         self._readiness.watch(process)
         self._notifications.watch(process)
+        if process.unjournaled is None:
+            self._tasks.start("hooks", process, self._hooks.started)
         if process.unjournaled is not None:
             adoption.find_cgroup(process, self._cgroups, self._identity())
             self._mailbox.repeat(process, process.received)

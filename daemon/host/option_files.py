@@ -92,6 +92,12 @@ def _templates(policy: Policy, spec: Spec | None) -> Iterator[tuple[str, str, in
                 yield option, path, _trusted(policy) if absolute else relative
 
 
+def reason(program: str) -> str | None:
+    """Why a program is not to be run for tenants: others than root may write to it, or move it."""
+    path = os.path.abspath(program) if "/" in program else shutil.which(program)
+    return None if path is None else _reason(path, _NOBODY)
+
+
 def _reason(path: str, trusted: int) -> str | None:
     """Users besides root and one user that can lead the path elsewhere, or write to the file."""
     passed: list[Step] = []

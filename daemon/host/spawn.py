@@ -83,6 +83,7 @@ class Starter:
         self._listeners = on_demand.listeners
         self._kept_sockets = on_demand.kept
         self._copies = context.copies
+        self._hooks = context.hooks
 
     def start(self, vassal: Vassal, at: int) -> Process:
         """Start the process that was ordered ``at`` that time. Blocks, for a worker thread.
@@ -150,6 +151,7 @@ class Starter:
                     user,
                     self._identity(),
                     (sockets.numbers, sockets.names),
+                    self._hooks.before(vassal.name),
                 )
                 | ({} if notify is None else notify.variables(self._policy().required_heartbeat)),
                 cwd=spec.cwd,
@@ -189,7 +191,8 @@ class Starter:
             copy = self._copies.make((vassal.name, vassal.attempt), spec.config, user, to_run=True)
         argv = command.argv(vassal.name, spec, self._policy(), copy)
         spec = lowered(spec, self._most)
-        return command.of_attempt(argv, spec, mark, self._nofile, user, cgroup)
+        hooks = bool(self._hooks.before(vassal.name))
+        return command.of_attempt(argv, spec, mark, self._nofile, user, cgroup, hooks=hooks)
 
     def _first_config(self, spec: Spec, end: socket.socket | None, source: str) -> bytes:
         """Send the config that a vassal reads first; the rest that does not fit into the socket.

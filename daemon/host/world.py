@@ -37,13 +37,17 @@ def before(tenant: Tenant | None, setpriv: str) -> list[str]:
 
 
 def variable(
-    settings: Mapping[str, str], sockets: Sequence[int] = (), names: Sequence[str] = ()
+    settings: Mapping[str, str],
+    sockets: Sequence[int] = (),
+    names: Sequence[str] = (),
+    hooks: Sequence[str] = (),
 ) -> dict[str, str]:
     """The variable that has the settings, for the command of ``before``.
 
-    ``sockets`` are descriptors that the program gets, with their ``names``.
+    ``sockets`` are descriptors that the program gets, with their ``names``. ``hooks`` are lines
+    with commands that run before it (``hooks.py``).
     """
-    lines = list(_lines(settings))
+    lines = [*_lines(settings), *hooks]
     if sockets:
         # uWSGI would add each socket by itself, beside fd://3 of its config.
         letter = "l" if "command" in settings else "L"

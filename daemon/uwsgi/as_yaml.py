@@ -12,6 +12,8 @@ from .plan import Entry, Plan
 _LISTS: Final = (
     "monitor", "extra-extension", "vassal-set", "vassals-inherit", "vassals-include",
     "vassals-inherit-before", "vassals-include-before", "pidfile", "stats",
+    "start-hook", "stop-hook", "exec-as-vassal", "exec-as-emperor", "wrapper-override",
+    "wrapper-fallback",
 )  # fmt: skip
 _PLAIN: Final = re.compile(r"[A-Za-z0-9/][A-Za-z0-9_./+=-]*(?::[A-Za-z0-9_./+=-]+)*")
 # YAML takes these for truth values, or for nothing.

@@ -25,6 +25,8 @@ OTHER_NAMES = {
     "emperor-on-demand-ext": "on-demand-extension",
     "emperor-on-demand-dir": "on-demand-directory",
     "vassals-set": "vassal-set",
+    "vassals-start-hook": "start-hook",
+    "vassals-stop-hook": "stop-hook",
     "pidfile2": "pidfile",
     "safe-pidfile": "pidfile",
     "safe-pidfile2": "pidfile",
