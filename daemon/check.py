@@ -17,7 +17,7 @@ from ..monitors.regular_file import Denied, NotRegular, located, reopened
 from ..monitors.tenant import Tenant
 from .core import replacement, target
 from .core.starts import bar_reason
-from .host import command, option_files, spawn
+from .host import command, option_files, spawn, uwsgi_plugins
 from .host.listen_address import binds_itself
 from .host.users import NoAccount, user_of
 from .loop.start_warnings import NO_FILE, lacks
@@ -138,7 +138,10 @@ def _would_run(name: str, seen: contract.Seen, policy: Policy, source: str) -> t
         return True, f"barred: {error}"
     except OSError as error:
         return True, f"barred: {spawn.error_text(error)[0]}"
-    line = shlex.join(words)
+    missing = uwsgi_plugins.lacks(spec, seen.content, policy)
+    if any(each.needed for each in missing):
+        return True, f"would end at once: {missing[0].text}"
+    line = shlex.join(words) + "".join(f"  (warning: {each.text})" for each in missing)
     if spec.socket is not None:
         theft = seen.content is not None and binds_itself(seen.content, spec.socket)
         warning = ", which its config must not bind itself: remove that line" if theft else ""

@@ -19,7 +19,7 @@ import trio
 from ...journal.events import Exited
 from ..core.draft import Draft
 from ..keeper.link import Death
-from . import kernel_kills, procfs, recovery, threads
+from . import kernel_kills, procfs, recovery, threads, uwsgi_plugins
 from .context import HostContext
 from .kernel_kills import KernelKills
 from .mailbox import Mailbox
@@ -56,6 +56,7 @@ class ExitHandler:
         self._cgroups = context.cgroups
         self._copies = context.copies
         self._hooks = context.hooks
+        self._config_text = context.config_text
         self._kernel_kills = KernelKills()
         self._shares = threads.Shares()
 
@@ -88,6 +89,7 @@ class ExitHandler:
         if self._logs is not None and not process.end_ordered:
             args = (process.name, process.log_start, process.log_file)
             last = await self._shares.run_sync(process.uid, self._logs.last_lines, *args)
+            last += await self._hint(process)
         self._watch.remove_control(process)
         self._watch.remove_config(process)
         self._keeper.drop(process.kept_name)
@@ -109,6 +111,15 @@ class ExitHandler:
         )
         await self._outbox.record(Draft("exited", body, None, process.name))
         self._keeper.acknowledge(process.identity)
+
+    async def _hint(self, process: Process) -> str:
+        """The plugins that a uWSGI lacks which did not come up."""
+        spec = process.spec
+        if not process.speaks or process.is_up or spec.config is None:
+            return ""
+        text = self._config_text(spec.config)
+        look = partial(uwsgi_plugins.hint, text, spec, self._policy())
+        return await self._shares.run_sync(process.uid, look)
 
     def _forget(self, process: Process) -> None:
         """Forget a dead process, even if not all of it can be tidied up."""

@@ -1,0 +1,96 @@
+"""Plugins that a config asks for and its uWSGI lacks: named by --check and at a failed start."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from emperord.daemon.host import command, uwsgi_plugins
+from emperord.journal.events import Spec
+from emperord.journal.policy import Policy
+from support.vassals import Application
+
+from ..conftest import MakeDaemon
+
+UWSGI = command.find_uwsgi(Policy())
+PYTHON3 = "has python built in and no plugin python3: remove"
+
+
+def lacking(text: str, *, policy: Policy | None = None, cwd: Path | None = None) -> list[str]:
+    spec = Spec(ts=1, config="0" * 64, path="/v/a.ini", cwd=str(cwd or "/"))
+    return [each.text for each in uwsgi_plugins.lacks(spec, text.encode(), policy or Policy())]
+
+
+FORMATS = {
+    "ini": "[uwsgi]\nplugins = python3",
+    "number": "[uwsgi]\nplugin = 0:python3",
+    "several": "[uwsgi]\nplugins = python,http,python3",
+    "yaml": "uwsgi:\n  plugins: python3\n",
+    "json": json.dumps({"uwsgi": {"plugins": "python3"}}),
+    "xml": "<uwsgi><plugins>python3</plugins></uwsgi>",
+}
+
+
+@pytest.mark.parametrize("text", FORMATS.values(), ids=FORMATS)
+def test_a_plugin_under_another_name_is_told(text: str) -> None:
+    (told,) = lacking(text)
+    assert told.startswith(f"this uwsgi ({UWSGI}) {PYTHON3} plugin")
+
+
+QUIET = {
+    "built in": "[uwsgi]\nplugins = python,http,router_static",
+    "a comment": "[uwsgi]\n; plugins = python3",
+    "a path": "[uwsgi]\nplugins = /usr/lib/uwsgi/plugins/x_plugin.so",
+    "a placeholder": "[uwsgi]\nplugins = %n",
+    "other options": "[uwsgi]\nmyplugins = a\nplugins-list = b",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("text", QUIET.values(), ids=QUIET)
+def test_nothing_is_told_of_what_is_there_or_cannot_be_known(text: str) -> None:
+    assert lacking(text) == []
+
+
+def test_files_of_plugins_are_found(tmp_path: Path) -> None:
+    text = "[uwsgi]\nplugins-dir = more\nplugins = mine"
+    assert "has no plugin mine: install it in" in lacking(text, cwd=tmp_path)[0]
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "mine_plugin.so").touch()
+    assert lacking(text, cwd=tmp_path) == []
+
+
+def test_another_binary_is_named_and_its_name_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "uwsgi_python3"
+    shutil.copy(UWSGI, other)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (told,) = lacking(FORMATS["ini"])
+    assert told.endswith(f"remove plugins = python3, or give --uwsgi {other}")
+    assert lacking(FORMATS["ini"], policy=Policy(uwsgi=str(other))) == []
+
+
+@pytest.mark.parametrize("program", [sys.executable, __file__])
+def test_other_programs_are_not_judged(program: str, tmp_path: Path) -> None:
+    path = tmp_path / "uwsgi"
+    shutil.copy(program, path)
+    path.chmod(0o755)
+    assert lacking(FORMATS["ini"], policy=Policy(uwsgi=str(path))) == []
+
+
+def test_check_and_the_failed_start_tell_it(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon("--throttle", "1000000", "--max-throttle", "1000000")
+    app = Application(daemon.vassals)
+    (daemon.vassals / "a.ini").write_text(app.config("one", need_plugins="python3"))
+    (daemon.vassals / "b.ini").write_text(app.config("one", plugins="python3"))
+    daemon.launch("--check")
+    assert daemon.wait() == 1
+    assert f"  a.ini: would end at once: this uwsgi ({UWSGI}) {PYTHON3}" in daemon.log()
+    assert f"  (warning: this uwsgi ({UWSGI}) {PYTHON3}" in daemon.log()
+    (daemon.vassals / "b.ini").unlink()
+    daemon.start()
+    body = daemon.event("exited", "a.ini").body
+    assert body["log"].splitlines()[-1].startswith(f"emperor: this uwsgi ({UWSGI}) {PYTHON3}")
+    daemon.stop()
