@@ -12,7 +12,7 @@ import pytest
 from support.tyrant import ALICE, ALICES, TyrantDaemon, common_ground, status_of
 from support.vassals import SLEEPER
 
-UNIT = Path(__file__).resolve().parents[2] / "docs" / "emperor.service"
+UNIT = Path(__file__).resolve().parents[2] / "share" / "systemd" / "emperord.service"
 KINDS = {
     "StateDirectory": "STATE",
     "LogsDirectory": "LOGS",

@@ -78,7 +78,7 @@ def test_options_that_are_named_exist(page: Path) -> None:
 
 # Options of other programs that pages name: uWSGI's, pip's, sqlite-utils' and our tools'.
 OF_OTHERS = frozenset(("--emperor", "--ini", "--xml", "--yaml", "--json", "--emperor-magic-exec",
-    "--plugin", "--unshallow", "--kills", "--scripts", "--sample", "--jobs",
+    "--plugin", "--unshallow", "--offline", "--kills", "--scripts", "--sample", "--jobs",
     "--requests", "--cut-over", "--bind", "--preload", "--fd", "--workers",
     "--check", "--set", "--hops", "--rewrite", "--strict",
     "--history-rewrite", "--history-shrunk"))  # fmt: skip

@@ -19,11 +19,13 @@ TREES = (
     "monitors",
     "pyproject.toml",
     "replay",
+    "setup.py",
+    "share",
     "tests",
     "tools",
 )
 PRODUCT = ("daemon", "journal", "monitors", "replay")  # users read texts of these
-SUFFIXES = (".py", ".md", ".service", ".logrotate", ".ldif")
+SUFFIXES = (".py", ".md", ".service", ".logrotate", ".ldif", ".conf")
 
 
 @pytest.mark.parametrize("tree", TREES)

@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 FORMER: Final = "e0a8b5fa1d2b"  # the commit with the decisions of 0.1.0, the first rules
+RELEASES: Final = {"0.1.0": FORMER}  # each former release, and its commit
 FLAT: Final = "9fdd396"  # the commit before the files of the daemon were sorted into packages
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _PACKAGES: Final = ("__init__.py", "version.py", "journal", "daemon", "monitors", "replay")

@@ -192,7 +192,7 @@ def check(fleet: Emperor, output: str, expected: list[str]) -> None:
 
 def normal(line: str) -> str:
     text = re.sub(r"[0-9a-f]{12,}", "H", line)
-    return " ".join(re.sub(r"\d+(\.\d+)?", "N", text).split())
+    return " ".join(re.sub(r"\d+(\.\d+)?(\.dev\d+)?", "N", text).split())
 
 
 def plain(line: str) -> str:

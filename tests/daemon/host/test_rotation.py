@@ -40,7 +40,7 @@ def rotate(folder: Path, stanza: str, log: str, pid: int = 0) -> None:
     """
     text = SHIPPED.read_text()
     rules = text[text.index(stanza) :].partition("{")[2].partition("}")[0]
-    systemctl = "systemctl kill --kill-whom=main --signal=USR1 emperor.service"
+    systemctl = "systemctl kill --kill-whom=main --signal=USR1 emperord.service"
     rules = rules.replace(systemctl, f"kill -USR1 {pid}")
     config = folder / "logrotate.conf"
     config.write_text(f"create\n{log} {{{rules}}}")

@@ -1,4 +1,4 @@
-"""An upgrade from the release before, while clients ask uWSGI without a pause."""
+"""An upgrade from each former release, while clients ask uWSGI without a pause."""
 
 import sqlite3
 from contextlib import ExitStack, closing
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from emperord.replay.verify import verify
-from support.former import FLAT, FORMER, Installation
+from support.former import FLAT, RELEASES, Installation
 from support.kept import Emperor
 from support.load import FAST, Client, NewClients
 from support.vassals import SLEEPER, Application
@@ -42,7 +42,13 @@ def installed(request: pytest.FixtureRequest, tmp_path: Path) -> Installation:
 
 @pytest.mark.parametrize(
     "installed",
-    [pytest.param(FLAT, id="flat"), pytest.param(FORMER, id="0.1.0", marks=pytest.mark.slow)],
+    [
+        pytest.param(FLAT, id="flat"),
+        *(
+            pytest.param(commit, id=release, marks=pytest.mark.slow)
+            for release, commit in RELEASES.items()
+        ),
+    ],
     indirect=True,
 )
 def test_no_request_fails_and_no_pid_changes(
