@@ -14,6 +14,7 @@ TREES = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "daemon",
+    "debian",
     "docs",
     "journal",
     "monitors",
