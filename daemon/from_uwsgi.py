@@ -31,6 +31,9 @@ def load(context: click.Context, path: str) -> Plan | None:
     plan = _read(path)
     if refused := plan.with_fate(Fate.REFUSED):
         lines = "".join(f"\n  {entry} ({entry.rule})" for entry in refused)
+        if warned := plan.with_fate(Fate.WARNED):
+            lines += "\nThese are not taken either, and need not be removed:"
+            lines += "".join(f"\n  {entry}" for entry in warned)
         raise click.BadParameter(
             f"ignoring these lines would do harm: see to them and remove them, or start by --config"
             f" with the output of --migrate{lines}"
