@@ -108,7 +108,15 @@ class Bar:
             TimeElapsedColumn,
         )
 
-        console = Console(file=sys.stdout, no_color=not terminal.is_coloured(), force_terminal=True)
+        class CursorConsole(Console):
+            """Leaves the cursor where it is: a command that is killed could not show it again."""
+
+            def show_cursor(self, show: bool = True) -> bool:
+                return False
+
+        console = CursorConsole(
+            file=sys.stdout, no_color=not terminal.is_coloured(), force_terminal=True
+        )
         columns = (
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
             TimeElapsedColumn(),

@@ -57,3 +57,13 @@ def test_a_pipe_has_lines_alone(total: int) -> None:
     given = f"expect {total}\nsay a.ini: now ready\ndone\n"
     done = subprocess.run(ARGV, input=given, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("a.ini: now ready\nend\n", "")
+
+
+def test_a_killed_command_leaves_the_cursor() -> None:
+    with Terminal(ARGV) as terminal:
+        before = ""
+        while not re.search(WAITS, before):
+            before += terminal.until(r"[^\x1b]*\x1b")[0]
+        terminal.process.kill()
+        _, after = terminal.end()
+    assert "\x1b[?25l" not in before + after
