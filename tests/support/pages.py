@@ -39,7 +39,7 @@ def sections(text: str) -> dict[str, list[Command]]:
 class Shell:
     """A bash that goes on from one command to the next, and ends with all that it has started.
 
-    A page says "sleep 1" where a person waits. Here that is a tenth of it.
+    A page says "sleep 1" where a person waits. Here that is a twentieth of it.
     """
 
     def __init__(self, folder: Path, environ: Mapping[str, str], here: Mapping[str, str]) -> None:
@@ -53,7 +53,7 @@ class Shell:
             cwd=folder,
             env={**environ, "PATH": f"{Path(sys.executable).parent}:{environ['PATH']}"},
         )
-        self.run("sleep() { command sleep 0.1; }")
+        self.run("sleep() { command sleep 0.05; }")
 
     def __enter__(self) -> Self:
         return self

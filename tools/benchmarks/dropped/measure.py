@@ -114,7 +114,7 @@ def _of_event(
     happen(emperor)
     time.sleep(after)
     emperor.settled(lambda fleet: True)
-    time.sleep(0.5)
+    time.sleep(min(after, 0.5))
     cells = []
     for variant, of in clients.items():
         count = of.end()
