@@ -18,7 +18,7 @@ import msgspec
 
 from . import chain, deploys, schema, writing
 from .advice import advice
-from .connecting import connect
+from .connecting import INCREMENTAL, connect
 from .errors import JournalError
 from .files import Files
 from .opening import Taken
@@ -26,7 +26,7 @@ from .reading import ARCHIVE, Link, error_text
 from .rows import Snapshot
 
 UNFINISHED: Final = ".unfinished"  # behind the name of an archive that is being written
-STEP: Final = 5_000  # events that a daemon takes out at once, as each commit waits for that
+STEP: Final = 2_500  # events that a daemon takes out at once, as each commit waits for that
 _AT_ONCE: Final = 10_000  # events that are read at once, as a long look keeps the log from folding
 # Where a body has the digest of a config.
 NAMING: Final = ("$.spec.config", "$.back_to.config", "$.runs.config", "$.config")
@@ -269,6 +269,7 @@ def _add(db: sqlite3.Connection, table: str, digests: Iterable[str]) -> None:
 def _compact(db: sqlite3.Connection) -> bool:
     """Give the room of the file back to the disk. Without room for that, SQLite uses it again."""
     try:
+        db.execute(INCREMENTAL)  # of a journal that was made without it
         db.execute("VACUUM")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.OperationalError:

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from typing import Final
 
 from . import schema
 from .advice import advice
@@ -9,6 +10,7 @@ from .errors import Damaged, JournalError
 from .lost_log import close_unfolded
 from .reading import error_text, of_sqlite
 
+INCREMENTAL: Final = "PRAGMA auto_vacuum = INCREMENTAL"  # so that the file can become smaller
 _LOG_LIMIT = 64 << 20  # bytes that the log may keep after a checkpoint
 
 
@@ -24,6 +26,7 @@ def connect(path: str, file: int) -> sqlite3.Connection:
         raise _cannot_be_opened(path, error) from None
     try:
         if fresh:
+            connection.execute(INCREMENTAL)
             connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
         connection.execute("PRAGMA busy_timeout = 5000")
         schema.check_ours(connection, path)

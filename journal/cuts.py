@@ -65,6 +65,20 @@ class Cuts:
             return self.begin
         return writing.begin_at(self._connection.db, self._offered)
 
+    def shrink(self, pages: int) -> bool:
+        """Give some of the room in the file back to the disk; whether there may be more.
+
+        Raises JournalPaused.
+        """
+        with self._connection.in_use:
+            self._connection.prepare(self.begin, self._last(), room=False)
+            try:
+                more = self._connection.shrink(pages)
+            except (sqlite3.DatabaseError, OSError) as error:
+                raise self._connection.paused(error) from error
+            self._connection.look()
+        return more
+
     def drop_texts(self, digests: Sequence[str], since: int) -> None:
         """Remove texts that no event up to ``since`` needs. Raises JournalPaused.
 

@@ -6,7 +6,8 @@ section 4.4). So the files are looked at before and after each append, and every
 
 | file | lost when |
 |---|---|
-| journal | its name is gone or is another file's; the file has become shorter |
+| journal | its name is gone or is another file's; the file has become shorter, and no |
+| | empty pages were given back to the disk |
 | ``-wal`` | the same; or it is shorter than the frames that were committed to it |
 | ``-shm`` | its name is gone or is another file's; other programs would see no locks |
 | | it has become shorter, which it never does while it is open |
@@ -44,6 +45,7 @@ class Guard:
         """Raises OSError."""
         self._path = path
         self._main = os.stat(path)
+        self._least: int | None = None  # bytes to which SQLite may cut the journal
         self._files: dict[str, int] = {}
         self._index_size = 0
         self._index_cut = False  # once; then its header may not fit the log
@@ -105,8 +107,15 @@ class Guard:
         if not os.path.samestat(now, self._main):
             raise FileLost("the file was replaced by another; put the journal back")
         if now.st_size < self._main.st_size:
-            raise FileLost("the file was cut; events in it may be lost")
+            if self._least is None or now.st_size < self._least:
+                raise FileLost("the file was cut; events in it may be lost")
+            self._least = None  # that was SQLite
         self._main = now
+
+    def may_shrink(self, size: int) -> None:
+        """Expect the journal to become shorter once, when the log is folded in."""
+        if size < self._main.st_size:
+            self._least = size
 
     @property
     def files_replaced(self) -> bool:

@@ -22,6 +22,8 @@ from .reading import Link, ends, error_text, readable
 from .side_reader import SideReader
 from .writing import delete_after
 
+_INCREMENTAL: Final = 2  # SQLite's number of that way to give pages back
+_PER_MAP: Final = 512  # pages that one page of SQLite's map of pages describes, at least
 _ROOM: Final = 32 << 10  # bytes that a few rows may take, indexes and all
 
 
@@ -50,7 +52,7 @@ class WriteConnection:
         try:
             with readable(path):
                 ends(db, path)  # a read, so that all three files are there
-            return cls(path, file, db, Guard(path))
+            return cls(path, file, db, _guard(path, db))
         except BaseException:
             close_unfolded(db, path, file)
             raise
@@ -163,6 +165,20 @@ class WriteConnection:
         except (sqlite3.Error, OSError, JournalError) as error:
             raise self.paused(error) from error
 
+    def shrink(self, pages: int) -> bool:
+        """Give up to so many empty pages back to the disk; whether there may be more.
+
+        The file becomes smaller when the log is folded in. Raises sqlite3.Error.
+        """
+        ((mode,),) = self.db.execute("PRAGMA auto_vacuum").fetchall()
+        ((free,),) = self.db.execute("PRAGMA freelist_count").fetchall()
+        if mode != _INCREMENTAL or not free:
+            self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            return False
+        self._guard.may_shrink(_size(self.db) - (pages + pages // _PER_MAP + 2) * _page(self.db))
+        self.db.executescript(f"PRAGMA incremental_vacuum({pages})")
+        return True
+
     def paused(self, error: Exception) -> JournalPaused:
         """The error for a caller after this one."""
         # After a full disk, another connection does not help; only room does.
@@ -189,7 +205,7 @@ class WriteConnection:
         db = connect(self.path, self.file)
         try:
             _end_with(db, anchor, last, ends(db, self.path)[1])
-            guard = Guard(self.path)
+            guard = _guard(self.path, db)
         except BaseException:
             close_unfolded(db, self.path, self.file)
             raise
@@ -202,6 +218,24 @@ class WriteConnection:
         if busy or frames != copied:
             raise OSError("the -wal file is lost, and another program reads the journal")
         self._guard.set_aside()
+
+
+def _guard(path: str, db: sqlite3.Connection) -> Guard:
+    """The guard of a journal. A log that was left by a kill may be about to shorten it."""
+    guard = Guard(path)
+    guard.may_shrink(_size(db))
+    return guard
+
+
+def _size(db: sqlite3.Connection) -> int:
+    """Bytes of the journal with its log."""
+    ((pages,),) = db.execute("PRAGMA page_count").fetchall()
+    return int(pages) * _page(db)
+
+
+def _page(db: sqlite3.Connection) -> int:
+    ((size,),) = db.execute("PRAGMA page_size").fetchall()
+    return int(size)
 
 
 def _end_with(db: sqlite3.Connection, anchor: Link, last: Link, found: Link) -> None:

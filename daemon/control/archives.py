@@ -43,6 +43,7 @@ _DAY: Final = 24 * 3600.0
 _AGAIN: Final = 3600.0  # seconds after a failure
 _PAUSE: Final = 0.05  # seconds between two steps, in which events are recorded
 _TEXTS: Final = 50  # config texts that are removed in a step
+_PAGES: Final = 250  # of the file that are given back to the disk in a step
 _AGAIN_BY_HAND: Final = (
     "The archive is there and whole, and the journal has all later events: ask again, and it is"
     " gone on with"
@@ -112,6 +113,8 @@ class Archives:
                 for begin in range(0, len(texts), _TEXTS):
                     some = texts[begin : begin + _TEXTS]
                     await self._step(self._journal.cuts.drop_texts, some, looked_to)
+                while await self._step(self._journal.cuts.shrink, _PAGES):
+                    pass
             except JournalPaused as error:
                 raise Refused(f"{error}. {_AGAIN_BY_HAND}") from None
             return {
@@ -149,9 +152,10 @@ class Archives:
         log.info("events %d to %d went to %s", body.first, last, shown(file))
         return self._journal.seq
 
-    async def _step(self, step: Callable[..., None], *arguments: Any) -> None:
-        await self._run(step, *arguments)
+    async def _step(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        done = await self._run(step, *arguments)
         await trio.sleep(_PAUSE)
+        return done
 
     async def _run(self, job: Callable[..., Any], *arguments: Any) -> Any:
         return await threads.run_sync(job, *arguments, limiter=self._limiter)

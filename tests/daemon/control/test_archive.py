@@ -119,6 +119,8 @@ def test_older_events_leave_and_new_ones_come(emperor: Emperor, pristine: Path) 
         "first": 1, "last": CUT, "event": 0, "bytes_before": 0, "bytes_after": 0,
     }  # fmt: skip
     assert os.stat(done["archive"]).st_mode & 0o777 == 0o600
+    assert done["bytes_after"] < 0.6 * done["bytes_before"]
+    assert asked(emperor, "status")["attention"] == []  # the guard of the file knows of that
     ((kind,),) = sql(emperor.journal, "SELECT kind FROM event WHERE seq = ?", done["event"])
     assert kind == "journal_archived"
     said = emperor.ctl(*ARCHIVE).stdout
