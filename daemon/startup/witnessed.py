@@ -5,6 +5,7 @@ import threading
 import time
 from typing import Final
 
+from ...journal.events import JournalForked
 from ...journal.store import Head, Journal
 from ...journal.witness import Line, flaw
 from ..witness.targets import Target
@@ -25,13 +26,21 @@ def difference(target: Target | None, journal: Journal) -> tuple[Head, str] | No
         )
         return None
     line = _last(target)
-    if line is None:
+    if line is None or _is_of_original(line, journal):
         return None
     what = flaw(line, journal.begin, journal.seq, journal.hash_of)
     if what is None:
         return None
     head = Head(bytes.fromhex(line.identity), line.seq, bytes.fromhex(line.hash), time.time_ns())
     return head, f"rewritten or rolled back: {what} (by its witness, {line.time})"
+
+
+def _is_of_original(line: Line, journal: Journal) -> bool:
+    """Whether a line is of the journal that this one was copied from, after the copy was made."""
+    event = journal.identity_event()
+    if event is None or not isinstance(event.body, JournalForked):
+        return False
+    return line.identity == event.body.identity and line.seq >= event.seq
 
 
 def _last(target: Target) -> Line | None:

@@ -3,12 +3,14 @@
 import os
 from pathlib import Path
 
+import pytest
 from emperord.replay.verify import verify
 from support.archives import sql
 from support.asking import asked, refused
+from support.kept import Emperor
 from support.vassals import SLEEPER
 
-from ..conftest import MakeEmperor
+from ..conftest import QUICK, MakeEmperor
 
 
 def test_the_copy_is_whole_and_private(make_emperor: MakeEmperor, tmp_path: Path) -> None:
@@ -51,3 +53,35 @@ def test_a_damaged_journal_gives_no_copy(make_emperor: MakeEmperor, tmp_path: Pa
     said = refused(emperor, "backup", str(file))
     assert "the copy would not verify: event 3: its row is not what was written" in said
     assert os.listdir(tmp_path).count("copy.db") == 0
+
+
+def test_a_copy_goes_its_own_way_elsewhere(
+    make_emperor: MakeEmperor, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The original runs on, and both have written to the same witness."""
+    witness = tmp_path / "witness"
+    emperor = make_emperor("--witness", str(witness), "--witness-every", "1")
+    (emperor.vassals / "a.ini").write_text(SLEEPER)
+    emperor.start()
+    pid = emperor.up("a.ini")["a.ini"]
+    other = Emperor(
+        tmp_path_factory.mktemp("other"), *QUICK, "--restore", "--witness", str(witness)
+    )
+    with other:
+        other.state.mkdir()
+        last = asked(emperor, "backup", str(other.journal))["last"]
+        (other.vassals / "b.ini").write_text(SLEEPER)
+        other.start()
+        assert other.up("b.ini")["b.ini"] != pid
+        (forked,) = other.events("journal_forked")
+        assert forked.seq == last + 1
+        assert other.events("vassal_removed", "a.ini")
+        emperor.ctl("reopen")
+        event = emperor.events()[-1].seq
+        emperor.until(lambda: f'"seq":{event},' in witness.read_text(), "it is witnessed")
+        other.kill_daemon()
+        other.until(lambda: len(other.events("daemon_ready", after=forked.seq)) == 2, "it is back")
+        assert "estranged" not in other.log()
+        other.stop()
+    assert verify(str(other.journal)).exit_code == 0
+    assert emperor.pid_of("a.ini") == pid
