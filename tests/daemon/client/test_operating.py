@@ -86,14 +86,15 @@ SCENES: dict[str, Callable[[Emperor], None]] = {
     "Restart a few at a time": nothing,
     "Follow logs": followed,
     "Take a backup": nothing,
+    "Keep the journal short": nothing,
     "Upgrade emperord": nothing,
     "Somebody changed something last night": change,
 }
 FULL = "The disk is full"
 
 
-def test_there_are_ten_recipes_and_each_is_run() -> None:
-    assert len(RECIPES) == 10
+def test_there_are_eleven_recipes_and_each_is_run() -> None:
+    assert len(RECIPES) == 11
     assert RECIPES.keys() == {*SCENES, FULL}
 
 
@@ -185,7 +186,7 @@ def check(fleet: Emperor, output: str, expected: list[str]) -> None:
     rest: Iterator[str] = iter(output.splitlines())
     for line in expected:
         if line != "...":
-            pattern = plain(line).replace(re.escape("..."), ".*")
+            pattern = plain(here(fleet, line)).replace(re.escape("..."), ".*")
             assert any(re.fullmatch(pattern, normal(each)) for each in rest), (line, output)
     assert ("..." in expected) or len(output.splitlines()) == len(expected)
 
