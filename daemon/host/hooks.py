@@ -122,9 +122,11 @@ def _words(hook: str, vassal: str) -> tuple[str, ...]:
 
 def _ended_badly(argv: tuple[str, ...], environment: Mapping[str, str]) -> str | None:
     """Run a hook; what is wrong with its end, None for a good one. Raises OSError. Blocks."""
-    # All descriptors of the daemon are closed there. Its own session is ended as a whole.
+    # All descriptors of the daemon are closed there. It has a process group of its own, which is
+    # killed as a whole. It stays in the daemon's session, so it is taken for no remnant of a vassal
+    # (``stray_processes.py``), nor is a process that it leaves behind.
     with subprocess.Popen(
-        argv, env=environment, stdin=subprocess.DEVNULL, stdout=2, start_new_session=True
+        argv, env=environment, stdin=subprocess.DEVNULL, stdout=2, process_group=0
     ) as hook:
         try:
             code = hook.wait(LIMIT)

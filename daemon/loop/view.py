@@ -112,6 +112,7 @@ class View:
     def reopen_logs(self, asked_by: str) -> None:
         """Go on in new files where logs were renamed, and log the fleet, as for SIGUSR1."""
         daemon_log.reopen()
+        self._keeper.hear()  # a keeper that a signal has not told opens the file of --log-file anew
         log.info("%s: the fleet as it is", asked_by)
         self.log_fleet()
 

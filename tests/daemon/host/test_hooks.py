@@ -19,6 +19,7 @@ NOTE = """\
 import json, os, sys
 with open(sys.argv[1], "a") as file:
     told = {"argv": sys.argv[2:], "uid": os.getuid(), "environ": dict(os.environ)}
+    told["session"] = os.getsid(0)
     told["open"] = [each for each in os.listdir("/proc/self/fd") if int(each) > 2]
     told["stdin"] = os.readlink("/proc/self/fd/0")
     file.write(json.dumps(told) + "\\n")
@@ -61,6 +62,7 @@ def test_hooks_run_around_the_life_of_a_vassal(
     assert checked["argv"] == []
     (told,) = until(lambda: noted(after), "the emperor's hook ran")
     assert told["argv"] == ["x"]
+    assert told["session"] == os.getsid(daemon.pid)  # it is known as the daemon's own
     environ = told["environ"]
     names = ("CONFIG", "PID", "UID", "GID")
     assert [environ[f"UWSGI_VASSAL_{name}"] for name in names] == [

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support import processes
+from support.asking import asked
 from support.kept import Emperor
 from support.vassals import SLEEPER
 from support.waiting import until
@@ -58,6 +59,11 @@ def test_the_start_returns_when_the_daemon_is_in_charge(
     os.kill(keeper, signal.SIGUSR1)
     until(lambda: log.exists() and "this is the new one" in log.read_text(), "a new log")
     until(lambda: os.readlink(f"/proc/{keeper}/fd/2") == str(log), "the keeper has it as well")
+
+    # A request does the same.
+    log.rename(tmp_path / "older.log")
+    asked(emperor, "reopen")
+    until(lambda: os.readlink(f"/proc/{keeper}/fd/2") == str(log), "the keeper has a new log")
 
     os.kill(keeper, signal.SIGTERM)
     until(lambda: not processes.alive(keeper), "the keeper is gone")
