@@ -374,7 +374,7 @@ def _work(shell: Shell, monitors: list[Monitor], services: Services) -> None:
     try:
         trio.run(_attend, shell, monitors, services)
     except* Abandoned as abandoned:
-        daemon_log.complain(str(abandoned.exceptions[0]))
+        daemon_log.complain(str(failures.alone(abandoned)))
         # At once, and so without closing the journal: its disk may hang.
         os._exit(CANNOT_START)
     except* (OSError, trio.TrioInternalError) as errors:
