@@ -31,7 +31,7 @@ from ...journal.times import moment, rfc3339
 from ...monitors.names import shown
 from ..core.draft import Draft
 from ..core.fleet import Fleet
-from ..host import threads
+from ..host import failures, threads
 from .caller import Caller
 from .server import Client, Refused
 
@@ -194,8 +194,10 @@ class Archives:
             before = rfc3339(daemon.now() - int(self._keep * 1e9))
             try:
                 await self.archive(before, None, Caller(os.getuid(), os.getpid()), daemon.record)
-            except (Refused, OSError) as error:
-                self._complain(str(error), daemon.now())
+            except Refused as refused:
+                self._complain(str(refused), daemon.now())
+            except Exception as error:  # the archive is removed meanwhile, say
+                self._complain(failures.reason_of(error), daemon.now())
             else:
                 if self.trouble is not None:
                     log.warning("older events go to archives again")
