@@ -324,11 +324,11 @@ def _started(realm: Realm) -> None:
 
 
 def _is_asked(realm: Realm, do: str) -> bool:
+    """Whether a daemon has answered; a keeper answers while there is none."""
     try:
-        realm.ask(do=do, name="crashes.ini")
+        return "no_daemon" not in realm.ask(do=do, name="crashes.ini")
     except (OSError, ValueError):
         return False
-    return True
 
 
 STEPS: Final = {
