@@ -102,16 +102,18 @@ def main(**chosen: Any) -> None:
     if os.environ.pop(FOREGROUND, None) and chosen["daemonize"] and not chosen["check"]:
         sys.exit(BACKGROUND)
     file = None if chosen["check"] else chosen["log_file"] or chosen["daemonize"]
+    start = _Start()
     try:
         daemon_log.set_up(chosen["log_format"], file)
         if chosen["from"] is not None:
             from . import from_uwsgi
 
             from_uwsgi.enter(chosen["from"])
-        _run(chosen, decided)
+        _run(chosen, decided, start)
     except (JournalError, MonitorURLError, defaults.BadDefaults, OSError) as error:
         daemon_log.complain(_in_words(error))
-        sys.exit(CANNOT_START)
+        # A keeper that is to stop all takes CANNOT_START of a daemon that worked for its last word.
+        sys.exit(FAILED if start.is_over and isinstance(error, OSError) else CANNOT_START)
 
 
 def _in_words(error: Exception) -> str:
@@ -121,7 +123,13 @@ def _in_words(error: Exception) -> str:
     return str(error)
 
 
-def _run(chosen: dict[str, Any], decided: Policy) -> None:
+class _Start:
+    """The daemon's start. When it is over, an error of the machine ends a daemon that worked."""
+
+    is_over = False
+
+
+def _run(chosen: dict[str, Any], decided: Policy, start: _Start) -> None:
     option_conflicts.refuse(chosen)
     texts, decided = rollout_sizes.parted(chosen["monitor"], decided)
     for_all = chosen["vassal_defaults"]
@@ -186,6 +194,7 @@ def _run(chosen: dict[str, Any], decided: Policy) -> None:
         )
         shell.view.archives = Archives(journal, chosen["keep"])
         reserved.urgent = lambda: shell.signals.leaving
+        start.is_over = True
         _work(shell, monitors, services)
         if not shell.handover.renewing:
             _tidy_up(host, attempts)

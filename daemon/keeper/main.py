@@ -217,9 +217,9 @@ class Keeper:
         vassals = self._memory.of_vassals()
         if self._restarts.stopping is None or code == protocol.RENEW:
             return cannot and not vassals
-        if worked or killed or vassals:
-            # Nothing else would stop the vassals. Almost all that keeps a daemon from its start
-            # may pass: no memory, no descriptor, a mistake in a file of options.
+        if worked or killed or vassals or self._restarts.unfinished:
+            # Nothing else would stop the vassals, or record that they ended. Almost all that keeps
+            # a daemon from its start may pass: no memory, a mistake in a file of options.
             return (cannot and worked) or self._restarts.gives_up(worked, killed)
         return True
 

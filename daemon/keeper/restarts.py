@@ -26,6 +26,7 @@ class Restarts:
         self._until = 0.0  # the tries to start a daemon that stops all end then
         self._tried = False  # a daemon for that did not start
         self._failures = 0  # daemons that worked, and failed while they stopped all
+        self.unfinished = False  # one of them did, so the record lacks the end
 
     @property
     def left(self) -> float:
@@ -75,6 +76,7 @@ class Restarts:
         if worked:
             self._until = now + _STOP_PATIENCE
             self._failures += not killed
+            self.unfinished = True
             return self._failures > _STOP_FAILURES
         self._tried = True
         return now >= self._until

@@ -88,10 +88,15 @@ def log(name: str, text: str, priority: int = WARNING) -> None:
 
 
 def has_room(number: int, patience: float = 0.0) -> bool:
-    """Whether the file takes a line within ``patience`` seconds, so that a write does not wait."""
+    """Whether the file takes a line within ``patience`` seconds, so that a write does not wait.
+
+    False where the kernel cannot tell, as without memory: no line of a log is worth its writer.
+    """
     waiting = select.poll()
     waiting.register(number, select.POLLOUT)
-    return bool(waiting.poll(patience * 1000))
+    with contextlib.suppress(OSError):
+        return bool(waiting.poll(patience * 1000))
+    return False
 
 
 def say(line: bytes) -> None:

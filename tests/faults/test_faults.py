@@ -31,6 +31,10 @@ KEPT: Final = {
     "end of the log's guard": "stop|daemon close state/journal.db-wal_(deleted)|EINTR|once|1",
     "last look without procfs": "stop|daemon open /proc/self/task/N/children|EIO|for ever|1",
     "loop without memory": "stop|daemon epoll_ctl wake-up|ENOMEM|for ever|1",
+    "nothing without memory": (
+        "stop|daemon mmap *;daemon fork *;daemon posix_spawn *;daemon socketpair *;"
+        "daemon socket *;daemon epoll_ctl *;daemon poll *|ENOMEM|for ever|40"
+    ),
     "files not to be watched": "add|daemon read anon_inode:inotify|EIO|once|1",
     "journal not to be resolved": "kill|daemon stat .|ENOMEM|for ever|1",
     "keeper without memory": "crash|keeper poll wait|ENOMEM|for ever|1",
