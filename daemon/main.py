@@ -24,7 +24,6 @@ import msgspec
 import trio
 
 from ..journal.errors import JournalError, NewerFormat
-from ..journal.events import Before, DaemonStarted
 from ..journal.places import copies_of_users, default_copies, default_logs
 from ..journal.policy import Policy
 from ..journal.reserve import Reserve, Reserved
@@ -41,7 +40,6 @@ from .control.explain import Explainer
 from .core.blame import original
 from .core.fleet import Fleet, from_json
 from .core.fold import fold
-from .core.rules import RULES
 from .given_monitors import open_monitors
 from .host import altered, cgroup_base, failures, hooks, option_files, procfs, shared_disk, users
 from .host.cgroups import Cgroups
@@ -63,7 +61,7 @@ from .loop.systemd import Notifier
 from .migrate_options import migrate
 from .options import Command, options, policy
 from .services import Services, flaws
-from .startup import previous_end
+from .startup import first_event, previous_end
 from .startup.identity import Holder, short
 from .startup.opening import Opened, Opening
 from .witness import settings as witness_settings
@@ -164,7 +162,7 @@ def _run(chosen: dict[str, Any], decided: Policy, start: _Start) -> None:
             most=max_step,
         )
         former = previous_end.of(journal, fleet, keeper, clock.now())
-        started = _started(decided, monitors, names, clock, former)
+        started = first_event.body(decided, monitors, names, clock, former)
         services = Services(chosen, keeper)
         procfs.become_subreaper()
         attempts = _cgroups(chosen["cgroup"])
@@ -345,27 +343,6 @@ def _host(
         copies=(default_copies(journal.path), copies_of_users(journal.path)),
         hooks=wanted,
         **asks,
-    )
-
-
-def _started(
-    decided: Policy,
-    monitors: list[Monitor],
-    names: dict[str, str],
-    clock: Clock,
-    former: Before | None,
-) -> DaemonStarted:
-    """The body of this daemon's first event."""
-    return DaemonStarted(
-        version=VERSION,
-        boot=procfs.boot_id(),
-        pid=os.getpid(),
-        policy=decided,
-        monitors=tuple(monitor.url for monitor in monitors),
-        names=names,
-        rules=RULES,
-        booted=clock.booted,
-        before=former,
     )
 
 

@@ -108,8 +108,10 @@ def locked_by_another(path: Path, uid: int | None = None) -> Iterator[int]:
     with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"locked\n"
-        yield other.pid
-        other.kill()
+        try:
+            yield other.pid
+        finally:
+            other.kill()
 
 
 @pytest.mark.parametrize(
