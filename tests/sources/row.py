@@ -35,6 +35,7 @@ class Row(ABC):
     checked: ClassVar[str] = "  a.ini: sleep 1000"  # the answer of --check when it has a.ini
     removal: ClassVar[str] = "vassal_removed"  # the event of one that is taken away
     tells_all: ClassVar[bool] = False  # each change is an event, however fast they come
+    most_goes: ClassVar[int] = 100  # in which 1000 changes are told that came meanwhile
     padding: ClassVar[int] = 0  # bytes more in each config of a flood
     most_memory: ClassVar[int] = 60  # MiB that a flood may cost
     notices: ClassVar[bool] = True  # an outage, even if it is not asked just then

@@ -20,6 +20,7 @@ class ZmqRow(Row):
     checked = "  reached; it announces its vassals, so there is nothing to read beforehand"
     removal = "vassal_destroyed"
     tells_all = True
+    most_goes = 500  # the library's thread hands messages over while they are told
     padding = 500
 
     def __init__(self, folder: Path, server: Service | None) -> None:
