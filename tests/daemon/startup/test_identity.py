@@ -22,9 +22,18 @@ from emperord.journal.places import runtime_directory
 from emperord.journal.store import Head, Journal, Snapshot
 from journal_builder import START
 from support.root import need_root
+from support.waiting import until
 
-I = bytes(range(32))  # noqa: E741  # an identity
-H = bytes(32)
+# Two identities, or hashes. Each test has its own.
+I = b""  # noqa: E741
+H = b""
+
+
+@pytest.fixture(autouse=True)
+def own_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process of a test before, or of another run of the tests, has a lock of it."""
+    monkeypatch.setitem(globals(), "I", os.urandom(32))
+    monkeypatch.setitem(globals(), "H", os.urandom(32))
 
 
 @pytest.mark.parametrize(
@@ -208,25 +217,35 @@ def test_the_next_daemon_gets_lock_and_knowledge(
     two.take(I)  # no lock is asked for that is held already
 
 
+@contextlib.contextmanager
+def a_vassal() -> Iterator[None]:
+    """A process of a vassal of this identity. Amid its execve it has no environment yet."""
+    environ = {**os.environ, "EMPERORD_IDENTITY": identity.short(I)}
+    with subprocess.Popen(["sleep", "100"], env=environ) as vassal:
+        try:
+            until(lambda: list(procfs.of_journal(identity.short(I))), "it is known by its mark")
+            yield
+        finally:
+            vassal.kill()
+
+
 @pytest.mark.parametrize(
-    ("name", "identity_", "expected"),
-    [("a.db", None, True), ("b.db", I, True), ("b.db", None, False), ("b.db", H, False)],
+    ("name", "which", "expected"),
+    [("a.db", "", True), ("b.db", "I", True), ("b.db", "", False), ("b.db", "H", False)],
     ids=["the same path", "a copy", "another path", "another journal"],
 )
 def test_a_new_keeper_learns_of_what_still_runs(
-    tmp_path: Path, name: str, identity_: bytes | None, expected: bool
+    tmp_path: Path, name: str, which: str, expected: bool
 ) -> None:
-    known = Head(I, 5, H, START)
+    known, identity_ = Head(I, 5, H, START), {"I": I, "H": H}.get(which)
     said = {"identity": I.hex(), "seq": 5, "hash": H.hex(), "at": START}
     said = {"journal": str(tmp_path / "a.db"), "pid": 1, **said}
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / f"{identity.short(I)}.lock").write_text(json.dumps(said))
     two = holder(tmp_path, KeeperLink(None), name)
     assert two.recall(identity_) is None  # nothing runs
-    environ = {**os.environ, "EMPERORD_IDENTITY": identity.short(I)}
-    with subprocess.Popen(["sleep", "100"], env=environ) as vassal:
+    with a_vassal():
         assert (two.recall(identity_) == known) == expected
-        vassal.kill()
 
 
 def test_what_another_emperor_has_locked_is_nothing_to_learn_from(
@@ -236,10 +255,8 @@ def test_what_another_emperor_has_locked_is_nothing_to_learn_from(
     one = holder(tmp_path, KeeperLink(None))
     one.take(I)
     one.tell(Head(I, 5, H, START))
-    environ = {**os.environ, "EMPERORD_IDENTITY": identity.short(I)}
-    with subprocess.Popen(["sleep", "100"], env=environ) as vassal:
+    with a_vassal():
         assert holder(tmp_path, KeeperLink(None), "b.db").recall(I) is None
-        vassal.kill()
 
 
 def test_a_keeper_of_the_release_before_knows_nothing(tmp_path: Path) -> None:
@@ -300,4 +317,4 @@ def test_archived_events_count_as_there(tmp_path: Path, seq: int, fits: bool) ->
 
 
 def test_an_identity_is_short_in_names() -> None:
-    assert identity.short(I) == "0001020304050607"
+    assert identity.short(bytes(range(32))) == "0001020304050607"
