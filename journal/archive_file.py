@@ -123,6 +123,18 @@ def publish(path: str) -> None:
         raise _not_written(path, error) from None
 
 
+def settle(path: str) -> None:
+    """Have an archive on disk that a former run left, under its name. Raises JournalError.
+
+    That run may have been killed before it had synced all.
+    """
+    try:
+        _sync(path, os.O_RDONLY)
+        _sync(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise _not_written(path, error) from None
+
+
 def discard(path: str) -> None:
     """Remove what was written of an archive that is not to be."""
     with contextlib.suppress(OSError):

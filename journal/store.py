@@ -256,7 +256,7 @@ class Journal:
                 # Whatever it is, full, read-only or malformed: vassals are better off running.
                 raise self._connection.paused(error) from error
             self._connection.look()  # a loss meanwhile is the next append's
-        self._last, self.cuts.begin = last, begin
+            self._last, self.cuts.begin = last, begin  # a step of a cut may follow at once
         if identity is not None:
             self._identity = identity.hash
         if rows:

@@ -89,7 +89,9 @@ def archive(path: str, before: Moment, file: str, progress: Progress) -> Archive
         except JournalError:
             archive_file.discard(file)
             raise
-        if not there:
+        if there:
+            archive_file.settle(file)
+        else:
             archive_file.publish(file)
         archive_file.discard(file)  # the other name, where a run was killed between the two
         compact = archive_file.shorten(taken, part, event, last)

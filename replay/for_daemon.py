@@ -49,7 +49,9 @@ def archive(path: str, before: str, file: str | None) -> dict[str, object]:
         except JournalError:
             archive_file.discard(file)
             raise
-        if not there:
+        if there:
+            archive_file.settle(file)
+        else:
             archive_file.publish(file)
         archive_file.discard(file)
         try:

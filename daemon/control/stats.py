@@ -77,6 +77,8 @@ class StatsServer:
                 with trio.move_on_after(_FAREWELL):
                     while await stream.receive_some():
                         pass
+        except Exception:  # a bug about one document ends no daemon
+            log.exception("--stats: an answer failed")
         finally:
             client.close()
             self._places.release_on_behalf_of(whose)
@@ -174,7 +176,7 @@ def fields(
         "pid": pid,
         "uid": os.getuid(),
         "gid": os.getgid(),
-        "cwd": os.getcwd(),
+        "cwd": _directory(),
         "emperor": list(fleet.monitors),
         "emperor_tyrant": int(fleet.policy.tyrant),
         "throttle_level": fleet.policy.throttle,
@@ -185,6 +187,13 @@ def fields(
         ],
         "blacklist": [_throttled(each) for each in vassals if each.phase in _THROTTLED],
     }
+
+
+def _directory() -> str:
+    """The working directory; empty where it was removed."""
+    with contextlib.suppress(OSError):
+        return os.getcwd()
+    return ""
 
 
 def _vassal(vassal: Vassal, now: int, silent: float | None) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class Adopter:
 
         ``boot`` is the machine's present boot; ``time_of`` gives the ``at`` of an event.
         """
+        time_of = recovery.with_orders(fleet, time_of)
         unclear: dict[str, Exception] = {}
         look = partial(recovery.survey, unclear=unclear)
         survivors, gone = await threads.run_sync(look, fleet, boot, time_of)

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import os
 import socket
+import stat
 from collections.abc import Collection
 from typing import Final
 
@@ -40,7 +41,7 @@ def find(process: Process, held: Collection[str], *, tyrant: bool) -> list[Liste
         if not at:
             copy.close()
             continue
-        file = _file(wanted.pop(at[0]).path)
+        file = socket_file(wanted.pop(at[0]).path)
         found.append(Listener(process.name, at[0], copy, file, None, user))
         if not wanted:
             break
@@ -90,11 +91,29 @@ def _is_at(listening: socket.socket, place: ListenAddress) -> bool:
     return bool(name == place.name if isinstance(name, bytes) else name[:2] == place.name)
 
 
-def _file(path: str | None) -> File | None:
-    """The socket file that is there now; a start makes one anew that is gone."""
+def socket_file(path: str | None) -> File | None:
+    """The socket file that is there now, where no tenant can have put another one there.
+
+    Root removes it later. One that is not known is left there, and a start makes the socket anew.
+    """
     if path is None:
         return None
     with contextlib.suppress(OSError):
         status = os.lstat(path)
-        return File(path, status.st_dev, status.st_ino)
+        if stat.S_ISSOCK(status.st_mode) and _is_ours(os.path.dirname(path)):
+            return File(path, status.st_dev, status.st_ino)
     return File(path, 0, 0)
+
+
+def _is_ours(directory: str) -> bool:
+    """Whether no tenant can put another file in the place of one. Raises OSError."""
+    if os.path.realpath(directory) != directory:
+        return False
+    while True:
+        status = os.lstat(directory)
+        others = status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX
+        if status.st_uid not in (0, os.geteuid()) or others:
+            return False
+        if directory == "/":
+            return True
+        directory = os.path.dirname(directory)

@@ -105,6 +105,19 @@ def survey(
     return alive, gone
 
 
+def with_orders(fleet: Fleet, time_of: Callable[[int], int]) -> Callable[[int], int]:
+    """The ``at`` of events, also of orders to start that are in an archive by now.
+
+    The fleet knows when its attempts were ordered. A process is known by that time.
+    """
+    orders = {
+        each.attempt: each.launched
+        for vassal in fleet.vassals.values()
+        for each in attempts.up(vassal)
+    }
+    return lambda seq: time_of(seq) or orders.get(seq) or 0
+
+
 def _has_preflights(fleet: Fleet) -> bool:
     vassals = fleet.vassals.values()
     return any(each.check is not None or "preflight" in each.spec.settings for each in vassals)

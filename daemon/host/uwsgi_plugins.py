@@ -52,9 +52,12 @@ class _Binary(NamedTuple):
         return any(each == name or each.endswith(f"_{name}") for each in self.symbols)
 
 
-def lacks(spec: Spec, content: bytes | None, policy: Policy) -> list[Lack]:
+def lacks(
+    spec: Spec, content: bytes | None, policy: Policy, *, own_folders: bool = True
+) -> list[Lack]:
     """The plugins that this vassal's uWSGI will not find. Blocks.
 
+    Without ``own_folders`` nothing is told of a config that names folders: they may not answer.
     There are none where that cannot be told: the program is no uWSGI, a wrapper or a script.
     """
     if content is None or policy.wrapper is not None or "command" in spec.settings:
@@ -72,7 +75,12 @@ def lacks(spec: Spec, content: bytes | None, policy: Policy) -> list[Lack]:
     if binary is None:
         return []
     folders = [value for key, value in asked if "dir" in key and "%" not in value]
-    folders = [os.path.join(spec.cwd or "", each) for each in (*folders, binary.folder)]
+    if own_folders:
+        folders = [os.path.join(spec.cwd or "", each) for each in (*folders, binary.folder)]
+    elif folders:
+        return []
+    elif os.path.isabs(binary.folder):
+        folders = [binary.folder]
     loaded = _named_after(path)
     missing = {
         name: key
@@ -89,7 +97,9 @@ def lacks(spec: Spec, content: bytes | None, policy: Policy) -> list[Lack]:
 
 def hint(content: bytes | None, spec: Spec, policy: Policy) -> str:
     """A line for the end of a start that failed; empty where no plugin is missing. Blocks."""
-    return "".join(f"\nemperor: {each.text}" for each in lacks(spec, content, policy))
+    return "".join(
+        f"\nemperor: {each.text}" for each in lacks(spec, content, policy, own_folders=False)
+    )
 
 
 def _asked(content: bytes) -> Iterator[tuple[str, str]]:

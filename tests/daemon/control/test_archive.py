@@ -18,7 +18,8 @@ from support import processes
 from support.archives import content, joined, sql
 from support.asking import asked, refused
 from support.kept import Emperor
-from support.vassals import SLEEPER
+from support.vassals import SLEEPER, shell
+from support.waiting import until
 
 from ..conftest import MakeEmperor
 
@@ -227,3 +228,31 @@ def test_no_room_changes_nothing(emperor: Emperor) -> None:
     assert begin(emperor) == 0
     with contextlib.closing(sqlite3.connect(emperor.journal)) as db:
         assert db.execute("SELECT min(seq) FROM event").fetchall() == [(1,)]
+
+
+def test_a_process_whose_start_was_archived_is_known_to_the_next_daemon(
+    make_emperor: MakeEmperor,
+) -> None:
+    """It is adopted with its mark, by which all of its descendants end with it."""
+    emperor = make_emperor()
+    (emperor.vassals / "a.ini").write_text(shell("setsid sleep 1000 & exec sleep 1000"))
+    emperor.start()
+    emperor.up("a.ini")
+
+    def its() -> int:
+        marks = [each["EMPERORD_ATTEMPT"] for each in emperor.environments().values()]
+        return sum(mark.endswith(".a.ini") for mark in marks)
+
+    until(lambda: its() == 2, "it has a child")
+    seq = emperor.last_seq()
+    for number in range(110):  # the last 100 events stay
+        (emperor.vassals / f"{number}.ini").write_text(
+            "[emperor]\ncommand = /nowhere/to/be/found\n"
+        )
+    until(lambda: emperor.last_seq() > seq + 110, "more events than stay")
+    done = emperor.ctl("archive", "--before", f"@{seq + 1}")
+    assert begin(emperor) == seq, done.stdout
+    os.kill(emperor.daemon_pid(), signal.SIGKILL)
+    assert emperor.ctl("stop", "a.ini").returncode == 0
+    until(lambda: its() == 0, "its child has ended with it")
+    emperor.stop()

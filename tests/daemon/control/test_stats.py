@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -144,3 +146,16 @@ def test_an_address_that_is_taken_is_tried_again(make_daemon: MakeDaemon, tmp_pa
 def test_an_address_without_a_host_is_of_this_machine_only() -> None:
     assert place(":1717").name == ("127.0.0.1", 1717)
     assert place("*:1717").name == place("0.0.0.0:1717").name
+
+
+def test_a_directory_that_was_removed_ends_no_answer(tmp_path: Path) -> None:
+    script = (
+        "import os, sys\n"
+        "from emperord.daemon.control.stats import fields\n"
+        "from emperord.daemon.core.fleet import Fleet\n"
+        "os.rmdir(os.getcwd())\n"
+        "print(repr(fields(Fleet(), 0, 1, lambda name: None)['cwd']))\n"
+    )
+    (tmp_path / "gone").mkdir()
+    argv = [sys.executable, "-P", "-c", script]
+    assert subprocess.check_output(argv, cwd=tmp_path / "gone", text=True) == "''\n"
