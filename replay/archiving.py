@@ -84,16 +84,7 @@ def archive(path: str, before: Moment, file: str, progress: Progress) -> Archive
             event, last = _event(reader, part, file), reader.head.hash
             if not there:
                 archive_file.write(reader.files, file, part)
-        try:
-            check(part, file if there else file + UNFINISHED, progress)
-        except JournalError:
-            archive_file.discard(file)
-            raise
-        if there:
-            archive_file.settle(file)
-        else:
-            archive_file.publish(file)
-        archive_file.discard(file)  # the other name, where a run was killed between the two
+        finish(part, file, there, progress)
         compact = archive_file.shorten(taken, part, event, last)
     return Archived(
         file=file,
@@ -221,6 +212,23 @@ def _event(reader: Reader, part: Part, file: str) -> chain.Columns:
             " and stop it, then archive"
         )
     return seq, at, ARCHIVED, None, None, None, chain.text(body), recorded([])
+
+
+def finish(part: Part, file: str, there: bool, progress: Progress) -> None:
+    """Verify an archive, and have it on disk under its name. Raises JournalError.
+
+    ``there``: a former run has written it, and was killed then.
+    """
+    try:
+        check(part, file if there else file + UNFINISHED, progress)
+    except JournalError:
+        archive_file.discard(file)
+        raise
+    if there:
+        archive_file.settle(file)
+    else:
+        archive_file.publish(file)
+    archive_file.discard(file)  # the other name, where a run was killed between the two
 
 
 def check(part: Part, file: str, progress: Progress) -> None:

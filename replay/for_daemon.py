@@ -44,16 +44,7 @@ def archive(path: str, before: str, file: str | None) -> dict[str, object]:
         part = archiving.part_of(reader, begin, end)
         if not there:
             archive_file.write(reader.files, file, part)
-        try:
-            archiving.check(part, file if there else file + UNFINISHED, lambda *_: None)
-        except JournalError:
-            archive_file.discard(file)
-            raise
-        if there:
-            archive_file.settle(file)
-        else:
-            archive_file.publish(file)
-        archive_file.discard(file)
+        archiving.finish(part, file, there, lambda *_: None)
         try:
             texts, looked_to = archive_file.unneeded(reader.db, end.seq, part.after)
         except sqlite3.Error as error:
