@@ -70,17 +70,8 @@ def write(source: Files, path: str, part: Part) -> None:
 
     Raises JournalError.
     """
-    unfinished = path + UNFINISHED
-    try:
-        _make(unfinished, source.real)
-        try:
-            _fill(source, unfinished, part)
-            _sync(unfinished, os.O_RDWR)
-        except BaseException:
-            discard(path)
-            raise
-    except (sqlite3.Error, OSError) as error:
-        raise _not_written(path, error) from None
+    with _unfinished(source, path) as unfinished:
+        _fill(source, unfinished, part)
 
 
 def copy(source: Files, path: str) -> None:
@@ -89,16 +80,26 @@ def copy(source: Files, path: str) -> None:
     It is one look at the journal, so a daemon that writes meanwhile does not begin it anew. Raises
     JournalError.
     """
+    with (
+        _unfinished(source, path) as unfinished,
+        source.connection() as reader,
+        contextlib.closing(sqlite3.connect(unfinished)) as db,
+    ):
+        reader.backup(db)
+        db.execute("PRAGMA journal_mode = DELETE")
+
+
+@contextlib.contextmanager
+def _unfinished(source: Files, path: str) -> Iterator[str]:
+    """A new file that is filled within this, and synced after it; none on an error.
+
+    Raises JournalError.
+    """
     unfinished = path + UNFINISHED
     try:
         _make(unfinished, source.real)
         try:
-            with (
-                source.connection() as reader,
-                contextlib.closing(sqlite3.connect(unfinished)) as db,
-            ):
-                reader.backup(db)
-                db.execute("PRAGMA journal_mode = DELETE")
+            yield unfinished
             _sync(unfinished, os.O_RDWR)
         except BaseException:
             discard(path)
@@ -118,7 +119,7 @@ def publish(path: str) -> None:
         except OSError:  # a file system without hard links
             os.rename(unfinished, path)
         discard(path)
-        _sync(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_DIRECTORY)
+        _sync_folder(path)
     except OSError as error:
         raise _not_written(path, error) from None
 
@@ -130,7 +131,7 @@ def settle(path: str) -> None:
     """
     try:
         _sync(path, os.O_RDONLY)
-        _sync(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_DIRECTORY)
+        _sync_folder(path)
     except OSError as error:
         raise _not_written(path, error) from None
 
@@ -287,6 +288,10 @@ def _compact(db: sqlite3.Connection) -> bool:
     except sqlite3.OperationalError:
         return False
     return True
+
+
+def _sync_folder(path: str) -> None:
+    _sync(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_DIRECTORY)
 
 
 def _sync(path: str, flags: int) -> None:

@@ -55,6 +55,11 @@ class HookRunner:
         self._environ = command.for_others(environ)
         self._places = trio.CapacityLimiter(_AT_ONCE)
 
+    @property
+    def any_before(self) -> bool:
+        """Whether hooks run before programs."""
+        return bool(self._hooks.start or self._hooks.as_vassal)
+
     def before(self, vassal: str) -> list[str]:
         """The lines of EMPERORD_WORLD that have ``enter.py`` run hooks before the program."""
         plain = (_words(each, vassal) for each in self._hooks.start)

@@ -191,7 +191,7 @@ class Starter:
             copy = self._copies.make((vassal.name, vassal.attempt), spec.config, user, to_run=True)
         argv = command.argv(vassal.name, spec, self._policy(), copy)
         spec = lowered(spec, self._most)
-        hooks = bool(self._hooks.before(vassal.name))
+        hooks = self._hooks.any_before
         return command.of_attempt(argv, spec, mark, self._nofile, user, cgroup, hooks=hooks)
 
     def _first_config(self, spec: Spec, end: socket.socket | None, source: str) -> bytes:
